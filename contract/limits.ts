@@ -1,0 +1,20 @@
+/** Limits that both sides rely on. Units are in the names. */
+export const limits = {
+  /** Inputs of one request. */
+  inputsMax: 2_048,
+  /** Tokens over all inputs of one request. */
+  tokensPerRequestMax: 300_000,
+  /** Characters of one string; past it no model of ours has positions left. */
+  stringCharactersMax: 1_000_000,
+  /** Inputs larger than this travel through object storage. */
+  inlineInputsBytesMax: 200 * 1024,
+  /** Results larger than this travel through object storage. */
+  inlineResultBytesMax: 1024 * 1024,
+  /** Results are kept this long, in the cache and for whoever polls a job. */
+  resultRetentionSeconds: 86_400,
+  /** A worker reports to each shard it works for at least this often while work is in flight. */
+  reportIntervalMs: 1_000,
+  /** A worker that has not announced itself for this long is taken for gone. */
+  workerLapsedSeconds: 15,
+  workerAnnounceSeconds: 5,
+} as const;

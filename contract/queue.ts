@@ -1,0 +1,18 @@
+/** The numbers of the job queue. The worker obeys them, infra derives its queues from them. */
+export const queueNumbers = {
+  /** A received message is hidden from other workers for this long. */
+  visibilityTimeoutSeconds: 15,
+  /** A worker extends the visibility of what it holds this often. */
+  heartbeatSeconds: 5,
+  /** After this many receives without a delete a message moves to the dead-letter queue. */
+  maxReceiveCount: 6,
+  /** SQS: entries of a SendMessageBatch or DeleteMessageBatch, and messages of a receive. */
+  batchEntriesMax: 10,
+  /** SQS: sum of the bodies in one SendMessageBatch. */
+  batchBytesMax: 1_048_576,
+  /** How long the job queue keeps a message: a day, as long as a result. */
+  retentionSeconds: 86_400,
+  deadLetterRetentionSeconds: 14 * 86_400,
+} as const;
+
+export const queueNames = { jobs: "llm-os-jobs", deadLetter: "llm-os-jobs-dead-letter" } as const;

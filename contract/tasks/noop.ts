@@ -1,0 +1,10 @@
+/** The empty task: travels the whole path and answers its own inputs. Served to the operator key only. */
+import * as z from "zod";
+import { limits } from "../limits.ts";
+
+export const noop = {
+  input: z.string().max(limits.stringCharactersMax),
+  parameters: z.strictObject({}),
+  /** The input, unchanged. */
+  output: z.string(),
+} as const;
