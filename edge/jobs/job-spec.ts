@@ -1,0 +1,25 @@
+/** A validated job on its way from a route to its shard: what to compute, and how its result will be shown. */
+import type { JobId } from "#contract/job-id.ts";
+import type { Task } from "#contract/tasks.ts";
+
+/** How a result becomes a body. Kept with the job, so that a job asked for later shows exactly the body of the sync call. */
+export type Rendering =
+  | { route: "openai.embeddings"; encodingFormat: "float" | "base64" }
+  | { route: "hugging-face"; task: Task; single: boolean }
+  | { route: "tasks" };
+
+export type JobSpec = {
+  /** Chosen at admission: an open reservation of the same request keeps its id, so that a retry is charged once. */
+  id: JobId;
+  shard: number;
+  tenant: string;
+  task: Task;
+  model: string;
+  parameters: Record<string, unknown>;
+  inputs: unknown[];
+  /** Null: neither stored nor joined (`cache-control: no-store`, or a task whose results are not kept). */
+  requestKey: string | null;
+  rendering: Rendering;
+  /** Promises the edge did not keep to the letter, for `x-warnings`. */
+  warnings: string[];
+};
