@@ -4,6 +4,7 @@ import { defineConfig } from "vitest/config";
 /** Tests of the edge run inside workerd; everything else, the end-to-end tests included, in Node. */
 export default defineConfig({
   test: {
+    reporters: ["default", "./test/closing-line-reporter.ts"],
     projects: [
       {
         plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" } })],
