@@ -1,6 +1,7 @@
 /** A validated job on its way from a route to its shard: what to compute, and how its result will be shown. */
 import type { JobId } from "#contract/job-id.ts";
 import type { Task } from "#contract/tasks.ts";
+import type { Webhook } from "../webhooks/webhook.ts";
 
 /** How a result becomes a body. Kept with the job, so that a job asked for later shows exactly the body of the sync call. */
 export type Rendering =
@@ -22,4 +23,6 @@ export type JobSpec = {
   rendering: Rendering;
   /** Promises the edge did not keep to the letter, for `x-warnings`. */
   warnings: string[];
+  /** Who is told of the job's progress, from `webhooks/read-webhook.ts`; null: nobody. Such a job skips the result cache. */
+  webhook: Webhook | null;
 };
