@@ -1,0 +1,97 @@
+/** The official clients, unmodified, against the whole running stack. */
+import { InferenceClient } from "@huggingface/inference";
+import OpenAI from "openai";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
+import { cosine, readReferences } from "./vectors.ts";
+
+const model = "sentence-transformers/all-MiniLM-L6-v2";
+const references = readReferences();
+let stack: RunningStack;
+
+beforeAll(async () => {
+  stack = await startStack();
+});
+
+afterAll(() => stack.stop());
+
+/** int8 storage computed in either form stays above these against PyTorch in f32. */
+function expectRight(vectors: ArrayLike<number>[]): void {
+  const cosines = references.map(({ embedding }, i) => cosine(embedding, vectors[i] ?? []));
+  if (cosines.length === 0) return;
+  expect(Math.min(...cosines)).toBeGreaterThanOrEqual(0.98);
+  expect(cosines.reduce((sum, value) => sum + value, 0) / cosines.length).toBeGreaterThanOrEqual(
+    0.995,
+  );
+}
+
+const texts =
+  references.length > 0 ? references.map(({ text }) => text) : ["a cat", "a kitten", "tax law"];
+
+function client(): OpenAI {
+  return new OpenAI({ apiKey: stack.operatorKey, baseURL: `${stack.url}/v1` });
+}
+
+function endpoint() {
+  return new InferenceClient(stack.operatorKey).endpoint(`${stack.url}/hf/models/${model}`);
+}
+
+describe("openai", () => {
+  it("gets the same right vectors in both encodings", async () => {
+    const float = await client().embeddings.create({
+      model,
+      input: texts,
+      encoding_format: "float",
+    });
+    const base64 = await client().embeddings.create({ model, input: texts });
+    expect(float.data.map(({ index }) => index)).toEqual(texts.map((_, i) => i));
+    expect(float.data[0]?.embedding.length).toBe(384);
+    for (const [i, { embedding }] of float.data.entries()) {
+      expect(cosine(embedding, base64.data[i]?.embedding ?? [])).toBeGreaterThan(0.999999);
+    }
+    expectRight(float.data.map(({ embedding }) => embedding));
+    expect(float.usage.prompt_tokens).toBe(float.usage.total_tokens);
+    if (references.length > 0) {
+      const tokens = references.reduce((sum, { input_ids }) => sum + input_ids.length, 0);
+      expect(float.usage.prompt_tokens).toBe(tokens);
+    }
+  });
+
+  it("gets the vectors of token ids", async () => {
+    // [CLS] hello [SEP]: the tokenizer of the model says so
+    const ids = await client().embeddings.create({ model, input: [[101, 7592, 102]] });
+    const text = await client().embeddings.create({ model, input: "hello" });
+    expect(cosine(ids.data[0]?.embedding ?? [], text.data[0]?.embedding ?? [])).toBeGreaterThan(
+      0.9999,
+    );
+  });
+
+  it("lists the model by both of its names", async () => {
+    const ids: string[] = [];
+    for await (const row of client().models.list()) ids.push(row.id);
+    expect(ids).toContain("all-MiniLM-L6-v2");
+    expect((await client().models.retrieve("all-MiniLM-L6-v2")).object).toBe("model");
+  });
+
+  it("gets an error it understands", async () => {
+    const asked = client().embeddings.create({ model: "no-such-model", input: "x" });
+    await expect(asked).rejects.toMatchObject({ status: 404, code: "model_not_found" });
+  });
+});
+
+describe("@huggingface/inference", () => {
+  it("extracts features", async () => {
+    const vectors = await endpoint().featureExtraction({ inputs: texts });
+    expectRight(vectors as number[][]);
+    expect((vectors as number[][]).length).toBe(texts.length);
+  });
+
+  it("compares sentences", async () => {
+    const scores = await endpoint().sentenceSimilarity({
+      inputs: { source_sentence: "a small cat", sentences: ["a kitten", "corporate tax law"] },
+    });
+    expect(scores).toHaveLength(2);
+    expect(scores[0]).toBeGreaterThan(0.6);
+    expect(scores[1]).toBeLessThan(0.3);
+  });
+});

@@ -1,0 +1,175 @@
+/** Asynchronous jobs, cancellation, the sync window and webhooks, through HTTP on the whole running stack. */
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
+import { Webhook } from "svix";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
+
+type Delivery = { headers: Record<string, string>; body: string };
+
+let stack: RunningStack;
+let receiver: Server;
+const deliveries: Delivery[] = [];
+let failuresLeft = 2;
+
+beforeAll(async () => {
+  receiver = createServer(async (request, response) => {
+    const body = await text(request);
+    failuresLeft -= 1;
+    if (failuresLeft >= 0) {
+      response.writeHead(500).end();
+      return;
+    }
+    deliveries.push({ headers: request.headers as Record<string, string>, body });
+    response.writeHead(200).end();
+  });
+  await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+  stack = await startStack({
+    env: {
+      LLM_OS_WEBHOOK_ALLOW: `127.0.0.1:${receiverPort()}`,
+      WEBHOOK_RETRY_SECONDS: "0,0.2,0.2,0.2",
+    },
+  });
+});
+
+afterAll(async () => {
+  await stack.stop();
+  receiver.close();
+});
+
+function receiverPort(): number {
+  return (receiver.address() as AddressInfo).port;
+}
+
+async function post(path: string, body: unknown, headers: Record<string, string> = {}) {
+  const response = await fetch(`${stack.url}${path}`, {
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      authorization: `Bearer ${stack.operatorKey}`,
+      ...headers,
+    },
+    body: JSON.stringify(body),
+  });
+  return { response, body: await response.json() };
+}
+
+async function job(id: string) {
+  const response = await fetch(`${stack.url}/v1/jobs/${id}`, {
+    headers: { authorization: `Bearer ${stack.operatorKey}` },
+  });
+  return { status: response.status, body: await response.json() };
+}
+
+const request = { model: "all-MiniLM-L6-v2", input: "an asynchronous sentence" };
+
+describe("an asynchronous job", () => {
+  it("is accepted, found at its location, and ends with the body of the sync call", async () => {
+    const accepted = await post("/v1/embeddings", request, { prefer: "respond-async" });
+    expect(accepted.response.status).toBe(202);
+    expect(accepted.response.headers.get("location")).toBe(`/v1/jobs/${accepted.body.id}`);
+    expect(accepted.body).toMatchObject({
+      object: "job",
+      task: "feature-extraction",
+      output: null,
+    });
+    await vi.waitFor(
+      async () => expect((await job(accepted.body.id)).body.status).toBe("succeeded"),
+      10_000,
+    );
+    const sync = await post("/v1/embeddings", request);
+    expect((await job(accepted.body.id)).body.output).toEqual(sync.body);
+  });
+
+  it("is not found by anybody else", async () => {
+    const accepted = await post("/v1/embeddings", request, { prefer: "respond-async" });
+    const response = await fetch(`${stack.url}/v1/jobs/${accepted.body.id}`);
+    expect(response.status).toBe(404);
+  });
+
+  it("answers at once what ends within Prefer: wait", async () => {
+    const waited = await post(
+      "/v1/embeddings",
+      { ...request, input: "waited for" },
+      { prefer: "wait=10" },
+    );
+    expect(waited.response.status).toBe(200);
+    expect(waited.body.object).toBe("list");
+  });
+
+  it("cannot be cancelled once it ended", async () => {
+    const accepted = await post("/v1/embeddings", request, { prefer: "respond-async" });
+    await vi.waitFor(
+      async () => expect((await job(accepted.body.id)).body.status).toBe("succeeded"),
+      10_000,
+    );
+    const cancelled = await post(`/v1/jobs/${accepted.body.id}/cancel`, {});
+    expect(cancelled.response.status).toBeLessThan(500);
+    expect((await job(accepted.body.id)).body.status).toBe("succeeded");
+  });
+});
+
+describe("while no worker runs", () => {
+  it("answers 202 after Prefer: wait, and a cancelled job stays cancelled when the worker is back", async () => {
+    await stack.pause("worker");
+    const waited = await post(
+      "/v1/embeddings",
+      { ...request, input: "nobody is there" },
+      { prefer: "wait=1" },
+    );
+    expect(waited.response.status).toBe(202);
+    const cancelled = await post(`/v1/jobs/${waited.body.id}/cancel`, {});
+    expect(cancelled.body.status).toBe("canceled");
+    await stack.resume("worker");
+    const later = await post("/v1/embeddings", { ...request, input: "somebody is back" });
+    expect(later.response.status).toBe(200);
+    expect((await job(waited.body.id)).body.status).toBe("canceled");
+  });
+});
+
+describe("a webhook", () => {
+  it("reaches an endpoint that was down for two tries exactly once, and verifies", async () => {
+    const url = `http://127.0.0.1:${receiverPort()}/hook`;
+    const accepted = await post(
+      "/v1/embeddings",
+      { ...request, input: "tell me", webhook: url, webhook_events_filter: ["completed"] },
+      { prefer: "respond-async" },
+    );
+    expect(accepted.response.status).toBe(202);
+    const secret: string = accepted.body.webhook_secret;
+    await vi.waitFor(() => expect(deliveries).toHaveLength(1), 15_000);
+    const [delivery] = deliveries;
+    const payload = new Webhook(secret).verify(delivery?.body ?? "", delivery?.headers ?? {});
+    expect(payload).toMatchObject({
+      type: "job.completed",
+      data: { id: accepted.body.id, status: "succeeded" },
+    });
+    expect(failuresLeft).toBe(-1);
+    // whatever else the endpoint would be sent comes before the next job's event
+    await post(
+      "/v1/embeddings",
+      { ...request, input: "next", webhook: url, webhook_events_filter: ["completed"] },
+      { prefer: "respond-async" },
+    );
+    await vi.waitFor(() => expect(deliveries).toHaveLength(2), 15_000);
+    expect(JSON.parse(deliveries[1]?.body ?? "{}").data.id).not.toBe(accepted.body.id);
+  });
+
+  it.each([
+    "http://169.254.169.254/",
+    "https://localhost/",
+    "https://2130706433/",
+    "https://[::ffff:127.0.0.1]/",
+    "https://example.com:22/",
+    "ftp://example.com/",
+  ])("is refused for %s", async (webhook) => {
+    const { response, body } = await post(
+      "/v1/embeddings",
+      { ...request, webhook },
+      { prefer: "respond-async" },
+    );
+    expect(response.status).toBe(400);
+    expect(body.error).toMatchObject({ code: "invalid_value", param: "webhook" });
+  });
+});
