@@ -1,0 +1,114 @@
+/**
+ * Brings one file from an address into a `.partial` file, going on where an earlier try stopped. A note beside the partial
+ * says which content it belongs to: the digest expected then and the server's validator, sent as `If-Range`, so that
+ * pieces of two versions are never joined. Whether the bytes are right is verified by the caller.
+ */
+import { createWriteStream } from "node:fs";
+import { readFile, rm, stat, writeFile } from "node:fs/promises";
+import { Transform } from "node:stream";
+import { pipeline } from "node:stream/promises";
+import type { Dispatcher } from "undici";
+import * as z from "zod";
+import { FetchProblem } from "./fetch-problem.ts";
+import { type Answer, call, isRedirect, redirectTarget, sameOrigin } from "./http.ts";
+
+const redirectsMax = 5;
+
+const Note = z.object({ digest: z.string().nullable(), validator: z.string().nullable() });
+type Note = z.infer<typeof Note>;
+
+export type Transfer = {
+  url: string;
+  /** Sent to the origin of `url` alone: a redirect elsewhere gets none of them. */
+  headers: Record<string, string>;
+  /** Where the bytes gather. */
+  partial: string;
+  /** Names the content; a partial of another digest is thrown away. */
+  digest: string | null;
+  dispatcher: Dispatcher;
+  signal: AbortSignal;
+  /** Bytes of the file that are here, those of earlier tries included. */
+  onBytes: (bytes: number) => void;
+};
+
+export async function discardPartial(partial: string): Promise<void> {
+  await Promise.all([rm(partial, { force: true }), rm(`${partial}.note`, { force: true })]);
+}
+
+/** Bytes that can be kept of an earlier try, with the validator they came under. */
+async function resumePoint({ partial, digest }: Transfer) {
+  const none = { bytes: 0, validator: null };
+  try {
+    const note: Note = Note.parse(JSON.parse(await readFile(`${partial}.note`, "utf8")));
+    const { size } = await stat(partial);
+    const sameContent = note.digest === digest && (digest !== null || note.validator !== null);
+    return sameContent && size > 0 ? { bytes: size, validator: note.validator } : none;
+  } catch {
+    // No partial, or a note that was cut off while it was written: start from the first byte.
+    return none;
+  }
+}
+
+/** What `If-Range` may carry: a strong entity tag, else the date. */
+function validatorOf(answer: Answer): string | null {
+  const etag = answer.header("etag");
+  if (etag !== null && !etag.startsWith("W/")) return etag;
+  return answer.header("last-modified");
+}
+
+async function get(task: Transfer, range: Record<string, string>): Promise<Answer> {
+  let url = task.url;
+  for (let hop = 0; hop <= redirectsMax; hop += 1) {
+    const own = sameOrigin(url, task.url) ? task.headers : {};
+    const answer = await call({
+      method: "GET",
+      url,
+      headers: { ...own, ...range },
+      dispatcher: task.dispatcher,
+      signal: task.signal,
+    });
+    if (!isRedirect(answer.status)) return answer;
+    await answer.body.dump();
+    url = redirectTarget(answer, url);
+  }
+  throw new FetchProblem(`${task.url} redirects more than ${redirectsMax} times`, {
+    final: true,
+  });
+}
+
+function startsAt(answer: Answer, offset: number): boolean {
+  return new RegExp(`^bytes ${offset}-`).test(answer.header("content-range") ?? "");
+}
+
+/** @returns whether bytes of an earlier try were kept. @throws FetchProblem or a network error, the partial kept */
+export async function transfer(task: Transfer): Promise<{ resumed: boolean }> {
+  const from = await resumePoint(task);
+  const range: Record<string, string> = {};
+  if (from.bytes > 0) range["range"] = `bytes=${from.bytes}-`;
+  if (from.bytes > 0 && from.validator !== null) range["if-range"] = from.validator;
+  const answer = await get(task, range);
+  const resumed = answer.status === 206 && startsAt(answer, from.bytes);
+  if (!resumed && answer.status !== 200) {
+    await answer.body.dump();
+    // 416: nothing is left after our bytes, or they are of another version. The caller's check decides on a fresh copy.
+    if (answer.status === 416 || answer.status === 206) await discardPartial(task.partial);
+    const final =
+      answer.status >= 400 && answer.status < 500 && ![408, 416, 429].includes(answer.status);
+    throw new FetchProblem(`${new URL(task.url).origin} answered ${answer.status}`, { final });
+  }
+  const note: Note = { digest: task.digest, validator: validatorOf(answer) };
+  if (!resumed) await rm(task.partial, { force: true });
+  await writeFile(`${task.partial}.note`, JSON.stringify(note));
+  let bytes = resumed ? from.bytes : 0;
+  const counter = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      bytes += chunk.length;
+      task.onBytes(bytes);
+      done(null, chunk);
+    },
+  });
+  task.onBytes(bytes);
+  const file = createWriteStream(task.partial, { flags: resumed ? "a" : "w" });
+  await pipeline(answer.body, counter, file, { signal: task.signal });
+  return { resumed };
+}
