@@ -1,0 +1,57 @@
+/**
+ * The Durable Object that counts for one tenant: exact under parallel requests, because there is one of it and every
+ * decision is one synchronous transaction. Its books are quota-ledger.ts; this file gives them a clock and an alarm that
+ * empties the object once nothing in it matters any more.
+ */
+import { DurableObject } from "cloudflare:workers";
+import {
+  type QuotaDecision,
+  QuotaLedger,
+  type QuotaLimits,
+  type ReserveDecision,
+  type ReserveRequest,
+} from "./quota-ledger.ts";
+
+export class TenantQuota extends DurableObject {
+  #ledger: QuotaLedger | null = null;
+
+  /** Counts one request that costs no units. */
+  async count(limits: QuotaLimits): Promise<QuotaDecision> {
+    const decision = this.#books().count(limits, Date.now());
+    await this.#keepAlarm();
+    return decision;
+  }
+
+  /** Counts one request and reserves its units; an open reservation of the same request gives its job id instead. */
+  async reserve(request: ReserveRequest, limits: QuotaLimits): Promise<ReserveDecision> {
+    const decision = this.#books().reserve(request, limits, Date.now());
+    await this.#keepAlarm();
+    return decision;
+  }
+
+  /** Closes a job's reservation with the units it really took (0: failed or cancelled). Later calls change nothing. */
+  async settle(jobId: string, units: number): Promise<boolean> {
+    return this.#books().settle(jobId, units, Date.now());
+  }
+
+  override async alarm(): Promise<void> {
+    const nextMs = this.#books().purge(Date.now());
+    if (nextMs !== null) {
+      await this.ctx.storage.setAlarm(nextMs);
+      return;
+    }
+    this.#ledger = null;
+    await this.ctx.storage.deleteAll();
+  }
+
+  #books(): QuotaLedger {
+    this.#ledger ??= new QuotaLedger(this.ctx.storage.sql);
+    return this.#ledger;
+  }
+
+  async #keepAlarm(): Promise<void> {
+    if ((await this.ctx.storage.getAlarm()) !== null) return;
+    const nextMs = this.#books().purge(Date.now());
+    if (nextMs !== null) await this.ctx.storage.setAlarm(nextMs);
+  }
+}

@@ -1,0 +1,32 @@
+/**
+ * What travels with a request through Hono: the bindings, and what middleware and routes have found out about the call.
+ * Durable Objects do not see it; they take plain arguments.
+ */
+import type { Context } from "hono";
+import type { QuotaSnapshot } from "./accounts/quota-ledger.ts";
+import type { Env } from "./environment.ts";
+import type { Webhook } from "./webhooks/webhook.ts";
+
+export type Caller = {
+  /** Scope of cache, quota and jobs: "operator", "local", or "ip:" and the address (IPv6 by /64). */
+  tenant: string;
+  /** Holds the operator key: no limits, and the tasks of the operator. */
+  operator: boolean;
+};
+
+export type EdgeEnv = {
+  Bindings: Env;
+  Variables: {
+    requestId: string;
+    caller: Caller;
+    /** Undefined until a route asked the quota; then the source of the rate-limit headers, on errors too. */
+    quota: QuotaSnapshot | undefined;
+    /** What `webhook` in the body asked for; null where it asked for nothing. */
+    webhook: Webhook | null;
+    cache: "hit" | "miss" | "bypass" | undefined;
+    /** Where the in-isolate layer keeps the answer to exactly this call; undefined: nowhere. */
+    exactCallKey: string | undefined;
+  };
+};
+
+export type EdgeContext = Context<EdgeEnv>;

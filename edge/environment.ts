@@ -1,0 +1,113 @@
+/**
+ * What the Worker is given: bindings, variables of wrangler.toml and secrets. The variables are strings; `settingsOf` parses
+ * them once per isolate, and everything past it reads typed values with units in their names.
+ */
+import * as z from "zod";
+import type { TenantQuota } from "./accounts/tenant-quota.ts";
+import type { JobShardRpc } from "./jobs/shard-protocol.ts";
+import type { ModelRegistry } from "./registry/model-registry.ts";
+
+/** Bindings, and the unparsed variables and secrets beside them. */
+export interface Env {
+  /** Results by `<requestKey>:<modelDigest>`. */
+  readonly CACHE: KVNamespace;
+  readonly SHARD: DurableObjectNamespace<JobShardRpc>;
+  readonly QUOTA: DurableObjectNamespace<TenantQuota>;
+  readonly REGISTRY: DurableObjectNamespace<ModelRegistry>;
+  /** The guarded second worker of a local stack; webhooks go out through it where it is bound. */
+  readonly EGRESS?: Fetcher;
+  readonly SQS_ENDPOINT: string;
+  readonly SQS_QUEUE_URL: string;
+  readonly S3_ENDPOINT: string;
+  readonly S3_BUCKET: string;
+  readonly AWS_REGION: string;
+  readonly SHARDS: string;
+  readonly FREE_REQUESTS_PER_MINUTE: string;
+  readonly FREE_UNITS_PER_DAY: string;
+  readonly BODY_BYTES_MAX: string;
+  readonly SYNC_WINDOW_SECONDS: string;
+  readonly WEBHOOK_RETRY_SECONDS: string;
+  readonly WEBHOOK_ALLOW: string;
+  readonly LOCAL_STACK: string;
+  readonly AWS_ACCESS_KEY_ID: string;
+  readonly AWS_SECRET_ACCESS_KEY: string;
+  readonly S3_ACCESS_KEY_ID: string;
+  readonly S3_SECRET_ACCESS_KEY: string;
+  readonly CALLBACK_SECRET: string;
+  readonly CALLBACK_SECRET_PREVIOUS?: string;
+  readonly OPERATOR_KEY?: string;
+}
+
+const count = z.coerce.number().int().positive();
+const secret = z.string().min(1);
+
+const Settings = z
+  .object({
+    SQS_ENDPOINT: z.url(),
+    SQS_QUEUE_URL: z.url(),
+    S3_ENDPOINT: z.url(),
+    S3_BUCKET: z.string().min(1),
+    AWS_REGION: z.string().min(1),
+    SHARDS: count.max(10_000),
+    FREE_REQUESTS_PER_MINUTE: count,
+    FREE_UNITS_PER_DAY: count,
+    BODY_BYTES_MAX: count,
+    SYNC_WINDOW_SECONDS: z.coerce.number().positive(),
+    WEBHOOK_RETRY_SECONDS: z
+      .string()
+      .transform(listOf)
+      .pipe(z.array(z.coerce.number<string>().min(0))),
+    WEBHOOK_ALLOW: z.string().default("").transform(listOf),
+    LOCAL_STACK: z.string().default(""),
+    AWS_ACCESS_KEY_ID: secret,
+    AWS_SECRET_ACCESS_KEY: secret,
+    S3_ACCESS_KEY_ID: secret,
+    S3_SECRET_ACCESS_KEY: secret,
+    CALLBACK_SECRET: secret,
+    CALLBACK_SECRET_PREVIOUS: z.string().default(""),
+    OPERATOR_KEY: z.string().default(""),
+  })
+  .transform((vars) => ({
+    sqs: { endpoint: vars.SQS_ENDPOINT, queueUrl: vars.SQS_QUEUE_URL },
+    s3: { endpoint: vars.S3_ENDPOINT, bucket: vars.S3_BUCKET },
+    awsRegion: vars.AWS_REGION,
+    sqsCredentials: {
+      accessKeyId: vars.AWS_ACCESS_KEY_ID,
+      secretAccessKey: vars.AWS_SECRET_ACCESS_KEY,
+    },
+    s3Credentials: {
+      accessKeyId: vars.S3_ACCESS_KEY_ID,
+      secretAccessKey: vars.S3_SECRET_ACCESS_KEY,
+    },
+    shards: vars.SHARDS,
+    freeTier: {
+      requestsPerMinute: vars.FREE_REQUESTS_PER_MINUTE,
+      unitsPerDay: vars.FREE_UNITS_PER_DAY,
+    },
+    bodyBytesMax: vars.BODY_BYTES_MAX,
+    syncWindowSeconds: vars.SYNC_WINDOW_SECONDS,
+    webhookRetrySeconds: vars.WEBHOOK_RETRY_SECONDS,
+    /** `host:port` targets that webhooks may reach over http or on a private address. */
+    webhookAllow: vars.WEBHOOK_ALLOW,
+    localStack: vars.LOCAL_STACK === "1",
+    /** Any of these may have signed a worker's call; the first is current. */
+    callbackSecrets: [vars.CALLBACK_SECRET, vars.CALLBACK_SECRET_PREVIOUS].filter(Boolean),
+    /** Empty: nobody is the operator. */
+    operatorKey: vars.OPERATOR_KEY,
+  }));
+export type Settings = z.infer<typeof Settings>;
+
+function listOf(text: string): string[] {
+  return text.split(",").flatMap((entry) => (entry.trim() === "" ? [] : [entry.trim()]));
+}
+
+const parsed = new WeakMap<object, Settings>();
+
+/** @throws ZodError naming each variable that is missing or malformed */
+export function settingsOf(env: Env): Settings {
+  const known = parsed.get(env);
+  if (known !== undefined) return known;
+  const settings = Settings.parse(env);
+  parsed.set(env, settings);
+  return settings;
+}
