@@ -1,0 +1,217 @@
+/**
+ * Gathers the items of many callers into batches, one running at a time, and gives every caller his own rows in order.
+ *
+ * While a batch runs, what arrives waits and forms the next: no lingering, and an idle queue starts at the end of the
+ * current turn of the event loop. A caller with many items takes turns with the others: his items fall into turns of
+ * `turnEntries`, and a later caller joins at the current turn. Items of a caller who left are dropped; a running batch
+ * is aborted when all its callers have left. A batch that fails is halved until the item at fault fails alone.
+ */
+import { type BatchPolicy, planBatch } from "./batch-policy.ts";
+
+export type BatchStats = { entries: number; tokens: number; tokensPadded: number; seconds: number };
+
+export type BatchQueueOptions<Item, Row> = {
+  policy: BatchPolicy & { turnEntries: number };
+  /** Tokens of an item. */
+  lengthOf(item: Item): number;
+  /** Computes one batch: a row per item, in order. */
+  run(items: readonly Item[], signal: AbortSignal): Promise<readonly Row[]>;
+  /** Milliseconds of a monotonic clock. */
+  now(): number;
+  onBatch?(stats: BatchStats): void;
+  /** The backlog has changed. */
+  onChange?(): void;
+};
+
+export type SubmitOptions = {
+  signal: AbortSignal;
+  onProgress?(completed: number, total: number): void;
+};
+
+type Group<Row> = {
+  rows: Row[];
+  remaining: number;
+  total: number;
+  gone: boolean;
+  onProgress: SubmitOptions["onProgress"];
+  resolve(rows: Row[]): void;
+  reject(reason: unknown): void;
+};
+type Entry<Item, Row> = {
+  item: Item;
+  index: number;
+  length: number;
+  turn: number;
+  group: Group<Row>;
+};
+type Outcome<Row> = { row: Row } | { error: unknown };
+
+export class BatchQueue<Item, Row> {
+  readonly #options: BatchQueueOptions<Item, Row>;
+  /** In service order: by turn, then by arrival. */
+  #waiting: Entry<Item, Row>[] = [];
+  #waitingTokens = 0;
+  #turn = 0;
+  #running: { entries: Entry<Item, Row>[]; controller: AbortController } | null = null;
+  #scheduled = false;
+
+  constructor(options: BatchQueueOptions<Item, Row>) {
+    this.#options = options;
+  }
+
+  get waitingTokens(): number {
+    return this.#waitingTokens;
+  }
+
+  get waitingEntries(): number {
+    return this.#waiting.length;
+  }
+
+  /** @throws the signal's reason when it aborts, or what the batch's run threw for an item of this caller */
+  submit(items: readonly Item[], options: SubmitOptions): Promise<Row[]> {
+    const { signal } = options;
+    if (signal.aborted) return Promise.reject(signal.reason);
+    if (items.length === 0) return Promise.resolve([]);
+    return new Promise((resolve, reject) => {
+      const leave = () => this.#leave(group, signal.reason);
+      const group: Group<Row> = {
+        rows: [],
+        remaining: items.length,
+        total: items.length,
+        gone: false,
+        onProgress: options.onProgress,
+        resolve: (rows) => {
+          signal.removeEventListener("abort", leave);
+          resolve(rows);
+        },
+        reject: (reason) => {
+          signal.removeEventListener("abort", leave);
+          reject(reason);
+        },
+      };
+      signal.addEventListener("abort", leave, { once: true });
+      this.#enqueue(items, group);
+    });
+  }
+
+  #enqueue(items: readonly Item[], group: Group<Row>): void {
+    const { policy, lengthOf } = this.#options;
+    const tail = this.#waiting.at(-1)?.turn ?? this.#turn;
+    for (const [index, item] of items.entries()) {
+      const length = lengthOf(item);
+      const turn = this.#turn + Math.floor(index / policy.turnEntries);
+      this.#waiting.push({ item, index, length, turn, group });
+      this.#waitingTokens += length;
+    }
+    // The sort is stable: within a turn, arrival decides.
+    if (tail > this.#turn) this.#waiting.sort((a, b) => a.turn - b.turn);
+    this.#schedule();
+    this.#options.onChange?.();
+  }
+
+  /** Starts after the current turn of the event loop, so that callers of the same moment share the first batch. */
+  #schedule(): void {
+    if (this.#scheduled || this.#running !== null) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#startNext();
+    });
+  }
+
+  #startNext(): void {
+    if (this.#running !== null || this.#waiting.length === 0) return;
+    const entries = this.#take();
+    const controller = new AbortController();
+    this.#running = { entries, controller };
+    const startedAt = this.#options.now();
+    void this.#execute(entries, controller.signal).then((outcomes) => {
+      this.#running = null;
+      // The next batch is given to the machine before this one's rows are looked at.
+      this.#startNext();
+      this.#report(entries, startedAt);
+      for (const [position, entry] of entries.entries()) {
+        this.#settle(
+          entry,
+          outcomes[position] ?? { error: new Error("the batch has no such row") },
+        );
+      }
+      this.#options.onChange?.();
+    });
+  }
+
+  #take(): Entry<Item, Row>[] {
+    const { policy } = this.#options;
+    const window = this.#waiting.slice(0, policy.windowEntries);
+    this.#turn = window[0]?.turn ?? this.#turn;
+    const chosen = new Set(
+      planBatch(
+        window.map((entry) => entry.length),
+        policy,
+      ),
+    );
+    const kept = window.filter((_, index) => !chosen.has(index));
+    this.#waiting.splice(0, window.length, ...kept);
+    const entries = [...chosen].flatMap((index) => window[index] ?? []);
+    for (const entry of entries) this.#waitingTokens -= entry.length;
+    return entries;
+  }
+
+  async #execute(entries: Entry<Item, Row>[], signal: AbortSignal): Promise<Outcome<Row>[]> {
+    const live = entries.filter((entry) => !entry.group.gone);
+    if (live.length === 0) return entries.map(() => ({ error: signal.reason }));
+    try {
+      const rows = await this.#options.run(
+        entries.map((entry) => entry.item),
+        signal,
+      );
+      if (rows.length !== entries.length) throw new Error("a batch gave the wrong number of rows");
+      return rows.map((row) => ({ row }));
+    } catch (error) {
+      if (entries.length === 1 || signal.aborted) return entries.map(() => ({ error }));
+      const half = entries.length >> 1;
+      const first = await this.#execute(entries.slice(0, half), signal);
+      return [...first, ...(await this.#execute(entries.slice(half), signal))];
+    }
+  }
+
+  #settle(entry: Entry<Item, Row>, outcome: Outcome<Row>): void {
+    const { group } = entry;
+    if (group.gone) return;
+    if ("error" in outcome) return this.#leave(group, outcome.error);
+    group.rows[entry.index] = outcome.row;
+    group.remaining -= 1;
+    if (group.remaining > 0) {
+      group.onProgress?.(group.total - group.remaining, group.total);
+      return;
+    }
+    group.gone = true;
+    group.resolve(group.rows);
+  }
+
+  #leave(group: Group<Row>, reason: unknown): void {
+    if (group.gone) return;
+    group.gone = true;
+    this.#waiting = this.#waiting.filter((entry) => {
+      if (entry.group !== group) return true;
+      this.#waitingTokens -= entry.length;
+      return false;
+    });
+    const running = this.#running;
+    if (running !== null && running.entries.every((entry) => entry.group.gone)) {
+      running.controller.abort(reason);
+    }
+    group.reject(reason);
+    this.#options.onChange?.();
+  }
+
+  #report(entries: Entry<Item, Row>[], startedAt: number): void {
+    const lengths = entries.map((entry) => entry.length);
+    this.#options.onBatch?.({
+      entries: entries.length,
+      tokens: lengths.reduce((sum, length) => sum + length, 0),
+      tokensPadded: Math.max(...lengths) * entries.length,
+      seconds: (this.#options.now() - startedAt) / 1_000,
+    });
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * The worker's environment, read and checked once. Every refusal names the variable, what is wrong with it and what to
+ * set instead. An empty variable counts as unset. Nothing else in gpu-worker/ looks at process.env.
+ */
+import * as z from "zod";
+
+const address = z.url({ protocol: /^https?$/, hostname: /./ });
+const text = z.string().min(1);
+const wholeNumber = z.string().regex(/^\d+$/).transform(Number);
+
+/** The description of a variable is its fix: it is printed where the value is refused. */
+const Environment = z.object({
+  LLM_OS_EDGE_URL: address.describe("Set it to the edge's address, such as http://127.0.0.1:8787."),
+  LLM_OS_CALLBACK_SECRET: text.describe("Set it to the edge's CALLBACK_SECRET."),
+  SQS_QUEUE_URL: address.describe("Set it to the URL of the job queue."),
+  SQS_ENDPOINT: address
+    .optional()
+    .describe("Leave it unset for AWS, or set it to the address of another SQS server."),
+  SQS_WAIT_SECONDS: wholeNumber
+    .pipe(z.int().min(0).max(20))
+    .default(20)
+    .describe("Set it to the length of a long poll, 0 to 20 seconds."),
+  AWS_REGION: text.default("us-east-1").describe("Set it to the queue's region."),
+  AWS_ACCESS_KEY_ID: text
+    .optional()
+    .describe("Set it together with AWS_SECRET_ACCESS_KEY, or neither to use the machine's role."),
+  AWS_SECRET_ACCESS_KEY: text
+    .optional()
+    .describe("Set it together with AWS_ACCESS_KEY_ID, or neither to use the machine's role."),
+  S3_ENDPOINT: address.describe("Set it to the address of the object store."),
+  S3_BUCKET: text.describe("Set it to the bucket that large inputs and results travel through."),
+  S3_ACCESS_KEY_ID: text.describe("Set it to a key that may read and write the bucket."),
+  S3_SECRET_ACCESS_KEY: text.describe("Set it to the secret of S3_ACCESS_KEY_ID."),
+  LLM_OS_STATE: text.default(".llm-os").describe("Set it to the folder for models and caches."),
+  LLM_OS_MODELS: text.optional().describe("Set it to a folder whose subfolders are models."),
+  HF_ENDPOINT: address
+    .default("https://huggingface.co")
+    .describe("Set it to the address of the Hugging Face hub or of a mirror."),
+  HF_TOKEN: text.optional().describe("Set it to an access token of the hub."),
+  LLM_OS_FORM: z
+    .enum(["auto", "f32", "int8"])
+    .default("auto")
+    .describe("Set it to auto, f32 or int8."),
+  LLM_OS_DEVICE: z
+    .enum(["auto", "cpu", "cuda"])
+    .default("auto")
+    .describe("Set it to auto, cpu or cuda."),
+  LLM_OS_THREADS: wholeNumber
+    .pipe(z.int().min(1).max(1_024))
+    .optional()
+    .describe("Set it to the number of compute threads, 1 or more, or leave it to the worker."),
+  LLM_OS_WORKER_ID: z
+    .string()
+    .regex(/^[\w.-]{1,100}$/)
+    .optional()
+    .describe("Set it to at most 100 letters, digits, dots, hyphens and underscores."),
+  LLM_OS_HEALTH_PORT: wholeNumber
+    .pipe(z.int().min(0).max(65_535))
+    .default(0)
+    .describe("Set it to a port number, or to 0 for any free port."),
+  LLM_OS_LOG_LEVEL: z
+    .enum(["silent", "fatal", "error", "warn", "info", "debug", "trace"])
+    .default("info")
+    .describe("Set it to silent, fatal, error, warn, info, debug or trace."),
+});
+type Environment = z.infer<typeof Environment>;
+
+export type WorkerConfig = {
+  workerId: string;
+  healthPort: number;
+  logLevel: Environment["LLM_OS_LOG_LEVEL"];
+  edge: { url: string; callbackSecret: string };
+  queue: {
+    url: string;
+    endpoint: string | null;
+    region: string;
+    waitSeconds: number;
+    /** Null: the machine's role. */
+    credentials: { accessKeyId: string; secretAccessKey: string } | null;
+  };
+  objectStore: {
+    endpoint: string;
+    bucket: string;
+    region: string;
+    accessKeyId: string;
+    secretAccessKey: string;
+  };
+  models: {
+    stateFolder: string;
+    modelsFolder: string | null;
+    hub: { endpoint: string; token: string | null };
+    form: Environment["LLM_OS_FORM"];
+    device: Environment["LLM_OS_DEVICE"];
+    /** Null: the runtime's own choice. */
+    threads: number | null;
+  };
+};
+
+/** The environment cannot be used. The message lists every variable at fault with its fix. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+/** @param fallbackWorkerId names this worker where LLM_OS_WORKER_ID is unset */
+export function readConfig(
+  environment: Readonly<Record<string, string | undefined>>,
+  fallbackWorkerId: string,
+): WorkerConfig {
+  const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
+  const parsed = Environment.safeParse(set);
+  if (!parsed.success) throw new ConfigError(explain(parsed.error, set));
+  return arrange(parsed.data, fallbackWorkerId);
+}
+
+function explain(error: z.ZodError, set: Record<string, string | undefined>): string {
+  const names = new Set(error.issues.map((issue) => String(issue.path[0])));
+  const lines = [...names].map((name) => {
+    const fix = Object.entries(Environment.shape).find(([key]) => key === name)?.[1].description;
+    return `${name} ${set[name] === undefined ? "is not set" : "has a value that cannot be used"}. ${fix ?? ""}`;
+  });
+  return `The worker cannot start:\n${lines.map((line) => `  ${line}`).join("\n")}`;
+}
+
+function credentialsOf(env: Environment): WorkerConfig["queue"]["credentials"] {
+  const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = env;
+  if (accessKeyId !== undefined && secretAccessKey !== undefined) {
+    return { accessKeyId, secretAccessKey };
+  }
+  if (accessKeyId === undefined && secretAccessKey === undefined) return null;
+  throw new ConfigError(
+    "The worker cannot start:\n  AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together. Set both, or neither to use the machine's role.",
+  );
+}
+
+function arrange(env: Environment, fallbackWorkerId: string): WorkerConfig {
+  return {
+    workerId: env.LLM_OS_WORKER_ID ?? fallbackWorkerId,
+    healthPort: env.LLM_OS_HEALTH_PORT,
+    logLevel: env.LLM_OS_LOG_LEVEL,
+    edge: { url: env.LLM_OS_EDGE_URL, callbackSecret: env.LLM_OS_CALLBACK_SECRET },
+    queue: {
+      url: env.SQS_QUEUE_URL,
+      endpoint: env.SQS_ENDPOINT ?? null,
+      region: env.AWS_REGION,
+      waitSeconds: env.SQS_WAIT_SECONDS,
+      credentials: credentialsOf(env),
+    },
+    objectStore: {
+      endpoint: env.S3_ENDPOINT,
+      bucket: env.S3_BUCKET,
+      region: env.AWS_REGION,
+      accessKeyId: env.S3_ACCESS_KEY_ID,
+      secretAccessKey: env.S3_SECRET_ACCESS_KEY,
+    },
+    models: {
+      stateFolder: env.LLM_OS_STATE,
+      modelsFolder: env.LLM_OS_MODELS ?? null,
+      hub: { endpoint: env.HF_ENDPOINT, token: env.HF_TOKEN ?? null },
+      form: env.LLM_OS_FORM,
+      device: env.LLM_OS_DEVICE,
+      threads: env.LLM_OS_THREADS ?? null,
+    },
+  };
+}
