@@ -5,6 +5,7 @@
 import type { Context } from "hono";
 import type { QuotaSnapshot } from "./accounts/quota-ledger.ts";
 import type { Env } from "./environment.ts";
+import type { JobShard } from "./jobs/job-shard.ts";
 import type { Webhook } from "./webhooks/webhook.ts";
 
 export type Caller = {
@@ -15,7 +16,7 @@ export type Caller = {
 };
 
 export type EdgeEnv = {
-  Bindings: Env;
+  Bindings: Env & { readonly SHARD: DurableObjectNamespace<JobShard> };
   Variables: {
     requestId: string;
     caller: Caller;

@@ -4,14 +4,15 @@
  */
 import * as z from "zod";
 import type { TenantQuota } from "./accounts/tenant-quota.ts";
-import type { JobShardRpc } from "./jobs/shard-protocol.ts";
 import type { ModelRegistry } from "./registry/model-registry.ts";
 
-/** Bindings, and the unparsed variables and secrets beside them. */
+/**
+ * Bindings, and the unparsed variables and secrets beside them. The shards' binding stands in context.ts, because the
+ * shard's own file reads its settings here.
+ */
 export interface Env {
   /** Results by `<requestKey>:<modelDigest>`. */
   readonly CACHE: KVNamespace;
-  readonly SHARD: DurableObjectNamespace<JobShardRpc>;
   readonly QUOTA: DurableObjectNamespace<TenantQuota>;
   readonly REGISTRY: DurableObjectNamespace<ModelRegistry>;
   /** The guarded second worker of a local stack; webhooks go out through it where it is bound. */
