@@ -1,0 +1,80 @@
+/**
+ * What the rest of the worker sees of ONNX Runtime: a `Runtime` loads models, a `Session` runs one. Two runtimes keep this
+ * promise, the C API (c-api/) and the Node binding in a thread (node-binding/); `openRuntime` chooses. Types only.
+ */
+import type { DType } from "../tensor/dtype.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+
+/** Where the products are computed. */
+export type Provider = "cpu" | "cuda";
+
+/** A model file, or its bytes. A file may keep its weights in further files beside it (ONNX external data). */
+export type ModelSource = { readonly path: string } | { readonly bytes: Uint8Array };
+
+export type LoadOptions = {
+  /** Threads that share one operator's work, the calling one included. */
+  threads: number;
+  /** Asked for, not promised: `cuda` falls back to `cpu` where its self-test failed. See `Session.provider`. */
+  provider: Provider;
+  /**
+   * Whether threads spin while they wait for work: some percent faster alone on a machine, much slower where cores are
+   * shared with other busy processes. Default false.
+   */
+  spinning?: boolean;
+  /** Stops waiting for the model; what was loaded of it is freed. */
+  signal?: AbortSignal;
+};
+
+/** An input or output of a model. A name in `shape` is a size that differs from run to run. */
+export type ValueInfo = {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly (number | string)[];
+};
+
+export type RunOptions = {
+  /** Outputs wanted; all when left out. Operators run whatever is wanted. */
+  outputs?: readonly string[];
+  /** Stops the run itself where the runtime can, see `Session.run`. */
+  signal?: AbortSignal;
+};
+
+export type Session = {
+  /** Where this session really computes. */
+  readonly provider: Provider;
+  readonly inputs: readonly ValueInfo[];
+  readonly outputs: readonly ValueInfo[];
+  /**
+   * Runs the model off the event loop. Runs of one session take turns in the order they were asked for; sessions run side
+   * by side. The feeds' arrays must not change until the promise settles; the arrays of the result belong to the caller.
+   * An aborted run rejects with the signal's reason and the session stays usable; the C API stops computing at the next
+   * operator, the Node binding computes to the end and drops the result.
+   * @throws RuntimeError for feeds that do not fit, for what ONNX Runtime refuses, and after `release`
+   */
+  run: (feeds: Record<string, Tensor>, options?: RunOptions) => Promise<Record<string, Tensor>>;
+  /** Waits for the runs asked for, then frees everything. A second call waits for the first. */
+  release: () => Promise<void>;
+};
+
+export type Runtime = {
+  readonly name: "c-api" | "node-binding";
+  /** Of ONNX Runtime, such as `1.30.0`: part of a compiled model's cache key. */
+  readonly version: string;
+  /** Whether CUDA was asked for and its self-test ran here. */
+  readonly providers: readonly Provider[];
+  /** One line for a log or a health page: runtime, version, providers. */
+  describe: () => string;
+  /** @throws RuntimeError for a model that cannot be read or used */
+  load: (model: ModelSource, options: LoadOptions) => Promise<Session>;
+};
+
+/** What the runtime says while it starts. A pino logger fits. */
+export type RuntimeLog = {
+  info: (fields: object, message: string) => void;
+  warn: (fields: object, message: string) => void;
+};
+
+/** ONNX Runtime, or this room on its behalf, refuses: the message says what. */
+export class RuntimeError extends Error {
+  override readonly name = "RuntimeError";
+}
