@@ -1,0 +1,123 @@
+/**
+ * A body against its schema. The first thing wrong is told in words that name the field, the limit and the fix; which is
+ * why no schema's own message reaches a caller unread.
+ */
+import type * as z from "zod";
+import { CodedError, type ErrorCode } from "#contract/errors.ts";
+
+type Issue = z.core.$ZodIssue;
+type Explanation = { code: ErrorCode; text: string };
+
+/** @param at the path of `value` inside the body @throws CodedError */
+export function validate<T>(schema: z.ZodType<T>, value: unknown, at: PropertyKey[] = []): T {
+  const parsed = schema.safeParse(value, { reportInput: true });
+  if (parsed.success) return parsed.data;
+  throw explainIssue(parsed.error.issues[0], at);
+}
+
+/** `input[3].text`; of the body itself, "the body". */
+export function fieldName(path: readonly PropertyKey[]): string {
+  const name = path.reduce<string>(
+    (text, key) =>
+      typeof key === "number" ? `${text}[${key}]` : `${text}${text && "."}${String(key)}`,
+    "",
+  );
+  return name === "" ? "the body" : name;
+}
+
+function explainIssue(issue: Issue | undefined, at: readonly PropertyKey[]): CodedError {
+  if (issue === undefined) return new CodedError("invalid_value", "The body is not valid.");
+  if (issue.code === "unrecognized_keys") return unknownField(issue, at);
+  const path = [...at, ...issue.path];
+  const field = fieldName(path);
+  const { code, text } = explain(issue, field);
+  return new CodedError(code, text, path.length === 0 ? {} : { param: field.slice(0, 200) });
+}
+
+function unknownField(issue: Issue & { code: "unrecognized_keys" }, at: readonly PropertyKey[]) {
+  const key = (issue.keys[0] ?? "").slice(0, 100);
+  const field = fieldName([...at, ...issue.path, key]);
+  return new CodedError(
+    "unknown_parameter",
+    `Unknown parameter: ${field}. This endpoint has none of that name: remove it, or check its spelling.`,
+    { param: field },
+  );
+}
+
+function explain(issue: Issue, field: string): Explanation {
+  switch (issue.code) {
+    case "invalid_type":
+      return issue.input === undefined
+        ? {
+            code: "missing_required_parameter",
+            text: `Missing required parameter: ${field}. Send ${article(issue.expected)}.`,
+          }
+        : wrong(
+            `${field} is ${nameOf(issue.input)} where ${article(issue.expected)} is expected. Send ${article(issue.expected)}.`,
+          );
+    case "too_small":
+      return tooSmall(issue, field);
+    case "too_big":
+      return wrong(
+        `${field} is over its limit of ${quantity(issue.maximum, issue.origin)}. Send at most that.`,
+      );
+    case "invalid_value":
+      return wrong(
+        `${field} must be one of ${issue.values.map((value) => JSON.stringify(value)).join(", ")}. Send one of these.`,
+      );
+    case "invalid_union":
+      return explainUnion(issue, field);
+    case "invalid_format":
+      return wrong(`${field} is not of the form ${issue.format}. Correct it.`);
+    default:
+      return wrong(`${field} is not valid: ${issue.message}. Correct it.`);
+  }
+}
+
+function tooSmall(issue: Issue & { code: "too_small" }, field: string): Explanation {
+  const empty = Number(issue.minimum) === 1 && issue.origin !== "number" && issue.origin !== "int";
+  return wrong(
+    empty
+      ? `${field} is empty. Send at least ${quantity(1, issue.origin)}, or leave it out.`
+      : `${field} is below its limit of ${quantity(issue.minimum, issue.origin)}. Send at least that.`,
+  );
+}
+
+/** Of the forms a value may have, the one that was meant is the one that got furthest; failing that, all are named. */
+function explainUnion(issue: Issue & { code: "invalid_union" }, field: string): Explanation {
+  const meant = issue.errors.find((issues) => issues[0] !== undefined && issues[0].path.length > 0);
+  const close = meant ?? issue.errors.find((issues) => issues[0]?.code !== "invalid_type");
+  const nearest = close?.[0];
+  if (nearest !== undefined) {
+    const path = nearest.path.map((key) =>
+      typeof key === "number" ? `[${key}]` : `.${String(key)}`,
+    );
+    return explain(nearest, `${field}${path.join("")}`);
+  }
+  const forms = issue.errors.flatMap(([first]) =>
+    first?.code === "invalid_type" ? [article(first.expected)] : [],
+  );
+  return wrong(`${field} must be ${[...new Set(forms)].join(" or ")}. Send one of these.`);
+}
+
+function wrong(text: string): Explanation {
+  return { code: "invalid_value", text };
+}
+
+function article(type: string): string {
+  if (type === "int") return "a whole number";
+  return `${/^[aeiou]/.test(type) ? "an" : "a"} ${type}`;
+}
+
+function nameOf(value: unknown): string {
+  if (value === null) return "null";
+  if (Array.isArray(value)) return "an array";
+  return article(typeof value);
+}
+
+function quantity(count: number | bigint, origin: string): string {
+  const unit = { string: "characters", array: "items" }[origin];
+  const singular = { string: "character", array: "item" }[origin];
+  if (unit === undefined) return String(count);
+  return `${count} ${Number(count) === 1 ? singular : unit}`;
+}
