@@ -1,0 +1,123 @@
+/**
+ * Sends messages in batches: the first goes at once, those that come while a send is in flight wait for it and go
+ * together, and a full batch never waits. A failed send is tried again, with growing pauses, for as long as somebody
+ * wants the message. Order is not kept. What a batch is made of and how it travels is the caller's.
+ */
+export type Outgoing = { id: string; body: string; bytes: number; group: string };
+export type SendOutcome = "sent" | "refused" | "retry";
+
+type Rules = {
+  entriesMax: number;
+  /** Of all bodies of a batch. */
+  bytesMax: number;
+  /** Batches on their way at once. */
+  inFlightMax: number;
+  pauseMsMin: number;
+  pauseMsMax: number;
+};
+
+type Surroundings = {
+  /** One outcome per entry, in order. A rejection means `retry` for all. */
+  sendBatch: (batch: readonly Outgoing[]) => Promise<SendOutcome[]>;
+  isWanted: (id: string) => boolean;
+  onSent: (id: string) => void;
+  onRefused: (id: string) => void;
+  onFailure: (error: unknown) => void;
+  /** @returns 0…1 */
+  random: () => number;
+};
+
+export class CoalescingSender {
+  readonly #rules: Rules;
+  readonly #surroundings: Surroundings;
+  #waiting: Outgoing[] = [];
+  #inFlight = 0;
+  #failures = 0;
+  #paused = false;
+
+  constructor(rules: Rules, surroundings: Surroundings) {
+    this.#rules = rules;
+    this.#surroundings = surroundings;
+  }
+
+  send(message: Outgoing): void {
+    this.#waiting.push(message);
+    this.#pump();
+  }
+
+  #pump(): void {
+    while (this.#mayStart()) {
+      const batch = this.#takeBatch();
+      if (batch.length > 0) void this.#transmit(batch);
+    }
+  }
+
+  #mayStart(): boolean {
+    if (this.#paused || this.#waiting.length === 0) return false;
+    if (this.#inFlight === 0) return true;
+    const full = this.#waiting.length >= this.#rules.entriesMax;
+    return full && this.#inFlight < this.#rules.inFlightMax;
+  }
+
+  #takeBatch(): Outgoing[] {
+    const batch: Outgoing[] = [];
+    let bytes = 0;
+    let taken = 0;
+    for (const message of this.#waiting) {
+      const fits = batch.length === 0 || bytes + message.bytes <= this.#rules.bytesMax;
+      if (batch.length === this.#rules.entriesMax || !fits) break;
+      taken += 1;
+      if (!this.#surroundings.isWanted(message.id)) continue;
+      batch.push(message);
+      bytes += message.bytes;
+    }
+    this.#waiting.splice(0, taken);
+    return batch;
+  }
+
+  async #transmit(batch: Outgoing[]): Promise<void> {
+    this.#inFlight += 1;
+    try {
+      const outcomes = await this.#surroundings.sendBatch(batch);
+      this.#settle(batch, outcomes);
+    } catch (error) {
+      this.#surroundings.onFailure(error);
+      this.#settle(batch, []);
+    } finally {
+      this.#inFlight -= 1;
+      this.#pump();
+    }
+  }
+
+  #settle(batch: readonly Outgoing[], outcomes: readonly SendOutcome[]): void {
+    const again: Outgoing[] = [];
+    batch.forEach((message, index) => {
+      const outcome = outcomes[index] ?? "retry";
+      if (outcome === "sent") this.#surroundings.onSent(message.id);
+      else if (outcome === "refused") this.#surroundings.onRefused(message.id);
+      else again.push(message);
+    });
+    if (again.length === 0) {
+      this.#failures = 0;
+      return;
+    }
+    this.#waiting.unshift(...again);
+    this.#pause();
+  }
+
+  #pause(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    const { pauseMsMin, pauseMsMax } = this.#rules;
+    const pauseMs = Math.min(pauseMsMax, pauseMsMin * 2 ** this.#failures);
+    this.#failures += 1;
+    // Between half and the whole pause, so that shards that failed together do not come back together.
+    setTimeout(
+      () => {
+        this.#paused = false;
+        this.#pump();
+      },
+      pauseMs * (0.5 + 0.5 * this.#surroundings.random()),
+    );
+  }
+}

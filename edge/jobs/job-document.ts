@@ -1,0 +1,33 @@
+/** The Job object callers see (`GET /v1/jobs/{id}`, 202 bodies, webhooks), as JSON text. */
+import type { Usage } from "#contract/events.ts";
+import { openaiError } from "../errors.ts";
+import type { Ticket } from "./shard-protocol.ts";
+
+export type JobOutput = {
+  /** Exactly the body of the synchronous call, JSON text. */
+  body: string;
+  usage: Usage;
+};
+
+function seconds(milliseconds: number): number {
+  return Math.floor(milliseconds / 1_000);
+}
+
+/** @param output what a succeeded job made; null for any other */
+export function jobDocument(ticket: Ticket, output: JobOutput | null): string {
+  const head = JSON.stringify({
+    id: ticket.id,
+    object: "job",
+    status: ticket.status,
+    task: ticket.task,
+    model: ticket.model,
+    created_at: seconds(ticket.createdAt),
+    finished_at: ticket.finishedAt === null ? null : seconds(ticket.finishedAt),
+  });
+  const error = ticket.error === null ? null : openaiError(ticket.error);
+  const tokens = output?.usage.promptTokens;
+  const usage = tokens === undefined ? null : { prompt_tokens: tokens, total_tokens: tokens };
+  const tail = JSON.stringify({ error, usage });
+  // The output is put in as text, so that it is the synchronous body to the byte.
+  return `${head.slice(0, -1)},"output":${output?.body ?? "null"},${tail.slice(1)}`;
+}

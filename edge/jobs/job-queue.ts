@@ -1,0 +1,58 @@
+/** The job queue as the edge sees it: SendMessageBatch of the SQS JSON protocol, signed by aws4fetch. */
+import { AwsClient } from "aws4fetch";
+import * as z from "zod";
+import type { Settings } from "../environment.ts";
+import type { Outgoing, SendOutcome } from "./coalescing-sender.ts";
+
+const sendTimeoutMs = 10_000;
+
+const BatchAnswer = z.object({
+  Successful: z.array(z.object({ Id: z.string() })).optional(),
+  Failed: z.array(z.object({ Id: z.string(), SenderFault: z.boolean() })).optional(),
+});
+
+/** @returns a function that sends one batch and tells, per entry and in order, how it went */
+export function openJobQueue(
+  settings: Settings,
+): (batch: readonly Outgoing[]) => Promise<SendOutcome[]> {
+  // The signing key, derived once a day by four HMACs, is cached inside the client.
+  const client = new AwsClient({
+    ...settings.sqsCredentials,
+    region: settings.awsRegion,
+    service: "sqs",
+    retries: 0,
+  });
+  const headers = {
+    "content-type": "application/x-amz-json-1.0",
+    "x-amz-target": "AmazonSQS.SendMessageBatch",
+  };
+  return async (batch) => {
+    const body = JSON.stringify({
+      QueueUrl: settings.sqs.queueUrl,
+      Entries: batch.map((message, index) => ({
+        Id: String(index),
+        MessageBody: message.body,
+        MessageGroupId: message.group,
+      })),
+    });
+    const signal = AbortSignal.timeout(sendTimeoutMs);
+    const response = await client.fetch(settings.sqs.endpoint, {
+      method: "POST",
+      headers,
+      body,
+      signal,
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`queue answered ${response.status}: ${text.slice(0, 500)}`);
+    return outcomes(batch.length, BatchAnswer.parse(JSON.parse(text)));
+  };
+}
+
+function outcomes(count: number, answer: z.infer<typeof BatchAnswer>): SendOutcome[] {
+  const all = Array.from({ length: count }, (): SendOutcome => "retry");
+  for (const entry of answer.Successful ?? []) all[Number(entry.Id)] = "sent";
+  for (const entry of answer.Failed ?? []) {
+    all[Number(entry.Id)] = entry.SenderFault ? "refused" : "retry";
+  }
+  return all;
+}

@@ -1,0 +1,167 @@
+/**
+ * The Durable Object that owns the jobs of one shard. It joins the parts and gives them a clock, randomness, storage and
+ * the network: decisions are job-board.ts, sending is coalescing-sender.ts, webhooks are ../webhooks/courier.ts.
+ */
+import { DurableObject } from "cloudflare:workers";
+import type { JobId } from "#contract/job-id.ts";
+import { limits } from "#contract/limits.ts";
+import { queueNumbers } from "#contract/queue.ts";
+import { type Env, type Settings, settingsOf } from "../environment.ts";
+import { Courier } from "../webhooks/courier.ts";
+import { type Delivery, DeliveryRows } from "../webhooks/delivery-rows.ts";
+import { CoalescingSender } from "./coalescing-sender.ts";
+import { JobBoard } from "./job-board.ts";
+import { jobDocument } from "./job-document.ts";
+import { openJobQueue } from "./job-queue.ts";
+import { randomHex } from "./random-hex.ts";
+import { readOutput } from "./read-result.ts";
+import type {
+  ReceiveRequest,
+  ReceiveResponse,
+  RunOutcome,
+  RunRequest,
+  Ticket,
+} from "./shard-protocol.ts";
+import { settle } from "./settle.ts";
+import { TicketRows } from "./ticket-rows.ts";
+
+const retentionMs = 1_000 * limits.resultRetentionSeconds;
+/** An object that was put away with a message unsent wakes after this long to send it. */
+const unsentWakeMs = 30_000;
+const sendRules = {
+  entriesMax: queueNumbers.batchEntriesMax,
+  bytesMax: queueNumbers.batchBytesMax,
+  inFlightMax: 6,
+  pauseMsMin: 50,
+  pauseMsMax: 2_000,
+};
+
+export class JobShard extends DurableObject<Env> {
+  readonly #settings: Settings;
+  readonly #tickets: TicketRows;
+  readonly #deliveries: DeliveryRows;
+  readonly #board: JobBoard;
+  readonly #courier: Courier;
+  readonly #sender: CoalescingSender;
+  /** An event is owed that the alarm does not know of. */
+  #owesMore = false;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#settings = settingsOf(env);
+    this.#tickets = new TicketRows(ctx.storage.sql);
+    this.#deliveries = new DeliveryRows(ctx.storage.sql);
+    this.#courier = this.#openCourier();
+    this.#sender = this.#openSender();
+    this.#board = this.#openBoard();
+    this.#board.restore();
+  }
+
+  async run(request: RunRequest): Promise<RunOutcome> {
+    const outcome = this.#board.run(request);
+    if (request.keep === "from-start") await this.#keepAlarm();
+    const told = await outcome;
+    if (told.kind === "waiting") await this.#keepAlarm();
+    return told;
+  }
+
+  leave(waiter: string): void {
+    this.#board.leave(waiter);
+  }
+
+  find(id: JobId, tenant: string): Ticket | null {
+    return this.#board.find(id, tenant);
+  }
+
+  async cancel(id: JobId, tenant: string): Promise<Ticket | null> {
+    const ticket = this.#board.cancel(id, tenant);
+    await this.#keepAlarm();
+    return ticket;
+  }
+
+  async receive(request: ReceiveRequest): Promise<ReceiveResponse> {
+    const response = this.#board.receive(request);
+    if (this.#owesMore) await this.#keepAlarm();
+    return response;
+  }
+
+  override async alarm(): Promise<void> {
+    await this.#courier.deliverDue();
+    for (const id of this.#board.purge(Date.now() - retentionMs)) this.#deliveries.remove(id);
+    await this.#keepAlarm();
+  }
+
+  /** Sets the alarm to whatever is due first; an object that owes nothing and keeps nothing has none. */
+  async #keepAlarm(): Promise<void> {
+    this.#owesMore = false;
+    const oldest = this.#tickets.oldest();
+    const times = [
+      this.#deliveries.nextDue(),
+      oldest === null ? null : oldest + retentionMs + 1,
+      this.#tickets.hasUnsent() ? Date.now() + unsentWakeMs : null,
+    ].filter((time) => time !== null);
+    if (times.length > 0) await this.ctx.storage.setAlarm(Math.min(...times));
+  }
+
+  #openBoard(): JobBoard {
+    return new JobBoard({
+      rows: this.#tickets,
+      send: ({ id, tenant }, body, bytes) => this.#sender.send({ id, body, bytes, group: tenant }),
+      release: (tenant, id) => {
+        this.ctx.waitUntil(settle(this.env, tenant, id, 0));
+      },
+      notify: (id, webhook, event) => {
+        this.#owesMore = true;
+        this.#courier.owe(id, webhook, event);
+      },
+      now: () => Date.now(),
+      randomHex,
+    });
+  }
+
+  #openSender(): CoalescingSender {
+    return new CoalescingSender(sendRules, {
+      sendBatch: openJobQueue(this.#settings),
+      isWanted: (id) => this.#board.isUnsent(id),
+      onSent: (id) => this.#board.markSent(id),
+      onRefused: (id) =>
+        this.#board.fail(id, {
+          code: "invalid_value",
+          message: "The queue does not take this request's content.",
+          param: null,
+        }),
+      onFailure: (error) => console.error("queue: a send failed and is tried again", error),
+      random: Math.random,
+    });
+  }
+
+  #openCourier(): Courier {
+    const { EGRESS } = this.env;
+    return new Courier({
+      rows: this.#deliveries,
+      schedule: this.#settings.webhookRetrySeconds,
+      fetch: (url, init) => (EGRESS === undefined ? fetch(url, init) : EGRESS.fetch(url, init)),
+      describe: (delivery) => this.#describe(delivery),
+      now: () => Date.now(),
+      randomHex,
+    });
+  }
+
+  async #describe(delivery: Delivery) {
+    const stored = this.#tickets.find(delivery.jobId);
+    if (stored === undefined || stored.webhook === null) return null;
+    const { ticket, webhook } = stored;
+    if (delivery.event === "start") {
+      // As it stood then, whatever has happened since.
+      const started: Ticket = {
+        ...ticket,
+        status: "processing",
+        finishedAt: null,
+        result: null,
+        error: null,
+      };
+      return { webhook, job: jobDocument(started, null) };
+    }
+    return { webhook, job: jobDocument(ticket, await readOutput(ticket, this.#settings)) };
+  }
+}

@@ -1,0 +1,57 @@
+/** Large JSON documents in object storage (S3 API, signed by aws4fetch): written whole, read back whole and verified. */
+import { AwsClient } from "aws4fetch";
+import type { ObjectReference } from "#contract/object-reference.ts";
+import type { Settings } from "../environment.ts";
+
+const timeoutMs = 30_000;
+const retries = 3;
+const encoder = new TextEncoder();
+
+async function sha256Hex(bytes: BufferSource): Promise<string> {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function request(settings: Settings, key: string, init: RequestInit): Promise<Response> {
+  const client = new AwsClient({
+    ...settings.s3Credentials,
+    region: settings.awsRegion,
+    service: "s3",
+    retries,
+  });
+  const url = `${settings.s3.endpoint}/${settings.s3.bucket}/${key}`;
+  return client.fetch(url, { ...init, signal: AbortSignal.timeout(timeoutMs) });
+}
+
+/** @param key path inside the bucket, of characters that need no escaping */
+export async function putObject(
+  settings: Settings,
+  key: string,
+  json: string,
+): Promise<ObjectReference> {
+  const bytes = encoder.encode(json);
+  const sha256 = await sha256Hex(bytes);
+  const response = await request(settings, key, {
+    method: "PUT",
+    headers: { "content-type": "application/json", "x-amz-content-sha256": sha256 },
+    body: bytes,
+  });
+  const answer = await response.text();
+  if (!response.ok) throw new Error(`PUT ${key}: ${response.status} ${answer.slice(0, 500)}`);
+  return { key, bytes: bytes.byteLength, sha256 };
+}
+
+/** @throws Error where the object is gone or is not the one that was referred to */
+export async function getObject(settings: Settings, reference: ObjectReference): Promise<string> {
+  const { key, bytes, sha256 } = reference;
+  const response = await request(settings, key, { method: "GET" });
+  if (!response.ok) {
+    await response.body?.cancel();
+    throw new Error(`GET ${key}: ${response.status}`);
+  }
+  const body = new Uint8Array(await response.arrayBuffer());
+  if (body.byteLength !== bytes || (await sha256Hex(body)) !== sha256) {
+    throw new Error(`GET ${key}: not the object that was written`);
+  }
+  return new TextDecoder().decode(body);
+}

@@ -1,0 +1,201 @@
+/**
+ * Tickets in a shard's SQLite: jobs somebody can come back for, and what is still owed to them (a message not sent yet,
+ * a webhook). Nothing of a call that is answered while it waits is written here. JSON columns are written and read by
+ * this file alone.
+ */
+import type { PublicError } from "#contract/errors.ts";
+import type { JobId } from "#contract/job-id.ts";
+import type { Task } from "#contract/tasks.ts";
+import type { Webhook } from "../webhooks/webhook.ts";
+import type { JobHead, JobStatus, StoredResult, Ticket } from "./shard-protocol.ts";
+
+type TicketRow = {
+  id: JobId;
+  work_id: JobId;
+  tenant: string;
+  request_key: string | null;
+  task: Task;
+  model: string;
+  rendering: string;
+  warnings: string;
+  webhook: string | null;
+  status: JobStatus;
+  sequence: number;
+  created_at: number;
+  finished_at: number | null;
+  message: string | null;
+  result: string | null;
+  error: string | null;
+};
+
+const schema = `
+  CREATE TABLE IF NOT EXISTS tickets (
+    id TEXT PRIMARY KEY, work_id TEXT NOT NULL, tenant TEXT NOT NULL, request_key TEXT,
+    task TEXT NOT NULL, model TEXT NOT NULL, rendering TEXT NOT NULL, warnings TEXT NOT NULL, webhook TEXT,
+    status TEXT NOT NULL, sequence INTEGER NOT NULL, created_at INTEGER NOT NULL, finished_at INTEGER,
+    message TEXT, result TEXT, error TEXT
+  );
+  CREATE INDEX IF NOT EXISTS tickets_by_work ON tickets (work_id);
+  CREATE INDEX IF NOT EXISTS tickets_by_age ON tickets (created_at);
+`;
+
+/** A job as it lies in its row. */
+export type StoredTicket = {
+  ticket: Ticket;
+  workId: JobId;
+  tenant: string;
+  requestKey: string | null;
+  webhook: Webhook | null;
+  /** Of the last event that counted. */
+  sequence: number;
+  /** Not sent yet where not null. */
+  message: string | null;
+};
+
+export type NewTicket = {
+  id: JobId;
+  job: JobHead;
+  webhook: Webhook | null;
+  workId: JobId;
+  status: JobStatus;
+  sequence: number;
+  message: string | null;
+};
+
+export type Outcome =
+  | { status: "succeeded"; result: StoredResult }
+  | { status: "failed"; error: PublicError }
+  | { status: "canceled" };
+
+function parse<T>(json: string | null): T | null {
+  return json === null ? null : JSON.parse(json);
+}
+
+function fromRow(row: TicketRow): StoredTicket {
+  return {
+    ticket: {
+      id: row.id,
+      status: row.status,
+      task: row.task,
+      model: row.model,
+      rendering: JSON.parse(row.rendering),
+      warnings: JSON.parse(row.warnings),
+      createdAt: row.created_at,
+      finishedAt: row.finished_at,
+      result: parse(row.result),
+      error: parse(row.error),
+    },
+    workId: row.work_id,
+    tenant: row.tenant,
+    requestKey: row.request_key,
+    webhook: parse(row.webhook),
+    sequence: row.sequence,
+    message: row.message,
+  };
+}
+
+export class TicketRows {
+  readonly #sql: SqlStorage;
+
+  constructor(sql: SqlStorage) {
+    this.#sql = sql;
+    sql.exec(schema);
+  }
+
+  #select(condition: string, ...bindings: (string | number)[]): StoredTicket[] {
+    const rows = this.#sql.exec<TicketRow>(`SELECT * FROM tickets WHERE ${condition}`, ...bindings);
+    return rows.toArray().map(fromRow);
+  }
+
+  find(id: string): StoredTicket | undefined {
+    return this.#select("id = ?", id)[0];
+  }
+
+  ofWork(workId: string): StoredTicket[] {
+    return this.#select("work_id = ? AND finished_at IS NULL", workId);
+  }
+
+  open(): StoredTicket[] {
+    return this.#select("finished_at IS NULL ORDER BY created_at");
+  }
+
+  /** @returns works of tickets canceled after `since` (ms since the epoch), with the time */
+  canceledSince(since: number): { workId: JobId; at: number }[] {
+    return this.#sql
+      .exec<{ workId: JobId; at: number }>(
+        "SELECT work_id AS workId, finished_at AS at FROM tickets WHERE status = 'canceled' AND finished_at > ?",
+        since,
+      )
+      .toArray();
+  }
+
+  add(added: NewTicket): Ticket {
+    const { id, job, webhook, workId, status, sequence, message } = added;
+    this.#sql.exec(
+      `INSERT INTO tickets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, NULL)`,
+      id,
+      workId,
+      job.tenant,
+      job.requestKey,
+      job.task,
+      job.model,
+      JSON.stringify(job.rendering),
+      JSON.stringify(job.warnings),
+      webhook === null ? null : JSON.stringify(webhook),
+      status,
+      sequence,
+      job.createdAt,
+      message,
+    );
+    const { task, model, rendering, warnings, createdAt } = job;
+    const unfinished = { finishedAt: null, result: null, error: null };
+    return { id, status, task, model, rendering, warnings, createdAt, ...unfinished };
+  }
+
+  markSent(workId: string): void {
+    this.#sql.exec("UPDATE tickets SET message = NULL WHERE work_id = ?", workId);
+  }
+
+  markStarted(workId: string, sequence: number): void {
+    this.#sql.exec(
+      `UPDATE tickets SET status = 'processing', sequence = ?, message = NULL
+       WHERE work_id = ? AND finished_at IS NULL`,
+      sequence,
+      workId,
+    );
+  }
+
+  finish(id: string, outcome: Outcome, now: number): void {
+    const result = outcome.status === "succeeded" ? JSON.stringify(outcome.result) : null;
+    const error = outcome.status === "failed" ? JSON.stringify(outcome.error) : null;
+    this.#sql.exec(
+      "UPDATE tickets SET status = ?, finished_at = ?, message = NULL, result = ?, error = ? WHERE id = ?",
+      outcome.status,
+      now,
+      result,
+      error,
+      id,
+    );
+  }
+
+  /** Removes tickets made before `before` (ms since the epoch). @returns their ids and works */
+  purge(before: number): { id: JobId; workId: JobId }[] {
+    return this.#sql
+      .exec<{ id: JobId; workId: JobId }>(
+        "DELETE FROM tickets WHERE coalesce(finished_at, created_at) < ? RETURNING id, work_id AS workId",
+        before,
+      )
+      .toArray();
+  }
+
+  /** When the oldest ticket was made or finished; null: there is none. */
+  oldest(): number | null {
+    const statement = "SELECT min(coalesce(finished_at, created_at)) AS at FROM tickets";
+    return this.#sql.exec<{ at: number | null }>(statement).one().at;
+  }
+
+  hasUnsent(): boolean {
+    const statement = "SELECT 1 AS found FROM tickets WHERE message IS NOT NULL LIMIT 1";
+    return this.#sql.exec<{ found: number }>(statement).toArray().length > 0;
+  }
+}
