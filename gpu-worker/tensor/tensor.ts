@@ -12,11 +12,7 @@ export type Tensor<D extends DType = DType> = {
 }[D];
 
 /** Throws if `data` has not exactly one element for each place of `shape`. */
-export function tensor<D extends DType>(
-  dtype: D,
-  shape: Shape,
-  data: ArrayOf[D],
-): { readonly dtype: D; readonly shape: Shape; readonly data: ArrayOf[D] } {
+export function tensor<D extends DType>(dtype: D, shape: Shape, data: ArrayOf[D]): Tensor<D> {
   if (data.length !== elementCount(shape)) {
     throw new RangeError(`${data.length} elements do not fill the shape [${shape.join(", ")}]`);
   }

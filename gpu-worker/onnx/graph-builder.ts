@@ -1,0 +1,180 @@
+/**
+ * Builds a graph node by node. Each node's result types are inferred, and its inputs checked, the moment it is added:
+ * a mistake fails at the line that made it. Names come from the scope and the operator, so equal calls make equal bytes.
+ */
+import type { DType } from "../tensor/dtype.ts";
+import { scalar } from "../tensor/scalar.ts";
+import { tensor } from "../tensor/tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { toAttribute } from "./attribute.ts";
+import { codeOfDtype } from "./element-type.ts";
+import { GraphError } from "./graph.ts";
+import type { Attribute, Graph, Initializer, NamedType, Node } from "./graph.ts";
+import { inferNode } from "./infer-node.ts";
+import type { Inferred } from "./operator.ts";
+import { findOperator, splitOperatorName } from "./operators.ts";
+import type { OperatorName } from "./operators.ts";
+import type { SymbolicShape } from "./symbolic-shape.ts";
+import { Value } from "./value.ts";
+import type { AttributeInputs, Emitter, Input } from "./value.ts";
+
+/** ONNX 1.15: read by every ONNX Runtime since 1.17. */
+const STANDARD_OPSET = 20;
+const OPSETS = { "": STANDARD_OPSET, "com.microsoft": 1 } as const;
+
+/** Longest constant whose elements inference follows and whose equals are shared. */
+const SMALL_ELEMENTS = 64;
+
+export class GraphBuilder implements Emitter {
+  readonly #name: string;
+  readonly #metadata: Readonly<Record<string, string>>;
+  readonly #inputs: NamedType[] = [];
+  readonly #outputs: NamedType[] = [];
+  readonly #initializers: Initializer[] = [];
+  readonly #nodes: Node[] = [];
+  readonly #types = new Map<string, Inferred>();
+  readonly #shared = new Map<string, Value>();
+  readonly #scopes: string[] = [];
+  readonly #counts = new Map<string, number>();
+
+  constructor(name: string, metadata: Readonly<Record<string, string>> = {}) {
+    this.#name = name;
+    this.#metadata = metadata;
+  }
+
+  input(name: string, dtype: DType, shape: SymbolicShape): Value {
+    this.#inputs.push({ name, dtype, shape });
+    return this.#declare(name, { dtype, shape });
+  }
+
+  output(name: string, value: Value): void {
+    const known = this.#types.get(value.name);
+    if (known === undefined)
+      throw new GraphError(`output "${name}": the value is of another graph`);
+    const { dtype, shape } = known;
+    if (value.name !== name) this.#emit("Identity", [value], {}, [name]);
+    this.#outputs.push({ name, dtype, shape });
+  }
+
+  /** A large constant, loaded when the graph is written. */
+  initializer(initializer: Initializer): Value {
+    const { name, dtype, shape } = initializer;
+    this.#initializers.push(initializer);
+    return this.#declare(name, { dtype, shape });
+  }
+
+  /** A constant from memory; equal small ones are kept once. */
+  constant(value: Tensor, name?: string): Value {
+    const small = value.data.length <= SMALL_ELEMENTS;
+    const key = `${value.dtype} ${value.shape.join("x")} ${small ? value.data.join() : ""}`;
+    const known = small && name === undefined ? this.#shared.get(key) : undefined;
+    if (known) return known;
+    const { dtype, shape, data } = value;
+    const given = name ?? this.#fresh("constant");
+    this.#initializers.push({ name: given, dtype, shape, load: () => data });
+    const integral = small && (dtype === "int64" || dtype === "int32") && shape.length <= 1;
+    const elements = integral ? { elements: Array.from(data, Number) } : {};
+    const made = this.#declare(given, { dtype, shape, ...elements });
+    if (small && name === undefined) this.#shared.set(key, made);
+    return made;
+  }
+
+  scalar(dtype: DType, value: number): Value {
+    return this.constant(scalar(dtype, value));
+  }
+
+  integers(values: readonly number[]): Value {
+    return this.constant(tensor("int64", [values.length], BigInt64Array.from(values, BigInt)));
+  }
+
+  dtypeCode(dtype: DType): number {
+    return codeOfDtype(dtype);
+  }
+
+  /** Names of what `build` adds begin with `name/`. */
+  scope<T>(name: string, build: () => T): T {
+    this.#scopes.push(name);
+    try {
+      return build();
+    } finally {
+      this.#scopes.pop();
+    }
+  }
+
+  op(name: OperatorName, inputs: readonly Input[], attributes: AttributeInputs = {}): Value {
+    const [value] = this.ops(name, inputs, attributes, 1);
+    if (value === undefined) throw new GraphError(`${name} has no output`);
+    return value;
+  }
+
+  /** A node of which the first `outputs` outputs are wanted. */
+  ops(
+    name: OperatorName,
+    inputs: readonly Input[],
+    attributes: AttributeInputs,
+    outputs: number,
+  ): Value[] {
+    const base = this.#fresh(splitOperatorName(name).operator);
+    const names = Array.from({ length: outputs }, (_, i) => (i === 0 ? base : `${base}:${i}`));
+    return this.#emit(name, inputs, attributes, names);
+  }
+
+  build(): Graph {
+    if (this.#outputs.length === 0) throw new GraphError(`graph "${this.#name}" has no output`);
+    return {
+      name: this.#name,
+      inputs: [...this.#inputs],
+      outputs: [...this.#outputs],
+      initializers: [...this.#initializers],
+      nodes: [...this.#nodes],
+      opsets: OPSETS,
+      metadata: this.#metadata,
+    };
+  }
+
+  #emit(
+    name: OperatorName,
+    inputs: readonly Input[],
+    attributes: AttributeInputs,
+    outputs: readonly string[],
+  ): Value[] {
+    const { domain, operator } = splitOperatorName(name);
+    const last = inputs.findLastIndex((input) => input !== null);
+    const node: Node = {
+      name: outputs[0] ?? name,
+      domain,
+      operator,
+      inputs: inputs.slice(0, last + 1).map((input) => input?.name ?? ""),
+      outputs,
+      attributes: this.#attributes(name, attributes),
+    };
+    const types = inferNode(node, (value) => this.#types.get(value) ?? null);
+    this.#nodes.push(node);
+    return types.map((type, index) => this.#declare(outputs[index] ?? "", type));
+  }
+
+  #attributes(name: OperatorName, inputs: AttributeInputs): Record<string, Attribute> {
+    const { domain, operator } = splitOperatorName(name);
+    const kinds = findOperator(domain, operator)?.attributes ?? {};
+    const entries = Object.entries(inputs).map(([key, input]) => {
+      const kind = kinds[key];
+      if (kind === undefined) throw new GraphError(`${name}: attribute "${key}" is not known`);
+      return [key, toAttribute(kind, input, `${name}.${key}`)] as const;
+    });
+    return Object.fromEntries(entries);
+  }
+
+  #declare(name: string, type: Inferred): Value {
+    if (this.#types.has(name)) throw new GraphError(`"${name}" is defined twice`);
+    this.#types.set(name, type);
+    return new Value(this, name, type);
+  }
+
+  #fresh(label: string): string {
+    const base = [...this.#scopes, label].join("/");
+    const count = this.#counts.get(base) ?? 0;
+    this.#counts.set(base, count + 1);
+    const name = count === 0 ? base : `${base}_${count}`;
+    return this.#types.has(name) ? this.#fresh(label) : name;
+  }
+}

@@ -1,0 +1,61 @@
+/**
+ * Matrices stored as int8 with one float scale per row: tensor `X` int8 [rows, columns] beside `X.scale` f32 [rows],
+ * element = X · scale. Scales make the largest element of a row 127; a row of zeros has scale 0.
+ * A storage form: whether it is also computed with is the architecture's choice.
+ */
+export type Int8Rows = {
+  readonly rows: number;
+  readonly columns: number;
+  /** Row-major, −127 … 127. */
+  readonly values: Int8Array;
+  /** One per row. */
+  readonly scales: Float32Array;
+};
+
+export const SCALE_SUFFIX = ".scale";
+/** What a file in this form says in its metadata. */
+export const STORAGE_METADATA = { "llm-os.storage": "int8-per-row" } as const;
+
+export type QuantiseOptions = {
+  /** Values stay within ± this: 127, or 63 where 7 bits are wanted. */
+  readonly limit: number;
+};
+
+function largestMagnitude(values: Float32Array): number {
+  return values.reduce((largest, value) => Math.max(largest, Math.abs(value)), 0);
+}
+
+/** Rounds each row of a row-major matrix to nearest, ties to even. */
+export function quantiseRows(
+  matrix: Float32Array,
+  columns: number,
+  { limit }: QuantiseOptions = { limit: 127 },
+): Int8Rows {
+  const rows = matrix.length / columns;
+  const values = new Int8Array(matrix.length);
+  const scales = new Float32Array(rows);
+  for (let row = 0; row < rows; row++) {
+    const source = matrix.subarray(row * columns, (row + 1) * columns);
+    const scale = Math.fround(largestMagnitude(source) / limit);
+    scales[row] = scale;
+    const target = values.subarray(row * columns, (row + 1) * columns);
+    if (scale > 0) source.forEach((value, at) => (target[at] = roundToEven(value / scale)));
+  }
+  return { rows, columns, values, scales };
+}
+
+function roundToEven(value: number): number {
+  const rounded = Math.round(value);
+  return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
+}
+
+export function dequantiseRows({ rows, columns, values, scales }: Int8Rows): Float32Array {
+  const matrix = new Float32Array(values.length);
+  for (let row = 0; row < rows; row++) {
+    const scale = scales[row] ?? 0;
+    for (let at = row * columns; at < (row + 1) * columns; at++) {
+      matrix[at] = (values[at] ?? 0) * scale;
+    }
+  }
+  return matrix;
+}
