@@ -1,0 +1,164 @@
+/**
+ * A whole stack on loopback: starts queue server, edge and workers at once, starts each again when it ends, keeps
+ * `run.json` true, and takes everything down in order. What it prints is for the person at the terminal.
+ */
+import { existsSync, readFileSync, renameSync, statSync } from "node:fs";
+import process from "node:process";
+import type { ChildMessage, NeighbourWorker } from "./child-protocol.ts";
+import { freePorts, loopback, portIsFree } from "./free-ports.ts";
+import { ModelWatch } from "./model-watch.ts";
+import { cleanUpPreviousRun, killIfOurs } from "./previous-run.ts";
+import { removeRun, type Run, writeRun } from "./run-file.ts";
+import { type Environment, planChildren } from "./stack-plan.ts";
+import { openState, StartError, type State } from "./state-folder.ts";
+import { type ChildPlan, SupervisedChild } from "./supervised-child.ts";
+
+export type StackOptions = {
+  /** Absolute path. */
+  state: string;
+  /** 0: any free port. */
+  port: number;
+  workers: number;
+  neighbours: NeighbourWorker[];
+  environment: Environment;
+};
+
+/** A child that fails this often before the stack was ever ready will not get better. */
+const startFailuresMax = 4;
+const graceMs = { worker: 4_000, others: 2_000 } as const;
+const logBytesMax = 8 * 1024 * 1024;
+const logLinesShown = 15;
+
+export class LocalStack {
+  readonly url: string;
+  readonly operatorKey: string;
+  readonly #state: State;
+  readonly #run: Run;
+  readonly #print: (line: string) => void;
+  readonly #children: SupervisedChild[];
+  readonly #unready: Set<string>;
+  readonly #workersReady = Promise.withResolvers<void>();
+  readonly #failed = Promise.withResolvers<never>();
+  readonly #ending = new AbortController();
+
+  private constructor(state: State, run: Run, plans: ChildPlan[], print: (line: string) => void) {
+    this.#state = state;
+    this.#run = run;
+    this.#print = print;
+    this.url = run.url;
+    this.operatorKey = state.operatorKey;
+    this.#children = plans.map((plan) => this.#supervise(plan));
+    this.#unready = new Set(plans.map(({ name }) => name).filter(isWorker));
+    // Nobody may be waiting when it is given up.
+    this.#failed.promise.catch(() => {});
+  }
+
+  /** Starts all processes. @throws StartError where the state folder or the port cannot be had */
+  static async start(options: StackOptions, print: (line: string) => void): Promise<LocalStack> {
+    const state = openState(options.state);
+    const killed = await cleanUpPreviousRun(options.state);
+    if (killed.length > 0) print(`ended what an earlier run left: ${killed.join(", ")}`);
+    const [free = 0, queue = 0, ...workerHealth] = await freePorts(2 + options.workers);
+    if (options.port !== 0 && !(await portIsFree(options.port))) {
+      state.release();
+      throw new StartError(
+        `port ${options.port} is taken by another program: stop that, or choose another with --port N`,
+      );
+    }
+    const ports = { edge: options.port === 0 ? free : options.port, queue, workerHealth };
+    const run: Run = {
+      url: `http://${loopback}:${ports.edge}`,
+      startedAt: new Date().toISOString(),
+      ready: false,
+      ports,
+      pids: { launcher: process.pid, edge: null, workerd: null, queue: null },
+    };
+    const plans = planChildren(state, ports, options.environment, options.neighbours);
+    const stack = new LocalStack(state, run, plans, print);
+    stack.#startChildren();
+    return stack;
+  }
+
+  /** Resolves when a request would be answered. @throws StartError where a child cannot be started */
+  async ready(): Promise<void> {
+    const watch = new ModelWatch(this.url, this.operatorKey, this.#print);
+    const { signal } = this.#ending;
+    const serving = Promise.all([this.#workersReady.promise, watch.untilServing(signal)]);
+    await Promise.race([serving, this.#failed.promise]);
+    for (const child of this.#children) child.forgive();
+    this.#run.ready = true;
+    writeRun(this.#state.folder, this.#run);
+    void watch.follow(signal);
+  }
+
+  /** Workers first, so that what they finish is still heard. */
+  async stop(): Promise<void> {
+    this.#failed.reject(new StartError("stopped before it was ready"));
+    this.#ending.abort();
+    const workers = this.#children.filter(({ plan }) => isWorker(plan.name));
+    const others = this.#children.filter(({ plan }) => !isWorker(plan.name));
+    await Promise.all(workers.map((child) => child.stop(graceMs.worker)));
+    await Promise.all(others.map((child) => child.stop(graceMs.others)));
+    this.#killWorkerd();
+    removeRun(this.#state.folder);
+    this.#state.release();
+  }
+
+  #startChildren(): void {
+    for (const child of this.#children) {
+      rotate(child.plan.logFile);
+      child.start();
+    }
+  }
+
+  #supervise(plan: ChildPlan): SupervisedChild {
+    return new SupervisedChild(plan, {
+      onStart: (pid) => this.#setPid(plan.name, pid),
+      onMessage: (message) => this.#hear(plan.name, message),
+      onEnd: (reason, failures) => this.#ended(plan, reason, failures),
+    });
+  }
+
+  #hear(name: string, message: ChildMessage): void {
+    if (message.type === "progress") this.#print(message.text);
+    if (message.type === "spawned") this.#setPid(message.name, message.pid);
+    if (message.type !== "ready") return;
+    this.#unready.delete(name);
+    if (this.#unready.size === 0) this.#workersReady.resolve();
+  }
+
+  #ended(plan: ChildPlan, reason: string, failures: number): void {
+    this.#setPid(plan.name, null);
+    if (plan.name === "edge") this.#killWorkerd();
+    if (this.#run.ready || failures < startFailuresMax) {
+      this.#print(`${plan.name} ended (${reason}), starting it again`);
+      return;
+    }
+    const words = `${plan.name} cannot be started (${reason}); the end of ${plan.logFile}:`;
+    this.#failed.reject(new StartError(`${words}\n${lastLines(plan.logFile)}`));
+  }
+
+  /** workerd outlives an edge that was killed, and would keep its port. */
+  #killWorkerd(): void {
+    const pid = this.#run.pids["workerd"];
+    if (typeof pid === "number") killIfOurs("workerd", pid);
+    this.#setPid("workerd", null);
+  }
+
+  #setPid(name: string, pid: number | null): void {
+    this.#run.pids[name] = pid;
+    writeRun(this.#state.folder, this.#run);
+  }
+}
+
+function isWorker(name: string): boolean {
+  return /^worker(-\d+)?$/.test(name);
+}
+
+function rotate(file: string): void {
+  if (existsSync(file) && statSync(file).size > logBytesMax) renameSync(file, `${file}.1`);
+}
+
+function lastLines(file: string): string {
+  return readFileSync(file, "utf8").trimEnd().split("\n").slice(-logLinesShown).join("\n");
+}

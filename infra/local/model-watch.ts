@@ -1,0 +1,87 @@
+/**
+ * Asks the edge which models it knows, as any caller could, and tells in words what changes: downloads, failures, a model
+ * that serves. Also the proof that the edge answers at all and has heard of its worker.
+ */
+import { setTimeout as delay } from "node:timers/promises";
+import * as z from "zod";
+
+const ModelRow = z.looseObject({
+  id: z.string(),
+  status: z.enum(["available", "downloading", "failed"]),
+  loaded: z.boolean(),
+  progress: z.number().nullish(),
+  reason: z.string().nullish(),
+});
+type ModelRow = z.infer<typeof ModelRow>;
+const ModelList = z.looseObject({ data: z.array(ModelRow) });
+
+const askEveryMs = { starting: 25, running: 1_000 } as const;
+
+export class ModelWatch {
+  readonly #url: string;
+  readonly #operatorKey: string;
+  readonly #print: (line: string) => void;
+  readonly #told = new Map<string, string>();
+
+  constructor(url: string, operatorKey: string, print: (line: string) => void) {
+    this.#url = url;
+    this.#operatorKey = operatorKey;
+    this.#print = print;
+  }
+
+  /** Resolves when the edge is healthy and knows a model that serves. */
+  async untilServing(signal: AbortSignal): Promise<void> {
+    while (!(await this.#serves(signal))) {
+      await delay(askEveryMs.starting, undefined, { signal });
+    }
+  }
+
+  /** Tells of changes until `signal` aborts. */
+  async follow(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      await this.#models(signal);
+      await delay(askEveryMs.running, undefined, { signal }).catch(() => {});
+    }
+  }
+
+  async #serves(signal: AbortSignal): Promise<boolean> {
+    if ((await this.#get("/healthz", signal)) === null) return false;
+    const models = await this.#models(signal);
+    return models.some(({ status, loaded }) => loaded || status === "failed");
+  }
+
+  async #models(signal: AbortSignal): Promise<ModelRow[]> {
+    const parsed = ModelList.safeParse(await this.#get("/v1/models", signal));
+    if (!parsed.success) return [];
+    for (const model of parsed.data.data) this.#tell(model);
+    return parsed.data.data;
+  }
+
+  #tell(model: ModelRow): void {
+    const words = describe(model);
+    if (words === null || this.#told.get(model.id) === words) return;
+    this.#told.set(model.id, words);
+    this.#print(`${model.id}: ${words}`);
+  }
+
+  /** @returns the body of a 200; null for everything else, since the edge may be on its way up or down */
+  async #get(path: string, signal: AbortSignal): Promise<unknown> {
+    try {
+      const response = await fetch(`${this.#url}${path}`, {
+        headers: { authorization: `Bearer ${this.#operatorKey}` },
+        signal: AbortSignal.any([signal, AbortSignal.timeout(5_000)]),
+      });
+      const body: unknown = await response.json();
+      return response.ok ? body : null;
+    } catch {
+      return null;
+    }
+  }
+}
+
+/** Progress in steps of 5 %, so that a download is a handful of lines. */
+function describe({ status, progress, reason }: ModelRow): string | null {
+  if (status === "failed") return `failed: ${reason ?? "no reason given"}`;
+  if (status !== "downloading" || typeof progress !== "number") return null;
+  return `fetching or compiling, ${Math.floor(progress * 20) * 5} %`;
+}

@@ -1,0 +1,109 @@
+/**
+ * Who is told what: addresses, keys and ports of a local stack, and from them the environment of each child. Pure: nothing is
+ * started here.
+ */
+import path from "node:path";
+import {
+  type EdgeSettings,
+  type NeighbourWorker,
+  type QueueSettings,
+  settingsEnvironment,
+} from "./child-protocol.ts";
+import { queueNames } from "#contract/queue.ts";
+import { wranglerEnvironment } from "./edge-bundle.ts";
+import { loopback } from "./free-ports.ts";
+import type { State } from "./state-folder.ts";
+import type { ChildPlan } from "./supervised-child.ts";
+
+export type StackPorts = { edge: number; queue: number; workerHealth: number[] };
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const root = path.resolve(import.meta.dirname, "..", "..");
+const region = "us-east-1";
+const bucket = "llm-os-files";
+/** fauxqs takes any; what the person has set for the real AWS must not be used by mistake. */
+const credentials = { accessKeyId: "local", secretAccessKey: "local" };
+
+function storageVariables(queuePort: number): Record<string, string> {
+  const endpoint = `http://${loopback}:${queuePort}`;
+  return {
+    SQS_ENDPOINT: endpoint,
+    SQS_QUEUE_URL: `${endpoint}/000000000000/${queueNames.jobs}`,
+    S3_ENDPOINT: endpoint,
+    S3_BUCKET: bucket,
+    AWS_REGION: region,
+    AWS_ACCESS_KEY_ID: credentials.accessKeyId,
+    AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+    S3_ACCESS_KEY_ID: credentials.accessKeyId,
+    S3_SECRET_ACCESS_KEY: credentials.secretAccessKey,
+  };
+}
+
+function edgeBindings(state: State, ports: StackPorts, env: Environment): Record<string, string> {
+  return {
+    ...storageVariables(ports.queue),
+    CALLBACK_SECRET: state.callbackSecret,
+    OPERATOR_KEY: state.operatorKey,
+    LOCAL_STACK: "1",
+    WEBHOOK_ALLOW: env["LLM_OS_WEBHOOK_ALLOW"] ?? "",
+  };
+}
+
+function workerVariables(state: State, ports: StackPorts, index: number): Record<string, string> {
+  return {
+    ...storageVariables(ports.queue),
+    // A long poll that its worker abandons swallows a message until its visibility ends: poll briefly.
+    SQS_WAIT_SECONDS: "1",
+    LLM_OS_EDGE_URL: `http://${loopback}:${ports.edge}`,
+    LLM_OS_CALLBACK_SECRET: state.callbackSecret,
+    LLM_OS_STATE: state.folder,
+    LLM_OS_WORKER_ID: workerName(index),
+    LLM_OS_HEALTH_PORT: String(ports.workerHealth[index] ?? 0),
+  };
+}
+
+export function workerName(index: number): string {
+  return index === 0 ? "worker" : `worker-${index + 1}`;
+}
+
+/** The children in the order of their importance to a caller; all are started at once. */
+export function planChildren(
+  state: State,
+  ports: StackPorts,
+  env: Environment,
+  neighbours: NeighbourWorker[],
+): ChildPlan[] {
+  const { AWS_SESSION_TOKEN: _token, AWS_PROFILE: _profile, ...inherited } = env;
+  const common = {
+    ...inherited,
+    NODE_COMPILE_CACHE: path.join(state.folder, "compile-cache"),
+  };
+  const plan = (name: string, script: string, own: Environment): ChildPlan => ({
+    name,
+    script: path.join(root, script),
+    env: { ...common, ...own },
+    logFile: path.join(state.folder, "logs", `${name}.log`),
+  });
+  const edge: EdgeSettings = {
+    port: ports.edge,
+    state: state.folder,
+    bindings: edgeBindings(state, ports, env),
+    neighbours,
+  };
+  const queue: QueueSettings = {
+    port: ports.queue,
+    dataFolder: path.join(state.folder, "queue"),
+    bucket,
+  };
+  return [
+    plan("edge", "infra/local/edge.ts", {
+      ...wranglerEnvironment(state.folder),
+      ...settingsEnvironment(edge),
+    }),
+    ...ports.workerHealth.map((_port, i) =>
+      plan(workerName(i), "gpu-worker/main.ts", workerVariables(state, ports, i)),
+    ),
+    plan("queue", "infra/local/queue.ts", settingsEnvironment(queue)),
+  ];
+}
