@@ -158,7 +158,8 @@ export class JobBoard {
     // A worker may have been told to give this id up: the computation starts afresh under another.
     const fresh = this.#cancelled.has(job.id, this.#surroundings.now());
     const id = fresh ? this.#freshId(job.id) : job.id;
-    const message = fresh ? request.message.replaceAll(job.id, id) : request.message;
+    // Its first occurrence is the message's own id; inputs in object storage stay under the name they were given.
+    const message = fresh ? request.message.replace(job.id, id) : request.message;
     const work: Work = {
       id,
       tenant: job.tenant,
@@ -211,13 +212,19 @@ export class JobBoard {
     return ticket;
   }
 
+  /**
+   * An end always counts where the work is still open: a worker that took over from another starts its sequence afresh.
+   * A second end finds no work.
+   */
   #take(event: ShardEvent): void {
     const work = this.#works.find(event.jobId);
-    if (work === undefined || event.sequence <= work.sequence) return;
-    work.sequence = event.sequence;
-    if (event.kind === "started") this.#start(work);
-    else if (event.kind === "failed") this.#finish(work, { status: "failed", error: event.error });
+    if (work === undefined) return;
+    if (event.kind === "failed") this.#finish(work, { status: "failed", error: event.error });
     else if (event.kind === "succeeded") this.#succeed(work, event.result);
+    else if (event.sequence > work.sequence) {
+      work.sequence = event.sequence;
+      if (event.kind === "started" && work.status === "starting") this.#start(work);
+    }
   }
 
   #start(work: Work): void {

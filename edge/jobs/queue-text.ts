@@ -4,9 +4,7 @@ import { limits } from "#contract/limits.ts";
 import type { Settings } from "../environment.ts";
 import type { JobSpec } from "./job-spec.ts";
 import { putObject } from "./object-store.ts";
-
-/** UTF-8 bytes of one UTF-16 code unit at most, counting pairs as two. */
-const bytesPerCharacterMax = 3;
+import { utf8Bytes } from "./utf8-bytes.ts";
 
 export type QueueText = { message: string; messageBytes: number };
 
@@ -40,13 +38,6 @@ function textOf(spec: JobSpec, inputs: unknown, createdAt: number): string {
   );
 }
 
-function byteLength(text: string): number {
-  // A short text is below every limit whatever its characters are: no need to encode it for its length.
-  const bound = text.length * bytesPerCharacterMax;
-  if (bound <= limits.inlineInputsBytesMax) return bound;
-  return new TextEncoder().encode(text).byteLength;
-}
-
 /**
  * Inputs that are too large for the queue are put in object storage first.
  * @param createdAt ms since the epoch
@@ -57,10 +48,10 @@ export async function queueText(
   createdAt: number,
 ): Promise<QueueText> {
   const message = textOf(spec, spec.inputs, createdAt);
-  const messageBytes = byteLength(message);
+  const messageBytes = utf8Bytes(message, limits.inlineInputsBytesMax);
   if (messageBytes <= limits.inlineInputsBytesMax) return { message, messageBytes };
   const key = `jobs/inputs/${spec.id}.json`;
   const reference = await putObject(settings, key, JSON.stringify(spec.inputs));
   const short = textOf(spec, reference, createdAt);
-  return { message: short, messageBytes: byteLength(short) };
+  return { message: short, messageBytes: utf8Bytes(short, limits.inlineInputsBytesMax) };
 }

@@ -25,6 +25,7 @@ type TicketRow = {
   finished_at: number | null;
   message: string | null;
   result: string | null;
+  result_reference: string | null;
   error: string | null;
 };
 
@@ -33,7 +34,7 @@ const schema = `
     id TEXT PRIMARY KEY, work_id TEXT NOT NULL, tenant TEXT NOT NULL, request_key TEXT,
     task TEXT NOT NULL, model TEXT NOT NULL, rendering TEXT NOT NULL, warnings TEXT NOT NULL, webhook TEXT,
     status TEXT NOT NULL, sequence INTEGER NOT NULL, created_at INTEGER NOT NULL, finished_at INTEGER,
-    message TEXT, result TEXT, error TEXT
+    message TEXT, result TEXT, result_reference TEXT, error TEXT
   );
   CREATE INDEX IF NOT EXISTS tickets_by_work ON tickets (work_id);
   CREATE INDEX IF NOT EXISTS tickets_by_age ON tickets (created_at);
@@ -71,6 +72,12 @@ function parse<T>(json: string | null): T | null {
   return json === null ? null : JSON.parse(json);
 }
 
+/** Text is kept as it is, not as JSON in JSON: a row holds 2 MB. */
+function resultOf({ result, result_reference: reference }: TicketRow): StoredResult | null {
+  if (result !== null) return { kind: "inline", json: result };
+  return reference === null ? null : { kind: "reference", reference: JSON.parse(reference) };
+}
+
 function fromRow(row: TicketRow): StoredTicket {
   return {
     ticket: {
@@ -82,7 +89,7 @@ function fromRow(row: TicketRow): StoredTicket {
       warnings: JSON.parse(row.warnings),
       createdAt: row.created_at,
       finishedAt: row.finished_at,
-      result: parse(row.result),
+      result: resultOf(row),
       error: parse(row.error),
     },
     workId: row.work_id,
@@ -132,7 +139,7 @@ export class TicketRows {
   add(added: NewTicket): Ticket {
     const { id, job, webhook, workId, status, sequence, message } = added;
     this.#sql.exec(
-      `INSERT INTO tickets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, NULL)`,
+      `INSERT INTO tickets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, NULL, NULL)`,
       id,
       workId,
       job.tenant,
@@ -166,13 +173,15 @@ export class TicketRows {
   }
 
   finish(id: string, outcome: Outcome, now: number): void {
-    const result = outcome.status === "succeeded" ? JSON.stringify(outcome.result) : null;
+    const result = outcome.status === "succeeded" ? outcome.result : null;
     const error = outcome.status === "failed" ? JSON.stringify(outcome.error) : null;
     this.#sql.exec(
-      "UPDATE tickets SET status = ?, finished_at = ?, message = NULL, result = ?, error = ? WHERE id = ?",
+      `UPDATE tickets SET status = ?, finished_at = ?, message = NULL, result = ?, result_reference = ?, error = ?
+       WHERE id = ?`,
       outcome.status,
       now,
-      result,
+      result?.kind === "inline" ? result.json : null,
+      result?.kind === "reference" ? JSON.stringify(result.reference) : null,
       error,
       id,
     );

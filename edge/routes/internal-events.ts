@@ -18,6 +18,7 @@ import { getObject, putObject } from "../jobs/object-store.ts";
 import { settle } from "../jobs/settle.ts";
 import type { ShardEvent, StoredResult } from "../jobs/shard-protocol.ts";
 import { shardStub } from "../jobs/shard-stub.ts";
+import { utf8Bytes } from "../jobs/utf8-bytes.ts";
 import { decodeText, parseJson } from "../request-body.ts";
 import { readSigned } from "../signature.ts";
 import { validate } from "../validation.ts";
@@ -72,7 +73,7 @@ async function prepare(event: JobEvent, settings: Settings): Promise<Prepared> {
 async function storable({ jobId, result }: SucceededEvent, settings: Settings) {
   if ("sha256" in result) return { kind: "reference", reference: result } satisfies StoredResult;
   const json = JSON.stringify(result);
-  if (json.length <= limits.inlineResultBytesMax) {
+  if (utf8Bytes(json, limits.inlineResultBytesMax) <= limits.inlineResultBytesMax) {
     return { kind: "inline", json } satisfies StoredResult;
   }
   const reference = await putObject(settings, `jobs/results/${jobId}.json`, json);
