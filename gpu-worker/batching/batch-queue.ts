@@ -32,6 +32,9 @@ type Group<Row> = {
   rows: Row[];
   remaining: number;
   total: number;
+  /** Items that are in no batch yet, and their tokens. */
+  waiting: number;
+  waitingTokens: number;
   gone: boolean;
   onProgress: SubmitOptions["onProgress"];
   resolve(rows: Row[]): void;
@@ -50,7 +53,8 @@ export class BatchQueue<Item, Row> {
   readonly #options: BatchQueueOptions<Item, Row>;
   /** In service order: by turn, then by arrival. */
   #waiting: Entry<Item, Row>[] = [];
-  #waitingTokens = 0;
+  /** Callers with something in `#waiting`. */
+  readonly #groups = new Set<Group<Row>>();
   #turn = 0;
   #running: { entries: Entry<Item, Row>[]; controller: AbortController } | null = null;
   #scheduled = false;
@@ -59,12 +63,11 @@ export class BatchQueue<Item, Row> {
     this.#options = options;
   }
 
-  get waitingTokens(): number {
-    return this.#waitingTokens;
-  }
-
-  get waitingEntries(): number {
-    return this.#waiting.length;
+  /** Tokens that wait, each caller's counted up to `perCallerMax`. */
+  backlog(perCallerMax: number): number {
+    let sum = 0;
+    for (const group of this.#groups) sum += Math.min(group.waitingTokens, perCallerMax);
+    return sum;
   }
 
   /** @throws the signal's reason when it aborts, or what the batch's run threw for an item of this caller */
@@ -78,6 +81,8 @@ export class BatchQueue<Item, Row> {
         rows: [],
         remaining: items.length,
         total: items.length,
+        waiting: items.length,
+        waitingTokens: 0,
         gone: false,
         onProgress: options.onProgress,
         resolve: (rows) => {
@@ -101,8 +106,9 @@ export class BatchQueue<Item, Row> {
       const length = lengthOf(item);
       const turn = this.#turn + Math.floor(index / policy.turnEntries);
       this.#waiting.push({ item, index, length, turn, group });
-      this.#waitingTokens += length;
+      group.waitingTokens += length;
     }
+    this.#groups.add(group);
     // The sort is stable: within a turn, arrival decides.
     if (tail > this.#turn) this.#waiting.sort((a, b) => a.turn - b.turn);
     this.#schedule();
@@ -153,7 +159,11 @@ export class BatchQueue<Item, Row> {
     const kept = window.filter((_, index) => !chosen.has(index));
     this.#waiting.splice(0, window.length, ...kept);
     const entries = [...chosen].flatMap((index) => window[index] ?? []);
-    for (const entry of entries) this.#waitingTokens -= entry.length;
+    for (const { group, length } of entries) {
+      group.waitingTokens -= length;
+      group.waiting -= 1;
+      if (group.waiting === 0) this.#groups.delete(group);
+    }
     return entries;
   }
 
@@ -192,11 +202,9 @@ export class BatchQueue<Item, Row> {
   #leave(group: Group<Row>, reason: unknown): void {
     if (group.gone) return;
     group.gone = true;
-    this.#waiting = this.#waiting.filter((entry) => {
-      if (entry.group !== group) return true;
-      this.#waitingTokens -= entry.length;
-      return false;
-    });
+    if (this.#groups.delete(group)) {
+      this.#waiting = this.#waiting.filter((entry) => entry.group !== group);
+    }
     const running = this.#running;
     if (running !== null && running.entries.every((entry) => entry.group.gone)) {
       running.controller.abort(reason);

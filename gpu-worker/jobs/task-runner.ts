@@ -1,0 +1,93 @@
+/**
+ * Runs the inputs of a request through its pipeline, in batches shared with everybody else who uses the same model:
+ * text in, outputs out, no queue and no HTTP. The consumer uses it, and so does whoever wants the model in process.
+ */
+import type { Usage } from "#contract/events.ts";
+import type { Task, TaskOutput } from "#contract/tasks.ts";
+import type { BatchPolicy } from "../batching/batch-policy.ts";
+import { BatchQueue, type BatchStats, type SubmitOptions } from "../batching/batch-queue.ts";
+import type { SentencePipeline, TaskRequest } from "../pipelines/pipeline.ts";
+import { type SentenceRow, runSentences } from "../pipelines/run-sentences.ts";
+import type { SentenceEncoder } from "../pipelines/sentence-encoder.ts";
+
+export type TaskAnswer<T extends Task> = {
+  /** One per input, in order. */
+  outputs: TaskOutput<T>[];
+  usage: Usage;
+  warnings: string[];
+};
+
+/** With the number of a caller's sequences that go before other callers get their turn. */
+export type BatchPolicyWithTurns = BatchPolicy & { turnEntries: number };
+
+export type TaskRunnerOptions = {
+  policy: BatchPolicyWithTurns;
+  /** Milliseconds of a monotonic clock. */
+  now(): number;
+  onBatch?(stats: BatchStats): void;
+  /** The backlog has changed. */
+  onChange?(): void;
+};
+
+/** Measured on CPU: longer batches gain nothing, because the matrix products are at their peak by then. */
+export const cpuBatchPolicy: BatchPolicyWithTurns = {
+  tokensMax: 2_048,
+  entriesMax: 64,
+  windowEntries: 128,
+  overheadTokens: 32,
+  turnEntries: 32,
+};
+
+type SentenceQueue = BatchQueue<SentenceRow, Float32Array>;
+
+export class TaskRunner {
+  readonly #options: TaskRunnerOptions;
+  /** By session: one batch of a session runs at a time. */
+  readonly #queues = new Map<SentenceEncoder["session"], SentenceQueue>();
+
+  constructor(options: TaskRunnerOptions) {
+    this.#options = options;
+  }
+
+  /** Tokens that wait for a batch, each caller's counted up to `perCallerMax`. */
+  backlogTokens(perCallerMax: number): number {
+    let sum = 0;
+    for (const queue of this.#queues.values()) sum += queue.backlog(perCallerMax);
+    return sum;
+  }
+
+  /** @throws CodedError for inputs the model cannot read; the signal's reason */
+  async run<T extends Task>(
+    pipeline: SentencePipeline<T>,
+    request: TaskRequest<T>,
+    model: SentenceEncoder,
+    options: SubmitOptions,
+  ): Promise<TaskAnswer<T>> {
+    const encoded = await pipeline.encode(request, model, options.signal);
+    const vectors = await this.#queueOf(model).submit(encoded.rows, options);
+    return {
+      outputs: encoded.decode(vectors),
+      usage: { promptTokens: encoded.promptTokens },
+      warnings: encoded.warnings,
+    };
+  }
+
+  /** The model is not used any more. */
+  forget(model: SentenceEncoder): void {
+    this.#queues.delete(model.session);
+  }
+
+  #queueOf(model: SentenceEncoder): SentenceQueue {
+    let queue = this.#queues.get(model.session);
+    if (queue === undefined) {
+      queue = new BatchQueue({
+        ...this.#options,
+        lengthOf: (row: SentenceRow) => row.ids.length,
+        run: (rows: readonly SentenceRow[], signal: AbortSignal) =>
+          runSentences(rows, model, signal),
+      });
+      this.#queues.set(model.session, queue);
+    }
+    return queue;
+  }
+}

@@ -1,0 +1,171 @@
+/**
+ * Puts the parts of the consuming side together and runs them: polls → consumer → answerer → reports → ledger, and the
+ * announcements. Opens nothing itself: queue, edge, object store and models are given, and closed by who gave them.
+ */
+import type { ModelState } from "#contract/models.ts";
+import { limits } from "#contract/limits.ts";
+import type { BatchStats } from "../batching/batch-queue.ts";
+import type { Log } from "../telemetry/log.ts";
+import type { Metrics } from "../telemetry/metrics.ts";
+import { Announcer } from "./announcer.ts";
+import { JobAnswerer, type ModelSource } from "./answer-job.ts";
+import type { EdgeClient } from "./edge-client.ts";
+import { EventReports } from "./event-reports.ts";
+import { JobConsumer } from "./job-consumer.ts";
+import { MessageLedger } from "./message-ledger.ts";
+import type { ObjectStore } from "./object-store.ts";
+import { Poller } from "./poller.ts";
+import type { JobQueue } from "./sqs-queue.ts";
+import { type BatchPolicyWithTurns, TaskRunner } from "./task-runner.ts";
+
+export type AnnouncedModels = ModelSource & {
+  states(): ModelState[];
+  onChange(listener: () => void): void;
+};
+
+export type WorkerOptions = {
+  id: string;
+  queue: JobQueue;
+  edge: EdgeClient;
+  objects: ObjectStore;
+  models: AnnouncedModels;
+  policy: BatchPolicyWithTurns;
+  metrics: Metrics;
+  log: Log;
+  clock: {
+    /** Milliseconds since the epoch. */
+    wall(): number;
+    /** Milliseconds, monotonic. */
+    steady(): number;
+  };
+  /** 0…1, uniform. */
+  random(): number;
+};
+
+/** Jobs held at once: those that wait for a model included. */
+const jobsMax = 512;
+/** No more is received while this many tokens wait: some seconds of work on a CPU, and more than a full window. */
+const backlogTokensMax = 16_384;
+/** A single large job counts as this many at most: it must not keep small ones from being received. */
+const backlogTokensPerJobMax = 1_024;
+const pollsMax = 4;
+const flushMs = 5_000;
+
+export class Worker {
+  readonly #options: WorkerOptions;
+  readonly #announcing = new AbortController();
+  readonly #reporting = new AbortController();
+  readonly #runner: TaskRunner;
+  readonly #reports: EventReports;
+  readonly #ledger: MessageLedger;
+  readonly #consumer: JobConsumer;
+  readonly #poller: Poller;
+  #announcements: Promise<void> = Promise.resolve();
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    const { metrics, models, log, clock } = options;
+    const backoff = { firstMs: 100, maxMs: 3_000, random: options.random };
+    const onRoom = () => this.#poller.wake();
+    this.#runner = new TaskRunner({
+      policy: options.policy,
+      now: clock.steady,
+      onBatch: (stats) => observeBatch(metrics, stats),
+      onChange: onRoom,
+    });
+    this.#reports = new EventReports({
+      edge: options.edge,
+      worker: options.id,
+      backoff,
+      log,
+      now: clock.steady,
+      onCancelled: (jobs) => this.#consumer.cancel(jobs),
+      onPost: (status, events) => {
+        metrics.callbacks.inc({ status });
+        metrics.events.inc(events);
+      },
+      signal: this.#reporting.signal,
+    });
+    this.#ledger = new MessageLedger({
+      queue: options.queue,
+      backoff,
+      gatherMs: 20,
+      now: clock.steady,
+      log,
+      onError: (action) => metrics.queueErrors.inc({ action }),
+    });
+    this.#consumer = new JobConsumer({
+      answerer: new JobAnswerer({ models, runner: this.#runner, objects: options.objects }),
+      reports: this.#reports,
+      ledger: this.#ledger,
+      metrics,
+      log,
+      wallClock: clock.wall,
+      onRoom,
+    });
+    this.#poller = new Poller({
+      queue: options.queue,
+      pollsMax,
+      backoff,
+      log,
+      room: () => this.#room(),
+      onMessages: (messages) => this.#consumer.accept(messages),
+      onError: () => metrics.queueErrors.inc({ action: "receive" }),
+    });
+  }
+
+  /** Whether the queue was reached at the last try. */
+  get queueReachable(): boolean {
+    return this.#poller.reachable;
+  }
+
+  start(): void {
+    const { edge, id, models, log } = this.#options;
+    const announcer = new Announcer({
+      edge,
+      worker: id,
+      models: () => models.states(),
+      intervalMs: limits.workerAnnounceSeconds * 1_000,
+      gatherMs: 200,
+      log,
+    });
+    models.onChange(() => announcer.change());
+    this.#announcements = announcer.run(this.#announcing.signal);
+    this.#poller.start();
+  }
+
+  /**
+   * Stops receiving and finishes what is in flight; when `deadline` aborts, hands the rest back. Resolves when nothing
+   * is held any more.
+   */
+  async drain(deadline: AbortSignal): Promise<void> {
+    const polls = this.#poller.stop();
+    await Promise.race([this.#consumer.finish(), whenAborted(deadline)]);
+    this.#consumer.handBack();
+    await polls;
+    this.#announcing.abort();
+    this.#reporting.abort();
+    await this.#announcements;
+    await this.#ledger.flush(AbortSignal.timeout(flushMs));
+  }
+
+  #room(): number {
+    const backlog = this.#runner.backlogTokens(backlogTokensPerJobMax);
+    this.#options.metrics.backlogTokens.set(backlog);
+    return backlog >= backlogTokensMax ? 0 : jobsMax - this.#consumer.size;
+  }
+}
+
+function observeBatch(metrics: Metrics, stats: BatchStats): void {
+  metrics.batchSeconds.observe(stats.seconds);
+  metrics.batchEntries.observe(stats.entries);
+  metrics.batchTokens.inc(stats.tokens);
+  metrics.batchTokensPadded.inc(stats.tokensPadded);
+}
+
+function whenAborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
