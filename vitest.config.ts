@@ -1,13 +1,28 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
+/** Stand-ins for what the launcher and `npm run deploy` set; tests of the edge read them from `env`. */
+const edgeSecrets = {
+  AWS_ACCESS_KEY_ID: "test-access",
+  AWS_SECRET_ACCESS_KEY: "test-secret",
+  S3_ACCESS_KEY_ID: "test-access",
+  S3_SECRET_ACCESS_KEY: "test-secret",
+  CALLBACK_SECRET: "test-callback-secret",
+  OPERATOR_KEY: "test-operator-key",
+};
+
 /** Tests of the edge run inside workerd; everything else, the end-to-end tests included, in Node. */
 export default defineConfig({
   test: {
     reporters: ["default", "./test/closing-line-reporter.ts"],
     projects: [
       {
-        plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" } })],
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./wrangler.toml" },
+            miniflare: { bindings: edgeSecrets },
+          }),
+        ],
         test: { name: "edge", include: ["test/edge/**/*.test.ts"] },
       },
       {

@@ -6,7 +6,6 @@ import type { Context } from "hono";
 import type { QuotaSnapshot } from "./accounts/quota-ledger.ts";
 import type { Env } from "./environment.ts";
 import type { JobShard } from "./jobs/job-shard.ts";
-import type { Webhook } from "./webhooks/webhook.ts";
 
 export type Caller = {
   /** Scope of cache, quota and jobs: "operator", "local", or "ip:" and the address (IPv6 by /64). */
@@ -15,6 +14,8 @@ export type Caller = {
   operator: boolean;
 };
 
+export type CacheOutcome = "hit" | "miss" | "bypass";
+
 export type EdgeEnv = {
   Bindings: Env & { readonly SHARD: DurableObjectNamespace<JobShard> };
   Variables: {
@@ -22,9 +23,8 @@ export type EdgeEnv = {
     caller: Caller;
     /** Undefined until a route asked the quota; then the source of the rate-limit headers, on errors too. */
     quota: QuotaSnapshot | undefined;
-    /** What `webhook` in the body asked for; null where it asked for nothing. */
-    webhook: Webhook | null;
-    cache: "hit" | "miss" | "bypass" | undefined;
+    /** Undefined: a route that has no cache. */
+    cache: CacheOutcome | undefined;
     /** Where the in-isolate layer keeps the answer to exactly this call; undefined: nowhere. */
     exactCallKey: string | undefined;
   };

@@ -1,0 +1,59 @@
+/**
+ * The table of contents of the API: every address, its methods and the file that answers it. A method that an address
+ * does not know is a 405 that names those it does; an address that is not here is a 404.
+ */
+import { Hono } from "hono";
+import type { EdgeContext, EdgeEnv } from "./context.ts";
+import { caller } from "./middleware/caller.ts";
+import { cors } from "./middleware/cors.ts";
+import { answerFailure, answerMethodNotAllowed, answerUnknownUrl } from "./middleware/failures.ts";
+import { outcomeHeaders } from "./middleware/outcome-headers.ts";
+import { requestId } from "./middleware/request-id.ts";
+import { createEmbeddings } from "./routes/embeddings.ts";
+import { getHealth } from "./routes/health.ts";
+import { runPipeline } from "./routes/hugging-face.ts";
+import { receiveEvents } from "./routes/internal-events.ts";
+import { announceWorker } from "./routes/internal-workers.ts";
+import { cancelJob, getJob } from "./routes/jobs.ts";
+import { getModel, listModels } from "./routes/models.ts";
+import { getOpenApi } from "./routes/openapi.ts";
+import { runTask } from "./routes/tasks.ts";
+import { showWelcome } from "./routes/welcome.ts";
+
+type Method = "GET" | "POST";
+type Handler = (c: EdgeContext) => Response | Promise<Response>;
+type Route = { path: string; on: { [M in Method]?: Handler } };
+
+/** `{.+}`: the rest of the address, slashes and all; model ids hold them. */
+export const routes: readonly Route[] = [
+  { path: "/", on: { GET: showWelcome } },
+  { path: "/healthz", on: { GET: getHealth } },
+  { path: "/openapi.json", on: { GET: getOpenApi } },
+  { path: "/v1/embeddings", on: { POST: createEmbeddings } },
+  { path: "/v1/models", on: { GET: listModels } },
+  { path: "/v1/models/:id{.+}", on: { GET: getModel } },
+  { path: "/v1/tasks/:task", on: { POST: runTask } },
+  { path: "/v1/jobs/:id", on: { GET: getJob } },
+  { path: "/v1/jobs/:id/cancel", on: { POST: cancelJob } },
+  { path: "/hf/models/:rest{.+}", on: { POST: runPipeline } },
+  { path: "/internal/shards/:shard/events", on: { POST: receiveEvents } },
+  { path: "/internal/workers", on: { POST: announceWorker } },
+];
+
+export const app = new Hono<EdgeEnv>();
+
+app.use(requestId, cors, outcomeHeaders);
+app.use("/v1/*", caller);
+app.use("/hf/*", caller);
+for (const { path, on } of routes) {
+  if (on.GET !== undefined) app.get(path, on.GET);
+  if (on.POST !== undefined) app.post(path, on.POST);
+  app.all(path, answerMethodNotAllowed(allowedBy(on)));
+}
+app.notFound(answerUnknownUrl);
+app.onError(answerFailure);
+
+function allowedBy(on: Route["on"]): string[] {
+  const methods = Object.keys(on);
+  return on.GET === undefined ? [...methods, "OPTIONS"] : [...methods, "HEAD", "OPTIONS"];
+}

@@ -1,0 +1,7 @@
+/** What the Workers runtime starts: the API and the Durable Objects named in wrangler.toml. */
+import { app } from "./app.ts";
+
+export default app;
+export { TenantQuota } from "./accounts/tenant-quota.ts";
+export { JobShard } from "./jobs/job-shard.ts";
+export { ModelRegistry } from "./registry/model-registry.ts";

@@ -1,0 +1,59 @@
+/**
+ * What a route makes of a body: a job that is fully checked, but not yet admitted. serve-job.ts takes it from there.
+ */
+import { CodedError } from "#contract/errors.ts";
+import type { Task } from "#contract/tasks.ts";
+import type { EdgeContext } from "./context.ts";
+import type { Rendering } from "./jobs/job-spec.ts";
+import { modelNamed } from "./registry/known-models.ts";
+import type { ModelListing } from "./registry/merge-models.ts";
+import type { WebhookFields } from "./webhooks/read-webhook.ts";
+
+export type JobRequest = {
+  task: Task;
+  /** The model's own id, whatever name the caller used. */
+  model: string;
+  parameters: Record<string, unknown>;
+  inputs: unknown[];
+  rendering: Rendering;
+  /** Promises not kept to the letter, for `x-warnings`. */
+  warnings: string[];
+  /** Tokens, estimated. */
+  units: number;
+  /** False: results of this task are not kept. */
+  cacheable: boolean;
+  webhook: WebhookFields;
+};
+
+/** @throws CodedError `model_not_found`; `invalid_value` where the model does not do the task */
+export async function modelForTask(
+  c: EdgeContext,
+  name: string,
+  task: Task,
+): Promise<ModelListing> {
+  const model = await modelNamed(c, name);
+  if (model.tasks.includes(task)) return model;
+  throw new CodedError(
+    "invalid_value",
+    `${model.id} does not do ${task}. It does ${model.tasks.join(", ")}: use one of these, or another model.`,
+    { param: "model" },
+  );
+}
+
+/**
+ * Fields of the published schema that we accept and do not act on.
+ * @returns a warning for each that was sent
+ * @throws CodedError `unsupported_parameter` with `?strict=1`
+ */
+export function noteUnused(c: EdgeContext, sent: Readonly<Record<string, unknown>>): string[] {
+  const names = Object.keys(sent).filter((name) => sent[name] !== undefined);
+  const [first] = names;
+  if (first !== undefined && c.req.query("strict") === "1") {
+    throw new CodedError(
+      "unsupported_parameter",
+      `${first} is not acted on here, and the request asked for strictness. Leave it out, or drop strict=1.`,
+      { param: first },
+    );
+  }
+  return names.map((name) => `${name}: accepted and not acted on`);
+}

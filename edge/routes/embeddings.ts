@@ -1,0 +1,72 @@
+/** POST /v1/embeddings: OpenAI's embeddings, of every model that makes sentence vectors. */
+import * as z from "zod";
+import { CodedError } from "#contract/errors.ts";
+import type { EdgeContext } from "../context.ts";
+import { estimateUnits } from "../estimate-units.ts";
+import { type JobRequest, modelForTask, noteUnused } from "../job-request.ts";
+import type { ModelListing } from "../registry/merge-models.ts";
+import { serveJob } from "../serve-job.ts";
+import { checkTokenIds, holdsTokenIds, readTexts, TextForms } from "../text-inputs.ts";
+import { validate } from "../validation.ts";
+import { webhookFields } from "../webhooks/read-webhook.ts";
+
+const { text, texts, tokens, tokenLists } = TextForms;
+
+const fields = {
+  model: z.string().min(1).max(200),
+  encoding_format: z.enum(["float", "base64"]).optional(),
+  dimensions: z.int().positive().optional(),
+  user: z.string().optional(),
+  ...webhookFields,
+} as const;
+
+/** As published; what is read of `input` is text-inputs.ts's, which says better what is wrong. */
+export const EmbeddingsRequest = z.strictObject({
+  input: z.union([text, texts, tokens, tokenLists]),
+  ...fields,
+});
+const Body = z.strictObject({ input: z.unknown(), ...fields });
+
+export function createEmbeddings(c: EdgeContext): Promise<Response> {
+  return serveJob(c, readEmbeddings);
+}
+
+async function readEmbeddings(c: EdgeContext, value: unknown): Promise<JobRequest> {
+  const {
+    input,
+    model: name,
+    encoding_format,
+    dimensions,
+    user,
+    ...webhook
+  } = validate(Body, value);
+  const given = readTexts(input, "input");
+  const model = await modelForTask(c, name, "feature-extraction");
+  checkDimensions(dimensions, model);
+  checkTokenIds(given, model, "input");
+  const warnings = noteUnused(c, { user });
+  if (holdsTokenIds(given)) warnings.push(`input: token ids are read as ${model.id}'s own`);
+  return {
+    task: "feature-extraction",
+    model: model.id,
+    parameters: {},
+    inputs: given.inputs,
+    rendering: { route: "openai.embeddings", encodingFormat: encoding_format ?? "float" },
+    warnings,
+    units: estimateUnits("feature-extraction", given.inputs, model.limits?.maxTokens ?? null),
+    cacheable: true,
+    webhook,
+  };
+}
+
+function checkDimensions(dimensions: number | undefined, model: ModelListing): void {
+  const own = model.limits?.dimensions ?? null;
+  if (dimensions === undefined || dimensions === own) return;
+  throw new CodedError(
+    "invalid_value",
+    own === null
+      ? `dimensions is ${dimensions}, and ${model.id} has not told its own yet. Leave dimensions out.`
+      : `dimensions is ${dimensions}, and vectors of ${model.id} have ${own}, which cannot be changed. Leave it out or send ${own}.`,
+    { param: "dimensions" },
+  );
+}
