@@ -65,6 +65,18 @@ const Environment = z.object({
 });
 type Environment = z.infer<typeof Environment>;
 
+/** The variables that say where models are and how they are computed: all that the model commands need. */
+const ModelEnvironment = Environment.pick({
+  LLM_OS_STATE: true,
+  LLM_OS_MODELS: true,
+  HF_ENDPOINT: true,
+  HF_TOKEN: true,
+  LLM_OS_FORM: true,
+  LLM_OS_DEVICE: true,
+  LLM_OS_THREADS: true,
+});
+type ModelEnvironment = z.infer<typeof ModelEnvironment>;
+
 export type WorkerConfig = {
   workerId: string;
   healthPort: number;
@@ -106,10 +118,26 @@ export function readConfig(
   environment: Readonly<Record<string, string | undefined>>,
   fallbackWorkerId: string,
 ): WorkerConfig {
+  const parsed = parse(Environment, environment, "The worker cannot start");
+  return arrange(parsed, fallbackWorkerId);
+}
+
+/** The part of the environment that concerns models, for commands that need no edge and no queue. */
+export function readModelConfig(
+  environment: Readonly<Record<string, string | undefined>>,
+): WorkerConfig["models"] {
+  return arrangeModels(parse(ModelEnvironment, environment, "The command cannot run"));
+}
+
+function parse<T>(
+  schema: z.ZodType<T>,
+  environment: Readonly<Record<string, string | undefined>>,
+  consequence: string,
+): T {
   const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
-  const parsed = Environment.safeParse(set);
-  if (!parsed.success) throw new ConfigError(explain(parsed.error, set));
-  return arrange(parsed.data, fallbackWorkerId);
+  const parsed = schema.safeParse(set);
+  if (!parsed.success) throw new ConfigError(`${consequence}:\n${explain(parsed.error, set)}`);
+  return parsed.data;
 }
 
 function explain(error: z.ZodError, set: Record<string, string | undefined>): string {
@@ -118,7 +146,7 @@ function explain(error: z.ZodError, set: Record<string, string | undefined>): st
     const fix = Object.entries(Environment.shape).find(([key]) => key === name)?.[1].description;
     return `${name} ${set[name] === undefined ? "is not set" : "has a value that cannot be used"}. ${fix ?? ""}`;
   });
-  return `The worker cannot start:\n${lines.map((line) => `  ${line}`).join("\n")}`;
+  return lines.map((line) => `  ${line}`).join("\n");
 }
 
 function credentialsOf(env: Environment): WorkerConfig["queue"]["credentials"] {
@@ -152,13 +180,17 @@ function arrange(env: Environment, fallbackWorkerId: string): WorkerConfig {
       accessKeyId: env.S3_ACCESS_KEY_ID,
       secretAccessKey: env.S3_SECRET_ACCESS_KEY,
     },
-    models: {
-      stateFolder: env.LLM_OS_STATE,
-      modelsFolder: env.LLM_OS_MODELS ?? null,
-      hub: { endpoint: env.HF_ENDPOINT, token: env.HF_TOKEN ?? null },
-      form: env.LLM_OS_FORM,
-      device: env.LLM_OS_DEVICE,
-      threads: env.LLM_OS_THREADS ?? null,
-    },
+    models: arrangeModels(env),
+  };
+}
+
+function arrangeModels(env: ModelEnvironment): WorkerConfig["models"] {
+  return {
+    stateFolder: env.LLM_OS_STATE,
+    modelsFolder: env.LLM_OS_MODELS ?? null,
+    hub: { endpoint: env.HF_ENDPOINT, token: env.HF_TOKEN ?? null },
+    form: env.LLM_OS_FORM,
+    device: env.LLM_OS_DEVICE,
+    threads: env.LLM_OS_THREADS ?? null,
   };
 }
