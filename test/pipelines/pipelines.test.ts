@@ -1,0 +1,168 @@
+/** The pipelines and their batches on an encoder whose vectors can be worked out by hand. */
+import { describe, expect, it } from "vitest";
+import type { TaskParameters } from "../../contract/tasks.ts";
+import { TaskRunner, cpuBatchPolicy } from "../../gpu-worker/jobs/task-runner.ts";
+import { featureExtraction } from "../../gpu-worker/pipelines/feature-extraction.ts";
+import { pipelines } from "../../gpu-worker/pipelines/pipelines.ts";
+import { sentenceSimilarity } from "../../gpu-worker/pipelines/sentence-similarity.ts";
+import { toyEncoder } from "./toy-encoder.ts";
+
+const signal = new AbortController().signal;
+const makeRunner = () => new TaskRunner({ policy: cpuBatchPolicy, now: () => 0 });
+
+function vectorOf(base64: string | undefined): number[] {
+  const bytes = Uint8Array.from(Buffer.from(base64 ?? "", "base64"));
+  return [...new Float32Array(bytes.buffer)];
+}
+
+function extract(
+  inputs: (string | number[])[],
+  parameters: TaskParameters<"feature-extraction"> = {},
+  model = toyEncoder(),
+) {
+  const request = { task: "feature-extraction", inputs, parameters } as const;
+  return makeRunner().run(featureExtraction, request, model, { signal });
+}
+
+describe("feature-extraction", () => {
+  it("gives a unit vector per input as base64 of little-endian f32, in order", async () => {
+    const answer = await extract(["10 20", "5"]);
+    // "10 20" is read as 1 10 20 2: sum 33, 4 tokens.
+    const length = Math.hypot(33, 4);
+    expect(vectorOf(answer.outputs[0])[0]).toBeCloseTo(33 / length, 6);
+    expect(vectorOf(answer.outputs[0])[1]).toBeCloseTo(4 / length, 6);
+    expect(vectorOf(answer.outputs[1])[0]).toBeCloseTo(8 / Math.hypot(8, 3), 6);
+    expect(answer.usage).toEqual({ promptTokens: 7 });
+    expect(answer.warnings).toEqual([]);
+  });
+
+  it("gives the pooled vector where normalize is false, a unit vector where it is true", async () => {
+    expect(vectorOf((await extract(["10 20"], { normalize: false })).outputs[0])).toEqual([33, 4]);
+    const plain = { ...toyEncoder(), sentence: { normalize: false } };
+    const [output] = (await extract(["10 20"], { normalize: true }, plain)).outputs;
+    expect(Math.hypot(...vectorOf(output))).toBeCloseTo(1, 6);
+  });
+
+  it("reads token ids as the text they stand for, with or without special tokens", async () => {
+    const { outputs } = await extract(["10 20", [10, 20], [1, 10, 20, 2]]);
+    expect(outputs[1]).toBe(outputs[0]);
+    expect(outputs[2]).toBe(outputs[0]);
+  });
+
+  it("refuses an id outside the vocabulary and names LangChain's setting", async () => {
+    await expect(extract(["1", [999, 1_000]])).rejects.toMatchObject({
+      code: "invalid_value",
+      param: "inputs[1]",
+      message: expect.stringMatching(/1000.*999.*check_embedding_ctx_length=False/s),
+    });
+  });
+
+  it("refuses an input that is too long, naming its length and the model's", async () => {
+    const tooLong = Array.from({ length: 20 }, () => "3").join(" ");
+    await expect(extract(["3", tooLong])).rejects.toMatchObject({
+      code: "context_length_exceeded",
+      param: "inputs[1]",
+      message: expect.stringMatching(/22 tokens.*16/),
+    });
+    await expect(extract([Array.from({ length: 15 }, () => 3)])).rejects.toMatchObject({
+      code: "context_length_exceeded",
+    });
+  });
+
+  it("cuts an input on demand, at the wanted end, keeps its special tokens, and warns", async () => {
+    const numbers = Array.from({ length: 20 }, (_, index) => index + 10);
+    const text = numbers.join(" ");
+    const sum = (list: number[]) => list.reduce((a, b) => a + b, 3);
+    const parameters = { truncate: true, normalize: false } as const;
+    for (const input of [text, numbers]) {
+      const right = await extract([input], parameters);
+      expect(vectorOf(right.outputs[0])).toEqual([sum(numbers.slice(0, 14)), 16]);
+      expect(right.usage.promptTokens).toBe(16);
+      expect(right.warnings).toEqual(["truncated: 1 of 1 texts were cut to 16 tokens"]);
+      const left = await extract([input], { ...parameters, truncation_direction: "left" });
+      expect(vectorOf(left.outputs[0])).toEqual([sum(numbers.slice(-14)), 16]);
+    }
+  });
+
+  it("stops counting a text that is far too long, from either end", async () => {
+    const numbers = Array.from({ length: 5_000 }, (_, index) => 10 + (index % 50));
+    const text = numbers.join(" ");
+    await expect(extract([text])).rejects.toThrow(/more than \d+ tokens/);
+    const parameters = { truncate: true, normalize: false } as const;
+    const left = await extract([text], { ...parameters, truncation_direction: "left" });
+    const sum = numbers.slice(-14).reduce((a, b) => a + b, 3);
+    expect(vectorOf(left.outputs[0])).toEqual([sum, 16]);
+  });
+
+  it("puts a named prompt before texts, and refuses an unknown one", async () => {
+    const { outputs } = await extract(["10"], { prompt_name: "query", normalize: false });
+    expect(vectorOf(outputs[0])).toEqual([28, 5]);
+    await expect(extract(["10"], { prompt_name: "none" })).rejects.toMatchObject({
+      code: "invalid_value",
+      param: "prompt_name",
+      message: expect.stringContaining("query"),
+    });
+    await expect(extract([[10]], { prompt_name: "query" })).rejects.toMatchObject({
+      code: "invalid_value",
+    });
+  });
+
+  it("refuses a model that makes no sentence vectors, and a request with too many tokens", async () => {
+    const headless = { ...toyEncoder(), sentence: null };
+    await expect(extract(["1"], {}, headless)).rejects.toMatchObject({ param: "model" });
+    const long = toyEncoder(1_000_000);
+    const inputs = [Array.from({ length: 299_999 }, () => 3)];
+    await expect(extract(inputs, {}, long)).rejects.toMatchObject({
+      code: "context_length_exceeded",
+      message: expect.stringContaining("300000"),
+    });
+  });
+
+  it("answers 2048 inputs over several batches, in order", async () => {
+    const model = toyEncoder();
+    const inputs = Array.from({ length: 2_048 }, (_, index) =>
+      Array.from({ length: 1 + (index % 9) }, () => index % 100).join(" "),
+    );
+    const answer = await extract(inputs, { normalize: false }, model);
+    const expected = inputs.map((text) => {
+      const numbers = text.split(" ").map(Number);
+      return [numbers.reduce((a, b) => a + b, 3), numbers.length + 2];
+    });
+    expect(answer.outputs.map(vectorOf)).toEqual(expected);
+    expect(model.runs.length).toBeGreaterThan(30);
+  });
+});
+
+describe("sentence-similarity", () => {
+  it("gives one cosine per sentence for each input, whatever batches they ran in", async () => {
+    const model = toyEncoder();
+    const inputs = [
+      { source_sentence: "10", sentences: ["10", "500 500 500"] },
+      { source_sentence: "3 3 3", sentences: ["4"] },
+    ];
+    const request = { task: "sentence-similarity", inputs, parameters: {} } as const;
+    const answer = await makeRunner().run(sentenceSimilarity, request, model, { signal });
+    const cosine = (a: number[], b: number[]) =>
+      a.reduce((sum, x, i) => sum + x * (b[i] ?? 0), 0) / (Math.hypot(...a) * Math.hypot(...b));
+    expect(answer.outputs[0]?.[0]).toBe(1);
+    expect(answer.outputs[0]?.[1]).toBeCloseTo(cosine([13, 3], [1_503, 5]), 6);
+    expect(answer.outputs[1]?.[0]).toBeCloseTo(cosine([12, 5], [7, 3]), 6);
+    expect(answer.usage).toEqual({ promptTokens: 3 + 3 + 5 + 5 + 3 });
+    expect(model.runs.reduce((rows, [count]) => rows + count, 0)).toBe(5);
+  });
+
+  it("names the sentence that is too long", async () => {
+    const inputs = [{ source_sentence: "1", sentences: ["2", "3 ".repeat(20)] }];
+    const request = { task: "sentence-similarity", inputs, parameters: {} } as const;
+    const run = makeRunner().run(sentenceSimilarity, request, toyEncoder(), { signal });
+    await expect(run).rejects.toMatchObject({ param: "inputs[0].sentences[1]" });
+  });
+});
+
+describe("noop", () => {
+  it("answers its inputs", () => {
+    const { noop } = pipelines;
+    if (noop.kind !== "direct") throw new Error("noop needs no model");
+    expect(noop.answer({ task: "noop", inputs: ["a", ""], parameters: {} })).toEqual(["a", ""]);
+  });
+});
