@@ -1,0 +1,75 @@
+/**
+ * Everything of LLM OS that runs on AWS: queues, model bucket, workers, secrets, alarms. The edge, its cache and the callers'
+ * files are on Cloudflare, described by wrangler.toml.
+ */
+/* oxlint-disable no-new -- a construct adds itself to its scope */
+import { CfnOutput, CfnParameter, Stack, type StackProps, Validations } from "aws-cdk-lib";
+import { User } from "aws-cdk-lib/aws-iam";
+import type { Construct } from "constructs";
+import { FleetNetwork } from "./fleet-network.ts";
+import { JobQueues } from "./job-queues.ts";
+import { ModelBucket } from "./model-bucket.ts";
+import { QueueAlarms } from "./queue-alarms.ts";
+import { SharedSecrets } from "./shared-secrets.ts";
+import { WorkerFleet } from "./worker-fleet.ts";
+
+export type LlmOsStackProps = StackProps & { instanceType: string; tasksMax: number };
+
+/** Names by which `npm run deploy` finds what it needs among the stack's outputs. */
+export const outputs = {
+  queueUrl: "QueueUrl",
+  callbackSecret: "CallbackSecretName",
+  operatorKey: "OperatorKeySecretName",
+  objectStorageKeys: "ObjectStorageSecretName",
+  edgeKeys: "EdgeKeysSecretName",
+} as const;
+
+export class LlmOsStack extends Stack {
+  constructor(scope: Construct, id: string, props: LlmOsStackProps) {
+    super(scope, id, props);
+    const queues = new JobQueues(this, "Queues");
+    const edgeUser = this.#edgeUser();
+    queues.jobs.grant(edgeUser, "sqs:SendMessage");
+    const secrets = new SharedSecrets(this, "Secrets", edgeUser);
+    new WorkerFleet(this, "Fleet", {
+      vpc: new FleetNetwork(this, "Network").vpc,
+      queue: queues.jobs,
+      models: new ModelBucket(this, "ModelFiles").bucket,
+      secrets,
+      edgeUrl: this.#parameter(
+        "EdgeUrl",
+        "Where the edge answers, such as https://api.example.com",
+      ),
+      objectStorage: {
+        endpoint: this.#parameter("ObjectStorageEndpoint", "S3 API of the edge's object storage"),
+        bucket: this.#parameter("ObjectStorageBucket", "Bucket of the edge's object storage"),
+      },
+      instanceType: props.instanceType,
+      tasksMax: props.tasksMax,
+    });
+    new QueueAlarms(this, "Alarms", queues);
+    this.#output(outputs.queueUrl, queues.jobs.queueUrl);
+    this.#output(outputs.callbackSecret, secrets.callback.secretName);
+    this.#output(outputs.operatorKey, secrets.operatorKey.secretName);
+    this.#output(outputs.objectStorageKeys, secrets.objectStorage.secretName);
+    this.#output(outputs.edgeKeys, secrets.edgeKeys.secretName);
+  }
+
+  /** The edge lives outside AWS and cannot take a role: a user that may send to the job queue and do nothing else. */
+  #edgeUser(): User {
+    const user = new User(this, "EdgeUser");
+    Validations.of(user).acknowledge({
+      id: "AwsSolutions-IAM2",
+      reason: "One user with one policy of its own; a group would serve nobody else.",
+    });
+    return user;
+  }
+
+  #parameter(id: string, description: string): string {
+    return new CfnParameter(this, id, { type: "String", description }).valueAsString;
+  }
+
+  #output(id: string, value: string): void {
+    new CfnOutput(this, id, { value });
+  }
+}
