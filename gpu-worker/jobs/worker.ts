@@ -49,7 +49,7 @@ const backlogTokensMax = 16_384;
 /** A single large job counts as this many at most: it must not keep small ones from being received. */
 const backlogTokensPerJobMax = 1_024;
 const pollsMax = 4;
-const flushMs = 5_000;
+const flushMs = 3_000;
 
 export class Worker {
   readonly #options: WorkerOptions;

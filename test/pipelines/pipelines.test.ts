@@ -15,6 +15,12 @@ function vectorOf(base64: string | undefined): number[] {
   return [...new Float32Array(bytes.buffer)];
 }
 
+/** Of a sequence's numbers and its special tokens 1 and 2. */
+const sum = (list: number[]) => list.reduce((a, b) => a + b, 3);
+
+const cosine = (a: number[], b: number[]) =>
+  a.reduce((dot, x, i) => dot + x * (b[i] ?? 0), 0) / (Math.hypot(...a) * Math.hypot(...b));
+
 function extract(
   inputs: (string | number[])[],
   parameters: TaskParameters<"feature-extraction"> = {},
@@ -72,7 +78,6 @@ describe("feature-extraction", () => {
   it("cuts an input on demand, at the wanted end, keeps its special tokens, and warns", async () => {
     const numbers = Array.from({ length: 20 }, (_, index) => index + 10);
     const text = numbers.join(" ");
-    const sum = (list: number[]) => list.reduce((a, b) => a + b, 3);
     const parameters = { truncate: true, normalize: false } as const;
     for (const input of [text, numbers]) {
       const right = await extract([input], parameters);
@@ -90,8 +95,7 @@ describe("feature-extraction", () => {
     await expect(extract([text])).rejects.toThrow(/more than \d+ tokens/);
     const parameters = { truncate: true, normalize: false } as const;
     const left = await extract([text], { ...parameters, truncation_direction: "left" });
-    const sum = numbers.slice(-14).reduce((a, b) => a + b, 3);
-    expect(vectorOf(left.outputs[0])).toEqual([sum, 16]);
+    expect(vectorOf(left.outputs[0])).toEqual([sum(numbers.slice(-14)), 16]);
   });
 
   it("puts a named prompt before texts, and refuses an unknown one", async () => {
@@ -126,7 +130,7 @@ describe("feature-extraction", () => {
     const answer = await extract(inputs, { normalize: false }, model);
     const expected = inputs.map((text) => {
       const numbers = text.split(" ").map(Number);
-      return [numbers.reduce((a, b) => a + b, 3), numbers.length + 2];
+      return [sum(numbers), numbers.length + 2];
     });
     expect(answer.outputs.map(vectorOf)).toEqual(expected);
     expect(model.runs.length).toBeGreaterThan(30);
@@ -142,8 +146,6 @@ describe("sentence-similarity", () => {
     ];
     const request = { task: "sentence-similarity", inputs, parameters: {} } as const;
     const answer = await makeRunner().run(sentenceSimilarity, request, model, { signal });
-    const cosine = (a: number[], b: number[]) =>
-      a.reduce((sum, x, i) => sum + x * (b[i] ?? 0), 0) / (Math.hypot(...a) * Math.hypot(...b));
     expect(answer.outputs[0]?.[0]).toBe(1);
     expect(answer.outputs[0]?.[1]).toBeCloseTo(cosine([13, 3], [1_503, 5]), 6);
     expect(answer.outputs[1]?.[0]).toBeCloseTo(cosine([12, 5], [7, 3]), 6);

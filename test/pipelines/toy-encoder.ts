@@ -70,9 +70,9 @@ function pool(feeds: Record<string, Tensor>): number[][] {
   const [rows = 0, columns = 0] = ids.shape;
   return Array.from({ length: rows }, (_, row) => {
     const from = row * columns;
-    const shown = [...ids.data.slice(from, from + columns)].filter(
-      (_id, column) => mask.data[from + column] === 1n,
-    );
+    const shown = ids.data
+      .slice(from, from + columns)
+      .filter((_id, column) => mask.data[from + column] === 1n);
     return [shown.reduce((sum, id) => sum + Number(id), 0), shown.length];
   });
 }

@@ -1,0 +1,182 @@
+/** The queue through its one door, `submit`: who shares a batch, who is dropped, who goes first, who fails. */
+import { describe, expect, it } from "vitest";
+import { BatchQueue, type BatchStats } from "../../gpu-worker/batching/batch-queue.ts";
+
+type Run = {
+  items: readonly string[];
+  signal: AbortSignal;
+  finish(): void;
+  fail(error: Error): void;
+};
+
+const policy = {
+  tokensMax: 64,
+  entriesMax: 8,
+  windowEntries: 32,
+  overheadTokens: 4,
+  turnEntries: 8,
+};
+
+/** A queue of strings whose runs end when the test says so; a row is its item in capitals. */
+function makeQueue() {
+  const runs: Run[] = [];
+  const stats: BatchStats[] = [];
+  const arrivals: (() => void)[] = [];
+  const queue = new BatchQueue<string, string>({
+    policy,
+    lengthOf: (item) => item.length,
+    now: () => 0,
+    onBatch: (each) => stats.push(each),
+    run: (items, signal) =>
+      new Promise((resolve, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+        const finish = () => resolve(items.map((item) => item.toUpperCase()));
+        runs.push({ items, signal, finish, fail: reject });
+        for (const arrived of arrivals.splice(0)) arrived();
+      }),
+  });
+  /** The nth run, once it has begun. */
+  const run = async (index: number): Promise<Run> => {
+    for (;;) {
+      const found = runs[index];
+      if (found !== undefined) return found;
+      await new Promise<void>((resolve) => arrivals.push(resolve));
+    }
+  };
+  return { queue, runs, run, stats };
+}
+
+const never = new AbortController().signal;
+
+describe("BatchQueue", () => {
+  it("puts callers of one moment in one batch and gives each his own rows in order", async () => {
+    const { queue, run, stats } = makeQueue();
+    const answers = Promise.all([
+      queue.submit(["ccc", "aaa"], { signal: never }),
+      queue.submit(["bb"], { signal: never }),
+      queue.submit([], { signal: never }),
+    ]);
+    (await run(0)).finish();
+    expect(await answers).toEqual([["CCC", "AAA"], ["BB"], []]);
+    expect(stats).toEqual([{ entries: 3, tokens: 8, tokensPadded: 9, seconds: 0 }]);
+  });
+
+  it("runs one batch at a time and gathers the next meanwhile", async () => {
+    const { queue, runs, run } = makeQueue();
+    const first = queue.submit(["a"], { signal: never });
+    await run(0);
+    const second = queue.submit(["b"], { signal: never });
+    const third = queue.submit(["c"], { signal: never });
+    expect(runs).toHaveLength(1);
+    expect(queue.backlog(100)).toBe(2);
+    (await run(0)).finish();
+    expect((await run(1)).items).toEqual(["b", "c"]);
+    (await run(1)).finish();
+    expect(await Promise.all([first, second, third])).toEqual([["A"], ["B"], ["C"]]);
+  });
+
+  it("lets a small caller in between the turns of a large one", async () => {
+    const { queue, run, runs } = makeQueue();
+    const large = queue.submit(
+      Array.from({ length: 64 }, (_, index) => `l${index % 10}`),
+      { signal: never },
+    );
+    await run(0);
+    const small = queue.submit(["sm"], { signal: never });
+    const batches = 9;
+    for (let index = 0; index < batches; index += 1) (await run(index)).finish();
+    expect(await small).toEqual(["SM"]);
+    expect(await large).toHaveLength(64);
+    const position = runs.findIndex(({ items }) => items.includes("sm"));
+    expect(position).toBeGreaterThan(0);
+    expect(position).toBeLessThanOrEqual(3);
+  });
+
+  it("counts a large caller's backlog only up to the cap", async () => {
+    const { queue, run } = makeQueue();
+    void queue.submit(["x"], { signal: never });
+    await run(0);
+    void queue.submit(["aaaa", "bbbb", "cccc"], { signal: never });
+    void queue.submit(["dd"], { signal: never });
+    expect(queue.backlog(100)).toBe(14);
+    expect(queue.backlog(5)).toBe(7);
+  });
+
+  it("drops what waits for a caller who left, without touching his neighbours", async () => {
+    const { queue, run } = makeQueue();
+    const first = queue.submit(["a"], { signal: never });
+    await run(0);
+    const leaving = new AbortController();
+    const left = queue.submit(["gone", "gone"], { signal: leaving.signal });
+    const stays = queue.submit(["b"], { signal: never });
+    leaving.abort(new Error("left"));
+    await expect(left).rejects.toThrow("left");
+    expect(queue.backlog(100)).toBe(1);
+    (await run(0)).finish();
+    expect((await run(1)).items).toEqual(["b"]);
+    (await run(1)).finish();
+    expect(await first).toEqual(["A"]);
+    expect(await stays).toEqual(["B"]);
+  });
+
+  it("aborts a running batch only when all its callers have left", async () => {
+    const { queue, run } = makeQueue();
+    const one = new AbortController();
+    const other = new AbortController();
+    const first = queue.submit(["a"], { signal: one.signal });
+    const second = queue.submit(["b"], { signal: other.signal });
+    const batch = await run(0);
+    one.abort(new Error("one left"));
+    await expect(first).rejects.toThrow("one left");
+    expect(batch.signal.aborted).toBe(false);
+    other.abort(new Error("other left"));
+    await expect(second).rejects.toThrow("other left");
+    expect(batch.signal.aborted).toBe(true);
+    const third = queue.submit(["c"], { signal: never });
+    (await run(1)).finish();
+    expect(await third).toEqual(["C"]);
+  });
+
+  it("refuses a caller who has left before he came", async () => {
+    const { queue } = makeQueue();
+    const gone = queue.submit(["a"], { signal: AbortSignal.abort(new Error("gone")) });
+    await expect(gone).rejects.toThrow("gone");
+  });
+
+  it("halves a batch that fails until the item at fault fails alone", async () => {
+    const answers: (readonly string[])[] = [];
+    const queue = new BatchQueue<string, string>({
+      policy,
+      lengthOf: () => 1,
+      now: () => 0,
+      run: async (items) => {
+        answers.push(items);
+        if (items.includes("bad")) throw new Error("it was bad");
+        return items;
+      },
+    });
+    const items = ["a", "b", "bad", "c", "d"];
+    const settled = await Promise.allSettled(
+      items.map((item) => queue.submit([item], { signal: never })),
+    );
+    expect(settled.map((each) => (each.status === "fulfilled" ? each.value[0] : "failed"))).toEqual(
+      ["a", "b", "failed", "c", "d"],
+    );
+    expect(answers[0]).toHaveLength(5);
+  });
+
+  it("reports progress of a caller whose items take several batches", async () => {
+    const queue = new BatchQueue<string, string>({
+      policy,
+      lengthOf: () => 16,
+      now: () => 0,
+      run: async (items) => items,
+    });
+    const progress: number[] = [];
+    await queue.submit(
+      Array.from({ length: 12 }, () => "x"),
+      { signal: never, onProgress: (completed) => progress.push(completed) },
+    );
+    expect(progress).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+  });
+});

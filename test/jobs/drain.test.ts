@@ -1,0 +1,156 @@
+/** Cancelling, sharing a batch, and the end of a worker, with a model whose runs the test holds open. */
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { CodedError } from "../../contract/errors.ts";
+import type { JobMessageOf } from "../../contract/job-message.ts";
+import type { AnnouncedModels } from "../../gpu-worker/jobs/worker.ts";
+import { type ToyEncoder, toyEncoder } from "../pipelines/toy-encoder.ts";
+import { Rig, noopMessage, openTestQueue } from "./rig.ts";
+
+let rig: Rig;
+afterEach(() => rig.stop());
+
+function serving(encoder: ToyEncoder): AnnouncedModels {
+  return {
+    acquire: async (id) => {
+      if (id === encoder.id) return encoder;
+      throw new CodedError("model_not_found", `no model ${id}`);
+    },
+    states: () => [],
+    onChange: () => {},
+  };
+}
+
+/** An encoder whose runs wait until `open` is called, or until they are aborted. */
+function heldEncoder() {
+  const encoder = toyEncoder();
+  let entered = 0;
+  let aborted = 0;
+  const { promise: opened, resolve: open } = Promise.withResolvers<void>();
+  encoder.gate = async (signal) => {
+    entered += 1;
+    const left = new Promise<never>((_, reject) => {
+      signal.addEventListener("abort", () => {
+        aborted += 1;
+        reject(signal.reason);
+      });
+    });
+    await Promise.race([opened, left]);
+  };
+  return { encoder, open, entered: () => entered, aborted: () => aborted };
+}
+
+function embedding(inputs: string[], model = "toy"): JobMessageOf<"feature-extraction"> {
+  const { id, shard, tenant, createdAt } = noopMessage();
+  const envelope = { version: 1, id, shard, tenant, model, createdAt, requestKey: null } as const;
+  return { ...envelope, task: "feature-extraction", parameters: {}, inputs };
+}
+
+const isEmpty = () => expect(rig.queued("jobs")).toEqual({ ready: [], inFlight: [] });
+
+describe("a job with a model", () => {
+  it("is answered with its model's digest and its usage, and fails by its own fault alone", async () => {
+    rig = await Rig.start();
+    const good = embedding(["10 20"]);
+    const long = embedding([Array.from({ length: 30 }, () => "3").join(" ")]);
+    const unknown = embedding(["1"], "no-such-model");
+    for (const message of [good, long, unknown]) rig.send(message);
+    rig.addWorker(serving(toyEncoder()));
+    await rig.edge.until(() => rig.edge.terminal.length >= 3);
+    const of = (id: string) => rig.edge.terminal.find((event) => event.jobId === id);
+    expect(of(good.id)).toMatchObject({
+      type: "succeeded",
+      modelDigest: "toy-digest",
+      usage: { promptTokens: 4 },
+      result: { task: "feature-extraction", model: "toy", outputs: [expect.any(String)] },
+    });
+    expect(of(long.id)).toMatchObject({ error: { code: "context_length_exceeded" } });
+    expect(of(unknown.id)).toMatchObject({ error: { code: "model_not_found" } });
+  });
+
+  it("is reported as started while it runs, and stopped when nobody waits for it", async () => {
+    rig = await Rig.start();
+    const { encoder, entered, aborted } = heldEncoder();
+    const message = embedding(["1"]);
+    rig.send(message);
+    rig.addWorker(serving(encoder));
+    await rig.edge.until(() => rig.edge.events.some((event) => event.type === "started"));
+    expect(entered()).toBe(1);
+    rig.edge.cancelled.add(message.id);
+    await vi.waitFor(isEmpty, 10_000);
+    expect(aborted()).toBe(1);
+    expect(rig.edge.terminal).toEqual([]);
+  });
+});
+
+describe("draining", () => {
+  it("finishes what is in flight, delivers it, and receives no more", async () => {
+    rig = await Rig.start();
+    const { encoder, open, entered } = heldEncoder();
+    const message = embedding(["1"]);
+    rig.send(message);
+    const worker = rig.addWorker(serving(encoder));
+    await vi.waitFor(() => expect(entered()).toBe(1), 10_000);
+    const drained = worker.drain(new AbortController().signal);
+    open();
+    await drained;
+    expect(rig.edge.terminal).toMatchObject([{ type: "succeeded", jobId: message.id }]);
+    isEmpty();
+    rig.send(noopMessage());
+    expect(rig.queued("jobs").ready).toHaveLength(1);
+  });
+
+  it("hands back at the deadline what is not finished, at once visible to another worker", async () => {
+    rig = await Rig.start();
+    const { encoder, entered } = heldEncoder();
+    const message = embedding(["1"]);
+    rig.send(message);
+    const worker = rig.addWorker(serving(encoder));
+    await vi.waitFor(() => expect(entered()).toBe(1), 10_000);
+    await worker.drain(AbortSignal.abort());
+    expect(rig.edge.terminal).toEqual([]);
+    expect(rig.queued("jobs")).toMatchObject({ ready: [{}], inFlight: [] });
+    rig.addWorker(serving(toyEncoder()));
+    await rig.edge.until(() => rig.edge.terminal.length > 0);
+    expect(rig.edge.terminal).toMatchObject([{ type: "succeeded", jobId: message.id }]);
+    await vi.waitFor(isEmpty, 10_000);
+  });
+
+  it("hands back what the last open poll brings", async () => {
+    rig = await Rig.start();
+    const worker = rig.addWorker();
+    await rig.edge.until(() => rig.edge.announcements.length > 0);
+    const drained = worker.drain(new AbortController().signal);
+    rig.send(noopMessage());
+    await drained;
+    expect(rig.edge.terminal).toEqual([]);
+    expect(rig.queued("jobs")).toMatchObject({ ready: [{}], inFlight: [] });
+  });
+
+  it("ends although edge and queue are gone", async () => {
+    rig = await Rig.start();
+    rig.send(noopMessage());
+    rig.edge.acknowledges = () => false;
+    const worker = rig.addWorker();
+    await rig.edge.until(() => rig.edge.terminal.length > 0);
+    await rig.edge.stop();
+    const start = await rig.stopQueue();
+    await worker.drain(AbortSignal.abort());
+    await start();
+  });
+});
+
+describe("a job whose worker died", () => {
+  it("is answered by the next, with sequence numbers past those of the first", async () => {
+    rig = await Rig.start();
+    const message = noopMessage();
+    rig.send(message);
+    const queue = openTestQueue(rig.queueServer.port);
+    const [received] = await queue.receive(1);
+    const diedAt = Date.now();
+    await queue.setVisibility([received?.receipt ?? ""], 0);
+    queue.close();
+    rig.addWorker();
+    await rig.edge.until(() => rig.edge.terminal.length > 0);
+    expect(rig.edge.terminal[0]?.sequence).toBeGreaterThan(diedAt);
+  });
+});
