@@ -3,8 +3,7 @@
 import { App, type AppProps, Validations } from "aws-cdk-lib";
 import { AwsSolutionsChecks } from "cdk-nag";
 import { LlmOsStack } from "./llm-os-stack.ts";
-
-export const stackName = "LlmOs";
+import { stackName } from "./outputs.ts";
 
 export type AppOptions = { region: string; instanceType: string; tasksMax: number };
 

@@ -9,20 +9,12 @@ import type { Construct } from "constructs";
 import { FleetNetwork } from "./fleet-network.ts";
 import { JobQueues } from "./job-queues.ts";
 import { ModelBucket } from "./model-bucket.ts";
+import { outputs } from "./outputs.ts";
 import { QueueAlarms } from "./queue-alarms.ts";
 import { SharedSecrets } from "./shared-secrets.ts";
 import { WorkerFleet } from "./worker-fleet.ts";
 
 export type LlmOsStackProps = StackProps & { instanceType: string; tasksMax: number };
-
-/** Names by which `npm run deploy` finds what it needs among the stack's outputs. */
-export const outputs = {
-  queueUrl: "QueueUrl",
-  callbackSecret: "CallbackSecretName",
-  operatorKey: "OperatorKeySecretName",
-  objectStorageKeys: "ObjectStorageSecretName",
-  edgeKeys: "EdgeKeysSecretName",
-} as const;
 
 export class LlmOsStack extends Stack {
   constructor(scope: Construct, id: string, props: LlmOsStackProps) {
@@ -49,10 +41,10 @@ export class LlmOsStack extends Stack {
     });
     new QueueAlarms(this, "Alarms", queues);
     this.#output(outputs.queueUrl, queues.jobs.queueUrl);
-    this.#output(outputs.callbackSecret, secrets.callback.secretName);
-    this.#output(outputs.operatorKey, secrets.operatorKey.secretName);
-    this.#output(outputs.objectStorageKeys, secrets.objectStorage.secretName);
-    this.#output(outputs.edgeKeys, secrets.edgeKeys.secretName);
+    this.#output(outputs.callbackSecret, secrets.callback.secretArn);
+    this.#output(outputs.operatorKey, secrets.operatorKey.secretArn);
+    this.#output(outputs.objectStorageKeys, secrets.objectStorage.secretArn);
+    this.#output(outputs.edgeKeys, secrets.edgeKeys.secretArn);
   }
 
   /** The edge lives outside AWS and cannot take a role: a user that may send to the job queue and do nothing else. */

@@ -2,7 +2,6 @@
  * The worker's container: the image of gpu-worker/Dockerfile, one GPU, what it is told, and what it may touch: messages of
  * the job queue and the model bucket, nothing else.
  */
-import path from "node:path";
 import { Duration, IgnoreMode, Stack, Validations } from "aws-cdk-lib";
 import {
   ContainerImage,
@@ -18,6 +17,7 @@ import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
 import type { Bucket } from "aws-cdk-lib/aws-s3";
 import type { Queue } from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
+import { root } from "../run-program.ts";
 import type { SharedSecrets } from "./shared-secrets.ts";
 
 export type WorkerTaskProps = {
@@ -29,7 +29,6 @@ export type WorkerTaskProps = {
   objectStorage: { endpoint: string; bucket: string };
 };
 
-const root = path.resolve(import.meta.dirname, "..", "..");
 const stateFolder = "/var/lib/llm-os";
 const healthPort = 8080;
 const healthProbe = `fetch("http://127.0.0.1:${healthPort}/healthz").then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))`;

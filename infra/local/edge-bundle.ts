@@ -2,7 +2,6 @@
  * The edge as workerd runs it: modules bundled by wrangler and the options of wrangler.toml, kept under the state folder by a
  * digest of everything they are made from. A warm start reads two files and imports no wrangler.
  */
-import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   existsSync,
@@ -14,13 +13,11 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
-import { createRequire } from "node:module";
 import path from "node:path";
 import process from "node:process";
-import { text } from "node:stream/consumers";
 import * as z from "zod";
+import { outputOf, root, wrangler, wranglerHome } from "../run-program.ts";
 
-const root = path.resolve(import.meta.dirname, "..", "..");
 const config = path.join(root, "wrangler.toml");
 /** Whatever the bundle is made from, relative to the root. */
 const ingredients = ["edge", "contract", "wrangler.toml", "package-lock.json"];
@@ -33,21 +30,6 @@ export const WorkerOptions = z.looseObject({
 export type WorkerOptions = z.infer<typeof WorkerOptions>;
 
 export type EdgeBundle = { modules: string; options: WorkerOptions };
-
-/** wrangler keeps quiet, stays out of the home folder and sends nothing. */
-export function wranglerEnvironment(state: string): Record<string, string> {
-  return {
-    WRANGLER_SEND_METRICS: "false",
-    WRANGLER_SEND_ERROR_REPORTS: "false",
-    WRANGLER_HIDE_BANNER: "true",
-    WRANGLER_NO_SKILLS_UPDATE_PROMPTS: "true",
-    WRANGLER_LOG_PATH: path.join(state, "logs", "wrangler"),
-    CLOUDFLARE_CF_FETCH_ENABLED: "false",
-    CLOUDFLARE_LOAD_DEV_VARS_FROM_DOT_ENV: "false",
-    DO_NOT_TRACK: "1",
-    XDG_CONFIG_HOME: path.join(state, "config"),
-  };
-}
 
 /** @returns sha256 over names and bytes of all ingredients, the first 16 hex digits */
 export function bundleDigest(folder: string = root): string {
@@ -87,12 +69,12 @@ export async function openEdgeBundle(state: string, onBundling: () => void): Pro
 async function makeBundle(state: string, folder: string): Promise<void> {
   const unfinished = `${folder}.${process.pid}`;
   mkdirSync(unfinished, { recursive: true });
+  const outdir = path.join(unfinished, "modules");
   const [options] = await Promise.all([
     readWorkerOptions(),
-    runWrangler(
-      ["deploy", "--dry-run", "-c", config, "--outdir", path.join(unfinished, "modules")],
-      state,
-    ),
+    outputOf(wrangler, ["deploy", "--dry-run", "-c", config, "--outdir", outdir], {
+      env: wranglerHome(state),
+    }),
   ]);
   writeFileSync(path.join(unfinished, "options.json"), JSON.stringify(options));
   renameSync(unfinished, folder);
@@ -101,26 +83,6 @@ async function makeBundle(state: string, folder: string): Promise<void> {
 async function readWorkerOptions(): Promise<unknown> {
   const { unstable_getMiniflareWorkerOptions } = await import("wrangler");
   return unstable_getMiniflareWorkerOptions(config).workerOptions;
-}
-
-/** Runs wrangler's command line to its end. @throws with what it said, where it failed */
-export async function runWrangler(args: string[], state: string): Promise<void> {
-  const manifest = createRequire(import.meta.url).resolve("wrangler/package.json");
-  const program = path.join(path.dirname(manifest), "bin", "wrangler.js");
-  const child = spawn(process.execPath, [program, ...args], {
-    cwd: root,
-    env: { ...process.env, ...wranglerEnvironment(state) },
-    stdio: ["ignore", "pipe", "pipe"],
-    windowsHide: true,
-  });
-  const [output, errors, code] = await Promise.all([
-    text(child.stdout),
-    text(child.stderr),
-    new Promise<number | null>((resolve, reject) => {
-      child.once("error", reject).once("exit", resolve);
-    }),
-  ]);
-  if (code !== 0) throw new Error(`wrangler ${args.join(" ")} failed:\n${output}${errors}`);
 }
 
 function forgetOthers(cache: string, kept: string): void {

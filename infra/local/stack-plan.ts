@@ -10,7 +10,7 @@ import {
   settingsEnvironment,
 } from "./child-protocol.ts";
 import { queueNames } from "#contract/queue.ts";
-import { wranglerEnvironment } from "./edge-bundle.ts";
+import { root, wranglerHome } from "../run-program.ts";
 import { loopback } from "./free-ports.ts";
 import type { State } from "./state-folder.ts";
 import type { ChildPlan } from "./supervised-child.ts";
@@ -19,7 +19,6 @@ export type StackPorts = { edge: number; queue: number; workerHealth: number[] }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-const root = path.resolve(import.meta.dirname, "..", "..");
 const region = "us-east-1";
 const bucket = "llm-os-files";
 /** fauxqs takes any; what the person has set for the real AWS must not be used by mistake. */
@@ -98,7 +97,7 @@ export function planChildren(
   };
   return [
     plan("edge", "infra/local/edge.ts", {
-      ...wranglerEnvironment(state.folder),
+      ...wranglerHome(state.folder),
       ...settingsEnvironment(edge),
     }),
     ...ports.workerHealth.map((_port, i) =>

@@ -1,0 +1,12 @@
+/** Names by which `npm run deploy` finds what it needs among the stack's outputs. */
+export const outputs = {
+  queueUrl: "QueueUrl",
+  callbackSecret: "CallbackSecretArn",
+  operatorKey: "OperatorKeySecretArn",
+  objectStorageKeys: "ObjectStorageSecretArn",
+  edgeKeys: "EdgeKeysSecretArn",
+} as const;
+
+export type OutputName = keyof typeof outputs;
+
+export const stackName = "LlmOs";

@@ -1,0 +1,23 @@
+/** `npm run deploy`: the whole platform to AWS and Cloudflare; with --dry-run, what that would be. */
+import process from "node:process";
+import { Command } from "commander";
+import { carryOut } from "./deploy/carry-out.ts";
+import { DeployError, readDeploySettings } from "./deploy/deploy-settings.ts";
+import { dryRun } from "./deploy/dry-run.ts";
+
+function print(line: string): void {
+  console.log(line);
+}
+
+const program = new Command("npm run deploy --")
+  .description("Deploys queue, workers and edge to an AWS and a Cloudflare account.")
+  .option("--dry-run", "print both plans whole and change nothing", false)
+  .parse();
+
+try {
+  const { dryRun: planOnly } = program.opts<{ dryRun: boolean }>();
+  await (planOnly ? dryRun(print) : carryOut(readDeploySettings(process.env), print));
+} catch (error) {
+  console.error(error instanceof DeployError ? `deploy: ${error.message}` : error);
+  process.exit(1);
+}
