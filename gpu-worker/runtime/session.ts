@@ -8,13 +8,18 @@ import type { Tensor } from "../tensor/tensor.ts";
 /** Where the products are computed. */
 export type Provider = "cpu" | "cuda";
 
-/** A model file, or its bytes. A file may keep its weights in further files beside it (ONNX external data). */
-export type ModelSource = { readonly path: string } | { readonly bytes: Uint8Array };
+/**
+ * A model file, or its bytes. Weights may lie in further files (ONNX external data): beside the model file, or in
+ * `weightsFolder`. ONNX Runtime maps such files into memory, so models that name the same file share its pages.
+ */
+export type ModelSource =
+  | { readonly path: string }
+  | { readonly bytes: Uint8Array; readonly weightsFolder?: string };
 
 export type LoadOptions = {
   /** Threads that share one operator's work, the calling one included. */
   threads: number;
-  /** Asked for, not promised: `cuda` falls back to `cpu` where its self-test failed. See `Session.provider`. */
+  /** One of the runtime's `providers`. Operators that CUDA has not are computed on the CPU. */
   provider: Provider;
   /**
    * Whether threads spin while they wait for work: some percent faster alone on a machine, much slower where cores are
@@ -25,7 +30,7 @@ export type LoadOptions = {
   signal?: AbortSignal;
 };
 
-/** An input or output of a model. A name in `shape` is a size that differs from run to run. */
+/** An input or output of a model. A name in `shape` (it may be empty) is a size that differs from run to run. */
 export type ValueInfo = {
   readonly name: string;
   readonly dtype: DType;
@@ -40,7 +45,6 @@ export type RunOptions = {
 };
 
 export type Session = {
-  /** Where this session really computes. */
   readonly provider: Provider;
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
@@ -60,13 +64,16 @@ export type Runtime = {
   readonly name: "c-api" | "node-binding";
   /** Of ONNX Runtime, such as `1.30.0`: part of a compiled model's cache key. */
   readonly version: string;
-  /** Whether CUDA was asked for and its self-test ran here. */
+  /** Providers whose self-test ran here, the one to ask for first. */
   readonly providers: readonly Provider[];
   /** One line for a log or a health page: runtime, version, providers. */
   describe: () => string;
   /** @throws RuntimeError for a model that cannot be read or used */
   load: (model: ModelSource, options: LoadOptions) => Promise<Session>;
 };
+
+/** What loads models for a runtime, before anybody knows which providers work. */
+export type Loader = Pick<Runtime, "name" | "version" | "load">;
 
 /** What the runtime says while it starts. A pino logger fits. */
 export type RuntimeLog = {

@@ -1,0 +1,61 @@
+/**
+ * Tensors between JavaScript's memory and ONNX Runtime's: an input lends its array, an output is copied once and freed.
+ */
+import koffi from "koffi";
+import { bytesPerElement } from "../../tensor/dtype.ts";
+import type { DType } from "../../tensor/dtype.ts";
+import { elementCount } from "../../tensor/shape.ts";
+import { arrayFromBytes } from "../../tensor/tensor.ts";
+import type { Tensor } from "../../tensor/tensor.ts";
+import { RuntimeError } from "../session.ts";
+import { elementTypeNumber } from "./element-type.ts";
+import type { Pointer } from "./native-function.ts";
+import type { OrtApi } from "./ort-api.ts";
+import { received } from "./received.ts";
+import { elementType, sizes } from "./value-info.ts";
+
+/** C asks for an address even of nothing. */
+const nothing = new Uint8Array(8);
+
+/**
+ * An OrtValue over the tensor's own array, which must stay reachable and unchanged until the value is released.
+ * @param memory the CPU's memory info
+ */
+export function lendTensor(api: OrtApi, memory: Pointer, tensor: Tensor): Pointer {
+  const { data, dtype } = tensor;
+  const shape = BigInt64Array.from(tensor.shape, BigInt);
+  // Arrays of a few bytes lie inside V8's heap, and move, until somebody has asked for their buffer.
+  const address = data.buffer.byteLength === 0 ? nothing : data;
+  return received((out) =>
+    api.createTensorWithData(
+      memory,
+      address,
+      data.byteLength,
+      shape.length === 0 ? nothing : shape,
+      shape.length,
+      elementTypeNumber(dtype),
+      out,
+    ),
+  );
+}
+
+/** A copy of an OrtValue in CPU memory; the value stays whose it was. */
+export function copyTensor(api: OrtApi, value: Pointer): Tensor {
+  const info = received((out) => api.getTensorTypeAndShape(value, out));
+  try {
+    const dtype = elementType(api, info);
+    if (dtype === undefined) throw new RuntimeError("an output is of a type unknown here");
+    const shape = sizes(api, info);
+    const address = received((out) => api.getTensorMutableData(value, out));
+    return copied(dtype, shape, address);
+  } finally {
+    api.releaseTensorTypeAndShapeInfo(info);
+  }
+}
+
+function copied<D extends DType>(dtype: D, shape: readonly number[], address: Pointer): Tensor<D> {
+  const length = elementCount(shape) * bytesPerElement(dtype);
+  // The view is the OrtValue's own memory: it must not outlive this function.
+  const bytes = length === 0 ? new ArrayBuffer(0) : koffi.view(address, length).slice(0);
+  return { dtype, shape, data: arrayFromBytes(dtype, new Uint8Array(bytes)) };
+}

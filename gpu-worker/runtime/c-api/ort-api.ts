@@ -1,0 +1,149 @@
+/**
+ * The functions of ONNX Runtime's C API that this room calls, by their place in `OrtApi`, a table that is only ever
+ * appended to (onnxruntime_c_api.h). Opens the library; holds no session and no environment.
+ */
+import koffi from "koffi";
+import type { LibraryHandle } from "koffi";
+import { RuntimeError } from "../session.ts";
+import {
+  asyncFunction,
+  pointerFunction,
+  statusFunction,
+  textFunction,
+  voidFunction,
+} from "./native-function.ts";
+import type { Kind, Pointer } from "./native-function.ts";
+
+export type OrtApi = ReturnType<typeof bindFunctions> & {
+  /** Such as `1.30.0`. */
+  readonly version: string;
+  /** Held so that it is not collected: the library would be unloaded under our feet. */
+  readonly library: LibraryHandle;
+};
+
+/** The version of the table asked for: the newest that has every function below. */
+const tableVersion = 22;
+/** Length of that version's table, past its last function used here. */
+const tableLength = 300;
+/**
+ * koffi calls C on stacks of its own, 128 KiB by default: too small for the graph optimiser. 8 MiB is what a thread has on
+ * Linux; pages never touched cost nothing.
+ */
+const stackBytes = 8 * 1024 * 1024;
+
+/** @throws RuntimeError or koffi's own error where the library cannot be opened or is too old */
+export function openOrtApi(libraryFile: string): OrtApi {
+  configureStacks();
+  const library = koffi.load(libraryFile);
+  const getBase = library.func("OrtGetApiBase", "void *", []);
+  const [getApi, getVersion] = addressesAt(getBase(), 2);
+  const version = textFunction(addressOf(getVersion, "GetVersionString"))();
+  const api = pointerFunction(addressOf(getApi, "GetApi"), "int")(tableVersion);
+  if (api === null) {
+    throw new RuntimeError(
+      `ONNX Runtime ${version} in ${libraryFile} has no C API of version ${tableVersion}`,
+    );
+  }
+  return { ...bindFunctions(addressesAt(api, tableLength)), version, library };
+}
+
+/** koffi takes its settings only until the first library is loaded: by then they were ours already. */
+function configureStacks(): void {
+  const { sync_stack_size: sync = 0, async_stack_size: async = 0 } = koffi.config();
+  if (sync >= stackBytes && async >= stackBytes) return;
+  koffi.config({ sync_stack_size: stackBytes, async_stack_size: stackBytes });
+}
+
+function addressesAt(table: Pointer, count: number): readonly (Pointer | null)[] {
+  return koffi.decode(table, koffi.array("void *", count));
+}
+
+function addressOf(address: Pointer | null | undefined, name: string): Pointer {
+  if (address === null || address === undefined) {
+    throw new RuntimeError(`ONNX Runtime's library has no ${name}`);
+  }
+  return address;
+}
+
+/** Some messages begin with the C++ file, line and function that threw. */
+function withoutOrigin(message: string): string {
+  return (
+    message.replace(/^\S+\.(?:cc|h):\d+ .*?(?:\[ONNXRuntimeError\] : \d+ : \w+ : |$)/s, "") ||
+    message
+  );
+}
+
+function bindFunctions(table: readonly (Pointer | null)[]) {
+  const at = (slot: number): Pointer => addressOf(table[slot], `function ${slot}`);
+  const messageOf = textFunction(at(2), "pointer");
+  const releaseStatus = voidFunction(at(93), "pointer");
+  const check = (status: Pointer | null): void => {
+    if (status === null) return;
+    const message = messageOf(status);
+    releaseStatus(status);
+    throw new RuntimeError(withoutOrigin(message));
+  };
+  const status = <const K extends readonly Kind[]>(slot: number, ...kinds: K) =>
+    statusFunction(at(slot), check, kinds);
+  const async = <const K extends readonly Kind[]>(slot: number, ...kinds: K) =>
+    asyncFunction(at(slot), check, kinds);
+  const release = (slot: number) => voidFunction(at(slot), "pointer");
+  return {
+    createEnv: status(3, "int", "text", "pointerOut"),
+    createSession: async(7, "pointer", "path", "pointer", "pointerOut"),
+    createSessionFromArray: async(8, "pointer", "pointer", "size", "pointer", "pointerOut"),
+    run: async(9, "pointer", "pointer", "texts", "pointer", "size", "texts", "size", "pointer"),
+    releaseSession: asyncFunction(at(95), null, ["pointer"]),
+
+    createSessionOptions: status(10, "pointerOut"),
+    disableMemPattern: status(17, "pointer"),
+    disableCpuMemArena: status(19, "pointer"),
+    setGraphOptimizationLevel: status(23, "pointer", "int"),
+    setIntraOpNumThreads: status(24, "pointer", "int"),
+    addSessionConfigEntry: status(130, "pointer", "text", "text"),
+    setLoadCancellationFlag: status(293, "pointer", "boolean"),
+    releaseSessionOptions: release(100),
+
+    createRunOptions: status(39, "pointerOut"),
+    setTerminate: status(46, "pointer"),
+    addRunConfigEntry: status(165, "pointer", "text", "text"),
+    releaseRunOptions: release(97),
+
+    sessionGetInputCount: status(30, "pointer", "sizeOut"),
+    sessionGetOutputCount: status(31, "pointer", "sizeOut"),
+    sessionGetInputTypeInfo: status(33, "pointer", "size", "pointerOut"),
+    sessionGetOutputTypeInfo: status(34, "pointer", "size", "pointerOut"),
+    sessionGetInputName: status(36, "pointer", "size", "pointer", "pointerOut"),
+    sessionGetOutputName: status(37, "pointer", "size", "pointer", "pointerOut"),
+
+    createTensorWithData: status(
+      49,
+      "pointer",
+      "pointer",
+      "size",
+      "pointer",
+      "size",
+      "int",
+      "pointerOut",
+    ),
+    getTensorMutableData: status(51, "pointer", "pointerOut"),
+    castTypeInfoToTensorInfo: status(55, "pointer", "pointerOut"),
+    getTensorElementType: status(60, "pointer", "intOut"),
+    getDimensionsCount: status(61, "pointer", "sizeOut"),
+    getDimensions: status(62, "pointer", "pointer", "size"),
+    getSymbolicDimensions: status(63, "pointer", "pointer", "size"),
+    getTensorTypeAndShape: status(65, "pointer", "pointerOut"),
+    releaseValue: release(96),
+    releaseTypeInfo: release(98),
+    releaseTensorTypeAndShapeInfo: release(99),
+
+    createCpuMemoryInfo: status(69, "int", "int", "pointerOut"),
+    getDefaultAllocator: status(78, "pointerOut"),
+    allocatorFree: status(76, "pointer", "pointer"),
+
+    appendCudaProvider: status(204, "pointer", "pointer"),
+    createCudaProviderOptions: status(205, "pointerOut"),
+    updateCudaProviderOptions: status(206, "pointer", "texts", "texts", "size"),
+    releaseCudaProviderOptions: release(208),
+  };
+}

@@ -1,0 +1,54 @@
+/**
+ * The native options of a session: threads, providers, and memory that does not grow with the shapes seen.
+ */
+import type { LoadOptions, ModelSource, Provider } from "../session.ts";
+import { sessionConfig } from "../session-config.ts";
+import type { Pointer } from "./native-function.ts";
+import type { OrtApi } from "./ort-api.ts";
+import { received } from "./received.ts";
+
+/** ORT_ENABLE_ALL. */
+const everyOptimization = 99;
+
+/** Memory on the device grows by what is asked for, not to the next power of two. */
+const cudaOptions: Readonly<Record<string, string>> = {
+  device_id: "0",
+  arena_extend_strategy: "kSameAsRequested",
+  cudnn_conv_algo_search: "HEURISTIC",
+};
+
+/** The caller releases them. */
+export function createSessionOptions(
+  api: OrtApi,
+  model: ModelSource,
+  options: LoadOptions,
+): Pointer {
+  const native = received((out) => api.createSessionOptions(out));
+  try {
+    api.setGraphOptimizationLevel(native, everyOptimization);
+    api.setIntraOpNumThreads(native, options.threads);
+    // A memory pattern is kept for every set of input shapes seen, and texts have all lengths.
+    api.disableMemPattern(native);
+    for (const [key, value] of Object.entries(sessionConfig(model, options))) {
+      api.addSessionConfigEntry(native, key, value);
+    }
+    appendProvider(api, native, options.provider);
+    return native;
+  } catch (error) {
+    api.releaseSessionOptions(native);
+    throw error;
+  }
+}
+
+/** The CPU needs no asking: it computes whatever the others leave. */
+function appendProvider(api: OrtApi, native: Pointer, provider: Provider): void {
+  if (provider === "cpu") return;
+  const cuda = received((out) => api.createCudaProviderOptions(out));
+  try {
+    const keys = Object.keys(cudaOptions);
+    api.updateCudaProviderOptions(cuda, keys, Object.values(cudaOptions), keys.length);
+    api.appendCudaProvider(native, cuda);
+  } finally {
+    api.releaseCudaProviderOptions(cuda);
+  }
+}

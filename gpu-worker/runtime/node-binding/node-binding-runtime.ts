@@ -1,0 +1,56 @@
+/**
+ * ONNX Runtime through onnxruntime-node's own binding, for where its C API cannot be called. The binding computes on the
+ * thread that calls it, so every session has a thread of its own; feeds are copied to it, results handed over.
+ * A run cannot be stopped: an aborted one rejects at once, and the next waits until the thread is free again.
+ */
+import { createRequire } from "node:module";
+import { checkFeeds, wantedOutputs } from "../check-feeds.ts";
+import { createSerialQueue } from "../serial-queue.ts";
+import { RuntimeError } from "../session.ts";
+import type { Loader, LoadOptions, ModelSource, Session, ValueInfo } from "../session.ts";
+import { orAborted } from "../or-aborted.ts";
+import { startSessionWorker } from "./session-worker.ts";
+import type { SessionWorker } from "./session-worker.ts";
+
+export function openNodeBinding(): Loader {
+  const { version }: { version: string } = createRequire(import.meta.url)(
+    "onnxruntime-node/package.json",
+  );
+  return { name: "node-binding", version, load };
+}
+
+async function load(model: ModelSource, { signal, ...options }: LoadOptions): Promise<Session> {
+  signal?.throwIfAborted();
+  const worker = startSessionWorker({ model, options });
+  try {
+    const loaded = await orAborted(worker.started, signal);
+    if (loaded.kind !== "loaded") throw new RuntimeError(`the thread answered ${loaded.kind}`);
+    return createSession(worker, { ...loaded, provider: options.provider });
+  } catch (error) {
+    await worker.kill();
+    throw error;
+  }
+}
+
+type Loaded = Pick<Session, "provider"> & { inputs: ValueInfo[]; outputs: ValueInfo[] };
+
+function createSession(worker: SessionWorker, { provider, inputs, outputs }: Loaded): Session {
+  const queue = createSerialQueue();
+  let released: Promise<void> | null = null;
+  return {
+    provider,
+    inputs,
+    outputs,
+    run: async (feeds, options = {}) => {
+      if (released !== null) throw new RuntimeError("the session is released");
+      checkFeeds(inputs, feeds);
+      const wanted = wantedOutputs(outputs, options);
+      const { signal } = options;
+      const ran = queue.run(() => worker.ask({ kind: "run", feeds, wanted }), signal);
+      const answer = await orAborted(ran, signal);
+      if (answer.kind !== "ran") throw new RuntimeError(`the thread answered ${answer.kind}`);
+      return answer.outputs;
+    },
+    release: () => (released ??= queue.run(() => worker.end())),
+  };
+}

@@ -1,0 +1,80 @@
+/**
+ * Chooses how ONNX Runtime is called, and on what it computes: the C API where its self-test runs, else the Node binding
+ * in threads; CUDA where asked for and its self-test runs, else the CPU. Every step down is logged with its reason.
+ */
+import { openNodeBinding } from "./node-binding/node-binding-runtime.ts";
+import { selfTest } from "./self-test.ts";
+import type { Loader, Provider, Runtime, RuntimeLog } from "./session.ts";
+import { watchPool } from "./watch-pool.ts";
+
+export type OpenRuntimeOptions = {
+  log: RuntimeLog;
+  /** Only this one: no falling back. */
+  only?: Runtime["name"];
+  /** `auto` and `cuda` both try CUDA; `auto` takes it for granted that most machines have none. Default `cpu`. */
+  device?: "auto" | "cpu" | "cuda";
+  /** Another build of ONNX Runtime's library for the C API, by its path. Default: the one onnxruntime-node ships. */
+  libraryFile?: string;
+  /** Threads of libuv's pool: what UV_THREADPOOL_SIZE was when the process started. Default 4, as libuv's. */
+  poolThreads?: number;
+};
+
+const libuvDefault = 4;
+
+/** @throws RuntimeError where neither way works, or not the one asked for */
+export async function openRuntime(options: OpenRuntimeOptions): Promise<Runtime> {
+  const { log, poolThreads = libuvDefault } = options;
+  const loader = await chooseLoader(options);
+  const providers = await chooseProviders(loader, options);
+  const runtime: Runtime = {
+    ...(loader.name === "c-api" ? watchPool(loader, poolThreads, log) : loader),
+    providers,
+    describe: () => `ONNX Runtime ${loader.version}, ${loader.name}, ${providers.join(" then ")}`,
+  };
+  options.log.info(
+    { runtime: loader.name, version: loader.version, providers },
+    runtime.describe(),
+  );
+  return runtime;
+}
+
+async function chooseLoader(options: OpenRuntimeOptions): Promise<Loader> {
+  if (options.only === "c-api") return testedCApi(options);
+  if (options.only === "node-binding") return testedNodeBinding();
+  try {
+    return await testedCApi(options);
+  } catch (error) {
+    options.log.warn({ error }, "ONNX Runtime's C API cannot be used: its Node binding is");
+    return testedNodeBinding();
+  }
+}
+
+async function testedCApi(options: OpenRuntimeOptions): Promise<Loader> {
+  // Imported here, because koffi throws while it is imported where it has no build for the platform.
+  const { openCApi } = await import("./c-api/c-api-runtime.ts");
+  const loader = openCApi(options.libraryFile ?? null);
+  await selfTest(loader, "cpu");
+  return loader;
+}
+
+async function testedNodeBinding(): Promise<Loader> {
+  const loader = openNodeBinding();
+  await selfTest(loader, "cpu");
+  return loader;
+}
+
+async function chooseProviders(
+  loader: Loader,
+  { device = "cpu", log }: OpenRuntimeOptions,
+): Promise<Provider[]> {
+  if (device === "cpu") return ["cpu"];
+  try {
+    await selfTest(loader, "cuda");
+    return ["cuda", "cpu"];
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    if (device === "cuda") log.warn({ error }, `CUDA cannot be used, the CPU is: ${reason}`);
+    else log.info({}, `no CUDA, so the CPU computes: ${reason}`);
+    return ["cpu"];
+  }
+}
