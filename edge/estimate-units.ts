@@ -3,6 +3,7 @@
  * the worker really read. Cheap on purpose; never more than the model can read.
  */
 import type { Task, TaskInput } from "#contract/tasks.ts";
+import { utf8Bytes } from "./jobs/utf8-bytes.ts";
 
 /** English text in WordPiece or BPE; other scripts come out higher in bytes as they do in tokens. */
 const bytesPerToken = 4;
@@ -34,18 +35,6 @@ export function estimateUnits<T extends Task>(
 function tokensOfText(text: string, maxTokens: number): number {
   // UTF-16 units never outnumber bytes, so a long text needs no count of its bytes.
   if (text.length >= maxTokens * bytesPerToken) return maxTokens;
-  const tokens = Math.ceil(utf8Bytes(text) / bytesPerToken) + specialTokens;
+  const tokens = Math.ceil(utf8Bytes(text, 0) / bytesPerToken) + specialTokens;
   return Math.min(tokens, maxTokens);
-}
-
-function utf8Bytes(text: string): number {
-  let bytes = 0;
-  for (let at = 0; at < text.length; at += 1) {
-    const unit = text.charCodeAt(at);
-    // Each half of a surrogate pair counts 2 of the pair's 4 bytes.
-    if (unit < 0x80) bytes += 1;
-    else if (unit < 0x800 || (unit >= 0xd800 && unit <= 0xdfff)) bytes += 2;
-    else bytes += 3;
-  }
-  return bytes;
 }

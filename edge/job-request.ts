@@ -25,7 +25,10 @@ export type JobRequest = {
   webhook: WebhookFields;
 };
 
-/** @throws CodedError `model_not_found`; `invalid_value` where the model does not do the task */
+/**
+ * @throws CodedError `model_not_found`; `invalid_value` where the model does not do the task; `model_unavailable` where it
+ * failed before its tasks could be told
+ */
 export async function modelForTask(
   c: EdgeContext,
   name: string,
@@ -33,6 +36,12 @@ export async function modelForTask(
 ): Promise<ModelListing> {
   const model = await modelNamed(c, name);
   if (model.tasks.includes(task)) return model;
+  if (model.tasks.length === 0) {
+    throw new CodedError(
+      "model_unavailable",
+      `${model.id} is not usable: ${model.reason ?? "it failed"}`,
+    );
+  }
   throw new CodedError(
     "invalid_value",
     `${model.id} does not do ${task}. It does ${model.tasks.join(", ")}: use one of these, or another model.`,

@@ -9,14 +9,13 @@ import { CodedError } from "#contract/errors.ts";
  * it reads gets its answer instead of a broken connection.
  */
 const discardedBytesMax = 256 * 1024 * 1024;
-const chunkBytes = 64 * 1024;
 
 /** @throws CodedError `request_too_large` */
 export async function readBody(request: Request, bytesMax: number): Promise<Uint8Array> {
   const announced = Number(request.headers.get("content-length") ?? Number.NaN);
   if (announced <= bytesMax) return new Uint8Array(await request.arrayBuffer());
   if (request.body === null) return new Uint8Array();
-  const reader = request.body.getReader({ mode: "byob" });
+  const reader = request.body.getReader();
   const chunks = announced > bytesMax ? null : await collect(reader, bytesMax);
   if (chunks !== null) return joined(chunks);
   await discard(reader);
@@ -60,13 +59,13 @@ export function parseJson(text: string): unknown {
 
 /** @returns null once the body has passed `bytesMax`; the rest of it is still in the reader */
 async function collect(
-  reader: ReadableStreamBYOBReader,
+  reader: ReadableStreamDefaultReader<Uint8Array>,
   bytesMax: number,
 ): Promise<Uint8Array[] | null> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for (;;) {
-    const { done, value } = await reader.read(new Uint8Array(chunkBytes));
+    const { done, value } = await reader.read();
     if (done || value === undefined) return chunks;
     bytes += value.byteLength;
     if (bytes > bytesMax) return null;
@@ -74,13 +73,11 @@ async function collect(
   }
 }
 
-async function discard(reader: ReadableStreamBYOBReader): Promise<void> {
-  let buffer = new Uint8Array(chunkBytes);
+async function discard(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
   for (let bytes = 0; bytes < discardedBytesMax;) {
-    const { done, value } = await reader.read(buffer);
+    const { done, value } = await reader.read();
     if (done || value === undefined) return;
     bytes += value.byteLength;
-    buffer = new Uint8Array(value.buffer);
   }
   await reader.cancel();
 }

@@ -12,7 +12,7 @@ import {
   type ReserveRequest,
 } from "./quota-ledger.ts";
 
-export class TenantQuota extends DurableObject {
+export class TenantQuota extends DurableObject<object> {
   #ledger: QuotaLedger | null = null;
 
   /** Counts one request that costs no units. */

@@ -47,6 +47,7 @@ function mergeOne(group: readonly Announced[], known: ModelState | undefined): M
   return {
     ...rest,
     aliases: [...new Set([...states.flatMap((state) => state.aliases), ...(known?.aliases ?? [])])],
+    tasks: best.tasks.length > 0 ? best.tasks : (known?.tasks ?? []),
     loaded: live.some(({ state }) => state.loaded),
     reason: live.length > 0 ? best.reason : (best.reason ?? noWorker),
     limits: best.limits ?? known?.limits ?? null,

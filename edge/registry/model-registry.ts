@@ -11,7 +11,7 @@ import { type Announced, type ModelListing, mergeModels } from "./merge-models.t
 /** Words of workers that are gone are forgotten once another worker has spoken for this long. */
 const forgottenMs = 3_600_000;
 
-export class ModelRegistry extends DurableObject {
+export class ModelRegistry extends DurableObject<object> {
   readonly #sql: SqlStorage;
 
   constructor(ctx: DurableObjectState, env: object) {

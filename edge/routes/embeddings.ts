@@ -12,8 +12,8 @@ import { webhookFields } from "../webhooks/read-webhook.ts";
 
 const { text, texts, tokens, tokenLists } = TextForms;
 
+const modelName = z.string().min(1).max(200);
 const fields = {
-  model: z.string().min(1).max(200),
   encoding_format: z.enum(["float", "base64"]).optional(),
   dimensions: z.int().positive().optional(),
   user: z.string().optional(),
@@ -22,10 +22,11 @@ const fields = {
 
 /** As published; what is read of `input` is text-inputs.ts's, which says better what is wrong. */
 export const EmbeddingsRequest = z.strictObject({
+  model: modelName,
   input: z.union([text, texts, tokens, tokenLists]),
   ...fields,
 });
-const Body = z.strictObject({ input: z.unknown(), ...fields });
+const Body = z.strictObject({ model: modelName, input: z.unknown(), ...fields });
 
 export function createEmbeddings(c: EdgeContext): Promise<Response> {
   return serveJob(c, readEmbeddings);

@@ -12,8 +12,8 @@ export const ModelObject = z.object({
   /** Seconds since the epoch: when this platform first listed it. */
   created: z.int(),
   owned_by: z.string(),
-  /** The first of `tasks`: what the model does where a request names none. */
-  task: Task,
+  /** The first of `tasks`: what the model does where a request names none. Null: it failed before that was known. */
+  task: Task.nullable(),
   tasks: z.array(Task),
   /** Other names that work, the hub id among them. */
   aliases: z.array(z.string()),
@@ -50,13 +50,12 @@ export async function getModel(c: EdgeContext): Promise<Response> {
 }
 
 function modelObject(model: ModelListing): ModelObject {
-  const [task = "feature-extraction"] = model.tasks;
   return {
     id: model.id,
     object: "model",
     created: Math.floor(model.createdAtMs / 1_000),
     owned_by: ownerOf(model),
-    task,
+    task: model.tasks[0] ?? null,
     tasks: model.tasks,
     aliases: model.aliases,
     status: model.status,

@@ -1,0 +1,60 @@
+/** The object that counts for a tenant: exact under parallel calls, kept through evictions, gone when nothing matters. */
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { expect, it } from "vitest";
+
+const limits = { requestsPerMinute: 20, unitsPerDay: 1_000 };
+
+it("admits exactly its limit of parallel requests", async () => {
+  const quota = env.QUOTA.getByName("parallel");
+  const decisions = await Promise.all(
+    Array.from({ length: 64 }, (_, at) => {
+      const jobId = `job-${at}`;
+      return quota.reserve({ jobId, requestKey: null, units: 1 }, limits);
+    }),
+  );
+  expect(decisions.filter(({ admitted }) => admitted)).toHaveLength(20);
+});
+
+it("reserves exactly the units there are", async () => {
+  const quota = env.QUOTA.getByName("units");
+  const decisions = await Promise.all(
+    Array.from({ length: 20 }, (_, at) =>
+      quota.reserve({ jobId: `job-${at}`, requestKey: null, units: 99 }, limits),
+    ),
+  );
+  expect(decisions.filter(({ admitted }) => admitted)).toHaveLength(10);
+});
+
+it("remembers through an eviction", async () => {
+  const quota = env.QUOTA.getByName("evicted");
+  await quota.reserve({ jobId: "a", requestKey: "k", units: 30 }, limits);
+  await evictDurableObject(quota);
+  const again = await quota.reserve({ jobId: "b", requestKey: "k", units: 30 }, limits);
+  expect(again.jobId).toBe("a");
+  expect(again.snapshot.requests.remaining).toBe(18);
+  expect(again.snapshot.units.remaining).toBe(970);
+});
+
+it("wakes to empty itself, and starts over", async () => {
+  const quota = env.QUOTA.getByName("emptied");
+  await quota.reserve({ jobId: "a", requestKey: null, units: 30 }, limits);
+  // The alarm of the day's end, run now: the books still matter, so it sets another.
+  expect(await runDurableObjectAlarm(quota)).toBe(true);
+  await runInDurableObject(quota, async (_, { storage }) => {
+    expect(await storage.getAlarm()).not.toBeNull();
+    // As if everything in the books were of a day long past.
+    storage.sql.exec("UPDATE meter SET windowStartMs = 0, day = 0");
+    storage.sql.exec("UPDATE reservations SET openedAtMs = 0");
+  });
+  expect(await runDurableObjectAlarm(quota)).toBe(true);
+  await runInDurableObject(quota, async (_, { storage }) => {
+    const tables = storage.sql
+      .exec("SELECT name FROM sqlite_master WHERE name = 'meter'")
+      .toArray();
+    expect(tables).toEqual([]);
+    expect(await storage.getAlarm()).toBeNull();
+  });
+  const { snapshot } = await quota.count(limits);
+  expect(snapshot.units.remaining).toBe(1_000);
+});

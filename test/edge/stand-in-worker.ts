@@ -1,0 +1,89 @@
+/**
+ * What stands behind the edge in tests of its front: a queue at the SQS address, and a worker that answers each message by
+ * signed events, as contract/ words both. Everything between the caller and these two is the product itself.
+ */
+import { env } from "cloudflare:workers";
+import { vi } from "vitest";
+import type { JobResult } from "../../contract/events.ts";
+import type { PublicError } from "../../contract/errors.ts";
+import { JobMessage } from "../../contract/job-message.ts";
+import type { ModelState } from "../../contract/models.ts";
+import { postAsWorker } from "./jobs/caller-and-worker.ts";
+
+export const digest = "test-digest";
+export const miniLm: ModelState = {
+  id: "all-MiniLM-L6-v2",
+  aliases: ["sentence-transformers/all-MiniLM-L6-v2"],
+  tasks: ["feature-extraction", "sentence-similarity"],
+  status: "available",
+  progress: null,
+  reason: null,
+  loaded: true,
+  digest,
+  sizeBytes: 22_000_000,
+  limits: { maxTokens: 256, dimensions: 384, vocabularySize: 30_522 },
+  licence: "apache-2.0",
+};
+
+/** `[1, 0.5, −2.25]` as base64 of little-endian f32, worked out by hand. */
+export const vector = { numbers: [1, 0.5, -2.25], base64: "AACAPwAAAD8AABDA" };
+export const similarities = [0.5, -0.25];
+
+/** Tokens the stand-in says it read of each job. */
+export const tokensRead = 7;
+
+/** What the worker makes of a message; "nothing": it never answers. */
+export type Answer = (message: JobMessage) => JobResult | PublicError | "nothing";
+
+export const succeed: Answer = ({ task, model, inputs }) => {
+  const given = Array.isArray(inputs) ? inputs : [];
+  const output = { "feature-extraction": vector.base64, "sentence-similarity": similarities };
+  return {
+    task,
+    model,
+    modelDigest: digest,
+    outputs: given.map((input) => (task === "noop" ? input : output[task])),
+    usage: { promptTokens: task === "noop" ? 0 : tokensRead },
+    warnings: [],
+  };
+};
+
+/** Messages that were queued, in order. Emptied by `install`. */
+export const messages: JobMessage[] = [];
+
+/** Takes the place of the network below the edge until `vi.unstubAllGlobals()`. */
+export function install(answer: Answer = succeed): void {
+  messages.length = 0;
+  vi.stubGlobal("fetch", async (input: RequestInfo, init?: RequestInit) => {
+    const request = new Request(input, init);
+    if (!request.url.startsWith(env.SQS_ENDPOINT)) return new Response(null, { status: 502 });
+    const body: { Entries: { Id: string; MessageBody: string }[] } = await request.json();
+    const batch = body.Entries.map((entry) => JobMessage.parse(JSON.parse(entry.MessageBody)));
+    messages.push(...batch);
+    void work(batch, answer);
+    return Response.json({ Successful: body.Entries.map(({ Id }) => ({ Id })) });
+  });
+}
+
+async function work(batch: readonly JobMessage[], answer: Answer): Promise<void> {
+  for (const message of batch) {
+    const made = answer(message);
+    if (made !== "nothing") await report(message, made);
+  }
+}
+
+/** Posts the end of a job, as a worker would. */
+export function report(message: JobMessage, made: JobResult | PublicError): Promise<Response> {
+  const { id: jobId, tenant, requestKey, shard } = message;
+  const end =
+    "code" in made
+      ? { type: "failed", error: made }
+      : { type: "succeeded", modelDigest: made.modelDigest, usage: made.usage, result: made };
+  const events = [{ jobId, sequence: 1, tenant, requestKey, ...end }];
+  const body = JSON.stringify({ worker: "stand-in", events, inFlight: [] });
+  return postAsWorker(`/internal/shards/${shard}/events`, body);
+}
+
+export function announce(models: ModelState[] = [miniLm], worker = "stand-in"): Promise<Response> {
+  return postAsWorker("/internal/workers", JSON.stringify({ worker, models }));
+}
