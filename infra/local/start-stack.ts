@@ -119,6 +119,8 @@ function processControls(state: string): Pick<RunningStack, "pid" | "kill" | "pa
       const victim = await pid(name);
       process.kill(victim, "SIGKILL");
       await waitForEnd(victim, pidTimeoutMs);
+      // Until the launcher has noticed, run.json names the dead process.
+      while (readRun(state)?.pids[name] === victim) await delay(10);
     },
     pause: async (name) => void process.kill(await pid(name), "SIGSTOP"),
     resume: async (name) => void process.kill(await pid(name), "SIGCONT"),
