@@ -49,11 +49,18 @@ const Environment = z.object({
     .pipe(z.int().min(1).max(1_024))
     .optional()
     .describe("Set it to the number of compute threads, 1 or more, or leave it to the worker."),
+  UV_THREADPOOL_SIZE: wholeNumber
+    .pipe(z.int().min(1).max(1_024))
+    .default(4)
+    .describe("Set it to the number of threads that may wait for a model or a disk, 4 or more."),
   LLM_OS_WORKER_ID: z
     .string()
     .regex(/^[\w.-]{1,100}$/)
     .optional()
     .describe("Set it to at most 100 letters, digits, dots, hyphens and underscores."),
+  LLM_OS_HEALTH_HOST: text
+    .default("127.0.0.1")
+    .describe("Set it to the address to listen on, 0.0.0.0 for all."),
   LLM_OS_HEALTH_PORT: wholeNumber
     .pipe(z.int().min(0).max(65_535))
     .default(0)
@@ -74,12 +81,13 @@ const ModelEnvironment = Environment.pick({
   LLM_OS_FORM: true,
   LLM_OS_DEVICE: true,
   LLM_OS_THREADS: true,
+  UV_THREADPOOL_SIZE: true,
 });
 type ModelEnvironment = z.infer<typeof ModelEnvironment>;
 
 export type WorkerConfig = {
   workerId: string;
-  healthPort: number;
+  health: { host: string; port: number };
   logLevel: Environment["LLM_OS_LOG_LEVEL"];
   edge: { url: string; callbackSecret: string };
   queue: {
@@ -105,6 +113,8 @@ export type WorkerConfig = {
     device: Environment["LLM_OS_DEVICE"];
     /** Null: the runtime's own choice. */
     threads: number | null;
+    /** libuv's, on which models run. */
+    poolThreads: number;
   };
 };
 
@@ -163,7 +173,7 @@ function credentialsOf(env: Environment): WorkerConfig["queue"]["credentials"] {
 function arrange(env: Environment, fallbackWorkerId: string): WorkerConfig {
   return {
     workerId: env.LLM_OS_WORKER_ID ?? fallbackWorkerId,
-    healthPort: env.LLM_OS_HEALTH_PORT,
+    health: { host: env.LLM_OS_HEALTH_HOST, port: env.LLM_OS_HEALTH_PORT },
     logLevel: env.LLM_OS_LOG_LEVEL,
     edge: { url: env.LLM_OS_EDGE_URL, callbackSecret: env.LLM_OS_CALLBACK_SECRET },
     queue: {
@@ -192,5 +202,6 @@ function arrangeModels(env: ModelEnvironment): WorkerConfig["models"] {
     form: env.LLM_OS_FORM,
     device: env.LLM_OS_DEVICE,
     threads: env.LLM_OS_THREADS ?? null,
+    poolThreads: env.UV_THREADPOOL_SIZE,
   };
 }

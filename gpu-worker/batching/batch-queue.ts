@@ -63,6 +63,11 @@ export class BatchQueue<Item, Row> {
     this.#options = options;
   }
 
+  /** Nothing waits and nothing runs. */
+  get idle(): boolean {
+    return this.#waiting.length === 0 && this.#running === null;
+  }
+
   /** Tokens that wait, each caller's counted up to `perCallerMax`. */
   backlog(perCallerMax: number): number {
     let sum = 0;

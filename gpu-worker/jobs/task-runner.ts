@@ -72,22 +72,22 @@ export class TaskRunner {
     };
   }
 
-  /** The model is not used any more. */
-  forget(model: SentenceEncoder): void {
-    this.#queues.delete(model.session);
+  #queueOf(model: SentenceEncoder): SentenceQueue {
+    return this.#queues.get(model.session) ?? this.#openQueue(model);
   }
 
-  #queueOf(model: SentenceEncoder): SentenceQueue {
-    let queue = this.#queues.get(model.session);
-    if (queue === undefined) {
-      queue = new BatchQueue({
-        ...this.#options,
-        lengthOf: (row: SentenceRow) => row.ids.length,
-        run: (rows: readonly SentenceRow[], signal: AbortSignal) =>
-          runSentences(rows, model, signal),
-      });
-      this.#queues.set(model.session, queue);
-    }
+  /** A queue lives while it has work, so that nothing is kept of a model that was unloaded. */
+  #openQueue(model: SentenceEncoder): SentenceQueue {
+    const queue: SentenceQueue = new BatchQueue({
+      ...this.#options,
+      lengthOf: (row) => row.ids.length,
+      run: (rows, signal) => runSentences(rows, model, signal),
+      onChange: () => {
+        if (queue.idle) this.#queues.delete(model.session);
+        this.#options.onChange?.();
+      },
+    });
+    this.#queues.set(model.session, queue);
     return queue;
   }
 }
