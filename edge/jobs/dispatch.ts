@@ -92,20 +92,19 @@ async function runWhileHeld(
   }
 }
 
-/** Asks again where the object was moved or updated under the call: the job's id makes it the same job. */
+/**
+ * Asks again where the shard was struck down, moved or updated under the call: the job's id makes it the same job. Errors
+ * of such a kind carry no mark that can be relied on, and the shard raises none of its own.
+ */
 async function runOnce(c: EdgeContext, shard: number, request: RunRequest): Promise<RunOutcome> {
   for (let tries = 1; ; tries++) {
     try {
       return await shardStub(c.env, shard).run(request);
     } catch (error) {
-      if (tries === shardTriesMax || !isRetryable(error)) throw error;
+      if (tries === shardTriesMax || c.req.raw.signal.aborted) throw error;
+      console.warn(JSON.stringify({ event: "shard.run_failed", shard, reason: String(error) }));
     }
   }
-}
-
-/** The runtime marks what happened to the object, not in it, as worth another try. */
-function isRetryable(error: unknown): boolean {
-  return error instanceof Error && "retryable" in error && error.retryable === true;
 }
 
 async function succeeded(

@@ -58,6 +58,8 @@ export class JobBoard {
 
   run(request: RunRequest): Promise<RunOutcome> | RunOutcome {
     const { job, webhook, wait } = request;
+    const repeated = request.keep === "from-start" ? this.#repeated(job) : undefined;
+    if (repeated !== undefined) return { kind: "waiting", ticket: repeated };
     const work = this.#join(job) ?? this.#open(request);
     const claim = { job, webhook };
     if (wait === null) return { kind: "waiting", ticket: this.#issue(work, claim) };
@@ -146,6 +148,13 @@ export class JobBoard {
     return purged.map(({ id }) => id);
   }
 
+  /** The job of a request that was put down before the shard was struck down, and is now asked again. */
+  #repeated({ id, tenant, createdAt }: JobHead): Ticket | undefined {
+    const stored = this.#surroundings.rows.find(id);
+    const same = stored?.tenant === tenant && stored.ticket.createdAt === createdAt;
+    return same ? stored.ticket : undefined;
+  }
+
   #join({ id, tenant, requestKey }: JobHead): Work | undefined {
     const work = this.#works.joinable(id, requestKey);
     // The reservation under which this request was admitted has no computation of its own.
@@ -169,7 +178,6 @@ export class JobBoard {
       message,
       waiters: new Map(),
       tickets: new Map(),
-      ownIdTaken: false,
     };
     this.#works.add(work);
     this.#surroundings.send(work, message, request.messageBytes);
@@ -203,8 +211,7 @@ export class JobBoard {
 
   #issue(work: Work, { job, webhook }: Claim): Ticket {
     const { rows, notify } = this.#surroundings;
-    const id = work.ownIdTaken ? this.#freshId(work.id) : work.id;
-    work.ownIdTaken = true;
+    const id = rows.find(work.id) === undefined ? work.id : this.#freshId(work.id);
     work.tickets.set(id, lookOf(job, webhook));
     const { status, sequence, message } = work;
     const ticket = rows.add({ id, job, webhook, workId: work.id, status, sequence, message });
@@ -290,7 +297,6 @@ export class JobBoard {
       message: stored.message,
       waiters: new Map(),
       tickets: new Map(),
-      ownIdTaken: true,
     };
     this.#works.add(work);
     if (stored.message !== null) {

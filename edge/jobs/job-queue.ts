@@ -2,6 +2,7 @@
 import { AwsClient } from "aws4fetch";
 import * as z from "zod";
 import type { Settings } from "../environment.ts";
+import { within } from "../within.ts";
 import type { Outgoing, SendOutcome } from "./coalescing-sender.ts";
 
 const sendTimeoutMs = 10_000;
@@ -35,15 +36,13 @@ export function openJobQueue(
         MessageGroupId: message.group,
       })),
     });
-    const signal = AbortSignal.timeout(sendTimeoutMs);
-    const response = await client.fetch(settings.sqs.endpoint, {
-      method: "POST",
-      headers,
-      body,
-      signal,
+    const url = settings.sqs.endpoint;
+    const text = await within(sendTimeoutMs, async (signal) => {
+      const response = await client.fetch(url, { method: "POST", headers, body, signal });
+      const answer = await response.text();
+      if (response.ok) return answer;
+      throw new Error(`queue answered ${response.status}: ${answer.slice(0, 500)}`);
     });
-    const text = await response.text();
-    if (!response.ok) throw new Error(`queue answered ${response.status}: ${text.slice(0, 500)}`);
     return outcomes(batch.length, BatchAnswer.parse(JSON.parse(text)));
   };
 }

@@ -130,7 +130,8 @@ export class JobShard extends DurableObject<Env> {
           message: "The queue does not take this request's content.",
           param: null,
         }),
-      onFailure: (error) => console.error("queue: a send failed and is tried again", error),
+      onFailure: (error) =>
+        console.error(JSON.stringify({ event: "queue.send_failed", reason: String(error) })),
       random: Math.random,
     });
   }

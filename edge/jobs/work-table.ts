@@ -30,8 +30,6 @@ export type Work = {
   readonly waiters: Map<string, Waiter>;
   /** Open tickets by id, each with what makes two of them show the same (`lookOf`). */
   readonly tickets: Map<JobId, string>;
-  /** Whether the work's own id was given to a ticket. */
-  ownIdTaken: boolean;
 };
 
 export class WorkTable {

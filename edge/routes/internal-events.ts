@@ -93,7 +93,10 @@ async function store(
     if (json !== null) await storeResult(c.env.CACHE, { requestKey, modelDigest }, json);
     return true;
   } catch (error) {
-    console.error("cache: a result was not stored; the worker will send it again", error);
+    // Unacknowledged, it comes again.
+    console.error(
+      JSON.stringify({ event: "cache.store_failed", jobId: event.jobId, reason: String(error) }),
+    );
     return false;
   }
 }

@@ -3,6 +3,7 @@
  * the answer's body is never read, and a try ends after 15 s.
  */
 import { Webhook as Signer } from "standardwebhooks";
+import { within } from "../within.ts";
 import type { Attempt } from "./retry-schedule.ts";
 
 const timeoutMs = 15_000;
@@ -27,16 +28,18 @@ export async function postEvent(envelope: Envelope, fetch: Fetch, now: number): 
     "webhook-timestamp": String(Math.floor(now / 1_000)),
     "webhook-signature": new Signer(secret).sign(messageId, timestamp, body),
   };
-  const signal = AbortSignal.timeout(timeoutMs);
   try {
-    const response = await fetch(url, {
-      method: "POST",
-      headers,
-      body,
-      redirect: "manual",
-      signal,
+    const response = await within(timeoutMs, async (signal) => {
+      const answer = await fetch(url, {
+        method: "POST",
+        headers,
+        body,
+        redirect: "manual",
+        signal,
+      });
+      await answer.body?.cancel();
+      return answer;
     });
-    await response.body?.cancel();
     return {
       kind: "answered",
       status: response.status,

@@ -1,10 +1,6 @@
 /** Signatures of workers' calls: the contract's vectors, the replay window, rotation, and whatever was tampered with. */
 import { describe, expect, it } from "vitest";
-import {
-  replayWindowSeconds,
-  signatureHeader,
-  timestampHeader,
-} from "../../contract/signature.ts";
+import { replayWindowSeconds, signatureHeader, timestampHeader } from "../../contract/signature.ts";
 import golden from "../../contract/golden/signature.json";
 import { readSigned, verifySigned } from "../../edge/signature.ts";
 

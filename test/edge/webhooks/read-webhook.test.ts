@@ -6,8 +6,11 @@ import { readWebhook, type WebhookFields } from "../../../edge/webhooks/read-web
 const url = "https://example.com/hook";
 const ownSecret = `whsec_${btoa("0123456789abcdef01234567")}`;
 
+function fillRandom(bytes: Uint8Array): void {
+  bytes.fill(7);
+}
+
 function read(fields: WebhookFields, respondAsync = true) {
-  const fillRandom = (bytes: Uint8Array) => void bytes.fill(7);
   return readWebhook(fields, { respondAsync, allowed: [], fillRandom });
 }
 

@@ -1,0 +1,10 @@
+/** What `env` of `cloudflare:workers` holds in tests: the bindings of wrangler.toml. */
+import type { EdgeEnv } from "../../edge/context.ts";
+
+type EdgeBindings = EdgeEnv["Bindings"];
+
+declare global {
+  namespace Cloudflare {
+    interface Env extends EdgeBindings {}
+  }
+}

@@ -1,0 +1,133 @@
+/** The two sides of the edge, played by tests: a caller, and a worker that signs what it posts. */
+import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { expect, vi } from "vitest";
+import {
+  EventsResponse,
+  type JobEvent,
+  type JobResult,
+  type SucceededEvent,
+} from "../../../contract/events.ts";
+import type { JobMessage } from "../../../contract/job-message.ts";
+import { signatureHeader, signedPrefix, timestampHeader } from "../../../contract/signature.ts";
+import { app } from "../../../edge/app.ts";
+import { settingsOf } from "../../../edge/environment.ts";
+import type { OutsideWorld } from "./outside-world.ts";
+
+const origin = "https://edge.test";
+const encoder = new TextEncoder();
+
+export type Call = {
+  method?: string;
+  headers?: Record<string, string>;
+  body?: unknown;
+  signal?: AbortSignal;
+  /** Bindings other than those of wrangler.toml, for this call alone. */
+  bindings?: Record<string, string>;
+};
+
+/** As the operator, unless an `authorization` says otherwise. */
+export async function call(path: string, options: Call = {}): Promise<Response> {
+  const { method = "POST", headers, body, signal, bindings } = options;
+  const request = new Request(`${origin}${path}`, {
+    method,
+    headers: {
+      authorization: `Bearer ${settingsOf(env).operatorKey}`,
+      "content-type": "application/json",
+      ...headers,
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  const context = createExecutionContext();
+  const bound = bindings === undefined ? env : { ...env, ...bindings };
+  const response = await app.fetch(request, bound, context);
+  await waitOnExecutionContext(context);
+  return response;
+}
+
+export function embed(input: unknown, options: Call & { more?: object } = {}): Promise<Response> {
+  const { more, ...rest } = options;
+  const body = { model: "all-MiniLM-L6-v2", input, encoding_format: "base64", ...more };
+  return call("/v1/embeddings", { body, ...rest });
+}
+
+export async function sent(world: OutsideWorld, index = 0): Promise<JobMessage> {
+  return vi.waitFor(() => {
+    const message = world.messages[index];
+    if (message === undefined) throw new Error(`${world.messages.length} messages`);
+    return message;
+  });
+}
+
+/** A unit vector of three numbers, little-endian f32. */
+export const vector = btoa(
+  String.fromCharCode(...new Uint8Array(new Float32Array([0.6, 0, -0.8]).buffer)),
+);
+
+export function resultOf(message: JobMessage, changed: Partial<JobResult> = {}): JobResult {
+  const { task, model } = message;
+  const count = Array.isArray(message.inputs) ? message.inputs.length : 1;
+  return {
+    task,
+    model,
+    modelDigest: "digest-of-the-test",
+    outputs: Array.from({ length: count }, () => vector),
+    usage: { promptTokens: 7 * count },
+    warnings: [],
+    ...changed,
+  };
+}
+
+function common({ id, tenant, requestKey }: JobMessage, sequence: number) {
+  return { jobId: id, tenant, requestKey, sequence };
+}
+
+export function started(message: JobMessage, sequence = 1): JobEvent {
+  return { type: "started", ...common(message, sequence) };
+}
+
+export function succeeded(message: JobMessage, sequence = 2): SucceededEvent {
+  const result = resultOf(message);
+  const { modelDigest, usage } = result;
+  return { type: "succeeded", ...common(message, sequence), modelDigest, usage, result };
+}
+
+export function failed(message: JobMessage, sequence = 2): JobEvent {
+  const error = { code: "context_length_exceeded", message: "too long", param: "input" } as const;
+  return { type: "failed", ...common(message, sequence), error };
+}
+
+async function sign(secret: string, text: string): Promise<string> {
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const key = await crypto.subtle.importKey("raw", encoder.encode(secret), algorithm, false, [
+    "sign",
+  ]);
+  const digest = new Uint8Array(await crypto.subtle.sign("HMAC", key, encoder.encode(text)));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Posts a text as a worker would. */
+export async function postAsWorker(path: string, body: string): Promise<Response> {
+  const timestamp = Math.floor(Date.now() / 1_000);
+  const secret = settingsOf(env).callbackSecrets[0] ?? "";
+  const signature = await sign(secret, signedPrefix(timestamp, "POST", path) + body);
+  const context = createExecutionContext();
+  const headers = { [timestampHeader]: String(timestamp), [signatureHeader]: `v1=${signature}` };
+  const request = new Request(`${origin}${path}`, { method: "POST", headers, body });
+  const response = await app.fetch(request, env, context);
+  await waitOnExecutionContext(context);
+  return response;
+}
+
+/** Posts events of one shard, and jobs held. */
+export async function report(
+  shard: number,
+  events: JobEvent[],
+  inFlight: string[] = [],
+): Promise<EventsResponse> {
+  const body = JSON.stringify({ worker: "worker-of-the-test", events, inFlight });
+  const response = await postAsWorker(`/internal/shards/${shard}/events`, body);
+  expect(response.status).toBe(200);
+  return EventsResponse.parse(await response.json());
+}

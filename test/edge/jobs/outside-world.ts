@@ -1,0 +1,69 @@
+/**
+ * What lies outside the edge, in memory, in place of `fetch`: a queue, an object store, and endpoints of webhooks. The real
+ * ones are met by test/e2e; here tests decide when a worker speaks and when the queue is down.
+ */
+import { vi } from "vitest";
+import { env } from "cloudflare:workers";
+import { JobMessage } from "../../../contract/job-message.ts";
+import { settingsOf } from "../../../edge/environment.ts";
+
+export type Hook = { url: string; headers: Headers; body: string };
+
+export type OutsideWorld = {
+  /** Messages the queue took, oldest first. */
+  messages: JobMessage[];
+  /** Sends that met a queue which was down. */
+  sendsRefused: number;
+  objects: Map<string, Uint8Array>;
+  hooks: Hook[];
+  /** Whether the queue answers. */
+  queueIsUp: boolean;
+  answerHook: (hook: Hook, count: number) => Response;
+};
+
+type Entry = { Id: string; MessageBody: string };
+
+function takeBatch(world: OutsideWorld, body: string): Response {
+  if (!world.queueIsUp) {
+    world.sendsRefused += 1;
+    return new Response("down", { status: 500 });
+  }
+  const { Entries } = JSON.parse(body) as { Entries: Entry[] };
+  world.messages.push(...Entries.map((entry) => JobMessage.parse(JSON.parse(entry.MessageBody))));
+  return Response.json({ Successful: Entries.map(({ Id }) => ({ Id })), Failed: [] });
+}
+
+async function answer(world: OutsideWorld, request: Request): Promise<Response> {
+  const { sqs, s3 } = settingsOf(env);
+  if (request.headers.has("x-amz-target")) return takeBatch(world, await request.text());
+  const bucket = `${s3.endpoint}/${s3.bucket}/`;
+  if (request.url.startsWith(bucket)) {
+    const key = request.url.slice(bucket.length);
+    if (request.method === "PUT") {
+      world.objects.set(key, new Uint8Array(await request.arrayBuffer()));
+      return new Response(null, { status: 200 });
+    }
+    const found = world.objects.get(key);
+    return found === undefined ? new Response(null, { status: 404 }) : new Response(found);
+  }
+  if (request.url.startsWith(sqs.endpoint)) return new Response("not known", { status: 400 });
+  const hook = { url: request.url, headers: request.headers, body: await request.text() };
+  world.hooks.push(hook);
+  return world.answerHook(hook, world.hooks.length);
+}
+
+/** Replaces `fetch`; undone by `vi.restoreAllMocks()`. */
+export function openOutsideWorld(): OutsideWorld {
+  const world: OutsideWorld = {
+    messages: [],
+    sendsRefused: 0,
+    objects: new Map(),
+    hooks: [],
+    queueIsUp: true,
+    answerHook: () => new Response(null, { status: 200 }),
+  };
+  vi.spyOn(globalThis, "fetch").mockImplementation((input, init) =>
+    answer(world, new Request(input, init)),
+  );
+  return world;
+}

@@ -1,0 +1,85 @@
+/** What a shard still knows, and still does, after it was put away or struck down. */
+import { abortAllDurableObjects } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { JobMessage } from "../../../contract/job-message.ts";
+import { call, embed, report, resultOf, sent, started, succeeded } from "./caller-and-worker.ts";
+import { accepted, answerWith, fresh, getJob } from "./jobs-in-tests.ts";
+import { openOutsideWorld, type OutsideWorld } from "./outside-world.ts";
+
+let world: OutsideWorld;
+
+beforeEach(() => {
+  world = openOutsideWorld();
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+describe("a shard that was put away", () => {
+  it("knows its jobs again", async () => {
+    const { id } = await accepted(fresh());
+    const message = await sent(world);
+    await report(message.shard, [started(message)]);
+    await abortAllDurableObjects();
+    expect((await getJob(id)).body).toMatchObject({ status: "processing" });
+    await report(message.shard, [succeeded(message)]);
+    await abortAllDurableObjects();
+    expect((await getJob(id)).body).toMatchObject({ status: "succeeded" });
+  });
+
+  it("makes one job of a request that is asked again", async () => {
+    const headers = { prefer: "respond-async, wait=60" };
+    const response = embed(fresh(), { headers });
+    const message = await sent(world);
+    await abortAllDurableObjects();
+    expect((await response).status).toBe(202);
+    expect(await (await response).json()).toMatchObject({ id: message.id });
+    await answerWith(message);
+    expect((await getJob(message.id)).body).toMatchObject({ status: "succeeded" });
+    expect(new Set(world.messages.map(({ id }) => id))).toEqual(new Set([message.id]));
+  });
+
+  it("sends what it had not sent", async () => {
+    world.queueIsUp = false;
+    const { id } = await accepted(fresh());
+    await vi.waitFor(() => expect(world.sendsRefused).toBeGreaterThan(0));
+    await abortAllDurableObjects();
+    world.queueIsUp = true;
+    await getJob(id);
+    expect((await sent(world)).id).toBe(id);
+  });
+
+  it("still tells a worker to give up what was cancelled", async () => {
+    const { id } = await accepted(fresh());
+    const message = await sent(world);
+    await call(`/v1/jobs/${id}/cancel`);
+    await abortAllDurableObjects();
+    expect((await report(message.shard, [], [message.id])).cancelled).toEqual([message.id]);
+  });
+
+  it("has the result of a call it forgot stored under its key", async () => {
+    const { id, shard } = { id: `job_5_${crypto.randomUUID().replaceAll("-", "")}`, shard: 5 };
+    const requestKey = crypto.randomUUID().replaceAll("-", "").repeat(2);
+    const forgotten: JobMessage = {
+      version: 1,
+      id,
+      shard,
+      tenant: "operator",
+      model: "all-MiniLM-L6-v2",
+      requestKey,
+      createdAt: Date.now(),
+      task: "feature-extraction",
+      parameters: {},
+      inputs: ["forgotten"],
+    };
+    const { acked, cancelled } = await report(shard, [succeeded(forgotten)], [id]);
+    expect(acked).toEqual([{ jobId: id, sequence: 2 }]);
+    expect(cancelled).toEqual([]);
+    const { modelDigest } = resultOf(forgotten);
+    expect(await env.CACHE.get(`${requestKey}:${modelDigest}`, "json")).toEqual(
+      resultOf(forgotten),
+    );
+  });
+});
