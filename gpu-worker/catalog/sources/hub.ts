@@ -15,10 +15,13 @@ import { discardPartial, transfer } from "./transfer.ts";
 
 export type HubSource = { repository: string; revision: string };
 
-const retries = 4;
+/** A transfer that has begun is worth patience; a hub that does not answer at all leaves its turn to the next source. */
+const retries = { first: 1, later: 4 };
+
+type Attempts<T> = { what: string; retries: number; attempt: () => Promise<T> };
 
 /** Tries again what may pass. @throws FetchProblem, or the signal's reason */
-function retrying<T>(what: string, context: FetchContext, attempt: () => Promise<T>): Promise<T> {
+function retrying<T>(context: FetchContext, { what, attempt, ...options }: Attempts<T>) {
   const once = async () => {
     try {
       return await attempt();
@@ -29,7 +32,7 @@ function retrying<T>(what: string, context: FetchContext, attempt: () => Promise
     }
   };
   const { signal, retryDelayMs } = context;
-  return pRetry(once, { retries, signal, minTimeout: retryDelayMs, factor: 2 });
+  return pRetry(once, { ...options, signal, minTimeout: retryDelayMs, factor: 2 });
 }
 
 async function sizeOf(file: string): Promise<number | null> {
@@ -118,14 +121,14 @@ export async function fetchFromHub(
   { repository, revision }: HubSource,
   context: FetchContext,
 ): Promise<Fetched> {
-  const locate = (file: ModelFile, at: string) =>
-    retrying(`${repository}/${file.path}`, context, () =>
-      locateHubFile(hub, { repository, revision: at, path: file.path }, context.signal),
-    );
   const located: HubFile[] = [];
   for (const file of manifest.files) {
+    const what = `${repository}/${file.path}`;
     // The first answer says which commit the revision is; the others are of that commit, whatever is pushed meanwhile.
-    located.push(await locate(file, located[0]?.commit ?? revision));
+    const address = { repository, revision: located[0]?.commit ?? revision, path: file.path };
+    const attempt = () => locateHubFile(hub, address, context.signal);
+    const patience = located.length === 0 ? retries.first : retries.later;
+    located.push(await retrying(context, { what, retries: patience, attempt }));
   }
   const commit = located[0]?.commit ?? revision;
   const sizes = located.map(({ bytes }) => bytes);
@@ -135,9 +138,9 @@ export async function fetchFromHub(
   for (const file of manifest.files) {
     const onFile = (bytes: number) => context.onProgress(before + bytes, total);
     const address = { repository, revision: commit, path: file.path };
-    const fetched = await retrying(`${repository}/${file.path}`, context, () =>
-      fetchFile(hub, address, file, { ...context, onFile }),
-    );
+    const what = `${repository}/${file.path}`;
+    const attempt = () => fetchFile(hub, address, file, { ...context, onFile });
+    const fetched = await retrying(context, { what, retries: retries.later, attempt });
     files.push(fetched);
     before += fetched.bytes;
     context.onProgress(before, total);

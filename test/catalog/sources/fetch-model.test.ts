@@ -263,7 +263,7 @@ describe("a hub that refuses", () => {
   });
 
   it("for a moment is asked again", async () => {
-    hub.faults.set("config.json", { kind: "status", status: 502, times: 2 });
+    hub.faults.set("config.json", { kind: "status", status: 502, times: 1 });
     await fetched();
     expect(await readFetchRecord(cachedFolder(stateFolder, id))).not.toBeNull();
   });

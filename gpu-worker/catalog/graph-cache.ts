@@ -1,0 +1,79 @@
+/**
+ * Compiled graphs on disk: a folder `STATE/graphs/<key>` each, with a note of its files and their digests that is written
+ * last. A graph whose bytes are not those that were written, whatever happened to them, counts as absent and is built
+ * again. Two processes may build the same: the first to finish wins.
+ */
+import { randomUUID } from "node:crypto";
+import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import * as z from "zod";
+import { describeFile } from "./file-digest.ts";
+
+const noteName = "files.json";
+const modelName = "model.onnx";
+
+const Note = z.array(z.object({ path: z.string(), sha256: z.string(), bytes: z.int() }));
+
+/** Writes the graph to `file` and what belongs to it beside it. */
+export type BuildGraph = (file: string, signal: AbortSignal) => Promise<unknown>;
+
+export type CachedGraph = { file: string; built: boolean };
+
+export type GraphCache = {
+  /** The graph kept under `key`, built first where it is not here. */
+  get(key: string, build: BuildGraph, signal: AbortSignal): Promise<CachedGraph>;
+  /** Forgets a graph that turned out to be of no use. */
+  discard(key: string): Promise<void>;
+};
+
+async function isWhole(folder: string, signal: AbortSignal): Promise<boolean> {
+  try {
+    const note = Note.parse(JSON.parse(await readFile(path.join(folder, noteName), "utf8")));
+    for (const file of note) {
+      const actual = await describeFile(folder, file.path, signal);
+      if (actual.sha256 !== file.sha256 || actual.bytes !== file.bytes) return false;
+    }
+    return note.length > 0;
+  } catch {
+    // Never built, or damaged: either way the answer is to build.
+    signal.throwIfAborted();
+    return false;
+  }
+}
+
+async function install(building: string, folder: string, signal: AbortSignal): Promise<void> {
+  const names = (await readdir(building)).toSorted();
+  const note: z.infer<typeof Note> = [];
+  for (const name of names) note.push(await describeFile(building, name, signal));
+  await writeFile(path.join(building, noteName), JSON.stringify(note));
+  await rm(folder, { recursive: true, force: true });
+  try {
+    await rename(building, folder);
+  } catch (error) {
+    // Another process put its own there in between; the same key means the same graph.
+    if (!(await isWhole(folder, signal))) throw error;
+  }
+}
+
+export function openGraphCache(stateFolder: string): GraphCache {
+  const folderOf = (key: string) => path.join(stateFolder, "graphs", key);
+  return {
+    async get(key, build, signal) {
+      const folder = folderOf(key);
+      const file = path.join(folder, modelName);
+      if (await isWhole(folder, signal)) return { file, built: false };
+      const building = `${folder}.${randomUUID()}.tmp`;
+      await mkdir(building, { recursive: true });
+      try {
+        await build(path.join(building, modelName), signal);
+        await install(building, folder, signal);
+      } finally {
+        await rm(building, { recursive: true, force: true });
+      }
+      return { file, built: true };
+    },
+    async discard(key) {
+      await rm(folderOf(key), { recursive: true, force: true });
+    },
+  };
+}

@@ -1,0 +1,37 @@
+/**
+ * The identity of what a model answers: its weights, every file that shapes its answers, and the form it is computed in.
+ * Two workers with the same digest give the same vectors, so the edge may hand one's result out for the other's.
+ */
+import { createHash } from "node:crypto";
+import { type Checkpoint, identityFiles } from "./checkpoint.ts";
+import { sha256OfFile } from "./file-digest.ts";
+import path from "node:path";
+
+export type FilesDigest = {
+  /** sha256 of the weights file. */
+  weights: string;
+  /** sha256 over the weights' and all other identity files' names and digests. */
+  files: string;
+};
+
+/** @throws the file system's error, or the signal's reason */
+export async function digestFiles(
+  checkpoint: Checkpoint,
+  signal: AbortSignal,
+): Promise<FilesDigest> {
+  const weights = await sha256OfFile(checkpoint.weightsFile, signal);
+  const hash = createHash("sha256").update(`weights ${weights}\n`);
+  for (const name of identityFiles) {
+    const digest = await sha256OfFile(path.join(checkpoint.folder, name), signal).catch(() => null);
+    signal.throwIfAborted();
+    if (digest !== null) hash.update(`${name} ${digest}\n`);
+  }
+  return { weights, files: hash.digest("hex") };
+}
+
+/** @returns lower-case hex */
+export function modelDigest(files: FilesDigest, form: string, builderVersion: number): string {
+  return createHash("sha256")
+    .update(`${files.files}\nform ${form}\nbuilder ${builderVersion}\n`)
+    .digest("hex");
+}

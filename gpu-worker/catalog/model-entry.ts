@@ -1,0 +1,187 @@
+/**
+ * One model of the catalog through its life: absent, present, at work, loaded, or failed with a reason. Keeps what is
+ * announced of it, and does once what several ask for. How files are fetched and graphs compiled is given to it.
+ */
+import { CodedError } from "#contract/errors.ts";
+import type { ModelState } from "#contract/models.ts";
+import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
+import type { KnownModel } from "./known-models.ts";
+import type { LoadedModel } from "./loaded-model.ts";
+import { SharedWork } from "./shared-work.ts";
+
+/** After a failure to fetch or load, the model is tried again for who asks no sooner than this. */
+const pauseAfterFailureMs = 10_000;
+
+/** What goes on with a model. `progress` is 0…1, null where it cannot be told. */
+export type Step = { doing: "fetching" | "loading"; words: string; progress: number | null };
+
+export type Watch = { onStep: (step: Step) => void; signal: AbortSignal };
+
+/** What an entry needs done. All may throw; messages are shown to callers. */
+export type EntryWork = {
+  /** The folder of the model's files, null where they are not here. */
+  find: (known: KnownModel) => Promise<string | null>;
+  /** Brings the files here. @returns their folder */
+  fetch: (known: KnownModel, watch: Watch) => Promise<string>;
+  digest: (checkpoint: Checkpoint, signal: AbortSignal) => Promise<string>;
+  load: (id: string, checkpoint: Checkpoint, watch: Watch) => Promise<LoadedModel>;
+};
+
+type Stage =
+  | { kind: "absent" }
+  | { kind: "present" }
+  | { kind: "working"; work: SharedWork<LoadedModel>; step: Step }
+  | { kind: "loaded"; model: LoadedModel }
+  | { kind: "failed"; reason: string; atMs: number };
+
+const starting: Step = { doing: "loading", words: "Loading", progress: null };
+
+export class ModelEntry {
+  readonly known: KnownModel;
+  readonly #work: EntryWork;
+  readonly #surroundings: { now: () => number; onChange: () => void };
+  #stage: Stage = { kind: "absent" };
+  #checkpoint: Checkpoint | null = null;
+  #digest: string | null = null;
+
+  /** @param surroundings `now` in milliseconds; `onChange` is called when `state()` has changed */
+  constructor(
+    known: KnownModel,
+    work: EntryWork,
+    surroundings: { now: () => number; onChange: () => void },
+  ) {
+    this.known = known;
+    this.#work = work;
+    this.#surroundings = surroundings;
+  }
+
+  /** Looks at the files that are here, if any, and notes what is wrong with them. */
+  async inspect(): Promise<void> {
+    try {
+      const folder = await this.#work.find(this.known);
+      if (folder !== null) this.#checkpoint = await readCheckpoint(folder);
+      this.#stage = this.#rest();
+    } catch (error) {
+      // Tried again at once for who asks: the operator may have mended the folder meanwhile.
+      this.#stage = { kind: "failed", reason: this.#translate(error).message, atMs: -Infinity };
+    }
+  }
+
+  /** Finds the digest of files that are here, so that it is announced before the model is loaded. */
+  async identify(signal: AbortSignal): Promise<void> {
+    if (this.#checkpoint === null || this.#digest !== null) return;
+    const digest = await this.#work.digest(this.#checkpoint, signal);
+    this.#digest ??= digest;
+    this.#surroundings.onChange();
+  }
+
+  /** @throws CodedError `model_unavailable`, or the signal's reason */
+  async acquire(signal: AbortSignal): Promise<LoadedModel> {
+    signal.throwIfAborted();
+    const stage = this.#stage;
+    if (stage.kind === "loaded") return stage.model;
+    if (stage.kind === "working" && !stage.work.givenUp) return stage.work.join(signal);
+    const pausing =
+      stage.kind === "failed" && this.#surroundings.now() - stage.atMs < pauseAfterFailureMs;
+    if (pausing) throw new CodedError("model_unavailable", stage.reason);
+    return this.#start().join(signal);
+  }
+
+  /** Unloads the model, or ends the work on it. It can be acquired again. */
+  async release(): Promise<void> {
+    const stage = this.#stage;
+    if (stage.kind === "working") await stage.work.abort(new Error("The model is released"));
+    if (stage.kind !== "loaded") return;
+    this.#stage = this.#rest();
+    this.#surroundings.onChange();
+    await stage.model.session.release();
+  }
+
+  state(): ModelState {
+    const { id, aliases, manifest } = this.known;
+    const checkpoint = this.#checkpoint;
+    return {
+      id,
+      aliases,
+      tasks: checkpoint?.tasks ?? manifest?.tasks ?? [],
+      ...this.#condition(),
+      loaded: this.#stage.kind === "loaded",
+      digest: this.#digest,
+      sizeBytes: checkpoint?.sizeBytes ?? null,
+      limits: checkpoint?.limits ?? manifest?.limits ?? null,
+      licence: checkpoint?.licence ?? manifest?.licence ?? null,
+    };
+  }
+
+  #condition(): Pick<ModelState, "status" | "progress" | "reason"> {
+    const stage = this.#stage;
+    switch (stage.kind) {
+      case "working": {
+        const { doing, words, progress } = stage.step;
+        const status = doing === "fetching" ? "downloading" : "available";
+        return { status, progress, reason: words };
+      }
+      case "failed":
+        return { status: "failed", progress: null, reason: stage.reason.slice(0, 2_000) };
+      case "absent": {
+        const reason = "Not on this worker yet: the first request fetches it";
+        return { status: "available", progress: null, reason };
+      }
+      case "present":
+      case "loaded":
+        return { status: "available", progress: null, reason: null };
+    }
+  }
+
+  #rest(): Stage {
+    return { kind: this.#checkpoint === null ? "absent" : "present" };
+  }
+
+  #start(): SharedWork<LoadedModel> {
+    const work: SharedWork<LoadedModel> = new SharedWork((signal) => this.#run(work, signal));
+    this.#stage = { kind: "working", work, step: starting };
+    this.#surroundings.onChange();
+    return work;
+  }
+
+  async #run(work: SharedWork<LoadedModel>, signal: AbortSignal): Promise<LoadedModel> {
+    // Work that was given up may end after other work has begun: then the stage is no longer its own.
+    const move = (stage: Stage): boolean => {
+      if (this.#stage.kind !== "working" || this.#stage.work !== work) return false;
+      this.#stage = stage;
+      this.#surroundings.onChange();
+      return true;
+    };
+    try {
+      const onStep = (step: Step) => move({ kind: "working", work, step });
+      const model = await this.#bringUp({ onStep, signal });
+      if (!move({ kind: "loaded", model })) await model.session.release();
+      return model;
+    } catch (error) {
+      if (signal.aborted) {
+        move(this.#rest());
+        throw error;
+      }
+      const coded = this.#translate(error);
+      move({ kind: "failed", reason: coded.message, atMs: this.#surroundings.now() });
+      throw coded;
+    }
+  }
+
+  async #bringUp(watch: Watch): Promise<LoadedModel> {
+    const folder =
+      (await this.#work.find(this.known)) ?? (await this.#work.fetch(this.known, watch));
+    const checkpoint = await readCheckpoint(folder);
+    this.#checkpoint = checkpoint;
+    const model = await this.#work.load(this.known.id, checkpoint, watch);
+    this.#digest = model.digest;
+    return model;
+  }
+
+  #translate(error: unknown): CodedError {
+    if (error instanceof CodedError) return error;
+    const words = error instanceof Error ? error.message : String(error);
+    const message = `The model ${this.known.id} cannot be served: ${words}`;
+    return new CodedError("model_unavailable", message, { cause: error });
+  }
+}

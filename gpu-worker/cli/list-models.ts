@@ -1,0 +1,71 @@
+/**
+ * `npm run model -- list`: every model this machine knows of, where its files are, and what is wrong with those that
+ * cannot be served. Looks at folders alone: nothing is fetched, loaded or hashed.
+ */
+import { type KnownModel, listKnownModels } from "../catalog/known-models.ts";
+import { readCheckpoint } from "../catalog/checkpoint.ts";
+import { cachedFolder, readFetchRecord } from "../catalog/sources/model-cache.ts";
+
+export type ListedModel = {
+  id: string;
+  status: "here" | "not fetched" | "cannot be served";
+  tasks: readonly string[];
+  licence: string | null;
+  megabytes: number | null;
+  /** The folder of its files, or what is wrong with them. */
+  detail: string;
+};
+
+async function presentFolder({ id, place }: KnownModel, stateFolder: string) {
+  if (place.kind === "folder") return place.folder;
+  const folder = cachedFolder(stateFolder, id);
+  return (await readFetchRecord(folder)) === null ? null : folder;
+}
+
+async function describe(known: KnownModel, stateFolder: string): Promise<ListedModel> {
+  const { id, manifest } = known;
+  const licence = manifest?.licence ?? null;
+  const tasks = manifest?.tasks ?? [];
+  const folder = await presentFolder(known, stateFolder);
+  if (folder === null) {
+    const detail = `npm run model -- fetch ${id}`;
+    return { id, status: "not fetched", tasks, licence, megabytes: null, detail };
+  }
+  try {
+    const checkpoint = await readCheckpoint(folder);
+    const megabytes = Math.round(checkpoint.sizeBytes / 1e6);
+    const own = { tasks: checkpoint.tasks, licence: licence ?? checkpoint.licence };
+    return { id, status: "here", ...own, megabytes, detail: folder };
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    const detail = `${folder}: ${why}`;
+    return { id, status: "cannot be served", tasks, licence, megabytes: null, detail };
+  }
+}
+
+/** @returns the models, and a warning where the operator's folder cannot be read */
+export async function listModels(settings: { stateFolder: string; modelsFolder: string | null }) {
+  const { models, problem } = await listKnownModels(settings.modelsFolder);
+  const listed = await Promise.all(models.map((known) => describe(known, settings.stateFolder)));
+  return { models: listed, problem };
+}
+
+/** The list as lines of a table. */
+export function formatModels(models: readonly ListedModel[]): string {
+  const rows = models.map((model) => [
+    model.id,
+    model.status,
+    model.megabytes === null ? "-" : `${model.megabytes} MB`,
+    model.licence ?? "-",
+    model.detail,
+  ]);
+  const head = ["MODEL", "STATUS", "WEIGHTS", "LICENCE", "WHERE"];
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? "").length)));
+  const line = (row: string[]) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join("  ")
+      .trimEnd();
+  return all.map(line).join("\n");
+}

@@ -1,0 +1,68 @@
+/**
+ * `npm run model`: what an operator does with models by hand. Each command lives in a file of its own; here are their names,
+ * arguments and exit codes: 0 done, 1 not done (the reason on standard error), 2 wrong use, 130 interrupted.
+ */
+import { Command, CommanderError } from "commander";
+import { readModelConfig } from "../config.ts";
+import { runEmbed } from "./embed-model.ts";
+import { runFetch } from "./fetch-model.ts";
+import { formatModels, listModels } from "./list-models.ts";
+
+const interruption = new AbortController();
+process.once("SIGINT", () => interruption.abort(new Error("Interrupted")));
+process.once("SIGTERM", () => interruption.abort(new Error("Interrupted")));
+const { signal } = interruption;
+
+const say = (text: string) => process.stdout.write(`${text}\n`);
+
+const program = new Command("npm run model --")
+  .description("List, fetch, verify and make models.")
+  .showHelpAfterError()
+  .exitOverride();
+
+program
+  .command("list")
+  .description(
+    "every model known here, where its files are, and what is wrong with those not served",
+  )
+  .option("--json", "as JSON")
+  .action(async (options: { json?: true }) => {
+    const { models, problem } = await listModels(readModelConfig(process.env));
+    if (problem !== null) process.stderr.write(`${problem}\n`);
+    say(options.json ? JSON.stringify(models, null, 2) : formatModels(models));
+  });
+
+program
+  .command("fetch")
+  .argument("<id>", "id or hub name of a model of the catalogue")
+  .description("download a model's own files, resuming where an earlier try stopped")
+  .action(async (id: string) => {
+    const { stateFolder, hub } = readModelConfig(process.env);
+    say(await runFetch(id, { stateFolder, hub, signal }));
+  });
+
+program
+  .command("embed")
+  .argument("<id>", "id of a fetched model")
+  .description("make the int8 form of a sentence encoder that ships with the worker")
+  .requiredOption("--out <folder>", "where to write it")
+  .option("--from <folder>", "the f32 files, if not the fetched ones")
+  .action(async (id: string, options: { out: string; from?: string }) => {
+    const { stateFolder } = readModelConfig(process.env);
+    const from = options.from ?? null;
+    say(await runEmbed(id, { stateFolder, from, to: options.out, signal }));
+  });
+
+/** commander has already said what is wrong with the use; everything else is ours to say. */
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (signal.aborted) return 130;
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  return 1;
+}
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = exitCodeOf(error);
+}
