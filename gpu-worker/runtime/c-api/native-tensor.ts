@@ -3,11 +3,10 @@
  */
 import koffi from "koffi";
 import { bytesPerElement } from "../../tensor/dtype.ts";
-import type { DType } from "../../tensor/dtype.ts";
 import { elementCount } from "../../tensor/shape.ts";
-import { arrayFromBytes } from "../../tensor/tensor.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { RuntimeError } from "../session.ts";
+import { tensorOf } from "../tensor-of.ts";
 import { elementTypeNumber } from "./element-type.ts";
 import type { Pointer } from "./native-function.ts";
 import type { OrtApi } from "./ort-api.ts";
@@ -46,16 +45,16 @@ export function copyTensor(api: OrtApi, value: Pointer): Tensor {
     const dtype = elementType(api, info);
     if (dtype === undefined) throw new RuntimeError("an output is of a type unknown here");
     const shape = sizes(api, info);
-    const address = received((out) => api.getTensorMutableData(value, out));
-    return copied(dtype, shape, address);
+    const length = elementCount(shape) * bytesPerElement(dtype);
+    const bytes = length === 0 ? new Uint8Array(0) : copyBytes(api, value, length);
+    return tensorOf(dtype, shape, bytes);
   } finally {
     api.releaseTensorTypeAndShapeInfo(info);
   }
 }
 
-function copied<D extends DType>(dtype: D, shape: readonly number[], address: Pointer): Tensor<D> {
-  const length = elementCount(shape) * bytesPerElement(dtype);
+function copyBytes(api: OrtApi, value: Pointer, length: number): Uint8Array {
+  const address = received((out) => api.getTensorMutableData(value, out));
   // The view is the OrtValue's own memory: it must not outlive this function.
-  const bytes = length === 0 ? new ArrayBuffer(0) : koffi.view(address, length).slice(0);
-  return { dtype, shape, data: arrayFromBytes(dtype, new Uint8Array(bytes)) };
+  return new Uint8Array(koffi.view(address, length).slice(0));
 }

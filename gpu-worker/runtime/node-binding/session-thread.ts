@@ -6,15 +6,19 @@ import { parentPort, workerData } from "node:worker_threads";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { arrayTypes } from "../../tensor/dtype.ts";
 import type { DType } from "../../tensor/dtype.ts";
-import { arrayFromBytes, bytesOf } from "../../tensor/tensor.ts";
+import { bytesOf } from "../../tensor/tensor.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { sessionConfig } from "../session-config.ts";
 import { RuntimeError } from "../session.ts";
 import type { ValueInfo } from "../session.ts";
+import { tensorOf } from "../tensor-of.ts";
 import type { ThreadAnswer, ThreadRequest, ThreadStart } from "./thread-messages.ts";
 
 const port = parentPort;
 if (port === null) throw new Error("session-thread.ts runs as a worker thread alone");
+
+// The binding reads no element of a Float16Array; without the class, it takes float16 as bits, as we keep them.
+Reflect.deleteProperty(globalThis, "Float16Array");
 
 function answer(message: ThreadAnswer, transfer: ArrayBuffer[] = []): void {
   port?.postMessage(message, transfer);
@@ -75,14 +79,6 @@ function fromBinding(result: OrtTensor | undefined): Tensor {
     throw new RuntimeError("an output is no tensor of a type that this worker knows");
   }
   return tensorOf(result.type, result.dims, bytesOf(result.data));
-}
-
-function tensorOf<D extends DType>(
-  dtype: D,
-  shape: readonly number[],
-  bytes: Uint8Array,
-): Tensor<D> {
-  return { dtype, shape, data: arrayFromBytes(dtype, bytes) };
 }
 
 async function obey(session: InferenceSession, request: ThreadRequest): Promise<void> {
