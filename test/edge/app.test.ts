@@ -1,0 +1,93 @@
+/** What holds for every address: ids, CORS, callers, methods, and what is not there. */
+import { describe, expect, it } from "vitest";
+import { routes } from "../../edge/app.ts";
+import { call, errorOf } from "./caller.ts";
+
+describe("every answer", () => {
+  it.each(["/", "/healthz", "/v1/models", "/openapi.json", "/nowhere", "/v1/embeddings"])(
+    "of %s has an id and may be read by any page",
+    async (path) => {
+      const response = await call(path);
+      expect(response.headers.get("x-request-id")).toMatch(/^req_[0-9a-f]{32}$/);
+      expect(response.headers.get("access-control-allow-origin")).toBe("*");
+      const exposed = response.headers.get("access-control-expose-headers");
+      for (const name of ["x-request-id", "retry-after", "x-ratelimit-reset-tokens", "x-cache"]) {
+        expect(exposed).toContain(name);
+      }
+    },
+  );
+
+  it("to a preflight allows what was asked for", async () => {
+    const response = await call("/v1/embeddings", undefined, {
+      method: "OPTIONS",
+      headers: {
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "authorization,x-stainless-lang",
+      },
+    });
+    expect(response.status).toBe(204);
+    expect(response.headers.get("access-control-allow-methods")).toContain("POST");
+    expect(response.headers.get("access-control-allow-headers")).toBe(
+      "authorization,x-stainless-lang",
+    );
+  });
+});
+
+describe("an address", () => {
+  it.each(["/nowhere", "/v2/embeddings", "/v1", "/v1/chat", "/hf/models", "/internal/else"])(
+    "%s that is not there is a 404",
+    async (path) => {
+      const response = await call(path);
+      expect(response.status).toBe(404);
+      expect(await response.text()).toContain("unknown_url");
+    },
+  );
+
+  it.each(routes.map(({ path, on }) => [path, on] as const))(
+    "%s says which methods it knows",
+    async (path, on) => {
+      const concrete = path.replaceAll(/:(\w+)(\{[^}]*\})?/g, "1");
+      for (const method of ["PUT", "PATCH", "DELETE"]) {
+        const response = await call(concrete, undefined, { method });
+        expect(response.status).toBe(405);
+        const allow = response.headers.get("allow");
+        for (const known of Object.keys(on)) expect(allow).toContain(known);
+        expect(await response.text()).toContain("method_not_allowed");
+      }
+    },
+  );
+
+  it("answers HEAD where it answers GET", async () => {
+    const response = await call("/healthz", undefined, { method: "HEAD" });
+    expect([response.status, await response.text()]).toEqual([200, ""]);
+  });
+});
+
+describe("a key", () => {
+  it("that is unknown is refused wherever keys count", async () => {
+    const headers = { authorization: "Bearer sk-nobody" };
+    for (const path of ["/v1/models", "/v1/jobs/job_0_00000000000000000000000000000000"]) {
+      expect(await errorOf(await call(path, undefined, { headers }))).toMatchObject({
+        status: 401,
+        code: "invalid_api_key",
+        type: "authentication_error",
+      });
+    }
+    expect((await call("/healthz", undefined, { headers })).status).toBe(200);
+  });
+});
+
+describe("the open pages", () => {
+  it("say that the edge answers", async () => {
+    expect(await (await call("/healthz")).json()).toEqual({ status: "ok" });
+  });
+
+  it("welcome a reader with models and samples for this very address", async () => {
+    const response = await call("/");
+    const page = await response.text();
+    expect(response.headers.get("content-type")).toContain("text/html");
+    expect(page).toContain("all-MiniLM-L6-v2");
+    expect(page).toContain("curl https://edge.test/v1/embeddings");
+    expect(page).not.toMatch(/(src|href)="https?:/);
+  });
+});
