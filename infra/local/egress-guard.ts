@@ -25,7 +25,6 @@ const privateSubnets: [address: string, prefix: number, family: "ipv4" | "ipv6"]
   ["240.0.0.0", 4, "ipv4"],
   ["::", 128, "ipv6"],
   ["::1", 128, "ipv6"],
-  ["::ffff:0:0", 96, "ipv6"],
   ["64:ff9b::", 96, "ipv6"],
   ["100::", 64, "ipv6"],
   ["2001:db8::", 32, "ipv6"],
@@ -34,6 +33,8 @@ const privateSubnets: [address: string, prefix: number, family: "ipv4" | "ipv6"]
   ["ff00::", 8, "ipv6"],
 ];
 
+// IPv4 in IPv6 (::ffff:0:0/96) is not in the table: BlockList holds such an address to the rules of its IPv4 form, and with
+// a rule of its own every IPv4 address would be blocked.
 const blocked = new BlockList();
 for (const [address, prefix, family] of privateSubnets) blocked.addSubnet(address, prefix, family);
 

@@ -27,7 +27,7 @@ export type StackOptions = {
 const startFailuresMax = 4;
 const graceMs = { worker: 4_000, others: 2_000 } as const;
 const logBytesMax = 8 * 1024 * 1024;
-const logLinesShown = 15;
+const logLinesShown = 30;
 
 export class LocalStack {
   readonly url: string;

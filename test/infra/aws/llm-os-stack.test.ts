@@ -1,0 +1,145 @@
+/** The AWS half, read back from the template it synthesises to, offline. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { Match, Template } from "aws-cdk-lib/assertions";
+import { Stack } from "aws-cdk-lib";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import * as z from "zod";
+import { queueNames, queueNumbers } from "#contract/queue.ts";
+import { createApp } from "../../../infra/aws/create-app.ts";
+import { outputs, stackName } from "../../../infra/aws/outputs.ts";
+
+const Statements = z.array(
+  z.object({ Action: z.union([z.string(), z.array(z.string())]), Resource: z.unknown() }),
+);
+const Policy = z.object({
+  Properties: z.object({ PolicyDocument: z.object({ Statement: Statements }) }),
+});
+
+let outdir: string;
+let template: Template;
+
+beforeAll(() => {
+  outdir = mkdtempSync(path.join(tmpdir(), "llm-os-cdk-"));
+  const app = createApp(
+    { region: "eu-west-1", instanceType: "g6.xlarge", tasksMax: 5 },
+    { outdir },
+  );
+  // Throws where a rule of cdk-nag's AwsSolutions is neither kept nor answered for.
+  app.synth();
+  template = Template.fromStack(Stack.of(app.node.findChild(stackName)));
+}, 120_000);
+
+afterAll(() => rmSync(outdir, { recursive: true, force: true }));
+
+/** Actions that the policies whose logical id starts with `prefix` allow. */
+function actionsOf(prefix: string): string[] {
+  const policies = Object.entries(template.findResources("AWS::IAM::Policy"));
+  return policies
+    .filter(([id]) => id.startsWith(prefix))
+    .flatMap(([, policy]) => Policy.parse(policy).Properties.PolicyDocument.Statement)
+    .flatMap(({ Action }) => Action)
+    .toSorted();
+}
+
+function stepScaling(adjustments: object[]) {
+  return {
+    PolicyType: "StepScaling",
+    StepScalingPolicyConfiguration: { StepAdjustments: adjustments.map(Match.objectLike) },
+  };
+}
+
+describe("the queue", () => {
+  it("has the numbers of the contract and hands what fails to the dead-letter queue", () => {
+    template.hasResourceProperties("AWS::SQS::Queue", {
+      QueueName: queueNames.jobs,
+      VisibilityTimeout: queueNumbers.visibilityTimeoutSeconds,
+      MessageRetentionPeriod: queueNumbers.retentionSeconds,
+      RedrivePolicy: { maxReceiveCount: queueNumbers.maxReceiveCount },
+    });
+    template.hasResourceProperties("AWS::SQS::Queue", {
+      QueueName: queueNames.deadLetter,
+      MessageRetentionPeriod: queueNumbers.deadLetterRetentionSeconds,
+    });
+  });
+
+  it("raises an alarm for a dead letter and for a message that waits", () => {
+    for (const MetricName of [
+      "ApproximateNumberOfMessagesVisible",
+      "ApproximateAgeOfOldestMessage",
+    ]) {
+      template.hasResourceProperties("AWS::CloudWatch::Alarm", {
+        MetricName,
+        AlarmActions: [Match.anyValue()],
+      });
+    }
+  });
+});
+
+describe("the fleet", () => {
+  it("scales instances and tasks between none and the limit", () => {
+    template.hasResourceProperties("AWS::AutoScaling::AutoScalingGroup", {
+      MinSize: "0",
+      MaxSize: "5",
+    });
+    template.hasResourceProperties("AWS::ApplicationAutoScaling::ScalableTarget", {
+      MinCapacity: 0,
+      MaxCapacity: 5,
+    });
+    template.hasResourceProperties("AWS::ECS::Service", { DesiredCount: 0 });
+  });
+
+  it("adds a task on backlog per task, from none too, and takes one away when idle", () => {
+    template.hasResourceProperties(
+      "AWS::ApplicationAutoScaling::ScalingPolicy",
+      stepScaling([{ ScalingAdjustment: 1 }, { ScalingAdjustment: 3 }]),
+    );
+    template.hasResourceProperties(
+      "AWS::ApplicationAutoScaling::ScalingPolicy",
+      stepScaling([{ ScalingAdjustment: -1 }]),
+    );
+    template.hasResourceProperties("AWS::CloudWatch::Alarm", {
+      Metrics: Match.arrayWith([
+        Match.objectLike({ Expression: Match.stringLikeRegexp("FILL\\(running, 0\\) < 1") }),
+      ]),
+    });
+  });
+
+  it("runs the worker on one GPU, without secrets in its environment", () => {
+    template.hasResourceProperties("AWS::ECS::TaskDefinition", {
+      ContainerDefinitions: [
+        Match.objectLike({
+          ResourceRequirements: [{ Type: "GPU", Value: "1" }],
+          ReadonlyRootFilesystem: true,
+          StopTimeout: 110,
+          Secrets: Match.arrayWith([
+            Match.objectLike({ Name: "LLM_OS_CALLBACK_SECRET" }),
+            Match.objectLike({ Name: "S3_SECRET_ACCESS_KEY" }),
+          ]),
+        }),
+      ],
+    });
+  });
+});
+
+describe("keys", () => {
+  it("let the edge send to the queue and do nothing else", () => {
+    expect(actionsOf("EdgeUser")).toEqual(["sqs:SendMessage"]);
+  });
+
+  it("let the worker take messages and read models, and do nothing else", () => {
+    expect(actionsOf("FleetTaskDefinitionTaskRole")).toEqual([
+      "s3:GetObject",
+      "sqs:ChangeMessageVisibility",
+      "sqs:DeleteMessage",
+      "sqs:GetQueueAttributes",
+      "sqs:GetQueueUrl",
+      "sqs:ReceiveMessage",
+    ]);
+  });
+
+  it("are found by the deploy among the outputs", () => {
+    for (const name of Object.values(outputs)) template.hasOutput(name, {});
+  });
+});
