@@ -11,7 +11,10 @@ const edgeSecrets = {
   OPERATOR_KEY: "test-operator-key",
 };
 
-/** Tests of the edge run inside workerd; everything else, the end-to-end tests included, in Node. */
+/**
+ * Tests of the edge run inside workerd, but for `*.node.test.ts`, whose oracles need Node; everything else, the end-to-end
+ * tests included, runs in Node.
+ */
 export default defineConfig({
   test: {
     reporters: ["default", "./test/closing-line-reporter.ts"],
@@ -23,13 +26,17 @@ export default defineConfig({
             miniflare: { bindings: edgeSecrets },
           }),
         ],
-        test: { name: "edge", include: ["test/edge/**/*.test.ts"] },
+        test: {
+          name: "edge",
+          include: ["test/edge/**/*.test.ts"],
+          exclude: ["test/edge/**/*.node.test.ts"],
+        },
       },
       {
         test: {
           name: "node",
           include: ["test/**/*.test.ts"],
-          exclude: ["test/edge/**", "test/e2e/**"],
+          exclude: ["test/edge/**/!(*.node).test.ts", "test/e2e/**"],
           environment: "node",
           testTimeout: 30_000,
         },

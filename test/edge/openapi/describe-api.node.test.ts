@@ -1,0 +1,53 @@
+/** The published description against OpenAPI 3.1's own schema, and against the routes there are. In Node: ajv compiles code. */
+import { Validator } from "@seriousme/openapi-schema-validator";
+import { describe, expect, it } from "vitest";
+import * as z from "zod";
+import { routes } from "../../../edge/app.ts";
+import { describeApi } from "../../../edge/openapi/describe-api.ts";
+
+const Description = z.looseObject({
+  servers: z.array(z.object({ url: z.string() })),
+  paths: z.record(z.string(), z.record(z.string(), z.looseObject({ operationId: z.string() }))),
+});
+
+const document = Description.parse(JSON.parse(JSON.stringify(describeApi("https://edge.test"))));
+
+/** `/v1/models/:id{.+}` and `/v1/models/{model}` alike, as `/v1/models/*`. */
+function shapeOf(path: string): string {
+  return path.replaceAll(/:\w+(\{[^}]*\})?|\{\w+\}/g, "*");
+}
+
+describe("the description", () => {
+  it("is valid OpenAPI 3.1", async () => {
+    const validator = new Validator();
+    expect(await validator.validate(structuredClone(document))).toEqual({ valid: true });
+    expect(validator.version).toBe("3.1");
+  });
+
+  it("names no operation twice", () => {
+    const ids = Object.values(document.paths).flatMap((methods) =>
+      Object.values(methods).map(({ operationId }) => operationId),
+    );
+    expect(new Set(ids).size).toBe(ids.length);
+  });
+
+  it("publishes every route of callers, with its methods", () => {
+    const open = routes.filter(({ path }) => /^\/(v1|hf|healthz)/.test(path));
+    for (const { path, on } of open) {
+      const family = shapeOf(path);
+      const published = Object.entries(document.paths).filter(([candidate]) => {
+        const shape = shapeOf(candidate);
+        return shape === family || (family.endsWith("*") && shape.startsWith(family.slice(0, -1)));
+      });
+      const methods = new Set(published.flatMap(([, operations]) => Object.keys(operations)));
+      for (const method of Object.keys(on)) expect(methods, path).toContain(method.toLowerCase());
+    }
+  });
+
+  it("says what the routes enforce", () => {
+    const text = JSON.stringify(document.paths["/v1/embeddings"]);
+    expect(text).toContain('"maxItems":2048');
+    expect(text).toContain('"enum":["float","base64"]');
+    expect(text).toContain('"additionalProperties":false');
+  });
+});
