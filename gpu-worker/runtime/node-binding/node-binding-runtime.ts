@@ -1,7 +1,8 @@
 /**
  * ONNX Runtime through onnxruntime-node's own binding, for where its C API cannot be called. The binding computes on the
  * thread that calls it, so every session has a thread of its own; feeds are copied to it, results handed over.
- * A run cannot be stopped: an aborted one rejects at once, and the next waits until the thread is free again.
+ * Neither a run nor loading can be stopped: what is aborted rejects at once, and the thread comes to its end alone. The next
+ * run waits until the thread is free again.
  */
 import { createRequire } from "node:module";
 import { checkFeeds, wantedOutputs } from "../check-feeds.ts";
@@ -27,7 +28,8 @@ async function load(model: ModelSource, { signal, ...options }: LoadOptions): Pr
     if (loaded.kind !== "loaded") throw new RuntimeError(`the thread answered ${loaded.kind}`);
     return createSession(worker, { ...loaded, provider: options.provider });
   } catch (error) {
-    await worker.kill();
+    // A thread that failed to load has ended; one that still loads ends when it can.
+    void worker.end();
     throw error;
   }
 }

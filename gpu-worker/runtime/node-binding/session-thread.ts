@@ -12,6 +12,7 @@ import { sessionConfig } from "../session-config.ts";
 import { RuntimeError } from "../session.ts";
 import type { ValueInfo } from "../session.ts";
 import { tensorOf } from "../tensor-of.ts";
+import { whileBusy } from "./busy-flag.ts";
 import type { ThreadAnswer, ThreadRequest, ThreadStart } from "./thread-messages.ts";
 
 const port = parentPort;
@@ -87,13 +88,15 @@ async function obey(session: InferenceSession, request: ThreadRequest): Promise<
   port?.close();
 }
 
-try {
-  const start: ThreadStart = workerData;
-  const session = await load(start);
+async function start(given: ThreadStart): Promise<void> {
+  const session = await load(given);
   const inputs = session.inputMetadata.map(valueInfo);
   const outputs = session.outputMetadata.map(valueInfo);
-  port.on("message", (request: ThreadRequest) => void obey(session, request).catch(fail));
+  port?.on("message", (request: ThreadRequest) => {
+    void whileBusy(given.busy, () => obey(session, request)).catch(fail);
+  });
   answer({ kind: "loaded", inputs, outputs });
-} catch (error) {
-  fail(error);
 }
+
+const given: ThreadStart = workerData;
+await whileBusy(given.busy, () => start(given)).catch(fail);

@@ -1,9 +1,10 @@
 /**
  * The near side of a session's thread: requests out, answers in, one at a time. The thread keeps the process alive only
- * while it owes an answer. A thread that dies fails what waits for it and whatever is asked later.
+ * while it owes an answer, and is never ended from outside (see busy-flag.ts). A thread that dies fails what waits for it and whatever is asked later.
  */
 import { Worker } from "node:worker_threads";
 import { RuntimeError } from "../session.ts";
+import { forgetFlag, raiseFlag } from "./busy-flag.ts";
 import type { ThreadAnswer, ThreadRequest, ThreadStart } from "./thread-messages.ts";
 
 export type SessionWorker = {
@@ -11,17 +12,16 @@ export type SessionWorker = {
   readonly started: Promise<ThreadAnswer>;
   /** @throws RuntimeError with the thread's reason */
   ask: (request: ThreadRequest) => Promise<ThreadAnswer>;
-  /** Tells the thread to free the session and waits until it has ended. */
+  /** Has the thread free the session, once it has done what was asked before, and waits until it has ended. */
   end: () => Promise<void>;
-  /** Ends the thread in the middle of whatever it does, model and all. */
-  kill: () => Promise<void>;
 };
 
 type Waiting = Pick<PromiseWithResolvers<ThreadAnswer>, "resolve" | "reject">;
 
-export function startSessionWorker(start: ThreadStart): SessionWorker {
+export function startSessionWorker(start: Omit<ThreadStart, "busy">): SessionWorker {
+  const busy = raiseFlag();
   const worker = new Worker(new URL("session-thread.ts", import.meta.url), {
-    workerData: start,
+    workerData: { ...start, busy } satisfies ThreadStart,
     execArgv: [],
   });
   const ended = Promise.withResolvers<void>();
@@ -51,10 +51,12 @@ export function startSessionWorker(start: ThreadStart): SessionWorker {
       answer.kind === "failed" ? reject(new RuntimeError(answer.message)) : resolve(answer),
     ),
   );
-  worker.on("error", (error) =>
-    die(new RuntimeError("the session's thread failed", { cause: error })),
-  );
+  worker.on("error", (error) => {
+    const reason = error instanceof Error ? error.message : String(error);
+    die(new RuntimeError(`the session's thread failed: ${reason}`, { cause: error }));
+  });
   worker.on("exit", () => {
+    forgetFlag(busy);
     die(new RuntimeError("the session's thread has ended"));
     ended.resolve();
   });
@@ -70,6 +72,5 @@ export function startSessionWorker(start: ThreadStart): SessionWorker {
       worker.postMessage({ kind: "release" } satisfies ThreadRequest, []);
       return ended.promise;
     },
-    kill: async () => void (await worker.terminate()),
   };
 }

@@ -1,11 +1,13 @@
 /** What a session's thread is told and what it answers: one answer to each request, in order. */
 import type { Tensor } from "../../tensor/tensor.ts";
 import type { LoadOptions, ModelSource, ValueInfo } from "../session.ts";
+import type { BusyFlag } from "./busy-flag.ts";
 
 /** Handed over when the thread starts; its first answer is `loaded` or `failed`. */
 export type ThreadStart = {
   model: ModelSource;
   options: Omit<LoadOptions, "signal">;
+  busy: BusyFlag;
 };
 
 export type ThreadRequest =

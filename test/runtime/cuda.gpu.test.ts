@@ -1,0 +1,35 @@
+/** The same products on a GPU: skipped, with the reason, where CUDA cannot be used. */
+import { describe, expect, it } from "vitest";
+import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
+import { float32 } from "../../gpu-worker/tensor/tensor.ts";
+import { arithmetic, chain, ramp } from "./models.ts";
+
+const said: string[] = [];
+const keep = (_: object, message: string): void => void said.push(message);
+const runtime = await openRuntime({ log: { info: keep, warn: keep }, device: "cuda" });
+const hasCuda = runtime.providers.includes("cuda");
+if (!hasCuda) console.log(`skipped: ${said[0] ?? "no CUDA"}`);
+
+describe.skipIf(!hasCuda)("CUDA", () => {
+  const cuda = { threads: 1, provider: "cuda" } as const;
+
+  it("computes what the CPU does", async () => {
+    const session = await runtime.load({ bytes: arithmetic() }, cuda);
+    expect(session.provider).toBe("cuda");
+    expect(await session.run({ x: float32([1, 3], [1, 2, 3]) })).toEqual({
+      double: float32([1, 3], [2, 4, 6]),
+      sum: float32([1, 3], [2, 6, 12]),
+    });
+    await session.release();
+  });
+
+  it("stops an aborted run and goes on", async () => {
+    const session = await runtime.load({ bytes: chain(512, 100) }, cuda);
+    const controller = new AbortController();
+    const run = session.run({ x: ramp(64, 512) }, { signal: controller.signal });
+    controller.abort(new Error("left"));
+    await expect(run).rejects.toThrow("left");
+    expect(await session.run({ x: ramp(64, 512) })).toEqual({ y: ramp(64, 512) });
+    await session.release();
+  });
+});
