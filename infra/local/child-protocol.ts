@@ -67,8 +67,9 @@ export function readSettings<T>(schema: z.ZodType<T>): T {
   return schema.parse(JSON.parse(text));
 }
 
+/** Says nothing where the launcher is gone. */
 export function tellLauncher(message: ChildMessage): void {
-  process.send?.(message);
+  process.send?.(message, undefined, {}, () => {});
 }
 
 /** Calls `end` once, when the launcher says so or is gone. */

@@ -15,7 +15,7 @@ import {
   readSettings,
   tellLauncher,
 } from "./child-protocol.ts";
-import { openEdgeBundle, type WorkerOptions } from "./edge-bundle.ts";
+import { type EdgeBundle, openEdgeBundle, type WorkerOptions } from "./edge-bundle.ts";
 import { createEgressGuard } from "./egress-guard.ts";
 import { loopback } from "./free-ports.ts";
 
@@ -28,7 +28,9 @@ type MiniflareModule = {
   Response: typeof Response;
 };
 
-type Workerd = { stopping: boolean };
+type Running = InstanceType<MiniflareModule["Miniflare"]>;
+/** What this process holds; `running` is null until the bundle is there. */
+type Edge = { stopping: boolean; running: Running | null };
 
 /** Miniflare as wrangler has it: a second copy would bring a second workerd. */
 function loadMiniflare(): MiniflareModule {
@@ -38,7 +40,7 @@ function loadMiniflare(): MiniflareModule {
 }
 
 /** Names workerd to the launcher, and ends with it. */
-function followWorkerd(workerd: Workerd): void {
+function followWorkerd(edge: Edge): void {
   subscribe("child_process", (message) => {
     if (!isSpawned(message)) return;
     const child = message.process;
@@ -46,7 +48,7 @@ function followWorkerd(workerd: Workerd): void {
       if (child.pid === undefined || !/workerd/.test(child.spawnfile)) return;
       tellLauncher({ type: "spawned", name: "workerd", pid: child.pid });
       child.once("exit", (code, signal) => {
-        if (workerd.stopping) return;
+        if (edge.stopping) return;
         console.error(`workerd ended (${signal ?? code})`);
         process.exit(1);
       });
@@ -126,40 +128,44 @@ function neighbourWorker({ name, modules, port }: NeighbourWorker, options: Work
   };
 }
 
+function miniflareOptions(miniflare: MiniflareModule, bundle: EdgeBundle, settings: EdgeSettings) {
+  const { modules, options } = bundle;
+  return miniflare.convertV4MiniflareOptions({
+    host: loopback,
+    port: 0,
+    cf: false,
+    log: new miniflare.Log(miniflare.LogLevel.WARN),
+    logRequests: false,
+    telemetry: { enabled: false },
+    resourcePersistencePath: path.join(settings.state, "edge"),
+    unsafeTriggerHandlers: true,
+    workers: [
+      edgeWorker(modules, options, settings),
+      egressWorker(miniflare, settings.bindings["WEBHOOK_ALLOW"] ?? "", options),
+      ...settings.neighbours.map((neighbour) => neighbourWorker(neighbour, options)),
+    ],
+  });
+}
+
 async function main(): Promise<void> {
   const settings = readSettings(EdgeSettings);
-  const workerd: Workerd = { stopping: false };
+  const edge: Edge = { stopping: false, running: null };
+  onLauncherGone(() => {
+    edge.stopping = true;
+    void Promise.resolve(edge.running?.dispose()).finally(() => process.exit(0));
+  });
   const bundling = openEdgeBundle(settings.state, () =>
     tellLauncher({
       type: "progress",
       text: "bundling the edge (first start, or its sources changed)",
     }),
   );
+  // While wrangler bundles, if it has to.
   const miniflare = loadMiniflare();
-  const { modules, options } = await bundling;
-  followWorkerd(workerd);
-  const running = new miniflare.Miniflare(
-    miniflare.convertV4MiniflareOptions({
-      host: loopback,
-      port: 0,
-      cf: false,
-      log: new miniflare.Log(miniflare.LogLevel.WARN),
-      logRequests: false,
-      telemetry: { enabled: false },
-      resourcePersistencePath: path.join(settings.state, "edge"),
-      unsafeTriggerHandlers: true,
-      workers: [
-        edgeWorker(modules, options, settings),
-        egressWorker(miniflare, settings.bindings["WEBHOOK_ALLOW"] ?? "", options),
-        ...settings.neighbours.map((neighbour) => neighbourWorker(neighbour, options)),
-      ],
-    }),
-  );
-  onLauncherGone(() => {
-    workerd.stopping = true;
-    void running.dispose().finally(() => process.exit(0));
-  });
-  await running.ready;
+  const options = miniflareOptions(miniflare, await bundling, settings);
+  followWorkerd(edge);
+  edge.running = new miniflare.Miniflare(options);
+  await edge.running.ready;
   tellLauncher({ type: "listening" });
   flushCompileCache();
 }

@@ -83,6 +83,7 @@ export function planChildren(
     script: path.join(root, script),
     env: { ...common, ...own },
     logFile: path.join(state.folder, "logs", `${name}.log`),
+    drains: script.startsWith("gpu-worker/"),
   });
   const edge: EdgeSettings = {
     port: ports.edge,

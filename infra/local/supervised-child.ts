@@ -1,6 +1,6 @@
 /**
  * One child process of the launcher: started by its path in the launcher's own process group, started again with a growing
- * delay whenever it ends, and stopped by closing its channel. What it prints goes to a log file.
+ * delay whenever it ends, and told to end by a signal or by closing its channel. What it prints goes to a log file.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
@@ -14,6 +14,8 @@ export type ChildPlan = {
   script: string;
   env: Record<string, string | undefined>;
   logFile: string;
+  /** It finishes its work on SIGTERM; a channel that closes means to it that the launcher is gone. */
+  drains: boolean;
 };
 
 export type ChildEvents = {
@@ -45,11 +47,12 @@ export class SupervisedChild {
     this.#loop = this.#runUntilStopped();
   }
 
-  /** Closes the channel, waits for the child to end by itself, and kills it after `graceMs`. */
+  /** Asks the child to end, waits for it, and kills it after `graceMs`. */
   async stop(graceMs: number): Promise<void> {
     this.#stopping.abort();
     const child = this.#process;
-    if (child?.connected === true) child.disconnect();
+    if (this.plan.drains && process.platform !== "win32") child?.kill("SIGTERM");
+    else if (child?.connected === true) child.disconnect();
     const impatient = setTimeout(() => child?.kill("SIGKILL"), graceMs);
     await this.#loop;
     clearTimeout(impatient);

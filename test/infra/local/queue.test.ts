@@ -33,6 +33,7 @@ async function startQueue() {
         ...settingsEnvironment({ port, dataFolder: path.join(folder, "queue"), bucket: "files" }),
       },
       logFile: path.join(folder, "queue.log"),
+      drains: false,
     },
     {
       onStart: (pid) => pids.push(pid),

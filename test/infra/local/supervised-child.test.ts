@@ -16,7 +16,7 @@ function supervise(source: string) {
   const listening = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
   let starts = 0;
   const child = new SupervisedChild(
-    { name: "child", script, env: process.env, logFile: path.join(folder, "log") },
+    { name: "child", script, env: process.env, logFile: path.join(folder, "log"), drains: false },
     {
       onStart: (pid) => pids.push(pid),
       onEnd: (reason, failures) => ends.push([reason, failures]),
