@@ -57,6 +57,7 @@ function send(pool: Pool, load: Load, i: number): Promise<void> {
     let status = 0;
     let refusal = "";
     pool.dispatch(request, {
+      onRequestStart: () => {},
       onResponseStart: (_controller, statusCode) => {
         status = statusCode;
       },
