@@ -8,14 +8,16 @@ import { CodedError } from "#contract/errors.ts";
  * Of a body that is refused as too large, up to this much is read and thrown away, so that a client which writes before
  * it reads gets its answer instead of a broken connection.
  */
-const discardedBytesMax = 256 * 1024 * 1024;
+const discardedBytesMax = 128 * 1024 * 1024;
+const discardedChunkBytes = 1024 * 1024;
+const collectedChunkBytes = 64 * 1024;
 
 /** @throws CodedError `request_too_large` */
 export async function readBody(request: Request, bytesMax: number): Promise<Uint8Array> {
   const announced = Number(request.headers.get("content-length") ?? Number.NaN);
   if (announced <= bytesMax) return new Uint8Array(await request.arrayBuffer());
   if (request.body === null) return new Uint8Array();
-  const reader = request.body.getReader();
+  const reader = request.body.getReader({ mode: "byob" });
   const chunks = announced > bytesMax ? null : await collect(reader, bytesMax);
   if (chunks !== null) return joined(chunks);
   await discard(reader);
@@ -59,13 +61,13 @@ export function parseJson(text: string): unknown {
 
 /** @returns null once the body has passed `bytesMax`; the rest of it is still in the reader */
 async function collect(
-  reader: ReadableStreamDefaultReader<Uint8Array>,
+  reader: ReadableStreamBYOBReader,
   bytesMax: number,
 ): Promise<Uint8Array[] | null> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;
   for (;;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.readAtLeast(1, new Uint8Array(collectedChunkBytes));
     if (done || value === undefined) return chunks;
     bytes += value.byteLength;
     if (bytes > bytesMax) return null;
@@ -73,11 +75,14 @@ async function collect(
   }
 }
 
-async function discard(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<void> {
+/** In one buffer that is handed back and forth, and filled whole: a read costs more than the bytes in it. */
+async function discard(reader: ReadableStreamBYOBReader): Promise<void> {
+  let buffer = new Uint8Array(discardedChunkBytes);
   for (let bytes = 0; bytes < discardedBytesMax;) {
-    const { done, value } = await reader.read();
+    const { done, value } = await reader.readAtLeast(buffer.byteLength, buffer);
     if (done || value === undefined) return;
     bytes += value.byteLength;
+    buffer = new Uint8Array(value.buffer);
   }
   await reader.cancel();
 }

@@ -194,8 +194,9 @@ describe("a body that is wrong", () => {
     const announced = await errorOf(await embed("x".repeat(bytes)));
     expect(announced).toMatchObject({ status: 413, code: "request_too_large" });
     let sent = 0;
-    const hundredMegabytes = new ReadableStream<Uint8Array>({
-      pull(controller) {
+    const hundredMegabytes = new ReadableStream({
+      type: "bytes",
+      pull(controller: ReadableByteStreamController) {
         if (sent >= 100_000_000) return controller.close();
         controller.enqueue(new Uint8Array(1_000_000).fill(0x20));
         sent += 1_000_000;
