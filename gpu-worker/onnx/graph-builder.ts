@@ -101,6 +101,11 @@ export class GraphBuilder implements Emitter {
     }
   }
 
+  /** `name`, or `name` with a number where it is taken. */
+  uniqueName(name: string): string {
+    return this.#types.has(name) ? this.#numbered(name) : name;
+  }
+
   op(name: OperatorName, inputs: readonly Input[], attributes: AttributeInputs = {}): Value {
     const [value] = this.ops(name, inputs, attributes, 1);
     if (value === undefined) throw new GraphError(`${name} has no output`);
@@ -171,10 +176,13 @@ export class GraphBuilder implements Emitter {
   }
 
   #fresh(label: string): string {
-    const base = [...this.#scopes, label].join("/");
+    return this.#numbered([...this.#scopes, label].join("/"));
+  }
+
+  #numbered(base: string): string {
     const count = this.#counts.get(base) ?? 0;
     this.#counts.set(base, count + 1);
     const name = count === 0 ? base : `${base}_${count}`;
-    return this.#types.has(name) ? this.#fresh(label) : name;
+    return this.#types.has(name) ? this.#numbered(base) : name;
   }
 }

@@ -77,8 +77,8 @@ export class Value {
     return this.op("MatMul", [other]);
   }
 
-  abs(): Value {
-    return this.op("Abs");
+  neg(): Value {
+    return this.op("Neg");
   }
 
   sqrt(): Value {
@@ -130,6 +130,10 @@ export class Value {
 
   reduceMax(axes: readonly number[], keepdims: boolean): Value {
     return this.#reduce("ReduceMax", axes, keepdims);
+  }
+
+  reduceMin(axes: readonly number[], keepdims: boolean): Value {
+    return this.#reduce("ReduceMin", axes, keepdims);
   }
 
   l2(axes: readonly number[], keepdims: boolean): Value {

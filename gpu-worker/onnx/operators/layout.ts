@@ -7,6 +7,9 @@ import { UNKNOWN, shapeText } from "../symbolic-shape.ts";
 import type { Dim, SymbolicShape } from "../symbolic-shape.ts";
 import { anything } from "./elementwise.ts";
 
+/** An end from here on means "to the end". */
+const END = 2 ** 31 - 1;
+
 const indexTypes = ["int64", "int32"] as const;
 
 const shapeOf: Operator = {
@@ -131,15 +134,16 @@ const split: Operator = {
   },
 };
 
-/** Length of a cut `start` … `end`; sizes known only at run time give UNKNOWN, unless the cut takes all. */
-function cutLength(length: Dim, start: number, end: number, step: number): Dim {
-  if (typeof length !== "number")
-    return start === 0 && end >= 2 ** 31 - 1 && step === 1 ? length : UNKNOWN;
+/** Length of the cut `start` … `end` by `step`; UNKNOWN where it depends on sizes known only at run time. */
+function cutLength(length: Dim, start: Dim, end: Dim, step: number): Dim {
+  if (typeof start !== "number") return UNKNOWN;
+  if (typeof end !== "number") return start === 0 && step === 1 ? end : UNKNOWN;
+  if (typeof length !== "number") {
+    return start === 0 && end >= END && step === 1 ? length : UNKNOWN;
+  }
+  const least = step < 0 ? -1 : 0;
   const clamp = (at: number) =>
-    Math.min(
-      Math.max(at < 0 ? at + length : at, step < 0 ? -1 : 0),
-      step < 0 ? length - 1 : length,
-    );
+    Math.min(Math.max(at < 0 ? at + length : at, least), length + least);
   return Math.max(0, Math.ceil((clamp(end) - clamp(start)) / step));
 }
 
@@ -147,14 +151,17 @@ const slice: Operator = {
   inputs: [3, 5],
   infer: (node) => {
     const { dtype, shape } = node.input(0);
-    const starts = node.numbers(1);
-    const ends = node.numbers(2);
-    const axes = node.optional(3) === null ? starts.map((_, at) => at) : node.numbers(3);
-    const steps = node.optional(4) === null ? starts.map(() => 1) : node.numbers(4);
+    const count = node.expectRank(1, 1).shape[0];
+    const some = Array.from({ length: typeof count === "number" ? count : 0 }, (_, at) => at);
+    const starts = node.elements(1) ?? [];
+    const ends = node.elements(2) ?? [];
+    const axes = node.optional(3) === null ? some : node.numbers(3);
+    const steps = node.optional(4) === null ? some.map(() => 1) : node.numbers(4);
     const out = [...shape];
     for (const [at, given] of axes.entries()) {
       const axis = node.axis(given, shape.length);
-      out[axis] = cutLength(out[axis] ?? UNKNOWN, starts[at] ?? 0, ends[at] ?? 0, steps[at] ?? 1);
+      const [start, end] = [starts[at] ?? UNKNOWN, ends[at] ?? UNKNOWN];
+      out[axis] = cutLength(out[axis] ?? UNKNOWN, start, end, steps[at] ?? 1);
     }
     return { dtype, shape: out };
   },

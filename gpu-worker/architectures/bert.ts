@@ -1,0 +1,175 @@
+/**
+ * BERT as a graph (Devlin et al., https://arxiv.org/abs/1810.04805; weights and names as in transformers'
+ * modeling_bert.py). Inputs `input_ids`, `attention_mask`, `token_type_ids`, int64 [batch, sequence]; outputs by head
+ * (encoder-head.ts). Layers work on rows, [tokens, hidden]: 2-D sums keep ONNX Runtime from fusing them with the
+ * normalisation into an operator that takes six times as long.
+ */
+import type { Graph } from "../onnx/graph.ts";
+import { GraphBuilder } from "../onnx/graph-builder.ts";
+import type { Value } from "../onnx/value.ts";
+import type { WeightSource } from "../weights/weight-source.ts";
+import { activate } from "./activation.ts";
+import { attend } from "./attention.ts";
+import type { BertConfig } from "./bert-config.ts";
+import { bertHead } from "./bert-heads.ts";
+import { lookUp } from "./embedding.ts";
+import type { EncoderOptions } from "./encoder-head.ts";
+import { f32Layers } from "./f32-layers.ts";
+import { int8Layers } from "./int8-layers.ts";
+import { layerNorm } from "./layer-norm.ts";
+import type { LinearLayers } from "./linear-layers.ts";
+import { Parameters } from "./parameters.ts";
+
+/** Least float32: hides padding from a softmax without making a row of padding NaN. */
+const HIDDEN_SCORE = -3.4028234663852886e38;
+/** Nothing GELU gives lies below this. */
+const GELU_LEAST = -0.17;
+
+type Batch = {
+  readonly ids: Value;
+  readonly types: Value;
+  /** f32 [batch, sequence], 1 for a token. */
+  readonly mask: Value;
+  /** f32 [batch, 1, sequence], added to scores. */
+  readonly scoreMask: Value;
+  /** int64 [4]: heads, batch, sequence, width of a head. */
+  readonly headShape: Value;
+};
+
+type Encoder = {
+  readonly config: BertConfig;
+  readonly parameters: Parameters;
+  readonly layers: LinearLayers;
+  readonly batch: Batch;
+};
+
+function readBatch(graph: GraphBuilder, { heads, hidden }: BertConfig): Batch {
+  const shape = ["batch", "sequence"];
+  const ids = graph.input("input_ids", "int64", shape);
+  const mask = graph.input("attention_mask", "int64", shape).cast("float32");
+  const types = graph.input("token_type_ids", "int64", shape);
+  const sizes = [graph.integers([heads]), ids.op("Shape"), graph.integers([hidden / heads])];
+  return {
+    ids,
+    types,
+    mask,
+    scoreMask: graph.scalar("float32", 1).sub(mask).mul(HIDDEN_SCORE).unsqueeze([1]),
+    headShape: graph.op("Concat", sizes, { axis: 0 }),
+  };
+}
+
+function norm({ parameters, config }: Encoder, x: Value, name: string): Value {
+  return layerNorm(parameters, x, { name, width: config.hidden, epsilon: config.epsilon });
+}
+
+function tableName(name: string): string {
+  return `embeddings.${name}_embeddings.weight`;
+}
+
+/** [tokens, hidden]. */
+function embed(encoder: Encoder): Value {
+  const { config, parameters, batch } = encoder;
+  const { vocabularySize, tokenTypes, positions, hidden: width } = config;
+  const { graph } = parameters;
+  const words = lookUp(parameters, tableName("word"), { rows: vocabularySize, width }, batch.ids);
+  const types = lookUp(
+    parameters,
+    tableName("token_type"),
+    { rows: tokenTypes, width },
+    batch.types,
+  );
+  const table = parameters.constant(tableName("position"), [positions, width]);
+  const length = batch.ids.op("Shape", [], { start: 1, end: 2 });
+  const zero = graph.integers([0]);
+  const places = table.op("Slice", [zero, length, zero]);
+  const sum = words.add(types).add(places).reshape([-1, width]);
+  return norm(encoder, sum, "embeddings.LayerNorm");
+}
+
+/** bias + W·added, for `bias` and `weight` of the layer `name` and the bias of what feeds it. */
+function passThrough(parameters: Parameters, name: string, added: string) {
+  return (bias: Float32Array): Float32Array => {
+    const weight = parameters.elements(`${name}.weight`);
+    const input = parameters.elements(`${added}.bias`);
+    const row = (at: number) => weight.subarray(at * input.length, (at + 1) * input.length);
+    return bias.map((start, at) =>
+      row(at).reduce((sum, element, column) => sum + element * (input[column] ?? 0), start),
+    );
+  };
+}
+
+function queryBias({ parameters, config }: Encoder, name: string, gain: number): Value {
+  const { hidden, heads } = config;
+  const scaled = (bias: Float32Array) => bias.map((element) => element * gain);
+  return parameters.constant(`${name}.bias`, [heads, 1, hidden / heads], scaled);
+}
+
+/** What attention adds to `x`, [tokens, hidden]. */
+function selfAttention(encoder: Encoder, x: Value, layer: string): Value {
+  const { config, parameters, layers, batch } = encoder;
+  const { hidden, heads } = config;
+  const square = { inputs: hidden, outputs: hidden };
+  const gain = 1 / Math.sqrt(hidden / heads);
+  const self = `${layer}.attention.self`;
+  const on = layers.on(x);
+  const query = on.heads(`${self}.query`, { ...square, heads, gain });
+  const context = attend({
+    query: query.add(queryBias(encoder, `${self}.query`, gain)),
+    key: on.heads(`${self}.key`, { ...square, heads }),
+    value: on.heads(`${self}.value`, { ...square, heads }),
+    mask: batch.scoreMask,
+    shape: batch.headShape,
+  });
+  const output = `${layer}.attention.output.dense`;
+  const bias = passThrough(parameters, output, `${self}.value`);
+  return layers.on(context).dense(output, { ...square, bias });
+}
+
+/** What the feed-forward block adds to `x`, [tokens, hidden]. */
+function feedForward({ config, layers }: Encoder, x: Value, layer: string): Value {
+  const { hidden, intermediate, activation } = config;
+  const wide = layers
+    .on(x)
+    .dense(`${layer}.intermediate.dense`, { inputs: hidden, outputs: intermediate });
+  const range = activation.startsWith("gelu") ? { least: GELU_LEAST } : null;
+  return layers
+    .on(activate(activation, wide), range)
+    .dense(`${layer}.output.dense`, { inputs: intermediate, outputs: hidden });
+}
+
+function encode(encoder: Encoder): Value {
+  const { graph } = encoder.parameters;
+  let x = graph.scope("embeddings", () => embed(encoder));
+  for (let index = 0; index < encoder.config.layers; index++) {
+    const layer = `encoder.layer.${index}`;
+    x = graph.scope(layer, () => {
+      const attended = x.add(selfAttention(encoder, x, layer));
+      const y = norm(encoder, attended, `${layer}.attention.output.LayerNorm`);
+      return norm(encoder, y.add(feedForward(encoder, y, layer)), `${layer}.output.LayerNorm`);
+    });
+  }
+  return x;
+}
+
+/** Reads `weights` when the graph is written: keep them open until then. */
+export function buildBert(
+  config: BertConfig,
+  weights: WeightSource,
+  options: EncoderOptions,
+): Graph {
+  const graph = new GraphBuilder("bert", { form: options.form, head: options.head.name });
+  const parameters = new Parameters(graph, weights, ["bert."]);
+  const layers =
+    options.form === "f32"
+      ? f32Layers(parameters)
+      : int8Layers(parameters, { saturates: options.saturates ?? false });
+  const batch = readBatch(graph, config);
+  const rows = encode({ config, parameters, layers, batch });
+  const sizes = [batch.ids.op("Shape"), graph.integers([config.hidden])];
+  const shape = graph.op("Concat", sizes, { axis: 0 });
+  const hidden = rows.op("Reshape", [shape]);
+  graph.scope("head", () =>
+    bertHead({ config, parameters, hidden, mask: batch.mask }, options.head),
+  );
+  return graph.build();
+}

@@ -1,0 +1,29 @@
+/**
+ * What a caller wants of an encoder: the head on top of its hidden states, and the form of its products.
+ */
+export type Pooling = "mean" | "cls" | "max";
+
+export type Head =
+  /** `last_hidden_state` f32 [batch, sequence, hidden]. */
+  | { readonly name: "none" }
+  /** `pooled`, and `sentence_embedding` (scaled to length 1 if `normalize`), f32 [batch, hidden]. */
+  | { readonly name: "sentence"; readonly pooling: Pooling; readonly normalize: boolean }
+  /** `logits` f32 [batch, labels]. */
+  | { readonly name: "sequence-classification" }
+  /** `logits` f32 [batch, sequence, labels]. */
+  | { readonly name: "token-classification" }
+  /** `start_logits` and `end_logits` f32 [batch, sequence]. */
+  | { readonly name: "question-answering" }
+  /** `logits` f32 [batch, sequence, vocabulary]. */
+  | { readonly name: "masked-lm" };
+
+export type HeadName = Head["name"];
+
+export type ComputeForm = "f32" | "int8";
+
+export type EncoderOptions = {
+  readonly head: Head;
+  readonly form: ComputeForm;
+  /** For int8: whether this machine's u8×s8 product saturates. Default false. */
+  readonly saturates?: boolean;
+};

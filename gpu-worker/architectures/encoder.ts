@@ -1,0 +1,69 @@
+/**
+ * From a checkpoint's config and weights to a graph, whatever family of encoder it is. A family is a row of the table.
+ */
+import * as z from "zod";
+import type { Graph } from "../onnx/graph.ts";
+import type { WeightSource } from "../weights/weight-source.ts";
+import { buildBert } from "./bert.ts";
+import { BertConfig } from "./bert-config.ts";
+import type { EncoderOptions, Head, HeadName } from "./encoder-head.ts";
+
+type Family = (config: unknown, weights: WeightSource, options: EncoderOptions) => Graph;
+
+const families: ReadonlyMap<string, Family> = new Map([
+  ["bert", (config, weights, options) => buildBert(parse(BertConfig, config), weights, options)],
+]);
+
+const ConfigFile = z.looseObject({
+  model_type: z.string(),
+  architectures: z.array(z.string()).nullish(),
+});
+
+/** A config we cannot build from; the message says which field and why. */
+export class ConfigError extends Error {
+  constructor(message: string) {
+    super(message);
+    this.name = "ConfigError";
+  }
+}
+
+function parse<T>(schema: z.ZodType<T>, config: unknown): T {
+  const parsed = schema.safeParse(config);
+  if (parsed.success) return parsed.data;
+  const [issue] = parsed.error.issues;
+  throw new ConfigError(`config.json: ${issue?.path.join(".") ?? ""} ${issue?.message ?? ""}`);
+}
+
+/** Endings of transformers' class names (`BertForSequenceClassification`), and the head each has. */
+const headOfClass: readonly (readonly [RegExp, Exclude<HeadName, "sentence">])[] = [
+  [/ForSequenceClassification$/, "sequence-classification"],
+  [/ForTokenClassification$/, "token-classification"],
+  [/ForQuestionAnswering$/, "question-answering"],
+  [/ForMaskedLM$/, "masked-lm"],
+  [/Model$/, "none"],
+];
+
+/** The head the checkpoint was trained with, by its config.json. Throws `ConfigError` if we build none such. */
+export function headOfCheckpoint(config: unknown): Head {
+  const [name = "Model"] = parse(ConfigFile, config).architectures ?? [];
+  const row = headOfClass.find(([ending]) => ending.test(name));
+  if (row === undefined) throw new ConfigError(`no head for the architecture ${name}`);
+  return { name: row[1] };
+}
+
+/**
+ * `config` is config.json, parsed. `weights` are read when the graph is written: keep them open until then.
+ * Throws `ConfigError` or `WeightError` on a checkpoint that is no such model.
+ */
+export function buildEncoder(
+  config: unknown,
+  weights: WeightSource,
+  options: EncoderOptions,
+): Graph {
+  const { model_type: type } = parse(ConfigFile, config);
+  const family = families.get(type);
+  if (family === undefined) {
+    throw new ConfigError(`model_type ${type} is not built, only ${[...families.keys()].join()}`);
+  }
+  return family(config, weights, options);
+}

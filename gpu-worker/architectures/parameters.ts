@@ -1,0 +1,95 @@
+/**
+ * A checkpoint's tensors as constants of a graph, under the names the checkpoint gives them. Shapes are checked when the
+ * constant is made, bytes are read when the graph is written: the source
+ * must stay open until then.
+ */
+import type { GraphBuilder } from "../onnx/graph-builder.ts";
+import type { Value } from "../onnx/value.ts";
+import { elementCount } from "../tensor/shape.ts";
+import type { Shape } from "../tensor/shape.ts";
+import { quantiseRows } from "../weights/int8-rows.ts";
+import type { Int8Rows } from "../weights/int8-rows.ts";
+import { readFloat32, readInt8Rows } from "../weights/read-float32.ts";
+import { WeightError } from "../weights/weight-source.ts";
+import type { WeightSource } from "../weights/weight-source.ts";
+
+export class Parameters {
+  readonly graph: GraphBuilder;
+  readonly #source: WeightSource;
+  readonly #prefixes: readonly string[];
+
+  /** `prefixes`: what checkpoints put before a name ("bert."), tried in order after the bare name. */
+  constructor(graph: GraphBuilder, source: WeightSource, prefixes: readonly string[]) {
+    this.graph = graph;
+    this.#source = source;
+    this.#prefixes = ["", ...prefixes];
+  }
+
+  has(name: string): boolean {
+    return this.#find(name) !== null;
+  }
+
+  shapeOf(name: string): Shape {
+    return this.#source.entry(this.#stored(name))?.shape ?? [];
+  }
+
+  /** The tensor as f32 of `shape`, through `transform` if its elements have to be rearranged first. */
+  constant(
+    name: string,
+    shape: Shape,
+    transform: ((elements: Float32Array) => Float32Array) | undefined = undefined,
+  ): Value {
+    const stored = this.#stored(name);
+    const found = this.shapeOf(name);
+    if (elementCount(found) !== elementCount(shape)) {
+      throw new WeightError(`"${stored}" is [${found.join(", ")}], not [${shape.join(", ")}]`);
+    }
+    return this.graph.initializer({
+      name: this.graph.uniqueName(stored),
+      dtype: "float32",
+      shape,
+      load: () => {
+        const elements = readFloat32(this.#source, stored);
+        return transform === undefined ? elements : transform(elements);
+      },
+    });
+  }
+
+  /** The tensor's elements as f32, row-major. */
+  elements(name: string): Float32Array {
+    return readFloat32(this.#source, this.#stored(name));
+  }
+
+  /** A matrix [rows, columns] as int8 with a scale per row: as stored, or quantised here. */
+  int8Rows(name: string, columns: number): Int8Rows {
+    const stored = this.#stored(name);
+    const found = this.shapeOf(name);
+    if (found.length !== 2 || found[1] !== columns) {
+      throw new WeightError(`"${stored}" is [${found.join(", ")}], expected ${columns} columns`);
+    }
+    const rows = readInt8Rows(this.#source, stored);
+    return rows ?? quantiseRows(readFloat32(this.#source, stored), columns);
+  }
+
+  isInt8(name: string): boolean {
+    return this.#source.entry(this.#stored(name))?.dtype === "int8";
+  }
+
+  #stored(name: string): string {
+    const found = this.#find(name);
+    if (found === null) throw new WeightError(`there is no tensor "${name}"`);
+    return found;
+  }
+
+  #find(name: string): string | null {
+    const names = this.#prefixes.flatMap((prefix) => [prefix + name, prefix + oldName(name)]);
+    return names.find((candidate) => this.#source.entry(candidate) !== null) ?? null;
+  }
+}
+
+/** Checkpoints converted from TensorFlow call a norm's weight gamma and its bias beta. */
+function oldName(name: string): string {
+  return name
+    .replace(/LayerNorm\.weight$/, "LayerNorm.gamma")
+    .replace(/LayerNorm\.bias$/, "LayerNorm.beta");
+}
