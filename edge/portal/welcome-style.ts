@@ -35,7 +35,7 @@ table { width: 100%; border-collapse: collapse; font-size: .9rem; }
 th, td { padding: .65rem .9rem; text-align: left; vertical-align: top; }
 th { color: var(--quiet); font-weight: 500; }
 tr + tr td, tbody tr:first-child td { border-top: 1px solid var(--line); }
-td:nth-child(4), td:nth-child(5) { white-space: nowrap; font-variant-numeric: tabular-nums; }
+td:first-child, td:nth-child(4), td:nth-child(5) { white-space: nowrap; font-variant-numeric: tabular-nums; }
 .reason { max-width: 18rem; font-size: .8rem; }
 .badge { padding: .1rem .5rem; border: 1px solid currentcolor; border-radius: 1rem; font-size: .8rem; white-space: nowrap; }
 .badge.good { color: var(--good); }

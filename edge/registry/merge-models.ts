@@ -28,7 +28,13 @@ export function mergeModels(announced: readonly Announced[]): MergedModel[] {
     byId.set(entry.state.id, group);
   }
   const known = new Map(catalogueStates().map((state) => [state.id, state]));
-  const merged = [...byId].flatMap(([id, group]) => mergeOne(group, known.get(id)) ?? []);
+  const awaited = announced.some(({ live }) => live) ? notWithWorkers : noWorkers;
+  const merged = [...byId].flatMap(([id, group]) => {
+    const model = mergeOne(group, known.get(id));
+    if (model === null) return [];
+    const spoken = group.some(({ live }) => live);
+    return [{ ...model, reason: spoken ? model.reason : (model.reason ?? awaited) }];
+  });
   const inCatalogue = merged.filter(({ id }) => known.has(id));
   const others = merged.filter(({ id }) => !known.has(id));
   return [...inCatalogue, ...others.toSorted((a, b) => (a.id < b.id ? -1 : 1))];
@@ -49,14 +55,14 @@ function mergeOne(group: readonly Announced[], known: ModelState | undefined): M
     aliases: [...new Set([...states.flatMap((state) => state.aliases), ...(known?.aliases ?? [])])],
     tasks: best.tasks.length > 0 ? best.tasks : (known?.tasks ?? []),
     loaded: live.some(({ state }) => state.loaded),
-    reason: live.length > 0 ? best.reason : (best.reason ?? noWorker),
     limits: best.limits ?? known?.limits ?? null,
     licence: best.licence ?? known?.licence ?? null,
     digests: [...new Set(states.flatMap(({ digest }) => digest ?? []))],
   };
 }
 
-const noWorker = "No worker is running; a request waits for one to start.";
+const noWorkers = "No worker is running; a request waits for one to start.";
+const notWithWorkers = "No running worker has it; a request waits for one that does.";
 
 function catalogueStates(): ModelState[] {
   return catalogue.map((manifest) => ({
