@@ -1,6 +1,7 @@
 /**
  * Child of the launcher: the edge on workerd, through wrangler's own Miniflare in this process. The API answers on a socket
- * straight into the worker. Ends when its workerd ends, so that the launcher starts both again.
+ * straight into the worker, behind a relay that notices callers who hang up. Ends when its workerd ends, so that the
+ * launcher starts both again.
  */
 import { type ChildProcess } from "node:child_process";
 import { subscribe } from "node:diagnostics_channel";
@@ -17,7 +18,8 @@ import {
 } from "./child-protocol.ts";
 import { type EdgeBundle, openEdgeBundle, type WorkerOptions } from "./edge-bundle.ts";
 import { createEgressGuard } from "./egress-guard.ts";
-import { loopback } from "./free-ports.ts";
+import { freePorts, loopback } from "./free-ports.ts";
+import { openHangUpRelay } from "./hang-up-relay.ts";
 
 /** The part of Miniflare used here. */
 type MiniflareModule = {
@@ -147,8 +149,25 @@ function miniflareOptions(miniflare: MiniflareModule, bundle: EdgeBundle, settin
   });
 }
 
+/** The same settings on ports that only the relays know, and from which port each relay leads there. */
+async function moveBehindRelays(settings: EdgeSettings) {
+  const [port = 0, ...rest] = await freePorts(1 + settings.neighbours.length);
+  const neighbours = settings.neighbours.map((neighbour, i) => ({
+    ...neighbour,
+    port: rest[i] ?? 0,
+  }));
+  const relays = [
+    { from: settings.port, to: port },
+    ...neighbours.map((neighbour, i) => ({
+      from: settings.neighbours[i]?.port ?? 0,
+      to: neighbour.port,
+    })),
+  ];
+  return { settings: { ...settings, port, neighbours }, relays };
+}
+
 async function main(): Promise<void> {
-  const settings = readSettings(EdgeSettings);
+  const { settings, relays } = await moveBehindRelays(readSettings(EdgeSettings));
   const edge: Edge = { stopping: false, running: null };
   onLauncherGone(() => {
     edge.stopping = true;
@@ -166,6 +185,7 @@ async function main(): Promise<void> {
   followWorkerd(edge);
   edge.running = new miniflare.Miniflare(options);
   await edge.running.ready;
+  await Promise.all(relays.map(({ from, to }) => openHangUpRelay(from, to)));
   tellLauncher({ type: "listening" });
   flushCompileCache();
 }
