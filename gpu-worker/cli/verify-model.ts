@@ -1,0 +1,173 @@
+/**
+ * `npm run model -- verify FOLDER`: compiles the checkpoint in a folder with the head it was trained with, runs the inputs
+ * of its `expected.json` and compares. That file holds `input_ids` and `attention_mask` [batch, sequence] and, for each
+ * output of the head, the numbers expected; those at padded positions mean nothing and are passed over.
+ */
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import * as z from "zod";
+import { buildEncoder, headOfCheckpoint } from "../architectures/encoder.ts";
+import { encodeModel } from "../onnx/encode-model.ts";
+import type { Runtime, Session, ValueInfo } from "../runtime/session.ts";
+import type { Shape } from "../tensor/shape.ts";
+import { int64 } from "../tensor/tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { openSafetensors } from "../weights/safetensors-reader.ts";
+
+export const DEFAULT_TOLERANCE = 1e-3;
+
+export type VerifyOptions = {
+  readonly runtime: Runtime;
+  readonly threads: number;
+  /** Largest absolute difference that passes. Default 1e-3. */
+  readonly tolerance?: number;
+  readonly signal?: AbortSignal;
+};
+
+export type Verification = {
+  /** Infinity where an output is not a number. */
+  readonly maxAbsDifference: number;
+  /** By name of the output. */
+  readonly outputs: Readonly<Record<string, number>>;
+  /** Numbers compared. */
+  readonly compared: number;
+  readonly passed: boolean;
+};
+
+const Ids = z.array(z.array(z.int().nonnegative()).min(1)).min(1);
+type Nested = number | readonly Nested[];
+const Nested: z.ZodType<Nested> = z.lazy(() => z.union([z.number(), z.array(Nested)]));
+const Inputs = z.object({
+  input_ids: Ids,
+  attention_mask: Ids.optional(),
+  token_type_ids: Ids.optional(),
+});
+const Expected = z.intersection(Inputs, z.record(z.string(), Nested));
+type Expected = z.infer<typeof Expected>;
+
+async function readJsonFile(folder: string, name: string): Promise<unknown> {
+  const file = path.join(folder, name);
+  const text = await readFile(file, "utf8").catch((cause: unknown) => {
+    throw new Error(`${file} cannot be read`, { cause });
+  });
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new Error(`${file} is not JSON`, { cause });
+  }
+}
+
+async function readExpected(folder: string): Promise<Expected> {
+  const parsed = Expected.safeParse(await readJsonFile(folder, "expected.json"));
+  if (parsed.success) return parsed.data;
+  throw new Error(`${folder}: expected.json: ${z.prettifyError(parsed.error)}`);
+}
+
+async function compile(folder: string): Promise<Uint8Array> {
+  const config = await readJsonFile(folder, "config.json");
+  const weights = openSafetensors(path.join(folder, "model.safetensors"));
+  try {
+    return encodeModel(
+      buildEncoder(config, weights, { head: headOfCheckpoint(config), form: "f32" }),
+    );
+  } finally {
+    weights.close();
+  }
+}
+
+function shapeOf(nested: Nested): number[] {
+  if (typeof nested === "number") return [];
+  const [first = 0] = nested;
+  return [nested.length, ...shapeOf(first)];
+}
+
+function flatten(nested: Nested): number[] {
+  return typeof nested === "number" ? [nested] : nested.flatMap(flatten);
+}
+
+function tensorOf(rows: readonly (readonly number[])[]): Tensor {
+  return int64(shapeOf(rows), flatten(rows));
+}
+
+function feedsOf({ input_ids: ids, attention_mask: mask, token_type_ids: types }: Expected) {
+  const filled = (value: number) => ids.map((row) => row.map(() => value));
+  return {
+    input_ids: tensorOf(ids),
+    attention_mask: tensorOf(mask ?? filled(1)),
+    token_type_ids: tensorOf(types ?? filled(0)),
+  };
+}
+
+function expectShape(name: string, expected: Shape, actual: Shape): void {
+  if (expected.join() === actual.join()) return;
+  throw new Error(`${name} is [${actual.join(", ")}], expected.json has [${expected.join(", ")}]`);
+}
+
+type Comparison = { difference: number; compared: number };
+
+/** Positions that mean something: all, or for an output with an axis of tokens, those of tokens. */
+function isCompared(info: ValueInfo, count: number, mask: readonly number[]) {
+  const perToken = typeof info.shape[1] === "string";
+  const each = count / mask.length;
+  return (at: number): boolean => !perToken || mask[Math.floor(at / each)] === 1;
+}
+
+function compare(expected: Nested, actual: Tensor | undefined, info: ValueInfo, mask: number[]) {
+  if (actual?.dtype !== "float32") throw new Error(`the model gives no numbers for ${info.name}`);
+  expectShape(info.name, shapeOf(expected), actual.shape);
+  const wanted = flatten(expected);
+  const compared = isCompared(info, wanted.length, mask);
+  const result: Comparison = { difference: 0, compared: 0 };
+  for (const [at, value] of wanted.entries()) {
+    if (!compared(at)) continue;
+    const difference = Math.abs(value - (actual.data[at] ?? NaN));
+    result.compared += 1;
+    result.difference = Math.max(
+      result.difference,
+      Number.isNaN(difference) ? Infinity : difference,
+    );
+  }
+  return result;
+}
+
+async function compareAll(session: Session, expected: Expected, signal?: AbortSignal) {
+  const actual = await session.run(feedsOf(expected), signal === undefined ? {} : { signal });
+  const mask = flatten(
+    expected.attention_mask ?? expected.input_ids.map((row) => row.map(() => 1)),
+  );
+  const inputs = new Set(Object.keys(Inputs.shape));
+  const names = Object.keys(expected).filter((name) => !inputs.has(name));
+  return names.map((name) => {
+    const info = session.outputs.find((output) => output.name === name);
+    const wanted = expected[name];
+    if (info === undefined || wanted === undefined) {
+      const has = session.outputs.map((output) => output.name).join(", ");
+      throw new Error(`expected.json has ${name}, the model gives ${has}`);
+    }
+    return [name, compare(wanted, actual[name], info, mask)] as const;
+  });
+}
+
+/** Throws on a folder that cannot be compiled or compared; a difference that is too large is a result, not an error. */
+export async function verifyModel(folder: string, options: VerifyOptions): Promise<Verification> {
+  const { runtime, threads, tolerance = DEFAULT_TOLERANCE, signal } = options;
+  const expected = await readExpected(folder);
+  const bytes = await compile(folder);
+  const load = { threads, provider: "cpu" as const };
+  const session = await runtime.load({ bytes }, signal === undefined ? load : { ...load, signal });
+  try {
+    const comparisons = await compareAll(session, expected, signal);
+    const compared = comparisons.reduce((sum, [, comparison]) => sum + comparison.compared, 0);
+    if (compared === 0) throw new Error(`${folder}: expected.json holds nothing to compare`);
+    const differences = comparisons.map(([name, { difference }]) => [name, difference] as const);
+    const maxAbsDifference = Math.max(...differences.map(([, difference]) => difference));
+    return {
+      maxAbsDifference,
+      outputs: Object.fromEntries(differences),
+      compared,
+      passed: maxAbsDifference <= tolerance,
+    };
+  } finally {
+    await session.release();
+  }
+}
