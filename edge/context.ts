@@ -3,7 +3,7 @@
  * Durable Objects do not see it; they take plain arguments.
  */
 import type { Context } from "hono";
-import type { QuotaSnapshot } from "./accounts/quota-ledger.ts";
+import type { QuotaDecision } from "./accounts/quota-ledger.ts";
 import type { Env } from "./environment.ts";
 import type { JobShard } from "./jobs/job-shard.ts";
 
@@ -22,7 +22,7 @@ export type EdgeEnv = {
     requestId: string;
     caller: Caller;
     /** Undefined until a route asked the quota; then the source of the rate-limit headers, on errors too. */
-    quota: QuotaSnapshot | undefined;
+    quota: Pick<QuotaDecision, "snapshot" | "code"> | undefined;
     /** Undefined: a route that has no cache. */
     cache: CacheOutcome | undefined;
     /** Where the in-isolate layer keeps the answer to exactly this call; undefined: nowhere. */

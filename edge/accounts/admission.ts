@@ -57,18 +57,19 @@ function refuseRemembered(c: EdgeContext, nowMs: number): void {
   const refusal = refusals.get(refusalKey(c));
   if (refusal === undefined || refusal.untilMs <= nowMs) return;
   const { requests, units } = refusal.snapshot;
-  c.set("quota", { requests: { ...requests, resetMs: refusal.untilMs - nowMs }, units });
-  throw refusalError("rate_limit_exceeded", c, 0);
+  const snapshot = { requests: { ...requests, resetMs: refusal.untilMs - nowMs }, units };
+  c.set("quota", { snapshot, code: "rate_limit_exceeded" });
+  throw refusalError("rate_limit_exceeded", snapshot, 0);
 }
 
 function settle(c: EdgeContext, decision: QuotaDecision, units: number): void {
-  c.set("quota", decision.snapshot);
+  c.set("quota", decision);
   if (decision.code === null) return;
   if (decision.code === "rate_limit_exceeded") {
     const untilMs = Date.now() + decision.snapshot.requests.resetMs;
     refusals.set(refusalKey(c), { untilMs, snapshot: decision.snapshot });
   }
-  throw refusalError(decision.code, c, units);
+  throw refusalError(decision.code, decision.snapshot, units);
 }
 
 /** The limit is part of the key: one that was raised holds at once. */
@@ -78,11 +79,9 @@ function refusalKey(c: EdgeContext): string {
 
 function refusalError(
   code: "rate_limit_exceeded" | "insufficient_quota",
-  c: EdgeContext,
+  snapshot: QuotaSnapshot,
   units: number,
 ): CodedError {
-  const snapshot = c.get("quota");
-  if (snapshot === undefined) return new CodedError(code, "The free tier is used up.");
   if (code === "rate_limit_exceeded") {
     const { limit, resetMs } = snapshot.requests;
     return new CodedError(

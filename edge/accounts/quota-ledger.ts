@@ -28,6 +28,8 @@ export type ReserveDecision = QuotaDecision & { jobId: string };
 
 const windowMs = 60_000;
 const dayMs = 86_400_000;
+/** Until the cache surely shows what was charged: KV takes up to a minute to forget that a key was absent. */
+const chargedMs = 60_000;
 
 type Meter = { windowStartMs: number; windowCount: number; day: number; unitsUsed: number };
 
@@ -47,6 +49,7 @@ export class QuotaLedger {
         day INTEGER NOT NULL, openedAtMs INTEGER NOT NULL
       );
       CREATE INDEX IF NOT EXISTS reservationsByKey ON reservations (requestKey);
+      CREATE TABLE IF NOT EXISTS charged (requestKey TEXT PRIMARY KEY, atMs INTEGER NOT NULL);
       INSERT OR IGNORE INTO meter VALUES (1, 0, 0, 0, 0);
     `);
   }
@@ -63,12 +66,16 @@ export class QuotaLedger {
     };
   }
 
-  /** Counts a request and holds its units, or joins the open reservation of the same request. */
+  /**
+   * Counts a request and holds its units, or joins the open reservation of the same request. A request that was charged
+   * a moment ago, and whose result the cache may not show yet, is let through at no cost.
+   */
   reserve(request: ReserveRequest, limits: QuotaLimits, nowMs: number): ReserveDecision {
     const counted = this.count(limits, nowMs);
     if (!counted.admitted) return { ...counted, jobId: request.jobId };
     const open = this.#openReservation(request.requestKey, nowMs);
     if (open !== null) return { ...counted, jobId: open };
+    if (this.#wasCharged(request.requestKey, nowMs)) return { ...counted, jobId: request.jobId };
 
     const meter = this.#meterAt(nowMs);
     const admitted = meter.unitsUsed + request.units <= limits.unitsPerDay;
@@ -84,12 +91,13 @@ export class QuotaLedger {
   /** @returns whether a reservation was closed; a second call for the same job finds none and changes nothing */
   settle(jobId: string, units: number, nowMs: number): boolean {
     const closed = this.#sql
-      .exec<{ units: number; day: number }>(
-        "DELETE FROM reservations WHERE jobId = ? RETURNING units, day",
+      .exec<{ requestKey: string | null; units: number; day: number }>(
+        "DELETE FROM reservations WHERE jobId = ? RETURNING requestKey, units, day",
         jobId,
       )
       .toArray()[0];
     if (closed === undefined) return false;
+    if (units > 0 && closed.requestKey !== null) this.#rememberCharge(closed.requestKey, nowMs);
     const meter = this.#meterAt(nowMs);
     // A job of yesterday was charged to yesterday: today's meter knows nothing of its reservation.
     if (closed.day === meter.day) {
@@ -102,6 +110,7 @@ export class QuotaLedger {
   /** Drops reservations that lapsed. @returns when to look again, ms since the epoch, or null where nothing is left to keep */
   purge(nowMs: number): number | null {
     this.#sql.exec("DELETE FROM reservations WHERE openedAtMs <= ?", nowMs - dayMs);
+    this.#sql.exec("DELETE FROM charged WHERE atMs <= ?", nowMs - chargedMs);
     const { oldest } = this.#sql
       .exec<{ oldest: number | null }>("SELECT MIN(openedAtMs) AS oldest FROM reservations")
       .one();
@@ -124,6 +133,21 @@ export class QuotaLedger {
       )
       .toArray()[0];
     return row?.jobId ?? null;
+  }
+
+  #wasCharged(requestKey: string | null, nowMs: number): boolean {
+    if (requestKey === null) return false;
+    const since = nowMs - chargedMs;
+    return (
+      this.#sql
+        .exec("SELECT 1 FROM charged WHERE requestKey = ? AND atMs > ?", requestKey, since)
+        .toArray().length > 0
+    );
+  }
+
+  #rememberCharge(requestKey: string, nowMs: number): void {
+    this.#sql.exec("DELETE FROM charged WHERE atMs <= ?", nowMs - chargedMs);
+    this.#sql.exec("INSERT OR REPLACE INTO charged VALUES (?, ?)", requestKey, nowMs);
   }
 
   #openFor(request: ReserveRequest, meter: Meter, nowMs: number): void {

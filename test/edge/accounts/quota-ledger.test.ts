@@ -135,6 +135,21 @@ describe("an open reservation", () => {
       expect(reserve(ledger, "b", 10, { requestKey: "k" }).jobId).toBe("b");
     }));
 
+  it("settled a moment ago is not charged again; later, or as a failure, it is", () =>
+    withLedger((ledger) => {
+      reserve(ledger, "a", 10, { requestKey: "k" });
+      ledger.settle("a", 10, noonMs);
+      const again = reserve(ledger, "b", 10, { requestKey: "k", at: noonMs + 1_000 });
+      expect(again).toMatchObject({ admitted: true, jobId: "b" });
+      expect(again.snapshot.units.remaining).toBe(90);
+      expect(ledger.settle("b", 10, noonMs + 2_000)).toBe(false);
+      const later = reserve(ledger, "c", 10, { requestKey: "k", at: noonMs + 60_000 });
+      expect(later.snapshot.units.remaining).toBe(80);
+      ledger.settle("c", 0, noonMs + 60_000);
+      const failed = reserve(ledger, "d", 10, { requestKey: "k", at: noonMs + 61_000 });
+      expect(failed.snapshot.units.remaining).toBe(80);
+    }));
+
   it("lapses after a day", () =>
     withLedger((ledger) => {
       reserve(ledger, "a", 10, { requestKey: "k" });
