@@ -58,6 +58,8 @@ function workerVariables(state: State, ports: StackPorts, index: number): Record
     LLM_OS_CALLBACK_SECRET: state.callbackSecret,
     LLM_OS_STATE: state.folder,
     LLM_OS_WORKER_ID: workerName(index),
+    // One thread for each session that runs, and four for files and names.
+    UV_THREADPOOL_SIZE: "16",
     LLM_OS_HEALTH_PORT: String(ports.workerHealth[index] ?? 0),
   };
 }
