@@ -35,6 +35,8 @@ export class Announcer {
       this.#changed = new AbortController();
       await this.#announce(signal);
       await pause(gatherMs, signal);
+      // The edge may be there any moment: what it does not know of, it cannot serve.
+      if (this.#failing) continue;
       await pause(intervalMs - gatherMs, AbortSignal.any([signal, this.#changed.signal]));
     }
   }
