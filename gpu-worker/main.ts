@@ -114,9 +114,7 @@ async function main(): Promise<void> {
   });
   const models = await openModels(config, log);
   catalog = models;
-  models.onChange(() => {
-    metrics.modelsLoaded.set(models.states().filter(({ loaded }) => loaded).length);
-  });
+  metrics.watch("modelsLoaded", () => models.states().filter(({ loaded }) => loaded).length);
   worker = new Worker({
     id: config.workerId,
     queue,

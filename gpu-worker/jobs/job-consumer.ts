@@ -26,10 +26,7 @@ export type JobConsumerOptions = {
   answerer: Pick<JobAnswerer, "answer">;
   reports: EventReports;
   ledger: MessageLedger;
-  metrics: Pick<
-    Metrics,
-    "jobsFinished" | "jobSeconds" | "jobsHeld" | "messagesReceived" | "messagesPoisoned"
-  >;
+  metrics: Pick<Metrics, "jobsFinished" | "jobSeconds" | "messagesReceived" | "messagesPoisoned">;
   log: Log;
   /** Milliseconds since the epoch. */
   wallClock(): number;
@@ -118,7 +115,6 @@ export class JobConsumer {
     const controller = new AbortController();
     const held = { job, messages: [message], controller, sequence: receivedAt, receivedAt };
     this.#jobs.set(job.id, held);
-    this.#options.metrics.jobsHeld.set(this.#jobs.size);
     this.#options.reports.hold(job.shard, job.id);
     return held;
   }
@@ -196,7 +192,6 @@ export class JobConsumer {
     const { ledger, metrics, reports, onRoom } = this.#options;
     if (label !== null) metrics.jobsFinished.inc({ task: job.task, outcome: label });
     this.#jobs.delete(job.id);
-    metrics.jobsHeld.set(this.#jobs.size);
     reports.drop(job.shard, job.id);
     if (fate === "delete")
       for (const { messageId } of messages) this.#done.set(messageId, "delete");

@@ -103,6 +103,8 @@ export class Worker {
       wallClock: clock.wall,
       onRoom,
     });
+    metrics.watch("jobsHeld", () => this.#consumer.size);
+    metrics.watch("backlogTokens", () => this.#runner.backlogTokens(Infinity));
     this.#poller = new Poller({
       queue: options.queue,
       pollsMax,
@@ -151,7 +153,6 @@ export class Worker {
 
   #room(): number {
     const backlog = this.#runner.backlogTokens(backlogTokensPerJobMax);
-    this.#options.metrics.backlogTokens.set(backlog);
     return backlog >= backlogTokensMax ? 0 : jobsMax - this.#consumer.size;
   }
 }

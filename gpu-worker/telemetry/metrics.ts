@@ -3,6 +3,16 @@ import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from "prom
 
 const secondsBuckets = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
+/** What is read when the figures are asked for, by the name under which it is given. */
+const watched = {
+  jobsHeld: {
+    name: "llm_os_jobs_held",
+    help: "Jobs received and neither deleted nor handed back",
+  },
+  backlogTokens: { name: "llm_os_backlog_tokens", help: "Tokens that wait for a batch" },
+  modelsLoaded: { name: "llm_os_models_loaded", help: "Models in memory" },
+} as const;
+
 export type Metrics = ReturnType<typeof createMetrics>;
 
 export function createMetrics() {
@@ -13,6 +23,14 @@ export function createMetrics() {
     /** The text of GET /metrics. */
     render: () => register.metrics(),
     contentType: register.contentType,
+    /** Has a figure read by `read` each time it is asked for. */
+    watch(figure: keyof typeof watched, read: () => number): void {
+      const collect = function (this: Gauge) {
+        this.set(read());
+      };
+      // The instrument lives in the register.
+      void new Gauge({ ...watched[figure], registers, collect });
+    },
     ...jobInstruments(registers),
     ...batchInstruments(registers),
     ...transportInstruments(registers),
@@ -34,12 +52,6 @@ function jobInstruments(registers: Registry[]) {
       buckets: secondsBuckets,
       registers,
     }),
-    jobsHeld: new Gauge({
-      name: "llm_os_jobs_held",
-      help: "Jobs received and neither deleted nor handed back",
-      registers,
-    }),
-    modelsLoaded: new Gauge({ name: "llm_os_models_loaded", help: "Models in memory", registers }),
   };
 }
 
@@ -65,11 +77,6 @@ function batchInstruments(registers: Registry[]) {
     batchTokensPadded: new Counter({
       name: "llm_os_batch_tokens_padded_total",
       help: "Tokens run, padding included",
-      registers,
-    }),
-    backlogTokens: new Gauge({
-      name: "llm_os_backlog_tokens",
-      help: "Tokens that wait for a batch",
       registers,
     }),
   };
