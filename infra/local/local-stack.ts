@@ -83,7 +83,7 @@ export class LocalStack {
   async ready(): Promise<void> {
     const watch = new ModelWatch(this.url, this.operatorKey, this.#print);
     const { signal } = this.#ending;
-    const serving = Promise.all([this.#workersReady.promise, watch.untilServing(signal)]);
+    const serving = watch.untilServing(this.#workersReady.promise, signal);
     await Promise.race([serving, this.#failed.promise]);
     for (const child of this.#children) child.forgive();
     this.#run.ready = true;

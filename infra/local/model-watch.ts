@@ -16,6 +16,8 @@ type ModelRow = z.infer<typeof ModelRow>;
 const ModelList = z.looseObject({ data: z.array(ModelRow) });
 
 const askEveryMs = { starting: 25, running: 1_000 } as const;
+/** A worker gathers changes this long before it announces them, and the edge keeps what it was told last for a second. */
+const announcementMs = 250;
 
 export class ModelWatch {
   readonly #url: string;
@@ -29,9 +31,14 @@ export class ModelWatch {
     this.#print = print;
   }
 
-  /** Resolves when the edge is healthy and knows a model that serves. */
-  async untilServing(signal: AbortSignal): Promise<void> {
-    while (!(await this.#serves(signal))) {
+  /** Resolves when the edge is healthy and, after `workersReady`, knows a model that serves. */
+  async untilServing(workersReady: Promise<void>, signal: AbortSignal): Promise<void> {
+    while ((await this.#get("/healthz", signal)) === null) {
+      await delay(askEveryMs.starting, undefined, { signal });
+    }
+    await this.#followUntil(workersReady, signal);
+    await delay(announcementMs, undefined, { signal });
+    while (!serves(await this.#models(signal))) {
       await delay(askEveryMs.starting, undefined, { signal });
     }
   }
@@ -39,15 +46,16 @@ export class ModelWatch {
   /** Tells of changes until `signal` aborts. */
   async follow(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
-      await this.#models(signal);
       await delay(askEveryMs.running, undefined, { signal }).catch(() => {});
+      if (!signal.aborted) await this.#models(signal);
     }
   }
 
-  async #serves(signal: AbortSignal): Promise<boolean> {
-    if ((await this.#get("/healthz", signal)) === null) return false;
-    const models = await this.#models(signal);
-    return models.some(({ status, loaded }) => loaded || status === "failed");
+  /** Asks only where it takes long: an early question would be what the edge answers from for its next second. */
+  async #followUntil(done: Promise<void>, signal: AbortSignal): Promise<void> {
+    const following = new AbortController();
+    void this.follow(AbortSignal.any([signal, following.signal]));
+    await done.finally(() => following.abort());
   }
 
   async #models(signal: AbortSignal): Promise<ModelRow[]> {
@@ -77,6 +85,10 @@ export class ModelWatch {
       return null;
     }
   }
+}
+
+function serves(models: ModelRow[]): boolean {
+  return models.some(({ status, loaded }) => loaded || status === "failed");
 }
 
 /** Progress in steps of 5 %, so that a download is a handful of lines. */
