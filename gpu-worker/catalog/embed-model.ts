@@ -40,8 +40,11 @@ export const embeddedFiles = [
   "README.md",
 ] as const;
 
-function isMatrix({ dtype, shape }: WeightEntry): boolean {
-  return shape.length === 2 && dtype !== "int64";
+/** The two rows of the token types are added to every token: their rounding costs much, their bytes nothing. */
+const fewRows = 8;
+
+function isLargeMatrix({ shape }: WeightEntry): boolean {
+  return shape.length === 2 && (shape[0] ?? 0) >= fewRows;
 }
 
 /** Numbers that a model counts with rather than learns, such as position ids, are made anew wherever they are needed. */
@@ -52,7 +55,7 @@ function isLearnt({ dtype }: WeightEntry): boolean {
 function stored(source: WeightSource, entry: WeightEntry): TensorToWrite[] {
   const { name, shape } = entry;
   const values = readFloat32(source, name);
-  if (!isMatrix(entry)) return [{ name, dtype: "float32", shape, load: () => values }];
+  if (!isLargeMatrix(entry)) return [{ name, dtype: "float32", shape, load: () => values }];
   const fitted = fitInt8Rows(values, shape[1] ?? 1);
   return [
     { name, dtype: "int8", shape, load: () => fitted.values },
@@ -94,7 +97,7 @@ pipeline_tag: feature-extraction
 # ${id}, 8 bits
 
 The weights of [${repository}](https://huggingface.co/${repository}) with every matrix stored as int8 and one f32 scale per
-row (\`X ≈ X · X.scale\`), the scale of each row chosen for the least squared error. Vectors (biases, LayerNorms) stay f32.
+row (\`X ≈ X · X.scale\`), the scale of each row chosen for the least squared error. Biases, LayerNorms and token types stay f32.
 The tokenizer is upstream's with truncation and padding switched off. How it is computed, in f32 or in int8, is decided on
 the machine that runs it.
 

@@ -1,50 +1,59 @@
 /**
  * Which form models are computed in here, f32 or int8: pinned by the operator, or the one that a short measurement on this
  * machine found faster. The measurement is kept in `STATE/calibration.json` by processor, threads and runtime version,
- * because machines differ: with VNNI int8 is about three times faster than f32, without it slower.
+ * because machines differ: with VNNI int8 products are about three times faster than f32, without it slower.
  */
 import { readFile } from "node:fs/promises";
-import { cpus } from "node:os";
 import path from "node:path";
 import * as z from "zod";
-import type { ComputeForm } from "./loaded-model.ts";
+import type { ComputeForm } from "../architectures/encoder-head.ts";
+import { SharedWork } from "./shared-work.ts";
 import { writeAtomically } from "./write-atomically.ts";
 
 /** As LLM_OS_FORM. */
 export type FormSetting = ComputeForm | "auto";
 
-/** The time of the same product in each form, int8 with the quantisation of its activations. Any unit. */
-export type FormTimes = { f32: number; int8: number };
+export const Calibration = z.object({
+  /** 10⁹ operations a second in products of an encoder's size. */
+  f32: z.number().positive(),
+  int8: z.number().positive(),
+  /** Whether u8×s8 products come out wrong, so that weights are shifted to u8. */
+  saturates: z.boolean(),
+});
+export type Calibration = z.infer<typeof Calibration>;
+
+export type Form = { form: ComputeForm; saturates: boolean };
 
 export type FormChoice = {
   /** @throws the signal's reason */
-  choose(signal: AbortSignal): Promise<ComputeForm>;
+  choose(signal: AbortSignal): Promise<Form>;
 };
 
 export type FormChoiceOptions = {
   setting: FormSetting;
   stateFolder: string;
-  /** What the measurement depends on, beside the processor. */
-  conditions: readonly string[];
-  measure: (signal: AbortSignal) => Promise<FormTimes>;
+  /** Machines of one name measure alike. */
+  machine: string;
+  measure: (signal: AbortSignal) => Promise<Calibration>;
   log: {
     info: (fields: object, message: string) => void;
     warn: (fields: object, message: string) => void;
   };
 };
 
-/** int8 costs accuracy, so it must be this much faster to be worth it. */
-const worthwhileSpeedup = 1.2;
+/**
+ * Products are not all of an encoder, and int8 adds the rounding of activations: its products must be this much faster for
+ * the whole to gain enough to be worth the accuracy.
+ */
+const worthwhileSpeedup = 1.6;
 
-const Times = z.object({ f32: z.number().positive(), int8: z.number().positive() });
-const CalibrationFile = z.record(z.string(), Times);
-type Calibrations = z.infer<typeof CalibrationFile>;
+const CalibrationFile = z.record(z.string(), Calibration);
 
-export function fasterForm({ f32, int8 }: FormTimes): ComputeForm {
-  return f32 / int8 >= worthwhileSpeedup ? "int8" : "f32";
+export function fasterForm({ f32, int8 }: Pick<Calibration, "f32" | "int8">): ComputeForm {
+  return int8 / f32 >= worthwhileSpeedup ? "int8" : "f32";
 }
 
-async function readCalibrations(file: string): Promise<Calibrations> {
+async function readCalibrations(file: string): Promise<z.infer<typeof CalibrationFile>> {
   try {
     return CalibrationFile.parse(JSON.parse(await readFile(file, "utf8")));
   } catch {
@@ -54,30 +63,38 @@ async function readCalibrations(file: string): Promise<Calibrations> {
 }
 
 export function openFormChoice(options: FormChoiceOptions): FormChoice {
-  const { setting, stateFolder, conditions, measure, log } = options;
+  const { setting, stateFolder, machine, measure, log } = options;
   const file = path.join(stateFolder, "calibration.json");
-  const key = [cpus()[0]?.model.trim() ?? "unknown processor", ...conditions].join(", ");
-  let times: FormTimes | null = null;
+  let measuring: SharedWork<Calibration> | null = null;
 
-  async function timesHere(signal: AbortSignal): Promise<FormTimes> {
-    const kept = (await readCalibrations(file))[key];
+  async function calibrate(signal: AbortSignal): Promise<Calibration> {
+    const kept = (await readCalibrations(file))[machine];
     if (kept !== undefined) return kept;
     const measured = await measure(signal);
-    log.info({ machine: key, ...measured }, "measured which form is faster here");
+    log.info({ machine, ...measured, form: fasterForm(measured) }, "measured which form is faster");
     const all = await readCalibrations(file);
-    await writeAtomically(file, `${JSON.stringify({ ...all, [key]: measured }, null, 2)}\n`);
+    await writeAtomically(file, `${JSON.stringify({ ...all, [machine]: measured }, null, 2)}\n`);
     return measured;
+  }
+
+  /** Measured once however many models are loaded at the same time: side by side they would slow each other down. */
+  async function calibration(signal: AbortSignal): Promise<Calibration> {
+    if (measuring === null || measuring.givenUp) measuring = new SharedWork(calibrate);
+    try {
+      return await measuring.join(signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      log.warn({ error }, "the forms could not be measured");
+      return { f32: 1, int8: 1, saturates: true };
+    }
   }
 
   return {
     async choose(signal) {
-      if (setting !== "auto") return setting;
-      times ??= await timesHere(signal).catch((error: unknown) => {
-        signal.throwIfAborted();
-        log.warn({ error }, "the forms could not be measured, so f32 is used");
-        return { f32: 1, int8: 1 };
-      });
-      return fasterForm(times);
+      if (setting === "f32") return { form: "f32", saturates: false };
+      const measured = await calibration(signal);
+      const form = setting === "auto" ? fasterForm(measured) : setting;
+      return { form, saturates: measured.saturates };
     },
   };
 }

@@ -1,11 +1,9 @@
 /** A model ready to run: what `acquire` of the catalog gives, and all that a pipeline needs of it. */
 import type { ModelLimits } from "#contract/models.ts";
 import type { Task } from "#contract/tasks.ts";
+import type { ComputeForm, Pooling } from "../architectures/encoder-head.ts";
 import type { Session } from "../runtime/session.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import type { Pooling } from "./sentence-stages.ts";
-
-export type ComputeForm = "f32" | "int8";
 
 export type LoadedModel = {
   id: string;

@@ -3,6 +3,7 @@
  * A stage we do not build is refused by name rather than left out, because the vectors would be others.
  */
 import path from "node:path";
+import type { Pooling } from "../architectures/encoder-head.ts";
 import {
   EncoderFile,
   ModulesFile,
@@ -10,8 +11,6 @@ import {
   readJson,
   SentenceFile,
 } from "./checkpoint-files.ts";
-
-export type Pooling = "mean" | "cls";
 
 export type Sentence = {
   pooling: Pooling;
@@ -23,17 +22,23 @@ export type Sentence = {
   maxTokens: number | null;
 };
 
+const poolings: Readonly<Record<string, Pooling>> = {
+  pooling_mode_mean_tokens: "mean",
+  pooling_mode_cls_token: "cls",
+  pooling_mode_max_tokens: "max",
+};
+
 async function readPooling(folder: string, stage: string): Promise<Pooling> {
   const file = await readJson(folder, path.posix.join(stage, "config.json"), PoolingFile);
   if (file === null) throw new Error(`${stage}/config.json is missing`);
   const modes = Object.entries(file).filter(
     ([name, value]) => name.startsWith("pooling_mode_") && value === true,
   );
-  const [mode] = modes.map(([name]) => name);
-  if (modes.length === 1 && mode === "pooling_mode_mean_tokens") return "mean";
-  if (modes.length === 1 && mode === "pooling_mode_cls_token") return "cls";
-  const named = modes.map(([name]) => name).join(" and ");
-  throw new Error(`its pooling (${named || "none"}) is not served: only mean or cls is`);
+  const [name = "none"] = modes.map(([mode]) => mode);
+  const pooling = modes.length === 1 ? poolings[name] : undefined;
+  if (pooling !== undefined) return pooling;
+  const named = modes.map(([mode]) => mode).join(" and ") || "none";
+  throw new Error(`its pooling (${named}) is not served: only one of mean, cls, max is`);
 }
 
 /** @returns null where the folder holds no modules.json. @throws where a stage is none that we build */

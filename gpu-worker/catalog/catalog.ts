@@ -1,0 +1,155 @@
+/**
+ * The models of this worker: what is known, what state each is in, and a loaded model for whoever asks. Files are fetched
+ * and graphs compiled when a model is first asked for; a model that cannot be had is listed with the reason. Nothing here
+ * fails at start.
+ */
+import { availableParallelism } from "node:os";
+import { type Dispatcher, EnvHttpProxyAgent } from "undici";
+import { CodedError } from "#contract/errors.ts";
+import type { ModelState } from "#contract/models.ts";
+import type { Runtime } from "../runtime/session.ts";
+import { calibrate, calibrationKey } from "./calibrate.ts";
+import { entryWork } from "./entry-work.ts";
+import { type FormSetting, openFormChoice } from "./form-choice.ts";
+import { openGraphCache } from "./graph-cache.ts";
+import { listKnownModels } from "./known-models.ts";
+import type { LoadedModel } from "./loaded-model.ts";
+import { ModelEntry } from "./model-entry.ts";
+import { modelLoader } from "./load-model.ts";
+import { type PythonCommands, pythonCommands } from "./sources/wheel.ts";
+
+export type Catalog = {
+  /** All known models, the operator's folders first. */
+  states(): ModelState[];
+  /** @returns takes the listener away again */
+  onChange(listener: () => void): () => void;
+  /**
+   * The model by its id or an alias, loaded. What is not here yet is fetched first; waiting ends with the signal, the
+   * work with the last who waits.
+   * @throws CodedError `model_not_found` or `model_unavailable`, or the signal's reason
+   */
+  acquire(id: string, signal: AbortSignal): Promise<LoadedModel>;
+  /** Unloads a model; it can be acquired again. Runs asked for before are finished. */
+  release(id: string): Promise<void>;
+  /** Ends all work and unloads all models. */
+  close(): Promise<void>;
+};
+
+export type CatalogSettings = {
+  stateFolder: string;
+  /** A folder whose subfolders are models of the operator's; null for none. */
+  modelsFolder: string | null;
+  hub: { endpoint: string; token: string | null };
+  form: FormSetting;
+  device: "auto" | "cpu" | "cuda";
+  /** Threads of one model; null for one per core. */
+  threads: number | null;
+};
+
+/** A pino logger fits. */
+export type CatalogLog = {
+  info: (fields: object, message: string) => void;
+  warn: (fields: object, message: string) => void;
+};
+
+export type CatalogTools = {
+  runtime: Runtime;
+  log: CatalogLog;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  /** How the hub is reached; by default as HTTP_PROXY and its like say. */
+  dispatcher?: Dispatcher;
+  pythonCommands?: PythonCommands;
+  retryDelayMs?: number;
+};
+
+/** The hub is slow to start a large file at times; a connection that gives nothing for a minute is dead. */
+const hubTimeouts = { headersTimeout: 60_000, bodyTimeout: 60_000 };
+
+function fetchSettings({ stateFolder, hub }: CatalogSettings, tools: CatalogTools) {
+  return {
+    stateFolder,
+    hub: { ...hub, dispatcher: tools.dispatcher ?? new EnvHttpProxyAgent(hubTimeouts) },
+    retryDelayMs: tools.retryDelayMs ?? 1_000,
+    pythonCommands: tools.pythonCommands ?? pythonCommands,
+  };
+}
+
+function openWork(settings: CatalogSettings, tools: CatalogTools) {
+  const { runtime, log } = tools;
+  const wantsCuda = settings.device !== "cpu" && runtime.providers.includes("cuda");
+  const hardware = {
+    runtime,
+    provider: wantsCuda ? ("cuda" as const) : ("cpu" as const),
+    threads: settings.threads ?? availableParallelism(),
+  };
+  const { threads } = hardware;
+  const forms = openFormChoice({
+    setting: settings.form,
+    stateFolder: settings.stateFolder,
+    machine: calibrationKey(runtime, threads),
+    measure: (signal) => calibrate(runtime, threads, signal),
+    log,
+  });
+  const loader = modelLoader({
+    ...hardware,
+    forms,
+    graphs: openGraphCache(settings.stateFolder),
+    log,
+  });
+  return entryWork(fetchSettings(settings, tools), loader);
+}
+
+/** Announces the digests of models whose files are here, one model after the other. */
+async function identifyAll(entries: ModelEntry[], log: CatalogLog, signal: AbortSignal) {
+  for (const entry of entries) {
+    try {
+      await entry.identify(signal);
+    } catch (error) {
+      if (signal.aborted) return;
+      log.warn({ error, model: entry.known.id }, "the model's files could not be read");
+    }
+  }
+}
+
+export async function openCatalog(
+  settings: CatalogSettings,
+  tools: CatalogTools,
+): Promise<Catalog> {
+  const { log, now } = tools;
+  const listeners = new Set<() => void>();
+  const onChange = () => {
+    for (const listener of listeners) listener();
+  };
+  const work = openWork(settings, tools);
+  const { models, problem } = await listKnownModels(settings.modelsFolder);
+  if (problem !== null) log.warn({ folder: settings.modelsFolder }, problem);
+  const entries = models.map((known) => new ModelEntry(known, work, { now, onChange }));
+  await Promise.all(entries.map((entry) => entry.inspect()));
+  const closing = new AbortController();
+  const identifying = identifyAll(entries, log, closing.signal);
+  const entryOf = (id: string) =>
+    entries.find(({ known }) => known.id === id) ??
+    entries.find(({ known }) => known.aliases.includes(id));
+  return {
+    states: () => entries.map((entry) => entry.state()),
+    onChange(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    async acquire(id, signal) {
+      const entry = entryOf(id);
+      if (entry === undefined) {
+        throw new CodedError("model_not_found", `The model ${id} is not known to this worker`);
+      }
+      return entry.acquire(signal);
+    },
+    async release(id) {
+      await entryOf(id)?.release();
+    },
+    async close() {
+      closing.abort(new Error("The catalog is closed"));
+      await Promise.all([identifying, ...entries.map((entry) => entry.release())]);
+    },
+  };
+}

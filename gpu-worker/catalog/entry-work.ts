@@ -1,0 +1,62 @@
+/** What the entries of a catalog have done for them, put together from the sources of files and the loader of graphs. */
+import { rm } from "node:fs/promises";
+import path from "node:path";
+import type { Checkpoint } from "./checkpoint.ts";
+import type { KnownModel } from "./known-models.ts";
+import type { ModelLoader } from "./load-model.ts";
+import { type FilesDigest, digestFiles } from "./model-digest.ts";
+import type { EntryWork, Watch } from "./model-entry.ts";
+import { fetchModel, type FetchProgress, type FetchSettings } from "./sources/fetch-model.ts";
+import { cachedFolder, readFetchRecord, recordFile } from "./sources/model-cache.ts";
+
+function fetchStep({ step, bytes, totalBytes }: FetchProgress) {
+  const known = totalBytes !== null && totalBytes > 0;
+  return {
+    doing: "fetching" as const,
+    words: step,
+    progress: known ? Math.min(1, bytes / totalBytes) : null,
+  };
+}
+
+/**
+ * Compares the weights with the record of their download.
+ * @throws where the disk has changed them; the record is taken away, so that the next request fetches them again
+ */
+async function refuseDamaged({ folder, weightsFile }: Checkpoint, digest: FilesDigest) {
+  const record = await readFetchRecord(folder);
+  const name = path.relative(folder, weightsFile);
+  const fetched = record?.files.find((file) => file.path === name);
+  if (fetched === undefined || fetched.sha256 === digest.weights) return;
+  await rm(recordFile(folder), { force: true });
+  throw new Error(
+    "its fetched weights were damaged on the disk; the next request fetches them anew",
+  );
+}
+
+async function verifiedDigest(checkpoint: Checkpoint, signal: AbortSignal): Promise<FilesDigest> {
+  const files = await digestFiles(checkpoint, signal);
+  await refuseDamaged(checkpoint, files);
+  return files;
+}
+
+export function entryWork(settings: FetchSettings, loader: ModelLoader): EntryWork {
+  return {
+    async find({ id, place }: KnownModel) {
+      if (place.kind === "folder") return place.folder;
+      const folder = cachedFolder(settings.stateFolder, id);
+      return (await readFetchRecord(folder)) === null ? null : folder;
+    },
+    async fetch({ id, place }: KnownModel, { onStep, signal }: Watch) {
+      if (place.kind === "folder") throw new Error(`its folder ${id} has gone`);
+      const onProgress = (progress: FetchProgress) => onStep(fetchStep(progress));
+      return fetchModel(place.manifest, settings, { signal, onProgress });
+    },
+    async digest(checkpoint, signal) {
+      return loader.digest(await verifiedDigest(checkpoint, signal), signal);
+    },
+    async load(id, checkpoint, watch) {
+      const files = await verifiedDigest(checkpoint, watch.signal);
+      return loader.load({ id, checkpoint, files }, watch);
+    },
+  };
+}

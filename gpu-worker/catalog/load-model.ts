@@ -1,0 +1,111 @@
+/**
+ * From a checkpoint's files to a model ready to run: the form is chosen, the graph taken from the cache or built, the
+ * session opened and warmed up, so that the first request is as fast as the next.
+ */
+import type { Provider, Runtime, Session } from "../runtime/session.ts";
+import { loadTokenizer } from "../tokenizer/tokenizer.ts";
+import { buildGraph, builderVersion } from "./build-graph.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import type { Form, FormChoice } from "./form-choice.ts";
+import type { GraphCache } from "./graph-cache.ts";
+import type { LoadedModel } from "./loaded-model.ts";
+import { type FilesDigest, modelDigest } from "./model-digest.ts";
+import type { Watch } from "./model-entry.ts";
+
+export type Hardware = { runtime: Runtime; provider: Provider; threads: number };
+
+export type LoaderTools = Hardware & {
+  forms: FormChoice;
+  graphs: GraphCache;
+  log: { warn: (fields: object, message: string) => void };
+};
+
+export type ModelFiles = { id: string; checkpoint: Checkpoint; files: FilesDigest };
+
+export type ModelLoader = {
+  digest(files: FilesDigest, signal: AbortSignal): Promise<string>;
+  load(model: ModelFiles, watch: Watch): Promise<LoadedModel>;
+};
+
+/** Tokens of the run that warms a session up. */
+const warmUpTokens = 16;
+
+async function warmUp(session: Session, signal: AbortSignal): Promise<void> {
+  const shape = [1, warmUpTokens];
+  const feeds = session.inputs.map(({ name }) => {
+    const data = new BigInt64Array(warmUpTokens).fill(name === "attention_mask" ? 1n : 0n);
+    return [name, { dtype: "int64" as const, shape, data }] as const;
+  });
+  await session.run(Object.fromEntries(feeds), { signal });
+}
+
+export function modelLoader(tools: LoaderTools): ModelLoader {
+  const { runtime, provider, threads, forms, graphs, log } = tools;
+
+  /** The int8 kernels are a CPU's: elsewhere weights are computed in f32. */
+  async function formHere(signal: AbortSignal): Promise<Form> {
+    return provider === "cpu" ? forms.choose(signal) : { form: "f32", saturates: false };
+  }
+
+  // Whether weights are shifted changes the graph but no answer: it is part of the graph's key, not of the digest.
+  function digestIn({ form }: Form, files: FilesDigest): string {
+    return modelDigest(files, `${form} ${provider}`, builderVersion);
+  }
+
+  async function openSession(path: string, signal: AbortSignal): Promise<Session> {
+    const session = await runtime.load({ path }, { threads, provider, signal });
+    try {
+      await warmUp(session, signal);
+      return session;
+    } catch (error) {
+      await session.release();
+      throw error;
+    }
+  }
+
+  async function sessionOf(
+    checkpoint: Checkpoint,
+    { form, digest }: { form: Form; digest: string },
+    { onStep, signal }: Watch,
+  ): Promise<Session> {
+    const shifted = form.saturates ? "-shifted" : "";
+    const key = `${digest.slice(0, 32)}-${form.form}${shifted}-${provider}-${builderVersion}`;
+    const build = async (file: string) => {
+      onStep({ doing: "loading", words: "Compiling for this machine", progress: 0 });
+      await buildGraph(checkpoint, form, { file, signal });
+      onStep({ doing: "loading", words: "Loading", progress: 0.5 });
+    };
+    const cached = await graphs.get(key, build, signal);
+    try {
+      return await openSession(cached.file, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (cached.built) throw error;
+      log.warn({ error, key }, "a compiled graph could not be used and is built again");
+      await graphs.discard(key);
+      return openSession((await graphs.get(key, build, signal)).file, signal);
+    }
+  }
+
+  return {
+    digest: async (files, signal) => digestIn(await formHere(signal), files),
+    async load({ id, checkpoint, files }, watch) {
+      const form = await formHere(watch.signal);
+      const digest = digestIn(form, files);
+      const tokenizer = await loadTokenizer(checkpoint.folder);
+      const session = await sessionOf(checkpoint, { form, digest }, watch);
+      const { tasks, limits, sentence } = checkpoint;
+      const { pooling, normalize, prompts } = sentence;
+      return {
+        id,
+        digest,
+        form: form.form,
+        tasks,
+        limits,
+        session,
+        tokenizer,
+        sentence: { pooling, normalize, prompts },
+      };
+    },
+  };
+}
