@@ -42,11 +42,13 @@ async function openTarget(): Promise<Target> {
   }
   const receiver = await openWebhookReceiver();
   console.log("starting a stack for the demo");
+  let starting = true;
   const stack = await startStack({
     state: folder,
     env: { LLM_OS_WEBHOOK_ALLOW: receiver.target },
-    onLine: (line) => line !== "" && console.log(`  ${line}`),
+    onLine: (line) => starting && console.log(`  ${line}`),
   });
+  starting = false;
   return {
     context: { api: new ApiClient(stack.url, stack.operatorKey), receiver, salt },
     stop: async () => {
