@@ -3,6 +3,7 @@
  * tenant that has used up its minute is remembered here until the minute ends, so that refusing it costs no call:
  * the window has no refill inside it.
  */
+import { randomHex } from "../jobs/random-hex.ts";
 import { LRUCache } from "lru-cache";
 import { CodedError } from "#contract/errors.ts";
 import { formatJobId, type JobId, shardOfJobId } from "#contract/job-id.ts";
@@ -47,7 +48,7 @@ function quotaOf(c: EdgeContext) {
 
 /** The same request comes to the same shard, where it meets itself in flight. */
 function newPlace(requestKey: string | null, shards: number): Place {
-  const random = crypto.randomUUID().replaceAll("-", "");
+  const random = randomHex();
   const choice = Number.parseInt((requestKey ?? random).slice(0, shardDigits), 16);
   const shard = choice % shards;
   return { id: formatJobId(shard, random), shard };

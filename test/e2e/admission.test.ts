@@ -14,7 +14,10 @@ afterAll(() => stack.stop());
 
 const model = "all-MiniLM-L6-v2";
 
-async function send(body: BodyInit, headers: Record<string, string> = {}, path = "/v1/embeddings") {
+type Body = string | Uint8Array<ArrayBuffer>;
+type ErrorBody = { error: Record<string, unknown> };
+
+async function send(body: Body, headers: Record<string, string> = {}, path = "/v1/embeddings") {
   return fetch(`${stack.url}${path}`, {
     method: "POST",
     headers: {
@@ -24,6 +27,10 @@ async function send(body: BodyInit, headers: Record<string, string> = {}, path =
     },
     body,
   });
+}
+
+async function errorOf(response: Response): Promise<ErrorBody> {
+  return (await response.json()) as ErrorBody;
 }
 
 describe("the free tier", () => {
@@ -50,7 +57,7 @@ describe("the free tier", () => {
   });
 });
 
-const bad: [name: string, body: BodyInit, param: string | null][] = [
+const bad: [name: string, body: Body, param: string | null][] = [
   ["no body", "", null],
   ["no JSON", "{", null],
   ["invalid UTF-8", new Uint8Array([0x7b, 0x22, 0xff, 0xfe, 0x22, 0x7d]), null],
@@ -87,7 +94,7 @@ describe("bad input", () => {
   it.each(bad)("%s is a 400 that names the field", async (_name, body, param) => {
     const response = await send(body);
     expect(response.status).toBe(400);
-    const { error } = (await response.json()) as { error: Record<string, unknown> };
+    const { error } = await errorOf(response);
     expect(Object.keys(error).toSorted()).toEqual(["code", "message", "param", "type"]);
     if (param !== null) expect(String(error["param"]).split(/[.[]/)[0]).toBe(param);
     expect(String(error["message"]).length).toBeGreaterThan(10);
@@ -95,21 +102,27 @@ describe("bad input", () => {
 
   it("an unknown model, route, method and key each have their code", async () => {
     const unknownModel = await send(JSON.stringify({ model: "nope", input: "x" }));
-    expect([unknownModel.status, (await unknownModel.json()).error.code]).toEqual([
+    expect([unknownModel.status, (await errorOf(unknownModel)).error["code"]]).toEqual([
       404,
       "model_not_found",
     ]);
     const unknownUrl = await send("{}", {}, "/v1/nothing");
-    expect([unknownUrl.status, (await unknownUrl.json()).error.code]).toEqual([404, "unknown_url"]);
+    expect([unknownUrl.status, (await errorOf(unknownUrl)).error["code"]]).toEqual([
+      404,
+      "unknown_url",
+    ]);
     const wrongMethod = await fetch(`${stack.url}/v1/embeddings`);
-    expect([wrongMethod.status, (await wrongMethod.json()).error.code]).toEqual([
+    expect([wrongMethod.status, (await errorOf(wrongMethod)).error["code"]]).toEqual([
       405,
       "method_not_allowed",
     ]);
     const wrongKey = await send(JSON.stringify({ model, input: "x" }), {
       authorization: "Bearer sk-wrong",
     });
-    expect([wrongKey.status, (await wrongKey.json()).error.code]).toEqual([401, "invalid_api_key"]);
+    expect([wrongKey.status, (await errorOf(wrongKey)).error["code"]]).toEqual([
+      401,
+      "invalid_api_key",
+    ]);
   });
 
   it("a body of 100 MB is a 413, announced or not", async () => {

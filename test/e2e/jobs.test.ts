@@ -6,6 +6,15 @@ import { Webhook } from "svix";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
 
+/** A job, an answer or an error, as far as these tests look at it. */
+type Body = {
+  id: string;
+  object: string;
+  status: string;
+  output: unknown;
+  webhook_secret: string;
+  error: { code: string; param: string | null };
+};
 type Delivery = { headers: Record<string, string>; body: string };
 
 let stack: RunningStack;
@@ -52,14 +61,14 @@ async function post(path: string, body: unknown, headers: Record<string, string>
     },
     body: JSON.stringify(body),
   });
-  return { response, body: await response.json() };
+  return { response, body: (await response.json()) as Body };
 }
 
 async function job(id: string) {
   const response = await fetch(`${stack.url}/v1/jobs/${id}`, {
     headers: { authorization: `Bearer ${stack.operatorKey}` },
   });
-  return { status: response.status, body: await response.json() };
+  return { status: response.status, body: (await response.json()) as Body };
 }
 
 const request = { model: "all-MiniLM-L6-v2", input: "an asynchronous sentence" };
