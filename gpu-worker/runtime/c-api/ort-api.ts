@@ -3,7 +3,6 @@
  * appended to (onnxruntime_c_api.h). Opens the library; holds no session and no environment.
  */
 import koffi from "koffi";
-import type { LibraryHandle } from "koffi";
 import { RuntimeError } from "../session.ts";
 import {
   asyncFunction,
@@ -13,18 +12,17 @@ import {
   voidFunction,
 } from "./native-function.ts";
 import type { Kind, Pointer } from "./native-function.ts";
+import { pinLibrary } from "./pin-library.ts";
 
 export type OrtApi = ReturnType<typeof bindFunctions> & {
   /** Such as `1.30.0`. */
   readonly version: string;
-  /** Held so that it is not collected: the library would be unloaded under our feet. */
-  readonly library: LibraryHandle;
 };
 
 /** The version of the table asked for: the newest that has every function below. */
 const tableVersion = 22;
-/** Length of that version's table, past its last function used here. */
-const tableLength = 300;
+/** Functions of that table up to the last one used here. */
+const tableLength = 294;
 /**
  * koffi calls C on stacks of its own, 128 KiB by default: too small for the graph optimiser. 8 MiB is what a thread has on
  * Linux; pages never touched cost nothing.
@@ -35,6 +33,7 @@ const stackBytes = 8 * 1024 * 1024;
 export function openOrtApi(libraryFile: string): OrtApi {
   configureStacks();
   const library = koffi.load(libraryFile);
+  pinLibrary(libraryFile);
   const getBase = library.func("OrtGetApiBase", "void *", []);
   const [getApi, getVersion] = addressesAt(getBase(), 2);
   const version = textFunction(addressOf(getVersion, "GetVersionString"))();
@@ -44,7 +43,7 @@ export function openOrtApi(libraryFile: string): OrtApi {
       `ONNX Runtime ${version} in ${libraryFile} has no C API of version ${tableVersion}`,
     );
   }
-  return { ...bindFunctions(addressesAt(api, tableLength)), version, library };
+  return { ...bindFunctions(addressesAt(api, tableLength)), version };
 }
 
 /** koffi takes its settings only until the first library is loaded: by then they were ours already. */
