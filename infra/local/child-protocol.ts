@@ -32,8 +32,8 @@ export const EdgeSettings = z.object({
 export type EdgeSettings = z.infer<typeof EdgeSettings>;
 
 export const ChildMessage = z.discriminatedUnion("type", [
-  /** It answers on its port. */
-  z.object({ type: z.literal("listening") }),
+  /** It answers on its port; `workerdPort`: the edge's own socket, behind the relay. */
+  z.object({ type: z.literal("listening"), workerdPort: Port.optional() }),
   /** It does its work: for a worker, the queue is read and the default model serves. */
   z.object({ type: z.literal("ready") }),
   /** A line for whoever waits for the start. */

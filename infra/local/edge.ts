@@ -149,25 +149,9 @@ function miniflareOptions(miniflare: MiniflareModule, bundle: EdgeBundle, settin
   });
 }
 
-/** The same settings on ports that only the relays know, and from which port each relay leads there. */
-async function moveBehindRelays(settings: EdgeSettings) {
-  const [port = 0, ...rest] = await freePorts(1 + settings.neighbours.length);
-  const neighbours = settings.neighbours.map((neighbour, i) => ({
-    ...neighbour,
-    port: rest[i] ?? 0,
-  }));
-  const relays = [
-    { from: settings.port, to: port },
-    ...neighbours.map((neighbour, i) => ({
-      from: settings.neighbours[i]?.port ?? 0,
-      to: neighbour.port,
-    })),
-  ];
-  return { settings: { ...settings, port, neighbours }, relays };
-}
-
 async function main(): Promise<void> {
-  const { settings, relays } = await moveBehindRelays(readSettings(EdgeSettings));
+  const settings = readSettings(EdgeSettings);
+  const [workerdPort = 0] = await freePorts(1);
   const edge: Edge = { stopping: false, running: null };
   onLauncherGone(() => {
     edge.stopping = true;
@@ -181,12 +165,12 @@ async function main(): Promise<void> {
   );
   // While wrangler bundles, if it has to.
   const miniflare = loadMiniflare();
-  const options = miniflareOptions(miniflare, await bundling, settings);
+  const options = miniflareOptions(miniflare, await bundling, { ...settings, port: workerdPort });
   followWorkerd(edge);
   edge.running = new miniflare.Miniflare(options);
   await edge.running.ready;
-  await Promise.all(relays.map(({ from, to }) => openHangUpRelay(from, to)));
-  tellLauncher({ type: "listening" });
+  await openHangUpRelay(settings.port, workerdPort);
+  tellLauncher({ type: "listening", workerdPort });
   flushCompileCache();
 }
 

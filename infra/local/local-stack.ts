@@ -122,6 +122,10 @@ export class LocalStack {
   #hear(name: string, message: ChildMessage): void {
     if (message.type === "progress") this.#print(message.text);
     if (message.type === "spawned") this.#setPid(message.name, message.pid);
+    if (message.type === "listening" && message.workerdPort !== undefined) {
+      this.#run.ports.workerd = message.workerdPort;
+      writeRun(this.#state.folder, this.#run);
+    }
     if (message.type !== "ready") return;
     this.#unready.delete(name);
     if (this.#unready.size === 0) this.#workersReady.resolve();

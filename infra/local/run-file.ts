@@ -14,7 +14,14 @@ export const Run = z.object({
   startedAt: z.string(),
   /** True once `ready` was printed. */
   ready: z.boolean(),
-  ports: z.object({ edge: z.int(), queue: z.int(), workerHealth: z.array(z.int()) }),
+  ports: z.object({
+    /** Of the API. */
+    edge: z.int(),
+    queue: z.int(),
+    workerHealth: z.array(z.int()),
+    /** Of the socket behind the relay, once it is open. */
+    workerd: z.int().optional(),
+  }),
   /** Null while a process is being started again. `worker`, `worker-2` … are the workers. */
   pids: z.record(z.string(), Pid.nullable()),
 });
