@@ -3,9 +3,10 @@
  * deleted, in this order, so that a crash at any point leaves the message to another worker and nothing is lost.
  *
  * A job received twice while in flight is computed once. A message that was dealt with and shows up again, because its
- * delete was lost, is recognised by its message id. A job whose every other receive ended without an answer has
- * probably brought its worker down each time: on the last receive it is failed, and its message left for the
- * dead-letter queue, as is one that cannot be read.
+ * delete was lost, is recognised by its message id. A job whose every other receive ended without an answer may have
+ * brought its worker down each time: from the third receive on such jobs run one after the other, so that those who were
+ * only near get away, and on the last receive a job is failed, and its message left for the dead-letter queue, as is one
+ * that cannot be read.
  */
 import type { JobEvent } from "#contract/events.ts";
 import type { PublicError } from "#contract/errors.ts";
@@ -44,6 +45,9 @@ type HeldJob = {
   receivedAt: number;
 };
 
+/** From this receive on a job is under suspicion. */
+const suspiciousReceives = 3;
+
 type Outcome = JobEvent & { type: "succeeded" | "failed" };
 
 class Cancelled extends Error {}
@@ -54,6 +58,8 @@ export class JobConsumer {
   readonly #jobs = new Map<JobId, HeldJob>();
   /** Message ids that need no more work: what to do with their messages. */
   readonly #done = new LRUCache<string, "delete" | "release">({ max: 20_000 });
+  /** Settles when the suspicious job received last has ended. */
+  #suspects: Promise<void> = Promise.resolve();
   #stopping = false;
   #onEmpty: (() => void) | null = null;
 
@@ -107,7 +113,9 @@ export class JobConsumer {
       running.messages.push(message);
       return;
     }
-    void this.#work(this.#begin(parsed.job, message));
+    const held = this.#begin(parsed.job, message);
+    if (message.receiveCount < suspiciousReceives) void this.#work(held);
+    else this.#suspects = this.#suspects.then(() => this.#work(held));
   }
 
   #begin(job: JobMessage, message: QueueMessage): HeldJob {
@@ -122,6 +130,8 @@ export class JobConsumer {
   async #work(held: HeldJob): Promise<void> {
     const { reports, log } = this.#options;
     const { job, messages } = held;
+    // Handed back while it waited its turn.
+    if (this.#jobs.get(job.id) !== held) return;
     try {
       const lastReceive = (messages[0]?.receiveCount ?? 1) >= queueNumbers.maxReceiveCount;
       const outcome = lastReceive ? this.#lost(held) : await this.#answer(held);

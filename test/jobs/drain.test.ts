@@ -153,4 +153,22 @@ describe("a job whose worker died", () => {
     await rig.edge.until(() => rig.edge.terminal.length > 0);
     expect(rig.edge.terminal[0]?.sequence).toBeGreaterThan(diedAt);
   });
+
+  it("runs alone when it has been received again and again, and is still answered", async () => {
+    rig = await Rig.start();
+    const { encoder, open, entered } = heldEncoder();
+    const suspects = [embedding(["1"]), embedding(["2"]), embedding(["3"])];
+    for (const message of suspects) rig.send(message);
+    for (const message of rig.queued("jobs").ready) message.approximateReceiveCount = 3;
+    const fresh = noopMessage();
+    rig.send(fresh);
+    rig.addWorker(serving(encoder));
+    await rig.edge.until(() => rig.edge.terminal.some((event) => event.jobId === fresh.id));
+    await vi.waitFor(() => expect(entered()).toBe(1), 10_000);
+    expect(encoder.runs).toEqual([]);
+    open();
+    await rig.edge.until(() => rig.edge.terminal.length === 4);
+    expect(encoder.runs.map(([rows]) => rows)).toEqual([1, 1, 1]);
+    await vi.waitFor(isEmpty, 10_000);
+  });
 });
