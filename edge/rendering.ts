@@ -3,6 +3,7 @@
  * they are parsed here by their task's own schema, so a body is never built on a guess.
  */
 import * as z from "zod";
+import type { PublicError } from "#contract/errors.ts";
 import type { JobResult, Usage } from "#contract/events.ts";
 import { type Task, type TaskOutput, tasks } from "#contract/tasks.ts";
 import type { Rendering } from "./jobs/job-spec.ts";
@@ -29,6 +30,20 @@ export function render(
       ...(warning === null ? {} : { "x-warnings": warning }),
     },
   };
+}
+
+/** A worker's error in the caller's words: the worker knows a job's inputs, the caller the field of the route. */
+export function renderError(rendering: Rendering, error: PublicError): PublicError {
+  const { param } = error;
+  if (param === null || !param.startsWith("inputs")) return error;
+  const named = fieldOf(rendering, param);
+  return { ...error, param: named, message: error.message.replaceAll(param, named) };
+}
+
+function fieldOf(rendering: Rendering, param: string): string {
+  if (rendering.route === "openai.embeddings") return param.replace(/^inputs/, "input");
+  const single = rendering.route === "hugging-face" && rendering.single;
+  return single ? param.replace(/^inputs\[0\]/, "inputs") : param;
 }
 
 /** The header's value, or null where there is nothing to say. Header bytes are ASCII: what is not becomes "?". */

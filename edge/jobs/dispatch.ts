@@ -8,7 +8,7 @@ import type { EdgeContext } from "../context.ts";
 import { type Settings, settingsOf } from "../environment.ts";
 import { errorResponse, shapeOfPath } from "../errors.ts";
 import { rememberAnswer } from "../remember-answer.ts";
-import { render } from "../rendering.ts";
+import { render, renderError } from "../rendering.ts";
 import { jobDocument } from "./job-document.ts";
 import type { JobSpec } from "./job-spec.ts";
 import { type Preference, parsePreference, preferenceApplied } from "./preference.ts";
@@ -43,7 +43,7 @@ async function answer(c: EdgeContext, { spec, preference, outcome }: Ended): Pro
     case "succeeded":
       return succeeded(c, spec, outcome);
     case "failed":
-      return failed(c, outcome.error, { "x-job-id": outcome.jobId });
+      return failed(c, renderError(spec.rendering, outcome.error), { "x-job-id": outcome.jobId });
     case "waiting":
       return preferenceApplied(preference) === null
         ? outlasted(c, outcome.ticket, settings)

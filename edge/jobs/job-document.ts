@@ -1,6 +1,7 @@
 /** The Job object callers see (`GET /v1/jobs/{id}`, 202 bodies, webhooks), as JSON text. */
 import type { Usage } from "#contract/events.ts";
 import { openaiError } from "../errors.ts";
+import { renderError } from "../rendering.ts";
 import type { Ticket } from "./shard-protocol.ts";
 
 export type JobOutput = {
@@ -24,7 +25,8 @@ export function jobDocument(ticket: Ticket, output: JobOutput | null): string {
     created_at: seconds(ticket.createdAt),
     finished_at: ticket.finishedAt === null ? null : seconds(ticket.finishedAt),
   });
-  const error = ticket.error === null ? null : openaiError(ticket.error);
+  const error =
+    ticket.error === null ? null : openaiError(renderError(ticket.rendering, ticket.error));
   const tokens = output?.usage.promptTokens;
   const usage = tokens === undefined ? null : { prompt_tokens: tokens, total_tokens: tokens };
   const tail = JSON.stringify({ error, usage });

@@ -149,8 +149,10 @@ describe("a webhook", () => {
     const secret: string = accepted.body.webhook_secret;
     await vi.waitFor(() => expect(deliveries).toHaveLength(1), 15_000);
     const [delivery] = deliveries;
-    const payload = new Webhook(secret).verify(delivery?.body ?? "", delivery?.headers ?? {});
-    expect(payload).toMatchObject({
+    // throws where the signature is not that of the body
+    new Webhook(secret).verify(delivery?.body ?? "", delivery?.headers ?? {});
+    expect(() => new Webhook(secret).verify("{}", delivery?.headers ?? {})).toThrow();
+    expect(JSON.parse(delivery?.body ?? "")).toMatchObject({
       type: "job.completed",
       data: { id: accepted.body.id, status: "succeeded" },
     });
