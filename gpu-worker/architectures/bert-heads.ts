@@ -33,7 +33,9 @@ function inBatch({ parameters, mask }: HeadInputs, rows: Value, width: number): 
 /** A linear layer with as many outputs as the checkpoint has. */
 function classifier({ parameters, config }: HeadInputs, rows: Value, name: string): Value {
   const outputs = parameters.shapeOf(`${name}.weight`)[0] ?? 0;
-  return f32Layers(parameters).on(rows).dense(name, { inputs: config.hidden, outputs });
+  return f32Layers(parameters)
+    .on(rows, { readers: [name] })
+    .dense(name, { inputs: config.hidden, outputs });
 }
 
 function perToken(inputs: HeadInputs, name: string): { logits: Value; outputs: number } {
@@ -45,7 +47,11 @@ function perToken(inputs: HeadInputs, name: string): { logits: Value; outputs: n
 function pooler({ hidden, parameters, config }: HeadInputs): Value {
   const first = hidden.slice(1, 0, 1).squeeze([1]);
   const shape = { inputs: config.hidden, outputs: config.hidden };
-  return f32Layers(parameters).on(first).dense("pooler.dense", shape).tanh();
+  const name = "pooler.dense";
+  return f32Layers(parameters)
+    .on(first, { readers: [name] })
+    .dense(name, shape)
+    .tanh();
 }
 
 function sequenceClassification(inputs: HeadInputs): void {
@@ -70,7 +76,7 @@ function maskedLm(inputs: HeadInputs): void {
   const { hidden, vocabularySize, activation } = config;
   const transform = "cls.predictions.transform";
   const rows = f32Layers(parameters)
-    .on(asRows(inputs.hidden, hidden))
+    .on(asRows(inputs.hidden, hidden), { readers: [`${transform}.dense`] })
     .dense(`${transform}.dense`, { inputs: hidden, outputs: hidden });
   const named = { name: `${transform}.LayerNorm`, width: hidden, epsilon: config.epsilon };
   const states = layerNorm(parameters, activate(activation, rows), named);

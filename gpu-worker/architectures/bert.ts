@@ -12,6 +12,8 @@ import { activate } from "./activation.ts";
 import { attend } from "./attention.ts";
 import type { BertConfig } from "./bert-config.ts";
 import { bertHead } from "./bert-heads.ts";
+import type { HeadInputs } from "./bert-heads.ts";
+import { measuringLayers } from "./channel-ranges.ts";
 import { lookUp } from "./embedding.ts";
 import type { EncoderOptions } from "./encoder-head.ts";
 import { f32Layers } from "./f32-layers.ts";
@@ -111,7 +113,7 @@ function selfAttention(encoder: Encoder, x: Value, layer: string): Value {
   const square = { inputs: hidden, outputs: hidden };
   const gain = 1 / Math.sqrt(hidden / heads);
   const self = `${layer}.attention.self`;
-  const on = layers.on(x);
+  const on = layers.on(x, { readers: ["query", "key", "value"].map((name) => `${self}.${name}`) });
   const query = on.heads(`${self}.query`, { ...square, heads, gain });
   const context = attend({
     query: query.add(queryBias(encoder, `${self}.query`, gain)),
@@ -122,19 +124,21 @@ function selfAttention(encoder: Encoder, x: Value, layer: string): Value {
   });
   const output = `${layer}.attention.output.dense`;
   const bias = passThrough(parameters, output, `${self}.value`);
-  return layers.on(context).dense(output, { ...square, bias });
+  return layers.on(context, { readers: [output] }).dense(output, { ...square, bias });
 }
 
 /** What the feed-forward block adds to `x`, [tokens, hidden]. */
 function feedForward({ config, layers }: Encoder, x: Value, layer: string): Value {
   const { hidden, intermediate, activation } = config;
+  const widen = `${layer}.intermediate.dense`;
+  const narrow = `${layer}.output.dense`;
   const wide = layers
-    .on(x)
-    .dense(`${layer}.intermediate.dense`, { inputs: hidden, outputs: intermediate });
-  const range = activation.startsWith("gelu") ? { least: GELU_LEAST } : null;
+    .on(x, { readers: [widen] })
+    .dense(widen, { inputs: hidden, outputs: intermediate });
+  const least = activation.startsWith("gelu") ? { least: GELU_LEAST } : {};
   return layers
-    .on(activate(activation, wide), range)
-    .dense(`${layer}.output.dense`, { inputs: intermediate, outputs: hidden });
+    .on(activate(activation, wide), { readers: [narrow], ...least })
+    .dense(narrow, { inputs: intermediate, outputs: hidden });
 }
 
 function encode(encoder: Encoder): Value {
@@ -151,25 +155,39 @@ function encode(encoder: Encoder): Value {
   return x;
 }
 
+type Compute = (parameters: Parameters) => LinearLayers;
+
+/** Builds all but the head, which `finish` adds. */
+function buildWith(
+  { config, weights }: { config: BertConfig; weights: WeightSource },
+  graph: GraphBuilder,
+  compute: Compute,
+  finish: (inputs: HeadInputs) => void,
+): Graph {
+  const parameters = new Parameters(graph, weights, ["bert."]);
+  const batch = readBatch(graph, config);
+  const rows = encode({ config, parameters, layers: compute(parameters), batch });
+  const sizes = [batch.ids.op("Shape"), graph.integers([config.hidden])];
+  const hidden = rows.op("Reshape", [graph.op("Concat", sizes, { axis: 0 })]);
+  graph.scope("head", () => finish({ config, parameters, hidden, mask: batch.mask }));
+  return graph.build();
+}
+
 /** Reads `weights` when the graph is written: keep them open until then. */
 export function buildBert(
   config: BertConfig,
   weights: WeightSource,
-  options: EncoderOptions,
+  { head, form, saturates = false, ranges = null }: EncoderOptions,
 ): Graph {
-  const graph = new GraphBuilder("bert", { form: options.form, head: options.head.name });
-  const parameters = new Parameters(graph, weights, ["bert."]);
-  const layers =
-    options.form === "f32"
-      ? f32Layers(parameters)
-      : int8Layers(parameters, { saturates: options.saturates ?? false });
-  const batch = readBatch(graph, config);
-  const rows = encode({ config, parameters, layers, batch });
-  const sizes = [batch.ids.op("Shape"), graph.integers([config.hidden])];
-  const shape = graph.op("Concat", sizes, { axis: 0 });
-  const hidden = rows.op("Reshape", [shape]);
-  graph.scope("head", () =>
-    bertHead({ config, parameters, hidden, mask: batch.mask }, options.head),
-  );
-  return graph.build();
+  const compute: Compute = (parameters) =>
+    form === "f32" ? f32Layers(parameters) : int8Layers(parameters, { saturates, ranges });
+  const graph = new GraphBuilder("bert", { form, head: head.name });
+  return buildWith({ config, weights }, graph, compute, (inputs) => bertHead(inputs, head));
+}
+
+/** The f32 encoder that gives the ranges of its layers' inputs (channel-ranges.ts). */
+export function buildBertRanges(config: BertConfig, weights: WeightSource): Graph {
+  const graph = new GraphBuilder("bert-ranges");
+  const measured = (parameters: Parameters) => measuringLayers(f32Layers(parameters), graph);
+  return buildWith({ config, weights }, graph, measured, () => undefined);
 }

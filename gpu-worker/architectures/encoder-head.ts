@@ -1,6 +1,8 @@
 /**
  * What a caller wants of an encoder: the head on top of its hidden states, and the form of its products.
  */
+import type { ChannelRanges } from "./channel-ranges.ts";
+
 export type Pooling = "mean" | "cls" | "max";
 
 export type Head =
@@ -26,4 +28,6 @@ export type EncoderOptions = {
   readonly form: ComputeForm;
   /** For int8: whether this machine's u8×s8 product saturates. Default false. */
   readonly saturates?: boolean;
+  /** For int8: what channel-ranges.ts measured, or null to round without it. Default null. */
+  readonly ranges?: ChannelRanges | null;
 };

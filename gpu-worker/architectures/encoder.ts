@@ -4,15 +4,24 @@
 import * as z from "zod";
 import type { Graph } from "../onnx/graph.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
-import { buildBert } from "./bert.ts";
+import { buildBert, buildBertRanges } from "./bert.ts";
 import { BertConfig } from "./bert-config.ts";
 import type { EncoderOptions, Head, HeadName } from "./encoder-head.ts";
 
-type Family = (config: unknown, weights: WeightSource, options: EncoderOptions) => Graph;
+type Family = {
+  readonly build: (config: unknown, weights: WeightSource, options: EncoderOptions) => Graph;
+  readonly ranges: (config: unknown, weights: WeightSource) => Graph;
+};
 
-const families: ReadonlyMap<string, Family> = new Map([
-  ["bert", (config, weights, options) => buildBert(parse(BertConfig, config), weights, options)],
-]);
+const bert: Family = {
+  build: (config, weights, options) => buildBert(parse(BertConfig, config), weights, options),
+  ranges: (config, weights) => buildBertRanges(parse(BertConfig, config), weights),
+};
+
+const families: ReadonlyMap<string, Family> = new Map([["bert", bert]]);
+
+/** The `model_type`s that `buildEncoder` builds. */
+export const encoderFamilies: readonly string[] = [...families.keys()];
 
 const ConfigFile = z.looseObject({
   model_type: z.string(),
@@ -51,6 +60,13 @@ export function headOfCheckpoint(config: unknown): Head {
   return { name: row[1] };
 }
 
+function familyOf(config: unknown): Family {
+  const { model_type: type } = parse(ConfigFile, config);
+  const family = families.get(type);
+  if (family !== undefined) return family;
+  throw new ConfigError(`model_type ${type} is not built, only ${[...families.keys()].join()}`);
+}
+
 /**
  * `config` is config.json, parsed. `weights` are read when the graph is written: keep them open until then.
  * Throws `ConfigError` or `WeightError` on a checkpoint that is no such model.
@@ -60,10 +76,10 @@ export function buildEncoder(
   weights: WeightSource,
   options: EncoderOptions,
 ): Graph {
-  const { model_type: type } = parse(ConfigFile, config);
-  const family = families.get(type);
-  if (family === undefined) {
-    throw new ConfigError(`model_type ${type} is not built, only ${[...families.keys()].join()}`);
-  }
-  return family(config, weights, options);
+  return familyOf(config).build(config, weights, options);
+}
+
+/** The graph that measures what the int8 form rounds by: see channel-ranges.ts. Throws as `buildEncoder`. */
+export function buildRangesEncoder(config: unknown, weights: WeightSource): Graph {
+  return familyOf(config).ranges(config, weights);
 }

@@ -17,12 +17,17 @@ export type HeadsShape = LayerShape & {
   readonly gain?: number;
 };
 
-/** What is known of the inputs' range, so that they can be rounded finely: any values, or none below `least`. */
-export type Range = { readonly least: number } | null;
+/** What is known of a layer's inputs before it is built. */
+export type LayerInput = {
+  /** The names of all layers that will read it. */
+  readonly readers: readonly string[];
+  /** No element lies below this, so that rounding need not keep room there. */
+  readonly least?: number;
+};
 
 export type LinearLayers = {
   /** Layers that all read `x` [tokens, in]. */
-  on(x: Value, range?: Range): LayersOnInput;
+  on(x: Value, input: LayerInput): LayersOnInput;
 };
 
 /** A layer is the checkpoint's `name`.weight [out, in] and `name`.bias [out]. */
