@@ -95,6 +95,7 @@ export class LocalStack {
   async stop(): Promise<void> {
     this.#failed.reject(new StartError("stopped before it was ready"));
     this.#ending.abort();
+    for (const child of this.#children) child.retire();
     const workers = this.#children.filter(({ plan }) => isWorker(plan.name));
     const others = this.#children.filter(({ plan }) => !isWorker(plan.name));
     await Promise.all(workers.map((child) => child.stop(graceMs.worker)));

@@ -47,9 +47,14 @@ export class SupervisedChild {
     this.#loop = this.#runUntilStopped();
   }
 
+  /** It goes on, and is not started again when it ends: Ctrl-C may reach it before the launcher stops it. */
+  retire(): void {
+    this.#stopping.abort();
+  }
+
   /** Asks the child to end, waits for it, and kills it after `graceMs`. */
   async stop(graceMs: number): Promise<void> {
-    this.#stopping.abort();
+    this.retire();
     const child = this.#process;
     if (this.plan.drains && process.platform !== "win32") child?.kill("SIGTERM");
     else if (child?.connected === true) child.disconnect();
