@@ -57,7 +57,7 @@ export class Rig {
 
   send(message: JobMessage | string): void {
     const body = typeof message === "string" ? message : JSON.stringify(message);
-    this.queueServer.sendMessage("jobs", body);
+    this.queueServer.sendMessage("jobs", inAscii(body));
   }
 
   /** Messages of a queue, by state, now. */
@@ -71,6 +71,14 @@ export class Rig {
     await this.queueServer.stop();
     await this.edge.stop();
   }
+}
+
+/** SQS takes not every character: in JSON, all can be written in ASCII. */
+function inAscii(json: string): string {
+  return json.replaceAll(
+    /[^ -~]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 export async function startQueueServer(port: number, dataDir?: string): Promise<FauxqsServer> {
