@@ -1,6 +1,5 @@
-/** From a checkpoint's weights to the files of its graph. The place where architectures are chosen by the checkpoint. */
-import { BertConfig } from "../architectures/bert-config.ts";
-import { buildBert } from "../architectures/bert.ts";
+/** From a checkpoint's weights to the files of its graph. */
+import { buildEncoder } from "../architectures/encoder.ts";
 import { writeModel } from "../onnx/write-model.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { Checkpoint } from "./checkpoint.ts";
@@ -11,7 +10,7 @@ export const builderVersion = 1;
 
 /**
  * Writes the graph to `file`, large constants beside it.
- * @throws WeightError or ZodError for a checkpoint that is not what its configuration says; the signal's reason
+ * @throws WeightError or ConfigError for a checkpoint that is not what its configuration says; the signal's reason
  */
 export async function buildGraph(
   { config, weightsFile, sentence }: Checkpoint,
@@ -22,7 +21,7 @@ export async function buildGraph(
   try {
     const { pooling, normalize } = sentence;
     const head = { name: "sentence" as const, pooling, normalize };
-    const graph = buildBert(BertConfig.parse(config), weights, { head, form, saturates });
+    const graph = buildEncoder(config, weights, { head, form, saturates });
     await writeModel(graph, file, signal);
   } finally {
     weights.close();

@@ -6,6 +6,7 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import type { ModelLimits } from "#contract/models.ts";
 import type { Task } from "#contract/tasks.ts";
+import { encoderFamilies, headOfCheckpoint } from "../architectures/encoder.ts";
 import { ConfigFile, OwnFile, readJson, TokenizerConfigFile } from "./checkpoint-files.ts";
 import { readSentenceStages, type Sentence } from "./sentence-stages.ts";
 
@@ -61,9 +62,8 @@ async function readWeights(folder: string): Promise<{ file: string; bytes: numbe
 
 /** A plain encoder gets what sentence-transformers gives it: the mean over the tokens, not scaled. */
 function plainSentence(config: ConfigFile): Sentence {
-  const head = config.architectures?.[0] ?? "BertModel";
-  if (head !== "BertModel") {
-    throw new Error(`it is a ${head}: only sentence encoders (BertModel) are served`);
+  if (headOfCheckpoint(config).name !== "none") {
+    throw new Error(`it is a ${config.architectures?.[0]}: only sentence encoders are served`);
   }
   return { pooling: "mean", normalize: false, prompts: {}, maxTokens: null };
 }
@@ -98,8 +98,9 @@ export async function readCheckpoint(folder: string): Promise<Checkpoint> {
   const weights = await readWeights(folder);
   const config = await readJson(folder, "config.json", ConfigFile);
   if (config === null) throw new Error("config.json is missing");
-  if (config.model_type !== "bert") {
-    throw new Error(`its model_type is ${config.model_type}: only bert is served`);
+  if (!encoderFamilies.includes(config.model_type)) {
+    const served = encoderFamilies.join(", ");
+    throw new Error(`its model_type is ${config.model_type}: only ${served} is served`);
   }
   const sentence = (await readSentenceStages(folder)) ?? plainSentence(config);
   const own = await readJson(folder, "llm-os.json", OwnFile);

@@ -2,11 +2,14 @@
  * `npm run model`: what an operator does with models by hand. Each command lives in a file of its own; here are their names,
  * arguments and exit codes: 0 done, 1 not done (the reason on standard error), 2 wrong use, 130 interrupted.
  */
-import { Command, CommanderError } from "commander";
+import { availableParallelism } from "node:os";
+import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { readModelConfig } from "../config.ts";
+import { openRuntime } from "../runtime/open-runtime.ts";
 import { runEmbed } from "./embed-model.ts";
 import { runFetch } from "./fetch-model.ts";
 import { formatModels, listModels } from "./list-models.ts";
+import { DEFAULT_TOLERANCE, verifyModel } from "./verify-model.ts";
 
 const interruption = new AbortController();
 process.once("SIGINT", () => interruption.abort(new Error("Interrupted")));
@@ -14,6 +17,7 @@ process.once("SIGTERM", () => interruption.abort(new Error("Interrupted")));
 const { signal } = interruption;
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
+const complain = (text: string) => process.stderr.write(`${text}\n`);
 
 const program = new Command("npm run model --")
   .description("List, fetch, verify and make models.")
@@ -28,7 +32,7 @@ program
   .option("--json", "as JSON")
   .action(async (options: { json?: true }) => {
     const { models, problem } = await listModels(readModelConfig(process.env));
-    if (problem !== null) process.stderr.write(`${problem}\n`);
+    if (problem !== null) complain(problem);
     say(options.json ? JSON.stringify(models, null, 2) : formatModels(models));
   });
 
@@ -39,6 +43,31 @@ program
   .action(async (id: string) => {
     const { stateFolder, hub } = readModelConfig(process.env);
     say(await runFetch(id, { stateFolder, hub, signal }));
+  });
+
+function parseTolerance(text: string): number {
+  const tolerance = Number(text);
+  if (text.trim() !== "" && tolerance >= 0 && Number.isFinite(tolerance)) return tolerance;
+  throw new InvalidArgumentError("a tolerance is a number, 0 or more.");
+}
+
+program
+  .command("verify")
+  .argument("<folder>", "a checkpoint with its expected.json")
+  .description("compile a checkpoint, run its expected.json, and compare")
+  .option("--tolerance <number>", "largest difference allowed", parseTolerance, DEFAULT_TOLERANCE)
+  .action(async (folder: string, { tolerance }: { tolerance: number }) => {
+    const { threads, poolThreads } = readModelConfig(process.env);
+    // Which runtime it is, and how many sessions it could hold, is no news for a single run.
+    const log = { info: () => undefined, warn: () => undefined };
+    const runtime = await openRuntime({ log, poolThreads });
+    const options = { runtime, threads: threads ?? availableParallelism(), tolerance, signal };
+    const { maxAbsDifference, outputs, compared, passed } = await verifyModel(folder, options);
+    for (const [name, difference] of Object.entries(outputs)) say(`${name}: ${difference}`);
+    say(`largest absolute difference: ${maxAbsDifference} (${compared} numbers compared)`);
+    if (passed) return;
+    complain(`more than the tolerance of ${tolerance}`);
+    process.exitCode = 1;
   });
 
 program
@@ -57,7 +86,7 @@ program
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (signal.aborted) return 130;
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  complain(error instanceof Error ? error.message : String(error));
   return 1;
 }
 

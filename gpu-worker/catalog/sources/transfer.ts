@@ -3,10 +3,7 @@
  * says which content it belongs to: the digest expected then and the server's validator, sent as `If-Range`, so that
  * pieces of two versions are never joined. Whether the bytes are right is verified by the caller.
  */
-import { createWriteStream } from "node:fs";
-import { readFile, rm, stat, writeFile } from "node:fs/promises";
-import { Transform } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import { open, readFile, rm, stat, writeFile } from "node:fs/promises";
 import type { Dispatcher } from "undici";
 import * as z from "zod";
 import { FetchProblem } from "./fetch-problem.ts";
@@ -99,16 +96,23 @@ export async function transfer(task: Transfer): Promise<{ resumed: boolean }> {
   const note: Note = { digest: task.digest, validator: validatorOf(answer) };
   if (!resumed) await rm(task.partial, { force: true });
   await writeFile(`${task.partial}.note`, JSON.stringify(note));
-  let bytes = resumed ? from.bytes : 0;
-  const counter = new Transform({
-    transform(chunk: Buffer, _encoding, done) {
-      bytes += chunk.length;
-      task.onBytes(bytes);
-      done(null, chunk);
-    },
-  });
-  task.onBytes(bytes);
-  const file = createWriteStream(task.partial, { flags: resumed ? "a" : "w" });
-  await pipeline(answer.body, counter, file, { signal: task.signal });
+  await append(task, answer, resumed ? from.bytes : 0);
   return { resumed };
+}
+
+/** Each piece is in the file before the next is read, so that a cut connection costs only what was still on its way. */
+async function append(task: Transfer, answer: Answer, before: number): Promise<void> {
+  const file = await open(task.partial, "a");
+  let bytes = before;
+  try {
+    task.onBytes(bytes);
+    for await (const chunk of answer.body) {
+      const piece: Uint8Array = chunk;
+      await file.write(piece);
+      bytes += piece.length;
+      task.onBytes(bytes);
+    }
+  } finally {
+    await file.close();
+  }
 }

@@ -54,8 +54,10 @@ afterEach(async () => {
   await rm(stateFolder, { recursive: true, force: true });
 });
 
-function fetched(of: ModelManifest = manifest, signal = new AbortController().signal) {
-  return fetchModel(of, settings, { signal, onProgress: () => undefined });
+const never = new AbortController().signal;
+
+function fetched(of: ModelManifest = manifest) {
+  return fetchModel(of, settings, { signal: never, onProgress: () => undefined });
 }
 
 async function problemOf(promise: Promise<unknown>): Promise<string> {
@@ -139,7 +141,7 @@ describe("a model from the hub", () => {
   it("reports progress up to the total", async () => {
     const seen: { bytes: number; totalBytes: number | null }[] = [];
     await fetchModel(manifest, settings, {
-      signal: new AbortController().signal,
+      signal: never,
       onProgress: ({ bytes, totalBytes }) => seen.push({ bytes, totalBytes }),
     });
     const total = config.length + 2 + weights.length;
@@ -161,10 +163,20 @@ describe("a model from the hub", () => {
   });
 });
 
+/** Some of the weights arrive, are seen to be stored, and then the connection is cut, once. */
+function cutOnce() {
+  const stored = Promise.withResolvers<void>();
+  const { promise: until } = stored;
+  hub.faults.set("model.safetensors", { kind: "cut", afterBytes: 300_000, times: 1, until });
+  return ({ bytes }: { bytes: number }) => {
+    if (bytes > 10_000) stored.resolve();
+  };
+}
+
 describe("a transfer that is interrupted", () => {
   it("goes on where it was cut, under If-Range", async () => {
-    hub.faults.set("model.safetensors", { kind: "cut", afterBytes: 300_000, times: 1 });
-    const folder = await fetched();
+    const onProgress = cutOnce();
+    const folder = await fetchModel(manifest, settings, { signal: never, onProgress });
     await expectWeights(folder, weights);
     const [first, second] = transfers();
     expect(first?.headers.range).toBeUndefined();
@@ -173,19 +185,19 @@ describe("a transfer that is interrupted", () => {
   });
 
   it("goes on where an aborted fetch stopped", async () => {
-    hub.faults.set("model.safetensors", { kind: "cut", afterBytes: 300_000, times: 1 });
+    const seen = cutOnce();
     const first = new AbortController();
     const stopped = fetchModel(manifest, settings, {
       signal: first.signal,
-      onProgress: () => {
+      onProgress: (progress) => {
+        seen(progress);
         if (transfers().length === 2) first.abort(new Error("stopped"));
       },
     });
     await expect(stopped).rejects.toThrow("stopped");
     await expectNoModel();
     const before = transfers().length;
-    const folder = await fetched();
-    await expectWeights(folder, weights);
+    await expectWeights(await fetched(), weights);
     expect(transfers()[before]?.headers.range).toMatch(/^bytes=[1-9]\d*-$/);
   });
 

@@ -8,7 +8,8 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 
 export type Fault =
-  | { kind: "cut"; afterBytes: number; times: number }
+  /** `until`: the connection stays open, with nothing more sent, until then. */
+  | { kind: "cut"; afterBytes: number; times: number; until?: Promise<void> }
   | { kind: "wrong-bytes"; times: number }
   | { kind: "wrong-etag" }
   | { kind: "no-digest" }
@@ -81,7 +82,8 @@ function sendBytes(hub: HubServer, path: string, request: IncomingMessage, to: S
   if (request.method === "HEAD") return to.end();
   const cut = strike(hub, path, "cut");
   if (cut?.kind !== "cut") return to.end(part);
-  return to.write(part.subarray(0, cut.afterBytes), () => to.destroy());
+  to.write(part.subarray(0, cut.afterBytes));
+  return (cut.until ?? Promise.resolve()).then(() => to.destroy());
 }
 
 function answerHub(hub: HubServer, request: IncomingMessage, to: ServerResponse) {

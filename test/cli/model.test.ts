@@ -1,0 +1,194 @@
+import { execFile } from "node:child_process";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { embeddedFiles } from "../../gpu-worker/catalog/embed-model.ts";
+import { sharedFolder } from "../catalog/shared-folder.ts";
+import { type HubServer, startHubServer } from "../catalog/sources/hub-server.ts";
+
+const root = path.resolve(import.meta.dirname, "../..");
+const weights = Buffer.alloc(300_000, "weights ");
+const files = {
+  "config.json": Buffer.from(
+    JSON.stringify({
+      model_type: "bert",
+      vocab_size: 9,
+      hidden_size: 4,
+      max_position_embeddings: 8,
+    }),
+  ),
+  "modules.json": Buffer.from("[]"),
+  "sentence_bert_config.json": Buffer.from("{}"),
+  "1_Pooling/config.json": Buffer.from("{}"),
+  "tokenizer.json": Buffer.from("{}"),
+  "tokenizer_config.json": Buffer.from("{}"),
+  "model.safetensors": weights,
+};
+
+let hub: HubServer;
+let folder: string;
+
+beforeAll(async () => {
+  hub = await startHubServer(files);
+  folder = await mkdtemp(path.join(tmpdir(), "llm-os-cli-"));
+});
+
+afterAll(async () => {
+  await hub.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+type Ended = { code: number; out: string; errors: string };
+
+function model(parameters: string[], environment: Record<string, string> = {}): Promise<Ended> {
+  const script = path.join(root, "gpu-worker/cli/model.ts");
+  const env = {
+    ...process.env,
+    LLM_OS_STATE: path.join(folder, "state"),
+    HF_ENDPOINT: hub.endpoint,
+  };
+  return new Promise((resolve) => {
+    const options = { cwd: root, env: { ...env, LLM_OS_MODELS: "", ...environment } };
+    const child = execFile(process.execPath, [script, ...parameters], options, (_, out, errors) =>
+      resolve({ code: child.exitCode ?? -1, out, errors }),
+    );
+  });
+}
+
+describe("npm run model --", () => {
+  it("explains itself", async () => {
+    const { code, out } = await model(["--help"]);
+    expect(code).toBe(0);
+    for (const command of ["list", "fetch", "verify", "embed"]) expect(out).toContain(command);
+  });
+
+  it.each([
+    { parameters: ["fetch"], says: "missing required argument" },
+    { parameters: ["embed", "all-MiniLM-L6-v2"], says: "--out" },
+    { parameters: ["dance"], says: "unknown command" },
+    { parameters: ["list", "--loud"], says: "unknown option" },
+    { parameters: ["verify", "somewhere", "--tolerance", "much"], says: "tolerance" },
+  ])("refuses $parameters with exit code 2", async ({ parameters, says }) => {
+    const { code, errors } = await model(parameters);
+    expect(code).toBe(2);
+    expect(errors).toContain(says);
+  });
+
+  it("names the variable of the environment that is wrong", async () => {
+    const { code, errors } = await model(["list"], { HF_ENDPOINT: "not an address" });
+    expect(code).toBe(1);
+    expect(errors).toContain("HF_ENDPOINT");
+  });
+});
+
+describe("npm run model -- list", () => {
+  it("shows the embedded model as here and the others as not fetched", async () => {
+    const { code, out } = await model(["list", "--json"]);
+    expect(code).toBe(0);
+    expect(JSON.parse(out)).toMatchObject([
+      { id: "all-MiniLM-L6-v2", status: "here", megabytes: 23, licence: "apache-2.0" },
+      { id: "bge-small-en-v1.5", status: "not fetched", detail: expect.stringContaining("fetch") },
+    ]);
+  });
+
+  it("shows what is wrong with a folder of the operator's", async () => {
+    const models = path.join(folder, "models");
+    await mkdir(path.join(models, "chat"), { recursive: true });
+    await mkdir(path.join(models, "not-a-model"), { recursive: true });
+    await writeFile(path.join(models, "chat", "chat.Q4_1.gguf"), "GGUF");
+    const { code, out } = await model(["list"], { LLM_OS_MODELS: models });
+    expect(code).toBe(0);
+    expect(out).toMatch(/^chat +cannot be served.*GGUF/m);
+    expect(out).not.toContain("not-a-model");
+  });
+
+  it("warns of a folder that cannot be read, and lists the rest", async () => {
+    const { code, out, errors } = await model(["list"], {
+      LLM_OS_MODELS: path.join(folder, "gone"),
+    });
+    expect(code).toBe(0);
+    expect(errors).toContain("LLM_OS_MODELS cannot be read");
+    expect(out).toContain("all-MiniLM-L6-v2");
+  });
+});
+
+describe("npm run model -- fetch", () => {
+  it("brings a model by its hub name and prints its folder", async () => {
+    const { code, out, errors } = await model(["fetch", "BAAI/bge-small-en-v1.5"]);
+    expect({ code, errors }).toMatchObject({
+      code: 0,
+      errors: expect.stringContaining("Fetching"),
+    });
+    const fetched = await readFile(path.join(out.trim(), "model.safetensors"));
+    expect(fetched.equals(weights)).toBe(true);
+  });
+
+  it("fails with what to do where a file is missing", async () => {
+    hub.files.delete("tokenizer.json");
+    const { code, errors } = await model(["fetch", "bge-small-en-v1.5"], {
+      LLM_OS_STATE: path.join(folder, "other-state"),
+    });
+    expect(code).toBe(1);
+    expect(errors).toContain("has no file tokenizer.json");
+    expect(errors).toContain("LLM_OS_MODELS");
+  });
+
+  it("fails with the known ids for an unknown one", async () => {
+    const { code, errors } = await model(["fetch", "gpt-9"]);
+    expect(code).toBe(1);
+    expect(errors).toContain("all-MiniLM-L6-v2, bge-small-en-v1.5");
+  });
+});
+
+describe.skipIf(sharedFolder === null)("npm run model -- verify", () => {
+  const tiny = path.join(sharedFolder ?? "", "models/references/tiny");
+
+  it.each(["SequenceClassification", "TokenClassification", "QuestionAnswering", "MaskedLM"])(
+    "passes for a BERT with the head %s, and prints the largest difference",
+    async (head) => {
+      const { code, out } = await model(["verify", path.join(tiny, `bert-${head}`)]);
+      expect(code).toBe(0);
+      const difference = Number(/^largest absolute difference: (\S+)/m.exec(out)?.[1]);
+      expect(difference).toBeLessThan(1e-4);
+    },
+  );
+
+  it("fails above the tolerance", async () => {
+    const folderOfHead = path.join(tiny, "bert-MaskedLM");
+    const { code, errors } = await model(["verify", folderOfHead, "--tolerance", "1e-12"]);
+    expect(code).toBe(1);
+    expect(errors).toContain("more than the tolerance of 1e-12");
+  });
+
+  it("fails for a family that is not built, and for no folder at all", async () => {
+    const other = await model(["verify", path.join(tiny, "roberta")]);
+    expect(other.code).toBe(1);
+    expect(other.errors).toContain("roberta");
+    expect((await model(["verify", path.join(folder, "gone")])).code).toBe(1);
+  });
+});
+
+describe.skipIf(sharedFolder === null)("npm run model -- embed", () => {
+  it("makes the committed model again, byte for byte", { timeout: 120_000 }, async () => {
+    const from = path.join(sharedFolder ?? "", "models/all-MiniLM-L6-v2");
+    const out = path.join(folder, "embedded");
+    const { code, errors } = await model([
+      "embed",
+      "all-MiniLM-L6-v2",
+      "--from",
+      from,
+      "--out",
+      out,
+    ]);
+    expect({ code, errors }).toEqual({ code: 0, errors: "" });
+    const committed = path.join(root, "gpu-worker/catalog/embedded/all-MiniLM-L6-v2");
+    for (const name of embeddedFiles) {
+      const [made, kept] = await Promise.all([
+        readFile(path.join(out, name)),
+        readFile(path.join(committed, name)),
+      ]);
+      expect({ name, same: made.equals(kept) }).toEqual({ name, same: true });
+    }
+  });
+});
