@@ -15,19 +15,18 @@ export type OpenRuntimeOptions = {
   device?: "auto" | "cpu" | "cuda";
   /** Another build of ONNX Runtime's library for the C API, by its path. Default: the one onnxruntime-node ships. */
   libraryFile?: string;
-  /** Threads of libuv's pool: what UV_THREADPOOL_SIZE was when the process started. Default 4, as libuv's. */
+  /** Threads of libuv's pool, watched where given: what UV_THREADPOOL_SIZE was when the pool was first used. */
   poolThreads?: number;
 };
 
-const libuvDefault = 4;
-
 /** @throws RuntimeError where neither way works, or not the one asked for */
 export async function openRuntime(options: OpenRuntimeOptions): Promise<Runtime> {
-  const { log, poolThreads = libuvDefault } = options;
+  const { log, poolThreads } = options;
   const loader = await chooseLoader(options);
   const providers = await chooseProviders(loader, options);
+  const watched = loader.name === "c-api" && poolThreads !== undefined;
   const runtime: Runtime = {
-    ...(loader.name === "c-api" ? watchPool(loader, poolThreads, log) : loader),
+    ...(watched ? watchPool(loader, poolThreads, log) : loader),
     providers,
     describe: () => `ONNX Runtime ${loader.version}, ${loader.name}, ${providers.join(" then ")}`,
   };

@@ -15,7 +15,7 @@ const cpu = { threads: 1, provider: "cpu" } as const;
 let runtime: Runtime;
 
 beforeAll(async () => {
-  runtime = await openRuntime({ log: { info: () => {}, warn: () => {} }, poolThreads: 100 });
+  runtime = await openRuntime({ log: { info: () => {}, warn: () => {} } });
 });
 
 describe("encodeProduct", () => {

@@ -76,7 +76,6 @@ async function abortsSeenLate(runtime: Runtime): Promise<number> {
 const runtime = await openRuntime({
   log: { info: () => {}, warn: () => {} },
   only: process.argv[2] === "c-api" ? "c-api" : "node-binding",
-  poolThreads: 100,
 });
 await concurrentSessions(runtime);
 const aborted = await abortsSeenLate(runtime);

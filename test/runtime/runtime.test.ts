@@ -43,7 +43,7 @@ describe.each(["c-api", "node-binding"] as const)("the %s runtime", (only) => {
   };
 
   beforeAll(async () => {
-    runtime = await openRuntime({ log: silent, only, poolThreads: 1_000 });
+    runtime = await openRuntime({ log: silent, only });
   });
 
   afterAll(async () => {
@@ -168,9 +168,9 @@ describe.each(["c-api", "node-binding"] as const)("the %s runtime", (only) => {
   });
 
   it("rejects an aborted run with the signal's reason, waiting or under way, and stays usable", async () => {
-    const slow = await load(chain(512, 300));
-    const short = await load(chain(512, 10));
-    const x = ramp(512, 512);
+    const slow = await load(chain(384, 300));
+    const short = await load(chain(384, 10));
+    const x = ramp(384, 384);
     const reason = new Error("the caller left");
     const events: string[] = [];
     const note = (event: string) => (error: unknown) => {
@@ -190,7 +190,7 @@ describe.each(["c-api", "node-binding"] as const)("the %s runtime", (only) => {
     await after;
     expect(events).toEqual(["left", "stopped", "ran"]);
     await expect(slow.run({ x }, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
-    expect(await slow.run({ x: ramp(1, 512) })).toEqual({ y: ramp(1, 512) });
+    expect(await slow.run({ x: ramp(1, 384) })).toEqual({ y: ramp(1, 384) });
   });
 
   it("does not mind a signal aborted after the run", async () => {
