@@ -36,8 +36,9 @@ export class LocalStack {
   readonly #run: Run;
   readonly #print: (line: string) => void;
   readonly #children: SupervisedChild[];
+  /** Children whose word is awaited: `listening` of the edge, `ready` of each worker. */
   readonly #unready: Set<string>;
-  readonly #workersReady = Promise.withResolvers<void>();
+  readonly #childrenReady = Promise.withResolvers<void>();
   readonly #failed = Promise.withResolvers<never>();
   readonly #ending = new AbortController();
 
@@ -48,7 +49,7 @@ export class LocalStack {
     this.url = run.url;
     this.operatorKey = state.operatorKey;
     this.#children = plans.map((plan) => this.#supervise(plan));
-    this.#unready = new Set(plans.map(({ name }) => name).filter(isWorker));
+    this.#unready = new Set(plans.map(({ name }) => name).filter(isAwaited));
     // Nobody may be waiting when it is given up.
     this.#failed.promise.catch(() => {});
   }
@@ -83,7 +84,7 @@ export class LocalStack {
   async ready(): Promise<void> {
     const watch = new ModelWatch(this.url, this.operatorKey, this.#print);
     const { signal } = this.#ending;
-    const serving = watch.untilServing(this.#workersReady.promise, signal);
+    const serving = watch.untilServing(this.#childrenReady.promise, signal);
     await Promise.race([serving, this.#failed.promise]);
     for (const child of this.#children) child.forgive();
     this.#run.ready = true;
@@ -127,9 +128,8 @@ export class LocalStack {
       this.#run.ports.workerd = message.workerdPort;
       writeRun(this.#state.folder, this.#run);
     }
-    if (message.type !== "ready") return;
-    this.#unready.delete(name);
-    if (this.#unready.size === 0) this.#workersReady.resolve();
+    if (message.type === (isWorker(name) ? "ready" : "listening")) this.#unready.delete(name);
+    if (this.#unready.size === 0) this.#childrenReady.resolve();
   }
 
   #ended(plan: ChildPlan, reason: string, failures: number): void {
@@ -158,6 +158,10 @@ export class LocalStack {
 
 function isWorker(name: string): boolean {
   return /^worker(-\d+)?$/.test(name);
+}
+
+function isAwaited(name: string): boolean {
+  return name === "edge" || isWorker(name);
 }
 
 function rotate(file: string): void {

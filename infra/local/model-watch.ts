@@ -31,12 +31,12 @@ export class ModelWatch {
     this.#print = print;
   }
 
-  /** Resolves when the edge is healthy and, after `workersReady`, knows a model that serves. */
-  async untilServing(workersReady: Promise<void>, signal: AbortSignal): Promise<void> {
+  /** Resolves when, after `childrenReady`, the edge is healthy and knows a model that serves. */
+  async untilServing(childrenReady: Promise<void>, signal: AbortSignal): Promise<void> {
+    await this.#followUntil(childrenReady, signal);
     while ((await this.#get("/healthz", signal)) === null) {
       await delay(askEveryMs.starting, undefined, { signal });
     }
-    await this.#followUntil(workersReady, signal);
     await delay(announcementMs, undefined, { signal });
     while (!serves(await this.#models(signal))) {
       await delay(askEveryMs.starting, undefined, { signal });
