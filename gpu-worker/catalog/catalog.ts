@@ -11,7 +11,7 @@ import type { Runtime } from "../runtime/session.ts";
 import { calibrate, calibrationKey } from "./calibrate.ts";
 import { entryWork } from "./entry-work.ts";
 import { type FormSetting, openFormChoice } from "./form-choice.ts";
-import { openGraphCache } from "./graph-cache.ts";
+import { type GraphCache, openGraphCache } from "./graph-cache.ts";
 import { listKnownModels } from "./known-models.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import { ModelEntry } from "./model-entry.ts";
@@ -66,16 +66,20 @@ export type CatalogTools = {
 /** The hub is slow to start a large file at times; a connection that gives nothing for a minute is dead. */
 const hubTimeouts = { headersTimeout: 60_000, bodyTimeout: 60_000 };
 
-function fetchSettings({ stateFolder, hub }: CatalogSettings, tools: CatalogTools) {
+function fetchSettings(
+  { stateFolder, hub }: CatalogSettings,
+  tools: CatalogTools,
+  dispatcher: Dispatcher,
+) {
   return {
     stateFolder,
-    hub: { ...hub, dispatcher: tools.dispatcher ?? new EnvHttpProxyAgent(hubTimeouts) },
+    hub: { ...hub, dispatcher },
     retryDelayMs: tools.retryDelayMs ?? 1_000,
     pythonCommands: tools.pythonCommands ?? pythonCommands,
   };
 }
 
-function openWork(settings: CatalogSettings, tools: CatalogTools) {
+function openLoader(settings: CatalogSettings, tools: CatalogTools, graphs: GraphCache) {
   const { runtime, log } = tools;
   const wantsCuda = settings.device !== "cpu" && runtime.providers.includes("cuda");
   const hardware = {
@@ -91,13 +95,7 @@ function openWork(settings: CatalogSettings, tools: CatalogTools) {
     measure: (signal) => calibrate(runtime, threads, signal),
     log,
   });
-  const loader = modelLoader({
-    ...hardware,
-    forms,
-    graphs: openGraphCache(settings.stateFolder),
-    log,
-  });
-  return entryWork(fetchSettings(settings, tools), loader);
+  return modelLoader({ ...hardware, forms, graphs, log });
 }
 
 /** Announces the digests of models whose files are here, one model after the other. */
@@ -121,7 +119,11 @@ export async function openCatalog(
   const onChange = () => {
     for (const listener of listeners) listener();
   };
-  const work = openWork(settings, tools);
+  const graphs = openGraphCache(settings.stateFolder);
+  await graphs.sweep(now());
+  const dispatcher = tools.dispatcher ?? new EnvHttpProxyAgent(hubTimeouts);
+  const loader = openLoader(settings, tools, graphs);
+  const work = entryWork(fetchSettings(settings, tools, dispatcher), loader);
   const { models, problem } = await listKnownModels(settings.modelsFolder);
   if (problem !== null) log.warn({ folder: settings.modelsFolder }, problem);
   const entries = models.map((known) => new ModelEntry(known, work, { now, onChange }));
@@ -150,6 +152,7 @@ export async function openCatalog(
     async close() {
       closing.abort(new Error("The catalog is closed"));
       await Promise.all([identifying, ...entries.map((entry) => entry.release())]);
+      if (tools.dispatcher === undefined) await dispatcher.destroy();
     },
   };
 }

@@ -4,7 +4,7 @@
  * again. Two processes may build the same: the first to finish wins.
  */
 import { randomUUID } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import * as z from "zod";
 import { describeFile } from "./file-digest.ts";
@@ -24,7 +24,13 @@ export type GraphCache = {
   get(key: string, build: BuildGraph, signal: AbortSignal): Promise<CachedGraph>;
   /** Forgets a graph that turned out to be of no use. */
   discard(key: string): Promise<void>;
+  /** Takes away what processes that were killed while they built have left. */
+  sweep(nowMs: number): Promise<void>;
 };
+
+const unfinished = ".tmp";
+/** No build takes this long. */
+const abandonedAfterMs = 3_600_000;
 
 async function isWhole(folder: string, signal: AbortSignal): Promise<boolean> {
   try {
@@ -62,7 +68,7 @@ export function openGraphCache(stateFolder: string): GraphCache {
       const folder = folderOf(key);
       const file = path.join(folder, modelName);
       if (await isWhole(folder, signal)) return { file, built: false };
-      const building = `${folder}.${randomUUID()}.tmp`;
+      const building = `${folder}.${randomUUID()}${unfinished}`;
       await mkdir(building, { recursive: true });
       try {
         await build(path.join(building, modelName), signal);
@@ -71,6 +77,16 @@ export function openGraphCache(stateFolder: string): GraphCache {
         await rm(building, { recursive: true, force: true });
       }
       return { file, built: true };
+    },
+    async sweep(nowMs) {
+      const graphs = path.join(stateFolder, "graphs");
+      const names = await readdir(graphs).catch(() => []);
+      for (const name of names.filter((each) => each.endsWith(unfinished))) {
+        const folder = path.join(graphs, name);
+        const found = await stat(folder).catch(() => null);
+        if (found === null || nowMs - found.mtimeMs < abandonedAfterMs) continue;
+        await rm(folder, { recursive: true, force: true });
+      }
     },
     async discard(key) {
       await rm(folderOf(key), { recursive: true, force: true });

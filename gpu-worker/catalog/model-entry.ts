@@ -36,6 +36,15 @@ type Stage =
 
 const starting: Step = { doing: "loading", words: "Loading", progress: null };
 
+const noticeableProgress = 0.01;
+
+function isAlike(a: Step, b: Step): boolean {
+  if (a.doing !== b.doing || a.words !== b.words) return false;
+  if (a.progress === null || b.progress === null || b.progress === 1)
+    return a.progress === b.progress;
+  return Math.abs(a.progress - b.progress) < noticeableProgress;
+}
+
 export class ModelEntry {
   readonly known: KnownModel;
   readonly #work: EntryWork;
@@ -153,7 +162,7 @@ export class ModelEntry {
       return true;
     };
     try {
-      const onStep = (step: Step) => move({ kind: "working", work, step });
+      const onStep = (step: Step) => this.#advance(work, step);
       const model = await this.#bringUp({ onStep, signal });
       if (!move({ kind: "loaded", model })) await model.session.release();
       return model;
@@ -166,6 +175,15 @@ export class ModelEntry {
       move({ kind: "failed", reason: coded.message, atMs: this.#surroundings.now() });
       throw coded;
     }
+  }
+
+  /** A download reports every piece; who listens hears of each per cent. */
+  #advance(work: SharedWork<LoadedModel>, step: Step): void {
+    const before = this.#stage;
+    if (before.kind !== "working" || before.work !== work) return;
+    if (isAlike(before.step, step)) return;
+    this.#stage = { kind: "working", work, step };
+    this.#surroundings.onChange();
   }
 
   async #bringUp(watch: Watch): Promise<LoadedModel> {

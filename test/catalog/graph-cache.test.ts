@@ -1,4 +1,4 @@
-import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type CatalogBench, openCatalogBench, vectorOf } from "./catalog-bench.ts";
@@ -52,5 +52,17 @@ describe("compiled graphs", () => {
     const vectors = await Promise.all([vectorOf(first, "tiny"), vectorOf(second, "tiny")]);
     expect(vectors[0]).toEqual(vectors[1]);
     expect(await readdir(graphs())).toHaveLength(1);
+  });
+
+  it("that a killed process left half built are swept away after an hour", async () => {
+    const abandoned = path.join(graphs(), "key.uuid.tmp");
+    await mkdir(abandoned, { recursive: true });
+    const { mtimeMs } = await stat(abandoned);
+    bench.nowMs = mtimeMs + 3_599_000;
+    await bench.open();
+    expect(await readdir(graphs())).toEqual(["key.uuid.tmp"]);
+    bench.nowMs = mtimeMs + 3_600_000;
+    await bench.open();
+    expect(await readdir(graphs())).toEqual([]);
   });
 });

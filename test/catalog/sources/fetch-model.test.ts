@@ -1,4 +1,5 @@
 import { mkdtemp, readdir, readFile, rm, writeFile, chmod, mkdir } from "node:fs/promises";
+import { utimesSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { Agent } from "undici";
@@ -130,6 +131,23 @@ describe("a model from the hub", () => {
     const [first, second] = await Promise.all([fetched(), fetched()]);
     expect(first).toBe(second);
     expect(transfers()).toHaveLength(1);
+  });
+
+  it("waits for another process that is fetching it, and takes over when that one dies", async () => {
+    const models = path.join(stateFolder, "models");
+    const lock = path.join(models, "made-up--model.lock");
+    await mkdir(lock, { recursive: true });
+    const steps = new Set<string>();
+    const folder = await fetchModel(manifest, settings, {
+      signal: never,
+      onProgress: ({ step }) => {
+        steps.add(step);
+        // Its holder is killed: the lock's age shows that nobody keeps it fresh.
+        if (/another process/i.test(step)) utimesSync(lock, 0, 0);
+      },
+    });
+    expect([...steps][0]).toBe(`Another process is fetching ${id}`);
+    await expectWeights(folder, weights);
   });
 
   it("takes every file from the commit that the first answer named", async () => {
