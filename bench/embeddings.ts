@@ -10,10 +10,10 @@ import * as z from "zod";
 import { openRuntime } from "../gpu-worker/runtime/open-runtime.ts";
 import { measureGemm } from "../gpu-worker/runtime/measure-gemm.ts";
 import type { Runtime } from "../gpu-worker/runtime/session.ts";
-import { runFetch } from "../gpu-worker/cli/fetch-model.ts";
 import { startStack } from "../infra/local/start-stack.ts";
 import { type Bench, type BenchContext, comparedRow, plainRow, type Row } from "./bench.ts";
 import { mixedTexts, sharedFolder } from "./harness/corpus.ts";
+import { fetchCheckpoint } from "./harness/fetch-checkpoint.ts";
 import { Embedder, threads } from "./harness/embedder.ts";
 import { miniLmL6, operationsOf } from "./harness/encoder-operations.ts";
 import { median, runLoad } from "./harness/http-load.ts";
@@ -31,11 +31,9 @@ type Form = "f32" | "int8";
 type Figures = { rate: number; limitFraction: number; paddingEfficiency: number; first: number[] };
 
 /** The f32 checkpoint: beside the repository, or fetched as a user would. */
-async function checkpointFolder(signal: AbortSignal): Promise<string> {
+async function checkpointFolder({ print, signal }: BenchContext): Promise<string> {
   const shared = path.join(sharedFolder, "models", model);
-  if (existsSync(shared)) return shared;
-  const endpoint = process.env["HF_ENDPOINT"] ?? "https://huggingface.co";
-  return runFetch(model, { stateFolder, hub: { endpoint, token: null }, signal });
+  return existsSync(shared) ? shared : fetchCheckpoint(model, stateFolder, { print, signal });
 }
 
 class OwnFigures {
@@ -148,7 +146,7 @@ export const bench: Bench = {
   run: async (context) => {
     const { print, signal } = context;
     mkdirSync(stateFolder, { recursive: true });
-    const checkpoint = await checkpointFolder(signal);
+    const checkpoint = await checkpointFolder(context);
     const modelsFolder = path.dirname(checkpoint);
     const texts = mixedTexts(textCount);
     const runtime = await openRuntime({ log: { info: () => {}, warn: console.warn } });

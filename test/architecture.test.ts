@@ -87,7 +87,7 @@ function readSources(): SourceFile[] {
   });
   return listed
     .split("\n")
-    .filter((file) => /\.m?ts$/.test(file) && !file.endsWith(".d.ts"))
+    .filter((file) => /\.m?ts$/.test(file) && !file.endsWith(".d.ts") && !file.startsWith("."))
     .map((file) => {
       const text = readFileSync(path.join(root, file), "utf8");
       return { file, text, room: roomOf(file), imports: importsOf(file, text) };
