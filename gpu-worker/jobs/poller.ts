@@ -8,6 +8,9 @@ import type { Log } from "../telemetry/log.ts";
 import { type Backoff, backoffMs, pause } from "./backoff.ts";
 import type { JobQueue, QueueMessage } from "./sqs-queue.ts";
 
+/** Between two polls that bring something, so that quick answers leave before the next poll is prepared. */
+const breathMs = 1;
+
 export type PollerOptions = {
   queue: Pick<JobQueue, "receive">;
   pollsMax: number;
@@ -78,6 +81,7 @@ export class Poller {
       const received = await this.#receive(wanted);
       if (received === queueNumbers.batchEntriesMax) this.#addLoop();
       else if (received * 2 < queueNumbers.batchEntriesMax && this.#loops.size > 1) return;
+      if (received > 0) await pause(breathMs, this.#stopping.signal);
     }
   }
 

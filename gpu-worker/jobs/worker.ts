@@ -89,7 +89,7 @@ export class Worker {
     this.#ledger = new MessageLedger({
       queue: options.queue,
       backoff,
-      gatherMs: 20,
+      gatherMs: 100,
       now: clock.steady,
       log,
       onError: (action) => metrics.queueErrors.inc({ action }),
