@@ -70,6 +70,7 @@ async function fromAnySource(
       onProgress({ step, bytes, totalBytes });
     const { retryDelayMs } = settings;
     const context: FetchContext = { folder, signal, onProgress: report, retryDelayMs };
+    report(0, null);
     try {
       return await fetchFrom(source, manifest, settings, context);
     } catch (error) {

