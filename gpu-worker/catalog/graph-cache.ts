@@ -52,12 +52,13 @@ async function install(building: string, folder: string, signal: AbortSignal): P
   const note: z.infer<typeof Note> = [];
   for (const name of names) note.push(await describeFile(building, name, signal));
   await writeFile(path.join(building, noteName), JSON.stringify(note));
-  await rm(folder, { recursive: true, force: true });
   try {
     await rename(building, folder);
-  } catch (error) {
-    // Another process put its own there in between; the same key means the same graph.
-    if (!(await isWhole(folder, signal))) throw error;
+  } catch {
+    // Something is there. If another process has built the same meanwhile, it may be loading it: it stays.
+    if (await isWhole(folder, signal)) return;
+    await rm(folder, { recursive: true, force: true });
+    await rename(building, folder);
   }
 }
 
