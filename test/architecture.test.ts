@@ -53,6 +53,7 @@ const law: Record<string, string[] | "*"> = {
   "gpu-worker/main.ts": "*",
   infra: ["contract"],
   bench: "*",
+  examples: "*",
   test: "*",
   "vitest.config.ts": "*",
 };
