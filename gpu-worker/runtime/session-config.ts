@@ -3,9 +3,15 @@
  */
 import type { LoadOptions, ModelSource } from "./session.ts";
 
-export function sessionConfig(model: ModelSource, options: LoadOptions): Record<string, string> {
+type Options = Pick<LoadOptions, "spinMicroseconds">;
+
+export function sessionConfig(
+  model: ModelSource,
+  { spinMicroseconds = 50 }: Options,
+): Record<string, string> {
   const entries: Record<string, string> = {
-    "session.intra_op.allow_spinning": options.spinning === true ? "1" : "0",
+    "session.intra_op.allow_spinning": spinMicroseconds > 0 ? "1" : "0",
+    "session.intra_op.spin_duration_us": String(spinMicroseconds),
     "session.inter_op.allow_spinning": "0",
     // Spinning threads go to sleep when a run ends, not some milliseconds later.
     "session.force_spinning_stop": "1",

@@ -7,7 +7,7 @@ const runtime = await openRuntime({
   log: { info: () => {}, warn: () => {} },
   only: process.argv[2] === "c-api" ? "c-api" : "node-binding",
 });
-const options = { threads: 2, provider: "cpu", spinning: true } as const;
+const options = { threads: 2, provider: "cpu", spinMicroseconds: 5_000 } as const;
 const session = await runtime.load({ bytes: chain(512, 30) }, options);
 await session.run({ x: ramp(512, 512) });
 void session.run({ x: ramp(512, 512) });

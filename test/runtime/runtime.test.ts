@@ -223,11 +223,14 @@ describe.each(["c-api", "node-binding"] as const)("the %s runtime", (only) => {
     await expect(session.run({ x })).rejects.toThrow(/released/);
   });
 
-  it("takes several threads, and threads that spin", async () => {
-    const options = { threads: 2, provider: "cpu", spinning: true } as const;
-    const session = await runtime.load({ bytes: chain(128, 4) }, options);
-    const x = ramp(64, 128);
-    expect(await session.run({ x })).toEqual({ y: x });
-    await session.release();
-  });
+  it.each([0, 20, 5_000])(
+    "takes several threads, which spin for %i µs",
+    async (spinMicroseconds) => {
+      const options = { threads: 2, provider: "cpu", spinMicroseconds } as const;
+      const session = await runtime.load({ bytes: chain(128, 4) }, options);
+      const x = ramp(64, 128);
+      expect(await session.run({ x })).toEqual({ y: x });
+      await session.release();
+    },
+  );
 });
