@@ -1,5 +1,6 @@
 /** Small models for the runtime's tests, built by our own builder. Results are known by arithmetic. */
 import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
+import type { Graph } from "../../gpu-worker/onnx/graph.ts";
 import { GraphBuilder } from "../../gpu-worker/onnx/graph-builder.ts";
 import type { DType } from "../../gpu-worker/tensor/dtype.ts";
 import { float32, tensor } from "../../gpu-worker/tensor/tensor.ts";
@@ -29,13 +30,17 @@ export function successor(): Uint8Array {
 
 /** x times the identity matrix, `steps` times over, for x `[rows, width]` f32: y = x, and nothing can be left out. */
 export function chain(width: number, steps: number): Uint8Array {
+  return encodeModel(chainGraph(width, steps));
+}
+
+export function chainGraph(width: number, steps: number): Graph {
   const graph = new GraphBuilder("chain");
   const ones = Float32Array.from({ length: width * width }, (_, i) => (i % (width + 1) ? 0 : 1));
   const weights = graph.constant(tensor("float32", [width, width], ones));
   let y = graph.input("x", "float32", ["rows", width]);
   for (let step = 0; step < steps; step++) y = y.matMul(weights);
   graph.output("y", y);
-  return encodeModel(graph.build());
+  return graph.build();
 }
 
 export function ramp(rows: number, width: number) {

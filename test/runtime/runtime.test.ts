@@ -1,16 +1,17 @@
 /**
  * What every runtime promises, held against both: the C API and the Node binding in threads. The oracle is arithmetic.
  */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { writeModel } from "../../gpu-worker/onnx/write-model.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime, Session } from "../../gpu-worker/runtime/session.ts";
 import { arrayTypes } from "../../gpu-worker/tensor/dtype.ts";
 import { float32 } from "../../gpu-worker/tensor/tensor.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
-import { arithmetic, chain, identity, ramp, successor } from "./models.ts";
+import { arithmetic, chain, chainGraph, identity, ramp, successor } from "./models.ts";
 
 const silent = { info: () => {}, warn: () => {} };
 const cpu = { threads: 1, provider: "cpu" } as const;
@@ -120,6 +121,19 @@ describe.each(["c-api", "node-binding"] as const)("the %s runtime", (only) => {
     await expect(runtime.load({ bytes: new Uint8Array(0) }, cpu)).rejects.toMatchObject({
       name: "RuntimeError",
     });
+  });
+
+  it("finds weights in files of their own, beside the model or in a folder named", async () => {
+    const file = path.join(folder, "chain.onnx");
+    expect(await writeModel(chainGraph(256, 2), file)).toHaveLength(2);
+    const x = ramp(4, 256);
+    for (const source of [{ path: file }, { bytes: readFileSync(file), weightsFolder: folder }]) {
+      const session = await runtime.load(source, cpu);
+      expect(await session.run({ x })).toEqual({ y: x });
+      await session.release();
+    }
+    const lost = { bytes: readFileSync(file), weightsFolder: path.join(folder, "elsewhere") };
+    await expect(runtime.load(lost, cpu)).rejects.toMatchObject({ name: "RuntimeError" });
   });
 
   it("refuses feeds that do not fit, by name, and goes on", async () => {

@@ -96,7 +96,6 @@ function bindFunctions(table: readonly (Pointer | null)[]) {
 
     createSessionOptions: status(10, "pointerOut"),
     disableMemPattern: status(17, "pointer"),
-    disableCpuMemArena: status(19, "pointer"),
     setGraphOptimizationLevel: status(23, "pointer", "int"),
     setIntraOpNumThreads: status(24, "pointer", "int"),
     addSessionConfigEntry: status(130, "pointer", "text", "text"),
@@ -105,7 +104,6 @@ function bindFunctions(table: readonly (Pointer | null)[]) {
 
     createRunOptions: status(39, "pointerOut"),
     setTerminate: status(46, "pointer"),
-    addRunConfigEntry: status(165, "pointer", "text", "text"),
     releaseRunOptions: release(97),
 
     sessionGetInputCount: status(30, "pointer", "sizeOut"),
