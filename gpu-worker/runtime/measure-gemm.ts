@@ -15,7 +15,7 @@ export type GemmOptions = {
   rows?: number;
   /** `[inner, columns]` of the weights. Default: those of an encoder 384 wide. */
   weights?: readonly (readonly [number, number])[];
-  /** How often each product is timed, after one run that is not. Default 5. */
+  /** How often each product is timed, after one run that is not. Default 20. */
   repeats?: number;
   /** Milliseconds, monotonic. */
   now: () => number;
@@ -44,7 +44,7 @@ export async function measureGemm(loader: Loader, options: GemmOptions): Promise
 async function bestTime(
   loader: Loader,
   [inner, columns]: readonly [number, number],
-  { dtype, threads, rows = 2048, repeats = 5, now, signal }: GemmOptions,
+  { dtype, threads, rows = 2048, repeats = 20, now, signal }: GemmOptions,
 ): Promise<number> {
   const bytes = productModel(dtype, inner, columns);
   const session = await loader.load(

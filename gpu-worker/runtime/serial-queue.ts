@@ -19,6 +19,7 @@ export function createSerialQueue(): SerialQueue {
       tail = ended.promise;
       try {
         await orAborted(before, signal);
+        signal?.throwIfAborted();
         return await work();
       } finally {
         // Whoever left early still stands behind those before him.

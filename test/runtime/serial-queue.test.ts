@@ -1,0 +1,48 @@
+/** Turns, and who leaves the line. */
+import { describe, expect, it } from "vitest";
+import { createSerialQueue } from "../../gpu-worker/runtime/serial-queue.ts";
+
+describe("the serial queue", () => {
+  it("runs one at a time, in order, past what fails", async () => {
+    const queue = createSerialQueue();
+    const events: string[] = [];
+    const work = (name: string) => async () => {
+      events.push(`${name} begins`);
+      await Promise.resolve();
+      events.push(`${name} ends`);
+      if (name === "b") throw new Error("b failed");
+      return name;
+    };
+    const all = await Promise.allSettled(["a", "b", "c"].map((name) => queue.run(work(name))));
+    expect(all.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+    expect(events).toEqual(["a", "b", "c"].flatMap((name) => [`${name} begins`, `${name} ends`]));
+  });
+
+  it("lets whoever is aborted leave at once, without letting the next in early", async () => {
+    const queue = createSerialQueue();
+    const gate = Promise.withResolvers<void>();
+    const controller = new AbortController();
+    const started: string[] = [];
+    const note = (name: string) => async () => void started.push(name);
+    const first = queue.run(() => gate.promise);
+    const second = queue.run(note("second"), controller.signal);
+    const third = queue.run(note("third"));
+    controller.abort(new Error("left"));
+    await expect(second).rejects.toThrow("left");
+    expect(started).toEqual([]);
+    gate.resolve();
+    await Promise.all([first, third]);
+    expect(started).toEqual(["third"]);
+  });
+
+  it("does not start what is aborted in the moment its turn comes", async () => {
+    const queue = createSerialQueue();
+    const controller = new AbortController();
+    let started = false;
+    const first = queue.run(async () => {});
+    const second = queue.run(async () => void (started = true), controller.signal);
+    void first.then(() => controller.abort(new Error("left")));
+    await expect(second).rejects.toThrow("left");
+    expect(started).toBe(false);
+  });
+});
