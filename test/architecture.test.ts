@@ -194,7 +194,7 @@ describe("the import law", () => {
     const reading = product.filter(
       ({ file, text }) =>
         /\bprocess\.env\b/.test(text) &&
-        !/^(gpu-worker\/(config|main)\.ts|gpu-worker\/cli\/|infra\/|bench\/)/.test(file),
+        !/^(gpu-worker\/(config|main)\.ts|gpu-worker\/cli\/|infra\/|bench\/|examples\/)/.test(file),
     );
     expect(reading.map(({ file }) => file)).toEqual([]);
   });
