@@ -113,7 +113,8 @@ function selfAttention(encoder: Encoder, x: Value, layer: string): Value {
   const square = { inputs: hidden, outputs: hidden };
   const gain = 1 / Math.sqrt(hidden / heads);
   const self = `${layer}.attention.self`;
-  const on = layers.on(x, { readers: ["query", "key", "value"].map((name) => `${self}.${name}`) });
+  const readers = ["query", "key", "value"].map((name) => `${self}.${name}`);
+  const on = layers.on(x, { readers, uneven: true });
   const query = on.heads(`${self}.query`, { ...square, heads, gain });
   const context = attend({
     query: query.add(queryBias(encoder, `${self}.query`, gain)),
@@ -133,7 +134,7 @@ function feedForward({ config, layers }: Encoder, x: Value, layer: string): Valu
   const widen = `${layer}.intermediate.dense`;
   const narrow = `${layer}.output.dense`;
   const wide = layers
-    .on(x, { readers: [widen] })
+    .on(x, { readers: [widen], uneven: true })
     .dense(widen, { inputs: hidden, outputs: intermediate });
   const least = activation.startsWith("gelu") ? { least: GELU_LEAST } : {};
   return layers

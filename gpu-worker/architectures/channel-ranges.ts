@@ -13,12 +13,12 @@ import type { LinearLayers } from "./linear-layers.ts";
 /** First reader of an input → the largest magnitude of each of the input's channels. */
 export type ChannelRanges = ReadonlyMap<string, Float32Array>;
 
-/** The same layers, their inputs' ranges as further outputs of the graph, by the name of the first reader. */
+/** The same layers; the ranges of uneven inputs become outputs of the graph, by the name of the first reader. */
 export function measuringLayers(layers: LinearLayers, graph: GraphBuilder): LinearLayers {
   return {
     on: (x, input) => {
       const [reader = ""] = input.readers;
-      graph.output(reader, x.op("Abs").reduceMax([0], false));
+      if (input.uneven) graph.output(reader, x.op("Abs").reduceMax([0], false));
       return layers.on(x, input);
     },
   };

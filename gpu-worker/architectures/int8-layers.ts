@@ -98,7 +98,7 @@ export function int8Layers(parameters: Parameters, options: Int8Options): Linear
   }
 
   function round(x: Value, input: LayerInput): Rounded {
-    const factors = input.least === undefined ? factorsFor(input) : null;
+    const factors = factorsFor(input);
     const divisor = factors?.map((factor) => 1 / factor);
     const smooth = divisor
       ? x.mul(graph.constant(tensor("float32", [divisor.length], divisor)))
@@ -135,8 +135,11 @@ export function int8Layers(parameters: Parameters, options: Int8Options): Linear
     on: (x, input): LayersOnInput => {
       const rounded = round(x, input);
       return {
-        dense: (name, { inputs, outputs, bias }) =>
-          product(rounded, name, inputs).add(parameters.constant(`${name}.bias`, [outputs], bias)),
+        dense: (name, { inputs, outputs, bias }) => {
+          // Two axes, because ONNX Runtime fuses a sum with a vector into GELU, and that operator is slower than both.
+          const row = parameters.constant(`${name}.bias`, [1, outputs], bias);
+          return product(rounded, name, inputs).add(row);
+        },
         heads: (name, { inputs, outputs, heads, gain = 1 }) =>
           product(rounded, name, inputs, gain)
             .reshape([-1, heads, outputs / heads])

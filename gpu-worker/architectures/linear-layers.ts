@@ -23,6 +23,8 @@ export type LayerInput = {
   readonly readers: readonly string[];
   /** No element lies below this, so that rounding need not keep room there. */
   readonly least?: number;
+  /** A few channels reach much further than the rest, as in an encoder's hidden states. */
+  readonly uneven?: boolean;
 };
 
 export type LinearLayers = {
