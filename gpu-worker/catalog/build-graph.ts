@@ -4,25 +4,28 @@ import { writeModel } from "../onnx/write-model.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { Form } from "./form-choice.ts";
+import { measureRanges, type MeasureTools } from "./measure-ranges.ts";
 
 /** Grows whenever the same files give another graph: older compiled graphs and cached results are then left behind. */
-export const builderVersion = 1;
+export const builderVersion = 2;
 
 /**
  * Writes the graph to `file`, large constants beside it.
  * @throws WeightError or ConfigError for a checkpoint that is not what its configuration says; the signal's reason
  */
 export async function buildGraph(
-  { config, weightsFile, sentence }: Checkpoint,
+  checkpoint: Checkpoint,
   { form, saturates }: Form,
-  { file, signal }: { file: string; signal: AbortSignal },
+  { file, ...tools }: MeasureTools & { file: string },
 ): Promise<void> {
+  const { config, weightsFile, sentence } = checkpoint;
   const weights = openSafetensors(weightsFile);
   try {
     const { pooling, normalize } = sentence;
     const head = { name: "sentence" as const, pooling, normalize };
-    const graph = buildEncoder(config, weights, { head, form, saturates });
-    await writeModel(graph, file, signal);
+    const ranges = form === "int8" ? await measureRanges(checkpoint, weights, tools) : null;
+    const graph = buildEncoder(config, weights, { head, form, saturates, ranges });
+    await writeModel(graph, file, tools.signal);
   } finally {
     weights.close();
   }

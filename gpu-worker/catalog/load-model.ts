@@ -72,7 +72,7 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
     const key = `${digest.slice(0, 32)}-${form.form}${shifted}-${provider}-${builderVersion}`;
     const build = async (file: string) => {
       onStep({ doing: "loading", words: "Compiling for this machine", progress: 0 });
-      await buildGraph(checkpoint, form, { file, signal });
+      await buildGraph(checkpoint, form, { file, runtime, threads, signal });
       onStep({ doing: "loading", words: "Loading", progress: 0.5 });
     };
     const cached = await graphs.get(key, build, signal);
