@@ -34,7 +34,8 @@ export function arrayFromBytes<D extends DType>(dtype: D, bytes: Uint8Array): Ar
   if (!Number.isInteger(length)) {
     throw new RangeError(`${bytes.byteLength} bytes are no whole number of ${dtype}`);
   }
-  const aligned = bytes.byteOffset % type.BYTES_PER_ELEMENT === 0 ? bytes : bytes.slice();
+  // Not `slice`: a Buffer's shares its memory.
+  const aligned = bytes.byteOffset % type.BYTES_PER_ELEMENT === 0 ? bytes : new Uint8Array(bytes);
   return new type(aligned.buffer, aligned.byteOffset, length);
 }
 

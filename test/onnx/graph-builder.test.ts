@@ -1,0 +1,143 @@
+import { describe, expect, it } from "vitest";
+import { GraphBuilder } from "../../gpu-worker/onnx/graph-builder.ts";
+import { GraphError } from "../../gpu-worker/onnx/graph.ts";
+import type { Graph, Node } from "../../gpu-worker/onnx/graph.ts";
+import { verifyGraph } from "../../gpu-worker/onnx/verify-graph.ts";
+import { float32, int64 } from "../../gpu-worker/tensor/tensor.ts";
+import { runGraph } from "./run-graph.ts";
+
+describe("building", () => {
+  it("chains operators into what they compute", async () => {
+    const graph = new GraphBuilder("chain");
+    const x = graph.input("x", "float32", ["batch", 2]);
+    const table = graph.constant(float32([2, 2], [0, 1, 1, 0]));
+    graph.output("y", x.matMul(table).add(1).mul(x.max(0)).div(2).sub(0.5));
+    const { y } = await runGraph(graph.build(), { x: float32([2, 2], [1, 2, -3, 4]) });
+    expect(y?.data).toEqual([1, 1.5, -0.5, -4.5]);
+  });
+
+  it("follows sizes through shapes computed in the graph", () => {
+    const graph = new GraphBuilder("sizes");
+    const x = graph.input("x", "float32", ["batch", "sequence", 12]);
+    const rows = x.reshape([-1, 12]);
+    expect(rows.shape).toEqual(["batch*sequence", 12]);
+    const parts = [
+      graph.integers([3]),
+      x.op("Shape", [], { start: 0, end: 2 }),
+      graph.integers([4]),
+    ];
+    const shape = graph.op("Concat", parts, { axis: 0 });
+    expect(rows.op("Reshape", [shape]).shape).toEqual([3, "batch", "sequence", 4]);
+    expect(rows.reshape([-1, 3, 4]).transpose([1, 0, 2]).shape).toEqual([3, "batch*sequence", 4]);
+  });
+
+  it("keeps equal small constants once and names nodes after their scope", () => {
+    const graph = new GraphBuilder("names");
+    const x = graph.input("x", "float32", [1]);
+    const y = graph.scope("block", () => x.add(2).add(2));
+    graph.output("y", y);
+    const { initializers, nodes } = graph.build();
+    expect(initializers).toHaveLength(1);
+    expect(nodes.map((node) => node.name)).toEqual(["block/Add", "block/Add_1", "y"]);
+  });
+
+  const wrong: readonly (readonly [string, (graph: GraphBuilder) => unknown, RegExp])[] = [
+    ["shapes", (g) => g.input("x", "float32", [2]).add(g.input("y", "float32", [3])), /broadcast/],
+    [
+      "sizes",
+      (g) => g.input("x", "float32", ["batch"]).add(g.input("y", "float32", ["b"])),
+      /\[batch\] and \[b\]/,
+    ],
+    [
+      "dtypes",
+      (g) => g.input("x", "float32", [2]).add(g.input("y", "int64", [2])),
+      /mix float32 and int64/,
+    ],
+    ["a dtype", (g) => g.input("x", "int64", [2]).sqrt(), /is int64, expected float32/],
+    [
+      "matrices",
+      (g) => g.input("x", "float32", [2, 3]).matMul(g.input("y", "float32", [4, 2])),
+      /does not fit/,
+    ],
+    ["a reshape", (g) => g.input("x", "float32", ["batch", 4]).reshape([3, -1]), /cannot become/],
+    ["an axis", (g) => g.input("x", "float32", [2]).softmax(1), /axis 1 is outside/],
+    [
+      "a name",
+      (g) => [g.input("x", "float32", [2]), g.input("x", "float32", [2])],
+      /defined twice/,
+    ],
+    [
+      "an attribute",
+      (g) => g.input("x", "float32", [2]).op("Softmax", [], { axes: 1 }),
+      /"axes" is not known/,
+    ],
+    [
+      "its kind",
+      (g) => g.input("x", "float32", [2]).op("Softmax", [], { axis: 0.5 }),
+      /0.5 is no int/,
+    ],
+    [
+      "too few inputs",
+      (g) => g.op("Add", [g.input("x", "float32", [2])]),
+      /1 inputs, the operator has 2/,
+    ],
+    ["no output", (g) => g.build(), /has no output/],
+    [
+      "another graph's value",
+      (g) => g.output("y", new GraphBuilder("b").input("x", "float32", [])),
+      /another graph/,
+    ],
+  ];
+  it.each(wrong)("refuses wrong %s where it is written", (_, build, message) => {
+    const attempt = () => build(new GraphBuilder("wrong"));
+    expect(attempt).toThrow(GraphError);
+    expect(attempt).toThrow(message);
+  });
+});
+
+function graphOf(node: Partial<Node>): Graph {
+  return {
+    name: "g",
+    inputs: [{ name: "x", dtype: "float32", shape: ["batch", 2] }],
+    outputs: [{ name: "y", dtype: "float32", shape: ["batch", 2] }],
+    initializers: [{ name: "ids", dtype: "int64", shape: [1], load: () => int64([1], [0]).data }],
+    nodes: [
+      {
+        name: "n",
+        domain: "",
+        operator: "Neg",
+        inputs: ["x"],
+        outputs: ["y"],
+        attributes: {},
+        ...node,
+      },
+    ],
+    opsets: { "": 20 },
+    metadata: {},
+  };
+}
+
+describe("verifying", () => {
+  it("passes a graph that is right", () => {
+    expect(verifyGraph(graphOf({})).get("y")).toEqual({ dtype: "float32", shape: ["batch", 2] });
+  });
+
+  const wrong: readonly (readonly [string, Partial<Node>, RegExp])[] = [
+    ["an undefined name", { inputs: ["z"] }, /Neg "n": nothing is named "z" before it/],
+    ["an output defined twice", { outputs: ["x"] }, /"x" is defined twice/],
+    ["an unknown operator", { operator: "Negate" }, /no operator Negate in the standard/],
+    ["an unknown domain", { domain: "else.where" }, /no operator Neg in else.where/],
+    ["a dtype that does not fit", { operator: "Sqrt", inputs: ["ids"] }, /is int64/],
+    ["an output of another shape", { operator: "Transpose" }, /is float32 \[2, batch\], not/],
+    ["an output nothing makes", { outputs: ["other"] }, /output "y" is not defined/],
+    [
+      "an attribute of another kind",
+      { operator: "Softmax", attributes: { axis: { kind: "float", value: 1 } } },
+      /is float, expected int/,
+    ],
+  ];
+  it.each(wrong)("names %s", (_, node, message) => {
+    expect(() => verifyGraph(graphOf(node))).toThrow(GraphError);
+    expect(() => verifyGraph(graphOf(node))).toThrow(message);
+  });
+});

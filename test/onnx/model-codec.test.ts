@@ -1,0 +1,161 @@
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { decodeModel } from "../../gpu-worker/onnx/decode-model.ts";
+import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
+import { GraphBuilder } from "../../gpu-worker/onnx/graph-builder.ts";
+import { GraphError } from "../../gpu-worker/onnx/graph.ts";
+import type { Graph } from "../../gpu-worker/onnx/graph.ts";
+import { verifyGraph } from "../../gpu-worker/onnx/verify-graph.ts";
+import { WireWriter } from "../../gpu-worker/onnx/wire-writer.ts";
+import { writeModel } from "../../gpu-worker/onnx/write-model.ts";
+import { float32, tensor } from "../../gpu-worker/tensor/tensor.ts";
+import { numbers, runGraph, runModel } from "./run-graph.ts";
+
+let folder = "";
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), "model-codec-"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** x [batch, 64] through a large and a small matrix. */
+function twoLayers(): Graph {
+  const graph = new GraphBuilder("two-layers", { purpose: "test" });
+  const x = graph.input("x", "float32", ["batch", 64]);
+  const large = graph.constant(tensor("float32", [64, 512], numbers(64 * 512)), "large");
+  const small = graph.constant(tensor("float32", [512, 3], numbers(512 * 3, 5)), "small");
+  graph.output("y", x.matMul(large).op("Gelu", [], { approximate: "tanh" }).matMul(small).mul(0.5));
+  return graph.build();
+}
+
+const feeds = { x: float32([2, 64], numbers(128, 3)) };
+
+function withLoaded(graph: Graph) {
+  const initializers = graph.initializers.map(({ load, ...rest }) => ({ ...rest, data: load() }));
+  return { ...graph, initializers };
+}
+
+describe("a model's bytes", () => {
+  it("decode to the graph they encode", () => {
+    const graph = twoLayers();
+    expect(withLoaded(decodeModel(encodeModel(graph)))).toEqual(withLoaded(graph));
+  });
+
+  it("are the same for the same graph", () => {
+    expect(encodeModel(twoLayers())).toEqual(encodeModel(twoLayers()));
+    expect(encodeModel(decodeModel(encodeModel(twoLayers())))).toEqual(encodeModel(twoLayers()));
+  });
+
+  it("keep every kind of attribute", () => {
+    const inner: Graph = { ...twoLayers(), opsets: {}, metadata: {} };
+    const attributes = {
+      int: { kind: "int", value: -(2n ** 63n) },
+      float: { kind: "float", value: Math.fround(0.1) },
+      string: { kind: "string", value: "äöü" },
+      tensor: { kind: "tensor", value: float32([2], [1, 2]) },
+      graph: { kind: "graph", value: inner },
+      ints: { kind: "ints", value: [1n, -2n] },
+      floats: { kind: "floats", value: [0.5, -3] },
+      strings: { kind: "strings", value: ["a", ""] },
+    } as const;
+    const node = { name: "n", domain: "x", operator: "Y", inputs: ["x", ""], outputs: ["z"] };
+    const graph: Graph = { ...inner, nodes: [{ ...node, attributes }], opsets: { "": 20, x: 1 } };
+    const read = decodeModel(encodeModel(graph)).nodes[0]?.attributes;
+    const { graph: readInner, ...plain } = read ?? {};
+    const { graph: _, ...expected } = attributes;
+    expect(plain).toEqual(expected);
+    expect(readInner?.kind === "graph" && withLoaded(readInner.value)).toEqual(withLoaded(inner));
+  });
+
+  it("read elements from typed fields, packed or not, as other writers put them", () => {
+    const packed = new WireWriter();
+    for (const value of [1.5, -2]) packed.float(1, value);
+    const floats = packed.finish().filter((_, at) => at % 5 !== 0);
+    const typed = new WireWriter().int(1, 2).int(2, 1).string(8, "f").bytes(4, floats);
+    const unpacked = new WireWriter().int(1, 2).int(2, 6).string(8, "i").int(5, -7).int(5, 8);
+    const graph = new WireWriter().message(5, typed).message(5, unpacked);
+    const [f, i] = decodeModel(new WireWriter().message(7, graph).finish()).initializers;
+    expect(f?.load()).toEqual(Float32Array.of(1.5, -2));
+    expect(i?.load()).toEqual(Int32Array.of(-7, 8));
+  });
+});
+
+describe("a model's files", () => {
+  it("hold large constants beside the model, where ONNX Runtime finds them", async () => {
+    const file = path.join(folder, "model.onnx");
+    const written = await writeModel(twoLayers(), file);
+    expect(written).toEqual([file, `${file}.data`]);
+    expect((await stat(`${file}.data`)).size).toBe(64 * 512 * 4);
+    expect((await stat(file)).size).toBeLessThan(10_000);
+    expect(await runModel(file, feeds)).toEqual(await runGraph(twoLayers(), feeds));
+  });
+
+  it("decode with the data file at hand, and not without", async () => {
+    const file = path.join(folder, "again.onnx");
+    await writeModel(twoLayers(), file);
+    const bytes = await readFile(file);
+    const data = readFileSync(`${file}.data`);
+    const graph = decodeModel(bytes, (location, offset, length) => {
+      expect(location).toBe("again.onnx.data");
+      return data.subarray(offset, offset + length);
+    });
+    expect(withLoaded(graph)).toEqual(withLoaded(twoLayers()));
+    const lost = decodeModel(bytes).initializers.find(({ name }) => name === "large");
+    expect(() => lost?.load()).toThrow(/was not given/);
+  });
+
+  it("are not begun when the work is no longer wanted", async () => {
+    const signal = AbortSignal.abort(new Error("not wanted"));
+    const file = path.join(folder, "never.onnx");
+    await expect(writeModel(twoLayers(), file, signal)).rejects.toThrow("not wanted");
+  });
+});
+
+function isRefusedOrRead(hostile: Uint8Array): boolean {
+  try {
+    decodeModel(hostile);
+    return true;
+  } catch (error) {
+    return error instanceof GraphError;
+  }
+}
+
+describe("hostile bytes", () => {
+  const bytes = encodeModel(twoLayers());
+  const small = encodeModel({ ...twoLayers(), initializers: [] });
+
+  it("are refused wherever they end", () => {
+    for (let length = 1; length < small.length; length++) {
+      expect(isRefusedOrRead(small.subarray(0, length))).toBe(true);
+    }
+  });
+
+  it("are refused or read, never a crash, with any byte changed", () => {
+    for (let at = 0; at < small.length; at++) {
+      for (const flip of [1, 128, 255]) {
+        const changed = small.slice();
+        changed[at] = (changed[at] ?? 0) ^ flip;
+        expect(isRefusedOrRead(changed)).toBe(true);
+      }
+    }
+  });
+
+  it("claim more elements than there are", () => {
+    const huge = new WireWriter()
+      .int(1, 2n ** 40n)
+      .int(2, 1)
+      .string(8, "w")
+      .bytes(9, bytes);
+    const model = new WireWriter().message(7, new WireWriter().message(5, huge)).finish();
+    expect(() => decodeModel(model)).toThrow(/its shape needs/);
+  });
+});
+
+describe("a decoded model", () => {
+  it("verifies, and its types are those it was built with", () => {
+    const types = verifyGraph(decodeModel(encodeModel(twoLayers())));
+    expect(types.get("y")).toMatchObject({ dtype: "float32", shape: ["batch", 3] });
+  });
+});
