@@ -17,6 +17,9 @@ const refuseExternal: ReadExternal = (location) => {
   throw new GraphError(`the model's constants lie in "${location}", which was not given`);
 };
 
+/** Branches and loops hold graphs; a hostile file could nest them until the stack ends. */
+const DEPTH_MAX = 32;
+
 const attributeKinds = new Map<bigint, AttributeKind>([
   [1n, "float"],
   [2n, "int"],
@@ -33,7 +36,7 @@ function required(message: WireMessage | null, what: string): WireMessage {
   return message;
 }
 
-function decodeAttribute(message: WireMessage): Attribute {
+function decodeAttribute(message: WireMessage, depth: number): Attribute {
   const at = fields.attribute;
   const kind = attributeKinds.get(message.int(at.type));
   switch (kind) {
@@ -46,10 +49,7 @@ function decodeAttribute(message: WireMessage): Attribute {
     case "tensor":
       return { kind, value: decodeTensor(required(message.message(at.tensor), "tensor")) };
     case "graph":
-      return {
-        kind,
-        value: decodeGraph(required(message.message(at.graph), "graph"), refuseExternal),
-      };
+      return { kind, value: decodeInner(required(message.message(at.graph), "graph"), depth + 1) };
     case "ints":
       return { kind, value: message.ints(at.ints) };
     case "floats":
@@ -61,12 +61,15 @@ function decodeAttribute(message: WireMessage): Attribute {
   }
 }
 
-function decodeNode(message: WireMessage): Node {
-  const attributes = message
-    .messages(fields.node.attribute)
-    .map(
-      (attribute) => [attribute.string(fields.attribute.name), decodeAttribute(attribute)] as const,
-    );
+function decodeInner(message: WireMessage, depth: number): Graph {
+  if (depth > DEPTH_MAX) throw new GraphError(`graphs are nested more than ${DEPTH_MAX} deep`);
+  return decodeGraph(message, refuseExternal, depth);
+}
+
+function decodeNode(message: WireMessage, depth: number): Node {
+  const attributes = message.messages(fields.node.attribute).map((attribute) => {
+    return [attribute.string(fields.attribute.name), decodeAttribute(attribute, depth)] as const;
+  });
   const domain = message.string(fields.node.domain);
   return {
     name: message.string(fields.node.name),
@@ -99,7 +102,7 @@ function decodeValueInfo(message: WireMessage): NamedType {
   return { name, dtype: elementType(tensor, name), shape: dims.map(decodeDim) };
 }
 
-function decodeGraph(message: WireMessage, readExternal: ReadExternal): Graph {
+function decodeGraph(message: WireMessage, readExternal: ReadExternal, depth: number): Graph {
   if (message.has(fields.graph.sparseInitializer)) throw new GraphError("sparse constants");
   const initializers = message
     .messages(fields.graph.initializer)
@@ -112,7 +115,7 @@ function decodeGraph(message: WireMessage, readExternal: ReadExternal): Graph {
     inputs: inputs.filter(({ name }) => !constants.has(name)),
     outputs: message.messages(fields.graph.output).map(decodeValueInfo),
     initializers,
-    nodes: message.messages(fields.graph.node).map(decodeNode),
+    nodes: message.messages(fields.graph.node).map((node) => decodeNode(node, depth)),
     opsets: {},
     metadata: {},
   };
@@ -130,7 +133,7 @@ export function decodeModel(bytes: Uint8Array, readExternal: ReadExternal = refu
     .messages(fields.model.metadata)
     .map((entry) => [entry.string(fields.entry.key), entry.string(fields.entry.value)] as const);
   return {
-    ...decodeGraph(required(message.message(fields.model.graph), "graph"), readExternal),
+    ...decodeGraph(required(message.message(fields.model.graph), "graph"), readExternal, 0),
     opsets: Object.fromEntries(opsets),
     metadata: Object.fromEntries(metadata),
   };

@@ -99,8 +99,11 @@ function parseEntry(name: string, value: unknown, dataStart: number): Safetensor
     data_offsets: [begin, end],
   } = checked(Entry, value, name);
   const dtype = storedTypes[stored];
-  const byteLength = shape.reduce((product, length) => product * length, bytesPerElement(dtype));
-  if (!Number.isSafeInteger(byteLength)) throw new WeightError(`"${name}" is too large`);
+  const bytes = bytesPerElement(dtype);
+  // Without its zeros, so that no length hides behind one.
+  const extent = shape.reduce((product, length) => product * Math.max(length, 1), bytes);
+  if (!Number.isSafeInteger(extent)) throw new WeightError(`"${name}" is too large`);
+  const byteLength = shape.includes(0) ? 0 : extent;
   if (end - begin !== byteLength) {
     throw new WeightError(
       `"${name}" takes ${end - begin} bytes, ${stored} [${shape.join(", ")}] needs ${byteLength}`,

@@ -142,6 +142,16 @@ describe("hostile bytes", () => {
     }
   });
 
+  it("nest graphs without end", () => {
+    let graph = new WireWriter().string(2, "innermost");
+    for (let depth = 0; depth < 2_000; depth++) {
+      const attribute = new WireWriter().string(1, "body").message(6, graph).int(20, 5);
+      graph = new WireWriter().message(1, new WireWriter().message(5, attribute));
+    }
+    const model = new WireWriter().message(7, graph).finish();
+    expect(() => decodeModel(model)).toThrow(/nested more than/);
+  });
+
   it("claim more elements than there are", () => {
     const huge = new WireWriter()
       .int(1, 2n ** 40n)
