@@ -1,8 +1,9 @@
 /**
  * BERT as a graph (Devlin et al., https://arxiv.org/abs/1810.04805; weights and names as in transformers'
  * modeling_bert.py). Inputs `input_ids`, `attention_mask`, `token_type_ids`, int64 [batch, sequence]; outputs by head
- * (encoder-head.ts). Layers work on rows, [tokens, hidden]: 2-D sums keep ONNX Runtime from fusing them with the
- * normalisation into an operator that takes six times as long.
+ * (encoder-head.ts). Inside, layers work on rows [tokens, hidden] that stand token by token, all texts' first tokens
+ * first: attention then needs no copies, and 2-D sums keep ONNX Runtime from fusing them with the normalisation into an
+ * operator that takes six times as long.
  */
 import type { Graph } from "../onnx/graph.ts";
 import { GraphBuilder } from "../onnx/graph-builder.ts";
@@ -28,13 +29,14 @@ const HIDDEN_SCORE = -3.4028234663852886e38;
 const GELU_LEAST = -0.17;
 
 type Batch = {
+  /** int64 [sequence, batch], as all within. */
   readonly ids: Value;
   readonly types: Value;
   /** f32 [batch, sequence], 1 for a token. */
   readonly mask: Value;
-  /** f32 [batch, 1, sequence], added to scores. */
+  /** f32 [batch, 1, 1, sequence], added to scores. */
   readonly scoreMask: Value;
-  /** int64 [4]: heads, batch, sequence, width of a head. */
+  /** int64 [4]: sequence, batch, heads, width of a head. */
   readonly headShape: Value;
 };
 
@@ -47,15 +49,15 @@ type Encoder = {
 
 function readBatch(graph: GraphBuilder, { heads, hidden }: BertConfig): Batch {
   const shape = ["batch", "sequence"];
-  const ids = graph.input("input_ids", "int64", shape);
+  const ids = graph.input("input_ids", "int64", shape).transpose([1, 0]);
   const mask = graph.input("attention_mask", "int64", shape).cast("float32");
-  const types = graph.input("token_type_ids", "int64", shape);
-  const sizes = [graph.integers([heads]), ids.op("Shape"), graph.integers([hidden / heads])];
+  const types = graph.input("token_type_ids", "int64", shape).transpose([1, 0]);
+  const sizes = [ids.op("Shape"), graph.integers([heads, hidden / heads])];
   return {
     ids,
     types,
     mask,
-    scoreMask: graph.scalar("float32", 1).sub(mask).mul(HIDDEN_SCORE).unsqueeze([1]),
+    scoreMask: graph.scalar("float32", 1).sub(mask).mul(HIDDEN_SCORE).unsqueeze([1, 2]),
     headShape: graph.op("Concat", sizes, { axis: 0 }),
   };
 }
@@ -81,9 +83,9 @@ function embed(encoder: Encoder): Value {
     batch.types,
   );
   const table = parameters.constant(tableName("position"), [positions, width]);
-  const length = batch.ids.op("Shape", [], { start: 1, end: 2 });
+  const length = batch.ids.op("Shape", [], { start: 0, end: 1 });
   const zero = graph.integers([0]);
-  const places = table.op("Slice", [zero, length, zero]);
+  const places = table.op("Slice", [zero, length, zero]).unsqueeze([1]);
   const sum = words.add(types).add(places).reshape([-1, width]);
   return norm(encoder, sum, "embeddings.LayerNorm");
 }
@@ -100,31 +102,29 @@ function passThrough(parameters: Parameters, name: string, added: string) {
   };
 }
 
-function queryBias({ parameters, config }: Encoder, name: string, gain: number): Value {
-  const { hidden, heads } = config;
-  const scaled = (bias: Float32Array) => bias.map((element) => element * gain);
-  return parameters.constant(`${name}.bias`, [heads, 1, hidden / heads], scaled);
-}
-
-/** What attention adds to `x`, [tokens, hidden]. */
+/**
+ * What attention adds to `x`, [tokens, hidden]. Two biases cost nothing: a key's adds the same to every score of a query,
+ * which softmax ignores; a value's adds itself to every result, because a softmax sums to 1, so it goes through the
+ * output layer's weights into that layer's bias.
+ */
 function selfAttention(encoder: Encoder, x: Value, layer: string): Value {
   const { config, parameters, layers, batch } = encoder;
   const { hidden, heads } = config;
   const square = { inputs: hidden, outputs: hidden };
   const gain = 1 / Math.sqrt(hidden / heads);
-  const self = `${layer}.attention.self`;
-  const readers = ["query", "key", "value"].map((name) => `${self}.${name}`);
+  const named = (part: string) => `${layer}.attention.self.${part}`;
+  const readers = ["query", "key", "value"].map(named);
   const on = layers.on(x, { readers, uneven: true });
-  const query = on.heads(`${self}.query`, { ...square, heads, gain });
+  const scaled = (bias: Float32Array) => bias.map((element) => element * gain);
   const context = attend({
-    query: query.add(queryBias(encoder, `${self}.query`, gain)),
-    key: on.heads(`${self}.key`, { ...square, heads }),
-    value: on.heads(`${self}.value`, { ...square, heads }),
+    query: on.dense(named("query"), { ...square, gain, bias: scaled }),
+    key: on.dense(named("key"), { ...square, bias: null }),
+    value: on.dense(named("value"), { ...square, bias: null }),
     mask: batch.scoreMask,
     shape: batch.headShape,
   });
   const output = `${layer}.attention.output.dense`;
-  const bias = passThrough(parameters, output, `${self}.value`);
+  const bias = passThrough(parameters, output, named("value"));
   return layers.on(context, { readers: [output] }).dense(output, { ...square, bias });
 }
 
@@ -169,7 +169,7 @@ function buildWith(
   const batch = readBatch(graph, config);
   const rows = encode({ config, parameters, layers: compute(parameters), batch });
   const sizes = [batch.ids.op("Shape"), graph.integers([config.hidden])];
-  const hidden = rows.op("Reshape", [graph.op("Concat", sizes, { axis: 0 })]);
+  const hidden = rows.op("Reshape", [graph.op("Concat", sizes, { axis: 0 })]).transpose([1, 0, 2]);
   graph.scope("head", () => finish({ config, parameters, hidden, mask: batch.mask }));
   return graph.build();
 }

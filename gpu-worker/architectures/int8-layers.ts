@@ -37,14 +37,14 @@ const FEW = 24;
 /** A token of zeros must not divide by zero. */
 const LEAST_SCALE = 1e-10;
 
-/** Scale [tokens] and zero point for the rows of `x`. */
+/** Scale [tokens, 1] and zero point for the rows of `x`. */
 function rowScales(x: Value, least: number | undefined): { scale: Value; zeroPoint: number } {
-  const largest = x.reduceMax([-1], false);
+  const largest = x.reduceMax([-1], true);
   if (least !== undefined) {
     const below = Math.max(-least / FEW, LEAST_SCALE);
     return { scale: largest.mul(1 / (LEVELS - FEW)).max(below), zeroPoint: FEW };
   }
-  const magnitude = largest.max(x.reduceMin([-1], false).neg());
+  const magnitude = largest.max(x.reduceMin([-1], true).neg());
   return { scale: magnitude.mul(1 / (LEVELS - CENTRE)).max(LEAST_SCALE), zeroPoint: CENTRE };
 }
 
@@ -106,8 +106,10 @@ export function int8Layers(parameters: Parameters, options: Int8Options): Linear
     const { scale, zeroPoint } = rowScales(smooth, input.least);
     const centre = graph.scalar("uint8", zeroPoint);
     const centres = graph.op("Expand", [centre, scale.op("Shape")]);
-    const values = smooth.op("QuantizeLinear", [scale, centres], { axis: 0 });
-    return { values, scale: scale.unsqueeze([1]), zeroPoint: centre, factors };
+    // A row is a block: with a scale per row instead ("axis 0") ONNX Runtime works on one thread.
+    const block = { axis: 1, block_size: Number(x.shape[1]) };
+    const values = smooth.op("QuantizeLinear", [scale, centres], block);
+    return { values, scale, zeroPoint: centre, factors };
   }
 
   /** As stored where that is int8 already and the channels are as they were. */
@@ -119,7 +121,7 @@ export function int8Layers(parameters: Parameters, options: Int8Options): Linear
   }
 
   /** gain·x·Wᵀ [tokens, out] in f32. */
-  function product(x: Rounded, name: string, inputs: number, gain = 1): Value {
+  function product(x: Rounded, name: string, inputs: number, gain: number): Value {
     const rows = weightRows(`${name}.weight`, inputs, x.factors);
     const unique = graph.uniqueName(`${name}.weight`);
     const { weight, zeroPoint } = weightConstant(graph, unique, rows, options.saturates);
@@ -135,15 +137,12 @@ export function int8Layers(parameters: Parameters, options: Int8Options): Linear
     on: (x, input): LayersOnInput => {
       const rounded = round(x, input);
       return {
-        dense: (name, { inputs, outputs, bias }) => {
+        dense: (name, { inputs, outputs, bias, gain = 1 }) => {
+          const sum = product(rounded, name, inputs, gain);
+          if (bias === null) return sum;
           // Two axes, because ONNX Runtime fuses a sum with a vector into GELU, and that operator is slower than both.
-          const row = parameters.constant(`${name}.bias`, [1, outputs], bias);
-          return product(rounded, name, inputs).add(row);
+          return sum.add(parameters.constant(`${name}.bias`, [1, outputs], bias));
         },
-        heads: (name, { inputs, outputs, heads, gain = 1 }) =>
-          product(rounded, name, inputs, gain)
-            .reshape([-1, heads, outputs / heads])
-            .transpose([1, 0, 2]),
       };
     },
   };

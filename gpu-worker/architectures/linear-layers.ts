@@ -7,13 +7,9 @@ import type { Value } from "../onnx/value.ts";
 export type LayerShape = { readonly inputs: number; readonly outputs: number };
 
 export type DenseShape = LayerShape & {
-  /** What to make of the checkpoint's bias. */
-  readonly bias?: (bias: Float32Array) => Float32Array;
-};
-
-export type HeadsShape = LayerShape & {
-  readonly heads: number;
-  /** Factor of the result, folded into the weights. Default 1. */
+  /** What to make of the checkpoint's bias; null to leave it out. Default: as it is. */
+  readonly bias?: ((bias: Float32Array) => Float32Array) | null;
+  /** Factor of x·Wᵀ, folded into the weights; a bias is not multiplied. Default 1. */
   readonly gain?: number;
 };
 
@@ -34,8 +30,6 @@ export type LinearLayers = {
 
 /** A layer is the checkpoint's `name`.weight [out, in] and `name`.bias [out]. */
 export type LayersOnInput = {
-  /** x·Wᵀ + b, [tokens, out]. */
+  /** gain·x·Wᵀ + bias, [tokens, out]. */
   dense(name: string, shape: DenseShape): Value;
-  /** x·Wᵀ without bias, as [heads, tokens, out / heads]. */
-  heads(name: string, shape: HeadsShape): Value;
 };

@@ -7,7 +7,7 @@ import type { Form } from "./form-choice.ts";
 import { measureRanges, type MeasureTools } from "./measure-ranges.ts";
 
 /** Grows whenever the same files give another graph: older compiled graphs and cached results are then left behind. */
-export const builderVersion = 2;
+export const builderVersion = 3;
 
 /**
  * Writes the graph to `file`, large constants beside it.

@@ -1,5 +1,5 @@
 /**
- * A graph as the bytes of an ONNX model (IR version 9). Constants go inline, or, where `place` says so, by reference
+ * A graph as the bytes of an ONNX model (IR version 10). Constants go inline, or, where `place` says so, by reference
  * into an external data file that write-model.ts lays out. Equal graphs give equal bytes.
  */
 import { bytesOf } from "../tensor/tensor.ts";
@@ -10,7 +10,7 @@ import type { Attribute, Graph, Initializer, NamedType, Node } from "./graph.ts"
 import { UNKNOWN } from "./symbolic-shape.ts";
 import { WireWriter } from "./wire-writer.ts";
 
-const IR_VERSION = 9;
+const IR_VERSION = 10;
 
 /** Bytes `offset` … `offset + length` of the file `location`, which lies beside the model. */
 export type ExternalPlace = {

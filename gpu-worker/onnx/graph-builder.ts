@@ -18,8 +18,8 @@ import type { SymbolicShape } from "./symbolic-shape.ts";
 import { Value } from "./value.ts";
 import type { AttributeInputs, Emitter, Input } from "./value.ts";
 
-/** ONNX 1.15: read by every ONNX Runtime since 1.17. */
-const STANDARD_OPSET = 20;
+/** ONNX 1.16, the first to round by blocks: read by every ONNX Runtime since 1.18. */
+const STANDARD_OPSET = 21;
 const OPSETS = { "": STANDARD_OPSET, "com.microsoft": 1 } as const;
 
 /** Longest constant whose elements inference follows and whose equals are shared. */

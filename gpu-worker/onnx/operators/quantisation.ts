@@ -8,7 +8,7 @@ const bytes = ["int8", "uint8"] as const;
 
 const quantizeLinear: Operator = {
   inputs: [2, 3],
-  attributes: { axis: "int", saturate: "int" },
+  attributes: { axis: "int", block_size: "int", output_dtype: "int", saturate: "int" },
   infer: (node) => {
     const { shape } = node.expect(0, floats);
     node.expectOneDtype([0, 1]);
@@ -18,7 +18,7 @@ const quantizeLinear: Operator = {
 
 const dequantizeLinear: Operator = {
   inputs: [2, 3],
-  attributes: { axis: "int" },
+  attributes: { axis: "int", block_size: "int" },
   infer: (node) => {
     const { shape } = node.expect(0, [...bytes, "int32"]);
     if (node.optional(2) !== null) node.expectOneDtype([0, 2]);
