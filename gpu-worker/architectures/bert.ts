@@ -1,9 +1,8 @@
 /**
  * BERT as a graph (Devlin et al., https://arxiv.org/abs/1810.04805; weights and names as in transformers'
  * modeling_bert.py). Inputs `input_ids`, `attention_mask`, `token_type_ids`, int64 [batch, sequence]; outputs by head
- * (encoder-head.ts). Inside, layers work on rows [tokens, hidden] that stand token by token, all texts' first tokens
- * first: attention then needs no copies, and 2-D sums keep ONNX Runtime from fusing them with the normalisation into an
- * operator that takes six times as long.
+ * (encoder-head.ts). Inside, layers work on rows of tokens (token-rows.ts): attention then needs no transposed copies, and
+ * 2-D sums keep ONNX Runtime from fusing them with the normalisation into an operator that takes six times as long.
  */
 import type { Graph } from "../onnx/graph.ts";
 import { GraphBuilder } from "../onnx/graph-builder.ts";
@@ -22,6 +21,8 @@ import { int8Layers } from "./int8-layers.ts";
 import { layerNorm } from "./layer-norm.ts";
 import type { LinearLayers } from "./linear-layers.ts";
 import { Parameters } from "./parameters.ts";
+import { packedRows, paddedRows } from "./token-rows.ts";
+import type { TokenRows } from "./token-rows.ts";
 
 /** Least float32: hides padding from a softmax without making a row of padding NaN. */
 const HIDDEN_SCORE = -3.4028234663852886e38;
@@ -29,9 +30,10 @@ const HIDDEN_SCORE = -3.4028234663852886e38;
 const GELU_LEAST = -0.17;
 
 type Batch = {
-  /** int64 [sequence, batch], as all within. */
+  /** int64 [tokens]. */
   readonly ids: Value;
   readonly types: Value;
+  readonly rows: TokenRows;
   /** f32 [batch, sequence], 1 for a token. */
   readonly mask: Value;
   /** f32 [batch, 1, 1, sequence], added to scores. */
@@ -47,15 +49,18 @@ type Encoder = {
   readonly batch: Batch;
 };
 
-function readBatch(graph: GraphBuilder, { heads, hidden }: BertConfig): Batch {
+function readBatch(graph: GraphBuilder, { heads, hidden }: BertConfig, packed: boolean): Batch {
   const shape = ["batch", "sequence"];
-  const ids = graph.input("input_ids", "int64", shape).transpose([1, 0]);
-  const mask = graph.input("attention_mask", "int64", shape).cast("float32");
-  const types = graph.input("token_type_ids", "int64", shape).transpose([1, 0]);
-  const sizes = [ids.op("Shape"), graph.integers([heads, hidden / heads])];
+  const ids = graph.input("input_ids", "int64", shape);
+  const given = graph.input("attention_mask", "int64", shape);
+  const types = graph.input("token_type_ids", "int64", shape);
+  const rows = packed ? packedRows(graph, given) : paddedRows(graph, given);
+  const mask = given.cast("float32");
+  const sizes = [rows.gridShape, graph.integers([heads, hidden / heads])];
   return {
-    ids,
-    types,
+    ids: rows.pick(ids),
+    types: rows.pick(types),
+    rows,
     mask,
     scoreMask: graph.scalar("float32", 1).sub(mask).mul(HIDDEN_SCORE).unsqueeze([1, 2]),
     headShape: graph.op("Concat", sizes, { axis: 0 }),
@@ -74,7 +79,7 @@ function tableName(name: string): string {
 function embed(encoder: Encoder): Value {
   const { config, parameters, batch } = encoder;
   const { vocabularySize, tokenTypes, positions, hidden: width } = config;
-  const { graph } = parameters;
+  const table = { rows: positions, width };
   const words = lookUp(parameters, tableName("word"), { rows: vocabularySize, width }, batch.ids);
   const types = lookUp(
     parameters,
@@ -82,12 +87,8 @@ function embed(encoder: Encoder): Value {
     { rows: tokenTypes, width },
     batch.types,
   );
-  const table = parameters.constant(tableName("position"), [positions, width]);
-  const length = batch.ids.op("Shape", [], { start: 0, end: 1 });
-  const zero = graph.integers([0]);
-  const places = table.op("Slice", [zero, length, zero]).unsqueeze([1]);
-  const sum = words.add(types).add(places).reshape([-1, width]);
-  return norm(encoder, sum, "embeddings.LayerNorm");
+  const places = lookUp(parameters, tableName("position"), table, batch.rows.positions);
+  return norm(encoder, words.add(types).add(places), "embeddings.LayerNorm");
 }
 
 /** bias + W·added, for `bias` and `weight` of the layer `name` and the bias of what feeds it. */
@@ -120,6 +121,7 @@ function selfAttention(encoder: Encoder, x: Value, layer: string): Value {
     query: on.dense(named("query"), { ...square, gain, bias: scaled }),
     key: on.dense(named("key"), { ...square, bias: null }),
     value: on.dense(named("value"), { ...square, bias: null }),
+    rows: batch.rows,
     mask: batch.scoreMask,
     shape: batch.headShape,
   });
@@ -156,20 +158,27 @@ function encode(encoder: Encoder): Value {
   return x;
 }
 
-type Compute = (parameters: Parameters) => LinearLayers;
+type Parts = {
+  readonly config: BertConfig;
+  readonly weights: WeightSource;
+  readonly packed: boolean;
+  readonly compute: (parameters: Parameters) => LinearLayers;
+};
 
 /** Builds all but the head, which `finish` adds. */
 function buildWith(
-  { config, weights }: { config: BertConfig; weights: WeightSource },
+  { config, weights, packed, compute }: Parts,
   graph: GraphBuilder,
-  compute: Compute,
   finish: (inputs: HeadInputs) => void,
 ): Graph {
   const parameters = new Parameters(graph, weights, ["bert."]);
-  const batch = readBatch(graph, config);
+  const batch = readBatch(graph, config, packed);
   const rows = encode({ config, parameters, layers: compute(parameters), batch });
-  const sizes = [batch.ids.op("Shape"), graph.integers([config.hidden])];
-  const hidden = rows.op("Reshape", [graph.op("Concat", sizes, { axis: 0 })]).transpose([1, 0, 2]);
+  const sizes = [batch.rows.gridShape, graph.integers([config.hidden])];
+  const hidden = batch.rows
+    .toGrid(rows)
+    .op("Reshape", [graph.op("Concat", sizes, { axis: 0 })])
+    .transpose([1, 0, 2]);
   graph.scope("head", () => finish({ config, parameters, hidden, mask: batch.mask }));
   return graph.build();
 }
@@ -178,17 +187,17 @@ function buildWith(
 export function buildBert(
   config: BertConfig,
   weights: WeightSource,
-  { head, form, saturates = false, ranges = null }: EncoderOptions,
+  { head, form, packed = false, saturates = false, ranges = null }: EncoderOptions,
 ): Graph {
-  const compute: Compute = (parameters) =>
+  const compute = (parameters: Parameters) =>
     form === "f32" ? f32Layers(parameters) : int8Layers(parameters, { saturates, ranges });
   const graph = new GraphBuilder("bert", { form, head: head.name });
-  return buildWith({ config, weights }, graph, compute, (inputs) => bertHead(inputs, head));
+  return buildWith({ config, weights, packed, compute }, graph, (inputs) => bertHead(inputs, head));
 }
 
 /** The f32 encoder that gives the ranges of its layers' inputs (channel-ranges.ts). */
 export function buildBertRanges(config: BertConfig, weights: WeightSource): Graph {
   const graph = new GraphBuilder("bert-ranges");
-  const measured = (parameters: Parameters) => measuringLayers(f32Layers(parameters), graph);
-  return buildWith({ config, weights }, graph, measured, () => undefined);
+  const compute = (parameters: Parameters) => measuringLayers(f32Layers(parameters), graph);
+  return buildWith({ config, weights, packed: false, compute }, graph, () => undefined);
 }

@@ -26,6 +26,11 @@ export type ComputeForm = "f32" | "int8";
 export type EncoderOptions = {
   readonly head: Head;
   readonly form: ComputeForm;
+  /**
+   * Whether layers leave padding out (token-rows.ts): faster where texts of a batch differ in length. Default false: the
+   * plain graph.
+   */
+  readonly packed?: boolean;
   /** For int8: whether this machine's u8×s8 product saturates. Default false. */
   readonly saturates?: boolean;
   /** For int8: what channel-ranges.ts measured, or null to round without it. Default null. */

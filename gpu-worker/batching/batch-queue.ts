@@ -1,7 +1,7 @@
 /**
- * Gathers the items of many callers into batches, one running at a time, and gives every caller his own rows in order.
+ * Gathers the items of many callers into batches, `concurrency` of them running at a time, and gives every caller his own rows in order.
  *
- * While a batch runs, what arrives waits and forms the next: no lingering, and an idle queue starts at the end of the
+ * While batches run, what arrives waits and forms the next: no lingering, and an idle queue starts at the end of the
  * current turn of the event loop. A caller with many items takes turns with the others: his items fall into turns of
  * `turnEntries`, and a later caller joins at the current turn. Items of a caller who left are dropped; a running batch
  * is aborted when all its callers have left. A batch that fails is halved until the item at fault fails alone.
@@ -10,10 +10,19 @@ import { type BatchPolicy, planBatch } from "./batch-policy.ts";
 
 export type BatchStats = { entries: number; tokens: number; tokensPadded: number; seconds: number };
 
+export type QueuePolicy = BatchPolicy & {
+  /** A caller's sequences that go before other callers get their turn. */
+  turnEntries: number;
+  /** What waits is shared among the batches that could start, but none is made smaller than this for it. */
+  tokensMin: number;
+};
+
 export type BatchQueueOptions<Item, Row> = {
-  policy: BatchPolicy & { turnEntries: number };
+  policy: QueuePolicy;
   /** Tokens of an item. */
   lengthOf(item: Item): number;
+  /** Batches that run at the same time. */
+  concurrency: number;
   /** Computes one batch: a row per item, in order. */
   run(items: readonly Item[], signal: AbortSignal): Promise<readonly Row[]>;
   /** Milliseconds of a monotonic clock. */
@@ -56,7 +65,7 @@ export class BatchQueue<Item, Row> {
   /** Callers with something in `#waiting`. */
   readonly #groups = new Set<Group<Row>>();
   #turn = 0;
-  #running: { entries: Entry<Item, Row>[]; controller: AbortController } | null = null;
+  readonly #running = new Set<{ entries: Entry<Item, Row>[]; controller: AbortController }>();
   #scheduled = false;
 
   constructor(options: BatchQueueOptions<Item, Row>) {
@@ -65,7 +74,7 @@ export class BatchQueue<Item, Row> {
 
   /** Nothing waits and nothing runs. */
   get idle(): boolean {
-    return this.#waiting.length === 0 && this.#running === null;
+    return this.#waiting.length === 0 && this.#running.size === 0;
   }
 
   /** Tokens that wait, each caller's counted up to `perCallerMax`. */
@@ -122,24 +131,28 @@ export class BatchQueue<Item, Row> {
 
   /** Starts after the current turn of the event loop, so that callers of the same moment share the first batch. */
   #schedule(): void {
-    if (this.#scheduled || this.#running !== null) return;
+    if (this.#scheduled || !this.#mayStart) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
-      this.#startNext();
+      while (this.#mayStart) this.#startNext();
     });
   }
 
+  get #mayStart(): boolean {
+    return this.#waiting.length > 0 && this.#running.size < this.#options.concurrency;
+  }
+
   #startNext(): void {
-    if (this.#running !== null || this.#waiting.length === 0) return;
     const entries = this.#take();
     const controller = new AbortController();
-    this.#running = { entries, controller };
+    const running = { entries, controller };
+    this.#running.add(running);
     const startedAt = this.#options.now();
     void this.#execute(entries, controller.signal).then((outcomes) => {
-      this.#running = null;
+      this.#running.delete(running);
       // The next batch is given to the machine before this one's rows are looked at.
-      this.#startNext();
+      if (this.#mayStart) this.#startNext();
       this.#report(entries, startedAt);
       for (const [position, entry] of entries.entries()) {
         this.#settle(
@@ -155,12 +168,9 @@ export class BatchQueue<Item, Row> {
     const { policy } = this.#options;
     const window = this.#waiting.slice(0, policy.windowEntries);
     this.#turn = window[0]?.turn ?? this.#turn;
-    const chosen = new Set(
-      planBatch(
-        window.map((entry) => entry.length),
-        policy,
-      ),
-    );
+    const lengths = window.map((entry) => entry.length);
+    const tokensMax = Math.min(policy.tokensMax, Math.max(policy.tokensMin, this.#share(lengths)));
+    const chosen = new Set(planBatch(lengths, { ...policy, tokensMax }));
     const kept = window.filter((_, index) => !chosen.has(index));
     this.#waiting.splice(0, window.length, ...kept);
     const entries = [...chosen].flatMap((index) => window[index] ?? []);
@@ -170,6 +180,13 @@ export class BatchQueue<Item, Row> {
       if (group.waiting === 0) this.#groups.delete(group);
     }
     return entries;
+  }
+
+  /** Tokens of what waits for each batch that could start now. */
+  #share(lengths: readonly number[]): number {
+    const free = this.#options.concurrency - this.#running.size;
+    if (free === 1) return Infinity;
+    return Math.ceil(lengths.reduce((sum, length) => sum + length, 0) / free);
   }
 
   async #execute(entries: Entry<Item, Row>[], signal: AbortSignal): Promise<Outcome<Row>[]> {
@@ -210,9 +227,8 @@ export class BatchQueue<Item, Row> {
     if (this.#groups.delete(group)) {
       this.#waiting = this.#waiting.filter((entry) => entry.group !== group);
     }
-    const running = this.#running;
-    if (running !== null && running.entries.every((entry) => entry.group.gone)) {
-      running.controller.abort(reason);
+    for (const { entries, controller } of this.#running) {
+      if (entries.every((entry) => entry.group.gone)) controller.abort(reason);
     }
     group.reject(reason);
     this.#options.onChange?.();

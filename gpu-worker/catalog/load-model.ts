@@ -12,7 +12,24 @@ import type { LoadedModel } from "./loaded-model.ts";
 import { type FilesDigest, modelDigest } from "./model-digest.ts";
 import type { Watch } from "./model-entry.ts";
 
-export type Hardware = { runtime: Runtime; provider: Provider; threads: number };
+export type Hardware = {
+  runtime: Runtime;
+  provider: Provider;
+  /** Of all models' runs together. */
+  threads: number;
+};
+
+/** Runs of one model side by side; more gain nothing, and each would find fewer texts to choose its batch from. */
+const concurrencyMax = 4;
+
+/**
+ * How the threads of a CPU are used best: several runs side by side, each of few threads. On two cores, two runs of one
+ * thread gave 8 % more texts a second than one run of two, and at half the batch size, where texts are padded less.
+ */
+export function shareThreads({ provider, threads }: Pick<Hardware, "provider" | "threads">) {
+  const concurrency = provider === "cpu" ? Math.min(threads, concurrencyMax) : 1;
+  return { concurrency, threads: Math.floor(threads / concurrency) };
+}
 
 export type LoaderTools = Hardware & {
   forms: FormChoice;
@@ -53,7 +70,7 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
   }
 
   async function openSession(path: string, signal: AbortSignal): Promise<Session> {
-    const session = await runtime.load({ path }, { threads, provider, signal });
+    const session = await runtime.load({ path }, { ...shareThreads(tools), provider, signal });
     try {
       await warmUp(session, signal);
       return session;

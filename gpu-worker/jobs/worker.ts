@@ -4,7 +4,7 @@
  */
 import type { ModelState } from "#contract/models.ts";
 import { limits } from "#contract/limits.ts";
-import type { BatchStats } from "../batching/batch-queue.ts";
+import type { BatchStats, QueuePolicy } from "../batching/batch-queue.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { Announcer } from "./announcer.ts";
@@ -16,7 +16,7 @@ import { MessageLedger } from "./message-ledger.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { Poller } from "./poller.ts";
 import type { JobQueue } from "./sqs-queue.ts";
-import { type BatchPolicyWithTurns, TaskRunner } from "./task-runner.ts";
+import { TaskRunner } from "./task-runner.ts";
 
 export type AnnouncedModels = ModelSource & {
   states(): ModelState[];
@@ -29,7 +29,7 @@ export type WorkerOptions = {
   edge: EdgeClient;
   objects: ObjectStore;
   models: AnnouncedModels;
-  policy: BatchPolicyWithTurns;
+  policy: QueuePolicy;
   metrics: Metrics;
   log: Log;
   clock: {

@@ -9,6 +9,8 @@ import type { Tensor } from "../tensor/tensor.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
 export type EncoderSession = {
+  /** Runs that compute at the same time. */
+  readonly concurrency: number;
   readonly inputs: readonly { readonly name: string }[];
   run(
     feeds: Record<string, Tensor>,

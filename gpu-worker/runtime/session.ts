@@ -19,6 +19,11 @@ export type ModelSource =
 export type LoadOptions = {
   /** Threads that share one operator's work, the calling one included. */
   threads: number;
+  /**
+   * Runs of the session that may compute at the same time, default 1. Several runs of a thread each get more out of a CPU
+   * than one run of several threads that wait for each other. The Node binding computes one at a time all the same.
+   */
+  concurrency?: number;
   /** One of the runtime's `providers`. Operators that CUDA has not are computed on the CPU. */
   provider: Provider;
   /**
@@ -46,11 +51,13 @@ export type RunOptions = {
 
 export type Session = {
   readonly provider: Provider;
+  /** Runs that compute at the same time; more of them wait for their turn. */
+  readonly concurrency: number;
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
   /**
-   * Runs the model off the event loop. Runs of one session take turns in the order they were asked for; sessions run side
-   * by side. The feeds' arrays must not change until the promise settles; the arrays of the result belong to the caller.
+   * Runs the model off the event loop. Runs of one session start in the order they were asked for, `concurrency` at a time;
+   * sessions run side by side. The feeds' arrays must not change until the promise settles; the arrays of the result belong to the caller.
    * An aborted run rejects with the signal's reason and the session stays usable; the C API stops computing at the next
    * operator, the Node binding computes to the end and drops the result.
    * @throws RuntimeError for feeds that do not fit, for what ONNX Runtime refuses, and after `release`

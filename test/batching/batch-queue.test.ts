@@ -15,15 +15,17 @@ const policy = {
   windowEntries: 32,
   overheadTokens: 4,
   turnEntries: 8,
+  tokensMin: 8,
 };
 
 /** A queue of strings whose runs end when the test says so; a row is its item in capitals. */
-function makeQueue() {
+function makeQueue(concurrency = 1) {
   const runs: Run[] = [];
   const stats: BatchStats[] = [];
   const arrivals: (() => void)[] = [];
   const queue = new BatchQueue<string, string>({
     policy,
+    concurrency,
     lengthOf: (item) => item.length,
     now: () => 0,
     onBatch: (each) => stats.push(each),
@@ -137,6 +139,28 @@ describe("BatchQueue", () => {
     expect(await third).toEqual(["C"]);
   });
 
+  it("shares what waits among the batches that may run at the same time", async () => {
+    const { queue, runs, run } = makeQueue(2);
+    const items = Array.from({ length: 8 }, (_, i) => "abcdefgh"[i] ?? "").map((c) => c.repeat(4));
+    const answer = queue.submit(items, { signal: never });
+    const second = await run(1);
+    expect(runs.map((each) => each.items.length)).toEqual([4, 4]);
+    second.finish();
+    (await run(0)).finish();
+    expect(await answer).toEqual(items.map((item) => item.toUpperCase()));
+    expect(queue.idle).toBe(true);
+  });
+
+  it("runs no more batches at the same time than it may", async () => {
+    const { queue, runs, run } = makeQueue(2);
+    const items = Array.from({ length: 8 }, () => "x".repeat(64));
+    const answer = queue.submit(items, { signal: never });
+    await run(1);
+    expect(runs).toHaveLength(2);
+    for (let i = 0; i < items.length; i += 1) (await run(i)).finish();
+    expect(await answer).toHaveLength(8);
+  });
+
   it("refuses a caller who has left before he came", async () => {
     const { queue } = makeQueue();
     const gone = queue.submit(["a"], { signal: AbortSignal.abort(new Error("gone")) });
@@ -147,6 +171,7 @@ describe("BatchQueue", () => {
     const answers: (readonly string[])[] = [];
     const queue = new BatchQueue<string, string>({
       policy,
+      concurrency: 1,
       lengthOf: () => 1,
       now: () => 0,
       run: async (items) => {
@@ -168,6 +193,7 @@ describe("BatchQueue", () => {
   it("reports progress of a caller whose items take several batches", async () => {
     const queue = new BatchQueue<string, string>({
       policy,
+      concurrency: 1,
       lengthOf: () => 16,
       now: () => 0,
       run: async (items) => items,

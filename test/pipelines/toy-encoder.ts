@@ -41,6 +41,7 @@ export function toyEncoder(maxTokens = 16): ToyEncoder {
     runs: [],
     gate: () => Promise.resolve(),
     session: {
+      concurrency: 1,
       inputs: [{ name: "input_ids" }, { name: "attention_mask" }, { name: "token_type_ids" }],
       async run(feeds, { outputs, signal }) {
         await encoder.gate(signal);

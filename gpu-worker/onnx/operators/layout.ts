@@ -225,6 +225,15 @@ const range: Operator = {
   },
 };
 
+/** Indices of what is not zero, [rank, how many]. */
+const nonZero: Operator = {
+  inputs: [1, 1],
+  infer: (node) => ({
+    dtype: "int64",
+    shape: [node.expect(0, anything).shape.length, UNKNOWN],
+  }),
+};
+
 export const layout = {
   Shape: shapeOf,
   Reshape: reshape,
@@ -239,4 +248,5 @@ export const layout = {
   Expand: expand,
   Flatten: flatten,
   Range: range,
+  NonZero: nonZero,
 } as const satisfies OperatorRows;

@@ -46,6 +46,16 @@ const alongAxis: Operator = {
   },
 };
 
+const cumulativeSum: Operator = {
+  inputs: [2, 2],
+  attributes: { exclusive: "int", reverse: "int" },
+  infer: (node) => {
+    const { dtype, shape } = node.expect(0, numeric);
+    for (const axis of node.elements(1) ?? []) node.axis(Number(axis), shape.length);
+    return { dtype, shape };
+  },
+};
+
 /** Refuses a scale or bias that is not as long as the last axis. */
 function expectLength(node: NodeView, shape: SymbolicShape, indices: readonly number[]): void {
   for (const index of indices) {
@@ -102,6 +112,7 @@ export const reductions = {
   ReduceSumSquare: reduction(floats),
   ArgMax: argument,
   ArgMin: argument,
+  CumSum: cumulativeSum,
   Softmax: alongAxis,
   LogSoftmax: alongAxis,
   LpNormalization: alongAxis,

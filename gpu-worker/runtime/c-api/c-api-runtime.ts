@@ -39,7 +39,7 @@ async function loadSession(
   model: ModelSource,
   options: LoadOptions,
 ): Promise<Session> {
-  const { signal, provider } = options;
+  const { signal, provider, concurrency = 1 } = options;
   signal?.throwIfAborted();
   const native = createSessionOptions(api, model, options);
   const cancel = (): void => api.setLoadCancellationFlag(native, true);
@@ -52,7 +52,7 @@ async function loadSession(
     );
     return await usable(api, session, () => {
       signal?.throwIfAborted();
-      return createCApiSession({ api, session, memory, provider });
+      return createCApiSession({ api, session, memory, provider, concurrency });
     });
   } catch (error) {
     signal?.throwIfAborted();

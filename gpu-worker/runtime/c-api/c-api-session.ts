@@ -1,10 +1,10 @@
 /**
- * A session of the C API: every run on a thread of libuv's pool, one at a time.
+ * A session of the C API: every run on a thread of libuv's pool, as many at a time as it was loaded for.
  * Each native thing made for a run is released when that run has ended, however it ended.
  */
 import type { Tensor } from "../../tensor/tensor.ts";
 import { checkFeeds, wantedOutputs } from "../check-feeds.ts";
-import { createSerialQueue } from "../serial-queue.ts";
+import { createRunQueue } from "../run-queue.ts";
 import { RuntimeError } from "../session.ts";
 import type { Provider, Session } from "../session.ts";
 import type { Pointer } from "./native-function.ts";
@@ -19,19 +19,21 @@ export type NativeSession = {
   /** The CPU's memory info. */
   readonly memory: Pointer;
   readonly provider: Provider;
+  readonly concurrency: number;
 };
 
 type Call = { feeds: Record<string, Tensor>; wanted: string[]; signal: AbortSignal | undefined };
 
 /** @throws RuntimeError for a model with inputs or outputs that are no tensors; the native session is then the caller's */
 export function createCApiSession(native: NativeSession): Session {
-  const { api, session, provider } = native;
+  const { api, session, provider, concurrency } = native;
   const inputs = readInputs(api, session);
   const outputs = readOutputs(api, session);
-  const queue = createSerialQueue();
+  const queue = createRunQueue(concurrency);
   let released: Promise<void> | null = null;
   return {
     provider,
+    concurrency,
     inputs,
     outputs,
     run: async (feeds, options = {}) => {
@@ -40,7 +42,7 @@ export function createCApiSession(native: NativeSession): Session {
       const call = { feeds, wanted: wantedOutputs(outputs, options), signal: options.signal };
       return queue.run(() => compute(native, call), options.signal);
     },
-    release: () => (released ??= queue.run(() => api.releaseSession(session))),
+    release: () => (released ??= queue.runAlone(() => api.releaseSession(session))),
   };
 }
 

@@ -6,7 +6,7 @@
  */
 import { createRequire } from "node:module";
 import { checkFeeds, wantedOutputs } from "../check-feeds.ts";
-import { createSerialQueue } from "../serial-queue.ts";
+import { createRunQueue } from "../run-queue.ts";
 import { RuntimeError } from "../session.ts";
 import type { Loader, LoadOptions, ModelSource, Session, ValueInfo } from "../session.ts";
 import { orAborted } from "../or-aborted.ts";
@@ -37,10 +37,12 @@ async function load(model: ModelSource, { signal, ...options }: LoadOptions): Pr
 type Loaded = Pick<Session, "provider"> & { inputs: ValueInfo[]; outputs: ValueInfo[] };
 
 function createSession(worker: SessionWorker, { provider, inputs, outputs }: Loaded): Session {
-  const queue = createSerialQueue();
+  const queue = createRunQueue(1);
   let released: Promise<void> | null = null;
   return {
     provider,
+    // Its one thread computes, whatever was asked for.
+    concurrency: 1,
     inputs,
     outputs,
     run: async (feeds, options = {}) => {

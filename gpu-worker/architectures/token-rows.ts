@@ -1,0 +1,58 @@
+/**
+ * Where each token of a batch stands among the rows that an encoder's layers work on: token by token, all texts' first
+ * tokens, then all second ones. Packed, padding has no row: layers compute real tokens alone, and only attention sees the
+ * whole grid of texts × tokens. A packed batch must hold at least one token.
+ */
+import type { GraphBuilder } from "../onnx/graph-builder.ts";
+import type { Value } from "../onnx/value.ts";
+
+export type TokenRows = {
+  /** int64 [sequence, batch]'s own shape, [2]. */
+  readonly gridShape: Value;
+  /** Column of each token, int64 [tokens]. */
+  readonly positions: Value;
+  /** int64 [batch, sequence] → [tokens]. */
+  pick(values: Value): Value;
+  /** Rows of tokens [tokens, width] → of the grid [sequence·batch, width]; padding shows some token's row. */
+  toGrid(rows: Value): Value;
+  /** Back: [sequence·batch, width] → [tokens, width]. */
+  fromGrid(rows: Value): Value;
+};
+
+function same(rows: Value): Value {
+  return rows;
+}
+
+function flatten(values: Value): Value {
+  return values.transpose([1, 0]).reshape([-1]);
+}
+
+/** Column of each place of the grid, int64 [sequence·batch]. */
+function columns(graph: GraphBuilder, gridShape: Value): Value {
+  const zero = graph.scalar("int64", 0);
+  const sequence = gridShape.gather(zero, 0);
+  const counted = graph.op("Range", [zero, sequence, graph.scalar("int64", 1)]).unsqueeze([1]);
+  return counted.op("Expand", [gridShape]).reshape([-1]);
+}
+
+/** `mask` int64 [batch, sequence]: 1 for a token, 0 for padding. */
+export function paddedRows(graph: GraphBuilder, mask: Value): TokenRows {
+  const gridShape = mask.transpose([1, 0]).op("Shape");
+  const positions = columns(graph, gridShape);
+  return { gridShape, positions, pick: flatten, toGrid: same, fromGrid: same };
+}
+
+export function packedRows(graph: GraphBuilder, mask: Value): TokenRows {
+  const { gridShape, positions } = paddedRows(graph, mask);
+  const flat = flatten(mask);
+  const places = flat.op("NonZero").reshape([-1]);
+  const order = flat.op("CumSum", [graph.scalar("int64", 0)]);
+  const rowOfPlace = order.sub(1).max(0);
+  return {
+    gridShape,
+    positions: positions.gather(places, 0),
+    pick: (values) => flatten(values).gather(places, 0),
+    toGrid: (rows) => rows.gather(rowOfPlace, 0),
+    fromGrid: (rows) => rows.gather(places, 0),
+  };
+}
