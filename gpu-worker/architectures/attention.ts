@@ -1,28 +1,26 @@
 /**
- * Self-attention of an encoder, in standard operators, over rows that stand token by token (token-rows.ts). ONNX Runtime fuses each Transpose below but the last into the product that reads it, so nothing is
+ * Self-attention of an encoder, in standard operators, over the rows of a whole grid of texts (token-rows.ts). ONNX Runtime fuses each Transpose below but the last into the product that reads it, so nothing is
  * copied before the result. Its fused attention takes twice as long (measured: 1.1 against 2.1 ms a layer, 32 texts of
  * 28 tokens).
  */
 import type { Value } from "../onnx/value.ts";
-import type { TokenRows } from "./token-rows.ts";
 
 export type AttentionInputs = {
-  /** [tokens, heads·width] each; the query scaled by 1/√width. */
+  /** [sequence·batch, heads·width] each; the query scaled by 1/√width. */
   readonly query: Value;
   readonly key: Value;
   readonly value: Value;
-  readonly rows: TokenRows;
   /** f32 [batch, 1, 1, sequence]: 0 for a token, far below 0 for padding. */
   readonly mask: Value;
   /** int64 [4]: sequence, batch, heads, width. */
   readonly shape: Value;
 };
 
-/** The context of each token, [tokens, heads·width]. */
-export function attend({ query, key, value, rows, mask, shape }: AttentionInputs): Value {
+/** The context of each token, [sequence·batch, heads·width]. */
+export function attend({ query, key, value, mask, shape }: AttentionInputs): Value {
   const hidden = Number(query.shape[1]);
-  const split = (x: Value) => rows.toGrid(x).op("Reshape", [shape]);
-  const context = split(query)
+  const split = (rows: Value) => rows.op("Reshape", [shape]);
+  return split(query)
     .transpose([1, 2, 0, 3])
     .matMul(split(key).transpose([1, 2, 3, 0]))
     .add(mask)
@@ -30,5 +28,4 @@ export function attend({ query, key, value, rows, mask, shape }: AttentionInputs
     .matMul(split(value).transpose([1, 2, 0, 3]))
     .transpose([2, 0, 1, 3])
     .reshape([-1, hidden]);
-  return rows.fromGrid(context);
 }

@@ -115,19 +115,20 @@ function selfAttention(encoder: Encoder, x: Value, layer: string): Value {
   const gain = 1 / Math.sqrt(hidden / heads);
   const named = (part: string) => `${layer}.attention.self.${part}`;
   const readers = ["query", "key", "value"].map(named);
-  const on = layers.on(x, { readers, uneven: true });
+  const on = layers.on(batch.rows.toGrid(x), { readers, uneven: true });
   const scaled = (bias: Float32Array) => bias.map((element) => element * gain);
   const context = attend({
     query: on.dense(named("query"), { ...square, gain, bias: scaled }),
     key: on.dense(named("key"), { ...square, bias: null }),
     value: on.dense(named("value"), { ...square, bias: null }),
-    rows: batch.rows,
     mask: batch.scoreMask,
     shape: batch.headShape,
   });
   const output = `${layer}.attention.output.dense`;
   const bias = passThrough(parameters, output, named("value"));
-  return layers.on(context, { readers: [output] }).dense(output, { ...square, bias });
+  return layers
+    .on(batch.rows.fromGrid(context), { readers: [output] })
+    .dense(output, { ...square, bias });
 }
 
 /** What the feed-forward block adds to `x`, [tokens, hidden]. */

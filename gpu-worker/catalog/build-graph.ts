@@ -7,7 +7,7 @@ import type { Form } from "./form-choice.ts";
 import { measureRanges, type MeasureTools } from "./measure-ranges.ts";
 
 /** Grows whenever the same files give another graph: older compiled graphs and cached results are then left behind. */
-export const builderVersion = 3;
+export const builderVersion = 4;
 
 /**
  * Writes the graph to `file`, large constants beside it.
@@ -24,7 +24,7 @@ export async function buildGraph(
     const { pooling, normalize } = sentence;
     const head = { name: "sentence" as const, pooling, normalize };
     const ranges = form === "int8" ? await measureRanges(checkpoint, weights, tools) : null;
-    const graph = buildEncoder(config, weights, { head, form, saturates, ranges });
+    const graph = buildEncoder(config, weights, { head, form, packed: true, saturates, ranges });
     await writeModel(graph, file, tools.signal);
   } finally {
     weights.close();

@@ -86,8 +86,8 @@ function unit(vector: readonly number[]): number[] {
 }
 
 describe("hidden states", () => {
-  it("are those of plain loops, whatever pads the batch", async () => {
-    const { last_hidden_state: states } = await run({});
+  it.each([false, true])("are those of plain loops, whatever pads (packed: %s)", async (packed) => {
+    const { last_hidden_state: states } = await run({ packed });
     expect(states?.shape).toEqual([3, sequence, plainConfig.hidden]);
     for (const [row, text] of texts.entries()) {
       expectClose(ofText(states, row), hiddenOf(text).flat());
@@ -151,13 +151,16 @@ describe("hidden states", () => {
     },
   );
 
-  it("are not numbers-that-are-none for a row of nothing but padding", async () => {
-    const { sentence_embedding: vectors } = await run(
-      { head: { name: "sentence", pooling: "mean", normalize: true } },
-      [...texts, { ids: [], types: [] }],
-    );
-    expect(vectors?.data.every(Number.isFinite)).toBe(true);
-  });
+  it.each([false, true])(
+    "are numbers beside a text without tokens (packed: %s)",
+    async (packed) => {
+      const { sentence_embedding: vectors } = await run(
+        { packed, head: { name: "sentence", pooling: "mean", normalize: true } },
+        [...texts, { ids: [], types: [] }],
+      );
+      expect(vectors?.data.every(Number.isFinite)).toBe(true);
+    },
+  );
 });
 
 function tanh(rows: Rows): Rows {
@@ -171,6 +174,23 @@ describe("heads", () => {
     max: (rows: Rows) =>
       (rows[0] ?? []).map((_, at) => Math.max(...rows.map((row) => row[at] ?? NaN))),
   };
+  it("read padding on either side", async () => {
+    const [text = { ids: [], types: [] }] = texts;
+    const feeds = feedsOf([{ ids: [9, ...text.ids], types: [0, ...text.types] }], 8);
+    feeds.attention_mask.data[0] = 0n;
+    const results = [false, true].map((packed) => {
+      const options = { head: { name: "none" }, form: "f32", packed } as const;
+      const source = sourceOf(weights, (name) => name);
+      return runGraph(buildEncoder(configFile(plainConfig), source, options), feeds);
+    });
+    const [padded, packed] = await Promise.all(results);
+    const tokens = ({ hidden } = plainConfig) => [hidden, hidden * (1 + text.ids.length)] as const;
+    expectClose(
+      packed?.["last_hidden_state"]?.data.slice(...tokens()) ?? [],
+      padded?.["last_hidden_state"]?.data.slice(...tokens()) ?? [NaN],
+    );
+  });
+
   it.each(["mean", "cls", "max"] as const)("make a sentence vector by %s", async (pooling) => {
     const { pooled, sentence_embedding: scaled } = await run({
       head: { name: "sentence", pooling, normalize: true },
@@ -304,7 +324,7 @@ describe("int8", () => {
   });
 
   it("gives a text the same states alone and beside others", async () => {
-    const { last_hidden_state: together } = await run({ form: "int8", saturates });
+    const { last_hidden_state: together } = await run({ form: "int8", saturates, packed: true });
     for (const [row, text] of texts.entries()) {
       const { last_hidden_state: alone } = await run(
         { form: "int8", saturates },

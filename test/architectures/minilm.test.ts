@@ -69,7 +69,7 @@ async function compile(folder: string, options: Omit<EncoderOptions, "head">): P
   const weights = openSafetensors(path.join(folder, "model.safetensors"));
   try {
     const ranges = options.form === "int8" ? await rangesOf(config, weights) : null;
-    return encodeModel(buildEncoder(config, weights, { head, ranges, ...options }));
+    return encodeModel(buildEncoder(config, weights, { head, ranges, packed: true, ...options }));
   } finally {
     weights.close();
   }
