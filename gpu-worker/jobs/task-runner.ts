@@ -37,10 +37,10 @@ export type TaskRunnerOptions = {
  */
 export const cpuBatchPolicy: QueuePolicy = {
   tokensMin: 128,
-  tokensMax: 384,
+  tokensMax: 512,
   entriesMax: 64,
   windowEntries: 128,
-  overheadTokens: 20,
+  overheadTokens: 32,
   turnEntries: 32,
 };
 
