@@ -1,5 +1,5 @@
 /**
- * Warns where libuv's pool is too small for the sessions of the C API: each keeps up to one of its threads busy, and files
+ * Warns where libuv's pool is too small for the sessions of the C API: each run keeps one of its threads busy, and files
  * and look-ups of names need some too. libuv reads UV_THREADPOOL_SIZE at its first use of the pool, so whoever starts the
  * process sets it.
  */
@@ -16,17 +16,17 @@ export function watchPool(loader: Loader, poolThreads: number, log: RuntimeLog):
     if (wanted <= poolThreads || open <= warnedAt) return;
     warnedAt = open;
     log.warn(
-      { sessions: open, poolThreads },
-      `libuv's pool has ${poolThreads} threads for ${open} sessions: start the process with UV_THREADPOOL_SIZE=${wanted} or more`,
+      { runs: open, poolThreads },
+      `libuv's pool has ${poolThreads} threads for ${open} runs at the same time: start the process with UV_THREADPOOL_SIZE=${wanted} or more`,
     );
   };
   return {
     ...loader,
     load: async (model, options) => {
       const session = await loader.load(model, options);
-      open += 1;
+      open += session.concurrency;
       warn();
-      return onRelease(session, () => (open -= 1));
+      return onRelease(session, () => (open -= session.concurrency));
     },
   };
 }
