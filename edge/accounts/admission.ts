@@ -3,12 +3,12 @@
  * tenant that has used up its minute is remembered here until the minute ends, so that refusing it costs no call:
  * the window has no refill inside it.
  */
-import { randomHex } from "../jobs/random-hex.ts";
 import { LRUCache } from "lru-cache";
 import { CodedError } from "#contract/errors.ts";
 import { formatJobId, type JobId, shardOfJobId } from "#contract/job-id.ts";
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
+import { randomHex } from "../jobs/random-hex.ts";
 import type { QuotaDecision, QuotaSnapshot } from "./quota-ledger.ts";
 import { formatDuration } from "./rate-limit-headers.ts";
 
