@@ -23,6 +23,8 @@ const common = {
 export const Usage = z.object({
   /** Tokens the model read, special tokens included: what the caller is charged in units. */
   promptTokens: z.int().nonnegative(),
+  /** Inputs that were cut, as the request allowed. Absent: none. */
+  truncatedInputs: z.int().positive().optional(),
 });
 export type Usage = z.infer<typeof Usage>;
 
@@ -36,6 +38,8 @@ export const JobResult = z.object({
   usage: Usage,
   /** Promises not kept to the letter (truncation, ignored fields), for `x-warnings`. */
   warnings: z.array(z.string().max(500)),
+  /** How it was computed where a task has several ways ("entailment", "similarity"), for the header `x-method`. */
+  method: z.string().max(50).optional(),
 });
 export type JobResult = z.infer<typeof JobResult>;
 export type JobResultOf<T extends Task> = Omit<JobResult, "outputs"> & { outputs: TaskOutput<T>[] };

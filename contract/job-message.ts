@@ -6,7 +6,7 @@ import * as z from "zod";
 import { JobId } from "./job-id.ts";
 import { limits } from "./limits.ts";
 import { ObjectReference } from "./object-reference.ts";
-import { type Task, tasks } from "./tasks.ts";
+import { Task, type TaskInput, type TaskParameters, tasks } from "./tasks.ts";
 
 const envelope = {
   version: z.literal(1),
@@ -27,27 +27,33 @@ const envelope = {
   createdAt: z.int().positive(),
 } as const;
 
-function variant<T extends Task>(task: T) {
+/** The message of one task. */
+export type JobMessageOf<T extends Task> = z.infer<z.ZodObject<typeof envelope>> & {
+  task: T;
+  parameters: TaskParameters<T>;
+  /** The inputs themselves, or where they lie as a JSON array. */
+  inputs: TaskInput<T>[] | ObjectReference;
+};
+export type JobMessage = { [T in Task]: JobMessageOf<T> }[Task];
+
+function variant(task: Task) {
   const { input, parameters } = tasks[task];
+  const inputs = z
+    .array(input as z.ZodType)
+    .min(1)
+    .max(limits.inputsMax);
   return z.object({
     ...envelope,
     task: z.literal(task),
-    parameters: parameters as (typeof tasks)[T]["parameters"],
-    /** The inputs themselves, or where they lie as a JSON array. */
-    inputs: z.union([
-      z
-        .array(input as (typeof tasks)[T]["input"])
-        .min(1)
-        .max(limits.inputsMax),
-      ObjectReference,
-    ]),
+    parameters,
+    inputs: z.union([inputs, ObjectReference]),
   });
 }
 
+const [first, ...others] = Task.options.map(variant);
+
+// The types of the variants are told by `JobMessageOf`: the union of a mapped table is not inferred.
 export const JobMessage = z.discriminatedUnion("task", [
-  variant("noop"),
-  variant("feature-extraction"),
-  variant("sentence-similarity"),
-]);
-export type JobMessage = z.infer<typeof JobMessage>;
-export type JobMessageOf<T extends Task> = Extract<JobMessage, { task: T }>;
+  first as NonNullable<typeof first>,
+  ...others,
+]) as unknown as z.ZodType<JobMessage>;

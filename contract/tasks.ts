@@ -1,16 +1,36 @@
 /**
- * The table of tasks. A row makes a task exist: the queue message, the result, the worker's pipeline table and the
- * routes are typed from it, so a task that is added here does not compile until it is served.
+ * The table of tasks. A row makes a task exist: the queue message, the result, the routes and the published API follow from
+ * it, and the worker's table of pipelines does not compile until the task is served.
  */
 import * as z from "zod";
+import { detokenize } from "./tasks/detokenize.ts";
 import { featureExtraction } from "./tasks/feature-extraction.ts";
+import { fewShotClassification } from "./tasks/few-shot-classification.ts";
+import { fillMask } from "./tasks/fill-mask.ts";
 import { noop } from "./tasks/noop.ts";
+import { questionAnswering } from "./tasks/question-answering.ts";
+import { relationExtraction } from "./tasks/relation-extraction.ts";
+import { rerank } from "./tasks/rerank.ts";
 import { sentenceSimilarity } from "./tasks/sentence-similarity.ts";
+import { textClassification } from "./tasks/text-classification.ts";
+import { tokenClassification } from "./tasks/token-classification.ts";
+import { tokenize } from "./tasks/tokenize.ts";
+import { zeroShotClassification } from "./tasks/zero-shot-classification.ts";
 
 export const tasks = {
   noop,
   "feature-extraction": featureExtraction,
   "sentence-similarity": sentenceSimilarity,
+  "text-classification": textClassification,
+  "token-classification": tokenClassification,
+  "relation-extraction": relationExtraction,
+  "question-answering": questionAnswering,
+  "zero-shot-classification": zeroShotClassification,
+  "few-shot-classification": fewShotClassification,
+  "fill-mask": fillMask,
+  rerank,
+  tokenize,
+  detokenize,
 } as const;
 
 export type Task = keyof typeof tasks;

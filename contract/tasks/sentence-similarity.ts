@@ -1,15 +1,20 @@
 /** Cosine similarity of one sentence to each of several others. */
 import * as z from "zod";
 import { limits } from "../limits.ts";
+import { defineTask } from "../task.ts";
+import { Text, truncate } from "./fields.ts";
 
-const sentence = z.string().min(1).max(limits.stringCharactersMax);
-
-export const sentenceSimilarity = {
+export const sentenceSimilarity = defineTask({
+  summary: "Compare one sentence with others",
   input: z.strictObject({
-    source_sentence: sentence,
-    sentences: z.array(sentence).min(1).max(limits.inputsMax),
+    source_sentence: Text,
+    sentences: z.array(Text).min(1).max(limits.inputsMax),
   }),
-  parameters: z.strictObject({ truncate: z.boolean().optional() }),
+  parameters: z.strictObject({ truncate }),
   /** One cosine per sentence, −1…1, in the order given. */
   output: z.array(z.number()),
-} as const;
+  reads: ({ source_sentence, sentences }) => [source_sentence, ...sentences],
+  huggingFace: {
+    recognise: z.looseObject({ inputs: z.looseObject({ source_sentence: z.unknown() }) }),
+  },
+});

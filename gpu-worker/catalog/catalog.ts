@@ -13,7 +13,7 @@ import { entryWork } from "./entry-work.ts";
 import { type FormSetting, openFormChoice } from "./form-choice.ts";
 import { type GraphCache, openGraphCache } from "./graph-cache.ts";
 import { listKnownModels } from "./known-models.ts";
-import type { LoadedModel } from "./loaded-model.ts";
+import type { LoadedModel, ModelLease } from "./loaded-model.ts";
 import { ModelEntry } from "./model-entry.ts";
 import { modelLoader } from "./load-model.ts";
 import { type PythonCommands, pythonCommands } from "./sources/wheel.ts";
@@ -29,6 +29,8 @@ export type Catalog = {
    * @throws CodedError `model_not_found` or `model_unavailable`, or the signal's reason
    */
   acquire(id: string, signal: AbortSignal): Promise<LoadedModel>;
+  /** As `acquire`; the model stays loaded until the lease is released. */
+  lease(id: string, signal: AbortSignal): Promise<ModelLease>;
   /** Unloads a model; it can be acquired again. Runs asked for before are finished. */
   release(id: string): Promise<void>;
   /** Ends all work and unloads all models. */
@@ -133,19 +135,21 @@ export async function openCatalog(
   const entryOf = (id: string) =>
     entries.find(({ known }) => known.id === id) ??
     entries.find(({ known }) => known.aliases.includes(id));
+  const acquire = async (id: string, signal: AbortSignal) => {
+    const entry = entryOf(id);
+    if (entry === undefined) {
+      throw new CodedError("model_not_found", `The model ${id} is not known to this worker`);
+    }
+    return entry.acquire(signal);
+  };
   return {
     states: () => entries.map((entry) => entry.state()),
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    async acquire(id, signal) {
-      const entry = entryOf(id);
-      if (entry === undefined) {
-        throw new CodedError("model_not_found", `The model ${id} is not known to this worker`);
-      }
-      return entry.acquire(signal);
-    },
+    acquire,
+    lease: async (id, signal) => ({ model: await acquire(id, signal), release: () => {} }),
     async release(id) {
       await entryOf(id)?.release();
     },

@@ -121,7 +121,9 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
         limits,
         session,
         tokenizer,
+        head: { name: "none" },
         sentence: { pooling, normalize, prompts },
+        entityModel: null,
       };
     },
   };

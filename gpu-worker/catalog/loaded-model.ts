@@ -1,9 +1,30 @@
-/** A model ready to run: what `acquire` of the catalog gives, and all that a pipeline needs of it. */
+/** A model ready to run: what `lease` of the catalog gives, and all that a pipeline needs of it. */
 import type { ModelLimits } from "#contract/models.ts";
 import type { Task } from "#contract/tasks.ts";
 import type { ComputeForm, Pooling } from "../architectures/encoder-head.ts";
 import type { Session } from "../runtime/session.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+
+/** logits = W·x + b over a shared backbone's vectors. */
+export type LinearHead = {
+  pooling: Pooling | "spans" | "none";
+  /** [labels, features]. */
+  weight: Float32Array;
+  /** [labels]. */
+  bias: Float32Array;
+};
+
+export type LoadedHead =
+  | { name: "none" }
+  | {
+      name: "sequence-classification" | "token-classification";
+      labels: string[];
+      problem: "single_label" | "multi_label" | "regression";
+      /** Null: the graph computes the logits. */
+      linear: LinearHead | null;
+    }
+  | { name: "question-answering" }
+  | { name: "masked-lm" };
 
 export type LoadedModel = {
   id: string;
@@ -12,12 +33,15 @@ export type LoadedModel = {
   form: ComputeForm;
   tasks: Task[];
   limits: ModelLimits;
-  /**
-   * Inputs input_ids, attention_mask, token_type_ids int64 `[batch, sequence]`; outputs sentence_embedding and pooled
-   * f32 `[batch, hidden]`.
-   */
+  /** Inputs input_ids, attention_mask, token_type_ids int64 `[batch, sequence]`; outputs by head. */
   session: Session;
   tokenizer: Tokenizer;
+  head: LoadedHead;
   /** Null: the model makes no sentence vectors. */
   sentence: { pooling: Pooling; normalize: boolean; prompts: Record<string, string> } | null;
+  /** Id of the model that finds the entities this one relates; null: it names none. */
+  entityModel: string | null;
 };
+
+/** A model in use: it stays loaded until it is released. */
+export type ModelLease = { readonly model: LoadedModel; release(): void };

@@ -8,17 +8,19 @@ import type { JobMessage } from "#contract/job-message.ts";
 import { limits } from "#contract/limits.ts";
 import { type Task, type TaskInput, tasks } from "#contract/tasks.ts";
 import * as z from "zod";
+import type { EncoderModel } from "../pipelines/encoder-model.ts";
 import type { Pipeline, TaskRequest } from "../pipelines/pipeline.ts";
 import { pipelines } from "../pipelines/pipelines.ts";
-import type { SentenceEncoder } from "../pipelines/sentence-encoder.ts";
 import type { ObjectStore } from "./object-store.ts";
 import type { TaskRunner } from "./task-runner.ts";
 
 /** What a job needs of the catalog. */
 export type ModelSource = {
-  /** @throws CodedError where the model is unknown or cannot be had */
-  acquire(id: string, signal: AbortSignal): Promise<SentenceEncoder & { readonly digest: string }>;
+  /** The model, loaded, and not unloaded before it is released. @throws CodedError where it is unknown or cannot be had */
+  lease(id: string, signal: AbortSignal): Promise<ModelLease>;
 };
+
+export type ModelLease = { readonly model: EncoderModel; release(): void };
 
 export type JobAnswererOptions = {
   models: ModelSource;
@@ -67,9 +69,22 @@ export class JobAnswerer {
       const usage = { promptTokens: 0 };
       return { model: modelId, modelDigest: request.task, outputs, usage, warnings: [] };
     }
-    const model = await this.#options.models.acquire(modelId, options.signal);
-    const answer = await this.#options.runner.run(pipeline, request, model, options);
-    return { model: model.id, modelDigest: model.digest, ...answer };
+    const leases: ModelLease[] = [];
+    const acquire = async (id: string) => {
+      const lease = await this.#options.models.lease(id, options.signal);
+      leases.push(lease);
+      return lease.model;
+    };
+    try {
+      const model = await acquire(modelId);
+      const answer = await this.#options.runner.run(pipeline, request, model, {
+        ...options,
+        acquire,
+      });
+      return { model: model.id, modelDigest: model.digest, ...answer };
+    } finally {
+      for (const lease of leases) lease.release();
+    }
   }
 
   async #fetchInputs(task: Task, job: JobMessage, signal: AbortSignal): Promise<TaskInput<Task>[]> {

@@ -2,24 +2,24 @@
  * Runs the inputs of a request through its pipeline, in batches shared with everybody else who uses the same model:
  * text in, outputs out, no queue and no HTTP. The consumer uses it, and so does whoever wants the model in process.
  */
-import type { Usage } from "#contract/events.ts";
-import type { Task, TaskOutput } from "#contract/tasks.ts";
+import { CodedError } from "#contract/errors.ts";
+import type { Task } from "#contract/tasks.ts";
 import {
   BatchQueue,
   type BatchStats,
   type QueuePolicy,
   type SubmitOptions,
 } from "../batching/batch-queue.ts";
-import type { SentencePipeline, TaskRequest } from "../pipelines/pipeline.ts";
-import { type SentenceRow, runSentences } from "../pipelines/run-sentences.ts";
-import type { SentenceEncoder } from "../pipelines/sentence-encoder.ts";
-
-export type TaskAnswer<T extends Task> = {
-  /** One per input, in order. */
-  outputs: TaskOutput<T>[];
-  usage: Usage;
-  warnings: string[];
-};
+import type { EncoderModel } from "../pipelines/encoder-model.ts";
+import type {
+  EncoderPipeline,
+  EncoderRow,
+  Engine,
+  RowResult,
+  TaskAnswer,
+  TaskRequest,
+} from "../pipelines/pipeline.ts";
+import { runRows } from "../pipelines/run-rows.ts";
 
 export type TaskRunnerOptions = {
   policy: QueuePolicy;
@@ -44,12 +44,16 @@ export const cpuBatchPolicy: QueuePolicy = {
   turnEntries: 32,
 };
 
-type SentenceQueue = BatchQueue<SentenceRow, Float32Array>;
+type EncoderQueue = BatchQueue<EncoderRow, RowResult>;
+
+function noOtherModel(id: string): Promise<never> {
+  return Promise.reject(new CodedError("model_not_found", `The model ${id} is not here`));
+}
 
 export class TaskRunner {
   readonly #options: TaskRunnerOptions;
   /** By session. */
-  readonly #queues = new Map<SentenceEncoder["session"], SentenceQueue>();
+  readonly #queues = new Map<EncoderModel["session"], EncoderQueue>();
 
   constructor(options: TaskRunnerOptions) {
     this.#options = options;
@@ -62,33 +66,32 @@ export class TaskRunner {
     return sum;
   }
 
-  /** @throws CodedError for inputs the model cannot read; the signal's reason */
-  async run<T extends Task>(
-    pipeline: SentencePipeline<T>,
+  /**
+   * @param acquire another model that a pipeline asks for
+   * @throws CodedError for inputs the model cannot read; the signal's reason
+   */
+  run<T extends Task>(
+    pipeline: EncoderPipeline<T>,
     request: TaskRequest<T>,
-    model: SentenceEncoder,
-    options: SubmitOptions,
+    model: EncoderModel,
+    options: SubmitOptions & Partial<Pick<Engine, "acquire">>,
   ): Promise<TaskAnswer<T>> {
-    const encoded = await pipeline.encode(request, model, options.signal);
-    const vectors = await this.#queueOf(model).submit(encoded.rows, options);
-    return {
-      outputs: encoded.decode(vectors),
-      usage: { promptTokens: encoded.promptTokens },
-      warnings: encoded.warnings,
-    };
+    const { signal, acquire = noOtherModel } = options;
+    const run: Engine["run"] = (used, rows) => this.#queueOf(used).submit(rows, options);
+    return pipeline.answer(request, model, { signal, acquire, run });
   }
 
-  #queueOf(model: SentenceEncoder): SentenceQueue {
+  #queueOf(model: EncoderModel): EncoderQueue {
     return this.#queues.get(model.session) ?? this.#openQueue(model);
   }
 
   /** A queue lives while it has work, so that nothing is kept of a model that was unloaded. */
-  #openQueue(model: SentenceEncoder): SentenceQueue {
-    const queue: SentenceQueue = new BatchQueue({
+  #openQueue(model: EncoderModel): EncoderQueue {
+    const queue: EncoderQueue = new BatchQueue({
       ...this.#options,
       concurrency: model.session.concurrency,
       lengthOf: (row) => row.ids.length,
-      run: (rows, signal) => runSentences(rows, model, signal),
+      run: (rows, signal) => runRows(rows, model, signal),
       onChange: () => {
         if (queue.idle) this.#queues.delete(model.session);
         this.#options.onChange?.();

@@ -1,10 +1,8 @@
 /**
  * One input of a sentence task, text or ids, to the sequence the model reads; checks its length and its ids.
- * A long text is encoded piece by piece with a turn of the event loop between pieces, and no further than it matters.
  */
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { CodedError } from "#contract/errors.ts";
-import type { SentenceEncoder } from "./sentence-encoder.ts";
+import type { EncoderModel } from "./encoder-model.ts";
 
 export type InputRules = {
   truncate: boolean;
@@ -16,19 +14,16 @@ export type InputRules = {
 
 export type EncodedInput = { ids: number[]; truncated: boolean };
 
-/** Characters encoded between two turns of the event loop: some milliseconds of ordinary text. */
-const pieceCharacters = 4_096;
 /** A refused input is counted up to this many times the model's length; past it the message says "more than". */
 const countedLengths = 32;
 
 /** Encodes the inputs of one request, yielding as it goes. */
 export class InputEncoder {
-  readonly #model: SentenceEncoder;
+  readonly #model: EncoderModel;
   readonly #rules: InputRules;
   readonly #signal: AbortSignal;
-  #charactersSinceYield = 0;
 
-  constructor(model: SentenceEncoder, rules: InputRules, signal: AbortSignal) {
+  constructor(model: EncoderModel, rules: InputRules, signal: AbortSignal) {
     this.#model = model;
     this.#rules = rules;
     this.#signal = signal;
@@ -44,31 +39,21 @@ export class InputEncoder {
         ? await this.#encodeText(this.#rules.prompt + input)
         : this.#checkIds(input, name);
     const { tokenizer, limits } = this.#model;
-    const wrapped = tokenizer.wrap(ids.tokens);
+    const wrapped = tokenizer.wrap(ids.tokens).ids;
     if (wrapped.length <= limits.maxTokens) return { ids: wrapped, truncated: false };
     if (!this.#rules.truncate) throw this.#tooLong(name, wrapped.length, ids.complete);
-    return { ids: tokenizer.wrap(this.#cut(ids.tokens)), truncated: true };
+    return { ids: tokenizer.wrap(this.#cut(ids.tokens)).ids, truncated: true };
   }
 
   async #encodeText(text: string): Promise<{ tokens: number[]; complete: boolean }> {
     const { tokenizer, limits } = this.#model;
     const { truncate, truncationDirection } = this.#rules;
-    const fromEnd = truncate && truncationDirection === "left";
-    const enough = truncate ? limits.maxTokens : limits.maxTokens * countedLengths;
-    const pieces = tokenizer.split(text, pieceCharacters);
-    if (fromEnd) pieces.reverse();
-    const encoded: number[][] = [];
-    let count = 0;
-    for (const piece of pieces) {
-      if (count > enough) break;
-      const { ids } = tokenizer.encode(piece, { addSpecialTokens: false });
-      encoded.push(ids);
-      count += ids.length;
-      await this.#yieldAfter(piece.length);
-    }
-    const complete = encoded.length === pieces.length;
-    if (fromEnd) encoded.reverse();
-    return { tokens: encoded.flat(), complete };
+    const [encoded] = await tokenizer.encode([text], {
+      tokensMax: truncate ? limits.maxTokens : limits.maxTokens * countedLengths,
+      from: truncate && truncationDirection === "left" ? "end" : "start",
+      signal: this.#signal,
+    });
+    return { tokens: encoded?.ids ?? [], complete: encoded?.complete ?? true };
   }
 
   #checkIds(input: readonly number[], name: string): { tokens: readonly number[]; complete: true } {
@@ -95,7 +80,7 @@ export class InputEncoder {
 
   #cut(tokens: readonly number[]): readonly number[] {
     const { tokenizer, limits } = this.#model;
-    const room = Math.max(0, limits.maxTokens - tokenizer.specialTokens);
+    const room = Math.max(0, limits.maxTokens - tokenizer.specialTokens.single);
     if (this.#rules.truncationDirection === "right") return tokens.slice(0, room);
     return tokens.slice(tokens.length - room);
   }
@@ -108,13 +93,5 @@ export class InputEncoder {
         "Shorten or split it.",
       { param: name },
     );
-  }
-
-  async #yieldAfter(characters: number): Promise<void> {
-    this.#charactersSinceYield += characters;
-    if (this.#charactersSinceYield < pieceCharacters) return;
-    this.#charactersSinceYield = 0;
-    await nextTurn();
-    this.#signal.throwIfAborted();
   }
 }

@@ -2,46 +2,42 @@
 import { CodedError } from "#contract/errors.ts";
 import type { TaskParameters } from "#contract/tasks.ts";
 import { InputEncoder } from "./encode-input.ts";
-import type { SentencePipeline } from "./pipeline.ts";
-import type { SentenceRow } from "./run-sentences.ts";
-import type { SentenceEncoder } from "./sentence-encoder.ts";
+import type { EncoderModel, OutputName } from "./encoder-model.ts";
+import type { EncoderPipeline, EncoderRow } from "./pipeline.ts";
 import { RequestTally, sentenceOf } from "./sentence-request.ts";
 
 type Parameters = TaskParameters<"feature-extraction">;
 
-export const featureExtraction: SentencePipeline<"feature-extraction"> = {
-  kind: "sentence",
-  async encode({ inputs, parameters }, model, signal) {
+export const featureExtraction: EncoderPipeline<"feature-extraction"> = {
+  kind: "encoder",
+  async answer({ inputs, parameters }, model, { run, signal }) {
     const rules = {
       truncate: parameters.truncate ?? false,
       truncationDirection: parameters.truncation_direction ?? "right",
       prompt: promptOf(parameters, model),
     };
     const encoder = new InputEncoder(model, rules, signal);
-    const scale = scaleOf(parameters);
+    const output: OutputName = parameters.normalize === undefined ? "sentence_embedding" : "pooled";
     const tally = new RequestTally();
-    const rows: SentenceRow[] = [];
+    const rows: EncoderRow[] = [];
     for (const [index, input] of inputs.entries()) {
       const encoded = await encoder.encode(input, `inputs[${index}]`);
       tally.add(encoded);
-      rows.push({ ids: encoded.ids, scale });
+      rows.push({ ids: encoded.ids, outputs: [output] });
     }
+    const results = await run(model, rows);
+    const unit = parameters.normalize === true;
+    const vectors = results.map((result) => result[output] ?? new Float32Array());
     return {
-      rows,
-      promptTokens: tally.tokens,
+      outputs: vectors.map((vector) => toBase64(unit ? toUnitLength(vector) : vector)),
+      usage: tally.usage(),
       warnings: tally.warnings(model.limits.maxTokens),
-      decode: (vectors) => vectors.map(toBase64),
     };
   },
 };
 
-function scaleOf(parameters: Parameters): SentenceRow["scale"] {
-  if (parameters.normalize === undefined) return "configured";
-  return parameters.normalize ? "unit" : "none";
-}
-
-function promptOf(parameters: Parameters, model: SentenceEncoder): string {
-  const { prompts = {} } = sentenceOf(model);
+function promptOf(parameters: Parameters, model: EncoderModel): string {
+  const { prompts } = sentenceOf(model);
   const name = parameters.prompt_name;
   if (name === undefined) return "";
   const prompt = Object.entries(prompts).find(([key]) => key === name)?.[1];
@@ -53,6 +49,11 @@ function promptOf(parameters: Parameters, model: SentenceEncoder): string {
       (known.length === 0 ? "it has none at all" : `it has ${known.join(", ")}`),
     { param: "prompt_name" },
   );
+}
+
+function toUnitLength(vector: Float32Array): Float32Array {
+  const length = Math.hypot(...vector);
+  return length === 0 ? vector : vector.map((value) => value / length);
 }
 
 /** Every platform this runs on is little-endian. */

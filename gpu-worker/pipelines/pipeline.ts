@@ -1,11 +1,11 @@
 /**
- * What it takes to serve a task. A direct pipeline answers by itself. A sentence pipeline turns inputs into sequences
- * (`encode`), which the caller runs in batches with those of others (run-sentences.ts), and sentence vectors into
- * outputs (`decode`).
+ * What it takes to serve a task. A direct pipeline answers by itself. An encoder pipeline reads as encode → run → decode: it
+ * turns inputs into sequences, has them run in batches shared with everybody else's (`engine.run`), and makes outputs of
+ * what comes back.
  */
+import type { Usage } from "#contract/events.ts";
 import type { Task, TaskInput, TaskOutput, TaskParameters } from "#contract/tasks.ts";
-import type { SentenceEncoder } from "./sentence-encoder.ts";
-import type { SentenceRow } from "./run-sentences.ts";
+import type { EncoderModel, OutputName } from "./encoder-model.ts";
 
 export type TaskRequest<T extends Task> = {
   task: T;
@@ -13,28 +13,48 @@ export type TaskRequest<T extends Task> = {
   parameters: TaskParameters<T>;
 };
 
+/** One sequence for a model to run. */
+export type EncoderRow = {
+  /** With special tokens. */
+  readonly ids: readonly number[];
+  /** Segment of each token. Absent: all 0. */
+  readonly typeIds?: readonly number[];
+  readonly outputs: readonly OutputName[];
+  /** For a masked-lm: the tokens whose logits are wanted. */
+  readonly positions?: readonly number[];
+};
+
+/** Each output asked for, of one row: see `OutputName`. Of its own memory. */
+export type RowResult = Partial<Record<OutputName, Float32Array>>;
+
+/** What a pipeline may use while it answers one request. */
+export type Engine = {
+  /** Aborts when nobody waits for the request any more. */
+  readonly signal: AbortSignal;
+  /** @returns one result per row, in order @throws the signal's reason */
+  run(model: EncoderModel, rows: readonly EncoderRow[]): Promise<RowResult[]>;
+  /** Another model besides the request's own, kept until the request is answered. @throws CodedError */
+  acquire(id: string): Promise<EncoderModel>;
+};
+
+export type TaskAnswer<T extends Task> = {
+  /** One per input, in order. */
+  outputs: TaskOutput<T>[];
+  usage: Usage;
+  warnings: string[];
+  /** How it was computed, where the task has several ways. */
+  method?: string;
+};
+
 export type DirectPipeline<T extends Task> = {
   kind: "direct";
   answer(request: TaskRequest<T>): TaskOutput<T>[];
 };
 
-export type EncodedSentences<T extends Task> = {
-  rows: SentenceRow[];
-  /** Tokens as the model reads them, special tokens included. */
-  promptTokens: number;
-  warnings: string[];
-  /** @param vectors `[hidden]` f32, one per row, in order. @returns one output per input */
-  decode(vectors: readonly Float32Array[]): TaskOutput<T>[];
+export type EncoderPipeline<T extends Task> = {
+  kind: "encoder";
+  /** @throws CodedError for inputs the model cannot read; the signal's reason */
+  answer(request: TaskRequest<T>, model: EncoderModel, engine: Engine): Promise<TaskAnswer<T>>;
 };
 
-export type SentencePipeline<T extends Task> = {
-  kind: "sentence";
-  /** @throws CodedError for inputs the model cannot read */
-  encode(
-    request: TaskRequest<T>,
-    model: SentenceEncoder,
-    signal: AbortSignal,
-  ): Promise<EncodedSentences<T>>;
-};
-
-export type Pipeline<T extends Task> = DirectPipeline<T> | SentencePipeline<T>;
+export type Pipeline<T extends Task> = DirectPipeline<T> | EncoderPipeline<T>;

@@ -1,11 +1,12 @@
 /** What the sentence tasks share: the model must make sentence vectors, and a request has a total length. */
 import { CodedError } from "#contract/errors.ts";
+import type { Usage } from "#contract/events.ts";
 import { limits } from "#contract/limits.ts";
 import type { EncodedInput } from "./encode-input.ts";
-import type { SentenceEncoder } from "./sentence-encoder.ts";
+import type { EncoderModel } from "./encoder-model.ts";
 
 /** @throws CodedError where the model makes no sentence vectors */
-export function sentenceOf(model: SentenceEncoder): NonNullable<SentenceEncoder["sentence"]> {
+export function sentenceOf(model: EncoderModel): NonNullable<EncoderModel["sentence"]> {
   if (model.sentence !== null) return model.sentence;
   throw new CodedError("invalid_value", `${model.id} makes no sentence vectors`, {
     param: "model",
@@ -29,6 +30,11 @@ export class RequestTally {
       `The inputs hold more than ${limits.tokensPerRequestMax} tokens in all. Send them in several requests.`,
       { param: "inputs" },
     );
+  }
+
+  usage(): Usage {
+    const truncated = this.#truncated === 0 ? {} : { truncatedInputs: this.#truncated };
+    return { promptTokens: this.tokens, ...truncated };
   }
 
   /** @param maxTokens the model's length */

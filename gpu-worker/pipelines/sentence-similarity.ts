@@ -1,12 +1,11 @@
 /** Cosine of one sentence to each of several others; all of a request's sentences run in the same batches. */
 import { InputEncoder } from "./encode-input.ts";
-import type { SentencePipeline } from "./pipeline.ts";
-import type { SentenceRow } from "./run-sentences.ts";
+import type { EncoderPipeline, EncoderRow } from "./pipeline.ts";
 import { RequestTally, sentenceOf } from "./sentence-request.ts";
 
-export const sentenceSimilarity: SentencePipeline<"sentence-similarity"> = {
-  kind: "sentence",
-  async encode({ inputs, parameters }, model, signal) {
+export const sentenceSimilarity: EncoderPipeline<"sentence-similarity"> = {
+  kind: "encoder",
+  async answer({ inputs, parameters }, model, { run, signal }) {
     sentenceOf(model);
     const rules = {
       truncate: parameters.truncate ?? false,
@@ -15,17 +14,18 @@ export const sentenceSimilarity: SentencePipeline<"sentence-similarity"> = {
     } as const;
     const encoder = new InputEncoder(model, rules, signal);
     const tally = new RequestTally();
-    const rows: SentenceRow[] = [];
+    const rows: EncoderRow[] = [];
     for (const [text, name] of textsOf(inputs)) {
       const encoded = await encoder.encode(text, name);
       tally.add(encoded);
-      rows.push({ ids: encoded.ids, scale: "configured" });
+      rows.push({ ids: encoded.ids, outputs: ["sentence_embedding"] });
     }
+    const results = await run(model, rows);
+    const vectors = results.map((result) => result.sentence_embedding ?? new Float32Array());
     return {
-      rows,
-      promptTokens: tally.tokens,
+      outputs: similarities(inputs, vectors),
+      usage: tally.usage(),
       warnings: tally.warnings(model.limits.maxTokens),
-      decode: (vectors) => similarities(inputs, vectors),
     };
   },
 };

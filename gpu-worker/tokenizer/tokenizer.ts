@@ -1,34 +1,55 @@
 /**
  * Text to the token ids of a model and back: an adapter over @huggingface/tokenizers, which reads the model's own
  * tokenizer.json. Truncation and padding written in that file are not obeyed: lengths are the pipelines' business.
- * All calls are synchronous; a long text is encoded piece by piece (`split`), so that the caller can yield between.
  */
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
 import * as z from "zod";
 
-export type Encoding = {
+/** One text as the model reads it, without special tokens. */
+export type TextEncoding = {
   ids: number[];
-  /** Segment of each token: 0 for the only or first text, 1 for the second. */
+  /** Where each token stands in the text, UTF-16 code units, `[start, end)`; null unless asked for. */
+  offsets: (readonly [number, number])[] | null;
+  /** Which word each token is part of, counted from 0; null unless asked for. */
+  words: number[] | null;
+  /** False: the text has more tokens; encoding stopped some way past `tokensMax`. */
+  complete: boolean;
+};
+
+export type EncodeOptions = {
+  /** Whether `offsets` and `words` are wanted. Default false. */
+  offsets?: boolean;
+  /** More tokens of a text than this are of no interest. Default: all are wanted. */
+  tokensMax?: number;
+  /** The end from which `tokensMax` counts. Default start. */
+  from?: "start" | "end";
+  signal?: AbortSignal;
+};
+
+/** A sequence with its special tokens. */
+export type WrappedSequence = {
+  ids: number[];
+  /** Segment of each token: 0 for the first text, and for the second what the model was trained with. */
   typeIds: number[];
+  /** Index of the first token of each text. */
+  starts: number[];
 };
 
 export type Tokenizer = {
-  encode(text: string, options: { addSpecialTokens: boolean }): Encoding;
-  /** Special tokens are left out. */
-  decode(ids: readonly number[]): string;
-  /** Puts the special tokens of a single text around ids. */
-  wrap(ids: readonly number[]): number[];
-  /** Takes them off again, where they are. */
+  /** Each text's encoding. Long texts are encoded off the event loop. @throws the signal's reason */
+  encode(texts: readonly string[], options?: EncodeOptions): Promise<TextEncoding[]>;
+  /** Special tokens are left out unless they are to be kept. */
+  decode(ids: readonly number[], options?: { keepSpecialTokens?: boolean }): string;
+  /** Puts the special tokens around one text's ids, or around and between two texts'. */
+  wrap(first: readonly number[], second?: readonly number[]): WrappedSequence;
+  /** Takes the special tokens of one text off again, where they are. */
   unwrap(ids: readonly number[]): number[];
-  /** Tokens that `wrap` adds. */
-  readonly specialTokens: number;
-  /**
-   * Cuts a text into pieces of about `charactersMax` whose encodings without special tokens, put together, are the
-   * encoding of the whole. A tokenizer that does not work word by word gives the text back as one piece.
-   */
-  split(text: string, charactersMax: number): string[];
+  /** Tokens that `wrap` adds to one text, and to two. */
+  readonly specialTokens: { readonly single: number; readonly pair: number };
+  /** What a masked-lm fills; null where the model has none. */
+  readonly mask: { readonly id: number; readonly text: string } | null;
   readonly vocabularySize: number;
 };
 
@@ -73,21 +94,25 @@ async function readConfigFile(path: string): Promise<unknown> {
 
 function adapt(library: Library, file: TokenizerFile): Tokenizer {
   const special = specialTokensAround(library);
-  const specialTokens = special.before.length + special.after.length;
+  const single = special.before.length + special.after.length;
+  const encodeOne = (text: string): TextEncoding => {
+    const { ids } = library.encode(text, {
+      add_special_tokens: false,
+      return_token_type_ids: true,
+    });
+    return { ids, offsets: null, words: null, complete: true };
+  };
   return {
-    encode(text, { addSpecialTokens }) {
-      const { ids, token_type_ids: typeIds } = library.encode(text, {
-        add_special_tokens: addSpecialTokens,
-        return_token_type_ids: true,
-      });
-      return { ids, typeIds: typeIds ?? ids.map(() => 0) };
+    encode: (texts) => Promise.resolve(texts.map(encodeOne)),
+    decode: (ids, { keepSpecialTokens = false } = {}) =>
+      ids.length === 0 ? "" : library.decode([...ids], { skip_special_tokens: !keepSpecialTokens }),
+    wrap: (ids) => {
+      const wrapped = [...special.before, ...ids, ...special.after];
+      return { ids: wrapped, typeIds: wrapped.map(() => 0), starts: [special.before.length] };
     },
-    decode: (ids) =>
-      ids.length === 0 ? "" : library.decode([...ids], { skip_special_tokens: true }),
-    wrap: (ids) => [...special.before, ...ids, ...special.after],
     unwrap: (ids) => unwrap(ids, special),
-    specialTokens,
-    split: worksWordByWord(file) ? splitAtWords : (text) => [text],
+    specialTokens: { single, pair: single },
+    mask: null,
     vocabularySize: library.get_vocab(true).size,
   };
 }

@@ -1,12 +1,6 @@
 import { expect, it } from "vitest";
 import { formatJobId, JobId, shardOfJobId } from "#contract/job-id.ts";
-import { JobMessage } from "#contract/job-message.ts";
 import { tasks } from "#contract/tasks.ts";
-
-it("has one queue message variant per task", () => {
-  const variants = JobMessage.options.map((option) => option.shape.task.value);
-  expect(variants.toSorted()).toEqual(Object.keys(tasks).toSorted());
-});
 
 it("finds the shard in a job's id, and nothing in what is no job id", () => {
   const id = formatJobId(13, "0123456789abcdef0123456789abcdef");

@@ -11,8 +11,8 @@ afterEach(() => rig.stop());
 
 function serving(encoder: ToyEncoder): AnnouncedModels {
   return {
-    acquire: async (id) => {
-      if (id === encoder.id) return encoder;
+    lease: async (id) => {
+      if (id === encoder.id) return { model: encoder, release: () => {} };
       throw new CodedError("model_not_found", `no model ${id}`);
     },
     states: () => [],

@@ -14,7 +14,7 @@ import { createMetrics } from "../../gpu-worker/telemetry/metrics.ts";
 import { StandInEdge, secret } from "./stand-in-edge.ts";
 
 export const noModels: AnnouncedModels = {
-  acquire: (id) => Promise.reject(new Error(`no model ${id} here`)),
+  lease: (id) => Promise.reject(new Error(`no model ${id} here`)),
   states: () => [],
   onChange: () => {},
 };

@@ -3,28 +3,34 @@
  * tokens. `pooled` of a sequence is [sum of ids, tokens], both of the tokens the mask shows; `sentence_embedding` is
  * the same at length 1.
  */
-import type { SentenceEncoder } from "../../gpu-worker/pipelines/sentence-encoder.ts";
+import type { EncoderModel } from "../../gpu-worker/pipelines/encoder-model.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
 import type { Tokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
 
 const numbersOf = (text: string) => text.split(/\s+/).filter(Boolean).map(Number);
 
 const tokenizer: Tokenizer = {
-  encode(text, { addSpecialTokens }) {
-    const ids = addSpecialTokens ? [1, ...numbersOf(text), 2] : numbersOf(text);
-    return { ids, typeIds: ids.map(() => 0) };
-  },
+  encode: (texts) =>
+    Promise.resolve(
+      texts.map((text) => ({ ids: numbersOf(text), offsets: null, words: null, complete: true })),
+    ),
   decode: (ids) => ids.join(" "),
-  wrap: (ids) => [1, ...ids, 2],
+  wrap(first, second) {
+    const ids = second === undefined ? [1, ...first, 2] : [1, ...first, 2, ...second, 2];
+    const split = first.length + 2;
+    return {
+      ids,
+      typeIds: ids.map((_, at) => (at < split ? 0 : 1)),
+      starts: second === undefined ? [1] : [1, split],
+    };
+  },
   unwrap: (ids) => (ids[0] === 1 && ids.at(-1) === 2 ? ids.slice(1, -1) : [...ids]),
-  specialTokens: 2,
-  split: (text, charactersMax) =>
-    text.length <= charactersMax ? [text] : text.split(/(?= )/).filter(Boolean),
+  specialTokens: { single: 2, pair: 3 },
+  mask: null,
   vocabularySize: 1_000,
 };
 
-export type ToyEncoder = SentenceEncoder & {
-  readonly digest: string;
+export type ToyEncoder = EncoderModel & {
   /** Sizes of the batches run: [rows, columns]. */
   readonly runs: [number, number][];
   /** Awaited by every run before it answers. */
@@ -37,12 +43,16 @@ export function toyEncoder(maxTokens = 16): ToyEncoder {
     digest: "toy-digest",
     limits: { maxTokens, dimensions: 2, vocabularySize: 1_000 },
     tokenizer,
-    sentence: { normalize: true, prompts: { query: "7 8 " } },
+    tasks: ["feature-extraction", "sentence-similarity"],
+    head: { name: "none" },
+    entityModel: null,
+    sentence: { pooling: "mean", normalize: true, prompts: { query: "7 8 " } },
     runs: [],
     gate: () => Promise.resolve(),
     session: {
       concurrency: 1,
       inputs: [{ name: "input_ids" }, { name: "attention_mask" }, { name: "token_type_ids" }],
+      outputs: [{ name: "pooled" }, { name: "sentence_embedding" }],
       async run(feeds, { outputs, signal }) {
         await encoder.gate(signal);
         signal.throwIfAborted();

@@ -1,0 +1,81 @@
+/**
+ * What a pipeline needs of a loaded model, and nothing more: the catalog's models satisfy it by their shape. The graph reads
+ * input_ids, attention_mask and (where it has them) token_type_ids, int64 `[batch, sequence]`; a masked-lm's also
+ * `positions`, int64 `[masked]`, into the flattened batch. Its outputs are `OutputName`s.
+ */
+import type { ModelLimits } from "#contract/models.ts";
+import type { Task } from "#contract/tasks.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+
+/** Outputs of encoder graphs, f32, with what one row has of each. */
+export type OutputName =
+  /** [hidden]: pooled as the model's configuration says, never scaled. */
+  | "pooled"
+  /** [hidden]: `pooled`, scaled as the model's configuration says. */
+  | "sentence_embedding"
+  /** [tokens, hidden]. */
+  | "last_hidden_state"
+  /** sequence-classification [labels]; token-classification [tokens, labels]; masked-lm [positions, vocabulary]. */
+  | "logits"
+  /** question-answering [tokens] each. */
+  | "start_logits"
+  | "end_logits";
+
+export type EncoderSession = {
+  /** Runs that compute at the same time. */
+  readonly concurrency: number;
+  readonly inputs: readonly { readonly name: string }[];
+  readonly outputs: readonly { readonly name: string }[];
+  run(
+    feeds: Record<string, Tensor>,
+    options: { outputs: string[]; signal: AbortSignal },
+  ): Promise<Record<string, Tensor>>;
+};
+
+/** How token vectors become the one that a linear head reads. `none`: each token's own. */
+export type HeadPooling = "mean" | "cls" | "max" | "spans" | "none";
+
+/** A head fitted on a backbone that others share: logits = W·x + b, computed beside the graph. */
+export type LinearHead = {
+  readonly pooling: HeadPooling;
+  /** [labels, features]; features are the hidden size, three times that for spans (head, tail, whole text). */
+  readonly weight: Float32Array;
+  /** [labels]. */
+  readonly bias: Float32Array;
+};
+
+export type EncoderHead =
+  /** Hidden states alone: see `sentence`. */
+  | { readonly name: "none" }
+  | {
+      readonly name: "sequence-classification" | "token-classification";
+      /** By class. */
+      readonly labels: readonly string[];
+      /** Classes exclude each other (softmax), or each stands for itself (sigmoid), or the one is a number. */
+      readonly problem: "single_label" | "multi_label" | "regression";
+      /** Null: the graph computes `logits`. */
+      readonly linear: LinearHead | null;
+    }
+  | { readonly name: "question-answering" }
+  | { readonly name: "masked-lm" };
+
+export type EncoderModel = {
+  readonly id: string;
+  readonly digest: string;
+  readonly tasks: readonly Task[];
+  readonly limits: ModelLimits;
+  readonly tokenizer: Tokenizer;
+  readonly session: EncoderSession;
+  readonly head: EncoderHead;
+  /** Null: the model makes no sentence vectors. */
+  readonly sentence: {
+    readonly pooling: "mean" | "cls" | "max";
+    /** Whether `sentence_embedding` has length 1. */
+    readonly normalize: boolean;
+    /** Texts to put before an input, by name. */
+    readonly prompts: Readonly<Record<string, string>>;
+  } | null;
+  /** Id of the model that finds the entities this one relates; null: it names none. */
+  readonly entityModel: string | null;
+};
