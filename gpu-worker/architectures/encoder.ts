@@ -9,11 +9,16 @@ import { BertConfig } from "./bert-config.ts";
 import type { EncoderOptions, Head, HeadName } from "./encoder-head.ts";
 
 type Family = {
+  readonly sizes: (config: unknown) => EncoderSizes;
   readonly build: (config: unknown, weights: WeightSource, options: EncoderOptions) => Graph;
   readonly ranges: (config: unknown, weights: WeightSource) => Graph;
 };
 
 const bert: Family = {
+  sizes: (config) => {
+    const { positions, hidden, vocabularySize } = parse(BertConfig, config);
+    return { positions, hidden, vocabulary: vocabularySize };
+  },
   build: (config, weights, options) => buildBert(parse(BertConfig, config), weights, options),
   ranges: (config, weights) => buildBertRanges(parse(BertConfig, config), weights),
 };
@@ -58,6 +63,55 @@ export function headOfCheckpoint(config: unknown): Head {
   const row = headOfClass.find(([ending]) => ending.test(name));
   if (row === undefined) throw new ConfigError(`no head for the architecture ${name}`);
   return { name: row[1] };
+}
+
+const LabelsFile = z.looseObject({
+  id2label: z.record(z.string(), z.string()).nullish(),
+  num_labels: z.int().positive().nullish(),
+  problem_type: z
+    .enum(["single_label_classification", "multi_label_classification", "regression"])
+    .nullish(),
+});
+
+/** As many as transformers makes where a config says nothing. */
+const LABELS = 2;
+
+/** Names of the classes of a classifier, by class. Throws `ConfigError` on a config whose classes are not 0, 1, 2 … */
+export function labelsOf(config: unknown): string[] {
+  const { id2label, num_labels: count } = parse(LabelsFile, config);
+  if (!id2label) return Array.from({ length: count ?? LABELS }, (_, at) => `LABEL_${at}`);
+  return Object.keys(id2label).map((_, at) => {
+    const label = id2label[String(at)];
+    if (label === undefined) throw new ConfigError(`config.json: id2label has no class ${at}`);
+    return label;
+  });
+}
+
+export type Problem = "single_label" | "multi_label" | "regression";
+
+/** Whether the classes exclude each other, each stands for itself, or the one is a number. */
+export function problemOf(config: unknown): Problem {
+  const { problem_type: type } = parse(LabelsFile, config);
+  if (type === "multi_label_classification") return "multi_label";
+  if (type) return type === "regression" ? "regression" : "single_label";
+  return labelsOf(config).length === 1 ? "regression" : "single_label";
+}
+
+export type EncoderSizes = {
+  /** Longest input in tokens. */
+  readonly positions: number;
+  readonly hidden: number;
+  readonly vocabulary: number;
+};
+
+/** Throws `ConfigError` on a config we cannot build from. */
+export function sizesOf(config: unknown): EncoderSizes {
+  return familyOf(config).sizes(config);
+}
+
+/** Longest input in tokens; fewer than `max_position_embeddings` where a family leaves rows of its table unused. */
+export function positionsOf(config: unknown): number {
+  return sizesOf(config).positions;
 }
 
 function familyOf(config: unknown): Family {
