@@ -1,7 +1,7 @@
 /** A checkpoint as the peers load it: `onnx/model.onnx` by our own builder with the hub's input names, tokenizer beside it. */
 import { copyFileSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
-import { buildEncoder } from "../../gpu-worker/architectures/encoder.ts";
+import { buildEncoder, headOfCheckpoint } from "../../gpu-worker/architectures/encoder.ts";
 import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
 import { writeFileSync } from "node:fs";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
@@ -16,7 +16,10 @@ export function exportForPeers(checkpoint: string, target: string): string {
   const config: unknown = JSON.parse(readFileSync(path.join(checkpoint, "config.json"), "utf8"));
   const weights = openSafetensors(path.join(checkpoint, "model.safetensors"));
   try {
-    const graph = buildEncoder(config, weights, { head: { name: "none" }, form: "f32" });
+    const graph = buildEncoder(config, weights, {
+      head: headOfCheckpoint(config),
+      form: "f32",
+    });
     writeFileSync(path.join(target, "onnx", "model.onnx"), encodeModel(graph));
   } finally {
     weights.close();

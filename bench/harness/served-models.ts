@@ -1,0 +1,105 @@
+/** Models in this process, and requests from many callers through their batches: the worker's own path without queue and HTTP. */
+import { availableParallelism } from "node:os";
+import type { Task, TaskInput, TaskParameters } from "#contract/tasks.ts";
+import type { ComputeForm } from "../../gpu-worker/architectures/encoder-head.ts";
+import type { BatchStats } from "../../gpu-worker/batching/batch-queue.ts";
+import { type Catalog, openCatalog } from "../../gpu-worker/catalog/catalog.ts";
+import type { ModelLease } from "../../gpu-worker/catalog/loaded-model.ts";
+import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
+import type { Pipeline, TaskAnswer } from "../../gpu-worker/pipelines/pipeline.ts";
+import { pipelines } from "../../gpu-worker/pipelines/pipelines.ts";
+import type { Runtime } from "../../gpu-worker/runtime/session.ts";
+
+export const threads = availableParallelism();
+
+export type ServedOptions = {
+  runtime: Runtime;
+  stateFolder: string;
+  modelsFolder: string | null;
+  form: ComputeForm;
+};
+
+export type ServedRequest<T extends Task> = {
+  model: string;
+  task: T;
+  input: TaskInput<T>;
+  parameters: TaskParameters<T>;
+};
+
+const silent = { info: () => {}, warn: console.warn };
+const hub = { endpoint: "https://huggingface.co", token: null };
+
+export class ServedModels {
+  readonly #catalog: Catalog;
+  readonly #leases = new Map<string, ModelLease>();
+  readonly #runner: TaskRunner;
+  /** Of every batch since `resetBatches`. */
+  batches: BatchStats[] = [];
+
+  private constructor(catalog: Catalog) {
+    this.#catalog = catalog;
+    this.#runner = new TaskRunner({
+      policy: cpuBatchPolicy,
+      now: () => performance.now(),
+      onBatch: (stats) => this.batches.push(stats),
+    });
+  }
+
+  static async open({ runtime, ...settings }: ServedOptions): Promise<ServedModels> {
+    const catalog = await openCatalog(
+      { ...settings, hub, device: "cpu", threads },
+      { runtime, log: silent, now: Date.now },
+    );
+    return new ServedModels(catalog);
+  }
+
+  /** Loads a model, which then stays until `close`. */
+  async load(id: string, signal: AbortSignal): Promise<void> {
+    this.#leases.set(id, await this.#catalog.lease(id, signal));
+  }
+
+  answer<T extends Task>(request: ServedRequest<T>, signal: AbortSignal): Promise<TaskAnswer<T>> {
+    const { model: id, task, input, parameters } = request;
+    const model = this.#leases.get(id)?.model;
+    const pipeline: Pipeline<T> = pipelines[task];
+    if (model === undefined || pipeline.kind !== "encoder") throw new Error(`${id} is not loaded`);
+    return this.#runner.run(pipeline, { task, inputs: [input], parameters }, model, { signal });
+  }
+
+  async close(): Promise<void> {
+    for (const lease of this.#leases.values()) lease.release();
+    await this.#catalog.close();
+  }
+}
+
+export type CallerFigures = {
+  perSecond: number;
+  /** Milliseconds of each request, in the order given. */
+  latenciesMs: number[];
+  /** Tokens without padding of each request. */
+  tokens: number[];
+};
+
+/** Each of `callers` sends its next request when the last is answered. */
+export async function sendAll(
+  count: number,
+  callers: number,
+  send: (index: number) => Promise<{ usage: { promptTokens: number } }>,
+): Promise<CallerFigures> {
+  const latenciesMs: number[] = [];
+  const tokens: number[] = [];
+  let next = 0;
+  const caller = async () => {
+    while (next < count) {
+      const index = next;
+      next += 1;
+      const sentAt = performance.now();
+      const { usage } = await send(index);
+      latenciesMs[index] = performance.now() - sentAt;
+      tokens[index] = usage.promptTokens;
+    }
+  };
+  const startedAt = performance.now();
+  await Promise.all(Array.from({ length: callers }, caller));
+  return { perSecond: (count * 1_000) / (performance.now() - startedAt), latenciesMs, tokens };
+}
