@@ -3,14 +3,26 @@
  */
 import type { Value } from "../onnx/value.ts";
 
+const gelu = (x: Value) => x.op("Gelu");
+/** The names below differ in how PyTorch computes it, not in what. */
+const geluByTanh = (x: Value) => x.op("Gelu", [], { approximate: "tanh" });
+const QUICK = 1.702;
+
 const activations = {
-  gelu: (x: Value) => x.op("Gelu"),
-  gelu_new: (x: Value) => x.op("Gelu", [], { approximate: "tanh" }),
-  gelu_pytorch_tanh: (x: Value) => x.op("Gelu", [], { approximate: "tanh" }),
+  gelu,
+  gelu_python: gelu,
+  gelu_new: geluByTanh,
+  gelu_fast: geluByTanh,
+  gelu_accurate: geluByTanh,
+  gelu_pytorch_tanh: geluByTanh,
+  gelu_python_tanh: geluByTanh,
+  quick_gelu: (x: Value) => x.mul(x.mul(QUICK).op("Sigmoid")),
   relu: (x: Value) => x.op("Relu"),
   silu: (x: Value) => x.mul(x.op("Sigmoid")),
   swish: (x: Value) => x.mul(x.op("Sigmoid")),
   tanh: (x: Value) => x.tanh(),
+  sigmoid: (x: Value) => x.op("Sigmoid"),
+  linear: (x: Value) => x,
 } as const;
 
 export type ActivationName = keyof typeof activations;

@@ -28,8 +28,15 @@ export function measuringLayers(layers: LinearLayers, graph: GraphBuilder): Line
 const TEXTS = 16;
 const LONGEST = 32;
 
-/** Inputs for the measuring graph: the same for the same vocabulary, without padding. */
-export function madeUpInputs(vocabularySize: number, positions: number): Record<string, Tensor> {
+/** What the measuring graph reads. */
+type Inputs = readonly { readonly name: string }[];
+
+/** Feeds for its `inputs`: the same for the same vocabulary, without padding. */
+export function madeUpInputs(
+  inputs: Inputs,
+  vocabularySize: number,
+  positions: number,
+): Record<string, Tensor> {
   const shape = [TEXTS, Math.min(LONGEST, positions)];
   const count = TEXTS * (shape[1] ?? 0);
   let state = 1;
@@ -38,11 +45,13 @@ export function madeUpInputs(vocabularySize: number, positions: number): Record<
   const ids = BigInt64Array.from({ length: count }, () =>
     BigInt(Math.floor((next() / 2 ** 32) * vocabularySize)),
   );
-  return {
+  const made: Record<string, Tensor> = {
     input_ids: tensor("int64", shape, ids),
     attention_mask: tensor("int64", shape, new BigInt64Array(count).fill(1n)),
     token_type_ids: tensor("int64", shape, new BigInt64Array(count)),
   };
+  const read = new Set(inputs.map(({ name }) => name));
+  return Object.fromEntries(Object.entries(made).filter(([name]) => read.has(name)));
 }
 
 /** The ranges from what the measuring graph gave. */

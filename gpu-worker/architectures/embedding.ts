@@ -1,15 +1,27 @@
 /**
- * Rows of an embedding table by index. A table stored in int8 stays so in the graph and only the rows looked up become
- * floats: the same values as from the whole table, in a quarter of the memory.
+ * Tokens as vectors: rows of the tables of words, token types and positions, summed and normalised. A table stored in int8
+ * stays so in the graph and only the rows looked up become floats: the same values as from the whole table, in a quarter of
+ * the memory.
  */
+import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
 import { tensor } from "../tensor/tensor.ts";
+import type { Architecture, Embeddings } from "./architecture.ts";
+import { f32Layers } from "./f32-layers.ts";
+import { layerNorm } from "./layer-norm.ts";
 import type { Parameters } from "./parameters.ts";
+import type { TokenRows } from "./token-rows.ts";
 
-export type TableShape = { readonly rows: number; readonly width: number };
+type TableShape = { readonly rows: number; readonly width: number };
+
+export const wordTable = tableName("word");
+
+function tableName(name: string): string {
+  return `embeddings.${name}_embeddings.weight`;
+}
 
 /** `indices` [...] int64 → f32 [..., width]. */
-export function lookUp(
+function lookUp(
   parameters: Parameters,
   name: string,
   { rows, width }: TableShape,
@@ -22,4 +34,71 @@ export function lookUp(
   const values = graph.constant(tensor("int8", [rows, width], stored.values), unique);
   const scales = graph.constant(tensor("float32", [rows, 1], stored.scales), `${unique}.scale`);
   return values.gather(indices, 0).cast("float32").mul(scales.gather(indices, 0));
+}
+
+export type TokenIds = {
+  /** int64 [batch, sequence]. */
+  readonly ids: Value;
+  /** Null where the table has one row, or none. */
+  readonly types: Value | null;
+  readonly rows: TokenRows;
+};
+
+function typeVectors(
+  parameters: Parameters,
+  { width, tokenTypes: rows }: Embeddings,
+  { types, rows: tokens }: TokenIds,
+): Value | null {
+  if (rows === 0) return null;
+  const name = tableName("token_type");
+  if (types === null) return parameters.constant(name, [rows, width]);
+  return lookUp(parameters, name, { rows, width }, tokens.pick(types));
+}
+
+/** Fairseq's count, int64 [batch, sequence]: tokens so far but for padding, from the row after padding's. */
+function countedPlaces(graph: GraphBuilder, ids: Value, padding: number): Value {
+  const isToken = ids
+    .op("Equal", [graph.scalar("int64", padding)])
+    .op("Not")
+    .cast("int64");
+  const counted = isToken.op("CumSum", [graph.scalar("int64", 1)]);
+  return counted.mul(isToken).add(padding);
+}
+
+function placeVectors(
+  parameters: Parameters,
+  { width, places }: Embeddings,
+  { ids, rows: tokens }: TokenIds,
+): Value | null {
+  if (places === null) return null;
+  const { rows, padding } = places;
+  const indices =
+    padding === null
+      ? tokens.positions
+      : tokens.pick(countedPlaces(parameters.graph, ids, padding));
+  return lookUp(parameters, tableName("position"), { rows, width }, indices);
+}
+
+/** [tokens, hidden]. */
+export function embedTokens(
+  parameters: Parameters,
+  { vocabulary, hidden, epsilon, embeddings }: Architecture,
+  tokens: TokenIds,
+): Value {
+  const { width, projection } = embeddings;
+  const table = { rows: vocabulary, width };
+  const words = lookUp(parameters, wordTable, table, tokens.rows.pick(tokens.ids));
+  const types = typeVectors(parameters, embeddings, tokens);
+  const places = placeVectors(parameters, embeddings, tokens);
+  const sum = [types, places].reduce<Value>((x, y) => (y === null ? x : x.add(y)), words);
+  const project = (x: Value, place: "before norm" | "after norm") => {
+    if (projection?.place !== place) return x;
+    const { name, bias } = projection;
+    const shape = { inputs: width, outputs: hidden };
+    const dense = f32Layers(parameters).on(x, { readers: [name] });
+    return dense.dense(name, bias ? shape : { ...shape, bias: null });
+  };
+  const before = project(sum, "before norm");
+  const norm = { name: "embeddings.LayerNorm", width: Number(before.shape[1]), epsilon };
+  return project(layerNorm(parameters, before, norm), "after norm");
 }

@@ -8,7 +8,7 @@ export type Pooling = "mean" | "cls" | "max";
 export type Head =
   /** `last_hidden_state` f32 [batch, sequence, hidden]. */
   | { readonly name: "none" }
-  /** `pooled`, and `sentence_embedding` (scaled to length 1 if `normalize`), f32 [batch, hidden]. */
+  /** `pooled`, and `sentence_embedding` (scaled to length 1 if `normalize`), f32 [batch, hidden]; `last_hidden_state`. */
   | { readonly name: "sentence"; readonly pooling: Pooling; readonly normalize: boolean }
   /** `logits` f32 [batch, labels]. */
   | { readonly name: "sequence-classification" }
@@ -16,8 +16,11 @@ export type Head =
   | { readonly name: "token-classification" }
   /** `start_logits` and `end_logits` f32 [batch, sequence]. */
   | { readonly name: "question-answering" }
-  /** `logits` f32 [batch, sequence, vocabulary]. */
-  | { readonly name: "masked-lm" };
+  /**
+   * `logits` f32 [batch, sequence, vocabulary]. At positions: of the tokens that the input `positions` int64 [masked] names
+   * by their place in the flattened [batch · sequence], [masked, vocabulary]: what is masked is few, the vocabulary large.
+   */
+  | { readonly name: "masked-lm"; readonly at?: "positions" };
 
 export type HeadName = Head["name"];
 

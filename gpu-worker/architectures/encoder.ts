@@ -4,26 +4,23 @@
 import * as z from "zod";
 import type { Graph } from "../onnx/graph.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
-import { buildBert, buildBertRanges } from "./bert.ts";
-import { BertConfig } from "./bert-config.ts";
+import type { Architecture } from "./architecture.ts";
+import { bert } from "./bert.ts";
+import { deberta } from "./deberta.ts";
+import { distilbert } from "./distilbert.ts";
+import { electra } from "./electra.ts";
 import type { EncoderOptions, Head, HeadName } from "./encoder-head.ts";
+import { roberta, xlmRoberta } from "./roberta.ts";
+import { buildTransformer, buildTransformerRanges } from "./transformer.ts";
 
-type Family = {
-  readonly sizes: (config: unknown) => EncoderSizes;
-  readonly build: (config: unknown, weights: WeightSource, options: EncoderOptions) => Graph;
-  readonly ranges: (config: unknown, weights: WeightSource) => Graph;
-};
-
-const bert: Family = {
-  sizes: (config) => {
-    const { positions, hidden, vocabularySize } = parse(BertConfig, config);
-    return { positions, hidden, vocabulary: vocabularySize };
-  },
-  build: (config, weights, options) => buildBert(parse(BertConfig, config), weights, options),
-  ranges: (config, weights) => buildBertRanges(parse(BertConfig, config), weights),
-};
-
-const families: ReadonlyMap<string, Family> = new Map([["bert", bert]]);
+const families = new Map<string, z.ZodType<Architecture>>([
+  ["bert", bert],
+  ["deberta-v2", deberta],
+  ["distilbert", distilbert],
+  ["electra", electra],
+  ["roberta", roberta],
+  ["xlm-roberta", xlmRoberta],
+]);
 
 /** The `model_type`s that `buildEncoder` builds. */
 export const encoderFamilies: readonly string[] = [...families.keys()];
@@ -53,12 +50,13 @@ const headOfClass: readonly (readonly [RegExp, Exclude<HeadName, "sentence">])[]
   [/ForSequenceClassification$/, "sequence-classification"],
   [/ForTokenClassification$/, "token-classification"],
   [/ForQuestionAnswering$/, "question-answering"],
-  [/ForMaskedLM$/, "masked-lm"],
-  [/Model$/, "none"],
+  [/ForMaskedLM$|^BertForPreTraining$/, "masked-lm"],
+  [/Model$|^ElectraForPreTraining$/, "none"],
 ];
 
 /** The head the checkpoint was trained with, by its config.json. Throws `ConfigError` if we build none such. */
 export function headOfCheckpoint(config: unknown): Head {
+  familyOf(config);
   const [name = "Model"] = parse(ConfigFile, config).architectures ?? [];
   const row = headOfClass.find(([ending]) => ending.test(name));
   if (row === undefined) throw new ConfigError(`no head for the architecture ${name}`);
@@ -106,7 +104,8 @@ export type EncoderSizes = {
 
 /** Throws `ConfigError` on a config we cannot build from. */
 export function sizesOf(config: unknown): EncoderSizes {
-  return familyOf(config).sizes(config);
+  const { positions, hidden, vocabulary } = architectureOf(config);
+  return { positions, hidden, vocabulary };
 }
 
 /** Longest input in tokens; fewer than `max_position_embeddings` where a family leaves rows of its table unused. */
@@ -114,11 +113,24 @@ export function positionsOf(config: unknown): number {
   return sizesOf(config).positions;
 }
 
-function familyOf(config: unknown): Family {
+function familyOf(config: unknown): z.ZodType<Architecture> {
   const { model_type: type } = parse(ConfigFile, config);
   const family = families.get(type);
   if (family !== undefined) return family;
-  throw new ConfigError(`model_type ${type} is not built, only ${[...families.keys()].join()}`);
+  throw new ConfigError(`model_type ${type} is not built, only ${encoderFamilies.join(", ")}`);
+}
+
+function architectureOf(config: unknown): Architecture {
+  const architecture = parse(familyOf(config), config);
+  const { hidden, heads, positions } = architecture;
+  if (hidden % heads !== 0) {
+    throw new ConfigError(
+      `config.json: hidden size ${hidden} does not divide by ${heads} attention heads`,
+    );
+  }
+  if (positions < 1)
+    throw new ConfigError("config.json: max_position_embeddings leaves no room for a token");
+  return architecture;
 }
 
 /**
@@ -130,10 +142,10 @@ export function buildEncoder(
   weights: WeightSource,
   options: EncoderOptions,
 ): Graph {
-  return familyOf(config).build(config, weights, options);
+  return buildTransformer(architectureOf(config), weights, options);
 }
 
 /** The graph that measures what the int8 form rounds by: see channel-ranges.ts. Throws as `buildEncoder`. */
 export function buildRangesEncoder(config: unknown, weights: WeightSource): Graph {
-  return familyOf(config).ranges(config, weights);
+  return buildTransformerRanges(architectureOf(config), weights);
 }

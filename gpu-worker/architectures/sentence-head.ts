@@ -1,5 +1,5 @@
 /**
- * One vector per text from its tokens' hidden states, inside the graph.
+ * One vector per text from its tokens' hidden states, inside the graph, and the states for whoever pools otherwise.
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
@@ -37,4 +37,5 @@ export function sentenceHead(
   const unit = normalize ? pooled.div(pooled.l2([-1], true).max(LEAST_LENGTH)) : pooled;
   graph.output("pooled", pooled);
   graph.output("sentence_embedding", unit);
+  graph.output("last_hidden_state", states.hidden);
 }

@@ -24,7 +24,7 @@ export async function measureRanges(
   const bytes = encodeModel(buildRangesEncoder(config, weights));
   const session = await runtime.load({ bytes }, { threads, provider: "cpu", signal });
   try {
-    const inputs = madeUpInputs(limits.vocabularySize, limits.maxTokens);
+    const inputs = madeUpInputs(session.inputs, limits.vocabularySize, limits.maxTokens);
     return readChannelRanges(await session.run(inputs, { signal }));
   } finally {
     await session.release();

@@ -6,6 +6,7 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import * as z from "zod";
+import type { Head } from "../architectures/encoder-head.ts";
 import { buildEncoder, headOfCheckpoint } from "../architectures/encoder.ts";
 import { encodeModel } from "../onnx/encode-model.ts";
 import type { Runtime, Session, ValueInfo } from "../runtime/session.ts";
@@ -45,6 +46,11 @@ const Inputs = z.object({
 const Expected = z.intersection(Inputs, z.record(z.string(), Nested));
 type Expected = z.infer<typeof Expected>;
 
+function outputNames(expected: Expected): string[] {
+  const inputs = new Set(Object.keys(Inputs.shape));
+  return Object.keys(expected).filter((name) => !inputs.has(name));
+}
+
 async function readJsonFile(folder: string, name: string): Promise<unknown> {
   const file = path.join(folder, name);
   const text = await readFile(file, "utf8").catch((cause: unknown) => {
@@ -63,13 +69,19 @@ async function readExpected(folder: string): Promise<Expected> {
   throw new Error(`${folder}: expected.json: ${z.prettifyError(parsed.error)}`);
 }
 
-async function compile(folder: string): Promise<Uint8Array> {
+/** The trained head's, or where hidden states are all that is expected, the bare encoder. */
+function headFor(config: unknown, expected: Expected): Head {
+  const outputs = outputNames(expected);
+  const bare = outputs.length > 0 && outputs.every((name) => name === "last_hidden_state");
+  return bare ? { name: "none" } : headOfCheckpoint(config);
+}
+
+async function compile(folder: string, expected: Expected): Promise<Uint8Array> {
   const config = await readJsonFile(folder, "config.json");
   const weights = openSafetensors(path.join(folder, "model.safetensors"));
   try {
-    return encodeModel(
-      buildEncoder(config, weights, { head: headOfCheckpoint(config), form: "f32" }),
-    );
+    const head = headFor(config, expected);
+    return encodeModel(buildEncoder(config, weights, { head, form: "f32" }));
   } finally {
     weights.close();
   }
@@ -89,13 +101,17 @@ function tensorOf(rows: readonly (readonly number[])[]): Tensor {
   return int64(shapeOf(rows), flatten(rows));
 }
 
-function feedsOf({ input_ids: ids, attention_mask: mask, token_type_ids: types }: Expected) {
+/** What the model reads: not every family has types of tokens. */
+function feedsOf(expected: Expected, { inputs }: Session): Record<string, Tensor> {
+  const { input_ids: ids, attention_mask: mask, token_type_ids: types } = expected;
   const filled = (value: number) => ids.map((row) => row.map(() => value));
-  return {
+  const made: Record<string, Tensor> = {
     input_ids: tensorOf(ids),
     attention_mask: tensorOf(mask ?? filled(1)),
     token_type_ids: tensorOf(types ?? filled(0)),
   };
+  const read = new Set(inputs.map(({ name }) => name));
+  return Object.fromEntries(Object.entries(made).filter(([name]) => read.has(name)));
 }
 
 function expectShape(name: string, expected: Shape, actual: Shape): void {
@@ -131,13 +147,12 @@ function compare(expected: Nested, actual: Tensor | undefined, info: ValueInfo, 
 }
 
 async function compareAll(session: Session, expected: Expected, signal?: AbortSignal) {
-  const actual = await session.run(feedsOf(expected), signal === undefined ? {} : { signal });
+  const feeds = feedsOf(expected, session);
+  const actual = await session.run(feeds, signal === undefined ? {} : { signal });
   const mask = flatten(
     expected.attention_mask ?? expected.input_ids.map((row) => row.map(() => 1)),
   );
-  const inputs = new Set(Object.keys(Inputs.shape));
-  const names = Object.keys(expected).filter((name) => !inputs.has(name));
-  return names.map((name) => {
+  return outputNames(expected).map((name) => {
     const info = session.outputs.find((output) => output.name === name);
     const wanted = expected[name];
     if (info === undefined || wanted === undefined) {
@@ -152,7 +167,7 @@ async function compareAll(session: Session, expected: Expected, signal?: AbortSi
 export async function verifyModel(folder: string, options: VerifyOptions): Promise<Verification> {
   const { runtime, threads, tolerance = DEFAULT_TOLERANCE, signal } = options;
   const expected = await readExpected(folder);
-  const bytes = await compile(folder);
+  const bytes = await compile(folder, expected);
   const load = { threads, provider: "cpu" as const };
   const session = await runtime.load({ bytes }, signal === undefined ? load : { ...load, signal });
   try {

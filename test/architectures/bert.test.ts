@@ -268,7 +268,7 @@ describe("heads", () => {
 async function measuredRanges(): Promise<ChannelRanges> {
   const source = sourceOf(weights, (name) => name);
   const graph = buildRangesEncoder(configFile(plainConfig), source);
-  const results = await runGraph(graph, madeUpInputs(VOCABULARY, POSITIONS));
+  const results = await runGraph(graph, madeUpInputs(graph.inputs, VOCABULARY, POSITIONS));
   const tensors = Object.entries(results).map(
     ([name, { shape, data }]) => [name, float32(shape, data)] as const,
   );
@@ -283,7 +283,7 @@ const usable = saturates ? [true] : [false, true];
 describe("int8", () => {
   it("rounds by ranges that are those of plain loops", async () => {
     const expected = new Map<string, number[]>();
-    const inputs = madeUpInputs(VOCABULARY, POSITIONS)["input_ids"];
+    const inputs = madeUpInputs([{ name: "input_ids" }], VOCABULARY, POSITIONS)["input_ids"];
     const ids = Array.from(inputs?.data ?? [], Number);
     for (let at = 0; at < ids.length; at += POSITIONS) {
       const text = ids.slice(at, at + POSITIONS);

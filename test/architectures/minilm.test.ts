@@ -57,7 +57,8 @@ async function cosines(model: Uint8Array): Promise<number[]> {
 }
 
 async function rangesOf(config: unknown, weights: WeightSource): Promise<ChannelRanges> {
-  const results = await runGraph(buildRangesEncoder(config, weights), madeUpInputs(30_522, 512));
+  const graph = buildRangesEncoder(config, weights);
+  const results = await runGraph(graph, madeUpInputs(graph.inputs, 30_522, 512));
   const tensors = Object.entries(results).map(
     ([name, { shape, data }]) => [name, float32(shape, data)] as const,
   );

@@ -142,6 +142,10 @@ const examples: { readonly [O in OperatorName]: Example } = {
     inputs: (at) => [at.floats(4, "batch"), at.floats(6, 4), at.vector(6)],
     attributes: { transA: 1, transB: 1, alpha: 2 },
   },
+  Conv: {
+    inputs: (at) => [at.floats("batch", 4, "sequence"), at.floats(6, 2, 3), at.vector(6)],
+    attributes: { group: 2, pads: [1, 1] },
+  },
   MatMulInteger: {
     inputs: (at) => [at.bytes("batch", 4), at.signed(4, 6), at.graph.scalar("uint8", 128)],
   },

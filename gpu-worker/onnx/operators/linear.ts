@@ -2,7 +2,7 @@
  * Products of matrices: in floating point, in integers, and with weights in blocks of few bits.
  */
 import type { Inferred, NodeView, Operator, OperatorRows } from "../operator.ts";
-import { broadcastSymbolic, fits, shapeText } from "../symbolic-shape.ts";
+import { UNKNOWN, broadcastSymbolic, fits, multiplyDims, shapeText } from "../symbolic-shape.ts";
 import type { Dim, SymbolicShape } from "../symbolic-shape.ts";
 import { floats, numeric } from "./elementwise.ts";
 
@@ -67,6 +67,36 @@ const gemm: Operator = {
   },
 };
 
+/** Length of an axis after a convolution; UNKNOWN where it is known only at run time and not kept. */
+function convolvedLength(length: Dim, kernel: Dim, pads: number, stride: number): Dim {
+  if (typeof kernel !== "number") return UNKNOWN;
+  if (typeof length === "number") return Math.floor((length + pads - kernel) / stride) + 1;
+  return pads === kernel - 1 && stride === 1 ? length : UNKNOWN;
+}
+
+/** x [batch, channels, …], weights [outputs, channels / group, …], bias [outputs]. */
+const conv: Operator = {
+  inputs: [2, 3],
+  attributes: { group: "int", pads: "ints", strides: "ints" },
+  infer: (node) => {
+    const { shape } = node.expect(0, floats);
+    const dtype = node.expectOneDtype([0, 1, 2]);
+    const weight = node.expectRank(1, shape.length).shape;
+    const [outputs = UNKNOWN, inputs = UNKNOWN, ...kernel] = weight;
+    const channels = multiplyDims([inputs, node.int("group", 1)]);
+    if (!fits(shape[1] ?? UNKNOWN, channels)) {
+      node.fail(`the weights read ${channels} channels, the input has ${shape[1]}`);
+    }
+    const pads = node.ints("pads") ?? [];
+    const strides = node.ints("strides") ?? [];
+    const lengths = kernel.map((width, axis) => {
+      const around = (pads[axis] ?? 0) + (pads[axis + kernel.length] ?? 0);
+      return convolvedLength(shape[axis + 2] ?? UNKNOWN, width, around, strides[axis] ?? 1);
+    });
+    return { dtype, shape: [shape[0] ?? UNKNOWN, outputs, ...lengths] };
+  },
+};
+
 const bytes = ["int8", "uint8"] as const;
 
 const matMulInteger: Operator = {
@@ -107,6 +137,7 @@ const matMulNBits: Operator = {
 export const linear = {
   MatMul: matMul,
   Gemm: gemm,
+  Conv: conv,
   MatMulInteger: matMulInteger,
   "com.microsoft.FusedMatMul": fusedMatMul,
   "com.microsoft.DynamicQuantizeMatMul": scaledProduct(["float32"], 2),

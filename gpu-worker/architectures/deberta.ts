@@ -1,0 +1,148 @@
+/**
+ * DeBERTa v2 and v3 (He et al., https://arxiv.org/abs/2006.03654 and https://arxiv.org/abs/2111.09543): BERT's layers with
+ * distances between tokens in attention's scores (relative-scores.ts), and in some sizes a convolution beside the first
+ * layer. Names as in transformers' modeling_deberta_v2.py.
+ */
+import * as z from "zod";
+import type { Architecture, Convolution, LayerNames, MaskedHead } from "./architecture.ts";
+import type { RelativePositions } from "./architecture.ts";
+import { bertLayer } from "./bert.ts";
+import { activation, field, size, stackFields, stackSizes } from "./config-fields.ts";
+
+const defaults = {
+  vocabulary: 128_100,
+  hidden: 1536,
+  layers: 24,
+  heads: 24,
+  intermediate: 6144,
+  tokenTypes: 0,
+  epsilon: 1e-7,
+  padding: 0,
+};
+
+/** "c2p|p2c" in older files, a list in newer ones. */
+const ScoreKinds = z
+  .union([z.string(), z.array(z.string())])
+  .transform((kinds) => (typeof kinds === "string" ? kinds.toLowerCase().split("|") : kinds))
+  .transform((kinds) => kinds.map((kind) => kind.trim()).filter((kind) => kind !== ""))
+  .pipe(z.array(z.enum(["c2p", "p2c"])));
+
+const File = z.looseObject({
+  ...stackFields(defaults),
+  embedding_size: size.nullish(),
+  position_biased_input: field(z.boolean(), true),
+  relative_attention: field(z.boolean(), false),
+  max_relative_positions: field(z.int(), -1),
+  position_buckets: field(z.int(), -1),
+  pos_att_type: field(ScoreKinds, []),
+  share_att_key: field(z.boolean(), false),
+  norm_rel_ebd: field(z.string(), "none"),
+  conv_kernel_size: field(z.int(), 0),
+  conv_groups: field(size, 1),
+  conv_act: field(activation, "tanh"),
+  pooler_hidden_act: field(activation, "gelu"),
+  legacy: field(z.boolean(), true),
+});
+type File = z.infer<typeof File>;
+
+function layerNames(index: number): LayerNames {
+  const names = bertLayer(index);
+  return {
+    ...names,
+    query: `${names.query}_proj`,
+    key: `${names.key}_proj`,
+    value: `${names.value}_proj`,
+  };
+}
+
+function besides(name: string, kind: string): string {
+  return name.replace(/[^.]+$/, `pos_${kind}_proj`);
+}
+
+function relativePositions(file: File): RelativePositions | null {
+  const [toPlace, fromPlace] = (["c2p", "p2c"] as const).map((kind) =>
+    file.pos_att_type.includes(kind),
+  );
+  if (!file.relative_attention || (!toPlace && !fromPlace)) return null;
+  const farthest = file.max_relative_positions;
+  const reach = farthest < 1 ? file.max_position_embeddings : farthest;
+  const count = file.position_buckets;
+  const layerOf = (name: string, kind: string) => (file.share_att_key ? name : besides(name, kind));
+  return {
+    span: count > 0 ? count : reach,
+    reach,
+    bucketed: count > 0,
+    table: "encoder.rel_embeddings.weight",
+    norm: file.norm_rel_ebd.toLowerCase().includes("layer_norm") ? "encoder.LayerNorm" : null,
+    layers: ({ key, query }) => ({
+      key: toPlace ? layerOf(key, "key") : null,
+      query: fromPlace ? layerOf(query, "query") : null,
+    }),
+  };
+}
+
+function convolution(file: File): Convolution | null {
+  if (file.conv_kernel_size < 1) return null;
+  return {
+    name: "encoder.conv.conv",
+    norm: "encoder.conv.LayerNorm",
+    width: file.conv_kernel_size,
+    groups: file.conv_groups,
+    activation: file.conv_act,
+  };
+}
+
+/** The head that transformers made first, and the one that DeBERTa was trained with. */
+function maskedHeads(file: File, width: number): MaskedHead[] {
+  const [first, own] = ["cls.predictions", "lm_predictions.lm_head"];
+  const heads = [
+    {
+      dense: `${first}.transform.dense`,
+      activation: file.hidden_act,
+      norm: `${first}.transform.LayerNorm`,
+      width,
+      decoder: `${first}.decoder.weight`,
+      bias: [`${first}.bias`, `${first}.decoder.bias`],
+    },
+    {
+      dense: `${own}.dense`,
+      activation: file.hidden_act,
+      norm: `${own}.LayerNorm`,
+      width: file.hidden_size,
+      decoder: null,
+      bias: [`${own}.bias`],
+    },
+  ];
+  return file.legacy ? heads : heads.toReversed();
+}
+
+export const deberta = File.transform((file): Architecture => {
+  const sizes = stackSizes(file);
+  const width = file.embedding_size ?? sizes.hidden;
+  const rows = file.max_position_embeddings;
+  return {
+    ...sizes,
+    name: "deberta-v2",
+    prefixes: ["deberta."],
+    positions: rows,
+    embeddings: {
+      width,
+      tokenTypes: file.type_vocab_size,
+      places: file.position_biased_input ? { rows, padding: null } : null,
+      projection:
+        width === sizes.hidden
+          ? null
+          : { name: "embeddings.embed_proj", bias: false, place: "before norm" },
+    },
+    layer: layerNames,
+    scoreTerms: 1 + new Set(file.pos_att_type).size,
+    relative: relativePositions(file),
+    convolution: convolution(file),
+    sequenceHead: {
+      dense: "pooler.dense",
+      activation: file.pooler_hidden_act,
+      classifier: "classifier",
+    },
+    maskedHeads: maskedHeads(file, width),
+  };
+});

@@ -1,0 +1,221 @@
+/**
+ * The encoder of every family as a graph (https://arxiv.org/abs/1706.03762, norms after the sums as in BERT). Inputs
+ * `input_ids`, `attention_mask` and, where the family tells types of tokens apart, `token_type_ids`, int64
+ * [batch, sequence]; outputs by head (encoder-head.ts). Inside, layers work on rows of tokens (token-rows.ts): attention
+ * then needs no transposed copies, and 2-D sums keep ONNX Runtime from fusing them with the normalisation into an operator
+ * that takes six times as long.
+ */
+import type { Graph } from "../onnx/graph.ts";
+import { GraphBuilder } from "../onnx/graph-builder.ts";
+import type { Value } from "../onnx/value.ts";
+import type { WeightSource } from "../weights/weight-source.ts";
+import { activate } from "./activation.ts";
+import type { Architecture, LayerNames } from "./architecture.ts";
+import { attend } from "./attention.ts";
+import { measuringLayers } from "./channel-ranges.ts";
+import { convolve } from "./convolution.ts";
+import { embedTokens } from "./embedding.ts";
+import type { EncoderOptions } from "./encoder-head.ts";
+import { encoderHead } from "./encoder-heads.ts";
+import type { HeadInputs } from "./encoder-heads.ts";
+import { f32Layers } from "./f32-layers.ts";
+import { int8Layers } from "./int8-layers.ts";
+import { layerNorm } from "./layer-norm.ts";
+import type { DenseShape, LinearLayers } from "./linear-layers.ts";
+import { Parameters } from "./parameters.ts";
+import { readDistances, relativeScores } from "./relative-scores.ts";
+import type { Content } from "./relative-scores.ts";
+import { packedRows, paddedRows } from "./token-rows.ts";
+import type { TokenRows } from "./token-rows.ts";
+
+/** Least float32: hides padding from a softmax without making a row of padding NaN. */
+const HIDDEN_SCORE = -3.4028234663852886e38;
+/** Nothing GELU gives lies below this. */
+const GELU_LEAST = -0.17;
+
+type Batch = {
+  /** int64 [batch, sequence]. */
+  readonly ids: Value;
+  /** Null: types make no difference. */
+  readonly types: Value | null;
+  readonly rows: TokenRows;
+  /** f32 [batch, sequence], 1 for a token. */
+  readonly mask: Value;
+  /** f32 [batch, 1, 1, sequence], added to scores. */
+  readonly scoreMask: Value;
+  /** int64 [4]: sequence, batch, heads, width of a head. */
+  readonly headShape: Value;
+};
+
+type Encoder = {
+  readonly architecture: Architecture;
+  readonly parameters: Parameters;
+  readonly layers: LinearLayers;
+  readonly batch: Batch;
+  /** What distances add to a layer's scores; null for nothing. */
+  readonly distanceScores: ((content: Content) => Value) | null;
+};
+
+function readBatch(graph: GraphBuilder, architecture: Architecture, packed: boolean): Batch {
+  const { heads, hidden, embeddings } = architecture;
+  const shape = ["batch", "sequence"];
+  const ids = graph.input("input_ids", "int64", shape);
+  const given = graph.input("attention_mask", "int64", shape);
+  const types = embeddings.tokenTypes > 1 ? graph.input("token_type_ids", "int64", shape) : null;
+  const rows = packed ? packedRows(graph, given) : paddedRows(graph, given);
+  const mask = given.cast("float32");
+  const sizes = [rows.gridShape, graph.integers([heads, hidden / heads])];
+  return {
+    ids,
+    types,
+    rows,
+    mask,
+    scoreMask: graph.scalar("float32", 1).sub(mask).mul(HIDDEN_SCORE).unsqueeze([1, 2]),
+    headShape: graph.op("Concat", sizes, { axis: 0 }),
+  };
+}
+
+function norm({ parameters, architecture }: Encoder, x: Value, name: string): Value {
+  const { hidden: width, epsilon } = architecture;
+  return layerNorm(parameters, x, { name, width, epsilon });
+}
+
+/** bias + W·added, for `bias` and `weight` of the layer `name` and the bias of what feeds it. */
+function passThrough(parameters: Parameters, name: string, added: string) {
+  return (bias: Float32Array): Float32Array => {
+    const weight = parameters.elements(`${name}.weight`);
+    const input = parameters.elements(`${added}.bias`);
+    const row = (at: number) => weight.subarray(at * input.length, (at + 1) * input.length);
+    return bias.map((start, at) =>
+      row(at).reduce((sum, element, column) => sum + element * (input[column] ?? 0), start),
+    );
+  };
+}
+
+/**
+ * What attention adds to `x`, [tokens, hidden]. Two biases cost nothing: a key's adds the same to every score of a query,
+ * which softmax ignores (unless distances meet the key); a value's adds itself to every result, because a softmax sums to
+ * 1, so it goes through the output layer's weights into that layer's bias.
+ */
+function selfAttention(encoder: Encoder, x: Value, names: LayerNames): Value {
+  const { architecture, parameters, layers, batch, distanceScores } = encoder;
+  const { hidden, heads, scoreTerms } = architecture;
+  const square = { inputs: hidden, outputs: hidden };
+  const gain = 1 / Math.sqrt((hidden / heads) * scoreTerms);
+  const readers = [names.query, names.key, names.value];
+  const on = layers.on(batch.rows.toGrid(x), { readers, uneven: true });
+  const scaled = (bias: Float32Array) => bias.map((element) => element * gain);
+  const keyShape: DenseShape = distanceScores === null ? { ...square, bias: null } : square;
+  const query = on.dense(names.query, { ...square, gain, bias: scaled });
+  const key = on.dense(names.key, keyShape);
+  const shape = batch.headShape;
+  const context = attend({
+    query,
+    key,
+    value: on.dense(names.value, { ...square, bias: null }),
+    mask: batch.scoreMask,
+    shape,
+    scores: distanceScores?.({ query, key, shape, names, gain }) ?? null,
+  });
+  const bias = passThrough(parameters, names.output, names.value);
+  return layers
+    .on(batch.rows.fromGrid(context), { readers: [names.output] })
+    .dense(names.output, { ...square, bias });
+}
+
+/** What the feed-forward block adds to `x`, [tokens, hidden]. */
+function feedForward({ architecture, layers }: Encoder, x: Value, names: LayerNames): Value {
+  const { hidden, intermediate, activation } = architecture;
+  const { widen, narrow } = names;
+  const wide = layers
+    .on(x, { readers: [widen], uneven: true })
+    .dense(widen, { inputs: hidden, outputs: intermediate });
+  const least = activation.startsWith("gelu") ? { least: GELU_LEAST } : {};
+  return layers
+    .on(activate(activation, wide), { readers: [narrow], ...least })
+    .dense(narrow, { inputs: intermediate, outputs: hidden });
+}
+
+function layer(encoder: Encoder, x: Value, names: LayerNames): Value {
+  const y = norm(encoder, x.add(selfAttention(encoder, x, names)), names.attentionNorm);
+  return norm(encoder, y.add(feedForward(encoder, y, names)), names.norm);
+}
+
+/** [tokens, hidden]. */
+function encode(encoder: Encoder): Value {
+  const { architecture, parameters, batch } = encoder;
+  const { graph } = parameters;
+  const embedded = graph.scope("embeddings", () => embedTokens(parameters, architecture, batch));
+  let x = embedded;
+  for (let index = 0; index < architecture.layers; index++) {
+    x = graph.scope(`encoder.layer.${index}`, () => layer(encoder, x, architecture.layer(index)));
+    if (index > 0 || architecture.convolution === null) continue;
+    const { convolution } = architecture;
+    x = graph.scope("convolution", () => {
+      const added = convolve(parameters, embedded, { ...batch, convolution });
+      return norm(encoder, x.add(added), convolution.norm);
+    });
+  }
+  return x;
+}
+
+function scoresOfDistances(parameters: Parameters, architecture: Architecture, { rows }: Batch) {
+  const { relative } = architecture;
+  if (relative === null) return null;
+  return parameters.graph.scope("distances", () => {
+    const distances = readDistances(parameters, architecture, relative, rows.gridShape);
+    return relativeScores(parameters, architecture, relative, distances);
+  });
+}
+
+type Parts = {
+  readonly architecture: Architecture;
+  readonly weights: WeightSource;
+  readonly packed: boolean;
+  readonly compute: (parameters: Parameters) => LinearLayers;
+};
+
+/** Builds all but the head, which `finish` adds. */
+function buildWith(
+  { architecture, weights, packed, compute }: Parts,
+  graph: GraphBuilder,
+  finish: (inputs: HeadInputs) => void,
+): Graph {
+  const parameters = new Parameters(graph, weights, architecture.prefixes);
+  const batch = readBatch(graph, architecture, packed);
+  const rows = encode({
+    architecture,
+    parameters,
+    layers: compute(parameters),
+    batch,
+    distanceScores: scoresOfDistances(parameters, architecture, batch),
+  });
+  const sizes = [batch.rows.gridShape, graph.integers([architecture.hidden])];
+  const hidden = batch.rows
+    .toGrid(rows)
+    .op("Reshape", [graph.op("Concat", sizes, { axis: 0 })])
+    .transpose([1, 0, 2]);
+  graph.scope("head", () => finish({ architecture, parameters, hidden, mask: batch.mask }));
+  return graph.build();
+}
+
+/** Reads `weights` when the graph is written: keep them open until then. */
+export function buildTransformer(
+  architecture: Architecture,
+  weights: WeightSource,
+  { head, form, packed = false, saturates = false, ranges = null }: EncoderOptions,
+): Graph {
+  const compute = (parameters: Parameters) =>
+    form === "f32" ? f32Layers(parameters) : int8Layers(parameters, { saturates, ranges });
+  const graph = new GraphBuilder(architecture.name, { form, head: head.name });
+  return buildWith({ architecture, weights, packed, compute }, graph, (inputs) =>
+    encoderHead(inputs, head),
+  );
+}
+
+/** The f32 encoder that gives the ranges of its layers' inputs (channel-ranges.ts). */
+export function buildTransformerRanges(architecture: Architecture, weights: WeightSource): Graph {
+  const graph = new GraphBuilder(`${architecture.name}-ranges`);
+  const compute = (parameters: Parameters) => measuringLayers(f32Layers(parameters), graph);
+  return buildWith({ architecture, weights, packed: false, compute }, graph, () => undefined);
+}
