@@ -45,6 +45,17 @@ const File = z.looseObject({
 });
 type File = z.infer<typeof File>;
 
+function reachOf(file: File): number {
+  const { max_relative_positions: farthest } = file;
+  return farthest < 1 ? file.max_position_embeddings : farthest;
+}
+
+/** Buckets end where half of them have a distance each: from there to the reach they need room. */
+function bucketsFit(file: File): boolean {
+  const near = Math.floor(file.position_buckets / 2);
+  return file.position_buckets < 1 || (near > 0 && reachOf(file) - 1 > near);
+}
+
 function layerNames(index: number): LayerNames {
   const names = bertLayer(index);
   return {
@@ -64,8 +75,7 @@ function relativePositions(file: File): RelativePositions | null {
     file.pos_att_type.includes(kind),
   );
   if (!file.relative_attention || (!toPlace && !fromPlace)) return null;
-  const farthest = file.max_relative_positions;
-  const reach = farthest < 1 ? file.max_position_embeddings : farthest;
+  const reach = reachOf(file);
   const count = file.position_buckets;
   const layerOf = (name: string, kind: string) => (file.share_att_key ? name : besides(name, kind));
   return {
@@ -116,7 +126,12 @@ function maskedHeads(file: File, width: number): MaskedHead[] {
   return file.legacy ? heads : heads.toReversed();
 }
 
-export const deberta = File.transform((file): Architecture => {
+const Usable = File.refine(bucketsFit, {
+  path: ["position_buckets"],
+  error: "must be 2 or more, and half of them fewer than max_relative_positions",
+});
+
+export const deberta = Usable.transform((file): Architecture => {
   const sizes = stackSizes(file);
   const width = file.embedding_size ?? sizes.hidden;
   const rows = file.max_position_embeddings;

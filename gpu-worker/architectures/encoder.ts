@@ -59,12 +59,15 @@ export function headOfCheckpoint(config: unknown): Head {
   familyOf(config);
   const [name = "Model"] = parse(ConfigFile, config).architectures ?? [];
   const row = headOfClass.find(([ending]) => ending.test(name));
-  if (row === undefined) throw new ConfigError(`no head for the architecture ${name}`);
+  if (row === undefined) {
+    const known = "a bare model or one for masked LM, question answering, sequence or token classification";
+    throw new ConfigError(`config.json: no head is built for ${name}, only ${known}`);
+  }
   return { name: row[1] };
 }
 
 const LabelsFile = z.looseObject({
-  id2label: z.record(z.string(), z.string()).nullish(),
+  id2label: z.record(z.string(), z.coerce.string()).nullish(),
   num_labels: z.int().positive().nullish(),
   problem_type: z
     .enum(["single_label_classification", "multi_label_classification", "regression"])

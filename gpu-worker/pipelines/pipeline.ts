@@ -5,7 +5,7 @@
  */
 import type { Usage } from "#contract/events.ts";
 import type { Task, TaskInput, TaskOutput, TaskParameters } from "#contract/tasks.ts";
-import type { EncoderModel, OutputName } from "./encoder-model.ts";
+import type { EncoderModel, LinearHead, OutputName } from "./encoder-model.ts";
 
 export type TaskRequest<T extends Task> = {
   task: T;
@@ -35,6 +35,8 @@ export type Engine = {
   run(model: EncoderModel, rows: readonly EncoderRow[]): Promise<RowResult[]>;
   /** Another model besides the request's own, kept until the request is answered. @throws CodedError */
   acquire(id: string): Promise<EncoderModel>;
+  /** What `fit` gives, kept under `key` for later requests while there is room, and fitted once however many ask. */
+  classifier(key: string, fit: () => Promise<LinearHead>): Promise<LinearHead>;
 };
 
 export type TaskAnswer<T extends Task> = {
