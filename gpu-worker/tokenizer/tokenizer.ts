@@ -1,11 +1,12 @@
 /**
- * Text to the token ids of a model and back: an adapter over @huggingface/tokenizers, which reads the model's own
- * tokenizer.json. Truncation and padding written in that file are not obeyed: lengths are the pipelines' business.
+ * Text to the token ids of a model and back: an adapter over Hugging Face's own library, Rust that encodes on libuv's
+ * threads and its own, never on the event loop. It counts places in code points; here they become UTF-16 code units.
  */
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
-import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
+import { type Encoding, Tokenizer as LibraryTokenizer } from "tokenizers";
 import * as z from "zod";
+import { utf16Places } from "./utf16-places.ts";
+import { countSpecial, fill, templateOf, unfill } from "./special-tokens.ts";
+import { readTokenizerFiles } from "./tokenizer-file.ts";
 
 /** One text as the model reads it, without special tokens. */
 export type TextEncoding = {
@@ -38,7 +39,7 @@ export type WrappedSequence = {
 };
 
 export type Tokenizer = {
-  /** Each text's encoding. Long texts are encoded off the event loop. @throws the signal's reason */
+  /** Each text's encoding, without special tokens. @throws the signal's reason */
   encode(texts: readonly string[], options?: EncodeOptions): Promise<TextEncoding[]>;
   /** Special tokens are left out unless they are to be kept. */
   decode(ids: readonly number[], options?: { keepSpecialTokens?: boolean }): string;
@@ -53,117 +54,136 @@ export type Tokenizer = {
   readonly vocabularySize: number;
 };
 
-/** The part of the library that is used here; its own type declarations do not resolve under Node's rules. */
-type Library = {
-  encode(
-    text: string,
-    options: { add_special_tokens: boolean; return_token_type_ids: true },
-  ): { ids: number[]; token_type_ids?: number[] };
-  decode(ids: number[], options: { skip_special_tokens: boolean }): string;
-  get_vocab(withAddedTokens: boolean): Map<string, number>;
-};
-
-const TokenizerFile = z.looseObject({
-  model: z.looseObject({ type: z.string().optional() }),
-  normalizer: z.looseObject({ type: z.string() }).nullish(),
-  pre_tokenizer: z.looseObject({ type: z.string() }).nullish(),
-  added_tokens: z.array(z.looseObject({ id: z.int(), content: z.string() })).default([]),
-});
-type TokenizerFile = z.infer<typeof TokenizerFile>;
-const TokenizerConfigFile = z.looseObject({});
-
-/** @throws where tokenizer.json is missing or is none that the library can read */
+/** @throws where the folder has no tokenizer, or one that the library cannot read */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
-  const file = TokenizerFile.parse(
-    JSON.parse(await readFile(join(folder, "tokenizer.json"), "utf8")),
-  );
-  const config = TokenizerConfigFile.parse(
-    await readConfigFile(join(folder, "tokenizer_config.json")),
-  );
-  return adapt(new LibraryTokenizer(file, config), file);
-}
-
-async function readConfigFile(path: string): Promise<unknown> {
-  try {
-    return JSON.parse(await readFile(path, "utf8"));
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return {};
-    throw error;
-  }
-}
-
-function adapt(library: Library, file: TokenizerFile): Tokenizer {
-  const special = specialTokensAround(library);
-  const single = special.before.length + special.after.length;
-  const encodeOne = (text: string): TextEncoding => {
-    const { ids } = library.encode(text, {
-      add_special_tokens: false,
-      return_token_type_ids: true,
-    });
-    return { ids, offsets: null, words: null, complete: true };
-  };
+  const { definition, maskToken } = await readTokenizerFiles(folder);
+  const library = read(definition);
+  const single = templateOf(await library.encode("a", null, { addSpecialTokens: true }));
+  const pair = templateOf(await library.encode("a", "a", { addSpecialTokens: true }));
+  const special = specialIds(definition);
+  const decoder = library.getDecoder();
   return {
-    encode: (texts) => Promise.resolve(texts.map(encodeOne)),
-    decode: (ids, { keepSpecialTokens = false } = {}) =>
-      ids.length === 0 ? "" : library.decode([...ids], { skip_special_tokens: !keepSpecialTokens }),
-    wrap: (ids) => {
-      const wrapped = [...special.before, ...ids, ...special.after];
-      return { ids: wrapped, typeIds: wrapped.map(() => 0), starts: [special.before.length] };
+    encode: (texts, options = {}) => encodeAll(library, texts, options),
+    decode(ids, { keepSpecialTokens = false } = {}) {
+      const tokens = ids
+        .filter((id) => keepSpecialTokens || !special.has(id))
+        .flatMap((id) => library.idToToken(id) ?? []);
+      return decoder === null ? tokens.join(" ") : decoder.decode(tokens);
     },
-    unwrap: (ids) => unwrap(ids, special),
-    specialTokens: { single, pair: single },
-    mask: null,
-    vocabularySize: library.get_vocab(true).size,
+    wrap: (first, second) =>
+      second === undefined ? fill(single, [first]) : fill(pair, [first, second]),
+    unwrap: (ids) => unfill(single, ids),
+    specialTokens: { single: countSpecial(single), pair: countSpecial(pair) },
+    mask: maskOf(library, maskToken),
+    vocabularySize: library.getVocabSize(true),
   };
 }
 
-type Special = { before: number[]; after: number[] };
-
-/** What the post-processor puts before and after one text, found by encoding a probe with and without. */
-function specialTokensAround(library: Library): Special {
-  const probe = (addSpecialTokens: boolean) =>
-    library.encode("a", { add_special_tokens: addSpecialTokens, return_token_type_ids: true }).ids;
-  const bare = probe(false);
-  const full = probe(true);
-  const at = full.findIndex((_, start) => bare.every((id, offset) => full[start + offset] === id));
-  if (bare.length === 0 || at < 0) return { before: [], after: [] };
-  return { before: full.slice(0, at), after: full.slice(at + bare.length) };
-}
-
-function unwrap(ids: readonly number[], { before, after }: Special): number[] {
-  const end = ids.length - after.length;
-  const wrapped =
-    end >= before.length &&
-    before.every((id, index) => ids[index] === id) &&
-    after.every((id, index) => ids[end + index] === id);
-  return wrapped ? ids.slice(before.length, end) : [...ids];
-}
-
-/** Whether no token and no rule of the tokenizer reaches across white space. */
-function worksWordByWord(file: TokenizerFile): boolean {
-  const normalizer = file.normalizer?.type ?? "none";
-  return (
-    file.model.type === "WordPiece" &&
-    file.pre_tokenizer?.type === "BertPreTokenizer" &&
-    ["BertNormalizer", "Lowercase", "none"].includes(normalizer) &&
-    !file.added_tokens.some((token) => /\s/.test(token.content))
-  );
-}
-
-/** A white space, or a place before a CJK ideograph, which a BERT tokenizer sets apart. */
-const boundary = /[ \t\n\r]|(?=[\u4e00-\u9fff])/g;
-
-function splitAtWords(text: string, charactersMax: number): string[] {
-  if (text.length <= charactersMax) return [text];
-  const pieces: string[] = [];
-  let from = 0;
-  while (text.length - from > charactersMax) {
-    boundary.lastIndex = from + charactersMax;
-    const match = boundary.exec(text);
-    if (match === null) break;
-    pieces.push(text.slice(from, match.index));
-    from = match.index;
+function read(definition: string): LibraryTokenizer {
+  try {
+    return LibraryTokenizer.fromString(definition);
+  } catch (error) {
+    throw new Error(`tokenizer.json cannot be used: ${String(error)}`, { cause: error });
   }
-  pieces.push(text.slice(from));
-  return pieces;
+}
+
+const AddedTokens = z.object({
+  added_tokens: z.array(z.object({ id: z.int(), special: z.boolean().default(false) })).default([]),
+});
+
+function specialIds(definition: string): Set<number> {
+  const { added_tokens: added } = AddedTokens.parse(JSON.parse(definition));
+  return new Set(added.filter(({ special }) => special).map(({ id }) => id));
+}
+
+/** As models name their mask where their files do not say. */
+const usualMasks = ["[MASK]", "<mask>"];
+
+function maskOf(library: LibraryTokenizer, named: string | null): Tokenizer["mask"] {
+  for (const text of named === null ? usualMasks : [named]) {
+    const id = library.tokenToId(text);
+    if (id !== null) return { id, text };
+  }
+  return null;
+}
+
+/** Of a text of which only some tokens are wanted, so many UTF-16 units a token are encoded at first. */
+const unitsPerToken = 16;
+/** If that gives too few tokens, as of a text that is mostly white space, so many times more. */
+const growth = 8;
+
+async function encodeAll(
+  library: LibraryTokenizer,
+  texts: readonly string[],
+  options: EncodeOptions,
+): Promise<TextEncoding[]> {
+  const { tokensMax = Infinity, from = "start", signal } = options;
+  const done: TextEncoding[] = [];
+  let units = tokensMax * unitsPerToken;
+  let rest = texts.map((_, at) => at);
+  while (rest.length > 0) {
+    signal?.throwIfAborted();
+    const parts = rest.map((at) => cut(texts[at] ?? "", units, from));
+    const encodings = await library.encodeBatch(
+      parts.map(({ text }) => text),
+      { addSpecialTokens: false },
+    );
+    signal?.throwIfAborted();
+    const short: number[] = [];
+    for (const [index, at] of rest.entries()) {
+      const [part, encoding] = [parts[index], encodings[index]];
+      if (part === undefined || encoding === undefined) throw new Error("a text was not encoded");
+      if (part.whole || encoding.getLength() > tokensMax) {
+        done[at] = readEncoding(encoding, part, options.offsets ?? false);
+      } else short.push(at);
+    }
+    rest = short;
+    units *= growth;
+  }
+  return done;
+}
+
+/** `start`: where it stood in the whole text. */
+type Part = { text: string; start: number; whole: boolean };
+
+/** How far back a white space is looked for, so that no word is cut. */
+const wordUnits = 128;
+
+/** About `units` UTF-16 units of a text's start or end, cut where a word ends if one ends nearby, else between characters. */
+function cut(text: string, units: number, from: "start" | "end"): Part {
+  if (text.length <= units) return { text, start: 0, whole: true };
+  if (from === "start") {
+    const head = text.slice(0, units);
+    const space = head.slice(-wordUnits).search(/\s\S*$/);
+    const end = space > 0 ? Math.max(0, units - wordUnits) + space : units;
+    return { text: head.slice(0, end).replace(/[\ud800-\udbff]$/, ""), start: 0, whole: false };
+  }
+  const begin = text.length - units;
+  const space = text.slice(begin, begin + wordUnits).search(/\s/);
+  const low = /[\udc00-\udfff]/.test(text.charAt(begin)) ? 1 : 0;
+  const start = begin + (space > 0 ? space : low);
+  return { text: text.slice(start), start, whole: false };
+}
+
+function readEncoding(encoding: Encoding, part: Part, offsets: boolean): TextEncoding {
+  const ids = encoding.getIds();
+  if (!offsets) return { ids, offsets: null, words: null, complete: part.whole };
+  const placeOf = utf16Places(part.text);
+  const places = encoding
+    .getOffsets()
+    .map(
+      ([start = 0, end = 0]) => [part.start + placeOf(start), part.start + placeOf(end)] as const,
+    );
+  return { ids, offsets: places, words: wordsOf(encoding), complete: part.whole };
+}
+
+/** A token that is part of no word counts as one of its own. */
+function wordsOf(encoding: Encoding): number[] {
+  let last = -1;
+  let lastId: number | null = null;
+  return encoding.getWordIds().map((id) => {
+    if (id === null || id === undefined || id !== lastId) last += 1;
+    lastId = id ?? null;
+    return last;
+  });
 }

@@ -1,0 +1,58 @@
+/**
+ * The special tokens that a tokenizer's post-processor puts around one text, or around and between two, and the segment of
+ * each: read off the encoding of a probe, so that every kind of post-processor is served alike. With it, ids that were
+ * encoded bare (or cut) are put together without encoding their text again.
+ */
+import type { Encoding } from "tokenizers";
+import type { WrappedSequence } from "./tokenizer.ts";
+
+type Slot = { readonly text: 0 | 1; readonly typeId: number };
+type Special = { readonly id: number; readonly typeId: number };
+/** What stands where: special tokens, and the places of the texts. */
+export type Template = readonly (Slot | Special)[];
+
+/** @param probe encoded with special tokens; each of its texts has at least one token */
+export function templateOf(probe: Encoding): Template {
+  const [ids, typeIds, texts] = [probe.getIds(), probe.getTypeIds(), probe.getSequenceIds()];
+  const template: (Slot | Special)[] = [];
+  for (const [at, id] of ids.entries()) {
+    const text = texts[at];
+    const typeId = typeIds[at] ?? 0;
+    if (text !== 0 && text !== 1) template.push({ id, typeId });
+    else if (texts[at - 1] !== text) template.push({ text, typeId });
+  }
+  return template;
+}
+
+export function countSpecial(template: Template): number {
+  return template.filter((part) => "id" in part).length;
+}
+
+export function fill(template: Template, texts: readonly (readonly number[])[]): WrappedSequence {
+  const wrapped: WrappedSequence = { ids: [], typeIds: [], starts: [] };
+  const push = (id: number, typeId: number) => {
+    wrapped.ids.push(id);
+    wrapped.typeIds.push(typeId);
+  };
+  for (const part of template) {
+    if ("id" in part) {
+      push(part.id, part.typeId);
+      continue;
+    }
+    wrapped.starts[part.text] = wrapped.ids.length;
+    for (const id of texts[part.text] ?? []) push(id, part.typeId);
+  }
+  return wrapped;
+}
+
+/** Takes the special tokens of a template for one text off again, where they are. */
+export function unfill(template: Template, ids: readonly number[]): number[] {
+  const at = template.findIndex((part) => "text" in part);
+  const before = template.slice(0, at);
+  const after = template.slice(at + 1);
+  const end = ids.length - after.length;
+  const stands = (parts: Template, from: number) =>
+    parts.every((part, index) => "id" in part && ids[from + index] === part.id);
+  const wrapped = end >= before.length && stands(before, 0) && stands(after, end);
+  return wrapped ? ids.slice(before.length, end) : [...ids];
+}
