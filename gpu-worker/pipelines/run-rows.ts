@@ -6,15 +6,42 @@ import type { Tensor } from "../tensor/tensor.ts";
 import type { EncoderModel, EncoderSession, OutputName } from "./encoder-model.ts";
 import type { EncoderRow, RowResult } from "./pipeline.ts";
 
+/** A batch that could run at once. */
+export type PreparedRows = {
+  readonly rows: readonly EncoderRow[];
+  /** Tokens each row is padded to. */
+  readonly sequence: number;
+  readonly outputs: readonly OutputName[];
+  readonly feeds: Record<string, Tensor>;
+};
+
 /** Each row's outputs, in order. Rows of a batch may ask for different ones. */
-export async function runRows(
+export function runRows(
   rows: readonly EncoderRow[],
   model: Pick<EncoderModel, "session" | "head">,
   signal: AbortSignal,
 ): Promise<RowResult[]> {
+  return runPrepared(prepareRows(rows, model), model, signal);
+}
+
+/** The JavaScript that comes before a run, so that it can be done while another batch runs. */
+export function prepareRows(
+  rows: readonly EncoderRow[],
+  model: Pick<EncoderModel, "session">,
+): PreparedRows {
+  const sequence = longest(rows);
   const outputs = [...new Set(rows.flatMap((row) => row.outputs))];
-  const result = await model.session.run(feedsOf(rows, model.session), { outputs, signal });
-  const batch = { rows, sequence: longest(rows), masked: model.head.name === "masked-lm" };
+  return { rows, sequence, outputs, feeds: feedsOf(rows, sequence, model.session) };
+}
+
+/** @returns each row's outputs, in order */
+export async function runPrepared(
+  { rows, sequence, outputs, feeds }: PreparedRows,
+  model: Pick<EncoderModel, "session" | "head">,
+  signal: AbortSignal,
+): Promise<RowResult[]> {
+  const result = await model.session.run(feeds, { outputs: [...outputs], signal });
+  const batch = { rows, sequence, masked: model.head.name === "masked-lm" };
   return rows.map((row, index) =>
     Object.fromEntries(row.outputs.map((name) => [name, partOf(result, name, batch, index)])),
   );
@@ -26,8 +53,11 @@ function longest(rows: readonly EncoderRow[]): number {
   return rows.reduce((most, row) => Math.max(most, row.ids.length), 0);
 }
 
-function feedsOf(rows: readonly EncoderRow[], { inputs }: EncoderSession): Record<string, Tensor> {
-  const sequence = longest(rows);
+function feedsOf(
+  rows: readonly EncoderRow[],
+  sequence: number,
+  { inputs }: EncoderSession,
+): Record<string, Tensor> {
   const shape = [rows.length, sequence];
   const made: Record<string, Tensor> = {
     input_ids: grid(
