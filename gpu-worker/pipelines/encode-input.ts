@@ -1,5 +1,7 @@
 /**
- * One input of a sentence task, text or ids, to the sequence the model reads; checks its length and its ids.
+ * The inputs of a request, texts or ids, to the sequences the model reads: one input each, or two side by side. Checks their
+ * lengths and ids. Texts go to the tokenizer many at a time, in groups small enough that a request which proves too long is
+ * refused before all of it is encoded.
  */
 import { CodedError } from "#contract/errors.ts";
 import type { EncoderModel } from "./encoder-model.ts";
@@ -8,16 +10,38 @@ export type InputRules = {
   truncate: boolean;
   /** The end that is cut off. */
   truncationDirection: "left" | "right";
-  /** Put before the text. */
+  /** Put before each text. */
   prompt: string;
 };
 
-export type EncodedInput = { ids: number[]; truncated: boolean };
+export type NamedInput = {
+  input: string | readonly number[];
+  /** As the caller knows it: `inputs[3]`. */
+  name: string;
+};
+
+/** An input's own tokens, without special ones. */
+export type InputTokens = {
+  name: string;
+  ids: readonly number[];
+  /** False: the input has more. */
+  complete: boolean;
+};
+
+/** With special tokens; can be run once it is told which outputs are wanted. */
+export type EncodedInput = {
+  ids: readonly number[];
+  /** Absent: all 0. */
+  typeIds?: readonly number[];
+  truncated: boolean;
+};
 
 /** A refused input is counted up to this many times the model's length; past it the message says "more than". */
 const countedLengths = 32;
 
-/** Encodes the inputs of one request, yielding as it goes. */
+/** Texts of one call of the tokenizer hold this much, or are one. */
+const charactersPerCall = 2 ** 18;
+
 export class InputEncoder {
   readonly #model: EncoderModel;
   readonly #rules: InputRules;
@@ -29,47 +53,39 @@ export class InputEncoder {
     this.#signal = signal;
   }
 
-  /**
-   * @param name of the input, as the caller knows it: `inputs[3]`
-   * @throws CodedError context_length_exceeded, invalid_value; the signal's reason
-   */
-  async encode(input: string | readonly number[], name: string): Promise<EncodedInput> {
-    const ids =
-      typeof input === "string"
-        ? await this.#encodeText(this.#rules.prompt + input)
-        : this.#checkIds(input, name);
-    const { tokenizer, limits } = this.#model;
-    const wrapped = tokenizer.wrap(ids.tokens).ids;
-    if (wrapped.length <= limits.maxTokens) return { ids: wrapped, truncated: false };
-    if (!this.#rules.truncate) throw this.#tooLong(name, wrapped.length, ids.complete);
-    return { ids: tokenizer.wrap(this.#cut(ids.tokens)).ids, truncated: true };
+  /** In order. @throws CodedError invalid_value; the signal's reason */
+  async *tokens(inputs: readonly NamedInput[]): AsyncGenerator<InputTokens> {
+    for (const group of groupsOf(inputs)) yield* await this.#tokensOf(group);
   }
 
-  async #encodeText(text: string): Promise<{ tokens: number[]; complete: boolean }> {
+  async #tokensOf(inputs: readonly NamedInput[]): Promise<InputTokens[]> {
     const { tokenizer, limits } = this.#model;
-    const { truncate, truncationDirection } = this.#rules;
-    const [encoded] = await tokenizer.encode([text], {
+    const { truncate, truncationDirection, prompt } = this.#rules;
+    const texts = inputs.flatMap(({ input }) => (typeof input === "string" ? prompt + input : []));
+    const encodings = await tokenizer.encode(texts, {
       tokensMax: truncate ? limits.maxTokens : limits.maxTokens * countedLengths,
       from: truncate && truncationDirection === "left" ? "end" : "start",
       signal: this.#signal,
     });
-    return { tokens: encoded?.ids ?? [], complete: encoded?.complete ?? true };
+    const next = encodings.values();
+    return inputs.map(({ input, name }) => {
+      if (typeof input !== "string") return this.#checkIds(input, name);
+      const { ids, complete } = next.next().value ?? { ids: [], complete: true };
+      return { name, ids, complete };
+    });
   }
 
-  #checkIds(input: readonly number[], name: string): { tokens: readonly number[]; complete: true } {
-    const { limits, id } = this.#model;
+  #checkIds(input: readonly number[], name: string): InputTokens {
+    const { limits, id, tokenizer } = this.#model;
     if (this.#rules.prompt !== "") {
       throw new CodedError(
         "invalid_value",
         `prompt_name needs texts, but ${name} holds token ids`,
-        {
-          param: "prompt_name",
-        },
+        { param: "prompt_name" },
       );
     }
     const foreign = input.find((token) => token >= limits.vocabularySize);
-    if (foreign === undefined)
-      return { tokens: this.#model.tokenizer.unwrap(input), complete: true };
+    if (foreign === undefined) return { name, ids: tokenizer.unwrap(input), complete: true };
     throw new CodedError(
       "invalid_value",
       `${name} holds the token id ${foreign}, but the ids of ${id} end at ${limits.vocabularySize - 1}. ` +
@@ -78,20 +94,84 @@ export class InputEncoder {
     );
   }
 
-  #cut(tokens: readonly number[]): readonly number[] {
-    const { tokenizer, limits } = this.#model;
-    const room = Math.max(0, limits.maxTokens - tokenizer.specialTokens.single);
-    if (this.#rules.truncationDirection === "right") return tokens.slice(0, room);
-    return tokens.slice(tokens.length - room);
-  }
-
-  #tooLong(name: string, length: number, exact: boolean): CodedError {
-    const { id, limits } = this.#model;
-    return new CodedError(
+  /** One input by itself. @throws CodedError context_length_exceeded */
+  single({ name, ids, complete }: InputTokens): EncodedInput {
+    const { tokenizer, limits, id } = this.#model;
+    const length = ids.length + tokenizer.specialTokens.single;
+    if (complete && length <= limits.maxTokens) {
+      return { ids: tokenizer.wrap(ids).ids, truncated: false };
+    }
+    if (this.#rules.truncate) {
+      const kept = this.#cut(ids, limits.maxTokens - tokenizer.specialTokens.single);
+      return { ids: tokenizer.wrap(kept).ids, truncated: true };
+    }
+    throw new CodedError(
       "context_length_exceeded",
-      `${name} has ${exact ? "" : "more than "}${length} tokens, but ${id} reads at most ${limits.maxTokens}. ` +
+      `${name} has ${complete ? "" : "more than "}${length} tokens, but ${id} reads at most ${limits.maxTokens}. ` +
         "Shorten or split it.",
       { param: name },
     );
   }
+
+  /**
+   * Two inputs that the model reads side by side.
+   * @param cut the one that is shortened where that is wanted; the other is always kept whole
+   * @throws CodedError context_length_exceeded
+   */
+  pair(first: InputTokens, second: InputTokens, cut: "first" | "second"): EncodedInput {
+    const { tokenizer, limits } = this.#model;
+    const room = limits.maxTokens - tokenizer.specialTokens.pair;
+    const [whole, part] = cut === "first" ? [second, first] : [first, second];
+    const partRoom = room - whole.ids.length;
+    if (!whole.complete || partRoom < 1) throw this.#noRoomBeside(whole);
+    const truncated = !part.complete || part.ids.length > partRoom;
+    if (truncated && !this.#rules.truncate) throw this.#pairTooLong(whole, part);
+    const kept = truncated ? this.#cut(part.ids, partRoom) : part.ids;
+    const { ids, typeIds } =
+      cut === "first" ? tokenizer.wrap(kept, second.ids) : tokenizer.wrap(first.ids, kept);
+    return { ids, typeIds, truncated };
+  }
+
+  #cut(ids: readonly number[], room: number): readonly number[] {
+    const length = Math.max(0, room);
+    if (this.#rules.truncationDirection === "right") return ids.slice(0, length);
+    return ids.slice(Math.max(0, ids.length - length));
+  }
+
+  #pairTooLong(whole: InputTokens, part: InputTokens): CodedError {
+    const { tokenizer, limits, id } = this.#model;
+    const length = whole.ids.length + part.ids.length + tokenizer.specialTokens.pair;
+    return new CodedError(
+      "context_length_exceeded",
+      `${part.name} and ${whole.name} have ${part.complete ? "" : "more than "}${length} tokens together, but ` +
+        `${id} reads at most ${limits.maxTokens}. Shorten or split ${part.name}.`,
+      { param: part.name },
+    );
+  }
+
+  #noRoomBeside({ name, ids, complete }: InputTokens): CodedError {
+    const { limits, id } = this.#model;
+    return new CodedError(
+      "context_length_exceeded",
+      `${name} has ${complete ? "" : "more than "}${ids.length} tokens and leaves no room for a text beside it, for ` +
+        `${id} reads at most ${limits.maxTokens} in all. Shorten it.`,
+      { param: name },
+    );
+  }
+}
+
+function* groupsOf(inputs: readonly NamedInput[]): Generator<NamedInput[]> {
+  let group: NamedInput[] = [];
+  let characters = 0;
+  for (const each of inputs) {
+    const size = typeof each.input === "string" ? each.input.length : 0;
+    if (group.length > 0 && characters + size > charactersPerCall) {
+      yield group;
+      group = [];
+      characters = 0;
+    }
+    group.push(each);
+    characters += size;
+  }
+  if (group.length > 0) yield group;
 }

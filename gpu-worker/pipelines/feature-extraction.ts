@@ -3,8 +3,9 @@ import { CodedError } from "#contract/errors.ts";
 import type { TaskParameters } from "#contract/tasks.ts";
 import { InputEncoder } from "./encode-input.ts";
 import type { EncoderModel, OutputName } from "./encoder-model.ts";
-import type { EncoderPipeline, EncoderRow } from "./pipeline.ts";
-import { RequestTally, sentenceOf } from "./sentence-request.ts";
+import type { EncoderPipeline } from "./pipeline.ts";
+import { RequestTally, namedInputs, rowsOf, sentenceOf } from "./sentence-request.ts";
+import { toUnitLength } from "./vectors.ts";
 
 type Parameters = TaskParameters<"feature-extraction">;
 
@@ -19,12 +20,7 @@ export const featureExtraction: EncoderPipeline<"feature-extraction"> = {
     const encoder = new InputEncoder(model, rules, signal);
     const output: OutputName = parameters.normalize === undefined ? "sentence_embedding" : "pooled";
     const tally = new RequestTally();
-    const rows: EncoderRow[] = [];
-    for (const [index, input] of inputs.entries()) {
-      const encoded = await encoder.encode(input, `inputs[${index}]`);
-      tally.add(encoded);
-      rows.push({ ids: encoded.ids, outputs: [output] });
-    }
+    const rows = await rowsOf(namedInputs(inputs), encoder, { tally, outputs: [output] });
     const results = await run(model, rows);
     const unit = parameters.normalize === true;
     const vectors = results.map((result) => result[output] ?? new Float32Array());
@@ -49,11 +45,6 @@ function promptOf(parameters: Parameters, model: EncoderModel): string {
       (known.length === 0 ? "it has none at all" : `it has ${known.join(", ")}`),
     { param: "prompt_name" },
   );
-}
-
-function toUnitLength(vector: Float32Array): Float32Array {
-  const length = Math.hypot(...vector);
-  return length === 0 ? vector : vector.map((value) => value / length);
 }
 
 /** Every platform this runs on is little-endian. */

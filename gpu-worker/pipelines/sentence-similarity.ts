@@ -1,7 +1,8 @@
 /** Cosine of one sentence to each of several others; all of a request's sentences run in the same batches. */
-import { InputEncoder } from "./encode-input.ts";
-import type { EncoderPipeline, EncoderRow } from "./pipeline.ts";
-import { RequestTally, sentenceOf } from "./sentence-request.ts";
+import { InputEncoder, type NamedInput } from "./encode-input.ts";
+import type { EncoderPipeline } from "./pipeline.ts";
+import { RequestTally, namedInputs, rowsOf, sentenceOf } from "./sentence-request.ts";
+import { cosine } from "./vectors.ts";
 
 export const sentenceSimilarity: EncoderPipeline<"sentence-similarity"> = {
   kind: "encoder",
@@ -14,13 +15,8 @@ export const sentenceSimilarity: EncoderPipeline<"sentence-similarity"> = {
     } as const;
     const encoder = new InputEncoder(model, rules, signal);
     const tally = new RequestTally();
-    const rows: EncoderRow[] = [];
-    for (const [text, name] of textsOf(inputs)) {
-      const encoded = await encoder.encode(text, name);
-      tally.add(encoded);
-      rows.push({ ids: encoded.ids, outputs: ["sentence_embedding"] });
-    }
-    const results = await run(model, rows);
+    const outputs = ["sentence_embedding"] as const;
+    const results = await run(model, await rowsOf(textsOf(inputs), encoder, { tally, outputs }));
     const vectors = results.map((result) => result.sentence_embedding ?? new Float32Array());
     return {
       outputs: similarities(inputs, vectors),
@@ -32,14 +28,11 @@ export const sentenceSimilarity: EncoderPipeline<"sentence-similarity"> = {
 
 type Input = { source_sentence: string; sentences: string[] };
 
-/** Each text with its name, an input's source before its sentences. */
-function textsOf(inputs: readonly Input[]): [string, string][] {
-  return inputs.flatMap((input, at) => [
-    [input.source_sentence, `inputs[${at}].source_sentence`],
-    ...input.sentences.map((text, index): [string, string] => [
-      text,
-      `inputs[${at}].sentences[${index}]`,
-    ]),
+/** An input's source before its sentences. */
+function textsOf(inputs: readonly Input[]): NamedInput[] {
+  return inputs.flatMap(({ source_sentence: source, sentences }, at) => [
+    { input: source, name: `inputs[${at}].source_sentence` },
+    ...namedInputs(sentences, `inputs[${at}].sentences`),
   ]);
 }
 
@@ -51,19 +44,4 @@ function similarities(inputs: readonly Input[], vectors: readonly Float32Array[]
     if (source === undefined) return [];
     return sentences.map((sentence) => cosine(source, sentence));
   });
-}
-
-function cosine(a: Float32Array, b: Float32Array): number {
-  let dot = 0;
-  let aa = 0;
-  let bb = 0;
-  for (const [index, x] of a.entries()) {
-    const y = b[index] ?? 0;
-    dot += x * y;
-    aa += x * x;
-    bb += y * y;
-  }
-  const scale = Math.sqrt(aa * bb);
-  // Rounding may carry the cosine of a vector with itself past 1.
-  return scale === 0 ? 0 : Math.max(-1, Math.min(1, dot / scale));
 }

@@ -44,7 +44,9 @@ describe("feature-extraction", () => {
 
   it("gives the pooled vector where normalize is false, a unit vector where it is true", async () => {
     expect(vectorOf((await extract(["10 20"], { normalize: false })).outputs[0])).toEqual([33, 4]);
-    const plain = { ...toyEncoder(), sentence: { normalize: false } };
+    const toy = toyEncoder();
+    const sentence = { pooling: "mean", normalize: false, prompts: {} } as const;
+    const plain = { ...toy, sentence };
     const [output] = (await extract(["10 20"], { normalize: true }, plain)).outputs;
     expect(Math.hypot(...vectorOf(output))).toBeCloseTo(1, 6);
   });

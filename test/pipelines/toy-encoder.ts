@@ -1,19 +1,23 @@
 /**
  * A sentence encoder small enough to check by hand: whitespace-separated numbers are the tokens, 1 and 2 the special
  * tokens. `pooled` of a sequence is [sum of ids, tokens], both of the tokens the mask shows; `sentence_embedding` is
- * the same at length 1.
+ * the same at length 1; `last_hidden_state` of a token is [id, segment]. With a classifier on top, `logits` are what a function
+ * of the shown tokens says.
  */
 import type { EncoderModel } from "../../gpu-worker/pipelines/encoder-model.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
-import type { Tokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
+import type { EncodeOptions, Tokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
 
 const numbersOf = (text: string) => text.split(/\s+/).filter(Boolean).map(Number);
 
+function encode(text: string, { tokensMax = Infinity, from = "start" }: EncodeOptions = {}) {
+  const ids = numbersOf(text);
+  const kept = from === "start" ? ids.slice(0, tokensMax + 1) : ids.slice(-tokensMax - 1);
+  return { ids: kept, offsets: null, words: null, complete: kept.length === ids.length };
+}
+
 const tokenizer: Tokenizer = {
-  encode: (texts) =>
-    Promise.resolve(
-      texts.map((text) => ({ ids: numbersOf(text), offsets: null, words: null, complete: true })),
-    ),
+  encode: (texts, options) => Promise.resolve(texts.map((text) => encode(text, options))),
   decode: (ids) => ids.join(" "),
   wrap(first, second) {
     const ids = second === undefined ? [1, ...first, 2] : [1, ...first, 2, ...second, 2];
@@ -37,7 +41,13 @@ export type ToyEncoder = EncoderModel & {
   gate: (signal: AbortSignal) => Promise<void>;
 };
 
-export function toyEncoder(maxTokens = 16): ToyEncoder {
+/** A sequence as the mask shows it. */
+export type ToyRow = { ids: number[]; types: number[] };
+
+/** By class. */
+export type ToyLogits = (row: ToyRow) => number[];
+
+export function toyEncoder(maxTokens = 16, logitsOf: ToyLogits = () => []): ToyEncoder {
   const encoder: ToyEncoder = {
     id: "toy",
     digest: "toy-digest",
@@ -52,18 +62,27 @@ export function toyEncoder(maxTokens = 16): ToyEncoder {
     session: {
       concurrency: 1,
       inputs: [{ name: "input_ids" }, { name: "attention_mask" }, { name: "token_type_ids" }],
-      outputs: [{ name: "pooled" }, { name: "sentence_embedding" }],
+      outputs: ["pooled", "sentence_embedding", "last_hidden_state", "logits"].map((name) => ({
+        name,
+      })),
       async run(feeds, { outputs, signal }) {
         await encoder.gate(signal);
         signal.throwIfAborted();
-        const pooled = pool(feeds);
-        const [rows = 0, columns = 0] = feeds["input_ids"]?.shape ?? [];
-        encoder.runs.push([rows, columns]);
-        const all = { pooled, sentence_embedding: pooled.map(unit) };
+        const rows = shownRows(feeds);
+        const [count = 0, columns = 0] = feeds["input_ids"]?.shape ?? [];
+        encoder.runs.push([count, columns]);
+        const pooled = rows.map(({ ids }) => [ids.reduce((a, b) => a + b, 0), ids.length]);
+        const all: Record<string, () => Tensor> = {
+          pooled: () => toTensor(pooled),
+          sentence_embedding: () => toTensor(pooled.map(unit)),
+          last_hidden_state: () => statesOf(rows, columns),
+          logits: () => toTensor(rows.map(logitsOf)),
+        };
         return Object.fromEntries(
-          Object.entries(all)
-            .filter(([name]) => outputs.includes(name))
-            .map(([name, vectors]) => [name, toTensor(vectors)]),
+          outputs.flatMap((name) => {
+            const make = all[name];
+            return make === undefined ? [] : [[name, make()]];
+          }),
         );
       },
     },
@@ -71,7 +90,7 @@ export function toyEncoder(maxTokens = 16): ToyEncoder {
   return encoder;
 }
 
-function pool(feeds: Record<string, Tensor>): number[][] {
+function shownRows(feeds: Record<string, Tensor>): ToyRow[] {
   const ids = feeds["input_ids"];
   const mask = feeds["attention_mask"];
   const types = feeds["token_type_ids"];
@@ -81,10 +100,11 @@ function pool(feeds: Record<string, Tensor>): number[][] {
   const [rows = 0, columns = 0] = ids.shape;
   return Array.from({ length: rows }, (_, row) => {
     const from = row * columns;
-    const shown = ids.data
-      .slice(from, from + columns)
-      .filter((_id, column) => mask.data[from + column] === 1n);
-    return [shown.reduce((sum, id) => sum + Number(id), 0), shown.length];
+    const shown = (data: BigInt64Array) =>
+      [...data.slice(from, from + columns)]
+        .filter((_id, column) => mask.data[from + column] === 1n)
+        .map(Number);
+    return { ids: shown(ids.data), types: shown(types.data) };
   });
 }
 
@@ -93,7 +113,19 @@ const unit = (vector: number[]) => vector.map((value) => value / Math.hypot(...v
 function toTensor(vectors: number[][]): Tensor {
   return {
     dtype: "float32",
-    shape: [vectors.length, 2],
+    shape: [vectors.length, vectors[0]?.length ?? 0],
     data: Float32Array.from(vectors.flat()),
+  };
+}
+
+/** Padding holds 777, which no answer may show. */
+function statesOf(rows: ToyRow[], columns: number): Tensor {
+  const states = rows.flatMap(({ ids, types }) =>
+    Array.from({ length: columns }, (_, at) => [ids[at] ?? 777, types[at] ?? 777]),
+  );
+  return {
+    dtype: "float32",
+    shape: [rows.length, columns, 2],
+    data: Float32Array.from(states.flat()),
   };
 }

@@ -1,0 +1,52 @@
+/**
+ * The head that classifies whole sequences, wherever it is computed: in the graph, or beside it on a backbone that others
+ * share. Tells which outputs of a row are wanted and makes the row's logits of them.
+ */
+import type { EncoderModel, LinearHead, OutputName } from "./encoder-model.ts";
+import { linearLogits, poolTokens } from "./linear-head.ts";
+import type { RowResult } from "./pipeline.ts";
+
+type Classifier = Extract<EncoderModel["head"], { labels: readonly string[] }>;
+
+export type SequenceHead = Pick<Classifier, "labels" | "problem"> & {
+  readonly outputs: readonly OutputName[];
+  /** f32 `[labels]`. */
+  logitsOf(result: RowResult): Float32Array;
+};
+
+/** Null where the model classifies no sequences, or only spans within them. */
+export function sequenceHeadOf(model: EncoderModel): SequenceHead | null {
+  const { head, sentence } = model;
+  if (head.name !== "sequence-classification") return null;
+  const { labels, problem, linear } = head;
+  const read = linear === null ? readLogits : readLinear(linear, sentence?.pooling ?? null);
+  return read === null ? null : { labels, problem, ...read };
+}
+
+type Reading = Pick<SequenceHead, "outputs" | "logitsOf">;
+
+const readLogits: Reading = {
+  outputs: ["logits"],
+  logitsOf: ({ logits }) => logits ?? new Float32Array(),
+};
+
+/** @param pooled what the graph's own `pooled` is; null: it has none */
+function readLinear(
+  head: LinearHead,
+  pooled: NonNullable<EncoderModel["sentence"]>["pooling"] | null,
+): Reading | null {
+  const { pooling, weight, bias } = head;
+  if (pooling === "spans" || pooling === "none") return null;
+  if (pooling === pooled) {
+    return {
+      outputs: ["pooled"],
+      logitsOf: (result) => linearLogits(result.pooled ?? new Float32Array(), head),
+    };
+  }
+  const width = weight.length / bias.length;
+  return {
+    outputs: ["last_hidden_state"],
+    logitsOf: ({ last_hidden_state: states = new Float32Array() }) =>
+      linearLogits(poolTokens(states, width, pooling), head),
+  };
+}

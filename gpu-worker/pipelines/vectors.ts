@@ -1,0 +1,20 @@
+/** Arithmetic on sentence vectors: plain loops, because a request may hold thousands of them. */
+
+export function dot(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let at = 0; at < a.length; at += 1) sum += (a[at] ?? 0) * (b[at] ?? 0);
+  return sum;
+}
+
+/** Of length 1; a vector of zeros stays one. */
+export function toUnitLength(vector: Float32Array): Float32Array {
+  const length = Math.sqrt(dot(vector, vector));
+  return length === 0 ? vector : vector.map((value) => value / length);
+}
+
+/** −1…1; 0 where a vector is zero. */
+export function cosine(a: Float32Array, b: Float32Array): number {
+  const scale = Math.sqrt(dot(a, a) * dot(b, b));
+  // Rounding may carry the cosine of a vector with itself past 1.
+  return scale === 0 ? 0 : Math.max(-1, Math.min(1, dot(a, b) / scale));
+}
