@@ -1,12 +1,15 @@
 /**
- * Gathers the items of many callers into batches, `concurrency` of them running at a time, and gives every caller his own rows in order.
+ * Gathers the items of many callers of one model into batches, which a scheduler shared with other models starts, and gives
+ * every caller his own rows in order.
  *
- * While batches run, what arrives waits and forms the next: no lingering, and an idle queue starts at the end of the
- * current turn of the event loop. A caller with many items takes turns with the others: his items fall into turns of
- * `turnEntries`, and a later caller joins at the current turn. Items of a caller who left are dropped; a running batch
- * is aborted when all its callers have left. A batch that fails is halved until the item at fault fails alone.
+ * A caller with many items takes turns with the others: his items fall into turns of `turnEntries`, and a later caller
+ * joins at the current turn. A caller of whom nothing was served for `waitMsMax` goes first, whatever the turns. Items of
+ * a caller who left are dropped, from a batch that has not started too; a running batch is aborted when all its callers
+ * have left. A batch that fails is halved until the item at fault fails alone.
  */
 import { type BatchPolicy, planBatch } from "./batch-policy.ts";
+import type { Head } from "./slot-policy.ts";
+import type { SlotBatch, SlotScheduler, SlotUser } from "./slot-scheduler.ts";
 
 export type BatchStats = { entries: number; tokens: number; tokensPadded: number; seconds: number };
 
@@ -15,16 +18,22 @@ export type QueuePolicy = BatchPolicy & {
   turnEntries: number;
   /** What waits is shared among the batches that could start, but none is made smaller than this for it. */
   tokensMin: number;
+  /** A caller of whom nothing was served for so long goes first. */
+  waitMsMax: number;
 };
 
-export type BatchQueueOptions<Item, Row> = {
+export type BatchQueueOptions<Item, Row, Prepared> = {
   policy: QueuePolicy;
+  /** Shared with the queues of other models. */
+  scheduler: SlotScheduler;
+  /** Batches of all models that may run side by side when one of this queue starts. */
+  slots: number;
   /** Tokens of an item. */
   lengthOf(item: Item): number;
-  /** Batches that run at the same time. */
-  concurrency: number;
+  /** What of a batch can be done before it has a slot. */
+  prepare(items: readonly Item[]): Prepared;
   /** Computes one batch: a row per item, in order. */
-  run(items: readonly Item[], signal: AbortSignal): Promise<readonly Row[]>;
+  run(prepared: Prepared, signal: AbortSignal): Promise<readonly Row[]>;
   /** Milliseconds of a monotonic clock. */
   now(): number;
   onBatch?(stats: BatchStats): void;
@@ -44,6 +53,8 @@ type Group<Row> = {
   /** Items that are in no batch yet, and their tokens. */
   waiting: number;
   waitingTokens: number;
+  /** When it came, or an item of it was last put in a batch. */
+  since: number;
   gone: boolean;
   onProgress: SubmitOptions["onProgress"];
   resolve(rows: Row[]): void;
@@ -54,27 +65,43 @@ type Entry<Item, Row> = {
   index: number;
   length: number;
   turn: number;
+  arrival: number;
   group: Group<Row>;
 };
-type Outcome<Row> = { row: Row } | { error: unknown };
+type Batch<Item, Row, Prepared> = {
+  entries: readonly Entry<Item, Row>[];
+  /** Of exactly `entries`; null: not yet. */
+  prepared: { value: Prepared } | null;
+  controller: AbortController;
+};
+type Outcome<Item, Row> = { entry: Entry<Item, Row> } & ({ row: Row } | { error: unknown });
 
-export class BatchQueue<Item, Row> {
-  readonly #options: BatchQueueOptions<Item, Row>;
+export class BatchQueue<Item, Row, Prepared> implements SlotUser {
+  readonly #options: BatchQueueOptions<Item, Row, Prepared>;
   /** In service order: by turn, then by arrival. */
   #waiting: Entry<Item, Row>[] = [];
-  /** Callers with something in `#waiting`. */
+  #waitingTokens = 0;
+  /** Callers with something in `#waiting`, those who wait longest first. */
   readonly #groups = new Set<Group<Row>>();
-  #turn = 0;
-  readonly #running = new Set<{ entries: Entry<Item, Row>[]; controller: AbortController }>();
-  #scheduled = false;
+  /** Taken and not ended. */
+  readonly #batches = new Set<Batch<Item, Row, Prepared>>();
 
-  constructor(options: BatchQueueOptions<Item, Row>) {
+  constructor(options: BatchQueueOptions<Item, Row, Prepared>) {
     this.#options = options;
+  }
+
+  get slots(): number {
+    return this.#options.slots;
   }
 
   /** Nothing waits and nothing runs. */
   get idle(): boolean {
-    return this.#waiting.length === 0 && this.#running.size === 0;
+    return this.#waiting.length === 0 && this.#batches.size === 0;
+  }
+
+  get full(): boolean {
+    const { tokensMax, entriesMax } = this.#options.policy;
+    return this.#waitingTokens >= tokensMax || this.#waiting.length >= entriesMax;
   }
 
   /** Tokens that wait, each caller's counted up to `perCallerMax`. */
@@ -82,6 +109,13 @@ export class BatchQueue<Item, Row> {
     let sum = 0;
     for (const group of this.#groups) sum += Math.min(group.waitingTokens, perCallerMax);
     return sum;
+  }
+
+  head(): Head | null {
+    const [first] = this.#waiting;
+    if (first === undefined) return null;
+    const { turn, arrival } = first;
+    return { overdueSince: this.#overdue()?.since ?? null, turn, arrival };
   }
 
   /** @throws the signal's reason when it aborts, or what the batch's run threw for an item of this caller */
@@ -97,6 +131,7 @@ export class BatchQueue<Item, Row> {
         total: items.length,
         waiting: items.length,
         waitingTokens: 0,
+        since: this.#options.now(),
         gone: false,
         onProgress: options.onProgress,
         resolve: (rows) => {
@@ -114,104 +149,133 @@ export class BatchQueue<Item, Row> {
   }
 
   #enqueue(items: readonly Item[], group: Group<Row>): void {
-    const { policy, lengthOf } = this.#options;
-    const tail = this.#waiting.at(-1)?.turn ?? this.#turn;
+    const { policy, lengthOf, scheduler, onChange } = this.#options;
+    const { turn: current } = scheduler;
+    const tail = this.#waiting.at(-1)?.turn ?? current;
+    const arrival = scheduler.nextArrival();
     for (const [index, item] of items.entries()) {
       const length = lengthOf(item);
-      const turn = this.#turn + Math.floor(index / policy.turnEntries);
-      this.#waiting.push({ item, index, length, turn, group });
+      const turn = current + Math.floor(index / policy.turnEntries);
+      this.#waiting.push({ item, index, length, turn, arrival, group });
       group.waitingTokens += length;
     }
+    this.#waitingTokens += group.waitingTokens;
     this.#groups.add(group);
     // The sort is stable: within a turn, arrival decides.
-    if (tail > this.#turn) this.#waiting.sort((a, b) => a.turn - b.turn);
-    this.#schedule();
-    this.#options.onChange?.();
+    if (tail > current) this.#waiting.sort((a, b) => a.turn - b.turn);
+    scheduler.wake(this);
+    onChange?.();
   }
 
-  /** Starts after the current turn of the event loop, so that callers of the same moment share the first batch. */
-  #schedule(): void {
-    if (this.#scheduled || !this.#mayStart) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      while (this.#mayStart) this.#startNext();
-    });
+  #overdue(): Group<Row> | null {
+    const [longest] = this.#groups;
+    if (longest === undefined) return null;
+    const { now, policy } = this.#options;
+    return now() - longest.since > policy.waitMsMax ? longest : null;
   }
 
-  get #mayStart(): boolean {
-    return this.#waiting.length > 0 && this.#running.size < this.#options.concurrency;
+  take(batches: number): SlotBatch {
+    const batch = {
+      entries: this.#choose(batches),
+      prepared: null,
+      controller: new AbortController(),
+    };
+    this.#batches.add(batch);
+    return { prepare: () => this.#prepare(batch), run: () => this.#run(batch) };
   }
 
-  #startNext(): void {
-    const entries = this.#take();
-    const controller = new AbortController();
-    const running = { entries, controller };
-    this.#running.add(running);
-    const startedAt = this.#options.now();
-    void this.#execute(entries, controller.signal).then((outcomes) => {
-      this.#running.delete(running);
-      // The next batch is given to the machine before this one's rows are looked at.
-      if (this.#mayStart) this.#startNext();
-      this.#report(entries, startedAt);
-      for (const [position, entry] of entries.entries()) {
-        this.#settle(
-          entry,
-          outcomes[position] ?? { error: new Error("the batch has no such row") },
-        );
-      }
-      this.#options.onChange?.();
-    });
-  }
-
-  #take(): Entry<Item, Row>[] {
+  #choose(batches: number): Entry<Item, Row>[] {
     const { policy } = this.#options;
-    const window = this.#waiting.slice(0, policy.windowEntries);
-    this.#turn = window[0]?.turn ?? this.#turn;
+    const window = this.#window();
     const lengths = window.map((entry) => entry.length);
-    const tokensMax = Math.min(policy.tokensMax, Math.max(policy.tokensMin, this.#share(lengths)));
+    const share = batches === 1 ? Infinity : Math.ceil(sum(lengths) / batches);
+    const tokensMax = Math.min(policy.tokensMax, Math.max(policy.tokensMin, share));
     const chosen = new Set(planBatch(lengths, { ...policy, tokensMax }));
     const kept = window.filter((_, index) => !chosen.has(index));
     this.#waiting.splice(0, window.length, ...kept);
     const entries = [...chosen].flatMap((index) => window[index] ?? []);
-    for (const { group, length } of entries) {
-      group.waitingTokens -= length;
-      group.waiting -= 1;
-      if (group.waiting === 0) this.#groups.delete(group);
-    }
+    for (const entry of entries) this.#served(entry);
     return entries;
   }
 
-  /** Tokens of what waits for each batch that could start now. */
-  #share(lengths: readonly number[]): number {
-    const free = this.#options.concurrency - this.#running.size;
-    if (free === 1) return Infinity;
-    return Math.ceil(lengths.reduce((sum, length) => sum + length, 0) / free);
+  /** Those to choose from, in service order. */
+  #window(): Entry<Item, Row>[] {
+    const overdue = this.#overdue();
+    if (overdue === null) {
+      this.#options.scheduler.reach(this.#waiting[0]?.turn ?? 0);
+    } else {
+      const at = this.#waiting.findIndex(({ group }) => group === overdue);
+      this.#waiting.unshift(...this.#waiting.splice(at, 1));
+    }
+    return this.#waiting.slice(0, this.#options.policy.windowEntries);
   }
 
-  async #execute(entries: Entry<Item, Row>[], signal: AbortSignal): Promise<Outcome<Row>[]> {
-    const live = entries.filter((entry) => !entry.group.gone);
-    if (live.length === 0) return entries.map(() => ({ error: signal.reason }));
+  #served({ group, length }: Entry<Item, Row>): void {
+    this.#waitingTokens -= length;
+    group.waitingTokens -= length;
+    group.waiting -= 1;
+    group.since = this.#options.now();
+    this.#groups.delete(group);
+    if (group.waiting > 0) this.#groups.add(group);
+  }
+
+  #prepare(batch: Batch<Item, Row, Prepared>): void {
     try {
-      const rows = await this.#options.run(
-        entries.map((entry) => entry.item),
-        signal,
-      );
-      if (rows.length !== entries.length) throw new Error("a batch gave the wrong number of rows");
-      return rows.map((row) => ({ row }));
-    } catch (error) {
-      if (entries.length === 1 || signal.aborted) return entries.map(() => ({ error }));
-      const half = entries.length >> 1;
-      const first = await this.#execute(entries.slice(0, half), signal);
-      return [...first, ...(await this.#execute(entries.slice(half), signal))];
+      const items = batch.entries.map((entry) => entry.item);
+      batch.prepared = { value: this.#options.prepare(items) };
+    } catch {
+      // Tried again when it runs, where a failure finds the item at fault.
+      batch.prepared = null;
     }
   }
 
-  #settle(entry: Entry<Item, Row>, outcome: Outcome<Row>): void {
-    const { group } = entry;
+  async #run(batch: Batch<Item, Row, Prepared>): Promise<() => void> {
+    const startedAt = this.#options.now();
+    const outcomes = await this.#execute(batch);
+    const seconds = (this.#options.now() - startedAt) / 1_000;
+    this.#batches.delete(batch);
+    return () => {
+      if (outcomes.length > 0) this.#report(outcomes, seconds);
+      for (const outcome of outcomes) this.#settle(outcome);
+      this.#options.onChange?.();
+    };
+  }
+
+  /** @returns the outcomes of those whose callers were there when it started */
+  async #execute(batch: Batch<Item, Row, Prepared>): Promise<Outcome<Item, Row>[]> {
+    const { signal } = batch.controller;
+    const live = batch.entries.filter((entry) => !entry.group.gone);
+    if (live.length === 0) return [];
+    try {
+      const same = live.length === batch.entries.length ? batch.prepared : null;
+      const prepared = same?.value ?? this.#options.prepare(live.map((entry) => entry.item));
+      const rows = await this.#options.run(prepared, signal);
+      if (rows.length !== live.length) throw new Error("a batch gave the wrong number of rows");
+      return rows.flatMap((row, at) => {
+        const entry = live[at];
+        return entry === undefined ? [] : [{ entry, row }];
+      });
+    } catch (error) {
+      if (live.length === 1 || signal.aborted) return live.map((entry) => ({ entry, error }));
+      return this.#executeHalves(batch, live);
+    }
+  }
+
+  async #executeHalves(
+    batch: Batch<Item, Row, Prepared>,
+    entries: readonly Entry<Item, Row>[],
+  ): Promise<Outcome<Item, Row>[]> {
+    const half = entries.length >> 1;
+    const part = (of: readonly Entry<Item, Row>[]) => ({ ...batch, entries: of, prepared: null });
+    const first = await this.#execute(part(entries.slice(0, half)));
+    return [...first, ...(await this.#execute(part(entries.slice(half))))];
+  }
+
+  #settle(outcome: Outcome<Item, Row>): void {
+    const { group, index } = outcome.entry;
     if (group.gone) return;
     if ("error" in outcome) return this.#leave(group, outcome.error);
-    group.rows[entry.index] = outcome.row;
+    group.rows[index] = outcome.row;
     group.remaining -= 1;
     if (group.remaining > 0) {
       group.onProgress?.(group.total - group.remaining, group.total);
@@ -226,21 +290,26 @@ export class BatchQueue<Item, Row> {
     group.gone = true;
     if (this.#groups.delete(group)) {
       this.#waiting = this.#waiting.filter((entry) => entry.group !== group);
+      this.#waitingTokens -= group.waitingTokens;
     }
-    for (const { entries, controller } of this.#running) {
+    for (const { entries, controller } of this.#batches) {
       if (entries.every((entry) => entry.group.gone)) controller.abort(reason);
     }
     group.reject(reason);
     this.#options.onChange?.();
   }
 
-  #report(entries: Entry<Item, Row>[], startedAt: number): void {
-    const lengths = entries.map((entry) => entry.length);
+  #report(outcomes: readonly Outcome<Item, Row>[], seconds: number): void {
+    const lengths = outcomes.map(({ entry }) => entry.length);
     this.#options.onBatch?.({
-      entries: entries.length,
-      tokens: lengths.reduce((sum, length) => sum + length, 0),
-      tokensPadded: Math.max(...lengths) * entries.length,
-      seconds: (this.#options.now() - startedAt) / 1_000,
+      entries: lengths.length,
+      tokens: sum(lengths),
+      tokensPadded: Math.max(...lengths) * lengths.length,
+      seconds,
     });
   }
+}
+
+function sum(lengths: readonly number[]): number {
+  return lengths.reduce((total, length) => total + length, 0);
 }

@@ -10,6 +10,8 @@ import {
   type QueuePolicy,
   type SubmitOptions,
 } from "../batching/batch-queue.ts";
+import { fitPolicy } from "../batching/fit-policy.ts";
+import { SlotScheduler } from "../batching/slot-scheduler.ts";
 import type { EncoderModel } from "../pipelines/encoder-model.ts";
 import type {
   EncoderPipeline,
@@ -19,9 +21,11 @@ import type {
   TaskAnswer,
   TaskRequest,
 } from "../pipelines/pipeline.ts";
-import { runRows } from "../pipelines/run-rows.ts";
+import { type PreparedRows, prepareRows, runPrepared } from "../pipelines/run-rows.ts";
+import { FittedHeads } from "./fitted-heads.ts";
 
 export type TaskRunnerOptions = {
+  /** Of models whose costs were not measured; of the others, what is not measured. */
   policy: QueuePolicy;
   /** Milliseconds of a monotonic clock. */
   now(): number;
@@ -42,9 +46,10 @@ export const cpuBatchPolicy: QueuePolicy = {
   windowEntries: 128,
   overheadTokens: 32,
   turnEntries: 32,
+  waitMsMax: 1_000,
 };
 
-type EncoderQueue = BatchQueue<EncoderRow, RowResult>;
+type EncoderQueue = BatchQueue<EncoderRow, RowResult, PreparedRows>;
 
 function noOtherModel(id: string): Promise<never> {
   return Promise.reject(new CodedError("model_not_found", `The model ${id} is not here`));
@@ -54,6 +59,9 @@ export class TaskRunner {
   readonly #options: TaskRunnerOptions;
   /** By session. */
   readonly #queues = new Map<EncoderModel["session"], EncoderQueue>();
+  /** Of all models together: each session has threads for as many runs as the machine can do at a time. */
+  readonly #scheduler = new SlotScheduler();
+  readonly #heads = new FittedHeads();
 
   constructor(options: TaskRunnerOptions) {
     this.#options = options;
@@ -78,7 +86,8 @@ export class TaskRunner {
   ): Promise<TaskAnswer<T>> {
     const { signal, acquire = noOtherModel } = options;
     const run: Engine["run"] = (used, rows) => this.#queueOf(used).submit(rows, options);
-    return pipeline.answer(request, model, { signal, acquire, run });
+    const classifier: Engine["classifier"] = (key, fit) => this.#heads.get(key, fit);
+    return pipeline.answer(request, model, { signal, acquire, run, classifier });
   }
 
   #queueOf(model: EncoderModel): EncoderQueue {
@@ -89,9 +98,12 @@ export class TaskRunner {
   #openQueue(model: EncoderModel): EncoderQueue {
     const queue: EncoderQueue = new BatchQueue({
       ...this.#options,
-      concurrency: model.session.concurrency,
+      policy: { ...this.#options.policy, ...fitPolicy(model.costs ?? []) },
+      scheduler: this.#scheduler,
+      slots: model.session.concurrency,
       lengthOf: (row) => row.ids.length,
-      run: (rows, signal) => runRows(rows, model, signal),
+      prepare: (rows) => prepareRows(rows, model),
+      run: (prepared, signal) => runPrepared(prepared, model, signal),
       onChange: () => {
         if (queue.idle) this.#queues.delete(model.session);
         this.#options.onChange?.();

@@ -67,6 +67,8 @@ export type EncoderModel = {
   readonly limits: ModelLimits;
   readonly tokenizer: Tokenizer;
   readonly session: EncoderSession;
+  /** What runs of so many tokens were measured to take here. Absent: not measured. */
+  readonly costs?: readonly { readonly tokens: number; readonly seconds: number }[];
   readonly head: EncoderHead;
   /** Null: the model makes no sentence vectors. */
   readonly sentence: {

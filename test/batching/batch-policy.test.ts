@@ -1,6 +1,7 @@
 /** What every plan must keep, on random windows; and the choice itself against trying every possible batch. */
 import { describe, expect, it } from "vitest";
 import { type BatchPolicy, planBatch } from "../../gpu-worker/batching/batch-policy.ts";
+import { randomFrom } from "./random-from.ts";
 
 const policy: BatchPolicy = {
   tokensMax: 256,
@@ -8,17 +9,6 @@ const policy: BatchPolicy = {
   windowEntries: 32,
   overheadTokens: 16,
 };
-
-/** A small deterministic generator (mulberry32): the same windows in every run. */
-function randomFrom(seed: number) {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
 
 function randomLengths(random: () => number): number[] {
   const count = 1 + Math.floor(random() * 48);

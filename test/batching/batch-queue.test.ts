@@ -1,6 +1,7 @@
 /** The queue through its one door, `submit`: who shares a batch, who is dropped, who goes first, who fails. */
 import { describe, expect, it } from "vitest";
 import { BatchQueue, type BatchStats } from "../../gpu-worker/batching/batch-queue.ts";
+import { SlotScheduler } from "../../gpu-worker/batching/slot-scheduler.ts";
 
 type Run = {
   items: readonly string[];
@@ -16,27 +17,41 @@ const policy = {
   overheadTokens: 4,
   turnEntries: 8,
   tokensMin: 8,
+  waitMsMax: 1_000,
 };
 
-/** A queue of strings whose runs end when the test says so; a row is its item in capitals. */
-function makeQueue(concurrency = 1) {
+/**
+ * Queues of strings, one a model, over one scheduler. Runs end when the test says so; a row is its item in capitals. The
+ * clock stands still unless the test moves it.
+ */
+function makeQueue(slots = 1) {
   const runs: Run[] = [];
   const stats: BatchStats[] = [];
   const arrivals: (() => void)[] = [];
-  const queue = new BatchQueue<string, string>({
+  const prepared: (readonly string[])[] = [];
+  const clock = { now: 0 };
+  const scheduler = new SlotScheduler();
+  const options = {
     policy,
-    concurrency,
-    lengthOf: (item) => item.length,
-    now: () => 0,
-    onBatch: (each) => stats.push(each),
-    run: (items, signal) =>
+    scheduler,
+    slots,
+    lengthOf: (item: string) => item.length,
+    now: () => clock.now,
+    onBatch: (each: BatchStats) => stats.push(each),
+    prepare: (items: readonly string[]) => {
+      prepared.push(items);
+      return items;
+    },
+    run: (items: readonly string[], signal: AbortSignal): Promise<string[]> =>
       new Promise((resolve, reject) => {
         signal.addEventListener("abort", () => reject(signal.reason), { once: true });
         const finish = () => resolve(items.map((item) => item.toUpperCase()));
         runs.push({ items, signal, finish, fail: reject });
         for (const arrived of arrivals.splice(0)) arrived();
       }),
-  });
+  };
+  const another = () => new BatchQueue<string, string, readonly string[]>(options);
+  const queue = another();
   /** The nth run, once it has begun. */
   const run = async (index: number): Promise<Run> => {
     for (;;) {
@@ -45,7 +60,22 @@ function makeQueue(concurrency = 1) {
       await new Promise<void>((resolve) => arrivals.push(resolve));
     }
   };
-  return { queue, runs, run, stats };
+  return { queue, another, clock, prepared, runs, run, stats };
+}
+
+/** A queue whose runs answer at once. */
+function makeSwiftQueue(options: {
+  lengthOf(item: string): number;
+  run(items: readonly string[]): Promise<readonly string[]>;
+}) {
+  return new BatchQueue<string, string, readonly string[]>({
+    policy,
+    scheduler: new SlotScheduler(),
+    slots: 1,
+    now: () => 0,
+    prepare: (items) => items,
+    ...options,
+  });
 }
 
 const never = new AbortController().signal;
@@ -169,11 +199,8 @@ describe("BatchQueue", () => {
 
   it("halves a batch that fails until the item at fault fails alone", async () => {
     const answers: (readonly string[])[] = [];
-    const queue = new BatchQueue<string, string>({
-      policy,
-      concurrency: 1,
+    const queue = makeSwiftQueue({
       lengthOf: () => 1,
-      now: () => 0,
       run: async (items) => {
         answers.push(items);
         if (items.includes("bad")) throw new Error("it was bad");
@@ -191,18 +218,144 @@ describe("BatchQueue", () => {
   });
 
   it("reports progress of a caller whose items take several batches", async () => {
-    const queue = new BatchQueue<string, string>({
-      policy,
-      concurrency: 1,
-      lengthOf: () => 16,
-      now: () => 0,
-      run: async (items) => items,
-    });
+    const queue = makeSwiftQueue({ lengthOf: () => 16, run: async (items) => items });
     const progress: number[] = [];
     await queue.submit(
       Array.from({ length: 12 }, () => "x"),
       { signal: never, onProgress: (completed) => progress.push(completed) },
     );
     expect(progress).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+  });
+
+  it("runs batches of all models side by side only in the slots they share", async () => {
+    const { queue, another, runs, run } = makeQueue(2);
+    const others = [queue, another(), another()];
+    const answers = others.flatMap((each, index) => [
+      each.submit([`${index}`.repeat(64)], { signal: never }),
+      each.submit([`${index}`.repeat(63)], { signal: never }),
+    ]);
+    await run(1);
+    expect(runs).toHaveLength(2);
+    for (let index = 0; index < answers.length; index += 1) {
+      (await run(index)).finish();
+      expect(runs.length - index).toBeLessThanOrEqual(3);
+    }
+    expect(await Promise.all(answers)).toHaveLength(6);
+  });
+
+  it("serves models in the order in which their callers came", async () => {
+    const { queue, another, runs, run } = makeQueue();
+    const other = another();
+    const first = queue.submit(["a"], { signal: never });
+    await run(0);
+    const second = other.submit(["o"], { signal: never });
+    const third = queue.submit(["b"], { signal: never });
+    for (const index of [0, 1, 2]) (await run(index)).finish();
+    await Promise.all([first, second, third]);
+    expect(runs.map(({ items }) => items)).toEqual([["a"], ["o"], ["b"]]);
+  });
+
+  it("lets a caller of another model in between the turns of a large one", async () => {
+    const { queue, another, runs, run } = makeQueue();
+    const large = queue.submit(
+      Array.from({ length: 64 }, (_, index) => `l${index % 10}`),
+      { signal: never },
+    );
+    await run(0);
+    const small = another().submit(["sm"], { signal: never });
+    for (let index = 0; index < 9; index += 1) (await run(index)).finish();
+    await Promise.all([small, large]);
+    expect(runs.findIndex(({ items }) => items.includes("sm"))).toBeLessThanOrEqual(2);
+  });
+
+  it("puts a caller whose wait is past its bound into the next batch, whatever the turns", async () => {
+    const { queue, clock, run, runs } = makeQueue();
+    const large = queue.submit(
+      Array.from({ length: 10 }, () => "x".repeat(40)),
+      { signal: never },
+    );
+    // Newcomers join the turn that is served: without the bound, the large caller's ninth waits as long as they come.
+    const newcomers = [];
+    for (let index = 0; index < 16; index += 1) {
+      await run(index);
+      newcomers.push(queue.submit(["n".repeat(64)], { signal: never }));
+      (await run(index)).finish();
+    }
+    const served = () => runs.filter(({ items }) => items[0]?.startsWith("x")).length;
+    expect(served()).toBe(8);
+    clock.now = policy.waitMsMax + 1;
+    (await run(16)).finish();
+    await run(17);
+    expect(served()).toBe(9);
+    for (let index = 17; index < 26; index += 1) (await run(index)).finish();
+    await Promise.all([large, ...newcomers]);
+  });
+
+  it("gets one batch ready while others run, once what waits would fill it", async () => {
+    const { queue, prepared, run } = makeQueue();
+    const first = queue.submit(["a"], { signal: never });
+    await run(0);
+    const part = queue.submit(["b".repeat(60)], { signal: never });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(prepared).toHaveLength(1);
+    const rest = queue.submit(["c".repeat(60)], { signal: never });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(prepared).toEqual([["a"], ["b".repeat(60)]]);
+    expect(queue.backlog(100)).toBe(60);
+    for (const index of [0, 1, 2]) (await run(index)).finish();
+    await Promise.all([first, part, rest]);
+    expect(prepared).toHaveLength(3);
+    expect(queue.idle).toBe(true);
+  });
+
+  it("drops a caller who left from a batch that is ready and has not started", async () => {
+    const { queue, run, runs } = makeQueue();
+    const first = queue.submit(["a"], { signal: never });
+    await run(0);
+    const leaving = new AbortController();
+    const left = queue.submit(["g".repeat(32)], { signal: leaving.signal });
+    const stays = queue.submit(["s".repeat(32)], { signal: never });
+    await new Promise((resolve) => setImmediate(resolve));
+    leaving.abort(new Error("left"));
+    await expect(left).rejects.toThrow("left");
+    (await run(0)).finish();
+    expect((await run(1)).items).toEqual(["s".repeat(32)]);
+    (await run(1)).finish();
+    expect(await Promise.all([first, stays])).toHaveLength(2);
+    expect(runs).toHaveLength(2);
+  });
+
+  it("goes on past a ready batch whose callers have all left", async () => {
+    const { queue, run, runs } = makeQueue();
+    const first = queue.submit(["a"], { signal: never });
+    await run(0);
+    const leaving = new AbortController();
+    const left = queue.submit(["g".repeat(64)], { signal: leaving.signal });
+    await new Promise((resolve) => setImmediate(resolve));
+    const stays = queue.submit(["s"], { signal: never });
+    leaving.abort(new Error("left"));
+    await expect(left).rejects.toThrow("left");
+    (await run(0)).finish();
+    (await run(1)).finish();
+    expect(await Promise.all([first, stays])).toEqual([["A"], ["S"]]);
+    expect(runs.map(({ items }) => items)).toEqual([["a"], ["s"]]);
+    expect(queue.idle).toBe(true);
+  });
+
+  it("drops a caller who left from what is left of a batch that failed", async () => {
+    const { queue, run, runs } = makeQueue();
+    const leaving = new AbortController();
+    const stays = queue.submit(["a"], { signal: never });
+    const left = queue.submit(["b"], { signal: leaving.signal });
+    const batch = await run(0);
+    leaving.abort(new Error("left"));
+    await expect(left).rejects.toThrow("left");
+    batch.fail(new Error("failed"));
+    // Whoever stays may not be the one at fault, and is tried again, alone.
+    const again = await run(1);
+    expect(again.items).toEqual(["a"]);
+    again.finish();
+    expect(await stays).toEqual(["A"]);
+    expect(runs).toHaveLength(2);
   });
 });

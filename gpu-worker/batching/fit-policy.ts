@@ -1,0 +1,60 @@
+/**
+ * Budgets of batches from what runs of a model take on this machine: a run of n tokens takes a + b·n seconds, so that its
+ * fixed cost is that of a/b tokens. Pure. Larger batches gain little once that is a small part of the whole, and make
+ * everybody wait longer.
+ */
+
+export type RunCost = { tokens: number; seconds: number };
+
+export type FittedPolicy = {
+  /** The fixed cost of a run, expressed in tokens of work. */
+  overheadTokens: number;
+  tokensMin: number;
+  tokensMax: number;
+};
+
+/** Share of a full batch's time that is its fixed cost. */
+const overheadShare = 0.05;
+/** Share of that of a batch made smaller so that another can start. */
+const overheadShareSmall = 0.2;
+
+/**
+ * Within these, whatever is measured: a machine busy with something else measures nonsense. Past 2 048 tokens the memory of
+ * a run (some 20 KiB a token and layer width of 1 536) is out of all caches.
+ */
+const bounds = { overheadTokens: [4, 256], tokensMin: [64, 512], tokensMax: [128, 2_048] } as const;
+/** Budgets are multiples of this: two starts on one machine get the same ones, more or less. */
+const step = 32;
+
+/** @returns null where the costs do not say: fewer than two sizes, or no cost per token */
+export function fitPolicy(costs: readonly RunCost[]): FittedPolicy | null {
+  const line = fitLine(costs);
+  if (line === null || !(line.perToken > 0)) return null;
+  const overhead = clamp(line.fixed / line.perToken, bounds.overheadTokens);
+  const budget = (share: number) => Math.ceil((overhead * (1 - share)) / share / step) * step;
+  return {
+    overheadTokens: Math.round(overhead),
+    tokensMin: clamp(budget(overheadShareSmall), bounds.tokensMin),
+    tokensMax: clamp(budget(overheadShare), bounds.tokensMax),
+  };
+}
+
+/** Least squares of the relative error, so that small runs, which show the fixed cost, count as much as large ones. */
+function fitLine(costs: readonly RunCost[]): { fixed: number; perToken: number } | null {
+  const usable = costs.filter(({ tokens, seconds }) => tokens > 0 && seconds > 0);
+  const weighed = usable.map(({ tokens, seconds }) => ({ tokens, seconds, weight: seconds ** -2 }));
+  const sumOf = (value: (cost: RunCost) => number) =>
+    weighed.reduce((sum, cost) => sum + cost.weight * value(cost), 0);
+  const weight = sumOf(() => 1);
+  const meanTokens = sumOf(({ tokens }) => tokens) / weight;
+  const meanSeconds = sumOf(({ seconds }) => seconds) / weight;
+  const spread = sumOf(({ tokens }) => (tokens - meanTokens) ** 2);
+  if (!(spread > 0)) return null;
+  const perToken =
+    sumOf(({ tokens, seconds }) => (tokens - meanTokens) * (seconds - meanSeconds)) / spread;
+  return { fixed: meanSeconds - perToken * meanTokens, perToken };
+}
+
+function clamp(value: number, [low, high]: readonly [number, number]): number {
+  return Math.min(high, Math.max(low, value));
+}
