@@ -1,8 +1,139 @@
-/** Not served yet. */
+/**
+ * Documents by how well they answer a query. A cross-encoder, a classifier of one label, reads the query beside each document:
+ * its score is the sigmoid of the logit. A sentence encoder compares vectors: the score is their cosine, 0 where that is
+ * negative; raw scores are the cosine itself. Of a sentence encoder's own prompts, those that sentence-transformers takes for
+ * queries and documents are put before them.
+ */
 import { CodedError } from "#contract/errors.ts";
-import type { EncoderPipeline } from "./pipeline.ts";
+import type { TaskInput } from "#contract/tasks.ts";
+import type { RankedText } from "#contract/tasks/rerank.ts";
+import { type InputRules, type InputTokens, InputEncoder } from "./encode-input.ts";
+import type { EncoderModel } from "./encoder-model.ts";
+import type { EncoderPipeline, EncoderRow, Engine } from "./pipeline.ts";
+import { order, sigmoid } from "./scores.ts";
+import { RequestTally, namedInputs, rowsOf } from "./sentence-request.ts";
+import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
+import { cosine } from "./vectors.ts";
+
+type Input = TaskInput<"rerank">;
+
+type Ranking = {
+  inputs: readonly Input[];
+  rules: Omit<InputRules, "prompt">;
+  tally: RequestTally;
+  model: EncoderModel;
+  engine: Pick<Engine, "run" | "signal">;
+};
 
 export const rerank: EncoderPipeline<"rerank"> = {
   kind: "encoder",
-  answer: () => Promise.reject(new CodedError("internal_error", "rerank is not served yet")),
+  async answer({ inputs, parameters }, model, engine) {
+    const { truncate = false, truncation_direction: direction = "right" } = parameters;
+    const rules = { truncate, truncationDirection: direction };
+    const ranking = { inputs, rules, tally: new RequestTally(), model, engine };
+    const head = crossEncoderOf(model);
+    const raw = head === null ? await compare(ranking) : await read(ranking, head);
+    const toScore = head === null ? (value: number) => Math.max(0, value) : sigmoid;
+    const { raw_scores: wantsRaw = false, return_text: withText = false } = parameters;
+    return {
+      outputs: split(inputs, raw).map((values, at) =>
+        rank(values, wantsRaw ? null : toScore, withText ? (inputs[at]?.texts ?? []) : null),
+      ),
+      usage: ranking.tally.usage(),
+      warnings: ranking.tally.warnings(model.limits.maxTokens),
+      method: head === null ? "similarity" : "cross-encoder",
+    };
+  },
 };
+
+/** Null for a sentence encoder. @throws CodedError for a model that is neither */
+function crossEncoderOf(model: EncoderModel): SequenceHead | null {
+  const head = sequenceHeadOf(model);
+  if (head?.labels.length === 1) return head;
+  if (model.sentence !== null) return null;
+  throw new CodedError(
+    "invalid_value",
+    `${model.id} ranks no texts: it is no cross-encoder and makes no sentence vectors`,
+    { param: "model" },
+  );
+}
+
+/** Queries are never cut: what they ask would change. */
+const queryRules = { truncate: false, truncationDirection: "right", prompt: "" } as const;
+
+const queriesOf = (inputs: readonly Input[]) =>
+  inputs.map(({ query }, at) => ({ input: query, name: `inputs[${at}].query` }));
+
+const textsOf = ({ texts }: Input, at: number) => namedInputs(texts, `inputs[${at}].texts`);
+
+/** A cross-encoder's logit of each text, input after input. */
+async function read(ranking: Ranking, head: SequenceHead): Promise<number[]> {
+  const { inputs, rules, tally, model, engine } = ranking;
+  const queries: InputTokens[] = [];
+  const queryEncoder = new InputEncoder(model, queryRules, engine.signal);
+  for await (const query of queryEncoder.tokens(queriesOf(inputs))) queries.push(query);
+  const encoder = new InputEncoder(model, { ...rules, prompt: "" }, engine.signal);
+  const owners = inputs.flatMap(({ texts }, at) => texts.map(() => queries[at]));
+  const rows: EncoderRow[] = [];
+  for await (const text of encoder.tokens(inputs.flatMap(textsOf))) {
+    const query = owners[rows.length];
+    if (query === undefined) continue;
+    const pair = encoder.pair(query, text, "second");
+    tally.add(pair);
+    rows.push({ ...pair, outputs: head.outputs });
+  }
+  const results = await engine.run(model, rows);
+  return results.map((result) => head.logitsOf(result)[0] ?? 0);
+}
+
+/** Names in the order in which sentence-transformers' encode_document looks for them. */
+const documentPrompts = ["document", "passage", "corpus"];
+
+/** The model's first prompt of these names. */
+function promptOf({ sentence }: EncoderModel, names: readonly string[]): string {
+  const prompts = new Map(Object.entries(sentence?.prompts ?? {}));
+  return names.map((name) => prompts.get(name)).find((prompt) => prompt !== undefined) ?? "";
+}
+
+/** Cosine of each text and its query, input after input. */
+async function compare({ inputs, rules, tally, model, engine }: Ranking): Promise<number[]> {
+  const outputs = ["sentence_embedding"] as const;
+  const queries = await rowsOf(
+    queriesOf(inputs),
+    new InputEncoder(model, { ...queryRules, prompt: promptOf(model, ["query"]) }, engine.signal),
+    { tally, outputs },
+  );
+  const texts = await rowsOf(
+    inputs.flatMap(textsOf),
+    new InputEncoder(model, { ...rules, prompt: promptOf(model, documentPrompts) }, engine.signal),
+    { tally, outputs },
+  );
+  const results = await engine.run(model, [...queries, ...texts]);
+  const vectors = results.map((result) => result.sentence_embedding ?? new Float32Array());
+  const owners = inputs.flatMap((input, at) => input.texts.map(() => at));
+  return owners.map((owner, at) =>
+    cosine(
+      vectors[owner] ?? new Float32Array(),
+      vectors[queries.length + at] ?? new Float32Array(),
+    ),
+  );
+}
+
+/** Numbers of all texts as one list per input. */
+function split(inputs: readonly Input[], values: readonly number[]): number[][] {
+  let next = 0;
+  return inputs.map(({ texts }) => values.slice(next, (next += texts.length)));
+}
+
+/** @param texts null: they are not wanted back */
+function rank(
+  values: readonly number[],
+  toScore: ((value: number) => number) | null,
+  texts: readonly string[] | null,
+): RankedText[] {
+  return order(values).map((index) => {
+    const value = values[index] ?? 0;
+    const ranked = { index, score: toScore === null ? value : toScore(value) };
+    return texts === null ? ranked : { ...ranked, text: texts[index] ?? "" };
+  });
+}

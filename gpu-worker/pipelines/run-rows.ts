@@ -3,7 +3,7 @@
  * zeros that the attention mask hides; what comes back of padding is left out.
  */
 import type { Tensor } from "../tensor/tensor.ts";
-import type { EncoderModel, EncoderSession, OutputName } from "./encoder-model.ts";
+import type { EncoderModel, OutputName } from "./encoder-model.ts";
 import type { EncoderRow, RowResult } from "./pipeline.ts";
 
 /** A batch that could run at once. */
@@ -18,7 +18,7 @@ export type PreparedRows = {
 /** Each row's outputs, in order. Rows of a batch may ask for different ones. */
 export function runRows(
   rows: readonly EncoderRow[],
-  model: Pick<EncoderModel, "session" | "head">,
+  model: Pick<EncoderModel, "session">,
   signal: AbortSignal,
 ): Promise<RowResult[]> {
   return runPrepared(prepareRows(rows, model), model, signal);
@@ -27,101 +27,122 @@ export function runRows(
 /** The JavaScript that comes before a run, so that it can be done while another batch runs. */
 export function prepareRows(
   rows: readonly EncoderRow[],
-  model: Pick<EncoderModel, "session">,
+  { session }: Pick<EncoderModel, "session">,
 ): PreparedRows {
-  const sequence = longest(rows);
-  const outputs = [...new Set(rows.flatMap((row) => row.outputs))];
-  return { rows, sequence, outputs, feeds: feedsOf(rows, sequence, model.session) };
+  const sequence = rows.reduce((most, row) => Math.max(most, row.ids.length), 0);
+  const outputs = new Set<OutputName>();
+  for (const row of rows) for (const name of row.outputs) outputs.add(name);
+  const feeds: Record<string, Tensor> = {};
+  for (const { name } of session.inputs) {
+    const make = feedMakers[name];
+    if (make !== undefined) feeds[name] = make(rows, sequence);
+  }
+  return { rows, sequence, outputs: [...outputs], feeds };
 }
 
 /** @returns each row's outputs, in order */
 export async function runPrepared(
   { rows, sequence, outputs, feeds }: PreparedRows,
-  model: Pick<EncoderModel, "session" | "head">,
+  { session }: Pick<EncoderModel, "session">,
   signal: AbortSignal,
 ): Promise<RowResult[]> {
-  const result = await model.session.run(feeds, { outputs: [...outputs], signal });
-  const batch = { rows, sequence, masked: model.head.name === "masked-lm" };
-  return rows.map((row, index) =>
-    Object.fromEntries(row.outputs.map((name) => [name, partOf(result, name, batch, index)])),
-  );
+  const tensors = await session.run(feeds, { outputs: [...outputs], signal });
+  const parts = outputs.map((name) => {
+    const tensor = tensors[name];
+    if (tensor?.dtype !== "float32") {
+      throw new TypeError(`the model gave no float32 output ${name}`);
+    }
+    const take = name === "logits" && "positions" in feeds ? takeMasked : takerOf(name, tensor);
+    return { name, of: take(tensor, { rows, sequence }) };
+  });
+  return rows.map((row, index) => {
+    const result: RowResult = {};
+    for (const { name, of } of parts) if (row.outputs.includes(name)) result[name] = of(index);
+    return result;
+  });
 }
 
-type Batch = { rows: readonly EncoderRow[]; sequence: number; masked: boolean };
+type Batch = Pick<PreparedRows, "rows" | "sequence">;
 
-function longest(rows: readonly EncoderRow[]): number {
-  return rows.reduce((most, row) => Math.max(most, row.ids.length), 0);
-}
+/** By input of the graph. */
+const feedMakers: Readonly<
+  Record<string, (rows: readonly EncoderRow[], sequence: number) => Tensor>
+> = {
+  input_ids: (rows, sequence) => grid(rows, sequence, (row) => row.ids),
+  token_type_ids: (rows, sequence) => grid(rows, sequence, (row) => row.typeIds),
+  attention_mask(rows, sequence) {
+    const data = new BigInt64Array(rows.length * sequence);
+    for (const [row, { ids }] of rows.entries()) {
+      data.fill(1n, row * sequence, row * sequence + ids.length);
+    }
+    return { dtype: "int64", shape: [rows.length, sequence], data };
+  },
+  positions(rows, sequence) {
+    const count = rows.reduce((sum, row) => sum + (row.positions?.length ?? 0), 0);
+    const data = new BigInt64Array(count);
+    let at = 0;
+    for (const [row, { positions = [] }] of rows.entries()) {
+      for (const position of positions) data[at++] = BigInt(row * sequence + position);
+    }
+    return { dtype: "int64", shape: [count], data };
+  },
+};
 
-function feedsOf(
+/** int64 [rows, sequence], with zeros where a row has no value. */
+function grid(
   rows: readonly EncoderRow[],
   sequence: number,
-  { inputs }: EncoderSession,
-): Record<string, Tensor> {
-  const shape = [rows.length, sequence];
-  const made: Record<string, Tensor> = {
-    input_ids: grid(
-      shape,
-      rows.map(({ ids }) => ids),
-    ),
-    attention_mask: grid(
-      shape,
-      rows.map(({ ids }) => ids.map(() => 1)),
-    ),
-    token_type_ids: grid(
-      shape,
-      rows.map(({ typeIds = [] }) => typeIds),
-    ),
-    positions: positionsOf(rows, sequence),
-  };
-  return Object.fromEntries(
-    inputs.flatMap(({ name }) => {
-      const feed = made[name];
-      return feed === undefined ? [] : [[name, feed]];
-    }),
-  );
-}
-
-function grid(shape: [number, number] | number[], rows: (readonly number[])[]): Tensor {
-  const [, sequence = 0] = shape;
+  valuesOf: (row: EncoderRow) => readonly number[] | undefined,
+): Tensor {
   const data = new BigInt64Array(rows.length * sequence);
   // Through 32-bit halves, low half first, because a BigInt per token costs more than the copy itself.
   const halves = new Int32Array(data.buffer);
-  for (const [row, values] of rows.entries()) {
-    let at = row * sequence * 2;
-    for (const value of values) {
-      halves[at] = value;
-      at += 2;
+  for (const [row, each] of rows.entries()) {
+    const values = valuesOf(each);
+    const from = row * sequence * 2;
+    const length = values?.length ?? 0;
+    for (let at = 0; at < length; at += 1) halves[from + at * 2] = values?.[at] ?? 0;
+  }
+  return { dtype: "int64", shape: [rows.length, sequence], data };
+}
+
+/** Gives one row's part of an output, copied. */
+type Take = (
+  tensor: Tensor<"float32">,
+  batch: Batch,
+) => (index: number) => Float32Array<ArrayBuffer>;
+
+function takerOf(name: OutputName, { shape }: Tensor): Take {
+  const perToken = shape.length === 3 || name.endsWith("_logits");
+  return perToken ? takeTokens : takeRow;
+}
+
+/** [rows, width]. */
+const takeRow: Take = ({ data }, { rows }) => {
+  const width = data.length / rows.length;
+  return (index) => data.slice(index * width, (index + 1) * width);
+};
+
+/** [rows, sequence, width] or [rows, sequence]: without the padding, or at the row's positions alone where it names some. */
+const takeTokens: Take = ({ data }, { rows, sequence }) => {
+  const width = data.length / (rows.length * sequence);
+  return (index) => {
+    const from = index * sequence * width;
+    const { ids = [], positions } = rows[index] ?? {};
+    if (positions === undefined) return data.slice(from, from + ids.length * width);
+    const taken = new Float32Array(positions.length * width);
+    for (const [at, position] of positions.entries()) {
+      const start = from + position * width;
+      taken.set(data.subarray(start, start + width), at * width);
     }
-  }
-  return { dtype: "int64", shape, data };
-}
+    return taken;
+  };
+};
 
-function positionsOf(rows: readonly EncoderRow[], sequence: number): Tensor {
-  const flat = rows.flatMap(({ positions = [] }, row) =>
-    positions.map((position) => BigInt(row * sequence + position)),
-  );
-  return { dtype: "int64", shape: [flat.length], data: BigInt64Array.from(flat) };
-}
-
-function partOf(
-  result: Record<string, Tensor>,
-  name: OutputName,
-  { rows, sequence, masked }: Batch,
-  index: number,
-): Float32Array {
-  const output = result[name];
-  if (output === undefined || output.dtype !== "float32") {
-    throw new TypeError(`the model gave no float32 output ${name}`);
-  }
-  if (masked) {
-    const width = output.shape[1] ?? 0;
-    const before = rows.slice(0, index).reduce((sum, row) => sum + (row.positions?.length ?? 0), 0);
-    const count = rows[index]?.positions?.length ?? 0;
-    return output.data.slice(before * width, (before + count) * width);
-  }
-  const size = output.data.length / rows.length;
-  const perToken = output.shape.length === 3 || name.endsWith("_logits");
-  const kept = perToken ? (size / sequence) * (rows[index]?.ids.length ?? 0) : size;
-  return output.data.slice(index * size, index * size + kept);
-}
+/** [positions of all rows, width]. */
+const takeMasked: Take = ({ data, shape }, { rows }) => {
+  const width = shape[1] ?? 0;
+  let end = 0;
+  const ends = rows.map(({ positions = [] }) => (end += positions.length * width));
+  return (index) => data.slice(ends[index - 1] ?? 0, ends[index]);
+};

@@ -1,9 +1,44 @@
-/** Not served yet. */
+/**
+ * The classes of a text, each with its score. How logits become scores follows transformers' TextClassificationPipeline: as
+ * they are for a regression, by a sigmoid where classes do not exclude each other or there is but one, else by softmax.
+ */
 import { CodedError } from "#contract/errors.ts";
+import { InputEncoder } from "./encode-input.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
+import { rankLabels, sigmoid, softmax } from "./scores.ts";
+import { RequestTally, namedInputs, rowsOf } from "./sentence-request.ts";
+import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
 
 export const textClassification: EncoderPipeline<"text-classification"> = {
   kind: "encoder",
-  answer: () =>
-    Promise.reject(new CodedError("internal_error", "text-classification is not served yet")),
+  async answer({ inputs, parameters }, model, { run, signal }) {
+    const head = sequenceHeadOf(model);
+    if (head === null) {
+      throw new CodedError("invalid_value", `${model.id} classifies no texts`, { param: "model" });
+    }
+    const { truncate = false, top_k: topK } = parameters;
+    const rules = { truncate, truncationDirection: "right", prompt: "" } as const;
+    const encoder = new InputEncoder(model, rules, signal);
+    const tally = new RequestTally();
+    const { labels, outputs } = head;
+    const rows = await rowsOf(namedInputs(inputs), encoder, { tally, outputs });
+    const toScores = functions[parameters.function_to_apply ?? functionOf(head)];
+    const results = await run(model, rows);
+    return {
+      outputs: results.map((result) => rankLabels(labels, toScores(head.logitsOf(result)), topK)),
+      usage: tally.usage(),
+      warnings: tally.warnings(model.limits.maxTokens),
+    };
+  },
 };
+
+const functions = {
+  softmax,
+  sigmoid: (logits: Float32Array) => Array.from(logits, sigmoid),
+  none: (logits: Float32Array) => Array.from(logits),
+};
+
+function functionOf({ problem, labels }: SequenceHead): keyof typeof functions {
+  if (problem === "regression") return "none";
+  return problem === "multi_label" || labels.length === 1 ? "sigmoid" : "softmax";
+}

@@ -1,9 +1,174 @@
-/** Not served yet. */
+/**
+ * Which of the request's labels fit a text. Each label in its template is a hypothesis. A classifier trained for entailment
+ * reads the text beside each hypothesis, and its logits become scores as in transformers' ZeroShotClassificationPipeline. A
+ * sentence encoder compares vectors, each hypothesis' made once per request: scores are the softmax of the scaled cosines, or,
+ * where each label is judged by itself, the cosine (0 where that is negative). A single label is judged by itself.
+ */
 import { CodedError } from "#contract/errors.ts";
-import type { EncoderPipeline } from "./pipeline.ts";
+import { type InputTokens, InputEncoder, type NamedInput } from "./encode-input.ts";
+import type { EncoderModel } from "./encoder-model.ts";
+import type { EncoderPipeline, EncoderRow, Engine } from "./pipeline.ts";
+import { rankLabels, sigmoid, softmax } from "./scores.ts";
+import { RequestTally, namedInputs, rowsOf } from "./sentence-request.ts";
+import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
+import { dot, toUnitLength } from "./vectors.ts";
+
+/**
+ * What cosines are multiplied with before the softmax: 1 / 0.05, the scale under which sentence encoders are trained to tell a
+ * text's partner from others' (`scale` of sentence-transformers' MultipleNegativesRankingLoss).
+ */
+const cosineScale = 20;
+
+type Hypothesis = NamedInput & { label: string };
+
+type Question = {
+  inputs: readonly string[];
+  hypotheses: readonly Hypothesis[];
+  truncate: boolean;
+  /** Judge each label by itself. */
+  apart: boolean;
+  tally: RequestTally;
+};
+
+type Judge = {
+  method: "entailment" | "similarity";
+  /** Where the request has none. */
+  template: string;
+  /** Per input, the score of each hypothesis. */
+  scoresOf(question: Question, model: EncoderModel, engine: Engine): Promise<number[][]>;
+};
 
 export const zeroShotClassification: EncoderPipeline<"zero-shot-classification"> = {
   kind: "encoder",
-  answer: () =>
-    Promise.reject(new CodedError("internal_error", "zero-shot-classification is not served yet")),
+  async answer({ inputs, parameters }, model, engine) {
+    const judge = judgeOf(model);
+    const { candidate_labels: labels, multi_label: several = false, truncate = false } = parameters;
+    const hypotheses = hypothesesOf(labels, parameters.hypothesis_template ?? judge.template);
+    const apart = several || hypotheses.length === 1;
+    const tally = new RequestTally();
+    const question = { inputs, hypotheses, truncate, apart, tally };
+    const scores = await judge.scoresOf(question, model, engine);
+    const names = hypotheses.map(({ label }) => label);
+    const repeated = labels.length - names.length;
+    return {
+      outputs: scores.map((each) => rankLabels(names, each)),
+      usage: tally.usage(),
+      warnings: [
+        ...(repeated === 0 ? [] : [`candidate_labels: ${repeated} repeated labels were left out`]),
+        ...tally.warnings(model.limits.maxTokens),
+      ],
+      method: judge.method,
+    };
+  },
 };
+
+/** @throws CodedError for a model that can do neither */
+function judgeOf(model: EncoderModel): Judge {
+  const head = sequenceHeadOf(model);
+  const classes = head === null ? null : entailmentOf(head.labels);
+  if (head !== null && classes !== null) return byEntailment(head, classes);
+  if (model.sentence !== null) return bySimilarity;
+  throw new CodedError(
+    "invalid_value",
+    `${model.id} classifies by no labels of the request: it was not trained for entailment and makes no sentence vectors`,
+    { param: "model" },
+  );
+}
+
+/** Each label once. */
+function hypothesesOf(labels: readonly string[], template: string): Hypothesis[] {
+  if (!template.includes("{}")) {
+    throw new CodedError(
+      "invalid_value",
+      'hypothesis_template must hold {}, where the label goes, as in "This example is {}."',
+      { param: "hypothesis_template" },
+    );
+  }
+  return [...new Set(labels)].map((label) => ({
+    label,
+    input: template.replaceAll("{}", () => label),
+    name: `candidate_labels[${labels.indexOf(label)}]`,
+  }));
+}
+
+/** Classes of an entailment model; contradiction −1: it has none. */
+type Classes = { entailment: number; contradiction: number };
+
+function entailmentOf(labels: readonly string[]): Classes | null {
+  const entailment = labels.findIndex(
+    (label) => /entail/i.test(label) && !/no[nt]?[^a-z]*entail/i.test(label),
+  );
+  if (entailment < 0) return null;
+  return { entailment, contradiction: labels.findIndex((label) => /contradict/i.test(label)) };
+}
+
+function byEntailment(head: SequenceHead, classes: Classes): Judge {
+  return {
+    method: "entailment",
+    template: "This example is {}.",
+    async scoresOf(question, model, engine) {
+      const rows = await pairsOf(question, head, encodersOf(model, engine));
+      const results = await engine.run(model, rows);
+      const count = question.hypotheses.length;
+      return question.inputs.map((_, at) => {
+        const logits = results
+          .slice(at * count, (at + 1) * count)
+          .map((result) => head.logitsOf(result));
+        if (question.apart) return logits.map((each) => entailed(each, classes));
+        return softmax(logits.map((each) => each[classes.entailment] ?? 0));
+      });
+    },
+  };
+}
+
+/** Entailment against contradiction; against all other classes of a model that has none. */
+function entailed(logits: Float32Array, { entailment: yes, contradiction: no }: Classes): number {
+  if (no < 0) return softmax(logits)[yes] ?? 0;
+  return sigmoid((logits[yes] ?? 0) - (logits[no] ?? 0));
+}
+
+/** Each text beside each hypothesis; only the text is cut. */
+async function pairsOf(
+  { inputs, hypotheses, truncate, tally }: Question,
+  { outputs }: SequenceHead,
+  encoderOf: (truncate: boolean) => InputEncoder,
+): Promise<EncoderRow[]> {
+  const encoded: InputTokens[] = [];
+  for await (const tokens of encoderOf(false).tokens(hypotheses)) encoded.push(tokens);
+  const encoder = encoderOf(truncate);
+  const rows: EncoderRow[] = [];
+  for await (const text of encoder.tokens(namedInputs(inputs))) {
+    const pairs = encoded.map((hypothesis) => encoder.pair(text, hypothesis, "first"));
+    tally.add(...pairs);
+    for (const pair of pairs) rows.push({ ...pair, outputs });
+  }
+  return rows;
+}
+
+const bySimilarity: Judge = {
+  method: "similarity",
+  template: "{}",
+  async scoresOf({ inputs, hypotheses, truncate, apart, tally }, model, engine) {
+    const encoderOf = encodersOf(model, engine);
+    const counted = { tally, outputs: ["sentence_embedding"] } as const;
+    const rows = [
+      ...(await rowsOf(hypotheses, encoderOf(false), counted)),
+      ...(await rowsOf(namedInputs(inputs), encoderOf(truncate), counted)),
+    ];
+    const vectors = (await engine.run(model, rows)).map(({ sentence_embedding: vector }) =>
+      toUnitLength(vector ?? new Float32Array()),
+    );
+    const labels = vectors.slice(0, hypotheses.length);
+    return vectors.slice(hypotheses.length).map((text) => {
+      const cosines = labels.map((label) => dot(text, label));
+      if (apart) return cosines.map((value) => Math.min(1, Math.max(0, value)));
+      return softmax(cosines.map((value) => value * cosineScale));
+    });
+  },
+};
+
+/** Labels are never cut, texts where that is wanted. */
+function encodersOf(model: EncoderModel, { signal }: Engine): (truncate: boolean) => InputEncoder {
+  return (truncate) =>
+    new InputEncoder(model, { truncate, truncationDirection: "right", prompt: "" }, signal);
+}

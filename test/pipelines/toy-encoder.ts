@@ -101,9 +101,9 @@ function shownRows(feeds: Record<string, Tensor>): ToyRow[] {
   return Array.from({ length: rows }, (_, row) => {
     const from = row * columns;
     const shown = (data: BigInt64Array) =>
-      [...data.slice(from, from + columns)]
-        .filter((_id, column) => mask.data[from + column] === 1n)
-        .map(Number);
+      Array.from(data.slice(from, from + columns), Number).filter(
+        (_id, column) => mask.data[from + column] === 1n,
+      );
     return { ids: shown(ids.data), types: shown(types.data) };
   });
 }
