@@ -60,7 +60,8 @@ export function headOfCheckpoint(config: unknown): Head {
   const [name = "Model"] = parse(ConfigFile, config).architectures ?? [];
   const row = headOfClass.find(([ending]) => ending.test(name));
   if (row === undefined) {
-    const known = "a bare model or one for masked LM, question answering, sequence or token classification";
+    const known =
+      "a bare model or one for masked LM, question answering, sequence or token classification";
     throw new ConfigError(`config.json: no head is built for ${name}, only ${known}`);
   }
   return { name: row[1] };
@@ -90,12 +91,14 @@ export function labelsOf(config: unknown): string[] {
 
 export type Problem = "single_label" | "multi_label" | "regression";
 
-/** Whether the classes exclude each other, each stands for itself, or the one is a number. */
+/**
+ * Whether the classes exclude each other, each stands for itself, or the one is a number. As in transformers' pipelines, one
+ * class alone does not make a regression: cross-encoders have one too.
+ */
 export function problemOf(config: unknown): Problem {
   const { problem_type: type } = parse(LabelsFile, config);
   if (type === "multi_label_classification") return "multi_label";
-  if (type) return type === "regression" ? "regression" : "single_label";
-  return labelsOf(config).length === 1 ? "regression" : "single_label";
+  return type === "regression" ? "regression" : "single_label";
 }
 
 export type EncoderSizes = {
