@@ -1,10 +1,10 @@
 /**
  * The inputs of a request, texts or ids, to the sequences the model reads: one input each, or two side by side. Checks their
- * lengths and ids. Texts go to the tokenizer many at a time, in groups small enough that a request which proves too long is
- * refused before all of it is encoded.
+ * lengths and ids.
  */
 import { CodedError } from "#contract/errors.ts";
 import type { EncoderModel } from "./encoder-model.ts";
+import { groupTexts } from "./text-groups.ts";
 
 export type InputRules = {
   truncate: boolean;
@@ -39,9 +39,6 @@ export type EncodedInput = {
 /** A refused input is counted up to this many times the model's length; past it the message says "more than". */
 const countedLengths = 32;
 
-/** Texts of one call of the tokenizer hold this much, or are one. */
-const charactersPerCall = 2 ** 18;
-
 export class InputEncoder {
   readonly #model: EncoderModel;
   readonly #rules: InputRules;
@@ -55,7 +52,8 @@ export class InputEncoder {
 
   /** In order. @throws CodedError invalid_value; the signal's reason */
   async *tokens(inputs: readonly NamedInput[]): AsyncGenerator<InputTokens> {
-    for (const group of groupsOf(inputs)) yield* await this.#tokensOf(group);
+    const charactersOf = ({ input }: NamedInput) => (typeof input === "string" ? input.length : 0);
+    for (const group of groupTexts(inputs, charactersOf)) yield* await this.#tokensOf(group);
   }
 
   async #tokensOf(inputs: readonly NamedInput[]): Promise<InputTokens[]> {
@@ -158,20 +156,4 @@ export class InputEncoder {
       { param: name },
     );
   }
-}
-
-function* groupsOf(inputs: readonly NamedInput[]): Generator<NamedInput[]> {
-  let group: NamedInput[] = [];
-  let characters = 0;
-  for (const each of inputs) {
-    const size = typeof each.input === "string" ? each.input.length : 0;
-    if (group.length > 0 && characters + size > charactersPerCall) {
-      yield group;
-      group = [];
-      characters = 0;
-    }
-    group.push(each);
-    characters += size;
-  }
-  if (group.length > 0) yield group;
 }

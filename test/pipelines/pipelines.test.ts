@@ -139,6 +139,52 @@ describe("feature-extraction", () => {
   });
 });
 
+/** The toy with a record of its tokenizer's calls: how many texts each had. */
+function watched(maxTokens?: number) {
+  const model = toyEncoder(maxTokens);
+  const calls: number[] = [];
+  const encode: typeof model.tokenizer.encode = (texts, options) => {
+    calls.push(texts.length);
+    return model.tokenizer.encode(texts, options);
+  };
+  return { model: { ...model, tokenizer: { ...model.tokenizer, encode } }, calls };
+}
+
+describe("the texts of a request", () => {
+  it("go to the tokenizer together, ids among them left out", async () => {
+    const { model, calls } = watched();
+    const answer = await extract(["3", [4, 5], "6 7", [8], "9"], { normalize: false }, model);
+    expect(answer.outputs.map(vectorOf)).toEqual([
+      [6, 3],
+      [12, 4],
+      [16, 4],
+      [11, 3],
+      [12, 3],
+    ]);
+    expect(calls).toEqual([3]);
+  });
+
+  it("are not all encoded where they prove too many tokens for one request", async () => {
+    const { model, calls } = watched(10_000);
+    const inputs = Array.from({ length: 400 }, () => "3 ".repeat(5_000));
+    await expect(extract(inputs, {}, model)).rejects.toMatchObject({
+      code: "context_length_exceeded",
+      message: expect.stringContaining("300000"),
+    });
+    // 61 texts of 5 002 tokens are too many; a call takes 26 of 10 000 characters.
+    expect(calls).toEqual([26, 26, 26]);
+    expect(model.runs).toEqual([]);
+  });
+
+  it("are refused by their place, however many come before", async () => {
+    const inputs = Array.from({ length: 100 }, (_, at) => (at === 57 ? "3 ".repeat(15) : "3"));
+    await expect(extract(inputs, { truncate: false })).rejects.toMatchObject({
+      param: "inputs[57]",
+      message: expect.stringMatching(/inputs\[57\] has 17 tokens/),
+    });
+  });
+});
+
 describe("sentence-similarity", () => {
   it("gives one cosine per sentence for each input, whatever batches they ran in", async () => {
     const model = toyEncoder();

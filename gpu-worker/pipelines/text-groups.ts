@@ -1,0 +1,24 @@
+/** How many texts go to the tokenizer in one call: enough to keep it busy, few enough that a request too long ends early. */
+
+/** Texts of one call hold this much, or are one. */
+const charactersPerCall = 2 ** 18;
+
+/** Neighbours together, in order. */
+export function* groupTexts<T>(
+  items: readonly T[],
+  charactersOf: (item: T) => number,
+): Generator<T[]> {
+  let group: T[] = [];
+  let characters = 0;
+  for (const item of items) {
+    const more = charactersOf(item);
+    if (group.length > 0 && characters + more > charactersPerCall) {
+      yield group;
+      group = [];
+      characters = 0;
+    }
+    group.push(item);
+    characters += more;
+  }
+  if (group.length > 0) yield group;
+}
