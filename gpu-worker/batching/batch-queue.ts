@@ -106,9 +106,9 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
 
   /** Tokens that wait, each caller's counted up to `perCallerMax`. */
   backlog(perCallerMax: number): number {
-    let sum = 0;
-    for (const group of this.#groups) sum += Math.min(group.waitingTokens, perCallerMax);
-    return sum;
+    let tokens = 0;
+    for (const group of this.#groups) tokens += Math.min(group.waitingTokens, perCallerMax);
+    return tokens;
   }
 
   head(): Head | null {

@@ -9,6 +9,7 @@ import type { Checkpoint } from "./checkpoint.ts";
 import type { Form, FormChoice } from "./form-choice.ts";
 import type { GraphCache } from "./graph-cache.ts";
 import type { LoadedModel } from "./loaded-model.ts";
+import { measureCosts } from "./measure-costs.ts";
 import { type FilesDigest, modelDigest } from "./model-digest.ts";
 import type { Watch } from "./model-entry.ts";
 
@@ -112,6 +113,8 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
       const tokenizer = await loadTokenizer(checkpoint.folder);
       const session = await sessionOf(checkpoint, { form, digest }, watch);
       const { tasks, limits, sentence } = checkpoint;
+      const measuring = { maxTokens: limits.maxTokens, now: () => performance.now() };
+      const costs = await measureCosts(session, { ...measuring, signal: watch.signal });
       const { pooling, normalize, prompts } = sentence;
       return {
         id,
@@ -120,6 +123,7 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
         tasks,
         limits,
         session,
+        costs,
         tokenizer,
         head: { name: "none" },
         sentence: { pooling, normalize, prompts },

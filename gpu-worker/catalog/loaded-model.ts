@@ -4,6 +4,7 @@ import type { Task } from "#contract/tasks.ts";
 import type { ComputeForm, Pooling } from "../architectures/encoder-head.ts";
 import type { Session } from "../runtime/session.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { RunCost } from "./measure-costs.ts";
 
 /** logits = W·x + b over a shared backbone's vectors. */
 export type LinearHead = {
@@ -35,6 +36,8 @@ export type LoadedModel = {
   limits: ModelLimits;
   /** Inputs input_ids, attention_mask, token_type_ids int64 `[batch, sequence]`; outputs by head. */
   session: Session;
+  /** What runs of a few sizes take here: the budgets of its batches follow from it. */
+  costs: RunCost[];
   tokenizer: Tokenizer;
   head: LoadedHead;
   /** Null: the model makes no sentence vectors. */

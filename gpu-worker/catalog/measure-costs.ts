@@ -1,0 +1,69 @@
+/**
+ * What runs of a few sizes take, measured when a session is opened: batches are made as large as pays on this machine and
+ * with this model. Best of two, because other processes only make a run slower. Ends early where runs are slow, so that
+ * loading takes hardly longer for it.
+ */
+import type { Session } from "../runtime/session.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+
+export type RunCost = { tokens: number; seconds: number };
+
+export type MeasureOptions = {
+  /** Longest input of the model. */
+  maxTokens: number;
+  /** Milliseconds of a monotonic clock. */
+  now(): number;
+  signal: AbortSignal;
+};
+
+/** Tokens of the runs, in rows of a usual text's length. */
+const sizes = [16, 64, 192];
+const rowTokensMax = 32;
+const repeats = 2;
+/** Of all runs together; a run under way is finished. */
+const budgetMs = 150;
+
+/** @returns a cost by size, of the sizes for which there was time. Never rejects: a session is usable without. */
+export async function measureCosts(session: Session, options: MeasureOptions): Promise<RunCost[]> {
+  const rowTokens = Math.min(rowTokensMax, options.maxTokens);
+  const endsAt = options.now() + budgetMs;
+  const costs: RunCost[] = [];
+  for (const size of sizes) {
+    const rows = Math.max(1, Math.round(size / rowTokens));
+    const columns = Math.min(size, rowTokens);
+    const seconds = await bestOf(session, feedsOf(session, rows, columns), { ...options, endsAt });
+    if (seconds < Infinity) costs.push({ tokens: rows * columns, seconds });
+  }
+  return costs;
+}
+
+/** Infinity: there was no time for a run, or it was stopped. */
+async function bestOf(
+  session: Session,
+  feeds: Record<string, Tensor>,
+  { now, signal, endsAt }: MeasureOptions & { endsAt: number },
+): Promise<number> {
+  let best = Infinity;
+  for (let repeat = 0; repeat < repeats && now() < endsAt; repeat += 1) {
+    const startedAt = now();
+    try {
+      await session.run(feeds, { signal });
+    } catch {
+      // Given up, or a graph that wants other inputs: whoever runs it for an answer is told.
+      return Infinity;
+    }
+    best = Math.min(best, (now() - startedAt) / 1_000);
+  }
+  return best;
+}
+
+function feedsOf({ inputs }: Session, rows: number, columns: number): Record<string, Tensor> {
+  const feeds = inputs.map(({ name, shape }) => {
+    // A masked-lm's positions are a list; everything else is a grid.
+    const size = shape.length === 1 ? [rows] : [rows, columns];
+    const count = size.reduce((product, dimension) => product * dimension, 1);
+    const data = new BigInt64Array(count).fill(name === "attention_mask" ? 1n : 0n);
+    return [name, { dtype: "int64" as const, shape: size, data }] as const;
+  });
+  return Object.fromEntries(feeds);
+}
