@@ -84,7 +84,7 @@ export type MaskedHead = {
   readonly width: number;
   /** A matrix of its own that a checkpoint may bring; without it the word embeddings are the decoder. */
   readonly decoder: string | null;
-  /** Names of the bias, one of which a checkpoint has. */
+  /** Names of the bias, of which the first that a checkpoint has counts: an untied decoder leaves the other unread. */
   readonly bias: readonly string[];
 };
 

@@ -46,7 +46,7 @@ export const bert = z.looseObject(stackFields(bertDefaults)).transform((file): A
         norm: `${transform}.LayerNorm`,
         width,
         decoder: "cls.predictions.decoder.weight",
-        bias: ["cls.predictions.bias", "cls.predictions.decoder.bias"],
+        bias: ["cls.predictions.decoder.bias", "cls.predictions.bias"],
       },
     ],
   };

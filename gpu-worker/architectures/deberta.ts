@@ -33,7 +33,11 @@ const File = z.looseObject({
   position_biased_input: field(z.boolean(), true),
   relative_attention: field(z.boolean(), false),
   max_relative_positions: field(z.int(), -1),
-  position_buckets: field(z.int(), -1),
+  // Half of them have a distance each: one bucket would have none.
+  position_buckets: field(
+    z.int().refine((count) => count !== 1, "must be 2 or more, or 0 for none"),
+    -1,
+  ),
   pos_att_type: field(ScoreKinds, []),
   share_att_key: field(z.boolean(), false),
   norm_rel_ebd: field(z.string(), "none"),
@@ -48,12 +52,6 @@ type File = z.infer<typeof File>;
 function reachOf(file: File): number {
   const { max_relative_positions: farthest } = file;
   return farthest < 1 ? file.max_position_embeddings : farthest;
-}
-
-/** Buckets end where half of them have a distance each: from there to the reach they need room. */
-function bucketsFit(file: File): boolean {
-  const near = Math.floor(file.position_buckets / 2);
-  return file.position_buckets < 1 || (near > 0 && reachOf(file) - 1 > near);
 }
 
 function layerNames(index: number): LayerNames {
@@ -112,7 +110,7 @@ function maskedHeads(file: File, width: number): MaskedHead[] {
       norm: `${first}.transform.LayerNorm`,
       width,
       decoder: `${first}.decoder.weight`,
-      bias: [`${first}.bias`, `${first}.decoder.bias`],
+      bias: [`${first}.decoder.bias`, `${first}.bias`],
     },
     {
       dense: `${own}.dense`,
@@ -126,12 +124,7 @@ function maskedHeads(file: File, width: number): MaskedHead[] {
   return file.legacy ? heads : heads.toReversed();
 }
 
-const Usable = File.refine(bucketsFit, {
-  path: ["position_buckets"],
-  error: "must be 2 or more, and half of them fewer than max_relative_positions",
-});
-
-export const deberta = Usable.transform((file): Architecture => {
+export const deberta = File.transform((file): Architecture => {
   const sizes = stackSizes(file);
   const width = file.embedding_size ?? sizes.hidden;
   const rows = file.max_position_embeddings;

@@ -22,11 +22,15 @@ function bucketOf(distance: number, { span, reach }: RelativePositions): number 
   if (far <= middle) return distance;
   const ratio = Math.fround(Math.log(Math.fround(far / middle)));
   const whole = Math.fround(Math.log(Math.fround((reach - 1) / middle)));
-  const part = Math.fround(Math.fround(ratio / whole) * (middle - 1));
+  // 0/0 where the near half is one distance and ends at the reach: nothing farther is told apart.
+  const part = Math.fround(Math.fround(ratio / whole) * (middle - 1)) || 0;
   return Math.sign(distance) * (Math.ceil(part) + middle);
 }
 
-/** The table's row for the distance i−j. */
+/**
+ * The table's row for the distance i−j. Where the near half of the buckets alone ends beyond the reach, the logarithms
+ * turn round for what is farther still, in PyTorch too.
+ */
 export function rowOfDistance(distance: number, relative: RelativePositions): number {
   const bucket = relative.bucketed ? bucketOf(distance, relative) : distance;
   return Math.min(Math.max(bucket + relative.span, 0), 2 * relative.span - 1);

@@ -40,7 +40,7 @@ function named(name: string, vocabulary: number) {
           norm: "lm_head.layer_norm",
           width,
           decoder: "lm_head.decoder.weight",
-          bias: ["lm_head.bias", "lm_head.decoder.bias"],
+          bias: ["lm_head.decoder.bias", "lm_head.bias"],
         },
       ],
     };

@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import * as z from "zod";
 import type { Head } from "../architectures/encoder-head.ts";
-import { buildEncoder, headOfCheckpoint } from "../architectures/encoder.ts";
+import { buildEncoder, headOfCheckpoint, sizesOf } from "../architectures/encoder.ts";
 import { encodeModel } from "../onnx/encode-model.ts";
 import type { Runtime, Session, ValueInfo } from "../runtime/session.ts";
 import type { Shape } from "../tensor/shape.ts";
@@ -69,11 +69,31 @@ async function readExpected(folder: string): Promise<Expected> {
   throw new Error(`${folder}: expected.json: ${z.prettifyError(parsed.error)}`);
 }
 
+function shapeOf(nested: Nested): number[] {
+  if (typeof nested === "number") return [];
+  const [first = 0] = nested;
+  return [nested.length, ...shapeOf(first)];
+}
+
+/** What gives such outputs, for the older configs that name no class. */
+function headByOutputs(config: unknown, expected: Expected): Head {
+  const { logits } = expected;
+  if (logits === undefined) return { name: "question-answering" };
+  const shape = shapeOf(logits);
+  if (shape.length < 3) return { name: "sequence-classification" };
+  const isWords = shape[2] === sizesOf(config).vocabulary;
+  return { name: isWords ? "masked-lm" : "token-classification" };
+}
+
+const NamedClass = z.object({ architectures: z.array(z.string()).min(1) });
+
 /** The trained head's, or where hidden states are all that is expected, the bare encoder. */
 function headFor(config: unknown, expected: Expected): Head {
   const outputs = outputNames(expected);
   const bare = outputs.length > 0 && outputs.every((name) => name === "last_hidden_state");
-  return bare ? { name: "none" } : headOfCheckpoint(config);
+  if (bare) return { name: "none" };
+  const named = NamedClass.safeParse(config).success;
+  return named ? headOfCheckpoint(config) : headByOutputs(config, expected);
 }
 
 async function compile(folder: string, expected: Expected): Promise<Uint8Array> {
@@ -85,12 +105,6 @@ async function compile(folder: string, expected: Expected): Promise<Uint8Array> 
   } finally {
     weights.close();
   }
-}
-
-function shapeOf(nested: Nested): number[] {
-  if (typeof nested === "number") return [];
-  const [first = 0] = nested;
-  return [nested.length, ...shapeOf(first)];
 }
 
 function flatten(nested: Nested): number[] {

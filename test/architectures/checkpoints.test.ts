@@ -1,0 +1,130 @@
+/**
+ * Checkpoints of every family, head and odd config, against what transformers computed for them (checkpoints/
+ * make_checkpoints.py): as `npm run model -- verify` compares, packed as the worker serves them, and in int8.
+ */
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import * as z from "zod";
+import type { EncoderOptions, Head } from "../../gpu-worker/architectures/encoder-head.ts";
+import { buildEncoder, encoderFamilies } from "../../gpu-worker/architectures/encoder.ts";
+import { headOfCheckpoint } from "../../gpu-worker/architectures/encoder.ts";
+import { verifyModel } from "../../gpu-worker/cli/verify-model.ts";
+import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
+import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
+import type { Runtime } from "../../gpu-worker/runtime/session.ts";
+import { int64 } from "../../gpu-worker/tensor/tensor.ts";
+import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
+import { runModel } from "../onnx/run-graph.ts";
+import { machineSaturates } from "./machine-saturates.ts";
+
+const root = path.join(import.meta.dirname, "checkpoints");
+const names = readdirSync(root, { withFileTypes: true })
+  .filter((entry) => entry.isDirectory())
+  .map(({ name }) => name);
+
+const Rows = z.array(z.array(z.int()));
+const Reference = z.object({
+  input_ids: Rows,
+  attention_mask: Rows,
+  token_type_ids: Rows.optional(),
+});
+const Config = z.looseObject({
+  model_type: z.string(),
+  architectures: z.array(z.string()).optional(),
+});
+
+function readJson(name: string, file: string): unknown {
+  return JSON.parse(readFileSync(path.join(root, name, file), "utf8"));
+}
+
+let runtime: Runtime;
+let largest = 0;
+
+beforeAll(async () => {
+  const log = { info: () => undefined, warn: () => undefined };
+  runtime = await openRuntime({ log, poolThreads: 1 });
+});
+
+afterAll(() => {
+  console.info(`checkpoints: largest difference ${largest.toExponential(1)} of ${names.length}`);
+});
+
+describe("checkpoints", () => {
+  it("show every family", () => {
+    const families = new Set(
+      names.map((name) => Config.parse(readJson(name, "config.json")).model_type),
+    );
+    expect([...families].toSorted()).toEqual(encoderFamilies.toSorted());
+  });
+
+  it.each(names)("%s gives what transformers gives", async (name) => {
+    const result = await verifyModel(path.join(root, name), { runtime, threads: 1 });
+    largest = Math.max(largest, result.maxAbsDifference);
+    expect(result.compared).toBeGreaterThan(1);
+    // A hundred times closer than the promise, so that a slip in one term cannot hide in it.
+    expect(result.maxAbsDifference).toBeLessThan(1e-5);
+  });
+});
+
+/** What a head gives for the checkpoint's own inputs, by output; numbers at padding and first tokens that are such left out. */
+async function answers(name: string, head: Head, options: Partial<EncoderOptions>) {
+  const reference = Reference.parse(readJson(name, "expected.json"));
+  const { input_ids: ids, attention_mask: mask, token_type_ids: types } = reference;
+  const shape = [ids.length, ids[0]?.length ?? 0];
+  const feeds = {
+    input_ids: int64(shape, ids.flat()),
+    attention_mask: int64(shape, mask.flat()),
+    token_type_ids: int64(shape, (types ?? ids.map((row) => row.map(() => 0))).flat()),
+  };
+  const weights = openSafetensors(path.join(root, name, "model.safetensors"));
+  try {
+    const config = readJson(name, "config.json");
+    const graph = buildEncoder(config, weights, { head, form: "f32", ...options });
+    const results = await runModel(encodeModel(graph), feeds);
+    return Object.values(results).flatMap(({ data, shape: found }) => {
+      const perToken = found[1] === shape[1];
+      const kept = perToken ? mask.flat() : mask.map(([first = 0]) => first);
+      const each = data.length / kept.length;
+      return data.filter((_, at) => kept[Math.floor(at / each)] === 1);
+    });
+  } finally {
+    weights.close();
+  }
+}
+
+function distance(a: readonly number[], b: readonly number[]): number {
+  return Math.hypot(...a.map((value, at) => value - (b[at] ?? NaN)));
+}
+
+describe("forms of serving", () => {
+  it.each(names)("%s is the same without padding", async (name) => {
+    for (const head of [
+      headOfCheckpoint(readJson(name, "config.json")),
+      { name: "none" } as const,
+    ]) {
+      const padded = await answers(name, head, {});
+      const packed = await answers(name, head, { packed: true });
+      expect(packed.length).toBe(padded.length);
+      expect(
+        Math.max(...packed.map((value, at) => Math.abs(value - (padded[at] ?? NaN)))),
+      ).toBeLessThan(1e-5);
+    }
+  });
+
+  it("stay near in int8", async () => {
+    const saturates = await machineSaturates();
+    const strayed = new Map<string, number>();
+    for (const name of names) {
+      const exact = await answers(name, { name: "none" }, {});
+      const rounded = await answers(
+        name,
+        { name: "none" },
+        { form: "int8", saturates, packed: true },
+      );
+      strayed.set(name, distance(rounded, exact) / Math.hypot(...exact));
+    }
+    console.info(`int8: largest relative distance ${Math.max(...strayed.values()).toFixed(3)}`);
+    expect([...strayed].filter(([, relative]) => !(relative < 0.1))).toEqual([]);
+  });
+});
