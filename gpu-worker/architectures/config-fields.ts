@@ -29,7 +29,6 @@ export type StackDefaults = {
   readonly intermediate: number;
   readonly tokenTypes: number;
   readonly epsilon: number;
-  readonly padding: number;
 };
 
 export const bertDefaults: StackDefaults = {
@@ -40,7 +39,6 @@ export const bertDefaults: StackDefaults = {
   intermediate: 3072,
   tokenTypes: 2,
   epsilon: 1e-12,
-  padding: 0,
 };
 
 export const DEFAULT_POSITIONS = 512;
@@ -57,7 +55,6 @@ export function stackFields(defaults: StackDefaults) {
     type_vocab_size: field(z.int().nonnegative(), defaults.tokenTypes),
     layer_norm_eps: field(z.number().positive(), defaults.epsilon),
     hidden_act: field(activation, "gelu"),
-    pad_token_id: field(z.int().nonnegative(), defaults.padding),
     position_embedding_type: nothingBut("absolute"),
     is_decoder: nothingBut(false),
     add_cross_attention: nothingBut(false),

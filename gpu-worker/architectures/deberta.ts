@@ -17,7 +17,6 @@ const defaults = {
   intermediate: 6144,
   tokenTypes: 0,
   epsilon: 1e-7,
-  padding: 0,
 };
 
 /** "c2p|p2c" in older files, a list in newer ones. */
@@ -53,6 +52,17 @@ function reachOf(file: File): number {
   const { max_relative_positions: farthest } = file;
   return farthest < 1 ? file.max_position_embeddings : farthest;
 }
+
+/** Where near distances fill the reach to the last, PyTorch divides by zero for what is farther. */
+function bucketsFit(file: File): boolean {
+  const { position_buckets: count, max_relative_positions: farthest } = file;
+  return count < 1 || farthest < 1 || farthest - 1 !== Math.floor(count / 2);
+}
+
+const Usable = File.refine(bucketsFit, {
+  path: ["max_relative_positions"],
+  error: "must not be half of position_buckets and one: no distance would be left for the others",
+});
 
 function layerNames(index: number): LayerNames {
   const names = bertLayer(index);
@@ -124,7 +134,7 @@ function maskedHeads(file: File, width: number): MaskedHead[] {
   return file.legacy ? heads : heads.toReversed();
 }
 
-export const deberta = File.transform((file): Architecture => {
+export const deberta = Usable.transform((file): Architecture => {
   const sizes = stackSizes(file);
   const width = file.embedding_size ?? sizes.hidden;
   const rows = file.max_position_embeddings;

@@ -6,10 +6,15 @@
 import * as z from "zod";
 import type { Architecture } from "./architecture.ts";
 import { bertLayer } from "./bert.ts";
-import { bertDefaults, plainAttention, stackFields, stackSizes } from "./config-fields.ts";
+import { bertDefaults, field, plainAttention, stackFields, stackSizes } from "./config-fields.ts";
+
+const PADDING = 1;
 
 function named(name: string, vocabulary: number) {
-  const fields = stackFields({ ...bertDefaults, vocabulary, padding: 1 });
+  const fields = {
+    ...stackFields({ ...bertDefaults, vocabulary }),
+    pad_token_id: field(z.int().nonnegative(), PADDING),
+  };
   return z.looseObject(fields).transform((file): Architecture => {
     const sizes = stackSizes(file);
     const { hidden: width } = sizes;

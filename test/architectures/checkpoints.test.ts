@@ -97,6 +97,54 @@ function distance(a: readonly number[], b: readonly number[]): number {
   return Math.hypot(...a.map((value, at) => value - (b[at] ?? NaN)));
 }
 
+/** Builds the checkpoint `name` with its config changed, or a tensor taken away. */
+const build = (name: string, change: object, without?: string) => () => {
+  const weights = openSafetensors(path.join(root, name, "model.safetensors"));
+  try {
+    const entry = (tensor: string) => (tensor === without ? null : weights.entry(tensor));
+    const config = Config.parse(readJson(name, "config.json"));
+    const head = headOfCheckpoint(config);
+    buildEncoder({ ...config, ...change }, { ...weights, entry }, { head, form: "f32" });
+  } finally {
+    weights.close();
+  }
+};
+
+describe("refused with its name", () => {
+  it.each([
+    ["electra-generator", { embedding_size: "12" }, /embedding_size/],
+    ["electra-generator", { embedding_size: 13 }, /word_embeddings.weight" is \[48, 12\]/],
+    ["distilbert-answers", { n_heads: 3 }, /hidden size 16 does not divide by 3/],
+    ["distilbert-answers", { activation: "mish" }, /activation/],
+    ["roberta-tokens", { pad_token_id: -1 }, /pad_token_id/],
+    ["roberta-tokens", { pad_token_id: 20 }, /max_position_embeddings leaves no room/],
+    ["deberta-v3-masked-lm", { pos_att_type: "c2p|x" }, /pos_att_type/],
+    ["deberta-v3-masked-lm", { position_buckets: 1 }, /position_buckets must be 2 or more/],
+    ["deberta-v3-masked-lm", { max_relative_positions: 4 }, /max_relative_positions/],
+    ["deberta-v3-masked-lm", { conv_kernel_size: 3 }, /no tensor "encoder.conv.conv.weight"/],
+    ["bert-one-type", { layer_norm_eps: "small" }, /layer_norm_eps/],
+    ["bert-one-type", { model_type: undefined }, /model_type/],
+    [
+      "bert-one-type",
+      { model_type: "llama" },
+      /only bert, deberta-v2, distilbert, electra, roberta/,
+    ],
+  ] as const)("%s with %j", (name, change, message) => {
+    expect(build(name, change)).toThrow(message);
+  });
+
+  it.each([
+    ["bert-one-type", "qa_outputs.weight"],
+    ["bert-one-type", "bert.encoder.layer.1.output.dense.bias"],
+    ["distilbert-classifier-bf16", "pre_classifier.weight"],
+    ["electra-narrow-embeddings", "electra.embeddings_project.weight"],
+    ["deberta-v3-masked-lm", "deberta.encoder.rel_embeddings.weight"],
+  ])("%s without its tensor %s", (name, tensor) => {
+    const bare = tensor.replace(/^(bert|electra|deberta)\./, "");
+    expect(build(name, {}, tensor)).toThrow(`there is no tensor "${bare}"`);
+  });
+});
+
 describe("forms of serving", () => {
   it.each(names)("%s is the same without padding", async (name) => {
     for (const head of [
