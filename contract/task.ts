@@ -22,6 +22,8 @@ export type TaskDefinition<
   readonly output: Output;
   /** What of an input the model will read, however often: a job's units are estimated from it before any tokenizer. */
   readonly reads: (input: z.infer<Input>, parameters: z.infer<Parameters>) => Readings;
+  /** Whether a text longer than the model's positions is read whole, window by window. Absent: never. */
+  readonly readsInWindows?: (parameters: z.infer<Parameters>) => boolean;
   /** How Hugging Face's clients word the task; null: they have no form of it. */
   readonly huggingFace: HuggingFaceForm<Input, Output> | null;
 };
@@ -31,6 +33,8 @@ export type HuggingFaceForm<Input extends z.ZodType, Output extends z.ZodType> =
   readonly input?: z.ZodType<z.infer<Input>>;
   /** Whether the parameters stand beside `inputs` instead of under `parameters`. */
   readonly flat?: true;
+  /** Fields of their schema that nothing is done with: checked, accepted and named in `x-warnings`. */
+  readonly unused?: z.ZodObject;
   /** The answer to a call that gave one input and no array. Default: its output. */
   readonly answerOne?: (output: z.infer<Output>) => unknown;
   /** A body that can only be of this task, for `POST /hf/models/{id}`, whose address names none. */

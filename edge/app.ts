@@ -17,7 +17,9 @@ import { announceWorker } from "./routes/internal-workers.ts";
 import { cancelJob, getJob } from "./routes/jobs.ts";
 import { getModel, listModels } from "./routes/models.ts";
 import { getOpenApi } from "./routes/openapi.ts";
+import { createRerank, createTeiRerank } from "./routes/rerank.ts";
 import { runTask } from "./routes/tasks.ts";
+import { createText, createTokens } from "./routes/tokens.ts";
 import { showWelcome } from "./routes/welcome.ts";
 
 type Method = "GET" | "POST";
@@ -30,6 +32,10 @@ export const routes: readonly Route[] = [
   { path: "/healthz", on: { GET: getHealth } },
   { path: "/openapi.json", on: { GET: getOpenApi } },
   { path: "/v1/embeddings", on: { POST: createEmbeddings } },
+  { path: "/v1/rerank", on: { POST: createRerank } },
+  { path: "/v1/tokenize", on: { POST: createTokens } },
+  { path: "/v1/detokenize", on: { POST: createText } },
+  { path: "/rerank", on: { POST: createTeiRerank } },
   { path: "/v1/models", on: { GET: listModels } },
   { path: "/v1/models/:id{.+}", on: { GET: getModel } },
   { path: "/v1/tasks/:task", on: { POST: runTask } },
@@ -45,6 +51,7 @@ export const app = new Hono<EdgeEnv>();
 app.use(requestId, cors, outcomeHeaders);
 app.use("/v1/*", caller);
 app.use("/hf/*", caller);
+app.use("/rerank", caller);
 for (const { path, on } of routes) {
   if (on.GET !== undefined) app.get(path, on.GET);
   if (on.POST !== undefined) app.post(path, on.POST);

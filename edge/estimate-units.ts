@@ -1,9 +1,13 @@
 /**
  * What a job will probably cost, in tokens, before any tokenizer has seen it: reserved at admission and replaced by what
- * the worker really read. Cheap on purpose; never more than the model can read.
+ * the worker really read. Cheap on purpose. Never more than the model can read of a text, nor than a request may hold.
  */
-import type { Task, TaskInput } from "#contract/tasks.ts";
+import * as z from "zod";
+import { limits } from "#contract/limits.ts";
+import type { Task, TaskInput, TaskParameters } from "#contract/tasks.ts";
 import { utf8Bytes } from "./jobs/utf8-bytes.ts";
+import type { ModelListing } from "./registry/merge-models.ts";
+import { taskTable } from "./task-table.ts";
 
 /** English text in WordPiece or BPE; other scripts come out higher in bytes as they do in tokens. */
 const bytesPerToken = 4;
@@ -12,29 +16,75 @@ const specialTokens = 2;
 /** Where a model has not told its own. */
 const maxTokensDefault = 512;
 
-const estimates: { [T in Task]: (input: TaskInput<T>, maxTokens: number) => number } = {
-  noop: () => 0,
-  "feature-extraction": (input, maxTokens) =>
-    typeof input === "string"
-      ? tokensOfText(input, maxTokens)
-      : Math.min(input.length + specialTokens, maxTokens),
-  "sentence-similarity": ({ source_sentence, sentences }, maxTokens) =>
-    [source_sentence, ...sentences].reduce((sum, text) => sum + tokensOfText(text, maxTokens), 0),
+const Example = z.object({ text: z.string() });
+
+export type Estimated<T extends Task> = {
+  task: T;
+  inputs: readonly TaskInput<T>[];
+  parameters: TaskParameters<T>;
 };
 
-/** @param maxTokens the model's longest input; null: not known */
+/**
+ * A model that makes sentence vectors makes each once and compares: of an input it reads no text twice, and what stands in
+ * the parameters (labels, examples) once for all inputs. Any other model reads every pair.
+ */
 export function estimateUnits<T extends Task>(
-  task: T,
-  inputs: readonly TaskInput<T>[],
-  maxTokens: number | null,
+  { task, inputs, parameters }: Estimated<T>,
+  model: Pick<ModelListing, "limits">,
 ): number {
-  const limit = maxTokens ?? maxTokensDefault;
-  return inputs.reduce((sum, input) => sum + estimates[task](input, limit), 0);
+  const { reads, readsInWindows } = taskTable[task];
+  const inWindows = readsInWindows?.(parameters) ?? false;
+  const tokensMax = inWindows
+    ? limits.tokensPerRequestMax
+    : (model.limits?.maxTokens ?? maxTokensDefault);
+  const comparing = (model.limits?.dimensions ?? null) !== null;
+  const once = comparing ? onceAmong(textsOf(parameters)) : () => true;
+  const count = tokenCounter(tokensMax);
+  let units = 0;
+  for (const input of inputs) {
+    const readings = reads(input, parameters);
+    for (const reading of comparing ? new Set(readings) : readings) {
+      if (once(reading)) units += count(reading);
+    }
+    if (units >= limits.tokensPerRequestMax) return limits.tokensPerRequestMax;
+  }
+  return units;
 }
 
-function tokensOfText(text: string, maxTokens: number): number {
+/** @returns false of each of these texts from the second time on; true of any other reading */
+function onceAmong(texts: readonly string[]): (reading: unknown) => boolean {
+  const unread = new Set<unknown>(texts);
+  const all = new Set<unknown>(texts);
+  return (reading) => !all.has(reading) || unread.delete(reading);
+}
+
+/** Counts each text once, however often it is read: a query stands beside thousands of documents. */
+function tokenCounter(tokensMax: number): (reading: string | readonly number[]) => number {
+  const known = new Map<string, number>();
+  return (reading) => {
+    if (typeof reading !== "string") return Math.min(reading.length + specialTokens, tokensMax);
+    const tokens = known.get(reading) ?? tokensOfText(reading, tokensMax);
+    known.set(reading, tokens);
+    return tokens;
+  };
+}
+
+function tokensOfText(text: string, tokensMax: number): number {
   // UTF-16 units never outnumber bytes, so a long text needs no count of its bytes.
-  if (text.length >= maxTokens * bytesPerToken) return maxTokens;
+  if (text.length >= tokensMax * bytesPerToken) return tokensMax;
   const tokens = Math.ceil(utf8Bytes(text, 0) / bytesPerToken) + specialTokens;
-  return Math.min(tokens, maxTokens);
+  return Math.min(tokens, tokensMax);
+}
+
+/** The texts of lists in the parameters: labels, or examples, which are objects. */
+function textsOf(parameters: object): string[] {
+  return Object.values(parameters).flatMap((value) => (Array.isArray(value) ? textsIn(value) : []));
+}
+
+function textsIn(list: readonly unknown[]): string[] {
+  return list.flatMap((item) => {
+    if (typeof item === "string") return [item];
+    const example = Example.safeParse(item);
+    return example.success ? [example.data.text] : [];
+  });
 }

@@ -2,11 +2,14 @@
  * What a route makes of a body: a job that is fully checked, but not yet admitted. serve-job.ts takes it from there.
  */
 import { CodedError } from "#contract/errors.ts";
-import type { Task } from "#contract/tasks.ts";
+import type { Task, TaskInput, TaskParameters } from "#contract/tasks.ts";
 import type { EdgeContext } from "./context.ts";
+import { estimateUnits } from "./estimate-units.ts";
 import type { Rendering } from "./jobs/job-spec.ts";
 import { modelNamed } from "./registry/known-models.ts";
 import type { ModelListing } from "./registry/merge-models.ts";
+import { isOfEveryModel, taskTable } from "./task-table.ts";
+import { checkTokenIds } from "./token-ids.ts";
 import type { WebhookFields } from "./webhooks/read-webhook.ts";
 
 export type JobRequest = {
@@ -25,6 +28,53 @@ export type JobRequest = {
   webhook: WebhookFields;
 };
 
+/** A task, its inputs and its parameters, parsed by the table of tasks. */
+export type TaskCall<T extends Task> = {
+  task: T;
+  inputs: TaskInput<T>[];
+  parameters: TaskParameters<T>;
+};
+
+export type Posed = Pick<JobRequest, "rendering" | "webhook"> & {
+  /** Id or alias. */
+  model: string;
+  /** How the caller knows an input: `inputs[3]`. */
+  nameOf: (index: number) => string;
+  warnings?: string[];
+};
+
+/** @throws CodedError as `modelForTask`, or where token ids are not the model's */
+export async function jobRequest<T extends Task>(
+  c: EdgeContext,
+  call: TaskCall<T>,
+  { model: name, nameOf, rendering, webhook, warnings = [] }: Posed,
+): Promise<JobRequest> {
+  const { task, inputs, parameters } = call;
+  const model = await modelForTask(c, name, task);
+  checkTokenIds(inputs, { model, nameOf, lengthMatters: isRead(call) && !cuts(parameters) });
+  return {
+    task,
+    model: model.id,
+    parameters: { ...parameters },
+    inputs,
+    rendering,
+    warnings,
+    units: estimateUnits(call, model),
+    cacheable: true,
+    webhook,
+  };
+}
+
+/** Whether a model reads the inputs at all; what is only put together again may be of any length. */
+function isRead<T extends Task>({ task, inputs, parameters }: TaskCall<T>): boolean {
+  const [first] = inputs;
+  return first !== undefined && taskTable[task].reads(first, parameters).length > 0;
+}
+
+function cuts(parameters: object): boolean {
+  return "truncate" in parameters && parameters.truncate === true;
+}
+
 /**
  * @throws CodedError `model_not_found`; `invalid_value` where the model does not do the task; `model_unavailable` where it
  * failed before its tasks could be told
@@ -36,6 +86,7 @@ export async function modelForTask(
 ): Promise<ModelListing> {
   const model = await modelNamed(c, name);
   if (model.tasks.includes(task)) return model;
+  if (model.tasks.length > 0 && isOfEveryModel(task)) return model;
   if (model.tasks.length === 0) {
     throw new CodedError(
       "model_unavailable",

@@ -2,11 +2,10 @@
  * Result → body, for each route that shows one. The result comes from a worker or the cache with its outputs unread;
  * they are parsed here by their task's own schema, so a body is never built on a guess.
  */
-import * as z from "zod";
-import type { PublicError } from "#contract/errors.ts";
 import type { JobResult, Usage } from "#contract/events.ts";
-import { type Task, type TaskOutput, tasks } from "#contract/tasks.ts";
+import type { Task, TaskOutput } from "#contract/tasks.ts";
 import type { Rendering } from "./jobs/job-spec.ts";
+import { taskTable } from "./task-table.ts";
 import { decodeVector } from "./vector.ts";
 
 /** A body, and the headers that say how it was made. */
@@ -27,23 +26,10 @@ export function render(
     headers: {
       "content-type": "application/json; charset=utf-8",
       "x-model-digest": result.modelDigest,
+      ...(result.method === undefined ? {} : { "x-method": result.method }),
       ...(warning === null ? {} : { "x-warnings": warning }),
     },
   };
-}
-
-/** A worker's error in the caller's words: the worker knows a job's inputs, the caller the field of the route. */
-export function renderError(rendering: Rendering, error: PublicError): PublicError {
-  const { param } = error;
-  if (param === null || !param.startsWith("inputs")) return error;
-  const named = fieldOf(rendering, param);
-  return { ...error, param: named, message: error.message.replaceAll(param, named) };
-}
-
-function fieldOf(rendering: Rendering, param: string): string {
-  if (rendering.route === "openai.embeddings") return param.replace(/^inputs/, "input");
-  const single = rendering.route === "hugging-face" && rendering.single;
-  return single ? param.replace(/^inputs\[0\]/, "inputs") : param;
 }
 
 /** The header's value, or null where there is nothing to say. Header bytes are ASCII: what is not becomes "?". */
@@ -52,44 +38,77 @@ export function warningsHeader(warnings: readonly string[]): string | null {
   return [...new Set(warnings)].join("; ").replaceAll(/[^\x20-\x7e]/g, "?");
 }
 
-/** One task's answers as Hugging Face words them, one per input. */
-const answers: { [T in Task]: (outputs: TaskOutput<T>[]) => unknown[] } = {
-  noop: (outputs) => outputs,
-  "feature-extraction": (outputs) => outputs.map((output) => [...decodeVector(output)]),
-  "sentence-similarity": (outputs) => outputs,
+/** As OpenAI words it, and how many inputs were cut where any was. */
+export function usageBody({ promptTokens, truncatedInputs }: Usage) {
+  return {
+    prompt_tokens: promptTokens,
+    total_tokens: promptTokens,
+    ...(truncatedInputs === undefined ? {} : { truncated_inputs: truncatedInputs }),
+  };
+}
+
+/**
+ * Outputs that do not travel as callers see them. Under Hugging Face's routes these are one row per input, whether the
+ * caller sent a list or not.
+ */
+const decoders: { readonly [T in Task]?: (output: TaskOutput<T>) => unknown } = {
+  "feature-extraction": (vector) => [...decodeVector(vector)],
 };
 
-/** How a call that gave one input, not a list, is answered: feature-extraction has a row per text either way. */
-const answersSingly: { [T in Task]: boolean } = {
-  noop: true,
-  "feature-extraction": false,
-  "sentence-similarity": true,
-};
+function outputsOf<T extends Task>(task: T, outputs: readonly unknown[]): TaskOutput<T>[] {
+  const schema = taskTable[task].output;
+  return outputs.map((output) => schema.parse(output));
+}
 
-function answersOf<T extends Task>(task: T, outputs: unknown[]): unknown[] {
-  return answers[task](z.array(tasks[task].output).parse(outputs) as TaskOutput<T>[]);
+/** What each input is answered by. */
+function answersOf<T extends Task>(task: T, outputs: readonly unknown[]): unknown[] {
+  const decode: ((output: TaskOutput<T>) => unknown) | undefined = decoders[task];
+  const parsed = outputsOf(task, outputs);
+  return decode === undefined ? parsed : parsed.map(decode);
+}
+
+/** Hugging Face's answer to a call that gave one input. */
+function singleAnswerOf<T extends Task>(task: T, outputs: readonly unknown[]): unknown {
+  if (decoders[task] !== undefined) return answersOf(task, outputs);
+  const [output] = outputsOf(task, outputs.slice(0, 1));
+  const answerOne = taskTable[task].huggingFace?.answerOne;
+  return output === undefined || answerOne === undefined ? output : answerOne(output);
 }
 
 function bodyOf(rendering: Rendering, result: JobResult): unknown {
+  const { outputs, model } = result;
+  const usage = usageBody(result.usage);
   switch (rendering.route) {
     case "openai.embeddings":
       return embeddingsBody(rendering.encodingFormat, result);
-    case "hugging-face": {
-      const all = answersOf(rendering.task, result.outputs);
-      return rendering.single && answersSingly[rendering.task] ? all[0] : all;
-    }
+    case "hugging-face":
+      return rendering.single
+        ? singleAnswerOf(rendering.task, outputs)
+        : answersOf(rendering.task, outputs);
     case "tasks":
-      return {
-        object: "list",
-        data: answersOf(result.task, result.outputs),
-        model: result.model,
-        usage: usageBody(result.usage),
-      };
+      return { object: "list", data: answersOf(result.task, outputs), model, usage };
+    case "cohere.rerank":
+      return { object: "list", model, results: rerankResults(rendering.topN, outputs), usage };
+    case "tei.rerank":
+      return singleAnswerOf("rerank", outputs);
+    case "tokens":
+      return rendering.single
+        ? singleAnswerOf(result.task, outputs)
+        : { object: "list", data: answersOf(result.task, outputs), model };
   }
 }
 
+function rerankResults(topN: number | null, outputs: readonly unknown[]): unknown[] {
+  const [ranked = []] = outputsOf("rerank", outputs);
+  return ranked.slice(0, topN ?? ranked.length).map(({ index, score, text }) => ({
+    index,
+    relevance_score: score,
+    ...(text === undefined ? {} : { document: { text } }),
+  }));
+}
+
 function embeddingsBody(encodingFormat: "float" | "base64", result: JobResult): unknown {
-  const vectors = z.array(tasks["feature-extraction"].output).parse(result.outputs);
+  const vectors = outputsOf("feature-extraction", result.outputs);
   return {
     object: "list",
     data: vectors.map((vector, index) => ({
@@ -100,8 +119,4 @@ function embeddingsBody(encodingFormat: "float" | "base64", result: JobResult): 
     model: result.model,
     usage: usageBody(result.usage),
   };
-}
-
-function usageBody(usage: Usage) {
-  return { prompt_tokens: usage.promptTokens, total_tokens: usage.promptTokens };
 }

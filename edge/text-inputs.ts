@@ -6,7 +6,6 @@ import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
 import type { TaskInput } from "#contract/tasks.ts";
-import type { ModelListing } from "./registry/merge-models.ts";
 import { validate } from "./validation.ts";
 
 const text = z.string().min(1).max(limits.stringCharactersMax);
@@ -40,13 +39,6 @@ export function readTexts(value: unknown, field: string): TextInputs {
   return { inputs: validate(TextForms.texts, value, [field]), single: false };
 }
 
-/** @throws CodedError where ids are not of the model, or are more than it can read */
-export function checkTokenIds({ inputs }: TextInputs, model: ModelListing, field: string): void {
-  for (const [index, input] of inputs.entries()) {
-    if (typeof input !== "string") checkOne(input, model, `${field}[${index}]`);
-  }
-}
-
 export function holdsTokenIds({ inputs }: TextInputs): boolean {
   return inputs.some((input) => typeof input !== "string");
 }
@@ -71,26 +63,6 @@ function checkCount(value: readonly unknown[], field: string): void {
   throw new CodedError(
     "invalid_value",
     `${field} has ${value.length} ${ids ? "token ids" : "items"}; the limit of one request is ${max}. Send it in several requests.`,
-    { param: field },
-  );
-}
-
-function checkOne(ids: readonly number[], model: ModelListing, field: string): void {
-  if (model.limits === null) return;
-  const { vocabularySize, maxTokens } = model.limits;
-  const at = ids.findIndex((id) => id >= vocabularySize);
-  if (at >= 0) {
-    throw new CodedError(
-      "invalid_value",
-      `${field}[${at}] is ${ids[at]}, outside the vocabulary of ${model.id} (0 to ${vocabularySize - 1}). ` +
-        "Token ids must be the model's own. Send text instead: with LangChain, set check_embedding_ctx_length=False.",
-      { param: field },
-    );
-  }
-  if (ids.length <= maxTokens) return;
-  throw new CodedError(
-    "context_length_exceeded",
-    `${field} has ${ids.length} tokens; ${model.id} reads at most ${maxTokens}. Send it in parts.`,
     { param: field },
   );
 }

@@ -19,5 +19,13 @@ export const featureExtraction = defineTask({
   /** Base64 of `[dimensions]` little-endian f32. */
   output: z.base64(),
   reads: (input) => [input],
-  huggingFace: { input: Text, flat: true, answerOne: (output) => [output] },
+  huggingFace: {
+    input: Text,
+    flat: true,
+    unused: z.strictObject({
+      dimensions: z.int().positive().optional(),
+      encoding_format: z.enum(["float", "base64"]).optional(),
+    }),
+    answerOne: (output) => [output],
+  },
 });

@@ -34,6 +34,7 @@ export const questionAnswering = defineTask({
   /** One answer, or with `top_k` above 1 several, the best first. */
   output: z.union([Answer, z.array(Answer)]),
   reads: ({ question, context }) => [question, context],
+  readsInWindows: () => true,
   huggingFace: {
     recognise: z.looseObject({
       inputs: z.looseObject({ question: z.unknown(), context: z.unknown() }),

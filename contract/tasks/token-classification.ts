@@ -27,5 +27,6 @@ export const tokenClassification = defineTask({
   /** In the order of the text. */
   output: z.array(Entity),
   reads: (input) => [input],
+  readsInWindows: ({ stride }) => stride !== undefined,
   huggingFace: {},
 });

@@ -1,12 +1,15 @@
 /** The Job object callers see (`GET /v1/jobs/{id}`, 202 bodies, webhooks), as JSON text. */
 import type { Usage } from "#contract/events.ts";
 import { openaiError } from "../errors.ts";
-import { renderError } from "../rendering.ts";
+import { renderError } from "../render-error.ts";
+import { usageBody } from "../rendering.ts";
 import type { Ticket } from "./shard-protocol.ts";
 
 export type JobOutput = {
   /** Exactly the body of the synchronous call, JSON text. */
   body: string;
+  /** Those of the synchronous call that say how it was made. */
+  headers: Record<string, string>;
   usage: Usage;
 };
 
@@ -27,8 +30,7 @@ export function jobDocument(ticket: Ticket, output: JobOutput | null): string {
   });
   const error =
     ticket.error === null ? null : openaiError(renderError(ticket.rendering, ticket.error));
-  const tokens = output?.usage.promptTokens;
-  const usage = tokens === undefined ? null : { prompt_tokens: tokens, total_tokens: tokens };
+  const usage = output === null ? null : usageBody(output.usage);
   const tail = JSON.stringify({ error, usage });
   // The output is put in as text, so that it is the synchronous body to the byte.
   return `${head.slice(0, -1)},"output":${output?.body ?? "null"},${tail.slice(1)}`;

@@ -7,7 +7,11 @@ import type { Webhook } from "../webhooks/webhook.ts";
 export type Rendering =
   | { route: "openai.embeddings"; encodingFormat: "float" | "base64" }
   | { route: "hugging-face"; task: Task; single: boolean }
-  | { route: "tasks" };
+  | { route: "tasks" }
+  | { route: "cohere.rerank"; topN: number | null }
+  | { route: "tei.rerank" }
+  /** Of the caller's one field, a list or not. */
+  | { route: "tokens"; field: "input" | "tokens"; single: boolean };
 
 export type JobSpec = {
   /** Chosen at admission: an open reservation of the same request keeps its id, so that a retry is charged once. */

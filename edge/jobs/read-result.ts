@@ -17,6 +17,5 @@ export async function readResult(stored: StoredResult, settings: Settings): Prom
 export async function readOutput(ticket: Ticket, settings: Settings): Promise<JobOutput | null> {
   if (ticket.result === null) return null;
   const result = await readResult(ticket.result, settings);
-  const { body } = render(ticket.rendering, result, ticket.warnings);
-  return { body, usage: result.usage };
+  return { ...render(ticket.rendering, result, ticket.warnings), usage: result.usage };
 }

@@ -8,6 +8,7 @@ const exposedHeaders = [
   "x-cache",
   "x-warnings",
   "x-model-digest",
+  "x-method",
   "x-should-retry",
   "x-ratelimit-limit-requests",
   "x-ratelimit-remaining-requests",

@@ -1,16 +1,23 @@
 /** The operations callers may use, each with the schemas its route parses. Internal routes are not published. */
-import type * as z from "zod";
+import * as z from "zod";
+import type { Task } from "#contract/tasks.ts";
 import { EmbeddingsRequest } from "../routes/embeddings.ts";
-import { FeatureExtractionRequest, SentenceSimilarityRequest } from "../routes/hugging-face.ts";
+import { huggingFaceRequestSchema } from "../routes/hugging-face.ts";
 import { ModelList, ModelObject } from "../routes/models.ts";
-import { TaskRequests } from "../routes/tasks.ts";
+import { RerankRequest, TeiRerankRequest } from "../routes/rerank.ts";
+import { taskRequestSchema } from "../routes/tasks.ts";
+import { DetokenizeRequest, TokenizeRequest } from "../routes/tokens.ts";
+import { huggingFaceTasks, taskNames, taskTable } from "../task-table.ts";
 import {
+  DetokenizeResponse,
   EmbeddingsResponse,
-  FeatureExtractionResponse,
   HealthResponse,
+  huggingFaceResponseSchema,
   JobResponse,
-  SentenceSimilarityResponse,
-  TaskResponse,
+  RerankResponse,
+  taskResponseSchema,
+  TeiRerankResponse,
+  TokenizeResponse,
 } from "./response-schemas.ts";
 
 export type Operation = {
@@ -25,54 +32,68 @@ export type Operation = {
   job?: true;
 };
 
-const huggingFace = "/hf/models/{model}/pipeline";
+/** `text-classification` as `textClassification`. */
+function camelCase(task: Task): string {
+  return task.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
 
-export const operations: readonly Operation[] = [
-  {
-    method: "post",
-    path: "/v1/embeddings",
-    id: "createEmbeddings",
+function job(
+  path: string,
+  id: string,
+  { summary, request, response }: Required<Pick<Operation, "summary" | "request" | "response">>,
+): Operation {
+  return { method: "post", path, id, summary, request, response, job: true };
+}
+
+const jobOperations: readonly Operation[] = [
+  job("/v1/embeddings", "createEmbeddings", {
     summary: "Embed texts, as OpenAI does",
     request: EmbeddingsRequest,
     response: EmbeddingsResponse,
-    job: true,
-  },
-  {
-    method: "post",
-    path: `${huggingFace}/feature-extraction`,
-    id: "featureExtraction",
-    summary: "Embed texts, as Hugging Face does",
-    request: FeatureExtractionRequest,
-    response: FeatureExtractionResponse,
-    job: true,
-  },
-  {
-    method: "post",
-    path: `${huggingFace}/sentence-similarity`,
-    id: "sentenceSimilarity",
-    summary: "Compare one sentence with others",
-    request: SentenceSimilarityRequest,
-    response: SentenceSimilarityResponse,
-    job: true,
-  },
-  {
-    method: "post",
-    path: "/hf/models/{model}",
-    id: "runModel",
+  }),
+  ...huggingFaceTasks.map((task) =>
+    job(`/hf/models/{model}/pipeline/${task}`, camelCase(task), {
+      summary: `${taskTable[task].summary}, as Hugging Face does`,
+      request: huggingFaceRequestSchema(task),
+      response: huggingFaceResponseSchema(task),
+    }),
+  ),
+  job("/hf/models/{model}", "runModel", {
     summary: "Run a model on the task that the body's shape, then the model, implies",
-    request: FeatureExtractionRequest.or(SentenceSimilarityRequest),
-    response: FeatureExtractionResponse.or(SentenceSimilarityResponse),
-    job: true,
-  },
-  ...Object.entries(TaskRequests).map(([task, request]): Operation => ({
-    method: "post",
-    path: `/v1/tasks/${task}`,
-    id: `task-${task}`,
-    summary: `Run ${task} on a batch of inputs`,
-    request,
-    response: TaskResponse,
-    job: true,
-  })),
+    request: z.union(huggingFaceTasks.map(huggingFaceRequestSchema)),
+    response: z.unknown().describe("As the task's own route answers."),
+  }),
+  ...taskNames.map((task) =>
+    job(`/v1/tasks/${task}`, `task-${task}`, {
+      summary: `${taskTable[task].summary}: a batch of inputs`,
+      request: taskRequestSchema(task),
+      response: taskResponseSchema(task),
+    }),
+  ),
+  job("/v1/rerank", "createRerank", {
+    summary: "Sort documents by relevance to a query, as Cohere and Jina do",
+    request: RerankRequest,
+    response: RerankResponse,
+  }),
+  job("/rerank", "createTeiRerank", {
+    summary: "Sort texts by relevance to a query, as text-embeddings-inference does",
+    request: TeiRerankRequest,
+    response: TeiRerankResponse,
+  }),
+  job("/v1/tokenize", "createTokens", {
+    summary: "Split a text, or several, into a model's tokens",
+    request: TokenizeRequest,
+    response: TokenizeResponse,
+  }),
+  job("/v1/detokenize", "createText", {
+    summary: "Put a model's tokens together to a text",
+    request: DetokenizeRequest,
+    response: DetokenizeResponse,
+  }),
+];
+
+export const operations: readonly Operation[] = [
+  ...jobOperations,
   {
     method: "get",
     path: "/v1/models",

@@ -1,10 +1,16 @@
 /** Answers as the published description words them. Requests, and the model object, stand with their routes. */
 import * as z from "zod";
 import { ErrorCode } from "#contract/errors.ts";
+import { type Task, tasks } from "#contract/tasks.ts";
+import { taskTable } from "../task-table.ts";
 
 const tokenCount = z.int().nonnegative();
 
-const ApiUsage = z.object({ prompt_tokens: tokenCount, total_tokens: tokenCount });
+const ApiUsage = z.object({
+  prompt_tokens: tokenCount,
+  total_tokens: tokenCount,
+  truncated_inputs: z.int().positive().optional().describe("Inputs that were cut; absent: none."),
+});
 
 export const EmbeddingsResponse = z.object({
   object: z.literal("list"),
@@ -21,20 +27,49 @@ export const EmbeddingsResponse = z.object({
   usage: ApiUsage,
 });
 
-export const TaskResponse = z.object({
+/** What callers see for one input. Vectors alone travel in another form than they are shown in. */
+function answerSchema(task: Task): z.ZodType {
+  return task === "feature-extraction" ? z.array(z.number()) : taskTable[task].output;
+}
+
+export function taskResponseSchema(task: Task): z.ZodType {
+  return z.object({
+    object: z.literal("list"),
+    data: z.array(answerSchema(task)).describe("One answer per input, in order."),
+    model: z.string(),
+    usage: ApiUsage,
+  });
+}
+
+export function huggingFaceResponseSchema(task: Task): z.ZodType {
+  const list = z.array(answerSchema(task)).describe("One answer per input, in order.");
+  return task === "feature-extraction" ? list : z.union([answerSchema(task), list]);
+}
+
+export const RerankResponse = z.object({
   object: z.literal("list"),
-  data: z.array(z.unknown()).describe("One answer per input, in order."),
   model: z.string(),
+  results: z
+    .array(
+      z.object({
+        index: z.int().nonnegative(),
+        relevance_score: z.number(),
+        document: z.object({ text: z.string() }).optional(),
+      }),
+    )
+    .describe("By score, the best first; at most top_n."),
   usage: ApiUsage,
 });
 
-export const FeatureExtractionResponse = z
-  .array(z.array(z.number()))
-  .describe("One vector per text.");
+export const TeiRerankResponse = tasks.rerank.output;
 
-export const SentenceSimilarityResponse = z
-  .array(z.number())
-  .describe("One cosine per sentence, -1 to 1.");
+function oneOrList(output: z.ZodType): z.ZodType {
+  const list = z.object({ object: z.literal("list"), data: z.array(output), model: z.string() });
+  return z.union([output, list]);
+}
+
+export const TokenizeResponse = oneOrList(tasks.tokenize.output);
+export const DetokenizeResponse = oneOrList(tasks.detokenize.output);
 
 const ErrorDetail = z.object({
   message: z.string(),

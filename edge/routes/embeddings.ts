@@ -2,11 +2,10 @@
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import type { EdgeContext } from "../context.ts";
-import { estimateUnits } from "../estimate-units.ts";
-import { type JobRequest, modelForTask, noteUnused } from "../job-request.ts";
+import { type JobRequest, jobRequest, modelForTask, noteUnused } from "../job-request.ts";
 import type { ModelListing } from "../registry/merge-models.ts";
 import { serveJob } from "../serve-job.ts";
-import { checkTokenIds, holdsTokenIds, readTexts, TextForms } from "../text-inputs.ts";
+import { holdsTokenIds, readTexts, TextForms } from "../text-inputs.ts";
 import { validate } from "../validation.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 
@@ -44,20 +43,16 @@ async function readEmbeddings(c: EdgeContext, value: unknown): Promise<JobReques
   const given = readTexts(input, "input");
   const model = await modelForTask(c, name, "feature-extraction");
   checkDimensions(dimensions, model);
-  checkTokenIds(given, model, "input");
   const warnings = noteUnused(c, { user });
   if (holdsTokenIds(given)) warnings.push(`input: token ids are read as ${model.id}'s own`);
-  return {
-    task: "feature-extraction",
+  const call = { task: "feature-extraction", inputs: given.inputs, parameters: {} } as const;
+  return jobRequest(c, call, {
     model: model.id,
-    parameters: {},
-    inputs: given.inputs,
+    nameOf: (index) => `input[${index}]`,
     rendering: { route: "openai.embeddings", encodingFormat: encoding_format ?? "float" },
     warnings,
-    units: estimateUnits("feature-extraction", given.inputs, model.limits?.maxTokens ?? null),
-    cacheable: true,
     webhook,
-  };
+  });
 }
 
 function checkDimensions(dimensions: number | undefined, model: ModelListing): void {

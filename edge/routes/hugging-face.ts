@@ -1,51 +1,50 @@
 /**
  * POST /hf/models/{id} and /hf/models/{id}/pipeline/{task}: Hugging Face's task API. Ids may hold a "/". Without a task in
- * the address the body's shape decides, then the model's own first task.
+ * the address the body's shape decides, then the model's own first task. How a task's body differs stands in its row of
+ * the contract's table.
  */
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
-import { type Task, tasks } from "#contract/tasks.ts";
+import type { Task } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
-import { estimateUnits } from "../estimate-units.ts";
-import { type JobRequest, modelForTask } from "../job-request.ts";
+import { type JobRequest, jobRequest, noteUnused } from "../job-request.ts";
 import { modelNamed } from "../registry/known-models.ts";
 import { serveJob } from "../serve-job.ts";
-import { readTexts, TextForms } from "../text-inputs.ts";
+import { listOf, readOneOrList, readParameters } from "../task-inputs.ts";
+import { huggingFaceTasks, isTask, taskTable } from "../task-table.ts";
 import { validate } from "../validation.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 
-export const FeatureExtractionRequest = z.strictObject({
-  inputs: z.union([TextForms.text, TextForms.texts]),
-  ...tasks["feature-extraction"].parameters.shape,
-  ...webhookFields,
-});
+/** What Hugging Face's older clients ask of its fleet. Here a call waits for its model and may be cached in any case. */
+const options = z
+  .strictObject({
+    use_cache: z.boolean().optional(),
+    wait_for_model: z.boolean().optional(),
+    use_gpu: z.boolean().optional(),
+  })
+  .optional();
 
-export const SentenceSimilarityRequest = z.strictObject({
-  inputs: tasks["sentence-similarity"].input,
-  parameters: tasks["sentence-similarity"].parameters.optional(),
-  ...webhookFields,
-});
-
-const FeatureExtractionBody = FeatureExtractionRequest.extend({ inputs: z.unknown() });
-
-/** Reads a body of this task for the model it names. */
-type TaskReader = (c: EdgeContext, name: string, body: unknown) => Promise<JobRequest>;
-
-/** The tasks that exist under /hf, each with its reader. noop has no form there. */
-const readers = {
-  "feature-extraction": readFeatureExtraction,
-  "sentence-similarity": readSentenceSimilarity,
-} as const satisfies Partial<Record<Task, TaskReader>>;
-
-type ServedTask = keyof typeof readers;
+/** As published; read are the same schemas, one after the other. */
+export function huggingFaceRequestSchema(task: Task): z.ZodType {
+  const { input, parameters, huggingFace } = taskTable[task];
+  const one = huggingFace?.input ?? input;
+  const needed = !parameters.safeParse({}).success;
+  return z.strictObject({
+    inputs: z.union([one, listOf(one)]),
+    ...(huggingFace?.flat === true ? parameters.shape : {}),
+    parameters: needed ? parameters : parameters.optional(),
+    ...huggingFace?.unused?.shape,
+    options,
+    ...webhookFields,
+  });
+}
 
 export function runPipeline(c: EdgeContext): Promise<Response> {
   const { id, task } = addressed(c);
   if (task !== null && !isServed(task)) throw unknownTask(task);
-  return serveJob(c, async (context, body) => {
-    const served = task ?? (await taskOf(context, id, body));
-    return readers[served](context, id, body);
-  });
+  return serveJob(c, async (context, body) =>
+    readBody(context, { id, task: task ?? (await taskOf(context, id, body)) }, body),
+  );
 }
 
 /** The model and the task, if any, of `/hf/models/{id}[/pipeline/{task}]`. */
@@ -55,72 +54,89 @@ function addressed(c: EdgeContext): { id: string; task: string | null } {
   return { id: named?.[1] ?? rest, task: named?.[2] ?? null };
 }
 
-function isServed(task: string): task is ServedTask {
-  return Object.hasOwn(readers, task);
+function isServed(task: string): task is Task {
+  return isTask(task) && huggingFaceTasks.includes(task);
 }
 
 function unknownTask(task: string): CodedError {
-  const known = Object.keys(readers).join(", ");
   return new CodedError(
     "not_found",
-    `There is no task ${JSON.stringify(task.slice(0, 100))} here. Use one of ${known}.`,
+    `There is no task ${JSON.stringify(task.slice(0, 100))} here. Use one of ${huggingFaceTasks.join(", ")}.`,
     { param: "task" },
   );
 }
 
-async function taskOf(c: EdgeContext, id: string, body: unknown): Promise<ServedTask> {
-  const { inputs } = validate(z.looseObject({ inputs: z.unknown() }), body);
-  const { tasks: ofModel } = await modelNamed(c, id);
-  const hasSource = z.looseObject({ source_sentence: z.unknown() }).safeParse(inputs).success;
-  if (hasSource) return "sentence-similarity";
-  return ofModel.find(isServed) ?? "feature-extraction";
-}
-
-async function readFeatureExtraction(
-  c: EdgeContext,
-  name: string,
-  body: unknown,
-): Promise<JobRequest> {
-  const { inputs, webhook, webhook_events_filter, webhook_secret, ...parameters } = validate(
-    FeatureExtractionBody,
-    body,
+async function taskOf(c: EdgeContext, id: string, body: unknown): Promise<Task> {
+  validate(z.looseObject({}), body);
+  const recognised = huggingFaceTasks.find(
+    (task) => taskTable[task].huggingFace?.recognise?.safeParse(body).success,
   );
-  const texts = readTexts(inputs, "inputs");
-  if (texts.inputs.some((input) => typeof input !== "string")) {
-    throw new CodedError("invalid_value", "inputs must be a string or an array of strings.", {
-      param: "inputs",
-    });
-  }
-  const model = await modelForTask(c, name, "feature-extraction");
+  if (recognised !== undefined) return recognised;
+  const { tasks } = await modelNamed(c, id);
+  return tasks.find(isServed) ?? "feature-extraction";
+}
+
+async function readBody<T extends Task>(
+  c: EdgeContext,
+  { id, task }: { id: string; task: T },
+  body: unknown,
+): Promise<JobRequest> {
+  const { input, huggingFace } = taskTable[task];
+  const { inputs: given, webhook, warnings, parameters } = readFields(c, task, body);
+  const { inputs, single } = readOneOrList(huggingFace?.input ?? input, given, "inputs");
+  const call = { task, inputs, parameters };
+  return jobRequest(c, call, {
+    model: id,
+    nameOf: (index) => (single ? "inputs" : `inputs[${index}]`),
+    rendering: { route: "hugging-face", task, single },
+    webhook,
+    warnings,
+  });
+}
+
+const Envelope = z.strictObject({
+  inputs: z.unknown().optional(),
+  parameters: z.unknown().optional(),
+  options,
+  ...webhookFields,
+});
+
+/** Made once: a schema costs more to make than to use. Flat bodies hold the parameters beside the inputs. */
+const bodies = new Map(huggingFaceTasks.map((task) => [task, bodySchema(task)]));
+
+function bodySchema(task: Task): z.ZodType<Record<string, unknown>> {
+  const { huggingFace } = taskTable[task];
+  const fields = Envelope.extend(huggingFace?.unused?.shape ?? {});
+  return huggingFace?.flat === true ? fields.loose() : fields;
+}
+
+const Webhook = z.object(webhookFields);
+
+/** The fields of a body, each to where it belongs. */
+function readFields<T extends Task>(c: EdgeContext, task: T, body: unknown) {
+  const { huggingFace } = taskTable[task];
+  const fields = validate(bodies.get(task) ?? Envelope, body);
+  const { inputs, parameters: nested, options: asked, ...others } = fields;
+  const unusedFields = huggingFace?.unused?.shape ?? {};
+  const unused = only(others, (name) => Object.hasOwn(unusedFields, name));
+  const beside = only(
+    others,
+    (name) => !Object.hasOwn(unused, name) && !Object.hasOwn(webhookFields, name),
+  );
   return {
-    task: "feature-extraction",
-    model: model.id,
-    parameters,
-    inputs: texts.inputs,
-    rendering: { route: "hugging-face", task: "feature-extraction", single: texts.single },
-    warnings: [],
-    units: estimateUnits("feature-extraction", texts.inputs, model.limits?.maxTokens ?? null),
-    cacheable: true,
-    webhook: { webhook, webhook_events_filter, webhook_secret },
+    inputs,
+    webhook: validate(Webhook, others),
+    warnings: noteUnused(c, { options: asked, ...unused }),
+    parameters:
+      huggingFace?.flat === true
+        ? readParameters(task, { ...validate(NestedToo, nested, ["parameters"]), ...beside }, [])
+        : readParameters(task, nested, ["parameters"]),
   };
 }
 
-async function readSentenceSimilarity(
-  c: EdgeContext,
-  name: string,
-  body: unknown,
-): Promise<JobRequest> {
-  const { inputs, parameters, ...webhook } = validate(SentenceSimilarityRequest, body);
-  const model = await modelForTask(c, name, "sentence-similarity");
-  return {
-    task: "sentence-similarity",
-    model: model.id,
-    parameters: parameters ?? {},
-    inputs: [inputs],
-    rendering: { route: "hugging-face", task: "sentence-similarity", single: true },
-    warnings: [],
-    units: estimateUnits("sentence-similarity", [inputs], model.limits?.maxTokens ?? null),
-    cacheable: true,
-    webhook,
-  };
+/** Some callers put the parameters of a flat body where those of other tasks stand. */
+const NestedToo = z.looseObject({}).optional();
+
+function only(fields: Record<string, unknown>, wanted: (name: string) => boolean) {
+  return Object.fromEntries(Object.entries(fields).filter(([name]) => wanted(name)));
 }

@@ -31,7 +31,11 @@ async function answer(c: EdgeContext, ticket: Ticket | null): Promise<Response> 
   if (ticket === null) throw notFound();
   const output = await readOutput(ticket, settingsOf(c.env));
   return new Response(jobDocument(ticket, output), {
-    headers: { "content-type": "application/json; charset=utf-8", "x-job-id": ticket.id },
+    headers: {
+      "content-type": "application/json; charset=utf-8",
+      ...output?.headers,
+      "x-job-id": ticket.id,
+    },
   });
 }
 

@@ -5,6 +5,7 @@ import { Task } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
 import { knownModels, modelNamed } from "../registry/known-models.ts";
 import type { ModelListing } from "../registry/merge-models.ts";
+import { isOfEveryModel } from "../task-table.ts";
 
 export const ModelObject = z.object({
   id: z.string(),
@@ -12,7 +13,7 @@ export const ModelObject = z.object({
   /** Seconds since the epoch: when this platform first listed it. */
   created: z.int(),
   owned_by: z.string(),
-  /** The first of `tasks`: what the model does where a request names none. Null: it failed before that was known. */
+  /** What the model does where a request names none: the first of `tasks`. Null: it failed before that was known. */
   task: Task.nullable(),
   tasks: z.array(Task),
   /** Other names that work, the hub id among them. */
@@ -55,7 +56,7 @@ function modelObject(model: ModelListing): ModelObject {
     object: "model",
     created: Math.floor(model.createdAtMs / 1_000),
     owned_by: ownerOf(model),
-    task: model.tasks[0] ?? null,
+    task: model.tasks.find((task) => !isOfEveryModel(task)) ?? null,
     tasks: model.tasks,
     aliases: model.aliases,
     status: model.status,

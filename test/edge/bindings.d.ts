@@ -7,4 +7,9 @@ declare global {
   namespace Cloudflare {
     interface Env extends EdgeBindings {}
   }
+
+  /** Vite's, which the tests run under. */
+  interface ImportMeta {
+    glob(patterns: string[], options: { eager: true; import: "default" }): Record<string, unknown>;
+  }
 }

@@ -8,7 +8,11 @@ import type { JobResult } from "../../contract/events.ts";
 import type { PublicError } from "../../contract/errors.ts";
 import { JobMessage } from "../../contract/job-message.ts";
 import type { ModelState } from "../../contract/models.ts";
+import { taskNames } from "../../edge/task-table.ts";
 import { postAsWorker } from "./jobs/caller-and-worker.ts";
+import { outputOf } from "./task-samples.ts";
+
+export { vector } from "./task-samples.ts";
 
 export const digest = "test-digest";
 export const miniLm: ModelState = {
@@ -25,8 +29,15 @@ export const miniLm: ModelState = {
   licence: "apache-2.0",
 };
 
-/** `[1, 0.5, −2.25]` as base64 of little-endian f32, worked out by hand. */
-export const vector = { numbers: [1, 0.5, -2.25], base64: "AACAPwAAAD8AABDA" };
+/** A model of every task, with no vectors. */
+export const allRounder: ModelState = {
+  ...miniLm,
+  id: "all-rounder",
+  aliases: ["somebody/all-rounder"],
+  tasks: taskNames.filter((task) => task !== "noop"),
+  limits: { maxTokens: 512, dimensions: null, vocabularySize: 30_522 },
+};
+
 export const similarities = [0.5, -0.25];
 
 /** Tokens the stand-in says it read of each job. */
@@ -37,12 +48,12 @@ export type Answer = (message: JobMessage) => JobResult | PublicError | "nothing
 
 export const succeed: Answer = ({ task, model, inputs }) => {
   const given = Array.isArray(inputs) ? inputs : [];
-  const output = { "feature-extraction": vector.base64, "sentence-similarity": similarities };
+  const output = task === "sentence-similarity" ? similarities : outputOf(task);
   return {
     task,
     model,
     modelDigest: digest,
-    outputs: given.map((input) => (task === "noop" ? input : output[task])),
+    outputs: given.map((input) => (task === "noop" ? input : output)),
     usage: { promptTokens: task === "noop" ? 0 : tokensRead },
     warnings: [],
   };

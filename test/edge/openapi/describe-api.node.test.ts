@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { routes } from "../../../edge/app.ts";
 import { describeApi } from "../../../edge/openapi/describe-api.ts";
+import { taskNames, taskTable } from "../../../edge/task-table.ts";
 
 const Description = z.looseObject({
   servers: z.array(z.object({ url: z.string() })),
@@ -32,7 +33,7 @@ describe("the description", () => {
   });
 
   it("publishes every route of callers, with its methods", () => {
-    const open = routes.filter(({ path }) => /^\/(v1|hf|healthz)/.test(path));
+    const open = routes.filter(({ path }) => /^\/(v1|hf|rerank|healthz)/.test(path));
     for (const { path, on } of open) {
       const family = shapeOf(path);
       const published = Object.entries(document.paths).filter(([candidate]) => {
@@ -49,5 +50,19 @@ describe("the description", () => {
     expect(text).toContain('"maxItems":2048');
     expect(text).toContain('"enum":["float","base64"]');
     expect(text).toContain('"additionalProperties":false');
+  });
+
+  it("publishes every task with its own inputs and parameters", () => {
+    const routes = taskNames.flatMap((task) => {
+      const under =
+        taskTable[task].huggingFace === null ? [] : [`/hf/models/{model}/pipeline/${task}`];
+      return [`/v1/tasks/${task}`, ...under].map((path) => ({ task, path }));
+    });
+    for (const { task, path } of routes) {
+      const text = JSON.stringify(document.paths[path]);
+      for (const name of Object.keys(taskTable[task].parameters.shape)) {
+        expect(text, path).toContain(`"${name}"`);
+      }
+    }
   });
 });

@@ -71,7 +71,13 @@ describe("an error", () => {
     ["no inputs", shortId, {}, 400, { code: "missing_required_parameter", param: "inputs" }],
     ["an empty text", shortId, { inputs: "" }, 400, { code: "invalid_value", param: "inputs" }],
     ["an empty text in a list", shortId, { inputs: ["a", ""] }, 400, { param: "inputs[1]" }],
-    ["tokens, which Hugging Face has not", shortId, { inputs: [1, 2] }, 400, { param: "inputs" }],
+    [
+      "tokens, which Hugging Face has not",
+      shortId,
+      { inputs: [1, 2] },
+      400,
+      { param: "inputs[0]" },
+    ],
     [
       "an unknown field",
       shortId,

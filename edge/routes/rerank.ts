@@ -1,0 +1,143 @@
+/**
+ * POST /v1/rerank, as Cohere and Jina word it, and POST /rerank, as Hugging Face's text-embeddings-inference does: documents
+ * by how well they answer a query. Both are the task `rerank` with one input. How many are shown (`top_n`) is no part of what
+ * is computed.
+ */
+import * as z from "zod";
+import { CodedError } from "#contract/errors.ts";
+import { limits } from "#contract/limits.ts";
+import { type TaskInput, tasks } from "#contract/tasks.ts";
+import type { EdgeContext } from "../context.ts";
+import { type JobRequest, type TaskCall, jobRequest, noteUnused } from "../job-request.ts";
+import { knownModels } from "../registry/known-models.ts";
+import { serveJob } from "../serve-job.ts";
+import { checkCount, readList, readParameters } from "../task-inputs.ts";
+import { validate } from "../validation.ts";
+import { webhookFields } from "../webhooks/read-webhook.ts";
+
+const { query, texts } = tasks.rerank.input.shape;
+const { raw_scores, return_text, truncate, truncation_direction } = tasks.rerank.parameters.shape;
+const model = z.string().min(1).max(200);
+const text = texts.element;
+const documentObject = z.strictObject({ text });
+
+/** Of Cohere's and Jina's schemas; nothing is done with them. */
+const unused = {
+  max_tokens_per_doc: z.int().positive().optional(),
+  max_chunks_per_doc: z.int().positive().optional(),
+  rank_fields: z.array(z.string()).max(100).optional(),
+  priority: z.int().optional(),
+  user: z.string().optional(),
+} as const;
+
+const cohereFields = {
+  model,
+  query,
+  top_n: z.int().positive().optional(),
+  return_documents: z.boolean().optional(),
+  truncate,
+  truncation_direction,
+  ...unused,
+  ...webhookFields,
+} as const;
+
+/** As published. */
+export const RerankRequest = z.strictObject({
+  ...cohereFields,
+  documents: z
+    .array(z.union([text, documentObject]))
+    .min(1)
+    .max(limits.inputsMax),
+});
+const RerankBody = z.strictObject({ ...cohereFields, documents: z.unknown().optional() });
+
+const teiFields = {
+  query,
+  raw_scores,
+  return_text,
+  truncate,
+  truncation_direction,
+  /** Not of TEI, which has one model. */
+  model: model.optional(),
+  ...webhookFields,
+} as const;
+
+/** As published. */
+export const TeiRerankRequest = z.strictObject({ ...teiFields, texts });
+const TeiRerankBody = z.strictObject({ ...teiFields, texts: z.unknown().optional() });
+
+export function createRerank(c: EdgeContext): Promise<Response> {
+  return serveJob(c, readRerank);
+}
+
+export function createTeiRerank(c: EdgeContext): Promise<Response> {
+  return serveJob(c, readTeiRerank);
+}
+
+async function readRerank(c: EdgeContext, body: unknown): Promise<JobRequest> {
+  const fields = validate(RerankBody, body);
+  const { webhook, webhook_events_filter, webhook_secret } = fields;
+  const { max_tokens_per_doc, max_chunks_per_doc, rank_fields, priority, user } = fields;
+  const input = { query: fields.query, texts: readDocuments(fields.documents) };
+  const parameters = {
+    // Left out rather than false: the same computation has the same key.
+    return_text: fields.return_documents === true ? true : undefined,
+    truncate: fields.truncate,
+    truncation_direction: fields.truncation_direction,
+  };
+  return jobRequest(c, rerankCall(input, parameters), {
+    model: fields.model,
+    nameOf: () => "documents",
+    rendering: { route: "cohere.rerank", topN: fields.top_n ?? null },
+    warnings: noteUnused(c, {
+      max_tokens_per_doc,
+      max_chunks_per_doc,
+      rank_fields,
+      priority,
+      user,
+    }),
+    webhook: { webhook, webhook_events_filter, webhook_secret },
+  });
+}
+
+/** Texts, or objects that hold one. The form is told by the first, so that what is wrong is said of the form that was meant. */
+function readDocuments(value: unknown): string[] {
+  checkCount(value, "documents");
+  const [first] = Array.isArray(value) ? value : [];
+  if (typeof first !== "object" || first === null) return readList(text, value, "documents");
+  return readList(documentObject, value, "documents").map((document) => document.text);
+}
+
+async function readTeiRerank(c: EdgeContext, body: unknown): Promise<JobRequest> {
+  const { query: asked, texts: given, model: named, ...rest } = validate(TeiRerankBody, body);
+  const { webhook, webhook_events_filter, webhook_secret, ...parameters } = rest;
+  const input = { query: asked, texts: readList(text, given, "texts") };
+  const used = named ?? (await defaultRanker(c));
+  return jobRequest(c, rerankCall(input, parameters), {
+    model: used,
+    nameOf: () => "texts",
+    rendering: { route: "tei.rerank" },
+    warnings: named === undefined ? [`model: none was named, so ${used} ranked`] : [],
+    webhook: { webhook, webhook_events_filter, webhook_secret },
+  });
+}
+
+function rerankCall(input: TaskInput<"rerank">, parameters: unknown): TaskCall<"rerank"> {
+  return { task: "rerank", inputs: [input], parameters: readParameters("rerank", parameters, []) };
+}
+
+/** The first in the list that ranks; one whose files a worker has seen goes before one that has to be fetched. */
+async function defaultRanker(c: EdgeContext): Promise<string> {
+  const { list } = await knownModels(c);
+  const rankers = list.filter(({ tasks: each }) => each.includes("rerank"));
+  const ready = rankers.find(({ status, digests }) => status === "available" && digests.length > 0);
+  const found = ready ?? rankers[0];
+  if (found !== undefined) return found.id;
+  throw new CodedError(
+    "model_not_found",
+    "No model here ranks texts. GET /v1/models tells what they do.",
+    {
+      param: "model",
+    },
+  );
+}

@@ -1,0 +1,42 @@
+/**
+ * The contract's table of tasks, typed so that code may be generic over a task: `taskTable[task]` takes the inputs and gives
+ * the outputs of that very task. The edge knows no task by name but for the few that this file and rendering.ts list.
+ */
+import type * as z from "zod";
+import type { HuggingFaceForm, Readings } from "#contract/task.ts";
+import {
+  type Task,
+  type TaskInput,
+  type TaskOutput,
+  type TaskParameters,
+  tasks,
+} from "#contract/tasks.ts";
+
+export type TaskRow<T extends Task> = {
+  readonly summary: string;
+  readonly input: z.ZodType<TaskInput<T>>;
+  readonly parameters: z.ZodType<TaskParameters<T>> & z.ZodObject;
+  readonly output: z.ZodType<TaskOutput<T>>;
+  readonly reads: (input: TaskInput<T>, parameters: TaskParameters<T>) => Readings;
+  readonly readsInWindows?: (parameters: TaskParameters<T>) => boolean;
+  readonly huggingFace: HuggingFaceForm<z.ZodType<TaskInput<T>>, z.ZodType<TaskOutput<T>>> | null;
+};
+
+export const taskTable: { readonly [T in Task]: TaskRow<T> } = tasks;
+
+/** In the order of the table. */
+export const taskNames: readonly Task[] = Object.keys(tasks).filter(isTask);
+
+/** Hugging Face's clients have a form of these. */
+export const huggingFaceTasks = taskNames.filter((task) => taskTable[task].huggingFace !== null);
+
+/** What every model does that reads text, whatever its own list says, and what none is chosen for. */
+const ofEveryModel: readonly Task[] = ["tokenize", "detokenize"];
+
+export function isTask(name: string): name is Task {
+  return Object.hasOwn(tasks, name);
+}
+
+export function isOfEveryModel(task: Task): boolean {
+  return ofEveryModel.includes(task);
+}

@@ -1,0 +1,46 @@
+/** Inputs that are token ids, held to the model that will read them: its vocabulary, and its length. */
+import { CodedError } from "#contract/errors.ts";
+import type { ModelListing } from "./registry/merge-models.ts";
+
+export type TokenRules = {
+  model: ModelListing;
+  /** How the caller knows each input: `inputs[3]`. */
+  nameOf: (index: number) => string;
+  /** Refuse more ids than the model reads at once. */
+  lengthMatters: boolean;
+};
+
+/** @param inputs those that are no lists of numbers are passed by @throws CodedError */
+export function checkTokenIds(inputs: readonly unknown[], rules: TokenRules): void {
+  for (const [index, input] of inputs.entries()) {
+    if (isTokenIds(input)) checkOne(input, rules.nameOf(index), rules);
+  }
+}
+
+function isTokenIds(input: unknown): input is readonly number[] {
+  return Array.isArray(input) && input.every((id) => typeof id === "number");
+}
+
+function checkOne(
+  ids: readonly number[],
+  field: string,
+  { model, lengthMatters }: TokenRules,
+): void {
+  if (model.limits === null) return;
+  const { vocabularySize, maxTokens } = model.limits;
+  const at = ids.findIndex((id) => id >= vocabularySize);
+  if (at >= 0) {
+    throw new CodedError(
+      "invalid_value",
+      `${field}[${at}] is ${ids[at]}, outside the vocabulary of ${model.id} (0 to ${vocabularySize - 1}). ` +
+        "Token ids must be the model's own. Send text instead: with LangChain, set check_embedding_ctx_length=False.",
+      { param: field },
+    );
+  }
+  if (!lengthMatters || ids.length <= maxTokens) return;
+  throw new CodedError(
+    "context_length_exceeded",
+    `${field} has ${ids.length} tokens; ${model.id} reads at most ${maxTokens}. Send it in parts.`,
+    { param: field },
+  );
+}
