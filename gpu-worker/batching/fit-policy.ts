@@ -19,10 +19,14 @@ const overheadShare = 0.05;
 const overheadShareSmall = 0.2;
 
 /**
- * Within these, whatever is measured: a machine busy with something else measures nonsense. Past 2 048 tokens the memory of
- * a run (some 20 KiB a token and layer width of 1 536) is out of all caches.
+ * Within these, whatever is measured, because a few runs on a busy machine measure anything. Below 256 tokens products are
+ * too small to be fast; past 2 048 a batch keeps everybody else waiting, and gains nothing.
  */
-const bounds = { overheadTokens: [4, 256], tokensMin: [64, 512], tokensMax: [128, 2_048] } as const;
+const bounds = {
+  overheadTokens: [16, 256],
+  tokensMin: [64, 512],
+  tokensMax: [256, 2_048],
+} as const;
 /** Budgets are multiples of this: two starts on one machine get the same ones, more or less. */
 const step = 32;
 

@@ -16,8 +16,8 @@ export type MeasureOptions = {
   signal: AbortSignal;
 };
 
-/** Tokens of the runs, in rows of a usual text's length. */
-const sizes = [16, 64, 192];
+/** Tokens of the runs, in rows of a usual text's length: some hundred, because smaller products are slower per token. */
+const sizes = [16, 128, 384];
 const rowTokensMax = 32;
 const repeats = 2;
 /** Of all runs together; a run under way is finished. */

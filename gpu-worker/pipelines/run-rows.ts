@@ -1,10 +1,14 @@
 /**
- * The run stage of every encoder task: one batch of token sequences through the model. Rows are padded to the longest with
- * zeros that the attention mask hides; what comes back of padding is left out.
+ * The run stage of every encoder task: one batch of token sequences through the model. Rows are padded to the longest, or
+ * some more, with zeros that the attention mask hides; what comes back of padding is left out.
  */
 import type { Tensor } from "../tensor/tensor.ts";
 import type { EncoderModel, OutputName } from "./encoder-model.ts";
+import { paddedLength } from "./padded-length.ts";
 import type { EncoderRow, RowResult } from "./pipeline.ts";
+
+/** Without limits, rows are padded to the longest and no more. */
+type Runnable = Pick<EncoderModel, "session"> & Partial<Pick<EncoderModel, "limits">>;
 
 /** A batch that could run at once. */
 export type PreparedRows = {
@@ -18,7 +22,7 @@ export type PreparedRows = {
 /** Each row's outputs, in order. Rows of a batch may ask for different ones. */
 export function runRows(
   rows: readonly EncoderRow[],
-  model: Pick<EncoderModel, "session">,
+  model: Runnable,
   signal: AbortSignal,
 ): Promise<RowResult[]> {
   return runPrepared(prepareRows(rows, model), model, signal);
@@ -27,9 +31,10 @@ export function runRows(
 /** The JavaScript that comes before a run, so that it can be done while another batch runs. */
 export function prepareRows(
   rows: readonly EncoderRow[],
-  { session }: Pick<EncoderModel, "session">,
+  { session, limits }: Runnable,
 ): PreparedRows {
-  const sequence = rows.reduce((most, row) => Math.max(most, row.ids.length), 0);
+  const longest = rows.reduce((most, row) => Math.max(most, row.ids.length), 0);
+  const sequence = paddedLength(longest, limits?.maxTokens ?? longest);
   const outputs = new Set<OutputName>();
   for (const row of rows) for (const name of row.outputs) outputs.add(name);
   const feeds: Record<string, Tensor> = {};
@@ -43,7 +48,7 @@ export function prepareRows(
 /** @returns each row's outputs, in order */
 export async function runPrepared(
   { rows, sequence, outputs, feeds }: PreparedRows,
-  { session }: Pick<EncoderModel, "session">,
+  { session }: Runnable,
   signal: AbortSignal,
 ): Promise<RowResult[]> {
   const tensors = await session.run(feeds, { outputs: [...outputs], signal });

@@ -4,7 +4,7 @@ import { fitPolicy } from "../../gpu-worker/batching/fit-policy.ts";
 
 /** Costs of runs with a fixed cost of `overhead` tokens. */
 const costsOf = (overhead: number, secondsPerToken = 1e-4) =>
-  [16, 64, 192].map((tokens) => ({ tokens, seconds: (overhead + tokens) * secondsPerToken }));
+  [16, 128, 384].map((tokens) => ({ tokens, seconds: (overhead + tokens) * secondsPerToken }));
 
 describe("fitPolicy", () => {
   it("finds the fixed cost in tokens, however fast the machine is", () => {
@@ -14,7 +14,7 @@ describe("fitPolicy", () => {
   });
 
   it("makes a full batch so large that its fixed cost is at most a twentieth of it, and no larger", () => {
-    for (const overhead of [8, 20, 30, 60, 100]) {
+    for (const overhead of [17, 20, 30, 60, 100]) {
       const { tokensMax = NaN } = fitPolicy(costsOf(overhead)) ?? {};
       expect(overhead / (overhead + tokensMax)).toBeLessThanOrEqual(0.05);
       expect(overhead / (overhead + tokensMax - 32)).toBeGreaterThan(0.05);
@@ -32,7 +32,7 @@ describe("fitPolicy", () => {
 
   it("keeps within its bounds whatever was measured", () => {
     const free = fitPolicy(costsOf(0));
-    expect(free).toEqual({ overheadTokens: 4, tokensMin: 64, tokensMax: 128 });
+    expect(free).toEqual({ overheadTokens: 16, tokensMin: 64, tokensMax: 320 });
     const dear = fitPolicy(costsOf(1e6));
     expect(dear).toEqual({ overheadTokens: 256, tokensMin: 512, tokensMax: 2_048 });
   });

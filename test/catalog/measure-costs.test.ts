@@ -34,7 +34,7 @@ describe("measureCosts", () => {
       (tokens, run) => (3 + tokens / 10) * (run % 2 === 0 ? 1.5 : 1),
     );
     expect(await measureCosts(session, options)).toEqual(
-      [16, 64, 192].map((tokens) => ({
+      [16, 128, 384].map((tokens) => ({
         tokens,
         seconds: expect.closeTo((3 + tokens / 10) / 1_000, 9),
       })),
@@ -43,16 +43,16 @@ describe("measureCosts", () => {
   });
 
   it("ends early where runs are slow", async () => {
-    const { session, clock, options } = timedSession((tokens) => tokens * 2);
+    const { session, clock, options } = timedSession((tokens) => tokens);
     const costs = await measureCosts(session, options);
-    expect(costs.map(({ tokens }) => tokens)).toEqual([16, 64]);
+    expect(costs.map(({ tokens }) => tokens)).toEqual([16, 128]);
     expect(clock.runs).toBe(3);
   });
 
   it("makes no row longer than the model reads", async () => {
     const { session, options } = timedSession(() => 1);
     const costs = await measureCosts(session, { ...options, maxTokens: 8 });
-    expect(costs.map(({ tokens }) => tokens)).toEqual([16, 64, 192]);
+    expect(costs.map(({ tokens }) => tokens)).toEqual([16, 128, 384]);
   });
 
   it("says nothing of a session that cannot run", async () => {
