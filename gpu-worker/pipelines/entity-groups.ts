@@ -1,0 +1,115 @@
+/**
+ * Classes of tokens to entities, by the rules of transformers' TokenClassificationPipeline: tokens that follow each other
+ * with the same class are one entity, unless the later one begins with B-. Under first, average and max all tokens of a word
+ * first agree on one class. One difference: a class named `a-b` keeps its whole name.
+ */
+import type { TaskParameters } from "#contract/tasks.ts";
+import type { Place } from "./offsets.ts";
+
+export type Aggregation = NonNullable<
+  TaskParameters<"token-classification">["aggregation_strategy"]
+>;
+
+export type ScoredToken = {
+  readonly place: Place;
+  /** Which word it is part of. */
+  readonly word: number;
+  /** By class, 1 in all. */
+  readonly scores: readonly number[];
+};
+
+/** A part of a text and its class, as the model names it or, of a group, without B- or I-. */
+export type FoundEntity = { label: string; score: number; start: number; end: number };
+
+export function entitiesOf(
+  tokens: readonly ScoredToken[],
+  labels: readonly string[],
+  aggregation: Aggregation,
+): FoundEntity[] {
+  const units =
+    aggregation === "none" || aggregation === "simple"
+      ? tokens.map((token) => found([token], token.scores, labels))
+      : wordsOf(tokens).map((word) => found(word, wordScores[aggregation](word), labels));
+  return aggregation === "none" ? units : group(units);
+}
+
+/** Without B- or I-. */
+export function classOf(label: string): string {
+  return /^[BI]-/.test(label) ? label.slice(2) : label;
+}
+
+/** Of entities that overlap, as those of neighbouring windows do, the longest, else the surest. In the order of the text. */
+export function withoutOverlaps(entities: readonly FoundEntity[]): FoundEntity[] {
+  const kept: FoundEntity[] = [];
+  for (const entity of entities.toSorted((a, b) => a.start - b.start)) {
+    const last = kept.at(-1);
+    if (last === undefined || entity.start >= last.end) kept.push(entity);
+    else if (isBetter(entity, last)) kept[kept.length - 1] = entity;
+  }
+  return kept;
+}
+
+function isBetter(entity: FoundEntity, last: FoundEntity): boolean {
+  const longer = entity.end - entity.start - (last.end - last.start);
+  return longer > 0 || (longer === 0 && entity.score > last.score);
+}
+
+function found(
+  tokens: readonly ScoredToken[],
+  scores: readonly number[],
+  labels: readonly string[],
+): FoundEntity {
+  const best = bestOf(scores);
+  return {
+    label: labels[best] ?? "",
+    score: scores[best] ?? 0,
+    start: tokens[0]?.place[0] ?? 0,
+    end: tokens.at(-1)?.place[1] ?? 0,
+  };
+}
+
+function bestOf(scores: readonly number[]): number {
+  return scores.reduce((best, score, at) => (score > (scores[best] ?? 0) ? at : best), 0);
+}
+
+function wordsOf(tokens: readonly ScoredToken[]): ScoredToken[][] {
+  const words: ScoredToken[][] = [];
+  for (const token of tokens) {
+    const last = words.at(-1);
+    if (last?.[0]?.word === token.word) last.push(token);
+    else words.push([token]);
+  }
+  return words;
+}
+
+type WordScores = (word: readonly ScoredToken[]) => readonly number[];
+
+/** The scores of a word, of at least one token, from its tokens' own. */
+const wordScores: Readonly<Record<Exclude<Aggregation, "none" | "simple">, WordScores>> = {
+  first: ([first]) => first?.scores ?? [],
+  max: (word) => word[bestOf(word.map(({ scores }) => scores[bestOf(scores)] ?? 0))]?.scores ?? [],
+  average: (word) =>
+    (word[0]?.scores ?? []).map(
+      (_, at) => word.reduce((sum, { scores }) => sum + (scores[at] ?? 0), 0) / word.length,
+    ),
+};
+
+function group(units: readonly FoundEntity[]): FoundEntity[] {
+  const groups: FoundEntity[][] = [];
+  for (const unit of units) {
+    const last = groups.at(-1);
+    const before = last?.at(-1);
+    const continues =
+      before !== undefined &&
+      classOf(before.label) === classOf(unit.label) &&
+      !unit.label.startsWith("B-");
+    if (continues) last?.push(unit);
+    else groups.push([unit]);
+  }
+  return groups.map((members) => ({
+    label: classOf(members[0]?.label ?? ""),
+    score: members.reduce((sum, { score }) => sum + score, 0) / members.length,
+    start: members[0]?.start ?? 0,
+    end: members.at(-1)?.end ?? 0,
+  }));
+}

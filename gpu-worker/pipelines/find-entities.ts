@@ -1,0 +1,180 @@
+/** Entities of texts, with places in UTF-16 code units: what token-classification answers, and what relation-extraction relates. */
+import { CodedError } from "#contract/errors.ts";
+import { limits } from "#contract/limits.ts";
+import type { Entity } from "#contract/tasks/token-classification.ts";
+import type { EncoderModel, LinearHead, OutputName } from "./encoder-model.ts";
+import {
+  type Aggregation,
+  type FoundEntity,
+  type ScoredToken,
+  classOf,
+  entitiesOf,
+  withoutOverlaps,
+} from "./entity-groups.ts";
+import { linearLogits } from "./linear-head.ts";
+import { type Place, withoutSpace, wordPlaces } from "./offsets.ts";
+import type { EncoderRow, Engine, RowResult } from "./pipeline.ts";
+import { readRows } from "./read-rows.ts";
+import { softmax } from "./scores.ts";
+import type { RequestTally } from "./sentence-request.ts";
+import {
+  type NamedText,
+  type TextTokens,
+  encodeTexts,
+  encodeWhole,
+  requireComplete,
+} from "./text-tokens.ts";
+import { windowsOf } from "./windows.ts";
+
+export type EntityRules = {
+  aggregation: Aggregation;
+  /** Classes left out. */
+  ignored: readonly string[];
+  /** Tokens that neighbouring windows share; null: a text must fit the model as it is. */
+  stride: number | null;
+  tally: RequestTally;
+  /** The field that names the model. */
+  modelParam: string;
+};
+
+/** A row's tokens of the text, after its special tokens. */
+type Window = { text: number; places: Place[]; words: readonly number[]; start: number };
+
+/** @returns the entities of each text, in its order @throws CodedError; the signal's reason */
+export async function findEntities(
+  texts: readonly NamedText[],
+  model: EncoderModel,
+  engine: Pick<Engine, "run" | "signal">,
+  rules: EntityRules,
+): Promise<FoundEntity[][]> {
+  const head = tokenHeadOf(model, rules.modelParam);
+  const rows: EncoderRow[] = [];
+  const windows: Window[] = [];
+  let text = 0;
+  for await (const tokens of encode(texts, model, engine.signal, rules.stride)) {
+    const places = wordPlaces(tokens.text, tokens.offsets);
+    for (const [from, to] of windowsOf(tokens.ids.length, windowRules(model, rules))) {
+      const { ids, starts } = model.tokenizer.wrap(tokens.ids.slice(from, to));
+      rules.tally.add({ ids, truncated: false });
+      rows.push({ ids, outputs: [head.output] });
+      const [words, own] = [tokens.words.slice(from, to), places.slice(from, to)];
+      windows.push({ text, places: own, words, start: starts[0] ?? 0 });
+    }
+    text += 1;
+  }
+  const found = await readRows(rows, model, engine, {
+    floatsOf: ({ ids }) => ids.length * head.width,
+    read(result, index) {
+      const window = windows[index];
+      if (window === undefined) return [];
+      const scored = scoredTokens(window, head.logitsOf(result));
+      const entities = entitiesOf(scored, head.labels, rules.aggregation);
+      return readable(entities, texts[window.text]?.text ?? "", rules.ignored);
+    },
+  });
+  const byText: FoundEntity[][][] = texts.map(() => []);
+  for (const [row, entities] of found.entries()) byText[windows[row]?.text ?? 0]?.push(entities);
+  return byText.map((parts) => (parts.length > 1 ? withoutOverlaps(parts.flat()) : parts.flat()));
+}
+
+/** Those asked for. The ends of one may be tokens of white space alone; it may be nothing else. */
+function readable(
+  entities: readonly FoundEntity[],
+  text: string,
+  ignored: readonly string[],
+): FoundEntity[] {
+  return entities.flatMap((entity) => {
+    if (ignored.includes(entity.label)) return [];
+    const [start, end] = withoutSpace(text, entity.start, entity.end);
+    return start === end ? [] : [{ ...entity, start, end }];
+  });
+}
+
+/** As callers get it. */
+export function toEntity(
+  { label, score, start, end }: FoundEntity,
+  text: string,
+  placeOf: (place: number) => number,
+): Entity {
+  const word = text.slice(start, end);
+  const places = { start: placeOf(start), end: placeOf(end) };
+  return { entity_group: classOf(label), entity: label, score, word, ...places };
+}
+
+function encode(
+  texts: readonly NamedText[],
+  model: EncoderModel,
+  signal: AbortSignal,
+  stride: number | null,
+): AsyncGenerator<TextTokens> {
+  if (stride !== null) return encodeLong(texts, model, signal);
+  const fix = "Shorten or split it, or set stride to have it read by windows that overlap.";
+  return encodeWhole(texts, model, { signal, fix });
+}
+
+async function* encodeLong(
+  texts: readonly NamedText[],
+  { tokenizer }: EncoderModel,
+  signal: AbortSignal,
+): AsyncGenerator<TextTokens> {
+  const tokensMax = limits.tokensPerRequestMax;
+  for await (const tokens of encodeTexts(texts, tokenizer, { tokensMax, signal })) {
+    requireComplete(tokens);
+    yield tokens;
+  }
+}
+
+function windowRules({ limits: own, tokenizer }: EncoderModel, { stride }: EntityRules) {
+  const room = own.maxTokens - tokenizer.specialTokens.single;
+  return { room, overlap: stride ?? 0, param: "stride" };
+}
+
+function scoredTokens(window: Window, logits: (token: number) => Float32Array): ScoredToken[] {
+  return window.places.map((place, at) => ({
+    place,
+    word: window.words[at] ?? at,
+    scores: softmax(logits(window.start + at)),
+  }));
+}
+
+type TokenHead = {
+  readonly labels: readonly string[];
+  readonly output: OutputName;
+  /** Numbers of the output for one token. */
+  readonly width: number;
+  /** Logits `[labels]` of a row's token. */
+  logitsOf(result: RowResult): (token: number) => Float32Array;
+};
+
+function tokenHeadOf({ head, id }: EncoderModel, param: string): TokenHead {
+  if (head.name !== "token-classification") {
+    throw new CodedError("invalid_value", `${id} finds no entities: it does not classify tokens`, {
+      param,
+    });
+  }
+  const { labels, linear } = head;
+  if (linear !== null) return linearTokenHead(labels, linear);
+  const width = labels.length;
+  return {
+    labels,
+    output: "logits",
+    width,
+    logitsOf: ({ logits = new Float32Array() }) => takerOf(logits, width),
+  };
+}
+
+function linearTokenHead(labels: readonly string[], linear: LinearHead): TokenHead {
+  const width = linear.weight.length / linear.bias.length;
+  return {
+    labels,
+    output: "last_hidden_state",
+    width,
+    logitsOf({ last_hidden_state: states = new Float32Array() }) {
+      const vectorOf = takerOf(states, width);
+      return (token) => linearLogits(vectorOf(token), linear);
+    },
+  };
+}
+
+const takerOf = (values: Float32Array, width: number) => (token: number) =>
+  values.subarray(token * width, (token + 1) * width);

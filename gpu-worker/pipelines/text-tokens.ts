@@ -1,0 +1,98 @@
+/**
+ * Texts with the place and the word of each of their tokens, for tasks whose answers are parts of a text. Several texts go to
+ * the tokenizer at once, but no more than a bounded number of characters, so that a request which proves too long ends early.
+ */
+import { CodedError } from "#contract/errors.ts";
+import { limits } from "#contract/limits.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { EncoderModel } from "./encoder-model.ts";
+import type { Place } from "./offsets.ts";
+
+/** A text under its name in the request: `inputs[3]`. */
+export type NamedText = { readonly text: string; readonly name: string };
+
+export type TextTokens = NamedText & {
+  /** Without special tokens. */
+  readonly ids: readonly number[];
+  /** Of each token. */
+  readonly offsets: readonly Place[];
+  /** Which word each token is part of, counted from 0. */
+  readonly words: readonly number[];
+  /** False: the text has more tokens. */
+  readonly complete: boolean;
+};
+
+/** Texts of one call of the tokenizer hold this much, or are one. */
+const charactersPerCall = 2 ** 18;
+
+/** A refused text is counted up to this many times the model's length; past it the message says "more than". */
+const countedLengths = 32;
+
+type Options = { tokensMax?: number; signal: AbortSignal };
+
+/** In order. @throws the signal's reason */
+export async function* encodeTexts(
+  texts: readonly NamedText[],
+  tokenizer: Tokenizer,
+  options: Options,
+): AsyncGenerator<TextTokens> {
+  for (const group of groupsOf(texts)) {
+    const encodings = await tokenizer.encode(
+      group.map(({ text }) => text),
+      { ...options, offsets: true },
+    );
+    for (const [index, { ids, offsets, words, complete }] of encodings.entries()) {
+      const named = group[index];
+      if (named !== undefined) {
+        yield { ...named, ids, offsets: offsets ?? [], words: words ?? [], complete };
+      }
+    }
+  }
+}
+
+/** Each text, which must fit the model as it is. @throws CodedError context_length_exceeded; the signal's reason */
+export async function* encodeWhole(
+  texts: readonly NamedText[],
+  model: EncoderModel,
+  { signal, fix }: { signal: AbortSignal; fix: string },
+): AsyncGenerator<TextTokens> {
+  const { tokenizer, limits: own, id } = model;
+  const tokensMax = own.maxTokens * countedLengths;
+  for await (const tokens of encodeTexts(texts, tokenizer, { tokensMax, signal })) {
+    const { ids, complete, name } = tokens;
+    const length = ids.length + tokenizer.specialTokens.single;
+    if (!complete || length > own.maxTokens) {
+      throw new CodedError(
+        "context_length_exceeded",
+        `${name} has ${complete ? "" : "more than "}${length} tokens, but ${id} reads at most ${own.maxTokens}. ${fix}`,
+        { param: name },
+      );
+    }
+    yield tokens;
+  }
+}
+
+/** @throws CodedError where one text alone is more than a request may hold */
+export function requireComplete({ complete, name }: TextTokens): void {
+  if (complete) return;
+  throw new CodedError(
+    "context_length_exceeded",
+    `${name} has more than ${limits.tokensPerRequestMax} tokens, the most that one request may hold. Split it.`,
+    { param: name },
+  );
+}
+
+function* groupsOf(texts: readonly NamedText[]): Generator<NamedText[]> {
+  let group: NamedText[] = [];
+  let characters = 0;
+  for (const each of texts) {
+    if (group.length > 0 && characters + each.text.length > charactersPerCall) {
+      yield group;
+      group = [];
+      characters = 0;
+    }
+    group.push(each);
+    characters += each.text.length;
+  }
+  if (group.length > 0) yield group;
+}
