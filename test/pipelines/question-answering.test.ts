@@ -42,6 +42,14 @@ type Call = [ToyModel, string, Parameters?, string?];
 
 const e = Math.exp;
 
+/** The denominator of a softmax over these and a logit of 0. */
+const total = (logits: Record<string, number>) =>
+  Object.values(logits).reduce((sum, logit) => sum + e(logit), 1);
+
+const filler = (count: number) => "x ".repeat(count);
+
+const noises = (ids: readonly number[], side: number) => ids.map((id, at) => [noise(id, at, side)]);
+
 describe("one window", () => {
   it("scores by softmax over the context and [CLS], start times end", async () => {
     const model = answerer({ b: [2, 0], d: [0, 3], "[CLS]": [1, 1], q: [9, 9] });
@@ -57,8 +65,6 @@ describe("one window", () => {
     const starts = { a: 0, b: 2, c: 0, d: 1 };
     const ends = { a: 0, b: 1, c: 0, d: 3 };
     const words = ["a", "b", "c", "d"] as const;
-    const total = (logits: Record<string, number>) =>
-      Object.values(logits).reduce((sum, logit) => sum + e(logit), 1);
     const all = words.flatMap((first, from) =>
       words.slice(from).map((last, length) => ({
         answer: words.slice(from, from + length + 1).join(" "),
@@ -118,8 +124,6 @@ describe("one window", () => {
 });
 
 describe("long contexts", () => {
-  const filler = (count: number) => "x ".repeat(count);
-
   it("are read by windows that overlap, with the question before each", async () => {
     const model = answerer({ b: [9, 9] }, 20);
     const context = `${filler(40)}b ${filler(5)}`;
@@ -174,44 +178,40 @@ describe("refusals", () => {
   const model = answerer({});
 
   type Refusal = { code: string; param: string; message: RegExp };
+  type Asked = { parameters: Parameters; context: string; question?: string };
 
-  it.each<[string, Parameters, string, string, Refusal]>([
+  it.each<[string, Asked, Refusal]>([
     [
       "a question that is too long",
-      {},
-      "a",
-      "q ".repeat(65),
+      { parameters: {}, context: "a", question: "q ".repeat(65) },
       { code: "context_length_exceeded", param: "inputs[0].question", message: /65 tokens.*64/ },
     ],
     [
       "a question that leaves no room",
-      { max_seq_len: 8 },
-      "a",
-      "q q q q q",
+      { parameters: { max_seq_len: 8 }, context: "a", question: "q q q q q" },
       { code: "context_length_exceeded", param: "inputs[0].question", message: /5 tokens.*8/ },
     ],
     [
       "windows that do not move on",
-      { doc_stride: 20, max_seq_len: 20 },
-      "a ".repeat(50),
-      "q",
+      { parameters: { doc_stride: 20, max_seq_len: 20 }, context: "a ".repeat(50), question: "q" },
       { code: "invalid_value", param: "doc_stride", message: /20.*room for 16/ },
     ],
     [
       "more windows than a request may hold",
-      { doc_stride: 15, max_seq_len: 20 },
-      "a ".repeat(40_000),
-      "q",
+      {
+        parameters: { doc_stride: 15, max_seq_len: 20 },
+        context: "a ".repeat(40_000),
+        question: "q",
+      },
       { code: "context_length_exceeded", param: "inputs", message: /300000/ },
     ],
     [
       "a context of white space",
-      {},
-      " \n ",
-      "q",
+      { parameters: {}, context: " \n ", question: "q" },
       { code: "invalid_value", param: "inputs[0].context", message: /no words/ },
     ],
-  ])("%s", async (_, parameters, context, question, { message, ...rest }) => {
+  ])("%s", async (_, asked, { message, ...rest }) => {
+    const { context, parameters, question } = asked;
     await expect(ask(model, context, parameters, question)).rejects.toMatchObject({
       ...rest,
       message: expect.stringMatching(message),
@@ -231,13 +231,11 @@ describe("refusals", () => {
 describe("places", () => {
   it.each(tokenizerFolders)("select the answer in texts of many scripts: %s", async (_, folder) => {
     const tokenizer = await loadTokenizer(folder);
-    const logitsOf = (ids: readonly number[], side: number) =>
-      ids.map((id, at) => [noise(id, at, side)]);
     const model = toyModel({
       tokenizer,
       maxTokens: 30,
       head: { name: "question-answering" },
-      outputs: ({ ids }) => ({ start_logits: logitsOf(ids, 0), end_logits: logitsOf(ids, 1) }),
+      outputs: ({ ids }) => ({ start_logits: noises(ids, 0), end_logits: noises(ids, 1) }),
     });
     let answers = 0;
     for (const [index, text] of [...textsInManyScripts(150, 60)].entries()) {
