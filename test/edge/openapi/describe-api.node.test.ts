@@ -53,12 +53,12 @@ describe("the description", () => {
   });
 
   it("publishes every task with its own inputs and parameters", () => {
-    const routes = taskNames.flatMap((task) => {
+    const published = taskNames.flatMap((task) => {
       const under =
         taskTable[task].huggingFace === null ? [] : [`/hf/models/{model}/pipeline/${task}`];
       return [`/v1/tasks/${task}`, ...under].map((path) => ({ task, path }));
     });
-    for (const { task, path } of routes) {
+    for (const { task, path } of published) {
       const text = JSON.stringify(document.paths[path]);
       for (const name of Object.keys(taskTable[task].parameters.shape)) {
         expect(text, path).toContain(`"${name}"`);

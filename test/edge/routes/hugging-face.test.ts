@@ -51,6 +51,26 @@ describe("an answer", () => {
   });
 });
 
+describe("feature-extraction's flat body", () => {
+  const path = `${shortId}/pipeline/feature-extraction`;
+
+  it("may hold its parameters under `parameters` too", async () => {
+    const body = { inputs: "a", parameters: { normalize: false }, truncate: true };
+    expect((await run(path, body)).status).toBe(200);
+    expect(messages[0]?.parameters).toEqual({ normalize: false, truncate: true });
+  });
+
+  it("may hold what huggingface_hub sends and nothing is done with, and then says so", async () => {
+    const body = { inputs: "a", dimensions: 128, encoding_format: "float" };
+    const response = await run(path, body);
+    expect(response.status).toBe(200);
+    expect(response.headers.get("x-warnings")).toMatch(/dimensions.*encoding_format/);
+    expect(messages[0]?.parameters).toEqual({});
+    expect((await run(path, { ...body, dimensions: "many" })).status).toBe(400);
+    expect((await run(`${path}?strict=1`, body)).status).toBe(400);
+  });
+});
+
 describe("an error", () => {
   it.each<[string, string, unknown, number, object]>([
     ["an unknown model", "nobody/nothing", { inputs: "a" }, 404, { code: "model_not_found" }],

@@ -62,6 +62,11 @@ describe("the list", () => {
     expect(after.map(({ id }) => id)).not.toContain("my-tuned");
   });
 
+  it("names as a model's task the first that not every model has", async () => {
+    await announce([{ ...miniLm, tasks: ["tokenize", "detokenize", ...miniLm.tasks] }]);
+    expect(one(await list(), miniLm.id)).toMatchObject({ task: "feature-extraction" });
+  });
+
   it("shows the best of several workers", async () => {
     await announce([{ ...miniLm, status: "failed", reason: "disk full", loaded: false }], "one");
     await announce([miniLm], "two");

@@ -1,0 +1,189 @@
+/** POST /v1/rerank in Cohere's and Jina's form, POST /rerank in that of text-embeddings-inference. */
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { bindingsWith, call, type CallOptions, errorOf, freshAddress } from "../caller.ts";
+import {
+  allRounder,
+  announce,
+  digest,
+  install,
+  messages,
+  miniLm,
+  tokensRead,
+} from "../stand-in-worker.ts";
+
+const model = allRounder.id;
+const query = "How do I reset my password?";
+const documents = ["Closed on Sundays.", "Choose “Forgot password”.", "Bananas."];
+const usage = { prompt_tokens: tokensRead, total_tokens: tokensRead };
+/** Documents by score, as the stand-in finds. */
+const ranking = [
+  { index: 1, score: 0.9 },
+  { index: 0, score: 0.2 },
+  { index: 2, score: -0.1 },
+];
+
+beforeEach(async () => {
+  install(({ task, model: name, parameters }) => ({
+    task,
+    model: name,
+    modelDigest: digest,
+    outputs: [
+      ranking.map((entry) =>
+        "return_text" in parameters && parameters.return_text === true
+          ? { ...entry, text: documents[entry.index] }
+          : entry,
+      ),
+    ],
+    usage: { promptTokens: tokensRead },
+    warnings: [],
+    method: "cross-encoder",
+  }));
+  await announce([allRounder]);
+});
+afterEach(() => vi.unstubAllGlobals());
+
+function post(path: string, body: unknown, options: CallOptions = {}): Promise<Response> {
+  const headers = { "cache-control": "no-store" };
+  return call(path, body, { operator: true, headers, ...options });
+}
+
+describe("POST /v1/rerank", () => {
+  it("answers all documents, the best first", async () => {
+    const response = await post("/v1/rerank", { model, query, documents });
+    expect(response.status).toBe(200);
+    expect(response.headers.get("x-method")).toBe("cross-encoder");
+    expect(await response.json()).toEqual({
+      object: "list",
+      model,
+      results: ranking.map(({ index, score }) => ({ index, relevance_score: score })),
+      usage,
+    });
+    expect(messages).toMatchObject([{ task: "rerank", inputs: [{ query, texts: documents }] }]);
+  });
+
+  it("shows the top with their texts where asked, and takes documents as objects", async () => {
+    const objects = documents.map((text) => ({ text }));
+    const body = { model, query, documents: objects, top_n: 2, return_documents: true };
+    const { results } = await (await post("/v1/rerank", body)).json<{ results: unknown[] }>();
+    expect(results).toEqual([
+      { index: 1, relevance_score: 0.9, document: { text: documents[1] } },
+      { index: 0, relevance_score: 0.2, document: { text: documents[0] } },
+    ]);
+  });
+
+  it("computes once what is shown in parts", async () => {
+    const asked = { model, query, documents: [...documents, "cached"] };
+    const stored = { headers: {} };
+    await post("/v1/rerank", asked, stored);
+    const top = await post("/v1/rerank", { ...asked, top_n: 1 }, stored);
+    expect(top.headers.get("x-cache")).toBe("hit");
+    expect((await top.json<{ results: unknown[] }>()).results).toHaveLength(1);
+    expect(messages).toHaveLength(1);
+  });
+
+  it("names fields of Cohere's that it does not act on, or refuses them under strict=1", async () => {
+    const body = { model, query, documents, max_tokens_per_doc: 512, rank_fields: ["text"] };
+    const lenient = await post("/v1/rerank", body);
+    expect(lenient.headers.get("x-warnings")).toMatch(/max_tokens_per_doc.*rank_fields/);
+    expect(await errorOf(await post("/v1/rerank?strict=1", body))).toMatchObject({
+      status: 400,
+      code: "unsupported_parameter",
+      param: "max_tokens_per_doc",
+    });
+  });
+
+  it.each<[string, object, object]>([
+    ["no model", { model: undefined }, { code: "missing_required_parameter", param: "model" }],
+    ["no query", { query: undefined }, { code: "missing_required_parameter", param: "query" }],
+    ["an empty query", { query: "" }, { param: "query" }],
+    ["no documents", { documents: undefined }, { param: "documents" }],
+    ["an empty list", { documents: [] }, { param: "documents" }],
+    ["a text alone", { documents: "a" }, { param: "documents" }],
+    ["an empty document", { documents: ["a", ""] }, { param: "documents[1]" }],
+    ["a number among them", { documents: ["a", 5] }, { param: "documents[1]" }],
+    ["an object without text", { documents: [{ text: "a" }, {}] }, { param: "documents[1].text" }],
+    ["two forms", { documents: [{ text: "a" }, "b"] }, { param: "documents[1]" }],
+    ["too many", { documents: Array(2_049).fill("a") }, { param: "documents" }],
+    ["none to show", { top_n: 0 }, { param: "top_n" }],
+    ["a wrong type", { return_documents: "yes" }, { param: "return_documents" }],
+    ["an unknown field", { texts: ["a"] }, { code: "unknown_parameter", param: "texts" }],
+  ])("refuses %s", async (_, changed, expected) => {
+    const response = await post("/v1/rerank", { model, query, documents, ...changed });
+    expect(await errorOf(response)).toMatchObject({ status: 400, ...expected });
+    expect(messages).toHaveLength(0);
+  });
+
+  it("says what the worker found wrong of the caller's own fields", async () => {
+    install(() => ({
+      code: "context_length_exceeded",
+      message: "inputs[0].texts[2] and inputs[0].query have 600 tokens together.",
+      param: "inputs[0].texts[2]",
+    }));
+    expect(await errorOf(await post("/v1/rerank", { model, query, documents }))).toMatchObject({
+      param: "documents[2]",
+      message: "documents[2] and query have 600 tokens together.",
+    });
+    expect(await errorOf(await post("/rerank", { query, texts: documents, model }))).toMatchObject({
+      param: "texts[2]",
+      message: "texts[2] and query have 600 tokens together.",
+    });
+  });
+});
+
+describe("POST /rerank", () => {
+  it("answers a list, with texts where asked", async () => {
+    const plain = await post("/rerank", { model, query, texts: documents });
+    expect([plain.status, await plain.json()]).toEqual([200, ranking]);
+    const body = { model, query, texts: documents, raw_scores: true, return_text: true };
+    const withTexts = await post("/rerank", { ...body, truncation_direction: "left" });
+    expect(await withTexts.json()).toEqual(
+      ranking.map((entry) => ({ ...entry, text: documents[entry.index] })),
+    );
+    expect(messages[1]?.parameters).toEqual({
+      raw_scores: true,
+      return_text: true,
+      truncation_direction: "left",
+    });
+  });
+
+  it("ranks by the first model that can where none is named, and says which", async () => {
+    const encoder = { ...miniLm, tasks: [...miniLm.tasks, "rerank" as const] };
+    const fresh = { bindings: bindingsWith({}) };
+    await announce([{ ...allRounder, id: "a-cross-encoder", aliases: [] }, encoder]);
+    const response = await post("/rerank", { query, texts: documents }, fresh);
+    expect(response.status).toBe(200);
+    expect(response.headers.get("x-warnings")).toContain(miniLm.id);
+    expect(messages).toMatchObject([{ model: miniLm.id }]);
+  });
+
+  it("counts its callers as every route does", async () => {
+    const headers = { authorization: "Bearer nobody" };
+    const refused = await post(
+      "/rerank",
+      { model, query, texts: documents },
+      { headers, operator: false },
+    );
+    expect(await errorOf(refused)).toMatchObject({ status: 401, code: "invalid_api_key" });
+    const address = freshAddress();
+    const counted = await post(
+      "/rerank",
+      { model, query, texts: documents },
+      { operator: false, address },
+    );
+    expect(counted.status).toBe(200);
+    expect(counted.headers.get("x-ratelimit-remaining-requests")).toBe("59");
+  });
+
+  it.each<[string, object, object]>([
+    ["no texts", { texts: undefined }, { code: "missing_required_parameter", param: "texts" }],
+    ["an empty text", { texts: ["a", ""] }, { param: "texts[1]" }],
+    ["objects", { texts: [{ text: "a" }] }, { param: "texts[0]" }],
+    ["a query of a wrong type", { query: ["a"] }, { param: "query" }],
+    ["a strange direction", { truncation_direction: "up" }, { param: "truncation_direction" }],
+    ["an unknown field", { documents: ["a"] }, { code: "unknown_parameter", param: "documents" }],
+  ])("refuses %s", async (_, changed, expected) => {
+    const response = await post("/rerank", { model, query, texts: documents, ...changed });
+    expect(await errorOf(response)).toMatchObject({ status: 400, ...expected });
+    expect(messages).toHaveLength(0);
+  });
+});
