@@ -1,12 +1,12 @@
 /** Models in this process, and requests from many callers through their batches: the worker's own path without queue and HTTP. */
 import { availableParallelism } from "node:os";
 import type { Task, TaskInput, TaskParameters } from "#contract/tasks.ts";
-import type { ComputeForm } from "../../gpu-worker/architectures/encoder-head.ts";
-import type { BatchStats } from "../../gpu-worker/batching/batch-queue.ts";
 import { type Catalog, openCatalog } from "../../gpu-worker/catalog/catalog.ts";
-import type { ModelLease } from "../../gpu-worker/catalog/loaded-model.ts";
+import type { FormSetting } from "../../gpu-worker/catalog/form-choice.ts";
+import type { LoadedModel, ModelLease } from "../../gpu-worker/catalog/loaded-model.ts";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
-import type { Pipeline, TaskAnswer } from "../../gpu-worker/pipelines/pipeline.ts";
+import type { EncoderModel } from "../../gpu-worker/pipelines/encoder-model.ts";
+import type { Pipeline, TaskAnswer, TaskRequest } from "../../gpu-worker/pipelines/pipeline.ts";
 import { pipelines } from "../../gpu-worker/pipelines/pipelines.ts";
 import type { Runtime } from "../../gpu-worker/runtime/session.ts";
 
@@ -16,7 +16,9 @@ export type ServedOptions = {
   runtime: Runtime;
   stateFolder: string;
   modelsFolder: string | null;
-  form: ComputeForm;
+  form: FormSetting;
+  /** Default: the worker's. */
+  runner?: TaskRunner;
 };
 
 export type ServedRequest<T extends Task> = {
@@ -28,42 +30,50 @@ export type ServedRequest<T extends Task> = {
 
 const silent = { info: () => {}, warn: console.warn };
 const hub = { endpoint: "https://huggingface.co", token: null };
+const steadyMs = () => performance.now();
 
 export class ServedModels {
   readonly #catalog: Catalog;
   readonly #leases = new Map<string, ModelLease>();
   readonly #runner: TaskRunner;
-  /** Of every batch since `resetBatches`. */
-  batches: BatchStats[] = [];
 
-  private constructor(catalog: Catalog) {
+  private constructor(catalog: Catalog, runner: TaskRunner) {
     this.#catalog = catalog;
-    this.#runner = new TaskRunner({
-      policy: cpuBatchPolicy,
-      now: () => performance.now(),
-      onBatch: (stats) => this.batches.push(stats),
-    });
+    this.#runner = runner;
   }
 
-  static async open({ runtime, ...settings }: ServedOptions): Promise<ServedModels> {
+  static async open({ runtime, runner, ...settings }: ServedOptions): Promise<ServedModels> {
     const catalog = await openCatalog(
       { ...settings, hub, device: "cpu", threads },
       { runtime, log: silent, now: Date.now },
     );
-    return new ServedModels(catalog);
+    const ours = runner ?? new TaskRunner({ policy: cpuBatchPolicy, now: steadyMs });
+    return new ServedModels(catalog, ours);
   }
 
   /** Loads a model, which then stays until `close`. */
-  async load(id: string, signal: AbortSignal): Promise<void> {
-    this.#leases.set(id, await this.#catalog.lease(id, signal));
+  async load(id: string, signal: AbortSignal): Promise<LoadedModel> {
+    const lease = await this.#catalog.lease(id, signal);
+    this.#leases.set(id, lease);
+    return lease.model;
   }
 
   answer<T extends Task>(request: ServedRequest<T>, signal: AbortSignal): Promise<TaskAnswer<T>> {
     const { model: id, task, input, parameters } = request;
     const model = this.#leases.get(id)?.model;
-    const pipeline: Pipeline<T> = pipelines[task];
-    if (model === undefined || pipeline.kind !== "encoder") throw new Error(`${id} is not loaded`);
-    return this.#runner.run(pipeline, { task, inputs: [input], parameters }, model, { signal });
+    if (model === undefined) throw new Error(`${id} is not loaded`);
+    return this.answerBy(model, { task, inputs: [input], parameters }, signal);
+  }
+
+  /** By a model made of a loaded one, such as a head on its session. */
+  answerBy<T extends Task>(
+    model: EncoderModel,
+    request: TaskRequest<T>,
+    signal: AbortSignal,
+  ): Promise<TaskAnswer<T>> {
+    const pipeline: Pipeline<T> = pipelines[request.task];
+    if (pipeline.kind !== "encoder") throw new Error(`${request.task} takes no model`);
+    return this.#runner.run(pipeline, request, model, { signal });
   }
 
   async close(): Promise<void> {

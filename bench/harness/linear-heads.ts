@@ -1,0 +1,23 @@
+/** Heads on a loaded sentence encoder, as adapters put them there: their numbers are arbitrary, and what they cost is real. */
+import type { LoadedModel } from "../../gpu-worker/catalog/loaded-model.ts";
+import type { EncoderModel } from "../../gpu-worker/pipelines/encoder-model.ts";
+import type { Random } from "./random.ts";
+
+export function withLinearHead(base: LoadedModel, labels: number, random: Random): EncoderModel {
+  const features = base.limits.dimensions ?? 0;
+  return {
+    ...base,
+    id: `${base.id}-head-${labels}`,
+    tasks: ["text-classification"],
+    head: {
+      name: "sequence-classification",
+      labels: Array.from({ length: labels }, (_, index) => `label ${index}`),
+      problem: "single_label",
+      linear: {
+        pooling: "mean",
+        weight: Float32Array.from({ length: labels * features }, () => random() - 0.5),
+        bias: Float32Array.from({ length: labels }, () => random() - 0.5),
+      },
+    },
+  };
+}
