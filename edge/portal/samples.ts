@@ -7,6 +7,7 @@ export function samples(url: string, model: string): Sample[] {
     { title: "Python, openai", code: pythonSample(url, model) },
     { title: "JavaScript, openai", code: javaScriptSample(url, model) },
     { title: "JavaScript, @huggingface/inference", code: huggingFaceSample(url, model) },
+    { title: "Labels without examples", code: zeroShotSample(url, model) },
     { title: "Asynchronous", code: asyncSample(url, model) },
   ];
 }
@@ -41,6 +42,13 @@ console.log(await client.sentenceSimilarity({
   endpointUrl: "${url}/hf/models/${model}/pipeline/sentence-similarity",
   inputs: { source_sentence: "A cat sleeps.", sentences: ["A kitten naps.", "Stocks fell."] },
 }));`;
+}
+
+function zeroShotSample(url: string, model: string): string {
+  return `curl ${url}/v1/tasks/zero-shot-classification \\
+  -H 'content-type: application/json' \\
+  -d '{"model": "${model}", "inputs": ["The striker scored twice."],
+       "parameters": {"candidate_labels": ["cooking", "football", "tax law"]}}'`;
 }
 
 function asyncSample(url: string, model: string): string {

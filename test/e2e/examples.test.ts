@@ -18,6 +18,8 @@ afterAll(() => stack.stop());
 
 const expected: Record<string, RegExp> = {
   "background-job.ts": /^202 \/v1\/jobs\/job_\S+\nsucceeded: 3 vectors\n$/,
+  "classification-hugging-face.ts":
+    /^positive (0\.[5-9]\d|1\.00) An absolute .*\nnegative (0\.[5-9]\d|1\.00) Two hours .*\n$/,
   "embeddings-openai.ts": /^login {3}0\.6\d\nweather -?0\.0\d\n$/,
   "similarity-hugging-face.ts": /^0\.6\d I forgot my login\n-?0\.0\d The weather is nice today\n$/,
 };

@@ -3,22 +3,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Webhook } from "standardwebhooks";
 import * as z from "zod";
 import { type ApiClient, expectBody, expectTrue } from "./api-client.ts";
+import { type DemoStep, origin } from "./demo-step.ts";
+import { taskSteps } from "./task-steps.ts";
 import { cosine, decodeVector, preview } from "./vectors.ts";
-import type { WebhookReceiver } from "./webhook-receiver.ts";
-
-export type DemoContext = {
-  api: ApiClient;
-  /** Null where the running stack may not call it. */
-  receiver: WebhookReceiver | null;
-  /** Makes this run's texts new to the cache. */
-  salt: string;
-};
-
-/** @returns lines to print; throws where an answer is wrong. Null: could not be shown here, for the reason printed. */
-export type DemoStep = {
-  name: string;
-  run: (context: DemoContext) => Promise<string[]>;
-};
 
 const model = "all-MiniLM-L6-v2";
 const dimensions = 384;
@@ -165,18 +152,13 @@ const webhook: DemoStep = {
   },
 };
 
-function origin({ headers, elapsedMs }: { headers: Headers; elapsedMs: number }): string {
-  const cache = headers.get("x-cache");
-  const source = cache === "hit" ? "from the cache" : "computed";
-  return `${source} in ${elapsedMs.toFixed(1)} ms (x-cache: ${cache})`;
-}
-
 export const demoSteps: readonly DemoStep[] = [
   models,
   floats,
   base64,
   features,
   similarity,
+  ...taskSteps,
   asynchronous,
   webhook,
 ];
