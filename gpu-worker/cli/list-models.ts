@@ -16,7 +16,8 @@ export type ListedModel = {
   detail: string;
 };
 
-async function presentFolder({ id, place }: KnownModel, stateFolder: string) {
+/** Null: its files are not here. */
+export async function presentFolder({ id, place }: KnownModel, stateFolder: string) {
   if (place.kind === "folder") return place.folder;
   const folder = cachedFolder(stateFolder, id);
   return (await readFetchRecord(folder)) === null ? null : folder;

@@ -3,11 +3,12 @@
  * arguments and exit codes: 0 done, 1 not done (the reason on standard error), 2 wrong use, 130 interrupted.
  */
 import { availableParallelism } from "node:os";
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { readModelConfig } from "../config.ts";
 import { openRuntime } from "../runtime/open-runtime.ts";
 import { runEmbed } from "./embed-model.ts";
 import { runFetch } from "./fetch-model.ts";
+import { runFitHead } from "./fit-head.ts";
 import { formatModels, listModels } from "./list-models.ts";
 import { DEFAULT_TOLERANCE, verifyModel } from "./verify-model.ts";
 
@@ -80,6 +81,43 @@ program
     const { stateFolder } = readModelConfig(process.env);
     const from = options.from ?? null;
     say(await runEmbed(id, { stateFolder, from, to: options.out, signal }));
+  });
+
+function parseL2(text: string): number {
+  const l2 = Number(text);
+  if (text.trim() !== "" && l2 > 0 && Number.isFinite(l2)) return l2;
+  throw new InvalidArgumentError("L2 is a number above 0, such as 0.01.");
+}
+
+type FitHeadOptions = { base: string; data: string[]; out: string; licence?: string; l2?: number };
+
+program
+  .command("fit-head")
+  .description(
+    "fit a classifier on the vectors of a frozen model and write it as an adapter folder",
+  )
+  .requiredOption("--base <id>", "id of a model that makes sentence vectors")
+  .requiredOption("--data <files...>", "JSON Lines with a text and a label a line")
+  .requiredOption("--out <folder>", "where to write it; the folder's name is the new model's id")
+  .addOption(
+    new Option("--task <task>", "what the head does")
+      .choices(["text-classification"])
+      .default("text-classification"),
+  )
+  .option("--text <field>", "field of the text", "text")
+  .option("--label <field>", "field of the label", "label")
+  .option("--licence <name>", "of the head, for its card")
+  .option("--l2 <number>", "how strongly the head is held back, if not to be chosen", parseL2)
+  .action(async (options: FitHeadOptions & { text: string; label: string }) => {
+    const { text, label, licence = null, l2 = null, ...given } = options;
+    const settings = readModelConfig(process.env);
+    const log = { info: () => undefined, warn: () => undefined };
+    const runtime = await openRuntime({ log, poolThreads: settings.poolThreads });
+    const words = process.argv.slice(2).join(" ");
+    await runFitHead(
+      { ...given, names: { text, label }, licence, l2, words },
+      { settings, runtime, signal, stream: process.stderr, say },
+    );
   });
 
 /** commander has already said what is wrong with the use; everything else is ours to say. */

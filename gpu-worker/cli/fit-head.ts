@@ -1,0 +1,247 @@
+/**
+ * `npm run model -- fit-head`: fits a classifier on the vectors of a frozen base and writes it as an adapter folder. Says
+ * before and after: what always naming the commonest label would reach, and what the head reaches on texts that trained
+ * neither it nor a part of which did, in both forms the base is computed in.
+ */
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import path from "node:path";
+import { type Adapter, writeAdapter } from "../catalog/adapter-folder.ts";
+import type { CatalogSettings } from "../catalog/catalog.ts";
+import { readCheckpoint } from "../catalog/checkpoint.ts";
+import { sha256OfFile } from "../catalog/file-digest.ts";
+import { listKnownModels } from "../catalog/known-models.ts";
+import { accuracyOf, type Choice, chooseL2, usualL2 } from "../fit/choose-l2.ts";
+import { fitHead } from "../fit/fit-head.ts";
+import { type HoldOut, holdOut } from "../fit/hold-out.ts";
+import { type FieldNames, type LabelledText, readLabelledTexts } from "../fit/labelled-texts.ts";
+import type { LabelledRows } from "../fit/softmax-loss.ts";
+import type { Runtime } from "../runtime/session.ts";
+import { type BaseVectors, encodeFeatures } from "./encode-features.ts";
+import { type HeadFigures, headCard, percent } from "./head-card.ts";
+import { presentFolder } from "./list-models.ts";
+import { openWorkBar, type WorkBar } from "./work-bar.ts";
+
+export type FitHeadCommand = {
+  /** Id or hub name of a model that makes sentence vectors. */
+  base: string;
+  /** JSON Lines. */
+  data: readonly string[];
+  out: string;
+  names: FieldNames;
+  licence: string | null;
+  /** Null: chosen by the held-out texts. */
+  l2: number | null;
+  /** The words after `npm run model --`, for the card. */
+  words: string;
+};
+
+export type FitHeadTools = {
+  settings: CatalogSettings;
+  runtime: Runtime;
+  signal: AbortSignal;
+  stream: NodeJS.WriteStream;
+  say(line: string): void;
+};
+
+const heldOutOptions = { share: 0.2, most: 2_000 };
+
+/** @throws Error that says what is wrong with the data or the base, and what to do */
+export async function runFitHead(command: FitHeadCommand, tools: FitHeadTools): Promise<void> {
+  const data = await readData(command);
+  const labels = labelsOf(data.rows, data.files);
+  const bar = openWorkBar(tools.stream);
+  try {
+    const fitted = await fit({ ...data, labels }, command, { ...tools, bar });
+    const { adapter, figures } = fitted;
+    await writeAdapter(
+      command.out,
+      adapter,
+      headCard(path.basename(command.out), adapter, figures),
+    );
+    bar.stop();
+    for (const line of reportOf(figures)) tools.say(line);
+    tools.say(path.resolve(command.out));
+  } finally {
+    bar.stop();
+  }
+}
+
+type Data = { rows: LabelledText[]; files: HeadFigures["data"] };
+
+async function readData({ data, names }: FitHeadCommand): Promise<Data> {
+  const read: Data = { rows: [], files: [] };
+  for (const name of data) {
+    const bytes = await readFile(name);
+    try {
+      read.rows.push(...readLabelledTexts(bytes.toString("utf8"), names));
+    } catch (error) {
+      throw new Error(`${name}: ${error instanceof Error ? error.message : String(error)}`, {
+        cause: error,
+      });
+    }
+    read.files.push({ name, sha256: createHash("sha256").update(bytes).digest("hex") });
+  }
+  return read;
+}
+
+/** In alphabetic order. A label of few rows is no error: it may still be told. */
+function labelsOf(rows: readonly LabelledText[], files: Data["files"]): string[] {
+  const labels = [...new Set(rows.map(({ label }) => label))].toSorted();
+  if (labels.length >= 2) return labels;
+  const names = files.map(({ name }) => name).join(", ");
+  throw new Error(
+    `${names}: there are ${labels.length} labels in ${rows.length} rows; give two or more`,
+  );
+}
+
+type Working = FitHeadTools & { bar: WorkBar };
+
+async function fit(
+  { rows, files, labels }: Data & { labels: string[] },
+  command: FitHeadCommand,
+  tools: Working,
+): Promise<{ adapter: Adapter; figures: HeadFigures }> {
+  const split = holdOut(
+    rows.map(({ text }) => text),
+    heldOutOptions,
+  );
+  const vectors = await encode(rows, command, { ...tools, form: "f32" });
+  const base = await describeBase(command.base, tools);
+  const all = labelled(rows, vectors, labels);
+  const heldOut = pick(all, split.heldOut);
+  const choice = await choose(all, split, { command, tools, classCount: labels.length });
+  const asInt8 = await encode(
+    split.heldOut.flatMap((at) => rows[at] ?? []),
+    command,
+    { ...tools, form: "int8" },
+  );
+  const { weight, bias } = await fitAll(all, { choice, tools });
+  const figures = {
+    majority: majorityOf(heldOut, labels.length),
+    accuracy: {
+      f32: accuracyOf(choice.head, heldOut),
+      int8: accuracyOf(choice.head, { ...heldOut, features: asInt8.features }),
+    },
+    l2: choice.l2,
+    rows: rows.length,
+    heldOut: split.heldOut.length,
+    data: files,
+    command: command.words,
+  };
+  return { adapter: { ...describeHead(vectors, command, labels), ...base, weight, bias }, figures };
+}
+
+function describeHead(
+  { sentence, limits }: BaseVectors,
+  { licence }: FitHeadCommand,
+  labels: string[],
+) {
+  return {
+    task: "text-classification" as const,
+    labels,
+    problem: "single_label" as const,
+    pooling: sentence?.pooling ?? ("mean" as const),
+    maxLength: limits.maxTokens,
+    licence,
+    entityModel: null,
+  };
+}
+
+function encode(
+  rows: readonly LabelledText[],
+  { base }: FitHeadCommand,
+  { settings, runtime, signal, bar, form }: Working & { form: "f32" | "int8" },
+): Promise<BaseVectors> {
+  const tools = { settings: { ...settings, form, device: "cpu" as const }, runtime, base, signal };
+  const words = `Reading ${rows.length} texts by ${base} in ${form}`;
+  bar.show(words, 0, rows.length);
+  return encodeFeatures(
+    rows.map(({ text }) => text),
+    tools,
+    (done) => bar.show(words, done, rows.length),
+  );
+}
+
+/** Which weights the base has; it is here by now. */
+async function describeBase(id: string, { settings, signal }: Working) {
+  const { models } = await listKnownModels(settings.modelsFolder);
+  const known = models.find((each) => each.id === id || each.aliases.includes(id));
+  const folder = known === undefined ? null : await presentFolder(known, settings.stateFolder);
+  if (known === undefined || folder === null) throw new Error(`${id} is not here`);
+  const { derivedFrom, weightsFile } = await readCheckpoint(folder);
+  const hub = known.manifest?.sources.find((source) => source.kind === "hub");
+  return {
+    baseName: hub?.repository ?? known.id,
+    baseDigest: derivedFrom ?? (await sha256OfFile(weightsFile, signal)),
+  };
+}
+
+function labelled(
+  rows: readonly LabelledText[],
+  { features, width }: BaseVectors,
+  labels: readonly string[],
+): LabelledRows {
+  const classOf = new Map(labels.map((label, at) => [label, at]));
+  const classes = Uint16Array.from(rows, ({ label }) => classOf.get(label) ?? 0);
+  return { features, width, classes };
+}
+
+function pick({ features, width, classes }: LabelledRows, indices: readonly number[]) {
+  const picked = {
+    features: new Float32Array(indices.length * width),
+    width,
+    classes: Uint16Array.from(indices, (at) => classes[at] ?? 0),
+  };
+  for (const [row, at] of indices.entries()) {
+    picked.features.set(features.subarray(at * width, (at + 1) * width), row * width);
+  }
+  return picked;
+}
+
+function majorityOf({ classes }: LabelledRows, classCount: number): number {
+  const counts = new Uint32Array(classCount);
+  for (const each of classes) counts[each] = (counts[each] ?? 0) + 1;
+  return Math.max(...counts) / classes.length;
+}
+
+function choose(
+  all: LabelledRows,
+  split: HoldOut,
+  parts: { command: FitHeadCommand; tools: Working; classCount: number },
+): Promise<Choice> {
+  const { command, tools, classCount } = parts;
+  const { signal, bar, say } = tools;
+  const candidates = command.l2 === null ? usualL2 : [command.l2];
+  bar.show("Choosing L2 by the held-out texts", 0, candidates.length);
+  let tried = 0;
+  return chooseL2(pick(all, split.training), pick(all, split.heldOut), {
+    classCount,
+    candidates,
+    signal,
+    onTrial({ l2, accuracy }) {
+      say(`L2 ${l2}: ${percent(accuracy)}`);
+      bar.show("Choosing L2 by the held-out texts", (tried += 1), candidates.length);
+    },
+  });
+}
+
+/** The head on all rows, from where the one on the training rows ended. */
+function fitAll(all: LabelledRows, { choice, tools }: { choice: Choice; tools: Working }) {
+  const { l2, head } = choice;
+  const { signal, bar } = tools;
+  const iterationsMax = 500;
+  const onIteration = (done: number) => bar.show("Fitting on all texts", done, iterationsMax);
+  onIteration(0);
+  const classCount = head.bias.length;
+  return fitHead(all, { classCount, l2, start: head, iterationsMax, signal, onIteration });
+}
+
+function reportOf({ majority, accuracy, l2, rows, heldOut }: HeadFigures): string[] {
+  return [
+    `${rows} texts, L2 ${l2}; accuracy on ${heldOut} held-out texts:`,
+    `  always the commonest label  ${percent(majority)}`,
+    `  this head, base in f32      ${percent(accuracy.f32)}`,
+    `  this head, base in int8     ${percent(accuracy.int8)}`,
+  ];
+}

@@ -1,0 +1,33 @@
+/** Shows how far a long step of a command is: a bar on a terminal, one line a step elsewhere. */
+import { Presets, SingleBar } from "cli-progress";
+
+export type WorkBar = {
+  /** A step begins where the words change. */
+  show(words: string, done: number, total: number): void;
+  stop(): void;
+};
+
+export function openWorkBar(stream: NodeJS.WriteStream): WorkBar {
+  const format = "{bar} {percentage}% | {value}/{total} | {eta_formatted}";
+  const bar = new SingleBar({ format, stream, hideCursor: true }, Presets.shades_classic);
+  let step: string | null = null;
+  let running = false;
+  const stop = () => {
+    if (running) bar.stop();
+    running = false;
+  };
+  return {
+    show(words, done, total) {
+      if (words !== step) {
+        stop();
+        stream.write(`${words}\n`);
+        step = words;
+      }
+      if (!stream.isTTY) return;
+      if (!running) bar.start(total, 0);
+      running = true;
+      bar.update(done);
+    },
+    stop,
+  };
+}
