@@ -5,7 +5,7 @@
  */
 import * as z from "zod";
 import { ModelLimits } from "./models.ts";
-import { Task } from "./tasks.ts";
+import { sentenceTasks, Task } from "./tasks.ts";
 
 const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
@@ -41,7 +41,7 @@ export const ModelManifest = z.object({
 });
 export type ModelManifest = z.infer<typeof ModelManifest>;
 
-const sentenceEncoderTasks: Task[] = ["feature-extraction", "sentence-similarity"];
+const sentenceEncoderTasks = [...sentenceTasks];
 
 /** Files of a sentence-transformers checkpoint whose bytes we have not seen. */
 function unseen(...paths: string[]): ModelFile[] {

@@ -24,6 +24,8 @@ export type TaskDefinition<
   readonly reads: (input: z.infer<Input>, parameters: z.infer<Parameters>) => Readings;
   /** Whether a text longer than the model's positions is read whole, window by window. Absent: never. */
   readonly readsInWindows?: (parameters: z.infer<Parameters>) => boolean;
+  /** Whether every model does it that makes sentence vectors. Absent: only those made for it. */
+  readonly ofSentenceEncoders?: true;
   /** How Hugging Face's clients word the task; null: they have no form of it. */
   readonly huggingFace: HuggingFaceForm<Input, Output> | null;
 };

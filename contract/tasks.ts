@@ -34,6 +34,11 @@ export const tasks = {
 export type Task = keyof typeof tasks;
 export const Task = z.enum(Object.keys(tasks) as [Task, ...Task[]]);
 
+/** What every model does that makes sentence vectors, in the order of the table. */
+export const sentenceTasks: readonly Task[] = Task.options.filter(
+  (task) => tasks[task].ofSentenceEncoders === true,
+);
+
 export type TaskInput<T extends Task> = z.infer<(typeof tasks)[T]["input"]>;
 export type TaskParameters<T extends Task> = z.infer<(typeof tasks)[T]["parameters"]>;
 export type TaskOutput<T extends Task> = z.infer<(typeof tasks)[T]["output"]>;

@@ -19,6 +19,7 @@ export const featureExtraction = defineTask({
   /** Base64 of `[dimensions]` little-endian f32. */
   output: z.base64(),
   reads: (input) => [input],
+  ofSentenceEncoders: true,
   huggingFace: {
     input: Text,
     flat: true,

@@ -14,6 +14,7 @@ export const sentenceSimilarity = defineTask({
   /** One cosine per sentence, −1…1, in the order given. */
   output: z.array(z.number()),
   reads: ({ source_sentence, sentences }) => [source_sentence, ...sentences],
+  ofSentenceEncoders: true,
   huggingFace: {
     recognise: z.looseObject({ inputs: z.looseObject({ source_sentence: z.unknown() }) }),
   },

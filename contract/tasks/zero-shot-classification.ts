@@ -20,6 +20,7 @@ export const zeroShotClassification = defineTask({
   /** By score, the best first. */
   output: z.array(Label),
   reads: (input, { candidate_labels: labels }) => labels.flatMap((label) => [input, label]),
+  ofSentenceEncoders: true,
   huggingFace: {
     recognise: z.looseObject({ parameters: z.looseObject({ candidate_labels: z.unknown() }) }),
   },

@@ -5,7 +5,7 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import type { ModelLimits } from "#contract/models.ts";
-import type { Task } from "#contract/tasks.ts";
+import { sentenceTasks, type Task } from "#contract/tasks.ts";
 import { encoderFamilies, headOfCheckpoint } from "../architectures/encoder.ts";
 import { ConfigFile, OwnFile, readJson, TokenizerConfigFile } from "./checkpoint-files.ts";
 import { readSentenceStages, type Sentence } from "./sentence-stages.ts";
@@ -36,7 +36,6 @@ export const identityFiles = [
   "tokenizer_config.json",
 ] as const;
 
-const sentenceTasks: Task[] = ["feature-extraction", "sentence-similarity"];
 const weightsName = "model.safetensors";
 
 /** Why a folder without `model.safetensors` cannot be served. */
@@ -109,7 +108,7 @@ export async function readCheckpoint(folder: string): Promise<Checkpoint> {
     config,
     weightsFile: weights.file,
     sentence,
-    tasks: sentenceTasks,
+    tasks: [...sentenceTasks],
     limits: await readLimits(folder, config, sentence),
     licence: own?.licence ?? (await readCardLicence(folder)),
     derivedFrom: own?.derivedFrom ?? null,
