@@ -1,16 +1,28 @@
 /** A worker's error in the caller's words: the worker knows a job's inputs, the caller the field of the route. */
 import type { PublicError } from "#contract/errors.ts";
+import type { Task } from "#contract/tasks.ts";
 import type { Rendering } from "./jobs/job-spec.ts";
-import { taskTable } from "./task-table.ts";
+import { taskNames, taskTable } from "./task-table.ts";
 
 export function renderError(rendering: Rendering, error: PublicError): PublicError {
   const { param, message } = error;
   if (param === null) return error;
-  const named = fieldOf(rendering, param);
+  if (!param.startsWith("inputs")) return { ...error, param: parameterField(rendering, param) };
   const renamed = message
-    .replaceAll(param, named)
+    .replaceAll(param, fieldOf(rendering, param))
     .replaceAll(inputName, (name) => fieldOf(rendering, name));
-  return { ...error, param: named, message: renamed };
+  return { ...error, param: fieldOf(rendering, param), message: renamed };
+}
+
+const parameterNames = new Set(
+  taskNames.flatMap((task) => Object.keys(taskTable[task].parameters.shape)),
+);
+
+/** The worker calls a parameter by its bare name; most routes have it under `parameters`. */
+function parameterField(rendering: Rendering, param: string): string {
+  const nested =
+    rendering.route === "tasks" || (rendering.route === "hugging-face" && !isFlat(rendering.task));
+  return nested && parameterNames.has(param) ? `parameters.${param}` : param;
 }
 
 /** A message may name a second input, `inputs[0].query` beside `inputs[0].texts[3]`. */
@@ -30,27 +42,22 @@ function fieldOf(rendering: Rendering, param: string): string {
       return rerankField(param);
     case "tokens": {
       const { field, single } = rendering;
-      return topLevel(param).replace(single ? /^inputs(\[0\])?/ : /^inputs/, field);
+      return param.replace(single ? /^inputs(\[0\])?/ : /^inputs/, field);
     }
   }
 }
 
 type HuggingFaceRendering = Extract<Rendering, { route: "hugging-face" }>;
 
-function huggingFaceField({ task, single }: HuggingFaceRendering, param: string): string {
-  const flat = taskTable[task].huggingFace?.flat === true;
-  const placed = flat ? topLevel(param) : param;
-  return single ? placed.replace(/^inputs\[0\]/, "inputs") : placed;
+function huggingFaceField({ single }: HuggingFaceRendering, param: string): string {
+  return single ? param.replace(/^inputs\[0\]/, "inputs") : param;
+}
+
+function isFlat(task: Task): boolean {
+  return taskTable[task].huggingFace?.flat === true;
 }
 
 /** Of the one input, `{query, texts}`. */
 function rerankField(param: string): string {
-  return topLevel(param)
-    .replace(/^inputs(\[0\])?$/, "texts")
-    .replace(/^inputs\[0\]\./, "");
-}
-
-/** Where parameters stand beside the inputs. */
-function topLevel(param: string): string {
-  return param.replace(/^parameters\./, "");
+  return param.replace(/^inputs(\[0\])?$/, "texts").replace(/^inputs\[0\]\./, "");
 }

@@ -273,6 +273,26 @@ describe("a model that does not do the task", () => {
   });
 });
 
+describe("a parameter that the worker refuses", () => {
+  it("is named by where the caller put it", async () => {
+    const error = { code: "invalid_value", message: "targets: none is a word." } as const;
+    install(() => ({ ...error, param: "targets" }));
+    expect(await errorOf(await native("fill-mask"))).toMatchObject({
+      ...error,
+      param: "parameters.targets",
+    });
+    install(() => ({ ...error, param: "prompt_name" }));
+    const flat = await huggingFace("feature-extraction", huggingFaceBody("feature-extraction"));
+    expect(await flat.json()).toMatchObject({ error_detail: { param: "prompt_name" } });
+    install(() => ({ ...error, message: "inputs[0].context is odd.", param: "inputs[0].context" }));
+    const single = await huggingFace("question-answering", huggingFaceBody("question-answering"));
+    expect(await single.json()).toMatchObject({
+      error: "inputs.context is odd.",
+      error_detail: { param: "inputs.context" },
+    });
+  });
+});
+
 function succeeded({ task, model: name, inputs }: JobMessage): JobResult {
   return {
     task,
