@@ -5,6 +5,7 @@
 import * as z from "zod";
 import { detokenize } from "./tasks/detokenize.ts";
 import { featureExtraction } from "./tasks/feature-extraction.ts";
+import { fewShotClassification } from "./tasks/few-shot-classification.ts";
 import { fillMask } from "./tasks/fill-mask.ts";
 import { noop } from "./tasks/noop.ts";
 import { questionAnswering } from "./tasks/question-answering.ts";
@@ -25,6 +26,7 @@ export const tasks = {
   "relation-extraction": relationExtraction,
   "question-answering": questionAnswering,
   "zero-shot-classification": zeroShotClassification,
+  "few-shot-classification": fewShotClassification,
   "fill-mask": fillMask,
   rerank,
   tokenize,

@@ -2,6 +2,7 @@
 import type { Task } from "#contract/tasks.ts";
 import { detokenize } from "./detokenize.ts";
 import { featureExtraction } from "./feature-extraction.ts";
+import { fewShotClassification } from "./few-shot-classification.ts";
 import { fillMask } from "./fill-mask.ts";
 import { noop } from "./noop.ts";
 import { questionAnswering } from "./question-answering.ts";
@@ -23,6 +24,7 @@ export const pipelines: { readonly [T in Task]: Pipeline<T> } = {
   "relation-extraction": relationExtraction,
   "question-answering": questionAnswering,
   "zero-shot-classification": zeroShotClassification,
+  "few-shot-classification": fewShotClassification,
   "fill-mask": fillMask,
   rerank,
   tokenize,
