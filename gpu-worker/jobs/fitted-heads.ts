@@ -14,13 +14,15 @@ export class FittedHeads {
   });
   readonly #underWay = new Map<string, Promise<LinearHead>>();
 
-  async get(key: string, fit: () => Promise<LinearHead>): Promise<LinearHead> {
+  /** @throws what `fit` throws; the signal's reason, at once */
+  async get(key: string, fit: () => Promise<LinearHead>, signal: AbortSignal): Promise<LinearHead> {
     for (;;) {
+      signal.throwIfAborted();
       const kept = this.#kept.get(key);
       if (kept !== undefined) return kept;
       const underWay = this.#underWay.get(key);
       if (underWay === undefined) return this.#fit(key, fit);
-      await Promise.allSettled([underWay]);
+      await settledOrAborted(underWay, signal);
     }
   }
 
@@ -35,4 +37,16 @@ export class FittedHeads {
       this.#underWay.delete(key);
     }
   }
+}
+
+/** Waits for a promise of somebody else's, however it ends. */
+function settledOrAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    signal.addEventListener("abort", end, { once: true });
+    promise.then(end, end);
+  });
 }

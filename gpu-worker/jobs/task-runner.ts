@@ -86,7 +86,7 @@ export class TaskRunner {
   ): Promise<TaskAnswer<T>> {
     const { signal, acquire = noOtherModel } = options;
     const run: Engine["run"] = (used, rows) => this.#queueOf(used).submit(rows, options);
-    const classifier: Engine["classifier"] = (key, fit) => this.#heads.get(key, fit);
+    const classifier: Engine["classifier"] = (key, fit) => this.#heads.get(key, fit, signal);
     return pipeline.answer(request, model, { signal, acquire, run, classifier });
   }
 
