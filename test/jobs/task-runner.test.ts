@@ -1,0 +1,121 @@
+/** The runner on toy models: who shares a batch and who a slot, what sets the budgets, and fitted heads. */
+import { describe, expect, it } from "vitest";
+import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
+import type { EncoderModel, LinearHead } from "../../gpu-worker/pipelines/encoder-model.ts";
+import { featureExtraction } from "../../gpu-worker/pipelines/feature-extraction.ts";
+import type { EncoderPipeline } from "../../gpu-worker/pipelines/pipeline.ts";
+import { type ToyEncoder, toyEncoder } from "../pipelines/toy-encoder.ts";
+
+const never = new AbortController().signal;
+const makeRunner = () => new TaskRunner({ policy: cpuBatchPolicy, now: () => 0 });
+
+function extract(runner: TaskRunner, model: EncoderModel, inputs: string[], signal = never) {
+  const request = { task: "feature-extraction" as const, inputs, parameters: {} };
+  return runner.run(featureExtraction, request, model, { signal });
+}
+
+/** A gate that lets one run through each time it is opened, and counts those at it. */
+function closeGate(...models: ToyEncoder[]) {
+  const waiting: (() => void)[] = [];
+  const arrivals: (() => void)[] = [];
+  const entered: ToyEncoder[] = [];
+  for (const model of models) {
+    model.gate = () =>
+      new Promise((resolve) => {
+        entered.push(model);
+        waiting.push(resolve);
+        for (const arrived of arrivals.splice(0)) arrived();
+      });
+  }
+  /** Resolves when so many runs have come to the gate in all. */
+  const reached = async (count: number) => {
+    while (entered.length < count) await new Promise<void>((resolve) => arrivals.push(resolve));
+  };
+  return { waiting, reached, openOnce: () => waiting.shift()?.() };
+}
+
+/** Of a model whose runs have the fixed cost of so many tokens. */
+const costsOf = (overhead: number) =>
+  [16, 128, 384].map((tokens) => ({ tokens, seconds: overhead + tokens }));
+
+describe("TaskRunner", () => {
+  it("runs heads over one backbone in one batch", async () => {
+    const base = toyEncoder();
+    const heads = [1, 2, 3].map((id) => ({ ...base, id: `head-${id}`, digest: `${id}` }));
+    const runner = makeRunner();
+    await Promise.all(heads.map((head) => extract(runner, head, ["3 4"])));
+    expect(base.runs).toEqual([[3, 4]]);
+  });
+
+  it("runs no more batches side by side for three models than for one", async () => {
+    const models = [toyEncoder(), toyEncoder(), toyEncoder()];
+    const gate = closeGate(...models);
+    const runner = makeRunner();
+    const answers = models.map((model) => extract(runner, model, ["3 4"]));
+    for (let served = 1; served <= models.length; served += 1) {
+      await gate.reached(served);
+      expect(gate.waiting).toHaveLength(1);
+      gate.openOnce();
+    }
+    expect(await Promise.all(answers)).toHaveLength(3);
+  });
+
+  it("makes batches as large as a model's measured costs say", async () => {
+    const inputs = Array.from({ length: 60 }, () => "3 4 5 6 7 8 9 10");
+    const sizesWith = async (costs: EncoderModel["costs"]) => {
+      const base = toyEncoder();
+      const model = costs === undefined ? base : { ...base, costs };
+      await extract(makeRunner(), model, inputs);
+      return Math.max(...base.runs.map(([rows]) => rows));
+    };
+    // Of 10 tokens each: 320, 512 and 2 048 tokens.
+    expect(await sizesWith(costsOf(0))).toBe(32);
+    expect(await sizesWith(undefined)).toBe(51);
+    expect(await sizesWith(costsOf(100))).toBe(60);
+  });
+});
+
+const head: LinearHead = {
+  pooling: "mean",
+  weight: Float32Array.of(1, 2),
+  bias: Float32Array.of(0),
+};
+
+/** A pipeline that does nothing but ask for the head of its input. */
+function fitting(fit: (key: string) => Promise<LinearHead>): EncoderPipeline<"feature-extraction"> {
+  return {
+    kind: "encoder",
+    async answer({ inputs }, _model, { classifier }) {
+      const key = String(inputs[0]);
+      const { bias } = await classifier(key, () => fit(key));
+      return { outputs: [String(bias[0])], usage: { promptTokens: 0 }, warnings: [] };
+    },
+  };
+}
+
+function ask(runner: TaskRunner, key: string, fit: (key: string) => Promise<LinearHead>) {
+  const request = { task: "feature-extraction" as const, inputs: [key], parameters: {} };
+  return runner.run(fitting(fit), request, toyEncoder(), { signal: never });
+}
+
+describe("TaskRunner's fitted heads", () => {
+  it("are fitted once by their key, however many ask and whenever", async () => {
+    const runner = makeRunner();
+    const fitted: string[] = [];
+    const fit = async (key: string) => {
+      fitted.push(key);
+      return head;
+    };
+    await Promise.all(["a", "a", "b"].map((key) => ask(runner, key, fit)));
+    await ask(runner, "a", fit);
+    expect(fitted).toEqual(["a", "b"]);
+  });
+
+  it("are fitted again by the next who waits where the first has failed or left", async () => {
+    const runner = makeRunner();
+    const first = ask(runner, "a", () => Promise.reject(new Error("left")));
+    const second = ask(runner, "a", () => Promise.resolve(head));
+    await expect(first).rejects.toThrow("left");
+    expect((await second).outputs).toEqual(["0"]);
+  });
+});
