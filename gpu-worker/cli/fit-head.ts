@@ -90,9 +90,9 @@ function labelsOf(rows: readonly LabelledText[], files: Data["files"]): string[]
   const labels = [...new Set(rows.map(({ label }) => label))].toSorted();
   if (labels.length >= 2) return labels;
   const names = files.map(({ name }) => name).join(", ");
-  throw new Error(
-    `${names}: there are ${labels.length} labels in ${rows.length} rows; give two or more`,
-  );
+  const [only] = labels;
+  const problem = only === undefined ? "there are no rows" : `every row is labelled ${only}`;
+  throw new Error(`${names}: ${problem}; give rows of two labels or more`);
 }
 
 type Working = FitHeadTools & { bar: WorkBar };

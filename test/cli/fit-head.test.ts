@@ -53,9 +53,7 @@ describe("npm run model -- fit-head", () => {
     expect(ended.errors).not.toMatch(/cannot|Error/);
     expect(ended.code).toBe(0);
     expect(ended.out).toMatch(/accuracy on 16 held-out texts/);
-    expect(ended.out).toMatch(
-      /always the commonest label +5\d\.\d %|always the commonest label +6/,
-    );
+    expect(ended.out).toMatch(/always the commonest label +[56]\d\.\d %/);
     expect(ended.out).toMatch(/base in f32 +100\.0 %/);
     expect(ended.out).toMatch(/base in int8 +100\.0 %/);
     const adapter = await readAdapter(out);
@@ -90,7 +88,7 @@ describe("npm run model -- fit-head", () => {
     await writeFile(data, '{"text":"a","label":"x"}\n{"text":"b","label":"x"}\n');
     const ended = await fitHead("--data", data, "--out", path.join(folder, "one"));
     expect(ended.code).toBe(1);
-    expect(ended.errors).toMatch(/1 labels in 2 rows; give two or more/);
+    expect(ended.errors).toMatch(/every row is labelled x; give rows of two labels or more/);
   });
 
   it("refuses wrong use with 2", async () => {
