@@ -159,7 +159,9 @@ describe("the import law", () => {
 
   it("lets nothing of the product import a composition root, a bench or a test", () => {
     const tops = Object.keys(law).filter((room) => law[room] === "*");
-    const broken = product.flatMap(({ file, room, imports }) =>
+    // A bench is no product either: it may serve the models that tests make.
+    const shipped = product.filter(({ room }) => room !== "bench");
+    const broken = shipped.flatMap(({ file, room, imports }) =>
       imports
         .filter((target) => tops.includes(roomOf(target)) && roomOf(target) !== room)
         .map((target) => `${file} imports ${target}`),

@@ -4,7 +4,8 @@
  * loading takes hardly longer for it.
  */
 import type { Session } from "../runtime/session.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+
+type Feeds = Parameters<Session["run"]>[0];
 
 export type RunCost = { tokens: number; seconds: number };
 
@@ -40,7 +41,7 @@ export async function measureCosts(session: Session, options: MeasureOptions): P
 /** Infinity: there was no time for a run, or it was stopped. */
 async function bestOf(
   session: Session,
-  feeds: Record<string, Tensor>,
+  feeds: Feeds,
   { now, signal, endsAt }: MeasureOptions & { endsAt: number },
 ): Promise<number> {
   let best = Infinity;
@@ -57,7 +58,7 @@ async function bestOf(
   return best;
 }
 
-function feedsOf({ inputs }: Session, rows: number, columns: number): Record<string, Tensor> {
+function feedsOf({ inputs }: Session, rows: number, columns: number): Feeds {
   const feeds = inputs.map(({ name, shape }) => {
     // A masked-lm's positions are a list; everything else is a grid.
     const size = shape.length === 1 ? [rows] : [rows, columns];
