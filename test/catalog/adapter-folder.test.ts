@@ -1,5 +1,5 @@
 /** Adapter folders: written and read back, and refused in words that name the file and the field. */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -159,5 +159,29 @@ describe("an adapter folder", () => {
     const broken = { ...adapter, bias: new Float32Array([Infinity, 0]) };
     await expect(writeAdapter(folder, broken, "")).rejects.toThrow(/not finite/);
     expect(await readAdapter(folder)).toBeNull();
+  });
+});
+
+describe("the adapters that ship with the worker", () => {
+  const embedded = path.resolve(import.meta.dirname, "../../gpu-worker/catalog/embedded");
+
+  it.each([
+    ["sentiment-en", ["negative", "positive"]],
+    ["topic-en", ["Business", "Sci/Tech", "Sports", "World"]],
+    ["intent-banking", expect.arrayContaining(["card_arrival", "lost_or_stolen_card"])],
+  ])("%s is small, names the embedded base, and has its card", async (id, labels) => {
+    const home = path.join(embedded, id);
+    const base: unknown = JSON.parse(
+      await readFile(path.join(embedded, "all-MiniLM-L6-v2/llm-os.json"), "utf8"),
+    );
+    const ready = await readAdapter(home);
+    expect(ready).toMatchObject({ task: "text-classification", labels, pooling: "mean" });
+    expect(base).toMatchObject({ derivedFrom: ready?.baseDigest });
+    expect(ready?.weight).toHaveLength((ready?.labels.length ?? 0) * 384);
+    const names = await readdir(home);
+    const sizes = await Promise.all(names.map((name) => stat(path.join(home, name))));
+    expect(sizes.reduce((sum, { size }) => sum + size, 0)).toBeLessThan(2e6);
+    const card = await readFile(path.join(home, "README.md"), "utf8");
+    expect(card).toMatch(/held-out texts[\s\S]*npm run model -- fit-head/);
   });
 });
