@@ -124,6 +124,7 @@ async function fit(
       int8: accuracyOf(choice.head, { ...heldOut, features: asInt8.features }),
     },
     l2: choice.l2,
+    chosen: command.l2 === null,
     rows: rows.length,
     heldOut: split.heldOut.length,
     data: files,

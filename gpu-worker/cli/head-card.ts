@@ -7,6 +7,8 @@ export type HeadFigures = {
   /** By the form the base is computed in. */
   accuracy: { f32: number; int8: number };
   l2: number;
+  /** Whether the held-out texts chose it. */
+  chosen: boolean;
   rows: number;
   heldOut: number;
   /** Name and sha256 of each file of data. */
@@ -27,7 +29,10 @@ function labelsOf(labels: readonly string[]): string {
 }
 
 export function headCard(id: string, adapter: Adapter, figures: HeadFigures): string {
-  const { majority, accuracy, l2, rows, heldOut, data, command } = figures;
+  const { majority, accuracy, l2, chosen, rows, heldOut, data, command } = figures;
+  const choice = chosen
+    ? "L2 was chosen by the first of them,\nso they flatter it a little."
+    : "L2 was given, not\nchosen by them.";
   const licence = adapter.licence === null ? "" : `license: ${adapter.licence}\n`;
   const sources = data.map(({ name, sha256 }) => `- \`${name}\`, sha256 \`${sha256}\``).join("\n");
   return `---
@@ -51,8 +56,7 @@ ${sources}
 | this head, base computed in f32 | ${percent(accuracy.f32)} |
 | this head, base computed in int8 | ${percent(accuracy.int8)} |
 
-The figures are of a head fitted without the held-out texts and all that is part of them; L2 was chosen by the first of them,
-so they flatter it a little. The head in this folder was then fitted on all texts. Made by
+The figures are of a head fitted without the held-out texts and all that is part of them; ${choice} The head in this folder was then fitted on all texts. Made by
 
 \`\`\`
 npm run model -- ${command}
