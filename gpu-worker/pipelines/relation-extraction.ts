@@ -1,9 +1,140 @@
-/** Not served yet. */
+/**
+ * How parts of a text are related. A text with marks: the classes of its two marked parts. One without: another model finds
+ * its entities, and every ordered pair of them gets its best class.
+ */
 import { CodedError } from "#contract/errors.ts";
-import type { EncoderPipeline } from "./pipeline.ts";
+import type { TaskOutput, TaskParameters } from "#contract/tasks.ts";
+import type { RelatedPair } from "#contract/tasks/relation-extraction.ts";
+import type { EncoderModel } from "./encoder-model.ts";
+import type { FoundEntity } from "./entity-groups.ts";
+import { findEntities, toEntity } from "./find-entities.ts";
+import { type MarkedText, readMarks } from "./marked-spans.ts";
+import { placesIn } from "./offsets.ts";
+import type { EncoderPipeline, Engine } from "./pipeline.ts";
+import { type Pair, type RelationHead, relationHeadOf } from "./relation-head.ts";
+import { order, rankLabels } from "./scores.ts";
+import { RequestTally } from "./sentence-request.ts";
+import type { NamedText } from "./text-tokens.ts";
+
+type Parameters = TaskParameters<"relation-extraction">;
+type Output = TaskOutput<"relation-extraction">;
+
+/** Entities of one text that are related: they make 4 032 pairs. */
+const entitiesMax = 64;
+
+type Question = NamedText & {
+  /** Null: the text has no marks. */
+  marked: MarkedText | null;
+  /** Those to relate, where it has none. */
+  entities: FoundEntity[];
+};
 
 export const relationExtraction: EncoderPipeline<"relation-extraction"> = {
   kind: "encoder",
-  answer: () =>
-    Promise.reject(new CodedError("internal_error", "relation-extraction is not served yet")),
+  async answer({ inputs, parameters }, model, engine) {
+    const head = relationHeadOf(model);
+    const tally = new RequestTally();
+    const texts = inputs.map((text, index) => ({ text, name: `inputs[${index}]` }));
+    const questions = texts.map((text): Question => ({
+      ...text,
+      marked: readMarks(text),
+      entities: [],
+    }));
+    const bare = questions.filter(({ marked }) => marked === null);
+    await fillEntities(bare, await entityModelFor(bare, { parameters, model, engine }), {
+      engine,
+      tally,
+    });
+    const pairs = questions.map(pairsOf);
+    const scores = await head.scores(pairs.flat(), { model, engine, tally });
+    let next = 0;
+    const outputs = questions.map((question, at) => {
+      const own = scores.slice(next, (next += pairs[at]?.length ?? 0));
+      return answerOf(question, own, { head, parameters });
+    });
+    return { outputs, usage: tally.usage(), warnings: [] };
+  },
 };
+
+type Context = {
+  parameters: Parameters;
+  model: EncoderModel;
+  engine: Pick<Engine, "acquire">;
+};
+
+/** Null where no text needs one. @throws CodedError where one is needed and none is named */
+async function entityModelFor(
+  bare: readonly Question[],
+  { parameters, model, engine }: Context,
+): Promise<EncoderModel | null> {
+  const [first] = bare;
+  if (first === undefined) return null;
+  const id = parameters.entity_model ?? model.entityModel;
+  if (id !== null) return engine.acquire(id);
+  throw new CodedError(
+    "invalid_value",
+    `${first.name} has no marked parts, and ${model.id} names no model that finds entities. Mark two parts, as in ` +
+      "<e1>storm</e1> caused the <e2>flood</e2>, or set entity_model to a model for token-classification.",
+    { param: "entity_model" },
+  );
+}
+
+async function fillEntities(
+  bare: readonly Question[],
+  entityModel: EncoderModel | null,
+  { engine, tally }: { engine: Engine; tally: RequestTally },
+): Promise<void> {
+  if (entityModel === null) return;
+  const found = await findEntities(bare, entityModel, engine, {
+    aggregation: "simple",
+    ignored: ["O"],
+    stride: null,
+    tally,
+    modelParam: "entity_model",
+  });
+  for (const [index, question] of bare.entries()) {
+    question.entities = found[index] ?? [];
+    if (question.entities.length <= entitiesMax) continue;
+    throw new CodedError(
+      "invalid_value",
+      `${question.name} holds ${question.entities.length} entities, but at most ${entitiesMax} of one text are related. Split it.`,
+      { param: question.name },
+    );
+  }
+}
+
+/** Each entity with each other one, the first of the text first. */
+function orderedPairs(entities: readonly FoundEntity[]): [FoundEntity, FoundEntity][] {
+  return entities.flatMap((head) =>
+    entities.flatMap((tail): [FoundEntity, FoundEntity][] => (head === tail ? [] : [[head, tail]])),
+  );
+}
+
+function pairsOf({ text, name, marked, entities }: Question): Pair[] {
+  if (marked !== null) return [{ ...marked, name }];
+  return orderedPairs(entities).map(([head, tail]) => ({
+    text,
+    name,
+    head: [head.start, head.end],
+    tail: [tail.start, tail.end],
+  }));
+}
+
+type Naming = { head: RelationHead; parameters: Parameters };
+
+function answerOf(
+  { text, marked, entities }: Question,
+  scores: readonly (readonly number[])[],
+  { head: { labels }, parameters }: Naming,
+): Output {
+  const { top_k: topK, offset_unit: unit } = parameters;
+  if (marked !== null) return rankLabels(labels, scores[0] ?? [], topK);
+  const placeOf = placesIn(text, unit);
+  const related = orderedPairs(entities).flatMap(([head, tail], at): RelatedPair[] => {
+    const ends = { head: toEntity(head, text, placeOf), tail: toEntity(tail, text, placeOf) };
+    return rankLabels(labels, scores[at] ?? [], 1).map((best) => ({ ...best, ...ends }));
+  });
+  return order(related.map(({ score }) => score))
+    .slice(0, topK ?? related.length)
+    .flatMap((at) => related[at] ?? []);
+}

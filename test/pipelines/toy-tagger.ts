@@ -52,6 +52,7 @@ function encodeToy(text: string, idOf: (token: string) => number, tokensMax: num
   let word = -1;
   for (const run of text.matchAll(/\[MASK\]|[a-z\p{M}]+|[^\s\p{M}]/giu)) {
     const letters = run[0] === "[MASK]" ? [] : [...run[0].matchAll(/\P{M}\p{M}*/gu)];
+    if (/^\p{M}+$/u.test(run[0])) continue;
     word += 1;
     if (letters.length === 0) {
       tokens.push({ id: idOf(run[0]), offset: [run.index, run.index + run[0].length], word });
