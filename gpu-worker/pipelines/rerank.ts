@@ -10,6 +10,7 @@ import type { RankedText } from "#contract/tasks/rerank.ts";
 import { type InputRules, type InputTokens, InputEncoder } from "./encode-input.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { EncoderPipeline, EncoderRow, Engine } from "./pipeline.ts";
+import { readRows } from "./read-rows.ts";
 import { order, sigmoid } from "./scores.ts";
 import { RequestTally, namedInputs, rowsOf } from "./sentence-request.ts";
 import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
@@ -82,8 +83,10 @@ async function read(ranking: Ranking, head: SequenceHead): Promise<number[]> {
     tally.add(pair);
     rows.push({ ...pair, outputs: head.outputs });
   }
-  const results = await engine.run(model, rows);
-  return results.map((result) => head.logitsOf(result)[0] ?? 0);
+  return readRows(rows, model, engine, {
+    floatsOf: head.floatsOf,
+    read: (result) => head.logitsOf(result)[0] ?? 0,
+  });
 }
 
 /** Names in the order in which sentence-transformers' encode_document looks for them. */

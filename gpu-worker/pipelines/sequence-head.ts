@@ -4,12 +4,14 @@
  */
 import type { EncoderModel, LinearHead, OutputName } from "./encoder-model.ts";
 import { linearLogits, poolTokens } from "./linear-head.ts";
-import type { RowResult } from "./pipeline.ts";
+import type { EncoderRow, RowResult } from "./pipeline.ts";
 
 type Classifier = Extract<EncoderModel["head"], { labels: readonly string[] }>;
 
 export type SequenceHead = Pick<Classifier, "labels" | "problem"> & {
   readonly outputs: readonly OutputName[];
+  /** Numbers in a row's result, about. */
+  floatsOf(row: EncoderRow): number;
   /** f32 `[labels]`. */
   logitsOf(result: RowResult): Float32Array;
 };
@@ -19,16 +21,20 @@ export function sequenceHeadOf(model: EncoderModel): SequenceHead | null {
   const { head, sentence } = model;
   if (head.name !== "sequence-classification") return null;
   const { labels, problem, linear } = head;
-  const read = linear === null ? readLogits : readLinear(linear, sentence?.pooling ?? null);
+  const read =
+    linear === null ? readLogits(labels.length) : readLinear(linear, sentence?.pooling ?? null);
   return read === null ? null : { labels, problem, ...read };
 }
 
-type Reading = Pick<SequenceHead, "outputs" | "logitsOf">;
+type Reading = Pick<SequenceHead, "outputs" | "floatsOf" | "logitsOf">;
 
-const readLogits: Reading = {
-  outputs: ["logits"],
-  logitsOf: ({ logits }) => logits ?? new Float32Array(),
-};
+function readLogits(labels: number): Reading {
+  return {
+    outputs: ["logits"],
+    floatsOf: () => labels,
+    logitsOf: ({ logits }) => logits ?? new Float32Array(),
+  };
+}
 
 /** @param pooled what the graph's own `pooled` is; null: it has none */
 function readLinear(
@@ -37,15 +43,17 @@ function readLinear(
 ): Reading | null {
   const { pooling, weight, bias } = head;
   if (pooling === "spans" || pooling === "none") return null;
+  const width = weight.length / bias.length;
   if (pooling === pooled) {
     return {
       outputs: ["pooled"],
+      floatsOf: () => width,
       logitsOf: (result) => linearLogits(result.pooled ?? new Float32Array(), head),
     };
   }
-  const width = weight.length / bias.length;
   return {
     outputs: ["last_hidden_state"],
+    floatsOf: ({ ids }) => ids.length * width,
     logitsOf: ({ last_hidden_state: states = new Float32Array() }) =>
       linearLogits(poolTokens(states, width, pooling), head),
   };

@@ -5,27 +5,30 @@
 import { CodedError } from "#contract/errors.ts";
 import { InputEncoder } from "./encode-input.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
+import { readRows } from "./read-rows.ts";
 import { rankLabels, sigmoid, softmax } from "./scores.ts";
 import { RequestTally, namedInputs, rowsOf } from "./sentence-request.ts";
 import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
 
 export const textClassification: EncoderPipeline<"text-classification"> = {
   kind: "encoder",
-  async answer({ inputs, parameters }, model, { run, signal }) {
+  async answer({ inputs, parameters }, model, engine) {
     const head = sequenceHeadOf(model);
     if (head === null) {
       throw new CodedError("invalid_value", `${model.id} classifies no texts`, { param: "model" });
     }
     const { truncate = false, top_k: topK } = parameters;
     const rules = { truncate, truncationDirection: "right", prompt: "" } as const;
-    const encoder = new InputEncoder(model, rules, signal);
+    const encoder = new InputEncoder(model, rules, engine.signal);
     const tally = new RequestTally();
     const { labels, outputs } = head;
     const rows = await rowsOf(namedInputs(inputs), encoder, { tally, outputs });
     const toScores = functions[parameters.function_to_apply ?? functionOf(head)];
-    const results = await run(model, rows);
     return {
-      outputs: results.map((result) => rankLabels(labels, toScores(head.logitsOf(result)), topK)),
+      outputs: await readRows(rows, model, engine, {
+        floatsOf: head.floatsOf,
+        read: (result) => rankLabels(labels, toScores(head.logitsOf(result)), topK),
+      }),
       usage: tally.usage(),
       warnings: tally.warnings(model.limits.maxTokens),
     };

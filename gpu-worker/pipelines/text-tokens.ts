@@ -7,6 +7,7 @@ import { limits } from "#contract/limits.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { Place } from "./offsets.ts";
+import { groupTexts } from "./text-groups.ts";
 
 /** A text under its name in the request: `inputs[3]`. */
 export type NamedText = { readonly text: string; readonly name: string };
@@ -22,9 +23,6 @@ export type TextTokens = NamedText & {
   readonly complete: boolean;
 };
 
-/** Texts of one call of the tokenizer hold this much, or are one. */
-const charactersPerCall = 2 ** 18;
-
 /** A refused text is counted up to this many times the model's length; past it the message says "more than". */
 const countedLengths = 32;
 
@@ -36,7 +34,7 @@ export async function* encodeTexts(
   tokenizer: Tokenizer,
   options: Options,
 ): AsyncGenerator<TextTokens> {
-  for (const group of groupsOf(texts)) {
+  for (const group of groupTexts(texts, ({ text }) => text.length)) {
     const encodings = await tokenizer.encode(
       group.map(({ text }) => text),
       { ...options, offsets: true },
@@ -80,19 +78,4 @@ export function requireComplete({ complete, name }: TextTokens): void {
     `${name} has more than ${limits.tokensPerRequestMax} tokens, the most that one request may hold. Split it.`,
     { param: name },
   );
-}
-
-function* groupsOf(texts: readonly NamedText[]): Generator<NamedText[]> {
-  let group: NamedText[] = [];
-  let characters = 0;
-  for (const each of texts) {
-    if (group.length > 0 && characters + each.text.length > charactersPerCall) {
-      yield group;
-      group = [];
-      characters = 0;
-    }
-    group.push(each);
-    characters += each.text.length;
-  }
-  if (group.length > 0) yield group;
 }

@@ -4,10 +4,12 @@
  * sentence encoder compares vectors, each hypothesis' made once per request: scores are the softmax of the scaled cosines, or,
  * where each label is judged by itself, the cosine (0 where that is negative). A single label is judged by itself.
  */
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { CodedError } from "#contract/errors.ts";
 import { type InputTokens, InputEncoder, type NamedInput } from "./encode-input.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { EncoderPipeline, EncoderRow, Engine } from "./pipeline.ts";
+import { readRows } from "./read-rows.ts";
 import { rankLabels, sigmoid, softmax } from "./scores.ts";
 import { RequestTally, namedInputs, rowsOf } from "./sentence-request.ts";
 import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
@@ -18,6 +20,9 @@ import { dot, toUnitLength } from "./vectors.ts";
  * text's partner from others' (`scale` of sentence-transformers' MultipleNegativesRankingLoss).
  */
 const cosineScale = 20;
+
+/** Texts compared with all labels before others get their turn: at most some milliseconds. */
+const textsPerTurn = 64;
 
 type Hypothesis = NamedInput & { label: string };
 
@@ -108,12 +113,13 @@ function byEntailment(head: SequenceHead, classes: Classes): Judge {
     template: "This example is {}.",
     async scoresOf(question, model, engine) {
       const rows = await pairsOf(question, head, encodersOf(model, engine));
-      const results = await engine.run(model, rows);
+      const all = await readRows(rows, model, engine, {
+        floatsOf: head.floatsOf,
+        read: (result) => head.logitsOf(result),
+      });
       const count = question.hypotheses.length;
       return question.inputs.map((_, at) => {
-        const logits = results
-          .slice(at * count, (at + 1) * count)
-          .map((result) => head.logitsOf(result));
+        const logits = all.slice(at * count, (at + 1) * count);
         if (question.apart) return logits.map((each) => entailed(each, classes));
         return softmax(logits.map((each) => each[classes.entailment] ?? 0));
       });
@@ -159,13 +165,21 @@ const bySimilarity: Judge = {
       toUnitLength(vector ?? new Float32Array()),
     );
     const labels = vectors.slice(0, hypotheses.length);
-    return vectors.slice(hypotheses.length).map((text) => {
+    const scores: number[][] = [];
+    for (const text of vectors.slice(hypotheses.length)) {
       const cosines = labels.map((label) => dot(text, label));
-      if (apart) return cosines.map((value) => Math.min(1, Math.max(0, value)));
-      return softmax(cosines.map((value) => value * cosineScale));
-    });
+      scores.push(apart ? cosines.map(clamp) : softmax(cosines.map((each) => each * cosineScale)));
+      if (scores.length % textsPerTurn > 0) continue;
+      await nextTurn();
+      engine.signal.throwIfAborted();
+    }
+    return scores;
   },
 };
+
+function clamp(value: number): number {
+  return Math.min(1, Math.max(0, value));
+}
 
 /** Labels are never cut, texts where that is wanted. */
 function encodersOf(model: EncoderModel, { signal }: Engine): (truncate: boolean) => InputEncoder {
