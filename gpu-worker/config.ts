@@ -49,6 +49,12 @@ const Environment = z.object({
     .pipe(z.int().min(1).max(1_024))
     .optional()
     .describe("Set it to the number of compute threads, 1 or more, or leave it to the worker."),
+  LLM_OS_MODEL_MEMORY_MIB: wholeNumber
+    .pipe(z.int().min(64))
+    .optional()
+    .describe(
+      "Set it to the MiB that loaded models may take together, 64 or more, or leave it to the worker.",
+    ),
   UV_THREADPOOL_SIZE: wholeNumber
     .pipe(z.int().min(1).max(1_024))
     .default(4)
@@ -81,6 +87,7 @@ const ModelEnvironment = Environment.pick({
   LLM_OS_FORM: true,
   LLM_OS_DEVICE: true,
   LLM_OS_THREADS: true,
+  LLM_OS_MODEL_MEMORY_MIB: true,
   UV_THREADPOOL_SIZE: true,
 });
 type ModelEnvironment = z.infer<typeof ModelEnvironment>;
@@ -113,6 +120,8 @@ export type WorkerConfig = {
     device: Environment["LLM_OS_DEVICE"];
     /** Null: the runtime's own choice. */
     threads: number | null;
+    /** Bytes of all loaded models together; null: the catalog's own choice. */
+    memory: number | null;
     /** libuv's, on which models run. */
     poolThreads: number;
   };
@@ -202,6 +211,8 @@ function arrangeModels(env: ModelEnvironment): WorkerConfig["models"] {
     form: env.LLM_OS_FORM,
     device: env.LLM_OS_DEVICE,
     threads: env.LLM_OS_THREADS ?? null,
+    memory:
+      env.LLM_OS_MODEL_MEMORY_MIB === undefined ? null : env.LLM_OS_MODEL_MEMORY_MIB * 2 ** 20,
     poolThreads: env.UV_THREADPOOL_SIZE,
   };
 }

@@ -1,4 +1,5 @@
 /** From a checkpoint's weights to the files of its graph. */
+import type { Head } from "../architectures/encoder-head.ts";
 import { buildEncoder } from "../architectures/encoder.ts";
 import { writeModel } from "../onnx/write-model.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
@@ -7,7 +8,15 @@ import type { Form } from "./form-choice.ts";
 import { measureRanges, type MeasureTools } from "./measure-ranges.ts";
 
 /** Grows whenever the same files give another graph: older compiled graphs and cached results are then left behind. */
-export const builderVersion = 4;
+export const builderVersion = 5;
+
+function graphHeadOf({ head, sentence }: Checkpoint): Head {
+  if (sentence !== null) {
+    const { pooling, normalize } = sentence;
+    return { name: "sentence", pooling, normalize };
+  }
+  return head.name === "masked-lm" ? { name: head.name, at: "positions" } : { name: head.name };
+}
 
 /**
  * Writes the graph to `file`, large constants beside it.
@@ -18,11 +27,10 @@ export async function buildGraph(
   { form, saturates }: Form,
   { file, ...tools }: MeasureTools & { file: string },
 ): Promise<void> {
-  const { config, weightsFile, sentence } = checkpoint;
+  const { config, weightsFile } = checkpoint;
   const weights = openSafetensors(weightsFile);
   try {
-    const { pooling, normalize } = sentence;
-    const head = { name: "sentence" as const, pooling, normalize };
+    const head = graphHeadOf(checkpoint);
     const ranges = form === "int8" ? await measureRanges(checkpoint, weights, tools) : null;
     const graph = buildEncoder(config, weights, { head, form, packed: true, saturates, ranges });
     await writeModel(graph, file, tools.signal);

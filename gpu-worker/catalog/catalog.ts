@@ -5,11 +5,12 @@
  */
 import { availableParallelism } from "node:os";
 import { type Dispatcher, EnvHttpProxyAgent } from "undici";
-import { CodedError } from "#contract/errors.ts";
 import type { ModelState } from "#contract/models.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { calibrate, calibrationKey } from "./calibrate.ts";
+import { EntryBook } from "./entry-book.ts";
 import { entryWork } from "./entry-work.ts";
+import { memoryBudget } from "./memory-budget.ts";
 import { type FormSetting, openFormChoice } from "./form-choice.ts";
 import { type GraphCache, openGraphCache } from "./graph-cache.ts";
 import { listKnownModels } from "./known-models.ts";
@@ -46,6 +47,8 @@ export type CatalogSettings = {
   device: "auto" | "cpu" | "cuda";
   /** Threads of one model; null for one per core. */
   threads: number | null;
+  /** Bytes of all loaded models together; null for half of what this process may use. */
+  memory?: number | null;
 };
 
 /** A pino logger fits. */
@@ -125,33 +128,30 @@ export async function openCatalog(
   await graphs.sweep(now());
   const dispatcher = tools.dispatcher ?? new EnvHttpProxyAgent(hubTimeouts);
   const loader = openLoader(settings, tools, graphs);
-  const work = entryWork(fetchSettings(settings, tools, dispatcher), loader);
   const { models, problem } = await listKnownModels(settings.modelsFolder);
   if (problem !== null) log.warn({ folder: settings.modelsFolder }, problem);
-  const entries = models.map((known) => new ModelEntry(known, work, { now, onChange }));
+  const entries: ModelEntry[] = [];
+  const book = new EntryBook(entries, memoryBudget(settings.memory ?? null), log);
+  const work = entryWork({
+    settings: fetchSettings(settings, tools, dispatcher),
+    loader,
+    baseOf: (adapter) => book.baseOf(adapter),
+    makeRoom: (bytes) => book.makeRoom(bytes),
+  });
+  entries.push(...models.map((known) => new ModelEntry(known, work, { now, onChange })));
   await Promise.all(entries.map((entry) => entry.inspect()));
   const closing = new AbortController();
   const identifying = identifyAll(entries, log, closing.signal);
-  const entryOf = (id: string) =>
-    entries.find(({ known }) => known.id === id) ??
-    entries.find(({ known }) => known.aliases.includes(id));
-  const acquire = async (id: string, signal: AbortSignal) => {
-    const entry = entryOf(id);
-    if (entry === undefined) {
-      throw new CodedError("model_not_found", `The model ${id} is not known to this worker`);
-    }
-    return entry.acquire(signal);
-  };
   return {
     states: () => entries.map((entry) => entry.state()),
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    acquire,
-    lease: async (id, signal) => ({ model: await acquire(id, signal), release: () => {} }),
+    acquire: async (id, signal) => book.known(id).acquire(signal),
+    lease: async (id, signal) => book.known(id).lease(signal),
     async release(id) {
-      await entryOf(id)?.release();
+      await book.find(id)?.release();
     },
     async close() {
       closing.abort(new Error("The catalog is closed"));

@@ -10,9 +10,6 @@ import * as z from "zod";
 export const ConfigFile = z.looseObject({
   model_type: z.string(),
   architectures: z.array(z.string()).nullish(),
-  vocab_size: z.int().positive(),
-  hidden_size: z.int().positive(),
-  max_position_embeddings: z.int().positive().nullish(),
 });
 export type ConfigFile = z.infer<typeof ConfigFile>;
 
@@ -44,6 +41,10 @@ export const TokenizerConfigFile = z.looseObject({ model_max_length: z.number().
 export const OwnFile = z.looseObject({
   formatVersion: z.literal(1),
   licence: z.string().nullish(),
+  /** Where the architecture leaves open what the classes are of. */
+  task: z.literal("relation-extraction").nullish(),
+  /** Id of the model that finds the entities this one relates. */
+  entity_model: z.string().min(1).max(200).nullish(),
   /** sha256 of the upstream f32 weights that these are another form of. */
   derivedFrom: z
     .string()

@@ -6,8 +6,9 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import type { ModelLimits } from "#contract/models.ts";
 import { sentenceTasks, type Task } from "#contract/tasks.ts";
-import { encoderFamilies, headOfCheckpoint } from "../architectures/encoder.ts";
+import { headOfCheckpoint, labelsOf, problemOf, sizesOf } from "../architectures/encoder.ts";
 import { ConfigFile, OwnFile, readJson, TokenizerConfigFile } from "./checkpoint-files.ts";
+import type { LoadedHead } from "./loaded-model.ts";
 import { readSentenceStages, type Sentence } from "./sentence-stages.ts";
 
 export type Checkpoint = {
@@ -15,12 +16,18 @@ export type Checkpoint = {
   config: ConfigFile;
   /** Path of the weights, in the safetensors format. */
   weightsFile: string;
-  sentence: Sentence;
+  /** What is computed on top of the hidden states. */
+  head: LoadedHead;
+  /** Null: it makes no sentence vectors. */
+  sentence: Sentence | null;
+  /** The first is its own. */
   tasks: Task[];
   limits: ModelLimits;
   licence: string | null;
   /** sha256 of the upstream f32 weights where these are another form of them. */
   derivedFrom: string | null;
+  /** Id of the model that finds the entities this one relates; null: it names none. */
+  entityModel: string | null;
   /** Bytes of the weights. */
   sizeBytes: number;
 };
@@ -34,6 +41,11 @@ export const identityFiles = [
   "config_sentence_transformers.json",
   "tokenizer.json",
   "tokenizer_config.json",
+  "special_tokens_map.json",
+  "vocab.txt",
+  "vocab.json",
+  "merges.txt",
+  "llm-os.json",
 ] as const;
 
 const weightsName = "model.safetensors";
@@ -60,29 +72,52 @@ async function readWeights(folder: string): Promise<{ file: string; bytes: numbe
 }
 
 /** A plain encoder gets what sentence-transformers gives it: the mean over the tokens, not scaled. */
-function plainSentence(config: ConfigFile): Sentence {
-  if (headOfCheckpoint(config).name !== "none") {
-    throw new Error(`it is a ${config.architectures?.[0]}: only sentence encoders are served`);
+const plainSentence: Sentence = { pooling: "mean", normalize: false, prompts: {}, maxTokens: null };
+
+/** By config.json; stages of sentence-transformers beside it make it a sentence encoder, whatever it was before. */
+function headOf(config: ConfigFile, stages: Sentence | null): LoadedHead {
+  const { name } = headOfCheckpoint(config);
+  if (stages !== null || name === "none" || name === "sentence") return { name: "none" };
+  if (name !== "sequence-classification" && name !== "token-classification") return { name };
+  return { name, labels: labelsOf(config), problem: problemOf(config), linear: null };
+}
+
+function namesEntailment(labels: readonly string[]): boolean {
+  return labels.some((label) => /entail/i.test(label) && !/not/i.test(label));
+}
+
+/** @param own the task that the folder says of itself, where its head serves several */
+function tasksOf(head: LoadedHead, own: Task | null): Task[] {
+  switch (head.name) {
+    case "none":
+      return [...sentenceTasks];
+    case "masked-lm":
+      return ["fill-mask"];
+    case "token-classification":
+    case "question-answering":
+      return [head.name];
+    case "sequence-classification":
+      if (own === "relation-extraction") return [own];
+      // A single class is a cross-encoder's: how well a text answers a query.
+      if (head.labels.length === 1) return ["rerank", "text-classification"];
+      return namesEntailment(head.labels)
+        ? ["text-classification", "zero-shot-classification"]
+        : ["text-classification"];
   }
-  return { pooling: "mean", normalize: false, prompts: {}, maxTokens: null };
 }
 
 async function readLimits(
   folder: string,
   config: ConfigFile,
-  sentence: Sentence,
+  sentence: Sentence | null,
 ): Promise<ModelLimits> {
   const tokenizer = await readJson(folder, "tokenizer_config.json", TokenizerConfigFile);
-  const bounds = [
-    sentence.maxTokens ?? Infinity,
-    tokenizer?.model_max_length ?? Infinity,
-    config.max_position_embeddings ?? Infinity,
-  ];
-  const maxTokens = Math.floor(Math.min(...bounds));
-  if (!Number.isSafeInteger(maxTokens) || maxTokens < 1) {
-    throw new Error("config.json sets no max_position_embeddings");
-  }
-  return { maxTokens, dimensions: config.hidden_size, vocabularySize: config.vocab_size };
+  const { positions, hidden, vocabulary } = sizesOf(config);
+  const own = tokenizer?.model_max_length ?? Infinity;
+  const maxTokens = Math.floor(Math.min(sentence?.maxTokens ?? Infinity, own, positions));
+  if (maxTokens < 1) throw new Error("tokenizer_config.json: model_max_length must be 1 or more");
+  const dimensions = sentence === null ? null : hidden;
+  return { maxTokens, dimensions, vocabularySize: vocabulary };
 }
 
 /** The `license:` line of a model card. */
@@ -97,21 +132,21 @@ export async function readCheckpoint(folder: string): Promise<Checkpoint> {
   const weights = await readWeights(folder);
   const config = await readJson(folder, "config.json", ConfigFile);
   if (config === null) throw new Error("config.json is missing");
-  if (!encoderFamilies.includes(config.model_type)) {
-    const served = encoderFamilies.join(", ");
-    throw new Error(`its model_type is ${config.model_type}: only ${served} is served`);
-  }
-  const sentence = (await readSentenceStages(folder)) ?? plainSentence(config);
+  const stages = await readSentenceStages(folder);
+  const head = headOf(config, stages);
+  const sentence = head.name === "none" ? (stages ?? plainSentence) : null;
   const own = await readJson(folder, "llm-os.json", OwnFile);
   return {
     folder,
     config,
     weightsFile: weights.file,
+    head,
     sentence,
-    tasks: [...sentenceTasks],
+    tasks: tasksOf(head, own?.task ?? null),
     limits: await readLimits(folder, config, sentence),
     licence: own?.licence ?? (await readCardLicence(folder)),
     derivedFrom: own?.derivedFrom ?? null,
+    entityModel: own?.entity_model ?? null,
     sizeBytes: weights.bytes,
   };
 }

@@ -1,8 +1,11 @@
 /** What the entries of a catalog have done for them, put together from the sources of files and the loader of graphs. */
 import { rm } from "node:fs/promises";
 import path from "node:path";
+import type { Adapter } from "./adapter-folder.ts";
+import { adapterDigest, isAdapter, loadAdapter } from "./adapter-model.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { KnownModel } from "./known-models.ts";
+import type { ModelLease } from "./loaded-model.ts";
 import type { ModelLoader } from "./load-model.ts";
 import { type FilesDigest, digestFiles } from "./model-digest.ts";
 import type { EntryWork, Watch } from "./model-entry.ts";
@@ -39,7 +42,23 @@ async function verifiedDigest(checkpoint: Checkpoint, signal: AbortSignal): Prom
   return files;
 }
 
-export function entryWork(settings: FetchSettings, loader: ModelLoader): EntryWork {
+/** The model that an adapter's head was fitted on. */
+export type Base = {
+  /** @throws where its files are not here, or cannot be read */
+  digest(signal: AbortSignal): Promise<string>;
+  lease(signal: AbortSignal): Promise<ModelLease>;
+};
+
+export type EntryTools = {
+  settings: FetchSettings;
+  loader: ModelLoader;
+  /** @throws Error where no model here can be it */
+  baseOf(adapter: Adapter): Base;
+  /** Unloads models until so many bytes fit. */
+  makeRoom(bytes: number): Promise<void>;
+};
+
+export function entryWork({ settings, loader, baseOf, makeRoom }: EntryTools): EntryWork {
   return {
     async find({ id, place }: KnownModel) {
       if (place.kind === "folder") return place.folder;
@@ -51,12 +70,18 @@ export function entryWork(settings: FetchSettings, loader: ModelLoader): EntryWo
       const onProgress = (progress: FetchProgress) => onStep(fetchStep(progress));
       return fetchModel(place.manifest, settings, { signal, onProgress });
     },
-    async digest(checkpoint, signal) {
-      return loader.digest(await verifiedDigest(checkpoint, signal), signal);
+    async digest(model, signal) {
+      if (!isAdapter(model)) return loader.digest(await verifiedDigest(model, signal), signal);
+      return adapterDigest(model, await baseOf(model.adapter).digest(signal), signal);
     },
-    async load(id, checkpoint, watch) {
-      const files = await verifiedDigest(checkpoint, watch.signal);
-      return loader.load({ id, checkpoint, files }, watch);
+    async load(id, model, watch) {
+      if (isAdapter(model)) {
+        const lease = await baseOf(model.adapter).lease(watch.signal);
+        return loadAdapter({ id, model }, lease, watch.signal);
+      }
+      const files = await verifiedDigest(model, watch.signal);
+      await makeRoom(model.sizeBytes);
+      return loader.load({ id, checkpoint: model, files }, watch);
     },
   };
 }

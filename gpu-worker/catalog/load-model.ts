@@ -2,6 +2,8 @@
  * From a checkpoint's files to a model ready to run: the form is chosen, the graph taken from the cache or built, the
  * session opened and warmed up, so that the first request is as fast as the next.
  */
+import { readdir, stat } from "node:fs/promises";
+import path from "node:path";
 import type { Provider, Runtime, Session } from "../runtime/session.ts";
 import { loadTokenizer } from "../tokenizer/tokenizer.ts";
 import { buildGraph, builderVersion } from "./build-graph.ts";
@@ -9,7 +11,7 @@ import type { Checkpoint } from "./checkpoint.ts";
 import type { Form, FormChoice } from "./form-choice.ts";
 import type { GraphCache } from "./graph-cache.ts";
 import type { LoadedModel } from "./loaded-model.ts";
-import { measureCosts } from "./measure-costs.ts";
+import { feedsOf, measureCosts } from "./measure-costs.ts";
 import { type FilesDigest, modelDigest } from "./model-digest.ts";
 import type { Watch } from "./model-entry.ts";
 
@@ -49,12 +51,22 @@ export type ModelLoader = {
 const warmUpTokens = 16;
 
 async function warmUp(session: Session, signal: AbortSignal): Promise<void> {
-  const shape = [1, warmUpTokens];
-  const feeds = session.inputs.map(({ name }) => {
-    const data = new BigInt64Array(warmUpTokens).fill(name === "attention_mask" ? 1n : 0n);
-    return [name, { dtype: "int64" as const, shape, data }] as const;
-  });
-  await session.run(Object.fromEntries(feeds), { signal });
+  await session.run(feedsOf(session, 1, warmUpTokens), { signal });
+}
+
+/** What the folder says of how it is served. */
+function serving({ tasks, limits, head, sentence, entityModel }: Checkpoint) {
+  if (sentence === null) return { tasks, limits, head, sentence, entityModel };
+  const { pooling, normalize, prompts } = sentence;
+  return { tasks, limits, head, entityModel, sentence: { pooling, normalize, prompts } };
+}
+
+async function folderBytes(folder: string): Promise<number> {
+  const names = await readdir(folder);
+  const sizes = await Promise.all(
+    names.map(async (name) => (await stat(path.join(folder, name))).size),
+  );
+  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 export function modelLoader(tools: LoaderTools): ModelLoader {
@@ -70,8 +82,11 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
     return modelDigest(files, `${form} ${provider}`, builderVersion);
   }
 
-  async function openSession(path: string, signal: AbortSignal): Promise<Session> {
-    const session = await runtime.load({ path }, { ...shareThreads(tools), provider, signal });
+  async function openSession(file: string, signal: AbortSignal): Promise<Session> {
+    const session = await runtime.load(
+      { path: file },
+      { ...shareThreads(tools), provider, signal },
+    );
     try {
       await warmUp(session, signal);
       return session;
@@ -85,7 +100,7 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
     checkpoint: Checkpoint,
     { form, digest }: { form: Form; digest: string },
     { onStep, signal }: Watch,
-  ): Promise<Session> {
+  ): Promise<{ session: Session; file: string }> {
     const shifted = form.saturates ? "-shifted" : "";
     const key = `${digest.slice(0, 32)}-${form.form}${shifted}-${provider}-${builderVersion}`;
     const build = async (file: string) => {
@@ -95,13 +110,14 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
     };
     const cached = await graphs.get(key, build, signal);
     try {
-      return await openSession(cached.file, signal);
+      return { session: await openSession(cached.file, signal), file: cached.file };
     } catch (error) {
       signal.throwIfAborted();
       if (cached.built) throw error;
       log.warn({ error, key }, "a compiled graph could not be used and is built again");
       await graphs.discard(key);
-      return openSession((await graphs.get(key, build, signal)).file, signal);
+      const { file } = await graphs.get(key, build, signal);
+      return { session: await openSession(file, signal), file };
     }
   }
 
@@ -111,23 +127,20 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
       const form = await formHere(watch.signal);
       const digest = digestIn(form, files);
       const tokenizer = await loadTokenizer(checkpoint.folder);
-      const session = await sessionOf(checkpoint, { form, digest }, watch);
-      const { tasks, limits, sentence } = checkpoint;
-      const measuring = { maxTokens: limits.maxTokens, now: () => performance.now() };
-      const costs = await measureCosts(session, { ...measuring, signal: watch.signal });
-      const { pooling, normalize, prompts } = sentence;
+      const { session, file } = await sessionOf(checkpoint, { form, digest }, watch);
+      const { maxTokens } = checkpoint.limits;
+      const measuring = { maxTokens, now: () => performance.now(), signal: watch.signal };
       return {
+        ...serving(checkpoint),
         id,
         digest,
         form: form.form,
-        tasks,
-        limits,
         session,
-        costs,
+        costs: await measureCosts(session, measuring),
         tokenizer,
-        head: { name: "none" },
-        sentence: { pooling, normalize, prompts },
-        entityModel: null,
+        upstreamDigest: checkpoint.derivedFrom ?? files.weights,
+        bytes: await folderBytes(path.dirname(file)),
+        dispose: () => session.release(),
       };
     },
   };

@@ -44,6 +44,12 @@ export type LoadedModel = {
   sentence: { pooling: Pooling; normalize: boolean; prompts: Record<string, string> } | null;
   /** Id of the model that finds the entities this one relates; null: it names none. */
   entityModel: string | null;
+  /** sha256 of the upstream f32 weights file: what adapters name their base by. */
+  upstreamDigest: string;
+  /** What it keeps in memory, about: its compiled graph, weights included. */
+  bytes: number;
+  /** Gives the memory back; of an adapter, its hold on the base. Runs asked for before are finished. */
+  dispose(): Promise<void>;
 };
 
 /** A model in use: it stays loaded until it is released. */

@@ -58,7 +58,8 @@ async function bestOf(
   return best;
 }
 
-function feedsOf({ inputs }: Session, rows: number, columns: number): Feeds {
+/** Inputs of made-up tokens for a session of any head. */
+export function feedsOf({ inputs }: Pick<Session, "inputs">, rows: number, columns: number): Feeds {
   const feeds = inputs.map(({ name, shape }) => {
     // A masked-lm's positions are a list; everything else is a grid.
     const size = shape.length === 1 ? [rows] : [rows, columns];

@@ -4,9 +4,10 @@
  */
 import { CodedError } from "#contract/errors.ts";
 import type { ModelState } from "#contract/models.ts";
-import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
 import type { KnownModel } from "./known-models.ts";
-import type { LoadedModel } from "./loaded-model.ts";
+import type { LoadedModel, ModelLease } from "./loaded-model.ts";
+import { type ModelFolder, readModelFolder } from "./model-folder.ts";
+import type { Resident } from "./unload-plan.ts";
 import { SharedWork } from "./shared-work.ts";
 
 /** After a failure to fetch or load, the model is tried again for who asks no sooner than this. */
@@ -23,8 +24,8 @@ export type EntryWork = {
   find: (known: KnownModel) => Promise<string | null>;
   /** Brings the files here. @returns their folder */
   fetch: (known: KnownModel, watch: Watch) => Promise<string>;
-  digest: (checkpoint: Checkpoint, signal: AbortSignal) => Promise<string>;
-  load: (id: string, checkpoint: Checkpoint, watch: Watch) => Promise<LoadedModel>;
+  digest: (model: ModelFolder, signal: AbortSignal) => Promise<string>;
+  load: (id: string, model: ModelFolder, watch: Watch) => Promise<LoadedModel>;
 };
 
 type Stage =
@@ -50,7 +51,10 @@ export class ModelEntry {
   readonly #work: EntryWork;
   readonly #surroundings: { now: () => number; onChange: () => void };
   #stage: Stage = { kind: "absent" };
-  #checkpoint: Checkpoint | null = null;
+  #folder: ModelFolder | null = null;
+  /** Leases that are out, and acquirers on their way to one. */
+  #users = 0;
+  #usedAt = 0;
   #digest: string | null = null;
 
   /** @param surroundings `now` in milliseconds; `onChange` is called when `state()` has changed */
@@ -68,7 +72,7 @@ export class ModelEntry {
   async inspect(): Promise<void> {
     try {
       const folder = await this.#work.find(this.known);
-      if (folder !== null) this.#checkpoint = await readCheckpoint(folder);
+      if (folder !== null) this.#folder = await readModelFolder(folder);
       this.#stage = this.#rest();
     } catch (error) {
       // Tried again at once for who asks: the operator may have mended the folder meanwhile.
@@ -78,8 +82,8 @@ export class ModelEntry {
 
   /** Finds the digest of files that are here, so that it is announced before the model is loaded. */
   async identify(signal: AbortSignal): Promise<void> {
-    if (this.#checkpoint === null || this.#digest !== null) return;
-    const digest = await this.#work.digest(this.#checkpoint, signal);
+    if (this.#folder === null || this.#digest !== null) return;
+    const digest = await this.#work.digest(this.#folder, signal);
     this.#digest ??= digest;
     this.#surroundings.onChange();
   }
@@ -87,6 +91,7 @@ export class ModelEntry {
   /** @throws CodedError `model_unavailable`, or the signal's reason */
   async acquire(signal: AbortSignal): Promise<LoadedModel> {
     signal.throwIfAborted();
+    this.#usedAt = this.#surroundings.now();
     const stage = this.#stage;
     if (stage.kind === "loaded") return stage.model;
     if (stage.kind === "working" && !stage.work.givenUp) return stage.work.join(signal);
@@ -96,6 +101,43 @@ export class ModelEntry {
     return this.#start().join(signal);
   }
 
+  /** As `acquire`; the model is in use until the lease is released. */
+  async lease(signal: AbortSignal): Promise<ModelLease> {
+    this.#users += 1;
+    try {
+      const model = await this.acquire(signal);
+      let held = true;
+      const release = () => {
+        if (held) this.#users -= 1;
+        held = false;
+      };
+      return { model, release };
+    } catch (error) {
+      this.#users -= 1;
+      throw error;
+    }
+  }
+
+  /** What it keeps in memory; null while it is not loaded. */
+  get resident(): Resident | null {
+    const model = this.#loaded;
+    if (model === null) return null;
+    const inUse = this.#users > 0;
+    return { id: this.known.id, bytes: model.bytes, usedAt: this.#usedAt, inUse };
+  }
+
+  get folder(): ModelFolder | null {
+    return this.#folder;
+  }
+
+  get digest(): string | null {
+    return this.#digest;
+  }
+
+  get #loaded(): LoadedModel | null {
+    return this.#stage.kind === "loaded" ? this.#stage.model : null;
+  }
+
   /** Unloads the model, or ends the work on it. It can be acquired again. */
   async release(): Promise<void> {
     const stage = this.#stage;
@@ -103,22 +145,22 @@ export class ModelEntry {
     if (stage.kind !== "loaded") return;
     this.#stage = this.#rest();
     this.#surroundings.onChange();
-    await stage.model.session.release();
+    await stage.model.dispose();
   }
 
   state(): ModelState {
     const { id, aliases, manifest } = this.known;
-    const checkpoint = this.#checkpoint;
+    const folder = this.#folder;
     return {
       id,
       aliases,
-      tasks: checkpoint?.tasks ?? manifest?.tasks ?? [],
+      tasks: folder?.tasks ?? manifest?.tasks ?? [],
       ...this.#condition(),
       loaded: this.#stage.kind === "loaded",
       digest: this.#digest,
-      sizeBytes: checkpoint?.sizeBytes ?? null,
-      limits: checkpoint?.limits ?? manifest?.limits ?? null,
-      licence: checkpoint?.licence ?? manifest?.licence ?? null,
+      sizeBytes: folder?.sizeBytes ?? null,
+      limits: this.#loaded?.limits ?? folder?.limits ?? manifest?.limits ?? null,
+      licence: folder?.licence ?? manifest?.licence ?? null,
     };
   }
 
@@ -143,7 +185,7 @@ export class ModelEntry {
   }
 
   #rest(): Stage {
-    return { kind: this.#checkpoint === null ? "absent" : "present" };
+    return { kind: this.#folder === null ? "absent" : "present" };
   }
 
   #start(): SharedWork<LoadedModel> {
@@ -164,7 +206,7 @@ export class ModelEntry {
     try {
       const onStep = (step: Step) => this.#advance(work, step);
       const model = await this.#bringUp({ onStep, signal });
-      if (!move({ kind: "loaded", model })) await model.session.release();
+      if (!move({ kind: "loaded", model })) await model.dispose();
       return model;
     } catch (error) {
       if (signal.aborted) {
@@ -189,9 +231,9 @@ export class ModelEntry {
   async #bringUp(watch: Watch): Promise<LoadedModel> {
     const folder =
       (await this.#work.find(this.known)) ?? (await this.#work.fetch(this.known, watch));
-    const checkpoint = await readCheckpoint(folder);
-    this.#checkpoint = checkpoint;
-    const model = await this.#work.load(this.known.id, checkpoint, watch);
+    const read = await readModelFolder(folder);
+    this.#folder = read;
+    const model = await this.#work.load(this.known.id, read, watch);
     this.#digest = model.digest;
     return model;
   }

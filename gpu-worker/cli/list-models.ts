@@ -3,7 +3,7 @@
  * cannot be served. Looks at folders alone: nothing is fetched, loaded or hashed.
  */
 import { type KnownModel, listKnownModels } from "../catalog/known-models.ts";
-import { readCheckpoint } from "../catalog/checkpoint.ts";
+import { readModelFolder } from "../catalog/model-folder.ts";
 import { cachedFolder, readFetchRecord } from "../catalog/sources/model-cache.ts";
 
 export type ListedModel = {
@@ -33,9 +33,9 @@ async function describe(known: KnownModel, stateFolder: string): Promise<ListedM
     return { id, status: "not fetched", tasks, licence, megabytes: null, detail };
   }
   try {
-    const checkpoint = await readCheckpoint(folder);
-    const megabytes = Math.round(checkpoint.sizeBytes / 1e6);
-    const own = { tasks: checkpoint.tasks, licence: licence ?? checkpoint.licence };
+    const model = await readModelFolder(folder);
+    const megabytes = Math.round(model.sizeBytes / 1e6);
+    const own = { tasks: model.tasks, licence: licence ?? model.licence };
     return { id, status: "here", ...own, megabytes, detail: folder };
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);

@@ -4,7 +4,15 @@
  * encoded bare (or cut) are put together without encoding their text again.
  */
 import type { Encoding } from "tokenizers";
-import type { WrappedSequence } from "./tokenizer.ts";
+
+/** A sequence with its special tokens. */
+export type WrappedSequence = {
+  ids: number[];
+  /** Segment of each token: 0 for the first text, and for the second what the model was trained with. */
+  typeIds: number[];
+  /** Index of the first token of each text. */
+  starts: number[];
+};
 
 type Slot = { readonly text: 0 | 1; readonly typeId: number };
 type Special = { readonly id: number; readonly typeId: number };

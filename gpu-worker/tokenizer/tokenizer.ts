@@ -5,7 +5,7 @@
 import { type Encoding, Tokenizer as LibraryTokenizer } from "tokenizers";
 import * as z from "zod";
 import { utf16Places } from "./utf16-places.ts";
-import { countSpecial, fill, templateOf, unfill } from "./special-tokens.ts";
+import { countSpecial, fill, templateOf, unfill, type WrappedSequence } from "./special-tokens.ts";
 import { readTokenizerFiles } from "./tokenizer-file.ts";
 
 /** One text as the model reads it, without special tokens. */
@@ -27,15 +27,6 @@ export type EncodeOptions = {
   /** The end from which `tokensMax` counts. Default start. */
   from?: "start" | "end";
   signal?: AbortSignal;
-};
-
-/** A sequence with its special tokens. */
-export type WrappedSequence = {
-  ids: number[];
-  /** Segment of each token: 0 for the first text, and for the second what the model was trained with. */
-  typeIds: number[];
-  /** Index of the first token of each text. */
-  starts: number[];
 };
 
 export type Tokenizer = {

@@ -1,5 +1,6 @@
 /**
- * The models an operator put on the disk: each folder below `LLM_OS_MODELS` that holds a config.json or a GGUF file is one,
+ * The models an operator put on the disk: each folder below `LLM_OS_MODELS` that holds a config.json, an
+ * adapter_config.json or a GGUF file is one,
  * named as its folder. Whether it can be served is found out elsewhere.
  */
 import { readdir } from "node:fs/promises";
@@ -19,7 +20,8 @@ export async function listLocalFolders(modelsFolder: string): Promise<LocalFolde
     names.map(async (id) => {
       const folder = path.join(modelsFolder, id);
       const isModel = (await namesIn(folder)).some(
-        (name) => name === "config.json" || name.endsWith(".gguf"),
+        (name) =>
+          name === "config.json" || name === "adapter_config.json" || name.endsWith(".gguf"),
       );
       return isModel ? [{ id, folder }] : [];
     }),

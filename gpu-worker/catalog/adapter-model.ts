@@ -1,0 +1,110 @@
+/**
+ * An adapter as a model of the catalog: a head of its own on the session and tokenizer of its base, so that texts for many
+ * heads share the base's batches. It holds the base while it is loaded, and is refused on any other base than its own.
+ */
+import { createHash } from "node:crypto";
+import { stat } from "node:fs/promises";
+import path from "node:path";
+import type { ModelLimits } from "#contract/models.ts";
+import type { Task } from "#contract/tasks.ts";
+import { type Adapter, adapterFiles } from "./adapter-folder.ts";
+import { sha256OfFile } from "./file-digest.ts";
+import type { LoadedModel, ModelLease } from "./loaded-model.ts";
+
+/** What can be told of an adapter's folder without its base. */
+export type AdapterModel = {
+  folder: string;
+  adapter: Adapter;
+  tasks: Task[];
+  /** Null: the base says. */
+  limits: null;
+  licence: string | null;
+  /** Bytes of the head. */
+  sizeBytes: number;
+};
+
+export async function describeAdapter(folder: string, adapter: Adapter): Promise<AdapterModel> {
+  const { size } = await stat(path.join(folder, adapterFiles.weights));
+  const { task, licence } = adapter;
+  return { folder, adapter, tasks: [task], limits: null, licence, sizeBytes: size };
+}
+
+export function isAdapter(model: object): model is AdapterModel {
+  return "adapter" in model;
+}
+
+/** Of what the adapter adds to its base. */
+async function ownDigest(folder: string, signal: AbortSignal): Promise<string> {
+  const weights = await sha256OfFile(path.join(folder, adapterFiles.weights), signal);
+  const own = await sha256OfFile(path.join(folder, adapterFiles.own), signal);
+  return `${adapterFiles.weights} ${weights}\n${adapterFiles.own} ${own}\n`;
+}
+
+/** @param baseDigest of the base as it is computed here @returns lower-case hex */
+export async function adapterDigest(
+  { folder }: AdapterModel,
+  baseDigest: string,
+  signal: AbortSignal,
+): Promise<string> {
+  const own = await ownDigest(folder, signal);
+  return createHash("sha256").update(`base ${baseDigest}\n${own}`).digest("hex");
+}
+
+export function adapterLimits({ maxLength }: Adapter, base: ModelLimits): ModelLimits {
+  const { maxTokens, vocabularySize } = base;
+  return { maxTokens: Math.min(maxLength, maxTokens), dimensions: null, vocabularySize };
+}
+
+/** The hidden size that the head was fitted on. */
+function hiddenOf({ pooling, weight, labels }: Adapter): number {
+  const features = weight.length / labels.length;
+  return pooling === "spans" ? features / 3 : features;
+}
+
+function checkBase({ baseDigest, baseName, ...adapter }: Adapter, base: LoadedModel): void {
+  if (base.upstreamDigest !== baseDigest) {
+    throw new Error(
+      `it was fitted on ${baseName} with sha256 ${baseDigest}, but the weights of ${base.id} here have ${base.upstreamDigest}`,
+    );
+  }
+  if (base.head.name !== "none") throw new Error(`its base ${base.id} has a head already`);
+  const { dimensions } = base.limits;
+  const hidden = hiddenOf({ ...adapter, baseDigest, baseName });
+  if (dimensions === null || hidden === dimensions) return;
+  throw new Error(`its head reads ${hidden} features, but ${base.id} gives ${dimensions}`);
+}
+
+function headOf({ task, labels, problem, pooling, weight, bias }: Adapter): LoadedModel["head"] {
+  const name = task === "token-classification" ? task : "sequence-classification";
+  return { name, labels, problem, linear: { pooling, weight, bias } };
+}
+
+/**
+ * @param lease of the base; released where this throws, and when the adapter is disposed of
+ * @throws Error whose message completes "the model cannot be served: …"
+ */
+export async function loadAdapter(
+  { id, model }: { id: string; model: AdapterModel },
+  lease: ModelLease,
+  signal: AbortSignal,
+): Promise<LoadedModel> {
+  const { adapter, tasks } = model;
+  const base = lease.model;
+  try {
+    checkBase(adapter, base);
+    return {
+      ...base,
+      id,
+      tasks,
+      digest: await adapterDigest(model, base.digest, signal),
+      limits: adapterLimits(adapter, base.limits),
+      head: headOf(adapter),
+      entityModel: adapter.entityModel,
+      bytes: model.sizeBytes,
+      dispose: () => Promise.resolve(lease.release()),
+    };
+  } catch (error) {
+    lease.release();
+    throw error;
+  }
+}
