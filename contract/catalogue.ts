@@ -43,9 +43,28 @@ export type ModelManifest = z.infer<typeof ModelManifest>;
 
 const sentenceEncoderTasks = [...sentenceTasks];
 
-/** Files of a sentence-transformers checkpoint whose bytes we have not seen. */
+/** Files whose bytes we have not seen. */
 function unseen(...paths: string[]): ModelFile[] {
   return paths.map((path) => ({ path, sha256: null, bytes: null }));
+}
+
+const checkpointFiles = unseen(
+  "config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "model.safetensors",
+);
+
+/** What sentence-transformers adds to a checkpoint. */
+const sentenceFiles = unseen("modules.json", "sentence_bert_config.json", "1_Pooling/config.json");
+
+type OnHub = Omit<ModelManifest, "id" | "aliases" | "sources">;
+
+/** @param repository its last part becomes the id, the whole an alias */
+function onHub(repository: string, manifest: OnHub): ModelManifest {
+  const id = repository.slice(repository.indexOf("/") + 1);
+  const sources: ModelSource[] = [{ kind: "hub", repository, revision: "main" }];
+  return { id, aliases: [repository], ...manifest, sources };
 }
 
 export const catalogue: readonly ModelManifest[] = [
@@ -102,21 +121,52 @@ export const catalogue: readonly ModelManifest[] = [
       },
     ],
   },
-  {
-    id: "bge-small-en-v1.5",
-    aliases: ["BAAI/bge-small-en-v1.5"],
+  onHub("BAAI/bge-small-en-v1.5", {
     tasks: sentenceEncoderTasks,
     licence: "mit",
     limits: { maxTokens: 512, dimensions: 384, vocabularySize: 30_522 },
-    files: unseen(
-      "config.json",
-      "modules.json",
-      "sentence_bert_config.json",
-      "1_Pooling/config.json",
-      "tokenizer.json",
-      "tokenizer_config.json",
-      "model.safetensors",
-    ),
-    sources: [{ kind: "hub", repository: "BAAI/bge-small-en-v1.5", revision: "main" }],
-  },
+    files: [...checkpointFiles, ...sentenceFiles],
+  }),
+  onHub("intfloat/multilingual-e5-small", {
+    tasks: sentenceEncoderTasks,
+    licence: "mit",
+    limits: { maxTokens: 512, dimensions: 384, vocabularySize: 250_037 },
+    files: [...checkpointFiles, ...sentenceFiles],
+  }),
+  onHub("SamLowe/roberta-base-go_emotions", {
+    tasks: ["text-classification"],
+    licence: "mit",
+    limits: { maxTokens: 512, dimensions: null, vocabularySize: 50_265 },
+    files: checkpointFiles,
+  }),
+  onHub("dslim/distilbert-NER", {
+    tasks: ["token-classification"],
+    licence: "apache-2.0",
+    limits: { maxTokens: 512, dimensions: null, vocabularySize: 28_996 },
+    files: checkpointFiles,
+  }),
+  onHub("distilbert/distilbert-base-cased-distilled-squad", {
+    tasks: ["question-answering"],
+    licence: "apache-2.0",
+    limits: { maxTokens: 512, dimensions: null, vocabularySize: 28_996 },
+    files: checkpointFiles,
+  }),
+  onHub("MoritzLaurer/DeBERTa-v3-base-mnli-fever-anli", {
+    tasks: ["text-classification", "zero-shot-classification"],
+    licence: "mit",
+    limits: { maxTokens: 512, dimensions: null, vocabularySize: 128_100 },
+    files: checkpointFiles,
+  }),
+  onHub("distilbert/distilroberta-base", {
+    tasks: ["fill-mask"],
+    licence: "apache-2.0",
+    limits: { maxTokens: 512, dimensions: null, vocabularySize: 50_265 },
+    files: checkpointFiles,
+  }),
+  onHub("cross-encoder/ms-marco-MiniLM-L6-v2", {
+    tasks: ["rerank", "text-classification"],
+    licence: "apache-2.0",
+    limits: { maxTokens: 512, dimensions: null, vocabularySize: 30_522 },
+    files: checkpointFiles,
+  }),
 ];

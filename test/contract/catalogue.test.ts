@@ -1,0 +1,55 @@
+/** The catalogue: a model for every task that the hub has one for, under names of its own, with the files we need. */
+import { describe, expect, it } from "vitest";
+import { catalogue, ModelManifest } from "../../contract/catalogue.ts";
+import { Task } from "../../contract/tasks.ts";
+
+/** Tasks that no manifest names, and why. */
+const without: Partial<Record<Task, string>> = {
+  noop: "it runs no model",
+  tokenize: "every model does it",
+  detokenize: "every model does it",
+  "relation-extraction":
+    "we know of no plain encoder on the hub that classifies marked spans as this platform marks them; fine-tuning makes one",
+};
+
+describe("the catalogue", () => {
+  for (const task of Task.options) {
+    const reason = without[task];
+    const served = catalogue.filter(({ tasks }) => tasks.includes(task)).map(({ id }) => id);
+    if (reason === undefined) {
+      it(`has a model for ${task}`, () => expect(served).not.toEqual([]));
+    } else {
+      it(`names no model for ${task}: ${reason}`, () => expect(served).toEqual([]));
+    }
+  }
+
+  it("has a model trained for entailment, and a cross-encoder, beside the sentence encoders", () => {
+    const own = catalogue.filter(({ limits }) => limits.dimensions === null);
+    const tasks = own.flatMap((manifest) => manifest.tasks);
+    expect(tasks).toEqual(expect.arrayContaining(["zero-shot-classification", "rerank"]));
+  });
+
+  it("begins with the model that ships", () => {
+    expect(catalogue[0]?.id).toBe("all-MiniLM-L6-v2");
+  });
+
+  it("gives each name to one model", () => {
+    const names = catalogue.flatMap(({ id, aliases }) => [id, ...aliases]);
+    expect(names.toSorted()).toEqual([...new Set(names)].toSorted());
+  });
+
+  it.each(catalogue.map((manifest) => [manifest.id, manifest] as const))(
+    "can be fetched and is told of truly: %s",
+    (_, manifest) => {
+      expect(ModelManifest.parse(manifest)).toEqual(manifest);
+      const paths = manifest.files.map(({ path }) => path);
+      const needed = ["config.json", "tokenizer.json", "model.safetensors"];
+      expect(paths).toEqual(expect.arrayContaining(needed));
+      expect(new Set(paths).size).toBe(paths.length);
+      expect(manifest.licence).toMatch(/^[a-z0-9]+(?:[.-][a-z0-9]+)*$/);
+      const hub = manifest.sources.find((source) => source.kind === "hub");
+      expect(manifest.aliases).toContain(hub?.repository);
+      expect(manifest.limits.dimensions !== null).toBe(manifest.tasks[0] === "feature-extraction");
+    },
+  );
+});
