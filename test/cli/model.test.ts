@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { catalogue } from "../../contract/catalogue.ts";
 import { embeddedFiles } from "../../gpu-worker/catalog/embed-model.ts";
 import { sharedFolder } from "../catalog/shared-folder.ts";
 import { type HubServer, startHubServer } from "../catalog/sources/hub-server.ts";
@@ -83,13 +84,16 @@ describe("npm run model --", () => {
 });
 
 describe("npm run model -- list", () => {
-  it("shows the embedded model as here and the others as not fetched", async () => {
+  it("shows what ships as here and the rest of the catalogue as not fetched", async () => {
     const { code, out } = await model(["list", "--json"]);
     expect(code).toBe(0);
-    expect(JSON.parse(out)).toMatchObject([
+    const shipped = [
       { id: "all-MiniLM-L6-v2", status: "here", megabytes: 23, licence: "apache-2.0" },
-      { id: "bge-small-en-v1.5", status: "not fetched", detail: expect.stringContaining("fetch") },
-    ]);
+      ...["intent-banking", "sentiment-en", "topic-en"].map((id) => ({ id, status: "here" })),
+    ];
+    const detail = expect.stringContaining("fetch");
+    const others = catalogue.slice(1).map(({ id }) => ({ id, status: "not fetched", detail }));
+    expect(JSON.parse(out)).toMatchObject([...shipped, ...others]);
   });
 
   it("shows what is wrong with a folder of the operator's", async () => {
