@@ -57,6 +57,11 @@ const headOfClass: readonly (readonly [RegExp, Exclude<HeadName, "sentence">])[]
 /** The head the checkpoint was trained with, by its config.json. Throws `ConfigError` if we build none such. */
 export function headOfCheckpoint(config: unknown): Head {
   familyOf(config);
+  return headOfAnyFamily(config);
+}
+
+/** As `headOfCheckpoint`, for a graph that is there already: its family need not be one we build. */
+export function headOfAnyFamily(config: unknown): Head {
   const [name = "Model"] = parse(ConfigFile, config).architectures ?? [];
   const row = headOfClass.find(([ending]) => ending.test(name));
   if (row === undefined) {

@@ -6,15 +6,27 @@ import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import type { ModelLimits } from "#contract/models.ts";
 import { sentenceTasks, type Task } from "#contract/tasks.ts";
-import { headOfCheckpoint, labelsOf, problemOf, sizesOf } from "../architectures/encoder.ts";
+import {
+  headOfAnyFamily,
+  headOfCheckpoint,
+  labelsOf,
+  problemOf,
+  sizesOf,
+  type EncoderSizes,
+} from "../architectures/encoder.ts";
 import { ConfigFile, OwnFile, readJson, TokenizerConfigFile } from "./checkpoint-files.ts";
 import type { LoadedHead } from "./loaded-model.ts";
+import { findOnnxFile, onnxNames, onnxSizes } from "./onnx-file.ts";
 import { readSentenceStages, type Sentence } from "./sentence-stages.ts";
+
+export type WeightsFormat = "safetensors" | "onnx";
 
 export type Checkpoint = {
   folder: string;
   config: ConfigFile;
-  /** Path of the weights, in the safetensors format. */
+  /** Of the weights: safetensors, which a graph is built from, or a ready-made ONNX file, which runs as it is. */
+  format: WeightsFormat;
+  /** Path of the weights. */
   weightsFile: string;
   /** What is computed on top of the hidden states. */
   head: LoadedHead;
@@ -50,7 +62,7 @@ export const identityFiles = [
 
 const weightsName = "model.safetensors";
 
-/** Why a folder without `model.safetensors` cannot be served. */
+/** Why a folder with neither `model.safetensors` nor an ONNX file cannot be served. */
 function withoutWeights(names: string[]): Error {
   const gguf = names.find((name) => name.endsWith(".gguf"));
   if (gguf !== undefined) {
@@ -60,23 +72,32 @@ function withoutWeights(names: string[]): Error {
   if (sharded) return new Error(`its weights are in several files: join them as ${weightsName}`);
   const pickled = names.find((name) => /\.(bin|pt|pth)$/.test(name));
   const hint = pickled === undefined ? "" : `: save ${pickled} in the safetensors format`;
-  return new Error(`${weightsName} is missing${hint}`);
+  return new Error(
+    `${weightsName} is missing${hint}; a ready-made ONNX file would do too, as one of ${onnxNames.join(", ")}`,
+  );
 }
 
-async function readWeights(folder: string): Promise<{ file: string; bytes: number }> {
+export type WeightsFile = { format: WeightsFormat; file: string; bytes: number };
+
+/** @throws Error whose message completes "the folder cannot be served: …" */
+export async function findWeights(folder: string): Promise<WeightsFile> {
   const names = await readdir(folder);
-  if (!names.includes(weightsName)) throw withoutWeights(names);
-  const file = path.join(folder, weightsName);
-  const { size } = await stat(file);
-  return { file, bytes: size };
+  if (names.includes(weightsName)) {
+    const file = path.join(folder, weightsName);
+    const { size } = await stat(file);
+    return { format: "safetensors", file, bytes: size };
+  }
+  const onnx = await findOnnxFile(folder);
+  if (onnx === null) throw withoutWeights(names);
+  return { format: "onnx", ...onnx };
 }
 
 /** A plain encoder gets what sentence-transformers gives it: the mean over the tokens, not scaled. */
 const plainSentence: Sentence = { pooling: "mean", normalize: false, prompts: {}, maxTokens: null };
 
 /** By config.json; stages of sentence-transformers beside it make it a sentence encoder, whatever it was before. */
-function headOf(config: ConfigFile, stages: Sentence | null): LoadedHead {
-  const { name } = headOfCheckpoint(config);
+function headOf(config: ConfigFile, format: WeightsFormat, stages: Sentence | null): LoadedHead {
+  const { name } = format === "onnx" ? headOfAnyFamily(config) : headOfCheckpoint(config);
   if (stages !== null || name === "none" || name === "sentence") return { name: "none" };
   if (name !== "sequence-classification" && name !== "token-classification") return { name };
   return { name, labels: labelsOf(config), problem: problemOf(config), linear: null };
@@ -108,11 +129,10 @@ function tasksOf(head: LoadedHead, own: Task | null): Task[] {
 
 async function readLimits(
   folder: string,
-  config: ConfigFile,
+  { positions, hidden, vocabulary }: EncoderSizes,
   sentence: Sentence | null,
 ): Promise<ModelLimits> {
   const tokenizer = await readJson(folder, "tokenizer_config.json", TokenizerConfigFile);
-  const { positions, hidden, vocabulary } = sizesOf(config);
   const own = tokenizer?.model_max_length ?? Infinity;
   const maxTokens = Math.floor(Math.min(sentence?.maxTokens ?? Infinity, own, positions));
   if (maxTokens < 1) throw new Error("tokenizer_config.json: model_max_length must be 1 or more");
@@ -129,24 +149,26 @@ async function readCardLicence(folder: string): Promise<string | null> {
 
 /** @throws Error whose message completes "the folder cannot be served: …" */
 export async function readCheckpoint(folder: string): Promise<Checkpoint> {
-  const weights = await readWeights(folder);
+  const { format, file, bytes } = await findWeights(folder);
   const config = await readJson(folder, "config.json", ConfigFile);
   if (config === null) throw new Error("config.json is missing");
   const stages = await readSentenceStages(folder);
-  const head = headOf(config, stages);
+  const head = headOf(config, format, stages);
+  const sizes = format === "onnx" ? onnxSizes(config) : sizesOf(config);
   const sentence = head.name === "none" ? (stages ?? plainSentence) : null;
   const own = await readJson(folder, "llm-os.json", OwnFile);
   return {
     folder,
     config,
-    weightsFile: weights.file,
+    format,
+    weightsFile: file,
     head,
     sentence,
     tasks: tasksOf(head, own?.task ?? null),
-    limits: await readLimits(folder, config, sentence),
+    limits: await readLimits(folder, sizes, sentence),
     licence: own?.licence ?? (await readCardLicence(folder)),
     derivedFrom: own?.derivedFrom ?? null,
     entityModel: own?.entity_model ?? null,
-    sizeBytes: weights.bytes,
+    sizeBytes: bytes,
   };
 }

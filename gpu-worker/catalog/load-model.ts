@@ -14,6 +14,7 @@ import type { LoadedModel } from "./loaded-model.ts";
 import { feedsOf, measureCosts } from "./measure-costs.ts";
 import { type FilesDigest, modelDigest } from "./model-digest.ts";
 import type { Watch } from "./model-entry.ts";
+import { onnxSession } from "./onnx-session.ts";
 
 export type Hardware = {
   runtime: Runtime;
@@ -69,31 +70,45 @@ async function folderBytes(folder: string): Promise<number> {
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
+async function openSession(
+  file: string,
+  { format, ...model }: Checkpoint,
+  hardware: Hardware,
+  signal: AbortSignal,
+): Promise<Session> {
+  const { runtime, provider } = hardware;
+  const opened = await runtime.load(
+    { path: file },
+    { ...shareThreads(hardware), provider, signal },
+  );
+  try {
+    const session = format === "onnx" ? onnxSession(opened, model) : opened;
+    await warmUp(session, signal);
+    return session;
+  } catch (error) {
+    await opened.release();
+    throw error;
+  }
+}
+
+/** What a session of that file keeps in memory, about. A folder of ready-made files may hold more than the one that runs. */
+async function bytesOf({ format, sizeBytes }: Checkpoint, file: string): Promise<number> {
+  return format === "onnx" ? sizeBytes : folderBytes(path.dirname(file));
+}
+
 export function modelLoader(tools: LoaderTools): ModelLoader {
   const { runtime, provider, threads, forms, graphs, log } = tools;
 
-  /** The int8 kernels are a CPU's: elsewhere weights are computed in f32. */
-  async function formHere(signal: AbortSignal): Promise<Form> {
-    return provider === "cpu" ? forms.choose(signal) : { form: "f32", saturates: false };
+  /** The int8 kernels are a CPU's: elsewhere weights are computed in f32. A ready-made file has no form to choose. */
+  async function formHere({ format }: FilesDigest, signal: AbortSignal): Promise<Form> {
+    const free = provider === "cpu" && format === "safetensors";
+    return free ? forms.choose(signal) : { form: "f32", saturates: false };
   }
 
   // Whether weights are shifted changes the graph but no answer: it is part of the graph's key, not of the digest.
   function digestIn({ form }: Form, files: FilesDigest): string {
-    return modelDigest(files, `${form} ${provider}`, builderVersion);
-  }
-
-  async function openSession(file: string, signal: AbortSignal): Promise<Session> {
-    const session = await runtime.load(
-      { path: file },
-      { ...shareThreads(tools), provider, signal },
-    );
-    try {
-      await warmUp(session, signal);
-      return session;
-    } catch (error) {
-      await session.release();
-      throw error;
-    }
+    const computed = files.format === "onnx" ? files.format : form;
+    return modelDigest(files, `${computed} ${provider}`, builderVersion);
   }
 
   async function sessionOf(
@@ -101,6 +116,9 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
     { form, digest }: { form: Form; digest: string },
     { onStep, signal }: Watch,
   ): Promise<{ session: Session; file: string }> {
+    const { format, weightsFile } = checkpoint;
+    const open = (file: string) => openSession(file, checkpoint, tools, signal);
+    if (format === "onnx") return { session: await open(weightsFile), file: weightsFile };
     const shifted = form.saturates ? "-shifted" : "";
     const key = `${digest.slice(0, 32)}-${form.form}${shifted}-${provider}-${builderVersion}`;
     const build = async (file: string) => {
@@ -110,21 +128,21 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
     };
     const cached = await graphs.get(key, build, signal);
     try {
-      return { session: await openSession(cached.file, signal), file: cached.file };
+      return { session: await open(cached.file), file: cached.file };
     } catch (error) {
       signal.throwIfAborted();
       if (cached.built) throw error;
       log.warn({ error, key }, "a compiled graph could not be used and is built again");
       await graphs.discard(key);
       const { file } = await graphs.get(key, build, signal);
-      return { session: await openSession(file, signal), file };
+      return { session: await open(file), file };
     }
   }
 
   return {
-    digest: async (files, signal) => digestIn(await formHere(signal), files),
+    digest: async (files, signal) => digestIn(await formHere(files, signal), files),
     async load({ id, checkpoint, files }, watch) {
-      const form = await formHere(watch.signal);
+      const form = await formHere(files, watch.signal);
       const digest = digestIn(form, files);
       const tokenizer = await loadTokenizer(checkpoint.folder);
       const { session, file } = await sessionOf(checkpoint, { form, digest }, watch);
@@ -139,7 +157,7 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
         costs: await measureCosts(session, measuring),
         tokenizer,
         upstreamDigest: checkpoint.derivedFrom ?? files.weights,
-        bytes: await folderBytes(path.dirname(file)),
+        bytes: await bytesOf(checkpoint, file),
         dispose: () => session.release(),
       };
     },

@@ -3,11 +3,13 @@
  * Two workers with the same digest give the same vectors, so the edge may hand one's result out for the other's.
  */
 import { createHash } from "node:crypto";
-import { type Checkpoint, identityFiles } from "./checkpoint.ts";
+import { type Checkpoint, identityFiles, type WeightsFormat } from "./checkpoint.ts";
 import { sha256OfFile } from "./file-digest.ts";
+import { onnxDataNames } from "./onnx-file.ts";
 import path from "node:path";
 
 export type FilesDigest = {
+  format: WeightsFormat;
   /** sha256 of the weights file. */
   weights: string;
   /** sha256 over the weights' and all other identity files' names and digests. */
@@ -16,17 +18,18 @@ export type FilesDigest = {
 
 /** @throws the file system's error, or the signal's reason */
 export async function digestFiles(
-  checkpoint: Checkpoint,
+  { folder, format, weightsFile }: Checkpoint,
   signal: AbortSignal,
 ): Promise<FilesDigest> {
-  const weights = await sha256OfFile(checkpoint.weightsFile, signal);
+  const weights = await sha256OfFile(weightsFile, signal);
   const hash = createHash("sha256").update(`weights ${weights}\n`);
-  for (const name of identityFiles) {
-    const digest = await sha256OfFile(path.join(checkpoint.folder, name), signal).catch(() => null);
+  const data = format === "onnx" ? onnxDataNames(path.relative(folder, weightsFile)) : [];
+  for (const name of [...identityFiles, ...data]) {
+    const digest = await sha256OfFile(path.join(folder, name), signal).catch(() => null);
     signal.throwIfAborted();
     if (digest !== null) hash.update(`${name} ${digest}\n`);
   }
-  return { weights, files: hash.digest("hex") };
+  return { format, weights, files: hash.digest("hex") };
 }
 
 /** @returns lower-case hex */

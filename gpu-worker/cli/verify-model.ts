@@ -1,6 +1,6 @@
 /**
- * `npm run model -- verify FOLDER`: compiles the checkpoint in a folder with the head it was trained with, runs the inputs
- * of its `expected.json` and compares. That file holds `input_ids` and `attention_mask` [batch, sequence] and, for each
+ * `npm run model -- verify FOLDER`: compiles the checkpoint in a folder with the head it was trained with, or takes the
+ * ready-made ONNX file there as it would be served, runs the inputs of its `expected.json` and compares. That file holds `input_ids` and `attention_mask` [batch, sequence] and, for each
  * output of the head, the numbers expected; those at padded positions mean nothing and are passed over.
  */
 import { readFile } from "node:fs/promises";
@@ -8,6 +8,8 @@ import path from "node:path";
 import * as z from "zod";
 import type { Head } from "../architectures/encoder-head.ts";
 import { buildEncoder, headOfCheckpoint, sizesOf } from "../architectures/encoder.ts";
+import { findWeights, readCheckpoint } from "../catalog/checkpoint.ts";
+import { onnxSession } from "../catalog/onnx-session.ts";
 import { encodeModel } from "../onnx/encode-model.ts";
 import type { Runtime, Session, ValueInfo } from "../runtime/session.ts";
 import type { Shape } from "../tensor/shape.ts";
@@ -96,9 +98,9 @@ function headFor(config: unknown, expected: Expected): Head {
   return named ? headOfCheckpoint(config) : headByOutputs(config, expected);
 }
 
-async function compile(folder: string, expected: Expected): Promise<Uint8Array> {
+async function compile(folder: string, file: string, expected: Expected): Promise<Uint8Array> {
   const config = await readJsonFile(folder, "config.json");
-  const weights = openSafetensors(path.join(folder, "model.safetensors"));
+  const weights = openSafetensors(file);
   try {
     const head = headFor(config, expected);
     return encodeModel(buildEncoder(config, weights, { head, form: "f32" }));
@@ -177,13 +179,35 @@ async function compareAll(session: Session, expected: Expected, signal?: AbortSi
   });
 }
 
+async function openFolder(
+  folder: string,
+  expected: Expected,
+  { runtime, threads, signal }: VerifyOptions,
+): Promise<Session> {
+  const { format, file } = await findWeights(folder).catch((cause: unknown) => {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`${folder}: ${why}`, { cause });
+  });
+  const base = { threads, provider: "cpu" as const };
+  const load = signal === undefined ? base : { ...base, signal };
+  if (format === "safetensors") {
+    return runtime.load({ bytes: await compile(folder, file, expected) }, load);
+  }
+  const checkpoint = await readCheckpoint(folder);
+  const session = await runtime.load({ path: file }, load);
+  try {
+    return onnxSession(session, checkpoint);
+  } catch (error) {
+    await session.release();
+    throw error;
+  }
+}
+
 /** Throws on a folder that cannot be compiled or compared; a difference that is too large is a result, not an error. */
 export async function verifyModel(folder: string, options: VerifyOptions): Promise<Verification> {
-  const { runtime, threads, tolerance = DEFAULT_TOLERANCE, signal } = options;
+  const { tolerance = DEFAULT_TOLERANCE, signal } = options;
   const expected = await readExpected(folder);
-  const bytes = await compile(folder, expected);
-  const load = { threads, provider: "cpu" as const };
-  const session = await runtime.load({ bytes }, signal === undefined ? load : { ...load, signal });
+  const session = await openFolder(folder, expected, options);
   try {
     const comparisons = await compareAll(session, expected, signal);
     const compared = comparisons.reduce((sum, [, comparison]) => sum + comparison.compared, 0);
