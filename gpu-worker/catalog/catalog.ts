@@ -32,7 +32,10 @@ export type Catalog = {
   acquire(id: string, signal: AbortSignal): Promise<LoadedModel>;
   /** As `acquire`; the model stays loaded until the lease is released. */
   lease(id: string, signal: AbortSignal): Promise<ModelLease>;
-  /** Unloads a model; it can be acquired again. Runs asked for before are finished. */
+  /**
+   * Unloads a model that nobody holds a lease of; it can be acquired again. Runs asked for before are finished. One in use
+   * stays: its leases, and the adapters on it, count on its session.
+   */
   release(id: string): Promise<void>;
   /** Ends all work and unloads all models. */
   close(): Promise<void>;
@@ -136,7 +139,7 @@ export async function openCatalog(
     settings: fetchSettings(settings, tools, dispatcher),
     loader,
     baseOf: (adapter) => book.baseOf(adapter),
-    makeRoom: (bytes) => book.makeRoom(bytes),
+    withRoom: (bytes, load) => book.withRoom(bytes, load),
   });
   entries.push(...models.map((known) => new ModelEntry(known, work, { now, onChange })));
   await Promise.all(entries.map((entry) => entry.inspect()));
@@ -150,9 +153,7 @@ export async function openCatalog(
     },
     acquire: async (id, signal) => book.known(id).acquire(signal),
     lease: async (id, signal) => book.known(id).lease(signal),
-    async release(id) {
-      await book.find(id)?.release();
-    },
+    release: (id) => book.release(id),
     async close() {
       closing.abort(new Error("The catalog is closed"));
       await Promise.all([identifying, ...entries.map((entry) => entry.release())]);

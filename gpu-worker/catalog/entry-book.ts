@@ -3,15 +3,19 @@ import { CodedError } from "#contract/errors.ts";
 import type { Adapter } from "./adapter-folder.ts";
 import { isAdapter } from "./adapter-model.ts";
 import type { Base } from "./entry-work.ts";
+import type { LoadedModel } from "./loaded-model.ts";
 import type { ModelEntry } from "./model-entry.ts";
 import { planUnloads } from "./unload-plan.ts";
 
-type BookLog = { info: (fields: object, message: string) => void };
+type Note = (fields: object, message: string) => void;
+type BookLog = { info: Note; warn: Note };
 
 export class EntryBook {
   readonly #entries: readonly ModelEntry[];
   readonly #budget: number;
   readonly #log: BookLog;
+  /** Bytes of the models that are being loaded. */
+  #claimed = 0;
 
   /** @param budget bytes of all loaded models together */
   constructor(entries: readonly ModelEntry[], budget: number, log: BookLog) {
@@ -54,19 +58,45 @@ export class EntryBook {
     };
   }
 
-  /** Unloads the least recently used models that nobody uses, until so many bytes fit. */
-  async makeRoom(bytes: number): Promise<void> {
-    const unloaded = planUnloads(this.#residents(), bytes, this.#budget);
-    for (const id of unloaded) {
-      const entry = this.find(id);
-      // Somebody may have come for it while others were unloaded.
-      if (entry?.resident?.inUse !== false) continue;
-      this.#log.info({ model: id }, "unloaded to make room");
-      await entry.release();
+  /**
+   * Loads a model of about so many bytes once the least recently used of those nobody uses have made room. What several
+   * loads at once need is counted together, and what a model really takes is made room for once it is known.
+   */
+  async withRoom(bytes: number, load: () => Promise<LoadedModel>): Promise<LoadedModel> {
+    let claimed = bytes;
+    this.#claimed += claimed;
+    try {
+      await this.#makeRoom();
+      const model = await load();
+      this.#claimed += model.bytes - claimed;
+      claimed = model.bytes;
+      await this.#makeRoom();
+      return model;
+    } finally {
+      this.#claimed -= claimed;
     }
-    // An adapter holds its base: with the adapter gone, the base may go too.
-    const more = planUnloads(this.#residents(), bytes, this.#budget);
-    if (unloaded.length > 0 && more.length > 0) await this.makeRoom(bytes);
+  }
+
+  /** Unloads the model unless it is in use; ends the work where it is being loaded. */
+  async release(name: string): Promise<void> {
+    const entry = this.find(name);
+    if (entry === undefined || entry.resident?.inUse === true) return;
+    await entry.release();
+  }
+
+  /** One by one: with an adapter gone, its base may be the next, and somebody may have come for a model meanwhile. */
+  async #makeRoom(): Promise<void> {
+    for (;;) {
+      const [id] = planUnloads(this.#residents(), this.#claimed, this.#budget);
+      if (id === undefined) return;
+      this.#log.info({ model: id }, "unloaded to make room");
+      try {
+        await this.find(id)?.release();
+      } catch (error) {
+        // It is gone from the list all the same, and whoever needs the room is not to blame.
+        this.#log.warn({ error, model: id }, "a model could not be unloaded cleanly");
+      }
+    }
   }
 
   #residents() {

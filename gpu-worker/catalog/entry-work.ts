@@ -5,7 +5,7 @@ import type { Adapter } from "./adapter-folder.ts";
 import { adapterDigest, isAdapter, loadAdapter } from "./adapter-model.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { KnownModel } from "./known-models.ts";
-import type { ModelLease } from "./loaded-model.ts";
+import type { LoadedModel, ModelLease } from "./loaded-model.ts";
 import type { ModelLoader } from "./load-model.ts";
 import { type FilesDigest, digestFiles } from "./model-digest.ts";
 import type { EntryWork, Watch } from "./model-entry.ts";
@@ -54,11 +54,11 @@ export type EntryTools = {
   loader: ModelLoader;
   /** @throws Error where no model here can be it */
   baseOf(adapter: Adapter): Base;
-  /** Unloads models until so many bytes fit. */
-  makeRoom(bytes: number): Promise<void>;
+  /** Loads once other models have made room for so many bytes. */
+  withRoom(bytes: number, load: () => Promise<LoadedModel>): Promise<LoadedModel>;
 };
 
-export function entryWork({ settings, loader, baseOf, makeRoom }: EntryTools): EntryWork {
+export function entryWork({ settings, loader, baseOf, withRoom }: EntryTools): EntryWork {
   return {
     async find({ id, place }: KnownModel) {
       if (place.kind === "folder") return place.folder;
@@ -80,8 +80,7 @@ export function entryWork({ settings, loader, baseOf, makeRoom }: EntryTools): E
         return loadAdapter({ id, model }, lease, watch.signal);
       }
       const files = await verifiedDigest(model, watch.signal);
-      await makeRoom(model.sizeBytes);
-      return loader.load({ id, checkpoint: model, files }, watch);
+      return withRoom(model.sizeBytes, () => loader.load({ id, checkpoint: model, files }, watch));
     },
   };
 }

@@ -206,8 +206,10 @@ export class ModelEntry {
     try {
       const onStep = (step: Step) => this.#advance(work, step);
       const model = await this.#bringUp({ onStep, signal });
-      if (!move({ kind: "loaded", model })) await model.dispose();
-      return model;
+      if (!signal.aborted && move({ kind: "loaded", model })) return model;
+      // Ended in its last moment: who released it, or closed the catalog, must not find it loaded after all.
+      await model.dispose();
+      throw signal.reason;
     } catch (error) {
       if (signal.aborted) {
         move(this.#rest());
