@@ -71,8 +71,11 @@ type WindowRead = { window: Window; answers: WindowAnswers };
 
 const isEmpty = (place: Place | undefined) => place === undefined || place[0] === place[1];
 
-function spanRules({ top_k: topK = 1, max_answer_len: lengthMax = 15 }: Parameters) {
-  return { topK, lengthMax };
+/** Several spans of tokens make one of whole words: where more than one answer is wanted, so many are looked at for each. */
+const spansPerAnswer = 4;
+
+function spanRules({ top_k: answers = 1, max_answer_len: lengthMax = 15 }: Parameters) {
+  return { topK: answers === 1 ? 1 : answers * spansPerAnswer, lengthMax };
 }
 
 function logitsOf({ from, to, start }: Window, { start_logits, end_logits }: RowResult) {
