@@ -13,6 +13,7 @@ import { entryWork } from "./entry-work.ts";
 import { memoryBudget } from "./memory-budget.ts";
 import { type FormSetting, openFormChoice } from "./form-choice.ts";
 import { type GraphCache, openGraphCache } from "./graph-cache.ts";
+import { openKeptFigures } from "./int8-accuracy.ts";
 import { listKnownModels } from "./known-models.ts";
 import type { LoadedModel, ModelLease } from "./loaded-model.ts";
 import { ModelEntry } from "./model-entry.ts";
@@ -103,7 +104,13 @@ function openLoader(settings: CatalogSettings, tools: CatalogTools, graphs: Grap
     measure: (signal) => calibrate(runtime, threads, signal),
     log,
   });
-  return modelLoader({ ...hardware, forms, graphs, log });
+  return modelLoader({
+    ...hardware,
+    forms,
+    graphs,
+    figures: openKeptFigures(settings.stateFolder),
+    log,
+  });
 }
 
 /** Announces the digests of models whose files are here, one model after the other. */

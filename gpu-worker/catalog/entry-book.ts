@@ -52,7 +52,7 @@ export class EntryBook {
       lease: (signal) => entry.lease(signal),
       async digest(signal) {
         await entry.identify(signal);
-        if (entry.digest !== null) return entry.digest;
+        if (entry.digest !== null || entry.folder !== null) return entry.digest;
         throw new Error(`its base ${baseName} is not here yet`);
       },
     };

@@ -44,8 +44,8 @@ async function verifiedDigest(checkpoint: Checkpoint, signal: AbortSignal): Prom
 
 /** The model that an adapter's head was fitted on. */
 export type Base = {
-  /** @throws where its files are not here, or cannot be read */
-  digest(signal: AbortSignal): Promise<string>;
+  /** Null as of EntryWork. @throws where its files are not here, or cannot be read */
+  digest(signal: AbortSignal): Promise<string | null>;
   lease(signal: AbortSignal): Promise<ModelLease>;
 };
 
@@ -72,7 +72,8 @@ export function entryWork({ settings, loader, baseOf, withRoom }: EntryTools): E
     },
     async digest(model, signal) {
       if (!isAdapter(model)) return loader.digest(await verifiedDigest(model, signal), signal);
-      return adapterDigest(model, await baseOf(model.adapter).digest(signal), signal);
+      const base = await baseOf(model.adapter).digest(signal);
+      return base === null ? null : adapterDigest(model, base, signal);
     },
     async load(id, model, watch) {
       if (isAdapter(model)) {

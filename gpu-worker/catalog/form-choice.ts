@@ -25,6 +25,9 @@ export type Calibration = z.infer<typeof Calibration>;
 export type Form = { form: ComputeForm; saturates: boolean };
 
 export type FormChoice = {
+  /** Whether the operator has said which; otherwise a model is int8 only where that is accurate enough. */
+  readonly pinned: boolean;
+  /** What is faster here, or pinned. */
   /** @throws the signal's reason */
   choose(signal: AbortSignal): Promise<Form>;
 };
@@ -90,6 +93,7 @@ export function openFormChoice(options: FormChoiceOptions): FormChoice {
   }
 
   return {
+    pinned: setting !== "auto",
     async choose(signal) {
       if (setting === "f32") return { form: "f32", saturates: false };
       const measured = await calibration(signal);

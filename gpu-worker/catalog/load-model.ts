@@ -1,16 +1,23 @@
 /**
  * From a checkpoint's files to a model ready to run: the form is chosen, the graph taken from the cache or built, the
- * session opened and warmed up, so that the first request is as fast as the next.
+ * session opened and warmed up, so that the first request is as fast as the next. Where int8 is faster, a model's two
+ * forms are compared the first time, and it is f32 unless they answer alike.
  */
 import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import type { Provider, Runtime, Session } from "../runtime/session.ts";
-import { loadTokenizer } from "../tokenizer/tokenizer.ts";
+import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { buildGraph, builderVersion } from "./build-graph.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { Form, FormChoice } from "./form-choice.ts";
 import type { GraphCache } from "./graph-cache.ts";
 import type { LoadedModel } from "./loaded-model.ts";
+import {
+  type Int8Figures,
+  isAccurate,
+  type KeptFigures,
+  measureAccuracy,
+} from "./int8-accuracy.ts";
 import { feedsOf, measureCosts } from "./measure-costs.ts";
 import { type FilesDigest, modelDigest } from "./model-digest.ts";
 import type { Watch } from "./model-entry.ts";
@@ -38,13 +45,18 @@ export function shareThreads({ provider, threads }: Pick<Hardware, "provider" | 
 export type LoaderTools = Hardware & {
   forms: FormChoice;
   graphs: GraphCache;
-  log: { warn: (fields: object, message: string) => void };
+  figures: KeptFigures;
+  log: {
+    info: (fields: object, message: string) => void;
+    warn: (fields: object, message: string) => void;
+  };
 };
 
 export type ModelFiles = { id: string; checkpoint: Checkpoint; files: FilesDigest };
 
 export type ModelLoader = {
-  digest(files: FilesDigest, signal: AbortSignal): Promise<string>;
+  /** Null: the form is chosen when the model is first loaded. */
+  digest(files: FilesDigest, signal: AbortSignal): Promise<string | null>;
   load(model: ModelFiles, watch: Watch): Promise<LoadedModel>;
 };
 
@@ -96,19 +108,19 @@ async function bytesOf({ format, sizeBytes }: Checkpoint, file: string): Promise
   return format === "onnx" ? sizeBytes : folderBytes(path.dirname(file));
 }
 
-export function modelLoader(tools: LoaderTools): ModelLoader {
-  const { runtime, provider, threads, forms, graphs, log } = tools;
-
-  /** The int8 kernels are a CPU's: elsewhere weights are computed in f32. A ready-made file has no form to choose. */
-  async function formHere({ format }: FilesDigest, signal: AbortSignal): Promise<Form> {
-    const free = provider === "cpu" && format === "safetensors";
-    return free ? forms.choose(signal) : { form: "f32", saturates: false };
-  }
+/** Graphs and their names: what of a model depends on the form. */
+function graphsOf(tools: LoaderTools) {
+  const { runtime, provider, threads, graphs, log } = tools;
 
   // Whether weights are shifted changes the graph but no answer: it is part of the graph's key, not of the digest.
   function digestIn({ form }: Form, files: FilesDigest): string {
     const computed = files.format === "onnx" ? files.format : form;
     return modelDigest(files, `${computed} ${provider}`, builderVersion);
+  }
+
+  function keyOf({ form, saturates }: Form, digest: string): string {
+    const shifted = saturates ? "-shifted" : "";
+    return `${digest.slice(0, 32)}-${form}${shifted}-${provider}-${builderVersion}`;
   }
 
   async function sessionOf(
@@ -119,8 +131,7 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
     const { format, weightsFile } = checkpoint;
     const open = (file: string) => openSession(file, checkpoint, tools, signal);
     if (format === "onnx") return { session: await open(weightsFile), file: weightsFile };
-    const shifted = form.saturates ? "-shifted" : "";
-    const key = `${digest.slice(0, 32)}-${form.form}${shifted}-${provider}-${builderVersion}`;
+    const key = keyOf(form, digest);
     const build = async (file: string) => {
       onStep({ doing: "loading", words: "Compiling for this machine", progress: 0 });
       await buildGraph(checkpoint, form, { file, runtime, threads, signal });
@@ -139,12 +150,78 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
     }
   }
 
+  return { digestIn, keyOf, sessionOf };
+}
+
+function accepted(int8: Form, figures: Int8Figures): Form {
+  return isAccurate(figures) ? int8 : { ...int8, form: "f32" };
+}
+
+/** By all that shapes the answers, since a folder may pool the same weights in another way. */
+function figuresKey({ files }: FilesDigest, { saturates }: Form): string {
+  return `${files}${saturates ? "-shifted" : ""}-${builderVersion}`;
+}
+
+/** Which form a model is computed in. */
+function formsOf(tools: LoaderTools, { digestIn, keyOf, sessionOf }: ReturnType<typeof graphsOf>) {
+  const { provider, forms: choice, graphs, figures, log } = tools;
+
+  /** The int8 kernels are a CPU's: elsewhere weights are computed in f32. A ready-made file has no form to choose. */
+  async function formHere({ format }: FilesDigest, signal: AbortSignal): Promise<Form> {
+    const free = provider === "cpu" && format === "safetensors";
+    return free ? choice.choose(signal) : { form: "f32", saturates: false };
+  }
+
+  /** Null: int8 is faster, and whether it is accurate enough has not been measured. */
+  async function formKnown(files: FilesDigest, signal: AbortSignal): Promise<Form | null> {
+    const form = await formHere(files, signal);
+    if (form.form === "f32" || choice.pinned) return form;
+    const kept = await figures.find(files.weights, figuresKey(files, form));
+    return kept === null ? null : accepted(form, kept);
+  }
+
+  async function formMeasured(
+    { id, checkpoint, files }: ModelFiles,
+    tokenizer: Tokenizer,
+    watch: Watch,
+  ): Promise<Form> {
+    const int8 = await formHere(files, watch.signal);
+    const { head, sentence, limits } = checkpoint;
+    const compared = { head, isSentence: sentence !== null, maxTokens: limits.maxTokens };
+    const open = async (form: Form) => {
+      const using = { form, digest: digestIn(form, files) };
+      return (await sessionOf(checkpoint, using, watch)).session;
+    };
+    const forms = { f32: () => open({ ...int8, form: "f32" }), int8: () => open(int8) };
+    const reading = { compared, tokenizer, signal: watch.signal };
+    const measured = await measureAccuracy(forms, reading);
+    await figures.keep(figuresKey(files, int8), measured);
+    const form = accepted(int8, measured);
+    const words = form.form === "int8" ? "accurate enough" : "too inaccurate: f32 is used";
+    log.info({ model: id, ...measured }, `the model in int8 is ${words}`);
+    const refused: Form = form.form === "int8" ? { ...int8, form: "f32" } : int8;
+    await graphs.discard(keyOf(refused, digestIn(refused, files)));
+    return form;
+  }
+
+  return { formKnown, formMeasured };
+}
+
+export function modelLoader(tools: LoaderTools): ModelLoader {
+  const modelGraphs = graphsOf(tools);
+  const { digestIn, sessionOf } = modelGraphs;
+  const { formKnown, formMeasured } = formsOf(tools, modelGraphs);
   return {
-    digest: async (files, signal) => digestIn(await formHere(files, signal), files),
-    async load({ id, checkpoint, files }, watch) {
-      const form = await formHere(files, watch.signal);
-      const digest = digestIn(form, files);
+    async digest(files, signal) {
+      const form = await formKnown(files, signal);
+      return form === null ? null : digestIn(form, files);
+    },
+    async load(model, watch) {
+      const { id, checkpoint, files } = model;
+      const known = await formKnown(files, watch.signal);
       const tokenizer = await loadTokenizer(checkpoint.folder);
+      const form = known ?? (await formMeasured(model, tokenizer, watch));
+      const digest = digestIn(form, files);
       const { session, file } = await sessionOf(checkpoint, { form, digest }, watch);
       const { maxTokens } = checkpoint.limits;
       const measuring = { maxTokens, now: () => performance.now(), signal: watch.signal };

@@ -24,7 +24,8 @@ export type EntryWork = {
   find: (known: KnownModel) => Promise<string | null>;
   /** Brings the files here. @returns their folder */
   fetch: (known: KnownModel, watch: Watch) => Promise<string>;
-  digest: (model: ModelFolder, signal: AbortSignal) => Promise<string>;
+  /** Null: it is not known before the model has been loaded once. */
+  digest: (model: ModelFolder, signal: AbortSignal) => Promise<string | null>;
   load: (id: string, model: ModelFolder, watch: Watch) => Promise<LoadedModel>;
 };
 
@@ -84,6 +85,7 @@ export class ModelEntry {
   async identify(signal: AbortSignal): Promise<void> {
     if (this.#folder === null || this.#digest !== null) return;
     const digest = await this.#work.digest(this.#folder, signal);
+    if (digest === null) return;
     this.#digest ??= digest;
     this.#surroundings.onChange();
   }

@@ -78,6 +78,13 @@ describe("the form of computation", () => {
     });
   });
 
+  it("is to be checked for accuracy only where nobody has pinned it", () => {
+    const pinned = (["auto", "f32", "int8"] as const).map(
+      (setting) => choice(setting, withVnni).pinned,
+    );
+    expect(pinned).toEqual([false, true, true]);
+  });
+
   it("is the safe one where nothing can be measured", async () => {
     const failing = choice("auto", new Error("no runtime"));
     expect(await failing.choose(never)).toEqual({ form: "f32", saturates: true });
