@@ -204,13 +204,25 @@ function formsOf(tools: LoaderTools, { digestIn, keyOf, sessionOf }: ReturnType<
     return form;
   }
 
-  return { formKnown, formMeasured };
+  /** The safe form where nothing can be measured. A checkpoint that cannot be served fails in it too, and says why. */
+  async function formFound(...model: Parameters<typeof formMeasured>): Promise<Form> {
+    const [{ id }, , { signal }] = model;
+    try {
+      return await formMeasured(...model);
+    } catch (error) {
+      signal.throwIfAborted();
+      log.warn({ error, model: id }, "the model's accuracy in int8 could not be measured");
+      return { form: "f32", saturates: false };
+    }
+  }
+
+  return { formKnown, formFound };
 }
 
 export function modelLoader(tools: LoaderTools): ModelLoader {
   const modelGraphs = graphsOf(tools);
   const { digestIn, sessionOf } = modelGraphs;
-  const { formKnown, formMeasured } = formsOf(tools, modelGraphs);
+  const { formKnown, formFound } = formsOf(tools, modelGraphs);
   return {
     async digest(files, signal) {
       const form = await formKnown(files, signal);
@@ -220,7 +232,7 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
       const { id, checkpoint, files } = model;
       const known = await formKnown(files, watch.signal);
       const tokenizer = await loadTokenizer(checkpoint.folder);
-      const form = known ?? (await formMeasured(model, tokenizer, watch));
+      const form = known ?? (await formFound(model, tokenizer, watch));
       const digest = digestIn(form, files);
       const { session, file } = await sessionOf(checkpoint, { form, digest }, watch);
       const { maxTokens } = checkpoint.limits;
