@@ -10,6 +10,7 @@ import type { Provider, Session } from "../session.ts";
 import type { Pointer } from "./native-function.ts";
 import { copyTensor, lendTensor } from "./native-tensor.ts";
 import type { OrtApi } from "./ort-api.ts";
+import { returnMemory } from "./return-memory.ts";
 import { received } from "./received.ts";
 import { readInputs, readOutputs } from "./value-info.ts";
 
@@ -42,7 +43,11 @@ export function createCApiSession(native: NativeSession): Session {
       const call = { feeds, wanted: wantedOutputs(outputs, options), signal: options.signal };
       return queue.run(() => compute(native, call), options.signal);
     },
-    release: () => (released ??= queue.runAlone(() => api.releaseSession(session))),
+    release: () =>
+      (released ??= queue.runAlone(async () => {
+        await api.releaseSession(session);
+        await returnMemory();
+      })),
   };
 }
 
