@@ -49,6 +49,7 @@ describe("readConfig", () => {
         form: "auto",
         device: "auto",
         threads: null,
+        memory: null,
         poolThreads: 4,
       },
     });
