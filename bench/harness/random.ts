@@ -1,4 +1,4 @@
-/** Numbers 0…1 (mulberry32), the same in every run of a benchmark. */
+/** Numbers 0…1 (mulberry32), the same in every run of a benchmark or a test. */
 export type Random = () => number;
 
 export function randomFrom(seed: number): Random {

@@ -2,13 +2,14 @@
 import { Presets, SingleBar } from "cli-progress";
 
 export type WorkBar = {
-  /** A step begins where the words change. */
-  show(words: string, done: number, total: number): void;
+  /** A step begins where the words change. @param total null: not known, so that there is no bar */
+  show(words: string, done: number, total: number | null): void;
   stop(): void;
 };
 
-export function openWorkBar(stream: NodeJS.WriteStream): WorkBar {
-  const format = "{bar} {percentage}% | {value}/{total} | {eta_formatted}";
+/** @param unit behind the numbers */
+export function openWorkBar(stream: NodeJS.WriteStream, unit = ""): WorkBar {
+  const format = `{bar} {percentage}% | {value}/{total}${unit} | {eta_formatted}`;
   const bar = new SingleBar({ format, stream, hideCursor: true }, Presets.shades_classic);
   let step: string | null = null;
   let running = false;
@@ -23,7 +24,7 @@ export function openWorkBar(stream: NodeJS.WriteStream): WorkBar {
         stream.write(`${words}\n`);
         step = words;
       }
-      if (!stream.isTTY) return;
+      if (total === null || !stream.isTTY) return;
       if (!running) bar.start(total, 0);
       running = true;
       bar.update(done);

@@ -1,7 +1,7 @@
 /** Whose turn it is: the order itself, and what becomes of a slot. */
 import { describe, expect, it } from "vitest";
 import { compareHeads, decideSlot, type Head } from "../../gpu-worker/batching/slot-policy.ts";
-import { randomFrom } from "./random-from.ts";
+import { randomFrom } from "../../bench/harness/random.ts";
 
 const head = (arrival: number, turn = 0, overdueSince: number | null = null): Head => ({
   overdueSince,
