@@ -153,7 +153,7 @@ export async function openCatalog(
   const closing = new AbortController();
   const identifying = identifyAll(entries, log, closing.signal);
   return {
-    states: () => entries.map((entry) => entry.state()),
+    states: () => book.states(),
     onChange(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

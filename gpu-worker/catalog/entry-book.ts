@@ -1,7 +1,8 @@
 /** The entries of a catalog together: who is meant by a name, whose base is whose, and who is unloaded for whom. */
 import { CodedError } from "#contract/errors.ts";
+import type { ModelState } from "#contract/models.ts";
 import type { Adapter } from "./adapter-folder.ts";
-import { isAdapter } from "./adapter-model.ts";
+import { adapterLimits, isAdapter } from "./adapter-model.ts";
 import type { Base } from "./entry-work.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import type { ModelEntry } from "./model-entry.ts";
@@ -44,9 +45,7 @@ export class EntryBook {
    * @throws Error whose message completes "the model cannot be served: …"
    */
   baseOf({ baseName, baseDigest }: Adapter): Base {
-    const entry = [this.find(baseName), ...this.#entries].find(
-      (each) => each !== undefined && mayBe(each, { baseName, baseDigest }),
-    );
+    const entry = this.#baseEntry({ baseName, baseDigest });
     if (entry === undefined) throw new Error(`its base ${baseName} is not known to this worker`);
     return {
       lease: (signal) => entry.lease(signal),
@@ -56,6 +55,23 @@ export class EntryBook {
         throw new Error(`its base ${baseName} is not here yet`);
       },
     };
+  }
+
+  /** Of all models; an adapter that is not loaded has its base's limits, within its own. */
+  states(): ModelState[] {
+    return this.#entries.map((entry) => {
+      const state = entry.state();
+      const { folder } = entry;
+      if (state.limits !== null || folder === null || !isAdapter(folder)) return state;
+      const base = this.#baseEntry(folder.adapter)?.state().limits ?? null;
+      return { ...state, limits: base === null ? null : adapterLimits(folder.adapter, base) };
+    });
+  }
+
+  #baseEntry(named: Pick<Adapter, "baseName" | "baseDigest">): ModelEntry | undefined {
+    return [this.find(named.baseName), ...this.#entries].find(
+      (each): each is ModelEntry => each !== undefined && mayBe(each, named),
+    );
   }
 
   /**

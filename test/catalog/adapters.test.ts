@@ -78,7 +78,7 @@ describe("an adapter in a folder of the operator's", () => {
     expect((await catalog.acquire("one", never)).digest).toBe(one);
   });
 
-  it("says its task, licence and size at once, and its limits once its base is loaded", async () => {
+  it("says its task, licence, size and limits at once, and the same once it is loaded", async () => {
     await writeHead("short");
     await writeHead("long", { maxLength: 512 });
     const catalog = await bench.open();
@@ -90,6 +90,7 @@ describe("an adapter in a folder of the operator's", () => {
       loaded: false,
     });
     const limits = { dimensions: null, vocabularySize: 10 };
+    expect(stateOf(catalog, "short").limits).toEqual({ ...limits, maxTokens: 12 });
     expect((await catalog.acquire("short", never)).limits).toEqual({ ...limits, maxTokens: 12 });
     expect(stateOf(catalog, "short").limits).toEqual({ ...limits, maxTokens: 12 });
     // No more than the base reads.
