@@ -22,6 +22,8 @@ export type BenchContext = {
   print: (line: string) => void;
   /** Aborted on Ctrl-C: whatever was started must be stopped. */
   signal: AbortSignal;
+  /** What followed the name on the command line. */
+  args: readonly string[];
 };
 
 export type Bench = {

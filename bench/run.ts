@@ -1,5 +1,5 @@
 /**
- * `npm run bench` lists the benchmarks; `npm run bench -- NAME` runs one, prints its table and ends with one JSON line
+ * `npm run bench` lists the benchmarks; `npm run bench -- NAME [OPTIONS]` runs one, prints its table and ends with one JSON line
  * `{"bench","results":[{"name","unit","ours","peer","peerName","ratio","limitFraction"}]}`.
  * Exits 0 unless the benchmark could not run, however poor its figures.
  */
@@ -38,7 +38,7 @@ async function list(): Promise<void> {
   }
 }
 
-async function run(name: string): Promise<void> {
+async function run(name: string, args: readonly string[]): Promise<void> {
   if (!benchNames().includes(name)) {
     throw new Error(`no benchmark is called ${name}: one of ${benchNames().join(", ")}`);
   }
@@ -49,6 +49,7 @@ async function run(name: string): Promise<void> {
   const rows = await measure({
     print: (line) => console.log(line),
     signal: interrupted.signal,
+    args,
   });
   console.log(`\n${formatTable(rows)}\n`);
   console.log(JSON.stringify({ bench: name, results: rows }));
@@ -57,7 +58,12 @@ async function run(name: string): Promise<void> {
 const program = new Command("bench")
   .description("Measures the platform: figures beside a peer's and the machine's limit.")
   .argument("[name]", "benchmark to run; without it, the list")
-  .action((name: string | undefined) => (name === undefined ? list() : run(name)));
+  .argument("[options...]", "what the benchmark itself takes")
+  .passThroughOptions()
+  .allowUnknownOption()
+  .action((name: string | undefined, args: string[]) =>
+    name === undefined ? list() : run(name, args),
+  );
 
 try {
   await program.parseAsync();

@@ -10,7 +10,7 @@ import type { BenchContext } from "../bench.ts";
 export async function fetchCheckpoint(
   id: string,
   stateFolder: string,
-  { print, signal }: BenchContext,
+  { print, signal }: Pick<BenchContext, "print" | "signal">,
 ): Promise<string> {
   const manifest = catalogue.find((entry) => entry.id === id);
   if (manifest === undefined) throw new Error(`the catalogue has no ${id}`);
