@@ -29,7 +29,7 @@ const oneBatch = {
   entriesMax: textCount,
   windowEntries: textCount,
   overheadTokens: 1_000_000,
-  turnEntries: textCount,
+  quantumTokens: 65_536,
   waitMsMax: 1_000,
 };
 

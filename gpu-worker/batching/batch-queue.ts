@@ -2,23 +2,24 @@
  * Gathers the items of many callers of one model into batches, which a scheduler shared with other models starts, and gives
  * every caller his own rows in order.
  *
- * A caller with many items takes turns with the others: his items fall into turns of `turnEntries`, and a later caller
- * joins at the current turn. A caller of whom nothing was served for `waitMsMax` goes first, whatever the turns. Items of
- * a caller who left are dropped, from a batch that has not started too; a running batch is aborted when all its callers
- * have left. A batch that fails is halved until the item at fault fails alone.
+ * A caller with many items takes turns with the others: his items fall into turns of `quantumTokens`, and callers of one
+ * tenant share that tenant's turns (see tenant-turns.ts). A tenant of whom nothing was served for `waitMsMax` goes first,
+ * whatever the turns. Items of a caller who left are dropped, from a batch that has not started too; a running batch is
+ * aborted when all its callers have left. A batch that fails is halved until the item at fault fails alone.
  */
 import { type BatchPolicy, planBatch } from "./batch-policy.ts";
 import type { Head } from "./slot-policy.ts";
 import type { SlotBatch, SlotScheduler, SlotUser } from "./slot-scheduler.ts";
+import type { Tenant } from "./tenant-turns.ts";
 
 export type BatchStats = { entries: number; tokens: number; tokensPadded: number; seconds: number };
 
 export type QueuePolicy = BatchPolicy & {
-  /** A caller's sequences that go before other callers get their turn. */
-  turnEntries: number;
+  /** Tokens of a caller that go before others get their turn. */
+  quantumTokens: number;
   /** What waits is shared among the batches that could start, but none is made smaller than this for it. */
   tokensMin: number;
-  /** A caller of whom nothing was served for so long goes first. */
+  /** A tenant of whom nothing was served for so long goes first. */
   waitMsMax: number;
 };
 
@@ -43,22 +44,30 @@ export type BatchQueueOptions<Item, Row, Prepared> = {
 
 export type SubmitOptions = {
   signal: AbortSignal;
+  /** Whose turns this request takes, shared with the tenant's other requests. Absent: a tenant of its own. */
+  tenant?: string;
   onProgress?(completed: number, total: number): void;
 };
 
 type Group<Row> = {
+  tenant: Tenant;
   rows: Row[];
   remaining: number;
   total: number;
   /** Items that are in no batch yet, and their tokens. */
   waiting: number;
   waitingTokens: number;
-  /** When it came, or an item of it was last put in a batch. */
-  since: number;
   gone: boolean;
   onProgress: SubmitOptions["onProgress"];
   resolve(rows: Row[]): void;
   reject(reason: unknown): void;
+};
+/** What waits of one tenant. */
+type Share = {
+  waiting: number;
+  waitingTokens: number;
+  /** When its first came, or something of it was last put in a batch. */
+  since: number;
 };
 type Entry<Item, Row> = {
   item: Item;
@@ -81,8 +90,8 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
   /** In service order: by turn, then by arrival. */
   #waiting: Entry<Item, Row>[] = [];
   #waitingTokens = 0;
-  /** Callers with something in `#waiting`, those who wait longest first. */
-  readonly #groups = new Set<Group<Row>>();
+  /** Of tenants with something in `#waiting`, those who wait longest first. */
+  readonly #shares = new Map<Tenant, Share>();
   /** Taken and not ended. */
   readonly #batches = new Set<Batch<Item, Row, Prepared>>();
 
@@ -104,10 +113,12 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
     return this.#waitingTokens >= tokensMax || this.#waiting.length >= entriesMax;
   }
 
-  /** Tokens that wait, each caller's counted up to `perCallerMax`. */
-  backlog(perCallerMax: number): number {
+  /** Tokens that wait, each tenant's counted up to `perTenantMax`. */
+  backlog(perTenantMax: number): number {
     let tokens = 0;
-    for (const group of this.#groups) tokens += Math.min(group.waitingTokens, perCallerMax);
+    for (const { waitingTokens } of this.#shares.values()) {
+      tokens += Math.min(waitingTokens, perTenantMax);
+    }
     return tokens;
   }
 
@@ -115,7 +126,7 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
     const [first] = this.#waiting;
     if (first === undefined) return null;
     const { turn, arrival } = first;
-    return { overdueSince: this.#overdue()?.since ?? null, turn, arrival };
+    return { overdueSince: this.#overdue()?.[1].since ?? null, turn, arrival };
   }
 
   /** @throws the signal's reason when it aborts, or what the batch's run threw for an item of this caller */
@@ -126,12 +137,12 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
     return new Promise((resolve, reject) => {
       const leave = () => this.#leave(group, signal.reason);
       const group: Group<Row> = {
+        tenant: options.tenant ?? Symbol("a tenant of its own"),
         rows: [],
         remaining: items.length,
         total: items.length,
         waiting: items.length,
         waitingTokens: 0,
-        since: this.#options.now(),
         gone: false,
         onProgress: options.onProgress,
         resolve: (rows) => {
@@ -149,29 +160,36 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
   }
 
   #enqueue(items: readonly Item[], group: Group<Row>): void {
-    const { policy, lengthOf, scheduler, onChange } = this.#options;
-    const { turn: current } = scheduler;
-    const tail = this.#waiting.at(-1)?.turn ?? current;
+    const { policy, lengthOf, scheduler, onChange, now } = this.#options;
+    const lengths = items.map(lengthOf);
+    group.waitingTokens = sum(lengths);
+    const quanta = group.waitingTokens / policy.quantumTokens;
+    const { first, step } = scheduler.turns.open(group.tenant, quanta);
+    const tail = this.#waiting.at(-1)?.turn ?? first;
     const arrival = scheduler.nextArrival();
+    let tokensBefore = 0;
     for (const [index, item] of items.entries()) {
-      const length = lengthOf(item);
-      const turn = current + Math.floor(index / policy.turnEntries);
+      const length = lengths[index] ?? 0;
+      const turn = first + step * Math.floor(tokensBefore / policy.quantumTokens);
       this.#waiting.push({ item, index, length, turn, arrival, group });
-      group.waitingTokens += length;
+      tokensBefore += length;
     }
     this.#waitingTokens += group.waitingTokens;
-    this.#groups.add(group);
+    const share = this.#shares.get(group.tenant) ?? { waiting: 0, waitingTokens: 0, since: now() };
+    share.waiting += items.length;
+    share.waitingTokens += group.waitingTokens;
+    this.#shares.set(group.tenant, share);
     // The sort is stable: within a turn, arrival decides.
-    if (tail > current) this.#waiting.sort((a, b) => a.turn - b.turn);
+    if (tail > first) this.#waiting.sort((a, b) => a.turn - b.turn);
     scheduler.wake(this);
     onChange?.();
   }
 
-  #overdue(): Group<Row> | null {
-    const [longest] = this.#groups;
+  #overdue(): [Tenant, Share] | null {
+    const [longest] = this.#shares;
     if (longest === undefined) return null;
     const { now, policy } = this.#options;
-    return now() - longest.since > policy.waitMsMax ? longest : null;
+    return now() - longest[1].since > policy.waitMsMax ? longest : null;
   }
 
   take(batches: number): SlotBatch {
@@ -202,21 +220,30 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
   #window(): Entry<Item, Row>[] {
     const overdue = this.#overdue();
     if (overdue === null) {
-      this.#options.scheduler.reach(this.#waiting[0]?.turn ?? 0);
+      this.#options.scheduler.turns.reach(this.#waiting[0]?.turn ?? 0);
     } else {
-      const at = this.#waiting.findIndex(({ group }) => group === overdue);
+      const at = this.#waiting.findIndex(({ group }) => group.tenant === overdue[0]);
       this.#waiting.unshift(...this.#waiting.splice(at, 1));
     }
     return this.#waiting.slice(0, this.#options.policy.windowEntries);
   }
 
   #served({ group, length }: Entry<Item, Row>): void {
-    this.#waitingTokens -= length;
     group.waitingTokens -= length;
     group.waiting -= 1;
-    group.since = this.#options.now();
-    this.#groups.delete(group);
-    if (group.waiting > 0) this.#groups.add(group);
+    this.#reduce(group.tenant, 1, length);
+  }
+
+  /** What waited of a tenant waits no more. */
+  #reduce(tenant: Tenant, entries: number, tokens: number): void {
+    this.#waitingTokens -= tokens;
+    const share = this.#shares.get(tenant);
+    if (share === undefined) return;
+    share.waiting -= entries;
+    share.waitingTokens -= tokens;
+    share.since = this.#options.now();
+    this.#shares.delete(tenant);
+    if (share.waiting > 0) this.#shares.set(tenant, share);
   }
 
   #prepare(batch: Batch<Item, Row, Prepared>): void {
@@ -281,22 +308,27 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
       group.onProgress?.(group.total - group.remaining, group.total);
       return;
     }
-    group.gone = true;
+    this.#close(group);
     group.resolve(group.rows);
   }
 
   #leave(group: Group<Row>, reason: unknown): void {
     if (group.gone) return;
-    group.gone = true;
-    if (this.#groups.delete(group)) {
+    this.#close(group);
+    if (group.waiting > 0) {
       this.#waiting = this.#waiting.filter((entry) => entry.group !== group);
-      this.#waitingTokens -= group.waitingTokens;
+      this.#reduce(group.tenant, group.waiting, group.waitingTokens);
     }
     for (const { entries, controller } of this.#batches) {
       if (entries.every((entry) => entry.group.gone)) controller.abort(reason);
     }
     group.reject(reason);
     this.#options.onChange?.();
+  }
+
+  #close(group: Group<Row>): void {
+    group.gone = true;
+    this.#options.scheduler.turns.close(group.tenant);
   }
 
   #report(outcomes: readonly Outcome<Item, Row>[], seconds: number): void {

@@ -1,14 +1,14 @@
 /**
  * Which model's queue gets the machine next: pure, knows no task and no clock.
  *
- * All models share one service order: by turn, then by arrival; before that come callers who have waited longer than
+ * All models share one service order: by turn, then by arrival; before that come tenants who have waited longer than
  * their bound, the longest first. Each batch is of the queue that holds the first in this order, and the first is in it
  * (see batch-policy.ts): whatever the model, an entry waits for at most as many batches as there are entries before it.
  */
 
 /** What a queue would serve first. */
 export type Head = {
-  /** Milliseconds: when the caller who has waited longer than his bound began to wait; null: none has. */
+  /** Milliseconds: when the tenant who has waited longer than his bound began to wait; null: none has. */
   overdueSince: number | null;
   turn: number;
   /** Counts up over all queues. */

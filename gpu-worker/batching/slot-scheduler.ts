@@ -7,6 +7,7 @@
  * one is chosen and made ready while others run, so that no slot waits for JavaScript.
  */
 import { decideSlot, type Head, type SlotDecision } from "./slot-policy.ts";
+import { TenantTurns } from "./tenant-turns.ts";
 
 /** A batch taken from a queue, to be run once. */
 export type SlotBatch = {
@@ -32,19 +33,10 @@ export class SlotScheduler {
   readonly #users = new Set<SlotUser>();
   #running = 0;
   #ready: { batch: SlotBatch; slots: number } | null = null;
+  /** Of the tenants of all queues. */
+  readonly turns = new TenantTurns();
   #scheduled = false;
-  #turn = 0;
   #arrivals = 0;
-
-  /** The turn of what was served last: those who arrive join it. */
-  get turn(): number {
-    return this.#turn;
-  }
-
-  /** A queue serves an entry of this turn. */
-  reach(turn: number): void {
-    this.#turn = Math.max(this.#turn, turn);
-  }
 
   /** The place of a new entry among those of its turn. */
   nextArrival(): number {

@@ -49,7 +49,8 @@ export class JobAnswerer {
       ? job.inputs
       : await this.#fetchInputs(job.task, job, options.signal);
     const request = { task: job.task, inputs, parameters: job.parameters };
-    const computed = await this.#compute<Task>(request, job.model, options);
+    const shared = { ...options, tenant: job.tenant };
+    const computed = await this.#compute<Task>(request, job.model, shared);
     const result = { task: job.task, ...computed };
     return {
       modelDigest: computed.modelDigest,
@@ -61,7 +62,7 @@ export class JobAnswerer {
   async #compute<T extends Task>(
     request: TaskRequest<T>,
     modelId: string,
-    options: AnswerOptions,
+    options: AnswerOptions & { tenant: string },
   ): Promise<Computed> {
     const pipeline: Pipeline<T> = pipelines[request.task];
     if (pipeline.kind === "direct") {

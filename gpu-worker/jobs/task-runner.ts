@@ -45,7 +45,7 @@ export const cpuBatchPolicy: QueuePolicy = {
   entriesMax: 64,
   windowEntries: 128,
   overheadTokens: 32,
-  turnEntries: 32,
+  quantumTokens: 1_024,
   waitMsMax: 1_000,
 };
 
@@ -67,10 +67,10 @@ export class TaskRunner {
     this.#options = options;
   }
 
-  /** Tokens that wait for a batch, each caller's counted up to `perCallerMax`. */
-  backlogTokens(perCallerMax: number): number {
+  /** Tokens that wait for a batch, each tenant's of each model counted up to `perTenantMax`. */
+  backlogTokens(perTenantMax: number): number {
     let sum = 0;
-    for (const queue of this.#queues.values()) sum += queue.backlog(perCallerMax);
+    for (const queue of this.#queues.values()) sum += queue.backlog(perTenantMax);
     return sum;
   }
 

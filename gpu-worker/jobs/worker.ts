@@ -46,8 +46,8 @@ export type WorkerOptions = {
 const jobsMax = 512;
 /** No more is received while this many tokens wait: some seconds of work on a CPU, and more than a full window. */
 const backlogTokensMax = 16_384;
-/** A single large job counts as this many at most: it must not keep small ones from being received. */
-const backlogTokensPerJobMax = 1_024;
+/** A tenant counts for this many at most of a model: its large jobs must not keep those of others from being received. */
+const backlogTokensPerTenantMax = 4_096;
 const pollsMax = 4;
 const flushMs = 3_000;
 
@@ -152,7 +152,7 @@ export class Worker {
   }
 
   #room(): number {
-    const backlog = this.#runner.backlogTokens(backlogTokensPerJobMax);
+    const backlog = this.#runner.backlogTokens(backlogTokensPerTenantMax);
     return backlog >= backlogTokensMax ? 0 : jobsMax - this.#consumer.size;
   }
 }

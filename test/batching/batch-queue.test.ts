@@ -15,7 +15,7 @@ const policy = {
   entriesMax: 8,
   windowEntries: 32,
   overheadTokens: 4,
-  turnEntries: 8,
+  quantumTokens: 16,
   tokensMin: 8,
   waitMsMax: 1_000,
 };
@@ -124,11 +124,34 @@ describe("BatchQueue", () => {
     expect(position).toBeLessThanOrEqual(3);
   });
 
-  it("counts a large caller's backlog only up to the cap", async () => {
+  it("serves a tenant with one request soon, however many another has open, waiting however long", async () => {
+    const { queue, clock, run, runs } = makeQueue();
+    const text = "x".repeat(32);
+    const crowd = Array.from({ length: 64 }, () =>
+      queue.submit([text, text, text, text], { signal: never, tenant: "crowd" }),
+    );
+    const batches = (64 * 4) / 2;
+    const alone: Promise<string[]>[] = [];
+    for (let index = 0; index <= batches; index += 1) {
+      await run(index);
+      clock.now += policy.waitMsMax / 2;
+      if (index === 10) {
+        alone.push(queue.submit(["alone".padEnd(32)], { signal: never, tenant: "alone" }));
+      }
+      (await run(index)).finish();
+    }
+    await Promise.all([...crowd, ...alone]);
+    const position = runs.findIndex(({ items }) => items.some((item) => item.startsWith("alone")));
+    expect(position).toBeGreaterThan(10);
+    expect(position).toBeLessThanOrEqual(13);
+  });
+
+  it("counts a tenant's backlog only up to the cap", async () => {
     const { queue, run } = makeQueue();
     void queue.submit(["x"], { signal: never });
     await run(0);
-    void queue.submit(["aaaa", "bbbb", "cccc"], { signal: never });
+    void queue.submit(["aaaa", "bbbb"], { signal: never, tenant: "large" });
+    void queue.submit(["cccc"], { signal: never, tenant: "large" });
     void queue.submit(["dd"], { signal: never });
     expect(queue.backlog(100)).toBe(14);
     expect(queue.backlog(5)).toBe(7);
@@ -274,7 +297,7 @@ describe("BatchQueue", () => {
       Array.from({ length: 10 }, () => "x".repeat(40)),
       { signal: never },
     );
-    // Newcomers join the turn that is served: without the bound, the large caller's ninth waits as long as they come.
+    // Newcomers join the turn that is served: without the bound, the large caller's third waits as long as they come.
     const newcomers = [];
     for (let index = 0; index < 16; index += 1) {
       await run(index);
@@ -282,11 +305,11 @@ describe("BatchQueue", () => {
       (await run(index)).finish();
     }
     const served = () => runs.filter(({ items }) => items[0]?.startsWith("x")).length;
-    expect(served()).toBe(8);
+    expect(served()).toBe(2);
     clock.now = policy.waitMsMax + 1;
     (await run(16)).finish();
     await run(17);
-    expect(served()).toBe(9);
+    expect(served()).toBe(3);
     for (let index = 17; index < 26; index += 1) (await run(index)).finish();
     await Promise.all([large, ...newcomers]);
   });

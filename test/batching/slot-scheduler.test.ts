@@ -9,7 +9,7 @@ const policy = {
   entriesMax: 4,
   windowEntries: 8,
   overheadTokens: 4,
-  turnEntries: 8,
+  quantumTokens: 320,
   tokensMin: 8,
   waitMsMax: 1_000,
 };
