@@ -3,6 +3,10 @@
  * Both sides raise errors by code; the edge alone turns them into HTTP bodies.
  */
 import * as z from "zod";
+import { cutText } from "./cut-text.ts";
+
+const messageCharactersMax = 4_000;
+const paramCharactersMax = 200;
 
 type ErrorRow = {
   status: 400 | 401 | 403 | 404 | 405 | 409 | 413 | 429 | 500 | 504;
@@ -22,6 +26,7 @@ export const errorTable = {
   missing_required_parameter: { status: 400, type: "invalid_request_error", retry: false },
   unknown_parameter: { status: 400, type: "invalid_request_error", retry: false },
   unsupported_parameter: { status: 400, type: "invalid_request_error", retry: false },
+  model_not_servable: { status: 400, type: "invalid_request_error", retry: false },
   context_length_exceeded: { status: 400, type: "invalid_request_error", retry: false },
   invalid_json_schema: { status: 400, type: "invalid_request_error", retry: false },
   invalid_api_key: { status: 401, type: "authentication_error", retry: false },
@@ -45,11 +50,14 @@ export type ErrorCode = keyof typeof errorTable;
 
 export const ErrorCode = z.enum(Object.keys(errorTable) as [ErrorCode, ...ErrorCode[]]);
 
-/** An error in words that may be shown to the caller. `param` names the field at fault. */
+/** An error in words that may be shown to the caller, cut where they are too many. `param` names the field at fault. */
 export const PublicError = z.object({
   code: ErrorCode,
-  message: z.string().max(4_000),
-  param: z.string().max(200).nullable(),
+  message: z.string().overwrite((text) => cutText(text, messageCharactersMax)),
+  param: z
+    .string()
+    .overwrite((text) => cutText(text, paramCharactersMax))
+    .nullable(),
 });
 export type PublicError = z.infer<typeof PublicError>;
 
@@ -69,6 +77,11 @@ export class CodedError extends Error {
   }
 
   toPublic(): PublicError {
-    return { code: this.code, message: this.message, param: this.param };
+    const { code, message, param } = this;
+    return {
+      code,
+      message: cutText(message, messageCharactersMax),
+      param: param === null ? null : cutText(param, paramCharactersMax),
+    };
   }
 }

@@ -6,6 +6,7 @@
 import * as z from "zod";
 import { PublicError } from "./errors.ts";
 import { JobId } from "./job-id.ts";
+import { cutWarnings } from "./cut-text.ts";
 import { ObjectReference } from "./object-reference.ts";
 import { type Task, type TaskOutput, Task as TaskSchema } from "./tasks.ts";
 
@@ -21,7 +22,10 @@ const common = {
 } as const;
 
 export const Usage = z.object({
-  /** Tokens the model read, special tokens included: what the caller is charged in units. */
+  /**
+   * Tokens that were read, special tokens and what neighbouring windows share included, each time they were read; of tokenize
+   * those made, of detokenize those given. What the caller is charged in units.
+   */
   promptTokens: z.int().nonnegative(),
   /** Inputs that were cut, as the request allowed. Absent: none. */
   truncatedInputs: z.int().positive().optional(),
@@ -31,13 +35,16 @@ export type Usage = z.infer<typeof Usage>;
 export const JobResult = z.object({
   task: TaskSchema,
   model: z.string().max(200),
-  /** Digest of weights and compute form: part of the cache key and of `system_fingerprint`. */
+  /**
+   * Digest of weights and compute form: part of the cache key and of `system_fingerprint`. Where other models had a part in
+   * it, theirs too: see `joinDigests`.
+   */
   modelDigest: z.string().min(1).max(200),
   /** One output per input, in order; parsed by the task's own schema where it is rendered. */
   outputs: z.array(z.unknown()),
   usage: Usage,
   /** Promises not kept to the letter (truncation, ignored fields), for `x-warnings`. */
-  warnings: z.array(z.string().max(500)),
+  warnings: z.array(z.string()).overwrite(cutWarnings),
   /** How it was computed where a task has several ways ("entailment", "similarity"), for the header `x-method`. */
   method: z.string().max(50).optional(),
 });

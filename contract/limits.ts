@@ -10,6 +10,15 @@ export const limits = {
   inlineInputsBytesMax: 200 * 1024,
   /** Results larger than this travel through object storage. */
   inlineResultBytesMax: 1024 * 1024,
+  /**
+   * A result as JSON; a request whose result would be larger is refused. The largest that is of use stays below: 2 048 vectors
+   * of 1 024 numbers are 11 MB, 300 000 tokens with their places 7 MB, and the cache's store takes no value over 25 MiB.
+   */
+  resultBytesMax: 16 * 1024 * 1024,
+  /** Of one warning, in UTF-16 units. */
+  warningCharactersMax: 500,
+  /** Warnings of one result; what is more is counted in the last. */
+  warningsMax: 20,
   /** Body of one POST of a worker to the edge; a worker splits its events to stay below. */
   callbackBytesMax: 16 * 1024 * 1024,
   /** Results are kept this long, in the cache and for whoever polls a job. */

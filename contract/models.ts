@@ -27,14 +27,18 @@ export const ModelState = z.object({
   status: ModelStatus,
   /** 0…1 while downloading or compiling. */
   progress: z.number().min(0).max(1).nullable(),
-  /** Why it failed, and what to do. */
+  /** Why it failed, and what to do. Callers see it: it names no path and no address. */
   reason: z.string().max(2_000).nullable(),
+  /** True: it failed for a reason that stays until its files change, so that no request need be sent to find out. */
+  notServable: z.boolean().optional(),
   loaded: z.boolean(),
   /** Null until the bytes are here. */
   digest: z.string().max(200).nullable(),
   sizeBytes: z.int().nonnegative().nullable(),
   limits: ModelLimits.nullable(),
   licence: z.string().max(100).nullable(),
+  /** Id or alias of the model that finds the entities this one relates. */
+  entityModel: z.string().max(200).nullish(),
 });
 export type ModelState = z.infer<typeof ModelState>;
 
@@ -43,3 +47,8 @@ export const WorkerAnnouncement = z.object({
   models: z.array(ModelState).max(1_000),
 });
 export type WorkerAnnouncement = z.infer<typeof WorkerAnnouncement>;
+
+/** The digest of a result that several models had a part in, the request's own first. */
+export function joinDigests(digests: readonly string[]): string {
+  return digests.join("+");
+}

@@ -24,6 +24,11 @@ export type TaskDefinition<
   readonly reads: (input: z.infer<Input>, parameters: z.infer<Parameters>) => Readings;
   /** Whether a text longer than the model's positions is read whole, window by window. Absent: never. */
   readonly readsInWindows?: (parameters: z.infer<Parameters>) => boolean;
+  /**
+   * Whether another model than the request's own reads an input too: the one that the parameter `entity_model` names, else the
+   * one that the model's own state names. Absent: never.
+   */
+  readonly readsEntities?: (input: z.infer<Input>) => boolean;
   /** Whether every model does it that makes sentence vectors. Absent: only those made for it. */
   readonly ofSentenceEncoders?: true;
   /** How Hugging Face's clients word the task; null: they have no form of it. */

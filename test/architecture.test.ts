@@ -22,7 +22,8 @@ const law: Record<string, string[] | "*"> = {
   "gpu-worker/weights": ["gpu-worker/tensor", "gpu-worker/onnx"],
   "gpu-worker/architectures": ["gpu-worker/weights", "gpu-worker/onnx", "gpu-worker/tensor"],
   "gpu-worker/runtime": ["gpu-worker/tensor"],
-  "gpu-worker/tokenizer": [],
+  "gpu-worker/event-loop": [],
+  "gpu-worker/tokenizer": ["gpu-worker/event-loop"],
   "gpu-worker/catalog": [
     "contract",
     "gpu-worker/architectures",
@@ -32,9 +33,10 @@ const law: Record<string, string[] | "*"> = {
     "gpu-worker/runtime",
   ],
   "gpu-worker/batching": [],
-  "gpu-worker/fit": ["gpu-worker/tensor"],
+  "gpu-worker/fit": ["gpu-worker/event-loop", "gpu-worker/tensor"],
   "gpu-worker/pipelines": [
     "contract",
+    "gpu-worker/event-loop",
     "gpu-worker/fit",
     "gpu-worker/runtime",
     "gpu-worker/tokenizer",
@@ -42,6 +44,7 @@ const law: Record<string, string[] | "*"> = {
   ],
   "gpu-worker/jobs": [
     "contract",
+    "gpu-worker/event-loop",
     "gpu-worker/catalog",
     "gpu-worker/pipelines",
     "gpu-worker/batching",

@@ -7,6 +7,9 @@ import { defineTask } from "../task.ts";
 import { Label, offsetUnit, Text, topK } from "./fields.ts";
 import { Entity } from "./token-classification.ts";
 
+/** What marks the start or the end of a part of a text. */
+export const relationMark = /<\/?e[12]>/;
+
 export const RelatedPair = Label.extend({ head: Entity, tail: Entity });
 export type RelatedPair = z.infer<typeof RelatedPair>;
 
@@ -23,6 +26,7 @@ export const relationExtraction = defineTask({
   /** By score, the best first. */
   output: z.union([z.array(RelatedPair), z.array(Label)]),
   reads: (input) => [input],
+  readsEntities: (input) => !relationMark.test(input),
   huggingFace: { answerOne: (output) => (isPairs(output) ? output : [output]) },
 });
 

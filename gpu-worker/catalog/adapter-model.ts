@@ -61,12 +61,21 @@ function hiddenOf({ pooling, weight, labels }: Adapter): number {
   return pooling === "spans" ? features / 3 : features;
 }
 
+/** @param upstreamDigest of the model here; null: not known yet @returns null where nothing is known to be wrong */
+export function wrongBase(
+  { baseDigest, baseName }: Adapter,
+  id: string,
+  upstreamDigest: string | null,
+): Error | null {
+  if (upstreamDigest === null || upstreamDigest === baseDigest) return null;
+  return new Error(
+    `it was fitted on ${baseName} with sha256 ${baseDigest}, but the weights of ${id} here have ${upstreamDigest}`,
+  );
+}
+
 function checkBase({ baseDigest, baseName, ...adapter }: Adapter, base: LoadedModel): void {
-  if (base.upstreamDigest !== baseDigest) {
-    throw new Error(
-      `it was fitted on ${baseName} with sha256 ${baseDigest}, but the weights of ${base.id} here have ${base.upstreamDigest}`,
-    );
-  }
+  const wrong = wrongBase({ baseDigest, baseName, ...adapter }, base.id, base.upstreamDigest);
+  if (wrong !== null) throw wrong;
   if (base.head.name !== "none") throw new Error(`its base ${base.id} has a head already`);
   const { dimensions } = base.limits;
   const hidden = hiddenOf({ ...adapter, baseDigest, baseName });

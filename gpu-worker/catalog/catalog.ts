@@ -5,6 +5,7 @@
  */
 import { availableParallelism } from "node:os";
 import { type Dispatcher, EnvHttpProxyAgent } from "undici";
+import type { CodedError } from "#contract/errors.ts";
 import type { ModelState } from "#contract/models.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { calibrate, calibrationKey } from "./calibrate.ts";
@@ -28,7 +29,8 @@ export type Catalog = {
   /**
    * The model by its id or an alias, loaded. What is not here yet is fetched first; waiting ends with the signal, the
    * work with the last who waits.
-   * @throws CodedError `model_not_found` or `model_unavailable`, or the signal's reason
+   * @throws CodedError `model_not_found`, `model_not_servable` for what stays so until its files change, `model_unavailable`
+   * for what may pass, or the signal's reason
    */
   acquire(id: string, signal: AbortSignal): Promise<LoadedModel>;
   /** As `acquire`; the model stays loaded until the lease is released. */
@@ -38,6 +40,8 @@ export type Catalog = {
    * stays: its leases, and the adapters on it, count on its session.
    */
   release(id: string): Promise<void>;
+  /** Looks again at models that cannot be served, where their files have changed. Done by itself every few seconds. */
+  recheck(): Promise<void>;
   /** Ends all work and unloads all models. */
   close(): Promise<void>;
 };
@@ -71,6 +75,9 @@ export type CatalogTools = {
   pythonCommands?: PythonCommands;
   retryDelayMs?: number;
 };
+
+/** The edge sends no request for a model that cannot be served, so nobody else finds out that it was mended. */
+const recheckMs = 5_000;
 
 /** The hub is slow to start a large file at times; a connection that gives nothing for a minute is dead. */
 const hubTimeouts = { headersTimeout: 60_000, bodyTimeout: 60_000 };
@@ -148,8 +155,15 @@ export async function openCatalog(
     baseOf: (adapter) => book.baseOf(adapter),
     withRoom: (bytes, load) => book.withRoom(bytes, load),
   });
-  entries.push(...models.map((known) => new ModelEntry(known, work, { now, onChange })));
+  const surroundings = {
+    now,
+    onChange,
+    onFailure: (error: CodedError) => log.warn({ error }, "a model cannot be served"),
+  };
+  entries.push(...models.map((known) => new ModelEntry(known, work, surroundings)));
   await Promise.all(entries.map((entry) => entry.inspect()));
+  const recheck = async () => void (await Promise.all(entries.map((entry) => entry.recheck())));
+  const rechecking = setInterval(() => void recheck(), recheckMs).unref();
   const closing = new AbortController();
   const identifying = identifyAll(entries, log, closing.signal);
   return {
@@ -161,7 +175,9 @@ export async function openCatalog(
     acquire: async (id, signal) => book.known(id).acquire(signal),
     lease: async (id, signal) => book.known(id).lease(signal),
     release: (id) => book.release(id),
+    recheck,
     async close() {
+      clearInterval(rechecking);
       closing.abort(new Error("The catalog is closed"));
       await Promise.all([identifying, ...entries.map((entry) => entry.release())]);
       if (tools.dispatcher === undefined) await dispatcher.destroy();

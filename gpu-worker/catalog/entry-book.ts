@@ -2,10 +2,11 @@
 import { CodedError } from "#contract/errors.ts";
 import type { ModelState } from "#contract/models.ts";
 import type { Adapter } from "./adapter-folder.ts";
-import { adapterLimits, isAdapter } from "./adapter-model.ts";
+import { type AdapterModel, adapterLimits, isAdapter, wrongBase } from "./adapter-model.ts";
 import type { Base } from "./entry-work.ts";
 import type { LoadedModel } from "./loaded-model.ts";
-import type { ModelEntry } from "./model-entry.ts";
+import { type ModelEntry, failedState } from "./model-entry.ts";
+import { modelFailure } from "./model-failure.ts";
 import { planUnloads } from "./unload-plan.ts";
 
 type Note = (fields: object, message: string) => void;
@@ -60,12 +61,23 @@ export class EntryBook {
   /** Of all models; an adapter that is not loaded has its base's limits, within its own. */
   states(): ModelState[] {
     return this.#entries.map((entry) => {
-      const state = entry.state();
       const { folder } = entry;
-      if (state.limits !== null || folder === null || !isAdapter(folder)) return state;
-      const base = this.#baseEntry(folder.adapter)?.state().limits ?? null;
-      return { ...state, limits: base === null ? null : adapterLimits(folder.adapter, base) };
+      const state = entry.state();
+      return folder === null || !isAdapter(folder) ? state : this.#adapterState(state, folder);
     });
+  }
+
+  /** With what its base says of it. */
+  #adapterState(state: ModelState, { adapter }: AdapterModel): ModelState {
+    const base = this.#baseEntry(adapter);
+    const wrong =
+      base === undefined ? null : wrongBase(adapter, base.known.id, base.upstreamDigest);
+    if (state.status === "available" && wrong !== null) {
+      return { ...state, ...failedState(modelFailure(state.id, wrong)) };
+    }
+    const limits = base?.state().limits ?? null;
+    if (state.limits !== null || limits === null) return state;
+    return { ...state, limits: adapterLimits(adapter, limits) };
   }
 
   #baseEntry(named: Pick<Adapter, "baseName" | "baseDigest">): ModelEntry | undefined {

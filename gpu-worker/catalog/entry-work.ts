@@ -8,6 +8,7 @@ import type { KnownModel } from "./known-models.ts";
 import type { LoadedModel, ModelLease } from "./loaded-model.ts";
 import type { ModelLoader } from "./load-model.ts";
 import { type FilesDigest, digestFiles } from "./model-digest.ts";
+import { PassingFailure } from "./model-failure.ts";
 import type { EntryWork, Watch } from "./model-entry.ts";
 import { fetchModel, type FetchProgress, type FetchSettings } from "./sources/fetch-model.ts";
 import { cachedFolder, readFetchRecord, recordFile } from "./sources/model-cache.ts";
@@ -31,7 +32,7 @@ async function refuseDamaged({ folder, weightsFile }: Checkpoint, digest: FilesD
   const fetched = record?.files.find((file) => file.path === name);
   if (fetched === undefined || fetched.sha256 === digest.weights) return;
   await rm(recordFile(folder), { force: true });
-  throw new Error(
+  throw new PassingFailure(
     "its fetched weights were damaged on the disk; the next request fetches them anew",
   );
 }

@@ -2,10 +2,14 @@
  * One model of the catalog through its life: absent, present, at work, loaded, or failed with a reason. Keeps what is
  * announced of it, and does once what several ask for. How files are fetched and graphs compiled is given to it.
  */
-import { CodedError } from "#contract/errors.ts";
+import { cutText } from "#contract/cut-text.ts";
+import type { CodedError } from "#contract/errors.ts";
 import type { ModelState } from "#contract/models.ts";
+import { isAdapter } from "./adapter-model.ts";
+import { folderSignature } from "./folder-signature.ts";
 import type { KnownModel } from "./known-models.ts";
 import type { LoadedModel, ModelLease } from "./loaded-model.ts";
+import { modelFailure } from "./model-failure.ts";
 import { type ModelFolder, readModelFolder } from "./model-folder.ts";
 import type { Resident } from "./unload-plan.ts";
 import { SharedWork } from "./shared-work.ts";
@@ -34,11 +38,22 @@ type Stage =
   | { kind: "present" }
   | { kind: "working"; work: SharedWork<LoadedModel>; step: Step }
   | { kind: "loaded"; model: LoadedModel }
-  | { kind: "failed"; reason: string; atMs: number };
+  | { kind: "failed"; failure: CodedError; signature: string | null; atMs: number };
+
+/** What an entry tells, and is told, of the world. */
+export type Surroundings = {
+  /** Milliseconds. */
+  now(): number;
+  /** `state()` has changed. */
+  onChange(): void;
+  /** With the reason for the log. */
+  onFailure(failure: CodedError): void;
+};
 
 const starting: Step = { doing: "loading", words: "Loading", progress: null };
 
 const noticeableProgress = 0.01;
+const reasonCharactersMax = 2_000;
 
 function isAlike(a: Step, b: Step): boolean {
   if (a.doing !== b.doing || a.words !== b.words) return false;
@@ -47,23 +62,34 @@ function isAlike(a: Step, b: Step): boolean {
   return Math.abs(a.progress - b.progress) < noticeableProgress;
 }
 
+/** How a model that failed is announced. */
+export function failedState(
+  failure: CodedError,
+): Pick<ModelState, "status" | "progress" | "reason" | "notServable"> {
+  const reason = cutText(failure.message, reasonCharactersMax);
+  const stays = failure.code === "model_not_servable" ? { notServable: true } : {};
+  return { status: "failed", progress: null, reason, ...stays };
+}
+
+function entityModelOf(folder: ModelFolder | null): Pick<ModelState, "entityModel"> {
+  if (folder === null) return {};
+  const { entityModel } = isAdapter(folder) ? folder.adapter : folder;
+  return entityModel === null ? {} : { entityModel };
+}
+
 export class ModelEntry {
   readonly known: KnownModel;
   readonly #work: EntryWork;
-  readonly #surroundings: { now: () => number; onChange: () => void };
+  readonly #surroundings: Surroundings;
   #stage: Stage = { kind: "absent" };
   #folder: ModelFolder | null = null;
   /** Leases that are out, and acquirers on their way to one. */
   #users = 0;
   #usedAt = 0;
   #digest: string | null = null;
+  #upstreamDigest: string | null = null;
 
-  /** @param surroundings `now` in milliseconds; `onChange` is called when `state()` has changed */
-  constructor(
-    known: KnownModel,
-    work: EntryWork,
-    surroundings: { now: () => number; onChange: () => void },
-  ) {
+  constructor(known: KnownModel, work: EntryWork, surroundings: Surroundings) {
     this.known = known;
     this.#work = work;
     this.#surroundings = surroundings;
@@ -77,8 +103,18 @@ export class ModelEntry {
       this.#stage = this.#rest();
     } catch (error) {
       // Tried again at once for who asks: the operator may have mended the folder meanwhile.
-      this.#stage = { kind: "failed", reason: this.#translate(error).message, atMs: -Infinity };
+      await this.#fail(modelFailure(this.known.id, error), -Infinity);
     }
+  }
+
+  /** Looks again at a model that cannot be served, where its files have changed since that was found. */
+  async recheck(): Promise<void> {
+    const stage = this.#stage;
+    if (stage.kind !== "failed" || stage.failure.code !== "model_not_servable") return;
+    if ((await this.#signature()) === stage.signature || this.#stage !== stage) return;
+    this.#folder = null;
+    await this.inspect();
+    this.#surroundings.onChange();
   }
 
   /** Finds the digest of files that are here, so that it is announced before the model is loaded. */
@@ -90,7 +126,7 @@ export class ModelEntry {
     this.#surroundings.onChange();
   }
 
-  /** @throws CodedError `model_unavailable`, or the signal's reason */
+  /** @throws CodedError `model_not_servable` or `model_unavailable`, or the signal's reason */
   async acquire(signal: AbortSignal): Promise<LoadedModel> {
     signal.throwIfAborted();
     this.#usedAt = this.#surroundings.now();
@@ -99,7 +135,7 @@ export class ModelEntry {
     if (stage.kind === "working" && !stage.work.givenUp) return stage.work.join(signal);
     const pausing =
       stage.kind === "failed" && this.#surroundings.now() - stage.atMs < pauseAfterFailureMs;
-    if (pausing) throw new CodedError("model_unavailable", stage.reason);
+    if (pausing) throw stage.failure;
     return this.#start().join(signal);
   }
 
@@ -136,6 +172,13 @@ export class ModelEntry {
     return this.#digest;
   }
 
+  /** sha256 of the upstream f32 weights, by which adapters name their base; null before it is known. */
+  get upstreamDigest(): string | null {
+    const folder = this.#folder;
+    if (folder === null || isAdapter(folder)) return null;
+    return folder.derivedFrom ?? this.#upstreamDigest;
+  }
+
   get #loaded(): LoadedModel | null {
     return this.#stage.kind === "loaded" ? this.#stage.model : null;
   }
@@ -163,10 +206,11 @@ export class ModelEntry {
       sizeBytes: folder?.sizeBytes ?? null,
       limits: this.#loaded?.limits ?? folder?.limits ?? manifest?.limits ?? null,
       licence: folder?.licence ?? manifest?.licence ?? null,
+      ...entityModelOf(folder),
     };
   }
 
-  #condition(): Pick<ModelState, "status" | "progress" | "reason"> {
+  #condition(): Pick<ModelState, "status" | "progress" | "reason" | "notServable"> {
     const stage = this.#stage;
     switch (stage.kind) {
       case "working": {
@@ -175,7 +219,7 @@ export class ModelEntry {
         return { status, progress, reason: words };
       }
       case "failed":
-        return { status: "failed", progress: null, reason: stage.reason.slice(0, 2_000) };
+        return failedState(stage.failure);
       case "absent": {
         const reason = "Not on this worker yet: the first request fetches it";
         return { status: "available", progress: null, reason };
@@ -217,10 +261,22 @@ export class ModelEntry {
         move(this.#rest());
         throw error;
       }
-      const coded = this.#translate(error);
-      move({ kind: "failed", reason: coded.message, atMs: this.#surroundings.now() });
-      throw coded;
+      const failure = modelFailure(this.known.id, error);
+      const signature = await this.#signature();
+      move({ kind: "failed", failure, signature, atMs: this.#surroundings.now() });
+      this.#surroundings.onFailure(failure);
+      throw failure;
     }
+  }
+
+  async #fail(failure: CodedError, atMs: number): Promise<void> {
+    this.#stage = { kind: "failed", failure, signature: await this.#signature(), atMs };
+    this.#surroundings.onFailure(failure);
+  }
+
+  async #signature(): Promise<string | null> {
+    const folder = await this.#work.find(this.known).catch(() => null);
+    return folder === null ? null : folderSignature(folder);
   }
 
   /** A download reports every piece; who listens hears of each per cent. */
@@ -239,13 +295,7 @@ export class ModelEntry {
     this.#folder = read;
     const model = await this.#work.load(this.known.id, read, watch);
     this.#digest = model.digest;
+    this.#upstreamDigest = model.upstreamDigest;
     return model;
-  }
-
-  #translate(error: unknown): CodedError {
-    if (error instanceof CodedError) return error;
-    const words = error instanceof Error ? error.message : String(error);
-    const message = `The model ${this.known.id} cannot be served: ${words}`;
-    return new CodedError("model_unavailable", message, { cause: error });
   }
 }

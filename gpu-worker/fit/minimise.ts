@@ -4,6 +4,8 @@
  * curvature are left out. No chance is involved: equal functions give equal minima.
  */
 
+import { Turns } from "../event-loop/turns.ts";
+
 export type Objective = {
   readonly size: number;
   /** Writes the gradient at `point` and gives the value there. */
@@ -52,8 +54,10 @@ export async function minimise(objective: Objective, options: MinimiseOptions): 
   const history: Pair[] = [];
   let iterations = 0;
   let moved = true;
+  const turns = new Turns();
   while (moved && iterations < iterationsMax && largest(state.gradient) > gradientTolerance) {
-    moved = await advance(objective, state, history);
+    turns.begin();
+    moved = await advance(objective, state, { history, turns });
     iterations += 1;
     onIteration?.(iterations);
   }
@@ -63,8 +67,12 @@ export async function minimise(objective: Objective, options: MinimiseOptions): 
 }
 
 /** One iteration. @returns whether the value became smaller */
-async function advance(objective: Objective, state: State, history: Pair[]): Promise<boolean> {
-  const direction = descent(state.gradient, history);
+async function advance(
+  objective: Objective,
+  state: State,
+  { history, turns }: { history: Pair[]; turns: Turns },
+): Promise<boolean> {
+  const direction = await descent(state.gradient, history, turns);
   const slope = dot(direction, state.gradient);
   const next = new Float64Array(objective.size);
   const gradient = new Float64Array(objective.size);
@@ -96,12 +104,17 @@ function remember(history: Pair[], from: State, to: State): void {
 }
 
 /** −H·gradient, H the inverse of the curvature as far as the remembered steps tell it. */
-function descent(gradient: Float64Array, history: readonly Pair[]): Float64Array {
+async function descent(
+  gradient: Float64Array,
+  history: readonly Pair[],
+  turns: Turns,
+): Promise<Float64Array> {
   const direction = gradient.map((value) => -value);
   const shares = history.map(() => 0);
   for (let at = history.length - 1; at >= 0; at -= 1) {
     const pair = history[at];
     if (pair === undefined) break;
+    if (turns.over) await turns.next();
     const share = dot(pair.step, direction) / pair.curvature;
     shares[at] = share;
     addTimes(direction, pair.change, -share);
@@ -109,6 +122,7 @@ function descent(gradient: Float64Array, history: readonly Pair[]): Float64Array
   const last = history.at(-1);
   if (last !== undefined) scale(direction, last.curvature / dot(last.change, last.change));
   for (const [at, pair] of history.entries()) {
+    if (turns.over) await turns.next();
     const share = dot(pair.change, direction) / pair.curvature;
     addTimes(direction, pair.step, (shares[at] ?? 0) - share);
   }

@@ -3,7 +3,7 @@
  * `l2` times the sum of W's squares (the bias is free). Rows are taken in blocks that stay in the cache, and products in
  * tiles of four rows by two classes that stay in registers. Sums are f64. Between slices of work others get a turn.
  */
-import { setImmediate } from "node:timers/promises";
+import { Turns } from "../event-loop/turns.ts";
 import type { Objective } from "./minimise.ts";
 
 /** Labelled rows of features. */
@@ -24,9 +24,16 @@ export type SoftmaxLossOptions = {
 };
 
 /** 384 features of 64 rows are 200 KB in f64. */
-const blockRows = 64;
-/** Multiplications between two turns of others: some 5 ms. */
-const sliceOperations = 5_000_000;
+const blockRowsMax = 64;
+/** Rows are multiplied four at a time. */
+const tileRows = 4;
+/** Multiplications of one block, at which nobody else has a turn: some milliseconds. */
+const blockOperations = 2_500_000;
+
+function blockRowsOf(size: number): number {
+  const tiles = Math.floor(blockOperations / (2 * size * tileRows));
+  return Math.min(blockRowsMax, tileRows * Math.max(1, tiles));
+}
 
 /** A point is W `[classes, width]`, then b `[classes]`. */
 export function softmaxLoss(rows: LabelledRows, options: SoftmaxLossOptions): Objective {
@@ -34,20 +41,17 @@ export function softmaxLoss(rows: LabelledRows, options: SoftmaxLossOptions): Ob
   const { classCount, l2, signal } = options;
   const block = new BlockLoss(rows, classCount);
   const size = classCount * (width + 1);
-  const operationsPerBlock = 2 * blockRows * size;
+  const { blockRows } = block;
+  const turns = new Turns(signal);
   return {
     size,
     async evaluate(point, gradient) {
       gradient.fill(0);
       let loss = 0;
-      let operations = 0;
+      turns.begin();
       for (let from = 0; from < classes.length; from += blockRows) {
+        if (turns.over) await turns.next();
         loss += block.add(from, point, gradient);
-        operations += operationsPerBlock;
-        if (operations < sliceOperations) continue;
-        operations = 0;
-        await setImmediate();
-        signal?.throwIfAborted();
       }
       signal?.throwIfAborted();
       return loss + penalty(point, gradient, { count: classCount * width, l2 });
@@ -79,6 +83,7 @@ function shares({ classes, weights }: LabelledRows): Float64Array {
 }
 
 class BlockLoss {
+  readonly blockRows: number;
   readonly #rows: LabelledRows;
   readonly #classCount: number;
   /** f64 [rows]. */
@@ -92,16 +97,17 @@ class BlockLoss {
     this.#rows = rows;
     this.#classCount = classCount;
     this.#shares = shares(rows);
-    this.#features = new Float64Array(blockRows * rows.width);
-    this.#logits = new Float64Array(blockRows * classCount);
+    this.blockRows = blockRowsOf(classCount * (rows.width + 1));
+    this.#features = new Float64Array(this.blockRows * rows.width);
+    this.#logits = new Float64Array(this.blockRows * classCount);
   }
 
   /** Adds the gradient of the rows from `from` on. @returns their loss */
   add(from: number, point: Float64Array, gradient: Float64Array): number {
     const { features, width } = this.#rows;
     this.#features.fill(0);
-    this.#features.set(features.subarray(from * width, (from + blockRows) * width));
-    const shape = { width, classCount: this.#classCount };
+    this.#features.set(features.subarray(from * width, (from + this.blockRows) * width));
+    const shape = { width, classCount: this.#classCount, blockRows: this.blockRows };
     multiply(this.#features, point, { ...shape, logits: this.#logits });
     const loss = this.#toErrors(from);
     accumulate(this.#features, this.#logits, { ...shape, gradient });
@@ -112,7 +118,7 @@ class BlockLoss {
   #toErrors(from: number): number {
     const count = this.#classCount;
     let loss = 0;
-    for (let row = 0; row < blockRows; row += 1) {
+    for (let row = 0; row < this.blockRows; row += 1) {
       const share = this.#shares[from + row] ?? 0;
       const logits = this.#logits.subarray(row * count, (row + 1) * count);
       if (share === 0) logits.fill(0);
@@ -138,13 +144,13 @@ function toErrors(logits: Float64Array, wanted: number, share: number): number {
   return share * (Math.log(sum) - wantedLogit);
 }
 
-type Product = { width: number; classCount: number };
+type Product = { width: number; classCount: number; blockRows: number };
 
 /** logits = features · Wᵀ + b. */
 function multiply(
   x: Float64Array,
   w: Float64Array,
-  { width, classCount, logits }: Product & { logits: Float64Array },
+  { width, classCount, blockRows, logits }: Product & { logits: Float64Array },
 ): void {
   const bias = classCount * width;
   for (let label = 0; label < classCount; label += 2) {
@@ -189,7 +195,7 @@ function multiply(
 function accumulate(
   x: Float64Array,
   errors: Float64Array,
-  { width, classCount, gradient }: Product & { gradient: Float64Array },
+  { width, classCount, blockRows, gradient }: Product & { gradient: Float64Array },
 ): void {
   const bias = classCount * width;
   for (let label = 0; label < classCount; label += 1) {

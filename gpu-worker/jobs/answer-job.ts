@@ -4,13 +4,19 @@
  */
 import type { SucceededEvent } from "#contract/events.ts";
 import { CodedError } from "#contract/errors.ts";
+import { cutWarnings } from "#contract/cut-text.ts";
 import type { JobMessage } from "#contract/job-message.ts";
 import { limits } from "#contract/limits.ts";
+import { joinDigests } from "#contract/models.ts";
+import type { ObjectReference } from "#contract/object-reference.ts";
 import { type Task, type TaskInput, tasks } from "#contract/tasks.ts";
-import * as z from "zod";
+import type * as z from "zod";
+import { Turns } from "../event-loop/turns.ts";
 import type { EncoderModel } from "../pipelines/encoder-model.ts";
 import type { Pipeline, TaskRequest } from "../pipelines/pipeline.ts";
 import { pipelines } from "../pipelines/pipelines.ts";
+import { JobMemory, type JobRoom, sizeOf } from "./job-memory.ts";
+import { countJsonBytes, jsonItems, jsonParts } from "./json-parts.ts";
 import type { ObjectStore } from "./object-store.ts";
 import type { TaskRunner } from "./task-runner.ts";
 
@@ -36,22 +42,33 @@ export type AnswerOptions = {
 export type JobAnswer = Pick<SucceededEvent, "modelDigest" | "usage" | "result">;
 
 type Computed = Omit<Extract<SucceededEvent["result"], { task: Task }>, "task">;
+type Running = AnswerOptions & { tenant: string; room: JobRoom };
 
 export class JobAnswerer {
   readonly #options: JobAnswererOptions;
+  readonly #memory = new JobMemory();
 
   constructor(options: JobAnswererOptions) {
     this.#options = options;
   }
 
   async answer(job: JobMessage, options: AnswerOptions): Promise<JobAnswer> {
+    const characters = Array.isArray(job.inputs) ? sizeOf(job.inputs) : job.inputs.bytes;
+    const room = await this.#memory.enter(characters, options.signal);
+    try {
+      return await this.#answer(job, { ...options, tenant: job.tenant, room });
+    } finally {
+      room.leave();
+    }
+  }
+
+  async #answer(job: JobMessage, options: Running): Promise<JobAnswer> {
     const inputs = Array.isArray(job.inputs)
       ? job.inputs
-      : await this.#fetchInputs(job.task, job, options.signal);
+      : await this.#fetchInputs(job.task, job.inputs, options.signal);
     const request = { task: job.task, inputs, parameters: job.parameters };
-    const shared = { ...options, tenant: job.tenant };
-    const computed = await this.#compute<Task>(request, job.model, shared);
-    const result = { task: job.task, ...computed };
+    const computed = await this.#compute<Task>(request, job.model, options);
+    const result = { task: job.task, ...computed, warnings: cutWarnings(computed.warnings) };
     return {
       modelDigest: computed.modelDigest,
       usage: computed.usage,
@@ -62,7 +79,7 @@ export class JobAnswerer {
   async #compute<T extends Task>(
     request: TaskRequest<T>,
     modelId: string,
-    options: AnswerOptions & { tenant: string },
+    options: Running,
   ): Promise<Computed> {
     const pipeline: Pipeline<T> = pipelines[request.task];
     if (pipeline.kind === "direct") {
@@ -82,44 +99,55 @@ export class JobAnswerer {
         ...options,
         acquire,
       });
-      return { model: model.id, modelDigest: model.digest, ...answer };
+      const modelDigest = joinDigests(leases.map((lease) => lease.model.digest));
+      return { model: model.id, modelDigest, ...answer };
     } finally {
       for (const lease of leases) lease.release();
     }
   }
 
-  async #fetchInputs(task: Task, job: JobMessage, signal: AbortSignal): Promise<TaskInput<Task>[]> {
-    if (Array.isArray(job.inputs)) return job.inputs;
-    const document = await this.#options.objects.read(job.inputs, signal);
+  /** One by one, since there may be megabytes of them. */
+  async #fetchInputs(
+    task: Task,
+    reference: ObjectReference,
+    signal: AbortSignal,
+  ): Promise<TaskInput<Task>[]> {
+    const text = await this.#options.objects.read(reference, signal);
     const schema: z.ZodType<TaskInput<Task>> = tasks[task].input;
-    const parsed = z.array(schema).min(1).max(limits.inputsMax).safeParse(document);
-    if (parsed.success) return parsed.data;
-    throw new CodedError("invalid_value", "The stored inputs are not inputs of this task.", {
-      param: "inputs",
-      cause: parsed.error,
-    });
+    const turns = new Turns(signal);
+    try {
+      const inputs = await turns.map(jsonItems(text), (item) => schema.parse(JSON.parse(item)));
+      const { length } = inputs;
+      if (length === 0 || length > limits.inputsMax) throw new RangeError(`${length} inputs`);
+      return inputs;
+    } catch (error) {
+      signal.throwIfAborted();
+      throw new CodedError("invalid_value", "The stored inputs are not inputs of this task.", {
+        param: "inputs",
+        cause: error,
+      });
+    }
   }
 
-  /** The result itself, or where it lies if it is too large for a callback. */
+  /** The result itself, or where it lies if it is too large for a callback. @throws CodedError for one over its bound */
   async #shipped(
     job: JobMessage,
     result: Extract<SucceededEvent["result"], { task: Task }>,
     signal: AbortSignal,
   ): Promise<SucceededEvent["result"]> {
-    if (sizeBound(result.outputs) <= limits.inlineResultBytesMax / 4) return result;
-    const document = JSON.stringify(result);
-    if (Buffer.byteLength(document) <= limits.inlineResultBytesMax) return result;
+    const bytes = await countJsonBytes(result, limits.resultBytesMax, signal);
+    if (bytes <= limits.inlineResultBytesMax) return result;
+    if (bytes > limits.resultBytesMax) throw tooLarge();
+    const document = { contentType: "application/json", parts: jsonParts(result, signal) };
     return this.#options.objects.write(`jobs/results/${job.id}.json`, document, signal);
   }
 }
 
-/** Cheap lower bound of the JSON's length in characters: text outputs and numbers counted, structure ignored. */
-function sizeBound(outputs: readonly unknown[]): number {
-  let size = 0;
-  for (const output of outputs) {
-    if (typeof output === "string") size += output.length;
-    else if (Array.isArray(output)) size += output.length * 24;
-    else return Infinity;
-  }
-  return size;
+function tooLarge(): CodedError {
+  return new CodedError(
+    "invalid_value",
+    `The result has more than ${limits.resultBytesMax} bytes of JSON, the most that one request is answered with. ` +
+      "Send the inputs in several requests, or ask for less of each.",
+    { param: "inputs" },
+  );
 }

@@ -2,13 +2,17 @@
 import { createHash } from "node:crypto";
 import { AwsClient } from "aws4fetch";
 import type { ObjectReference } from "#contract/object-reference.ts";
+import { Turns } from "../event-loop/turns.ts";
 import pRetry, { AbortError } from "p-retry";
 
 export type ObjectStore = {
-  /** The JSON document a reference names. @throws where it is gone or is not what the reference says */
-  read(reference: ObjectReference, signal: AbortSignal): Promise<unknown>;
-  write(key: string, document: string, signal: AbortSignal): Promise<ObjectReference>;
+  /** The text of the document a reference names. @throws where it is gone or is not what the reference says */
+  read(reference: ObjectReference, signal: AbortSignal): Promise<string>;
+  write(key: string, document: Document, signal: AbortSignal): Promise<ObjectReference>;
 };
+
+/** `parts`: its text, in pieces of some kilobytes. */
+export type Document = { contentType: string; parts: AsyncIterable<string> };
 
 export type ObjectStoreOptions = {
   endpoint: string;
@@ -33,17 +37,21 @@ export function openObjectStore(options: ObjectStoreOptions): ObjectStore {
         const answer = await client.fetch(addressOf(reference.key), { signal });
         await demandSuccess(answer, `GET ${reference.key}`);
         const bytes = new Uint8Array(await answer.arrayBuffer());
-        verify(bytes, reference);
-        return JSON.parse(new TextDecoder().decode(bytes));
+        await verify(bytes, reference, signal);
+        return new TextDecoder().decode(bytes);
       }),
-    write: (key, document, signal) =>
-      insist(signal, async () => {
-        const bytes = new TextEncoder().encode(document);
-        const headers = { "content-type": "application/json" };
+    async write(key, { contentType, parts }, signal) {
+      const pieces: Buffer[] = [];
+      for await (const part of parts) pieces.push(Buffer.from(part));
+      const bytes = Buffer.concat(pieces);
+      const sha256 = await digest(bytes, signal);
+      return insist(signal, async () => {
+        const headers = { "content-type": contentType };
         const request = { method: "PUT", body: bytes, headers, signal };
         await demandSuccess(await client.fetch(addressOf(key), request), `PUT ${key}`);
-        return { key, bytes: bytes.byteLength, sha256: digest(bytes) };
-      }),
+        return { key, bytes: bytes.byteLength, sha256 };
+      });
+    },
   };
 }
 
@@ -65,11 +73,25 @@ async function demandSuccess(answer: Response, what: string): Promise<void> {
   throw passing ? error : new AbortError(error);
 }
 
-function verify(bytes: Uint8Array, reference: ObjectReference): void {
-  if (bytes.byteLength === reference.bytes && digest(bytes) === reference.sha256) return;
+async function verify(
+  bytes: Uint8Array,
+  reference: ObjectReference,
+  signal: AbortSignal,
+): Promise<void> {
+  const same = bytes.byteLength === reference.bytes;
+  if (same && (await digest(bytes, signal)) === reference.sha256) return;
   throw new AbortError(`the object ${reference.key} is not the one that was written`);
 }
 
-function digest(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
+/** Bytes hashed in one step. */
+const hashedAtOnce = 2 ** 18;
+
+async function digest(bytes: Uint8Array, signal: AbortSignal): Promise<string> {
+  const hash = createHash("sha256");
+  const turns = new Turns(signal);
+  for (let at = 0; at < bytes.byteLength; at += hashedAtOnce) {
+    if (turns.over) await turns.next();
+    hash.update(bytes.subarray(at, at + hashedAtOnce));
+  }
+  return hash.digest("hex");
 }

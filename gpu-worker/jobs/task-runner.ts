@@ -55,6 +55,11 @@ function noOtherModel(id: string): Promise<never> {
   return Promise.reject(new CodedError("model_not_found", `The model ${id} is not here`));
 }
 
+const boundless: Pick<Engine, "hold" | "reserve"> = {
+  hold: () => Promise.resolve(() => undefined),
+  reserve: () => Promise.resolve(),
+};
+
 export class TaskRunner {
   readonly #options: TaskRunnerOptions;
   /** By session. */
@@ -75,19 +80,22 @@ export class TaskRunner {
   }
 
   /**
-   * @param acquire another model that a pipeline asks for
+   * @param options `acquire` gives another model that a pipeline asks for; `room` is the memory the request may take. Absent:
+   * there is none, and as much as it likes
    * @throws CodedError for inputs the model cannot read; the signal's reason
    */
   run<T extends Task>(
     pipeline: EncoderPipeline<T>,
     request: TaskRequest<T>,
     model: EncoderModel,
-    options: SubmitOptions & Partial<Pick<Engine, "acquire">>,
+    options: SubmitOptions &
+      Partial<Pick<Engine, "acquire">> & { room?: Pick<Engine, "hold" | "reserve"> },
   ): Promise<TaskAnswer<T>> {
-    const { signal, acquire = noOtherModel } = options;
+    const { signal, acquire = noOtherModel, room = boundless } = options;
+    const { hold, reserve } = room;
     const run: Engine["run"] = (used, rows) => this.#queueOf(used).submit(rows, options);
     const classifier: Engine["classifier"] = (key, fit) => this.#heads.get(key, fit, signal);
-    return pipeline.answer(request, model, { signal, acquire, run, classifier });
+    return pipeline.answer(request, model, { signal, acquire, run, hold, reserve, classifier });
   }
 
   #queueOf(model: EncoderModel): EncoderQueue {

@@ -2,10 +2,7 @@
 import { CodedError, type PublicError } from "#contract/errors.ts";
 
 export function translateError(error: unknown): PublicError {
-  if (error instanceof CodedError) {
-    const { code, message, param } = error.toPublic();
-    return { code, message: message.slice(0, 4_000), param: param?.slice(0, 200) ?? null };
-  }
+  if (error instanceof CodedError) return error.toPublic();
   return {
     code: "internal_error",
     message: "The job failed for a reason on our side. It is safe to send the request again.",

@@ -3,6 +3,8 @@
  * and of end logits over the context's tokens and the first special token, which stands for "no answer"; an answer's score is
  * the product of its two.
  */
+import type { Turns } from "../event-loop/turns.ts";
+import { BestFew } from "./best-few.ts";
 import { softmax } from "./scores.ts";
 
 export type WindowLogits = {
@@ -31,48 +33,27 @@ export type WindowAnswers = {
   none: number;
 };
 
-export function bestSpans(
+/** @throws the signal's reason, from `turns` */
+export async function bestSpans(
   { starts, ends, none }: WindowLogits,
   { topK, lengthMax, mayBound }: SpanRules,
-): WindowAnswers {
+  turns: Turns,
+): Promise<WindowAnswers> {
   const [noStart = 0, ...startScores] = softmax([none.start, ...starts]);
   const [noEnd = 0, ...endScores] = softmax([none.end, ...ends]);
   const bounds = startScores.map((_, token) => mayBound(token));
   const endMost = endScores.reduce((a, b) => Math.max(a, b), 0);
-  const best = new BestSpans(topK);
+  const best = new BestFew<Omit<AnswerSpan, "score">>(topK);
   for (const [start, startScore] of startScores.entries()) {
     // Most tokens start nothing that is good enough; what their ends are need not be looked at.
     if (!bounds[start] || !best.wants(startScore * endMost)) continue;
+    if (turns.over) await turns.next();
     const last = Math.min(endScores.length, start + lengthMax);
     for (let end = start; end < last; end += 1) {
       const score = startScore * (endScores[end] ?? 0);
-      if (bounds[end] && best.wants(score)) best.add({ start, end, score });
+      if (bounds[end] && best.wants(score)) best.add({ start, end }, score);
     }
   }
-  return { spans: best.spans, none: noStart * noEnd };
-}
-
-/** Of equal spans, the earlier stays ahead. */
-class BestSpans {
-  readonly spans: AnswerSpan[] = [];
-  readonly #most: number;
-
-  constructor(most: number) {
-    this.#most = most;
-  }
-
-  wants(score: number): boolean {
-    return this.spans.length < this.#most || score > (this.spans.at(-1)?.score ?? 0);
-  }
-
-  add(span: AnswerSpan): void {
-    let [low, high] = [0, this.spans.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.spans[middle]?.score ?? 0) >= span.score) low = middle + 1;
-      else high = middle;
-    }
-    this.spans.splice(low, 0, span);
-    if (this.spans.length > this.#most) this.spans.pop();
-  }
+  const spans = best.inOrder().map(({ item, score }) => ({ ...item, score }));
+  return { spans, none: noStart * noEnd };
 }

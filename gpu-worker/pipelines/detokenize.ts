@@ -1,18 +1,33 @@
 /** The texts that tokens stand for. Runs no model. */
 import { CodedError } from "#contract/errors.ts";
+import type { TaskOutput } from "#contract/tasks.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
+import { ResultSize } from "./result-size.ts";
+import { RequestTally } from "./sentence-request.ts";
+
+/** Of a usual token's text. */
+const bytesPerToken = 8;
 
 export const detokenize: EncoderPipeline<"detokenize"> = {
   kind: "encoder",
-  async answer({ inputs, parameters }, model) {
+  async answer({ inputs, parameters }, model, engine) {
     const keepSpecialTokens = parameters.skip_special_tokens === false;
-    for (const [index, ids] of inputs.entries()) checkIds(ids, `inputs[${index}]`, model);
-    return {
-      outputs: inputs.map((ids) => ({ text: model.tokenizer.decode(ids, { keepSpecialTokens }) })),
-      usage: { promptTokens: 0 },
-      warnings: [],
-    };
+    const tally = new RequestTally();
+    for (const [index, ids] of inputs.entries()) {
+      checkIds(ids, `inputs[${index}]`, model);
+      tally.count(ids.length);
+    }
+    const size = new ResultSize(engine, { param: "inputs", fix: "Send fewer tokens." });
+    await size.expect(tally.tokens * bytesPerToken);
+    const outputs: TaskOutput<"detokenize">[] = [];
+    for (const ids of inputs) {
+      const text = await model.tokenizer.decodeText(ids, { keepSpecialTokens });
+      engine.signal.throwIfAborted();
+      size.add(text.length);
+      outputs.push({ text });
+    }
+    return { outputs, usage: tally.usage(), warnings: [] };
   },
 };
 

@@ -50,6 +50,11 @@ export class InputEncoder {
     this.#signal = signal;
   }
 
+  /** Of an input read by itself. */
+  get tokensMin(): number {
+    return Math.max(1, this.#model.tokenizer.specialTokens.single);
+  }
+
   /** In order. @throws CodedError invalid_value; the signal's reason */
   async *tokens(inputs: readonly NamedInput[]): AsyncGenerator<InputTokens> {
     const charactersOf = ({ input }: NamedInput) => (typeof input === "string" ? input.length : 0);

@@ -4,6 +4,8 @@ import type { TaskParameters } from "#contract/tasks.ts";
 import { InputEncoder } from "./encode-input.ts";
 import type { EncoderModel, OutputName } from "./encoder-model.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
+import { readRows } from "./read-rows.ts";
+import { ResultSize } from "./result-size.ts";
 import { RequestTally, namedInputs, rowsOf, sentenceOf } from "./sentence-request.ts";
 import { toUnitLength } from "./vectors.ts";
 
@@ -11,21 +13,27 @@ type Parameters = TaskParameters<"feature-extraction">;
 
 export const featureExtraction: EncoderPipeline<"feature-extraction"> = {
   kind: "encoder",
-  async answer({ inputs, parameters }, model, { run, signal }) {
+  async answer({ inputs, parameters }, model, engine) {
     const rules = {
       truncate: parameters.truncate ?? false,
       truncationDirection: parameters.truncation_direction ?? "right",
       prompt: promptOf(parameters, model),
     };
-    const encoder = new InputEncoder(model, rules, signal);
+    const encoder = new InputEncoder(model, rules, engine.signal);
     const output: OutputName = parameters.normalize === undefined ? "sentence_embedding" : "pooled";
     const tally = new RequestTally();
     const rows = await rowsOf(namedInputs(inputs), encoder, { tally, outputs: [output] });
-    const results = await run(model, rows);
     const unit = parameters.normalize === true;
-    const vectors = results.map((result) => result[output] ?? new Float32Array());
+    const width = model.limits.dimensions ?? 0;
+    const size = new ResultSize(engine, { param: "inputs", fix: "Send fewer inputs." });
+    await size.expect(rows.length * base64Bytes(width));
     return {
-      outputs: vectors.map((vector) => toBase64(unit ? toUnitLength(vector) : vector)),
+      outputs: await readRows(rows, model, engine, {
+        floatsOf: () => width,
+        read({ [output]: vector = new Float32Array() }) {
+          return toBase64(unit ? toUnitLength(vector) : vector);
+        },
+      }),
       usage: tally.usage(),
       warnings: tally.warnings(model.limits.maxTokens),
     };
@@ -45,6 +53,11 @@ function promptOf(parameters: Parameters, model: EncoderModel): string {
       (known.length === 0 ? "it has none at all" : `it has ${known.join(", ")}`),
     { param: "prompt_name" },
   );
+}
+
+/** Of so many f32, in base64 and quotes. */
+function base64Bytes(width: number): number {
+  return 4 * Math.ceil((4 * width) / 3) + 3;
 }
 
 /** Every platform this runs on is little-endian. */

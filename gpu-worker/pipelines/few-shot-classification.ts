@@ -11,6 +11,7 @@ import { linearLogits } from "./linear-head.ts";
 import type { EncoderPipeline, Engine } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
 import { rankLabels, softmax } from "./scores.ts";
+import { ResultSize, labelsBytes } from "./result-size.ts";
 import { RequestTally, namedInputs, rowsOf, sentenceOf } from "./sentence-request.ts";
 import { toUnitLength } from "./vectors.ts";
 
@@ -37,13 +38,14 @@ export const fewShotClassification: EncoderPipeline<"few-shot-classification"> =
     const rows = await rowsOf(namedInputs(inputs), encoder, { tally, outputs: ["pooled"] });
     const examples = inOrder(parameters.examples);
     const labels = [...new Set(examples.map(({ label }) => label))];
+    const size = new ResultSize(engine, { param: "k", fix: "Lower k, or send fewer inputs." });
+    await size.expect(inputs.length * labelsBytes(labels, k));
     const head = await engine.classifier(keyOf(examples, truncate, model), () =>
       fit(examples, labels, { model, engine, encoder, tally }),
     );
     return {
       outputs: await readRows(rows, model, engine, {
-        // As many as are multiplied.
-        floatsOf: () => head.weight.length,
+        floatsOf: () => head.weight.length / labels.length,
         read: ({ pooled }) => rankLabels(labels, softmax(linearLogits(unit(pooled), head)), k),
       }),
       usage: tally.usage(),

@@ -4,11 +4,13 @@
  */
 import { CodedError } from "#contract/errors.ts";
 import type { Filling } from "#contract/tasks/fill-mask.ts";
+import type { Turns } from "../event-loop/turns.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import { type FillTargets, targetsOf } from "./fill-targets.ts";
 import type { EncoderPipeline, EncoderRow } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
+import { ResultSize, jsonBytes } from "./result-size.ts";
 import { RequestTally } from "./sentence-request.ts";
 import { type TextTokens, encodeWhole } from "./text-tokens.ts";
 import { topSoftmax } from "./top-scores.ts";
@@ -33,11 +35,14 @@ export const fillMask: EncoderPipeline<"fill-mask"> = {
     const tally = new RequestTally();
     const masked = await encode(inputs, model, { mask, tally, signal: engine.signal });
     const rows = masked.map(({ row }) => row);
-    const filler = { tokenizer: model.tokenizer, mask, targets, topK };
+    const fix = "Lower top_k, or send fewer or shorter texts.";
+    const kept = Math.min(topK, targets?.ids.length ?? model.limits.vocabularySize);
+    await new ResultSize(engine, { param: "top_k", fix }).expect(bytesOf(masked, kept));
+    const filler = { tokenizer: model.tokenizer, mask, targets, topK, written: new Map() };
     const filled = await readRows(rows, model, engine, {
       floatsOf: ({ positions = [] }) => positions.length * model.limits.vocabularySize,
-      read: ({ logits = new Float32Array() }, at) =>
-        fillAll(masked[at]?.gaps ?? [], logits, filler),
+      read: ({ logits = new Float32Array() }, at, turns) =>
+        fillAll(masked[at]?.gaps ?? [], logits, { ...filler, turns }),
     });
     const byInput: Filling[][][] = inputs.map(() => []);
     for (const [at, { input }] of masked.entries()) byInput[input]?.push(...(filled[at] ?? []));
@@ -111,29 +116,72 @@ function gapOf({ text, offsets }: TextTokens, at: number, mask: Mask): Gap {
   return { text, start: found, end: found + mask.text.length };
 }
 
-type Filler = { tokenizer: Tokenizer; mask: Mask; targets: FillTargets | null; topK: number };
+/** Of a filling besides its sequence. */
+const fillingBytes = 64;
+
+/** @param kept fillings of each mask */
+function bytesOf(masked: readonly MaskedRow[], kept: number): number {
+  let bytes = 0;
+  let last = { text: "", bytes: 0 };
+  for (const { gaps } of masked) {
+    for (const { text } of gaps) {
+      if (text !== last.text) last = { text, bytes: jsonBytes(text) };
+      bytes += kept * (last.bytes + fillingBytes);
+    }
+  }
+  return bytes;
+}
+
+/** A token as it reads by itself, and behind a mask: null where that cannot be told from the mask's own text. */
+type Written = { alone: string; joined: string | null };
+
+type Filler = {
+  tokenizer: Tokenizer;
+  mask: Mask;
+  targets: FillTargets | null;
+  topK: number;
+  /** By token: the same few fill many masks. */
+  written: Map<number, Written>;
+  turns: Turns;
+};
 
 /** @param logits f32 `[gaps, vocabulary]` */
-function fillAll(gaps: readonly Gap[], logits: Float32Array, filler: Filler): Filling[][] {
+async function fillAll(
+  gaps: readonly Gap[],
+  logits: Float32Array,
+  filler: Filler,
+): Promise<Filling[][]> {
+  const { turns, topK, targets } = filler;
   const width = logits.length / gaps.length;
-  return gaps.map((gap, at) => {
+  const lists: Filling[][] = [];
+  for (const [at, gap] of gaps.entries()) {
+    if (turns.over) await turns.next();
     const own = logits.subarray(at * width, (at + 1) * width);
-    const best = topSoftmax(own, filler.topK, filler.targets?.ids ?? null);
-    return best.map(({ at: token, score }): Filling => {
-      const written = filler.tokenizer.decode([token], { keepSpecialTokens: true }).trim();
-      return { sequence: fill(gap, token, filler), score, token, token_str: written };
+    const best = topSoftmax(own, topK, targets?.ids ?? null);
+    const list = await turns.map(best, ({ at: token, score }): Filling => {
+      const written = writtenOf(token, filler);
+      return { sequence: fill(gap, written), score, token, token_str: written.alone };
     });
-  });
+    lists.push(list);
+  }
+  return lists;
+}
+
+function writtenOf(token: number, { tokenizer, mask, written }: Filler): Written {
+  const known = written.get(token);
+  if (known !== undefined) return known;
+  const alone = tokenizer.decode([token], { keepSpecialTokens: true }).trim();
+  const both = tokenizer.decode([mask.id, token], { keepSpecialTokens: true });
+  const joined = both.startsWith(mask.text) ? both.slice(mask.text.length) : null;
+  const made = { alone, joined };
+  written.set(token, made);
+  return made;
 }
 
 /** A token that goes on with the word before, as its tokenizer puts them together, is joined to it. */
-function fill({ text, start, end }: Gap, token: number, { tokenizer, mask }: Filler): string {
+function fill({ text, start, end }: Gap, { alone, joined }: Written): string {
   const [before, after] = [text.slice(0, start), text.slice(end)];
-  const joined = tokenizer.decode([mask.id, token], { keepSpecialTokens: true });
-  if (!joined.startsWith(mask.text)) {
-    return before + tokenizer.decode([token], { keepSpecialTokens: true }).trim() + after;
-  }
-  const piece = joined.slice(mask.text.length);
-  const goesOn = !/^\s/.test(piece);
-  return (goesOn ? before.trimEnd() : before) + piece.trim() + after;
+  if (joined === null) return before + alone + after;
+  const goesOn = !/^\s/.test(joined);
+  return (goesOn ? before.trimEnd() : before) + joined.trim() + after;
 }

@@ -1,7 +1,7 @@
 /** Entities of texts, with places in UTF-16 code units: what token-classification answers, and what relation-extraction relates. */
 import { CodedError } from "#contract/errors.ts";
-import { limits } from "#contract/limits.ts";
 import type { Entity } from "#contract/tasks/token-classification.ts";
+import { Turns } from "../event-loop/turns.ts";
 import type { EncoderModel, LinearHead, OutputName } from "./encoder-model.ts";
 import {
   type Aggregation,
@@ -17,13 +17,7 @@ import type { EncoderRow, Engine, RowResult } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
 import { softmax } from "./scores.ts";
 import type { RequestTally } from "./sentence-request.ts";
-import {
-  type NamedText,
-  type TextTokens,
-  encodeTexts,
-  encodeWhole,
-  requireComplete,
-} from "./text-tokens.ts";
+import { type NamedText, type TextTokens, encodeLong, encodeWhole } from "./text-tokens.ts";
 import { windowsOf } from "./windows.ts";
 
 export type EntityRules = {
@@ -44,16 +38,19 @@ type Window = { text: number; places: Place[]; words: readonly number[]; start: 
 export async function findEntities(
   texts: readonly NamedText[],
   model: EncoderModel,
-  engine: Pick<Engine, "run" | "signal">,
+  engine: Pick<Engine, "run" | "signal" | "hold">,
   rules: EntityRules,
 ): Promise<FoundEntity[][]> {
   const head = tokenHeadOf(model, rules.modelParam);
   const rows: EncoderRow[] = [];
   const windows: Window[] = [];
+  const turns = new Turns(engine.signal);
   let text = 0;
-  for await (const tokens of encode(texts, model, engine.signal, rules.stride)) {
-    const places = wordPlaces(tokens.text, tokens.offsets);
+  for await (const tokens of encode(texts, model, engine.signal, rules)) {
+    turns.begin();
+    const places = await wordPlaces(tokens.text, tokens.offsets, turns);
     for (const [from, to] of windowsOf(tokens.ids.length, windowRules(model, rules))) {
+      if (turns.over) await turns.next();
       const { ids, starts } = model.tokenizer.wrap(tokens.ids.slice(from, to));
       rules.tally.add({ ids, truncated: false });
       rows.push({ ids, outputs: [head.output] });
@@ -62,29 +59,33 @@ export async function findEntities(
     }
     text += 1;
   }
-  const found = await readRows(rows, model, engine, {
+  const ignored = new Set(rules.ignored);
+  const byRow = await readRows(rows, model, engine, {
     floatsOf: ({ ids }) => ids.length * head.width,
     read(result, index) {
       const window = windows[index];
       if (window === undefined) return [];
       const scored = scoredTokens(window, head.logitsOf(result));
       const entities = entitiesOf(scored, head.labels, rules.aggregation);
-      return readable(entities, texts[window.text]?.text ?? "", rules.ignored);
+      return readable(entities, texts[window.text]?.text ?? "", ignored);
     },
   });
   const byText: FoundEntity[][][] = texts.map(() => []);
-  for (const [row, entities] of found.entries()) byText[windows[row]?.text ?? 0]?.push(entities);
-  return byText.map((parts) => (parts.length > 1 ? withoutOverlaps(parts.flat()) : parts.flat()));
+  for (const [row, entities] of byRow.entries()) byText[windows[row]?.text ?? 0]?.push(entities);
+  turns.begin();
+  return turns.map(byText, (parts) =>
+    parts.length > 1 ? withoutOverlaps(parts.flat()) : parts.flat(),
+  );
 }
 
 /** Those asked for. The ends of one may be tokens of white space alone; it may be nothing else. */
 function readable(
   entities: readonly FoundEntity[],
   text: string,
-  ignored: readonly string[],
+  ignored: ReadonlySet<string>,
 ): FoundEntity[] {
   return entities.flatMap((entity) => {
-    if (ignored.includes(entity.label)) return [];
+    if (ignored.has(entity.label)) return [];
     const [start, end] = withoutSpace(text, entity.start, entity.end);
     return start === end ? [] : [{ ...entity, start, end }];
   });
@@ -105,23 +106,11 @@ function encode(
   texts: readonly NamedText[],
   model: EncoderModel,
   signal: AbortSignal,
-  stride: number | null,
+  { stride, tally }: EntityRules,
 ): AsyncGenerator<TextTokens> {
-  if (stride !== null) return encodeLong(texts, model, signal);
+  if (stride !== null) return encodeLong(texts, model.tokenizer, { tally, signal });
   const fix = "Shorten or split it, or set stride to have it read by windows that overlap.";
   return encodeWhole(texts, model, { signal, fix });
-}
-
-async function* encodeLong(
-  texts: readonly NamedText[],
-  { tokenizer }: EncoderModel,
-  signal: AbortSignal,
-): AsyncGenerator<TextTokens> {
-  const tokensMax = limits.tokensPerRequestMax;
-  for await (const tokens of encodeTexts(texts, tokenizer, { tokensMax, signal })) {
-    requireComplete(tokens);
-    yield tokens;
-  }
 }
 
 function windowRules({ limits: own, tokenizer }: EncoderModel, { stride }: EntityRules) {

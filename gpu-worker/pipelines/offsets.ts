@@ -4,6 +4,7 @@
  * the marks on it that the tokenizer left out.
  */
 import type { TaskParameters } from "#contract/tasks.ts";
+import type { Turns } from "../event-loop/turns.ts";
 
 /** `[start, end)`, UTF-16 code units. */
 export type Place = readonly [number, number];
@@ -14,14 +15,18 @@ export type OffsetUnit = NonNullable<TaskParameters<"token-classification">["off
 export function placesIn(text: string, unit: OffsetUnit = "code-point"): (place: number) => number {
   if (unit === "utf-16" || !/[\ud800-\udfff]/.test(text)) return (place) => place;
   const points = new Uint32Array(text.length + 1);
-  let [units, count] = [0, 0];
-  for (const character of text) {
-    points.fill(count, units, units + character.length);
-    units += character.length;
-    count += 1;
+  let count = 0;
+  // By units, because iterating over characters makes a string of each.
+  for (let at = 0; at < text.length; at += 1) {
+    points[at] = count;
+    if (!isPair(text, at)) count += 1;
   }
-  points[units] = count;
+  points[text.length] = count;
   return (place) => points[place] ?? count;
+}
+
+function isPair(text: string, at: number): boolean {
+  return (text.codePointAt(at) ?? 0) > 0xffff;
 }
 
 /** Marks that stand on the character before, variation selectors among them, and joiners. */
@@ -32,8 +37,12 @@ const space = /\s/;
  * Where the words that tokens stand for lie: without the white space some tokenizers count as part of a token, with the
  * marks that follow, as far as no other token claims them. Empty for a token of white space alone.
  */
-export function wordPlaces(text: string, offsets: readonly Place[]): Place[] {
-  return offsets.map(([from, to], index) => {
+export function wordPlaces(
+  text: string,
+  offsets: readonly Place[],
+  turns: Turns,
+): Promise<Place[]> {
+  return turns.map(offsets, ([from, to], index) => {
     const [start, end] = withoutSpace(text, from, to);
     if (start === end) return [start, end];
     const next = offsets[index + 1]?.[0] ?? text.length;

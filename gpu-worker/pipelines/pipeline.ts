@@ -33,6 +33,10 @@ export type Engine = {
   readonly signal: AbortSignal;
   /** @returns one result per row, in order @throws the signal's reason */
   run(model: EncoderModel, rows: readonly EncoderRow[]): Promise<RowResult[]>;
+  /** Waits until there is memory for so many bytes of rows' outputs. @returns gives it back */
+  hold(bytes: number): Promise<() => void>;
+  /** Waits until there is memory for a result of so many bytes, kept until the request is answered. */
+  reserve(bytes: number): Promise<void>;
   /** Another model besides the request's own, kept until the request is answered. @throws CodedError */
   acquire(id: string): Promise<EncoderModel>;
   /** What `fit` gives, kept under `key` for later requests while there is room, and fitted once however many ask. */

@@ -4,16 +4,17 @@
  * Between windows the best counts: a sum would favour what happens to lie where windows overlap, and pass 1.
  */
 import { CodedError } from "#contract/errors.ts";
-import { limits } from "#contract/limits.ts";
 import type { TaskInput, TaskOutput, TaskParameters } from "#contract/tasks.ts";
 import type { Answer } from "#contract/tasks/question-answering.ts";
+import { Turns } from "../event-loop/turns.ts";
 import { type WindowAnswers, bestSpans } from "./answer-spans.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import { type Place, placesIn, wordPlaces } from "./offsets.ts";
 import type { EncoderPipeline, EncoderRow, RowResult } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
+import { ResultSize } from "./result-size.ts";
 import { RequestTally } from "./sentence-request.ts";
-import { type NamedText, type TextTokens, encodeTexts, requireComplete } from "./text-tokens.ts";
+import { type NamedText, type TextTokens, encodeLong, encodeTexts } from "./text-tokens.ts";
 import { windowsOf } from "./windows.ts";
 
 type Parameters = TaskParameters<"question-answering">;
@@ -43,33 +44,40 @@ export const questionAnswering: EncoderPipeline<"question-answering"> = {
     const tally = new RequestTally();
     const options = { parameters, tally, signal: engine.signal };
     const { contexts, windows, rows } = await encode(inputs, model, options);
+    const fix = "Lower top_k, or send fewer inputs.";
+    const size = new ResultSize(engine, { param: "top_k", fix });
+    await size.expect(sum(contexts.map((context) => bytesOf(context, parameters))));
     const rules = spanRules(parameters);
-    const read = await readRows(rows, model, engine, {
+    const gathered = contexts.map((context) => new GatheredAnswers(context, parameters));
+    await readRows(rows, model, engine, {
       floatsOf: ({ ids }) => 2 * ids.length,
-      read(result, row) {
+      async read(result, row, turns) {
         const window = windows[row];
-        if (window === undefined) return { spans: [], none: 0 };
+        if (window === undefined) return;
         const places = contexts[window.input]?.places ?? [];
         const mayBound = (token: number) => !isEmpty(places[window.from + token]);
-        return bestSpans(logitsOf(window, result), { ...rules, mayBound });
+        const answers = await bestSpans(logitsOf(window, result), { ...rules, mayBound }, turns);
+        await gathered[window.input]?.add(window, answers, turns);
       },
     });
-    const byInput: WindowRead[][] = inputs.map(() => []);
-    for (const [row, window] of windows.entries()) {
-      const answers = read[row];
-      if (answers !== undefined) byInput[window.input]?.push({ window, answers });
-    }
-    return {
-      outputs: contexts.map((context, at) => answerOf(context, byInput[at] ?? [], parameters)),
-      usage: tally.usage(),
-      warnings: cappedWarning(parameters, model),
-    };
+    const outputs = await new Turns(engine.signal).map(gathered, (each) => each.output(size));
+    return { outputs, usage: tally.usage(), warnings: cappedWarning(parameters, model) };
   },
 };
 
-type WindowRead = { window: Window; answers: WindowAnswers };
+const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => total + each, 0);
 
 const isEmpty = (place: Place | undefined) => place === undefined || place[0] === place[1];
+
+/** Of an answer besides its words. */
+const answerBytes = 64;
+
+/** As many answers as are asked for, where the context has parts enough. */
+function bytesOf({ places }: Context, parameters: Parameters): number {
+  const { lengthMax } = spanRules(parameters);
+  const parts = places.length * Math.min(lengthMax, places.length);
+  return answerBytes * Math.min(parameters.top_k ?? 1, parts);
+}
 
 /** Several spans of tokens make one of whole words: where more than one answer is wanted, so many are looked at for each. */
 const spansPerAnswer = 4;
@@ -100,13 +108,18 @@ async function encode(
   const contexts: Context[] = [];
   const windows: Window[] = [];
   const rows: EncoderRow[] = [];
-  const options = { tokensMax: limits.tokensPerRequestMax, signal };
-  for await (const tokens of encodeTexts(fieldOf(inputs, "context"), model.tokenizer, options)) {
+  const turns = new Turns(signal);
+  for await (const tokens of encodeLong(fieldOf(inputs, "context"), model.tokenizer, {
+    tally,
+    signal,
+  })) {
+    turns.begin();
     const input = contexts.length;
-    contexts.push(contextOf(tokens));
+    contexts.push(await contextOf(tokens, turns));
     const question = questions[input] ?? [];
     const rules = windowRules(question.length, `inputs[${input}].question`, model, parameters);
     for (const [from, to] of windowsOf(tokens.ids.length, rules)) {
+      if (turns.over) await turns.next();
       const { ids, typeIds, starts } = model.tokenizer.wrap(question, tokens.ids.slice(from, to));
       tally.add({ ids, truncated: false });
       rows.push({ ids, typeIds, outputs: ["start_logits", "end_logits"] });
@@ -128,7 +141,7 @@ async function encodeQuestions(
   const most = parameters.max_question_len ?? 64;
   const questions: (readonly number[])[] = [];
   // A question is counted to the end, for all but hostile ones.
-  const options = { tokensMax: 16 * most, signal };
+  const options = { tokensMax: () => 16 * most, signal };
   for await (const question of encodeTexts(fieldOf(inputs, "question"), tokenizer, options)) {
     const { ids, complete, name } = question;
     if (!complete || ids.length > most) {
@@ -144,10 +157,9 @@ async function encodeQuestions(
   return questions;
 }
 
-function contextOf(tokens: TextTokens): Context {
-  requireComplete(tokens);
+async function contextOf(tokens: TextTokens, turns: Turns): Promise<Context> {
   const { text, offsets, words, name } = tokens;
-  const places = wordPlaces(text, offsets);
+  const places = await wordPlaces(text, offsets, turns);
   if (places.every(isEmpty)) {
     throw new CodedError("invalid_value", `${name} holds no words to answer from`, { param: name });
   }
@@ -158,10 +170,15 @@ function contextOf(tokens: TextTokens): Context {
 function wholeWords(places: readonly Place[], words: readonly number[]): Place[] {
   const whole: Place[] = [];
   for (let first = 0, next = 0; first < places.length; first = next) {
-    while (next < places.length && words[next] === words[first]) next += 1;
-    const own = places.slice(first, next).filter((place) => !isEmpty(place));
-    const word: Place = [own[0]?.[0] ?? 0, own.at(-1)?.[1] ?? 0];
-    whole.push(...places.slice(first, next).map(() => word));
+    let [start, end] = [0, 0];
+    for (next = first; next < places.length && words[next] === words[first]; next += 1) {
+      const place = places[next];
+      if (place === undefined || isEmpty(place)) continue;
+      if (end === 0) [start] = place;
+      [, end] = place;
+    }
+    const word: Place = [start, end];
+    while (whole.length < next) whole.push(word);
   }
   return whole;
 }
@@ -196,55 +213,71 @@ function cappedWarning(parameters: Parameters, { limits: own, id }: EncoderModel
   return [`max_seq_len: ${asked} was lowered to ${own.maxTokens}, the most that ${id} reads`];
 }
 
-function answerOf(
-  context: Context,
-  reads: readonly WindowRead[],
-  parameters: Parameters,
-): TaskOutput<"question-answering"> {
-  const { top_k: topK = 1, handle_impossible_answer: mayBeNone = false } = parameters;
-  const best = mergeWindows(context, reads, parameters.align_to_words ?? true);
-  if (mayBeNone) {
-    const score = reads.reduce((least, { answers }) => Math.min(least, answers.none), 1);
-    best.push({ start: 0, end: 0, score });
-  }
-  const placeOf = placesIn(context.text, parameters.offset_unit);
-  const answers = best
-    .sort((a, b) => b.score - a.score)
-    .slice(0, topK)
-    .map(({ start, end, score }): Answer => {
-      const places = { start: placeOf(start), end: placeOf(end) };
-      return { answer: context.text.slice(start, end), score, ...places };
-    });
-  const [first = { answer: "", score: 0, start: 0, end: 0 }] = answers;
-  return topK > 1 ? answers : first;
-}
+/** The answers of one context's windows, in bounded memory. Those that read alike are one, where the best of them stands. */
+class GatheredAnswers {
+  readonly #context: Context;
+  readonly #parameters: Parameters;
+  readonly #topK: number;
+  /** By what they read. */
+  #merged = new Map<string, Found>();
+  /** The least score of "no answer". */
+  #none = 1;
 
-/** Answers that read alike are one, where the best of them stands. */
-function mergeWindows(context: Context, reads: readonly WindowRead[], toWords: boolean): Found[] {
-  const merged = new Map<string, Found>();
-  for (const { window, answers } of reads) {
-    for (const [text, found] of answersIn(context, window, { answers, toWords })) {
-      const before = merged.get(text);
-      if (before === undefined || found.score > before.score) merged.set(text, found);
+  constructor(context: Context, parameters: Parameters) {
+    this.#context = context;
+    this.#parameters = parameters;
+    this.#topK = parameters.top_k ?? 1;
+  }
+
+  async add(window: Window, answers: WindowAnswers, turns: Turns): Promise<void> {
+    this.#none = Math.min(this.#none, answers.none);
+    for (const [text, found] of await this.#foundIn(window, answers, turns)) {
+      const before = this.#merged.get(text);
+      if (before === undefined || found.score > before.score) this.#merged.set(text, found);
+    }
+    // What so many others are better than can only come back with a better score of its own.
+    if (this.#merged.size > 2 * this.#topK) {
+      this.#merged = new Map(
+        [...this.#merged].sort(([, a], [, b]) => b.score - a.score).slice(0, this.#topK),
+      );
     }
   }
-  return [...merged.values()];
-}
 
-function answersIn(
-  { text, places, wordPlaces: words }: Context,
-  { from }: Window,
-  { answers, toWords }: { answers: WindowAnswers; toWords: boolean },
-): Map<string, Found> {
-  const found = new Map<string, Found>();
-  const source = toWords ? words : places;
-  for (const span of answers.spans) {
-    const start = source[from + span.start]?.[0] ?? 0;
-    const end = source[from + span.end]?.[1] ?? 0;
-    const key = text.slice(start, end).toLowerCase();
-    const before = found.get(key);
-    if (before === undefined) found.set(key, { start, end, score: span.score });
-    else before.score += span.score;
+  output(size: ResultSize): TaskOutput<"question-answering"> {
+    const { handle_impossible_answer: mayBeNone = false, offset_unit: unit } = this.#parameters;
+    const { text } = this.#context;
+    const best = [...this.#merged.values()];
+    if (mayBeNone) best.push({ start: 0, end: 0, score: this.#none });
+    const placeOf = placesIn(text, unit);
+    const answers = best
+      .sort((a, b) => b.score - a.score)
+      .slice(0, this.#topK)
+      .map(({ start, end, score }): Answer => {
+        size.add(answerBytes + end - start);
+        const places = { start: placeOf(start), end: placeOf(end) };
+        return { answer: text.slice(start, end), score, ...places };
+      });
+    const [first = { answer: "", score: 0, start: 0, end: 0 }] = answers;
+    return this.#topK > 1 ? answers : first;
   }
-  return found;
+
+  async #foundIn(
+    { from }: Window,
+    { spans }: WindowAnswers,
+    turns: Turns,
+  ): Promise<Map<string, Found>> {
+    const { text, places, wordPlaces: words } = this.#context;
+    const source = (this.#parameters.align_to_words ?? true) ? words : places;
+    const found = new Map<string, Found>();
+    for (const span of spans) {
+      if (turns.over) await turns.next();
+      const start = source[from + span.start]?.[0] ?? 0;
+      const end = source[from + span.end]?.[1] ?? 0;
+      const key = text.slice(start, end).toLowerCase();
+      const before = found.get(key);
+      if (before === undefined) found.set(key, { start, end, score: span.score });
+      else before.score += span.score;
+    }
+    return found;
+  }
 }

@@ -5,6 +5,7 @@
 import { CodedError } from "#contract/errors.ts";
 import type { TaskOutput, TaskParameters } from "#contract/tasks.ts";
 import type { RelatedPair } from "#contract/tasks/relation-extraction.ts";
+import { Turns } from "../event-loop/turns.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { FoundEntity } from "./entity-groups.ts";
 import { findEntities, toEntity } from "./find-entities.ts";
@@ -12,6 +13,7 @@ import { type MarkedText, readMarks } from "./marked-spans.ts";
 import { placesIn } from "./offsets.ts";
 import type { EncoderPipeline, Engine } from "./pipeline.ts";
 import { type Pair, type RelationHead, relationHeadOf } from "./relation-head.ts";
+import { ResultSize, labelsBytes } from "./result-size.ts";
 import { order, rankLabels } from "./scores.ts";
 import { RequestTally } from "./sentence-request.ts";
 import type { NamedText } from "./text-tokens.ts";
@@ -45,16 +47,55 @@ export const relationExtraction: EncoderPipeline<"relation-extraction"> = {
       engine,
       tally,
     });
-    const pairs = questions.map(pairsOf);
+    checkPairs(bare);
+    const turns = new Turns(engine.signal);
+    const size = new ResultSize(engine, { param: "top_k", fix: tooLarge });
+    await size.expect(sum(questions.map((question) => bytesOf(question, head, parameters))));
+    const pairs = await turns.map(questions, pairsOf);
     const scores = await head.scores(pairs.flat(), { model, engine, tally });
     let next = 0;
-    const outputs = questions.map((question, at) => {
+    const outputs = await turns.map(questions, (question, at) => {
       const own = scores.slice(next, (next += pairs[at]?.length ?? 0));
       return answerOf(question, own, { head, parameters });
     });
     return { outputs, usage: tally.usage(), warnings: [] };
   },
 };
+
+const tooLarge = "Lower top_k, or send fewer texts, or shorter ones.";
+const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => total + each, 0);
+const pairsAmong = ({ entities: { length } }: Question) => length * (length - 1);
+
+/** Of all texts together: a model may read each pair by itself, the text with two parts marked. */
+const pairsMax = 32_768;
+const pairCharactersMax = 2 ** 23;
+
+/** @throws CodedError where the entities that were found make more pairs than one request may hold */
+function checkPairs(bare: readonly Question[]): void {
+  const pairs = sum(bare.map(pairsAmong));
+  const characters = sum(bare.map((question) => pairsAmong(question) * question.text.length));
+  if (pairs <= pairsMax && characters <= pairCharactersMax) return;
+  throw new CodedError(
+    "invalid_value",
+    `The entities of the inputs make ${pairs} pairs, which stand in ${characters} characters in all; one request holds at most ` +
+      `${pairsMax} pairs and ${pairCharactersMax} characters. Send fewer texts, or shorter ones.`,
+    { param: "inputs" },
+  );
+}
+
+/** Of an entity as JSON besides its class and words, and of a related pair besides its entities. */
+const entityBytes = 72;
+const pairBytes = 44;
+
+function bytesOf(question: Question, { labels }: RelationHead, { top_k: topK }: Parameters) {
+  const { marked, entities } = question;
+  if (marked !== null) return labelsBytes(labels, topK);
+  const pairs = pairsAmong(question);
+  if (pairs === 0) return 0;
+  const entity = sum(entities.map(({ label, start, end }) => 2 * label.length + end - start));
+  const each = pairBytes + 2 * (entityBytes + entity / entities.length);
+  return Math.min(topK ?? pairs, pairs) * each;
+}
 
 type Context = {
   parameters: Parameters;
@@ -130,8 +171,11 @@ function answerOf(
   const { top_k: topK, offset_unit: unit } = parameters;
   if (marked !== null) return rankLabels(labels, scores[0] ?? [], topK);
   const placeOf = placesIn(text, unit);
+  const named = new Map(entities.map((each) => [each, toEntity(each, text, placeOf)]));
   const related = orderedPairs(entities).flatMap(([head, tail], at): RelatedPair[] => {
-    const ends = { head: toEntity(head, text, placeOf), tail: toEntity(tail, text, placeOf) };
+    const [first, second] = [named.get(head), named.get(tail)];
+    if (first === undefined || second === undefined) return [];
+    const ends = { head: first, tail: second };
     return rankLabels(labels, scores[at] ?? [], 1).map((best) => ({ ...best, ...ends }));
   });
   return order(related.map(({ score }) => score))

@@ -4,6 +4,7 @@
  * second, and over the whole sequence with its special tokens, one after the other.
  */
 import { CodedError } from "#contract/errors.ts";
+import { Turns } from "../event-loop/turns.ts";
 import type { EncoderModel, LinearHead } from "./encoder-model.ts";
 import { linearLogits, poolTokens } from "./linear-head.ts";
 import { type MarkedText, writeMarks } from "./marked-spans.ts";
@@ -20,7 +21,7 @@ export type Pair = MarkedText & { name: string };
 
 export type RelationRun = {
   model: EncoderModel;
-  engine: Pick<Engine, "run" | "signal">;
+  engine: Pick<Engine, "run" | "signal" | "hold">;
   tally: RequestTally;
 };
 
@@ -46,7 +47,7 @@ export function relationHeadOf(model: EncoderModel): RelationHead {
     labels,
     async scores(pairs, run) {
       const logits = await readSpans(linear, pairs, run);
-      return logits.map(toScores);
+      return new Turns(run.engine.signal).map(logits, toScores);
     },
   };
 }
@@ -63,8 +64,11 @@ async function readMarked(
   { model, engine, tally }: RelationRun,
 ): Promise<number[][]> {
   const rows: EncoderRow[] = [];
-  const texts = pairs.map((pair) => ({ text: writeMarks(pair), name: pair.name }));
+  const turns = new Turns(engine.signal);
+  tally.expect(pairs.length, leastTokens(model));
+  const texts = await turns.map(pairs, (pair) => ({ text: writeMarks(pair), name: pair.name }));
   for await (const tokens of encodeWhole(texts, model, { signal: engine.signal, fix })) {
+    if (turns.over) await turns.next();
     const { ids } = model.tokenizer.wrap(tokens.ids);
     tally.add({ ids, truncated: false });
     rows.push({ ids, outputs: head.outputs });
@@ -77,6 +81,11 @@ async function readMarked(
   });
 }
 
+/** Of a text with two marked parts. */
+function leastTokens({ tokenizer }: EncoderModel): number {
+  return tokenizer.specialTokens.single + 2;
+}
+
 /** A text with all pairs that stand in it, run once. */
 type SharedText = { text: string; name: string; pairs: Pair[]; at: number[] };
 
@@ -87,13 +96,19 @@ async function readSpans(
 ): Promise<Float32Array[]> {
   const texts = byText(pairs);
   const rows: EncoderRow[] = [];
+  const turns = new Turns(engine.signal);
   const read: { start: number; parts: Part[] }[] = [];
   for await (const tokens of encodeWhole(texts, model, { signal: engine.signal, fix })) {
     const { ids, starts } = model.tokenizer.wrap(tokens.ids);
     tally.add({ ids, truncated: false });
-    const places = wordPlaces(tokens.text, tokens.offsets);
+    const places = await wordPlaces(tokens.text, tokens.offsets, turns);
     const own = texts[rows.length]?.pairs ?? [];
-    read.push({ start: starts[0] ?? 0, parts: own.map((pair) => partsOf(pair, places)) });
+    const found = tokenFinder(places, tokens.name);
+    const parts = await turns.map(own, ({ head: first, tail: second }) => ({
+      head: found(first),
+      tail: found(second),
+    }));
+    read.push({ start: starts[0] ?? 0, parts });
     rows.push({ ids, outputs: ["last_hidden_state"] });
   }
   const spans = spanHeadOf(head);
@@ -129,11 +144,17 @@ function byText(pairs: readonly Pair[]): SharedText[] {
 /** Tokens `[from, to)` of the two parts. */
 type Part = { head: Place; tail: Place };
 
-function partsOf({ head, tail, name }: Pair, places: readonly Place[]): Part {
-  return { head: tokensIn(head, places, name), tail: tokensIn(tail, places, name) };
+/** Tells the tokens that have something of a part; looked for once, however many pairs it is in. */
+function tokenFinder(places: readonly Place[], name: string): (part: Place) => Place {
+  const known = new Map<string, Place>();
+  return (part) => {
+    const key = part.join("-");
+    const tokens = known.get(key) ?? tokensIn(part, places, name);
+    known.set(key, tokens);
+    return tokens;
+  };
 }
 
-/** The tokens that have something of a part. */
 function tokensIn([start, end]: Place, places: readonly Place[], name: string): Place {
   const stands = (place: Place) => place[0] < end && place[1] > start;
   const first = places.findIndex(stands);

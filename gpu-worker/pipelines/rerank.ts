@@ -7,10 +7,12 @@
 import { CodedError } from "#contract/errors.ts";
 import type { TaskInput } from "#contract/tasks.ts";
 import type { RankedText } from "#contract/tasks/rerank.ts";
+import { Turns } from "../event-loop/turns.ts";
 import { type InputRules, type InputTokens, InputEncoder } from "./encode-input.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { EncoderPipeline, EncoderRow, Engine } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
+import { ResultSize } from "./result-size.ts";
 import { order, sigmoid } from "./scores.ts";
 import { RequestTally, namedInputs, rowsOf } from "./sentence-request.ts";
 import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
@@ -23,25 +25,49 @@ type Ranking = {
   rules: Omit<InputRules, "prompt">;
   tally: RequestTally;
   model: EncoderModel;
-  engine: Pick<Engine, "run" | "signal">;
+  engine: Pick<Engine, "run" | "signal" | "hold">;
 };
+
+const fix = "Do without return_text, or send fewer texts.";
+
+/** Of a text's rank as JSON, besides the text. */
+const rankBytes = 32;
+
+function countTexts(inputs: readonly Input[]): number {
+  return inputs.reduce((sum, { texts }) => sum + texts.length, 0);
+}
+
+function bytesOf(inputs: readonly Input[], wantsText: boolean): number {
+  const ranks = countTexts(inputs) * rankBytes;
+  if (!wantsText) return ranks;
+  return inputs.reduce(
+    (sum, { texts }) => texts.reduce((own, text) => own + text.length, sum),
+    ranks,
+  );
+}
 
 export const rerank: EncoderPipeline<"rerank"> = {
   kind: "encoder",
   async answer({ inputs, parameters }, model, engine) {
     const { truncate = false, truncation_direction: direction = "right" } = parameters;
     const rules = { truncate, truncationDirection: direction };
-    const ranking = { inputs, rules, tally: new RequestTally(), model, engine };
+    const tally = new RequestTally();
+    const ranking = { inputs, rules, tally, model, engine };
     const head = crossEncoderOf(model);
+    tally.expect(countTexts(inputs), model.tokenizer.specialTokens.single);
+    const { return_text: wantsText = false } = parameters;
+    const size = new ResultSize(engine, { param: "return_text", fix });
+    await size.expect(bytesOf(inputs, wantsText));
     const raw = head === null ? await compare(ranking) : await read(ranking, head);
     const toScore = head === null ? (value: number) => Math.max(0, value) : sigmoid;
-    const { raw_scores: wantsRaw = false, return_text: withText = false } = parameters;
+    const { raw_scores: wantsRaw = false } = parameters;
+    const turns = new Turns(engine.signal);
     return {
-      outputs: split(inputs, raw).map((values, at) =>
-        rank(values, wantsRaw ? null : toScore, withText ? (inputs[at]?.texts ?? []) : null),
+      outputs: await turns.map(split(inputs, raw), (values, at) =>
+        rank(values, wantsRaw ? null : toScore, wantsText ? (inputs[at]?.texts ?? []) : null),
       ),
-      usage: ranking.tally.usage(),
-      warnings: ranking.tally.warnings(model.limits.maxTokens),
+      usage: tally.usage(),
+      warnings: tally.warnings(model.limits.maxTokens),
       method: head === null ? "similarity" : "cross-encoder",
     };
   },
@@ -76,7 +102,9 @@ async function read(ranking: Ranking, head: SequenceHead): Promise<number[]> {
   const encoder = new InputEncoder(model, { ...rules, prompt: "" }, engine.signal);
   const owners = inputs.flatMap(({ texts }, at) => texts.map(() => queries[at]));
   const rows: EncoderRow[] = [];
+  const turns = new Turns(engine.signal);
   for await (const text of encoder.tokens(inputs.flatMap(textsOf))) {
+    if (turns.over) await turns.next();
     const query = owners[rows.length];
     if (query === undefined) continue;
     const pair = encoder.pair(query, text, "second");
@@ -111,15 +139,17 @@ async function compare({ inputs, rules, tally, model, engine }: Ranking): Promis
     new InputEncoder(model, { ...rules, prompt: promptOf(model, documentPrompts) }, engine.signal),
     { tally, outputs },
   );
-  const results = await engine.run(model, [...queries, ...texts]);
-  const vectors = results.map((result) => result.sentence_embedding ?? new Float32Array());
   const owners = inputs.flatMap((input, at) => input.texts.map(() => at));
-  return owners.map((owner, at) =>
-    cosine(
-      vectors[owner] ?? new Float32Array(),
-      vectors[queries.length + at] ?? new Float32Array(),
-    ),
-  );
+  const vectors: Float32Array[] = [];
+  const cosines = await readRows([...queries, ...texts], model, engine, {
+    floatsOf: () => model.limits.dimensions ?? 0,
+    read({ sentence_embedding: vector = new Float32Array() }, row) {
+      if (row < queries.length) vectors.push(vector);
+      const owner = owners[row - queries.length] ?? row;
+      return cosine(vectors[owner] ?? new Float32Array(), vector);
+    },
+  });
+  return cosines.slice(queries.length);
 }
 
 /** Numbers of all texts as one list per input. */

@@ -2,6 +2,7 @@
 import { CodedError } from "#contract/errors.ts";
 import type { Usage } from "#contract/events.ts";
 import { limits } from "#contract/limits.ts";
+import { Turns } from "../event-loop/turns.ts";
 import type { EncodedInput, InputEncoder, NamedInput } from "./encode-input.ts";
 import type { EncoderModel, OutputName } from "./encoder-model.ts";
 import type { EncoderRow } from "./pipeline.ts";
@@ -26,7 +27,10 @@ export async function rowsOf(
   { tally, outputs }: { tally: RequestTally; outputs: readonly OutputName[] },
 ): Promise<EncoderRow[]> {
   const rows: EncoderRow[] = [];
+  const turns = new Turns();
+  tally.expect(inputs.length, encoder.tokensMin);
   for await (const tokens of encoder.tokens(inputs)) {
+    if (turns.over) await turns.next();
     const encoded = encoder.single(tokens);
     tally.add(encoded);
     rows.push({ ids: encoded.ids, outputs });
@@ -34,7 +38,15 @@ export async function rowsOf(
   return rows;
 }
 
-/** Counts the tokens of a request as its inputs are encoded, and the inputs that were cut. */
+export function tooManyTokens(): CodedError {
+  return new CodedError(
+    "context_length_exceeded",
+    `The inputs hold more than ${limits.tokensPerRequestMax} tokens in all. Send them in several requests.`,
+    { param: "inputs" },
+  );
+}
+
+/** Counts the tokens that a request reads or makes, within the bound of the contract, and the inputs that were cut. */
 export class RequestTally {
   tokens = 0;
   #inputs = 0;
@@ -46,14 +58,32 @@ export class RequestTally {
    */
   add(...sequences: EncodedInput[]): void {
     this.#inputs += 1;
-    for (const { ids } of sequences) this.tokens += ids.length;
     if (sequences.some(({ truncated }) => truncated)) this.#truncated += 1;
-    if (this.tokens <= limits.tokensPerRequestMax) return;
-    throw new CodedError(
-      "context_length_exceeded",
-      `The inputs hold more than ${limits.tokensPerRequestMax} tokens in all. Send them in several requests.`,
-      { param: "inputs" },
-    );
+    this.count(sequences.reduce((sum, { ids }) => sum + ids.length, 0));
+  }
+
+  /** Tokens of no sequence. @throws CodedError where the request has become too long */
+  count(tokens: number): void {
+    this.tokens += tokens;
+    this.#check(this.tokens);
+  }
+
+  /**
+   * So many sequences will be added, each of at least so many tokens.
+   * @throws CodedError where the request will be too long, before anything is made of its inputs
+   */
+  expect(sequences: number, tokensEach: number): void {
+    this.#check(this.tokens + sequences * tokensEach);
+  }
+
+  /** Tokens that the request may still hold. */
+  get room(): number {
+    return limits.tokensPerRequestMax - this.tokens;
+  }
+
+  #check(tokens: number): void {
+    if (tokens <= limits.tokensPerRequestMax) return;
+    throw tooManyTokens();
   }
 
   usage(): Usage {

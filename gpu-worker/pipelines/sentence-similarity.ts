@@ -1,25 +1,42 @@
 /** Cosine of one sentence to each of several others; all of a request's sentences run in the same batches. */
 import { InputEncoder, type NamedInput } from "./encode-input.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
+import { readRows } from "./read-rows.ts";
+import { ResultSize } from "./result-size.ts";
 import { RequestTally, namedInputs, rowsOf, sentenceOf } from "./sentence-request.ts";
 import { cosine } from "./vectors.ts";
 
+/** Of a number such as 0.1234567890123. */
+const cosineBytes = 20;
+
 export const sentenceSimilarity: EncoderPipeline<"sentence-similarity"> = {
   kind: "encoder",
-  async answer({ inputs, parameters }, model, { run, signal }) {
+  async answer({ inputs, parameters }, model, engine) {
     sentenceOf(model);
     const rules = {
       truncate: parameters.truncate ?? false,
       truncationDirection: "right",
       prompt: "",
     } as const;
-    const encoder = new InputEncoder(model, rules, signal);
+    const encoder = new InputEncoder(model, rules, engine.signal);
     const tally = new RequestTally();
     const outputs = ["sentence_embedding"] as const;
-    const results = await run(model, await rowsOf(textsOf(inputs), encoder, { tally, outputs }));
-    const vectors = results.map((result) => result.sentence_embedding ?? new Float32Array());
+    const texts = inputs.reduce((sum, { sentences }) => sum + 1 + sentences.length, 0);
+    tally.expect(texts, encoder.tokensMin);
+    const rows = await rowsOf(textsOf(inputs), encoder, { tally, outputs });
+    const size = new ResultSize(engine, { param: "inputs", fix: "Send fewer sentences." });
+    await size.expect(texts * cosineBytes);
+    const starts = sourceRows(inputs);
+    let source: Float32Array = new Float32Array();
+    const cosines = await readRows(rows, model, engine, {
+      floatsOf: () => model.limits.dimensions ?? 0,
+      read({ sentence_embedding: vector = new Float32Array() }, row) {
+        if (starts.has(row)) source = vector;
+        return cosine(source, vector);
+      },
+    });
     return {
-      outputs: similarities(inputs, vectors),
+      outputs: split(inputs, cosines),
       usage: tally.usage(),
       warnings: tally.warnings(model.limits.maxTokens),
     };
@@ -36,12 +53,20 @@ function textsOf(inputs: readonly Input[]): NamedInput[] {
   ]);
 }
 
-function similarities(inputs: readonly Input[], vectors: readonly Float32Array[]): number[][] {
+/** Where each input's row is its source. */
+function sourceRows(inputs: readonly Input[]): Set<number> {
+  let row = 0;
+  return new Set(
+    inputs.map(({ sentences }) => {
+      const own = row;
+      row += 1 + sentences.length;
+      return own;
+    }),
+  );
+}
+
+/** Of all rows, without those of the sources. */
+function split(inputs: readonly Input[], cosines: readonly number[]): number[][] {
   let next = 0;
-  return inputs.map((input) => {
-    const [source, ...sentences] = vectors.slice(next, next + 1 + input.sentences.length);
-    next += 1 + input.sentences.length;
-    if (source === undefined) return [];
-    return sentences.map((sentence) => cosine(source, sentence));
-  });
+  return inputs.map(({ sentences }) => cosines.slice(next + 1, (next += 1 + sentences.length)));
 }

@@ -7,6 +7,7 @@ import { InputEncoder } from "./encode-input.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
 import { rankLabels, sigmoid, softmax } from "./scores.ts";
+import { ResultSize, labelsBytes } from "./result-size.ts";
 import { RequestTally, namedInputs, rowsOf } from "./sentence-request.ts";
 import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
 
@@ -23,6 +24,9 @@ export const textClassification: EncoderPipeline<"text-classification"> = {
     const tally = new RequestTally();
     const { labels, outputs } = head;
     const rows = await rowsOf(namedInputs(inputs), encoder, { tally, outputs });
+    const fix = "Lower top_k, or send fewer inputs.";
+    const size = new ResultSize(engine, { param: "top_k", fix });
+    await size.expect(inputs.length * labelsBytes(labels, topK));
     const toScores = functions[parameters.function_to_apply ?? functionOf(head)];
     return {
       outputs: await readRows(rows, model, engine, {

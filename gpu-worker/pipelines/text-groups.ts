@@ -1,7 +1,7 @@
 /** How many texts go to the tokenizer in one call: enough to keep it busy, few enough that a request too long ends early. */
 
-/** Texts of one call hold this much, or are one. */
-const charactersPerCall = 2 ** 18;
+/** Texts of one call hold this much, or are one. The library takes some 500 bytes a token meanwhile. */
+const charactersPerCall = 2 ** 16;
 
 /** Neighbours together, in order. */
 export function* groupTexts<T>(

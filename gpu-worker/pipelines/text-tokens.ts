@@ -7,6 +7,7 @@ import { limits } from "#contract/limits.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { Place } from "./offsets.ts";
+import { type RequestTally, tooManyTokens } from "./sentence-request.ts";
 import { groupTexts } from "./text-groups.ts";
 
 /** A text under its name in the request: `inputs[3]`. */
@@ -26,18 +27,22 @@ export type TextTokens = NamedText & {
 /** A refused text is counted up to this many times the model's length; past it the message says "more than". */
 const countedLengths = 32;
 
-type Options = { tokensMax?: number; signal: AbortSignal };
+type Options = {
+  /** More tokens of the next text are of no interest. */
+  tokensMax?(): number;
+  signal: AbortSignal;
+};
 
 /** In order. @throws the signal's reason */
 export async function* encodeTexts(
   texts: readonly NamedText[],
   tokenizer: Tokenizer,
-  options: Options,
+  { tokensMax, signal }: Options,
 ): AsyncGenerator<TextTokens> {
   for (const group of groupTexts(texts, ({ text }) => text.length)) {
     const encodings = await tokenizer.encode(
       group.map(({ text }) => text),
-      { ...options, offsets: true },
+      { ...(tokensMax === undefined ? {} : { tokensMax: tokensMax() }), signal, offsets: true },
     );
     for (const [index, { ids, offsets, words, complete }] of encodings.entries()) {
       const named = group[index];
@@ -55,7 +60,7 @@ export async function* encodeWhole(
   { signal, fix }: { signal: AbortSignal; fix: string },
 ): AsyncGenerator<TextTokens> {
   const { tokenizer, limits: own, id } = model;
-  const tokensMax = own.maxTokens * countedLengths;
+  const tokensMax = () => own.maxTokens * countedLengths;
   for await (const tokens of encodeTexts(texts, tokenizer, { tokensMax, signal })) {
     const { ids, complete, name } = tokens;
     const length = ids.length + tokenizer.specialTokens.single;
@@ -70,12 +75,30 @@ export async function* encodeWhole(
   }
 }
 
-/** @throws CodedError where one text alone is more than a request may hold */
-export function requireComplete({ complete, name }: TextTokens): void {
-  if (complete) return;
-  throw new CodedError(
+/**
+ * Each text whole, however long, until the request holds too many tokens.
+ * @throws CodedError context_length_exceeded; the signal's reason
+ */
+export async function* encodeLong(
+  texts: readonly NamedText[],
+  tokenizer: Tokenizer,
+  { tally, signal }: { tally: RequestTally; signal: AbortSignal },
+): AsyncGenerator<TextTokens> {
+  for await (const tokens of encodeTexts(texts, tokenizer, {
+    tokensMax: () => tally.room,
+    signal,
+  })) {
+    if (!tokens.complete) throw tooLong(tokens, tally);
+    yield tokens;
+  }
+}
+
+function tooLong({ name }: TextTokens, { tokens }: RequestTally): CodedError {
+  const most = limits.tokensPerRequestMax;
+  if (tokens > 0) return tooManyTokens();
+  return new CodedError(
     "context_length_exceeded",
-    `${name} has more than ${limits.tokensPerRequestMax} tokens, the most that one request may hold. Split it.`,
+    `${name} has more than ${most} tokens, the most that one request may hold. Split it.`,
     { param: name },
   );
 }

@@ -1,14 +1,28 @@
 /** Named entities of texts, each with the part of the text it is. */
+import { limits } from "#contract/limits.ts";
+import type { Entity } from "#contract/tasks/token-classification.ts";
+import { Turns } from "../event-loop/turns.ts";
 import { findEntities, toEntity } from "./find-entities.ts";
 import { placesIn } from "./offsets.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
+import { ResultSize } from "./result-size.ts";
 import { RequestTally } from "./sentence-request.ts";
+
+/** What may come of a text of which each character is an entity, or near it. */
+const bytesPerCharacter = 32;
+/** Of an entity as JSON besides its class, which stands there twice, and its words. */
+const entityBytes = 72;
 
 export const tokenClassification: EncoderPipeline<"token-classification"> = {
   kind: "encoder",
   async answer({ inputs, parameters }, model, engine) {
     const tally = new RequestTally();
     const texts = inputs.map((text, index) => ({ text, name: `inputs[${index}]` }));
+    const fix =
+      "Send fewer or shorter texts, or set ignore_labels to the classes that are not wanted.";
+    const size = new ResultSize(engine, { param: "inputs", fix });
+    const characters = texts.reduce((sum, { text }) => sum + text.length, 0);
+    await engine.reserve(Math.min(limits.resultBytesMax, characters * bytesPerCharacter));
     const found = await findEntities(texts, model, engine, {
       aggregation: parameters.aggregation_strategy ?? "simple",
       ignored: parameters.ignore_labels ?? ["O"],
@@ -16,13 +30,17 @@ export const tokenClassification: EncoderPipeline<"token-classification"> = {
       tally,
       modelParam: "model",
     });
-    return {
-      outputs: inputs.map((text, index) => {
-        const placeOf = placesIn(text, parameters.offset_unit);
-        return (found[index] ?? []).map((entity) => toEntity(entity, text, placeOf));
-      }),
-      usage: tally.usage(),
-      warnings: [],
-    };
+    const turns = new Turns(engine.signal);
+    const outputs: Entity[][] = [];
+    for (const [index, text] of inputs.entries()) {
+      const placeOf = placesIn(text, parameters.offset_unit);
+      const entities = found[index] ?? [];
+      const named = await turns.map(entities, (entity) => {
+        size.add(entityBytes + 2 * entity.label.length + entity.end - entity.start);
+        return toEntity(entity, text, placeOf);
+      });
+      outputs.push(named);
+    }
+    return { outputs, usage: tally.usage(), warnings: [] };
   },
 };

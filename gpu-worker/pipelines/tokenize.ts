@@ -1,35 +1,56 @@
 /** The tokens of texts, however long, and where each stands. Runs no model. */
 import type { TaskOutput, TaskParameters } from "#contract/tasks.ts";
+import { Turns } from "../event-loop/turns.ts";
 import { placesIn } from "./offsets.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
-import { type TextTokens, encodeTexts } from "./text-tokens.ts";
+import { ResultSize } from "./result-size.ts";
+import { RequestTally } from "./sentence-request.ts";
+import { type TextTokens, encodeLong } from "./text-tokens.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+
+/** Of a token of a text of many: its id and its place. */
+const bytesPerToken = 24;
 
 export const tokenize: EncoderPipeline<"tokenize"> = {
   kind: "encoder",
-  async answer({ inputs, parameters }, { tokenizer }, { signal }) {
+  async answer({ inputs, parameters }, { tokenizer }, engine) {
+    const { signal } = engine;
     const texts = inputs.map((text, index) => ({ text, name: `inputs[${index}]` }));
+    const tally = new RequestTally();
+    const turns = new Turns(signal);
     const outputs: TaskOutput<"tokenize">[] = [];
-    for await (const tokens of encodeTexts(texts, tokenizer, { signal })) {
-      outputs.push(answerOf(tokens, tokenizer, parameters));
+    const size = new ResultSize(engine, { param: "inputs", fix: "Send fewer texts." });
+    const characters = texts.reduce((sum, { text }) => sum + text.length, 0);
+    // A token has one character or more.
+    await size.expect(bytesPerToken * Math.min(characters, tally.room));
+    for await (const tokens of encodeLong(texts, tokenizer, { tally, signal })) {
+      turns.begin();
+      const output = await answerOf(tokens, { tokenizer, parameters, turns });
+      tally.count(output.count);
+      outputs.push(output);
     }
-    return { outputs, usage: { promptTokens: 0 }, warnings: [] };
+    return { outputs, usage: tally.usage(), warnings: [] };
   },
 };
 
-function answerOf(
+type Splitting = { tokenizer: Tokenizer; parameters: TaskParameters<"tokenize">; turns: Turns };
+
+async function answerOf(
   { text, ids, offsets }: TextTokens,
-  tokenizer: Tokenizer,
-  { add_special_tokens: special = true, offset_unit: unit }: TaskParameters<"tokenize">,
-): TaskOutput<"tokenize"> {
+  { tokenizer, parameters, turns }: Splitting,
+): Promise<TaskOutput<"tokenize">> {
+  const { add_special_tokens: special = true, offset_unit: unit } = parameters;
   const placeOf = placesIn(text, unit);
-  const places = offsets.map(([start, end]): [number, number] => [placeOf(start), placeOf(end)]);
+  const places = await turns.map(offsets, ([start, end]): [number, number] => [
+    placeOf(start),
+    placeOf(end),
+  ]);
   if (!special) return { tokens: [...ids], count: ids.length, offsets: places };
   const { ids: tokens, starts } = tokenizer.wrap(ids);
   const first = starts[0] ?? 0;
   return {
     tokens,
     count: tokens.length,
-    offsets: tokens.map((_, at) => places[at - first] ?? [0, 0]),
+    offsets: await turns.map(tokens.keys(), (at) => places[at - first] ?? [0, 0]),
   };
 }

@@ -1,5 +1,7 @@
 /** The best few of a great many scores, such as one for each word of a vocabulary: in one pass and without sorting them all. */
 
+import { BestFew } from "./best-few.ts";
+
 export type TopScore = { at: number; score: number };
 
 /**
@@ -21,20 +23,12 @@ export function topSoftmax(
   }));
 }
 
+/** Places of the highest logits, the best first; of equal ones the earlier. */
 function best(logits: Float32Array, topK: number, among: Iterable<number>): number[] {
-  const kept: number[] = [];
-  const logitOf = (at: number | undefined) => (at === undefined ? -Infinity : (logits[at] ?? 0));
+  const kept = new BestFew<number>(topK);
   for (const at of among) {
-    const logit = logitOf(at);
-    if (kept.length >= topK && logit <= logitOf(kept.at(-1))) continue;
-    let [low, high] = [0, kept.length];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (logitOf(kept[middle]) >= logit) low = middle + 1;
-      else high = middle;
-    }
-    kept.splice(low, 0, at);
-    if (kept.length > topK) kept.pop();
+    const logit = logits[at] ?? -Infinity;
+    if (kept.wants(logit)) kept.add(at, logit);
   }
-  return kept;
+  return kept.inOrder().map(({ item }) => item);
 }

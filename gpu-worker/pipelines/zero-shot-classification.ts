@@ -4,12 +4,14 @@
  * sentence encoder compares vectors, each hypothesis' made once per request: scores are the softmax of the scaled cosines, or,
  * where each label is judged by itself, the cosine (0 where that is negative). A single label is judged by itself.
  */
-import { setImmediate as nextTurn } from "node:timers/promises";
 import { CodedError } from "#contract/errors.ts";
+import { limits } from "#contract/limits.ts";
+import { Turns } from "../event-loop/turns.ts";
 import { type InputTokens, InputEncoder, type NamedInput } from "./encode-input.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { EncoderPipeline, EncoderRow, Engine } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
+import { ResultSize, labelsBytes } from "./result-size.ts";
 import { rankLabels, sigmoid, softmax } from "./scores.ts";
 import { RequestTally, namedInputs, rowsOf } from "./sentence-request.ts";
 import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
@@ -20,9 +22,6 @@ import { dot, toUnitLength } from "./vectors.ts";
  * text's partner from others' (`scale` of sentence-transformers' MultipleNegativesRankingLoss).
  */
 const cosineScale = 20;
-
-/** Texts compared with all labels before others get their turn: at most some milliseconds. */
-const textsPerTurn = 64;
 
 type Hypothesis = NamedInput & { label: string };
 
@@ -52,11 +51,14 @@ export const zeroShotClassification: EncoderPipeline<"zero-shot-classification">
     const apart = several || hypotheses.length === 1;
     const tally = new RequestTally();
     const question = { inputs, hypotheses, truncate, apart, tally };
-    const scores = await judge.scoresOf(question, model, engine);
     const names = hypotheses.map(({ label }) => label);
+    const fix = "Send fewer inputs, or fewer or shorter labels.";
+    const size = new ResultSize(engine, { param: "candidate_labels", fix });
+    await size.expect(inputs.length * labelsBytes(names));
+    const scores = await judge.scoresOf(question, model, engine);
     const repeated = labels.length - names.length;
     return {
-      outputs: scores.map((each) => rankLabels(names, each)),
+      outputs: await new Turns(engine.signal).map(scores, (each) => rankLabels(names, each)),
       usage: tally.usage(),
       warnings: [
         ...(repeated === 0 ? [] : [`candidate_labels: ${repeated} repeated labels were left out`]),
@@ -89,6 +91,16 @@ function hypothesesOf(labels: readonly string[], template: string): Hypothesis[]
       { param: "hypothesis_template" },
     );
   }
+  const places = template.split("{}").length - 1;
+  const characters = labels.reduce((sum, { length }) => sum + template.length + places * length, 0);
+  if (characters > limits.stringCharactersMax) {
+    throw new CodedError(
+      "invalid_value",
+      `hypothesis_template with each of candidate_labels makes ${characters} characters, at most ${limits.stringCharactersMax} are read. ` +
+        "Shorten it, or let {} stand in it once.",
+      { param: "hypothesis_template" },
+    );
+  }
   return [...new Set(labels)].map((label) => ({
     label,
     input: template.replaceAll("{}", () => label),
@@ -118,7 +130,7 @@ function byEntailment(head: SequenceHead, classes: Classes): Judge {
         read: (result) => head.logitsOf(result),
       });
       const count = question.hypotheses.length;
-      return question.inputs.map((_, at) => {
+      return new Turns(engine.signal).map(question.inputs, (_, at) => {
         const logits = all.slice(at * count, (at + 1) * count);
         if (question.apart) return logits.map((each) => entailed(each, classes));
         return softmax(logits.map((each) => each[classes.entailment] ?? 0));
@@ -143,7 +155,10 @@ async function pairsOf(
   for await (const tokens of encoderOf(false).tokens(hypotheses)) encoded.push(tokens);
   const encoder = encoderOf(truncate);
   const rows: EncoderRow[] = [];
+  const turns = new Turns();
+  tally.expect(inputs.length * hypotheses.length, encoder.tokensMin);
   for await (const text of encoder.tokens(namedInputs(inputs))) {
+    if (turns.over) await turns.next();
     const pairs = encoded.map((hypothesis) => encoder.pair(text, hypothesis, "first"));
     tally.add(...pairs);
     for (const pair of pairs) rows.push({ ...pair, outputs });
@@ -161,18 +176,22 @@ const bySimilarity: Judge = {
       ...(await rowsOf(hypotheses, encoderOf(false), counted)),
       ...(await rowsOf(namedInputs(inputs), encoderOf(truncate), counted)),
     ];
-    const vectors = (await engine.run(model, rows)).map(({ sentence_embedding: vector }) =>
-      toUnitLength(vector ?? new Float32Array()),
-    );
-    const labels = vectors.slice(0, hypotheses.length);
+    const labels: Float32Array[] = [];
     const scores: number[][] = [];
-    for (const text of vectors.slice(hypotheses.length)) {
-      const cosines = labels.map((label) => dot(text, label));
-      scores.push(apart ? cosines.map(clamp) : softmax(cosines.map((each) => each * cosineScale)));
-      if (scores.length % textsPerTurn > 0) continue;
-      await nextTurn();
-      engine.signal.throwIfAborted();
-    }
+    await readRows(rows, model, engine, {
+      floatsOf: () => model.limits.dimensions ?? 0,
+      read({ sentence_embedding: vector = new Float32Array() }, row) {
+        const unit = toUnitLength(vector);
+        if (row < hypotheses.length) {
+          labels.push(unit);
+          return;
+        }
+        const cosines = labels.map((label) => dot(unit, label));
+        scores.push(
+          apart ? cosines.map(clamp) : softmax(cosines.map((each) => each * cosineScale)),
+        );
+      },
+    });
     return scores;
   },
 };

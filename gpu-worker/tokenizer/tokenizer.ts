@@ -4,6 +4,7 @@
  */
 import { type Encoding, Tokenizer as LibraryTokenizer } from "tokenizers";
 import * as z from "zod";
+import { Turns } from "../event-loop/turns.ts";
 import { utf16Places } from "./utf16-places.ts";
 import { countSpecial, fill, templateOf, unfill, type WrappedSequence } from "./special-tokens.ts";
 import { readTokenizerFiles } from "./tokenizer-file.ts";
@@ -32,8 +33,10 @@ export type EncodeOptions = {
 export type Tokenizer = {
   /** Each text's encoding, without special tokens. @throws the signal's reason */
   encode(texts: readonly string[], options?: EncodeOptions): Promise<TextEncoding[]>;
-  /** Special tokens are left out unless they are to be kept. */
+  /** Of a few tokens. Special tokens are left out unless they are to be kept. */
   decode(ids: readonly number[], options?: { keepSpecialTokens?: boolean }): string;
+  /** As `decode`, of any number of tokens, off the event loop. */
+  decodeText(ids: readonly number[], options?: { keepSpecialTokens?: boolean }): Promise<string>;
   /** Puts the special tokens around one text's ids, or around and between two texts'. */
   wrap(first: readonly number[], second?: readonly number[]): WrappedSequence;
   /** Takes the special tokens of one text off again, where they are. */
@@ -61,6 +64,8 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
         .flatMap((id) => library.idToToken(id) ?? []);
       return decoder === null ? tokens.join(" ") : decoder.decode(tokens);
     },
+    decodeText: (ids, { keepSpecialTokens = false } = {}) =>
+      library.decode([...ids], !keepSpecialTokens),
     wrap: (first, second) =>
       second === undefined ? fill(single, [first]) : fill(pair, [first, second]),
     unwrap: (ids) => unfill(single, ids),
@@ -102,6 +107,12 @@ function maskOf(library: LibraryTokenizer, named: string | null): Tokenizer["mas
 const unitsPerToken = 16;
 /** If that gives too few tokens, as of a text that is mostly white space, so many times more. */
 const growth = 8;
+/**
+ * The library takes some 500 bytes a token while it encodes. Of a text longer than this a part is encoded first, then twice as
+ * much, and so on: of one that proves too long no more than twice the tokens wanted are ever made.
+ */
+const unitsAtOnce = 2 ** 16;
+const growthOfLong = 2;
 
 async function encodeAll(
   library: LibraryTokenizer,
@@ -109,8 +120,9 @@ async function encodeAll(
   options: EncodeOptions,
 ): Promise<TextEncoding[]> {
   const { tokensMax = Infinity, from = "start", signal } = options;
+  const turns = new Turns(signal);
   const done: TextEncoding[] = [];
-  let units = tokensMax * unitsPerToken;
+  let units = tokensMax === Infinity ? Infinity : Math.min(tokensMax * unitsPerToken, unitsAtOnce);
   let rest = texts.map((_, at) => at);
   while (rest.length > 0) {
     signal?.throwIfAborted();
@@ -120,16 +132,18 @@ async function encodeAll(
       { addSpecialTokens: false },
     );
     signal?.throwIfAborted();
+    turns.begin();
     const short: number[] = [];
     for (const [index, at] of rest.entries()) {
       const [part, encoding] = [parts[index], encodings[index]];
       if (part === undefined || encoding === undefined) throw new Error("a text was not encoded");
+      if (turns.over) await turns.next();
       if (part.whole || encoding.getLength() > tokensMax) {
-        done[at] = readEncoding(encoding, part, options.offsets ?? false);
+        done[at] = await readEncoding(encoding, part, { places: options.offsets ?? false, turns });
       } else short.push(at);
     }
     rest = short;
-    units *= growth;
+    units *= units < unitsAtOnce ? growth : growthOfLong;
   }
   return done;
 }
@@ -156,25 +170,41 @@ function cut(text: string, units: number, from: "start" | "end"): Part {
   return { text: text.slice(start), start, whole: false };
 }
 
-function readEncoding(encoding: Encoding, part: Part, offsets: boolean): TextEncoding {
+/** Places are read from the library at once up to so many tokens, else one by one: it gives all or one. */
+const tokensReadAtOnce = 4_096;
+
+async function readEncoding(
+  encoding: Encoding,
+  part: Part,
+  { places, turns }: { places: boolean; turns: Turns },
+): Promise<TextEncoding> {
   const ids = encoding.getIds();
-  if (!offsets) return { ids, offsets: null, words: null, complete: part.whole };
+  const { whole: complete, start } = part;
+  if (!places) return { ids, offsets: null, words: null, complete };
   const placeOf = utf16Places(part.text);
-  const places = encoding
-    .getOffsets()
-    .map(
-      ([start = 0, end = 0]) => [part.start + placeOf(start), part.start + placeOf(end)] as const,
-    );
-  return { ids, offsets: places, words: wordsOf(encoding), complete: part.whole };
+  const toPlace = ([from = 0, to = 0]: readonly number[]) =>
+    [start + placeOf(from), start + placeOf(to)] as const;
+  if (ids.length <= tokensReadAtOnce) {
+    const words = wordCounter();
+    return {
+      ids,
+      offsets: encoding.getOffsets().map(toPlace),
+      words: encoding.getWordIds().map(words),
+      complete,
+    };
+  }
+  const offsets = await turns.map(ids.keys(), (at) => toPlace(encoding.tokenToChars(at) ?? []));
+  const words = await turns.map(ids.keys(), (at) => encoding.tokenToWord(at));
+  return { ids, offsets, words: words.map(wordCounter()), complete };
 }
 
-/** A token that is part of no word counts as one of its own. */
-function wordsOf(encoding: Encoding): number[] {
+/** Counts the words of tokens in order. A token that is part of no word counts as one of its own. */
+function wordCounter(): (id: number | null | undefined) => number {
   let last = -1;
   let lastId: number | null = null;
-  return encoding.getWordIds().map((id) => {
+  return (id) => {
     if (id === null || id === undefined || id !== lastId) last += 1;
     lastId = id ?? null;
     return last;
-  });
+  };
 }

@@ -4,10 +4,14 @@
 export function utf16Places(text: string): (codePoints: number) => number {
   if (!/[\ud800-\udfff]/.test(text)) return (place) => Math.min(place, text.length);
   const places = new Uint32Array(text.length + 1);
-  let [units, count] = [0, 0];
-  for (const character of text) {
+  let count = 0;
+  // By units, because iterating over characters makes a string of each.
+  for (let units = 0; units < text.length; units += isPair(text, units) ? 2 : 1) {
     places[count++] = units;
-    units += character.length;
   }
-  return (place) => (place < count ? (places[place] ?? units) : units);
+  return (place) => (place < count ? (places[place] ?? text.length) : text.length);
+}
+
+function isPair(text: string, at: number): boolean {
+  return (text.codePointAt(at) ?? 0) > 0xffff;
 }

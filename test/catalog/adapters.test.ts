@@ -44,7 +44,7 @@ async function writeHead(id: string, changes: Partial<Adapter> = {}, fill = 0.5)
 }
 
 async function refusalOf(catalog: Catalog, id: string): Promise<string | null> {
-  await expect(catalog.acquire(id, never)).rejects.toMatchObject({ code: "model_unavailable" });
+  await expect(catalog.acquire(id, never)).rejects.toMatchObject({ code: "model_not_servable" });
   const { status, reason } = stateOf(catalog, id);
   expect(status).toBe("failed");
   return reason;
@@ -99,10 +99,17 @@ describe("an adapter in a folder of the operator's", () => {
 
   it("is refused on another base than its own, with both digests", async () => {
     await writeHead("foreign", { baseDigest: foreignDigest });
+    await writeHead("unasked", { baseDigest: foreignDigest });
     const catalog = await bench.open();
     const reason = await refusalOf(catalog, "foreign");
     expect(reason).toContain(foreignDigest);
     expect(reason).toContain(await weightsOf("tiny"));
+    // Another of the kind is known for what it is before anybody asks.
+    expect(stateOf(catalog, "unasked")).toMatchObject({
+      status: "failed",
+      notServable: true,
+      reason: expect.stringContaining(foreignDigest),
+    });
     // The refused adapter holds nothing.
     await catalog.release("tiny");
     expect(stateOf(catalog, "tiny").loaded).toBe(false);

@@ -28,6 +28,8 @@ export class CatalogBench {
   readonly hub: HubServer;
   readonly settings: CatalogSettings;
   nowMs = 0;
+  /** What was logged as a warning. */
+  readonly warned: object[] = [];
   readonly #opened: Catalog[] = [];
 
   constructor(folder: string, hub: HubServer) {
@@ -47,7 +49,12 @@ export class CatalogBench {
     const tools = { dispatcher: new Agent(), pythonCommands: [], retryDelayMs: 1 };
     const catalog = await openCatalog(
       { ...this.settings, ...changes },
-      { runtime: await runtime, log, now: () => this.nowMs, ...tools },
+      {
+        runtime: await runtime,
+        log: { ...log, warn: (fields: object) => void this.warned.push(fields) },
+        now: () => this.nowMs,
+        ...tools,
+      },
     );
     this.#opened.push(catalog);
     return catalog;

@@ -118,7 +118,7 @@ describe("the list of models", () => {
       reason: expect.stringMatching(says),
     });
     await expect(catalog.acquire("odd", never)).rejects.toMatchObject({
-      code: "model_unavailable",
+      code: "model_not_servable",
       message: expect.stringMatching(says),
     });
   });
@@ -182,7 +182,7 @@ describe("a folder of the operator's", () => {
     await writeFile(path.join(bench.local("tiny"), "model.safetensors"), bytes);
     const catalog = await bench.open();
     await expect(catalog.acquire("tiny", never)).rejects.toMatchObject({
-      code: "model_unavailable",
+      code: "model_not_servable",
       message: expect.stringContaining("model.safetensors"),
     });
     expect(stateOf(catalog, "tiny").status).toBe("failed");

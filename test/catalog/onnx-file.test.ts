@@ -253,7 +253,7 @@ describe("an ONNX file that cannot be served", () => {
     await changeConfig(bench.local("odd"), config);
     const catalog = await bench.open();
     await expect(catalog.acquire("odd", never)).rejects.toMatchObject({
-      code: "model_unavailable",
+      code: "model_not_servable",
       message: expect.stringMatching(says),
     });
   });
@@ -272,7 +272,7 @@ describe("an ONNX file that cannot be served", () => {
     await writeFile(path.join(bench.local("odd"), "model.onnx"), "no model");
     const catalog = await bench.open();
     await expect(catalog.acquire("odd", never)).rejects.toMatchObject({
-      code: "model_unavailable",
+      code: "model_not_servable",
     });
   });
 

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { jsonParts } from "../../gpu-worker/jobs/json-parts.ts";
 import { Rig, noopMessage, openTestObjects } from "./rig.ts";
 
 let rig: Rig;
@@ -144,7 +145,8 @@ describe("the worker", () => {
     const objects = openTestObjects(rig.queueServer.port);
     const { signal } = new AbortController();
     const inputs = ["x".repeat(700_000), "y".repeat(700_000)];
-    const reference = await objects.write("jobs/inputs/a.json", JSON.stringify(inputs), signal);
+    const document = { contentType: "application/json", parts: jsonParts(inputs, signal) };
+    const reference = await objects.write("jobs/inputs/a.json", document, signal);
     const message = { ...noopMessage(), inputs: reference };
     const altered = { ...noopMessage(), inputs: { ...reference, sha256: "0".repeat(64) } };
     rig.addWorker();
@@ -154,7 +156,8 @@ describe("the worker", () => {
     const answer = rig.edge.terminal.find((event) => event.jobId === message.id);
     if (answer?.type !== "succeeded" || !("sha256" in answer.result)) throw new Error("inline");
     expect(answer.result.key).toBe(`jobs/results/${message.id}.json`);
-    expect(await objects.read(answer.result, signal)).toMatchObject({ outputs: inputs });
+    const result = JSON.parse(await objects.read(answer.result, signal));
+    expect(result).toMatchObject({ outputs: inputs });
     expect(rig.edge.terminal.find((event) => event.jobId === altered.id)).toMatchObject({
       type: "failed",
       error: { code: "internal_error" },

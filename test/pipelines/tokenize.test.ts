@@ -33,7 +33,7 @@ describe("tokenize", () => {
     ];
     expect(outputs[0]).toEqual({ tokens: ids, count: 5, offsets });
     expect(outputs[1]?.count).toBe(3);
-    expect(usage).toEqual({ promptTokens: 0 });
+    expect(usage).toEqual({ promptTokens: 8 });
   });
 
   it("leaves special tokens out, and counts UTF-16 units, on demand", async () => {
@@ -52,9 +52,22 @@ describe("tokenize", () => {
   });
 
   it("reads texts longer than the model whole, and many of them, in order", async () => {
-    const long = "x ".repeat(200_000);
-    const { outputs } = await split(reader(), [long, "a", long, "b b"]);
-    expect(outputs.map(({ count }) => count)).toEqual([200_002, 3, 200_002, 4]);
+    const long = "x ".repeat(120_000);
+    const { outputs, usage } = await split(reader(), [long, "a", long, "b b"]);
+    expect(outputs.map(({ count }) => count)).toEqual([120_002, 3, 120_002, 4]);
+    expect(usage).toEqual({ promptTokens: 240_011 });
+  });
+
+  it.each([
+    ["one text", [".".repeat(1_000_000)], "inputs[0]"],
+    ["several", ["a", ".".repeat(299_000), ". ".repeat(10_000)], "inputs"],
+    ["special tokens alone", Array.from({ length: 150_001 }, () => " "), "inputs"],
+  ])("refuses more tokens than a request may hold: %s", async (_, texts, param) => {
+    await expect(split(reader(), texts)).rejects.toMatchObject({
+      code: "context_length_exceeded",
+      param,
+      message: expect.stringContaining("300000 tokens"),
+    });
   });
 
   it.each(tokenizerFolders)("gives places that select text, in order: %s", async (_, folder) => {
@@ -91,9 +104,17 @@ describe("detokenize", () => {
     const tokens = outputs.map(({ tokens: ids }) => ids);
     const joined = await join(model, tokens);
     expect(joined.outputs).toEqual([{ text: "the bridge" }, { text: "a b" }]);
-    expect(joined.usage).toEqual({ promptTokens: 0 });
+    expect(joined.usage).toEqual({ promptTokens: 5 + 4 });
     expect((await join(model, tokens, false)).outputs[1]).toEqual({ text: "[CLS] a b [SEP]" });
     expect((await join(model, [[]])).outputs).toEqual([{ text: "" }]);
+  });
+
+  it("refuses more tokens than a request may hold", async () => {
+    const ids = Array.from({ length: 150_001 }, () => 5);
+    await expect(join(reader(), [ids, ids])).rejects.toMatchObject({
+      code: "context_length_exceeded",
+      param: "inputs",
+    });
   });
 
   it("refuses an id outside the vocabulary, naming it and its place", async () => {

@@ -19,6 +19,7 @@ function encode(text: string, { tokensMax = Infinity, from = "start" }: EncodeOp
 const tokenizer: Tokenizer = {
   encode: (texts, options) => Promise.resolve(texts.map((text) => encode(text, options))),
   decode: (ids) => ids.join(" "),
+  decodeText: (ids) => Promise.resolve(ids.join(" ")),
   wrap(first, second) {
     const ids = second === undefined ? [1, ...first, 2] : [1, ...first, 2, ...second, 2];
     const split = first.length + 2;

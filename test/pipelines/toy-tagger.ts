@@ -20,17 +20,19 @@ export function toyTokenizer(): ToyTokenizer {
     return known === -1 ? vocabulary.push(token) - 1 : known;
   };
   const textOf = (id: number) => vocabulary[id] ?? "";
+  const decode: Tokenizer["decode"] = (ids, { keepSpecialTokens = false } = {}) =>
+    ids
+      .filter((id) => keepSpecialTokens || id > maskId)
+      .map(textOf)
+      .join(" ")
+      .replaceAll(/(?<=\S) ##/g, "");
   return {
     idOf,
     textOf,
     encode: (texts, { tokensMax = Infinity } = {}) =>
       Promise.resolve(texts.map((text) => encodeToy(text, idOf, tokensMax))),
-    decode: (ids, { keepSpecialTokens = false } = {}) =>
-      ids
-        .filter((id) => keepSpecialTokens || id > maskId)
-        .map(textOf)
-        .join(" ")
-        .replaceAll(/(?<=\S) ##/g, ""),
+    decode,
+    decodeText: (ids, options) => Promise.resolve(decode(ids, options)),
     wrap(first, second) {
       const ids = [cls, ...first, sep, ...(second === undefined ? [] : [...second, sep])];
       const split = first.length + 2;
@@ -186,6 +188,8 @@ export function toyEngine(models: Readonly<Record<string, EncoderModel>> = {}): 
       const model = models[id];
       return model === undefined ? Promise.reject(new Error(`no ${id}`)) : Promise.resolve(model);
     },
+    hold: () => Promise.resolve(() => undefined),
+    reserve: () => Promise.resolve(),
     classifier: (_key, fit) => fit(),
   };
 }

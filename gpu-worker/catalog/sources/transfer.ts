@@ -68,7 +68,7 @@ async function get(task: Transfer, range: Record<string, string>): Promise<Answe
     await answer.body.dump();
     url = redirectTarget(answer, url);
   }
-  throw new FetchProblem(`${task.url} redirects more than ${redirectsMax} times`, {
+  throw new FetchProblem(`its address redirects more than ${redirectsMax} times`, {
     final: true,
   });
 }
@@ -91,7 +91,7 @@ export async function transfer(task: Transfer): Promise<{ resumed: boolean }> {
     if (answer.status === 416 || answer.status === 206) await discardPartial(task.partial);
     const final =
       answer.status >= 400 && answer.status < 500 && ![408, 416, 429].includes(answer.status);
-    throw new FetchProblem(`${new URL(task.url).origin} answered ${answer.status}`, { final });
+    throw new FetchProblem(`its file server answered ${answer.status}`, { final });
   }
   const note: Note = { digest: task.digest, validator: validatorOf(answer) };
   if (!resumed) await rm(task.partial, { force: true });
