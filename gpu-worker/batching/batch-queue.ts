@@ -44,6 +44,8 @@ export type BatchQueueOptions<Item, Row, Prepared> = {
 export type SubmitOptions = {
   signal: AbortSignal;
   onProgress?(completed: number, total: number): void;
+  /** Tokens of this caller are in a batch that starts to run. */
+  onRun?(tokens: number): void;
 };
 
 type Group<Row> = {
@@ -57,6 +59,7 @@ type Group<Row> = {
   since: number;
   gone: boolean;
   onProgress: SubmitOptions["onProgress"];
+  onRun: SubmitOptions["onRun"];
   resolve(rows: Row[]): void;
   reject(reason: unknown): void;
 };
@@ -134,6 +137,7 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
         since: this.#options.now(),
         gone: false,
         onProgress: options.onProgress,
+        onRun: options.onRun,
         resolve: (rows) => {
           signal.removeEventListener("abort", leave);
           resolve(rows);
@@ -231,6 +235,7 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
 
   async #run(batch: Batch<Item, Row, Prepared>): Promise<() => void> {
     const startedAt = this.#options.now();
+    for (const { group, length } of batch.entries) if (!group.gone) group.onRun?.(length);
     const outcomes = await this.#execute(batch);
     const seconds = (this.#options.now() - startedAt) / 1_000;
     this.#batches.delete(batch);
