@@ -2,6 +2,9 @@
  * What a worker reports of its jobs: POST /internal/shards/{shard}/events, grouped, at least every
  * `limits.reportIntervalMs` while work is in flight. Events are delivered at least once; a job's `sequence` grows, so the
  * shard drops what it has seen, and nothing after a terminal event counts.
+ *
+ * Events stand alone: each is read, carried out and acknowledged by itself, so that one that cannot be holds nobody else's.
+ * One that is neither acknowledged nor refused is sent again; one that is refused would be refused again.
  */
 import * as z from "zod";
 import { PublicError } from "./errors.ts";
@@ -66,15 +69,31 @@ export const SucceededEvent = z.object({
   usage: Usage,
   result: z.union([JobResult, ObjectReference]),
 });
-export const FailedEvent = z.object({ ...common, type: z.literal("failed"), error: PublicError });
+export const FailedEvent = z.object({
+  ...common,
+  type: z.literal("failed"),
+  error: PublicError,
+  /** Of what was computed before it failed: charged where the caller is at fault. Absent: nothing was. */
+  usage: Usage.optional(),
+});
+/** The worker has given the job up because the edge named it in `cancelled`. */
+export const CancelledEvent = z.object({
+  ...common,
+  type: z.literal("cancelled"),
+  /** Of rows that were computed, or in a batch that was running. */
+  usage: Usage,
+});
 
 export const JobEvent = z.discriminatedUnion("type", [
   StartedEvent,
   ProgressEvent,
   SucceededEvent,
   FailedEvent,
+  CancelledEvent,
 ]);
 export type JobEvent = z.infer<typeof JobEvent>;
+/** The last event of a job at this worker. */
+export type TerminalEvent = Extract<JobEvent, { type: "succeeded" | "failed" | "cancelled" }>;
 export type SucceededEvent = z.infer<typeof SucceededEvent>;
 export type FailedEvent = z.infer<typeof FailedEvent>;
 
@@ -86,9 +105,16 @@ export const EventsRequest = z.object({
 });
 export type EventsRequest = z.infer<typeof EventsRequest>;
 
+/** The request as the edge reads it first: each event is then parsed by itself. */
+export const EventsEnvelope = EventsRequest.extend({ events: z.array(z.unknown()).max(1_000) });
+
 export const EventsResponse = z.object({
   acked: z.array(z.object({ jobId: JobId, sequence: z.int().positive() })),
   /** Jobs nobody waits for any more. A job the shard does not know is never listed: its result may still be wanted. */
   cancelled: z.array(JobId),
+  /** Events that are none, by their place in the request. Absent: none. */
+  refused: z
+    .array(z.object({ index: z.int().nonnegative(), reason: z.string().max(1_000) }))
+    .optional(),
 });
 export type EventsResponse = z.infer<typeof EventsResponse>;

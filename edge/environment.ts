@@ -27,6 +27,7 @@ export interface Env {
   readonly FREE_UNITS_PER_DAY: string;
   readonly BODY_BYTES_MAX: string;
   readonly SYNC_WINDOW_SECONDS: string;
+  readonly SILENT_WORK_SECONDS: string;
   readonly WEBHOOK_RETRY_SECONDS: string;
   readonly WEBHOOK_ALLOW: string;
   readonly LOCAL_STACK: string;
@@ -54,6 +55,7 @@ const Settings = z
     FREE_UNITS_PER_DAY: count,
     BODY_BYTES_MAX: count,
     SYNC_WINDOW_SECONDS: z.coerce.number().positive(),
+    SILENT_WORK_SECONDS: z.coerce.number().positive().default(180),
     WEBHOOK_RETRY_SECONDS: z
       .string()
       .transform(listOf)
@@ -87,6 +89,7 @@ const Settings = z
     },
     bodyBytesMax: vars.BODY_BYTES_MAX,
     syncWindowSeconds: vars.SYNC_WINDOW_SECONDS,
+    silentWorkSeconds: vars.SILENT_WORK_SECONDS,
     webhookRetrySeconds: vars.WEBHOOK_RETRY_SECONDS,
     /** `host:port` targets that webhooks may reach over http or on a private address. */
     webhookAllow: vars.WEBHOOK_ALLOW,

@@ -3,12 +3,13 @@
  * here before is answered without being parsed again; the key holds the tenant, and the model must still vouch for the
  * digest. What a body means is the route's; how a job runs is jobs/.
  */
-import { admitHit, admitJob } from "./accounts/admission.ts";
+import { admitHit, admitJob, newPlace } from "./accounts/admission.ts";
+import type { JobResult } from "#contract/events.ts";
 import { exactCallKey, findAnswer, findResult, keepAnswer } from "./cache.ts";
 import type { EdgeContext } from "./context.ts";
 import { settingsOf } from "./environment.ts";
 import type { JobRequest } from "./job-request.ts";
-import { dispatch } from "./jobs/dispatch.ts";
+import { dispatch, dispatchKnown } from "./jobs/dispatch.ts";
 import type { JobSpec } from "./jobs/job-spec.ts";
 import { parsePreference } from "./jobs/preference.ts";
 import { knownModels, usableModels } from "./registry/known-models.ts";
@@ -24,7 +25,7 @@ export type ReadJob = (c: EdgeContext, body: unknown) => Promise<JobRequest>;
 type CacheUse = {
   /** `cache-control: no-store`: neither looked up, nor stored, nor joined with another. */
   noStore: boolean;
-  /** The caller comes back for a job, and gets one: an answer from the cache is none. */
+  /** The caller comes back for a job: a result from the cache makes one that is finished. */
   respondAsync: boolean;
 };
 
@@ -44,12 +45,16 @@ export async function serveJob(c: EdgeContext, read: ReadJob): Promise<Response>
   const { tenant } = c.get("caller");
   const keyed = request.cacheable && !use.noStore;
   const requestKey = keyed ? await requestKeyOf({ tenant, ...request }) : null;
-  const known = use.respondAsync ? null : await answerFromCache(c, request, requestKey);
+  const admitted = { request, requestKey, tenant, webhook };
+  const known = await answerFromCache(c, use, admitted);
   if (known !== null) return known;
 
-  c.set("cache", requestKey === null || use.respondAsync ? "bypass" : "miss");
-  const place = await admitJob(c, { requestKey, units: request.units });
-  return dispatch(c, specOf({ request, requestKey, tenant, webhook }, place));
+  c.set("cache", requestKey === null ? "bypass" : "miss");
+  const { units } = request;
+  const place = await admitJob(c, { requestKey, units });
+  // Under no key, lest it be given the reservation again that was closed.
+  const readmit = () => admitJob(c, { requestKey: null, units });
+  return dispatch(c, specOf(admitted, place), readmit);
 }
 
 function cacheUseOf(c: EdgeContext): CacheUse {
@@ -80,14 +85,16 @@ async function answerExactCall(
 /** Looks under every digest the model's results may carry now; usually that is one. */
 async function answerFromCache(
   c: EdgeContext,
-  request: JobRequest,
-  requestKey: string | null,
+  { respondAsync }: CacheUse,
+  admitted: Admitted,
 ): Promise<Response | null> {
+  const { request, requestKey } = admitted;
   if (requestKey === null) return null;
   const digests = (await knownModels(c)).find(request.model)?.digests ?? [];
   for (const modelDigest of digests) {
     const result = await findResult(c.env.CACHE, { requestKey, modelDigest });
     if (result === null) continue;
+    if (respondAsync) return keepHit(c, admitted, result);
     const rendered = render(request.rendering, result, request.warnings);
     const exact = c.get("exactCallKey");
     const answer = { ...rendered, model: request.model, modelDigest };
@@ -101,6 +108,14 @@ async function hit(c: EdgeContext, answer: Rendered): Promise<Response> {
   await admitHit(c);
   c.set("cache", "hit");
   return new Response(answer.body, { headers: answer.headers });
+}
+
+/** The caller comes back for a job: it gets one that is finished. */
+async function keepHit(c: EdgeContext, admitted: Admitted, result: JobResult): Promise<Response> {
+  await admitHit(c);
+  c.set("cache", "hit");
+  const place = newPlace(admitted.requestKey, settingsOf(c.env).shards);
+  return dispatchKnown(c, specOf(admitted, place), result);
 }
 
 type Admitted = Pick<JobSpec, "requestKey" | "tenant" | "webhook"> & { request: JobRequest };

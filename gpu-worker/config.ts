@@ -13,6 +13,9 @@ const Environment = z.object({
   LLM_OS_EDGE_URL: address.describe("Set it to the edge's address, such as http://127.0.0.1:8787."),
   LLM_OS_CALLBACK_SECRET: text.describe("Set it to the edge's CALLBACK_SECRET."),
   SQS_QUEUE_URL: address.describe("Set it to the URL of the job queue."),
+  SQS_DEAD_LETTER_URL: address
+    .optional()
+    .describe("Set it to the URL of the job queue's dead-letter queue, or leave its messages be."),
   SQS_ENDPOINT: address
     .optional()
     .describe("Leave it unset for AWS, or set it to the address of another SQS server."),
@@ -99,6 +102,8 @@ export type WorkerConfig = {
   edge: { url: string; callbackSecret: string };
   queue: {
     url: string;
+    /** Null: not read. */
+    deadLetterUrl: string | null;
     endpoint: string | null;
     region: string;
     waitSeconds: number;
@@ -187,6 +192,7 @@ function arrange(env: Environment, fallbackWorkerId: string): WorkerConfig {
     edge: { url: env.LLM_OS_EDGE_URL, callbackSecret: env.LLM_OS_CALLBACK_SECRET },
     queue: {
       url: env.SQS_QUEUE_URL,
+      deadLetterUrl: env.SQS_DEAD_LETTER_URL ?? null,
       endpoint: env.SQS_ENDPOINT ?? null,
       region: env.AWS_REGION,
       waitSeconds: env.SQS_WAIT_SECONDS,

@@ -10,7 +10,7 @@ import { type Catalog, openCatalog } from "./catalog/catalog.ts";
 import { ConfigError, type WorkerConfig, readConfig } from "./config.ts";
 import { openEdgeClient } from "./jobs/edge-client.ts";
 import { openObjectStore } from "./jobs/object-store.ts";
-import { openSqsQueue } from "./jobs/sqs-queue.ts";
+import { type JobQueue, openSqsQueue } from "./jobs/sqs-queue.ts";
 import { cpuBatchPolicy } from "./jobs/task-runner.ts";
 import { Worker } from "./jobs/worker.ts";
 import { openRuntime } from "./runtime/open-runtime.ts";
@@ -91,6 +91,12 @@ async function openModels(config: WorkerConfig, log: Log): Promise<Catalog> {
   return openCatalog(settings, { runtime, log, now: Date.now });
 }
 
+/** Short polls: nobody waits for what comes, and an end must not either. */
+function openDeadLetters({ queue }: WorkerConfig): JobQueue | null {
+  if (queue.deadLetterUrl === null) return null;
+  return openSqsQueue({ ...queue, url: queue.deadLetterUrl, waitSeconds: 1 });
+}
+
 async function main(): Promise<void> {
   const config = readConfigOrExit();
   const log = createLog({ level: config.logLevel, worker: config.workerId });
@@ -107,6 +113,7 @@ async function main(): Promise<void> {
   tellLauncher({ type: "listening", healthPort: health.port });
 
   const queue = openSqsQueue(config.queue);
+  const deadLetters = openDeadLetters(config);
   const edge = openEdgeClient({
     url: config.edge.url,
     secret: config.edge.callbackSecret,
@@ -118,6 +125,7 @@ async function main(): Promise<void> {
   worker = new Worker({
     id: config.workerId,
     queue,
+    deadLetters,
     edge,
     objects: openObjectStore(config.objectStore),
     models,
@@ -137,6 +145,7 @@ async function main(): Promise<void> {
   await aborted(ending.begun);
   await worker.drain(ending.deadline);
   queue.close();
+  deadLetters?.close();
   await Promise.all([edge.close(), models.close(), health.close()]);
   log.info({}, "ended");
 }

@@ -30,6 +30,7 @@ describe("readConfig", () => {
       edge: { url: "https://edge.example", callbackSecret: "callback" },
       queue: {
         url: "https://sqs.example/1/jobs",
+        deadLetterUrl: null,
         endpoint: null,
         region: "us-east-1",
         waitSeconds: 20,

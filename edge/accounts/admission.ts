@@ -47,7 +47,7 @@ function quotaOf(c: EdgeContext) {
 }
 
 /** The same request comes to the same shard, where it meets itself in flight. */
-function newPlace(requestKey: string | null, shards: number): Place {
+export function newPlace(requestKey: string | null, shards: number): Place {
   const random = randomHex();
   const choice = Number.parseInt((requestKey ?? random).slice(0, shardDigits), 16);
   const shard = choice % shards;

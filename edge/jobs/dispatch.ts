@@ -4,6 +4,9 @@
  * Validation, admission and the cache look-up happen before; how a result looks is ../rendering.ts.
  */
 import type { PublicError } from "#contract/errors.ts";
+import type { JobResult } from "#contract/events.ts";
+import pRetry from "p-retry";
+import type { Place } from "../accounts/admission.ts";
 import type { EdgeContext } from "../context.ts";
 import { type Settings, settingsOf } from "../environment.ts";
 import { errorResponse, shapeOfPath } from "../errors.ts";
@@ -16,24 +19,66 @@ import { type Preference, parsePreference, preferenceApplied } from "./preferenc
 import { queueText } from "./queue-text.ts";
 import { randomHex } from "./random-hex.ts";
 import { readOutput, readResult } from "./read-result.ts";
-import { settle } from "./settle.ts";
-import type { RunOutcome, RunRequest, StoredResult, Ticket } from "./shard-protocol.ts";
+import type { JobHead, RunOutcome, RunRequest, StoredResult, Ticket } from "./shard-protocol.ts";
 import { shardStub } from "./shard-stub.ts";
+import { storable } from "./store-result.ts";
 
 /** How long a job lives on after a caller that sent `x-resumable: 1` has gone. */
 const resumableGraceMs = 10_000;
 const shardTriesMax = 3;
+const abandonTries = { retries: 3, minTimeout: 200, factor: 4 };
 
-export async function dispatch(c: EdgeContext, spec: JobSpec): Promise<Response> {
+/** @param readmit gives the job another reservation, and so another id, where its own was closed before it got here */
+export async function dispatch(
+  c: EdgeContext,
+  spec: JobSpec,
+  readmit: () => Promise<Place>,
+): Promise<Response> {
   const preference = parsePreference(c.req.header("prefer"));
+  const waiter = randomHex();
+  let admitted = spec;
+  const run = async () =>
+    runWhileHeld(c, admitted.shard, await prepare(c, admitted, { preference, waiter }));
   try {
-    const outcome = await runWhileHeld(c, spec.shard, await prepare(c, spec, preference));
-    return await answer(c, { spec, preference, outcome });
+    let outcome = await run();
+    if (outcome.kind === "closed") {
+      admitted = { ...spec, ...(await readmit()) };
+      outcome = await run();
+    }
+    return await answer(c, { spec: admitted, preference, outcome });
   } catch (error) {
-    // Nobody is charged for what failed on our side; a job that was settled before stays as it is.
-    await settle(c.env, spec.tenant, spec.id, 0);
+    abandon(c, admitted, waiter);
     throw error;
   }
+}
+
+/** Nobody is charged for what failed on our side. The shard decides, since identical calls share a reservation. */
+function abandon(c: EdgeContext, { id, tenant, shard }: JobSpec, waiter: string): void {
+  const abandoning = pRetry(
+    () => shardStub(c.env, shard).abandon({ id, tenant, waiter }),
+    abandonTries,
+  ).catch((error: unknown) =>
+    // The reservation lapses by itself.
+    console.error(JSON.stringify({ event: "job.not_abandoned", id, reason: String(error) })),
+  );
+  c.executionCtx.waitUntil(abandoning);
+}
+
+/** Answers a call whose result is known: its caller comes back for a job, which is finished from the start. */
+export async function dispatchKnown(
+  c: EdgeContext,
+  spec: JobSpec,
+  known: JobResult,
+): Promise<Response> {
+  const settings = settingsOf(c.env);
+  const preference = parsePreference(c.req.header("prefer"));
+  const result = await storable({ jobId: spec.id, result: known }, settings);
+  const job = headOf(spec, Date.now());
+  const ticket = await shardStub(c.env, spec.shard).keep({ job, webhook: spec.webhook, result });
+  if (secondsHeld(preference, settings.syncWindowSeconds) > 0) {
+    return succeeded(c, spec, { jobId: ticket.id, result });
+  }
+  return accepted(spec, ticket, { preference, settings });
 }
 
 type Ended = { spec: JobSpec; preference: Preference; outcome: RunOutcome };
@@ -52,23 +97,34 @@ async function answer(c: EdgeContext, { spec, preference, outcome }: Ended): Pro
     case "left":
       // The caller is gone; this is for the log alone.
       return new Response(null, { status: 499 });
+    case "closed":
+      throw new Error(`the new job ${spec.id} was taken for one that has ended`);
   }
 }
 
-async function prepare(c: EdgeContext, spec: JobSpec, preference: Preference): Promise<RunRequest> {
+type Held = { preference: Preference; waiter: string };
+
+async function prepare(
+  c: EdgeContext,
+  spec: JobSpec,
+  { preference, waiter }: Held,
+): Promise<RunRequest> {
   const settings = settingsOf(c.env);
   const createdAt = Date.now();
-  const { id, tenant, task, model, requestKey, rendering, warnings, webhook } = spec;
-  const job = { id, tenant, task, model, requestKey, createdAt, rendering, warnings };
   const graceMilliseconds = c.req.header("x-resumable") === "1" ? resumableGraceMs : 0;
   const milliseconds = 1_000 * secondsHeld(preference, settings.syncWindowSeconds);
   return {
-    job,
+    job: headOf(spec, createdAt),
     ...(await queueText(spec, settings, createdAt)),
     keep: preference.respondAsync ? "from-start" : "if-it-outlasts",
-    wait: milliseconds === 0 ? null : { waiter: randomHex(), milliseconds, graceMilliseconds },
-    webhook,
+    wait: milliseconds === 0 ? null : { waiter, milliseconds, graceMilliseconds },
+    webhook: spec.webhook,
   };
+}
+
+function headOf(spec: JobSpec, createdAt: number): JobHead {
+  const { id, tenant, task, model, requestKey, rendering, warnings } = spec;
+  return { id, tenant, task, model, requestKey, createdAt, rendering, warnings };
 }
 
 function secondsHeld({ respondAsync, waitSeconds }: Preference, windowSeconds: number): number {

@@ -6,9 +6,12 @@
 import type { PublicError } from "#contract/errors.ts";
 import { formatJobId, type JobId, shardOfJobId } from "#contract/job-id.ts";
 import type { Webhook, WebhookEvent } from "../webhooks/webhook.ts";
-import { RecentIds } from "./recent-ids.ts";
+import { EndedJobs } from "./ended-jobs.ts";
 import type {
+  AbandonRequest,
+  Fate,
   JobHead,
+  KeepRequest,
   ReceiveRequest,
   ReceiveResponse,
   RunOutcome,
@@ -18,21 +21,16 @@ import type {
   Ticket,
 } from "./shard-protocol.ts";
 import type { Outcome, StoredTicket, TicketRows } from "./ticket-rows.ts";
-import { type Claim, isWanted, type Work, WorkTable } from "./work-table.ts";
+import { isJoinable } from "./silence.ts";
+import { type Claim, isWanted, newWork, type Work, WorkTable } from "./work-table.ts";
+import { type WatchSurroundings, WorkWatch } from "./work-watch.ts";
 
-/** A cancelled job is answered as such to a worker that still holds it for this long. */
-const cancelledLifetimeMs = 600_000;
-const recentCountMax = 20_000;
-
-export type Surroundings = {
+export type Surroundings = WatchSurroundings & {
   rows: TicketRows;
-  /** Hands a work's message to the sender. */
-  send: (work: Work, message: string, bytes: number) => void;
   /** Closes a reservation nobody will be charged for. */
   release: (tenant: string, id: JobId) => void;
   /** Something happened to a job that names a webhook. */
   notify: (id: JobId, webhook: Webhook, event: WebhookEvent) => void;
-  now: () => number;
   /** @returns 32 lower-case hex digits */
   randomHex: () => string;
 };
@@ -40,20 +38,24 @@ export type Surroundings = {
 export class JobBoard {
   readonly #surroundings: Surroundings;
   readonly #works = new WorkTable();
-  readonly #cancelled = new RecentIds(cancelledLifetimeMs, recentCountMax);
-  readonly #delivered = new RecentIds(cancelledLifetimeMs, recentCountMax);
+  readonly #watch: WorkWatch;
+  readonly #ended: EndedJobs;
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings;
+    this.#watch = new WorkWatch(surroundings, this.#works);
+    this.#ended = new EndedJobs(surroundings.now);
+  }
+
+  /** When to `sweep`, ms since the epoch; null: nothing needs it. */
+  get sweepAt(): number | null {
+    return this.#watch.sweepAt;
   }
 
   /** After the object was put away: open tickets want their computations again, unsent messages go out again. */
   restore(): void {
-    const { rows, now } = this.#surroundings;
-    for (const stored of rows.open()) this.#restoreTicket(stored);
-    for (const { workId } of rows.canceledSince(now() - cancelledLifetimeMs)) {
-      this.#cancelled.add(workId, now());
-    }
+    this.#watch.restore();
+    for (const stored of this.#surroundings.rows.open()) this.#restoreTicket(stored);
   }
 
   run(request: RunRequest): Promise<RunOutcome> | RunOutcome {
@@ -61,6 +63,7 @@ export class JobBoard {
     const repeated = request.keep === "from-start" ? this.#repeated(job) : undefined;
     if (repeated !== undefined) return { kind: "waiting", ticket: repeated };
     const work = this.#join(job) ?? this.#open(request);
+    if (work === null) return this.#tellEnd(request);
     const claim = { job, webhook };
     if (wait === null) return { kind: "waiting", ticket: this.#issue(work, claim) };
     const ticketId = request.keep === "from-start" ? this.#issue(work, claim).id : null;
@@ -69,6 +72,29 @@ export class JobBoard {
       const { waiter, graceMilliseconds } = wait;
       this.#works.addWaiter(work, waiter, { claim, ticketId, graceMilliseconds, resolve, timer });
     });
+  }
+
+  /** Keeps a job whose result is known already. */
+  keep({ job, webhook, result }: KeepRequest): Ticket {
+    const { rows } = this.#surroundings;
+    const repeated = this.#repeated(job);
+    if (repeated !== undefined) return repeated;
+    const ticket = rows.add({
+      id: job.id,
+      job,
+      webhook,
+      workId: job.id,
+      status: "starting",
+      sequence: 0,
+    });
+    this.#finishTicket(job.id, { status: "succeeded", result });
+    return rows.find(job.id)?.ticket ?? ticket;
+  }
+
+  /** The call is answered with a failure of ours: nobody is charged for what it alone wanted. */
+  abandon({ id, tenant, waiter }: AbandonRequest): void {
+    if (waiter !== null) this.leave(waiter);
+    if (this.#works.find(id) === undefined) this.#release(tenant, id);
   }
 
   /** The call named `waiter` hung up. */
@@ -99,53 +125,69 @@ export class JobBoard {
     return this.find(id, tenant);
   }
 
-  receive(request: ReceiveRequest): ReceiveResponse {
-    const now = this.#surroundings.now();
+  receive({ events, inFlight }: ReceiveRequest): ReceiveResponse {
     const cancelled = new Set<JobId>();
-    const delivered: JobId[] = [];
-    for (const event of request.events) {
-      this.#take(event);
-      if (this.#isGivenUp(event.jobId, now)) cancelled.add(event.jobId);
-      if (this.#delivered.has(event.jobId, now)) delivered.push(event.jobId);
+    const fates = events.map((event) => {
+      const fate = this.#take(event);
+      const goesOn = event.kind === "started" || event.kind === "progress";
+      if (goesOn && this.#isToGiveUp(event.jobId)) cancelled.add(event.jobId);
+      return fate;
+    });
+    for (const id of inFlight) {
+      const work = this.#works.find(id);
+      if (work !== undefined) this.#watch.hear(work);
+      if (this.#isToGiveUp(id)) cancelled.add(id);
     }
-    for (const id of request.inFlight) if (this.#isGivenUp(id, now)) cancelled.add(id);
-    return { cancelled: [...cancelled], delivered };
+    return { cancelled: [...cancelled], fates };
   }
 
-  #isGivenUp(id: JobId, now: number): boolean {
-    return this.#cancelled.has(id, now) && this.#works.find(id) === undefined;
-  }
-
-  /** Whether the message of this work is still to be sent. */
-  isUnsent(id: string): boolean {
+  /** From now on the worker counts as told. */
+  #isToGiveUp(id: JobId): boolean {
     const work = this.#works.find(id);
-    return work !== undefined && work.message !== null;
+    if (work === undefined) return this.#ended.isClosed(id);
+    if (work.givenUp !== null) work.givenUp = "told";
+    return work.givenUp !== null;
+  }
+
+  /** @returns whether the message of this work is still to be sent; it counts as underway from now on */
+  takeForSending(id: string): boolean {
+    const work = this.#works.find(id);
+    if (work === undefined || work.sending === "sent") return false;
+    if (work.givenUp !== null) {
+      // It met a queue that did not take it.
+      this.#end(work);
+      this.#release(work.tenant, work.id);
+      return false;
+    }
+    work.sending = "underway";
+    return true;
   }
 
   markSent(id: string): void {
     const work = this.#works.find(id);
-    if (work === undefined) return;
-    work.message = null;
-    if (work.tickets.size > 0) this.#surroundings.rows.markSent(id);
+    if (work !== undefined) this.#watch.markSent(work);
   }
 
   /** The work came to nothing: everybody who wants it is told so. */
   fail(id: string, error: PublicError): void {
     const work = this.#works.find(id);
     if (work === undefined) return;
+    this.#release(work.tenant, work.id);
     this.#finish(work, { status: "failed", error });
-    this.#surroundings.release(work.tenant, work.id);
+  }
+
+  /** Sends again what fell silent, and fails what did so twice or was never named. */
+  sweep(): void {
+    for (const work of this.#watch.lost()) {
+      const again = work.givenUp === null && work.named && this.#watch.sendAgain(work);
+      if (!again) this.fail(work.id, lostError(work));
+    }
+    this.#watch.rearm();
   }
 
   /** Forgets tickets whose day is over. @returns their ids */
   purge(before: number): JobId[] {
-    const purged = this.#surroundings.rows.purge(before);
-    for (const { id, workId } of purged) {
-      const work = this.#works.find(workId);
-      work?.tickets.delete(id);
-      if (work !== undefined) this.#dropUnwanted(work);
-    }
-    return purged.map(({ id }) => id);
+    return this.#surroundings.rows.purge(before);
   }
 
   /** The job of a request that was put down before the shard was struck down, and is now asked again. */
@@ -156,32 +198,42 @@ export class JobBoard {
   }
 
   #join({ id, tenant, requestKey }: JobHead): Work | undefined {
-    const work = this.#works.joinable(id, requestKey);
-    // The reservation under which this request was admitted has no computation of its own.
-    if (work !== undefined && work.id !== id) this.#surroundings.release(tenant, id);
+    const { silence, now } = this.#surroundings;
+    const alike = this.#works.alike(id, requestKey);
+    const work = alike.find((each) => isJoinable(each, silence, now()));
+    if (work === undefined) return undefined;
+    if (work.givenUp !== null) {
+      work.givenUp = null;
+      this.#watch.note(work);
+    }
+    // A reservation that no computation has is closed.
+    if (this.#works.find(id) === undefined) this.#release(tenant, id);
     return work;
   }
 
-  #open(request: RunRequest): Work {
-    const { job } = request;
-    // A worker may have been told to give this id up: the computation starts afresh under another.
-    const fresh = this.#cancelled.has(job.id, this.#surroundings.now());
-    const id = fresh ? this.#freshId(job.id) : job.id;
-    // Its first occurrence is the message's own id; inputs in object storage stay under the name they were given.
-    const message = fresh ? request.message.replace(job.id, id) : request.message;
-    const work: Work = {
-      id,
-      tenant: job.tenant,
-      requestKey: job.requestKey,
-      status: "starting",
-      sequence: 0,
-      message,
-      waiters: new Map(),
-      tickets: new Map(),
-    };
+  /** @returns null where the job's reservation is closed, or is that of a computation nobody may join */
+  #open(request: RunRequest): Work | null {
+    const { id, tenant, requestKey } = request.job;
+    if (this.#ended.fateOf(id) !== "unknown" || this.#works.find(id) !== undefined) return null;
+    const { message } = request;
+    const quietSince = this.#surroundings.now();
+    const work = newWork({ id, tenant, requestKey, message, quietSince });
     this.#works.add(work);
-    this.#surroundings.send(work, message, request.messageBytes);
+    this.#surroundings.send(work, request.message, request.messageBytes);
     return work;
+  }
+
+  /** What a call is told whose job ended before it came. */
+  #tellEnd({ job, keep }: RunRequest): RunOutcome {
+    const result = keep === "from-start" ? undefined : this.#ended.resultOf(job.id);
+    return result === undefined ? { kind: "closed" } : { kind: "succeeded", jobId: job.id, result };
+  }
+
+  /** A job that has ended was settled, or will be by its event. */
+  #release(tenant: string, id: JobId): void {
+    if (this.#ended.fateOf(id) !== "unknown") return;
+    this.#ended.close(id);
+    this.#surroundings.release(tenant, id);
   }
 
   #freshId(sibling: JobId): JobId {
@@ -213,8 +265,9 @@ export class JobBoard {
     const { rows, notify } = this.#surroundings;
     const id = rows.find(work.id) === undefined ? work.id : this.#freshId(work.id);
     work.tickets.set(id, lookOf(job, webhook));
-    const { status, sequence, message } = work;
-    const ticket = rows.add({ id, job, webhook, workId: work.id, status, sequence, message });
+    this.#watch.keepRow(work);
+    const { status, sequence } = work;
+    const ticket = rows.add({ id, job, webhook, workId: work.id, status, sequence });
     if (status === "processing" && webhook !== null) notify(id, webhook, "start");
     return ticket;
   }
@@ -223,20 +276,36 @@ export class JobBoard {
    * An end always counts where the work is still open: a worker that took over from another starts its sequence afresh.
    * A second end finds no work.
    */
-  #take(event: ShardEvent): void {
-    const work = this.#works.find(event.jobId);
-    if (work === undefined) return;
-    if (event.kind === "failed") this.#finish(work, { status: "failed", error: event.error });
-    else if (event.kind === "succeeded") this.#succeed(work, event.result);
-    else if (event.sequence > work.sequence) {
+  #take(event: ShardEvent): Fate {
+    const { jobId: id, kind } = event;
+    const work = this.#works.find(id);
+    if (work === undefined) return this.#ended.fateOf(id);
+    this.#watch.hear(work);
+    if (kind === "started" || kind === "progress") {
+      if (event.sequence <= work.sequence) return "wanted";
       work.sequence = event.sequence;
-      if (event.kind === "started" && work.status === "starting") this.#start(work);
+      if (kind === "started" && work.status === "starting") this.#start(work);
+      return "wanted";
     }
+    if (work.givenUp !== null) {
+      this.#end(work);
+      this.#ended.close(id);
+      return "given-up";
+    }
+    if (kind === "cancelled") return this.#onGivenUpInVain(work);
+    if (kind === "failed") this.#finish(work, { status: "failed", error: event.error });
+    else this.#succeed(work, event.result);
+    return this.#ended.fateOf(id);
+  }
+
+  /** A worker was told to give up what is wanted again since this object was put away. */
+  #onGivenUpInVain(work: Work): Fate {
+    if (!this.#watch.sendAgain(work)) this.fail(work.id, lostError(work));
+    return "disregarded";
   }
 
   #start(work: Work): void {
     work.status = "processing";
-    work.message = null;
     if (work.tickets.size === 0) return;
     const { rows, notify } = this.#surroundings;
     rows.markStarted(work.id, work.sequence);
@@ -246,12 +315,18 @@ export class JobBoard {
   }
 
   #succeed(work: Work, result: StoredResult): void {
-    this.#delivered.add(work.id, this.#surroundings.now());
+    this.#ended.deliver(work.id, result);
     this.#finish(work, { status: "succeeded", result });
   }
 
-  #finish(work: Work, outcome: Exclude<Outcome, { status: "canceled" }>): void {
+  #end(work: Work): void {
     this.#works.remove(work);
+    if (work.hasRow) this.#surroundings.workRows.remove(work.id);
+  }
+
+  #finish(work: Work, outcome: Exclude<Outcome, { status: "canceled" }>): void {
+    this.#end(work);
+    if (outcome.status === "failed") this.#ended.close(work.id);
     for (const id of work.tickets.keys()) this.#finishTicket(id, outcome);
     const told: RunOutcome =
       outcome.status === "succeeded"
@@ -272,39 +347,33 @@ export class JobBoard {
     notify(id, webhook, "completed");
   }
 
+  /** What no worker can have is released; of anything else a worker says what it took. */
   #dropUnwanted(work: Work): void {
-    if (isWanted(work) || this.#works.find(work.id) !== work) return;
-    this.#works.remove(work);
-    this.#cancelled.add(work.id, this.#surroundings.now());
-    this.#surroundings.release(work.tenant, work.id);
-  }
-
-  #restoreTicket(stored: StoredTicket): void {
-    const { workId, ticket } = stored;
-    const work = this.#works.find(workId) ?? this.#restoreWork(stored);
-    work.sequence = Math.max(work.sequence, stored.sequence);
-    if (ticket.status === "processing") work.status = "processing";
-    work.tickets.set(ticket.id, lookOf(ticket, stored.webhook));
-  }
-
-  #restoreWork(stored: StoredTicket): Work {
-    const work: Work = {
-      id: stored.workId,
-      tenant: stored.tenant,
-      requestKey: stored.requestKey,
-      status: "starting",
-      sequence: stored.sequence,
-      message: stored.message,
-      waiters: new Map(),
-      tickets: new Map(),
-    };
-    this.#works.add(work);
-    if (stored.message !== null) {
-      const bytes = new TextEncoder().encode(stored.message).byteLength;
-      this.#surroundings.send(work, stored.message, bytes);
+    if (isWanted(work) || work.givenUp !== null || this.#works.find(work.id) !== work) return;
+    if (work.sending !== "unsent" || work.resent) {
+      work.givenUp = "untold";
+      this.#watch.note(work);
+      return;
     }
-    return work;
+    this.#end(work);
+    this.#release(work.tenant, work.id);
   }
+
+  #restoreTicket({ workId, ticket, sequence, webhook }: StoredTicket): void {
+    const work = this.#works.find(workId);
+    if (work === undefined) return;
+    work.sequence = Math.max(work.sequence, sequence);
+    if (ticket.status === "processing") work.status = "processing";
+    work.tickets.set(ticket.id, lookOf(ticket, webhook));
+  }
+}
+
+function lostError(work: Work): PublicError {
+  const message =
+    work.named || work.resent
+      ? "Every worker that took this job was lost before it could answer."
+      : "No worker took this job in a day.";
+  return { code: "worker_lost", message, param: null };
 }
 
 /** Tickets that look alike may be shared; one with a webhook is its caller's alone. */

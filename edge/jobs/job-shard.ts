@@ -3,6 +3,7 @@
  * the network: decisions are job-board.ts, sending is coalescing-sender.ts, webhooks are ../webhooks/courier.ts.
  */
 import { DurableObject } from "cloudflare:workers";
+import pRetry from "p-retry";
 import type { JobId } from "#contract/job-id.ts";
 import { limits } from "#contract/limits.ts";
 import { queueNumbers } from "#contract/queue.ts";
@@ -16,6 +17,8 @@ import { openJobQueue } from "./job-queue.ts";
 import { randomHex } from "./random-hex.ts";
 import { readOutput } from "./read-result.ts";
 import type {
+  AbandonRequest,
+  KeepRequest,
   ReceiveRequest,
   ReceiveResponse,
   RunOutcome,
@@ -24,10 +27,13 @@ import type {
 } from "./shard-protocol.ts";
 import { settle } from "./settle.ts";
 import { TicketRows } from "./ticket-rows.ts";
+import { WorkRows } from "./work-rows.ts";
 
 const retentionMs = 1_000 * limits.resultRetentionSeconds;
 /** An object that was put away with a message unsent wakes after this long to send it. */
 const unsentWakeMs = 30_000;
+/** A quota object that does not answer is asked again for some two minutes. */
+const releaseTries = { retries: 6, minTimeout: 500, factor: 3 };
 const sendRules = {
   entriesMax: queueNumbers.batchEntriesMax,
   bytesMax: queueNumbers.batchBytesMax,
@@ -39,6 +45,7 @@ const sendRules = {
 export class JobShard extends DurableObject<Env> {
   readonly #settings: Settings;
   readonly #tickets: TicketRows;
+  readonly #works: WorkRows;
   readonly #deliveries: DeliveryRows;
   readonly #board: JobBoard;
   readonly #courier: Courier;
@@ -50,6 +57,7 @@ export class JobShard extends DurableObject<Env> {
     super(ctx, env);
     this.#settings = settingsOf(env);
     this.#tickets = new TicketRows(ctx.storage.sql);
+    this.#works = new WorkRows(ctx.storage.sql);
     this.#deliveries = new DeliveryRows(ctx.storage.sql);
     this.#courier = this.#openCourier();
     this.#sender = this.#openSender();
@@ -69,6 +77,16 @@ export class JobShard extends DurableObject<Env> {
     this.#board.leave(waiter);
   }
 
+  abandon(request: AbandonRequest): void {
+    this.#board.abandon(request);
+  }
+
+  async keep(request: KeepRequest): Promise<Ticket> {
+    const ticket = this.#board.keep(request);
+    await this.#keepAlarm();
+    return ticket;
+  }
+
   find(id: JobId, tenant: string): Ticket | null {
     return this.#board.find(id, tenant);
   }
@@ -86,6 +104,7 @@ export class JobShard extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
+    this.#board.sweep();
     await this.#courier.deliverDue();
     for (const id of this.#board.purge(Date.now() - retentionMs)) this.#deliveries.remove(id);
     await this.#keepAlarm();
@@ -98,7 +117,8 @@ export class JobShard extends DurableObject<Env> {
     const times = [
       this.#deliveries.nextDue(),
       oldest === null ? null : oldest + retentionMs + 1,
-      this.#tickets.hasUnsent() ? Date.now() + unsentWakeMs : null,
+      this.#works.hasUnsent() ? Date.now() + unsentWakeMs : null,
+      this.#board.sweepAt,
     ].filter((time) => time !== null);
     if (times.length > 0) await this.ctx.storage.setAlarm(Math.min(...times));
   }
@@ -106,13 +126,21 @@ export class JobShard extends DurableObject<Env> {
   #openBoard(): JobBoard {
     return new JobBoard({
       rows: this.#tickets,
+      workRows: this.#works,
+      silence: {
+        silentMs: 1_000 * this.#settings.silentWorkSeconds,
+        unnamedMs: 1_000 * queueNumbers.retentionSeconds,
+      },
       send: ({ id, tenant }, body, bytes) => this.#sender.send({ id, body, bytes, group: tenant }),
       release: (tenant, id) => {
-        this.ctx.waitUntil(settle(this.env, tenant, id, 0));
+        this.ctx.waitUntil(pRetry(() => settle(this.env, tenant, id, 0), releaseTries));
       },
       notify: (id, webhook, event) => {
         this.#owesMore = true;
         this.#courier.owe(id, webhook, event);
+      },
+      onSweepSooner: () => {
+        this.ctx.waitUntil(this.#keepAlarm());
       },
       now: () => Date.now(),
       randomHex,
@@ -122,7 +150,7 @@ export class JobShard extends DurableObject<Env> {
   #openSender(): CoalescingSender {
     return new CoalescingSender(sendRules, {
       sendBatch: openJobQueue(this.#settings),
-      isWanted: (id) => this.#board.isUnsent(id),
+      isWanted: (id) => this.#board.takeForSending(id),
       onSent: (id) => this.#board.markSent(id),
       onRefused: (id) =>
         this.#board.fail(id, {

@@ -27,6 +27,6 @@ export type JobSpec = {
   rendering: Rendering;
   /** Promises the edge did not keep to the letter, for `x-warnings`. */
   warnings: string[];
-  /** Who is told of the job's progress, from `webhooks/read-webhook.ts`; null: nobody. Such a job skips the result cache. */
+  /** Who is told of the job's progress, from `webhooks/read-webhook.ts`; null: nobody. */
   webhook: Webhook | null;
 };

@@ -67,6 +67,8 @@ export type RunOutcome =
   | { kind: "failed"; jobId: JobId; error: PublicError }
   /** Not finished; the ticket says where to come back. */
   | { kind: "waiting"; ticket: Ticket }
+  /** The job's reservation is closed or about to be, and nothing was computed for this call: it needs another. */
+  | { kind: "closed" }
   /** The waiter was told to leave; nobody reads this. */
   | { kind: "left" };
 
@@ -75,13 +77,31 @@ export type ShardEvent = { jobId: JobId; sequence: number } & (
   | { kind: "progress" }
   | { kind: "succeeded"; result: StoredResult }
   | { kind: "failed"; error: PublicError }
+  | { kind: "cancelled" }
 );
 
 export type ReceiveRequest = { events: ShardEvent[]; inFlight: JobId[] };
 
+/** What an event met. */
+export type Fate =
+  /** Its job is somebody's, or goes on. */
+  | "wanted"
+  /** Nobody wants the job any more: it is charged for what it took, and its result is for nobody. */
+  | "given-up"
+  /** The shard may have forgotten it: its result may still be wanted. */
+  | "unknown"
+  /** Given up by a worker although somebody wants it again: what it took is nobody's to pay. */
+  | "disregarded";
+
 export type ReceiveResponse = {
   /** Jobs the worker should give up. */
   cancelled: JobId[];
-  /** Succeeded jobs whose result somebody got or can come back for. */
-  delivered: JobId[];
+  /** One per event, in order. */
+  fates: Fate[];
 };
+
+/** A job whose result was in the cache, kept for whoever comes back for it. */
+export type KeepRequest = Pick<RunRequest, "job" | "webhook"> & { result: StoredResult };
+
+/** A call that came to nothing on our side. */
+export type AbandonRequest = { id: JobId; tenant: string; waiter: string | null };

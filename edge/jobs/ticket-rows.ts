@@ -1,7 +1,6 @@
 /**
- * Tickets in a shard's SQLite: jobs somebody can come back for, and what is still owed to them (a message not sent yet,
- * a webhook). Nothing of a call that is answered while it waits is written here. JSON columns are written and read by
- * this file alone.
+ * Tickets in a shard's SQLite: jobs somebody can come back for. Their computations are work-rows.ts. Nothing of a call that
+ * is answered while it waits is written here. JSON columns are written and read by this file alone.
  */
 import type { PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
@@ -23,7 +22,6 @@ type TicketRow = {
   sequence: number;
   created_at: number;
   finished_at: number | null;
-  message: string | null;
   result: string | null;
   result_reference: string | null;
   error: string | null;
@@ -34,10 +32,10 @@ const schema = `
     id TEXT PRIMARY KEY, work_id TEXT NOT NULL, tenant TEXT NOT NULL, request_key TEXT,
     task TEXT NOT NULL, model TEXT NOT NULL, rendering TEXT NOT NULL, warnings TEXT NOT NULL, webhook TEXT,
     status TEXT NOT NULL, sequence INTEGER NOT NULL, created_at INTEGER NOT NULL, finished_at INTEGER,
-    message TEXT, result TEXT, result_reference TEXT, error TEXT
+    result TEXT, result_reference TEXT, error TEXT
   );
   CREATE INDEX IF NOT EXISTS tickets_by_work ON tickets (work_id);
-  CREATE INDEX IF NOT EXISTS tickets_by_age ON tickets (created_at);
+  CREATE INDEX IF NOT EXISTS tickets_by_end ON tickets (finished_at);
 `;
 
 /** A job as it lies in its row. */
@@ -49,8 +47,6 @@ export type StoredTicket = {
   webhook: Webhook | null;
   /** Of the last event that counted. */
   sequence: number;
-  /** Not sent yet where not null. */
-  message: string | null;
 };
 
 export type NewTicket = {
@@ -60,7 +56,6 @@ export type NewTicket = {
   workId: JobId;
   status: JobStatus;
   sequence: number;
-  message: string | null;
 };
 
 export type Outcome =
@@ -97,7 +92,6 @@ function fromRow(row: TicketRow): StoredTicket {
     requestKey: row.request_key,
     webhook: parse(row.webhook),
     sequence: row.sequence,
-    message: row.message,
   };
 }
 
@@ -126,20 +120,11 @@ export class TicketRows {
     return this.#select("finished_at IS NULL ORDER BY created_at");
   }
 
-  /** @returns works of tickets canceled after `since` (ms since the epoch), with the time */
-  canceledSince(since: number): { workId: JobId; at: number }[] {
-    return this.#sql
-      .exec<{ workId: JobId; at: number }>(
-        "SELECT work_id AS workId, finished_at AS at FROM tickets WHERE status = 'canceled' AND finished_at > ?",
-        since,
-      )
-      .toArray();
-  }
-
   add(added: NewTicket): Ticket {
-    const { id, job, webhook, workId, status, sequence, message } = added;
+    const { id, job, webhook, workId, status, sequence } = added;
     this.#sql.exec(
-      `INSERT INTO tickets VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, NULL, NULL, NULL)`,
+      `INSERT INTO tickets (id, work_id, tenant, request_key, task, model, rendering, warnings, webhook, status, sequence,
+         created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
       id,
       workId,
       job.tenant,
@@ -152,20 +137,15 @@ export class TicketRows {
       status,
       sequence,
       job.createdAt,
-      message,
     );
     const { task, model, rendering, warnings, createdAt } = job;
     const unfinished = { finishedAt: null, result: null, error: null };
     return { id, status, task, model, rendering, warnings, createdAt, ...unfinished };
   }
 
-  markSent(workId: string): void {
-    this.#sql.exec("UPDATE tickets SET message = NULL WHERE work_id = ?", workId);
-  }
-
   markStarted(workId: string, sequence: number): void {
     this.#sql.exec(
-      `UPDATE tickets SET status = 'processing', sequence = ?, message = NULL
+      `UPDATE tickets SET status = 'processing', sequence = ?
        WHERE work_id = ? AND finished_at IS NULL`,
       sequence,
       workId,
@@ -176,7 +156,7 @@ export class TicketRows {
     const result = outcome.status === "succeeded" ? outcome.result : null;
     const error = outcome.status === "failed" ? JSON.stringify(outcome.error) : null;
     this.#sql.exec(
-      `UPDATE tickets SET status = ?, finished_at = ?, message = NULL, result = ?, result_reference = ?, error = ?
+      `UPDATE tickets SET status = ?, finished_at = ?, result = ?, result_reference = ?, error = ?
        WHERE id = ?`,
       outcome.status,
       now,
@@ -187,24 +167,17 @@ export class TicketRows {
     );
   }
 
-  /** Removes tickets made before `before` (ms since the epoch). @returns their ids and works */
-  purge(before: number): { id: JobId; workId: JobId }[] {
+  /** Removes tickets that ended before `before` (ms since the epoch); an open one may run for as long as it takes. */
+  purge(before: number): JobId[] {
     return this.#sql
-      .exec<{ id: JobId; workId: JobId }>(
-        "DELETE FROM tickets WHERE coalesce(finished_at, created_at) < ? RETURNING id, work_id AS workId",
-        before,
-      )
-      .toArray();
+      .exec<{ id: JobId }>("DELETE FROM tickets WHERE finished_at < ? RETURNING id", before)
+      .toArray()
+      .map(({ id }) => id);
   }
 
-  /** When the oldest ticket was made or finished; null: there is none. */
+  /** When the first of those that ended did so; null: none has. */
   oldest(): number | null {
-    const statement = "SELECT min(coalesce(finished_at, created_at)) AS at FROM tickets";
+    const statement = "SELECT min(finished_at) AS at FROM tickets";
     return this.#sql.exec<{ at: number | null }>(statement).one().at;
-  }
-
-  hasUnsent(): boolean {
-    const statement = "SELECT 1 AS found FROM tickets WHERE message IS NOT NULL LIMIT 1";
-    return this.#sql.exec<{ found: number }>(statement).toArray().length > 0;
   }
 }

@@ -25,29 +25,67 @@ export type Work = {
   status: "starting" | "processing";
   /** Of the last event that counted. */
   sequence: number;
-  /** Text for the queue, null once it was sent. */
+  /** Text for the queue, kept until the end where there is room; null: its row keeps it, or nobody does. */
   message: string | null;
+  /** Underway: the queue may have it. */
+  sending: "unsent" | "underway" | "sent";
+  /** A worker has named it since it was last sent. */
+  named: boolean;
+  /** It fell silent, and its message was sent a second time. */
+  resent: boolean;
+  /** When it was opened, last named or sent again, ms since the epoch. */
+  quietSince: number;
+  /** Nobody wants it any more, and the worker's word on what it took is awaited; told: a worker gives it up. */
+  givenUp: "untold" | "told" | null;
   readonly waiters: Map<string, Waiter>;
   /** Open tickets by id, each with what makes two of them show the same (`lookOf`). */
   readonly tickets: Map<JobId, string>;
+  /** It has a row in work-rows.ts. */
+  hasRow: boolean;
+  /** `quietSince` as its row has it. */
+  keptQuietSince: number;
 };
+
+/** Characters of messages that a shard keeps in memory for calls that wait: a second send of theirs is rare. */
+const keptCharactersMax = 2_000_000;
 
 export class WorkTable {
   readonly #byId = new Map<string, Work>();
   readonly #byKey = new Map<string, Work>();
   readonly #byWaiter = new Map<string, Work>();
+  /** Whose messages are kept here although they were sent. */
+  readonly #kept = new Set<Work>();
+  #keptCharacters = 0;
 
-  get size(): number {
-    return this.#byId.size;
+  all(): Iterable<Work> {
+    return this.#byId.values();
   }
 
   find(id: string): Work | undefined {
     return this.#byId.get(id);
   }
 
-  /** @returns the computation that `request` may join */
-  joinable(id: string, requestKey: string | null): Work | undefined {
-    return this.#byId.get(id) ?? (requestKey === null ? undefined : this.#byKey.get(requestKey));
+  /** @returns computations of the same request: by the id, then by the key */
+  alike(id: string, requestKey: string | null): Work[] {
+    const found = [
+      this.#byId.get(id),
+      requestKey === null ? undefined : this.#byKey.get(requestKey),
+    ];
+    return found.filter((work) => work !== undefined);
+  }
+
+  /** Its message has been sent: kept here only where no row keeps it and there is room. */
+  keepMessage(work: Work): void {
+    const characters = work.message?.length ?? 0;
+    const room = this.#keptCharacters + characters <= keptCharactersMax;
+    if (work.hasRow || !room) return this.dropMessage(work);
+    this.#kept.add(work);
+    this.#keptCharacters += characters;
+  }
+
+  dropMessage(work: Work): void {
+    if (this.#kept.delete(work)) this.#keptCharacters -= work.message?.length ?? 0;
+    work.message = null;
   }
 
   add(work: Work): void {
@@ -57,6 +95,7 @@ export class WorkTable {
 
   remove(work: Work): void {
     this.#byId.delete(work.id);
+    this.dropMessage(work);
     if (work.requestKey !== null && this.#byKey.get(work.requestKey) === work) {
       this.#byKey.delete(work.requestKey);
     }
@@ -82,4 +121,23 @@ export class WorkTable {
 
 export function isWanted(work: Work): boolean {
   return work.waiters.size > 0 || work.tickets.size > 0;
+}
+
+type NewWork = Pick<Work, "id" | "tenant" | "requestKey" | "message" | "quietSince">;
+
+/** Opened, and not sent yet. */
+export function newWork(opened: NewWork): Work {
+  return {
+    ...opened,
+    status: "starting",
+    sequence: 0,
+    sending: "unsent",
+    named: false,
+    resent: false,
+    givenUp: null,
+    waiters: new Map(),
+    tickets: new Map(),
+    hasRow: false,
+    keptQuietSince: opened.quietSince,
+  };
 }

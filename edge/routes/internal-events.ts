@@ -1,52 +1,45 @@
 /**
- * POST /internal/shards/{shard}/events: what workers report of their jobs (contract/events.ts). Results are stored under
- * their cache key and handed to the shard side by side; an event is acknowledged once both have happened, so a worker that
- * got no answer may send it again. Reservations are settled here, whether the shard still knows the job or not.
+ * POST /internal/shards/{shard}/events: what workers report of their jobs (contract/events.ts). The shard hears of them
+ * first and says what each met; then, each event by itself, its result goes to the cache where somebody may want it, its
+ * reservation is settled, and it is acknowledged. What fails on the way is not, and comes again: each step may be repeated.
  */
-import { CodedError } from "#contract/errors.ts";
-import {
-  EventsRequest,
-  type EventsResponse,
-  type JobEvent,
-  type SucceededEvent,
-} from "#contract/events.ts";
-import { limits } from "#contract/limits.ts";
-import { storeResult } from "../cache.ts";
+import { CodedError, errorTable } from "#contract/errors.ts";
+import { EventsEnvelope, type EventsResponse, JobEvent } from "#contract/events.ts";
+import * as z from "zod";
 import type { EdgeContext } from "../context.ts";
 import { type Settings, settingsOf } from "../environment.ts";
-import { getObject, putObject } from "../jobs/object-store.ts";
 import { settle } from "../jobs/settle.ts";
-import type { ShardEvent, StoredResult } from "../jobs/shard-protocol.ts";
+import type { Fate, ShardEvent, StoredResult } from "../jobs/shard-protocol.ts";
 import { shardStub } from "../jobs/shard-stub.ts";
-import { utf8Bytes } from "../jobs/utf8-bytes.ts";
+import { cacheResult, storable } from "../jobs/store-result.ts";
 import { decodeText, parseJson } from "../request-body.ts";
 import { readSigned } from "../signature.ts";
 import { validate } from "../validation.ts";
 
-/** KV takes no more; a result past this is not worth moving either. */
-const cachedBytesMax = 20 * 1024 * 1024;
+const reasonCharactersMax = 1_000;
 
 export async function receiveEvents(c: EdgeContext): Promise<Response> {
   const settings = settingsOf(c.env);
   const body = await readSigned(c.req.raw, settings.callbackSecrets, Date.now() / 1_000);
-  const request = validate(EventsRequest, parseJson(decodeText(body)));
+  const request = validate(EventsEnvelope, parseJson(decodeText(body)));
   const shard = shardParameter(c.req.param("shard"));
-  const prepared = await Promise.all(request.events.map((event) => prepare(event, settings)));
+  const { events, refused } = readEvents(request.events);
+  const tried = await Promise.all(events.map((event) => prepare(event, settings)));
+  const prepared = tried.filter((each) => each !== null);
 
-  const [stored, { cancelled, delivered }] = await Promise.all([
-    Promise.all(prepared.map(({ event, result }) => store(c, event, result))),
-    shardStub(c.env, shard).receive({
-      events: prepared.map(({ forShard }) => forShard),
-      inFlight: request.inFlight,
-    }),
-  ]);
-  const wanted = new Set(delivered);
-  await Promise.all(request.events.map((event) => settleEvent(c, event, wanted)));
-
-  const acked = request.events
-    .filter((_, index) => stored[index])
-    .map(({ jobId, sequence }) => ({ jobId, sequence }));
-  return Response.json({ acked, cancelled } satisfies EventsResponse);
+  const { cancelled, fates } = await shardStub(c.env, shard).receive({
+    events: prepared.map(({ forShard }) => forShard),
+    inFlight: request.inFlight,
+  });
+  const carriedOut = await Promise.all(
+    prepared.map((each, index) => carryOut(c, each, fates[index] ?? "unknown")),
+  );
+  const acked = prepared
+    .filter((_, index) => carriedOut[index])
+    .map(({ event: { jobId, sequence } }) => ({ jobId, sequence }));
+  const answer: EventsResponse = { acked, cancelled };
+  if (refused.length > 0) answer.refused = refused;
+  return Response.json(answer);
 }
 
 function shardParameter(text: string | undefined): number {
@@ -54,68 +47,75 @@ function shardParameter(text: string | undefined): number {
   throw new CodedError("not_found", "No such shard.", { param: "shard" });
 }
 
+function readEvents(given: readonly unknown[]) {
+  const events: JobEvent[] = [];
+  const refused: { index: number; reason: string }[] = [];
+  for (const [index, each] of given.entries()) {
+    const parsed = JobEvent.safeParse(each);
+    if (parsed.success) {
+      events.push(parsed.data);
+      continue;
+    }
+    const reason = z.prettifyError(parsed.error).slice(0, reasonCharactersMax);
+    console.error(JSON.stringify({ event: "events.refused", reason }));
+    refused.push({ index, reason });
+  }
+  return { events, refused };
+}
+
 type Prepared = { event: JobEvent; forShard: ShardEvent; result: StoredResult | null };
 
-/** An event as the shard takes it: its result as text, or as a reference where it is too large for a row. */
-async function prepare(event: JobEvent, settings: Settings): Promise<Prepared> {
+/**
+ * An event as the shard takes it: its result as text, or as a reference where it is too large for a row. Null: its result
+ * could not be put away.
+ */
+async function prepare(event: JobEvent, settings: Settings): Promise<Prepared | null> {
   const { jobId, sequence, type } = event;
-  if (type === "succeeded") {
+  if (type === "failed") {
+    return { event, result: null, forShard: { jobId, sequence, kind: type, error: event.error } };
+  }
+  if (type !== "succeeded")
+    return { event, result: null, forShard: { jobId, sequence, kind: type } };
+  try {
     const result = await storable(event, settings);
     return { event, result, forShard: { jobId, sequence, kind: "succeeded", result } };
+  } catch (error) {
+    logFailure("result.store_failed", event, error);
+    return null;
   }
-  const forShard: ShardEvent =
-    type === "failed"
-      ? { jobId, sequence, kind: "failed", error: event.error }
-      : { jobId, sequence, kind: type };
-  return { event, result: null, forShard };
 }
 
-async function storable({ jobId, result }: SucceededEvent, settings: Settings) {
-  if ("sha256" in result) return { kind: "reference", reference: result } satisfies StoredResult;
-  const json = JSON.stringify(result);
-  if (utf8Bytes(json, limits.inlineResultBytesMax) <= limits.inlineResultBytesMax) {
-    return { kind: "inline", json } satisfies StoredResult;
-  }
-  const reference = await putObject(settings, `jobs/results/${jobId}.json`, json);
-  return { kind: "reference", reference } satisfies StoredResult;
-}
-
-/** @returns whether the event may be acknowledged as far as the cache is concerned */
-async function store(
-  c: EdgeContext,
-  event: JobEvent,
-  result: StoredResult | null,
-): Promise<boolean> {
-  if (event.type !== "succeeded" || event.requestKey === null || result === null) return true;
-  const { requestKey, modelDigest } = event;
+/** @returns whether all was done that the event asks for */
+async function carryOut(c: EdgeContext, { event, result }: Prepared, fate: Fate): Promise<boolean> {
   try {
-    const json = await textOf(result, settingsOf(c.env));
-    if (json !== null) await storeResult(c.env.CACHE, { requestKey, modelDigest }, json);
+    if (event.type === "succeeded" && result !== null && fate !== "given-up") {
+      await cacheResult(c.env, event, result);
+    }
+    const units = fate === "disregarded" ? null : unitsOf(event);
+    if (units !== null) await settle(c.env, event.tenant, event.jobId, units);
     return true;
   } catch (error) {
-    // Unacknowledged, it comes again.
-    console.error(
-      JSON.stringify({ event: "cache.store_failed", jobId: event.jobId, reason: String(error) }),
-    );
+    logFailure("event.not_settled", event, error);
     return false;
   }
 }
 
-async function textOf(result: StoredResult, settings: Settings): Promise<string | null> {
-  if (result.kind === "inline") return result.json;
-  if (result.reference.bytes > cachedBytesMax) return null;
-  return getObject(settings, result.reference);
+/**
+ * What was computed is charged, whoever still wants it; but nobody pays for a failure of ours.
+ * @returns null where the job goes on
+ */
+function unitsOf(event: JobEvent): number | null {
+  switch (event.type) {
+    case "succeeded":
+    case "cancelled":
+      return event.usage.promptTokens;
+    case "failed":
+      return errorTable[event.error.code].status < 500 ? (event.usage?.promptTokens ?? 0) : 0;
+    default:
+      return null;
+  }
 }
 
-/** Charged is what somebody got, can come back for, or will find in the cache. */
-async function settleEvent(
-  c: EdgeContext,
-  event: JobEvent,
-  delivered: ReadonlySet<string>,
-): Promise<void> {
-  const { tenant, jobId } = event;
-  if (event.type === "failed") await settle(c.env, tenant, jobId, 0);
-  if (event.type !== "succeeded") return;
-  const charged = delivered.has(jobId) || event.requestKey !== null;
-  await settle(c.env, tenant, jobId, charged ? event.usage.promptTokens : 0);
+function logFailure(name: string, { jobId }: JobEvent, error: unknown): void {
+  console.error(JSON.stringify({ event: name, jobId, reason: String(error) }));
 }

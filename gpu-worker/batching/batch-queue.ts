@@ -47,6 +47,8 @@ export type SubmitOptions = {
   /** Whose turns this request takes, shared with the tenant's other requests. Absent: a tenant of its own. */
   tenant?: string;
   onProgress?(completed: number, total: number): void;
+  /** Tokens of this caller are in a batch that starts to run. */
+  onRun?(tokens: number): void;
 };
 
 type Group<Row> = {
@@ -59,6 +61,7 @@ type Group<Row> = {
   waitingTokens: number;
   gone: boolean;
   onProgress: SubmitOptions["onProgress"];
+  onRun: SubmitOptions["onRun"];
   resolve(rows: Row[]): void;
   reject(reason: unknown): void;
 };
@@ -145,6 +148,7 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
         waitingTokens: 0,
         gone: false,
         onProgress: options.onProgress,
+        onRun: options.onRun,
         resolve: (rows) => {
           signal.removeEventListener("abort", leave);
           resolve(rows);
@@ -258,6 +262,7 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
 
   async #run(batch: Batch<Item, Row, Prepared>): Promise<() => void> {
     const startedAt = this.#options.now();
+    for (const { group, length } of batch.entries) if (!group.gone) group.onRun?.(length);
     const outcomes = await this.#execute(batch);
     const seconds = (this.#options.now() - startedAt) / 1_000;
     this.#batches.delete(batch);

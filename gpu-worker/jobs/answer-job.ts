@@ -37,6 +37,8 @@ export type JobAnswererOptions = {
 export type AnswerOptions = {
   signal: AbortSignal;
   onProgress(completed: number, total: number): void;
+  /** A model starts to run so many tokens of the job. */
+  onRun(tokens: number): void;
 };
 
 export type JobAnswer = Pick<SucceededEvent, "modelDigest" | "usage" | "result">;

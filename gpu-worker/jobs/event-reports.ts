@@ -1,10 +1,9 @@
 /** The reporters of all shards this worker works for: made when a shard's first job comes, dropped when its last is gone. */
-import type { JobEvent } from "#contract/events.ts";
+import type { JobEvent, TerminalEvent } from "#contract/events.ts";
 import type { JobId } from "#contract/job-id.ts";
 import { limits } from "#contract/limits.ts";
 import { type ReporterOptions, ShardReporter } from "./shard-reporter.ts";
 
-type TerminalEvent = Extract<JobEvent, { type: "succeeded" | "failed" }>;
 type NoteEvent = Exclude<JobEvent, TerminalEvent>;
 
 export class EventReports {

@@ -1,6 +1,7 @@
 /**
  * The life of a job here: received → parsed → answered → its terminal event acknowledged by the edge → its message
- * deleted, in this order, so that a crash at any point leaves the message to another worker and nothing is lost.
+ * deleted, in this order, so that a crash at any point leaves the message to another worker and nothing is lost. A job that
+ * the edge gives up ends so too, by an event that says what it took.
  *
  * A job received twice while in flight is computed once. A message that was dealt with and shows up again, because its
  * delete was lost, is recognised by its message id. A job whose every other receive ended without an answer may have
@@ -8,7 +9,7 @@
  * only near get away, and on the last receive a job is failed, and its message left for the dead-letter queue, as is one
  * that cannot be read.
  */
-import type { JobEvent } from "#contract/events.ts";
+import type { TerminalEvent, Usage } from "#contract/events.ts";
 import type { PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
 import type { JobMessage } from "#contract/job-message.ts";
@@ -43,12 +44,12 @@ type HeldJob = {
   /** Of the last event. Starts at the time of receipt, so that a later try by another worker counts on from there. */
   sequence: number;
   receivedAt: number;
+  /** Given to models to run. */
+  tokens: number;
 };
 
 /** From this receive on a job is under suspicion. */
 const suspiciousReceives = 3;
-
-type Outcome = JobEvent & { type: "succeeded" | "failed" };
 
 class Cancelled extends Error {}
 class HandedBack extends Error {}
@@ -70,6 +71,10 @@ export class JobConsumer {
   /** Jobs in flight. */
   get size(): number {
     return this.#jobs.size;
+  }
+
+  holds(job: JobId): boolean {
+    return this.#jobs.has(job);
   }
 
   accept(messages: readonly QueueMessage[]): void {
@@ -110,6 +115,8 @@ export class JobConsumer {
     if (parsed.kind !== "job") return this.#refuse(message, parsed);
     const running = this.#jobs.get(parsed.job.id);
     if (running !== undefined) {
+      // A job that is being given up may have been sent again: this message is for after that.
+      if (running.controller.signal.aborted) return ledger.release([message.receipt]);
       running.messages.push(message);
       return;
     }
@@ -121,7 +128,14 @@ export class JobConsumer {
   #begin(job: JobMessage, message: QueueMessage): HeldJob {
     const receivedAt = this.#options.wallClock();
     const controller = new AbortController();
-    const held = { job, messages: [message], controller, sequence: receivedAt, receivedAt };
+    const held: HeldJob = {
+      job,
+      messages: [message],
+      controller,
+      sequence: receivedAt,
+      receivedAt,
+      tokens: 0,
+    };
     this.#jobs.set(job.id, held);
     this.#options.reports.hold(job.shard, job.id);
     return held;
@@ -135,7 +149,7 @@ export class JobConsumer {
     try {
       const lastReceive = (messages[0]?.receiveCount ?? 1) >= queueNumbers.maxReceiveCount;
       const outcome = lastReceive ? this.#lost(held) : await this.#answer(held);
-      if (outcome === null) return this.#end(held, "delete", "cancelled");
+      if (outcome === null) return;
       this.#observe(held, outcome);
       await reports.deliver(job.shard, outcome);
       this.#end(held, lastReceive ? "release" : "delete", null);
@@ -146,8 +160,8 @@ export class JobConsumer {
     }
   }
 
-  /** @returns null where nobody waits for the job, or it has been handed back */
-  async #answer(held: HeldJob): Promise<Outcome | null> {
+  /** @returns null where the job has been handed back */
+  async #answer(held: HeldJob): Promise<TerminalEvent | null> {
     const { answerer, reports, log } = this.#options;
     const { job, controller } = held;
     reports.note(job.shard, { ...this.#nextEvent(held), type: "started" });
@@ -156,10 +170,16 @@ export class JobConsumer {
         signal: controller.signal,
         onProgress: (completed, total) =>
           reports.note(job.shard, { ...this.#nextEvent(held), type: "progress", completed, total }),
+        onRun: (tokens) => {
+          held.tokens += tokens;
+        },
       });
       return { ...this.#nextEvent(held), type: "succeeded", ...answer };
     } catch (error) {
-      if (controller.signal.aborted) return null;
+      if (controller.signal.reason instanceof HandedBack) return null;
+      if (controller.signal.aborted) {
+        return { ...this.#nextEvent(held), type: "cancelled", usage: usageOf(held) };
+      }
       const translated = translateError(error);
       const level = translated.code === "internal_error" ? "error" : "info";
       log[level]({ error, job: job.id, task: job.task, model: job.model }, "a job failed");
@@ -167,7 +187,7 @@ export class JobConsumer {
     }
   }
 
-  #lost(held: HeldJob): Outcome {
+  #lost(held: HeldJob): TerminalEvent {
     this.#options.log.error({ job: held.job.id }, "a job brought down every worker that took it");
     this.#options.metrics.messagesPoisoned.inc();
     return this.#failed(held, {
@@ -177,8 +197,9 @@ export class JobConsumer {
     });
   }
 
-  #failed(held: HeldJob, error: PublicError): Outcome {
-    return { ...this.#nextEvent(held), type: "failed", error };
+  #failed(held: HeldJob, error: PublicError): TerminalEvent {
+    const usage = held.tokens === 0 ? {} : { usage: usageOf(held) };
+    return { ...this.#nextEvent(held), type: "failed", error, ...usage };
   }
 
   #nextEvent(held: HeldJob) {
@@ -187,11 +208,12 @@ export class JobConsumer {
     return { jobId: id, sequence: held.sequence, tenant, requestKey };
   }
 
-  #observe(held: HeldJob, outcome: Outcome): void {
+  #observe(held: HeldJob, outcome: TerminalEvent): void {
     const { metrics, wallClock } = this.#options;
     const { task } = held.job;
-    const label = outcome.type === "succeeded" ? "succeeded" : outcome.error.code;
+    const label = outcome.type === "failed" ? outcome.error.code : outcome.type;
     metrics.jobsFinished.inc({ task, outcome: label });
+    if (outcome.type === "cancelled") return;
     metrics.jobSeconds.observe({ task }, (wallClock() - held.receivedAt) / 1_000);
   }
 
@@ -231,4 +253,8 @@ export class JobConsumer {
     } as const;
     void reports.deliver(parsed.shard, event).then(() => ledger.release([message.receipt]));
   }
+}
+
+function usageOf({ tokens }: HeldJob): Usage {
+  return { promptTokens: tokens };
 }

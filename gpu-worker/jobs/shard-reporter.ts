@@ -3,8 +3,11 @@
  * those that come up while a post is under way share the next; what is not acknowledged is sent again. Started and
  * progress events ride along or wait for the interval's report, the latest of a job only. A post of no events still
  * says which jobs are in flight, because its answer names the jobs nobody waits for any more.
+ *
+ * One event that the edge cannot take holds nobody else's: a group that fails is sent again in halves, and an event that
+ * fails alone is tried again by itself, at growing intervals, between the posts of the others.
  */
-import { type JobEvent, EventsResponse } from "#contract/events.ts";
+import { EventsResponse, type JobEvent, type TerminalEvent } from "#contract/events.ts";
 import type { JobId } from "#contract/job-id.ts";
 import { limits } from "#contract/limits.ts";
 import type { Log } from "../telemetry/log.ts";
@@ -25,9 +28,21 @@ export type ReporterOptions = {
   signal: AbortSignal;
 };
 
-type TerminalEvent = Extract<JobEvent, { type: "succeeded" | "failed" }>;
 type NoteEvent = Exclude<JobEvent, TerminalEvent>;
-type Pending = { event: TerminalEvent; json: string; refused: boolean; resolve(): void };
+type Pending = {
+  event: TerminalEvent;
+  json: string;
+  refused: boolean;
+  /** How often it was not carried out. */
+  failures: number;
+  /** When it may be sent again, on the steady clock. */
+  notBefore: number;
+  /** A post of it alone failed: it shares none with others. */
+  alone: boolean;
+  resolve(): void;
+};
+/** Put off: one event that fails by itself failed again, which says nothing of the others. */
+type PostOutcome = "done" | "put off" | "failed";
 /** What one post carries. */
 type Group = { pending: Pending[]; notes: NoteEvent[]; body: string };
 
@@ -74,16 +89,22 @@ export class ShardReporter {
   deliver(event: TerminalEvent): Promise<void> {
     this.#notes.delete(event.jobId);
     return new Promise((resolve) => {
-      const json = JSON.stringify(event);
-      this.#terminal.set(event.jobId, { event, json, refused: false, resolve });
+      // Of two ends of a job the later counts, and both are over when it is acknowledged.
+      const before = this.#terminal.get(event.jobId);
+      const resolveBoth = () => {
+        before?.resolve();
+        resolve();
+      };
+      this.#terminal.set(event.jobId, pendingOf(event, resolveBoth));
       this.#pump();
     });
   }
 
-  /** Called every now and then: posts if the last post is `limits.reportIntervalMs` old. */
+  /** Called every now and then: posts if the last post is `limits.reportIntervalMs` old, or an event's time has come. */
   tick(): void {
     const quietMs = this.#options.now() - this.#lastPostAt;
-    if (this.#inFlight.size > 0 && quietMs >= limits.reportIntervalMs / 2) this.#pump();
+    const reportDue = this.#inFlight.size > 0 && quietMs >= limits.reportIntervalMs / 2;
+    if (reportDue || this.#hasDue()) this.#pump();
   }
 
   #pump(): void {
@@ -95,7 +116,7 @@ export class ShardReporter {
         .catch((error: unknown) => this.#options.log.error({ error }, "reporting failed"))
         .finally(() => {
           this.#pumping = false;
-          if (this.#terminal.size > 0) this.#pump();
+          if (this.#hasDue()) this.#pump();
         });
     });
   }
@@ -103,43 +124,65 @@ export class ShardReporter {
   async #postAll(): Promise<void> {
     const { signal, backoff } = this.#options;
     do {
-      const settled = await this.#postOnce();
-      this.#failures = settled ? 0 : this.#failures + 1;
-      if (!settled) await pause(backoffMs(backoff, this.#failures - 1), signal);
-    } while (this.#terminal.size > 0 && !signal.aborted);
+      const outcome = await this.#postOnce();
+      if (outcome === "done") this.#failures = 0;
+      if (outcome !== "failed") continue;
+      this.#failures += 1;
+      await pause(backoffMs(backoff, this.#failures - 1), signal);
+    } while (this.#hasDue() && !signal.aborted);
   }
 
-  /** @returns whether the edge has dealt with all that was sent */
-  async #postOnce(): Promise<boolean> {
+  /** Whether a terminal event may be posted now. */
+  #hasDue(): boolean {
+    const now = this.#options.now();
+    return [...this.#terminal.values()].some(({ notBefore }) => notBefore <= now);
+  }
+
+  async #postOnce(): Promise<PostOutcome> {
     const group = this.#nextGroup();
     const answer = await this.#post(group);
     this.#lastPostAt = this.#options.now();
-    if (answer === null) return false;
+    if (answer === null) return "failed";
     if (answer.status >= 300) return this.#onRefusal(answer.status, group);
     const parsed = EventsResponse.safeParse(parseJson(answer.body));
-    if (!parsed.success) {
-      this.#options.log.error({ shard: this.#shard }, "the edge's answer could not be read");
-      return false;
-    }
+    if (!parsed.success) return this.#onRefusal(answer.status, group);
+    this.#onAnswer(group, parsed.data);
+    return "done";
+  }
+
+  #onAnswer(group: Group, { acked, cancelled, refused = [] }: EventsResponse): void {
     this.#groupMax = Math.min(eventsPerPostMax, this.#groupMax * 2);
     for (const note of group.notes) {
       if (this.#notes.get(note.jobId) === note) this.#notes.delete(note.jobId);
     }
-    for (const { jobId, sequence } of parsed.data.acked) this.#acknowledge(jobId, sequence);
-    if (parsed.data.cancelled.length > 0) this.#options.onCancelled(parsed.data.cancelled);
-    return group.pending.every(({ event }) => this.#terminal.get(event.jobId)?.event !== event);
+    for (const { jobId, sequence } of acked) this.#acknowledge(jobId, sequence);
+    for (const { index, reason } of refused) {
+      const pending = group.pending[index - group.notes.length];
+      this.#options.log.error({ shard: this.#shard, reason }, "the edge refused an event");
+      if (pending !== undefined) this.#replace(pending);
+    }
+    // Heard, and not carried out.
+    for (const pending of group.pending) if (this.#isOpen(pending)) this.#putOff(pending);
+    if (cancelled.length > 0) this.#options.onCancelled(cancelled);
   }
 
   #nextGroup(): Group {
+    const now = this.#options.now();
+    const due = [...this.#terminal.values()].filter(({ notBefore }) => notBefore <= now);
+    const single = due.find(({ alone }) => alone);
+    if (single !== undefined) return this.#groupOf([single], []);
     const pending: Pending[] = [];
     let bytes = 0;
-    for (const each of this.#terminal.values()) {
+    for (const each of due) {
       bytes += each.json.length;
       if (pending.length > 0 && (pending.length >= this.#groupMax || bytes > bytesPerPostMax))
         break;
       pending.push(each);
     }
-    const notes = [...this.#notes.values()].slice(0, eventsPerPostMax);
+    return this.#groupOf(pending, [...this.#notes.values()].slice(0, eventsPerPostMax));
+  }
+
+  #groupOf(pending: Pending[], notes: NoteEvent[]): Group {
     const events = [...notes.map((note) => JSON.stringify(note)), ...pending.map((p) => p.json)];
     const inFlight = [...this.#inFlight].slice(0, 10_000);
     const body = `{"worker":${JSON.stringify(this.#options.worker)},"events":[${events.join(",")}],"inFlight":${JSON.stringify(inFlight)}}`;
@@ -167,28 +210,68 @@ export class ShardReporter {
     if (pending === undefined || pending.event.sequence !== sequence) return;
     this.#terminal.delete(job);
     pending.resolve();
+    if (!pending.alone) return;
+    // What went wrong was not the event's fault, nor the others' then: they share posts again.
+    for (const other of this.#terminal.values()) {
+      Object.assign(other, { alone: false, notBefore: -Infinity });
+    }
   }
 
-  /** A refused group is sent again in halves; an event refused alone is replaced by a failure, and that by nothing. */
-  #onRefusal(status: number, { pending, notes }: Group): boolean {
+  #isOpen(pending: Pending): boolean {
+    return this.#terminal.get(pending.event.jobId) === pending;
+  }
+
+  #putOff(pending: Pending): void {
+    const { backoff, now } = this.#options;
+    pending.notBefore = now() + backoffMs(backoff, pending.failures);
+    pending.failures += 1;
+  }
+
+  /**
+   * A group that is refused, or that the edge cannot deal with, is sent again in halves. An event refused alone is replaced;
+   * one the edge cannot deal with waits for its own next try.
+   */
+  #onRefusal(status: number, { pending, notes }: Group): PostOutcome {
     const { log } = this.#options;
     log.error({ status, shard: this.#shard, events: pending.length }, "the edge refused a report");
-    if (status !== 400 && status !== 413) return false;
-    for (const note of notes) this.#notes.delete(note.jobId);
+    const refused = status === 400 || status === 413;
+    // A status below 300 had no body that could be read.
+    if (!refused && status >= 300 && status < 500) return "failed";
+    if (refused) for (const note of notes) this.#notes.delete(note.jobId);
     this.#groupMax = Math.max(1, Math.floor(pending.length / 2));
     const [first] = pending;
-    if (first === undefined || pending.length > 1) return false;
-    const { event } = first;
-    this.#terminal.delete(event.jobId);
-    if (first.refused) {
-      first.resolve();
-      return true;
+    if (first === undefined || pending.length > 1) return "failed";
+    if (refused) {
+      this.#replace(first);
+      return "done";
     }
-    const replacement = failureInstead(event);
-    const json = JSON.stringify(replacement);
-    this.#terminal.set(event.jobId, { ...first, event: replacement, json, refused: true });
-    return true;
+    this.#putOff(first);
+    const known = first.alone;
+    first.alone = true;
+    return known && !this.#hasSeveralAlone() ? "put off" : "failed";
   }
+
+  /** Then it is rather the edge that is in trouble. */
+  #hasSeveralAlone(): boolean {
+    return (
+      this.#failures > 0 && [...this.#terminal.values()].filter(({ alone }) => alone).length > 1
+    );
+  }
+
+  /** An event the edge refuses becomes a failure, and that nothing. */
+  #replace(pending: Pending): void {
+    if (!this.#isOpen(pending)) return;
+    const { event, resolve } = pending;
+    this.#terminal.delete(event.jobId);
+    if (pending.refused) return resolve();
+    const replacement = pendingOf(failureInstead(event), resolve);
+    this.#terminal.set(event.jobId, { ...replacement, refused: true });
+  }
+}
+
+function pendingOf(event: TerminalEvent, resolve: () => void): Pending {
+  const json = JSON.stringify(event);
+  return { event, json, refused: false, failures: 0, notBefore: -Infinity, alone: false, resolve };
 }
 
 function failureInstead(event: TerminalEvent): TerminalEvent {

@@ -9,6 +9,7 @@ import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { Announcer } from "./announcer.ts";
 import { JobAnswerer, type ModelSource } from "./answer-job.ts";
+import { DeadLetters } from "./dead-letters.ts";
 import type { EdgeClient } from "./edge-client.ts";
 import { EventReports } from "./event-reports.ts";
 import { JobConsumer } from "./job-consumer.ts";
@@ -26,6 +27,8 @@ export type AnnouncedModels = ModelSource & {
 export type WorkerOptions = {
   id: string;
   queue: JobQueue;
+  /** Null: somebody else sees to it. */
+  deadLetters: JobQueue | null;
   edge: EdgeClient;
   objects: ObjectStore;
   models: AnnouncedModels;
@@ -49,6 +52,8 @@ const backlogTokensMax = 16_384;
 /** A tenant counts for this many at most of a model: its large jobs must not keep those of others from being received. */
 const backlogTokensPerTenantMax = 4_096;
 const pollsMax = 4;
+/** A dead letter fails its job within a minute: this, one receive, and one report. */
+const deadLetterIntervalMs = 15_000;
 const flushMs = 3_000;
 
 export class Worker {
@@ -60,6 +65,7 @@ export class Worker {
   readonly #ledger: MessageLedger;
   readonly #consumer: JobConsumer;
   readonly #poller: Poller;
+  readonly #deadLetters: DeadLetters | null;
   #announcements: Promise<void> = Promise.resolve();
 
   constructor(options: WorkerOptions) {
@@ -114,6 +120,21 @@ export class Worker {
       onMessages: (messages) => this.#consumer.accept(messages),
       onError: () => metrics.queueErrors.inc({ action: "receive" }),
     });
+    this.#deadLetters =
+      options.deadLetters === null ? null : this.#openDeadLetters(options.deadLetters);
+  }
+
+  #openDeadLetters(queue: JobQueue): DeadLetters {
+    const { metrics, log, clock } = this.#options;
+    return new DeadLetters({
+      queue,
+      reports: this.#reports,
+      metrics,
+      log,
+      intervalMs: deadLetterIntervalMs,
+      wallClock: clock.wall,
+      isHeld: (job) => this.#consumer.holds(job),
+    });
   }
 
   /** Whether the queue was reached at the last try. */
@@ -134,6 +155,7 @@ export class Worker {
     models.onChange(() => announcer.change());
     this.#announcements = announcer.run(this.#announcing.signal);
     this.#poller.start();
+    this.#deadLetters?.start();
   }
 
   /**
@@ -141,7 +163,7 @@ export class Worker {
    * is held any more.
    */
   async drain(deadline: AbortSignal): Promise<void> {
-    const polls = this.#poller.stop();
+    const polls = Promise.all([this.#poller.stop(), this.#deadLetters?.stop()]);
     await Promise.race([this.#consumer.finish(), whenAborted(deadline)]);
     this.#consumer.handBack();
     await polls;

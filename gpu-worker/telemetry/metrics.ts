@@ -94,6 +94,12 @@ function transportInstruments(registers: Registry[]) {
       help: "Queue messages left for the dead-letter queue",
       registers,
     }),
+    deadLetters: new Counter({
+      name: "llm_os_dead_letters_total",
+      help: "Messages of the dead-letter queue: jobs failed, and what could not be read",
+      labelNames: ["outcome"] as const,
+      registers,
+    }),
     queueErrors: new Counter({
       name: "llm_os_queue_errors_total",
       help: "Calls to the queue that failed, by action",

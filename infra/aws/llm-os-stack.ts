@@ -26,6 +26,7 @@ export class LlmOsStack extends Stack {
     new WorkerFleet(this, "Fleet", {
       vpc: new FleetNetwork(this, "Network").vpc,
       queue: queues.jobs,
+      deadLetter: queues.deadLetter,
       models: new ModelBucket(this, "ModelFiles").bucket,
       secrets,
       edgeUrl: this.#parameter(

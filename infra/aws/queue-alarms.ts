@@ -1,8 +1,15 @@
 /** Tells an operator of the two things that do not mend themselves: jobs given up, and jobs that nobody takes. */
 import { Duration } from "aws-cdk-lib";
-import { ComparisonOperator, type Metric, TreatMissingData } from "aws-cdk-lib/aws-cloudwatch";
+import {
+  Alarm,
+  ComparisonOperator,
+  type IMetric,
+  MathExpression,
+  TreatMissingData,
+} from "aws-cdk-lib/aws-cloudwatch";
 import { SnsAction } from "aws-cdk-lib/aws-cloudwatch-actions";
 import { Topic } from "aws-cdk-lib/aws-sns";
+import type { Queue } from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
 import type { JobQueues } from "./job-queues.ts";
 
@@ -17,9 +24,10 @@ export class QueueAlarms extends Construct {
   constructor(scope: Construct, id: string, { jobs, deadLetter }: JobQueues) {
     super(scope, id);
     this.topic = new Topic(this, "Topic", { enforceSSL: true });
-    this.#alarm("DeadLetters", deadLetter.metricApproximateNumberOfMessagesVisible({ period }), {
+    this.#alarm("DeadLetters", deadLettersOf(deadLetter), {
       threshold: 1,
-      alarmDescription: "Jobs that failed on every try lie in the dead-letter queue.",
+      alarmDescription:
+        "Jobs brought down every worker that took them: the workers' log names them. What cannot be read stays in the queue.",
     });
     this.#alarm("OldestMessage", jobs.metricApproximateAgeOfOldestMessage({ period }), {
       threshold: oldestMessageMaxSeconds,
@@ -27,13 +35,32 @@ export class QueueAlarms extends Construct {
     });
   }
 
-  #alarm(id: string, metric: Metric, props: { threshold: number; alarmDescription: string }): void {
-    const alarm = metric.createAlarm(this, id, {
+  #alarm(
+    id: string,
+    metric: IMetric,
+    props: { threshold: number; alarmDescription: string },
+  ): void {
+    const alarm = new Alarm(this, id, {
       ...props,
+      metric,
       comparisonOperator: ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
       evaluationPeriods: 1,
       treatMissingData: TreatMissingData.NOT_BREACHING,
     });
     alarm.addAlarmAction(new SnsAction(this.topic));
   }
+}
+
+/** A worker deletes a dead letter within a minute of its coming, so those it has deleted count too. */
+function deadLettersOf(queue: Queue): IMetric {
+  return new MathExpression({
+    label: "Dead letters",
+    expression: "FILL(deleted, 0) + FILL(visible, 0) + FILL(hidden, 0)",
+    period,
+    usingMetrics: {
+      deleted: queue.metricNumberOfMessagesDeleted({ period, statistic: "Sum" }),
+      visible: queue.metricApproximateNumberOfMessagesVisible({ period, statistic: "Maximum" }),
+      hidden: queue.metricApproximateNumberOfMessagesNotVisible({ period, statistic: "Maximum" }),
+    },
+  });
 }

@@ -1,6 +1,6 @@
 /**
  * The worker's container: the image of gpu-worker/Dockerfile, one GPU, what it is told, and what it may touch: messages of
- * the job queue and the model bucket, nothing else.
+ * the job queue and of its dead-letter queue, and the model bucket, nothing else.
  */
 import { Duration, IgnoreMode, Stack, Validations } from "aws-cdk-lib";
 import {
@@ -22,6 +22,7 @@ import type { SharedSecrets } from "./shared-secrets.ts";
 
 export type WorkerTaskProps = {
   queue: Queue;
+  deadLetter: Queue;
   models: Bucket;
   secrets: SharedSecrets;
   edgeUrl: string;
@@ -55,6 +56,7 @@ export class WorkerTask extends Construct {
     });
     this.#addContainer(props);
     props.queue.grantConsumeMessages(this.definition.taskRole);
+    props.deadLetter.grantConsumeMessages(this.definition.taskRole);
     this.definition.addToTaskRolePolicy(
       new PolicyStatement({
         actions: ["s3:GetObject"],
@@ -130,6 +132,7 @@ function environmentOf(scope: Construct, props: WorkerTaskProps): Record<string,
   return {
     AWS_REGION: Stack.of(scope).region,
     SQS_QUEUE_URL: props.queue.queueUrl,
+    SQS_DEAD_LETTER_URL: props.deadLetter.queueUrl,
     LLM_OS_EDGE_URL: props.edgeUrl,
     S3_ENDPOINT: props.objectStorage.endpoint,
     S3_BUCKET: props.objectStorage.bucket,

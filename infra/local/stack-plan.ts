@@ -54,6 +54,7 @@ function edgeBindings(state: State, ports: StackPorts, env: Environment): Record
 function workerVariables(state: State, ports: StackPorts, index: number): Record<string, string> {
   return {
     ...storageVariables(ports.queue),
+    SQS_DEAD_LETTER_URL: `http://${loopback}:${ports.queue}/000000000000/${queueNames.deadLetter}`,
     // A long poll that its worker abandons swallows a message until its visibility ends: poll briefly.
     SQS_WAIT_SECONDS: "1",
     LLM_OS_EDGE_URL: `http://${loopback}:${ports.edge}`,

@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { bindingsWith, call, type CallOptions, errorOf, freshAddress } from "./caller.ts";
 import {
+  allReported,
   announce,
   digest,
   install,
@@ -93,6 +94,7 @@ describe("the cache", () => {
   it("is in KV too: the body is made there from what the worker said", async () => {
     const input = freshText();
     await embed(input);
+    await allReported();
     const { keys } = await env.CACHE.list();
     const key = `${messages[0]?.requestKey}:${digest}`;
     expect(keys.map(({ name }) => name)).toContain(key);
@@ -179,6 +181,7 @@ describe("the quota", () => {
     const options = { operator: false, address: freshAddress() };
     const input = freshText();
     await embed(input, options);
+    await allReported();
     const hit = await embed(input, options);
     expect(cacheOf(hit)).toBe("hit");
     expect(hit.headers.get("x-ratelimit-remaining-requests")).toBe("58");
@@ -235,6 +238,7 @@ describe("the same request at once", () => {
     const responses = await Promise.all(Array.from({ length: 8 }, () => embed(input, options)));
     expect(responses.map(({ status }) => status)).toEqual(Array(8).fill(200));
     expect(messages).toHaveLength(1);
+    await allReported();
     const after = await embed(input, options);
     expect(after.headers.get("x-ratelimit-remaining-tokens")).toBe(String(100_000 - tokensRead));
   });

@@ -62,16 +62,24 @@ export const succeed: Answer = ({ task, model, inputs }) => {
 /** Messages that were queued, in order. Emptied by `install`. */
 export const messages: JobMessage[] = [];
 
+let working: Promise<void>[] = [];
+
+/** Resolves when the edge has dealt with all that was reported: callers get their results before. */
+export async function allReported(): Promise<void> {
+  await Promise.all(working);
+}
+
 /** Takes the place of the network below the edge until `vi.unstubAllGlobals()`. */
 export function install(answer: Answer = succeed): void {
   messages.length = 0;
+  working = [];
   vi.stubGlobal("fetch", async (input: RequestInfo, init?: RequestInit) => {
     const request = new Request(input, init);
     if (!request.url.startsWith(env.SQS_ENDPOINT)) return new Response(null, { status: 502 });
     const body: { Entries: { Id: string; MessageBody: string }[] } = await request.json();
     const batch = body.Entries.map((entry) => JobMessage.parse(JSON.parse(entry.MessageBody)));
     messages.push(...batch);
-    void work(batch, answer);
+    working.push(work(batch, answer));
     return Response.json({ Successful: body.Entries.map(({ Id }) => ({ Id })) });
   });
 }

@@ -38,9 +38,13 @@ export class Rig {
     return rig;
   }
 
-  addWorker(models: AnnouncedModels = noModels, id = `worker-${this.#workers.length}`): Worker {
+  addWorker(
+    models: AnnouncedModels = noModels,
+    id = `worker-${this.#workers.length}`,
+    { readsDeadLetters = false } = {},
+  ): Worker {
     const { port } = this.queueServer;
-    const made = makeWorker({ id, edgeUrl: this.edge.url, port, models });
+    const made = makeWorker({ id, edgeUrl: this.edge.url, port, models, readsDeadLetters });
     this.#workers.push(made);
     made.worker.start();
     return made.worker;
@@ -58,6 +62,12 @@ export class Rig {
   send(message: JobMessage | string): void {
     const body = typeof message === "string" ? message : JSON.stringify(message);
     this.queueServer.sendMessage("jobs", inAscii(body));
+  }
+
+  /** As the queue server does with a message past its last receive. */
+  sendDead(message: JobMessage | string): void {
+    const body = typeof message === "string" ? message : JSON.stringify(message);
+    this.queueServer.sendMessage("dead", inAscii(body));
   }
 
   /** Messages of a queue, by state, now. */
@@ -107,9 +117,9 @@ export async function startQueueServer(port: number, dataDir?: string): Promise<
   });
 }
 
-export function openTestQueue(port: number): JobQueue {
+export function openTestQueue(port: number, name: "jobs" | "dead" = "jobs"): JobQueue {
   return openSqsQueue({
-    url: `http://127.0.0.1:${port}/000000000000/jobs`,
+    url: `http://127.0.0.1:${port}/000000000000/${name}`,
     endpoint: `http://127.0.0.1:${port}`,
     region: "us-east-1",
     waitSeconds: 1,
@@ -132,12 +142,15 @@ function makeWorker(options: {
   edgeUrl: string;
   port: number;
   models: AnnouncedModels;
+  readsDeadLetters: boolean;
 }): RunningWorker {
   const queue = openTestQueue(options.port);
+  const deadLetters = options.readsDeadLetters ? openTestQueue(options.port, "dead") : null;
   const edge = openEdgeClient({ url: options.edgeUrl, secret, wallClock: Date.now });
   const worker = new Worker({
     id: options.id,
     queue,
+    deadLetters,
     edge,
     objects: openTestObjects(options.port),
     models: options.models,
@@ -150,6 +163,7 @@ function makeWorker(options: {
   const close = async () => {
     await worker.drain(AbortSignal.abort());
     queue.close();
+    deadLetters?.close();
     await edge.close();
   };
   return { worker, close };

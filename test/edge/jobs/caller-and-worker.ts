@@ -4,6 +4,7 @@ import { env } from "cloudflare:workers";
 import { expect, vi } from "vitest";
 import {
   EventsResponse,
+  type FailedEvent,
   type JobEvent,
   type JobResult,
   type SucceededEvent,
@@ -93,9 +94,18 @@ export function succeeded(message: JobMessage, sequence = 2): SucceededEvent {
   return { type: "succeeded", ...common(message, sequence), modelDigest, usage, result };
 }
 
-export function failed(message: JobMessage, sequence = 2): JobEvent {
+export function failed(
+  message: JobMessage,
+  sequence = 2,
+  more: Partial<Pick<FailedEvent, "error" | "usage">> = {},
+): JobEvent {
   const error = { code: "context_length_exceeded", message: "too long", param: "input" } as const;
-  return { type: "failed", ...common(message, sequence), error };
+  return { type: "failed", ...common(message, sequence), error, ...more };
+}
+
+/** Given up by the worker after so many tokens. */
+export function cancelled(message: JobMessage, promptTokens: number, sequence = 2): JobEvent {
+  return { type: "cancelled", ...common(message, sequence), usage: { promptTokens } };
 }
 
 async function sign(secret: string, text: string): Promise<string> {

@@ -46,13 +46,31 @@ describe("a caller that hangs up", () => {
     expect(world.messages).toHaveLength(1);
   });
 
-  it("asks again under a new id once its job was given up", async () => {
+  it("takes its job up again where no worker was told to give it up", async () => {
+    const text = fresh();
+    const controller = new AbortController();
+    const leaving = embed(text, { signal: controller.signal });
+    const message = await sent(world);
+    controller.abort();
+    await leaving;
+    const again = embed(text, { headers: { prefer: "respond-async, wait=60" } });
+    await vi.waitFor(async () => expect((await getJob(message.id)).status).toBe(200));
+    expect((await report(message.shard, [started(message)])).cancelled).toEqual([]);
+    await answerWith(message);
+    expect((await again).status).toBe(200);
+    expect(world.messages).toHaveLength(1);
+  });
+
+  it("asks again under a new id once a worker was told to give its job up", async () => {
     const text = fresh();
     const controller = new AbortController();
     const leaving = embed(text, { signal: controller.signal });
     const first = await sent(world);
     controller.abort();
     await leaving;
+    await vi.waitFor(async () =>
+      expect((await report(first.shard, [], [first.id])).cancelled).toEqual([first.id]),
+    );
     const again = embed(text);
     const second = await sent(world, 1);
     expect(second.id).not.toBe(first.id);
