@@ -36,7 +36,7 @@ async function compile(stateFolder: string, signal: AbortSignal): Promise<ModelS
   const { runtime, last } = remembering(await openRuntime({ log: silent }));
   const hub = { endpoint: "https://huggingface.co", token: null };
   const catalog = await openCatalog(
-    { stateFolder, modelsFolder: null, hub, form: "f32", device: "cpu", threads },
+    { stateFolder, modelsFolder: null, hub, form: "f32", device: "cpu" },
     { runtime, log: silent, now: Date.now },
   );
   try {

@@ -3,7 +3,6 @@
  * and graphs compiled when a model is first asked for; a model that cannot be had is listed with the reason. Nothing here
  * fails at start.
  */
-import { availableParallelism } from "node:os";
 import { type Dispatcher, EnvHttpProxyAgent } from "undici";
 import type { ModelState } from "#contract/models.ts";
 import type { Runtime } from "../runtime/session.ts";
@@ -49,8 +48,6 @@ export type CatalogSettings = {
   hub: { endpoint: string; token: string | null };
   form: FormSetting;
   device: "auto" | "cpu" | "cuda";
-  /** Threads of one model; null for one per core. */
-  threads: number | null;
   /** Bytes of all loaded models together; null for half of what this process may use. */
   memory?: number | null;
 };
@@ -94,14 +91,12 @@ function openLoader(settings: CatalogSettings, tools: CatalogTools, graphs: Grap
   const hardware = {
     runtime,
     provider: wantsCuda ? ("cuda" as const) : ("cpu" as const),
-    threads: settings.threads ?? availableParallelism(),
   };
-  const { threads } = hardware;
   const forms = openFormChoice({
     setting: settings.form,
     stateFolder: settings.stateFolder,
-    machine: calibrationKey(runtime, threads),
-    measure: (signal) => calibrate(runtime, threads, signal),
+    machine: calibrationKey(runtime),
+    measure: (signal) => calibrate(runtime, signal),
     log,
   });
   return modelLoader({

@@ -13,16 +13,16 @@ import type { Runtime } from "../runtime/session.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 
-export type MeasureTools = { runtime: Runtime; threads: number; signal: AbortSignal };
+export type MeasureTools = { runtime: Runtime; signal: AbortSignal };
 
 /** @throws RuntimeError; WeightError or ConfigError as `buildEncoder`; the signal's reason */
 export async function measureRanges(
   { config, limits }: Checkpoint,
   weights: WeightSource,
-  { runtime, threads, signal }: MeasureTools,
+  { runtime, signal }: MeasureTools,
 ): Promise<ChannelRanges> {
   const bytes = encodeModel(buildRangesEncoder(config, weights));
-  const session = await runtime.load({ bytes }, { threads, provider: "cpu", signal });
+  const session = await runtime.load({ bytes }, { threads: "shared", provider: "cpu", signal });
   try {
     const inputs = madeUpInputs(session.inputs, limits.vocabularySize, limits.maxTokens);
     return readChannelRanges(await session.run(inputs, { signal }));

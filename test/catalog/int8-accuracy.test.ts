@@ -21,7 +21,7 @@ import { writeTinyEncoder } from "./tiny-encoder.ts";
 
 const never = new AbortController().signal;
 const quiet = { info: () => undefined, warn: () => undefined };
-const runtime = openRuntime({ log: quiet });
+const runtime = openRuntime({ log: quiet, threads: 1 });
 const embedded = "gpu-worker/catalog/embedded/all-MiniLM-L6-v2/model.safetensors";
 
 let folder: string;
@@ -148,7 +148,6 @@ async function open(setting: FormSetting, measured: string[]) {
   const loader = modelLoader({
     runtime: opened,
     provider: "cpu",
-    threads: 1,
     forms,
     graphs: openGraphCache(folder),
     figures: openKeptFigures(folder),
