@@ -13,6 +13,7 @@ import { memoryBudget } from "./memory-budget.ts";
 import { type FormSetting, openFormChoice } from "./form-choice.ts";
 import { type GraphCache, openGraphCache } from "./graph-cache.ts";
 import { openKeptFigures } from "./int8-accuracy.ts";
+import { openKeptDigests } from "./kept-digests.ts";
 import { listKnownModels } from "./known-models.ts";
 import type { LoadedModel, ModelLease } from "./loaded-model.ts";
 import { ModelEntry } from "./model-entry.ts";
@@ -129,7 +130,8 @@ export async function openCatalog(
   const onChange = () => {
     for (const listener of listeners) listener();
   };
-  const graphs = openGraphCache(settings.stateFolder);
+  const digests = openKeptDigests(settings.stateFolder);
+  const graphs = openGraphCache(settings.stateFolder, digests);
   await graphs.sweep(now());
   const dispatcher = tools.dispatcher ?? new EnvHttpProxyAgent(hubTimeouts);
   const loader = openLoader(settings, tools, graphs);
@@ -140,6 +142,7 @@ export async function openCatalog(
   const work = entryWork({
     settings: fetchSettings(settings, tools, dispatcher),
     loader,
+    digests,
     baseOf: (adapter) => book.baseOf(adapter),
     withRoom: (bytes, load) => book.withRoom(bytes, load),
   });

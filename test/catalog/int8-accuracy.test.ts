@@ -11,6 +11,7 @@ import {
   isAccurate,
   openKeptFigures,
 } from "../../gpu-worker/catalog/int8-accuracy.ts";
+import { openKeptDigests } from "../../gpu-worker/catalog/kept-digests.ts";
 import { modelLoader } from "../../gpu-worker/catalog/load-model.ts";
 import type { LoadedHead } from "../../gpu-worker/catalog/loaded-model.ts";
 import { digestFiles } from "../../gpu-worker/catalog/model-digest.ts";
@@ -149,12 +150,12 @@ async function open(setting: FormSetting, measured: string[]) {
     runtime: opened,
     provider: "cpu",
     forms,
-    graphs: openGraphCache(folder),
+    graphs: openGraphCache(folder, openKeptDigests(folder)),
     figures: openKeptFigures(folder),
     log,
   });
   const checkpoint = await readCheckpoint(path.join(folder, "tiny"));
-  const files = await digestFiles(checkpoint, never);
+  const files = await digestFiles(checkpoint, openKeptDigests(folder), never);
   return {
     digest: () => loader.digest(files, never),
     async load() {
