@@ -28,16 +28,34 @@ beforeEach(async () => {
 
 afterEach(() => bench.close());
 
+/** @returns what ends the watch, and gives the longest turn of the event loop in milliseconds of this thread's CPU time */
+function watchTurns(): () => number {
+  const cpuMs = () => {
+    const { user, system } = process.threadCpuUsage();
+    return (user + system) / 1_000;
+  };
+  let [last, longest] = [cpuMs(), 0];
+  const look = () => {
+    const now = cpuMs();
+    longest = Math.max(longest, now - last);
+    last = now;
+  };
+  const ticker = setInterval(look, 0);
+  return () => {
+    clearInterval(ticker);
+    look();
+    return longest;
+  };
+}
+
 describe("building a model", () => {
-  it.each(["f32", "int8"] as const)("in %s leaves the event loop free", async (form) => {
+  it("leaves the event loop free", async () => {
     await writeRandomEncoder(bench.local("small"), small);
-    const catalog = await bench.open({ form });
-    const [own, all] = [process.threadCpuUsage(), process.cpuUsage()];
+    const catalog = await bench.open({ form: "int8" });
+    const stop = watchTurns();
     await catalog.acquire("small", never);
-    const used = (before: { user: number; system: number }, now: typeof before) =>
-      now.user + now.system - before.user - before.system;
-    const share = used(own, process.threadCpuUsage()) / used(all, process.cpuUsage());
-    expect(share).toBeLessThan(0.4);
+    // Of CPU time, so that other processes make it no longer. Rounding the weights takes a second.
+    expect(stop()).toBeLessThan(100);
   });
 
   it("ends when nobody waits for it any more, and leaves nothing", async () => {
