@@ -11,6 +11,7 @@
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
 import type { Architecture, LayerNames, RelativePositions } from "./architecture.ts";
+import type { ScoreTerms } from "./attention.ts";
 import { f32Layers } from "./f32-layers.ts";
 import { layerNorm } from "./layer-norm.ts";
 import type { Parameters } from "./parameters.ts";
@@ -79,18 +80,27 @@ export function readDistances(
   };
 }
 
-/** Element [i, i+c] of the result is [i, sequence−1+c] of `products` [batch, heads, sequence, 2·sequence], for each c. */
-function skew(graph: GraphBuilder, products: Value, sequence: Value): Value {
+/** int64 [1] each. */
+type Skew = {
+  /** Rows of the products, one more than the first column taken of the first row. */
+  readonly rows: Value;
+  readonly width: Value;
+  /** Columns wanted of each row. */
+  readonly taken: Value;
+};
+
+/** Element [r, c] of the result is [r, rows−1−r+c] of `products` [batch, heads, rows, width]. */
+function skew(graph: GraphBuilder, products: Value, { rows, width, taken }: Skew): Value {
   const axis = (at: number) => graph.integers([at]);
-  const width = sequence.mul(2).sub(1);
-  const start = sequence.sub(1);
-  const end = start.add(sequence.mul(width));
-  const shape = graph.op("Concat", [graph.integers([0, 0]), sequence, width], { axis: 0 });
+  const narrower = width.sub(1);
+  const start = rows.sub(1);
+  const end = start.add(rows.mul(narrower));
+  const shape = graph.op("Concat", [graph.integers([0, 0]), rows, narrower], { axis: 0 });
   return products
     .reshape([0, 0, -1])
     .op("Slice", [start, end, axis(2)])
     .op("Reshape", [shape])
-    .op("Slice", [axis(0), sequence, axis(3)]);
+    .op("Slice", [axis(0), taken, axis(3)]);
 }
 
 export type Content = {
@@ -104,51 +114,117 @@ export type Content = {
   readonly gain: number;
 };
 
-/** A layer that reads the table, and what its rows are multiplied by. */
-type Side = {
-  readonly layer: string;
-  readonly content: Value;
-  /** Rows of the table, int64 [2·sequence]. */
-  readonly rows: Value;
-  readonly gain: number;
-};
+/** A layer that reads the table, and what scales it. */
+type Side = { readonly layer: string; readonly gain: number };
 
-/** Adds one layer's scores: f32 [batch, heads, sequence, sequence]. */
+/** What distances add to one layer's scores. */
 export function relativeScores(
   parameters: Parameters,
   { hidden, heads }: Architecture,
   relative: RelativePositions,
   { table, falling, rising, sequence }: Distances,
-): (content: Content) => Value {
+): (content: Content) => ScoreTerms {
   const { graph } = parameters;
 
-  /** The layer's rows by distance, [heads, width, 2·sequence]. */
-  function rowsOf({ layer, rows, gain }: Side): Value {
+  /** The layer's rows of the table, [2·span, hidden]. */
+  function tableOf({ layer, gain }: Side): Value {
     const bias = (elements: Float32Array) => elements.map((element) => element * gain);
     return f32Layers(parameters)
       .on(table, { readers: [layer] })
-      .dense(layer, { inputs: hidden, outputs: hidden, gain, bias })
-      .gather(rows, 0)
-      .reshape([-1, heads, hidden / heads])
-      .transpose([1, 2, 0]);
+      .dense(layer, { inputs: hidden, outputs: hidden, gain, bias });
   }
 
-  /** By token of the content, then by the other. */
-  function scores(side: Side, shape: Value): Value {
-    const content = side.content.op("Reshape", [shape]).transpose([1, 2, 0, 3]);
-    return skew(graph, content.matMul(rowsOf(side)), sequence);
+  /** Rows [n, hidden] → [heads, width, n]. */
+  function byHead(rows: Value): Value {
+    return rows.reshape([-1, heads, hidden / heads]).transpose([1, 2, 0]);
   }
 
-  return ({ query, key, shape, names, gain }) => {
-    const layers = relative.layers(names);
-    const sides: Value[] = [];
-    if (layers.key !== null) {
-      sides.push(scores({ layer: layers.key, content: query, rows: falling, gain: 1 }, shape));
-    }
-    if (layers.query !== null) {
-      const turned = scores({ layer: layers.query, content: key, rows: rising, gain }, shape);
-      sides.push(turned.transpose([0, 1, 3, 2]));
-    }
-    return sides.reduce((sum, each) => sum.add(each));
+  /** Of each query: its products with the keys of distances. */
+  function toPlace(layer: string, { query, shape }: Content): ScoreTerms {
+    const keys = byHead(tableOf({ layer, gain: 1 }).gather(falling, 0));
+    const all = (graph: GraphBuilder): Skew => {
+      const rows = graph.outer(sequence);
+      return { rows, width: rows.mul(2), taken: rows };
+    };
+    return {
+      whole(graph) {
+        const queries = graph.outer(query).op("Reshape", [shape]).transpose([1, 2, 0, 3]);
+        return skew(graph, queries.matMul(keys), all(graph));
+      },
+      // Of the distances, those that occur: from the last query to the first token, to the first query to the last token.
+      turns: () => (inner, turn) => {
+        const { queries, start, rows } = turn;
+        const taken = inner.outer(sequence);
+        const from = taken.sub(start).sub(rows);
+        const width = taken.add(rows);
+        const near = inner
+          .outer(keys)
+          .op("Slice", [from, from.add(width), inner.integers([2])]);
+        return skew(inner, queries.matMul(near), { rows: inner.outer(rows), width, taken });
+      },
+    };
+  }
+
+  /** Of each key: its products with the queries of distances. */
+  function fromPlace(layer: string, { key, shape, gain }: Content): ScoreTerms {
+    const queries = tableOf({ layer, gain });
+    const [byDistance, byRow] = [byHead(queries.gather(rising, 0)), byHead(queries)];
+    const keysIn = (graph: GraphBuilder) =>
+      graph.outer(key).op("Reshape", [shape]).transpose([1, 2, 0, 3]);
+    return {
+      whole(graph) {
+        const rows = graph.outer(sequence);
+        const products = keysIn(graph).matMul(byDistance);
+        const shifted = skew(graph, products, { rows, width: rows.mul(2), taken: rows });
+        return shifted.transpose([0, 1, 3, 2]);
+      },
+      // Shifting would take all distances of every key for a few queries: here the products are looked up one by one.
+      turns(graph) {
+        const products = keysIn(graph).matMul(byRow);
+        return (inner, { start, rows }) => {
+          const index = rowsBetween(inner, start, rows);
+          const sizes = graphSizes(inner, shape, rows);
+          return inner
+            .outer(products)
+            .op("GatherElements", [index.op("Expand", [sizes])], { axis: 3 })
+            .transpose([0, 1, 3, 2]);
+        };
+      },
+    };
+  }
+
+  /** The table's row for the distance from each key to each of some queries, int64 [sequence, rows]. */
+  function rowsBetween(inner: GraphBuilder, start: Value, rows: Value): Value {
+    const [zero, one] = [inner.scalar("int64", 0), inner.scalar("int64", 1)];
+    const counted = (count: Value) => inner.op("Range", [zero, count.squeeze([0]), one]);
+    const length = inner.outer(sequence);
+    const places = counted(inner.outer(rows)).add(start).unsqueeze([0]);
+    const distances = places.sub(counted(length).unsqueeze([1]));
+    return inner.outer(rising).gather(distances.add(length).sub(1), 0);
+  }
+
+  return (content) => {
+    const layers = relative.layers(content.names);
+    const sides: ScoreTerms[] = [];
+    if (layers.key !== null) sides.push(toPlace(layers.key, content));
+    if (layers.query !== null) sides.push(fromPlace(layers.query, content));
+    return {
+      whole: (graph) => sum(sides.map((side) => side.whole(graph))),
+      turns(graph) {
+        const each = sides.map((side) => side.turns(graph));
+        return (inner, turn) => sum(each.map((side) => side(inner, turn)));
+      },
+    };
   };
+}
+
+function sum(values: readonly Value[]): Value {
+  return values.reduce((total, each) => total.add(each));
+}
+
+/** @param shape int64 [4]: sequence, batch, heads, width @returns int64 [4]: batch, heads, sequence, rows */
+function graphSizes(graph: GraphBuilder, shape: Value, rows: Value): Value {
+  const sizes = graph.outer(shape);
+  const parts = [sizes.slice(0, 1, 3), sizes.slice(0, 0, 1), rows];
+  return graph.op("Concat", parts, { axis: 0 });
 }
