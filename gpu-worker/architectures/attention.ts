@@ -55,6 +55,11 @@ export type QueryTurns = {
 
 const BYTES_PER_SCORE = 4;
 
+/** value / by, rounded up. */
+function upwards(value: Value, by: Value): Value {
+  return value.add(by).sub(1).div(by);
+}
+
 /**
  * @param gridShape int64 [2]: sequence, batch
  * @param bytes of the scores of a turn, about: it has one query at least
@@ -66,16 +71,13 @@ export function planTurns(
 ): QueryTurns {
   const at = (axis: number) => gridShape.gather(graph.scalar("int64", axis), 0);
   const [sequence, batch] = [at(0), at(1)];
-  const upwards = (value: Value, by: Value) => value.add(by).sub(1).div(by);
   const perQuery = batch.mul(sequence).mul(heads * BYTES_PER_SCORE);
-  const wanted = upwards(perQuery.mul(sequence), graph.scalar("int64", bytes)).op("Min", [sequence]);
+  const wanted = upwards(perQuery.mul(sequence), graph.scalar("int64", bytes)).op("Min", [
+    sequence,
+  ]);
   const rows = upwards(sequence, wanted);
   const count = upwards(sequence, rows);
-  const queries = graph.op("Range", [
-    graph.scalar("int64", 0),
-    sequence,
-    graph.scalar("int64", 1),
-  ]);
+  const queries = graph.op("Range", [graph.scalar("int64", 0), sequence, graph.scalar("int64", 1)]);
   const isLast = queries.op("GreaterOrEqual", [count.sub(1).mul(rows)]);
   const repeated = count.mul(rows).sub(sequence);
   return {

@@ -11,7 +11,7 @@
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
 import type { Architecture, LayerNames, RelativePositions } from "./architecture.ts";
-import type { ScoreTerms } from "./attention.ts";
+import type { ScoreTerms, Turn } from "./attention.ts";
 import { f32Layers } from "./f32-layers.ts";
 import { layerNorm } from "./layer-norm.ts";
 import type { Parameters } from "./parameters.ts";
@@ -114,100 +114,111 @@ export type Content = {
   readonly gain: number;
 };
 
-/** A layer that reads the table, and what scales it. */
-type Side = { readonly layer: string; readonly gain: number };
+/** What all layers' scores are made of. */
+type Table = Distances & { readonly parameters: Parameters; readonly architecture: Architecture };
+
+/** The rows of the table as `layer` reads them, [2·span, hidden]. */
+function rowsOf({ parameters, architecture, table }: Table, layer: string, gain: number): Value {
+  const { hidden } = architecture;
+  const bias = (elements: Float32Array) => elements.map((element) => element * gain);
+  return f32Layers(parameters)
+    .on(table, { readers: [layer] })
+    .dense(layer, { inputs: hidden, outputs: hidden, gain, bias });
+}
+
+/** Rows [n, hidden] → [heads, width, n]. */
+function byHead({ architecture: { hidden, heads } }: Table, rows: Value): Value {
+  return rows.reshape([-1, heads, hidden / heads]).transpose([1, 2, 0]);
+}
+
+/** Of [batch, heads, sequence, 2·sequence], all. */
+function shifted(graph: GraphBuilder, products: Value, sequence: Value): Value {
+  const rows = graph.outer(sequence);
+  return skew(graph, products, { rows, width: rows.mul(2), taken: rows });
+}
+
+/** Of each query: its products with the keys of distances. */
+function toPlace(table: Table, layer: string, { query, shape }: Content): ScoreTerms {
+  const { sequence, falling } = table;
+  const keys = byHead(table, rowsOf(table, layer, 1).gather(falling, 0));
+  return {
+    whole(graph) {
+      const queries = graph.outer(query).op("Reshape", [shape]).transpose([1, 2, 0, 3]);
+      return shifted(graph, queries.matMul(keys), sequence);
+    },
+    // Of the distances, those that occur: from the last query to the first token, to the first query to the last token.
+    turns:
+      () =>
+      (inner, { queries, start, rows }) => {
+        const taken = inner.outer(sequence);
+        const from = taken.sub(start).sub(rows);
+        const width = taken.add(rows);
+        const near = inner.outer(keys).op("Slice", [from, from.add(width), inner.integers([2])]);
+        return skew(inner, queries.matMul(near), { rows: inner.outer(rows), width, taken });
+      },
+  };
+}
+
+/** Of each key: its products with the queries of distances. */
+function fromPlace(table: Table, layer: string, { key, shape, gain }: Content): ScoreTerms {
+  const { sequence, rising } = table;
+  const queries = rowsOf(table, layer, gain);
+  const byDistance = byHead(table, queries.gather(rising, 0));
+  const byRow = byHead(table, queries);
+  const keysIn = (graph: GraphBuilder) =>
+    graph.outer(key).op("Reshape", [shape]).transpose([1, 2, 0, 3]);
+  return {
+    whole: (graph) =>
+      shifted(graph, keysIn(graph).matMul(byDistance), sequence).transpose([0, 1, 3, 2]),
+    // Shifting would take all distances of every key for a few queries: here the products are looked up one by one.
+    turns(graph) {
+      const products = keysIn(graph).matMul(byRow);
+      return (inner, turn) => {
+        const sizes = sizesOf(inner, shape, turn.rows);
+        const index = rowsBetween(inner, table, turn).op("Expand", [sizes]);
+        return inner
+          .outer(products)
+          .op("GatherElements", [index], { axis: 3 })
+          .transpose([0, 1, 3, 2]);
+      };
+    },
+  };
+}
+
+/** The table's row for the distance from each key to each of some queries, int64 [sequence, rows]. */
+function rowsBetween(
+  inner: GraphBuilder,
+  { sequence, rising }: Table,
+  { start, rows }: Pick<Turn, "start" | "rows">,
+): Value {
+  const [zero, one] = [inner.scalar("int64", 0), inner.scalar("int64", 1)];
+  const counted = (count: Value) => inner.op("Range", [zero, count.squeeze([0]), one]);
+  const length = inner.outer(sequence);
+  const places = counted(inner.outer(rows)).add(start).unsqueeze([0]);
+  const distances = places.sub(counted(length).unsqueeze([1]));
+  return inner.outer(rising).gather(distances.add(length).sub(1), 0);
+}
+
+/** @param shape int64 [4]: sequence, batch, heads, width @returns int64 [4]: batch, heads, sequence, rows */
+function sizesOf(graph: GraphBuilder, shape: Value, rows: Value): Value {
+  const sizes = graph.outer(shape);
+  const parts = [sizes.slice(0, 1, 3), sizes.slice(0, 0, 1), rows];
+  return graph.op("Concat", parts, { axis: 0 });
+}
 
 /** What distances add to one layer's scores. */
 export function relativeScores(
   parameters: Parameters,
-  { hidden, heads }: Architecture,
+  architecture: Architecture,
   relative: RelativePositions,
-  { table, falling, rising, sequence }: Distances,
+  distances: Distances,
 ): (content: Content) => ScoreTerms {
-  const { graph } = parameters;
-
-  /** The layer's rows of the table, [2·span, hidden]. */
-  function tableOf({ layer, gain }: Side): Value {
-    const bias = (elements: Float32Array) => elements.map((element) => element * gain);
-    return f32Layers(parameters)
-      .on(table, { readers: [layer] })
-      .dense(layer, { inputs: hidden, outputs: hidden, gain, bias });
-  }
-
-  /** Rows [n, hidden] → [heads, width, n]. */
-  function byHead(rows: Value): Value {
-    return rows.reshape([-1, heads, hidden / heads]).transpose([1, 2, 0]);
-  }
-
-  /** Of each query: its products with the keys of distances. */
-  function toPlace(layer: string, { query, shape }: Content): ScoreTerms {
-    const keys = byHead(tableOf({ layer, gain: 1 }).gather(falling, 0));
-    const all = (graph: GraphBuilder): Skew => {
-      const rows = graph.outer(sequence);
-      return { rows, width: rows.mul(2), taken: rows };
-    };
-    return {
-      whole(graph) {
-        const queries = graph.outer(query).op("Reshape", [shape]).transpose([1, 2, 0, 3]);
-        return skew(graph, queries.matMul(keys), all(graph));
-      },
-      // Of the distances, those that occur: from the last query to the first token, to the first query to the last token.
-      turns: () => (inner, turn) => {
-        const { queries, start, rows } = turn;
-        const taken = inner.outer(sequence);
-        const from = taken.sub(start).sub(rows);
-        const width = taken.add(rows);
-        const near = inner
-          .outer(keys)
-          .op("Slice", [from, from.add(width), inner.integers([2])]);
-        return skew(inner, queries.matMul(near), { rows: inner.outer(rows), width, taken });
-      },
-    };
-  }
-
-  /** Of each key: its products with the queries of distances. */
-  function fromPlace(layer: string, { key, shape, gain }: Content): ScoreTerms {
-    const queries = tableOf({ layer, gain });
-    const [byDistance, byRow] = [byHead(queries.gather(rising, 0)), byHead(queries)];
-    const keysIn = (graph: GraphBuilder) =>
-      graph.outer(key).op("Reshape", [shape]).transpose([1, 2, 0, 3]);
-    return {
-      whole(graph) {
-        const rows = graph.outer(sequence);
-        const products = keysIn(graph).matMul(byDistance);
-        const shifted = skew(graph, products, { rows, width: rows.mul(2), taken: rows });
-        return shifted.transpose([0, 1, 3, 2]);
-      },
-      // Shifting would take all distances of every key for a few queries: here the products are looked up one by one.
-      turns(graph) {
-        const products = keysIn(graph).matMul(byRow);
-        return (inner, { start, rows }) => {
-          const index = rowsBetween(inner, start, rows);
-          const sizes = graphSizes(inner, shape, rows);
-          return inner
-            .outer(products)
-            .op("GatherElements", [index.op("Expand", [sizes])], { axis: 3 })
-            .transpose([0, 1, 3, 2]);
-        };
-      },
-    };
-  }
-
-  /** The table's row for the distance from each key to each of some queries, int64 [sequence, rows]. */
-  function rowsBetween(inner: GraphBuilder, start: Value, rows: Value): Value {
-    const [zero, one] = [inner.scalar("int64", 0), inner.scalar("int64", 1)];
-    const counted = (count: Value) => inner.op("Range", [zero, count.squeeze([0]), one]);
-    const length = inner.outer(sequence);
-    const places = counted(inner.outer(rows)).add(start).unsqueeze([0]);
-    const distances = places.sub(counted(length).unsqueeze([1]));
-    return inner.outer(rising).gather(distances.add(length).sub(1), 0);
-  }
-
+  const table: Table = { ...distances, parameters, architecture };
   return (content) => {
     const layers = relative.layers(content.names);
     const sides: ScoreTerms[] = [];
-    if (layers.key !== null) sides.push(toPlace(layers.key, content));
-    if (layers.query !== null) sides.push(fromPlace(layers.query, content));
+    if (layers.key !== null) sides.push(toPlace(table, layers.key, content));
+    if (layers.query !== null) sides.push(fromPlace(table, layers.query, content));
     return {
       whole: (graph) => sum(sides.map((side) => side.whole(graph))),
       turns(graph) {
@@ -220,11 +231,4 @@ export function relativeScores(
 
 function sum(values: readonly Value[]): Value {
   return values.reduce((total, each) => total.add(each));
-}
-
-/** @param shape int64 [4]: sequence, batch, heads, width @returns int64 [4]: batch, heads, sequence, rows */
-function graphSizes(graph: GraphBuilder, shape: Value, rows: Value): Value {
-  const sizes = graph.outer(shape);
-  const parts = [sizes.slice(0, 1, 3), sizes.slice(0, 0, 1), rows];
-  return graph.op("Concat", parts, { axis: 0 });
 }

@@ -91,7 +91,8 @@ function readBatch(
     mask,
     scoreMask: graph.scalar("float32", 1).sub(mask).mul(HIDDEN_SCORE).unsqueeze([1, 2]),
     headShape: graph.op("Concat", sizes, { axis: 0 }),
-    turns: scoreBytes === null ? null : planTurns(graph, rows.gridShape, { heads, bytes: scoreBytes }),
+    turns:
+      scoreBytes === null ? null : planTurns(graph, rows.gridShape, { heads, bytes: scoreBytes }),
   };
 }
 
@@ -242,5 +243,9 @@ export function buildTransformer(
 export function buildTransformerRanges(architecture: Architecture, weights: WeightSource): Graph {
   const graph = new GraphBuilder(`${architecture.name}-ranges`);
   const compute = (parameters: Parameters) => measuringLayers(f32Layers(parameters), graph);
-  return buildWith({ architecture, weights, packed: false, scoreBytes: null, compute }, graph, () => undefined);
+  return buildWith(
+    { architecture, weights, packed: false, scoreBytes: null, compute },
+    graph,
+    () => undefined,
+  );
 }

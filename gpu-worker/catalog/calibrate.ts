@@ -9,10 +9,7 @@ import type { Calibration } from "./form-choice.ts";
 /** Enough for a product to be at its peak; best of three, because other processes only make it slower. */
 const effort = { rows: 1_024, repeats: 3 };
 
-export async function calibrate(
-  runtime: Runtime,
-  signal: AbortSignal,
-): Promise<Calibration> {
+export async function calibrate(runtime: Runtime, signal: AbortSignal): Promise<Calibration> {
   const options = { ...effort, threads: runtime.threads, signal, now: () => performance.now() };
   return {
     f32: await measureGemm(runtime, { ...options, dtype: "float32" }),

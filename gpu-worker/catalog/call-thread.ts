@@ -13,4 +13,4 @@ const { module, name, args }: ThreadCall = workerData;
 const exported: Record<string, (...given: readonly unknown[]) => unknown> = await import(module);
 const work = exported[name];
 if (work === undefined) throw new Error(`${module} exports no ${name}`);
-parentPort?.postMessage(await work(...args));
+parentPort?.postMessage(await work(...args), []);

@@ -64,13 +64,7 @@ export type EntryTools = {
   withRoom(bytes: number, load: () => Promise<LoadedModel>): Promise<LoadedModel>;
 };
 
-export function entryWork({
-  settings,
-  loader,
-  digests,
-  baseOf,
-  withRoom,
-}: EntryTools): EntryWork {
+export function entryWork({ settings, loader, digests, baseOf, withRoom }: EntryTools): EntryWork {
   return {
     async find({ id, place }: KnownModel) {
       if (place.kind === "folder") return place.folder;

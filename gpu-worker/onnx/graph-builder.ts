@@ -61,7 +61,9 @@ export class GraphBuilder implements Emitter {
     build: (inner: GraphBuilder, given: readonly Value[]) => readonly Value[],
   ): Graph {
     const inner = new GraphBuilder(this.#fresh(label), {}, this);
-    const given = inputs.map(({ dtype, shape }) => inner.input(inner.#fresh("input"), dtype, shape));
+    const given = inputs.map(({ dtype, shape }) =>
+      inner.input(inner.#fresh("input"), dtype, shape),
+    );
     for (const { name, dtype, shape } of build(inner, given)) {
       inner.#outputs.push({ name, dtype, shape });
     }

@@ -1,6 +1,16 @@
 /** What a model costs while it is built and loaded: the event loop, the disk, the memory. */
 import { readFileSync } from "node:fs";
-import { mkdir, mkdtemp, open, readdir, readFile, rm, stat, utimes, writeFile } from "node:fs/promises";
+import {
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
@@ -28,12 +38,13 @@ beforeEach(async () => {
 
 afterEach(() => bench.close());
 
+function cpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1_000;
+}
+
 /** @returns what ends the watch, and gives the longest turn of the event loop in milliseconds of this thread's CPU time */
 function watchTurns(): () => number {
-  const cpuMs = () => {
-    const { user, system } = process.threadCpuUsage();
-    return (user + system) / 1_000;
-  };
   let [last, longest] = [cpuMs(), 0];
   const look = () => {
     const now = cpuMs();

@@ -32,7 +32,7 @@ describe.runIf(process.platform === "linux")("a process that serves models", () 
 
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
-  function count(models: number, threads: string, through: string[] = []) {
+  function countIn(models: number, threads: string, through: string[] = []) {
     const script = path.join(import.meta.dirname, "count-threads.ts");
     const [command = "", ...before] = [...through, process.execPath];
     const args = [...before, script, modelsIn(models), threads];
@@ -43,18 +43,18 @@ describe.runIf(process.platform === "linux")("a process that serves models", () 
   }
 
   it("has a worker for each thread that no run has, of all models together", () => {
-    const four = count(1, "4");
-    const eight = count(1, "8");
+    const four = countIn(1, "4");
+    const eight = countIn(1, "8");
     const [concurrency = 0] = eight.concurrency;
     expect(four.concurrency).toEqual([4]);
     // Four runs are the four threads; of eight, those beyond the runs are workers.
     expect(eight.total - four.total).toBe(8 - concurrency);
-    const two = count(2, "8");
+    const two = countIn(2, "8");
     expect(two.total).toBe(eight.total);
     expect(two.concurrency).toEqual([concurrency, concurrency]);
   });
 
   it("takes the cores that it may use, where nobody says how many", () => {
-    expect(count(1, "", ["taskset", "-c", "0"])).toMatchObject({ threads: 1, concurrency: [1] });
+    expect(countIn(1, "", ["taskset", "-c", "0"])).toMatchObject({ threads: 1, concurrency: [1] });
   });
 });
