@@ -1,17 +1,21 @@
 /**
- * Whether inference holds the event loop up: the gaps of a 1 ms ticker while the embedded model computes batches on all
- * cores, through each of our runtimes, beside onnxruntime-node called the usual way and beside a loop with nothing to do.
+ * Whether the event loop is held up: the gaps of a 1 ms ticker while the embedded model computes batches on all cores,
+ * through each of our runtimes, beside onnxruntime-node called the usual way and beside a loop with nothing to do; and while
+ * an encoder of 110 million parameters is hashed, built, loaded and measured for the first time, in each form.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
+import process from "node:process";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { openCatalog } from "../gpu-worker/catalog/catalog.ts";
+import type { FormSetting } from "../gpu-worker/catalog/form-choice.ts";
 import { openRuntime } from "../gpu-worker/runtime/open-runtime.ts";
 import type { ModelSource, Runtime, Session } from "../gpu-worker/runtime/session.ts";
 import { int64 } from "../gpu-worker/tensor/tensor.ts";
 import type { Tensor } from "../gpu-worker/tensor/tensor.ts";
-import { type Bench, comparedRow, plainRow, type Row } from "./bench.ts";
+import { bertBase, writeRandomEncoder } from "../test/catalog/random-encoder.ts";
+import { type Bench, type BenchContext, comparedRow, plainRow, type Row } from "./bench.ts";
 import { quantile } from "./harness/http-load.ts";
 
 const model = "all-MiniLM-L6-v2";
@@ -36,7 +40,7 @@ async function compile(stateFolder: string, signal: AbortSignal): Promise<ModelS
   const { runtime, last } = remembering(await openRuntime({ log: silent }));
   const hub = { endpoint: "https://huggingface.co", token: null };
   const catalog = await openCatalog(
-    { stateFolder, modelsFolder: null, hub, form: "f32", device: "cpu", threads },
+    { stateFolder, modelsFolder: null, hub, form: "f32", device: "cpu" },
     { runtime, log: silent, now: Date.now },
   );
   try {
@@ -71,14 +75,8 @@ type Gaps = { p50: number; p99: number; worst: number; runs: number };
 /** Gaps in ms between the ticks of a 1 ms interval while `work` is done over and over. */
 async function gapsDuring(work: () => Promise<unknown>, signal: AbortSignal): Promise<Gaps> {
   await work();
-  const gaps: number[] = [];
-  let last = performance.now();
-  const until = last + secondsEach * 1_000;
-  const ticker = setInterval(() => {
-    const now = performance.now();
-    gaps.push(now - last);
-    last = now;
-  }, 1);
+  const until = performance.now() + secondsEach * 1_000;
+  const stop = watchGaps();
   let runs = 0;
   try {
     while (performance.now() < until) {
@@ -87,10 +85,62 @@ async function gapsDuring(work: () => Promise<unknown>, signal: AbortSignal): Pr
       runs += 1;
     }
   } finally {
-    clearInterval(ticker);
+    stop();
   }
-  gaps.sort((a, b) => a - b);
-  return { p50: quantile(gaps, 0.5), p99: quantile(gaps, 0.99), worst: gaps.at(-1) ?? 0, runs };
+  return { ...stop(), runs };
+}
+
+/** @returns what ends the watch and says what was seen */
+function watchGaps(): () => Omit<Gaps, "runs"> & { peakMiB: number } {
+  const gaps: number[] = [];
+  let [last, peak] = [performance.now(), 0];
+  const ticker = setInterval(() => {
+    const now = performance.now();
+    gaps.push(now - last);
+    last = now;
+    if (gaps.length % 10 === 0) peak = Math.max(peak, process.memoryUsage.rss());
+  }, 1);
+  return () => {
+    clearInterval(ticker);
+    const sorted = gaps.toSorted((a, b) => a - b);
+    const [p50, p99] = [quantile(sorted, 0.5), quantile(sorted, 0.99)];
+    return { p50, p99, worst: sorted.at(-1) ?? 0, peakMiB: peak / 2 ** 20 };
+  };
+}
+
+/** A first load: nothing is kept of the model. */
+async function gapsWhileBuilding(
+  form: FormSetting,
+  { print, signal }: BenchContext,
+): Promise<Row[]> {
+  const folder = mkdtempSync(path.join(tmpdir(), "llm-os-building-"));
+  try {
+    const modelsFolder = path.join(folder, "models");
+    await writeRandomEncoder(path.join(modelsFolder, "bert-base"), bertBase);
+    const runtime = await openRuntime({ log: silent });
+    const hub = { endpoint: "https://huggingface.co", token: null };
+    const catalog = await openCatalog(
+      { stateFolder: path.join(folder, "state"), modelsFolder, hub, form, device: "cpu" },
+      { runtime, log: silent, now: Date.now },
+    );
+    const before = process.memoryUsage.rss() / 2 ** 20;
+    const startedAt = performance.now();
+    const stop = watchGaps();
+    await catalog.acquire("bert-base", signal);
+    const { p50, p99, worst, peakMiB } = stop();
+    const seconds = (performance.now() - startedAt) / 1_000;
+    await catalog.close();
+    const gaps = [p50, p99, worst].map((ms) => ms.toFixed(2)).join(" / ");
+    const memory = `${Math.round(before)} MiB before, at most ${Math.round(peakMiB)}`;
+    print(`building BERT-base in ${form}: p50 / p99 / worst ${gaps} ms, ${seconds.toFixed(1)} s`);
+    print(`  memory: ${memory}; weights ${Math.round(438_000_000 / 2 ** 20)} MiB`);
+    return [
+      plainRow(`ticker p99, BERT-base built in ${form}`, "ms", p99),
+      plainRow(`memory while BERT-base is built in ${form}, at most`, "MiB", peakMiB - before),
+    ];
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 }
 
 async function during(
@@ -131,7 +181,12 @@ const oneTurn = (): Promise<void> => new Promise((resolve) => setTimeout(resolve
 
 export const bench: Bench = {
   summary: "gaps of a 1 ms ticker while a model computes, beside onnxruntime-node's own run",
-  run: async ({ print, signal }) => {
+  run: async (context) => {
+    const { print, signal } = context;
+    const building = [
+      ...(await gapsWhileBuilding("f32", context)),
+      ...(await gapsWhileBuilding("int8", context)),
+    ];
     const stateFolder = mkdtempSync(path.join(tmpdir(), "llm-os-event-loop-"));
     try {
       const source = await compile(stateFolder, signal);
@@ -146,7 +201,7 @@ export const bench: Bench = {
         const gaps = [p50, p99, worst].map((ms) => ms.toFixed(2)).join(" / ");
         print(`${name.padEnd(6)} p50 / p99 / worst ${gaps} ms, ${runs} runs`);
       }
-      return rowsOf(figures);
+      return [...rowsOf(figures), ...building];
     } finally {
       rmSync(stateFolder, { recursive: true });
     }

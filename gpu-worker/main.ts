@@ -86,8 +86,9 @@ function unreadyReasons(catalog: Catalog | null, worker: Worker | null, ending: 
 }
 
 async function openModels(config: WorkerConfig, log: Log): Promise<Catalog> {
-  const { poolThreads, ...settings } = config.models;
-  const runtime = await openRuntime({ log, device: settings.device, poolThreads });
+  const { poolThreads, threads, ...settings } = config.models;
+  const using = { device: settings.device, poolThreads, ...(threads !== null && { threads }) };
+  const runtime = await openRuntime({ log, ...using });
   return openCatalog(settings, { runtime, log, now: Date.now });
 }
 

@@ -42,7 +42,7 @@ export class Embedder {
     const { runtime, stateFolder, modelsFolder, form } = options;
     const hub = { endpoint: "https://huggingface.co", token: null };
     const catalog = await openCatalog(
-      { stateFolder, modelsFolder, hub, form, device: "cpu", threads },
+      { stateFolder, modelsFolder, hub, form, device: "cpu" },
       { runtime, log: silent, now: Date.now },
     );
     return new Embedder(catalog, await catalog.acquire(options.model, signal));

@@ -44,7 +44,7 @@ export class ServedModels {
 
   static async open({ runtime, runner, ...settings }: ServedOptions): Promise<ServedModels> {
     const catalog = await openCatalog(
-      { ...settings, hub, device: "cpu", threads },
+      { ...settings, hub, device: "cpu" },
       { runtime, log: silent, now: Date.now },
     );
     const ours = runner ?? new TaskRunner({ policy: cpuBatchPolicy, now: steadyMs });

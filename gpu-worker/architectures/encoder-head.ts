@@ -38,4 +38,9 @@ export type EncoderOptions = {
   readonly saturates?: boolean;
   /** For int8: what channel-ranges.ts measured, or null to round without it. Default null. */
   readonly ranges?: ChannelRanges | null;
+  /**
+   * Bytes of attention's scores that are computed at a time, about; null for all at once. Default: 64 MiB where the model has
+   * more than 512 positions, else null.
+   */
+  readonly scoreBytes?: number | null;
 };

@@ -11,6 +11,7 @@
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
 import type { Architecture, LayerNames, RelativePositions } from "./architecture.ts";
+import type { ScoreTerms, Turn } from "./attention.ts";
 import { f32Layers } from "./f32-layers.ts";
 import { layerNorm } from "./layer-norm.ts";
 import type { Parameters } from "./parameters.ts";
@@ -79,18 +80,27 @@ export function readDistances(
   };
 }
 
-/** Element [i, i+c] of the result is [i, sequence−1+c] of `products` [batch, heads, sequence, 2·sequence], for each c. */
-function skew(graph: GraphBuilder, products: Value, sequence: Value): Value {
+/** int64 [1] each. */
+type Skew = {
+  /** Rows of the products, one more than the first column taken of the first row. */
+  readonly rows: Value;
+  readonly width: Value;
+  /** Columns wanted of each row. */
+  readonly taken: Value;
+};
+
+/** Element [r, c] of the result is [r, rows−1−r+c] of `products` [batch, heads, rows, width]. */
+function skew(graph: GraphBuilder, products: Value, { rows, width, taken }: Skew): Value {
   const axis = (at: number) => graph.integers([at]);
-  const width = sequence.mul(2).sub(1);
-  const start = sequence.sub(1);
-  const end = start.add(sequence.mul(width));
-  const shape = graph.op("Concat", [graph.integers([0, 0]), sequence, width], { axis: 0 });
+  const narrower = width.sub(1);
+  const start = rows.sub(1);
+  const end = start.add(rows.mul(narrower));
+  const shape = graph.op("Concat", [graph.integers([0, 0]), rows, narrower], { axis: 0 });
   return products
     .reshape([0, 0, -1])
     .op("Slice", [start, end, axis(2)])
     .op("Reshape", [shape])
-    .op("Slice", [axis(0), sequence, axis(3)]);
+    .op("Slice", [axis(0), taken, axis(3)]);
 }
 
 export type Content = {
@@ -104,51 +114,121 @@ export type Content = {
   readonly gain: number;
 };
 
-/** A layer that reads the table, and what its rows are multiplied by. */
-type Side = {
-  readonly layer: string;
-  readonly content: Value;
-  /** Rows of the table, int64 [2·sequence]. */
-  readonly rows: Value;
-  readonly gain: number;
-};
+/** What all layers' scores are made of. */
+type Table = Distances & { readonly parameters: Parameters; readonly architecture: Architecture };
 
-/** Adds one layer's scores: f32 [batch, heads, sequence, sequence]. */
+/** The rows of the table as `layer` reads them, [2·span, hidden]. */
+function rowsOf({ parameters, architecture, table }: Table, layer: string, gain: number): Value {
+  const { hidden } = architecture;
+  const bias = (elements: Float32Array) => elements.map((element) => element * gain);
+  return f32Layers(parameters)
+    .on(table, { readers: [layer] })
+    .dense(layer, { inputs: hidden, outputs: hidden, gain, bias });
+}
+
+/** Rows [n, hidden] → [heads, width, n]. */
+function byHead({ architecture: { hidden, heads } }: Table, rows: Value): Value {
+  return rows.reshape([-1, heads, hidden / heads]).transpose([1, 2, 0]);
+}
+
+/** Of [batch, heads, sequence, 2·sequence], all. */
+function shifted(graph: GraphBuilder, products: Value, sequence: Value): Value {
+  const rows = graph.outer(sequence);
+  return skew(graph, products, { rows, width: rows.mul(2), taken: rows });
+}
+
+/** Of each query: its products with the keys of distances. */
+function toPlace(table: Table, layer: string, { query, shape }: Content): ScoreTerms {
+  const { sequence, falling } = table;
+  const keys = byHead(table, rowsOf(table, layer, 1).gather(falling, 0));
+  return {
+    whole(graph) {
+      const queries = graph.outer(query).op("Reshape", [shape]).transpose([1, 2, 0, 3]);
+      return shifted(graph, queries.matMul(keys), sequence);
+    },
+    // Of the distances, those that occur: from the last query to the first token, to the first query to the last token.
+    turns:
+      () =>
+      (inner, { queries, start, rows }) => {
+        const taken = inner.outer(sequence);
+        const from = taken.sub(start).sub(rows);
+        const width = taken.add(rows);
+        const near = inner.outer(keys).op("Slice", [from, from.add(width), inner.integers([2])]);
+        return skew(inner, queries.matMul(near), { rows: inner.outer(rows), width, taken });
+      },
+  };
+}
+
+/** Of each key: its products with the queries of distances. */
+function fromPlace(table: Table, layer: string, { key, shape, gain }: Content): ScoreTerms {
+  const { sequence, rising } = table;
+  const queries = rowsOf(table, layer, gain);
+  const byDistance = byHead(table, queries.gather(rising, 0));
+  const byRow = byHead(table, queries);
+  const keysIn = (graph: GraphBuilder) =>
+    graph.outer(key).op("Reshape", [shape]).transpose([1, 2, 0, 3]);
+  return {
+    whole: (graph) =>
+      shifted(graph, keysIn(graph).matMul(byDistance), sequence).transpose([0, 1, 3, 2]),
+    // Shifting would take all distances of every key for a few queries: here the products are looked up one by one.
+    turns(graph) {
+      const products = keysIn(graph).matMul(byRow);
+      return (inner, turn) => {
+        const sizes = sizesOf(inner, shape, turn.rows);
+        const index = rowsBetween(inner, table, turn).op("Expand", [sizes]);
+        return inner
+          .outer(products)
+          .op("GatherElements", [index], { axis: 3 })
+          .transpose([0, 1, 3, 2]);
+      };
+    },
+  };
+}
+
+/** The table's row for the distance from each key to each of some queries, int64 [sequence, rows]. */
+function rowsBetween(
+  inner: GraphBuilder,
+  { sequence, rising }: Table,
+  { start, rows }: Pick<Turn, "start" | "rows">,
+): Value {
+  const [zero, one] = [inner.scalar("int64", 0), inner.scalar("int64", 1)];
+  const counted = (count: Value) => inner.op("Range", [zero, count.squeeze([0]), one]);
+  const length = inner.outer(sequence);
+  const places = counted(inner.outer(rows)).add(start).unsqueeze([0]);
+  const distances = places.sub(counted(length).unsqueeze([1]));
+  return inner.outer(rising).gather(distances.add(length).sub(1), 0);
+}
+
+/** @param shape int64 [4]: sequence, batch, heads, width @returns int64 [4]: batch, heads, sequence, rows */
+function sizesOf(graph: GraphBuilder, shape: Value, rows: Value): Value {
+  const sizes = graph.outer(shape);
+  const parts = [sizes.slice(0, 1, 3), sizes.slice(0, 0, 1), rows];
+  return graph.op("Concat", parts, { axis: 0 });
+}
+
+/** What distances add to one layer's scores. */
 export function relativeScores(
   parameters: Parameters,
-  { hidden, heads }: Architecture,
+  architecture: Architecture,
   relative: RelativePositions,
-  { table, falling, rising, sequence }: Distances,
-): (content: Content) => Value {
-  const { graph } = parameters;
-
-  /** The layer's rows by distance, [heads, width, 2·sequence]. */
-  function rowsOf({ layer, rows, gain }: Side): Value {
-    const bias = (elements: Float32Array) => elements.map((element) => element * gain);
-    return f32Layers(parameters)
-      .on(table, { readers: [layer] })
-      .dense(layer, { inputs: hidden, outputs: hidden, gain, bias })
-      .gather(rows, 0)
-      .reshape([-1, heads, hidden / heads])
-      .transpose([1, 2, 0]);
-  }
-
-  /** By token of the content, then by the other. */
-  function scores(side: Side, shape: Value): Value {
-    const content = side.content.op("Reshape", [shape]).transpose([1, 2, 0, 3]);
-    return skew(graph, content.matMul(rowsOf(side)), sequence);
-  }
-
-  return ({ query, key, shape, names, gain }) => {
-    const layers = relative.layers(names);
-    const sides: Value[] = [];
-    if (layers.key !== null) {
-      sides.push(scores({ layer: layers.key, content: query, rows: falling, gain: 1 }, shape));
-    }
-    if (layers.query !== null) {
-      const turned = scores({ layer: layers.query, content: key, rows: rising, gain }, shape);
-      sides.push(turned.transpose([0, 1, 3, 2]));
-    }
-    return sides.reduce((sum, each) => sum.add(each));
+  distances: Distances,
+): (content: Content) => ScoreTerms {
+  const table: Table = { ...distances, parameters, architecture };
+  return (content) => {
+    const layers = relative.layers(content.names);
+    const sides: ScoreTerms[] = [];
+    if (layers.key !== null) sides.push(toPlace(table, layers.key, content));
+    if (layers.query !== null) sides.push(fromPlace(table, layers.query, content));
+    return {
+      whole: (graph) => sum(sides.map((side) => side.whole(graph))),
+      turns(graph) {
+        const each = sides.map((side) => side.turns(graph));
+        return (inner, turn) => sum(each.map((side) => side(inner, turn)));
+      },
+    };
   };
+}
+
+function sum(values: readonly Value[]): Value {
+  return values.reduce((total, each) => total.add(each));
 }

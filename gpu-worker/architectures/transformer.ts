@@ -11,7 +11,8 @@ import type { Value } from "../onnx/value.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import { activate } from "./activation.ts";
 import type { Architecture, LayerNames } from "./architecture.ts";
-import { attend } from "./attention.ts";
+import { attend, planTurns } from "./attention.ts";
+import type { QueryTurns, ScoreTerms } from "./attention.ts";
 import { measuringLayers } from "./channel-ranges.ts";
 import { convolve } from "./convolution.ts";
 import { embedTokens } from "./embedding.ts";
@@ -33,6 +34,18 @@ const HIDDEN_SCORE = -3.4028234663852886e38;
 /** Nothing GELU gives lies below this. */
 const GELU_LEAST = -0.17;
 
+/**
+ * Attention's scores at a time where texts may be long. Batches of the usual sizes have no more: 2 048 tokens in texts of 512
+ * and 16 heads make just so many.
+ */
+export const SCORE_BYTES = 64 * 2 ** 20;
+/** Up to so many positions scores are few enough to be computed at once. */
+export const USUAL_POSITIONS = 512;
+
+function defaultScoreBytes({ positions }: Architecture): number | null {
+  return positions > USUAL_POSITIONS ? SCORE_BYTES : null;
+}
+
 type Batch = {
   /** int64 [batch, sequence]. */
   readonly ids: Value;
@@ -45,6 +58,8 @@ type Batch = {
   readonly scoreMask: Value;
   /** int64 [4]: sequence, batch, heads, width of a head. */
   readonly headShape: Value;
+  /** Null: attention computes all scores at once. */
+  readonly turns: QueryTurns | null;
 };
 
 type Encoder = {
@@ -53,10 +68,14 @@ type Encoder = {
   readonly layers: LinearLayers;
   readonly batch: Batch;
   /** What distances add to a layer's scores; null for nothing. */
-  readonly distanceScores: ((content: Content) => Value) | null;
+  readonly distanceScores: ((content: Content) => ScoreTerms) | null;
 };
 
-function readBatch(graph: GraphBuilder, architecture: Architecture, packed: boolean): Batch {
+function readBatch(
+  graph: GraphBuilder,
+  architecture: Architecture,
+  { packed, scoreBytes }: Pick<Parts, "packed" | "scoreBytes">,
+): Batch {
   const { heads, hidden, embeddings } = architecture;
   const shape = ["batch", "sequence"];
   const ids = graph.input("input_ids", "int64", shape);
@@ -72,6 +91,8 @@ function readBatch(graph: GraphBuilder, architecture: Architecture, packed: bool
     mask,
     scoreMask: graph.scalar("float32", 1).sub(mask).mul(HIDDEN_SCORE).unsqueeze([1, 2]),
     headShape: graph.op("Concat", sizes, { axis: 0 }),
+    turns:
+      scoreBytes === null ? null : planTurns(graph, rows.gridShape, { heads, bytes: scoreBytes }),
   };
 }
 
@@ -109,13 +130,14 @@ function selfAttention(encoder: Encoder, x: Value, names: LayerNames): Value {
   const query = on.dense(names.query, { ...square, gain, bias: scaled });
   const key = on.dense(names.key, keyShape);
   const shape = batch.headShape;
-  const context = attend({
+  const context = attend(parameters.graph, {
     query,
     key,
     value: on.dense(names.value, { ...square, bias: null }),
     mask: batch.scoreMask,
     shape,
-    scores: distanceScores?.({ query, key, shape, names, gain }) ?? null,
+    terms: distanceScores?.({ query, key, shape, names, gain }) ?? null,
+    turns: batch.turns,
   });
   const bias = passThrough(parameters, names.output, names.value);
   return layers
@@ -172,17 +194,19 @@ type Parts = {
   readonly architecture: Architecture;
   readonly weights: WeightSource;
   readonly packed: boolean;
+  /** Of attention's scores at a time; null for all at once. */
+  readonly scoreBytes: number | null;
   readonly compute: (parameters: Parameters) => LinearLayers;
 };
 
 /** Builds all but the head, which `finish` adds. */
 function buildWith(
-  { architecture, weights, packed, compute }: Parts,
+  { architecture, weights, compute, ...given }: Parts,
   graph: GraphBuilder,
   finish: (inputs: HeadInputs) => void,
 ): Graph {
   const parameters = new Parameters(graph, weights, architecture.prefixes);
-  const batch = readBatch(graph, architecture, packed);
+  const batch = readBatch(graph, architecture, given);
   const rows = encode({
     architecture,
     parameters,
@@ -203,12 +227,14 @@ function buildWith(
 export function buildTransformer(
   architecture: Architecture,
   weights: WeightSource,
-  { head, form, packed = false, saturates = false, ranges = null }: EncoderOptions,
+  options: EncoderOptions,
 ): Graph {
+  const { head, form, packed = false, saturates = false, ranges = null } = options;
+  const { scoreBytes = defaultScoreBytes(architecture) } = options;
   const compute = (parameters: Parameters) =>
     form === "f32" ? f32Layers(parameters) : int8Layers(parameters, { saturates, ranges });
   const graph = new GraphBuilder(architecture.name, { form, head: head.name });
-  return buildWith({ architecture, weights, packed, compute }, graph, (inputs) =>
+  return buildWith({ architecture, weights, packed, scoreBytes, compute }, graph, (inputs) =>
     encoderHead(inputs, head),
   );
 }
@@ -217,5 +243,9 @@ export function buildTransformer(
 export function buildTransformerRanges(architecture: Architecture, weights: WeightSource): Graph {
   const graph = new GraphBuilder(`${architecture.name}-ranges`);
   const compute = (parameters: Parameters) => measuringLayers(f32Layers(parameters), graph);
-  return buildWith({ architecture, weights, packed: false, compute }, graph, () => undefined);
+  return buildWith(
+    { architecture, weights, packed: false, scoreBytes: null, compute },
+    graph,
+    () => undefined,
+  );
 }

@@ -1,14 +1,19 @@
-/** From a checkpoint's weights to the files of its graph. */
+/**
+ * From a checkpoint's weights to the files of its graph, on a thread of its own: reading, rearranging and rounding a hundred
+ * million weights takes seconds.
+ */
+import type { ChannelRanges } from "../architectures/channel-ranges.ts";
 import type { Head } from "../architectures/encoder-head.ts";
 import { buildEncoder } from "../architectures/encoder.ts";
 import { writeModel } from "../onnx/write-model.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { Form } from "./form-choice.ts";
+import { inThread } from "./in-thread.ts";
 import { measureRanges, type MeasureTools } from "./measure-ranges.ts";
 
 /** Grows whenever the same files give another graph: older compiled graphs and cached results are then left behind. */
-export const builderVersion = 5;
+export const builderVersion = 6;
 
 function graphHeadOf({ head, sentence }: Checkpoint): Head {
   if (sentence !== null) {
@@ -20,20 +25,32 @@ function graphHeadOf({ head, sentence }: Checkpoint): Head {
 
 /**
  * Writes the graph to `file`, large constants beside it.
- * @throws WeightError or ConfigError for a checkpoint that is not what its configuration says; the signal's reason
+ * @throws Error for a checkpoint that is not what its configuration says; the signal's reason
  */
 export async function buildGraph(
   checkpoint: Checkpoint,
-  { form, saturates }: Form,
+  form: Form,
   { file, ...tools }: MeasureTools & { file: string },
+): Promise<void> {
+  const scratch = `${file}.ranges`;
+  const ranges =
+    form.form === "int8" ? await measureRanges(checkpoint, { ...tools, folder: scratch }) : null;
+  const { signal } = tools;
+  await inThread(import.meta.url, writeGraph, [checkpoint, { ...form, ranges }, file], { signal });
+}
+
+/** On the calling thread. @throws WeightError or ConfigError */
+export async function writeGraph(
+  checkpoint: Checkpoint,
+  { form, saturates, ranges }: Form & { ranges: ChannelRanges | null },
+  file: string,
 ): Promise<void> {
   const { config, weightsFile } = checkpoint;
   const weights = openSafetensors(weightsFile);
   try {
     const head = graphHeadOf(checkpoint);
-    const ranges = form === "int8" ? await measureRanges(checkpoint, weights, tools) : null;
     const graph = buildEncoder(config, weights, { head, form, packed: true, saturates, ranges });
-    await writeModel(graph, file, tools.signal);
+    await writeModel(graph, file);
   } finally {
     weights.close();
   }

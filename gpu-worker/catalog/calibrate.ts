@@ -9,12 +9,8 @@ import type { Calibration } from "./form-choice.ts";
 /** Enough for a product to be at its peak; best of three, because other processes only make it slower. */
 const effort = { rows: 1_024, repeats: 3 };
 
-export async function calibrate(
-  runtime: Runtime,
-  threads: number,
-  signal: AbortSignal,
-): Promise<Calibration> {
-  const options = { ...effort, threads, signal, now: () => performance.now() };
+export async function calibrate(runtime: Runtime, signal: AbortSignal): Promise<Calibration> {
+  const options = { ...effort, threads: runtime.threads, signal, now: () => performance.now() };
   return {
     f32: await measureGemm(runtime, { ...options, dtype: "float32" }),
     int8: await measureGemm(runtime, { ...options, dtype: "int8" }),
@@ -23,7 +19,7 @@ export async function calibrate(
 }
 
 /** The name under which a calibration is kept. */
-export function calibrationKey(runtime: Runtime, threads: number): string {
+export function calibrationKey(runtime: Runtime): string {
   const machine = machineKey(readMachine());
-  return `${machine}, ${threads} threads, ONNX Runtime ${runtime.version}`;
+  return `${machine}, ${runtime.threads} threads, ONNX Runtime ${runtime.version}`;
 }

@@ -3,7 +3,6 @@
  * and graphs compiled when a model is first asked for; a model that cannot be had is listed with the reason. Nothing here
  * fails at start.
  */
-import { availableParallelism } from "node:os";
 import { type Dispatcher, EnvHttpProxyAgent } from "undici";
 import type { CodedError } from "#contract/errors.ts";
 import type { ModelState } from "#contract/models.ts";
@@ -15,6 +14,7 @@ import { memoryBudget } from "./memory-budget.ts";
 import { type FormSetting, openFormChoice } from "./form-choice.ts";
 import { type GraphCache, openGraphCache } from "./graph-cache.ts";
 import { openKeptFigures } from "./int8-accuracy.ts";
+import { openKeptDigests } from "./kept-digests.ts";
 import { listKnownModels } from "./known-models.ts";
 import type { LoadedModel, ModelLease } from "./loaded-model.ts";
 import { ModelEntry } from "./model-entry.ts";
@@ -53,8 +53,6 @@ export type CatalogSettings = {
   hub: { endpoint: string; token: string | null };
   form: FormSetting;
   device: "auto" | "cpu" | "cuda";
-  /** Threads of one model; null for one per core. */
-  threads: number | null;
   /** Bytes of all loaded models together; null for half of what this process may use. */
   memory?: number | null;
 };
@@ -101,14 +99,12 @@ function openLoader(settings: CatalogSettings, tools: CatalogTools, graphs: Grap
   const hardware = {
     runtime,
     provider: wantsCuda ? ("cuda" as const) : ("cpu" as const),
-    threads: settings.threads ?? availableParallelism(),
   };
-  const { threads } = hardware;
   const forms = openFormChoice({
     setting: settings.form,
     stateFolder: settings.stateFolder,
-    machine: calibrationKey(runtime, threads),
-    measure: (signal) => calibrate(runtime, threads, signal),
+    machine: calibrationKey(runtime),
+    measure: (signal) => calibrate(runtime, signal),
     log,
   });
   return modelLoader({
@@ -141,7 +137,8 @@ export async function openCatalog(
   const onChange = () => {
     for (const listener of listeners) listener();
   };
-  const graphs = openGraphCache(settings.stateFolder);
+  const digests = openKeptDigests(settings.stateFolder);
+  const graphs = openGraphCache(settings.stateFolder, digests);
   await graphs.sweep(now());
   const dispatcher = tools.dispatcher ?? new EnvHttpProxyAgent(hubTimeouts);
   const loader = openLoader(settings, tools, graphs);
@@ -152,6 +149,7 @@ export async function openCatalog(
   const work = entryWork({
     settings: fetchSettings(settings, tools, dispatcher),
     loader,
+    digests,
     baseOf: (adapter) => book.baseOf(adapter),
     withRoom: (bytes, load) => book.withRoom(bytes, load),
   });

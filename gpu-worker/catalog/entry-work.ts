@@ -4,6 +4,7 @@ import path from "node:path";
 import type { Adapter } from "./adapter-folder.ts";
 import { adapterDigest, isAdapter, loadAdapter } from "./adapter-model.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import type { KeptDigests } from "./kept-digests.ts";
 import type { KnownModel } from "./known-models.ts";
 import type { LoadedModel, ModelLease } from "./loaded-model.ts";
 import type { ModelLoader } from "./load-model.ts";
@@ -37,8 +38,12 @@ async function refuseDamaged({ folder, weightsFile }: Checkpoint, digest: FilesD
   );
 }
 
-async function verifiedDigest(checkpoint: Checkpoint, signal: AbortSignal): Promise<FilesDigest> {
-  const files = await digestFiles(checkpoint, signal);
+async function verifiedDigest(
+  checkpoint: Checkpoint,
+  digests: KeptDigests,
+  signal: AbortSignal,
+): Promise<FilesDigest> {
+  const files = await digestFiles(checkpoint, digests, signal);
   await refuseDamaged(checkpoint, files);
   return files;
 }
@@ -53,13 +58,14 @@ export type Base = {
 export type EntryTools = {
   settings: FetchSettings;
   loader: ModelLoader;
+  digests: KeptDigests;
   /** @throws Error where no model here can be it */
   baseOf(adapter: Adapter): Base;
   /** Loads once other models have made room for so many bytes. */
   withRoom(bytes: number, load: () => Promise<LoadedModel>): Promise<LoadedModel>;
 };
 
-export function entryWork({ settings, loader, baseOf, withRoom }: EntryTools): EntryWork {
+export function entryWork({ settings, loader, digests, baseOf, withRoom }: EntryTools): EntryWork {
   return {
     async find({ id, place }: KnownModel) {
       if (place.kind === "folder") return place.folder;
@@ -72,7 +78,9 @@ export function entryWork({ settings, loader, baseOf, withRoom }: EntryTools): E
       return fetchModel(place.manifest, settings, { signal, onProgress });
     },
     async digest(model, signal) {
-      if (!isAdapter(model)) return loader.digest(await verifiedDigest(model, signal), signal);
+      if (!isAdapter(model)) {
+        return loader.digest(await verifiedDigest(model, digests, signal), signal);
+      }
       const base = await baseOf(model.adapter).digest(signal);
       return base === null ? null : adapterDigest(model, base, signal);
     },
@@ -81,7 +89,7 @@ export function entryWork({ settings, loader, baseOf, withRoom }: EntryTools): E
         const lease = await baseOf(model.adapter).lease(watch.signal);
         return loadAdapter({ id, model }, lease, watch.signal);
       }
-      const files = await verifiedDigest(model, watch.signal);
+      const files = await verifiedDigest(model, digests, watch.signal);
       return withRoom(model.sizeBytes, () => loader.load({ id, checkpoint: model, files }, watch));
     },
   };

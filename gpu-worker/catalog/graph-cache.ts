@@ -7,12 +7,12 @@ import { randomUUID } from "node:crypto";
 import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import * as z from "zod";
-import { describeFile } from "./file-digest.ts";
+import type { KeptDigests } from "./kept-digests.ts";
 
 const noteName = "files.json";
 const modelName = "model.onnx";
 
-const Note = z.array(z.object({ path: z.string(), sha256: z.string(), bytes: z.int() }));
+const Note = z.array(z.object({ path: z.string(), sha256: z.string() }));
 
 /** Writes the graph to `file` and what belongs to it beside it. */
 export type BuildGraph = (file: string, signal: AbortSignal) => Promise<unknown>;
@@ -32,12 +32,13 @@ const unfinished = ".tmp";
 /** No build takes this long. */
 const abandonedAfterMs = 3_600_000;
 
-async function isWhole(folder: string, signal: AbortSignal): Promise<boolean> {
+type Look = { digests: KeptDigests; signal: AbortSignal };
+
+async function isWhole(folder: string, { digests, signal }: Look): Promise<boolean> {
   try {
     const note = Note.parse(JSON.parse(await readFile(path.join(folder, noteName), "utf8")));
-    for (const file of note) {
-      const actual = await describeFile(folder, file.path, signal);
-      if (actual.sha256 !== file.sha256 || actual.bytes !== file.bytes) return false;
+    for (const { path: name, sha256 } of note) {
+      if ((await digests.sha256(path.join(folder, name), signal)) !== sha256) return false;
     }
     return note.length > 0;
   } catch {
@@ -47,33 +48,37 @@ async function isWhole(folder: string, signal: AbortSignal): Promise<boolean> {
   }
 }
 
-async function install(building: string, folder: string, signal: AbortSignal): Promise<void> {
+async function install(building: string, folder: string, look: Look): Promise<void> {
+  const { digests, signal } = look;
   const names = (await readdir(building)).toSorted();
   const note: z.infer<typeof Note> = [];
-  for (const name of names) note.push(await describeFile(building, name, signal));
+  for (const name of names) {
+    note.push({ path: name, sha256: await digests.sha256(path.join(building, name), signal) });
+  }
   await writeFile(path.join(building, noteName), JSON.stringify(note));
   try {
     await rename(building, folder);
   } catch {
     // Something is there. If another process has built the same meanwhile, it may be loading it: it stays.
-    if (await isWhole(folder, signal)) return;
+    if (await isWhole(folder, look)) return;
     await rm(folder, { recursive: true, force: true });
     await rename(building, folder);
   }
 }
 
-export function openGraphCache(stateFolder: string): GraphCache {
+export function openGraphCache(stateFolder: string, digests: KeptDigests): GraphCache {
   const folderOf = (key: string) => path.join(stateFolder, "graphs", key);
   return {
     async get(key, build, signal) {
       const folder = folderOf(key);
       const file = path.join(folder, modelName);
-      if (await isWhole(folder, signal)) return { file, built: false };
+      const look = { digests, signal };
+      if (await isWhole(folder, look)) return { file, built: false };
       const building = `${folder}.${randomUUID()}${unfinished}`;
       await mkdir(building, { recursive: true });
       try {
         await build(path.join(building, modelName), signal);
-        await install(building, folder, signal);
+        await install(building, folder, look);
       } finally {
         await rm(building, { recursive: true, force: true });
       }

@@ -6,6 +6,7 @@
 import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import type { Provider, Runtime, Session } from "../runtime/session.ts";
+import { shareThreads } from "../runtime/share-threads.ts";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { buildGraph, builderVersion } from "./build-graph.ts";
 import type { Checkpoint } from "./checkpoint.ts";
@@ -26,21 +27,7 @@ import { onnxSession } from "./onnx-session.ts";
 export type Hardware = {
   runtime: Runtime;
   provider: Provider;
-  /** Of all models' runs together. */
-  threads: number;
 };
-
-/** Runs of one model side by side; more gain nothing, and each would find fewer texts to choose its batch from. */
-const concurrencyMax = 4;
-
-/**
- * How the threads of a CPU are used best: several runs side by side, each of few threads. On two cores, two runs of one
- * thread gave 8 % more texts a second than one run of two, and at half the batch size, where texts are padded less.
- */
-export function shareThreads({ provider, threads }: Pick<Hardware, "provider" | "threads">) {
-  const concurrency = provider === "cpu" ? Math.min(threads, concurrencyMax) : 1;
-  return { concurrency, threads: Math.floor(threads / concurrency) };
-}
 
 export type LoaderTools = Hardware & {
   forms: FormChoice;
@@ -89,10 +76,10 @@ async function openSession(
   signal: AbortSignal,
 ): Promise<Session> {
   const { runtime, provider } = hardware;
-  const opened = await runtime.load(
-    { path: file },
-    { ...shareThreads(hardware), provider, signal },
-  );
+  // A device computes one run at a time.
+  const concurrency = provider === "cpu" ? shareThreads(runtime.threads).concurrency : 1;
+  const sharing = { threads: "shared", concurrency } as const;
+  const opened = await runtime.load({ path: file }, { ...sharing, provider, signal });
   try {
     const session = format === "onnx" ? onnxSession(opened, model) : opened;
     await warmUp(session, signal);
@@ -110,7 +97,7 @@ async function bytesOf({ format, sizeBytes }: Checkpoint, file: string): Promise
 
 /** Graphs and their names: what of a model depends on the form. */
 function graphsOf(tools: LoaderTools) {
-  const { runtime, provider, threads, graphs, log } = tools;
+  const { runtime, provider, graphs, log } = tools;
 
   // Whether weights are shifted changes the graph but no answer: it is part of the graph's key, not of the digest.
   function digestIn({ form }: Form, files: FilesDigest): string {
@@ -134,7 +121,7 @@ function graphsOf(tools: LoaderTools) {
     const key = keyOf(form, digest);
     const build = async (file: string) => {
       onStep({ doing: "loading", words: "Compiling for this machine", progress: 0 });
-      await buildGraph(checkpoint, form, { file, runtime, threads, signal });
+      await buildGraph(checkpoint, form, { file, runtime, signal });
       onStep({ doing: "loading", words: "Loading", progress: 0.5 });
     };
     const cached = await graphs.get(key, build, signal);

@@ -2,31 +2,57 @@
  * What the int8 form of a checkpoint rounds by, learnt by running its f32 form once on made-up tokens: under a second,
  * when a graph is built, not when it is taken from the cache.
  */
+import { mkdir, rm } from "node:fs/promises";
+import path from "node:path";
 import {
   type ChannelRanges,
   madeUpInputs,
   readChannelRanges,
 } from "../architectures/channel-ranges.ts";
 import { buildRangesEncoder } from "../architectures/encoder.ts";
-import { encodeModel } from "../onnx/encode-model.ts";
+import { writeModel } from "../onnx/write-model.ts";
 import type { Runtime } from "../runtime/session.ts";
-import type { WeightSource } from "../weights/weight-source.ts";
+import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { inThread } from "./in-thread.ts";
 
-export type MeasureTools = { runtime: Runtime; threads: number; signal: AbortSignal };
+export type MeasureTools = { runtime: Runtime; signal: AbortSignal };
 
-/** @throws RuntimeError; WeightError or ConfigError as `buildEncoder`; the signal's reason */
+/**
+ * @param folder is made for the graph that measures, and taken away again
+ * @throws RuntimeError; Error for a checkpoint that is not what its configuration says; the signal's reason
+ */
 export async function measureRanges(
-  { config, limits }: Checkpoint,
-  weights: WeightSource,
-  { runtime, threads, signal }: MeasureTools,
+  checkpoint: Checkpoint,
+  { runtime, signal, folder }: MeasureTools & { folder: string },
 ): Promise<ChannelRanges> {
-  const bytes = encodeModel(buildRangesEncoder(config, weights));
-  const session = await runtime.load({ bytes }, { threads, provider: "cpu", signal });
+  const { limits } = checkpoint;
+  const file = path.join(folder, "model.onnx");
+  await mkdir(folder);
   try {
-    const inputs = madeUpInputs(session.inputs, limits.vocabularySize, limits.maxTokens);
-    return readChannelRanges(await session.run(inputs, { signal }));
+    await inThread(import.meta.url, writeRangesGraph, [checkpoint, file], { signal });
+    const using = { threads: "shared", provider: "cpu", signal } as const;
+    const session = await runtime.load({ path: file }, using);
+    try {
+      const inputs = madeUpInputs(session.inputs, limits.vocabularySize, limits.maxTokens);
+      return readChannelRanges(await session.run(inputs, { signal }));
+    } finally {
+      await session.release();
+    }
   } finally {
-    await session.release();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** On the calling thread. @throws WeightError or ConfigError as `buildEncoder` */
+export async function writeRangesGraph(
+  { config, weightsFile }: Pick<Checkpoint, "config" | "weightsFile">,
+  file: string,
+): Promise<void> {
+  const weights = openSafetensors(weightsFile);
+  try {
+    await writeModel(buildRangesEncoder(config, weights), file);
+  } finally {
+    weights.close();
   }
 }

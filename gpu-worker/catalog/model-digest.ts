@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { type Checkpoint, identityFiles, type WeightsFormat } from "./checkpoint.ts";
-import { sha256OfFile } from "./file-digest.ts";
+import type { KeptDigests } from "./kept-digests.ts";
 import { onnxDataNames } from "./onnx-file.ts";
 import path from "node:path";
 
@@ -19,13 +19,14 @@ export type FilesDigest = {
 /** @throws the file system's error, or the signal's reason */
 export async function digestFiles(
   { folder, format, weightsFile }: Checkpoint,
+  digests: KeptDigests,
   signal: AbortSignal,
 ): Promise<FilesDigest> {
-  const weights = await sha256OfFile(weightsFile, signal);
+  const weights = await digests.sha256(weightsFile, signal);
   const hash = createHash("sha256").update(`weights ${weights}\n`);
   const data = format === "onnx" ? onnxDataNames(path.relative(folder, weightsFile)) : [];
   for (const name of [...identityFiles, ...data]) {
-    const digest = await sha256OfFile(path.join(folder, name), signal).catch(() => null);
+    const digest = await digests.sha256(path.join(folder, name), signal).catch(() => null);
     signal.throwIfAborted();
     if (digest !== null) hash.update(`${name} ${digest}\n`);
   }

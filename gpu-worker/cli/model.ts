@@ -110,9 +110,9 @@ program
   .option("--l2 <number>", "how strongly the head is held back, if not to be chosen", parseL2)
   .action(async (options: FitHeadOptions & { text: string; label: string }) => {
     const { text, label, licence = null, l2 = null, ...given } = options;
-    const settings = readModelConfig(process.env);
+    const { threads, poolThreads, ...settings } = readModelConfig(process.env);
     const log = { info: () => undefined, warn: () => undefined };
-    const runtime = await openRuntime({ log, poolThreads: settings.poolThreads });
+    const runtime = await openRuntime({ log, poolThreads, ...(threads !== null && { threads }) });
     const words = process.argv.slice(2).join(" ");
     await runFitHead(
       { ...given, names: { text, label }, licence, l2, words },

@@ -27,6 +27,10 @@ function listAttribute(
 
 /** Throws `GraphError` if `input` is not of `kind`; `where` opens the message. */
 export function toAttribute(kind: AttributeKind, input: AttributeInput, where: string): Attribute {
+  if (typeof input === "object" && "nodes" in input) {
+    if (kind === "graph") return { kind, value: input };
+    throw new GraphError(`${where}: a graph is no ${kind}`);
+  }
   if (isTensor(input)) {
     if (kind === "tensor") return { kind, value: input };
     throw new GraphError(`${where}: a tensor is no ${kind}`);

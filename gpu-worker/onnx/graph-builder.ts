@@ -9,7 +9,7 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { toAttribute } from "./attribute.ts";
 import { codeOfDtype } from "./element-type.ts";
 import { GraphError } from "./graph.ts";
-import type { Attribute, Graph, Initializer, NamedType, Node } from "./graph.ts";
+import type { Attribute, Graph, Initializer, NamedType, Node, ValueType } from "./graph.ts";
 import { inferNode } from "./infer-node.ts";
 import type { Inferred } from "./operator.ts";
 import { findOperator, splitOperatorName } from "./operators.ts";
@@ -36,10 +36,43 @@ export class GraphBuilder implements Emitter {
   readonly #shared = new Map<string, Value>();
   readonly #scopes: string[] = [];
   readonly #counts = new Map<string, number>();
+  readonly #around: GraphBuilder | null;
 
-  constructor(name: string, metadata: Readonly<Record<string, string>> = {}) {
+  /** @param around the graph whose node will run this one */
+  constructor(
+    name: string,
+    metadata: Readonly<Record<string, string>> = {},
+    around: GraphBuilder | null = null,
+  ) {
     this.#name = name;
     this.#metadata = metadata;
+    this.#around = around;
+    // Names are unique over a graph and all graphs inside it.
+    if (around !== null) this.#scopes.push(name);
+  }
+
+  /**
+   * A graph for an attribute of a node of this one. Values of this graph are used in it through `outer`.
+   * @param build gives its outputs, each the result of an operator in it
+   */
+  body(
+    label: string,
+    inputs: readonly ValueType[],
+    build: (inner: GraphBuilder, given: readonly Value[]) => readonly Value[],
+  ): Graph {
+    const inner = new GraphBuilder(this.#fresh(label), {}, this);
+    const given = inputs.map(({ dtype, shape }) =>
+      inner.input(inner.#fresh("input"), dtype, shape),
+    );
+    for (const { name, dtype, shape } of build(inner, given)) {
+      inner.#outputs.push({ name, dtype, shape });
+    }
+    return inner.build();
+  }
+
+  /** A value of this graph or of one around it, for operators of this one. */
+  outer({ name, type }: Value): Value {
+    return new Value(this, name, type);
   }
 
   input(name: string, dtype: DType, shape: SymbolicShape): Value {
@@ -153,9 +186,15 @@ export class GraphBuilder implements Emitter {
       outputs,
       attributes: this.#attributes(name, attributes),
     };
-    const types = inferNode(node, (value) => this.#types.get(value) ?? null);
+    const types = inferNode(node, (value) => this.#typeOf(value));
     this.#nodes.push(node);
     return types.map((type, index) => this.#declare(outputs[index] ?? "", type));
+  }
+
+  #typeOf(name: string): Inferred | null {
+    const own = this.#types.get(name);
+    if (own !== undefined || this.#around === null) return own ?? null;
+    return this.#around.#typeOf(name);
   }
 
   #attributes(name: OperatorName, inputs: AttributeInputs): Record<string, Attribute> {

@@ -4,7 +4,7 @@
  */
 import type { DType } from "../tensor/dtype.ts";
 import { GraphError } from "./graph.ts";
-import type { Attribute, AttributeKind, Node, ValueType } from "./graph.ts";
+import type { Attribute, AttributeKind, Graph, Node, ValueType } from "./graph.ts";
 import type { Dim } from "./symbolic-shape.ts";
 
 /** The type of a value while a graph is built; `elements` are those of a small integer tensor, where known. */
@@ -90,6 +90,11 @@ export class NodeView {
   int(name: string, fallback: number): number {
     const attribute = this.attribute(name);
     return attribute?.kind === "int" ? Number(attribute.value) : fallback;
+  }
+
+  graph(name: string): Graph {
+    const attribute = this.attribute(name);
+    return attribute?.kind === "graph" ? attribute.value : this.fail(`it has no graph ${name}`);
   }
 
   ints(name: string): readonly number[] | null {

@@ -5,6 +5,7 @@
  */
 import type { Operator } from "./operator.ts";
 import { attention } from "./operators/attention.ts";
+import { control } from "./operators/control.ts";
 import { elementwise } from "./operators/elementwise.ts";
 import { layout } from "./operators/layout.ts";
 import { linear } from "./operators/linear.ts";
@@ -18,6 +19,7 @@ export const operators = {
   ...reductions,
   ...quantisation,
   ...attention,
+  ...control,
 } as const;
 
 export type OperatorName = keyof typeof operators;

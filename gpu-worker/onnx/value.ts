@@ -4,6 +4,7 @@
  */
 import type { DType } from "../tensor/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import type { Graph } from "./graph.ts";
 import type { Inferred } from "./operator.ts";
 import type { OperatorName } from "./operators.ts";
 import type { SymbolicShape } from "./symbolic-shape.ts";
@@ -12,6 +13,7 @@ export type AttributeInput =
   | number
   | string
   | Tensor
+  | Graph
   | readonly number[]
   | readonly string[]
   | readonly bigint[];

@@ -2,6 +2,7 @@
  * Chooses how ONNX Runtime is called, and on what it computes: the C API where its self-test runs, else the Node binding
  * in threads; CUDA where asked for and its self-test runs, else the CPU. Every step down is logged with its reason.
  */
+import { availableParallelism } from "node:os";
 import { openNodeBinding } from "./node-binding/node-binding-runtime.ts";
 import { selfTest } from "./self-test.ts";
 import type { Loader, Provider, Runtime, RuntimeLog } from "./session.ts";
@@ -15,19 +16,25 @@ export type OpenRuntimeOptions = {
   device?: "auto" | "cpu" | "cuda";
   /** Another build of ONNX Runtime's library for the C API, by its path. Default: the one onnxruntime-node ships. */
   libraryFile?: string;
+  /**
+   * Threads of all sessions that share. Default: the cores this process may use, as its container or its affinity says.
+   * Of the C API, only the first in a process decides.
+   */
+  threads?: number;
   /** Threads of libuv's pool, watched where given: what UV_THREADPOOL_SIZE was when the pool was first used. */
   poolThreads?: number;
 };
 
 /** @throws RuntimeError where neither way works, or not the one asked for */
 export async function openRuntime(options: OpenRuntimeOptions): Promise<Runtime> {
-  const { log, poolThreads } = options;
-  const loader = await chooseLoader(options);
+  const { log, poolThreads, threads = availableParallelism() } = options;
+  const loader = await chooseLoader(options, threads);
   const providers = await chooseProviders(loader, options);
   const watched = loader.name === "c-api" && poolThreads !== undefined;
   const runtime: Runtime = {
     ...(watched ? watchPool(loader, poolThreads, log) : loader),
     providers,
+    threads,
     describe: () => `ONNX Runtime ${loader.version}, ${loader.name}, ${providers.join(" then ")}`,
   };
   options.log.info(
@@ -37,27 +44,27 @@ export async function openRuntime(options: OpenRuntimeOptions): Promise<Runtime>
   return runtime;
 }
 
-async function chooseLoader(options: OpenRuntimeOptions): Promise<Loader> {
-  if (options.only === "c-api") return testedCApi(options);
-  if (options.only === "node-binding") return testedNodeBinding();
+async function chooseLoader(options: OpenRuntimeOptions, threads: number): Promise<Loader> {
+  if (options.only === "c-api") return testedCApi(options, threads);
+  if (options.only === "node-binding") return testedNodeBinding(threads);
   try {
-    return await testedCApi(options);
+    return await testedCApi(options, threads);
   } catch (error) {
     options.log.warn({ error }, "ONNX Runtime's C API cannot be used: its Node binding is");
-    return testedNodeBinding();
+    return testedNodeBinding(threads);
   }
 }
 
-async function testedCApi(options: OpenRuntimeOptions): Promise<Loader> {
+async function testedCApi(options: OpenRuntimeOptions, threads: number): Promise<Loader> {
   // Imported here, because koffi throws while it is imported where it has no build for the platform.
   const { openCApi } = await import("./c-api/c-api-runtime.ts");
-  const loader = openCApi(options.libraryFile ?? null);
+  const loader = openCApi(options.libraryFile ?? null, threads);
   await selfTest(loader, "cpu");
   return loader;
 }
 
-async function testedNodeBinding(): Promise<Loader> {
-  const loader = openNodeBinding();
+async function testedNodeBinding(threads: number): Promise<Loader> {
+  const loader = openNodeBinding(threads);
   await selfTest(loader, "cpu");
   return loader;
 }

@@ -24,7 +24,7 @@ export async function selfTest(loader: Loader, provider: Provider): Promise<void
 
 async function multiplyOnce(loader: Loader, provider: Provider): Promise<void> {
   const bytes = encodeProduct({ operator: "MatMul", weights, output: "value" });
-  const session = await loader.load({ bytes }, { threads: 1, provider });
+  const session = await loader.load({ bytes }, { threads: "shared", provider });
   try {
     const { y } = await session.run({ x });
     const right = y?.dtype === "float32" && expected.every((value, i) => y.data[i] === value);

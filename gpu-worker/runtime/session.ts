@@ -17,8 +17,11 @@ export type ModelSource =
   | { readonly bytes: Uint8Array; readonly weightsFolder?: string };
 
 export type LoadOptions = {
-  /** Threads that share one operator's work, the calling one included. */
-  threads: number;
+  /**
+   * Threads that share one operator's work, the calling one included: so many of the session's own, or those that all
+   * `shared` sessions have together, see `Runtime.threads`.
+   */
+  threads: number | "shared";
   /**
    * Runs of the session that may compute at the same time, default 1. Several runs of a thread each get more out of a CPU
    * than one run of several threads that wait for each other. The Node binding computes one at a time all the same.
@@ -73,6 +76,8 @@ export type Runtime = {
   readonly version: string;
   /** Providers whose self-test ran here, the one to ask for first. */
   readonly providers: readonly Provider[];
+  /** Threads that compute for all `shared` sessions together: see share-threads.ts for how runs divide them. */
+  readonly threads: number;
   /** One line for a log or a health page: runtime, version, providers. */
   describe: () => string;
   /** @throws RuntimeError for a model that cannot be read or used */

@@ -160,6 +160,18 @@ describe("forms of serving", () => {
     }
   });
 
+  it.each(names)("%s is the same with its queries in turns", async (name) => {
+    const head = { name: "none" } as const;
+    const atOnce = await answers(name, head, { packed: true });
+    // One query at a time, some that do not divide evenly, and all of them.
+    for (const scoreBytes of [1, 1_500, 2 ** 26]) {
+      const inTurns = await answers(name, head, { packed: true, scoreBytes });
+      expect(inTurns.length).toBe(atOnce.length);
+      const differences = inTurns.map((value, at) => Math.abs(value - (atOnce[at] ?? NaN)));
+      expect(Math.max(...differences)).toBeLessThan(1e-5);
+    }
+  });
+
   it("stay near in int8", async () => {
     const saturates = await machineSaturates();
     const strayed = new Map<string, number>();

@@ -17,7 +17,7 @@ import { type HubServer, startHubServer } from "./sources/hub-server.ts";
 import { tinyEncoderBytes } from "./tiny-encoder.ts";
 
 const log = { info: () => undefined, warn: () => undefined };
-const runtime = openRuntime({ log });
+const runtime = openRuntime({ log, threads: 1 });
 
 /** A catalogue model that the hub alone has. */
 export const hubOnly = "bge-small-en-v1.5";
@@ -41,7 +41,6 @@ export class CatalogBench {
       hub: { endpoint: hub.endpoint, token: null },
       form: "f32",
       device: "cpu",
-      threads: 1,
     };
   }
 

@@ -34,9 +34,9 @@ afterAll(async () => {
 
 async function load(form: "f32" | "int8", modelsFolder: string | null = null) {
   const hub = { endpoint: "http://127.0.0.1:1", token: null };
-  const runtime = await openRuntime({ log });
+  const runtime = await openRuntime({ log, threads: 2 });
   const catalog = await openCatalog(
-    { stateFolder: state, modelsFolder, hub, form, device: "cpu", threads: 2 },
+    { stateFolder: state, modelsFolder, hub, form, device: "cpu" },
     { runtime, log, now: Date.now },
   );
   opened.push(catalog);

@@ -11,6 +11,7 @@ import {
   isAccurate,
   openKeptFigures,
 } from "../../gpu-worker/catalog/int8-accuracy.ts";
+import { openKeptDigests } from "../../gpu-worker/catalog/kept-digests.ts";
 import { modelLoader } from "../../gpu-worker/catalog/load-model.ts";
 import type { LoadedHead } from "../../gpu-worker/catalog/loaded-model.ts";
 import { digestFiles } from "../../gpu-worker/catalog/model-digest.ts";
@@ -21,7 +22,7 @@ import { writeTinyEncoder } from "./tiny-encoder.ts";
 
 const never = new AbortController().signal;
 const quiet = { info: () => undefined, warn: () => undefined };
-const runtime = openRuntime({ log: quiet });
+const runtime = openRuntime({ log: quiet, threads: 1 });
 const embedded = "gpu-worker/catalog/embedded/all-MiniLM-L6-v2/model.safetensors";
 
 let folder: string;
@@ -148,14 +149,13 @@ async function open(setting: FormSetting, measured: string[]) {
   const loader = modelLoader({
     runtime: opened,
     provider: "cpu",
-    threads: 1,
     forms,
-    graphs: openGraphCache(folder),
+    graphs: openGraphCache(folder, openKeptDigests(folder)),
     figures: openKeptFigures(folder),
     log,
   });
   const checkpoint = await readCheckpoint(path.join(folder, "tiny"));
-  const files = await digestFiles(checkpoint, never);
+  const files = await digestFiles(checkpoint, openKeptDigests(folder), never);
   return {
     digest: () => loader.digest(files, never),
     async load() {

@@ -20,9 +20,8 @@ const catalog = await openCatalog(
     hub: { endpoint: "http://127.0.0.1:9", token: null },
     form: "f32",
     device: "cpu",
-    threads: 1,
   },
-  { runtime: await openRuntime({ log }), log, now: () => 0, pythonCommands: [] },
+  { runtime: await openRuntime({ log, threads: 1 }), log, now: () => 0, pythonCommands: [] },
 );
 const ids = catalog
   .states()

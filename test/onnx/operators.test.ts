@@ -259,7 +259,40 @@ const examples: { readonly [O in OperatorName]: Example } = {
     ],
     attributes: { num_heads: 2 },
   },
+  GatherElements: {
+    inputs: (at) => [at.floats("batch", 4), at.ids([3, 0, 1, 2, 2, 0], "batch", "sequence")],
+    attributes: { axis: 1 },
+  },
+  If: {
+    inputs: (at) => [at.bools()],
+    attributes: { then_branch: branch(2, 3), else_branch: branch(5, 3) },
+  },
+  Loop: {
+    inputs: (at) => [at.ids([4]), at.graph.scalar("bool", 1), at.floats("batch")],
+    attributes: { body: turn() },
+    outputs: 2,
+  },
 };
+
+/** A graph without inputs that gives f32 [rows, columns]. */
+function branch(rows: number, columns: number) {
+  return new GraphBuilder("branches").body(`of-${rows}`, [], (inner) => [
+    inner.constant(tensor("float32", [rows, columns], numbers(rows * columns))).neg(),
+  ]);
+}
+
+/** Carries a value of [batch] from turn to turn, and stacks it. */
+function turn() {
+  const given = [
+    { dtype: "int64", shape: [] },
+    { dtype: "bool", shape: [] },
+    { dtype: "float32", shape: ["batch"] },
+  ] as const;
+  return new GraphBuilder("turns").body("turn", given, (_, [, again, carried]) => {
+    if (again === undefined || carried === undefined) throw new TypeError("a turn has both");
+    return [again.op("Identity"), carried.add(1), carried.mul(2)];
+  });
+}
 
 /** What a shape stands for here; a size that depends on data can be any. */
 function sizesOf(shape: readonly Dim[]): unknown[] {

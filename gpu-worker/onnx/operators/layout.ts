@@ -181,6 +181,19 @@ const gather: Operator = {
   },
 };
 
+/** Elements along an axis by indices that have an axis for each of the data's: the result has the indices' shape. */
+const gatherElements: Operator = {
+  inputs: [2, 2],
+  attributes: { axis: "int" },
+  infer: (node) => {
+    const { dtype, shape } = node.expect(0, anything);
+    const indices = node.expect(1, indexTypes);
+    node.axis(node.int("axis", 0), shape.length);
+    if (indices.shape.length !== shape.length) node.fail("its inputs differ in rank");
+    return { dtype, shape: indices.shape };
+  },
+};
+
 const scatterND: Operator = {
   inputs: [3, 3],
   attributes: { reduction: "string" },
@@ -196,7 +209,9 @@ const expand: Operator = {
   inputs: [2, 2],
   infer: (node) => {
     const { dtype, shape } = node.input(0);
-    const target = node.elements(1) ?? node.fail("the target shape must be known");
+    const [rank = 0] = node.expectRank(1, 1).shape;
+    if (typeof rank !== "number") return node.fail("the target's rank must be known");
+    const target = node.elements(1) ?? Array.from({ length: rank }, () => UNKNOWN);
     const out = broadcastSymbolic(shape, target);
     return {
       dtype,
@@ -244,6 +259,7 @@ export const layout = {
   Split: split,
   Slice: slice,
   Gather: gather,
+  GatherElements: gatherElements,
   ScatterND: scatterND,
   Expand: expand,
   Flatten: flatten,

@@ -1,9 +1,11 @@
 /**
  * ONNX Runtime through its C API: one environment for the process, sessions loaded on threads of libuv's pool.
- * What holds for the process as a whole, environment and library, is never released.
+ * What holds for the process as a whole, environment and library, is never released. ONNX Runtime has one environment a process:
+ * the first that is made decides how many threads it has.
  */
 import process from "node:process";
 import type { Loader, LoadOptions, ModelSource, Session } from "../session.ts";
+import { shareThreads } from "../share-threads.ts";
 import { createCApiSession } from "./c-api-session.ts";
 import { libraryPath } from "./library-path.ts";
 import type { Pointer } from "./native-function.ts";
@@ -19,17 +21,38 @@ const [arenaAllocator, defaultMemory] = [1, 0];
 
 /**
  * @param libraryFile null: the library of onnxruntime-node
+ * @param threads of all sessions that share
  * @throws where the library cannot be opened or used
  */
-export function openCApi(libraryFile: string | null): Loader {
+export function openCApi(libraryFile: string | null, threads: number): Loader {
   const api = openOrtApi(libraryFile ?? libraryPath(process.platform, process.arch));
-  const environment = received((out) => api.createEnv(logFatalOnly, "llm-os", out));
+  const environment = createEnvironment(api, shareThreads(threads).workers);
   const memory = received((out) => api.createCpuMemoryInfo(arenaAllocator, defaultMemory, out));
   return {
     name: "c-api",
     version: api.version,
     load: (model, options) => loadSession({ api, environment, memory }, model, options),
   };
+}
+
+/**
+ * With a pool for the sessions that share. Its workers sleep between pieces of work: the pool has no bound for how long they
+ * spin, and by default it is long enough to take the cores from whoever else needs them.
+ */
+function createEnvironment(api: OrtApi, workers: number): Pointer {
+  const options = received((out) => api.createThreadingOptions(out));
+  try {
+    // Whoever calls counts as one; with one alone there is no pool, and each run stays on its own thread.
+    api.setGlobalIntraOpNumThreads(options, workers + 1);
+    // Operators of one run are computed one after the other.
+    api.setGlobalInterOpNumThreads(options, 1);
+    api.setGlobalSpinControl(options, 0);
+    return received((out) =>
+      api.createEnvWithGlobalThreadPools(logFatalOnly, "llm-os", options, out),
+    );
+  } finally {
+    api.releaseThreadingOptions(options);
+  }
 }
 
 type Native = { api: OrtApi; environment: Pointer; memory: Pointer };

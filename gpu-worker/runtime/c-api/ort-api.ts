@@ -88,7 +88,13 @@ function bindFunctions(table: readonly (Pointer | null)[]) {
     asyncFunction(at(slot), check, kinds);
   const release = (slot: number) => voidFunction(at(slot), "pointer");
   return {
-    createEnv: status(3, "int", "text", "pointerOut"),
+    createEnvWithGlobalThreadPools: status(119, "int", "text", "pointer", "pointerOut"),
+    createThreadingOptions: status(121, "pointerOut"),
+    setGlobalIntraOpNumThreads: status(147, "pointer", "int"),
+    setGlobalInterOpNumThreads: status(148, "pointer", "int"),
+    setGlobalSpinControl: status(149, "pointer", "int"),
+    releaseThreadingOptions: release(122),
+
     createSession: async(7, "pointer", "path", "pointer", "pointerOut"),
     createSessionFromArray: async(8, "pointer", "pointer", "size", "pointer", "pointerOut"),
     run: async(9, "pointer", "pointer", "texts", "pointer", "size", "texts", "size", "pointer"),
@@ -98,6 +104,7 @@ function bindFunctions(table: readonly (Pointer | null)[]) {
     disableMemPattern: status(17, "pointer"),
     setGraphOptimizationLevel: status(23, "pointer", "int"),
     setIntraOpNumThreads: status(24, "pointer", "int"),
+    disablePerSessionThreads: status(120, "pointer"),
     addSessionConfigEntry: status(130, "pointer", "text", "text"),
     setLoadCancellationFlag: status(293, "pointer", "boolean"),
     releaseSessionOptions: release(100),

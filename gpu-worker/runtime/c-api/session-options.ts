@@ -26,7 +26,8 @@ export function createSessionOptions(
   const native = received((out) => api.createSessionOptions(out));
   try {
     api.setGraphOptimizationLevel(native, everyOptimization);
-    api.setIntraOpNumThreads(native, options.threads);
+    if (options.threads === "shared") api.disablePerSessionThreads(native);
+    else api.setIntraOpNumThreads(native, options.threads);
     // A memory pattern is kept for every set of input shapes seen, and texts have all lengths.
     api.disableMemPattern(native);
     for (const [key, value] of Object.entries(sessionConfig(model, options))) {

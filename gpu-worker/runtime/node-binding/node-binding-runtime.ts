@@ -13,14 +13,23 @@ import { orAborted } from "../or-aborted.ts";
 import { startSessionWorker } from "./session-worker.ts";
 import type { SessionWorker } from "./session-worker.ts";
 
-export function openNodeBinding(): Loader {
+/** @param threads of a session that shares: its one run at a time has them all */
+export function openNodeBinding(threads: number): Loader {
   const { version }: { version: string } = createRequire(import.meta.url)(
     "onnxruntime-node/package.json",
   );
+  const load: Loader["load"] = (model, options) =>
+    loadSession(model, {
+      ...options,
+      threads: options.threads === "shared" ? threads : options.threads,
+    });
   return { name: "node-binding", version, load };
 }
 
-async function load(model: ModelSource, { signal, ...options }: LoadOptions): Promise<Session> {
+type OwnThreads = LoadOptions & { threads: number };
+
+async function loadSession(model: ModelSource, given: OwnThreads): Promise<Session> {
+  const { signal, ...options } = given;
   signal?.throwIfAborted();
   const worker = startSessionWorker({ model, options });
   try {

@@ -6,7 +6,7 @@ import type { BusyFlag } from "./busy-flag.ts";
 /** Handed over when the thread starts; its first answer is `loaded` or `failed`. */
 export type ThreadStart = {
   model: ModelSource;
-  options: Omit<LoadOptions, "signal">;
+  options: Omit<LoadOptions, "signal" | "threads"> & { threads: number };
   busy: BusyFlag;
 };
 

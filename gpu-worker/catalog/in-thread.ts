@@ -1,0 +1,45 @@
+/**
+ * Work of seconds that would hold up the event loop, and with it the heartbeat of every message: an exported function of a
+ * module, called on a thread of its own. What it takes and gives is copied as by `structuredClone`, or handed over.
+ */
+import { Worker } from "node:worker_threads";
+import type { ThreadCall } from "./call-thread.ts";
+
+type Callable = (...args: never[]) => unknown;
+
+export type InThreadOptions = {
+  signal: AbortSignal;
+  /** Memory of the arguments that is handed over: the caller's arrays on it are empty afterwards. */
+  transfer?: readonly ArrayBufferLike[];
+};
+
+/**
+ * @param module `import.meta.url` of the module that exports `work` under its own name
+ * @throws what `work` throws, without its class; the signal's reason, once the thread has ended
+ */
+export async function inThread<F extends Callable>(
+  module: string,
+  work: F,
+  args: Parameters<F>,
+  { signal, transfer = [] }: InThreadOptions,
+): Promise<Awaited<ReturnType<F>>> {
+  signal.throwIfAborted();
+  const handedOver = [...new Set(transfer)].filter((buffer) => buffer instanceof ArrayBuffer);
+  const worker = new Worker(new URL("call-thread.ts", import.meta.url), {
+    workerData: { module, name: work.name, args } satisfies ThreadCall,
+    transferList: handedOver,
+    execArgv: [],
+  });
+  const answer = Promise.withResolvers<Awaited<ReturnType<F>>>();
+  const stop = (): void => answer.reject(signal.reason);
+  worker.on("message", answer.resolve);
+  worker.on("error", answer.reject);
+  worker.on("exit", () => answer.reject(new Error(`the thread of ${work.name} ended early`)));
+  signal.addEventListener("abort", stop, { once: true });
+  try {
+    return await answer.promise;
+  } finally {
+    signal.removeEventListener("abort", stop);
+    await worker.terminate();
+  }
+}

@@ -1,0 +1,157 @@
+/** What a model costs while it is built and loaded: the event loop, the disk, the memory. */
+import { readFileSync } from "node:fs";
+import {
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import process from "node:process";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { openKeptDigests } from "../../gpu-worker/catalog/kept-digests.ts";
+import { sha256OfFile } from "../../gpu-worker/catalog/file-digest.ts";
+import { type CatalogBench, never, openCatalogBench } from "./catalog-bench.ts";
+import { type EncoderSize, writeRandomEncoder } from "./random-encoder.ts";
+
+/** 27 MB. */
+const small: EncoderSize = {
+  hidden: 384,
+  intermediate: 1_536,
+  layers: 3,
+  heads: 6,
+  vocabulary: 3_000,
+  positions: 64,
+};
+
+let bench: CatalogBench;
+
+beforeEach(async () => {
+  bench = await openCatalogBench();
+});
+
+afterEach(() => bench.close());
+
+function cpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1_000;
+}
+
+/** @returns what ends the watch, and gives the longest turn of the event loop in milliseconds of this thread's CPU time */
+function watchTurns(): () => number {
+  let [last, longest] = [cpuMs(), 0];
+  const look = () => {
+    const now = cpuMs();
+    longest = Math.max(longest, now - last);
+    last = now;
+  };
+  const ticker = setInterval(look, 0);
+  return () => {
+    clearInterval(ticker);
+    look();
+    return longest;
+  };
+}
+
+describe("building a model", () => {
+  it("leaves the event loop free", async () => {
+    await writeRandomEncoder(bench.local("small"), small);
+    const catalog = await bench.open({ form: "int8" });
+    const stop = watchTurns();
+    await catalog.acquire("small", never);
+    // Of CPU time, so that other processes make it no longer. Rounding the weights takes a second.
+    expect(stop()).toBeLessThan(100);
+  });
+
+  it("ends when nobody waits for it any more, and leaves nothing", async () => {
+    await writeRandomEncoder(bench.local("small"), small);
+    const catalog = await bench.open({ form: "int8" });
+    const left = new AbortController();
+    const reason = new Error("the caller left");
+    const stop = catalog.onChange(() => {
+      const working = catalog.states().find(({ id }) => id === "small")?.reason;
+      if (working === "Compiling for this machine") left.abort(reason);
+    });
+    await expect(catalog.acquire("small", left.signal)).rejects.toBe(reason);
+    stop();
+    await catalog.close();
+    expect(await readdir(path.join(bench.settings.stateFolder, "graphs"))).toEqual([]);
+  });
+});
+
+/** Bytes that this process has asked files for. */
+function bytesRead(): number {
+  return Number(/rchar: (\d+)/.exec(readFileSync("/proc/self/io", "utf8"))?.[1]);
+}
+
+describe("the second start", () => {
+  // Elsewhere nothing tells what a process has read.
+  it.runIf(process.platform === "linux")("reads neither weights nor graph again", async () => {
+    await writeRandomEncoder(bench.local("small"), small);
+    const { size } = await stat(path.join(bench.local("small"), "model.safetensors"));
+    const first = await bench.open();
+    const { digest } = await first.acquire("small", never);
+    await first.close();
+    const before = bytesRead();
+    const second = await bench.open();
+    expect((await second.acquire("small", never)).digest).toBe(digest);
+    expect(bytesRead() - before).toBeLessThan(size / 2);
+  });
+});
+
+describe("kept digests", () => {
+  let folder: string;
+  let file: string;
+
+  beforeEach(async () => {
+    folder = await mkdtemp(path.join(tmpdir(), "llm-os-digests-"));
+    file = path.join(folder, "weights");
+    await writeFile(file, new Uint8Array(2 ** 21).fill(1));
+  });
+
+  afterEach(() => rm(folder, { recursive: true, force: true }));
+
+  const digests = () => openKeptDigests(path.join(folder, "state"));
+  const kept = async () => {
+    const text = await readFile(path.join(folder, "state", "file-digests.json"), "utf8");
+    return Object.values<unknown>(JSON.parse(text));
+  };
+
+  it("are those of the file, whoever asks", async () => {
+    const digest = await sha256OfFile(file);
+    expect(await digests().sha256(file, never)).toBe(digest);
+    expect(await digests().sha256(file, never)).toBe(digest);
+    expect(await kept()).toEqual([digest]);
+  });
+
+  it("do not outlive a change that keeps size and time", async () => {
+    const before = await digests().sha256(file, never);
+    const { atime, mtime } = await stat(file);
+    const handle = await open(file, "r+");
+    await handle.write(new Uint8Array([2]), 0, 1, 1_000_000);
+    await handle.close();
+    await utimes(file, atime, mtime);
+    const after = await digests().sha256(file, never);
+    expect(after).not.toBe(before);
+    expect(after).toBe(await sha256OfFile(file));
+  });
+
+  it("are bounded in number, and read anew where the note is damaged", async () => {
+    const note = path.join(folder, "state", "file-digests.json");
+    await mkdir(path.dirname(note));
+    const old = Array.from({ length: 1_000 }, (_, at) => [`old-${at}`, "0".repeat(64)]);
+    await writeFile(note, JSON.stringify(Object.fromEntries(old)));
+    const digest = await digests().sha256(file, never);
+    expect(await kept()).toHaveLength(1_000);
+    expect((await kept()).at(-1)).toBe(digest);
+    await writeFile(note, "{");
+    expect(await digests().sha256(file, never)).toBe(digest);
+    expect(await kept()).toEqual([digest]);
+  });
+});
