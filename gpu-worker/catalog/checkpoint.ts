@@ -54,6 +54,7 @@ export const identityFiles = [
   "tokenizer.json",
   "tokenizer_config.json",
   "special_tokens_map.json",
+  "added_tokens.json",
   "vocab.txt",
   "vocab.json",
   "merges.txt",
