@@ -1,6 +1,6 @@
 /** From a checkpoint's weights to the files of its graph. */
 import type { Head } from "../architectures/encoder-head.ts";
-import { buildEncoder } from "../architectures/encoder.ts";
+import { buildWholeEncoder } from "../architectures/encoder.ts";
 import { writeModel } from "../onnx/write-model.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { Checkpoint } from "./checkpoint.ts";
@@ -15,7 +15,8 @@ function graphHeadOf({ head, sentence }: Checkpoint): Head {
     const { pooling, normalize } = sentence;
     return { name: "sentence", pooling, normalize };
   }
-  return head.name === "masked-lm" ? { name: head.name, at: "positions" } : { name: head.name };
+  if (head.name === "masked-lm") return { name: head.name, at: "positions" };
+  return "labels" in head ? { name: head.name, labels: head.labels.length } : { name: head.name };
 }
 
 /**
@@ -32,7 +33,13 @@ export async function buildGraph(
   try {
     const head = graphHeadOf(checkpoint);
     const ranges = form === "int8" ? await measureRanges(checkpoint, weights, tools) : null;
-    const graph = buildEncoder(config, weights, { head, form, packed: true, saturates, ranges });
+    const graph = buildWholeEncoder(config, weights, {
+      head,
+      form,
+      packed: true,
+      saturates,
+      ranges,
+    });
     await writeModel(graph, file, tools.signal);
   } finally {
     weights.close();
