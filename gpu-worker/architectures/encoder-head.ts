@@ -10,10 +10,12 @@ export type Head =
   | { readonly name: "none" }
   /** `pooled`, and `sentence_embedding` (scaled to length 1 if `normalize`), f32 [batch, hidden]; `last_hidden_state`. */
   | { readonly name: "sentence"; readonly pooling: Pooling; readonly normalize: boolean }
-  /** `logits` f32 [batch, labels]. */
-  | { readonly name: "sequence-classification" }
-  /** `logits` f32 [batch, sequence, labels]. */
-  | { readonly name: "token-classification" }
+  /** `logits` f32 [batch, labels]; of token-classification [batch, sequence, labels]. */
+  | {
+      readonly name: "sequence-classification" | "token-classification";
+      /** As config.json counts them: weights for another number are refused. Absent: as many as the weights have. */
+      readonly labels?: number;
+    }
   /** `start_logits` and `end_logits` f32 [batch, sequence]. */
   | { readonly name: "question-answering" }
   /**

@@ -6,7 +6,7 @@ import type { Value } from "../onnx/value.ts";
 import { activate } from "./activation.ts";
 import type { Architecture, MaskedHead } from "./architecture.ts";
 import { wordTable } from "./embedding.ts";
-import type { Head, HeadName } from "./encoder-head.ts";
+import type { Head } from "./encoder-head.ts";
 import { f32Layers } from "./f32-layers.ts";
 import { layerNorm } from "./layer-norm.ts";
 import type { Parameters } from "./parameters.ts";
@@ -32,20 +32,36 @@ function inBatch({ parameters, mask }: HeadInputs, rows: Value, width: number): 
   return rows.op("Reshape", [shape]);
 }
 
-/** A linear layer with as many outputs as the checkpoint has. */
-function classifier({ parameters, architecture }: HeadInputs, rows: Value, name: string): Value {
+/** Where its classes come from, in words, and how many there are. */
+type Classes = { readonly count: number | undefined; readonly by: string };
+
+/** A linear layer with as many outputs as the checkpoint has. @throws WeightError where they are not `classes` */
+function classifier(
+  { parameters, architecture }: HeadInputs,
+  rows: Value,
+  name: string,
+  { count, by }: Classes,
+): Value {
   const outputs = parameters.shapeOf(`${name}.weight`)[0] ?? 0;
+  if (count !== undefined && outputs !== count) {
+    throw new WeightError(
+      `"${name}.weight" has ${outputs} rows, one for each class, but ${by} ${count}`,
+    );
+  }
   return f32Layers(parameters)
     .on(rows, { readers: [name] })
     .dense(name, { inputs: architecture.hidden, outputs });
 }
 
-function perToken(inputs: HeadInputs, name: string): Value {
-  const rows = classifier(inputs, asRows(inputs.hidden, inputs.architecture.hidden), name);
+function perToken(inputs: HeadInputs, name: string, classes: Classes): Value {
+  const states = asRows(inputs.hidden, inputs.architecture.hidden);
+  const rows = classifier(inputs, states, name, classes);
   return inBatch(inputs, rows, Number(rows.shape[1]));
 }
 
-function sequenceClassification(inputs: HeadInputs): void {
+const labelsOf = (count: number | undefined): Classes => ({ count, by: "config.json names" });
+
+function sequenceClassification(inputs: HeadInputs, labels: number | undefined): void {
   const { parameters, architecture, hidden } = inputs;
   const { dense, activation, classifier: last } = architecture.sequenceHead;
   const first = hidden.slice(1, 0, 1).squeeze([1]);
@@ -53,16 +69,17 @@ function sequenceClassification(inputs: HeadInputs): void {
   const pooled = f32Layers(parameters)
     .on(first, { readers: [dense] })
     .dense(dense, shape);
-  parameters.graph.output("logits", classifier(inputs, activate(activation, pooled), last));
+  const logits = classifier(inputs, activate(activation, pooled), last, labelsOf(labels));
+  parameters.graph.output("logits", logits);
 }
 
-function tokenClassification(inputs: HeadInputs): void {
-  inputs.parameters.graph.output("logits", perToken(inputs, "classifier"));
+function tokenClassification(inputs: HeadInputs, labels: number | undefined): void {
+  inputs.parameters.graph.output("logits", perToken(inputs, "classifier", labelsOf(labels)));
 }
 
 function questionAnswering(inputs: HeadInputs): void {
   const { graph } = inputs.parameters;
-  const logits = perToken(inputs, "qa_outputs");
+  const logits = perToken(inputs, "qa_outputs", { count: 2, by: "an answer has" });
   graph.output("start_logits", logits.gather(graph.scalar("int64", 0), 2));
   graph.output("end_logits", logits.gather(graph.scalar("int64", 1), 2));
 }
@@ -108,18 +125,26 @@ function maskedLm(inputs: HeadInputs, at: "positions" | undefined): void {
   graph.output("logits", vocabularyLogits(inputs, rows.gather(positions, 0)));
 }
 
-type PlainHead = Exclude<HeadName, "sentence" | "masked-lm">;
-
-const heads: { readonly [N in PlainHead]: (inputs: HeadInputs) => void } = {
-  none: ({ hidden, parameters }) => parameters.graph.output("last_hidden_state", hidden),
-  "sequence-classification": sequenceClassification,
-  "token-classification": tokenClassification,
-  "question-answering": questionAnswering,
-};
-
 /** Adds `head` and its outputs to the graph. */
 export function encoderHead(inputs: HeadInputs, head: Head): void {
-  if (head.name === "sentence") sentenceHead(inputs.parameters.graph, inputs, head);
-  else if (head.name === "masked-lm") maskedLm(inputs, head.at);
-  else heads[head.name](inputs);
+  const { graph } = inputs.parameters;
+  switch (head.name) {
+    case "none":
+      graph.output("last_hidden_state", inputs.hidden);
+      return;
+    case "sentence":
+      sentenceHead(graph, inputs, head);
+      return;
+    case "sequence-classification":
+      sequenceClassification(inputs, head.labels);
+      return;
+    case "token-classification":
+      tokenClassification(inputs, head.labels);
+      return;
+    case "question-answering":
+      questionAnswering(inputs);
+      return;
+    case "masked-lm":
+      maskedLm(inputs, head.at);
+  }
 }

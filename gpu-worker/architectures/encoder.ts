@@ -12,6 +12,7 @@ import { electra } from "./electra.ts";
 import type { EncoderOptions, Head, HeadName } from "./encoder-head.ts";
 import { roberta, xlmRoberta } from "./roberta.ts";
 import { buildTransformer, buildTransformerRanges } from "./transformer.ts";
+import { refuseUnread, watchReads } from "./unread-tensors.ts";
 
 const families = new Map<string, z.ZodType<Architecture>>([
   ["bert", bert],
@@ -87,6 +88,12 @@ const LABELS = 2;
 export function labelsOf(config: unknown): string[] {
   const { id2label, num_labels: count } = parse(LabelsFile, config);
   if (!id2label) return Array.from({ length: count ?? LABELS }, (_, at) => `LABEL_${at}`);
+  const named = Object.keys(id2label).length;
+  if (typeof count === "number" && count !== named) {
+    throw new ConfigError(
+      `config.json: num_labels is ${count}, but id2label names ${named} classes`,
+    );
+  }
   return Object.keys(id2label).map((_, at) => {
     const label = id2label[String(at)];
     if (label === undefined) throw new ConfigError(`config.json: id2label has no class ${at}`);
@@ -154,6 +161,19 @@ export function buildEncoder(
   options: EncoderOptions,
 ): Graph {
   return buildTransformer(architectureOf(config), weights, options);
+}
+
+/** As `buildEncoder`. Throws `WeightError` too where the weights hold what the graph would leave out. */
+export function buildWholeEncoder(
+  config: unknown,
+  weights: WeightSource,
+  options: EncoderOptions,
+): Graph {
+  const architecture = architectureOf(config);
+  const { source, read } = watchReads(weights);
+  const graph = buildTransformer(architecture, source, options);
+  refuseUnread(weights, read, { architecture, head: options.head.name });
+  return graph;
 }
 
 /** The graph that measures what the int8 form rounds by: see channel-ranges.ts. Throws as `buildEncoder`. */

@@ -103,6 +103,8 @@ function norm({ parameters, architecture }: Encoder, x: Value, name: string): Va
 
 /** bias + W·added, for `bias` and `weight` of the layer `name` and the bias of what feeds it. */
 function passThrough(parameters: Parameters, name: string, added: string) {
+  // Looked up now: what a build has not looked up counts as unread.
+  parameters.shapeOf(`${added}.bias`);
   return (bias: Float32Array): Float32Array => {
     const weight = parameters.elements(`${name}.weight`);
     const input = parameters.elements(`${added}.bias`);

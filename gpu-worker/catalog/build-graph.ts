@@ -4,7 +4,7 @@
  */
 import type { ChannelRanges } from "../architectures/channel-ranges.ts";
 import type { Head } from "../architectures/encoder-head.ts";
-import { buildEncoder } from "../architectures/encoder.ts";
+import { buildWholeEncoder } from "../architectures/encoder.ts";
 import { writeModel } from "../onnx/write-model.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { Checkpoint } from "./checkpoint.ts";
@@ -20,7 +20,8 @@ function graphHeadOf({ head, sentence }: Checkpoint): Head {
     const { pooling, normalize } = sentence;
     return { name: "sentence", pooling, normalize };
   }
-  return head.name === "masked-lm" ? { name: head.name, at: "positions" } : { name: head.name };
+  if (head.name === "masked-lm") return { name: head.name, at: "positions" };
+  return "labels" in head ? { name: head.name, labels: head.labels.length } : { name: head.name };
 }
 
 /**
@@ -49,7 +50,13 @@ export async function writeGraph(
   const weights = openSafetensors(weightsFile);
   try {
     const head = graphHeadOf(checkpoint);
-    const graph = buildEncoder(config, weights, { head, form, packed: true, saturates, ranges });
+    const graph = buildWholeEncoder(config, weights, {
+      head,
+      form,
+      packed: true,
+      saturates,
+      ranges,
+    });
     await writeModel(graph, file);
   } finally {
     weights.close();

@@ -10,6 +10,8 @@ import * as z from "zod";
 export const ConfigFile = z.looseObject({
   model_type: z.string(),
   architectures: z.array(z.string()).nullish(),
+  /** Classes of the model's own that its maker wrote in Python, by what they stand for. */
+  auto_map: z.record(z.string(), z.unknown()).nullish(),
 });
 export type ConfigFile = z.infer<typeof ConfigFile>;
 

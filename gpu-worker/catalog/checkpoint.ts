@@ -7,6 +7,7 @@ import path from "node:path";
 import type { ModelLimits } from "#contract/models.ts";
 import { sentenceTasks, type Task } from "#contract/tasks.ts";
 import {
+  ConfigError,
   headOfAnyFamily,
   headOfCheckpoint,
   labelsOf,
@@ -54,6 +55,7 @@ export const identityFiles = [
   "tokenizer.json",
   "tokenizer_config.json",
   "special_tokens_map.json",
+  "added_tokens.json",
   "vocab.txt",
   "vocab.json",
   "merges.txt",
@@ -79,17 +81,40 @@ function withoutWeights(names: string[]): Error {
 
 export type WeightsFile = { format: WeightsFormat; file: string; bytes: number };
 
-/** @throws Error whose message completes "the folder cannot be served: …" */
+/** Why no graph can be built from weights with this config.json; null: one can. */
+function whyNotBuilt(config: ConfigFile): string | null {
+  const code = Object.entries(config.auto_map ?? {}).map(([, name]) => String(name));
+  if (code.length > 0) {
+    return `config.json: auto_map names code of the model's own (${code.join(", ")}), which is not run`;
+  }
+  try {
+    headOfCheckpoint(config);
+    sizesOf(config);
+    return null;
+  } catch (error) {
+    if (error instanceof ConfigError) return error.message;
+    throw error;
+  }
+}
+
+/**
+ * The weights, or the ready-made ONNX file where it is alone or nothing can be built of the weights.
+ * @throws Error whose message completes "the folder cannot be served: …"
+ */
 export async function findWeights(folder: string): Promise<WeightsFile> {
   const names = await readdir(folder);
-  if (names.includes(weightsName)) {
-    const file = path.join(folder, weightsName);
-    const { size } = await stat(file);
-    return { format: "safetensors", file, bytes: size };
-  }
   const onnx = await findOnnxFile(folder);
-  if (onnx === null) throw withoutWeights(names);
-  return { format: "onnx", ...onnx };
+  if (!names.includes(weightsName)) {
+    if (onnx === null) throw withoutWeights(names);
+    return { format: "onnx", ...onnx };
+  }
+  const config = await readJson(folder, "config.json", ConfigFile);
+  const problem = config === null ? null : whyNotBuilt(config);
+  if (problem !== null && onnx !== null) return { format: "onnx", ...onnx };
+  if (problem !== null) throw new Error(problem);
+  const file = path.join(folder, weightsName);
+  const { size } = await stat(file);
+  return { format: "safetensors", file, bytes: size };
 }
 
 /** A plain encoder gets what sentence-transformers gives it: the mean over the tokens, not scaled. */

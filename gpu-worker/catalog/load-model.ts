@@ -9,6 +9,7 @@ import type { Provider, Runtime, Session } from "../runtime/session.ts";
 import { shareThreads } from "../runtime/share-threads.ts";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { buildGraph, builderVersion } from "./build-graph.ts";
+import { checkTokenizer } from "./check-tokenizer.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { Form, FormChoice } from "./form-choice.ts";
 import type { GraphCache } from "./graph-cache.ts";
@@ -219,6 +220,7 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
       const { id, checkpoint, files } = model;
       const known = await formKnown(files, watch.signal);
       const tokenizer = await loadTokenizer(checkpoint.folder);
+      checkTokenizer(tokenizer, checkpoint);
       const form = known ?? (await formFound(model, tokenizer, watch));
       const digest = digestIn(form, files);
       const { session, file } = await sessionOf(checkpoint, { form, digest }, watch);

@@ -22,7 +22,7 @@ export const detokenize: EncoderPipeline<"detokenize"> = {
     await size.expect(tally.tokens * bytesPerToken);
     const outputs: TaskOutput<"detokenize">[] = [];
     for (const ids of inputs) {
-      const text = await model.tokenizer.decodeText(ids, { keepSpecialTokens });
+      const [text = ""] = await model.tokenizer.decodeAll([ids], { keepSpecialTokens });
       engine.signal.throwIfAborted();
       size.add(text.length);
       outputs.push({ text });

@@ -1,173 +1,88 @@
 /**
- * The files of a tokenizer as checkpoints have them: tokenizer.json and tokenizer_config.json or, of old checkpoints, the
- * bare vocabulary, of which the definition is made that Hugging Face's converters make (convert_slow_tokenizer.py).
- * Truncation and padding written in tokenizer.json are taken out: lengths are the pipelines' business.
+ * The files of a tokenizer as checkpoints have them, as one definition: tokenizer.json or, of old checkpoints, the bare
+ * vocabulary; with the tokens that the files beside it add. Truncation and padding written in tokenizer.json are taken out:
+ * lengths are the pipelines' business.
  */
-import { readFile } from "node:fs/promises";
-import path from "node:path";
 import * as z from "zod";
+import { readBareVocabulary } from "./bare-vocabulary.ts";
+import { readJson } from "./folder-files.ts";
+import { type AddedToken, readTokenizerConfig, type TokenizerConfig } from "./tokenizer-config.ts";
 
 const Part = z.looseObject({ type: z.string() }).nullish();
 
 const Definition = z
-  .looseObject({ model: z.looseObject({}), normalizer: Part })
+  .looseObject({
+    model: z.looseObject({
+      type: z.string().nullish(),
+      continuing_subword_prefix: z.string().nullish(),
+      unk_token: z.string().nullish(),
+      vocab: z.unknown(),
+    }),
+    normalizer: Part,
+    added_tokens: z
+      .array(
+        z.looseObject({ id: z.int(), content: z.string(), special: z.boolean().default(false) }),
+      )
+      .default([]),
+  })
   .transform((file) => ({ ...file, truncation: null, padding: null }));
-type Definition = z.infer<typeof Definition>;
-
-/** A token by its text, or as an object that holds it. */
-const TokenText = z
-  .union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)])
-  .nullish();
-
-const SpecialTokens = z.looseObject({
-  bos_token: TokenText,
-  eos_token: TokenText,
-  unk_token: TokenText,
-  sep_token: TokenText,
-  cls_token: TokenText,
-  pad_token: TokenText,
-  mask_token: TokenText,
-});
-
-const Config = SpecialTokens.extend({
-  do_lower_case: z.boolean().nullish(),
-  strip_accents: z.boolean().nullish(),
-  tokenize_chinese_chars: z.boolean().nullish(),
-  add_prefix_space: z.boolean().nullish(),
-});
-type Config = z.infer<typeof Config>;
+export type Definition = z.infer<typeof Definition>;
 
 export type TokenizerFiles = {
   /** tokenizer.json. */
-  definition: string;
-  /** The text of the mask token; null where the files name none. */
-  maskToken: string | null;
+  definition: Definition;
+  config: TokenizerConfig;
 };
 
 /** @throws where the folder has no file that a tokenizer can be made of, or one that is damaged */
 export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles> {
-  const map = await readJson(folder, "special_tokens_map.json", SpecialTokens);
-  const own = await readJson(folder, "tokenizer_config.json", Config);
-  const config: Config = { ...map, ...own };
+  const config = await readTokenizerConfig(folder);
   const written = await readJson(folder, "tokenizer.json", Definition);
-  const definition =
-    written === null
-      ? ((await bertDefinition(folder, config)) ?? (await robertaDefinition(folder, config)))
-      : asConfigured(written, config);
-  if (definition !== null) {
-    return { definition: JSON.stringify(definition), maskToken: config.mask_token ?? null };
+  if (written !== null) {
+    const named = Object.values(config.special).filter((token) => token !== null);
+    checkUnknown(written);
+    return { definition: withAdded(asConfigured(written, config), named, config), config };
   }
-  throw new Error(
-    `${path.basename(folder)} has no tokenizer.json, nor the vocab.txt of a BERT or the vocab.json and merges.txt of a RoBERTa. ` +
-      "Make it with Python: transformers.AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
-  );
+  const { definition, special } = await readBareVocabulary(folder, config);
+  return { definition: withAdded(Definition.parse(definition), special, config), config };
 }
 
 /** BertTokenizerFast lets its config overrule the normaliser of tokenizer.json. */
-function asConfigured(definition: Definition, config: Config): object {
+function asConfigured(definition: Definition, { normalizer: asked }: TokenizerConfig): Definition {
   const { normalizer } = definition;
   if (normalizer?.type !== "BertNormalizer") return definition;
-  const said = Object.entries(bertNormalizer(config)).filter(([, value]) => value !== undefined);
+  const said = Object.entries({
+    lowercase: asked.lowercase,
+    strip_accents: asked.stripAccents,
+    handle_chinese_chars: asked.chinese,
+  }).filter(([, value]) => value !== null);
   return { ...definition, normalizer: { ...normalizer, ...Object.fromEntries(said) } };
 }
 
-function bertNormalizer(config: Config) {
-  return {
-    lowercase: config.do_lower_case ?? undefined,
-    strip_accents: config.strip_accents ?? undefined,
-    handle_chinese_chars: config.tokenize_chinese_chars ?? undefined,
-  };
+/** The library would fail on the first text that holds a word it does not know. */
+function checkUnknown({ model, added_tokens: added }: Definition): void {
+  const { type, unk_token: unknown, vocab } = model;
+  if (type !== "WordPiece" || !unknown) return;
+  const known = typeof vocab === "object" && vocab !== null && Object.hasOwn(vocab, unknown);
+  if (known || added.some(({ content }) => content === unknown)) return;
+  throw new Error(`tokenizer.json cannot be used: its vocabulary lacks its unk_token ${unknown}`);
 }
 
-async function bertDefinition(folder: string, config: Config): Promise<object | null> {
-  const lines = await readText(folder, "vocab.txt");
-  if (lines === null) return null;
-  const pieces = lines.replace(/\r?\n$/, "").split(/\r?\n/);
-  const vocab = Object.fromEntries(pieces.map((piece, id) => [piece, id]));
-  const unknown = config.unk_token ?? "[UNK]";
-  const [first, last] = [config.cls_token ?? "[CLS]", config.sep_token ?? "[SEP]"];
-  const others = [config.pad_token ?? "[PAD]", config.mask_token ?? "[MASK]"];
-  return {
-    version: "1.0",
-    added_tokens: specialTokens([unknown, first, last, ...others], vocab),
-    normalizer: {
-      type: "BertNormalizer",
-      clean_text: true,
-      lowercase: config.do_lower_case ?? true,
-      strip_accents: config.strip_accents ?? null,
-      handle_chinese_chars: config.tokenize_chinese_chars ?? true,
-    },
-    pre_tokenizer: { type: "BertPreTokenizer" },
-    post_processor: {
-      type: "BertProcessing",
-      cls: [first, vocab[first] ?? 0],
-      sep: [last, vocab[last] ?? 0],
-    },
-    decoder: { type: "WordPiece", prefix: "##", cleanup: true },
-    model: {
-      type: "WordPiece",
-      unk_token: unknown,
-      continuing_subword_prefix: "##",
-      max_input_chars_per_word: 100,
-      vocab,
-    },
-  };
-}
-
-async function robertaDefinition(folder: string, config: Config): Promise<object | null> {
-  const vocab = await readJson(folder, "vocab.json", z.record(z.string(), z.int().nonnegative()));
-  const merges = await readText(folder, "merges.txt");
-  if (vocab === null || merges === null) return null;
-  const [first, last] = [config.bos_token ?? "<s>", config.eos_token ?? "</s>"];
-  const mask = config.mask_token ?? "<mask>";
-  const others = [config.unk_token ?? "<unk>", config.pad_token ?? "<pad>", mask];
-  const prefix = config.add_prefix_space ?? false;
-  return {
-    version: "1.0",
-    added_tokens: specialTokens([first, last, ...others], vocab).map((token) =>
-      token.content === mask ? { ...token, lstrip: true } : token,
-    ),
-    pre_tokenizer: { type: "ByteLevel", add_prefix_space: prefix, trim_offsets: true },
-    post_processor: {
-      type: "RobertaProcessing",
-      cls: [first, vocab[first] ?? 0],
-      sep: [last, vocab[last] ?? 0],
-      trim_offsets: true,
-      add_prefix_space: prefix,
-    },
-    decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true },
-    model: { type: "BPE", vocab, merges: merges.split(/\r?\n/).filter(isMerge) },
-  };
-}
-
-const isMerge = (line: string) => line !== "" && !line.startsWith("#version");
-
-function specialTokens(contents: string[], vocab: Record<string, number>) {
-  return [...new Set(contents)].flatMap((content) => {
-    const id = vocab[content];
-    const rules = { single_word: false, lstrip: false, rstrip: false, normalized: false };
-    return id === undefined ? [] : [{ id, content, ...rules, special: true }];
-  });
-}
-
-/** Null where there is no such file. @throws where it is damaged, naming it */
-async function readJson<T>(folder: string, name: string, schema: z.ZodType<T>): Promise<T | null> {
-  const text = await readText(folder, name);
-  if (text === null) return null;
-  try {
-    return schema.parse(JSON.parse(text));
-  } catch (error) {
-    const why = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
-    throw new Error(`${name} cannot be used: ${why}`, { cause: error });
+/**
+ * Adds what it has not yet, in transformers' order: tokens whose ids are told, special tokens by name, others. Of a token
+ * without an id the library makes the next.
+ */
+function withAdded(
+  definition: Definition,
+  named: readonly AddedToken[],
+  { added, extra }: TokenizerConfig,
+): Definition {
+  const tokens = new Map(definition.added_tokens.map((token) => [token.content, token]));
+  const specials = new Set(named.map(({ content }) => content));
+  for (const token of [...added, ...named, ...extra]) {
+    if (tokens.has(token.content)) continue;
+    const special = token.special || specials.has(token.content);
+    tokens.set(token.content, { ...token, id: token.id ?? 0, special });
   }
-}
-
-/** Null where there is no such file. */
-async function readText(folder: string, name: string): Promise<string | null> {
-  try {
-    return await readFile(path.join(folder, name), "utf8");
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
-    throw error;
-  }
+  return { ...definition, added_tokens: [...tokens.values()] };
 }

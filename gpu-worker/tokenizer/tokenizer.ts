@@ -3,11 +3,10 @@
  * threads and its own, never on the event loop. It counts places in code points; here they become UTF-16 code units.
  */
 import { type Encoding, Tokenizer as LibraryTokenizer } from "tokenizers";
-import * as z from "zod";
 import { Turns } from "../event-loop/turns.ts";
 import { utf16Places } from "./utf16-places.ts";
 import { countSpecial, fill, templateOf, unfill, type WrappedSequence } from "./special-tokens.ts";
-import { readTokenizerFiles } from "./tokenizer-file.ts";
+import { type Definition, readTokenizerFiles, type TokenizerFiles } from "./tokenizer-file.ts";
 
 /** One text as the model reads it, without special tokens. */
 export type TextEncoding = {
@@ -35,8 +34,13 @@ export type Tokenizer = {
   encode(texts: readonly string[], options?: EncodeOptions): Promise<TextEncoding[]>;
   /** Of a few tokens. Special tokens are left out unless they are to be kept. */
   decode(ids: readonly number[], options?: { keepSpecialTokens?: boolean }): string;
-  /** As `decode`, of any number of tokens, off the event loop. */
-  decodeText(ids: readonly number[], options?: { keepSpecialTokens?: boolean }): Promise<string>;
+  /** As `decode` of each, off the event loop. */
+  decodeAll(
+    lists: readonly (readonly number[])[],
+    options?: { keepSpecialTokens?: boolean },
+  ): Promise<string[]>;
+  /** Of a token by its text in the vocabulary; null: there is none. */
+  idOfToken(token: string): number | null;
   /** Puts the special tokens around one text's ids, or around and between two texts'. */
   wrap(first: readonly number[], second?: readonly number[]): WrappedSequence;
   /** Takes the special tokens of one text off again, where they are. */
@@ -45,62 +49,108 @@ export type Tokenizer = {
   readonly specialTokens: { readonly single: number; readonly pair: number };
   /** What a masked-lm fills; null where the model has none. */
   readonly mask: { readonly id: number; readonly text: string } | null;
+  /** What stands for pieces of text that are not in the vocabulary; null: there is none. */
+  readonly unknownId: number | null;
+  readonly paddingId: number | null;
+  /** Whether tokens that go on with a word are marked, as WordPiece's are by ##: then `words` are words. */
+  readonly marksContinuation: boolean;
   readonly vocabularySize: number;
 };
 
 /** @throws where the folder has no tokenizer, or one that the library cannot read */
 export async function loadTokenizer(folder: string): Promise<Tokenizer> {
-  const { definition, maskToken } = await readTokenizerFiles(folder);
+  const { definition, config } = await readTokenizerFiles(folder);
   const library = read(definition);
+  checkAdded(library, config);
   const single = templateOf(await library.encode("a", null, { addSpecialTokens: true }));
   const pair = templateOf(await library.encode("a", "a", { addSpecialTokens: true }));
-  const special = specialIds(definition);
-  const decoder = library.getDecoder();
+  const idNamed = (token: { content: string } | null | undefined) =>
+    token ? library.tokenToId(token.content) : null;
   return {
     encode: (texts, options = {}) => encodeAll(library, texts, options),
-    decode(ids, { keepSpecialTokens = false } = {}) {
-      const tokens = ids
-        .filter((id) => keepSpecialTokens || !special.has(id))
-        .flatMap((id) => library.idToToken(id) ?? []);
-      return decoder === null ? tokens.join(" ") : decoder.decode(tokens);
-    },
-    decodeText: (ids, { keepSpecialTokens = false } = {}) =>
-      library.decode([...ids], !keepSpecialTokens),
+    ...decoding(library, { definition, config }),
+    idOfToken: (token) => library.tokenToId(token),
     wrap: (first, second) =>
       second === undefined ? fill(single, [first]) : fill(pair, [first, second]),
     unwrap: (ids) => unfill(single, ids),
     specialTokens: { single: countSpecial(single), pair: countSpecial(pair) },
-    mask: maskOf(library, maskToken),
+    mask: maskOf(library, config.special.mask_token?.content ?? null),
+    unknownId: unknownIdOf(library, definition) ?? idNamed(config.special.unk_token),
+    paddingId: idNamed(config.special.pad_token) ?? firstKnown(library, usualPaddings)?.id ?? null,
+    marksContinuation: Boolean(definition.model.continuing_subword_prefix),
     vocabularySize: library.getVocabSize(true),
   };
 }
 
-function read(definition: string): LibraryTokenizer {
+function read(definition: Definition): LibraryTokenizer {
   try {
-    return LibraryTokenizer.fromString(definition);
+    return LibraryTokenizer.fromString(JSON.stringify(definition));
   } catch (error) {
     throw new Error(`tokenizer.json cannot be used: ${String(error)}`, { cause: error });
   }
 }
 
-const AddedTokens = z.object({
-  added_tokens: z.array(z.object({ id: z.int(), special: z.boolean().default(false) })).default([]),
-});
-
-function specialIds(definition: string): Set<number> {
-  const { added_tokens: added } = AddedTokens.parse(JSON.parse(definition));
-  return new Set(added.filter(({ special }) => special).map(({ id }) => id));
+/** Ids are the rows of the model's embeddings: a token under another would be another word. */
+function checkAdded(library: LibraryTokenizer, { added }: TokenizerFiles["config"]): void {
+  for (const { content, id } of added) {
+    const found = library.tokenToId(content);
+    if (found === id) continue;
+    throw new Error(
+      `its added token ${content} is said to have the id ${id}, but the vocabulary gives it ${found}: ` +
+        "added_tokens.json or added_tokens_decoder is of another vocabulary",
+    );
+  }
 }
 
-/** As models name their mask where their files do not say. */
-const usualMasks = ["[MASK]", "<mask>"];
+/** Whose spaces go, one after the other, as in clean_up_tokenization of transformers. */
+const untidy = [" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're"];
 
-function maskOf(library: LibraryTokenizer, named: string | null): Tokenizer["mask"] {
-  for (const text of named === null ? usualMasks : [named]) {
+function decoding(
+  library: LibraryTokenizer,
+  { definition, config }: TokenizerFiles,
+): Pick<Tokenizer, "decode" | "decodeAll"> {
+  const added = definition.added_tokens.filter(({ special }) => special);
+  const special = new Set(added.map(({ content }) => library.tokenToId(content)));
+  const decoder = library.getDecoder();
+  const cleans = config.cleanUpSpaces && definition.model.type !== "BPE";
+  const tidy = (text: string) =>
+    cleans ? untidy.reduce((tidied, part) => tidied.replaceAll(part, part.trim()), text) : text;
+  return {
+    decode(ids, { keepSpecialTokens = false } = {}) {
+      const tokens = ids
+        .filter((id) => keepSpecialTokens || !special.has(id))
+        .flatMap((id) => library.idToToken(id) ?? []);
+      return tidy(decoder === null ? tokens.join(" ") : decoder.decode(tokens));
+    },
+    async decodeAll(lists, { keepSpecialTokens = false } = {}) {
+      const texts = await library.decodeBatch(
+        lists.map((ids) => [...ids]),
+        !keepSpecialTokens,
+      );
+      return texts.map(tidy);
+    },
+  };
+}
+
+function unknownIdOf(library: LibraryTokenizer, { model }: Definition): number | null {
+  if (typeof model["unk_id"] === "number") return model["unk_id"];
+  return model.unk_token ? library.tokenToId(model.unk_token) : null;
+}
+
+/** As models name their mask, and padding, where their files do not say. */
+const usualMasks = ["[MASK]", "<mask>"];
+const usualPaddings = ["[PAD]", "<pad>"];
+
+function firstKnown(library: LibraryTokenizer, texts: readonly string[]): Tokenizer["mask"] {
+  for (const text of texts) {
     const id = library.tokenToId(text);
     if (id !== null) return { id, text };
   }
   return null;
+}
+
+function maskOf(library: LibraryTokenizer, named: string | null): Tokenizer["mask"] {
+  return firstKnown(library, named === null ? usualMasks : [named]);
 }
 
 /** Of a text of which only some tokens are wanted, so many UTF-16 units a token are encoded at first. */

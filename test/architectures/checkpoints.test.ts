@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as z from "zod";
 import type { EncoderOptions, Head } from "../../gpu-worker/architectures/encoder-head.ts";
 import { buildEncoder, encoderFamilies } from "../../gpu-worker/architectures/encoder.ts";
-import { headOfCheckpoint } from "../../gpu-worker/architectures/encoder.ts";
+import { buildWholeEncoder, headOfCheckpoint } from "../../gpu-worker/architectures/encoder.ts";
 import { verifyModel } from "../../gpu-worker/cli/verify-model.ts";
 import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
@@ -142,6 +142,22 @@ describe("refused with its name", () => {
   ])("%s without its tensor %s", (name, tensor) => {
     const bare = tensor.replace(/^(bert|electra|deberta)\./, "");
     expect(build(name, {}, tensor)).toThrow(`there is no tensor "${bare}"`);
+  });
+});
+
+describe("checkpoints as transformers saves them", () => {
+  it.each(names)("%s is read whole, or has a head that config.json does not name", (name) => {
+    const config = Config.parse(readJson(name, "config.json"));
+    const weights = openSafetensors(path.join(root, name, "model.safetensors"));
+    try {
+      const head = headOfCheckpoint(config);
+      const build = () => buildWholeEncoder(config, weights, { head, form: "f32" });
+      const headless = config.architectures === undefined;
+      if (headless) expect(build).toThrow(/no place for: classifier\.bias, classifier\.weight\./);
+      else expect(build).not.toThrow();
+    } finally {
+      weights.close();
+    }
   });
 });
 

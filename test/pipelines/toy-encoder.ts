@@ -19,7 +19,8 @@ function encode(text: string, { tokensMax = Infinity, from = "start" }: EncodeOp
 const tokenizer: Tokenizer = {
   encode: (texts, options) => Promise.resolve(texts.map((text) => encode(text, options))),
   decode: (ids) => ids.join(" "),
-  decodeText: (ids) => Promise.resolve(ids.join(" ")),
+  decodeAll: (lists) => Promise.resolve(lists.map((ids) => ids.join(" "))),
+  idOfToken: (token) => (/^\d+$/.test(token) ? Number(token) : null),
   wrap(first, second) {
     const ids = second === undefined ? [1, ...first, 2] : [1, ...first, 2, ...second, 2];
     const split = first.length + 2;
@@ -32,6 +33,9 @@ const tokenizer: Tokenizer = {
   unwrap: (ids) => (ids[0] === 1 && ids.at(-1) === 2 ? ids.slice(1, -1) : [...ids]),
   specialTokens: { single: 2, pair: 3 },
   mask: null,
+  unknownId: null,
+  paddingId: 0,
+  marksContinuation: false,
   vocabularySize: 1_000,
 };
 

@@ -20,7 +20,7 @@ export function toyTokenizer(): ToyTokenizer {
     return known === -1 ? vocabulary.push(token) - 1 : known;
   };
   const textOf = (id: number) => vocabulary[id] ?? "";
-  const decode: Tokenizer["decode"] = (ids, { keepSpecialTokens = false } = {}) =>
+  const decode = (ids: readonly number[], { keepSpecialTokens = false } = {}) =>
     ids
       .filter((id) => keepSpecialTokens || id > maskId)
       .map(textOf)
@@ -32,7 +32,8 @@ export function toyTokenizer(): ToyTokenizer {
     encode: (texts, { tokensMax = Infinity } = {}) =>
       Promise.resolve(texts.map((text) => encodeToy(text, idOf, tokensMax))),
     decode,
-    decodeText: (ids, options) => Promise.resolve(decode(ids, options)),
+    decodeAll: (lists, options) => Promise.resolve(lists.map((ids) => decode(ids, options))),
+    idOfToken: (token) => (vocabulary.includes(token) ? vocabulary.indexOf(token) : null),
     wrap(first, second) {
       const ids = [cls, ...first, sep, ...(second === undefined ? [] : [...second, sep])];
       const split = first.length + 2;
@@ -45,6 +46,9 @@ export function toyTokenizer(): ToyTokenizer {
     unwrap: (ids) => [...ids],
     specialTokens: { single: 2, pair: 3 },
     mask: { id: maskId, text: "[MASK]" },
+    unknownId: null,
+    paddingId: null,
+    marksContinuation: true,
     vocabularySize: 1_000,
   };
 }

@@ -153,6 +153,7 @@ describe("folders of old checkpoints, and of none", () => {
     writeFileSync(path.join(folder, "vocab.txt"), pieces.map(([piece]) => `${piece}\n`).join(""));
     const config = JSON.stringify({ do_lower_case: false });
     writeFileSync(path.join(folder, "tokenizer_config.json"), config);
+    writeFileSync(path.join(folder, "config.json"), '{"model_type": "bert"}');
     expect(await idsOf(folder)).toEqual(await idsOf(path.join(made, "cased-bert")));
     rmSync(path.join(folder, "vocab.txt"));
   });
@@ -160,6 +161,7 @@ describe("folders of old checkpoints, and of none", () => {
   it("a RoBERTa's vocab.json and merges.txt do", async () => {
     const { model } = read<Vocabulary>("roberta", "tokenizer.json");
     const vocab = { ...model.vocab, "<mask>": 700 };
+    writeFileSync(path.join(folder, "config.json"), '{"model_type": "roberta"}');
     writeFileSync(path.join(folder, "vocab.json"), JSON.stringify(vocab));
     const lines = model.merges.map((merge) => (Array.isArray(merge) ? merge.join(" ") : merge));
     writeFileSync(path.join(folder, "merges.txt"), ["#version: 0.2", ...lines, ""].join("\n"));
