@@ -51,7 +51,7 @@ export async function jobRequest<T extends Task>(
 ): Promise<JobRequest> {
   const { task, inputs, parameters } = call;
   const model = await modelForTask(c, name, task);
-  checkTokenIds(inputs, { model, nameOf, lengthMatters: isRead(call) && !cuts(parameters) });
+  checkTokenIds(inputs, { model, nameOf, lengthMatters: mustFit(call) && !cuts(parameters) });
   return {
     task,
     model: model.id,
@@ -65,10 +65,9 @@ export async function jobRequest<T extends Task>(
   };
 }
 
-/** Whether a model reads the inputs at all; what is only put together again may be of any length. */
-function isRead<T extends Task>({ task, inputs, parameters }: TaskCall<T>): boolean {
-  const [first] = inputs;
-  return first !== undefined && taskTable[task].reads(first, parameters).length > 0;
+/** Whether each input must fit the model; what is read by windows, or only put together again, may be of any length. */
+function mustFit<T extends Task>({ task, parameters }: TaskCall<T>): boolean {
+  return taskTable[task].readsInWindows?.(parameters) !== true;
 }
 
 function cuts(parameters: object): boolean {

@@ -3,7 +3,8 @@
  * here before is answered without being parsed again; the key holds the tenant, and the model must still vouch for the
  * digest. What a body means is the route's; how a job runs is jobs/.
  */
-import { admitHit, admitJob } from "./accounts/admission.ts";
+import { CodedError } from "#contract/errors.ts";
+import { admitHit, admitJob, refuseKnown } from "./accounts/admission.ts";
 import { exactCallKey, findAnswer, findResult, keepAnswer } from "./cache.ts";
 import type { EdgeContext } from "./context.ts";
 import { settingsOf } from "./environment.ts";
@@ -11,6 +12,7 @@ import type { JobRequest } from "./job-request.ts";
 import { dispatch } from "./jobs/dispatch.ts";
 import type { JobSpec } from "./jobs/job-spec.ts";
 import { parsePreference } from "./jobs/preference.ts";
+import { release } from "./jobs/settle.ts";
 import { knownModels, usableModels } from "./registry/known-models.ts";
 import { type Rendered, render } from "./rendering.ts";
 import { decodeText, parseJson, readBody } from "./request-body.ts";
@@ -29,6 +31,7 @@ type CacheUse = {
 };
 
 export async function serveJob(c: EdgeContext, read: ReadJob): Promise<Response> {
+  refuseKnown(c);
   const settings = settingsOf(c.env);
   const use = cacheUseOf(c);
   const text = decodeText(await readBody(c.req.raw, settings.bodyBytesMax));
@@ -44,12 +47,33 @@ export async function serveJob(c: EdgeContext, read: ReadJob): Promise<Response>
   const { tenant } = c.get("caller");
   const keyed = request.cacheable && !use.noStore;
   const requestKey = keyed ? await requestKeyOf({ tenant, ...request }) : null;
-  const known = use.respondAsync ? null : await answerFromCache(c, request, requestKey);
-  if (known !== null) return known;
+  const known = use.respondAsync ? null : await findInCache(c, request, requestKey);
+  if (known !== null) return hit(c, known);
 
   c.set("cache", requestKey === null || use.respondAsync ? "bypass" : "miss");
-  const place = await admitJob(c, { requestKey, units: request.units });
-  return dispatch(c, specOf({ request, requestKey, tenant, webhook }, place));
+  return run(c, { request, requestKey, tenant, webhook }, use);
+}
+
+/** Has a request computed, unless it turns out to have been while it was admitted. */
+async function run(c: EdgeContext, job: Asked, { respondAsync }: CacheUse): Promise<Response> {
+  const { request, requestKey, tenant } = job;
+  const asked = { requestKey, units: request.units };
+  const madeMeanwhile = async () =>
+    respondAsync ? null : await findInCache(c, request, requestKey);
+  const place = await admitJob(c, asked);
+  const found = place.settledLately ? await madeMeanwhile() : null;
+  if (found !== null) {
+    await release(c.env, tenant, place.id);
+    return answerFound(c, found);
+  }
+  const answer = await dispatch(c, specOf(job, place));
+  if (answer !== null) return answer;
+  const made = await madeMeanwhile();
+  if (made !== null) return answerFound(c, made);
+  // A fresh job has ended nowhere.
+  const again = await dispatch(c, specOf(job, await admitJob(c, asked, true)));
+  if (again !== null) return again;
+  throw new CodedError("internal_error", "The job could not be started. Send the request again.");
 }
 
 function cacheUseOf(c: EdgeContext): CacheUse {
@@ -78,11 +102,11 @@ async function answerExactCall(
 }
 
 /** Looks under every digest the model's results may carry now; usually that is one. */
-async function answerFromCache(
+async function findInCache(
   c: EdgeContext,
   request: JobRequest,
   requestKey: string | null,
-): Promise<Response | null> {
+): Promise<Rendered | null> {
   if (requestKey === null) return null;
   const digests = (await knownModels(c)).find(request.model)?.digests ?? [];
   for (const modelDigest of digests) {
@@ -92,26 +116,31 @@ async function answerFromCache(
     const exact = c.get("exactCallKey");
     const answer = { ...rendered, model: request.model, modelDigest };
     if (exact !== undefined) keepAnswer(exact, answer);
-    return hit(c, rendered);
+    return rendered;
   }
   return null;
 }
 
 async function hit(c: EdgeContext, answer: Rendered): Promise<Response> {
   await admitHit(c);
+  return answerFound(c, answer);
+}
+
+function answerFound(c: EdgeContext, answer: Rendered): Response {
   c.set("cache", "hit");
   return new Response(answer.body, { headers: answer.headers });
 }
 
-type Admitted = Pick<JobSpec, "requestKey" | "tenant" | "webhook"> & { request: JobRequest };
+type Asked = Pick<JobSpec, "requestKey" | "tenant" | "webhook"> & { request: JobRequest };
 
 function specOf(
-  { request, requestKey, tenant, webhook }: Admitted,
-  place: Pick<JobSpec, "id" | "shard">,
+  { request, requestKey, tenant, webhook }: Asked,
+  { id, shard }: Pick<JobSpec, "id" | "shard">,
 ): JobSpec {
   const { task, model, parameters, inputs, rendering, warnings } = request;
   return {
-    ...place,
+    id,
+    shard,
     tenant,
     task,
     model,

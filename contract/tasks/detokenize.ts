@@ -12,7 +12,8 @@ export const detokenize = defineTask({
     skip_special_tokens: z.boolean().optional(),
   }),
   output: z.object({ text: z.string() }),
-  // Nothing is computed, so nothing is charged.
-  reads: () => [],
+  // Charged are the tokens given.
+  reads: (input) => [input],
+  readsInWindows: () => true,
   huggingFace: null,
 });

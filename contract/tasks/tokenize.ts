@@ -18,7 +18,8 @@ export const tokenize = defineTask({
     /** `[start, end]` of each token; special tokens stand nowhere, `[0, 0]`. */
     offsets: z.array(z.tuple([z.int().nonnegative(), z.int().nonnegative()])),
   }),
-  // Nothing is computed, so nothing is charged.
-  reads: () => [],
+  // Charged are the tokens made.
+  reads: (input) => [input],
+  readsInWindows: () => true,
   huggingFace: null,
 });

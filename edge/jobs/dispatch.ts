@@ -16,7 +16,7 @@ import { type Preference, parsePreference, preferenceApplied } from "./preferenc
 import { queueText } from "./queue-text.ts";
 import { randomHex } from "./random-hex.ts";
 import { readOutput, readResult } from "./read-result.ts";
-import { settle } from "./settle.ts";
+import { release } from "./settle.ts";
 import type { RunOutcome, RunRequest, StoredResult, Ticket } from "./shard-protocol.ts";
 import { shardStub } from "./shard-stub.ts";
 
@@ -24,21 +24,25 @@ import { shardStub } from "./shard-stub.ts";
 const resumableGraceMs = 10_000;
 const shardTriesMax = 3;
 
-export async function dispatch(c: EdgeContext, spec: JobSpec): Promise<Response> {
+/** @returns null where the job has ended already: it was another request's, whose reservation may be closed */
+export async function dispatch(c: EdgeContext, spec: JobSpec): Promise<Response | null> {
   const preference = parsePreference(c.req.header("prefer"));
   try {
     const outcome = await runWhileHeld(c, spec.shard, await prepare(c, spec, preference));
     return await answer(c, { spec, preference, outcome });
   } catch (error) {
-    // Nobody is charged for what failed on our side; a job that was settled before stays as it is.
-    await settle(c.env, spec.tenant, spec.id, 0);
+    // Nobody is charged for what failed on our side; a job that was settled before, or that others wait for, stays as it is.
+    await release(c.env, spec.tenant, spec.id);
     throw error;
   }
 }
 
 type Ended = { spec: JobSpec; preference: Preference; outcome: RunOutcome };
 
-async function answer(c: EdgeContext, { spec, preference, outcome }: Ended): Promise<Response> {
+async function answer(
+  c: EdgeContext,
+  { spec, preference, outcome }: Ended,
+): Promise<Response | null> {
   const settings = settingsOf(c.env);
   switch (outcome.kind) {
     case "succeeded":
@@ -49,6 +53,8 @@ async function answer(c: EdgeContext, { spec, preference, outcome }: Ended): Pro
       return preferenceApplied(preference) === null
         ? outlasted(c, outcome.ticket, settings)
         : accepted(spec, outcome.ticket, { preference, settings });
+    case "ended":
+      return null;
     case "left":
       // The caller is gone; this is for the log alone.
       return new Response(null, { status: 499 });

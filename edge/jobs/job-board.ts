@@ -29,6 +29,8 @@ export type Surroundings = {
   /** Hands a work's message to the sender. */
   send: (work: Work, message: string, bytes: number) => void;
   /** Closes a reservation nobody will be charged for. */
+  refund: (tenant: string, id: JobId) => void;
+  /** One request needs the reservation no more; others may. */
   release: (tenant: string, id: JobId) => void;
   /** Something happened to a job that names a webhook. */
   notify: (id: JobId, webhook: Webhook, event: WebhookEvent) => void;
@@ -42,6 +44,7 @@ export class JobBoard {
   readonly #works = new WorkTable();
   readonly #cancelled = new RecentIds(cancelledLifetimeMs, recentCountMax);
   readonly #delivered = new RecentIds(cancelledLifetimeMs, recentCountMax);
+  readonly #failed = new RecentIds(cancelledLifetimeMs, recentCountMax);
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings;
@@ -60,7 +63,9 @@ export class JobBoard {
     const { job, webhook, wait } = request;
     const repeated = request.keep === "from-start" ? this.#repeated(job) : undefined;
     if (repeated !== undefined) return { kind: "waiting", ticket: repeated };
-    const work = this.#join(job) ?? this.#open(request);
+    const joined = this.#join(job);
+    if (joined === undefined && this.#hasEnded(job.id)) return { kind: "ended" };
+    const work = joined ?? this.#open(request);
     const claim = { job, webhook };
     if (wait === null) return { kind: "waiting", ticket: this.#issue(work, claim) };
     const ticketId = request.keep === "from-start" ? this.#issue(work, claim).id : null;
@@ -112,6 +117,12 @@ export class JobBoard {
     return { cancelled: [...cancelled], delivered };
   }
 
+  /** Whether the reservation of this job may be closed. A request came to share it as the computation ended. */
+  #hasEnded(id: JobId): boolean {
+    const now = this.#surroundings.now();
+    return [this.#cancelled, this.#delivered, this.#failed].some((ids) => ids.has(id, now));
+  }
+
   #isGivenUp(id: JobId, now: number): boolean {
     return this.#cancelled.has(id, now) && this.#works.find(id) === undefined;
   }
@@ -133,8 +144,8 @@ export class JobBoard {
   fail(id: string, error: PublicError): void {
     const work = this.#works.find(id);
     if (work === undefined) return;
-    this.#finish(work, { status: "failed", error });
-    this.#surroundings.release(work.tenant, work.id);
+    this.#fail(work, error);
+    this.#surroundings.refund(work.tenant, work.id);
   }
 
   /** Forgets tickets whose day is over. @returns their ids */
@@ -163,14 +174,9 @@ export class JobBoard {
   }
 
   #open(request: RunRequest): Work {
-    const { job } = request;
-    // A worker may have been told to give this id up: the computation starts afresh under another.
-    const fresh = this.#cancelled.has(job.id, this.#surroundings.now());
-    const id = fresh ? this.#freshId(job.id) : job.id;
-    // Its first occurrence is the message's own id; inputs in object storage stay under the name they were given.
-    const message = fresh ? request.message.replace(job.id, id) : request.message;
+    const { job, message } = request;
     const work: Work = {
-      id,
+      id: job.id,
       tenant: job.tenant,
       requestKey: job.requestKey,
       status: "starting",
@@ -226,7 +232,7 @@ export class JobBoard {
   #take(event: ShardEvent): void {
     const work = this.#works.find(event.jobId);
     if (work === undefined) return;
-    if (event.kind === "failed") this.#finish(work, { status: "failed", error: event.error });
+    if (event.kind === "failed") this.#fail(work, event.error);
     else if (event.kind === "succeeded") this.#succeed(work, event.result);
     else if (event.sequence > work.sequence) {
       work.sequence = event.sequence;
@@ -248,6 +254,11 @@ export class JobBoard {
   #succeed(work: Work, result: StoredResult): void {
     this.#delivered.add(work.id, this.#surroundings.now());
     this.#finish(work, { status: "succeeded", result });
+  }
+
+  #fail(work: Work, error: PublicError): void {
+    this.#failed.add(work.id, this.#surroundings.now());
+    this.#finish(work, { status: "failed", error });
   }
 
   #finish(work: Work, outcome: Exclude<Outcome, { status: "canceled" }>): void {
@@ -276,7 +287,7 @@ export class JobBoard {
     if (isWanted(work) || this.#works.find(work.id) !== work) return;
     this.#works.remove(work);
     this.#cancelled.add(work.id, this.#surroundings.now());
-    this.#surroundings.release(work.tenant, work.id);
+    this.#surroundings.refund(work.tenant, work.id);
   }
 
   #restoreTicket(stored: StoredTicket): void {

@@ -22,7 +22,7 @@ import type {
   RunRequest,
   Ticket,
 } from "./shard-protocol.ts";
-import { settle } from "./settle.ts";
+import { release, settle } from "./settle.ts";
 import { TicketRows } from "./ticket-rows.ts";
 
 const retentionMs = 1_000 * limits.resultRetentionSeconds;
@@ -107,9 +107,8 @@ export class JobShard extends DurableObject<Env> {
     return new JobBoard({
       rows: this.#tickets,
       send: ({ id, tenant }, body, bytes) => this.#sender.send({ id, body, bytes, group: tenant }),
-      release: (tenant, id) => {
-        this.ctx.waitUntil(settle(this.env, tenant, id, 0));
-      },
+      refund: (tenant, id) => this.ctx.waitUntil(settle(this.env, tenant, id, 0)),
+      release: (tenant, id) => this.ctx.waitUntil(release(this.env, tenant, id)),
       notify: (id, webhook, event) => {
         this.#owesMore = true;
         this.#courier.owe(id, webhook, event);

@@ -67,6 +67,8 @@ export type RunOutcome =
   | { kind: "failed"; jobId: JobId; error: PublicError }
   /** Not finished; the ticket says where to come back. */
   | { kind: "waiting"; ticket: Ticket }
+  /** The job's id is that of a computation which has ended: its reservation holds no other. */
+  | { kind: "ended" }
   /** The waiter was told to leave; nobody reads this. */
   | { kind: "left" };
 

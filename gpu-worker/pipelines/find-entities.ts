@@ -24,7 +24,7 @@ import {
   encodeWhole,
   requireComplete,
 } from "./text-tokens.ts";
-import { windowsOf } from "./windows.ts";
+import { isOverlapLowered, windowsOf } from "./windows.ts";
 
 export type EntityRules = {
   aggregation: Aggregation;
@@ -35,6 +35,8 @@ export type EntityRules = {
   tally: RequestTally;
   /** The field that names the model. */
   modelParam: string;
+  /** A text was read by windows that share fewer tokens than `stride`. */
+  onOverlapLowered?: () => void;
 };
 
 /** A row's tokens of the text, after its special tokens. */
@@ -53,12 +55,14 @@ export async function findEntities(
   let text = 0;
   for await (const tokens of encode(texts, model, engine.signal, rules.stride)) {
     const places = wordPlaces(tokens.text, tokens.offsets);
-    for (const [from, to] of windowsOf(tokens.ids.length, windowRules(model, rules))) {
+    const own = windowRules(model, rules);
+    if (isOverlapLowered(tokens.ids.length, own)) rules.onOverlapLowered?.();
+    for (const [from, to] of windowsOf(tokens.ids.length, own)) {
       const { ids, starts } = model.tokenizer.wrap(tokens.ids.slice(from, to));
       rules.tally.add({ ids, truncated: false });
       rows.push({ ids, outputs: [head.output] });
-      const [words, own] = [tokens.words.slice(from, to), places.slice(from, to)];
-      windows.push({ text, places: own, words, start: starts[0] ?? 0 });
+      const [words, within] = [tokens.words.slice(from, to), places.slice(from, to)];
+      windows.push({ text, places: within, words, start: starts[0] ?? 0 });
     }
     text += 1;
   }
@@ -126,7 +130,7 @@ async function* encodeLong(
 
 function windowRules({ limits: own, tokenizer }: EncoderModel, { stride }: EntityRules) {
   const room = own.maxTokens - tokenizer.specialTokens.single;
-  return { room, overlap: stride ?? 0, param: "stride" };
+  return { room, overlap: stride ?? 0 };
 }
 
 function scoredTokens(window: Window, logits: (token: number) => Float32Array): ScoredToken[] {

@@ -6,7 +6,7 @@
 import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
 import type { TaskInput, TaskOutput, TaskParameters } from "#contract/tasks.ts";
-import type { Answer } from "#contract/tasks/question-answering.ts";
+import { type Answer, questionAnsweringDefaults } from "#contract/tasks/question-answering.ts";
 import { type WindowAnswers, bestSpans } from "./answer-spans.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import { type Place, placesIn, wordPlaces } from "./offsets.ts";
@@ -14,7 +14,7 @@ import type { EncoderPipeline, EncoderRow, RowResult } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
 import { RequestTally } from "./sentence-request.ts";
 import { type NamedText, type TextTokens, encodeTexts, requireComplete } from "./text-tokens.ts";
-import { windowsOf } from "./windows.ts";
+import { type WindowRules, isOverlapLowered, overlapWarning, windowsOf } from "./windows.ts";
 
 type Parameters = TaskParameters<"question-answering">;
 type Input = TaskInput<"question-answering">;
@@ -42,7 +42,7 @@ export const questionAnswering: EncoderPipeline<"question-answering"> = {
     }
     const tally = new RequestTally();
     const options = { parameters, tally, signal: engine.signal };
-    const { contexts, windows, rows } = await encode(inputs, model, options);
+    const { contexts, windows, rows, lowered } = await encode(inputs, model, options);
     const rules = spanRules(parameters);
     const read = await readRows(rows, model, engine, {
       floatsOf: ({ ids }) => 2 * ids.length,
@@ -62,7 +62,10 @@ export const questionAnswering: EncoderPipeline<"question-answering"> = {
     return {
       outputs: contexts.map((context, at) => answerOf(context, byInput[at] ?? [], parameters)),
       usage: tally.usage(),
-      warnings: cappedWarning(parameters, model),
+      warnings: [
+        ...cappedWarning(parameters, model),
+        ...(lowered ? [overlapWarning("doc_stride", parameters.doc_stride ?? 0)] : []),
+      ],
     };
   },
 };
@@ -95,17 +98,19 @@ async function encode(
   inputs: readonly Input[],
   model: EncoderModel,
   { parameters, tally, signal }: EncodeOptions,
-): Promise<{ contexts: Context[]; windows: Window[]; rows: EncoderRow[] }> {
+): Promise<{ contexts: Context[]; windows: Window[]; rows: EncoderRow[]; lowered: boolean }> {
   const questions = await encodeQuestions(inputs, model, { parameters, tally, signal });
   const contexts: Context[] = [];
   const windows: Window[] = [];
   const rows: EncoderRow[] = [];
+  let lowered = false;
   const options = { tokensMax: limits.tokensPerRequestMax, signal };
   for await (const tokens of encodeTexts(fieldOf(inputs, "context"), model.tokenizer, options)) {
     const input = contexts.length;
     contexts.push(contextOf(tokens));
     const question = questions[input] ?? [];
     const rules = windowRules(question.length, `inputs[${input}].question`, model, parameters);
+    lowered ||= parameters.doc_stride !== undefined && isOverlapLowered(tokens.ids.length, rules);
     for (const [from, to] of windowsOf(tokens.ids.length, rules)) {
       const { ids, typeIds, starts } = model.tokenizer.wrap(question, tokens.ids.slice(from, to));
       tally.add({ ids, truncated: false });
@@ -113,7 +118,7 @@ async function encode(
       windows.push({ input, from, to, start: starts[1] ?? 0 });
     }
   }
-  return { contexts, windows, rows };
+  return { contexts, windows, rows, lowered };
 }
 
 function fieldOf(inputs: readonly Input[], field: keyof Input): NamedText[] {
@@ -125,7 +130,7 @@ async function encodeQuestions(
   { tokenizer }: EncoderModel,
   { parameters, signal }: EncodeOptions,
 ): Promise<(readonly number[])[]> {
-  const most = parameters.max_question_len ?? 64;
+  const most = parameters.max_question_len ?? questionAnsweringDefaults.max_question_len;
   const questions: (readonly number[])[] = [];
   // A question is counted to the end, for all but hostile ones.
   const options = { tokensMax: 16 * most, signal };
@@ -166,8 +171,8 @@ function wholeWords(places: readonly Place[], words: readonly number[]): Place[]
   return whole;
 }
 
-function windowLength({ max_seq_len: asked = 384 }: Parameters, { limits: own }: EncoderModel) {
-  return Math.min(asked, own.maxTokens);
+function windowLength({ max_seq_len: asked }: Parameters, { limits: own }: EncoderModel) {
+  return Math.min(asked ?? questionAnsweringDefaults.max_seq_len, own.maxTokens);
 }
 
 function windowRules(
@@ -175,7 +180,7 @@ function windowRules(
   name: string,
   model: EncoderModel,
   parameters: Parameters,
-): { room: number; overlap: number; param: string } {
+): WindowRules {
   const length = windowLength(parameters, model);
   const room = length - question - model.tokenizer.specialTokens.pair;
   if (room < 1) {
@@ -186,8 +191,7 @@ function windowRules(
       { param: name },
     );
   }
-  const usual = Math.min(128, Math.floor(length / 2), Math.floor(room / 2));
-  return { room, overlap: parameters.doc_stride ?? usual, param: "doc_stride" };
+  return { room, overlap: parameters.doc_stride ?? questionAnsweringDefaults.doc_stride };
 }
 
 function cappedWarning(parameters: Parameters, { limits: own, id }: EncoderModel): string[] {
