@@ -6,6 +6,11 @@ export const limits = {
   tokensPerRequestMax: 300_000,
   /** Characters of one string; past it no model of ours has positions left. */
   stringCharactersMax: 1_000_000,
+  /**
+   * Characters of all strings of one list in the parameters together. A character is up to 6 bytes of a queue message, which
+   * must hold every parameter: only inputs travel by reference.
+   */
+  listParameterCharactersMax: 65_536,
   /** Inputs larger than this travel through object storage. */
   inlineInputsBytesMax: 200 * 1024,
   /** Results larger than this travel through object storage. */

@@ -8,7 +8,11 @@ export const queueNumbers = {
   maxReceiveCount: 6,
   /** SQS: entries of a SendMessageBatch or DeleteMessageBatch, and messages of a receive. */
   batchEntriesMax: 10,
-  /** SQS: sum of the bodies in one SendMessageBatch. */
+  /**
+   * SQS: one message, and all messages of a SendMessageBatch together, attributes included; ours have none.
+   * https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
+   */
+  messageBytesMax: 1_048_576,
   batchBytesMax: 1_048_576,
   /** How long the job queue keeps a message: a day, as long as a result. */
   retentionSeconds: 86_400,

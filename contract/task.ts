@@ -7,6 +7,16 @@ import type * as z from "zod";
 /** What a model reads of an input: texts, or token ids already. */
 export type Readings = readonly (string | readonly number[])[];
 
+/** How a text longer than the model is read: the last reading of an input is cut into windows, the others stand in each. */
+export type WindowRules = {
+  /** Tokens that neighbours share, as asked; never more than half of what a window takes of the text. */
+  readonly shared: number;
+  /** Tokens of a window. Absent: as many as the model reads. */
+  readonly length?: number;
+  /** Tokens that stand beside the text in each window, at most. */
+  readonly besideMax?: number;
+};
+
 export type TaskDefinition<
   Input extends z.ZodType,
   Parameters extends z.ZodObject,
@@ -20,15 +30,26 @@ export type TaskDefinition<
   readonly parameters: Parameters;
   /** What a worker answers to one input. */
   readonly output: Output;
-  /** What of an input the model will read, however often: a job's units are estimated from it before any tokenizer. */
-  readonly reads: (input: z.infer<Input>, parameters: z.infer<Parameters>) => Readings;
-  /** Whether a text longer than the model's positions is read whole, window by window. Absent: never. */
+  /**
+   * What of an input the model will read, each time it is read: a job's units are estimated from it before any tokenizer.
+   * `vectors`: the model makes sentence vectors and compares them; any other reads pairs.
+   */
+  readonly reads: (
+    input: z.infer<Input>,
+    parameters: z.infer<Parameters>,
+    vectors: boolean,
+  ) => Readings;
+  /** What of the parameters it will read once, however many inputs there are. Absent: nothing. */
+  readonly readsOnce?: (parameters: z.infer<Parameters>, vectors: boolean) => Readings;
+  /** Whether a text longer than the model's positions is read whole. Absent: never. */
   readonly readsInWindows?: (parameters: z.infer<Parameters>) => boolean;
   /**
    * Whether another model than the request's own reads an input too: the one that the parameter `entity_model` names, else the
    * one that the model's own state names. Absent: never.
    */
   readonly readsEntities?: (input: z.infer<Input>) => boolean;
+  /** By which windows such a text is read. Absent: no model runs. */
+  readonly windows?: (parameters: z.infer<Parameters>) => WindowRules;
   /** Whether every model does it that makes sentence vectors. Absent: only those made for it. */
   readonly ofSentenceEncoders?: true;
   /** How Hugging Face's clients word the task; null: they have no form of it. */

@@ -8,6 +8,7 @@ import { caller } from "./middleware/caller.ts";
 import { cors } from "./middleware/cors.ts";
 import { answerFailure, answerMethodNotAllowed, answerUnknownUrl } from "./middleware/failures.ts";
 import { outcomeHeaders } from "./middleware/outcome-headers.ts";
+import { refusals } from "./middleware/refusals.ts";
 import { requestId } from "./middleware/request-id.ts";
 import { createEmbeddings } from "./routes/embeddings.ts";
 import { getHealth } from "./routes/health.ts";
@@ -49,9 +50,9 @@ export const routes: readonly Route[] = [
 export const app = new Hono<EdgeEnv>();
 
 app.use(requestId, cors, outcomeHeaders);
-app.use("/v1/*", caller);
-app.use("/hf/*", caller);
-app.use("/rerank", caller);
+app.use("/v1/*", refusals, caller);
+app.use("/hf/*", refusals, caller);
+app.use("/rerank", refusals, caller);
 for (const { path, on } of routes) {
   if (on.GET !== undefined) app.get(path, on.GET);
   if (on.POST !== undefined) app.post(path, on.POST);

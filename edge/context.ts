@@ -22,7 +22,9 @@ export type EdgeEnv = {
     requestId: string;
     caller: Caller;
     /** Undefined until a route asked the quota; then the source of the rate-limit headers, on errors too. */
-    quota: Pick<QuotaDecision, "snapshot" | "code"> | undefined;
+    quota: QuotaDecision | undefined;
+    /** Of a call refused before the quota was asked, when another can be let through. */
+    retryAfterMs: number | undefined;
     /** Undefined: a route that has no cache. */
     cache: CacheOutcome | undefined;
     /** Where the in-isolate layer keeps the answer to exactly this call; undefined: nowhere. */

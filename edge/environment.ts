@@ -25,6 +25,8 @@ export interface Env {
   readonly SHARDS: string;
   readonly FREE_REQUESTS_PER_MINUTE: string;
   readonly FREE_UNITS_PER_DAY: string;
+  readonly FREE_OPEN_REQUESTS: string;
+  readonly FREE_REFUSALS_PER_MINUTE: string;
   readonly BODY_BYTES_MAX: string;
   readonly SYNC_WINDOW_SECONDS: string;
   readonly SILENT_WORK_SECONDS: string;
@@ -53,6 +55,8 @@ const Settings = z
     SHARDS: count.max(10_000),
     FREE_REQUESTS_PER_MINUTE: count,
     FREE_UNITS_PER_DAY: count,
+    FREE_OPEN_REQUESTS: count,
+    FREE_REFUSALS_PER_MINUTE: count,
     BODY_BYTES_MAX: count,
     SYNC_WINDOW_SECONDS: z.coerce.number().positive(),
     SILENT_WORK_SECONDS: z.coerce.number().positive().default(180),
@@ -86,6 +90,8 @@ const Settings = z
     freeTier: {
       requestsPerMinute: vars.FREE_REQUESTS_PER_MINUTE,
       unitsPerDay: vars.FREE_UNITS_PER_DAY,
+      openRequests: vars.FREE_OPEN_REQUESTS,
+      refusalsPerMinute: vars.FREE_REFUSALS_PER_MINUTE,
     },
     bodyBytesMax: vars.BODY_BYTES_MAX,
     syncWindowSeconds: vars.SYNC_WINDOW_SECONDS,

@@ -2,21 +2,17 @@
  * What a job will probably cost, in tokens, before any tokenizer has seen it: reserved at admission and replaced by what
  * the worker really read. Cheap on purpose. Never more than the model can read of a text, nor than a request may hold.
  */
-import * as z from "zod";
 import { limits } from "#contract/limits.ts";
+import type { Readings, WindowRules } from "#contract/task.ts";
 import type { Task, TaskInput, TaskParameters } from "#contract/tasks.ts";
-import { utf8Bytes } from "./jobs/utf8-bytes.ts";
+import { estimateTokens } from "./estimate-tokens.ts";
 import type { ModelListing } from "./registry/merge-models.ts";
 import { taskTable } from "./task-table.ts";
 
-/** English text in WordPiece or BPE; other scripts come out higher in bytes as they do in tokens. */
-const bytesPerToken = 4;
 /** A model's opening and closing token. */
 const specialTokens = 2;
 /** Where a model has not told its own. */
 const maxTokensDefault = 512;
-
-const Example = z.object({ text: z.string() });
 
 export type Estimated<T extends Task> = {
   task: T;
@@ -24,67 +20,60 @@ export type Estimated<T extends Task> = {
   parameters: TaskParameters<T>;
 };
 
-/**
- * A model that makes sentence vectors makes each once and compares: of an input it reads no text twice, and what stands in
- * the parameters (labels, examples) once for all inputs. Any other model reads every pair.
- */
+/** A text that stands in a request several times is read as often, and counts as often. */
 export function estimateUnits<T extends Task>(
   { task, inputs, parameters }: Estimated<T>,
   model: Pick<ModelListing, "limits">,
 ): number {
-  const { reads, readsInWindows } = taskTable[task];
-  const inWindows = readsInWindows?.(parameters) ?? false;
-  const tokensMax = inWindows
-    ? limits.tokensPerRequestMax
-    : (model.limits?.maxTokens ?? maxTokensDefault);
-  const comparing = (model.limits?.dimensions ?? null) !== null;
-  const once = comparing ? onceAmong(textsOf(parameters)) : () => true;
-  const count = tokenCounter(tokensMax);
+  const { reads, readsOnce, readsInWindows, windows } = taskTable[task];
+  const vectors = (model.limits?.dimensions ?? null) !== null;
+  const maxTokens = model.limits?.maxTokens ?? maxTokensDefault;
+  const whole = readsInWindows?.(parameters) ?? false;
+  const count = tokenCounter(whole ? limits.tokensPerRequestMax : maxTokens);
+  const rules = whole ? windows?.(parameters) : undefined;
   let units = 0;
+  for (const reading of readsOnce?.(parameters, vectors) ?? []) units += count(reading);
   for (const input of inputs) {
-    const readings = reads(input, parameters);
-    for (const reading of comparing ? new Set(readings) : readings) {
-      if (once(reading)) units += count(reading);
-    }
+    const readings = reads(input, parameters, vectors);
+    const counts = readings.map(count);
+    units += rules === undefined ? sumOf(counts) : tokensByWindows(counts, rules, maxTokens);
     if (units >= limits.tokensPerRequestMax) return limits.tokensPerRequestMax;
   }
   return units;
 }
 
-/** @returns false of each of these texts from the second time on; true of any other reading */
-function onceAmong(texts: readonly string[]): (reading: unknown) => boolean {
-  const unread = new Set<unknown>(texts);
-  const all = new Set<unknown>(texts);
-  return (reading) => !all.has(reading) || unread.delete(reading);
+function sumOf(counts: readonly number[]): number {
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+/**
+ * All windows of the last text, with the others in each. These count double: how much room they leave is what the number of
+ * windows hangs on, and an estimate may be half of the truth.
+ * @param counts tokens of each text, special ones included
+ */
+function tokensByWindows(
+  counts: readonly number[],
+  { shared, length = Infinity, besideMax = 0 }: WindowRules,
+  maxTokens: number,
+): number {
+  const text = (counts.at(-1) ?? 0) - specialTokens;
+  const others = sumOf(counts.slice(0, -1));
+  const window = Math.min(length, maxTokens);
+  const beside = Math.min(2 * others, besideMax) + specialTokens;
+  const room = Math.max(1, window - beside);
+  const step = room - Math.min(shared, Math.floor(room / 2));
+  const count = Math.max(1, Math.ceil((text - room) / step) + 1);
+  return text + (count - 1) * (room - step) + count * beside;
 }
 
 /** Counts each text once, however often it is read: a query stands beside thousands of documents. */
-function tokenCounter(tokensMax: number): (reading: string | readonly number[]) => number {
+function tokenCounter(tokensMax: number): (reading: Readings[number]) => number {
   const known = new Map<string, number>();
   return (reading) => {
     if (typeof reading !== "string") return Math.min(reading.length + specialTokens, tokensMax);
-    const tokens = known.get(reading) ?? tokensOfText(reading, tokensMax);
+    const tokens =
+      known.get(reading) ?? Math.min(estimateTokens(reading, tokensMax) + specialTokens, tokensMax);
     known.set(reading, tokens);
     return tokens;
   };
-}
-
-function tokensOfText(text: string, tokensMax: number): number {
-  // UTF-16 units never outnumber bytes, so a long text needs no count of its bytes.
-  if (text.length >= tokensMax * bytesPerToken) return tokensMax;
-  const tokens = Math.ceil(utf8Bytes(text, 0) / bytesPerToken) + specialTokens;
-  return Math.min(tokens, tokensMax);
-}
-
-/** The texts of lists in the parameters: labels, or examples, which are objects. */
-function textsOf(parameters: object): string[] {
-  return Object.values(parameters).flatMap((value) => (Array.isArray(value) ? textsIn(value) : []));
-}
-
-function textsIn(list: readonly unknown[]): string[] {
-  return list.flatMap((item) => {
-    if (typeof item === "string") return [item];
-    const example = Example.safeParse(item);
-    return example.success ? [example.data.text] : [];
-  });
 }

@@ -18,8 +18,8 @@ const parameterNames = new Set(
   taskNames.flatMap((task) => Object.keys(taskTable[task].parameters.shape)),
 );
 
-/** The worker calls a parameter by its bare name; most routes have it under `parameters`. */
-function parameterField(rendering: Rendering, param: string): string {
+/** As the caller knows it. The contract calls a parameter by its bare name; most routes have it under `parameters`. */
+export function parameterField(rendering: Rendering, param: string): string {
   const nested =
     rendering.route === "tasks" || (rendering.route === "hugging-face" && !isFlat(rendering.task));
   return nested && parameterNames.has(param) ? `parameters.${param}` : param;

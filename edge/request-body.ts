@@ -75,6 +75,17 @@ async function collect(
   }
 }
 
+/** Reads what nobody reads of a refused request's body, and throws it away. */
+export async function discardBody(request: Request): Promise<void> {
+  if (request.body === null || request.bodyUsed) return;
+  try {
+    await discard(request.body.getReader({ mode: "byob" }));
+  } catch (error) {
+    // The caller has gone: there is nobody to answer.
+    console.warn(JSON.stringify({ event: "request.body_broken", reason: String(error) }));
+  }
+}
+
 /** In one buffer that is handed back and forth, and filled whole: a read costs more than the bytes in it. */
 async function discard(reader: ReadableStreamBYOBReader): Promise<void> {
   let buffer = new Uint8Array(discardedChunkBytes);

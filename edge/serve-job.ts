@@ -3,8 +3,8 @@
  * here before is answered without being parsed again; the key holds the tenant, and the model must still vouch for the
  * digest. What a body means is the route's; how a job runs is jobs/.
  */
-import { admitHit, admitJob, newPlace } from "./accounts/admission.ts";
 import type { JobResult } from "#contract/events.ts";
+import { admitHit, admitJob, newPlace, refuseKnown } from "./accounts/admission.ts";
 import { exactCallKey, findAnswer, findResult, keepAnswer } from "./cache.ts";
 import type { EdgeContext } from "./context.ts";
 import { settingsOf } from "./environment.ts";
@@ -12,6 +12,7 @@ import type { JobRequest } from "./job-request.ts";
 import { dispatch, dispatchKnown } from "./jobs/dispatch.ts";
 import type { JobSpec } from "./jobs/job-spec.ts";
 import { parsePreference } from "./jobs/preference.ts";
+import { release } from "./jobs/settle.ts";
 import { knownModels, usableModels } from "./registry/known-models.ts";
 import { type Rendered, render } from "./rendering.ts";
 import { decodeText, parseJson, readBody } from "./request-body.ts";
@@ -30,6 +31,7 @@ type CacheUse = {
 };
 
 export async function serveJob(c: EdgeContext, read: ReadJob): Promise<Response> {
+  refuseKnown(c);
   const settings = settingsOf(c.env);
   const use = cacheUseOf(c);
   const text = decodeText(await readBody(c.req.raw, settings.bodyBytesMax));
@@ -45,16 +47,27 @@ export async function serveJob(c: EdgeContext, read: ReadJob): Promise<Response>
   const { tenant } = c.get("caller");
   const keyed = request.cacheable && !use.noStore;
   const requestKey = keyed ? await requestKeyOf({ tenant, ...request }) : null;
-  const admitted = { request, requestKey, tenant, webhook };
-  const known = await answerFromCache(c, use, admitted);
-  if (known !== null) return known;
-
+  const asked = { request, requestKey, tenant, webhook };
+  const known = await findInCache(c, asked);
+  if (known !== null) {
+    await admitHit(c);
+    return answerKnown(c, use, asked, known);
+  }
   c.set("cache", requestKey === null ? "bypass" : "miss");
-  const { units } = request;
-  const place = await admitJob(c, { requestKey, units });
-  // Under no key, lest it be given the reservation again that was closed.
-  const readmit = () => admitJob(c, { requestKey: null, units });
-  return dispatch(c, specOf(admitted, place), readmit);
+  return compute(c, use, asked);
+}
+
+/** Has a request computed, unless it turns out to have been while it was admitted. */
+async function compute(c: EdgeContext, use: CacheUse, asked: Asked): Promise<Response> {
+  const { request, requestKey, tenant } = asked;
+  const reservation = { requestKey, units: request.units };
+  const place = await admitJob(c, reservation);
+  const made = place.settledLately ? await findInCache(c, asked) : null;
+  if (made === null) {
+    return dispatch(c, specOf(asked, place), () => admitJob(c, reservation, true));
+  }
+  await release(c.env, tenant, place.id);
+  return answerKnown(c, use, asked, made);
 }
 
 function cacheUseOf(c: EdgeContext): CacheUse {
@@ -79,54 +92,59 @@ async function answerExactCall(
   if (answer === undefined) return null;
   const models = usableModels(c) ?? (await knownModels(c));
   if (!models.vouchesFor(answer.model, answer.modelDigest)) return null;
-  return hit(c, answer);
+  await admitHit(c);
+  c.set("cache", "hit");
+  return answerWith(answer);
 }
 
 /** Looks under every digest the model's results may carry now; usually that is one. */
-async function answerFromCache(
+async function findInCache(
   c: EdgeContext,
-  { respondAsync }: CacheUse,
-  admitted: Admitted,
-): Promise<Response | null> {
-  const { request, requestKey } = admitted;
+  { request, requestKey }: Asked,
+): Promise<JobResult | null> {
   if (requestKey === null) return null;
   const digests = (await knownModels(c)).find(request.model)?.digests ?? [];
   for (const modelDigest of digests) {
     const result = await findResult(c.env.CACHE, { requestKey, modelDigest });
-    if (result === null) continue;
-    if (respondAsync) return keepHit(c, admitted, result);
-    const rendered = render(request.rendering, result, request.warnings);
-    const exact = c.get("exactCallKey");
-    const answer = { ...rendered, model: request.model, modelDigest };
-    if (exact !== undefined) keepAnswer(exact, answer);
-    return hit(c, rendered);
+    if (result !== null) return result;
   }
   return null;
 }
 
-async function hit(c: EdgeContext, answer: Rendered): Promise<Response> {
-  await admitHit(c);
+async function answerKnown(
+  c: EdgeContext,
+  { respondAsync }: CacheUse,
+  asked: Asked,
+  result: JobResult,
+): Promise<Response> {
+  const { request, requestKey } = asked;
   c.set("cache", "hit");
+  if (respondAsync) {
+    // The caller comes back for a job: it gets one that is finished.
+    const place = newPlace(requestKey, settingsOf(c.env).shards);
+    return dispatchKnown(c, specOf(asked, place), result);
+  }
+  const rendered = render(request.rendering, result, request.warnings);
+  const exact = c.get("exactCallKey");
+  const answer = { ...rendered, model: request.model, modelDigest: result.modelDigest };
+  if (exact !== undefined) keepAnswer(exact, answer);
+  return answerWith(rendered);
+}
+
+function answerWith(answer: Rendered): Response {
   return new Response(answer.body, { headers: answer.headers });
 }
 
-/** The caller comes back for a job: it gets one that is finished. */
-async function keepHit(c: EdgeContext, admitted: Admitted, result: JobResult): Promise<Response> {
-  await admitHit(c);
-  c.set("cache", "hit");
-  const place = newPlace(admitted.requestKey, settingsOf(c.env).shards);
-  return dispatchKnown(c, specOf(admitted, place), result);
-}
-
-type Admitted = Pick<JobSpec, "requestKey" | "tenant" | "webhook"> & { request: JobRequest };
+type Asked = Pick<JobSpec, "requestKey" | "tenant" | "webhook"> & { request: JobRequest };
 
 function specOf(
-  { request, requestKey, tenant, webhook }: Admitted,
-  place: Pick<JobSpec, "id" | "shard">,
+  { request, requestKey, tenant, webhook }: Asked,
+  { id, shard }: Pick<JobSpec, "id" | "shard">,
 ): JobSpec {
   const { task, model, parameters, inputs, rendering, warnings } = request;
   return {
-    ...place,
+    id,
+    shard,
     tenant,
     task,
     model,

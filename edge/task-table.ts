@@ -3,7 +3,7 @@
  * the outputs of that very task. The edge knows no task by name but for the few that this file and rendering.ts list.
  */
 import type * as z from "zod";
-import type { HuggingFaceForm, Readings } from "#contract/task.ts";
+import type { HuggingFaceForm, Readings, WindowRules } from "#contract/task.ts";
 import {
   type Task,
   type TaskInput,
@@ -17,9 +17,15 @@ export type TaskRow<T extends Task> = {
   readonly input: z.ZodType<TaskInput<T>>;
   readonly parameters: z.ZodType<TaskParameters<T>> & z.ZodObject;
   readonly output: z.ZodType<TaskOutput<T>>;
-  readonly reads: (input: TaskInput<T>, parameters: TaskParameters<T>) => Readings;
+  readonly reads: (
+    input: TaskInput<T>,
+    parameters: TaskParameters<T>,
+    vectors: boolean,
+  ) => Readings;
+  readonly readsOnce?: (parameters: TaskParameters<T>, vectors: boolean) => Readings;
   readonly readsInWindows?: (parameters: TaskParameters<T>) => boolean;
   readonly readsEntities?: (input: TaskInput<T>) => boolean;
+  readonly windows?: (parameters: TaskParameters<T>) => WindowRules;
   readonly huggingFace: HuggingFaceForm<z.ZodType<TaskInput<T>>, z.ZodType<TaskOutput<T>>> | null;
 };
 

@@ -1,10 +1,8 @@
 /** Classes taught by labelled examples in the request: a classifier is fitted on their sentence vectors, and kept. */
 import * as z from "zod";
 import { defineTask } from "../task.ts";
-import { Label, LabelName, Text, topK, truncate } from "./fields.ts";
+import { boundTogether, Label, LabelName, Text, topK, truncate } from "./fields.ts";
 
-/** Together, so that a message stays within the queue's bound whatever the script; more is a case for fine-tuning. */
-const exampleCharactersMax = 65_536;
 const labelsMax = 100;
 
 const Examples = z
@@ -13,19 +11,15 @@ const Examples = z
   .max(1_000)
   .superRefine((examples, context) => {
     const labels = new Set(examples.map(({ label }) => label)).size;
-    const characters = examples.reduce(
-      (sum, { text, label }) => sum + text.length + label.length,
-      0,
-    );
     const refuse = (message: string) => context.addIssue({ code: "custom", message });
     if (labels < 2) refuse("give examples of at least two labels");
     if (labels > labelsMax)
       refuse(`the examples have ${labels} labels, at most ${labelsMax} are told apart`);
-    if (characters > exampleCharactersMax) {
-      refuse(
-        `the examples hold ${characters} characters in all, at most ${exampleCharactersMax} are read: leave some out`,
-      );
-    }
+    // More examples are a case for fine-tuning.
+    boundTogether(
+      examples.flatMap(({ text, label }) => [text, label]),
+      context,
+    );
   });
 
 export const fewShotClassification = defineTask({
@@ -39,7 +33,8 @@ export const fewShotClassification = defineTask({
   }),
   /** By score, the best first. */
   output: z.array(Label),
-  reads: (input, { examples }) => [input, ...examples.map(({ text }) => text)],
+  reads: (input) => [input],
+  readsOnce: ({ examples }) => examples.map(({ text }) => text),
   ofSentenceEncoders: true,
   huggingFace: {
     answerOne: (output) => [output],

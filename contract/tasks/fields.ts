@@ -22,6 +22,16 @@ export const offsetUnit = z.enum(["code-point", "utf-16"]).optional();
 /** The name of a class. */
 export const LabelName = z.string().min(1).max(1_000);
 
+/** For `superRefine` of a list in the parameters: together its texts stay within a queue message, whatever their script. */
+export function boundTogether(texts: readonly string[], context: z.RefinementCtx): void {
+  const characters = texts.reduce((sum, text) => sum + text.length, 0);
+  if (characters <= limits.listParameterCharactersMax) return;
+  context.addIssue({
+    code: "custom",
+    message: `it holds ${characters} characters in all, at most ${limits.listParameterCharactersMax} are taken: leave some out`,
+  });
+}
+
 export const Label = z.object({ label: z.string(), score: z.number() });
 export type Label = z.infer<typeof Label>;
 

@@ -1,7 +1,7 @@
 /** What may stand where a text holds the model's mask token. */
 import * as z from "zod";
 import { defineTask } from "../task.ts";
-import { Text, topK } from "./fields.ts";
+import { boundTogether, Text, topK } from "./fields.ts";
 
 export const Filling = z.object({
   /** The text with the mask filled. */
@@ -19,7 +19,12 @@ export const fillMask = defineTask({
     /** Default 5. */
     top_k: topK,
     /** Only these words are considered. */
-    targets: z.array(z.string().min(1).max(100)).min(1).max(1_000).optional(),
+    targets: z
+      .array(z.string().min(1).max(100))
+      .min(1)
+      .max(1_000)
+      .superRefine(boundTogether)
+      .optional(),
   }),
   /** By score, the best first; of a text with several masks, such a list for each. */
   output: z.union([z.array(Filling), z.array(z.array(Filling))]),

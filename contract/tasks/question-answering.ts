@@ -11,13 +11,20 @@ export const Answer = z.object({
 });
 export type Answer = z.infer<typeof Answer>;
 
+/** Of the parameters by these names: transformers' own. */
+export const questionAnsweringDefaults = {
+  doc_stride: 128,
+  max_seq_len: 384,
+  max_question_len: 64,
+} as const;
+
 export const questionAnswering = defineTask({
   summary: "Answer questions from a context",
   input: z.strictObject({ question: Text, context: Text }),
   parameters: z.strictObject({
     /** Default 1. */
     top_k: topK,
-    /** Tokens of a long context that neighbouring windows share. Default 128, at most half a window. */
+    /** Tokens of a long context that neighbouring windows share. Default 128, lowered to half a window. */
     doc_stride: z.int().positive().max(10_000).optional(),
     /** Tokens of an answer. Default 15. */
     max_answer_len: z.int().positive().max(10_000).optional(),
@@ -35,6 +42,11 @@ export const questionAnswering = defineTask({
   output: z.union([Answer, z.array(Answer)]),
   reads: ({ question, context }) => [question, context],
   readsInWindows: () => true,
+  windows: ({ doc_stride, max_seq_len, max_question_len }) => ({
+    shared: doc_stride ?? questionAnsweringDefaults.doc_stride,
+    length: max_seq_len ?? questionAnsweringDefaults.max_seq_len,
+    besideMax: max_question_len ?? questionAnsweringDefaults.max_question_len,
+  }),
   huggingFace: {
     recognise: z.looseObject({
       inputs: z.looseObject({ question: z.unknown(), context: z.unknown() }),

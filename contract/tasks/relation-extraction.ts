@@ -10,6 +10,9 @@ import { Entity } from "./token-classification.ts";
 /** What marks the start or the end of a part of a text. */
 export const relationMark = /<\/?e[12]>/;
 
+/** Entities of one text that are related: they make 992 pairs. A text with more is refused. */
+export const relatedEntitiesMax = 32;
+
 export const RelatedPair = Label.extend({ head: Entity, tail: Entity });
 export type RelatedPair = z.infer<typeof RelatedPair>;
 
@@ -25,7 +28,10 @@ export const relationExtraction = defineTask({
   }),
   /** By score, the best first. */
   output: z.union([z.array(RelatedPair), z.array(Label)]),
-  reads: (input) => [input],
+  reads: (input) =>
+    relationMark.test(input)
+      ? [input]
+      : [input, ...Array.from({ length: likelyPairs(input) }, () => input)],
   readsEntities: (input) => !relationMark.test(input),
   huggingFace: { answerOne: (output) => (isPairs(output) ? output : [output]) },
 });
@@ -33,4 +39,18 @@ export const relationExtraction = defineTask({
 function isPairs(output: readonly object[]): boolean {
   const [first] = output;
   return first === undefined || "head" in first;
+}
+
+/** A word that begins with a capital letter, and those that follow it. */
+const name = /\p{Lu}[\p{L}\p{N}'’.-]*(?: \p{Lu}[\p{L}\p{N}'’.-]*)*/gu;
+/** What no model of ours reads at once needs no counting. */
+const charactersLooked = 4_096;
+/** Past it a guess would refuse those whose model reads a text once for all of its pairs. */
+const entitiesGuessedMax = 12;
+
+/** Ordered pairs of the entities that a text without marks probably holds, before any model has looked for them. */
+function likelyPairs(text: string): number {
+  const names = text.slice(0, charactersLooked).match(name)?.length ?? 0;
+  const entities = Math.min(Math.max(2, names), entitiesGuessedMax);
+  return entities * (entities - 1);
 }

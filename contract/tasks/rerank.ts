@@ -30,7 +30,8 @@ export const rerank = defineTask({
   }),
   /** All documents by score, the best first. */
   output: z.array(RankedText),
-  reads: ({ query, texts }) => texts.flatMap((text) => [query, text]),
+  reads: ({ query, texts }, _, vectors) =>
+    vectors ? [query, ...texts] : texts.flatMap((text) => [query, text]),
   ofSentenceEncoders: true,
   huggingFace: {
     recognise: z.looseObject({ inputs: z.looseObject({ query: z.unknown(), texts: z.unknown() }) }),

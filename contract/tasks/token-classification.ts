@@ -1,7 +1,7 @@
 /** Named entities: parts of a text, each with its class. */
 import * as z from "zod";
 import { defineTask } from "../task.ts";
-import { LabelName, offsetUnit, Span, Text } from "./fields.ts";
+import { boundTogether, LabelName, offsetUnit, Span, Text } from "./fields.ts";
 
 export const Entity = Span.extend({
   /** The class, without B- or I-. */
@@ -17,8 +17,11 @@ export const tokenClassification = defineTask({
   input: Text,
   parameters: z.strictObject({
     /** Default ["O"]. */
-    ignore_labels: z.array(LabelName).max(1_000).optional(),
-    /** Tokens that neighbouring windows of a long text share; absent: a text that is too long is refused. */
+    ignore_labels: z.array(LabelName).max(1_000).superRefine(boundTogether).optional(),
+    /**
+     * Tokens that neighbouring windows of a long text share, lowered to half a window; absent: a text that is too long is
+     * refused.
+     */
     stride: z.int().nonnegative().max(10_000).optional(),
     /** Default simple. */
     aggregation_strategy: z.enum(["none", "simple", "first", "average", "max"]).optional(),
@@ -28,5 +31,6 @@ export const tokenClassification = defineTask({
   output: z.array(Entity),
   reads: (input) => [input],
   readsInWindows: ({ stride }) => stride !== undefined,
+  windows: ({ stride = 0 }) => ({ shared: stride }),
   huggingFace: {},
 });

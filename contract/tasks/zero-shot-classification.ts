@@ -4,24 +4,44 @@
  */
 import * as z from "zod";
 import { defineTask } from "../task.ts";
-import { Label, LabelName, Text, truncate } from "./fields.ts";
+import { boundTogether, Label, LabelName, Text, truncate } from "./fields.ts";
+
+/** Each stands for a label of up to 1 000 characters. */
+const labelPlacesMax = 10;
 
 export const zeroShotClassification = defineTask({
   summary: "Classify texts by labels of the request",
   input: Text,
   parameters: z.strictObject({
-    candidate_labels: z.array(LabelName).min(1).max(100),
+    candidate_labels: z.array(LabelName).min(1).max(100).superRefine(boundTogether),
     /** Holds `{}`, where the label goes. Default "This example is {}." for entailment, "{}" for similarity. */
-    hypothesis_template: z.string().max(1_000).optional(),
+    hypothesis_template: z
+      .string()
+      .max(1_000)
+      .refine((template) => template.split("{}").length - 1 <= labelPlacesMax, {
+        error: `it holds {} more than ${labelPlacesMax} times: once is enough`,
+      })
+      .optional(),
     /** Judge each label by itself, so that several may fit. */
     multi_label: z.boolean().optional(),
     truncate,
   }),
   /** By score, the best first. */
   output: z.array(Label),
-  reads: (input, { candidate_labels: labels }) => labels.flatMap((label) => [input, label]),
+  reads: (input, parameters, vectors) =>
+    vectors ? [input] : hypothesesOf(parameters).flatMap((hypothesis) => [input, hypothesis]),
+  readsOnce: (parameters, vectors) => (vectors ? hypothesesOf(parameters) : []),
   ofSentenceEncoders: true,
   huggingFace: {
     recognise: z.looseObject({ parameters: z.looseObject({ candidate_labels: z.unknown() }) }),
   },
 });
+
+type Hypotheses = { candidate_labels: readonly string[]; hypothesis_template?: string | undefined };
+
+/** About: a model's own default template may be longer. A label that is repeated is read once. */
+function hypothesesOf({ candidate_labels: labels, hypothesis_template: template }: Hypotheses) {
+  const each = [...new Set(labels)];
+  if (template === undefined) return each;
+  return each.map((label) => template.replaceAll("{}", () => label));
+}

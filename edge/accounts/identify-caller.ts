@@ -25,11 +25,19 @@ export function identifyCaller(
 ): Caller {
   const key = bearerKey(credentials.authorization);
   if (key === null || key === "anonymous") return anonymousCaller(credentials, settings);
-  if (settings.operatorKey !== "" && isSame(key, settings.operatorKey)) return operator;
+  if (holdsOperatorKey(credentials, settings)) return operator;
   throw new CodedError(
     "invalid_api_key",
     "The API key is not known here. Correct it, or send no Authorization header to use the free tier.",
   );
+}
+
+export function holdsOperatorKey(
+  { authorization }: Credentials,
+  { operatorKey }: Pick<Settings, "operatorKey">,
+): boolean {
+  if (operatorKey === "") return false;
+  return isSame(bearerKey(authorization) ?? "", operatorKey);
 }
 
 /** @returns null where there is no header; "" where it holds no bearer key, which no key equals */
@@ -38,7 +46,11 @@ function bearerKey(authorization: string | undefined): string | null {
   return /^bearer +(\S+) *$/i.exec(authorization)?.[1] ?? "";
 }
 
-function anonymousCaller(credentials: Credentials, settings: Pick<Settings, "localStack">): Caller {
+/** The caller by its address alone. */
+export function anonymousCaller(
+  credentials: Credentials,
+  settings: Pick<Settings, "localStack">,
+): Caller {
   if (settings.localStack) return local;
   const network = networkOfAddress(credentials.address ?? "unknown");
   return { tenant: `ip:${network}`, operator: false };

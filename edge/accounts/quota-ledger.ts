@@ -1,9 +1,17 @@
 /**
  * The books of one tenant: requests in the current minute, units in the current UTC day, open reservations.
  * Pure SQL over a Durable Object's SQLite, synchronous, hence atomic within one call; the time is an argument.
- * Units are tokens. A reservation holds an estimate until it is settled, exactly once, with what was really read.
+ * Units are tokens. A reservation holds an estimate until it is settled, exactly once, with what was really read. What was
+ * read beyond a day's units is a debt that the next day starts with.
  */
-export type QuotaLimits = { requestsPerMinute: number; unitsPerDay: number };
+import { RecentIds } from "../jobs/recent-ids.ts";
+
+export type QuotaLimits = {
+  requestsPerMinute: number;
+  unitsPerDay: number;
+  /** Requests that are admitted and not settled, at once. */
+  openRequests: number;
+};
 
 export type QuotaSnapshot = {
   requests: QuotaMeter;
@@ -16,27 +24,62 @@ export type ReserveRequest = {
   /** Null: never shared with another request. */
   requestKey: string | null;
   units: number;
+  /** The request was admitted and counted before, and what it joined had ended: it joins nothing. */
+  again?: boolean;
 };
 
-export type QuotaDecision = {
-  admitted: boolean;
-  code: "rate_limit_exceeded" | "insufficient_quota" | null;
-  snapshot: QuotaSnapshot;
+/** Which limit a request is over: the minute's requests, those open at once, the day's units. */
+export type Refusal = "minute" | "open" | "day";
+
+export type QuotaDecision = { refusal: Refusal | null; snapshot: QuotaSnapshot };
+export type ReserveDecision = QuotaDecision & {
+  /** That of an open reservation of the same request where there is one: it was charged already. */
+  jobId: string;
+  /** The same request was settled a moment ago: its result may be in the cache by now. */
+  settledLately: boolean;
 };
-/** `jobId` is that of an open reservation of the same request where there is one: it was charged already. */
-export type ReserveDecision = QuotaDecision & { jobId: string };
+
+/** What of a Durable Object's `SqlStorage` is used here. */
+export type Sql = {
+  exec<Row extends Record<string, string | number | null>>(
+    query: string,
+    ...bindings: (string | number | null)[]
+  ): { toArray: () => Row[]; one: () => Row };
+};
 
 const windowMs = 60_000;
 const dayMs = 86_400_000;
-/** Until the cache surely shows what was charged: KV takes up to a minute to forget that a key was absent. */
-const chargedMs = 60_000;
+/**
+ * A reservation is kept for longer than any job lives: a message waits in the queue for up to a day, and then it is computed.
+ * One that is never settled keeps its units.
+ */
+const reservationMs = 2 * dayMs;
+/**
+ * A job whose end nobody reported (the edge died between admission and shard) holds its place among the open ones for this
+ * long. Jobs that wait an hour for a worker give theirs up, and stay reserved.
+ */
+const placeMs = 3_600_000;
+const latelyMs = 60_000;
+const latelyMax = 1_000;
 
-type Meter = { windowStartMs: number; windowCount: number; day: number; unitsUsed: number };
+/** `debt`: of the units used today, those that days before left behind. */
+type Meter = {
+  windowStartMs: number;
+  windowCount: number;
+  day: number;
+  unitsUsed: number;
+  debt: number;
+  unitsPerDay: number;
+};
+
+type Reservation = { requestKey: string | null; units: number; day: number };
 
 export class QuotaLedger {
-  readonly #sql: SqlStorage;
+  readonly #sql: Sql;
+  /** Request keys of what was charged lately. */
+  readonly #settled = new RecentIds(latelyMs, latelyMax);
 
-  constructor(sql: SqlStorage) {
+  constructor(sql: Sql) {
     this.#sql = sql;
     sql.exec(`
       CREATE TABLE IF NOT EXISTS meter (
@@ -49,145 +92,178 @@ export class QuotaLedger {
         day INTEGER NOT NULL, openedAtMs INTEGER NOT NULL
       );
       CREATE INDEX IF NOT EXISTS reservationsByKey ON reservations (requestKey);
-      CREATE TABLE IF NOT EXISTS charged (requestKey TEXT PRIMARY KEY, atMs INTEGER NOT NULL);
-      INSERT OR IGNORE INTO meter VALUES (1, 0, 0, 0, 0);
+      DROP TABLE IF EXISTS charged;
+      INSERT OR IGNORE INTO meter (id, windowStartMs, windowCount, day, unitsUsed) VALUES (1, 0, 0, 0, 0);
     `);
+    this.#addColumn("meter", "debt", "INTEGER NOT NULL DEFAULT 0");
+    // Of books without it: more than any debt.
+    this.#addColumn("meter", "unitsPerDay", `INTEGER NOT NULL DEFAULT ${Number.MAX_SAFE_INTEGER}`);
+    this.#addColumn("reservations", "claims", "INTEGER NOT NULL DEFAULT 1");
   }
 
   /** Counts a request that costs no units: a cache hit. */
   count(limits: QuotaLimits, nowMs: number): QuotaDecision {
     const meter = this.#meterAt(nowMs);
     const admitted = meter.windowCount < limits.requestsPerMinute;
-    if (admitted) this.#countRequest(meter, nowMs);
-    return {
-      admitted,
-      code: admitted ? null : "rate_limit_exceeded",
-      snapshot: snapshot(meter, limits, nowMs),
-    };
+    if (admitted) this.#countRequest(meter, limits, nowMs);
+    return { refusal: admitted ? null : "minute", snapshot: snapshot(meter, limits, nowMs) };
   }
 
-  /**
-   * Counts a request and holds its units, or joins the open reservation of the same request. A request that was charged
-   * a moment ago, and whose result the cache may not show yet, is let through at no cost.
-   */
+  /** Counts a request and holds its units, or joins the open reservation of the same request. */
   reserve(request: ReserveRequest, limits: QuotaLimits, nowMs: number): ReserveDecision {
-    const counted = this.count(limits, nowMs);
-    if (!counted.admitted) return { ...counted, jobId: request.jobId };
-    const open = this.#openReservation(request.requestKey, nowMs);
-    if (open !== null) return { ...counted, jobId: open };
-    if (this.#wasCharged(request.requestKey, nowMs)) return { ...counted, jobId: request.jobId };
-
+    const { jobId, requestKey, units, again = false } = request;
     const meter = this.#meterAt(nowMs);
-    const admitted = meter.unitsUsed + request.units <= limits.unitsPerDay;
-    if (admitted) this.#openFor(request, meter, nowMs);
-    return {
-      admitted,
-      code: admitted ? null : "insufficient_quota",
-      jobId: request.jobId,
+    const decide = (refusal: Refusal | null, id: string): ReserveDecision => ({
+      refusal,
+      jobId: id,
       snapshot: snapshot(meter, limits, nowMs),
-    };
+      settledLately: requestKey !== null && this.#settled.has(requestKey, nowMs),
+    });
+    if (!again) {
+      if (meter.windowCount >= limits.requestsPerMinute) return decide("minute", jobId);
+      this.#countRequest(meter, limits, nowMs);
+      const joined = this.#join(requestKey, nowMs);
+      if (joined !== null) return decide(null, joined);
+    }
+    if (this.#openCount(nowMs) >= limits.openRequests) return decide("open", jobId);
+    if (meter.unitsUsed + units > limits.unitsPerDay) return decide("day", jobId);
+    this.#open(request, meter.day, nowMs);
+    meter.unitsUsed += units;
+    this.#save(meter);
+    return decide(null, jobId);
   }
 
   /** @returns whether a reservation was closed; a second call for the same job finds none and changes nothing */
   settle(jobId: string, units: number, nowMs: number): boolean {
     const closed = this.#sql
-      .exec<{ requestKey: string | null; units: number; day: number }>(
+      .exec<Reservation>(
         "DELETE FROM reservations WHERE jobId = ? RETURNING requestKey, units, day",
         jobId,
       )
       .toArray()[0];
     if (closed === undefined) return false;
-    if (units > 0 && closed.requestKey !== null) this.#rememberCharge(closed.requestKey, nowMs);
+    if (units > 0 && closed.requestKey !== null) this.#settled.add(closed.requestKey, nowMs);
     const meter = this.#meterAt(nowMs);
-    // A job of yesterday was charged to yesterday: today's meter knows nothing of its reservation.
-    if (closed.day === meter.day) {
-      meter.unitsUsed = Math.max(0, meter.unitsUsed - closed.units + units);
-      this.#save(meter);
+    const excess = units - closed.units;
+    if (closed.day === meter.day || excess > 0) {
+      meter.unitsUsed = Math.max(0, meter.unitsUsed + excess);
+    } else {
+      // It was charged to a day that is over, and comes back of what that day left behind.
+      const back = Math.min(meter.debt, -excess);
+      meter.unitsUsed -= back;
+      meter.debt -= back;
     }
+    this.#save(meter);
     return true;
+  }
+
+  /** One of the requests that share a reservation has come to nothing; with the last one it is closed at no cost. */
+  release(jobId: string, nowMs: number): void {
+    const left = this.#sql
+      .exec<{ claims: number }>(
+        "UPDATE reservations SET claims = claims - 1 WHERE jobId = ? RETURNING claims",
+        jobId,
+      )
+      .toArray()[0];
+    if (left !== undefined && left.claims <= 0) this.settle(jobId, 0, nowMs);
   }
 
   /** Drops reservations that lapsed. @returns when to look again, ms since the epoch, or null where nothing is left to keep */
   purge(nowMs: number): number | null {
-    this.#sql.exec("DELETE FROM reservations WHERE openedAtMs <= ?", nowMs - dayMs);
-    this.#sql.exec("DELETE FROM charged WHERE atMs <= ?", nowMs - chargedMs);
+    this.#sql.exec("DELETE FROM reservations WHERE openedAtMs <= ?", nowMs - reservationMs);
     const { oldest } = this.#sql
       .exec<{ oldest: number | null }>("SELECT MIN(openedAtMs) AS oldest FROM reservations")
       .one();
     const meter = this.#meterAt(nowMs);
     const ends = [
-      oldest === null ? 0 : oldest + dayMs,
+      oldest === null ? 0 : oldest + reservationMs,
       meter.unitsUsed > 0 ? (meter.day + 1) * dayMs : 0,
       meter.windowCount > 0 ? meter.windowStartMs + windowMs : 0,
     ].filter((end) => end > nowMs);
     return ends.length === 0 ? null : Math.max(...ends);
   }
 
-  #openReservation(requestKey: string | null, nowMs: number): string | null {
+  /** Takes a share in the open reservation of the same request, the newest where there are several. */
+  #join(requestKey: string | null, nowMs: number): string | null {
     if (requestKey === null) return null;
     const row = this.#sql
       .exec<{ jobId: string }>(
-        "SELECT jobId FROM reservations WHERE requestKey = ? AND openedAtMs > ? LIMIT 1",
+        `UPDATE reservations SET claims = claims + 1 WHERE jobId = (
+           SELECT jobId FROM reservations WHERE requestKey = ? AND openedAtMs > ?
+           ORDER BY openedAtMs DESC, rowid DESC LIMIT 1
+         ) RETURNING jobId`,
         requestKey,
-        nowMs - dayMs,
+        nowMs - reservationMs,
       )
       .toArray()[0];
     return row?.jobId ?? null;
   }
 
-  #wasCharged(requestKey: string | null, nowMs: number): boolean {
-    if (requestKey === null) return false;
-    const since = nowMs - chargedMs;
-    return (
-      this.#sql
-        .exec("SELECT 1 FROM charged WHERE requestKey = ? AND atMs > ?", requestKey, since)
-        .toArray().length > 0
-    );
+  #openCount(nowMs: number): number {
+    return this.#sql
+      .exec<{ count: number }>(
+        "SELECT COUNT(*) AS count FROM reservations WHERE openedAtMs > ?",
+        nowMs - placeMs,
+      )
+      .one().count;
   }
 
-  #rememberCharge(requestKey: string, nowMs: number): void {
-    this.#sql.exec("DELETE FROM charged WHERE atMs <= ?", nowMs - chargedMs);
-    this.#sql.exec("INSERT OR REPLACE INTO charged VALUES (?, ?)", requestKey, nowMs);
-  }
-
-  #openFor(request: ReserveRequest, meter: Meter, nowMs: number): void {
+  #open({ jobId, requestKey, units }: ReserveRequest, day: number, nowMs: number): void {
     this.#sql.exec(
-      "INSERT INTO reservations VALUES (?, ?, ?, ?, ?)",
-      request.jobId,
-      request.requestKey,
-      request.units,
-      meter.day,
+      "INSERT INTO reservations (jobId, requestKey, units, day, openedAtMs) VALUES (?, ?, ?, ?, ?)",
+      jobId,
+      requestKey,
+      units,
+      day,
       nowMs,
     );
-    meter.unitsUsed += request.units;
-    this.#save(meter);
   }
 
-  #countRequest(meter: Meter, nowMs: number): void {
+  #countRequest(meter: Meter, { unitsPerDay }: QuotaLimits, nowMs: number): void {
     if (meter.windowCount === 0) meter.windowStartMs = nowMs;
     meter.windowCount += 1;
+    meter.unitsPerDay = unitsPerDay;
     this.#save(meter);
   }
 
-  /** The meter as it stands at `nowMs`: a window or day that has ended counts as empty. */
+  /** The meter as it stands at `nowMs`: a window that has ended counts as empty, days pay off what was used beyond them. */
   #meterAt(nowMs: number): Meter {
     const meter = this.#sql
-      .exec<Meter>("SELECT windowStartMs, windowCount, day, unitsUsed FROM meter")
+      .exec<Meter>(
+        "SELECT windowStartMs, windowCount, day, unitsUsed, debt, unitsPerDay FROM meter",
+      )
       .one();
     if (nowMs >= meter.windowStartMs + windowMs) meter.windowCount = 0;
     const today = Math.floor(nowMs / dayMs);
-    if (today > meter.day) Object.assign(meter, { day: today, unitsUsed: 0 });
+    if (today > meter.day) {
+      const paid = (today - meter.day) * meter.unitsPerDay;
+      const debt = Math.max(0, meter.unitsUsed - paid);
+      Object.assign(meter, { day: today, unitsUsed: debt, debt });
+    }
     return meter;
   }
 
   #save(meter: Meter): void {
     this.#sql.exec(
-      "UPDATE meter SET windowStartMs = ?, windowCount = ?, day = ?, unitsUsed = ?",
+      "UPDATE meter SET windowStartMs = ?, windowCount = ?, day = ?, unitsUsed = ?, debt = ?, unitsPerDay = ?",
       meter.windowStartMs,
       meter.windowCount,
       meter.day,
       meter.unitsUsed,
+      meter.debt,
+      meter.unitsPerDay,
     );
+  }
+
+  /** Books of an older version lack it. */
+  #addColumn(table: "meter" | "reservations", column: string, type: string): void {
+    const known = this.#sql.exec(
+      "SELECT 1 FROM pragma_table_info(?) WHERE name = ?",
+      table,
+      column,
+    );
+    if (known.toArray().length > 0) return;
+    this.#sql.exec(`ALTER TABLE ${table} ADD COLUMN ${column} ${type}`);
   }
 }
 

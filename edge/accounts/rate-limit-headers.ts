@@ -1,9 +1,10 @@
 /** The quota as headers, worded as OpenAI's clients read them: on 200 and 429 alike. */
 import type { QuotaDecision } from "./quota-ledger.ts";
 
-type Decided = Pick<QuotaDecision, "snapshot" | "code">;
+/** A place among the open requests may come free at any moment. */
+const openRetrySeconds = 1;
 
-export function rateLimitHeaders(decided: Decided): Record<string, string> {
+export function rateLimitHeaders(decided: QuotaDecision): Record<string, string> {
   const { requests, units } = decided.snapshot;
   return {
     "x-ratelimit-limit-requests": String(requests.limit),
@@ -17,12 +18,13 @@ export function rateLimitHeaders(decided: Decided): Record<string, string> {
 }
 
 /** Whole seconds until another request can be let through; 0 where one can be now. */
-function retryAfterSeconds({ snapshot: { requests, units }, code }: Decided): number {
-  if (code === "insufficient_quota" || units.remaining === 0) return seconds(units.resetMs);
-  return requests.remaining === 0 ? seconds(requests.resetMs) : 0;
+function retryAfterSeconds({ snapshot: { requests, units }, refusal }: QuotaDecision): number {
+  if (refusal === "day" || units.remaining === 0) return seconds(units.resetMs);
+  if (requests.remaining === 0) return seconds(requests.resetMs);
+  return refusal === "open" ? openRetrySeconds : 0;
 }
 
-function seconds(milliseconds: number): number {
+export function seconds(milliseconds: number): number {
   return Math.ceil(milliseconds / 1_000);
 }
 

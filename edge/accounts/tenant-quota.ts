@@ -1,9 +1,11 @@
 /**
- * The Durable Object that counts for one tenant: exact under parallel requests, because there is one of it and every
- * decision is one synchronous transaction. Its books are quota-ledger.ts; this file gives them a clock and an alarm that
- * empties the object once nothing in it matters any more.
+ * The Durable Object that counts for one tenant, or for all tenants of one wider network: exact under parallel requests,
+ * because there is one of it and every decision is one synchronous transaction. Its books are quota-ledger.ts; this file gives
+ * them a clock and an alarm that empties the object once nothing in it matters any more. Refusals are counted beside the books,
+ * in memory: losing them costs a little work.
  */
 import { DurableObject } from "cloudflare:workers";
+import { Tally } from "./tally.ts";
 import {
   type QuotaDecision,
   QuotaLedger,
@@ -14,6 +16,7 @@ import {
 
 export class TenantQuota extends DurableObject<object> {
   #ledger: QuotaLedger | null = null;
+  readonly #refusals = new Tally();
 
   /** Counts one request that costs no units. */
   async count(limits: QuotaLimits): Promise<QuotaDecision> {
@@ -32,6 +35,16 @@ export class TenantQuota extends DurableObject<object> {
   /** Closes a job's reservation with the units it really took (0: failed or cancelled). Later calls change nothing. */
   async settle(jobId: string, units: number): Promise<boolean> {
     return this.#books().settle(jobId, units, Date.now());
+  }
+
+  /** One of the requests that share a job's reservation came to nothing. */
+  async release(jobId: string): Promise<void> {
+    this.#books().release(jobId, Date.now());
+  }
+
+  /** Adds refusals that one isolate counted. @returns for how long all are over the limit, ms; 0: they are not */
+  noteRefusals(count: number, limitPerMinute: number): number {
+    return this.#refusals.add(count, limitPerMinute, Date.now());
   }
 
   override async alarm(): Promise<void> {

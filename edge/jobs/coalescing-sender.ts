@@ -1,7 +1,9 @@
 /**
  * Sends messages in batches: the first goes at once, those that come while a send is in flight wait for it and go
  * together, and a full batch never waits. A failed send is tried again, with growing pauses, for as long as somebody
- * wants the message. Order is not kept. What a batch is made of and how it travels is the caller's.
+ * wants the message. A batch that is refused or fails as a whole may do so for one message's sake: it is halved, until that
+ * one is alone; what failed goes behind what was not tried. Order is not kept. What a batch is made of and how it travels is
+ * the caller's.
  */
 export type Outgoing = { id: string; body: string; bytes: number; group: string };
 export type SendOutcome = "sent" | "refused" | "retry";
@@ -17,8 +19,8 @@ type Rules = {
 };
 
 type Surroundings = {
-  /** One outcome per entry, in order. A rejection means `retry` for all. */
-  sendBatch: (batch: readonly Outgoing[]) => Promise<SendOutcome[]>;
+  /** One outcome per entry, in order; or `refused`, the batch as a whole. A rejection means `retry` for all. */
+  sendBatch: (batch: readonly Outgoing[]) => Promise<SendOutcome[] | "refused">;
   isWanted: (id: string) => boolean;
   onSent: (id: string) => void;
   onRefused: (id: string) => void;
@@ -27,10 +29,13 @@ type Surroundings = {
   random: () => number;
 };
 
+/** `batchMax`: how many messages may travel with it, itself included; less once a batch it was in came to nothing. */
+type Waiting = { message: Outgoing; batchMax: number };
+
 export class CoalescingSender {
   readonly #rules: Rules;
   readonly #surroundings: Surroundings;
-  #waiting: Outgoing[] = [];
+  #waiting: Waiting[] = [];
   #inFlight = 0;
   #failures = 0;
   #paused = false;
@@ -41,7 +46,7 @@ export class CoalescingSender {
   }
 
   send(message: Outgoing): void {
-    this.#waiting.push(message);
+    this.#waiting.push({ message, batchMax: this.#rules.entriesMax });
     this.#pump();
   }
 
@@ -63,12 +68,14 @@ export class CoalescingSender {
     const batch: Outgoing[] = [];
     let bytes = 0;
     let taken = 0;
-    for (const message of this.#waiting) {
+    let countMax = this.#rules.entriesMax;
+    for (const { message, batchMax } of this.#waiting) {
       const fits = batch.length === 0 || bytes + message.bytes <= this.#rules.bytesMax;
-      if (batch.length === this.#rules.entriesMax || !fits) break;
+      if (batch.length >= Math.min(countMax, batchMax) || !fits) break;
       taken += 1;
       if (!this.#surroundings.isWanted(message.id)) continue;
       batch.push(message);
+      countMax = Math.min(countMax, batchMax);
       bytes += message.bytes;
     }
     this.#waiting.splice(0, taken);
@@ -79,29 +86,37 @@ export class CoalescingSender {
     this.#inFlight += 1;
     try {
       const outcomes = await this.#surroundings.sendBatch(batch);
-      this.#settle(batch, outcomes);
+      if (outcomes === "refused") this.#refuse(batch);
+      else this.#settle(batch, outcomes);
     } catch (error) {
       this.#surroundings.onFailure(error);
-      this.#settle(batch, []);
+      this.#waiting.push(...halved(batch));
+      this.#pause();
     } finally {
       this.#inFlight -= 1;
       this.#pump();
     }
   }
 
+  /** The queue answers, so there is nothing to wait for. */
+  #refuse(batch: readonly Outgoing[]): void {
+    this.#failures = 0;
+    const [only, ...others] = batch;
+    if (others.length > 0) this.#waiting.unshift(...halved(batch));
+    else if (only !== undefined) this.#surroundings.onRefused(only.id);
+  }
+
   #settle(batch: readonly Outgoing[], outcomes: readonly SendOutcome[]): void {
-    const again: Outgoing[] = [];
+    const again: Waiting[] = [];
     batch.forEach((message, index) => {
       const outcome = outcomes[index] ?? "retry";
       if (outcome === "sent") this.#surroundings.onSent(message.id);
       else if (outcome === "refused") this.#surroundings.onRefused(message.id);
-      else again.push(message);
+      else again.push({ message, batchMax: this.#rules.entriesMax });
     });
-    if (again.length === 0) {
-      this.#failures = 0;
-      return;
-    }
-    this.#waiting.unshift(...again);
+    if (again.length < batch.length) this.#failures = 0;
+    if (again.length === 0) return;
+    this.#waiting.push(...again);
     this.#pause();
   }
 
@@ -120,4 +135,10 @@ export class CoalescingSender {
       pauseMs * (0.5 + 0.5 * this.#surroundings.random()),
     );
   }
+}
+
+/** The messages of a batch that came to nothing, to be sent in batches half as large. */
+function halved(batch: readonly Outgoing[]): Waiting[] {
+  const batchMax = Math.ceil(batch.length / 2);
+  return batch.map((message) => ({ message, batchMax }));
 }

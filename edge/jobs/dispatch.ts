@@ -83,7 +83,10 @@ export async function dispatchKnown(
 
 type Ended = { spec: JobSpec; preference: Preference; outcome: RunOutcome };
 
-async function answer(c: EdgeContext, { spec, preference, outcome }: Ended): Promise<Response> {
+async function answer(
+  c: EdgeContext,
+  { spec, preference, outcome }: Ended,
+): Promise<Response | null> {
   const settings = settingsOf(c.env);
   switch (outcome.kind) {
     case "succeeded":
@@ -94,6 +97,8 @@ async function answer(c: EdgeContext, { spec, preference, outcome }: Ended): Pro
       return preferenceApplied(preference) === null
         ? outlasted(c, outcome.ticket, settings)
         : accepted(spec, outcome.ticket, { preference, settings });
+    case "ended":
+      return null;
     case "left":
       // The caller is gone; this is for the log alone.
       return new Response(null, { status: 499 });

@@ -12,10 +12,21 @@ const BatchAnswer = z.object({
   Failed: z.array(z.object({ Id: z.string(), SenderFault: z.boolean() })).optional(),
 });
 
-/** @returns a function that sends one batch and tells, per entry and in order, how it went */
+/**
+ * Error types of answers 4xx that say nothing of the messages: throttling, keys, a clock that is off, a queue that is not
+ * there. They pass, or somebody puts them right.
+ */
+const passing =
+  /thrott|overlimit|unavailable|nonexistent|doesnotexist|denied|token|signature|expired|security|kms|optin/i;
+const passingStatuses: readonly number[] = [401, 403, 404, 408, 429];
+
+/**
+ * @returns a function that sends one batch and tells, per entry and in order, how it went, or that the batch as a whole is
+ * nothing the queue takes. It throws what may pass: no answer, an answer 5xx, or one that is not about the messages.
+ */
 export function openJobQueue(
-  settings: Settings,
-): (batch: readonly Outgoing[]) => Promise<SendOutcome[]> {
+  settings: Pick<Settings, "sqs" | "sqsCredentials" | "awsRegion">,
+): (batch: readonly Outgoing[]) => Promise<SendOutcome[] | "refused"> {
   // The signing key, derived once a day by four HMACs, is cached inside the client.
   const client = new AwsClient({
     ...settings.sqsCredentials,
@@ -37,14 +48,20 @@ export function openJobQueue(
       })),
     });
     const url = settings.sqs.endpoint;
-    const text = await within(sendTimeoutMs, async (signal) => {
+    return within(sendTimeoutMs, async (signal) => {
       const response = await client.fetch(url, { method: "POST", headers, body, signal });
       const answer = await response.text();
-      if (response.ok) return answer;
+      if (response.ok) return outcomes(batch.length, BatchAnswer.parse(JSON.parse(answer)));
+      if (isOfMessages(response.status, answer)) return "refused";
       throw new Error(`queue answered ${response.status}: ${answer.slice(0, 500)}`);
     });
-    return outcomes(batch.length, BatchAnswer.parse(JSON.parse(text)));
   };
+}
+
+function isOfMessages(status: number, answer: string): boolean {
+  if (status < 400 || status > 499 || passingStatuses.includes(status)) return false;
+  const type = /"__type"\s*:\s*"([^"]*)"/.exec(answer)?.[1] ?? "";
+  return !passing.test(type);
 }
 
 function outcomes(count: number, answer: z.infer<typeof BatchAnswer>): SendOutcome[] {

@@ -1,7 +1,10 @@
 /** A job as the text of a queue message, within what a queue takes. */
+import { CodedError } from "#contract/errors.ts";
 import type { JobMessage } from "#contract/job-message.ts";
 import { limits } from "#contract/limits.ts";
+import { queueNumbers } from "#contract/queue.ts";
 import type { Settings } from "../environment.ts";
+import { parameterField } from "../render-error.ts";
 import type { JobSpec } from "./job-spec.ts";
 import { putObject } from "./object-store.ts";
 import { utf8Bytes } from "./utf8-bytes.ts";
@@ -38,9 +41,14 @@ function textOf(spec: JobSpec, inputs: unknown, createdAt: number): string {
   );
 }
 
+/** Of an ObjectReference as JSON, with room to spare. */
+const referenceBytesMax = 1_024;
+
 /**
- * Inputs that are too large for the queue are put in object storage first.
+ * Inputs that are too large for the queue are put in object storage first. What stands beside them must fit: parameters are
+ * bounded each by its schema, and all of them here.
  * @param createdAt ms since the epoch
+ * @throws CodedError invalid_value that names the largest parameter of a job no message can hold
  */
 export async function queueText(
   spec: JobSpec,
@@ -50,8 +58,25 @@ export async function queueText(
   const message = textOf(spec, spec.inputs, createdAt);
   const messageBytes = utf8Bytes(message, limits.inlineInputsBytesMax);
   if (messageBytes <= limits.inlineInputsBytesMax) return { message, messageBytes };
+  const besideBytes = utf8Bytes(textOf(spec, [], createdAt), 0);
+  if (besideBytes + referenceBytesMax > queueNumbers.messageBytesMax) throw tooLarge(spec);
   const key = `jobs/inputs/${spec.id}.json`;
   const reference = await putObject(settings, key, JSON.stringify(spec.inputs));
   const short = textOf(spec, reference, createdAt);
   return { message: short, messageBytes: utf8Bytes(short, limits.inlineInputsBytesMax) };
+}
+
+function tooLarge({ parameters, rendering }: JobSpec): CodedError {
+  const sizes = Object.entries(parameters).map(([name, value]) => ({
+    name,
+    bytes: utf8Bytes(escaped(JSON.stringify(value) ?? ""), 0),
+  }));
+  const [largest] = sizes.toSorted((a, b) => b.bytes - a.bytes);
+  const field = parameterField(rendering, largest?.name ?? "parameters");
+  return new CodedError(
+    "invalid_value",
+    `${field} takes ${largest?.bytes ?? 0} bytes, and all parameters of a job together may take ` +
+      `${queueNumbers.messageBytesMax - referenceBytesMax}. Send less of it.`,
+    { param: field },
+  );
 }

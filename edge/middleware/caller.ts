@@ -1,6 +1,10 @@
-/** Finds out who is calling before anything is done for them; see accounts/identify-caller.ts. */
+/**
+ * Finds out who is calling before anything is done for them (accounts/identify-caller.ts), and turns away who called too
+ * often. A key that is not known counts against the network it came from.
+ */
 import type { MiddlewareHandler } from "hono";
-import { identifyCaller } from "../accounts/identify-caller.ts";
+import { refuseFlood } from "../accounts/floods.ts";
+import { anonymousCaller, holdsOperatorKey, identifyCaller } from "../accounts/identify-caller.ts";
 import type { EdgeEnv } from "../context.ts";
 import { settingsOf } from "../environment.ts";
 
@@ -9,6 +13,9 @@ export const caller: MiddlewareHandler<EdgeEnv> = async (c, next) => {
     authorization: c.req.header("authorization"),
     address: c.req.header("cf-connecting-ip"),
   };
-  c.set("caller", identifyCaller(credentials, settingsOf(c.env)));
+  const settings = settingsOf(c.env);
+  c.set("caller", anonymousCaller(credentials, settings));
+  if (!holdsOperatorKey(credentials, settings)) refuseFlood(c);
+  c.set("caller", identifyCaller(credentials, settings));
   await next();
 };

@@ -18,7 +18,7 @@ import { readRows } from "./read-rows.ts";
 import { softmax } from "./scores.ts";
 import type { RequestTally } from "./sentence-request.ts";
 import { type NamedText, type TextTokens, encodeLong, encodeWhole } from "./text-tokens.ts";
-import { windowsOf } from "./windows.ts";
+import { isOverlapLowered, windowsOf } from "./windows.ts";
 
 export type EntityRules = {
   aggregation: Aggregation;
@@ -29,6 +29,8 @@ export type EntityRules = {
   tally: RequestTally;
   /** The field that names the model. */
   modelParam: string;
+  /** A text was read by windows that share fewer tokens than `stride`. */
+  onOverlapLowered?: () => void;
 };
 
 /** A row's tokens of the text, after its special tokens. */
@@ -49,13 +51,15 @@ export async function findEntities(
   for await (const tokens of encode(texts, model, engine.signal, rules)) {
     turns.begin();
     const places = await wordPlaces(tokens.text, tokens.offsets, turns);
-    for (const [from, to] of windowsOf(tokens.ids.length, windowRules(model, rules))) {
+    const own = windowRules(model, rules);
+    if (isOverlapLowered(tokens.ids.length, own)) rules.onOverlapLowered?.();
+    for (const [from, to] of windowsOf(tokens.ids.length, own)) {
       if (turns.over) await turns.next();
       const { ids, starts } = model.tokenizer.wrap(tokens.ids.slice(from, to));
       rules.tally.add({ ids, truncated: false });
       rows.push({ ids, outputs: [head.output] });
-      const [words, own] = [tokens.words.slice(from, to), places.slice(from, to)];
-      windows.push({ text, places: own, words, start: starts[0] ?? 0 });
+      const [words, within] = [tokens.words.slice(from, to), places.slice(from, to)];
+      windows.push({ text, places: within, words, start: starts[0] ?? 0 });
     }
     text += 1;
   }
@@ -115,7 +119,7 @@ function encode(
 
 function windowRules({ limits: own, tokenizer }: EncoderModel, { stride }: EntityRules) {
   const room = own.maxTokens - tokenizer.specialTokens.single;
-  return { room, overlap: stride ?? 0, param: "stride" };
+  return { room, overlap: stride ?? 0 };
 }
 
 function scoredTokens(window: Window, logits: (token: number) => Float32Array): ScoredToken[] {

@@ -5,7 +5,7 @@
  */
 import { CodedError } from "#contract/errors.ts";
 import type { TaskInput, TaskOutput, TaskParameters } from "#contract/tasks.ts";
-import type { Answer } from "#contract/tasks/question-answering.ts";
+import { type Answer, questionAnsweringDefaults } from "#contract/tasks/question-answering.ts";
 import { Turns } from "../event-loop/turns.ts";
 import { type WindowAnswers, bestSpans } from "./answer-spans.ts";
 import type { EncoderModel } from "./encoder-model.ts";
@@ -15,7 +15,7 @@ import { readRows } from "./read-rows.ts";
 import { ResultSize } from "./result-size.ts";
 import { RequestTally } from "./sentence-request.ts";
 import { type NamedText, type TextTokens, encodeLong, encodeTexts } from "./text-tokens.ts";
-import { windowsOf } from "./windows.ts";
+import { type WindowRules, isOverlapLowered, overlapWarning, windowsOf } from "./windows.ts";
 
 type Parameters = TaskParameters<"question-answering">;
 type Input = TaskInput<"question-answering">;
@@ -43,7 +43,7 @@ export const questionAnswering: EncoderPipeline<"question-answering"> = {
     }
     const tally = new RequestTally();
     const options = { parameters, tally, signal: engine.signal };
-    const { contexts, windows, rows } = await encode(inputs, model, options);
+    const { contexts, windows, rows, lowered } = await encode(inputs, model, options);
     const fix = "Lower top_k, or send fewer inputs.";
     const size = new ResultSize(engine, { param: "top_k", fix });
     await size.expect(sum(contexts.map((context) => bytesOf(context, parameters))));
@@ -61,7 +61,14 @@ export const questionAnswering: EncoderPipeline<"question-answering"> = {
       },
     });
     const outputs = await new Turns(engine.signal).map(gathered, (each) => each.output(size));
-    return { outputs, usage: tally.usage(), warnings: cappedWarning(parameters, model) };
+    return {
+      outputs,
+      usage: tally.usage(),
+      warnings: [
+        ...cappedWarning(parameters, model),
+        ...(lowered ? [overlapWarning("doc_stride", parameters.doc_stride ?? 0)] : []),
+      ],
+    };
   },
 };
 
@@ -103,11 +110,12 @@ async function encode(
   inputs: readonly Input[],
   model: EncoderModel,
   { parameters, tally, signal }: EncodeOptions,
-): Promise<{ contexts: Context[]; windows: Window[]; rows: EncoderRow[] }> {
+): Promise<{ contexts: Context[]; windows: Window[]; rows: EncoderRow[]; lowered: boolean }> {
   const questions = await encodeQuestions(inputs, model, { parameters, tally, signal });
   const contexts: Context[] = [];
   const windows: Window[] = [];
   const rows: EncoderRow[] = [];
+  let lowered = false;
   const turns = new Turns(signal);
   for await (const tokens of encodeLong(fieldOf(inputs, "context"), model.tokenizer, {
     tally,
@@ -118,6 +126,7 @@ async function encode(
     contexts.push(await contextOf(tokens, turns));
     const question = questions[input] ?? [];
     const rules = windowRules(question.length, `inputs[${input}].question`, model, parameters);
+    lowered ||= parameters.doc_stride !== undefined && isOverlapLowered(tokens.ids.length, rules);
     for (const [from, to] of windowsOf(tokens.ids.length, rules)) {
       if (turns.over) await turns.next();
       const { ids, typeIds, starts } = model.tokenizer.wrap(question, tokens.ids.slice(from, to));
@@ -126,7 +135,7 @@ async function encode(
       windows.push({ input, from, to, start: starts[1] ?? 0 });
     }
   }
-  return { contexts, windows, rows };
+  return { contexts, windows, rows, lowered };
 }
 
 function fieldOf(inputs: readonly Input[], field: keyof Input): NamedText[] {
@@ -138,7 +147,7 @@ async function encodeQuestions(
   { tokenizer }: EncoderModel,
   { parameters, signal }: EncodeOptions,
 ): Promise<(readonly number[])[]> {
-  const most = parameters.max_question_len ?? 64;
+  const most = parameters.max_question_len ?? questionAnsweringDefaults.max_question_len;
   const questions: (readonly number[])[] = [];
   // A question is counted to the end, for all but hostile ones.
   const options = { tokensMax: () => 16 * most, signal };
@@ -183,8 +192,8 @@ function wholeWords(places: readonly Place[], words: readonly number[]): Place[]
   return whole;
 }
 
-function windowLength({ max_seq_len: asked = 384 }: Parameters, { limits: own }: EncoderModel) {
-  return Math.min(asked, own.maxTokens);
+function windowLength({ max_seq_len: asked }: Parameters, { limits: own }: EncoderModel) {
+  return Math.min(asked ?? questionAnsweringDefaults.max_seq_len, own.maxTokens);
 }
 
 function windowRules(
@@ -192,7 +201,7 @@ function windowRules(
   name: string,
   model: EncoderModel,
   parameters: Parameters,
-): { room: number; overlap: number; param: string } {
+): WindowRules {
   const length = windowLength(parameters, model);
   const room = length - question - model.tokenizer.specialTokens.pair;
   if (room < 1) {
@@ -203,8 +212,7 @@ function windowRules(
       { param: name },
     );
   }
-  const usual = Math.min(128, Math.floor(length / 2), Math.floor(room / 2));
-  return { room, overlap: parameters.doc_stride ?? usual, param: "doc_stride" };
+  return { room, overlap: parameters.doc_stride ?? questionAnsweringDefaults.doc_stride };
 }
 
 function cappedWarning(parameters: Parameters, { limits: own, id }: EncoderModel): string[] {

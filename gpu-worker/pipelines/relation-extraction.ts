@@ -4,7 +4,7 @@
  */
 import { CodedError } from "#contract/errors.ts";
 import type { TaskOutput, TaskParameters } from "#contract/tasks.ts";
-import type { RelatedPair } from "#contract/tasks/relation-extraction.ts";
+import { type RelatedPair, relatedEntitiesMax } from "#contract/tasks/relation-extraction.ts";
 import { Turns } from "../event-loop/turns.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { FoundEntity } from "./entity-groups.ts";
@@ -20,9 +20,6 @@ import type { NamedText } from "./text-tokens.ts";
 
 type Parameters = TaskParameters<"relation-extraction">;
 type Output = TaskOutput<"relation-extraction">;
-
-/** Entities of one text that are related: they make 4 032 pairs. */
-const entitiesMax = 64;
 
 type Question = NamedText & {
   /** Null: the text has no marks. */
@@ -135,10 +132,10 @@ async function fillEntities(
   });
   for (const [index, question] of bare.entries()) {
     question.entities = found[index] ?? [];
-    if (question.entities.length <= entitiesMax) continue;
+    if (question.entities.length <= relatedEntitiesMax) continue;
     throw new CodedError(
       "invalid_value",
-      `${question.name} holds ${question.entities.length} entities, but at most ${entitiesMax} of one text are related. Split it.`,
+      `${question.name} holds ${question.entities.length} entities, but at most ${relatedEntitiesMax} of one text are related. Split it.`,
       { param: question.name },
     );
   }

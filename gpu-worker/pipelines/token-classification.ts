@@ -7,6 +7,7 @@ import { placesIn } from "./offsets.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
 import { ResultSize } from "./result-size.ts";
 import { RequestTally } from "./sentence-request.ts";
+import { overlapWarning } from "./windows.ts";
 
 /** What may come of a text of which each character is an entity, or near it. */
 const bytesPerCharacter = 32;
@@ -17,6 +18,7 @@ export const tokenClassification: EncoderPipeline<"token-classification"> = {
   kind: "encoder",
   async answer({ inputs, parameters }, model, engine) {
     const tally = new RequestTally();
+    const warnings = new Set<string>();
     const texts = inputs.map((text, index) => ({ text, name: `inputs[${index}]` }));
     const fix =
       "Send fewer or shorter texts, or set ignore_labels to the classes that are not wanted.";
@@ -29,6 +31,7 @@ export const tokenClassification: EncoderPipeline<"token-classification"> = {
       stride: parameters.stride ?? null,
       tally,
       modelParam: "model",
+      onOverlapLowered: () => warnings.add(overlapWarning("stride", parameters.stride ?? 0)),
     });
     const turns = new Turns(engine.signal);
     const outputs: Entity[][] = [];
@@ -41,6 +44,6 @@ export const tokenClassification: EncoderPipeline<"token-classification"> = {
       });
       outputs.push(named);
     }
-    return { outputs, usage: tally.usage(), warnings: [] };
+    return { outputs, usage: tally.usage(), warnings: [...warnings] };
   },
 };

@@ -2,36 +2,38 @@
  * Long texts by windows that share tokens with their neighbours: where each starts and ends, as Hugging Face's tokenizers
  * cut (the last window may be shorter, and no window lies within another).
  */
-import { CodedError } from "#contract/errors.ts";
-
 export type WindowRules = {
   /** Tokens of the text that fit one window. */
   readonly room: number;
-  /** Tokens that neighbours share. */
+  /** Tokens that neighbours share, as asked. */
   readonly overlap: number;
-  /** The parameter that sets the overlap. */
-  readonly param: string;
 };
 
-/**
- * `[start, end)` of each window, in tokens; one at a time, for a large overlap makes a great many. None for no tokens.
- * @throws CodedError invalid_value where the windows would not move on
- */
+/** At most half a window, so that no token is read more than twice. The edge reckons with the same. */
+function sharedTokens({ room, overlap }: WindowRules): number {
+  return Math.min(overlap, Math.floor(room / 2));
+}
+
+/** `[start, end)` of each window, in tokens; one at a time, for a text may make a great many. None for no tokens. */
 export function* windowsOf(
   tokens: number,
-  { room, overlap, param }: WindowRules,
+  rules: WindowRules,
 ): Generator<readonly [number, number]> {
   if (tokens === 0) return;
-  if (tokens > room && overlap >= room) {
-    throw new CodedError(
-      "invalid_value",
-      `${param} is ${overlap}, but a window has room for ${room} tokens of the text. Make it smaller than that.`,
-      { param },
-    );
-  }
-  for (let start = 0; ; start += room - overlap) {
+  const { room } = rules;
+  for (let start = 0; ; start += room - sharedTokens(rules)) {
     const end = Math.min(start + room, tokens);
     yield [start, end];
     if (end === tokens) return;
   }
+}
+
+/** Whether a text of so many tokens is read by windows that share fewer than was asked. */
+export function isOverlapLowered(tokens: number, rules: WindowRules): boolean {
+  return tokens > rules.room && sharedTokens(rules) < rules.overlap;
+}
+
+/** @param param the parameter that asked for the overlap */
+export function overlapWarning(param: string, asked: number): string {
+  return `${param}: ${asked} was lowered to half of what a window takes of the text`;
 }

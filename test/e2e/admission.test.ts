@@ -7,7 +7,7 @@ import { type RunningStack, startStack } from "../../infra/local/start-stack.ts"
 let stack: RunningStack;
 
 beforeAll(async () => {
-  stack = await startStack({ env: { FREE_REQUESTS_PER_MINUTE: "20" } });
+  stack = await startStack({ env: { FREE_REQUESTS_PER_MINUTE: "20", FREE_OPEN_REQUESTS: "64" } });
 });
 
 afterAll(() => stack.stop());
@@ -54,6 +54,38 @@ describe("the free tier", () => {
     const refused = responses.find(({ status }) => status === 429);
     expect(Number(refused?.headers.get("retry-after"))).toBeGreaterThan(0);
     expect(await refused?.json()).toMatchObject({ error: { code: "rate_limit_exceeded" } });
+  });
+});
+
+describe("requests too large for the queue", () => {
+  const ignore = Array.from({ length: 700 }, (_, at) => `${at}${"é".repeat(987)}`);
+
+  it("are refused, nine of them, and stop nobody behind them", async () => {
+    const body = JSON.stringify({
+      model,
+      inputs: ["x"],
+      parameters: { ignore_labels: ignore, aggregation_strategy: "simple" },
+    });
+    expect(Buffer.byteLength(body)).toBeGreaterThan(1_300_000);
+    const refused = await Promise.all(
+      Array.from({ length: 9 }, (_, at) =>
+        send(
+          body.replace('"x"', `"x ${at}"`),
+          { prefer: "respond-async", authorization: "Bearer anonymous" },
+          "/v1/tasks/token-classification",
+        ),
+      ),
+    );
+    // The free tier's minute may be used up by the tests above.
+    for (const { status } of refused) expect([400, 429]).toContain(status);
+    const { error } = await errorOf(
+      await send(body, { prefer: "respond-async" }, "/v1/tasks/token-classification"),
+    );
+    expect(error).toMatchObject({ code: "invalid_value", param: "parameters.ignore_labels" });
+    const served = await Promise.all(
+      Array.from({ length: 16 }, (_, at) => send(JSON.stringify({ model, input: `after ${at}` }))),
+    );
+    expect(served.map(({ status }) => status)).toEqual(Array(16).fill(200));
   });
 });
 

@@ -19,7 +19,11 @@ let stack: RunningStack;
 beforeAll(async () => {
   stack = await startStack({
     workers: 2,
-    env: { FREE_REQUESTS_PER_MINUTE: "1000000", FREE_UNITS_PER_DAY: String(unitsPerDay) },
+    env: {
+      FREE_REQUESTS_PER_MINUTE: "1000000",
+      FREE_UNITS_PER_DAY: String(unitsPerDay),
+      FREE_OPEN_REQUESTS: "1000",
+    },
   });
 });
 

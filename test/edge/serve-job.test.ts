@@ -154,7 +154,7 @@ describe("the cache", () => {
 
 describe("the quota", () => {
   it("admits exactly 20 of 64 parallel calls on a limit of 20", async () => {
-    const bindings = bindingsWith({ FREE_REQUESTS_PER_MINUTE: "20" });
+    const bindings = bindingsWith({ FREE_REQUESTS_PER_MINUTE: "20", FREE_OPEN_REQUESTS: "64" });
     const address = freshAddress();
     const responses = await Promise.all(
       Array.from({ length: 64 }, () => embed(freshText(), { operator: false, address, bindings })),

@@ -183,7 +183,7 @@ describe("long texts", () => {
     [1, ["a b", "a"]],
     [2, ["a b c", "a"]],
     [5, ["a b c", "a"]],
-    [13, ["a b c", "a"]],
+    [7, ["a b c", "a"]],
   ])("are read by windows, stride %i", async (stride, expected) => {
     const model = tagger(byToken);
     const found = await find(model, long, { stride });
@@ -216,13 +216,34 @@ describe("long texts", () => {
     ]);
   });
 
-  it("are refused where the windows would not move on, or are too many", async () => {
-    await expect(find(tagger(byToken), long, { stride: 14 })).rejects.toMatchObject({
-      code: "invalid_value",
-      param: "stride",
-      message: expect.stringMatching(/14.*room for 14/),
-    });
-    const endless = "a ".repeat(100_000);
+  it.each([8, 14, 10_000])(
+    "share at most half a window where stride is %i, and say so",
+    async (stride) => {
+      const model = tagger(byToken);
+      const { warnings, usage } = await tokenClassification.answer(
+        { task: "token-classification", inputs: [long], parameters: { stride } },
+        model,
+        toyEngine(),
+      );
+      expect(model.rows).toHaveLength(1 + Math.ceil((28 - 14) / (14 - 7)));
+      expect(usage.promptTokens).toBeLessThanOrEqual(2 * 28 + 2 * model.rows.length);
+      expect(warnings).toEqual([
+        `stride: ${stride} was lowered to half of what a window takes of the text`,
+      ]);
+    },
+  );
+
+  it("say nothing of a stride that nothing came of", async () => {
+    const { warnings } = await tokenClassification.answer(
+      { task: "token-classification", inputs: ["a b"], parameters: { stride: 10_000 } },
+      tagger(byToken),
+      toyEngine(),
+    );
+    expect(warnings).toEqual([]);
+  });
+
+  it("are refused where they are too many", async () => {
+    const endless = "a ".repeat(150_000);
     await expect(find(tagger(byToken), endless, { stride: 13 })).rejects.toMatchObject({
       code: "context_length_exceeded",
       message: expect.stringMatching(/300000/),

@@ -19,7 +19,7 @@ it.each([
 it("says when to come back", () => {
   const requests = { limit: 60, remaining: 0, resetMs: 41_500 };
   const units = { limit: 1_000, remaining: 5, resetMs: 3_600_000 };
-  expect(rateLimitHeaders({ snapshot: { requests, units }, code: "rate_limit_exceeded" })).toEqual({
+  expect(rateLimitHeaders({ snapshot: { requests, units }, refusal: "minute" })).toEqual({
     "x-ratelimit-limit-requests": "60",
     "x-ratelimit-remaining-requests": "0",
     "x-ratelimit-reset-requests": "42s",
@@ -34,6 +34,7 @@ it("says when a request that is too large for what is left may come back", () =>
   const requests = { limit: 60, remaining: 59, resetMs: 41_500 };
   const units = { limit: 1_000, remaining: 5, resetMs: 3_600_000 };
   const snapshot = { requests, units };
-  expect(rateLimitHeaders({ snapshot, code: "insufficient_quota" })["retry-after"]).toBe("3600");
-  expect(rateLimitHeaders({ snapshot, code: null })["retry-after"]).toBe("0");
+  expect(rateLimitHeaders({ snapshot, refusal: "day" })["retry-after"]).toBe("3600");
+  expect(rateLimitHeaders({ snapshot, refusal: null })["retry-after"]).toBe("0");
+  expect(rateLimitHeaders({ snapshot, refusal: "open" })["retry-after"]).toBe("1");
 });

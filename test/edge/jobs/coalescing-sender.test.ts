@@ -1,5 +1,5 @@
 /** When messages are sent, together with which others, and again. */
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import {
   CoalescingSender,
   type Outgoing,
@@ -8,7 +8,7 @@ import {
 
 type Batch = {
   ids: string[];
-  end: (outcomes?: SendOutcome[]) => void;
+  end: (outcomes?: SendOutcome[] | "refused") => void;
   fail: () => void;
 };
 
@@ -24,7 +24,7 @@ function setUp(rules: { inFlightMax?: number } = {}) {
       sendBatch: (batch) =>
         new Promise((resolve, reject) => {
           const ids = batch.map(({ id }) => id);
-          const end = (outcomes = ids.map((): SendOutcome => "sent")) => resolve(outcomes);
+          const end: Batch["end"] = (outcomes = ids.map(() => "sent")) => resolve(outcomes);
           batches.push({ ids, end, fail: () => reject(new Error("no queue")) });
         }),
       isWanted: (id) => !unwanted.has(id),
@@ -101,9 +101,13 @@ describe("the coalescing sender", () => {
     send("b");
     batch(1).fail();
     await vi.waitFor(() => expect(batches).toHaveLength(3));
-    expect(batch(2).ids).toEqual(["a", "b"]);
+    // What was not tried goes before what failed, and what failed alone is tried alone.
+    expect(batch(2).ids).toEqual(["b"]);
     batch(2).end();
-    await vi.waitFor(() => expect(sent).toEqual(["a", "b"]));
+    await vi.waitFor(() => expect(batches).toHaveLength(4));
+    expect(batch(3).ids).toEqual(["a"]);
+    batch(3).end();
+    await vi.waitFor(() => expect(sent).toEqual(["b", "a"]));
     expect(failures).toHaveLength(2);
   });
 
@@ -130,4 +134,48 @@ describe("the coalescing sender", () => {
     expect(sent).toEqual(["first", "x"]);
     expect(refused).toEqual(["y"]);
   });
+
+  it("halves a batch that is refused as a whole until the one at fault is alone, and sends the others", async () => {
+    const { batches, sent, refused, failures } = answering((ids) =>
+      ids.includes("m6") ? "refused" : "sent",
+    );
+    await vi.waitFor(() => expect(sent).toHaveLength(12));
+    expect(refused).toEqual(["m6"]);
+    expect(failures).toEqual([]);
+    expect(batches.filter(({ ids }) => ids.includes("m6")).map(({ ids }) => ids.length)).toEqual([
+      10, 5, 3, 2, 1,
+    ]);
+  });
+
+  it("sends the others though one message fails any batch it is in, again and again", async () => {
+    const { send, batches, sent, refused } = answering((ids) =>
+      ids.includes("m6") ? "fails" : "sent",
+    );
+    await vi.waitFor(() => expect(sent).toHaveLength(12));
+    send("later");
+    await vi.waitFor(() => expect(sent).toContain("later"));
+    const alone = () => batches.filter(({ ids }) => ids.join() === "m6").length;
+    const before = alone();
+    await vi.waitFor(() => expect(alone()).toBeGreaterThan(before));
+    expect(refused).toEqual([]);
+  });
 });
+
+/** A sender of 13 messages, "first" alone and the others together, whose batches are answered by `answer`. */
+function answering(answer: (ids: readonly string[]) => "sent" | "refused" | "fails") {
+  const rig = setUp();
+  const { batches, send } = rig;
+  let answered = 0;
+  const timer = setInterval(() => {
+    for (; answered < batches.length; answered += 1) {
+      const batch = batches[answered];
+      const made = answer(batch?.ids ?? []);
+      if (made === "fails") batch?.fail();
+      else if (made === "refused") batch?.end("refused");
+      else batch?.end();
+    }
+  }, 1);
+  onTestFinished(() => clearInterval(timer));
+  send("first", ...named("m", 12));
+  return rig;
+}

@@ -52,11 +52,13 @@ describe("several", () => {
   });
 });
 
-it("costs a request and reserves no units", async () => {
+it("costs a request, and its tokens are reserved", async () => {
   const address = freshAddress();
-  const response = await post("/v1/tokenize", { input: "Hello" }, { operator: false, address });
+  const input = "Hello ".repeat(100);
+  const response = await post("/v1/tokenize", { input }, { operator: false, address });
   const remaining = (what: string) => response.headers.get(`x-ratelimit-remaining-${what}`);
-  expect([remaining("requests"), remaining("tokens")]).toEqual(["59", "100000"]);
+  expect(remaining("requests")).toBe("59");
+  expect(Number(remaining("tokens"))).toBeLessThanOrEqual(100_000 - 100);
 });
 
 it("takes more ids than the model reads at once", async () => {
