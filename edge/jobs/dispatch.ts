@@ -83,10 +83,7 @@ export async function dispatchKnown(
 
 type Ended = { spec: JobSpec; preference: Preference; outcome: RunOutcome };
 
-async function answer(
-  c: EdgeContext,
-  { spec, preference, outcome }: Ended,
-): Promise<Response | null> {
+async function answer(c: EdgeContext, { spec, preference, outcome }: Ended): Promise<Response> {
   const settings = settingsOf(c.env);
   switch (outcome.kind) {
     case "succeeded":
@@ -97,8 +94,6 @@ async function answer(
       return preferenceApplied(preference) === null
         ? outlasted(c, outcome.ticket, settings)
         : accepted(spec, outcome.ticket, { preference, settings });
-    case "ended":
-      return null;
     case "left":
       // The caller is gone; this is for the log alone.
       return new Response(null, { status: 499 });

@@ -1,11 +1,10 @@
 /**
  * Jobs of a shard that have ended, remembered for a while in memory: for workers that still name them, for events that
- * come again, and for calls that were interrupted just as their job ended.
+ * come again or from a second worker, and for calls that were interrupted just as their job ended.
  */
 import type { JobId } from "#contract/job-id.ts";
 import { LRUCache } from "lru-cache";
-import { RecentIds } from "./recent-ids.ts";
-import type { Fate, StoredResult } from "./shard-protocol.ts";
+import type { StoredResult } from "./shard-protocol.ts";
 
 const lifetimeMs = 600_000;
 const countMax = 20_000;
@@ -13,41 +12,42 @@ const resultLifetimeMs = 60_000;
 const resultCharactersMax = 2_000_000;
 const resultOverheadCharacters = 500;
 
+export type EndedJob = {
+  /** Its result went to somebody, or is there for who comes back. If not, what a worker still makes of it is for nobody. */
+  delivered: boolean;
+  /** Tokens charged, by whoever says it ended. */
+  units: number;
+};
+
 export class EndedJobs {
-  readonly #now: () => number;
-  readonly #delivered = new RecentIds(lifetimeMs, countMax);
-  readonly #closed = new RecentIds(lifetimeMs, countMax);
-  readonly #results = new LRUCache<JobId, StoredResult>({
-    ttl: resultLifetimeMs,
-    maxSize: resultCharactersMax,
-    sizeCalculation: (result) =>
-      (result.kind === "inline" ? result.json.length : 0) + resultOverheadCharacters,
-  });
+  readonly #jobs: LRUCache<JobId, EndedJob>;
+  readonly #results: LRUCache<JobId, StoredResult>;
 
   /** @param now ms since the epoch */
   constructor(now: () => number) {
-    this.#now = now;
+    const clock = { perf: { now }, ttlResolution: 0 };
+    this.#jobs = new LRUCache({ ...clock, max: countMax, ttl: lifetimeMs });
+    this.#results = new LRUCache({
+      ...clock,
+      ttl: resultLifetimeMs,
+      maxSize: resultCharactersMax,
+      sizeCalculation: (result) =>
+        (result.kind === "inline" ? result.json.length : 0) + resultOverheadCharacters,
+    });
   }
 
-  /** Its result went to somebody, or is there for who comes back. */
-  deliver(id: JobId, result: StoredResult): void {
-    this.#delivered.add(id, this.#now());
+  deliver(id: JobId, units: number, result: StoredResult): void {
+    this.#jobs.set(id, { delivered: true, units });
     this.#results.set(id, result);
   }
 
-  /** It came to nothing: its reservation is closed, and what a worker still makes of it is for nobody. */
-  close(id: JobId): void {
-    this.#closed.add(id, this.#now());
+  /** It came to nothing. */
+  close(id: JobId, units: number): void {
+    this.#jobs.set(id, { delivered: false, units });
   }
 
-  isClosed(id: JobId): boolean {
-    return this.#closed.has(id, this.#now());
-  }
-
-  /** What an event of a job meets that is not open. */
-  fateOf(id: JobId): Fate {
-    if (this.#delivered.has(id, this.#now())) return "wanted";
-    return this.isClosed(id) ? "given-up" : "unknown";
+  find(id: JobId): EndedJob | undefined {
+    return this.#jobs.get(id);
   }
 
   /** @returns the result that was delivered a moment ago, where there was room for it */

@@ -9,7 +9,6 @@ import type { Webhook, WebhookEvent } from "../webhooks/webhook.ts";
 import { EndedJobs } from "./ended-jobs.ts";
 import type {
   AbandonRequest,
-  Fate,
   JobHead,
   KeepRequest,
   ReceiveRequest,
@@ -17,8 +16,8 @@ import type {
   RunOutcome,
   RunRequest,
   ShardEvent,
-  StoredResult,
   Ticket,
+  Verdict,
 } from "./shard-protocol.ts";
 import type { Outcome, StoredTicket, TicketRows } from "./ticket-rows.ts";
 import { isJoinable } from "./silence.ts";
@@ -127,24 +126,24 @@ export class JobBoard {
 
   receive({ events, inFlight }: ReceiveRequest): ReceiveResponse {
     const cancelled = new Set<JobId>();
-    const fates = events.map((event) => {
-      const fate = this.#take(event);
+    const verdicts = events.map((event) => {
+      const verdict = this.#take(event);
       const goesOn = event.kind === "started" || event.kind === "progress";
       if (goesOn && this.#isToGiveUp(event.jobId)) cancelled.add(event.jobId);
-      return fate;
+      return verdict;
     });
     for (const id of inFlight) {
       const work = this.#works.find(id);
       if (work !== undefined) this.#watch.hear(work);
       if (this.#isToGiveUp(id)) cancelled.add(id);
     }
-    return { cancelled: [...cancelled], fates };
+    return { cancelled: [...cancelled], verdicts };
   }
 
   /** From now on the worker counts as told. */
   #isToGiveUp(id: JobId): boolean {
     const work = this.#works.find(id);
-    if (work === undefined) return this.#ended.isClosed(id);
+    if (work === undefined) return this.#ended.find(id)?.delivered === false;
     if (work.givenUp !== null) work.givenUp = "told";
     return work.givenUp !== null;
   }
@@ -214,7 +213,7 @@ export class JobBoard {
   /** @returns null where the job's reservation is closed, or is that of a computation nobody may join */
   #open(request: RunRequest): Work | null {
     const { id, tenant, requestKey } = request.job;
-    if (this.#ended.fateOf(id) !== "unknown" || this.#works.find(id) !== undefined) return null;
+    if (this.#ended.find(id) !== undefined || this.#works.find(id) !== undefined) return null;
     const { message } = request;
     const quietSince = this.#surroundings.now();
     const work = newWork({ id, tenant, requestKey, message, quietSince });
@@ -231,8 +230,8 @@ export class JobBoard {
 
   /** A job that has ended was settled, or will be by its event. */
   #release(tenant: string, id: JobId): void {
-    if (this.#ended.fateOf(id) !== "unknown") return;
-    this.#ended.close(id);
+    if (this.#ended.find(id) !== undefined) return;
+    this.#ended.close(id, 0);
     this.#surroundings.release(tenant, id);
   }
 
@@ -276,32 +275,41 @@ export class JobBoard {
    * An end always counts where the work is still open: a worker that took over from another starts its sequence afresh.
    * A second end finds no work.
    */
-  #take(event: ShardEvent): Fate {
-    const { jobId: id, kind } = event;
-    const work = this.#works.find(id);
-    if (work === undefined) return this.#ended.fateOf(id);
-    this.#watch.hear(work);
-    if (kind === "started" || kind === "progress") {
-      if (event.sequence <= work.sequence) return "wanted";
-      work.sequence = event.sequence;
-      if (kind === "started" && work.status === "starting") this.#start(work);
-      return "wanted";
+  #take(event: ShardEvent): Verdict {
+    const work = this.#works.find(event.jobId);
+    if (work !== undefined) this.#watch.hear(work);
+    if (event.kind === "started" || event.kind === "progress") {
+      if (work !== undefined) this.#advance(work, event);
+      return { wanted: true, units: null };
     }
+    if (work === undefined) return this.#judge(event.jobId, event.units);
     if (work.givenUp !== null) {
       this.#end(work);
-      this.#ended.close(id);
-      return "given-up";
+      this.#ended.close(work.id, event.units);
+    } else if (event.kind === "cancelled") {
+      // A worker was told to give up what is wanted again since this object was put away.
+      if (this.#watch.sendAgain(work)) return { wanted: true, units: null };
+      this.fail(work.id, lostError(work));
+    } else if (event.kind === "failed") {
+      this.#ended.close(work.id, event.units);
+      this.#finish(work, { status: "failed", error: event.error });
+    } else {
+      this.#ended.deliver(work.id, event.units, event.result);
+      this.#finish(work, { status: "succeeded", result: event.result });
     }
-    if (kind === "cancelled") return this.#onGivenUpInVain(work);
-    if (kind === "failed") this.#finish(work, { status: "failed", error: event.error });
-    else this.#succeed(work, event.result);
-    return this.#ended.fateOf(id);
+    return this.#judge(event.jobId, event.units);
   }
 
-  /** A worker was told to give up what is wanted again since this object was put away. */
-  #onGivenUpInVain(work: Work): Fate {
-    if (!this.#watch.sendAgain(work)) this.fail(work.id, lostError(work));
-    return "disregarded";
+  /** A second end of a job, from another worker, is settled as the first was. */
+  #judge(id: JobId, units: number): Verdict {
+    const ended = this.#ended.find(id);
+    return { wanted: ended?.delivered ?? true, units: ended?.units ?? units };
+  }
+
+  #advance(work: Work, { kind, sequence }: ShardEvent): void {
+    if (sequence <= work.sequence) return;
+    work.sequence = sequence;
+    if (kind === "started" && work.status === "starting") this.#start(work);
   }
 
   #start(work: Work): void {
@@ -314,11 +322,6 @@ export class JobBoard {
     }
   }
 
-  #succeed(work: Work, result: StoredResult): void {
-    this.#ended.deliver(work.id, result);
-    this.#finish(work, { status: "succeeded", result });
-  }
-
   #end(work: Work): void {
     this.#works.remove(work);
     if (work.hasRow) this.#surroundings.workRows.remove(work.id);
@@ -326,7 +329,6 @@ export class JobBoard {
 
   #finish(work: Work, outcome: Exclude<Outcome, { status: "canceled" }>): void {
     this.#end(work);
-    if (outcome.status === "failed") this.#ended.close(work.id);
     for (const id of work.tickets.keys()) this.#finishTicket(id, outcome);
     const told: RunOutcome =
       outcome.status === "succeeded"

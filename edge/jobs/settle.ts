@@ -1,6 +1,9 @@
 /**
- * Closes a job's quota reservation, in the books of its tenant and, where that has one, of its site. The operator has none.
+ * Closes a job's quota reservation, in the books of its tenant and, where that has one, of its site, and says at what. The
+ * operator has none.
  */
+import { errorTable } from "#contract/errors.ts";
+import type { TerminalEvent } from "#contract/events.ts";
 import type { JobId } from "#contract/job-id.ts";
 import { ledgersOf } from "../accounts/ledgers.ts";
 import type { TenantQuota } from "../accounts/tenant-quota.ts";
@@ -25,4 +28,13 @@ async function inBooksOf(
   const { own, site } = ledgersOf(tenant);
   const ledgers = site === null ? [own] : [own, site];
   await Promise.all(ledgers.map(({ name }) => change(env.QUOTA.getByName(name))));
+}
+
+/**
+ * What was computed is charged, whoever still wants it; but nobody pays for a failure of ours.
+ * @returns tokens
+ */
+export function unitsOf(event: TerminalEvent): number {
+  if (event.type !== "failed") return event.usage.promptTokens;
+  return errorTable[event.error.code].status < 500 ? (event.usage?.promptTokens ?? 0) : 0;
 }

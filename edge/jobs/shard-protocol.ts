@@ -72,32 +72,30 @@ export type RunOutcome =
   /** The waiter was told to leave; nobody reads this. */
   | { kind: "left" };
 
+/** `units`: tokens that the end asks to be charged. */
 export type ShardEvent = { jobId: JobId; sequence: number } & (
   | { kind: "started" }
   | { kind: "progress" }
-  | { kind: "succeeded"; result: StoredResult }
-  | { kind: "failed"; error: PublicError }
-  | { kind: "cancelled" }
+  | { kind: "succeeded"; units: number; result: StoredResult }
+  | { kind: "failed"; units: number; error: PublicError }
+  | { kind: "cancelled"; units: number }
 );
 
 export type ReceiveRequest = { events: ShardEvent[]; inFlight: JobId[] };
 
-/** What an event met. */
-export type Fate =
-  /** Its job is somebody's, or goes on. */
-  | "wanted"
-  /** Nobody wants the job any more: it is charged for what it took, and its result is for nobody. */
-  | "given-up"
-  /** The shard may have forgotten it: its result may still be wanted. */
-  | "unknown"
-  /** Given up by a worker although somebody wants it again: what it took is nobody's to pay. */
-  | "disregarded";
+/** What is to be done about an event. */
+export type Verdict = {
+  /** Somebody wants the result, or may: the shard does not know what it forgot. */
+  wanted: boolean;
+  /** Tokens to settle the job at; null: it goes on. */
+  units: number | null;
+};
 
 export type ReceiveResponse = {
   /** Jobs the worker should give up. */
   cancelled: JobId[];
   /** One per event, in order. */
-  fates: Fate[];
+  verdicts: Verdict[];
 };
 
 /** A job whose result was in the cache, kept for whoever comes back for it. */

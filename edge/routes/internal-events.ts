@@ -3,13 +3,13 @@
  * first and says what each met; then, each event by itself, its result goes to the cache where somebody may want it, its
  * reservation is settled, and it is acknowledged. What fails on the way is not, and comes again: each step may be repeated.
  */
-import { CodedError, errorTable } from "#contract/errors.ts";
+import { CodedError } from "#contract/errors.ts";
 import { EventsEnvelope, type EventsResponse, JobEvent } from "#contract/events.ts";
 import * as z from "zod";
 import type { EdgeContext } from "../context.ts";
 import { type Settings, settingsOf } from "../environment.ts";
-import { settle } from "../jobs/settle.ts";
-import type { Fate, ShardEvent, StoredResult } from "../jobs/shard-protocol.ts";
+import { settle, unitsOf } from "../jobs/settle.ts";
+import type { ShardEvent, StoredResult, Verdict } from "../jobs/shard-protocol.ts";
 import { shardStub } from "../jobs/shard-stub.ts";
 import { cacheResult, storable } from "../jobs/store-result.ts";
 import { decodeText, parseJson } from "../request-body.ts";
@@ -27,12 +27,12 @@ export async function receiveEvents(c: EdgeContext): Promise<Response> {
   const tried = await Promise.all(events.map((event) => prepare(event, settings)));
   const prepared = tried.filter((each) => each !== null);
 
-  const { cancelled, fates } = await shardStub(c.env, shard).receive({
+  const { cancelled, verdicts } = await shardStub(c.env, shard).receive({
     events: prepared.map(({ forShard }) => forShard),
     inFlight: request.inFlight,
   });
   const carriedOut = await Promise.all(
-    prepared.map((each, index) => carryOut(c, each, fates[index] ?? "unknown")),
+    prepared.map((each, index) => carryOut(c, each, verdicts[index])),
   );
   const acked = prepared
     .filter((_, index) => carriedOut[index])
@@ -71,14 +71,20 @@ type Prepared = { event: JobEvent; forShard: ShardEvent; result: StoredResult | 
  */
 async function prepare(event: JobEvent, settings: Settings): Promise<Prepared | null> {
   const { jobId, sequence, type } = event;
-  if (type === "failed") {
-    return { event, result: null, forShard: { jobId, sequence, kind: type, error: event.error } };
-  }
-  if (type !== "succeeded")
+  if (type === "started" || type === "progress") {
     return { event, result: null, forShard: { jobId, sequence, kind: type } };
+  }
+  const units = unitsOf(event);
+  if (type === "failed") {
+    const { error } = event;
+    return { event, result: null, forShard: { jobId, sequence, kind: type, units, error } };
+  }
+  if (type === "cancelled") {
+    return { event, result: null, forShard: { jobId, sequence, kind: type, units } };
+  }
   try {
     const result = await storable(event, settings);
-    return { event, result, forShard: { jobId, sequence, kind: "succeeded", result } };
+    return { event, result, forShard: { jobId, sequence, kind: type, units, result } };
   } catch (error) {
     logFailure("result.store_failed", event, error);
     return null;
@@ -86,33 +92,22 @@ async function prepare(event: JobEvent, settings: Settings): Promise<Prepared | 
 }
 
 /** @returns whether all was done that the event asks for */
-async function carryOut(c: EdgeContext, { event, result }: Prepared, fate: Fate): Promise<boolean> {
+async function carryOut(
+  c: EdgeContext,
+  { event, result }: Prepared,
+  verdict: Verdict | undefined,
+): Promise<boolean> {
+  if (verdict === undefined) return false;
+  const { wanted, units } = verdict;
   try {
-    if (event.type === "succeeded" && result !== null && fate !== "given-up") {
+    if (event.type === "succeeded" && result !== null && wanted) {
       await cacheResult(c.env, event, result);
     }
-    const units = fate === "disregarded" ? null : unitsOf(event);
     if (units !== null) await settle(c.env, event.tenant, event.jobId, units);
     return true;
   } catch (error) {
     logFailure("event.not_settled", event, error);
     return false;
-  }
-}
-
-/**
- * What was computed is charged, whoever still wants it; but nobody pays for a failure of ours.
- * @returns null where the job goes on
- */
-function unitsOf(event: JobEvent): number | null {
-  switch (event.type) {
-    case "succeeded":
-    case "cancelled":
-      return event.usage.promptTokens;
-    case "failed":
-      return errorTable[event.error.code].status < 500 ? (event.usage?.promptTokens ?? 0) : 0;
-    default:
-      return null;
   }
 }
 

@@ -59,6 +59,8 @@ export class ShardReporter {
   #lastPostAt: number;
   /** Posts in a row that failed or left events unacknowledged. */
   #failures = 0;
+  /** The last post was of an event that goes alone. */
+  #singleLast = false;
   /** Fewer events per post while the edge refuses groups, to find the one it refuses. */
   #groupMax = eventsPerPostMax;
 
@@ -169,11 +171,14 @@ export class ShardReporter {
   #nextGroup(): Group {
     const now = this.#options.now();
     const due = [...this.#terminal.values()].filter(({ notBefore }) => notBefore <= now);
+    const shared = due.filter(({ alone }) => !alone);
     const single = due.find(({ alone }) => alone);
-    if (single !== undefined) return this.#groupOf([single], []);
+    // By turns, so that neither keeps the other waiting.
+    this.#singleLast = single !== undefined && (shared.length === 0 || !this.#singleLast);
+    if (single !== undefined && this.#singleLast) return this.#groupOf([single], []);
     const pending: Pending[] = [];
     let bytes = 0;
-    for (const each of due) {
+    for (const each of shared) {
       bytes += each.json.length;
       if (pending.length > 0 && (pending.length >= this.#groupMax || bytes > bytesPerPostMax))
         break;

@@ -153,7 +153,8 @@ describe("checkpoints as transformers saves them", () => {
       const head = headOfCheckpoint(config);
       const buildWhole = () => buildWholeEncoder(config, weights, { head, form: "f32" });
       const headless = config.architectures === undefined;
-      if (headless) expect(buildWhole).toThrow(/no place for: classifier\.bias, classifier\.weight\./);
+      if (headless)
+        expect(buildWhole).toThrow(/no place for: classifier\.bias, classifier\.weight\./);
       else expect(buildWhole).not.toThrow();
     } finally {
       weights.close();

@@ -79,6 +79,66 @@ describe("a job with a model", () => {
     await vi.waitFor(isEmpty, 10_000);
     expect(aborted()).toBe(1);
     expect(rig.edge.terminal).toEqual([]);
+    // The batch that was running counts: the token and the two special ones.
+    expect(rig.edge.givenUp).toMatchObject([{ jobId: message.id, usage: { promptTokens: 3 } }]);
+  });
+
+  it("that is given up before it ran has taken nothing", async () => {
+    rig = await Rig.start();
+    const message = embedding(["1"]);
+    const { promise: loading } = Promise.withResolvers<never>();
+    const lease: AnnouncedModels["lease"] = (_, signal) =>
+      Promise.race([
+        loading,
+        new Promise<never>((_resolve, reject) => {
+          signal.addEventListener("abort", () => reject(signal.reason));
+        }),
+      ]);
+    rig.send(message);
+    rig.edge.cancelled.add(message.id);
+    rig.addWorker({ ...serving(toyEncoder()), lease });
+    await vi.waitFor(isEmpty, 10_000);
+    expect(rig.edge.givenUp).toMatchObject([{ jobId: message.id, usage: { promptTokens: 0 } }]);
+  });
+
+  it("says what it read of a job that failed after that", async () => {
+    rig = await Rig.start();
+    const encoder = toyEncoder();
+    encoder.gate = () => Promise.reject(new CodedError("invalid_value", "not such inputs"));
+    const message = embedding(["1 2 3"]);
+    rig.send(message);
+    rig.addWorker(serving(encoder));
+    await rig.edge.until(() => rig.edge.terminal.length > 0);
+    expect(rig.edge.terminal).toMatchObject([
+      { type: "failed", error: { code: "invalid_value" }, usage: { promptTokens: 5 } },
+    ]);
+  });
+
+  it("that is sent again while it is given up is answered", async () => {
+    rig = await Rig.start();
+    const { encoder, open } = heldEncoder();
+    const message = embedding(["1"]);
+    rig.edge.acknowledges = (event) => event.type !== "cancelled";
+    rig.send(message);
+    rig.addWorker(serving(encoder));
+    await rig.edge.until(() => rig.edge.events.some((event) => event.type === "started"));
+    rig.edge.cancelled.add(message.id);
+    await rig.edge.until(() => rig.edge.givenUp.length > 0);
+    rig.edge.cancelled.delete(message.id);
+    open();
+    rig.send(message);
+    // Handed back, until the first is over.
+    await vi.waitFor(() => {
+      const { ready, inFlight } = rig.queued("jobs");
+      const all = [...ready, ...inFlight.map((each) => each.message)];
+      const receives = all.map((each) => each.approximateReceiveCount);
+      expect(receives).toHaveLength(2);
+      expect(Math.max(...receives)).toBeGreaterThan(1);
+    }, 10_000);
+    rig.edge.acknowledges = () => true;
+    await rig.edge.until(() => rig.edge.terminal.length > 0);
+    expect(rig.edge.terminal).toMatchObject([{ type: "succeeded", jobId: message.id }]);
+    await vi.waitFor(isEmpty, 10_000);
   });
 });
 

@@ -18,6 +18,8 @@ export class StandInEdge {
   status: (request: EventsRequest) => number = () => 200;
   /** Decides whether an event is acknowledged. */
   acknowledges: (event: JobEvent) => boolean = () => true;
+  /** Decides whether an event is refused by its place in the group. */
+  refuses: (event: JobEvent) => boolean = () => false;
   badSignatures = 0;
   #server: Server | null = null;
   #port = 0;
@@ -54,9 +56,14 @@ export class StandInEdge {
     return this.reports.flatMap(({ request }) => request.events);
   }
 
-  /** Terminal events, repeats included. */
+  /** Ends of jobs that were answered, repeats included. */
   get terminal() {
     return this.events.filter((event) => event.type === "succeeded" || event.type === "failed");
+  }
+
+  /** Ends of jobs that were given up, repeats included. */
+  get givenUp() {
+    return this.events.filter((event) => event.type === "cancelled");
   }
 
   /** Resolves when the condition holds; looks after each request. */
@@ -91,10 +98,13 @@ export class StandInEdge {
     if (status !== 200) return { status, body: "{}" };
     this.reports.push({ shard, request });
     const acked = request.events
-      .filter(this.acknowledges)
+      .filter((event) => this.acknowledges(event) && !this.refuses(event))
       .map(({ jobId, sequence }) => ({ jobId, sequence }));
     const cancelled = request.inFlight.filter((id) => this.cancelled.has(id));
-    return { status: 200, body: JSON.stringify({ acked, cancelled }) };
+    const refused = request.events.flatMap((event, index) =>
+      this.refuses(event) ? [{ index, reason: "not an event" }] : [],
+    );
+    return { status: 200, body: JSON.stringify({ acked, cancelled, refused }) };
   }
 
   #signed(message: IncomingMessage, body: string): boolean {

@@ -84,6 +84,57 @@ describe("the worker", () => {
     expect(idsOf(failed)).toEqual([bad.id]);
   });
 
+  it("is held up by no event that the edge cannot deal with, and delivers that when it can", async () => {
+    rig = await Rig.start();
+    const messages = Array.from({ length: 8 }, () => noopMessage());
+    const bad = [noopMessage({ inputs: ["troubled"] }), noopMessage({ inputs: ["troubled"] })];
+    rig.edge.status = (request) =>
+      JSON.stringify(request.events).includes('"troubled"') ? 503 : 200;
+    for (const message of [...bad, ...messages]) rig.send(message);
+    rig.addWorker();
+    await rig.edge.until(() => rig.edge.terminal.length >= 8);
+    expect(idsOf(rig.edge.terminal)).toEqual(messages.map(({ id }) => id).toSorted());
+    // Those that come later are not either.
+    const later = noopMessage();
+    rig.send(later);
+    await rig.edge.until(() => rig.edge.terminal.some(({ jobId }) => jobId === later.id));
+    await vi.waitFor(() => expect(rig.queued("jobs").inFlight).toHaveLength(2), 10_000);
+    rig.edge.status = () => 200;
+    await emptied();
+    expect(rig.edge.terminal.filter(({ type }) => type === "succeeded")).toHaveLength(11);
+  });
+
+  it("is held up by no event that is not acknowledged", async () => {
+    rig = await Rig.start();
+    const stuck = noopMessage();
+    rig.edge.acknowledges = (event) => event.jobId !== stuck.id;
+    rig.send(stuck);
+    rig.addWorker();
+    await rig.edge.until(() => rig.edge.terminal.length >= 3);
+    const messages = Array.from({ length: 20 }, () => noopMessage());
+    for (const message of messages) rig.send(message);
+    const onlyStuck = { ready: [], inFlight: [expect.anything()] };
+    await vi.waitFor(() => expect(rig.queued("jobs")).toEqual(onlyStuck), 10_000);
+    rig.edge.acknowledges = () => true;
+    await emptied();
+  });
+
+  it("fails the job of an event that the edge names as none, and no other", async () => {
+    rig = await Rig.start();
+    const bad = noopMessage({ inputs: ["refused"] });
+    rig.edge.refuses = (event) => JSON.stringify(event).includes('"refused"');
+    rig.edge.acknowledges = (event) => event.type !== "started";
+    const messages = [noopMessage(), bad, noopMessage()];
+    for (const message of messages) rig.send(message);
+    rig.addWorker();
+    await emptied();
+    const ends = rig.edge.terminal.filter((event) => !rig.edge.refuses(event));
+    expect(idsOf(ends)).toEqual(idsOf(messages.map(({ id: jobId }) => ({ jobId }))));
+    expect(ends.filter(({ type }) => type === "failed").map(({ jobId }) => jobId)).toEqual([
+      bad.id,
+    ]);
+  });
+
   it("survives the queue server's death and works on when it is back", async () => {
     const dataDir = await mkdtemp(path.join(tmpdir(), "queue-"));
     rig = await Rig.start(dataDir);
@@ -138,6 +189,27 @@ describe("the worker", () => {
     expect(rig.edge.terminal).toMatchObject([
       { type: "failed", jobId: message.id, error: { code: "worker_lost" } },
     ]);
+  });
+
+  it("fails the job of a dead letter, and deletes it once that is acknowledged", async () => {
+    rig = await Rig.start();
+    const message = noopMessage();
+    rig.edge.acknowledges = () => false;
+    rig.sendDead(message);
+    rig.sendDead("no JSON at all");
+    rig.addWorker(undefined, undefined, { readsDeadLetters: true });
+    await rig.edge.until(() => rig.edge.terminal.length >= 2);
+    expect(rig.edge.terminal[0]).toMatchObject({
+      type: "failed",
+      jobId: message.id,
+      tenant: message.tenant,
+      error: { code: "worker_lost" },
+    });
+    expect(rig.queued("dead").inFlight).toHaveLength(2);
+    rig.edge.acknowledges = () => true;
+    // What cannot be read stays, out of the way.
+    await vi.waitFor(() => expect(rig.queued("dead").inFlight).toHaveLength(1), 10_000);
+    expect(rig.queued("dead").ready).toEqual([]);
   });
 
   it("reads large inputs from the object store and leaves large results there", async () => {

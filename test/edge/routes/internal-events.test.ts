@@ -171,6 +171,27 @@ describe("a caller of the free tier", () => {
     expect(await env.CACHE.get(`${done.requestKey}:${modelDigest}`)).toBeNull();
   });
 
+  it("is charged for both where it asks again while a worker gives its job up", async () => {
+    const before = await unitsCharged();
+    const text = fresh();
+    const controller = new AbortController();
+    const left = embed(text, { headers: anonymous, signal: controller.signal });
+    const first = await sent(world);
+    controller.abort();
+    await left;
+    await vi.waitFor(async () =>
+      expect((await report(first.shard, [], [first.id])).cancelled).toEqual([first.id]),
+    );
+    // Its reservation is open until the worker's word, and not for another computation.
+    const again = embed(text, { headers: anonymous });
+    const second = await sent(world, 1);
+    expect(second.id).not.toBe(first.id);
+    await report(first.shard, [cancelled(first, 3)]);
+    await answerWith(second);
+    expect((await again).status).toBe(200);
+    expect(await unitsCharged()).toBe(before + 10);
+  });
+
   it("is charged nothing for what it left before it was sent", async () => {
     const before = await unitsCharged();
     world.queueIsUp = false;
