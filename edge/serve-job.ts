@@ -11,7 +11,7 @@ import type { JobRequest } from "./job-request.ts";
 import { dispatch } from "./jobs/dispatch.ts";
 import type { JobSpec } from "./jobs/job-spec.ts";
 import { parsePreference } from "./jobs/preference.ts";
-import { knownModels, usableModels } from "./registry/known-models.ts";
+import { freshModels, knownModels, usableModels } from "./registry/known-models.ts";
 import { type Rendered, render } from "./rendering.ts";
 import { decodeText, parseJson, readBody } from "./request-body.ts";
 import { requestKeyOf } from "./request-key.ts";
@@ -73,7 +73,7 @@ async function answerExactCall(
   const answer = findAnswer(key);
   if (answer === undefined) return null;
   const models = usableModels(c) ?? (await knownModels(c));
-  if (!models.vouchesFor(answer.model, answer.modelDigest)) return null;
+  if (!models.digestsOf(answer).includes(answer.modelDigest)) return null;
   return hit(c, answer);
 }
 
@@ -84,17 +84,23 @@ async function answerFromCache(
   requestKey: string | null,
 ): Promise<Response | null> {
   if (requestKey === null) return null;
-  const digests = (await knownModels(c)).find(request.model)?.digests ?? [];
-  for (const modelDigest of digests) {
+  for (const modelDigest of await digestsOf(c, request)) {
     const result = await findResult(c.env.CACHE, { requestKey, modelDigest });
     if (result === null) continue;
     const rendered = render(request.rendering, result, request.warnings);
     const exact = c.get("exactCallKey");
-    const answer = { ...rendered, model: request.model, modelDigest };
+    const { model, entityModel } = request;
+    const answer = { ...rendered, model, entityModel, modelDigest };
     if (exact !== undefined) keepAnswer(exact, answer);
     return hit(c, rendered);
   }
   return null;
+}
+
+/** A model of which no digest is known may have been loaded a moment ago, and answered by another isolate. */
+async function digestsOf(c: EdgeContext, request: JobRequest): Promise<string[]> {
+  const known = (await knownModels(c)).digestsOf(request);
+  return known.length > 0 ? known : (await freshModels(c)).digestsOf(request);
 }
 
 async function hit(c: EdgeContext, answer: Rendered): Promise<Response> {
@@ -109,12 +115,13 @@ function specOf(
   { request, requestKey, tenant, webhook }: Admitted,
   place: Pick<JobSpec, "id" | "shard">,
 ): JobSpec {
-  const { task, model, parameters, inputs, rendering, warnings } = request;
+  const { task, model, entityModel, parameters, inputs, rendering, warnings } = request;
   return {
     ...place,
     tenant,
     task,
     model,
+    entityModel,
     parameters,
     inputs,
     requestKey,

@@ -11,6 +11,7 @@ import {
   type SucceededEvent,
 } from "#contract/events.ts";
 import { limits } from "#contract/limits.ts";
+import type { ModelDigest } from "#contract/models.ts";
 import { storeResult } from "../cache.ts";
 import type { EdgeContext } from "../context.ts";
 import { type Settings, settingsOf } from "../environment.ts";
@@ -19,6 +20,7 @@ import { settle } from "../jobs/settle.ts";
 import type { ShardEvent, StoredResult } from "../jobs/shard-protocol.ts";
 import { shardStub } from "../jobs/shard-stub.ts";
 import { utf8Bytes } from "../jobs/utf8-bytes.ts";
+import { tellDigests } from "../registry/known-models.ts";
 import { decodeText, parseJson } from "../request-body.ts";
 import { readSigned } from "../signature.ts";
 import { validate } from "../validation.ts";
@@ -31,6 +33,8 @@ export async function receiveEvents(c: EdgeContext): Promise<Response> {
   const body = await readSigned(c.req.raw, settings.callbackSecrets, Date.now() / 1_000);
   const request = validate(EventsRequest, parseJson(decodeText(body)));
   const shard = shardParameter(c.req.param("shard"));
+  // Before anybody is answered: the same request may come again at once, from anywhere.
+  await tellDigests(c, request.events.flatMap(modelsOf));
   const prepared = await Promise.all(request.events.map((event) => prepare(event, settings)));
 
   const [stored, { cancelled, delivered }] = await Promise.all([
@@ -52,6 +56,10 @@ export async function receiveEvents(c: EdgeContext): Promise<Response> {
 function shardParameter(text: string | undefined): number {
   if (text !== undefined && /^\d{1,4}$/.test(text)) return Number(text);
   throw new CodedError("not_found", "No such shard.", { param: "shard" });
+}
+
+function modelsOf(event: JobEvent): ModelDigest[] {
+  return event.type === "succeeded" ? (event.models ?? []) : [];
 }
 
 type Prepared = { event: JobEvent; forShard: ShardEvent; result: StoredResult | null };

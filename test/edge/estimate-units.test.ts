@@ -68,5 +68,12 @@ it("is never more than one request may hold", () => {
 });
 
 it("is nothing where nothing is read", () => {
-  expect(estimateUnits({ task: "tokenize", inputs: [text], parameters: {} }, reader)).toBe(0);
+  expect(estimateUnits({ task: "noop", inputs: [text], parameters: {} }, reader)).toBe(0);
+});
+
+it("counts what no model reads too: tokens made, and tokens given", () => {
+  const made = { task: "tokenize", inputs: [text.repeat(1_000)], parameters: {} } as const;
+  expect(estimateUnits(made, reader)).toBeGreaterThan(reader.limits?.maxTokens ?? 0);
+  const given = { task: "detokenize", inputs: [[1, 2, 3], [4]], parameters: {} } as const;
+  expect(estimateUnits(given, reader)).toBeGreaterThanOrEqual(4);
 });

@@ -52,11 +52,12 @@ describe("several", () => {
   });
 });
 
-it("costs a request and reserves no units", async () => {
+it("costs a request and the units it was counted at", async () => {
   const address = freshAddress();
   const response = await post("/v1/tokenize", { input: "Hello" }, { operator: false, address });
   const remaining = (what: string) => response.headers.get(`x-ratelimit-remaining-${what}`);
-  expect([remaining("requests"), remaining("tokens")]).toEqual(["59", "100000"]);
+  expect(remaining("requests")).toBe("59");
+  expect(Number(remaining("tokens"))).toBeLessThan(100_000);
 });
 
 it("takes more ids than the model reads at once", async () => {
