@@ -10,6 +10,7 @@ import * as z from "zod";
 import { PublicError } from "./errors.ts";
 import { JobId } from "./job-id.ts";
 import { cutWarnings } from "./cut-text.ts";
+import { ModelDigest } from "./models.ts";
 import { ObjectReference } from "./object-reference.ts";
 import { type Task, type TaskOutput, Task as TaskSchema } from "./tasks.ts";
 
@@ -68,6 +69,8 @@ export const SucceededEvent = z.object({
   modelDigest: z.string().min(1).max(200),
   usage: Usage,
   result: z.union([JobResult, ObjectReference]),
+  /** The models that had a part in it, the request's own first: the edge knows their digests before they are announced. */
+  models: z.array(ModelDigest).max(10).optional(),
 });
 export const FailedEvent = z.object({
   ...common,

@@ -48,7 +48,25 @@ export const WorkerAnnouncement = z.object({
 });
 export type WorkerAnnouncement = z.infer<typeof WorkerAnnouncement>;
 
+/** A model as a result names it. */
+export const ModelDigest = z.object({
+  id: z.string().min(1).max(200),
+  digest: z.string().min(1).max(200),
+});
+export type ModelDigest = z.infer<typeof ModelDigest>;
+
+const digestSeparator = "+";
+
 /** The digest of a result that several models had a part in, the request's own first. */
 export function joinDigests(digests: readonly string[]): string {
-  return digests.join("+");
+  return digests.join(digestSeparator);
+}
+
+/** The digests of such a result, each with its model. */
+export function digestsIn(joined: string, ids: readonly string[]): ModelDigest[] {
+  const digests = joined.split(digestSeparator);
+  return ids.flatMap((id, at) => {
+    const digest = digests[at];
+    return digest === undefined ? [] : [{ id, digest }];
+  });
 }

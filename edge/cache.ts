@@ -6,10 +6,11 @@
 import { LRUCache } from "lru-cache";
 import { JobResult } from "#contract/events.ts";
 import { limits } from "#contract/limits.ts";
+import type { ResultModels } from "./registry/known-models.ts";
 import type { Rendered } from "./rendering.ts";
 
 /** A rendered answer, and what must still be true for it to be given again. */
-export type Answer = Rendered & { model: string; modelDigest: string };
+export type Answer = Rendered & ResultModels & { modelDigest: string };
 
 /** KV refuses values over 25 MiB; a result near that is cheaper computed again than moved around. */
 const storedBytesMax = 20 * 1024 * 1024;

@@ -6,7 +6,7 @@ import type { Task, TaskInput, TaskParameters } from "#contract/tasks.ts";
 import type { EdgeContext } from "./context.ts";
 import { estimateUnits } from "./estimate-units.ts";
 import type { Rendering } from "./jobs/job-spec.ts";
-import { modelNamed } from "./registry/known-models.ts";
+import { knownModels, modelNamed } from "./registry/known-models.ts";
 import type { ModelListing } from "./registry/merge-models.ts";
 import { isOfEveryModel, taskTable } from "./task-table.ts";
 import { checkTokenIds } from "./token-ids.ts";
@@ -16,6 +16,8 @@ export type JobRequest = {
   task: Task;
   /** The model's own id, whatever name the caller used. */
   model: string;
+  /** Id of the model that finds the entities of the inputs; null: none need be found, or none is known. */
+  entityModel: string | null;
   parameters: Record<string, unknown>;
   inputs: unknown[];
   rendering: Rendering;
@@ -55,6 +57,7 @@ export async function jobRequest<T extends Task>(
   return {
     task,
     model: model.id,
+    entityModel: await entityModelOf(c, call, model),
     parameters: { ...parameters },
     inputs,
     rendering,
@@ -63,6 +66,18 @@ export async function jobRequest<T extends Task>(
     cacheable: true,
     webhook,
   };
+}
+
+async function entityModelOf<T extends Task>(
+  c: EdgeContext,
+  { task, inputs, parameters }: TaskCall<T>,
+  model: ModelListing,
+): Promise<string | null> {
+  const { readsEntities } = taskTable[task];
+  if (readsEntities === undefined || !inputs.some((input) => readsEntities(input))) return null;
+  const named = "entity_model" in parameters ? parameters.entity_model : undefined;
+  const name = typeof named === "string" ? named : (model.entityModel ?? null);
+  return name === null ? null : ((await knownModels(c)).find(name)?.id ?? name);
 }
 
 /** Whether each input must fit the model; what is read by windows, or only put together again, may be of any length. */
@@ -75,8 +90,8 @@ function cuts(parameters: object): boolean {
 }
 
 /**
- * @throws CodedError `model_not_found`; `invalid_value` where the model does not do the task; `model_unavailable` where it
- * failed before its tasks could be told
+ * @throws CodedError `model_not_found`; `model_not_servable`, so that nothing is queued for it; `invalid_value` where the
+ * model does not do the task; `model_unavailable` where it failed before its tasks could be told
  */
 export async function modelForTask(
   c: EdgeContext,
@@ -84,6 +99,11 @@ export async function modelForTask(
   task: Task,
 ): Promise<ModelListing> {
   const model = await modelNamed(c, name);
+  if (model.notServable) {
+    throw new CodedError("model_not_servable", model.reason ?? `${model.id} cannot be served`, {
+      param: "model",
+    });
+  }
   if (model.tasks.includes(task)) return model;
   if (model.tasks.length > 0 && isOfEveryModel(task)) return model;
   if (model.tasks.length === 0) {

@@ -2,6 +2,7 @@
  * Result → body, for each route that shows one. The result comes from a worker or the cache with its outputs unread;
  * they are parsed here by their task's own schema, so a body is never built on a guess.
  */
+import { cutText, cutWarnings } from "#contract/cut-text.ts";
 import type { JobResult, Usage } from "#contract/events.ts";
 import type { Task, TaskOutput } from "#contract/tasks.ts";
 import type { Rendering } from "./jobs/job-spec.ts";
@@ -32,10 +33,14 @@ export function render(
   };
 }
 
+/** Some servers and clients refuse 8 KiB of headers in all. */
+const warningsHeaderBytesMax = 4_096;
+
 /** The header's value, or null where there is nothing to say. Header bytes are ASCII: what is not becomes "?". */
 export function warningsHeader(warnings: readonly string[]): string | null {
   if (warnings.length === 0) return null;
-  return [...new Set(warnings)].join("; ").replaceAll(/[^\x20-\x7e]/g, "?");
+  const text = cutWarnings(warnings).join("; ");
+  return cutText(text, warningsHeaderBytesMax).replaceAll(/[^\x20-\x7e]/g, "?");
 }
 
 /** As OpenAI words it, and how many inputs were cut where any was. */

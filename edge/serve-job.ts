@@ -13,7 +13,7 @@ import { dispatch, dispatchKnown } from "./jobs/dispatch.ts";
 import type { JobSpec } from "./jobs/job-spec.ts";
 import { parsePreference } from "./jobs/preference.ts";
 import { release } from "./jobs/settle.ts";
-import { knownModels, usableModels } from "./registry/known-models.ts";
+import { freshModels, knownModels, usableModels } from "./registry/known-models.ts";
 import { type Rendered, render } from "./rendering.ts";
 import { decodeText, parseJson, readBody } from "./request-body.ts";
 import { requestKeyOf } from "./request-key.ts";
@@ -91,7 +91,7 @@ async function answerExactCall(
   const answer = findAnswer(key);
   if (answer === undefined) return null;
   const models = usableModels(c) ?? (await knownModels(c));
-  if (!models.vouchesFor(answer.model, answer.modelDigest)) return null;
+  if (!models.digestsOf(answer).includes(answer.modelDigest)) return null;
   await admitHit(c);
   c.set("cache", "hit");
   return answerWith(answer);
@@ -103,12 +103,17 @@ async function findInCache(
   { request, requestKey }: Asked,
 ): Promise<JobResult | null> {
   if (requestKey === null) return null;
-  const digests = (await knownModels(c)).find(request.model)?.digests ?? [];
-  for (const modelDigest of digests) {
+  for (const modelDigest of await digestsOf(c, request)) {
     const result = await findResult(c.env.CACHE, { requestKey, modelDigest });
     if (result !== null) return result;
   }
   return null;
+}
+
+/** A model of which no digest is known may have been loaded a moment ago, and answered by another isolate. */
+async function digestsOf(c: EdgeContext, request: JobRequest): Promise<string[]> {
+  const known = (await knownModels(c)).digestsOf(request);
+  return known.length > 0 ? known : (await freshModels(c)).digestsOf(request);
 }
 
 async function answerKnown(
@@ -126,7 +131,8 @@ async function answerKnown(
   }
   const rendered = render(request.rendering, result, request.warnings);
   const exact = c.get("exactCallKey");
-  const answer = { ...rendered, model: request.model, modelDigest: result.modelDigest };
+  const { model, entityModel } = request;
+  const answer = { ...rendered, model, entityModel, modelDigest: result.modelDigest };
   if (exact !== undefined) keepAnswer(exact, answer);
   return answerWith(rendered);
 }
@@ -141,13 +147,14 @@ function specOf(
   { request, requestKey, tenant, webhook }: Asked,
   { id, shard }: Pick<JobSpec, "id" | "shard">,
 ): JobSpec {
-  const { task, model, parameters, inputs, rendering, warnings } = request;
+  const { task, model, entityModel, parameters, inputs, rendering, warnings } = request;
   return {
     id,
     shard,
     tenant,
     task,
     model,
+    entityModel,
     parameters,
     inputs,
     requestKey,

@@ -20,6 +20,8 @@ export type JobSpec = {
   tenant: string;
   task: Task;
   model: string;
+  /** Id of the model that finds the entities of the inputs; null: none need be found. */
+  entityModel: string | null;
   parameters: Record<string, unknown>;
   inputs: unknown[];
   /** Null: neither stored nor joined (`cache-control: no-store`, or a task whose results are not kept). */

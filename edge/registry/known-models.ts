@@ -2,13 +2,18 @@
  * This isolate's copy of the registry: fresh for a second, then served stale while one request fetches a new one, so that
  * the hot path makes no call. Past a minute of silence it is fetched before it is used.
  */
+import { LRUCache } from "lru-cache";
 import { CodedError } from "#contract/errors.ts";
+import { type ModelDigest, joinDigests } from "#contract/models.ts";
 import type { EdgeContext } from "../context.ts";
 import type { Env } from "../environment.ts";
 import type { ModelListing } from "./merge-models.ts";
 
 const freshMs = 1_000;
 const usableMs = 60_000;
+/** The registry is told again of a digest that nobody has announced for so long. */
+const toldAgainMs = 1_000;
+const digestsToldMax = 1_000;
 
 export class KnownModels {
   readonly list: readonly ModelListing[];
@@ -28,19 +33,43 @@ export class KnownModels {
     return this.#byName.get(name);
   }
 
-  /** Whether results of this model may carry this digest now. */
-  vouchesFor(id: string, digest: string): boolean {
-    return this.#byName.get(id)?.digests.includes(digest) ?? false;
+  /** What results of these models may carry now. */
+  digestsOf({ model, entityModel }: ResultModels): string[] {
+    const own = this.#byName.get(model)?.digests ?? [];
+    if (entityModel === null) return own;
+    const others = this.#byName.get(entityModel)?.digests ?? [];
+    return own.flatMap((digest) => others.map((other) => joinDigests([digest, other])));
+  }
+
+  /** @returns a copy in which results of each model may carry its digest too */
+  with(carried: readonly ModelDigest[]): KnownModels {
+    const list = this.list.map((model) => {
+      const late = carried.flatMap(({ id, digest }) => (id === model.id ? [digest] : []));
+      return { ...model, digests: [...new Set([...model.digests, ...late])] };
+    });
+    return new KnownModels(list, this.fetchedAtMs);
   }
 }
 
-type Copy = { models: KnownModels | null; refreshingSinceMs: number };
+/** Whose digests a result carries: the request's own model's, and that of the one that finds entities for it, if any. */
+export type ResultModels = { model: string; entityModel: string | null };
+
+type Copy = {
+  models: KnownModels | null;
+  refreshingSinceMs: number;
+  /** When the registry was told of a digest that a result carried. */
+  toldAtMs: LRUCache<string, number>;
+};
 const copies = new WeakMap<Env, Copy>();
 
 function copyOf(env: Env): Copy {
   const known = copies.get(env);
   if (known !== undefined) return known;
-  const copy: Copy = { models: null, refreshingSinceMs: 0 };
+  const copy: Copy = {
+    models: null,
+    refreshingSinceMs: 0,
+    toldAtMs: new LRUCache({ max: digestsToldMax }),
+  };
   copies.set(env, copy);
   return copy;
 }
@@ -75,6 +104,46 @@ export async function modelNamed(c: EdgeContext, name: string): Promise<ModelLis
     `There is no model ${JSON.stringify(name.slice(0, 200))} here. Use one of GET /v1/models: ${examples.join(", ")}.`,
     { param: "model" },
   );
+}
+
+/** The registry as it stands: where a copy that may be stale knows no digest of a model. */
+export function freshModels(c: EdgeContext): Promise<KnownModels> {
+  return fetchModels(c.env);
+}
+
+/**
+ * Results carry these digests: from now on they are vouched for here, before any worker's announcement has come. Makes no call
+ * to the registry: see `tellDigests`.
+ */
+export function learnDigests(c: EdgeContext, carried: readonly ModelDigest[]): void {
+  const copy = copyOf(c.env);
+  const news = carried.filter((each) => !isKnown(copy, each));
+  if (news.length > 0) copy.models = copy.models?.with(news) ?? null;
+}
+
+/** As `learnDigests`, in all isolates: the registry is told of those that this one did not know. */
+export async function tellDigests(c: EdgeContext, carried: readonly ModelDigest[]): Promise<void> {
+  const copy = copyOf(c.env);
+  const nowMs = Date.now();
+  const news = carried.filter((each) => {
+    const toldAtMs = copy.toldAtMs.get(keyOf(each)) ?? 0;
+    return !isKnown(copy, each) && nowMs - toldAtMs > toldAgainMs;
+  });
+  learnDigests(c, carried);
+  if (news.length === 0) return;
+  for (const each of news) copy.toldAtMs.set(keyOf(each), nowMs);
+  try {
+    await c.env.REGISTRY.getByName("registry").carry(news);
+  } catch (error) {
+    // The worker's own announcement says the same in a moment.
+    console.warn(JSON.stringify({ event: "registry.carry_failed", reason: String(error) }));
+  }
+}
+
+const keyOf = ({ id, digest }: ModelDigest) => `${id} ${digest}`;
+
+function isKnown({ models }: Copy, { id, digest }: ModelDigest): boolean {
+  return models?.find(id)?.digests.includes(digest) ?? false;
 }
 
 async function lookAgain(c: EdgeContext, models: KnownModels): Promise<KnownModels> {

@@ -3,11 +3,13 @@
  * still vouches for a model's digest where no live one speaks of it, so that cached results stay valid at scale zero.
  */
 import { catalogue } from "#contract/catalogue.ts";
-import type { ModelState, ModelStatus } from "#contract/models.ts";
+import type { ModelDigest, ModelState, ModelStatus } from "#contract/models.ts";
 
 export type Announced = { state: ModelState; seenAtMs: number; live: boolean };
 
-export type MergedModel = Omit<ModelState, "digest"> & {
+export type MergedModel = Omit<ModelState, "digest" | "notServable"> & {
+  /** No worker can serve it, for a reason that stays until its files change. */
+  notServable: boolean;
   /** Digests results may carry now; several while a fleet is mixed, none before the model was ever loaded. */
   digests: string[];
 };
@@ -19,8 +21,14 @@ export type ModelListing = MergedModel & {
 /** The more useful first: one worker that can serve a model is enough. */
 const statusOrder: readonly ModelStatus[] = ["available", "downloading", "failed"];
 
-/** Catalogue order first, then the others by id. */
-export function mergeModels(announced: readonly Announced[]): MergedModel[] {
+/**
+ * Catalogue order first, then the others by id.
+ * @param carried digests of late results, which may be ahead of what is announced
+ */
+export function mergeModels(
+  announced: readonly Announced[],
+  carried: readonly ModelDigest[] = [],
+): MergedModel[] {
   const byId = new Map<string, Announced[]>(catalogueStates().map((state) => [state.id, []]));
   for (const entry of announced) {
     const group = byId.get(entry.state.id) ?? [];
@@ -33,7 +41,9 @@ export function mergeModels(announced: readonly Announced[]): MergedModel[] {
     const model = mergeOne(group, known.get(id));
     if (model === null) return [];
     const spoken = group.some(({ live }) => live);
-    return [{ ...model, reason: spoken ? model.reason : (model.reason ?? awaited) }];
+    const reason = spoken ? model.reason : (model.reason ?? awaited);
+    const late = carried.flatMap((each) => (each.id === id ? [each.digest] : []));
+    return [{ ...model, reason, digests: [...new Set([...model.digests, ...late])] }];
   });
   const inCatalogue = merged.filter(({ id }) => known.has(id));
   const others = merged.filter(({ id }) => !known.has(id));
@@ -49,9 +59,11 @@ function mergeOne(group: readonly Announced[], known: ModelState | undefined): M
     .toSorted((a, b) => statusOrder.indexOf(a.status) - statusOrder.indexOf(b.status));
   const best = states[0] ?? known;
   if (best === undefined) return null;
-  const { digest: _, ...rest } = best;
+  const { digest: _, notServable: _said, ...rest } = best;
   return {
     ...rest,
+    // Only those who are here now can know.
+    notServable: live.length > 0 && live.every(({ state }) => state.notServable === true),
     aliases: [...new Set([...states.flatMap((state) => state.aliases), ...(known?.aliases ?? [])])],
     tasks: best.tasks.length > 0 ? best.tasks : (known?.tasks ?? []),
     loaded: live.some(({ state }) => state.loaded),

@@ -4,10 +4,12 @@
  * hot path.
  */
 import { DurableObject } from "cloudflare:workers";
-import { ModelState, type WorkerAnnouncement } from "#contract/models.ts";
+import { type ModelDigest, ModelState, type WorkerAnnouncement } from "#contract/models.ts";
 import { limits } from "#contract/limits.ts";
 import { type Announced, type ModelListing, mergeModels } from "./merge-models.ts";
 
+/** A digest that a result carried counts for so long: by then its worker has announced it, or is gone. */
+const carriedMs = 1_000 * limits.workerLapsedSeconds;
 /** Words of workers that are gone are forgotten once another worker has spoken for this long. */
 const forgottenMs = 3_600_000;
 
@@ -22,6 +24,9 @@ export class ModelRegistry extends DurableObject<object> {
       CREATE TABLE IF NOT EXISTS states (
         worker TEXT NOT NULL, model TEXT NOT NULL, state TEXT NOT NULL, PRIMARY KEY (worker, model)
       );
+      CREATE TABLE IF NOT EXISTS carried (
+        model TEXT NOT NULL, digest TEXT NOT NULL, atMs INTEGER NOT NULL, PRIMARY KEY (model, digest)
+      );
       CREATE TABLE IF NOT EXISTS firstSeen (model TEXT PRIMARY KEY, atMs INTEGER NOT NULL);
     `);
   }
@@ -31,9 +36,22 @@ export class ModelRegistry extends DurableObject<object> {
     const { worker, models } = announcement;
     const nowMs = Date.now();
     this.#sql.exec("INSERT OR REPLACE INTO workers VALUES (?, ?)", worker, nowMs);
-    for (const model of models) this.#keep(worker, model);
+    for (const model of models) {
+      this.#keep(worker, model);
+      // What is announced is newer than what results carried before.
+      if (model.digest !== null) this.#sql.exec("DELETE FROM carried WHERE model = ?", model.id);
+    }
     this.#dropAbsent(worker, new Set(models.map(({ id }) => id)));
     this.#forget(nowMs);
+  }
+
+  /** Results carry these digests now, whatever has been announced so far. */
+  async carry(models: readonly ModelDigest[]): Promise<void> {
+    const nowMs = Date.now();
+    this.#sql.exec("DELETE FROM carried WHERE atMs < ?", nowMs - carriedMs);
+    for (const { id, digest } of models) {
+      this.#sql.exec("INSERT OR REPLACE INTO carried VALUES (?, ?, ?)", id, digest, nowMs);
+    }
   }
 
   /** Every model that is known, merged over workers and the catalogue. */
@@ -48,7 +66,13 @@ export class ModelRegistry extends DurableObject<object> {
         const live = nowMs - seenAtMs < limits.workerLapsedSeconds * 1_000;
         return { state: ModelState.parse(JSON.parse(state)), seenAtMs, live };
       });
-    return mergeModels(announced).map((model) => ({
+    const carried = this.#sql
+      .exec<ModelDigest>(
+        "SELECT model AS id, digest FROM carried WHERE atMs >= ?",
+        nowMs - carriedMs,
+      )
+      .toArray();
+    return mergeModels(announced, carried).map((model) => ({
       ...model,
       createdAtMs: this.#firstSeen(model.id, nowMs),
     }));

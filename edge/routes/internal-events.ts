@@ -6,12 +6,14 @@
 import { CodedError } from "#contract/errors.ts";
 import { EventsEnvelope, type EventsResponse, JobEvent } from "#contract/events.ts";
 import * as z from "zod";
+import type { ModelDigest } from "#contract/models.ts";
 import type { EdgeContext } from "../context.ts";
 import { type Settings, settingsOf } from "../environment.ts";
 import { settle, unitsOf } from "../jobs/settle.ts";
 import type { ShardEvent, StoredResult, Verdict } from "../jobs/shard-protocol.ts";
 import { shardStub } from "../jobs/shard-stub.ts";
 import { cacheResult, storable } from "../jobs/store-result.ts";
+import { tellDigests } from "../registry/known-models.ts";
 import { decodeText, parseJson } from "../request-body.ts";
 import { readSigned } from "../signature.ts";
 import { validate } from "../validation.ts";
@@ -24,6 +26,8 @@ export async function receiveEvents(c: EdgeContext): Promise<Response> {
   const request = validate(EventsEnvelope, parseJson(decodeText(body)));
   const shard = shardParameter(c.req.param("shard"));
   const { events, refused } = readEvents(request.events);
+  // Before anybody is answered: the same request may come again at once, from anywhere.
+  await tellDigests(c, events.flatMap(modelsOf));
   const tried = await Promise.all(events.map((event) => prepare(event, settings)));
   const prepared = tried.filter((each) => each !== null);
 
@@ -61,6 +65,10 @@ function readEvents(given: readonly unknown[]) {
     refused.push({ index, reason });
   }
   return { events, refused };
+}
+
+function modelsOf(event: JobEvent): ModelDigest[] {
+  return event.type === "succeeded" ? (event.models ?? []) : [];
 }
 
 type Prepared = { event: JobEvent; forShard: ShardEvent; result: StoredResult | null };

@@ -58,6 +58,7 @@ function noopRequest(name: string, inputs: unknown[], webhook: WebhookFields): J
   return {
     task: "noop",
     model: name,
+    entityModel: null,
     parameters: {},
     inputs,
     rendering: { route: "tasks" },

@@ -7,7 +7,7 @@ import { CodedError } from "#contract/errors.ts";
 import { cutWarnings } from "#contract/cut-text.ts";
 import type { JobMessage } from "#contract/job-message.ts";
 import { limits } from "#contract/limits.ts";
-import { joinDigests } from "#contract/models.ts";
+import { type ModelDigest, joinDigests } from "#contract/models.ts";
 import type { ObjectReference } from "#contract/object-reference.ts";
 import { type Task, type TaskInput, tasks } from "#contract/tasks.ts";
 import type * as z from "zod";
@@ -41,9 +41,12 @@ export type AnswerOptions = {
   onRun(tokens: number): void;
 };
 
-export type JobAnswer = Pick<SucceededEvent, "modelDigest" | "usage" | "result">;
+export type JobAnswer = Pick<SucceededEvent, "modelDigest" | "usage" | "result" | "models">;
 
-type Computed = Omit<Extract<SucceededEvent["result"], { task: Task }>, "task">;
+type Computed = {
+  result: Omit<Extract<SucceededEvent["result"], { task: Task }>, "task">;
+  models: ModelDigest[];
+};
 type Running = AnswerOptions & { tenant: string; room: JobRoom };
 
 export class JobAnswerer {
@@ -69,11 +72,13 @@ export class JobAnswerer {
       ? job.inputs
       : await this.#fetchInputs(job.task, job.inputs, options.signal);
     const request = { task: job.task, inputs, parameters: job.parameters };
-    const computed = await this.#compute<Task>(request, job.model, options);
+    const { result: computed, models } = await this.#compute<Task>(request, job.model, options);
     const result = { task: job.task, ...computed, warnings: cutWarnings(computed.warnings) };
+    const { modelDigest, usage } = computed;
     return {
-      modelDigest: computed.modelDigest,
-      usage: computed.usage,
+      modelDigest,
+      usage,
+      models,
       result: await this.#shipped(job, result, options.signal),
     };
   }
@@ -87,7 +92,8 @@ export class JobAnswerer {
     if (pipeline.kind === "direct") {
       const outputs = pipeline.answer(request);
       const usage = { promptTokens: 0 };
-      return { model: modelId, modelDigest: request.task, outputs, usage, warnings: [] };
+      const modelDigest = request.task;
+      return { result: { model: modelId, modelDigest, outputs, usage, warnings: [] }, models: [] };
     }
     const leases: ModelLease[] = [];
     const acquire = async (id: string) => {
@@ -101,8 +107,9 @@ export class JobAnswerer {
         ...options,
         acquire,
       });
-      const modelDigest = joinDigests(leases.map((lease) => lease.model.digest));
-      return { model: model.id, modelDigest, ...answer };
+      const models = leases.map(({ model: { id, digest } }) => ({ id, digest }));
+      const modelDigest = joinDigests(models.map(({ digest }) => digest));
+      return { result: { model: model.id, modelDigest, ...answer }, models };
     } finally {
       for (const lease of leases) lease.release();
     }

@@ -135,3 +135,14 @@ it("is never more than one request may hold", () => {
   const inputs = Array.from({ length: 2_048 }, () => text.repeat(100));
   expect(estimateUnits(classify(inputs), reader)).toBe(limits.tokensPerRequestMax);
 });
+
+it("is nothing where nothing is read", () => {
+  expect(estimateUnits({ task: "noop", inputs: [text], parameters: {} }, reader)).toBe(0);
+});
+
+it("counts what no model reads too: tokens made, and tokens given", () => {
+  const made = { task: "tokenize", inputs: [text.repeat(1_000)], parameters: {} } as const;
+  expect(estimateUnits(made, reader)).toBeGreaterThan(reader.limits?.maxTokens ?? 0);
+  const given = { task: "detokenize" as const, inputs: [[1, 2, 3], [4]], parameters: {} };
+  expect(estimateUnits(given, reader)).toBeGreaterThanOrEqual(4);
+});

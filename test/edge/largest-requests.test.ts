@@ -142,6 +142,7 @@ describe("parameters that no schema bounds", () => {
     tenant: "local",
     task: "token-classification",
     model: "m",
+    entityModel: null,
     parameters: { stride: 3, ignore_labels: Array(200).fill("\u0001".repeat(1_000)) },
     inputs: ["x"],
     requestKey: null,

@@ -7,7 +7,7 @@ import { vi } from "vitest";
 import type { JobResult } from "../../contract/events.ts";
 import type { PublicError } from "../../contract/errors.ts";
 import { JobMessage } from "../../contract/job-message.ts";
-import type { ModelState } from "../../contract/models.ts";
+import { type ModelState, digestsIn } from "../../contract/models.ts";
 import { taskNames } from "../../edge/task-table.ts";
 import { postAsWorker } from "./jobs/caller-and-worker.ts";
 import { outputOf } from "./task-samples.ts";
@@ -91,13 +91,25 @@ async function work(batch: readonly JobMessage[], answer: Answer): Promise<void>
   }
 }
 
+/** Ids of the models that had a part in a job's result, as `modelDigest` joins their digests. */
+function modelsOf({ model, parameters }: JobMessage): string[] {
+  const other = "entity_model" in parameters ? parameters.entity_model : undefined;
+  return other === undefined ? [model] : [model, other];
+}
+
 /** Posts the end of a job, as a worker would. */
 export function report(message: JobMessage, made: JobResult | PublicError): Promise<Response> {
   const { id: jobId, tenant, requestKey, shard } = message;
   const end =
     "code" in made
       ? { type: "failed", error: made }
-      : { type: "succeeded", modelDigest: made.modelDigest, usage: made.usage, result: made };
+      : {
+          type: "succeeded",
+          modelDigest: made.modelDigest,
+          usage: made.usage,
+          result: made,
+          models: digestsIn(made.modelDigest, modelsOf(message)),
+        };
   const events = [{ jobId, sequence: 1, tenant, requestKey, ...end }];
   const body = JSON.stringify({ worker: "stand-in", events, inFlight: [] });
   return postAsWorker(`/internal/shards/${shard}/events`, body);
