@@ -8,7 +8,7 @@ import type { Form } from "./form-choice.ts";
 import { measureRanges, type MeasureTools } from "./measure-ranges.ts";
 
 /** Grows whenever the same files give another graph: older compiled graphs and cached results are then left behind. */
-export const builderVersion = 5;
+export const builderVersion = 6;
 
 function graphHeadOf({ head, sentence }: Checkpoint): Head {
   if (sentence !== null) {
