@@ -1,18 +1,20 @@
 /**
- * What the int8 form of a checkpoint rounds by, learnt by running its f32 form once on made-up tokens: under a second,
- * when a graph is built, not when it is taken from the cache.
+ * What the int8 form of a checkpoint rounds by, learnt by running its f32 form on the accuracy texts as its own tokenizer
+ * reads them: some seconds for a large model, when a graph is built, not when it is taken from the cache.
  */
 import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
 import {
   type ChannelRanges,
-  madeUpInputs,
   readChannelRanges,
+  widestRanges,
 } from "../architectures/channel-ranges.ts";
 import { buildRangesEncoder } from "../architectures/encoder.ts";
 import { writeModel } from "../onnx/write-model.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
+import { loadTokenizer } from "../tokenizer/tokenizer.ts";
+import { accuracySamples, feedsOf } from "./accuracy-samples.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { inThread } from "./in-thread.ts";
 
@@ -26,7 +28,9 @@ export async function measureRanges(
   checkpoint: Checkpoint,
   { runtime, signal, folder }: MeasureTools & { folder: string },
 ): Promise<ChannelRanges> {
-  const { limits } = checkpoint;
+  const { head, sentence, limits } = checkpoint;
+  const compared = { head, isSentence: sentence !== null, maxTokens: limits.maxTokens };
+  const samples = await accuracySamples(await loadTokenizer(checkpoint.folder), compared);
   const file = path.join(folder, "model.onnx");
   await mkdir(folder);
   try {
@@ -34,8 +38,14 @@ export async function measureRanges(
     const using = { threads: "shared", provider: "cpu", signal } as const;
     const session = await runtime.load({ path: file }, using);
     try {
-      const inputs = madeUpInputs(session.inputs, limits.vocabularySize, limits.maxTokens);
-      return readChannelRanges(await session.run(inputs, { signal }));
+      const ranges: ChannelRanges[] = [];
+      // One by one: padding would be measured with the tokens.
+      for (const sample of samples) {
+        ranges.push(
+          await session.run(feedsOf(session, sample), { signal }).then(readChannelRanges),
+        );
+      }
+      return widestRanges(ranges);
     } finally {
       await session.release();
     }

@@ -101,6 +101,11 @@ export class InputEncoder {
   single({ name, ids, complete }: InputTokens): EncodedInput {
     const { tokenizer, limits, id } = this.#model;
     const length = ids.length + tokenizer.specialTokens.single;
+    // Of a tokenizer without special tokens: ONNX Runtime ends the process on a sequence of none.
+    if (length === 0) {
+      const message = `${name} holds nothing that ${id} reads: it has no token`;
+      throw new CodedError("invalid_value", message, { param: name });
+    }
     if (complete && length <= limits.maxTokens) {
       return { ids: tokenizer.wrap(ids).ids, truncated: false };
     }

@@ -32,6 +32,10 @@ export function templateOf(probe: Encoding): Template {
   return template;
 }
 
+export function holds(template: Template, texts: readonly (0 | 1)[]): boolean {
+  return texts.every((text) => template.some((part) => "text" in part && part.text === text));
+}
+
 export function countSpecial(template: Template): number {
   return template.filter((part) => "id" in part).length;
 }

@@ -5,7 +5,14 @@
 import { type Encoding, Tokenizer as LibraryTokenizer } from "tokenizers";
 import { Turns } from "../event-loop/turns.ts";
 import { utf16Places } from "./utf16-places.ts";
-import { countSpecial, fill, templateOf, unfill, type WrappedSequence } from "./special-tokens.ts";
+import {
+  countSpecial,
+  fill,
+  holds,
+  templateOf,
+  unfill,
+  type WrappedSequence,
+} from "./special-tokens.ts";
 import { type Definition, readTokenizerFiles, type TokenizerFiles } from "./tokenizer-file.ts";
 
 /** One text as the model reads it, without special tokens. */
@@ -64,6 +71,9 @@ export async function loadTokenizer(folder: string): Promise<Tokenizer> {
   checkAdded(library, config);
   const single = templateOf(await library.encode("a", null, { addSpecialTokens: true }));
   const pair = templateOf(await library.encode("a", "a", { addSpecialTokens: true }));
+  if (!holds(single, [0]) || !holds(pair, [0, 1])) {
+    throw new Error("tokenizer.json cannot be used: its post_processor leaves out a text");
+  }
   const idNamed = (token: { content: string } | null | undefined) =>
     token ? library.tokenToId(token.content) : null;
   return {

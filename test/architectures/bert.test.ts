@@ -1,6 +1,7 @@
 /** The graph against plain loops, text by text: every head, pooling, naming and form. */
 import { describe, expect, it } from "vitest";
-import { madeUpInputs, readChannelRanges } from "../../gpu-worker/architectures/channel-ranges.ts";
+import { readChannelRanges } from "../../gpu-worker/architectures/channel-ranges.ts";
+import { madeUpInputs } from "./made-up-inputs.ts";
 import type { ChannelRanges } from "../../gpu-worker/architectures/channel-ranges.ts";
 import type { EncoderOptions, Head } from "../../gpu-worker/architectures/encoder-head.ts";
 import { buildEncoder, buildRangesEncoder } from "../../gpu-worker/architectures/encoder.ts";

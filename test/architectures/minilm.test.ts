@@ -2,7 +2,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
-import { madeUpInputs, readChannelRanges } from "../../gpu-worker/architectures/channel-ranges.ts";
+import { readChannelRanges } from "../../gpu-worker/architectures/channel-ranges.ts";
+import { madeUpInputs } from "./made-up-inputs.ts";
 import type { ChannelRanges } from "../../gpu-worker/architectures/channel-ranges.ts";
 import { buildEncoder, buildRangesEncoder } from "../../gpu-worker/architectures/encoder.ts";
 import type { EncoderOptions } from "../../gpu-worker/architectures/encoder-head.ts";

@@ -77,6 +77,20 @@ describe("feature-extraction", () => {
     });
   });
 
+  it("refuses a text of no tokens where the tokenizer adds none", async () => {
+    const toy = toyEncoder();
+    const bare = {
+      ...toy.tokenizer,
+      wrap: (ids: readonly number[]) => ({ ids: [...ids], typeIds: [], starts: [0] }),
+      specialTokens: { single: 0, pair: 0 },
+    };
+    await expect(extract(["3", " "], {}, { ...toy, tokenizer: bare })).rejects.toMatchObject({
+      code: "invalid_value",
+      param: "inputs[1]",
+    });
+    expect(toy.runs).toEqual([]);
+  });
+
   it("cuts an input on demand, at the wanted end, keeps its special tokens, and warns", async () => {
     const numbers = Array.from({ length: 20 }, (_, index) => index + 10);
     const text = numbers.join(" ");

@@ -164,6 +164,29 @@ describe("refused with the name of what is wrong", () => {
       },
       /its vocabulary lacks its unk_token \[UNK\]/,
     ],
+    [
+      "a tokenizer.json that has no place for a second text",
+      "tokenizer.json",
+      {
+        ...bert,
+        "tokenizer.json": {
+          model: {
+            type: "WordPiece",
+            unk_token: "[UNK]",
+            continuing_subword_prefix: "##",
+            max_input_chars_per_word: 100,
+            vocab: { a: 0, "[UNK]": 1 },
+          },
+          post_processor: {
+            type: "TemplateProcessing",
+            single: [{ Sequence: { id: "A", type_id: 0 } }],
+            pair: [],
+            special_tokens: {},
+          },
+        },
+      },
+      /post_processor leaves out a text/,
+    ],
   ])("%s", async (_, vocabulary, files, message) => {
     await expect(loadTokenizer(folderOf(vocabulary, files))).rejects.toThrow(message);
   });
