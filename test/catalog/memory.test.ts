@@ -216,7 +216,7 @@ describe("a text of thousands of tokens", () => {
   });
 
   it("is refused by name where there is not enough, and sooner by a ready-made file", async () => {
-    const catalog = await bench.open({ runsMemory: 300e6 });
+    const catalog = await bench.open({ runsMemory: 450e6 });
     const runner = new TaskRunner({ policy: cpuBatchPolicy, now: () => 0 });
     const ask = async (id: string, tokens: number) => {
       const model = await catalog.acquire(id, never);
