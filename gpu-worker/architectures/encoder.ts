@@ -11,7 +11,7 @@ import { distilbert } from "./distilbert.ts";
 import { electra } from "./electra.ts";
 import type { EncoderOptions, Head, HeadName } from "./encoder-head.ts";
 import { roberta, xlmRoberta } from "./roberta.ts";
-import { buildTransformer, buildTransformerRanges } from "./transformer.ts";
+import { buildTransformer, buildTransformerRanges, defaultScoreBytes } from "./transformer.ts";
 import { refuseUnread, watchReads } from "./unread-tensors.ts";
 
 const families = new Map<string, z.ZodType<Architecture>>([
@@ -124,6 +124,14 @@ export type EncoderSizes = {
 export function sizesOf(config: unknown): EncoderSizes {
   const { positions, hidden, vocabulary } = architectureOf(config);
   return { positions, hidden, vocabulary };
+}
+
+/** What attention and the feed-forward block take memory by. Throws as `sizesOf`. */
+export function attentionOf(config: unknown) {
+  const architecture = architectureOf(config);
+  const { hidden, heads, intermediate, relative } = architecture;
+  const scoreBytes = defaultScoreBytes(architecture);
+  return { hidden, heads, intermediate, relative: relative !== null, scoreBytes };
 }
 
 /** Longest input in tokens; fewer than `max_position_embeddings` where a family leaves rows of its table unused. */

@@ -38,11 +38,12 @@ const GELU_LEAST = -0.17;
  * Attention's scores at a time where texts may be long. Batches of the usual sizes have no more: 2 048 tokens in texts of 512
  * and 16 heads make just so many.
  */
-export const SCORE_BYTES = 64 * 2 ** 20;
+const SCORE_BYTES = 64 * 2 ** 20;
 /** Up to so many positions scores are few enough to be computed at once. */
-export const USUAL_POSITIONS = 512;
+const USUAL_POSITIONS = 512;
 
-function defaultScoreBytes({ positions }: Architecture): number | null {
+/** Null: all at once. */
+export function defaultScoreBytes({ positions }: Architecture): number | null {
   return positions > USUAL_POSITIONS ? SCORE_BYTES : null;
 }
 

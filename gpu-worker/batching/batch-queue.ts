@@ -31,6 +31,8 @@ export type BatchQueueOptions<Item, Row, Prepared> = {
   slots: number;
   /** Tokens of an item. */
   lengthOf(item: Item): number;
+  /** Positions that an item asks for, see run-memory.ts. Default: none. */
+  askedOf?(item: Item): number;
   /** What of a batch can be done before it has a slot. */
   prepare(items: readonly Item[]): Prepared;
   /** Computes one batch: a row per item, in order. */
@@ -210,9 +212,11 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
     const { policy } = this.#options;
     const window = this.#window();
     const lengths = window.map((entry) => entry.length);
+    const { askedOf = () => 0 } = this.#options;
+    const asked = window.map(({ item }) => askedOf(item));
     const share = batches === 1 ? Infinity : Math.ceil(sum(lengths) / batches);
     const tokensMax = Math.min(policy.tokensMax, Math.max(policy.tokensMin, share));
-    const chosen = new Set(planBatch(lengths, { ...policy, tokensMax }));
+    const chosen = new Set(planBatch(lengths, { ...policy, tokensMax }, asked));
     const kept = window.filter((_, index) => !chosen.has(index));
     this.#waiting.splice(0, window.length, ...kept);
     const entries = [...chosen].flatMap((index) => window[index] ?? []);

@@ -10,7 +10,7 @@ import type { Runtime } from "../runtime/session.ts";
 import { calibrate, calibrationKey } from "./calibrate.ts";
 import { EntryBook } from "./entry-book.ts";
 import { entryWork } from "./entry-work.ts";
-import { memoryBudget } from "./memory-budget.ts";
+import { memoryBudget, runsBudget } from "./memory-budget.ts";
 import { type FormSetting, openFormChoice } from "./form-choice.ts";
 import { type GraphCache, openGraphCache } from "./graph-cache.ts";
 import { openKeptFigures } from "./int8-accuracy.ts";
@@ -55,6 +55,8 @@ export type CatalogSettings = {
   device: "auto" | "cpu" | "cuda";
   /** Bytes of all loaded models together; null for half of what this process may use. */
   memory?: number | null;
+  /** Bytes that all runs take together, at most; null for a quarter of what this process may use. */
+  runsMemory?: number | null;
 };
 
 /** A pino logger fits. */
@@ -112,6 +114,8 @@ function openLoader(settings: CatalogSettings, tools: CatalogTools, graphs: Grap
     forms,
     graphs,
     figures: openKeptFigures(settings.stateFolder),
+    modelsMemory: memoryBudget(settings.memory ?? null),
+    runsMemory: settings.runsMemory ?? runsBudget(),
     log,
   });
 }

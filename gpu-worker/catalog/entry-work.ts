@@ -79,6 +79,7 @@ export function entryWork({ settings, loader, digests, baseOf, withRoom }: Entry
     },
     async digest(model, signal) {
       if (!isAdapter(model)) {
+        await loader.bytesNeeded(model, signal);
         return loader.digest(await verifiedDigest(model, digests, signal), signal);
       }
       const base = await baseOf(model.adapter).digest(signal);
@@ -89,8 +90,9 @@ export function entryWork({ settings, loader, digests, baseOf, withRoom }: Entry
         const lease = await baseOf(model.adapter).lease(watch.signal);
         return loadAdapter({ id, model }, lease, watch.signal);
       }
+      const bytes = await loader.bytesNeeded(model, watch.signal);
       const files = await verifiedDigest(model, digests, watch.signal);
-      return withRoom(model.sizeBytes, () => loader.load({ id, checkpoint: model, files }, watch));
+      return withRoom(bytes, () => loader.load({ id, checkpoint: model, files }, watch));
     },
   };
 }

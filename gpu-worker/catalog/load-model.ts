@@ -12,6 +12,7 @@ import { buildGraph, builderVersion } from "./build-graph.ts";
 import { checkTokenizer } from "./check-tokenizer.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { Form, FormChoice } from "./form-choice.ts";
+import { graphBytes } from "./graph-bytes.ts";
 import type { GraphCache } from "./graph-cache.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import {
@@ -22,6 +23,7 @@ import {
 } from "./int8-accuracy.ts";
 import { feedsOf, measureCosts } from "./measure-costs.ts";
 import { type FilesDigest, modelDigest } from "./model-digest.ts";
+import { runMemoryOf } from "./run-memory.ts";
 import type { Watch } from "./model-entry.ts";
 import { onnxSession } from "./onnx-session.ts";
 
@@ -34,6 +36,10 @@ export type LoaderTools = Hardware & {
   forms: FormChoice;
   graphs: GraphCache;
   figures: KeptFigures;
+  /** Bytes that all loaded models may take together. */
+  modelsMemory: number;
+  /** Bytes that all runs may take together. */
+  runsMemory: number;
   log: {
     info: (fields: object, message: string) => void;
     warn: (fields: object, message: string) => void;
@@ -43,6 +49,11 @@ export type LoaderTools = Hardware & {
 export type ModelFiles = { id: string; checkpoint: Checkpoint; files: FilesDigest };
 
 export type ModelLoader = {
+  /**
+   * What the model will take of memory, about, before its weights are read.
+   * @throws Error where that is more than there is for all models
+   */
+  bytesNeeded(checkpoint: Checkpoint, signal: AbortSignal): Promise<number>;
   /** Null: the form is chosen when the model is first loaded. */
   digest(files: FilesDigest, signal: AbortSignal): Promise<string | null>;
   load(model: ModelFiles, watch: Watch): Promise<LoadedModel>;
@@ -91,6 +102,15 @@ async function openSession(
   }
 }
 
+/** The one place where a model is refused for its size. */
+function expectRoom(bytes: number, { modelsMemory }: Pick<LoaderTools, "modelsMemory">): void {
+  if (bytes <= modelsMemory) return;
+  const [needed, given] = [Math.ceil(bytes / 2 ** 20), Math.floor(modelsMemory / 2 ** 20)];
+  throw new Error(
+    `it needs ${needed} MiB of memory, and models may take ${given} MiB here. Raise LLM_OS_MODEL_MEMORY_MIB or use a smaller model`,
+  );
+}
+
 /** What a session of that file keeps in memory, about. A folder of ready-made files may hold more than the one that runs. */
 async function bytesOf({ format, sizeBytes }: Checkpoint, file: string): Promise<number> {
   return format === "onnx" ? sizeBytes : folderBytes(path.dirname(file));
@@ -117,7 +137,10 @@ function graphsOf(tools: LoaderTools) {
     { onStep, signal }: Watch,
   ): Promise<{ session: Session; file: string }> {
     const { format, weightsFile } = checkpoint;
-    const open = (file: string) => openSession(file, checkpoint, tools, signal);
+    const open = async (file: string) => {
+      expectRoom(await bytesOf(checkpoint, file), tools);
+      return openSession(file, checkpoint, tools, signal);
+    };
     if (format === "onnx") return { session: await open(weightsFile), file: weightsFile };
     const key = keyOf(form, digest);
     const build = async (file: string) => {
@@ -155,7 +178,10 @@ function formsOf(tools: LoaderTools, { digestIn, keyOf, sessionOf }: ReturnType<
   const { provider, forms: choice, graphs, figures, log } = tools;
 
   /** The int8 kernels are a CPU's: elsewhere weights are computed in f32. A ready-made file has no form to choose. */
-  async function formHere({ format }: FilesDigest, signal: AbortSignal): Promise<Form> {
+  async function formHere(
+    { format }: Pick<FilesDigest, "format">,
+    signal: AbortSignal,
+  ): Promise<Form> {
     const free = provider === "cpu" && format === "safetensors";
     return free ? choice.choose(signal) : { form: "f32", saturates: false };
   }
@@ -204,14 +230,19 @@ function formsOf(tools: LoaderTools, { digestIn, keyOf, sessionOf }: ReturnType<
     }
   }
 
-  return { formKnown, formFound };
+  return { formHere, formKnown, formFound };
 }
 
 export function modelLoader(tools: LoaderTools): ModelLoader {
   const modelGraphs = graphsOf(tools);
   const { digestIn, sessionOf } = modelGraphs;
-  const { formKnown, formFound } = formsOf(tools, modelGraphs);
+  const { formHere, formKnown, formFound } = formsOf(tools, modelGraphs);
   return {
+    async bytesNeeded(checkpoint, signal) {
+      const bytes = graphBytes(checkpoint, await formHere(checkpoint, signal));
+      expectRoom(bytes, tools);
+      return bytes;
+    },
     async digest(files, signal) {
       const form = await formKnown(files, signal);
       return form === null ? null : digestIn(form, files);
@@ -233,6 +264,7 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
         form: form.form,
         session,
         costs: await measureCosts(session, measuring),
+        memory: runMemoryOf(checkpoint, tools.runsMemory / session.concurrency),
         tokenizer,
         upstreamDigest: checkpoint.derivedFrom ?? files.weights,
         bytes: await bytesOf(checkpoint, file),

@@ -38,6 +38,8 @@ export type LoadedModel = {
   session: Session;
   /** What runs of a few sizes take here: the budgets of its batches follow from it. */
   costs: RunCost[];
+  /** Bytes that runs take by their shape, as of batching/run-memory.ts. */
+  memory: { perToken: number; perPair: number; pairsMax: number; perAsked: number; max: number };
   tokenizer: Tokenizer;
   head: LoadedHead;
   /** Null: the model makes no sentence vectors. */

@@ -3,14 +3,15 @@
  * ready-made ONNX file there as it would be served, runs the inputs of its `expected.json` and compares. That file holds `input_ids` and `attention_mask` [batch, sequence] and, for each
  * output of the head, the numbers expected; those at padded positions mean nothing and are passed over.
  */
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import * as z from "zod";
 import type { Head } from "../architectures/encoder-head.ts";
 import { buildEncoder, headOfCheckpoint, sizesOf } from "../architectures/encoder.ts";
 import { findWeights, readCheckpoint } from "../catalog/checkpoint.ts";
 import { onnxSession } from "../catalog/onnx-session.ts";
-import { encodeModel } from "../onnx/encode-model.ts";
+import { writeModel } from "../onnx/write-model.ts";
 import type { Runtime, Session, ValueInfo } from "../runtime/session.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { int64 } from "../tensor/tensor.ts";
@@ -98,12 +99,19 @@ function headFor(config: unknown, expected: Expected): Head {
   return named ? headOfCheckpoint(config) : headByOutputs(config, expected);
 }
 
-async function compile(folder: string, file: string, expected: Expected): Promise<Uint8Array> {
+/** Through files, as the worker does: one protobuf holds less than 2 GiB. @returns the graph's */
+async function compile(
+  folder: string,
+  file: string,
+  { expected, scratch }: { expected: Expected; scratch: string },
+): Promise<string> {
   const config = await readJsonFile(folder, "config.json");
   const weights = openSafetensors(file);
   try {
     const head = headFor(config, expected);
-    return encodeModel(buildEncoder(config, weights, { head, form: "f32" }));
+    const compiled = path.join(scratch, "model.onnx");
+    await writeModel(buildEncoder(config, weights, { head, form: "f32" }), compiled);
+    return compiled;
   } finally {
     weights.close();
   }
@@ -182,7 +190,7 @@ async function compareAll(session: Session, expected: Expected, signal?: AbortSi
 async function openFolder(
   folder: string,
   expected: Expected,
-  { runtime, threads, signal }: VerifyOptions,
+  { runtime, threads, signal, scratch }: VerifyOptions & { scratch: string },
 ): Promise<Session> {
   const { format, file } = await findWeights(folder).catch((cause: unknown) => {
     const why = cause instanceof Error ? cause.message : String(cause);
@@ -191,7 +199,7 @@ async function openFolder(
   const base = { threads, provider: "cpu" as const };
   const load = signal === undefined ? base : { ...base, signal };
   if (format === "safetensors") {
-    return runtime.load({ bytes: await compile(folder, file, expected) }, load);
+    return runtime.load({ path: await compile(folder, file, { expected, scratch }) }, load);
   }
   const checkpoint = await readCheckpoint(folder);
   const session = await runtime.load({ path: file }, load);
@@ -205,22 +213,34 @@ async function openFolder(
 
 /** Throws on a folder that cannot be compiled or compared; a difference that is too large is a result, not an error. */
 export async function verifyModel(folder: string, options: VerifyOptions): Promise<Verification> {
-  const { tolerance = DEFAULT_TOLERANCE, signal } = options;
   const expected = await readExpected(folder);
-  const session = await openFolder(folder, expected, options);
+  const scratch = await mkdtemp(path.join(tmpdir(), "llm-os-verify-"));
   try {
-    const comparisons = await compareAll(session, expected, signal);
-    const compared = comparisons.reduce((sum, [, comparison]) => sum + comparison.compared, 0);
-    if (compared === 0) throw new Error(`${folder}: expected.json holds nothing to compare`);
-    const differences = comparisons.map(([name, { difference }]) => [name, difference] as const);
-    const maxAbsDifference = Math.max(...differences.map(([, difference]) => difference));
-    return {
-      maxAbsDifference,
-      outputs: Object.fromEntries(differences),
-      compared,
-      passed: maxAbsDifference <= tolerance,
-    };
+    const session = await openFolder(folder, expected, { ...options, scratch });
+    try {
+      return await verifySession(session, expected, options);
+    } finally {
+      await session.release();
+    }
   } finally {
-    await session.release();
+    await rm(scratch, { recursive: true });
   }
+}
+
+async function verifySession(
+  session: Session,
+  expected: Expected,
+  { tolerance = DEFAULT_TOLERANCE, signal }: VerifyOptions,
+): Promise<Verification> {
+  const comparisons = await compareAll(session, expected, signal);
+  const compared = comparisons.reduce((sum, [, comparison]) => sum + comparison.compared, 0);
+  if (compared === 0) throw new Error("expected.json holds nothing to compare");
+  const differences = comparisons.map(([name, { difference }]) => [name, difference] as const);
+  const maxAbsDifference = Math.max(...differences.map(([, difference]) => difference));
+  return {
+    maxAbsDifference,
+    outputs: Object.fromEntries(differences),
+    compared,
+    passed: maxAbsDifference <= tolerance,
+  };
 }

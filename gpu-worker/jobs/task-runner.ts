@@ -11,6 +11,7 @@ import {
   type SubmitOptions,
 } from "../batching/batch-queue.ts";
 import { fitPolicy } from "../batching/fit-policy.ts";
+import { bytesOfRun, longestText } from "../batching/run-memory.ts";
 import { SlotScheduler } from "../batching/slot-scheduler.ts";
 import type { EncoderModel } from "../pipelines/encoder-model.ts";
 import type {
@@ -50,6 +51,19 @@ export const cpuBatchPolicy: QueuePolicy = {
 };
 
 type EncoderQueue = BatchQueue<EncoderRow, RowResult, PreparedRows>;
+
+/** @throws CodedError for a row that this machine's memory cannot take, however little else runs */
+function expectRoom({ ids, positions = [] }: EncoderRow, { id, memory }: EncoderModel): void {
+  if (memory === undefined) return;
+  const shape = { longest: ids.length, texts: 1, asked: positions.length };
+  if (bytesOfRun(memory, shape) <= memory.max) return;
+  throw new CodedError(
+    "context_length_exceeded",
+    `An input of ${ids.length} tokens needs more memory than this worker has for a run of ${id}, which takes at most ` +
+      `${longestText(memory)}. Shorten it, or send it in parts.`,
+    { param: "inputs" },
+  );
+}
 
 function noOtherModel(id: string): Promise<never> {
   return Promise.reject(new CodedError("model_not_found", `The model ${id} is not here`));
@@ -93,7 +107,10 @@ export class TaskRunner {
   ): Promise<TaskAnswer<T>> {
     const { signal, acquire = noOtherModel, room = boundless } = options;
     const { hold, reserve } = room;
-    const run: Engine["run"] = (used, rows) => this.#queueOf(used).submit(rows, options);
+    const run: Engine["run"] = async (used, rows) => {
+      for (const row of rows) expectRoom(row, used);
+      return this.#queueOf(used).submit(rows, options);
+    };
     const classifier: Engine["classifier"] = (key, fit) => this.#heads.get(key, fit, signal);
     return pipeline.answer(request, model, { signal, acquire, run, hold, reserve, classifier });
   }
@@ -106,10 +123,15 @@ export class TaskRunner {
   #openQueue(model: EncoderModel): EncoderQueue {
     const queue: EncoderQueue = new BatchQueue({
       ...this.#options,
-      policy: { ...this.#options.policy, ...fitPolicy(model.costs ?? []) },
+      policy: {
+        ...this.#options.policy,
+        ...fitPolicy(model.costs ?? []),
+        ...(model.memory && { memory: model.memory }),
+      },
       scheduler: this.#scheduler,
       slots: model.session.concurrency,
       lengthOf: (row) => row.ids.length,
+      askedOf: ({ positions = [] }) => positions.length,
       prepare: (rows) => prepareRows(rows, model),
       run: (prepared, signal) => runPrepared(prepared, model, signal),
       onChange: () => {

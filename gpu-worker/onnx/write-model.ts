@@ -11,6 +11,7 @@ import { bytesOf } from "../tensor/tensor.ts";
 import { encodeModel } from "./encode-model.ts";
 import type { ExternalPlace } from "./encode-model.ts";
 import type { Graph, Initializer } from "./graph.ts";
+import { writeBytes } from "./write-bytes.ts";
 
 /** Windows maps files at multiples of this; also the size from which a constant is worth a place of its own. */
 const MAP_ALIGNMENT_BYTES = 65_536;
@@ -34,7 +35,7 @@ async function writeConstants(file: string, placed: readonly Placed[], signal?: 
   try {
     for (const { initializer, place } of placed) {
       signal?.throwIfAborted();
-      await handle.write(bytesOf(initializer.load()), 0, place.length, place.offset);
+      await writeBytes(handle, bytesOf(initializer.load()), place.offset);
     }
     await handle.sync();
   } finally {

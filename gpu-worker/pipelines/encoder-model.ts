@@ -69,6 +69,14 @@ export type EncoderModel = {
   readonly session: EncoderSession;
   /** What runs of so many tokens were measured to take here. Absent: not measured. */
   readonly costs?: readonly { readonly tokens: number; readonly seconds: number }[];
+  /** Bytes that runs take by their shape, as of batching/run-memory.ts. Absent: runs are not bounded by it. */
+  readonly memory?: {
+    readonly perToken: number;
+    readonly perPair: number;
+    readonly pairsMax: number;
+    readonly perAsked: number;
+    readonly max: number;
+  };
   readonly head: EncoderHead;
   /** Null: the model makes no sentence vectors. */
   readonly sentence: {

@@ -3,6 +3,7 @@
  * implementation writes them, so equal contents give equal bytes. Writes in place: the caller renames when whole.
  */
 import { open } from "node:fs/promises";
+import { writeBytes } from "../onnx/write-bytes.ts";
 import { bytesPerElement } from "../tensor/dtype.ts";
 import type { DType } from "../tensor/dtype.ts";
 import { elementCount } from "../tensor/shape.ts";
@@ -73,13 +74,16 @@ export async function writeSafetensors(
   const sorted = tensors.toSorted(inOrder);
   const handle = await open(file, "w");
   try {
-    await handle.write(encodeHeader(sorted, metadata));
+    const header = encodeHeader(sorted, metadata);
+    await writeBytes(handle, header, 0);
+    let offset = header.length;
     for (const each of sorted) {
       const bytes = bytesOf(each.load());
       if (bytes.length !== byteLength(each)) {
         throw new WeightError(`"${each.name}" gave ${bytes.length} bytes, not ${byteLength(each)}`);
       }
-      await handle.write(bytes);
+      await writeBytes(handle, bytes, offset);
+      offset += bytes.length;
     }
     await handle.sync();
   } finally {

@@ -15,8 +15,11 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { openCatalog } from "../../gpu-worker/catalog/catalog.ts";
 import { openKeptDigests } from "../../gpu-worker/catalog/kept-digests.ts";
 import { sha256OfFile } from "../../gpu-worker/catalog/file-digest.ts";
+import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
+import type { Runtime } from "../../gpu-worker/runtime/session.ts";
 import { type CatalogBench, never, openCatalogBench } from "./catalog-bench.ts";
 import { type EncoderSize, writeRandomEncoder } from "./random-encoder.ts";
 
@@ -30,6 +33,7 @@ const small: EncoderSize = {
   positions: 64,
 };
 
+const log = { info: () => undefined, warn: () => undefined };
 let bench: CatalogBench;
 
 beforeEach(async () => {
@@ -89,6 +93,25 @@ describe("building a model", () => {
 function bytesRead(): number {
   return Number(/rchar: (\d+)/.exec(readFileSync("/proc/self/io", "utf8"))?.[1]);
 }
+
+describe("weights", () => {
+  it.each(["f32", "int8"] as const)("never go through a protobuf in %s", async (form) => {
+    await writeRandomEncoder(bench.local("small"), small);
+    const runtime = await openRuntime({ log, threads: 1 });
+    const protobufs: number[] = [];
+    const load: Runtime["load"] = async (model, options) => {
+      protobufs.push("path" in model ? (await stat(model.path)).size : model.bytes.length);
+      return runtime.load(model, options);
+    };
+    const using = { runtime: { ...runtime, load }, log, now: () => 0, pythonCommands: [] };
+    const catalog = await openCatalog({ ...bench.settings, form }, using);
+    await catalog.acquire("small", never);
+    await catalog.close();
+    // What measures the machine multiplies by a matrix of 2.4 MB; a layer of the model has 7 MB.
+    expect(protobufs.length).toBeGreaterThan(form === "f32" ? 0 : 1);
+    expect(Math.max(...protobufs)).toBeLessThan(3e6);
+  });
+});
 
 describe("the second start", () => {
   // Elsewhere nothing tells what a process has read.

@@ -152,6 +152,8 @@ async function open(setting: FormSetting, measured: string[]) {
     forms,
     graphs: openGraphCache(folder, openKeptDigests(folder)),
     figures: openKeptFigures(folder),
+    modelsMemory: 2 ** 30,
+    runsMemory: 2 ** 30,
     log,
   });
   const checkpoint = await readCheckpoint(path.join(folder, "tiny"));

@@ -1,12 +1,18 @@
 /** Many models in one worker: who is unloaded for whom, what a lease keeps, and that memory really comes back. */
 import { spawnSync } from "node:child_process";
-import { mkdir, mkdtemp, rm, symlink } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, stat, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { buildEncoder } from "../../gpu-worker/architectures/encoder.ts";
 import type { Catalog } from "../../gpu-worker/catalog/catalog.ts";
+import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
+import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
+import { featureExtraction } from "../../gpu-worker/pipelines/feature-extraction.ts";
+import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
 import { type CatalogBench, never, openCatalogBench, stateOf } from "./catalog-bench.ts";
+import { type EncoderSize, writeRandomEncoder } from "./random-encoder.ts";
 import { writeTinyEncoder } from "./tiny-encoder.ts";
 
 const ids = ["one", "two", "three", "four"];
@@ -88,11 +94,21 @@ describe("with room for two models and a bit", () => {
     lease.release();
   });
 
-  it("loads a model that is larger than all room, alone", async () => {
-    const tight = await bench.open({ memory: 1 });
-    await tight.acquire("one", never);
-    await tight.acquire("two", never);
-    expect(ids.filter((id) => stateOf(tight, id).loaded)).toEqual(["two"]);
+  it("refuses a model that is larger than all room by name, before its weights are read", async () => {
+    const size = { hidden: 128, intermediate: 512, heads: 2, vocabulary: 50_000, positions: 32 };
+    await writeRandomEncoder(bench.local("large"), { ...size, layers: 1 });
+    const refusal =
+      /large cannot be served: it needs 2[56] MiB.*may take 20 MiB.*LLM_OS_MODEL_MEMORY/;
+    for (const form of ["f32", "int8"] as const) {
+      const tight = await bench.open({ memory: 20 * 2 ** 20, form });
+      await expect(tight.acquire("large", never)).rejects.toThrow(refusal);
+      expect(stateOf(tight, "large")).toMatchObject({ status: "failed", digest: null });
+      await tight.acquire("one", never);
+    }
+    // Digests of large files are kept by their sizes: this one was never read.
+    const { size: bytes } = await stat(path.join(bench.local("large"), "model.safetensors"));
+    const kept = await readFile(path.join(bench.settings.stateFolder, "file-digests.json"), "utf8");
+    expect(Object.keys(JSON.parse(kept)).filter((key) => key.includes(`-${bytes}-`))).toEqual([]);
   });
 
   it("does not keep a model that is released while it is loaded", async () => {
@@ -142,3 +158,81 @@ describe.runIf(process.platform === "linux")(
     }, 120_000);
   },
 );
+
+/** Of few weights and many scores: 1.07 GB at 4 096 positions. */
+const long: EncoderSize = {
+  hidden: 256,
+  intermediate: 512,
+  layers: 1,
+  heads: 16,
+  vocabulary: 100,
+  positions: 4_096,
+};
+
+/** The same model as a file that we did not build. */
+async function writeReadyMade(folder: string, from: string): Promise<void> {
+  await cp(from, folder, { recursive: true });
+  const weightsFile = path.join(folder, "model.safetensors");
+  const config: unknown = JSON.parse(await readFile(path.join(folder, "config.json"), "utf8"));
+  const weights = openSafetensors(weightsFile);
+  const options = { head: { name: "none" }, form: "f32", scoreBytes: null } as const;
+  await writeFile(
+    path.join(folder, "model.onnx"),
+    encodeModel(buildEncoder(config, weights, options)),
+  );
+  weights.close();
+  await rm(weightsFile);
+}
+
+describe("a text of thousands of tokens", () => {
+  let bench: CatalogBench;
+
+  beforeEach(async () => {
+    bench = await openCatalogBench();
+    await writeRandomEncoder(bench.local("built"), long);
+    await writeReadyMade(bench.local("ready-made"), bench.local("built"));
+  });
+
+  afterEach(() => bench.close());
+
+  const scores = 16 * 4_096 ** 2 * 4;
+
+  function run(id: string, tokens: number) {
+    const script = path.join(import.meta.dirname, "long-text.ts");
+    const args = [script, bench.folder, id, String(tokens)];
+    const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: "utf8" });
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    const measured: { taken: number; reckoned: number } = JSON.parse(stdout);
+    return measured;
+  }
+
+  // Elsewhere nothing tells the most that a process has had.
+  it.runIf(process.platform === "linux")("takes no more memory than is reckoned", () => {
+    const built = run("built", 4_096);
+    expect(built.taken).toBeLessThan(built.reckoned);
+    expect(built.taken).toBeLessThan(scores / 2);
+    const readyMade = run("ready-made", 2_048);
+    expect(readyMade.taken).toBeLessThan(readyMade.reckoned);
+  });
+
+  it("is refused by name where there is not enough, and sooner by a ready-made file", async () => {
+    const catalog = await bench.open({ runsMemory: 450e6 });
+    const runner = new TaskRunner({ policy: cpuBatchPolicy, now: () => 0 });
+    const ask = async (id: string, tokens: number) => {
+      const model = await catalog.acquire(id, never);
+      // Two of them are the model's own.
+      const inputs = [Array.from({ length: tokens - 2 }, () => "fox").join(" ")];
+      const request = { task: "feature-extraction" as const, inputs, parameters: {} };
+      return runner.run(featureExtraction, request, model, { signal: never });
+    };
+    expect((await ask("built", 4_000)).usage.promptTokens).toBe(4_000);
+    expect((await ask("ready-made", 1_000)).usage.promptTokens).toBe(1_000);
+    await expect(ask("ready-made", 2_000)).rejects.toMatchObject({
+      code: "context_length_exceeded",
+      param: "inputs",
+      message: expect.stringMatching(
+        /input of 2000 tokens .* ready-made, which takes at most 1\d{3}/,
+      ),
+    });
+  });
+});

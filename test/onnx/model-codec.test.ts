@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { mkdtemp, open, readFile, rm, stat } from "node:fs/promises";
 import { readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -10,6 +10,7 @@ import { GraphError } from "../../gpu-worker/onnx/graph.ts";
 import type { Graph } from "../../gpu-worker/onnx/graph.ts";
 import { verifyGraph } from "../../gpu-worker/onnx/verify-graph.ts";
 import { WireWriter } from "../../gpu-worker/onnx/wire-writer.ts";
+import { writeBytes } from "../../gpu-worker/onnx/write-bytes.ts";
 import { writeModel } from "../../gpu-worker/onnx/write-model.ts";
 import { float32, tensor } from "../../gpu-worker/tensor/tensor.ts";
 import { numbers, runGraph, runModel } from "./run-graph.ts";
@@ -104,6 +105,17 @@ describe("a model's files", () => {
     expect(withLoaded(graph)).toEqual(withLoaded(twoLayers()));
     const lost = decodeModel(bytes).initializers.find(({ name }) => name === "large");
     expect(() => lost?.load()).toThrow(/was not given/);
+  });
+
+  it("are written in as many calls as it takes", async () => {
+    const bytes = Uint8Array.from({ length: 1_000 }, (_, at) => at);
+    const file = path.join(folder, "pieces");
+    const handle = await open(file, "w");
+    await writeBytes(handle, bytes, 10, 64);
+    await handle.close();
+    expect(new Uint8Array(await readFile(file))).toEqual(
+      Uint8Array.of(...new Uint8Array(10), ...bytes),
+    );
   });
 
   it("are not begun when the work is no longer wanted", async () => {
