@@ -4,7 +4,7 @@
  * Units are tokens. A reservation holds an estimate until it is settled, exactly once, with what was really read. What was
  * read beyond a day's units is a debt that the next day starts with.
  */
-import { RecentIds } from "../jobs/recent-ids.ts";
+import { LRUCache } from "lru-cache";
 
 export type QuotaLimits = {
   requestsPerMinute: number;
@@ -76,8 +76,8 @@ type Reservation = { requestKey: string | null; units: number; day: number };
 
 export class QuotaLedger {
   readonly #sql: Sql;
-  /** Request keys of what was charged lately. */
-  readonly #settled = new RecentIds(latelyMs, latelyMax);
+  /** When a request was charged last, ms since the epoch, by its key. In memory: what is forgotten is computed again. */
+  readonly #settledAt = new LRUCache<string, number>({ max: latelyMax });
 
   constructor(sql: Sql) {
     this.#sql = sql;
@@ -117,7 +117,7 @@ export class QuotaLedger {
       refusal,
       jobId: id,
       snapshot: snapshot(meter, limits, nowMs),
-      settledLately: requestKey !== null && this.#settled.has(requestKey, nowMs),
+      settledLately: nowMs - (this.#settledAt.get(requestKey ?? "") ?? -Infinity) < latelyMs,
     });
     if (!again) {
       if (meter.windowCount >= limits.requestsPerMinute) return decide("minute", jobId);
@@ -142,7 +142,7 @@ export class QuotaLedger {
       )
       .toArray()[0];
     if (closed === undefined) return false;
-    if (units > 0 && closed.requestKey !== null) this.#settled.add(closed.requestKey, nowMs);
+    if (units > 0 && closed.requestKey !== null) this.#settledAt.set(closed.requestKey, nowMs);
     const meter = this.#meterAt(nowMs);
     const excess = units - closed.units;
     if (closed.day === meter.day || excess > 0) {
