@@ -76,8 +76,8 @@ type Reservation = { requestKey: string | null; units: number; day: number };
 
 export class QuotaLedger {
   readonly #sql: Sql;
-  /** When what was charged lately was, by request key, ms since the epoch. */
-  readonly #settled = new LRUCache<string, number>({ max: latelyMax });
+  /** When a request was charged last, ms since the epoch, by its key. In memory: what is forgotten is computed again. */
+  readonly #settledAt = new LRUCache<string, number>({ max: latelyMax });
 
   constructor(sql: Sql) {
     this.#sql = sql;
@@ -117,7 +117,7 @@ export class QuotaLedger {
       refusal,
       jobId: id,
       snapshot: snapshot(meter, limits, nowMs),
-      settledLately: requestKey !== null && this.#wasSettledLately(requestKey, nowMs),
+      settledLately: nowMs - (this.#settledAt.get(requestKey ?? "") ?? -Infinity) < latelyMs,
     });
     if (!again) {
       if (meter.windowCount >= limits.requestsPerMinute) return decide("minute", jobId);
@@ -142,7 +142,7 @@ export class QuotaLedger {
       )
       .toArray()[0];
     if (closed === undefined) return false;
-    if (units > 0 && closed.requestKey !== null) this.#settled.set(closed.requestKey, nowMs);
+    if (units > 0 && closed.requestKey !== null) this.#settledAt.set(closed.requestKey, nowMs);
     const meter = this.#meterAt(nowMs);
     const excess = units - closed.units;
     if (closed.day === meter.day || excess > 0) {
@@ -197,11 +197,6 @@ export class QuotaLedger {
       )
       .toArray()[0];
     return row?.jobId ?? null;
-  }
-
-  #wasSettledLately(requestKey: string, nowMs: number): boolean {
-    const atMs = this.#settled.get(requestKey);
-    return atMs !== undefined && nowMs < atMs + latelyMs;
   }
 
   #openCount(nowMs: number): number {

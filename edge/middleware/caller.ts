@@ -14,8 +14,10 @@ export const caller: MiddlewareHandler<EdgeEnv> = async (c, next) => {
     address: c.req.header("cf-connecting-ip"),
   };
   const settings = settingsOf(c.env);
-  c.set("caller", anonymousCaller(credentials, settings));
-  if (!holdsOperatorKey(credentials, settings)) refuseFlood(c);
+  if (!holdsOperatorKey(credentials, settings)) {
+    c.set("caller", anonymousCaller(credentials, settings));
+    refuseFlood(c);
+  }
   c.set("caller", identifyCaller(credentials, settings));
   await next();
 };
