@@ -45,9 +45,10 @@ export class WorkRows {
     if (!columns.some(({ name }) => name === "message")) return;
     this.#sql.exec(`
       INSERT OR IGNORE INTO works
-        SELECT work_id, tenant, request_key, message, message IS NULL, status = 'processing', 0, created_at, 0
+        SELECT work_id, tenant, request_key, message, message IS NULL, status = 'processing', 0, unixepoch() * 1000, 0
         FROM tickets WHERE finished_at IS NULL;
       ALTER TABLE tickets DROP COLUMN message;
+      DROP INDEX IF EXISTS tickets_by_age;
     `);
   }
 

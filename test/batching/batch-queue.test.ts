@@ -107,6 +107,26 @@ describe("BatchQueue", () => {
     expect(await Promise.all([first, second, third])).toEqual([["A"], ["B"], ["C"]]);
   });
 
+  it("tells a caller his own tokens when they start to run, and no more of what he left", async () => {
+    const { queue, run } = makeQueue();
+    const told: Record<string, number[]> = { a: [], b: [], c: [] };
+    const submit = (name: string, items: string[], signal = never) =>
+      queue.submit(items, { signal, onRun: (tokens) => told[name]?.push(tokens) });
+    const leaving = new AbortController();
+    const first = submit("a", ["aaa", "aaa"]);
+    const second = submit("b", ["bbb"]);
+    await run(0);
+    expect(told).toEqual({ a: [3, 3], b: [3], c: [] });
+    const third = submit("c", ["cc"], leaving.signal);
+    const last = submit("a", ["a"]);
+    leaving.abort(new Error("left"));
+    await expect(third).rejects.toThrow("left");
+    (await run(0)).finish();
+    (await run(1)).finish();
+    await Promise.all([first, second, last]);
+    expect(told).toEqual({ a: [3, 3, 1], b: [3], c: [] });
+  });
+
   it("lets a small caller in between the turns of a large one", async () => {
     const { queue, run, runs } = makeQueue();
     const large = queue.submit(

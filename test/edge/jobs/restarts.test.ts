@@ -1,8 +1,10 @@
 /** What a shard still knows, and still does, after it was put away or struck down. */
-import { abortAllDurableObjects } from "cloudflare:test";
+import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { JobMessage } from "../../../contract/job-message.ts";
+import { TicketRows } from "../../../edge/jobs/ticket-rows.ts";
+import { WorkRows } from "../../../edge/jobs/work-rows.ts";
 import { call, embed, report, resultOf, sent, started, succeeded } from "./caller-and-worker.ts";
 import { accepted, answerWith, fresh, getJob } from "./jobs-in-tests.ts";
 import { openOutsideWorld, type OutsideWorld } from "./outside-world.ts";
@@ -49,6 +51,31 @@ describe("a shard that was put away", () => {
     world.queueIsUp = true;
     await getJob(id);
     expect((await sent(world)).id).toBe(id);
+  });
+
+  it("takes over the rows of an older version, whose tickets had the messages", async () => {
+    const stub = env.SHARD.getByName("shard-of-an-older-version");
+    await runInDurableObject(stub, (_, { storage: { sql } }) => {
+      sql.exec("DROP TABLE tickets; DROP TABLE works");
+      sql.exec(`CREATE TABLE tickets (
+        id TEXT PRIMARY KEY, work_id TEXT NOT NULL, tenant TEXT NOT NULL, request_key TEXT,
+        task TEXT NOT NULL, model TEXT NOT NULL, rendering TEXT NOT NULL, warnings TEXT NOT NULL, webhook TEXT,
+        status TEXT NOT NULL, sequence INTEGER NOT NULL, created_at INTEGER NOT NULL, finished_at INTEGER,
+        message TEXT, result TEXT, result_reference TEXT, error TEXT)`);
+      const insert = `INSERT INTO tickets VALUES (?, ?, 'operator', NULL, 'noop', 'noop', '{}', '[]', NULL, ?, 1, 1, ?,
+        ?, NULL, NULL, NULL)`;
+      sql.exec(insert, "a", "a", "starting", null, "{}");
+      sql.exec(insert, "b", "b", "processing", null, null);
+      sql.exec(insert, "c", "c", "succeeded", 2, null);
+      const tickets = new TicketRows(sql);
+      const works = new WorkRows(sql);
+      expect(tickets.open().map(({ ticket }) => ticket.id)).toEqual(["a", "b"]);
+      expect(works.all()).toMatchObject([
+        { id: "a", sent: false, named: false },
+        { id: "b", sent: true, named: true, quietSince: expect.closeTo(Date.now(), -4) },
+      ]);
+      expect(works.messageOf("a")).toBe("{}");
+    });
   });
 
   it("still tells a worker to give up what was cancelled", async () => {

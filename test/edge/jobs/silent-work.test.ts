@@ -32,6 +32,14 @@ async function passes(ms: number, { shard }: JobMessage): Promise<void> {
   await runDurableObjectAlarm(shardStub(env, shard));
 }
 
+const address = "203.0.113.78";
+
+async function units(): Promise<number> {
+  const { freeTier } = settingsOf(env);
+  const { snapshot } = await env.QUOTA.getByName(`ip:${address}`).count(freeTier);
+  return freeTier.unitsPerDay - snapshot.units.remaining;
+}
+
 /** A job that a worker has taken. */
 async function taken() {
   const { id } = await accepted(fresh());
@@ -108,12 +116,7 @@ describe("a job whose worker falls silent", () => {
   });
 
   it("is refunded", async () => {
-    const headers = { authorization: "Bearer anonymous", "cf-connecting-ip": "203.0.113.78" };
-    const units = async () => {
-      const { freeTier } = settingsOf(env);
-      const { snapshot } = await env.QUOTA.getByName("ip:203.0.113.78").count(freeTier);
-      return freeTier.unitsPerDay - snapshot.units.remaining;
-    };
+    const headers = { authorization: "Bearer anonymous", "cf-connecting-ip": address };
     await embed(fresh(), { headers: { ...headers, prefer: "respond-async" } });
     const message = await sent(world);
     await report(message.shard, [started(message)]);

@@ -127,6 +127,22 @@ async function ask(end: (message: JobMessage) => Promise<unknown>, signal?: Abor
   return response;
 }
 
+/** A call whose caller hangs up, and what its worker says when it has heard of that. */
+async function leave(end: (message: JobMessage) => JobEvent): Promise<JobMessage> {
+  const controller = new AbortController();
+  const index = world.messages.length;
+  const response = embed(fresh(), { headers: anonymous, signal: controller.signal });
+  const message = await sent(world, index);
+  controller.abort();
+  await response;
+  await vi.waitFor(async () =>
+    expect((await report(message.shard, [], [message.id])).cancelled).toEqual([message.id]),
+  );
+  const { acked } = await report(message.shard, [end(message)]);
+  expect(acked).toHaveLength(1);
+  return message;
+}
+
 async function unitsCharged(): Promise<number> {
   const { freeTier } = settingsOf(env);
   const { snapshot } = await env.QUOTA.getByName("ip:203.0.113.77").count(freeTier);
@@ -146,26 +162,12 @@ describe("a caller of the free tier", () => {
 
   it("is charged for what it left by what a worker took of it, and the result is for nobody", async () => {
     const before = await unitsCharged();
-    const left = async (end: (message: JobMessage) => JobEvent) => {
-      const controller = new AbortController();
-      const index = world.messages.length;
-      const response = embed(fresh(), { headers: anonymous, signal: controller.signal });
-      const message = await sent(world, index);
-      controller.abort();
-      await response;
-      await vi.waitFor(async () =>
-        expect((await report(message.shard, [], [message.id])).cancelled).toEqual([message.id]),
-      );
-      const { acked } = await report(message.shard, [end(message)]);
-      expect(acked).toHaveLength(1);
-      return message;
-    };
     // Given up before it ran, and after five tokens; computed before the worker heard of it.
-    await left((message) => cancelled(message, 0));
+    await leave((message) => cancelled(message, 0));
     expect(await unitsCharged()).toBe(before);
-    await left((message) => cancelled(message, 5));
+    await leave((message) => cancelled(message, 5));
     expect(await unitsCharged()).toBe(before + 5);
-    const done = await left((message) => succeeded(message));
+    const done = await leave((message) => succeeded(message));
     expect(await unitsCharged()).toBe(before + 12);
     const { modelDigest } = resultOf(done);
     expect(await env.CACHE.get(`${done.requestKey}:${modelDigest}`)).toBeNull();
@@ -201,6 +203,20 @@ describe("a caller of the free tier", () => {
     controller.abort();
     await response;
     await vi.waitFor(async () => expect(await unitsCharged()).toBe(before));
+  });
+
+  it("is charged nothing for what was never sent although its quota object was away for a moment", async () => {
+    const before = await unitsCharged();
+    world.queueIsUp = false;
+    const controller = new AbortController();
+    const response = embed(fresh(), { headers: anonymous, signal: controller.signal });
+    await vi.waitFor(() => expect(world.sendsRefused).toBeGreaterThan(0));
+    const settling = vi.spyOn(TenantQuota.prototype, "settle");
+    settling.mockRejectedValueOnce(new Error("the object is moving"));
+    controller.abort();
+    await response;
+    await vi.waitFor(async () => expect(await unitsCharged()).toBe(before), { timeout: 4_000 });
+    expect(settling.mock.calls.length).toBeGreaterThan(1);
   });
 
   it("is charged for what it sent wrong by what was read of it, never for a fault of ours", async () => {
