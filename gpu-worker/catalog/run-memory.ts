@@ -17,7 +17,8 @@ const scoreCopiesRelative = 10;
 /** A logit is copied from the runtime's memory into ours. */
 const logitCopies = 2;
 
-const size = z.int().positive().nullish();
+/** Some families list a size for each stage: then it is reckoned from the others. */
+const size = z.int().positive().nullish().catch(null);
 const SizesFile = z.looseObject({
   num_attention_heads: size,
   n_heads: size,
