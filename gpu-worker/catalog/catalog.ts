@@ -11,14 +11,15 @@ import { calibrate, calibrationKey } from "./calibrate.ts";
 import { EntryBook } from "./entry-book.ts";
 import { entryWork } from "./entry-work.ts";
 import { memoryBudget } from "./memory-budget.ts";
-import { type FormSetting, openFormChoice } from "./form-choice.ts";
+import { deviceMemory } from "./device-memory.ts";
+import { deviceFormChoice, type FormSetting, openFormChoice } from "./form-choice.ts";
 import { type GraphCache, openGraphCache } from "./graph-cache.ts";
 import { openKeptFigures } from "./int8-accuracy.ts";
 import { listKnownModels } from "./known-models.ts";
 import type { LoadedModel, ModelLease } from "./loaded-model.ts";
 import { ModelEntry } from "./model-entry.ts";
 import { modelLoader } from "./load-model.ts";
-import { type PythonCommands, pythonCommands } from "./sources/wheel.ts";
+import { type PythonCommands, pythonCommands } from "./sources/pip-wheel.ts";
 
 export type Catalog = {
   /** All known models, the operator's folders first. */
@@ -88,22 +89,35 @@ function fetchSettings(
   };
 }
 
-function openLoader(settings: CatalogSettings, tools: CatalogTools, graphs: GraphCache) {
-  const { runtime, log } = tools;
-  const wantsCuda = settings.device !== "cpu" && runtime.providers.includes("cuda");
-  const hardware = {
-    runtime,
-    provider: wantsCuda ? ("cuda" as const) : ("cpu" as const),
-    threads: settings.threads ?? availableParallelism(),
-  };
-  const { threads } = hardware;
-  const forms = openFormChoice({
+/** The GPU's memory, where one computes. */
+function memoryOfDevice({ device, memory }: CatalogSettings, { runtime }: CatalogTools) {
+  const computes = device !== "cpu" && runtime.providers.includes("cuda");
+  return computes ? deviceMemory(runtime.deviceMemoryBytes ?? 0, memory ?? null) : null;
+}
+
+function openForms(settings: CatalogSettings, { runtime, log }: CatalogTools, threads: number) {
+  return openFormChoice({
     setting: settings.form,
     stateFolder: settings.stateFolder,
     machine: calibrationKey(runtime, threads),
     measure: (signal) => calibrate(runtime, threads, signal),
     log,
   });
+}
+
+function openLoader(settings: CatalogSettings, tools: CatalogTools, graphs: GraphCache) {
+  const { runtime, log } = tools;
+  const onDevice = memoryOfDevice(settings, tools);
+  const hardware = {
+    runtime,
+    provider: onDevice === null ? ("cpu" as const) : ("cuda" as const),
+    threads: settings.threads ?? availableParallelism(),
+    deviceMemory: onDevice,
+  };
+  const forms =
+    onDevice === null
+      ? openForms(settings, tools, hardware.threads)
+      : deviceFormChoice(settings.form);
   return modelLoader({
     ...hardware,
     forms,
@@ -125,6 +139,7 @@ async function identifyAll(entries: ModelEntry[], log: CatalogLog, signal: Abort
   }
 }
 
+/** @throws FormError where the form that is set is none of this machine's */
 export async function openCatalog(
   settings: CatalogSettings,
   tools: CatalogTools,
@@ -141,7 +156,8 @@ export async function openCatalog(
   const { models, problem } = await listKnownModels(settings.modelsFolder);
   if (problem !== null) log.warn({ folder: settings.modelsFolder }, problem);
   const entries: ModelEntry[] = [];
-  const book = new EntryBook(entries, memoryBudget(settings.memory ?? null), log);
+  const budget = memoryOfDevice(settings, tools)?.budget ?? memoryBudget(settings.memory ?? null);
+  const book = new EntryBook(entries, budget, log);
   const work = entryWork({
     settings: fetchSettings(settings, tools, dispatcher),
     loader,

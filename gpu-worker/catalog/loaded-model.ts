@@ -38,6 +38,8 @@ export type LoadedModel = {
   session: Session;
   /** What runs of a few sizes take here: the budgets of its batches follow from it. */
   costs: RunCost[];
+  /** Tokens of the largest batch that a GPU's memory has room for. Absent: no GPU computes. */
+  batchTokensMax?: number;
   tokenizer: Tokenizer;
   head: LoadedHead;
   /** Null: the model makes no sentence vectors. */

@@ -69,6 +69,8 @@ export type EncoderModel = {
   readonly session: EncoderSession;
   /** What runs of so many tokens were measured to take here. Absent: not measured. */
   readonly costs?: readonly { readonly tokens: number; readonly seconds: number }[];
+  /** Tokens of the largest batch that there is room for. Absent: whatever the policy says. */
+  readonly batchTokensMax?: number;
   readonly head: EncoderHead;
   /** Null: the model makes no sentence vectors. */
   readonly sentence: {

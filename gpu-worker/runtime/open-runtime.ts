@@ -1,7 +1,8 @@
 /**
  * Chooses how ONNX Runtime is called, and on what it computes: the C API where its self-test runs, else the Node binding
- * in threads; CUDA where asked for and its self-test runs, else the CPU. Every step down is logged with its reason.
+ * in threads; CUDA where asked for and usable (open-device.ts), else the CPU. Every step down is logged with its reason.
  */
+import { type DeviceOptions, openDevice } from "./open-device.ts";
 import { openNodeBinding } from "./node-binding/node-binding-runtime.ts";
 import { selfTest } from "./self-test.ts";
 import type { Loader, Provider, Runtime, RuntimeLog } from "./session.ts";
@@ -11,23 +12,25 @@ export type OpenRuntimeOptions = {
   log: RuntimeLog;
   /** Only this one: no falling back. */
   only?: Runtime["name"];
-  /** `auto` and `cuda` both try CUDA; `auto` takes it for granted that most machines have none. Default `cpu`. */
-  device?: "auto" | "cpu" | "cuda";
+  /** Compute on a GPU if it can be used, or must. Absent: on the CPU. */
+  device?: DeviceOptions;
   /** Another build of ONNX Runtime's library for the C API, by its path. Default: the one onnxruntime-node ships. */
   libraryFile?: string;
   /** Threads of libuv's pool, watched where given: what UV_THREADPOOL_SIZE was when the pool was first used. */
   poolThreads?: number;
 };
 
-/** @throws RuntimeError where neither way works, or not the one asked for */
+/** @throws RuntimeError where neither way works, or not the one asked for; DeviceError where a device is required */
 export async function openRuntime(options: OpenRuntimeOptions): Promise<Runtime> {
   const { log, poolThreads } = options;
-  const loader = await chooseLoader(options);
-  const providers = await chooseProviders(loader, options);
+  const device = options.device === undefined ? null : await openDevice(options.device, log);
+  const loader = device?.loader ?? (await chooseLoader(options));
+  const providers: Provider[] = device === null ? ["cpu"] : ["cuda", "cpu"];
   const watched = loader.name === "c-api" && poolThreads !== undefined;
   const runtime: Runtime = {
     ...(watched ? watchPool(loader, poolThreads, log) : loader),
     providers,
+    deviceMemoryBytes: device?.memoryBytes ?? null,
     describe: () => `ONNX Runtime ${loader.version}, ${loader.name}, ${providers.join(" then ")}`,
   };
   options.log.info(
@@ -52,28 +55,12 @@ async function testedCApi(options: OpenRuntimeOptions): Promise<Loader> {
   // Imported here, because koffi throws while it is imported where it has no build for the platform.
   const { openCApi } = await import("./c-api/c-api-runtime.ts");
   const loader = openCApi(options.libraryFile ?? null);
-  await selfTest(loader, "cpu");
+  await selfTest(loader);
   return loader;
 }
 
 async function testedNodeBinding(): Promise<Loader> {
   const loader = openNodeBinding();
-  await selfTest(loader, "cpu");
+  await selfTest(loader);
   return loader;
-}
-
-async function chooseProviders(
-  loader: Loader,
-  { device = "cpu", log }: OpenRuntimeOptions,
-): Promise<Provider[]> {
-  if (device === "cpu") return ["cpu"];
-  try {
-    await selfTest(loader, "cuda");
-    return ["cuda", "cpu"];
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    if (device === "cuda") log.warn({ error }, `CUDA cannot be used, the CPU is: ${reason}`);
-    else log.info({}, `no CUDA, so the CPU computes: ${reason}`);
-    return ["cpu"];
-  }
 }

@@ -22,6 +22,9 @@ export function openNodeBinding(): Loader {
 
 async function load(model: ModelSource, { signal, ...options }: LoadOptions): Promise<Session> {
   signal?.throwIfAborted();
+  if (options.provider !== "cpu") {
+    throw new RuntimeError("the Node binding computes on the CPU alone");
+  }
   const worker = startSessionWorker({ model, options });
   try {
     const loaded = await orAborted(worker.started, signal);
