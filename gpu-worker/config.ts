@@ -2,6 +2,7 @@
  * The worker's environment, read and checked once. Every refusal names the variable, what is wrong with it and what to
  * set instead. An empty variable counts as unset. Nothing else in gpu-worker/ looks at process.env.
  */
+import path from "node:path";
 import * as z from "zod";
 
 const address = z.url({ protocol: /^https?$/, hostname: /./ });
@@ -41,13 +42,16 @@ const Environment = z.object({
     .describe("Set it to the address of the Hugging Face hub or of a mirror."),
   HF_TOKEN: text.optional().describe("Set it to an access token of the hub."),
   LLM_OS_FORM: z
-    .enum(["auto", "f32", "int8"])
+    .enum(["auto", "f32", "f16", "int8"])
     .default("auto")
-    .describe("Set it to auto, f32 or int8."),
+    .describe("Set it to auto, f32, f16 (on a GPU) or int8 (on the CPU)."),
   LLM_OS_DEVICE: z
     .enum(["auto", "cpu", "cuda"])
     .default("auto")
     .describe("Set it to auto, cpu or cuda."),
+  LLM_OS_CUDA: text
+    .optional()
+    .describe("Set it to the folder of the CUDA provider, or leave it to be cuda in LLM_OS_STATE."),
   LLM_OS_THREADS: wholeNumber
     .pipe(z.int().min(1).max(1_024))
     .optional()
@@ -56,12 +60,18 @@ const Environment = z.object({
     .pipe(z.int().min(64))
     .optional()
     .describe(
-      "Set it to the MiB that loaded models may take together, 64 or more, or leave it to the worker.",
+      "Set it to the MiB that loaded models may take together (of a GPU's memory where one computes), 64 or more, or leave it to the worker.",
     ),
   UV_THREADPOOL_SIZE: wholeNumber
     .pipe(z.int().min(1).max(1_024))
     .default(4)
     .describe("Set it to the number of threads that may wait for a model or a disk, 4 or more."),
+  LLM_OS_DRAIN_SECONDS: wholeNumber
+    .pipe(z.int().min(0).max(3_600))
+    .default(8)
+    .describe(
+      "Set it to the seconds that work in flight may take to finish after SIGTERM, some less than the process is given before it is killed.",
+    ),
   LLM_OS_WORKER_ID: z
     .string()
     .regex(/^[\w.-]{1,100}$/)
@@ -89,6 +99,7 @@ const ModelEnvironment = Environment.pick({
   HF_TOKEN: true,
   LLM_OS_FORM: true,
   LLM_OS_DEVICE: true,
+  LLM_OS_CUDA: true,
   LLM_OS_THREADS: true,
   LLM_OS_MODEL_MEMORY_MIB: true,
   UV_THREADPOOL_SIZE: true,
@@ -97,6 +108,8 @@ type ModelEnvironment = z.infer<typeof ModelEnvironment>;
 
 export type WorkerConfig = {
   workerId: string;
+  /** From the signal to end until what is not finished is handed back. */
+  drainSeconds: number;
   health: { host: string; port: number };
   logLevel: Environment["LLM_OS_LOG_LEVEL"];
   edge: { url: string; callbackSecret: string };
@@ -123,6 +136,8 @@ export type WorkerConfig = {
     hub: { endpoint: string; token: string | null };
     form: Environment["LLM_OS_FORM"];
     device: Environment["LLM_OS_DEVICE"];
+    /** Where the CUDA provider lies, or is to lie. */
+    cudaFolder: string;
     /** Null: the runtime's own choice. */
     threads: number | null;
     /** Bytes of all loaded models together; null: the catalog's own choice. */
@@ -187,6 +202,7 @@ function credentialsOf(env: Environment): WorkerConfig["queue"]["credentials"] {
 function arrange(env: Environment, fallbackWorkerId: string): WorkerConfig {
   return {
     workerId: env.LLM_OS_WORKER_ID ?? fallbackWorkerId,
+    drainSeconds: env.LLM_OS_DRAIN_SECONDS,
     health: { host: env.LLM_OS_HEALTH_HOST, port: env.LLM_OS_HEALTH_PORT },
     logLevel: env.LLM_OS_LOG_LEVEL,
     edge: { url: env.LLM_OS_EDGE_URL, callbackSecret: env.LLM_OS_CALLBACK_SECRET },
@@ -216,6 +232,7 @@ function arrangeModels(env: ModelEnvironment): WorkerConfig["models"] {
     hub: { endpoint: env.HF_ENDPOINT, token: env.HF_TOKEN ?? null },
     form: env.LLM_OS_FORM,
     device: env.LLM_OS_DEVICE,
+    cudaFolder: env.LLM_OS_CUDA ?? path.join(env.LLM_OS_STATE, "cuda"),
     threads: env.LLM_OS_THREADS ?? null,
     memory:
       env.LLM_OS_MODEL_MEMORY_MIB === undefined ? null : env.LLM_OS_MODEL_MEMORY_MIB * 2 ** 20,

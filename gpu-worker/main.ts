@@ -7,28 +7,35 @@ import process from "node:process";
 import { setTimeout as wait } from "node:timers/promises";
 import { catalogue } from "#contract/catalogue.ts";
 import { type Catalog, openCatalog } from "./catalog/catalog.ts";
+import { deviceProbe } from "./catalog/device-probe.ts";
+import { FormError } from "./catalog/form-choice.ts";
 import { ConfigError, type WorkerConfig, readConfig } from "./config.ts";
 import { openEdgeClient } from "./jobs/edge-client.ts";
 import { openObjectStore } from "./jobs/object-store.ts";
 import { type JobQueue, openSqsQueue } from "./jobs/sqs-queue.ts";
-import { cpuBatchPolicy } from "./jobs/task-runner.ts";
+import { cpuBatchPolicy, deviceBatchPolicy } from "./jobs/task-runner.ts";
 import { Worker } from "./jobs/worker.ts";
+import { runWorkerCommand } from "./cli/worker.ts";
+import { isCudaFault, isDeviceFault, watchDevice } from "./runtime/device-faults.ts";
+import { DeviceError } from "./runtime/open-device.ts";
 import { openRuntime } from "./runtime/open-runtime.ts";
+import { testDevice } from "./runtime/self-test.ts";
+import type { Runtime } from "./runtime/session.ts";
 import { startHealthServer } from "./telemetry/health-server.ts";
 import { type Log, createLog } from "./telemetry/log.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
 
-/**
- * How long work in flight may take to finish, with time left to hand back: ECS gives 30 s from the signal to the kill, the
- * launcher 4 s.
- */
-const graceMs = process.connected ? 2_000 : 10_000;
 /** Without the launcher the edge is gone too, and nothing finished could be delivered. */
 const graceAloneMs = 1_000;
 const modelRetryMs = 10_000;
 const defaultModel = catalogue[0]?.id ?? "";
 
-type Ending = { readonly begun: AbortSignal; readonly deadline: AbortSignal };
+type Ending = {
+  readonly begun: AbortSignal;
+  readonly deadline: AbortSignal;
+  /** Ends at once, handing back what is held, and with exit code 1. */
+  fail(reason: string): void;
+};
 
 function tellLauncher(message: object): void {
   process.send?.(message);
@@ -45,7 +52,7 @@ function readConfigOrExit(): WorkerConfig {
 }
 
 /** The end begins at the first signal; its deadline comes with time, with a second signal, or without the launcher. */
-function watchForEnd(log: Log): Ending {
+function watchForEnd(log: Log, drainMs: number): Ending {
   const begun = new AbortController();
   const deadline = new AbortController();
   const end = (reason: string, afterMs: number) => {
@@ -55,10 +62,14 @@ function watchForEnd(log: Log): Ending {
     setTimeout(() => deadline.abort(), afterMs).unref();
   };
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
-    process.on(signal, () => end(signal, graceMs));
+    process.on(signal, () => end(signal, drainMs));
   }
   process.once("disconnect", () => end("the launcher is gone", graceAloneMs));
-  return { begun: begun.signal, deadline: deadline.signal };
+  const fail = (reason: string) => {
+    process.exitCode = 1;
+    end(reason, 0);
+  };
+  return { begun: begun.signal, deadline: deadline.signal, fail };
 }
 
 /** Loads the model that most callers ask for, and tries again until it is there. */
@@ -85,11 +96,31 @@ function unreadyReasons(catalog: Catalog | null, worker: Worker | null, ending: 
   ];
 }
 
-async function openModels(config: WorkerConfig, log: Log): Promise<Catalog> {
-  const { poolThreads, threads, ...settings } = config.models;
-  const using = { device: settings.device, poolThreads, ...(threads !== null && { threads }) };
-  const runtime = await openRuntime({ log, ...using });
-  return openCatalog(settings, { runtime, log, now: Date.now });
+/** @throws DeviceError where LLM_OS_DEVICE asks for a device that cannot be used */
+async function openWatchedRuntime(
+  { models }: WorkerConfig,
+  log: Log,
+  onBroken: (reason: string) => void,
+): Promise<Runtime> {
+  const { poolThreads, device, threads, cudaFolder: folder } = models;
+  const using = { log, poolThreads, ...(threads !== null && { threads }) };
+  if (device === "cpu") return openRuntime(using);
+  const required = device === "cuda";
+  const wanted = { required, folder, probe: deviceProbe };
+  const runtime = await openRuntime({ ...using, device: wanted });
+  const retest = () => testDevice(runtime, deviceProbe());
+  return watchDevice(runtime, { isFault: isCudaFault, retest, onBroken, log });
+}
+
+/** Ends the process where a setting asks for what this machine does not have. */
+function refuse(error: unknown): never {
+  const words =
+    error instanceof DeviceError
+      ? `LLM_OS_DEVICE is cuda, and CUDA cannot be used: ${error.message}. Mend that, or set LLM_OS_DEVICE to auto or cpu.`
+      : error instanceof FormError && `${error.message}.`;
+  if (words === false) throw error;
+  process.stderr.write(`The worker cannot start:\n  ${words}\n`);
+  process.exit(1);
 }
 
 /** Short polls: nobody waits for what comes, and an end must not either. */
@@ -101,7 +132,7 @@ function openDeadLetters({ queue }: WorkerConfig): JobQueue | null {
 async function main(): Promise<void> {
   const config = readConfigOrExit();
   const log = createLog({ level: config.logLevel, worker: config.workerId });
-  const ending = watchForEnd(log);
+  const ending = watchForEnd(log, config.drainSeconds * 1_000);
   const metrics = createMetrics();
   let catalog: Catalog | null = null;
   let worker: Worker | null = null;
@@ -120,7 +151,12 @@ async function main(): Promise<void> {
     secret: config.edge.callbackSecret,
     wallClock: Date.now,
   });
-  const models = await openModels(config, log);
+  const onBroken = (reason: string) => {
+    log.fatal({ reason }, "the device is broken: another worker has to take over");
+    ending.fail("the device is broken");
+  };
+  const runtime = await openWatchedRuntime(config, log, onBroken).catch(refuse);
+  const models = await openCatalog(config.models, { runtime, log, now: Date.now }).catch(refuse);
   catalog = models;
   metrics.watch("modelsLoaded", () => models.states().filter(({ loaded }) => loaded).length);
   worker = new Worker({
@@ -130,7 +166,8 @@ async function main(): Promise<void> {
     edge,
     objects: openObjectStore(config.objectStore),
     models,
-    policy: cpuBatchPolicy,
+    policy: runtime.deviceMemoryBytes === null ? cpuBatchPolicy : deviceBatchPolicy,
+    isDeviceFault,
     metrics,
     log,
     clock: { wall: Date.now, steady: () => performance.now() },
@@ -158,6 +195,8 @@ function aborted(signal: AbortSignal): Promise<void> {
   });
 }
 
-await main();
+const [command] = process.argv.slice(2);
+if (command === undefined) await main();
+else process.exitCode = await runWorkerCommand(process.argv.slice(2));
 // Connections kept alive by libraries must not keep the process.
-process.exit(0);
+process.exit();

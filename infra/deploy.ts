@@ -12,11 +12,15 @@ function print(line: string): void {
 const program = new Command("npm run deploy --")
   .description("Deploys queue, workers and edge to an AWS and a Cloudflare account.")
   .option("--dry-run", "print both plans whole and change nothing", false)
+  .option("--rotate-callback-secret", "make a new secret for what workers post to the edge", false)
   .parse();
 
 try {
-  const { dryRun: planOnly } = program.opts<{ dryRun: boolean }>();
-  await (planOnly ? dryRun(print) : carryOut(readDeploySettings(process.env), print));
+  const { dryRun: planOnly, rotateCallbackSecret: rotate } = program.opts<{
+    dryRun: boolean;
+    rotateCallbackSecret: boolean;
+  }>();
+  await (planOnly ? dryRun(print) : carryOut(readDeploySettings(process.env), { rotate, print }));
 } catch (error) {
   console.error(error instanceof DeployError ? `deploy: ${error.message}` : error);
   process.exit(1);

@@ -1,4 +1,5 @@
 /** The worker's environment: what it becomes, and what is said of what cannot be used. */
+import path from "node:path";
 import { describe, expect, it } from "vitest";
 import { ConfigError, readConfig } from "../gpu-worker/config.ts";
 
@@ -25,6 +26,7 @@ describe("readConfig", () => {
   it("fills in defaults", () => {
     expect(readConfig(complete, "fallback")).toEqual({
       workerId: "fallback",
+      drainSeconds: 8,
       health: { host: "127.0.0.1", port: 0 },
       logLevel: "info",
       edge: { url: "https://edge.example", callbackSecret: "callback" },
@@ -49,6 +51,7 @@ describe("readConfig", () => {
         hub: { endpoint: "https://huggingface.co", token: null },
         form: "auto",
         device: "auto",
+        cudaFolder: path.join(".llm-os", "cuda"),
         threads: null,
         memory: null,
         poolThreads: 4,
@@ -88,9 +91,10 @@ describe("readConfig", () => {
   it.each([
     ["SQS_WAIT_SECONDS", "21"],
     ["SQS_WAIT_SECONDS", "1.5"],
-    ["LLM_OS_FORM", "f16"],
+    ["LLM_OS_FORM", "f64"],
     ["LLM_OS_THREADS", "0"],
     ["LLM_OS_HEALTH_PORT", "70000"],
+    ["LLM_OS_DRAIN_SECONDS", "8.5"],
     ["LLM_OS_EDGE_URL", "edge"],
     ["LLM_OS_WORKER_ID", "a worker"],
   ])("refuses %s=%s by name, without printing the value", (name, value) => {

@@ -26,7 +26,8 @@ export type Head =
 
 export type HeadName = Head["name"];
 
-export type ComputeForm = "f32" | "int8";
+/** f16: products and matrices in half precision, the rest in f32 (onnx/autocast.ts); for GPUs. */
+export type ComputeForm = "f32" | "f16" | "int8";
 
 export type EncoderOptions = {
   readonly head: Head;

@@ -2,6 +2,7 @@
  * From a checkpoint's config and weights to a graph, whatever family of encoder it is. A family is a row of the table.
  */
 import * as z from "zod";
+import { autocastFloat16 } from "../onnx/autocast.ts";
 import type { Graph } from "../onnx/graph.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import type { Architecture } from "./architecture.ts";
@@ -168,7 +169,8 @@ export function buildEncoder(
   weights: WeightSource,
   options: EncoderOptions,
 ): Graph {
-  return buildTransformer(architectureOf(config), weights, options);
+  const graph = buildTransformer(architectureOf(config), weights, options);
+  return options.form === "f16" ? autocastFloat16(graph) : graph;
 }
 
 /** As `buildEncoder`. Throws `WeightError` too where the weights hold what the graph would leave out. */

@@ -235,7 +235,7 @@ export function buildTransformer(
   const { head, form, packed = false, saturates = false, ranges = null } = options;
   const { scoreBytes = defaultScoreBytes(architecture) } = options;
   const compute = (parameters: Parameters) =>
-    form === "f32" ? f32Layers(parameters) : int8Layers(parameters, { saturates, ranges });
+    form === "int8" ? int8Layers(parameters, { saturates, ranges }) : f32Layers(parameters);
   const graph = new GraphBuilder(architecture.name, { form, head: head.name });
   return buildWith({ architecture, weights, packed, scoreBytes, compute }, graph, (inputs) =>
     encoderHead(inputs, head),

@@ -13,6 +13,16 @@ export type FittedPolicy = {
   tokensMax: number;
 };
 
+type Range = readonly [least: number, most: number];
+
+export type FitBounds = {
+  overheadTokens: Range;
+  tokensMin: Range;
+  tokensMax: Range;
+  /** Longest run of a full batch, within the range of `tokensMax`. Absent: any. */
+  batchSecondsMax?: number;
+};
+
 /** Share of a full batch's time that is its fixed cost. */
 const overheadShare = 0.05;
 /** Share of that of a batch made smaller so that another can start. */
@@ -22,24 +32,38 @@ const overheadShareSmall = 0.2;
  * Within these, whatever is measured, because a few runs on a busy machine measure anything. Below 256 tokens products are
  * too small to be fast; past 2 048 a batch keeps everybody else waiting, and gains nothing.
  */
-const bounds = {
+const cpuBounds: FitBounds = {
   overheadTokens: [16, 256],
   tokensMin: [64, 512],
   tokensMax: [256, 2_048],
-} as const;
+};
+/**
+ * A GPU's: below some thousand tokens its time goes into starting kernels; from 65 536 on it gains nothing, and results grow.
+ * A batch takes at most 50 ms, so that nobody is kept waiting.
+ */
+export const deviceBounds: FitBounds = {
+  overheadTokens: [16, 16_384],
+  tokensMin: [512, 8_192],
+  tokensMax: [2_048, 65_536],
+  batchSecondsMax: 0.05,
+};
 /** Budgets are multiples of this: two starts on one machine get the same ones, more or less. */
 const step = 32;
 
 /** @returns null where the costs do not say: fewer than two sizes, or no cost per token */
-export function fitPolicy(costs: readonly RunCost[]): FittedPolicy | null {
+export function fitPolicy(
+  costs: readonly RunCost[],
+  bounds: FitBounds = cpuBounds,
+): FittedPolicy | null {
   const line = fitLine(costs);
   if (line === null || !(line.perToken > 0)) return null;
   const overhead = clamp(line.fixed / line.perToken, bounds.overheadTokens);
+  const inTime = Math.floor((bounds.batchSecondsMax ?? Infinity) / line.perToken);
   const budget = (share: number) => Math.ceil((overhead * (1 - share)) / share / step) * step;
   return {
     overheadTokens: Math.round(overhead),
     tokensMin: clamp(budget(overheadShareSmall), bounds.tokensMin),
-    tokensMax: clamp(budget(overheadShare), bounds.tokensMax),
+    tokensMax: clamp(Math.min(budget(overheadShare), inTime), bounds.tokensMax),
   };
 }
 

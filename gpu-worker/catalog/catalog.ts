@@ -11,7 +11,8 @@ import { calibrate, calibrationKey } from "./calibrate.ts";
 import { EntryBook } from "./entry-book.ts";
 import { entryWork } from "./entry-work.ts";
 import { memoryBudget, runsBudget } from "./memory-budget.ts";
-import { type FormSetting, openFormChoice } from "./form-choice.ts";
+import { deviceMemory } from "./device-memory.ts";
+import { deviceFormChoice, type FormSetting, openFormChoice } from "./form-choice.ts";
 import { type GraphCache, openGraphCache } from "./graph-cache.ts";
 import { openKeptFigures } from "./int8-accuracy.ts";
 import { openKeptDigests } from "./kept-digests.ts";
@@ -19,7 +20,7 @@ import { listKnownModels } from "./known-models.ts";
 import type { LoadedModel, ModelLease } from "./loaded-model.ts";
 import { ModelEntry } from "./model-entry.ts";
 import { modelLoader } from "./load-model.ts";
-import { type PythonCommands, pythonCommands } from "./sources/wheel.ts";
+import { type PythonCommands, pythonCommands } from "./sources/pip-wheel.ts";
 
 export type Catalog = {
   /** All known models, the operator's folders first. */
@@ -95,27 +96,38 @@ function fetchSettings(
   };
 }
 
-function openLoader(settings: CatalogSettings, tools: CatalogTools, graphs: GraphCache) {
-  const { runtime, log } = tools;
-  const wantsCuda = settings.device !== "cpu" && runtime.providers.includes("cuda");
-  const hardware = {
-    runtime,
-    provider: wantsCuda ? ("cuda" as const) : ("cpu" as const),
-  };
-  const forms = openFormChoice({
+/** The GPU's memory, where one computes. */
+function memoryOfDevice({ device, memory }: CatalogSettings, { runtime }: CatalogTools) {
+  const computes = device !== "cpu" && runtime.providers.includes("cuda");
+  return computes ? deviceMemory(runtime.deviceMemoryBytes ?? 0, memory ?? null) : null;
+}
+
+function openForms(settings: CatalogSettings, { runtime, log }: CatalogTools) {
+  return openFormChoice({
     setting: settings.form,
     stateFolder: settings.stateFolder,
     machine: calibrationKey(runtime),
     measure: (signal) => calibrate(runtime, signal),
     log,
   });
+}
+
+function openLoader(settings: CatalogSettings, tools: CatalogTools, graphs: GraphCache) {
+  const { runtime, log } = tools;
+  const onDevice = memoryOfDevice(settings, tools);
+  const hardware = {
+    runtime,
+    provider: onDevice === null ? ("cpu" as const) : ("cuda" as const),
+    deviceMemory: onDevice,
+  };
+  const forms = onDevice === null ? openForms(settings, tools) : deviceFormChoice(settings.form);
   return modelLoader({
     ...hardware,
     forms,
     graphs,
     figures: openKeptFigures(settings.stateFolder),
-    modelsMemory: memoryBudget(settings.memory ?? null),
-    runsMemory: settings.runsMemory ?? runsBudget(),
+    modelsMemory: onDevice?.budget ?? memoryBudget(settings.memory ?? null),
+    runsMemory: settings.runsMemory ?? onDevice?.runBytes ?? runsBudget(),
     log,
   });
 }
@@ -132,6 +144,7 @@ async function identifyAll(entries: ModelEntry[], log: CatalogLog, signal: Abort
   }
 }
 
+/** @throws FormError where the form that is set is none of this machine's */
 export async function openCatalog(
   settings: CatalogSettings,
   tools: CatalogTools,
@@ -149,7 +162,8 @@ export async function openCatalog(
   const { models, problem } = await listKnownModels(settings.modelsFolder);
   if (problem !== null) log.warn({ folder: settings.modelsFolder }, problem);
   const entries: ModelEntry[] = [];
-  const book = new EntryBook(entries, memoryBudget(settings.memory ?? null), log);
+  const budget = memoryOfDevice(settings, tools)?.budget ?? memoryBudget(settings.memory ?? null);
+  const book = new EntryBook(entries, budget, log);
   const work = entryWork({
     settings: fetchSettings(settings, tools, dispatcher),
     loader,

@@ -10,6 +10,11 @@ import type { ComputeForm } from "../architectures/encoder-head.ts";
 import { SharedWork } from "./shared-work.ts";
 import { writeAtomically } from "./write-atomically.ts";
 
+/** LLM_OS_FORM names a form that is not computed on this machine; the message says which ones are. */
+export class FormError extends Error {
+  override readonly name = "FormError";
+}
+
 /** As LLM_OS_FORM. */
 export type FormSetting = ComputeForm | "auto";
 
@@ -65,7 +70,23 @@ async function readCalibrations(file: string): Promise<z.infer<typeof Calibratio
   }
 }
 
+/**
+ * On a GPU: f16 where a model is accurate in it. Nothing is measured for it: CUDA 13 runs on Turing and later alone, all of
+ * which multiply f16 at least twice as fast as f32 or TF32. @throws FormError for int8, which CUDA has no kernels for
+ */
+export function deviceFormChoice(setting: FormSetting): FormChoice {
+  if (setting === "int8") {
+    throw new FormError("LLM_OS_FORM is int8, but a GPU computes in f16 or f32: set one, or auto");
+  }
+  const form = setting === "f32" ? "f32" : "f16";
+  return { pinned: setting !== "auto", choose: async () => ({ form, saturates: false }) };
+}
+
+/** @throws FormError for f16, which a CPU computes slower than f32 */
 export function openFormChoice(options: FormChoiceOptions): FormChoice {
+  if (options.setting === "f16") {
+    throw new FormError("LLM_OS_FORM is f16, but a CPU computes in f32 or int8: set one, or auto");
+  }
   const { setting, stateFolder, machine, measure, log } = options;
   const file = path.join(stateFolder, "calibration.json");
   let measuring: SharedWork<Calibration> | null = null;

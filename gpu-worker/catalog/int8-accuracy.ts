@@ -29,8 +29,11 @@ export const Int8Figures = z.discriminatedUnion("of", [
 ]);
 export type Int8Figures = z.infer<typeof Int8Figures>;
 
-/** Well-behaved encoders reach 0.998 and 0.99; below these bounds neighbours in a search change places. */
-const cosineBounds = { mean: 0.99, min: 0.97 };
+/**
+ * int8: well-behaved encoders reach 0.998 and 0.99; below these bounds neighbours in a search change places. f16: all that
+ * stay in its range reach 0.99999; what is below the bounds overflows somewhere.
+ */
+const cosineBounds = { int8: { mean: 0.99, min: 0.97 }, f16: { mean: 0.9995, min: 0.998 } };
 /**
  * Scores that move by two hundredths are the same to who reads them, though near ties may turn over. Where they move more,
  * the first answers must be the same; alone that is not enough, since one class may be first in all our texts.
@@ -39,9 +42,9 @@ const shiftMax = 0.02;
 const agreementMin = 0.98;
 const shiftMaxAgreeing = 0.05;
 
-export function isAccurate(figures: Int8Figures): boolean {
-  if (figures.of === "vectors")
-    return figures.cosineMean >= cosineBounds.mean && figures.cosineMin >= cosineBounds.min;
+export function isAccurate(figures: Int8Figures, form: "int8" | "f16" = "int8"): boolean {
+  const { mean: meanMin, min } = cosineBounds[form];
+  if (figures.of === "vectors") return figures.cosineMean >= meanMin && figures.cosineMin >= min;
   const { agreement, shift } = figures;
   return shift <= shiftMax || (agreement >= agreementMin && shift <= shiftMaxAgreeing);
 }

@@ -11,6 +11,7 @@ import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { buildGraph, builderVersion } from "./build-graph.ts";
 import { checkTokenizer } from "./check-tokenizer.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { batchTokensMax, type DeviceMemory } from "./device-memory.ts";
 import type { Form, FormChoice } from "./form-choice.ts";
 import { graphBytes } from "./graph-bytes.ts";
 import type { GraphCache } from "./graph-cache.ts";
@@ -30,6 +31,8 @@ import { onnxSession } from "./onnx-session.ts";
 export type Hardware = {
   runtime: Runtime;
   provider: Provider;
+  /** Of the GPU. Null or absent: the CPU computes. */
+  deviceMemory?: DeviceMemory | null;
 };
 
 export type LoaderTools = Hardware & {
@@ -91,7 +94,9 @@ async function openSession(
   // A device computes one run at a time.
   const concurrency = provider === "cpu" ? shareThreads(runtime.threads).concurrency : 1;
   const sharing = { threads: "shared", concurrency } as const;
-  const opened = await runtime.load({ path: file }, { ...sharing, provider, signal });
+  const bytes = await bytesOf({ format, ...model }, file, hardware);
+  const bound = hardware.deviceMemory ? { deviceMemoryBytes: bytes } : {};
+  const opened = await runtime.load({ path: file }, { ...sharing, provider, signal, ...bound });
   try {
     const session = format === "onnx" ? onnxSession(opened, model) : opened;
     await warmUp(session, signal);
@@ -112,8 +117,13 @@ function expectRoom(bytes: number, { modelsMemory }: Pick<LoaderTools, "modelsMe
 }
 
 /** What a session of that file keeps in memory, about. A folder of ready-made files may hold more than the one that runs. */
-async function bytesOf({ format, sizeBytes }: Checkpoint, file: string): Promise<number> {
-  return format === "onnx" ? sizeBytes : folderBytes(path.dirname(file));
+async function bytesOf(
+  { format, sizeBytes }: Pick<Checkpoint, "format" | "sizeBytes">,
+  file: string,
+  { deviceMemory }: Pick<Hardware, "deviceMemory">,
+): Promise<number> {
+  const weights = format === "onnx" ? sizeBytes : await folderBytes(path.dirname(file));
+  return weights + (deviceMemory?.runBytes ?? 0);
 }
 
 /** Graphs and their names: what of a model depends on the form. */
@@ -138,7 +148,7 @@ function graphsOf(tools: LoaderTools) {
   ): Promise<{ session: Session; file: string }> {
     const { format, weightsFile } = checkpoint;
     const open = async (file: string) => {
-      expectRoom(await bytesOf(checkpoint, file), tools);
+      expectRoom(await bytesOf(checkpoint, file, tools), tools);
       return openSession(file, checkpoint, tools, signal);
     };
     if (format === "onnx") return { session: await open(weightsFile), file: weightsFile };
@@ -164,33 +174,35 @@ function graphsOf(tools: LoaderTools) {
   return { digestIn, keyOf, sessionOf };
 }
 
-function accepted(int8: Form, figures: Int8Figures): Form {
-  return isAccurate(figures) ? int8 : { ...int8, form: "f32" };
+function accepted(reduced: Form, figures: Int8Figures): Form {
+  if (reduced.form === "f32") return reduced;
+  return isAccurate(figures, reduced.form) ? reduced : { ...reduced, form: "f32" };
 }
 
 /** By all that shapes the answers, since a folder may pool the same weights in another way. */
-function figuresKey({ files }: FilesDigest, { saturates }: Form): string {
-  return `${files}${saturates ? "-shifted" : ""}-${builderVersion}`;
+function figuresKey({ files }: FilesDigest, { form, saturates }: Form): string {
+  return `${files}${form === "f16" ? "-f16" : ""}${saturates ? "-shifted" : ""}-${builderVersion}`;
 }
 
 /** Which form a model is computed in. */
 function formsOf(tools: LoaderTools, { digestIn, keyOf, sessionOf }: ReturnType<typeof graphsOf>) {
-  const { provider, forms: choice, graphs, figures, log } = tools;
+  const { forms: choice, graphs, figures, log } = tools;
 
-  /** The int8 kernels are a CPU's: elsewhere weights are computed in f32. A ready-made file has no form to choose. */
+  /** A ready-made file has no form to choose. */
   async function formHere(
     { format }: Pick<FilesDigest, "format">,
     signal: AbortSignal,
   ): Promise<Form> {
-    const free = provider === "cpu" && format === "safetensors";
-    return free ? choice.choose(signal) : { form: "f32", saturates: false };
+    return format === "safetensors" ? choice.choose(signal) : { form: "f32", saturates: false };
   }
 
-  /** Null: int8 is faster, and whether it is accurate enough has not been measured. */
+  /** Null: a reduced form is faster, and whether it is accurate enough has not been measured. */
   async function formKnown(files: FilesDigest, signal: AbortSignal): Promise<Form | null> {
     const form = await formHere(files, signal);
     if (form.form === "f32" || choice.pinned) return form;
-    const kept = await figures.find(files.weights, figuresKey(files, form));
+    // What ships with its figures was measured in int8.
+    const shipped = form.form === "int8" ? files.weights : "";
+    const kept = await figures.find(shipped, figuresKey(files, form));
     return kept === null ? null : accepted(form, kept);
   }
 
@@ -199,21 +211,22 @@ function formsOf(tools: LoaderTools, { digestIn, keyOf, sessionOf }: ReturnType<
     tokenizer: Tokenizer,
     watch: Watch,
   ): Promise<Form> {
-    const int8 = await formHere(files, watch.signal);
+    const reduced = await formHere(files, watch.signal);
     const { head, sentence, limits } = checkpoint;
     const compared = { head, isSentence: sentence !== null, maxTokens: limits.maxTokens };
     const open = async (form: Form) => {
       const using = { form, digest: digestIn(form, files) };
       return (await sessionOf(checkpoint, using, watch)).session;
     };
-    const forms = { f32: () => open({ ...int8, form: "f32" }), int8: () => open(int8) };
+    const f32: Form = { ...reduced, form: "f32" };
+    const forms = { f32: () => open(f32), int8: () => open(reduced) };
     const reading = { compared, tokenizer, signal: watch.signal };
     const measured = await measureAccuracy(forms, reading);
-    await figures.keep(figuresKey(files, int8), measured);
-    const form = accepted(int8, measured);
-    const words = form.form === "int8" ? "accurate enough" : "too inaccurate: f32 is used";
-    log.info({ model: id, ...measured }, `the model in int8 is ${words}`);
-    const refused: Form = form.form === "int8" ? { ...int8, form: "f32" } : int8;
+    await figures.keep(figuresKey(files, reduced), measured);
+    const form = accepted(reduced, measured);
+    const words = form === reduced ? "accurate enough" : "too inaccurate: f32 is used";
+    log.info({ model: id, ...measured }, `the model in ${reduced.form} is ${words}`);
+    const refused = form === reduced ? f32 : reduced;
     await graphs.discard(keyOf(refused, digestIn(refused, files)));
     return form;
   }
@@ -225,7 +238,10 @@ function formsOf(tools: LoaderTools, { digestIn, keyOf, sessionOf }: ReturnType<
       return await formMeasured(...model);
     } catch (error) {
       signal.throwIfAborted();
-      log.warn({ error, model: id }, "the model's accuracy in int8 could not be measured");
+      log.warn(
+        { error, model: id },
+        "the model's accuracy in a reduced form could not be measured",
+      );
       return { form: "f32", saturates: false };
     }
   }
@@ -267,7 +283,10 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
         memory: runMemoryOf(checkpoint, tools.runsMemory / session.concurrency),
         tokenizer,
         upstreamDigest: checkpoint.derivedFrom ?? files.weights,
-        bytes: await bytesOf(checkpoint, file),
+        ...(tools.deviceMemory && {
+          batchTokensMax: batchTokensMax(tools.deviceMemory, checkpoint.limits),
+        }),
+        bytes: await bytesOf(checkpoint, file, tools),
         dispose: () => session.release(),
       };
     },

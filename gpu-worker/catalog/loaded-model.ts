@@ -40,6 +40,8 @@ export type LoadedModel = {
   costs: RunCost[];
   /** Bytes that runs take by their shape, as of batching/run-memory.ts. */
   memory: { perToken: number; perPair: number; pairsMax: number; perAsked: number; max: number };
+  /** Tokens of the largest batch that a GPU's memory has room for. Absent: no GPU computes. */
+  batchTokensMax?: number;
   tokenizer: Tokenizer;
   head: LoadedHead;
   /** Null: the model makes no sentence vectors. */

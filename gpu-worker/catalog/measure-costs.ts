@@ -17,8 +17,11 @@ export type MeasureOptions = {
   signal: AbortSignal;
 };
 
-/** Tokens of the runs, in rows of a usual text's length: some hundred, because smaller products are slower per token. */
-const sizes = [16, 128, 384];
+/**
+ * Tokens of the runs, in rows of a usual text's length: some hundred, because smaller products are slower per token; on a
+ * GPU thousands, because it starts all runs at about the same cost.
+ */
+const sizes = { cpu: [16, 128, 384], cuda: [256, 2_048, 8_192] };
 const rowTokensMax = 32;
 const repeats = 2;
 /** Of all runs together; a run under way is finished. */
@@ -29,7 +32,7 @@ export async function measureCosts(session: Session, options: MeasureOptions): P
   const rowTokens = Math.min(rowTokensMax, options.maxTokens);
   const endsAt = options.now() + budgetMs;
   const costs: RunCost[] = [];
-  for (const size of sizes) {
+  for (const size of sizes[session.provider]) {
     const rows = Math.max(1, Math.round(size / rowTokens));
     const columns = Math.min(size, rowTokens);
     const seconds = await bestOf(session, feedsOf(session, rows, columns), { ...options, endsAt });

@@ -2,7 +2,7 @@
 import { EnvHttpProxyAgent } from "undici";
 import { catalogue, type ModelManifest } from "#contract/catalogue.ts";
 import { fetchModel } from "../catalog/sources/fetch-model.ts";
-import { pythonCommands } from "../catalog/sources/wheel.ts";
+import { pythonCommands } from "../catalog/sources/pip-wheel.ts";
 import { openFetchBar } from "./fetch-bar.ts";
 
 export type FetchCommand = {

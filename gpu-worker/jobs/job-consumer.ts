@@ -34,6 +34,8 @@ export type JobConsumerOptions = {
   wallClock(): number;
   /** A job has ended: there is room. */
   onRoom(): void;
+  /** Whether another worker may succeed with what failed here. */
+  isDeviceFault(error: unknown): boolean;
 };
 
 type HeldJob = {
@@ -154,9 +156,10 @@ export class JobConsumer {
       await reports.deliver(job.shard, outcome);
       this.#end(held, lastReceive ? "release" : "delete", null);
     } catch (error) {
-      // Only a fault of this program comes here. The message stays for another try.
+      // A fault of this program or of the device, never the job's. The message stays for another try.
       log.error({ error, job: job.id }, "a job could not be brought to an end");
-      this.#end(held, "release", "internal_error");
+      const isFault = this.#options.isDeviceFault(error);
+      this.#end(held, "release", isFault ? "device_fault" : "internal_error");
     }
   }
 
@@ -180,6 +183,7 @@ export class JobConsumer {
       if (controller.signal.aborted) {
         return { ...this.#nextEvent(held), type: "cancelled", usage: usageOf(held) };
       }
+      if (this.#options.isDeviceFault(error)) throw error;
       const translated = translateError(error);
       const level = translated.code === "internal_error" ? "error" : "info";
       log[level]({ error, job: job.id, task: job.task, model: job.model }, "a job failed");

@@ -10,7 +10,7 @@ import {
   type QueuePolicy,
   type SubmitOptions,
 } from "../batching/batch-queue.ts";
-import { fitPolicy } from "../batching/fit-policy.ts";
+import { deviceBounds, type FitBounds, fitPolicy } from "../batching/fit-policy.ts";
 import { bytesOfRun, longestText } from "../batching/run-memory.ts";
 import { SlotScheduler } from "../batching/slot-scheduler.ts";
 import type { EncoderModel } from "../pipelines/encoder-model.ts";
@@ -25,9 +25,23 @@ import type {
 import { type PreparedRows, prepareRows, runPrepared } from "../pipelines/run-rows.ts";
 import { FittedHeads } from "./fitted-heads.ts";
 
+/** How batches are formed. */
+export type RunPolicy = QueuePolicy & {
+  /** What measured costs may make of the budgets. Default: a CPU's. */
+  bounds?: FitBounds;
+};
+
+/** And how much work is taken at once. */
+export type WorkPolicy = RunPolicy & {
+  /** Jobs held at once: those that wait for a model included. */
+  jobsMax: number;
+  /** No more is received while this many tokens wait: some seconds of work, and more than a full window. */
+  backlogTokensMax: number;
+};
+
 export type TaskRunnerOptions = {
   /** Of models whose costs were not measured; of the others, what is not measured. */
-  policy: QueuePolicy;
+  policy: RunPolicy;
   /** Milliseconds of a monotonic clock. */
   now(): number;
   onBatch?(stats: BatchStats): void;
@@ -40,7 +54,7 @@ export type TaskRunnerOptions = {
  * run costs as much as some 30 tokens besides, most of it for reading the weights. Of the policies tried on 1 024 mixed
  * texts from 64 callers this one computes most in a given time.
  */
-export const cpuBatchPolicy: QueuePolicy = {
+export const cpuBatchPolicy: WorkPolicy = {
   tokensMin: 128,
   tokensMax: 512,
   entriesMax: 64,
@@ -48,6 +62,25 @@ export const cpuBatchPolicy: QueuePolicy = {
   overheadTokens: 32,
   quantumTokens: 1_024,
   waitMsMax: 1_000,
+  jobsMax: 512,
+  backlogTokensMax: 16_384,
+};
+
+/**
+ * For a GPU, until a model's costs are measured there: by what is known of GPUs (thousands of tokens fill one), not tried on
+ * any yet. The window stays small enough for choosing a batch to take a few milliseconds.
+ */
+export const deviceBatchPolicy: WorkPolicy = {
+  tokensMin: 2_048,
+  tokensMax: 8_192,
+  entriesMax: 512,
+  windowEntries: 1_024,
+  overheadTokens: 1_024,
+  quantumTokens: 16_384,
+  waitMsMax: 1_000,
+  bounds: deviceBounds,
+  jobsMax: 2_048,
+  backlogTokensMax: 131_072,
 };
 
 type EncoderQueue = BatchQueue<EncoderRow, RowResult, PreparedRows>;
@@ -73,6 +106,18 @@ const boundless: Pick<Engine, "hold" | "reserve"> = {
   hold: () => Promise.resolve(() => undefined),
   reserve: () => Promise.resolve(),
 };
+
+function policyFor(model: EncoderModel, policy: RunPolicy) {
+  const { costs = [], batchTokensMax = Infinity, memory } = model;
+  const fitted = { ...policy, ...fitPolicy(costs, policy.bounds) };
+  const within = (tokens: number) => Math.min(tokens, batchTokensMax);
+  return {
+    ...fitted,
+    tokensMin: within(fitted.tokensMin),
+    tokensMax: within(fitted.tokensMax),
+    ...(memory && { memory }),
+  };
+}
 
 export class TaskRunner {
   readonly #options: TaskRunnerOptions;
@@ -123,11 +168,7 @@ export class TaskRunner {
   #openQueue(model: EncoderModel): EncoderQueue {
     const queue: EncoderQueue = new BatchQueue({
       ...this.#options,
-      policy: {
-        ...this.#options.policy,
-        ...fitPolicy(model.costs ?? []),
-        ...(model.memory && { memory: model.memory }),
-      },
+      policy: policyFor(model, this.#options.policy),
       scheduler: this.#scheduler,
       slots: model.session.concurrency,
       lengthOf: (row) => row.ids.length,

@@ -4,7 +4,7 @@
  */
 import type { ModelState } from "#contract/models.ts";
 import { limits } from "#contract/limits.ts";
-import type { BatchStats, QueuePolicy } from "../batching/batch-queue.ts";
+import type { BatchStats } from "../batching/batch-queue.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { Announcer } from "./announcer.ts";
@@ -17,7 +17,7 @@ import { MessageLedger } from "./message-ledger.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { Poller } from "./poller.ts";
 import type { JobQueue } from "./sqs-queue.ts";
-import { TaskRunner } from "./task-runner.ts";
+import { TaskRunner, type WorkPolicy } from "./task-runner.ts";
 
 export type AnnouncedModels = ModelSource & {
   states(): ModelState[];
@@ -32,7 +32,7 @@ export type WorkerOptions = {
   edge: EdgeClient;
   objects: ObjectStore;
   models: AnnouncedModels;
-  policy: QueuePolicy;
+  policy: WorkPolicy;
   metrics: Metrics;
   log: Log;
   clock: {
@@ -43,12 +43,10 @@ export type WorkerOptions = {
   };
   /** 0…1, uniform. */
   random(): number;
+  /** Whether an error is the device's, so that the job is handed back and not failed. Default: none is. */
+  isDeviceFault?(error: unknown): boolean;
 };
 
-/** Jobs held at once: those that wait for a model included. */
-const jobsMax = 512;
-/** No more is received while this many tokens wait: some seconds of work on a CPU, and more than a full window. */
-const backlogTokensMax = 16_384;
 /** A tenant counts for this many at most of a model: its large jobs must not keep those of others from being received. */
 const backlogTokensPerTenantMax = 4_096;
 const pollsMax = 4;
@@ -108,6 +106,7 @@ export class Worker {
       log,
       wallClock: clock.wall,
       onRoom,
+      isDeviceFault: (error) => options.isDeviceFault?.(error) ?? false,
     });
     metrics.watch("jobsHeld", () => this.#consumer.size);
     metrics.watch("backlogTokens", () => this.#runner.backlogTokens(Infinity));
@@ -175,6 +174,7 @@ export class Worker {
 
   #room(): number {
     const backlog = this.#runner.backlogTokens(backlogTokensPerTenantMax);
+    const { backlogTokensMax, jobsMax } = this.#options.policy;
     return backlog >= backlogTokensMax ? 0 : jobsMax - this.#consumer.size;
   }
 }

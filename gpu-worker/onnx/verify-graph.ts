@@ -11,7 +11,8 @@ import { fits, shapeText } from "./symbolic-shape.ts";
 /** Longest integer constant whose elements inference follows. */
 const SMALL_ELEMENTS = 64;
 
-function initializerType({ dtype, shape, load }: Initializer): Inferred {
+/** What inference knows of a constant. */
+export function initializerType({ dtype, shape, load }: Initializer): Inferred {
   const integral = (dtype === "int64" || dtype === "int32") && shape.length <= 1;
   if (!integral || (shape[0] ?? 1) > SMALL_ELEMENTS) return { dtype, shape };
   return { dtype, shape, elements: Array.from(load(), Number) };

@@ -77,6 +77,8 @@ export type EncoderModel = {
     readonly perAsked: number;
     readonly max: number;
   };
+  /** Tokens of the largest batch that there is room for. Absent: whatever the policy says. */
+  readonly batchTokensMax?: number;
   readonly head: EncoderHead;
   /** Null: the model makes no sentence vectors. */
   readonly sentence: {

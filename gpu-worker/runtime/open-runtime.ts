@@ -1,8 +1,9 @@
 /**
  * Chooses how ONNX Runtime is called, and on what it computes: the C API where its self-test runs, else the Node binding
- * in threads; CUDA where asked for and its self-test runs, else the CPU. Every step down is logged with its reason.
+ * in threads; CUDA where asked for and usable (open-device.ts), else the CPU. Every step down is logged with its reason.
  */
 import { availableParallelism } from "node:os";
+import { type DeviceOptions, openDevice } from "./open-device.ts";
 import { openNodeBinding } from "./node-binding/node-binding-runtime.ts";
 import { selfTest } from "./self-test.ts";
 import type { Loader, Provider, Runtime, RuntimeLog } from "./session.ts";
@@ -12,8 +13,8 @@ export type OpenRuntimeOptions = {
   log: RuntimeLog;
   /** Only this one: no falling back. */
   only?: Runtime["name"];
-  /** `auto` and `cuda` both try CUDA; `auto` takes it for granted that most machines have none. Default `cpu`. */
-  device?: "auto" | "cpu" | "cuda";
+  /** Compute on a GPU if it can be used, or must. Absent: on the CPU. */
+  device?: DeviceOptions;
   /** Another build of ONNX Runtime's library for the C API, by its path. Default: the one onnxruntime-node ships. */
   libraryFile?: string;
   /**
@@ -25,16 +26,19 @@ export type OpenRuntimeOptions = {
   poolThreads?: number;
 };
 
-/** @throws RuntimeError where neither way works, or not the one asked for */
+/** @throws RuntimeError where neither way works, or not the one asked for; DeviceError where a device is required */
 export async function openRuntime(options: OpenRuntimeOptions): Promise<Runtime> {
   const { log, poolThreads, threads = availableParallelism() } = options;
-  const loader = await chooseLoader(options, threads);
-  const providers = await chooseProviders(loader, options);
+  const device =
+    options.device === undefined ? null : await openDevice(options.device, threads, log);
+  const loader = device?.loader ?? (await chooseLoader(options, threads));
+  const providers: Provider[] = device === null ? ["cpu"] : ["cuda", "cpu"];
   const watched = loader.name === "c-api" && poolThreads !== undefined;
   const runtime: Runtime = {
     ...(watched ? watchPool(loader, poolThreads, log) : loader),
     providers,
     threads,
+    deviceMemoryBytes: device?.memoryBytes ?? null,
     describe: () => `ONNX Runtime ${loader.version}, ${loader.name}, ${providers.join(" then ")}`,
   };
   options.log.info(
@@ -59,28 +63,12 @@ async function testedCApi(options: OpenRuntimeOptions, threads: number): Promise
   // Imported here, because koffi throws while it is imported where it has no build for the platform.
   const { openCApi } = await import("./c-api/c-api-runtime.ts");
   const loader = openCApi(options.libraryFile ?? null, threads);
-  await selfTest(loader, "cpu");
+  await selfTest(loader);
   return loader;
 }
 
 async function testedNodeBinding(threads: number): Promise<Loader> {
   const loader = openNodeBinding(threads);
-  await selfTest(loader, "cpu");
+  await selfTest(loader);
   return loader;
-}
-
-async function chooseProviders(
-  loader: Loader,
-  { device = "cpu", log }: OpenRuntimeOptions,
-): Promise<Provider[]> {
-  if (device === "cpu") return ["cpu"];
-  try {
-    await selfTest(loader, "cuda");
-    return ["cuda", "cpu"];
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    if (device === "cuda") log.warn({ error }, `CUDA cannot be used, the CPU is: ${reason}`);
-    else log.info({}, `no CUDA, so the CPU computes: ${reason}`);
-    return ["cpu"];
-  }
 }

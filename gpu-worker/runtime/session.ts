@@ -34,6 +34,10 @@ export type LoadOptions = {
    * faster than sleeping at once; longer gains nothing more, and halves the speed where cores are shared. 0: never.
    */
   spinMicroseconds?: number;
+  /** False: loading fails where the device leaves an operator to the CPU. Default true. */
+  cpuFallback?: boolean;
+  /** Most that the session may take of a device's memory, weights included. Default: no bound. */
+  deviceMemoryBytes?: number;
   /** Stops waiting for the model; what was loaded of it is freed. */
   signal?: AbortSignal;
 };
@@ -78,6 +82,8 @@ export type Runtime = {
   readonly providers: readonly Provider[];
   /** Threads that compute for all `shared` sessions together: see share-threads.ts for how runs divide them. */
   readonly threads: number;
+  /** Of the GPU it computes on; null: on none, 0: not known. */
+  readonly deviceMemoryBytes: number | null;
   /** One line for a log or a health page: runtime, version, providers. */
   describe: () => string;
   /** @throws RuntimeError for a model that cannot be read or used */

@@ -23,7 +23,7 @@ export class LlmOsStack extends Stack {
     const edgeUser = this.#edgeUser();
     queues.jobs.grant(edgeUser, "sqs:SendMessage");
     const secrets = new SharedSecrets(this, "Secrets", edgeUser);
-    new WorkerFleet(this, "Fleet", {
+    const fleet = new WorkerFleet(this, "Fleet", {
       vpc: new FleetNetwork(this, "Network").vpc,
       queue: queues.jobs,
       deadLetter: queues.deadLetter,
@@ -42,6 +42,8 @@ export class LlmOsStack extends Stack {
     });
     new QueueAlarms(this, "Alarms", queues);
     this.#output(outputs.queueUrl, queues.jobs.queueUrl);
+    this.#output(outputs.clusterName, fleet.cluster.clusterName);
+    this.#output(outputs.serviceName, fleet.service.serviceName);
     this.#output(outputs.callbackSecret, secrets.callback.secretArn);
     this.#output(outputs.operatorKey, secrets.operatorKey.secretArn);
     this.#output(outputs.objectStorageKeys, secrets.objectStorage.secretArn);

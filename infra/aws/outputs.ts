@@ -1,6 +1,8 @@
 /** Names by which `npm run deploy` finds what it needs among the stack's outputs. */
 export const outputs = {
   queueUrl: "QueueUrl",
+  clusterName: "ClusterName",
+  serviceName: "ServiceName",
   callbackSecret: "CallbackSecretArn",
   operatorKey: "OperatorKeySecretArn",
   objectStorageKeys: "ObjectStorageSecretArn",

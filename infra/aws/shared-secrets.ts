@@ -8,7 +8,7 @@ import { Secret } from "aws-cdk-lib/aws-secretsmanager";
 import { Construct } from "constructs";
 
 const rotationReason =
-  "Both sides read it at their own deploy: the edge accepts two callback secrets, so it is rotated by a deploy with the old one as CALLBACK_SECRET_PREVIOUS.";
+  "Both sides read it at their own deploy, so it is rotated by one: npm run deploy -- --rotate-callback-secret.";
 
 export class SharedSecrets extends Construct {
   readonly callback: Secret;

@@ -17,6 +17,7 @@ import { LogGroup, RetentionDays } from "aws-cdk-lib/aws-logs";
 import type { Bucket } from "aws-cdk-lib/aws-s3";
 import type { Queue } from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
+import { queueNumbers } from "#contract/queue.ts";
 import { root } from "../run-program.ts";
 import type { SharedSecrets } from "./shared-secrets.ts";
 
@@ -33,7 +34,7 @@ export type WorkerTaskProps = {
 const stateFolder = "/var/lib/llm-os";
 const healthPort = 8080;
 const healthProbe = `fetch("http://127.0.0.1:${healthPort}/healthz").then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))`;
-/** ECS allows two minutes from SIGTERM to the end. */
+/** ECS allows two minutes from SIGTERM to the end, as spot instances have. What of it is the worker's follows from this. */
 const stopTimeoutSeconds = 110;
 const scratchMiB = 256;
 /** Of a g6.xlarge: 4 vCPU and 16 GiB, some of it the system's. */
@@ -139,5 +140,6 @@ function environmentOf(scope: Construct, props: WorkerTaskProps): Record<string,
     LLM_OS_STATE: stateFolder,
     LLM_OS_DEVICE: "cuda",
     LLM_OS_HEALTH_PORT: String(healthPort),
+    LLM_OS_DRAIN_SECONDS: String(stopTimeoutSeconds - queueNumbers.handBackSeconds),
   };
 }

@@ -1,8 +1,8 @@
-/** Reads and writes Secrets Manager with whatever credentials the AWS SDK finds: variables, profile, single sign-on. */
-import { SQSClient } from "@aws-sdk/client-sqs";
-import { AwsClient } from "aws4fetch";
+/** Secrets Manager: values as they are, and the versions of a secret that is being rotated. */
+import { randomBytes } from "node:crypto";
 import * as z from "zod";
-import { DeployError } from "./deploy-settings.ts";
+import type { AwsApi } from "./aws-api.ts";
+import type { RotatedSecret } from "./roll-out.ts";
 
 const SecretValue = z.object({ SecretString: z.string() });
 export const KeyPair = z.object({ accessKeyId: z.string(), secretAccessKey: z.string() });
@@ -13,27 +13,13 @@ export type AwsSecrets = {
   write: (name: string, value: string) => Promise<void>;
 };
 
-/** @throws DeployError where no credentials are found */
-export async function openAwsSecrets(region: string): Promise<AwsSecrets> {
-  const client = await signer(region);
-  const call = async (action: string, body: object): Promise<unknown> => {
-    const response = await client.fetch(`https://secretsmanager.${region}.amazonaws.com/`, {
-      method: "POST",
-      headers: {
-        "content-type": "application/x-amz-json-1.1",
-        "x-amz-target": `secretsmanager.${action}`,
-      },
-      body: JSON.stringify(body),
-    });
-    const text = await response.text();
-    if (!response.ok) throw new DeployError(`Secrets Manager refused ${action}: ${text}`);
-    return JSON.parse(text);
-  };
+export function awsSecrets({ call }: AwsApi): AwsSecrets {
   return {
     read: async (name) =>
-      SecretValue.parse(await call("GetSecretValue", { SecretId: name })).SecretString,
+      SecretValue.parse(await call("secretsmanager", "GetSecretValue", { SecretId: name }))
+        .SecretString,
     write: async (name, value) => {
-      await call("PutSecretValue", {
+      await call("secretsmanager", "PutSecretValue", {
         SecretId: name,
         SecretString: value,
         ClientRequestToken: crypto.randomUUID(),
@@ -42,23 +28,66 @@ export async function openAwsSecrets(region: string): Promise<AwsSecrets> {
   };
 }
 
-/** The SDK's own search for credentials, which aws4fetch does not have. */
-async function signer(region: string): Promise<AwsClient> {
-  try {
-    const { accessKeyId, secretAccessKey, sessionToken } = await new SQSClient({
-      region,
-    }).config.credentials();
-    return new AwsClient({
-      accessKeyId,
-      secretAccessKey,
-      region,
-      service: "secretsmanager",
-      ...(sessionToken === undefined ? {} : { sessionToken }),
-    });
-  } catch (error) {
-    throw new DeployError(
-      `no AWS credentials were found (${error instanceof Error ? error.message : String(error)}): set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY`,
-      { cause: error },
+const Described = z.object({ VersionIdsToStages: z.record(z.string(), z.array(z.string())) });
+
+/** 48 characters, as long as the first one, which CloudFormation made. */
+const secretBytes = 36;
+
+/**
+ * A secret whose versions carry Secrets Manager's own labels, so that a deploy which ended half-way is told by them:
+ * AWSPENDING is not in use yet, AWSPREVIOUS may still be.
+ */
+export function rotatedSecret({ call }: AwsApi, name: string): RotatedSecret {
+  const secret = { SecretId: name };
+  const versionOf = async (stage: string): Promise<string | null> => {
+    const { VersionIdsToStages: versions } = Described.parse(
+      await call("secretsmanager", "DescribeSecret", secret),
     );
-  }
+    return Object.entries(versions).find(([, stages]) => stages.includes(stage))?.[0] ?? null;
+  };
+  const valueOf = async (stage: string): Promise<string | null> => {
+    const version = await versionOf(stage);
+    if (version === null) return null;
+    const asked = { ...secret, VersionId: version };
+    return SecretValue.parse(await call("secretsmanager", "GetSecretValue", asked)).SecretString;
+  };
+  const move = (stage: string, from: string | null, to: string | null) =>
+    call("secretsmanager", "UpdateSecretVersionStage", {
+      ...secret,
+      VersionStage: stage,
+      ...(from !== null && { RemoveFromVersionId: from }),
+      ...(to !== null && { MoveToVersionId: to }),
+    });
+  return {
+    async read() {
+      const current = (await valueOf("AWSCURRENT")) ?? "";
+      const pending = await valueOf("AWSPENDING");
+      return {
+        current,
+        // The label stays with a version that became the current one.
+        pending: pending === current ? null : pending,
+        previous: await valueOf("AWSPREVIOUS"),
+      };
+    },
+    async propose() {
+      const value = randomBytes(secretBytes).toString("base64url");
+      await call("secretsmanager", "PutSecretValue", {
+        ...secret,
+        SecretString: value,
+        ClientRequestToken: crypto.randomUUID(),
+        VersionStages: ["AWSPENDING"],
+      });
+      return value;
+    },
+    async promote() {
+      // Secrets Manager labels the one that was current AWSPREVIOUS.
+      const pending = await versionOf("AWSPENDING");
+      await move("AWSCURRENT", await versionOf("AWSCURRENT"), pending);
+      await move("AWSPENDING", pending, null);
+    },
+    async forgetPrevious() {
+      const previous = await versionOf("AWSPREVIOUS");
+      if (previous !== null) await move("AWSPREVIOUS", previous, null);
+    },
+  };
 }

@@ -1,16 +1,21 @@
 /**
  * The real deploy, in the order that each step needs the one before: AWS first (the edge needs the queue and its keys), then
- * the cache's namespace, then the edge with its secrets. Every step may be run again.
+ * the cache's namespace, then the edge with its secrets, then the fleet where it has to read new ones (roll-out.ts). Every
+ * step may be run again.
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import * as z from "zod";
 import { type OutputName, outputs, stackName } from "../aws/outputs.ts";
 import { outputOf, quietWrangler, runProgram, wrangler } from "../run-program.ts";
-import { type AwsSecrets, KeyPair, openAwsSecrets } from "./aws-secrets.ts";
+import { openAwsApi } from "./aws-api.ts";
+import { type AwsSecrets, awsSecrets, KeyPair, rotatedSecret } from "./aws-secrets.ts";
 import { cdkOutput, runCdk } from "./cdk.ts";
 import { DeployError, type DeploySettings } from "./deploy-settings.ts";
 import { edgeConfig } from "./edge-config.ts";
+import { rollFleet } from "./fleet.ts";
+import { rollOut } from "./roll-out.ts";
 
 const Outputs = z.object({
   [stackName]: z.record(z.string(), z.string()),
@@ -18,27 +23,57 @@ const Outputs = z.object({
 const Namespaces = z.array(z.object({ id: z.string(), title: z.string() }));
 const cacheTitle = "llm-os-cache";
 
-export async function carryOut(settings: DeploySettings, print: (line: string) => void) {
-  const secrets = await openAwsSecrets(settings.AWS_REGION);
+export type CarryOutOptions = {
+  /** Make a new callback secret. */
+  rotate: boolean;
+  print: (line: string) => void;
+};
+
+export async function carryOut(settings: DeploySettings, { rotate, print }: CarryOutOptions) {
+  const aws = await openAwsApi(settings.AWS_REGION);
+  const secrets = awsSecrets(aws);
   mkdirSync(cdkOutput, { recursive: true });
   print("== AWS");
-  const output = await deployAws(settings);
-  await secrets.write(output("objectStorageKeys"), JSON.stringify(objectStorageKeys(settings)));
+  const isFirst = !(await aws.hasStack(stackName));
+  const output = await deployAws(settings, isFirst);
+  const stale = await keepStorageKeys(settings, secrets, output("objectStorageKeys"));
   print("== Cloudflare");
-  await deployEdge(settings, output, await edgeSecrets(settings, secrets, output));
+  const others = await edgeSecrets(settings, secrets, output);
+  const fleet = { cluster: output("clusterName"), service: output("serviceName") };
+  const world = {
+    secret: rotatedSecret(aws, output("callbackSecret")),
+    deployEdge: (accepted: { callback: string; previous: string }) =>
+      deployEdge(settings, output, {
+        ...others,
+        CALLBACK_SECRET: accepted.callback,
+        CALLBACK_SECRET_PREVIOUS: accepted.previous,
+      }),
+    rollFleet: () => rollFleet(aws, fleet, (milliseconds) => wait(milliseconds)),
+    print,
+  };
+  await rollOut(world, { rotate, stale: stale && !isFirst });
   print(`\nThe edge answers at ${settings.LLM_OS_EDGE_URL}.`);
   print(`The operator key is the secret ${output("operatorKey")} in Secrets Manager.`);
 }
 
 type OutputOf = (name: OutputName) => string;
 
-async function deployAws(settings: DeploySettings): Promise<OutputOf> {
-  const file = path.join(cdkOutput, "outputs.json");
-  const parameters = {
+/** @param isFirst no task is wanted until the edge is there; later deploys leave the number to the autoscaling */
+export function stackParameters(
+  settings: DeploySettings,
+  isFirst: boolean,
+): Record<string, string> {
+  return {
     EdgeUrl: settings.LLM_OS_EDGE_URL,
     ObjectStorageEndpoint: settings.S3_ENDPOINT,
     ObjectStorageBucket: settings.S3_BUCKET,
+    FirstDeploy: isFirst ? "yes" : "no",
   };
+}
+
+async function deployAws(settings: DeploySettings, isFirst: boolean): Promise<OutputOf> {
+  const file = path.join(cdkOutput, "outputs.json");
+  const parameters = stackParameters(settings, isFirst);
   const flags = Object.entries(parameters).flatMap(([name, value]) => [
     "--parameters",
     `${name}=${value}`,
@@ -67,6 +102,20 @@ function objectStorageKeys(settings: DeploySettings): KeyPair {
   };
 }
 
+/** @returns whether tasks that run were started with other keys */
+async function keepStorageKeys(
+  settings: DeploySettings,
+  secrets: AwsSecrets,
+  name: string,
+): Promise<boolean> {
+  const keys = JSON.stringify(objectStorageKeys(settings));
+  const kept = KeyPair.safeParse(JSON.parse(await secrets.read(name)));
+  if (kept.success && JSON.stringify(kept.data) === keys) return false;
+  await secrets.write(name, keys);
+  return true;
+}
+
+/** All but the callback secrets. */
 async function edgeSecrets(
   settings: DeploySettings,
   secrets: AwsSecrets,
@@ -78,7 +127,6 @@ async function edgeSecrets(
     AWS_SECRET_ACCESS_KEY: keys.secretAccessKey,
     S3_ACCESS_KEY_ID: settings.S3_ACCESS_KEY_ID,
     S3_SECRET_ACCESS_KEY: settings.S3_SECRET_ACCESS_KEY,
-    CALLBACK_SECRET: await secrets.read(output("callbackSecret")),
     OPERATOR_KEY: await secrets.read(output("operatorKey")),
   };
 }

@@ -63,6 +63,8 @@ function workerVariables(state: State, ports: StackPorts, index: number): Record
     LLM_OS_WORKER_ID: workerName(index),
     // One thread for each session that runs, and four for files and names.
     UV_THREADPOOL_SIZE: "16",
+    // The launcher waits 4 s before it kills.
+    LLM_OS_DRAIN_SECONDS: "2",
     LLM_OS_HEALTH_PORT: String(ports.workerHealth[index] ?? 0),
   };
 }

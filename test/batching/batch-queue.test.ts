@@ -147,20 +147,15 @@ describe("BatchQueue", () => {
   it("serves a tenant with one request soon, however many another has open, waiting however long", async () => {
     const { queue, clock, run, runs } = makeQueue();
     const text = "x".repeat(32);
-    const crowd = Array.from({ length: 64 }, () =>
-      queue.submit([text, text, text, text], { signal: never, tenant: "crowd" }),
-    );
-    const batches = (64 * 4) / 2;
-    const alone: Promise<string[]>[] = [];
-    for (let index = 0; index <= batches; index += 1) {
+    for (let index = 0; index < 64; index += 1) {
+      void queue.submit([text, text, text, text], { signal: never, tenant: "crowd" });
+    }
+    for (let index = 0; index <= (64 * 4) / 2; index += 1) {
       await run(index);
       clock.now += policy.waitMsMax / 2;
-      if (index === 10) {
-        alone.push(queue.submit(["alone".padEnd(32)], { signal: never, tenant: "alone" }));
-      }
+      if (index === 10) void queue.submit(["alone".padEnd(32)], { signal: never, tenant: "alone" });
       (await run(index)).finish();
     }
-    await Promise.all([...crowd, ...alone]);
     const position = runs.findIndex(({ items }) => items.some((item) => item.startsWith("alone")));
     expect(position).toBeGreaterThan(10);
     expect(position).toBeLessThanOrEqual(13);

@@ -1,10 +1,10 @@
 /** Budgets from made-up costs whose line is known. */
 import { describe, expect, it } from "vitest";
-import { fitPolicy } from "../../gpu-worker/batching/fit-policy.ts";
+import { deviceBounds, fitPolicy } from "../../gpu-worker/batching/fit-policy.ts";
 
 /** Costs of runs with a fixed cost of `overhead` tokens. */
-const costsOf = (overhead: number, secondsPerToken = 1e-4) =>
-  [16, 128, 384].map((tokens) => ({ tokens, seconds: (overhead + tokens) * secondsPerToken }));
+const costsOf = (overhead: number, secondsPerToken = 1e-4, sizes = [16, 128, 384]) =>
+  sizes.map((tokens) => ({ tokens, seconds: (overhead + tokens) * secondsPerToken }));
 
 describe("fitPolicy", () => {
   it("finds the fixed cost in tokens, however fast the machine is", () => {
@@ -35,6 +35,22 @@ describe("fitPolicy", () => {
     expect(free).toEqual({ overheadTokens: 16, tokensMin: 64, tokensMax: 320 });
     const dear = fitPolicy(costsOf(1e6));
     expect(dear).toEqual({ overheadTokens: 256, tokensMin: 512, tokensMax: 2_048 });
+  });
+
+  it("makes a GPU's batches of thousands of tokens, by its own costs and within a twentieth of a second", () => {
+    const large = [256, 2_048, 8_192];
+    // 1.5 ms to start a run, 1 µs a token.
+    const fast = fitPolicy(costsOf(1_500, 1e-6, large), deviceBounds);
+    expect(fast).toMatchObject({ overheadTokens: 1_500 });
+    expect(fast?.tokensMax).toBeGreaterThan(20_000);
+    expect(fitPolicy(costsOf(1_500, 1e-6, large))?.tokensMax).toBe(2_048);
+    // A large model: 10 µs a token, so that a batch of 0.05 s has 5 000.
+    expect(fitPolicy(costsOf(1_500, 1e-5, large), deviceBounds)?.tokensMax).toBe(5_000);
+    expect(fitPolicy(costsOf(1e6, 1e-9, large), deviceBounds)).toEqual({
+      overheadTokens: 16_384,
+      tokensMin: 8_192,
+      tokensMax: 65_536,
+    });
   });
 
   it("says nothing without two sizes, or where more tokens take less time", () => {

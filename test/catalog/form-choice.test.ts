@@ -4,6 +4,7 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   type Calibration,
+  deviceFormChoice,
   fasterForm,
   type FormSetting,
   openFormChoice,
@@ -83,6 +84,15 @@ describe("the form of computation", () => {
       (setting) => choice(setting, withVnni).pinned,
     );
     expect(pinned).toEqual([false, true, true]);
+  });
+
+  it("is f16 on a GPU, checked for accuracy unless pinned, and each device has its own forms", async () => {
+    const auto = deviceFormChoice("auto");
+    expect([auto.pinned, deviceFormChoice("f32").pinned]).toEqual([false, true]);
+    expect(await auto.choose(never)).toEqual({ form: "f16", saturates: false });
+    expect(await deviceFormChoice("f32").choose(never)).toMatchObject({ form: "f32" });
+    expect(() => deviceFormChoice("int8")).toThrow(/LLM_OS_FORM is int8, but a GPU/);
+    expect(() => choice("f16", withVnni)).toThrow(/LLM_OS_FORM is f16, but a CPU/);
   });
 
   it("is the safe one where nothing can be measured", async () => {

@@ -42,6 +42,12 @@ describe("measureCosts", () => {
     expect(clock.runs).toBe(6);
   });
 
+  it("runs thousands of tokens on a GPU", async () => {
+    const { session, options } = timedSession(() => 1);
+    const costs = await measureCosts({ ...session, provider: "cuda" }, options);
+    expect(costs.map(({ tokens }) => tokens)).toEqual([256, 2_048, 8_192]);
+  });
+
   it("ends early where runs are slow", async () => {
     const { session, clock, options } = timedSession((tokens) => tokens);
     const costs = await measureCosts(session, options);

@@ -1,17 +1,30 @@
 /** The same products on a GPU: skipped, with the reason, where CUDA cannot be used. */
+import path from "node:path";
+import process from "node:process";
 import { describe, expect, it } from "vitest";
+import { deviceProbe } from "../../gpu-worker/catalog/device-probe.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
+import { testDevice } from "../../gpu-worker/runtime/self-test.ts";
 import { float32 } from "../../gpu-worker/tensor/tensor.ts";
 import { arithmetic, chain, ramp } from "./models.ts";
 
+/** As the worker finds it. */
+const folder =
+  process.env["LLM_OS_CUDA"] ?? path.resolve(import.meta.dirname, "../../.llm-os/cuda");
 const said: string[] = [];
 const keep = (_: object, message: string): void => void said.push(message);
-const runtime = await openRuntime({ log: { info: keep, warn: keep }, device: "cuda" });
+const device = { required: false, folder, probe: deviceProbe };
+const runtime = await openRuntime({ log: { info: keep, warn: keep }, device });
 const hasCuda = runtime.providers.includes("cuda");
 if (!hasCuda) console.log(`skipped: ${said[0] ?? "no CUDA"}`);
 
 describe.skipIf(!hasCuda)("CUDA", () => {
   const cuda = { threads: 1, provider: "cuda" } as const;
+
+  it("says how much memory it has, and passes its test again", async () => {
+    expect(runtime.deviceMemoryBytes).toBeGreaterThan(2 ** 30);
+    await testDevice(runtime, deviceProbe());
+  });
 
   it("computes what the CPU does", async () => {
     const session = await runtime.load({ bytes: arithmetic() }, cuda);
@@ -21,6 +34,12 @@ describe.skipIf(!hasCuda)("CUDA", () => {
       sum: float32([1, 3], [2, 6, 12]),
     });
     await session.release();
+  });
+
+  it("keeps to the memory that a session is given", async () => {
+    const bound = { ...cuda, deviceMemoryBytes: 8 * 2 ** 20 };
+    // Weights of 16 MiB.
+    await expect(runtime.load({ bytes: chain(2_048, 1) }, bound)).rejects.toThrow(/memory/i);
   });
 
   it("stops an aborted run and goes on", async () => {

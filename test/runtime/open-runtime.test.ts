@@ -64,18 +64,6 @@ describe("openRuntime", () => {
     await expect(openRuntime({ log, only: "c-api", libraryFile })).rejects.toThrow(/library/);
   });
 
-  it.each(["c-api", "node-binding"] as const)(
-    "computes on the CPU where %s has no CUDA, and says why",
-    async (only) => {
-      const { said, log } = listen();
-      const runtime = await openRuntime({ log, only, device: "cuda" });
-      const found = runtime.providers.includes("cuda");
-      expect(runtime.providers).toEqual(found ? ["cuda", "cpu"] : ["cpu"]);
-      expect(said.map(({ level }) => level)).toEqual(found ? ["info"] : ["warn", "info"]);
-      if (!found) expect(said[0]?.message).toMatch(/CUDA cannot be used, the CPU is: .*cuda: .+/);
-    },
-  );
-
   it("warns once where libuv's pool is too small for the sessions", async () => {
     const { said, log } = listen();
     const runtime = await openRuntime({ log, poolThreads: 5 });

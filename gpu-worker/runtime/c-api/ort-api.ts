@@ -4,6 +4,7 @@
  */
 import koffi from "koffi";
 import { RuntimeError } from "../session.ts";
+import { configureStacks } from "./koffi-stacks.ts";
 import {
   asyncFunction,
   pointerFunction,
@@ -23,12 +24,6 @@ export type OrtApi = ReturnType<typeof bindFunctions> & {
 const tableVersion = 22;
 /** Functions of that table up to the last one used here. */
 const tableLength = 294;
-/**
- * koffi calls C on stacks of its own, 128 KiB by default: too small for the graph optimiser. 8 MiB is what a thread has on
- * Linux; pages never touched cost nothing.
- */
-const stackBytes = 8 * 1024 * 1024;
-
 /** @throws RuntimeError or koffi's own error where the library cannot be opened or is too old */
 export function openOrtApi(libraryFile: string): OrtApi {
   configureStacks();
@@ -44,13 +39,6 @@ export function openOrtApi(libraryFile: string): OrtApi {
     );
   }
   return { ...bindFunctions(addressesAt(api, tableLength)), version };
-}
-
-/** koffi takes its settings only until the first library is loaded: by then they were ours already. */
-function configureStacks(): void {
-  const { sync_stack_size: sync = 0, async_stack_size: async = 0 } = koffi.config();
-  if (sync >= stackBytes && async >= stackBytes) return;
-  koffi.config({ sync_stack_size: stackBytes, async_stack_size: stackBytes });
 }
 
 function addressesAt(table: Pointer, count: number): readonly (Pointer | null)[] {

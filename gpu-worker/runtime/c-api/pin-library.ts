@@ -11,10 +11,16 @@ import { RuntimeError } from "../session.ts";
 /** RTLD_NODELETE, which Node does not name: dlfcn.h of Linux (glibc and musl) and of macOS. */
 const noDelete = process.platform === "darwin" ? 0x80 : 0x1000;
 
-/** @param file a library that is loaded already */
+/** @param file a library that is loaded already, or can be by itself. @throws RuntimeError with the linker's reason */
 export function pinLibrary(file: string): void {
   const handle = process.platform === "win32" ? loadOnceMore(file) : openForGood(file);
-  if (handle === null) throw new RuntimeError(`${file} cannot be kept in memory`);
+  if (handle === null) throw new RuntimeError(`${file} cannot be kept in memory${linkerReason()}`);
+}
+
+function linkerReason(): string {
+  if (process.platform === "win32") return "";
+  const reason: string | null = koffi.load(null).func("dlerror", "str", [])();
+  return reason === null ? "" : `: ${reason}`;
 }
 
 function openForGood(file: string): bigint | null {

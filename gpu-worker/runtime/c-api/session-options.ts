@@ -1,7 +1,7 @@
 /**
  * The native options of a session: threads, providers, and memory that does not grow with the shapes seen.
  */
-import type { LoadOptions, ModelSource, Provider } from "../session.ts";
+import type { LoadOptions, ModelSource } from "../session.ts";
 import { sessionConfig } from "../session-config.ts";
 import type { Pointer } from "./native-function.ts";
 import type { OrtApi } from "./ort-api.ts";
@@ -10,12 +10,19 @@ import { received } from "./received.ts";
 /** ORT_ENABLE_ALL. */
 const everyOptimization = 99;
 
-/** Memory on the device grows by what is asked for, not to the next power of two. */
-const cudaOptions: Readonly<Record<string, string>> = {
-  device_id: "0",
-  arena_extend_strategy: "kSameAsRequested",
-  cudnn_conv_algo_search: "HEURISTIC",
-};
+/** Memory on the device grows by what is asked for, not to the next power of two, up to its bound. */
+export function cudaOptions({ deviceMemoryBytes }: LoadOptions): Record<string, string> {
+  return {
+    device_id: "0",
+    arena_extend_strategy: "kSameAsRequested",
+    cudnn_conv_algo_search: "HEURISTIC",
+    // f32 products from factors of 11 bits, several times faster on GPUs that have it; the self-test allows for it.
+    use_tf32: "1",
+    ...(deviceMemoryBytes !== undefined && {
+      gpu_mem_limit: String(Math.floor(deviceMemoryBytes)),
+    }),
+  };
+}
 
 /** The caller releases them. */
 export function createSessionOptions(
@@ -33,7 +40,7 @@ export function createSessionOptions(
     for (const [key, value] of Object.entries(sessionConfig(model, options))) {
       api.addSessionConfigEntry(native, key, value);
     }
-    appendProvider(api, native, options.provider);
+    appendProvider(api, native, options);
     return native;
   } catch (error) {
     api.releaseSessionOptions(native);
@@ -42,12 +49,13 @@ export function createSessionOptions(
 }
 
 /** The CPU needs no asking: it computes whatever the others leave. */
-function appendProvider(api: OrtApi, native: Pointer, provider: Provider): void {
-  if (provider === "cpu") return;
+function appendProvider(api: OrtApi, native: Pointer, options: LoadOptions): void {
+  if (options.provider === "cpu") return;
   const cuda = received((out) => api.createCudaProviderOptions(out));
   try {
-    const keys = Object.keys(cudaOptions);
-    api.updateCudaProviderOptions(cuda, keys, Object.values(cudaOptions), keys.length);
+    const entries = cudaOptions(options);
+    const keys = Object.keys(entries);
+    api.updateCudaProviderOptions(cuda, keys, Object.values(entries), keys.length);
     api.appendCudaProvider(native, cuda);
   } finally {
     api.releaseCudaProviderOptions(cuda);

@@ -31,6 +31,9 @@ type OwnThreads = LoadOptions & { threads: number };
 async function loadSession(model: ModelSource, given: OwnThreads): Promise<Session> {
   const { signal, ...options } = given;
   signal?.throwIfAborted();
+  if (options.provider !== "cpu") {
+    throw new RuntimeError("the Node binding computes on the CPU alone");
+  }
   const worker = startSessionWorker({ model, options });
   try {
     const loaded = await orAborted(worker.started, signal);

@@ -31,7 +31,7 @@ function fail(error: unknown): void {
 
 async function load({ model, options }: ThreadStart): Promise<InferenceSession> {
   const settings: InferenceSession.SessionOptions = {
-    executionProviders: options.provider === "cuda" ? ["cuda", "cpu"] : ["cpu"],
+    executionProviders: ["cpu"],
     graphOptimizationLevel: "all",
     intraOpNumThreads: options.threads,
     enableMemPattern: false,

@@ -17,6 +17,19 @@ const Policy = z.object({
   Properties: z.object({ PolicyDocument: z.object({ Statement: Statements }) }),
 });
 
+const Definition = z.object({
+  Properties: z.object({
+    ContainerDefinitions: z
+      .array(
+        z.object({
+          StopTimeout: z.int(),
+          Environment: z.array(z.object({ Name: z.string(), Value: z.unknown() })),
+        }),
+      )
+      .length(1),
+  }),
+});
+
 let outdir: string;
 let template: Template;
 
@@ -91,7 +104,30 @@ describe("the fleet", () => {
       MinCapacity: 0,
       MaxCapacity: 5,
     });
-    template.hasResourceProperties("AWS::ECS::Service", { DesiredCount: 0 });
+  });
+
+  it("wants no task at the first deploy, and leaves a running fleet its number at every later one", () => {
+    template.hasParameter("FirstDeploy", { Default: "no", AllowedValues: ["yes", "no"] });
+    const [condition = ""] = Object.keys(
+      template.findConditions("*", { "Fn::Equals": [{ Ref: "FirstDeploy" }, "yes"] }),
+    );
+    template.hasResourceProperties("AWS::ECS::Service", {
+      DesiredCount: { "Fn::If": [condition, 0, { Ref: "AWS::NoValue" }] },
+    });
+    expect(Object.keys(template.findResources("AWS::ECS::Service"))).toHaveLength(1);
+  });
+
+  it("has the worker drain in the time that the container is given, and hand back in what is left", () => {
+    const [definition] = Object.values(template.findResources("AWS::ECS::TaskDefinition"));
+    const [worker] = Definition.parse(definition).Properties.ContainerDefinitions;
+    const variables = new Map(worker?.Environment.map(({ Name, Value }) => [Name, Value]));
+    const drain = Number(variables.get("LLM_OS_DRAIN_SECONDS"));
+    const stop = worker?.StopTimeout ?? NaN;
+    expect(drain).toBeGreaterThan(60);
+    expect(drain + queueNumbers.handBackSeconds).toBeLessThanOrEqual(stop);
+    // The most that ECS takes, and what a spot instance is given.
+    expect(stop).toBeLessThanOrEqual(120);
+    expect(variables.get("LLM_OS_DEVICE")).toBe("cuda");
   });
 
   it("adds a task on backlog per task, from none too, and takes one away when idle", () => {
