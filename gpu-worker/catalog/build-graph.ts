@@ -6,15 +6,13 @@ import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { Form } from "./form-choice.ts";
 import { measureRanges, type MeasureTools } from "./measure-ranges.ts";
+import { sentenceHeadOf } from "./sentence-head-of.ts";
 
 /** Grows whenever the same files give another graph: older compiled graphs and cached results are then left behind. */
-export const builderVersion = 5;
+export const builderVersion = 6;
 
-function graphHeadOf({ head, sentence }: Checkpoint): Head {
-  if (sentence !== null) {
-    const { pooling, normalize } = sentence;
-    return { name: "sentence", pooling, normalize };
-  }
+function graphHeadOf({ folder, head, sentence }: Checkpoint): Head {
+  if (sentence !== null) return sentenceHeadOf(folder, sentence);
   return head.name === "masked-lm" ? { name: head.name, at: "positions" } : { name: head.name };
 }
 

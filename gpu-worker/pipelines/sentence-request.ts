@@ -26,10 +26,11 @@ export async function rowsOf(
   { tally, outputs }: { tally: RequestTally; outputs: readonly OutputName[] },
 ): Promise<EncoderRow[]> {
   const rows: EncoderRow[] = [];
+  const unpooled = await encoder.unpooledTokens();
   for await (const tokens of encoder.tokens(inputs)) {
     const encoded = encoder.single(tokens);
     tally.add(encoded);
-    rows.push({ ids: encoded.ids, outputs });
+    rows.push({ ids: encoded.ids, outputs, ...(unpooled > 0 ? { unpooled } : {}) });
   }
   return rows;
 }

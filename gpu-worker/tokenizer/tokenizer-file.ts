@@ -44,8 +44,17 @@ export type TokenizerFiles = {
   maskToken: string | null;
 };
 
+/** What a model wants of its tokenizer beyond the tokenizer's own files. */
+export type TokenizerRules = {
+  /** Texts are put into lower case before the tokenizer's own normaliser, as sentence-transformers does. Default false. */
+  lowerCase?: boolean;
+};
+
 /** @throws where the folder has no file that a tokenizer can be made of, or one that is damaged */
-export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles> {
+export async function readTokenizerFiles(
+  folder: string,
+  { lowerCase = false }: TokenizerRules = {},
+): Promise<TokenizerFiles> {
   const map = await readJson(folder, "special_tokens_map.json", SpecialTokens);
   const own = await readJson(folder, "tokenizer_config.json", Config);
   const config: Config = { ...map, ...own };
@@ -55,12 +64,19 @@ export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles
       ? ((await bertDefinition(folder, config)) ?? (await robertaDefinition(folder, config)))
       : asConfigured(written, config);
   if (definition !== null) {
-    return { definition: JSON.stringify(definition), maskToken: config.mask_token ?? null };
+    const read = lowerCase ? inLowerCase(definition) : definition;
+    return { definition: JSON.stringify(read), maskToken: config.mask_token ?? null };
   }
   throw new Error(
     `${path.basename(folder)} has no tokenizer.json, nor the vocab.txt of a BERT or the vocab.json and merges.txt of a RoBERTa. ` +
       "Make it with Python: transformers.AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
   );
+}
+
+function inLowerCase(definition: object): object {
+  const { normalizer } = z.looseObject({ normalizer: Part }).parse(definition);
+  const normalizers = [{ type: "Lowercase" }, ...(normalizer ? [normalizer] : [])];
+  return { ...definition, normalizer: { type: "Sequence", normalizers } };
 }
 
 /** BertTokenizerFast lets its config overrule the normaliser of tokenizer.json. */

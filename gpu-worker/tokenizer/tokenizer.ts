@@ -6,7 +6,7 @@ import { type Encoding, Tokenizer as LibraryTokenizer } from "tokenizers";
 import * as z from "zod";
 import { utf16Places } from "./utf16-places.ts";
 import { countSpecial, fill, templateOf, unfill, type WrappedSequence } from "./special-tokens.ts";
-import { readTokenizerFiles } from "./tokenizer-file.ts";
+import { readTokenizerFiles, type TokenizerRules } from "./tokenizer-file.ts";
 
 /** One text as the model reads it, without special tokens. */
 export type TextEncoding = {
@@ -46,8 +46,11 @@ export type Tokenizer = {
 };
 
 /** @throws where the folder has no tokenizer, or one that the library cannot read */
-export async function loadTokenizer(folder: string): Promise<Tokenizer> {
-  const { definition, maskToken } = await readTokenizerFiles(folder);
+export async function loadTokenizer(
+  folder: string,
+  rules: TokenizerRules = {},
+): Promise<Tokenizer> {
+  const { definition, maskToken } = await readTokenizerFiles(folder, rules);
   const library = read(definition);
   const single = templateOf(await library.encode("a", null, { addSpecialTokens: true }));
   const pair = templateOf(await library.encode("a", "a", { addSpecialTokens: true }));
