@@ -5,7 +5,7 @@
 import * as z from "zod";
 import type { ConfigFile } from "./checkpoint-files.ts";
 import type { CrossEncoder } from "./loaded-model.ts";
-import { readSentenceFile } from "./sentence-stages.ts";
+import { defaultPromptOf, promptsOf, readSentenceFile } from "./sentence-stages.ts";
 import { torchActivation } from "./torch-activation.ts";
 
 const activations: readonly CrossEncoder["activation"][] = ["sigmoid", "linear", "tanh"];
@@ -32,6 +32,6 @@ export async function readCrossEncoder(folder: string, config: ConfigFile): Prom
   if (activation === undefined) {
     throw new Error(`the activation function ${path} of the cross-encoder is not served`);
   }
-  const prompt = file.prompts?.[file.default_prompt_name ?? ""] ?? "";
-  return { activation, prompt };
+  const prompts = promptsOf(file);
+  return { activation, prompt: prompts[defaultPromptOf(file, prompts) ?? ""] ?? "" };
 }

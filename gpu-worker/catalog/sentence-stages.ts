@@ -206,9 +206,20 @@ async function readLaterStages(folder: string, modules: readonly Module[], width
   return { stages, normalize, size };
 }
 
-function promptsOf({ prompts }: SentenceFile): Record<string, string> {
+export function promptsOf({ prompts }: SentenceFile): Record<string, string> {
   return Object.fromEntries(
     Object.entries(prompts ?? {}).map(([name, text]) => [name, text ?? ""]),
+  );
+}
+
+/** @throws Error for the name of a prompt that there is not */
+export function defaultPromptOf(
+  { default_prompt_name: name = null }: SentenceFile,
+  prompts: Readonly<Record<string, string>>,
+): string | null {
+  if (name === null || Object.hasOwn(prompts, name)) return name;
+  throw new Error(
+    `config_sentence_transformers.json: default_prompt_name is ${name}, which is none of its prompts`,
   );
 }
 
@@ -230,12 +241,7 @@ async function readSentence(
   const width = hidden * pooled.pooling.length;
   const { stages, normalize, size } = await readLaterStages(folder, rest, width);
   const prompts = promptsOf(file);
-  const defaultPrompt = file.default_prompt_name ?? null;
-  if (defaultPrompt !== null && !Object.hasOwn(prompts, defaultPrompt)) {
-    throw new Error(
-      `config_sentence_transformers.json: default_prompt_name is ${defaultPrompt}, which is none of its prompts`,
-    );
-  }
+  const defaultPrompt = defaultPromptOf(file, prompts);
   const similarity = file.similarity_fn_name ?? "cosine";
   return {
     ...pooled,

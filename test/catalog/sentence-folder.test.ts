@@ -5,6 +5,9 @@
 import { cp, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
+import { rerank } from "../../gpu-worker/pipelines/rerank.ts";
+import { sentenceSimilarity } from "../../gpu-worker/pipelines/sentence-similarity.ts";
 import { type CatalogBench, never, openCatalogBench, stateOf, until } from "./catalog-bench.ts";
 
 const saved = path.join(import.meta.dirname, "library-checkpoints");
@@ -137,6 +140,13 @@ describe("refused by name", () => {
     );
   });
 
+  it("a cross-encoder whose default prompt there is not", async () => {
+    const change = replace(`"default_prompt_name": "query"`, `"default_prompt_name": "topic"`);
+    await copy("lost", "ce-electra-prompt", { [sentenceFile]: change });
+    const { reason } = stateOf(await bench.open(), "lost");
+    expect(reason).toContain("default_prompt_name is topic");
+  });
+
   it("a cross-encoder whose config.json has no classifier", async () => {
     await copy("headless", "ce-bert", {
       "config.json": replace("BertForSequenceClassification", "BertModel"),
@@ -201,6 +211,33 @@ describe("a model whose catalogue entry names prompts", () => {
     const other = await catalog.acquire("other-name", never);
     expect(other.sentence?.prompts).toEqual({ query: "", document: "" });
     expect(named.digest).not.toBe(other.digest);
+  });
+
+  it("reads queries, documents and texts of one kind as its card says", async () => {
+    const e5 = "multilingual-e5-small";
+    await copy(e5, "st-bert-mean-normalize");
+    await copy("bare", "st-bert-mean-normalize");
+    const catalog = await bench.open();
+    const runner = new TaskRunner({ policy: cpuBatchPolicy, now: () => 0 });
+    const parameters = { raw_scores: true };
+    const ranked = async (name: string, query: string, text: string) => {
+      const request = { task: "rerank" as const, inputs: [{ query, texts: [text] }], parameters };
+      const model = await catalog.acquire(name, never);
+      const { outputs } = await runner.run(rerank, request, model, { signal: never });
+      return outputs[0]?.[0]?.score;
+    };
+    const similar = async (name: string, source: string, text: string) => {
+      const inputs = [{ source_sentence: source, sentences: [text] }];
+      const request = { task: "sentence-similarity" as const, inputs, parameters: {} };
+      const model = await catalog.acquire(name, never);
+      const { outputs } = await runner.run(sentenceSimilarity, request, model, { signal: never });
+      return outputs[0]?.[0];
+    };
+    const wanted = await ranked("bare", "query: a cat", "passage: the dog");
+    expect(await ranked(e5, "a cat", "the dog")).toBeCloseTo(wanted ?? NaN, 6);
+    expect(await ranked("bare", "a cat", "the dog")).not.toBeCloseTo(wanted ?? NaN, 3);
+    const alike = await similar("bare", "query: a cat", "query: the dog");
+    expect(await similar(e5, "a cat", "the dog")).toBeCloseTo(alike ?? NaN, 6);
   });
 
   it("has its folder's where that names some", async () => {
