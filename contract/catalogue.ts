@@ -14,6 +14,8 @@ export const ModelFile = z.object({
   path: z.string().min(1),
   sha256: Sha256.nullable(),
   bytes: z.int().positive().nullable(),
+  /** A source without it has the model all the same. */
+  optional: z.boolean().optional(),
 });
 export type ModelFile = z.infer<typeof ModelFile>;
 
@@ -36,6 +38,11 @@ export const ModelManifest = z.object({
   tasks: z.array(Task).min(1),
   licence: z.string(),
   limits: ModelLimits,
+  /**
+   * Texts that the model was trained to find before its inputs, by name, as its card says; for a model whose own files name
+   * none. See prompts.ts of the worker for the names.
+   */
+  prompts: z.record(z.string(), z.string()).optional(),
   files: z.array(ModelFile).min(1),
   sources: z.array(ModelSource).min(1),
 });
@@ -55,8 +62,21 @@ const checkpointFiles = unseen(
   "model.safetensors",
 );
 
-/** What sentence-transformers adds to a checkpoint. */
-const sentenceFiles = unseen("modules.json", "sentence_bert_config.json", "1_Pooling/config.json");
+/** What sentence-transformers adds to a checkpoint; not every version writes the last two. */
+const sentenceFiles: ModelFile[] = [
+  ...unseen("modules.json", "1_Pooling/config.json"),
+  ...unseen("sentence_bert_config.json", "config_sentence_transformers.json").map((file) => ({
+    ...file,
+    optional: true,
+  })),
+];
+
+/** The same of a cross-encoder, which has no stages beside its own head. */
+const crossEncoderFiles: ModelFile[] = unseen(
+  "modules.json",
+  "sentence_bert_config.json",
+  "config_sentence_transformers.json",
+).map((file) => ({ ...file, optional: true }));
 
 type OnHub = Omit<ModelManifest, "id" | "aliases" | "sources">;
 
@@ -125,12 +145,20 @@ export const catalogue: readonly ModelManifest[] = [
     tasks: sentenceEncoderTasks,
     licence: "mit",
     limits: { maxTokens: 512, dimensions: 384, vocabularySize: 30_522 },
+    prompts: { query: "Represent this sentence for searching relevant passages: " },
     files: [...checkpointFiles, ...sentenceFiles],
   }),
   onHub("intfloat/multilingual-e5-small", {
     tasks: sentenceEncoderTasks,
     licence: "mit",
     limits: { maxTokens: 512, dimensions: 384, vocabularySize: 250_037 },
+    // Its card: "query: " also before both texts of a symmetric task, and before texts that are classified.
+    prompts: {
+      query: "query: ",
+      document: "passage: ",
+      STS: "query: ",
+      Classification: "query: ",
+    },
     files: [...checkpointFiles, ...sentenceFiles],
   }),
   onHub("SamLowe/roberta-base-go_emotions", {
@@ -167,6 +195,6 @@ export const catalogue: readonly ModelManifest[] = [
     tasks: ["rerank", "text-classification"],
     licence: "apache-2.0",
     limits: { maxTokens: 512, dimensions: null, vocabularySize: 30_522 },
-    files: checkpointFiles,
+    files: [...checkpointFiles, ...crossEncoderFiles],
   }),
 ];

@@ -1,6 +1,10 @@
 #!/usr/bin/env bash
 # Installs the Python peers into .bench/python. Set PEER_PYTHON to use an interpreter that has them already.
+# With a name, the libraries of requirements-NAME.txt into .bench/NAME: oracle and oracle-4, which the checkpoints of
+# test/catalog/library-checkpoints and their expected answers were made with.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-python3 -m venv .bench/python
-.bench/python/bin/python -m pip install --quiet --requirement bench/peers/requirements.txt
+name=${1:-python}
+requirements=bench/peers/requirements${1:+-$1}.txt
+python3 -m venv ".bench/$name"
+".bench/$name/bin/python" -m pip install --quiet --requirement "$requirements"

@@ -13,7 +13,7 @@ export const featureExtraction = defineTask({
     normalize: z.boolean().optional(),
     truncate,
     truncation_direction: TruncationDirection.optional(),
-    /** Name of a prompt in the model's configuration, put before each text. */
+    /** Name of a prompt of the model's, put before each text. Absent: the model's default, which few have. */
     prompt_name: z.string().max(100).optional(),
   }),
   /** Base64 of `[dimensions]` little-endian f32. */

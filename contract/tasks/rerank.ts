@@ -22,7 +22,7 @@ export const rerank = defineTask({
     texts: z.array(Text).min(1).max(limits.inputsMax),
   }),
   parameters: z.strictObject({
-    /** Logits of a cross-encoder instead of scores from 0 to 1. */
+    /** A cross-encoder's logits, and the similarities of a sentence encoder's vectors, as they are. */
     raw_scores: z.boolean().optional(),
     return_text: z.boolean().optional(),
     truncate,

@@ -1,6 +1,7 @@
 /** POST /v1/embeddings: OpenAI's embeddings, of every model that makes sentence vectors. */
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
+import { tasks } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
 import { type JobRequest, jobRequest, modelForTask, noteUnused } from "../job-request.ts";
 import type { ModelListing } from "../registry/merge-models.ts";
@@ -15,6 +16,8 @@ const modelName = z.string().min(1).max(200);
 const fields = {
   encoding_format: z.enum(["float", "base64"]).optional(),
   dimensions: z.int().positive().optional(),
+  /** Not of OpenAI: of the model's own prompts, which embedding models call so. */
+  prompt_name: tasks["feature-extraction"].parameters.shape.prompt_name,
   user: z.string().optional(),
   ...webhookFields,
 } as const;
@@ -37,6 +40,7 @@ async function readEmbeddings(c: EdgeContext, value: unknown): Promise<JobReques
     model: name,
     encoding_format,
     dimensions,
+    prompt_name,
     user,
     ...webhook
   } = validate(Body, value);
@@ -45,7 +49,9 @@ async function readEmbeddings(c: EdgeContext, value: unknown): Promise<JobReques
   checkDimensions(dimensions, model);
   const warnings = noteUnused(c, { user });
   if (holdsTokenIds(given)) warnings.push(`input: token ids are read as ${model.id}'s own`);
-  const call = { task: "feature-extraction", inputs: given.inputs, parameters: {} } as const;
+  // Left out where it is not given: the same computation has the same key.
+  const parameters = prompt_name === undefined ? {} : { prompt_name };
+  const call = { task: "feature-extraction", inputs: given.inputs, parameters } as const;
   return jobRequest(c, call, {
     model: model.id,
     nameOf: (index) => `input[${index}]`,

@@ -1,15 +1,60 @@
 /**
  * What a caller wants of an encoder: the head on top of its hidden states, and the form of its products.
  */
+import type { ActivationName } from "./activation.ts";
 import type { ChannelRanges } from "./channel-ranges.ts";
 
-export type Pooling = "mean" | "cls" | "max";
+/** Ways from token vectors to a text's one, by sentence-transformers' names. */
+export const poolingNames = [
+  "mean",
+  "cls",
+  "max",
+  "mean_sqrt_len_tokens",
+  "weightedmean",
+  "lasttoken",
+] as const;
+export type Pooling = (typeof poolingNames)[number];
+
+/** What sentence-transformers does to a text's vector after the pooling; matrices are row-major. */
+export type SentenceStage =
+  | {
+      readonly kind: "dense";
+      readonly inputs: number;
+      readonly outputs: number;
+      readonly activation: ActivationName;
+      /** [outputs, inputs]. */
+      readonly weight: Float32Array;
+      /** [outputs]; null for none. */
+      readonly bias: Float32Array | null;
+      /** Added after the activation: the input itself, or through [outputs, inputs]; null for nothing. */
+      readonly residual: Float32Array | "input" | null;
+    }
+  /** Both [width]. */
+  | { readonly kind: "layer-norm"; readonly weight: Float32Array; readonly bias: Float32Array }
+  /** Scales to length 1. */
+  | { readonly kind: "normalize" };
+
+export type SentenceHead = {
+  readonly name: "sentence";
+  /** Several stand side by side in the vector. */
+  readonly pooling: Pooling | readonly Pooling[];
+  /** Between the pooling and the last scaling. Default: none. */
+  readonly stages?: readonly SentenceStage[];
+  readonly normalize: boolean;
+  /** So many of a vector's first numbers are kept. Default null: all. */
+  readonly keep?: number | null;
+  /**
+   * Whether the graph has a further input `pooling_mask`, int64 [batch, sequence], 1 for a token that is pooled: those of a
+   * prompt may be left out. Default false: all tokens are.
+   */
+  readonly masked?: boolean;
+};
 
 export type Head =
   /** `last_hidden_state` f32 [batch, sequence, hidden]. */
   | { readonly name: "none" }
-  /** `pooled`, and `sentence_embedding` (scaled to length 1 if `normalize`), f32 [batch, hidden]; `last_hidden_state`. */
-  | { readonly name: "sentence"; readonly pooling: Pooling; readonly normalize: boolean }
+  /** `pooled`, and `sentence_embedding` (scaled to length 1 if `normalize`), f32 [batch, width]; `last_hidden_state`. */
+  | SentenceHead
   /** `logits` f32 [batch, labels]; of token-classification [batch, sequence, labels]. */
   | {
       readonly name: "sequence-classification" | "token-classification";

@@ -49,6 +49,7 @@ export function feedsOf(session: Session, { ids, typeIds, position }: AccuracySa
   const all: Feeds = {
     input_ids: grid(ids),
     attention_mask: grid(ids.map(() => 1)),
+    pooling_mask: grid(ids.map(() => 1)),
     token_type_ids: grid(typeIds),
     positions: { ...grid([position]), shape: [1] },
   };

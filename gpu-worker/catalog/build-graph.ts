@@ -11,15 +11,13 @@ import type { Checkpoint } from "./checkpoint.ts";
 import type { Form } from "./form-choice.ts";
 import { inThread } from "./in-thread.ts";
 import { measureRanges, type MeasureTools } from "./measure-ranges.ts";
+import { sentenceHeadOf } from "./sentence-head-of.ts";
 
 /** Grows whenever the same files give another graph: older compiled graphs and cached results are then left behind. */
 export const builderVersion = 6;
 
-function graphHeadOf({ head, sentence }: Checkpoint): Head {
-  if (sentence !== null) {
-    const { pooling, normalize } = sentence;
-    return { name: "sentence", pooling, normalize };
-  }
+function graphHeadOf({ folder, head, sentence }: Checkpoint): Head {
+  if (sentence !== null) return sentenceHeadOf(folder, sentence);
   if (head.name === "masked-lm") return { name: head.name, at: "positions" };
   return "labels" in head ? { name: head.name, labels: head.labels.length } : { name: head.name };
 }

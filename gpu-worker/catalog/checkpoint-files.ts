@@ -15,27 +15,6 @@ export const ConfigFile = z.looseObject({
 });
 export type ConfigFile = z.infer<typeof ConfigFile>;
 
-/** modules.json of sentence-transformers: the stages a text goes through. */
-export const ModulesFile = z.array(z.object({ path: z.string(), type: z.string() }));
-
-/** sentence_bert_config.json, of the stage that is the encoder itself. */
-export const EncoderFile = z.looseObject({ max_seq_length: z.int().positive().nullish() });
-
-/** config.json of a Pooling stage. */
-export const PoolingFile = z.looseObject({
-  pooling_mode_cls_token: z.boolean().default(false),
-  pooling_mode_mean_tokens: z.boolean().default(false),
-  pooling_mode_max_tokens: z.boolean().default(false),
-  pooling_mode_mean_sqrt_len_tokens: z.boolean().default(false),
-  pooling_mode_weightedmean_tokens: z.boolean().default(false),
-  pooling_mode_lasttoken: z.boolean().default(false),
-});
-
-/** config_sentence_transformers.json. */
-export const SentenceFile = z.looseObject({
-  prompts: z.record(z.string(), z.string()).nullish(),
-});
-
 /** tokenizer_config.json; writers put 1e30 where they mean that there is no limit. */
 export const TokenizerConfigFile = z.looseObject({ model_max_length: z.number().nullish() });
 

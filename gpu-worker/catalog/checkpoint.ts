@@ -16,9 +16,17 @@ import {
   type EncoderSizes,
 } from "../architectures/encoder.ts";
 import { ConfigFile, OwnFile, readJson, TokenizerConfigFile } from "./checkpoint-files.ts";
+import { readCrossEncoder } from "./cross-encoder.ts";
 import type { LoadedHead } from "./loaded-model.ts";
 import { findOnnxFile, onnxNames, onnxSizes } from "./onnx-file.ts";
-import { readSentenceStages, type Sentence } from "./sentence-stages.ts";
+import {
+  plainSentence,
+  readModules,
+  readStages,
+  type Sentence,
+  type Stages,
+  widthOf,
+} from "./sentence-stages.ts";
 
 export type WeightsFormat = "safetensors" | "onnx";
 
@@ -33,6 +41,10 @@ export type Checkpoint = {
   head: LoadedHead;
   /** Null: it makes no sentence vectors. */
   sentence: Sentence | null;
+  /** Whether texts are put into lower case before the tokenizer's own normaliser. */
+  lowerCase: boolean;
+  /** Files of stages after the encoder, part of its identity beside `identityFiles`. */
+  stageFiles: string[];
   /** The first is its own. */
   tasks: Task[];
   limits: ModelLimits;
@@ -117,15 +129,37 @@ export async function findWeights(folder: string): Promise<WeightsFile> {
   return { format: "safetensors", file, bytes: size };
 }
 
-/** A plain encoder gets what sentence-transformers gives it: the mean over the tokens, not scaled. */
-const plainSentence: Sentence = { pooling: "mean", normalize: false, prompts: {}, maxTokens: null };
-
-/** By config.json; stages of sentence-transformers beside it make it a sentence encoder, whatever it was before. */
-function headOf(config: ConfigFile, format: WeightsFormat, stages: Sentence | null): LoadedHead {
+/** By config.json; a Pooling stage of sentence-transformers makes it a sentence encoder, whatever it was before. */
+function headOf(config: ConfigFile, format: WeightsFormat, stages: Stages | null): LoadedHead {
   const { name } = format === "onnx" ? headOfAnyFamily(config) : headOfCheckpoint(config);
-  if (stages !== null || name === "none" || name === "sentence") return { name: "none" };
+  if (stages?.sentence === null && name !== "sequence-classification") {
+    const found = config.architectures?.[0] ?? "a bare encoder";
+    throw new Error(`it is saved as a cross-encoder, but config.json says ${found}`);
+  }
+  if ((stages?.sentence ?? null) !== null || name === "none" || name === "sentence") {
+    return { name: "none" };
+  }
   if (name !== "sequence-classification" && name !== "token-classification") return { name };
   return { name, labels: labelsOf(config), problem: problemOf(config), linear: null };
+}
+
+/** A classifier of one label is a cross-encoder's: how well a text answers a query. */
+async function withScoring(
+  head: LoadedHead,
+  folder: string,
+  config: ConfigFile,
+): Promise<LoadedHead> {
+  if (head.name !== "sequence-classification" || head.labels.length !== 1) return head;
+  return { ...head, crossEncoder: await readCrossEncoder(folder, config) };
+}
+
+/** What the catalogue says of a model, where its folder is silent. */
+export type CatalogueWords = { prompts?: Readonly<Record<string, string>> | undefined };
+
+/** A folder that names no text to put before inputs gets the catalogue's. */
+function withPrompts(sentence: Sentence, { prompts = {} }: CatalogueWords): Sentence {
+  const own = Object.values(sentence.prompts).some((prompt) => prompt !== "");
+  return own ? sentence : { ...sentence, prompts: { ...sentence.prompts, ...prompts } };
 }
 
 function namesEntailment(labels: readonly string[]): boolean {
@@ -152,16 +186,17 @@ function tasksOf(head: LoadedHead, own: Task | null): Task[] {
   }
 }
 
+/** @param length of the longest input by the encoder stage's own settings, which then count instead of the tokenizer's */
 async function readLimits(
   folder: string,
   { positions, hidden, vocabulary }: EncoderSizes,
-  sentence: Sentence | null,
+  { sentence, length }: { sentence: Sentence | null; length: number | null },
 ): Promise<ModelLimits> {
   const tokenizer = await readJson(folder, "tokenizer_config.json", TokenizerConfigFile);
-  const own = tokenizer?.model_max_length ?? Infinity;
-  const maxTokens = Math.floor(Math.min(sentence?.maxTokens ?? Infinity, own, positions));
+  const own = length ?? tokenizer?.model_max_length ?? Infinity;
+  const maxTokens = Math.floor(Math.min(own, positions));
   if (maxTokens < 1) throw new Error("tokenizer_config.json: model_max_length must be 1 or more");
-  const dimensions = sentence === null ? null : hidden;
+  const dimensions = sentence === null ? null : widthOf(sentence, hidden);
   return { maxTokens, dimensions, vocabularySize: vocabulary };
 }
 
@@ -173,14 +208,19 @@ async function readCardLicence(folder: string): Promise<string | null> {
 }
 
 /** @throws Error whose message completes "the folder cannot be served: …" */
-export async function readCheckpoint(folder: string): Promise<Checkpoint> {
+export async function readCheckpoint(
+  folder: string,
+  words: CatalogueWords = {},
+): Promise<Checkpoint> {
+  const modules = await readModules(folder);
   const { format, file, bytes } = await findWeights(folder);
   const config = await readJson(folder, "config.json", ConfigFile);
   if (config === null) throw new Error("config.json is missing");
-  const stages = await readSentenceStages(folder);
-  const head = headOf(config, format, stages);
   const sizes = format === "onnx" ? onnxSizes(config) : sizesOf(config);
-  const sentence = head.name === "none" ? (stages ?? plainSentence) : null;
+  const stages = modules === null ? null : await readStages(folder, modules, sizes.hidden);
+  const head = await withScoring(headOf(config, format, stages), folder, config);
+  const found = head.name === "none" ? (stages?.sentence ?? plainSentence) : null;
+  const sentence = found === null ? null : withPrompts(found, words);
   const own = await readJson(folder, "llm-os.json", OwnFile);
   return {
     folder,
@@ -189,8 +229,13 @@ export async function readCheckpoint(folder: string): Promise<Checkpoint> {
     weightsFile: file,
     head,
     sentence,
+    lowerCase: stages?.encoder.lowerCase ?? false,
+    stageFiles: stages?.files ?? [],
     tasks: tasksOf(head, own?.task ?? null),
-    limits: await readLimits(folder, sizes, sentence),
+    limits: await readLimits(folder, sizes, {
+      sentence,
+      length: stages?.encoder.maxTokens ?? null,
+    }),
     licence: own?.licence ?? (await readCardLicence(folder)),
     derivedFrom: own?.derivedFrom ?? null,
     entityModel: own?.entity_model ?? null,

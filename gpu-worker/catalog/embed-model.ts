@@ -10,7 +10,7 @@ import { readFloat32 } from "../weights/read-float32.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { type TensorToWrite, writeSafetensors } from "../weights/safetensors-writer.ts";
 import type { WeightEntry, WeightSource } from "../weights/weight-source.ts";
-import { readCheckpoint } from "./checkpoint.ts";
+import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
 import { sha256OfFile } from "./file-digest.ts";
 import { fitInt8Rows } from "./fit-int8-rows.ts";
 
@@ -112,9 +112,19 @@ which gives these files byte for byte. LICENSE and NOTICE were added by hand.
 `;
 }
 
+/** What lies in other files than those copied would be lost, and the vectors would be others. */
+function refuseOddSentence({ sentence, lowerCase }: Checkpoint): void {
+  if (sentence === null) throw new Error("it makes no sentence vectors");
+  const prompts = Object.values(sentence.prompts).filter((prompt) => prompt !== "");
+  const plain = sentence.stages.length === 0 && sentence.keep === null && sentence.includePrompt;
+  if (plain && prompts.length === 0 && sentence.similarity === "cosine" && !lowerCase) return;
+  throw new Error("only an encoder of Pooling and Normalize, without prompts, can be embedded");
+}
+
 /** @returns the bytes of the files written. @throws where the origin cannot be read or is no sentence encoder */
 export async function embedModel({ from, to, origin, signal }: EmbedOptions): Promise<number> {
   const checkpoint = await readCheckpoint(from);
+  refuseOddSentence(checkpoint);
   const derivedFrom = await sha256OfFile(checkpoint.weightsFile, signal);
   await mkdir(path.join(to, "1_Pooling"), { recursive: true });
   // Contents only: the origin may be read-only, what is made here is not.

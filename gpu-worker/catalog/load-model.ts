@@ -26,7 +26,8 @@ import { feedsOf, measureCosts } from "./measure-costs.ts";
 import { type FilesDigest, modelDigest } from "./model-digest.ts";
 import { runMemoryOf } from "./run-memory.ts";
 import type { Watch } from "./model-entry.ts";
-import { onnxSession } from "./onnx-session.ts";
+import { servedOnnx } from "./onnx-session.ts";
+import { loadedSentence } from "./sentence-stages.ts";
 
 export type Hardware = {
   runtime: Runtime;
@@ -71,9 +72,13 @@ async function warmUp(session: Session, signal: AbortSignal): Promise<void> {
 
 /** What the folder says of how it is served. */
 function serving({ tasks, limits, head, sentence, entityModel }: Checkpoint) {
-  if (sentence === null) return { tasks, limits, head, sentence, entityModel };
-  const { pooling, normalize, prompts } = sentence;
-  return { tasks, limits, head, entityModel, sentence: { pooling, normalize, prompts } };
+  return {
+    tasks,
+    limits,
+    head,
+    entityModel,
+    sentence: sentence === null ? null : loadedSentence(sentence),
+  };
 }
 
 async function folderBytes(folder: string): Promise<number> {
@@ -98,7 +103,7 @@ async function openSession(
   const bound = hardware.deviceMemory ? { deviceMemoryBytes: bytes } : {};
   const opened = await runtime.load({ path: file }, { ...sharing, provider, signal, ...bound });
   try {
-    const session = format === "onnx" ? onnxSession(opened, model) : opened;
+    const session = format === "onnx" ? await servedOnnx(opened, model, hardware) : opened;
     await warmUp(session, signal);
     return session;
   } catch (error) {
@@ -266,7 +271,7 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
     async load(model, watch) {
       const { id, checkpoint, files } = model;
       const known = await formKnown(files, watch.signal);
-      const tokenizer = await loadTokenizer(checkpoint.folder);
+      const tokenizer = await loadTokenizer(checkpoint.folder, checkpoint);
       checkTokenizer(tokenizer, checkpoint);
       const form = known ?? (await formFound(model, tokenizer, watch));
       const digest = digestIn(form, files);

@@ -67,7 +67,7 @@ export function feedsOf({ inputs }: Pick<Session, "inputs">, rows: number, colum
     // A masked-lm's positions are a list; everything else is a grid.
     const size = shape.length === 1 ? [rows] : [rows, columns];
     const count = size.reduce((product, dimension) => product * dimension, 1);
-    const data = new BigInt64Array(count).fill(name === "attention_mask" ? 1n : 0n);
+    const data = new BigInt64Array(count).fill(name.endsWith("_mask") ? 1n : 0n);
     return [name, { dtype: "int64" as const, shape: size, data }] as const;
   });
   return Object.fromEntries(feeds);

@@ -30,7 +30,10 @@ export async function measureRanges(
 ): Promise<ChannelRanges> {
   const { head, sentence, limits } = checkpoint;
   const compared = { head, isSentence: sentence !== null, maxTokens: limits.maxTokens };
-  const samples = await accuracySamples(await loadTokenizer(checkpoint.folder), compared);
+  const samples = await accuracySamples(
+    await loadTokenizer(checkpoint.folder, checkpoint),
+    compared,
+  );
   const file = path.join(folder, "model.onnx");
   await mkdir(folder);
   try {

@@ -18,18 +18,21 @@ export type FilesDigest = {
 
 /** @throws the file system's error, or the signal's reason */
 export async function digestFiles(
-  { folder, format, weightsFile }: Checkpoint,
+  { folder, format, weightsFile, sentence, stageFiles }: Checkpoint,
   digests: KeptDigests,
   signal: AbortSignal,
 ): Promise<FilesDigest> {
   const weights = await digests.sha256(weightsFile, signal);
   const hash = createHash("sha256").update(`weights ${weights}\n`);
   const data = format === "onnx" ? onnxDataNames(path.relative(folder, weightsFile)) : [];
-  for (const name of [...identityFiles, ...data]) {
+  for (const name of new Set([...identityFiles, ...stageFiles, ...data])) {
     const digest = await digests.sha256(path.join(folder, name), signal).catch(() => null);
     signal.throwIfAborted();
     if (digest !== null) hash.update(`${name} ${digest}\n`);
   }
+  // They may be the catalogue's, which is none of the files.
+  const prompts = Object.entries(sentence?.prompts ?? {});
+  if (prompts.length > 0) hash.update(`prompts ${JSON.stringify(prompts)}\n`);
   return { format, weights, files: hash.digest("hex") };
 }
 

@@ -99,7 +99,7 @@ export class ModelEntry {
   async inspect(): Promise<void> {
     try {
       const folder = await this.#work.find(this.known);
-      if (folder !== null) this.#folder = await readModelFolder(folder);
+      if (folder !== null) this.#folder = await this.#read(folder);
       this.#stage = this.#rest();
     } catch (error) {
       // Tried again at once for who asks: the operator may have mended the folder meanwhile.
@@ -230,6 +230,10 @@ export class ModelEntry {
     }
   }
 
+  #read(folder: string): Promise<ModelFolder> {
+    return readModelFolder(folder, this.known.manifest ?? {});
+  }
+
   #rest(): Stage {
     return { kind: this.#folder === null ? "absent" : "present" };
   }
@@ -291,7 +295,7 @@ export class ModelEntry {
   async #bringUp(watch: Watch): Promise<LoadedModel> {
     const folder =
       (await this.#work.find(this.known)) ?? (await this.#work.fetch(this.known, watch));
-    const read = await readModelFolder(folder);
+    const read = await this.#read(folder);
     this.#folder = read;
     const model = await this.#work.load(this.known.id, read, watch);
     this.#digest = model.digest;

@@ -5,7 +5,9 @@
  */
 import type { Session, ValueInfo } from "../runtime/session.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { pooledSession } from "./pooled-session.ts";
+import { onnxSizes } from "./onnx-file.ts";
+import { type HeadHardware, pooledSession } from "./pooled-session.ts";
+import { sentenceHeadOf } from "./sentence-head-of.ts";
 import { unpaddedSession } from "./unpadded-session.ts";
 
 const inputNames: readonly string[] = ["input_ids", "attention_mask", "token_type_ids"];
@@ -13,16 +15,16 @@ const inputNames: readonly string[] = ["input_ids", "attention_mask", "token_typ
 /** Names of one output, the usual one first; `width` is the size of its last axis, null where it has no such. */
 type Wanted = { names: readonly string[]; perToken: boolean; width: number | null };
 
-type Model = Pick<Checkpoint, "config" | "head" | "sentence" | "limits">;
+type Model = Pick<Checkpoint, "folder" | "config" | "head" | "sentence" | "limits">;
 
-function wantedOf({ head, limits }: Model): Wanted[] {
+function wantedOf({ config, head, limits }: Model): Wanted[] {
   switch (head.name) {
     case "none":
       return [
         {
           names: ["last_hidden_state", "token_embeddings"],
           perToken: true,
-          width: limits.dimensions,
+          width: onnxSizes(config).hidden,
         },
       ];
     case "sequence-classification":
@@ -113,7 +115,7 @@ function renamed(session: Session, outputs: readonly { from: string; info: Value
 }
 
 /** @throws Error that lists what the file has and what is wanted; `session` is then still open */
-export function onnxSession(session: Session, model: Model): Session {
+function onnxSession(session: Session, model: Model): Session {
   checkInputs(session);
   const outputs = wantedOf(model).map((wanted) => ({
     from: findOutput(session, wanted, model),
@@ -123,8 +125,21 @@ export function onnxSession(session: Session, model: Model): Session {
   const named = renamed(session, outputs);
   const masks = session.inputs.some(({ name }) => name === "attention_mask");
   const perToken = outputs.some(({ wanted }) => wanted.perToken);
-  const masked = masks ? named : unpaddedSession(named, perToken);
-  const { sentence, limits } = model;
-  if (sentence === null) return masked;
-  return pooledSession(masked, { ...sentence, hidden: limits.dimensions ?? 0 });
+  return masks ? named : unpaddedSession(named, perToken);
+}
+
+/** @throws Error that says what is wrong with the file; `session` is then still open */
+export async function servedOnnx(
+  session: Session,
+  model: Model,
+  hardware: HeadHardware,
+): Promise<Session> {
+  const states = onnxSession(session, model);
+  const { folder, sentence, config } = model;
+  if (sentence === null) return states;
+  return pooledSession(
+    states,
+    { hidden: onnxSizes(config).hidden, head: sentenceHeadOf(folder, sentence) },
+    hardware,
+  );
 }

@@ -37,7 +37,12 @@ export async function encodeFeatures(
   try {
     const { model, release } = await catalog.lease(base, signal);
     if (model.sentence === null) throw new Error(`${base} makes no sentence vectors`);
-    const vectors = await encodeAll(texts, { model, signal }, onProgress);
+    if (model.sentence.pooling === null) {
+      throw new Error(`the vectors of ${base} are no plain pooling of its token vectors`);
+    }
+    // A head reads texts as they are: the base's own prompts are not its own.
+    const bare = { ...model, sentence: { ...model.sentence, defaultPrompt: null } };
+    const vectors = await encodeAll(texts, { model: bare, signal }, onProgress);
     const { limits, sentence } = model;
     release();
     return { limits, sentence, features: vectors, width: vectors.length / texts.length };

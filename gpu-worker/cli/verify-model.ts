@@ -10,7 +10,7 @@ import * as z from "zod";
 import type { Head } from "../architectures/encoder-head.ts";
 import { buildEncoder, headOfCheckpoint, sizesOf } from "../architectures/encoder.ts";
 import { findWeights, readCheckpoint } from "../catalog/checkpoint.ts";
-import { onnxSession } from "../catalog/onnx-session.ts";
+import { servedOnnx } from "../catalog/onnx-session.ts";
 import { writeModel } from "../onnx/write-model.ts";
 import type { Runtime, Session, ValueInfo } from "../runtime/session.ts";
 import type { Shape } from "../tensor/shape.ts";
@@ -204,7 +204,7 @@ async function openFolder(
   const checkpoint = await readCheckpoint(folder);
   const session = await runtime.load({ path: file }, load);
   try {
-    return onnxSession(session, checkpoint);
+    return await servedOnnx(session, checkpoint, { runtime, provider: "cpu" });
   } catch (error) {
     await session.release();
     throw error;

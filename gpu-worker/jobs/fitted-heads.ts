@@ -3,19 +3,23 @@
  * waits for another caller's fit makes his own when that one fails, because it may have failed only by that caller leaving.
  */
 import { LRUCache } from "lru-cache";
-import type { LinearHead } from "../pipelines/encoder-model.ts";
+import type { LinearLayer } from "../pipelines/encoder-model.ts";
 
 const bytesMax = 64 * 2 ** 20;
 
 export class FittedHeads {
-  readonly #kept = new LRUCache<string, LinearHead>({
+  readonly #kept = new LRUCache<string, LinearLayer>({
     maxSize: bytesMax,
     sizeCalculation: ({ weight, bias }) => weight.byteLength + bias.byteLength,
   });
-  readonly #underWay = new Map<string, Promise<LinearHead>>();
+  readonly #underWay = new Map<string, Promise<LinearLayer>>();
 
   /** @throws what `fit` throws; the signal's reason, at once */
-  async get(key: string, fit: () => Promise<LinearHead>, signal: AbortSignal): Promise<LinearHead> {
+  async get(
+    key: string,
+    fit: () => Promise<LinearLayer>,
+    signal: AbortSignal,
+  ): Promise<LinearLayer> {
     for (;;) {
       signal.throwIfAborted();
       const kept = this.#kept.get(key);
@@ -26,7 +30,7 @@ export class FittedHeads {
     }
   }
 
-  async #fit(key: string, fit: () => Promise<LinearHead>): Promise<LinearHead> {
+  async #fit(key: string, fit: () => Promise<LinearLayer>): Promise<LinearLayer> {
     const fitting = fit();
     this.#underWay.set(key, fitting);
     try {

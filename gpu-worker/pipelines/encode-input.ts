@@ -78,12 +78,34 @@ export class InputEncoder {
     });
   }
 
+  /**
+   * First tokens of each text, special ones included, that the model leaves out of its vectors: those of the prompt, encoded
+   * by itself as sentence-transformers counts them.
+   */
+  async unpooledTokens(): Promise<number> {
+    const { tokenizer, limits, sentence } = this.#model;
+    const { prompt } = this.#rules;
+    if (prompt === "" || sentence?.includePrompt !== false) return 0;
+    const tokensMax = limits.maxTokens;
+    const [encoded] = await tokenizer.encode([prompt], { tokensMax, signal: this.#signal });
+    const count = encoded?.ids.length ?? 0;
+    if (count + tokenizer.specialTokens.single < limits.maxTokens) {
+      return (tokenizer.wrap([0]).starts[0] ?? 0) + count;
+    }
+    throw new CodedError(
+      "context_length_exceeded",
+      `The prompt ${JSON.stringify(prompt)} leaves no room for a text in the ${limits.maxTokens} tokens of ${this.#model.id}`,
+      { param: "prompt_name" },
+    );
+  }
+
   #checkIds(input: readonly number[], name: string): InputTokens {
     const { limits, id, tokenizer } = this.#model;
     if (this.#rules.prompt !== "") {
       throw new CodedError(
         "invalid_value",
-        `prompt_name needs texts, but ${name} holds token ids`,
+        `${this.#model.id} puts a prompt before each input, which needs texts, but ${name} holds token ids. ` +
+          "Send texts, or the prompt_name of a prompt that is empty.",
         { param: "prompt_name" },
       );
     }

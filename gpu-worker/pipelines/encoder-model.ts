@@ -1,7 +1,8 @@
 /**
  * What a pipeline needs of a loaded model, and nothing more: the catalog's models satisfy it by their shape. The graph reads
  * input_ids, attention_mask and (where it has them) token_type_ids, int64 `[batch, sequence]`; a masked-lm's also
- * `positions`, int64 `[masked]`, into the flattened batch. Its outputs are `OutputName`s.
+ * `positions`, int64 `[masked]`, into the flattened batch; of a sentence encoder that leaves prompts out of its vectors,
+ * `pooling_mask`, int64 `[batch, sequence]`. Its outputs are `OutputName`s.
  */
 import type { ModelLimits } from "#contract/models.ts";
 import type { Task } from "#contract/tasks.ts";
@@ -10,9 +11,9 @@ import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
 /** Outputs of encoder graphs, f32, with what one row has of each. */
 export type OutputName =
-  /** [hidden]: pooled as the model's configuration says, never scaled. */
+  /** [width]: pooled as the model's configuration says, and not scaled in the end. */
   | "pooled"
-  /** [hidden]: `pooled`, scaled as the model's configuration says. */
+  /** [width]: `pooled`, scaled as the model's configuration says. */
   | "sentence_embedding"
   /** [tokens, hidden]. */
   | "last_hidden_state"
@@ -34,15 +35,28 @@ export type EncoderSession = {
 };
 
 /** How token vectors become the one that a linear head reads. `none`: each token's own. */
-export type HeadPooling = "mean" | "cls" | "max" | "spans" | "none";
+export type PlainPooling = "mean" | "cls" | "max";
+export type HeadPooling = PlainPooling | "spans" | "none";
 
-/** A head fitted on a backbone that others share: logits = W·x + b, computed beside the graph. */
-export type LinearHead = {
-  readonly pooling: HeadPooling;
-  /** [labels, features]; features are the hidden size, three times that for spans (head, tail, whole text). */
+/** logits = W·x + b. */
+export type LinearLayer = {
+  /** [labels, features]. */
   readonly weight: Float32Array;
   /** [labels]. */
   readonly bias: Float32Array;
+};
+
+/**
+ * A head fitted on a backbone that others share, computed beside the graph. Its features are the hidden size, three times
+ * that for spans (head, tail, whole text).
+ */
+export type LinearHead = LinearLayer & { readonly pooling: HeadPooling };
+
+/** How the one label of a cross-encoder becomes a score. */
+export type CrossEncoder = {
+  readonly activation: "sigmoid" | "linear" | "tanh";
+  /** Put before the query; empty for none. */
+  readonly prompt: string;
 };
 
 export type EncoderHead =
@@ -56,6 +70,8 @@ export type EncoderHead =
       readonly problem: "single_label" | "multi_label" | "regression";
       /** Null: the graph computes `logits`. */
       readonly linear: LinearHead | null;
+      /** Of one label. Absent: a sigmoid, and nothing before the query. */
+      readonly crossEncoder?: CrossEncoder;
     }
   | { readonly name: "question-answering" }
   | { readonly name: "masked-lm" };
@@ -82,11 +98,18 @@ export type EncoderModel = {
   readonly head: EncoderHead;
   /** Null: the model makes no sentence vectors. */
   readonly sentence: {
-    readonly pooling: "mean" | "cls" | "max";
+    /** What `pooled` is of the token vectors; null: something else than these. */
+    readonly pooling: PlainPooling | null;
     /** Whether `sentence_embedding` has length 1. */
     readonly normalize: boolean;
     /** Texts to put before an input, by name. */
     readonly prompts: Readonly<Record<string, string>>;
+    /** The name of the prompt of who asks for none. Absent or null: none. */
+    readonly defaultPrompt?: string | null;
+    /** False: a prompt's tokens are left out of the vector. Absent: they are not. */
+    readonly includePrompt?: boolean;
+    /** How the model's own vectors are compared. Absent: by cosine. */
+    readonly similarity?: "cosine" | "dot" | "euclidean" | "manhattan";
   } | null;
   /** Id of the model that finds the entities this one relates; null: it names none. */
   readonly entityModel: string | null;

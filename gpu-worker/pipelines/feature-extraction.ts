@@ -1,15 +1,12 @@
 /** One sentence vector per input, as base64 of little-endian f32. */
-import { CodedError } from "#contract/errors.ts";
-import type { TaskParameters } from "#contract/tasks.ts";
 import { InputEncoder } from "./encode-input.ts";
-import type { EncoderModel, OutputName } from "./encoder-model.ts";
+import type { OutputName } from "./encoder-model.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
+import { namedPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize } from "./result-size.ts";
-import { RequestTally, namedInputs, rowsOf, sentenceOf } from "./sentence-request.ts";
+import { RequestTally, namedInputs, rowsOf } from "./sentence-request.ts";
 import { toUnitLength } from "./vectors.ts";
-
-type Parameters = TaskParameters<"feature-extraction">;
 
 export const featureExtraction: EncoderPipeline<"feature-extraction"> = {
   kind: "encoder",
@@ -17,7 +14,7 @@ export const featureExtraction: EncoderPipeline<"feature-extraction"> = {
     const rules = {
       truncate: parameters.truncate ?? false,
       truncationDirection: parameters.truncation_direction ?? "right",
-      prompt: promptOf(parameters, model),
+      prompt: namedPrompt(model, parameters.prompt_name),
     };
     const encoder = new InputEncoder(model, rules, engine.signal);
     const output: OutputName = parameters.normalize === undefined ? "sentence_embedding" : "pooled";
@@ -39,21 +36,6 @@ export const featureExtraction: EncoderPipeline<"feature-extraction"> = {
     };
   },
 };
-
-function promptOf(parameters: Parameters, model: EncoderModel): string {
-  const { prompts } = sentenceOf(model);
-  const name = parameters.prompt_name;
-  if (name === undefined) return "";
-  const prompt = Object.entries(prompts).find(([key]) => key === name)?.[1];
-  if (prompt !== undefined) return prompt;
-  const known = Object.keys(prompts);
-  throw new CodedError(
-    "invalid_value",
-    `${model.id} has no prompt ${JSON.stringify(name)}; ` +
-      (known.length === 0 ? "it has none at all" : `it has ${known.join(", ")}`),
-    { param: "prompt_name" },
-  );
-}
 
 /** Of so many f32, in base64 and quotes. */
 function base64Bytes(width: number): number {

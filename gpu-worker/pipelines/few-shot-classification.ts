@@ -6,9 +6,10 @@ import { createHash } from "node:crypto";
 import type { TaskParameters } from "#contract/tasks.ts";
 import { fitHead } from "../fit/fit-head.ts";
 import { InputEncoder } from "./encode-input.ts";
-import type { EncoderModel, LinearHead } from "./encoder-model.ts";
+import type { EncoderModel, LinearLayer } from "./encoder-model.ts";
 import { linearLogits } from "./linear-head.ts";
 import type { EncoderPipeline, Engine } from "./pipeline.ts";
+import { taskPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
 import { rankLabels, softmax } from "./scores.ts";
 import { ResultSize, labelsBytes } from "./result-size.ts";
@@ -32,7 +33,8 @@ export const fewShotClassification: EncoderPipeline<"few-shot-classification"> =
   async answer({ inputs, parameters }, model, engine) {
     const { truncate = false, k } = parameters;
     sentenceOf(model);
-    const rules = { truncate, truncationDirection: "right", prompt: "" } as const;
+    const prompt = taskPrompt(model, "classification");
+    const rules = { truncate, truncationDirection: "right", prompt } as const;
     const encoder = new InputEncoder(model, rules, engine.signal);
     const tally = new RequestTally();
     const rows = await rowsOf(namedInputs(inputs), encoder, { tally, outputs: ["pooled"] });
@@ -76,7 +78,7 @@ async function fit(
   examples: readonly Example[],
   labels: readonly string[],
   { model, engine, encoder, tally }: Reading,
-): Promise<LinearHead> {
+): Promise<LinearLayer> {
   const inputs = examples.map(({ text, name }) => ({ input: text, name }));
   const rows = await rowsOf(inputs, encoder, { tally, outputs: ["pooled"] });
   const vectors = (await engine.run(model, rows)).map(({ pooled }) => unit(pooled));
@@ -84,11 +86,10 @@ async function fit(
   const features = new Float32Array(vectors.length * width);
   for (const [row, vector] of vectors.entries()) features.set(vector, row * width);
   const classes = Uint16Array.from(examples, ({ label }) => labels.indexOf(label));
-  const { weight, bias } = await fitHead(
+  return fitHead(
     { features, width, classes },
     { classCount: labels.length, l2, standardise: "common", signal: engine.signal },
   );
-  return { pooling: sentenceOf(model).pooling, weight, bias };
 }
 
 function unit(pooled: Float32Array = new Float32Array()): Float32Array {

@@ -2,13 +2,10 @@
  * Heads computed beside the graph: logits = W·x + b of one row's features. They cost little next to the backbone they share
  * (77 classes of 384 features: some 30 000 multiplications), and so one batch may hold the rows of any number of heads.
  */
-import type { EncoderModel, LinearHead } from "./encoder-model.ts";
+import type { LinearLayer, PlainPooling } from "./encoder-model.ts";
 
 /** @param features f32 `[features]` @returns f32 `[labels]` */
-export function linearLogits(
-  features: Float32Array,
-  { weight, bias }: Pick<LinearHead, "weight" | "bias">,
-): Float32Array {
+export function linearLogits(features: Float32Array, { weight, bias }: LinearLayer): Float32Array {
   const width = features.length;
   if (weight.length !== bias.length * width) {
     throw new RangeError(
@@ -26,13 +23,15 @@ export function linearLogits(
   return logits;
 }
 
-type Pooling = NonNullable<EncoderModel["sentence"]>["pooling"];
-
 /**
  * One vector of a row's token vectors, special tokens included, as the graph's `pooled` is made.
  * @param states f32 `[tokens, width]`, at least one token
  */
-export function poolTokens(states: Float32Array, width: number, pooling: Pooling): Float32Array {
+export function poolTokens(
+  states: Float32Array,
+  width: number,
+  pooling: PlainPooling,
+): Float32Array {
   const pooled = states.slice(0, width);
   if (pooling === "cls") return pooled;
   for (let at = width; at < states.length; at += 1) {

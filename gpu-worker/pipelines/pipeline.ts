@@ -5,7 +5,7 @@
  */
 import type { Usage } from "#contract/events.ts";
 import type { Task, TaskInput, TaskOutput, TaskParameters } from "#contract/tasks.ts";
-import type { EncoderModel, LinearHead, OutputName } from "./encoder-model.ts";
+import type { EncoderModel, LinearLayer, OutputName } from "./encoder-model.ts";
 
 export type TaskRequest<T extends Task> = {
   task: T;
@@ -22,6 +22,8 @@ export type EncoderRow = {
   readonly outputs: readonly OutputName[];
   /** For a masked-lm: the tokens whose logits are wanted. */
   readonly positions?: readonly number[];
+  /** For a sentence encoder: so many first tokens, a prompt's, are left out of the vector. Absent: none. */
+  readonly unpooled?: number;
 };
 
 /** Each output asked for, of one row: see `OutputName`. Of its own memory. */
@@ -40,7 +42,7 @@ export type Engine = {
   /** Another model besides the request's own, kept until the request is answered. @throws CodedError */
   acquire(id: string): Promise<EncoderModel>;
   /** What `fit` gives, kept under `key` for later requests while there is room, and fitted once however many ask. */
-  classifier(key: string, fit: () => Promise<LinearHead>): Promise<LinearHead>;
+  classifier(key: string, fit: () => Promise<LinearLayer>): Promise<LinearLayer>;
 };
 
 export type TaskAnswer<T extends Task> = {

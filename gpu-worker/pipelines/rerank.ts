@@ -1,8 +1,9 @@
 /**
  * Documents by how well they answer a query. A cross-encoder, a classifier of one label, reads the query beside each document:
- * its score is the sigmoid of the logit. A sentence encoder compares vectors: the score is their cosine, 0 where that is
- * negative; raw scores are the cosine itself. Of a sentence encoder's own prompts, those that sentence-transformers takes for
- * queries and documents are put before them.
+ * its score is the model's own activation of the logit, usually the sigmoid, as CrossEncoder.rank of sentence-transformers
+ * gives it. A sentence encoder compares vectors by the model's own function: where that is the cosine, as usual, the score is
+ * 0 for a negative one; raw scores are the cosine itself. Of a sentence encoder's own prompts, those for queries and documents
+ * are put before them.
  */
 import { CodedError } from "#contract/errors.ts";
 import type { TaskInput } from "#contract/tasks.ts";
@@ -11,12 +12,13 @@ import { Turns } from "../event-loop/turns.ts";
 import { type InputRules, type InputTokens, InputEncoder } from "./encode-input.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { EncoderPipeline, EncoderRow, Engine } from "./pipeline.ts";
+import { searchPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize } from "./result-size.ts";
 import { order, sigmoid } from "./scores.ts";
 import { RequestTally, namedInputs, rowsOf } from "./sentence-request.ts";
 import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
-import { cosine } from "./vectors.ts";
+import { cosine, dot, euclidean, manhattan } from "./vectors.ts";
 
 type Input = TaskInput<"rerank">;
 
@@ -59,7 +61,7 @@ export const rerank: EncoderPipeline<"rerank"> = {
     const size = new ResultSize(engine, { param: "return_text", fix });
     await size.expect(bytesOf(inputs, wantsText));
     const raw = head === null ? await compare(ranking) : await read(ranking, head);
-    const toScore = head === null ? (value: number) => Math.max(0, value) : sigmoid;
+    const toScore = head === null ? comparisonOf(model).toScore : activations[activationOf(head)];
     const { raw_scores: wantsRaw = false } = parameters;
     const turns = new Turns(engine.signal);
     return {
@@ -85,8 +87,18 @@ function crossEncoderOf(model: EncoderModel): SequenceHead | null {
   );
 }
 
+const activations = {
+  sigmoid,
+  tanh: Math.tanh,
+  linear: (logit: number) => logit,
+};
+
+function activationOf({ crossEncoder }: SequenceHead): keyof typeof activations {
+  return crossEncoder?.activation ?? "sigmoid";
+}
+
 /** Queries are never cut: what they ask would change. */
-const queryRules = { truncate: false, truncationDirection: "right", prompt: "" } as const;
+const queryRules = { truncate: false, truncationDirection: "right" } as const;
 
 const queriesOf = (inputs: readonly Input[]) =>
   inputs.map(({ query }, at) => ({ input: query, name: `inputs[${at}].query` }));
@@ -97,7 +109,8 @@ const textsOf = ({ texts }: Input, at: number) => namedInputs(texts, `inputs[${a
 async function read(ranking: Ranking, head: SequenceHead): Promise<number[]> {
   const { inputs, rules, tally, model, engine } = ranking;
   const queries: InputTokens[] = [];
-  const queryEncoder = new InputEncoder(model, queryRules, engine.signal);
+  const queryRule = { ...queryRules, prompt: head.crossEncoder?.prompt ?? "" };
+  const queryEncoder = new InputEncoder(model, queryRule, engine.signal);
   for await (const query of queryEncoder.tokens(queriesOf(inputs))) queries.push(query);
   const encoder = new InputEncoder(model, { ...rules, prompt: "" }, engine.signal);
   const owners = inputs.flatMap(({ texts }, at) => texts.map(() => queries[at]));
@@ -117,39 +130,50 @@ async function read(ranking: Ranking, head: SequenceHead): Promise<number[]> {
   });
 }
 
-/** Names in the order in which sentence-transformers' encode_document looks for them. */
-const documentPrompts = ["document", "passage", "corpus"];
+type Comparison = {
+  of(query: Float32Array, text: Float32Array): number;
+  toScore(value: number): number;
+};
 
-/** The model's first prompt of these names. */
-function promptOf({ sentence }: EncoderModel, names: readonly string[]): string {
-  const prompts = new Map(Object.entries(sentence?.prompts ?? {}));
-  return names.map((name) => prompts.get(name)).find((prompt) => prompt !== undefined) ?? "";
+const same = (value: number) => value;
+
+/** As `SentenceTransformer.similarity` of that name; distances are negative, so that more is closer. */
+const comparisons = {
+  cosine: { of: cosine, toScore: (value) => Math.max(0, value) },
+  dot: { of: dot, toScore: same },
+  euclidean: { of: (a, b) => -euclidean(a, b), toScore: same },
+  manhattan: { of: (a, b) => -manhattan(a, b), toScore: same },
+} satisfies Record<string, Comparison>;
+
+function comparisonOf({ sentence }: EncoderModel): Comparison {
+  return comparisons[sentence?.similarity ?? "cosine"];
 }
 
-/** Cosine of each text and its query, input after input. */
+/** How each text compares with its query, input after input. */
 async function compare({ inputs, rules, tally, model, engine }: Ranking): Promise<number[]> {
   const outputs = ["sentence_embedding"] as const;
-  const queries = await rowsOf(
-    queriesOf(inputs),
-    new InputEncoder(model, { ...queryRules, prompt: promptOf(model, ["query"]) }, engine.signal),
-    { tally, outputs },
-  );
-  const texts = await rowsOf(
-    inputs.flatMap(textsOf),
-    new InputEncoder(model, { ...rules, prompt: promptOf(model, documentPrompts) }, engine.signal),
-    { tally, outputs },
-  );
+  const encoderOf = (rule: typeof rules, of: "query" | "document") =>
+    new InputEncoder(model, { ...rule, prompt: searchPrompt(model, of) }, engine.signal);
+  const comparison = comparisonOf(model);
+  const queries = await rowsOf(queriesOf(inputs), encoderOf(queryRules, "query"), {
+    tally,
+    outputs,
+  });
+  const texts = await rowsOf(inputs.flatMap(textsOf), encoderOf(rules, "document"), {
+    tally,
+    outputs,
+  });
   const owners = inputs.flatMap((input, at) => input.texts.map(() => at));
   const vectors: Float32Array[] = [];
-  const cosines = await readRows([...queries, ...texts], model, engine, {
+  const compared = await readRows([...queries, ...texts], model, engine, {
     floatsOf: () => model.limits.dimensions ?? 0,
     read({ sentence_embedding: vector = new Float32Array() }, row) {
       if (row < queries.length) vectors.push(vector);
       const owner = owners[row - queries.length] ?? row;
-      return cosine(vectors[owner] ?? new Float32Array(), vector);
+      return comparison.of(vectors[owner] ?? new Float32Array(), vector);
     },
   });
-  return cosines.slice(queries.length);
+  return compared.slice(queries.length);
 }
 
 /** Numbers of all texts as one list per input. */

@@ -82,6 +82,13 @@ const feedMakers: Readonly<
     }
     return { dtype: "int64", shape: [rows.length, sequence], data };
   },
+  pooling_mask(rows, sequence) {
+    const data = new BigInt64Array(rows.length * sequence);
+    for (const [row, { ids, unpooled = 0 }] of rows.entries()) {
+      data.fill(1n, row * sequence + unpooled, row * sequence + ids.length);
+    }
+    return { dtype: "int64", shape: [rows.length, sequence], data };
+  },
   positions(rows, sequence) {
     const count = rows.reduce((sum, row) => sum + (row.positions?.length ?? 0), 0);
     const data = new BigInt64Array(count);

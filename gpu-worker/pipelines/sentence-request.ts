@@ -29,11 +29,12 @@ export async function rowsOf(
   const rows: EncoderRow[] = [];
   const turns = new Turns();
   tally.expect(inputs.length, encoder.tokensMin);
+  const unpooled = await encoder.unpooledTokens();
   for await (const tokens of encoder.tokens(inputs)) {
     if (turns.over) await turns.next();
     const encoded = encoder.single(tokens);
     tally.add(encoded);
-    rows.push({ ids: encoded.ids, outputs });
+    rows.push({ ids: encoded.ids, outputs, ...(unpooled > 0 ? { unpooled } : {}) });
   }
   return rows;
 }

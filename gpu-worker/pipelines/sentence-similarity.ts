@@ -1,6 +1,10 @@
-/** Cosine of one sentence to each of several others; all of a request's sentences run in the same batches. */
+/**
+ * Cosine of one sentence to each of several others, whatever the model's own similarity function, as Hugging Face's API gives
+ * it; all of a request's sentences run in the same batches.
+ */
 import { InputEncoder, type NamedInput } from "./encode-input.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
+import { taskPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize } from "./result-size.ts";
 import { RequestTally, namedInputs, rowsOf, sentenceOf } from "./sentence-request.ts";
@@ -16,7 +20,7 @@ export const sentenceSimilarity: EncoderPipeline<"sentence-similarity"> = {
     const rules = {
       truncate: parameters.truncate ?? false,
       truncationDirection: "right",
-      prompt: "",
+      prompt: taskPrompt(model, "similarity"),
     } as const;
     const encoder = new InputEncoder(model, rules, engine.signal);
     const tally = new RequestTally();

@@ -8,7 +8,7 @@ import type { EncoderRow, RowResult } from "./pipeline.ts";
 
 type Classifier = Extract<EncoderModel["head"], { labels: readonly string[] }>;
 
-export type SequenceHead = Pick<Classifier, "labels" | "problem"> & {
+export type SequenceHead = Pick<Classifier, "labels" | "problem" | "crossEncoder"> & {
   readonly outputs: readonly OutputName[];
   /** Numbers in a row's result, about. */
   floatsOf(row: EncoderRow): number;
@@ -20,10 +20,11 @@ export type SequenceHead = Pick<Classifier, "labels" | "problem"> & {
 export function sequenceHeadOf(model: EncoderModel): SequenceHead | null {
   const { head, sentence } = model;
   if (head.name !== "sequence-classification") return null;
-  const { labels, problem, linear } = head;
+  const { linear, ...classes } = head;
+  const { labels } = classes;
   const read =
     linear === null ? readLogits(labels.length) : readLinear(linear, sentence?.pooling ?? null);
-  return read === null ? null : { labels, problem, ...read };
+  return read === null ? null : { ...classes, ...read };
 }
 
 type Reading = Pick<SequenceHead, "outputs" | "floatsOf" | "logitsOf">;

@@ -18,3 +18,17 @@ export function cosine(a: Float32Array, b: Float32Array): number {
   // Rounding may carry the cosine of a vector with itself past 1.
   return scale === 0 ? 0 : Math.max(-1, Math.min(1, dot(a, b) / scale));
 }
+
+/** Length of the difference. */
+export function euclidean(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let at = 0; at < a.length; at += 1) sum += ((a[at] ?? 0) - (b[at] ?? 0)) ** 2;
+  return Math.sqrt(sum);
+}
+
+/** Sum of the differences' sizes. */
+export function manhattan(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let at = 0; at < a.length; at += 1) sum += Math.abs((a[at] ?? 0) - (b[at] ?? 0));
+  return sum;
+}

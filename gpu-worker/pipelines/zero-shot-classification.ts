@@ -10,6 +10,7 @@ import { Turns } from "../event-loop/turns.ts";
 import { type InputTokens, InputEncoder, type NamedInput } from "./encode-input.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { EncoderPipeline, EncoderRow, Engine } from "./pipeline.ts";
+import { taskPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize, labelsBytes } from "./result-size.ts";
 import { rankLabels, sigmoid, softmax } from "./scores.ts";
@@ -124,7 +125,7 @@ function byEntailment(head: SequenceHead, classes: Classes): Judge {
     method: "entailment",
     template: "This example is {}.",
     async scoresOf(question, model, engine) {
-      const rows = await pairsOf(question, head, encodersOf(model, engine));
+      const rows = await pairsOf(question, head, encodersOf(model, engine, ""));
       const all = await readRows(rows, model, engine, {
         floatsOf: head.floatsOf,
         read: (result) => head.logitsOf(result),
@@ -170,7 +171,7 @@ const bySimilarity: Judge = {
   method: "similarity",
   template: "{}",
   async scoresOf({ inputs, hypotheses, truncate, apart, tally }, model, engine) {
-    const encoderOf = encodersOf(model, engine);
+    const encoderOf = encodersOf(model, engine, taskPrompt(model, "classification"));
     const counted = { tally, outputs: ["sentence_embedding"] } as const;
     const rows = [
       ...(await rowsOf(hypotheses, encoderOf(false), counted)),
@@ -200,8 +201,12 @@ function clamp(value: number): number {
   return Math.min(1, Math.max(0, value));
 }
 
-/** Labels are never cut, texts where that is wanted. */
-function encodersOf(model: EncoderModel, { signal }: Engine): (truncate: boolean) => InputEncoder {
+/** Labels are never cut, texts where that is wanted. @param prompt before each */
+function encodersOf(
+  model: EncoderModel,
+  { signal }: Engine,
+  prompt: string,
+): (truncate: boolean) => InputEncoder {
   return (truncate) =>
-    new InputEncoder(model, { truncate, truncationDirection: "right", prompt: "" }, signal);
+    new InputEncoder(model, { truncate, truncationDirection: "right", prompt }, signal);
 }

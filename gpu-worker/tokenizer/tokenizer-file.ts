@@ -34,17 +34,37 @@ export type TokenizerFiles = {
   config: TokenizerConfig;
 };
 
+/** What a model wants of its tokenizer beyond the tokenizer's own files. */
+export type TokenizerRules = {
+  /** Texts are put into lower case before the tokenizer's own normaliser, as sentence-transformers does. Default false. */
+  lowerCase?: boolean;
+};
+
 /** @throws where the folder has no file that a tokenizer can be made of, or one that is damaged */
-export async function readTokenizerFiles(folder: string): Promise<TokenizerFiles> {
+export async function readTokenizerFiles(
+  folder: string,
+  { lowerCase = false }: TokenizerRules = {},
+): Promise<TokenizerFiles> {
   const config = await readTokenizerConfig(folder);
+  const definition = await definitionOf(folder, config);
+  return { definition: lowerCase ? inLowerCase(definition) : definition, config };
+}
+
+async function definitionOf(folder: string, config: TokenizerConfig): Promise<Definition> {
   const written = await readJson(folder, "tokenizer.json", Definition);
   if (written !== null) {
     const named = Object.values(config.special).filter((token) => token !== null);
     checkUnknown(written);
-    return { definition: withAdded(asConfigured(written, config), named, config), config };
+    return withAdded(asConfigured(written, config), named, config);
   }
   const { definition, special } = await readBareVocabulary(folder, config);
-  return { definition: withAdded(Definition.parse(definition), special, config), config };
+  return withAdded(Definition.parse(definition), special, config);
+}
+
+function inLowerCase(definition: Definition): Definition {
+  const { normalizer } = definition;
+  const normalizers = [{ type: "Lowercase" }, ...(normalizer ? [normalizer] : [])];
+  return { ...definition, normalizer: { type: "Sequence", normalizers } };
 }
 
 /** BertTokenizerFast lets its config overrule the normaliser of tokenizer.json. */

@@ -13,7 +13,12 @@ import {
   unfill,
   type WrappedSequence,
 } from "./special-tokens.ts";
-import { type Definition, readTokenizerFiles, type TokenizerFiles } from "./tokenizer-file.ts";
+import {
+  type Definition,
+  readTokenizerFiles,
+  type TokenizerFiles,
+  type TokenizerRules,
+} from "./tokenizer-file.ts";
 
 /** One text as the model reads it, without special tokens. */
 export type TextEncoding = {
@@ -65,8 +70,11 @@ export type Tokenizer = {
 };
 
 /** @throws where the folder has no tokenizer, or one that the library cannot read */
-export async function loadTokenizer(folder: string): Promise<Tokenizer> {
-  const { definition, config } = await readTokenizerFiles(folder);
+export async function loadTokenizer(
+  folder: string,
+  rules: TokenizerRules = {},
+): Promise<Tokenizer> {
+  const { definition, config } = await readTokenizerFiles(folder, rules);
   const library = read(definition);
   checkAdded(library, config);
   const single = templateOf(await library.encode("a", null, { addSpecialTokens: true }));

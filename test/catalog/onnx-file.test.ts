@@ -122,7 +122,10 @@ describe("a ready-made ONNX file", () => {
     await writeTinyOnnx(bench.local("ready"), "none");
     const mode = pooling === "cls" ? "pooling_mode_cls_token" : "pooling_mode_max_tokens";
     const stages = ["", "1_Pooling"].map((stage, at) => {
-      return { path: stage, type: `x.${["Transformer", "Pooling"][at]}` };
+      return {
+        path: stage,
+        type: `sentence_transformers.models.${["Transformer", "Pooling"][at]}`,
+      };
     });
     for (const id of ["built", "ready"]) {
       const folder = bench.local(id);

@@ -52,4 +52,28 @@ describe("the catalogue", () => {
       expect(manifest.limits.dimensions !== null).toBe(manifest.tasks[0] === "feature-extraction");
     },
   );
+
+  it("brings what sentence-transformers says of a model, where the hub has it", () => {
+    const optional = catalogue
+      .filter(({ sources }) => sources.every(({ kind }) => kind === "hub"))
+      .filter(({ tasks }) => tasks.includes("feature-extraction") || tasks.includes("rerank"))
+      .map(({ files }) => files.filter((file) => file.optional === true).map(({ path }) => path));
+    expect(optional).toHaveLength(3);
+    for (const paths of optional) expect(paths).toContain("config_sentence_transformers.json");
+  });
+
+  it("names the texts that models were trained to find before their inputs", () => {
+    const prompts = Object.fromEntries(catalogue.map(({ id, prompts: named }) => [id, named]));
+    // The models' cards: https://huggingface.co/intfloat/multilingual-e5-small, https://huggingface.co/BAAI/bge-small-en-v1.5
+    expect(prompts["multilingual-e5-small"]).toEqual({
+      query: "query: ",
+      document: "passage: ",
+      STS: "query: ",
+      Classification: "query: ",
+    });
+    expect(prompts["bge-small-en-v1.5"]).toEqual({
+      query: "Represent this sentence for searching relevant passages: ",
+    });
+    expect(prompts["all-MiniLM-L6-v2"]).toBeUndefined();
+  });
 });

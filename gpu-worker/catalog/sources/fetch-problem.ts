@@ -4,11 +4,14 @@
  */
 export class FetchProblem extends Error {
   readonly final: boolean;
+  /** Whether the source is there and has no such file. */
+  readonly absent: boolean;
 
-  constructor(message: string, options: { final: boolean; cause?: unknown }) {
+  constructor(message: string, options: { final: boolean; absent?: boolean; cause?: unknown }) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = "FetchProblem";
     this.final = options.final;
+    this.absent = options.absent ?? false;
   }
 }
 

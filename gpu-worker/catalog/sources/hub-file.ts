@@ -61,12 +61,13 @@ function refusal(answer: Answer, { repository, revision, path }: HubAddress): Fe
     404: `has no file ${path} at revision ${revision} (HTTP 404)`,
     429: `is asked too often (HTTP 429): wait, or set HF_TOKEN`,
   };
+  const code = answer.header("x-error-code");
   const meaning =
-    words[answer.header("x-error-code") ?? ""] ??
-    byStatus[answer.status] ??
-    `gave HTTP ${answer.status} for ${path}`;
+    words[code ?? ""] ?? byStatus[answer.status] ?? `gave HTTP ${answer.status} for ${path}`;
   const final = answer.status < 500 && ![408, 429].includes(answer.status);
-  return new FetchProblem(`${repository} ${meaning}`, { final });
+  // Mirrors may answer 404 without the hub's code.
+  const absent = answer.status === 404 && [null, "EntryNotFound"].includes(code);
+  return new FetchProblem(`${repository} ${meaning}`, { final, absent });
 }
 
 type Seen = { digest: HubDigest | null; bytes: number | null; commit: string | null };

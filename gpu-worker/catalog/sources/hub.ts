@@ -3,7 +3,7 @@
  * brought one by one, each resumed where it stopped, verified against the hub's digest and the manifest's, and only then
  * renamed to its own name.
  */
-import { mkdir, rename, stat } from "node:fs/promises";
+import { mkdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import pRetry, { AbortError } from "p-retry";
 import type { ModelFile, ModelManifest } from "#contract/catalogue.ts";
@@ -114,6 +114,21 @@ async function fetchFile(
   return done;
 }
 
+/** Null for a file that the model may lack, and does. */
+async function locateIfThere(
+  hub: Hub,
+  address: HubAddress,
+  { optional = false }: ModelFile,
+  signal: AbortSignal,
+): Promise<HubFile | null> {
+  try {
+    return await locateHubFile(hub, address, signal);
+  } catch (error) {
+    if (optional && error instanceof FetchProblem && error.absent) return null;
+    throw error;
+  }
+}
+
 /** @throws FetchProblem, or the signal's reason; what has arrived stays for the next try */
 export async function fetchFromHub(
   hub: Hub,
@@ -121,21 +136,24 @@ export async function fetchFromHub(
   { repository, revision }: HubSource,
   context: FetchContext,
 ): Promise<Fetched> {
-  const located: HubFile[] = [];
+  const located: { file: ModelFile; at: HubFile }[] = [];
   for (const file of manifest.files) {
     const what = `${repository}/${file.path}`;
     // The first answer says which commit the revision is; the others are of that commit, whatever is pushed meanwhile.
-    const address = { repository, revision: located[0]?.commit ?? revision, path: file.path };
-    const attempt = () => locateHubFile(hub, address, context.signal);
+    const address = { repository, revision: located[0]?.at.commit ?? revision, path: file.path };
+    const attempt = () => locateIfThere(hub, address, file, context.signal);
     const patience = located.length === 0 ? retries.first : retries.later;
-    located.push(await retrying(context, { what, retries: patience, attempt }));
+    const at = await retrying(context, { what, retries: patience, attempt });
+    if (at !== null) located.push({ file, at });
+    // An earlier try may have brought it from another commit.
+    else await rm(path.join(context.folder, file.path), { force: true });
   }
-  const commit = located[0]?.commit ?? revision;
-  const sizes = located.map(({ bytes }) => bytes);
+  const commit = located[0]?.at.commit ?? revision;
+  const sizes = located.map(({ at }) => at.bytes);
   const total = sizes.includes(null) ? null : sizes.reduce<number>((sum, n) => sum + (n ?? 0), 0);
   const files: FetchedFile[] = [];
   let before = 0;
-  for (const file of manifest.files) {
+  for (const { file } of located) {
     const onFile = (bytes: number) => context.onProgress(before + bytes, total);
     const address = { repository, revision: commit, path: file.path };
     const what = `${repository}/${file.path}`;

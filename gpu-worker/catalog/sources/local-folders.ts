@@ -1,10 +1,11 @@
 /**
- * The models an operator put on the disk: each folder below `LLM_OS_MODELS` that holds a config.json, an
- * adapter_config.json or a GGUF file is one,
- * named as its folder. Whether it can be served is found out elsewhere.
+ * The models an operator put on the disk: each folder below `LLM_OS_MODELS` that holds a config.json, a modules.json, an
+ * adapter_config.json or a GGUF file is one, named as its folder. Whether it can be served is found out elsewhere.
  */
 import { readdir } from "node:fs/promises";
 import path from "node:path";
+
+const modelFiles: readonly string[] = ["config.json", "modules.json", "adapter_config.json"];
 
 export type LocalFolder = { id: string; folder: string };
 
@@ -20,8 +21,7 @@ export async function listLocalFolders(modelsFolder: string): Promise<LocalFolde
     names.map(async (id) => {
       const folder = path.join(modelsFolder, id);
       const isModel = (await namesIn(folder)).some(
-        (name) =>
-          name === "config.json" || name === "adapter_config.json" || name.endsWith(".gguf"),
+        (name) => modelFiles.includes(name) || name.endsWith(".gguf"),
       );
       return isModel ? [{ id, folder }] : [];
     }),

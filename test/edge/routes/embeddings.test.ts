@@ -56,6 +56,16 @@ describe("an answer", () => {
     expect(messages[0]?.inputs).toEqual(queued);
   });
 
+  it("hands on the name of a prompt, and nothing where there is none", async () => {
+    for (const named of [{ prompt_name: "query" }, {}]) {
+      const response = await embed({ model, input: "a", ...named });
+      expect(response.status).toBe(200);
+      expect(messages.at(-1)?.parameters).toEqual(named);
+    }
+    const response = await embed({ model, input: "a", prompt_name: "q".repeat(101) });
+    expect(await errorOf(response)).toMatchObject({ param: "prompt_name" });
+  });
+
   it("says in whose vocabulary token ids are read", async () => {
     const response = await embed({ model, input: [5, 6] });
     expect(response.headers.get("x-warnings")).toContain(model);
