@@ -1,22 +1,21 @@
 /**
- * What may stand where a text holds the model's mask. Scores are softmax over the whole vocabulary, also where only some words
- * are considered, as in transformers' FillMaskPipeline; a sequence is the text as it was sent, with one mask filled.
+ * What may stand where a text holds the model's mask, as transformers' FillMaskPipeline answers: scores are softmax over the
+ * whole vocabulary, also where only some words are considered; `token_str` and `sequence` are what the tokenizer makes of the
+ * token, and of all tokens with one mask filled, without special tokens unless masks are left.
  */
 import { CodedError } from "#contract/errors.ts";
-import type { Filling } from "#contract/tasks/fill-mask.ts";
+import type { TaskOutput } from "#contract/tasks.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { EncoderModel } from "./encoder-model.ts";
-import { type FillTargets, targetsOf } from "./fill-targets.ts";
+import { targetsOf } from "./fill-targets.ts";
 import type { EncoderPipeline, EncoderRow } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
 import { RequestTally } from "./sentence-request.ts";
-import { type TextTokens, encodeWhole } from "./text-tokens.ts";
-import { topSoftmax } from "./top-scores.ts";
+import { filledSequences } from "./filled-sequences.ts";
+import { encodeWhole } from "./text-tokens.ts";
+import { type TopScore, topSoftmax } from "./top-scores.ts";
 
 type Mask = NonNullable<Tokenizer["mask"]>;
-
-/** Where a mask stands in its text, UTF-16 code units `[start, end)`. */
-type Gap = { text: string; start: number; end: number };
 
 /** More masks make scores for hundreds of millions of words. */
 const masksPerRequestMax = 2_048;
@@ -33,21 +32,45 @@ export const fillMask: EncoderPipeline<"fill-mask"> = {
     const tally = new RequestTally();
     const masked = await encode(inputs, model, { mask, tally, signal: engine.signal });
     const rows = masked.map(({ row }) => row);
-    const filler = { tokenizer: model.tokenizer, mask, targets, topK };
-    const filled = await readRows(rows, model, engine, {
+    const best = await readRows(rows, model, engine, {
       floatsOf: ({ positions = [] }) => positions.length * model.limits.vocabularySize,
-      read: ({ logits = new Float32Array() }, at) =>
-        fillAll(masked[at]?.gaps ?? [], logits, filler),
+      read: ({ logits = new Float32Array() }, at) => {
+        const count = rows[at]?.positions?.length ?? 0;
+        return bestOfEach(logits, count, { topK, among: targets?.ids ?? null });
+      },
     });
-    const byInput: Filling[][][] = inputs.map(() => []);
-    for (const [at, { input }] of masked.entries()) byInput[input]?.push(...(filled[at] ?? []));
-    return {
-      outputs: byInput.map((lists) => (lists.length === 1 ? (lists[0] ?? []) : lists)),
-      usage: tally.usage(),
-      warnings: targets?.warnings ?? [],
-    };
+    const byInput: TopScore[][][] = inputs.map(() => []);
+    for (const [at, { input }] of masked.entries()) byInput[input]?.push(...(best[at] ?? []));
+    const outputs: TaskOutput<"fill-mask">[] = [];
+    for (const [input, text] of textsOf(masked).entries()) {
+      const filled = await filledSequences(text, byInput[input] ?? [], { model, engine });
+      outputs.push(filled.length === 1 ? (filled[0] ?? []) : filled);
+    }
+    return { outputs, usage: tally.usage(), warnings: targets?.warnings ?? [] };
   },
 };
+
+/** @param logits f32 `[masks, vocabulary]` */
+function bestOfEach(
+  logits: Float32Array,
+  masks: number,
+  { topK, among }: { topK: number; among: readonly number[] | null },
+): TopScore[][] {
+  const width = logits.length / masks;
+  return Array.from({ length: masks }, (_, at) =>
+    topSoftmax(logits.subarray(at * width, (at + 1) * width), topK, among),
+  );
+}
+
+/** Each text once, with the places of all its masks. */
+function textsOf(rows: readonly MaskedRow[]): { ids: readonly number[]; positions: number[] }[] {
+  const texts: { ids: readonly number[]; positions: number[] }[] = [];
+  for (const { input, row } of rows) {
+    const text = (texts[input] ??= { ids: row.ids, positions: [] });
+    text.positions.push(...(row.positions ?? []));
+  }
+  return texts;
+}
 
 function maskOf({ head, tokenizer, id }: EncoderModel): Mask {
   if (head.name === "masked-lm" && tokenizer.mask !== null) return tokenizer.mask;
@@ -58,7 +81,7 @@ function maskOf({ head, tokenizer, id }: EncoderModel): Mask {
 type EncodeOptions = { mask: Mask; tally: RequestTally; signal: AbortSignal };
 
 /** A text, or those of its masks that are read together. */
-type MaskedRow = { input: number; row: EncoderRow; gaps: Gap[] };
+type MaskedRow = { input: number; row: EncoderRow };
 
 async function encode(
   inputs: readonly string[],
@@ -79,8 +102,7 @@ async function encode(
       const some = masked.slice(from, from + perRow);
       const positions = some.map((at) => (starts[0] ?? 0) + at);
       tally.add({ ids, truncated: false });
-      const gaps = some.map((at) => gapOf(tokens, at, mask));
-      rows.push({ input, row: { ids, positions, outputs: ["logits"] }, gaps });
+      rows.push({ input, row: { ids, positions, outputs: ["logits"] } });
     }
     input += 1;
   }
@@ -101,39 +123,4 @@ function tooManyMasks(mask: Mask): CodedError {
     `The inputs hold more than ${masksPerRequestMax} ${mask.text} in all. Send them in several requests.`,
     { param: "inputs" },
   );
-}
-
-/** Without the white space that some tokenizers count as part of the mask. */
-function gapOf({ text, offsets }: TextTokens, at: number, mask: Mask): Gap {
-  const [from, to] = offsets[at] ?? [0, 0];
-  const found = text.indexOf(mask.text, from);
-  if (found === -1 || found + mask.text.length > to) return { text, start: from, end: to };
-  return { text, start: found, end: found + mask.text.length };
-}
-
-type Filler = { tokenizer: Tokenizer; mask: Mask; targets: FillTargets | null; topK: number };
-
-/** @param logits f32 `[gaps, vocabulary]` */
-function fillAll(gaps: readonly Gap[], logits: Float32Array, filler: Filler): Filling[][] {
-  const width = logits.length / gaps.length;
-  return gaps.map((gap, at) => {
-    const own = logits.subarray(at * width, (at + 1) * width);
-    const best = topSoftmax(own, filler.topK, filler.targets?.ids ?? null);
-    return best.map(({ at: token, score }): Filling => {
-      const written = filler.tokenizer.decode([token], { keepSpecialTokens: true }).trim();
-      return { sequence: fill(gap, token, filler), score, token, token_str: written };
-    });
-  });
-}
-
-/** A token that goes on with the word before, as its tokenizer puts them together, is joined to it. */
-function fill({ text, start, end }: Gap, token: number, { tokenizer, mask }: Filler): string {
-  const [before, after] = [text.slice(0, start), text.slice(end)];
-  const joined = tokenizer.decode([mask.id, token], { keepSpecialTokens: true });
-  if (!joined.startsWith(mask.text)) {
-    return before + tokenizer.decode([token], { keepSpecialTokens: true }).trim() + after;
-  }
-  const piece = joined.slice(mask.text.length);
-  const goesOn = !/^\s/.test(piece);
-  return (goesOn ? before.trimEnd() : before) + piece.trim() + after;
 }

@@ -11,6 +11,7 @@ import {
   entitiesOf,
   withoutOverlaps,
 } from "./entity-groups.ts";
+import { entityWords } from "./entity-words.ts";
 import { linearLogits } from "./linear-head.ts";
 import { type Place, withoutSpace, wordPlaces } from "./offsets.ts";
 import type { EncoderRow, Engine, RowResult } from "./pipeline.ts";
@@ -53,11 +54,12 @@ export async function findEntities(
   let text = 0;
   for await (const tokens of encode(texts, model, engine.signal, rules.stride)) {
     const places = wordPlaces(tokens.text, tokens.offsets);
+    const allWords = entityWords(tokens, model.tokenizer);
     for (const [from, to] of windowsOf(tokens.ids.length, windowRules(model, rules))) {
       const { ids, starts } = model.tokenizer.wrap(tokens.ids.slice(from, to));
       rules.tally.add({ ids, truncated: false });
       rows.push({ ids, outputs: [head.output] });
-      const [words, own] = [tokens.words.slice(from, to), places.slice(from, to)];
+      const [words, own] = [allWords.slice(from, to), places.slice(from, to)];
       windows.push({ text, places: own, words, start: starts[0] ?? 0 });
     }
     text += 1;

@@ -43,13 +43,15 @@ export const questionAnswering: EncoderPipeline<"question-answering"> = {
     const tally = new RequestTally();
     const options = { parameters, tally, signal: engine.signal };
     const { contexts, windows, rows } = await encode(inputs, model, options);
-    const rules = spanRules(parameters);
+    const { align_to_words: toWords = true } = parameters;
+    const rules = spanRules(parameters, toWords);
     const read = await readRows(rows, model, engine, {
       floatsOf: ({ ids }) => 2 * ids.length,
       read(result, row) {
         const window = windows[row];
         if (window === undefined) return { spans: [], none: 0 };
-        const places = contexts[window.input]?.places ?? [];
+        const context = contexts[window.input];
+        const places = (toWords ? context?.wordPlaces : context?.places) ?? [];
         const mayBound = (token: number) => !isEmpty(places[window.from + token]);
         return bestSpans(logitsOf(window, result), { ...rules, mayBound });
       },
@@ -71,11 +73,15 @@ type WindowRead = { window: Window; answers: WindowAnswers };
 
 const isEmpty = (place: Place | undefined) => place === undefined || place[0] === place[1];
 
-/** Several spans of tokens make one of whole words: where more than one answer is wanted, so many are looked at for each. */
-const spansPerAnswer = 4;
+/** Several spans of tokens make one of whole words, whose scores add up: then so many more are looked at. */
+const spansPerAnswer = 2;
+const spansBesides = 10;
 
-function spanRules({ top_k: answers = 1, max_answer_len: lengthMax = 15 }: Parameters) {
-  return { topK: answers === 1 ? 1 : answers * spansPerAnswer, lengthMax };
+function spanRules(
+  { top_k: answers = 1, max_answer_len: lengthMax = 15 }: Parameters,
+  toWords: boolean,
+) {
+  return { topK: toWords ? answers * spansPerAnswer + spansBesides : answers, lengthMax };
 }
 
 function logitsOf({ from, to, start }: Window, { start_logits, end_logits }: RowResult) {

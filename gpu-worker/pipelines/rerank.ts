@@ -7,6 +7,7 @@
 import { CodedError } from "#contract/errors.ts";
 import type { TaskInput } from "#contract/tasks.ts";
 import type { RankedText } from "#contract/tasks/rerank.ts";
+import { cutDocument } from "./cut-document.ts";
 import { type InputRules, type InputTokens, InputEncoder } from "./encode-input.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { EncoderPipeline, EncoderRow, Engine } from "./pipeline.ts";
@@ -21,6 +22,8 @@ type Input = TaskInput<"rerank">;
 type Ranking = {
   inputs: readonly Input[];
   rules: Omit<InputRules, "prompt">;
+  /** Tokens read of a text, special tokens aside. */
+  tokensMax: number;
   tally: RequestTally;
   model: EncoderModel;
   engine: Pick<Engine, "run" | "signal">;
@@ -31,7 +34,8 @@ export const rerank: EncoderPipeline<"rerank"> = {
   async answer({ inputs, parameters }, model, engine) {
     const { truncate = false, truncation_direction: direction = "right" } = parameters;
     const rules = { truncate, truncationDirection: direction };
-    const ranking = { inputs, rules, tally: new RequestTally(), model, engine };
+    const tokensMax = parameters.max_tokens_per_doc ?? Infinity;
+    const ranking = { inputs, rules, tokensMax, tally: new RequestTally(), model, engine };
     const head = crossEncoderOf(model);
     const raw = head === null ? await compare(ranking) : await read(ranking, head);
     const toScore = head === null ? (value: number) => Math.max(0, value) : sigmoid;
@@ -41,7 +45,7 @@ export const rerank: EncoderPipeline<"rerank"> = {
         rank(values, wantsRaw ? null : toScore, withText ? (inputs[at]?.texts ?? []) : null),
       ),
       usage: ranking.tally.usage(),
-      warnings: ranking.tally.warnings(model.limits.maxTokens),
+      warnings: ranking.tally.warnings(Math.min(tokensMax, model.limits.maxTokens)),
       method: head === null ? "similarity" : "cross-encoder",
     };
   },
@@ -69,7 +73,7 @@ const textsOf = ({ texts }: Input, at: number) => namedInputs(texts, `inputs[${a
 
 /** A cross-encoder's logit of each text, input after input. */
 async function read(ranking: Ranking, head: SequenceHead): Promise<number[]> {
-  const { inputs, rules, tally, model, engine } = ranking;
+  const { inputs, rules, tokensMax, tally, model, engine } = ranking;
   const queries: InputTokens[] = [];
   const queryEncoder = new InputEncoder(model, queryRules, engine.signal);
   for await (const query of queryEncoder.tokens(queriesOf(inputs))) queries.push(query);
@@ -79,7 +83,9 @@ async function read(ranking: Ranking, head: SequenceHead): Promise<number[]> {
   for await (const text of encoder.tokens(inputs.flatMap(textsOf))) {
     const query = owners[rows.length];
     if (query === undefined) continue;
-    const pair = encoder.pair(query, text, "second");
+    const { kept, isCut } = cutDocument(text, tokensMax, rules);
+    const encoded = encoder.pair(query, kept, "second");
+    const pair = { ...encoded, truncated: encoded.truncated || isCut };
     tally.add(pair);
     rows.push({ ...pair, outputs: head.outputs });
   }
@@ -99,18 +105,23 @@ function promptOf({ sentence }: EncoderModel, names: readonly string[]): string 
 }
 
 /** Cosine of each text and its query, input after input. */
-async function compare({ inputs, rules, tally, model, engine }: Ranking): Promise<number[]> {
+async function compare(ranking: Ranking): Promise<number[]> {
+  const { inputs, rules, tokensMax, tally, model, engine } = ranking;
   const outputs = ["sentence_embedding"] as const;
   const queries = await rowsOf(
     queriesOf(inputs),
     new InputEncoder(model, { ...queryRules, prompt: promptOf(model, ["query"]) }, engine.signal),
     { tally, outputs },
   );
-  const texts = await rowsOf(
-    inputs.flatMap(textsOf),
-    new InputEncoder(model, { ...rules, prompt: promptOf(model, documentPrompts) }, engine.signal),
-    { tally, outputs },
-  );
+  const prompt = promptOf(model, documentPrompts);
+  const encoder = new InputEncoder(model, { ...rules, prompt }, engine.signal);
+  const texts: EncoderRow[] = [];
+  for await (const text of encoder.tokens(inputs.flatMap(textsOf))) {
+    const { kept, isCut } = cutDocument(text, tokensMax, rules);
+    const encoded = encoder.single(kept);
+    tally.add({ ...encoded, truncated: encoded.truncated || isCut });
+    texts.push({ ids: encoded.ids, outputs });
+  }
   const results = await engine.run(model, [...queries, ...texts]);
   const vectors = results.map((result) => result.sentence_embedding ?? new Float32Array());
   const owners = inputs.flatMap((input, at) => input.texts.map(() => at));

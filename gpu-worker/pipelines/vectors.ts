@@ -18,3 +18,8 @@ export function cosine(a: Float32Array, b: Float32Array): number {
   // Rounding may carry the cosine of a vector with itself past 1.
   return scale === 0 ? 0 : Math.max(-1, Math.min(1, dot(a, b) / scale));
 }
+
+/** Every platform this runs on is little-endian. */
+export function toBase64(vector: Float32Array): string {
+  return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString("base64");
+}

@@ -5,6 +5,7 @@
  * where each label is judged by itself, the cosine (0 where that is negative). A single label is judged by itself.
  */
 import { setImmediate as nextTurn } from "node:timers/promises";
+import { type EntailmentClasses, entailmentClasses } from "#contract/entailment.ts";
 import { CodedError } from "#contract/errors.ts";
 import { type InputTokens, InputEncoder, type NamedInput } from "./encode-input.ts";
 import type { EncoderModel } from "./encoder-model.ts";
@@ -70,7 +71,7 @@ export const zeroShotClassification: EncoderPipeline<"zero-shot-classification">
 /** @throws CodedError for a model that can do neither */
 function judgeOf(model: EncoderModel): Judge {
   const head = sequenceHeadOf(model);
-  const classes = head === null ? null : entailmentOf(head.labels);
+  const classes = head === null ? null : entailmentClasses(head.labels);
   if (head !== null && classes !== null) return byEntailment(head, classes);
   if (model.sentence !== null) return bySimilarity;
   throw new CodedError(
@@ -96,18 +97,7 @@ function hypothesesOf(labels: readonly string[], template: string): Hypothesis[]
   }));
 }
 
-/** Classes of an entailment model; contradiction −1: it has none. */
-type Classes = { entailment: number; contradiction: number };
-
-function entailmentOf(labels: readonly string[]): Classes | null {
-  const entailment = labels.findIndex(
-    (label) => /entail/i.test(label) && !/no[nt]?[^a-z]*entail/i.test(label),
-  );
-  if (entailment < 0) return null;
-  return { entailment, contradiction: labels.findIndex((label) => /contradict/i.test(label)) };
-}
-
-function byEntailment(head: SequenceHead, classes: Classes): Judge {
+function byEntailment(head: SequenceHead, classes: EntailmentClasses): Judge {
   return {
     method: "entailment",
     template: "This example is {}.",
@@ -127,9 +117,11 @@ function byEntailment(head: SequenceHead, classes: Classes): Judge {
   };
 }
 
-/** Entailment against contradiction; against all other classes of a model that has none. */
-function entailed(logits: Float32Array, { entailment: yes, contradiction: no }: Classes): number {
-  if (no < 0) return softmax(logits)[yes] ?? 0;
+/** Entailment against contradiction. */
+function entailed(
+  logits: Float32Array,
+  { entailment: yes, contradiction: no }: EntailmentClasses,
+): number {
   return sigmoid((logits[yes] ?? 0) - (logits[no] ?? 0));
 }
 

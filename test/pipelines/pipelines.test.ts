@@ -1,6 +1,6 @@
 /** The pipelines and their batches on an encoder whose vectors can be worked out by hand. */
 import { describe, expect, it } from "vitest";
-import type { TaskParameters } from "../../contract/tasks.ts";
+import type { TaskOutput, TaskParameters } from "../../contract/tasks.ts";
 import { TaskRunner, cpuBatchPolicy } from "../../gpu-worker/jobs/task-runner.ts";
 import { featureExtraction } from "../../gpu-worker/pipelines/feature-extraction.ts";
 import { pipelines } from "../../gpu-worker/pipelines/pipelines.ts";
@@ -10,8 +10,9 @@ import { toyEncoder } from "./toy-encoder.ts";
 const signal = new AbortController().signal;
 const makeRunner = () => new TaskRunner({ policy: cpuBatchPolicy, now: () => 0 });
 
-function vectorOf(base64: string | undefined): number[] {
-  const bytes = Uint8Array.from(Buffer.from(base64 ?? "", "base64"));
+function vectorOf(output: TaskOutput<"feature-extraction"> | undefined): number[] {
+  const base64 = typeof output === "object" ? output.vectors : (output ?? "");
+  const bytes = Uint8Array.from(Buffer.from(base64, "base64"));
   return [...new Float32Array(bytes.buffer)];
 }
 
