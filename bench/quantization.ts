@@ -32,7 +32,8 @@ async function vectorsOf(served: ServedModels, texts: readonly string[], signal:
     const parameters = { truncate: true };
     const request = { task: "feature-extraction", model: encoder, input, parameters } as const;
     const answer = await served.answer(request, signal);
-    const bytes = Uint8Array.from(Buffer.from(answer.outputs[0] ?? "", "base64"));
+    const [output] = answer.outputs;
+    const bytes = Uint8Array.from(Buffer.from(typeof output === "string" ? output : "", "base64"));
     vectors[at] = new Float32Array(bytes.buffer);
     return answer;
   });

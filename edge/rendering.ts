@@ -7,7 +7,7 @@ import type { JobResult, Usage } from "#contract/events.ts";
 import type { Task, TaskOutput } from "#contract/tasks.ts";
 import type { Rendering } from "./jobs/job-spec.ts";
 import { taskTable } from "./task-table.ts";
-import { decodeVector } from "./vector.ts";
+import { decodeTokenVectors, decodeVector } from "./vector.ts";
 
 /** A body, and the headers that say how it was made. */
 export type Rendered = { body: string; headers: Record<string, string> };
@@ -57,7 +57,8 @@ export function usageBody({ promptTokens, truncatedInputs }: Usage) {
  * caller sent a list or not.
  */
 const decoders: { readonly [T in Task]?: (output: TaskOutput<T>) => unknown } = {
-  "feature-extraction": (vector) => [...decodeVector(vector)],
+  "feature-extraction": (output) =>
+    typeof output === "string" ? [...decodeVector(output)] : decodeTokenVectors(output),
 };
 
 function outputsOf<T extends Task>(task: T, outputs: readonly unknown[]): TaskOutput<T>[] {
@@ -80,6 +81,13 @@ function singleAnswerOf<T extends Task>(task: T, outputs: readonly unknown[]): u
   return output === undefined || answerOne === undefined ? output : answerOne(output);
 }
 
+/** Transformers gives the token vectors of each text of a list as a batch of one. */
+function asBatch(answer: unknown): unknown {
+  const isTokenVectors =
+    Array.isArray(answer) && Array.isArray(answer[0]) && typeof answer[0][0] === "number";
+  return isTokenVectors ? [answer] : answer;
+}
+
 function bodyOf(rendering: Rendering, result: JobResult): unknown {
   const { outputs, model } = result;
   const usage = usageBody(result.usage);
@@ -89,7 +97,7 @@ function bodyOf(rendering: Rendering, result: JobResult): unknown {
     case "hugging-face":
       return rendering.single
         ? singleAnswerOf(rendering.task, outputs)
-        : answersOf(rendering.task, outputs);
+        : answersOf(rendering.task, outputs).map((answer) => asBatch(answer));
     case "tasks":
       return { object: "list", data: answersOf(result.task, outputs), model, usage };
     case "cohere.rerank":
@@ -113,7 +121,9 @@ function rerankResults(topN: number | null, outputs: readonly unknown[]): unknow
 }
 
 function embeddingsBody(encodingFormat: "float" | "base64", result: JobResult): unknown {
-  const vectors = outputsOf("feature-extraction", result.outputs);
+  const vectors = outputsOf("feature-extraction", result.outputs).filter(
+    (output) => typeof output === "string",
+  );
   return {
     object: "list",
     data: vectors.map((vector, index) => ({

@@ -28,6 +28,11 @@ export function fieldName(path: readonly PropertyKey[]): string {
 function explainIssue(issue: Issue | undefined, at: readonly PropertyKey[]): CodedError {
   if (issue === undefined) return new CodedError("invalid_value", "The body is not valid.");
   if (issue.code === "unrecognized_keys") return unknownField(issue, at);
+  if (issue.code === "invalid_union") {
+    // A field of the form that was meant is named itself.
+    const nearest = nearestOf(issue);
+    if (typeof nearest?.path[0] === "string") return explainIssue(nearest, [...at, ...issue.path]);
+  }
   const path = [...at, ...issue.path];
   const field = fieldName(path);
   const { code, text } = explain(issue, field);
@@ -83,11 +88,17 @@ function tooSmall(issue: Issue & { code: "too_small" }, field: string): Explanat
   );
 }
 
-/** Of the forms a value may have, the one that was meant is the one that got furthest; failing that, all are named. */
-function explainUnion(issue: Issue & { code: "invalid_union" }, field: string): Explanation {
-  const meant = issue.errors.find((issues) => issues[0] !== undefined && issues[0].path.length > 0);
-  const close = meant ?? issue.errors.find((issues) => issues[0]?.code !== "invalid_type");
-  const nearest = close?.[0];
+type UnionIssue = Issue & { code: "invalid_union" };
+
+/** Of the forms a value may have, what is wrong of the one that was meant: it got furthest. */
+function nearestOf({ errors }: UnionIssue): Issue | undefined {
+  const meant = errors.find((issues) => issues[0] !== undefined && issues[0].path.length > 0);
+  return (meant ?? errors.find((issues) => issues[0]?.code !== "invalid_type"))?.[0];
+}
+
+/** What is wrong of the form that was meant; failing that, all are named. */
+function explainUnion(issue: UnionIssue, field: string): Explanation {
+  const nearest = nearestOf(issue);
   if (nearest !== undefined) {
     const path = nearest.path.map((key) =>
       typeof key === "number" ? `[${key}]` : `.${String(key)}`,

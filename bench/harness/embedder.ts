@@ -74,7 +74,8 @@ export class Embedder {
         };
         const answer = await runner.run(featureExtraction, request, this.#model, { signal });
         lengths[i] = answer.usage.promptTokens;
-        outputs[i] = answer.outputs[0] ?? "";
+        const [output] = answer.outputs;
+        outputs[i] = typeof output === "string" ? output : "";
       }
     };
     const startedAt = performance.now();

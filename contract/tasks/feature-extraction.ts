@@ -1,8 +1,15 @@
-/** One sentence vector per input. */
+/** One sentence vector per input, or one vector per token. */
 import * as z from "zod";
 import { limits } from "../limits.ts";
 import { defineTask } from "../task.ts";
 import { Text, TruncationDirection, truncate } from "./fields.ts";
+
+/** Numbers of all token vectors that one request may ask for: 4 MiB as f32, some 20 MB as JSON. */
+export const tokenNumbersMax = 2 ** 20;
+
+/** Base64 of `[tokens, dimensions]` little-endian f32, special tokens included. */
+export const TokenVectors = z.object({ vectors: z.base64(), dimensions: z.int().positive() });
+export type TokenVectors = z.infer<typeof TokenVectors>;
 
 export const featureExtraction = defineTask({
   summary: "Embed texts",
@@ -15,9 +22,11 @@ export const featureExtraction = defineTask({
     truncation_direction: TruncationDirection.optional(),
     /** Name of a prompt of the model's, put before each text. Absent: the model's default, which few have. */
     prompt_name: z.string().max(100).optional(),
+    /** A vector per token, as they leave the model, instead of one of the text. Absent: as the model pools. */
+    pooling: z.enum(["none"]).optional(),
   }),
-  /** Base64 of `[dimensions]` little-endian f32. */
-  output: z.base64(),
+  /** Base64 of `[dimensions]` little-endian f32; with `pooling: "none"` token vectors. */
+  output: z.union([z.base64(), TokenVectors]),
   reads: (input) => [input],
   ofSentenceEncoders: true,
   huggingFace: {

@@ -27,6 +27,8 @@ export const rerank = defineTask({
     return_text: z.boolean().optional(),
     truncate,
     truncation_direction: TruncationDirection.optional(),
+    /** Tokens of a document that are read, special tokens aside; what is longer is cut. Absent: as many as fit the model. */
+    max_tokens_per_doc: z.int().positive().max(1_000_000).optional(),
   }),
   /** All documents by score, the best first. */
   output: z.array(RankedText),

@@ -29,7 +29,10 @@ export const EmbeddingsResponse = z.object({
 
 /** What callers see for one input. Vectors alone travel in another form than they are shown in. */
 function answerSchema(task: Task): z.ZodType {
-  return task === "feature-extraction" ? z.array(z.number()) : taskTable[task].output;
+  if (task !== "feature-extraction") return taskTable[task].output;
+  return z
+    .union([z.array(z.number()), z.array(z.array(z.number()))])
+    .describe('A vector; with pooling "none" one for each token.');
 }
 
 export function taskResponseSchema(task: Task): z.ZodType {
@@ -43,7 +46,9 @@ export function taskResponseSchema(task: Task): z.ZodType {
 
 export function huggingFaceResponseSchema(task: Task): z.ZodType {
   const list = z.array(answerSchema(task)).describe("One answer per input, in order.");
-  return task === "feature-extraction" ? list : z.union([answerSchema(task), list]);
+  if (task !== "feature-extraction") return z.union([answerSchema(task), list]);
+  const batches = z.array(z.array(z.array(z.array(z.number()))));
+  return z.union([list, batches.describe('With pooling "none", of a list.')]);
 }
 
 export const RerankResponse = z.object({

@@ -8,7 +8,13 @@ import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
 import { type TaskInput, tasks } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
-import { type JobRequest, type TaskCall, jobRequest, noteUnused } from "../job-request.ts";
+import {
+  type JobRequest,
+  type TaskCall,
+  jobRequest,
+  modelForTask,
+  noteUnused,
+} from "../job-request.ts";
 import { knownModels } from "../registry/known-models.ts";
 import { serveJob } from "../serve-job.ts";
 import { checkCount, readList, readParameters } from "../task-inputs.ts";
@@ -16,14 +22,17 @@ import { validate } from "../validation.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 
 const { query, texts } = tasks.rerank.input.shape;
-const { raw_scores, return_text, truncate, truncation_direction } = tasks.rerank.parameters.shape;
+const { raw_scores, return_text, truncate, truncation_direction, max_tokens_per_doc } =
+  tasks.rerank.parameters.shape;
 const model = z.string().min(1).max(200);
 const text = texts.element;
 const documentObject = z.strictObject({ text });
 
+/** Where Cohere's callers name none; text past it is not read. */
+const tokensPerDocumentDefault = 4_096;
+
 /** Of Cohere's and Jina's schemas; nothing is done with them. */
 const unused = {
-  max_tokens_per_doc: z.int().positive().optional(),
   max_chunks_per_doc: z.int().positive().optional(),
   rank_fields: z.array(z.string()).max(100).optional(),
   priority: z.int().optional(),
@@ -35,8 +44,10 @@ const cohereFields = {
   query,
   top_n: z.int().positive().optional(),
   return_documents: z.boolean().optional(),
+  /** Default true: long documents are cut, as Cohere cuts them. */
   truncate,
   truncation_direction,
+  max_tokens_per_doc,
   ...unused,
   ...webhookFields,
 } as const;
@@ -77,20 +88,24 @@ export function createTeiRerank(c: EdgeContext): Promise<Response> {
 async function readRerank(c: EdgeContext, body: unknown): Promise<JobRequest> {
   const fields = validate(RerankBody, body);
   const { webhook, webhook_events_filter, webhook_secret } = fields;
-  const { max_tokens_per_doc, max_chunks_per_doc, rank_fields, priority, user } = fields;
+  const { max_chunks_per_doc, rank_fields, priority, user } = fields;
+  const { limits: own } = await modelForTask(c, fields.model, "rerank");
+  // Where the model reads no more in any case, it is left out: the same computation has the same key.
+  const reachesDefault = (own?.maxTokens ?? Infinity) > tokensPerDocumentDefault;
   const input = { query: fields.query, texts: readDocuments(fields.documents) };
   const parameters = {
     // Left out rather than false: the same computation has the same key.
     return_text: fields.return_documents === true ? true : undefined,
-    truncate: fields.truncate,
+    truncate: fields.truncate ?? true,
     truncation_direction: fields.truncation_direction,
+    max_tokens_per_doc:
+      fields.max_tokens_per_doc ?? (reachesDefault ? tokensPerDocumentDefault : undefined),
   };
   return jobRequest(c, rerankCall(input, parameters), {
     model: fields.model,
     nameOf: () => "documents",
     rendering: { route: "cohere.rerank", topN: fields.top_n ?? null },
     warnings: noteUnused(c, {
-      max_tokens_per_doc,
       max_chunks_per_doc,
       rank_fields,
       priority,

@@ -4,6 +4,7 @@
  */
 import { readdir, readFile, stat } from "node:fs/promises";
 import path from "node:path";
+import { entailmentClasses } from "#contract/entailment.ts";
 import type { ModelLimits } from "#contract/models.ts";
 import { sentenceTasks, type Task } from "#contract/tasks.ts";
 import {
@@ -162,10 +163,6 @@ function withPrompts(sentence: Sentence, { prompts = {} }: CatalogueWords): Sent
   return own ? sentence : { ...sentence, prompts: { ...sentence.prompts, ...prompts } };
 }
 
-function namesEntailment(labels: readonly string[]): boolean {
-  return labels.some((label) => /entail/i.test(label) && !/not/i.test(label));
-}
-
 /** @param own the task that the folder says of itself, where its head serves several */
 function tasksOf(head: LoadedHead, own: Task | null): Task[] {
   switch (head.name) {
@@ -180,7 +177,7 @@ function tasksOf(head: LoadedHead, own: Task | null): Task[] {
       if (own === "relation-extraction") return [own];
       // A single class is a cross-encoder's: how well a text answers a query.
       if (head.labels.length === 1) return ["rerank", "text-classification"];
-      return namesEntailment(head.labels)
+      return entailmentClasses(head.labels) !== null
         ? ["text-classification", "zero-shot-classification"]
         : ["text-classification"];
   }

@@ -67,7 +67,8 @@ async function encodeAll(
       const parameters = { normalize: false, truncate: true };
       const request = { task: "feature-extraction", inputs, parameters } as const;
       const { outputs } = await runner.run(featureExtraction, request, model, { signal });
-      parts[at] = Buffer.concat(outputs.map((output) => Buffer.from(output, "base64")));
+      const vectors = outputs.filter((output) => typeof output === "string");
+      parts[at] = Buffer.concat(vectors.map((output) => Buffer.from(output, "base64")));
       onProgress((done += inputs.length));
     }
   };

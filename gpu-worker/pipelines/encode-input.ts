@@ -162,6 +162,26 @@ export class InputEncoder {
     return { ids, typeIds, truncated };
   }
 
+  /**
+   * Two texts side by side, of which the longer is cut first, as `longest_first` of Hugging Face's tokenizers.
+   * @throws CodedError context_length_exceeded
+   */
+  both(first: InputTokens, second: InputTokens): EncodedInput {
+    const { tokenizer, limits } = this.#model;
+    const room = limits.maxTokens - tokenizer.specialTokens.pair;
+    const [a, b] = [first.ids.length, second.ids.length];
+    const whole = first.complete && second.complete && a + b <= room;
+    if (!whole && !this.#rules.truncate) {
+      throw a > b ? this.#pairTooLong(second, first) : this.#pairTooLong(first, second);
+    }
+    const [keptA, keptB] = whole ? [a, b] : longestFirst(a, b, room);
+    const { ids, typeIds } = tokenizer.wrap(
+      this.#cut(first.ids, keptA),
+      this.#cut(second.ids, keptB),
+    );
+    return { ids, typeIds, truncated: !whole };
+  }
+
   #cut(ids: readonly number[], room: number): readonly number[] {
     const length = Math.max(0, room);
     if (this.#rules.truncationDirection === "right") return ids.slice(0, length);
@@ -188,4 +208,13 @@ export class InputEncoder {
       { param: name },
     );
   }
+}
+
+/** What is kept of two lengths: all of the shorter if it takes no more than its half, then as much of the longer as fits. */
+function longestFirst(first: number, second: number, room: number): [number, number] {
+  const shorter = Math.min(first, second);
+  const longer = Math.max(shorter, room - shorter);
+  const half = Math.floor(room / 2);
+  const [less, more] = shorter + longer > room ? [half, room - half] : [shorter, longer];
+  return first > second ? [more, less] : [less, more];
 }

@@ -1,7 +1,7 @@
 /**
  * Classes of tokens to entities, by the rules of transformers' TokenClassificationPipeline: tokens that follow each other
  * with the same class are one entity, unless the later one begins with B-. Under first, average and max all tokens of a word
- * first agree on one class. One difference: a class named `a-b` keeps its whole name.
+ * first agree on one class. One difference: of a class named `group-b` nothing but a letter before the hyphen is taken off.
  */
 import type { TaskParameters } from "#contract/tasks.ts";
 import type { Place } from "./offsets.ts";
@@ -18,7 +18,7 @@ export type ScoredToken = {
   readonly scores: readonly number[];
 };
 
-/** A part of a text and its class, as the model names it or, of a group, without B- or I-. */
+/** A part of a text and its class, as the model names it or, of a group, without its letter. */
 export type FoundEntity = { label: string; score: number; start: number; end: number };
 
 export function entitiesOf(
@@ -33,9 +33,14 @@ export function entitiesOf(
   return aggregation === "none" ? units : group(units);
 }
 
-/** Without B- or I-. */
+/** Without the letter that tells an entity's tokens apart (B- and I-; S-, E-, L- and U- of other schemes). */
 export function classOf(label: string): string {
-  return /^[BI]-/.test(label) ? label.slice(2) : label;
+  return label.replace(/^[A-Za-z]-/, "");
+}
+
+/** What tokens of one entity have in common: of these letters, B- and I- alone are known. */
+function tagOf(label: string): string {
+  return label.replace(/^[BI]-/, "");
 }
 
 /** Of entities that overlap, as those of neighbouring windows do, the longest, else the surest. In the order of the text. */
@@ -101,7 +106,7 @@ function group(units: readonly FoundEntity[]): FoundEntity[] {
     const before = last?.at(-1);
     const continues =
       before !== undefined &&
-      classOf(before.label) === classOf(unit.label) &&
+      tagOf(before.label) === tagOf(unit.label) &&
       !unit.label.startsWith("B-");
     if (continues) last?.push(unit);
     else groups.push([unit]);

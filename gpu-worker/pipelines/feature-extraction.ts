@@ -1,4 +1,4 @@
-/** One sentence vector per input, as base64 of little-endian f32. */
+/** One sentence vector per input, or its tokens' own, as base64 of little-endian f32. */
 import { InputEncoder } from "./encode-input.ts";
 import type { OutputName } from "./encoder-model.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
@@ -6,7 +6,8 @@ import { namedPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize } from "./result-size.ts";
 import { RequestTally, namedInputs, rowsOf } from "./sentence-request.ts";
-import { toUnitLength } from "./vectors.ts";
+import { tokenVectors } from "./token-vectors.ts";
+import { toBase64, toUnitLength } from "./vectors.ts";
 
 export const featureExtraction: EncoderPipeline<"feature-extraction"> = {
   kind: "encoder",
@@ -17,6 +18,9 @@ export const featureExtraction: EncoderPipeline<"feature-extraction"> = {
       prompt: namedPrompt(model, parameters.prompt_name),
     };
     const encoder = new InputEncoder(model, rules, engine.signal);
+    if (parameters.pooling === "none") {
+      return tokenVectors({ inputs, parameters }, model, { encoder, engine });
+    }
     const output: OutputName = parameters.normalize === undefined ? "sentence_embedding" : "pooled";
     const tally = new RequestTally();
     const rows = await rowsOf(namedInputs(inputs), encoder, { tally, outputs: [output] });
@@ -40,9 +44,4 @@ export const featureExtraction: EncoderPipeline<"feature-extraction"> = {
 /** Of so many f32, in base64 and quotes. */
 function base64Bytes(width: number): number {
   return 4 * Math.ceil((4 * width) / 3) + 3;
-}
-
-/** Every platform this runs on is little-endian. */
-function toBase64(vector: Float32Array): string {
-  return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString("base64");
 }

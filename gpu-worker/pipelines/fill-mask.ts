@@ -1,24 +1,23 @@
 /**
- * What may stand where a text holds the model's mask. Scores are softmax over the whole vocabulary, also where only some words
- * are considered, as in transformers' FillMaskPipeline; a sequence is the text as it was sent, with one mask filled.
+ * What may stand where a text holds the model's mask, as transformers' FillMaskPipeline answers: scores are softmax over the
+ * whole vocabulary, also where only some words are considered; `token_str` and `sequence` are what the tokenizer makes of the
+ * token, and of all tokens with one mask filled, without special tokens unless masks are left.
  */
 import { CodedError } from "#contract/errors.ts";
-import type { Filling } from "#contract/tasks/fill-mask.ts";
-import type { Turns } from "../event-loop/turns.ts";
+import type { TaskOutput } from "#contract/tasks.ts";
+import { Turns } from "../event-loop/turns.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { EncoderModel } from "./encoder-model.ts";
-import { type FillTargets, targetsOf } from "./fill-targets.ts";
+import { targetsOf } from "./fill-targets.ts";
 import type { EncoderPipeline, EncoderRow } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize, jsonBytes } from "./result-size.ts";
 import { RequestTally } from "./sentence-request.ts";
-import { type TextTokens, encodeWhole } from "./text-tokens.ts";
-import { topSoftmax } from "./top-scores.ts";
+import { filledSequences } from "./filled-sequences.ts";
+import { encodeWhole } from "./text-tokens.ts";
+import { type TopScore, topSoftmax } from "./top-scores.ts";
 
 type Mask = NonNullable<Tokenizer["mask"]>;
-
-/** Where a mask stands in its text, UTF-16 code units `[start, end)`. */
-type Gap = { text: string; start: number; end: number };
 
 /** More masks make scores for hundreds of millions of words. */
 const masksPerRequestMax = 2_048;
@@ -37,22 +36,52 @@ export const fillMask: EncoderPipeline<"fill-mask"> = {
     const rows = masked.map(({ row }) => row);
     const fix = "Lower top_k, or send fewer or shorter texts.";
     const kept = Math.min(topK, targets?.ids.length ?? model.limits.vocabularySize);
-    await new ResultSize(engine, { param: "top_k", fix }).expect(bytesOf(masked, kept));
-    const filler = { tokenizer: model.tokenizer, mask, targets, topK, written: new Map() };
-    const filled = await readRows(rows, model, engine, {
+    const size = new ResultSize(engine, { param: "top_k", fix });
+    await size.expect(bytesOf(inputs, masked, kept));
+    const best = await readRows(rows, model, engine, {
       floatsOf: ({ positions = [] }) => positions.length * model.limits.vocabularySize,
       read: ({ logits = new Float32Array() }, at, turns) =>
-        fillAll(masked[at]?.gaps ?? [], logits, { ...filler, turns }),
+        bestOfEach(logits, rows[at]?.positions ?? [], {
+          topK,
+          among: targets?.ids ?? null,
+          turns,
+        }),
     });
-    const byInput: Filling[][][] = inputs.map(() => []);
-    for (const [at, { input }] of masked.entries()) byInput[input]?.push(...(filled[at] ?? []));
-    return {
-      outputs: byInput.map((lists) => (lists.length === 1 ? (lists[0] ?? []) : lists)),
-      usage: tally.usage(),
-      warnings: targets?.warnings ?? [],
-    };
+    const byInput: TopScore[][][] = inputs.map(() => []);
+    for (const [at, { input }] of masked.entries()) byInput[input]?.push(...(best[at] ?? []));
+    const outputs: TaskOutput<"fill-mask">[] = [];
+    const turns = new Turns(engine.signal);
+    for (const [input, text] of textsOf(masked).entries()) {
+      const filled = await filledSequences(text, byInput[input] ?? [], { model, turns, size });
+      outputs.push(filled.length === 1 ? (filled[0] ?? []) : filled);
+    }
+    return { outputs, usage: tally.usage(), warnings: targets?.warnings ?? [] };
   },
 };
+
+type Choice = { topK: number; among: readonly number[] | null; turns: Turns };
+
+/** @param logits f32 `[masks, vocabulary]` */
+function bestOfEach(
+  logits: Float32Array,
+  masks: readonly number[],
+  { topK, among, turns }: Choice,
+): Promise<TopScore[][]> {
+  const width = logits.length / masks.length;
+  return turns.map(masks, (_, at) =>
+    topSoftmax(logits.subarray(at * width, (at + 1) * width), topK, among),
+  );
+}
+
+/** Each text once, with the places of all its masks. */
+function textsOf(rows: readonly MaskedRow[]): { ids: readonly number[]; positions: number[] }[] {
+  const texts: { ids: readonly number[]; positions: number[] }[] = [];
+  for (const { input, row } of rows) {
+    const text = (texts[input] ??= { ids: row.ids, positions: [] });
+    text.positions.push(...(row.positions ?? []));
+  }
+  return texts;
+}
 
 function maskOf({ head, tokenizer, id }: EncoderModel): Mask {
   if (head.name === "masked-lm" && tokenizer.mask !== null) return tokenizer.mask;
@@ -63,7 +92,7 @@ function maskOf({ head, tokenizer, id }: EncoderModel): Mask {
 type EncodeOptions = { mask: Mask; tally: RequestTally; signal: AbortSignal };
 
 /** A text, or those of its masks that are read together. */
-type MaskedRow = { input: number; row: EncoderRow; gaps: Gap[] };
+type MaskedRow = { input: number; row: EncoderRow };
 
 async function encode(
   inputs: readonly string[],
@@ -84,8 +113,7 @@ async function encode(
       const some = masked.slice(from, from + perRow);
       const positions = some.map((at) => (starts[0] ?? 0) + at);
       tally.add({ ids, truncated: false });
-      const gaps = some.map((at) => gapOf(tokens, at, mask));
-      rows.push({ input, row: { ids, positions, outputs: ["logits"] }, gaps });
+      rows.push({ input, row: { ids, positions, outputs: ["logits"] } });
     }
     input += 1;
   }
@@ -108,80 +136,13 @@ function tooManyMasks(mask: Mask): CodedError {
   );
 }
 
-/** Without the white space that some tokenizers count as part of the mask. */
-function gapOf({ text, offsets }: TextTokens, at: number, mask: Mask): Gap {
-  const [from, to] = offsets[at] ?? [0, 0];
-  const found = text.indexOf(mask.text, from);
-  if (found === -1 || found + mask.text.length > to) return { text, start: from, end: to };
-  return { text, start: found, end: found + mask.text.length };
-}
-
 /** Of a filling besides its sequence. */
 const fillingBytes = 64;
 
 /** @param kept fillings of each mask */
-function bytesOf(masked: readonly MaskedRow[], kept: number): number {
-  let bytes = 0;
-  let last = { text: "", bytes: 0 };
-  for (const { gaps } of masked) {
-    for (const { text } of gaps) {
-      if (text !== last.text) last = { text, bytes: jsonBytes(text) };
-      bytes += kept * (last.bytes + fillingBytes);
-    }
-  }
-  return bytes;
-}
-
-/** A token as it reads by itself, and behind a mask: null where that cannot be told from the mask's own text. */
-type Written = { alone: string; joined: string | null };
-
-type Filler = {
-  tokenizer: Tokenizer;
-  mask: Mask;
-  targets: FillTargets | null;
-  topK: number;
-  /** By token: the same few fill many masks. */
-  written: Map<number, Written>;
-  turns: Turns;
-};
-
-/** @param logits f32 `[gaps, vocabulary]` */
-async function fillAll(
-  gaps: readonly Gap[],
-  logits: Float32Array,
-  filler: Filler,
-): Promise<Filling[][]> {
-  const { turns, topK, targets } = filler;
-  const width = logits.length / gaps.length;
-  const lists: Filling[][] = [];
-  for (const [at, gap] of gaps.entries()) {
-    if (turns.over) await turns.next();
-    const own = logits.subarray(at * width, (at + 1) * width);
-    const best = topSoftmax(own, topK, targets?.ids ?? null);
-    const list = await turns.map(best, ({ at: token, score }): Filling => {
-      const written = writtenOf(token, filler);
-      return { sequence: fill(gap, written), score, token, token_str: written.alone };
-    });
-    lists.push(list);
-  }
-  return lists;
-}
-
-function writtenOf(token: number, { tokenizer, mask, written }: Filler): Written {
-  const known = written.get(token);
-  if (known !== undefined) return known;
-  const alone = tokenizer.decode([token], { keepSpecialTokens: true }).trim();
-  const both = tokenizer.decode([mask.id, token], { keepSpecialTokens: true });
-  const joined = both.startsWith(mask.text) ? both.slice(mask.text.length) : null;
-  const made = { alone, joined };
-  written.set(token, made);
-  return made;
-}
-
-/** A token that goes on with the word before, as its tokenizer puts them together, is joined to it. */
-function fill({ text, start, end }: Gap, { alone, joined }: Written): string {
-  const [before, after] = [text.slice(0, start), text.slice(end)];
-  if (joined === null) return before + alone + after;
-  const goesOn = !/^\s/.test(joined);
-  return (goesOn ? before.trimEnd() : before) + joined.trim() + after;
+function bytesOf(inputs: readonly string[], rows: readonly MaskedRow[], kept: number): number {
+  const bytes = inputs.map(jsonBytes);
+  const ofRow = ({ input, row }: MaskedRow) =>
+    (row.positions?.length ?? 0) * kept * ((bytes[input] ?? 0) + fillingBytes);
+  return rows.reduce((sum, row) => sum + ofRow(row), 0);
 }

@@ -1,6 +1,7 @@
 /**
- * The words a mask may be filled with, as token ids. As in transformers, a word that is no single token stands for its first
- * token, and the answer says so; a word the model has no token for is left out.
+ * The words a mask may be filled with, as token ids. As in transformers' get_target_ids, a word is a token as the vocabulary
+ * writes it (RoBERTa's Ġparis), else the first token that its text becomes ("paris", " paris"); a warning names words that are
+ * more than this token. A text of no tokens is left out.
  */
 import { CodedError } from "#contract/errors.ts";
 import type { EncoderModel } from "./encoder-model.ts";
@@ -25,14 +26,16 @@ export async function targetsOf(
   const replaced: string[] = [];
   const unknown: string[] = [];
   for (const [index, word] of words.entries()) {
-    const [first, ...more] = encodings[index]?.ids ?? [];
-    const token = first === undefined ? "" : tokenizer.decode([first]).trim();
-    if (first === undefined || token === "") {
+    const written = tokenizer.idOfToken(word);
+    const [first, ...more] = written === null ? (encodings[index]?.ids ?? []) : [written];
+    if (first === undefined) {
       unknown.push(JSON.stringify(word));
       continue;
     }
     ids.add(first);
-    if (more.length > 0) replaced.push(`${JSON.stringify(word)} → ${JSON.stringify(token)}`);
+    if (more.length === 0 && first !== tokenizer.unknownId) continue;
+    const token = tokenizer.decode([first], { keepSpecialTokens: true });
+    replaced.push(`${JSON.stringify(word)} → ${JSON.stringify(token)}`);
   }
   if (ids.size === 0) {
     throw new CodedError("invalid_value", `targets holds no word that ${id} has a token for`, {

@@ -11,6 +11,7 @@ import {
   entitiesOf,
   withoutOverlaps,
 } from "./entity-groups.ts";
+import { entityWords } from "./entity-words.ts";
 import { linearLogits } from "./linear-head.ts";
 import { type Place, withoutSpace, wordPlaces } from "./offsets.ts";
 import type { EncoderRow, Engine, RowResult } from "./pipeline.ts";
@@ -51,6 +52,7 @@ export async function findEntities(
   for await (const tokens of encode(texts, model, engine.signal, rules)) {
     turns.begin();
     const places = await wordPlaces(tokens.text, tokens.offsets, turns);
+    const allWords = entityWords(tokens, model.tokenizer);
     const own = windowRules(model, rules);
     if (isOverlapLowered(tokens.ids.length, own)) rules.onOverlapLowered?.();
     for (const [from, to] of windowsOf(tokens.ids.length, own)) {
@@ -58,7 +60,7 @@ export async function findEntities(
       const { ids, starts } = model.tokenizer.wrap(tokens.ids.slice(from, to));
       rules.tally.add({ ids, truncated: false });
       rows.push({ ids, outputs: [head.output] });
-      const [words, within] = [tokens.words.slice(from, to), places.slice(from, to)];
+      const [words, within] = [allWords.slice(from, to), places.slice(from, to)];
       windows.push({ text, places: within, words, start: starts[0] ?? 0 });
     }
     text += 1;

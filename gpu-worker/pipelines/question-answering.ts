@@ -47,14 +47,16 @@ export const questionAnswering: EncoderPipeline<"question-answering"> = {
     const fix = "Lower top_k, or send fewer inputs.";
     const size = new ResultSize(engine, { param: "top_k", fix });
     await size.expect(sum(contexts.map((context) => bytesOf(context, parameters))));
-    const rules = spanRules(parameters);
+    const { align_to_words: toWords = true } = parameters;
+    const rules = spanRules(parameters, toWords);
     const gathered = contexts.map((context) => new GatheredAnswers(context, parameters));
     await readRows(rows, model, engine, {
       floatsOf: ({ ids }) => 2 * ids.length,
       async read(result, row, turns) {
         const window = windows[row];
         if (window === undefined) return;
-        const places = contexts[window.input]?.places ?? [];
+        const context = contexts[window.input];
+        const places = (toWords ? context?.wordPlaces : context?.places) ?? [];
         const mayBound = (token: number) => !isEmpty(places[window.from + token]);
         const answers = await bestSpans(logitsOf(window, result), { ...rules, mayBound }, turns);
         await gathered[window.input]?.add(window, answers, turns);
@@ -81,16 +83,20 @@ const answerBytes = 64;
 
 /** As many answers as are asked for, where the context has parts enough. */
 function bytesOf({ places }: Context, parameters: Parameters): number {
-  const { lengthMax } = spanRules(parameters);
+  const { lengthMax } = spanRules(parameters, false);
   const parts = places.length * Math.min(lengthMax, places.length);
   return answerBytes * Math.min(parameters.top_k ?? 1, parts);
 }
 
-/** Several spans of tokens make one of whole words: where more than one answer is wanted, so many are looked at for each. */
-const spansPerAnswer = 4;
+/** Several spans of tokens make one of whole words, whose scores add up: then so many more are looked at. */
+const spansPerAnswer = 2;
+const spansBesides = 10;
 
-function spanRules({ top_k: answers = 1, max_answer_len: lengthMax = 15 }: Parameters) {
-  return { topK: answers === 1 ? 1 : answers * spansPerAnswer, lengthMax };
+function spanRules(
+  { top_k: answers = 1, max_answer_len: lengthMax = 15 }: Parameters,
+  toWords: boolean,
+) {
+  return { topK: toWords ? answers * spansPerAnswer + spansBesides : answers, lengthMax };
 }
 
 function logitsOf({ from, to, start }: Window, { start_logits, end_logits }: RowResult) {

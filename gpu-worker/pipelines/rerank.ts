@@ -9,6 +9,7 @@ import { CodedError } from "#contract/errors.ts";
 import type { TaskInput } from "#contract/tasks.ts";
 import type { RankedText } from "#contract/tasks/rerank.ts";
 import { Turns } from "../event-loop/turns.ts";
+import { cutDocument } from "./cut-document.ts";
 import { type InputRules, type InputTokens, InputEncoder } from "./encode-input.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { EncoderPipeline, EncoderRow, Engine } from "./pipeline.ts";
@@ -25,6 +26,8 @@ type Input = TaskInput<"rerank">;
 type Ranking = {
   inputs: readonly Input[];
   rules: Omit<InputRules, "prompt">;
+  /** Tokens read of a text, special tokens aside. */
+  tokensMax: number;
   tally: RequestTally;
   model: EncoderModel;
   engine: Pick<Engine, "run" | "signal" | "hold">;
@@ -53,8 +56,9 @@ export const rerank: EncoderPipeline<"rerank"> = {
   async answer({ inputs, parameters }, model, engine) {
     const { truncate = false, truncation_direction: direction = "right" } = parameters;
     const rules = { truncate, truncationDirection: direction };
+    const tokensMax = parameters.max_tokens_per_doc ?? Infinity;
     const tally = new RequestTally();
-    const ranking = { inputs, rules, tally, model, engine };
+    const ranking = { inputs, rules, tokensMax, tally, model, engine };
     const head = crossEncoderOf(model);
     tally.expect(countTexts(inputs), model.tokenizer.specialTokens.single);
     const { return_text: wantsText = false } = parameters;
@@ -69,7 +73,7 @@ export const rerank: EncoderPipeline<"rerank"> = {
         rank(values, wantsRaw ? null : toScore, wantsText ? (inputs[at]?.texts ?? []) : null),
       ),
       usage: tally.usage(),
-      warnings: tally.warnings(model.limits.maxTokens),
+      warnings: tally.warnings(Math.min(tokensMax, model.limits.maxTokens)),
       method: head === null ? "similarity" : "cross-encoder",
     };
   },
@@ -107,7 +111,7 @@ const textsOf = ({ texts }: Input, at: number) => namedInputs(texts, `inputs[${a
 
 /** A cross-encoder's logit of each text, input after input. */
 async function read(ranking: Ranking, head: SequenceHead): Promise<number[]> {
-  const { inputs, rules, tally, model, engine } = ranking;
+  const { inputs, rules, tokensMax, tally, model, engine } = ranking;
   const queries: InputTokens[] = [];
   const queryRule = { ...queryRules, prompt: head.crossEncoder?.prompt ?? "" };
   const queryEncoder = new InputEncoder(model, queryRule, engine.signal);
@@ -120,7 +124,9 @@ async function read(ranking: Ranking, head: SequenceHead): Promise<number[]> {
     if (turns.over) await turns.next();
     const query = owners[rows.length];
     if (query === undefined) continue;
-    const pair = encoder.pair(query, text, "second");
+    const { kept, isCut } = cutDocument(text, tokensMax, rules);
+    const encoded = encoder.pair(query, kept, "second");
+    const pair = { ...encoded, truncated: encoded.truncated || isCut };
     tally.add(pair);
     rows.push({ ...pair, outputs: head.outputs });
   }
@@ -150,11 +156,12 @@ function comparisonOf({ sentence }: EncoderModel): Comparison {
 }
 
 /** How each text compares with its query, input after input. */
-async function compare({ inputs, rules, tally, model, engine }: Ranking): Promise<number[]> {
-  const outputs = ["sentence_embedding"] as const;
+async function compare(ranking: Ranking): Promise<number[]> {
+  const { inputs, rules, tokensMax, tally, model, engine } = ranking;
   const encoderOf = (rule: typeof rules, of: "query" | "document") =>
     new InputEncoder(model, { ...rule, prompt: searchPrompt(model, of) }, engine.signal);
   const comparison = comparisonOf(model);
+  const outputs = ["sentence_embedding"] as const;
   const queries = await rowsOf(queriesOf(inputs), encoderOf(queryRules, "query"), {
     tally,
     outputs,
@@ -162,6 +169,7 @@ async function compare({ inputs, rules, tally, model, engine }: Ranking): Promis
   const texts = await rowsOf(inputs.flatMap(textsOf), encoderOf(rules, "document"), {
     tally,
     outputs,
+    cut: (text) => cutDocument(text, tokensMax, rules),
   });
   const owners = inputs.flatMap((input, at) => input.texts.map(() => at));
   const vectors: Float32Array[] = [];

@@ -3,7 +3,7 @@ import { CodedError } from "#contract/errors.ts";
 import type { Usage } from "#contract/events.ts";
 import { limits } from "#contract/limits.ts";
 import { Turns } from "../event-loop/turns.ts";
-import type { EncodedInput, InputEncoder, NamedInput } from "./encode-input.ts";
+import type { EncodedInput, InputEncoder, InputTokens, NamedInput } from "./encode-input.ts";
 import type { EncoderModel, OutputName } from "./encoder-model.ts";
 import type { EncoderRow } from "./pipeline.ts";
 
@@ -20,11 +20,18 @@ export function namedInputs(inputs: readonly NamedInput["input"][], list = "inpu
   return inputs.map((input, index) => ({ input, name: `${list}[${index}]` }));
 }
 
+type RowRules = {
+  tally: RequestTally;
+  outputs: readonly OutputName[];
+  /** What is kept of an input, before it is held to the model's length. Absent: all. */
+  cut?: (tokens: InputTokens) => { kept: InputTokens; isCut: boolean };
+};
+
 /** One row per input. @throws CodedError for an input or a request that is too long; the signal's reason */
 export async function rowsOf(
   inputs: readonly NamedInput[],
   encoder: InputEncoder,
-  { tally, outputs }: { tally: RequestTally; outputs: readonly OutputName[] },
+  { tally, outputs, cut = whole }: RowRules,
 ): Promise<EncoderRow[]> {
   const rows: EncoderRow[] = [];
   const turns = new Turns();
@@ -32,12 +39,15 @@ export async function rowsOf(
   const unpooled = await encoder.unpooledTokens();
   for await (const tokens of encoder.tokens(inputs)) {
     if (turns.over) await turns.next();
-    const encoded = encoder.single(tokens);
-    tally.add(encoded);
+    const { kept, isCut } = cut(tokens);
+    const encoded = encoder.single(kept);
+    tally.add({ ...encoded, truncated: encoded.truncated || isCut });
     rows.push({ ids: encoded.ids, outputs, ...(unpooled > 0 ? { unpooled } : {}) });
   }
   return rows;
 }
+
+const whole = (kept: InputTokens) => ({ kept, isCut: false });
 
 export function tooManyTokens(): CodedError {
   return new CodedError(

@@ -1,5 +1,5 @@
 /**
- * The classes of a text, each with its score. How logits become scores follows transformers' TextClassificationPipeline: as
+ * The classes of a text, or of one beside another, each with its score. How logits become scores follows transformers' TextClassificationPipeline: as
  * they are for a regression, by a sigmoid where classes do not exclude each other or there is but one, else by softmax.
  */
 import { CodedError } from "#contract/errors.ts";
@@ -8,8 +8,9 @@ import type { EncoderPipeline } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
 import { rankLabels, sigmoid, softmax } from "./scores.ts";
 import { ResultSize, labelsBytes } from "./result-size.ts";
-import { RequestTally, namedInputs, rowsOf } from "./sentence-request.ts";
+import { RequestTally } from "./sentence-request.ts";
 import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
+import { rowsOfTexts } from "./text-pairs.ts";
 
 export const textClassification: EncoderPipeline<"text-classification"> = {
   kind: "encoder",
@@ -23,7 +24,7 @@ export const textClassification: EncoderPipeline<"text-classification"> = {
     const encoder = new InputEncoder(model, rules, engine.signal);
     const tally = new RequestTally();
     const { labels, outputs } = head;
-    const rows = await rowsOf(namedInputs(inputs), encoder, { tally, outputs });
+    const rows = await rowsOfTexts(inputs, encoder, { tally, outputs });
     const fix = "Lower top_k, or send fewer inputs.";
     const size = new ResultSize(engine, { param: "top_k", fix });
     await size.expect(inputs.length * labelsBytes(labels, topK));

@@ -32,3 +32,8 @@ export function manhattan(a: Float32Array, b: Float32Array): number {
   for (let at = 0; at < a.length; at += 1) sum += Math.abs((a[at] ?? 0) - (b[at] ?? 0));
   return sum;
 }
+
+/** Every platform this runs on is little-endian. */
+export function toBase64(vector: Float32Array): string {
+  return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString("base64");
+}

@@ -4,6 +4,7 @@
  * sentence encoder compares vectors, each hypothesis' made once per request: scores are the softmax of the scaled cosines, or,
  * where each label is judged by itself, the cosine (0 where that is negative). A single label is judged by itself.
  */
+import { type EntailmentClasses, entailmentClasses } from "#contract/entailment.ts";
 import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
 import { Turns } from "../event-loop/turns.ts";
@@ -73,7 +74,7 @@ export const zeroShotClassification: EncoderPipeline<"zero-shot-classification">
 /** @throws CodedError for a model that can do neither */
 function judgeOf(model: EncoderModel): Judge {
   const head = sequenceHeadOf(model);
-  const classes = head === null ? null : entailmentOf(head.labels);
+  const classes = head === null ? null : entailmentClasses(head.labels);
   if (head !== null && classes !== null) return byEntailment(head, classes);
   if (model.sentence !== null) return bySimilarity;
   throw new CodedError(
@@ -109,18 +110,7 @@ function hypothesesOf(labels: readonly string[], template: string): Hypothesis[]
   }));
 }
 
-/** Classes of an entailment model; contradiction −1: it has none. */
-type Classes = { entailment: number; contradiction: number };
-
-function entailmentOf(labels: readonly string[]): Classes | null {
-  const entailment = labels.findIndex(
-    (label) => /entail/i.test(label) && !/no[nt]?[^a-z]*entail/i.test(label),
-  );
-  if (entailment < 0) return null;
-  return { entailment, contradiction: labels.findIndex((label) => /contradict/i.test(label)) };
-}
-
-function byEntailment(head: SequenceHead, classes: Classes): Judge {
+function byEntailment(head: SequenceHead, classes: EntailmentClasses): Judge {
   return {
     method: "entailment",
     template: "This example is {}.",
@@ -140,9 +130,11 @@ function byEntailment(head: SequenceHead, classes: Classes): Judge {
   };
 }
 
-/** Entailment against contradiction; against all other classes of a model that has none. */
-function entailed(logits: Float32Array, { entailment: yes, contradiction: no }: Classes): number {
-  if (no < 0) return softmax(logits)[yes] ?? 0;
+/** Entailment against contradiction. */
+function entailed(
+  logits: Float32Array,
+  { entailment: yes, contradiction: no }: EntailmentClasses,
+): number {
   return sigmoid((logits[yes] ?? 0) - (logits[no] ?? 0));
 }
 

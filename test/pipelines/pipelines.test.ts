@@ -1,6 +1,6 @@
 /** The pipelines and their batches on an encoder whose vectors can be worked out by hand. */
 import { describe, expect, it } from "vitest";
-import type { TaskParameters } from "../../contract/tasks.ts";
+import type { TaskOutput, TaskParameters } from "../../contract/tasks.ts";
 import { TaskRunner, cpuBatchPolicy } from "../../gpu-worker/jobs/task-runner.ts";
 import { featureExtraction } from "../../gpu-worker/pipelines/feature-extraction.ts";
 import { pipelines } from "../../gpu-worker/pipelines/pipelines.ts";
@@ -10,8 +10,9 @@ import { toyEncoder } from "./toy-encoder.ts";
 const signal = new AbortController().signal;
 const makeRunner = () => new TaskRunner({ policy: cpuBatchPolicy, now: () => 0 });
 
-function vectorOf(base64: string | undefined): number[] {
-  const bytes = Uint8Array.from(Buffer.from(base64 ?? "", "base64"));
+function vectorOf(output: TaskOutput<"feature-extraction"> | undefined): number[] {
+  const base64 = typeof output === "object" ? output.vectors : (output ?? "");
+  const bytes = Uint8Array.from(Buffer.from(base64, "base64"));
   return [...new Float32Array(bytes.buffer)];
 }
 
@@ -163,6 +164,57 @@ function watched(maxTokens?: number) {
   };
   return { model: { ...model, tokenizer: { ...model.tokenizer, encode } }, calls };
 }
+
+describe("feature-extraction of tokens", () => {
+  const parameters = { pooling: "none" } as const;
+
+  it("gives a vector for each token, special ones included, of a model that pools nothing too", async () => {
+    const toy = toyEncoder();
+    const limits = { ...toy.limits, dimensions: null };
+    for (const model of [toy, { ...toy, limits, sentence: null }]) {
+      const { outputs, usage } = await extract(["10 20", [5]], parameters, model);
+      expect(outputs).toMatchObject([{ dimensions: 2 }, { dimensions: 2 }]);
+      expect(outputs.map(vectorOf)).toEqual([
+        [1, 0, 10, 0, 20, 0, 2, 0],
+        [1, 0, 5, 0, 2, 0],
+      ]);
+      expect(usage).toEqual({ promptTokens: 7 });
+    }
+  });
+
+  it("cuts and prompts as it does for vectors of texts", async () => {
+    const { outputs, warnings } = await extract(["3"], { ...parameters, prompt_name: "query" });
+    expect(outputs.map(vectorOf)).toEqual([[1, 0, 7, 0, 8, 0, 3, 0, 2, 0]]);
+    expect(warnings).toEqual([]);
+    const long = [Array.from({ length: 20 }, () => "3").join(" ")];
+    const cut = await extract(long, { ...parameters, truncate: true });
+    expect(vectorOf(cut.outputs[0])).toHaveLength(2 * 16);
+    expect(cut.warnings).toEqual(["truncated: 1 of 1 texts were cut to 16 tokens"]);
+  });
+
+  it("refuses more numbers than a request may ask for, before it runs or at the first row", async () => {
+    const toy = toyEncoder();
+    const wide = { ...toy, limits: { ...toy.limits, dimensions: 8_192 } };
+    const texts = Array.from({ length: 43 }, () => "3");
+    await expect(extract(texts, parameters, wide)).rejects.toMatchObject({
+      code: "invalid_value",
+      param: "inputs",
+      message: expect.stringMatching(/129 tokens.*8192 numbers are 1056768 in all.*1048576/),
+    });
+    expect(toy.runs).toEqual([]);
+    await expect(extract(texts.slice(1), parameters, wide)).resolves.toBeDefined();
+  });
+
+  it.each([
+    ["a model whose graph gives none", { session: { outputs: [{ name: "logits" }] } }, {}, "model"],
+    ["to scale what is not pooled", {}, { normalize: true }, "normalize"],
+  ])("refuses %s", async (_, { session }: { session?: object }, more, param) => {
+    const toy = toyEncoder();
+    const model = { ...toy, session: { ...toy.session, ...session } };
+    const asked = extract(["3"], { ...parameters, ...more }, model);
+    await expect(asked).rejects.toMatchObject({ code: "invalid_value", param });
+  });
+});
 
 describe("the texts of a request", () => {
   it("go to the tokenizer together, ids among them left out", async () => {

@@ -102,6 +102,18 @@ describe("rerank by a cross-encoder", () => {
     expectRanked(left.outputs[0], [1, (sum(numbers.slice(-11)) - 20) / 10], [0, -0.5]);
   });
 
+  it.each([
+    ["right", [15, 16]],
+    ["left", [17, 18]],
+  ] as const)("reads no more of a document than is asked for, from the %s", async (end, read) => {
+    const inputs = [{ query: "10 10", texts: ["15 16 17 18", "19 20"] }];
+    const parameters = { raw_scores: true, max_tokens_per_doc: 2, truncation_direction: end };
+    const answer = await ask(crossEncoder(), inputs, parameters);
+    expectRanked(answer.outputs[0], [1, 1.9], [0, (sum([...read]) - 20) / 10]);
+    expect(answer.warnings).toEqual(["truncated: 1 of 2 texts were cut to 2 tokens"]);
+    expect(answer.usage).toEqual({ promptTokens: 7 + 7, truncatedInputs: 1 });
+  });
+
   it("refuses a query that leaves no room for a document, even where those may be cut", async () => {
     const inputs = [{ query: "3 ".repeat(13), texts: ["15"] }];
     await expect(ask(crossEncoder(), inputs, { truncate: true })).rejects.toMatchObject({
@@ -133,6 +145,15 @@ describe("rerank by similarity", () => {
     expect(answer.outputs[0]?.[0]?.text).toBe("4");
     expect(answer.method).toBe("similarity");
     expect(answer.usage).toEqual({ promptTokens: 3 + 3 + 3 + 4 });
+  });
+
+  it("reads no more of a document than is asked for", async () => {
+    const inputs = [{ query: "3", texts: ["60 9 200 200", "4"] }];
+    const answer = await ask(plain(), inputs, { max_tokens_per_doc: 2 });
+    const [cut = 0, whole = 0] = cosinesTo("3", ["60 9", "4"]);
+    expectRanked(answer.outputs[0], [1, whole], [0, cut]);
+    expect(answer.warnings).toEqual(["truncated: 1 of 3 texts were cut to 2 tokens"]);
+    expect(answer.usage).toEqual({ promptTokens: 3 + 4 + 3, truncatedInputs: 1 });
   });
 
   it("scores a negative cosine 0, keeps its place, and shows it raw", async () => {

@@ -1,6 +1,6 @@
 /** Classes of texts, by the graph's logits or by heads beside it, against scores worked out by hand. */
 import { describe, expect, it } from "vitest";
-import type { TaskParameters } from "../../contract/tasks.ts";
+import type { TaskInput, TaskParameters } from "../../contract/tasks.ts";
 import { TaskRunner, cpuBatchPolicy } from "../../gpu-worker/jobs/task-runner.ts";
 import type { EncoderModel } from "../../gpu-worker/pipelines/encoder-model.ts";
 import { featureExtraction } from "../../gpu-worker/pipelines/feature-extraction.ts";
@@ -13,7 +13,7 @@ const makeRunner = () => new TaskRunner({ policy: cpuBatchPolicy, now: () => 0 }
 
 function classify(
   model: EncoderModel,
-  inputs: string[],
+  inputs: TaskInput<"text-classification">[],
   parameters: TaskParameters<"text-classification"> = {},
   runner = makeRunner(),
 ) {
@@ -123,6 +123,58 @@ describe("text-classification", () => {
 });
 
 const inputsOf = (at: number) => [`${at} 7`, `${at * 5} 3 ${at}`];
+
+/** Tokens of the first text and of the second, special ones included. */
+const lengths = ({ types }: { types: number[] }) => {
+  const second = types.filter((type) => type === 1).length;
+  return [types.length - second, second];
+};
+const counter = () => toyClassifier(["first", "second"], { logits: lengths });
+const numbers = (count: number) => Array.from({ length: count }, () => "7").join(" ");
+
+describe("a text beside another", () => {
+  it("is read with segments of their own, texts alone among them", async () => {
+    const inputs = [{ text: "5 6", text_pair: "7" }, "8", { text: "9", text_pair: "3 4" }];
+    const answer = await classify(counter(), inputs, { function_to_apply: "none" });
+    const found = answer.outputs.map((labels) =>
+      Object.fromEntries(labels.map(({ label, score }) => [label, score])),
+    );
+    // The first text with both its special tokens, the second with the one after it.
+    expect(found).toEqual([
+      { first: 4, second: 2 },
+      { first: 3, second: 0 },
+      { first: 3, second: 3 },
+    ]);
+    expect(answer.usage).toEqual({ promptTokens: 6 + 3 + 6 });
+  });
+
+  // 16 less 3 special tokens leave 13: the counts are those of Hugging Face's tokenizers under longest_first.
+  it.each([
+    [20, 20, 6, 7],
+    [14, 13, 7, 6],
+    [13, 14, 6, 7],
+    [3, 20, 3, 10],
+    [20, 3, 10, 3],
+    [7, 7, 6, 7],
+    [7, 6, 7, 6],
+    [500, 1, 12, 1],
+  ])("of %i and %i tokens keeps %i and %i", async (a, b, keptA, keptB) => {
+    const inputs = [{ text: numbers(a), text_pair: numbers(b) }];
+    const answer = await classify(counter(), inputs, { truncate: true, function_to_apply: "none" });
+    const scores = new Map(answer.outputs[0]?.map(({ label, score }) => [label, score]));
+    expect([scores.get("first"), scores.get("second")]).toEqual([keptA + 2, keptB + 1]);
+    expect(answer.usage.truncatedInputs).toBe(a + b > 13 ? 1 : undefined);
+  });
+
+  it("is refused where both are too long together, by the name of the longer", async () => {
+    const asked = classify(counter(), ["3", { text: numbers(9), text_pair: numbers(5) }]);
+    await expect(asked).rejects.toMatchObject({
+      code: "context_length_exceeded",
+      param: "inputs[1].text",
+      message: expect.stringMatching(/17 tokens together.*16/),
+    });
+  });
+});
 
 describe("heads beside the graph", () => {
   /** W·[sum of ids, tokens] + b. */

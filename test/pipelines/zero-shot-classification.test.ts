@@ -88,12 +88,12 @@ describe("zero-shot-classification by entailment", () => {
     expectScores(answer.outputs[0], ["33", at33], ["30", at30], ["50", at50]);
   });
 
-  it("judges each label against all other classes of a model without contradiction", async () => {
+  it("judges each label against the last class, or the first, of a model without contradiction", async () => {
     const answer = await ask(nli(["entailment", "not_entailment", "other"]), ["30 4"], {
       ...parameters,
       multi_label: true,
     });
-    const [at33, at30, at50] = [-0.1, -0.4, -1.6].map((logit) => softmax([logit, 0.2, 0.25])[0]);
+    const [at33, at30, at50] = [-0.1, -0.4, -1.6].map((logit) => softmax([logit, 0.25])[0]);
     expectScores(answer.outputs[0], ["33", at33], ["30", at30], ["50", at50]);
   });
 

@@ -1,7 +1,15 @@
 /** /hf/models: Hugging Face's task bodies and errors, with ids that hold a slash. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { call } from "../caller.ts";
-import { announce, install, messages, similarities, vector } from "../stand-in-worker.ts";
+import { bindingsWith, call, type CallOptions } from "../caller.ts";
+import {
+  allRounder,
+  announce,
+  digest,
+  install,
+  messages,
+  similarities,
+  vector,
+} from "../stand-in-worker.ts";
 
 const hubId = "sentence-transformers/all-MiniLM-L6-v2";
 const shortId = "all-MiniLM-L6-v2";
@@ -13,9 +21,9 @@ beforeEach(async () => {
 });
 afterEach(() => vi.unstubAllGlobals());
 
-function run(path: string, body: unknown): Promise<Response> {
+function run(path: string, body: unknown, options: CallOptions = {}): Promise<Response> {
   const headers = { "cache-control": "no-store" };
-  return call(`/hf/models/${path}`, body, { operator: true, headers });
+  return call(`/hf/models/${path}`, body, { operator: true, headers, ...options });
 }
 
 type HuggingFaceError = {
@@ -48,6 +56,96 @@ describe("an answer", () => {
     const parameters = { normalize: false, truncate: true, truncation_direction: "left" };
     await run(`${shortId}/pipeline/feature-extraction`, { inputs: "a", ...parameters });
     expect(messages[0]?.parameters).toEqual(parameters);
+  });
+});
+
+describe("token vectors", () => {
+  // Two tokens of three numbers, and one: 1, 0.5, −2.25 each.
+  const outputs = [vector.base64 + vector.base64, vector.base64].map((vectors) => ({
+    vectors,
+    dimensions: 3,
+  }));
+  const [two, one] = [[vector.numbers, vector.numbers], [vector.numbers]];
+
+  beforeEach(() =>
+    install(({ task, model, inputs }) => ({
+      task,
+      model,
+      modelDigest: digest,
+      outputs: outputs.slice(0, Array.isArray(inputs) ? inputs.length : 0),
+      usage: { promptTokens: 3 },
+      warnings: [],
+    })),
+  );
+
+  it("are nested as transformers' pipeline nests them", async () => {
+    const path = `${shortId}/pipeline/feature-extraction`;
+    const single = await run(path, { inputs: "a b", pooling: "none" });
+    expect(await single.json()).toEqual([two]);
+    const list = await run(path, { inputs: ["a b", "c"], parameters: { pooling: "none" } });
+    expect(await list.json()).toEqual([[two], [one]]);
+    expect(messages.map(({ parameters }) => parameters)).toEqual([
+      { pooling: "none" },
+      { pooling: "none" },
+    ]);
+    const other = await run(path, { inputs: "a", pooling: "cls" });
+    expect([other.status, (await other.json<HuggingFaceError>()).error_detail.param]).toEqual([
+      400,
+      "pooling",
+    ]);
+  });
+
+  it("are a list for each input on the native route", async () => {
+    const body = { model: shortId, inputs: ["a b", "c"], parameters: { pooling: "none" } };
+    const headers = { "cache-control": "no-store" };
+    const response = await call("/v1/tasks/feature-extraction", body, { operator: true, headers });
+    expect((await response.json<{ data: unknown }>()).data).toEqual([two, one]);
+  });
+});
+
+describe("a text beside another", () => {
+  const pair = { text: "a", text_pair: "b" };
+  /** An isolate that has not heard of the model as others announce it. */
+  let fresh: CallOptions;
+
+  beforeEach(async () => {
+    await announce([{ ...allRounder, tasks: ["rerank", "text-classification"] }]);
+    fresh = { bindings: bindingsWith({}) };
+    install(({ task, model, inputs }) => ({
+      task,
+      model,
+      modelDigest: digest,
+      outputs: (Array.isArray(inputs) ? inputs : []).map(() => [{ label: "x", score: 1 }]),
+      usage: { promptTokens: 3 },
+      warnings: [],
+    }));
+  });
+
+  it.each<[string, unknown, unknown[]]>([
+    ["one", pair, [pair]],
+    ["a list, texts alone among them", [pair, "c"], [pair, "c"]],
+    ["the form that transformers took first", [[["a", "b"]]], [pair]],
+  ])("is read of %s, with a task in the address and without", async (_, inputs, expected) => {
+    const path = `${allRounder.id}/pipeline/text-classification`;
+    const response = await run(path, { inputs }, fresh);
+    const label = [{ label: "x", score: 1 }];
+    expect([response.status, await response.json()]).toEqual([200, expected.map(() => label)]);
+    if (inputs === pair) await run(allRounder.id, { inputs }, fresh);
+    for (const message of messages) {
+      expect(message).toMatchObject({ task: "text-classification", inputs: expected });
+    }
+  });
+
+  it.each<[string, unknown, string]>([
+    ["without the other text", { text: "a" }, "inputs.text_pair"],
+    ["with an empty one", { text: "a", text_pair: "" }, "inputs.text_pair"],
+    ["with a field more", { ...pair, third: "c" }, "inputs.third"],
+    ["in a list", ["a", { text: "a", text_pair: 5 }], "inputs[1].text_pair"],
+  ])("is refused %s", async (_, inputs, param) => {
+    const path = `${allRounder.id}/pipeline/text-classification`;
+    const response = await run(path, { inputs }, fresh);
+    const { error_detail: detail } = await response.json<HuggingFaceError>();
+    expect([response.status, detail.param]).toEqual([400, param]);
   });
 });
 

@@ -82,14 +82,33 @@ describe("POST /v1/rerank", () => {
   });
 
   it("names fields of Cohere's that it does not act on, or refuses them under strict=1", async () => {
-    const body = { model, query, documents, max_tokens_per_doc: 512, rank_fields: ["text"] };
+    const body = { model, query, documents, priority: 1, rank_fields: ["text"] };
     const lenient = await post("/v1/rerank", body);
-    expect(lenient.headers.get("x-warnings")).toMatch(/max_tokens_per_doc.*rank_fields/);
+    expect(lenient.headers.get("x-warnings")).toMatch(/rank_fields.*priority/);
     expect(await errorOf(await post("/v1/rerank?strict=1", body))).toMatchObject({
       status: 400,
       code: "unsupported_parameter",
-      param: "max_tokens_per_doc",
+      param: "rank_fields",
     });
+  });
+
+  it("cuts long documents unless it is told not to, at the length that is asked for", async () => {
+    await post("/v1/rerank", { model, query, documents });
+    await post("/v1/rerank", { model, query, documents, max_tokens_per_doc: 512 });
+    await post("/v1/rerank", { model, query, documents, truncate: false });
+    expect(messages.map(({ parameters }) => parameters)).toEqual([
+      { truncate: true },
+      { truncate: true, max_tokens_per_doc: 512 },
+      { truncate: false },
+    ]);
+  });
+
+  it("reads 4096 tokens of a document, as Cohere does, where the model reads more", async () => {
+    const limits = { maxTokens: 8_192, dimensions: null, vocabularySize: 250_002 };
+    await announce([{ ...allRounder, id: "long-reader", aliases: [], limits }]);
+    const bindings = bindingsWith({});
+    await post("/v1/rerank", { model: "long-reader", query, documents }, { bindings });
+    expect(messages[0]?.parameters).toEqual({ truncate: true, max_tokens_per_doc: 4_096 });
   });
 
   it.each<[string, object, object]>([

@@ -1,0 +1,41 @@
+/** Rows of texts that are classified: alone, or each beside another. */
+import type { TaskInput } from "#contract/tasks.ts";
+import type { InputEncoder, InputTokens } from "./encode-input.ts";
+import type { OutputName } from "./encoder-model.ts";
+import type { EncoderRow } from "./pipeline.ts";
+import type { RequestTally } from "./sentence-request.ts";
+
+type Input = TaskInput<"text-classification">;
+
+/** The texts of an input under their names in the request. */
+function namedTexts(input: Input, at: number) {
+  const name = `inputs[${at}]`;
+  if (typeof input === "string") return [{ input, name }];
+  return [
+    { input: input.text, name: `${name}.text` },
+    { input: input.text_pair, name: `${name}.text_pair` },
+  ];
+}
+
+/** One row per input. @throws CodedError for an input or a request that is too long; the signal's reason */
+export async function rowsOfTexts(
+  inputs: readonly Input[],
+  encoder: InputEncoder,
+  { tally, outputs }: { tally: RequestTally; outputs: readonly OutputName[] },
+): Promise<EncoderRow[]> {
+  const texts = inputs.map(namedTexts);
+  const rows: EncoderRow[] = [];
+  let first: InputTokens | null = null;
+  for await (const tokens of encoder.tokens(texts.flat())) {
+    const waits = texts[rows.length]?.length === 2 && first === null;
+    if (waits) {
+      first = tokens;
+      continue;
+    }
+    const encoded = first === null ? encoder.single(tokens) : encoder.both(first, tokens);
+    tally.add(encoded);
+    rows.push({ ...encoded, outputs });
+    first = null;
+  }
+  return rows;
+}
