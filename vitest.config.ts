@@ -39,6 +39,7 @@ export default defineConfig({
           exclude: ["test/edge/**/!(*.node).test.ts", "test/e2e/**"],
           environment: "node",
           testTimeout: 30_000,
+          hookTimeout: 60_000,
         },
       },
       {

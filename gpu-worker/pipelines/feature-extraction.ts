@@ -5,22 +5,24 @@ import type { EncoderPipeline } from "./pipeline.ts";
 import { namedPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize } from "./result-size.ts";
-import { RequestTally, namedInputs, rowsOf } from "./sentence-request.ts";
+import { RequestTally, namedInputs, rowsOf, sentenceOf } from "./sentence-request.ts";
 import { tokenVectors } from "./token-vectors.ts";
 import { toBase64, toUnitLength } from "./vectors.ts";
 
 export const featureExtraction: EncoderPipeline<"feature-extraction"> = {
   kind: "encoder",
   async answer({ inputs, parameters }, model, engine) {
+    const ofTokens = parameters.pooling === "none";
+    if (!ofTokens) sentenceOf(model);
+    const { prompt_name: promptName } = parameters;
     const rules = {
       truncate: parameters.truncate ?? false,
       truncationDirection: parameters.truncation_direction ?? "right",
-      prompt: namedPrompt(model, parameters.prompt_name),
+      // The default prompt is for sentence vectors.
+      prompt: ofTokens && promptName === undefined ? "" : namedPrompt(model, promptName),
     };
     const encoder = new InputEncoder(model, rules, engine.signal);
-    if (parameters.pooling === "none") {
-      return tokenVectors({ inputs, parameters }, model, { encoder, engine });
-    }
+    if (ofTokens) return tokenVectors({ inputs, parameters }, model, { encoder, engine });
     const output: OutputName = parameters.normalize === undefined ? "sentence_embedding" : "pooled";
     const tally = new RequestTally();
     const rows = await rowsOf(namedInputs(inputs), encoder, { tally, outputs: [output] });

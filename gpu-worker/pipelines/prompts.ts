@@ -5,7 +5,6 @@
  */
 import { CodedError } from "#contract/errors.ts";
 import type { EncoderModel } from "./encoder-model.ts";
-import { sentenceOf } from "./sentence-request.ts";
 
 const names = {
   query: ["query"],
@@ -38,8 +37,8 @@ export function taskPrompt(model: EncoderModel, of: "similarity" | "classificati
 
 /** The prompt of that name, or the model's default. @throws CodedError invalid_value for a name it has not */
 export function namedPrompt(model: EncoderModel, name: string | undefined): string {
-  const { prompts } = sentenceOf(model);
   if (name === undefined) return defaultOf(model);
+  const prompts = model.sentence?.prompts ?? {};
   const prompt = Object.entries(prompts).find(([key]) => key === name)?.[1];
   if (prompt !== undefined) return prompt;
   const known = Object.keys(prompts);
