@@ -16,7 +16,7 @@ import { render } from "../rendering.ts";
 import { jobDocument } from "./job-document.ts";
 import type { JobSpec } from "./job-spec.ts";
 import { type Preference, parsePreference, preferenceApplied } from "./preference.ts";
-import { queueText } from "./queue-text.ts";
+import { queueText, queueTextFor } from "./queue-text.ts";
 import { randomHex } from "./random-hex.ts";
 import { readOutput, readResult } from "./read-result.ts";
 import type { JobHead, RunOutcome, RunRequest, StoredResult, Ticket } from "./shard-protocol.ts";
@@ -37,13 +37,12 @@ export async function dispatch(
   const preference = parsePreference(c.req.header("prefer"));
   const waiter = randomHex();
   let admitted = spec;
-  const run = async () =>
-    runWhileHeld(c, admitted.shard, await prepare(c, admitted, { preference, waiter }));
   try {
-    let outcome = await run();
+    const request = await prepare(c, spec, { preference, waiter });
+    let outcome = await runWhileHeld(c, spec.shard, request);
     if (outcome.kind === "closed") {
       admitted = { ...spec, ...(await readmit()) };
-      outcome = await run();
+      outcome = await runWhileHeld(c, admitted.shard, readdressed(request, spec, admitted));
     }
     return await answer(c, { spec: admitted, preference, outcome });
   } catch (error) {
@@ -119,6 +118,15 @@ async function prepare(
     keep: preference.respondAsync ? "from-start" : "if-it-outlasts",
     wait: milliseconds === 0 ? null : { waiter, milliseconds, graceMilliseconds },
     webhook: spec.webhook,
+  };
+}
+
+/** The same under another id; inputs in object storage stay under the name they were given. */
+function readdressed(request: RunRequest, from: Place, to: Place): RunRequest {
+  return {
+    ...request,
+    job: { ...request.job, id: to.id },
+    ...queueTextFor(request, from, to),
   };
 }
 

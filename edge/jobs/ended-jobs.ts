@@ -7,9 +7,11 @@ import { LRUCache } from "lru-cache";
 import type { StoredResult } from "./shard-protocol.ts";
 
 const lifetimeMs = 600_000;
+/** Of each kind: a flood of jobs that end well makes none forgotten that did not. */
 const countMax = 20_000;
 const resultLifetimeMs = 60_000;
-const resultCharactersMax = 2_000_000;
+/** Many shards may share an isolate. */
+const resultCharactersMax = 300_000;
 const resultOverheadCharacters = 500;
 
 export type EndedJob = {
@@ -20,13 +22,17 @@ export type EndedJob = {
 };
 
 export class EndedJobs {
-  readonly #jobs: LRUCache<JobId, EndedJob>;
+  readonly #delivered: LRUCache<JobId, EndedJob>;
+  readonly #closed: LRUCache<JobId, EndedJob>;
   readonly #results: LRUCache<JobId, StoredResult>;
 
   /** @param now ms since the epoch */
   constructor(now: () => number) {
     const clock = { perf: { now }, ttlResolution: 0 };
-    this.#jobs = new LRUCache({ ...clock, max: countMax, ttl: lifetimeMs });
+    // By size, not by count, for which the cache would take all its memory at once.
+    const remembered = { ...clock, ttl: lifetimeMs, maxSize: countMax, sizeCalculation: () => 1 };
+    this.#delivered = new LRUCache(remembered);
+    this.#closed = new LRUCache(remembered);
     this.#results = new LRUCache({
       ...clock,
       ttl: resultLifetimeMs,
@@ -37,17 +43,17 @@ export class EndedJobs {
   }
 
   deliver(id: JobId, units: number, result: StoredResult): void {
-    this.#jobs.set(id, { delivered: true, units });
+    this.#delivered.set(id, { delivered: true, units });
     this.#results.set(id, result);
   }
 
   /** It came to nothing. */
   close(id: JobId, units: number): void {
-    this.#jobs.set(id, { delivered: false, units });
+    this.#closed.set(id, { delivered: false, units });
   }
 
   find(id: JobId): EndedJob | undefined {
-    return this.#jobs.get(id);
+    return this.#delivered.get(id) ?? this.#closed.get(id);
   }
 
   /** @returns the result that was delivered a moment ago, where there was room for it */

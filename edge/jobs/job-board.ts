@@ -92,7 +92,7 @@ export class JobBoard {
 
   /** The call is answered with a failure of ours: nobody is charged for what it alone wanted. */
   abandon({ id, tenant, waiter }: AbandonRequest): void {
-    if (waiter !== null) this.leave(waiter);
+    this.leave(waiter);
     if (this.#works.find(id) === undefined) this.#release(tenant, id);
   }
 

@@ -22,23 +22,31 @@ function escaped(json: string): string {
   );
 }
 
-function textOf(spec: JobSpec, inputs: unknown, createdAt: number): string {
-  const { id, shard, tenant, task, model, requestKey, parameters } = spec;
+type Place = Pick<JobSpec, "id" | "shard">;
+
+/** How a message begins, whatever it holds. */
+function addressOf({ id, shard }: Place): string {
   const version: JobMessage["version"] = 1;
-  return escaped(
-    JSON.stringify({
-      version,
-      id,
-      shard,
-      tenant,
-      task,
-      model,
-      requestKey,
-      createdAt,
-      parameters,
-      inputs,
-    }),
-  );
+  return JSON.stringify({ version, id, shard }).slice(0, -1);
+}
+
+/** The message of another job with the same content. @param from what `text` was made for */
+export function queueTextFor(
+  { message, messageBytes }: QueueText,
+  from: Place,
+  to: Place,
+): QueueText {
+  const [old, own] = [addressOf(from), addressOf(to)];
+  return {
+    message: own + message.slice(old.length),
+    messageBytes: messageBytes + own.length - old.length,
+  };
+}
+
+function textOf(spec: JobSpec, inputs: unknown, createdAt: number): string {
+  const { tenant, task, model, requestKey, parameters } = spec;
+  const content = { tenant, task, model, requestKey, createdAt, parameters, inputs };
+  return `${addressOf(spec)},${escaped(JSON.stringify(content)).slice(1)}`;
 }
 
 /** Of an ObjectReference as JSON, with room to spare. */

@@ -102,4 +102,4 @@ export type ReceiveResponse = {
 export type KeepRequest = Pick<RunRequest, "job" | "webhook"> & { result: StoredResult };
 
 /** A call that came to nothing on our side. */
-export type AbandonRequest = { id: JobId; tenant: string; waiter: string | null };
+export type AbandonRequest = { id: JobId; tenant: string; waiter: string };

@@ -47,7 +47,7 @@ export type Work = {
 };
 
 /** Characters of messages that a shard keeps in memory for calls that wait: a second send of theirs is rare. */
-const keptCharactersMax = 2_000_000;
+const keptCharactersMax = 300_000;
 
 export class WorkTable {
   readonly #byId = new Map<string, Work>();
