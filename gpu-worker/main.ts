@@ -13,6 +13,7 @@ import { openObjectStore } from "./jobs/object-store.ts";
 import { openSqsQueue } from "./jobs/sqs-queue.ts";
 import { cpuBatchPolicy } from "./jobs/task-runner.ts";
 import { Worker } from "./jobs/worker.ts";
+import { returnMemory } from "./runtime/c-api/return-memory.ts";
 import { openRuntime } from "./runtime/open-runtime.ts";
 import { startHealthServer } from "./telemetry/health-server.ts";
 import { type Log, createLog } from "./telemetry/log.ts";
@@ -120,6 +121,7 @@ async function main(): Promise<void> {
     queue,
     edge,
     objects: openObjectStore(config.objectStore),
+    returnMemory,
     models,
     policy: cpuBatchPolicy,
     metrics,

@@ -28,6 +28,8 @@ export type WorkerOptions = {
   queue: JobQueue;
   edge: EdgeClient;
   objects: ObjectStore;
+  /** Gives memory that was freed back to the machine. */
+  returnMemory?(): Promise<void>;
   models: AnnouncedModels;
   policy: QueuePolicy;
   metrics: Metrics;
@@ -95,7 +97,7 @@ export class Worker {
       onError: (action) => metrics.queueErrors.inc({ action }),
     });
     this.#consumer = new JobConsumer({
-      answerer: new JobAnswerer({ models, runner: this.#runner, objects: options.objects }),
+      answerer: new JobAnswerer({ ...options, models, runner: this.#runner }),
       reports: this.#reports,
       ledger: this.#ledger,
       metrics,

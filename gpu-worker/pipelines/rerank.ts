@@ -8,13 +8,18 @@ import { CodedError } from "#contract/errors.ts";
 import type { TaskInput } from "#contract/tasks.ts";
 import type { RankedText } from "#contract/tasks/rerank.ts";
 import { Turns } from "../event-loop/turns.ts";
-import { type InputRules, type InputTokens, InputEncoder } from "./encode-input.ts";
+import {
+  type InputRules,
+  type InputTokens,
+  InputEncoder,
+  type NamedInput,
+} from "./encode-input.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { EncoderPipeline, EncoderRow, Engine } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize } from "./result-size.ts";
 import { order, sigmoid } from "./scores.ts";
-import { RequestTally, namedInputs, rowsOf } from "./sentence-request.ts";
+import { RequestTally, rowsOf } from "./sentence-request.ts";
 import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
 import { cosine } from "./vectors.ts";
 
@@ -91,7 +96,13 @@ const queryRules = { truncate: false, truncationDirection: "right", prompt: "" }
 const queriesOf = (inputs: readonly Input[]) =>
   inputs.map(({ query }, at) => ({ input: query, name: `inputs[${at}].query` }));
 
-const textsOf = ({ texts }: Input, at: number) => namedInputs(texts, `inputs[${at}].texts`);
+function* textsOf(inputs: readonly Input[]): Generator<NamedInput> {
+  for (const [at, { texts }] of inputs.entries()) {
+    for (const [index, input] of texts.entries()) {
+      yield { input, name: `inputs[${at}].texts[${index}]` };
+    }
+  }
+}
 
 /** A cross-encoder's logit of each text, input after input. */
 async function read(ranking: Ranking, head: SequenceHead): Promise<number[]> {
@@ -103,7 +114,7 @@ async function read(ranking: Ranking, head: SequenceHead): Promise<number[]> {
   const owners = inputs.flatMap(({ texts }, at) => texts.map(() => queries[at]));
   const rows: EncoderRow[] = [];
   const turns = new Turns(engine.signal);
-  for await (const text of encoder.tokens(inputs.flatMap(textsOf))) {
+  for await (const text of encoder.tokens(textsOf(inputs))) {
     if (turns.over) await turns.next();
     const query = owners[rows.length];
     if (query === undefined) continue;
@@ -135,7 +146,7 @@ async function compare({ inputs, rules, tally, model, engine }: Ranking): Promis
     { tally, outputs },
   );
   const texts = await rowsOf(
-    inputs.flatMap(textsOf),
+    textsOf(inputs),
     new InputEncoder(model, { ...rules, prompt: promptOf(model, documentPrompts) }, engine.signal),
     { tally, outputs },
   );

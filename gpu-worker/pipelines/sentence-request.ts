@@ -22,13 +22,12 @@ export function namedInputs(inputs: readonly NamedInput["input"][], list = "inpu
 
 /** One row per input. @throws CodedError for an input or a request that is too long; the signal's reason */
 export async function rowsOf(
-  inputs: readonly NamedInput[],
+  inputs: Iterable<NamedInput>,
   encoder: InputEncoder,
   { tally, outputs }: { tally: RequestTally; outputs: readonly OutputName[] },
 ): Promise<EncoderRow[]> {
   const rows: EncoderRow[] = [];
   const turns = new Turns();
-  tally.expect(inputs.length, encoder.tokensMin);
   for await (const tokens of encoder.tokens(inputs)) {
     if (turns.over) await turns.next();
     const encoded = encoder.single(tokens);

@@ -74,6 +74,6 @@ it("is nothing where nothing is read", () => {
 it("counts what no model reads too: tokens made, and tokens given", () => {
   const made = { task: "tokenize", inputs: [text.repeat(1_000)], parameters: {} } as const;
   expect(estimateUnits(made, reader)).toBeGreaterThan(reader.limits?.maxTokens ?? 0);
-  const given = { task: "detokenize", inputs: [[1, 2, 3], [4]], parameters: {} } as const;
+  const given = { task: "detokenize" as const, inputs: [[1, 2, 3], [4]], parameters: {} };
   expect(estimateUnits(given, reader)).toBeGreaterThanOrEqual(4);
 });
