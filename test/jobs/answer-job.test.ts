@@ -50,7 +50,7 @@ describe("the digest of a result", () => {
 
 describe("warnings", () => {
   it("are cut to their bound, whatever words they quote", async () => {
-    const targets = Array.from({ length: 20 }, (_, at) => `${at}${"😀".repeat(49)}`);
+    const targets = Array.from({ length: 20 }, (_, at) => `storm ${at} ${"😀".repeat(45)}`);
     const { result } = await answer({
       task: "fill-mask",
       model: "mask",
