@@ -18,6 +18,7 @@ import { Worker } from "./jobs/worker.ts";
 import { runWorkerCommand } from "./cli/worker.ts";
 import { isCudaFault, isDeviceFault, watchDevice } from "./runtime/device-faults.ts";
 import { DeviceError } from "./runtime/open-device.ts";
+import { returnMemory } from "./runtime/c-api/return-memory.ts";
 import { openRuntime } from "./runtime/open-runtime.ts";
 import { testDevice } from "./runtime/self-test.ts";
 import type { Runtime } from "./runtime/session.ts";
@@ -165,6 +166,7 @@ async function main(): Promise<void> {
     deadLetters,
     edge,
     objects: openObjectStore(config.objectStore),
+    returnMemory,
     models,
     policy: runtime.deviceMemoryBytes === null ? cpuBatchPolicy : deviceBatchPolicy,
     isDeviceFault,

@@ -14,7 +14,7 @@ import { measureRanges, type MeasureTools } from "./measure-ranges.ts";
 import { sentenceHeadOf } from "./sentence-head-of.ts";
 
 /** Grows whenever the same files give another graph: older compiled graphs and cached results are then left behind. */
-export const builderVersion = 6;
+export const builderVersion = 7;
 
 function graphHeadOf({ folder, head, sentence }: Checkpoint): Head {
   if (sentence !== null) return sentenceHeadOf(folder, sentence);

@@ -28,7 +28,7 @@ const blockRowsMax = 64;
 /** Rows are multiplied four at a time. */
 const tileRows = 4;
 /** Multiplications of one block, at which nobody else has a turn: some milliseconds. */
-const blockOperations = 2_500_000;
+const blockOperations = 1_500_000;
 
 function blockRowsOf(size: number): number {
   const tiles = Math.floor(blockOperations / (2 * size * tileRows));

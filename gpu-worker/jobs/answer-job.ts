@@ -32,7 +32,12 @@ export type JobAnswererOptions = {
   models: ModelSource;
   runner: TaskRunner;
   objects: ObjectStore;
+  /** Gives memory that was freed back to the machine: after large jobs, whose tokenizer leaves much in each thread's own. */
+  returnMemory?(): Promise<void>;
 };
+
+/** Of inputs, after which memory is given back. */
+const largeCharacters = 2 ** 16;
 
 export type AnswerOptions = {
   signal: AbortSignal;
@@ -63,6 +68,8 @@ export class JobAnswerer {
     try {
       return await this.#answer(job, { ...options, tenant: job.tenant, room });
     } finally {
+      // Before the next large one comes in.
+      if (characters > largeCharacters) await this.#options.returnMemory?.();
       room.leave();
     }
   }

@@ -31,6 +31,8 @@ export type WorkerOptions = {
   deadLetters: JobQueue | null;
   edge: EdgeClient;
   objects: ObjectStore;
+  /** Gives memory that was freed back to the machine. */
+  returnMemory?(): Promise<void>;
   models: AnnouncedModels;
   policy: WorkPolicy;
   metrics: Metrics;
@@ -99,7 +101,7 @@ export class Worker {
       onError: (action) => metrics.queueErrors.inc({ action }),
     });
     this.#consumer = new JobConsumer({
-      answerer: new JobAnswerer({ models, runner: this.#runner, objects: options.objects }),
+      answerer: new JobAnswerer({ ...options, models, runner: this.#runner }),
       reports: this.#reports,
       ledger: this.#ledger,
       metrics,

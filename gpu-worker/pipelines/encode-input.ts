@@ -56,7 +56,7 @@ export class InputEncoder {
   }
 
   /** In order. @throws CodedError invalid_value; the signal's reason */
-  async *tokens(inputs: readonly NamedInput[]): AsyncGenerator<InputTokens> {
+  async *tokens(inputs: Iterable<NamedInput>): AsyncGenerator<InputTokens> {
     const charactersOf = ({ input }: NamedInput) => (typeof input === "string" ? input.length : 0);
     for (const group of groupTexts(inputs, charactersOf)) yield* await this.#tokensOf(group);
   }

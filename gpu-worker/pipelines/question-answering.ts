@@ -232,6 +232,8 @@ class GatheredAnswers {
   readonly #context: Context;
   readonly #parameters: Parameters;
   readonly #topK: number;
+  /** The whole context in lower case; null where that has other places. */
+  readonly #lower: string | null;
   /** By what they read. */
   #merged = new Map<string, Found>();
   /** The least score of "no answer". */
@@ -241,6 +243,8 @@ class GatheredAnswers {
     this.#context = context;
     this.#parameters = parameters;
     this.#topK = parameters.top_k ?? 1;
+    const lower = context.text.toLowerCase();
+    this.#lower = lower.length === context.text.length ? lower : null;
   }
 
   async add(window: Window, answers: WindowAnswers, turns: Turns): Promise<void> {
@@ -287,7 +291,7 @@ class GatheredAnswers {
       if (turns.over) await turns.next();
       const start = source[from + span.start]?.[0] ?? 0;
       const end = source[from + span.end]?.[1] ?? 0;
-      const key = text.slice(start, end).toLowerCase();
+      const key = this.#lower?.slice(start, end) ?? text.slice(start, end).toLowerCase();
       const before = found.get(key);
       if (before === undefined) found.set(key, { start, end, score: span.score });
       else before.score += span.score;

@@ -10,14 +10,19 @@ import type { TaskInput } from "#contract/tasks.ts";
 import type { RankedText } from "#contract/tasks/rerank.ts";
 import { Turns } from "../event-loop/turns.ts";
 import { cutDocument } from "./cut-document.ts";
-import { type InputRules, type InputTokens, InputEncoder } from "./encode-input.ts";
+import {
+  type InputRules,
+  type InputTokens,
+  InputEncoder,
+  type NamedInput,
+} from "./encode-input.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { EncoderPipeline, EncoderRow, Engine } from "./pipeline.ts";
 import { searchPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize } from "./result-size.ts";
 import { order, sigmoid } from "./scores.ts";
-import { RequestTally, namedInputs, rowsOf } from "./sentence-request.ts";
+import { RequestTally, rowsOf } from "./sentence-request.ts";
 import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
 import { cosine, dot, euclidean, manhattan } from "./vectors.ts";
 
@@ -107,7 +112,13 @@ const queryRules = { truncate: false, truncationDirection: "right" } as const;
 const queriesOf = (inputs: readonly Input[]) =>
   inputs.map(({ query }, at) => ({ input: query, name: `inputs[${at}].query` }));
 
-const textsOf = ({ texts }: Input, at: number) => namedInputs(texts, `inputs[${at}].texts`);
+function* textsOf(inputs: readonly Input[]): Generator<NamedInput> {
+  for (const [at, { texts }] of inputs.entries()) {
+    for (const [index, input] of texts.entries()) {
+      yield { input, name: `inputs[${at}].texts[${index}]` };
+    }
+  }
+}
 
 /** A cross-encoder's logit of each text, input after input. */
 async function read(ranking: Ranking, head: SequenceHead): Promise<number[]> {
@@ -120,7 +131,7 @@ async function read(ranking: Ranking, head: SequenceHead): Promise<number[]> {
   const owners = inputs.flatMap(({ texts }, at) => texts.map(() => queries[at]));
   const rows: EncoderRow[] = [];
   const turns = new Turns(engine.signal);
-  for await (const text of encoder.tokens(inputs.flatMap(textsOf))) {
+  for await (const text of encoder.tokens(textsOf(inputs))) {
     if (turns.over) await turns.next();
     const query = owners[rows.length];
     if (query === undefined) continue;
@@ -166,7 +177,7 @@ async function compare(ranking: Ranking): Promise<number[]> {
     tally,
     outputs,
   });
-  const texts = await rowsOf(inputs.flatMap(textsOf), encoderOf(rules, "document"), {
+  const texts = await rowsOf(textsOf(inputs), encoderOf(rules, "document"), {
     tally,
     outputs,
     cut: (text) => cutDocument(text, tokensMax, rules),

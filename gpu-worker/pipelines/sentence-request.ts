@@ -29,13 +29,12 @@ type RowRules = {
 
 /** One row per input. @throws CodedError for an input or a request that is too long; the signal's reason */
 export async function rowsOf(
-  inputs: readonly NamedInput[],
+  inputs: Iterable<NamedInput>,
   encoder: InputEncoder,
   { tally, outputs, cut = whole }: RowRules,
 ): Promise<EncoderRow[]> {
   const rows: EncoderRow[] = [];
   const turns = new Turns();
-  tally.expect(inputs.length, encoder.tokensMin);
   const unpooled = await encoder.unpooledTokens();
   for await (const tokens of encoder.tokens(inputs)) {
     if (turns.over) await turns.next();

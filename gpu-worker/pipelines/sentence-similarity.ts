@@ -7,7 +7,7 @@ import type { EncoderPipeline } from "./pipeline.ts";
 import { taskPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize } from "./result-size.ts";
-import { RequestTally, namedInputs, rowsOf, sentenceOf } from "./sentence-request.ts";
+import { RequestTally, rowsOf, sentenceOf } from "./sentence-request.ts";
 import { cosine } from "./vectors.ts";
 
 /** Of a number such as 0.1234567890123. */
@@ -50,11 +50,13 @@ export const sentenceSimilarity: EncoderPipeline<"sentence-similarity"> = {
 type Input = { source_sentence: string; sentences: string[] };
 
 /** An input's source before its sentences. */
-function textsOf(inputs: readonly Input[]): NamedInput[] {
-  return inputs.flatMap(({ source_sentence: source, sentences }, at) => [
-    { input: source, name: `inputs[${at}].source_sentence` },
-    ...namedInputs(sentences, `inputs[${at}].sentences`),
-  ]);
+function* textsOf(inputs: readonly Input[]): Generator<NamedInput> {
+  for (const [at, { source_sentence: source, sentences }] of inputs.entries()) {
+    yield { input: source, name: `inputs[${at}].source_sentence` };
+    for (const [index, input] of sentences.entries()) {
+      yield { input, name: `inputs[${at}].sentences[${index}]` };
+    }
+  }
 }
 
 /** Where each input's row is its source. */

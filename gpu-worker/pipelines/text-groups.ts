@@ -5,7 +5,7 @@ const charactersPerCall = 2 ** 16;
 
 /** Neighbours together, in order. */
 export function* groupTexts<T>(
-  items: readonly T[],
+  items: Iterable<T>,
   charactersOf: (item: T) => number,
 ): Generator<T[]> {
   let group: T[] = [];

@@ -176,11 +176,14 @@ const unitsPerToken = 16;
 /** If that gives too few tokens, as of a text that is mostly white space, so many times more. */
 const growth = 8;
 /**
- * The library takes some 500 bytes a token while it encodes. Of a text longer than this a part is encoded first, then twice as
- * much, and so on: of one that proves too long no more than twice the tokens wanted are ever made.
+ * The library takes some 500 bytes a token while it encodes, and a token has a unit of text or more, near enough: of a longer
+ * text no more is encoded at first than could make the tokens wanted, then twice as much, and so on.
  */
+const bytesPerToken = 500;
 const unitsAtOnce = 2 ** 16;
 const growthOfLong = 2;
+/** A little more than the tokens wanted tell that there are more. */
+const surplus = 1.05;
 
 async function encodeAll(
   library: LibraryTokenizer,
@@ -190,7 +193,9 @@ async function encodeAll(
   const { tokensMax = Infinity, from = "start", signal } = options;
   const turns = new Turns(signal);
   const done: TextEncoding[] = [];
-  let units = tokensMax === Infinity ? Infinity : Math.min(tokensMax * unitsPerToken, unitsAtOnce);
+  const weights: ArrayBuffer[] = [];
+  const unitsOfLong = Math.max(unitsAtOnce, surplus * tokensMax);
+  let units = Math.floor(Math.min(tokensMax * unitsPerToken, unitsOfLong));
   let rest = texts.map((_, at) => at);
   while (rest.length > 0) {
     signal?.throwIfAborted();
@@ -199,6 +204,7 @@ async function encodeAll(
       parts.map(({ text }) => text),
       { addSpecialTokens: false },
     );
+    weights.push(weightOf(encodings));
     signal?.throwIfAborted();
     turns.begin();
     const short: number[] = [];
@@ -214,6 +220,15 @@ async function encodeAll(
     units *= units < unitsAtOnce ? growth : growthOfLong;
   }
   return done;
+}
+
+/**
+ * The garbage collector sees a few bytes where the library keeps megabytes, and lets them lie. A buffer of their size, which is
+ * never written and so takes no memory, tells it what goes when the encodings go.
+ */
+function weightOf(encodings: readonly Encoding[]): ArrayBuffer {
+  const tokens = encodings.reduce((sum, encoding) => sum + encoding.getLength(), 0);
+  return new ArrayBuffer(tokens * bytesPerToken);
 }
 
 /** `start`: where it stood in the whole text. */

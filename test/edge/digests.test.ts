@@ -53,20 +53,20 @@ beforeEach(() =>
 );
 afterEach(() => vi.unstubAllGlobals());
 
+const embed = (input: string, bindings: typeof env) =>
+  call("/v1/embeddings", { model: "own", input }, { operator: true, bindings });
+
+/** A model that answers with a digest nobody has seen. */
+async function newModel(): Promise<void> {
+  const modelDigest = crypto.randomUUID();
+  install((message) => {
+    const made = succeed(message);
+    return made === "nothing" || "code" in made ? made : { ...made, modelDigest };
+  });
+  await announce([{ ...miniLm, id: "own", aliases: [], digest: null }]);
+}
+
 describe("a model whose digest nobody has announced yet", () => {
-  const embed = (input: string, bindings: typeof env) =>
-    call("/v1/embeddings", { model: "own", input }, { operator: true, bindings });
-
-  /** A model that answers with a digest nobody has seen. */
-  async function newModel(): Promise<void> {
-    const modelDigest = crypto.randomUUID();
-    install((message) => {
-      const made = succeed(message);
-      return made === "nothing" || "code" in made ? made : { ...made, modelDigest };
-    });
-    await announce([{ ...miniLm, id: "own", aliases: [], digest: null }]);
-  }
-
   it("is a hit at the second identical call, however soon", async () => {
     await newModel();
     const bindings = freshIsolate();
@@ -96,13 +96,13 @@ describe("a model whose digest nobody has announced yet", () => {
   });
 });
 
-describe("a relation between entities that another model finds", () => {
-  const world = (entities: string) =>
-    announce([
-      state("all-rounder", "relations", { entityModel: "somebody/entities" }),
-      state("entities", entities),
-    ]);
+const world = (entities: string) =>
+  announce([
+    state("all-rounder", "relations", { entityModel: "somebody/entities" }),
+    state("entities", entities),
+  ]);
 
+describe("a relation between entities that another model finds", () => {
   it("is a hit while both models stay, and none once the other has changed", async () => {
     await world("old");
     installWorld("relations", "old");
@@ -172,20 +172,20 @@ describe("what a worker says in too many words", () => {
   });
 });
 
-describe("a model that cannot be served", () => {
-  const broken = state("broken", null, {
-    status: "failed",
-    reason: "The model broken cannot be served: model_type gpt2 is not built",
-    loaded: false,
-    notServable: true,
-  });
-  const ask = () =>
-    call(
-      "/v1/embeddings",
-      { model: "broken", input: freshText() },
-      { operator: true, bindings: freshIsolate() },
-    );
+const broken = state("broken", null, {
+  status: "failed",
+  reason: "The model broken cannot be served: model_type gpt2 is not built",
+  loaded: false,
+  notServable: true,
+});
+const ask = () =>
+  call(
+    "/v1/embeddings",
+    { model: "broken", input: freshText() },
+    { operator: true, bindings: freshIsolate() },
+  );
 
+describe("a model that cannot be served", () => {
   it("is a 400 with the reason at once, and nothing is queued", async () => {
     install();
     await announce([broken]);

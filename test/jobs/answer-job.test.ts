@@ -1,0 +1,138 @@
+/** What a job's answer says besides its outputs: whose digests it carries, and warnings within their bounds. */
+import { describe, expect, it } from "vitest";
+import { JobResult } from "../../contract/events.ts";
+import type { JobMessage } from "../../contract/job-message.ts";
+import { limits } from "../../contract/limits.ts";
+import { JobAnswerer } from "../../gpu-worker/jobs/answer-job.ts";
+import { MemoryGate } from "../../gpu-worker/jobs/memory-gate.ts";
+import { countJsonBytes, jsonItems, jsonParts } from "../../gpu-worker/jobs/json-parts.ts";
+import { TaskRunner, cpuBatchPolicy } from "../../gpu-worker/jobs/task-runner.ts";
+import { randomModels } from "./random-model.ts";
+import { noopMessage } from "./rig.ts";
+
+const never = new AbortController().signal;
+const models = await randomModels();
+
+function answer(message: object) {
+  const answerer = new JobAnswerer({
+    models: {
+      lease: (id) =>
+        Promise.resolve({ model: models[id as keyof typeof models], release: () => undefined }),
+    },
+    runner: new TaskRunner({ policy: cpuBatchPolicy, now: () => performance.now() }),
+    objects: {
+      read: () => Promise.reject(new Error("nothing is stored")),
+      write: () => Promise.reject(new Error("nothing is to be stored")),
+    },
+  });
+  const job = { ...noopMessage(), ...message } as JobMessage;
+  return answerer.answer(job, {
+    signal: never,
+    onProgress: () => undefined,
+    onRun: () => undefined,
+  });
+}
+
+const relate = (input: string) =>
+  answer({ task: "relation-extraction", model: "classes", inputs: [input], parameters: {} });
+
+describe("the digest of a result", () => {
+  it("is that of both models where another one found the entities", async () => {
+    const { modelDigest, models: named } = await relate("Paris and a storm near Köln");
+    expect(modelDigest).toBe("digest of classes+digest of entities");
+    expect(named).toEqual([
+      { id: "classes", digest: "digest of classes" },
+      { id: "entities", digest: "digest of entities" },
+    ]);
+  });
+
+  it("is the model's own where the parts are marked", async () => {
+    const { modelDigest } = await relate("<e1>Paris</e1> and <e2>Köln</e2>");
+    expect(modelDigest).toBe("digest of classes");
+  });
+});
+
+describe("warnings", () => {
+  it("are cut to their bound, whatever words they quote", async () => {
+    const targets = Array.from({ length: 20 }, (_, at) => `storm ${at} ${"😀".repeat(45)}`);
+    const { result } = await answer({
+      task: "fill-mask",
+      model: "mask",
+      inputs: ["a [MASK]"],
+      parameters: { targets },
+    });
+    const { warnings } = JobResult.parse(result);
+    expect(warnings[0]).toHaveLength(limits.warningCharactersMax);
+    expect(warnings[0]).toMatch(/…$/);
+    expect(result).toMatchObject({ warnings });
+  });
+});
+
+const settled = async (promise: Promise<unknown>) =>
+  (await Promise.race([promise.then(() => true), new Promise(setImmediate)])) === true;
+
+describe("a share of memory", () => {
+  it("lets in what fits, the others in the order they came", async () => {
+    const gate = new MemoryGate(10);
+    const leave = await gate.enter(6, never);
+    const large = gate.enter(100, never);
+    const small = gate.enter(1, never);
+    expect([await settled(large), await settled(small)]).toEqual([false, false]);
+    leave();
+    leave();
+    const leaveLarge = await large;
+    // What is larger than the share goes alone.
+    expect(await settled(small)).toBe(false);
+    leaveLarge();
+    await small;
+  });
+
+  it("forgets who gives up, and lets in who waited behind him", async () => {
+    const gate = new MemoryGate(10);
+    await gate.enter(6, never);
+    const controller = new AbortController();
+    const large = gate.enter(8, controller.signal);
+    const small = gate.enter(4, never);
+    controller.abort(new Error("left"));
+    await expect(large).rejects.toThrow("left");
+    await small;
+  });
+});
+
+describe("JSON in parts", () => {
+  const documents: unknown[] = [
+    null,
+    [],
+    {},
+    "text",
+    [[]],
+    { a: undefined, b: [undefined, null], c: { d: 'é😀\u0001"\\' } },
+    Array.from({ length: 9_000 }, (_, at) => [at, { text: "x".repeat(at % 50), at: [at] }]),
+    { outputs: [{ tokens: Array.from({ length: 9_000 }, (_, at) => at) }, "y".repeat(300_000)] },
+  ];
+
+  it("is what JSON.stringify writes, and counted without being kept", async () => {
+    for (const document of documents) {
+      let written = "";
+      for await (const part of jsonParts(document, never)) written += part;
+      expect(written).toBe(JSON.stringify(document));
+      const bytes = await countJsonBytes(document, Infinity, never);
+      expect(bytes).toBe(Buffer.byteLength(written));
+    }
+    expect(await countJsonBytes(documents.at(-1), 1_000, never)).toBeLessThan(400_000);
+  });
+
+  it("is read item by item, whatever stands in them", () => {
+    const items = ['a,]"\\', { 'b"': [1, "}", { c: [] }] }, [[], "[,"], 3, null, "\\\\"];
+    for (const space of [0, 2]) {
+      const read = [...jsonItems(JSON.stringify(items, null, space))].map((item) =>
+        JSON.parse(item),
+      );
+      expect(read).toEqual(items);
+    }
+    expect([...jsonItems(" [ ] ")]).toEqual([]);
+    for (const wrong of ["", "{}", "[1", '["a]', "null"]) {
+      expect(() => [...jsonItems(wrong)]).toThrow(SyntaxError);
+    }
+  });
+});

@@ -1,0 +1,89 @@
+/** What a stranger may send at its largest, of every task: answered within the bounds or refused by name, and never alone. */
+import process from "node:process";
+import { describe, expect, it } from "vitest";
+import { ErrorCode, errorTable } from "../../contract/errors.ts";
+import { JobResult } from "../../contract/events.ts";
+import type { JobMessage } from "../../contract/job-message.ts";
+import { limits } from "../../contract/limits.ts";
+import { tasks } from "../../contract/tasks.ts";
+import { JobAnswerer } from "../../gpu-worker/jobs/answer-job.ts";
+import type { ObjectStore } from "../../gpu-worker/jobs/object-store.ts";
+import { TaskRunner, cpuBatchPolicy } from "../../gpu-worker/jobs/task-runner.ts";
+import { translateError } from "../../gpu-worker/jobs/translate-error.ts";
+import { largestRequests } from "./largest-requests.ts";
+import { headOf, randomModels } from "./random-model.ts";
+import { noopMessage } from "./rig.ts";
+
+const never = new AbortController().signal;
+const models = await randomModels();
+
+/** Keeps what was written last. */
+function keeper(): ObjectStore & { last: string } {
+  return {
+    last: "",
+    read: () => Promise.reject(new Error("nothing is stored")),
+    async write(key, { parts }) {
+      this.last = "";
+      for await (const part of parts) this.last += part;
+      return { key, bytes: Buffer.byteLength(this.last), sha256: "0".repeat(64) };
+    },
+  };
+}
+
+const lease = (id: string) =>
+  Promise.resolve({ model: models[id as keyof typeof models], release: () => undefined });
+
+function answererOn(objects: ObjectStore): JobAnswerer {
+  const runner = new TaskRunner({ policy: cpuBatchPolicy, now: () => performance.now() });
+  return new JobAnswerer({ models: { lease }, runner, objects });
+}
+
+const computedMs = () => process.threadCpuUsage().user / 1_000;
+
+/** Milliseconds for which this thread computed without giving others their turn, at most: no matter what else the machine does. */
+async function longestTurn(promise: Promise<unknown>): Promise<number> {
+  let [last, longest, settled] = [computedMs(), 0, false];
+  const look = () => {
+    const now = computedMs();
+    longest = Math.max(longest, now - last);
+    last = now;
+    if (!settled) setImmediate(look);
+  };
+  setImmediate(look);
+  await promise;
+  settled = true;
+  look();
+  return longest;
+}
+
+describe.each(largestRequests)("$task: $what", ({ task, inputs, parameters, refused }) => {
+  it("is admitted by the schema, and answered or refused by name", async () => {
+    tasks[task].parameters.parse(parameters);
+    const job = {
+      ...noopMessage(),
+      model: headOf[task as keyof typeof headOf],
+      task,
+      inputs,
+      parameters,
+    } as JobMessage;
+    const objects = keeper();
+    const answering = answererOn(objects)
+      .answer(job, { signal: never, onProgress: () => undefined, onRun: () => undefined })
+      .catch(translateError);
+    // Some steps of the tokenizer's library take 20; the collector of garbage has its turns too.
+    expect(await longestTurn(answering)).toBeLessThan(150);
+    const answer = await answering;
+    if ("code" in answer) {
+      expect(errorTable[ErrorCode.parse(answer.code)].status).toBe(400);
+      expect(answer.param).toBe(refused);
+      return;
+    }
+    expect(refused).toBeUndefined();
+    const { result, usage } = answer;
+    expect(usage.promptTokens).toBeGreaterThan(0);
+    expect(usage.promptTokens).toBeLessThanOrEqual(limits.tokensPerRequestMax);
+    const whole = JobResult.parse("sha256" in result ? JSON.parse(objects.last) : result);
+    expect(whole.outputs).toHaveLength(inputs.length);
+    expect(JSON.stringify(whole).length).toBeLessThanOrEqual(limits.resultBytesMax);
+  }, 60_000);
+});
