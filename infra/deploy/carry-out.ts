@@ -38,6 +38,7 @@ async function deployAws(settings: DeploySettings): Promise<OutputOf> {
     EdgeUrl: settings.LLM_OS_EDGE_URL,
     ObjectStorageEndpoint: settings.S3_ENDPOINT,
     ObjectStorageBucket: settings.S3_BUCKET,
+    ObjectStorageRegion: settings.S3_REGION,
   };
   const flags = Object.entries(parameters).flatMap(([name, value]) => [
     "--parameters",
@@ -93,7 +94,11 @@ async function deployEdge(
   const addresses = {
     queueUrl: output("queueUrl"),
     region: settings.AWS_REGION,
-    objectStorage: { endpoint: settings.S3_ENDPOINT, bucket: settings.S3_BUCKET },
+    objectStorage: {
+      endpoint: settings.S3_ENDPOINT,
+      bucket: settings.S3_BUCKET,
+      region: settings.S3_REGION,
+    },
     cacheNamespaceId: await cacheNamespace(),
   };
   writeFileSync(config, JSON.stringify(edgeConfig(addresses), null, 2));
