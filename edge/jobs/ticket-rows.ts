@@ -40,6 +40,11 @@ const schema = `
   CREATE INDEX IF NOT EXISTS tickets_by_age ON tickets (created_at);
 `;
 
+/** No delivery (../webhooks/delivery-rows.ts) of the ticket is still to be tried: each try is made of the ticket. */
+const nobodyIsToBeTold = `NOT EXISTS (
+  SELECT 1 FROM deliveries WHERE deliveries.job_id = tickets.id AND deliveries.due_at IS NOT NULL
+)`;
+
 /** A job as it lies in its row. */
 export type StoredTicket = {
   ticket: Ticket;
@@ -187,19 +192,20 @@ export class TicketRows {
     );
   }
 
-  /** Removes tickets made before `before` (ms since the epoch). @returns their ids and works */
+  /** Removes tickets made before `before` (ms since the epoch) of which nobody is to be told any more. @returns their ids and works */
   purge(before: number): { id: JobId; workId: JobId }[] {
     return this.#sql
       .exec<{ id: JobId; workId: JobId }>(
-        "DELETE FROM tickets WHERE coalesce(finished_at, created_at) < ? RETURNING id, work_id AS workId",
+        `DELETE FROM tickets WHERE coalesce(finished_at, created_at) < ? AND ${nobodyIsToBeTold}
+         RETURNING id, work_id AS workId`,
         before,
       )
       .toArray();
   }
 
-  /** When the oldest ticket was made or finished; null: there is none. */
+  /** When the oldest ticket was made or finished of which nobody is to be told any more; null: there is none. */
   oldest(): number | null {
-    const statement = "SELECT min(coalesce(finished_at, created_at)) AS at FROM tickets";
+    const statement = `SELECT min(coalesce(finished_at, created_at)) AS at FROM tickets WHERE ${nobodyIsToBeTold}`;
     return this.#sql.exec<{ at: number | null }>(statement).one().at;
   }
 
