@@ -10,6 +10,8 @@ export const limits = {
   inlineInputsBytesMax: 200 * 1024,
   /** Results larger than this travel through object storage. */
   inlineResultBytesMax: 1024 * 1024,
+  /** A webhook carries an output of up to this size, and of a larger one a link to it. */
+  webhookOutputBytesMax: 256 * 1024,
   /** Body of one POST of a worker to the edge; a worker splits its events to stay below. */
   callbackBytesMax: 16 * 1024 * 1024,
   /** Results are kept this long, in the cache and for whoever polls a job. */

@@ -4,13 +4,16 @@
  * digest. What a body means is the route's; how a job runs is jobs/.
  */
 import { admitHit, admitJob } from "./accounts/admission.ts";
-import { exactCallKey, findAnswer, findResult, keepAnswer } from "./cache.ts";
+import { BodyPlace } from "./body-place.ts";
+import { exactCallKey, type Found, findAnswer, findResult, keepAnswer } from "./cache.ts";
 import type { EdgeContext } from "./context.ts";
 import { settingsOf } from "./environment.ts";
+import { freeBytes } from "./free-bytes.ts";
 import type { JobRequest } from "./job-request.ts";
-import { dispatch } from "./jobs/dispatch.ts";
+import { dispatch, type PreparedJob, prepareJob } from "./jobs/dispatch.ts";
 import type { JobSpec } from "./jobs/job-spec.ts";
 import { parsePreference } from "./jobs/preference.ts";
+import { resultResponse } from "./jobs/show-result.ts";
 import { knownModels, usableModels } from "./registry/known-models.ts";
 import { type Rendered, render } from "./rendering.ts";
 import { decodeText, parseJson, readBody } from "./request-body.ts";
@@ -28,28 +31,64 @@ type CacheUse = {
   respondAsync: boolean;
 };
 
-export async function serveJob(c: EdgeContext, read: ReadJob): Promise<Response> {
-  const settings = settingsOf(c.env);
-  const use = cacheUseOf(c);
-  const text = decodeText(await readBody(c.req.raw, settings.bodyBytesMax));
-  const exact = await answerExactCall(c, use, text);
-  if (exact !== null) return exact;
+/** What of a call is left once its inputs are on their way. */
+type Step = { answer: Response } | { job: PreparedJob };
 
-  const request = await read(c, parseJson(text));
+export async function serveJob(c: EdgeContext, read: ReadJob): Promise<Response> {
+  const place = new BodyPlace(c.req.raw);
+  try {
+    const step = await readAndPrepare(c, read, place);
+    // From here on nothing large is held: a call may wait for minutes.
+    place.leave();
+    return await ("answer" in step ? step.answer : dispatch(c, step.job));
+  } finally {
+    place.leave();
+  }
+}
+
+async function readAndPrepare(c: EdgeContext, read: ReadJob, place: BodyPlace): Promise<Step> {
+  const use = cacheUseOf(c);
+  const given = await readCall(c, use, place);
+  return "answer" in given ? given : prepareCall(c, use, formed(await read(c, given.body)));
+}
+
+/** A job whose inputs are JSON text: what was parsed is let go. */
+type FormedRequest = Omit<JobRequest, "inputs"> & { inputs: string };
+
+function formed(request: JobRequest): FormedRequest {
+  return { ...request, inputs: JSON.stringify(request.inputs) };
+}
+
+/** The text ends here: what was parsed has strings of its own. */
+async function readCall(
+  c: EdgeContext,
+  use: CacheUse,
+  place: BodyPlace,
+): Promise<{ answer: Response } | { body: unknown }> {
+  const { bodyBytesMax } = settingsOf(c.env);
+  const bytes = await readBody(c.req.raw, bodyBytesMax, place);
+  const text = decodeText(bytes);
+  freeBytes(bytes);
+  const answer = await answerExactCall(c, use, text);
+  return answer === null ? { body: parseJson(text) } : { answer };
+}
+
+async function prepareCall(c: EdgeContext, use: CacheUse, request: FormedRequest): Promise<Step> {
   const webhook = readWebhook(request.webhook, {
     respondAsync: use.respondAsync,
-    allowed: settings.webhookAllow,
+    allowed: settingsOf(c.env).webhookAllow,
+    origin: new URL(c.req.url).origin,
     fillRandom: (bytes) => crypto.getRandomValues(bytes),
   });
   const { tenant } = c.get("caller");
   const keyed = request.cacheable && !use.noStore;
   const requestKey = keyed ? await requestKeyOf({ tenant, ...request }) : null;
   const known = use.respondAsync ? null : await answerFromCache(c, request, requestKey);
-  if (known !== null) return known;
+  if (known !== null) return { answer: known };
 
   c.set("cache", requestKey === null || use.respondAsync ? "bypass" : "miss");
   const place = await admitJob(c, { requestKey, units: request.units });
-  return dispatch(c, specOf({ request, requestKey, tenant, webhook }, place));
+  return { job: await prepareJob(c, specOf({ request, requestKey, tenant, webhook }, place)) };
 }
 
 function cacheUseOf(c: EdgeContext): CacheUse {
@@ -80,15 +119,20 @@ async function answerExactCall(
 /** Looks under every digest the model's results may carry now; usually that is one. */
 async function answerFromCache(
   c: EdgeContext,
-  request: JobRequest,
+  request: FormedRequest,
   requestKey: string | null,
 ): Promise<Response | null> {
   if (requestKey === null) return null;
   const digests = (await knownModels(c)).find(request.model)?.digests ?? [];
   for (const modelDigest of digests) {
-    const result = await findResult(c.env.CACHE, { requestKey, modelDigest });
-    if (result === null) continue;
-    const rendered = render(request.rendering, result, request.warnings);
+    const found = await findResult(c.env.CACHE, { requestKey, modelDigest });
+    if (found === null) continue;
+    if (found.kind === "reference") {
+      const streamed = await showFound(c, found, request);
+      if (streamed !== null) return counted(c, streamed);
+      continue;
+    }
+    const rendered = render(request.rendering, found.result, request.warnings);
     const exact = c.get("exactCallKey");
     const answer = { ...rendered, model: request.model, modelDigest };
     if (exact !== undefined) keepAnswer(exact, answer);
@@ -97,13 +141,36 @@ async function answerFromCache(
   return null;
 }
 
-async function hit(c: EdgeContext, answer: Rendered): Promise<Response> {
-  await admitHit(c);
-  c.set("cache", "hit");
-  return new Response(answer.body, { headers: answer.headers });
+/** @returns null where the result is not to be had: it is computed again */
+async function showFound(
+  c: EdgeContext,
+  found: Extract<Found, { kind: "reference" }>,
+  request: FormedRequest,
+): Promise<Response | null> {
+  try {
+    return await resultResponse(c, found, request);
+  } catch (error) {
+    console.warn(JSON.stringify({ event: "cache.unreadable", reason: String(error) }));
+    return null;
+  }
 }
 
-type Admitted = Pick<JobSpec, "requestKey" | "tenant" | "webhook"> & { request: JobRequest };
+async function hit(c: EdgeContext, answer: Rendered): Promise<Response> {
+  return counted(c, new Response(answer.body, { headers: answer.headers }));
+}
+
+async function counted(c: EdgeContext, answer: Response): Promise<Response> {
+  try {
+    await admitHit(c);
+  } catch (error) {
+    await answer.body?.cancel();
+    throw error;
+  }
+  c.set("cache", "hit");
+  return answer;
+}
+
+type Admitted = Pick<JobSpec, "requestKey" | "tenant" | "webhook"> & { request: FormedRequest };
 
 function specOf(
   { request, requestKey, tenant, webhook }: Admitted,

@@ -19,7 +19,7 @@ export type TaskRow<T extends Task> = {
   readonly output: z.ZodType<TaskOutput<T>>;
   readonly reads: (input: TaskInput<T>, parameters: TaskParameters<T>) => Readings;
   readonly readsInWindows?: (parameters: TaskParameters<T>) => boolean;
-  readonly huggingFace: HuggingFaceForm<z.ZodType<TaskInput<T>>, z.ZodType<TaskOutput<T>>> | null;
+  readonly huggingFace: HuggingFaceForm<z.ZodType<TaskInput<T>>> | null;
 };
 
 export const taskTable: { readonly [T in Task]: TaskRow<T> } = tasks;

@@ -27,6 +27,6 @@ export const featureExtraction = defineTask({
       dimensions: z.int().positive().optional(),
       encoding_format: z.enum(["float", "base64"]).optional(),
     }),
-    answerOne: (output) => [output],
+    listsOne: () => true,
   },
 });

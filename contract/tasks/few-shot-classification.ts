@@ -42,7 +42,7 @@ export const fewShotClassification = defineTask({
   reads: (input, { examples }) => [input, ...examples.map(({ text }) => text)],
   ofSentenceEncoders: true,
   huggingFace: {
-    answerOne: (output) => [output],
+    listsOne: () => true,
     recognise: z.looseObject({ parameters: z.looseObject({ examples: z.unknown() }) }),
   },
 });

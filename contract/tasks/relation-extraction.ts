@@ -23,10 +23,7 @@ export const relationExtraction = defineTask({
   /** By score, the best first. */
   output: z.union([z.array(RelatedPair), z.array(Label)]),
   reads: (input) => [input],
-  huggingFace: { answerOne: (output) => (isPairs(output) ? output : [output]) },
+  huggingFace: {
+    listsOne: (first) => typeof first === "object" && first !== null && !("head" in first),
+  },
 });
-
-function isPairs(output: readonly object[]): boolean {
-  const [first] = output;
-  return first === undefined || "head" in first;
-}

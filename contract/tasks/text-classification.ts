@@ -16,5 +16,5 @@ export const textClassification = defineTask({
   /** By score, the best first. */
   output: z.array(Label),
   reads: (input) => [input],
-  huggingFace: { answerOne: (output) => [output] },
+  huggingFace: { listsOne: () => true },
 });

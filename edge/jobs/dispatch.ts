@@ -10,53 +10,77 @@ import { errorResponse, shapeOfPath } from "../errors.ts";
 import { rememberAnswer } from "../remember-answer.ts";
 import { renderError } from "../render-error.ts";
 import { render } from "../rendering.ts";
-import { jobDocument } from "./job-document.ts";
 import type { JobSpec } from "./job-spec.ts";
 import { type Preference, parsePreference, preferenceApplied } from "./preference.ts";
 import { queueText } from "./queue-text.ts";
 import { randomHex } from "./random-hex.ts";
-import { readOutput, readResult } from "./read-result.ts";
+import { readInline } from "./read-result.ts";
 import { settle } from "./settle.ts";
-import type { RunOutcome, RunRequest, StoredResult, Ticket } from "./shard-protocol.ts";
+import type { JobHead, RunOutcome, RunRequest, StoredResult, Ticket } from "./shard-protocol.ts";
 import { shardStub } from "./shard-stub.ts";
+import { jobResponse, resultResponse } from "./show-result.ts";
 
 /** How long a job lives on after a caller that sent `x-resumable: 1` has gone. */
 const resumableGraceMs = 10_000;
 const shardTriesMax = 3;
 
-export async function dispatch(c: EdgeContext, spec: JobSpec): Promise<Response> {
-  const preference = parsePreference(c.req.header("prefer"));
+/** A job as its shard takes it. What it computes on is in the message, and nowhere else any more. */
+export type PreparedJob = { shard: number; request: RunRequest };
+
+/** Call it while the inputs are at hand; the waiting is `dispatch`'s, and holds nothing large. */
+export async function prepareJob(c: EdgeContext, spec: JobSpec): Promise<PreparedJob> {
+  return unlessItFails(c, spec, async () => ({
+    shard: spec.shard,
+    request: await requestOf(c, spec),
+  }));
+}
+
+export async function dispatch(c: EdgeContext, job: PreparedJob): Promise<Response> {
+  return unlessItFails(c, job.request.job, async () => answer(c, job, await runWhileHeld(c, job)));
+}
+
+/** Nobody is charged for what failed on our side; a job that was settled before stays as it is. */
+async function unlessItFails<T>(
+  c: EdgeContext,
+  { tenant, id }: Pick<JobHead, "tenant" | "id">,
+  step: () => Promise<T>,
+): Promise<T> {
   try {
-    const outcome = await runWhileHeld(c, spec.shard, await prepare(c, spec, preference));
-    return await answer(c, { spec, preference, outcome });
+    return await step();
   } catch (error) {
-    // Nobody is charged for what failed on our side; a job that was settled before stays as it is.
-    await settle(c.env, spec.tenant, spec.id, 0);
+    await settle(c.env, tenant, id, 0);
     throw error;
   }
 }
 
-type Ended = { spec: JobSpec; preference: Preference; outcome: RunOutcome };
-
-async function answer(c: EdgeContext, { spec, preference, outcome }: Ended): Promise<Response> {
-  const settings = settingsOf(c.env);
+async function answer(
+  c: EdgeContext,
+  { request }: PreparedJob,
+  outcome: RunOutcome,
+): Promise<Response> {
+  const { job } = request;
   switch (outcome.kind) {
     case "succeeded":
-      return succeeded(c, spec, outcome);
+      return succeeded(c, job, outcome);
     case "failed":
-      return failed(c, renderError(spec.rendering, outcome.error), { "x-job-id": outcome.jobId });
+      return failed(c, renderError(job.rendering, outcome.error), { "x-job-id": outcome.jobId });
     case "waiting":
-      return preferenceApplied(preference) === null
-        ? outlasted(c, outcome.ticket, settings)
-        : accepted(spec, outcome.ticket, { preference, settings });
+      return preferenceApplied(preferenceOf(c)) === null
+        ? outlasted(c, outcome.ticket, settingsOf(c.env))
+        : accepted(c, request, outcome.ticket);
     case "left":
       // The caller is gone; this is for the log alone.
       return new Response(null, { status: 499 });
   }
 }
 
-async function prepare(c: EdgeContext, spec: JobSpec, preference: Preference): Promise<RunRequest> {
+function preferenceOf(c: EdgeContext): Preference {
+  return parsePreference(c.req.header("prefer"));
+}
+
+async function requestOf(c: EdgeContext, spec: JobSpec): Promise<RunRequest> {
   const settings = settingsOf(c.env);
+  const preference = preferenceOf(c);
   const createdAt = Date.now();
   const { id, tenant, task, model, requestKey, rendering, warnings, webhook } = spec;
   const job = { id, tenant, task, model, requestKey, createdAt, rendering, warnings };
@@ -76,11 +100,7 @@ function secondsHeld({ respondAsync, waitSeconds }: Preference, windowSeconds: n
 }
 
 /** Runs the job, and leaves it when the caller hangs up. */
-async function runWhileHeld(
-  c: EdgeContext,
-  shard: number,
-  request: RunRequest,
-): Promise<RunOutcome> {
+async function runWhileHeld(c: EdgeContext, { shard, request }: PreparedJob): Promise<RunOutcome> {
   const { signal } = c.req.raw;
   const waiter = request.wait?.waiter;
   if (waiter === undefined) return runOnce(c, shard, request);
@@ -110,13 +130,20 @@ async function runOnce(c: EdgeContext, shard: number, request: RunRequest): Prom
 
 async function succeeded(
   c: EdgeContext,
-  spec: JobSpec,
+  job: JobHead,
   { jobId, result: stored }: { jobId: string; result: StoredResult },
 ): Promise<Response> {
-  const result = await readResult(stored, settingsOf(c.env));
-  const rendered = render(spec.rendering, result, spec.warnings);
-  rememberAnswer(c, spec, { result, rendered });
-  return new Response(rendered.body, { headers: { ...rendered.headers, "x-job-id": jobId } });
+  const { rendering, warnings } = job;
+  if (stored.kind === "inline") {
+    const result = readInline(stored.json);
+    const rendered = render(rendering, result, warnings);
+    rememberAnswer(c, job, { result, rendered });
+    return new Response(rendered.body, { headers: { ...rendered.headers, "x-job-id": jobId } });
+  }
+  const response = await resultResponse(c, stored, job);
+  if (response === null) throw new Error(`the result of ${jobId} is gone before it was read`);
+  response.headers.set("x-job-id", jobId);
+  return response;
 }
 
 function failed(c: EdgeContext, error: PublicError, headers: Record<string, string>): Response {
@@ -134,24 +161,14 @@ function outlasted(c: EdgeContext, ticket: Ticket, { syncWindowSeconds }: Settin
   return failed(c, { code: "sync_timeout", message, param: null }, whereToComeBack(ticket));
 }
 
-type Acceptance = { preference: Preference; settings: Settings };
-
-async function accepted(
-  spec: JobSpec,
-  ticket: Ticket,
-  { preference, settings }: Acceptance,
-): Promise<Response> {
-  const document = jobDocument(ticket, await readOutput(ticket, settings));
-  const secret = spec.webhook?.secretGenerated === true ? spec.webhook.secret : null;
-  const shown = secret === null ? null : JSON.stringify({ webhook_secret: secret });
-  // The one time a generated secret is shown.
-  const body = shown === null ? document : `${document.slice(0, -1)},${shown.slice(1)}`;
-  return new Response(body, {
+function accepted(c: EdgeContext, { webhook }: RunRequest, ticket: Ticket): Promise<Response> {
+  return jobResponse(c, ticket, {
     status: 202,
     headers: {
-      "content-type": "application/json; charset=utf-8",
-      "preference-applied": preferenceApplied(preference) ?? "",
+      "preference-applied": preferenceApplied(preferenceOf(c)) ?? "",
       ...whereToComeBack(ticket),
     },
+    // The one time a generated secret is shown.
+    more: webhook?.secretGenerated === true ? { webhook_secret: webhook.secret } : {},
   });
 }

@@ -21,7 +21,8 @@ export type JobSpec = {
   task: Task;
   model: string;
   parameters: Record<string, unknown>;
-  inputs: unknown[];
+  /** JSON of the list. */
+  inputs: string;
   /** Null: neither stored nor joined (`cache-control: no-store`, or a task whose results are not kept). */
   requestKey: string | null;
   rendering: Rendering;

@@ -19,23 +19,22 @@ function escaped(json: string): string {
   );
 }
 
-function textOf(spec: JobSpec, inputs: unknown, createdAt: number): string {
+/** @param inputs JSON of the inputs, or of where they lie */
+function textOf(spec: JobSpec, inputs: string, createdAt: number): string {
   const { id, shard, tenant, task, model, requestKey, parameters } = spec;
   const version: JobMessage["version"] = 1;
-  return escaped(
-    JSON.stringify({
-      version,
-      id,
-      shard,
-      tenant,
-      task,
-      model,
-      requestKey,
-      createdAt,
-      parameters,
-      inputs,
-    }),
-  );
+  const head = JSON.stringify({
+    version,
+    id,
+    shard,
+    tenant,
+    task,
+    model,
+    requestKey,
+    createdAt,
+    parameters,
+  });
+  return escaped(`${head.slice(0, -1)},"inputs":${inputs}}`);
 }
 
 /**
@@ -47,11 +46,18 @@ export async function queueText(
   settings: Settings,
   createdAt: number,
 ): Promise<QueueText> {
-  const message = textOf(spec, spec.inputs, createdAt);
-  const messageBytes = utf8Bytes(message, limits.inlineInputsBytesMax);
-  if (messageBytes <= limits.inlineInputsBytesMax) return { message, messageBytes };
-  const key = `jobs/inputs/${spec.id}.json`;
-  const reference = await putObject(settings, key, JSON.stringify(spec.inputs));
-  const short = textOf(spec, reference, createdAt);
+  const { inputs } = spec;
+  // As many characters are as many bytes at least: of what is certainly too large no message is formed to be measured.
+  if (inputs.length <= limits.inlineInputsBytesMax) {
+    const message = textOf(spec, inputs, createdAt);
+    const messageBytes = utf8Bytes(message, limits.inlineInputsBytesMax);
+    if (messageBytes <= limits.inlineInputsBytesMax) return { message, messageBytes };
+  }
+  const reference = await putObject(settings, {
+    key: `jobs/inputs/${spec.id}.json`,
+    contentType: "application/json",
+    bytes: new TextEncoder().encode(inputs),
+  });
+  const short = textOf(spec, JSON.stringify(reference), createdAt);
   return { message: short, messageBytes: utf8Bytes(short, limits.inlineInputsBytesMax) };
 }

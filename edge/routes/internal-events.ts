@@ -1,51 +1,42 @@
 /**
- * POST /internal/shards/{shard}/events: what workers report of their jobs (contract/events.ts). Results are stored under
- * their cache key and handed to the shard side by side; an event is acknowledged once both have happened, so a worker that
- * got no answer may send it again. Reservations are settled here, whether the shard still knows the job or not.
+ * POST /internal/shards/{shard}/events: what workers report of their jobs (contract/events.ts). Results are handed to the
+ * shard and to the cache side by side; an event is acknowledged once the shard has it, so a worker that got no answer may
+ * send it again. Reservations are settled here, whether the shard still knows the job or not.
  */
 import { CodedError } from "#contract/errors.ts";
-import {
-  EventsRequest,
-  type EventsResponse,
-  type JobEvent,
-  type SucceededEvent,
-} from "#contract/events.ts";
-import { limits } from "#contract/limits.ts";
-import { storeResult } from "../cache.ts";
+import { EventsRequest, type EventsResponse, type JobEvent } from "#contract/events.ts";
 import type { EdgeContext } from "../context.ts";
 import { type Settings, settingsOf } from "../environment.ts";
-import { getObject, putObject } from "../jobs/object-store.ts";
 import { settle } from "../jobs/settle.ts";
 import type { ShardEvent, StoredResult } from "../jobs/shard-protocol.ts";
 import { shardStub } from "../jobs/shard-stub.ts";
-import { utf8Bytes } from "../jobs/utf8-bytes.ts";
+import { cacheResult, storable } from "../jobs/store-result.ts";
+import { RareLog } from "../rare-log.ts";
 import { decodeText, parseJson } from "../request-body.ts";
 import { readSigned } from "../signature.ts";
 import { validate } from "../validation.ts";
 
-/** KV takes no more; a result past this is not worth moving either. */
-const cachedBytesMax = 20 * 1024 * 1024;
+const failures = new RareLog("result.store_failed");
 
 export async function receiveEvents(c: EdgeContext): Promise<Response> {
   const settings = settingsOf(c.env);
   const body = await readSigned(c.req.raw, settings.callbackSecrets, Date.now() / 1_000);
   const request = validate(EventsRequest, parseJson(decodeText(body)));
   const shard = shardParameter(c.req.param("shard"));
-  const prepared = await Promise.all(request.events.map((event) => prepare(event, settings)));
+  const tried = await Promise.all(request.events.map((event) => prepare(event, settings)));
+  const prepared = tried.filter((each) => each !== null);
 
-  const [stored, { cancelled, delivered }] = await Promise.all([
-    Promise.all(prepared.map(({ event, result }) => store(c, event, result))),
+  const [{ cancelled, delivered }] = await Promise.all([
     shardStub(c.env, shard).receive({
       events: prepared.map(({ forShard }) => forShard),
       inFlight: request.inFlight,
     }),
+    ...prepared.map((each) => cache(c, each)),
   ]);
   const wanted = new Set(delivered);
-  await Promise.all(request.events.map((event) => settleEvent(c, event, wanted)));
+  await Promise.all(prepared.map(({ event }) => settleEvent(c, event, wanted)));
 
-  const acked = request.events
-    .filter((_, index) => stored[index])
-    .map(({ jobId, sequence }) => ({ jobId, sequence }));
+  const acked = prepared.map(({ event: { jobId, sequence } }) => ({ jobId, sequence }));
   return Response.json({ acked, cancelled } satisfies EventsResponse);
 }
 
@@ -56,12 +47,20 @@ function shardParameter(text: string | undefined): number {
 
 type Prepared = { event: JobEvent; forShard: ShardEvent; result: StoredResult | null };
 
-/** An event as the shard takes it: its result as text, or as a reference where it is too large for a row. */
-async function prepare(event: JobEvent, settings: Settings): Promise<Prepared> {
+/**
+ * An event as the shard takes it: its result as text, or as a reference where it is too large for a row. Null: its result
+ * could not be put away; unacknowledged, the event comes again.
+ */
+async function prepare(event: JobEvent, settings: Settings): Promise<Prepared | null> {
   const { jobId, sequence, type } = event;
   if (type === "succeeded") {
-    const result = await storable(event, settings);
-    return { event, result, forShard: { jobId, sequence, kind: "succeeded", result } };
+    try {
+      const result = await storable(event, settings);
+      return { event, result, forShard: { jobId, sequence, kind: "succeeded", result } };
+    } catch (error) {
+      failures.note(String(error), Date.now());
+      return null;
+    }
   }
   const forShard: ShardEvent =
     type === "failed"
@@ -70,41 +69,8 @@ async function prepare(event: JobEvent, settings: Settings): Promise<Prepared> {
   return { event, result: null, forShard };
 }
 
-async function storable({ jobId, result }: SucceededEvent, settings: Settings) {
-  if ("sha256" in result) return { kind: "reference", reference: result } satisfies StoredResult;
-  const json = JSON.stringify(result);
-  if (utf8Bytes(json, limits.inlineResultBytesMax) <= limits.inlineResultBytesMax) {
-    return { kind: "inline", json } satisfies StoredResult;
-  }
-  const reference = await putObject(settings, `jobs/results/${jobId}.json`, json);
-  return { kind: "reference", reference } satisfies StoredResult;
-}
-
-/** @returns whether the event may be acknowledged as far as the cache is concerned */
-async function store(
-  c: EdgeContext,
-  event: JobEvent,
-  result: StoredResult | null,
-): Promise<boolean> {
-  if (event.type !== "succeeded" || event.requestKey === null || result === null) return true;
-  const { requestKey, modelDigest } = event;
-  try {
-    const json = await textOf(result, settingsOf(c.env));
-    if (json !== null) await storeResult(c.env.CACHE, { requestKey, modelDigest }, json);
-    return true;
-  } catch (error) {
-    // Unacknowledged, it comes again.
-    console.error(
-      JSON.stringify({ event: "cache.store_failed", jobId: event.jobId, reason: String(error) }),
-    );
-    return false;
-  }
-}
-
-async function textOf(result: StoredResult, settings: Settings): Promise<string | null> {
-  if (result.kind === "inline") return result.json;
-  if (result.reference.bytes > cachedBytesMax) return null;
-  return getObject(settings, result.reference);
+async function cache(c: EdgeContext, { event, result }: Prepared): Promise<void> {
+  if (event.type === "succeeded" && result !== null) await cacheResult(c.env, event, result);
 }
 
 /** Charged is what somebody got, can come back for, or will find in the cache. */

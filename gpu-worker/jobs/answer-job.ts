@@ -6,6 +6,11 @@ import type { SucceededEvent } from "#contract/events.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { JobMessage } from "#contract/job-message.ts";
 import { limits } from "#contract/limits.ts";
+import {
+  resultDocumentKey,
+  resultDocumentLines,
+  resultDocumentType,
+} from "#contract/result-document.ts";
 import { type Task, type TaskInput, tasks } from "#contract/tasks.ts";
 import * as z from "zod";
 import type { EncoderModel } from "../pipelines/encoder-model.ts";
@@ -105,20 +110,9 @@ export class JobAnswerer {
     result: Extract<SucceededEvent["result"], { task: Task }>,
     signal: AbortSignal,
   ): Promise<SucceededEvent["result"]> {
-    if (sizeBound(result.outputs) <= limits.inlineResultBytesMax / 4) return result;
-    const document = JSON.stringify(result);
-    if (Buffer.byteLength(document) <= limits.inlineResultBytesMax) return result;
-    return this.#options.objects.write(`jobs/results/${job.id}.json`, document, signal);
+    const bytes = Buffer.byteLength(JSON.stringify(result));
+    if (bytes <= limits.inlineResultBytesMax) return result;
+    const document = { contentType: resultDocumentType, lines: resultDocumentLines(result) };
+    return this.#options.objects.write(resultDocumentKey(job.id), document, signal);
   }
-}
-
-/** Cheap lower bound of the JSON's length in characters: text outputs and numbers counted, structure ignored. */
-function sizeBound(outputs: readonly unknown[]): number {
-  let size = 0;
-  for (const output of outputs) {
-    if (typeof output === "string") size += output.length;
-    else if (Array.isArray(output)) size += output.length * 24;
-    else return Infinity;
-  }
-  return size;
 }

@@ -7,8 +7,10 @@ import pRetry, { AbortError } from "p-retry";
 export type ObjectStore = {
   /** The JSON document a reference names. @throws where it is gone or is not what the reference says */
   read(reference: ObjectReference, signal: AbortSignal): Promise<unknown>;
-  write(key: string, document: string, signal: AbortSignal): Promise<ObjectReference>;
+  write(key: string, document: Document, signal: AbortSignal): Promise<ObjectReference>;
 };
+
+export type Document = { contentType: string; lines: Iterable<string> };
 
 export type ObjectStoreOptions = {
   endpoint: string;
@@ -36,14 +38,15 @@ export function openObjectStore(options: ObjectStoreOptions): ObjectStore {
         verify(bytes, reference);
         return JSON.parse(new TextDecoder().decode(bytes));
       }),
-    write: (key, document, signal) =>
-      insist(signal, async () => {
-        const bytes = new TextEncoder().encode(document);
-        const headers = { "content-type": "application/json" };
+    write: (key, document, signal) => {
+      const bytes = Buffer.concat(Array.from(document.lines, (line) => Buffer.from(line)));
+      return insist(signal, async () => {
+        const headers = { "content-type": document.contentType };
         const request = { method: "PUT", body: bytes, headers, signal };
         await demandSuccess(await client.fetch(addressOf(key), request), `PUT ${key}`);
         return { key, bytes: bytes.byteLength, sha256: digest(bytes) };
-      }),
+      });
+    },
   };
 }
 
