@@ -9,7 +9,7 @@ const messageCharactersMax = 4_000;
 const paramCharactersMax = 200;
 
 type ErrorRow = {
-  status: 400 | 401 | 403 | 404 | 405 | 409 | 413 | 429 | 500 | 504;
+  status: 400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 429 | 500 | 504;
   type:
     | "invalid_request_error"
     | "authentication_error"
@@ -35,6 +35,7 @@ export const errorTable = {
   unknown_url: { status: 404, type: "invalid_request_error", retry: false },
   not_found: { status: 404, type: "invalid_request_error", retry: false },
   method_not_allowed: { status: 405, type: "invalid_request_error", retry: false },
+  request_timeout: { status: 408, type: "invalid_request_error", retry: true },
   idempotency_key_conflict: { status: 409, type: "invalid_request_error", retry: false },
   idempotency_in_progress: { status: 409, type: "invalid_request_error", retry: true },
   request_too_large: { status: 413, type: "invalid_request_error", retry: false },

@@ -24,6 +24,8 @@ export const limits = {
   warningCharactersMax: 500,
   /** Warnings of one result; what is more is counted in the last. */
   warningsMax: 20,
+  /** A webhook carries an output of up to this size, and of a larger one a link to it. */
+  webhookOutputBytesMax: 256 * 1024,
   /** Body of one POST of a worker to the edge; a worker splits its events to stay below. */
   callbackBytesMax: 16 * 1024 * 1024,
   /** Results are kept this long, in the cache and for whoever polls a job. */

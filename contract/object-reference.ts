@@ -1,4 +1,4 @@
-/** A JSON document too large for a queue message or a callback, kept in object storage (S3 API). */
+/** A document too large for a queue message or a callback, kept in object storage (S3 API). */
 import * as z from "zod";
 
 export const ObjectReference = z.object({

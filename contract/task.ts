@@ -53,18 +53,21 @@ export type TaskDefinition<
   /** Whether every model does it that makes sentence vectors. Absent: only those made for it. */
   readonly ofSentenceEncoders?: true;
   /** How Hugging Face's clients word the task; null: they have no form of it. */
-  readonly huggingFace: HuggingFaceForm<Input, Output> | null;
+  readonly huggingFace: HuggingFaceForm<Input> | null;
 };
 
-export type HuggingFaceForm<Input extends z.ZodType, Output extends z.ZodType> = {
+export type HuggingFaceForm<Input extends z.ZodType> = {
   /** One input where it is not all that the native route takes. */
   readonly input?: z.ZodType<z.infer<Input>>;
   /** Whether the parameters stand beside `inputs` instead of under `parameters`. */
   readonly flat?: true;
   /** Fields of their schema that nothing is done with: checked, accepted and named in `x-warnings`. */
   readonly unused?: z.ZodObject;
-  /** The answer to a call that gave one input and no array. Default: its output. */
-  readonly answerOne?: (output: z.infer<Output>) => unknown;
+  /**
+   * Whether the answer to a call that gave one input and no array is a list with the output in it. Default: it is the
+   * output. Where outputs are lists of several kinds, the first item tells.
+   */
+  readonly listsOne?: (firstItem: unknown) => boolean;
   /** A body that can only be of this task, for `POST /hf/models/{id}`, whose address names none. */
   readonly recognise?: z.ZodType;
 };

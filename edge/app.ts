@@ -15,6 +15,8 @@ import { getHealth } from "./routes/health.ts";
 import { runPipeline } from "./routes/hugging-face.ts";
 import { receiveEvents } from "./routes/internal-events.ts";
 import { announceWorker } from "./routes/internal-workers.ts";
+import { listDeliveries } from "./routes/job-deliveries.ts";
+import { getJobOutput } from "./routes/job-output.ts";
 import { cancelJob, getJob } from "./routes/jobs.ts";
 import { getModel, listModels } from "./routes/models.ts";
 import { getOpenApi } from "./routes/openapi.ts";
@@ -25,7 +27,12 @@ import { showWelcome } from "./routes/welcome.ts";
 
 type Method = "GET" | "POST";
 type Handler = (c: EdgeContext) => Response | Promise<Response>;
-type Route = { path: string; on: { [M in Method]?: Handler } };
+type Route = {
+  path: string;
+  on: { [M in Method]?: Handler };
+  /** The address itself is the permission: no key is looked at. */
+  signed?: true;
+};
 
 /** `{.+}`: the rest of the address, slashes and all; model ids hold them. */
 export const routes: readonly Route[] = [
@@ -42,6 +49,8 @@ export const routes: readonly Route[] = [
   { path: "/v1/tasks/:task", on: { POST: runTask } },
   { path: "/v1/jobs/:id", on: { GET: getJob } },
   { path: "/v1/jobs/:id/cancel", on: { POST: cancelJob } },
+  { path: "/v1/jobs/:id/deliveries", on: { GET: listDeliveries } },
+  { path: "/v1/jobs/:id/output", on: { GET: getJobOutput }, signed: true },
   { path: "/hf/models/:rest{.+}", on: { POST: runPipeline } },
   { path: "/internal/shards/:shard/events", on: { POST: receiveEvents } },
   { path: "/internal/workers", on: { POST: announceWorker } },
@@ -50,16 +59,21 @@ export const routes: readonly Route[] = [
 export const app = new Hono<EdgeEnv>();
 
 app.use(requestId, cors, outcomeHeaders);
+addRoutes(routes.filter(({ signed }) => signed === true));
 app.use("/v1/*", refusals, caller);
 app.use("/hf/*", refusals, caller);
 app.use("/rerank", refusals, caller);
-for (const { path, on } of routes) {
-  if (on.GET !== undefined) app.get(path, on.GET);
-  if (on.POST !== undefined) app.post(path, on.POST);
-  app.all(path, answerMethodNotAllowed(allowedBy(on)));
-}
+addRoutes(routes.filter(({ signed }) => signed === undefined));
 app.notFound(answerUnknownUrl);
 app.onError(answerFailure);
+
+function addRoutes(added: readonly Route[]): void {
+  for (const { path, on } of added) {
+    if (on.GET !== undefined) app.get(path, on.GET);
+    if (on.POST !== undefined) app.post(path, on.POST);
+    app.all(path, answerMethodNotAllowed(allowedBy(on)));
+  }
+}
 
 function allowedBy(on: Route["on"]): string[] {
   const methods = Object.keys(on);

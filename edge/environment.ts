@@ -21,6 +21,7 @@ export interface Env {
   readonly SQS_QUEUE_URL: string;
   readonly S3_ENDPOINT: string;
   readonly S3_BUCKET: string;
+  readonly S3_REGION: string;
   readonly AWS_REGION: string;
   readonly SHARDS: string;
   readonly FREE_REQUESTS_PER_MINUTE: string;
@@ -51,6 +52,7 @@ const Settings = z
     SQS_QUEUE_URL: z.url(),
     S3_ENDPOINT: z.url(),
     S3_BUCKET: z.string().min(1),
+    S3_REGION: z.string().min(1).default("auto"),
     AWS_REGION: z.string().min(1),
     SHARDS: count.max(10_000),
     FREE_REQUESTS_PER_MINUTE: count,
@@ -76,7 +78,7 @@ const Settings = z
   })
   .transform((vars) => ({
     sqs: { endpoint: vars.SQS_ENDPOINT, queueUrl: vars.SQS_QUEUE_URL },
-    s3: { endpoint: vars.S3_ENDPOINT, bucket: vars.S3_BUCKET },
+    s3: { endpoint: vars.S3_ENDPOINT, bucket: vars.S3_BUCKET, region: vars.S3_REGION },
     awsRegion: vars.AWS_REGION,
     sqsCredentials: {
       accessKeyId: vars.AWS_ACCESS_KEY_ID,

@@ -1,16 +1,33 @@
 /**
- * Result → body, for each route that shows one. The result comes from a worker or the cache with its outputs unread;
- * they are parsed here by their task's own schema, so a body is never built on a guess.
+ * Result → body, for each route that shows one. Each row of `surfaces` says what stands before, between and after the
+ * pieces of a result, so that one renderer serves a result in memory and one that streams by (jobs/result-stream.ts).
+ * Outputs come from a worker or the cache unread; what is shown in other words than the worker's is parsed by its
+ * task's own schema first, so a body is never built on a guess.
  */
 import { cutText, cutWarnings } from "#contract/cut-text.ts";
 import type { JobResult, Usage } from "#contract/events.ts";
-import type { Task, TaskOutput } from "#contract/tasks.ts";
+import type { ResultHead } from "#contract/result-document.ts";
+import { type Task, type TaskOutput, tasks } from "#contract/tasks.ts";
 import type { Rendering } from "./jobs/job-spec.ts";
 import { taskTable } from "./task-table.ts";
 import { decodeTokenVectors, decodeVector } from "./vector.ts";
 
 /** A body, and the headers that say how it was made. */
 export type Rendered = { body: string; headers: Record<string, string> };
+
+/** How one result is shown: `prefix`, its pieces with commas between them, `suffix`. */
+export type Surface = {
+  task: Task;
+  /** All outputs, or the items of the one output, which is a list. */
+  pieces: "outputs" | "items";
+  prefix: string;
+  suffix: string;
+  /** A piece, unread, in the words of this surface; null: it is shown as the worker wrote it. */
+  show: ((piece: unknown, index: number) => string) | null;
+  piecesMax: number;
+  /** Whether the pieces stand in one more list, which the first of them tells. */
+  listed: (first: unknown) => boolean;
+};
 
 /**
  * @param warnings of the request itself; those of the result are added
@@ -21,16 +38,34 @@ export function render(
   result: JobResult,
   warnings: readonly string[] = [],
 ): Rendered {
-  const warning = warningsHeader([...warnings, ...result.warnings]);
   return {
-    body: JSON.stringify(bodyOf(rendering, result)),
-    headers: {
-      "content-type": "application/json; charset=utf-8",
-      "x-model-digest": result.modelDigest,
-      ...(result.method === undefined ? {} : { "x-method": result.method }),
-      ...(warning === null ? {} : { "x-warnings": warning }),
-    },
+    body: bodyOf(surfaceOf(rendering, result), result.outputs),
+    headers: answerHeaders(result, warnings),
   };
+}
+
+/** @param warnings of the request itself; those of the result are added */
+export function answerHeaders(
+  head: Pick<ResultHead, "modelDigest" | "method" | "warnings">,
+  warnings: readonly string[],
+): Record<string, string> {
+  const warning = warningsHeader([...warnings, ...head.warnings]);
+  return {
+    "content-type": "application/json; charset=utf-8",
+    "x-model-digest": head.modelDigest,
+    ...(head.method === undefined ? {} : { "x-method": head.method }),
+    ...(warning === null ? {} : { "x-warnings": warning }),
+  };
+}
+
+/** @throws ZodError where the outputs are not of the surface's task */
+export function bodyOf(surface: Surface, outputs: readonly unknown[]): string {
+  const { task, prefix, suffix, show, piecesMax } = surface;
+  const given = show === null ? outputsOf(task, outputs) : outputs;
+  const pieces = surface.pieces === "items" ? itemsOf(given[0]) : given;
+  const texts = pieces.slice(0, piecesMax).map(show ?? ((piece) => JSON.stringify(piece)));
+  const shown = texts.join(",");
+  return `${prefix}${surface.listed(pieces[0]) ? `[${shown}]` : shown}${suffix}`;
 }
 
 /** Some servers and clients refuse 8 KiB of headers in all. */
@@ -66,19 +101,45 @@ function outputsOf<T extends Task>(task: T, outputs: readonly unknown[]): TaskOu
   return outputs.map((output) => schema.parse(output));
 }
 
-/** What each input is answered by. */
-function answersOf<T extends Task>(task: T, outputs: readonly unknown[]): unknown[] {
+function itemsOf(output: unknown): readonly unknown[] {
+  if (Array.isArray(output)) return output;
+  throw new Error("the one output of a result is no list");
+}
+
+/** What each input is answered by, where that is not what the worker wrote. */
+function showOf<T extends Task>(
+  task: T,
+  shape: (answer: unknown) => unknown = (answer) => answer,
+): ((piece: unknown) => string) | null {
   const decode: ((output: TaskOutput<T>) => unknown) | undefined = decoders[task];
-  const parsed = outputsOf(task, outputs);
-  return decode === undefined ? parsed : parsed.map(decode);
+  if (decode === undefined) return null;
+  const schema = taskTable[task].output;
+  return (piece) => JSON.stringify(shape(decode(schema.parse(piece))));
+}
+
+/** All answers, one after the other. */
+function answers(task: Task): Surface {
+  return {
+    task,
+    pieces: "outputs",
+    prefix: "",
+    suffix: "",
+    show: showOf(task),
+    piecesMax: Infinity,
+    listed: () => false,
+  };
+}
+
+function listOf(task: Task): Surface {
+  return { ...answers(task), prefix: "[", suffix: "]" };
 }
 
 /** Hugging Face's answer to a call that gave one input. */
-function singleAnswerOf<T extends Task>(task: T, outputs: readonly unknown[]): unknown {
-  if (decoders[task] !== undefined) return answersOf(task, outputs);
-  const [output] = outputsOf(task, outputs.slice(0, 1));
-  const answerOne = taskTable[task].huggingFace?.answerOne;
-  return output === undefined || answerOne === undefined ? output : answerOne(output);
+function answerToOne(task: Task): Surface {
+  if (decoders[task] !== undefined) return listOf(task);
+  const listsOne = taskTable[task].huggingFace?.listsOne;
+  if (listsOne === undefined) return answers(task);
+  return { ...listOf(task), pieces: "items", listed: listsOne };
 }
 
 /** Transformers gives the token vectors of each text of a list as a batch of one. */
@@ -88,50 +149,68 @@ function asBatch(answer: unknown): unknown {
   return isTokenVectors ? [answer] : answer;
 }
 
-function bodyOf(rendering: Rendering, result: JobResult): unknown {
-  const { outputs, model } = result;
-  const usage = usageBody(result.usage);
-  switch (rendering.route) {
-    case "openai.embeddings":
-      return embeddingsBody(rendering.encodingFormat, result);
-    case "hugging-face":
-      return rendering.single
-        ? singleAnswerOf(rendering.task, outputs)
-        : answersOf(rendering.task, outputs).map((answer) => asBatch(answer));
-    case "tasks":
-      return { object: "list", data: answersOf(result.task, outputs), model, usage };
-    case "cohere.rerank":
-      return { object: "list", model, results: rerankResults(rendering.topN, outputs), usage };
-    case "tei.rerank":
-      return singleAnswerOf("rerank", outputs);
-    case "tokens":
-      return rendering.single
-        ? singleAnswerOf(result.task, outputs)
-        : { object: "list", data: answersOf(result.task, outputs), model };
-  }
+/** One row per route. The JSON of each is that of an object with these fields in this order. */
+const surfaces: {
+  [Route in Rendering["route"]]: (
+    rendering: Extract<Rendering, { route: Route }>,
+    head: ResultHead,
+  ) => Surface;
+} = {
+  "openai.embeddings": ({ encodingFormat }, { model, usage }) => ({
+    ...answers("feature-extraction"),
+    prefix: '{"object":"list","data":[',
+    suffix: `],"model":${JSON.stringify(model)},"usage":${usageText(usage)}}`,
+    show: (piece, index) => {
+      const vector = tasks["feature-extraction"].output.parse(piece);
+      if (typeof vector !== "string") throw new Error("an embedding is one vector");
+      const embedding = encodingFormat === "base64" ? vector : [...decodeVector(vector)];
+      return JSON.stringify({ object: "embedding", index, embedding });
+    },
+  }),
+  "hugging-face": ({ task, single }) =>
+    single ? answerToOne(task) : { ...listOf(task), show: showOf(task, asBatch) },
+  tasks: (_, { task, model, usage }) => ({
+    ...answers(task),
+    prefix: '{"object":"list","data":[',
+    suffix: `],"model":${JSON.stringify(model)},"usage":${usageText(usage)}}`,
+  }),
+  "cohere.rerank": ({ topN }, { model, usage }) => ({
+    ...answers("rerank"),
+    pieces: "items",
+    prefix: `{"object":"list","model":${JSON.stringify(model)},"results":[`,
+    suffix: `],"usage":${usageText(usage)}}`,
+    show: (piece) => JSON.stringify(rankedDocument(piece)),
+    piecesMax: topN ?? Infinity,
+  }),
+  "tei.rerank": () => answers("rerank"),
+  tokens: ({ single }, { task, model }) =>
+    single
+      ? answers(task)
+      : {
+          ...answers(task),
+          prefix: '{"object":"list","data":[',
+          suffix: `],"model":${JSON.stringify(model)}}`,
+        },
+};
+
+export function surfaceOf(rendering: Rendering, head: ResultHead): Surface {
+  return rowOf(rendering.route)(rendering, head);
 }
 
-function rerankResults(topN: number | null, outputs: readonly unknown[]): unknown[] {
-  const [ranked = []] = outputsOf("rerank", outputs);
-  return ranked.slice(0, topN ?? ranked.length).map(({ index, score, text }) => ({
+/** A row takes the rendering that bears its name: the one thing TypeScript cannot see of such a table. */
+function rowOf(route: Rendering["route"]): (rendering: Rendering, head: ResultHead) => Surface {
+  return surfaces[route] as (rendering: Rendering, head: ResultHead) => Surface;
+}
+
+function usageText(usage: Usage): string {
+  return JSON.stringify(usageBody(usage));
+}
+
+function rankedDocument(piece: unknown) {
+  const { index, score, text } = tasks.rerank.output.element.parse(piece);
+  return {
     index,
     relevance_score: score,
     ...(text === undefined ? {} : { document: { text } }),
-  }));
-}
-
-function embeddingsBody(encodingFormat: "float" | "base64", result: JobResult): unknown {
-  const vectors = outputsOf("feature-extraction", result.outputs).filter(
-    (output) => typeof output === "string",
-  );
-  return {
-    object: "list",
-    data: vectors.map((vector, index) => ({
-      object: "embedding",
-      index,
-      embedding: encodingFormat === "base64" ? vector : [...decodeVector(vector)],
-    })),
-    model: result.model,
-    usage: usageBody(result.usage),
   };
 }

@@ -1,8 +1,11 @@
 /**
- * Reads a request's body without ever holding more of it than the limit, and as text and JSON that are really such.
+ * Reads a request's body without ever holding more of it than the limit, in its turn where it is not small, and as text and
+ * JSON that are really such.
  * What the JSON must look like is validation.ts's.
  */
 import { CodedError } from "#contract/errors.ts";
+import { type BodyPlace, smallBodyBytes } from "./body-place.ts";
+import { within } from "./within.ts";
 
 /**
  * Of a body that is refused as too large, up to this much is read and thrown away, so that a client which writes before
@@ -12,18 +15,71 @@ const discardedBytesMax = 128 * 1024 * 1024;
 const discardedChunkBytes = 1024 * 1024;
 const collectedChunkBytes = 64 * 1024;
 
-/** @throws CodedError `request_too_large` */
-export async function readBody(request: Request, bytesMax: number): Promise<Uint8Array> {
+/** A body for which a place is held must arrive within this, and so much longer as it is large. */
+const arrivalMsMin = 5_000;
+const arrivalBytesPerMs = 512;
+
+/**
+ * @param place taken before more than a small body is held; without one, what arrives is held at once
+ * @throws CodedError `request_too_large`, `request_timeout`
+ */
+export async function readBody(
+  request: Request,
+  bytesMax: number,
+  place: BodyPlace | null = null,
+): Promise<Uint8Array> {
   const announced = Number(request.headers.get("content-length") ?? Number.NaN);
-  if (announced <= bytesMax) return new Uint8Array(await request.arrayBuffer());
+  if (announced <= bytesMax) return readAnnounced(request, announced, place);
   if (request.body === null) return new Uint8Array();
   const reader = request.body.getReader({ mode: "byob" });
-  const chunks = announced > bytesMax ? null : await collect(reader, bytesMax);
-  if (chunks !== null) return joined(chunks);
+  const whole = announced > bytesMax ? null : await collectAll(reader, bytesMax, place);
+  if (whole !== null) return whole;
   await discard(reader);
   throw new CodedError(
     "request_too_large",
     `The body is larger than ${bytesMax} bytes, the limit of one request. Send the inputs in several requests.`,
+  );
+}
+
+async function readAnnounced(
+  request: Request,
+  bytes: number,
+  place: BodyPlace | null,
+): Promise<Uint8Array> {
+  if (place === null || bytes <= smallBodyBytes) return new Uint8Array(await request.arrayBuffer());
+  await place.enter(bytes);
+  return new Uint8Array(await inTime(bytes, request.arrayBuffer()));
+}
+
+/** Of a body that does not say how large it is. @returns null where it is larger than `bytesMax` */
+async function collectAll(
+  reader: ReadableStreamBYOBReader,
+  bytesMax: number,
+  place: BodyPlace | null,
+): Promise<Uint8Array | null> {
+  const chunks: Uint8Array[] = [];
+  const smallMax = Math.min(smallBodyBytes, bytesMax);
+  if (await collect(reader, chunks, smallMax)) return joined(chunks);
+  if (bytesMax === smallMax) return null;
+  await place?.enter(bytesMax);
+  const rest = collect(reader, chunks, bytesMax);
+  return (await (place === null ? rest : inTime(bytesMax, rest))) ? joined(chunks) : null;
+}
+
+/** So that nobody keeps others from their place by sending slowly. @throws CodedError `request_timeout` */
+async function inTime<T>(bytes: number, arrival: Promise<T>): Promise<T> {
+  const milliseconds = Math.round(arrivalMsMin + bytes / arrivalBytesPerMs);
+  const late = new CodedError(
+    "request_timeout",
+    `The body did not arrive within ${Math.round(milliseconds / 1_000)} s. Send it faster, or less at once.`,
+  );
+  return within(
+    milliseconds,
+    (signal) =>
+      new Promise((resolve, reject) => {
+        signal.addEventListener("abort", () => reject(late));
+        arrival.then(resolve, reject);
+      }),
   );
 }
 
@@ -59,20 +115,24 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** @returns null once the body has passed `bytesMax`; the rest of it is still in the reader */
+/** @returns whether the body has ended; false once `chunks` hold more than `bytesMax`, and the rest is still in the reader */
 async function collect(
   reader: ReadableStreamBYOBReader,
+  chunks: Uint8Array[],
   bytesMax: number,
-): Promise<Uint8Array[] | null> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for (;;) {
-    const { done, value } = await reader.readAtLeast(1, new Uint8Array(collectedChunkBytes));
-    if (done || value === undefined) return chunks;
-    bytes += value.byteLength;
-    if (bytes > bytesMax) return null;
-    chunks.push(value);
+): Promise<boolean> {
+  let bytes = chunks.reduce((sum, chunk) => sum + chunk.byteLength, 0);
+  while (bytes <= bytesMax) {
+    // Filled whole: a chunk of one byte would take as much memory.
+    const buffer = new Uint8Array(collectedChunkBytes);
+    const { done, value } = await reader.readAtLeast(buffer.byteLength, buffer);
+    if (value !== undefined) {
+      chunks.push(value);
+      bytes += value.byteLength;
+    }
+    if (done) return bytes <= bytesMax;
   }
+  return false;
 }
 
 /** Reads what nobody reads of a refused request's body, and throws it away. */

@@ -3,16 +3,18 @@
  * here before is answered without being parsed again; the key holds the tenant, and the model must still vouch for the
  * digest. What a body means is the route's; how a job runs is jobs/.
  */
-import type { JobResult } from "#contract/events.ts";
-import { admitHit, admitJob, newPlace, refuseKnown } from "./accounts/admission.ts";
-import { exactCallKey, findAnswer, findResult, keepAnswer } from "./cache.ts";
+import { admitHit, admitJob, newPlace, type Place, refuseKnown } from "./accounts/admission.ts";
+import { BodyPlace } from "./body-place.ts";
+import { exactCallKey, type Found, findAnswer, findResult, keepAnswer } from "./cache.ts";
 import type { EdgeContext } from "./context.ts";
 import { settingsOf } from "./environment.ts";
+import { freeBytes } from "./free-bytes.ts";
 import type { JobRequest } from "./job-request.ts";
-import { dispatch, dispatchKnown } from "./jobs/dispatch.ts";
+import { dispatch, dispatchKnown, type PreparedJob, prepareJob } from "./jobs/dispatch.ts";
 import type { JobSpec } from "./jobs/job-spec.ts";
 import { parsePreference } from "./jobs/preference.ts";
 import { release } from "./jobs/settle.ts";
+import { resultResponse } from "./jobs/show-result.ts";
 import { freshModels, knownModels, usableModels } from "./registry/known-models.ts";
 import { type Rendered, render } from "./rendering.ts";
 import { decodeText, parseJson, readBody } from "./request-body.ts";
@@ -30,44 +32,76 @@ type CacheUse = {
   respondAsync: boolean;
 };
 
-export async function serveJob(c: EdgeContext, read: ReadJob): Promise<Response> {
-  refuseKnown(c);
-  const settings = settingsOf(c.env);
-  const use = cacheUseOf(c);
-  const text = decodeText(await readBody(c.req.raw, settings.bodyBytesMax));
-  const exact = await answerExactCall(c, use, text);
-  if (exact !== null) return exact;
+/** What of a call is left once its inputs are on their way. */
+type Step = { answer: Response } | { job: PreparedJob; readmit: () => Promise<Place> };
 
-  const request = await read(c, parseJson(text));
+export async function serveJob(c: EdgeContext, read: ReadJob): Promise<Response> {
+  const place = new BodyPlace(c.req.raw);
+  try {
+    const step = await readAndPrepare(c, read, place);
+    // From here on nothing large is held: a call may wait for minutes.
+    place.leave();
+    return await ("answer" in step ? step.answer : dispatch(c, step.job, step.readmit));
+  } finally {
+    place.leave();
+  }
+}
+
+async function readAndPrepare(c: EdgeContext, read: ReadJob, place: BodyPlace): Promise<Step> {
+  refuseKnown(c);
+  const use = cacheUseOf(c);
+  const given = await readCall(c, use, place);
+  return "answer" in given ? given : prepareCall(c, use, formed(await read(c, given.body)));
+}
+
+/** A job whose inputs are JSON text: what was parsed is let go. */
+type FormedRequest = Omit<JobRequest, "inputs"> & { inputs: string };
+
+function formed(request: JobRequest): FormedRequest {
+  return { ...request, inputs: JSON.stringify(request.inputs) };
+}
+
+/** The text ends here: what was parsed has strings of its own. */
+async function readCall(
+  c: EdgeContext,
+  use: CacheUse,
+  place: BodyPlace,
+): Promise<{ answer: Response } | { body: unknown }> {
+  const { bodyBytesMax } = settingsOf(c.env);
+  const bytes = await readBody(c.req.raw, bodyBytesMax, place);
+  const text = decodeText(bytes);
+  freeBytes(bytes);
+  const answer = await answerExactCall(c, use, text);
+  return answer === null ? { body: parseJson(text) } : { answer };
+}
+
+async function prepareCall(c: EdgeContext, use: CacheUse, request: FormedRequest): Promise<Step> {
   const webhook = readWebhook(request.webhook, {
     respondAsync: use.respondAsync,
-    allowed: settings.webhookAllow,
+    allowed: settingsOf(c.env).webhookAllow,
+    origin: new URL(c.req.url).origin,
     fillRandom: (bytes) => crypto.getRandomValues(bytes),
   });
   const { tenant } = c.get("caller");
   const keyed = request.cacheable && !use.noStore;
   const requestKey = keyed ? await requestKeyOf({ tenant, ...request }) : null;
   const asked = { request, requestKey, tenant, webhook };
-  const known = await findInCache(c, asked);
-  if (known !== null) {
-    await admitHit(c);
-    return answerKnown(c, use, asked, known);
-  }
+  const known = await answerFromCache(c, use, asked, () => admitHit(c));
+  if (known !== null) return { answer: known };
   c.set("cache", requestKey === null ? "bypass" : "miss");
-  return compute(c, use, asked);
+  return prepareWork(c, use, asked);
 }
 
 /** Has a request computed, unless it turns out to have been while it was admitted. */
-async function compute(c: EdgeContext, use: CacheUse, asked: Asked): Promise<Response> {
+async function prepareWork(c: EdgeContext, use: CacheUse, asked: Asked): Promise<Step> {
   const { request, requestKey, tenant } = asked;
   const reservation = { requestKey, units: request.units };
   const place = await admitJob(c, reservation);
-  const made = place.settledLately ? await findInCache(c, asked) : null;
-  if (made === null) {
-    return dispatch(c, specOf(asked, place), () => admitJob(c, reservation, true));
-  }
-  await release(c.env, tenant, place.id);
-  return answerKnown(c, use, asked, made);
+  const giveBack = () => release(c.env, tenant, place.id);
+  const made = place.settledLately ? await answerFromCache(c, use, asked, giveBack) : null;
+  if (made !== null) return { answer: made };
+  const job = await prepareJob(c, specOf(asked, place));
+  return { job, readmit: () => admitJob(c, reservation, true) };
 }
 
 function cacheUseOf(c: EdgeContext): CacheUse {
@@ -97,51 +131,75 @@ async function answerExactCall(
   return answerWith(answer);
 }
 
-/** Looks under every digest the model's results may carry now; usually that is one. */
-async function findInCache(
+/**
+ * Looks under every digest the model's results may carry now; usually that is one.
+ * @param account for an answer that is found
+ */
+async function answerFromCache(
   c: EdgeContext,
-  { request, requestKey }: Asked,
-): Promise<JobResult | null> {
+  use: CacheUse,
+  asked: Asked,
+  account: () => Promise<void>,
+): Promise<Response | null> {
+  const { request, requestKey } = asked;
   if (requestKey === null) return null;
   for (const modelDigest of await digestsOf(c, request)) {
-    const result = await findResult(c.env.CACHE, { requestKey, modelDigest });
-    if (result !== null) return result;
+    const found = await findResult(c.env.CACHE, { requestKey, modelDigest });
+    const answer = found === null ? null : await showFound(c, asked, found);
+    if (found === null || answer === null) continue;
+    await accounted(answer, account);
+    c.set("cache", "hit");
+    if (!use.respondAsync) return answer;
+    await answer.body?.cancel();
+    // The caller comes back for a job: it gets one that is finished.
+    const place = newPlace(requestKey, settingsOf(c.env).shards);
+    return dispatchKnown(c, specOf(asked, place), found);
   }
   return null;
 }
 
 /** A model of which no digest is known may have been loaded a moment ago, and answered by another isolate. */
-async function digestsOf(c: EdgeContext, request: JobRequest): Promise<string[]> {
+async function digestsOf(c: EdgeContext, request: FormedRequest): Promise<string[]> {
   const known = (await knownModels(c)).digestsOf(request);
   return known.length > 0 ? known : (await freshModels(c)).digestsOf(request);
 }
 
-async function answerKnown(
+/** @returns null where the result is not to be had: it is computed again */
+async function showFound(
   c: EdgeContext,
-  { respondAsync }: CacheUse,
-  asked: Asked,
-  result: JobResult,
-): Promise<Response> {
-  const { request, requestKey } = asked;
-  c.set("cache", "hit");
-  if (respondAsync) {
-    // The caller comes back for a job: it gets one that is finished.
-    const place = newPlace(requestKey, settingsOf(c.env).shards);
-    return dispatchKnown(c, specOf(asked, place), result);
+  { request }: Asked,
+  found: Found,
+): Promise<Response | null> {
+  if (found.kind === "result") {
+    const rendered = render(request.rendering, found.result, request.warnings);
+    const exact = c.get("exactCallKey");
+    const { model, entityModel } = request;
+    const { modelDigest } = found.result;
+    if (exact !== undefined) keepAnswer(exact, { ...rendered, model, entityModel, modelDigest });
+    return answerWith(rendered);
   }
-  const rendered = render(request.rendering, result, request.warnings);
-  const exact = c.get("exactCallKey");
-  const { model, entityModel } = request;
-  const answer = { ...rendered, model, entityModel, modelDigest: result.modelDigest };
-  if (exact !== undefined) keepAnswer(exact, answer);
-  return answerWith(rendered);
+  try {
+    return await resultResponse(c, found, request);
+  } catch (error) {
+    console.warn(JSON.stringify({ event: "cache.unreadable", reason: String(error) }));
+    return null;
+  }
+}
+
+async function accounted(answer: Response, account: () => Promise<void>): Promise<void> {
+  try {
+    await account();
+  } catch (error) {
+    await answer.body?.cancel();
+    throw error;
+  }
 }
 
 function answerWith(answer: Rendered): Response {
   return new Response(answer.body, { headers: answer.headers });
 }
 
-type Asked = Pick<JobSpec, "requestKey" | "tenant" | "webhook"> & { request: JobRequest };
+type Asked = Pick<JobSpec, "requestKey" | "tenant" | "webhook"> & { request: FormedRequest };
 
 function specOf(
   { request, requestKey, tenant, webhook }: Asked,

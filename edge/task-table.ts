@@ -26,7 +26,7 @@ export type TaskRow<T extends Task> = {
   readonly readsInWindows?: (parameters: TaskParameters<T>) => boolean;
   readonly readsEntities?: (input: TaskInput<T>) => boolean;
   readonly windows?: (parameters: TaskParameters<T>) => WindowRules;
-  readonly huggingFace: HuggingFaceForm<z.ZodType<TaskInput<T>>, z.ZodType<TaskOutput<T>>> | null;
+  readonly huggingFace: HuggingFaceForm<z.ZodType<TaskInput<T>>> | null;
 };
 
 export const taskTable: { readonly [T in Task]: TaskRow<T> } = tasks;

@@ -33,6 +33,7 @@ const Environment = z.object({
     .describe("Set it together with AWS_ACCESS_KEY_ID, or neither to use the machine's role."),
   S3_ENDPOINT: address.describe("Set it to the address of the object store."),
   S3_BUCKET: text.describe("Set it to the bucket that large inputs and results travel through."),
+  S3_REGION: text.default("auto").describe("Set it to the bucket's region; R2's is auto."),
   S3_ACCESS_KEY_ID: text.describe("Set it to a key that may read and write the bucket."),
   S3_SECRET_ACCESS_KEY: text.describe("Set it to the secret of S3_ACCESS_KEY_ID."),
   LLM_OS_STATE: text.default(".llm-os").describe("Set it to the folder for models and caches."),
@@ -217,7 +218,7 @@ function arrange(env: Environment, fallbackWorkerId: string): WorkerConfig {
     objectStore: {
       endpoint: env.S3_ENDPOINT,
       bucket: env.S3_BUCKET,
-      region: env.AWS_REGION,
+      region: env.S3_REGION,
       accessKeyId: env.S3_ACCESS_KEY_ID,
       secretAccessKey: env.S3_SECRET_ACCESS_KEY,
     },

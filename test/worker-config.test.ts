@@ -41,7 +41,7 @@ describe("readConfig", () => {
       objectStore: {
         endpoint: "https://s3.example",
         bucket: "files",
-        region: "us-east-1",
+        region: "auto",
         accessKeyId: "key",
         secretAccessKey: "secret",
       },

@@ -4,8 +4,8 @@ import { limits } from "../limits.ts";
 import { defineTask } from "../task.ts";
 import { Text, TruncationDirection, truncate } from "./fields.ts";
 
-/** Numbers of all token vectors that one request may ask for: 4 MiB as f32, some 20 MB as JSON. */
-export const tokenNumbersMax = 2 ** 20;
+/** Numbers of all token vectors that one request may ask for: 512 tokens of 1 024. 2 MiB as f32, some 10 MB as JSON. */
+export const tokenNumbersMax = 2 ** 19;
 
 /** Base64 of `[tokens, dimensions]` little-endian f32, special tokens included. */
 export const TokenVectors = z.object({ vectors: z.base64(), dimensions: z.int().positive() });
@@ -36,6 +36,6 @@ export const featureExtraction = defineTask({
       dimensions: z.int().positive().optional(),
       encoding_format: z.enum(["float", "base64"]).optional(),
     }),
-    answerOne: (output) => [output],
+    listsOne: () => true,
   },
 });

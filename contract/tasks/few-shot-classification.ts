@@ -37,7 +37,7 @@ export const fewShotClassification = defineTask({
   readsOnce: ({ examples }) => examples.map(({ text }) => text),
   ofSentenceEncoders: true,
   huggingFace: {
-    answerOne: (output) => [output],
+    listsOne: () => true,
     recognise: z.looseObject({ parameters: z.looseObject({ examples: z.unknown() }) }),
   },
 });

@@ -33,13 +33,10 @@ export const relationExtraction = defineTask({
       ? [input]
       : [input, ...Array.from({ length: likelyPairs(input) }, () => input)],
   readsEntities: (input) => !relationMark.test(input),
-  huggingFace: { answerOne: (output) => (isPairs(output) ? output : [output]) },
+  huggingFace: {
+    listsOne: (first) => typeof first === "object" && first !== null && !("head" in first),
+  },
 });
-
-function isPairs(output: readonly object[]): boolean {
-  const [first] = output;
-  return first === undefined || "head" in first;
-}
 
 /** A word that begins with a capital letter, and those that follow it. */
 const name = /\p{Lu}[\p{L}\p{N}'’.-]*(?: \p{Lu}[\p{L}\p{N}'’.-]*)*/gu;

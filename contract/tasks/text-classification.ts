@@ -28,7 +28,7 @@ export const textClassification = defineTask({
   reads: (input) => (typeof input === "string" ? [input] : [input.text, input.text_pair]),
   huggingFace: {
     input: z.union([Text, TextPair, NestedPair]),
-    answerOne: (output) => [output],
+    listsOne: () => true,
     recognise: z.looseObject({
       inputs: z.union([AnyPair, z.tuple([AnyPair]).rest(z.unknown())]),
     }),

@@ -4,23 +4,30 @@
  * Validation, admission and the cache look-up happen before; how a result looks is ../rendering.ts.
  */
 import type { PublicError } from "#contract/errors.ts";
-import type { JobResult } from "#contract/events.ts";
 import pRetry from "p-retry";
 import type { Place } from "../accounts/admission.ts";
 import type { EdgeContext } from "../context.ts";
 import { type Settings, settingsOf } from "../environment.ts";
 import { errorResponse, shapeOfPath } from "../errors.ts";
+import type { Found } from "../cache.ts";
 import { rememberAnswer } from "../remember-answer.ts";
 import { renderError } from "../render-error.ts";
 import { render } from "../rendering.ts";
-import { jobDocument } from "./job-document.ts";
 import type { JobSpec } from "./job-spec.ts";
 import { type Preference, parsePreference, preferenceApplied } from "./preference.ts";
 import { queueText, queueTextFor } from "./queue-text.ts";
 import { randomHex } from "./random-hex.ts";
-import { readOutput, readResult } from "./read-result.ts";
-import type { JobHead, RunOutcome, RunRequest, StoredResult, Ticket } from "./shard-protocol.ts";
+import { readInline } from "./read-result.ts";
+import type {
+  AbandonRequest,
+  JobHead,
+  RunOutcome,
+  RunRequest,
+  StoredResult,
+  Ticket,
+} from "./shard-protocol.ts";
 import { shardStub } from "./shard-stub.ts";
+import { jobResponse, resultResponse } from "./show-result.ts";
 import { storable } from "./store-result.ts";
 
 /** How long a job lives on after a caller that sent `x-resumable: 1` has gone. */
@@ -28,37 +35,48 @@ const resumableGraceMs = 10_000;
 const shardTriesMax = 3;
 const abandonTries = { retries: 3, minTimeout: 200, factor: 4 };
 
+/** A job as its shard takes it. What it computes on is in the message, and nowhere else any more. */
+export type PreparedJob = { shard: number; request: RunRequest } & Pick<JobSpec, "entityModel">;
+
+/** Call it while the inputs are at hand; the waiting is `dispatch`'s, and holds nothing large. */
+export async function prepareJob(c: EdgeContext, spec: JobSpec): Promise<PreparedJob> {
+  const { id, tenant, shard, entityModel } = spec;
+  try {
+    return { shard, request: await requestOf(c, spec), entityModel };
+  } catch (error) {
+    abandon(c, shard, { id, tenant, waiter: null });
+    throw error;
+  }
+}
+
 /** @param readmit gives the job another reservation, and so another id, where its own was closed before it got here */
 export async function dispatch(
   c: EdgeContext,
-  spec: JobSpec,
+  job: PreparedJob,
   readmit: () => Promise<Place>,
 ): Promise<Response> {
-  const preference = parsePreference(c.req.header("prefer"));
-  const waiter = randomHex();
-  let admitted = spec;
+  let admitted = job;
   try {
-    const request = await prepare(c, spec, { preference, waiter });
-    let outcome = await runWhileHeld(c, spec.shard, request);
+    let outcome = await runWhileHeld(c, job);
     if (outcome.kind === "closed") {
-      admitted = { ...spec, ...(await readmit()) };
-      outcome = await runWhileHeld(c, admitted.shard, readdressed(request, spec, admitted));
+      admitted = readdressed(job, await readmit());
+      outcome = await runWhileHeld(c, admitted);
     }
-    return await answer(c, { spec: admitted, preference, outcome });
+    return await answer(c, admitted, outcome);
   } catch (error) {
-    abandon(c, admitted, waiter);
+    const { id, tenant } = admitted.request.job;
+    abandon(c, admitted.shard, { id, tenant, waiter: admitted.request.wait?.waiter ?? null });
     throw error;
   }
 }
 
 /** Nobody is charged for what failed on our side. The shard decides, since identical calls share a reservation. */
-function abandon(c: EdgeContext, { id, tenant, shard }: JobSpec, waiter: string): void {
-  const abandoning = pRetry(
-    () => shardStub(c.env, shard).abandon({ id, tenant, waiter }),
-    abandonTries,
-  ).catch((error: unknown) =>
-    // The reservation lapses by itself.
-    console.error(JSON.stringify({ event: "job.not_abandoned", id, reason: String(error) })),
+function abandon(c: EdgeContext, shard: number, request: AbandonRequest): void {
+  const { id } = request;
+  const abandoning = pRetry(() => shardStub(c.env, shard).abandon(request), abandonTries).catch(
+    (error: unknown) =>
+      // The reservation lapses by itself.
+      console.error(JSON.stringify({ event: "job.not_abandoned", id, reason: String(error) })),
   );
   c.executionCtx.waitUntil(abandoning);
 }
@@ -67,32 +85,37 @@ function abandon(c: EdgeContext, { id, tenant, shard }: JobSpec, waiter: string)
 export async function dispatchKnown(
   c: EdgeContext,
   spec: JobSpec,
-  known: JobResult,
+  found: Found,
 ): Promise<Response> {
   const settings = settingsOf(c.env);
-  const preference = parsePreference(c.req.header("prefer"));
-  const result = await storable({ jobId: spec.id, result: known }, settings);
+  const result =
+    found.kind === "reference"
+      ? found
+      : await storable({ jobId: spec.id, result: found.result }, settings);
   const job = headOf(spec, Date.now());
-  const ticket = await shardStub(c.env, spec.shard).keep({ job, webhook: spec.webhook, result });
-  if (secondsHeld(preference, settings.syncWindowSeconds) > 0) {
-    return succeeded(c, spec, { jobId: ticket.id, result });
+  const { webhook, entityModel } = spec;
+  const ticket = await shardStub(c.env, spec.shard).keep({ job, webhook, result });
+  if (secondsHeld(preferenceOf(c), settings.syncWindowSeconds) > 0) {
+    return succeeded(c, { ...job, entityModel }, { jobId: ticket.id, result });
   }
-  return accepted(spec, ticket, { preference, settings });
+  return accepted(c, { webhook }, ticket);
 }
 
-type Ended = { spec: JobSpec; preference: Preference; outcome: RunOutcome };
-
-async function answer(c: EdgeContext, { spec, preference, outcome }: Ended): Promise<Response> {
-  const settings = settingsOf(c.env);
+async function answer(
+  c: EdgeContext,
+  { request, entityModel }: PreparedJob,
+  outcome: RunOutcome,
+): Promise<Response> {
+  const { job } = request;
   switch (outcome.kind) {
     case "succeeded":
-      return succeeded(c, spec, outcome);
+      return succeeded(c, { ...job, entityModel }, outcome);
     case "failed":
-      return failed(c, renderError(spec.rendering, outcome.error), { "x-job-id": outcome.jobId });
+      return failed(c, renderError(job.rendering, outcome.error), { "x-job-id": outcome.jobId });
     case "waiting":
-      return preferenceApplied(preference) === null
-        ? outlasted(c, outcome.ticket, settings)
-        : accepted(spec, outcome.ticket, { preference, settings });
+      return preferenceApplied(preferenceOf(c)) === null
+        ? outlasted(c, outcome.ticket, settingsOf(c.env))
+        : accepted(c, request, outcome.ticket);
     case "left":
       // The caller is gone; this is for the log alone.
       return new Response(null, { status: 499 });
@@ -101,14 +124,13 @@ async function answer(c: EdgeContext, { spec, preference, outcome }: Ended): Pro
   }
 }
 
-type Held = { preference: Preference; waiter: string };
+function preferenceOf(c: EdgeContext): Preference {
+  return parsePreference(c.req.header("prefer"));
+}
 
-async function prepare(
-  c: EdgeContext,
-  spec: JobSpec,
-  { preference, waiter }: Held,
-): Promise<RunRequest> {
+async function requestOf(c: EdgeContext, spec: JobSpec): Promise<RunRequest> {
   const settings = settingsOf(c.env);
+  const preference = preferenceOf(c);
   const createdAt = Date.now();
   const graceMilliseconds = c.req.header("x-resumable") === "1" ? resumableGraceMs : 0;
   const milliseconds = 1_000 * secondsHeld(preference, settings.syncWindowSeconds);
@@ -122,11 +144,19 @@ async function prepare(
 }
 
 /** The same under another id; inputs in object storage stay under the name they were given. */
-function readdressed(request: RunRequest, from: Place, to: Place): RunRequest {
+/** The same job under another id: its message is not formed again. */
+function readdressed(job: PreparedJob, to: Place): PreparedJob {
+  const { request, shard } = job;
+  const from = { id: request.job.id, shard };
+  const { id } = to;
   return {
-    ...request,
-    job: { ...request.job, id: to.id },
-    ...queueTextFor(request, from, to),
+    ...job,
+    shard: to.shard,
+    request: {
+      ...request,
+      job: { ...request.job, id },
+      ...queueTextFor(request, from, to),
+    },
   };
 }
 
@@ -140,11 +170,7 @@ function secondsHeld({ respondAsync, waitSeconds }: Preference, windowSeconds: n
 }
 
 /** Runs the job, and leaves it when the caller hangs up. */
-async function runWhileHeld(
-  c: EdgeContext,
-  shard: number,
-  request: RunRequest,
-): Promise<RunOutcome> {
+async function runWhileHeld(c: EdgeContext, { shard, request }: PreparedJob): Promise<RunOutcome> {
   const { signal } = c.req.raw;
   const waiter = request.wait?.waiter;
   if (waiter === undefined) return runOnce(c, shard, request);
@@ -174,13 +200,20 @@ async function runOnce(c: EdgeContext, shard: number, request: RunRequest): Prom
 
 async function succeeded(
   c: EdgeContext,
-  spec: JobSpec,
+  job: JobHead,
   { jobId, result: stored }: { jobId: string; result: StoredResult },
 ): Promise<Response> {
-  const result = await readResult(stored, settingsOf(c.env));
-  const rendered = render(spec.rendering, result, spec.warnings);
-  rememberAnswer(c, spec, { result, rendered });
-  return new Response(rendered.body, { headers: { ...rendered.headers, "x-job-id": jobId } });
+  const { rendering, warnings } = job;
+  if (stored.kind === "inline") {
+    const result = readInline(stored.json);
+    const rendered = render(rendering, result, warnings);
+    rememberAnswer(c, job, { result, rendered });
+    return new Response(rendered.body, { headers: { ...rendered.headers, "x-job-id": jobId } });
+  }
+  const response = await resultResponse(c, stored, job);
+  if (response === null) throw new Error(`the result of ${jobId} is gone before it was read`);
+  response.headers.set("x-job-id", jobId);
+  return response;
 }
 
 function failed(c: EdgeContext, error: PublicError, headers: Record<string, string>): Response {
@@ -198,24 +231,14 @@ function outlasted(c: EdgeContext, ticket: Ticket, { syncWindowSeconds }: Settin
   return failed(c, { code: "sync_timeout", message, param: null }, whereToComeBack(ticket));
 }
 
-type Acceptance = { preference: Preference; settings: Settings };
-
-async function accepted(
-  spec: JobSpec,
-  ticket: Ticket,
-  { preference, settings }: Acceptance,
-): Promise<Response> {
-  const document = jobDocument(ticket, await readOutput(ticket, settings));
-  const secret = spec.webhook?.secretGenerated === true ? spec.webhook.secret : null;
-  const shown = secret === null ? null : JSON.stringify({ webhook_secret: secret });
-  // The one time a generated secret is shown.
-  const body = shown === null ? document : `${document.slice(0, -1)},${shown.slice(1)}`;
-  return new Response(body, {
+function accepted(c: EdgeContext, { webhook }: RunRequest, ticket: Ticket): Promise<Response> {
+  return jobResponse(c, ticket, {
     status: 202,
     headers: {
-      "content-type": "application/json; charset=utf-8",
-      "preference-applied": preferenceApplied(preference) ?? "",
+      "preference-applied": preferenceApplied(preferenceOf(c)) ?? "",
       ...whereToComeBack(ticket),
     },
+    // The one time a generated secret is shown.
+    more: webhook?.secretGenerated === true ? { webhook_secret: webhook.secret } : {},
   });
 }

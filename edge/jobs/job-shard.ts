@@ -9,13 +9,13 @@ import { limits } from "#contract/limits.ts";
 import { queueNumbers } from "#contract/queue.ts";
 import { type Env, type Settings, settingsOf } from "../environment.ts";
 import { Courier } from "../webhooks/courier.ts";
-import { type Delivery, DeliveryRows } from "../webhooks/delivery-rows.ts";
+import { type Delivery, type DeliveryLog, DeliveryRows } from "../webhooks/delivery-rows.ts";
+import { describeJob } from "../webhooks/describe-job.ts";
 import { CoalescingSender } from "./coalescing-sender.ts";
 import { JobBoard } from "./job-board.ts";
-import { jobDocument } from "./job-document.ts";
+import { emptyJob } from "./job-document.ts";
 import { openJobQueue } from "./job-queue.ts";
 import { randomHex } from "./random-hex.ts";
-import { readOutput } from "./read-result.ts";
 import type {
   AbandonRequest,
   KeepRequest,
@@ -89,6 +89,16 @@ export class JobShard extends DurableObject<Env> {
 
   find(id: JobId, tenant: string): Ticket | null {
     return this.#board.find(id, tenant);
+  }
+
+  /** For who has a signed link to the job's output. */
+  findLinked(id: JobId): Ticket | null {
+    return this.#tickets.find(id)?.ticket ?? null;
+  }
+
+  /** @returns null where the tenant has no such job */
+  deliveries(id: JobId, tenant: string): DeliveryLog[] | null {
+    return this.#board.find(id, tenant) === null ? null : this.#deliveries.ofJob(id);
   }
 
   async cancel(id: JobId, tenant: string): Promise<Ticket | null> {
@@ -189,8 +199,8 @@ export class JobShard extends DurableObject<Env> {
         result: null,
         error: null,
       };
-      return { webhook, job: jobDocument(started, null) };
+      return { webhook, job: emptyJob(started, null) };
     }
-    return { webhook, job: jobDocument(ticket, await readOutput(ticket, this.#settings)) };
+    return { webhook, job: await describeJob(ticket, webhook, this.#settings) };
   }
 }

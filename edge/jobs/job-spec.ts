@@ -23,7 +23,8 @@ export type JobSpec = {
   /** Id of the model that finds the entities of the inputs; null: none need be found. */
   entityModel: string | null;
   parameters: Record<string, unknown>;
-  inputs: unknown[];
+  /** JSON of the list. */
+  inputs: string;
   /** Null: neither stored nor joined (`cache-control: no-store`, or a task whose results are not kept). */
   requestKey: string | null;
   rendering: Rendering;

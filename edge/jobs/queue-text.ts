@@ -43,10 +43,11 @@ export function queueTextFor(
   };
 }
 
-function textOf(spec: JobSpec, inputs: unknown, createdAt: number): string {
+/** @param inputs JSON of the inputs, or of where they lie */
+function textOf(spec: JobSpec, inputs: string, createdAt: number): string {
   const { tenant, task, model, requestKey, parameters } = spec;
-  const content = { tenant, task, model, requestKey, createdAt, parameters, inputs };
-  return `${addressOf(spec)},${escaped(JSON.stringify(content)).slice(1)}`;
+  const content = JSON.stringify({ tenant, task, model, requestKey, createdAt, parameters });
+  return `${addressOf(spec)},${escaped(content.slice(1, -1))},"inputs":${escaped(inputs)}}`;
 }
 
 /** Of an ObjectReference as JSON, with room to spare. */
@@ -63,14 +64,21 @@ export async function queueText(
   settings: Settings,
   createdAt: number,
 ): Promise<QueueText> {
-  const message = textOf(spec, spec.inputs, createdAt);
-  const messageBytes = utf8Bytes(message, limits.inlineInputsBytesMax);
-  if (messageBytes <= limits.inlineInputsBytesMax) return { message, messageBytes };
-  const besideBytes = utf8Bytes(textOf(spec, [], createdAt), 0);
+  const { inputs } = spec;
+  // As many characters are as many bytes at least: of what is certainly too large no message is formed to be measured.
+  if (inputs.length <= limits.inlineInputsBytesMax) {
+    const message = textOf(spec, inputs, createdAt);
+    const messageBytes = utf8Bytes(message, limits.inlineInputsBytesMax);
+    if (messageBytes <= limits.inlineInputsBytesMax) return { message, messageBytes };
+  }
+  const besideBytes = utf8Bytes(textOf(spec, "[]", createdAt), 0);
   if (besideBytes + referenceBytesMax > queueNumbers.messageBytesMax) throw tooLarge(spec);
-  const key = `jobs/inputs/${spec.id}.json`;
-  const reference = await putObject(settings, key, JSON.stringify(spec.inputs));
-  const short = textOf(spec, reference, createdAt);
+  const reference = await putObject(settings, {
+    key: `jobs/inputs/${spec.id}.json`,
+    contentType: "application/json",
+    bytes: new TextEncoder().encode(inputs),
+  });
+  const short = textOf(spec, JSON.stringify(reference), createdAt);
   return { message: short, messageBytes: utf8Bytes(short, limits.inlineInputsBytesMax) };
 }
 

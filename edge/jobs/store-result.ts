@@ -2,16 +2,21 @@
  * Where the result of a worker's event is kept: in the shard's row as text, or in object storage where it is too large for
  * one, and under its cache key. The cache is a convenience: where it takes nothing, that is noted and held against nobody.
  */
-import type { SucceededEvent } from "#contract/events.ts";
+import type { JobResult, SucceededEvent } from "#contract/events.ts";
 import { limits } from "#contract/limits.ts";
+import {
+  resultDocumentKey,
+  resultDocumentLines,
+  resultDocumentType,
+} from "#contract/result-document.ts";
 import { storeResult } from "../cache.ts";
-import { type Env, type Settings, settingsOf } from "../environment.ts";
-import { getObject, putObject } from "./object-store.ts";
+import type { Env, Settings } from "../environment.ts";
+import { RareLog } from "../rare-log.ts";
+import { putObject } from "./object-store.ts";
 import type { StoredResult } from "./shard-protocol.ts";
 import { utf8Bytes } from "./utf8-bytes.ts";
 
-/** KV takes no more; a result past this is not worth moving either. */
-const cachedBytesMax = 20 * 1024 * 1024;
+const failures = new RareLog("cache.store_failed");
 
 /** @throws Error where object storage does not take a large result */
 export async function storable(
@@ -23,8 +28,16 @@ export async function storable(
   if (utf8Bytes(json, limits.inlineResultBytesMax) <= limits.inlineResultBytesMax) {
     return { kind: "inline", json };
   }
-  const reference = await putObject(settings, `jobs/results/${jobId}.json`, json);
-  return { kind: "reference", reference };
+  const document = {
+    key: resultDocumentKey(jobId),
+    contentType: resultDocumentType,
+    bytes: documentBytes(result),
+  };
+  return { kind: "reference", reference: await putObject(settings, document) };
+}
+
+function documentBytes(result: JobResult): Uint8Array {
+  return new TextEncoder().encode([...resultDocumentLines(result)].join(""));
 }
 
 /** Never rejects: free plans of KV take a thousand writes a day. */
@@ -35,15 +48,8 @@ export async function cacheResult(
 ): Promise<void> {
   if (requestKey === null) return;
   try {
-    const json = await textOf(stored, settingsOf(env));
-    if (json !== null) await storeResult(env.CACHE, { requestKey, modelDigest }, json);
+    await storeResult(env.CACHE, { requestKey, modelDigest }, stored);
   } catch (error) {
-    console.error(JSON.stringify({ event: "cache.store_failed", reason: String(error) }));
+    failures.note(String(error), Date.now());
   }
-}
-
-async function textOf(result: StoredResult, settings: Settings): Promise<string | null> {
-  if (result.kind === "inline") return result.json;
-  if (result.reference.bytes > cachedBytesMax) return null;
-  return getObject(settings, result.reference);
 }

@@ -38,6 +38,11 @@ const schema = `
   CREATE INDEX IF NOT EXISTS tickets_by_end ON tickets (finished_at);
 `;
 
+/** No delivery (../webhooks/delivery-rows.ts) of the ticket is still to be tried: each try is made of the ticket. */
+const nobodyIsToBeTold = `NOT EXISTS (
+  SELECT 1 FROM deliveries WHERE deliveries.job_id = tickets.id AND deliveries.due_at IS NOT NULL
+)`;
+
 /** A job as it lies in its row. */
 export type StoredTicket = {
   ticket: Ticket;
@@ -167,17 +172,23 @@ export class TicketRows {
     );
   }
 
-  /** Removes tickets that ended before `before` (ms since the epoch); an open one may run for as long as it takes. */
+  /**
+   * Removes tickets that ended before `before` (ms since the epoch) and of which nobody is to be told any more; an open one may run
+   * for as long as it takes.
+   */
   purge(before: number): JobId[] {
     return this.#sql
-      .exec<{ id: JobId }>("DELETE FROM tickets WHERE finished_at < ? RETURNING id", before)
+      .exec<{ id: JobId }>(
+        `DELETE FROM tickets WHERE finished_at < ? AND ${nobodyIsToBeTold} RETURNING id`,
+        before,
+      )
       .toArray()
       .map(({ id }) => id);
   }
 
-  /** When the first of those that ended did so; null: none has. */
+  /** When the first of those that ended, and of which nobody is to be told any more, did so; null: none has. */
   oldest(): number | null {
-    const statement = "SELECT min(finished_at) AS at FROM tickets";
+    const statement = `SELECT min(finished_at) AS at FROM tickets WHERE ${nobodyIsToBeTold}`;
     return this.#sql.exec<{ at: number | null }>(statement).one().at;
   }
 }

@@ -44,7 +44,7 @@ function describe(operation: Operation): object {
   };
 }
 
-function parametersOf({ path, job, request }: Operation): object[] {
+function parametersOf({ path, job, request, query = [] }: Operation): object[] {
   const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
     name,
     in: "path",
@@ -54,6 +54,12 @@ function parametersOf({ path, job, request }: Operation): object[] {
       ? { description: "Id or alias; a hub id's slash may stand as it is." }
       : {}),
   }));
+  const inQuery = query.map((name) => ({
+    name,
+    in: "query",
+    required: true,
+    schema: { type: "string" },
+  }));
   const strict = { name: "strict", in: "query", schema: { type: "string", enum: ["1"] } };
   const prefer = {
     name: "Prefer",
@@ -61,14 +67,19 @@ function parametersOf({ path, job, request }: Operation): object[] {
     description: "respond-async: answer 202 at once. wait=N: answer 202 after N seconds.",
     schema: { type: "string" },
   };
-  return [...inPath, ...(request === undefined ? [] : [strict]), ...(job ? [prefer] : [])];
+  return [
+    ...inPath,
+    ...inQuery,
+    ...(request === undefined ? [] : [strict]),
+    ...(job ? [prefer] : []),
+  ];
 }
 
 /** Every status an error of ours can have here, each told in one body. */
 function others({ path, job, request }: Operation): Record<string, object> {
   const body = json(path.startsWith("/hf/") ? HuggingFaceErrorResponse : ErrorResponse, "output");
   const statuses = new Set(Object.values(errorTable).map(({ status }) => status));
-  if (!job) for (const status of [409, 413, 504] as const) statuses.delete(status);
+  if (!job) for (const status of [408, 409, 413, 504] as const) statuses.delete(status);
   if (request === undefined) for (const status of [400, 429] as const) statuses.delete(status);
   const errors = [...statuses].map((status): [string, object] => [
     String(status),

@@ -3,6 +3,7 @@ import * as z from "zod";
 import type { Task } from "#contract/tasks.ts";
 import { EmbeddingsRequest } from "../routes/embeddings.ts";
 import { huggingFaceRequestSchema } from "../routes/hugging-face.ts";
+import { DeliveryList } from "../routes/job-deliveries.ts";
 import { ModelList, ModelObject } from "../routes/models.ts";
 import { RerankRequest, TeiRerankRequest } from "../routes/rerank.ts";
 import { taskRequestSchema } from "../routes/tasks.ts";
@@ -27,6 +28,8 @@ export type Operation = {
   id: string;
   summary: string;
   request?: z.ZodType;
+  /** Names of what is asked for in the query. */
+  query?: readonly string[];
   response: z.ZodType;
   /** The job may be asked for asynchronously, and then 202 and 504 carry its address. */
   job?: true;
@@ -121,6 +124,21 @@ export const operations: readonly Operation[] = [
     id: "cancelJob",
     summary: "Cancel a job",
     response: JobResponse,
+  },
+  {
+    method: "get",
+    path: "/v1/jobs/{job}/deliveries",
+    id: "listDeliveries",
+    summary: "What became of a job's webhooks",
+    response: DeliveryList,
+  },
+  {
+    method: "get",
+    path: "/v1/jobs/{job}/output",
+    id: "getJobOutput",
+    summary: "The output of a job, by the output_url of a webhook, without a key",
+    query: ["expires", "signature"],
+    response: z.unknown().describe("Exactly the body of the synchronous call."),
   },
   {
     method: "get",

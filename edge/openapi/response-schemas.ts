@@ -100,6 +100,10 @@ export const JobResponse = z.object({
   created_at: z.int().describe("Seconds since the epoch."),
   finished_at: z.int().nullable(),
   output: z.unknown().describe("Exactly the body of the synchronous call; null until then."),
+  output_url: z
+    .url()
+    .optional()
+    .describe("In a webhook, where the output is over 256 KiB: where it is read without a key."),
   error: ErrorDetail.nullable(),
   usage: ApiUsage.nullable(),
   webhook_secret: z

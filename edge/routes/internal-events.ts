@@ -14,11 +14,13 @@ import type { ShardEvent, StoredResult, Verdict } from "../jobs/shard-protocol.t
 import { shardStub } from "../jobs/shard-stub.ts";
 import { cacheResult, storable } from "../jobs/store-result.ts";
 import { tellDigests } from "../registry/known-models.ts";
+import { RareLog } from "../rare-log.ts";
 import { decodeText, parseJson } from "../request-body.ts";
 import { readSigned } from "../signature.ts";
 import { validate } from "../validation.ts";
 
 const reasonCharactersMax = 1_000;
+const failures = new RareLog("result.store_failed");
 
 export async function receiveEvents(c: EdgeContext): Promise<Response> {
   const settings = settingsOf(c.env);
@@ -94,7 +96,7 @@ async function prepare(event: JobEvent, settings: Settings): Promise<Prepared | 
     const result = await storable(event, settings);
     return { event, result, forShard: { jobId, sequence, kind: type, units, result } };
   } catch (error) {
-    logFailure("result.store_failed", event, error);
+    failures.note(String(error), Date.now());
     return null;
   }
 }
@@ -114,11 +116,8 @@ async function carryOut(
     if (units !== null) await settle(c.env, event.tenant, event.jobId, units);
     return true;
   } catch (error) {
-    logFailure("event.not_settled", event, error);
+    const { jobId } = event;
+    console.error(JSON.stringify({ event: "event.not_settled", jobId, reason: String(error) }));
     return false;
   }
-}
-
-function logFailure(name: string, { jobId }: JobEvent, error: unknown): void {
-  console.error(JSON.stringify({ event: name, jobId, reason: String(error) }));
 }

@@ -1,6 +1,7 @@
 /**
  * Delivers webhook events: notes down what is owed, tries what is due, notes what each try met. The rows are the truth;
- * the object that owns them calls `deliverDue` from its alarm.
+ * the object that owns them calls `deliverDue` from its alarm. A slot that frees takes the next that is due, and a host has
+ * few of them, so that one slow endpoint delays nobody else.
  */
 import type { JobId } from "#contract/job-id.ts";
 import type { DeliveryRows, Delivery } from "./delivery-rows.ts";
@@ -8,8 +9,13 @@ import { type Fetch, postEvent } from "./post-event.ts";
 import { type Attempt, judge, type RetrySchedule } from "./retry-schedule.ts";
 import type { Webhook, WebhookEvent } from "./webhook.ts";
 
-/** Tries on their way at once; the rest wait for the next alarm. */
+/** Tries on their way at once. */
 const parallelMax = 20;
+const perHostMax = 4;
+/** An alarm starts tries for this long, then ends with the last of them; what is left is for the next. */
+const startingMsMax = 15_000;
+/** A plan bounds the calls of one alarm. What met the bound was not tried: it is due as before. */
+const outOfCalls = /too many subrequests/i;
 
 type Surroundings = {
   rows: DeliveryRows;
@@ -22,8 +28,17 @@ type Surroundings = {
   randomHex: () => string;
 };
 
+/** One alarm's tries. */
+type Round = {
+  underWay: Map<Delivery, Promise<void>>;
+  /** Nothing more is started after this, ms since the epoch. */
+  startsUntil: number;
+};
+
 export class Courier {
   readonly #surroundings: Surroundings;
+  /** Resolved when something more is owed. */
+  #owed = Promise.withResolvers<void>();
 
   constructor(surroundings: Surroundings) {
     this.#surroundings = surroundings;
@@ -36,22 +51,62 @@ export class Courier {
     if (first === undefined) return;
     const occurredAt = now();
     const id = `msg_${randomHex()}`;
-    rows.add({ id, jobId, event, occurredAt }, occurredAt + 1_000 * first);
+    const dueAt = occurredAt + 1_000 * first;
+    rows.add({ id, jobId, event, occurredAt, url: webhook.url, dueAt });
+    this.#owed.resolve();
   }
 
+  /** Ends when nothing that is due can be tried any more, or its time is over. */
   async deliverDue(): Promise<void> {
-    const { rows, now } = this.#surroundings;
-    await Promise.all(rows.due(now(), parallelMax).map((delivery) => this.#deliver(delivery)));
+    const { now } = this.#surroundings;
+    const round: Round = { underWay: new Map(), startsUntil: now() + startingMsMax };
+    for (;;) {
+      const nextAt = this.#startDue(round);
+      if (round.underWay.size === 0) return;
+      await this.#untilChange(round, nextAt);
+    }
   }
 
-  async #deliver(delivery: Delivery): Promise<void> {
+  /** @returns when the next delivery falls due that a slot is free for; null: there is none */
+  #startDue(round: Round): number | null {
+    const { rows, now } = this.#surroundings;
+    while (round.underWay.size < parallelMax) {
+      const deliveries = [...round.underWay.keys()];
+      const next = rows.next(
+        deliveries.map(({ id }) => id),
+        busyHosts(deliveries),
+      );
+      if (next === undefined || round.startsUntil <= now()) return null;
+      if (next.dueAt > now()) return next.dueAt;
+      const { delivery } = next;
+      const done = this.#deliver(delivery, round).finally(() => round.underWay.delete(delivery));
+      round.underWay.set(delivery, done);
+    }
+    return null;
+  }
+
+  async #untilChange(round: Round, nextAt: number | null): Promise<void> {
+    this.#owed = Promise.withResolvers();
+    const changes = [...round.underWay.values(), this.#owed.promise];
+    if (nextAt === null) return Promise.race(changes);
+    const due = Promise.withResolvers<void>();
+    const clock = setTimeout(due.resolve, nextAt - this.#surroundings.now());
+    return Promise.race([...changes, due.promise]).finally(() => clearTimeout(clock));
+  }
+
+  async #deliver(delivery: Delivery, round: Round): Promise<void> {
     const { rows, schedule, now } = this.#surroundings;
     const attempt = await this.#attempt(delivery);
     if (attempt === null) {
       rows.remove(delivery.jobId);
       return;
     }
-    rows.record(delivery, attempt, judge(attempt, delivery.tries + 1, schedule, now()));
+    if (attempt.kind === "unanswered" && outOfCalls.test(attempt.reason)) {
+      round.startsUntil = 0;
+      return;
+    }
+    const at = now();
+    rows.record(delivery, attempt, judge(attempt, delivery.tries + 1, schedule, at), at);
   }
 
   async #attempt(delivery: Delivery): Promise<Attempt | null> {
@@ -71,4 +126,11 @@ export class Courier {
       return { kind: "unanswered", reason: `not sent: ${String(error).slice(0, 400)}` };
     }
   }
+}
+
+function busyHosts(underWay: readonly Delivery[]): string[] {
+  const hosts = underWay.map(({ host }) => host);
+  return [...new Set(hosts)].filter(
+    (host) => hosts.filter((other) => other === host).length >= perHostMax,
+  );
 }

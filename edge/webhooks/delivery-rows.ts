@@ -6,6 +6,9 @@ import type { JobId } from "#contract/job-id.ts";
 import type { Attempt, Verdict } from "./retry-schedule.ts";
 import type { WebhookEvent } from "./webhook.ts";
 
+export const deliveryStates = ["pending", "delivered", "disabled", "exhausted"] as const;
+type DeliveryState = (typeof deliveryStates)[number];
+
 export type Delivery = {
   id: string;
   jobId: JobId;
@@ -14,6 +17,21 @@ export type Delivery = {
   occurredAt: number;
   /** Made so far. */
   tries: number;
+  /** Whose it is: tries at once are counted by it. */
+  host: string;
+};
+
+export type NewDelivery = Omit<Delivery, "tries" | "host"> & { url: string; dueAt: number };
+
+/** A try as it is remembered: one of `status` and `error` is null. */
+export type LoggedAttempt = { at: number; status: number | null; error: string | null };
+
+export type DeliveryLog = Omit<Delivery, "jobId" | "host"> & {
+  url: string;
+  state: DeliveryState;
+  /** Of the next try, ms since the epoch; null: there is none. */
+  dueAt: number | null;
+  attempts: LoggedAttempt[];
 };
 
 const schema = `
@@ -25,8 +43,29 @@ const schema = `
   CREATE INDEX IF NOT EXISTS deliveries_by_job ON deliveries (job_id);
 `;
 
-function described(attempt: Attempt): string {
-  return attempt.kind === "answered" ? `status ${attempt.status}` : attempt.reason;
+/** Columns that rows of the first version lack; `attempts` is a JSON list. */
+const laterColumns = {
+  url: "TEXT NOT NULL DEFAULT ''",
+  host: "TEXT NOT NULL DEFAULT ''",
+  attempts: "TEXT NOT NULL DEFAULT '[]'",
+};
+/** Of one delivery, the latest. */
+const attemptsKept = 20;
+
+type DeliveryRow = {
+  id: string;
+  jobId: JobId;
+  event: WebhookEvent;
+  occurredAt: number;
+  tries: number;
+  host: string;
+};
+type LogRow = Omit<DeliveryLog, "attempts"> & { attempts: string };
+
+function logged(attempt: Attempt, at: number): LoggedAttempt {
+  return attempt.kind === "answered"
+    ? { at, status: attempt.status, error: null }
+    : { at, status: null, error: attempt.reason };
 }
 
 export class DeliveryRows {
@@ -35,28 +74,48 @@ export class DeliveryRows {
   constructor(sql: SqlStorage) {
     this.#sql = sql;
     sql.exec(schema);
+    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('deliveries')");
+    const there = new Set(columns.toArray().map(({ name }) => name));
+    for (const [name, type] of Object.entries(laterColumns)) {
+      if (!there.has(name)) sql.exec(`ALTER TABLE deliveries ADD COLUMN ${name} ${type}`);
+    }
   }
 
-  add(delivery: Omit<Delivery, "tries">, dueAt: number): void {
+  add({ id, jobId, event, occurredAt, url, dueAt }: NewDelivery): void {
     this.#sql.exec(
-      "INSERT INTO deliveries VALUES (?, ?, ?, ?, 0, 'pending', ?, NULL)",
-      delivery.id,
-      delivery.jobId,
-      delivery.event,
-      delivery.occurredAt,
+      `INSERT INTO deliveries (id, job_id, event, occurred_at, tries, state, due_at, url, host)
+       VALUES (?, ?, ?, ?, 0, 'pending', ?, ?, ?)`,
+      id,
+      jobId,
+      event,
+      occurredAt,
       dueAt,
+      url,
+      new URL(url).host,
     );
   }
 
-  due(now: number, countMax: number): Delivery[] {
-    return this.#sql
-      .exec<Delivery>(
-        `SELECT id, job_id AS jobId, event, occurred_at AS occurredAt, tries FROM deliveries
-         WHERE due_at <= ? ORDER BY due_at LIMIT ?`,
-        now,
-        countMax,
+  /**
+   * @param underWay ids of deliveries that are being tried
+   * @param busyHosts hosts that are not to be tried now
+   * @returns what is to be tried next, at once or later
+   */
+  next(
+    underWay: readonly string[],
+    busyHosts: readonly string[],
+  ): { delivery: Delivery; dueAt: number } | undefined {
+    const [row] = this.#sql
+      .exec<DeliveryRow & { dueAt: number }>(
+        `SELECT id, job_id AS jobId, event, occurred_at AS occurredAt, tries, host, due_at AS dueAt FROM deliveries
+         WHERE due_at IS NOT NULL AND id NOT IN (${marks(underWay)}) AND host NOT IN (${marks(busyHosts)})
+         ORDER BY due_at LIMIT 1`,
+        ...underWay,
+        ...busyHosts,
       )
       .toArray();
+    if (row === undefined) return undefined;
+    const { dueAt, ...delivery } = row;
+    return { delivery, dueAt };
   }
 
   nextDue(): number | null {
@@ -64,16 +123,36 @@ export class DeliveryRows {
     return this.#sql.exec<{ at: number | null }>(statement).one().at;
   }
 
-  record(delivery: Delivery, attempt: Attempt, verdict: Verdict): void {
+  /** @param at when the try ended, ms since the epoch */
+  record(delivery: Delivery, attempt: Attempt, verdict: Verdict, at: number): void {
     const again = verdict.kind === "again";
     this.#sql.exec(
-      "UPDATE deliveries SET tries = tries + 1, state = ?, due_at = ?, last_met = ? WHERE id = ?",
+      "UPDATE deliveries SET tries = tries + 1, state = ?, due_at = ?, attempts = ? WHERE id = ?",
       again ? "pending" : verdict.kind,
       again ? verdict.at : null,
-      described(attempt),
+      JSON.stringify([...this.#attempts(delivery.id), logged(attempt, at)].slice(-attemptsKept)),
       delivery.id,
     );
     if (verdict.kind === "disabled") this.#giveUp(delivery.jobId);
+  }
+
+  #attempts(id: string): LoggedAttempt[] {
+    const [row] = this.#sql
+      .exec<{ attempts: string }>("SELECT attempts FROM deliveries WHERE id = ?", id)
+      .toArray();
+    return JSON.parse(row?.attempts ?? "[]");
+  }
+
+  /** Of one job, in the order of its events. */
+  ofJob(jobId: JobId): DeliveryLog[] {
+    return this.#sql
+      .exec<LogRow>(
+        `SELECT id, event, occurred_at AS occurredAt, tries, url, state, due_at AS dueAt, attempts FROM deliveries
+         WHERE job_id = ? ORDER BY occurred_at, rowid`,
+        jobId,
+      )
+      .toArray()
+      .map((row) => ({ ...row, attempts: JSON.parse(row.attempts) }));
   }
 
   /** Whether an endpoint of this job asked never to be called again. */
@@ -93,4 +172,8 @@ export class DeliveryRows {
   remove(jobId: JobId): void {
     this.#sql.exec("DELETE FROM deliveries WHERE job_id = ?", jobId);
   }
+}
+
+function marks(values: readonly string[]): string {
+  return values.map(() => "?").join(", ");
 }

@@ -22,6 +22,8 @@ type Surroundings = {
   respondAsync: boolean;
   /** `host:port` targets open over http and on private addresses. */
   allowed: readonly string[];
+  /** Scheme and authority under which the caller reached the edge. */
+  origin: string;
   fillRandom: (bytes: Uint8Array<ArrayBuffer>) => void;
 };
 
@@ -48,6 +50,7 @@ export function readWebhook(fields: WebhookFields, surroundings: Surroundings): 
       given === undefined
         ? generateWebhookSecret(surroundings.fillRandom)
         : checkWebhookSecret(given),
+    origin: surroundings.origin,
     secretGenerated: given === undefined,
   };
 }

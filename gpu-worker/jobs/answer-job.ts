@@ -2,13 +2,14 @@
  * One job from its message to what its succeeded event carries: fetch large inputs, get the model, run the pipeline,
  * store a large result. Throws what went wrong; who called translates it.
  */
-import type { SucceededEvent } from "#contract/events.ts";
+import type { JobResult, SucceededEvent } from "#contract/events.ts";
 import { CodedError } from "#contract/errors.ts";
 import { cutWarnings } from "#contract/cut-text.ts";
 import type { JobMessage } from "#contract/job-message.ts";
 import { limits } from "#contract/limits.ts";
 import { type ModelDigest, joinDigests } from "#contract/models.ts";
 import type { ObjectReference } from "#contract/object-reference.ts";
+import { resultDocumentKey, resultDocumentType } from "#contract/result-document.ts";
 import { type Task, type TaskInput, tasks } from "#contract/tasks.ts";
 import type * as z from "zod";
 import { Turns } from "../event-loop/turns.ts";
@@ -154,8 +155,20 @@ export class JobAnswerer {
     const bytes = await countJsonBytes(result, limits.resultBytesMax, signal);
     if (bytes <= limits.inlineResultBytesMax) return result;
     if (bytes > limits.resultBytesMax) throw tooLarge();
-    const document = { contentType: "application/json", parts: jsonParts(result, signal) };
-    return this.#options.objects.write(`jobs/results/${job.id}.json`, document, signal);
+    const document = { contentType: resultDocumentType, parts: documentParts(result, signal) };
+    return this.#options.objects.write(resultDocumentKey(job.id), document, signal);
+  }
+}
+
+/** As `resultDocumentLines`, in pieces of some kilobytes. */
+async function* documentParts(
+  { outputs, ...head }: JobResult,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  yield `${JSON.stringify(head)}\n`;
+  for (const output of outputs) {
+    yield* jsonParts(output, signal);
+    yield "\n";
   }
 }
 

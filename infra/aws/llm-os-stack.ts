@@ -36,6 +36,7 @@ export class LlmOsStack extends Stack {
       objectStorage: {
         endpoint: this.#parameter("ObjectStorageEndpoint", "S3 API of the edge's object storage"),
         bucket: this.#parameter("ObjectStorageBucket", "Bucket of the edge's object storage"),
+        region: this.#parameter("ObjectStorageRegion", "Its region; auto is R2's"),
       },
       instanceType: props.instanceType,
       tasksMax: props.tasksMax,

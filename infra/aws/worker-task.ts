@@ -28,7 +28,7 @@ export type WorkerTaskProps = {
   secrets: SharedSecrets;
   edgeUrl: string;
   /** The S3 API and the bucket in which the edge keeps large documents. */
-  objectStorage: { endpoint: string; bucket: string };
+  objectStorage: { endpoint: string; bucket: string; region: string };
 };
 
 const stateFolder = "/var/lib/llm-os";
@@ -137,6 +137,7 @@ function environmentOf(scope: Construct, props: WorkerTaskProps): Record<string,
     LLM_OS_EDGE_URL: props.edgeUrl,
     S3_ENDPOINT: props.objectStorage.endpoint,
     S3_BUCKET: props.objectStorage.bucket,
+    S3_REGION: props.objectStorage.region,
     LLM_OS_STATE: stateFolder,
     LLM_OS_DEVICE: "cuda",
     LLM_OS_HEALTH_PORT: String(healthPort),

@@ -68,6 +68,7 @@ export function stackParameters(
     ObjectStorageEndpoint: settings.S3_ENDPOINT,
     ObjectStorageBucket: settings.S3_BUCKET,
     FirstDeploy: isFirst ? "yes" : "no",
+    ObjectStorageRegion: settings.S3_REGION,
   };
 }
 
@@ -141,7 +142,11 @@ async function deployEdge(
   const addresses = {
     queueUrl: output("queueUrl"),
     region: settings.AWS_REGION,
-    objectStorage: { endpoint: settings.S3_ENDPOINT, bucket: settings.S3_BUCKET },
+    objectStorage: {
+      endpoint: settings.S3_ENDPOINT,
+      bucket: settings.S3_BUCKET,
+      region: settings.S3_REGION,
+    },
     cacheNamespaceId: await cacheNamespace(),
   };
   writeFileSync(config, JSON.stringify(edgeConfig(addresses), null, 2));

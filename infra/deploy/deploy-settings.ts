@@ -19,6 +19,8 @@ const DeploySettings = z.object({
   S3_BUCKET: z.string().min(1),
   S3_ACCESS_KEY_ID: z.string().min(1),
   S3_SECRET_ACCESS_KEY: z.string().min(1),
+  /** R2's only one; another S3 store has its own. */
+  S3_REGION: z.string().min(1).default("auto"),
   AWS_REGION: z.string().default("us-east-1"),
 });
 export type DeploySettings = z.infer<typeof DeploySettings>;

@@ -10,7 +10,7 @@ import { root } from "../run-program.ts";
 export type EdgeAddresses = {
   queueUrl: string;
   region: string;
-  objectStorage: { endpoint: string; bucket: string };
+  objectStorage: { endpoint: string; bucket: string; region: string };
   cacheNamespaceId: string;
 };
 
@@ -37,6 +37,7 @@ export function edgeConfig(addresses: EdgeAddresses): Record<string, unknown> {
       SQS_QUEUE_URL: addresses.queueUrl,
       S3_ENDPOINT: addresses.objectStorage.endpoint,
       S3_BUCKET: addresses.objectStorage.bucket,
+      S3_REGION: addresses.objectStorage.region,
       AWS_REGION: addresses.region,
     },
   };

@@ -19,6 +19,7 @@ import {
 import { type EdgeBundle, openEdgeBundle, type WorkerOptions } from "./edge-bundle.ts";
 import { createEgressGuard } from "./egress-guard.ts";
 import { freePorts, loopback } from "./free-ports.ts";
+import { limitHeap } from "./limit-heap.ts";
 import { openHangUpRelay } from "./hang-up-relay.ts";
 
 /** The part of Miniflare used here. */
@@ -163,6 +164,7 @@ async function main(): Promise<void> {
       text: "bundling the edge (first start, or its sources changed)",
     }),
   );
+  limitHeap(process.env);
   // While wrangler bundles, if it has to.
   const miniflare = loadMiniflare();
   const options = miniflareOptions(miniflare, await bundling, { ...settings, port: workerdPort });

@@ -31,6 +31,7 @@ function storageVariables(queuePort: number): Record<string, string> {
     SQS_QUEUE_URL: `${endpoint}/000000000000/${queueNames.jobs}`,
     S3_ENDPOINT: endpoint,
     S3_BUCKET: bucket,
+    S3_REGION: "auto",
     AWS_REGION: region,
     AWS_ACCESS_KEY_ID: credentials.accessKeyId,
     AWS_SECRET_ACCESS_KEY: credentials.secretAccessKey,

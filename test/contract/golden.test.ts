@@ -5,11 +5,14 @@ import * as z from "zod";
 import { describe, expect, it } from "vitest";
 import { EventsRequest, EventsResponse, JobEvent } from "../../contract/events.ts";
 import { JobMessage } from "../../contract/job-message.ts";
+import { ResultHead, resultDocumentLines } from "../../contract/result-document.ts";
 import { signedPrefix } from "../../contract/signature.ts";
 import { tasks } from "../../contract/tasks.ts";
 
 const folder = new URL("../../contract/golden/", import.meta.url);
-const names = readdirSync(folder).filter((name) => name !== "signature.json");
+const names = readdirSync(folder).filter(
+  (name) => name.endsWith(".json") && name !== "signature.json",
+);
 
 /** The schema of a golden file, by the first part of its name. */
 const schemas: Record<string, z.ZodType> = {
@@ -50,6 +53,18 @@ describe("golden documents", () => {
   it("are refused with a version of another meaning", () => {
     const message = { ...(read("job-message.noop.json") as object), version: 2 };
     expect(JobMessage.safeParse(message).success).toBe(false);
+  });
+});
+
+describe("the golden result document", () => {
+  const text = readFileSync(new URL("result-document.ndjson", folder), "utf8");
+
+  it("is a head and a line for each output, and is written so again", () => {
+    const [first = "", ...lines] = text.trimEnd().split("\n");
+    const head = ResultHead.parse(JSON.parse(first));
+    const outputs = lines.map((line) => tasks.tokenize.output.parse(JSON.parse(line)));
+    expect(outputs).toHaveLength(2);
+    expect([...resultDocumentLines({ ...head, outputs })].join("")).toBe(text);
   });
 });
 

@@ -91,6 +91,24 @@ describe("an asynchronous job", () => {
     expect((await job(accepted.body.id)).body.output).toEqual(sync.body);
   });
 
+  it("ends with a large result, which streams: to the caller, from the cache, and of the job", async () => {
+    const input = Array.from(
+      { length: 70 },
+      (_, index) => `large ${index} ${"word ".repeat(1_000)}`,
+    );
+    const large = { model: request.model, input };
+    const accepted = await post("/v1/tokenize", large, { prefer: "respond-async" });
+    await vi.waitFor(
+      async () => expect((await job(accepted.body.id)).body.status).toBe("succeeded"),
+      20_000,
+    );
+    const sync = await post("/v1/tokenize", large);
+    expect(sync.response.headers.get("x-cache")).toBe("hit");
+    expect(sync.response.headers.get("content-length")).toBeNull();
+    expect(JSON.stringify(sync.body).length).toBeGreaterThan(1024 * 1024);
+    expect((await job(accepted.body.id)).body.output).toEqual(sync.body);
+  });
+
   it("is not found by anybody else", async () => {
     const accepted = await post("/v1/embeddings", request, { prefer: "respond-async" });
     const response = await fetch(`${stack.url}/v1/jobs/${accepted.body.id}`);

@@ -131,7 +131,8 @@ export function openTestObjects(port: number) {
   return openObjectStore({
     endpoint: `http://127.0.0.1:${port}`,
     bucket: "files",
-    region: "us-east-1",
+    // What R2 is signed for.
+    region: "auto",
     accessKeyId: "test",
     secretAccessKey: "test",
   });

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { limits } from "../../contract/limits.ts";
 import { jsonParts } from "../../gpu-worker/jobs/json-parts.ts";
 import { Rig, noopMessage, openTestObjects } from "./rig.ts";
 
@@ -12,6 +13,25 @@ afterEach(() => rig.stop());
 const idsOf = (events: { jobId: string }[]) => events.map((event) => event.jobId).toSorted();
 const emptied = () =>
   vi.waitFor(() => expect(rig.queued("jobs")).toEqual({ ready: [], inFlight: [] }), 10_000);
+
+const bytesMax = limits.inlineResultBytesMax;
+
+/** The document of a result, line by line. */
+async function storedLines(key: string): Promise<unknown[]> {
+  const answer = await fetch(`http://127.0.0.1:${rig.queueServer.port}/files/${key}`);
+  expect(answer.headers.get("content-type")).toBe("application/x-ndjson");
+  const text = await answer.text();
+  expect(text.endsWith("\n")).toBe(true);
+  return text
+    .slice(0, -1)
+    .split("\n")
+    .map((line) => JSON.parse(line));
+}
+
+async function storedResult(key: string): Promise<object> {
+  const [head, ...outputs] = await storedLines(key);
+  return { ...(head as object), outputs };
+}
 
 describe("the worker", () => {
   it("answers every job once, to the job's shard, signed, and deletes its message", async () => {
@@ -227,13 +247,41 @@ describe("the worker", () => {
     await rig.edge.until(() => rig.edge.terminal.length >= 2);
     const answer = rig.edge.terminal.find((event) => event.jobId === message.id);
     if (answer?.type !== "succeeded" || !("sha256" in answer.result)) throw new Error("inline");
-    expect(answer.result.key).toBe(`jobs/results/${message.id}.json`);
-    const result = JSON.parse(await objects.read(answer.result, signal));
-    expect(result).toMatchObject({ outputs: inputs });
+    expect(answer.result.key).toBe(`jobs/results/${message.id}.ndjson`);
+    const lines = await storedLines(answer.result.key);
+    expect(lines[0]).toMatchObject({ task: "noop", usage: { promptTokens: 0 } });
+    expect(lines.slice(1)).toEqual(inputs);
     expect(rig.edge.terminal.find((event) => event.jobId === altered.id)).toMatchObject({
       type: "failed",
       error: { code: "internal_error" },
     });
+  });
+
+  it("sends a result inline up to the bound, counted in bytes, and never past it", async () => {
+    rig = await Rig.start();
+    rig.addWorker();
+    const objects = openTestObjects(rig.queueServer.port);
+    const { signal } = new AbortController();
+    // JSON writes each of these characters in six bytes.
+    for (const bytes of [-300, 0, 300].map((more) => bytesMax - 200 + more)) {
+      const inputs = ["\u0001".repeat(Math.ceil(bytes / 6))];
+      const document = { contentType: "application/json", parts: jsonParts(inputs, signal) };
+      const reference = await objects.write(`jobs/inputs/${bytes}.json`, document, signal);
+      rig.send({ ...noopMessage(), inputs: reference });
+    }
+    await rig.edge.until(() => rig.edge.terminal.length >= 3);
+    for (const event of rig.edge.terminal) {
+      if (event.type !== "succeeded") throw new Error(event.type);
+      const { result } = event;
+      const whole = "sha256" in result ? await storedResult(result.key) : result;
+      const size = Buffer.byteLength(JSON.stringify(whole));
+      expect({ size, inline: !("sha256" in result) }).toEqual({ size, inline: size <= bytesMax });
+    }
+    const references = rig.edge.terminal.filter(
+      (event) => event.type === "succeeded" && "sha256" in event.result,
+    );
+    expect(references).not.toHaveLength(0);
+    expect(references.length).toBeLessThan(3);
   });
 
   it("announces itself at once", async () => {

@@ -15,10 +15,12 @@ export type OutsideWorld = {
   /** Sends that met a queue which was down. */
   sendsRefused: number;
   objects: Map<string, Uint8Array>;
+  /** Whether the object store takes and gives; while it does not, it answers 403, which nobody tries again. */
+  storeIsUp: boolean;
   hooks: Hook[];
   /** Whether the queue answers. */
   queueIsUp: boolean;
-  answerHook: (hook: Hook, count: number) => Response;
+  answerHook: (hook: Hook, count: number) => Response | Promise<Response>;
 };
 
 type Entry = { Id: string; MessageBody: string };
@@ -38,6 +40,7 @@ async function answer(world: OutsideWorld, request: Request): Promise<Response> 
   if (request.headers.has("x-amz-target")) return takeBatch(world, await request.text());
   const bucket = `${s3.endpoint}/${s3.bucket}/`;
   if (request.url.startsWith(bucket)) {
+    if (!world.storeIsUp) return new Response("down", { status: 403 });
     const key = request.url.slice(bucket.length);
     if (request.method === "PUT") {
       world.objects.set(key, new Uint8Array(await request.arrayBuffer()));
@@ -58,6 +61,7 @@ export function openOutsideWorld(): OutsideWorld {
     messages: [],
     sendsRefused: 0,
     objects: new Map(),
+    storeIsUp: true,
     hooks: [],
     queueIsUp: true,
     answerHook: () => new Response(null, { status: 200 }),

@@ -174,6 +174,30 @@ describe("a webhook", () => {
 });
 
 describe("a job's day", () => {
+  it("lasts until its webhook was told, or given up", async () => {
+    world.answerHook = () => new Response(null, { status: 500 });
+    const { id } = await askToBeTold();
+    await answerWith(await sent(world));
+    await told(1);
+    await vi.waitFor(async () => expect(await pauseSeconds(id)).toBe(5));
+    await runInDurableObject(shardOf(id), async (_, { storage }) => {
+      const days = 3 * 86_400_000;
+      storage.sql.exec("UPDATE tickets SET finished_at = finished_at - ? WHERE id = ?", days, id);
+      storage.sql.exec("UPDATE deliveries SET due_at = due_at + 3600000 WHERE job_id = ?", id);
+      await storage.setAlarm(Date.now() + 3_600_000);
+    });
+    await runDurableObjectAlarm(shardOf(id));
+    expect((await getJob(id)).status).toBe(200);
+    const nextAlarm = await runInDurableObject(shardOf(id), (_, { storage }) => storage.getAlarm());
+    expect(nextAlarm).toBeGreaterThan(Date.now() + 60_000);
+    world.answerHook = () => new Response(null, { status: 200 });
+    await ring(id);
+    expect(world.hooks).toHaveLength(2);
+    const ids = world.hooks.map(({ headers }) => headers.get("webhook-id"));
+    expect(new Set(ids).size).toBe(1);
+    expect((await getJob(id)).status).toBe(404);
+  });
+
   it("ends by the alarm: the job and what was owed for it are gone", async () => {
     const { id } = await askToBeTold();
     await answerWith(await sent(world));

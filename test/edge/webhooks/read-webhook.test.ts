@@ -4,6 +4,7 @@ import { Webhook as Verifier } from "standardwebhooks";
 import { readWebhook, type WebhookFields } from "../../../edge/webhooks/read-webhook.ts";
 
 const url = "https://example.com/hook";
+const origin = "https://edge.test";
 const ownSecret = `whsec_${btoa("0123456789abcdef01234567")}`;
 
 function fillRandom(bytes: Uint8Array): void {
@@ -11,7 +12,7 @@ function fillRandom(bytes: Uint8Array): void {
 }
 
 function read(fields: WebhookFields, respondAsync = true) {
-  return readWebhook(fields, { respondAsync, allowed: [], fillRandom });
+  return readWebhook(fields, { respondAsync, allowed: [], origin, fillRandom });
 }
 
 describe("a request's webhook", () => {
@@ -36,6 +37,7 @@ describe("a request's webhook", () => {
       url,
       events: ["start", "output"],
       secret: ownSecret,
+      origin,
       secretGenerated: false,
     });
   });

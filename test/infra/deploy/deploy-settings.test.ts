@@ -13,7 +13,11 @@ const complete = {
 
 describe("deploy settings", () => {
   it("are read from the environment", () => {
-    expect(readDeploySettings(complete)).toEqual({ ...complete, AWS_REGION: "us-east-1" });
+    expect(readDeploySettings(complete)).toEqual({
+      ...complete,
+      S3_REGION: "auto",
+      AWS_REGION: "us-east-1",
+    });
   });
 
   it("name all that is missing at once, and nothing else", () => {

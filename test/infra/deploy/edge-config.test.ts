@@ -7,7 +7,7 @@ it("replaces the local addresses of wrangler.toml and keeps its limits", () => {
   const config = edgeConfig({
     queueUrl: "https://sqs.eu-west-1.amazonaws.com/1234/llm-os-jobs",
     region: "eu-west-1",
-    objectStorage: { endpoint: "https://account.r2.example.com", bucket: "files" },
+    objectStorage: { endpoint: "https://account.r2.example.com", bucket: "files", region: "auto" },
     cacheNamespaceId: "f00",
   });
   expect(existsSync(z.string().parse(config["main"]))).toBe(true);
@@ -16,6 +16,7 @@ it("replaces the local addresses of wrangler.toml and keeps its limits", () => {
     SQS_ENDPOINT: "https://sqs.eu-west-1.amazonaws.com",
     SQS_QUEUE_URL: "https://sqs.eu-west-1.amazonaws.com/1234/llm-os-jobs",
     S3_BUCKET: "files",
+    S3_REGION: "auto",
     AWS_REGION: "eu-west-1",
     LOCAL_STACK: "",
     WEBHOOK_ALLOW: "",

@@ -1,0 +1,36 @@
+/**
+ * A request's part of what this isolate holds of bodies. Small bodies never wait; larger ones do, in two queues, so that
+ * those of usual size do not stand behind the largest. An isolate has 128 MB, and a body is held several times over while
+ * it is parsed, checked, hashed and put away.
+ */
+import { ByteGate } from "./byte-gate.ts";
+
+/** Up to this size a body is held by whoever sent it and waits for nobody. */
+export const smallBodyBytes = 64 * 1024;
+const mediumBodyBytes = 1024 * 1024;
+/** As long as the parts of a request before its computation may take. */
+const holdMsMax = 120_000;
+
+const now = () => Date.now();
+const medium = new ByteGate({ bytesMax: 4 * 1024 * 1024, holdMsMax, now });
+const large = new ByteGate({ bytesMax: 8 * 1024 * 1024, holdMsMax, now });
+
+export class BodyPlace {
+  readonly #request: Request;
+  #leave: () => void = () => {};
+
+  constructor(request: Request) {
+    this.#request = request;
+  }
+
+  /** Once, for a body that is not small. @throws the signal's reason where the caller hangs up */
+  async enter(bytes: number): Promise<void> {
+    const gate = bytes > mediumBodyBytes ? large : medium;
+    this.#leave = await gate.enter(bytes, this.#request.signal);
+  }
+
+  /** Nothing of the body is held any more. May be called again. */
+  leave(): void {
+    this.#leave();
+  }
+}

@@ -1,0 +1,55 @@
+/**
+ * The Job object as a webhook carries it: with its output where that is small, else with a link to it. No large result is
+ * ever read here: alarms run beside everything else a shard does.
+ */
+import type { Usage } from "#contract/events.ts";
+import { limits } from "#contract/limits.ts";
+import type { Settings } from "../environment.ts";
+import { emptyJob, jobFrame } from "../jobs/job-document.ts";
+import { outputLink } from "../jobs/output-link.ts";
+import { openResult, readInline } from "../jobs/read-result.ts";
+import type { StoredResult, Ticket } from "../jobs/shard-protocol.ts";
+import { utf8Bytes } from "../jobs/utf8-bytes.ts";
+import { render } from "../rendering.ts";
+import type { Webhook } from "./webhook.ts";
+
+const outputBytesMax = limits.webhookOutputBytesMax;
+/** A result of more characters is not rendered to see whether its output happens to be smaller. */
+const resultCharactersMax = 2 * outputBytesMax;
+
+export async function describeJob(
+  ticket: Ticket,
+  webhook: Webhook,
+  settings: Settings,
+): Promise<string> {
+  const { result } = ticket;
+  if (result === null) return emptyJob(ticket, null);
+  const small = smallJob(ticket, result);
+  if (small !== null) return small;
+  const link = await outputLink(
+    {
+      origin: webhook.origin ?? "",
+      id: ticket.id,
+      // The same in every try: receivers may compare.
+      expires: Math.floor((ticket.finishedAt ?? 0) / 1_000) + limits.resultRetentionSeconds,
+    },
+    settings.callbackSecrets[0] ?? "",
+  );
+  return emptyJob(ticket, await usageOf(result, settings), { output_url: link });
+}
+
+function smallJob(ticket: Ticket, stored: StoredResult): string | null {
+  if (stored.kind === "reference" || stored.json.length > resultCharactersMax) return null;
+  const result = readInline(stored.json);
+  const { body } = render(ticket.rendering, result, ticket.warnings);
+  if (utf8Bytes(body, outputBytesMax) > outputBytesMax) return null;
+  const { before, after } = jobFrame(ticket, result.usage);
+  return `${before}${body}${after}`;
+}
+
+/** Null: the result is gone. */
+async function usageOf(stored: StoredResult, settings: Settings): Promise<Usage | null> {
+  const open = await openResult(stored, settings);
+  await open?.cancel();
+  return open?.head.usage ?? null;
+}
