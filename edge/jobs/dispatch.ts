@@ -36,15 +36,20 @@ const shardTriesMax = 3;
 const abandonTries = { retries: 3, minTimeout: 200, factor: 4 };
 
 /** A job as its shard takes it. What it computes on is in the message, and nowhere else any more. */
-export type PreparedJob = { shard: number; request: RunRequest } & Pick<JobSpec, "entityModel">;
+export type PreparedJob = Pick<JobSpec, "shard" | "entityModel"> & {
+  request: RunRequest;
+  /** Names the call, whether it waits or not. */
+  waiter: string;
+};
 
 /** Call it while the inputs are at hand; the waiting is `dispatch`'s, and holds nothing large. */
 export async function prepareJob(c: EdgeContext, spec: JobSpec): Promise<PreparedJob> {
   const { id, tenant, shard, entityModel } = spec;
+  const waiter = randomHex();
   try {
-    return { shard, request: await requestOf(c, spec), entityModel };
+    return { shard, entityModel, request: await requestOf(c, spec, waiter), waiter };
   } catch (error) {
-    abandon(c, shard, { id, tenant, waiter: null });
+    abandon(c, shard, { id, tenant, waiter });
     throw error;
   }
 }
@@ -65,7 +70,7 @@ export async function dispatch(
     return await answer(c, admitted, outcome);
   } catch (error) {
     const { id, tenant } = admitted.request.job;
-    abandon(c, admitted.shard, { id, tenant, waiter: admitted.request.wait?.waiter ?? null });
+    abandon(c, admitted.shard, { id, tenant, waiter: job.waiter });
     throw error;
   }
 }
@@ -120,7 +125,7 @@ async function answer(
       // The caller is gone; this is for the log alone.
       return new Response(null, { status: 499 });
     case "closed":
-      throw new Error(`the new job ${spec.id} was taken for one that has ended`);
+      throw new Error(`the new job ${job.id} was taken for one that has ended`);
   }
 }
 
@@ -128,7 +133,7 @@ function preferenceOf(c: EdgeContext): Preference {
   return parsePreference(c.req.header("prefer"));
 }
 
-async function requestOf(c: EdgeContext, spec: JobSpec): Promise<RunRequest> {
+async function requestOf(c: EdgeContext, spec: JobSpec, waiter: string): Promise<RunRequest> {
   const settings = settingsOf(c.env);
   const preference = preferenceOf(c);
   const createdAt = Date.now();
@@ -200,7 +205,7 @@ async function runOnce(c: EdgeContext, shard: number, request: RunRequest): Prom
 
 async function succeeded(
   c: EdgeContext,
-  job: JobHead,
+  job: JobHead & Pick<JobSpec, "entityModel">,
   { jobId, result: stored }: { jobId: string; result: StoredResult },
 ): Promise<Response> {
   const { rendering, warnings } = job;
@@ -231,7 +236,11 @@ function outlasted(c: EdgeContext, ticket: Ticket, { syncWindowSeconds }: Settin
   return failed(c, { code: "sync_timeout", message, param: null }, whereToComeBack(ticket));
 }
 
-function accepted(c: EdgeContext, { webhook }: RunRequest, ticket: Ticket): Promise<Response> {
+function accepted(
+  c: EdgeContext,
+  { webhook }: Pick<RunRequest, "webhook">,
+  ticket: Ticket,
+): Promise<Response> {
   return jobResponse(c, ticket, {
     status: 202,
     headers: {

@@ -144,7 +144,7 @@ describe("parameters that no schema bounds", () => {
     model: "m",
     entityModel: null,
     parameters: { stride: 3, ignore_labels: Array(200).fill("\u0001".repeat(1_000)) },
-    inputs: ["x"],
+    inputs: '["x"]',
     requestKey: null,
     rendering: { route: "tasks" },
     warnings: [],

@@ -195,11 +195,11 @@ describe("feature-extraction of tokens", () => {
   it("refuses more numbers than a request may ask for, before it runs or at the first row", async () => {
     const toy = toyEncoder();
     const wide = { ...toy, limits: { ...toy.limits, dimensions: 8_192 } };
-    const texts = Array.from({ length: 43 }, () => "3");
+    const texts = Array.from({ length: 22 }, () => "3");
     await expect(extract(texts, parameters, wide)).rejects.toMatchObject({
       code: "invalid_value",
       param: "inputs",
-      message: expect.stringMatching(/129 tokens.*8192 numbers are 1056768 in all.*1048576/),
+      message: expect.stringMatching(/66 tokens.*8192 numbers are 540672 in all.*524288/),
     });
     expect(toy.runs).toEqual([]);
     await expect(extract(texts.slice(1), parameters, wide)).resolves.toBeDefined();
