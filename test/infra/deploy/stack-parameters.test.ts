@@ -10,6 +10,7 @@ it("tells the stack whether the fleet is new, so that a running one keeps its nu
     S3_BUCKET: "bucket",
     S3_ACCESS_KEY_ID: "key",
     S3_SECRET_ACCESS_KEY: "secret",
+    S3_REGION: "auto",
     AWS_REGION: "eu-west-1",
   };
   expect(stackParameters(settings, true)).toMatchObject({ FirstDeploy: "yes" });
@@ -17,5 +18,6 @@ it("tells the stack whether the fleet is new, so that a running one keeps its nu
     FirstDeploy: "no",
     EdgeUrl: "https://edge.example.com",
     ObjectStorageBucket: "bucket",
+    ObjectStorageRegion: "auto",
   });
 });
