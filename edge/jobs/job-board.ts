@@ -279,7 +279,7 @@ export class JobBoard {
     const work = this.#works.find(event.jobId);
     if (work !== undefined) this.#watch.hear(work);
     if (event.kind === "started" || event.kind === "progress") {
-      if (work !== undefined) this.#advance(work, event);
+      if (work !== undefined) this.#advance(work, event.sequence);
       return { wanted: true, units: null };
     }
     if (work === undefined) return this.#judge(event.jobId, event.units);
@@ -306,10 +306,11 @@ export class JobBoard {
     return { wanted: ended?.delivered ?? true, units: ended?.units ?? units };
   }
 
-  #advance(work: Work, { kind, sequence }: ShardEvent): void {
+  /** A worker reports the latest note of a job only, so progress says too that it has started. */
+  #advance(work: Work, sequence: number): void {
     if (sequence <= work.sequence) return;
     work.sequence = sequence;
-    if (kind === "started" && work.status === "starting") this.#start(work);
+    if (work.status === "starting") this.#start(work);
   }
 
   #start(work: Work): void {

@@ -64,6 +64,15 @@ describe("an asynchronous job", () => {
     expect(await response.json()).toMatchObject({ object: "job", status: "starting" });
   });
 
+  it("is processing once it progresses, although nobody said that it started", async () => {
+    const { id } = await accepted(fresh());
+    const message = await sent(world);
+    await report(message.shard, [
+      { ...started(message), type: "progress", completed: 1, total: 9 },
+    ]);
+    expect((await getJob(id)).body).toMatchObject({ status: "processing" });
+  });
+
   it("shows the worker's error", async () => {
     const { id } = await accepted(fresh());
     const message = await sent(world);
