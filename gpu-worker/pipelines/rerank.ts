@@ -1,7 +1,7 @@
 /**
  * Documents by how well they answer a query. A cross-encoder, a classifier of one label, reads the query beside each document:
  * its score is the model's own activation of the logit, usually the sigmoid, as CrossEncoder.rank of sentence-transformers
- * gives it. A sentence encoder compares vectors by the model's own function: where that is the cosine, as usual, the score is
+ * gives it; a sigmoid too where that gives the logit itself. A sentence encoder compares vectors by the model's own function: where that is the cosine, as usual, the score is
  * 0 for a negative one; raw scores are the cosine itself. Of a sentence encoder's own prompts, those for queries and documents
  * are put before them.
  */
@@ -99,11 +99,12 @@ function crossEncoderOf(model: EncoderModel): SequenceHead | null {
 const activations = {
   sigmoid,
   tanh: Math.tanh,
-  linear: (logit: number) => logit,
 };
 
+/** Scores are from 0 to 1, as callers of rerankers expect them: a model whose own are logits gets a sigmoid. */
 function activationOf({ crossEncoder }: SequenceHead): keyof typeof activations {
-  return crossEncoder?.activation ?? "sigmoid";
+  const own = crossEncoder?.activation ?? "sigmoid";
+  return own === "linear" ? "sigmoid" : own;
 }
 
 /** Queries are never cut: what they ask would change. */

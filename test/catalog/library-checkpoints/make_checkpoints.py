@@ -216,7 +216,9 @@ def sentences():
 def ask_cross(name):
     model = CrossEncoder(str(OUT / name), device="cpu")
     if model.num_labels == 1:
-        for raw in (False, True):
+        own = type(model.activation_fn)
+        # Where the model's own scores are logits, raw ones are compared alone: the others are ours, from 0 to 1.
+        for raw in (False, True) if own is not torch.nn.Identity else (True,):
             activation = torch.nn.Identity() if raw else None
             ranked = model.rank(QUERY, TEXTS, activation_fn=activation)
             found = [dict(index=each["corpus_id"], score=float(each["score"])) for each in ranked]
