@@ -179,10 +179,9 @@ export function buildWholeEncoder(
   weights: WeightSource,
   options: EncoderOptions,
 ): Graph {
-  const architecture = architectureOf(config);
   const { source, read } = watchReads(weights);
-  const graph = buildTransformer(architecture, source, options);
-  refuseUnread(weights, read, { architecture, head: options.head.name });
+  const graph = buildEncoder(config, source, options);
+  refuseUnread(weights, read, { architecture: architectureOf(config), head: options.head.name });
   return graph;
 }
 

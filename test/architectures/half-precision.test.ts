@@ -37,12 +37,13 @@ function readJson(folder: string, file: string): unknown {
 
 type Built = { graph: Graph; bytes: Uint8Array };
 
-function build(folder: string, form: ComputeForm, head?: Head): Built {
+function build(folder: string, form: ComputeForm, head?: Head, scoreBytes?: number): Built {
   const weights = openSafetensors(path.join(folder, "model.safetensors"));
   try {
     const config = readJson(folder, "config.json");
     const wanted = head ?? headOfCheckpoint(config);
-    const graph = buildEncoder(config, weights, { head: wanted, form, packed: true });
+    const turns = scoreBytes === undefined ? {} : { scoreBytes };
+    const graph = buildEncoder(config, weights, { head: wanted, form, packed: true, ...turns });
     verifyGraph(graph);
     return { graph, bytes: encodeModel(graph) };
   } finally {
@@ -99,6 +100,15 @@ describe("mixed precision", () => {
       expect(distance).toBeLessThan(4e-3);
       expect(distance).toBeGreaterThan(0);
     }
+  });
+
+  it.each(names)("%s answers so with its queries in turns too", async (name) => {
+    const folder = path.join(checkpoints, name);
+    const inputs = Inputs.parse(readJson(folder, "expected.json"));
+    const half = build(folder, "f16", { name: "none" }, 1);
+    const distance = await relativeDistance(half, build(folder, "f32", { name: "none" }), inputs);
+    expect(distance).toBeLessThan(4e-3);
+    expect(distance).toBeGreaterThan(0);
   });
 
   it.each(names)("%s has its products in f16, its norms and softmax in f32", (name) => {

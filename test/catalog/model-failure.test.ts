@@ -126,7 +126,7 @@ describe("a model that cannot be served", () => {
     const catalog = await bench.open();
     await expect(catalog.acquire("tiny", never)).rejects.toMatchObject({
       code: "model_not_servable",
-      message: expect.stringContaining("has no tokenizer.json"),
+      message: expect.stringContaining("there is neither tokenizer.json nor"),
     });
     await catalog.recheck();
     expect(stateOf(catalog, "tiny")).toMatchObject({ status: "failed", notServable: true });

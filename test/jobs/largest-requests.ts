@@ -110,11 +110,10 @@ export const largestRequests: readonly (LargeRequest & { what: string; refused?:
     refused: "inputs",
   },
   {
-    what: "a label in each of hundreds of places",
+    what: "long labels in each of as many places as there may be",
     task: "zero-shot-classification",
     inputs: ["a storm"],
-    parameters: { candidate_labels: labels(65, 1_000), hypothesis_template: "{}".repeat(500) },
-    refused: "hypothesis_template",
+    parameters: { candidate_labels: labels(65, 980), hypothesis_template: "{}".repeat(10) },
   },
   {
     what: "hundreds of pairs of as many texts as fit",
@@ -182,7 +181,7 @@ export const largestRequests: readonly (LargeRequest & { what: string; refused?:
     task: "relation-extraction",
     inputs: texts(2_048, text(250)),
     parameters: {},
-    refused: "inputs",
+    refused: "inputs[1]",
   },
   {
     what: "every pair of the entities of a text that is mostly space",
