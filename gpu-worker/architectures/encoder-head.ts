@@ -88,7 +88,7 @@ export type EncoderOptions = {
   readonly ranges?: ChannelRanges | null;
   /**
    * Bytes of attention's scores that are computed at a time, about; null for all at once. Default: 64 MiB where the model has
-   * more than 512 positions, else null.
+   * more than 512 positions, else null. In f16 always all at once.
    */
   readonly scoreBytes?: number | null;
 };

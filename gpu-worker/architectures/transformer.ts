@@ -233,7 +233,9 @@ export function buildTransformer(
   options: EncoderOptions,
 ): Graph {
   const { head, form, packed = false, saturates = false, ranges = null } = options;
-  const { scoreBytes = defaultScoreBytes(architecture) } = options;
+  const { scoreBytes: asked = defaultScoreBytes(architecture) } = options;
+  // Autocast casts no subgraphs: a GPU's runs are bounded by the size of its batches alone.
+  const scoreBytes = form === "f16" ? null : asked;
   const compute = (parameters: Parameters) =>
     form === "int8" ? int8Layers(parameters, { saturates, ranges }) : f32Layers(parameters);
   const graph = new GraphBuilder(architecture.name, { form, head: head.name });

@@ -285,7 +285,7 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
         form: form.form,
         session,
         costs: await measureCosts(session, measuring),
-        memory: runMemoryOf(checkpoint, tools.runsMemory / session.concurrency),
+        memory: runMemoryOf(checkpoint, form.form, tools.runsMemory / session.concurrency),
         tokenizer,
         upstreamDigest: checkpoint.derivedFrom ?? files.weights,
         ...(tools.deviceMemory && {

@@ -42,11 +42,15 @@ function ofReadyMade({ config }: Checkpoint) {
 }
 
 /** @param max bytes that one run may take */
-export function runMemoryOf(checkpoint: Checkpoint, max: number): LoadedModel["memory"] {
+export function runMemoryOf(
+  checkpoint: Checkpoint,
+  form: LoadedModel["form"],
+  max: number,
+): LoadedModel["memory"] {
   const readyMade = checkpoint.format === "onnx";
-  const { hidden, heads, intermediate, relative, scoreBytes } = readyMade
-    ? ofReadyMade(checkpoint)
-    : attentionOf(checkpoint.config);
+  const sizes = readyMade ? ofReadyMade(checkpoint) : attentionOf(checkpoint.config);
+  const { hidden, heads, intermediate, relative } = sizes;
+  const scoreBytes = form === "f16" ? null : sizes.scoreBytes;
   const copies = relative ? scoreCopiesRelative : scoreCopies;
   const { head, limits } = checkpoint;
   const logits = head.name === "masked-lm" ? limits.vocabularySize * FLOAT_BYTES * logitCopies : 0;
