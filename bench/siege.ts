@@ -104,7 +104,9 @@ async function run(siege: Siege): Promise<Row[]> {
   const { stack, callers, context } = siege;
   const { print, signal } = context;
   const seconds = siegeSeconds();
-  print("warming up: caches fill, code is compiled, the allocators find their sizes");
+  print("warming up: models load, caches fill, code is compiled, the allocators find their sizes");
+  const oneOfEach = new HostileCalls(randomFrom(0), `http://${siege.receiver}/never`).ofEachKind();
+  await callers.each(oneOfEach, nothingMet(), signal);
   await besiege(siege, Math.max(5, seconds * 0.15), 1);
   await delay(1_000 * quietSeconds * 0.5, undefined, { signal });
   const [pids, before, left] = [

@@ -58,6 +58,11 @@ export class Callers {
     }
   }
 
+  /** The calls, one after the other. */
+  async each(calls: readonly Call[], met: Met, signal: AbortSignal): Promise<void> {
+    for (const call of calls) await this.#send(call, met, signal);
+  }
+
   /** Jobs that were made are cancelled by and by. */
   async hostile(calls: HostileCalls, random: Random, met: Met, signal: AbortSignal): Promise<void> {
     const jobs: string[] = [];

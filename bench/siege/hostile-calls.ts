@@ -160,6 +160,14 @@ export class HostileCalls {
     this.#webhook = webhook;
   }
 
+  /** One of each kind, as it is: afterwards every model is loaded. */
+  ofEachKind(): Call[] {
+    const ofTasks = taskBodies.map(([task, bodyOf]) =>
+      post(`/v1/tasks/${task}`, bodyOf(this.#make)),
+    );
+    return [...ofTasks, ...otherCalls.map((callOf) => callOf(this.#make))];
+  }
+
   next(): Call {
     const call =
       this.#random() < taskShare ? this.#taskCall() : this.#make.pick(otherCalls)(this.#make);

@@ -118,13 +118,9 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
     return this.#waitingTokens >= tokensMax || this.#waiting.length >= entriesMax;
   }
 
-  /** Tokens that wait, each tenant's counted up to `perTenantMax`. */
-  backlog(perTenantMax: number): number {
-    let tokens = 0;
-    for (const { waitingTokens } of this.#shares.values()) {
-      tokens += Math.min(waitingTokens, perTenantMax);
-    }
-    return tokens;
+  /** Each tenant's tokens that are in no batch yet. */
+  *backlog(): Generator<[Tenant, number]> {
+    for (const [tenant, { waitingTokens }] of this.#shares) yield [tenant, waitingTokens];
   }
 
   head(): Head | null {

@@ -13,6 +13,7 @@ import {
 import { deviceBounds, type FitBounds, fitPolicy } from "../batching/fit-policy.ts";
 import { bytesOfRun, longestText } from "../batching/run-memory.ts";
 import { SlotScheduler } from "../batching/slot-scheduler.ts";
+import type { Tenant } from "../batching/tenant-turns.ts";
 import type { EncoderModel } from "../pipelines/encoder-model.ts";
 import type {
   EncoderPipeline,
@@ -35,7 +36,10 @@ export type RunPolicy = QueuePolicy & {
 export type WorkPolicy = RunPolicy & {
   /** Jobs held at once: those that wait for a model included. */
   jobsMax: number;
-  /** No more is received while this many tokens wait: some seconds of work, and more than a full window. */
+  /**
+   * No more is received while this many tokens wait, some seconds of work and more than a full window: of each tenant a quantum
+   * at most, which is what another tenant's first waits for.
+   */
   backlogTokensMax: number;
 };
 
@@ -131,10 +135,16 @@ export class TaskRunner {
     this.#options = options;
   }
 
-  /** Tokens that wait for a batch, each tenant's of each model counted up to `perTenantMax`. */
+  /** Tokens that wait for a batch, each tenant's of all models together counted up to `perTenantMax`. */
   backlogTokens(perTenantMax: number): number {
+    const byTenant = new Map<Tenant, number>();
+    for (const queue of this.#queues.values()) {
+      for (const [tenant, tokens] of queue.backlog()) {
+        byTenant.set(tenant, (byTenant.get(tenant) ?? 0) + tokens);
+      }
+    }
     let sum = 0;
-    for (const queue of this.#queues.values()) sum += queue.backlog(perTenantMax);
+    for (const tokens of byTenant.values()) sum += Math.min(tokens, perTenantMax);
     return sum;
   }
 

@@ -49,8 +49,6 @@ export type WorkerOptions = {
   isDeviceFault?(error: unknown): boolean;
 };
 
-/** A tenant counts for this many at most of a model: its large jobs must not keep those of others from being received. */
-const backlogTokensPerTenantMax = 4_096;
 const pollsMax = 4;
 /** A dead letter fails its job within a minute: this, one receive, and one report. */
 const deadLetterIntervalMs = 15_000;
@@ -175,8 +173,8 @@ export class Worker {
   }
 
   #room(): number {
-    const backlog = this.#runner.backlogTokens(backlogTokensPerTenantMax);
-    const { backlogTokensMax, jobsMax } = this.#options.policy;
+    const { backlogTokensMax, jobsMax, quantumTokens } = this.#options.policy;
+    const backlog = this.#runner.backlogTokens(quantumTokens);
     return backlog >= backlogTokensMax ? 0 : jobsMax - this.#consumer.size;
   }
 }

@@ -9,9 +9,14 @@ import { type ToyEncoder, toyEncoder } from "../pipelines/toy-encoder.ts";
 const never = new AbortController().signal;
 const makeRunner = () => new TaskRunner({ policy: cpuBatchPolicy, now: () => 0 });
 
-function extract(runner: TaskRunner, model: EncoderModel, inputs: string[], signal = never) {
+function extract(
+  runner: TaskRunner,
+  model: EncoderModel,
+  inputs: string[],
+  options: { tenant?: string } = {},
+) {
   const request = { task: "feature-extraction" as const, inputs, parameters: {} };
-  return runner.run(featureExtraction, request, model, { signal });
+  return runner.run(featureExtraction, request, model, { signal: never, ...options });
 }
 
 /** A gate that lets one run through each time it is opened, and counts those at it. */
@@ -58,6 +63,26 @@ describe("TaskRunner", () => {
       gate.openOnce();
     }
     expect(await Promise.all(answers)).toHaveLength(3);
+  });
+
+  it("counts a tenant's backlog up to a cap that all models share", async () => {
+    const models = [toyEncoder(), toyEncoder(), toyEncoder()];
+    const gate = closeGate(...models);
+    const runner = makeRunner();
+    const answers = models.flatMap((model) => [
+      extract(runner, model, ["3 4", "5 6"], { tenant: "crowd" }),
+      extract(runner, model, ["7 8"], { tenant: "alone" }),
+    ]);
+    await gate.reached(1);
+    // What is for the first model runs. The texts have four tokens each, special ones included.
+    expect(runner.backlogTokens(Infinity)).toBe(2 * (8 + 4));
+    expect(runner.backlogTokens(10)).toBe(10 + 8);
+    for (let served = 1; served <= models.length; served += 1) {
+      await gate.reached(served);
+      gate.openOnce();
+    }
+    await Promise.all(answers);
+    expect(runner.backlogTokens(Infinity)).toBe(0);
   });
 
   it("makes batches as large as a model's measured costs say", async () => {
