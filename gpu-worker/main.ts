@@ -10,6 +10,7 @@ import { type Catalog, openCatalog } from "./catalog/catalog.ts";
 import { deviceProbe } from "./catalog/device-probe.ts";
 import { FormError } from "./catalog/form-choice.ts";
 import { ConfigError, type WorkerConfig, readConfig } from "./config.ts";
+import { collectGarbage } from "./event-loop/collect-garbage.ts";
 import { openEdgeClient } from "./jobs/edge-client.ts";
 import { openObjectStore } from "./jobs/object-store.ts";
 import { type JobQueue, openSqsQueue } from "./jobs/sqs-queue.ts";
@@ -130,6 +131,15 @@ function openDeadLetters({ queue }: WorkerConfig): JobQueue | null {
   return openSqsQueue({ ...queue, url: queue.deadLetterUrl, waitSeconds: 1 });
 }
 
+async function giveUpGarbage(log: Log): Promise<void> {
+  try {
+    await collectGarbage();
+    await returnMemory();
+  } catch (error) {
+    log.warn({ error }, "garbage could not be collected");
+  }
+}
+
 async function main(): Promise<void> {
   const config = readConfigOrExit();
   const log = createLog({ level: config.logLevel, worker: config.workerId });
@@ -167,6 +177,7 @@ async function main(): Promise<void> {
     edge,
     objects: openObjectStore(config.objectStore),
     returnMemory,
+    onQuiet: () => void giveUpGarbage(log),
     models,
     policy: runtime.deviceMemoryBytes === null ? cpuBatchPolicy : deviceBatchPolicy,
     isDeviceFault,

@@ -16,6 +16,7 @@ import { JobConsumer } from "./job-consumer.ts";
 import { MessageLedger } from "./message-ledger.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { Poller } from "./poller.ts";
+import { QuietTime } from "./quiet-time.ts";
 import type { JobQueue } from "./sqs-queue.ts";
 import { TaskRunner, type WorkPolicy } from "./task-runner.ts";
 
@@ -33,6 +34,8 @@ export type WorkerOptions = {
   objects: ObjectStore;
   /** Gives memory that was freed back to the machine. */
   returnMemory?(): Promise<void>;
+  /** There was no job for a while: a time for what would hold jobs up. */
+  onQuiet?(): void;
   models: AnnouncedModels;
   policy: WorkPolicy;
   metrics: Metrics;
@@ -53,6 +56,7 @@ const pollsMax = 4;
 /** A dead letter fails its job within a minute: this, one receive, and one report. */
 const deadLetterIntervalMs = 15_000;
 const flushMs = 3_000;
+const quietMs = 10_000;
 
 export class Worker {
   readonly #options: WorkerOptions;
@@ -64,6 +68,7 @@ export class Worker {
   readonly #consumer: JobConsumer;
   readonly #poller: Poller;
   readonly #deadLetters: DeadLetters | null;
+  readonly #quiet: QuietTime;
   #announcements: Promise<void> = Promise.resolve();
 
   constructor(options: WorkerOptions) {
@@ -105,8 +110,16 @@ export class Worker {
       metrics,
       log,
       wallClock: clock.wall,
-      onRoom,
+      onRoom: () => {
+        onRoom();
+        this.#quiet.begin();
+      },
       isDeviceFault: (error) => options.isDeviceFault?.(error) ?? false,
+    });
+    this.#quiet = new QuietTime({
+      afterMs: quietMs,
+      isBusy: () => this.#consumer.size > 0,
+      onQuiet: () => options.onQuiet?.(),
     });
     metrics.watch("jobsHeld", () => this.#consumer.size);
     metrics.watch("backlogTokens", () => this.#runner.backlogTokens(Infinity));
@@ -165,6 +178,7 @@ export class Worker {
     const polls = Promise.all([this.#poller.stop(), this.#deadLetters?.stop()]);
     await Promise.race([this.#consumer.finish(), whenAborted(deadline)]);
     this.#consumer.handBack();
+    this.#quiet.stop();
     await polls;
     this.#announcing.abort();
     this.#reporting.abort();

@@ -80,9 +80,8 @@ function makeSwiftQueue(options: {
 
 const never = new AbortController().signal;
 
-function waitingTokens(queue: BatchQueue<string, string, readonly string[]>): number {
-  return [...queue.backlog()].reduce((sum, [, tokens]) => sum + tokens, 0);
-}
+const waitingTokens = (queue: Pick<BatchQueue<string, string, unknown>, "backlog">) =>
+  [...queue.backlog()].reduce((sum, [, tokens]) => sum + tokens, 0);
 
 describe("BatchQueue", () => {
   it("puts callers of one moment in one batch and gives each his own rows in order", async () => {
@@ -165,17 +164,13 @@ describe("BatchQueue", () => {
     expect(position).toBeLessThanOrEqual(13);
   });
 
-  it("tells the backlog of each tenant", async () => {
-    const { queue, run } = makeQueue();
-    void queue.submit(["x"], { signal: never });
-    await run(0);
+  it("tells the backlog of each tenant", () => {
+    const { queue } = makeQueue();
     void queue.submit(["aaaa", "bbbb"], { signal: never, tenant: "large" });
     void queue.submit(["cccc"], { signal: never, tenant: "large" });
     void queue.submit(["dd"], { signal: never });
-    expect([...queue.backlog()]).toEqual([
-      ["large", 12],
-      [expect.any(Symbol), 2],
-    ]);
+    expect(new Map(queue.backlog()).get("large")).toBe(12);
+    expect(waitingTokens(queue)).toBe(14);
   });
 
   it("drops what waits for a caller who left, without touching his neighbours", async () => {

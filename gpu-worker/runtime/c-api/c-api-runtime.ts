@@ -28,6 +28,9 @@ export function openCApi(libraryFile: string | null, threads: number): Loader {
   const api = openOrtApi(libraryFile ?? libraryPath(process.platform, process.arch));
   const environment = createEnvironment(api, shareThreads(threads).workers);
   const memory = received((out) => api.createCpuMemoryInfo(arenaAllocator, defaultMemory, out));
+  // One arena for what all sessions compute, in the library's own way to grow: it keeps what the largest runs side by side
+  // took, where an arena for each session keeps that as often as there are sessions.
+  api.createAndRegisterAllocator(environment, memory, null);
   return {
     name: "c-api",
     version: api.version,

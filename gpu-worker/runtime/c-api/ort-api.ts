@@ -82,6 +82,7 @@ function bindFunctions(table: readonly (Pointer | null)[]) {
     setGlobalInterOpNumThreads: status(148, "pointer", "int"),
     setGlobalSpinControl: status(149, "pointer", "int"),
     releaseThreadingOptions: release(122),
+    createAndRegisterAllocator: status(144, "pointer", "pointer", "pointer"),
 
     createSession: async(7, "pointer", "path", "pointer", "pointerOut"),
     createSessionFromArray: async(8, "pointer", "pointer", "size", "pointer", "pointerOut"),

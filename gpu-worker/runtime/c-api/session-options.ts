@@ -10,6 +10,12 @@ import { received } from "./received.ts";
 /** ORT_ENABLE_ALL. */
 const everyOptimization = 99;
 
+/** Weights stay out of the arena that sessions share: they go when the session does. */
+const sharedArena = {
+  "session.use_env_allocators": "1",
+  "session.use_device_allocator_for_initializers": "1",
+};
+
 /** Memory on the device grows by what is asked for, not to the next power of two, up to its bound. */
 export function cudaOptions({ deviceMemoryBytes }: LoadOptions): Record<string, string> {
   return {
@@ -37,7 +43,10 @@ export function createSessionOptions(
     else api.setIntraOpNumThreads(native, options.threads);
     // A memory pattern is kept for every set of input shapes seen, and texts have all lengths.
     api.disableMemPattern(native);
-    for (const [key, value] of Object.entries(sessionConfig(model, options))) {
+    for (const [key, value] of Object.entries({
+      ...sessionConfig(model, options),
+      ...sharedArena,
+    })) {
       api.addSessionConfigEntry(native, key, value);
     }
     appendProvider(api, native, options);
