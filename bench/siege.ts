@@ -29,6 +29,8 @@ import { killUnderLoad } from "./siege/kills.ts";
 const hostileCallers = 64;
 const honestCallers = 8;
 const quietSeconds = 60;
+/** By then a worker that has nothing to do has collected its garbage. */
+const settlingSeconds = 15;
 const processes = ["worker", "workerd", "edge", "queue"] as const;
 const mebibyte = 2 ** 20;
 
@@ -107,8 +109,9 @@ async function run(siege: Siege): Promise<Row[]> {
   print("warming up: models load, caches fill, code is compiled, the allocators find their sizes");
   const oneOfEach = new HostileCalls(randomFrom(0), `http://${siege.receiver}/never`).ofEachKind();
   await callers.each(oneOfEach, nothingMet(), signal);
-  await besiege(siege, Math.max(5, seconds * 0.15), 1);
-  await delay(1_000 * quietSeconds * 0.5, undefined, { signal });
+  // For as long as workerd's allocator takes to find its size, about: what it frees it mostly keeps.
+  await besiege(siege, Math.max(5, seconds / 3), 1);
+  await delay(1_000 * settlingSeconds, undefined, { signal });
   const [pids, before, left] = [
     await pidsOf(stack),
     await memoryOf(stack),
@@ -126,7 +129,7 @@ async function run(siege: Siege): Promise<Row[]> {
   print(
     `${admitted} tokens were admitted, ${rate.toFixed(0)} a second; now as many from well-behaved callers`,
   );
-  const calmSeconds = Math.max(5, seconds * 0.2);
+  const calmSeconds = Math.max(5, seconds * 0.1);
   const calm = await compare(siege, calmSeconds, rate);
   const reached = left - admitted - (await callers.unitsLeft());
   print(
