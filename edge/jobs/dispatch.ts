@@ -148,8 +148,10 @@ async function requestOf(c: EdgeContext, spec: JobSpec, waiter: string): Promise
   };
 }
 
-/** The same under another id; inputs in object storage stay under the name they were given. */
-/** The same job under another id: its message is not formed again. */
+/**
+ * The same job under another id: its message is not formed again, and inputs in object storage stay under the name they were
+ * given.
+ */
 function readdressed(job: PreparedJob, to: Place): PreparedJob {
   const { request, shard } = job;
   const from = { id: request.job.id, shard };
