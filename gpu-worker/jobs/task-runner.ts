@@ -167,7 +167,16 @@ export class TaskRunner {
       return this.#queueOf(used).submit(rows, options);
     };
     const classifier: Engine["classifier"] = (key, fit) => this.#heads.get(key, fit, signal);
-    return pipeline.answer(request, model, { signal, acquire, run, hold, reserve, classifier });
+    const charge: Engine["charge"] = (tokens) => options.onRun?.(tokens);
+    return pipeline.answer(request, model, {
+      signal,
+      acquire,
+      run,
+      charge,
+      hold,
+      reserve,
+      classifier,
+    });
   }
 
   #queueOf(model: EncoderModel): EncoderQueue {

@@ -22,6 +22,7 @@ export const detokenize: EncoderPipeline<"detokenize"> = {
     await size.expect(tally.tokens * bytesPerToken);
     const outputs: TaskOutput<"detokenize">[] = [];
     for (const ids of inputs) {
+      engine.charge(ids.length);
       const [text = ""] = await model.tokenizer.decodeAll([ids], { keepSpecialTokens });
       engine.signal.throwIfAborted();
       size.add(text.length);

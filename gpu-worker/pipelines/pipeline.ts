@@ -35,6 +35,8 @@ export type Engine = {
   readonly signal: AbortSignal;
   /** @returns one result per row, in order @throws the signal's reason */
   run(model: EncoderModel, rows: readonly EncoderRow[]): Promise<RowResult[]>;
+  /** So many tokens were read or made without a model: they are charged even if the request comes to no answer. */
+  charge(tokens: number): void;
   /** Waits until there is memory for so many bytes of rows' outputs. @returns gives it back */
   hold(bytes: number): Promise<() => void>;
   /** Waits until there is memory for a result of so many bytes, kept until the request is answered. */

@@ -25,6 +25,7 @@ export const tokenize: EncoderPipeline<"tokenize"> = {
     await size.expect(bytesPerToken * Math.min(characters, tally.room));
     for await (const tokens of encodeLong(texts, tokenizer, { tally, signal })) {
       turns.begin();
+      engine.charge(tokens.ids.length);
       const output = await answerOf(tokens, { tokenizer, parameters, turns });
       tally.count(output.count);
       outputs.push(output);

@@ -13,7 +13,9 @@ import { noopMessage } from "./rig.ts";
 const never = new AbortController().signal;
 const models = await randomModels();
 
-function answer(message: object) {
+type Given = { signal?: AbortSignal; onRun?(tokens: number): void };
+
+function answer(message: object, { signal = never, onRun = () => undefined }: Given = {}) {
   const answerer = new JobAnswerer({
     models: {
       lease: (id) =>
@@ -26,11 +28,7 @@ function answer(message: object) {
     },
   });
   const job = { ...noopMessage(), ...message } as JobMessage;
-  return answerer.answer(job, {
-    signal: never,
-    onProgress: () => undefined,
-    onRun: () => undefined,
-  });
+  return answerer.answer(job, { signal, onProgress: () => undefined, onRun });
 }
 
 const relate = (input: string) =>
@@ -49,6 +47,28 @@ describe("the digest of a result", () => {
   it("is the model's own where the parts are marked", async () => {
     const { modelDigest } = await relate("<e1>Paris</e1> and <e2>Köln</e2>");
     expect(modelDigest).toBe("digest of classes");
+  });
+});
+
+describe("a job that runs no model and is given up", () => {
+  const texts = Array.from({ length: 2_000 }, (_, index) => `storm ${index} ${"x ".repeat(100)}`);
+  const tokens = Array.from({ length: 2_000 }, () => [5, 6, 7]);
+
+  it.each([
+    ["tokenize", texts],
+    ["detokenize", tokens],
+  ])("has taken what it had read by then: %s", async (task, inputs) => {
+    const leaving = new AbortController();
+    const counted: number[] = [];
+    const onRun = (count: number) => {
+      counted.push(count);
+      if (counted.length === 10) leaving.abort(new Error("left"));
+    };
+    const message = { task, model: "classes", inputs, parameters: {} };
+    await expect(answer(message, { signal: leaving.signal, onRun })).rejects.toThrow("left");
+    expect(counted.length).toBeGreaterThanOrEqual(10);
+    expect(counted.length).toBeLessThan(inputs.length);
+    for (const count of counted) expect(count).toBeGreaterThan(0);
   });
 });
 

@@ -190,6 +190,7 @@ export function countingEngine(finder: EncoderModel): Engine & { tokens: number 
       for (const { ids } of rows) engine.tokens += ids.length;
       return rows.map((row) => resultOf(model, row));
     },
+    charge: () => {},
     hold: () => Promise.resolve(() => {}),
     reserve: () => Promise.resolve(),
     acquire: () => Promise.resolve(finder),

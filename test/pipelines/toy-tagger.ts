@@ -192,6 +192,7 @@ export function toyEngine(models: Readonly<Record<string, EncoderModel>> = {}): 
       const model = models[id];
       return model === undefined ? Promise.reject(new Error(`no ${id}`)) : Promise.resolve(model);
     },
+    charge: () => {},
     hold: () => Promise.resolve(() => undefined),
     reserve: () => Promise.resolve(),
     classifier: (_key, fit) => fit(),
