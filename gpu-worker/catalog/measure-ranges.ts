@@ -12,6 +12,7 @@ import {
 import { buildRangesEncoder } from "../architectures/encoder.ts";
 import { writeModel } from "../onnx/write-model.ts";
 import type { Runtime } from "../runtime/session.ts";
+import { shareThreads } from "../runtime/share-threads.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { loadTokenizer } from "../tokenizer/tokenizer.ts";
 import { accuracySamples, feedsOf } from "./accuracy-samples.ts";
@@ -38,17 +39,13 @@ export async function measureRanges(
   await mkdir(folder);
   try {
     await inThread(import.meta.url, writeRangesGraph, [checkpoint, file], { signal });
-    const using = { threads: "shared", provider: "cpu", signal } as const;
+    const { concurrency } = shareThreads(runtime.threads);
+    const using = { threads: "shared", concurrency, provider: "cpu", signal } as const;
     const session = await runtime.load({ path: file }, using);
     try {
-      const ranges: ChannelRanges[] = [];
-      // One by one: padding would be measured with the tokens.
-      for (const sample of samples) {
-        ranges.push(
-          await session.run(feedsOf(session, sample), { signal }).then(readChannelRanges),
-        );
-      }
-      return widestRanges(ranges);
+      // Each by itself: padding would be measured with the tokens.
+      const measured = samples.map((sample) => session.run(feedsOf(session, sample), { signal }));
+      return widestRanges((await Promise.all(measured)).map(readChannelRanges));
     } finally {
       await session.release();
     }
