@@ -21,6 +21,7 @@ import { isCudaFault, isDeviceFault, watchDevice } from "./runtime/device-faults
 import { DeviceError } from "./runtime/open-device.ts";
 import { returnMemory } from "./runtime/c-api/return-memory.ts";
 import { openRuntime } from "./runtime/open-runtime.ts";
+import { returnRunMemory } from "./runtime/return-run-memory.ts";
 import { testDevice } from "./runtime/self-test.ts";
 import type { Runtime } from "./runtime/session.ts";
 import { startHealthServer } from "./telemetry/health-server.ts";
@@ -131,12 +132,12 @@ function openDeadLetters({ queue }: WorkerConfig): JobQueue | null {
   return openSqsQueue({ ...queue, url: queue.deadLetterUrl, waitSeconds: 1 });
 }
 
-async function giveUpGarbage(log: Log): Promise<void> {
+async function giveUpMemory(runtime: Runtime, log: Log): Promise<void> {
   try {
     await collectGarbage();
-    await returnMemory();
+    await returnRunMemory(runtime);
   } catch (error) {
-    log.warn({ error }, "garbage could not be collected");
+    log.warn({ error }, "memory that is not used could not be given back");
   }
 }
 
@@ -177,7 +178,7 @@ async function main(): Promise<void> {
     edge,
     objects: openObjectStore(config.objectStore),
     returnMemory,
-    onQuiet: () => void giveUpGarbage(log),
+    onQuiet: () => void giveUpMemory(runtime, log),
     models,
     policy: runtime.deviceMemoryBytes === null ? cpuBatchPolicy : deviceBatchPolicy,
     isDeviceFault,

@@ -54,6 +54,8 @@ export type RunOptions = {
   outputs?: readonly string[];
   /** Stops the run itself where the runtime can, see `Session.run`. */
   signal?: AbortSignal;
+  /** Gives back what runs of all sessions on the CPU have left of memory, for a later one to take again. The C API's alone. */
+  returnsMemory?: boolean;
 };
 
 export type Session = {

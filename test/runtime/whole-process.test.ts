@@ -29,3 +29,17 @@ describe.each(["c-api", "node-binding"])("a process with the %s runtime", (runti
     expect({ status, signal, stderr }).toEqual({ status: 0, signal: null, stderr: "" });
   });
 });
+
+describe.runIf(process.platform === "linux")(
+  "the memory that runs take, of the c-api runtime",
+  () => {
+    it("is shared by all sessions, kept for the next run, and given back on demand", () => {
+      const { stdout, stderr } = run("run-large.ts", "c-api");
+      expect(stderr).toBe("");
+      const { before, afterOne, afterAll, givenBack } = JSON.parse(stdout);
+      expect(afterOne - before).toBeGreaterThan(60);
+      expect(afterAll - afterOne).toBeLessThan(30);
+      expect(givenBack - before).toBeLessThan(30);
+    });
+  },
+);

@@ -6,7 +6,7 @@ import type { Tensor } from "../../tensor/tensor.ts";
 import { checkFeeds, wantedOutputs } from "../check-feeds.ts";
 import { createRunQueue } from "../run-queue.ts";
 import { RuntimeError } from "../session.ts";
-import type { Provider, Session } from "../session.ts";
+import type { Provider, RunOptions, Session } from "../session.ts";
 import type { Pointer } from "./native-function.ts";
 import { copyTensor, lendTensor } from "./native-tensor.ts";
 import type { OrtApi } from "./ort-api.ts";
@@ -23,7 +23,7 @@ export type NativeSession = {
   readonly concurrency: number;
 };
 
-type Call = { feeds: Record<string, Tensor>; wanted: string[]; signal: AbortSignal | undefined };
+type Call = { feeds: Record<string, Tensor>; wanted: string[] } & Omit<RunOptions, "outputs">;
 
 /** @throws RuntimeError for a model with inputs or outputs that are no tensors; the native session is then the caller's */
 export function createCApiSession(native: NativeSession): Session {
@@ -40,7 +40,8 @@ export function createCApiSession(native: NativeSession): Session {
     run: async (feeds, options = {}) => {
       if (released !== null) throw new RuntimeError("the session is released");
       checkFeeds(inputs, feeds);
-      const call = { feeds, wanted: wantedOutputs(outputs, options), signal: options.signal };
+      const { outputs: _, ...how } = options;
+      const call = { feeds, wanted: wantedOutputs(outputs, options), ...how };
       return queue.run(() => compute(native, call), options.signal);
     },
     release: () =>
@@ -70,16 +71,20 @@ async function compute(native: NativeSession, call: Call): Promise<Record<string
   }
 }
 
+/** Of the CPU's arena, when the run ends (onnxruntime_run_options_config_keys.h). */
+const shrinkingArena = ["memory.enable_memory_arena_shrinkage", "cpu:0"] as const;
+
 /** Addresses of OrtValues; ONNX Runtime makes the outputs. */
 type Values = { inputs: BigUint64Array; outputs: BigUint64Array };
 
 /** @throws the signal's reason where it was aborted, even if the run had come to its end by then */
 async function runNative(native: NativeSession, call: Call, values: Values): Promise<void> {
   const { api, session } = native;
-  const { feeds, wanted, signal } = call;
+  const { feeds, wanted, signal, returnsMemory = false } = call;
   const { inputs, outputs } = values;
   const names = Object.keys(feeds);
   const options = received((out) => api.createRunOptions(out));
+  if (returnsMemory) api.addRunConfigEntry(options, ...shrinkingArena);
   const stop = (): void => api.setTerminate(options);
   signal?.addEventListener("abort", stop, { once: true });
   try {

@@ -12,7 +12,7 @@ import {
   textFunction,
   voidFunction,
 } from "./native-function.ts";
-import type { Kind, Pointer } from "./native-function.ts";
+import type { Kind, Pointer, StatusCheck } from "./native-function.ts";
 import { pinLibrary } from "./pin-library.ts";
 
 export type OrtApi = ReturnType<typeof bindFunctions> & {
@@ -60,16 +60,21 @@ function withoutOrigin(message: string): string {
   );
 }
 
-function bindFunctions(table: readonly (Pointer | null)[]) {
-  const at = (slot: number): Pointer => addressOf(table[slot], `function ${slot}`);
+/** Frees a status and throws what it says. */
+function statusCheck(at: (slot: number) => Pointer): StatusCheck {
   const messageOf = textFunction(at(2), "pointer");
   const releaseStatus = voidFunction(at(93), "pointer");
-  const check = (status: Pointer | null): void => {
+  return (status) => {
     if (status === null) return;
     const message = messageOf(status);
     releaseStatus(status);
     throw new RuntimeError(withoutOrigin(message));
   };
+}
+
+function bindFunctions(table: readonly (Pointer | null)[]) {
+  const at = (slot: number): Pointer => addressOf(table[slot], `function ${slot}`);
+  const check = statusCheck(at);
   const status = <const K extends readonly Kind[]>(slot: number, ...kinds: K) =>
     statusFunction(at(slot), check, kinds);
   const async = <const K extends readonly Kind[]>(slot: number, ...kinds: K) =>
@@ -99,6 +104,7 @@ function bindFunctions(table: readonly (Pointer | null)[]) {
     releaseSessionOptions: release(100),
 
     createRunOptions: status(39, "pointerOut"),
+    addRunConfigEntry: status(165, "pointer", "text", "text"),
     setTerminate: status(46, "pointer"),
     releaseRunOptions: release(97),
 
