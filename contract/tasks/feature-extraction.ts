@@ -1,5 +1,6 @@
 /** One sentence vector per input, or one vector per token. */
 import * as z from "zod";
+import { estimateCl100k } from "../cl100k-estimate.ts";
 import { limits } from "../limits.ts";
 import { defineTask } from "../task.ts";
 import { Text, TruncationDirection, truncate } from "./fields.ts";
@@ -17,13 +18,6 @@ export type TokenVectors = z.infer<typeof TokenVectors>;
  */
 export const TokenIdVocabulary = z.enum(["model", "cl100k_base", "either"]);
 export type TokenIdVocabulary = z.infer<typeof TokenIdVocabulary>;
-
-/**
- * Tokens that a model may make of the text of one of cl100k_base's, reckoned high: that has some four bytes, and a tokenizer
- * that knows no word of a language makes a token of each of its letters. Of signs thrown together, or a line of dashes, it may
- * be more; what is read is settled.
- */
-const tokensPerForeignId = 4;
 
 export const featureExtraction = defineTask({
   summary: "Embed texts",
@@ -44,9 +38,7 @@ export const featureExtraction = defineTask({
   /** Base64 of `[dimensions]` little-endian f32; with `pooling: "none"` token vectors. */
   output: z.union([z.base64(), TokenVectors]),
   reads: (input, { token_ids: vocabulary = "model" }) => [
-    typeof input === "string" || vocabulary === "model"
-      ? input
-      : { tokens: tokensPerForeignId * input.length },
+    typeof input === "string" || vocabulary === "model" ? input : { tokens: estimateCl100k(input) },
   ],
   ofSentenceEncoders: true,
   huggingFace: {

@@ -48,7 +48,10 @@ async function build(ranks: Ranks): Promise<Cl100k> {
       let text = "";
       for (let at = 0; at < ids.length && text.length <= charactersMax; at += idsAtOnce) {
         if (turns.over) await turns.next();
-        const parts = ids.slice(at, at + idsAtOnce).filter(has).map(bytesOf);
+        const parts = ids
+          .slice(at, at + idsAtOnce)
+          .filter(has)
+          .map(bytesOf);
         text += decoder.decode(Buffer.concat(parts), { stream: true });
       }
       return text + decoder.decode();

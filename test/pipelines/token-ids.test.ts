@@ -84,9 +84,7 @@ describe("token ids", () => {
 
   it("that are of no vocabulary are refused by their place", async () => {
     for (const unknown of [100_256, 100_277, 99_999_999]) {
-      await expect(
-        extract(["5", [15, unknown]], { token_ids: "either" }),
-      ).rejects.toMatchObject({
+      await expect(extract(["5", [15, unknown]], { token_ids: "either" })).rejects.toMatchObject({
         code: "invalid_value",
         param: "inputs[1][1]",
         message: expect.stringMatching(new RegExp(`${unknown}.*cl100k_base.*x-token-ids: model`)),
@@ -148,7 +146,9 @@ describe("with the embedded model", () => {
   async function vectorsOf(inputs: Input[], parameters: Parameters): Promise<Float32Array[]> {
     const { outputs } = await extract(inputs, parameters, model);
     return outputs.map((output) => {
-      const bytes = Uint8Array.from(Buffer.from(typeof output === "string" ? output : "", "base64"));
+      const bytes = Uint8Array.from(
+        Buffer.from(typeof output === "string" ? output : "", "base64"),
+      );
       return new Float32Array(bytes.buffer);
     });
   }
@@ -158,7 +158,10 @@ describe("with the embedded model", () => {
     const ids = sentences.map(idsOf);
     const [decoded, asOwn] = [
       await vectorsOf(ids, { token_ids: "either" }),
-      await vectorsOf(ids.map((list) => list.map((id) => id % 30_000)), { token_ids: "model" }),
+      await vectorsOf(
+        ids.map((list) => list.map((id) => id % 30_000)),
+        { token_ids: "model" },
+      ),
     ];
     for (const [at, vector] of expected.entries()) {
       expect(cosine(vector, decoded[at] ?? [])).toBeGreaterThan(0.99999);
