@@ -4,8 +4,8 @@
  */
 import type * as z from "zod";
 
-/** What a model reads of an input: texts, or token ids already. */
-export type Readings = readonly (string | readonly number[])[];
+/** What a model reads of an input: texts, token ids already, or what it will make so many tokens of. */
+export type Readings = readonly (string | readonly number[] | { readonly tokens: number })[];
 
 /** How a text longer than the model is read: the last reading of an input is cut into windows, the others stand in each. */
 export type WindowRules = {

@@ -42,17 +42,22 @@ function textOf({ requestKey, modelDigest }: ResultKey): string {
   return `${requestKey}:${modelDigest}`;
 }
 
-/**
- * @param body of the request, unparsed
- * @returns where the answer to exactly this call is kept, so that the same bytes are not even parsed again; undefined: nowhere
- */
-export function exactCallKey(
-  tenant: string,
-  pathAndQuery: string,
-  body: string,
-): string | undefined {
+/** All that an answer hangs on, as it came. */
+export type ExactCall = {
+  tenant: string;
+  pathAndQuery: string;
+  /** The header that says whose the token ids in the body are; null: there is none. */
+  tokenIds: string | null;
+  /** Unparsed. */
+  body: string;
+};
+
+/** @returns where the answer to exactly this call is kept, so that the same bytes are not even parsed again; undefined: nowhere */
+export function exactCallKey(call: ExactCall): string | undefined {
+  const { tenant, pathAndQuery, tokenIds, body } = call;
   if (body.length > exactCallBytesMax) return undefined;
-  return `${tenant} ${pathAndQuery} ${body}`;
+  // No header has a line break in it.
+  return `${tenant} ${pathAndQuery} ${tokenIds ?? ""}\n${body}`;
 }
 
 export function findAnswer(exactKey: string): Answer | undefined {

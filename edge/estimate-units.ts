@@ -70,7 +70,10 @@ function tokensByWindows(
 function tokenCounter(tokensMax: number): (reading: Readings[number]) => number {
   const known = new Map<string, number>();
   return (reading) => {
-    if (typeof reading !== "string") return Math.min(reading.length + specialTokens, tokensMax);
+    if (typeof reading !== "string") {
+      const given = "tokens" in reading ? reading.tokens : reading.length;
+      return Math.min(given + specialTokens, tokensMax);
+    }
     const tokens =
       known.get(reading) ?? Math.min(estimateTokens(reading, tokensMax) + specialTokens, tokensMax);
     known.set(reading, tokens);

@@ -9,7 +9,7 @@ import type { Rendering } from "./jobs/job-spec.ts";
 import { knownModels, modelNamed } from "./registry/known-models.ts";
 import type { ModelListing } from "./registry/merge-models.ts";
 import { isOfEveryModel, taskTable } from "./task-table.ts";
-import { checkTokenIds } from "./token-ids.ts";
+import { areModelsOwn, checkTokenIds } from "./token-ids.ts";
 import type { WebhookFields } from "./webhooks/read-webhook.ts";
 
 export type JobRequest = {
@@ -53,7 +53,9 @@ export async function jobRequest<T extends Task>(
 ): Promise<JobRequest> {
   const { task, inputs, parameters } = call;
   const model = await modelForTask(c, name, task);
-  checkTokenIds(inputs, { model, nameOf, lengthMatters: mustFit(call) && !cuts(parameters) });
+  if (areModelsOwn(parameters)) {
+    checkTokenIds(inputs, { model, nameOf, lengthMatters: mustFit(call) && !cuts(parameters) });
+  }
   return {
     task,
     model: model.id,

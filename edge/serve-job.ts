@@ -19,6 +19,7 @@ import { freshModels, knownModels, usableModels } from "./registry/known-models.
 import { type Rendered, render } from "./rendering.ts";
 import { decodeText, parseJson, readBody } from "./request-body.ts";
 import { requestKeyOf } from "./request-key.ts";
+import { tokenIdsHeader } from "./token-ids.ts";
 import { readWebhook } from "./webhooks/read-webhook.ts";
 
 /** @throws CodedError where the body is no such job */
@@ -119,7 +120,12 @@ async function answerExactCall(
 ): Promise<Response | null> {
   if (use.noStore || use.respondAsync) return null;
   const url = c.req.url;
-  const key = exactCallKey(c.get("caller").tenant, url.slice(url.indexOf("/", 8)), text);
+  const key = exactCallKey({
+    tenant: c.get("caller").tenant,
+    pathAndQuery: url.slice(url.indexOf("/", 8)),
+    tokenIds: c.req.header(tokenIdsHeader) ?? null,
+    body: text,
+  });
   if (key === undefined) return null;
   c.set("exactCallKey", key);
   const answer = findAnswer(key);

@@ -1,6 +1,24 @@
-/** Inputs that are token ids, held to the model that will read them: its vocabulary, and its length. */
+/**
+ * Inputs that are token ids: what the caller says of whose they are, and those of the model held to it, its vocabulary and
+ * its length. Which ids are the model's where that is not said, the worker tells: it knows the model's special tokens.
+ */
 import { CodedError } from "#contract/errors.ts";
+import { TokenIdVocabulary } from "#contract/tasks/feature-extraction.ts";
 import type { ModelListing } from "./registry/merge-models.ts";
+import { validate } from "./validation.ts";
+
+/** Of a request to OpenAI's route, whose body has no field for it. */
+export const tokenIdsHeader = "x-token-ids";
+
+/** @throws CodedError where the header says something else than a vocabulary */
+export function vocabularyOf(header: string | undefined): TokenIdVocabulary {
+  return validate(TokenIdVocabulary.optional(), header, [tokenIdsHeader]) ?? "either";
+}
+
+/** Whether a task's token ids are the model's own, so that they can be held to it before they are queued. */
+export function areModelsOwn(parameters: object): boolean {
+  return !("token_ids" in parameters) || parameters.token_ids === "model";
+}
 
 export type TokenRules = {
   model: ModelListing;
@@ -33,7 +51,7 @@ function checkOne(
     throw new CodedError(
       "invalid_value",
       `${field}[${at}] is ${ids[at]}, outside the vocabulary of ${model.id} (0 to ${vocabularySize - 1}). ` +
-        "Token ids must be the model's own. Send text instead: with LangChain, set check_embedding_ctx_length=False.",
+        "Token ids must be the model's own here. Send text instead.",
       { param: field },
     );
   }

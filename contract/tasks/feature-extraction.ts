@@ -1,5 +1,6 @@
 /** One sentence vector per input, or one vector per token. */
 import * as z from "zod";
+import { estimateCl100k } from "../cl100k-estimate.ts";
 import { limits } from "../limits.ts";
 import { defineTask } from "../task.ts";
 import { Text, TruncationDirection, truncate } from "./fields.ts";
@@ -11,9 +12,16 @@ export const tokenNumbersMax = 2 ** 19;
 export const TokenVectors = z.object({ vectors: z.base64(), dimensions: z.int().positive() });
 export type TokenVectors = z.infer<typeof TokenVectors>;
 
+/**
+ * In whose vocabulary token ids are given: the model's own; cl100k_base, in which OpenAI's clients send them; or `either`, the
+ * model's own where they carry its special tokens at both ends, else cl100k_base.
+ */
+export const TokenIdVocabulary = z.enum(["model", "cl100k_base", "either"]);
+export type TokenIdVocabulary = z.infer<typeof TokenIdVocabulary>;
+
 export const featureExtraction = defineTask({
   summary: "Embed texts",
-  /** A text, or the ids of its tokens in the model's own vocabulary (special tokens are added to neither twice). */
+  /** A text, or the ids of its tokens (the model's own with its special tokens or without). */
   input: z.union([Text, z.array(z.int().nonnegative()).min(1).max(limits.tokensPerRequestMax)]),
   parameters: z.strictObject({
     /** Scale each vector to length 1. Absent: as the model's own configuration says. */
@@ -24,10 +32,14 @@ export const featureExtraction = defineTask({
     prompt_name: z.string().max(100).optional(),
     /** A vector per token, as they leave the model, instead of one of the text. Absent: as the model pools. */
     pooling: z.enum(["none"]).optional(),
+    /** In whose vocabulary token ids are given. Absent: the model's own. */
+    token_ids: TokenIdVocabulary.optional(),
   }),
   /** Base64 of `[dimensions]` little-endian f32; with `pooling: "none"` token vectors. */
   output: z.union([z.base64(), TokenVectors]),
-  reads: (input) => [input],
+  reads: (input, { token_ids: vocabulary = "model" }) => [
+    typeof input === "string" || vocabulary === "model" ? input : { tokens: estimateCl100k(input) },
+  ],
   ofSentenceEncoders: true,
   huggingFace: {
     input: Text,

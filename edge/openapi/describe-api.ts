@@ -44,7 +44,7 @@ function describe(operation: Operation): object {
   };
 }
 
-function parametersOf({ path, job, request, query = [] }: Operation): object[] {
+function parametersOf({ path, job, request, query = [], headers = {} }: Operation): object[] {
   const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
     name,
     in: "path",
@@ -67,11 +67,18 @@ function parametersOf({ path, job, request, query = [] }: Operation): object[] {
     description: "respond-async: answer 202 at once. wait=N: answer 202 after N seconds.",
     schema: { type: "string" },
   };
+  const inHeaders = Object.entries(headers).map(([name, { description: says, schema }]) => ({
+    name,
+    in: "header",
+    description: says,
+    schema: schemaOf(schema, "input"),
+  }));
   return [
     ...inPath,
     ...inQuery,
     ...(request === undefined ? [] : [strict]),
     ...(job ? [prefer] : []),
+    ...inHeaders,
   ];
 }
 
@@ -97,6 +104,10 @@ function codesOf(status: number): string {
 }
 
 function json(schema: z.ZodType, io: "input" | "output"): object {
+  return { "application/json": { schema: schemaOf(schema, io) } };
+}
+
+function schemaOf(schema: z.ZodType, io: "input" | "output"): object {
   const { $schema: _, ...plain } = z.toJSONSchema(schema, { io, unrepresentable: "any" });
-  return { "application/json": { schema: plain } };
+  return plain;
 }

@@ -1,6 +1,7 @@
 /** The operations callers may use, each with the schemas its route parses. Internal routes are not published. */
 import * as z from "zod";
 import type { Task } from "#contract/tasks.ts";
+import { TokenIdVocabulary } from "#contract/tasks/feature-extraction.ts";
 import { EmbeddingsRequest } from "../routes/embeddings.ts";
 import { huggingFaceRequestSchema } from "../routes/hugging-face.ts";
 import { DeliveryList } from "../routes/job-deliveries.ts";
@@ -9,6 +10,7 @@ import { RerankRequest, TeiRerankRequest } from "../routes/rerank.ts";
 import { taskRequestSchema } from "../routes/tasks.ts";
 import { DetokenizeRequest, TokenizeRequest } from "../routes/tokens.ts";
 import { huggingFaceTasks, taskNames, taskTable } from "../task-table.ts";
+import { tokenIdsHeader } from "../token-ids.ts";
 import {
   DetokenizeResponse,
   EmbeddingsResponse,
@@ -30,6 +32,8 @@ export type Operation = {
   request?: z.ZodType;
   /** Names of what is asked for in the query. */
   query?: readonly string[];
+  /** What a header of this operation alone says, by its name. */
+  headers?: Readonly<Record<string, { description: string; schema: z.ZodType }>>;
   response: z.ZodType;
   /** The job may be asked for asynchronously, and then 202 and 504 carry its address. */
   job?: true;
@@ -49,11 +53,20 @@ function job(
 }
 
 const jobOperations: readonly Operation[] = [
-  job("/v1/embeddings", "createEmbeddings", {
-    summary: "Embed texts, as OpenAI does",
-    request: EmbeddingsRequest,
-    response: EmbeddingsResponse,
-  }),
+  {
+    ...job("/v1/embeddings", "createEmbeddings", {
+      summary: "Embed texts, as OpenAI does",
+      request: EmbeddingsRequest,
+      response: EmbeddingsResponse,
+    }),
+    headers: {
+      [tokenIdsHeader]: {
+        description:
+          "In whose vocabulary token ids are. either, the default: the model's own where they carry its special tokens at both ends, else cl100k_base.",
+        schema: TokenIdVocabulary,
+      },
+    },
+  },
   ...huggingFaceTasks.map((task) =>
     job(`/hf/models/{model}/pipeline/${task}`, camelCase(task), {
       summary: `${taskTable[task].summary}, as Hugging Face does`,

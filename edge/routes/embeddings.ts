@@ -7,6 +7,7 @@ import { type JobRequest, jobRequest, modelForTask, noteUnused } from "../job-re
 import type { ModelListing } from "../registry/merge-models.ts";
 import { serveJob } from "../serve-job.ts";
 import { holdsTokenIds, readTexts, TextForms } from "../text-inputs.ts";
+import { tokenIdsHeader, vocabularyOf } from "../token-ids.ts";
 import { validate } from "../validation.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 
@@ -47,16 +48,18 @@ async function readEmbeddings(c: EdgeContext, value: unknown): Promise<JobReques
   const given = readTexts(input, "input");
   const model = await modelForTask(c, name, "feature-extraction");
   checkDimensions(dimensions, model);
-  const warnings = noteUnused(c, { user });
-  if (holdsTokenIds(given)) warnings.push(`input: token ids are read as ${model.id}'s own`);
-  // Left out where it is not given: the same computation has the same key.
-  const parameters = prompt_name === undefined ? {} : { prompt_name };
+  const vocabulary = vocabularyOf(c.req.header(tokenIdsHeader));
+  // Left out where it is not given or says nothing: the same computation has the same key.
+  const parameters = {
+    ...(prompt_name === undefined ? {} : { prompt_name }),
+    ...(holdsTokenIds(given) ? { token_ids: vocabulary } : {}),
+  };
   const call = { task: "feature-extraction", inputs: given.inputs, parameters } as const;
   return jobRequest(c, call, {
     model: model.id,
     nameOf: (index) => `input[${index}]`,
     rendering: { route: "openai.embeddings", encodingFormat: encoding_format ?? "float" },
-    warnings,
+    warnings: noteUnused(c, { user }),
     webhook,
   });
 }

@@ -16,7 +16,7 @@ import { Turns } from "../event-loop/turns.ts";
 import type { EncoderModel } from "../pipelines/encoder-model.ts";
 import type { Pipeline, TaskRequest } from "../pipelines/pipeline.ts";
 import { pipelines } from "../pipelines/pipelines.ts";
-import { JobMemory, type JobRoom, sizeOf } from "./job-memory.ts";
+import { charactersOf, JobMemory, type JobRoom } from "./job-memory.ts";
 import { countJsonBytes, jsonItems, jsonParts } from "./json-parts.ts";
 import type { ObjectStore } from "./object-store.ts";
 import type { TaskRunner } from "./task-runner.ts";
@@ -64,7 +64,7 @@ export class JobAnswerer {
   }
 
   async answer(job: JobMessage, options: AnswerOptions): Promise<JobAnswer> {
-    const characters = Array.isArray(job.inputs) ? sizeOf(job.inputs) : job.inputs.bytes;
+    const characters = charactersOf(job);
     const room = await this.#memory.enter(characters, options.signal);
     try {
       return await this.#answer(job, { ...options, tenant: job.tenant, room });

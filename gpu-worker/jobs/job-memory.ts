@@ -3,6 +3,8 @@
  * that no two wait for each other: to be read, to have its rows' outputs read, to form its result. Small ones never wait behind
  * large ones.
  */
+import { estimateCl100k } from "#contract/cl100k-estimate.ts";
+import type { JobMessage } from "#contract/job-message.ts";
 import { limits } from "#contract/limits.ts";
 import { MemoryGate } from "./memory-gate.ts";
 
@@ -55,8 +57,20 @@ export class JobMemory {
   }
 }
 
+/** Characters of a job's inputs, about; where ids stand for texts, the tokens that these may come to. */
+export function charactersOf(job: JobMessage): number {
+  if (!Array.isArray(job.inputs)) return job.inputs.bytes;
+  if (job.task !== "feature-extraction" || (job.parameters.token_ids ?? "model") === "model") {
+    return sizeOf(job.inputs);
+  }
+  const sizes = job.inputs.map((input) =>
+    typeof input === "string" ? input.length : estimateCl100k(input),
+  );
+  return sizes.reduce((sum, size) => sum + 1 + size, 0);
+}
+
 /** Characters of texts, and numbers, in a document, about. */
-export function sizeOf(document: unknown): number {
+function sizeOf(document: unknown): number {
   if (typeof document === "string") return document.length;
   if (Array.isArray(document)) {
     return document.reduce<number>((sum, each) => sum + 1 + sizeOf(each), 0);

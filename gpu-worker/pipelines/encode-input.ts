@@ -114,7 +114,7 @@ export class InputEncoder {
     throw new CodedError(
       "invalid_value",
       `${name} holds the token id ${foreign}, but the ids of ${id} end at ${limits.vocabularySize - 1}. ` +
-        "Token ids must be of the model's own vocabulary; with LangChain, set check_embedding_ctx_length=False to send texts.",
+        "Token ids must be of the model's own vocabulary, or said to be of cl100k_base. Send texts instead.",
       { param: name },
     );
   }

@@ -6,12 +6,13 @@ import { namedPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize } from "./result-size.ts";
 import { RequestTally, namedInputs, rowsOf, sentenceOf } from "./sentence-request.ts";
+import { readTokenIds } from "./read-token-ids.ts";
 import { tokenVectors } from "./token-vectors.ts";
 import { toBase64, toUnitLength } from "./vectors.ts";
 
 export const featureExtraction: EncoderPipeline<"feature-extraction"> = {
   kind: "encoder",
-  async answer({ inputs, parameters }, model, engine) {
+  async answer({ inputs: given, parameters }, model, engine) {
     const ofTokens = parameters.pooling === "none";
     if (!ofTokens) sentenceOf(model);
     const { prompt_name: promptName } = parameters;
@@ -22,7 +23,14 @@ export const featureExtraction: EncoderPipeline<"feature-extraction"> = {
       prompt: ofTokens && promptName === undefined ? "" : namedPrompt(model, promptName),
     };
     const encoder = new InputEncoder(model, rules, engine.signal);
-    if (ofTokens) return tokenVectors({ inputs, parameters }, model, { encoder, engine });
+    const { inputs, warnings } = await readTokenIds(given, model, {
+      vocabulary: parameters.token_ids,
+      signal: engine.signal,
+    });
+    if (ofTokens) {
+      const answer = await tokenVectors({ inputs, parameters }, model, { encoder, engine });
+      return { ...answer, warnings: [...warnings, ...answer.warnings] };
+    }
     const output: OutputName = parameters.normalize === undefined ? "sentence_embedding" : "pooled";
     const tally = new RequestTally();
     const rows = await rowsOf(namedInputs(inputs), encoder, { tally, outputs: [output] });
@@ -38,7 +46,7 @@ export const featureExtraction: EncoderPipeline<"feature-extraction"> = {
         },
       }),
       usage: tally.usage(),
-      warnings: tally.warnings(model.limits.maxTokens),
+      warnings: [...warnings, ...tally.warnings(model.limits.maxTokens)],
     };
   },
 };

@@ -59,12 +59,28 @@ export function fill(template: Template, texts: readonly (readonly number[])[]):
 
 /** Takes the special tokens of a template for one text off again, where they are. */
 export function unfill(template: Template, ids: readonly number[]): number[] {
+  const { before, after } = aroundText(template);
+  return stand({ before, after }, ids)
+    ? ids.slice(before.length, ids.length - after.length)
+    : [...ids];
+}
+
+/** Whether ids carry the special tokens of a template for one text, and it has some at both ends. */
+export function isFilled(template: Template, ids: readonly number[]): boolean {
+  const { before, after } = aroundText(template);
+  return before.length > 0 && after.length > 0 && stand({ before, after }, ids);
+}
+
+type Ends = { before: Template; after: Template };
+
+function aroundText(template: Template): Ends {
   const at = template.findIndex((part) => "text" in part);
-  const before = template.slice(0, at);
-  const after = template.slice(at + 1);
+  return { before: template.slice(0, at), after: template.slice(at + 1) };
+}
+
+function stand({ before, after }: Ends, ids: readonly number[]): boolean {
   const end = ids.length - after.length;
-  const stands = (parts: Template, from: number) =>
+  const areAt = (parts: Template, from: number) =>
     parts.every((part, index) => "id" in part && ids[from + index] === part.id);
-  const wrapped = end >= before.length && stands(before, 0) && stands(after, end);
-  return wrapped ? ids.slice(before.length, end) : [...ids];
+  return end >= before.length && areAt(before, 0) && areAt(after, end);
 }

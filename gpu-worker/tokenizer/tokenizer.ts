@@ -9,6 +9,7 @@ import {
   countSpecial,
   fill,
   holds,
+  isFilled,
   templateOf,
   unfill,
   type WrappedSequence,
@@ -57,6 +58,8 @@ export type Tokenizer = {
   wrap(first: readonly number[], second?: readonly number[]): WrappedSequence;
   /** Takes the special tokens of one text off again, where they are. */
   unwrap(ids: readonly number[]): number[];
+  /** Whether ids carry the special tokens of one text at both ends. Never where the model has some at one end only. */
+  isWrapped(ids: readonly number[]): boolean;
   /** Tokens that `wrap` adds to one text, and to two. */
   readonly specialTokens: { readonly single: number; readonly pair: number };
   /** What a masked-lm fills; null where the model has none. */
@@ -91,6 +94,7 @@ export async function loadTokenizer(
     wrap: (first, second) =>
       second === undefined ? fill(single, [first]) : fill(pair, [first, second]),
     unwrap: (ids) => unfill(single, ids),
+    isWrapped: (ids) => isFilled(single, ids),
     specialTokens: { single: countSpecial(single), pair: countSpecial(pair) },
     mask: maskOf(library, config.special.mask_token?.content ?? null),
     unknownId: unknownIdOf(library, definition) ?? idNamed(config.special.unk_token),

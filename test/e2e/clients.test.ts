@@ -1,5 +1,7 @@
 /** The official clients, unmodified, against the whole running stack. */
 import { InferenceClient } from "@huggingface/inference";
+import { Tiktoken } from "js-tiktoken/lite";
+import ranks from "js-tiktoken/ranks/cl100k_base";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
@@ -7,6 +9,7 @@ import { cosine, readReferences } from "./vectors.ts";
 
 const model = "sentence-transformers/all-MiniLM-L6-v2";
 const references = readReferences();
+const cl100k = new Tiktoken(ranks);
 let stack: RunningStack;
 
 beforeAll(async () => {
@@ -57,7 +60,51 @@ describe("openai", () => {
     }
   });
 
-  it("gets the vectors of token ids", async () => {
+  it("gets the vectors of the texts for ids of OpenAI's vocabulary, and pays for the texts", async () => {
+    const ids = texts.map((text) => cl100k.encode(text, "all"));
+    const expected = await client().embeddings.create({ model, input: texts });
+    const { data, response } = await client()
+      .embeddings.create({ model, input: ids })
+      .withResponse();
+    for (const [at, { embedding }] of expected.data.entries()) {
+      expect(cosine(embedding, data.data[at]?.embedding ?? [])).toBeGreaterThan(0.9999);
+    }
+    expect(data.usage).toEqual(expected.usage);
+    expect(response.headers.get("x-warnings")).toContain(`of ${texts.length} inputs`);
+    expect(response.headers.get("x-warnings")).toContain("cl100k_base");
+    const single = await client().embeddings.create({ model, input: ids[0] ?? [] });
+    const [vector] = single.data;
+    expect(cosine(vector?.embedding ?? [], expected.data[0]?.embedding ?? [])).toBeGreaterThan(
+      0.9999,
+    );
+  });
+
+  it("gets the vectors of the model's own ids where it says that they are", async () => {
+    // hello, without special tokens
+    const asked = { model, input: [[7592]] };
+    const headers = { "x-token-ids": "model" };
+    const own = await client().embeddings.create(asked, { headers }).withResponse();
+    const foreign = await client().embeddings.create(asked).withResponse();
+    const text = await client().embeddings.create({ model, input: "hello" });
+    const [expected] = text.data;
+    const cosineOf = ({ data }: OpenAI.CreateEmbeddingResponse) =>
+      cosine(data[0]?.embedding ?? [], expected?.embedding ?? []);
+    expect(cosineOf(own.data)).toBeGreaterThan(0.9999);
+    expect(cosineOf(foreign.data)).toBeLessThan(0.9);
+    expect(own.response.headers.get("x-warnings")).toContain("all-MiniLM-L6-v2's own");
+    expect(foreign.response.headers.get("x-warnings")).toContain("cl100k_base");
+  });
+
+  it("gets an error that names an id of no vocabulary", async () => {
+    const asked = client().embeddings.create({ model, input: [[15, 100_256]] });
+    await expect(asked).rejects.toMatchObject({
+      status: 400,
+      code: "invalid_value",
+      param: "input[0][1]",
+    });
+  });
+
+  it("gets the vectors of token ids with the model's special tokens", async () => {
     // [CLS] hello [SEP]: the tokenizer of the model says so
     const ids = await client().embeddings.create({ model, input: [[101, 7592, 102]] });
     const text = await client().embeddings.create({ model, input: "hello" });

@@ -140,6 +140,38 @@ it("is nothing where nothing is read", () => {
   expect(estimateUnits({ task: "noop", inputs: [text], parameters: {} }, reader)).toBe(0);
 });
 
+describe("token ids", () => {
+  const ids = Array.from({ length: 20 }, (_, id) => id);
+  const embed = (token_ids?: "model" | "cl100k_base" | "either") =>
+    estimateUnits(
+      {
+        task: "feature-extraction",
+        inputs: [ids, "ab"],
+        parameters: token_ids === undefined ? {} : { token_ids },
+      },
+      encoder,
+    );
+
+  it("count as many as there are signs, of a run of signs that is one id, within the model's length", () => {
+    // 32 dashes.
+    const run = 1_434;
+    const inputs = [[run], Array<number>(9).fill(run)];
+    const parameters = { token_ids: "either" } as const;
+    const call = { task: "feature-extraction", inputs, parameters } as const;
+    expect(estimateUnits(call, encoder)).toBe(32 + 2 + 256);
+  });
+
+  it("count as they are where they are the model's own, as four where they may be another's", () => {
+    const read = { own: 20 + 2, foreign: 4 * 20 + 2, text: 1 + 2 };
+    for (const said of [undefined, "model"] as const) {
+      expect(embed(said)).toBe(read.own + read.text);
+    }
+    for (const said of ["cl100k_base", "either"] as const) {
+      expect(embed(said)).toBe(read.foreign + read.text);
+    }
+  });
+});
+
 it("counts what no model reads too: tokens made, and tokens given", () => {
   const made = { task: "tokenize", inputs: [text.repeat(1_000)], parameters: {} } as const;
   expect(estimateUnits(made, reader)).toBeGreaterThan(reader.limits?.maxTokens ?? 0);

@@ -13,9 +13,16 @@ import { noopMessage } from "./rig.ts";
 const never = new AbortController().signal;
 const models = await randomModels();
 
-type Given = { signal?: AbortSignal; onRun?(tokens: number): void };
+type Given = {
+  signal?: AbortSignal;
+  onRun?(tokens: number): void;
+  returnMemory?(): Promise<void>;
+};
 
-function answer(message: object, { signal = never, onRun = () => undefined }: Given = {}) {
+function answer(
+  message: object,
+  { signal = never, onRun = () => undefined, returnMemory = () => Promise.resolve() }: Given = {},
+) {
   const answerer = new JobAnswerer({
     models: {
       lease: (id) =>
@@ -26,6 +33,7 @@ function answer(message: object, { signal = never, onRun = () => undefined }: Gi
       read: () => Promise.reject(new Error("nothing is stored")),
       write: () => Promise.reject(new Error("nothing is to be stored")),
     },
+    returnMemory,
   });
   const job = { ...noopMessage(), ...message } as JobMessage;
   return answerer.answer(job, { signal, onProgress: () => undefined, onRun });
@@ -47,6 +55,21 @@ describe("the digest of a result", () => {
   it("is the model's own where the parts are marked", async () => {
     const { modelDigest } = await relate("<e1>Paris</e1> and <e2>Köln</e2>");
     expect(modelDigest).toBe("digest of classes");
+  });
+});
+
+describe("a job whose ids stand for texts", () => {
+  it.each([
+    { of: "a run of signs each", ids: Array<number>(1_100).fill(8_315), large: true },
+    { of: "a word each", ids: Array<number>(1_100).fill(5), large: false },
+  ])("is as large as these are: $of", async ({ ids, large }) => {
+    let returned = 0;
+    const parameters = { token_ids: "either", truncate: true };
+    await answer(
+      { task: "feature-extraction", model: "sentence", inputs: [ids], parameters },
+      { returnMemory: async () => void (returned += 1) },
+    );
+    expect(returned).toBe(large ? 1 : 0);
   });
 });
 

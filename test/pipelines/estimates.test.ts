@@ -3,7 +3,10 @@
  * its requests come, with the settlements that follow from that.
  */
 import { DatabaseSync } from "node:sqlite";
+import { Tiktoken } from "js-tiktoken/lite";
+import ranks from "js-tiktoken/ranks/cl100k_base";
 import { describe, expect, it } from "vitest";
+import { estimateCl100k } from "../../contract/cl100k-estimate.ts";
 import { limits } from "../../contract/limits.ts";
 import { Task } from "../../contract/tasks.ts";
 import { QuotaLedger, type Sql } from "../../edge/accounts/quota-ledger.ts";
@@ -23,6 +26,7 @@ import {
 import { seededRandom, textsInManyScripts, tokenizerFolders } from "./texts-in-many-scripts.ts";
 
 const served = Task.options.filter((task) => task !== "noop");
+const cl100k = new Tiktoken(ranks);
 const minilm = await loadTokenizer(tokenizerFolders[0]?.[1] ?? "");
 /** Entities are found by a model of its own, in cased words. */
 const finder = modelFor("token-classification", minilm, { maxTokens: 512, vectors: false });
@@ -63,6 +67,30 @@ describe("the estimate of a text", () => {
     },
   );
 
+  it.each(tokenizerFolders)(
+    "given as ids of cl100k_base is what is read or more, and half where hardly a word is known, by the tokenizer of %s",
+    async (name, folder) => {
+      const tokenizer = await loadTokenizer(folder);
+      const random = seededRandom(12);
+      const texts = [
+        prose,
+        ...textsInManyScripts(300, 60),
+        ...Array.from({ length: 300 }, () => randomText(random, 300)),
+        ...[..."-=*#./_+%~"].map((sign) => `Title\n${sign.repeat(400)}\n\t${sign.repeat(15)}`),
+      ];
+      const model = { limits: { maxTokens: 10_000, dimensions: 384, vocabularySize: 30_522 } };
+      const parameters = { token_ids: "either" } as const;
+      // See above: of a tokenizer that knows hardly any words, at most twice as much is read.
+      const least = name === "minilm" ? 1 : 1 / 2;
+      for (const [at, { ids }] of (await tokenizer.encode(texts)).entries()) {
+        const given = cl100k.encode(texts[at] ?? "", "all");
+        const call = { task: "feature-extraction", inputs: [given], parameters } as const;
+        const share = estimateUnits(call, model) / (ids.length + tokenizer.specialTokens.single);
+        expect.soft(share, JSON.stringify(texts[at])).toBeGreaterThanOrEqual(least);
+      }
+    },
+  );
+
   it("looks at no more of a text than a model reads", () => {
     expect(estimateTokens("a ".repeat(1_000_000), 512)).toBe(512);
   });
@@ -96,6 +124,20 @@ async function tokensOf(inputs: readonly unknown[]): Promise<number> {
   const encoded = await minilm.encode(texts);
   return ids.length + encoded.reduce((sum, { ids: own }) => sum + own.length, 0);
 }
+
+/** Tokens of cl100k_base whose text has more characters that are tokens by themselves than the usual id counts for. */
+it("counts each run of signs that is one token of cl100k_base", async () => {
+  const texts = Array.from({ length: 100_256 }, (_, id) => cl100k.decode([id]));
+  for (const [id, text] of texts.entries()) {
+    const signs = [...text.replaceAll(/[A-Za-z\s\ufffd]/g, "")].length;
+    const expected = signs > 8 ? signs : 4;
+    if (estimateCl100k([id]) !== expected) expect.soft([id, estimateCl100k([id])]).toBe(expected);
+  }
+  const model = await minilm.encode(texts);
+  const shares = model.map(({ ids }, id) => estimateCl100k([id]) / Math.max(1, ids.length));
+  // The longest names of Windows and Apple's libraries, each one id.
+  expect(Math.min(...shares)).toBeGreaterThanOrEqual(1 / 4);
+});
 
 describe("the estimate of a request", () => {
   it.each(served.filter((task) => task !== "relation-extraction"))(

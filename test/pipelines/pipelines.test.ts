@@ -58,11 +58,11 @@ describe("feature-extraction", () => {
     expect(outputs[2]).toBe(outputs[0]);
   });
 
-  it("refuses an id outside the vocabulary and names LangChain's setting", async () => {
+  it("refuses an id outside the vocabulary and says what else is read", async () => {
     await expect(extract(["1", [999, 1_000]])).rejects.toMatchObject({
       code: "invalid_value",
       param: "inputs[1]",
-      message: expect.stringMatching(/1000.*999.*check_embedding_ctx_length=False/s),
+      message: expect.stringMatching(/1000.*999.*cl100k_base/s),
     });
   });
 

@@ -30,6 +30,7 @@ const tokenizer: Tokenizer = {
       starts: second === undefined ? [1] : [1, split],
     };
   },
+  isWrapped: (ids) => ids.length > 1 && ids[0] === 1 && ids.at(-1) === 2,
   unwrap: (ids) => (ids[0] === 1 && ids.at(-1) === 2 ? ids.slice(1, -1) : [...ids]),
   specialTokens: { single: 2, pair: 3 },
   mask: null,

@@ -44,6 +44,7 @@ export function toyTokenizer(): ToyTokenizer {
       };
     },
     unwrap: (ids) => [...ids],
+    isWrapped: () => false,
     specialTokens: { single: 2, pair: 3 },
     mask: { id: maskId, text: "[MASK]" },
     unknownId: null,

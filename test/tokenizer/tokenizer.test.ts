@@ -67,6 +67,10 @@ describe.each([
       expect(ids.slice(startB, startB + b.length)).toEqual(b);
       expect(tokenizer.unwrap(tokenizer.wrap(a).ids)).toEqual(a);
       expect(tokenizer.unwrap(a)).toEqual(a);
+      expect(tokenizer.isWrapped(tokenizer.wrap(a).ids)).toBe(true);
+      for (const bare of [a, tokenizer.wrap(a).ids.slice(1), tokenizer.wrap(a).ids.slice(0, -1)]) {
+        expect(tokenizer.isWrapped(bare)).toBe(false);
+      }
     }
     expect(tokenizer.specialTokens).toEqual({ single, pair });
   });

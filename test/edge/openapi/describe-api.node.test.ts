@@ -50,6 +50,8 @@ describe("the description", () => {
     expect(text).toContain('"maxItems":2048');
     expect(text).toContain('"enum":["float","base64"]');
     expect(text).toContain('"additionalProperties":false');
+    expect(text).toContain('"name":"x-token-ids","in":"header"');
+    expect(text).toContain('"enum":["model","cl100k_base","either"]');
   });
 
   it("publishes every task with its own inputs and parameters", () => {

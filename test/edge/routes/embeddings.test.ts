@@ -2,7 +2,16 @@
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { call, type CallOptions, errorOf, freshAddress } from "../caller.ts";
-import { announce, digest, install, messages, tokensRead, vector } from "../stand-in-worker.ts";
+import {
+  announce,
+  type Answer,
+  digest,
+  install,
+  messages,
+  succeed,
+  tokensRead,
+  vector,
+} from "../stand-in-worker.ts";
 
 const model = "all-MiniLM-L6-v2";
 const path = "/v1/embeddings";
@@ -66,11 +75,6 @@ describe("an answer", () => {
     expect(await errorOf(response)).toMatchObject({ param: "prompt_name" });
   });
 
-  it("says in whose vocabulary token ids are read", async () => {
-    const response = await embed({ model, input: [5, 6] });
-    expect(response.headers.get("x-warnings")).toContain(model);
-  });
-
   it("takes the hub's id for the model", async () => {
     const response = await embed({ model: `sentence-transformers/${model}`, input: "a" });
     expect(response.status).toBe(200);
@@ -97,6 +101,106 @@ describe("an answer", () => {
       code: "unsupported_parameter",
       param: "user",
     });
+  });
+});
+
+/** As workers say which reading they took. */
+const reading: Answer = (message) => {
+  const made = succeed(message);
+  if (typeof made === "string" || "code" in made) return made;
+  const { token_ids: vocabulary } = message.parameters as { token_ids?: string };
+  return { ...made, warnings: vocabulary === undefined ? [] : [`read as ${vocabulary}`] };
+};
+
+/** Units reserved for 20 and 200 token ids under these headers. */
+async function reserved(headers: Record<string, string>): Promise<number> {
+  const options = { operator: false, address: freshAddress() };
+  const response = await call(
+    path,
+    { model, input: [Array(20).fill(5), Array(200).fill(5)] },
+    { ...options, headers: { ...unstored, prefer: "respond-async", ...headers } },
+  );
+  expect(response.status).toBe(202);
+  return 100_000 - Number(response.headers.get("x-ratelimit-remaining-tokens"));
+}
+
+describe("token ids", () => {
+  it.each<[string, unknown, Record<string, string>, object]>([
+    ["either way, where nothing is said", [5, 6], {}, { token_ids: "either" }],
+    ["as the header says", [[5, 6], [7]], { "x-token-ids": "model" }, { token_ids: "model" }],
+    ["as OpenAI's", [[5, 6]], { "x-token-ids": "cl100k_base" }, { token_ids: "cl100k_base" }],
+    ["for no texts", ["a", "b"], { "x-token-ids": "model" }, {}],
+  ])("are read %s", async (_, input, headers, parameters) => {
+    install(reading);
+    const response = await embed({ model, input }, { headers: { ...unstored, ...headers } });
+    expect(response.status).toBe(200);
+    expect(messages[0]?.parameters).toEqual(parameters);
+    const [vocabulary] = Object.values(parameters);
+    expect(response.headers.get("x-warnings")).toBe(vocabulary ? `read as ${vocabulary}` : null);
+  });
+
+  it("are told apart in the cache by the header, and texts are not", async () => {
+    install(reading);
+    const asked = { model, input: [4_711, 4_712] };
+    const reordered = { input: asked.input, model };
+    const own = { "x-token-ids": "model" };
+    const seen: [string | null, string | null][] = [];
+    for (const [body, headers] of [
+      [asked, {}],
+      [asked, own],
+      [asked, {}],
+      [asked, own],
+      [reordered, own],
+      [reordered, {}],
+      [{ model, input: "a text of this test" }, {}],
+      [{ model, input: "a text of this test" }, own],
+    ] as const) {
+      const response = await embed(body, { headers });
+      seen.push([response.headers.get("x-cache"), response.headers.get("x-warnings")]);
+    }
+    expect(seen).toEqual([
+      ["miss", "read as either"],
+      ["miss", "read as model"],
+      ["hit", "read as either"],
+      ["hit", "read as model"],
+      ["hit", "read as model"],
+      ["hit", "read as either"],
+      ["miss", null],
+      ["hit", null],
+    ]);
+    expect(messages).toHaveLength(3);
+  });
+
+  it("that may be another vocabulary's are not held to the model's", async () => {
+    for (const input of [[45_000], Array(257).fill(5)]) {
+      expect((await embed({ model, input })).status).toBe(200);
+    }
+  });
+
+  it("reserve what the model may make of them", async () => {
+    install(() => "nothing");
+    // Special tokens are two, and the model reads 256.
+    expect(await reserved({})).toBe(4 * 20 + 2 + 256);
+    expect(await reserved({ "x-token-ids": "cl100k_base" })).toBe(4 * 20 + 2 + 256);
+    expect(await reserved({ "x-token-ids": "model" })).toBe(22 + 202);
+  });
+
+  it("are of no other vocabulary", async () => {
+    for (const input of ["a", [5]]) {
+      const headers = { ...unstored, "x-token-ids": "gpt2" };
+      const error = await errorOf(await embed({ model, input }, { headers }));
+      expect(error).toMatchObject({ status: 400, code: "invalid_value", param: "x-token-ids" });
+      expect(error.message).toMatch(/model.*cl100k_base/);
+    }
+    expect(messages).toHaveLength(0);
+  });
+
+  it("that the worker refuses are named by their place in the body", async () => {
+    const param = "inputs[0][1]";
+    install(() => ({ code: "invalid_value", message: `${param} is 9, which is no id`, param }));
+    const error = await errorOf(await embed({ model, input: [[5, 100_256]] }));
+    expect(error).toMatchObject({ status: 400, param: "input[0][1]" });
+    expect(error.message).toContain("input[0][1] is 9");
   });
 });
 
@@ -181,15 +285,16 @@ describe("a body that is wrong", () => {
     expect(dimensions.message).toMatch(/128.*384/);
   });
 
-  it("tells LangChain's users what to set when ids are not of the model", async () => {
-    const error = await errorOf(await embed({ model, input: [[5], [100, 45_000]] }));
+  const ownIds = { headers: { ...unstored, "x-token-ids": "model" } };
+
+  it("has an id that is none of the model's, whose own it says they are", async () => {
+    const error = await errorOf(await embed({ model, input: [[5], [100, 45_000]] }, ownIds));
     expect(error).toMatchObject({ status: 400, code: "invalid_value", param: "input[1]" });
     expect(error.message).toContain("45000");
-    expect(error.message).toContain("check_embedding_ctx_length=False");
   });
 
   it("has more tokens than the model reads", async () => {
-    const error = await errorOf(await embed({ model, input: Array(257).fill(5) }));
+    const error = await errorOf(await embed({ model, input: Array(257).fill(5) }, ownIds));
     expect(error).toMatchObject({ status: 400, code: "context_length_exceeded" });
     expect(error.message).toMatch(/257.*256/);
   });

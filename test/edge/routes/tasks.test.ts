@@ -37,6 +37,19 @@ describe("a batch", () => {
     expect(await vectors.json()).toMatchObject({ data: [vector.numbers, vector.numbers] });
   });
 
+  it("says itself whose token ids are, which are the model's where it does not", async () => {
+    for (const token_ids of ["cl100k_base", "either"]) {
+      const body = { model, inputs: [[99_999]], parameters: { token_ids } };
+      expect((await run("feature-extraction", body)).status).toBe(200);
+      expect(messages.at(-1)?.parameters).toEqual({ token_ids });
+    }
+    const own = { model, inputs: [[99_999]], parameters: { token_ids: "model" } };
+    expect(await errorOf(await run("feature-extraction", own))).toMatchObject({
+      status: 400,
+      param: "inputs[0]",
+    });
+  });
+
   it.each<[string, string, unknown, object]>([
     [
       "no inputs",
