@@ -41,6 +41,7 @@ export const routes: readonly Route[] = [
   { path: "/openapi.json", on: { GET: getOpenApi } },
   { path: "/v1/embeddings", on: { POST: createEmbeddings } },
   { path: "/v1/rerank", on: { POST: createRerank } },
+  { path: "/v2/rerank", on: { POST: createRerank } },
   { path: "/v1/tokenize", on: { POST: createTokens } },
   { path: "/v1/detokenize", on: { POST: createText } },
   { path: "/rerank", on: { POST: createTeiRerank } },
@@ -61,6 +62,7 @@ export const app = new Hono<EdgeEnv>();
 app.use(requestId, cors, outcomeHeaders);
 addRoutes(routes.filter(({ signed }) => signed === true));
 app.use("/v1/*", refusals, caller);
+app.use("/v2/*", refusals, caller);
 app.use("/hf/*", refusals, caller);
 app.use("/rerank", refusals, caller);
 addRoutes(routes.filter(({ signed }) => signed === undefined));

@@ -8,8 +8,9 @@ export type Rendering =
   | { route: "openai.embeddings"; encodingFormat: "float" | "base64" }
   | { route: "hugging-face"; task: Task; single: boolean }
   | { route: "tasks" }
-  | { route: "cohere.rerank"; topN: number | null }
-  | { route: "tei.rerank" }
+  /** `id` is the body's own, fixed with the call that had it made, so that a job shows the same body each time. */
+  | { route: "cohere.rerank"; topN: number | null; id: string }
+  | { route: "tei.rerank"; topN: number | null }
   /** Of the caller's one field, a list or not. */
   | { route: "tokens"; field: "input" | "tokens"; single: boolean };
 

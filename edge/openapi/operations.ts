@@ -78,6 +78,11 @@ const jobOperations: readonly Operation[] = [
     request: RerankRequest,
     response: RerankResponse,
   }),
+  job("/v2/rerank", "createRerankV2", {
+    summary: "The same, where Cohere's newer clients look for it",
+    request: RerankRequest,
+    response: RerankResponse,
+  }),
   job("/rerank", "createTeiRerank", {
     summary: "Sort texts by relevance to a query, as text-embeddings-inference does",
     request: TeiRerankRequest,
