@@ -6,18 +6,22 @@ import type { EdgeContext } from "../context.ts";
 import { type JobRequest, jobRequest, modelForTask, noteUnused } from "../job-request.ts";
 import type { ModelListing } from "../registry/merge-models.ts";
 import { serveJob } from "../serve-job.ts";
+import { readParameters } from "../task-inputs.ts";
 import { holdsTokenIds, readTexts, TextForms } from "../text-inputs.ts";
 import { validate } from "../validation.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 
 const { text, texts, tokens, tokenLists } = TextForms;
+const { prompt_name, truncate } = tasks["feature-extraction"].parameters.shape;
 
 const modelName = z.string().min(1).max(200);
 const fields = {
   encoding_format: z.enum(["float", "base64"]).optional(),
   dimensions: z.int().positive().optional(),
   /** Not of OpenAI: of the model's own prompts, which embedding models call so. */
-  prompt_name: tasks["feature-extraction"].parameters.shape.prompt_name,
+  prompt_name,
+  /** Nor is this: texts that are too long are cut instead of refused. */
+  truncate,
   user: z.string().optional(),
   ...webhookFields,
 } as const;
@@ -40,7 +44,8 @@ async function readEmbeddings(c: EdgeContext, value: unknown): Promise<JobReques
     model: name,
     encoding_format,
     dimensions,
-    prompt_name,
+    prompt_name: prompt,
+    truncate: cut,
     user,
     ...webhook
   } = validate(Body, value);
@@ -49,13 +54,15 @@ async function readEmbeddings(c: EdgeContext, value: unknown): Promise<JobReques
   checkDimensions(dimensions, model);
   const warnings = noteUnused(c, { user });
   if (holdsTokenIds(given)) warnings.push(`input: token ids are read as ${model.id}'s own`);
-  // Left out where it is not given: the same computation has the same key.
-  const parameters = prompt_name === undefined ? {} : { prompt_name };
-  const call = { task: "feature-extraction", inputs: given.inputs, parameters } as const;
+  const { inputs, single } = given;
+  // What is not given is no part of the JSON: the same computation has the same key.
+  const asked = { prompt_name: prompt, truncate: cut };
+  const parameters = readParameters("feature-extraction", asked, []);
+  const call = { task: "feature-extraction", inputs, parameters } as const;
   return jobRequest(c, call, {
     model: model.id,
-    nameOf: (index) => `input[${index}]`,
-    rendering: { route: "openai.embeddings", encodingFormat: encoding_format ?? "float" },
+    nameOf: (index) => (single ? "input" : `input[${index}]`),
+    rendering: { route: "openai.embeddings", encodingFormat: encoding_format ?? "float", single },
     warnings,
     webhook,
   });

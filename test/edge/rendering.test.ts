@@ -201,7 +201,7 @@ const surfaces: Surface[] = [
   ),
   ...(["float", "base64"] as const).map((encodingFormat) => ({
     task: "feature-extraction" as const,
-    rendering: { route: "openai.embeddings", encodingFormat } as const,
+    rendering: { route: "openai.embeddings", encodingFormat, single: false } as const,
     single: false,
   })),
   ...[null, 1, 3].map((topN) => ({

@@ -66,6 +66,15 @@ describe("an answer", () => {
     expect(await errorOf(response)).toMatchObject({ param: "prompt_name" });
   });
 
+  it("hands on that long texts are to be cut, and says so to who sends too many ids", async () => {
+    const tokens = Array(257).fill(5);
+    expect((await embed({ model, input: tokens, truncate: true })).status).toBe(200);
+    expect(messages[0]?.parameters).toEqual({ truncate: true });
+    const refused = await errorOf(await embed({ model, input: tokens }));
+    expect(refused).toMatchObject({ code: "context_length_exceeded", param: "input" });
+    expect(refused.message).toMatch(/^input has 257.*truncate/);
+  });
+
   it("says in whose vocabulary token ids are read", async () => {
     const response = await embed({ model, input: [5, 6] });
     expect(response.headers.get("x-warnings")).toContain(model);
@@ -228,6 +237,23 @@ describe("a body that is wrong", () => {
 });
 
 describe("a job that fails at the worker", () => {
+  it.each([
+    ["a", "input"],
+    [["a"], "input[0]"],
+    [[5, 6], "input"],
+    [[[5, 6]], "input[0]"],
+  ])("because of %j is told as %s", async (input, field) => {
+    install(() => ({
+      code: "context_length_exceeded",
+      message: "inputs[0] has 300 tokens.",
+      param: "inputs[0]",
+    }));
+    expect(await errorOf(await embed({ model, input }))).toMatchObject({
+      param: field,
+      message: `${field} has 300 tokens.`,
+    });
+  });
+
   it("is told in OpenAI's form and charged nothing", async () => {
     const error = { code: "context_length_exceeded", message: "too long", param: "input" } as const;
     install(() => error);
