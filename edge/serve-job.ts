@@ -12,7 +12,7 @@ import { freeBytes } from "./free-bytes.ts";
 import type { JobRequest } from "./job-request.ts";
 import { dispatch, dispatchKnown, type PreparedJob, prepareJob } from "./jobs/dispatch.ts";
 import type { JobSpec } from "./jobs/job-spec.ts";
-import { parsePreference } from "./jobs/preference.ts";
+import { parsePreference, preferenceApplied } from "./jobs/preference.ts";
 import { release } from "./jobs/settle.ts";
 import { resultResponse } from "./jobs/show-result.ts";
 import { freshModels, knownModels, usableModels } from "./registry/known-models.ts";
@@ -41,10 +41,18 @@ export async function serveJob(c: EdgeContext, read: ReadJob): Promise<Response>
     const step = await readAndPrepare(c, read, place);
     // From here on nothing large is held: a call may wait for minutes.
     place.leave();
-    return await ("answer" in step ? step.answer : dispatch(c, step.job, step.readmit));
+    const answer = await ("answer" in step ? step.answer : dispatch(c, step.job, step.readmit));
+    return withPreference(c, answer);
   } finally {
     place.leave();
   }
+}
+
+/** Says of an answer which preferences it honours; one that failed honours none. */
+function withPreference(c: EdgeContext, answer: Response): Response {
+  const applied = preferenceApplied(parsePreference(c.req.header("prefer")));
+  if (applied !== null && answer.ok) answer.headers.set("preference-applied", applied);
+  return answer;
 }
 
 async function readAndPrepare(c: EdgeContext, read: ReadJob, place: BodyPlace): Promise<Step> {

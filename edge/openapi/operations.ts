@@ -22,7 +22,7 @@ import {
 } from "./response-schemas.ts";
 
 export type Operation = {
-  method: "get" | "post";
+  method: "get" | "post" | "delete";
   /** `{name}` for what varies. */
   path: string;
   id: string;
@@ -121,6 +121,13 @@ export const operations: readonly Operation[] = [
     path: "/v1/jobs/{job}",
     id: "getJob",
     summary: "Ask for a job",
+    response: JobResponse,
+  },
+  {
+    method: "delete",
+    path: "/v1/jobs/{job}",
+    id: "deleteJob",
+    summary: "Cancel a job: the same as POST to its /cancel",
     response: JobResponse,
   },
   {

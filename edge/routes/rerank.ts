@@ -136,7 +136,13 @@ function readDocuments(value: unknown): string[] {
 }
 
 async function readTeiRerank(c: EdgeContext, body: unknown): Promise<JobRequest> {
-  const { query: asked, texts: given, model: named, top_n: topN, ...rest } = validate(TeiRerankBody, body);
+  const {
+    query: asked,
+    texts: given,
+    model: named,
+    top_n: topN,
+    ...rest
+  } = validate(TeiRerankBody, body);
   const { webhook, webhook_events_filter, webhook_secret, ...parameters } = rest;
   const input = { query: asked, texts: readList(text, given, "texts") };
   const used = named ?? (await defaultRanker(c));

@@ -8,7 +8,12 @@ import { type EntailmentClasses, entailmentClasses } from "#contract/entailment.
 import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
 import { Turns } from "../event-loop/turns.ts";
-import { InputEncoder, type InputRules, type InputTokens, type NamedInput } from "./encode-input.ts";
+import {
+  InputEncoder,
+  type InputRules,
+  type InputTokens,
+  type NamedInput,
+} from "./encode-input.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { EncoderPipeline, EncoderRow, Engine } from "./pipeline.ts";
 import { taskPrompt } from "./prompts.ts";

@@ -183,6 +183,27 @@ describe("POST /v1/rerank", () => {
     expect(messages).toHaveLength(0);
   });
 
+  it("says what is the least that may be shown", async () => {
+    const { message } = await errorOf(
+      await post("/v1/rerank", { model, query, documents, top_n: 0 }),
+    );
+    expect(message).toMatch(/^top_n must be greater than 0\./);
+  });
+
+  it("takes null for what may be left out", async () => {
+    const none = { top_n: null, return_documents: null, truncation_direction: null, user: null };
+    const response = await post("/v1/rerank", { model, query, documents, ...none });
+    expect(response.status).toBe(200);
+    expect(response.headers.get("x-warnings")).toBeNull();
+    expect(messages[0]?.parameters).toEqual({ truncate: true });
+    const required = await errorOf(await post("/v1/rerank", { model, documents, query: null }));
+    expect(required).toMatchObject({ code: "invalid_value", param: "query" });
+    const unknown = await errorOf(
+      await post("/v1/rerank", { model, query, documents, texts: null }),
+    );
+    expect(unknown).toMatchObject({ code: "unknown_parameter", param: "texts" });
+  });
+
   it("says what the worker found wrong of the caller's own fields", async () => {
     install(() => ({
       code: "context_length_exceeded",
