@@ -6,6 +6,7 @@
 import { admitHit, admitJob, newPlace, type Place, refuseKnown } from "./accounts/admission.ts";
 import { BodyPlace } from "./body-place.ts";
 import { exactCallKey, type Found, findAnswer, findResult, keepAnswer } from "./cache.ts";
+import { readDecodedBody } from "./content-encoding.ts";
 import type { EdgeContext } from "./context.ts";
 import { settingsOf } from "./environment.ts";
 import { freeBytes } from "./free-bytes.ts";
@@ -17,7 +18,7 @@ import { release } from "./jobs/settle.ts";
 import { resultResponse } from "./jobs/show-result.ts";
 import { freshModels, knownModels, usableModels } from "./registry/known-models.ts";
 import { type Rendered, render } from "./rendering.ts";
-import { decodeText, parseJson, readBody } from "./request-body.ts";
+import { decodeText, parseJson } from "./request-body.ts";
 import { requestKeyOf } from "./request-key.ts";
 import { readWebhook } from "./webhooks/read-webhook.ts";
 
@@ -76,7 +77,7 @@ async function readCall(
   place: BodyPlace,
 ): Promise<{ answer: Response } | { body: unknown }> {
   const { bodyBytesMax } = settingsOf(c.env);
-  const bytes = await readBody(c.req.raw, bodyBytesMax, place);
+  const bytes = await readDecodedBody(c.req.raw, bodyBytesMax, place);
   const text = decodeText(bytes);
   freeBytes(bytes);
   const answer = await answerExactCall(c, use, text);
