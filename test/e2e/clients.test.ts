@@ -1,6 +1,8 @@
 /** The official clients, unmodified, against the whole running stack. */
 import { gzipSync } from "node:zlib";
+import { createCohere } from "@ai-sdk/cohere";
 import { InferenceClient } from "@huggingface/inference";
+import { rerank } from "ai";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
@@ -17,7 +19,11 @@ beforeAll(async () => {
 afterAll(() => stack.stop());
 
 /** A call as any HTTP client makes it. */
-function post(path: string, body: BodyInit, headers: Record<string, string> = {}) {
+function post(
+  path: string,
+  body: string | Uint8Array<ArrayBuffer>,
+  headers: Record<string, string> = {},
+) {
   const authorization = `Bearer ${stack.operatorKey}`;
   return fetch(`${stack.url}${path}`, {
     method: "POST",
@@ -87,6 +93,21 @@ describe("openai", () => {
   it("gets an error it understands", async () => {
     const asked = client().embeddings.create({ model: "no-such-model", input: "x" });
     await expect(asked).rejects.toMatchObject({ status: 404, code: "model_not_found" });
+  });
+});
+
+describe("@ai-sdk/cohere", () => {
+  it("ranks documents", async () => {
+    const cohere = createCohere({ apiKey: stack.operatorKey, baseURL: `${stack.url}/v2` });
+    const documents = ["corporate tax law", "a kitten"];
+    const { ranking, rerankedDocuments } = await rerank({
+      model: cohere.reranking("all-MiniLM-L6-v2"),
+      query: "a small cat",
+      documents,
+      topN: 1,
+    });
+    expect(rerankedDocuments).toEqual(["a kitten"]);
+    expect(ranking).toMatchObject([{ originalIndex: 1, score: expect.any(Number) }]);
   });
 });
 
