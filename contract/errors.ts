@@ -9,7 +9,7 @@ const messageCharactersMax = 4_000;
 const paramCharactersMax = 200;
 
 type ErrorRow = {
-  status: 400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 429 | 500 | 504;
+  status: 400 | 401 | 403 | 404 | 405 | 408 | 409 | 413 | 415 | 429 | 500 | 504;
   type:
     | "invalid_request_error"
     | "authentication_error"
@@ -39,6 +39,7 @@ export const errorTable = {
   idempotency_key_conflict: { status: 409, type: "invalid_request_error", retry: false },
   idempotency_in_progress: { status: 409, type: "invalid_request_error", retry: true },
   request_too_large: { status: 413, type: "invalid_request_error", retry: false },
+  unsupported_content_encoding: { status: 415, type: "invalid_request_error", retry: false },
   rate_limit_exceeded: { status: 429, type: "rate_limit_error", retry: true },
   insufficient_quota: { status: 429, type: "rate_limit_error", retry: false },
   model_unavailable: { status: 500, type: "server_error", retry: true },

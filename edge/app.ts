@@ -1,12 +1,13 @@
 /**
  * The table of contents of the API: every address, its methods and the file that answers it. A method that an address
- * does not know is a 405 that names those it does; an address that is not here is a 404.
+ * does not know is a 405 that names those it does, OPTIONS a 204 that does; an address that is not here is a 404.
  */
 import { Hono } from "hono";
+import { etag } from "hono/etag";
 import type { EdgeContext, EdgeEnv } from "./context.ts";
 import { caller } from "./middleware/caller.ts";
 import { cors } from "./middleware/cors.ts";
-import { answerFailure, answerMethodNotAllowed, answerUnknownUrl } from "./middleware/failures.ts";
+import { answerFailure, answerOtherMethods, answerUnknownUrl } from "./middleware/failures.ts";
 import { outcomeHeaders } from "./middleware/outcome-headers.ts";
 import { refusals } from "./middleware/refusals.ts";
 import { requestId } from "./middleware/request-id.ts";
@@ -25,7 +26,7 @@ import { runTask } from "./routes/tasks.ts";
 import { createText, createTokens } from "./routes/tokens.ts";
 import { showWelcome } from "./routes/welcome.ts";
 
-type Method = "GET" | "POST";
+type Method = "GET" | "POST" | "DELETE";
 type Handler = (c: EdgeContext) => Response | Promise<Response>;
 type Route = {
   path: string;
@@ -41,13 +42,14 @@ export const routes: readonly Route[] = [
   { path: "/openapi.json", on: { GET: getOpenApi } },
   { path: "/v1/embeddings", on: { POST: createEmbeddings } },
   { path: "/v1/rerank", on: { POST: createRerank } },
+  { path: "/v2/rerank", on: { POST: createRerank } },
   { path: "/v1/tokenize", on: { POST: createTokens } },
   { path: "/v1/detokenize", on: { POST: createText } },
   { path: "/rerank", on: { POST: createTeiRerank } },
   { path: "/v1/models", on: { GET: listModels } },
   { path: "/v1/models/:id{.+}", on: { GET: getModel } },
   { path: "/v1/tasks/:task", on: { POST: runTask } },
-  { path: "/v1/jobs/:id", on: { GET: getJob } },
+  { path: "/v1/jobs/:id", on: { GET: getJob, DELETE: cancelJob } },
   { path: "/v1/jobs/:id/cancel", on: { POST: cancelJob } },
   { path: "/v1/jobs/:id/deliveries", on: { GET: listDeliveries } },
   { path: "/v1/jobs/:id/output", on: { GET: getJobOutput }, signed: true },
@@ -56,11 +58,14 @@ export const routes: readonly Route[] = [
   { path: "/internal/workers", on: { POST: announceWorker } },
 ];
 
-export const app = new Hono<EdgeEnv>();
+/** Not strict: an address with a slash at its end is the one without. */
+export const app = new Hono<EdgeEnv>({ strict: false });
 
 app.use(requestId, cors, outcomeHeaders);
 addRoutes(routes.filter(({ signed }) => signed === true));
+app.use("/openapi.json", etag());
 app.use("/v1/*", refusals, caller);
+app.use("/v2/*", refusals, caller);
 app.use("/hf/*", refusals, caller);
 app.use("/rerank", refusals, caller);
 addRoutes(routes.filter(({ signed }) => signed === undefined));
@@ -71,11 +76,12 @@ function addRoutes(added: readonly Route[]): void {
   for (const { path, on } of added) {
     if (on.GET !== undefined) app.get(path, on.GET);
     if (on.POST !== undefined) app.post(path, on.POST);
-    app.all(path, answerMethodNotAllowed(allowedBy(on)));
+    if (on.DELETE !== undefined) app.delete(path, on.DELETE);
+    app.all(path, answerOtherMethods(allowedBy(on)));
   }
 }
 
 function allowedBy(on: Route["on"]): string[] {
   const methods = Object.keys(on);
-  return on.GET === undefined ? [...methods, "OPTIONS"] : [...methods, "HEAD", "OPTIONS"];
+  return on.GET === undefined ? methods : [...methods, "HEAD"];
 }

@@ -50,6 +50,7 @@ export function errorResponse(
     headers: {
       "content-type": "application/json; charset=utf-8",
       ...(decisive ? { "x-should-retry": "false" } : {}),
+      ...(status === 401 ? { "www-authenticate": "Bearer" } : {}),
       ...headers,
     },
   });

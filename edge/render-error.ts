@@ -31,7 +31,7 @@ const inputName = /\binputs\[\d+\](\.\w+(\[\d+\])?)?/g;
 function fieldOf(rendering: Rendering, param: string): string {
   switch (rendering.route) {
     case "openai.embeddings":
-      return param.replace(/^inputs/, "input");
+      return param.replace(rendering.single ? /^inputs(\[0\])?/ : /^inputs/, "input");
     case "hugging-face":
       return huggingFaceField(rendering, param);
     case "tasks":

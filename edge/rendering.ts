@@ -174,15 +174,19 @@ const surfaces: {
     prefix: '{"object":"list","data":[',
     suffix: `],"model":${JSON.stringify(model)},"usage":${usageText(usage)}}`,
   }),
-  "cohere.rerank": ({ topN }, { model, usage }) => ({
+  "cohere.rerank": ({ id, topN }, { model, usage }) => ({
     ...answers("rerank"),
     pieces: "items",
-    prefix: `{"object":"list","model":${JSON.stringify(model)},"results":[`,
-    suffix: `],"usage":${usageText(usage)}}`,
+    prefix: `{"id":${JSON.stringify(id)},"object":"list","model":${JSON.stringify(model)},"results":[`,
+    suffix: `],"usage":${usageText(usage)},"meta":${JSON.stringify(cohereMeta(usage))}}`,
     show: (piece) => JSON.stringify(rankedDocument(piece)),
     piecesMax: topN ?? Infinity,
   }),
-  "tei.rerank": () => answers("rerank"),
+  "tei.rerank": ({ topN }) => ({
+    ...listOf("rerank"),
+    pieces: "items",
+    piecesMax: topN ?? Infinity,
+  }),
   tokens: ({ single }, { task, model }) =>
     single
       ? answers(task)
@@ -204,6 +208,14 @@ function rowOf(route: Rendering["route"]): (rendering: Rendering, head: ResultHe
 
 function usageText(usage: Usage): string {
   return JSON.stringify(usageBody(usage));
+}
+
+/** Cohere's clients want it in every answer. No search units: nothing here is billed by them. */
+function cohereMeta({ promptTokens }: Usage) {
+  return {
+    api_version: { version: "2" },
+    tokens: { input_tokens: promptTokens, output_tokens: 0 },
+  };
 }
 
 function rankedDocument(piece: unknown) {

@@ -19,6 +19,8 @@ const collectedChunkBytes = 64 * 1024;
 const arrivalMsMin = 5_000;
 const arrivalBytesPerMs = 512;
 
+type Entrance = Pick<BodyPlace, "enter">;
+
 /**
  * @param place taken before more than a small body is held; without one, what arrives is held at once
  * @throws CodedError `request_too_large`, `request_timeout`
@@ -26,7 +28,7 @@ const arrivalBytesPerMs = 512;
 export async function readBody(
   request: Request,
   bytesMax: number,
-  place: BodyPlace | null = null,
+  place: Entrance | null = null,
 ): Promise<Uint8Array> {
   const announced = Number(request.headers.get("content-length") ?? Number.NaN);
   if (announced <= bytesMax) return readAnnounced(request, announced, place);
@@ -35,7 +37,11 @@ export async function readBody(
   const whole = announced > bytesMax ? null : await collectAll(reader, bytesMax, place);
   if (whole !== null) return whole;
   await discard(reader);
-  throw new CodedError(
+  throw bodyTooLarge(bytesMax);
+}
+
+export function bodyTooLarge(bytesMax: number): CodedError {
+  return new CodedError(
     "request_too_large",
     `The body is larger than ${bytesMax} bytes, the limit of one request. Send the inputs in several requests.`,
   );
@@ -44,7 +50,7 @@ export async function readBody(
 async function readAnnounced(
   request: Request,
   bytes: number,
-  place: BodyPlace | null,
+  place: Entrance | null,
 ): Promise<Uint8Array> {
   if (place === null || bytes <= smallBodyBytes) return new Uint8Array(await request.arrayBuffer());
   await place.enter(bytes);
@@ -55,7 +61,7 @@ async function readAnnounced(
 async function collectAll(
   reader: ReadableStreamBYOBReader,
   bytesMax: number,
-  place: BodyPlace | null,
+  place: Entrance | null,
 ): Promise<Uint8Array | null> {
   const chunks: Uint8Array[] = [];
   const smallMax = Math.min(smallBodyBytes, bytesMax);

@@ -6,18 +6,19 @@
 import { admitHit, admitJob, newPlace, type Place, refuseKnown } from "./accounts/admission.ts";
 import { BodyPlace } from "./body-place.ts";
 import { exactCallKey, type Found, findAnswer, findResult, keepAnswer } from "./cache.ts";
+import { readDecodedBody } from "./content-encoding.ts";
 import type { EdgeContext } from "./context.ts";
 import { settingsOf } from "./environment.ts";
 import { freeBytes } from "./free-bytes.ts";
 import type { JobRequest } from "./job-request.ts";
 import { dispatch, dispatchKnown, type PreparedJob, prepareJob } from "./jobs/dispatch.ts";
 import type { JobSpec } from "./jobs/job-spec.ts";
-import { parsePreference } from "./jobs/preference.ts";
+import { parsePreference, preferenceApplied } from "./jobs/preference.ts";
 import { release } from "./jobs/settle.ts";
 import { resultResponse } from "./jobs/show-result.ts";
 import { freshModels, knownModels, usableModels } from "./registry/known-models.ts";
 import { type Rendered, render } from "./rendering.ts";
-import { decodeText, parseJson, readBody } from "./request-body.ts";
+import { decodeText, parseJson } from "./request-body.ts";
 import { requestKeyOf } from "./request-key.ts";
 import { tokenIdsHeader } from "./token-ids.ts";
 import { readWebhook } from "./webhooks/read-webhook.ts";
@@ -42,10 +43,18 @@ export async function serveJob(c: EdgeContext, read: ReadJob): Promise<Response>
     const step = await readAndPrepare(c, read, place);
     // From here on nothing large is held: a call may wait for minutes.
     place.leave();
-    return await ("answer" in step ? step.answer : dispatch(c, step.job, step.readmit));
+    const answer = await ("answer" in step ? step.answer : dispatch(c, step.job, step.readmit));
+    return withPreference(c, answer);
   } finally {
     place.leave();
   }
+}
+
+/** Says of an answer which preferences it honours; one that failed honours none. */
+function withPreference(c: EdgeContext, answer: Response): Response {
+  const applied = preferenceApplied(parsePreference(c.req.header("prefer")));
+  if (applied !== null && answer.ok) answer.headers.set("preference-applied", applied);
+  return answer;
 }
 
 async function readAndPrepare(c: EdgeContext, read: ReadJob, place: BodyPlace): Promise<Step> {
@@ -69,7 +78,7 @@ async function readCall(
   place: BodyPlace,
 ): Promise<{ answer: Response } | { body: unknown }> {
   const { bodyBytesMax } = settingsOf(c.env);
-  const bytes = await readBody(c.req.raw, bodyBytesMax, place);
+  const bytes = await readDecodedBody(c.req.raw, bodyBytesMax, place);
   const text = decodeText(bytes);
   freeBytes(bytes);
   const answer = await answerExactCall(c, use, text);

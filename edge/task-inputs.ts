@@ -37,13 +37,13 @@ export function readInputs<T extends Task>(task: T, value: unknown, field: strin
   return readList(taskTable[task].input, value, field);
 }
 
-/** @param at where the parameters stand in the body; absent, they are read as none, so that those required are named */
+/** @param at where the parameters stand in the body; absent or null, they are read as none, so that those required are named */
 export function readParameters<T extends Task>(
   task: T,
   value: unknown,
   at: readonly string[],
 ): TaskParameters<T> {
-  return validate(taskTable[task].parameters, value === undefined ? {} : value, [...at]);
+  return validate(taskTable[task].parameters, value ?? {}, [...at]);
 }
 
 /** @throws CodedError where a list holds more than one request may */

@@ -58,7 +58,8 @@ function checkOne(
   if (!lengthMatters || ids.length <= maxTokens) return;
   throw new CodedError(
     "context_length_exceeded",
-    `${field} has ${ids.length} tokens; ${model.id} reads at most ${maxTokens}. Send it in parts.`,
+    `${field} has ${ids.length} tokens; ${model.id} reads at most ${maxTokens}. ` +
+      "Send it in parts, or set truncate to true to have it cut.",
     { param: field },
   );
 }

@@ -1,8 +1,9 @@
 /**
  * A body against its schema. The first thing wrong is told in words that name the field, the limit and the fix; which is
- * why no schema's own message reaches a caller unread.
+ * why no schema's own message reaches a caller unread. Every public body passes here, so here `null` counts as the absence of
+ * a field that may be left out: many clients write every field they know.
  */
-import type * as z from "zod";
+import * as z from "zod";
 import { CodedError, type ErrorCode } from "#contract/errors.ts";
 
 type Issue = z.core.$ZodIssue;
@@ -10,9 +11,30 @@ type Explanation = { code: ErrorCode; text: string };
 
 /** @param at the path of `value` inside the body @throws CodedError */
 export function validate<T>(schema: z.ZodType<T>, value: unknown, at: PropertyKey[] = []): T {
-  const parsed = schema.safeParse(value, { reportInput: true });
+  const parsed = schema.safeParse(withoutNulls(schema, value), { reportInput: true });
   if (parsed.success) return parsed.data;
   throw explainIssue(parsed.error.issues[0], at);
+}
+
+/**
+ * Of an object, and those in its fields. A required field that is null stays, and is told of; so does one that may hold
+ * anything here, which is judged by who reads it.
+ */
+function withoutNulls(schema: z.core.$ZodType, value: unknown): unknown {
+  if (!(schema instanceof z.ZodObject) || !isObject(value)) return value;
+  const fields = Object.entries(value).flatMap(([name, given]) => {
+    const field = Object.hasOwn(schema.shape, name) ? schema.shape[name] : undefined;
+    if (field === undefined) return [[name, given]];
+    const optional = field instanceof z.ZodOptional;
+    const own = optional ? field.unwrap() : field;
+    if (optional && given === null && !(own instanceof z.ZodUnknown)) return [];
+    return [[name, withoutNulls(own, given)]];
+  });
+  return Object.fromEntries(fields);
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
 /** `input[3].text`; of the body itself, "the body". */
@@ -80,6 +102,9 @@ function explain(issue: Issue, field: string): Explanation {
 }
 
 function tooSmall(issue: Issue & { code: "too_small" }, field: string): Explanation {
+  if (issue.inclusive === false) {
+    return wrong(`${field} must be greater than ${issue.minimum}. Send a larger number.`);
+  }
   const empty = Number(issue.minimum) === 1 && issue.origin !== "number" && issue.origin !== "int";
   return wrong(
     empty

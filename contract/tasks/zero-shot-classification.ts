@@ -9,11 +9,22 @@ import { boundTogether, Label, LabelName, Text, truncate } from "./fields.ts";
 /** Each stands for a label of up to 1 000 characters. */
 const labelPlacesMax = 10;
 
+/** As transformers' pipeline, whose callers may give the labels in one string. */
+function labelsOf(given: unknown): unknown {
+  if (typeof given !== "string") return given;
+  return given
+    .split(",")
+    .map((label) => label.trim())
+    .filter((label) => label !== "");
+}
+
 export const zeroShotClassification = defineTask({
   summary: "Classify texts by labels of the request",
   input: Text,
   parameters: z.strictObject({
-    candidate_labels: z.array(LabelName).min(1).max(100).superRefine(boundTogether),
+    candidate_labels: z
+      .preprocess(labelsOf, z.array(LabelName).min(1).max(100).superRefine(boundTogether))
+      .describe("Or one string, in which commas stand between them."),
     /** Holds `{}`, where the label goes. Default "This example is {}." for entailment, "{}" for similarity. */
     hypothesis_template: z
       .string()

@@ -1,10 +1,11 @@
-/** The quota as headers, worded as OpenAI's clients read them: on 200 and 429 alike. */
+/** The quota as headers, worded as OpenAI's clients read them: on every answer, `retry-after` on a 429 alone. */
 import type { QuotaDecision } from "./quota-ledger.ts";
 
 /** A place among the open requests may come free at any moment. */
 const openRetrySeconds = 1;
 
-export function rateLimitHeaders(decided: QuotaDecision): Record<string, string> {
+/** @param limited the answer is a 429; on others clients would wait, or resend at once, for no reason */
+export function rateLimitHeaders(decided: QuotaDecision, limited: boolean): Record<string, string> {
   const { requests, units } = decided.snapshot;
   return {
     "x-ratelimit-limit-requests": String(requests.limit),
@@ -13,7 +14,7 @@ export function rateLimitHeaders(decided: QuotaDecision): Record<string, string>
     "x-ratelimit-limit-tokens": String(units.limit),
     "x-ratelimit-remaining-tokens": String(units.remaining),
     "x-ratelimit-reset-tokens": formatDuration(units.resetMs),
-    "retry-after": String(retryAfterSeconds(decided)),
+    ...(limited ? { "retry-after": String(retryAfterSeconds(decided)) } : {}),
   };
 }
 

@@ -245,10 +245,7 @@ function accepted(
 ): Promise<Response> {
   return jobResponse(c, ticket, {
     status: 202,
-    headers: {
-      "preference-applied": preferenceApplied(preferenceOf(c)) ?? "",
-      ...whereToComeBack(ticket),
-    },
+    headers: whereToComeBack(ticket),
     // The one time a generated secret is shown.
     more: webhook?.secretGenerated === true ? { webhook_secret: webhook.secret } : {},
   });

@@ -5,11 +5,12 @@ import type { Webhook } from "../webhooks/webhook.ts";
 
 /** How a result becomes a body. Kept with the job, so that a job asked for later shows exactly the body of the sync call. */
 export type Rendering =
-  | { route: "openai.embeddings"; encodingFormat: "float" | "base64" }
+  | { route: "openai.embeddings"; encodingFormat: "float" | "base64"; single: boolean }
   | { route: "hugging-face"; task: Task; single: boolean }
   | { route: "tasks" }
-  | { route: "cohere.rerank"; topN: number | null }
-  | { route: "tei.rerank" }
+  /** `id` is the body's own, fixed with the call that had it made, so that a job shows the same body each time. */
+  | { route: "cohere.rerank"; topN: number | null; id: string }
+  | { route: "tei.rerank"; topN: number | null }
   /** Of the caller's one field, a list or not. */
   | { route: "tokens"; field: "input" | "tokens"; single: boolean };
 

@@ -18,13 +18,14 @@ export const answerUnknownUrl: NotFoundHandler<EdgeEnv> = (c) => {
   return errorResponse(error.toPublic(), shapeOfPath(c.req.path));
 };
 
-/** @param allowed the methods that the address of the call knows */
-export function answerMethodNotAllowed(allowed: readonly string[]) {
-  const allow = allowed.join(", ");
+/** @param allowed the methods that the address of the call knows, OPTIONS aside */
+export function answerOtherMethods(allowed: readonly string[]) {
+  const allow = [...allowed, "OPTIONS"].join(", ");
   return (c: EdgeContext): Response => {
+    if (c.req.method === "OPTIONS") return new Response(null, { status: 204, headers: { allow } });
     const error = new CodedError(
       "method_not_allowed",
-      `${c.req.method} is not possible on ${c.req.path.slice(0, 200)}. Use ${allow}.`,
+      `${c.req.method} is not possible on ${c.req.path.slice(0, 200)}. Use ${allowed.join(" or ")}.`,
     );
     return errorResponse(error.toPublic(), shapeOfPath(c.req.path), { allow });
   };

@@ -8,7 +8,7 @@ import { type Operation, operations } from "./operations.ts";
 import { ErrorResponse, HuggingFaceErrorResponse, JobResponse } from "./response-schemas.ts";
 
 const description =
-  "Language models over HTTPS, compatible with OpenAI's and Hugging Face's clients. Without a key a caller has the free tier of its address.";
+  "Language models over HTTPS, compatible with OpenAI's and Hugging Face's clients. Without a key a caller has the free tier of its address. null for a field that may be left out counts as its absence; bodies may be sent as gzip.";
 
 /** @param url where the API is served, without a slash at its end */
 export function describeApi(url: string): object {
@@ -86,7 +86,7 @@ function parametersOf({ path, job, request, query = [], headers = {} }: Operatio
 function others({ path, job, request }: Operation): Record<string, object> {
   const body = json(path.startsWith("/hf/") ? HuggingFaceErrorResponse : ErrorResponse, "output");
   const statuses = new Set(Object.values(errorTable).map(({ status }) => status));
-  if (!job) for (const status of [408, 409, 413, 504] as const) statuses.delete(status);
+  if (!job) for (const status of [408, 409, 413, 415, 504] as const) statuses.delete(status);
   if (request === undefined) for (const status of [400, 429] as const) statuses.delete(status);
   const errors = [...statuses].map((status): [string, object] => [
     String(status),

@@ -24,7 +24,7 @@ import {
 } from "./response-schemas.ts";
 
 export type Operation = {
-  method: "get" | "post";
+  method: "get" | "post" | "delete";
   /** `{name}` for what varies. */
   path: string;
   id: string;
@@ -91,6 +91,11 @@ const jobOperations: readonly Operation[] = [
     request: RerankRequest,
     response: RerankResponse,
   }),
+  job("/v2/rerank", "createRerankV2", {
+    summary: "The same, where Cohere's newer clients look for it",
+    request: RerankRequest,
+    response: RerankResponse,
+  }),
   job("/rerank", "createTeiRerank", {
     summary: "Sort texts by relevance to a query, as text-embeddings-inference does",
     request: TeiRerankRequest,
@@ -129,6 +134,13 @@ export const operations: readonly Operation[] = [
     path: "/v1/jobs/{job}",
     id: "getJob",
     summary: "Ask for a job",
+    response: JobResponse,
+  },
+  {
+    method: "delete",
+    path: "/v1/jobs/{job}",
+    id: "deleteJob",
+    summary: "Cancel a job: the same as POST to its /cancel",
     response: JobResponse,
   },
   {

@@ -52,6 +52,7 @@ export function huggingFaceResponseSchema(task: Task): z.ZodType {
 }
 
 export const RerankResponse = z.object({
+  id: z.string().describe("Of the call that had this answer made: its x-request-id."),
   object: z.literal("list"),
   model: z.string(),
   results: z
@@ -64,6 +65,12 @@ export const RerankResponse = z.object({
     )
     .describe("By score, the best first; at most top_n."),
   usage: ApiUsage,
+  meta: z
+    .object({
+      api_version: z.object({ version: z.string() }),
+      tokens: z.object({ input_tokens: tokenCount, output_tokens: tokenCount }),
+    })
+    .describe("As Cohere words it; the tokens are those of usage."),
 });
 
 export const TeiRerankResponse = tasks.rerank.output;

@@ -6,19 +6,23 @@ import type { EdgeContext } from "../context.ts";
 import { type JobRequest, jobRequest, modelForTask, noteUnused } from "../job-request.ts";
 import type { ModelListing } from "../registry/merge-models.ts";
 import { serveJob } from "../serve-job.ts";
+import { readParameters } from "../task-inputs.ts";
 import { holdsTokenIds, readTexts, TextForms } from "../text-inputs.ts";
 import { tokenIdsHeader, vocabularyOf } from "../token-ids.ts";
 import { validate } from "../validation.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 
 const { text, texts, tokens, tokenLists } = TextForms;
+const { prompt_name, truncate } = tasks["feature-extraction"].parameters.shape;
 
 const modelName = z.string().min(1).max(200);
 const fields = {
   encoding_format: z.enum(["float", "base64"]).optional(),
   dimensions: z.int().positive().optional(),
   /** Not of OpenAI: of the model's own prompts, which embedding models call so. */
-  prompt_name: tasks["feature-extraction"].parameters.shape.prompt_name,
+  prompt_name,
+  /** Nor is this: texts that are too long are cut instead of refused. */
+  truncate,
   user: z.string().optional(),
   ...webhookFields,
 } as const;
@@ -41,24 +45,27 @@ async function readEmbeddings(c: EdgeContext, value: unknown): Promise<JobReques
     model: name,
     encoding_format,
     dimensions,
-    prompt_name,
+    prompt_name: prompt,
+    truncate: cut,
     user,
     ...webhook
   } = validate(Body, value);
   const given = readTexts(input, "input");
   const model = await modelForTask(c, name, "feature-extraction");
   checkDimensions(dimensions, model);
-  const vocabulary = vocabularyOf(c.req.header(tokenIdsHeader));
-  // Left out where it is not given or says nothing: the same computation has the same key.
-  const parameters = {
-    ...(prompt_name === undefined ? {} : { prompt_name }),
-    ...(holdsTokenIds(given) ? { token_ids: vocabulary } : {}),
+  const { inputs, single } = given;
+  // What is not given, or says nothing, is no part of the JSON: the same computation has the same key.
+  const asked = {
+    prompt_name: prompt,
+    truncate: cut,
+    token_ids: holdsTokenIds(given) ? vocabularyOf(c.req.header(tokenIdsHeader)) : undefined,
   };
-  const call = { task: "feature-extraction", inputs: given.inputs, parameters } as const;
+  const parameters = readParameters("feature-extraction", asked, []);
+  const call = { task: "feature-extraction", inputs, parameters } as const;
   return jobRequest(c, call, {
     model: model.id,
-    nameOf: (index) => `input[${index}]`,
-    rendering: { route: "openai.embeddings", encodingFormat: encoding_format ?? "float" },
+    nameOf: (index) => (single ? "input" : `input[${index}]`),
+    rendering: { route: "openai.embeddings", encodingFormat: encoding_format ?? "float", single },
     warnings: noteUnused(c, { user }),
     webhook,
   });

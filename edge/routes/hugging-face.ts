@@ -40,6 +40,7 @@ export function huggingFaceRequestSchema(task: Task): z.ZodType {
 }
 
 export function runPipeline(c: EdgeContext): Promise<Response> {
+  refuseOtherApi(c);
   const { id, task } = addressed(c);
   if (task !== null && !isServed(task)) throw unknownTask(task);
   return serveJob(c, async (context, body) =>
@@ -52,6 +53,18 @@ function addressed(c: EdgeContext): { id: string; task: string | null } {
   const rest = c.req.param("rest") ?? "";
   const named = /^(.+)\/pipeline\/([^/]+)$/.exec(rest);
   return { id: named?.[1] ?? rest, task: named?.[2] ?? null };
+}
+
+/** Clients put the addresses of other APIs behind the model, `{id}/v1/chat/completions`; no model is called so. */
+function refuseOtherApi(c: EdgeContext): void {
+  const other = /\/v1\/(.+)$/.exec(c.req.param("rest") ?? "")?.[1];
+  if (other === undefined) return;
+  const chat = /^(chat\/)?completions$/.test(other);
+  throw new CodedError(
+    "unknown_url",
+    `There is nothing at ${c.req.method} ${c.req.path.slice(0, 200)}` +
+      `${chat ? ": chat is not served here" : ""}. GET /openapi.json lists what there is.`,
+  );
 }
 
 function isServed(task: string): task is Task {
@@ -129,13 +142,17 @@ function readFields<T extends Task>(c: EdgeContext, task: T, body: unknown) {
     warnings: noteUnused(c, { options: asked, ...unused }),
     parameters:
       huggingFace?.flat === true
-        ? readParameters(task, { ...validate(NestedToo, nested, ["parameters"]), ...beside }, [])
+        ? readParameters(
+            task,
+            { ...validate(NestedToo, nested ?? {}, ["parameters"]), ...beside },
+            [],
+          )
         : readParameters(task, nested, ["parameters"]),
   };
 }
 
 /** Some callers put the parameters of a flat body where those of other tasks stand. */
-const NestedToo = z.looseObject({}).optional();
+const NestedToo = z.looseObject({});
 
 function only(fields: Record<string, unknown>, wanted: (name: string) => boolean) {
   return Object.fromEntries(Object.entries(fields).filter(([name]) => wanted(name)));

@@ -1,5 +1,5 @@
 /**
- * GET /v1/jobs/{id} and POST /v1/jobs/{id}/cancel: what became of a job, for its owner alone. Anybody else is told that
+ * GET /v1/jobs/{id}, and POST /v1/jobs/{id}/cancel or DELETE /v1/jobs/{id}: what became of a job, for its owner alone. Anybody else is told that
  * there is no such job.
  */
 import { CodedError } from "#contract/errors.ts";

@@ -1,6 +1,6 @@
 /**
- * POST /v1/rerank, as Cohere and Jina word it, and POST /rerank, as Hugging Face's text-embeddings-inference does: documents
- * by how well they answer a query. Both are the task `rerank` with one input. How many are shown (`top_n`) is no part of what
+ * POST /v1/rerank, as Cohere and Jina word it (/v2/rerank is the same: Cohere's newer clients call that), and POST /rerank,
+ * as Hugging Face's text-embeddings-inference does: documents by how well they answer a query. Both are the task `rerank` with one input. How many are shown (`top_n`) is no part of what
  * is computed.
  */
 import * as z from "zod";
@@ -17,7 +17,7 @@ import {
 } from "../job-request.ts";
 import { knownModels } from "../registry/known-models.ts";
 import { serveJob } from "../serve-job.ts";
-import { checkCount, readList, readParameters } from "../task-inputs.ts";
+import { readList, readParameters } from "../task-inputs.ts";
 import { validate } from "../validation.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 
@@ -27,6 +27,8 @@ const { raw_scores, return_text, truncate, truncation_direction, max_tokens_per_
 const model = z.string().min(1).max(200);
 const text = texts.element;
 const documentObject = z.strictObject({ text });
+/** How many are shown, the best first. Absent: all. */
+const top_n = z.int().positive().optional();
 
 /** Where Cohere's callers name none; text past it is not read. */
 const tokensPerDocumentDefault = 4_096;
@@ -42,7 +44,7 @@ const unused = {
 const cohereFields = {
   model,
   query,
-  top_n: z.int().positive().optional(),
+  top_n,
   return_documents: z.boolean().optional(),
   /** Default true: long documents are cut, as Cohere cuts them. */
   truncate,
@@ -62,12 +64,20 @@ export const RerankRequest = z.strictObject({
 });
 const RerankBody = z.strictObject({ ...cohereFields, documents: z.unknown().optional() });
 
+/** TEI's own spelling begins with a capital letter. */
+const anyCaseDirection = z
+  .enum(["left", "right", "Left", "Right"])
+  .transform((direction) => (direction.toLowerCase() === "left" ? "left" : "right"))
+  .optional();
+
 const teiFields = {
   query,
   raw_scores,
   return_text,
   truncate,
-  truncation_direction,
+  truncation_direction: anyCaseDirection,
+  /** Not of TEI, but litellm's client of it sends it. */
+  top_n,
   /** Not of TEI, which has one model. */
   model: model.optional(),
   ...webhookFields,
@@ -104,7 +114,8 @@ async function readRerank(c: EdgeContext, body: unknown): Promise<JobRequest> {
   return jobRequest(c, rerankCall(input, parameters), {
     model: fields.model,
     nameOf: () => "documents",
-    rendering: { route: "cohere.rerank", topN: fields.top_n ?? null },
+    // One id for each call that is computed or shown anew; an answer that is kept whole keeps its id.
+    rendering: { route: "cohere.rerank", topN: fields.top_n ?? null, id: c.get("requestId") },
     warnings: noteUnused(c, {
       max_chunks_per_doc,
       rank_fields,
@@ -115,23 +126,30 @@ async function readRerank(c: EdgeContext, body: unknown): Promise<JobRequest> {
   });
 }
 
-/** Texts, or objects that hold one. The form is told by the first, so that what is wrong is said of the form that was meant. */
+/** Texts, or objects that hold one, each told by itself, so that what is wrong is said of the form that was meant. */
 function readDocuments(value: unknown): string[] {
-  checkCount(value, "documents");
-  const [first] = Array.isArray(value) ? value : [];
-  if (typeof first !== "object" || first === null) return readList(text, value, "documents");
-  return readList(documentObject, value, "documents").map((document) => document.text);
+  return readList(z.unknown(), value, "documents").map((document, index) => {
+    const at = ["documents", index];
+    const isObject = typeof document === "object" && document !== null;
+    return isObject ? validate(documentObject, document, at).text : validate(text, document, at);
+  });
 }
 
 async function readTeiRerank(c: EdgeContext, body: unknown): Promise<JobRequest> {
-  const { query: asked, texts: given, model: named, ...rest } = validate(TeiRerankBody, body);
+  const {
+    query: asked,
+    texts: given,
+    model: named,
+    top_n: topN,
+    ...rest
+  } = validate(TeiRerankBody, body);
   const { webhook, webhook_events_filter, webhook_secret, ...parameters } = rest;
   const input = { query: asked, texts: readList(text, given, "texts") };
   const used = named ?? (await defaultRanker(c));
   return jobRequest(c, rerankCall(input, parameters), {
     model: used,
     nameOf: () => "texts",
-    rendering: { route: "tei.rerank" },
+    rendering: { route: "tei.rerank", topN: topN ?? null },
     warnings: named === undefined ? [`model: none was named, so ${used} ranked`] : [],
     webhook: { webhook, webhook_events_filter, webhook_secret },
   });

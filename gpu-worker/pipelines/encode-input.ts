@@ -8,6 +8,8 @@ import { groupTexts } from "./text-groups.ts";
 
 export type InputRules = {
   truncate: boolean;
+  /** It is kept whole whatever the caller asks for, so that no refusal advises to have it cut. */
+  neverCut?: true;
   /** The end that is cut off. */
   truncationDirection: "left" | "right";
   /** Put before each text. */
@@ -138,7 +140,7 @@ export class InputEncoder {
     throw new CodedError(
       "context_length_exceeded",
       `${name} has ${complete ? "" : "more than "}${length} tokens, but ${id} reads at most ${limits.maxTokens}. ` +
-        "Shorten or split it.",
+        `Shorten or split it${this.#orHaveItCut}.`,
       { param: name },
     );
   }
@@ -182,6 +184,10 @@ export class InputEncoder {
     return { ids, typeIds, truncated: !whole };
   }
 
+  get #orHaveItCut(): string {
+    return this.#rules.neverCut === true ? "" : ", or set truncate to true to have it cut";
+  }
+
   #cut(ids: readonly number[], room: number): readonly number[] {
     const length = Math.max(0, room);
     if (this.#rules.truncationDirection === "right") return ids.slice(0, length);
@@ -194,7 +200,7 @@ export class InputEncoder {
     return new CodedError(
       "context_length_exceeded",
       `${part.name} and ${whole.name} have ${part.complete ? "" : "more than "}${length} tokens together, but ` +
-        `${id} reads at most ${limits.maxTokens}. Shorten or split ${part.name}.`,
+        `${id} reads at most ${limits.maxTokens}. Shorten or split ${part.name}${this.#orHaveItCut}.`,
       { param: part.name },
     );
   }

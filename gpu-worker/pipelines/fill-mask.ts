@@ -131,7 +131,7 @@ function nothingMasked(name: string, mask: Mask, { id }: EncoderModel): CodedErr
 function tooManyMasks(mask: Mask): CodedError {
   return new CodedError(
     "invalid_value",
-    `The inputs hold more than ${masksPerRequestMax} ${mask.text} in all. Send them in several requests.`,
+    `In all there are more than ${masksPerRequestMax} ${mask.text} in inputs. Send them in several requests.`,
     { param: "inputs" },
   );
 }

@@ -108,7 +108,7 @@ function activationOf({ crossEncoder }: SequenceHead): keyof typeof activations 
 }
 
 /** Queries are never cut: what they ask would change. */
-const queryRules = { truncate: false, truncationDirection: "right" } as const;
+const queryRules = { truncate: false, neverCut: true, truncationDirection: "right" } as const;
 
 const queriesOf = (inputs: readonly Input[]) =>
   inputs.map(({ query }, at) => ({ input: query, name: `inputs[${at}].query` }));
@@ -170,7 +170,7 @@ function comparisonOf({ sentence }: EncoderModel): Comparison {
 /** How each text compares with its query, input after input. */
 async function compare(ranking: Ranking): Promise<number[]> {
   const { inputs, rules, tokensMax, tally, model, engine } = ranking;
-  const encoderOf = (rule: typeof rules, of: "query" | "document") =>
+  const encoderOf = (rule: Omit<InputRules, "prompt">, of: "query" | "document") =>
     new InputEncoder(model, { ...rule, prompt: searchPrompt(model, of) }, engine.signal);
   const comparison = comparisonOf(model);
   const outputs = ["sentence_embedding"] as const;

@@ -51,7 +51,7 @@ const whole = (kept: InputTokens) => ({ kept, isCut: false });
 export function tooManyTokens(): CodedError {
   return new CodedError(
     "context_length_exceeded",
-    `The inputs hold more than ${limits.tokensPerRequestMax} tokens in all. Send them in several requests.`,
+    `In all there are more than ${limits.tokensPerRequestMax} tokens in inputs. Send them in several requests.`,
     { param: "inputs" },
   );
 }

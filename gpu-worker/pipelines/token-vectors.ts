@@ -57,7 +57,7 @@ function checkSize(tokens: number, dimensions: number): void {
   if (tokens * dimensions <= tokenNumbersMax) return;
   throw new CodedError(
     "invalid_value",
-    `The inputs have ${tokens} tokens, whose vectors of ${dimensions} numbers are ${tokens * dimensions} in all; with pooling "none" ` +
+    `In all there are ${tokens} tokens in inputs, whose vectors of ${dimensions} numbers are ${tokens * dimensions} in all; with pooling "none" ` +
       `a request may ask for ${tokenNumbersMax}. Send fewer or shorter texts.`,
     { param: "inputs" },
   );

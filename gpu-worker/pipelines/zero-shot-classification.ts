@@ -8,7 +8,12 @@ import { type EntailmentClasses, entailmentClasses } from "#contract/entailment.
 import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
 import { Turns } from "../event-loop/turns.ts";
-import { type InputTokens, InputEncoder, type NamedInput } from "./encode-input.ts";
+import {
+  InputEncoder,
+  type InputRules,
+  type InputTokens,
+  type NamedInput,
+} from "./encode-input.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { EncoderPipeline, EncoderRow, Engine } from "./pipeline.ts";
 import { taskPrompt } from "./prompts.ts";
@@ -142,11 +147,11 @@ function entailed(
 async function pairsOf(
   { inputs, hypotheses, truncate, tally }: Question,
   { outputs }: SequenceHead,
-  encoderOf: (truncate: boolean) => InputEncoder,
+  encoderOf: EncoderOf,
 ): Promise<EncoderRow[]> {
   const encoded: InputTokens[] = [];
-  for await (const tokens of encoderOf(false).tokens(hypotheses)) encoded.push(tokens);
-  const encoder = encoderOf(truncate);
+  for await (const tokens of encoderOf(whole).tokens(hypotheses)) encoded.push(tokens);
+  const encoder = encoderOf({ truncate });
   const rows: EncoderRow[] = [];
   const turns = new Turns();
   tally.expect(inputs.length * hypotheses.length, encoder.tokensMin);
@@ -166,8 +171,8 @@ const bySimilarity: Judge = {
     const encoderOf = encodersOf(model, engine, taskPrompt(model, "classification"));
     const counted = { tally, outputs: ["sentence_embedding"] } as const;
     const rows = [
-      ...(await rowsOf(hypotheses, encoderOf(false), counted)),
-      ...(await rowsOf(namedInputs(inputs), encoderOf(truncate), counted)),
+      ...(await rowsOf(hypotheses, encoderOf(whole), counted)),
+      ...(await rowsOf(namedInputs(inputs), encoderOf({ truncate }), counted)),
     ];
     const labels: Float32Array[] = [];
     const scores: number[][] = [];
@@ -193,12 +198,13 @@ function clamp(value: number): number {
   return Math.min(1, Math.max(0, value));
 }
 
-/** Labels are never cut, texts where that is wanted. @param prompt before each */
-function encodersOf(
-  model: EncoderModel,
-  { signal }: Engine,
-  prompt: string,
-): (truncate: boolean) => InputEncoder {
-  return (truncate) =>
-    new InputEncoder(model, { truncate, truncationDirection: "right", prompt }, signal);
+type EncoderOf = (cutting: Pick<InputRules, "truncate" | "neverCut">) => InputEncoder;
+
+/** Labels are never cut, texts where that is wanted. */
+const whole = { truncate: false, neverCut: true } as const;
+
+/** @param prompt before each */
+function encodersOf(model: EncoderModel, { signal }: Engine, prompt: string): EncoderOf {
+  return (cutting) =>
+    new InputEncoder(model, { ...cutting, truncationDirection: "right", prompt }, signal);
 }

@@ -98,7 +98,7 @@ describe("with room for two models and a bit", () => {
     const size = { hidden: 128, intermediate: 512, heads: 2, vocabulary: 50_000, positions: 32 };
     await writeRandomEncoder(bench.local("large"), { ...size, layers: 1 });
     const refusal =
-      /large cannot be served: it needs 2[56] MiB.*may take 20 MiB.*LLM_OS_MODEL_MEMORY/;
+      /large cannot be served: it needs 2[56] MiB.*may take 20 MiB here\. Use a smaller model$/;
     for (const form of ["f32", "int8"] as const) {
       const tight = await bench.open({ memory: 20 * 2 ** 20, form });
       await expect(tight.acquire("large", never)).rejects.toThrow(refusal);

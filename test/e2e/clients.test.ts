@@ -1,7 +1,10 @@
 /** The official clients, unmodified, against the whole running stack. */
+import { gzipSync } from "node:zlib";
+import { createCohere } from "@ai-sdk/cohere";
 import { InferenceClient } from "@huggingface/inference";
 import { Tiktoken } from "js-tiktoken/lite";
 import ranks from "js-tiktoken/ranks/cl100k_base";
+import { rerank } from "ai";
 import OpenAI from "openai";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
@@ -17,6 +20,20 @@ beforeAll(async () => {
 });
 
 afterAll(() => stack.stop());
+
+/** A call as any HTTP client makes it. */
+function post(
+  path: string,
+  body: string | Uint8Array<ArrayBuffer>,
+  headers: Record<string, string> = {},
+) {
+  const authorization = `Bearer ${stack.operatorKey}`;
+  return fetch(`${stack.url}${path}`, {
+    method: "POST",
+    headers: { authorization, "content-type": "application/json", ...headers },
+    body,
+  });
+}
 
 /** int8 storage computed in either form stays above these against PyTorch in f32. */
 function expectRight(vectors: ArrayLike<number>[]): void {
@@ -123,6 +140,50 @@ describe("openai", () => {
   it("gets an error it understands", async () => {
     const asked = client().embeddings.create({ model: "no-such-model", input: "x" });
     await expect(asked).rejects.toMatchObject({ status: 404, code: "model_not_found" });
+  });
+});
+
+describe("@ai-sdk/cohere", () => {
+  it("ranks documents", async () => {
+    const cohere = createCohere({ apiKey: stack.operatorKey, baseURL: `${stack.url}/v2` });
+    const documents = ["corporate tax law", "a kitten"];
+    const { ranking, rerankedDocuments } = await rerank({
+      model: cohere.reranking("all-MiniLM-L6-v2"),
+      query: "a small cat",
+      documents,
+      topN: 1,
+    });
+    expect(rerankedDocuments).toEqual(["a kitten"]);
+    expect(ranking).toMatchObject([{ originalIndex: 1, score: expect.any(Number) }]);
+  });
+});
+
+describe("any HTTP client", () => {
+  it("may send gzip, large and small", async () => {
+    for (const input of ["hello", Array(2_048).fill("hello there")]) {
+      const packed = gzipSync(JSON.stringify({ model, input }));
+      const headers = { "content-encoding": "gzip" };
+      const response = await post("/v1/embeddings", new Uint8Array(packed), headers);
+      expect(response.status).toBe(200);
+      expect(await response.json()).toMatchObject({ data: { length: [input].flat().length } });
+    }
+  });
+
+  it("is told how to have a text cut that is too long, by the name it gave the text, and may", async () => {
+    const input = "hello ".repeat(600);
+    const refused = await post("/v1/embeddings", JSON.stringify({ model, input }));
+    expect([refused.status, await refused.json()]).toMatchObject([
+      400,
+      {
+        error: {
+          code: "context_length_exceeded",
+          param: "input",
+          message: expect.stringMatching(/^input has 602 tokens.*truncate/),
+        },
+      },
+    ]);
+    const cut = await post("/v1/embeddings", JSON.stringify({ model, input, truncate: true }));
+    expect([cut.status, await cut.json()]).toMatchObject([200, { usage: { truncated_inputs: 1 } }]);
   });
 });
 

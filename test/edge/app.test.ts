@@ -47,13 +47,32 @@ describe("an address", () => {
     "%s says which methods it knows",
     async (path, on) => {
       const concrete = path.replaceAll(/:(\w+)(\{[^}]*\})?/g, "1");
-      for (const method of ["PUT", "PATCH", "DELETE"]) {
+      for (const method of ["PUT", "PATCH", "DELETE"].filter((each) => !(each in on))) {
         const response = await call(concrete, undefined, { method });
         expect(response.status).toBe(405);
         const allow = response.headers.get("allow");
         for (const known of Object.keys(on)) expect(allow).toContain(known);
-        expect(await response.text()).toContain("method_not_allowed");
+        const text = await response.text();
+        expect(text).toContain("method_not_allowed");
+        expect(text).not.toContain("OPTIONS");
       }
+    },
+  );
+
+  it("answers OPTIONS that is no preflight with the methods it knows", async () => {
+    const response = await call("/v1/embeddings", undefined, { method: "OPTIONS" });
+    expect([response.status, response.headers.get("allow")]).toEqual([204, "POST, OPTIONS"]);
+    expect(await response.text()).toBe("");
+    const jobs = await call("/v1/jobs/job_1", undefined, { method: "OPTIONS" });
+    expect(jobs.headers.get("allow")).toBe("GET, DELETE, HEAD, OPTIONS");
+  });
+
+  it.each(["/healthz", "/openapi.json", "/v1/models", "/v1/models/all-MiniLM-L6-v2"])(
+    "%s is the same with a slash at its end",
+    async (path) => {
+      const [without, withSlash] = await Promise.all([call(path), call(`${path}/`)]);
+      expect(withSlash.status).toBe(200);
+      expect(await withSlash.text()).toBe(await without.text());
     },
   );
 
@@ -72,6 +91,8 @@ describe("a key", () => {
         code: "invalid_api_key",
         type: "authentication_error",
       });
+      const response = await call(path, undefined, { headers });
+      expect(response.headers.get("www-authenticate")).toBe("Bearer");
     }
     expect((await call("/healthz", undefined, { headers })).status).toBe(200);
   });
@@ -80,6 +101,17 @@ describe("a key", () => {
 describe("the open pages", () => {
   it("say that the edge answers", async () => {
     expect(await (await call("/healthz")).json()).toEqual({ status: "ok" });
+  });
+
+  it("describe the API once to who keeps what was read", async () => {
+    const whole = await call("/openapi.json");
+    const tag = whole.headers.get("etag") ?? "";
+    expect(tag).toMatch(/^"[0-9a-f]{40}"$/);
+    const again = await call("/openapi.json", undefined, { headers: { "if-none-match": tag } });
+    expect([again.status, await again.text()]).toEqual([304, ""]);
+    expect(again.headers.get("etag")).toBe(tag);
+    const other = await call("/openapi.json", undefined, { headers: { "if-none-match": '"x"' } });
+    expect([other.status, await other.text()]).toEqual([200, await whole.text()]);
   });
 
   it("welcome a reader with models and samples for this very address", async () => {

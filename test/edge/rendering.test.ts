@@ -156,6 +156,7 @@ function bodyOf(rendering: Rendering, { task, outputs, model, usage: used }: Job
       return { object: "list", data: answers, model, usage };
     case "cohere.rerank":
       return {
+        id: rendering.id,
         object: "list",
         model,
         results: (first as Ranked[])
@@ -166,9 +167,13 @@ function bodyOf(rendering: Rendering, { task, outputs, model, usage: used }: Job
             ...(text === undefined ? {} : { document: { text } }),
           })),
         usage,
+        meta: {
+          api_version: { version: "2" },
+          tokens: { input_tokens: used.promptTokens, output_tokens: 0 },
+        },
       };
     case "tei.rerank":
-      return first;
+      return (first as Ranked[]).slice(0, rendering.topN ?? undefined);
     case "tokens":
       return rendering.single ? first : { object: "list", data: outputs, model };
     case "hugging-face": {
@@ -196,15 +201,19 @@ const surfaces: Surface[] = [
   ),
   ...(["float", "base64"] as const).map((encodingFormat) => ({
     task: "feature-extraction" as const,
-    rendering: { route: "openai.embeddings", encodingFormat } as const,
+    rendering: { route: "openai.embeddings", encodingFormat, single: false } as const,
     single: false,
   })),
   ...[null, 1, 3].map((topN) => ({
     task: "rerank" as const,
-    rendering: { route: "cohere.rerank", topN } as const,
+    rendering: { route: "cohere.rerank", topN, id: 'req_"1"' } as const,
     single: true,
   })),
-  { task: "rerank", rendering: { route: "tei.rerank" }, single: true },
+  ...[null, 1, 3].map((topN) => ({
+    task: "rerank" as const,
+    rendering: { route: "tei.rerank", topN } as const,
+    single: true,
+  })),
   ...(["tokenize", "detokenize"] as const).flatMap((task) =>
     [true, false].map((single) => ({
       task,

@@ -38,6 +38,22 @@ beforeEach(async () => {
 });
 afterEach(() => vi.unstubAllGlobals());
 
+describe("Prefer", () => {
+  it.each(["wait=5", "respond-async, wait=5"])("%s is named on answers in time", async (prefer) => {
+    const input = freshText();
+    const options = { headers: { prefer } };
+    for (const cache of ["miss", "hit"]) {
+      const response = await embed(input, options);
+      expect([response.status, cacheOf(response)]).toEqual([200, cache]);
+      expect(response.headers.get("preference-applied")).toBe(prefer);
+    }
+    const plain = await embed(input);
+    expect(plain.headers.has("preference-applied")).toBe(false);
+    const refused = await embed("", options);
+    expect(refused.headers.has("preference-applied")).toBe(false);
+  });
+});
+
 describe("the cache", () => {
   it("answers the second call with the first one's bytes, without a job", async () => {
     const input = freshText();
@@ -164,6 +180,7 @@ describe("the quota", () => {
     expect([admitted.length, refused.length]).toEqual([20, 44]);
     expect(messages).toHaveLength(20);
     for (const response of responses) {
+      expect(response.headers.has("retry-after")).toBe(response.status === 429);
       expect(response.headers.get("x-ratelimit-limit-requests")).toBe("20");
       expect(response.headers.get("x-ratelimit-reset-requests")).toMatch(/^(\d+m)?\d+s$|^\d+ms$/);
     }

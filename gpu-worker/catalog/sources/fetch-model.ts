@@ -79,14 +79,31 @@ async function fromAnySource(
     } catch (error) {
       if (!(error instanceof FetchProblem)) throw error;
       problems.push(error);
-      words.push(`${nameOf(source)}: ${publicWords(error.message)}`);
+      words.push(`${nameOf(source)}: ${publicWords(error.words)}`);
     }
   }
   throw new CodedError(
     "model_unavailable",
-    `The model ${manifest.id} could not be fetched. ${words.join(". ")}. Or put its files into ` +
-      `a folder named ${path.basename(manifest.id)} and set LLM_OS_MODELS to the folder around it`,
-    { param: "model", cause: new AggregateError(problems, settings.hub.endpoint) },
+    `The model ${manifest.id} could not be fetched. ${words.join(". ")}. Send the request again later, or use another model`,
+    { param: "model", cause: new NotFetched(problems, adviceFor(manifest, settings, problems)) },
+  );
+}
+
+/** Every source's problem, in words for the operator: what callers are told leaves out what they cannot change. */
+export class NotFetched extends AggregateError {}
+
+function adviceFor(
+  { id, sources }: ModelManifest,
+  { hub }: FetchSettings,
+  problems: readonly FetchProblem[],
+): string {
+  const told = problems.map(({ message }, at) => {
+    const source = sources[at];
+    return source === undefined ? message : `${nameOf(source)}: ${message}`;
+  });
+  return (
+    `The model ${id} could not be fetched (hub: ${hub.endpoint}). ${told.join(". ")}. Or put its files into ` +
+    `a folder named ${path.basename(id)} and set LLM_OS_MODELS to the folder around it`
   );
 }
 

@@ -4,7 +4,7 @@
  * `x-linked-etag`; small ones carry git's object id as their entity tag. Both name the commit as `x-repo-commit`.
  */
 import type { Dispatcher } from "undici";
-import { FetchProblem } from "./fetch-problem.ts";
+import { FetchProblem, type Meaning } from "./fetch-problem.ts";
 import { type Answer, call, isRedirect, redirectTarget, sameOrigin } from "./http.ts";
 
 const redirectsMax = 5;
@@ -49,25 +49,37 @@ function parseDigest(etag: string | null): HubDigest | null {
 
 /** What a refusal means, from its status and the hub's own `x-error-code`. */
 function refusal(answer: Answer, { repository, revision, path }: HubAddress): FetchProblem {
-  const words: Record<string, string> = {
-    GatedRepo: `asks for its terms to be accepted: accept them on the hub and set HF_TOKEN`,
-    RepoNotFound: `does not exist or is private: check the id, or set HF_TOKEN`,
-    RevisionNotFound: `has no revision ${revision}`,
-    EntryNotFound: `has no file ${path}`,
+  const byName: Record<string, Meaning> = {
+    GatedRepo: {
+      words: "asks for its terms to be accepted",
+      advice: "accept them on the hub and set HF_TOKEN",
+    },
+    RepoNotFound: {
+      words: "does not exist or is private",
+      advice: "check the id, or set HF_TOKEN",
+    },
+    RevisionNotFound: { words: `has no revision ${revision}` },
+    EntryNotFound: { words: `has no file ${path}` },
   };
-  const byStatus: Record<number, string> = {
-    401: `needs a permission: set HF_TOKEN to a token that may read it (HTTP 401)`,
-    403: `may not be read with this token or from this network (HTTP 403): check HF_TOKEN`,
-    404: `has no file ${path} at revision ${revision} (HTTP 404)`,
-    429: `is asked too often (HTTP 429): wait, or set HF_TOKEN`,
+  const byStatus: Record<number, Meaning> = {
+    401: {
+      words: "needs a permission (HTTP 401)",
+      advice: "set HF_TOKEN to a token that may read it",
+    },
+    403: {
+      words: "may not be read with this token or from this network (HTTP 403)",
+      advice: "check HF_TOKEN",
+    },
+    404: { words: `has no file ${path} at revision ${revision} (HTTP 404)` },
+    429: { words: "is asked too often (HTTP 429)", advice: "wait, or set HF_TOKEN" },
   };
   const code = answer.header("x-error-code");
-  const meaning =
-    words[code ?? ""] ?? byStatus[answer.status] ?? `gave HTTP ${answer.status} for ${path}`;
+  const { words, ...more }: Meaning = byName[code ?? ""] ??
+    byStatus[answer.status] ?? { words: `gave HTTP ${answer.status} for ${path}` };
   const final = answer.status < 500 && ![408, 429].includes(answer.status);
   // Mirrors may answer 404 without the hub's code.
   const absent = answer.status === 404 && [null, "EntryNotFound"].includes(code);
-  return new FetchProblem(`${repository} ${meaning}`, { final, absent });
+  return new FetchProblem(`${repository} ${words}`, { ...more, final, absent });
 }
 
 type Seen = { digest: HubDigest | null; bytes: number | null; commit: string | null };
@@ -128,9 +140,8 @@ function found(
 ): HubFile {
   if (digest === null || commit === null || !/^[0-9a-f]{40}$/.test(commit)) {
     throw new FetchProblem(
-      `The hub names no digest and commit for ${repository}/${path}, so it cannot be verified: ` +
-        `check HF_ENDPOINT`,
-      { final: true },
+      `The hub names no digest and commit for ${repository}/${path}, so it cannot be verified`,
+      { final: true, advice: "check HF_ENDPOINT" },
     );
   }
   return { path, ...place, digest, bytes, commit };

@@ -56,11 +56,10 @@ async function verified(
 
 function refuseOtherVersion(manifest: ModelFile, sha256: string, where: string): void {
   if (manifest.sha256 === null || manifest.sha256 === sha256) return;
-  throw new FetchProblem(
-    `${where} has changed since this release was made. To use the new version, put the model's ` +
-      `files into a folder of LLM_OS_MODELS`,
-    { final: true },
-  );
+  throw new FetchProblem(`${where} has changed since this release was made`, {
+    final: true,
+    advice: "to use the new version, put the model's files into a folder of LLM_OS_MODELS",
+  });
 }
 
 /** Brings the file's bytes into its `.partial` and verifies them. */

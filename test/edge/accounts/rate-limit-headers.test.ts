@@ -19,7 +19,7 @@ it.each([
 it("says when to come back", () => {
   const requests = { limit: 60, remaining: 0, resetMs: 41_500 };
   const units = { limit: 1_000, remaining: 5, resetMs: 3_600_000 };
-  expect(rateLimitHeaders({ snapshot: { requests, units }, refusal: "minute" })).toEqual({
+  expect(rateLimitHeaders({ snapshot: { requests, units }, refusal: "minute" }, true)).toEqual({
     "x-ratelimit-limit-requests": "60",
     "x-ratelimit-remaining-requests": "0",
     "x-ratelimit-reset-requests": "42s",
@@ -34,7 +34,8 @@ it("says when a request that is too large for what is left may come back", () =>
   const requests = { limit: 60, remaining: 59, resetMs: 41_500 };
   const units = { limit: 1_000, remaining: 5, resetMs: 3_600_000 };
   const snapshot = { requests, units };
-  expect(rateLimitHeaders({ snapshot, refusal: "day" })["retry-after"]).toBe("3600");
-  expect(rateLimitHeaders({ snapshot, refusal: null })["retry-after"]).toBe("0");
-  expect(rateLimitHeaders({ snapshot, refusal: "open" })["retry-after"]).toBe("1");
+  expect(rateLimitHeaders({ snapshot, refusal: "day" }, true)["retry-after"]).toBe("3600");
+  expect(rateLimitHeaders({ snapshot, refusal: null }, true)["retry-after"]).toBe("0");
+  expect(rateLimitHeaders({ snapshot, refusal: "open" }, true)["retry-after"]).toBe("1");
+  expect(rateLimitHeaders({ snapshot, refusal: null }, false)).not.toHaveProperty("retry-after");
 });

@@ -102,10 +102,13 @@ describe("an asynchronous job", () => {
     },
   );
 
-  it("is cancelled by its owner, and the worker is told", async () => {
+  it.each([
+    ["POST", "/cancel"],
+    ["DELETE", ""],
+  ])("is cancelled by its owner, and the worker is told: %s …%s", async (method, end) => {
     const { id } = await accepted(fresh());
     const message = await sent(world);
-    const cancelled = await call(`/v1/jobs/${id}/cancel`);
+    const cancelled = await call(`/v1/jobs/${id}${end}`, { method });
     expect(cancelled.status).toBe(200);
     expect(await cancelled.json()).toMatchObject({ id, status: "canceled", output: null });
     expect((await report(message.shard, [started(message)])).cancelled).toEqual([message.id]);

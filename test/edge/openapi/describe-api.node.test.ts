@@ -33,7 +33,7 @@ describe("the description", () => {
   });
 
   it("publishes every route of callers, with its methods", () => {
-    const open = routes.filter(({ path }) => /^\/(v1|hf|rerank|healthz)/.test(path));
+    const open = routes.filter(({ path }) => /^\/(v1|v2|hf|rerank|healthz)/.test(path));
     for (const { path, on } of open) {
       const family = shapeOf(path);
       const published = Object.entries(document.paths).filter(([candidate]) => {

@@ -75,6 +75,16 @@ describe("an answer", () => {
     expect(await errorOf(response)).toMatchObject({ param: "prompt_name" });
   });
 
+  it("hands on that long texts are to be cut, and says so to who sends too many ids", async () => {
+    const asked = { model, input: Array(257).fill(5) };
+    const own = { headers: { ...unstored, "x-token-ids": "model" } };
+    expect((await embed({ ...asked, truncate: true }, own)).status).toBe(200);
+    expect(messages[0]?.parameters).toEqual({ truncate: true, token_ids: "model" });
+    const refused = await errorOf(await embed(asked, own));
+    expect(refused).toMatchObject({ code: "context_length_exceeded", param: "input" });
+    expect(refused.message).toMatch(/^input has 257.*truncate/);
+  });
+
   it("takes the hub's id for the model", async () => {
     const response = await embed({ model: `sentence-transformers/${model}`, input: "a" });
     expect(response.status).toBe(200);
@@ -333,6 +343,23 @@ describe("a body that is wrong", () => {
 });
 
 describe("a job that fails at the worker", () => {
+  it.each([
+    ["a", "input"],
+    [["a"], "input[0]"],
+    [[5, 6], "input"],
+    [[[5, 6]], "input[0]"],
+  ])("because of %j is told as %s", async (input, field) => {
+    install(() => ({
+      code: "context_length_exceeded",
+      message: "inputs[0] has 300 tokens.",
+      param: "inputs[0]",
+    }));
+    expect(await errorOf(await embed({ model, input }))).toMatchObject({
+      param: field,
+      message: `${field} has 300 tokens.`,
+    });
+  });
+
   it("is told in OpenAI's form and charged nothing", async () => {
     const error = { code: "context_length_exceeded", message: "too long", param: "input" } as const;
     install(() => error);

@@ -98,9 +98,27 @@ describe.each(modelTasks)("POST /v1/tasks/%s", (task) => {
       expect(error).toMatchObject({ status: 400, code: "invalid_value" });
       expect(error.param).toContain(`parameters.${name}`);
     }
-    for (const wrong of [null, [], "a", 5]) {
+    for (const wrong of [[], "a", 5]) {
       const error = await errorOf(await native(task, { parameters: wrong }));
       expect(error).toMatchObject({ status: 400, param: "parameters" });
+    }
+  });
+
+  it("takes null for all that may be left out", async () => {
+    const { parameters } = sampleOf(task);
+    const schema = taskTable[task].parameters;
+    const required = Object.entries(parameters).filter(
+      ([name]) => !schema.shape[name]?.safeParse(undefined).success,
+    );
+    const nulls = Object.keys(schema.shape).map((name) => [name, null]);
+    const none = Object.fromEntries([...nulls, ...required]);
+    const webhook = { webhook: null, webhook_secret: null };
+    expect((await native(task, { parameters: none, ...webhook })).status).toBe(200);
+    if (required.length === 0) {
+      expect((await native(task, { parameters: null })).status).toBe(200);
+    }
+    for (const message of messages) {
+      expect(message.parameters).toEqual(Object.fromEntries(required));
     }
   });
 

@@ -169,6 +169,49 @@ describe("feature-extraction's flat body", () => {
   });
 });
 
+describe("labels in one string", () => {
+  const labels = ["good", "bad"];
+  const parameters = { candidate_labels: " good,bad, ,", multi_label: null };
+
+  beforeEach(() => announce([{ ...allRounder, id: "labeller", aliases: [] }]));
+
+  it("are those between its commas, under /hf and natively", async () => {
+    const fresh = { bindings: bindingsWith({}) };
+    const body = { inputs: "a", parameters, options: { use_cache: null } };
+    expect((await run("labeller/pipeline/zero-shot-classification", body, fresh)).status).toBe(200);
+    expect((await run("labeller", body, fresh)).status).toBe(200);
+    const native = { model: "labeller", inputs: ["b"], parameters };
+    const headers = { "cache-control": "no-store" };
+    const options = { ...fresh, operator: true, headers };
+    const response = await call("/v1/tasks/zero-shot-classification", native, options);
+    expect(response.status).toBe(200);
+    expect(messages).toHaveLength(3);
+    for (const message of messages)
+      expect(message.parameters).toEqual({ candidate_labels: labels });
+  });
+
+  it("are refused where there is none", async () => {
+    const body = { inputs: "a", parameters: { candidate_labels: " , " } };
+    const response = await run("labeller/pipeline/zero-shot-classification", body, {
+      bindings: bindingsWith({}),
+    });
+    const { error_detail: detail } = await response.json<HuggingFaceError>();
+    expect([response.status, detail.param]).toEqual([400, "parameters.candidate_labels"]);
+  });
+});
+
+describe("an address of another API behind a model", () => {
+  it.each([
+    ["v1/chat/completions", /^There is nothing at POST .*: chat is not served here\./],
+    ["v1/embeddings", /^There is nothing at POST .*v1\/embeddings\. GET/],
+  ])("%s is no model's name", async (address, message) => {
+    const response = await run(`${hubId}/${address}`, { model: hubId, messages: [] });
+    const { error_detail: detail } = await response.json<HuggingFaceError>();
+    expect([response.status, detail.code]).toEqual([404, "unknown_url"]);
+    expect(detail.message).toMatch(message);
+  });
+});
+
 describe("an error", () => {
   it.each<[string, string, unknown, number, object]>([
     ["an unknown model", "nobody/nothing", { inputs: "a" }, 404, { code: "model_not_found" }],

@@ -1,7 +1,9 @@
 /** POST /v1/rerank in Cohere's and Jina's form, POST /rerank in that of text-embeddings-inference. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import * as z from "zod";
 import { bindingsWith, call, type CallOptions, errorOf, freshAddress } from "../caller.ts";
 import {
+  allReported,
   allRounder,
   announce,
   digest,
@@ -42,6 +44,13 @@ beforeEach(async () => {
 });
 afterEach(() => vi.unstubAllGlobals());
 
+/** What `@ai-sdk/cohere` takes an answer to be: without `meta` it refuses it. */
+const CohereAnswer = z.object({
+  id: z.string().nullish(),
+  results: z.array(z.object({ index: z.number(), relevance_score: z.number() })),
+  meta: z.record(z.string(), z.unknown()),
+});
+
 function post(path: string, body: unknown, options: CallOptions = {}): Promise<Response> {
   const headers = { "cache-control": "no-store" };
   return call(path, body, { operator: true, headers, ...options });
@@ -53,12 +62,49 @@ describe("POST /v1/rerank", () => {
     expect(response.status).toBe(200);
     expect(response.headers.get("x-method")).toBe("cross-encoder");
     expect(await response.json()).toEqual({
+      id: response.headers.get("x-request-id"),
       object: "list",
       model,
       results: ranking.map(({ index, score }) => ({ index, relevance_score: score })),
       usage,
+      meta: {
+        api_version: { version: "2" },
+        tokens: { input_tokens: tokensRead, output_tokens: 0 },
+      },
     });
     expect(messages).toMatchObject([{ task: "rerank", inputs: [{ query, texts: documents }] }]);
+  });
+
+  it("is /v2/rerank too, as Cohere's clients call it, for the same callers", async () => {
+    const body = { model, query, documents, top_n: 1, max_tokens_per_doc: 512 };
+    const response = await post("/v2/rerank", body);
+    expect(CohereAnswer.parse(await response.json()).results).toEqual([
+      { index: 1, relevance_score: 0.9 },
+    ]);
+    const headers = { authorization: "Bearer sk-nobody" };
+    const stranger = await call("/v2/rerank", body, { headers });
+    expect(await errorOf(stranger)).toMatchObject({ status: 401, code: "invalid_api_key" });
+  });
+
+  it("shows the body of the call again where a job is asked for", async () => {
+    const headers = { prefer: "respond-async" };
+    const accepted = await post("/v1/rerank", { model, query, documents }, { headers });
+    const { id: job } = await accepted.json<{ id: string }>();
+    await allReported();
+    const outputs: unknown[] = [];
+    for (const _ of [1, 2]) {
+      const asked = await call(`/v1/jobs/${job}`, undefined, { operator: true });
+      outputs.push((await asked.json<{ output: unknown }>()).output);
+    }
+    expect(outputs[1]).toEqual(outputs[0]);
+    expect(CohereAnswer.parse(outputs[0]).id).toBe(accepted.headers.get("x-request-id"));
+  });
+
+  it("takes texts and objects in one list", async () => {
+    const [first, second, third] = documents;
+    const mixed = [{ text: first }, second, { text: third }];
+    expect((await post("/v1/rerank", { model, query, documents: mixed })).status).toBe(200);
+    expect(messages).toMatchObject([{ inputs: [{ texts: documents }] }]);
   });
 
   it("shows the top with their texts where asked, and takes documents as objects", async () => {
@@ -121,7 +167,12 @@ describe("POST /v1/rerank", () => {
     ["an empty document", { documents: ["a", ""] }, { param: "documents[1]" }],
     ["a number among them", { documents: ["a", 5] }, { param: "documents[1]" }],
     ["an object without text", { documents: [{ text: "a" }, {}] }, { param: "documents[1].text" }],
-    ["two forms", { documents: [{ text: "a" }, "b"] }, { param: "documents[1]" }],
+    ["a list among them", { documents: [{ text: "a" }, ["b"]] }, { param: "documents[1]" }],
+    [
+      "more than a text in an object",
+      { documents: ["a", { text: "b", title: "c" }] },
+      { code: "unknown_parameter", param: "documents[1].title" },
+    ],
     ["too many", { documents: Array(2_049).fill("a") }, { param: "documents" }],
     ["none to show", { top_n: 0 }, { param: "top_n" }],
     ["a wrong type", { return_documents: "yes" }, { param: "return_documents" }],
@@ -130,6 +181,27 @@ describe("POST /v1/rerank", () => {
     const response = await post("/v1/rerank", { model, query, documents, ...changed });
     expect(await errorOf(response)).toMatchObject({ status: 400, ...expected });
     expect(messages).toHaveLength(0);
+  });
+
+  it("says what is the least that may be shown", async () => {
+    const { message } = await errorOf(
+      await post("/v1/rerank", { model, query, documents, top_n: 0 }),
+    );
+    expect(message).toMatch(/^top_n must be greater than 0\./);
+  });
+
+  it("takes null for what may be left out", async () => {
+    const none = { top_n: null, return_documents: null, truncation_direction: null, user: null };
+    const response = await post("/v1/rerank", { model, query, documents, ...none });
+    expect(response.status).toBe(200);
+    expect(response.headers.get("x-warnings")).toBeNull();
+    expect(messages[0]?.parameters).toEqual({ truncate: true });
+    const required = await errorOf(await post("/v1/rerank", { model, documents, query: null }));
+    expect(required).toMatchObject({ code: "invalid_value", param: "query" });
+    const unknown = await errorOf(
+      await post("/v1/rerank", { model, query, documents, texts: null }),
+    );
+    expect(unknown).toMatchObject({ code: "unknown_parameter", param: "texts" });
   });
 
   it("says what the worker found wrong of the caller's own fields", async () => {
@@ -163,6 +235,18 @@ describe("POST /rerank", () => {
       return_text: true,
       truncation_direction: "left",
     });
+  });
+
+  it("takes what litellm sends: TEI's own spelling of directions, and top_n", async () => {
+    const body = { model, query, texts: documents, top_n: 2, truncate: true };
+    for (const truncation_direction of ["Right", "Left"]) {
+      const response = await post("/rerank", { ...body, truncation_direction });
+      expect([response.status, await response.json()]).toEqual([200, ranking.slice(0, 2)]);
+    }
+    expect(messages.map(({ parameters }) => parameters)).toEqual([
+      { truncate: true, truncation_direction: "right" },
+      { truncate: true, truncation_direction: "left" },
+    ]);
   });
 
   it("ranks by the first model that can where none is named, and says which", async () => {
