@@ -10,6 +10,7 @@ import { answerFailure, answerMethodNotAllowed, answerUnknownUrl } from "./middl
 import { outcomeHeaders } from "./middleware/outcome-headers.ts";
 import { refusals } from "./middleware/refusals.ts";
 import { requestId } from "./middleware/request-id.ts";
+import { requestLog } from "./middleware/request-log.ts";
 import { createEmbeddings } from "./routes/embeddings.ts";
 import { getHealth } from "./routes/health.ts";
 import { runPipeline } from "./routes/hugging-face.ts";
@@ -58,7 +59,7 @@ export const routes: readonly Route[] = [
 
 export const app = new Hono<EdgeEnv>();
 
-app.use(requestId, cors, outcomeHeaders);
+app.use(requestId, requestLog, cors, outcomeHeaders);
 addRoutes(routes.filter(({ signed }) => signed === true));
 app.use("/v1/*", refusals, caller);
 app.use("/hf/*", refusals, caller);
