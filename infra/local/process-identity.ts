@@ -22,7 +22,8 @@ export function isAlive(pid: number): boolean {
 function hasEnded(pid: number): boolean {
   if (process.platform !== "linux") return false;
   try {
-    return statOf(pid)[0] === "Z";
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2).startsWith("Z");
   } catch {
     return true;
   }
@@ -41,24 +42,6 @@ export function commandOf(pid: number): string | null {
   } catch {
     return null;
   }
-}
-
-/** @returns null where the process is gone or the system does not say */
-export function parentOf(pid: number): number | null {
-  try {
-    if (process.platform === "win32") return null;
-    if (process.platform !== "linux") return Number(run("ps", ["-p", String(pid), "-o", "ppid="]));
-    const [, parent] = statOf(pid);
-    return Number(parent);
-  } catch {
-    return null;
-  }
-}
-
-/** What Linux says of a process after its name: state, parent and more. */
-function statOf(pid: number): string[] {
-  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-  return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
 function run(program: string, args: string[]): string {

@@ -1,32 +1,21 @@
 /**
- * Notices that the npm which started this program is gone. npm passes SIGTERM and SIGINT to its shell alone, which ends without
- * a word to what it runs, and dies of SIGHUP and SIGKILL itself. A program started by node directly has no such starter:
- * whoever starts it so (a service manager, `nohup`) signals it.
+ * Notices that the npm which started this program is gone: it passes on SIGINT and SIGTERM, but dies of SIGHUP and SIGKILL without
+ * a word. A program that node started directly has no such starter: whoever starts it so (a service manager, `nohup`) signals it.
  */
 import process from "node:process";
-import { commandOf, isAlive, parentOf } from "./process-identity.ts";
+import { isAlive } from "./process-identity.ts";
 
 const askEveryMs = 500;
 
-/** Calls `end` once, when npm or its shell has ended. Does not keep the process. */
+/** Calls `end` once, when the parent has ended and npm is above. Does not keep the process. */
 export function onStarterGone(end: () => void): void {
+  if (process.env["npm_lifecycle_event"] === undefined) return;
   const parent = process.ppid;
-  const starters = npmAbove(parent, process.env);
-  if (starters.length === 0) return;
   const asking = setInterval(() => {
-    // An id may be used again, but a parent that ended is replaced by another.
-    if (process.ppid === parent && starters.every(isAlive)) return;
+    // On Windows the id stays that of the parent that ended.
+    if (process.ppid === parent && isAlive(parent)) return;
     clearInterval(asking);
     end();
   }, askEveryMs);
   asking.unref();
-}
-
-/** The parent and, where that is the shell in which npm runs its script, npm above it; none where npm has no part in it. */
-function npmAbove(parent: number, env: Readonly<Record<string, string | undefined>>): number[] {
-  const { npm_lifecycle_event: event, npm_lifecycle_script: script } = env;
-  if (event === undefined) return [];
-  const isShell = script !== undefined && commandOf(parent)?.includes(script) === true;
-  const above = isShell ? parentOf(parent) : null;
-  return above === null ? [parent] : [parent, above];
 }
