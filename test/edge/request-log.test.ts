@@ -42,7 +42,11 @@ describe("the log of requests", () => {
   it.each([
     ["/v1/models/somebody/model", "/v1/models/:id", "model_not_found"],
     ["/v1/jobs/job_0_00000000000000000000000000000000", "/v1/jobs/:id", "not_found"],
-    ["/v1/jobs/job_0_00000000000000000000000000000000/output", "/v1/jobs/:id/output", "insufficient_permissions"],
+    [
+      "/v1/jobs/job_0_00000000000000000000000000000000/output",
+      "/v1/jobs/:id/output",
+      "insufficient_permissions",
+    ],
     ["/some/where", null, "unknown_url"],
   ])("of %s has the route as %s", async (path, route, code) => {
     await call(path, undefined, { address: freshAddress() });

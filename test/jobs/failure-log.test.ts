@@ -22,7 +22,9 @@ async function linesOf(thrown: Error): Promise<Record<string, unknown>[]> {
 }
 
 it("tells a caller's mistake by code, message and field, without a stack", async () => {
-  const mistake = new CodedError("context_length_exceeded", "It is too long.", { param: "inputs[0]" });
+  const mistake = new CodedError("context_length_exceeded", "It is too long.", {
+    param: "inputs[0]",
+  });
   const [line] = await linesOf(mistake);
   expect(line).toMatchObject({
     level: pino.levels.values["info"],

@@ -20,6 +20,11 @@ function start(...flags: string[]) {
   return { status, stdout, stderr };
 }
 
+function demo(...flags: string[]) {
+  const words = [path.join(local, "demo.ts"), ...flags];
+  return spawnSync(process.execPath, words, { encoding: "utf8" });
+}
+
 describe("npm start", () => {
   it("refuses a port that is taken, naming it and the way out", async () => {
     const server = createServer();
@@ -37,7 +42,9 @@ describe("npm start", () => {
     writeFileSync(path.join(folder, "file"), "");
     const { status, stdout, stderr } = start("--state", path.join(folder, name), "--port", "0");
     expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
-    expect(stderr).toMatch(/^\S+ cannot be the state folder \(.*\): choose another with --state\n$/);
+    expect(stderr).toMatch(
+      /^\S+ cannot be the state folder \(.*\): choose another with --state\n$/,
+    );
   });
 
   it("says what to run where only a worker's packages are installed", () => {
@@ -80,11 +87,6 @@ describe("npm start", () => {
 });
 
 describe("npm run demo", () => {
-  function demo(...flags: string[]) {
-    const words = [path.join(local, "demo.ts"), ...flags];
-    return spawnSync(process.execPath, words, { encoding: "utf8" });
-  }
-
   it("takes the folder and the port of a stack", () => {
     const { status, stdout } = demo("--help");
     expect(status).toBe(0);
