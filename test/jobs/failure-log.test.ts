@@ -15,8 +15,8 @@ async function linesOf(thrown: Error): Promise<Record<string, unknown>[]> {
   const log = pino({ serializers: { error: stdSerializers.errWithCause } }, { write });
   rig = await Rig.start();
   rig.addWorker({ ...noModels, lease: () => Promise.reject(thrown) }, "worker", { log });
-  const message = { ...noopMessage(), task: "feature-extraction", model: "m" } as JobMessage;
-  rig.send({ ...message, inputs: ["a text"] });
+  const work = { task: "feature-extraction", model: "m", inputs: ["a text"] };
+  rig.send({ ...noopMessage(), ...work } as JobMessage);
   await rig.edge.until(() => rig.edge.terminal.length > 0);
   return lines.filter(({ task }) => task === "feature-extraction");
 }
