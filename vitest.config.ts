@@ -18,6 +18,8 @@ const edgeSecrets = {
 export default defineConfig({
   test: {
     reporters: ["default", "./test/closing-line-reporter.ts"],
+    // Refusals are what many tests are about.
+    onConsoleLog: (line) => !line.includes('"event":"request.refused"'),
     projects: [
       {
         plugins: [

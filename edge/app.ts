@@ -11,6 +11,7 @@ import { answerFailure, answerOtherMethods, answerUnknownUrl } from "./middlewar
 import { outcomeHeaders } from "./middleware/outcome-headers.ts";
 import { refusals } from "./middleware/refusals.ts";
 import { requestId } from "./middleware/request-id.ts";
+import { requestLog } from "./middleware/request-log.ts";
 import { createEmbeddings } from "./routes/embeddings.ts";
 import { getHealth } from "./routes/health.ts";
 import { runPipeline } from "./routes/hugging-face.ts";
@@ -61,7 +62,7 @@ export const routes: readonly Route[] = [
 /** Not strict: an address with a slash at its end is the one without. */
 export const app = new Hono<EdgeEnv>({ strict: false });
 
-app.use(requestId, cors, outcomeHeaders);
+app.use(requestId, requestLog, cors, outcomeHeaders);
 addRoutes(routes.filter(({ signed }) => signed === true));
 app.use("/openapi.json", etag());
 app.use("/v1/*", refusals, caller);

@@ -3,6 +3,7 @@
  * Durable Objects do not see it; they take plain arguments.
  */
 import type { Context } from "hono";
+import type { PublicError } from "#contract/errors.ts";
 import type { QuotaDecision } from "./accounts/quota-ledger.ts";
 import type { Env } from "./environment.ts";
 import type { JobShard } from "./jobs/job-shard.ts";
@@ -25,6 +26,8 @@ export type EdgeEnv = {
     quota: QuotaDecision | undefined;
     /** Of a call refused before the quota was asked, when another can be let through. */
     retryAfterMs: number | undefined;
+    /** What the call was answered with instead, and the private reason of it. */
+    failure: (Pick<PublicError, "code" | "message"> & { cause?: unknown }) | undefined;
     /** Undefined: a route that has no cache. */
     cache: CacheOutcome | undefined;
     /** Where the in-isolate layer keeps the answer to exactly this call; undefined: nowhere. */

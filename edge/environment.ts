@@ -33,6 +33,7 @@ export interface Env {
   readonly SILENT_WORK_SECONDS: string;
   readonly WEBHOOK_RETRY_SECONDS: string;
   readonly WEBHOOK_ALLOW: string;
+  readonly LOG_SUCCESS_SHARE: string;
   readonly LOCAL_STACK: string;
   readonly AWS_ACCESS_KEY_ID: string;
   readonly AWS_SECRET_ACCESS_KEY: string;
@@ -67,6 +68,7 @@ const Settings = z
       .transform(listOf)
       .pipe(z.array(z.coerce.number<string>().min(0))),
     WEBHOOK_ALLOW: z.string().default("").transform(listOf),
+    LOG_SUCCESS_SHARE: z.coerce.number().min(0).max(1).default(0.01),
     LOCAL_STACK: z.string().default(""),
     AWS_ACCESS_KEY_ID: secret,
     AWS_SECRET_ACCESS_KEY: secret,
@@ -101,6 +103,8 @@ const Settings = z
     webhookRetrySeconds: vars.WEBHOOK_RETRY_SECONDS,
     /** `host:port` targets that webhooks may reach over http or on a private address. */
     webhookAllow: vars.WEBHOOK_ALLOW,
+    /** Of the requests that succeed, how many get a line in the log: 0 to 1. */
+    logSuccessShare: vars.LOG_SUCCESS_SHARE,
     localStack: vars.LOCAL_STACK === "1",
     /** Any of these may have signed a worker's call; the first is current. */
     callbackSecrets: [vars.CALLBACK_SECRET, vars.CALLBACK_SECRET_PREVIOUS].filter(Boolean),

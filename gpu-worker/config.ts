@@ -2,12 +2,21 @@
  * The worker's environment, read and checked once. Every refusal names the variable, what is wrong with it and what to
  * set instead. An empty variable counts as unset. Nothing else in gpu-worker/ looks at process.env.
  */
+import { statSync } from "node:fs";
 import path from "node:path";
 import * as z from "zod";
 
 const address = z.url({ protocol: /^https?$/, hostname: /./ });
 const text = z.string().min(1);
 const wholeNumber = z.string().regex(/^\d+$/).transform(Number);
+
+/** Whether it is a folder, or could be made: what is there of the way to it is one. */
+function canBeFolder(name: string): boolean {
+  for (let at = path.resolve(name); ; at = path.dirname(at)) {
+    const found = statSync(at, { throwIfNoEntry: false });
+    if (found !== undefined) return found.isDirectory();
+  }
+}
 
 /** The description of a variable is its fix: it is printed where the value is refused. */
 const Environment = z.object({
@@ -36,7 +45,10 @@ const Environment = z.object({
   S3_REGION: text.default("auto").describe("Set it to the bucket's region; R2's is auto."),
   S3_ACCESS_KEY_ID: text.describe("Set it to a key that may read and write the bucket."),
   S3_SECRET_ACCESS_KEY: text.describe("Set it to the secret of S3_ACCESS_KEY_ID."),
-  LLM_OS_STATE: text.default(".llm-os").describe("Set it to the folder for models and caches."),
+  LLM_OS_STATE: text
+    .refine(canBeFolder)
+    .default(".llm-os")
+    .describe("Set it, or --state, to a folder for models and caches: no file, and under none."),
   LLM_OS_MODELS: text.optional().describe("Set it to a folder whose subfolders are models."),
   HF_ENDPOINT: address
     .default("https://huggingface.co")

@@ -44,6 +44,20 @@ function tellLauncher(message: object): void {
   process.send?.(message);
 }
 
+/** The launcher waits until the edge lists the same. */
+function tellModels(catalog: Catalog): void {
+  let told = "";
+  const tell = () => {
+    const models = catalog.states().map(({ id, status, tasks }) => ({ id, status, tasks }));
+    const text = JSON.stringify(models);
+    if (text === told) return;
+    told = text;
+    tellLauncher({ type: "models", models });
+  };
+  catalog.onChange(tell);
+  tell();
+}
+
 function readConfigOrExit(): WorkerConfig {
   try {
     return readConfig(process.env, `${hostname()}-${process.pid}`);
@@ -170,6 +184,7 @@ async function main(): Promise<void> {
   const runtime = await openWatchedRuntime(config, log, onBroken).catch(refuse);
   const models = await openCatalog(config.models, { runtime, log, now: Date.now }).catch(refuse);
   catalog = models;
+  tellModels(models);
   metrics.watch("modelsLoaded", () => models.states().filter(({ loaded }) => loaded).length);
   worker = new Worker({
     id: config.workerId,

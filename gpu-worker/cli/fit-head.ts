@@ -4,7 +4,7 @@
  * neither it nor a part of which did, in both forms the base is computed in.
  */
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { type Adapter, writeAdapter } from "../catalog/adapter-folder.ts";
 import type { CatalogSettings } from "../catalog/catalog.ts";
@@ -28,6 +28,8 @@ export type FitHeadCommand = {
   /** JSON Lines. */
   data: readonly string[];
   out: string;
+  /** Whether what the folder holds may be written over. */
+  force: boolean;
   names: FieldNames;
   licence: string | null;
   /** Null: chosen by the held-out texts. */
@@ -48,6 +50,7 @@ const heldOutOptions = { share: 0.2, most: 2_000 };
 
 /** @throws Error that says what is wrong with the data or the base, and what to do */
 export async function runFitHead(command: FitHeadCommand, tools: FitHeadTools): Promise<void> {
+  if (!command.force) await expectEmpty(command.out);
   const data = await readData(command);
   const labels = labelsOf(data.rows, data.files);
   const bar = openWorkBar(tools.stream);
@@ -65,6 +68,19 @@ export async function runFitHead(command: FitHeadCommand, tools: FitHeadTools): 
   } finally {
     bar.stop();
   }
+}
+
+/** @throws Error where something would be written over; looked for first, since fitting takes minutes */
+async function expectEmpty(folder: string): Promise<void> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    if (error.code === "ENOTDIR") throw new Error(`${folder} is no folder: choose another --out`);
+    throw error;
+  });
+  if (names.length === 0) return;
+  throw new Error(
+    `${folder} is not empty: choose another --out, or write over the adapter in it with --force`,
+  );
 }
 
 type Data = { rows: LabelledText[]; files: HeadFigures["data"] };

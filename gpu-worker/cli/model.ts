@@ -22,8 +22,17 @@ const complain = (text: string) => process.stderr.write(`${text}\n`);
 
 const program = new Command("npm run model --")
   .description("List, fetch, verify and make models.")
+  .option("--state <dir>", "state folder of the stack (default: LLM_OS_STATE, or .llm-os)")
+  .configureHelp({ showGlobalOptions: true })
   .showHelpAfterError()
   .exitOverride();
+
+/** @throws ConfigError */
+function modelConfig() {
+  const { state } = program.opts<{ state?: string }>();
+  const given = state === undefined ? {} : { LLM_OS_STATE: state };
+  return readModelConfig({ ...process.env, ...given });
+}
 
 program
   .command("list")
@@ -32,7 +41,7 @@ program
   )
   .option("--json", "as JSON")
   .action(async (options: { json?: true }) => {
-    const { models, problem } = await listModels(readModelConfig(process.env));
+    const { models, problem } = await listModels(modelConfig());
     if (problem !== null) complain(problem);
     say(options.json ? JSON.stringify(models, null, 2) : formatModels(models));
   });
@@ -42,7 +51,7 @@ program
   .argument("<id>", "id or hub name of a model of the catalogue")
   .description("download a model's own files, resuming where an earlier try stopped")
   .action(async (id: string) => {
-    const { stateFolder, hub } = readModelConfig(process.env);
+    const { stateFolder, hub } = modelConfig();
     say(await runFetch(id, { stateFolder, hub, signal }));
   });
 
@@ -58,7 +67,7 @@ program
   .description("compile a checkpoint, run its expected.json, and compare")
   .option("--tolerance <number>", "largest difference allowed", parseTolerance, DEFAULT_TOLERANCE)
   .action(async (folder: string, { tolerance }: { tolerance: number }) => {
-    const { threads, poolThreads } = readModelConfig(process.env);
+    const { threads, poolThreads } = modelConfig();
     // Which runtime it is, and how many sessions it could hold, is no news for a single run.
     const log = { info: () => undefined, warn: () => undefined };
     const runtime = await openRuntime({ log, poolThreads });
@@ -78,7 +87,7 @@ program
   .requiredOption("--out <folder>", "where to write it")
   .option("--from <folder>", "the f32 files, if not the fetched ones")
   .action(async (id: string, options: { out: string; from?: string }) => {
-    const { stateFolder } = readModelConfig(process.env);
+    const { stateFolder } = modelConfig();
     const from = options.from ?? null;
     say(await runEmbed(id, { stateFolder, from, to: options.out, signal }));
   });
@@ -89,7 +98,16 @@ function parseL2(text: string): number {
   throw new InvalidArgumentError("L2 is a number above 0, such as 0.01.");
 }
 
-type FitHeadOptions = { base: string; data: string[]; out: string; licence?: string; l2?: number };
+type FitHeadOptions = {
+  base: string;
+  data: string[];
+  out: string;
+  text: string;
+  label: string;
+  licence?: string;
+  l2?: number;
+  force?: true;
+};
 
 program
   .command("fit-head")
@@ -108,14 +126,15 @@ program
   .option("--label <field>", "field of the label", "label")
   .option("--licence <name>", "of the head, for its card")
   .option("--l2 <number>", "how strongly the head is held back, if not to be chosen", parseL2)
-  .action(async (options: FitHeadOptions & { text: string; label: string }) => {
-    const { text, label, licence = null, l2 = null, ...given } = options;
-    const { threads, poolThreads, ...settings } = readModelConfig(process.env);
+  .option("--force", "write over an adapter that is in the folder")
+  .action(async (options: FitHeadOptions) => {
+    const { text, label, licence = null, l2 = null, force = false, ...given } = options;
+    const { threads, poolThreads, ...settings } = modelConfig();
     const log = { info: () => undefined, warn: () => undefined };
     const runtime = await openRuntime({ log, poolThreads, ...(threads !== null && { threads }) });
     const words = process.argv.slice(2).join(" ");
     await runFitHead(
-      { ...given, names: { text, label }, licence, l2, words },
+      { ...given, names: { text, label }, licence, l2, force, words },
       { settings, runtime, signal, stream: process.stderr, say },
     );
   });

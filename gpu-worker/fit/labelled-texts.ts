@@ -1,4 +1,7 @@
-/** Texts with their labels from JSON Lines. Every bad line is told at once, with what to do about it; none is passed over. */
+/**
+ * Texts with their labels from JSON Lines. Bad lines are told all at once, each with what to do about it, and past a screenful
+ * by how many lines each kind of fault is in; none is passed over.
+ */
 import * as z from "zod";
 
 export type LabelledText = { text: string; label: string };
@@ -8,21 +11,37 @@ export type FieldNames = { text: string; label: string };
 
 const Line = z.record(z.string(), z.unknown());
 
+const problemsShown = 20;
+
 /** @throws Error that names each bad line */
 export function readLabelledTexts(content: string, names: FieldNames): LabelledText[] {
   const rows: LabelledText[] = [];
-  const problems: string[] = [];
+  const problems: Problem[] = [];
   for (const [index, line] of content.split("\n").entries()) {
     if (line.trim() === "") continue;
     const read = readLine(line, names);
-    if (typeof read === "string") problems.push(`line ${index + 1}: ${read}`);
+    if (typeof read === "string") problems.push({ line: index + 1, words: read });
     else rows.push(read);
   }
   if (problems.length > 0) {
-    const count = problems.length === 1 ? "1 line" : `${problems.length} lines`;
-    throw new Error(`${count} cannot be used:\n  ${problems.join("\n  ")}`);
+    throw new Error(
+      `${countOf(problems.length)} cannot be used:\n  ${wordsOf(problems).join("\n  ")}`,
+    );
   }
   return rows;
+}
+
+type Problem = { line: number; words: string };
+
+function countOf(lines: number): string {
+  return lines === 1 ? "1 line" : `${lines} lines`;
+}
+
+function wordsOf(problems: readonly Problem[]): string[] {
+  const shown = problems.slice(0, problemsShown).map(({ line, words }) => `line ${line}: ${words}`);
+  const others = Map.groupBy(problems.slice(problemsShown), ({ words }) => words);
+  const sums = [...others].map(([words, { length }]) => `and ${countOf(length)} more: ${words}`);
+  return [...shown, ...sums];
 }
 
 /** @returns the row, or what is wrong with it */

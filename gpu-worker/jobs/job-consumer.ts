@@ -10,7 +10,7 @@
  * that cannot be read.
  */
 import type { TerminalEvent, Usage } from "#contract/events.ts";
-import type { PublicError } from "#contract/errors.ts";
+import { errorTable, type PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
 import type { JobMessage } from "#contract/job-message.ts";
 import { queueNumbers } from "#contract/queue.ts";
@@ -165,7 +165,7 @@ export class JobConsumer {
 
   /** @returns null where the job has been handed back */
   async #answer(held: HeldJob): Promise<TerminalEvent | null> {
-    const { answerer, reports, log } = this.#options;
+    const { answerer, reports } = this.#options;
     const { job, controller } = held;
     reports.note(job.shard, { ...this.#nextEvent(held), type: "started" });
     try {
@@ -185,10 +185,20 @@ export class JobConsumer {
       }
       if (this.#options.isDeviceFault(error)) throw error;
       const translated = translateError(error);
-      const level = translated.code === "internal_error" ? "error" : "info";
-      log[level]({ error, job: job.id, task: job.task, model: job.model }, "a job failed");
+      this.#logFailure(job, error, translated);
       return this.#failed(held, translated);
     }
+  }
+
+  /** Of a caller's own mistake there is nothing to look for here, so no stack is written. */
+  #logFailure({ id: job, task, model }: JobMessage, error: unknown, told: PublicError): void {
+    const { log } = this.#options;
+    if (errorTable[told.code].status < 500) {
+      log.info({ ...told, job, task, model }, "a job was refused");
+      return;
+    }
+    const level = told.code === "internal_error" ? "error" : "warn";
+    log[level]({ error, job, task, model }, "a job failed");
   }
 
   #lost(held: HeldJob): TerminalEvent {

@@ -31,11 +31,21 @@ export const EdgeSettings = z.object({
 });
 export type EdgeSettings = z.infer<typeof EdgeSettings>;
 
+/** A model as its worker has it. */
+export const WorkerModel = z.object({
+  id: z.string(),
+  status: z.enum(["available", "downloading", "failed"]),
+  tasks: z.array(z.string()),
+});
+export type WorkerModel = z.infer<typeof WorkerModel>;
+
 export const ChildMessage = z.discriminatedUnion("type", [
   /** It answers on its port; `workerdPort`: the edge's own socket, behind the relay. */
   z.object({ type: z.literal("listening"), workerdPort: Port.optional() }),
   /** It does its work: for a worker, the queue is read and the default model serves. */
   z.object({ type: z.literal("ready") }),
+  /** All models of a worker, before its `ready` and with each change. */
+  z.object({ type: z.literal("models"), models: z.array(WorkerModel) }),
   /** A line for whoever waits for the start. */
   z.object({ type: z.literal("progress"), text: z.string() }),
   /** A process of its own that must not outlive it. */

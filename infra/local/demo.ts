@@ -12,12 +12,18 @@ import { demoSteps } from "./demo/steps.ts";
 import { openWebhookReceiver } from "./demo/webhook-receiver.ts";
 import { readRun } from "./run-file.ts";
 import { startStack } from "./start-stack.ts";
+import { wholeNumber } from "./whole-number.ts";
 
-const { state } = new Command("npm run demo --")
+const { state, port } = new Command("npm run demo --")
   .description("Sends one real request of each kind and checks the answers.")
   .option("--state <dir>", "state folder of the stack", ".llm-os")
+  .option(
+    "--port <n>",
+    "port of the stack that it starts, where none runs on the folder; 0 for any",
+    wholeNumber(0, 65_535),
+  )
   .parse()
-  .opts<{ state: string }>();
+  .opts<{ state: string; port?: number }>();
 const folder = path.resolve(state);
 
 type Target = { context: DemoContext; stop: () => Promise<unknown> };
@@ -34,6 +40,11 @@ async function openTarget(): Promise<Target> {
   const salt = new Date().toISOString();
   const url = await runningUrl();
   if (url !== null) {
+    if (port !== undefined && port !== 0 && new URL(url).port !== String(port)) {
+      throw new Error(
+        `the stack on ${folder} is at ${url}: leave --port out, or choose another folder with --state`,
+      );
+    }
     console.log(`using the stack at ${url}`);
     const key = readFileSync(path.join(folder, "operator-key"), "utf8").trim();
     return {
@@ -46,6 +57,7 @@ async function openTarget(): Promise<Target> {
   let starting = true;
   const stack = await startStack({
     state: folder,
+    port: port ?? 0,
     env: { LLM_OS_WEBHOOK_ALLOW: receiver.target },
     onLine: (line) => starting && console.log(`  ${line}`),
   });

@@ -4,7 +4,7 @@
  */
 import { existsSync, readFileSync, renameSync, statSync } from "node:fs";
 import process from "node:process";
-import type { ChildMessage, NeighbourWorker } from "./child-protocol.ts";
+import type { ChildMessage, NeighbourWorker, WorkerModel } from "./child-protocol.ts";
 import { freePorts, loopback, portIsFree } from "./free-ports.ts";
 import { ModelWatch } from "./model-watch.ts";
 import { cleanUpPreviousRun, killIfOurs } from "./previous-run.ts";
@@ -38,6 +38,8 @@ export class LocalStack {
   readonly #children: SupervisedChild[];
   /** Children whose word is awaited: `listening` of the edge, `ready` of each worker. */
   readonly #unready: Set<string>;
+  /** What each worker said last of its models. */
+  readonly #models = new Map<string, WorkerModel[]>();
   readonly #childrenReady = Promise.withResolvers<void>();
   readonly #failed = Promise.withResolvers<never>();
   readonly #ending = new AbortController();
@@ -80,11 +82,14 @@ export class LocalStack {
     return stack;
   }
 
-  /** Resolves when a request would be answered. @throws StartError where a child cannot be started */
+  /** Resolves when a request for any model of its workers would be answered. @throws StartError where a child cannot be started */
   async ready(): Promise<void> {
     const watch = new ModelWatch(this.url, this.operatorKey, this.#print);
     const { signal } = this.#ending;
-    const serving = watch.untilServing(this.#childrenReady.promise, signal);
+    const serving = watch.untilServing(this.#childrenReady.promise, {
+      workers: () => [...this.#models.values()],
+      signal,
+    });
     await Promise.race([serving, this.#failed.promise]);
     for (const child of this.#children) child.forgive();
     this.#run.ready = true;
@@ -123,6 +128,7 @@ export class LocalStack {
 
   #hear(name: string, message: ChildMessage): void {
     if (message.type === "progress") this.#print(message.text);
+    if (message.type === "models") this.#models.set(name, message.models);
     if (message.type === "spawned") this.#setPid(message.name, message.pid);
     if (message.type === "listening" && message.workerdPort !== undefined) {
       this.#run.ports.workerd = message.workerdPort;

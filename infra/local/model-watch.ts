@@ -1,13 +1,13 @@
 /**
  * Asks the edge which models it knows, as any caller could, and tells in words what changes: downloads, failures, a model
- * that serves. Also the proof that the edge answers at all and has heard of its worker.
+ * that serves. Also the proof that the edge answers at all and knows its workers' models as they do.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import * as z from "zod";
+import { WorkerModel } from "./child-protocol.ts";
 
 const ModelRow = z.looseObject({
-  id: z.string(),
-  status: z.enum(["available", "downloading", "failed"]),
+  ...WorkerModel.shape,
   loaded: z.boolean(),
   progress: z.number().nullish(),
   reason: z.string().nullish(),
@@ -31,14 +31,22 @@ export class ModelWatch {
     this.#print = print;
   }
 
-  /** Resolves when, after `childrenReady`, the edge is healthy and knows a model that serves. */
-  async untilServing(childrenReady: Promise<void>, signal: AbortSignal): Promise<void> {
+  /**
+   * Resolves when, after `childrenReady`, the edge is healthy, knows a model that serves, and lists each model of the workers
+   * as one of them has it: what it kept of an earlier run is not what a caller asks for.
+   */
+  async untilServing(
+    childrenReady: Promise<void>,
+    { workers, signal }: { workers(): readonly WorkerModel[][]; signal: AbortSignal },
+  ): Promise<void> {
     await this.#followUntil(childrenReady, signal);
     while ((await this.#get("/healthz", signal)) === null) {
       await delay(askEveryMs.starting, undefined, { signal });
     }
     await delay(announcementMs, undefined, { signal });
-    while (!serves(await this.#models(signal))) {
+    for (;;) {
+      const listed = await this.#models(signal);
+      if (serves(listed) && listsAll(listed, workers().flat())) return;
       await delay(askEveryMs.starting, undefined, { signal });
     }
   }
@@ -89,6 +97,20 @@ export class ModelWatch {
 
 function serves(models: ModelRow[]): boolean {
   return models.some(({ status, loaded }) => loaded || status === "failed");
+}
+
+/** Of workers that differ the edge shows one. What a failed model could do is not known to its worker. */
+function listsAll(listed: readonly ModelRow[], models: readonly WorkerModel[]): boolean {
+  const rows = new Map(listed.map((row) => [row.id, row]));
+  const shown = new Set(
+    models
+      .filter(({ id, status, tasks }) => {
+        const row = rows.get(id);
+        return row?.status === status && (tasks.length === 0 || `${row.tasks}` === `${tasks}`);
+      })
+      .map(({ id }) => id),
+  );
+  return models.every(({ id }) => shown.has(id));
 }
 
 /** Progress in steps of 5 %, so that a download is a handful of lines. */

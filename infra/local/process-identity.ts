@@ -22,8 +22,7 @@ export function isAlive(pid: number): boolean {
 function hasEnded(pid: number): boolean {
   if (process.platform !== "linux") return false;
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return stat.slice(stat.lastIndexOf(")") + 2).startsWith("Z");
+    return statusOf(pid)[0] === "Z";
   } catch {
     return true;
   }
@@ -42,6 +41,27 @@ export function commandOf(pid: number): string | null {
   } catch {
     return null;
   }
+}
+
+/** @returns null where the process is gone or the system does not say */
+export function parentOf(pid: number): number | null {
+  try {
+    if (process.platform === "win32") return null;
+    const told =
+      process.platform === "linux"
+        ? statusOf(pid)[1]
+        : run("ps", ["-p", String(pid), "-o", "ppid="]);
+    const parent = Number(told);
+    return Number.isInteger(parent) && parent > 0 ? parent : null;
+  } catch {
+    return null;
+  }
+}
+
+/** From the third on, the fields of /proc/PID/stat: state, parent, … A name before them may hold spaces. */
+function statusOf(pid: number): string[] {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
 }
 
 function run(program: string, args: string[]): string {

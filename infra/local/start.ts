@@ -1,19 +1,12 @@
 /**
- * `npm start`: the whole platform on this machine's loopback interface, until Ctrl-C. Prints `ready URL` when a request would
- * be answered, and a request to copy.
+ * `npm start`: the whole platform on this machine's loopback interface, until Ctrl-C, a signal or the end of the npm that
+ * started it. Prints `ready URL` when a request would be answered, and a request to copy.
  */
-import { enableCompileCache, flushCompileCache } from "node:module";
+import { createRequire, enableCompileCache, flushCompileCache } from "node:module";
 import path from "node:path";
 import process from "node:process";
-import { Command, InvalidArgumentError } from "commander";
-
-function wholeNumber(min: number, max: number): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
-    throw new InvalidArgumentError(`expected a whole number from ${min} to ${max}`);
-  };
-}
+import { Command } from "commander";
+import { wholeNumber } from "./whole-number.ts";
 
 const program = new Command("npm start --")
   .description("Runs the whole platform on this machine: edge, queue server, worker and model.")
@@ -28,6 +21,7 @@ enableCompileCache(path.join(folder, "compile-cache"));
 const { LocalStack } = await import("./local-stack.ts");
 const { readNeighbours } = await import("./child-protocol.ts");
 const { StartError } = await import("./state-folder.ts");
+const { onStarterGone } = await import("./starter-watch.ts");
 
 function sampleRequest(url: string): string {
   return [
@@ -37,7 +31,7 @@ function sampleRequest(url: string): string {
 }
 
 /** The first signal ends it in good order; npm and the terminal may send the same one twice. */
-function endOnSignal(stop: () => Promise<void>): void {
+function endInOrder(stop: () => Promise<void>): void {
   let ending = false;
   const end = () => {
     if (ending) return;
@@ -46,20 +40,37 @@ function endOnSignal(stop: () => Promise<void>): void {
     void stop().finally(() => process.exit(0));
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, end);
+  onStarterGone(end);
+}
+
+/** A reader or a terminal that is gone is no reason to end out of order. */
+function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 }
 
 function print(line: string): void {
   console.log(line);
 }
 
+/** @throws StartError after `npm ci --omit=dev`, which installs what a worker alone needs */
+function expectPackages(): void {
+  try {
+    createRequire(import.meta.url).resolve("wrangler/package.json");
+  } catch {
+    throw new StartError("packages are missing that a whole stack needs: run `npm ci`");
+  }
+}
+
 async function main(): Promise<void> {
+  outliveReaders();
+  expectPackages();
   const neighbours = readNeighbours(process.env);
   const environment = process.env;
   const stack = await LocalStack.start(
     { state: folder, port, workers, neighbours, environment },
     print,
   );
-  endOnSignal(() => stack.stop());
+  endInOrder(() => stack.stop());
   try {
     await stack.ready();
   } catch (error) {

@@ -27,8 +27,7 @@ export class StartError extends Error {}
 
 /** @throws StartError where the folder is in use, or of a format this version does not know */
 export function openState(folder: string): State {
-  mkdirSync(path.join(folder, "logs"), { recursive: true, mode: 0o700 });
-  const release = lock(folder);
+  const release = lock(folder, makeFolder(folder));
   try {
     migrate(folder);
     return {
@@ -43,9 +42,21 @@ export function openState(folder: string): State {
   }
 }
 
+/** @returns the file that is locked */
+function makeFolder(folder: string): DatabaseSync {
+  try {
+    mkdirSync(path.join(folder, "logs"), { recursive: true, mode: 0o700 });
+    return new DatabaseSync(path.join(folder, "lock"));
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new StartError(
+      `${folder} cannot be the state folder (${reason}): choose another with --state`,
+    );
+  }
+}
+
 /** An exclusive lock of SQLite is the system's own file lock: it cannot go stale. */
-function lock(folder: string): () => void {
-  const database = new DatabaseSync(path.join(folder, "lock"));
+function lock(folder: string, database: DatabaseSync): () => void {
   try {
     database.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE;");
   } catch {

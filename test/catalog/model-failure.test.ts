@@ -126,6 +126,7 @@ describe("a model that cannot be served", () => {
     await writeTinyEncoder(bench.local("tiny"));
     await rm(path.join(bench.local("tiny"), "tokenizer.json"));
     const catalog = await bench.open();
+    expect(stateOf(catalog, "tiny")).toMatchObject({ status: "failed", notServable: true });
     await expect(catalog.acquire("tiny", never)).rejects.toMatchObject({
       code: "model_not_servable",
       message: expect.stringContaining("there is neither tokenizer.json nor"),

@@ -1,5 +1,5 @@
 /** `fit-head` on the embedded model: what it says, and that the adapter it writes classifies. */
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { execFile } from "node:child_process";
@@ -81,6 +81,21 @@ describe("npm run model -- fit-head", () => {
     expect(ended.code).toBe(1);
     expect(ended.errors).toMatch(/bad\.jsonl: 2 lines cannot be used:\s+line 2: .*\s+line 3: /);
     expect(await readAdapter(out)).toBeNull();
+  });
+
+  it("writes over nothing without --force", async () => {
+    const out = path.join(folder, "taken");
+    await mkdir(out);
+    await writeFile(path.join(out, "notes.txt"), "mine");
+    const data = path.join(folder, "single.jsonl");
+    await writeFile(data, '{"text":"a","label":"x"}\n');
+    const refused = await fitHead("--data", data, "--out", out);
+    expect(refused.code).toBe(1);
+    expect(refused.errors).toMatch(/taken is not empty: .*--force\n$/);
+    const forced = await fitHead("--data", data, "--out", out, "--force");
+    expect(forced.errors).toMatch(/every row is labelled x/);
+    const onFile = await fitHead("--data", data, "--out", path.join(out, "notes.txt"));
+    expect(onFile.errors).toMatch(/notes\.txt is no folder: choose another --out/);
   });
 
   it("asks for two labels", async () => {

@@ -83,6 +83,28 @@ describe("npm run model --", () => {
   });
 });
 
+describe("npm run model -- --state", () => {
+  it.each([["before"], ["after"]])("is taken %s the command", async (place) => {
+    const state = ["--state", path.join(folder, "another-state")];
+    const command = ["fetch", "bge-small-en-v1.5"];
+    hub.files.set("tokenizer.json", files["tokenizer.json"]);
+    const words = place === "before" ? [...state, ...command] : [...command, ...state];
+    const { code, out } = await model(words);
+    expect(code).toBe(0);
+    expect(out).toContain(path.join(folder, "another-state"));
+  });
+
+  it.each([["list"], ["fetch", "bge-small-en-v1.5"]])(
+    "is refused in words where it is a file: %s",
+    async (...command) => {
+      await writeFile(path.join(folder, "file"), "");
+      const { code, errors } = await model([...command, "--state", path.join(folder, "file/x")]);
+      expect(code).toBe(1);
+      expect(errors).toMatch(/^The command cannot run:\n {2}LLM_OS_STATE .*--state.*\n$/);
+    },
+  );
+});
+
 describe("npm run model -- list", () => {
   it("shows what ships as here and the rest of the catalogue as not fetched", async () => {
     const { code, out } = await model(["list", "--json"]);

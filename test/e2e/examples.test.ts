@@ -1,4 +1,4 @@
-/** The samples in examples/, each run as a user runs it. */
+/** The samples in examples/, each run as a user runs it: through npm, which has the Node for it. */
 import { execFile } from "node:child_process";
 import { readdirSync } from "node:fs";
 import path from "node:path";
@@ -7,7 +7,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
 
-const folder = path.resolve(import.meta.dirname, "../../examples");
+const root = path.resolve(import.meta.dirname, "../..");
 let stack: RunningStack;
 
 beforeAll(async () => {
@@ -17,20 +17,28 @@ beforeAll(async () => {
 afterAll(() => stack.stop());
 
 const expected: Record<string, RegExp> = {
-  "background-job.ts": /^202 \/v1\/jobs\/job_\S+\nsucceeded: 3 vectors\n$/,
-  "classification-hugging-face.ts":
+  "background-job": /^202 \/v1\/jobs\/job_\S+\nsucceeded: 3 vectors\n$/,
+  "classification-hugging-face":
     /^positive (0\.[5-9]\d|1\.00) An absolute .*\nnegative (0\.[5-9]\d|1\.00) Two hours .*\n$/,
-  "embeddings-openai.ts": /^login {3}0\.6\d\nweather -?0\.0\d\n$/,
-  "similarity-hugging-face.ts": /^0\.6\d I forgot my login\n-?0\.0\d The weather is nice today\n$/,
+  "embeddings-openai": /^login {3}0\.6\d\nweather -?0\.0\d\n$/,
+  "similarity-hugging-face": /^0\.6\d I forgot my login\n-?0\.0\d The weather is nice today\n$/,
 };
 
-it("names what every sample prints", () => {
-  expect(Object.keys(expected).toSorted()).toEqual(readdirSync(folder).toSorted());
+function runExample(...words: string[]) {
+  const npm = ["run", "--silent", "example", "--", ...words];
+  const env = { ...process.env, LLM_OS_URL: stack.url };
+  return promisify(execFile)("npm", npm, { cwd: root, env, shell: process.platform === "win32" });
+}
+
+it("lists every sample, and each is tested", async () => {
+  const { stdout } = await runExample();
+  const listed = stdout.split("\n").flatMap((line) => /^ {2}(\S+)$/.exec(line)?.[1] ?? []);
+  const names = readdirSync(path.join(root, "examples")).map((file) => path.basename(file, ".ts"));
+  expect(listed.toSorted()).toEqual(Object.keys(expected).toSorted());
+  expect([...listed, "run"].toSorted()).toEqual(names.toSorted());
 });
 
-it.each(Object.entries(expected))("%s", async (file, output) => {
-  const env = { ...process.env, LLM_OS_URL: stack.url };
-  const run = promisify(execFile);
-  const { stdout } = await run(process.execPath, [path.join(folder, file)], { env });
+it.each(Object.entries(expected))("%s", async (name, output) => {
+  const { stdout } = await runExample(name);
   expect(stdout).toMatch(output);
 });

@@ -1,8 +1,16 @@
 /** A model in a folder of the operator's, on the whole running stack: its first calls, and one that cannot be served. */
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
 
 const embedded = path.resolve(
@@ -10,18 +18,32 @@ const embedded = path.resolve(
   "../../gpu-worker/catalog/embedded/all-MiniLM-L6-v2",
 );
 const models = mkdtempSync(path.join(tmpdir(), "llm-os-own-"));
+const state = mkdtempSync(path.join(tmpdir(), "llm-os-state-"));
 let stack: RunningStack;
+
+function start(): Promise<RunningStack> {
+  return startStack({ state, env: { LLM_OS_MODELS: models } });
+}
+
+/** The embedded model under another name, without some of its files. */
+function writeModel(name: string, left: RegExp): void {
+  mkdirSync(path.join(models, name));
+  for (const file of readdirSync(embedded).filter((each) => !left.test(each))) {
+    symlinkSync(path.join(embedded, file), path.join(models, name, file));
+  }
+}
 
 beforeAll(async () => {
   symlinkSync(embedded, path.join(models, "own"));
   mkdirSync(path.join(models, "broken"));
   writeFileSync(path.join(models, "broken", "config.json"), '{"model_type":"gpt2"}');
-  stack = await startStack({ env: { LLM_OS_MODELS: models } });
+  writeModel("mute", /^tokenizer|^vocab/);
+  stack = await start();
 });
 
 afterAll(async () => {
   await stack.stop();
-  rmSync(models, { recursive: true, force: true });
+  for (const folder of [models, state]) rmSync(folder, { recursive: true, force: true });
 });
 
 function embed(model: string): Promise<Response> {
@@ -53,4 +75,32 @@ it("refuses a model that cannot be served at once, and names no folder", async (
     expect(told).toContain("model.safetensors is missing");
     expect(told).not.toContain(models);
   }
+});
+
+it("lists a checkpoint without a tokenizer as failed before anybody asks for it", async () => {
+  const listed = await (await fetch(`${stack.url}/v1/models/mute`)).json();
+  expect(listed).toMatchObject({
+    status: "failed",
+    reason: expect.stringContaining("there is neither tokenizer.json nor"),
+  });
+});
+
+it("logs a refusal under the id that its caller has", async () => {
+  const id = (await embed("broken")).headers.get("x-request-id");
+  await vi.waitFor(() => {
+    const lines = readFileSync(path.join(state, "logs", "edge.log"), "utf8").split("\n");
+    const line = lines.find((each) => each.includes(String(id)));
+    expect(JSON.parse(line ?? "{}")).toMatchObject({
+      event: "request.refused",
+      route: "/v1/embeddings",
+      code: "model_not_servable",
+    });
+  });
+});
+
+it("serves a model that was added between two runs as soon as it is ready", async () => {
+  await stack.stop();
+  symlinkSync(embedded, path.join(models, "added"));
+  stack = await start();
+  expect((await embed("added")).status).toBe(200);
 });

@@ -34,4 +34,19 @@ describe("readLabelledTexts", () => {
     ];
     expect(() => readLabelledTexts(content, names)).toThrow(new Error(lines.join("\n")));
   });
+
+  it("sums up what is past a screenful", () => {
+    const content = [...Array.from({ length: 30 }, () => "text,label"), '{"text":"a"}'].join("\n");
+    const shown = Array.from(
+      { length: 20 },
+      (_, at) => `  line ${at + 1}: it is not JSON. Write one object a line`,
+    );
+    const lines = [
+      "31 lines cannot be used:",
+      ...shown,
+      "  and 10 lines more: it is not JSON. Write one object a line",
+      '  and 1 line more: it has no "label". Add it, or name the field that holds it with --label',
+    ];
+    expect(() => readLabelledTexts(content, names)).toThrow(new Error(lines.join("\n")));
+  });
 });

@@ -1,7 +1,7 @@
 /** A queue server, a stand-in edge and workers on them, with messages to send: what the tests of gpu-worker/jobs share. */
 import { randomBytes } from "node:crypto";
 import { type FauxqsServer, startFauxqs } from "fauxqs";
-import { pino } from "pino";
+import { type Logger, pino } from "pino";
 import { formatJobId } from "../../contract/job-id.ts";
 import type { JobMessage } from "../../contract/job-message.ts";
 import { queueNumbers } from "../../contract/queue.ts";
@@ -41,10 +41,10 @@ export class Rig {
   addWorker(
     models: AnnouncedModels = noModels,
     id = `worker-${this.#workers.length}`,
-    { readsDeadLetters = false } = {},
+    { readsDeadLetters = false, log = pino({ level: "silent" }) } = {},
   ): Worker {
     const { port } = this.queueServer;
-    const made = makeWorker({ id, edgeUrl: this.edge.url, port, models, readsDeadLetters });
+    const made = makeWorker({ id, edgeUrl: this.edge.url, port, models, readsDeadLetters, log });
     this.#workers.push(made);
     made.worker.start();
     return made.worker;
@@ -144,6 +144,7 @@ function makeWorker(options: {
   port: number;
   models: AnnouncedModels;
   readsDeadLetters: boolean;
+  log: Logger;
 }): RunningWorker {
   const queue = openTestQueue(options.port);
   const deadLetters = options.readsDeadLetters ? openTestQueue(options.port, "dead") : null;
@@ -157,7 +158,7 @@ function makeWorker(options: {
     models: options.models,
     policy: cpuBatchPolicy,
     metrics: createMetrics(),
-    log: pino({ level: "silent" }),
+    log: options.log,
     clock: { wall: Date.now, steady: () => performance.now() },
     random: Math.random,
   });
