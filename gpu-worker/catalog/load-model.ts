@@ -5,6 +5,7 @@
  */
 import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
+import { returnRunMemory } from "../runtime/return-run-memory.ts";
 import type { Provider, Runtime, Session } from "../runtime/session.ts";
 import { shareThreads } from "../runtime/share-threads.ts";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -293,7 +294,10 @@ export function modelLoader(tools: LoaderTools): ModelLoader {
           batchTokensMax: batchTokensMax(tools.deviceMemory, checkpoint.limits),
         }),
         bytes: await bytesOf(checkpoint, file, tools),
-        dispose: () => session.release(),
+        dispose: async () => {
+          await session.release();
+          await returnRunMemory(tools.runtime);
+        },
       };
     },
   };
