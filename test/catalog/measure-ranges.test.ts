@@ -62,6 +62,9 @@ async function expectedIds(head: TinyHead, maxTokens: number): Promise<number[][
   });
 }
 
+/** Runs side by side end in any order. */
+const texts = (lists: number[][]) => lists.map(String).toSorted();
+
 it.each<TinyHead>(["none", "sequence-classification", "question-answering"])(
   "of a checkpoint with the head %s, [CLS] and [SEP] included, none padded",
   async (head) => {
@@ -70,8 +73,6 @@ it.each<TinyHead>(["none", "sequence-classification", "question-answering"])(
     const { runtime, runs } = await recording();
     const scratch = path.join(folder, "ranges");
     const ranges = await measureRanges(checkpoint, { runtime, signal, folder: scratch });
-    // Runs side by side end in any order.
-    const texts = (lists: number[][]) => lists.map(String).toSorted();
     expect(texts(runs.map(({ ids }) => ids))).toEqual(
       texts(await expectedIds(head, checkpoint.limits.maxTokens)),
     );

@@ -1,10 +1,12 @@
 /** What the command line refuses, before any process is started. */
-import { spawnSync } from "node:child_process";
-import { createServer } from "node:net";
+import { execFile, spawnSync } from "node:child_process";
+import { createServer as createHttpServer } from "node:http";
+import { type AddressInfo, createServer } from "node:net";
 import { cpSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { writeRun } from "../../../infra/local/run-file.ts";
 import { temporaryFolder } from "./temporary-folder.ts";
 
 const local = path.resolve(import.meta.dirname, "../../../infra/local");
@@ -92,6 +94,22 @@ describe("npm run demo", () => {
     expect(status).toBe(0);
     expect(stdout).toMatch(/--state <dir>[\s\S]*--port <n>/);
     expect(demo("--port", "x").stderr).toMatch(/expected a whole number/);
+  });
+
+  it("asks no stack at another port than was said", async () => {
+    const server = createHttpServer((_, response) => void response.end("{}"));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    const folder = temporaryFolder();
+    const url = `http://127.0.0.1:${port}`;
+    const ports = { edge: port, queue: 1, workerHealth: [2] };
+    writeRun(folder, { url, startedAt: "", ready: true, ports, pids: {} });
+    const words = [path.join(local, "demo.ts"), "--state", folder, "--port", "1"];
+    const errors = await new Promise((resolve) => {
+      execFile(process.execPath, words, (_error, _out, text) => resolve(text));
+    });
+    expect(errors).toContain(`the stack on ${folder} is at ${url}: leave --port out`);
   });
 
   it("passes on in words why no stack could be started", () => {
