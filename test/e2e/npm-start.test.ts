@@ -24,7 +24,7 @@ async function untilReady(npm: ChildProcess): Promise<void> {
   await Promise.race([ready, ended]);
 }
 
-it.skipIf(process.platform === "win32").each(["SIGTERM", "SIGHUP", "SIGINT"] as const)(
+it.skipIf(process.platform === "win32").each(["SIGTERM", "SIGHUP", "SIGKILL"] as const)(
   "ends with its npm on %s",
   async (signal) => {
     const state = mkdtempSync(path.join(tmpdir(), "llm-os-npm-"));
