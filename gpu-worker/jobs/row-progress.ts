@@ -21,7 +21,7 @@ export class RowProgress {
   }
 
   /** So many rows are begun, and those before are done. @returns what is to be told of them */
-  begin(rows: number): OnProgress {
+  begin(rows: number): (completed: number) => void {
     this.plan(rows);
     const before = this.#begun;
     this.#begun += rows;

@@ -58,7 +58,7 @@ describe("TaskRunner", () => {
       kind: "encoder",
       async answer({ inputs }, model, engine) {
         const rows = inputs.map(() => ({ ids: [1, 3, 2], outputs: ["pooled"] as const }));
-        const reading = { floatsOf: () => 2 ** 20, read: () => [] };
+        const reading = { floatsOf: () => 2 ** 20, read: () => "" };
         const outputs = await readRows(rows, model, engine, reading);
         return { outputs, usage: { promptTokens: 0 }, warnings: [] };
       },

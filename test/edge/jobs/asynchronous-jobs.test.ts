@@ -10,6 +10,10 @@ import { openOutsideWorld, type OutsideWorld } from "./outside-world.ts";
 
 let world: OutsideWorld;
 
+async function shownProgress(job: string): Promise<unknown> {
+  return (await getJob(job)).body["progress"];
+}
+
 beforeEach(() => {
   world = openOutsideWorld();
 });
@@ -86,19 +90,18 @@ describe("an asynchronous job", () => {
       return { ...started(message, sequence), type: "progress", completed, total: 9 };
     };
     await report(message.shard, [started(message), progress(2, 2)]);
-    const shown = async (job: string) => (await getJob(job)).body["progress"];
-    expect(await shown(id)).toEqual({ completed: 2, total: 9 });
+    expect(await shownProgress(id)).toEqual({ completed: 2, total: 9 });
     const second = await accepted(text, { encoding_format: "float" });
     expect(second.body).toMatchObject({ progress: { completed: 2, total: 9 } });
     // The last that counts; what comes late is not.
     await report(message.shard, [progress(7, 4), progress(3, 3)]);
-    expect(await shown(id)).toEqual({ completed: 7, total: 9 });
-    expect(await shown(second.id)).toEqual({ completed: 7, total: 9 });
+    expect(await shownProgress(id)).toEqual({ completed: 7, total: 9 });
+    expect(await shownProgress(second.id)).toEqual({ completed: 7, total: 9 });
     await call(`/v1/jobs/${second.id}/cancel`);
-    expect(await shown(second.id)).toBeNull();
+    expect(await shownProgress(second.id)).toBeNull();
     // Another worker begins it afresh.
     await report(message.shard, [started(message, 5)]);
-    expect(await shown(id)).toBeNull();
+    expect(await shownProgress(id)).toBeNull();
     await report(message.shard, [progress(8, 6), succeeded(message, 7)]);
     expect((await getJob(id)).body).toMatchObject({ status: "succeeded", progress: null });
   });

@@ -6,7 +6,15 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { shardOfJobId } from "../../../contract/job-id.ts";
 import { settingsOf } from "../../../edge/environment.ts";
 import { shardStub } from "../../../edge/jobs/shard-stub.ts";
-import { call, embed, failed, report, sent, started, succeeded } from "../jobs/caller-and-worker.ts";
+import {
+  call,
+  embed,
+  failed,
+  report,
+  sent,
+  started,
+  succeeded,
+} from "../jobs/caller-and-worker.ts";
 import { answerWith, fresh, getJob } from "../jobs/jobs-in-tests.ts";
 import { type Hook, openOutsideWorld, type OutsideWorld } from "../jobs/outside-world.ts";
 
