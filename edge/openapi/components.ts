@@ -149,7 +149,17 @@ function plain(value: unknown): unknown {
   const schema: Json = Object.fromEntries(
     Object.entries(value).map(([key, part]) => [key, plain(part)]),
   );
-  return withoutFormat(ofLikeItems(schema));
+  return withWebhook(withoutFormat(ofLikeItems(schema)));
+}
+
+/** What is said of a webhook has no meaning without one. */
+function withWebhook(schema: Json): Json {
+  const { properties } = schema;
+  if (typeof properties !== "object" || properties === null) return schema;
+  const others = Object.keys(webhookFields).filter((name) => name !== "webhook");
+  if (!others.every((name) => Object.hasOwn(properties, name))) return schema;
+  const needed = Object.fromEntries(others.map((name) => [name, ["webhook"]]));
+  return { ...schema, dependentRequired: needed };
 }
 
 /** A tuple of items that are all alike is a list of so many: many tools look for `items` alone. */

@@ -123,9 +123,9 @@ const parameters = {
   strict: {
     name: "strict",
     in: "query",
-    description: "Refuse fields that are accepted and not acted on.",
-    schema: { type: "string", enum: ["1"] },
-    example: "1",
+    description:
+      "1: refuse fields that are accepted and not acted on. Anything else has no effect.",
+    schema: { type: "string" },
   },
   prefer: {
     name: "Prefer",
@@ -140,8 +140,12 @@ function ref(parameter: string): object {
   return { $ref: `#/components/parameters/${parameter}` };
 }
 
-function parametersOf({ path, job, request, query = {} }: Operation): object[] {
-  const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ref(String(name)));
+function parametersOf({ path, job, model, strict, query = {} }: Operation): object[] {
+  const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) =>
+    name === "model" && model !== undefined
+      ? { ...parameters.model, example: model }
+      : ref(String(name)),
+  );
   const inQuery = Object.entries(query).map(([name, { description: told, example }]) => ({
     name,
     in: "query",
@@ -153,7 +157,7 @@ function parametersOf({ path, job, request, query = {} }: Operation): object[] {
   return [
     ...inPath,
     ...inQuery,
-    ...(request === undefined ? [] : [ref("strict")]),
+    ...(strict === true ? [ref("strict")] : []),
     ...(job === true ? [ref("prefer")] : []),
   ];
 }

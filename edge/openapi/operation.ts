@@ -24,6 +24,10 @@ export type Operation = {
   summary: string;
   description: string;
   request?: z.ZodType;
+  /** The model of the example's address; absent: the one every platform has. */
+  model?: string;
+  /** It has fields that are accepted and not acted on, which strict=1 refuses. */
+  strict?: true;
   /** Of what is asked for in the query: what each is, and one. */
   query?: Readonly<Record<string, { description: string; example: string }>>;
   response: z.ZodType;

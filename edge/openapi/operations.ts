@@ -30,7 +30,7 @@ const longWork =
 
 type JobOperation = Pick<
   Operation,
-  "tag" | "summary" | "description" | "request" | "response" | "example"
+  "tag" | "summary" | "description" | "request" | "response" | "example" | "model" | "strict"
 >;
 
 function job(path: string, id: string, of: JobOperation): Operation {
@@ -69,6 +69,7 @@ const jobOperations: readonly Operation[] = [
       { route: "openai.embeddings", encodingFormat: "float" },
       { model: embedding.model, input: embedding.input },
     ),
+    strict: true,
   }),
   ...huggingFaceSchemas.map(({ task, request, response }) =>
     job(`/hf/models/{model}/pipeline/${task}`, camelCase(task), {
@@ -78,6 +79,8 @@ const jobOperations: readonly Operation[] = [
       request,
       response,
       example: huggingFaceExample(task),
+      model: taskTable[task].example.model,
+      strict: true,
     }),
   ),
   job("/hf/models/{model}", "runModel", {
@@ -88,6 +91,7 @@ const jobOperations: readonly Operation[] = [
     request: z.union(huggingFaceSchemas.map(({ request }) => request)),
     response: z.union(huggingFaceSchemas.map(({ response }) => response)),
     example: huggingFaceExample("sentence-similarity"),
+    strict: true,
   }),
   ...publishedTasks.map((task) =>
     job(`/v1/tasks/${task}`, `task-${task}`, {
@@ -116,6 +120,7 @@ const jobOperations: readonly Operation[] = [
         return_documents: true,
       },
     ),
+    strict: true,
   }),
   job("/rerank", "createTeiRerank", {
     tag: "Rerank",

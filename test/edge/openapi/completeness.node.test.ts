@@ -57,6 +57,15 @@ function* nodesOf(value: unknown, path: string): Generator<{ path: string; node:
   for (const [key, part] of Object.entries(value)) yield* nodesOf(part, `${path}/${key}`);
 }
 
+/** The schema and all that it refers to. */
+function* reachable(schema: unknown, seen = new Set<unknown>()): Generator<unknown> {
+  const shared = resolve(schema);
+  if (seen.has(shared)) return;
+  seen.add(shared);
+  yield shared;
+  for (const { node } of nodesOf(shared, "")) yield* reachable(node, seen);
+}
+
 function propertiesOf(node: Node): Node | null {
   const { type, properties } = node;
   return type === "object" && isNode(properties) ? properties : null;
@@ -107,6 +116,17 @@ describe("every operation", () => {
     expect(example.response).toBeDefined();
   });
 
+  it("names strict=1 exactly where a field is accepted and not acted on", () => {
+    for (const { name, operation } of all) {
+      const { parameters, requestBody } = operation;
+      const names = z.array(z.unknown()).parse(parameters).map(resolve);
+      const strict = names.some((each) => isNode(each) && each["name"] === "strict");
+      const { schema } = requestBody?.content["application/json"] ?? {};
+      const reached = [...reachable(schema)].map((each) => JSON.stringify(each)).join("");
+      expect(reached.includes("not acted on"), name).toBe(strict);
+    }
+  });
+
   it("can meet no conflict, for which nothing here is a reason", () => {
     for (const { name, operation } of all) {
       expect(Object.keys(operation.responses), name).not.toContain("409");
@@ -141,6 +161,19 @@ describe("the schemas", () => {
   it("say lists of so many alike by their items", () => {
     for (const { path, node } of nodesOf(json, "#")) {
       if (node["type"] === "array") expect(node["items"], path).toSatisfy(isNode);
+    }
+  });
+
+  it("ask for a webhook where something is said of one", () => {
+    const told = [...nodesOf(json, "#")].filter(
+      ({ node }) => "webhook" in (propertiesOf(node) ?? {}),
+    );
+    expect(told.length).toBeGreaterThan(20);
+    for (const { path, node } of told) {
+      expect(node["dependentRequired"], path).toEqual({
+        webhook_events_filter: ["webhook"],
+        webhook_secret: ["webhook"],
+      });
     }
   });
 
