@@ -33,6 +33,11 @@ export const offsetUnit = z
 
 export const LabelName = z.string().min(1).max(1_000).describe("The name of a class.");
 
+/** For `recognise`: inputs of this shape, one or a list of them, told by the first. */
+export function inputsLike<T extends z.ZodType>(input: T) {
+  return z.looseObject({ inputs: z.union([input, z.tuple([input]).rest(z.unknown())]) });
+}
+
 /** For `superRefine` of a list in the parameters: together its texts stay within a queue message, whatever their script. */
 export function boundTogether(texts: readonly string[], context: z.RefinementCtx): void {
   const characters = texts.reduce((sum, text) => sum + text.length, 0);

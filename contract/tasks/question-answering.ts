@@ -1,7 +1,7 @@
 /** The part of a context that answers a question. */
 import * as z from "zod";
 import { defineTask } from "../task.ts";
-import { offsetUnit, Text, topK } from "./fields.ts";
+import { inputsLike, offsetUnit, Text, topK } from "./fields.ts";
 
 export const Answer = z.object({
   answer: z.string().describe("The part of the context that answers; empty: none does."),
@@ -80,8 +80,6 @@ export const questionAnswering = defineTask({
     besideMax: max_question_len ?? questionAnsweringDefaults.max_question_len,
   }),
   huggingFace: {
-    recognise: z.looseObject({
-      inputs: z.looseObject({ question: z.unknown(), context: z.unknown() }),
-    }),
+    recognise: inputsLike(z.looseObject({ question: z.unknown(), context: z.unknown() })),
   },
 });

@@ -5,7 +5,7 @@
 import * as z from "zod";
 import { limits } from "../limits.ts";
 import { defineTask } from "../task.ts";
-import { Text, TruncationDirection, truncate } from "./fields.ts";
+import { inputsLike, Text, TruncationDirection, truncate } from "./fields.ts";
 
 export const RankedText = z.object({
   index: z.int().nonnegative().describe("Place of the document in the request."),
@@ -56,6 +56,6 @@ export const rerank = defineTask({
     vectors ? [query, ...texts] : texts.flatMap((text) => [query, text]),
   ofSentenceEncoders: true,
   huggingFace: {
-    recognise: z.looseObject({ inputs: z.looseObject({ query: z.unknown(), texts: z.unknown() }) }),
+    recognise: inputsLike(z.looseObject({ query: z.unknown(), texts: z.unknown() })),
   },
 });

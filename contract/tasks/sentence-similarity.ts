@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { limits } from "../limits.ts";
 import { defineTask } from "../task.ts";
-import { Text, truncate } from "./fields.ts";
+import { inputsLike, Text, truncate } from "./fields.ts";
 
 export const sentenceSimilarity = defineTask({
   summary: "Compare one sentence with others",
@@ -23,6 +23,6 @@ export const sentenceSimilarity = defineTask({
   reads: ({ source_sentence, sentences }) => [source_sentence, ...sentences],
   ofSentenceEncoders: true,
   huggingFace: {
-    recognise: z.looseObject({ inputs: z.looseObject({ source_sentence: z.unknown() }) }),
+    recognise: inputsLike(z.looseObject({ source_sentence: z.unknown() })),
   },
 });

@@ -1,7 +1,7 @@
 /** The classes of a text, or of two that are read side by side, each with its score. */
 import * as z from "zod";
 import { defineTask } from "../task.ts";
-import { Label, Text, topK, truncate } from "./fields.ts";
+import { inputsLike, Label, Text, topK, truncate } from "./fields.ts";
 
 export const TextPair = z.strictObject({
   text: Text.describe("The first of two texts that are read side by side."),
@@ -42,8 +42,6 @@ export const textClassification = defineTask({
   huggingFace: {
     input: z.union([Text, TextPair, NestedPair]),
     listsOne: () => true,
-    recognise: z.looseObject({
-      inputs: z.union([AnyPair, z.tuple([AnyPair]).rest(z.unknown())]),
-    }),
+    recognise: inputsLike(AnyPair),
   },
 });
