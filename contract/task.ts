@@ -24,6 +24,8 @@ export type TaskDefinition<
 > = {
   /** One line for the published API. */
   readonly summary: string;
+  /** A call of a model, for the published API. */
+  readonly example: TaskExample<z.infer<Input>, z.infer<Parameters>, z.infer<Output>>;
   /** One input, as the queue carries it and `POST /v1/tasks/{task}` takes it. */
   readonly input: Input;
   /** Strict: an unknown parameter is refused. */
@@ -54,6 +56,15 @@ export type TaskDefinition<
   readonly ofSentenceEncoders?: true;
   /** How Hugging Face's clients word the task; null: they have no form of it. */
   readonly huggingFace: HuggingFaceForm<Input> | null;
+};
+
+export type TaskExample<Input, Parameters, Output> = {
+  readonly model: string;
+  readonly input: Input;
+  readonly parameters: Parameters;
+  /** What a worker answers, and how many tokens it read. */
+  readonly output: Output;
+  readonly tokens: number;
 };
 
 export type HuggingFaceForm<Input extends z.ZodType> = {

@@ -3,7 +3,7 @@
  * the outputs of that very task. The edge knows no task by name but for the few that this file and rendering.ts list.
  */
 import type * as z from "zod";
-import type { HuggingFaceForm, Readings, WindowRules } from "#contract/task.ts";
+import type { HuggingFaceForm, Readings, TaskExample, WindowRules } from "#contract/task.ts";
 import {
   type Task,
   type TaskInput,
@@ -14,6 +14,7 @@ import {
 
 export type TaskRow<T extends Task> = {
   readonly summary: string;
+  readonly example: TaskExample<TaskInput<T>, TaskParameters<T>, TaskOutput<T>>;
   readonly input: z.ZodType<TaskInput<T>>;
   readonly parameters: z.ZodType<TaskParameters<T>> & z.ZodObject;
   readonly output: z.ZodType<TaskOutput<T>>;
@@ -33,6 +34,9 @@ export const taskTable: { readonly [T in Task]: TaskRow<T> } = tasks;
 
 /** In the order of the table. */
 export const taskNames: readonly Task[] = Object.keys(tasks).filter(isTask);
+
+/** Those that anybody may call; `noop` is the operator's. */
+export const publishedTasks = taskNames.filter((task) => task !== "noop");
 
 /** Hugging Face's clients have a form of these. */
 export const huggingFaceTasks = taskNames.filter((task) => taskTable[task].huggingFace !== null);

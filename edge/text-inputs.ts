@@ -6,14 +6,14 @@ import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
 import type { TaskInput } from "#contract/tasks.ts";
+import { Text } from "#contract/tasks/fields.ts";
 import { validate } from "./validation.ts";
 
-const text = z.string().min(1).max(limits.stringCharactersMax);
 const tokens = z.array(z.int().nonnegative()).min(1);
 
 export const TextForms = {
-  text: text.meta({ title: "text" }),
-  texts: z.array(text).min(1).max(limits.inputsMax).meta({ title: "texts" }),
+  text: Text.meta({ title: "text" }),
+  texts: z.array(Text).min(1).max(limits.inputsMax).meta({ title: "texts" }),
   tokens: tokens.meta({ title: "token ids of one text" }),
   tokenLists: z.array(tokens).min(1).max(limits.inputsMax).meta({ title: "token ids of texts" }),
 } as const;

@@ -9,7 +9,10 @@ import { Text, TruncationDirection, truncate } from "./fields.ts";
 export const tokenNumbersMax = 2 ** 19;
 
 /** Base64 of `[tokens, dimensions]` little-endian f32, special tokens included. */
-export const TokenVectors = z.object({ vectors: z.base64(), dimensions: z.int().positive() });
+export const TokenVectors = z.object({
+  vectors: z.base64().describe("Numbers of all tokens, one after the other."),
+  dimensions: z.int().positive().describe("Numbers of one token."),
+});
 export type TokenVectors = z.infer<typeof TokenVectors>;
 
 /**
@@ -21,19 +24,39 @@ export type TokenIdVocabulary = z.infer<typeof TokenIdVocabulary>;
 
 export const featureExtraction = defineTask({
   summary: "Embed texts",
-  /** A text, or the ids of its tokens (the model's own with its special tokens or without). */
-  input: z.union([Text, z.array(z.int().nonnegative()).min(1).max(limits.tokensPerRequestMax)]),
+  example: {
+    model: "all-MiniLM-L6-v2",
+    input: "The sun rises in the east.",
+    parameters: { normalize: true },
+    output: "AACAPwAAAD8AABDA",
+    tokens: 9,
+  },
+  input: z
+    .union([Text, z.array(z.int().nonnegative()).min(1).max(limits.tokensPerRequestMax)])
+    .describe(
+      "A text, or the ids of its tokens: the model's own with its special tokens or without.",
+    ),
   parameters: z.strictObject({
-    /** Scale each vector to length 1. Absent: as the model's own configuration says. */
-    normalize: z.boolean().optional(),
+    normalize: z
+      .boolean()
+      .optional()
+      .describe("Scale each vector to length 1. Default: as the model's own configuration says."),
     truncate,
     truncation_direction: TruncationDirection.optional(),
-    /** Name of a prompt of the model's, put before each text. Absent: the model's default, which few have. */
-    prompt_name: z.string().max(100).optional(),
-    /** A vector per token, as they leave the model, instead of one of the text. Absent: as the model pools. */
-    pooling: z.enum(["none"]).optional(),
-    /** In whose vocabulary token ids are given. Absent: the model's own. */
-    token_ids: TokenIdVocabulary.optional(),
+    prompt_name: z
+      .string()
+      .max(100)
+      .optional()
+      .describe(
+        "Name of a prompt of the model's, put before each text. Default: the model's own default, which few have.",
+      ),
+    pooling: z
+      .enum(["none"])
+      .optional()
+      .describe("A vector for each token instead of one of the text. Default: as the model pools."),
+    token_ids: TokenIdVocabulary.optional().describe(
+      "In whose vocabulary token ids are given. Default: the model's own.",
+    ),
   }),
   /** Base64 of `[dimensions]` little-endian f32; with `pooling: "none"` token vectors. */
   output: z.union([z.base64(), TokenVectors]),
@@ -45,8 +68,11 @@ export const featureExtraction = defineTask({
     input: Text,
     flat: true,
     unused: z.strictObject({
-      dimensions: z.int().positive().optional(),
-      encoding_format: z.enum(["float", "base64"]).optional(),
+      dimensions: z.int().positive().optional().describe("Accepted, and not acted on."),
+      encoding_format: z
+        .enum(["float", "base64"])
+        .optional()
+        .describe("Accepted, and not acted on."),
     }),
     listsOne: () => true,
   },

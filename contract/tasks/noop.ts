@@ -5,6 +5,13 @@ import { defineTask } from "../task.ts";
 
 export const noop = defineTask({
   summary: "Answer the inputs as they are",
+  example: {
+    model: "noop",
+    input: "hello",
+    parameters: {},
+    output: "hello",
+    tokens: 0,
+  },
   input: z.string().max(limits.stringCharactersMax),
   parameters: z.strictObject({}),
   /** The input, unchanged. */

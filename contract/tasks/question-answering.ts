@@ -1,13 +1,13 @@
 /** The part of a context that answers a question. */
 import * as z from "zod";
 import { defineTask } from "../task.ts";
-import { offsetUnit, Text, topK } from "./fields.ts";
+import { inputsLike, offsetUnit, Text, topK } from "./fields.ts";
 
 export const Answer = z.object({
-  answer: z.string(),
-  score: z.number(),
-  start: z.int().nonnegative(),
-  end: z.int().nonnegative(),
+  answer: z.string().describe("The part of the context that answers; empty: none does."),
+  score: z.number().describe("How sure the model is, from 0 to 1."),
+  start: z.int().nonnegative().describe("Where the answer begins in the context."),
+  end: z.int().nonnegative().describe("Where it ends, exclusive."),
 });
 export type Answer = z.infer<typeof Answer>;
 
@@ -20,22 +20,54 @@ export const questionAnsweringDefaults = {
 
 export const questionAnswering = defineTask({
   summary: "Answer questions from a context",
-  input: z.strictObject({ question: Text, context: Text }),
+  example: {
+    model: "distilbert-base-cased-distilled-squad",
+    input: { question: "When was it finished?", context: "The bridge was finished in 1932." },
+    parameters: {},
+    output: { answer: "1932", score: 0.97, start: 27, end: 31 },
+    tokens: 16,
+  },
+  input: z.strictObject({
+    question: Text.describe("What is asked."),
+    context: Text.describe(
+      "Where the answer is looked for. It may be longer than the model reads at once.",
+    ),
+  }),
   parameters: z.strictObject({
-    /** Default 1. */
-    top_k: topK,
-    /** Tokens of a long context that neighbouring windows share. Default 128, lowered to half a window. */
-    doc_stride: z.int().positive().max(10_000).optional(),
-    /** Tokens of an answer. Default 15. */
-    max_answer_len: z.int().positive().max(10_000).optional(),
-    /** Tokens of a window, question and special tokens included. Default 384, at most the model's. */
-    max_seq_len: z.int().positive().max(100_000).optional(),
-    /** A longer question is refused. Default 64. */
-    max_question_len: z.int().positive().max(10_000).optional(),
-    /** Whether "no answer", an empty one, may be given. */
-    handle_impossible_answer: z.boolean().optional(),
-    /** Widen answers to whole words. Default true. */
-    align_to_words: z.boolean().optional(),
+    top_k: topK.describe("How many answers are given, the best first. Default: 1."),
+    doc_stride: z
+      .int()
+      .positive()
+      .max(10_000)
+      .optional()
+      .describe(
+        "Tokens of a long context that neighbouring windows share. Default: 128, lowered to half a window.",
+      ),
+    max_answer_len: z
+      .int()
+      .positive()
+      .max(10_000)
+      .optional()
+      .describe("Tokens of an answer, at most. Default: 15."),
+    max_seq_len: z
+      .int()
+      .positive()
+      .max(100_000)
+      .optional()
+      .describe(
+        "Tokens of a window, question and special tokens included. Default: 384, at most the model's.",
+      ),
+    max_question_len: z
+      .int()
+      .positive()
+      .max(10_000)
+      .optional()
+      .describe("Tokens of the question, at most; a longer one is refused. Default: 64."),
+    handle_impossible_answer: z
+      .boolean()
+      .optional()
+      .describe("Whether an empty answer may be given, where there is none. Default: false."),
+    align_to_words: z.boolean().optional().describe("Widen answers to whole words. Default: true."),
     offset_unit: offsetUnit,
   }),
   /** One answer, or with `top_k` above 1 several, the best first. */
@@ -48,8 +80,6 @@ export const questionAnswering = defineTask({
     besideMax: max_question_len ?? questionAnsweringDefaults.max_question_len,
   }),
   huggingFace: {
-    recognise: z.looseObject({
-      inputs: z.looseObject({ question: z.unknown(), context: z.unknown() }),
-    }),
+    recognise: inputsLike(z.looseObject({ question: z.unknown(), context: z.unknown() })),
   },
 });

@@ -13,17 +13,34 @@ export const relationMark = /<\/?e[12]>/;
 /** Entities of one text that are related: they make 992 pairs. A text with more is refused. */
 export const relatedEntitiesMax = 32;
 
-export const RelatedPair = Label.extend({ head: Entity, tail: Entity });
+export const RelatedPair = Label.extend({
+  head: Entity.describe("The first of the two entities."),
+  tail: Entity.describe("The second."),
+});
 export type RelatedPair = z.infer<typeof RelatedPair>;
 
 export const relationExtraction = defineTask({
   summary: "Tell how parts of a text are related",
+  example: {
+    model: "relations",
+    input: "The <e1>storm</e1> caused the <e2>flood</e2>.",
+    parameters: { top_k: 1 },
+    output: [{ label: "cause-effect", score: 0.94 }],
+    tokens: 14,
+  },
   input: Text,
   parameters: z.strictObject({
-    /** Of marked spans: classes kept. Of pairs: pairs kept. Absent: all. */
-    top_k: topK,
-    /** The model that finds the entities of a text without marks. Absent: the one the model itself names. */
-    entity_model: z.string().min(1).max(200).optional(),
+    top_k: topK.describe(
+      "How many classes of the marked pair, or pairs of entities, are kept, the best first. Default: all.",
+    ),
+    entity_model: z
+      .string()
+      .min(1)
+      .max(200)
+      .optional()
+      .describe(
+        "The model that finds the entities of a text without marks. Default: the one the model itself names.",
+      ),
     offset_unit: offsetUnit,
   }),
   /** By score, the best first. */

@@ -2,13 +2,20 @@
 import * as z from "zod";
 import { limits } from "../limits.ts";
 import { defineTask } from "../task.ts";
-import { Text, truncate } from "./fields.ts";
+import { inputsLike, Text, truncate } from "./fields.ts";
 
 export const sentenceSimilarity = defineTask({
   summary: "Compare one sentence with others",
+  example: {
+    model: "all-MiniLM-L6-v2",
+    input: { source_sentence: "A cat sleeps.", sentences: ["A kitten naps.", "Stocks fell."] },
+    parameters: {},
+    output: [0.71, 0.04],
+    tokens: 18,
+  },
   input: z.strictObject({
-    source_sentence: Text,
-    sentences: z.array(Text).min(1).max(limits.inputsMax),
+    source_sentence: Text.describe("The sentence the others are compared with."),
+    sentences: z.array(Text).min(1).max(limits.inputsMax).describe("The others."),
   }),
   parameters: z.strictObject({ truncate }),
   /** One cosine per sentence, −1…1, in the order given. */
@@ -16,6 +23,6 @@ export const sentenceSimilarity = defineTask({
   reads: ({ source_sentence, sentences }) => [source_sentence, ...sentences],
   ofSentenceEncoders: true,
   huggingFace: {
-    recognise: z.looseObject({ inputs: z.looseObject({ source_sentence: z.unknown() }) }),
+    recognise: inputsLike(z.looseObject({ source_sentence: z.unknown() })),
   },
 });

@@ -1,9 +1,12 @@
 /** The classes of a text, or of two that are read side by side, each with its score. */
 import * as z from "zod";
 import { defineTask } from "../task.ts";
-import { Label, Text, topK, truncate } from "./fields.ts";
+import { inputsLike, Label, Text, topK, truncate } from "./fields.ts";
 
-const TextPair = z.strictObject({ text: Text, text_pair: Text });
+export const TextPair = z.strictObject({
+  text: Text.describe("The first of two texts that are read side by side."),
+  text_pair: Text.describe("The second."),
+});
 
 /** The form that transformers took pairs in first: `inputs: [[["a text", "another"]]]`. */
 const NestedPair = z
@@ -14,13 +17,23 @@ const AnyPair = z.looseObject({ text_pair: z.unknown() });
 
 export const textClassification = defineTask({
   summary: "Classify texts",
+  example: {
+    model: "sentiment-en",
+    input: "A delight.",
+    parameters: { top_k: 1 },
+    output: [{ label: "positive", score: 0.98 }],
+    tokens: 5,
+  },
   /** A text, or one beside another: the longer is cut first where both are too long. */
   input: z.union([Text, TextPair]),
   parameters: z.strictObject({
-    /** How logits become scores. Absent: softmax, or sigmoid where the model was trained for several labels or one. */
-    function_to_apply: z.enum(["sigmoid", "softmax", "none"]).optional(),
-    /** Absent: all classes. */
-    top_k: topK,
+    function_to_apply: z
+      .enum(["sigmoid", "softmax", "none"])
+      .optional()
+      .describe(
+        "How logits become scores. Default: softmax, or sigmoid where the model was trained for several labels or one.",
+      ),
+    top_k: topK.describe("How many classes are kept, the best first. Default: all."),
     truncate,
   }),
   /** By score, the best first. */
@@ -29,8 +42,6 @@ export const textClassification = defineTask({
   huggingFace: {
     input: z.union([Text, TextPair, NestedPair]),
     listsOne: () => true,
-    recognise: z.looseObject({
-      inputs: z.union([AnyPair, z.tuple([AnyPair]).rest(z.unknown())]),
-    }),
+    recognise: inputsLike(AnyPair),
   },
 });

@@ -20,21 +20,35 @@ function labelsOf(given: unknown): unknown {
 
 export const zeroShotClassification = defineTask({
   summary: "Classify texts by labels of the request",
+  example: {
+    model: "all-MiniLM-L6-v2",
+    input: "The striker scored twice.",
+    parameters: { candidate_labels: ["cooking", "football"] },
+    output: [
+      { label: "football", score: 0.93 },
+      { label: "cooking", score: 0.07 },
+    ],
+    tokens: 14,
+  },
   input: Text,
   parameters: z.strictObject({
     candidate_labels: z
       .preprocess(labelsOf, z.array(LabelName).min(1).max(100).superRefine(boundTogether))
-      .describe("Or one string, in which commas stand between them."),
-    /** Holds `{}`, where the label goes. Default "This example is {}." for entailment, "{}" for similarity. */
+      .describe("The labels to choose from: a list, or one string with commas between them."),
     hypothesis_template: z
       .string()
       .max(1_000)
       .refine((template) => template.split("{}").length - 1 <= labelPlacesMax, {
         error: `it holds {} more than ${labelPlacesMax} times: once is enough`,
       })
-      .optional(),
-    /** Judge each label by itself, so that several may fit. */
-    multi_label: z.boolean().optional(),
+      .optional()
+      .describe(
+        "A sentence with {} where the label goes. Default: 'This example is {}.' for entailment, '{}' for similarity.",
+      ),
+    multi_label: z
+      .boolean()
+      .optional()
+      .describe("Judge each label by itself, so that several may fit. Default: false."),
     truncate,
   }),
   /** By score, the best first. */

@@ -10,6 +10,7 @@ import { EndedJobs } from "./ended-jobs.ts";
 import type {
   AbandonRequest,
   JobHead,
+  JobProgress,
   KeepRequest,
   ReceiveRequest,
   ReceiveResponse,
@@ -75,19 +76,14 @@ export class JobBoard {
 
   /** Keeps a job whose result is known already. */
   keep({ job, webhook, result }: KeepRequest): Ticket {
-    const { rows } = this.#surroundings;
+    const { rows, notify } = this.#surroundings;
     const repeated = this.#repeated(job);
     if (repeated !== undefined) return repeated;
-    const ticket = rows.add({
-      id: job.id,
-      job,
-      webhook,
-      workId: job.id,
-      status: "starting",
-      sequence: 0,
-    });
-    this.#finishTicket(job.id, { status: "succeeded", result });
-    return rows.find(job.id)?.ticket ?? ticket;
+    const { id } = job;
+    const ticket = rows.add({ id, job, webhook, workId: id, status: "starting", sequence: 0 });
+    if (webhook !== null) notify(id, webhook, "start");
+    this.#finishTicket(id, { status: "succeeded", result });
+    return rows.find(id)?.ticket ?? ticket;
   }
 
   /** The call is answered with a failure of ours: nobody is charged for what it alone wanted. */
@@ -109,7 +105,13 @@ export class JobBoard {
 
   find(id: JobId, tenant: string): Ticket | null {
     const stored = this.#surroundings.rows.find(id);
-    return stored?.tenant === tenant ? stored.ticket : null;
+    return stored?.tenant === tenant ? this.#show(stored) : null;
+  }
+
+  /** With how far its computation is. */
+  #show({ ticket, workId }: StoredTicket): Ticket {
+    if (ticket.finishedAt !== null) return ticket;
+    return { ...ticket, progress: this.#works.find(workId)?.progress ?? null };
   }
 
   /** A job that is finished already stays as it is. */
@@ -193,7 +195,7 @@ export class JobBoard {
   #repeated({ id, tenant, createdAt }: JobHead): Ticket | undefined {
     const stored = this.#surroundings.rows.find(id);
     const same = stored?.tenant === tenant && stored.ticket.createdAt === createdAt;
-    return same ? stored.ticket : undefined;
+    return same ? this.#show(stored) : undefined;
   }
 
   #join({ id, tenant, requestKey }: JobHead): Work | undefined {
@@ -247,7 +249,7 @@ export class JobBoard {
     const { rows } = this.#surroundings;
     const known = waiter.ticketId === null ? undefined : rows.find(waiter.ticketId);
     const ticket = known?.ticket ?? this.#issueOrShare(work, waiter.claim);
-    waiter.resolve({ kind: "waiting", ticket });
+    waiter.resolve({ kind: "waiting", ticket: { ...ticket, progress: work.progress } });
   }
 
   /** A retry that outlasts its window again comes back with the ticket of the first. */
@@ -268,7 +270,7 @@ export class JobBoard {
     const { status, sequence } = work;
     const ticket = rows.add({ id, job, webhook, workId: work.id, status, sequence });
     if (status === "processing" && webhook !== null) notify(id, webhook, "start");
-    return ticket;
+    return { ...ticket, progress: work.progress };
   }
 
   /**
@@ -279,7 +281,7 @@ export class JobBoard {
     const work = this.#works.find(event.jobId);
     if (work !== undefined) this.#watch.hear(work);
     if (event.kind === "started" || event.kind === "progress") {
-      if (work !== undefined) this.#advance(work, event.sequence);
+      if (work !== undefined) this.#advance(work, event);
       return { wanted: true, units: null };
     }
     if (work === undefined) return this.#judge(event.jobId, event.units);
@@ -292,9 +294,11 @@ export class JobBoard {
       this.fail(work.id, lostError(work));
     } else if (event.kind === "failed") {
       this.#ended.close(work.id, event.units);
+      this.#tellStart(work);
       this.#finish(work, { status: "failed", error: event.error });
     } else {
       this.#ended.deliver(work.id, event.units, event.result);
+      this.#tellStart(work);
       this.#finish(work, { status: "succeeded", result: event.result });
     }
     return this.#judge(event.jobId, event.units);
@@ -306,18 +310,23 @@ export class JobBoard {
     return { wanted: ended?.delivered ?? true, units: ended?.units ?? units };
   }
 
-  /** A worker reports the latest note of a job only, so progress says too that it has started. */
-  #advance(work: Work, sequence: number): void {
-    if (sequence <= work.sequence) return;
-    work.sequence = sequence;
-    if (work.status === "starting") this.#start(work);
+  /** A job that progresses has started, whatever became of that event. Rows hear of the start alone. */
+  #advance(work: Work, event: Extract<ShardEvent, { kind: "started" | "progress" }>): void {
+    if (event.sequence <= work.sequence) return;
+    work.sequence = event.sequence;
+    // Another worker begins it afresh.
+    work.progress = event.kind === "started" ? null : progressOf(event);
+    if (work.status === "processing") return;
+    if (work.tickets.size > 0) this.#surroundings.rows.markStarted(work.id, work.sequence);
+    this.#tellStart(work);
   }
 
-  #start(work: Work): void {
+  /** Once: what a worker ended before it reported that it had started is over by its first report. */
+  #tellStart(work: Work): void {
+    if (work.status === "processing") return;
     work.status = "processing";
     if (work.tickets.size === 0) return;
     const { rows, notify } = this.#surroundings;
-    rows.markStarted(work.id, work.sequence);
     for (const { ticket, webhook } of rows.ofWork(work.id)) {
       if (webhook !== null) notify(ticket.id, webhook, "start");
     }
@@ -377,6 +386,10 @@ function lostError(work: Work): PublicError {
       ? "Every worker that took this job was lost before it could answer."
       : "No worker took this job in a day.";
   return { code: "worker_lost", message, param: null };
+}
+
+function progressOf({ completed, total }: JobProgress): JobProgress {
+  return { completed, total };
 }
 
 /** Tickets that look alike may be shared; one with a webhook is its caller's alone. */

@@ -28,6 +28,7 @@ export function jobFrame(ticket: Ticket, usage: Usage | null, more: object = {})
     model: ticket.model,
     created_at: seconds(ticket.createdAt),
     finished_at: ticket.finishedAt === null ? null : seconds(ticket.finishedAt),
+    progress: ticket.progress,
   });
   const error =
     ticket.error === null ? null : openaiError(renderError(ticket.rendering, ticket.error));

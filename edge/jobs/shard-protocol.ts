@@ -47,6 +47,9 @@ export type RunRequest = {
 
 export type JobStatus = "starting" | "processing" | "succeeded" | "failed" | "canceled";
 
+/** In rows that models read: texts, or windows and pairs of them. */
+export type JobProgress = { completed: number; total: number };
+
 /** A job as whoever comes back for it sees it. */
 export type Ticket = {
   id: JobId;
@@ -58,6 +61,8 @@ export type Ticket = {
   /** Milliseconds since the epoch. */
   createdAt: number;
   finishedAt: number | null;
+  /** While it is computed, as a worker last said; null: none has, or it has ended. Never written to a row. */
+  progress: JobProgress | null;
   result: StoredResult | null;
   error: PublicError | null;
 };
@@ -75,7 +80,7 @@ export type RunOutcome =
 /** `units`: tokens that the end asks to be charged. */
 export type ShardEvent = { jobId: JobId; sequence: number } & (
   | { kind: "started" }
-  | { kind: "progress" }
+  | ({ kind: "progress" } & JobProgress)
   | { kind: "succeeded"; units: number; result: StoredResult }
   | { kind: "failed"; units: number; error: PublicError }
   | { kind: "cancelled"; units: number }

@@ -89,6 +89,7 @@ function fromRow(row: TicketRow): StoredTicket {
       warnings: JSON.parse(row.warnings),
       createdAt: row.created_at,
       finishedAt: row.finished_at,
+      progress: null,
       result: resultOf(row),
       error: parse(row.error),
     },
@@ -144,7 +145,7 @@ export class TicketRows {
       job.createdAt,
     );
     const { task, model, rendering, warnings, createdAt } = job;
-    const unfinished = { finishedAt: null, result: null, error: null };
+    const unfinished = { finishedAt: null, progress: null, result: null, error: null };
     return { id, status, task, model, rendering, warnings, createdAt, ...unfinished };
   }
 

@@ -3,7 +3,7 @@
  * One computation serves all identical requests; it is found by its id and by its request key. Memory only.
  */
 import type { JobId } from "#contract/job-id.ts";
-import type { RunOutcome, RunRequest } from "./shard-protocol.ts";
+import type { JobProgress, RunOutcome, RunRequest } from "./shard-protocol.ts";
 
 /** What of a request outlives its arrival. */
 export type Claim = Pick<RunRequest, "job" | "webhook">;
@@ -25,6 +25,8 @@ export type Work = {
   status: "starting" | "processing";
   /** Of the last event that counted. */
   sequence: number;
+  /** As its worker last said. */
+  progress: JobProgress | null;
   /** Text for the queue, kept until the end where there is room; null: its row keeps it, or nobody does. */
   message: string | null;
   /** Underway: the queue may have it. */
@@ -131,6 +133,7 @@ export function newWork(opened: NewWork): Work {
     ...opened,
     status: "starting",
     sequence: 0,
+    progress: null,
     sending: "unsent",
     named: false,
     resent: false,

@@ -2,112 +2,178 @@
  * The OpenAPI 3.1 document, made from the schemas that requests are parsed with: what it says is what is enforced.
  * 3.1 takes JSON Schema 2020-12 as it is, which is what zod writes.
  */
-import * as z from "zod";
-import { errorTable } from "#contract/errors.ts";
-import { type Operation, operations } from "./operations.ts";
+import type * as z from "zod";
+import { TokenIdVocabulary } from "#contract/tasks/feature-extraction.ts";
+import { type ErrorShape, shapeOfPath } from "../errors.ts";
+import { tokenIdsHeader } from "../token-ids.ts";
+import { Components, pascalCase } from "./components.ts";
+import { errorComponents, errorComponentName } from "./error-responses.ts";
+import { jobId, unfinishedJobExample } from "./examples.ts";
+import { headerComponents, headerRefs, headersOf } from "./headers.ts";
+import { type Operation, tags } from "./operation.ts";
+import { operations } from "./operations.ts";
 import { ErrorResponse, HuggingFaceErrorResponse, JobResponse } from "./response-schemas.ts";
 
 const description =
   "Language models over HTTPS, compatible with OpenAI's and Hugging Face's clients. Without a key a caller has the free tier of its address. null for a field that may be left out counts as its absence; bodies may be sent as gzip.";
+const licence = { name: "Apache-2.0", identifier: "Apache-2.0" };
+
+let made: object | null = null;
 
 /** @param url where the API is served, without a slash at its end */
 export function describeApi(url: string): object {
-  const paths: Record<string, Record<string, object>> = {};
-  for (const operation of operations) {
-    paths[operation.path] = { ...paths[operation.path], [operation.method]: describe(operation) };
-  }
+  made ??= new Description().make();
+  const contact = { name: "Whoever runs this platform", url };
   return {
     openapi: "3.1.0",
-    info: { title: "LLM OS", version: "0.1.0", description, license: licence },
+    info: { title: "LLM OS", version: "0.1.0", description, contact, license: licence },
     servers: [{ url }],
-    security: [{}, { key: [] }],
-    paths,
-    components: { securitySchemes: { key: { type: "http", scheme: "bearer" } } },
+    ...made,
   };
 }
 
-const licence = { name: "Apache-2.0", identifier: "Apache-2.0" };
+class Description {
+  readonly #requests = Components.ofRequests();
+  readonly #responses = Components.ofResponses();
 
-function describe(operation: Operation): object {
-  const { id, summary, request, response } = operation;
-  return {
-    operationId: id,
-    summary,
-    parameters: parametersOf(operation),
-    ...(request === undefined
-      ? {}
-      : { requestBody: { required: true, content: json(request, "input") } }),
-    responses: {
-      "200": { description: "Done", content: json(response, "output") },
-      ...others(operation),
-    },
-  };
+  make(): object {
+    const paths: Record<string, Record<string, object>> = {};
+    for (const operation of operations) {
+      const { path, method } = operation;
+      paths[path] = { ...paths[path], [method]: this.#describe(operation) };
+    }
+    const shapes = {
+      openai: this.#responses.refTo(ErrorResponse, "Error"),
+      "hugging-face": this.#responses.refTo(HuggingFaceErrorResponse, "HuggingFaceError"),
+    } satisfies Record<ErrorShape, object>;
+    return {
+      security: [{}, { key: [] }],
+      tags: Object.entries(tags).map(([name, text]) => ({ name, description: text })),
+      paths,
+      components: {
+        securitySchemes: {
+          key: { type: "http", scheme: "bearer", description: "The operator's key." },
+        },
+        parameters,
+        headers: headerComponents,
+        responses: errorComponents(shapes),
+        schemas: { ...this.#requests.schemas(), ...this.#responses.schemas() },
+      },
+    };
+  }
+
+  #describe(operation: Operation): object {
+    const { id, tag, summary, request, response, example, headers, errors, path } = operation;
+    const name = pascalCase(id);
+    const shape = shapeOfPath(path);
+    return {
+      operationId: id,
+      tags: [tag],
+      summary,
+      description: operation.description,
+      ...(operation.open === true ? { security: [{}] } : {}),
+      parameters: parametersOf(operation),
+      ...(request === undefined ? {} : { requestBody: this.#body(request, name, example.request) }),
+      responses: {
+        "200": {
+          description: "Done",
+          headers: headerRefs(headersOf[headers]),
+          content: json(this.#responses.refTo(response, `${name}Response`), example.response),
+        },
+        ...(operation.job === true ? { "202": this.#accepted() } : {}),
+        ...Object.fromEntries(
+          errors.map((status) => [
+            String(status),
+            { $ref: `#/components/responses/${errorComponentName(status, shape)}` },
+          ]),
+        ),
+      },
+    };
+  }
+
+  #body(request: z.ZodType, name: string, example: unknown): object {
+    const content = json(this.#requests.refTo(request, `${name}Request`), example);
+    return { required: true, description: "What is asked for.", content };
+  }
+
+  #accepted(): object {
+    return {
+      description: "Accepted, as Prefer asked",
+      headers: headerRefs(headersOf.accepted),
+      content: json(this.#responses.refTo(JobResponse, "Job"), unfinishedJobExample("starting")),
+    };
+  }
 }
 
-function parametersOf({ path, job, request, query = [], headers = {} }: Operation): object[] {
-  const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({
-    name,
+const parameters = {
+  model: {
+    name: "model",
     in: "path",
     required: true,
-    schema: { type: "string" },
-    ...(name === "model"
-      ? { description: "Id or alias; a hub id's slash may stand as it is." }
-      : {}),
-  }));
-  const inQuery = query.map((name) => ({
-    name,
-    in: "query",
+    description: "Id or alias of a model; a hub id's slash may stand as it is.",
+    schema: { type: "string", minLength: 1 },
+    example: "all-MiniLM-L6-v2",
+  },
+  job: {
+    name: "job",
+    in: "path",
     required: true,
+    description: "The job's id.",
+    schema: { type: "string", pattern: String.raw`^job_\d{1,4}_[0-9a-f]{32}$` },
+    example: jobId,
+  },
+  strict: {
+    name: "strict",
+    in: "query",
+    description:
+      "1: refuse fields that are accepted and not acted on. Anything else has no effect.",
     schema: { type: "string" },
-  }));
-  const strict = { name: "strict", in: "query", schema: { type: "string", enum: ["1"] } };
-  const prefer = {
+  },
+  prefer: {
     name: "Prefer",
     in: "header",
     description: "respond-async: answer 202 at once. wait=N: answer 202 after N seconds.",
     schema: { type: "string" },
-  };
-  const inHeaders = Object.entries(headers).map(([name, { description: says, schema }]) => ({
-    name,
+    example: "wait=10",
+  },
+  tokenIds: {
+    name: tokenIdsHeader,
     in: "header",
-    description: says,
-    schema: schemaOf(schema, "input"),
+    description:
+      "In whose vocabulary token ids are. either, the default: the model's own where they carry its special tokens at both ends, else cl100k_base.",
+    schema: { type: "string", enum: TokenIdVocabulary.options },
+    example: "model",
+  },
+} as const;
+
+function ref(parameter: string): object {
+  return { $ref: `#/components/parameters/${parameter}` };
+}
+
+function parametersOf(operation: Operation): object[] {
+  const { path, job, model, strict, query = {}, header } = operation;
+  const inPath = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) =>
+    name === "model" && model !== undefined
+      ? { ...parameters.model, example: model }
+      : ref(String(name)),
+  );
+  const inQuery = Object.entries(query).map(([name, { description: told, example }]) => ({
+    name,
+    in: "query",
+    required: true,
+    description: told,
+    schema: { type: "string" },
+    example,
   }));
   return [
     ...inPath,
     ...inQuery,
-    ...(request === undefined ? [] : [strict]),
-    ...(job ? [prefer] : []),
-    ...inHeaders,
+    ...(strict === true ? [ref("strict")] : []),
+    ...(job === true ? [ref("prefer")] : []),
+    ...(header === undefined ? [] : [ref(header)]),
   ];
 }
 
-/** Every status an error of ours can have here, each told in one body. */
-function others({ path, job, request }: Operation): Record<string, object> {
-  const body = json(path.startsWith("/hf/") ? HuggingFaceErrorResponse : ErrorResponse, "output");
-  const statuses = new Set(Object.values(errorTable).map(({ status }) => status));
-  if (!job) for (const status of [408, 409, 413, 415, 504] as const) statuses.delete(status);
-  if (request === undefined) for (const status of [400, 429] as const) statuses.delete(status);
-  const errors = [...statuses].map((status): [string, object] => [
-    String(status),
-    { description: codesOf(status), content: body },
-  ]);
-  const accepted: [string, object][] = job
-    ? [["202", { description: "Accepted, as Prefer asked", content: json(JobResponse, "output") }]]
-    : [];
-  return Object.fromEntries([...accepted, ...errors]);
-}
-
-function codesOf(status: number): string {
-  const codes = Object.entries(errorTable).filter(([, row]) => row.status === status);
-  return codes.map(([code]) => code).join(", ");
-}
-
-function json(schema: z.ZodType, io: "input" | "output"): object {
-  return { "application/json": { schema: schemaOf(schema, io) } };
-}
-
-function schemaOf(schema: z.ZodType, io: "input" | "output"): object {
-  const { $schema: _, ...plain } = z.toJSONSchema(schema, { io, unrepresentable: "any" });
-  return plain;
+function json(schema: object, example: unknown): object {
+  return { "application/json": { schema, example } };
 }

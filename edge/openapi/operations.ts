@@ -1,175 +1,171 @@
 /** The operations callers may use, each with the schemas its route parses. Internal routes are not published. */
 import * as z from "zod";
-import type { Task } from "#contract/tasks.ts";
-import { TokenIdVocabulary } from "#contract/tasks/feature-extraction.ts";
+import { type Task, tasks } from "#contract/tasks.ts";
 import { EmbeddingsRequest } from "../routes/embeddings.ts";
 import { huggingFaceRequestSchema } from "../routes/hugging-face.ts";
-import { DeliveryList } from "../routes/job-deliveries.ts";
-import { ModelList, ModelObject } from "../routes/models.ts";
 import { RerankRequest, TeiRerankRequest } from "../routes/rerank.ts";
 import { taskRequestSchema } from "../routes/tasks.ts";
 import { DetokenizeRequest, TokenizeRequest } from "../routes/tokens.ts";
-import { huggingFaceTasks, taskNames, taskTable } from "../task-table.ts";
-import { tokenIdsHeader } from "../token-ids.ts";
+import { huggingFaceTasks, publishedTasks, taskTable } from "../task-table.ts";
+import { type Example, exampleOf, huggingFaceExample, nativeExample } from "./examples.ts";
+import { askOperations } from "./ask-operations.ts";
+import { requestId } from "./headers.ts";
+import type { Operation } from "./operation.ts";
 import {
   DetokenizeResponse,
   EmbeddingsResponse,
-  HealthResponse,
   huggingFaceResponseSchema,
-  JobResponse,
   RerankResponse,
   taskResponseSchema,
   TeiRerankResponse,
   TokenizeResponse,
 } from "./response-schemas.ts";
 
-export type Operation = {
-  method: "get" | "post" | "delete";
-  /** `{name}` for what varies. */
-  path: string;
-  id: string;
-  summary: string;
-  request?: z.ZodType;
-  /** Names of what is asked for in the query. */
-  query?: readonly string[];
-  /** What a header of this operation alone says, by its name. */
-  headers?: Readonly<Record<string, { description: string; schema: z.ZodType }>>;
-  response: z.ZodType;
-  /** The job may be asked for asynchronously, and then 202 and 504 carry its address. */
-  job?: true;
-};
-
 /** `text-classification` as `textClassification`. */
 function camelCase(task: Task): string {
   return task.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
-function job(
-  path: string,
-  id: string,
-  { summary, request, response }: Required<Pick<Operation, "summary" | "request" | "response">>,
-): Operation {
-  return { method: "post", path, id, summary, request, response, job: true };
+const longWork =
+  "A call is held until its result is there, or answered 202 or 504 with the address of its job: see Prefer.";
+
+type JobOperation = Pick<
+  Operation,
+  | "tag"
+  | "summary"
+  | "description"
+  | "request"
+  | "response"
+  | "example"
+  | "model"
+  | "strict"
+  | "header"
+>;
+
+function job(path: string, id: string, of: JobOperation): Operation {
+  return {
+    method: "post",
+    path,
+    id,
+    ...of,
+    description: `${of.description} ${longWork}`,
+    errors: [400, 401, 404, 408, 413, 415, 429, 500, 504],
+    headers: "job",
+    job: true,
+  };
+}
+
+const embedding = tasks["feature-extraction"].example;
+const ranking = tasks.rerank.example;
+const ranked = { query: ranking.input.query, texts: ranking.input.texts, return_text: true };
+
+/** Each once: `runModel` refers to them all. */
+const huggingFaceSchemas = huggingFaceTasks.map((task) => ({
+  task,
+  request: huggingFaceRequestSchema(task),
+  response: huggingFaceResponseSchema(task),
+}));
+
+function cohereRerank(path: string, id: string, as: string): Operation {
+  return job(path, id, {
+    tag: "Rerank",
+    summary: `Sort documents by relevance to a query, as ${as}`,
+    description: "Long documents are cut, and x-warnings says so.",
+    request: RerankRequest,
+    response: RerankResponse,
+    example: exampleOf(
+      "rerank",
+      { route: "cohere.rerank", topN: 1, id: requestId },
+      {
+        model: ranking.model,
+        query: ranked.query,
+        documents: ranked.texts,
+        top_n: 1,
+        return_documents: true,
+      },
+    ),
+    strict: true,
+  });
 }
 
 const jobOperations: readonly Operation[] = [
-  {
-    ...job("/v1/embeddings", "createEmbeddings", {
-      summary: "Embed texts, as OpenAI does",
-      request: EmbeddingsRequest,
-      response: EmbeddingsResponse,
-    }),
-    headers: {
-      [tokenIdsHeader]: {
-        description:
-          "In whose vocabulary token ids are. either, the default: the model's own where they carry its special tokens at both ends, else cl100k_base.",
-        schema: TokenIdVocabulary,
-      },
-    },
-  },
-  ...huggingFaceTasks.map((task) =>
+  job("/v1/embeddings", "createEmbeddings", {
+    tag: "Embeddings",
+    summary: "Embed texts, as OpenAI does",
+    description: "Gives a vector for each text. Clients of OpenAI's API work as they are.",
+    request: EmbeddingsRequest,
+    response: EmbeddingsResponse,
+    example: exampleOf(
+      "feature-extraction",
+      { route: "openai.embeddings", encodingFormat: "float", single: true },
+      { model: embedding.model, input: embedding.input },
+    ),
+    strict: true,
+    header: "tokenIds",
+  }),
+  ...huggingFaceSchemas.map(({ task, request, response }) =>
     job(`/hf/models/{model}/pipeline/${task}`, camelCase(task), {
+      tag: "Hugging Face",
       summary: `${taskTable[task].summary}, as Hugging Face does`,
-      request: huggingFaceRequestSchema(task),
-      response: huggingFaceResponseSchema(task),
+      description: "Takes one input, or a list of them. Clients of Hugging Face work as they are.",
+      request,
+      response,
+      example: huggingFaceExample(task),
+      model: taskTable[task].example.model,
+      strict: true,
     }),
   ),
   job("/hf/models/{model}", "runModel", {
+    tag: "Hugging Face",
     summary: "Run a model on the task that the body's shape, then the model, implies",
-    request: z.union(huggingFaceTasks.map(huggingFaceRequestSchema)),
-    response: z.unknown().describe("As the task's own route answers."),
+    description:
+      "Which task it is, the fields of the body tell; where they do not, it is the model's first. Answers as the task's own route.",
+    request: z.union(huggingFaceSchemas.map(({ request }) => request)),
+    response: z.union(huggingFaceSchemas.map(({ response }) => response)),
+    example: huggingFaceExample("sentence-similarity"),
+    strict: true,
   }),
-  ...taskNames.map((task) =>
+  ...publishedTasks.map((task) =>
     job(`/v1/tasks/${task}`, `task-${task}`, {
+      tag: "Tasks",
       summary: `${taskTable[task].summary}: a batch of inputs`,
+      description: "Takes a list of inputs, and answers each in order.",
       request: taskRequestSchema(task),
       response: taskResponseSchema(task),
+      example: nativeExample(task),
     }),
   ),
-  job("/v1/rerank", "createRerank", {
-    summary: "Sort documents by relevance to a query, as Cohere and Jina do",
-    request: RerankRequest,
-    response: RerankResponse,
-  }),
-  job("/v2/rerank", "createRerankV2", {
-    summary: "The same, where Cohere's newer clients look for it",
-    request: RerankRequest,
-    response: RerankResponse,
-  }),
+  cohereRerank("/v1/rerank", "createRerank", "Cohere and Jina do"),
+  cohereRerank("/v2/rerank", "createRerankV2", "Cohere's newer clients ask for it"),
   job("/rerank", "createTeiRerank", {
+    tag: "Rerank",
     summary: "Sort texts by relevance to a query, as text-embeddings-inference does",
+    description: "Without a model the first one that ranks is used, and x-warnings names it.",
     request: TeiRerankRequest,
     response: TeiRerankResponse,
+    example: exampleOf("rerank", { route: "tei.rerank", topN: null }, ranked),
   }),
   job("/v1/tokenize", "createTokens", {
+    tag: "Tokens",
     summary: "Split a text, or several, into a model's tokens",
+    description: "Every model does it. A token that is made costs a unit.",
     request: TokenizeRequest,
     response: TokenizeResponse,
+    example: tokensExample("tokenize", "input"),
   }),
   job("/v1/detokenize", "createText", {
+    tag: "Tokens",
     summary: "Put a model's tokens together to a text",
+    description: "Every model does it. A token that is given costs a unit.",
     request: DetokenizeRequest,
     response: DetokenizeResponse,
+    example: tokensExample("detokenize", "tokens"),
   }),
 ];
 
-export const operations: readonly Operation[] = [
-  ...jobOperations,
-  {
-    method: "get",
-    path: "/v1/models",
-    id: "listModels",
-    summary: "List models",
-    response: ModelList,
-  },
-  {
-    method: "get",
-    path: "/v1/models/{model}",
-    id: "getModel",
-    summary: "Describe a model",
-    response: ModelObject,
-  },
-  {
-    method: "get",
-    path: "/v1/jobs/{job}",
-    id: "getJob",
-    summary: "Ask for a job",
-    response: JobResponse,
-  },
-  {
-    method: "delete",
-    path: "/v1/jobs/{job}",
-    id: "deleteJob",
-    summary: "Cancel a job: the same as POST to its /cancel",
-    response: JobResponse,
-  },
-  {
-    method: "post",
-    path: "/v1/jobs/{job}/cancel",
-    id: "cancelJob",
-    summary: "Cancel a job",
-    response: JobResponse,
-  },
-  {
-    method: "get",
-    path: "/v1/jobs/{job}/deliveries",
-    id: "listDeliveries",
-    summary: "What became of a job's webhooks",
-    response: DeliveryList,
-  },
-  {
-    method: "get",
-    path: "/v1/jobs/{job}/output",
-    id: "getJobOutput",
-    summary: "The output of a job, by the output_url of a webhook, without a key",
-    query: ["expires", "signature"],
-    response: z.unknown().describe("Exactly the body of the synchronous call."),
-  },
-  {
-    method: "get",
-    path: "/healthz",
-    id: "getHealth",
-    summary: "Whether the edge answers",
-    response: HealthResponse,
-  },
-];
+function tokensExample(task: Task, field: "input" | "tokens"): Example {
+  const { model, input } = taskTable[task].example;
+  return exampleOf(task, { route: "tokens", field, single: true }, { model, [field]: input });
+}
+
+export const operations: readonly Operation[] = [...jobOperations, ...askOperations];

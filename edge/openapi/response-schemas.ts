@@ -2,68 +2,76 @@
 import * as z from "zod";
 import { ErrorCode } from "#contract/errors.ts";
 import { type Task, tasks } from "#contract/tasks.ts";
-import { taskTable } from "../task-table.ts";
+import { publishedTasks, taskTable } from "../task-table.ts";
 
 const tokenCount = z.int().nonnegative();
+const list = z.literal("list").describe("What this is.");
+const model = z.string().describe("The model's own id.");
 
-const ApiUsage = z.object({
-  prompt_tokens: tokenCount,
-  total_tokens: tokenCount,
-  truncated_inputs: z.int().positive().optional().describe("Inputs that were cut; absent: none."),
+export const ApiUsage = z
+  .object({
+    prompt_tokens: tokenCount.describe("Tokens that were read: what the request cost, in units."),
+    total_tokens: tokenCount.describe("The same."),
+    truncated_inputs: z.int().positive().optional().describe("Inputs that were cut; absent: none."),
+  })
+  .describe("What was read of the inputs.");
+
+const Embedding = z.object({
+  object: z.literal("embedding").describe("What this is."),
+  index: z.int().nonnegative().describe("Place of the text in the request."),
+  embedding: z
+    .union([z.array(z.number()), z.base64()])
+    .describe("Numbers, or base64 of little-endian f32, as encoding_format asks."),
 });
 
 export const EmbeddingsResponse = z.object({
-  object: z.literal("list"),
-  data: z.array(
-    z.object({
-      object: z.literal("embedding"),
-      index: z.int().nonnegative(),
-      embedding: z
-        .union([z.array(z.number()), z.base64()])
-        .describe("Numbers, or base64 of little-endian f32, as encoding_format asks."),
-    }),
-  ),
-  model: z.string(),
+  object: list,
+  data: z.array(Embedding).describe("One vector per text, in order."),
+  model,
   usage: ApiUsage,
 });
 
-/** What callers see for one input. Vectors alone travel in another form than they are shown in. */
-function answerSchema(task: Task): z.ZodType {
-  if (task !== "feature-extraction") return taskTable[task].output;
-  return z
-    .union([z.array(z.number()), z.array(z.array(z.number()))])
-    .describe('A vector; with pooling "none" one for each token.');
+/** Vectors alone travel in another form than they are shown in. */
+const Vectors = z
+  .union([z.array(z.number()), z.array(z.array(z.number()))])
+  .describe('A vector; with pooling "none" one for each token.');
+
+/** What callers see for one input. */
+export function answerSchema(task: Task): z.ZodType {
+  return task === "feature-extraction" ? Vectors : taskTable[task].output;
 }
 
 export function taskResponseSchema(task: Task): z.ZodType {
   return z.object({
-    object: z.literal("list"),
+    object: list,
     data: z.array(answerSchema(task)).describe("One answer per input, in order."),
-    model: z.string(),
+    model,
     usage: ApiUsage,
   });
 }
 
 export function huggingFaceResponseSchema(task: Task): z.ZodType {
-  const list = z.array(answerSchema(task)).describe("One answer per input, in order.");
-  if (task !== "feature-extraction") return z.union([answerSchema(task), list]);
+  const answer = answerSchema(task);
+  const answers = z.array(answer).describe("One answer per input, in order.");
+  if (task !== "feature-extraction") return z.union([answer, answers]);
   const batches = z.array(z.array(z.array(z.array(z.number()))));
-  return z.union([list, batches.describe('With pooling "none", of a list.')]);
+  return z.union([answers, batches.describe('With pooling "none", of a list.')]);
 }
+
+const RankedDocument = z.object({
+  index: z.int().nonnegative().describe("Place of the document in the request."),
+  relevance_score: z.number().describe("How well it answers the query, the higher the better."),
+  document: z
+    .object({ text: z.string().describe("The document.") })
+    .optional()
+    .describe("Where return_documents asked for it."),
+});
 
 export const RerankResponse = z.object({
   id: z.string().describe("Of the call that had this answer made: its x-request-id."),
-  object: z.literal("list"),
-  model: z.string(),
-  results: z
-    .array(
-      z.object({
-        index: z.int().nonnegative(),
-        relevance_score: z.number(),
-        document: z.object({ text: z.string() }).optional(),
-      }),
-    )
-    .describe("By score, the best first; at most top_n."),
+  object: list,
+  model,
+  results: z.array(RankedDocument).describe("By score, the best first; at most top_n."),
   usage: ApiUsage,
   meta: z
     .object({
@@ -76,47 +84,73 @@ export const RerankResponse = z.object({
 export const TeiRerankResponse = tasks.rerank.output;
 
 function oneOrList(output: z.ZodType): z.ZodType {
-  const list = z.object({ object: z.literal("list"), data: z.array(output), model: z.string() });
-  return z.union([output, list]);
+  const data = z.array(output).describe("One answer per input, in order.");
+  return z.union([output, z.object({ object: list, data, model })]);
 }
 
 export const TokenizeResponse = oneOrList(tasks.tokenize.output);
 export const DetokenizeResponse = oneOrList(tasks.detokenize.output);
 
-const ErrorDetail = z.object({
-  message: z.string(),
-  type: z.string(),
-  param: z.string().nullable(),
-  code: ErrorCode,
+export const ErrorDetail = z.object({
+  message: z.string().describe("What is wrong, and what to do."),
+  type: z.string().describe("The family of errors it belongs to."),
+  param: z.string().nullable().describe("The field at fault. Null: none is."),
+  code: ErrorCode.describe("What is wrong, for programs."),
 });
 
-export const ErrorResponse = z.object({ error: ErrorDetail });
+export const ErrorResponse = z.object({ error: ErrorDetail.describe("What is wrong.") });
 
 export const HuggingFaceErrorResponse = z.object({
-  error: z.string(),
-  error_type: z.string(),
-  error_detail: ErrorDetail,
+  error: z.string().describe("What is wrong, and what to do."),
+  error_type: z.string().describe("The family of errors it belongs to."),
+  error_detail: ErrorDetail.describe("The same as elsewhere."),
+});
+
+export const JobProgress = z.object({
+  completed: z.int().nonnegative().describe("What the model has read."),
+  total: z
+    .int()
+    .positive()
+    .describe("What it reads in all: texts, or windows and pairs of them. It may grow."),
 });
 
 export const JobResponse = z.object({
-  id: z.string(),
-  object: z.literal("job"),
-  status: z.enum(["starting", "processing", "succeeded", "failed", "canceled"]),
-  task: z.string(),
-  model: z.string(),
-  created_at: z.int().describe("Seconds since the epoch."),
-  finished_at: z.int().nullable(),
+  id: z.string().describe("The job's id."),
+  object: z.literal("job").describe("What this is."),
+  status: z
+    .enum(["starting", "processing", "succeeded", "failed", "canceled"])
+    .describe("Starting: it waits for a worker. Processing: one is at it."),
+  task: z.string().describe("What is done."),
+  model,
+  created_at: z.int().describe("When it was made, in seconds since the epoch."),
+  finished_at: z
+    .int()
+    .nullable()
+    .describe("When it ended, in seconds since the epoch. Null: not yet."),
+  progress: JobProgress.nullable().describe(
+    "How far it is while it is computed. Null: no worker has said yet, or it has ended.",
+  ),
   output: z.unknown().describe("Exactly the body of the synchronous call; null until then."),
   output_url: z
     .url()
     .optional()
     .describe("In a webhook, where the output is over 256 KiB: where it is read without a key."),
-  error: ErrorDetail.nullable(),
-  usage: ApiUsage.nullable(),
+  error: ErrorDetail.nullable().describe("Why it failed. Null: it did not."),
+  usage: ApiUsage.nullable().describe("What was read of the inputs. Null until it succeeded."),
   webhook_secret: z
     .string()
     .optional()
-    .describe("Once, in the answer to the request that made it."),
+    .describe("Signs what the webhook is sent. Shown once, in the answer to the request."),
 });
 
-export const HealthResponse = z.object({ status: z.literal("ok") });
+export const OutputResponse = z.unknown().describe("Exactly the body of the synchronous call.");
+
+export const HealthResponse = z.object({
+  status: z.literal("ok").describe("The edge answers."),
+});
+
+/** Answers of single inputs that several operations show, by the names they are published under. */
+export const answerSchemas: readonly [Task, z.ZodType][] = publishedTasks.map((task) => [
+  task,
+  answerSchema(task),
+]);

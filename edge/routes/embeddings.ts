@@ -4,6 +4,7 @@ import { CodedError } from "#contract/errors.ts";
 import { tasks } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
 import { type JobRequest, jobRequest, modelForTask, noteUnused } from "../job-request.ts";
+import { ModelName } from "../model-name.ts";
 import type { ModelListing } from "../registry/merge-models.ts";
 import { serveJob } from "../serve-job.ts";
 import { readParameters } from "../task-inputs.ts";
@@ -15,25 +16,31 @@ import { webhookFields } from "../webhooks/read-webhook.ts";
 const { text, texts, tokens, tokenLists } = TextForms;
 const { prompt_name, truncate } = tasks["feature-extraction"].parameters.shape;
 
-const modelName = z.string().min(1).max(200);
 const fields = {
-  encoding_format: z.enum(["float", "base64"]).optional(),
-  dimensions: z.int().positive().optional(),
+  encoding_format: z
+    .enum(["float", "base64"])
+    .optional()
+    .describe("How vectors are written: numbers, or base64 of little-endian f32. Default: float."),
+  dimensions: z
+    .int()
+    .positive()
+    .optional()
+    .describe("Length of a vector. Only the model's own can be asked for."),
   /** Not of OpenAI: of the model's own prompts, which embedding models call so. */
   prompt_name,
   /** Nor is this: texts that are too long are cut instead of refused. */
   truncate,
-  user: z.string().optional(),
+  user: z.string().optional().describe("Accepted, and not acted on."),
   ...webhookFields,
 } as const;
 
 /** As published; what is read of `input` is text-inputs.ts's, which says better what is wrong. */
 export const EmbeddingsRequest = z.strictObject({
-  model: modelName,
-  input: z.union([text, texts, tokens, tokenLists]),
+  model: ModelName,
+  input: z.union([text, texts, tokens, tokenLists]).describe("What is embedded."),
   ...fields,
 });
-const Body = z.strictObject({ model: modelName, input: z.unknown(), ...fields });
+const Body = z.strictObject({ model: ModelName, input: z.unknown(), ...fields });
 
 export function createEmbeddings(c: EdgeContext): Promise<Response> {
   return serveJob(c, readEmbeddings);
@@ -54,11 +61,12 @@ async function readEmbeddings(c: EdgeContext, value: unknown): Promise<JobReques
   const model = await modelForTask(c, name, "feature-extraction");
   checkDimensions(dimensions, model);
   const { inputs, single } = given;
+  const vocabulary = vocabularyOf(c.req.header(tokenIdsHeader));
   // What is not given, or says nothing, is no part of the JSON: the same computation has the same key.
   const asked = {
     prompt_name: prompt,
     truncate: cut,
-    token_ids: holdsTokenIds(given) ? vocabularyOf(c.req.header(tokenIdsHeader)) : undefined,
+    token_ids: holdsTokenIds(given) ? vocabulary : undefined,
   };
   const parameters = readParameters("feature-extraction", asked, []);
   const call = { task: "feature-extraction", inputs, parameters } as const;

@@ -16,13 +16,16 @@ import { validate } from "../validation.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 
 /** What Hugging Face's older clients ask of its fleet. Here a call waits for its model and may be cached in any case. */
-const options = z
+export const Options = z
   .strictObject({
-    use_cache: z.boolean().optional(),
-    wait_for_model: z.boolean().optional(),
-    use_gpu: z.boolean().optional(),
+    use_cache: z.boolean().optional().describe("Accepted, and not acted on."),
+    wait_for_model: z.boolean().optional().describe("Accepted, and not acted on."),
+    use_gpu: z.boolean().optional().describe("Accepted, and not acted on."),
   })
-  .optional();
+  .describe("What Hugging Face's older clients ask of its fleet. Accepted, and not acted on.");
+const options = Options.optional();
+
+const parametersDescription = "How the task is done. What is left out has its default.";
 
 /** As published; read are the same schemas, one after the other. */
 export function huggingFaceRequestSchema(task: Task): z.ZodType {
@@ -30,9 +33,9 @@ export function huggingFaceRequestSchema(task: Task): z.ZodType {
   const one = huggingFace?.input ?? input;
   const needed = !parameters.safeParse({}).success;
   return z.strictObject({
-    inputs: z.union([one, listOf(one)]),
+    inputs: z.union([one, listOf(one)]).describe("One input, or a list of them."),
     ...(huggingFace?.flat === true ? parameters.shape : {}),
-    parameters: needed ? parameters : parameters.optional(),
+    parameters: (needed ? parameters : parameters.optional()).describe(parametersDescription),
     ...huggingFace?.unused?.shape,
     options,
     ...webhookFields,

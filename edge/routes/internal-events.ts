@@ -81,8 +81,12 @@ type Prepared = { event: JobEvent; forShard: ShardEvent; result: StoredResult | 
  */
 async function prepare(event: JobEvent, settings: Settings): Promise<Prepared | null> {
   const { jobId, sequence, type } = event;
-  if (type === "started" || type === "progress") {
+  if (type === "started") {
     return { event, result: null, forShard: { jobId, sequence, kind: type } };
+  }
+  if (type === "progress") {
+    const { completed, total } = event;
+    return { event, result: null, forShard: { jobId, sequence, kind: type, completed, total } };
   }
   const units = unitsOf(event);
   if (type === "failed") {

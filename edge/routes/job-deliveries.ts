@@ -5,30 +5,37 @@ import { type DeliveryLog, deliveryStates } from "../webhooks/delivery-rows.ts";
 import { webhookEvents } from "../webhooks/webhook.ts";
 import { jobIdOf, jobNotFound, shardOf } from "./jobs.ts";
 
-const seconds = z.int().describe("Seconds since the epoch.");
+const seconds = z.int();
 
-const DeliveryObject = z.object({
+export const DeliveryObject = z.object({
   id: z.string().describe("The webhook-id of every try."),
-  object: z.literal("webhook.delivery"),
-  event: z.enum(webhookEvents.map((event) => `job.${event}` as const)),
-  url: z.string(),
-  status: z.enum(deliveryStates),
-  tries: z.int().nonnegative(),
-  created_at: seconds,
-  next_try_at: seconds.nullable().describe("Null: it is not tried again."),
+  object: z.literal("webhook.delivery").describe("What this is."),
+  event: z.enum(webhookEvents.map((event) => `job.${event}` as const)).describe("What happened."),
+  url: z.string().describe("Where it is sent."),
+  status: z
+    .enum(deliveryStates)
+    .describe("Disabled: the endpoint answered 410. Exhausted: no try is left."),
+  tries: z.int().nonnegative().describe("Tries so far."),
+  created_at: seconds.describe("When it happened, in seconds since the epoch."),
+  next_try_at: seconds
+    .nullable()
+    .describe("In seconds since the epoch. Null: it is not tried again."),
   attempts: z
     .array(
       z.object({
-        at: seconds,
+        at: seconds.describe("When the try ended, in seconds since the epoch."),
         status: z.int().nullable().describe("What the endpoint answered; null: nothing."),
         error: z.string().nullable().describe("Why there was no answer."),
       }),
     )
     .describe("The latest tries, oldest first."),
 });
-type DeliveryObject = z.infer<typeof DeliveryObject>;
+export type DeliveryObject = z.infer<typeof DeliveryObject>;
 
-export const DeliveryList = z.object({ object: z.literal("list"), data: z.array(DeliveryObject) });
+export const DeliveryList = z.object({
+  object: z.literal("list").describe("What this is."),
+  data: z.array(DeliveryObject).describe("The job's deliveries, in the order of its events."),
+});
 
 export async function listDeliveries(c: EdgeContext): Promise<Response> {
   const id = jobIdOf(c);

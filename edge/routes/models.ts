@@ -8,36 +8,36 @@ import type { ModelListing } from "../registry/merge-models.ts";
 import { isOfEveryModel } from "../task-table.ts";
 
 export const ModelObject = z.object({
-  id: z.string(),
-  object: z.literal("model"),
-  /** Seconds since the epoch: when this platform first listed it. */
-  created: z.int(),
-  owned_by: z.string(),
-  /** What the model does where a request names none: the first of `tasks`. Null: it failed before that was known. */
-  task: Task.nullable(),
-  tasks: z.array(Task),
-  /** Other names that work, the hub id among them. */
-  aliases: z.array(z.string()),
-  status: ModelStatus,
-  /** 0 to 1 while it is fetched or compiled. */
-  progress: z.number().nullable(),
-  /** Why it failed or is not here yet. */
-  reason: z.string().nullable(),
-  /** Whether a worker holds it in memory now. */
-  loaded: z.boolean(),
-  size_bytes: z.int().nullable(),
+  id: z.string().describe("The name to call it by."),
+  object: z.literal("model").describe("What this is."),
+  created: z.int().describe("When this platform first listed it, in seconds since the epoch."),
+  owned_by: z.string().describe("Who published it."),
+  task: Task.nullable().describe(
+    "What it does where a request names no task. Null: it failed before that was known.",
+  ),
+  tasks: z.array(Task).describe("All that it does."),
+  aliases: z.array(z.string()).describe("Other names that work, the hub's id among them."),
+  status: ModelStatus.describe("Whether it can be called."),
+  progress: z.number().nullable().describe("From 0 to 1 while it is fetched or compiled."),
+  reason: z.string().nullable().describe("Why it failed or is not here yet."),
+  loaded: z.boolean().describe("Whether a worker holds it in memory now."),
+  size_bytes: z.int().nullable().describe("Size of its weights. Null: not known yet."),
   limits: z
     .object({
-      max_tokens: z.int(),
-      dimensions: z.int().nullable(),
-      vocabulary_size: z.int(),
+      max_tokens: z.int().describe("Longest text in tokens, special tokens included."),
+      dimensions: z.int().nullable().describe("Length of a sentence vector. Null: it makes none."),
+      vocabulary_size: z.int().describe("Token ids are smaller than this."),
     })
-    .nullable(),
-  licence: z.string().nullable(),
+    .nullable()
+    .describe("What it takes. Null: not known yet."),
+  licence: z.string().nullable().describe("Its licence. Null: not known."),
 });
 export type ModelObject = z.infer<typeof ModelObject>;
 
-export const ModelList = z.object({ object: z.literal("list"), data: z.array(ModelObject) });
+export const ModelList = z.object({
+  object: z.literal("list").describe("What this is."),
+  data: z.array(ModelObject).describe("The models."),
+});
 
 export async function listModels(c: EdgeContext): Promise<Response> {
   const { list } = await knownModels(c);

@@ -15,6 +15,7 @@ import {
   modelForTask,
   noteUnused,
 } from "../job-request.ts";
+import { ModelName } from "../model-name.ts";
 import { knownModels } from "../registry/known-models.ts";
 import { serveJob } from "../serve-job.ts";
 import { readList, readParameters } from "../task-inputs.ts";
@@ -24,30 +25,33 @@ import { webhookFields } from "../webhooks/read-webhook.ts";
 const { query, texts } = tasks.rerank.input.shape;
 const { raw_scores, return_text, truncate, truncation_direction, max_tokens_per_doc } =
   tasks.rerank.parameters.shape;
-const model = z.string().min(1).max(200);
+const model = ModelName;
 const text = texts.element;
-const documentObject = z.strictObject({ text });
-/** How many are shown, the best first. Absent: all. */
-const top_n = z.int().positive().optional();
+const documentObject = z.strictObject({ text: text.describe("The document.") });
+const top_n = z
+  .int()
+  .positive()
+  .optional()
+  .describe("How many are shown, the best first. Default: all.");
 
 /** Where Cohere's callers name none; text past it is not read. */
 const tokensPerDocumentDefault = 4_096;
 
+const notActedOn = "Accepted, and not acted on.";
 /** Of Cohere's and Jina's schemas; nothing is done with them. */
 const unused = {
-  max_chunks_per_doc: z.int().positive().optional(),
-  rank_fields: z.array(z.string()).max(100).optional(),
-  priority: z.int().optional(),
-  user: z.string().optional(),
+  max_chunks_per_doc: z.int().positive().optional().describe(notActedOn),
+  rank_fields: z.array(z.string()).max(100).optional().describe(notActedOn),
+  priority: z.int().optional().describe(notActedOn),
+  user: z.string().optional().describe(notActedOn),
 } as const;
 
 const cohereFields = {
   model,
   query,
   top_n,
-  return_documents: z.boolean().optional(),
-  /** Default true: long documents are cut, as Cohere cuts them. */
-  truncate,
+  return_documents: z.boolean().optional().describe("Repeat each document in the answer."),
+  truncate: truncate.describe("Cut documents that are too long, as Cohere does. Default: true."),
   truncation_direction,
   max_tokens_per_doc,
   ...unused,
@@ -60,7 +64,8 @@ export const RerankRequest = z.strictObject({
   documents: z
     .array(z.union([text, documentObject]))
     .min(1)
-    .max(limits.inputsMax),
+    .max(limits.inputsMax)
+    .describe("The documents: all texts, or all objects that hold one."),
 });
 const RerankBody = z.strictObject({ ...cohereFields, documents: z.unknown().optional() });
 
@@ -79,7 +84,7 @@ const teiFields = {
   /** Not of TEI, but litellm's client of it sends it. */
   top_n,
   /** Not of TEI, which has one model. */
-  model: model.optional(),
+  model: model.optional().describe("Default: the first model that ranks."),
   ...webhookFields,
 } as const;
 

@@ -7,13 +7,15 @@ import { CodedError } from "#contract/errors.ts";
 import type { Task } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
 import { type JobRequest, jobRequest } from "../job-request.ts";
+import { ModelName } from "../model-name.ts";
 import { serveJob } from "../serve-job.ts";
 import { listOf, readInputs, readParameters } from "../task-inputs.ts";
 import { isTask, taskNames, taskTable } from "../task-table.ts";
 import { validate } from "../validation.ts";
 import { type WebhookFields, webhookFields } from "../webhooks/read-webhook.ts";
 
-const model = z.string().min(1).max(200);
+const model = ModelName;
+const parametersDescription = "How the task is done. What is left out has its default.";
 const Body = z.strictObject({
   model: model.optional(),
   inputs: z.unknown().optional(),
@@ -28,8 +30,8 @@ export function taskRequestSchema(task: Task): z.ZodType {
   return z.strictObject({
     /** For noop no model is involved; a name is taken and not looked up. */
     model: task === "noop" ? model.optional() : model,
-    inputs: listOf(input),
-    parameters: needed ? parameters : parameters.optional(),
+    inputs: listOf(input).describe("What the task is done with. Each is answered by itself."),
+    parameters: (needed ? parameters : parameters.optional()).describe(parametersDescription),
     ...webhookFields,
   });
 }

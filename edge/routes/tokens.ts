@@ -8,12 +8,13 @@ import { limits } from "#contract/limits.ts";
 import { tasks } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
 import { type JobRequest, jobRequest } from "../job-request.ts";
+import { ModelName } from "../model-name.ts";
 import { serveJob } from "../serve-job.ts";
 import { listOf, readList, readOneOrList, readParameters } from "../task-inputs.ts";
 import { validate } from "../validation.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 
-const model = z.string().min(1).max(200);
+const model = ModelName;
 const { tokenize, detokenize } = tasks;
 
 const tokenizeFields = { model, ...tokenize.parameters.shape, ...webhookFields } as const;
@@ -22,11 +23,13 @@ const detokenizeFields = { model, ...detokenize.parameters.shape, ...webhookFiel
 /** As published. */
 export const TokenizeRequest = z.strictObject({
   ...tokenizeFields,
-  input: z.union([tokenize.input, listOf(tokenize.input)]),
+  input: z.union([tokenize.input, listOf(tokenize.input)]).describe("A text, or a list of texts."),
 });
 export const DetokenizeRequest = z.strictObject({
   ...detokenizeFields,
-  tokens: z.union([detokenize.input, listOf(detokenize.input)]),
+  tokens: z
+    .union([detokenize.input, listOf(detokenize.input)])
+    .describe("The token ids of a text, or of several."),
 });
 
 const TokenizeBody = z.strictObject({ ...tokenizeFields, input: z.unknown().optional() });

@@ -96,20 +96,21 @@ export class DeliveryRows {
   }
 
   /**
-   * @param underWay ids of deliveries that are being tried
+   * Of one job, one at a time, in the order of its events.
+   * @param busyJobs of which a delivery is being tried
    * @param busyHosts hosts that are not to be tried now
    * @returns what is to be tried next, at once or later
    */
   next(
-    underWay: readonly string[],
+    busyJobs: readonly JobId[],
     busyHosts: readonly string[],
   ): { delivery: Delivery; dueAt: number } | undefined {
     const [row] = this.#sql
       .exec<DeliveryRow & { dueAt: number }>(
         `SELECT id, job_id AS jobId, event, occurred_at AS occurredAt, tries, host, due_at AS dueAt FROM deliveries
-         WHERE due_at IS NOT NULL AND id NOT IN (${marks(underWay)}) AND host NOT IN (${marks(busyHosts)})
-         ORDER BY due_at LIMIT 1`,
-        ...underWay,
+         WHERE due_at IS NOT NULL AND job_id NOT IN (${marks(busyJobs)}) AND host NOT IN (${marks(busyHosts)})
+         ORDER BY due_at, rowid LIMIT 1`,
+        ...busyJobs,
         ...busyHosts,
       )
       .toArray();

@@ -10,9 +10,22 @@ import { type Webhook, webhookEvents } from "./webhook.ts";
 
 /** The fields as a route's schema takes them in beside its own. */
 export const webhookFields = {
-  webhook: z.string().max(2_000).optional(),
-  webhook_events_filter: z.array(z.enum(webhookEvents)).min(1).max(webhookEvents.length).optional(),
-  webhook_secret: z.string().max(200).optional(),
+  webhook: z
+    .string()
+    .max(2_000)
+    .optional()
+    .describe("An https address that is told of the job. Only with Prefer: respond-async."),
+  webhook_events_filter: z
+    .array(z.enum(webhookEvents))
+    .min(1)
+    .max(webhookEvents.length)
+    .optional()
+    .describe("What the webhook is told of. Default: completed."),
+  webhook_secret: z
+    .string()
+    .max(200)
+    .optional()
+    .describe("Signs what the webhook is sent, whsec_ and base64. Default: a fresh one."),
 } as const;
 
 export type WebhookFields = z.infer<z.ZodObject<typeof webhookFields>>;

@@ -25,7 +25,7 @@ export class EventReports {
     this.#of(shard).drop(job);
   }
 
-  /** For the shard's next report; a later note of the same job replaces it. */
+  /** For the shard's next report; a later note of the same job and type replaces it. */
   note(shard: number, event: NoteEvent): void {
     this.#of(shard).note(event);
   }

@@ -1,7 +1,7 @@
 /**
  * Reports the jobs of one shard: POST /internal/shards/{shard}/events, one at a time. Terminal events go at once, and
  * those that come up while a post is under way share the next; what is not acknowledged is sent again. Started and
- * progress events ride along or wait for the interval's report, the latest of a job only. A post of no events still
+ * progress events ride along or wait for the interval's report: that a job started, then the latest of its progress. A post of no events still
  * says which jobs are in flight, because its answer names the jobs nobody waits for any more.
  *
  * One event that the edge cannot take holds nobody else's: a group that fails is sent again in halves, and an event that
@@ -53,7 +53,8 @@ export class ShardReporter {
   readonly #shard: number;
   readonly #options: ReporterOptions;
   readonly #inFlight = new Set<JobId>();
-  readonly #notes = new Map<JobId, NoteEvent>();
+  /** Of each job, in order: that it started, and how far it is. */
+  readonly #notes = new Map<JobId, readonly NoteEvent[]>();
   readonly #terminal = new Map<JobId, Pending>();
   #pumping = false;
   #lastPostAt: number;
@@ -84,7 +85,8 @@ export class ShardReporter {
   }
 
   note(event: NoteEvent): void {
-    this.#notes.set(event.jobId, event);
+    const others = (this.#notes.get(event.jobId) ?? []).filter(({ type }) => type !== event.type);
+    this.#notes.set(event.jobId, [...others, event]);
   }
 
   /** Resolves when the shard has acknowledged the event; never, if reporting ends before. */
@@ -154,9 +156,7 @@ export class ShardReporter {
 
   #onAnswer(group: Group, { acked, cancelled, refused = [] }: EventsResponse): void {
     this.#groupMax = Math.min(eventsPerPostMax, this.#groupMax * 2);
-    for (const note of group.notes) {
-      if (this.#notes.get(note.jobId) === note) this.#notes.delete(note.jobId);
-    }
+    this.#forget(group.notes);
     for (const { jobId, sequence } of acked) this.#acknowledge(jobId, sequence);
     for (const { index, reason } of refused) {
       const pending = group.pending[index - group.notes.length];
@@ -184,7 +184,7 @@ export class ShardReporter {
         break;
       pending.push(each);
     }
-    return this.#groupOf(pending, [...this.#notes.values()].slice(0, eventsPerPostMax));
+    return this.#groupOf(pending, [...this.#notes.values()].flat().slice(0, eventsPerPostMax));
   }
 
   #groupOf(pending: Pending[], notes: NoteEvent[]): Group {
@@ -207,6 +207,15 @@ export class ShardReporter {
         log.warn({ error, shard: this.#shard }, "the edge does not answer; trying again");
       }
       return null;
+    }
+  }
+
+  /** They were heard. A job may have come further since. */
+  #forget(notes: readonly NoteEvent[]): void {
+    for (const note of notes) {
+      const left = (this.#notes.get(note.jobId) ?? []).filter((each) => each !== note);
+      if (left.length > 0) this.#notes.set(note.jobId, left);
+      else this.#notes.delete(note.jobId);
     }
   }
 
@@ -242,7 +251,7 @@ export class ShardReporter {
     const refused = status === 400 || status === 413;
     // A status below 300 had no body that could be read.
     if (!refused && status >= 300 && status < 500) return "failed";
-    if (refused) for (const note of notes) this.#notes.delete(note.jobId);
+    if (refused) this.#forget(notes);
     this.#groupMax = Math.max(1, Math.floor(pending.length / 2));
     const [first] = pending;
     if (first === undefined || pending.length > 1) return "failed";

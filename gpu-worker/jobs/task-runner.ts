@@ -25,6 +25,7 @@ import type {
 } from "../pipelines/pipeline.ts";
 import { type PreparedRows, prepareRows, runPrepared } from "../pipelines/run-rows.ts";
 import { FittedHeads } from "./fitted-heads.ts";
+import { RowProgress } from "./row-progress.ts";
 
 /** How batches are formed. */
 export type RunPolicy = QueuePolicy & {
@@ -162,15 +163,19 @@ export class TaskRunner {
   ): Promise<TaskAnswer<T>> {
     const { signal, acquire = noOtherModel, room = boundless } = options;
     const { hold, reserve } = room;
+    const progress = new RowProgress(options.onProgress);
+    const plan: Engine["plan"] = (rows) => progress.plan(rows);
     const run: Engine["run"] = async (used, rows) => {
       for (const row of rows) expectRoom(row, used);
-      return this.#queueOf(used).submit(rows, options);
+      const onProgress = progress.begin(rows.length);
+      return this.#queueOf(used).submit(rows, { ...options, onProgress });
     };
     const classifier: Engine["classifier"] = (key, fit) => this.#heads.get(key, fit, signal);
     const charge: Engine["charge"] = (tokens) => options.onRun?.(tokens);
     return pipeline.answer(request, model, {
       signal,
       acquire,
+      plan,
       run,
       charge,
       hold,

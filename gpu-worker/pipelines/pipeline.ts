@@ -33,6 +33,8 @@ export type RowResult = Partial<Record<OutputName, Float32Array>>;
 export type Engine = {
   /** Aborts when nobody waits for the request any more. */
   readonly signal: AbortSignal;
+  /** So many rows will be run, in one go or in several: what the job's progress is counted against. */
+  plan?(rows: number): void;
   /** @returns one result per row, in order @throws the signal's reason */
   run(model: EncoderModel, rows: readonly EncoderRow[]): Promise<RowResult[]>;
   /** So many tokens were read or made without a model: they are charged even if the request comes to no answer. */

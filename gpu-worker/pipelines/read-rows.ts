@@ -19,7 +19,7 @@ export type RowReading<T> = {
   read(result: RowResult, index: number, turns: Turns): T | Promise<T>;
 };
 
-type RowEngine = Pick<Engine, "run" | "signal" | "hold">;
+type RowEngine = Pick<Engine, "run" | "signal" | "hold" | "plan">;
 
 /** @returns what `read` makes of each row's result, in order @throws the signal's reason */
 export async function readRows<T>(
@@ -28,6 +28,7 @@ export async function readRows<T>(
   engine: RowEngine,
   { floatsOf, read }: RowReading<T>,
 ): Promise<T[]> {
+  engine.plan?.(rows.length);
   const turns = new Turns(engine.signal);
   const made: T[] = [];
   const readOne = async (result: RowResult) => {

@@ -11,6 +11,7 @@ type Body = {
   id: string;
   object: string;
   status: string;
+  progress: { completed: number; total: number } | null;
   output: unknown;
   webhook_secret: string;
   error: { code: string; param: string | null };
@@ -200,5 +201,39 @@ describe("a webhook", () => {
     );
     expect(response.status).toBe(400);
     expect(body.error).toMatchObject({ code: "invalid_value", param: "webhook" });
+  });
+});
+
+describe("a long job", () => {
+  it("shows how far it is, and its webhook hears of its start before its end", async () => {
+    const input = Array.from({ length: 600 }, (_, at) => `long job ${at} ${"word ".repeat(200)}`);
+    const webhook = `http://127.0.0.1:${receiverPort()}/hook`;
+    const events = ["start", "output", "completed"];
+    const { body: accepted } = await post(
+      "/v1/embeddings",
+      { model: request.model, input, webhook, webhook_events_filter: events },
+      { prefer: "respond-async" },
+    );
+    const seen: number[] = [];
+    await vi.waitFor(
+      async () => {
+        const { status, progress } = (await job(accepted.id)).body;
+        if (progress !== null) {
+          expect(progress.total).toBe(input.length);
+          seen.push(progress.completed);
+        }
+        expect(status).toBe("succeeded");
+      },
+      { timeout: 100_000, interval: 50 },
+    );
+    expect(seen).toEqual(seen.toSorted((a, b) => a - b));
+    expect(new Set(seen).size).toBeGreaterThan(1);
+    expect((await job(accepted.id)).body.progress).toBeNull();
+    const told = () => {
+      const all = deliveries.map(({ body }) => JSON.parse(body));
+      return all.filter(({ data }) => data.id === accepted.id).map(({ type }) => type);
+    };
+    const types = events.map((event) => `job.${event}`);
+    await vi.waitFor(() => expect(told()).toEqual(types), 15_000);
   });
 });

@@ -83,6 +83,30 @@ describe("a job with a model", () => {
     expect(rig.edge.givenUp).toMatchObject([{ jobId: message.id, usage: { promptTokens: 3 } }]);
   });
 
+  it("is reported as started, and then how far it is, whatever lies between two reports", async () => {
+    rig = await Rig.start();
+    const { encoder, open } = heldEncoder();
+    const { gate } = encoder;
+    let runs = 0;
+    // The first batch is through before anything is reported.
+    encoder.gate = (signal) => (runs++ === 0 ? Promise.resolve() : gate(signal));
+    const message = embedding(Array.from({ length: 200 }, () => "1"));
+    rig.send(message);
+    // What the edge did not take is said again.
+    let refusals = 0;
+    rig.edge.status = () => (refusals++ < 2 ? 500 : 200);
+    rig.addWorker(serving(encoder));
+    await rig.edge.until(() => rig.edge.events.some((event) => event.type === "progress"));
+    open();
+    await rig.edge.until(() => rig.edge.terminal.length > 0);
+    const [first, second] = rig.edge.events;
+    expect(first).toMatchObject({ type: "started", jobId: message.id });
+    expect(second).toMatchObject({ type: "progress", total: 200 });
+    expect(rig.edge.events.filter(({ type }) => type === "started")).toHaveLength(1);
+    const sequences = rig.edge.events.map(({ sequence }) => sequence);
+    expect(sequences).toEqual(sequences.toSorted((a, b) => a - b));
+  });
+
   it("that is given up before it ran has taken nothing", async () => {
     rig = await Rig.start();
     const message = embedding(["1"]);

@@ -4,6 +4,7 @@ import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts
 import type { EncoderModel, LinearHead } from "../../gpu-worker/pipelines/encoder-model.ts";
 import { featureExtraction } from "../../gpu-worker/pipelines/feature-extraction.ts";
 import type { EncoderPipeline } from "../../gpu-worker/pipelines/pipeline.ts";
+import { readRows } from "../../gpu-worker/pipelines/read-rows.ts";
 import { type ToyEncoder, toyEncoder } from "../pipelines/toy-encoder.ts";
 
 const never = new AbortController().signal;
@@ -50,6 +51,27 @@ describe("TaskRunner", () => {
     const runner = makeRunner();
     await Promise.all(heads.map((head) => extract(runner, head, ["3 4"])));
     expect(base.runs).toEqual([[3, 4]]);
+  });
+
+  it("counts progress over all rows of a request that are run some at a time", async () => {
+    const inParts: EncoderPipeline<"feature-extraction"> = {
+      kind: "encoder",
+      async answer({ inputs }, model, engine) {
+        const rows = inputs.map(() => ({ ids: [1, 3, 2], outputs: ["pooled"] as const }));
+        const reading = { floatsOf: () => 2 ** 20, read: () => "" };
+        const outputs = await readRows(rows, model, engine, reading);
+        return { outputs, usage: { promptTokens: 0 }, warnings: [] };
+      },
+    };
+    const seen: [number, number][] = [];
+    const inputs = Array.from({ length: 8 }, () => "3");
+    await makeRunner().run(
+      inParts,
+      { task: "feature-extraction", inputs, parameters: {} },
+      toyEncoder(),
+      { signal: never, onProgress: (completed, total) => seen.push([completed, total]) },
+    );
+    expect(seen).toEqual([1, 2, 3, 5, 6, 7].map((completed) => [completed, 8]));
   });
 
   it("runs no more batches side by side for three models than for one", async () => {

@@ -42,12 +42,17 @@ it("is finished when it is accepted, without a computation, and found under its 
 it("is a job like any other to its webhook", async () => {
   const { text, body } = await computed();
   const webhook = "https://receiver.example.com/hook";
-  const { id } = await accepted(text, { webhook, webhook_events_filter: ["completed"] });
+  const { id } = await accepted(text, {
+    webhook,
+    webhook_events_filter: ["start", "output", "completed"],
+  });
   await vi.waitFor(async () => {
     await runDurableObjectAlarm(shardStub(env, shardOfJobId(id) ?? 0));
-    expect(world.hooks).toHaveLength(1);
+    expect(world.hooks).toHaveLength(3);
   });
-  expect(JSON.parse(world.hooks[0]?.body ?? "")).toMatchObject({
+  const types = world.hooks.map((hook) => JSON.parse(hook.body).type);
+  expect(types).toEqual(["job.start", "job.output", "job.completed"]);
+  expect(JSON.parse(world.hooks[2]?.body ?? "")).toMatchObject({
     type: "job.completed",
     data: { id, status: "succeeded", output: body },
   });

@@ -1,10 +1,18 @@
 /** `Prefer`, the Job object, and cancellation by its owner. */
+import { runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { call, embed, failed, report, sent, started } from "./caller-and-worker.ts";
+import type { JobEvent } from "../../../contract/events.ts";
+import { shardStub } from "../../../edge/jobs/shard-stub.ts";
+import { call, embed, failed, report, sent, started, succeeded } from "./caller-and-worker.ts";
 import { accepted, answerWith, fresh, getJob } from "./jobs-in-tests.ts";
 import { openOutsideWorld, type OutsideWorld } from "./outside-world.ts";
 
 let world: OutsideWorld;
+
+async function shownProgress(job: string): Promise<unknown> {
+  return (await getJob(job)).body["progress"];
+}
 
 beforeEach(() => {
   world = openOutsideWorld();
@@ -28,6 +36,7 @@ describe("an asynchronous job", () => {
       model: "all-MiniLM-L6-v2",
       created_at: expect.any(Number),
       finished_at: null,
+      progress: null,
       output: null,
       error: null,
       usage: null,
@@ -71,6 +80,47 @@ describe("an asynchronous job", () => {
       { ...started(message), type: "progress", completed: 1, total: 9 },
     ]);
     expect((await getJob(id)).body).toMatchObject({ status: "processing" });
+  });
+
+  it("shows how far it is while it is computed, of every job that shares it", async () => {
+    const text = fresh();
+    const { id } = await accepted(text);
+    const message = await sent(world);
+    const progress = (completed: number, sequence: number): JobEvent => {
+      return { ...started(message, sequence), type: "progress", completed, total: 9 };
+    };
+    await report(message.shard, [started(message), progress(2, 2)]);
+    expect(await shownProgress(id)).toEqual({ completed: 2, total: 9 });
+    const second = await accepted(text, { encoding_format: "float" });
+    expect(second.body).toMatchObject({ progress: { completed: 2, total: 9 } });
+    // The last that counts; what comes late is not.
+    await report(message.shard, [progress(7, 4), progress(3, 3)]);
+    expect(await shownProgress(id)).toEqual({ completed: 7, total: 9 });
+    expect(await shownProgress(second.id)).toEqual({ completed: 7, total: 9 });
+    await call(`/v1/jobs/${second.id}/cancel`);
+    expect(await shownProgress(second.id)).toBeNull();
+    // Another worker begins it afresh.
+    await report(message.shard, [started(message, 5)]);
+    expect(await shownProgress(id)).toBeNull();
+    await report(message.shard, [progress(8, 6), succeeded(message, 7)]);
+    expect((await getJob(id)).body).toMatchObject({ status: "succeeded", progress: null });
+  });
+
+  it("writes nothing down for its progress", async () => {
+    const { id } = await accepted(fresh());
+    const message = await sent(world);
+    await report(message.shard, [started(message)]);
+    const written = () =>
+      runInDurableObject(shardStub(env, message.shard), (_, { storage }) =>
+        storage.sql.exec<{ n: number }>("SELECT total_changes() AS n").one(),
+      );
+    const before = await written();
+    const event = { ...started(message), type: "progress", total: 100 } as const;
+    for (let at = 1; at <= 100; at += 1) {
+      await report(message.shard, [{ ...event, sequence: 1 + at, completed: at }], [message.id]);
+    }
+    expect(await written()).toEqual(before);
+    expect((await getJob(id)).body).toMatchObject({ progress: { completed: 100, total: 100 } });
   });
 
   it("shows the worker's error", async () => {

@@ -232,6 +232,11 @@ describe.each(huggingFaceTasks)("POST /hf/models/{id}/pipeline/%s", (task) => {
     const response = await post(`/hf/models/${named.id}`, huggingFaceBody(task), freshIsolate());
     expect(response.status).toBe(200);
     expect(messages).toMatchObject([{ task }]);
+    const { inputs } = huggingFaceBody(task);
+    const list = huggingFaceBody(task, { inputs: [inputs, inputs] });
+    const answer = await post(`/hf/models/${named.id}`, list, freshIsolate());
+    expect(answer.status).toBe(200);
+    expect(messages).toMatchObject([{ task }, { task, inputs: [inputs, inputs] }]);
   });
 });
 

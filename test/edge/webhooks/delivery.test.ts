@@ -6,7 +6,15 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { shardOfJobId } from "../../../contract/job-id.ts";
 import { settingsOf } from "../../../edge/environment.ts";
 import { shardStub } from "../../../edge/jobs/shard-stub.ts";
-import { call, embed, report, sent, started, succeeded } from "../jobs/caller-and-worker.ts";
+import {
+  call,
+  embed,
+  failed,
+  report,
+  sent,
+  started,
+  succeeded,
+} from "../jobs/caller-and-worker.ts";
 import { answerWith, fresh, getJob } from "../jobs/jobs-in-tests.ts";
 import { type Hook, openOutsideWorld, type OutsideWorld } from "../jobs/outside-world.ts";
 
@@ -95,6 +103,51 @@ describe("a webhook", () => {
     const types = world.hooks.map((hook) => JSON.parse(hook.body).type);
     expect(types.toSorted()).toEqual(["job.completed", "job.output", "job.start"]);
     expect(new Set(world.hooks.map(({ headers }) => headers.get("webhook-id"))).size).toBe(3);
+  });
+
+  it("is told of the start of a job that ended before its first report, one event after another", async () => {
+    let underWay = 0;
+    let underWayMost = 0;
+    world.answerHook = async () => {
+      underWay += 1;
+      underWayMost = Math.max(underWayMost, underWay);
+      await new Promise((resolve) => setTimeout(resolve));
+      underWay -= 1;
+      return new Response(null, { status: 200 });
+    };
+    const { id, secret } = await askToBeTold(["start", "output", "completed"]);
+    const message = await sent(world);
+    await report(message.shard, [succeeded(message)]);
+    await told(3);
+    expect(world.hooks.map((hook) => verified(hook, secret))).toMatchObject([
+      { type: "job.start", data: { id, status: "processing", output: null } },
+      { type: "job.output", data: { id, status: "succeeded" } },
+      { type: "job.completed", data: { id, status: "succeeded" } },
+    ]);
+    expect(underWayMost).toBe(1);
+  });
+
+  it("is told of the start of a job that failed before its first report", async () => {
+    const { secret } = await askToBeTold(["start", "output", "completed"]);
+    const message = await sent(world);
+    await report(message.shard, [failed(message)]);
+    await told(2);
+    expect(world.hooks.map((hook) => verified(hook, secret))).toMatchObject([
+      { type: "job.start", data: { status: "processing", error: null } },
+      { type: "job.completed", data: { status: "failed" } },
+    ]);
+  });
+
+  it("is told of the rest although it did not take the start", async () => {
+    world.answerHook = (_, count) => new Response(null, { status: count === 1 ? 500 : 200 });
+    const { id } = await askToBeTold(["start", "completed"]);
+    const message = await sent(world);
+    await report(message.shard, [started(message), succeeded(message)]);
+    await told(2);
+    await ring(id);
+    await told(3);
+    const types = world.hooks.map((hook) => JSON.parse(hook.body).type);
+    expect(types).toEqual(["job.start", "job.completed", "job.start"]);
   });
 
   it("is told of a cancellation", async () => {

@@ -1,0 +1,178 @@
+/**
+ * Schemas that are published under a name, each once: wherever one of them stands in another, a reference to it is written.
+ * Made from zod's; what of its JSON other tools stumble over is put in plainer words.
+ */
+import * as z from "zod";
+import { ModelStatus } from "#contract/models.ts";
+import { Task, tasks } from "#contract/tasks.ts";
+import {
+  Label,
+  LabelName,
+  offsetUnit,
+  Text,
+  topK,
+  truncate,
+  TruncationDirection,
+} from "#contract/tasks/fields.ts";
+import { Filling } from "#contract/tasks/fill-mask.ts";
+import { Answer } from "#contract/tasks/question-answering.ts";
+import { RelatedPair } from "#contract/tasks/relation-extraction.ts";
+import { TextPair } from "#contract/tasks/text-classification.ts";
+import { RankedText } from "#contract/tasks/rerank.ts";
+import { Entity } from "#contract/tasks/token-classification.ts";
+import { ModelName } from "../model-name.ts";
+import { Options } from "../routes/hugging-face.ts";
+import { DeliveryObject } from "../routes/job-deliveries.ts";
+import { ModelObject } from "../routes/models.ts";
+import { publishedTasks, taskTable } from "../task-table.ts";
+import { webhookFields } from "../webhooks/read-webhook.ts";
+import {
+  answerSchemas,
+  ApiUsage,
+  ErrorDetail,
+  ErrorResponse,
+  HuggingFaceErrorResponse,
+  JobProgress,
+  JobResponse,
+} from "./response-schemas.ts";
+
+type Json = Record<string, unknown>;
+type Named = Readonly<Record<string, z.ZodType>>;
+
+/** `text-classification` as `TextClassification`. */
+export function pascalCase(name: string): string {
+  return name.replaceAll(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase());
+}
+
+const inRequests: Named = {
+  Text,
+  TextPair,
+  ModelName,
+  LabelName,
+  Truncate: truncate,
+  TruncationDirection,
+  TopK: topK,
+  OffsetUnit: offsetUnit,
+  PromptName: tasks["feature-extraction"].parameters.shape.prompt_name,
+  MaxTokensPerDocument: tasks.rerank.parameters.shape.max_tokens_per_doc,
+  RawScores: tasks.rerank.parameters.shape.raw_scores,
+  ReturnText: tasks.rerank.parameters.shape.return_text,
+  Options,
+  Webhook: webhookFields.webhook,
+  WebhookEventsFilter: webhookFields.webhook_events_filter,
+  WebhookSecret: webhookFields.webhook_secret,
+};
+
+const inResponses: Named = {
+  Task,
+  ModelStatus,
+  Model: ModelObject,
+  Delivery: DeliveryObject,
+  Usage: ApiUsage,
+  Label,
+  Entity,
+  Answer,
+  Filling,
+  RankedText,
+  RelatedPair,
+  JobProgress,
+  Job: JobResponse,
+  ErrorDetail,
+  Error: ErrorResponse,
+  HuggingFaceError: HuggingFaceErrorResponse,
+};
+
+export class Components {
+  readonly #io: "input" | "output";
+  readonly #registry = z.registry<{ id: string }>();
+
+  private constructor(io: "input" | "output", named: Named) {
+    this.#io = io;
+    for (const [name, schema] of Object.entries(named)) this.#add(name, schema);
+  }
+
+  static ofRequests(): Components {
+    const components = new Components("input", inRequests);
+    for (const task of publishedTasks) {
+      components.#add(`${pascalCase(task)}Input`, taskTable[task].input);
+      components.#add(`${pascalCase(task)}Parameters`, taskTable[task].parameters);
+    }
+    return components;
+  }
+
+  static ofResponses(): Components {
+    const components = new Components("output", inResponses);
+    for (const [task, schema] of answerSchemas) {
+      components.#add(`${pascalCase(task)}Output`, schema);
+    }
+    return components;
+  }
+
+  #add(name: string, schema: z.ZodType): void {
+    if (!this.#registry.has(schema)) this.#registry.add(schema, { id: name });
+  }
+
+  /** A reference to the schema, which is published under the name unless it already has one. */
+  refTo(schema: z.ZodType, name: string): object {
+    this.#add(name, schema);
+    return { $ref: refOf(this.#registry.get(schema)?.id ?? name) };
+  }
+
+  /** All that were named. */
+  schemas(): Record<string, unknown> {
+    const { schemas } = z.toJSONSchema(this.#registry, {
+      io: this.#io,
+      uri: refOf,
+      unrepresentable: "any",
+    });
+    return Object.fromEntries(
+      Object.entries(schemas).map(([name, schema]) => [name, published(name, schema)]),
+    );
+  }
+}
+
+function refOf(name: string): string {
+  return `#/components/schemas/${name}`;
+}
+
+function published(name: string, schema: object): unknown {
+  const nobodys = ["$schema", "$id"];
+  const kept = Object.fromEntries(
+    Object.entries(schema).filter(([keyword]) => !nobodys.includes(keyword)),
+  );
+  return plain(name === "Task" ? { ...kept, enum: publishedTasks } : kept);
+}
+
+function plain(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value !== "object" || value === null) return value;
+  const schema: Json = Object.fromEntries(
+    Object.entries(value).map(([key, part]) => [key, plain(part)]),
+  );
+  return withWebhook(withoutFormat(ofLikeItems(schema)));
+}
+
+/** What is said of a webhook has no meaning without one. */
+function withWebhook(schema: Json): Json {
+  const { properties } = schema;
+  if (typeof properties !== "object" || properties === null) return schema;
+  const others = Object.keys(webhookFields).filter((name) => name !== "webhook");
+  if (!others.every((name) => Object.hasOwn(properties, name))) return schema;
+  const needed = Object.fromEntries(others.map((name) => [name, ["webhook"]]));
+  return { ...schema, dependentRequired: needed };
+}
+
+/** A tuple of items that are all alike is a list of so many: many tools look for `items` alone. */
+function ofLikeItems(schema: Json): Json {
+  const { prefixItems, ...rest } = schema;
+  if (!Array.isArray(prefixItems)) return schema;
+  const [first, ...others] = prefixItems.map((item) => JSON.stringify(item));
+  const alike = first !== undefined && others.every((other) => other === first);
+  return alike ? { ...rest, items: prefixItems[0] } : schema;
+}
+
+/** No format that is registered; `contentEncoding` says it. */
+function withoutFormat(schema: Json): Json {
+  const { format, ...rest } = schema;
+  return format === "base64" ? rest : schema;
+}

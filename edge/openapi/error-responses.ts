@@ -1,0 +1,61 @@
+/** Answers that tell of an error, once for each status and form of body. */
+import { type ErrorCode, errorTable } from "#contract/errors.ts";
+import { type ErrorShape, shapeOfPath } from "../errors.ts";
+import { errorExample } from "./examples.ts";
+import { errorHeaders, headerRefs } from "./headers.ts";
+import type { ErrorStatus } from "./operation.ts";
+import { operations } from "./operations.ts";
+
+const examples = {
+  400: ["invalid_value", "input is empty. Send at least 1 character, or leave it out."],
+  401: ["invalid_api_key", "This key is not known here. Send none for the free tier."],
+  403: ["insufficient_permissions", "This link has expired: outputs are kept for a day."],
+  404: ["not_found", "No such job. Jobs are kept for a day, for their owner."],
+  408: ["request_timeout", "The body did not arrive within 5 s. Send it faster, or less at once."],
+  413: ["request_too_large", "The body is larger than 8388608 bytes, the limit of one request."],
+  415: [
+    "unsupported_content_encoding",
+    "The body's content-encoding is br. Send it as gzip, or as it is.",
+  ],
+  429: ["rate_limit_exceeded", "All 60 requests of this minute are used. Try again in 12 s."],
+  500: ["internal_error", "Something failed on our side. Send the request again."],
+  504: ["sync_timeout", "The job is not finished after 100 s and goes on."],
+} as const satisfies Record<ErrorStatus, readonly [ErrorCode, string]>;
+
+const prefixes = { openai: "Error", "hugging-face": "HuggingFaceError" } as const;
+
+export function errorComponentName(status: ErrorStatus, shape: ErrorShape): string {
+  return `${prefixes[shape]}${status}`;
+}
+
+/** Those that any operation meets. @param schemas the body of each form */
+export function errorComponents(schemas: Record<ErrorShape, object>): Record<string, object> {
+  const made: Record<string, object> = {};
+  for (const { path, errors } of operations) {
+    const shape = shapeOfPath(path);
+    for (const status of errors) {
+      made[errorComponentName(status, shape)] ??= errorResponseOf(status, shape, schemas[shape]);
+    }
+  }
+  return made;
+}
+
+function errorResponseOf(status: ErrorStatus, shape: ErrorShape, schema: object): object {
+  const [code, message] = examples[status];
+  const example = errorExample(code, message, shape);
+  return {
+    description: codesOf(status),
+    headers: headerRefs(errorHeaders(status)),
+    content: { "application/json": { schema, example } },
+  };
+}
+
+/** No route raises these. */
+const unused: readonly string[] = ["invalid_json_schema"];
+
+function codesOf(status: ErrorStatus): string {
+  const codes = Object.entries(errorTable).filter(
+    ([code, row]) => row.status === status && !unused.includes(code),
+  );
+  return codes.map(([code]) => code).join(", ");
+}

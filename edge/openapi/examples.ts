@@ -1,0 +1,79 @@
+/** Calls and their answers as published: each answer is what the renderer of the real ones makes of the task's example. */
+import type { ErrorCode } from "#contract/errors.ts";
+import type { Task } from "#contract/tasks.ts";
+import { errorBody, type ErrorShape } from "../errors.ts";
+import { jobFrame } from "../jobs/job-document.ts";
+import type { Rendering } from "../jobs/job-spec.ts";
+import type { Ticket } from "../jobs/shard-protocol.ts";
+import { render } from "../rendering.ts";
+import { taskTable } from "../task-table.ts";
+
+export type Example = { request: unknown; response: unknown };
+
+export const jobId = "job_3_000000000000000000000000000000b3";
+const createdAt = 1_764_336_000_000;
+
+/** What the caller sends is the route's own. */
+export function exampleOf(task: Task, rendering: Rendering, request: object): Example {
+  return { request, response: JSON.parse(bodyOf(task, rendering)) };
+}
+
+export function nativeExample(task: Task): Example {
+  const { model, input, parameters } = taskTable[task].example;
+  return exampleOf(task, { route: "tasks" }, { model, inputs: [input], ...given(parameters) });
+}
+
+export function huggingFaceExample(task: Task): Example {
+  const { input, parameters } = taskTable[task].example;
+  const flat = taskTable[task].huggingFace?.flat === true;
+  const beside = flat ? parameters : given(parameters);
+  const rendering = { route: "hugging-face", task, single: true } as const;
+  return exampleOf(task, rendering, { inputs: input, ...beside });
+}
+
+/** A job of embeddings that succeeded. */
+export function jobExample(): unknown {
+  const task = "feature-extraction";
+  const { model, tokens } = taskTable[task].example;
+  const rendering: Rendering = {
+    route: "openai.embeddings",
+    encodingFormat: "float",
+    single: true,
+  };
+  const ticket: Ticket = {
+    id: jobId,
+    status: "succeeded",
+    task,
+    model,
+    rendering,
+    warnings: [],
+    createdAt,
+    finishedAt: createdAt + 2_000,
+    progress: null,
+    result: null,
+    error: null,
+  };
+  const { before, after } = jobFrame(ticket, { promptTokens: tokens });
+  return JSON.parse(`${before}${bodyOf(task, rendering)}${after}`);
+}
+
+/** The same job, just accepted, or cancelled. */
+export function unfinishedJobExample(status: "starting" | "canceled"): unknown {
+  const { finished_at, ...job } = jobExample() as Record<string, unknown>;
+  const ended = status === "canceled" ? finished_at : null;
+  return { ...job, status, finished_at: ended, output: null, usage: null };
+}
+
+export function errorExample(code: ErrorCode, message: string, shape: ErrorShape): unknown {
+  return JSON.parse(errorBody({ code, message, param: null }, shape));
+}
+
+function bodyOf(task: Task, rendering: Rendering): string {
+  const { model, output, tokens } = taskTable[task].example;
+  const result = { task, model, modelDigest: "-", outputs: [output], warnings: [] };
+  return render(rendering, { ...result, usage: { promptTokens: tokens } }).body;
+}
+
+function given(parameters: object): object {
+  return Object.keys(parameters).length === 0 ? {} : { parameters };
+}

@@ -1,0 +1,45 @@
+/** One operation as it is published, and the groups they stand in. */
+import type * as z from "zod";
+import type { headersOf } from "./headers.ts";
+
+export type ErrorStatus = 400 | 401 | 403 | 404 | 408 | 413 | 415 | 429 | 500 | 504;
+
+export const tags = {
+  Embeddings: "Vectors of texts, as OpenAI words them.",
+  "Hugging Face": "Tasks as Hugging Face's clients word them, one address for each.",
+  Tasks: "Every task in one form: a batch of inputs for a model.",
+  Rerank: "Documents by how well they answer a query.",
+  Tokens: "Texts to the tokens of a model, and back.",
+  Models: "What can be asked for.",
+  Jobs: "Work that goes on after its call was answered.",
+  Health: "Whether the platform answers.",
+} as const;
+
+export type Operation = {
+  method: "get" | "post" | "delete";
+  /** `{name}` for what varies. */
+  path: string;
+  id: string;
+  tag: keyof typeof tags;
+  summary: string;
+  description: string;
+  request?: z.ZodType;
+  /** The model of the example's address; absent: the one every platform has. */
+  model?: string;
+  /** It has fields that are accepted and not acted on, which strict=1 refuses. */
+  strict?: true;
+  /** Of what is asked for in the query: what each is, and one. */
+  query?: Readonly<Record<string, { description: string; example: string }>>;
+  /** A header that it alone takes. */
+  header?: "tokenIds";
+  response: z.ZodType;
+  example: { request?: unknown; response: unknown };
+  /** Statuses of errors that it can meet. */
+  errors: readonly ErrorStatus[];
+  /** Those of a 200. */
+  headers: keyof typeof headersOf;
+  /** It needs no key. */
+  open?: true;
+  /** The job may be asked for asynchronously, and then 202 and 504 carry its address. */
+  job?: true;
+};
