@@ -75,8 +75,15 @@ export const RerankResponse = z.object({
   usage: ApiUsage,
   meta: z
     .object({
-      api_version: z.object({ version: z.string() }),
-      tokens: z.object({ input_tokens: tokenCount, output_tokens: tokenCount }),
+      api_version: z
+        .object({ version: z.string().describe("2, whichever address was asked.") })
+        .describe("Of Cohere's API that this answer follows."),
+      tokens: z
+        .object({
+          input_tokens: tokenCount.describe("Tokens that were read."),
+          output_tokens: tokenCount.describe("None: nothing is written."),
+        })
+        .describe("What was read and written."),
     })
     .describe("As Cohere words it; the tokens are those of usage."),
 });

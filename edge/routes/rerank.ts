@@ -73,7 +73,8 @@ const RerankBody = z.strictObject({ ...cohereFields, documents: z.unknown().opti
 const anyCaseDirection = z
   .enum(["left", "right", "Left", "Right"])
   .transform((direction) => (direction.toLowerCase() === "left" ? "left" : "right"))
-  .optional();
+  .optional()
+  .describe("The end from which a text that is too long is cut. Default: right.");
 
 const teiFields = {
   query,
