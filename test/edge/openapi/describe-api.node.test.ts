@@ -8,18 +8,18 @@ import { publishedTasks, taskTable } from "../../../edge/task-table.ts";
 
 const Description = z.looseObject({
   servers: z.array(z.object({ url: z.string() })),
-  components: z.looseObject({ schemas: z.record(z.string(), z.unknown()) }),
+  components: z.record(z.string(), z.record(z.string(), z.unknown())),
   paths: z.record(z.string(), z.record(z.string(), z.looseObject({ operationId: z.string() }))),
 });
 
 const document = Description.parse(JSON.parse(JSON.stringify(describeApi("https://edge.test"))));
 
-/** An operation as it stands in the text, with every schema that it refers to, and those refer to. */
+/** An operation as it stands in the text, with all that it refers to, and that refers to. */
 function textOf(path: string): string {
   const texts = new Map([[path, JSON.stringify(document.paths[path])]]);
   for (const text of texts.values()) {
-    for (const [, name = ""] of text.matchAll(/#\/components\/schemas\/(\w+)/g)) {
-      texts.set(name, JSON.stringify(document.components.schemas[name]));
+    for (const [found, kind = "", name = ""] of text.matchAll(/#\/components\/(\w+)\/([\w-]+)/g)) {
+      texts.set(found, JSON.stringify(document.components[kind]?.[name]));
     }
   }
   return [...texts.values()].join("\n");
