@@ -12,6 +12,7 @@ import type { Pointer } from "./native-function.ts";
 import { openOrtApi } from "./ort-api.ts";
 import type { OrtApi } from "./ort-api.ts";
 import { received, receivedAsync } from "./received.ts";
+import { keepHeapsSmall } from "./return-memory.ts";
 import { createSessionOptions } from "./session-options.ts";
 
 /** ORT_LOGGING_LEVEL_FATAL: what fails is thrown, and need not be printed too. */
@@ -26,6 +27,7 @@ const [arenaAllocator, defaultMemory] = [1, 0];
  */
 export function openCApi(libraryFile: string | null, threads: number): Loader {
   const api = openOrtApi(libraryFile ?? libraryPath(process.platform, process.arch));
+  keepHeapsSmall();
   const environment = createEnvironment(api, shareThreads(threads).workers);
   const memory = received((out) => api.createCpuMemoryInfo(arenaAllocator, defaultMemory, out));
   // One arena for what all sessions compute, in the library's own way to grow: it keeps what the largest runs side by side

@@ -11,12 +11,31 @@ const Report = z.looseObject({ header: z.looseObject({}) });
 
 /** `int malloc_trim(size_t pad)` of glibc's malloc.h; null elsewhere. */
 function findTrim() {
-  const glibc = process.platform === "linux" && isGlibc();
-  return glibc ? koffi.load(null).func("malloc_trim", "int", ["size_t"]) : null;
+  return hasGlibc() ? koffi.load(null).func("malloc_trim", "int", ["size_t"]) : null;
 }
 
-function isGlibc(): boolean {
-  return "glibcVersionRuntime" in Report.parse(process.report.getReport()).header;
+/** Of malloc.h: M_MMAP_THRESHOLD, M_ARENA_MAX. */
+const [mmapThreshold, arenaMax] = [-3, -8];
+const mappedBytes = 2 ** 20;
+const arenas = 2;
+
+/**
+ * Has glibc map each large allocation by itself, so that it goes back when it is freed, and keep few arenas. By default the bound
+ * grows to 32 MiB with the first that is freed, and each thread has an arena: weights then lie among what lives longer, and
+ * leave holes. A bound of 256 KiB would catch what runs allocate for a moment: 6 % slower.
+ */
+export function keepHeapsSmall(): void {
+  if (!hasGlibc()) return;
+  const set = koffi.load(null).func("mallopt", "int", ["int", "int"]);
+  set(mmapThreshold, mappedBytes);
+  set(arenaMax, arenas);
+}
+
+function hasGlibc(): boolean {
+  return (
+    process.platform === "linux" &&
+    "glibcVersionRuntime" in Report.parse(process.report.getReport()).header
+  );
 }
 
 /** Found at the first use: koffi takes no more configuration once it has loaded a library. */
