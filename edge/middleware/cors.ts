@@ -1,25 +1,9 @@
 /** Lets pages of any origin call the API, and read the headers that their clients act on. No cookies are involved. */
 import type { MiddlewareHandler } from "hono";
 import type { EdgeEnv } from "../context.ts";
+import { headerNames } from "../openapi/headers.ts";
 
-const exposedHeaders = [
-  "x-request-id",
-  "x-job-id",
-  "x-cache",
-  "x-warnings",
-  "x-model-digest",
-  "x-method",
-  "x-should-retry",
-  "x-ratelimit-limit-requests",
-  "x-ratelimit-remaining-requests",
-  "x-ratelimit-reset-requests",
-  "x-ratelimit-limit-tokens",
-  "x-ratelimit-remaining-tokens",
-  "x-ratelimit-reset-tokens",
-  "retry-after",
-  "location",
-  "preference-applied",
-].join(", ");
+const exposedHeaders = headerNames.join(", ");
 
 export const cors: MiddlewareHandler<EdgeEnv> = async (c, next) => {
   if (c.req.method === "OPTIONS" && c.req.header("access-control-request-method") !== undefined) {

@@ -93,6 +93,9 @@ const headers = {
 
 export type HeaderName = keyof typeof headers;
 
+/** All that an answer may have. */
+export const headerNames: readonly string[] = Object.keys(headers);
+
 const limits: readonly HeaderName[] = [
   "x-ratelimit-limit-requests",
   "x-ratelimit-remaining-requests",

@@ -1,33 +1,23 @@
 /** LangChain's Python client, where Python and that package are here: see bench/peers/install-python.sh. */
-import { execFile, execFileSync } from "node:child_process";
+import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
+import { peerPython } from "../peer-python.ts";
 import { tiktokenFile } from "../tokenizer/tiktoken-file.ts";
 import { cosine } from "./vectors.ts";
 
-const root = path.resolve(import.meta.dirname, "../..");
-const installed = path.join(root, ".bench/python/bin/python");
-const python = process.env["PEER_PYTHON"] ?? (existsSync(installed) ? installed : null);
-
-function hasClient(program: string): boolean {
-  try {
-    execFileSync(program, ["-c", "import langchain_openai, tiktoken"], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-const usable = python !== null && hasClient(python) ? python : null;
-if (usable === null) {
-  console.info("Skipped: LangChain's Python client, which bench/peers/install-python.sh installs");
-}
+const usable = peerPython({
+  modules: ["langchain_openai", "tiktoken"],
+  what: "LangChain's Python client",
+  script: "install-python.sh",
+  folder: "python",
+});
 
 type Vectors = {
   by_default: number[][];

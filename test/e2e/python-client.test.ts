@@ -1,31 +1,20 @@
 /** Every task through huggingface_hub's client, where Python and that package are here: see bench/peers/install-python.sh. */
-import { execFile, execFileSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import process from "node:process";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
 import { writeMinilmWithHead } from "../models/minilm-with-head.ts";
+import { peerPython } from "../peer-python.ts";
 
-const root = path.resolve(import.meta.dirname, "../..");
-const installed = path.join(root, ".bench/python/bin/python");
-const python = process.env["PEER_PYTHON"] ?? (existsSync(installed) ? installed : null);
-
-function hasClient(program: string): boolean {
-  try {
-    execFileSync(program, ["-c", "import huggingface_hub, numpy"], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-const usable = python !== null && hasClient(python) ? python : null;
-if (usable === null) {
-  console.info("Skipped: the Python client, which bench/peers/install-python.sh installs");
-}
+const usable = peerPython({
+  modules: ["huggingface_hub", "numpy"],
+  what: "the Python client",
+  script: "install-python.sh",
+  folder: "python",
+});
 
 type Labels = { label: string; score: number }[];
 type Answers = {

@@ -1,27 +1,15 @@
 /** The published description by a validator in Python, where that is here: see bench/peers/lint-openapi.sh. */
 import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
-import path from "node:path";
-import process from "node:process";
 import { expect, it } from "vitest";
 import { describeApi } from "../../../edge/openapi/describe-api.ts";
+import { peerPython } from "../../peer-python.ts";
 
-const installed = path.resolve(import.meta.dirname, "../../../.bench/openapi/python/bin/python");
-const python = process.env["PEER_PYTHON"] ?? (existsSync(installed) ? installed : null);
-
-function hasValidator(program: string): boolean {
-  try {
-    execFileSync(program, ["-c", "import openapi_spec_validator"], { stdio: "ignore" });
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-const usable = python !== null && hasValidator(python) ? python : null;
-if (usable === null) {
-  console.info("Skipped: openapi-spec-validator, which bench/peers/lint-openapi.sh installs");
-}
+const usable = peerPython({
+  modules: ["openapi_spec_validator"],
+  what: "openapi-spec-validator",
+  script: "lint-openapi.sh",
+  folder: "openapi/python",
+});
 
 const program = `
 import json, sys
