@@ -6,7 +6,12 @@ import { float32 } from "../tensor/tensor.ts";
 import { encodeProduct } from "./probe-model.ts";
 import type { Loader } from "./session.ts";
 
-export async function returnRunMemory({ load }: Pick<Loader, "load">): Promise<void> {
+/** Does nothing where it is not the C API that runs. */
+export async function returnRunMemory({
+  name,
+  load,
+}: Pick<Loader, "name" | "load">): Promise<void> {
+  if (name !== "c-api") return;
   const one = float32([1, 1], [1]);
   const bytes = encodeProduct({ operator: "MatMul", weights: one, output: "value" });
   const session = await load({ bytes }, { threads: "shared", provider: "cpu" });
