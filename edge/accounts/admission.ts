@@ -7,7 +7,7 @@ import { LRUCache } from "lru-cache";
 import { formatJobId, type JobId, shardOfJobId } from "#contract/job-id.ts";
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
-import { randomHex } from "../jobs/random-hex.ts";
+import { randomHex } from "../http/random-hex.ts";
 import { type FreeTier, type Ledger, ledgersOf, limitsOf } from "./ledgers.ts";
 import type { QuotaDecision, ReserveRequest } from "./quota-ledger.ts";
 import { type Refused, refusalError } from "./refusal-error.ts";

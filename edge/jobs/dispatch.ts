@@ -8,16 +8,16 @@ import pRetry from "p-retry";
 import type { Place } from "../accounts/admission.ts";
 import type { EdgeContext } from "../context.ts";
 import { type Settings, settingsOf } from "../environment.ts";
-import { errorResponse, shapeOfPath } from "../errors.ts";
-import type { Found } from "../cache.ts";
-import { rememberAnswer } from "../remember-answer.ts";
-import { renderError } from "../render-error.ts";
-import { render } from "../rendering.ts";
+import { errorResponse, shapeOfPath } from "../answers/errors.ts";
+import type { Found } from "../storage/cache.ts";
+import { rememberAnswer } from "./remember-answer.ts";
+import { renderError } from "../answers/render-error.ts";
+import { render } from "../answers/rendering.ts";
 import type { JobSpec } from "./job-spec.ts";
-import { type Preference, parsePreference, preferenceApplied } from "./preference.ts";
+import { type Preference, parsePreference, preferenceApplied } from "../http/preference.ts";
 import { queueText, queueTextFor } from "./queue-text.ts";
-import { randomHex } from "./random-hex.ts";
-import { readInline } from "./read-result.ts";
+import { randomHex } from "../http/random-hex.ts";
+import { readInline } from "../answers/read-result.ts";
 import type {
   AbandonRequest,
   JobHead,
@@ -27,8 +27,8 @@ import type {
   Ticket,
 } from "./shard-protocol.ts";
 import { shardStub } from "./shard-stub.ts";
-import { jobResponse, resultResponse } from "./show-result.ts";
-import { storable } from "./store-result.ts";
+import { jobResponse, resultResponse } from "../answers/show-result.ts";
+import { storable } from "../storage/store-result.ts";
 
 /** How long a job lives on after a caller that sent `x-resumable: 1` has gone. */
 const resumableGraceMs = 10_000;

@@ -2,7 +2,7 @@
 import { AwsClient } from "aws4fetch";
 import * as z from "zod";
 import type { Settings } from "../environment.ts";
-import { within } from "../within.ts";
+import { within } from "../http/within.ts";
 import type { Outgoing, SendOutcome } from "./coalescing-sender.ts";
 
 const sendTimeoutMs = 10_000;

@@ -13,9 +13,9 @@ import { type Delivery, type DeliveryLog, DeliveryRows } from "../webhooks/deliv
 import { describeJob } from "../webhooks/describe-job.ts";
 import { CoalescingSender } from "./coalescing-sender.ts";
 import { JobBoard } from "./job-board.ts";
-import { emptyJob } from "./job-document.ts";
+import { emptyJob } from "../answers/job-document.ts";
 import { openJobQueue } from "./job-queue.ts";
-import { randomHex } from "./random-hex.ts";
+import { randomHex } from "../http/random-hex.ts";
 import type {
   AbandonRequest,
   KeepRequest,
@@ -25,7 +25,7 @@ import type {
   RunRequest,
   Ticket,
 } from "./shard-protocol.ts";
-import { settle } from "./settle.ts";
+import { settle } from "../accounts/settle.ts";
 import { TicketRows } from "./ticket-rows.ts";
 import { WorkRows } from "./work-rows.ts";
 

@@ -20,11 +20,11 @@ import { RelatedPair } from "#contract/tasks/relation-extraction.ts";
 import { TextPair } from "#contract/tasks/text-classification.ts";
 import { RankedText } from "#contract/tasks/rerank.ts";
 import { Entity } from "#contract/tasks/token-classification.ts";
-import { ModelName } from "../model-name.ts";
+import { ModelName } from "../tasks/model-name.ts";
 import { Options } from "../routes/hugging-face.ts";
 import { DeliveryObject } from "../routes/job-deliveries.ts";
 import { ModelObject } from "../routes/models.ts";
-import { publishedTasks, taskTable } from "../task-table.ts";
+import { publishedTasks, taskTable } from "#contract/task-table.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 import {
   answerSchemas,

@@ -4,12 +4,12 @@
  */
 import type * as z from "zod";
 import { TokenIdVocabulary } from "#contract/tasks/feature-extraction.ts";
-import { type ErrorShape, shapeOfPath } from "../errors.ts";
-import { tokenIdsHeader } from "../token-ids.ts";
+import { type ErrorShape, shapeOfPath } from "../answers/errors.ts";
+import { tokenIdsHeader } from "../tasks/token-ids.ts";
 import { Components, pascalCase } from "./components.ts";
 import { errorComponents, errorComponentName } from "./error-responses.ts";
 import { jobId, unfinishedJobExample } from "./examples.ts";
-import { headerComponents, headerRefs, headersOf } from "./headers.ts";
+import { headerComponents, headerRefs, headersOf } from "../http/response-headers.ts";
 import { type Operation, tags } from "./operation.ts";
 import { operations } from "./operations.ts";
 import { ErrorResponse, HuggingFaceErrorResponse, JobResponse } from "./response-schemas.ts";

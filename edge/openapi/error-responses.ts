@@ -1,8 +1,8 @@
 /** Answers that tell of an error, once for each status and form of body. */
 import { type ErrorCode, errorTable } from "#contract/errors.ts";
-import { type ErrorShape, shapeOfPath } from "../errors.ts";
+import { type ErrorShape, shapeOfPath } from "../answers/errors.ts";
 import { errorExample } from "./examples.ts";
-import { errorHeaders, headerRefs } from "./headers.ts";
+import { errorHeaders, headerRefs } from "../http/response-headers.ts";
 import type { ErrorStatus } from "./operation.ts";
 import { operations } from "./operations.ts";
 

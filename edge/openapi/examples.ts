@@ -1,12 +1,12 @@
 /** Calls and their answers as published: each answer is what the renderer of the real ones makes of the task's example. */
 import type { ErrorCode } from "#contract/errors.ts";
 import type { Task } from "#contract/tasks.ts";
-import { errorBody, type ErrorShape } from "../errors.ts";
-import { jobFrame } from "../jobs/job-document.ts";
+import { errorBody, type ErrorShape } from "../answers/errors.ts";
+import { jobFrame } from "../answers/job-document.ts";
 import type { Rendering } from "../jobs/job-spec.ts";
 import type { Ticket } from "../jobs/shard-protocol.ts";
-import { render } from "../rendering.ts";
-import { taskTable } from "../task-table.ts";
+import { render } from "../answers/rendering.ts";
+import { taskTable } from "#contract/task-table.ts";
 
 export type Example = { request: unknown; response: unknown };
 

@@ -1,6 +1,6 @@
 /** One operation as it is published, and the groups they stand in. */
 import type * as z from "zod";
-import type { headersOf } from "./headers.ts";
+import type { headersOf } from "../http/response-headers.ts";
 
 export type ErrorStatus = 400 | 401 | 403 | 404 | 408 | 413 | 415 | 429 | 500 | 504;
 

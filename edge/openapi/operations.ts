@@ -6,10 +6,10 @@ import { huggingFaceRequestSchema } from "../routes/hugging-face.ts";
 import { RerankRequest, TeiRerankRequest } from "../routes/rerank.ts";
 import { taskRequestSchema } from "../routes/tasks.ts";
 import { DetokenizeRequest, TokenizeRequest } from "../routes/tokens.ts";
-import { huggingFaceTasks, publishedTasks, taskTable } from "../task-table.ts";
+import { huggingFaceTasks, publishedTasks, taskTable } from "#contract/task-table.ts";
 import { type Example, exampleOf, huggingFaceExample, nativeExample } from "./examples.ts";
 import { askOperations } from "./ask-operations.ts";
-import { requestId } from "./headers.ts";
+import { requestId } from "../http/response-headers.ts";
 import type { Operation } from "./operation.ts";
 import {
   DetokenizeResponse,

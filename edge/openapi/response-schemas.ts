@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { ErrorCode } from "#contract/errors.ts";
 import { type Task, tasks } from "#contract/tasks.ts";
-import { publishedTasks, taskTable } from "../task-table.ts";
+import { publishedTasks, taskTable } from "#contract/task-table.ts";
 
 const tokenCount = z.int().nonnegative();
 const list = z.literal("list").describe("What this is.");

@@ -7,12 +7,12 @@ import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import type { Task } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
-import { type JobRequest, jobRequest, noteUnused } from "../job-request.ts";
+import { type JobRequest, jobRequest, noteUnused } from "../tasks/job-request.ts";
 import { modelNamed } from "../registry/known-models.ts";
-import { serveJob } from "../serve-job.ts";
-import { listOf, readOneOrList, readParameters } from "../task-inputs.ts";
-import { huggingFaceTasks, isTask, taskTable } from "../task-table.ts";
-import { validate } from "../validation.ts";
+import { serveJob } from "../tasks/serve-job.ts";
+import { listOf, readOneOrList, readParameters } from "../tasks/task-inputs.ts";
+import { huggingFaceTasks, isTask, taskTable } from "#contract/task-table.ts";
+import { validate } from "../http/validation.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 
 /** What Hugging Face's older clients ask of its fleet. Here a call waits for its model and may be cached in any case. */

@@ -2,9 +2,9 @@
 import { WorkerAnnouncement } from "#contract/models.ts";
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
-import { decodeText, parseJson } from "../request-body.ts";
-import { readSigned } from "../signature.ts";
-import { validate } from "../validation.ts";
+import { decodeText, parseJson } from "../http/request-body.ts";
+import { readSigned } from "../http/signature.ts";
+import { validate } from "../http/validation.ts";
 
 export async function announceWorker(c: EdgeContext): Promise<Response> {
   const { callbackSecrets } = settingsOf(c.env);

@@ -4,8 +4,8 @@
  */
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
-import { checkOutputLink } from "../jobs/output-link.ts";
-import { outputGone, resultResponse } from "../jobs/show-result.ts";
+import { checkOutputLink } from "../answers/output-link.ts";
+import { outputGone, resultResponse } from "../answers/show-result.ts";
 import { jobIdOf, jobNotFound, shardOf } from "./jobs.ts";
 
 export async function getJobOutput(c: EdgeContext): Promise<Response> {

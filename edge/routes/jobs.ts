@@ -7,7 +7,7 @@ import { JobId, shardOfJobId } from "#contract/job-id.ts";
 import type { EdgeContext } from "../context.ts";
 import type { Ticket } from "../jobs/shard-protocol.ts";
 import { shardStub } from "../jobs/shard-stub.ts";
-import { jobResponse } from "../jobs/show-result.ts";
+import { jobResponse } from "../answers/show-result.ts";
 
 export function jobNotFound(): CodedError {
   return new CodedError("not_found", "No such job. Jobs are kept for a day, for their owner.", {

@@ -5,7 +5,7 @@ import { Task } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
 import { knownModels, modelNamed } from "../registry/known-models.ts";
 import type { ModelListing } from "../registry/merge-models.ts";
-import { isOfEveryModel } from "../task-table.ts";
+import { isOfEveryModel } from "#contract/task-table.ts";
 
 export const ModelObject = z.object({
   id: z.string().describe("The name to call it by."),

@@ -14,12 +14,12 @@ import {
   jobRequest,
   modelForTask,
   noteUnused,
-} from "../job-request.ts";
-import { ModelName } from "../model-name.ts";
+} from "../tasks/job-request.ts";
+import { ModelName } from "../tasks/model-name.ts";
 import { knownModels } from "../registry/known-models.ts";
-import { serveJob } from "../serve-job.ts";
-import { readList, readParameters } from "../task-inputs.ts";
-import { validate } from "../validation.ts";
+import { serveJob } from "../tasks/serve-job.ts";
+import { readList, readParameters } from "../tasks/task-inputs.ts";
+import { validate } from "../http/validation.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 
 const { query, texts } = tasks.rerank.input.shape;

@@ -5,12 +5,12 @@
 import type { Usage } from "#contract/events.ts";
 import { limits } from "#contract/limits.ts";
 import type { Settings } from "../environment.ts";
-import { emptyJob, jobFrame } from "../jobs/job-document.ts";
-import { outputLink } from "../jobs/output-link.ts";
-import { openResult, readInline } from "../jobs/read-result.ts";
+import { emptyJob, jobFrame } from "../answers/job-document.ts";
+import { outputLink } from "../answers/output-link.ts";
+import { openResult, readInline } from "../answers/read-result.ts";
 import type { StoredResult, Ticket } from "../jobs/shard-protocol.ts";
-import { utf8Bytes } from "../jobs/utf8-bytes.ts";
-import { render } from "../rendering.ts";
+import { utf8Bytes } from "../http/utf8-bytes.ts";
+import { render } from "../answers/rendering.ts";
 import type { Webhook } from "./webhook.ts";
 
 const outputBytesMax = limits.webhookOutputBytesMax;

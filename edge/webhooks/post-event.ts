@@ -3,7 +3,7 @@
  * the answer's body is never read, and a try ends after 15 s.
  */
 import { Webhook as Signer } from "standardwebhooks";
-import { within } from "../within.ts";
+import { within } from "../http/within.ts";
 import type { Attempt } from "./retry-schedule.ts";
 
 const timeoutMs = 15_000;

@@ -11,7 +11,7 @@ import { type Task, tasks } from "../../contract/tasks.ts";
 import type { JobSpec } from "../../edge/jobs/job-spec.ts";
 import { queueText } from "../../edge/jobs/queue-text.ts";
 import { settingsOf } from "../../edge/environment.ts";
-import { taskNames } from "../../edge/task-table.ts";
+import { taskNames } from "#contract/task-table.ts";
 import { call, errorOf, freshAddress } from "./caller.ts";
 import { allRounder, announce } from "./stand-in-worker.ts";
 import { sampleOf } from "./task-samples.ts";

@@ -8,7 +8,7 @@ import type { JobResult } from "../../contract/events.ts";
 import type { PublicError } from "../../contract/errors.ts";
 import { JobMessage } from "../../contract/job-message.ts";
 import { type ModelState, digestsIn } from "../../contract/models.ts";
-import { taskNames } from "../../edge/task-table.ts";
+import { taskNames } from "#contract/task-table.ts";
 import { postAsWorker } from "./jobs/caller-and-worker.ts";
 import { outputOf } from "./task-samples.ts";
 

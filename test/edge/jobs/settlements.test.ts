@@ -10,7 +10,7 @@ import type { TerminalEvent } from "../../../contract/events.ts";
 import { formatJobId } from "../../../contract/job-id.ts";
 import { QuotaLedger } from "../../../edge/accounts/quota-ledger.ts";
 import { JobBoard } from "../../../edge/jobs/job-board.ts";
-import { unitsOf } from "../../../edge/jobs/settle.ts";
+import { unitsOf } from "../../../edge/accounts/settle.ts";
 import type {
   RunOutcome,
   RunRequest,

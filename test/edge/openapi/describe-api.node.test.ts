@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { routes } from "../../../edge/app.ts";
 import { describeApi } from "../../../edge/openapi/describe-api.ts";
-import { publishedTasks, taskTable } from "../../../edge/task-table.ts";
+import { publishedTasks, taskTable } from "#contract/task-table.ts";
 
 const Description = z.looseObject({
   servers: z.array(z.object({ url: z.string() })),

@@ -3,7 +3,7 @@
  * task that is added is tested here by itself.
  */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { huggingFaceTasks, taskNames, taskTable } from "../../../edge/task-table.ts";
+import { huggingFaceTasks, taskNames, taskTable } from "#contract/task-table.ts";
 import { limits } from "../../../contract/limits.ts";
 import type { JobResult } from "../../../contract/events.ts";
 import type { JobMessage } from "../../../contract/job-message.ts";

@@ -1,0 +1,117 @@
+/**
+ * A stored result, opened to be shown: from its text, or as a stream from object storage, of which no more than a chunk is
+ * held. Whoever opens one shows it or cancels it.
+ */
+import { ResultHead, resultHeadBytesMax } from "#contract/result-document.ts";
+import type { JobResult } from "#contract/events.ts";
+import type { ObjectReference } from "#contract/object-reference.ts";
+import type { Settings } from "../environment.ts";
+import { freeBytes } from "../http/free-bytes.ts";
+import { bodyOf, type Surface } from "./rendering.ts";
+import { openObject } from "../storage/object-store.ts";
+import { showLines } from "./result-stream.ts";
+import type { StoredResult } from "../jobs/shard-protocol.ts";
+
+export type OpenResult = {
+  head: ResultHead;
+  /** Once. A stream that breaks off was not the document that was written. */
+  body: (surface: Surface) => string | ReadableStream<Uint8Array>;
+  cancel: () => Promise<void>;
+};
+
+/** @returns null where the object is gone @throws where object storage fails, or the document is no result */
+export async function openResult(
+  stored: StoredResult,
+  settings: Settings,
+): Promise<OpenResult | null> {
+  if (stored.kind === "reference") return openDocument(stored.reference, settings);
+  const result = readInline(stored.json);
+  return {
+    head: result,
+    body: (surface) => bodyOf(surface, result.outputs),
+    cancel: async () => {},
+  };
+}
+
+/** The text was parsed at the callback route, by the same isolate's code. */
+export function readInline(json: string): JobResult {
+  return JSON.parse(json);
+}
+
+async function openDocument(
+  reference: ObjectReference,
+  settings: Settings,
+): Promise<OpenResult | null> {
+  const chunks = await openObject(settings, reference);
+  if (chunks === null) return null;
+  const cancel = async () => void (await chunks.return(undefined));
+  try {
+    const { line, rest } = await firstLine(chunks);
+    return {
+      head: ResultHead.parse(JSON.parse(line)),
+      body: (surface) => streamOf(showLines(after(rest, chunks), surface), cancel),
+      cancel,
+    };
+  } catch (error) {
+    await cancel();
+    throw error;
+  }
+}
+
+async function firstLine(chunks: AsyncGenerator<Uint8Array>) {
+  const decoder = new TextDecoder();
+  let line = "";
+  while (line.length <= resultHeadBytesMax) {
+    const { done, value } = await chunks.next();
+    if (done) break;
+    const end = value.indexOf(0x0a);
+    if (end !== -1) {
+      line += decoder.decode(value.subarray(0, end));
+      return { line, rest: value.subarray(end + 1) };
+    }
+    line += decoder.decode(value, { stream: true });
+  }
+  throw new Error("a result document has no first line");
+}
+
+async function* after(
+  rest: Uint8Array,
+  chunks: AsyncGenerator<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  if (rest.byteLength > 0) yield rest;
+  yield* chunks;
+}
+
+/** What has been taken is freed, and nothing is read ahead of who takes it. */
+function streamOf(
+  pieces: AsyncGenerator<Uint8Array>,
+  cancel: () => Promise<void>,
+): ReadableStream<Uint8Array> {
+  const { readable, writable } = new IdentityTransformStream();
+  void pump(pieces, writable.getWriter()).finally(cancel);
+  return readable;
+}
+
+async function pump(
+  pieces: AsyncGenerator<Uint8Array>,
+  writer: WritableStreamDefaultWriter,
+): Promise<void> {
+  try {
+    for await (const piece of pieces) {
+      if (piece.byteLength > 0 && !(await isTaken(writer, piece))) return;
+      freeBytes(piece);
+    }
+    await writer.close();
+  } catch (error) {
+    console.error(JSON.stringify({ event: "result.broke_off", reason: String(error) }));
+    await writer.abort(error).catch(() => {});
+  }
+}
+
+/** @returns false where whoever took the bytes has left */
+async function isTaken(writer: WritableStreamDefaultWriter, piece: Uint8Array): Promise<boolean> {
+  return writer.write(piece).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,24 @@
+/** Keeps what was just made in this isolate, where the next such call looks first. */
+import type { JobResult } from "#contract/events.ts";
+import { digestsIn } from "#contract/models.ts";
+import { keepAnswer, keepResult } from "../storage/cache.ts";
+import type { EdgeContext } from "../context.ts";
+import type { JobSpec } from "./job-spec.ts";
+import { learnDigests } from "../registry/known-models.ts";
+import type { Rendered } from "../answers/rendering.ts";
+
+/** Call it with a whole result only; a spec without a request key leaves no trace. */
+export function rememberAnswer(
+  c: EdgeContext,
+  spec: Pick<JobSpec, "requestKey" | "model" | "entityModel">,
+  made: { result: JobResult; rendered: Rendered },
+): void {
+  const { requestKey, model, entityModel } = spec;
+  if (requestKey === null) return;
+  const { modelDigest } = made.result;
+  const ids = [model, ...(entityModel === null ? [] : [entityModel])];
+  learnDigests(c, digestsIn(modelDigest, ids));
+  keepResult({ requestKey, modelDigest }, made.result, made.rendered.body.length);
+  const exact = c.get("exactCallKey");
+  if (exact !== undefined) keepAnswer(exact, { ...made.rendered, model, entityModel, modelDigest });
+}

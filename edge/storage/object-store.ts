@@ -1,0 +1,133 @@
+/** Large documents in object storage (S3 API, signed by aws4fetch): written whole, read chunk by chunk and verified. */
+import { AwsClient } from "aws4fetch";
+import type { ObjectReference } from "#contract/object-reference.ts";
+import type { Settings } from "../environment.ts";
+import { freeBytes } from "../http/free-bytes.ts";
+import { within } from "../http/within.ts";
+
+/** Of a whole call, and of each pause while a body is read. */
+const timeoutMs = 30_000;
+const triesMax = 4;
+const pauseMs = 100;
+/** Of what is read at once: fifty readers hold fifty, and several times that of what they make of it. */
+const chunkBytes = 16 * 1024;
+
+export type StoredDocument = { key: string; contentType: string; bytes: Uint8Array };
+
+type Call = {
+  method: "GET" | "PUT";
+  headers?: Record<string, string>;
+  body?: Uint8Array;
+  signal: AbortSignal;
+};
+
+/** Tried again where the store is busy. The body is not part of what is signed: a Request that holds it would copy it. */
+async function send(
+  { s3, s3Credentials }: Settings,
+  key: string,
+  { method, headers = {}, body, signal }: Call,
+): Promise<Response> {
+  const client = new AwsClient({ ...s3Credentials, region: s3.region, service: "s3" });
+  const url = `${s3.endpoint}/${s3.bucket}/${key}`;
+  for (let tries = 1; ; tries += 1) {
+    const signed = await client.sign(url, { method, headers });
+    const response = await fetch(url, {
+      method,
+      headers: signed.headers,
+      signal,
+      ...(body === undefined ? {} : { body }),
+    });
+    const busy = response.status >= 500 || response.status === 429;
+    if (!busy || tries === triesMax) return response;
+    await response.body?.cancel();
+    await new Promise((resolve) => setTimeout(resolve, tries * pauseMs));
+  }
+}
+
+function hexOf(digest: ArrayBuffer): string {
+  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** The key is a path inside the bucket, of characters that need no escaping. The bytes are given away: they are freed. */
+export async function putObject(
+  settings: Settings,
+  { key, contentType, bytes }: StoredDocument,
+): Promise<ObjectReference> {
+  const reference = {
+    key,
+    bytes: bytes.byteLength,
+    sha256: hexOf(await crypto.subtle.digest("SHA-256", bytes)),
+  };
+  const headers = { "content-type": contentType, "x-amz-content-sha256": reference.sha256 };
+  try {
+    await within(timeoutMs, async (signal) => {
+      const response = await send(settings, key, { method: "PUT", headers, body: bytes, signal });
+      await response.body?.cancel();
+      if (!response.ok) throw new Error(`object store: PUT ${key} was answered ${response.status}`);
+    });
+  } finally {
+    freeBytes(bytes);
+  }
+  return reference;
+}
+
+/**
+ * @returns its bytes, in chunks the reader may write to; after the last of them it throws where the object is not the one
+ * that was written. Null: there is no such object
+ */
+export async function openObject(
+  settings: Settings,
+  reference: ObjectReference,
+): Promise<AsyncGenerator<Uint8Array> | null> {
+  const { key } = reference;
+  const response = await within(timeoutMs, (signal) =>
+    send(settings, key, { method: "GET", signal }),
+  );
+  if (response.ok && response.body !== null) return verified(response.body, reference);
+  await response.body?.cancel();
+  if (response.status === 404) return null;
+  throw new Error(`object store: GET ${key} was answered ${response.status}`);
+}
+
+async function* verified(
+  body: ReadableStream,
+  { key, bytes, sha256 }: ObjectReference,
+): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader({ mode: "byob" });
+  const watch = watchReads(reader);
+  const digest = new crypto.DigestStream("SHA-256");
+  const hash = digest.getWriter();
+  let read = 0;
+  try {
+    for (;;) {
+      const { done, value } = await watch.read();
+      if (done || value === undefined) break;
+      read += value.byteLength;
+      await hash.write(value);
+      yield value;
+    }
+    await hash.close();
+    if (read === bytes && hexOf(await digest.digest) === sha256) return;
+    throw new Error(`object store: ${key} is not the object that was written`);
+  } finally {
+    watch.stop();
+    await reader.cancel().catch(() => {});
+  }
+}
+
+/** A store that says nothing for too long has ended; that a reader takes its time is not its fault. */
+function watchReads(reader: ReadableStreamBYOBReader) {
+  let askedAt: number | null = null;
+  const clock = setInterval(() => {
+    if (askedAt !== null && Date.now() - askedAt > timeoutMs) void reader.cancel("it went silent");
+  }, timeoutMs / 3);
+  return {
+    read: async () => {
+      askedAt = Date.now();
+      const chunk = await reader.readAtLeast(1, new Uint8Array(chunkBytes));
+      askedAt = null;
+      return chunk;
+    },
+    stop: () => clearInterval(clock),
+  };
+}

@@ -1,0 +1,55 @@
+/**
+ * Where the result of a worker's event is kept: in the shard's row as text, or in object storage where it is too large for
+ * one, and under its cache key. The cache is a convenience: where it takes nothing, that is noted and held against nobody.
+ */
+import type { JobResult, SucceededEvent } from "#contract/events.ts";
+import { limits } from "#contract/limits.ts";
+import {
+  resultDocumentKey,
+  resultDocumentLines,
+  resultDocumentType,
+} from "#contract/result-document.ts";
+import { storeResult } from "./cache.ts";
+import type { Env, Settings } from "../environment.ts";
+import { RareLog } from "../http/rare-log.ts";
+import { putObject } from "./object-store.ts";
+import type { StoredResult } from "../jobs/shard-protocol.ts";
+import { utf8Bytes } from "../http/utf8-bytes.ts";
+
+const failures = new RareLog("cache.store_failed");
+
+/** @throws Error where object storage does not take a large result */
+export async function storable(
+  { jobId, result }: Pick<SucceededEvent, "jobId" | "result">,
+  settings: Settings,
+): Promise<StoredResult> {
+  if ("sha256" in result) return { kind: "reference", reference: result };
+  const json = JSON.stringify(result);
+  if (utf8Bytes(json, limits.inlineResultBytesMax) <= limits.inlineResultBytesMax) {
+    return { kind: "inline", json };
+  }
+  const document = {
+    key: resultDocumentKey(jobId),
+    contentType: resultDocumentType,
+    bytes: documentBytes(result),
+  };
+  return { kind: "reference", reference: await putObject(settings, document) };
+}
+
+function documentBytes(result: JobResult): Uint8Array {
+  return new TextEncoder().encode([...resultDocumentLines(result)].join(""));
+}
+
+/** Never rejects: free plans of KV take a thousand writes a day. */
+export async function cacheResult(
+  env: Env,
+  { requestKey, modelDigest }: Pick<SucceededEvent, "requestKey" | "modelDigest">,
+  stored: StoredResult,
+): Promise<void> {
+  if (requestKey === null) return;
+  try {
+    await storeResult(env.CACHE, { requestKey, modelDigest }, stored);
+  } catch (error) {
+    failures.note(String(error), Date.now());
+  }
+}
