@@ -4,9 +4,7 @@
  */
 import type { Context } from "hono";
 import type { PublicError } from "#contract/errors.ts";
-import type { QuotaDecision } from "./accounts/quota-ledger.ts";
 import type { Env } from "./environment.ts";
-import type { JobShard } from "./jobs/job-shard.ts";
 
 export type Caller = {
   /** Scope of cache, quota and jobs: "operator", "local", or "ip:" and the address (IPv6 by /64). */
@@ -17,22 +15,18 @@ export type Caller = {
 
 export type CacheOutcome = "hit" | "miss" | "bypass";
 
-export type EdgeEnv = {
-  Bindings: Env & { readonly SHARD: DurableObjectNamespace<JobShard> };
-  Variables: {
-    requestId: string;
-    caller: Caller;
-    /** Undefined until a route asked the quota; then the source of the rate-limit headers, on errors too. */
-    quota: QuotaDecision | undefined;
-    /** Of a call refused before the quota was asked, when another can be let through. */
-    retryAfterMs: number | undefined;
-    /** What the call was answered with instead, and the private reason of it. */
-    failure: (Pick<PublicError, "code" | "message"> & { cause?: unknown }) | undefined;
-    /** Undefined: a route that has no cache. */
-    cache: CacheOutcome | undefined;
-    /** Where the in-isolate layer keeps the answer to exactly this call; undefined: nowhere. */
-    exactCallKey: string | undefined;
-  };
-};
+/** A room that finds out something of its own declares it here, by adding to this interface: see accounts/admission.ts. */
+export interface Variables {
+  requestId: string;
+  caller: Caller;
+  /** What the call was answered with instead, and the private reason of it. */
+  failure: (Pick<PublicError, "code" | "message"> & { cause?: unknown }) | undefined;
+  /** Undefined: a route that has no cache. */
+  cache: CacheOutcome | undefined;
+  /** Where the in-isolate layer keeps the answer to exactly this call; undefined: nowhere. */
+  exactCallKey: string | undefined;
+}
+
+export type EdgeEnv = { Bindings: Env; Variables: Variables };
 
 export type EdgeContext = Context<EdgeEnv>;

@@ -3,18 +3,14 @@
  * them once per isolate, and everything past it reads typed values with units in their names.
  */
 import * as z from "zod";
-import type { TenantQuota } from "./accounts/tenant-quota.ts";
-import type { ModelRegistry } from "./registry/model-registry.ts";
 
 /**
- * Bindings, and the unparsed variables and secrets beside them. The shards' binding stands in context.ts, because the
- * shard's own file reads its settings here.
+ * Bindings, and the unparsed variables and secrets beside them. The binding of a Durable Object is declared by the file of
+ * its class, which adds it to this interface: nothing here depends on a room.
  */
 export interface Env {
   /** Results by `<requestKey>:<modelDigest>`. */
   readonly CACHE: KVNamespace;
-  readonly QUOTA: DurableObjectNamespace<TenantQuota>;
-  readonly REGISTRY: DurableObjectNamespace<ModelRegistry>;
   /** The guarded second worker of a local stack; webhooks go out through it where it is bound. */
   readonly EGRESS?: Fetcher;
   readonly SQS_ENDPOINT: string;

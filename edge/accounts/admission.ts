@@ -12,6 +12,13 @@ import { type FreeTier, type Ledger, ledgersOf, limitsOf } from "./ledgers.ts";
 import type { QuotaDecision, ReserveRequest } from "./quota-ledger.ts";
 import { type Refused, refusalError } from "./refusal-error.ts";
 
+declare module "../context.ts" {
+  interface Variables {
+    /** Undefined until the quota was asked; then the source of the rate-limit headers, on errors too. */
+    quota: QuotaDecision | undefined;
+  }
+}
+
 type Known = Refused & { untilMs: number };
 
 /** Of this isolate, by the limits it was told and the name of the ledger. */

@@ -11,6 +11,13 @@ import { type FreeTier, type Ledger, ledgersOf, limitsOf } from "./ledgers.ts";
 import { floodError } from "./refusal-error.ts";
 import { Tally } from "./tally.ts";
 
+declare module "../context.ts" {
+  interface Variables {
+    /** Of a call refused before the quota was asked, when another can be let through. */
+    retryAfterMs: number | undefined;
+  }
+}
+
 type Flood = { tally: Tally; unsent: number; untilMs: number };
 
 const floods = new WeakMap<FreeTier, LRUCache<string, Flood>>();

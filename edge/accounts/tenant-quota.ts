@@ -14,6 +14,12 @@ import {
   type ReserveRequest,
 } from "./quota-ledger.ts";
 
+declare module "../environment.ts" {
+  interface Env {
+    readonly QUOTA: DurableObjectNamespace<TenantQuota>;
+  }
+}
+
 export class TenantQuota extends DurableObject<object> {
   #ledger: QuotaLedger | null = null;
   readonly #refusals = new Tally();

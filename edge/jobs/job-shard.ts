@@ -42,6 +42,12 @@ const sendRules = {
   pauseMsMax: 2_000,
 };
 
+declare module "../environment.ts" {
+  interface Env {
+    readonly SHARD: DurableObjectNamespace<JobShard>;
+  }
+}
+
 export class JobShard extends DurableObject<Env> {
   readonly #settings: Settings;
   readonly #tickets: TicketRows;

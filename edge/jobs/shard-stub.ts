@@ -1,8 +1,7 @@
 /** Where a shard's object is found. */
+import type { Env } from "../environment.ts";
 import type { JobShard } from "./job-shard.ts";
 
-export type ShardBinding = { readonly SHARD: DurableObjectNamespace<JobShard> };
-
-export function shardStub(env: ShardBinding, shard: number): DurableObjectStub<JobShard> {
+export function shardStub(env: Env, shard: number): DurableObjectStub<JobShard> {
   return env.SHARD.get(env.SHARD.idFromName(`shard-${shard}`));
 }

@@ -13,6 +13,12 @@ const carriedMs = 1_000 * limits.workerLapsedSeconds;
 /** Words of workers that are gone are forgotten once another worker has spoken for this long. */
 const forgottenMs = 3_600_000;
 
+declare module "../environment.ts" {
+  interface Env {
+    readonly REGISTRY: DurableObjectNamespace<ModelRegistry>;
+  }
+}
+
 export class ModelRegistry extends DurableObject<object> {
   readonly #sql: SqlStorage;
 
