@@ -4,13 +4,7 @@
  */
 import type * as z from "zod";
 import type { HuggingFaceForm, Readings, TaskExample, WindowRules } from "./task.ts";
-import {
-  type Task,
-  type TaskInput,
-  type TaskOutput,
-  type TaskParameters,
-  tasks,
-} from "./tasks.ts";
+import { type Task, type TaskInput, type TaskOutput, type TaskParameters, tasks } from "./tasks.ts";
 
 export type TaskRow<T extends Task> = {
   readonly summary: string;

@@ -7,7 +7,7 @@ import { etag } from "hono/etag";
 import type { EdgeContext, EdgeEnv } from "./context.ts";
 import { caller } from "./accounts/caller.ts";
 import { cors } from "./http/cors.ts";
-import { answerFailure, answerOtherMethods, answerUnknownUrl } from "./answers/failures.ts";
+import { answerFailure, answerOtherMethods, answerUnknownUrl } from "./answers/answer-failure.ts";
 import { outcomeHeaders } from "./accounts/outcome-headers.ts";
 import { refusals } from "./accounts/refusals.ts";
 import { requestId } from "./http/request-id.ts";

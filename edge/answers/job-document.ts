@@ -3,10 +3,10 @@
  * in as text, or streamed, so that it is the body of the synchronous call to the byte.
  */
 import type { Usage } from "#contract/events.ts";
-import { openaiError } from "./errors.ts";
-import { renderError } from "./render-error.ts";
-import { usageBody } from "./rendering.ts";
-import type { Ticket } from "../jobs/shard-protocol.ts";
+import { errorDetail } from "./error-forms.ts";
+import type { Job } from "./job.ts";
+import { usageBody } from "./result-form.ts";
+import { renderError } from "./surfaces.ts";
 
 /** What stands before the output, and what after it. */
 export type JobFrame = { before: string; after: string };
@@ -19,26 +19,25 @@ function seconds(milliseconds: number): number {
  * @param usage of a succeeded job; null for any other
  * @param more further fields, at the end
  */
-export function jobFrame(ticket: Ticket, usage: Usage | null, more: object = {}): JobFrame {
+export function jobFrame(job: Job, usage: Usage | null, more: object = {}): JobFrame {
   const head = JSON.stringify({
-    id: ticket.id,
+    id: job.id,
     object: "job",
-    status: ticket.status,
-    task: ticket.task,
-    model: ticket.model,
-    created_at: seconds(ticket.createdAt),
-    finished_at: ticket.finishedAt === null ? null : seconds(ticket.finishedAt),
-    progress: ticket.progress,
+    status: job.status,
+    task: job.task,
+    model: job.model,
+    created_at: seconds(job.createdAt),
+    finished_at: job.finishedAt === null ? null : seconds(job.finishedAt),
+    progress: job.progress,
   });
-  const error =
-    ticket.error === null ? null : openaiError(renderError(ticket.rendering, ticket.error));
+  const error = job.error === null ? null : errorDetail(renderError(job.rendering, job.error));
   const shownUsage = usage === null ? null : usageBody(usage);
   const tail = JSON.stringify({ error, usage: shownUsage, ...more });
   return { before: `${head.slice(0, -1)},"output":`, after: `,${tail.slice(1)}` };
 }
 
 /** A job that shows no output. */
-export function emptyJob(ticket: Ticket, usage: Usage | null, more: object = {}): string {
-  const { before, after } = jobFrame(ticket, usage, more);
+export function emptyJob(job: Job, usage: Usage | null, more: object = {}): string {
+  const { before, after } = jobFrame(job, usage, more);
   return `${before}null${after}`;
 }

@@ -30,10 +30,8 @@ export async function outputLink(
   secret: string,
 ): Promise<string> {
   const digest = await crypto.subtle.sign(hmac, await keyOf(secret), signedText(id, expires));
-  const signature = Array.from(new Uint8Array(digest), (byte) =>
-    byte.toString(16).padStart(2, "0"),
-  );
-  return `${origin}/v1/jobs/${id}/output?expires=${expires}&signature=${signature.join("")}`;
+  const signature = new Uint8Array(digest).toHex();
+  return `${origin}/v1/jobs/${id}/output?expires=${expires}&signature=${signature}`;
 }
 
 /** The query of a link, unread. */
@@ -81,6 +79,5 @@ async function isOurs(
 
 function bytesOf(signature: string | undefined): Uint8Array<ArrayBuffer> | null {
   if (!/^[0-9a-f]{64}$/.test(signature ?? "")) return null;
-  const pairs = (signature ?? "").match(/../g) ?? [];
-  return Uint8Array.from(pairs, (pair) => Number.parseInt(pair, 16));
+  return Uint8Array.fromHex(signature ?? "");
 }

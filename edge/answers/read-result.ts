@@ -7,15 +7,16 @@ import type { JobResult } from "#contract/events.ts";
 import type { ObjectReference } from "#contract/object-reference.ts";
 import type { Settings } from "../environment.ts";
 import { freeBytes } from "../http/free-bytes.ts";
-import { bodyOf, type Surface } from "./rendering.ts";
+import { bodyOf } from "./render.ts";
+import type { ResultForm } from "./result-form.ts";
 import { openObject } from "../storage/object-store.ts";
 import { showLines } from "./result-stream.ts";
-import type { StoredResult } from "../jobs/shard-protocol.ts";
+import type { StoredResult } from "../storage/stored-result.ts";
 
 export type OpenResult = {
   head: ResultHead;
   /** Once. A stream that breaks off was not the document that was written. */
-  body: (surface: Surface) => string | ReadableStream<Uint8Array>;
+  body: (form: ResultForm) => string | ReadableStream<Uint8Array>;
   cancel: () => Promise<void>;
 };
 
@@ -28,7 +29,7 @@ export async function openResult(
   const result = readInline(stored.json);
   return {
     head: result,
-    body: (surface) => bodyOf(surface, result.outputs),
+    body: (form) => bodyOf(form, result.outputs),
     cancel: async () => {},
   };
 }
@@ -49,7 +50,7 @@ async function openDocument(
     const { line, rest } = await firstLine(chunks);
     return {
       head: ResultHead.parse(JSON.parse(line)),
-      body: (surface) => streamOf(showLines(after(rest, chunks), surface), cancel),
+      body: (form) => streamOf(showLines(after(rest, chunks), form), cancel),
       cancel,
     };
   } catch (error) {

@@ -3,7 +3,7 @@
  * chunk and the line or item that is not whole yet; outputs that are shown as the worker wrote them are never held whole.
  */
 import { freeBytes } from "../http/free-bytes.ts";
-import type { Surface } from "./rendering.ts";
+import type { ResultForm } from "./result-form.ts";
 import { ListItems } from "./list-items.ts";
 
 type Bytes = AsyncIterable<Uint8Array>;
@@ -13,12 +13,12 @@ const comma = 0x2c;
 const encoder = new TextEncoder();
 
 /** @param lines of the document after its first, in chunks that may end anywhere; they are given away, and freed */
-export async function* showLines(lines: Bytes, surface: Surface): AsyncGenerator<Uint8Array> {
-  yield encoder.encode(surface.prefix);
-  if (surface.pieces === "items") yield* showItems(lines, surface);
-  else if (surface.show === null) yield* joinLines(lines);
-  else yield* showOutputs(lines, surface.show);
-  yield encoder.encode(surface.suffix);
+export async function* showLines(lines: Bytes, form: ResultForm): AsyncGenerator<Uint8Array> {
+  yield encoder.encode(form.prefix);
+  if (form.pieces === "items") yield* showItems(lines, form);
+  else if (form.show === null) yield* joinLines(lines);
+  else yield* showOutputs(lines, form.show);
+  yield encoder.encode(form.suffix);
 }
 
 /** Newlines between lines become commas; the last one ends the document. */
@@ -38,7 +38,7 @@ async function* joinLines(lines: Bytes): AsyncGenerator<Uint8Array> {
 
 async function* showOutputs(
   lines: Bytes,
-  show: NonNullable<Surface["show"]>,
+  show: NonNullable<ResultForm["show"]>,
 ): AsyncGenerator<Uint8Array> {
   const decoder = new TextDecoder();
   let begun = "";
@@ -57,7 +57,7 @@ async function* showOutputs(
 
 async function* showItems(
   lines: Bytes,
-  { show, listed, piecesMax }: Surface,
+  { show, listed, piecesMax }: ResultForm,
 ): AsyncGenerator<Uint8Array> {
   const decoder = new TextDecoder();
   const list = new ListItems();

@@ -2,12 +2,14 @@
 import { CodedError } from "#contract/errors.ts";
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
-import { answerHeaders, surfaceOf } from "./rendering.ts";
+import type { StoredResult } from "../storage/stored-result.ts";
+import type { Job } from "./job.ts";
 import { emptyJob, jobFrame } from "./job-document.ts";
-import type { JobHead, StoredResult, Ticket } from "../jobs/shard-protocol.ts";
+import { answerHeaders } from "./render.ts";
+import { resultFormOf } from "./surfaces.ts";
 import { type OpenResult, openResult } from "./read-result.ts";
 
-type View = Pick<JobHead, "rendering" | "warnings">;
+type View = Pick<Job, "rendering" | "warnings">;
 
 const json = { "content-type": "application/json; charset=utf-8" };
 
@@ -20,7 +22,7 @@ export async function resultResponse(
   const open = await openResult(stored, settingsOf(c.env));
   if (open === null) return null;
   const { head } = open;
-  const body = await bodyFor(c, open, () => open.body(surfaceOf(rendering, head)));
+  const body = await bodyFor(c, open, () => open.body(resultFormOf(rendering, head)));
   return new Response(body, { headers: answerHeaders(head, warnings) });
 }
 
@@ -34,27 +36,27 @@ export type JobAnswer = {
 /** The Job object, with its output where it has one. @throws CodedError `not_found` where that is gone */
 export async function jobResponse(
   c: EdgeContext,
-  ticket: Ticket,
+  job: Job,
   { status = 200, headers = {}, more = {} }: JobAnswer = {},
 ): Promise<Response> {
-  if (ticket.result === null) {
-    return new Response(emptyJob(ticket, null, more), { status, headers: { ...json, ...headers } });
+  if (job.result === null) {
+    return new Response(emptyJob(job, null, more), { status, headers: { ...json, ...headers } });
   }
-  const open = await openResult(ticket.result, settingsOf(c.env));
+  const open = await openResult(job.result, settingsOf(c.env));
   if (open === null) throw outputGone();
   const { head } = open;
   const body = await bodyFor(c, open, () => {
-    const surface = surfaceOf(ticket.rendering, head);
-    const { before, after } = jobFrame(ticket, head.usage, more);
+    const form = resultFormOf(job.rendering, head);
+    const { before, after } = jobFrame(job, head.usage, more);
     return open.body({
-      ...surface,
-      prefix: before + surface.prefix,
-      suffix: surface.suffix + after,
+      ...form,
+      prefix: before + form.prefix,
+      suffix: form.suffix + after,
     });
   });
   return new Response(body, {
     status,
-    headers: { ...answerHeaders(head, ticket.warnings), ...headers },
+    headers: { ...answerHeaders(head, job.warnings), ...headers },
   });
 }
 

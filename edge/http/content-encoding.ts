@@ -4,7 +4,7 @@
  */
 import { gunzipSync } from "node:zlib";
 import { CodedError } from "#contract/errors.ts";
-import { type BodyPlace, smallBodyBytes } from "./body-place.ts";
+import { type BodyPlace, smallBodyBytes } from "./body-permit.ts";
 import { freeBytes } from "./free-bytes.ts";
 import { bodyTooLarge, readBody } from "./request-body.ts";
 

@@ -4,8 +4,8 @@
  * What the JSON must look like is validation.ts's.
  */
 import { CodedError } from "#contract/errors.ts";
-import { type BodyPlace, smallBodyBytes } from "./body-place.ts";
-import { within } from "./within.ts";
+import { type BodyPlace, smallBodyBytes } from "./body-permit.ts";
+import { withTimeout } from "./with-timeout.ts";
 
 /**
  * Of a body that is refused as too large, up to this much is read and thrown away, so that a client which writes before
@@ -79,7 +79,7 @@ async function inTime<T>(bytes: number, arrival: Promise<T>): Promise<T> {
     "request_timeout",
     `The body did not arrive within ${Math.round(milliseconds / 1_000)} s. Send it faster, or less at once.`,
   );
-  return within(
+  return withTimeout(
     milliseconds,
     (signal) =>
       new Promise((resolve, reject) => {

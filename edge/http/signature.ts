@@ -14,7 +14,6 @@ import {
 import { readBody } from "./request-body.ts";
 
 const encoder = new TextEncoder();
-const digestBytes = 32;
 
 /** Imported keys by secret; an isolate sees the two of its environment. */
 const keys = new Map<string, Promise<CryptoKey>>();
@@ -33,10 +32,7 @@ function keyOf(secret: string): Promise<CryptoKey> {
 /** @returns the bytes of `v1=<hex>`, or null where the header is anything else */
 function parseSignature(header: string | null): Uint8Array<ArrayBuffer> | null {
   const hex = /^v1=([0-9a-f]{64})$/.exec(header ?? "")?.[1];
-  if (hex === undefined) return null;
-  const bytes = new Uint8Array(digestBytes);
-  for (let i = 0; i < digestBytes; i++) bytes[i] = Number.parseInt(hex.slice(2 * i, 2 * i + 2), 16);
-  return bytes;
+  return hex === undefined ? null : Uint8Array.fromHex(hex);
 }
 
 function parseTimestamp(header: string | null): number | null {

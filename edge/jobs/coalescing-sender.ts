@@ -18,7 +18,7 @@ type Rules = {
   pauseMsMax: number;
 };
 
-type Surroundings = {
+type Dependencies = {
   /** One outcome per entry, in order; or `refused`, the batch as a whole. A rejection means `retry` for all. */
   sendBatch: (batch: readonly Outgoing[]) => Promise<SendOutcome[] | "refused">;
   isWanted: (id: string) => boolean;
@@ -34,15 +34,15 @@ type Waiting = { message: Outgoing; batchMax: number };
 
 export class CoalescingSender {
   readonly #rules: Rules;
-  readonly #surroundings: Surroundings;
+  readonly #dependencies: Dependencies;
   #waiting: Waiting[] = [];
   #inFlight = 0;
   #failures = 0;
   #paused = false;
 
-  constructor(rules: Rules, surroundings: Surroundings) {
+  constructor(rules: Rules, dependencies: Dependencies) {
     this.#rules = rules;
-    this.#surroundings = surroundings;
+    this.#dependencies = dependencies;
   }
 
   send(message: Outgoing): void {
@@ -73,7 +73,7 @@ export class CoalescingSender {
       const fits = batch.length === 0 || bytes + message.bytes <= this.#rules.bytesMax;
       if (batch.length >= Math.min(countMax, batchMax) || !fits) break;
       taken += 1;
-      if (!this.#surroundings.isWanted(message.id)) continue;
+      if (!this.#dependencies.isWanted(message.id)) continue;
       batch.push(message);
       countMax = Math.min(countMax, batchMax);
       bytes += message.bytes;
@@ -85,11 +85,11 @@ export class CoalescingSender {
   async #transmit(batch: Outgoing[]): Promise<void> {
     this.#inFlight += 1;
     try {
-      const outcomes = await this.#surroundings.sendBatch(batch);
+      const outcomes = await this.#dependencies.sendBatch(batch);
       if (outcomes === "refused") this.#refuse(batch);
       else this.#settle(batch, outcomes);
     } catch (error) {
-      this.#surroundings.onFailure(error);
+      this.#dependencies.onFailure(error);
       this.#waiting.push(...halved(batch));
       this.#pause();
     } finally {
@@ -103,15 +103,15 @@ export class CoalescingSender {
     this.#failures = 0;
     const [only, ...others] = batch;
     if (others.length > 0) this.#waiting.unshift(...halved(batch));
-    else if (only !== undefined) this.#surroundings.onRefused(only.id);
+    else if (only !== undefined) this.#dependencies.onRefused(only.id);
   }
 
   #settle(batch: readonly Outgoing[], outcomes: readonly SendOutcome[]): void {
     const again: Waiting[] = [];
     batch.forEach((message, index) => {
       const outcome = outcomes[index] ?? "retry";
-      if (outcome === "sent") this.#surroundings.onSent(message.id);
-      else if (outcome === "refused") this.#surroundings.onRefused(message.id);
+      if (outcome === "sent") this.#dependencies.onSent(message.id);
+      else if (outcome === "refused") this.#dependencies.onRefused(message.id);
       else again.push({ message, batchMax: this.#rules.entriesMax });
     });
     if (again.length < batch.length) this.#failures = 0;
@@ -132,7 +132,7 @@ export class CoalescingSender {
         this.#paused = false;
         this.#pump();
       },
-      pauseMs * (0.5 + 0.5 * this.#surroundings.random()),
+      pauseMs * (0.5 + 0.5 * this.#dependencies.random()),
     );
   }
 }

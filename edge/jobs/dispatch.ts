@@ -1,31 +1,26 @@
 /**
  * Takes a validated, admitted job to its shard and answers the call: with the result, with 202 and where to come back
  * (`Prefer`), or with 504 and where to come back. A caller that hangs up leaves, and the last to leave cancels.
- * Validation, admission and the cache look-up happen before; how a result looks is ../rendering.ts.
+ * Validation, admission and the cache look-up happen before; how a result looks is ../answers/surfaces.ts.
  */
 import type { PublicError } from "#contract/errors.ts";
 import pRetry from "p-retry";
 import type { Place } from "../accounts/admission.ts";
 import type { EdgeContext } from "../context.ts";
 import { type Settings, settingsOf } from "../environment.ts";
-import { errorResponse, shapeOfPath } from "../answers/errors.ts";
-import type { Found } from "../storage/cache.ts";
+import { errorResponse } from "../answers/error-response.ts";
+import type { Job } from "../answers/job.ts";
+import type { Found } from "../storage/result-cache.ts";
 import { rememberAnswer } from "./remember-answer.ts";
-import { renderError } from "../answers/render-error.ts";
-import { render } from "../answers/rendering.ts";
+import { render } from "../answers/render.ts";
+import { renderError } from "../answers/surfaces.ts";
 import type { JobSpec } from "./job-spec.ts";
 import { type Preference, parsePreference, preferenceApplied } from "../http/preference.ts";
 import { queueText, queueTextFor } from "./queue-text.ts";
 import { randomHex } from "../http/random-hex.ts";
 import { readInline } from "../answers/read-result.ts";
-import type {
-  AbandonRequest,
-  JobHead,
-  RunOutcome,
-  RunRequest,
-  StoredResult,
-  Ticket,
-} from "./shard-protocol.ts";
+import type { StoredResult } from "../storage/stored-result.ts";
+import type { AbandonRequest, JobHead, RunOutcome, RunRequest } from "./shard-protocol.ts";
 import { shardStub } from "./shard-stub.ts";
 import { jobResponse, resultResponse } from "../answers/show-result.ts";
 import { storable } from "../storage/store-result.ts";
@@ -99,11 +94,11 @@ export async function dispatchKnown(
       : await storable({ jobId: spec.id, result: found.result }, settings);
   const job = headOf(spec, Date.now());
   const { webhook, entityModel } = spec;
-  const ticket = await shardStub(c.env, spec.shard).keep({ job, webhook, result });
+  const kept = await shardStub(c.env, spec.shard).keep({ job, webhook, result });
   if (secondsHeld(preferenceOf(c), settings.syncWindowSeconds) > 0) {
-    return succeeded(c, { ...job, entityModel }, { jobId: ticket.id, result });
+    return succeeded(c, { ...job, entityModel }, { jobId: kept.id, result });
   }
-  return accepted(c, { webhook }, ticket);
+  return accepted(c, { webhook }, kept);
 }
 
 async function answer(
@@ -119,8 +114,8 @@ async function answer(
       return failed(c, renderError(job.rendering, outcome.error), { "x-job-id": outcome.jobId });
     case "waiting":
       return preferenceApplied(preferenceOf(c)) === null
-        ? outlasted(c, outcome.ticket, settingsOf(c.env))
-        : accepted(c, request, outcome.ticket);
+        ? outlasted(c, outcome.job, settingsOf(c.env))
+        : accepted(c, request, outcome.job);
     case "left":
       // The caller is gone; this is for the log alone.
       return new Response(null, { status: 499 });
@@ -225,28 +220,28 @@ async function succeeded(
 
 function failed(c: EdgeContext, error: PublicError, headers: Record<string, string>): Response {
   c.set("failure", error);
-  return errorResponse(error, shapeOfPath(c.req.path), headers);
+  return errorResponse(error, c.req.path, headers);
 }
 
-function whereToComeBack(ticket: Ticket): Record<string, string> {
-  return { location: `/v1/jobs/${ticket.id}`, "x-job-id": ticket.id };
+function whereToComeBack(job: Job): Record<string, string> {
+  return { location: `/v1/jobs/${job.id}`, "x-job-id": job.id };
 }
 
-function outlasted(c: EdgeContext, ticket: Ticket, { syncWindowSeconds }: Settings): Response {
+function outlasted(c: EdgeContext, job: Job, { syncWindowSeconds }: Settings): Response {
   const message =
     `The job is not finished after ${syncWindowSeconds} s and goes on. Send the same request again to wait for it, ` +
-    `or ask for it at /v1/jobs/${ticket.id}.`;
-  return failed(c, { code: "sync_timeout", message, param: null }, whereToComeBack(ticket));
+    `or ask for it at /v1/jobs/${job.id}.`;
+  return failed(c, { code: "sync_timeout", message, param: null }, whereToComeBack(job));
 }
 
 function accepted(
   c: EdgeContext,
   { webhook }: Pick<RunRequest, "webhook">,
-  ticket: Ticket,
+  job: Job,
 ): Promise<Response> {
-  return jobResponse(c, ticket, {
+  return jobResponse(c, job, {
     status: 202,
-    headers: whereToComeBack(ticket),
+    headers: whereToComeBack(job),
     // The one time a generated secret is shown.
     more: webhook?.secretGenerated === true ? { webhook_secret: webhook.secret } : {},
   });

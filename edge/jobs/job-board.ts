@@ -1,50 +1,53 @@
 /**
  * What a shard decides: which computation a request joins, who waits for it, who may come back for it, what an event
- * changes, and when nobody wants a computation any more. Plain memory for callers that wait; rows only for tickets.
+ * changes, and when nobody wants a computation any more. Plain memory for callers that wait; rows only for jobs.
  * It sends no message, makes no call and owns no clock: those come as arguments, and the Durable Object is job-shard.ts.
  */
 import type { PublicError } from "#contract/errors.ts";
-import { formatJobId, type JobId, shardOfJobId } from "#contract/job-id.ts";
-import type { Webhook, WebhookEvent } from "../webhooks/webhook.ts";
-import { EndedJobs } from "./ended-jobs.ts";
+import type { JobId } from "#contract/job-id.ts";
+import type { Job, JobProgress } from "../answers/job.ts";
+import { EndedComputations } from "./ended-computations.ts";
 import type {
   AbandonRequest,
   JobHead,
-  JobProgress,
   KeepRequest,
   ReceiveRequest,
   ReceiveResponse,
   RunOutcome,
   RunRequest,
   ShardEvent,
-  Ticket,
   Verdict,
 } from "./shard-protocol.ts";
-import type { Outcome, StoredTicket, TicketRows } from "./ticket-rows.ts";
+import type { Outcome } from "./job-rows.ts";
+import { type JobDependencies, KeptJobs } from "./kept-jobs.ts";
 import { isJoinable } from "./silence.ts";
-import { type Claim, isWanted, newWork, type Work, WorkTable } from "./work-table.ts";
-import { type WatchSurroundings, WorkWatch } from "./work-watch.ts";
+import {
+  type Claim,
+  isWanted,
+  newComputation,
+  type Computation,
+  ComputationTable,
+} from "./computation-table.ts";
+import { type WatchDependencies, ComputationWatch } from "./computation-watch.ts";
 
-export type Surroundings = WatchSurroundings & {
-  rows: TicketRows;
-  /** Closes a reservation nobody will be charged for. */
-  release: (tenant: string, id: JobId) => void;
-  /** Something happened to a job that names a webhook. */
-  notify: (id: JobId, webhook: Webhook, event: WebhookEvent) => void;
-  /** @returns 32 lower-case hex digits */
-  randomHex: () => string;
-};
+export type Dependencies = WatchDependencies &
+  JobDependencies & {
+    /** Closes a reservation nobody will be charged for. */
+    release: (tenant: string, id: JobId) => void;
+  };
 
 export class JobBoard {
-  readonly #surroundings: Surroundings;
-  readonly #works = new WorkTable();
-  readonly #watch: WorkWatch;
-  readonly #ended: EndedJobs;
+  readonly #dependencies: Dependencies;
+  readonly #computations = new ComputationTable();
+  readonly #jobs: KeptJobs;
+  readonly #watch: ComputationWatch;
+  readonly #ended: EndedComputations;
 
-  constructor(surroundings: Surroundings) {
-    this.#surroundings = surroundings;
-    this.#watch = new WorkWatch(surroundings, this.#works);
-    this.#ended = new EndedJobs(surroundings.now);
+  constructor(dependencies: Dependencies) {
+    this.#dependencies = dependencies;
+    this.#jobs = new KeptJobs(dependencies, this.#computations);
+    this.#watch = new ComputationWatch(dependencies, this.#computations);
+    this.#ended = new EndedComputations(dependencies.now);
   }
 
   /** When to `sweep`, ms since the epoch; null: nothing needs it. */
@@ -52,77 +55,70 @@ export class JobBoard {
     return this.#watch.sweepAt;
   }
 
-  /** After the object was put away: open tickets want their computations again, unsent messages go out again. */
+  /** After the object was put away: open jobs want their computations again, unsent messages go out again. */
   restore(): void {
     this.#watch.restore();
-    for (const stored of this.#surroundings.rows.open()) this.#restoreTicket(stored);
+    this.#jobs.restore();
   }
 
   run(request: RunRequest): Promise<RunOutcome> | RunOutcome {
     const { job, webhook, wait } = request;
-    const repeated = request.keep === "from-start" ? this.#repeated(job) : undefined;
-    if (repeated !== undefined) return { kind: "waiting", ticket: repeated };
-    const work = this.#join(job) ?? this.#open(request);
-    if (work === null) return this.#tellEnd(request);
+    const repeated = request.keep === "from-start" ? this.#jobs.repeated(job) : undefined;
+    if (repeated !== undefined) return { kind: "waiting", job: repeated };
+    const computation = this.#join(job) ?? this.#open(request);
+    if (computation === null) return this.#tellEnd(request);
     const claim = { job, webhook };
-    if (wait === null) return { kind: "waiting", ticket: this.#issue(work, claim) };
-    const ticketId = request.keep === "from-start" ? this.#issue(work, claim).id : null;
+    if (wait === null) return { kind: "waiting", job: this.#issue(computation, claim) };
+    const jobId = request.keep === "from-start" ? this.#issue(computation, claim).id : null;
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#outlast(wait.waiter), wait.milliseconds);
       const { waiter, graceMilliseconds } = wait;
-      this.#works.addWaiter(work, waiter, { claim, ticketId, graceMilliseconds, resolve, timer });
+      this.#computations.addWaiter(computation, waiter, {
+        claim,
+        jobId,
+        graceMilliseconds,
+        resolve,
+        timer,
+      });
     });
   }
 
   /** Keeps a job whose result is known already. */
-  keep({ job, webhook, result }: KeepRequest): Ticket {
-    const { rows, notify } = this.#surroundings;
-    const repeated = this.#repeated(job);
-    if (repeated !== undefined) return repeated;
-    const { id } = job;
-    const ticket = rows.add({ id, job, webhook, workId: id, status: "starting", sequence: 0 });
-    if (webhook !== null) notify(id, webhook, "start");
-    this.#finishTicket(id, { status: "succeeded", result });
-    return rows.find(id)?.ticket ?? ticket;
+  keep(request: KeepRequest): Job {
+    return this.#jobs.repeated(request.job) ?? this.#jobs.keep(request);
   }
 
   /** The call is answered with a failure of ours: nobody is charged for what it alone wanted. */
   abandon({ id, tenant, waiter }: AbandonRequest): void {
     this.leave(waiter);
-    if (this.#works.find(id) === undefined) this.#release(tenant, id);
+    if (this.#computations.find(id) === undefined) this.#release(tenant, id);
   }
 
   /** The call named `waiter` hung up. */
   leave(waiter: string): void {
-    const taken = this.#works.takeWaiter(waiter);
+    const taken = this.#computations.takeWaiter(waiter);
     if (taken === undefined) return;
-    const { work } = taken;
+    const { computation } = taken;
     taken.waiter.resolve({ kind: "left" });
     const grace = taken.waiter.graceMilliseconds;
-    if (grace === 0) this.#dropUnwanted(work);
-    else setTimeout(() => this.#dropUnwanted(work), grace);
+    if (grace === 0) this.#dropUnwanted(computation);
+    else setTimeout(() => this.#dropUnwanted(computation), grace);
   }
 
-  find(id: JobId, tenant: string): Ticket | null {
-    const stored = this.#surroundings.rows.find(id);
-    return stored?.tenant === tenant ? this.#show(stored) : null;
-  }
-
-  /** With how far its computation is. */
-  #show({ ticket, workId }: StoredTicket): Ticket {
-    if (ticket.finishedAt !== null) return ticket;
-    return { ...ticket, progress: this.#works.find(workId)?.progress ?? null };
+  find(id: JobId, tenant: string): Job | null {
+    const stored = this.#jobs.find(id, tenant);
+    return stored === undefined ? null : this.#jobs.show(stored);
   }
 
   /** A job that is finished already stays as it is. */
-  cancel(id: JobId, tenant: string): Ticket | null {
-    const stored = this.#surroundings.rows.find(id);
-    if (stored?.tenant !== tenant) return null;
-    if (stored.ticket.finishedAt !== null) return stored.ticket;
-    this.#finishTicket(id, { status: "canceled" });
-    const work = this.#works.find(stored.workId);
-    work?.tickets.delete(id);
-    if (work !== undefined) this.#dropUnwanted(work);
+  cancel(id: JobId, tenant: string): Job | null {
+    const stored = this.#jobs.find(id, tenant);
+    if (stored === undefined) return null;
+    if (stored.job.finishedAt !== null) return stored.job;
+    this.#jobs.finish(id, { status: "canceled" });
+    const computation = this.#computations.find(stored.computationId);
+    computation?.jobs.delete(id);
+    if (computation !== undefined) this.#dropUnwanted(computation);
     return this.find(id, tenant);
   }
 
@@ -135,8 +131,8 @@ export class JobBoard {
       return verdict;
     });
     for (const id of inFlight) {
-      const work = this.#works.find(id);
-      if (work !== undefined) this.#watch.hear(work);
+      const computation = this.#computations.find(id);
+      if (computation !== undefined) this.#watch.hear(computation);
       if (this.#isToGiveUp(id)) cancelled.add(id);
     }
     return { cancelled: [...cancelled], verdicts };
@@ -144,84 +140,79 @@ export class JobBoard {
 
   /** From now on the worker counts as told. */
   #isToGiveUp(id: JobId): boolean {
-    const work = this.#works.find(id);
-    if (work === undefined) return this.#ended.find(id)?.delivered === false;
-    if (work.givenUp !== null) work.givenUp = "told";
-    return work.givenUp !== null;
+    const computation = this.#computations.find(id);
+    if (computation === undefined) return this.#ended.find(id)?.delivered === false;
+    if (computation.givenUp !== null) computation.givenUp = "told";
+    return computation.givenUp !== null;
   }
 
-  /** @returns whether the message of this work is still to be sent; it counts as underway from now on */
+  /** @returns whether the message of this computation is still to be sent; it counts as underway from now on */
   takeForSending(id: string): boolean {
-    const work = this.#works.find(id);
-    if (work === undefined || work.sending === "sent") return false;
-    if (work.givenUp !== null) {
+    const computation = this.#computations.find(id);
+    if (computation === undefined || computation.sending === "sent") return false;
+    if (computation.givenUp !== null) {
       // It met a queue that did not take it.
-      this.#end(work);
-      this.#release(work.tenant, work.id);
+      this.#end(computation);
+      this.#release(computation.tenant, computation.id);
       return false;
     }
-    work.sending = "underway";
+    computation.sending = "underway";
     return true;
   }
 
   markSent(id: string): void {
-    const work = this.#works.find(id);
-    if (work !== undefined) this.#watch.markSent(work);
+    const computation = this.#computations.find(id);
+    if (computation !== undefined) this.#watch.markSent(computation);
   }
 
-  /** The work came to nothing: everybody who wants it is told so. */
+  /** The computation came to nothing: everybody who wants it is told so. */
   fail(id: string, error: PublicError): void {
-    const work = this.#works.find(id);
-    if (work === undefined) return;
-    this.#release(work.tenant, work.id);
-    this.#finish(work, { status: "failed", error });
+    const computation = this.#computations.find(id);
+    if (computation === undefined) return;
+    this.#release(computation.tenant, computation.id);
+    this.#finish(computation, { status: "failed", error });
   }
 
   /** Sends again what fell silent, and fails what did so twice or was never named. */
   sweep(): void {
-    for (const work of this.#watch.lost()) {
-      const again = work.givenUp === null && work.named && this.#watch.sendAgain(work);
-      if (!again) this.fail(work.id, lostError(work));
+    for (const computation of this.#watch.lost()) {
+      const again =
+        computation.givenUp === null && computation.named && this.#watch.sendAgain(computation);
+      if (!again) this.fail(computation.id, lostError(computation));
     }
     this.#watch.rearm();
   }
 
-  /** Forgets tickets whose day is over. @returns their ids */
+  /** Forgets jobs whose day is over. @returns their ids */
   purge(before: number): JobId[] {
-    return this.#surroundings.rows.purge(before);
+    return this.#jobs.purge(before);
   }
 
-  /** The job of a request that was put down before the shard was struck down, and is now asked again. */
-  #repeated({ id, tenant, createdAt }: JobHead): Ticket | undefined {
-    const stored = this.#surroundings.rows.find(id);
-    const same = stored?.tenant === tenant && stored.ticket.createdAt === createdAt;
-    return same ? this.#show(stored) : undefined;
-  }
-
-  #join({ id, tenant, requestKey }: JobHead): Work | undefined {
-    const { silence, now } = this.#surroundings;
-    const alike = this.#works.alike(id, requestKey);
-    const work = alike.find((each) => isJoinable(each, silence, now()));
-    if (work === undefined) return undefined;
-    if (work.givenUp !== null) {
-      work.givenUp = null;
-      this.#watch.note(work);
+  #join({ id, tenant, requestKey }: JobHead): Computation | undefined {
+    const { silence, now } = this.#dependencies;
+    const alike = this.#computations.alike(id, requestKey);
+    const computation = alike.find((each) => isJoinable(each, silence, now()));
+    if (computation === undefined) return undefined;
+    if (computation.givenUp !== null) {
+      computation.givenUp = null;
+      this.#watch.note(computation);
     }
     // A reservation that no computation has is closed.
-    if (this.#works.find(id) === undefined) this.#release(tenant, id);
-    return work;
+    if (this.#computations.find(id) === undefined) this.#release(tenant, id);
+    return computation;
   }
 
   /** @returns null where the job's reservation is closed, or is that of a computation nobody may join */
-  #open(request: RunRequest): Work | null {
+  #open(request: RunRequest): Computation | null {
     const { id, tenant, requestKey } = request.job;
-    if (this.#ended.find(id) !== undefined || this.#works.find(id) !== undefined) return null;
+    if (this.#ended.find(id) !== undefined || this.#computations.find(id) !== undefined)
+      return null;
     const { message } = request;
-    const quietSince = this.#surroundings.now();
-    const work = newWork({ id, tenant, requestKey, message, quietSince });
-    this.#works.add(work);
-    this.#surroundings.send(work, request.message, request.messageBytes);
-    return work;
+    const quietSince = this.#dependencies.now();
+    const computation = newComputation({ id, tenant, requestKey, message, quietSince });
+    this.#computations.add(computation);
+    this.#dependencies.send(computation, request.message, request.messageBytes);
+    return computation;
   }
 
   /** What a call is told whose job ended before it came. */
@@ -234,72 +225,56 @@ export class JobBoard {
   #release(tenant: string, id: JobId): void {
     if (this.#ended.find(id) !== undefined) return;
     this.#ended.close(id, 0);
-    this.#surroundings.release(tenant, id);
+    this.#dependencies.release(tenant, id);
   }
 
-  #freshId(sibling: JobId): JobId {
-    return formatJobId(shardOfJobId(sibling) ?? 0, this.#surroundings.randomHex());
+  /** From its first job on, a computation outlives this object. */
+  #issue(computation: Computation, claim: Claim): Job {
+    this.#watch.keepRow(computation);
+    return this.#jobs.issue(computation, claim);
   }
 
-  /** The waiting call's time is up: it gets a ticket instead of a result. */
+  /** The waiting call's time is up: it gets a job instead of a result. */
   #outlast(name: string): void {
-    const taken = this.#works.takeWaiter(name);
+    const taken = this.#computations.takeWaiter(name);
     if (taken === undefined) return;
-    const { work, waiter } = taken;
-    const { rows } = this.#surroundings;
-    const known = waiter.ticketId === null ? undefined : rows.find(waiter.ticketId);
-    const ticket = known?.ticket ?? this.#issueOrShare(work, waiter.claim);
-    waiter.resolve({ kind: "waiting", ticket: { ...ticket, progress: work.progress } });
-  }
-
-  /** A retry that outlasts its window again comes back with the ticket of the first. */
-  #issueOrShare(work: Work, claim: Claim): Ticket {
-    const look = lookOf(claim.job, claim.webhook);
-    for (const [id, other] of work.tickets) {
-      const shared = other === look ? this.#surroundings.rows.find(id) : undefined;
-      if (shared !== undefined) return shared.ticket;
-    }
-    return this.#issue(work, claim);
-  }
-
-  #issue(work: Work, { job, webhook }: Claim): Ticket {
-    const { rows, notify } = this.#surroundings;
-    const id = rows.find(work.id) === undefined ? work.id : this.#freshId(work.id);
-    work.tickets.set(id, lookOf(job, webhook));
-    this.#watch.keepRow(work);
-    const { status, sequence } = work;
-    const ticket = rows.add({ id, job, webhook, workId: work.id, status, sequence });
-    if (status === "processing" && webhook !== null) notify(id, webhook, "start");
-    return { ...ticket, progress: work.progress };
+    const { computation, waiter } = taken;
+    const { claim, jobId } = waiter;
+    const known = jobId === null ? undefined : this.#jobs.find(jobId, computation.tenant);
+    const job =
+      known === undefined
+        ? (this.#jobs.alike(computation, claim) ?? this.#issue(computation, claim))
+        : this.#jobs.show(known);
+    waiter.resolve({ kind: "waiting", job });
   }
 
   /**
-   * An end always counts where the work is still open: a worker that took over from another starts its sequence afresh.
-   * A second end finds no work.
+   * An end always counts where the computation is still open: a worker that took over from another starts its sequence afresh.
+   * A second end finds no computation.
    */
   #take(event: ShardEvent): Verdict {
-    const work = this.#works.find(event.jobId);
-    if (work !== undefined) this.#watch.hear(work);
+    const computation = this.#computations.find(event.jobId);
+    if (computation !== undefined) this.#watch.hear(computation);
     if (event.kind === "started" || event.kind === "progress") {
-      if (work !== undefined) this.#advance(work, event);
+      if (computation !== undefined) this.#advance(computation, event);
       return { wanted: true, units: null };
     }
-    if (work === undefined) return this.#judge(event.jobId, event.units);
-    if (work.givenUp !== null) {
-      this.#end(work);
-      this.#ended.close(work.id, event.units);
+    if (computation === undefined) return this.#judge(event.jobId, event.units);
+    if (computation.givenUp !== null) {
+      this.#end(computation);
+      this.#ended.close(computation.id, event.units);
     } else if (event.kind === "cancelled") {
       // A worker was told to give up what is wanted again since this object was put away.
-      if (this.#watch.sendAgain(work)) return { wanted: true, units: null };
-      this.fail(work.id, lostError(work));
+      if (this.#watch.sendAgain(computation)) return { wanted: true, units: null };
+      this.fail(computation.id, lostError(computation));
     } else if (event.kind === "failed") {
-      this.#ended.close(work.id, event.units);
-      this.#tellStart(work);
-      this.#finish(work, { status: "failed", error: event.error });
+      this.#ended.close(computation.id, event.units);
+      this.#tellStart(computation);
+      this.#finish(computation, { status: "failed", error: event.error });
     } else {
-      this.#ended.deliver(work.id, event.units, event.result);
-      this.#tellStart(work);
-      this.#finish(work, { status: "succeeded", result: event.result });
+      this.#ended.deliver(computation.id, event.units, event.result);
+      this.#tellStart(computation);
+      this.#finish(computation, { status: "succeeded", result: event.result });
     }
     return this.#judge(event.jobId, event.units);
   }
@@ -310,79 +285,66 @@ export class JobBoard {
     return { wanted: ended?.delivered ?? true, units: ended?.units ?? units };
   }
 
-  /** A job that progresses has started, whatever became of that event. Rows hear of the start alone. */
-  #advance(work: Work, event: Extract<ShardEvent, { kind: "started" | "progress" }>): void {
-    if (event.sequence <= work.sequence) return;
-    work.sequence = event.sequence;
+  /** A job that progresses has started, whatever became of that event. Its row hears of the start alone. */
+  #advance(
+    computation: Computation,
+    event: Extract<ShardEvent, { kind: "started" | "progress" }>,
+  ): void {
+    if (event.sequence <= computation.sequence) return;
+    computation.sequence = event.sequence;
     // Another worker begins it afresh.
-    work.progress = event.kind === "started" ? null : progressOf(event);
-    if (work.status === "processing") return;
-    if (work.tickets.size > 0) this.#surroundings.rows.markStarted(work.id, work.sequence);
-    this.#tellStart(work);
+    computation.progress = event.kind === "started" ? null : progressOf(event);
+    if (computation.status === "processing") return;
+    this.#tellStart(computation);
+    this.#watch.note(computation);
   }
 
   /** Once: what a worker ended before it reported that it had started is over by its first report. */
-  #tellStart(work: Work): void {
-    if (work.status === "processing") return;
-    work.status = "processing";
-    if (work.tickets.size === 0) return;
-    const { rows, notify } = this.#surroundings;
-    for (const { ticket, webhook } of rows.ofWork(work.id)) {
-      if (webhook !== null) notify(ticket.id, webhook, "start");
-    }
+  #tellStart(computation: Computation): void {
+    if (computation.status === "processing") return;
+    computation.status = "processing";
+    this.#jobs.tellStart(computation);
   }
 
-  #end(work: Work): void {
-    this.#works.remove(work);
-    if (work.hasRow) this.#surroundings.workRows.remove(work.id);
+  #end(computation: Computation): void {
+    this.#computations.remove(computation);
+    if (computation.hasRow) this.#dependencies.computationRows.remove(computation.id);
   }
 
-  #finish(work: Work, outcome: Exclude<Outcome, { status: "canceled" }>): void {
-    this.#end(work);
-    for (const id of work.tickets.keys()) this.#finishTicket(id, outcome);
+  #finish(computation: Computation, outcome: Exclude<Outcome, { status: "canceled" }>): void {
+    this.#end(computation);
+    for (const id of computation.jobs.keys()) this.#jobs.finish(id, outcome);
     const told: RunOutcome =
       outcome.status === "succeeded"
-        ? { kind: "succeeded", jobId: work.id, result: outcome.result }
-        : { kind: "failed", jobId: work.id, error: outcome.error };
-    for (const waiter of work.waiters.values()) {
+        ? { kind: "succeeded", jobId: computation.id, result: outcome.result }
+        : { kind: "failed", jobId: computation.id, error: outcome.error };
+    for (const waiter of computation.waiters.values()) {
       clearTimeout(waiter.timer);
       waiter.resolve(told);
     }
   }
 
-  #finishTicket(id: JobId, outcome: Outcome): void {
-    const { rows, notify, now } = this.#surroundings;
-    rows.finish(id, outcome, now());
-    const webhook = rows.find(id)?.webhook ?? null;
-    if (webhook === null) return;
-    if (outcome.status === "succeeded") notify(id, webhook, "output");
-    notify(id, webhook, "completed");
-  }
-
   /** What no worker can have is released; of anything else a worker says what it took. */
-  #dropUnwanted(work: Work): void {
-    if (isWanted(work) || work.givenUp !== null || this.#works.find(work.id) !== work) return;
-    if (work.sending !== "unsent" || work.resent) {
-      work.givenUp = "untold";
-      this.#watch.note(work);
+  #dropUnwanted(computation: Computation): void {
+    if (
+      isWanted(computation) ||
+      computation.givenUp !== null ||
+      this.#computations.find(computation.id) !== computation
+    )
+      return;
+    if (computation.sending !== "unsent" || computation.resent) {
+      computation.givenUp = "untold";
+      this.#watch.note(computation);
       return;
     }
-    this.#end(work);
-    this.#release(work.tenant, work.id);
-  }
-
-  #restoreTicket({ workId, ticket, sequence, webhook }: StoredTicket): void {
-    const work = this.#works.find(workId);
-    if (work === undefined) return;
-    work.sequence = Math.max(work.sequence, sequence);
-    if (ticket.status === "processing") work.status = "processing";
-    work.tickets.set(ticket.id, lookOf(ticket, webhook));
+    this.#end(computation);
+    this.#release(computation.tenant, computation.id);
   }
 }
 
-function lostError(work: Work): PublicError {
+function lostError(computation: Computation): PublicError {
   const message =
-    work.named || work.resent
+    computation.named || computation.resent
       ? "Every worker that took this job was lost before it could answer."
       : "No worker took this job in a day.";
   return { code: "worker_lost", message, param: null };
@@ -390,9 +352,4 @@ function lostError(work: Work): PublicError {
 
 function progressOf({ completed, total }: JobProgress): JobProgress {
   return { completed, total };
-}
-
-/** Tickets that look alike may be shared; one with a webhook is its caller's alone. */
-function lookOf(job: Pick<JobHead, "rendering" | "warnings">, webhook: Webhook | null): string {
-  return webhook === null ? JSON.stringify([job.rendering, job.warnings]) : "";
 }

@@ -2,7 +2,7 @@
 import { AwsClient } from "aws4fetch";
 import * as z from "zod";
 import type { Settings } from "../environment.ts";
-import { within } from "../http/within.ts";
+import { withTimeout } from "../http/with-timeout.ts";
 import type { Outgoing, SendOutcome } from "./coalescing-sender.ts";
 
 const sendTimeoutMs = 10_000;
@@ -48,7 +48,7 @@ export function openJobQueue(
       })),
     });
     const url = settings.sqs.endpoint;
-    return within(sendTimeoutMs, async (signal) => {
+    return withTimeout(sendTimeoutMs, async (signal) => {
       const response = await client.fetch(url, { method: "POST", headers, body, signal });
       const answer = await response.text();
       if (response.ok) return outcomes(batch.length, BatchAnswer.parse(JSON.parse(answer)));

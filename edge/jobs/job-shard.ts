@@ -1,6 +1,6 @@
 /**
  * The Durable Object that owns the jobs of one shard. It joins the parts and gives them a clock, randomness, storage and
- * the network: decisions are job-board.ts, sending is coalescing-sender.ts, webhooks are ../webhooks/courier.ts.
+ * the network: decisions are job-board.ts, sending is coalescing-sender.ts, webhooks are ../webhooks/webhook-delivery.ts.
  */
 import { DurableObject } from "cloudflare:workers";
 import pRetry from "p-retry";
@@ -8,11 +8,13 @@ import type { JobId } from "#contract/job-id.ts";
 import { limits } from "#contract/limits.ts";
 import { queueNumbers } from "#contract/queue.ts";
 import { type Env, type Settings, settingsOf } from "../environment.ts";
-import { Courier } from "../webhooks/courier.ts";
+import { WebhookDelivery } from "../webhooks/webhook-delivery.ts";
 import { type Delivery, type DeliveryLog, DeliveryRows } from "../webhooks/delivery-rows.ts";
 import { describeJob } from "../webhooks/describe-job.ts";
+import type { Job } from "../answers/job.ts";
 import { CoalescingSender } from "./coalescing-sender.ts";
 import { JobBoard } from "./job-board.ts";
+import { createTables } from "./create-tables.ts";
 import { emptyJob } from "../answers/job-document.ts";
 import { openJobQueue } from "./job-queue.ts";
 import { randomHex } from "../http/random-hex.ts";
@@ -23,11 +25,10 @@ import type {
   ReceiveResponse,
   RunOutcome,
   RunRequest,
-  Ticket,
 } from "./shard-protocol.ts";
 import { settle } from "../accounts/settle.ts";
-import { TicketRows } from "./ticket-rows.ts";
-import { WorkRows } from "./work-rows.ts";
+import { JobRows } from "./job-rows.ts";
+import { ComputationRows } from "./computation-rows.ts";
 
 const retentionMs = 1_000 * limits.resultRetentionSeconds;
 /** An object that was put away with a message unsent wakes after this long to send it. */
@@ -50,11 +51,11 @@ declare module "../environment.ts" {
 
 export class JobShard extends DurableObject<Env> {
   readonly #settings: Settings;
-  readonly #tickets: TicketRows;
-  readonly #works: WorkRows;
+  readonly #jobs: JobRows;
+  readonly #computations: ComputationRows;
   readonly #deliveries: DeliveryRows;
   readonly #board: JobBoard;
-  readonly #courier: Courier;
+  readonly #webhooks: WebhookDelivery;
   readonly #sender: CoalescingSender;
   /** An event is owed that the alarm does not know of. */
   #owesMore = false;
@@ -62,10 +63,11 @@ export class JobShard extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#settings = settingsOf(env);
-    this.#tickets = new TicketRows(ctx.storage.sql);
-    this.#works = new WorkRows(ctx.storage.sql);
+    createTables(ctx.storage.sql);
+    this.#jobs = new JobRows(ctx.storage.sql);
+    this.#computations = new ComputationRows(ctx.storage.sql);
     this.#deliveries = new DeliveryRows(ctx.storage.sql);
-    this.#courier = this.#openCourier();
+    this.#webhooks = this.#openWebhooks();
     this.#sender = this.#openSender();
     this.#board = this.#openBoard();
     this.#board.restore();
@@ -87,19 +89,19 @@ export class JobShard extends DurableObject<Env> {
     this.#board.abandon(request);
   }
 
-  async keep(request: KeepRequest): Promise<Ticket> {
-    const ticket = this.#board.keep(request);
+  async keep(request: KeepRequest): Promise<Job> {
+    const job = this.#board.keep(request);
     await this.#keepAlarm();
-    return ticket;
+    return job;
   }
 
-  find(id: JobId, tenant: string): Ticket | null {
+  find(id: JobId, tenant: string): Job | null {
     return this.#board.find(id, tenant);
   }
 
   /** For who has a signed link to the job's output. */
-  findLinked(id: JobId): Ticket | null {
-    return this.#tickets.find(id)?.ticket ?? null;
+  findLinked(id: JobId): Job | null {
+    return this.#jobs.find(id)?.job ?? null;
   }
 
   /** @returns null where the tenant has no such job */
@@ -107,10 +109,10 @@ export class JobShard extends DurableObject<Env> {
     return this.#board.find(id, tenant) === null ? null : this.#deliveries.ofJob(id);
   }
 
-  async cancel(id: JobId, tenant: string): Promise<Ticket | null> {
-    const ticket = this.#board.cancel(id, tenant);
+  async cancel(id: JobId, tenant: string): Promise<Job | null> {
+    const job = this.#board.cancel(id, tenant);
     await this.#keepAlarm();
-    return ticket;
+    return job;
   }
 
   async receive(request: ReceiveRequest): Promise<ReceiveResponse> {
@@ -121,7 +123,7 @@ export class JobShard extends DurableObject<Env> {
 
   override async alarm(): Promise<void> {
     this.#board.sweep();
-    await this.#courier.deliverDue();
+    await this.#webhooks.deliverDue();
     for (const id of this.#board.purge(Date.now() - retentionMs)) this.#deliveries.remove(id);
     await this.#keepAlarm();
   }
@@ -129,11 +131,11 @@ export class JobShard extends DurableObject<Env> {
   /** Sets the alarm to whatever is due first; an object that owes nothing and keeps nothing has none. */
   async #keepAlarm(): Promise<void> {
     this.#owesMore = false;
-    const oldest = this.#tickets.oldest();
+    const oldest = this.#jobs.oldest();
     const times = [
       this.#deliveries.nextDue(),
       oldest === null ? null : oldest + retentionMs + 1,
-      this.#works.hasUnsent() ? Date.now() + unsentWakeMs : null,
+      this.#computations.hasUnsent() ? Date.now() + unsentWakeMs : null,
       this.#board.sweepAt,
     ].filter((time) => time !== null);
     if (times.length > 0) await this.ctx.storage.setAlarm(Math.min(...times));
@@ -141,8 +143,8 @@ export class JobShard extends DurableObject<Env> {
 
   #openBoard(): JobBoard {
     return new JobBoard({
-      rows: this.#tickets,
-      workRows: this.#works,
+      rows: this.#jobs,
+      computationRows: this.#computations,
       silence: {
         silentMs: 1_000 * this.#settings.silentWorkSeconds,
         unnamedMs: 1_000 * queueNumbers.retentionSeconds,
@@ -153,7 +155,7 @@ export class JobShard extends DurableObject<Env> {
       },
       notify: (id, webhook, event) => {
         this.#owesMore = true;
-        this.#courier.owe(id, webhook, event);
+        this.#webhooks.owe(id, webhook, event);
       },
       onSweepSooner: () => {
         this.ctx.waitUntil(this.#keepAlarm());
@@ -180,9 +182,9 @@ export class JobShard extends DurableObject<Env> {
     });
   }
 
-  #openCourier(): Courier {
+  #openWebhooks(): WebhookDelivery {
     const { EGRESS } = this.env;
-    return new Courier({
+    return new WebhookDelivery({
       rows: this.#deliveries,
       schedule: this.#settings.webhookRetrySeconds,
       fetch: (url, init) => (EGRESS === undefined ? fetch(url, init) : EGRESS.fetch(url, init)),
@@ -193,13 +195,13 @@ export class JobShard extends DurableObject<Env> {
   }
 
   async #describe(delivery: Delivery) {
-    const stored = this.#tickets.find(delivery.jobId);
+    const stored = this.#jobs.find(delivery.jobId);
     if (stored === undefined || stored.webhook === null) return null;
-    const { ticket, webhook } = stored;
+    const { job, webhook } = stored;
     if (delivery.event === "start") {
       // As it stood then, whatever has happened since.
-      const started: Ticket = {
-        ...ticket,
+      const started: Job = {
+        ...job,
         status: "processing",
         finishedAt: null,
         result: null,
@@ -207,6 +209,6 @@ export class JobShard extends DurableObject<Env> {
       };
       return { webhook, job: emptyJob(started, null) };
     }
-    return { webhook, job: await describeJob(ticket, webhook, this.#settings) };
+    return { webhook, job: await describeJob(job, webhook, this.#settings) };
   }
 }

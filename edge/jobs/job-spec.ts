@@ -1,18 +1,8 @@
 /** A validated job on its way from a route to its shard: what to compute, and how its result will be shown. */
 import type { JobId } from "#contract/job-id.ts";
 import type { Task } from "#contract/tasks.ts";
+import type { Rendering } from "../answers/rendering.ts";
 import type { Webhook } from "../webhooks/webhook.ts";
-
-/** How a result becomes a body. Kept with the job, so that a job asked for later shows exactly the body of the sync call. */
-export type Rendering =
-  | { route: "openai.embeddings"; encodingFormat: "float" | "base64"; single: boolean }
-  | { route: "hugging-face"; task: Task; single: boolean }
-  | { route: "tasks" }
-  /** `id` is the body's own, fixed with the call that had it made, so that a job shows the same body each time. */
-  | { route: "cohere.rerank"; topN: number | null; id: string }
-  | { route: "tei.rerank"; topN: number | null }
-  /** Of the caller's one field, a list or not. */
-  | { route: "tokens"; field: "input" | "tokens"; single: boolean };
 
 export type JobSpec = {
   /** Chosen at admission: an open reservation of the same request keeps its id, so that a retry is charged once. */

@@ -4,7 +4,7 @@ import type { JobMessage } from "#contract/job-message.ts";
 import { limits } from "#contract/limits.ts";
 import { queueNumbers } from "#contract/queue.ts";
 import type { Settings } from "../environment.ts";
-import { parameterField } from "../answers/render-error.ts";
+import { parameterField } from "../answers/surfaces.ts";
 import type { JobSpec } from "./job-spec.ts";
 import { putObject } from "../storage/object-store.ts";
 import { utf8Bytes } from "../http/utf8-bytes.ts";

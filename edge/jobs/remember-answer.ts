@@ -1,11 +1,12 @@
 /** Keeps what was just made in this isolate, where the next such call looks first. */
 import type { JobResult } from "#contract/events.ts";
 import { digestsIn } from "#contract/models.ts";
-import { keepAnswer, keepResult } from "../storage/cache.ts";
+import { keepAnswer } from "../answers/answer-cache.ts";
+import { keepResult } from "../storage/result-cache.ts";
 import type { EdgeContext } from "../context.ts";
 import type { JobSpec } from "./job-spec.ts";
 import { learnDigests } from "../registry/known-models.ts";
-import type { Rendered } from "../answers/rendering.ts";
+import type { Rendered } from "../answers/render.ts";
 
 /** Call it with a whole result only; a spec without a request key leaves no trace. */
 export function rememberAnswer(

@@ -4,15 +4,11 @@
  */
 import type { PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
-import type { ObjectReference } from "#contract/object-reference.ts";
 import type { Task } from "#contract/tasks.ts";
 import type { Webhook } from "../webhooks/webhook.ts";
-import type { Rendering } from "./job-spec.ts";
-
-/** A `JobResult` as JSON, or where it lies in object storage. */
-export type StoredResult =
-  | { kind: "inline"; json: string }
-  | { kind: "reference"; reference: ObjectReference };
+import type { Job, JobProgress } from "../answers/job.ts";
+import type { Rendering } from "../answers/rendering.ts";
+import type { StoredResult } from "../storage/stored-result.ts";
 
 export type JobHead = {
   id: JobId;
@@ -45,33 +41,11 @@ export type RunRequest = {
   webhook: Webhook | null;
 };
 
-export type JobStatus = "starting" | "processing" | "succeeded" | "failed" | "canceled";
-
-/** In rows that models read: texts, or windows and pairs of them. */
-export type JobProgress = { completed: number; total: number };
-
-/** A job as whoever comes back for it sees it. */
-export type Ticket = {
-  id: JobId;
-  status: JobStatus;
-  task: Task;
-  model: string;
-  rendering: Rendering;
-  warnings: string[];
-  /** Milliseconds since the epoch. */
-  createdAt: number;
-  finishedAt: number | null;
-  /** While it is computed, as a worker last said; null: none has, or it has ended. Never written to a row. */
-  progress: JobProgress | null;
-  result: StoredResult | null;
-  error: PublicError | null;
-};
-
 export type RunOutcome =
   | { kind: "succeeded"; jobId: JobId; result: StoredResult }
   | { kind: "failed"; jobId: JobId; error: PublicError }
-  /** Not finished; the ticket says where to come back. */
-  | { kind: "waiting"; ticket: Ticket }
+  /** Not finished; the job says where to come back. */
+  | { kind: "waiting"; job: Job }
   /** The job's reservation is closed or about to be, and nothing was computed for this call: it needs another. */
   | { kind: "closed" }
   /** The waiter was told to leave; nobody reads this. */

@@ -3,7 +3,7 @@
  * named no more has lost its worker, and its message too where no other worker names it. One never named waits in the
  * queue for as long as the queue keeps messages: a fleet may be starting from zero.
  */
-import type { Work } from "./work-table.ts";
+import type { Computation } from "./computation-table.ts";
 
 export type SilenceRules = {
   /** From the last time a worker named the job, or from when it was sent again. */
@@ -13,12 +13,12 @@ export type SilenceRules = {
 };
 
 /** @returns ms since the epoch */
-export function lostAt(work: Work, { silentMs, unnamedMs }: SilenceRules): number {
-  return work.quietSince + (work.named || work.resent ? silentMs : unnamedMs);
+export function lostAt(computation: Computation, { silentMs, unnamedMs }: SilenceRules): number {
+  return computation.quietSince + (computation.named || computation.resent ? silentMs : unnamedMs);
 }
 
 /** Nobody joins a computation that may be dead, nor one that a worker was told to give up. */
-export function isJoinable(work: Work, rules: SilenceRules, now: number): boolean {
-  if (work.givenUp === "told" || (work.resent && !work.named)) return false;
-  return now < lostAt(work, rules);
+export function isJoinable(computation: Computation, rules: SilenceRules, now: number): boolean {
+  if (computation.givenUp === "told" || (computation.resent && !computation.named)) return false;
+  return now < lostAt(computation, rules);
 }

@@ -4,7 +4,8 @@
  */
 import type * as z from "zod";
 import { TokenIdVocabulary } from "#contract/tasks/feature-extraction.ts";
-import { type ErrorShape, shapeOfPath } from "../answers/errors.ts";
+import type { ErrorForm } from "../answers/error-forms.ts";
+import { errorFormAt } from "../answers/surfaces.ts";
 import { tokenIdsHeader } from "../tasks/token-ids.ts";
 import { Components, pascalCase } from "./components.ts";
 import { errorComponents, errorComponentName } from "./error-responses.ts";
@@ -45,7 +46,7 @@ class Description {
     const shapes = {
       openai: this.#responses.refTo(ErrorResponse, "Error"),
       "hugging-face": this.#responses.refTo(HuggingFaceErrorResponse, "HuggingFaceError"),
-    } satisfies Record<ErrorShape, object>;
+    } satisfies Record<ErrorForm["name"], object>;
     return {
       security: [{}, { key: [] }],
       tags: Object.entries(tags).map(([name, text]) => ({ name, description: text })),
@@ -65,7 +66,7 @@ class Description {
   #describe(operation: Operation): object {
     const { id, tag, summary, request, response, example, headers, errors, path } = operation;
     const name = pascalCase(id);
-    const shape = shapeOfPath(path);
+    const form = errorFormAt(path);
     return {
       operationId: id,
       tags: [tag],
@@ -84,7 +85,7 @@ class Description {
         ...Object.fromEntries(
           errors.map((status) => [
             String(status),
-            { $ref: `#/components/responses/${errorComponentName(status, shape)}` },
+            { $ref: `#/components/responses/${errorComponentName(status, form)}` },
           ]),
         ),
       },

@@ -1,6 +1,7 @@
 /** Answers that tell of an error, once for each status and form of body. */
 import { type ErrorCode, errorTable } from "#contract/errors.ts";
-import { type ErrorShape, shapeOfPath } from "../answers/errors.ts";
+import type { ErrorForm } from "../answers/error-forms.ts";
+import { errorFormAt } from "../answers/surfaces.ts";
 import { errorExample } from "./examples.ts";
 import { errorHeaders, headerRefs } from "../http/response-headers.ts";
 import type { ErrorStatus } from "./operation.ts";
@@ -24,25 +25,27 @@ const examples = {
 
 const prefixes = { openai: "Error", "hugging-face": "HuggingFaceError" } as const;
 
-export function errorComponentName(status: ErrorStatus, shape: ErrorShape): string {
-  return `${prefixes[shape]}${status}`;
+export function errorComponentName(status: ErrorStatus, form: ErrorForm): string {
+  return `${prefixes[form.name]}${status}`;
 }
 
 /** Those that any operation meets. @param schemas the body of each form */
-export function errorComponents(schemas: Record<ErrorShape, object>): Record<string, object> {
+export function errorComponents(
+  schemas: Record<ErrorForm["name"], object>,
+): Record<string, object> {
   const made: Record<string, object> = {};
   for (const { path, errors } of operations) {
-    const shape = shapeOfPath(path);
+    const form = errorFormAt(path);
     for (const status of errors) {
-      made[errorComponentName(status, shape)] ??= errorResponseOf(status, shape, schemas[shape]);
+      made[errorComponentName(status, form)] ??= errorResponseOf(status, form, schemas[form.name]);
     }
   }
   return made;
 }
 
-function errorResponseOf(status: ErrorStatus, shape: ErrorShape, schema: object): object {
+function errorResponseOf(status: ErrorStatus, form: ErrorForm, schema: object): object {
   const [code, message] = examples[status];
-  const example = errorExample(code, message, shape);
+  const example = errorExample(code, message, form);
   return {
     description: codesOf(status),
     headers: headerRefs(errorHeaders(status)),

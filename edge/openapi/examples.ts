@@ -1,11 +1,11 @@
 /** Calls and their answers as published: each answer is what the renderer of the real ones makes of the task's example. */
 import type { ErrorCode } from "#contract/errors.ts";
 import type { Task } from "#contract/tasks.ts";
-import { errorBody, type ErrorShape } from "../answers/errors.ts";
+import type { ErrorForm } from "../answers/error-forms.ts";
+import type { Job } from "../answers/job.ts";
 import { jobFrame } from "../answers/job-document.ts";
-import type { Rendering } from "../jobs/job-spec.ts";
-import type { Ticket } from "../jobs/shard-protocol.ts";
-import { render } from "../answers/rendering.ts";
+import { render } from "../answers/render.ts";
+import type { Rendering } from "../answers/rendering.ts";
 import { taskTable } from "#contract/task-table.ts";
 
 export type Example = { request: unknown; response: unknown };
@@ -40,7 +40,7 @@ export function jobExample(): unknown {
     encodingFormat: "float",
     single: true,
   };
-  const ticket: Ticket = {
+  const job: Job = {
     id: jobId,
     status: "succeeded",
     task,
@@ -53,7 +53,7 @@ export function jobExample(): unknown {
     result: null,
     error: null,
   };
-  const { before, after } = jobFrame(ticket, { promptTokens: tokens });
+  const { before, after } = jobFrame(job, { promptTokens: tokens });
   return JSON.parse(`${before}${bodyOf(task, rendering)}${after}`);
 }
 
@@ -64,8 +64,8 @@ export function unfinishedJobExample(status: "starting" | "canceled"): unknown {
   return { ...job, status, finished_at: ended, output: null, usage: null };
 }
 
-export function errorExample(code: ErrorCode, message: string, shape: ErrorShape): unknown {
-  return JSON.parse(errorBody({ code, message, param: null }, shape));
+export function errorExample(code: ErrorCode, message: string, form: ErrorForm): unknown {
+  return form.body({ code, message, param: null });
 }
 
 function bodyOf(task: Task, rendering: Rendering): string {

@@ -12,9 +12,9 @@ export async function getJobOutput(c: EdgeContext): Promise<Response> {
   const id = jobIdOf(c);
   const query = { expires: c.req.query("expires"), signature: c.req.query("signature") };
   await checkOutputLink(id, query, settingsOf(c.env).callbackSecrets, Date.now() / 1_000);
-  const ticket = await shardOf(c, id).findLinked(id);
-  if (ticket?.result == null) throw jobNotFound();
-  const response = await resultResponse(c, ticket.result, ticket);
+  const job = await shardOf(c, id).findLinked(id);
+  if (job?.result == null) throw jobNotFound();
+  const response = await resultResponse(c, job.result, job);
   if (response === null) throw outputGone();
   response.headers.set("x-job-id", id);
   return response;

@@ -5,7 +5,7 @@
 import { CodedError } from "#contract/errors.ts";
 import { JobId, shardOfJobId } from "#contract/job-id.ts";
 import type { EdgeContext } from "../context.ts";
-import type { Ticket } from "../jobs/shard-protocol.ts";
+import type { Job } from "../answers/job.ts";
 import { shardStub } from "../jobs/shard-stub.ts";
 import { jobResponse } from "../answers/show-result.ts";
 
@@ -26,9 +26,9 @@ export function jobIdOf(c: EdgeContext): JobId {
   return id.data;
 }
 
-async function answer(c: EdgeContext, ticket: Ticket | null): Promise<Response> {
-  if (ticket === null) throw jobNotFound();
-  return jobResponse(c, ticket, { headers: { "x-job-id": ticket.id } });
+async function answer(c: EdgeContext, job: Job | null): Promise<Response> {
+  if (job === null) throw jobNotFound();
+  return jobResponse(c, job, { headers: { "x-job-id": job.id } });
 }
 
 export async function getJob(c: EdgeContext): Promise<Response> {

@@ -3,7 +3,7 @@ import { AwsClient } from "aws4fetch";
 import type { ObjectReference } from "#contract/object-reference.ts";
 import type { Settings } from "../environment.ts";
 import { freeBytes } from "../http/free-bytes.ts";
-import { within } from "../http/within.ts";
+import { withTimeout } from "../http/with-timeout.ts";
 
 /** Of a whole call, and of each pause while a body is read. */
 const timeoutMs = 30_000;
@@ -44,10 +44,6 @@ async function send(
   }
 }
 
-function hexOf(digest: ArrayBuffer): string {
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
 /** The key is a path inside the bucket, of characters that need no escaping. The bytes are given away: they are freed. */
 export async function putObject(
   settings: Settings,
@@ -56,11 +52,11 @@ export async function putObject(
   const reference = {
     key,
     bytes: bytes.byteLength,
-    sha256: hexOf(await crypto.subtle.digest("SHA-256", bytes)),
+    sha256: new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex(),
   };
   const headers = { "content-type": contentType, "x-amz-content-sha256": reference.sha256 };
   try {
-    await within(timeoutMs, async (signal) => {
+    await withTimeout(timeoutMs, async (signal) => {
       const response = await send(settings, key, { method: "PUT", headers, body: bytes, signal });
       await response.body?.cancel();
       if (!response.ok) throw new Error(`object store: PUT ${key} was answered ${response.status}`);
@@ -80,7 +76,7 @@ export async function openObject(
   reference: ObjectReference,
 ): Promise<AsyncGenerator<Uint8Array> | null> {
   const { key } = reference;
-  const response = await within(timeoutMs, (signal) =>
+  const response = await withTimeout(timeoutMs, (signal) =>
     send(settings, key, { method: "GET", signal }),
   );
   if (response.ok && response.body !== null) return verified(response.body, reference);
@@ -107,7 +103,7 @@ async function* verified(
       yield value;
     }
     await hash.close();
-    if (read === bytes && hexOf(await digest.digest) === sha256) return;
+    if (read === bytes && new Uint8Array(await digest.digest).toHex() === sha256) return;
     throw new Error(`object store: ${key} is not the object that was written`);
   } finally {
     watch.stop();

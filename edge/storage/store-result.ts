@@ -9,11 +9,11 @@ import {
   resultDocumentLines,
   resultDocumentType,
 } from "#contract/result-document.ts";
-import { storeResult } from "./cache.ts";
+import { storeResult } from "./result-cache.ts";
 import type { Env, Settings } from "../environment.ts";
 import { RareLog } from "../http/rare-log.ts";
 import { putObject } from "./object-store.ts";
-import type { StoredResult } from "../jobs/shard-protocol.ts";
+import type { StoredResult } from "./stored-result.ts";
 import { utf8Bytes } from "../http/utf8-bytes.ts";
 
 const failures = new RareLog("cache.store_failed");

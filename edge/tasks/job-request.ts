@@ -5,7 +5,7 @@ import { CodedError } from "#contract/errors.ts";
 import type { Task, TaskInput, TaskParameters } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
 import { estimateUnits } from "./estimate-units.ts";
-import type { Rendering } from "../jobs/job-spec.ts";
+import type { Rendering } from "../answers/rendering.ts";
 import { knownModels, modelNamed } from "../registry/known-models.ts";
 import type { ModelListing } from "../registry/merge-models.ts";
 import { isOfEveryModel, taskTable } from "#contract/task-table.ts";

@@ -26,7 +26,7 @@ export async function requestKeyOf(request: KeyedRequest): Promise<string> {
     inputs.length <= pieceCharacters
       ? await crypto.subtle.digest("SHA-256", encoder.encode(`${head}${inputs}]`))
       : await digestPieces([head, ...piecesOf(inputs), "]"]);
-  return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return new Uint8Array(digest).toHex();
 }
 
 /** No piece ends between the two halves of a character: encoded apart they would be nobody's. */

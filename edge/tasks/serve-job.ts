@@ -4,8 +4,9 @@
  * digest. What a body means is the route's; how a job runs is jobs/.
  */
 import { admitHit, admitJob, newPlace, type Place, refuseKnown } from "../accounts/admission.ts";
-import { BodyPlace } from "../http/body-place.ts";
-import { exactCallKey, type Found, findAnswer, findResult, keepAnswer } from "../storage/cache.ts";
+import { BodyPlace } from "../http/body-permit.ts";
+import { exactCallKey, findAnswer, keepAnswer } from "../answers/answer-cache.ts";
+import { type Found, findResult } from "../storage/result-cache.ts";
 import { readDecodedBody } from "../http/content-encoding.ts";
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
@@ -17,7 +18,7 @@ import { parsePreference, preferenceApplied } from "../http/preference.ts";
 import { release } from "../accounts/settle.ts";
 import { resultResponse } from "../answers/show-result.ts";
 import { freshModels, knownModels, usableModels } from "../registry/known-models.ts";
-import { type Rendered, render } from "../answers/rendering.ts";
+import { type Rendered, render } from "../answers/render.ts";
 import { decodeText, parseJson } from "../http/request-body.ts";
 import { requestKeyOf } from "./request-key.ts";
 import { tokenIdsHeader } from "./token-ids.ts";

@@ -8,42 +8,39 @@ import type { Settings } from "../environment.ts";
 import { emptyJob, jobFrame } from "../answers/job-document.ts";
 import { outputLink } from "../answers/output-link.ts";
 import { openResult, readInline } from "../answers/read-result.ts";
-import type { StoredResult, Ticket } from "../jobs/shard-protocol.ts";
+import type { Job } from "../answers/job.ts";
+import type { StoredResult } from "../storage/stored-result.ts";
 import { utf8Bytes } from "../http/utf8-bytes.ts";
-import { render } from "../answers/rendering.ts";
+import { render } from "../answers/render.ts";
 import type { Webhook } from "./webhook.ts";
 
 const outputBytesMax = limits.webhookOutputBytesMax;
 /** A result of more characters is not rendered to see whether its output happens to be smaller. */
 const resultCharactersMax = 2 * outputBytesMax;
 
-export async function describeJob(
-  ticket: Ticket,
-  webhook: Webhook,
-  settings: Settings,
-): Promise<string> {
-  const { result } = ticket;
-  if (result === null) return emptyJob(ticket, null);
-  const small = smallJob(ticket, result);
+export async function describeJob(job: Job, webhook: Webhook, settings: Settings): Promise<string> {
+  const { result } = job;
+  if (result === null) return emptyJob(job, null);
+  const small = smallJob(job, result);
   if (small !== null) return small;
   const link = await outputLink(
     {
       origin: webhook.origin ?? "",
-      id: ticket.id,
+      id: job.id,
       // The same in every try: receivers may compare.
-      expires: Math.floor((ticket.finishedAt ?? 0) / 1_000) + limits.resultRetentionSeconds,
+      expires: Math.floor((job.finishedAt ?? 0) / 1_000) + limits.resultRetentionSeconds,
     },
     settings.callbackSecrets[0] ?? "",
   );
-  return emptyJob(ticket, await usageOf(result, settings), { output_url: link });
+  return emptyJob(job, await usageOf(result, settings), { output_url: link });
 }
 
-function smallJob(ticket: Ticket, stored: StoredResult): string | null {
+function smallJob(job: Job, stored: StoredResult): string | null {
   if (stored.kind === "reference" || stored.json.length > resultCharactersMax) return null;
   const result = readInline(stored.json);
-  const { body } = render(ticket.rendering, result, ticket.warnings);
+  const { body } = render(job.rendering, result, job.warnings);
   if (utf8Bytes(body, outputBytesMax) > outputBytesMax) return null;
-  const { before, after } = jobFrame(ticket, result.usage);
+  const { before, after } = jobFrame(job, result.usage);
   return `${before}${body}${after}`;
 }
 

@@ -3,7 +3,7 @@
  * the answer's body is never read, and a try ends after 15 s.
  */
 import { Webhook as Signer } from "standardwebhooks";
-import { within } from "../http/within.ts";
+import { withTimeout } from "../http/with-timeout.ts";
 import type { Attempt } from "./retry-schedule.ts";
 
 const timeoutMs = 15_000;
@@ -29,7 +29,7 @@ export async function postEvent(envelope: Envelope, fetch: Fetch, now: number): 
     "webhook-signature": new Signer(secret).sign(messageId, timestamp, body),
   };
   try {
-    const response = await within(timeoutMs, async (signal) => {
+    const response = await withTimeout(timeoutMs, async (signal) => {
       const answer = await fetch(url, {
         method: "POST",
         headers,

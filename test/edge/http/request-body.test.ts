@@ -1,6 +1,6 @@
 /** Bodies that say how large they are and do not come, and those that do not say. */
 import { afterEach, expect, it, vi } from "vitest";
-import { BodyPlace } from "../../../edge/http/body-place.ts";
+import { BodyPlace } from "../../../edge/http/body-permit.ts";
 import { readBody } from "../../../edge/http/request-body.ts";
 
 const bytesMax = 1_000_000;

@@ -3,8 +3,9 @@ import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { JobMessage } from "../../../contract/job-message.ts";
-import { TicketRows } from "../../../edge/jobs/ticket-rows.ts";
-import { WorkRows } from "../../../edge/jobs/work-rows.ts";
+import { createTables } from "../../../edge/jobs/create-tables.ts";
+import { JobRows } from "../../../edge/jobs/job-rows.ts";
+import { ComputationRows } from "../../../edge/jobs/computation-rows.ts";
 import { call, embed, report, resultOf, sent, started, succeeded } from "./caller-and-worker.ts";
 import { accepted, answerWith, fresh, getJob } from "./jobs-in-tests.ts";
 import { openOutsideWorld, type OutsideWorld } from "./outside-world.ts";
@@ -53,28 +54,63 @@ describe("a shard that was put away", () => {
     expect((await sent(world)).id).toBe(id);
   });
 
-  it("takes over the rows of an older version, whose tickets had the messages", async () => {
-    const stub = env.SHARD.getByName("shard-of-an-older-version");
+  it("takes over the tables of the first version, whose tickets had the messages", async () => {
+    const stub = env.SHARD.getByName("shard-of-the-first-version");
     await runInDurableObject(stub, (_, { storage: { sql } }) => {
-      sql.exec("DROP TABLE tickets; DROP TABLE works");
+      sql.exec("DROP TABLE jobs; DROP TABLE computations");
       sql.exec(`CREATE TABLE tickets (
         id TEXT PRIMARY KEY, work_id TEXT NOT NULL, tenant TEXT NOT NULL, request_key TEXT,
         task TEXT NOT NULL, model TEXT NOT NULL, rendering TEXT NOT NULL, warnings TEXT NOT NULL, webhook TEXT,
         status TEXT NOT NULL, sequence INTEGER NOT NULL, created_at INTEGER NOT NULL, finished_at INTEGER,
         message TEXT, result TEXT, result_reference TEXT, error TEXT)`);
-      const insert = `INSERT INTO tickets VALUES (?, ?, 'operator', NULL, 'noop', 'noop', '{}', '[]', NULL, ?, 1, 1, ?,
+      const insert = `INSERT INTO tickets VALUES (?, ?, 'operator', NULL, 'noop', 'noop', '{}', '[]', NULL, ?, ?, 1, ?,
         ?, NULL, NULL, NULL)`;
-      sql.exec(insert, "a", "a", "starting", null, "{}");
-      sql.exec(insert, "b", "b", "processing", null, null);
-      sql.exec(insert, "c", "c", "succeeded", 2, null);
-      const tickets = new TicketRows(sql);
-      const works = new WorkRows(sql);
-      expect(tickets.open().map(({ ticket }) => ticket.id)).toEqual(["a", "b"]);
-      expect(works.all()).toMatchObject([
-        { id: "a", sent: false, named: false },
-        { id: "b", sent: true, named: true, quietSince: expect.closeTo(Date.now(), -4) },
+      sql.exec(insert, "a", "a", "starting", 0, null, "{}");
+      sql.exec(insert, "b", "b", "processing", 3, null, null);
+      sql.exec(insert, "c", "c", "succeeded", 4, 2, null);
+      createTables(sql);
+      const computations = new ComputationRows(sql);
+      expect(new JobRows(sql).open().map(({ job }) => job.id)).toEqual(["a", "b"]);
+      expect(computations.all()).toMatchObject([
+        { id: "a", sent: false, named: false, status: "starting", sequence: 0 },
+        {
+          id: "b",
+          sent: true,
+          named: true,
+          status: "processing",
+          sequence: 3,
+          quietSince: expect.closeTo(Date.now(), -4),
+        },
       ]);
-      expect(works.messageOf("a")).toBe("{}");
+      expect(computations.messageOf("a")).toBe("{}");
+    });
+  });
+
+  it("takes over the tables of the second version, whose computations were called works", async () => {
+    const stub = env.SHARD.getByName("shard-of-the-second-version");
+    await runInDurableObject(stub, (_, { storage: { sql } }) => {
+      sql.exec("DROP TABLE jobs; DROP TABLE computations");
+      sql.exec(`
+        CREATE TABLE tickets (
+          id TEXT PRIMARY KEY, work_id TEXT NOT NULL, tenant TEXT NOT NULL, request_key TEXT,
+          task TEXT NOT NULL, model TEXT NOT NULL, rendering TEXT NOT NULL, warnings TEXT NOT NULL, webhook TEXT,
+          status TEXT NOT NULL, sequence INTEGER NOT NULL, created_at INTEGER NOT NULL, finished_at INTEGER,
+          result TEXT, result_reference TEXT, error TEXT);
+        CREATE INDEX tickets_by_work ON tickets (work_id);
+        CREATE INDEX tickets_by_end ON tickets (finished_at);
+        CREATE TABLE works (
+          id TEXT PRIMARY KEY, tenant TEXT NOT NULL, request_key TEXT, message TEXT, sent INTEGER NOT NULL,
+          named INTEGER NOT NULL, resent INTEGER NOT NULL, quiet_since INTEGER NOT NULL, given_up INTEGER NOT NULL);
+        INSERT INTO tickets VALUES ('a', 'a', 'operator', NULL, 'noop', 'noop', '{}', '[]', NULL, 'processing', 7, 1, NULL,
+          NULL, NULL, NULL);
+        INSERT INTO works VALUES ('a', 'operator', NULL, '{}', 1, 1, 0, 5, 0);
+      `);
+      createTables(sql);
+      createTables(sql);
+      expect(new JobRows(sql).open().map(({ job }) => job.id)).toEqual(["a"]);
+      expect(new ComputationRows(sql).all()).toMatchObject([
+        { id: "a", sent: true, named: true, status: "processing", sequence: 7, quietSince: 5 },
+      ]);
     });
   });
 

@@ -11,14 +11,11 @@ import { formatJobId } from "../../../contract/job-id.ts";
 import { QuotaLedger } from "../../../edge/accounts/quota-ledger.ts";
 import { JobBoard } from "../../../edge/jobs/job-board.ts";
 import { unitsOf } from "../../../edge/accounts/settle.ts";
-import type {
-  RunOutcome,
-  RunRequest,
-  ShardEvent,
-  StoredResult,
-} from "../../../edge/jobs/shard-protocol.ts";
-import { TicketRows } from "../../../edge/jobs/ticket-rows.ts";
-import { WorkRows } from "../../../edge/jobs/work-rows.ts";
+import type { RunOutcome, RunRequest, ShardEvent } from "../../../edge/jobs/shard-protocol.ts";
+import type { StoredResult } from "../../../edge/storage/stored-result.ts";
+import { createTables } from "../../../edge/jobs/create-tables.ts";
+import { JobRows } from "../../../edge/jobs/job-rows.ts";
+import { ComputationRows } from "../../../edge/jobs/computation-rows.ts";
 
 const tenant = "ip:203.0.113.9";
 const estimate = 50;
@@ -49,7 +46,7 @@ class Simulation {
   readonly #queue: string[] = [];
   readonly #held: Held[] = [];
   readonly calls: Call[] = [];
-  readonly tickets: string[] = [];
+  readonly jobs: string[] = [];
   /** The first end of each job that the edge heard of, and what it is to be charged. */
   readonly ends = new Map<string, number>();
   /** What closed each reservation. */
@@ -59,10 +56,11 @@ class Simulation {
 
   constructor(seed: number, sql: SqlStorage) {
     this.#random = randomFrom(seed);
+    createTables(sql);
     this.#ledger = new QuotaLedger(sql);
     this.#board = new JobBoard({
-      rows: new TicketRows(sql),
-      workRows: new WorkRows(sql),
+      rows: new JobRows(sql),
+      computationRows: new ComputationRows(sql),
       silence: { silentMs: 180_000, unnamedMs: 86_400_000 },
       send: ({ id }) => this.#later(() => this.#send(id)),
       release: (_, id) => this.#later(() => this.#settle(id, 0)),
@@ -163,7 +161,7 @@ class Simulation {
     const told = (outcome: RunOutcome) => {
       if (outcome.kind === "closed") return onClosed();
       call.outcome = outcome;
-      if (outcome.kind === "waiting") this.tickets.push(outcome.ticket.id);
+      if (outcome.kind === "waiting") this.jobs.push(outcome.job.id);
     };
     const outcome = this.#board.run(request);
     if (outcome instanceof Promise) void outcome.then(told);
@@ -178,7 +176,7 @@ class Simulation {
   }
 
   #cancelOne(): void {
-    const id = this.#pick(this.tickets);
+    const id = this.#pick(this.jobs);
     if (id !== undefined) this.#board.cancel(id, tenant);
   }
 

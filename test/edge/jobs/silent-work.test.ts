@@ -132,10 +132,10 @@ describe("a job whose worker falls silent", () => {
     await call(`/v1/jobs/${id}/cancel`);
     await passes(181 * secondMs, message);
     expect(sends(message)).toHaveLength(1);
-    const works = await runInDurableObject(shardStub(env, message.shard), (_, { storage }) =>
-      storage.sql.exec("SELECT id FROM works WHERE id = ?", message.id).toArray(),
+    const computations = await runInDurableObject(shardStub(env, message.shard), (_, { storage }) =>
+      storage.sql.exec("SELECT id FROM computations WHERE id = ?", message.id).toArray(),
     );
-    expect(works).toEqual([]);
+    expect(computations).toEqual([]);
   });
 });
 

@@ -235,7 +235,7 @@ describe("a job's day", () => {
     await vi.waitFor(async () => expect(await pauseSeconds(id)).toBe(5));
     await runInDurableObject(shardOf(id), async (_, { storage }) => {
       const days = 3 * 86_400_000;
-      storage.sql.exec("UPDATE tickets SET finished_at = finished_at - ? WHERE id = ?", days, id);
+      storage.sql.exec("UPDATE jobs SET finished_at = finished_at - ? WHERE id = ?", days, id);
       storage.sql.exec("UPDATE deliveries SET due_at = due_at + 3600000 WHERE job_id = ?", id);
       await storage.setAlarm(Date.now() + 3_600_000);
     });
@@ -257,7 +257,7 @@ describe("a job's day", () => {
     await told(1);
     await runInDurableObject(shardOf(id), (_, { storage }) => {
       const yesterday = Date.now() - 86_400_000 - 60_000;
-      storage.sql.exec("UPDATE tickets SET finished_at = ? WHERE id = ?", yesterday, id);
+      storage.sql.exec("UPDATE jobs SET finished_at = ? WHERE id = ?", yesterday, id);
     });
     await ring(id);
     expect((await getJob(id)).status).toBe(404);

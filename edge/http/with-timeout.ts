@@ -1,7 +1,7 @@
 /** Time limits of calls outwards. Unlike `AbortSignal.timeout`, no timer outlives the call. */
 
 /** @throws what `call` throws; a DOMException `TimeoutError` where the time is up */
-export async function within<T>(
+export async function withTimeout<T>(
   milliseconds: number,
   call: (signal: AbortSignal) => Promise<T>,
 ): Promise<T> {

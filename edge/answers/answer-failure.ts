@@ -2,7 +2,7 @@
 import type { ErrorHandler, NotFoundHandler } from "hono";
 import { CodedError } from "#contract/errors.ts";
 import type { EdgeContext, EdgeEnv } from "../context.ts";
-import { errorResponse, shapeOfPath, toCodedError } from "./errors.ts";
+import { errorResponse, toCodedError } from "./error-response.ts";
 
 export const answerFailure: ErrorHandler<EdgeEnv> = (thrown, c) => {
   return answer(c, toCodedError(thrown));
@@ -32,5 +32,5 @@ export function answerOtherMethods(allowed: readonly string[]) {
 /** Its cause goes to the log (request-log.ts), not to the caller. */
 function answer(c: EdgeContext, error: CodedError, headers?: Record<string, string>): Response {
   c.set("failure", error);
-  return errorResponse(error.toPublic(), shapeOfPath(c.req.path), headers);
+  return errorResponse(error.toPublic(), c.req.path, headers);
 }

@@ -1,6 +1,6 @@
 /** Who may go in beside whom, in what order, and how a place comes back. */
 import { expect, it } from "vitest";
-import { ByteGate } from "../../../edge/http/byte-gate.ts";
+import { ByteGate } from "../../../edge/http/byte-semaphore.ts";
 
 function setUp(bytesMax: number) {
   const clock = { now: 0 };

@@ -4,7 +4,7 @@
  */
 import type { JobId } from "#contract/job-id.ts";
 import { LRUCache } from "lru-cache";
-import type { StoredResult } from "./shard-protocol.ts";
+import type { StoredResult } from "../storage/stored-result.ts";
 
 const lifetimeMs = 600_000;
 /** Of each kind: a flood of jobs that end well makes none forgotten that did not. */
@@ -14,16 +14,16 @@ const resultLifetimeMs = 60_000;
 const resultCharactersMax = 300_000;
 const resultOverheadCharacters = 500;
 
-export type EndedJob = {
+export type EndedComputation = {
   /** Its result went to somebody, or is there for who comes back. If not, what a worker still makes of it is for nobody. */
   delivered: boolean;
   /** Tokens charged, by whoever says it ended. */
   units: number;
 };
 
-export class EndedJobs {
-  readonly #delivered: LRUCache<JobId, EndedJob>;
-  readonly #closed: LRUCache<JobId, EndedJob>;
+export class EndedComputations {
+  readonly #delivered: LRUCache<JobId, EndedComputation>;
+  readonly #closed: LRUCache<JobId, EndedComputation>;
   readonly #results: LRUCache<JobId, StoredResult>;
 
   /** @param now ms since the epoch */
@@ -52,7 +52,7 @@ export class EndedJobs {
     this.#closed.set(id, { delivered: false, units });
   }
 
-  find(id: JobId): EndedJob | undefined {
+  find(id: JobId): EndedComputation | undefined {
     return this.#delivered.get(id) ?? this.#closed.get(id);
   }
 

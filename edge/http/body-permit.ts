@@ -3,7 +3,7 @@
  * those of usual size do not stand behind the largest. An isolate has 128 MB, and a body is held several times over while
  * it is parsed, checked, hashed and put away.
  */
-import { ByteGate } from "./byte-gate.ts";
+import { ByteGate } from "./byte-semaphore.ts";
 
 /** Up to this size a body is held by whoever sent it and waits for nobody. */
 export const smallBodyBytes = 64 * 1024;

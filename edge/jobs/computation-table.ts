@@ -1,9 +1,10 @@
 /**
- * The computations a shard has in flight, each wanted by callers that wait and by tickets others come back with.
+ * The computations a shard has in flight, each wanted by callers that wait and by jobs that others come back for.
  * One computation serves all identical requests; it is found by its id and by its request key. Memory only.
  */
 import type { JobId } from "#contract/job-id.ts";
-import type { JobProgress, RunOutcome, RunRequest } from "./shard-protocol.ts";
+import type { JobProgress } from "../answers/job.ts";
+import type { RunOutcome, RunRequest } from "./shard-protocol.ts";
 
 /** What of a request outlives its arrival. */
 export type Claim = Pick<RunRequest, "job" | "webhook">;
@@ -11,13 +12,13 @@ export type Claim = Pick<RunRequest, "job" | "webhook">;
 export type Waiter = {
   claim: Claim;
   /** Of the job kept for this caller from the start. */
-  ticketId: JobId | null;
+  jobId: JobId | null;
   graceMilliseconds: number;
   resolve: (outcome: RunOutcome) => void;
   timer: ReturnType<typeof setTimeout>;
 };
 
-export type Work = {
+export type Computation = {
   /** Id of the queue message, and of the quota's reservation. */
   readonly id: JobId;
   readonly tenant: string;
@@ -40,9 +41,9 @@ export type Work = {
   /** Nobody wants it any more, and the worker's word on what it took is awaited; told: a worker gives it up. */
   givenUp: "untold" | "told" | null;
   readonly waiters: Map<string, Waiter>;
-  /** Open tickets by id, each with what makes two of them show the same (`lookOf`). */
-  readonly tickets: Map<JobId, string>;
-  /** It has a row in work-rows.ts. */
+  /** Open jobs by id, each with what makes two of them show the same (`lookOf`). */
+  readonly jobs: Map<JobId, string>;
+  /** It has a row in computation-rows.ts. */
   hasRow: boolean;
   /** `quietSince` as its row has it. */
   keptQuietSince: number;
@@ -51,84 +52,87 @@ export type Work = {
 /** Characters of messages that a shard keeps in memory for calls that wait: a second send of theirs is rare. */
 const keptCharactersMax = 300_000;
 
-export class WorkTable {
-  readonly #byId = new Map<string, Work>();
-  readonly #byKey = new Map<string, Work>();
-  readonly #byWaiter = new Map<string, Work>();
+export class ComputationTable {
+  readonly #byId = new Map<string, Computation>();
+  readonly #byKey = new Map<string, Computation>();
+  readonly #byWaiter = new Map<string, Computation>();
   /** Whose messages are kept here although they were sent. */
-  readonly #kept = new Set<Work>();
+  readonly #kept = new Set<Computation>();
   #keptCharacters = 0;
 
-  all(): Iterable<Work> {
+  all(): Iterable<Computation> {
     return this.#byId.values();
   }
 
-  find(id: string): Work | undefined {
+  find(id: string): Computation | undefined {
     return this.#byId.get(id);
   }
 
   /** @returns computations of the same request: by the id, then by the key */
-  alike(id: string, requestKey: string | null): Work[] {
+  alike(id: string, requestKey: string | null): Computation[] {
     const found = [
       this.#byId.get(id),
       requestKey === null ? undefined : this.#byKey.get(requestKey),
     ];
-    return found.filter((work) => work !== undefined);
+    return found.filter((computation) => computation !== undefined);
   }
 
   /** Its message has been sent: kept here only where no row keeps it and there is room. */
-  keepMessage(work: Work): void {
-    const characters = work.message?.length ?? 0;
+  keepMessage(computation: Computation): void {
+    const characters = computation.message?.length ?? 0;
     const room = this.#keptCharacters + characters <= keptCharactersMax;
-    if (work.hasRow || !room) return this.dropMessage(work);
-    this.#kept.add(work);
+    if (computation.hasRow || !room) return this.dropMessage(computation);
+    this.#kept.add(computation);
     this.#keptCharacters += characters;
   }
 
-  dropMessage(work: Work): void {
-    if (this.#kept.delete(work)) this.#keptCharacters -= work.message?.length ?? 0;
-    work.message = null;
+  dropMessage(computation: Computation): void {
+    if (this.#kept.delete(computation)) this.#keptCharacters -= computation.message?.length ?? 0;
+    computation.message = null;
   }
 
-  add(work: Work): void {
-    this.#byId.set(work.id, work);
-    if (work.requestKey !== null) this.#byKey.set(work.requestKey, work);
+  add(computation: Computation): void {
+    this.#byId.set(computation.id, computation);
+    if (computation.requestKey !== null) this.#byKey.set(computation.requestKey, computation);
   }
 
-  remove(work: Work): void {
-    this.#byId.delete(work.id);
-    this.dropMessage(work);
-    if (work.requestKey !== null && this.#byKey.get(work.requestKey) === work) {
-      this.#byKey.delete(work.requestKey);
+  remove(computation: Computation): void {
+    this.#byId.delete(computation.id);
+    this.dropMessage(computation);
+    if (
+      computation.requestKey !== null &&
+      this.#byKey.get(computation.requestKey) === computation
+    ) {
+      this.#byKey.delete(computation.requestKey);
     }
-    for (const waiter of work.waiters.keys()) this.#byWaiter.delete(waiter);
+    for (const waiter of computation.waiters.keys()) this.#byWaiter.delete(waiter);
   }
 
-  addWaiter(work: Work, name: string, waiter: Waiter): void {
-    work.waiters.set(name, waiter);
-    this.#byWaiter.set(name, work);
+  addWaiter(computation: Computation, name: string, waiter: Waiter): void {
+    computation.waiters.set(name, waiter);
+    this.#byWaiter.set(name, computation);
   }
 
   /** Takes a waiter out and stops its clock. */
-  takeWaiter(name: string): { work: Work; waiter: Waiter } | undefined {
-    const work = this.#byWaiter.get(name);
-    const waiter = work?.waiters.get(name);
-    if (work === undefined || waiter === undefined) return undefined;
+  takeWaiter(name: string): { computation: Computation; waiter: Waiter } | undefined {
+    const computation = this.#byWaiter.get(name);
+    const waiter = computation?.waiters.get(name);
+    if (computation === undefined || waiter === undefined) return undefined;
     this.#byWaiter.delete(name);
-    work.waiters.delete(name);
+    computation.waiters.delete(name);
     clearTimeout(waiter.timer);
-    return { work, waiter };
+    return { computation, waiter };
   }
 }
 
-export function isWanted(work: Work): boolean {
-  return work.waiters.size > 0 || work.tickets.size > 0;
+export function isWanted(computation: Computation): boolean {
+  return computation.waiters.size > 0 || computation.jobs.size > 0;
 }
 
-type NewWork = Pick<Work, "id" | "tenant" | "requestKey" | "message" | "quietSince">;
+type NewComputation = Pick<Computation, "id" | "tenant" | "requestKey" | "message" | "quietSince">;
 
 /** Opened, and not sent yet. */
-export function newWork(opened: NewWork): Work {
+export function newComputation(opened: NewComputation): Computation {
   return {
     ...opened,
     status: "starting",
@@ -139,7 +143,7 @@ export function newWork(opened: NewWork): Work {
     resent: false,
     givenUp: null,
     waiters: new Map(),
-    tickets: new Map(),
+    jobs: new Map(),
     hasRow: false,
     keptQuietSince: opened.quietSince,
   };

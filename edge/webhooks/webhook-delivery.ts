@@ -18,7 +18,7 @@ const startingMsMax = 15_000;
 /** A plan bounds the calls of one alarm. What met the bound was not tried: it is due as before. */
 const outOfCalls = /too many subrequests/i;
 
-type Surroundings = {
+type Dependencies = {
   rows: DeliveryRows;
   schedule: RetrySchedule;
   fetch: Fetch;
@@ -36,17 +36,17 @@ type Round = {
   startsUntil: number;
 };
 
-export class Courier {
-  readonly #surroundings: Surroundings;
+export class WebhookDelivery {
+  readonly #dependencies: Dependencies;
   /** Resolved when something more is owed. */
   #owed = Promise.withResolvers<void>();
 
-  constructor(surroundings: Surroundings) {
-    this.#surroundings = surroundings;
+  constructor(dependencies: Dependencies) {
+    this.#dependencies = dependencies;
   }
 
   owe(jobId: JobId, webhook: Webhook, event: WebhookEvent): void {
-    const { rows, schedule, now, randomHex } = this.#surroundings;
+    const { rows, schedule, now, randomHex } = this.#dependencies;
     if (!webhook.events.includes(event) || rows.isDisabled(jobId)) return;
     const first = schedule[0];
     if (first === undefined) return;
@@ -59,7 +59,7 @@ export class Courier {
 
   /** Ends when nothing that is due can be tried any more, or its time is over. */
   async deliverDue(): Promise<void> {
-    const { now } = this.#surroundings;
+    const { now } = this.#dependencies;
     const round: Round = { underWay: new Map(), startsUntil: now() + startingMsMax };
     for (;;) {
       const nextAt = this.#startDue(round);
@@ -70,7 +70,7 @@ export class Courier {
 
   /** @returns when the next delivery falls due that a slot is free for; null: there is none */
   #startDue(round: Round): number | null {
-    const { rows, now } = this.#surroundings;
+    const { rows, now } = this.#dependencies;
     while (round.underWay.size < parallelMax) {
       const deliveries = [...round.underWay.keys()];
       const next = rows.next(
@@ -91,12 +91,12 @@ export class Courier {
     const changes = [...round.underWay.values(), this.#owed.promise];
     if (nextAt === null) return Promise.race(changes);
     const due = Promise.withResolvers<void>();
-    const clock = setTimeout(due.resolve, nextAt - this.#surroundings.now());
+    const clock = setTimeout(due.resolve, nextAt - this.#dependencies.now());
     return Promise.race([...changes, due.promise]).finally(() => clearTimeout(clock));
   }
 
   async #deliver(delivery: Delivery, round: Round): Promise<void> {
-    const { rows, schedule, now } = this.#surroundings;
+    const { rows, schedule, now } = this.#dependencies;
     const attempt = await this.#attempt(delivery);
     if (attempt === null) {
       rows.remove(delivery.jobId);
@@ -111,7 +111,7 @@ export class Courier {
   }
 
   async #attempt(delivery: Delivery): Promise<Attempt | null> {
-    const { describe, fetch, now } = this.#surroundings;
+    const { describe, fetch, now } = this.#dependencies;
     try {
       const described = await describe(delivery);
       if (described === null) return null;

@@ -6,10 +6,11 @@ import { describe, expect, it } from "vitest";
 import type { JobResult } from "../../../contract/events.ts";
 import { resultDocumentLines } from "../../../contract/result-document.ts";
 import type { Task } from "../../../contract/tasks.ts";
-import type { Rendering } from "../../../edge/jobs/job-spec.ts";
+import type { Rendering } from "../../../edge/answers/rendering.ts";
 import { ListItems } from "../../../edge/answers/list-items.ts";
 import { showLines } from "../../../edge/answers/result-stream.ts";
-import { render, surfaceOf } from "../../../edge/answers/rendering.ts";
+import { render } from "../../../edge/answers/render.ts";
+import { resultFormOf } from "../../../edge/answers/surfaces.ts";
 import { huggingFaceTasks, taskNames } from "#contract/task-table.ts";
 
 /** Numerical Recipes' linear congruential generator. */
@@ -245,7 +246,7 @@ describe("a result", () => {
         const chunks = inChunks(lines.join(""), () => 1 + maker.below(seed % 2 === 0 ? 5 : 200));
         const decoder = new TextDecoder();
         let streamed = "";
-        for await (const bytes of showLines(chunks, surfaceOf(rendering, result))) {
+        for await (const bytes of showLines(chunks, resultFormOf(rendering, result))) {
           streamed += decoder.decode(bytes, { stream: true });
         }
         expect(streamed, `seed ${seed}`).toBe(whole);

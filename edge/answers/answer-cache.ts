@@ -1,0 +1,52 @@
+/**
+ * Answers that were given in this isolate, by the call to the byte, so that the same call is not even parsed again. Bounded
+ * in bytes. The key holds the tenant; whoever gives an answer again asks first whether its models still vouch for it.
+ */
+import { LRUCache } from "lru-cache";
+import type { ResultModels } from "../registry/known-models.ts";
+import type { Rendered } from "./render.ts";
+
+/** A rendered answer, and what must still be true for it to be given again. */
+export type Answer = Rendered & ResultModels & { modelDigest: string };
+
+/** An isolate has 128 MB for everything. */
+const isolateBytesMax = 8 * 1024 * 1024;
+const entryBytesMax = 512 * 1024;
+/** A request's text is a key only up to this size: hashing it must stay cheaper than what it saves. */
+const exactCallBytesMax = 64 * 1024;
+/** V8 keeps up to two bytes per character. */
+const bytesPerCharacter = 2;
+const entryOverheadBytes = 500;
+
+const answers = new LRUCache<string, Answer>({
+  maxSize: isolateBytesMax,
+  maxEntrySize: entryBytesMax,
+  sizeCalculation: (answer, key) =>
+    (answer.body.length + key.length) * bytesPerCharacter + entryOverheadBytes,
+});
+
+/** All that an answer hangs on, as it came. */
+export type ExactCall = {
+  tenant: string;
+  pathAndQuery: string;
+  /** The header that says whose the token ids in the body are; null: there is none. */
+  tokenIds: string | null;
+  /** Unparsed. */
+  body: string;
+};
+
+/** @returns where the answer to exactly this call is kept, so that the same bytes are not even parsed again; undefined: nowhere */
+export function exactCallKey(call: ExactCall): string | undefined {
+  const { tenant, pathAndQuery, tokenIds, body } = call;
+  if (body.length > exactCallBytesMax) return undefined;
+  // No header has a line break in it.
+  return `${tenant} ${pathAndQuery} ${tokenIds ?? ""}\n${body}`;
+}
+
+export function findAnswer(exactKey: string): Answer | undefined {
+  return answers.get(exactKey);
+}
+
+export function keepAnswer(exactKey: string, answer: Answer): void {
+  answers.set(exactKey, answer);
+}

@@ -1,0 +1,169 @@
+/**
+ * The API surfaces: a row says how a result looks on one, how an error does, and by which name a caller knows the input or
+ * the parameter that a worker names. Everything else about answers is the same for all of them.
+ */
+import type { PublicError } from "#contract/errors.ts";
+import type { Usage } from "#contract/events.ts";
+import type { ResultHead } from "#contract/result-document.ts";
+import { taskTable } from "#contract/task-table.ts";
+import { type Task, tasks } from "#contract/tasks.ts";
+import { type ErrorForm, huggingFaceError, openaiError } from "./error-forms.ts";
+import type { Rendering, RenderingOf } from "./rendering.ts";
+import { answers, answerToOne, listOf, type ResultForm, showOf, usageBody } from "./result-form.ts";
+import { decodeVector } from "./vector.ts";
+
+type Surface<R extends Rendering> = {
+  /** The JSON of an object with these fields in this order. */
+  result: (rendering: R, head: ResultHead) => ResultForm;
+  /** @param input as a worker names it, `inputs[3].text` @returns as the caller wrote it */
+  field: (rendering: R, input: string) => string;
+  /** The field that holds the parameters; null: they stand in the body itself. */
+  parameters: (rendering: R) => "parameters" | null;
+  /** The addresses whose errors have another form than OpenAI's. */
+  errors?: { prefix: string; form: ErrorForm };
+};
+
+const inBody = () => null;
+
+const surfaces: { readonly [Route in Rendering["route"]]: Surface<RenderingOf<Route>> } = {
+  "openai.embeddings": {
+    result: ({ encodingFormat }, { model, usage }) => ({
+      ...answers("feature-extraction"),
+      ...listObject(model, usage),
+      show: (piece, index) => {
+        const vector = tasks["feature-extraction"].output.parse(piece);
+        if (typeof vector !== "string") throw new Error("an embedding is one vector");
+        const embedding = encodingFormat === "base64" ? vector : [...decodeVector(vector)];
+        return JSON.stringify({ object: "embedding", index, embedding });
+      },
+    }),
+    field: ({ single }, input) => input.replace(single ? /^inputs(\[0\])?/ : /^inputs/, "input"),
+    parameters: inBody,
+  },
+  "hugging-face": {
+    result: ({ task, single }) =>
+      single ? answerToOne(task) : { ...listOf(task), show: showOf(task, asBatch) },
+    field: ({ single }, input) => (single ? input.replace(/^inputs\[0\]/, "inputs") : input),
+    parameters: ({ task }) => (isFlat(task) ? null : "parameters"),
+    errors: { prefix: "/hf/", form: huggingFaceError },
+  },
+  tasks: {
+    result: (_, { task, model, usage }) => ({ ...answers(task), ...listObject(model, usage) }),
+    field: (_, input) => input,
+    parameters: () => "parameters",
+  },
+  "cohere.rerank": {
+    result: ({ id, topN }, { model, usage }) => ({
+      ...answers("rerank"),
+      pieces: "items",
+      prefix: `{"id":${JSON.stringify(id)},"object":"list","model":${JSON.stringify(model)},"results":[`,
+      suffix: `],"usage":${usageText(usage)},"meta":${JSON.stringify(cohereMeta(usage))}}`,
+      show: (piece) => JSON.stringify(rankedDocument(piece)),
+      piecesMax: topN ?? Infinity,
+    }),
+    field: (_, input) => rerankField(input).replace(/^texts/, "documents"),
+    parameters: inBody,
+  },
+  "tei.rerank": {
+    result: ({ topN }) => ({ ...listOf("rerank"), pieces: "items", piecesMax: topN ?? Infinity }),
+    field: (_, input) => rerankField(input),
+    parameters: inBody,
+  },
+  tokens: {
+    result: ({ single }, { task, model }) => ({
+      ...answers(task),
+      ...(single ? {} : listObject(model, null)),
+    }),
+    field: ({ field, single }, input) =>
+      input.replace(single ? /^inputs(\[0\])?/ : /^inputs/, field),
+    parameters: inBody,
+  },
+};
+
+/** @returns how the result is shown */
+export function resultFormOf(rendering: Rendering, head: ResultHead): ResultForm {
+  return surfaceOf(rendering).result(rendering, head);
+}
+
+const parameterNames = new Set(
+  Object.values(taskTable).flatMap(({ parameters }) => Object.keys(parameters.shape)),
+);
+
+/** @returns a parameter as the caller wrote it: the contract calls it by its bare name */
+export function parameterField(rendering: Rendering, parameter: string): string {
+  const holder = surfaceOf(rendering).parameters(rendering);
+  return holder !== null && parameterNames.has(parameter) ? `${holder}.${parameter}` : parameter;
+}
+
+/** A message may name a second input, `inputs[0].query` beside `inputs[0].texts[3]`. */
+const inputName = /\binputs\[\d+\](\.\w+(\[\d+\])?)?/g;
+
+/** @returns a worker's error in the caller's words: the worker knows a job's inputs, the caller the field of the route */
+export function renderError(rendering: Rendering, error: PublicError): PublicError {
+  const { param, message } = error;
+  if (param === null) return error;
+  if (!param.startsWith("inputs")) return { ...error, param: parameterField(rendering, param) };
+  const { field } = surfaceOf(rendering);
+  const renamed = message
+    .replaceAll(param, field(rendering, param))
+    .replaceAll(inputName, (name) => field(rendering, name));
+  return { ...error, param: field(rendering, param), message: renamed };
+}
+
+/** @param path of the call: an error may come before it is known what was asked */
+export function errorFormAt(path: string): ErrorForm {
+  const rows: readonly Pick<Surface<never>, "errors">[] = Object.values(surfaces);
+  const own = rows.find(({ errors }) => errors !== undefined && path.startsWith(errors.prefix));
+  return own?.errors?.form ?? openaiError;
+}
+
+/** A row takes the rendering that bears its name: the one thing TypeScript cannot see of such a table. */
+function surfaceOf({ route }: Rendering): Surface<Rendering> {
+  return surfaces[route] as Surface<Rendering>;
+}
+
+function isFlat(task: Task): boolean {
+  return taskTable[task].huggingFace?.flat === true;
+}
+
+/** OpenAI's list. @param usage null: it tells none */
+function listObject(model: string, usage: Usage | null): Pick<ResultForm, "prefix" | "suffix"> {
+  const usageField = usage === null ? "" : `,"usage":${usageText(usage)}`;
+  return {
+    prefix: '{"object":"list","data":[',
+    suffix: `],"model":${JSON.stringify(model)}${usageField}}`,
+  };
+}
+
+function usageText(usage: Usage): string {
+  return JSON.stringify(usageBody(usage));
+}
+
+/** Transformers gives the token vectors of each text of a list as a batch of one. */
+function asBatch(answer: unknown): unknown {
+  const isTokenVectors =
+    Array.isArray(answer) && Array.isArray(answer[0]) && typeof answer[0][0] === "number";
+  return isTokenVectors ? [answer] : answer;
+}
+
+/** Cohere's clients want it in every answer. No search units: nothing here is billed by them. */
+function cohereMeta({ promptTokens }: Usage) {
+  return {
+    api_version: { version: "2" },
+    tokens: { input_tokens: promptTokens, output_tokens: 0 },
+  };
+}
+
+function rankedDocument(piece: unknown) {
+  const { index, score, text } = tasks.rerank.output.element.parse(piece);
+  return {
+    index,
+    relevance_score: score,
+    ...(text === undefined ? {} : { document: { text } }),
+  };
+}
+
+/** Of the one input, `{query, texts}`. */
+function rerankField(input: string): string {
+  return input.replace(/^inputs(\[0\])?$/, "texts").replace(/^inputs\[0\]\./, "");
+}
