@@ -30,9 +30,9 @@ const openRetryMs = 1_000;
 /** Units may come back from what is still open. */
 const dayRetryMs = 10_000;
 
-export type Place = { id: JobId; shard: number };
+export type JobAddress = { id: JobId; shard: number };
 /** `settledLately`: the same request was settled a moment ago, and its result may be in the cache by now. */
-export type Admitted = Place & { settledLately: boolean };
+export type Admitted = JobAddress & { settledLately: boolean };
 
 /**
  * Admits a request that will be computed.
@@ -44,10 +44,10 @@ export async function admitJob(
   request: { requestKey: string | null; units: number },
   again = false,
 ): Promise<Admitted> {
-  const place = newPlace(request.requestKey, settingsOf(c.env).shards);
+  const address = newJobAddress(request.requestKey, settingsOf(c.env).shards);
   const { tenant, operator } = c.get("caller");
-  if (operator) return { ...place, settledLately: false };
-  const asked: ReserveRequest = { jobId: place.id, ...request, again };
+  if (operator) return { ...address, settledLately: false };
+  const asked: ReserveRequest = { jobId: address.id, ...request, again };
   const { own, site } = ledgersOf(tenant);
   const [mine, wide] = await Promise.all([
     reserve(c, own, asked),
@@ -60,7 +60,7 @@ export async function admitJob(
   if (wideRefused && mine.refusal === null) giveBack(c, own, mine.jobId);
   decide(c, { own, site, mine, wide }, request.units);
   // An open reservation of the same request: a retry keeps the job it has been charged for.
-  const shard = shardOfJobId(mine.jobId) ?? place.shard;
+  const shard = shardOfJobId(mine.jobId) ?? address.shard;
   return { id: mine.jobId, shard, settledLately: mine.settledLately };
 }
 
@@ -109,7 +109,7 @@ function objectOf(c: EdgeContext, { name }: Ledger) {
 }
 
 /** The same request comes to the same shard, where it meets itself in flight. */
-export function newPlace(requestKey: string | null, shards: number): Place {
+export function newJobAddress(requestKey: string | null, shards: number): JobAddress {
   const random = randomHex();
   const choice = Number.parseInt((requestKey ?? random).slice(0, shardDigits), 16);
   const shard = choice % shards;

@@ -1,78 +1,78 @@
 /**
- * Bounds the bytes that are worked on at once in this isolate: who comes first goes first, and who finds no room waits.
- * What weighs more than the bound goes in alone. A place is given back by who took it, or when its caller hangs up; one
- * that is held past its time is taken back, because a request that the runtime ends does not say so.
+ * A weighted semaphore of bytes that are worked on at once in this isolate: first come, first served. What weighs more than
+ * the bound is worked on alone. A permit is released by its holder, or when the caller hangs up; one that is held past its
+ * time is taken back, because a request that the runtime ends does not say so.
  */
 type Rules = {
   bytesMax: number;
-  /** A place is taken back after this long. */
+  /** A permit is taken back after this long. */
   holdMsMax: number;
   /** Milliseconds since the epoch. */
   now: () => number;
 };
 
-type Place = { bytes: number; since: number; admit: () => void };
+type Permit = { bytes: number; since: number; grant: () => void };
 
 const lookAgainMs = 1_000;
 
-export class ByteGate {
+export class ByteSemaphore {
   readonly #rules: Rules;
-  readonly #inside = new Set<Place>();
+  readonly #held = new Set<Permit>();
   /** In the order they came. */
-  readonly #waiting = new Set<Place>();
+  readonly #waiting = new Set<Permit>();
 
   constructor(rules: Rules) {
     this.#rules = rules;
   }
 
-  /** @returns what gives the place back; called again, it does nothing @throws the signal's reason */
-  async enter(bytes: number, signal: AbortSignal): Promise<() => void> {
+  /** @returns what releases the permit; called again, it does nothing @throws the signal's reason */
+  async acquire(bytes: number, signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
-    const admitted = Promise.withResolvers<void>();
-    const place = {
+    const granted = Promise.withResolvers<void>();
+    const permit = {
       bytes: Math.min(bytes, this.#rules.bytesMax),
       since: 0,
-      admit: admitted.resolve,
+      grant: granted.resolve,
     };
-    const leave = () => {
-      this.#waiting.delete(place);
-      this.#inside.delete(place);
-      this.#admit();
+    const release = () => {
+      this.#waiting.delete(permit);
+      this.#held.delete(permit);
+      this.#grant();
     };
     signal.addEventListener("abort", () => {
-      admitted.reject(signal.reason);
-      leave();
+      granted.reject(signal.reason);
+      release();
     });
-    this.#waiting.add(place);
-    this.#admit();
-    if (this.#waiting.has(place)) await this.#held(admitted.promise);
-    return leave;
+    this.#waiting.add(permit);
+    this.#grant();
+    if (this.#waiting.has(permit)) await this.#waitFor(granted.promise);
+    return release;
   }
 
-  /** A request that waits for nothing of its own is taken for hung by the runtime: this clock is its own. */
-  async #held(admitted: Promise<void>): Promise<void> {
-    const clock = setInterval(() => this.#admit(), lookAgainMs);
+  /** The runtime takes a request that waits for nothing of its own for hung: each has its own timer. */
+  async #waitFor(granted: Promise<void>): Promise<void> {
+    const timer = setInterval(() => this.#grant(), lookAgainMs);
     try {
-      await admitted;
+      await granted;
     } finally {
-      clearInterval(clock);
+      clearInterval(timer);
     }
   }
 
-  #admit(): void {
+  #grant(): void {
     const { bytesMax, holdMsMax, now } = this.#rules;
     let bytes = 0;
-    for (const place of this.#inside) {
-      if (now() - place.since > holdMsMax) this.#inside.delete(place);
-      else bytes += place.bytes;
+    for (const permit of this.#held) {
+      if (now() - permit.since > holdMsMax) this.#held.delete(permit);
+      else bytes += permit.bytes;
     }
-    for (const place of this.#waiting) {
-      bytes += place.bytes;
+    for (const permit of this.#waiting) {
+      bytes += permit.bytes;
       if (bytes > bytesMax) return;
-      this.#waiting.delete(place);
-      place.since = now();
-      this.#inside.add(place);
-      place.admit();
+      this.#waiting.delete(permit);
+      permit.since = now();
+      this.#held.add(permit);
+      permit.grant();
     }
   }
 }

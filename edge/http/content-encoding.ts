@@ -1,10 +1,10 @@
 /**
  * Bodies that callers compressed: `content-encoding: gzip`. How large one is shows only as it is inflated, so its announced
- * length opens no place by itself: what is not small is inflated in the place of the largest body, and never past the limit.
+ * length needs no permit by itself: what is not small is inflated under the permit of the largest body, and never past the limit.
  */
 import { gunzipSync } from "node:zlib";
 import { CodedError } from "#contract/errors.ts";
-import { type BodyPlace, smallBodyBytes } from "./body-permit.ts";
+import { type BodyPermit, smallBodyBytes } from "./body-permit.ts";
 import { freeBytes } from "./free-bytes.ts";
 import { bodyTooLarge, readBody } from "./request-body.ts";
 
@@ -12,21 +12,21 @@ import { bodyTooLarge, readBody } from "./request-body.ts";
 export async function readDecodedBody(
   request: Request,
   bytesMax: number,
-  place: BodyPlace,
+  permit: BodyPermit,
 ): Promise<Uint8Array> {
   const encoding = request.headers.get("content-encoding")?.trim().toLowerCase() ?? "";
-  if (encoding === "" || encoding === "identity") return readBody(request, bytesMax, place);
+  if (encoding === "" || encoding === "identity") return readBody(request, bytesMax, permit);
   if (encoding !== "gzip") throw unsupported(encoding);
-  let entered = false;
-  const enter = async () => {
-    if (!entered) await place.enter(bytesMax);
-    entered = true;
+  let acquired = false;
+  const acquire = async () => {
+    if (!acquired) await permit.acquire(bytesMax);
+    acquired = true;
   };
-  const packed = await readBody(request, bytesMax, { enter });
+  const packed = await readBody(request, bytesMax, { acquire });
   // Most are small, and wait for nobody.
-  const small = entered ? null : inflate(packed, Math.min(smallBodyBytes, bytesMax));
+  const small = acquired ? null : inflate(packed, Math.min(smallBodyBytes, bytesMax));
   if (small !== null) return small;
-  await enter();
+  await acquire();
   const whole = inflate(packed, bytesMax);
   freeBytes(packed);
   if (whole === null) throw bodyTooLarge(bytesMax);

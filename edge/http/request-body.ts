@@ -4,7 +4,7 @@
  * What the JSON must look like is validation.ts's.
  */
 import { CodedError } from "#contract/errors.ts";
-import { type BodyPlace, smallBodyBytes } from "./body-permit.ts";
+import { type BodyPermit, smallBodyBytes } from "./body-permit.ts";
 import { withTimeout } from "./with-timeout.ts";
 
 /**
@@ -15,26 +15,26 @@ const discardedBytesMax = 128 * 1024 * 1024;
 const discardedChunkBytes = 1024 * 1024;
 const collectedChunkBytes = 64 * 1024;
 
-/** A body for which a place is held must arrive within this, and so much longer as it is large. */
+/** A body for which a permit is held must arrive within this, and so much longer as it is large. */
 const arrivalMsMin = 5_000;
 const arrivalBytesPerMs = 512;
 
-type Entrance = Pick<BodyPlace, "enter">;
+type Permit = Pick<BodyPermit, "acquire">;
 
 /**
- * @param place taken before more than a small body is held; without one, what arrives is held at once
+ * @param permit acquired before more than a small body is held; without one, what arrives is held at once
  * @throws CodedError `request_too_large`, `request_timeout`
  */
 export async function readBody(
   request: Request,
   bytesMax: number,
-  place: Entrance | null = null,
+  permit: Permit | null = null,
 ): Promise<Uint8Array> {
   const announced = Number(request.headers.get("content-length") ?? Number.NaN);
-  if (announced <= bytesMax) return readAnnounced(request, announced, place);
+  if (announced <= bytesMax) return readAnnounced(request, announced, permit);
   if (request.body === null) return new Uint8Array();
   const reader = request.body.getReader({ mode: "byob" });
-  const whole = announced > bytesMax ? null : await collectAll(reader, bytesMax, place);
+  const whole = announced > bytesMax ? null : await collectAll(reader, bytesMax, permit);
   if (whole !== null) return whole;
   await discard(reader);
   throw bodyTooLarge(bytesMax);
@@ -50,10 +50,11 @@ export function bodyTooLarge(bytesMax: number): CodedError {
 async function readAnnounced(
   request: Request,
   bytes: number,
-  place: Entrance | null,
+  permit: Permit | null,
 ): Promise<Uint8Array> {
-  if (place === null || bytes <= smallBodyBytes) return new Uint8Array(await request.arrayBuffer());
-  await place.enter(bytes);
+  if (permit === null || bytes <= smallBodyBytes)
+    return new Uint8Array(await request.arrayBuffer());
+  await permit.acquire(bytes);
   return new Uint8Array(await inTime(bytes, request.arrayBuffer()));
 }
 
@@ -61,18 +62,18 @@ async function readAnnounced(
 async function collectAll(
   reader: ReadableStreamBYOBReader,
   bytesMax: number,
-  place: Entrance | null,
+  permit: Permit | null,
 ): Promise<Uint8Array | null> {
   const chunks: Uint8Array[] = [];
   const smallMax = Math.min(smallBodyBytes, bytesMax);
   if (await collect(reader, chunks, smallMax)) return joined(chunks);
   if (bytesMax === smallMax) return null;
-  await place?.enter(bytesMax);
+  await permit?.acquire(bytesMax);
   const rest = collect(reader, chunks, bytesMax);
-  return (await (place === null ? rest : inTime(bytesMax, rest))) ? joined(chunks) : null;
+  return (await (permit === null ? rest : inTime(bytesMax, rest))) ? joined(chunks) : null;
 }
 
-/** So that nobody keeps others from their place by sending slowly. @throws CodedError `request_timeout` */
+/** So that nobody keeps others from their permit by sending slowly. @throws CodedError `request_timeout` */
 async function inTime<T>(bytes: number, arrival: Promise<T>): Promise<T> {
   const milliseconds = Math.round(arrivalMsMin + bytes / arrivalBytesPerMs);
   const late = new CodedError(

@@ -5,7 +5,7 @@
  */
 import type { PublicError } from "#contract/errors.ts";
 import pRetry from "p-retry";
-import type { Place } from "../accounts/admission.ts";
+import type { JobAddress } from "../accounts/admission.ts";
 import type { EdgeContext } from "../context.ts";
 import { type Settings, settingsOf } from "../environment.ts";
 import { errorResponse } from "../answers/error-response.ts";
@@ -53,7 +53,7 @@ export async function prepareJob(c: EdgeContext, spec: JobSpec): Promise<Prepare
 export async function dispatch(
   c: EdgeContext,
   job: PreparedJob,
-  readmit: () => Promise<Place>,
+  readmit: () => Promise<JobAddress>,
 ): Promise<Response> {
   let admitted = job;
   try {
@@ -147,7 +147,7 @@ async function requestOf(c: EdgeContext, spec: JobSpec, waiter: string): Promise
  * The same job under another id: its message is not formed again, and inputs in object storage stay under the name they were
  * given.
  */
-function readdressed(job: PreparedJob, to: Place): PreparedJob {
+function readdressed(job: PreparedJob, to: JobAddress): PreparedJob {
   const { request, shard } = job;
   const from = { id: request.job.id, shard };
   const { id } = to;

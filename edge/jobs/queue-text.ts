@@ -5,6 +5,7 @@ import { limits } from "#contract/limits.ts";
 import { queueNumbers } from "#contract/queue.ts";
 import type { Settings } from "../environment.ts";
 import { parameterField } from "../answers/surfaces.ts";
+import type { JobAddress } from "../accounts/admission.ts";
 import type { JobSpec } from "./job-spec.ts";
 import { putObject } from "../storage/object-store.ts";
 import { utf8Bytes } from "../http/utf8-bytes.ts";
@@ -22,10 +23,8 @@ function escaped(json: string): string {
   );
 }
 
-type Place = Pick<JobSpec, "id" | "shard">;
-
 /** How a message begins, whatever it holds. */
-function addressOf({ id, shard }: Place): string {
+function addressOf({ id, shard }: JobAddress): string {
   const version: JobMessage["version"] = 1;
   return JSON.stringify({ version, id, shard }).slice(0, -1);
 }
@@ -33,8 +32,8 @@ function addressOf({ id, shard }: Place): string {
 /** The message of another job with the same content. @param from what `text` was made for */
 export function queueTextFor(
   { message, messageBytes }: QueueText,
-  from: Place,
-  to: Place,
+  from: JobAddress,
+  to: JobAddress,
 ): QueueText {
   const [old, own] = [addressOf(from), addressOf(to)];
   return {

@@ -3,8 +3,14 @@
  * here before is answered without being parsed again; the key holds the tenant, and the model must still vouch for the
  * digest. What a body means is the route's; how a job runs is jobs/.
  */
-import { admitHit, admitJob, newPlace, type Place, refuseKnown } from "../accounts/admission.ts";
-import { BodyPlace } from "../http/body-permit.ts";
+import {
+  admitHit,
+  admitJob,
+  type JobAddress,
+  newJobAddress,
+  refuseKnown,
+} from "../accounts/admission.ts";
+import { BodyPermit } from "../http/body-permit.ts";
 import { exactCallKey, findAnswer, keepAnswer } from "../answers/answer-cache.ts";
 import { type Found, findResult } from "../storage/result-cache.ts";
 import { readDecodedBody } from "../http/content-encoding.ts";
@@ -36,18 +42,18 @@ type CacheUse = {
 };
 
 /** What of a call is left once its inputs are on their way. */
-type Step = { answer: Response } | { job: PreparedJob; readmit: () => Promise<Place> };
+type Step = { answer: Response } | { job: PreparedJob; readmit: () => Promise<JobAddress> };
 
 export async function serveJob(c: EdgeContext, read: ReadJob): Promise<Response> {
-  const place = new BodyPlace(c.req.raw);
+  const permit = new BodyPermit(c.req.raw);
   try {
-    const step = await readAndPrepare(c, read, place);
+    const step = await readAndPrepare(c, read, permit);
     // From here on nothing large is held: a call may wait for minutes.
-    place.leave();
+    permit.release();
     const answer = await ("answer" in step ? step.answer : dispatch(c, step.job, step.readmit));
     return withPreference(c, answer);
   } finally {
-    place.leave();
+    permit.release();
   }
 }
 
@@ -58,10 +64,10 @@ function withPreference(c: EdgeContext, answer: Response): Response {
   return answer;
 }
 
-async function readAndPrepare(c: EdgeContext, read: ReadJob, place: BodyPlace): Promise<Step> {
+async function readAndPrepare(c: EdgeContext, read: ReadJob, permit: BodyPermit): Promise<Step> {
   refuseKnown(c);
   const use = cacheUseOf(c);
-  const given = await readCall(c, use, place);
+  const given = await readCall(c, use, permit);
   return "answer" in given ? given : prepareCall(c, use, formed(await read(c, given.body)));
 }
 
@@ -76,10 +82,10 @@ function formed(request: JobRequest): FormedRequest {
 async function readCall(
   c: EdgeContext,
   use: CacheUse,
-  place: BodyPlace,
+  permit: BodyPermit,
 ): Promise<{ answer: Response } | { body: unknown }> {
   const { bodyBytesMax } = settingsOf(c.env);
-  const bytes = await readDecodedBody(c.req.raw, bodyBytesMax, place);
+  const bytes = await readDecodedBody(c.req.raw, bodyBytesMax, permit);
   const text = decodeText(bytes);
   freeBytes(bytes);
   const answer = await answerExactCall(c, use, text);
@@ -100,18 +106,18 @@ async function prepareCall(c: EdgeContext, use: CacheUse, request: FormedRequest
   const known = await answerFromCache(c, use, asked, () => admitHit(c));
   if (known !== null) return { answer: known };
   c.set("cache", requestKey === null ? "bypass" : "miss");
-  return prepareWork(c, use, asked);
+  return prepareComputation(c, use, asked);
 }
 
 /** Has a request computed, unless it turns out to have been while it was admitted. */
-async function prepareWork(c: EdgeContext, use: CacheUse, asked: Asked): Promise<Step> {
+async function prepareComputation(c: EdgeContext, use: CacheUse, asked: Asked): Promise<Step> {
   const { request, requestKey, tenant } = asked;
   const reservation = { requestKey, units: request.units };
-  const place = await admitJob(c, reservation);
-  const giveBack = () => release(c.env, tenant, place.id);
-  const made = place.settledLately ? await answerFromCache(c, use, asked, giveBack) : null;
+  const admitted = await admitJob(c, reservation);
+  const giveBack = () => release(c.env, tenant, admitted.id);
+  const made = admitted.settledLately ? await answerFromCache(c, use, asked, giveBack) : null;
   if (made !== null) return { answer: made };
-  const job = await prepareJob(c, specOf(asked, place));
+  const job = await prepareJob(c, specOf(asked, admitted));
   return { job, readmit: () => admitJob(c, reservation, true) };
 }
 
@@ -168,8 +174,8 @@ async function answerFromCache(
     if (!use.respondAsync) return answer;
     await answer.body?.cancel();
     // The caller comes back for a job: it gets one that is finished.
-    const place = newPlace(requestKey, settingsOf(c.env).shards);
-    return dispatchKnown(c, specOf(asked, place), found);
+    const address = newJobAddress(requestKey, settingsOf(c.env).shards);
+    return dispatchKnown(c, specOf(asked, address), found);
   }
   return null;
 }

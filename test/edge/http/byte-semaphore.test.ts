@@ -1,14 +1,14 @@
-/** Who may go in beside whom, in what order, and how a place comes back. */
+/** Who is granted a permit beside whom, in what order, and how it is released. */
 import { expect, it } from "vitest";
-import { ByteGate } from "../../../edge/http/byte-semaphore.ts";
+import { ByteSemaphore } from "../../../edge/http/byte-semaphore.ts";
 
 function setUp(bytesMax: number) {
   const clock = { now: 0 };
-  const gate = new ByteGate({ bytesMax, holdMsMax: 1_000, now: () => clock.now });
+  const semaphore = new ByteSemaphore({ bytesMax, holdMsMax: 1_000, now: () => clock.now });
   const inside: string[] = [];
   const leave = new Map<string, () => void>();
   const enter = async (name: string, bytes: number, signal = new AbortController().signal) => {
-    const left = await gate.enter(bytes, signal);
+    const left = await semaphore.acquire(bytes, signal);
     inside.push(name);
     leave.set(name, () => {
       if (inside.includes(name)) inside.splice(inside.indexOf(name), 1);
@@ -65,7 +65,7 @@ it("lets go who hangs up, waiting or inside", async () => {
   await expect(enter("late", 1, first.signal)).rejects.toThrow();
 });
 
-it("takes back a place that was never given back", async () => {
+it("takes back a permit that was never released", async () => {
   const { clock, inside, enter } = setUp(10);
   void enter("forgotten", 10);
   await settled();

@@ -1,6 +1,6 @@
 /** Bodies that say how large they are and do not come, and those that do not say. */
 import { afterEach, expect, it, vi } from "vitest";
-import { BodyPlace } from "../../../edge/http/body-permit.ts";
+import { BodyPermit } from "../../../edge/http/body-permit.ts";
 import { readBody } from "../../../edge/http/request-body.ts";
 
 const bytesMax = 1_000_000;
@@ -13,8 +13,8 @@ function request(body: ReadableStream, headers: Record<string, string> = {}): Re
   return new Request("https://edge.test/v1/embeddings", { method: "POST", body, headers });
 }
 
-function place(): BodyPlace {
-  return new BodyPlace(new Request("https://edge.test/"));
+function permit(): BodyPermit {
+  return new BodyPermit(new Request("https://edge.test/"));
 }
 
 /** Chunks of some bytes each, as bytes arrive. */
@@ -35,20 +35,20 @@ it.each([
   [3, 30_000],
   [500, 2_000],
 ])("reads %i chunks of %i bytes that were not announced", async (chunks, bytesEach) => {
-  const body = await readBody(request(streamOf(chunks, bytesEach)), bytesMax, place());
+  const body = await readBody(request(streamOf(chunks, bytesEach)), bytesMax, permit());
   expect(body.byteLength).toBe(chunks * bytesEach);
   expect(body.every((byte) => byte === 0x61)).toBe(true);
 });
 
 it("refuses one that grows past the limit, however it arrives", async () => {
-  const tooLarge = readBody(request(streamOf(1_001, 1_000)), bytesMax, place());
+  const tooLarge = readBody(request(streamOf(1_001, 1_000)), bytesMax, permit());
   await expect(tooLarge).rejects.toMatchObject({ code: "request_too_large" });
 });
 
-it("gives up one that keeps its place and does not arrive", async () => {
+it("gives up one that keeps its permit and does not arrive", async () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
   const never = new ReadableStream({ type: "bytes", pull: () => new Promise(() => {}) });
-  const stalled = readBody(request(never, { "content-length": "900000" }), bytesMax, place());
+  const stalled = readBody(request(never, { "content-length": "900000" }), bytesMax, permit());
   const given = expect(stalled).rejects.toMatchObject({ code: "request_timeout" });
   await vi.advanceTimersByTimeAsync(10_000);
   await given;
