@@ -4,42 +4,13 @@
  * URL rules proper (ports, redirects as failure) are the edge's; this repeats only what protects the machine.
  */
 import { lookup, type LookupAddress } from "node:dns";
-import { BlockList, isIP, isIPv6, type LookupFunction } from "node:net";
+import { isIP, type LookupFunction } from "node:net";
+import ipaddr from "ipaddr.js";
 import { Agent, fetch as undiciFetch } from "undici";
 
-/** Not to be reached from outside: IANA's special-purpose registries, RFC 6890 and its updates. */
-const privateSubnets: [address: string, prefix: number, family: "ipv4" | "ipv6"][] = [
-  ["0.0.0.0", 8, "ipv4"],
-  ["10.0.0.0", 8, "ipv4"],
-  ["100.64.0.0", 10, "ipv4"],
-  ["127.0.0.0", 8, "ipv4"],
-  ["169.254.0.0", 16, "ipv4"],
-  ["172.16.0.0", 12, "ipv4"],
-  ["192.0.0.0", 24, "ipv4"],
-  ["192.0.2.0", 24, "ipv4"],
-  ["192.168.0.0", 16, "ipv4"],
-  ["198.18.0.0", 15, "ipv4"],
-  ["198.51.100.0", 24, "ipv4"],
-  ["203.0.113.0", 24, "ipv4"],
-  ["224.0.0.0", 4, "ipv4"],
-  ["240.0.0.0", 4, "ipv4"],
-  ["::", 128, "ipv6"],
-  ["::1", 128, "ipv6"],
-  ["64:ff9b::", 96, "ipv6"],
-  ["100::", 64, "ipv6"],
-  ["2001:db8::", 32, "ipv6"],
-  ["fc00::", 7, "ipv6"],
-  ["fe80::", 10, "ipv6"],
-  ["ff00::", 8, "ipv6"],
-];
-
-// IPv4 in IPv6 (::ffff:0:0/96) is not in the table: BlockList holds such an address to the rules of its IPv4 form, and with
-// a rule of its own every IPv4 address would be blocked.
-const blocked = new BlockList();
-for (const [address, prefix, family] of privateSubnets) blocked.addSubnet(address, prefix, family);
-
+/** Anything but global unicast: private, loopback, documentation and the other special-purpose ranges, tunnels included. */
 export function isPrivateAddress(address: string): boolean {
-  return blocked.check(address, isIPv6(address) ? "ipv6" : "ipv4");
+  return ipaddr.process(address).range() !== "unicast";
 }
 
 /** What went out and came back, whole; bodies of webhooks are small. */
