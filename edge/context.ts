@@ -15,7 +15,9 @@ export type Caller = {
 
 export type CacheOutcome = "hit" | "miss" | "bypass";
 
-/** A room that finds out something of its own declares it here, by adding to this interface: see accounts/admission.ts. */
+/**
+ * A room that finds out something of its own declares it here, by adding to this interface: see accounts/admission.ts.
+ */
 export interface Variables {
   requestId: string;
   caller: Caller;

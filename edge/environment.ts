@@ -1,12 +1,12 @@
 /**
- * What the Worker is given: bindings, variables of wrangler.toml and secrets. The variables are strings; `settingsOf` parses
- * them once per isolate, and everything past it reads typed values with units in their names.
+ * What the Worker is given: bindings, variables of wrangler.toml and secrets. The variables are strings; `settingsOf`
+ * parses them once per isolate, and everything past it reads typed values with units in their names.
  */
 import * as z from "zod";
 
 /**
- * Bindings, and the unparsed variables and secrets beside them. The binding of a Durable Object is declared by the file of
- * its class, which adds it to this interface: nothing here depends on a room.
+ * Bindings, and the unparsed variables and secrets beside them. The binding of a Durable Object is declared by the file
+ * of its class, which adds it to this interface: nothing here depends on a room.
  */
 export interface Env {
   /** Results by `<requestKey>:<modelDigest>`. */

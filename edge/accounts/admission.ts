@@ -1,7 +1,7 @@
 /**
  * Lets a request through or not. The operator passes by; everybody else is counted by the one object of its tenant, and
- * by that of its site where it has one. Who is over a limit is remembered here for as long as that is sure to last, so that
- * refusing it costs no call, and is done before the body is read.
+ * by that of its site where it has one. Who is over a limit is remembered here for as long as that is sure to last, so
+ * that refusing it costs no call, and is done before the body is read.
  */
 import { LRUCache } from "lru-cache";
 import { formatJobId, type JobId, shardOfJobId } from "#contract/job-id.ts";
@@ -64,7 +64,10 @@ export async function admitJob(
   return { id: mine.jobId, shard, settledLately: mine.settledLately };
 }
 
-/** Admits a request that was answered before: it counts, and costs no units. @throws CodedError `rate_limit_exceeded` */
+/**
+ * Admits a request that was answered before: it counts, and costs no units.
+ * @throws CodedError `rate_limit_exceeded`
+ */
 export async function admitHit(c: EdgeContext): Promise<void> {
   const { tenant, operator } = c.get("caller");
   if (operator) return;

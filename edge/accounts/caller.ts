@@ -1,6 +1,6 @@
 /**
- * Finds out who is calling before anything is done for them (accounts/identify-caller.ts), and turns away who called too
- * often. A key that is not known counts against the network it came from.
+ * Finds out who is calling before anything is done for them (accounts/identify-caller.ts), and turns away who called
+ * too often. A key that is not known counts against the network it came from.
  */
 import type { MiddlewareHandler } from "hono";
 import { refuseFlood } from "./floods.ts";

@@ -1,8 +1,8 @@
 /**
- * Calls that are refused (4xx) or ask for what is known (jobs, models): they have a wider limit of their own, since each costs
- * a little. They are counted in this isolate, and a tenth of the limit at a time in the object of the tenant, which knows of
- * those of other isolates: a caller that reaches n isolates is stopped at the limit and n tenths of it, at the latest. What
- * is refused for being over a limit does no work and is not counted.
+ * Calls that are refused (4xx) or ask for what is known (jobs, models): they have a wider limit of their own, since
+ * each costs a little. They are counted in this isolate, and a tenth of the limit at a time in the object of the
+ * tenant, which knows of those of other isolates: a caller that reaches n isolates is stopped at the limit and n tenths
+ * of it, at the latest. What is refused for being over a limit does no work and is not counted.
  */
 import { LRUCache } from "lru-cache";
 import type { EdgeContext } from "../context.ts";

@@ -1,6 +1,6 @@
 /**
- * Who is calling: the operator by its key, or the free tier by network address. Any other key is refused, never taken for
- * anonymous: whoever sends a key must learn that it does not count.
+ * Who is calling: the operator by its key, or the free tier by network address. Any other key is refused, never taken
+ * for anonymous: whoever sends a key must learn that it does not count.
  */
 import { CodedError } from "#contract/errors.ts";
 import type { Caller } from "../context.ts";

@@ -1,6 +1,6 @@
 /**
- * The books that a tenant's requests stand in: its own, and those of the site, an IPv6 /48, that its network is part of. A site
- * can call from 65 536 networks, so all of them together have limits too.
+ * The books that a tenant's requests stand in: its own, and those of the site, an IPv6 /48, that its network is part
+ * of. A site can call from 65 536 networks, so all of them together have limits too.
  */
 import type { Settings } from "../environment.ts";
 import { siteOfNetwork } from "./network-of-address.ts";

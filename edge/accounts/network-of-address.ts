@@ -1,7 +1,7 @@
 /**
  * The network that counts as one anonymous caller: an IPv4 address by itself, an IPv6 address by its /64, since that is
- * what one household or host is given. Takes the text of an address as Cloudflare writes it in CF-Connecting-IP. The /48
- * above, which one site is given, holds 65 536 of them and has limits of its own.
+ * what one household or host is given. Takes the text of an address as Cloudflare writes it in CF-Connecting-IP. The
+ * /48 above, which one site is given, holds 65 536 of them and has limits of its own.
  */
 import ipaddr from "ipaddr.js";
 

@@ -1,8 +1,8 @@
 /**
- * The books of one tenant: requests in the current minute, units in the current UTC day, open reservations.
- * Pure SQL over a Durable Object's SQLite, synchronous, hence atomic within one call; the time is an argument.
- * Units are tokens. A reservation holds an estimate until it is settled, exactly once, with what was really read. What was
- * read beyond a day's units is a debt that the next day starts with.
+ * The books of one tenant: requests in the current minute, units in the current UTC day, open reservations. Pure SQL
+ * over a Durable Object's SQLite, synchronous, hence atomic within one call; the time is an argument. Units are tokens.
+ * A reservation holds an estimate until it is settled, exactly once, with what was really read. What was read beyond a
+ * day's units is a debt that the next day starts with.
  */
 import { LRUCache } from "lru-cache";
 
@@ -50,13 +50,13 @@ export type Sql = {
 const windowMs = 60_000;
 const dayMs = 86_400_000;
 /**
- * A reservation is kept for longer than any job lives: a message waits in the queue for up to a day, and then it is computed.
- * One that is never settled keeps its units.
+ * A reservation is kept for longer than any job lives: a message waits in the queue for up to a day, and then it is
+ * computed. One that is never settled keeps its units.
  */
 const reservationMs = 2 * dayMs;
 /**
- * A job whose end nobody reported (the edge died between admission and shard) holds its place among the open ones for this
- * long. Jobs that wait an hour for a worker give theirs up, and stay reserved.
+ * A job whose end nobody reported (the edge died between admission and shard) holds its place among the open ones for
+ * this long. Jobs that wait an hour for a worker give theirs up, and stay reserved.
  */
 const placeMs = 3_600_000;
 const latelyMs = 60_000;
@@ -76,7 +76,9 @@ type Reservation = { requestKey: string | null; units: number; day: number };
 
 export class QuotaLedger {
   readonly #sql: Sql;
-  /** When a request was charged last, ms since the epoch, by its key. In memory: what is forgotten is computed again. */
+  /**
+   * When a request was charged last, ms since the epoch, by its key. In memory: what is forgotten is computed again.
+   */
   readonly #settledAt = new LRUCache<string, number>({ max: latelyMax });
 
   constructor(sql: Sql) {
@@ -168,7 +170,10 @@ export class QuotaLedger {
     if (left !== undefined && left.claims <= 0) this.settle(jobId, 0, nowMs);
   }
 
-  /** Drops reservations that lapsed. @returns when to look again, ms since the epoch, or null where nothing is left to keep */
+  /**
+   * Drops reservations that lapsed.
+   * @returns when to look again, ms since the epoch, or null where nothing is left to keep
+   */
   purge(nowMs: number): number | null {
     this.#sql.exec("DELETE FROM reservations WHERE openedAtMs <= ?", nowMs - reservationMs);
     const { oldest } = this.#sql
@@ -226,7 +231,9 @@ export class QuotaLedger {
     this.#save(meter);
   }
 
-  /** The meter as it stands at `nowMs`: a window that has ended counts as empty, days pay off what was used beyond them. */
+  /**
+   * The meter as it stands at `nowMs`: a window that has ended counts as empty, days pay off what was used beyond them.
+   */
   #meterAt(nowMs: number): Meter {
     const meter = this.#sql
       .exec<Meter>(

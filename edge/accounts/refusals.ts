@@ -1,6 +1,6 @@
 /**
- * Around every call of the API: counts those that are refused or only ask (accounts/floods.ts), and reads to its end what a
- * refused caller is still sending, so that a client which writes before it reads gets its answer.
+ * Around every call of the API: counts those that are refused or only ask (accounts/floods.ts), and reads to its end
+ * what a refused caller is still sending, so that a client which writes before it reads gets its answer.
  */
 import type { MiddlewareHandler } from "hono";
 import { noteRefusal } from "./floods.ts";

@@ -1,6 +1,6 @@
 /**
- * Closes a job's quota reservation, in the books of its tenant and, where that has one, of its site, and says at what. The
- * operator has none.
+ * Closes a job's quota reservation, in the books of its tenant and, where that has one, of its site, and says at what.
+ * The operator has none.
  */
 import { errorTable } from "#contract/errors.ts";
 import type { TerminalEvent } from "#contract/events.ts";

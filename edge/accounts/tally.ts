@@ -1,4 +1,6 @@
-/** A count in windows of a minute, each opened by the first that is counted in it. Memory only; the time is an argument. */
+/**
+ * A count in windows of a minute, each opened by the first that is counted in it. Memory only; the time is an argument.
+ */
 const windowMs = 60_000;
 
 export class Tally {

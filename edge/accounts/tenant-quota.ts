@@ -1,8 +1,8 @@
 /**
- * The Durable Object that counts for one tenant, or for all tenants of one wider network: exact under parallel requests,
- * because there is one of it and every decision is one synchronous transaction. Its books are quota-ledger.ts; this file gives
- * them a clock and an alarm that empties the object once nothing in it matters any more. Refusals are counted beside the books,
- * in memory: losing them costs a little work.
+ * The Durable Object that counts for one tenant, or for all tenants of one wider network: exact under parallel
+ * requests, because there is one of it and every decision is one synchronous transaction. Its books are
+ * quota-ledger.ts; this file gives them a clock and an alarm that empties the object once nothing in it matters any
+ * more. Refusals are counted beside the books, in memory: losing them costs a little work.
  */
 import { DurableObject } from "cloudflare:workers";
 import { Tally } from "./tally.ts";

@@ -1,6 +1,7 @@
 /**
- * Answers that were given in this isolate, by the call to the byte, so that the same call is not even parsed again. Bounded
- * in bytes. The key holds the tenant; whoever gives an answer again asks first whether its models still vouch for it.
+ * Answers that were given in this isolate, by the call to the byte, so that the same call is not even parsed again.
+ * Bounded in bytes. The key holds the tenant; whoever gives an answer again asks first whether its models still vouch
+ * for it.
  */
 import { LRUCache } from "lru-cache";
 import type { ResultModels } from "../registry/known-models.ts";
@@ -35,7 +36,10 @@ export type ExactCall = {
   body: string;
 };
 
-/** @returns where the answer to exactly this call is kept, so that the same bytes are not even parsed again; undefined: nowhere */
+/**
+ * @returns where the answer to exactly this call is kept, so that the same bytes are not even parsed again; undefined:
+ * nowhere
+ */
 export function exactCallKey(call: ExactCall): string | undefined {
   const { tenant, pathAndQuery, tokenIds, body } = call;
   if (body.length > exactCallBytesMax) return undefined;

@@ -1,6 +1,6 @@
 /**
- * Errors as answers, with the headers that keep clients from resending what cannot succeed. Nothing here is a 503, which
- * `@huggingface/inference` answers with hundreds of resends.
+ * Errors as answers, with the headers that keep clients from resending what cannot succeed. Nothing here is a 503,
+ * which `@huggingface/inference` answers with hundreds of resends.
  */
 import { CodedError, type PublicError, errorTable } from "#contract/errors.ts";
 import { errorFormAt } from "./surfaces.ts";

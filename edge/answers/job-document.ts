@@ -1,6 +1,6 @@
 /**
- * The Job object callers see (`GET /v1/jobs/{id}`, 202 bodies, webhooks), as JSON text around its output: the output is put
- * in as text, or streamed, so that it is the body of the synchronous call to the byte.
+ * The Job object callers see (`GET /v1/jobs/{id}`, 202 bodies, webhooks), as JSON text around its output: the output is
+ * put in as text, or streamed, so that it is the body of the synchronous call to the byte.
  */
 import type { Usage } from "#contract/events.ts";
 import { errorDetail } from "./error-forms.ts";

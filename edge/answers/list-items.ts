@@ -1,6 +1,6 @@
 /**
- * Takes the text of a JSON list apart into the texts of its items, as it arrives and in whatever pieces: no more of it is
- * held than the item that is not whole yet. Looks at brackets, commas and strings alone; what an item means is the
+ * Takes the text of a JSON list apart into the texts of its items, as it arrives and in whatever pieces: no more of it
+ * is held than the item that is not whole yet. Looks at brackets, commas and strings alone; what an item means is the
  * reader's.
  */
 const quote = 0x22;

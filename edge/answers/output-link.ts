@@ -1,6 +1,6 @@
 /**
- * Links to the output of a job that need no key: signed by the edge, good until the output is no longer kept. The key is
- * derived from the callback secret for this purpose alone, and outlives a rotation of it as callbacks do.
+ * Links to the output of a job that need no key: signed by the edge, good until the output is no longer kept. The key
+ * is derived from the callback secret for this purpose alone, and outlives a rotation of it as callbacks do.
  */
 import { CodedError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";

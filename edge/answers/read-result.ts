@@ -1,6 +1,6 @@
 /**
- * A stored result, opened to be shown: from its text, or as a stream from object storage, of which no more than a chunk is
- * held. Whoever opens one shows it or cancels it.
+ * A stored result, opened to be shown: from its text, or as a stream from object storage, of which no more than a chunk
+ * is held. Whoever opens one shows it or cancels it.
  */
 import { ResultHead, resultHeadBytesMax } from "#contract/result-document.ts";
 import type { JobResult } from "#contract/events.ts";

@@ -1,6 +1,6 @@
 /**
- * How the result of a job becomes a body: its API surface, and what the call asked of it. Kept with the job, so that a job
- * asked for later shows exactly the body of the synchronous call.
+ * How the result of a job becomes a body: its API surface, and what the call asked of it. Kept with the job, so that a
+ * job asked for later shows exactly the body of the synchronous call.
  */
 import type { Task } from "#contract/tasks.ts";
 

@@ -1,7 +1,7 @@
 /**
  * How one result is shown: what stands before, between and after its pieces, so that one renderer serves a result in
- * memory and one that streams by. What is shown in other words than the worker's is parsed by its task's own schema first,
- * so a body is never built on a guess.
+ * memory and one that streams by. What is shown in other words than the worker's is parsed by its task's own schema
+ * first, so a body is never built on a guess.
  */
 import type { Usage } from "#contract/events.ts";
 import { taskTable } from "#contract/task-table.ts";

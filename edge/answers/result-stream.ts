@@ -1,6 +1,7 @@
 /**
- * A result document (contract/result-document.ts) shown as it streams by: bytes in, the bytes of the body out. Held are a
- * chunk and the line or item that is not whole yet; outputs that are shown as the worker wrote them are never held whole.
+ * A result document (contract/result-document.ts) shown as it streams by: bytes in, the bytes of the body out. Held are
+ * a chunk and the line or item that is not whole yet; outputs that are shown as the worker wrote them are never held
+ * whole.
  */
 import { freeBytes } from "../http/free-bytes.ts";
 import type { ResultForm } from "./result-form.ts";

@@ -1,6 +1,6 @@
 /**
- * The API surfaces: a row says how a result looks on one, how an error does, and by which name a caller knows the input or
- * the parameter that a worker names. Everything else about answers is the same for all of them.
+ * The API surfaces: a row says how a result looks on one, how an error does, and by which name a caller knows the input
+ * or the parameter that a worker names. Everything else about answers is the same for all of them.
  */
 import type { PublicError } from "#contract/errors.ts";
 import type { Usage } from "#contract/events.ts";
@@ -98,7 +98,9 @@ export function parameterField(rendering: Rendering, parameter: string): string 
 /** A message may name a second input, `inputs[0].query` beside `inputs[0].texts[3]`. */
 const inputName = /\binputs\[\d+\](\.\w+(\[\d+\])?)?/g;
 
-/** @returns a worker's error in the caller's words: the worker knows a job's inputs, the caller the field of the route */
+/**
+ * @returns a worker's error in the caller's words: the worker knows a job's inputs, the caller the field of the route
+ */
 export function renderError(rendering: Rendering, error: PublicError): PublicError {
   const { param, message } = error;
   if (param === null) return error;

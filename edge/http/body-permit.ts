@@ -1,7 +1,7 @@
 /**
- * A request's share of the bytes of bodies that this isolate holds. Small bodies never wait; larger ones do, in two queues,
- * so that those of usual size do not stand behind the largest. An isolate has 128 MB, and a body is held several times over
- * while it is parsed, checked, hashed and put away.
+ * A request's share of the bytes of bodies that this isolate holds. Small bodies never wait; larger ones do, in two
+ * queues, so that those of usual size do not stand behind the largest. An isolate has 128 MB, and a body is held
+ * several times over while it is parsed, checked, hashed and put away.
  */
 import { ByteSemaphore } from "./byte-semaphore.ts";
 

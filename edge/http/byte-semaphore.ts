@@ -1,7 +1,7 @@
 /**
- * A weighted semaphore of bytes that are worked on at once in this isolate: first come, first served. What weighs more than
- * the bound is worked on alone. A permit is released by its holder, or when the caller hangs up; one that is held past its
- * time is taken back, because a request that the runtime ends does not say so.
+ * A weighted semaphore of bytes that are worked on at once in this isolate: first come, first served. What weighs more
+ * than the bound is worked on alone. A permit is released by its holder, or when the caller hangs up; one that is held
+ * past its time is taken back, because a request that the runtime ends does not say so.
  */
 type Rules = {
   bytesMax: number;

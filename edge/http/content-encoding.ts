@@ -1,6 +1,7 @@
 /**
- * Bodies that callers compressed: `content-encoding: gzip`. How large one is shows only as it is inflated, so its announced
- * length needs no permit by itself: what is not small is inflated under the permit of the largest body, and never past the limit.
+ * Bodies that callers compressed: `content-encoding: gzip`. How large one is shows only as it is inflated, so its
+ * announced length needs no permit by itself: what is not small is inflated under the permit of the largest body, and
+ * never past the limit.
  */
 import { gunzipSync } from "node:zlib";
 import { CodedError } from "#contract/errors.ts";
@@ -42,7 +43,8 @@ function inflate(packed: Uint8Array, bytesMax: number): Uint8Array | null {
     if (isOverflow(cause)) return null;
     throw new CodedError(
       "invalid_json",
-      "The body is no whole gzip, as its content-encoding says. Compress it again, or send it as it is without that header.",
+      "The body is no whole gzip, as its content-encoding says. Compress it again, or send it as it is " +
+        "without that header.",
       { cause },
     );
   }
@@ -56,6 +58,7 @@ function isOverflow(error: unknown): boolean {
 function unsupported(encoding: string): CodedError {
   return new CodedError(
     "unsupported_content_encoding",
-    `The content-encoding ${JSON.stringify(encoding.slice(0, 100))} is not read here. Send the body as it is, or as gzip.`,
+    `The content-encoding ${JSON.stringify(encoding.slice(0, 100))} is not read here. Send the body as ` +
+      "it is, or as gzip.",
   );
 }

@@ -1,7 +1,7 @@
 /**
- * Lets pages of any origin call the API, and read the headers that their clients act on. No cookies are involved. Preflights
- * are Hono's; the two headers of an answer are set here, because its middleware sets them before the answer exists, for
- * which Hono copies each Response (20 µs a call instead of 10).
+ * Lets pages of any origin call the API, and read the headers that their clients act on. No cookies are involved.
+ * Preflights are Hono's; the two headers of an answer are set here, because its middleware sets them before the answer
+ * exists, for which Hono copies each Response (20 µs a call instead of 10).
  */
 import type { MiddlewareHandler } from "hono";
 import { cors as honoCors } from "hono/cors";

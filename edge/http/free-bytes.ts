@@ -1,6 +1,6 @@
 /**
- * Gives the memory of bytes back at once; they are not to be used from then on. Left to the garbage collector, bodies of megabytes
- * pile up until it next has a reason to run. A few kilobytes are not worth the call.
+ * Gives the memory of bytes back at once; they are not to be used from then on. Left to the garbage collector, bodies
+ * of megabytes pile up until it next has a reason to run. A few kilobytes are not worth the call.
  */
 const worthwhileBytes = 8 * 1024;
 

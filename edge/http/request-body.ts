@@ -1,7 +1,6 @@
 /**
- * Reads a request's body without ever holding more of it than the limit, in its turn where it is not small, and as text and
- * JSON that are really such.
- * What the JSON must look like is validation.ts's.
+ * Reads a request's body without ever holding more of it than the limit, in its turn where it is not small, and as text
+ * and JSON that are really such. What the JSON must look like is validation.ts's.
  */
 import { CodedError } from "#contract/errors.ts";
 import { type BodyPermit, smallBodyBytes } from "./body-permit.ts";
@@ -122,7 +121,10 @@ export function parseJson(text: string): unknown {
   }
 }
 
-/** @returns whether the body has ended; false once `chunks` hold more than `bytesMax`, and the rest is still in the reader */
+/**
+ * @returns whether the body has ended; false once `chunks` hold more than `bytesMax`, and the rest is still in the
+ * reader
+ */
 async function collect(
   reader: ReadableStreamBYOBReader,
   chunks: Uint8Array[],

@@ -1,7 +1,7 @@
 /**
- * A JSON line in the log for each request that failed, and for a share of those that succeeded (`LOG_SUCCESS_SHARE`). Refusals
- * cost their sender nothing and may come in floods: of each code an isolate writes some lines a minute, and counts the others.
- * Of a failure of ours the line has the cause; nothing that a caller sent is in the others.
+ * A JSON line in the log for each request that failed, and for a share of those that succeeded (`LOG_SUCCESS_SHARE`).
+ * Refusals cost their sender nothing and may come in floods: of each code an isolate writes some lines a minute, and
+ * counts the others. Of a failure of ours the line has the cause; nothing that a caller sent is in the others.
  */
 import type { MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";

@@ -1,7 +1,7 @@
 /**
- * Checks that a POST to an internal route comes from a worker of ours: HMAC-SHA256 over timestamp, method, path and body
- * (contract/signature.ts), within the replay window, under one of two accepted secrets so that they can be rotated.
- * `crypto.subtle.verify` compares in constant time. What the body says is not its business.
+ * Checks that a POST to an internal route comes from a worker of ours: HMAC-SHA256 over timestamp, method, path and
+ * body (contract/signature.ts), within the replay window, under one of two accepted secrets so that they can be
+ * rotated. `crypto.subtle.verify` compares in constant time. What the body says is not its business.
  */
 import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";

@@ -1,7 +1,7 @@
 /**
- * A body against its schema. The first thing wrong is told in words that name the field, the limit and the fix; which is
- * why no schema's own message reaches a caller unread. Every public body passes here, so here `null` counts as the absence of
- * a field that may be left out: many clients write every field they know.
+ * A body against its schema. The first thing wrong is told in words that name the field, the limit and the fix; which
+ * is why no schema's own message reaches a caller unread. Every public body passes here, so here `null` counts as the
+ * absence of a field that may be left out: many clients write every field they know.
  */
 import * as z from "zod";
 import { CodedError, type ErrorCode } from "#contract/errors.ts";
@@ -80,7 +80,8 @@ function explain(issue: Issue, field: string): Explanation {
             text: `Missing required parameter: ${field}. Send ${article(issue.expected)}.`,
           }
         : wrong(
-            `${field} is ${nameOf(issue.input)} where ${article(issue.expected)} is expected. Send ${article(issue.expected)}.`,
+            `${field} is ${nameOf(issue.input)} where ${article(issue.expected)} is expected. Send ` +
+              `${article(issue.expected)}.`,
           );
     case "too_small":
       return tooSmall(issue, field);

@@ -1,9 +1,9 @@
 /**
  * Sends messages in batches: the first goes at once, those that come while a send is in flight wait for it and go
  * together, and a full batch never waits. A failed send is tried again, with growing pauses, for as long as somebody
- * wants the message. A batch that is refused or fails as a whole may do so for one message's sake: it is halved, until that
- * one is alone; what failed goes behind what was not tried. Order is not kept. What a batch is made of and how it travels is
- * the caller's.
+ * wants the message. A batch that is refused or fails as a whole may do so for one message's sake: it is halved, until
+ * that one is alone; what failed goes behind what was not tried. Order is not kept. What a batch is made of and how it
+ * travels is the caller's.
  */
 export type Outgoing = { id: string; body: string; bytes: number; group: string };
 export type SendOutcome = "sent" | "refused" | "retry";

@@ -1,7 +1,7 @@
 /**
- * Computations of jobs in a shard's SQLite: what is needed to send one again, to know when it was last heard of, and how far
- * its events have come. A row lives from a computation's first job until its end, or until the worker's word where it was
- * given up.
+ * Computations of jobs in a shard's SQLite: what is needed to send one again, to know when it was last heard of, and
+ * how far its events have come. A row lives from a computation's first job until its end, or until the worker's word
+ * where it was given up.
  */
 import type { JobId } from "#contract/job-id.ts";
 import type { Computation } from "./computation-table.ts";

@@ -1,6 +1,7 @@
 /**
- * The tables of a shard: jobs that somebody can come back for, and the computations that they wait for. JSON columns are
- * written and read by job-rows.ts alone. Tables of older versions are taken over, with the jobs that are open in them.
+ * The tables of a shard: jobs that somebody can come back for, and the computations that they wait for. JSON columns
+ * are written and read by job-rows.ts alone. Tables of older versions are taken over, with the jobs that are open in
+ * them.
  */
 const tables = `
   CREATE TABLE IF NOT EXISTS jobs (

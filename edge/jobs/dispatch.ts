@@ -144,8 +144,8 @@ async function requestOf(c: EdgeContext, spec: JobSpec, waiter: string): Promise
 }
 
 /**
- * The same job under another id: its message is not formed again, and inputs in object storage stay under the name they were
- * given.
+ * The same job under another id: its message is not formed again, and inputs in object storage stay under the name they
+ * were given.
  */
 function readdressed(job: PreparedJob, to: JobAddress): PreparedJob {
   const { request, shard } = job;
@@ -186,8 +186,8 @@ async function runWhileHeld(c: EdgeContext, { shard, request }: PreparedJob): Pr
 }
 
 /**
- * Asks again where the shard was struck down, moved or updated under the call: the job's id makes it the same job. Errors
- * of such a kind carry no mark that can be relied on, and the shard raises none of its own.
+ * Asks again where the shard was struck down, moved or updated under the call: the job's id makes it the same job.
+ * Errors of such a kind carry no mark that can be relied on, and the shard raises none of its own.
  */
 async function runOnce(c: EdgeContext, shard: number, request: RunRequest): Promise<RunOutcome> {
   for (let tries = 1; ; tries++) {

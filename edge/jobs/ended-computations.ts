@@ -15,7 +15,9 @@ const resultCharactersMax = 300_000;
 const resultOverheadCharacters = 500;
 
 export type EndedComputation = {
-  /** Its result went to somebody, or is there for who comes back. If not, what a worker still makes of it is for nobody. */
+  /**
+   * Its result went to somebody, or is there for who comes back. If not, what a worker still makes of it is for nobody.
+   */
   delivered: boolean;
   /** Tokens charged, by whoever says it ended. */
   units: number;

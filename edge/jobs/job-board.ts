@@ -1,7 +1,7 @@
 /**
  * What a shard decides: which computation a request joins, who waits for it, who may come back for it, what an event
- * changes, and when nobody wants a computation any more. Plain memory for callers that wait; rows only for jobs.
- * It sends no message, makes no call and owns no clock: those come as arguments, and the Durable Object is job-shard.ts.
+ * changes, and when nobody wants a computation any more. Plain memory for callers that wait; rows only for jobs. It
+ * sends no message, makes no call and owns no clock: those come as arguments, and the Durable Object is job-shard.ts.
  */
 import type { PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
@@ -249,8 +249,8 @@ export class JobBoard {
   }
 
   /**
-   * An end always counts where the computation is still open: a worker that took over from another starts its sequence afresh.
-   * A second end finds no computation.
+   * An end always counts where the computation is still open: a worker that took over from another starts its sequence
+   * afresh. A second end finds no computation.
    */
   #take(event: ShardEvent): Verdict {
     const computation = this.#computations.find(event.jobId);

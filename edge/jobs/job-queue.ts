@@ -13,16 +13,16 @@ const BatchAnswer = z.object({
 });
 
 /**
- * Error types of answers 4xx that say nothing of the messages: throttling, keys, a clock that is off, a queue that is not
- * there. They pass, or somebody puts them right.
+ * Error types of answers 4xx that say nothing of the messages: throttling, keys, a clock that is off, a queue that is
+ * not there. They pass, or somebody puts them right.
  */
 const passing =
   /thrott|overlimit|unavailable|nonexistent|doesnotexist|denied|token|signature|expired|security|kms|optin/i;
 const passingStatuses: readonly number[] = [401, 403, 404, 408, 429];
 
 /**
- * @returns a function that sends one batch and tells, per entry and in order, how it went, or that the batch as a whole is
- * nothing the queue takes. It throws what may pass: no answer, an answer 5xx, or one that is not about the messages.
+ * @returns a function that sends one batch and tells, per entry and in order, how it went, or that the batch as a whole
+ * is nothing the queue takes. It throws what may pass: no answer, an answer 5xx, or one that is not about the messages.
  */
 export function openJobQueue(
   settings: Pick<Settings, "sqs" | "sqsCredentials" | "awsRegion">,

@@ -149,8 +149,8 @@ export class JobRows {
   }
 
   /**
-   * Removes jobs that ended before `before` (ms since the epoch) and of which nobody is to be told any more; an open one may
-   * run for as long as it takes.
+   * Removes jobs that ended before `before` (ms since the epoch) and of which nobody is to be told any more; an open
+   * one may run for as long as it takes.
    */
   purge(before: number): JobId[] {
     return this.#sql

@@ -1,6 +1,7 @@
 /**
- * The Durable Object that owns the jobs of one shard. It joins the parts and gives them a clock, randomness, storage and
- * the network: decisions are job-board.ts, sending is coalescing-sender.ts, webhooks are ../webhooks/webhook-delivery.ts.
+ * The Durable Object that owns the jobs of one shard. It joins the parts and gives them a clock, randomness, storage
+ * and the network: decisions are job-board.ts, sending is coalescing-sender.ts, webhooks are
+ * ../webhooks/webhook-delivery.ts.
  */
 import { DurableObject } from "cloudflare:workers";
 import pRetry from "p-retry";

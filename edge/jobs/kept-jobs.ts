@@ -1,6 +1,6 @@
 /**
- * The jobs of a shard that somebody can come back for: each has a row, and reads from its computation how far it is. Whoever
- * asked to be told of one, hears of its start and its end.
+ * The jobs of a shard that somebody can come back for: each has a row, and reads from its computation how far it is.
+ * Whoever asked to be told of one, hears of its start and its end.
  */
 import { formatJobId, type JobId, shardOfJobId } from "#contract/job-id.ts";
 import type { Job } from "../answers/job.ts";
@@ -74,7 +74,10 @@ export class KeptJobs {
     return { ...issued, status, progress };
   }
 
-  /** @returns an open job that shows the same: a retry that outlasts its window again comes back for the job of the first */
+  /**
+   * @returns an open job that shows the same: a retry that outlasts its window again comes back for the job of the
+   * first
+   */
   alike(computation: Computation, { job, webhook }: Claim): Job | undefined {
     if (webhook !== null) return undefined;
     const look = lookOf(job, webhook);

@@ -53,8 +53,8 @@ function textOf(spec: JobSpec, inputs: string, createdAt: number): string {
 const referenceBytesMax = 1_024;
 
 /**
- * Inputs that are too large for the queue are put in object storage first. What stands beside them must fit: parameters are
- * bounded each by its schema, and all of them here.
+ * Inputs that are too large for the queue are put in object storage first. What stands beside them must fit: parameters
+ * are bounded each by its schema, and all of them here.
  * @param createdAt ms since the epoch
  * @throws CodedError invalid_value that names the largest parameter of a job no message can hold
  */

@@ -1,7 +1,7 @@
 /**
- * When a computation counts as lost. A worker that holds a job names it every second, so a job that was named once and is
- * named no more has lost its worker, and its message too where no other worker names it. One never named waits in the
- * queue for as long as the queue keeps messages: a fleet may be starting from zero.
+ * When a computation counts as lost. A worker that holds a job names it every second, so a job that was named once and
+ * is named no more has lost its worker, and its message too where no other worker names it. One never named waits in
+ * the queue for as long as the queue keeps messages: a fleet may be starting from zero.
  */
 import type { Computation } from "./computation-table.ts";
 

@@ -1,6 +1,6 @@
 /**
- * Schemas that are published under a name, each once: wherever one of them stands in another, a reference to it is written.
- * Made from zod's; what of its JSON other tools stumble over is put in plainer words.
+ * Schemas that are published under a name, each once: wherever one of them stands in another, a reference to it is
+ * written. Made from zod's; what of its JSON other tools stumble over is put in plainer words.
  */
 import * as z from "zod";
 import { ModelStatus } from "#contract/models.ts";

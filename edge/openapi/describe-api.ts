@@ -16,7 +16,9 @@ import { operations } from "./operations.ts";
 import { ErrorResponse, HuggingFaceErrorResponse, JobResponse } from "./response-schemas.ts";
 
 const description =
-  "Language models over HTTPS, compatible with OpenAI's and Hugging Face's clients. Without a key a caller has the free tier of its address. null for a field that may be left out counts as its absence; bodies may be sent as gzip.";
+  "Language models over HTTPS, compatible with OpenAI's and Hugging Face's clients. Without a key a " +
+  "caller has the free tier of its address. null for a field that may be left out counts as its absence; " +
+  "bodies may be sent as gzip.";
 const licence = { name: "Apache-2.0", identifier: "Apache-2.0" };
 
 let made: object | null = null;
@@ -141,7 +143,8 @@ const parameters = {
     name: tokenIdsHeader,
     in: "header",
     description:
-      "In whose vocabulary token ids are. either, the default: the model's own where they carry its special tokens at both ends, else cl100k_base.",
+      "In whose vocabulary token ids are. either, the default: the model's own where they carry its " +
+      "special tokens at both ends, else cl100k_base.",
     schema: { type: "string", enum: TokenIdVocabulary.options },
     example: "model",
   },

@@ -1,4 +1,6 @@
-/** Calls and their answers as published: each answer is what the renderer of the real ones makes of the task's example. */
+/**
+ * Calls and their answers as published: each answer is what the renderer of the real ones makes of the task's example.
+ */
 import type { ErrorCode } from "#contract/errors.ts";
 import type { Task } from "#contract/tasks.ts";
 import type { ErrorForm } from "../answers/error-forms.ts";

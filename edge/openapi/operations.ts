@@ -119,7 +119,8 @@ const jobOperations: readonly Operation[] = [
     tag: "Hugging Face",
     summary: "Run a model on the task that the body's shape, then the model, implies",
     description:
-      "Which task it is, the fields of the body tell; where they do not, it is the model's first. Answers as the task's own route.",
+      "Which task it is, the fields of the body tell; where they do not, it is the model's first. " +
+      "Answers as the task's own route.",
     request: z.union(huggingFaceSchemas.map(({ request }) => request)),
     response: z.union(huggingFaceSchemas.map(({ response }) => response)),
     example: huggingFaceExample("sentence-similarity"),

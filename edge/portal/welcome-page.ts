@@ -1,6 +1,6 @@
 /**
- * The welcome page: what runs here, which models and how they are, requests to copy, where to read on. One document that
- * loads nothing else; works without script, which only copies.
+ * The welcome page: what runs here, which models and how they are, requests to copy, where to read on. One document
+ * that loads nothing else; works without script, which only copies.
  */
 import { html, raw } from "hono/html";
 import type { ModelListing } from "../registry/merge-models.ts";

@@ -1,6 +1,6 @@
 /**
- * This isolate's copy of the registry: fresh for a second, then served stale while one request fetches a new one, so that
- * the hot path makes no call. Past a minute of silence it is fetched before it is used.
+ * This isolate's copy of the registry: fresh for a second, then served stale while one request fetches a new one, so
+ * that the hot path makes no call. Past a minute of silence it is fetched before it is used.
  */
 import { LRUCache } from "lru-cache";
 import { CodedError } from "#contract/errors.ts";
@@ -51,7 +51,9 @@ export class KnownModels {
   }
 }
 
-/** Whose digests a result carries: the request's own model's, and that of the one that finds entities for it, if any. */
+/**
+ * Whose digests a result carries: the request's own model's, and that of the one that finds entities for it, if any.
+ */
 export type ResultModels = { model: string; entityModel: string | null };
 
 type Copy = {
@@ -93,7 +95,10 @@ export function usableModels(c: EdgeContext): KnownModels | null {
   return models;
 }
 
-/** @returns the model, looked up again where a copy that may be stale does not know it @throws CodedError `model_not_found` */
+/**
+ * @returns the model, looked up again where a copy that may be stale does not know it
+ * @throws CodedError `model_not_found`
+ */
 export async function modelNamed(c: EdgeContext, name: string): Promise<ModelListing> {
   const models = await knownModels(c);
   const model = models.find(name) ?? (await lookAgain(c, models)).find(name);
@@ -112,8 +117,8 @@ export function freshModels(c: EdgeContext): Promise<KnownModels> {
 }
 
 /**
- * Results carry these digests: from now on they are vouched for here, before any worker's announcement has come. Makes no call
- * to the registry: see `tellDigests`.
+ * Results carry these digests: from now on they are vouched for here, before any worker's announcement has come. Makes
+ * no call to the registry: see `tellDigests`.
  */
 export function learnDigests(c: EdgeContext, carried: readonly ModelDigest[]): void {
   const copy = copyOf(c.env);

@@ -1,6 +1,7 @@
 /**
- * What the platform says of its models: the catalogue, overlaid by what workers announced. Pure. A worker that has lapsed
- * still vouches for a model's digest where no live one speaks of it, so that cached results stay valid at scale zero.
+ * What the platform says of its models: the catalogue, overlaid by what workers announced. Pure. A worker that has
+ * lapsed still vouches for a model's digest where no live one speaks of it, so that cached results stay valid at scale
+ * zero.
  */
 import { catalogue } from "#contract/catalogue.ts";
 import type { ModelDigest, ModelState, ModelStatus } from "#contract/models.ts";

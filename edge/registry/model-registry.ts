@@ -1,7 +1,7 @@
 /**
- * The Durable Object that knows what workers said of their models, kept in SQLite so that listings and cache keys outlive
- * a fleet scaled to zero. One instance, "registry". Merging is model-table.ts; isolates read a copy, never this, on the
- * hot path.
+ * The Durable Object that knows what workers said of their models, kept in SQLite so that listings and cache keys
+ * outlive a fleet scaled to zero. One instance, "registry". Merging is merge-models.ts; isolates read a copy, never
+ * this, on the hot path.
  */
 import { DurableObject } from "cloudflare:workers";
 import { type ModelDigest, ModelState, type WorkerAnnouncement } from "#contract/models.ts";

@@ -86,7 +86,8 @@ function checkDimensions(dimensions: number | undefined, model: ModelListing): v
     "invalid_value",
     own === null
       ? `dimensions is ${dimensions}, and ${model.id} has not told its own yet. Leave dimensions out.`
-      : `dimensions is ${dimensions}, and vectors of ${model.id} have ${own}, which cannot be changed. Leave it out or send ${own}.`,
+      : `dimensions is ${dimensions}, and vectors of ${model.id} have ${own}, which cannot be changed. ` +
+          `Leave it out or send ${own}.`,
     { param: "dimensions" },
   );
 }

@@ -1,7 +1,7 @@
 /**
- * POST /hf/models/{id} and /hf/models/{id}/pipeline/{task}: Hugging Face's task API. Ids may hold a "/". Without a task in
- * the address the body's shape decides, then the model's own first task. How a task's body differs stands in its row of
- * the contract's table.
+ * POST /hf/models/{id} and /hf/models/{id}/pipeline/{task}: Hugging Face's task API. Ids may hold a "/". Without a task
+ * in the address the body's shape decides, then the model's own first task. How a task's body differs stands in its row
+ * of the contract's table.
  */
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
@@ -15,7 +15,9 @@ import { huggingFaceTasks, isTask, taskTable } from "#contract/task-table.ts";
 import { validate } from "../http/validation.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 
-/** What Hugging Face's older clients ask of its fleet. Here a call waits for its model and may be cached in any case. */
+/**
+ * What Hugging Face's older clients ask of its fleet. Here a call waits for its model and may be cached in any case.
+ */
 export const Options = z
   .strictObject({
     use_cache: z.boolean().optional().describe("Accepted, and not acted on."),

@@ -1,7 +1,8 @@
 /**
  * POST /internal/shards/{shard}/events: what workers report of their jobs (contract/events.ts). The shard hears of them
- * first and says what each met; then, each event by itself, its result goes to the cache where somebody may want it, its
- * reservation is settled, and it is acknowledged. What fails on the way is not, and comes again: each step may be repeated.
+ * first and says what each met; then, each event by itself, its result goes to the cache where somebody may want it,
+ * its reservation is settled, and it is acknowledged. What fails on the way is not, and comes again: each step may be
+ * repeated.
  */
 import { CodedError } from "#contract/errors.ts";
 import { EventsEnvelope, type EventsResponse, JobEvent } from "#contract/events.ts";
@@ -77,8 +78,8 @@ function modelsOf(event: JobEvent): ModelDigest[] {
 type Prepared = { event: JobEvent; forShard: ShardEvent; result: StoredResult | null };
 
 /**
- * An event as the shard takes it: its result as text, or as a reference where it is too large for a row. Null: its result
- * could not be put away.
+ * An event as the shard takes it: its result as text, or as a reference where it is too large for a row. Null: its
+ * result could not be put away.
  */
 async function prepare(event: JobEvent, settings: Settings): Promise<Prepared | null> {
   const { jobId, sequence, type } = event;

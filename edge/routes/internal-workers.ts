@@ -1,4 +1,7 @@
-/** POST /internal/workers: a worker says, every few seconds and on each change, which models it has (contract/models.ts). */
+/**
+ * POST /internal/workers: a worker says, every few seconds and on each change, which models it has
+ * (contract/models.ts).
+ */
 import { WorkerAnnouncement } from "#contract/models.ts";
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";

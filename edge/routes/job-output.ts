@@ -1,6 +1,6 @@
 /**
- * GET /v1/jobs/{id}/output?expires=…&signature=…: the output of a job by the link that a webhook carried, exactly the body of
- * the synchronous call. The link is the permission; no key is looked at.
+ * GET /v1/jobs/{id}/output?expires=…&signature=…: the output of a job by the link that a webhook carried, exactly the
+ * body of the synchronous call. The link is the permission; no key is looked at.
  */
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";

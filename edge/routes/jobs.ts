@@ -1,6 +1,6 @@
 /**
- * GET /v1/jobs/{id}, and POST /v1/jobs/{id}/cancel or DELETE /v1/jobs/{id}: what became of a job, for its owner alone. Anybody else is told that
- * there is no such job.
+ * GET /v1/jobs/{id}, and POST /v1/jobs/{id}/cancel or DELETE /v1/jobs/{id}: what became of a job, for its owner alone.
+ * Anybody else is told that there is no such job.
  */
 import { CodedError } from "#contract/errors.ts";
 import { JobId, shardOfJobId } from "#contract/job-id.ts";

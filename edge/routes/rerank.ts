@@ -1,7 +1,7 @@
 /**
- * POST /v1/rerank, as Cohere and Jina word it (/v2/rerank is the same: Cohere's newer clients call that), and POST /rerank,
- * as Hugging Face's text-embeddings-inference does: documents by how well they answer a query. Both are the task `rerank` with one input. How many are shown (`top_n`) is no part of what
- * is computed.
+ * POST /v1/rerank, as Cohere and Jina word it (/v2/rerank is the same: Cohere's newer clients call that), and POST
+ * /rerank, as Hugging Face's text-embeddings-inference does: documents by how well they answer a query. Both are the
+ * task `rerank` with one input. How many are shown (`top_n`) is no part of what is computed.
  */
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";

@@ -1,6 +1,6 @@
 /**
- * POST /v1/tasks/{task}: any task of the contract in one form, a batch of inputs for a model. `noop` travels the whole path
- * and is the operator's alone: it measures, and nobody is charged for it.
+ * POST /v1/tasks/{task}: any task of the contract in one form, a batch of inputs for a model. `noop` travels the whole
+ * path and is the operator's alone: it measures, and nobody is charged for it.
  */
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";

@@ -1,6 +1,6 @@
 /**
- * POST /v1/tokenize and /v1/detokenize: texts to the token ids of a model, and back. Every model does both. No model reads
- * anything; they cost the tokens made, and the tokens given.
+ * POST /v1/tokenize and /v1/detokenize: texts to the token ids of a model, and back. Every model does both. No model
+ * reads anything; they cost the tokens made, and the tokens given.
  */
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";

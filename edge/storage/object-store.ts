@@ -21,7 +21,9 @@ type Call = {
   signal: AbortSignal;
 };
 
-/** Tried again where the store is busy. The body is not part of what is signed: a Request that holds it would copy it. */
+/**
+ * Tried again where the store is busy. The body is not part of what is signed: a Request that holds it would copy it.
+ */
 async function send(
   { s3, s3Credentials }: Settings,
   key: string,
@@ -44,7 +46,9 @@ async function send(
   }
 }
 
-/** The key is a path inside the bucket, of characters that need no escaping. The bytes are given away: they are freed. */
+/**
+ * The key is a path inside the bucket, of characters that need no escaping. The bytes are given away: they are freed.
+ */
 export async function putObject(
   settings: Settings,
   { key, contentType, bytes }: StoredDocument,
@@ -68,8 +72,8 @@ export async function putObject(
 }
 
 /**
- * @returns its bytes, in chunks the reader may write to; after the last of them it throws where the object is not the one
- * that was written. Null: there is no such object
+ * @returns its bytes, in chunks the reader may write to; after the last of them it throws where the object is not the
+ * one that was written. Null: there is no such object
  */
 export async function openObject(
   settings: Settings,

@@ -1,6 +1,7 @@
 /**
- * Where the result of a worker's event is kept: in the shard's row as text, or in object storage where it is too large for
- * one, and under its cache key. The cache is a convenience: where it takes nothing, that is noted and held against nobody.
+ * Where the result of a worker's event is kept: in the shard's row as text, or in object storage where it is too large
+ * for one, and under its cache key. The cache is a convenience: where it takes nothing, that is noted and held against
+ * nobody.
  */
 import type { JobResult, SucceededEvent } from "#contract/events.ts";
 import { limits } from "#contract/limits.ts";

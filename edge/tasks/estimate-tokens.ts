@@ -1,8 +1,8 @@
 /**
- * How many tokens a text probably has, before any tokenizer has seen it: one pass over its UTF-16 units, which ends where the
- * model would stop reading. Of prose at most twice what it has; of anything at least half of what a tokenizer that knows words
- * makes of it, and a third of what one does that knows hardly any. What a script costs differs by tokenizer, from a byte a
- * token to four characters: the estimate is near the dear end.
+ * How many tokens a text probably has, before any tokenizer has seen it: one pass over its UTF-16 units, which ends
+ * where the model would stop reading. Of prose at most twice what it has; of anything at least half of what a tokenizer
+ * that knows words makes of it, and a third of what one does that knows hardly any. What a script costs differs by
+ * tokenizer, from a byte a token to four characters: the estimate is near the dear end.
  */
 
 /** Tokens of known words hold four to five letters, of letters thrown together about one and a half. */
@@ -12,8 +12,8 @@ const digitsPerToken = 2;
 const tokensPerSpace = 0.5;
 
 /**
- * Past ASCII: half of the UTF-8 bytes. A tokenizer of bytes makes at most twice that; one of characters or words made for
- * the script, a little less.
+ * Past ASCII: half of the UTF-8 bytes. A tokenizer of bytes makes at most twice that; one of characters or words made
+ * for the script, a little less.
  */
 const tokensBeyondAscii = { twoBytes: 1, threeBytes: 1.5, surrogate: 1 } as const;
 

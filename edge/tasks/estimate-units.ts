@@ -1,6 +1,7 @@
 /**
- * What a job will probably cost, in tokens, before any tokenizer has seen it: reserved at admission and replaced by what
- * the worker really read. Cheap on purpose. Never more than the model can read of a text, nor than a request may hold.
+ * What a job will probably cost, in tokens, before any tokenizer has seen it: reserved at admission and replaced by
+ * what the worker really read. Cheap on purpose. Never more than the model can read of a text, nor than a request may
+ * hold.
  */
 import { limits } from "#contract/limits.ts";
 import type { Readings, WindowRules } from "#contract/task.ts";
@@ -47,8 +48,8 @@ function sumOf(counts: readonly number[]): number {
 }
 
 /**
- * All windows of the last text, with the others in each. These count double: how much room they leave is what the number of
- * windows hangs on, and an estimate may be half of the truth.
+ * All windows of the last text, with the others in each. These count double: how much room they leave is what the
+ * number of windows hangs on, and an estimate may be half of the truth.
  * @param counts tokens of each text, special ones included
  */
 function tokensByWindows(

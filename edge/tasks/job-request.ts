@@ -92,8 +92,8 @@ function cuts(parameters: object): boolean {
 }
 
 /**
- * @throws CodedError `model_not_found`; `model_not_servable`, so that nothing is queued for it; `invalid_value` where the
- * model does not do the task; `model_unavailable` where it failed before its tasks could be told
+ * @throws CodedError `model_not_found`; `model_not_servable`, so that nothing is queued for it; `invalid_value` where
+ * the model does not do the task; `model_unavailable` where it failed before its tasks could be told
  */
 export async function modelForTask(
   c: EdgeContext,

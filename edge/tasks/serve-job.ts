@@ -1,7 +1,7 @@
 /**
- * The way of every call that needs a model: cache, admission, dispatch. A call that is byte for byte one that was answered
- * here before is answered without being parsed again; the key holds the tenant, and the model must still vouch for the
- * digest. What a body means is the route's; how a job runs is jobs/.
+ * The way of every call that needs a model: cache, admission, dispatch. A call that is byte for byte one that was
+ * answered here before is answered without being parsed again; the key holds the tenant, and the model must still vouch
+ * for the digest. What a body means is the route's; how a job runs is jobs/.
  */
 import {
   admitHit,

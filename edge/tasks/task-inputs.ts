@@ -1,6 +1,6 @@
 /**
- * Inputs and parameters of a task, out of the fields a body holds them in. The number of inputs is looked at before any of
- * them: a body may hold millions.
+ * Inputs and parameters of a task, out of the fields a body holds them in. The number of inputs is looked at before any
+ * of them: a body may hold millions.
  */
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
@@ -37,7 +37,10 @@ export function readInputs<T extends Task>(task: T, value: unknown, field: strin
   return readList(taskTable[task].input, value, field);
 }
 
-/** @param at where the parameters stand in the body; absent or null, they are read as none, so that those required are named */
+/**
+ * @param at where the parameters stand in the body; absent or null, they are read as none, so that those required are
+ * named
+ */
 export function readParameters<T extends Task>(
   task: T,
   value: unknown,

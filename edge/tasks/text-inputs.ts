@@ -62,7 +62,8 @@ function checkCount(value: readonly unknown[], field: string): void {
   if (value.length <= max) return;
   throw new CodedError(
     "invalid_value",
-    `${field} has ${value.length} ${ids ? "token ids" : "items"}; the limit of one request is ${max}. Send it in several requests.`,
+    `${field} has ${value.length} ${ids ? "token ids" : "items"}; the limit of one request is ${max}. ` +
+      "Send it in several requests.",
     { param: field },
   );
 }

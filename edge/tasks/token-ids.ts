@@ -1,6 +1,7 @@
 /**
- * Inputs that are token ids: what the caller says of whose they are, and those of the model held to it, its vocabulary and
- * its length. Which ids are the model's where that is not said, the worker tells: it knows the model's special tokens.
+ * Inputs that are token ids: what the caller says of whose they are, and those of the model held to it, its vocabulary
+ * and its length. Which ids are the model's where that is not said, the worker tells: it knows the model's special
+ * tokens.
  */
 import { CodedError } from "#contract/errors.ts";
 import { TokenIdVocabulary } from "#contract/tasks/feature-extraction.ts";

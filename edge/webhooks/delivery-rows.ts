@@ -1,6 +1,6 @@
 /**
- * Webhook deliveries in a shard's SQLite: one row per event owed to an endpoint, with what its tries met. A row outlives
- * restarts; its id is the event's `webhook-id` in every try.
+ * Webhook deliveries in a shard's SQLite: one row per event owed to an endpoint, with what its tries met. A row
+ * outlives restarts; its id is the event's `webhook-id` in every try.
  */
 import type { JobId } from "#contract/job-id.ts";
 import type { Attempt, Verdict } from "./retry-schedule.ts";

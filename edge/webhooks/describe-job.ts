@@ -1,6 +1,6 @@
 /**
- * The Job object as a webhook carries it: with its output where that is small, else with a link to it. No large result is
- * ever read here: alarms run beside everything else a shard does.
+ * The Job object as a webhook carries it: with its output where that is small, else with a link to it. No large result
+ * is ever read here: alarms run beside everything else a shard does.
  */
 import type { Usage } from "#contract/events.ts";
 import { limits } from "#contract/limits.ts";

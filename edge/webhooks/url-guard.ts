@@ -1,8 +1,8 @@
 /**
- * Which addresses a webhook may name: https on a usual port of a public host name, without credentials. Address literals
- * are refused after URL parsing, which has by then turned decimal, hex and octal forms into dotted ones.
- * What a name resolves to is not checked here: deployed, `global_fetch_strictly_public` keeps fetches off private
- * addresses; on a local stack the guarded egress worker does.
+ * Which addresses a webhook may name: https on a usual port of a public host name, without credentials. Address
+ * literals are refused after URL parsing, which has by then turned decimal, hex and octal forms into dotted ones. What
+ * a name resolves to is not checked here: deployed, `global_fetch_strictly_public` keeps fetches off private addresses;
+ * on a local stack the guarded egress worker does.
  */
 import { CodedError } from "#contract/errors.ts";
 

@@ -1,8 +1,8 @@
 /**
  * Delivers webhook events: notes down what is owed, tries what is due, notes what each try met. The rows are the truth;
- * the object that owns them calls `deliverDue` from its alarm. A slot that frees takes the next that is due, and a host has
- * few of them, so that one slow endpoint delays nobody else. A job's deliveries go one at a time, in the order of its events;
- * one that is to be tried again holds none of the later ones.
+ * the object that owns them calls `deliverDue` from its alarm. A slot that frees takes the next that is due, and a host
+ * has few of them, so that one slow endpoint delays nobody else. A job's deliveries go one at a time, in the order of
+ * its events; one that is to be tried again holds none of the later ones.
  */
 import type { JobId } from "#contract/job-id.ts";
 import type { DeliveryRows, Delivery } from "./delivery-rows.ts";

@@ -1,6 +1,6 @@
 /**
- * The largest requests that the schema of each task admits, in characters of every width: each forms a queue message within
- * the queue's bound. What is larger is refused, and names its field.
+ * The largest requests that the schema of each task admits, in characters of every width: each forms a queue message
+ * within the queue's bound. What is larger is refused, and names its field.
  */
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";

@@ -1,6 +1,6 @@
 /**
- * What stands behind the edge in tests of its front: a queue at the SQS address, and a worker that answers each message by
- * signed events, as contract/ words both. Everything between the caller and these two is the product itself.
+ * What stands behind the edge in tests of its front: a queue at the SQS address, and a worker that answers each message
+ * by signed events, as contract/ words both. Everything between the caller and these two is the product itself.
  */
 import { env } from "cloudflare:workers";
 import { vi } from "vitest";

@@ -1,6 +1,6 @@
 /**
- * A request and an answer of every task, out of the contract alone: the request from the task's golden message, the answer
- * made up from the schema of its output. A task that is added is tested at the edge by that.
+ * A request and an answer of every task, out of the contract alone: the request from the task's golden message, the
+ * answer made up from the schema of its output. A task that is added is tested at the edge by that.
  */
 import * as z from "zod";
 import { JobMessage } from "../../contract/job-message.ts";

@@ -1,6 +1,6 @@
 /**
- * Callers over a limit: the minute's requests, those open at once, the day's units, refusals; one address, and the site of an
- * IPv6 network. Who is known to be over one is turned away before anything is done for it.
+ * Callers over a limit: the minute's requests, those open at once, the day's units, refusals; one address, and the site
+ * of an IPv6 network. Who is known to be over one is turned away before anything is done for it.
  */
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";

@@ -1,4 +1,6 @@
-/** The object that counts for a tenant: exact under parallel calls, kept through evictions, gone when nothing matters. */
+/**
+ * The object that counts for a tenant: exact under parallel calls, kept through evictions, gone when nothing matters.
+ */
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, it } from "vitest";

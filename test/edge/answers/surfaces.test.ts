@@ -1,6 +1,6 @@
 /**
- * One renderer for results in memory and results that stream by: for every surface and random results, both give the JSON of
- * the whole body, formed here in the plain way, however the document is cut into chunks.
+ * One renderer for results in memory and results that stream by: for every surface and random results, both give the
+ * JSON of the whole body, formed here in the plain way, however the document is cut into chunks.
  */
 import { describe, expect, it } from "vitest";
 import type { JobResult } from "../../../contract/events.ts";

@@ -1,4 +1,7 @@
-/** The lines of the log for requests: one for each failure, bounded for floods of refusals, and a share of the successes. */
+/**
+ * The lines of the log for requests: one for each failure, bounded for floods of refusals, and a share of the
+ * successes.
+ */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { bindingsWith, call, freshAddress } from "../caller.ts";
 

@@ -1,4 +1,6 @@
-/** Signatures of workers' calls: the contract's vectors, the replay window, rotation, and whatever was tampered with. */
+/**
+ * Signatures of workers' calls: the contract's vectors, the replay window, rotation, and whatever was tampered with.
+ */
 import { describe, expect, it } from "vitest";
 import {
   replayWindowSeconds,

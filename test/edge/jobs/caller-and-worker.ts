@@ -131,8 +131,8 @@ export async function postAsWorker(path: string, body: string): Promise<Response
 }
 
 /**
- * Calls made before have reached their shards: on its way there a call for a model without a digest asks the registry, which
- * answers in order.
+ * Calls made before have reached their shards: on its way there a call for a model without a digest asks the registry,
+ * which answers in order.
  */
 async function callsArrived(): Promise<void> {
   const registry = env.REGISTRY.getByName("registry");

@@ -1,6 +1,6 @@
 /**
- * What lies outside the edge, in memory, in place of `fetch`: a queue, an object store, and endpoints of webhooks. The real
- * ones are met by test/e2e; here tests decide when a worker speaks and when the queue is down.
+ * What lies outside the edge, in memory, in place of `fetch`: a queue, an object store, and endpoints of webhooks. The
+ * real ones are met by test/e2e; here tests decide when a worker speaks and when the queue is down.
  */
 import { vi } from "vitest";
 import { env } from "cloudflare:workers";

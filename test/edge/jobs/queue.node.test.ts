@@ -1,4 +1,7 @@
-/** What is sent, by the sender and the client of the product, to the queue server of a local stack: a real one that refuses. */
+/**
+ * What is sent, by the sender and the client of the product, to the queue server of a local stack: a real one that
+ * refuses.
+ */
 import { type FauxqsServer, startFauxqs } from "fauxqs";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { queueNumbers } from "../../../contract/queue.ts";

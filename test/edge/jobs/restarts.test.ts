@@ -101,8 +101,8 @@ describe("a shard that was put away", () => {
         CREATE TABLE works (
           id TEXT PRIMARY KEY, tenant TEXT NOT NULL, request_key TEXT, message TEXT, sent INTEGER NOT NULL,
           named INTEGER NOT NULL, resent INTEGER NOT NULL, quiet_since INTEGER NOT NULL, given_up INTEGER NOT NULL);
-        INSERT INTO tickets VALUES ('a', 'a', 'operator', NULL, 'noop', 'noop', '{}', '[]', NULL, 'processing', 7, 1, NULL,
-          NULL, NULL, NULL);
+        INSERT INTO tickets VALUES ('a', 'a', 'operator', NULL, 'noop', 'noop', '{}', '[]', NULL, 'processing', 7, 1,
+          NULL, NULL, NULL, NULL);
         INSERT INTO works VALUES ('a', 'operator', NULL, '{}', 1, 1, 0, 5, 0);
       `);
       createTables(sql);

@@ -1,7 +1,8 @@
 /**
- * Property: whatever order calls, hang-ups, cancellations, sends, workers' words and settlements come in, every computation
- * that ends is settled exactly once, with its own tokens, and no reservation stays open. The board and the books are real,
- * in a real object's SQLite; what travels between them and the workers is delayed, doubled and reordered by a seed.
+ * Property: whatever order calls, hang-ups, cancellations, sends, workers' words and settlements come in, every
+ * computation that ends is settled exactly once, with its own tokens, and no reservation stays open. The board and the
+ * books are real, in a real object's SQLite; what travels between them and the workers is delayed, doubled and
+ * reordered by a seed.
  */
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";

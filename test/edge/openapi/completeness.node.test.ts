@@ -1,4 +1,7 @@
-/** What the published description says of each operation, header and property, and that its examples are what it describes. */
+/**
+ * What the published description says of each operation, header and property, and that its examples are what it
+ * describes.
+ */
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { describeApi } from "../../../edge/openapi/describe-api.ts";

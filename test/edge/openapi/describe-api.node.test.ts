@@ -1,4 +1,7 @@
-/** The published description against OpenAPI 3.1's own schema, and against the routes there are. In Node: ajv compiles code. */
+/**
+ * The published description against OpenAPI 3.1's own schema, and against the routes there are. In Node: ajv compiles
+ * code.
+ */
 import { Validator } from "@seriousme/openapi-schema-validator";
 import { describe, expect, it } from "vitest";
 import * as z from "zod";

@@ -1,6 +1,6 @@
 /**
- * Every task of the contract by every route it has, driven by the table of tasks: a request is the task's golden message, so a
- * task that is added is tested here by itself.
+ * Every task of the contract by every route it has, driven by the table of tasks: a request is the task's golden
+ * message, so a task that is added is tested here by itself.
  */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { huggingFaceTasks, taskNames, taskTable } from "#contract/task-table.ts";

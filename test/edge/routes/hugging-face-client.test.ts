@@ -1,4 +1,7 @@
-/** Hugging Face's own client, unmodified, on the edge alone: it sends what we take, and takes what we answer, of every task it has. */
+/**
+ * Hugging Face's own client, unmodified, on the edge alone: it sends what we take, and takes what we answer, of every
+ * task it has.
+ */
 import { InferenceClient } from "@huggingface/inference";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { call } from "../caller.ts";

@@ -1,4 +1,6 @@
-/** What is reserved before anything is computed: near what such requests really read, and never out of all proportion. */
+/**
+ * What is reserved before anything is computed: near what such requests really read, and never out of all proportion.
+ */
 import { describe, expect, it } from "vitest";
 import { limits } from "../../../contract/limits.ts";
 import { estimateUnits } from "../../../edge/tasks/estimate-units.ts";

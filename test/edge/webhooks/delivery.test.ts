@@ -1,4 +1,6 @@
-/** Events on their way to an endpoint: once each, signed, again after a failure by the object's alarm, across restarts. */
+/**
+ * Events on their way to an endpoint: once each, signed, again after a failure by the object's alarm, across restarts.
+ */
 import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { Webhook } from "standardwebhooks";
