@@ -10,7 +10,7 @@
 import { type BatchPolicy, planBatch } from "./batch-policy.ts";
 import type { Head } from "./slot-policy.ts";
 import type { SlotBatch, SlotScheduler, SlotUser } from "./slot-scheduler.ts";
-import type { Tenant } from "./tenant-turns.ts";
+import type { Tenant } from "./fair-queueing.ts";
 
 export type BatchStats = { entries: number; tokens: number; tokensPadded: number; seconds: number };
 

@@ -7,7 +7,7 @@
  * one is chosen and made ready while others run, so that no slot waits for JavaScript.
  */
 import { decideSlot, type Head, type SlotDecision } from "./slot-policy.ts";
-import { TenantTurns } from "./tenant-turns.ts";
+import { TenantTurns } from "./fair-queueing.ts";
 
 /** A batch taken from a queue, to be run once. */
 export type SlotBatch = {

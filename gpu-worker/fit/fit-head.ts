@@ -2,7 +2,7 @@
  * Fits a linear classifier, logits = W·x + b, by multinomial logistic regression. Features are standardised first, so that
  * one `l2` suits all of them and the search is short, and the result is folded back: it reads features as they are.
  */
-import { Turns } from "../event-loop/turns.ts";
+import { Turns } from "../event-loop/time-slices.ts";
 import { minimise, type Minimum } from "./minimise.ts";
 import { type LabelledRows, softmaxLoss } from "./softmax-loss.ts";
 

@@ -4,7 +4,7 @@
  * curvature are left out. No chance is involved: equal functions give equal minima.
  */
 
-import { Turns } from "../event-loop/turns.ts";
+import { Turns } from "../event-loop/time-slices.ts";
 
 export type Objective = {
   readonly size: number;

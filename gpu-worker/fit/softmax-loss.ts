@@ -3,7 +3,7 @@
  * `l2` times the sum of W's squares (the bias is free). Rows are taken in blocks that stay in the cache, and products in
  * tiles of four rows by two classes that stay in registers. Sums are f64. Between slices of work others get a turn.
  */
-import { Turns } from "../event-loop/turns.ts";
+import { Turns } from "../event-loop/time-slices.ts";
 import type { Objective } from "./minimise.ts";
 
 /** Labelled rows of features. */

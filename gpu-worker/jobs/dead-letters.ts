@@ -7,7 +7,7 @@ import type { JobId } from "#contract/job-id.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { pause } from "./backoff.ts";
-import type { EventReports } from "./event-reports.ts";
+import type { EventReports } from "./computation-reporter.ts";
 import { parseMessage } from "./parse-message.ts";
 import type { JobQueue, QueueMessage } from "./sqs-queue.ts";
 

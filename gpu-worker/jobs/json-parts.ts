@@ -1,5 +1,5 @@
 /** Large JSON documents, written and read in parts that are short work each, so that the event loop stays free. */
-import { Turns } from "../event-loop/turns.ts";
+import { Turns } from "../event-loop/time-slices.ts";
 
 /** What is written at once has about so many values: some tenths of a millisecond. */
 const valuesAtOnce = 2_048;

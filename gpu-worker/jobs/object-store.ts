@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { AwsClient } from "aws4fetch";
 import type { ObjectReference } from "#contract/object-reference.ts";
-import { Turns } from "../event-loop/turns.ts";
+import { Turns } from "../event-loop/time-slices.ts";
 import pRetry, { AbortError } from "p-retry";
 
 export type ObjectStore = {

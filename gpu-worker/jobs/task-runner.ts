@@ -13,7 +13,7 @@ import {
 import { deviceBounds, type FitBounds, fitPolicy } from "../batching/fit-policy.ts";
 import { bytesOfRun, longestText } from "../batching/run-memory.ts";
 import { SlotScheduler } from "../batching/slot-scheduler.ts";
-import type { Tenant } from "../batching/tenant-turns.ts";
+import type { Tenant } from "../batching/fair-queueing.ts";
 import type { EncoderModel } from "../pipelines/encoder-model.ts";
 import type {
   EncoderPipeline,

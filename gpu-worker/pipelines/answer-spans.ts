@@ -3,8 +3,8 @@
  * and of end logits over the context's tokens and the first special token, which stands for "no answer"; an answer's score is
  * the product of its two.
  */
-import type { Turns } from "../event-loop/turns.ts";
-import { BestFew } from "./best-few.ts";
+import type { Turns } from "../event-loop/time-slices.ts";
+import { BestFew } from "./top-k.ts";
 import { softmax } from "./scores.ts";
 
 export type WindowLogits = {

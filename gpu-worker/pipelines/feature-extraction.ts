@@ -8,7 +8,7 @@ import { ResultSize } from "./result-size.ts";
 import { RequestTally, namedInputs, rowsOf, sentenceOf } from "./sentence-request.ts";
 import { readTokenIds } from "./read-token-ids.ts";
 import { tokenVectors } from "./token-vectors.ts";
-import { toBase64, toUnitLength } from "./vectors.ts";
+import { toBase64, toUnitLength } from "../tensor/vectors.ts";
 
 export const featureExtraction: EncoderPipeline<"feature-extraction"> = {
   kind: "encoder",

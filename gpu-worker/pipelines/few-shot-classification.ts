@@ -14,7 +14,7 @@ import { readRows } from "./read-rows.ts";
 import { rankLabels, softmax } from "./scores.ts";
 import { ResultSize, labelsBytes } from "./result-size.ts";
 import { RequestTally, namedInputs, rowsOf, sentenceOf } from "./sentence-request.ts";
-import { toUnitLength } from "./vectors.ts";
+import { toUnitLength } from "../tensor/vectors.ts";
 
 /**
  * Of the strengths tried with 2, 8 and 20 examples a class of news, intents and reviews, the one whose scores were closest to

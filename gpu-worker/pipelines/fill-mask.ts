@@ -5,7 +5,7 @@
  */
 import { CodedError } from "#contract/errors.ts";
 import type { TaskOutput } from "#contract/tasks.ts";
-import { Turns } from "../event-loop/turns.ts";
+import { Turns } from "../event-loop/time-slices.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import { targetsOf } from "./fill-targets.ts";

@@ -1,6 +1,6 @@
 /** Texts with one mask filled, put together by the tokenizer off the event loop, some at a time. */
 import type { Filling } from "#contract/tasks/fill-mask.ts";
-import type { Turns } from "../event-loop/turns.ts";
+import type { Turns } from "../event-loop/time-slices.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { ResultSize } from "./result-size.ts";
 import type { TopScore } from "./top-scores.ts";

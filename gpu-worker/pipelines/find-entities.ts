@@ -1,7 +1,7 @@
 /** Entities of texts, with places in UTF-16 code units: what token-classification answers, and what relation-extraction relates. */
 import { CodedError } from "#contract/errors.ts";
 import type { Entity } from "#contract/tasks/token-classification.ts";
-import { Turns } from "../event-loop/turns.ts";
+import { Turns } from "../event-loop/time-slices.ts";
 import type { EncoderModel, LinearHead, OutputName } from "./encoder-model.ts";
 import {
   type Aggregation,

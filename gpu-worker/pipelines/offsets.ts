@@ -4,7 +4,7 @@
  * the marks on it that the tokenizer left out.
  */
 import type { TaskParameters } from "#contract/tasks.ts";
-import type { Turns } from "../event-loop/turns.ts";
+import type { Turns } from "../event-loop/time-slices.ts";
 
 /** `[start, end)`, UTF-16 code units. */
 export type Place = readonly [number, number];

@@ -6,7 +6,7 @@
 import { CodedError } from "#contract/errors.ts";
 import type { TaskInput, TaskOutput, TaskParameters } from "#contract/tasks.ts";
 import { type Answer, questionAnsweringDefaults } from "#contract/tasks/question-answering.ts";
-import { Turns } from "../event-loop/turns.ts";
+import { Turns } from "../event-loop/time-slices.ts";
 import { type WindowAnswers, bestSpans } from "./answer-spans.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import { type Place, placesIn, wordPlaces } from "./offsets.ts";

@@ -2,7 +2,7 @@
  * Runs the rows of a request some at a time and reads each result at once, for outputs that are large: token vectors, or a
  * score for each word of a vocabulary. All of a request's would be gigabytes.
  */
-import { Turns } from "../event-loop/turns.ts";
+import { Turns } from "../event-loop/time-slices.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { EncoderRow, Engine, RowResult } from "./pipeline.ts";
 

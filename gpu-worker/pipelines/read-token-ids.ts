@@ -6,7 +6,7 @@ import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
 import type { TaskInput } from "#contract/tasks.ts";
 import type { TokenIdVocabulary } from "#contract/tasks/feature-extraction.ts";
-import { Turns } from "../event-loop/turns.ts";
+import { Turns } from "../event-loop/time-slices.ts";
 import { type Cl100k, loadCl100k } from "../tokenizer/cl100k.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import { tooManyTokens } from "./sentence-request.ts";

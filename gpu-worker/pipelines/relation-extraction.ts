@@ -5,7 +5,7 @@
 import { CodedError } from "#contract/errors.ts";
 import type { TaskOutput, TaskParameters } from "#contract/tasks.ts";
 import { type RelatedPair, relatedEntitiesMax } from "#contract/tasks/relation-extraction.ts";
-import { Turns } from "../event-loop/turns.ts";
+import { Turns } from "../event-loop/time-slices.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { FoundEntity } from "./entity-groups.ts";
 import { findEntities, toEntity } from "./find-entities.ts";

@@ -4,7 +4,7 @@
  * second, and over the whole sequence with its special tokens, one after the other.
  */
 import { CodedError } from "#contract/errors.ts";
-import { Turns } from "../event-loop/turns.ts";
+import { Turns } from "../event-loop/time-slices.ts";
 import type { EncoderModel, LinearHead } from "./encoder-model.ts";
 import { linearLogits, poolTokens } from "./linear-head.ts";
 import { type MarkedText, writeMarks } from "./marked-spans.ts";

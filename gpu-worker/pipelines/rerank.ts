@@ -8,7 +8,7 @@
 import { CodedError } from "#contract/errors.ts";
 import type { TaskInput } from "#contract/tasks.ts";
 import type { RankedText } from "#contract/tasks/rerank.ts";
-import { Turns } from "../event-loop/turns.ts";
+import { Turns } from "../event-loop/time-slices.ts";
 import { cutDocument } from "./cut-document.ts";
 import {
   type InputRules,
@@ -24,7 +24,7 @@ import { ResultSize } from "./result-size.ts";
 import { order, sigmoid } from "./scores.ts";
 import { RequestTally, rowsOf } from "./sentence-request.ts";
 import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
-import { cosine, dot, euclidean, manhattan } from "./vectors.ts";
+import { cosine, dot, euclidean, manhattan } from "../tensor/vectors.ts";
 
 type Input = TaskInput<"rerank">;
 

@@ -2,7 +2,7 @@
 import { CodedError } from "#contract/errors.ts";
 import type { Usage } from "#contract/events.ts";
 import { limits } from "#contract/limits.ts";
-import { Turns } from "../event-loop/turns.ts";
+import { Turns } from "../event-loop/time-slices.ts";
 import type { EncodedInput, InputEncoder, InputTokens, NamedInput } from "./encode-input.ts";
 import type { EncoderModel, OutputName } from "./encoder-model.ts";
 import type { EncoderRow } from "./pipeline.ts";

@@ -8,7 +8,7 @@ import { taskPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize } from "./result-size.ts";
 import { RequestTally, rowsOf, sentenceOf } from "./sentence-request.ts";
-import { cosine } from "./vectors.ts";
+import { cosine } from "../tensor/vectors.ts";
 
 /** Of a number such as 0.1234567890123. */
 const cosineBytes = 20;

@@ -1,7 +1,7 @@
 /** Named entities of texts, each with the part of the text it is. */
 import { limits } from "#contract/limits.ts";
 import type { Entity } from "#contract/tasks/token-classification.ts";
-import { Turns } from "../event-loop/turns.ts";
+import { Turns } from "../event-loop/time-slices.ts";
 import { findEntities, toEntity } from "./find-entities.ts";
 import { placesIn } from "./offsets.ts";
 import type { EncoderPipeline } from "./pipeline.ts";

@@ -1,6 +1,6 @@
 /** The tokens of texts, however long, and where each stands. Runs no model. */
 import type { TaskOutput, TaskParameters } from "#contract/tasks.ts";
-import { Turns } from "../event-loop/turns.ts";
+import { Turns } from "../event-loop/time-slices.ts";
 import { placesIn } from "./offsets.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
 import { ResultSize } from "./result-size.ts";

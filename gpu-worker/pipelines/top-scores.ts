@@ -1,6 +1,6 @@
 /** The best few of a great many scores, such as one for each word of a vocabulary: in one pass and without sorting them all. */
 
-import { BestFew } from "./best-few.ts";
+import { BestFew } from "./top-k.ts";
 
 export type TopScore = { at: number; score: number };
 

@@ -7,7 +7,7 @@
 import { type EntailmentClasses, entailmentClasses } from "#contract/entailment.ts";
 import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
-import { Turns } from "../event-loop/turns.ts";
+import { Turns } from "../event-loop/time-slices.ts";
 import {
   InputEncoder,
   type InputRules,
@@ -22,7 +22,7 @@ import { ResultSize, labelsBytes } from "./result-size.ts";
 import { rankLabels, sigmoid, softmax } from "./scores.ts";
 import { RequestTally, namedInputs, rowsOf } from "./sentence-request.ts";
 import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
-import { dot, toUnitLength } from "./vectors.ts";
+import { dot, toUnitLength } from "../tensor/vectors.ts";
 
 /**
  * What cosines are multiplied with before the softmax: 1 / 0.05, the scale under which sentence encoders are trained to tell a

@@ -4,7 +4,7 @@
  * first such ids come. Its own decoder passes over ids that it does not know, drops the mark, and is built in one go with all
  * that it takes to encode; this one is built in slices.
  */
-import { Turns } from "../event-loop/turns.ts";
+import { Turns } from "../event-loop/time-slices.ts";
 
 export type Cl100k = {
   /** Every id is below. */

@@ -3,8 +3,8 @@
  * threads and its own, never on the event loop. It counts places in code points; here they become UTF-16 code units.
  */
 import { type Encoding, Tokenizer as LibraryTokenizer } from "tokenizers";
-import { Turns } from "../event-loop/turns.ts";
-import { utf16Places } from "./utf16-places.ts";
+import { Turns } from "../event-loop/time-slices.ts";
+import { utf16Places } from "./utf16-offsets.ts";
 import {
   countSpecial,
   fill,

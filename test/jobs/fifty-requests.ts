@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import type { JobMessage } from "../../contract/job-message.ts";
-import { JobAnswerer } from "../../gpu-worker/jobs/answer-job.ts";
+import { JobAnswerer } from "../../gpu-worker/jobs/computation-executor.ts";
 import type { ObjectStore } from "../../gpu-worker/jobs/object-store.ts";
 import { TaskRunner, cpuBatchPolicy } from "../../gpu-worker/jobs/task-runner.ts";
 import { translateError } from "../../gpu-worker/jobs/translate-error.ts";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { Tiktoken } from "js-tiktoken/lite";
 import ranks from "js-tiktoken/ranks/cl100k_base";
 import { describe, expect, it } from "vitest";
-import { Turns } from "../../gpu-worker/event-loop/turns.ts";
+import { Turns } from "../../gpu-worker/event-loop/time-slices.ts";
 import { loadCl100k } from "../../gpu-worker/tokenizer/cl100k.ts";
 import { seededRandom, textsInManyScripts } from "../pipelines/texts-in-many-scripts.ts";
 import { tiktokenFile } from "./tiktoken-file.ts";

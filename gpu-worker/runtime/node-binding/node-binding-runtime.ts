@@ -9,7 +9,7 @@ import { checkFeeds, wantedOutputs } from "../check-feeds.ts";
 import { createRunQueue } from "../run-queue.ts";
 import { RuntimeError } from "../session.ts";
 import type { Loader, LoadOptions, ModelSource, Session, ValueInfo } from "../session.ts";
-import { orAborted } from "../or-aborted.ts";
+import { orAborted } from "../../event-loop/or-aborted.ts";
 import { startSessionWorker } from "./session-worker.ts";
 import type { SessionWorker } from "./session-worker.ts";
 

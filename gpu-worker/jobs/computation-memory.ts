@@ -6,7 +6,7 @@
 import { estimateCl100k } from "#contract/cl100k-estimate.ts";
 import type { JobMessage } from "#contract/job-message.ts";
 import { limits } from "#contract/limits.ts";
-import { MemoryGate } from "./memory-gate.ts";
+import { MemoryGate } from "./memory-semaphore.ts";
 
 /**
  * Jobs of up to this many characters are small. A character makes a token at most, near enough, and a token takes some 500 bytes

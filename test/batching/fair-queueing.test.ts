@@ -1,6 +1,6 @@
 /** How tenants share the machine who always want more than they get, each with so many requests open at a time. */
 import { describe, expect, it } from "vitest";
-import { TenantTurns } from "../../gpu-worker/batching/tenant-turns.ts";
+import { TenantTurns } from "../../gpu-worker/batching/fair-queueing.ts";
 import { randomFrom } from "../../bench/harness/random.ts";
 
 type Quantum = { tenant: string; turn: number; last: boolean };

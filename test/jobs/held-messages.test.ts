@@ -2,7 +2,7 @@
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { FauxqsServer } from "fauxqs";
-import { MessageLedger } from "../../gpu-worker/jobs/message-ledger.ts";
+import { MessageLedger } from "../../gpu-worker/jobs/held-messages.ts";
 import type { JobQueue } from "../../gpu-worker/jobs/sqs-queue.ts";
 import { openTestQueue, startQueueServer } from "./rig.ts";
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { QuietTime } from "../../gpu-worker/jobs/quiet-time.ts";
+import { QuietTime } from "../../gpu-worker/jobs/idle-timer.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
