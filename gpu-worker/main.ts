@@ -11,6 +11,7 @@ import { deviceProbe } from "./catalog/device-probe.ts";
 import { FormError } from "./catalog/form-choice.ts";
 import { ConfigError, type WorkerConfig, readConfig } from "./config.ts";
 import { collectGarbage } from "./event-loop/collect-garbage.ts";
+import { whenAborted } from "./event-loop/when-aborted.ts";
 import { openEdgeClient } from "./jobs/edge-client.ts";
 import { openObjectStore } from "./jobs/object-store.ts";
 import { type JobQueue, openSqsQueue } from "./jobs/sqs-queue.ts";
@@ -209,19 +210,12 @@ async function main(): Promise<void> {
     tellLauncher({ type: "ready" });
   }
 
-  await aborted(ending.begun);
+  await whenAborted(ending.begun);
   await worker.drain(ending.deadline);
   queue.close();
   deadLetters?.close();
   await Promise.all([edge.close(), models.close(), health.close()]);
   log.info({}, "ended");
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 const [command] = process.argv.slice(2);

@@ -7,6 +7,7 @@
  * whatever the turns. Items of a caller who left are dropped, from a batch that has not started too; a running batch is
  * aborted when all its callers have left. A batch that fails is halved until the item at fault fails alone.
  */
+import { addAbortListener } from "node:events";
 import { type BatchPolicy, planBatch } from "./batch-policy.ts";
 import type { Head } from "./slot-policy.ts";
 import type { SlotBatch, SlotScheduler, SlotUser } from "./slot-scheduler.ts";
@@ -64,6 +65,8 @@ type Group<Row> = {
   gone: boolean;
   onProgress: SubmitOptions["onProgress"];
   onRun: SubmitOptions["onRun"];
+  /** Until the group is closed. */
+  listening: Disposable;
   resolve(rows: Row[]): void;
   reject(reason: unknown): void;
 };
@@ -136,7 +139,6 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
     if (signal.aborted) return Promise.reject(signal.reason);
     if (items.length === 0) return Promise.resolve([]);
     return new Promise((resolve, reject) => {
-      const leave = () => this.#leave(group, signal.reason);
       const group: Group<Row> = {
         tenant: options.tenant ?? Symbol("a tenant of its own"),
         rows: [],
@@ -147,16 +149,10 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
         gone: false,
         onProgress: options.onProgress,
         onRun: options.onRun,
-        resolve: (rows) => {
-          signal.removeEventListener("abort", leave);
-          resolve(rows);
-        },
-        reject: (reason) => {
-          signal.removeEventListener("abort", leave);
-          reject(reason);
-        },
+        listening: addAbortListener(signal, () => this.#leave(group, signal.reason)),
+        resolve,
+        reject,
       };
-      signal.addEventListener("abort", leave, { once: true });
       this.#enqueue(items, group);
     });
   }
@@ -333,6 +329,7 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
 
   #close(group: Group<Row>): void {
     group.gone = true;
+    group.listening[Symbol.dispose]();
     this.#options.scheduler.turns.close(group.tenant);
   }
 

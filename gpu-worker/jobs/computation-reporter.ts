@@ -1,4 +1,5 @@
 /** The reporters of all shards this worker works for: made when a shard's first job comes, dropped when its last is gone. */
+import { addAbortListener } from "node:events";
 import type { JobEvent, TerminalEvent } from "#contract/events.ts";
 import type { JobId } from "#contract/job-id.ts";
 import { limits } from "#contract/limits.ts";
@@ -13,7 +14,7 @@ export class EventReports {
 
   constructor(options: ReporterOptions) {
     this.#options = options;
-    options.signal.addEventListener("abort", () => this.#stopTimer(), { once: true });
+    addAbortListener(options.signal, () => this.#stopTimer());
   }
 
   /** The job is worked on from now until `drop`. */

@@ -1,8 +1,10 @@
 /**
- * Classifiers fitted on the fly, by key: each fitted once however many ask for it, and kept while there is room. Whoever
- * waits for another caller's fit makes his own when that one fails, because it may have failed only by that caller leaving.
+ * Classifiers fitted on the fly, by key: each is fitted once however many requests ask for it, and kept while there is
+ * memory. A request that waited for another one's fit begins a fit of its own where that failed, because it may have failed
+ * only by its caller leaving.
  */
 import { LRUCache } from "lru-cache";
+import { orAborted } from "../event-loop/or-aborted.ts";
 import type { LinearLayer } from "../pipelines/encoder-model.ts";
 
 const bytesMax = 64 * 2 ** 20;
@@ -26,7 +28,8 @@ export class FittedHeads {
       if (kept !== undefined) return kept;
       const underWay = this.#underWay.get(key);
       if (underWay === undefined) return this.#fit(key, fit);
-      await settledOrAborted(underWay, signal);
+      const settled = Promise.allSettled([underWay]);
+      await orAborted(settled, signal);
     }
   }
 
@@ -41,16 +44,4 @@ export class FittedHeads {
       this.#underWay.delete(key);
     }
   }
-}
-
-/** Waits for a promise of somebody else's, however it ends. */
-function settledOrAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    signal.addEventListener("abort", end, { once: true });
-    promise.then(end, end);
-  });
 }

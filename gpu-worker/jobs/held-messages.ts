@@ -4,6 +4,7 @@
  * a message that shows up again meanwhile is recognised by its id where it is received.
  */
 import { queueNumbers } from "#contract/queue.ts";
+import { whenAborted } from "../event-loop/when-aborted.ts";
 import type { Log } from "../telemetry/log.ts";
 import { type Backoff, backoffMs, pause } from "./backoff.ts";
 import type { JobQueue } from "./sqs-queue.ts";
@@ -59,10 +60,7 @@ export class MessageLedger {
     if (this.#heartbeat !== null) clearInterval(this.#heartbeat);
     this.#heartbeat = null;
     this.#send();
-    const aborted = new Promise<void>((resolve) => {
-      if (signal.aborted) return resolve();
-      signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    const aborted = whenAborted(signal);
     while (this.#sending.size > 0 && !signal.aborted) {
       await Promise.race([Promise.all(this.#sending), aborted]);
     }

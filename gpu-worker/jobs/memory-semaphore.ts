@@ -1,4 +1,5 @@
 /** A share of the worker's memory: what would not fit beside what others hold waits for its turn, in the order it came. */
+import { addAbortListener } from "node:events";
 
 type Waiting = { bytes: number; enter(): void };
 
@@ -34,17 +35,16 @@ export class MemoryGate {
 
   #queue(bytes: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      const giveUp = () => {
+      const listening = addAbortListener(signal, () => {
         this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
         this.#admit();
         reject(signal.reason);
-      };
+      });
       const enter = () => {
-        signal.removeEventListener("abort", giveUp);
+        listening[Symbol.dispose]();
         resolve();
       };
       const waiting = { bytes, enter };
-      signal.addEventListener("abort", giveUp, { once: true });
       this.#waiting.push(waiting);
     });
   }

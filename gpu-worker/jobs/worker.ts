@@ -5,6 +5,7 @@
 import type { ModelState } from "#contract/models.ts";
 import { limits } from "#contract/limits.ts";
 import type { BatchStats } from "../batching/batch-queue.ts";
+import { whenAborted } from "../event-loop/when-aborted.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { Announcer } from "./announcer.ts";
@@ -198,11 +199,4 @@ function observeBatch(metrics: Metrics, stats: BatchStats): void {
   metrics.batchEntries.observe(stats.entries);
   metrics.batchTokens.inc(stats.tokens);
   metrics.batchTokensPadded.inc(stats.tokensPadded);
-}
-
-function whenAborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
