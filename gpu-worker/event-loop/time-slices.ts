@@ -1,7 +1,7 @@
 /**
- * Long work on the event loop in slices of a few milliseconds. Whoever computes for long asks between steps whether his turn
- * is over and, where it is, waits for the next. All such work of the process takes turns, one slice in each round of the loop,
- * so that timers and sockets are late by one slice however many requests are worked on.
+ * Long work on the event loop, in slices of a few milliseconds. A computation asks between its steps whether its slice is
+ * over and, where it is, waits for the next one. All such work of the process queues for slices, one in each round of the
+ * loop, so that timers and sockets are late by one slice however many requests are worked on.
  */
 import { setImmediate as nextRound } from "node:timers/promises";
 
@@ -10,7 +10,7 @@ const sliceMs = 2;
 /** Settles when the slice that was asked for last begins. */
 let last: Promise<unknown> = Promise.resolve();
 
-export class Turns {
+export class TimeSlices {
   readonly #signal: AbortSignal | undefined;
   #sinceMs = performance.now();
 
@@ -18,17 +18,17 @@ export class Turns {
     this.#signal = signal;
   }
 
-  /** Whether this turn has been long enough. */
+  /** Whether this slice has been long enough. */
   get over(): boolean {
     return performance.now() - this.#sinceMs >= sliceMs;
   }
 
-  /** After waiting for something else: a turn begins with it. */
+  /** Begins a slice without waiting for it: after waiting for something else. */
   begin(): void {
     this.#sinceMs = performance.now();
   }
 
-  /** Waits for the next turn. @throws the signal's reason */
+  /** Waits for the next slice. @throws the signal's reason */
   async next(): Promise<void> {
     const mine = last.then(() => nextRound());
     last = mine;

@@ -2,7 +2,7 @@
  * Fits a linear classifier, logits = W·x + b, by multinomial logistic regression. Features are standardised first, so that
  * one `l2` suits all of them and the search is short, and the result is folded back: it reads features as they are.
  */
-import { Turns } from "../event-loop/time-slices.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 import { minimise, type Minimum } from "./minimise.ts";
 import { type LabelledRows, softmaxLoss } from "./softmax-loss.ts";
 
@@ -39,9 +39,9 @@ export type Fit = Head & Omit<Minimum, "value"> & { loss: number };
 export async function fitHead(rows: LabelledRows, options: FitOptions): Promise<Fit> {
   checkRows(rows, options.classCount);
   const { gradientTolerance = 1e-4, iterationsMax = 500, onIteration } = options;
-  const turns = new Turns(options.signal);
+  const slices = new TimeSlices(options.signal);
   const scaling = scalingOf(rows, options.standardise ?? "each");
-  if (turns.over) await turns.next();
+  if (slices.over) await slices.next();
   const objective = softmaxLoss({ ...rows, features: apply(scaling, rows) }, options);
   const point = startPoint(scaling, options, objective.size);
   const search = { point, gradientTolerance, iterationsMax };

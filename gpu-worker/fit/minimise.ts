@@ -4,7 +4,7 @@
  * curvature are left out. No chance is involved: equal functions give equal minima.
  */
 
-import { Turns } from "../event-loop/time-slices.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 
 export type Objective = {
   readonly size: number;
@@ -54,10 +54,10 @@ export async function minimise(objective: Objective, options: MinimiseOptions): 
   const history: Pair[] = [];
   let iterations = 0;
   let moved = true;
-  const turns = new Turns();
+  const slices = new TimeSlices();
   while (moved && iterations < iterationsMax && largest(state.gradient) > gradientTolerance) {
-    turns.begin();
-    moved = await advance(objective, state, { history, turns });
+    slices.begin();
+    moved = await advance(objective, state, { history, slices });
     iterations += 1;
     onIteration?.(iterations);
   }
@@ -70,9 +70,9 @@ export async function minimise(objective: Objective, options: MinimiseOptions): 
 async function advance(
   objective: Objective,
   state: State,
-  { history, turns }: { history: Pair[]; turns: Turns },
+  { history, slices }: { history: Pair[]; slices: TimeSlices },
 ): Promise<boolean> {
-  const direction = await descent(state.gradient, history, turns);
+  const direction = await descent(state.gradient, history, slices);
   const slope = dot(direction, state.gradient);
   const next = new Float64Array(objective.size);
   const gradient = new Float64Array(objective.size);
@@ -107,14 +107,14 @@ function remember(history: Pair[], from: State, to: State): void {
 async function descent(
   gradient: Float64Array,
   history: readonly Pair[],
-  turns: Turns,
+  slices: TimeSlices,
 ): Promise<Float64Array> {
   const direction = gradient.map((value) => -value);
   const shares = history.map(() => 0);
   for (let at = history.length - 1; at >= 0; at -= 1) {
     const pair = history[at];
     if (pair === undefined) break;
-    if (turns.over) await turns.next();
+    if (slices.over) await slices.next();
     const share = dot(pair.step, direction) / pair.curvature;
     shares[at] = share;
     addTimes(direction, pair.change, -share);
@@ -122,7 +122,7 @@ async function descent(
   const last = history.at(-1);
   if (last !== undefined) scale(direction, last.curvature / dot(last.change, last.change));
   for (const [at, pair] of history.entries()) {
-    if (turns.over) await turns.next();
+    if (slices.over) await slices.next();
     const share = dot(pair.change, direction) / pair.curvature;
     addTimes(direction, pair.step, (shares[at] ?? 0) - share);
   }

@@ -3,7 +3,7 @@
  * `l2` times the sum of W's squares (the bias is free). Rows are taken in blocks that stay in the cache, and products in
  * tiles of four rows by two classes that stay in registers. Sums are f64. Between slices of work others get a turn.
  */
-import { Turns } from "../event-loop/time-slices.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 import type { Objective } from "./minimise.ts";
 
 /** Labelled rows of features. */
@@ -42,15 +42,15 @@ export function softmaxLoss(rows: LabelledRows, options: SoftmaxLossOptions): Ob
   const block = new BlockLoss(rows, classCount);
   const size = classCount * (width + 1);
   const { blockRows } = block;
-  const turns = new Turns(signal);
+  const slices = new TimeSlices(signal);
   return {
     size,
     async evaluate(point, gradient) {
       gradient.fill(0);
       let loss = 0;
-      turns.begin();
+      slices.begin();
       for (let from = 0; from < classes.length; from += blockRows) {
-        if (turns.over) await turns.next();
+        if (slices.over) await slices.next();
         loss += block.add(from, point, gradient);
       }
       signal?.throwIfAborted();

@@ -12,7 +12,7 @@ import type { ObjectReference } from "#contract/object-reference.ts";
 import { resultDocumentKey, resultDocumentType } from "#contract/result-document.ts";
 import { type Task, type TaskInput, tasks } from "#contract/tasks.ts";
 import type * as z from "zod";
-import { Turns } from "../event-loop/time-slices.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 import type { EncoderModel } from "../pipelines/encoder-model.ts";
 import type { Pipeline, TaskRequest } from "../pipelines/pipeline.ts";
 import { pipelines } from "../pipelines/pipelines.ts";
@@ -131,9 +131,9 @@ export class JobAnswerer {
   ): Promise<TaskInput<Task>[]> {
     const text = await this.#options.objects.read(reference, signal);
     const schema: z.ZodType<TaskInput<Task>> = tasks[task].input;
-    const turns = new Turns(signal);
+    const slices = new TimeSlices(signal);
     try {
-      const inputs = await turns.map(jsonItems(text), (item) => schema.parse(JSON.parse(item)));
+      const inputs = await slices.map(jsonItems(text), (item) => schema.parse(JSON.parse(item)));
       const { length } = inputs;
       if (length === 0 || length > limits.inputsMax) throw new RangeError(`${length} inputs`);
       return inputs;

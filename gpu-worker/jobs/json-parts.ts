@@ -1,5 +1,5 @@
 /** Large JSON documents, written and read in parts that are short work each, so that the event loop stays free. */
-import { Turns } from "../event-loop/time-slices.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 
 /** What is written at once has about so many values: some tenths of a millisecond. */
 const valuesAtOnce = 2_048;
@@ -8,9 +8,9 @@ const charactersPerValue = 64;
 
 /** The document, as JSON.stringify writes it. @throws the signal's reason */
 export async function* jsonParts(document: unknown, signal: AbortSignal): AsyncGenerator<string> {
-  const turns = new Turns(signal);
+  const slices = new TimeSlices(signal);
   for (const part of partsOf(document)) {
-    if (turns.over) await turns.next();
+    if (slices.over) await slices.next();
     yield part;
   }
 }

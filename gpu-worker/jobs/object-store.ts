@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { AwsClient } from "aws4fetch";
 import type { ObjectReference } from "#contract/object-reference.ts";
-import { Turns } from "../event-loop/time-slices.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 import pRetry, { AbortError } from "p-retry";
 
 export type ObjectStore = {
@@ -88,9 +88,9 @@ const hashedAtOnce = 2 ** 18;
 
 async function digest(bytes: Uint8Array, signal: AbortSignal): Promise<string> {
   const hash = createHash("sha256");
-  const turns = new Turns(signal);
+  const slices = new TimeSlices(signal);
   for (let at = 0; at < bytes.byteLength; at += hashedAtOnce) {
-    if (turns.over) await turns.next();
+    if (slices.over) await slices.next();
     hash.update(bytes.subarray(at, at + hashedAtOnce));
   }
   return hash.digest("hex");

@@ -3,7 +3,7 @@
  * and of end logits over the context's tokens and the first special token, which stands for "no answer"; an answer's score is
  * the product of its two.
  */
-import type { Turns } from "../event-loop/time-slices.ts";
+import type { TimeSlices } from "../event-loop/time-slices.ts";
 import { BestFew } from "./top-k.ts";
 import { softmax } from "./scores.ts";
 
@@ -33,11 +33,11 @@ export type WindowAnswers = {
   none: number;
 };
 
-/** @throws the signal's reason, from `turns` */
+/** @throws the signal's reason, from `slices` */
 export async function bestSpans(
   { starts, ends, none }: WindowLogits,
   { topK, lengthMax, mayBound }: SpanRules,
-  turns: Turns,
+  slices: TimeSlices,
 ): Promise<WindowAnswers> {
   const [noStart = 0, ...startScores] = softmax([none.start, ...starts]);
   const [noEnd = 0, ...endScores] = softmax([none.end, ...ends]);
@@ -47,7 +47,7 @@ export async function bestSpans(
   for (const [start, startScore] of startScores.entries()) {
     // Most tokens start nothing that is good enough; what their ends are need not be looked at.
     if (!bounds[start] || !best.wants(startScore * endMost)) continue;
-    if (turns.over) await turns.next();
+    if (slices.over) await slices.next();
     const last = Math.min(endScores.length, start + lengthMax);
     for (let end = start; end < last; end += 1) {
       const score = startScore * (endScores[end] ?? 0);

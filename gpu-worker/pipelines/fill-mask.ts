@@ -5,7 +5,7 @@
  */
 import { CodedError } from "#contract/errors.ts";
 import type { TaskOutput } from "#contract/tasks.ts";
-import { Turns } from "../event-loop/time-slices.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import { targetsOf } from "./fill-targets.ts";
@@ -40,35 +40,35 @@ export const fillMask: EncoderPipeline<"fill-mask"> = {
     await size.expect(bytesOf(inputs, masked, kept));
     const best = await readRows(rows, model, engine, {
       floatsOf: ({ positions = [] }) => positions.length * model.limits.vocabularySize,
-      read: ({ logits = new Float32Array() }, at, turns) =>
+      read: ({ logits = new Float32Array() }, at, slices) =>
         bestOfEach(logits, rows[at]?.positions ?? [], {
           topK,
           among: targets?.ids ?? null,
-          turns,
+          slices,
         }),
     });
     const byInput: TopScore[][][] = inputs.map(() => []);
     for (const [at, { input }] of masked.entries()) byInput[input]?.push(...(best[at] ?? []));
     const outputs: TaskOutput<"fill-mask">[] = [];
-    const turns = new Turns(engine.signal);
+    const slices = new TimeSlices(engine.signal);
     for (const [input, text] of textsOf(masked).entries()) {
-      const filled = await filledSequences(text, byInput[input] ?? [], { model, turns, size });
+      const filled = await filledSequences(text, byInput[input] ?? [], { model, slices, size });
       outputs.push(filled.length === 1 ? (filled[0] ?? []) : filled);
     }
     return { outputs, usage: tally.usage(), warnings: targets?.warnings ?? [] };
   },
 };
 
-type Choice = { topK: number; among: readonly number[] | null; turns: Turns };
+type Choice = { topK: number; among: readonly number[] | null; slices: TimeSlices };
 
 /** @param logits f32 `[masks, vocabulary]` */
 function bestOfEach(
   logits: Float32Array,
   masks: readonly number[],
-  { topK, among, turns }: Choice,
+  { topK, among, slices }: Choice,
 ): Promise<TopScore[][]> {
   const width = logits.length / masks.length;
-  return turns.map(masks, (_, at) =>
+  return slices.map(masks, (_, at) =>
     topSoftmax(logits.subarray(at * width, (at + 1) * width), topK, among),
   );
 }

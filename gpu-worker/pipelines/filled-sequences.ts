@@ -1,6 +1,6 @@
 /** Texts with one mask filled, put together by the tokenizer off the event loop, some at a time. */
 import type { Filling } from "#contract/tasks/fill-mask.ts";
-import type { Turns } from "../event-loop/time-slices.ts";
+import type { TimeSlices } from "../event-loop/time-slices.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { ResultSize } from "./result-size.ts";
 import type { TopScore } from "./top-scores.ts";
@@ -15,7 +15,7 @@ type MaskedText = {
   readonly positions: readonly number[];
 };
 
-type Tools = { model: Pick<EncoderModel, "tokenizer">; turns: Turns; size: ResultSize };
+type Tools = { model: Pick<EncoderModel, "tokenizer">; slices: TimeSlices; size: ResultSize };
 
 /**
  * @param best what may stand at each mask, the best first
@@ -25,21 +25,21 @@ type Tools = { model: Pick<EncoderModel, "tokenizer">; turns: Turns; size: Resul
 export async function filledSequences(
   { ids, positions }: MaskedText,
   best: readonly (readonly TopScore[])[],
-  { model: { tokenizer }, turns, size }: Tools,
+  { model: { tokenizer }, slices, size }: Tools,
 ): Promise<Filling[][]> {
   const fillings = best.flatMap((scores, mask) => scores.map((score) => ({ ...score, mask })));
   const perCall = Math.max(1, Math.floor(tokensPerCall / ids.length));
   const filled: Filling[][] = best.map(() => []);
   for (let from = 0; from < fillings.length; from += perCall) {
     const some = fillings.slice(from, from + perCall);
-    const sequences = await turns.map(some, ({ at: token, mask }) =>
+    const sequences = await slices.map(some, ({ at: token, mask }) =>
       ids
         .map((id, at) => (at === positions[mask] ? token : id))
         .filter((id) => id !== tokenizer.paddingId),
     );
     // Where masks are left, they are special tokens that must be seen.
     const texts = await tokenizer.decodeAll(sequences, { keepSpecialTokens: positions.length > 1 });
-    await turns.map(some, ({ at: token, score, mask }, index) => {
+    await slices.map(some, ({ at: token, score, mask }, index) => {
       const token_str = tokenizer.decode([token], { keepSpecialTokens: true });
       const sequence = texts[index] ?? "";
       size.add(sequence.length + token_str.length);

@@ -1,7 +1,7 @@
 /** Entities of texts, with places in UTF-16 code units: what token-classification answers, and what relation-extraction relates. */
 import { CodedError } from "#contract/errors.ts";
 import type { Entity } from "#contract/tasks/token-classification.ts";
-import { Turns } from "../event-loop/time-slices.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 import type { EncoderModel, LinearHead, OutputName } from "./encoder-model.ts";
 import {
   type Aggregation,
@@ -47,16 +47,16 @@ export async function findEntities(
   const head = tokenHeadOf(model, rules.modelParam);
   const rows: EncoderRow[] = [];
   const windows: Window[] = [];
-  const turns = new Turns(engine.signal);
+  const slices = new TimeSlices(engine.signal);
   let text = 0;
   for await (const tokens of encode(texts, model, engine.signal, rules)) {
-    turns.begin();
-    const places = await wordPlaces(tokens.text, tokens.offsets, turns);
+    slices.begin();
+    const places = await wordPlaces(tokens.text, tokens.offsets, slices);
     const allWords = entityWords(tokens, model.tokenizer);
     const own = windowRules(model, rules);
     if (isOverlapLowered(tokens.ids.length, own)) rules.onOverlapLowered?.();
     for (const [from, to] of windowsOf(tokens.ids.length, own)) {
-      if (turns.over) await turns.next();
+      if (slices.over) await slices.next();
       const { ids, starts } = model.tokenizer.wrap(tokens.ids.slice(from, to));
       rules.tally.add({ ids, truncated: false });
       rows.push({ ids, outputs: [head.output] });
@@ -78,8 +78,8 @@ export async function findEntities(
   });
   const byText: FoundEntity[][][] = texts.map(() => []);
   for (const [row, entities] of byRow.entries()) byText[windows[row]?.text ?? 0]?.push(entities);
-  turns.begin();
-  return turns.map(byText, (parts) =>
+  slices.begin();
+  return slices.map(byText, (parts) =>
     parts.length > 1 ? withoutOverlaps(parts.flat()) : parts.flat(),
   );
 }

@@ -4,7 +4,7 @@
  * the marks on it that the tokenizer left out.
  */
 import type { TaskParameters } from "#contract/tasks.ts";
-import type { Turns } from "../event-loop/time-slices.ts";
+import type { TimeSlices } from "../event-loop/time-slices.ts";
 
 /** `[start, end)`, UTF-16 code units. */
 export type Place = readonly [number, number];
@@ -40,9 +40,9 @@ const space = /\s/;
 export function wordPlaces(
   text: string,
   offsets: readonly Place[],
-  turns: Turns,
+  slices: TimeSlices,
 ): Promise<Place[]> {
-  return turns.map(offsets, ([from, to], index) => {
+  return slices.map(offsets, ([from, to], index) => {
     const [start, end] = withoutSpace(text, from, to);
     if (start === end) return [start, end];
     const next = offsets[index + 1]?.[0] ?? text.length;

@@ -6,7 +6,7 @@
 import { CodedError } from "#contract/errors.ts";
 import type { TaskInput, TaskOutput, TaskParameters } from "#contract/tasks.ts";
 import { type Answer, questionAnsweringDefaults } from "#contract/tasks/question-answering.ts";
-import { Turns } from "../event-loop/time-slices.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 import { type WindowAnswers, bestSpans } from "./answer-spans.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import { type Place, placesIn, wordPlaces } from "./offsets.ts";
@@ -52,17 +52,17 @@ export const questionAnswering: EncoderPipeline<"question-answering"> = {
     const gathered = contexts.map((context) => new GatheredAnswers(context, parameters));
     await readRows(rows, model, engine, {
       floatsOf: ({ ids }) => 2 * ids.length,
-      async read(result, row, turns) {
+      async read(result, row, slices) {
         const window = windows[row];
         if (window === undefined) return;
         const context = contexts[window.input];
         const places = (toWords ? context?.wordPlaces : context?.places) ?? [];
         const mayBound = (token: number) => !isEmpty(places[window.from + token]);
-        const answers = await bestSpans(logitsOf(window, result), { ...rules, mayBound }, turns);
-        await gathered[window.input]?.add(window, answers, turns);
+        const answers = await bestSpans(logitsOf(window, result), { ...rules, mayBound }, slices);
+        await gathered[window.input]?.add(window, answers, slices);
       },
     });
-    const outputs = await new Turns(engine.signal).map(gathered, (each) => each.output(size));
+    const outputs = await new TimeSlices(engine.signal).map(gathered, (each) => each.output(size));
     return {
       outputs,
       usage: tally.usage(),
@@ -122,19 +122,19 @@ async function encode(
   const windows: Window[] = [];
   const rows: EncoderRow[] = [];
   let lowered = false;
-  const turns = new Turns(signal);
+  const slices = new TimeSlices(signal);
   for await (const tokens of encodeLong(fieldOf(inputs, "context"), model.tokenizer, {
     tally,
     signal,
   })) {
-    turns.begin();
+    slices.begin();
     const input = contexts.length;
-    contexts.push(await contextOf(tokens, turns));
+    contexts.push(await contextOf(tokens, slices));
     const question = questions[input] ?? [];
     const rules = windowRules(question.length, `inputs[${input}].question`, model, parameters);
     lowered ||= parameters.doc_stride !== undefined && isOverlapLowered(tokens.ids.length, rules);
     for (const [from, to] of windowsOf(tokens.ids.length, rules)) {
-      if (turns.over) await turns.next();
+      if (slices.over) await slices.next();
       const { ids, typeIds, starts } = model.tokenizer.wrap(question, tokens.ids.slice(from, to));
       tally.add({ ids, truncated: false });
       rows.push({ ids, typeIds, outputs: ["start_logits", "end_logits"] });
@@ -172,9 +172,9 @@ async function encodeQuestions(
   return questions;
 }
 
-async function contextOf(tokens: TextTokens, turns: Turns): Promise<Context> {
+async function contextOf(tokens: TextTokens, slices: TimeSlices): Promise<Context> {
   const { text, offsets, words, name } = tokens;
-  const places = await wordPlaces(text, offsets, turns);
+  const places = await wordPlaces(text, offsets, slices);
   if (places.every(isEmpty)) {
     throw new CodedError("invalid_value", `${name} holds no words to answer from`, { param: name });
   }
@@ -247,9 +247,9 @@ class GatheredAnswers {
     this.#lower = lower.length === context.text.length ? lower : null;
   }
 
-  async add(window: Window, answers: WindowAnswers, turns: Turns): Promise<void> {
+  async add(window: Window, answers: WindowAnswers, slices: TimeSlices): Promise<void> {
     this.#none = Math.min(this.#none, answers.none);
-    for (const [text, found] of await this.#foundIn(window, answers, turns)) {
+    for (const [text, found] of await this.#foundIn(window, answers, slices)) {
       const before = this.#merged.get(text);
       if (before === undefined || found.score > before.score) this.#merged.set(text, found);
     }
@@ -282,13 +282,13 @@ class GatheredAnswers {
   async #foundIn(
     { from }: Window,
     { spans }: WindowAnswers,
-    turns: Turns,
+    slices: TimeSlices,
   ): Promise<Map<string, Found>> {
     const { text, places, wordPlaces: words } = this.#context;
     const source = (this.#parameters.align_to_words ?? true) ? words : places;
     const found = new Map<string, Found>();
     for (const span of spans) {
-      if (turns.over) await turns.next();
+      if (slices.over) await slices.next();
       const start = source[from + span.start]?.[0] ?? 0;
       const end = source[from + span.end]?.[1] ?? 0;
       const key = this.#lower?.slice(start, end) ?? text.slice(start, end).toLowerCase();

@@ -2,7 +2,7 @@
  * Runs the rows of a request some at a time and reads each result at once, for outputs that are large: token vectors, or a
  * score for each word of a vocabulary. All of a request's would be gigabytes.
  */
-import { Turns } from "../event-loop/time-slices.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { EncoderRow, Engine, RowResult } from "./pipeline.ts";
 
@@ -16,7 +16,7 @@ export type RowReading<T> = {
   /** Numbers in a row's result, about. */
   floatsOf(row: EncoderRow): number;
   /** May give others their turn where a result is large. */
-  read(result: RowResult, index: number, turns: Turns): T | Promise<T>;
+  read(result: RowResult, index: number, slices: TimeSlices): T | Promise<T>;
 };
 
 type RowEngine = Pick<Engine, "run" | "signal" | "hold" | "plan">;
@@ -29,17 +29,17 @@ export async function readRows<T>(
   { floatsOf, read }: RowReading<T>,
 ): Promise<T[]> {
   engine.plan?.(rows.length);
-  const turns = new Turns(engine.signal);
+  const slices = new TimeSlices(engine.signal);
   const made: T[] = [];
   const readOne = async (result: RowResult) => {
-    if (turns.over) await turns.next();
-    return read(result, made.length, turns);
+    if (slices.over) await slices.next();
+    return read(result, made.length, slices);
   };
   for (const { part, floats } of partsOf(rows, floatsOf)) {
     const release = await engine.hold(floats * bytesPerFloat);
     try {
       const results = await engine.run(model, part);
-      turns.begin();
+      slices.begin();
       for (const result of results) made.push(await readOne(result));
     } finally {
       release();

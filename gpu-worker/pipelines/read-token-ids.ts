@@ -6,7 +6,7 @@ import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
 import type { TaskInput } from "#contract/tasks.ts";
 import type { TokenIdVocabulary } from "#contract/tasks/feature-extraction.ts";
-import { Turns } from "../event-loop/time-slices.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 import { type Cl100k, loadCl100k } from "../tokenizer/cl100k.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import { tooManyTokens } from "./sentence-request.ts";
@@ -57,11 +57,11 @@ async function decodeEach(
   const count = inputs.filter(isForeign).reduce((sum, ids) => sum + ids.length, 0);
   if (count > limits.tokensPerRequestMax) throw tooManyTokens();
   const vocabulary = await loadCl100k();
-  const turns = new Turns(signal);
+  const slices = new TimeSlices(signal);
   const read: Input[] = [];
   for (const [index, input] of inputs.entries()) {
     const name = `inputs[${index}]`;
-    read.push(isForeign(input) ? await decodeOne(input, name, { vocabulary, turns }) : input);
+    read.push(isForeign(input) ? await decodeOne(input, name, { vocabulary, slices }) : input);
   }
   return read;
 }
@@ -69,7 +69,7 @@ async function decodeEach(
 async function decodeOne(
   ids: readonly number[],
   name: string,
-  { vocabulary, turns }: { vocabulary: Cl100k; turns: Turns },
+  { vocabulary, slices }: { vocabulary: Cl100k; slices: TimeSlices },
 ): Promise<string> {
   const at = ids.findIndex((id) => !vocabulary.has(id));
   if (at >= 0) {
@@ -81,7 +81,7 @@ async function decodeOne(
     );
   }
   const charactersMax = limits.stringCharactersMax;
-  const text = await vocabulary.decode(ids, { charactersMax, turns });
+  const text = await vocabulary.decode(ids, { charactersMax, slices });
   if (text.length <= charactersMax) return text;
   throw new CodedError(
     "invalid_value",

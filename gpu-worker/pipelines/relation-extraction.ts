@@ -5,7 +5,7 @@
 import { CodedError } from "#contract/errors.ts";
 import type { TaskOutput, TaskParameters } from "#contract/tasks.ts";
 import { type RelatedPair, relatedEntitiesMax } from "#contract/tasks/relation-extraction.ts";
-import { Turns } from "../event-loop/time-slices.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { FoundEntity } from "./entity-groups.ts";
 import { findEntities, toEntity } from "./find-entities.ts";
@@ -45,13 +45,13 @@ export const relationExtraction: EncoderPipeline<"relation-extraction"> = {
       tally,
     });
     checkPairs(bare);
-    const turns = new Turns(engine.signal);
+    const slices = new TimeSlices(engine.signal);
     const size = new ResultSize(engine, { param: "top_k", fix: tooLarge });
     await size.expect(sum(questions.map((question) => bytesOf(question, head, parameters))));
-    const pairs = await turns.map(questions, pairsOf);
+    const pairs = await slices.map(questions, pairsOf);
     const scores = await head.scores(pairs.flat(), { model, engine, tally });
     let next = 0;
-    const outputs = await turns.map(questions, (question, at) => {
+    const outputs = await slices.map(questions, (question, at) => {
       const own = scores.slice(next, (next += pairs[at]?.length ?? 0));
       return answerOf(question, own, { head, parameters });
     });

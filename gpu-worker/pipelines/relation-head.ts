@@ -4,7 +4,7 @@
  * second, and over the whole sequence with its special tokens, one after the other.
  */
 import { CodedError } from "#contract/errors.ts";
-import { Turns } from "../event-loop/time-slices.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 import type { EncoderModel, LinearHead } from "./encoder-model.ts";
 import { linearLogits, poolTokens } from "./linear-head.ts";
 import { type MarkedText, writeMarks } from "./marked-spans.ts";
@@ -47,7 +47,7 @@ export function relationHeadOf(model: EncoderModel): RelationHead {
     labels,
     async scores(pairs, run) {
       const logits = await readSpans(linear, pairs, run);
-      return new Turns(run.engine.signal).map(logits, toScores);
+      return new TimeSlices(run.engine.signal).map(logits, toScores);
     },
   };
 }
@@ -64,11 +64,11 @@ async function readMarked(
   { model, engine, tally }: RelationRun,
 ): Promise<number[][]> {
   const rows: EncoderRow[] = [];
-  const turns = new Turns(engine.signal);
+  const slices = new TimeSlices(engine.signal);
   tally.expect(pairs.length, leastTokens(model));
-  const texts = await turns.map(pairs, (pair) => ({ text: writeMarks(pair), name: pair.name }));
+  const texts = await slices.map(pairs, (pair) => ({ text: writeMarks(pair), name: pair.name }));
   for await (const tokens of encodeWhole(texts, model, { signal: engine.signal, fix })) {
-    if (turns.over) await turns.next();
+    if (slices.over) await slices.next();
     const { ids } = model.tokenizer.wrap(tokens.ids);
     tally.add({ ids, truncated: false });
     rows.push({ ids, outputs: head.outputs });
@@ -96,15 +96,15 @@ async function readSpans(
 ): Promise<Float32Array[]> {
   const texts = byText(pairs);
   const rows: EncoderRow[] = [];
-  const turns = new Turns(engine.signal);
+  const slices = new TimeSlices(engine.signal);
   const read: { start: number; parts: Part[] }[] = [];
   for await (const tokens of encodeWhole(texts, model, { signal: engine.signal, fix })) {
     const { ids, starts } = model.tokenizer.wrap(tokens.ids);
     tally.add({ ids, truncated: false });
-    const places = await wordPlaces(tokens.text, tokens.offsets, turns);
+    const places = await wordPlaces(tokens.text, tokens.offsets, slices);
     const own = texts[rows.length]?.pairs ?? [];
     const found = tokenFinder(places, tokens.name);
-    const parts = await turns.map(own, ({ head: first, tail: second }) => ({
+    const parts = await slices.map(own, ({ head: first, tail: second }) => ({
       head: found(first),
       tail: found(second),
     }));

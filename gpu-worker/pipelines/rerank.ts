@@ -8,7 +8,7 @@
 import { CodedError } from "#contract/errors.ts";
 import type { TaskInput } from "#contract/tasks.ts";
 import type { RankedText } from "#contract/tasks/rerank.ts";
-import { Turns } from "../event-loop/time-slices.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 import { cutDocument } from "./cut-document.ts";
 import {
   type InputRules,
@@ -72,9 +72,9 @@ export const rerank: EncoderPipeline<"rerank"> = {
     const raw = head === null ? await compare(ranking) : await read(ranking, head);
     const toScore = head === null ? comparisonOf(model).toScore : activations[activationOf(head)];
     const { raw_scores: wantsRaw = false } = parameters;
-    const turns = new Turns(engine.signal);
+    const slices = new TimeSlices(engine.signal);
     return {
-      outputs: await turns.map(split(inputs, raw), (values, at) =>
+      outputs: await slices.map(split(inputs, raw), (values, at) =>
         rank(values, wantsRaw ? null : toScore, wantsText ? (inputs[at]?.texts ?? []) : null),
       ),
       usage: tally.usage(),
@@ -131,9 +131,9 @@ async function read(ranking: Ranking, head: SequenceHead): Promise<number[]> {
   const encoder = new InputEncoder(model, { ...rules, prompt: "" }, engine.signal);
   const owners = inputs.flatMap(({ texts }, at) => texts.map(() => queries[at]));
   const rows: EncoderRow[] = [];
-  const turns = new Turns(engine.signal);
+  const slices = new TimeSlices(engine.signal);
   for await (const text of encoder.tokens(textsOf(inputs))) {
-    if (turns.over) await turns.next();
+    if (slices.over) await slices.next();
     const query = owners[rows.length];
     if (query === undefined) continue;
     const { kept, isCut } = cutDocument(text, tokensMax, rules);

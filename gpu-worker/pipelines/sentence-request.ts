@@ -2,7 +2,7 @@
 import { CodedError } from "#contract/errors.ts";
 import type { Usage } from "#contract/events.ts";
 import { limits } from "#contract/limits.ts";
-import { Turns } from "../event-loop/time-slices.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 import type { EncodedInput, InputEncoder, InputTokens, NamedInput } from "./encode-input.ts";
 import type { EncoderModel, OutputName } from "./encoder-model.ts";
 import type { EncoderRow } from "./pipeline.ts";
@@ -34,10 +34,10 @@ export async function rowsOf(
   { tally, outputs, cut = whole }: RowRules,
 ): Promise<EncoderRow[]> {
   const rows: EncoderRow[] = [];
-  const turns = new Turns();
+  const slices = new TimeSlices();
   const unpooled = await encoder.unpooledTokens();
   for await (const tokens of encoder.tokens(inputs)) {
-    if (turns.over) await turns.next();
+    if (slices.over) await slices.next();
     const { kept, isCut } = cut(tokens);
     const encoded = encoder.single(kept);
     tally.add({ ...encoded, truncated: encoded.truncated || isCut });

@@ -1,7 +1,7 @@
 /** Named entities of texts, each with the part of the text it is. */
 import { limits } from "#contract/limits.ts";
 import type { Entity } from "#contract/tasks/token-classification.ts";
-import { Turns } from "../event-loop/time-slices.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 import { findEntities, toEntity } from "./find-entities.ts";
 import { placesIn } from "./offsets.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
@@ -33,12 +33,12 @@ export const tokenClassification: EncoderPipeline<"token-classification"> = {
       modelParam: "model",
       onOverlapLowered: () => warnings.add(overlapWarning("stride", parameters.stride ?? 0)),
     });
-    const turns = new Turns(engine.signal);
+    const slices = new TimeSlices(engine.signal);
     const outputs: Entity[][] = [];
     for (const [index, text] of inputs.entries()) {
       const placeOf = placesIn(text, parameters.offset_unit);
       const entities = found[index] ?? [];
-      const named = await turns.map(entities, (entity) => {
+      const named = await slices.map(entities, (entity) => {
         size.add(entityBytes + 2 * entity.label.length + entity.end - entity.start);
         return toEntity(entity, text, placeOf);
       });

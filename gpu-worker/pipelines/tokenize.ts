@@ -1,6 +1,6 @@
 /** The tokens of texts, however long, and where each stands. Runs no model. */
 import type { TaskOutput, TaskParameters } from "#contract/tasks.ts";
-import { Turns } from "../event-loop/time-slices.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 import { placesIn } from "./offsets.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
 import { ResultSize } from "./result-size.ts";
@@ -17,16 +17,16 @@ export const tokenize: EncoderPipeline<"tokenize"> = {
     const { signal } = engine;
     const texts = inputs.map((text, index) => ({ text, name: `inputs[${index}]` }));
     const tally = new RequestTally();
-    const turns = new Turns(signal);
+    const slices = new TimeSlices(signal);
     const outputs: TaskOutput<"tokenize">[] = [];
     const size = new ResultSize(engine, { param: "inputs", fix: "Send fewer texts." });
     const characters = texts.reduce((sum, { text }) => sum + text.length, 0);
     // A token has one character or more.
     await size.expect(bytesPerToken * Math.min(characters, tally.room));
     for await (const tokens of encodeLong(texts, tokenizer, { tally, signal })) {
-      turns.begin();
+      slices.begin();
       engine.charge(tokens.ids.length);
-      const output = await answerOf(tokens, { tokenizer, parameters, turns });
+      const output = await answerOf(tokens, { tokenizer, parameters, slices });
       tally.count(output.count);
       outputs.push(output);
     }
@@ -34,15 +34,19 @@ export const tokenize: EncoderPipeline<"tokenize"> = {
   },
 };
 
-type Splitting = { tokenizer: Tokenizer; parameters: TaskParameters<"tokenize">; turns: Turns };
+type Splitting = {
+  tokenizer: Tokenizer;
+  parameters: TaskParameters<"tokenize">;
+  slices: TimeSlices;
+};
 
 async function answerOf(
   { text, ids, offsets }: TextTokens,
-  { tokenizer, parameters, turns }: Splitting,
+  { tokenizer, parameters, slices }: Splitting,
 ): Promise<TaskOutput<"tokenize">> {
   const { add_special_tokens: special = true, offset_unit: unit } = parameters;
   const placeOf = placesIn(text, unit);
-  const places = await turns.map(offsets, ([start, end]): [number, number] => [
+  const places = await slices.map(offsets, ([start, end]): [number, number] => [
     placeOf(start),
     placeOf(end),
   ]);
@@ -52,6 +56,6 @@ async function answerOf(
   return {
     tokens,
     count: tokens.length,
-    offsets: await turns.map(tokens.keys(), (at) => places[at - first] ?? [0, 0]),
+    offsets: await slices.map(tokens.keys(), (at) => places[at - first] ?? [0, 0]),
   };
 }

@@ -7,7 +7,7 @@
 import { type EntailmentClasses, entailmentClasses } from "#contract/entailment.ts";
 import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
-import { Turns } from "../event-loop/time-slices.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 import {
   InputEncoder,
   type InputRules,
@@ -65,7 +65,7 @@ export const zeroShotClassification: EncoderPipeline<"zero-shot-classification">
     const scores = await judge.scoresOf(question, model, engine);
     const repeated = labels.length - names.length;
     return {
-      outputs: await new Turns(engine.signal).map(scores, (each) => rankLabels(names, each)),
+      outputs: await new TimeSlices(engine.signal).map(scores, (each) => rankLabels(names, each)),
       usage: tally.usage(),
       warnings: [
         ...(repeated === 0 ? [] : [`candidate_labels: ${repeated} repeated labels were left out`]),
@@ -126,7 +126,7 @@ function byEntailment(head: SequenceHead, classes: EntailmentClasses): Judge {
         read: (result) => head.logitsOf(result),
       });
       const count = question.hypotheses.length;
-      return new Turns(engine.signal).map(question.inputs, (_, at) => {
+      return new TimeSlices(engine.signal).map(question.inputs, (_, at) => {
         const logits = all.slice(at * count, (at + 1) * count);
         if (question.apart) return logits.map((each) => entailed(each, classes));
         return softmax(logits.map((each) => each[classes.entailment] ?? 0));
@@ -153,10 +153,10 @@ async function pairsOf(
   for await (const tokens of encoderOf(whole).tokens(hypotheses)) encoded.push(tokens);
   const encoder = encoderOf({ truncate });
   const rows: EncoderRow[] = [];
-  const turns = new Turns();
+  const slices = new TimeSlices();
   tally.expect(inputs.length * hypotheses.length, encoder.tokensMin);
   for await (const text of encoder.tokens(namedInputs(inputs))) {
-    if (turns.over) await turns.next();
+    if (slices.over) await slices.next();
     const pairs = encoded.map((hypothesis) => encoder.pair(text, hypothesis, "first"));
     tally.add(...pairs);
     for (const pair of pairs) rows.push({ ...pair, outputs });

@@ -4,7 +4,7 @@
  * first such ids come. Its own decoder passes over ids that it does not know, drops the mark, and is built in one go with all
  * that it takes to encode; this one is built in slices.
  */
-import { Turns } from "../event-loop/time-slices.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 
 export type Cl100k = {
   /** Every id is below. */
@@ -12,9 +12,12 @@ export type Cl100k = {
   has(id: number): boolean;
   /**
    * Stops some way past `charactersMax` UTF-16 units. An id that it has not stands for nothing.
-   * @throws as `turns.next`
+   * @throws as `slices.next`
    */
-  decode(ids: readonly number[], options: { charactersMax: number; turns: Turns }): Promise<string>;
+  decode(
+    ids: readonly number[],
+    options: { charactersMax: number; slices: TimeSlices },
+  ): Promise<string>;
 };
 
 type Ranks = {
@@ -43,11 +46,11 @@ async function build(ranks: Ranks): Promise<Cl100k> {
   return {
     size: ends.length,
     has,
-    async decode(ids, { charactersMax, turns }) {
+    async decode(ids, { charactersMax, slices }) {
       const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
       let text = "";
       for (let at = 0; at < ids.length && text.length <= charactersMax; at += idsAtOnce) {
-        if (turns.over) await turns.next();
+        if (slices.over) await slices.next();
         const parts = ids
           .slice(at, at + idsAtOnce)
           .filter(has)
@@ -72,11 +75,11 @@ async function vocabularyOf({ bpe_ranks: lines, special_tokens: special }: Ranks
     end += token.length;
     made.ends[id] = end;
   };
-  const turns = new Turns();
+  const slices = new TimeSlices();
   for (const line of lines.split("\n")) {
     const [, first, ...tokens] = line.split(" ");
     for (const [index, token] of tokens.entries()) {
-      if (turns.over) await turns.next();
+      if (slices.over) await slices.next();
       add(Number(first) + index, Buffer.from(token, "base64"));
     }
   }

@@ -3,7 +3,7 @@
  * threads and its own, never on the event loop. It counts places in code points; here they become UTF-16 code units.
  */
 import { type Encoding, Tokenizer as LibraryTokenizer } from "tokenizers";
-import { Turns } from "../event-loop/time-slices.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 import { utf16Places } from "./utf16-offsets.ts";
 import {
   countSpecial,
@@ -195,7 +195,7 @@ async function encodeAll(
   options: EncodeOptions,
 ): Promise<TextEncoding[]> {
   const { tokensMax = Infinity, from = "start", signal } = options;
-  const turns = new Turns(signal);
+  const slices = new TimeSlices(signal);
   const done: TextEncoding[] = [];
   const weights: ArrayBuffer[] = [];
   const unitsOfLong = Math.max(unitsAtOnce, surplus * tokensMax);
@@ -210,14 +210,14 @@ async function encodeAll(
     );
     weights.push(weightOf(encodings));
     signal?.throwIfAborted();
-    turns.begin();
+    slices.begin();
     const short: number[] = [];
     for (const [index, at] of rest.entries()) {
       const [part, encoding] = [parts[index], encodings[index]];
       if (part === undefined || encoding === undefined) throw new Error("a text was not encoded");
-      if (turns.over) await turns.next();
+      if (slices.over) await slices.next();
       if (part.whole || encoding.getLength() > tokensMax) {
-        done[at] = await readEncoding(encoding, part, { places: options.offsets ?? false, turns });
+        done[at] = await readEncoding(encoding, part, { places: options.offsets ?? false, slices });
       } else short.push(at);
     }
     rest = short;
@@ -263,7 +263,7 @@ const tokensReadAtOnce = 4_096;
 async function readEncoding(
   encoding: Encoding,
   part: Part,
-  { places, turns }: { places: boolean; turns: Turns },
+  { places, slices }: { places: boolean; slices: TimeSlices },
 ): Promise<TextEncoding> {
   const ids = encoding.getIds();
   const { whole: complete, start } = part;
@@ -280,8 +280,8 @@ async function readEncoding(
       complete,
     };
   }
-  const offsets = await turns.map(ids.keys(), (at) => toPlace(encoding.tokenToChars(at) ?? []));
-  const words = await turns.map(ids.keys(), (at) => encoding.tokenToWord(at));
+  const offsets = await slices.map(ids.keys(), (at) => toPlace(encoding.tokenToChars(at) ?? []));
+  const words = await slices.map(ids.keys(), (at) => encoding.tokenToWord(at));
   return { ids, offsets, words: words.map(wordCounter()), complete };
 }
 

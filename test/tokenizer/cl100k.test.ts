@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { Tiktoken } from "js-tiktoken/lite";
 import ranks from "js-tiktoken/ranks/cl100k_base";
 import { describe, expect, it } from "vitest";
-import { Turns } from "../../gpu-worker/event-loop/time-slices.ts";
+import { TimeSlices } from "../../gpu-worker/event-loop/time-slices.ts";
 import { loadCl100k } from "../../gpu-worker/tokenizer/cl100k.ts";
 import { seededRandom, textsInManyScripts } from "../pipelines/texts-in-many-scripts.ts";
 import { tiktokenFile } from "./tiktoken-file.ts";
@@ -12,7 +12,7 @@ const oracle = new Tiktoken(ranks);
 const vocabulary = await loadCl100k();
 
 function decode(ids: readonly number[], charactersMax = 1_000_000): Promise<string> {
-  return vocabulary.decode(ids, { charactersMax, turns: new Turns() });
+  return vocabulary.decode(ids, { charactersMax, slices: new TimeSlices() });
 }
 
 describe("cl100k_base", () => {
@@ -72,8 +72,8 @@ describe("cl100k_base", () => {
     const ids = oracle.encode(" many words of a long text").concat(oracle.encode("\u4e2d"));
     const many = Array.from({ length: 300_000 }, (_, at) => ids[at % ids.length] ?? 0);
     setImmediate(() => given.abort(reason));
-    const turns = new Turns(given.signal);
-    const decoded = vocabulary.decode(many, { charactersMax: Infinity, turns });
+    const slices = new TimeSlices(given.signal);
+    const decoded = vocabulary.decode(many, { charactersMax: Infinity, slices });
     await expect(decoded).rejects.toBe(reason);
   });
 });
