@@ -10,6 +10,7 @@ import * as z from "zod";
 import { openRuntime } from "../gpu-worker/runtime/open-runtime.ts";
 import { measureGemm } from "../gpu-worker/runtime/measure-gemm.ts";
 import type { Runtime } from "../gpu-worker/runtime/session.ts";
+import { cosine } from "../gpu-worker/tensor/vectors.ts";
 import { startStack } from "../infra/local/start-stack.ts";
 import { type Bench, type BenchContext, comparedRow, plainRow, type Row } from "./bench.ts";
 import { mixedTexts, sharedFolder } from "./harness/corpus.ts";
@@ -137,8 +138,8 @@ async function measureHttp(modelsFolder: string, texts: string[], signal: AbortS
 }
 
 function checkSame(name: string, ours: number[], theirs: number[]): void {
-  const cosine = ours.reduce((sum, value, i) => sum + value * (theirs[i] ?? 0), 0);
-  if (cosine < 0.999) throw new Error(`${name} gives another vector (cosine ${cosine})`);
+  const nearness = cosine(ours, theirs);
+  if (nearness < 0.999) throw new Error(`${name} gives another vector (cosine ${nearness})`);
 }
 
 export const bench: Bench = {

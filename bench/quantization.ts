@@ -6,6 +6,7 @@ import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { openRuntime } from "../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime } from "../gpu-worker/runtime/session.ts";
+import { cosine } from "../gpu-worker/tensor/vectors.ts";
 import { type Bench, type BenchContext, comparedRow, plainRow, type Row } from "./bench.ts";
 import { type LabelledText, labelledTexts, mixedTexts } from "./harness/corpus.ts";
 import { sendAll, ServedModels } from "./harness/served-models.ts";
@@ -74,17 +75,6 @@ async function measure(runtime: Runtime, form: Form, context: BenchContext): Pro
   } finally {
     await served.close();
   }
-}
-
-function cosine(a: Float32Array, b: Float32Array): number {
-  let [dot, aa, bb] = [0, 0, 0];
-  for (const [at, x] of a.entries()) {
-    const y = b[at] ?? 0;
-    dot += x * y;
-    aa += x * x;
-    bb += y * y;
-  }
-  return dot / Math.sqrt(aa * bb);
 }
 
 function accuracy(labels: readonly string[], texts: readonly LabelledText[]): number {

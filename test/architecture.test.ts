@@ -50,6 +50,7 @@ const law: Record<string, string[] | "*"> = {
     "gpu-worker/architectures",
     "gpu-worker/weights",
     "gpu-worker/onnx",
+    "gpu-worker/tensor",
     "gpu-worker/tokenizer",
     "gpu-worker/runtime",
   ],

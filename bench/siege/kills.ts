@@ -5,6 +5,7 @@
  */
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
+import { cosine } from "../../gpu-worker/tensor/vectors.ts";
 import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
 import { type BenchContext, plainRow, type Row } from "../bench.ts";
 import { type Random, randomFrom } from "../harness/random.ts";
@@ -140,10 +141,6 @@ async function killAtRandom(
     print(`${moment.toFixed(0)} s: kill −9 of ${victim}`);
     await stack.kill(victim);
   }
-}
-
-function cosine(a: readonly number[], b: readonly number[]): number {
-  return a.reduce((sum, value, i) => sum + value * (b[i] ?? 0), 0);
 }
 
 /** Recomputed vectors differ in their last bits by the batch they were in. */

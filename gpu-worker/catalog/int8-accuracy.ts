@@ -6,6 +6,8 @@ import { readFile } from "node:fs/promises";
 import path from "node:path";
 import * as z from "zod";
 import type { Session } from "../runtime/session.ts";
+import { sigmoid, softmax } from "../tensor/activations.ts";
+import { cosine } from "../tensor/vectors.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import {
   type AccuracySample,
@@ -168,7 +170,11 @@ export function compareForms(
 ): Int8Figures {
   const pairs = f32.map((row, at) => [row, int8[at] ?? new Float32Array(row.length)] as const);
   if (isSentence || head.name === "none") {
-    const cosines = pairs.map(([a, b]) => cosine(a, b));
+    const cosines = pairs.map(([a, b]) => {
+      const nearness = cosine(a, b);
+      // Vectors that hold NaN or Infinity count as nothing alike.
+      return Number.isNaN(nearness) ? 0 : nearness;
+    });
     return { of: "vectors", cosineMean: mean(cosines), cosineMin: Math.min(...cosines) };
   }
   const spread = spreadOf(f32);
@@ -192,7 +198,8 @@ function decide(
   }
   // One logit alone, as rerankers give it, is a probability by itself.
   const alone = problem === "multi_label" || a.length === 1;
-  const [p, q] = alone ? [sigmoid(a), sigmoid(b)] : [softmax(a), softmax(b)];
+  const probabilities = alone ? (logits: Float32Array) => Array.from(logits, sigmoid) : softmax;
+  const [p, q] = [probabilities(a), probabilities(b)];
   const gaps = p.map((value, at) => Math.abs(value - (q[at] ?? NaN)));
   if (!alone) return { agrees: argmax(p) === argmax(q), shift: gaps.reduce(sum, 0) / 2 };
   const agrees = p.every((value, at) => value >= 0.5 === (q[at] ?? NaN) >= 0.5);
@@ -205,16 +212,6 @@ function mean(values: readonly number[]): number {
   return values.reduce(sum, 0) / values.length;
 }
 
-function dot(x: Float32Array, y: Float32Array): number {
-  return x.reduce((total, value, at) => total + value * (y[at] ?? NaN), 0);
-}
-
-function cosine(a: Float32Array, b: Float32Array): number {
-  const lengths = Math.sqrt(dot(a, a) * dot(b, b));
-  // Not a number, or no direction: nothing alike.
-  return lengths > 0 && lengths < Infinity ? dot(a, b) / lengths : 0;
-}
-
 /** From the least to the greatest number there is: what a regression's differences are measured by. */
 function spreadOf(rows: readonly Float32Array[]): number {
   let [low, high] = [Infinity, -Infinity];
@@ -223,17 +220,6 @@ function spreadOf(rows: readonly Float32Array[]): number {
     high = Math.max(high, value);
   }
   return high > low ? high - low : 1;
-}
-
-function sigmoid(logits: Float32Array): number[] {
-  return [...logits].map((value) => 1 / (1 + Math.exp(-value)));
-}
-
-function softmax(logits: Float32Array): number[] {
-  const top = logits.reduce((most, value) => Math.max(most, value), -Infinity);
-  const powers = [...logits].map((value) => Math.exp(value - top));
-  const total = powers.reduce(sum, 0);
-  return powers.map((value) => value / total);
 }
 
 function argmax(values: readonly number[]): number {

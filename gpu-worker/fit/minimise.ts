@@ -5,6 +5,7 @@
  */
 
 import { TimeSlices } from "../event-loop/time-slices.ts";
+import { dot } from "../tensor/vectors.ts";
 
 export type Objective = {
   readonly size: number;
@@ -127,12 +128,6 @@ async function descent(
     addTimes(direction, pair.step, (shares[at] ?? 0) - share);
   }
   return direction;
-}
-
-function dot(a: Float64Array, b: Float64Array): number {
-  let sum = 0;
-  for (let at = 0; at < a.length; at += 1) sum += (a[at] ?? 0) * (b[at] ?? 0);
-  return sum;
 }
 
 function difference(a: Float64Array, b: Float64Array): Float64Array {

@@ -4,8 +4,8 @@
  * the product of its two.
  */
 import type { TimeSlices } from "../event-loop/time-slices.ts";
+import { softmax } from "../tensor/activations.ts";
 import { BestFew } from "./top-k.ts";
-import { softmax } from "./scores.ts";
 
 export type WindowLogits = {
   /** Of each token of the context in the window. */

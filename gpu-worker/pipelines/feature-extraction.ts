@@ -1,4 +1,5 @@
 /** One sentence vector per input, or its tokens' own, as base64 of little-endian f32. */
+import { toUnitLength } from "../tensor/vectors.ts";
 import { InputEncoder } from "./encode-input.ts";
 import type { OutputName } from "./encoder-model.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
@@ -8,7 +9,7 @@ import { ResultSize } from "./result-size.ts";
 import { RequestTally, namedInputs, rowsOf, sentenceOf } from "./sentence-request.ts";
 import { readTokenIds } from "./read-token-ids.ts";
 import { tokenVectors } from "./token-vectors.ts";
-import { toBase64, toUnitLength } from "../tensor/vectors.ts";
+import { toBase64 } from "./to-base64.ts";
 
 export const featureExtraction: EncoderPipeline<"feature-extraction"> = {
   kind: "encoder",

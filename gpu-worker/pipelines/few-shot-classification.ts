@@ -5,16 +5,17 @@
 import { createHash } from "node:crypto";
 import type { TaskParameters } from "#contract/tasks.ts";
 import { fitHead } from "../fit/fit-head.ts";
+import { softmax } from "../tensor/activations.ts";
+import { toUnitLength } from "../tensor/vectors.ts";
 import { InputEncoder } from "./encode-input.ts";
 import type { EncoderModel, LinearLayer } from "./encoder-model.ts";
 import { linearLogits } from "./linear-head.ts";
 import type { EncoderPipeline, Engine } from "./pipeline.ts";
 import { taskPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
-import { rankLabels, softmax } from "./scores.ts";
+import { rankLabels } from "./scores.ts";
 import { ResultSize, labelsBytes } from "./result-size.ts";
 import { RequestTally, namedInputs, rowsOf, sentenceOf } from "./sentence-request.ts";
-import { toUnitLength } from "../tensor/vectors.ts";
 
 /**
  * Of the strengths tried with 2, 8 and 20 examples a class of news, intents and reviews, the one whose scores were closest to

@@ -2,6 +2,7 @@
 import { CodedError } from "#contract/errors.ts";
 import type { Entity } from "#contract/tasks/token-classification.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
+import { softmax } from "../tensor/activations.ts";
 import type { EncoderModel, LinearHead, OutputName } from "./encoder-model.ts";
 import {
   type Aggregation,
@@ -16,7 +17,6 @@ import { linearLogits } from "./linear-head.ts";
 import { type Place, withoutSpace, wordPlaces } from "./offsets.ts";
 import type { EncoderRow, Engine, RowResult } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
-import { softmax } from "./scores.ts";
 import type { RequestTally } from "./sentence-request.ts";
 import { type NamedText, type TextTokens, encodeLong, encodeWhole } from "./text-tokens.ts";
 import { isOverlapLowered, windowsOf } from "./windows.ts";

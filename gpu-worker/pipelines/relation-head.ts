@@ -5,13 +5,13 @@
  */
 import { CodedError } from "#contract/errors.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
+import { sigmoid, softmax } from "../tensor/activations.ts";
 import type { EncoderModel, LinearHead } from "./encoder-model.ts";
 import { linearLogits, poolTokens } from "./linear-head.ts";
 import { type MarkedText, writeMarks } from "./marked-spans.ts";
 import { type Place, wordPlaces } from "./offsets.ts";
 import type { EncoderRow, Engine } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
-import { sigmoid, softmax } from "./scores.ts";
 import type { RequestTally } from "./sentence-request.ts";
 import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
 import { encodeWhole } from "./text-tokens.ts";

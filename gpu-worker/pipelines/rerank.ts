@@ -9,6 +9,8 @@ import { CodedError } from "#contract/errors.ts";
 import type { TaskInput } from "#contract/tasks.ts";
 import type { RankedText } from "#contract/tasks/rerank.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
+import { sigmoid } from "../tensor/activations.ts";
+import { cosine, dot, euclidean, manhattan } from "../tensor/vectors.ts";
 import { cutDocument } from "./cut-document.ts";
 import {
   type InputRules,
@@ -21,10 +23,9 @@ import type { EncoderPipeline, EncoderRow, Engine } from "./pipeline.ts";
 import { searchPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize } from "./result-size.ts";
-import { order, sigmoid } from "./scores.ts";
+import { order } from "./scores.ts";
 import { RequestTally, rowsOf } from "./sentence-request.ts";
 import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
-import { cosine, dot, euclidean, manhattan } from "../tensor/vectors.ts";
 
 type Input = TaskInput<"rerank">;
 

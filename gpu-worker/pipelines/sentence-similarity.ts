@@ -2,13 +2,13 @@
  * Cosine of one sentence to each of several others, whatever the model's own similarity function, as Hugging Face's API gives
  * it; all of a request's sentences run in the same batches.
  */
+import { cosine } from "../tensor/vectors.ts";
 import { InputEncoder, type NamedInput } from "./encode-input.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
 import { taskPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize } from "./result-size.ts";
 import { RequestTally, rowsOf, sentenceOf } from "./sentence-request.ts";
-import { cosine } from "../tensor/vectors.ts";
 
 /** Of a number such as 0.1234567890123. */
 const cosineBytes = 20;

@@ -3,10 +3,11 @@
  * they are for a regression, by a sigmoid where classes do not exclude each other or there is but one, else by softmax.
  */
 import { CodedError } from "#contract/errors.ts";
+import { sigmoid, softmax } from "../tensor/activations.ts";
 import { InputEncoder } from "./encode-input.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
-import { rankLabels, sigmoid, softmax } from "./scores.ts";
+import { rankLabels } from "./scores.ts";
 import { ResultSize, labelsBytes } from "./result-size.ts";
 import { RequestTally } from "./sentence-request.ts";
 import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";

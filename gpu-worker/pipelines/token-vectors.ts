@@ -9,7 +9,7 @@ import type { EncoderModel } from "./encoder-model.ts";
 import type { Engine, TaskAnswer, TaskRequest } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
 import { RequestTally, namedInputs, rowsOf } from "./sentence-request.ts";
-import { toBase64 } from "../tensor/vectors.ts";
+import { toBase64 } from "./to-base64.ts";
 
 type Request = Omit<TaskRequest<"feature-extraction">, "task">;
 type Tools = { encoder: InputEncoder; engine: Pick<Engine, "run" | "signal" | "hold"> };

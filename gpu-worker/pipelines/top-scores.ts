@@ -1,29 +1,26 @@
 /** The best few of a great many scores, such as one for each word of a vocabulary: in one pass and without sorting them all. */
-
+import { softmaxTerms } from "../tensor/activations.ts";
 import { BestFew } from "./top-k.ts";
 
 export type TopScore = { at: number; score: number };
 
 /**
  * Softmax over all logits, and the best of them, the best first; of equal ones the earlier.
- * @param among places that are considered; null: all
+ * @param among indices that are considered; null: all
  */
 export function topSoftmax(
   logits: Float32Array,
   topK: number,
   among: readonly number[] | null,
 ): TopScore[] {
-  let most = -Infinity;
-  for (const logit of logits) if (logit > most) most = logit;
-  let sum = 0;
-  for (const logit of logits) sum += Math.exp(logit - most);
+  const { max, sum } = softmaxTerms(logits);
   return best(logits, topK, among ?? logits.keys()).map((at) => ({
     at,
-    score: Math.exp((logits[at] ?? -Infinity) - most) / sum,
+    score: Math.exp((logits[at] ?? -Infinity) - max) / sum,
   }));
 }
 
-/** Places of the highest logits, the best first; of equal ones the earlier. */
+/** Indices of the highest logits, the best first; of equal ones the earlier. */
 function best(logits: Float32Array, topK: number, among: Iterable<number>): number[] {
   const kept = new BestFew<number>(topK);
   for (const at of among) {

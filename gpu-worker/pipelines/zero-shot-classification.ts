@@ -8,6 +8,8 @@ import { type EntailmentClasses, entailmentClasses } from "#contract/entailment.
 import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
+import { sigmoid, softmax } from "../tensor/activations.ts";
+import { dot, toUnitLength } from "../tensor/vectors.ts";
 import {
   InputEncoder,
   type InputRules,
@@ -19,10 +21,9 @@ import type { EncoderPipeline, EncoderRow, Engine } from "./pipeline.ts";
 import { taskPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize, labelsBytes } from "./result-size.ts";
-import { rankLabels, sigmoid, softmax } from "./scores.ts";
+import { rankLabels } from "./scores.ts";
 import { RequestTally, namedInputs, rowsOf } from "./sentence-request.ts";
 import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
-import { dot, toUnitLength } from "../tensor/vectors.ts";
 
 /**
  * What cosines are multiplied with before the softmax: 1 / 0.05, the scale under which sentence encoders are trained to tell a

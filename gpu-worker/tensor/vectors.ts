@@ -1,6 +1,8 @@
-/** Arithmetic on sentence vectors: plain loops, because a request may hold thousands of them. */
+/** Arithmetic on vectors: plain loops, because a request may hold thousands of them. */
 
-export function dot(a: Float32Array, b: Float32Array): number {
+type Vector = ArrayLike<number>;
+
+export function dot(a: Vector, b: Vector): number {
   let sum = 0;
   for (let at = 0; at < a.length; at += 1) sum += (a[at] ?? 0) * (b[at] ?? 0);
   return sum;
@@ -13,27 +15,22 @@ export function toUnitLength(vector: Float32Array): Float32Array {
 }
 
 /** −1…1; 0 where a vector is zero. */
-export function cosine(a: Float32Array, b: Float32Array): number {
+export function cosine(a: Vector, b: Vector): number {
   const scale = Math.sqrt(dot(a, a) * dot(b, b));
   // Rounding may carry the cosine of a vector with itself past 1.
   return scale === 0 ? 0 : Math.max(-1, Math.min(1, dot(a, b) / scale));
 }
 
 /** Length of the difference. */
-export function euclidean(a: Float32Array, b: Float32Array): number {
+export function euclidean(a: Vector, b: Vector): number {
   let sum = 0;
   for (let at = 0; at < a.length; at += 1) sum += ((a[at] ?? 0) - (b[at] ?? 0)) ** 2;
   return Math.sqrt(sum);
 }
 
-/** Sum of the differences' sizes. */
-export function manhattan(a: Float32Array, b: Float32Array): number {
+/** Sum of the absolute differences. */
+export function manhattan(a: Vector, b: Vector): number {
   let sum = 0;
   for (let at = 0; at < a.length; at += 1) sum += Math.abs((a[at] ?? 0) - (b[at] ?? 0));
   return sum;
-}
-
-/** Every platform this runs on is little-endian. */
-export function toBase64(vector: Float32Array): string {
-  return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString("base64");
 }
