@@ -10,7 +10,7 @@ const address = z.url({ protocol: /^https?$/, hostname: /./ });
 const text = z.string().min(1);
 const wholeNumber = z.string().regex(/^\d+$/).transform(Number);
 
-/** Whether it is a folder, or could be made: what is there of the way to it is one. */
+/** Whether it is a folder or could be made: the nearest part of its path that exists is a folder. */
 function canBeFolder(name: string): boolean {
   for (let at = path.resolve(name); ; at = path.dirname(at)) {
     const found = statSync(at, { throwIfNoEntry: false });
@@ -73,7 +73,8 @@ const Environment = z.object({
     .pipe(z.int().min(64))
     .optional()
     .describe(
-      "Set it to the MiB that loaded models may take together (of a GPU's memory where one computes), 64 or more, or leave it to the worker.",
+      "Set it to the MiB that loaded models may take together (of a GPU's memory where one computes), " +
+        "64 or more, or leave it to the worker.",
     ),
   UV_THREADPOOL_SIZE: wholeNumber
     .pipe(z.int().min(1).max(1_024))
@@ -83,7 +84,8 @@ const Environment = z.object({
     .pipe(z.int().min(0).max(3_600))
     .default(8)
     .describe(
-      "Set it to the seconds that work in flight may take to finish after SIGTERM, some less than the process is given before it is killed.",
+      "Set it to the seconds that work in flight may take to finish after SIGTERM, " +
+        "some less than the process is given before it is killed.",
     ),
   LLM_OS_WORKER_ID: z
     .string()
@@ -208,7 +210,8 @@ function credentialsOf(env: Environment): WorkerConfig["queue"]["credentials"] {
   }
   if (accessKeyId === undefined && secretAccessKey === undefined) return null;
   throw new ConfigError(
-    "The worker cannot start:\n  AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together. Set both, or neither to use the machine's role.",
+    "The worker cannot start:\n  AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY belong together. " +
+      "Set both, or neither to use the machine's role.",
   );
 }
 

@@ -1,6 +1,6 @@
 /**
- * The worker's composition root: reads the configuration, opens what the rooms need, starts consuming, and ends in order
- * on SIGTERM, SIGINT or when the launcher that started it is gone. Says `listening` and `ready` to the launcher.
+ * The worker's composition root: reads the configuration, opens what the rooms need, starts consuming, and ends in
+ * order on SIGTERM, SIGINT or when the launcher that started it is gone. Says `listening` and `ready` to the launcher.
  */
 import { hostname } from "node:os";
 import process from "node:process";
@@ -29,34 +29,34 @@ import { startHealthServer } from "./telemetry/health-server.ts";
 import { type Log, createLog } from "./telemetry/log.ts";
 import { createMetrics } from "./telemetry/metrics.ts";
 
-/** Without the launcher the edge is gone too, and nothing finished could be delivered. */
-const graceAloneMs = 1_000;
+/** Without the launcher the edge is gone too, so that no result could be delivered. */
+const orphanGraceMs = 1_000;
 const modelRetryMs = 10_000;
 const defaultModel = catalogue[0]?.id ?? "";
 
-type Ending = {
+type Shutdown = {
   readonly begun: AbortSignal;
   readonly deadline: AbortSignal;
-  /** Ends at once, handing back what is held, and with exit code 1. */
+  /** Begins and ends it at once, handing back what is held, with exit code 1. */
   fail(reason: string): void;
 };
 
-function tellLauncher(message: object): void {
+function notifyLauncher(message: object): void {
   process.send?.(message);
 }
 
-/** The launcher waits until the edge lists the same. */
-function tellModels(catalog: Catalog): void {
-  let told = "";
-  const tell = () => {
+/** Sends the launcher the list of models whenever it changes: it waits until the edge lists the same. */
+function notifyModels(catalog: Catalog): void {
+  let last = "";
+  const notify = () => {
     const models = catalog.states().map(({ id, status, tasks }) => ({ id, status, tasks }));
     const text = JSON.stringify(models);
-    if (text === told) return;
-    told = text;
-    tellLauncher({ type: "models", models });
+    if (text === last) return;
+    last = text;
+    notifyLauncher({ type: "models", models });
   };
-  catalog.onChange(tell);
-  tell();
+  catalog.onChange(notify);
+  notify();
 }
 
 function readConfigOrExit(): WorkerConfig {
@@ -69,8 +69,8 @@ function readConfigOrExit(): WorkerConfig {
   }
 }
 
-/** The end begins at the first signal; its deadline comes with time, with a second signal, or without the launcher. */
-function watchForEnd(log: Log, drainMs: number): Ending {
+/** Shutdown begins at the first signal; its deadline comes with time, with a second signal, or without the launcher. */
+function watchForShutdown(log: Log, drainMs: number): Shutdown {
   const begun = new AbortController();
   const deadline = new AbortController();
   const end = (reason: string, afterMs: number) => {
@@ -82,7 +82,7 @@ function watchForEnd(log: Log, drainMs: number): Ending {
   for (const signal of ["SIGTERM", "SIGINT"] as const) {
     process.on(signal, () => end(signal, drainMs));
   }
-  process.once("disconnect", () => end("the launcher is gone", graceAloneMs));
+  process.once("disconnect", () => end("the launcher is gone", orphanGraceMs));
   const fail = (reason: string) => {
     process.exitCode = 1;
     end(reason, 0);
@@ -104,11 +104,15 @@ async function loadDefault(catalog: Catalog, log: Log, signal: AbortSignal): Pro
   }
 }
 
-function unreadyReasons(catalog: Catalog | null, worker: Worker | null, ending: Ending): string[] {
+function unreadyReasons(
+  catalog: Catalog | null,
+  worker: Worker | null,
+  shutdown: Shutdown,
+): string[] {
   if (catalog === null || worker === null) return ["starting"];
   const state = catalog.states().find(({ id }) => id === defaultModel);
   return [
-    ...(ending.begun.aborted ? ["ending"] : []),
+    ...(shutdown.begun.aborted ? ["ending"] : []),
     ...(worker.queueReachable ? [] : ["the queue does not answer"]),
     ...(state?.loaded === true ? [] : [`${defaultModel}: ${state?.reason ?? "not loaded yet"}`]),
   ];
@@ -131,23 +135,24 @@ async function openWatchedRuntime(
 }
 
 /** Ends the process where a setting asks for what this machine does not have. */
-function refuse(error: unknown): never {
+function exitUnsupported(error: unknown): never {
   const words =
     error instanceof DeviceError
-      ? `LLM_OS_DEVICE is cuda, and CUDA cannot be used: ${error.message}. Mend that, or set LLM_OS_DEVICE to auto or cpu.`
+      ? `LLM_OS_DEVICE is cuda, and CUDA cannot be used: ${error.message}. ` +
+        "Mend that, or set LLM_OS_DEVICE to auto or cpu."
       : error instanceof FormError && `${error.message}.`;
   if (words === false) throw error;
   process.stderr.write(`The worker cannot start:\n  ${words}\n`);
   process.exit(1);
 }
 
-/** Short polls: nobody waits for what comes, and an end must not either. */
+/** Short polls: no caller waits for these messages, and shutdown must not wait for a long poll. */
 function openDeadLetters({ queue }: WorkerConfig): JobQueue | null {
   if (queue.deadLetterUrl === null) return null;
   return openSqsQueue({ ...queue, url: queue.deadLetterUrl, waitSeconds: 1 });
 }
 
-async function giveUpMemory(runtime: Runtime, log: Log): Promise<void> {
+async function releaseMemory(runtime: Runtime, log: Log): Promise<void> {
   try {
     await collectGarbage();
     await returnRunMemory(runtime);
@@ -159,17 +164,17 @@ async function giveUpMemory(runtime: Runtime, log: Log): Promise<void> {
 async function main(): Promise<void> {
   const config = readConfigOrExit();
   const log = createLog({ level: config.logLevel, worker: config.workerId });
-  const ending = watchForEnd(log, config.drainSeconds * 1_000);
+  const shutdown = watchForShutdown(log, config.drainSeconds * 1_000);
   const metrics = createMetrics();
   let catalog: Catalog | null = null;
   let worker: Worker | null = null;
   const health = await startHealthServer({
     ...config.health,
-    unready: () => unreadyReasons(catalog, worker, ending),
+    unready: () => unreadyReasons(catalog, worker, shutdown),
     metrics,
   });
   log.info({ port: health.port }, "health and metrics");
-  tellLauncher({ type: "listening", healthPort: health.port });
+  notifyLauncher({ type: "listening", healthPort: health.port });
 
   const queue = openSqsQueue(config.queue);
   const deadLetters = openDeadLetters(config);
@@ -180,12 +185,14 @@ async function main(): Promise<void> {
   });
   const onBroken = (reason: string) => {
     log.fatal({ reason }, "the device is broken: another worker has to take over");
-    ending.fail("the device is broken");
+    shutdown.fail("the device is broken");
   };
-  const runtime = await openWatchedRuntime(config, log, onBroken).catch(refuse);
-  const models = await openCatalog(config.models, { runtime, log, now: Date.now }).catch(refuse);
+  const runtime = await openWatchedRuntime(config, log, onBroken).catch(exitUnsupported);
+  const models = await openCatalog(config.models, { runtime, log, now: Date.now }).catch(
+    exitUnsupported,
+  );
   catalog = models;
-  tellModels(models);
+  notifyModels(models);
   metrics.watch("modelsLoaded", () => models.states().filter(({ loaded }) => loaded).length);
   worker = new Worker({
     id: config.workerId,
@@ -194,7 +201,7 @@ async function main(): Promise<void> {
     edge,
     objects: openObjectStore(config.objectStore),
     returnMemory,
-    onQuiet: () => void giveUpMemory(runtime, log),
+    onIdle: () => void releaseMemory(runtime, log),
     models,
     policy: runtime.deviceMemoryBytes === null ? cpuBatchPolicy : deviceBatchPolicy,
     isDeviceFault,
@@ -204,14 +211,14 @@ async function main(): Promise<void> {
     random: Math.random,
   });
   worker.start();
-  await loadDefault(models, log, ending.begun);
-  if (!ending.begun.aborted) {
+  await loadDefault(models, log, shutdown.begun);
+  if (!shutdown.begun.aborted) {
     log.info({ model: defaultModel }, "ready");
-    tellLauncher({ type: "ready" });
+    notifyLauncher({ type: "ready" });
   }
 
-  await whenAborted(ending.begun);
-  await worker.drain(ending.deadline);
+  await whenAborted(shutdown.begun);
+  await worker.drain(shutdown.deadline);
   queue.close();
   deadLetters?.close();
   await Promise.all([edge.close(), models.close(), health.close()]);
@@ -221,5 +228,5 @@ async function main(): Promise<void> {
 const [command] = process.argv.slice(2);
 if (command === undefined) await main();
 else process.exitCode = await runWorkerCommand(process.argv.slice(2));
-// Connections kept alive by libraries must not keep the process.
+// Connections that libraries keep alive must not keep the process.
 process.exit();

@@ -35,7 +35,7 @@ export class Announcer {
       this.#changed = new AbortController();
       await this.#announce(signal);
       await pause(gatherMs, signal);
-      // The edge may be there any moment: what it does not know of, it cannot serve.
+      // Tried again soon: the edge cannot serve a model that it does not know of.
       if (this.#failing) continue;
       await pause(intervalMs - gatherMs, AbortSignal.any([signal, this.#changed.signal]));
     }

@@ -1,6 +1,6 @@
 /**
- * One job from its message to what its succeeded event carries: fetch large inputs, get the model, run the pipeline,
- * store a large result. Throws what went wrong; who called translates it.
+ * One computation from its message to what its succeeded event carries: fetch large inputs, lease the model, run the
+ * pipeline, store a large result. Throws what went wrong; the caller translates it.
  */
 import type { JobResult, SucceededEvent } from "#contract/events.ts";
 import { CodedError } from "#contract/errors.ts";
@@ -16,85 +16,89 @@ import { TimeSlices } from "../event-loop/time-slices.ts";
 import type { EncoderModel } from "../pipelines/encoder-model.ts";
 import type { Pipeline, TaskRequest } from "../pipelines/pipeline.ts";
 import { pipelines } from "../pipelines/pipelines.ts";
-import { charactersOf, JobMemory, type JobRoom } from "./computation-memory.ts";
+import { charactersOf, ComputationMemory, type MemoryReservation } from "./computation-memory.ts";
 import { countJsonBytes, jsonItems, jsonParts } from "./json-parts.ts";
 import type { ObjectStore } from "./object-store.ts";
 import type { TaskRunner } from "./task-runner.ts";
 
-/** What a job needs of the catalog. */
-export type ModelSource = {
-  /** The model, loaded, and not unloaded before it is released. @throws CodedError where it is unknown or cannot be had */
+/** What a computation needs of the catalog. */
+export type LeasableModels = {
+  /**
+   * The model, loaded, and not unloaded before it is released. @throws CodedError where it is unknown or cannot be had
+   */
   lease(id: string, signal: AbortSignal): Promise<ModelLease>;
 };
 
 export type ModelLease = { readonly model: EncoderModel; release(): void };
 
-export type JobAnswererOptions = {
-  models: ModelSource;
+export type ComputationExecutorOptions = {
+  models: LeasableModels;
   runner: TaskRunner;
   objects: ObjectStore;
-  /** Gives memory that was freed back to the machine: after large jobs, whose tokenizer leaves much in each thread's own. */
+  /**
+   * Gives freed memory back to the machine: after large computations, since each thread of the tokenizer keeps much.
+   */
   returnMemory?(): Promise<void>;
 };
 
-/** Of inputs, after which memory is given back. */
+/** Of the inputs of a computation after which memory is given back. */
 const largeCharacters = 2 ** 16;
 
-export type AnswerOptions = {
+export type ExecuteOptions = {
   signal: AbortSignal;
   onProgress(completed: number, total: number): void;
-  /** A model starts to run so many tokens of the job. */
+  /** A model starts to run so many tokens of the computation. */
   onRun(tokens: number): void;
 };
 
-export type JobAnswer = Pick<SucceededEvent, "modelDigest" | "usage" | "result" | "models">;
+export type ComputationResult = Pick<SucceededEvent, "modelDigest" | "usage" | "result" | "models">;
 
 type Computed = {
   result: Omit<Extract<SucceededEvent["result"], { task: Task }>, "task">;
   models: ModelDigest[];
 };
-type Running = AnswerOptions & { tenant: string; room: JobRoom };
+type RunOptions = ExecuteOptions & { tenant: string; memory: MemoryReservation };
 
-export class JobAnswerer {
-  readonly #options: JobAnswererOptions;
-  readonly #memory = new JobMemory();
+export class ComputationExecutor {
+  readonly #options: ComputationExecutorOptions;
+  readonly #memory = new ComputationMemory();
 
-  constructor(options: JobAnswererOptions) {
+  constructor(options: ComputationExecutorOptions) {
     this.#options = options;
   }
 
-  async answer(job: JobMessage, options: AnswerOptions): Promise<JobAnswer> {
-    const characters = charactersOf(job);
-    const room = await this.#memory.enter(characters, options.signal);
+  async execute(message: JobMessage, options: ExecuteOptions): Promise<ComputationResult> {
+    const characters = charactersOf(message);
+    const memory = await this.#memory.reserve(characters, options.signal);
     try {
-      return await this.#answer(job, { ...options, tenant: job.tenant, room });
+      return await this.#execute(message, { ...options, tenant: message.tenant, memory });
     } finally {
-      // Before the next large one comes in.
+      // Before the next large computation begins.
       if (characters > largeCharacters) await this.#options.returnMemory?.();
-      room.leave();
+      memory.release();
     }
   }
 
-  async #answer(job: JobMessage, options: Running): Promise<JobAnswer> {
-    const inputs = Array.isArray(job.inputs)
-      ? job.inputs
-      : await this.#fetchInputs(job.task, job.inputs, options.signal);
-    const request = { task: job.task, inputs, parameters: job.parameters };
-    const { result: computed, models } = await this.#compute<Task>(request, job.model, options);
-    const result = { task: job.task, ...computed, warnings: cutWarnings(computed.warnings) };
+  async #execute(message: JobMessage, options: RunOptions): Promise<ComputationResult> {
+    const inputs = Array.isArray(message.inputs)
+      ? message.inputs
+      : await this.#fetchInputs(message.task, message.inputs, options.signal);
+    const request = { task: message.task, inputs, parameters: message.parameters };
+    const { result: computed, models } = await this.#compute<Task>(request, message.model, options);
+    const result = { task: message.task, ...computed, warnings: cutWarnings(computed.warnings) };
     const { modelDigest, usage } = computed;
     return {
       modelDigest,
       usage,
       models,
-      result: await this.#shipped(job, result, options.signal),
+      result: await this.#store(message, result, options.signal),
     };
   }
 
   async #compute<T extends Task>(
     request: TaskRequest<T>,
     modelId: string,
-    options: Running,
+    options: RunOptions,
   ): Promise<Computed> {
     const pipeline: Pipeline<T> = pipelines[request.task];
     if (pipeline.kind === "direct") {
@@ -123,7 +127,7 @@ export class JobAnswerer {
     }
   }
 
-  /** One by one, since there may be megabytes of them. */
+  /** Parsed one by one, since there may be megabytes of them. */
   async #fetchInputs(
     task: Task,
     reference: ObjectReference,
@@ -146,9 +150,12 @@ export class JobAnswerer {
     }
   }
 
-  /** The result itself, or where it lies if it is too large for a callback. @throws CodedError for one over its bound */
-  async #shipped(
-    job: JobMessage,
+  /**
+   * The result itself, or a reference to it if it is too large for a callback. @throws CodedError for one over its
+   * bound
+   */
+  async #store(
+    message: JobMessage,
     result: Extract<SucceededEvent["result"], { task: Task }>,
     signal: AbortSignal,
   ): Promise<SucceededEvent["result"]> {
@@ -156,16 +163,16 @@ export class JobAnswerer {
     if (bytes <= limits.inlineResultBytesMax) return result;
     if (bytes > limits.resultBytesMax) throw tooLarge();
     const document = { contentType: resultDocumentType, parts: documentParts(result, signal) };
-    return this.#options.objects.write(resultDocumentKey(job.id), document, signal);
+    return this.#options.objects.write(resultDocumentKey(message.id), document, signal);
   }
 }
 
-/** As `resultDocumentLines`, in pieces of some kilobytes. */
+/** The same text as `resultDocumentLines` makes, in pieces of some kilobytes. */
 async function* documentParts(
-  { outputs, ...head }: JobResult,
+  { outputs, ...fields }: JobResult,
   signal: AbortSignal,
 ): AsyncGenerator<string> {
-  yield `${JSON.stringify(head)}\n`;
+  yield `${JSON.stringify(fields)}\n`;
   for (const output of outputs) {
     yield* jsonParts(output, signal);
     yield "\n";

@@ -1,13 +1,14 @@
-/** The reporters of all shards this worker works for: made when a shard's first job comes, dropped when its last is gone. */
+/**
+ * Reports what happens to computations to the shards that asked for them: a reporter for each shard, made when its
+ * first computation begins and dropped when its last has ended and been acknowledged.
+ */
 import { addAbortListener } from "node:events";
-import type { JobEvent, TerminalEvent } from "#contract/events.ts";
+import type { TerminalEvent } from "#contract/events.ts";
 import type { JobId } from "#contract/job-id.ts";
 import { limits } from "#contract/limits.ts";
-import { type ReporterOptions, ShardReporter } from "./shard-reporter.ts";
+import { type InterimEvent, type ReporterOptions, ShardReporter } from "./shard-reporter.ts";
 
-type NoteEvent = Exclude<JobEvent, TerminalEvent>;
-
-export class EventReports {
+export class ComputationReporter {
   readonly #options: ReporterOptions;
   readonly #reporters = new Map<number, ShardReporter>();
   #timer: NodeJS.Timeout | null = null;
@@ -17,18 +18,18 @@ export class EventReports {
     addAbortListener(options.signal, () => this.#stopTimer());
   }
 
-  /** The job is worked on from now until `drop`. */
-  hold(shard: number, job: JobId): void {
-    this.#of(shard).hold(job);
+  /** The computation is in flight from now until `end`. */
+  begin(shard: number, id: JobId): void {
+    this.#of(shard).begin(id);
   }
 
-  drop(shard: number, job: JobId): void {
-    this.#of(shard).drop(job);
+  end(shard: number, id: JobId): void {
+    this.#of(shard).end(id);
   }
 
-  /** For the shard's next report; a later note of the same job and type replaces it. */
-  note(shard: number, event: NoteEvent): void {
-    this.#of(shard).note(event);
+  /** With the shard's next post; a later event of the same computation and type replaces it. */
+  report(shard: number, event: InterimEvent): void {
+    this.#of(shard).report(event);
   }
 
   /** Resolves when the shard has acknowledged the event; never, if reporting ends before. */

@@ -1,27 +1,27 @@
 /**
- * Reads the dead-letter queue: a message there brought down every worker that took it, or lost them, and its job is failed
- * with `worker_lost` so that nobody waits for it. It is deleted once the edge has acknowledged that, and the log keeps what
- * it was. A message that cannot be read stays, hidden, for a person to look at.
+ * Reads the dead-letter queue: every worker that took a message there was lost, and its computation is reported as
+ * failed with `worker_lost` so that nothing waits for it. The message is deleted once the edge has acknowledged that,
+ * and is named in the log. A message that cannot be read stays, hidden, for a person to look at.
  */
 import type { JobId } from "#contract/job-id.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { pause } from "./backoff.ts";
-import type { EventReports } from "./computation-reporter.ts";
+import type { ComputationReporter } from "./computation-reporter.ts";
 import { parseMessage } from "./parse-message.ts";
 import type { JobQueue, QueueMessage } from "./sqs-queue.ts";
 
 export type DeadLetterOptions = {
   queue: Pick<JobQueue, "receive" | "delete" | "setVisibility">;
-  reports: Pick<EventReports, "deliver">;
+  reporter: Pick<ComputationReporter, "deliver">;
   metrics: Pick<Metrics, "deadLetters" | "queueErrors">;
   log: Log;
-  /** Between two looks that brought nothing. */
+  /** Between two receives that brought nothing. */
   intervalMs: number;
   /** Milliseconds since the epoch. */
   wallClock(): number;
-  /** Whether this worker works on the job: it was sent again, and may still be answered. */
-  isHeld(job: JobId): boolean;
+  /** Whether the computation is in flight here: its message was sent again, and it may still succeed. */
+  isInFlight(id: JobId): boolean;
 };
 
 const messagesPerReceive = 10;
@@ -31,8 +31,8 @@ const unreadableHiddenSeconds = 11 * 3_600;
 export class DeadLetters {
   readonly #options: DeadLetterOptions;
   readonly #stopping = new AbortController();
-  /** Message id → its latest receipt, while its job's end is on the way. */
-  readonly #burying = new Map<string, string>();
+  /** Message id → its latest receipt, while its failed event is being delivered. */
+  readonly #handling = new Map<string, string>();
   #reading: Promise<void> = Promise.resolve();
 
   constructor(options: DeadLetterOptions) {
@@ -43,7 +43,7 @@ export class DeadLetters {
     this.#reading = this.#read();
   }
 
-  /** Resolves when no receive is open. What was not dealt with shows up again. */
+  /** Resolves when no receive is open. Messages that were not dealt with become visible again. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     await this.#reading;
@@ -65,23 +65,23 @@ export class DeadLetters {
 
   #take(message: QueueMessage): void {
     const { messageId, receipt } = message;
-    const known = this.#burying.has(messageId);
+    const known = this.#handling.has(messageId);
     const parsed = parseMessage(message.body);
-    if (parsed.kind === "job" && this.#options.isHeld(parsed.job.id)) return;
-    this.#burying.set(messageId, receipt);
+    if (parsed.kind === "valid" && this.#options.isInFlight(parsed.message.id)) return;
+    this.#handling.set(messageId, receipt);
     if (known) return;
-    void this.#bury(message, parsed)
+    void this.#handle(message, parsed)
       .catch((error: unknown) =>
         this.#options.log.warn({ error, message: messageId }, "a dead letter shows up again"),
       )
-      .finally(() => this.#burying.delete(messageId));
+      .finally(() => this.#handling.delete(messageId));
   }
 
-  async #bury(message: QueueMessage, parsed: ReturnType<typeof parseMessage>): Promise<void> {
+  async #handle(message: QueueMessage, parsed: ReturnType<typeof parseMessage>): Promise<void> {
     const { log, metrics, queue } = this.#options;
     const { messageId, receiveCount: receives } = message;
-    if (parsed.kind === "job") {
-      const { id, task, model, shard, tenant, requestKey } = parsed.job;
+    if (parsed.kind === "valid") {
+      const { id, task, model, shard, tenant, requestKey } = parsed.message;
       log.error({ job: id, task, model, receives }, "a job came to the dead-letter queue");
       metrics.deadLetters.inc({ outcome: "failed" });
       await this.#fail(shard, { jobId: id, tenant, requestKey });
@@ -98,16 +98,16 @@ export class DeadLetters {
   }
 
   #receiptOf({ messageId, receipt }: QueueMessage): string {
-    return this.#burying.get(messageId) ?? receipt;
+    return this.#handling.get(messageId) ?? receipt;
   }
 
   #fail(
     shard: number,
-    job: { jobId: JobId; tenant: string; requestKey: string | null },
+    computation: { jobId: JobId; tenant: string; requestKey: string | null },
   ): Promise<void> {
-    const { reports, wallClock } = this.#options;
-    return reports.deliver(shard, {
-      ...job,
+    const { reporter, wallClock } = this.#options;
+    return reporter.deliver(shard, {
+      ...computation,
       type: "failed",
       sequence: wallClock(),
       error: {

@@ -1,7 +1,7 @@
 /**
  * Classifiers fitted on the fly, by key: each is fitted once however many requests ask for it, and kept while there is
- * memory. A request that waited for another one's fit begins a fit of its own where that failed, because it may have failed
- * only by its caller leaving.
+ * memory. A request that waited for another one's fit begins a fit of its own where that failed, because it may have
+ * failed only by its caller leaving.
  */
 import { LRUCache } from "lru-cache";
 import { orAborted } from "../event-loop/or-aborted.ts";

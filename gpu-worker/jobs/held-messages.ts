@@ -1,7 +1,7 @@
 /**
- * The queue messages this worker holds: keeps them invisible to others while it works (heartbeat), deletes those whose
- * job is answered, hands back the others. Deletes and hand-backs are gathered into batches and tried until they succeed;
- * a message that shows up again meanwhile is recognised by its id where it is received.
+ * The queue messages this worker holds: keeps them invisible to others while it works (heartbeat), deletes those that
+ * are dealt with, hands back the others. Deletes and hand-backs are gathered into batches and tried until they succeed;
+ * a message that is received again meanwhile is recognised by its id where it is received.
  */
 import { queueNumbers } from "#contract/queue.ts";
 import { whenAborted } from "../event-loop/when-aborted.ts";
@@ -9,7 +9,7 @@ import type { Log } from "../telemetry/log.ts";
 import { type Backoff, backoffMs, pause } from "./backoff.ts";
 import type { JobQueue } from "./sqs-queue.ts";
 
-export type MessageLedgerOptions = {
+export type HeldMessagesOptions = {
   queue: Pick<JobQueue, "delete" | "setVisibility">;
   backoff: Backoff;
   /** Receipts wait this long for others before they are sent in one batch. */
@@ -20,19 +20,20 @@ export type MessageLedgerOptions = {
   onError(action: "delete" | "release" | "extend"): void;
 };
 
-type Closing = "delete" | "release";
+/** What becomes of a message in the end. */
+export type Settlement = "delete" | "release";
 
-export class MessageLedger {
-  readonly #options: MessageLedgerOptions;
+export class HeldMessages {
+  readonly #options: HeldMessagesOptions;
   /** Receipt → when its visibility was last set. */
   readonly #held = new Map<string, number>();
-  readonly #closing: Record<Closing, string[]> = { delete: [], release: [] };
+  readonly #settling: Record<Settlement, string[]> = { delete: [], release: [] };
   readonly #sending = new Set<Promise<void>>();
   readonly #stopped = new AbortController();
   #gathering: NodeJS.Timeout | null = null;
   #heartbeat: NodeJS.Timeout | null = null;
 
-  constructor(options: MessageLedgerOptions) {
+  constructor(options: HeldMessagesOptions) {
     this.#options = options;
   }
 
@@ -45,17 +46,19 @@ export class MessageLedger {
     this.#heartbeat ??= setInterval(() => void this.#extendDue(), 1_000);
   }
 
-  /** The job is answered: the messages need not exist any more. */
+  /** The messages are dealt with. */
   delete(receipts: readonly string[]): void {
-    this.#close("delete", receipts);
+    this.#settle("delete", receipts);
   }
 
-  /** Somebody else shall have the messages, at once. */
+  /** Another worker may receive the messages, at once. */
   release(receipts: readonly string[]): void {
-    this.#close("release", receipts);
+    this.#settle("release", receipts);
   }
 
-  /** Resolves when everything said so far has reached the queue, or the signal aborts. Stops the heartbeat. */
+  /**
+   * Resolves when all deletes and hand-backs so far have reached the queue, or the signal aborts. Stops the heartbeat.
+   */
   async flush(signal: AbortSignal): Promise<void> {
     if (this.#heartbeat !== null) clearInterval(this.#heartbeat);
     this.#heartbeat = null;
@@ -67,8 +70,8 @@ export class MessageLedger {
     this.#stopped.abort();
   }
 
-  #close(action: Closing, receipts: readonly string[]): void {
-    const queue = this.#closing[action];
+  #settle(settlement: Settlement, receipts: readonly string[]): void {
+    const queue = this.#settling[settlement];
     queue.push(...receipts);
     if (queue.length >= queueNumbers.batchEntriesMax) return this.#send();
     this.#gathering ??= setTimeout(() => this.#send(), this.#options.gatherMs);
@@ -77,34 +80,36 @@ export class MessageLedger {
   #send(): void {
     if (this.#gathering !== null) clearTimeout(this.#gathering);
     this.#gathering = null;
-    for (const action of ["delete", "release"] as const) {
-      while (this.#closing[action].length > 0) {
-        const batch = this.#closing[action].splice(0, queueNumbers.batchEntriesMax);
-        const sending = this.#sendBatch(action, batch).finally(() => this.#sending.delete(sending));
+    for (const settlement of ["delete", "release"] as const) {
+      while (this.#settling[settlement].length > 0) {
+        const batch = this.#settling[settlement].splice(0, queueNumbers.batchEntriesMax);
+        const sending = this.#sendBatch(settlement, batch).finally(() =>
+          this.#sending.delete(sending),
+        );
         this.#sending.add(sending);
       }
     }
   }
 
-  async #sendBatch(action: Closing, batch: string[]): Promise<void> {
+  async #sendBatch(settlement: Settlement, batch: string[]): Promise<void> {
     let left = batch;
     for (let attempt = 0; left.length > 0 && !this.#stopped.signal.aborted; attempt += 1) {
       if (attempt > 0) {
         await pause(backoffMs(this.#options.backoff, attempt - 1), this.#stopped.signal);
       }
-      left = await this.#try(action, left);
+      left = await this.#try(settlement, left);
     }
     for (const receipt of batch) this.#held.delete(receipt);
   }
 
-  async #try(action: Closing, receipts: string[]): Promise<string[]> {
+  async #try(settlement: Settlement, receipts: string[]): Promise<string[]> {
     const { queue, log, onError } = this.#options;
     try {
-      if (action === "delete") return await queue.delete(receipts);
+      if (settlement === "delete") return await queue.delete(receipts);
       return await queue.setVisibility(receipts, 0);
     } catch (error) {
-      onError(action);
-      log.debug({ error, action }, "the queue does not answer; trying again");
+      onError(settlement);
+      log.debug({ error, action: settlement }, "the queue does not answer; trying again");
       return receipts;
     }
   }

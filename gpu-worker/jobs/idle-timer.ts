@@ -1,23 +1,23 @@
-/** Notices when nothing has been done for a while, once after each time that something was. */
+/** Fires when nothing has been done for a while, once after each busy time. */
 
-export type QuietTimeOptions = {
+export type IdleTimerOptions = {
   afterMs: number;
-  /** Something is being done that has not ended. */
+  /** Whether something is under way. */
   isBusy(): boolean;
-  onQuiet(): void;
+  onIdle(): void;
 };
 
-export class QuietTime {
+export class IdleTimer {
   readonly #timer: NodeJS.Timeout;
 
-  constructor({ afterMs, isBusy, onQuiet }: QuietTimeOptions) {
+  constructor({ afterMs, isBusy, onIdle }: IdleTimerOptions) {
     this.#timer = setTimeout(() => {
-      if (!isBusy()) onQuiet();
+      if (!isBusy()) onIdle();
     }, afterMs).unref();
   }
 
-  /** Something has ended: from now on it may be quiet. */
-  begin(): void {
+  /** Something has ended: the idle time may begin. */
+  restart(): void {
     this.#timer.refresh();
   }
 

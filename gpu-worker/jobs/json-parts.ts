@@ -15,7 +15,9 @@ export async function* jsonParts(document: unknown, signal: AbortSignal): AsyncG
   }
 }
 
-/** Bytes of the document as JSON; once they are more than `bytesMax`, no more are counted. @throws the signal's reason */
+/**
+ * Bytes of the document as JSON; once they are more than `bytesMax`, no more are counted. @throws the signal's reason
+ */
 export async function countJsonBytes(
   document: unknown,
   bytesMax: number,

@@ -1,9 +1,12 @@
-/** A share of the worker's memory: what would not fit beside what others hold waits for its turn, in the order it came. */
+/**
+ * A counting semaphore over bytes of the worker's memory: what does not fit beside what others hold waits, first in
+ * first out. Libraries' semaphores count tasks, or cannot be left on an abort.
+ */
 import { addAbortListener } from "node:events";
 
-type Waiting = { bytes: number; enter(): void };
+type Waiting = { bytes: number; admit(): void };
 
-export class MemoryGate {
+export class MemorySemaphore {
   readonly #bytesMax: number;
   readonly #waiting: Waiting[] = [];
   #held = 0;
@@ -13,19 +16,19 @@ export class MemoryGate {
   }
 
   /**
-   * Waits for room. What is larger than the whole share goes alone.
-   * @returns gives the room back; a second call does nothing
+   * Waits for so many bytes. What is larger than all of them is held alone.
+   * @returns releases them; a second call does nothing
    * @throws the signal's reason
    */
-  async enter(bytes: number, signal: AbortSignal): Promise<() => void> {
+  async acquire(bytes: number, signal: AbortSignal): Promise<() => void> {
     signal.throwIfAborted();
     const wanted = Math.min(bytes, this.#bytesMax);
-    if (this.#waiting.length > 0 || !this.#fits(wanted)) await this.#queue(wanted, signal);
+    if (this.#waiting.length > 0 || !this.#fits(wanted)) await this.#wait(wanted, signal);
     else this.#held += wanted;
-    let inside = true;
+    let held = true;
     return () => {
-      if (inside) this.#leave(wanted);
-      inside = false;
+      if (held) this.#release(wanted);
+      held = false;
     };
   }
 
@@ -33,34 +36,34 @@ export class MemoryGate {
     return this.#held + bytes <= this.#bytesMax;
   }
 
-  #queue(bytes: number, signal: AbortSignal): Promise<void> {
+  #wait(bytes: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const listening = addAbortListener(signal, () => {
         this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
-        this.#admit();
+        this.#admitAll();
         reject(signal.reason);
       });
-      const enter = () => {
+      const admit = () => {
         listening[Symbol.dispose]();
         resolve();
       };
-      const waiting = { bytes, enter };
+      const waiting = { bytes, admit };
       this.#waiting.push(waiting);
     });
   }
 
-  #leave(bytes: number): void {
+  #release(bytes: number): void {
     this.#held -= bytes;
-    this.#admit();
+    this.#admitAll();
   }
 
-  #admit(): void {
+  #admitAll(): void {
     for (;;) {
       const [first] = this.#waiting;
       if (first === undefined || !this.#fits(first.bytes)) return;
       this.#waiting.shift();
       this.#held += first.bytes;
-      first.enter();
+      first.admit();
     }
   }
 }

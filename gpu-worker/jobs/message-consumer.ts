@@ -1,13 +1,14 @@
 /**
- * The life of a job here: received → parsed → answered → its terminal event acknowledged by the edge → its message
- * deleted, in this order, so that a crash at any point leaves the message to another worker and nothing is lost. A job that
- * the edge gives up ends so too, by an event that says what it took.
+ * From a queue message to the end of its computation: received → parsed → executed → its terminal event
+ * acknowledged by the edge → the message deleted, in this order, so that a crash at any point leaves the message to
+ * another worker and nothing is lost. A computation that the edge cancels ends in the same way, by an event that says
+ * what it used.
  *
- * A job received twice while in flight is computed once. A message that was dealt with and shows up again, because its
- * delete was lost, is recognised by its message id. A job whose every other receive ended without an answer may have
- * brought its worker down each time: from the third receive on such jobs run one after the other, so that those who were
- * only near get away, and on the last receive a job is failed, and its message left for the dead-letter queue, as is one
- * that cannot be read.
+ * A computation whose message is received twice while it is in flight runs once. A message that was dealt with and is
+ * received again, because its delete was lost, is recognised by its message id. A message received several times may
+ * have brought its worker down each time: from the third receive on, such computations run one after the other, so that
+ * one of them cannot take others down with it; on the last receive a computation is failed, and its message is left for
+ * the dead-letter queue, as is a message that cannot be read.
  */
 import type { TerminalEvent, Usage } from "#contract/events.ts";
 import { errorTable, type PublicError } from "#contract/errors.ts";
@@ -17,242 +18,253 @@ import { queueNumbers } from "#contract/queue.ts";
 import { LRUCache } from "lru-cache";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
-import type { JobAnswerer } from "./computation-executor.ts";
-import type { EventReports } from "./computation-reporter.ts";
-import type { MessageLedger } from "./held-messages.ts";
+import type { ComputationExecutor } from "./computation-executor.ts";
+import type { ComputationReporter } from "./computation-reporter.ts";
+import type { HeldMessages, Settlement } from "./held-messages.ts";
 import { type ParsedMessage, parseMessage } from "./parse-message.ts";
 import type { QueueMessage } from "./sqs-queue.ts";
 import { translateError } from "./translate-error.ts";
 
-export type JobConsumerOptions = {
-  answerer: Pick<JobAnswerer, "answer">;
-  reports: EventReports;
-  ledger: MessageLedger;
+export type MessageConsumerOptions = {
+  executor: Pick<ComputationExecutor, "execute">;
+  reporter: ComputationReporter;
+  messages: HeldMessages;
   metrics: Pick<Metrics, "jobsFinished" | "jobSeconds" | "messagesReceived" | "messagesPoisoned">;
   log: Log;
   /** Milliseconds since the epoch. */
   wallClock(): number;
-  /** A job has ended: there is room. */
-  onRoom(): void;
-  /** Whether another worker may succeed with what failed here. */
+  /** A computation has ended: there is capacity for another. */
+  onEnd(): void;
+  /** Whether the device failed, so that another worker may succeed. */
   isDeviceFault(error: unknown): boolean;
 };
 
-type HeldJob = {
-  job: JobMessage;
-  /** Of every receive of it. */
-  messages: QueueMessage[];
+/** A computation in flight. */
+type Computation = {
+  message: JobMessage;
+  /** One for every receive. */
+  received: QueueMessage[];
   controller: AbortController;
-  /** Of the last event. Starts at the time of receipt, so that a later try by another worker counts on from there. */
+  /** Of the last event. Starts at the time of receipt, so that another worker that tries later counts on from there. */
   sequence: number;
   receivedAt: number;
-  /** Given to models to run. */
+  /** Tokens given to models to run. */
   tokens: number;
 };
 
-/** From this receive on a job is under suspicion. */
+/** From this receive on a message is suspected of bringing workers down. */
 const suspiciousReceives = 3;
+
+type Progress = { type: "progress"; completed: number; total: number };
 
 class Cancelled extends Error {}
 class HandedBack extends Error {}
 
-export class JobConsumer {
-  readonly #options: JobConsumerOptions;
-  readonly #jobs = new Map<JobId, HeldJob>();
-  /** Message ids that need no more work: what to do with their messages. */
-  readonly #done = new LRUCache<string, "delete" | "release">({ max: 20_000 });
-  /** Settles when the suspicious job received last has ended. */
+export class MessageConsumer {
+  readonly #options: MessageConsumerOptions;
+  readonly #inFlight = new Map<JobId, Computation>();
+  /** Message ids that were dealt with → what to do where they are received again. */
+  readonly #settled = new LRUCache<string, Settlement>({ max: 20_000 });
+  /** Settles when the suspected computation received last has ended. */
   #suspects: Promise<void> = Promise.resolve();
   #stopping = false;
   #onEmpty: (() => void) | null = null;
 
-  constructor(options: JobConsumerOptions) {
+  constructor(options: MessageConsumerOptions) {
     this.#options = options;
   }
 
-  /** Jobs in flight. */
+  /** Computations in flight. */
   get size(): number {
-    return this.#jobs.size;
+    return this.#inFlight.size;
   }
 
-  holds(job: JobId): boolean {
-    return this.#jobs.has(job);
+  isInFlight(id: JobId): boolean {
+    return this.#inFlight.has(id);
   }
 
-  accept(messages: readonly QueueMessage[]): void {
-    this.#options.metrics.messagesReceived.inc(messages.length);
-    for (const message of messages) this.#acceptOne(message);
+  accept(received: readonly QueueMessage[]): void {
+    this.#options.metrics.messagesReceived.inc(received.length);
+    for (const each of received) this.#acceptOne(each);
   }
 
-  /** Nobody waits for these jobs any more. */
-  cancel(jobs: readonly JobId[]): void {
-    for (const id of jobs) this.#jobs.get(id)?.controller.abort(new Cancelled());
+  /** The results of these computations are no longer wanted. */
+  cancel(ids: readonly JobId[]): void {
+    for (const id of ids) this.#inFlight.get(id)?.controller.abort(new Cancelled());
   }
 
-  /** From now on, what is received is handed back at once. Resolves when no job is in flight. */
+  /** From now on, what is received is handed back at once. Resolves when no computation is in flight. */
   async finish(): Promise<void> {
     this.#stopping = true;
-    if (this.#jobs.size === 0) return;
+    if (this.#inFlight.size === 0) return;
     await new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
     });
   }
 
-  /** Gives up what is in flight and hands it back. Call it after `finish` has been given its time. */
+  /** Aborts what is in flight and hands its messages back. Call it after `finish` has been given its time. */
   handBack(): void {
     this.#stopping = true;
-    for (const held of this.#jobs.values()) {
-      held.controller.abort(new HandedBack());
-      this.#end(held, "release", "handed_back");
+    for (const computation of this.#inFlight.values()) {
+      computation.controller.abort(new HandedBack());
+      this.#end(computation, "release", "handed_back");
     }
   }
 
-  #acceptOne(message: QueueMessage): void {
-    const { ledger } = this.#options;
-    if (this.#stopping) return ledger.release([message.receipt]);
-    const done = this.#done.get(message.messageId);
-    if (done !== undefined) return ledger[done]([message.receipt]);
-    ledger.hold(message.receipt);
-    const parsed = parseMessage(message.body);
-    if (parsed.kind !== "job") return this.#refuse(message, parsed);
-    const running = this.#jobs.get(parsed.job.id);
+  #acceptOne(received: QueueMessage): void {
+    const { messages } = this.#options;
+    const { receipt, messageId } = received;
+    if (this.#stopping) return messages.release([receipt]);
+    const settlement = this.#settled.get(messageId);
+    if (settlement !== undefined) return messages[settlement]([receipt]);
+    messages.hold(receipt);
+    const parsed = parseMessage(received.body);
+    if (parsed.kind !== "valid") return this.#refuse(received, parsed);
+    const running = this.#inFlight.get(parsed.message.id);
     if (running !== undefined) {
-      // A job that is being given up may have been sent again: this message is for after that.
-      if (running.controller.signal.aborted) return ledger.release([message.receipt]);
-      running.messages.push(message);
+      // A computation that is being aborted may have been asked for again: this message is for after that.
+      if (running.controller.signal.aborted) return messages.release([receipt]);
+      running.received.push(received);
       return;
     }
-    const held = this.#begin(parsed.job, message);
-    if (message.receiveCount < suspiciousReceives) void this.#work(held);
-    else this.#suspects = this.#suspects.then(() => this.#work(held));
+    const computation = this.#begin(parsed.message, received);
+    if (received.receiveCount < suspiciousReceives) void this.#process(computation);
+    else this.#suspects = this.#suspects.then(() => this.#process(computation));
   }
 
-  #begin(job: JobMessage, message: QueueMessage): HeldJob {
+  #begin(message: JobMessage, received: QueueMessage): Computation {
     const receivedAt = this.#options.wallClock();
-    const controller = new AbortController();
-    const held: HeldJob = {
-      job,
-      messages: [message],
-      controller,
+    const computation: Computation = {
+      message,
+      received: [received],
+      controller: new AbortController(),
       sequence: receivedAt,
       receivedAt,
       tokens: 0,
     };
-    this.#jobs.set(job.id, held);
-    this.#options.reports.hold(job.shard, job.id);
-    return held;
+    this.#inFlight.set(message.id, computation);
+    this.#options.reporter.begin(message.shard, message.id);
+    return computation;
   }
 
-  async #work(held: HeldJob): Promise<void> {
-    const { reports, log } = this.#options;
-    const { job, messages } = held;
-    // Handed back while it waited its turn.
-    if (this.#jobs.get(job.id) !== held) return;
+  async #process(computation: Computation): Promise<void> {
+    const { reporter, log } = this.#options;
+    const { message, received } = computation;
+    // Handed back while it waited for those before it.
+    if (this.#inFlight.get(message.id) !== computation) return;
     try {
-      const lastReceive = (messages[0]?.receiveCount ?? 1) >= queueNumbers.maxReceiveCount;
-      const outcome = lastReceive ? this.#lost(held) : await this.#answer(held);
+      const lastReceive = (received[0]?.receiveCount ?? 1) >= queueNumbers.maxReceiveCount;
+      const outcome = lastReceive ? this.#lost(computation) : await this.#execute(computation);
       if (outcome === null) return;
-      this.#observe(held, outcome);
-      await reports.deliver(job.shard, outcome);
-      this.#end(held, lastReceive ? "release" : "delete", null);
+      this.#observe(computation, outcome);
+      await reporter.deliver(message.shard, outcome);
+      this.#end(computation, lastReceive ? "release" : "delete", null);
     } catch (error) {
-      // A fault of this program or of the device, never the job's. The message stays for another try.
-      log.error({ error, job: job.id }, "a job could not be brought to an end");
+      // A fault of this program or of the device, never the caller's. The message stays for another try.
+      log.error({ error, job: message.id }, "a job could not be brought to an end");
       const isFault = this.#options.isDeviceFault(error);
-      this.#end(held, "release", isFault ? "device_fault" : "internal_error");
+      this.#end(computation, "release", isFault ? "device_fault" : "internal_error");
     }
   }
 
-  /** @returns null where the job has been handed back */
-  async #answer(held: HeldJob): Promise<TerminalEvent | null> {
-    const { answerer, reports } = this.#options;
-    const { job, controller } = held;
-    reports.note(job.shard, { ...this.#nextEvent(held), type: "started" });
+  /** @returns null where the computation has been handed back */
+  async #execute(computation: Computation): Promise<TerminalEvent | null> {
+    const { executor, reporter } = this.#options;
+    const { message, controller } = computation;
+    const report = (event: { type: "started" } | Progress) =>
+      reporter.report(message.shard, { ...this.#nextEvent(computation), ...event });
+    report({ type: "started" });
     try {
-      const answer = await answerer.answer(job, {
+      const result = await executor.execute(message, {
         signal: controller.signal,
-        onProgress: (completed, total) =>
-          reports.note(job.shard, { ...this.#nextEvent(held), type: "progress", completed, total }),
+        onProgress: (completed, total) => report({ type: "progress", completed, total }),
         onRun: (tokens) => {
-          held.tokens += tokens;
+          computation.tokens += tokens;
         },
       });
-      return { ...this.#nextEvent(held), type: "succeeded", ...answer };
+      return { ...this.#nextEvent(computation), type: "succeeded", ...result };
     } catch (error) {
       if (controller.signal.reason instanceof HandedBack) return null;
       if (controller.signal.aborted) {
-        return { ...this.#nextEvent(held), type: "cancelled", usage: usageOf(held) };
+        return { ...this.#nextEvent(computation), type: "cancelled", usage: usageOf(computation) };
       }
       if (this.#options.isDeviceFault(error)) throw error;
-      const translated = translateError(error);
-      this.#logFailure(job, error, translated);
-      return this.#failed(held, translated);
+      const publicError = translateError(error);
+      this.#logFailure(message, error, publicError);
+      return this.#failed(computation, publicError);
     }
   }
 
-  /** Of a caller's own mistake there is nothing to look for here, so no stack is written. */
-  #logFailure({ id: job, task, model }: JobMessage, error: unknown, told: PublicError): void {
+  /** A caller's own mistake is no fault of this program, so no stack is written for it. */
+  #logFailure(message: JobMessage, error: unknown, publicError: PublicError): void {
     const { log } = this.#options;
-    if (errorTable[told.code].status < 500) {
-      log.info({ ...told, job, task, model }, "a job was refused");
+    const { id: job, task, model } = message;
+    if (errorTable[publicError.code].status < 500) {
+      log.info({ ...publicError, job, task, model }, "a job was refused");
       return;
     }
-    const level = told.code === "internal_error" ? "error" : "warn";
+    const level = publicError.code === "internal_error" ? "error" : "warn";
     log[level]({ error, job, task, model }, "a job failed");
   }
 
-  #lost(held: HeldJob): TerminalEvent {
-    this.#options.log.error({ job: held.job.id }, "a job brought down every worker that took it");
-    this.#options.metrics.messagesPoisoned.inc();
-    return this.#failed(held, {
+  #lost(computation: Computation): TerminalEvent {
+    const { log, metrics } = this.#options;
+    log.error({ job: computation.message.id }, "a job brought down every worker that took it");
+    metrics.messagesPoisoned.inc();
+    return this.#failed(computation, {
       code: "worker_lost",
       message: "Every worker that took this job was lost before it could answer.",
       param: null,
     });
   }
 
-  #failed(held: HeldJob, error: PublicError): TerminalEvent {
-    const usage = held.tokens === 0 ? {} : { usage: usageOf(held) };
-    return { ...this.#nextEvent(held), type: "failed", error, ...usage };
+  #failed(computation: Computation, error: PublicError): TerminalEvent {
+    const usage = computation.tokens === 0 ? {} : { usage: usageOf(computation) };
+    return { ...this.#nextEvent(computation), type: "failed", error, ...usage };
   }
 
-  #nextEvent(held: HeldJob) {
-    held.sequence += 1;
-    const { id, tenant, requestKey } = held.job;
-    return { jobId: id, sequence: held.sequence, tenant, requestKey };
+  #nextEvent(computation: Computation) {
+    computation.sequence += 1;
+    const { id, tenant, requestKey } = computation.message;
+    return { jobId: id, sequence: computation.sequence, tenant, requestKey };
   }
 
-  #observe(held: HeldJob, outcome: TerminalEvent): void {
+  #observe(computation: Computation, outcome: TerminalEvent): void {
     const { metrics, wallClock } = this.#options;
-    const { task } = held.job;
+    const { task } = computation.message;
     const label = outcome.type === "failed" ? outcome.error.code : outcome.type;
     metrics.jobsFinished.inc({ task, outcome: label });
     if (outcome.type === "cancelled") return;
-    metrics.jobSeconds.observe({ task }, (wallClock() - held.receivedAt) / 1_000);
+    metrics.jobSeconds.observe({ task }, (wallClock() - computation.receivedAt) / 1_000);
   }
 
-  /** @param label counted as the job's outcome, unless it has been counted */
-  #end(held: HeldJob, fate: "delete" | "release", label: string | null): void {
-    const { job, messages } = held;
-    if (this.#jobs.get(job.id) !== held) return;
-    const { ledger, metrics, reports, onRoom } = this.#options;
-    if (label !== null) metrics.jobsFinished.inc({ task: job.task, outcome: label });
-    this.#jobs.delete(job.id);
-    reports.drop(job.shard, job.id);
-    if (fate === "delete")
-      for (const { messageId } of messages) this.#done.set(messageId, "delete");
-    ledger[fate](messages.map((message) => message.receipt));
-    if (this.#jobs.size === 0) this.#onEmpty?.();
-    onRoom();
+  /** @param label counted as the computation's outcome, unless it has been counted */
+  #end(computation: Computation, settlement: Settlement, label: string | null): void {
+    const { message, received } = computation;
+    if (this.#inFlight.get(message.id) !== computation) return;
+    const { messages, metrics, reporter, onEnd } = this.#options;
+    if (label !== null) metrics.jobsFinished.inc({ task: message.task, outcome: label });
+    this.#inFlight.delete(message.id);
+    reporter.end(message.shard, message.id);
+    if (settlement === "delete") {
+      for (const { messageId } of received) this.#settled.set(messageId, "delete");
+    }
+    messages[settlement](received.map(({ receipt }) => receipt));
+    if (this.#inFlight.size === 0) this.#onEmpty?.();
+    onEnd();
   }
 
-  /** A message that cannot be read: its job is failed if its id can be read; the message goes the dead-letter way. */
-  #refuse(message: QueueMessage, parsed: Exclude<ParsedMessage, { kind: "job" }>): void {
-    const { ledger, log, metrics, reports, wallClock } = this.#options;
-    this.#done.set(message.messageId, "release");
+  /**
+   * A message that cannot be read: its computation is failed if its id can be read; the message is left to be
+   * dead-lettered.
+   */
+  #refuse(received: QueueMessage, parsed: Exclude<ParsedMessage, { kind: "valid" }>): void {
+    const { messages, log, metrics, reporter, wallClock } = this.#options;
+    const { messageId, receipt } = received;
+    this.#settled.set(messageId, "release");
     metrics.messagesPoisoned.inc();
-    log.error({ message: message.messageId, reason: parsed.reason }, "a message cannot be read");
-    if (parsed.kind === "foreign") return ledger.release([message.receipt]);
+    log.error({ message: messageId, reason: parsed.reason }, "a message cannot be read");
+    if (parsed.kind === "foreign") return messages.release([receipt]);
     const event = {
       type: "failed",
       jobId: parsed.id,
@@ -265,10 +277,10 @@ export class JobConsumer {
         param: null,
       },
     } as const;
-    void reports.deliver(parsed.shard, event).then(() => ledger.release([message.receipt]));
+    void reporter.deliver(parsed.shard, event).then(() => messages.release([receipt]));
   }
 }
 
-function usageOf({ tokens }: HeldJob): Usage {
+function usageOf({ tokens }: Computation): Usage {
   return { promptTokens: tokens };
 }

@@ -33,9 +33,9 @@ export function openObjectStore(options: ObjectStoreOptions): ObjectStore {
     ].join("/");
   return {
     read: (reference, signal) =>
-      insist(signal, async () => {
+      withRetries(signal, async () => {
         const answer = await client.fetch(addressOf(reference.key), { signal });
-        await demandSuccess(answer, `GET ${reference.key}`);
+        await assertOk(answer, `GET ${reference.key}`);
         const bytes = new Uint8Array(await answer.arrayBuffer());
         await verify(bytes, reference, signal);
         return new TextDecoder().decode(bytes);
@@ -45,17 +45,17 @@ export function openObjectStore(options: ObjectStoreOptions): ObjectStore {
       for await (const part of parts) pieces.push(Buffer.from(part));
       const bytes = Buffer.concat(pieces);
       const sha256 = await digest(bytes, signal);
-      return insist(signal, async () => {
+      return withRetries(signal, async () => {
         const headers = { "content-type": contentType };
         const request = { method: "PUT", body: bytes, headers, signal };
-        await demandSuccess(await client.fetch(addressOf(key), request), `PUT ${key}`);
+        await assertOk(await client.fetch(addressOf(key), request), `PUT ${key}`);
         return { key, bytes: bytes.byteLength, sha256 };
       });
     },
   };
 }
 
-function insist<T>(signal: AbortSignal, attempt: () => Promise<T>): Promise<T> {
+function withRetries<T>(signal: AbortSignal, attempt: () => Promise<T>): Promise<T> {
   return pRetry(attempt, {
     retries: 4,
     minTimeout: 200,
@@ -65,12 +65,12 @@ function insist<T>(signal: AbortSignal, attempt: () => Promise<T>): Promise<T> {
   });
 }
 
-async function demandSuccess(answer: Response, what: string): Promise<void> {
+async function assertOk(answer: Response, what: string): Promise<void> {
   if (answer.ok) return;
   await answer.body?.cancel();
   const error = new Error(`${what} answered ${answer.status}`);
-  const passing = answer.status >= 500 || answer.status === 408 || answer.status === 429;
-  throw passing ? error : new AbortError(error);
+  const transient = answer.status >= 500 || answer.status === 408 || answer.status === 429;
+  throw transient ? error : new AbortError(error);
 }
 
 async function verify(

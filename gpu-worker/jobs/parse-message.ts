@@ -1,13 +1,13 @@
-/** A queue message's body to a job: one of the five places where foreign data is parsed. */
+/** A queue message's body to the contract's job message: one of the five places where foreign data is parsed. */
 import { JobId, shardOfJobId } from "#contract/job-id.ts";
 import { JobMessage } from "#contract/job-message.ts";
 import * as z from "zod";
 
 export type ParsedMessage =
-  | { kind: "job"; job: JobMessage }
-  /** Not understood, but its job can be told so. */
+  | { kind: "valid"; message: JobMessage }
+  /** Not understood, but its computation can be reported as failed. */
   | { kind: "unreadable"; id: JobId; shard: number; tenant: string; reason: string }
-  /** Nothing in it says whom to tell. */
+  /** Nothing in it says to which shard it could be reported. */
   | { kind: "foreign"; reason: string };
 
 const Envelope = z.object({ id: JobId, tenant: z.string().min(1).max(100).catch("unknown") });
@@ -15,7 +15,7 @@ const Envelope = z.object({ id: JobId, tenant: z.string().min(1).max(100).catch(
 export function parseMessage(body: string): ParsedMessage {
   const document = parseJson(body);
   const parsed = JobMessage.safeParse(document);
-  if (parsed.success) return { kind: "job", job: parsed.data };
+  if (parsed.success) return { kind: "valid", message: parsed.data };
   const reason = z.prettifyError(parsed.error).slice(0, 1_000);
   const envelope = Envelope.safeParse(document);
   if (!envelope.success) return { kind: "foreign", reason };

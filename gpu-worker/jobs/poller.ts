@@ -1,15 +1,15 @@
 /**
- * Keeps long polls open while there is room for more work. One poll when it is quiet; another is added each time one
- * comes back full, and given up when it comes back nearly empty. A queue that is down is tried again with backoff.
- * A poll is never cut off: a server may already have hidden a message for it, so stopping waits for the open polls.
+ * Keeps long polls open while the worker can take more. One poll when little comes; another is added each time one
+ * returns full, and closed when it returns nearly empty. A queue that is down is tried again with backoff. A poll is
+ * never aborted: a server may already have hidden a message for it, so stopping waits for the open polls.
  */
 import { queueNumbers } from "#contract/queue.ts";
 import type { Log } from "../telemetry/log.ts";
 import { type Backoff, backoffMs, pause } from "./backoff.ts";
 import type { JobQueue, QueueMessage } from "./sqs-queue.ts";
 
-/** Between two polls that bring something, so that quick answers leave before the next poll is prepared. */
-const breathMs = 1;
+/** Between two polls that bring something, so that quick results are posted before the next poll is prepared. */
+const pauseMs = 1;
 
 export type PollerOptions = {
   queue: Pick<JobQueue, "receive">;
@@ -17,7 +17,7 @@ export type PollerOptions = {
   backoff: Backoff;
   log: Log;
   /** How many more messages may be taken now. */
-  room(): number;
+  capacity(): number;
   /** Also called after `stop`, with what the last polls brought. */
   onMessages(messages: QueueMessage[]): void;
   onError(): void;
@@ -40,9 +40,9 @@ export class Poller {
     this.#addLoop();
   }
 
-  /** There may be room again. */
+  /** There may be capacity again. */
   wake(): void {
-    if (this.#wake.length === 0 || this.#room() <= 0) return;
+    if (this.#wake.length === 0 || this.#capacity() <= 0) return;
     const sleepers = this.#wake;
     this.#wake = [];
     for (const resume of sleepers) resume();
@@ -60,8 +60,8 @@ export class Poller {
     await Promise.all(this.#loops);
   }
 
-  #room(): number {
-    return this.#options.room() - this.#asked;
+  #capacity(): number {
+    return this.#options.capacity() - this.#asked;
   }
 
   #addLoop(): void {
@@ -72,7 +72,7 @@ export class Poller {
 
   async #poll(): Promise<void> {
     while (!this.#stopping.signal.aborted) {
-      const wanted = Math.min(this.#room(), queueNumbers.batchEntriesMax);
+      const wanted = Math.min(this.#capacity(), queueNumbers.batchEntriesMax);
       if (wanted <= 0) {
         if (this.#loops.size > 1) return;
         await new Promise<void>((resume) => this.#wake.push(resume));
@@ -81,7 +81,7 @@ export class Poller {
       const received = await this.#receive(wanted);
       if (received === queueNumbers.batchEntriesMax) this.#addLoop();
       else if (received * 2 < queueNumbers.batchEntriesMax && this.#loops.size > 1) return;
-      if (received > 0) await pause(breathMs, this.#stopping.signal);
+      if (received > 0) await pause(pauseMs, this.#stopping.signal);
     }
   }
 

@@ -1,11 +1,12 @@
 /**
- * Reports the jobs of one shard: POST /internal/shards/{shard}/events, one at a time. Terminal events go at once, and
- * those that come up while a post is under way share the next; what is not acknowledged is sent again. Started and
- * progress events ride along or wait for the interval's report: that a job started, then the latest of its progress. A post of no events still
- * says which jobs are in flight, because its answer names the jobs nobody waits for any more.
+ * Reports the computations of one shard: POST /internal/shards/{shard}/events, one at a time. Terminal events are
+ * posted at once, and those that come while a post is under way share the next; what is not acknowledged is sent again.
+ * Interim events (that a computation started, then its latest progress) go with the next post, at the latest with that
+ * of the interval. A post of no events still says which computations are in flight, because its answer names those that
+ * are no longer wanted.
  *
- * One event that the edge cannot take holds nobody else's: a group that fails is sent again in halves, and an event that
- * fails alone is tried again by itself, at growing intervals, between the posts of the others.
+ * An event that the edge cannot take does not hold up others: a group that fails is sent again in halves, and an event
+ * that fails alone is tried again by itself, at growing intervals, between the posts of the others.
  */
 import { EventsResponse, type JobEvent, type TerminalEvent } from "#contract/events.ts";
 import type { JobId } from "#contract/job-id.ts";
@@ -21,30 +22,31 @@ export type ReporterOptions = {
   log: Log;
   /** Milliseconds of a monotonic clock. */
   now(): number;
-  onCancelled(jobs: readonly JobId[]): void;
+  onCancelled(ids: readonly JobId[]): void;
   /** Called with the answer's status, 0 where none came. */
   onPost(status: number, events: number): void;
   /** Ends all reporting. */
   signal: AbortSignal;
 };
 
-type NoteEvent = Exclude<JobEvent, TerminalEvent>;
+/** Started or progress. */
+export type InterimEvent = Exclude<JobEvent, TerminalEvent>;
 type Pending = {
   event: TerminalEvent;
   json: string;
   refused: boolean;
-  /** How often it was not carried out. */
+  /** How often it was posted and not acknowledged. */
   failures: number;
   /** When it may be sent again, on the steady clock. */
   notBefore: number;
-  /** A post of it alone failed: it shares none with others. */
+  /** A post of it alone failed: it shares no post with others. */
   alone: boolean;
   resolve(): void;
 };
-/** Put off: one event that fails by itself failed again, which says nothing of the others. */
+/** Put off: an event that is posted alone failed again, which says nothing of the others. */
 type PostOutcome = "done" | "put off" | "failed";
 /** What one post carries. */
-type Group = { pending: Pending[]; notes: NoteEvent[]; body: string };
+type Group = { pending: Pending[]; interim: InterimEvent[]; body: string };
 
 const eventsPerPostMax = 500;
 const bytesPerPostMax = 2 * 1024 * 1024;
@@ -53,8 +55,8 @@ export class ShardReporter {
   readonly #shard: number;
   readonly #options: ReporterOptions;
   readonly #inFlight = new Set<JobId>();
-  /** Of each job, in order: that it started, and how far it is. */
-  readonly #notes = new Map<JobId, readonly NoteEvent[]>();
+  /** Of each computation, in order: that it started, and its latest progress. */
+  readonly #interim = new Map<JobId, readonly InterimEvent[]>();
   readonly #terminal = new Map<JobId, Pending>();
   #pumping = false;
   #lastPostAt: number;
@@ -75,25 +77,29 @@ export class ShardReporter {
     return this.#inFlight.size === 0 && this.#terminal.size === 0 && !this.#pumping;
   }
 
-  hold(job: JobId): void {
-    this.#inFlight.add(job);
+  begin(id: JobId): void {
+    this.#inFlight.add(id);
   }
 
-  drop(job: JobId): void {
-    this.#inFlight.delete(job);
-    this.#notes.delete(job);
+  end(id: JobId): void {
+    this.#inFlight.delete(id);
+    this.#interim.delete(id);
   }
 
-  note(event: NoteEvent): void {
-    const others = (this.#notes.get(event.jobId) ?? []).filter(({ type }) => type !== event.type);
-    this.#notes.set(event.jobId, [...others, event]);
+  report(event: InterimEvent): void {
+    const others = this.#interimOf(event).filter(({ type }) => type !== event.type);
+    this.#interim.set(event.jobId, [...others, event]);
+  }
+
+  #interimOf({ jobId }: InterimEvent): readonly InterimEvent[] {
+    return this.#interim.get(jobId) ?? [];
   }
 
   /** Resolves when the shard has acknowledged the event; never, if reporting ends before. */
   deliver(event: TerminalEvent): Promise<void> {
-    this.#notes.delete(event.jobId);
+    this.#interim.delete(event.jobId);
     return new Promise((resolve) => {
-      // Of two ends of a job the later counts, and both are over when it is acknowledged.
+      // Of two terminal events of a computation the later counts, and both are done when it is acknowledged.
       const before = this.#terminal.get(event.jobId);
       const resolveBoth = () => {
         before?.resolve();
@@ -104,7 +110,7 @@ export class ShardReporter {
     });
   }
 
-  /** Called every now and then: posts if the last post is `limits.reportIntervalMs` old, or an event's time has come. */
+  /** Called at intervals: posts if the last post is half of `limits.reportIntervalMs` old, or an event is due. */
   tick(): void {
     const quietMs = this.#options.now() - this.#lastPostAt;
     const reportDue = this.#inFlight.size > 0 && quietMs >= limits.reportIntervalMs / 2;
@@ -114,7 +120,7 @@ export class ShardReporter {
   #pump(): void {
     if (this.#pumping || this.#options.signal.aborted) return;
     this.#pumping = true;
-    // After this turn of the event loop, so that the jobs of one receive share a post.
+    // After this turn of the event loop, so that computations received together share a post.
     setImmediate(() => {
       this.#postAll()
         .catch((error: unknown) => this.#options.log.error({ error }, "reporting failed"))
@@ -156,14 +162,14 @@ export class ShardReporter {
 
   #onAnswer(group: Group, { acked, cancelled, refused = [] }: EventsResponse): void {
     this.#groupMax = Math.min(eventsPerPostMax, this.#groupMax * 2);
-    this.#forget(group.notes);
+    this.#forget(group.interim);
     for (const { jobId, sequence } of acked) this.#acknowledge(jobId, sequence);
     for (const { index, reason } of refused) {
-      const pending = group.pending[index - group.notes.length];
+      const pending = group.pending[index - group.interim.length];
       this.#options.log.error({ shard: this.#shard, reason }, "the edge refused an event");
       if (pending !== undefined) this.#replace(pending);
     }
-    // Heard, and not carried out.
+    // Neither acknowledged nor refused: the edge has read them and could not apply them.
     for (const pending of group.pending) if (this.#isOpen(pending)) this.#putOff(pending);
     if (cancelled.length > 0) this.#options.onCancelled(cancelled);
   }
@@ -173,7 +179,7 @@ export class ShardReporter {
     const due = [...this.#terminal.values()].filter(({ notBefore }) => notBefore <= now);
     const shared = due.filter(({ alone }) => !alone);
     const single = due.find(({ alone }) => alone);
-    // By turns, so that neither keeps the other waiting.
+    // Alternating, so that neither keeps the other waiting.
     this.#singleLast = single !== undefined && (shared.length === 0 || !this.#singleLast);
     if (single !== undefined && this.#singleLast) return this.#groupOf([single], []);
     const pending: Pending[] = [];
@@ -184,19 +190,24 @@ export class ShardReporter {
         break;
       pending.push(each);
     }
-    return this.#groupOf(pending, [...this.#notes.values()].flat().slice(0, eventsPerPostMax));
+    return this.#groupOf(pending, [...this.#interim.values()].flat().slice(0, eventsPerPostMax));
   }
 
-  #groupOf(pending: Pending[], notes: NoteEvent[]): Group {
-    const events = [...notes.map((note) => JSON.stringify(note)), ...pending.map((p) => p.json)];
+  #groupOf(pending: Pending[], interim: InterimEvent[]): Group {
+    const events = [
+      ...interim.map((event) => JSON.stringify(event)),
+      ...pending.map((p) => p.json),
+    ];
     const inFlight = [...this.#inFlight].slice(0, 10_000);
-    const body = `{"worker":${JSON.stringify(this.#options.worker)},"events":[${events.join(",")}],"inFlight":${JSON.stringify(inFlight)}}`;
-    return { pending, notes, body };
+    const worker = JSON.stringify(this.#options.worker);
+    // The terminal events are written already.
+    const body = `{"worker":${worker},"events":[${events.join(",")}],"inFlight":${JSON.stringify(inFlight)}}`;
+    return { pending, interim, body };
   }
 
   async #post(group: Group): Promise<EdgeAnswer | null> {
     const { edge, log, onPost, signal } = this.#options;
-    const events = group.pending.length + group.notes.length;
+    const events = group.pending.length + group.interim.length;
     try {
       const answer = await edge.post(`/internal/shards/${this.#shard}/events`, group.body, signal);
       onPost(answer.status, events);
@@ -210,22 +221,22 @@ export class ShardReporter {
     }
   }
 
-  /** They were heard. A job may have come further since. */
-  #forget(notes: readonly NoteEvent[]): void {
-    for (const note of notes) {
-      const left = (this.#notes.get(note.jobId) ?? []).filter((each) => each !== note);
-      if (left.length > 0) this.#notes.set(note.jobId, left);
-      else this.#notes.delete(note.jobId);
+  /** These events were delivered. There may be later ones of their computations. */
+  #forget(interim: readonly InterimEvent[]): void {
+    for (const event of interim) {
+      const left = this.#interimOf(event).filter((each) => each !== event);
+      if (left.length > 0) this.#interim.set(event.jobId, left);
+      else this.#interim.delete(event.jobId);
     }
   }
 
-  #acknowledge(job: JobId, sequence: number): void {
-    const pending = this.#terminal.get(job);
+  #acknowledge(id: JobId, sequence: number): void {
+    const pending = this.#terminal.get(id);
     if (pending === undefined || pending.event.sequence !== sequence) return;
-    this.#terminal.delete(job);
+    this.#terminal.delete(id);
     pending.resolve();
     if (!pending.alone) return;
-    // What went wrong was not the event's fault, nor the others' then: they share posts again.
+    // The failure was not this event's fault, nor that of the others then: they share posts again.
     for (const other of this.#terminal.values()) {
       Object.assign(other, { alone: false, notBefore: -Infinity });
     }
@@ -242,16 +253,16 @@ export class ShardReporter {
   }
 
   /**
-   * A group that is refused, or that the edge cannot deal with, is sent again in halves. An event refused alone is replaced;
-   * one the edge cannot deal with waits for its own next try.
+   * A group that is refused, or that the edge cannot process, is sent again in halves. An event refused alone is
+   * replaced; one the edge cannot process waits for its own next try.
    */
-  #onRefusal(status: number, { pending, notes }: Group): PostOutcome {
+  #onRefusal(status: number, { pending, interim }: Group): PostOutcome {
     const { log } = this.#options;
     log.error({ status, shard: this.#shard, events: pending.length }, "the edge refused a report");
     const refused = status === 400 || status === 413;
     // A status below 300 had no body that could be read.
     if (!refused && status >= 300 && status < 500) return "failed";
-    if (refused) this.#forget(notes);
+    if (refused) this.#forget(interim);
     this.#groupMax = Math.max(1, Math.floor(pending.length / 2));
     const [first] = pending;
     if (first === undefined || pending.length > 1) return "failed";
@@ -265,14 +276,16 @@ export class ShardReporter {
     return known && !this.#hasSeveralAlone() ? "put off" : "failed";
   }
 
-  /** Then it is rather the edge that is in trouble. */
+  /** Several events that fail alone point to a fault of the edge, not of the events. */
   #hasSeveralAlone(): boolean {
     return (
       this.#failures > 0 && [...this.#terminal.values()].filter(({ alone }) => alone).length > 1
     );
   }
 
-  /** An event the edge refuses becomes a failure, and that nothing. */
+  /**
+   * An event the edge refuses is replaced by a failed event; where that is refused too, there is nothing left to send.
+   */
   #replace(pending: Pending): void {
     if (!this.#isOpen(pending)) return;
     const { event, resolve } = pending;

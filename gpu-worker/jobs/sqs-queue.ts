@@ -1,6 +1,6 @@
 /**
- * The job queue over SQS: receive, delete, change visibility, in batches of ten. One try per call; whoever calls decides
- * what a failure means.
+ * The job queue over SQS: receive, delete, change visibility, in batches of ten. One try per call; whoever calls
+ * decides what a failure means.
  */
 import {
   type BatchResultErrorEntry,

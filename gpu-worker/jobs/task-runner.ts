@@ -1,6 +1,7 @@
 /**
- * Runs the inputs of a request through its pipeline, in batches shared with everybody else who uses the same model:
- * text in, outputs out, no queue and no HTTP. The consumer uses it, and so does whoever wants the model in process.
+ * Runs the inputs of a request through its pipeline, in batches shared with other requests for the same model: text in,
+ * outputs out, no queue and no HTTP. The executor uses it, and so do commands and benchmarks that run a model in
+ * process.
  */
 import { CodedError } from "#contract/errors.ts";
 import type { Task } from "#contract/tasks.ts";
@@ -18,7 +19,7 @@ import type { EncoderModel } from "../pipelines/encoder-model.ts";
 import type {
   EncoderPipeline,
   EncoderRow,
-  Engine,
+  TaskContext,
   RowResult,
   TaskAnswer,
   TaskRequest,
@@ -33,19 +34,19 @@ export type RunPolicy = QueuePolicy & {
   bounds?: FitBounds;
 };
 
-/** And how much work is taken at once. */
-export type WorkPolicy = RunPolicy & {
-  /** Jobs held at once: those that wait for a model included. */
-  jobsMax: number;
+/** And how many computations are taken at once. */
+export type WorkerPolicy = RunPolicy & {
+  /** Computations held at once: those that wait for a model included. */
+  computationsMax: number;
   /**
-   * No more is received while this many tokens wait, some seconds of work and more than a full window: of each tenant a quantum
-   * at most, which is what another tenant's first waits for.
+   * No more is received while this many tokens wait, some seconds of work and more than a full window. Of each tenant
+   * at most a quantum is counted, because that is what the first request of another tenant waits for.
    */
   backlogTokensMax: number;
 };
 
 export type TaskRunnerOptions = {
-  /** Of models whose costs were not measured; of the others, what is not measured. */
+  /** Where a model's own costs were not measured. */
   policy: RunPolicy;
   /** Milliseconds of a monotonic clock. */
   now(): number;
@@ -55,11 +56,11 @@ export type TaskRunnerOptions = {
 };
 
 /**
- * Measured on CPU with MiniLM: past some hundred rows a matrix product is at its peak, so larger batches gain little, and a
- * run costs as much as some 30 tokens besides, most of it for reading the weights. Of the policies tried on 1 024 mixed
- * texts from 64 callers this one computes most in a given time.
+ * Measured on a CPU with MiniLM: past some hundred rows a matrix product is at its peak, so larger batches gain little,
+ * and a run has a fixed cost of some 30 tokens, mostly for reading the weights. Of the policies tried on 1 024 mixed
+ * texts from 64 callers this one had the highest throughput.
  */
-export const cpuBatchPolicy: WorkPolicy = {
+export const cpuBatchPolicy: WorkerPolicy = {
   tokensMin: 128,
   tokensMax: 512,
   entriesMax: 64,
@@ -67,15 +68,15 @@ export const cpuBatchPolicy: WorkPolicy = {
   overheadTokens: 32,
   quantumTokens: 1_024,
   waitMsMax: 1_000,
-  jobsMax: 512,
+  computationsMax: 512,
   backlogTokensMax: 16_384,
 };
 
 /**
- * For a GPU, until a model's costs are measured there: by what is known of GPUs (thousands of tokens fill one), not tried on
- * any yet. The window stays small enough for choosing a batch to take a few milliseconds.
+ * For a GPU, until a model's costs are measured there: by what is known of GPUs (thousands of tokens fill one), not
+ * tried on any yet. The window stays small enough for a batch to be chosen in a few milliseconds.
  */
-export const deviceBatchPolicy: WorkPolicy = {
+export const deviceBatchPolicy: WorkerPolicy = {
   tokensMin: 2_048,
   tokensMax: 8_192,
   entriesMax: 512,
@@ -84,14 +85,14 @@ export const deviceBatchPolicy: WorkPolicy = {
   quantumTokens: 16_384,
   waitMsMax: 1_000,
   bounds: deviceBounds,
-  jobsMax: 2_048,
+  computationsMax: 2_048,
   backlogTokensMax: 131_072,
 };
 
 type EncoderQueue = BatchQueue<EncoderRow, RowResult, PreparedRows>;
 
 /** @throws CodedError for a row that this machine's memory cannot take, however little else runs */
-function expectRoom({ ids, positions = [] }: EncoderRow, { id, memory }: EncoderModel): void {
+function checkMemory({ ids, positions = [] }: EncoderRow, { id, memory }: EncoderModel): void {
   if (memory === undefined) return;
   const shape = { longest: ids.length, texts: 1, asked: positions.length };
   if (bytesOfRun(memory, shape) <= memory.max) return;
@@ -107,19 +108,19 @@ function noOtherModel(id: string): Promise<never> {
   return Promise.reject(new CodedError("model_not_found", `The model ${id} is not here`));
 }
 
-const boundless: Pick<Engine, "hold" | "reserve"> = {
-  hold: () => Promise.resolve(() => undefined),
-  reserve: () => Promise.resolve(),
+const unlimitedMemory: Pick<TaskContext, "reserveOutputs" | "reserveResult"> = {
+  reserveOutputs: () => Promise.resolve(() => undefined),
+  reserveResult: () => Promise.resolve(),
 };
 
 function policyFor(model: EncoderModel, policy: RunPolicy) {
   const { costs = [], batchTokensMax = Infinity, memory } = model;
   const fitted = { ...policy, ...fitPolicy(costs, policy.bounds) };
-  const within = (tokens: number) => Math.min(tokens, batchTokensMax);
+  const capped = (tokens: number) => Math.min(tokens, batchTokensMax);
   return {
     ...fitted,
-    tokensMin: within(fitted.tokensMin),
-    tokensMax: within(fitted.tokensMax),
+    tokensMin: capped(fitted.tokensMin),
+    tokensMax: capped(fitted.tokensMax),
     ...(memory && { memory }),
   };
 }
@@ -150,8 +151,8 @@ export class TaskRunner {
   }
 
   /**
-   * @param options `acquire` gives another model that a pipeline asks for; `room` is the memory the request may take. Absent:
-   * there is none, and as much as it likes
+   * @param options `acquire` gives another model that a pipeline asks for; absent: there is none. `memory` is what the
+   * request may take; absent: it is not limited
    * @throws CodedError for inputs the model cannot read; the signal's reason
    */
   run<T extends Task>(
@@ -159,27 +160,29 @@ export class TaskRunner {
     request: TaskRequest<T>,
     model: EncoderModel,
     options: SubmitOptions &
-      Partial<Pick<Engine, "acquire">> & { room?: Pick<Engine, "hold" | "reserve"> },
+      Partial<Pick<TaskContext, "acquire">> & {
+        memory?: Pick<TaskContext, "reserveOutputs" | "reserveResult">;
+      },
   ): Promise<TaskAnswer<T>> {
-    const { signal, acquire = noOtherModel, room = boundless } = options;
-    const { hold, reserve } = room;
+    const { signal, acquire = noOtherModel, memory = unlimitedMemory } = options;
+    const { reserveOutputs, reserveResult } = memory;
     const progress = new RowProgress(options.onProgress);
-    const plan: Engine["plan"] = (rows) => progress.plan(rows);
-    const run: Engine["run"] = async (used, rows) => {
-      for (const row of rows) expectRoom(row, used);
+    const plan: TaskContext["plan"] = (rows) => progress.plan(rows);
+    const run: TaskContext["run"] = async (used, rows) => {
+      for (const row of rows) checkMemory(row, used);
       const onProgress = progress.begin(rows.length);
       return this.#queueOf(used).submit(rows, { ...options, onProgress });
     };
-    const classifier: Engine["classifier"] = (key, fit) => this.#heads.get(key, fit, signal);
-    const charge: Engine["charge"] = (tokens) => options.onRun?.(tokens);
+    const classifier: TaskContext["classifier"] = (key, fit) => this.#heads.get(key, fit, signal);
+    const charge: TaskContext["charge"] = (tokens) => options.onRun?.(tokens);
     return pipeline.answer(request, model, {
       signal,
       acquire,
       plan,
       run,
       charge,
-      hold,
-      reserve,
+      reserveOutputs,
+      reserveResult,
       classifier,
     });
   }
@@ -188,7 +191,7 @@ export class TaskRunner {
     return this.#queues.get(model.session) ?? this.#openQueue(model);
   }
 
-  /** A queue lives while it has work, so that nothing is kept of a model that was unloaded. */
+  /** A queue exists while it has work, so that nothing is kept of a model that was unloaded. */
   #openQueue(model: EncoderModel): EncoderQueue {
     const queue: EncoderQueue = new BatchQueue({
       ...this.#options,

@@ -1,4 +1,4 @@
-/** The one place where what went wrong becomes what a caller is told. The private reason goes to the log, not to him. */
+/** The one place where an error becomes what a caller is told. Its private cause goes to the log only. */
 import { CodedError, type PublicError } from "#contract/errors.ts";
 
 export function translateError(error: unknown): PublicError {

@@ -1,6 +1,7 @@
 /**
- * Puts the parts of the consuming side together and runs them: polls → consumer → answerer → reports → ledger, and the
- * announcements. Opens nothing itself: queue, edge, object store and models are given, and closed by who gave them.
+ * Puts the parts of the consuming side together and runs them: poller → consumer → executor → reporter → held
+ * messages, and the announcements. Opens nothing itself: queue, edge, object store and models are given, and closed by
+ * the giver.
  */
 import type { ModelState } from "#contract/models.ts";
 import { limits } from "#contract/limits.ts";
@@ -9,19 +10,19 @@ import { whenAborted } from "../event-loop/when-aborted.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { Announcer } from "./announcer.ts";
-import { JobAnswerer, type ModelSource } from "./computation-executor.ts";
+import { ComputationExecutor, type LeasableModels } from "./computation-executor.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import type { EdgeClient } from "./edge-client.ts";
-import { EventReports } from "./computation-reporter.ts";
-import { JobConsumer } from "./message-consumer.ts";
-import { MessageLedger } from "./held-messages.ts";
+import { ComputationReporter } from "./computation-reporter.ts";
+import { MessageConsumer } from "./message-consumer.ts";
+import { HeldMessages } from "./held-messages.ts";
 import type { ObjectStore } from "./object-store.ts";
 import { Poller } from "./poller.ts";
-import { QuietTime } from "./idle-timer.ts";
+import { IdleTimer } from "./idle-timer.ts";
 import type { JobQueue } from "./sqs-queue.ts";
-import { TaskRunner, type WorkPolicy } from "./task-runner.ts";
+import { TaskRunner, type WorkerPolicy } from "./task-runner.ts";
 
-export type AnnouncedModels = ModelSource & {
+export type AnnouncedModels = LeasableModels & {
   states(): ModelState[];
   onChange(listener: () => void): void;
 };
@@ -29,16 +30,16 @@ export type AnnouncedModels = ModelSource & {
 export type WorkerOptions = {
   id: string;
   queue: JobQueue;
-  /** Null: somebody else sees to it. */
+  /** Null: it is not read here. */
   deadLetters: JobQueue | null;
   edge: EdgeClient;
   objects: ObjectStore;
   /** Gives memory that was freed back to the machine. */
   returnMemory?(): Promise<void>;
-  /** There was no job for a while: a time for what would hold jobs up. */
-  onQuiet?(): void;
+  /** Nothing was computed for a while: a time for what would hold up computations. */
+  onIdle?(): void;
   models: AnnouncedModels;
-  policy: WorkPolicy;
+  policy: WorkerPolicy;
   metrics: Metrics;
   log: Log;
   clock: {
@@ -49,54 +50,57 @@ export type WorkerOptions = {
   };
   /** 0…1, uniform. */
   random(): number;
-  /** Whether an error is the device's, so that the job is handed back and not failed. Default: none is. */
+  /**
+   * Whether an error is the device's, so that the message is handed back and the computation not failed. Default: none
+   * is.
+   */
   isDeviceFault?(error: unknown): boolean;
 };
 
 const pollsMax = 4;
-/** A dead letter fails its job within a minute: this, one receive, and one report. */
+/** A dead letter is reported as failed within a minute: this, one receive, and one post. */
 const deadLetterIntervalMs = 15_000;
 const flushMs = 3_000;
-const quietMs = 10_000;
+const idleMs = 10_000;
 
 export class Worker {
   readonly #options: WorkerOptions;
   readonly #announcing = new AbortController();
   readonly #reporting = new AbortController();
   readonly #runner: TaskRunner;
-  readonly #reports: EventReports;
-  readonly #ledger: MessageLedger;
-  readonly #consumer: JobConsumer;
+  readonly #reporter: ComputationReporter;
+  readonly #messages: HeldMessages;
+  readonly #consumer: MessageConsumer;
   readonly #poller: Poller;
   readonly #deadLetters: DeadLetters | null;
-  readonly #quiet: QuietTime;
+  readonly #idle: IdleTimer;
   #announcements: Promise<void> = Promise.resolve();
 
   constructor(options: WorkerOptions) {
     this.#options = options;
     const { metrics, models, log, clock } = options;
     const backoff = { firstMs: 100, maxMs: 3_000, random: options.random };
-    const onRoom = () => this.#poller.wake();
+    const onCapacity = () => this.#poller.wake();
     this.#runner = new TaskRunner({
       policy: options.policy,
       now: clock.steady,
       onBatch: (stats) => observeBatch(metrics, stats),
-      onChange: onRoom,
+      onChange: onCapacity,
     });
-    this.#reports = new EventReports({
+    this.#reporter = new ComputationReporter({
       edge: options.edge,
       worker: options.id,
       backoff,
       log,
       now: clock.steady,
-      onCancelled: (jobs) => this.#consumer.cancel(jobs),
+      onCancelled: (ids) => this.#consumer.cancel(ids),
       onPost: (status, events) => {
         metrics.callbacks.inc({ status });
         metrics.events.inc(events);
       },
       signal: this.#reporting.signal,
     });
-    this.#ledger = new MessageLedger({
+    this.#messages = new HeldMessages({
       queue: options.queue,
       backoff,
       gatherMs: 100,
@@ -104,23 +108,23 @@ export class Worker {
       log,
       onError: (action) => metrics.queueErrors.inc({ action }),
     });
-    this.#consumer = new JobConsumer({
-      answerer: new JobAnswerer({ ...options, models, runner: this.#runner }),
-      reports: this.#reports,
-      ledger: this.#ledger,
+    this.#consumer = new MessageConsumer({
+      executor: new ComputationExecutor({ ...options, models, runner: this.#runner }),
+      reporter: this.#reporter,
+      messages: this.#messages,
       metrics,
       log,
       wallClock: clock.wall,
-      onRoom: () => {
-        onRoom();
-        this.#quiet.begin();
+      onEnd: () => {
+        onCapacity();
+        this.#idle.restart();
       },
       isDeviceFault: (error) => options.isDeviceFault?.(error) ?? false,
     });
-    this.#quiet = new QuietTime({
-      afterMs: quietMs,
+    this.#idle = new IdleTimer({
+      afterMs: idleMs,
       isBusy: () => this.#consumer.size > 0,
-      onQuiet: () => options.onQuiet?.(),
+      onIdle: () => options.onIdle?.(),
     });
     metrics.watch("jobsHeld", () => this.#consumer.size);
     metrics.watch("backlogTokens", () => this.#runner.backlogTokens(Infinity));
@@ -129,7 +133,7 @@ export class Worker {
       pollsMax,
       backoff,
       log,
-      room: () => this.#room(),
+      capacity: () => this.#capacity(),
       onMessages: (messages) => this.#consumer.accept(messages),
       onError: () => metrics.queueErrors.inc({ action: "receive" }),
     });
@@ -141,12 +145,12 @@ export class Worker {
     const { metrics, log, clock } = this.#options;
     return new DeadLetters({
       queue,
-      reports: this.#reports,
+      reporter: this.#reporter,
       metrics,
       log,
       intervalMs: deadLetterIntervalMs,
       wallClock: clock.wall,
-      isHeld: (job) => this.#consumer.holds(job),
+      isInFlight: (id) => this.#consumer.isInFlight(id),
     });
   }
 
@@ -179,18 +183,18 @@ export class Worker {
     const polls = Promise.all([this.#poller.stop(), this.#deadLetters?.stop()]);
     await Promise.race([this.#consumer.finish(), whenAborted(deadline)]);
     this.#consumer.handBack();
-    this.#quiet.stop();
+    this.#idle.stop();
     await polls;
     this.#announcing.abort();
     this.#reporting.abort();
     await this.#announcements;
-    await this.#ledger.flush(AbortSignal.timeout(flushMs));
+    await this.#messages.flush(AbortSignal.timeout(flushMs));
   }
 
-  #room(): number {
-    const { backlogTokensMax, jobsMax, quantumTokens } = this.#options.policy;
+  #capacity(): number {
+    const { backlogTokensMax, computationsMax, quantumTokens } = this.#options.policy;
     const backlog = this.#runner.backlogTokens(quantumTokens);
-    return backlog >= backlogTokensMax ? 0 : jobsMax - this.#consumer.size;
+    return backlog >= backlogTokensMax ? 0 : computationsMax - this.#consumer.size;
   }
 }
 

@@ -1,14 +1,14 @@
 /**
- * The best answers within one window of a context, by the rules of transformers' QuestionAnsweringPipeline: softmax of start
- * and of end logits over the context's tokens and the first special token, which stands for "no answer"; an answer's score is
- * the product of its two.
+ * The best answers within one window of a passage, by the rules of transformers' QuestionAnsweringPipeline: softmax of
+ * start and of end logits over the passage's tokens and the first special token, which stands for "no answer"; an
+ * answer's score is the product of its two probabilities.
  */
 import type { TimeSlices } from "../event-loop/time-slices.ts";
 import { softmax } from "../tensor/activations.ts";
-import { BestFew } from "./top-k.ts";
+import { TopK } from "./top-k.ts";
 
 export type WindowLogits = {
-  /** Of each token of the context in the window. */
+  /** Of each token of the passage in the window. */
   readonly starts: Float32Array;
   readonly ends: Float32Array;
   /** Of the first special token. */
@@ -43,15 +43,15 @@ export async function bestSpans(
   const [noEnd = 0, ...endScores] = softmax([none.end, ...ends]);
   const bounds = startScores.map((_, token) => mayBound(token));
   const endMost = endScores.reduce((a, b) => Math.max(a, b), 0);
-  const best = new BestFew<Omit<AnswerSpan, "score">>(topK);
+  const best = new TopK<Omit<AnswerSpan, "score">>(topK);
   for (const [start, startScore] of startScores.entries()) {
-    // Most tokens start nothing that is good enough; what their ends are need not be looked at.
-    if (!bounds[start] || !best.wants(startScore * endMost)) continue;
+    // Most tokens start no answer that is good enough, whatever its end.
+    if (!bounds[start] || !best.accepts(startScore * endMost)) continue;
     if (slices.over) await slices.next();
     const last = Math.min(endScores.length, start + lengthMax);
     for (let end = start; end < last; end += 1) {
       const score = startScore * (endScores[end] ?? 0);
-      if (bounds[end] && best.wants(score)) best.add({ start, end }, score);
+      if (bounds[end] && best.accepts(score)) best.add({ start, end }, score);
     }
   }
   const spans = best.inOrder().map(({ item, score }) => ({ ...item, score }));

@@ -1,4 +1,4 @@
-/** Documents of which no more is read than a request asks for, as Cohere's `max_tokens_per_doc` has it. */
+/** Truncates documents to the length that a request asks for, Cohere's `max_tokens_per_doc`. */
 import type { InputRules, InputTokens } from "./encode-input.ts";
 
 /** @param most tokens, special tokens aside */

@@ -4,31 +4,31 @@ import type { TaskOutput } from "#contract/tasks.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
 import { ResultSize } from "./result-size.ts";
-import { RequestTally } from "./sentence-request.ts";
+import { TokenCounter } from "./sentence-request.ts";
 
-/** Of a usual token's text. */
+/** Bytes of the text of an average token. */
 const bytesPerToken = 8;
 
 export const detokenize: EncoderPipeline<"detokenize"> = {
   kind: "encoder",
-  async answer({ inputs, parameters }, model, engine) {
+  async answer({ inputs, parameters }, model, context) {
     const keepSpecialTokens = parameters.skip_special_tokens === false;
-    const tally = new RequestTally();
+    const counter = new TokenCounter();
     for (const [index, ids] of inputs.entries()) {
       checkIds(ids, `inputs[${index}]`, model);
-      tally.count(ids.length);
+      counter.count(ids.length);
     }
-    const size = new ResultSize(engine, { param: "inputs", fix: "Send fewer tokens." });
-    await size.expect(tally.tokens * bytesPerToken);
+    const size = new ResultSize(context, { param: "inputs", fix: "Send fewer tokens." });
+    await size.expect(counter.tokens * bytesPerToken);
     const outputs: TaskOutput<"detokenize">[] = [];
     for (const ids of inputs) {
-      engine.charge(ids.length);
+      context.charge(ids.length);
       const [text = ""] = await model.tokenizer.decodeAll([ids], { keepSpecialTokens });
-      engine.signal.throwIfAborted();
+      context.signal.throwIfAborted();
       size.add(text.length);
       outputs.push({ text });
     }
-    return { outputs, usage: tally.usage(), warnings: [] };
+    return { outputs, usage: counter.usage(), warnings: [] };
   },
 };
 

@@ -1,6 +1,6 @@
 /**
- * The inputs of a request, texts or ids, to the sequences the model reads: one input each, or two side by side. Checks their
- * lengths and ids.
+ * The inputs of a request, texts or ids, to the sequences the model reads: one input each, or two side by side. Checks
+ * their lengths and ids.
  */
 import { CodedError } from "#contract/errors.ts";
 import type { EncoderModel } from "./encoder-model.ts";
@@ -8,7 +8,7 @@ import { groupTexts } from "./text-groups.ts";
 
 export type InputRules = {
   truncate: boolean;
-  /** It is kept whole whatever the caller asks for, so that no refusal advises to have it cut. */
+  /** The input is never truncated, so that a refusal does not advise it. */
   neverCut?: true;
   /** The end that is cut off. */
   truncationDirection: "left" | "right";
@@ -18,7 +18,7 @@ export type InputRules = {
 
 export type NamedInput = {
   input: string | readonly number[];
-  /** As the caller knows it: `inputs[3]`. */
+  /** As it stands in the request: `inputs[3]`. */
   name: string;
 };
 
@@ -81,8 +81,8 @@ export class InputEncoder {
   }
 
   /**
-   * First tokens of each text, special ones included, that the model leaves out of its vectors: those of the prompt, encoded
-   * by itself as sentence-transformers counts them.
+   * First tokens of each text, special ones included, that the model leaves out of its vectors: those of the prompt,
+   * encoded by itself as sentence-transformers counts them.
    */
   async unpooledTokens(): Promise<number> {
     const { tokenizer, limits, sentence } = this.#model;
@@ -96,7 +96,8 @@ export class InputEncoder {
     }
     throw new CodedError(
       "context_length_exceeded",
-      `The prompt ${JSON.stringify(prompt)} leaves no room for a text in the ${limits.maxTokens} tokens of ${this.#model.id}`,
+      `The prompt ${JSON.stringify(prompt)} leaves no room for a text ` +
+        `in the ${limits.maxTokens} tokens of ${this.#model.id}`,
       { param: "prompt_name" },
     );
   }
@@ -216,7 +217,7 @@ export class InputEncoder {
   }
 }
 
-/** What is kept of two lengths: all of the shorter if it takes no more than its half, then as much of the longer as fits. */
+/** What is kept of two lengths: all of the shorter if it takes at most half, then as much of the longer as fits. */
 function longestFirst(first: number, second: number, room: number): [number, number] {
   const shorter = Math.min(first, second);
   const longer = Math.max(shorter, room - shorter);

@@ -1,17 +1,18 @@
 /**
- * Classes of tokens to entities, by the rules of transformers' TokenClassificationPipeline: tokens that follow each other
- * with the same class are one entity, unless the later one begins with B-. Under first, average and max all tokens of a word
- * first agree on one class. One difference: of a class named `group-b` nothing but a letter before the hyphen is taken off.
+ * Classes of tokens to entities, by the rules of transformers' TokenClassificationPipeline: tokens that follow each
+ * other with the same class are one entity, unless the later one begins with B-. Under first, average and max all
+ * tokens of a word first agree on one class. One difference: of a class named `group-b` nothing but a letter before the
+ * hyphen is taken off.
  */
 import type { TaskParameters } from "#contract/tasks.ts";
-import type { Place } from "./offsets.ts";
+import type { Span } from "./offsets.ts";
 
 export type Aggregation = NonNullable<
   TaskParameters<"token-classification">["aggregation_strategy"]
 >;
 
 export type ScoredToken = {
-  readonly place: Place;
+  readonly span: Span;
   /** Which word it is part of. */
   readonly word: number;
   /** By class, 1 in all. */
@@ -33,17 +34,20 @@ export function entitiesOf(
   return aggregation === "none" ? units : group(units);
 }
 
-/** Without the letter that tells an entity's tokens apart (B- and I-; S-, E-, L- and U- of other schemes). */
+/** Without the prefix of a tagging scheme (B- and I-; S-, E-, L- and U- of other schemes). */
 export function classOf(label: string): string {
   return label.replace(/^[A-Za-z]-/, "");
 }
 
-/** What tokens of one entity have in common: of these letters, B- and I- alone are known. */
+/** The class that tokens of one entity share: as in transformers, only the prefixes B- and I- are known. */
 function tagOf(label: string): string {
   return label.replace(/^[BI]-/, "");
 }
 
-/** Of entities that overlap, as those of neighbouring windows do, the longest, else the surest. In the order of the text. */
+/**
+ * Of entities that overlap, as those of neighbouring windows do, the longest, else the best score. In the order of the
+ * text.
+ */
 export function withoutOverlaps(entities: readonly FoundEntity[]): FoundEntity[] {
   const kept: FoundEntity[] = [];
   for (const entity of entities.toSorted((a, b) => a.start - b.start)) {
@@ -68,8 +72,8 @@ function found(
   return {
     label: labels[best] ?? "",
     score: scores[best] ?? 0,
-    start: tokens[0]?.place[0] ?? 0,
-    end: tokens.at(-1)?.place[1] ?? 0,
+    start: tokens[0]?.span[0] ?? 0,
+    end: tokens.at(-1)?.span[1] ?? 0,
   };
 }
 

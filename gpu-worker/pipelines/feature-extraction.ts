@@ -6,14 +6,14 @@ import type { EncoderPipeline } from "./pipeline.ts";
 import { namedPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize } from "./result-size.ts";
-import { RequestTally, namedInputs, rowsOf, sentenceOf } from "./sentence-request.ts";
+import { TokenCounter, namedInputs, rowsOf, sentenceOf } from "./sentence-request.ts";
 import { readTokenIds } from "./read-token-ids.ts";
 import { tokenVectors } from "./token-vectors.ts";
 import { toBase64 } from "./to-base64.ts";
 
 export const featureExtraction: EncoderPipeline<"feature-extraction"> = {
   kind: "encoder",
-  async answer({ inputs: given, parameters }, model, engine) {
+  async answer({ inputs: given, parameters }, model, context) {
     const ofTokens = parameters.pooling === "none";
     if (!ofTokens) sentenceOf(model);
     const { prompt_name: promptName } = parameters;
@@ -23,31 +23,31 @@ export const featureExtraction: EncoderPipeline<"feature-extraction"> = {
       // The default prompt is for sentence vectors.
       prompt: ofTokens && promptName === undefined ? "" : namedPrompt(model, promptName),
     };
-    const encoder = new InputEncoder(model, rules, engine.signal);
+    const encoder = new InputEncoder(model, rules, context.signal);
     const { inputs, warnings } = await readTokenIds(given, model, {
       vocabulary: parameters.token_ids,
-      signal: engine.signal,
+      signal: context.signal,
     });
     if (ofTokens) {
-      const answer = await tokenVectors({ inputs, parameters }, model, { encoder, engine });
+      const answer = await tokenVectors({ inputs, parameters }, model, { encoder, context });
       return { ...answer, warnings: [...warnings, ...answer.warnings] };
     }
     const output: OutputName = parameters.normalize === undefined ? "sentence_embedding" : "pooled";
-    const tally = new RequestTally();
-    const rows = await rowsOf(namedInputs(inputs), encoder, { tally, outputs: [output] });
+    const counter = new TokenCounter();
+    const rows = await rowsOf(namedInputs(inputs), encoder, { counter, outputs: [output] });
     const unit = parameters.normalize === true;
     const width = model.limits.dimensions ?? 0;
-    const size = new ResultSize(engine, { param: "inputs", fix: "Send fewer inputs." });
+    const size = new ResultSize(context, { param: "inputs", fix: "Send fewer inputs." });
     await size.expect(rows.length * base64Bytes(width));
     return {
-      outputs: await readRows(rows, model, engine, {
+      outputs: await readRows(rows, model, context, {
         floatsOf: () => width,
         read({ [output]: vector = new Float32Array() }) {
           return toBase64(unit ? toUnitLength(vector) : vector);
         },
       }),
-      usage: tally.usage(),
-      warnings: [...warnings, ...tally.warnings(model.limits.maxTokens)],
+      usage: counter.usage(),
+      warnings: [...warnings, ...counter.warnings(model.limits.maxTokens)],
     };
   },
 };

@@ -1,6 +1,7 @@
 /**
- * Classes taught by labelled examples: logistic regression on their sentence vectors, of length 1, scored by softmax. The
- * classifier is kept by the model and the examples, in whatever order they came; later requests neither read nor pay for them.
+ * Classes taught by labelled examples: logistic regression on their sentence vectors, of length 1, scored by softmax.
+ * The classifier is kept under the model and the examples, whatever their order; later requests neither read them nor
+ * pay for them.
  */
 import { createHash } from "node:crypto";
 import type { TaskParameters } from "#contract/tasks.ts";
@@ -10,16 +11,16 @@ import { toUnitLength } from "../tensor/vectors.ts";
 import { InputEncoder } from "./encode-input.ts";
 import type { EncoderModel, LinearLayer } from "./encoder-model.ts";
 import { linearLogits } from "./linear-head.ts";
-import type { EncoderPipeline, Engine } from "./pipeline.ts";
+import type { EncoderPipeline, TaskContext } from "./pipeline.ts";
 import { taskPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
 import { rankLabels } from "./scores.ts";
 import { ResultSize, labelsBytes } from "./result-size.ts";
-import { RequestTally, namedInputs, rowsOf, sentenceOf } from "./sentence-request.ts";
+import { TokenCounter, namedInputs, rowsOf, sentenceOf } from "./sentence-request.ts";
 
 /**
- * Of the strengths tried with 2, 8 and 20 examples a class of news, intents and reviews, the one whose scores were closest to
- * how often it was right; the order of the classes hardly depends on it.
+ * Strength of the regularisation. Of those tried with 2, 8 and 20 examples a class of news, intents and reviews, the
+ * best calibrated: its scores were closest to how often it was right. The order of the classes hardly depends on it.
  */
 const l2 = 0.03;
 
@@ -31,33 +32,33 @@ type Example = Parameters["examples"][number] & {
 
 export const fewShotClassification: EncoderPipeline<"few-shot-classification"> = {
   kind: "encoder",
-  async answer({ inputs, parameters }, model, engine) {
+  async answer({ inputs, parameters }, model, context) {
     const { truncate = false, k } = parameters;
     sentenceOf(model);
     const prompt = taskPrompt(model, "classification");
     const rules = { truncate, truncationDirection: "right", prompt } as const;
-    const encoder = new InputEncoder(model, rules, engine.signal);
-    const tally = new RequestTally();
-    const rows = await rowsOf(namedInputs(inputs), encoder, { tally, outputs: ["pooled"] });
+    const encoder = new InputEncoder(model, rules, context.signal);
+    const counter = new TokenCounter();
+    const rows = await rowsOf(namedInputs(inputs), encoder, { counter, outputs: ["pooled"] });
     const examples = inOrder(parameters.examples);
     const labels = [...new Set(examples.map(({ label }) => label))];
-    const size = new ResultSize(engine, { param: "k", fix: "Lower k, or send fewer inputs." });
+    const size = new ResultSize(context, { param: "k", fix: "Lower k, or send fewer inputs." });
     await size.expect(inputs.length * labelsBytes(labels, k));
-    const head = await engine.classifier(keyOf(examples, truncate, model), () =>
-      fit(examples, labels, { model, engine, encoder, tally }),
+    const head = await context.classifier(keyOf(examples, truncate, model), () =>
+      fit(examples, labels, { model, context, encoder, counter }),
     );
     return {
-      outputs: await readRows(rows, model, engine, {
+      outputs: await readRows(rows, model, context, {
         floatsOf: () => head.weight.length / labels.length,
         read: ({ pooled }) => rankLabels(labels, softmax(linearLogits(unit(pooled), head)), k),
       }),
-      usage: tally.usage(),
-      warnings: tally.warnings(model.limits.maxTokens),
+      usage: counter.usage(),
+      warnings: counter.warnings(model.limits.maxTokens),
     };
   },
 };
 
-/** By label, then text: sums depend on the order of their parts, if only by their last digits. */
+/** By label, then text: the last digits of a sum depend on the order of its terms. */
 function inOrder(examples: Parameters["examples"]): Example[] {
   const named = examples.map((each, at) => ({ ...each, name: `parameters.examples[${at}].text` }));
   return named.toSorted((a, b) => compare(a.label, b.label) || compare(a.text, b.text));
@@ -73,23 +74,28 @@ function keyOf(examples: readonly Example[], truncate: boolean, { digest }: Enco
   return createHash("sha256").update(JSON.stringify(content)).digest("hex");
 }
 
-type Reading = { model: EncoderModel; engine: Engine; encoder: InputEncoder; tally: RequestTally };
+type FitContext = {
+  model: EncoderModel;
+  context: TaskContext;
+  encoder: InputEncoder;
+  counter: TokenCounter;
+};
 
 async function fit(
   examples: readonly Example[],
   labels: readonly string[],
-  { model, engine, encoder, tally }: Reading,
+  { model, context, encoder, counter }: FitContext,
 ): Promise<LinearLayer> {
   const inputs = examples.map(({ text, name }) => ({ input: text, name }));
-  const rows = await rowsOf(inputs, encoder, { tally, outputs: ["pooled"] });
-  const vectors = (await engine.run(model, rows)).map(({ pooled }) => unit(pooled));
+  const rows = await rowsOf(inputs, encoder, { counter, outputs: ["pooled"] });
+  const vectors = (await context.run(model, rows)).map(({ pooled }) => unit(pooled));
   const width = vectors[0]?.length ?? 0;
   const features = new Float32Array(vectors.length * width);
   for (const [row, vector] of vectors.entries()) features.set(vector, row * width);
   const classes = Uint16Array.from(examples, ({ label }) => labels.indexOf(label));
   return fitHead(
     { features, width, classes },
-    { classCount: labels.length, l2, standardise: "common", signal: engine.signal },
+    { classCount: labels.length, l2, standardise: "common", signal: context.signal },
   );
 }
 

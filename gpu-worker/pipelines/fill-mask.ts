@@ -1,7 +1,7 @@
 /**
- * What may stand where a text holds the model's mask, as transformers' FillMaskPipeline answers: scores are softmax over the
- * whole vocabulary, also where only some words are considered; `token_str` and `sequence` are what the tokenizer makes of the
- * token, and of all tokens with one mask filled, without special tokens unless masks are left.
+ * What may stand where a text holds the model's mask, as transformers' FillMaskPipeline answers: scores are softmax
+ * over the whole vocabulary, also where only some words are considered; `token_str` and `sequence` are what the
+ * tokenizer makes of the token, and of all tokens with one mask filled, without special tokens unless masks are left.
  */
 import { CodedError } from "#contract/errors.ts";
 import type { TaskOutput } from "#contract/tasks.ts";
@@ -12,33 +12,33 @@ import { targetsOf } from "./fill-targets.ts";
 import type { EncoderPipeline, EncoderRow } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize, jsonBytes } from "./result-size.ts";
-import { RequestTally } from "./sentence-request.ts";
+import { TokenCounter } from "./sentence-request.ts";
 import { filledSequences } from "./filled-sequences.ts";
 import { encodeWhole } from "./text-tokens.ts";
 import { type TopScore, topSoftmax } from "./top-scores.ts";
 
 type Mask = NonNullable<Tokenizer["mask"]>;
 
-/** More masks make scores for hundreds of millions of words. */
+/** With more masks, hundreds of millions of words would be scored. */
 const masksPerRequestMax = 2_048;
 
-/** Scores of one row, 8 MB. A text with more masks than make so many is read again for the others. */
+/** Scores of one row, 8 MB. A text with more masks is run again for the others. */
 const scoresPerRow = 2 ** 21;
 
 export const fillMask: EncoderPipeline<"fill-mask"> = {
   kind: "encoder",
-  async answer({ inputs, parameters }, model, engine) {
+  async answer({ inputs, parameters }, model, context) {
     const mask = maskOf(model);
     const { top_k: topK = 5, targets: words } = parameters;
-    const targets = words === undefined ? null : await targetsOf(words, model, engine.signal);
-    const tally = new RequestTally();
-    const masked = await encode(inputs, model, { mask, tally, signal: engine.signal });
+    const targets = words === undefined ? null : await targetsOf(words, model, context.signal);
+    const counter = new TokenCounter();
+    const masked = await encode(inputs, model, { mask, counter, signal: context.signal });
     const rows = masked.map(({ row }) => row);
     const fix = "Lower top_k, or send fewer or shorter texts.";
     const kept = Math.min(topK, targets?.ids.length ?? model.limits.vocabularySize);
-    const size = new ResultSize(engine, { param: "top_k", fix });
+    const size = new ResultSize(context, { param: "top_k", fix });
     await size.expect(bytesOf(inputs, masked, kept));
-    const best = await readRows(rows, model, engine, {
+    const best = await readRows(rows, model, context, {
       floatsOf: ({ positions = [] }) => positions.length * model.limits.vocabularySize,
       read: ({ logits = new Float32Array() }, at, slices) =>
         bestOfEach(logits, rows[at]?.positions ?? [], {
@@ -50,12 +50,12 @@ export const fillMask: EncoderPipeline<"fill-mask"> = {
     const byInput: TopScore[][][] = inputs.map(() => []);
     for (const [at, { input }] of masked.entries()) byInput[input]?.push(...(best[at] ?? []));
     const outputs: TaskOutput<"fill-mask">[] = [];
-    const slices = new TimeSlices(engine.signal);
+    const slices = new TimeSlices(context.signal);
     for (const [input, text] of textsOf(masked).entries()) {
       const filled = await filledSequences(text, byInput[input] ?? [], { model, slices, size });
       outputs.push(filled.length === 1 ? (filled[0] ?? []) : filled);
     }
-    return { outputs, usage: tally.usage(), warnings: targets?.warnings ?? [] };
+    return { outputs, usage: counter.usage(), warnings: targets?.warnings ?? [] };
   },
 };
 
@@ -73,7 +73,7 @@ function bestOfEach(
   );
 }
 
-/** Each text once, with the places of all its masks. */
+/** Each text once, with the positions of all its masks. */
 function textsOf(rows: readonly MaskedRow[]): { ids: readonly number[]; positions: number[] }[] {
   const texts: { ids: readonly number[]; positions: number[] }[] = [];
   for (const { input, row } of rows) {
@@ -89,15 +89,15 @@ function maskOf({ head, tokenizer, id }: EncoderModel): Mask {
   throw new CodedError("invalid_value", `${id} fills no masks: ${why}`, { param: "model" });
 }
 
-type EncodeOptions = { mask: Mask; tally: RequestTally; signal: AbortSignal };
+type EncodeOptions = { mask: Mask; counter: TokenCounter; signal: AbortSignal };
 
-/** A text, or those of its masks that are read together. */
+/** A text with those of its masks that one run reads. */
 type MaskedRow = { input: number; row: EncoderRow };
 
 async function encode(
   inputs: readonly string[],
   model: EncoderModel,
-  { mask, tally, signal }: EncodeOptions,
+  { mask, counter, signal }: EncodeOptions,
 ): Promise<MaskedRow[]> {
   const texts = inputs.map((text, index) => ({ text, name: `inputs[${index}]` }));
   const perRow = Math.max(1, Math.floor(scoresPerRow / model.limits.vocabularySize));
@@ -112,7 +112,7 @@ async function encode(
     for (let from = 0; from < masked.length; from += perRow) {
       const some = masked.slice(from, from + perRow);
       const positions = some.map((at) => (starts[0] ?? 0) + at);
-      tally.add({ ids, truncated: false });
+      counter.add({ ids, truncated: false });
       rows.push({ input, row: { ids, positions, outputs: ["logits"] } });
     }
     input += 1;
@@ -136,7 +136,7 @@ function tooManyMasks(mask: Mask): CodedError {
   );
 }
 
-/** Of a filling besides its sequence. */
+/** Bytes of a filling as JSON besides its sequence. */
 const fillingBytes = 64;
 
 /** @param kept fillings of each mask */

@@ -1,7 +1,7 @@
 /**
- * The words a mask may be filled with, as token ids. As in transformers' get_target_ids, a word is a token as the vocabulary
- * writes it (RoBERTa's Ġparis), else the first token that its text becomes ("paris", " paris"); a warning names words that are
- * more than this token. A text of no tokens is left out.
+ * The words a mask may be filled with, as token ids. As in transformers' get_target_ids, a word is a token as the
+ * vocabulary writes it (RoBERTa's Ġparis), else the first token that its text becomes ("paris", " paris"); a warning
+ * names words that are more than this token. A text of no tokens is left out.
  */
 import { CodedError } from "#contract/errors.ts";
 import type { EncoderModel } from "./encoder-model.ts";
@@ -12,8 +12,8 @@ export type FillTargets = {
   warnings: string[];
 };
 
-/** So many words are named in a warning. */
-const namedMost = 10;
+/** Words that a warning names. */
+const namedMax = 10;
 
 /** @throws CodedError where no word is left; the signal's reason */
 export async function targetsOf(
@@ -56,6 +56,6 @@ function unknownWarning(words: readonly string[]): string[] {
 }
 
 function list(words: readonly string[]): string {
-  const rest = words.length - namedMost;
-  return words.slice(0, namedMost).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
+  const rest = words.length - namedMax;
+  return words.slice(0, namedMax).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
 }

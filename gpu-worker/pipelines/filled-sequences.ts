@@ -1,11 +1,11 @@
-/** Texts with one mask filled, put together by the tokenizer off the event loop, some at a time. */
+/** Texts with one mask filled, decoded by the tokenizer off the event loop, some at a time. */
 import type { Filling } from "#contract/tasks/fill-mask.ts";
 import type { TimeSlices } from "../event-loop/time-slices.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { ResultSize } from "./result-size.ts";
 import type { TopScore } from "./top-scores.ts";
 
-/** Tokens that are put together in one call: some tens of milliseconds of another thread. */
+/** Tokens that are decoded in one call: some tens of milliseconds of another thread. */
 const tokensPerCall = 65_536;
 
 type MaskedText = {
@@ -37,7 +37,7 @@ export async function filledSequences(
         .map((id, at) => (at === positions[mask] ? token : id))
         .filter((id) => id !== tokenizer.paddingId),
     );
-    // Where masks are left, they are special tokens that must be seen.
+    // Masks that are left are special tokens, and must be visible in the sequence.
     const texts = await tokenizer.decodeAll(sequences, { keepSpecialTokens: positions.length > 1 });
     await slices.map(some, ({ at: token, score, mask }, index) => {
       const token_str = tokenizer.decode([token], { keepSpecialTokens: true });

@@ -1,4 +1,7 @@
-/** Entities of texts, with places in UTF-16 code units: what token-classification answers, and what relation-extraction relates. */
+/**
+ * Entities of texts, with offsets in UTF-16 code units: what token-classification answers, and what relation-extraction
+ * relates.
+ */
 import { CodedError } from "#contract/errors.ts";
 import type { Entity } from "#contract/tasks/token-classification.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
@@ -14,10 +17,10 @@ import {
 } from "./entity-groups.ts";
 import { entityWords } from "./entity-words.ts";
 import { linearLogits } from "./linear-head.ts";
-import { type Place, withoutSpace, wordPlaces } from "./offsets.ts";
-import type { EncoderRow, Engine, RowResult } from "./pipeline.ts";
+import { type Span, withoutSpace, trimOffsets } from "./offsets.ts";
+import type { EncoderRow, TaskContext, RowResult } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
-import type { RequestTally } from "./sentence-request.ts";
+import type { TokenCounter } from "./sentence-request.ts";
 import { type NamedText, type TextTokens, encodeLong, encodeWhole } from "./text-tokens.ts";
 import { isOverlapLowered, windowsOf } from "./windows.ts";
 
@@ -27,46 +30,46 @@ export type EntityRules = {
   ignored: readonly string[];
   /** Tokens that neighbouring windows share; null: a text must fit the model as it is. */
   stride: number | null;
-  tally: RequestTally;
+  counter: TokenCounter;
   /** The field that names the model. */
   modelParam: string;
   /** A text was read by windows that share fewer tokens than `stride`. */
   onOverlapLowered?: () => void;
 };
 
-/** A row's tokens of the text, after its special tokens. */
-type Window = { text: number; places: Place[]; words: readonly number[]; start: number };
+/** The tokens of a text that one row holds: they stand in the row from index `start` on, after its special tokens. */
+type Window = { text: number; spans: Span[]; words: readonly number[]; start: number };
 
 /** @returns the entities of each text, in its order @throws CodedError; the signal's reason */
 export async function findEntities(
   texts: readonly NamedText[],
   model: EncoderModel,
-  engine: Pick<Engine, "run" | "signal" | "hold">,
+  context: Pick<TaskContext, "run" | "signal" | "reserveOutputs">,
   rules: EntityRules,
 ): Promise<FoundEntity[][]> {
   const head = tokenHeadOf(model, rules.modelParam);
   const rows: EncoderRow[] = [];
   const windows: Window[] = [];
-  const slices = new TimeSlices(engine.signal);
+  const slices = new TimeSlices(context.signal);
   let text = 0;
-  for await (const tokens of encode(texts, model, engine.signal, rules)) {
+  for await (const tokens of encode(texts, model, context.signal, rules)) {
     slices.begin();
-    const places = await wordPlaces(tokens.text, tokens.offsets, slices);
+    const spans = await trimOffsets(tokens.text, tokens.offsets, slices);
     const allWords = entityWords(tokens, model.tokenizer);
     const own = windowRules(model, rules);
     if (isOverlapLowered(tokens.ids.length, own)) rules.onOverlapLowered?.();
     for (const [from, to] of windowsOf(tokens.ids.length, own)) {
       if (slices.over) await slices.next();
       const { ids, starts } = model.tokenizer.wrap(tokens.ids.slice(from, to));
-      rules.tally.add({ ids, truncated: false });
+      rules.counter.add({ ids, truncated: false });
       rows.push({ ids, outputs: [head.output] });
-      const [words, within] = [allWords.slice(from, to), places.slice(from, to)];
-      windows.push({ text, places: within, words, start: starts[0] ?? 0 });
+      const words = allWords.slice(from, to);
+      windows.push({ text, spans: spans.slice(from, to), words, start: starts[0] ?? 0 });
     }
     text += 1;
   }
   const ignored = new Set(rules.ignored);
-  const byRow = await readRows(rows, model, engine, {
+  const byRow = await readRows(rows, model, context, {
     floatsOf: ({ ids }) => ids.length * head.width,
     read(result, index) {
       const window = windows[index];
@@ -84,7 +87,7 @@ export async function findEntities(
   );
 }
 
-/** Those asked for. The ends of one may be tokens of white space alone; it may be nothing else. */
+/** The entities asked for, without white space at their ends; an entity of white space alone is left out. */
 function readable(
   entities: readonly FoundEntity[],
   text: string,
@@ -101,20 +104,20 @@ function readable(
 export function toEntity(
   { label, score, start, end }: FoundEntity,
   text: string,
-  placeOf: (place: number) => number,
+  offsetOf: (offset: number) => number,
 ): Entity {
   const word = text.slice(start, end);
-  const places = { start: placeOf(start), end: placeOf(end) };
-  return { entity_group: classOf(label), entity: label, score, word, ...places };
+  const offsets = { start: offsetOf(start), end: offsetOf(end) };
+  return { entity_group: classOf(label), entity: label, score, word, ...offsets };
 }
 
 function encode(
   texts: readonly NamedText[],
   model: EncoderModel,
   signal: AbortSignal,
-  { stride, tally }: EntityRules,
+  { stride, counter }: EntityRules,
 ): AsyncGenerator<TextTokens> {
-  if (stride !== null) return encodeLong(texts, model.tokenizer, { tally, signal });
+  if (stride !== null) return encodeLong(texts, model.tokenizer, { counter, signal });
   const fix = "Shorten or split it, or set stride to have it read by windows that overlap.";
   return encodeWhole(texts, model, { signal, fix });
 }
@@ -125,8 +128,8 @@ function windowRules({ limits: own, tokenizer }: EncoderModel, { stride }: Entit
 }
 
 function scoredTokens(window: Window, logits: (token: number) => Float32Array): ScoredToken[] {
-  return window.places.map((place, at) => ({
-    place,
+  return window.spans.map((span, at) => ({
+    span,
     word: window.words[at] ?? at,
     scores: softmax(logits(window.start + at)),
   }));
@@ -154,7 +157,7 @@ function tokenHeadOf({ head, id }: EncoderModel, param: string): TokenHead {
     labels,
     output: "logits",
     width,
-    logitsOf: ({ logits = new Float32Array() }) => takerOf(logits, width),
+    logitsOf: ({ logits = new Float32Array() }) => sliceOf(logits, width),
   };
 }
 
@@ -165,11 +168,11 @@ function linearTokenHead(labels: readonly string[], linear: LinearHead): TokenHe
     output: "last_hidden_state",
     width,
     logitsOf({ last_hidden_state: states = new Float32Array() }) {
-      const vectorOf = takerOf(states, width);
+      const vectorOf = sliceOf(states, width);
       return (token) => linearLogits(vectorOf(token), linear);
     },
   };
 }
 
-const takerOf = (values: Float32Array, width: number) => (token: number) =>
+const sliceOf = (values: Float32Array, width: number) => (token: number) =>
   values.subarray(token * width, (token + 1) * width);

@@ -1,6 +1,7 @@
 /**
- * Heads computed beside the graph: logits = W·x + b of one row's features. They cost little next to the backbone they share
- * (77 classes of 384 features: some 30 000 multiplications), and so one batch may hold the rows of any number of heads.
+ * Heads computed beside the graph: logits = W·x + b of one row's features. They cost little next to the backbone they
+ * share (77 classes of 384 features: some 30 000 multiplications), and so one batch may hold the rows of any number of
+ * heads.
  */
 import type { LinearLayer, PlainPooling } from "./encoder-model.ts";
 

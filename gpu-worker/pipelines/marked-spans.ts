@@ -1,18 +1,18 @@
 /** The two marked parts of a text: `The <e1>storm</e1> caused the <e2>flood</e2>.` */
 import { CodedError } from "#contract/errors.ts";
-import type { Place } from "./offsets.ts";
+import type { Span } from "./offsets.ts";
 import type { NamedText } from "./text-tokens.ts";
 
 export type MarkedText = {
   /** Without its marks. */
   text: string;
   /** Of `<e1>` and of `<e2>` in `text`, UTF-16 code units. */
-  head: Place;
-  tail: Place;
+  head: Span;
+  tail: Span;
 };
 
 const marks = /<\/?e[12]>/g;
-/** Marks looked at, in a text that has far too many. */
+/** The most marks that are looked at in a text. */
 const marksRead = 64;
 const rightForm =
   "Mark two parts of the text, each once and none inside the other: <e1>storm</e1> caused the <e2>flood</e2>.";
@@ -26,17 +26,17 @@ export function readMarks({ text, name }: NamedText): MarkedText | null {
   if (fault !== null) throw wrong(name, fault);
   // Each mark moves what follows by its own length.
   let shift = 0;
-  const places = found.map(({ 0: mark, index }) => {
-    const place = index - shift;
+  const offsets = found.map(({ 0: mark, index }) => {
+    const offset = index - shift;
     shift += mark.length;
-    return place;
+    return offset;
   });
   const bare = text.replaceAll(marks, "");
-  const [a, b, c, d] = [places[0] ?? 0, places[1] ?? 0, places[2] ?? 0, places[3] ?? 0];
-  const first: Place = [a, b];
-  const second: Place = [c, d];
-  for (const place of [first, second]) {
-    if (bare.slice(...place).trim() === "") throw wrong(name, "a marked part is empty");
+  const [a, b, c, d] = [offsets[0] ?? 0, offsets[1] ?? 0, offsets[2] ?? 0, offsets[3] ?? 0];
+  const first: Span = [a, b];
+  const second: Span = [c, d];
+  for (const span of [first, second]) {
+    if (bare.slice(...span).trim() === "") throw wrong(name, "a marked part is empty");
   }
   const inOrder = found[0]?.[0] === "<e1>";
   return { text: bare, head: inOrder ? first : second, tail: inOrder ? second : first };
@@ -60,10 +60,10 @@ function faultOf(found: readonly string[]): string | null {
 /** The text with its two parts marked. They must not overlap. */
 export function writeMarks({ text, head, tail }: MarkedText): string {
   const both = [
-    { place: head, name: "e1" },
-    { place: tail, name: "e2" },
-  ].toSorted((a, b) => b.place[0] - a.place[0]);
-  return both.reduce((written, { place: [start, end], name }) => {
+    { span: head, name: "e1" },
+    { span: tail, name: "e2" },
+  ].toSorted((a, b) => b.span[0] - a.span[0]);
+  return both.reduce((written, { span: [start, end], name }) => {
     const part = `<${name}>${written.slice(start, end)}</${name}>`;
     return written.slice(0, start) + part + written.slice(end);
   }, text);

@@ -1,7 +1,7 @@
 /**
- * What it takes to serve a task. A direct pipeline answers by itself. An encoder pipeline reads as encode → run → decode: it
- * turns inputs into sequences, has them run in batches shared with everybody else's (`engine.run`), and makes outputs of
- * what comes back.
+ * What it takes to serve a task. A direct pipeline answers by itself. An encoder pipeline reads as encode → run →
+ * decode: it turns inputs into sequences, has them run in batches shared with other requests (`context.run`), and makes
+ * outputs of the results.
  */
 import type { Usage } from "#contract/events.ts";
 import type { Task, TaskInput, TaskOutput, TaskParameters } from "#contract/tasks.ts";
@@ -29,20 +29,23 @@ export type EncoderRow = {
 /** Each output asked for, of one row: see `OutputName`. Of its own memory. */
 export type RowResult = Partial<Record<OutputName, Float32Array>>;
 
-/** What a pipeline may use while it answers one request. */
-export type Engine = {
-  /** Aborts when nobody waits for the request any more. */
+/**
+ * What a pipeline may use while it answers one request: other parts of the worker, and the limits it shares with
+ * others.
+ */
+export type TaskContext = {
+  /** Aborts when the result is no longer wanted. */
   readonly signal: AbortSignal;
-  /** So many rows will be run, in one go or in several: what the job's progress is counted against. */
+  /** So many rows will be run, at once or in several calls of `run`: what progress is counted against. */
   plan?(rows: number): void;
   /** @returns one result per row, in order @throws the signal's reason */
   run(model: EncoderModel, rows: readonly EncoderRow[]): Promise<RowResult[]>;
-  /** So many tokens were read or made without a model: they are charged even if the request comes to no answer. */
+  /** So many tokens were read or made without a model: they are charged even if the request fails. */
   charge(tokens: number): void;
-  /** Waits until there is memory for so many bytes of rows' outputs. @returns gives it back */
-  hold(bytes: number): Promise<() => void>;
+  /** Waits until there is memory for so many bytes of rows' outputs. @returns releases it */
+  reserveOutputs(bytes: number): Promise<() => void>;
   /** Waits until there is memory for a result of so many bytes, kept until the request is answered. */
-  reserve(bytes: number): Promise<void>;
+  reserveResult(bytes: number): Promise<void>;
   /** Another model besides the request's own, kept until the request is answered. @throws CodedError */
   acquire(id: string): Promise<EncoderModel>;
   /** What `fit` gives, kept under `key` for later requests while there is room, and fitted once however many ask. */
@@ -66,7 +69,11 @@ export type DirectPipeline<T extends Task> = {
 export type EncoderPipeline<T extends Task> = {
   kind: "encoder";
   /** @throws CodedError for inputs the model cannot read; the signal's reason */
-  answer(request: TaskRequest<T>, model: EncoderModel, engine: Engine): Promise<TaskAnswer<T>>;
+  answer(
+    request: TaskRequest<T>,
+    model: EncoderModel,
+    context: TaskContext,
+  ): Promise<TaskAnswer<T>>;
 };
 
 export type Pipeline<T extends Task> = DirectPipeline<T> | EncoderPipeline<T>;

@@ -1,7 +1,7 @@
 /**
- * Which of a sentence encoder's own prompts is put before a text, by what the text is for. Queries and documents get those
- * that sentence-transformers' `encode_query` and `encode_document` look for; texts that are compared with their like, or
- * classified, those named as MTEB names such tasks, else the one that `encode` uses by default.
+ * Which of a sentence encoder's own prompts is put before a text, by what the text is for. Queries and documents get
+ * those that sentence-transformers' `encode_query` and `encode_document` look for; texts that are compared with each
+ * other, or classified, those named as MTEB names such tasks, else the one that `encode` uses by default.
  */
 import { CodedError } from "#contract/errors.ts";
 import type { EncoderModel } from "./encoder-model.ts";
@@ -25,17 +25,17 @@ function defaultOf({ sentence }: EncoderModel): string {
   return sentence?.prompts[sentence.defaultPrompt ?? ""] ?? "";
 }
 
-/** What stands before a text of a search; as `encode_query` and `encode_document`, no default takes its place. */
+/** The prompt of a search's query or document. As in `encode_query` and `encode_document`, there is no default. */
 export function searchPrompt(model: EncoderModel, of: "query" | "document"): string {
   return find(model, names[of]);
 }
 
-/** What stands before a text that is compared with others or classified. */
+/** The prompt of a text that is compared with others or classified. */
 export function taskPrompt(model: EncoderModel, of: "similarity" | "classification"): string {
   return find(model, names[of]) || defaultOf(model);
 }
 
-/** The prompt of that name, or the model's default. @throws CodedError invalid_value for a name it has not */
+/** The prompt of that name, or the model's default. @throws CodedError invalid_value for a name that the model lacks */
 export function namedPrompt(model: EncoderModel, name: string | undefined): string {
   if (name === undefined) return defaultOf(model);
   const prompts = model.sentence?.prompts ?? {};

@@ -1,7 +1,8 @@
 /**
- * The part of a context that answers a question. Contexts of any length are read by windows that overlap. Scores, windows and
- * defaults are those of transformers' QuestionAnsweringPipeline; as there, the scores of equal answers within a window add up.
- * Between windows the best counts: a sum would favour what happens to lie where windows overlap, and pass 1.
+ * The part of a passage (the request's `context`) that answers a question. Passages of any length are read by windows
+ * that overlap. Scores, windows and defaults are those of transformers' QuestionAnsweringPipeline; as there, the scores
+ * of equal answers within a window add up. Between windows the best score counts: a sum would favour an answer that
+ * lies where windows overlap, and could pass 1.
  */
 import { CodedError } from "#contract/errors.ts";
 import type { TaskInput, TaskOutput, TaskParameters } from "#contract/tasks.ts";
@@ -9,63 +10,63 @@ import { type Answer, questionAnsweringDefaults } from "#contract/tasks/question
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import { type WindowAnswers, bestSpans } from "./answer-spans.ts";
 import type { EncoderModel } from "./encoder-model.ts";
-import { type Place, placesIn, wordPlaces } from "./offsets.ts";
+import { type Span, offsetConverter, trimOffsets } from "./offsets.ts";
 import type { EncoderPipeline, EncoderRow, RowResult } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize } from "./result-size.ts";
-import { RequestTally } from "./sentence-request.ts";
+import { TokenCounter } from "./sentence-request.ts";
 import { type NamedText, type TextTokens, encodeLong, encodeTexts } from "./text-tokens.ts";
 import { type WindowRules, isOverlapLowered, overlapWarning, windowsOf } from "./windows.ts";
 
 type Parameters = TaskParameters<"question-answering">;
 type Input = TaskInput<"question-answering">;
 
-type Context = {
+type Passage = {
   text: string;
   words: readonly number[];
-  /** Of each token, empty for one of white space. */
-  places: Place[];
+  /** Of each token; empty for a token of white space. */
+  tokenSpans: Span[];
   /** Of the word each token is part of. */
-  wordPlaces: Place[];
+  wordSpans: Span[];
 };
 
-/** Tokens `from` to `to` of a context, in a row from `start`. */
+/** Tokens `from` to `to` of a passage, which stand in their row from index `start` on. */
 type Window = { input: number; from: number; to: number; start: number };
 
-/** Part of a context, UTF-16 code units. */
+/** Part of a passage, UTF-16 code units. */
 type Found = { start: number; end: number; score: number };
 
 export const questionAnswering: EncoderPipeline<"question-answering"> = {
   kind: "encoder",
-  async answer({ inputs, parameters }, model, engine) {
+  async answer({ inputs, parameters }, model, context) {
     if (model.head.name !== "question-answering") {
       throw new CodedError("invalid_value", `${model.id} answers no questions`, { param: "model" });
     }
-    const tally = new RequestTally();
-    const options = { parameters, tally, signal: engine.signal };
-    const { contexts, windows, rows, lowered } = await encode(inputs, model, options);
+    const counter = new TokenCounter();
+    const options = { parameters, counter, signal: context.signal };
+    const { passages, windows, rows, lowered } = await encode(inputs, model, options);
     const fix = "Lower top_k, or send fewer inputs.";
-    const size = new ResultSize(engine, { param: "top_k", fix });
-    await size.expect(sum(contexts.map((context) => bytesOf(context, parameters))));
+    const size = new ResultSize(context, { param: "top_k", fix });
+    await size.expect(sum(passages.map((passage) => bytesOf(passage, parameters))));
     const { align_to_words: toWords = true } = parameters;
     const rules = spanRules(parameters, toWords);
-    const gathered = contexts.map((context) => new GatheredAnswers(context, parameters));
-    await readRows(rows, model, engine, {
+    const gathered = passages.map((passage) => new GatheredAnswers(passage, parameters));
+    await readRows(rows, model, context, {
       floatsOf: ({ ids }) => 2 * ids.length,
       async read(result, row, slices) {
         const window = windows[row];
         if (window === undefined) return;
-        const context = contexts[window.input];
-        const places = (toWords ? context?.wordPlaces : context?.places) ?? [];
-        const mayBound = (token: number) => !isEmpty(places[window.from + token]);
+        const passage = passages[window.input];
+        const spans = (toWords ? passage?.wordSpans : passage?.tokenSpans) ?? [];
+        const mayBound = (token: number) => !isEmpty(spans[window.from + token]);
         const answers = await bestSpans(logitsOf(window, result), { ...rules, mayBound }, slices);
         await gathered[window.input]?.add(window, answers, slices);
       },
     });
-    const outputs = await new TimeSlices(engine.signal).map(gathered, (each) => each.output(size));
+    const outputs = await new TimeSlices(context.signal).map(gathered, (each) => each.output(size));
     return {
       outputs,
-      usage: tally.usage(),
+      usage: counter.usage(),
       warnings: [
         ...cappedWarning(parameters, model),
         ...(lowered ? [overlapWarning("doc_stride", parameters.doc_stride ?? 0)] : []),
@@ -76,19 +77,19 @@ export const questionAnswering: EncoderPipeline<"question-answering"> = {
 
 const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => total + each, 0);
 
-const isEmpty = (place: Place | undefined) => place === undefined || place[0] === place[1];
+const isEmpty = (span: Span | undefined) => span === undefined || span[0] === span[1];
 
-/** Of an answer besides its words. */
+/** Bytes of an answer as JSON besides its words. */
 const answerBytes = 64;
 
-/** As many answers as are asked for, where the context has parts enough. */
-function bytesOf({ places }: Context, parameters: Parameters): number {
+/** Of as many answers as are asked for, or as the passage has parts. */
+function bytesOf({ tokenSpans }: Passage, parameters: Parameters): number {
   const { lengthMax } = spanRules(parameters, false);
-  const parts = places.length * Math.min(lengthMax, places.length);
+  const parts = tokenSpans.length * Math.min(lengthMax, tokenSpans.length);
   return answerBytes * Math.min(parameters.top_k ?? 1, parts);
 }
 
-/** Several spans of tokens make one of whole words, whose scores add up: then so many more are looked at. */
+/** Several spans of tokens become one of whole words, whose scores add up: so many more are looked at then. */
 const spansPerAnswer = 2;
 const spansBesides = 10;
 
@@ -110,38 +111,38 @@ function logitsOf({ from, to, start }: Window, { start_logits, end_logits }: Row
   return { starts: starts.subarray(start, last), ends: ends.subarray(start, last), none };
 }
 
-type EncodeOptions = { parameters: Parameters; tally: RequestTally; signal: AbortSignal };
+type EncodeOptions = { parameters: Parameters; counter: TokenCounter; signal: AbortSignal };
 
 async function encode(
   inputs: readonly Input[],
   model: EncoderModel,
-  { parameters, tally, signal }: EncodeOptions,
-): Promise<{ contexts: Context[]; windows: Window[]; rows: EncoderRow[]; lowered: boolean }> {
-  const questions = await encodeQuestions(inputs, model, { parameters, tally, signal });
-  const contexts: Context[] = [];
+  { parameters, counter, signal }: EncodeOptions,
+): Promise<{ passages: Passage[]; windows: Window[]; rows: EncoderRow[]; lowered: boolean }> {
+  const questions = await encodeQuestions(inputs, model, { parameters, counter, signal });
+  const passages: Passage[] = [];
   const windows: Window[] = [];
   const rows: EncoderRow[] = [];
   let lowered = false;
   const slices = new TimeSlices(signal);
   for await (const tokens of encodeLong(fieldOf(inputs, "context"), model.tokenizer, {
-    tally,
+    counter,
     signal,
   })) {
     slices.begin();
-    const input = contexts.length;
-    contexts.push(await contextOf(tokens, slices));
+    const input = passages.length;
+    passages.push(await passageOf(tokens, slices));
     const question = questions[input] ?? [];
     const rules = windowRules(question.length, `inputs[${input}].question`, model, parameters);
     lowered ||= parameters.doc_stride !== undefined && isOverlapLowered(tokens.ids.length, rules);
     for (const [from, to] of windowsOf(tokens.ids.length, rules)) {
       if (slices.over) await slices.next();
       const { ids, typeIds, starts } = model.tokenizer.wrap(question, tokens.ids.slice(from, to));
-      tally.add({ ids, truncated: false });
+      counter.add({ ids, truncated: false });
       rows.push({ ids, typeIds, outputs: ["start_logits", "end_logits"] });
       windows.push({ input, from, to, start: starts[1] ?? 0 });
     }
   }
-  return { contexts, windows, rows, lowered };
+  return { passages, windows, rows, lowered };
 }
 
 function fieldOf(inputs: readonly Input[], field: keyof Input): NamedText[] {
@@ -155,7 +156,7 @@ async function encodeQuestions(
 ): Promise<(readonly number[])[]> {
   const most = parameters.max_question_len ?? questionAnsweringDefaults.max_question_len;
   const questions: (readonly number[])[] = [];
-  // A question is counted to the end, for all but hostile ones.
+  // The refusal says how many tokens a question has, unless there are far more than any real question holds.
   const options = { tokensMax: () => 16 * most, signal };
   for await (const question of encodeTexts(fieldOf(inputs, "question"), tokenizer, options)) {
     const { ids, complete, name } = question;
@@ -172,27 +173,27 @@ async function encodeQuestions(
   return questions;
 }
 
-async function contextOf(tokens: TextTokens, slices: TimeSlices): Promise<Context> {
+async function passageOf(tokens: TextTokens, slices: TimeSlices): Promise<Passage> {
   const { text, offsets, words, name } = tokens;
-  const places = await wordPlaces(text, offsets, slices);
-  if (places.every(isEmpty)) {
+  const tokenSpans = await trimOffsets(text, offsets, slices);
+  if (tokenSpans.every(isEmpty)) {
     throw new CodedError("invalid_value", `${name} holds no words to answer from`, { param: name });
   }
-  return { text, words, places, wordPlaces: wholeWords(places, words) };
+  return { text, words, tokenSpans, wordSpans: wholeWords(tokenSpans, words) };
 }
 
-/** Place of the word each token is part of. */
-function wholeWords(places: readonly Place[], words: readonly number[]): Place[] {
-  const whole: Place[] = [];
-  for (let first = 0, next = 0; first < places.length; first = next) {
+/** Span of the word each token is part of. */
+function wholeWords(tokenSpans: readonly Span[], words: readonly number[]): Span[] {
+  const whole: Span[] = [];
+  for (let first = 0, next = 0; first < tokenSpans.length; first = next) {
     let [start, end] = [0, 0];
-    for (next = first; next < places.length && words[next] === words[first]; next += 1) {
-      const place = places[next];
-      if (place === undefined || isEmpty(place)) continue;
-      if (end === 0) [start] = place;
-      [, end] = place;
+    for (next = first; next < tokenSpans.length && words[next] === words[first]; next += 1) {
+      const span = tokenSpans[next];
+      if (span === undefined || isEmpty(span)) continue;
+      if (end === 0) [start] = span;
+      [, end] = span;
     }
-    const word: Place = [start, end];
+    const word: Span = [start, end];
     while (whole.length < next) whole.push(word);
   }
   return whole;
@@ -227,24 +228,24 @@ function cappedWarning(parameters: Parameters, { limits: own, id }: EncoderModel
   return [`max_seq_len: ${asked} was lowered to ${own.maxTokens}, the most that ${id} reads`];
 }
 
-/** The answers of one context's windows, in bounded memory. Those that read alike are one, where the best of them stands. */
+/** The answers of one passage's windows, in bounded memory. Of answers with the same words the best counts. */
 class GatheredAnswers {
-  readonly #context: Context;
+  readonly #passage: Passage;
   readonly #parameters: Parameters;
   readonly #topK: number;
-  /** The whole context in lower case; null where that has other places. */
+  /** The whole passage in lower case; null where that has another length, and so other offsets. */
   readonly #lower: string | null;
-  /** By what they read. */
+  /** By their words in lower case. */
   #merged = new Map<string, Found>();
-  /** The least score of "no answer". */
+  /** The least score of "no answer" in any window. */
   #none = 1;
 
-  constructor(context: Context, parameters: Parameters) {
-    this.#context = context;
+  constructor(passage: Passage, parameters: Parameters) {
+    this.#passage = passage;
     this.#parameters = parameters;
     this.#topK = parameters.top_k ?? 1;
-    const lower = context.text.toLowerCase();
-    this.#lower = lower.length === context.text.length ? lower : null;
+    const lower = passage.text.toLowerCase();
+    this.#lower = lower.length === passage.text.length ? lower : null;
   }
 
   async add(window: Window, answers: WindowAnswers, slices: TimeSlices): Promise<void> {
@@ -253,7 +254,7 @@ class GatheredAnswers {
       const before = this.#merged.get(text);
       if (before === undefined || found.score > before.score) this.#merged.set(text, found);
     }
-    // What so many others are better than can only come back with a better score of its own.
+    // An answer that is dropped here can only come back with a better score of its own.
     if (this.#merged.size > 2 * this.#topK) {
       this.#merged = new Map(
         [...this.#merged].sort(([, a], [, b]) => b.score - a.score).slice(0, this.#topK),
@@ -263,17 +264,21 @@ class GatheredAnswers {
 
   output(size: ResultSize): TaskOutput<"question-answering"> {
     const { handle_impossible_answer: mayBeNone = false, offset_unit: unit } = this.#parameters;
-    const { text } = this.#context;
+    const { text } = this.#passage;
     const best = [...this.#merged.values()];
     if (mayBeNone) best.push({ start: 0, end: 0, score: this.#none });
-    const placeOf = placesIn(text, unit);
+    const offsetOf = offsetConverter(text, unit);
     const answers = best
       .sort((a, b) => b.score - a.score)
       .slice(0, this.#topK)
       .map(({ start, end, score }): Answer => {
         size.add(answerBytes + end - start);
-        const places = { start: placeOf(start), end: placeOf(end) };
-        return { answer: text.slice(start, end), score, ...places };
+        return {
+          answer: text.slice(start, end),
+          score,
+          start: offsetOf(start),
+          end: offsetOf(end),
+        };
       });
     const [first = { answer: "", score: 0, start: 0, end: 0 }] = answers;
     return this.#topK > 1 ? answers : first;
@@ -284,8 +289,8 @@ class GatheredAnswers {
     { spans }: WindowAnswers,
     slices: TimeSlices,
   ): Promise<Map<string, Found>> {
-    const { text, places, wordPlaces: words } = this.#context;
-    const source = (this.#parameters.align_to_words ?? true) ? words : places;
+    const { text, tokenSpans, wordSpans } = this.#passage;
+    const source = (this.#parameters.align_to_words ?? true) ? wordSpans : tokenSpans;
     const found = new Map<string, Found>();
     for (const span of spans) {
       if (slices.over) await slices.next();

@@ -1,44 +1,44 @@
 /**
- * Runs the rows of a request some at a time and reads each result at once, for outputs that are large: token vectors, or a
- * score for each word of a vocabulary. All of a request's would be gigabytes.
+ * Runs the rows of a request some at a time and reads each result at once, for outputs that are large: token vectors,
+ * or a score for each word of a vocabulary. Those of a whole request could take gigabytes.
  */
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import type { EncoderModel } from "./encoder-model.ts";
-import type { EncoderRow, Engine, RowResult } from "./pipeline.ts";
+import type { EncoderRow, TaskContext, RowResult } from "./pipeline.ts";
 
-/** Numbers that come back of the rows run together: 16 MB. */
+/** Numbers in the results of the rows run together: 16 MB. */
 const floatsPerRun = 2 ** 22;
-/** Rows run together, so that queueing them takes no time to speak of. */
+/** Rows run together, so that to queue them takes little time. */
 const rowsPerRun = 4_096;
 const bytesPerFloat = 4;
 
-export type RowReading<T> = {
+export type RowReader<T> = {
   /** Numbers in a row's result, about. */
   floatsOf(row: EncoderRow): number;
-  /** May give others their turn where a result is large. */
+  /** Waits for a time slice between its steps where a result is large. */
   read(result: RowResult, index: number, slices: TimeSlices): T | Promise<T>;
 };
 
-type RowEngine = Pick<Engine, "run" | "signal" | "hold" | "plan">;
+type RowContext = Pick<TaskContext, "run" | "signal" | "reserveOutputs" | "plan">;
 
 /** @returns what `read` makes of each row's result, in order @throws the signal's reason */
 export async function readRows<T>(
   rows: readonly EncoderRow[],
   model: EncoderModel,
-  engine: RowEngine,
-  { floatsOf, read }: RowReading<T>,
+  context: RowContext,
+  { floatsOf, read }: RowReader<T>,
 ): Promise<T[]> {
-  engine.plan?.(rows.length);
-  const slices = new TimeSlices(engine.signal);
+  context.plan?.(rows.length);
+  const slices = new TimeSlices(context.signal);
   const made: T[] = [];
   const readOne = async (result: RowResult) => {
     if (slices.over) await slices.next();
     return read(result, made.length, slices);
   };
   for (const { part, floats } of partsOf(rows, floatsOf)) {
-    const release = await engine.hold(floats * bytesPerFloat);
+    const release = await context.reserveOutputs(floats * bytesPerFloat);
     try {
-      const results = await engine.run(model, part);
+      const results = await context.run(model, part);
       slices.begin();
       for (const result of results) made.push(await readOne(result));
     } finally {

@@ -1,6 +1,6 @@
 /**
- * Token ids that a request says are, or may be, of another vocabulary than the model's: each list becomes the text it stands
- * for, which the model's tokenizer then reads like any other. The one place where it is told whose ids are.
+ * Token ids that a request says are, or may be, of another vocabulary than the model's: each list becomes the text it
+ * stands for, which the model's tokenizer then reads like any other. Nothing else decides of which vocabulary ids are.
  */
 import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
@@ -16,7 +16,7 @@ type Input = TaskInput<"feature-extraction">;
 export type ReadInputs = {
   /** Texts, and ids of the model's own. */
   inputs: Input[];
-  /** Which reading was taken of how many inputs, where the request said anything about it. */
+  /** As which vocabulary the ids of how many inputs were read, where the request said anything about it. */
   warnings: string[];
 };
 
@@ -38,7 +38,8 @@ export async function readTokenIds(
       ...(own > 0 ? [`token ids of ${countOf(own)} were read as ${id}'s own`] : []),
       ...(foreign.length > 0
         ? [
-            `token ids of ${countOf(foreign.length)} were read as cl100k_base's: decoded, and tokenised again for ${id}`,
+            `token ids of ${countOf(foreign.length)} were read as cl100k_base's: ` +
+              `decoded, and tokenised again for ${id}`,
           ]
         : []),
     ],
@@ -75,8 +76,9 @@ async function decodeOne(
   if (at >= 0) {
     throw new CodedError(
       "invalid_value",
-      `${name}[${at}] is ${ids[at]}, which is no id of cl100k_base (0 to ${vocabulary.size - 1}), in which token ids are read ` +
-        'that are not said to be the model\'s own: by the header "x-token-ids: model", or token_ids: "model" of feature-extraction.',
+      `${name}[${at}] is ${ids[at]}, which is no id of cl100k_base (0 to ${vocabulary.size - 1}), ` +
+        "in which token ids are read that are not said to be the model's own: " +
+        'by the header "x-token-ids: model", or token_ids: "model" of feature-extraction.',
       { param: `${name}[${at}]` },
     );
   }

@@ -1,6 +1,6 @@
 /**
- * How parts of a text are related. A text with marks: the classes of its two marked parts. One without: another model finds
- * its entities, and every ordered pair of them gets its best class.
+ * How parts of a text are related. A text with marks: the classes of its two marked parts. One without: another model
+ * finds its entities, and every ordered pair of them gets its best class.
  */
 import { CodedError } from "#contract/errors.ts";
 import type { TaskOutput, TaskParameters } from "#contract/tasks.ts";
@@ -10,12 +10,12 @@ import type { EncoderModel } from "./encoder-model.ts";
 import type { FoundEntity } from "./entity-groups.ts";
 import { findEntities, toEntity } from "./find-entities.ts";
 import { type MarkedText, readMarks } from "./marked-spans.ts";
-import { placesIn } from "./offsets.ts";
-import type { EncoderPipeline, Engine } from "./pipeline.ts";
+import { offsetConverter } from "./offsets.ts";
+import type { EncoderPipeline, TaskContext } from "./pipeline.ts";
 import { type Pair, type RelationHead, relationHeadOf } from "./relation-head.ts";
 import { ResultSize, labelsBytes } from "./result-size.ts";
 import { order, rankLabels } from "./scores.ts";
-import { RequestTally } from "./sentence-request.ts";
+import { TokenCounter } from "./sentence-request.ts";
 import type { NamedText } from "./text-tokens.ts";
 
 type Parameters = TaskParameters<"relation-extraction">;
@@ -30,9 +30,9 @@ type Question = NamedText & {
 
 export const relationExtraction: EncoderPipeline<"relation-extraction"> = {
   kind: "encoder",
-  async answer({ inputs, parameters }, model, engine) {
+  async answer({ inputs, parameters }, model, context) {
     const head = relationHeadOf(model);
-    const tally = new RequestTally();
+    const counter = new TokenCounter();
     const texts = inputs.map((text, index) => ({ text, name: `inputs[${index}]` }));
     const questions = texts.map((text): Question => ({
       ...text,
@@ -40,22 +40,22 @@ export const relationExtraction: EncoderPipeline<"relation-extraction"> = {
       entities: [],
     }));
     const bare = questions.filter(({ marked }) => marked === null);
-    await fillEntities(bare, await entityModelFor(bare, { parameters, model, engine }), {
-      engine,
-      tally,
+    await fillEntities(bare, await entityModelFor(bare, { parameters, model, context }), {
+      context,
+      counter,
     });
     checkPairs(bare);
-    const slices = new TimeSlices(engine.signal);
-    const size = new ResultSize(engine, { param: "top_k", fix: tooLarge });
+    const slices = new TimeSlices(context.signal);
+    const size = new ResultSize(context, { param: "top_k", fix: tooLarge });
     await size.expect(sum(questions.map((question) => bytesOf(question, head, parameters))));
     const pairs = await slices.map(questions, pairsOf);
-    const scores = await head.scores(pairs.flat(), { model, engine, tally });
+    const scores = await head.scores(pairs.flat(), { model, context, counter });
     let next = 0;
     const outputs = await slices.map(questions, (question, at) => {
       const own = scores.slice(next, (next += pairs[at]?.length ?? 0));
       return answerOf(question, own, { head, parameters });
     });
-    return { outputs, usage: tally.usage(), warnings: [] };
+    return { outputs, usage: counter.usage(), warnings: [] };
   },
 };
 
@@ -63,7 +63,7 @@ const tooLarge = "Lower top_k, or send fewer texts, or shorter ones.";
 const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => total + each, 0);
 const pairsAmong = ({ entities: { length } }: Question) => length * (length - 1);
 
-/** Of all texts together: a model may read each pair by itself, the text with two parts marked. */
+/** Of all texts together: a model may run once for each pair, on its text with two parts marked. */
 const pairsMax = 32_768;
 const pairCharactersMax = 2 ** 23;
 
@@ -74,13 +74,14 @@ function checkPairs(bare: readonly Question[]): void {
   if (pairs <= pairsMax && characters <= pairCharactersMax) return;
   throw new CodedError(
     "invalid_value",
-    `The entities of the inputs make ${pairs} pairs, which stand in ${characters} characters in all; one request holds at most ` +
-      `${pairsMax} pairs and ${pairCharactersMax} characters. Send fewer texts, or shorter ones.`,
+    `The entities of the inputs make ${pairs} pairs, which stand in ${characters} characters in all; ` +
+      `one request holds at most ${pairsMax} pairs and ${pairCharactersMax} characters. ` +
+      "Send fewer texts, or shorter ones.",
     { param: "inputs" },
   );
 }
 
-/** Of an entity as JSON besides its class and words, and of a related pair besides its entities. */
+/** Bytes of an entity as JSON besides its class and words, and of a related pair besides its entities. */
 const entityBytes = 72;
 const pairBytes = 44;
 
@@ -94,21 +95,21 @@ function bytesOf(question: Question, { labels }: RelationHead, { top_k: topK }: 
   return Math.min(topK ?? pairs, pairs) * each;
 }
 
-type Context = {
+type Extraction = {
   parameters: Parameters;
   model: EncoderModel;
-  engine: Pick<Engine, "acquire">;
+  context: Pick<TaskContext, "acquire">;
 };
 
 /** Null where no text needs one. @throws CodedError where one is needed and none is named */
 async function entityModelFor(
   bare: readonly Question[],
-  { parameters, model, engine }: Context,
+  { parameters, model, context }: Extraction,
 ): Promise<EncoderModel | null> {
   const [first] = bare;
   if (first === undefined) return null;
   const id = parameters.entity_model ?? model.entityModel;
-  if (id !== null) return engine.acquire(id);
+  if (id !== null) return context.acquire(id);
   throw new CodedError(
     "invalid_value",
     `${first.name} has no marked parts, and ${model.id} names no model that finds entities. Mark two parts, as in ` +
@@ -120,14 +121,14 @@ async function entityModelFor(
 async function fillEntities(
   bare: readonly Question[],
   entityModel: EncoderModel | null,
-  { engine, tally }: { engine: Engine; tally: RequestTally },
+  { context, counter }: { context: TaskContext; counter: TokenCounter },
 ): Promise<void> {
   if (entityModel === null) return;
-  const found = await findEntities(bare, entityModel, engine, {
+  const found = await findEntities(bare, entityModel, context, {
     aggregation: "simple",
     ignored: ["O"],
     stride: null,
-    tally,
+    counter,
     modelParam: "entity_model",
   });
   for (const [index, question] of bare.entries()) {
@@ -135,7 +136,8 @@ async function fillEntities(
     if (question.entities.length <= relatedEntitiesMax) continue;
     throw new CodedError(
       "invalid_value",
-      `${question.name} holds ${question.entities.length} entities, but at most ${relatedEntitiesMax} of one text are related. Split it.`,
+      `${question.name} holds ${question.entities.length} entities, ` +
+        `but at most ${relatedEntitiesMax} of one text are related. Split it.`,
       { param: question.name },
     );
   }
@@ -158,17 +160,17 @@ function pairsOf({ text, name, marked, entities }: Question): Pair[] {
   }));
 }
 
-type Naming = { head: RelationHead; parameters: Parameters };
+type AnswerOptions = { head: RelationHead; parameters: Parameters };
 
 function answerOf(
   { text, marked, entities }: Question,
   scores: readonly (readonly number[])[],
-  { head: { labels }, parameters }: Naming,
+  { head: { labels }, parameters }: AnswerOptions,
 ): Output {
   const { top_k: topK, offset_unit: unit } = parameters;
   if (marked !== null) return rankLabels(labels, scores[0] ?? [], topK);
-  const placeOf = placesIn(text, unit);
-  const named = new Map(entities.map((each) => [each, toEntity(each, text, placeOf)]));
+  const offsetOf = offsetConverter(text, unit);
+  const named = new Map(entities.map((each) => [each, toEntity(each, text, offsetOf)]));
   const related = orderedPairs(entities).flatMap(([head, tail], at): RelatedPair[] => {
     const [first, second] = [named.get(head), named.get(tail)];
     if (first === undefined || second === undefined) return [];

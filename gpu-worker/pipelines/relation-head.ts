@@ -1,7 +1,7 @@
 /**
- * How a model relates two parts of a text. A checkpoint reads the text with its marks, which it was trained to; a head over
- * a shared backbone reads the bare text once and makes its features of the token vectors: the mean over the first part, over the
- * second, and over the whole sequence with its special tokens, one after the other.
+ * How a model relates two parts of a text. A checkpoint reads the text with its marks, as it was trained to. A head
+ * over a shared backbone reads the bare text once and makes its features of the token vectors: the mean over the first
+ * part, over the second, and over the whole sequence with its special tokens, one after the other.
  */
 import { CodedError } from "#contract/errors.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
@@ -9,20 +9,20 @@ import { sigmoid, softmax } from "../tensor/activations.ts";
 import type { EncoderModel, LinearHead } from "./encoder-model.ts";
 import { linearLogits, poolTokens } from "./linear-head.ts";
 import { type MarkedText, writeMarks } from "./marked-spans.ts";
-import { type Place, wordPlaces } from "./offsets.ts";
-import type { EncoderRow, Engine } from "./pipeline.ts";
+import { type Span, trimOffsets } from "./offsets.ts";
+import type { EncoderRow, TaskContext } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
-import type { RequestTally } from "./sentence-request.ts";
+import type { TokenCounter } from "./sentence-request.ts";
 import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
 import { encodeWhole } from "./text-tokens.ts";
 
-/** Two parts of a text, and the name of the input it stands in. */
+/** Two parts of a text, and the name of the input it overlaps in. */
 export type Pair = MarkedText & { name: string };
 
 export type RelationRun = {
   model: EncoderModel;
-  engine: Pick<Engine, "run" | "signal" | "hold">;
-  tally: RequestTally;
+  context: Pick<TaskContext, "run" | "signal" | "reserveOutputs">;
+  counter: TokenCounter;
 };
 
 export type RelationHead = {
@@ -47,7 +47,7 @@ export function relationHeadOf(model: EncoderModel): RelationHead {
     labels,
     async scores(pairs, run) {
       const logits = await readSpans(linear, pairs, run);
-      return new TimeSlices(run.engine.signal).map(logits, toScores);
+      return new TimeSlices(run.context.signal).map(logits, toScores);
     },
   };
 }
@@ -61,21 +61,21 @@ const fix = "Shorten it.";
 async function readMarked(
   head: SequenceHead,
   pairs: readonly Pair[],
-  { model, engine, tally }: RelationRun,
+  { model, context, counter }: RelationRun,
 ): Promise<number[][]> {
   const rows: EncoderRow[] = [];
-  const slices = new TimeSlices(engine.signal);
-  tally.expect(pairs.length, leastTokens(model));
+  const slices = new TimeSlices(context.signal);
+  counter.expect(pairs.length, leastTokens(model));
   const texts = await slices.map(pairs, (pair) => ({ text: writeMarks(pair), name: pair.name }));
-  for await (const tokens of encodeWhole(texts, model, { signal: engine.signal, fix })) {
+  for await (const tokens of encodeWhole(texts, model, { signal: context.signal, fix })) {
     if (slices.over) await slices.next();
     const { ids } = model.tokenizer.wrap(tokens.ids);
-    tally.add({ ids, truncated: false });
+    counter.add({ ids, truncated: false });
     rows.push({ ids, outputs: head.outputs });
   }
   const toScores = scoresOf(head);
-  return readRows(rows, model, engine, {
-    // A head that reads a vector of its own has the graph give those of all tokens.
+  return readRows(rows, model, context, {
+    // A head that pools token vectors itself has the graph return those of all tokens.
     floatsOf: ({ ids }) => ids.length * (model.limits.dimensions ?? 1),
     read: (result) => toScores(head.logitsOf(result)),
   });
@@ -86,24 +86,24 @@ function leastTokens({ tokenizer }: EncoderModel): number {
   return tokenizer.specialTokens.single + 2;
 }
 
-/** A text with all pairs that stand in it, run once. */
-type SharedText = { text: string; name: string; pairs: Pair[]; at: number[] };
+/** A text with all its pairs, run once. `indices`: of the pairs in the request. */
+type SharedText = { text: string; name: string; pairs: Pair[]; indices: number[] };
 
 async function readSpans(
   head: LinearHead,
   pairs: readonly Pair[],
-  { model, engine, tally }: RelationRun,
+  { model, context, counter }: RelationRun,
 ): Promise<Float32Array[]> {
   const texts = byText(pairs);
   const rows: EncoderRow[] = [];
-  const slices = new TimeSlices(engine.signal);
-  const read: { start: number; parts: Part[] }[] = [];
-  for await (const tokens of encodeWhole(texts, model, { signal: engine.signal, fix })) {
+  const slices = new TimeSlices(context.signal);
+  const read: { start: number; parts: PairTokens[] }[] = [];
+  for await (const tokens of encodeWhole(texts, model, { signal: context.signal, fix })) {
     const { ids, starts } = model.tokenizer.wrap(tokens.ids);
-    tally.add({ ids, truncated: false });
-    const places = await wordPlaces(tokens.text, tokens.offsets, slices);
+    counter.add({ ids, truncated: false });
+    const tokenSpans = await trimOffsets(tokens.text, tokens.offsets, slices);
     const own = texts[rows.length]?.pairs ?? [];
-    const found = tokenFinder(places, tokens.name);
+    const found = tokenFinder(tokenSpans, tokens.name);
     const parts = await slices.map(own, ({ head: first, tail: second }) => ({
       head: found(first),
       tail: found(second),
@@ -111,19 +111,19 @@ async function readSpans(
     read.push({ start: starts[0] ?? 0, parts });
     rows.push({ ids, outputs: ["last_hidden_state"] });
   }
-  const spans = spanHeadOf(head);
-  const { width } = spans;
-  const logits = await readRows(rows, model, engine, {
+  const weights = spanWeightsOf(head);
+  const { width } = weights;
+  const logits = await readRows(rows, model, context, {
     floatsOf: ({ ids }) => ids.length * width,
     read({ last_hidden_state: states = new Float32Array() }, row) {
       const { start = 0, parts = [] } = read[row] ?? {};
-      return relate(states, { start, parts, spans });
+      return relate(states, { start, parts, weights });
     },
   });
   const inOrder: Float32Array[] = [];
-  for (const [row, { at }] of texts.entries()) {
-    for (const [index, place] of at.entries()) {
-      inOrder[place] = logits[row]?.[index] ?? new Float32Array();
+  for (const [row, { indices }] of texts.entries()) {
+    for (const [at, index] of indices.entries()) {
+      inOrder[index] = logits[row]?.[at] ?? new Float32Array();
     }
   }
   return inOrder;
@@ -133,32 +133,32 @@ function byText(pairs: readonly Pair[]): SharedText[] {
   const texts = new Map<string, SharedText>();
   for (const [index, pair] of pairs.entries()) {
     const { text, name } = pair;
-    const shared = texts.get(name) ?? { text, name, pairs: [], at: [] };
+    const shared = texts.get(name) ?? { text, name, pairs: [], indices: [] };
     shared.pairs.push(pair);
-    shared.at.push(index);
+    shared.indices.push(index);
     texts.set(name, shared);
   }
   return [...texts.values()];
 }
 
-/** Tokens `[from, to)` of the two parts. */
-type Part = { head: Place; tail: Place };
+/** The tokens of the two parts. */
+type PairTokens = { head: Span; tail: Span };
 
-/** Tells the tokens that have something of a part; looked for once, however many pairs it is in. */
-function tokenFinder(places: readonly Place[], name: string): (part: Place) => Place {
-  const known = new Map<string, Place>();
+/** @returns finds the tokens that overlap a part, once however many pairs it is in */
+function tokenFinder(tokenSpans: readonly Span[], name: string): (part: Span) => Span {
+  const known = new Map<string, Span>();
   return (part) => {
     const key = part.join("-");
-    const tokens = known.get(key) ?? tokensIn(part, places, name);
+    const tokens = known.get(key) ?? tokensIn(part, tokenSpans, name);
     known.set(key, tokens);
     return tokens;
   };
 }
 
-function tokensIn([start, end]: Place, places: readonly Place[], name: string): Place {
-  const stands = (place: Place) => place[0] < end && place[1] > start;
-  const first = places.findIndex(stands);
-  if (first !== -1) return [first, places.findLastIndex(stands) + 1];
+function tokensIn([start, end]: Span, tokenSpans: readonly Span[], name: string): Span {
+  const overlaps = (span: Span) => span[0] < end && span[1] > start;
+  const first = tokenSpans.findIndex(overlaps);
+  if (first !== -1) return [first, tokenSpans.findLastIndex(overlaps) + 1];
   throw new CodedError(
     "invalid_value",
     `${name}: a marked part holds nothing that the model reads. Mark a word.`,
@@ -167,7 +167,7 @@ function tokensIn([start, end]: Place, places: readonly Place[], name: string): 
 }
 
 /** The weights of each third of the features, `[labels, width]`. */
-type SpanHead = {
+type SpanWeights = {
   width: number;
   bias: Float32Array;
   head: Float32Array;
@@ -175,7 +175,7 @@ type SpanHead = {
   whole: Float32Array;
 };
 
-function spanHeadOf({ weight, bias }: LinearHead): SpanHead {
+function spanWeightsOf({ weight, bias }: LinearHead): SpanWeights {
   const labels = bias.length;
   const width = weight.length / labels / 3;
   const third = (at: number) => {
@@ -189,28 +189,32 @@ function spanHeadOf({ weight, bias }: LinearHead): SpanHead {
   return { width, bias, head: third(0), tail: third(1), whole: third(2) };
 }
 
-type Reading = { start: number; parts: readonly Part[]; spans: SpanHead };
+/** `start`: index of the first token of the text in the row. */
+type RowPairs = { start: number; parts: readonly PairTokens[]; weights: SpanWeights };
 
 /**
- * Logits `[labels]` of each pair of a row. Each third of the features is multiplied by itself, and of a part once, however many
- * pairs it is in.
+ * Logits `[labels]` of each pair of a row. Each third of the features is multiplied with its weights separately, and
+ * that of a part once, however many pairs it is in.
  */
-function relate(states: Float32Array, { start, parts, spans }: Reading): Float32Array[] {
-  const { width, bias } = spans;
+function relate(states: Float32Array, { start, parts, weights }: RowPairs): Float32Array[] {
+  const { width, bias } = weights;
   const zero = new Float32Array(bias.length);
   const known = { head: new Map<string, Float32Array>(), tail: new Map<string, Float32Array>() };
-  const share = (role: "head" | "tail", [from, to]: Place): Float32Array => {
+  const logitsOfPart = (role: "head" | "tail", [from, to]: Span): Float32Array => {
     const key = `${from}-${to}`;
     const before = known[role].get(key);
     if (before !== undefined) return before;
     const own = states.subarray((start + from) * width, (start + to) * width);
-    const made = linearLogits(poolTokens(own, width, "mean"), { weight: spans[role], bias: zero });
+    const made = linearLogits(poolTokens(own, width, "mean"), {
+      weight: weights[role],
+      bias: zero,
+    });
     known[role].set(key, made);
     return made;
   };
-  const whole = linearLogits(poolTokens(states, width, "mean"), { weight: spans.whole, bias });
+  const whole = linearLogits(poolTokens(states, width, "mean"), { weight: weights.whole, bias });
   return parts.map(({ head, tail }) => {
-    const [first, second] = [share("head", head), share("tail", tail)];
+    const [first, second] = [logitsOfPart("head", head), logitsOfPart("tail", tail)];
     return whole.map((logit, label) => logit + (first[label] ?? 0) + (second[label] ?? 0));
   });
 }

@@ -1,9 +1,9 @@
 /**
- * Documents by how well they answer a query. A cross-encoder, a classifier of one label, reads the query beside each document:
- * its score is the model's own activation of the logit, usually the sigmoid, as CrossEncoder.rank of sentence-transformers
- * gives it; a sigmoid too where that gives the logit itself. A sentence encoder compares vectors by the model's own function: where that is the cosine, as usual, the score is
- * 0 for a negative one; raw scores are the cosine itself. Of a sentence encoder's own prompts, those for queries and documents
- * are put before them.
+ * Documents by how well they answer a query. A cross-encoder, a classifier of one label, reads the query beside each
+ * document: its score is the model's own activation of the logit, usually the sigmoid, as CrossEncoder.rank of
+ * sentence-transformers gives it; where that would be the logit itself, it is a sigmoid as well. A sentence encoder
+ * compares vectors by the model's own function: where that is the cosine, as usual, the score of a negative one is 0,
+ * and the raw score is the cosine. A sentence encoder's own prompts for queries and documents are put before them.
  */
 import { CodedError } from "#contract/errors.ts";
 import type { TaskInput } from "#contract/tasks.ts";
@@ -19,12 +19,12 @@ import {
   type NamedInput,
 } from "./encode-input.ts";
 import type { EncoderModel } from "./encoder-model.ts";
-import type { EncoderPipeline, EncoderRow, Engine } from "./pipeline.ts";
+import type { EncoderPipeline, EncoderRow, TaskContext } from "./pipeline.ts";
 import { searchPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize } from "./result-size.ts";
 import { order } from "./scores.ts";
-import { RequestTally, rowsOf } from "./sentence-request.ts";
+import { TokenCounter, rowsOf } from "./sentence-request.ts";
 import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
 
 type Input = TaskInput<"rerank">;
@@ -34,14 +34,14 @@ type Ranking = {
   rules: Omit<InputRules, "prompt">;
   /** Tokens read of a text, special tokens aside. */
   tokensMax: number;
-  tally: RequestTally;
+  counter: TokenCounter;
   model: EncoderModel;
-  engine: Pick<Engine, "run" | "signal" | "hold">;
+  context: Pick<TaskContext, "run" | "signal" | "reserveOutputs">;
 };
 
 const fix = "Do without return_text, or send fewer texts.";
 
-/** Of a text's rank as JSON, besides the text. */
+/** Bytes of a text's rank as JSON, besides the text. */
 const rankBytes = 32;
 
 function countTexts(inputs: readonly Input[]): number {
@@ -59,27 +59,27 @@ function bytesOf(inputs: readonly Input[], wantsText: boolean): number {
 
 export const rerank: EncoderPipeline<"rerank"> = {
   kind: "encoder",
-  async answer({ inputs, parameters }, model, engine) {
+  async answer({ inputs, parameters }, model, context) {
     const { truncate = false, truncation_direction: direction = "right" } = parameters;
     const rules = { truncate, truncationDirection: direction };
     const tokensMax = parameters.max_tokens_per_doc ?? Infinity;
-    const tally = new RequestTally();
-    const ranking = { inputs, rules, tokensMax, tally, model, engine };
+    const counter = new TokenCounter();
+    const ranking = { inputs, rules, tokensMax, counter, model, context };
     const head = crossEncoderOf(model);
-    tally.expect(countTexts(inputs), model.tokenizer.specialTokens.single);
+    counter.expect(countTexts(inputs), model.tokenizer.specialTokens.single);
     const { return_text: wantsText = false } = parameters;
-    const size = new ResultSize(engine, { param: "return_text", fix });
+    const size = new ResultSize(context, { param: "return_text", fix });
     await size.expect(bytesOf(inputs, wantsText));
     const raw = head === null ? await compare(ranking) : await read(ranking, head);
     const toScore = head === null ? comparisonOf(model).toScore : activations[activationOf(head)];
     const { raw_scores: wantsRaw = false } = parameters;
-    const slices = new TimeSlices(engine.signal);
+    const slices = new TimeSlices(context.signal);
     return {
       outputs: await slices.map(split(inputs, raw), (values, at) =>
         rank(values, wantsRaw ? null : toScore, wantsText ? (inputs[at]?.texts ?? []) : null),
       ),
-      usage: tally.usage(),
-      warnings: tally.warnings(Math.min(tokensMax, model.limits.maxTokens)),
+      usage: counter.usage(),
+      warnings: counter.warnings(Math.min(tokensMax, model.limits.maxTokens)),
       method: head === null ? "similarity" : "cross-encoder",
     };
   },
@@ -102,13 +102,13 @@ const activations = {
   tanh: Math.tanh,
 };
 
-/** Scores are from 0 to 1, as callers of rerankers expect them: a model whose own are logits gets a sigmoid. */
+/** Scores are from 0 to 1, as callers of rerankers expect: where a model's own are logits, a sigmoid is applied. */
 function activationOf({ crossEncoder }: SequenceHead): keyof typeof activations {
   const own = crossEncoder?.activation ?? "sigmoid";
   return own === "linear" ? "sigmoid" : own;
 }
 
-/** Queries are never cut: what they ask would change. */
+/** Queries are never truncated: that would change what they ask. */
 const queryRules = { truncate: false, neverCut: true, truncationDirection: "right" } as const;
 
 const queriesOf = (inputs: readonly Input[]) =>
@@ -124,15 +124,15 @@ function* textsOf(inputs: readonly Input[]): Generator<NamedInput> {
 
 /** A cross-encoder's logit of each text, input after input. */
 async function read(ranking: Ranking, head: SequenceHead): Promise<number[]> {
-  const { inputs, rules, tokensMax, tally, model, engine } = ranking;
+  const { inputs, rules, tokensMax, counter, model, context } = ranking;
   const queries: InputTokens[] = [];
   const queryRule = { ...queryRules, prompt: head.crossEncoder?.prompt ?? "" };
-  const queryEncoder = new InputEncoder(model, queryRule, engine.signal);
+  const queryEncoder = new InputEncoder(model, queryRule, context.signal);
   for await (const query of queryEncoder.tokens(queriesOf(inputs))) queries.push(query);
-  const encoder = new InputEncoder(model, { ...rules, prompt: "" }, engine.signal);
+  const encoder = new InputEncoder(model, { ...rules, prompt: "" }, context.signal);
   const owners = inputs.flatMap(({ texts }, at) => texts.map(() => queries[at]));
   const rows: EncoderRow[] = [];
-  const slices = new TimeSlices(engine.signal);
+  const slices = new TimeSlices(context.signal);
   for await (const text of encoder.tokens(textsOf(inputs))) {
     if (slices.over) await slices.next();
     const query = owners[rows.length];
@@ -140,10 +140,10 @@ async function read(ranking: Ranking, head: SequenceHead): Promise<number[]> {
     const { kept, isCut } = cutDocument(text, tokensMax, rules);
     const encoded = encoder.pair(query, kept, "second");
     const pair = { ...encoded, truncated: encoded.truncated || isCut };
-    tally.add(pair);
+    counter.add(pair);
     rows.push({ ...pair, outputs: head.outputs });
   }
-  return readRows(rows, model, engine, {
+  return readRows(rows, model, context, {
     floatsOf: head.floatsOf,
     read: (result) => head.logitsOf(result)[0] ?? 0,
   });
@@ -168,25 +168,25 @@ function comparisonOf({ sentence }: EncoderModel): Comparison {
   return comparisons[sentence?.similarity ?? "cosine"];
 }
 
-/** How each text compares with its query, input after input. */
+/** The similarity of each text to its query, input after input. */
 async function compare(ranking: Ranking): Promise<number[]> {
-  const { inputs, rules, tokensMax, tally, model, engine } = ranking;
+  const { inputs, rules, tokensMax, counter, model, context } = ranking;
   const encoderOf = (rule: Omit<InputRules, "prompt">, of: "query" | "document") =>
-    new InputEncoder(model, { ...rule, prompt: searchPrompt(model, of) }, engine.signal);
+    new InputEncoder(model, { ...rule, prompt: searchPrompt(model, of) }, context.signal);
   const comparison = comparisonOf(model);
   const outputs = ["sentence_embedding"] as const;
   const queries = await rowsOf(queriesOf(inputs), encoderOf(queryRules, "query"), {
-    tally,
+    counter,
     outputs,
   });
   const texts = await rowsOf(textsOf(inputs), encoderOf(rules, "document"), {
-    tally,
+    counter,
     outputs,
     cut: (text) => cutDocument(text, tokensMax, rules),
   });
   const owners = inputs.flatMap((input, at) => input.texts.map(() => at));
   const vectors: Float32Array[] = [];
-  const compared = await readRows([...queries, ...texts], model, engine, {
+  const compared = await readRows([...queries, ...texts], model, context, {
     floatsOf: () => model.limits.dimensions ?? 0,
     read({ sentence_embedding: vector = new Float32Array() }, row) {
       if (row < queries.length) vectors.push(vector);

@@ -1,10 +1,10 @@
 /**
- * How large a request's result becomes as JSON, held to the bound of the contract: by what can be told before anything is
- * computed, and again as outputs are formed. Whoever expects a large one waits until there is memory for it.
+ * How large a request's result becomes as JSON, held to the bound of the contract: by an estimate before anything is
+ * computed, and again as outputs are formed. A request that expects a large one waits until there is memory for it.
  */
 import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
-import type { Engine } from "./pipeline.ts";
+import type { TaskContext } from "./pipeline.ts";
 
 export type ResultRules = {
   /** The field that makes the result large. */
@@ -14,12 +14,12 @@ export type ResultRules = {
 };
 
 export class ResultSize {
-  readonly #engine: Pick<Engine, "reserve">;
+  readonly #context: Pick<TaskContext, "reserveResult">;
   readonly #rules: ResultRules;
   #bytes = 0;
 
-  constructor(engine: Pick<Engine, "reserve">, rules: ResultRules) {
-    this.#engine = engine;
+  constructor(context: Pick<TaskContext, "reserveResult">, rules: ResultRules) {
+    this.#context = context;
     this.#rules = rules;
   }
 
@@ -29,7 +29,7 @@ export class ResultSize {
    */
   async expect(bytes: number): Promise<void> {
     this.#check(bytes);
-    await this.#engine.reserve(bytes);
+    await this.#context.reserveResult(bytes);
   }
 
   /** So many bytes more were formed. @throws CodedError invalid_value where that has become too many */
@@ -43,7 +43,8 @@ export class ResultSize {
     const { param, fix } = this.#rules;
     throw new CodedError(
       "invalid_value",
-      `The result would be larger than ${limits.resultBytesMax} bytes of JSON, the most that one request is answered with. ${fix}`,
+      `The result would be larger than ${limits.resultBytesMax} bytes of JSON, ` +
+        `the most that one request is answered with. ${fix}`,
       { param },
     );
   }
@@ -57,7 +58,7 @@ export function jsonBytes(text: string): number {
 /** Of `{"label":"","score":0.5}` and a comma. */
 const labelBytes = 26;
 
-/** At least so many bytes have the `kept` shortest of the labels, each with its score. */
+/** Bytes of the `kept` shortest of the labels, each with its score: the least that any choice of them has. */
 export function labelsBytes(labels: readonly string[], kept = labels.length): number {
   const lengths = labels.map(jsonBytes).toSorted((a, b) => a - b);
   return lengths.slice(0, kept).reduce((sum, length) => sum + length + labelBytes, 0);

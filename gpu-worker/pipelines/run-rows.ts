@@ -1,6 +1,6 @@
 /**
- * The run stage of every encoder task: one batch of token sequences through the model. Rows are padded to the longest, or
- * some more, with zeros that the attention mask hides; what comes back of padding is left out.
+ * The run stage of every encoder task: one batch of token sequences through the model. Rows are padded to the longest,
+ * or some more, with zeros that the attention mask hides; what comes back of padding is left out.
  */
 import type { Tensor } from "../tensor/tensor.ts";
 import type { EncoderModel, OutputName } from "./encoder-model.ts";
@@ -135,7 +135,10 @@ const takeRow: Take = ({ data }, { rows }) => {
   return (index) => data.slice(index * width, (index + 1) * width);
 };
 
-/** [rows, sequence, width] or [rows, sequence]: without the padding, or at the row's positions alone where it names some. */
+/**
+ * [rows, sequence, width] or [rows, sequence]: without the padding, or at the row's positions alone where it names
+ * some.
+ */
 const takeTokens: Take = ({ data }, { rows, sequence }) => {
   const width = data.length / (rows.length * sequence);
   return (index) => {

@@ -1,4 +1,4 @@
-/** What tasks that read whole texts share: rows of their inputs, what a request holds in all, and who makes sentence vectors. */
+/** What tasks that read whole texts share: the rows of their inputs, and the count of tokens of a request. */
 import { CodedError } from "#contract/errors.ts";
 import type { Usage } from "#contract/events.ts";
 import { limits } from "#contract/limits.ts";
@@ -21,7 +21,7 @@ export function namedInputs(inputs: readonly NamedInput["input"][], list = "inpu
 }
 
 type RowRules = {
-  tally: RequestTally;
+  counter: TokenCounter;
   outputs: readonly OutputName[];
   /** What is kept of an input, before it is held to the model's length. Absent: all. */
   cut?: (tokens: InputTokens) => { kept: InputTokens; isCut: boolean };
@@ -31,7 +31,7 @@ type RowRules = {
 export async function rowsOf(
   inputs: Iterable<NamedInput>,
   encoder: InputEncoder,
-  { tally, outputs, cut = whole }: RowRules,
+  { counter, outputs, cut = whole }: RowRules,
 ): Promise<EncoderRow[]> {
   const rows: EncoderRow[] = [];
   const slices = new TimeSlices();
@@ -40,7 +40,7 @@ export async function rowsOf(
     if (slices.over) await slices.next();
     const { kept, isCut } = cut(tokens);
     const encoded = encoder.single(kept);
-    tally.add({ ...encoded, truncated: encoded.truncated || isCut });
+    counter.add({ ...encoded, truncated: encoded.truncated || isCut });
     rows.push({ ids: encoded.ids, outputs, ...(unpooled > 0 ? { unpooled } : {}) });
   }
   return rows;
@@ -57,7 +57,7 @@ export function tooManyTokens(): CodedError {
 }
 
 /** Counts the tokens that a request reads or makes, within the bound of the contract, and the inputs that were cut. */
-export class RequestTally {
+export class TokenCounter {
   tokens = 0;
   #inputs = 0;
   #truncated = 0;
@@ -87,7 +87,7 @@ export class RequestTally {
   }
 
   /** Tokens that the request may still hold. */
-  get room(): number {
+  get remaining(): number {
     return limits.tokensPerRequestMax - this.tokens;
   }
 

@@ -1,6 +1,6 @@
 /**
- * Cosine of one sentence to each of several others, whatever the model's own similarity function, as Hugging Face's API gives
- * it; all of a request's sentences run in the same batches.
+ * Cosine of one sentence to each of several others, whatever the model's own similarity function, as Hugging Face's API
+ * gives it; all sentences of a request run in the same batches.
  */
 import { cosine } from "../tensor/vectors.ts";
 import { InputEncoder, type NamedInput } from "./encode-input.ts";
@@ -8,31 +8,31 @@ import type { EncoderPipeline } from "./pipeline.ts";
 import { taskPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize } from "./result-size.ts";
-import { RequestTally, rowsOf, sentenceOf } from "./sentence-request.ts";
+import { TokenCounter, rowsOf, sentenceOf } from "./sentence-request.ts";
 
-/** Of a number such as 0.1234567890123. */
+/** Bytes of a number such as 0.1234567890123. */
 const cosineBytes = 20;
 
 export const sentenceSimilarity: EncoderPipeline<"sentence-similarity"> = {
   kind: "encoder",
-  async answer({ inputs, parameters }, model, engine) {
+  async answer({ inputs, parameters }, model, context) {
     sentenceOf(model);
     const rules = {
       truncate: parameters.truncate ?? false,
       truncationDirection: "right",
       prompt: taskPrompt(model, "similarity"),
     } as const;
-    const encoder = new InputEncoder(model, rules, engine.signal);
-    const tally = new RequestTally();
+    const encoder = new InputEncoder(model, rules, context.signal);
+    const counter = new TokenCounter();
     const outputs = ["sentence_embedding"] as const;
     const texts = inputs.reduce((sum, { sentences }) => sum + 1 + sentences.length, 0);
-    tally.expect(texts, encoder.tokensMin);
-    const rows = await rowsOf(textsOf(inputs), encoder, { tally, outputs });
-    const size = new ResultSize(engine, { param: "inputs", fix: "Send fewer sentences." });
+    counter.expect(texts, encoder.tokensMin);
+    const rows = await rowsOf(textsOf(inputs), encoder, { counter, outputs });
+    const size = new ResultSize(context, { param: "inputs", fix: "Send fewer sentences." });
     await size.expect(texts * cosineBytes);
     const starts = sourceRows(inputs);
     let source: Float32Array = new Float32Array();
-    const cosines = await readRows(rows, model, engine, {
+    const cosines = await readRows(rows, model, context, {
       floatsOf: () => model.limits.dimensions ?? 0,
       read({ sentence_embedding: vector = new Float32Array() }, row) {
         if (starts.has(row)) source = vector;
@@ -41,8 +41,8 @@ export const sentenceSimilarity: EncoderPipeline<"sentence-similarity"> = {
     });
     return {
       outputs: split(inputs, cosines),
-      usage: tally.usage(),
-      warnings: tally.warnings(model.limits.maxTokens),
+      usage: counter.usage(),
+      warnings: counter.warnings(model.limits.maxTokens),
     };
   },
 };

@@ -1,6 +1,6 @@
 /**
- * The head that classifies whole sequences, wherever it is computed: in the graph, or beside it on a backbone that others
- * share. Tells which outputs of a row are wanted and makes the row's logits of them.
+ * The head that classifies whole sequences, wherever it is computed: in the graph, or beside it on a shared backbone.
+ * Says which outputs of a row are wanted and makes the row's logits of them.
  */
 import type { EncoderModel, LinearHead, OutputName } from "./encoder-model.ts";
 import { linearLogits, poolTokens } from "./linear-head.ts";
@@ -27,9 +27,9 @@ export function sequenceHeadOf(model: EncoderModel): SequenceHead | null {
   return read === null ? null : { ...classes, ...read };
 }
 
-type Reading = Pick<SequenceHead, "outputs" | "floatsOf" | "logitsOf">;
+type LogitReader = Pick<SequenceHead, "outputs" | "floatsOf" | "logitsOf">;
 
-function readLogits(labels: number): Reading {
+function readLogits(labels: number): LogitReader {
   return {
     outputs: ["logits"],
     floatsOf: () => labels,
@@ -41,7 +41,7 @@ function readLogits(labels: number): Reading {
 function readLinear(
   head: LinearHead,
   pooled: NonNullable<EncoderModel["sentence"]>["pooling"] | null,
-): Reading | null {
+): LogitReader | null {
   const { pooling, weight, bias } = head;
   if (pooling === "spans" || pooling === "none") return null;
   const width = weight.length / bias.length;

@@ -1,9 +1,12 @@
-/** How many texts go to the tokenizer in one call: enough to keep it busy, few enough that a request too long ends early. */
+/**
+ * How many texts go to the tokenizer in one call: enough to keep it busy, few enough that a request that is too long
+ * ends early.
+ */
 
-/** Texts of one call hold this much, or are one. The library takes some 500 bytes a token meanwhile. */
+/** Of the texts of one call, unless it is a single longer one. The library takes some 500 bytes a token meanwhile. */
 const charactersPerCall = 2 ** 16;
 
-/** Neighbours together, in order. */
+/** Groups of neighbours, in order. */
 export function* groupTexts<T>(
   items: Iterable<T>,
   charactersOf: (item: T) => number,

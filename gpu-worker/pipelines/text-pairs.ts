@@ -3,7 +3,7 @@ import type { TaskInput } from "#contract/tasks.ts";
 import type { InputEncoder, InputTokens } from "./encode-input.ts";
 import type { OutputName } from "./encoder-model.ts";
 import type { EncoderRow } from "./pipeline.ts";
-import type { RequestTally } from "./sentence-request.ts";
+import type { TokenCounter } from "./sentence-request.ts";
 
 type Input = TaskInput<"text-classification">;
 
@@ -21,7 +21,7 @@ function namedTexts(input: Input, at: number) {
 export async function rowsOfTexts(
   inputs: readonly Input[],
   encoder: InputEncoder,
-  { tally, outputs }: { tally: RequestTally; outputs: readonly OutputName[] },
+  { counter, outputs }: { counter: TokenCounter; outputs: readonly OutputName[] },
 ): Promise<EncoderRow[]> {
   const texts = inputs.map(namedTexts);
   const rows: EncoderRow[] = [];
@@ -33,7 +33,7 @@ export async function rowsOfTexts(
       continue;
     }
     const encoded = first === null ? encoder.single(tokens) : encoder.both(first, tokens);
-    tally.add(encoded);
+    counter.add(encoded);
     rows.push({ ...encoded, outputs });
     first = null;
   }

@@ -1,13 +1,14 @@
 /**
- * Texts with the place and the word of each of their tokens, for tasks whose answers are parts of a text. Several texts go to
- * the tokenizer at once, but no more than a bounded number of characters, so that a request which proves too long ends early.
+ * Texts with the offsets and the word of each of their tokens, for tasks whose answers are parts of a text. Several
+ * texts go to the tokenizer at once, but no more than a bounded number of characters, so that a request that is too
+ * long ends early.
  */
 import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { EncoderModel } from "./encoder-model.ts";
-import type { Place } from "./offsets.ts";
-import { type RequestTally, tooManyTokens } from "./sentence-request.ts";
+import type { Span } from "./offsets.ts";
+import { type TokenCounter, tooManyTokens } from "./sentence-request.ts";
 import { groupTexts } from "./text-groups.ts";
 
 /** A text under its name in the request: `inputs[3]`. */
@@ -17,7 +18,7 @@ export type TextTokens = NamedText & {
   /** Without special tokens. */
   readonly ids: readonly number[];
   /** Of each token. */
-  readonly offsets: readonly Place[];
+  readonly offsets: readonly Span[];
   /** Which word each token is part of, counted from 0. */
   readonly words: readonly number[];
   /** False: the text has more tokens. */
@@ -82,18 +83,18 @@ export async function* encodeWhole(
 export async function* encodeLong(
   texts: readonly NamedText[],
   tokenizer: Tokenizer,
-  { tally, signal }: { tally: RequestTally; signal: AbortSignal },
+  { counter, signal }: { counter: TokenCounter; signal: AbortSignal },
 ): AsyncGenerator<TextTokens> {
   for await (const tokens of encodeTexts(texts, tokenizer, {
-    tokensMax: () => tally.room,
+    tokensMax: () => counter.remaining,
     signal,
   })) {
-    if (!tokens.complete) throw tooLong(tokens, tally);
+    if (!tokens.complete) throw tooLong(tokens, counter);
     yield tokens;
   }
 }
 
-function tooLong({ name }: TextTokens, { tokens }: RequestTally): CodedError {
+function tooLong({ name }: TextTokens, { tokens }: TokenCounter): CodedError {
   const most = limits.tokensPerRequestMax;
   if (tokens > 0) return tooManyTokens();
   return new CodedError(

@@ -1,18 +1,21 @@
 /**
- * The vectors of a text's tokens, special tokens included, as transformers' FeatureExtractionPipeline gives them: of every model
- * whose graph gives hidden states, whether or not it pools them.
+ * The vectors of a text's tokens, special tokens included, as transformers' FeatureExtractionPipeline gives them: of
+ * every model whose graph gives hidden states, whether or not it pools them.
  */
 import { CodedError } from "#contract/errors.ts";
 import { tokenNumbersMax } from "#contract/tasks/feature-extraction.ts";
 import type { InputEncoder } from "./encode-input.ts";
 import type { EncoderModel } from "./encoder-model.ts";
-import type { Engine, TaskAnswer, TaskRequest } from "./pipeline.ts";
+import type { TaskContext, TaskAnswer, TaskRequest } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
-import { RequestTally, namedInputs, rowsOf } from "./sentence-request.ts";
+import { TokenCounter, namedInputs, rowsOf } from "./sentence-request.ts";
 import { toBase64 } from "./to-base64.ts";
 
 type Request = Omit<TaskRequest<"feature-extraction">, "task">;
-type Tools = { encoder: InputEncoder; engine: Pick<Engine, "run" | "signal" | "hold"> };
+type VectorTools = {
+  encoder: InputEncoder;
+  context: Pick<TaskContext, "run" | "signal" | "reserveOutputs">;
+};
 
 const outputs = ["last_hidden_state"] as const;
 
@@ -20,7 +23,7 @@ const outputs = ["last_hidden_state"] as const;
 export async function tokenVectors(
   { inputs, parameters }: Request,
   model: EncoderModel,
-  { encoder, engine }: Tools,
+  { encoder, context }: VectorTools,
 ): Promise<TaskAnswer<"feature-extraction">> {
   const { id, session, limits } = model;
   if (!session.outputs.some(({ name }) => name === "last_hidden_state")) {
@@ -33,32 +36,32 @@ export async function tokenVectors(
       { param: "normalize" },
     );
   }
-  const tally = new RequestTally();
-  const rows = await rowsOf(namedInputs(inputs), encoder, { tally, outputs });
-  if (limits.dimensions !== null) checkSize(tally.tokens, limits.dimensions);
+  const counter = new TokenCounter();
+  const rows = await rowsOf(namedInputs(inputs), encoder, { counter, outputs });
+  if (limits.dimensions !== null) checkSize(counter.tokens, limits.dimensions);
   return {
-    outputs: await readRows(rows, model, engine, {
+    outputs: await readRows(rows, model, context, {
       floatsOf: ({ ids }) => ids.length * (limits.dimensions ?? usualDimensions),
       read({ last_hidden_state: states = new Float32Array() }, at) {
         const dimensions = states.length / (rows[at]?.ids.length ?? 1);
-        checkSize(tally.tokens, dimensions);
+        checkSize(counter.tokens, dimensions);
         return { vectors: toBase64(states), dimensions };
       },
     }),
-    usage: tally.usage(),
-    warnings: tally.warnings(limits.maxTokens),
+    usage: counter.usage(),
+    warnings: counter.warnings(limits.maxTokens),
   };
 }
 
-/** Of a model that pools nothing, and so has not told its own, before the first row is read. */
+/** Assumed before the first row is read, of a model that pools nothing and so declares none. */
 const usualDimensions = 1_024;
 
 function checkSize(tokens: number, dimensions: number): void {
   if (tokens * dimensions <= tokenNumbersMax) return;
   throw new CodedError(
     "invalid_value",
-    `In all there are ${tokens} tokens in inputs, whose vectors of ${dimensions} numbers are ${tokens * dimensions} in all; with pooling "none" ` +
-      `a request may ask for ${tokenNumbersMax}. Send fewer or shorter texts.`,
+    `In all there are ${tokens} tokens in inputs, whose vectors of ${dimensions} numbers are ${tokens * dimensions} ` +
+      `in all; with pooling "none" a request may ask for ${tokenNumbersMax}. Send fewer or shorter texts.`,
     { param: "inputs" },
   );
 }

@@ -1,32 +1,35 @@
-/** The best of a great many, in bounded memory: a heap whose top is the worst that is kept. Of equal ones the earlier wins. */
+/**
+ * The k best of any number of items, in bounded memory: a heap with the worst of them on top. Of equal ones the earlier
+ * wins.
+ */
 
 type Kept<T> = { item: T; score: number; arrival: number };
 
-export class BestFew<T> {
-  readonly #most: number;
+export class TopK<T> {
+  readonly #k: number;
   readonly #heap: Kept<T>[] = [];
   #arrivals = 0;
 
-  /** @param most how many are kept, at least 1 */
-  constructor(most: number) {
-    this.#most = most;
+  /** @param k how many are kept, at least 1 */
+  constructor(k: number) {
+    this.#k = k;
   }
 
-  /** Whether one of this score would be kept. */
-  wants(score: number): boolean {
-    return this.#heap.length < this.#most || score > (this.#heap[0]?.score ?? -Infinity);
+  /** Whether an item of this score would be kept. */
+  accepts(score: number): boolean {
+    return this.#heap.length < this.#k || score > (this.#heap[0]?.score ?? -Infinity);
   }
 
-  /** One that is wanted. */
+  /** Adds an item that is accepted. */
   add(item: T, score: number): void {
     const kept = { item, score, arrival: this.#arrivals };
     this.#arrivals += 1;
-    if (this.#heap.length < this.#most) {
+    if (this.#heap.length < this.#k) {
       this.#heap.push(kept);
-      this.#rise(this.#heap.length - 1);
+      this.#siftUp(this.#heap.length - 1);
     } else {
       this.#heap[0] = kept;
-      this.#sink();
+      this.#siftDown();
     }
   }
 
@@ -49,7 +52,7 @@ export class BestFew<T> {
     this.#heap[b] = first;
   }
 
-  #rise(from: number): void {
+  #siftUp(from: number): void {
     for (let at = from; at > 0;) {
       const parent = (at - 1) >> 1;
       if (!this.#isWorse(at, parent)) return;
@@ -58,7 +61,7 @@ export class BestFew<T> {
     }
   }
 
-  #sink(): void {
+  #siftDown(): void {
     for (let at = 0; ;) {
       const left = 2 * at + 1;
       const child = this.#isWorse(left + 1, left) ? left + 1 : left;

@@ -1,6 +1,6 @@
-/** The best few of a great many scores, such as one for each word of a vocabulary: in one pass and without sorting them all. */
+/** The best of very many scores, such as one for each word of a vocabulary: in one pass, without sorting them all. */
 import { softmaxTerms } from "../tensor/activations.ts";
-import { BestFew } from "./top-k.ts";
+import { TopK } from "./top-k.ts";
 
 export type TopScore = { at: number; score: number };
 
@@ -22,10 +22,10 @@ export function topSoftmax(
 
 /** Indices of the highest logits, the best first; of equal ones the earlier. */
 function best(logits: Float32Array, topK: number, among: Iterable<number>): number[] {
-  const kept = new BestFew<number>(topK);
+  const kept = new TopK<number>(topK);
   for (const at of among) {
     const logit = logits[at] ?? -Infinity;
-    if (kept.wants(logit)) kept.add(at, logit);
+    if (kept.accepts(logit)) kept.add(at, logit);
   }
   return kept.inOrder().map(({ item }) => item);
 }

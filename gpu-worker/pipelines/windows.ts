@@ -1,6 +1,6 @@
 /**
- * Long texts by windows that share tokens with their neighbours: where each starts and ends, as Hugging Face's tokenizers
- * cut (the last window may be shorter, and no window lies within another).
+ * Long texts by windows that share tokens with their neighbours: where each starts and ends, as Hugging Face's
+ * tokenizers cut (the last window may be shorter, and no window lies within another).
  */
 export type WindowRules = {
   /** Tokens of the text that fit one window. */

@@ -9,7 +9,7 @@ import { fillMask } from "../../gpu-worker/pipelines/fill-mask.ts";
 import type { EncoderRow, RowResult } from "../../gpu-worker/pipelines/pipeline.ts";
 import { runRows } from "../../gpu-worker/pipelines/run-rows.ts";
 import { int64 } from "../../gpu-worker/tensor/tensor.ts";
-import { toyEngine } from "../pipelines/toy-tagger.ts";
+import { toyContext } from "../pipelines/toy-tagger.ts";
 import { type CatalogBench, never, openCatalogBench, stateOf, until } from "./catalog-bench.ts";
 import { sharedFolder } from "./shared-folder.ts";
 import { changeConfig, type TinyHead, writeTinyCheckpoint, writeTinyOnnx } from "./tiny-onnx.ts";
@@ -156,8 +156,8 @@ describe("a ready-made ONNX file", () => {
     const inputs = ["a quick [MASK]", "[MASK] brown [MASK] foxs"];
     const request = { task: "fill-mask" as const, inputs, parameters: {} };
     const [built, ready] = [await load("built"), await load("ready")];
-    const expected = await fillMask.answer(request, built, toyEngine());
-    const actual = await fillMask.answer(request, ready, toyEngine());
+    const expected = await fillMask.answer(request, built, toyContext());
+    const actual = await fillMask.answer(request, ready, toyContext());
     const brief = (answer: typeof expected) =>
       answer.outputs.flat(2).map(({ sequence, score }) => [sequence, expect.closeTo(score, 5)]);
     expect(ready.session.inputs.map(({ name }) => name)).not.toContain("positions");

@@ -1,10 +1,10 @@
-/** What a job's answer says besides its outputs: whose digests it carries, and warnings within their bounds. */
+/** What the result of a computation says besides its outputs: the digests it carries, and warnings within their bounds. */
 import { describe, expect, it } from "vitest";
 import { JobResult } from "../../contract/events.ts";
 import type { JobMessage } from "../../contract/job-message.ts";
 import { limits } from "../../contract/limits.ts";
-import { JobAnswerer } from "../../gpu-worker/jobs/computation-executor.ts";
-import { MemoryGate } from "../../gpu-worker/jobs/memory-semaphore.ts";
+import { ComputationExecutor } from "../../gpu-worker/jobs/computation-executor.ts";
+import { MemorySemaphore } from "../../gpu-worker/jobs/memory-semaphore.ts";
 import { countJsonBytes, jsonItems, jsonParts } from "../../gpu-worker/jobs/json-parts.ts";
 import { TaskRunner, cpuBatchPolicy } from "../../gpu-worker/jobs/task-runner.ts";
 import { randomModels } from "./random-model.ts";
@@ -23,7 +23,7 @@ function answer(
   message: object,
   { signal = never, onRun = () => undefined, returnMemory = () => Promise.resolve() }: Given = {},
 ) {
-  const answerer = new JobAnswerer({
+  const executor = new ComputationExecutor({
     models: {
       lease: (id) =>
         Promise.resolve({ model: models[id as keyof typeof models], release: () => undefined }),
@@ -36,7 +36,7 @@ function answer(
     returnMemory,
   });
   const job = { ...noopMessage(), ...message } as JobMessage;
-  return answerer.answer(job, { signal, onProgress: () => undefined, onRun });
+  return executor.execute(job, { signal, onProgress: () => undefined, onRun });
 }
 
 const relate = (input: string) =>
@@ -58,7 +58,7 @@ describe("the digest of a result", () => {
   });
 });
 
-describe("a job whose ids stand for texts", () => {
+describe("a computation on ids that stand for texts", () => {
   it.each([
     { of: "a run of signs each", ids: Array<number>(1_100).fill(8_315), large: true },
     { of: "a word each", ids: Array<number>(1_100).fill(5), large: false },
@@ -73,7 +73,7 @@ describe("a job whose ids stand for texts", () => {
   });
 });
 
-describe("a job that runs no model and is given up", () => {
+describe("a computation that runs no model and is aborted", () => {
   const texts = Array.from({ length: 2_000 }, (_, index) => `storm ${index} ${"x ".repeat(100)}`);
   const tokens = Array.from({ length: 2_000 }, () => [5, 6, 7]);
 
@@ -114,28 +114,28 @@ describe("warnings", () => {
 const settled = async (promise: Promise<unknown>) =>
   (await Promise.race([promise.then(() => true), new Promise(setImmediate)])) === true;
 
-describe("a share of memory", () => {
-  it("lets in what fits, the others in the order they came", async () => {
-    const gate = new MemoryGate(10);
-    const leave = await gate.enter(6, never);
-    const large = gate.enter(100, never);
-    const small = gate.enter(1, never);
+describe("a semaphore of memory", () => {
+  it("admits what fits, and the others in the order they came", async () => {
+    const semaphore = new MemorySemaphore(10);
+    const release = await semaphore.acquire(6, never);
+    const large = semaphore.acquire(100, never);
+    const small = semaphore.acquire(1, never);
     expect([await settled(large), await settled(small)]).toEqual([false, false]);
-    leave();
-    leave();
-    const leaveLarge = await large;
-    // What is larger than the share goes alone.
+    release();
+    release();
+    const releaseLarge = await large;
+    // What is larger than all of it is held alone.
     expect(await settled(small)).toBe(false);
-    leaveLarge();
+    releaseLarge();
     await small;
   });
 
-  it("forgets who gives up, and lets in who waited behind him", async () => {
-    const gate = new MemoryGate(10);
-    await gate.enter(6, never);
+  it("forgets a waiter that is aborted, and admits the one behind it", async () => {
+    const semaphore = new MemorySemaphore(10);
+    await semaphore.acquire(6, never);
     const controller = new AbortController();
-    const large = gate.enter(8, controller.signal);
-    const small = gate.enter(4, never);
+    const large = semaphore.acquire(8, controller.signal);
+    const small = semaphore.acquire(4, never);
     controller.abort(new Error("left"));
     await expect(large).rejects.toThrow("left");
     await small;

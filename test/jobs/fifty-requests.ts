@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import type { JobMessage } from "../../contract/job-message.ts";
-import { JobAnswerer } from "../../gpu-worker/jobs/computation-executor.ts";
+import { ComputationExecutor } from "../../gpu-worker/jobs/computation-executor.ts";
 import type { ObjectStore } from "../../gpu-worker/jobs/object-store.ts";
 import { TaskRunner, cpuBatchPolicy } from "../../gpu-worker/jobs/task-runner.ts";
 import { translateError } from "../../gpu-worker/jobs/translate-error.ts";
@@ -41,7 +41,7 @@ const objects: ObjectStore = {
 const runner = new TaskRunner({ policy: cpuBatchPolicy, now: () => performance.now() });
 const lease = (id: string) =>
   Promise.resolve({ model: models[id as keyof typeof models], release: () => undefined });
-const answerer = new JobAnswerer({ models: { lease }, runner, objects, returnMemory });
+const executor = new ComputationExecutor({ models: { lease }, runner, objects, returnMemory });
 
 function messageOf({ task, inputs, parameters }: LargeRequest, key: string): JobMessage {
   const json = Buffer.from(JSON.stringify(inputs));
@@ -60,8 +60,8 @@ const messages = largestRequests.flatMap((request) => {
 const signal = new AbortController().signal;
 const outcomes = await Promise.all(
   messages.map(async (message) => {
-    const answer = await answerer
-      .answer(message, { signal, onProgress: () => undefined, onRun: () => undefined })
+    const answer = await executor
+      .execute(message, { signal, onProgress: () => undefined, onRun: () => undefined })
       .catch(translateError);
     return "code" in answer ? answer.code : "succeeded";
   }),

@@ -2,13 +2,13 @@
 import { pino } from "pino";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { FauxqsServer } from "fauxqs";
-import { MessageLedger } from "../../gpu-worker/jobs/held-messages.ts";
+import { HeldMessages } from "../../gpu-worker/jobs/held-messages.ts";
 import type { JobQueue } from "../../gpu-worker/jobs/sqs-queue.ts";
 import { openTestQueue, startQueueServer } from "./rig.ts";
 
 let server: FauxqsServer;
 let queue: JobQueue;
-let ledger: MessageLedger;
+let held: HeldMessages;
 let nowMs: number;
 /** Calls to the queue fail while it is set. */
 let down: boolean;
@@ -22,7 +22,7 @@ beforeEach(async () => {
   failures.length = 0;
   const guarded = <T>(call: () => Promise<T>) =>
     down ? Promise.reject(new Error("the queue is down")) : call();
-  ledger = new MessageLedger({
+  held = new HeldMessages({
     queue: {
       delete: (receipts) => guarded(() => queue.delete(receipts)),
       setVisibility: (receipts, seconds) => guarded(() => queue.setVisibility(receipts, seconds)),
@@ -36,7 +36,7 @@ beforeEach(async () => {
 });
 
 afterEach(async () => {
-  await ledger.flush(AbortSignal.abort());
+  await held.flush(AbortSignal.abort());
   queue.close();
   await server.stop();
 });
@@ -55,11 +55,11 @@ const inFlight = () => server.inspectQueue("jobs")?.messages.inflight ?? [];
 const ready = () => server.inspectQueue("jobs")?.messages.ready ?? [];
 const deadlines = () => inFlight().map((message) => message.visibilityDeadline);
 
-describe("MessageLedger", () => {
+describe("HeldMessages", () => {
   it("extends the visibility of everything held for a heartbeat, and of nothing else", async () => {
     const receipts = await receive(25);
     const left = receipts.pop() ?? "";
-    for (const receipt of receipts) ledger.hold(receipt);
+    for (const receipt of receipts) held.hold(receipt);
     const before = deadlines();
     nowMs = 5_000;
     await vi.waitFor(() => {
@@ -73,7 +73,7 @@ describe("MessageLedger", () => {
   it("tries an extension again after the queue was down", async () => {
     const [receipt = ""] = await receive(1);
     const [before = 0] = deadlines();
-    ledger.hold(receipt);
+    held.hold(receipt);
     down = true;
     nowMs = 5_000;
     await vi.waitFor(() => expect(failures).toContain("extend"), 10_000);
@@ -83,28 +83,28 @@ describe("MessageLedger", () => {
 
   it("deletes and hands back in batches, also after the queue was down", async () => {
     const receipts = await receive(24);
-    for (const receipt of receipts) ledger.hold(receipt);
+    for (const receipt of receipts) held.hold(receipt);
     down = true;
-    ledger.delete(receipts.slice(0, 12));
-    ledger.release(receipts.slice(12));
+    held.delete(receipts.slice(0, 12));
+    held.release(receipts.slice(12));
     await vi.waitFor(() => {
       expect(failures).toContain("delete");
       expect(failures).toContain("release");
     }, 10_000);
     expect(inFlight()).toHaveLength(24);
     down = false;
-    await ledger.flush(new AbortController().signal);
+    await held.flush(new AbortController().signal);
     expect(inFlight()).toHaveLength(0);
     expect(ready()).toHaveLength(12);
-    expect(ledger.size).toBe(0);
+    expect(held.size).toBe(0);
   });
 
   it("gives up at the signal's end where the queue stays down", async () => {
     const receipts = await receive(1);
     down = true;
-    ledger.release(receipts);
+    held.release(receipts);
     const ending = new AbortController();
-    const flushed = ledger.flush(ending.signal);
+    const flushed = held.flush(ending.signal);
     await vi.waitFor(() => expect(failures.length).toBeGreaterThan(2), 10_000);
     ending.abort();
     await flushed;

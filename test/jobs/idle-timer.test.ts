@@ -1,29 +1,29 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { QuietTime } from "../../gpu-worker/jobs/idle-timer.ts";
+import { IdleTimer } from "../../gpu-worker/jobs/idle-timer.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-it("says once after each busy time that it is quiet, and not while something is done", () => {
+it("fires once after each busy time, and not while something is under way", () => {
   let busy = false;
   let times = 0;
-  const quiet = new QuietTime({ afterMs: 100, isBusy: () => busy, onQuiet: () => (times += 1) });
+  const timer = new IdleTimer({ afterMs: 100, isBusy: () => busy, onIdle: () => (times += 1) });
   vi.advanceTimersByTime(1_000);
   expect(times).toBe(1);
-  quiet.begin();
+  timer.restart();
   vi.advanceTimersByTime(99);
-  quiet.begin();
+  timer.restart();
   vi.advanceTimersByTime(99);
   expect(times).toBe(1);
   vi.advanceTimersByTime(1_000);
   expect(times).toBe(2);
-  quiet.begin();
+  timer.restart();
   busy = true;
   vi.advanceTimersByTime(1_000);
   expect(times).toBe(2);
   busy = false;
-  quiet.begin();
-  quiet.stop();
+  timer.restart();
+  timer.stop();
   vi.advanceTimersByTime(1_000);
   expect(times).toBe(2);
 });

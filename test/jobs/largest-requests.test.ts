@@ -6,7 +6,7 @@ import { JobResult } from "../../contract/events.ts";
 import type { JobMessage } from "../../contract/job-message.ts";
 import { limits } from "../../contract/limits.ts";
 import { tasks } from "../../contract/tasks.ts";
-import { JobAnswerer } from "../../gpu-worker/jobs/computation-executor.ts";
+import { ComputationExecutor } from "../../gpu-worker/jobs/computation-executor.ts";
 import type { ObjectStore } from "../../gpu-worker/jobs/object-store.ts";
 import { TaskRunner, cpuBatchPolicy } from "../../gpu-worker/jobs/task-runner.ts";
 import { translateError } from "../../gpu-worker/jobs/translate-error.ts";
@@ -42,9 +42,9 @@ function parseDocument(text: string): unknown {
 const lease = (id: string) =>
   Promise.resolve({ model: models[id as keyof typeof models], release: () => undefined });
 
-function answererOn(objects: ObjectStore): JobAnswerer {
+function executorOn(objects: ObjectStore): ComputationExecutor {
   const runner = new TaskRunner({ policy: cpuBatchPolicy, now: () => performance.now() });
-  return new JobAnswerer({ models: { lease }, runner, objects });
+  return new ComputationExecutor({ models: { lease }, runner, objects });
 }
 
 const computedMs = () => process.threadCpuUsage().user / 1_000;
@@ -76,8 +76,8 @@ describe.each(largestRequests)("$task: $what", ({ task, inputs, parameters, refu
       parameters,
     } as JobMessage;
     const objects = keeper();
-    const answering = answererOn(objects)
-      .answer(job, { signal: never, onProgress: () => undefined, onRun: () => undefined })
+    const answering = executorOn(objects)
+      .execute(job, { signal: never, onProgress: () => undefined, onRun: () => undefined })
       .catch(translateError);
     // Some steps of the tokenizer's library take 20; the collector of garbage has its turns too.
     expect(await longestTurn(answering)).toBeLessThan(150);

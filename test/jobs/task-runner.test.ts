@@ -56,10 +56,10 @@ describe("TaskRunner", () => {
   it("counts progress over all rows of a request that are run some at a time", async () => {
     const inParts: EncoderPipeline<"feature-extraction"> = {
       kind: "encoder",
-      async answer({ inputs }, model, engine) {
+      async answer({ inputs }, model, context) {
         const rows = inputs.map(() => ({ ids: [1, 3, 2], outputs: ["pooled"] as const }));
         const reading = { floatsOf: () => 2 ** 20, read: () => "" };
-        const outputs = await readRows(rows, model, engine, reading);
+        const outputs = await readRows(rows, model, context, reading);
         return { outputs, usage: { promptTokens: 0 }, warnings: [] };
       },
     };

@@ -16,7 +16,7 @@ import type { EncoderModel } from "../../gpu-worker/pipelines/encoder-model.ts";
 import { pipelines } from "../../gpu-worker/pipelines/pipelines.ts";
 import { loadTokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
 import {
-  countingEngine,
+  countingContext,
   modelFor,
   type RandomRequest,
   type Random,
@@ -103,14 +103,14 @@ async function priceOf(request: RandomRequest): Promise<{ reserved: number; read
   const reserved = estimateUnits({ task, inputs, parameters }, model);
   const pipeline = pipelines[task];
   if (pipeline.kind === "direct") return { reserved, read: 0 };
-  const engine = countingEngine(finder);
+  const context = countingContext(finder);
   try {
-    await pipeline.answer({ task, inputs, parameters } as never, model, engine);
+    await pipeline.answer({ task, inputs, parameters } as never, model, context);
   } catch (error) {
     if (error instanceof Error && "code" in error) return { reserved, read: null };
     throw error;
   }
-  return { reserved, read: runsNoModel(task) ? await tokensOf(inputs) : engine.tokens };
+  return { reserved, read: runsNoModel(task) ? await tokensOf(inputs) : context.tokens };
 }
 
 function runsNoModel(task: Task): boolean {

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { TaskParameters } from "../../contract/tasks.ts";
 import type { Filling } from "../../contract/tasks/fill-mask.ts";
 import { fillMask } from "../../gpu-worker/pipelines/fill-mask.ts";
-import { type ToyModel, toyEngine, toyModel, toyTokenizer } from "./toy-tagger.ts";
+import { type ToyModel, toyContext, toyModel, toyTokenizer } from "./toy-tagger.ts";
 
 type Parameters = TaskParameters<"fill-mask">;
 
@@ -31,7 +31,7 @@ function filler(logits: readonly number[], maxTokens = 16): ToyModel {
 
 async function fill(model: ToyModel, text: string, parameters: Parameters = {}) {
   const request = { task: "fill-mask" as const, inputs: [text], parameters };
-  const answer = await fillMask.answer(request, model, toyEngine());
+  const answer = await fillMask.answer(request, model, toyContext());
   return { ...answer, output: answer.outputs[0] ?? [] };
 }
 

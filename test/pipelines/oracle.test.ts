@@ -15,7 +15,7 @@ import { textClassification } from "../../gpu-worker/pipelines/text-classificati
 import { tokenClassification } from "../../gpu-worker/pipelines/token-classification.ts";
 import { zeroShotClassification } from "../../gpu-worker/pipelines/zero-shot-classification.ts";
 import { type CatalogBench, never, openCatalogBench } from "../catalog/catalog-bench.ts";
-import { toyEngine } from "./toy-tagger.ts";
+import { toyContext } from "./toy-tagger.ts";
 
 const oracle = path.join(import.meta.dirname, "oracle");
 const made = path.resolve(import.meta.dirname, "../tokenizer/made");
@@ -72,7 +72,7 @@ async function answer<T extends Task>(
 ): Promise<TaskOutput<T>[]> {
   const model = loaded.get(name);
   if (model === undefined) throw new Error(`${name} is not loaded`);
-  return (await pipeline.answer(request, model, toyEngine())).outputs;
+  return (await pipeline.answer(request, model, toyContext())).outputs;
 }
 
 /** Numbers of the oracle are rounded to six digits, and f32 sums differ in the last. */

@@ -5,7 +5,7 @@ import type { Answer } from "../../contract/tasks/question-answering.ts";
 import { questionAnswering } from "../../gpu-worker/pipelines/question-answering.ts";
 import { loadTokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
 import { noise, textsInManyScripts, tokenizerFolders } from "./texts-in-many-scripts.ts";
-import { type ToyModel, toyEngine, toyModel, toyTokenizer } from "./toy-tagger.ts";
+import { type ToyModel, toyContext, toyModel, toyTokenizer } from "./toy-tagger.ts";
 
 type Parameters = TaskParameters<"question-answering">;
 
@@ -30,7 +30,7 @@ async function ask(model: ToyModel, context: string, parameters: Parameters = {}
     inputs: [{ question, context }],
     parameters,
   };
-  return questionAnswering.answer(request, model, toyEngine());
+  return questionAnswering.answer(request, model, toyContext());
 }
 
 async function answersOf(...call: Call): Promise<Answer[]> {

@@ -4,7 +4,7 @@
  */
 import { type Task, type TaskInput, type TaskParameters, tasks } from "../../contract/tasks.ts";
 import type { EncoderHead, EncoderModel } from "../../gpu-worker/pipelines/encoder-model.ts";
-import type { EncoderRow, Engine, RowResult } from "../../gpu-worker/pipelines/pipeline.ts";
+import type { EncoderRow, TaskContext, RowResult } from "../../gpu-worker/pipelines/pipeline.ts";
 import type { Tokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
 import { toyModel } from "./toy-tagger.ts";
 
@@ -182,21 +182,21 @@ export function modelFor(
 }
 
 /** Runs nothing, and counts the tokens that it would have. */
-export function countingEngine(finder: EncoderModel): Engine & { tokens: number } {
-  const engine = {
+export function countingContext(finder: EncoderModel): TaskContext & { tokens: number } {
+  const context = {
     tokens: 0,
     signal: new AbortController().signal,
     async run(model: EncoderModel, rows: readonly EncoderRow[]): Promise<RowResult[]> {
-      for (const { ids } of rows) engine.tokens += ids.length;
+      for (const { ids } of rows) context.tokens += ids.length;
       return rows.map((row) => resultOf(model, row));
     },
     charge: () => {},
-    hold: () => Promise.resolve(() => {}),
-    reserve: () => Promise.resolve(),
+    reserveOutputs: () => Promise.resolve(() => {}),
+    reserveResult: () => Promise.resolve(),
     acquire: () => Promise.resolve(finder),
     classifier: (_: string, fit: () => Promise<never>) => fit(),
   };
-  return engine;
+  return context;
 }
 
 const floats = (length: number) => new Float32Array(length);

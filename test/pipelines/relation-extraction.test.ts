@@ -5,7 +5,7 @@ import type { TaskParameters } from "../../contract/tasks.ts";
 import { RelatedPair } from "../../contract/tasks/relation-extraction.ts";
 import type { EncoderHead } from "../../gpu-worker/pipelines/encoder-model.ts";
 import { relationExtraction } from "../../gpu-worker/pipelines/relation-extraction.ts";
-import { type ToyModel, toyEngine, toyModel, toyTokenizer } from "./toy-tagger.ts";
+import { type ToyModel, toyContext, toyModel, toyTokenizer } from "./toy-tagger.ts";
 
 const Pairs = z.array(RelatedPair);
 
@@ -66,7 +66,7 @@ async function relate(
   models: Record<string, ToyModel> = {},
 ) {
   const request = { task: "relation-extraction" as const, inputs, parameters };
-  return relationExtraction.answer(request, model, toyEngine(models));
+  return relationExtraction.answer(request, model, toyContext(models));
 }
 
 describe("marked parts", () => {

@@ -5,7 +5,7 @@ import type { EncoderHead } from "../../gpu-worker/pipelines/encoder-model.ts";
 import { tokenClassification } from "../../gpu-worker/pipelines/token-classification.ts";
 import { loadTokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
 import { noise, textsInManyScripts, tokenizerFolders } from "./texts-in-many-scripts.ts";
-import { type ToyModel, toyEngine, toyModel, toyTokenizer } from "./toy-tagger.ts";
+import { type ToyModel, toyContext, toyModel, toyTokenizer } from "./toy-tagger.ts";
 
 type Parameters = TaskParameters<"token-classification">;
 
@@ -36,7 +36,7 @@ function tagger(byToken: Record<string, Record<string, number>>, maxTokens = 16)
 
 async function find(model: ToyModel, text: string, parameters: Parameters = {}) {
   const request = { task: "token-classification" as const, inputs: [text], parameters };
-  const { outputs } = await tokenClassification.answer(request, model, toyEngine());
+  const { outputs } = await tokenClassification.answer(request, model, toyContext());
   return outputs[0] ?? [];
 }
 
@@ -223,7 +223,7 @@ describe("long texts", () => {
       const { warnings, usage } = await tokenClassification.answer(
         { task: "token-classification", inputs: [long], parameters: { stride } },
         model,
-        toyEngine(),
+        toyContext(),
       );
       expect(model.rows).toHaveLength(1 + Math.ceil((28 - 14) / (14 - 7)));
       expect(usage.promptTokens).toBeLessThanOrEqual(2 * 28 + 2 * model.rows.length);
@@ -237,7 +237,7 @@ describe("long texts", () => {
     const { warnings } = await tokenClassification.answer(
       { task: "token-classification", inputs: ["a b"], parameters: { stride: 10_000 } },
       tagger(byToken),
-      toyEngine(),
+      toyContext(),
     );
     expect(warnings).toEqual([]);
   });

@@ -5,7 +5,7 @@ import { detokenize } from "../../gpu-worker/pipelines/detokenize.ts";
 import { tokenize } from "../../gpu-worker/pipelines/tokenize.ts";
 import { loadTokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
 import { textsInManyScripts, tokenizerFolders } from "./texts-in-many-scripts.ts";
-import { type ToyModel, toyEngine, toyModel, toyTokenizer } from "./toy-tagger.ts";
+import { type ToyModel, toyContext, toyModel, toyTokenizer } from "./toy-tagger.ts";
 
 function reader(tokenizer = toyTokenizer()): ToyModel {
   return toyModel({ tokenizer, head: { name: "none" }, outputs: () => ({}) });
@@ -16,7 +16,7 @@ async function split(
   inputs: string[],
   parameters: TaskParameters<"tokenize"> = {},
 ) {
-  return tokenize.answer({ task: "tokenize", inputs, parameters }, model, toyEngine());
+  return tokenize.answer({ task: "tokenize", inputs, parameters }, model, toyContext());
 }
 
 describe("tokenize", () => {
@@ -94,7 +94,7 @@ describe("tokenize", () => {
 
 const join = (model: ToyModel, inputs: number[][], skip?: boolean) => {
   const parameters = skip === undefined ? {} : { skip_special_tokens: skip };
-  return detokenize.answer({ task: "detokenize", inputs, parameters }, model, toyEngine());
+  return detokenize.answer({ task: "detokenize", inputs, parameters }, model, toyContext());
 };
 
 describe("detokenize", () => {

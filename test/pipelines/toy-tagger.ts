@@ -4,7 +4,7 @@
  * left out, as uncased BERT leaves them out.
  */
 import type { EncoderHead, EncoderModel } from "../../gpu-worker/pipelines/encoder-model.ts";
-import type { EncoderRow, Engine, RowResult } from "../../gpu-worker/pipelines/pipeline.ts";
+import type { EncoderRow, TaskContext, RowResult } from "../../gpu-worker/pipelines/pipeline.ts";
 import { runRows } from "../../gpu-worker/pipelines/run-rows.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
 import type { TextEncoding, Tokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
@@ -184,7 +184,7 @@ function padded(
 }
 
 /** Runs rows as they come; knows `models` by id. */
-export function toyEngine(models: Readonly<Record<string, EncoderModel>> = {}): Engine {
+export function toyContext(models: Readonly<Record<string, EncoderModel>> = {}): TaskContext {
   const { signal } = new AbortController();
   return {
     signal,
@@ -194,8 +194,8 @@ export function toyEngine(models: Readonly<Record<string, EncoderModel>> = {}): 
       return model === undefined ? Promise.reject(new Error(`no ${id}`)) : Promise.resolve(model);
     },
     charge: () => {},
-    hold: () => Promise.resolve(() => undefined),
-    reserve: () => Promise.resolve(),
+    reserveOutputs: () => Promise.resolve(() => undefined),
+    reserveResult: () => Promise.resolve(),
     classifier: (_key, fit) => fit(),
   };
 }
