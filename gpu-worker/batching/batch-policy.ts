@@ -3,8 +3,8 @@
  *
  * The first `windowEntries` in service order form the window. Within it, sorted by length, the batch is the run of
  * neighbours around the first in service order that computes the most useful tokens per unit of work, padding and the
- * fixed cost of a run included, under the token budget (longest × count) and the bound of memory. Because the first in service order is in
- * every batch, a sequence waits for at most as many batches as there are sequences before it.
+ * fixed cost of a run included, under the token budget (longest × count) and the bound of memory. Because the first in
+ * service order is in every batch, a sequence waits for at most as many batches as there are sequences before it.
  */
 
 import { bytesOfRun, type RunMemory, type RunShape } from "./run-memory.ts";
@@ -16,7 +16,9 @@ export type BatchPolicy = {
   windowEntries: number;
   /** The fixed cost of a run, expressed in tokens of work. */
   overheadTokens: number;
-  /** Absent: not bounded. A single sequence beyond the bound runs alone: who queues it refuses it first. */
+  /**
+   * Absent: not bounded. A single sequence beyond the bound would run alone: it must be refused before it is queued.
+   */
   memory?: RunMemory;
 };
 

@@ -1,26 +1,27 @@
 /**
- * Gathers the items of many callers of one model into batches, which a scheduler shared with other models starts, and gives
- * every caller his own rows in order.
+ * Gathers the items of many requests for one model into batches, which a scheduler shared with other models starts, and
+ * gives every request its own rows in order.
  *
- * A caller with many items takes turns with the others: his items fall into turns of `quantumTokens`, and callers of one
- * tenant share that tenant's turns (see tenant-turns.ts). A tenant of whom nothing was served for `waitMsMax` goes first,
- * whatever the turns. Items of a caller who left are dropped, from a batch that has not started too; a running batch is
- * aborted when all its callers have left. A batch that fails is halved until the item at fault fails alone.
+ * A request with many items alternates with the others: its items fall into quanta of `quantumTokens`, served by start
+ * tag, and requests of one tenant share that tenant's quanta (see fair-queueing.ts). A tenant of which nothing was
+ * served for `waitMsMax` goes first, whatever the start tags. Items of an aborted request are dropped, also from a
+ * batch that has not started; a running batch is aborted when all its requests are. A batch that fails is halved until
+ * the item at fault fails alone.
  */
 import { addAbortListener } from "node:events";
 import { type BatchPolicy, planBatch } from "./batch-policy.ts";
-import type { Head } from "./slot-policy.ts";
+import type { QueueFront } from "./slot-policy.ts";
 import type { SlotBatch, SlotScheduler, SlotUser } from "./slot-scheduler.ts";
 import type { Tenant } from "./fair-queueing.ts";
 
 export type BatchStats = { entries: number; tokens: number; tokensPadded: number; seconds: number };
 
 export type QueuePolicy = BatchPolicy & {
-  /** Tokens of a caller that go before others get their turn. */
+  /** Tokens of a tenant that are served before others are: the quantum of its fair share. */
   quantumTokens: number;
-  /** What waits is shared among the batches that could start, but none is made smaller than this for it. */
+  /** What waits is shared among the batches that could start, but no batch is made smaller than this. */
   tokensMin: number;
-  /** A tenant of whom nothing was served for so long goes first. */
+  /** A tenant of which nothing was served for so long goes first. */
   waitMsMax: number;
 };
 
@@ -34,7 +35,7 @@ export type BatchQueueOptions<Item, Row, Prepared> = {
   lengthOf(item: Item): number;
   /** Positions that an item asks for, see run-memory.ts. Default: none. */
   askedOf?(item: Item): number;
-  /** What of a batch can be done before it has a slot. */
+  /** The part of a batch's work that can be done before it has a slot. */
   prepare(items: readonly Item[]): Prepared;
   /** Computes one batch: a row per item, in order. */
   run(prepared: Prepared, signal: AbortSignal): Promise<readonly Row[]>;
@@ -47,10 +48,10 @@ export type BatchQueueOptions<Item, Row, Prepared> = {
 
 export type SubmitOptions = {
   signal: AbortSignal;
-  /** Whose turns this request takes, shared with the tenant's other requests. Absent: a tenant of its own. */
+  /** Whose share this request takes, together with the tenant's other requests. Absent: a tenant of its own. */
   tenant?: string;
   onProgress?(completed: number, total: number): void;
-  /** Tokens of this caller are in a batch that starts to run. */
+  /** Tokens of this request are in a batch that starts to run. */
   onRun?(tokens: number): void;
 };
 
@@ -65,13 +66,13 @@ type Group<Row> = {
   gone: boolean;
   onProgress: SubmitOptions["onProgress"];
   onRun: SubmitOptions["onRun"];
-  /** Until the group is closed. */
+  /** To the signal of the request, until the group is closed. */
   listening: Disposable;
   resolve(rows: Row[]): void;
   reject(reason: unknown): void;
 };
 /** What waits of one tenant. */
-type Share = {
+type Backlog = {
   waiting: number;
   waitingTokens: number;
   /** When its first came, or something of it was last put in a batch. */
@@ -81,7 +82,7 @@ type Entry<Item, Row> = {
   item: Item;
   index: number;
   length: number;
-  turn: number;
+  startTag: number;
   arrival: number;
   group: Group<Row>;
 };
@@ -95,11 +96,11 @@ type Outcome<Item, Row> = { entry: Entry<Item, Row> } & ({ row: Row } | { error:
 
 export class BatchQueue<Item, Row, Prepared> implements SlotUser {
   readonly #options: BatchQueueOptions<Item, Row, Prepared>;
-  /** In service order: by turn, then by arrival. */
+  /** In service order: by start tag, then by arrival. */
   #waiting: Entry<Item, Row>[] = [];
   #waitingTokens = 0;
-  /** Of tenants with something in `#waiting`, those who wait longest first. */
-  readonly #shares = new Map<Tenant, Share>();
+  /** Of tenants with something in `#waiting`, the longest wait first. */
+  readonly #backlogs = new Map<Tenant, Backlog>();
   /** Taken and not ended. */
   readonly #batches = new Set<Batch<Item, Row, Prepared>>();
 
@@ -123,17 +124,17 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
 
   /** Each tenant's tokens that are in no batch yet. */
   *backlog(): Generator<[Tenant, number]> {
-    for (const [tenant, { waitingTokens }] of this.#shares) yield [tenant, waitingTokens];
+    for (const [tenant, { waitingTokens }] of this.#backlogs) yield [tenant, waitingTokens];
   }
 
-  head(): Head | null {
+  front(): QueueFront | null {
     const [first] = this.#waiting;
     if (first === undefined) return null;
-    const { turn, arrival } = first;
-    return { overdueSince: this.#overdue()?.[1].since ?? null, turn, arrival };
+    const { startTag, arrival } = first;
+    return { overdueSince: this.#overdue()?.[1].since ?? null, startTag, arrival };
   }
 
-  /** @throws the signal's reason when it aborts, or what the batch's run threw for an item of this caller */
+  /** @throws the signal's reason when it aborts, or what the batch's run threw for an item of this request */
   submit(items: readonly Item[], options: SubmitOptions): Promise<Row[]> {
     const { signal } = options;
     if (signal.aborted) return Promise.reject(signal.reason);
@@ -162,29 +163,33 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
     const lengths = items.map(lengthOf);
     group.waitingTokens = sum(lengths);
     const quanta = group.waitingTokens / policy.quantumTokens;
-    const { first, step } = scheduler.turns.open(group.tenant, quanta);
-    const tail = this.#waiting.at(-1)?.turn ?? first;
+    const { first, step } = scheduler.fairQueueing.open(group.tenant, quanta);
+    const last = this.#waiting.at(-1)?.startTag ?? first;
     const arrival = scheduler.nextArrival();
     let tokensBefore = 0;
     for (const [index, item] of items.entries()) {
       const length = lengths[index] ?? 0;
-      const turn = first + step * Math.floor(tokensBefore / policy.quantumTokens);
-      this.#waiting.push({ item, index, length, turn, arrival, group });
+      const startTag = first + step * Math.floor(tokensBefore / policy.quantumTokens);
+      this.#waiting.push({ item, index, length, startTag, arrival, group });
       tokensBefore += length;
     }
     this.#waitingTokens += group.waitingTokens;
-    const share = this.#shares.get(group.tenant) ?? { waiting: 0, waitingTokens: 0, since: now() };
-    share.waiting += items.length;
-    share.waitingTokens += group.waitingTokens;
-    this.#shares.set(group.tenant, share);
-    // The sort is stable: within a turn, arrival decides.
-    if (tail > first) this.#waiting.sort((a, b) => a.turn - b.turn);
+    const backlog = this.#backlogs.get(group.tenant) ?? {
+      waiting: 0,
+      waitingTokens: 0,
+      since: now(),
+    };
+    backlog.waiting += items.length;
+    backlog.waitingTokens += group.waitingTokens;
+    this.#backlogs.set(group.tenant, backlog);
+    // The sort is stable: between equal start tags, arrival decides.
+    if (last > first) this.#waiting.sort((a, b) => a.startTag - b.startTag);
     scheduler.wake(this);
     onChange?.();
   }
 
-  #overdue(): [Tenant, Share] | null {
-    const [longest] = this.#shares;
+  #overdue(): [Tenant, Backlog] | null {
+    const [longest] = this.#backlogs;
     if (longest === undefined) return null;
     const { now, policy } = this.#options;
     return now() - longest[1].since > policy.waitMsMax ? longest : null;
@@ -216,11 +221,11 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
     return entries;
   }
 
-  /** Those to choose from, in service order. */
+  /** The entries to choose from, in service order. */
   #window(): Entry<Item, Row>[] {
     const overdue = this.#overdue();
     if (overdue === null) {
-      this.#options.scheduler.turns.reach(this.#waiting[0]?.turn ?? 0);
+      this.#options.scheduler.fairQueueing.advance(this.#waiting[0]?.startTag ?? 0);
     } else {
       const at = this.#waiting.findIndex(({ group }) => group.tenant === overdue[0]);
       this.#waiting.unshift(...this.#waiting.splice(at, 1));
@@ -234,16 +239,16 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
     this.#reduce(group.tenant, 1, length);
   }
 
-  /** What waited of a tenant waits no more. */
+  /** So much of a tenant no longer waits. */
   #reduce(tenant: Tenant, entries: number, tokens: number): void {
     this.#waitingTokens -= tokens;
-    const share = this.#shares.get(tenant);
-    if (share === undefined) return;
-    share.waiting -= entries;
-    share.waitingTokens -= tokens;
-    share.since = this.#options.now();
-    this.#shares.delete(tenant);
-    if (share.waiting > 0) this.#shares.set(tenant, share);
+    const backlog = this.#backlogs.get(tenant);
+    if (backlog === undefined) return;
+    backlog.waiting -= entries;
+    backlog.waitingTokens -= tokens;
+    backlog.since = this.#options.now();
+    this.#backlogs.delete(tenant);
+    if (backlog.waiting > 0) this.#backlogs.set(tenant, backlog);
   }
 
   #prepare(batch: Batch<Item, Row, Prepared>): void {
@@ -251,7 +256,7 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
       const items = batch.entries.map((entry) => entry.item);
       batch.prepared = { value: this.#options.prepare(items) };
     } catch {
-      // Tried again when it runs, where a failure finds the item at fault.
+      // Tried again when it runs, where halving finds the item at fault.
       batch.prepared = null;
     }
   }
@@ -269,7 +274,7 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
     };
   }
 
-  /** @returns the outcomes of those whose callers were there when it started */
+  /** @returns the outcomes of the entries whose requests were not aborted when it started */
   async #execute(batch: Batch<Item, Row, Prepared>): Promise<Outcome<Item, Row>[]> {
     const { signal } = batch.controller;
     const live = batch.entries.filter((entry) => !entry.group.gone);
@@ -330,7 +335,7 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
   #close(group: Group<Row>): void {
     group.gone = true;
     group.listening[Symbol.dispose]();
-    this.#options.scheduler.turns.close(group.tenant);
+    this.#options.scheduler.fairQueueing.close(group.tenant);
   }
 
   #report(outcomes: readonly Outcome<Item, Row>[], seconds: number): void {

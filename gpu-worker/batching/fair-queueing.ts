@@ -1,51 +1,48 @@
 /**
- * When each request's turns come, so that tenants share the machine however many requests each has open: start-time fair
- * queueing (Goyal, Vin, Cheng, 1996) with a quantum of tokens as its unit. A tenant's next request begins where the first
- * turn of its last one ends, and the further turns of a request stand as far apart as the tenant has requests open. A tenant
- * with nothing in hand begins at the turn that is served.
+ * Start tags of each request's quanta, so that tenants share the machine however many requests each has open:
+ * start-time fair queueing (Goyal, Vin, Cheng, 1996), whose packets are quanta of tokens and whose flows are tenants. A
+ * tenant's next request starts where the first quantum of its last one ends, and the further quanta of a request are as
+ * far apart as the tenant has requests open. A tenant with nothing open starts at the virtual time.
  */
 
 /** A tenant by name; a symbol is one that has no other request. */
 export type Tenant = string | symbol;
 
-export type Turns = {
+export type StartTags = {
   /** Of the first quantum. */
   first: number;
   /** From one quantum to the next. */
   step: number;
 };
 
-type Account = { next: number; open: number };
+/** `finish`: the finish tag of the first quantum of the tenant's last request. */
+type Flow = { finish: number; open: number };
 
-export class TenantTurns {
-  readonly #accounts = new Map<Tenant, Account>();
-  #current = 0;
+export class FairQueueing {
+  readonly #flows = new Map<Tenant, Flow>();
+  /** The start tag of what is in service. */
+  #virtualTime = 0;
 
-  /** The turn that is served. */
-  get current(): number {
-    return this.#current;
-  }
-
-  /** Something of this turn is served. */
-  reach(turn: number): void {
-    this.#current = Math.max(this.#current, turn);
+  /** A quantum with this start tag comes into service. */
+  advance(startTag: number): void {
+    this.#virtualTime = Math.max(this.#virtualTime, startTag);
   }
 
   /** @param quanta of the request, parts of one included */
-  open(tenant: Tenant, quanta: number): Turns {
-    const account = this.#accounts.get(tenant) ?? { next: 0, open: 0 };
-    const first = Math.max(this.#current, account.next);
-    account.next = first + Math.min(1, quanta);
-    account.open += 1;
-    this.#accounts.set(tenant, account);
-    return { first, step: account.open };
+  open(tenant: Tenant, quanta: number): StartTags {
+    const flow = this.#flows.get(tenant) ?? { finish: 0, open: 0 };
+    const first = Math.max(this.#virtualTime, flow.finish);
+    flow.finish = first + Math.min(1, quanta);
+    flow.open += 1;
+    this.#flows.set(tenant, flow);
+    return { first, step: flow.open };
   }
 
   /** The request has ended; a tenant without any is forgotten. */
   close(tenant: Tenant): void {
-    const account = this.#accounts.get(tenant);
-    if (account === undefined) return;
-    account.open -= 1;
-    if (account.open === 0) this.#accounts.delete(tenant);
+    const flow = this.#flows.get(tenant);
+    if (flow === undefined) return;
+    flow.open -= 1;
+    if (flow.open === 0) this.#flows.delete(tenant);
   }
 }

@@ -1,7 +1,7 @@
 /**
- * Budgets of batches from what runs of a model take on this machine: a run of n tokens takes a + b·n seconds, so that its
- * fixed cost is that of a/b tokens. Pure. Larger batches gain little once that is a small part of the whole, and make
- * everybody wait longer.
+ * Budgets of batches from what runs of a model take on this machine: a run of n tokens takes a + b·n seconds, so that
+ * its fixed cost is that of a/b tokens. Pure. Larger batches gain little once that is a small part of the whole, and
+ * make every request wait longer.
  */
 
 export type RunCost = { tokens: number; seconds: number };
@@ -25,12 +25,12 @@ export type FitBounds = {
 
 /** Share of a full batch's time that is its fixed cost. */
 const overheadShare = 0.05;
-/** Share of that of a batch made smaller so that another can start. */
+/** The same, of a batch made smaller so that another can start. */
 const overheadShareSmall = 0.2;
 
 /**
- * Within these, whatever is measured, because a few runs on a busy machine measure anything. Below 256 tokens products are
- * too small to be fast; past 2 048 a batch keeps everybody else waiting, and gains nothing.
+ * Bounds of what is fitted, since a few runs on a busy machine may measure anything. Below 256 tokens products are too
+ * small to be fast; past 2 048 a batch makes others wait longer and gains nothing.
  */
 const cpuBounds: FitBounds = {
   overheadTokens: [16, 256],
@@ -38,8 +38,8 @@ const cpuBounds: FitBounds = {
   tokensMax: [256, 2_048],
 };
 /**
- * A GPU's: below some thousand tokens its time goes into starting kernels; from 65 536 on it gains nothing, and results grow.
- * A batch takes at most 50 ms, so that nobody is kept waiting.
+ * A GPU's: below some thousand tokens its time goes into starting kernels; from 65 536 on it gains nothing, and results
+ * grow. A batch takes at most 50 ms, which bounds how long others wait.
  */
 export const deviceBounds: FitBounds = {
   overheadTokens: [16, 16_384],
@@ -47,7 +47,7 @@ export const deviceBounds: FitBounds = {
   tokensMax: [2_048, 65_536],
   batchSecondsMax: 0.05,
 };
-/** Budgets are multiples of this: two starts on one machine get the same ones, more or less. */
+/** Budgets are multiples of this, so that two starts on one machine mostly get the same ones. */
 const step = 32;
 
 /** @returns null where the costs do not say: fewer than two sizes, or no cost per token */

@@ -1,25 +1,26 @@
 /**
  * Which model's queue gets the machine next: pure, knows no task and no clock.
  *
- * All models share one service order: by turn, then by arrival; before that come tenants who have waited longer than
- * their bound, the longest first. Each batch is of the queue that holds the first in this order, and the first is in it
- * (see batch-policy.ts): whatever the model, an entry waits for at most as many batches as there are entries before it.
+ * All models share one service order: by start tag, then by arrival; before that come tenants that have waited longer
+ * than their bound, the longest wait first. Each batch is of the queue that holds the first in this order, and the
+ * first is in it (see batch-policy.ts): whatever the model, an entry waits for at most as many batches as there are
+ * entries before it.
  */
 
 /** What a queue would serve first. */
-export type Head = {
-  /** Milliseconds: when the tenant who has waited longer than his bound began to wait; null: none has. */
+export type QueueFront = {
+  /** Milliseconds: when the tenant that has waited longer than its bound began to wait; null: none has. */
   overdueSince: number | null;
-  turn: number;
+  startTag: number;
   /** Counts up over all queues. */
   arrival: number;
 };
 
 /** Negative where `a` is served before `b`. */
-export function compareHeads(a: Head, b: Head): number {
+export function compareFronts(a: QueueFront, b: QueueFront): number {
   const [since, other] = [a.overdueSince ?? Infinity, b.overdueSince ?? Infinity];
   if (since !== other) return since - other;
-  return a.turn - b.turn || a.arrival - b.arrival;
+  return a.startTag - b.startTag || a.arrival - b.arrival;
 }
 
 export type SlotState = {
@@ -29,7 +30,7 @@ export type SlotState = {
   readySlots: number | null;
   /** Queues with something that waits. */
   queues: readonly {
-    head: Head;
+    front: QueueFront;
     /** Batches of all models that may run side by side when one of this queue starts. */
     slots: number;
     /** What waits would fill a batch: to collect more of it gains nothing. */
@@ -47,18 +48,18 @@ export type SlotDecision =
 /** What to do next; until it says to wait, there may be more to do. */
 export function decideSlot({ running, readySlots, queues }: SlotState): SlotDecision {
   if (readySlots !== null) return { do: running < readySlots ? "start ready" : "wait" };
-  const queue = firstServed(queues.map(({ head }) => head));
+  const queue = firstServed(queues.map(({ front }) => front));
   const chosen = queues[queue];
   if (chosen === undefined) return { do: "wait" };
-  // The other queues' first entries get a slot each before this one gets a second.
+  // The first entry of every other queue gets a slot before this queue gets a second one.
   const free = chosen.slots - running;
   if (free > 0) return { do: "start", queue, batches: Math.max(1, free - queues.length + 1) };
   return chosen.full ? { do: "get ready", queue, batches: 1 } : { do: "wait" };
 }
 
-function firstServed(heads: readonly Head[]): number {
-  return heads.reduce((best, head, index) => {
-    const other = heads[best];
-    return other === undefined || compareHeads(head, other) < 0 ? index : best;
+function firstServed(fronts: readonly QueueFront[]): number {
+  return fronts.reduce((best, front, index) => {
+    const other = fronts[best];
+    return other === undefined || compareFronts(front, other) < 0 ? index : best;
   }, 0);
 }

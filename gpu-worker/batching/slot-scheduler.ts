@@ -1,19 +1,19 @@
 /**
- * Gives the machine to the batches of all models: so many run side by side, however many models there are. Decides by
- * slot-policy.ts whose turn it is, and awaits what was decided.
+ * Gives the machine to the batches of all models: a fixed number runs side by side, however many models there are. What
+ * starts next is decided by slot-policy.ts; this starts it and awaits its end.
  *
- * No lingering: while batches run, what arrives waits and forms the next; an idle machine starts at the end of the current
- * turn of the event loop, so that callers of the same moment share the first batch. Where what waits would fill a batch,
- * one is chosen and made ready while others run, so that no slot waits for JavaScript.
+ * No batch lingers to fill up: while batches run, what arrives waits and forms the next; an idle machine starts at the
+ * end of the current turn of the event loop, so that requests that arrive together share the first batch. Where what
+ * waits would fill a batch, one is chosen and made ready while others run, so that no slot waits for JavaScript.
  */
-import { decideSlot, type Head, type SlotDecision } from "./slot-policy.ts";
-import { TenantTurns } from "./fair-queueing.ts";
+import { decideSlot, type QueueFront, type SlotDecision } from "./slot-policy.ts";
+import { FairQueueing } from "./fair-queueing.ts";
 
 /** A batch taken from a queue, to be run once. */
 export type SlotBatch = {
   /** Does what can be done before there is a slot. */
   prepare(): void;
-  /** Never rejects. @returns what hands the results out, called when the slot has been given on */
+  /** Never rejects. @returns hands the results out: called when the slot is free again */
   run(): Promise<() => void>;
 };
 
@@ -23,8 +23,8 @@ export type SlotUser = {
   readonly slots: number;
   readonly full: boolean;
   /** Null: nothing waits. */
-  head(): Head | null;
-  /** @param batches what waits is for so many */
+  front(): QueueFront | null;
+  /** @param batches that share what waits */
   take(batches: number): SlotBatch;
 };
 
@@ -34,11 +34,11 @@ export class SlotScheduler {
   #running = 0;
   #ready: { batch: SlotBatch; slots: number } | null = null;
   /** Of the tenants of all queues. */
-  readonly turns = new TenantTurns();
+  readonly fairQueueing = new FairQueueing();
   #scheduled = false;
   #arrivals = 0;
 
-  /** The place of a new entry among those of its turn. */
+  /** The order of a new entry among those with its start tag. */
   nextArrival(): number {
     this.#arrivals += 1;
     return this.#arrivals;
@@ -64,9 +64,9 @@ export class SlotScheduler {
   /** @returns whether there may be more to do */
   #act(): boolean {
     const waiting = [...this.#users].flatMap((user) => {
-      const head = user.head();
-      if (head === null) this.#users.delete(user);
-      return head === null ? [] : [{ user, head, slots: user.slots, full: user.full }];
+      const front = user.front();
+      if (front === null) this.#users.delete(user);
+      return front === null ? [] : [{ user, front, slots: user.slots, full: user.full }];
     });
     const readySlots = this.#ready?.slots ?? null;
     const decision = decideSlot({ running: this.#running, readySlots, queues: waiting });

@@ -21,8 +21,8 @@ const policy = {
 };
 
 /**
- * Queues of strings, one a model, over one scheduler. Runs end when the test says so; a row is its item in capitals. The
- * clock stands still unless the test moves it.
+ * Queues of strings, one a model, over one scheduler. Runs end when the test says so; a row is its item in capitals.
+ * The clock stands still unless the test moves it.
  */
 function makeQueue(slots = 1) {
   const runs: Run[] = [];
@@ -130,7 +130,7 @@ describe("BatchQueue", () => {
     expect(told).toEqual({ a: [3, 3, 1], b: [3], c: [] });
   });
 
-  it("lets a small caller in between the turns of a large one", async () => {
+  it("serves a small request between the quanta of a large one", async () => {
     const { queue, run, runs } = makeQueue();
     const large = queue.submit(
       Array.from({ length: 64 }, (_, index) => `l${index % 10}`),
@@ -294,7 +294,7 @@ describe("BatchQueue", () => {
     expect(runs.map(({ items }) => items)).toEqual([["a"], ["o"], ["b"]]);
   });
 
-  it("lets a caller of another model in between the turns of a large one", async () => {
+  it("serves a request for another model between the quanta of a large one", async () => {
     const { queue, another, runs, run } = makeQueue();
     const large = queue.submit(
       Array.from({ length: 64 }, (_, index) => `l${index % 10}`),
@@ -307,13 +307,13 @@ describe("BatchQueue", () => {
     expect(runs.findIndex(({ items }) => items.includes("sm"))).toBeLessThanOrEqual(2);
   });
 
-  it("puts a caller whose wait is past its bound into the next batch, whatever the turns", async () => {
+  it("puts a request whose wait is past its bound into the next batch, whatever the start tags", async () => {
     const { queue, clock, run, runs } = makeQueue();
     const large = queue.submit(
       Array.from({ length: 10 }, () => "x".repeat(40)),
       { signal: never },
     );
-    // Newcomers join the turn that is served: without the bound, the large caller's third waits as long as they come.
+    // New requests start at the virtual time: without the bound, the large caller's third waits as long as they come.
     const newcomers = [];
     for (let index = 0; index < 16; index += 1) {
       await run(index);

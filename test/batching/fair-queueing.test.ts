@@ -1,21 +1,21 @@
 /** How tenants share the machine who always want more than they get, each with so many requests open at a time. */
 import { describe, expect, it } from "vitest";
-import { TenantTurns } from "../../gpu-worker/batching/fair-queueing.ts";
+import { FairQueueing } from "../../gpu-worker/batching/fair-queueing.ts";
 import { randomFrom } from "../../bench/harness/random.ts";
 
-type Quantum = { tenant: string; turn: number; last: boolean };
+type Quantum = { tenant: string; startTag: number; last: boolean };
 
-/** Serves `quanta` in the order of turns; a request that ends is followed by another of its tenant. */
+/** Serves `quanta` in the order of start tags; a request that ends is followed by another of its tenant. */
 function serve(open: Readonly<Record<string, number>>, quanta: number, sizeMax: number) {
-  const turns = new TenantTurns();
+  const queueing = new FairQueueing();
   const random = randomFrom(7);
   const waiting: Quantum[] = [];
   const served: Record<string, number> = {};
   const ask = (tenant: string) => {
     const size = 1 + Math.floor(random() * sizeMax);
-    const { first, step } = turns.open(tenant, size);
+    const { first, step } = queueing.open(tenant, size);
     for (let i = 0; i < size; i += 1) {
-      waiting.push({ tenant, turn: first + i * step, last: i === size - 1 });
+      waiting.push({ tenant, startTag: first + i * step, last: i === size - 1 });
     }
   };
   for (const [tenant, count] of Object.entries(open)) {
@@ -23,21 +23,21 @@ function serve(open: Readonly<Record<string, number>>, quanta: number, sizeMax: 
   }
   for (let i = 0; i < quanta; i += 1) {
     const at = waiting.reduce(
-      (best, { turn }, j) => (turn < (waiting[best]?.turn ?? 0) ? j : best),
+      (best, { startTag }, j) => (startTag < (waiting[best]?.startTag ?? 0) ? j : best),
       0,
     );
     const [next] = waiting.splice(at, 1);
     if (next === undefined) break;
-    turns.reach(next.turn);
+    queueing.advance(next.startTag);
     served[next.tenant] = (served[next.tenant] ?? 0) + 1;
     if (!next.last) continue;
-    turns.close(next.tenant);
+    queueing.close(next.tenant);
     ask(next.tenant);
   }
   return served;
 }
 
-describe("TenantTurns", () => {
+describe("FairQueueing", () => {
   it.each([
     [1, 1],
     [8, 1],
@@ -48,7 +48,8 @@ describe("TenantTurns", () => {
     "a tenant with %i requests of up to %i quanta leaves another a fair share",
     (count, sizeMax) => {
       const served = serve({ crowd: count, alone: 1 }, 4_000, sizeMax);
-      // Half where requests are of one quantum; the harmonic number of the requests open is the most that larger ones gain.
+      // Half where requests are of one quantum; the harmonic number of the requests open is the most that larger ones
+      // gain.
       const harmonic = Array.from({ length: count }, (_, i) => 1 / (i + 1)).reduce(
         (a, b) => a + b,
         0,
@@ -59,10 +60,10 @@ describe("TenantTurns", () => {
   );
 
   it("gives a tenant that comes anew no credit for the time it was away", () => {
-    const turns = new TenantTurns();
-    turns.reach(100);
-    expect(turns.open("new", 1)).toEqual({ first: 100, step: 1 });
-    turns.close("new");
-    expect(turns.open("new", 1).first).toBe(100);
+    const queueing = new FairQueueing();
+    queueing.advance(100);
+    expect(queueing.open("new", 1)).toEqual({ first: 100, step: 1 });
+    queueing.close("new");
+    expect(queueing.open("new", 1).first).toBe(100);
   });
 });

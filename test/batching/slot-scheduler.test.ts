@@ -1,4 +1,6 @@
-/** The bound on waiting, over several models at once: no entry waits for more batches than there were entries before it. */
+/**
+ * The bound on waiting, over several models at once: no entry waits for more batches than there were entries before it.
+ */
 import { describe, expect, it } from "vitest";
 import { BatchQueue } from "../../gpu-worker/batching/batch-queue.ts";
 import { SlotScheduler } from "../../gpu-worker/batching/slot-scheduler.ts";
@@ -94,7 +96,7 @@ async function play(seed: number, slots: number): Promise<Machine> {
 
 describe("SlotScheduler", () => {
   it.each([1, 2, 4])(
-    "makes nobody wait for more batches than there were entries before him, in %i slots of three models",
+    "makes no entry wait for more batches than there were entries before it, in %i slots of three models",
     async (slots) => {
       for (const seed of [1, 2, 3, 4, 5]) {
         const { waits, runningMost } = await play(seed, slots);
