@@ -1,7 +1,7 @@
 /**
- * Collects all garbage at once, and with it the memory that libraries free when their objects are collected. V8 does it under
- * pressure alone: a process that goes quiet after a busy time keeps what it held last, hundreds of megabytes at times. It
- * takes tens of milliseconds, and holds up the event loop.
+ * Collects all garbage at once, and with it the memory that libraries free when their objects are collected. V8 does it
+ * under pressure alone: a process that goes quiet after a busy time keeps what it held last, hundreds of megabytes at
+ * times. It takes tens of milliseconds, and holds up the event loop.
  */
 import { Session } from "node:inspector/promises";
 

@@ -1,7 +1,7 @@
 /**
- * Long work on the event loop, in slices of a few milliseconds. A computation asks between its steps whether its slice is
- * over and, where it is, waits for the next one. All such work of the process queues for slices, one in each round of the
- * loop, so that timers and sockets are late by one slice however many requests are worked on.
+ * Long work on the event loop, in slices of a few milliseconds. A computation asks between its steps whether its slice
+ * is over and, where it is, waits for the next one. All such work of the process queues for slices, one in each round
+ * of the loop, so that timers and sockets are late by one slice however many requests are worked on.
  */
 import { setImmediate as nextRound } from "node:timers/promises";
 

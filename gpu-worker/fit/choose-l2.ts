@@ -1,6 +1,6 @@
 /**
- * Chooses how strongly a head is held back, by its accuracy on rows that did not train it. From strong to weak, each fit
- * starting where the last ended; once the accuracy has fallen twice in a row, weaker ones are not tried.
+ * Chooses how strongly a head is held back, by its accuracy on rows that did not train it. From strong to weak, each
+ * fit starting where the last ended; once the accuracy has fallen twice in a row, weaker ones are not tried.
  */
 import { fitHead, type Head } from "./fit-head.ts";
 import type { LabelledRows } from "./softmax-loss.ts";

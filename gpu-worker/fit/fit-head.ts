@@ -1,6 +1,7 @@
 /**
- * Fits a linear classifier, logits = W·x + b, by multinomial logistic regression. Features are standardised first, so that
- * one `l2` suits all of them and the search is short, and the result is folded back: it reads features as they are.
+ * Fits a linear classifier, logits = W·x + b, by multinomial logistic regression. Features are standardised first, so
+ * that one `l2` suits all of them and the search is short, and the result is folded back: it reads features as they
+ * are.
  */
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import { minimise, type Minimum } from "./minimise.ts";
@@ -11,8 +12,8 @@ export type FitOptions = {
   /** Half of this times the sum of W's squares is added to the mean cross-entropy; W as of standardised features. */
   l2: number;
   /**
-   * `each`: to mean 0 and deviation 1. `common`: to mean 0, and to mean square deviation 1 over all features at once, which
-   * keeps their proportions: for few rows, whose deviations mean little. Default each.
+   * `each`: to mean 0 and deviation 1. `common`: to mean 0, and to mean square deviation 1 over all features at once,
+   * which keeps their proportions: for few rows, whose deviations mean little. Default each.
    */
   standardise?: "each" | "common";
   /** Ends the search: the largest component of the loss's gradient. Default 1e-4, as in scikit-learn. */

@@ -1,7 +1,8 @@
 /**
- * Parts labelled texts into those that train and those that judge. Data may hold a sentence and its phrases side by side:
- * only texts that are part of no other are held out, and nothing that is part of one trains, since the head would be judged
- * on what it has seen. The choice goes by the texts' digests: the same texts are held out in whatever order they stand.
+ * Parts labelled texts into those that train and those that judge. Data may hold a sentence and its phrases side by
+ * side: only texts that are part of no other are held out, and nothing that is part of one trains, since the head would
+ * be judged on what it has seen. The choice goes by the texts' digests: the same texts are held out in whatever order
+ * they stand.
  */
 import { createHash } from "node:crypto";
 

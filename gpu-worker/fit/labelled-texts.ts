@@ -1,6 +1,6 @@
 /**
- * Texts with their labels from JSON Lines. Bad lines are told all at once, each with what to do about it, and past a screenful
- * by how many lines each kind of fault is in; none is passed over.
+ * Texts with their labels from JSON Lines. Bad lines are told all at once, each with what to do about it, and past a
+ * screenful by how many lines each kind of fault is in; none is passed over.
  */
 import * as z from "zod";
 

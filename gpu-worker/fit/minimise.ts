@@ -1,7 +1,7 @@
 /**
- * L-BFGS: finds the minimum of a smooth convex function from its gradients alone (Nocedal and Wright, Numerical Optimization,
- * algorithms 7.4 and 7.5). Steps are shortened until they satisfy the condition of Armijo; pairs that would spoil the
- * curvature are left out. No chance is involved: equal functions give equal minima.
+ * L-BFGS: finds the minimum of a smooth convex function from its gradients alone (Nocedal and Wright, Numerical
+ * Optimization, algorithms 7.4 and 7.5). Steps are shortened until they satisfy the condition of Armijo; pairs that
+ * would spoil the curvature are left out. No chance is involved: equal functions give equal minima.
  */
 
 import { TimeSlices } from "../event-loop/time-slices.ts";

@@ -1,7 +1,8 @@
 /**
- * The loss of a linear classifier and its gradient: the mean cross-entropy of softmax(W·x + b) over weighted rows, and half of
- * `l2` times the sum of W's squares (the bias is free). Rows are taken in blocks that stay in the cache, and products in
- * tiles of four rows by two classes that stay in registers. Sums are f64. Between slices of work others get a turn.
+ * The loss of a linear classifier and its gradient: the mean cross-entropy of softmax(W·x + b) over weighted rows, and
+ * half of `l2` times the sum of W's squares (the bias is free). Rows are taken in blocks that stay in the cache, and
+ * products in tiles of four rows by two classes that stay in registers. Sums are f64. Between slices of work others get
+ * a turn.
  */
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import type { Objective } from "./minimise.ts";
@@ -27,7 +28,7 @@ export type SoftmaxLossOptions = {
 const blockRowsMax = 64;
 /** Rows are multiplied four at a time. */
 const tileRows = 4;
-/** Multiplications of one block, at which nobody else has a turn: some milliseconds. */
+/** Multiplications of one block, which is one slice of the event loop: some milliseconds. */
 const blockOperations = 1_500_000;
 
 function blockRowsOf(size: number): number {

@@ -1,5 +1,5 @@
 /**
- * The job queue over SQS: receive, delete, change visibility, in batches of ten. One try per call; whoever calls
+ * The job queue over SQS: receive, delete, change visibility, in batches of ten. One try per call; the caller
  * decides what a failure means.
  */
 import {

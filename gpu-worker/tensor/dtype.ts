@@ -1,6 +1,6 @@
 /**
- * The element types of tensors: bytes per element and the array that holds them.
- * float16 and bfloat16 are kept as their bits (float16.ts converts); bool is one byte, 0 or 1. Strings are no tensors here.
+ * The element types of tensors: bytes per element and the array that holds them. float16 and bfloat16 are kept as their
+ * bits (float16.ts converts); bool is one byte, 0 or 1. Strings are no tensors here.
  */
 
 /** Element type → the array that holds a tensor of it. */

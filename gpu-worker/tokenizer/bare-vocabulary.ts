@@ -1,7 +1,7 @@
 /**
- * Tokenizers of checkpoints that bring no tokenizer.json but the vocabulary alone: the definition that transformers' class
- * of that name makes of it. What a vocabulary means depends on the class, so that a class which is not listed here is
- * refused by name: a vocab.txt may as well hold the pieces of words that a Japanese dictionary finds.
+ * Tokenizers of checkpoints that bring no tokenizer.json but the vocabulary alone: the definition that transformers'
+ * class of that name makes of it. What a vocabulary means depends on the class, so that a class which is not listed
+ * here is refused by name: a vocab.txt may as well hold the pieces of words that a Japanese dictionary finds.
  */
 import * as z from "zod";
 import { readJson, readText } from "./folder-files.ts";
@@ -124,7 +124,7 @@ const classes: Readonly<Record<string, BareClass>> = {
   RobertaTokenizer: byteLevel,
 };
 
-/** The class of a model whose files name none. */
+/** The class of a model, where its files name none. */
 const classOfModel: Readonly<Record<string, string>> = {
   bert: "BertTokenizer",
   convbert: "ConvBertTokenizer",
@@ -149,14 +149,15 @@ function bareClass({ tokenizerClass, modelType }: TokenizerConfig): {
   if (name !== null && of !== undefined) return { name, of };
   const what =
     name === null
-      ? `neither tokenizer_config.json nor config.json names its tokenizer_class, and model_type ${modelType} does not tell it`
+      ? "neither tokenizer_config.json nor config.json names its tokenizer_class, " +
+        `and model_type ${modelType} does not tell it`
       : `its tokenizer_class ${name} is not read from a bare vocabulary`;
   throw new Error(
     `there is no tokenizer.json, and ${what}: only ${Object.keys(classes).join(", ")} are. ${remedy}`,
   );
 }
 
-/** The class's special tokens, with what the files say of them; RoBERTa's mask takes the space before it along. */
+/** The class's special tokens, with what the files say of them; RoBERTa's mask includes the space before it. */
 function specialTokens({ defaults }: BareClass, { special }: TokenizerConfig) {
   return Object.entries(defaults).flatMap(([name, content]): [string, AddedToken][] => {
     const said = special[name as SpecialName];

@@ -1,8 +1,8 @@
 /**
- * Ids of cl100k_base, the vocabulary in which OpenAI's clients send token ids, to the text they stand for, as tiktoken decodes
- * them: what is no UTF-8 becomes U+FFFD, a byte order mark stays. The ranks are js-tiktoken's, a megabyte that is loaded when the
- * first such ids come. Its own decoder passes over ids that it does not know, drops the mark, and is built in one go with all
- * that it takes to encode; this one is built in slices.
+ * Ids of cl100k_base, the vocabulary in which OpenAI's clients send token ids, to the text they stand for, as tiktoken
+ * decodes them: what is no UTF-8 becomes U+FFFD, a byte order mark stays. The ranks are js-tiktoken's, a megabyte that
+ * is loaded when the first such ids come. Its own decoder ignores ids that it does not know, drops the byte order mark,
+ * and is built at once with all that it takes to encode; this one is built in time slices.
  */
 import { TimeSlices } from "../event-loop/time-slices.ts";
 
@@ -11,7 +11,7 @@ export type Cl100k = {
   readonly size: number;
   has(id: number): boolean;
   /**
-   * Stops some way past `charactersMax` UTF-16 units. An id that it has not stands for nothing.
+   * Stops some way past `charactersMax` UTF-16 units. An unknown id stands for nothing.
    * @throws as `slices.next`
    */
   decode(
@@ -30,13 +30,13 @@ const idsAtOnce = 1_024;
 
 let loaded: Promise<Cl100k> | undefined;
 
-/** Loaded once in a process, for whoever asks. */
+/** Loaded once in a process. */
 export function loadCl100k(): Promise<Cl100k> {
   loaded ??= import("js-tiktoken/ranks/cl100k_base").then(({ default: ranks }) => build(ranks));
   return loaded;
 }
 
-/** `starts` and `ends` of each id's bytes in `bytes`; an id without bytes is none. */
+/** `starts` and `ends` of each id's bytes in `bytes`; an id without bytes is unknown. */
 type Vocabulary = { bytes: Uint8Array; starts: Uint32Array; ends: Uint32Array };
 
 async function build(ranks: Ranks): Promise<Cl100k> {

@@ -1,7 +1,7 @@
 /**
- * The special tokens that a tokenizer's post-processor puts around one text, or around and between two, and the segment of
- * each: read off the encoding of a probe, so that every kind of post-processor is served alike. With it, ids that were
- * encoded bare (or cut) are put together without encoding their text again.
+ * The special tokens that a tokenizer's post-processor puts around one text, or around and between two, and the segment
+ * of each: read off the encoding of a probe, so that it works for every kind of post-processor. With them, ids that
+ * were encoded bare (or truncated) are put together without encoding their text again.
  */
 import type { Encoding } from "tokenizers";
 
@@ -16,7 +16,7 @@ export type WrappedSequence = {
 
 type Slot = { readonly text: 0 | 1; readonly typeId: number };
 type Special = { readonly id: number; readonly typeId: number };
-/** What stands where: special tokens, and the places of the texts. */
+/** A sequence with a slot in place of each text. */
 export type Template = readonly (Slot | Special)[];
 
 /** @param probe encoded with special tokens; each of its texts has at least one token */
@@ -57,7 +57,7 @@ export function fill(template: Template, texts: readonly (readonly number[])[]):
   return wrapped;
 }
 
-/** Takes the special tokens of a template for one text off again, where they are. */
+/** Removes the special tokens of a template for one text, where ids carry them. */
 export function unfill(template: Template, ids: readonly number[]): number[] {
   const { before, after } = aroundText(template);
   return stand({ before, after }, ids)

@@ -1,7 +1,7 @@
 /**
- * What tokenizer_config.json, config.json, special_tokens_map.json and added_tokens.json say of a tokenizer, by the rules of
- * transformers' from_pretrained: `added_tokens_decoder` makes the two older files void; without it the map overrules the
- * config, and added_tokens.json tells the ids of what was added.
+ * What tokenizer_config.json, config.json, special_tokens_map.json and added_tokens.json say of a tokenizer, by the
+ * rules of transformers' from_pretrained: `added_tokens_decoder` makes the two older files void; without it the map
+ * overrules the config, and added_tokens.json tells the ids of what was added.
  */
 import * as z from "zod";
 import { readJson } from "./folder-files.ts";
@@ -35,7 +35,7 @@ const Token = z.union([
   TokenObject,
 ]);
 
-/** The tokens that have a part in every sequence, or stand for something in it. */
+/** The special tokens with a role of their own. */
 export const specialNames = [
   "unk_token",
   "cls_token",
@@ -68,7 +68,7 @@ type SpecialTokens = z.infer<typeof SpecialTokens>;
 const flag = z.boolean().nullish();
 const File = SpecialTokens.extend({
   tokenizer_class: z.string().nullish(),
-  /** Of the Japanese tokenizers, whose words a dictionary finds. */
+  /** Of the Japanese tokenizers, which split words by a dictionary. */
   word_tokenizer_type: z.string().nullish(),
   do_lower_case: flag,
   strip_accents: flag,
@@ -93,7 +93,7 @@ export type TokenizerConfig = {
   modelType: string | null;
   /** Null: said to be none. Absent: not said. */
   special: Partial<Record<SpecialName, AddedToken | null>>;
-  /** Special tokens of no particular part. */
+  /** Special tokens without a role. */
   extra: AddedToken[];
   /** With their ids, in the order of them. */
   added: (AddedToken & { id: number })[];

@@ -1,7 +1,7 @@
 /**
  * The files of a tokenizer as checkpoints have them, as one definition: tokenizer.json or, of old checkpoints, the bare
- * vocabulary; with the tokens that the files beside it add. Truncation and padding written in tokenizer.json are taken out:
- * lengths are the pipelines' business.
+ * vocabulary; with the tokens that the files beside it add. Truncation and padding written in tokenizer.json are taken
+ * out: lengths are the pipelines' business.
  */
 import * as z from "zod";
 import { readBareVocabulary } from "./bare-vocabulary.ts";
@@ -34,9 +34,11 @@ export type TokenizerFiles = {
   config: TokenizerConfig;
 };
 
-/** What a model wants of its tokenizer beyond the tokenizer's own files. */
+/** What a model asks of its tokenizer beyond the tokenizer's own files. */
 export type TokenizerRules = {
-  /** Texts are put into lower case before the tokenizer's own normaliser, as sentence-transformers does. Default false. */
+  /**
+   * Texts are put into lower case before the tokenizer's own normaliser, as sentence-transformers does. Default false.
+   */
   lowerCase?: boolean;
 };
 
@@ -89,8 +91,8 @@ function checkUnknown({ model, added_tokens: added }: Definition): void {
 }
 
 /**
- * Adds what it has not yet, in transformers' order: tokens whose ids are told, special tokens by name, others. Of a token
- * without an id the library makes the next.
+ * Adds the tokens that the definition lacks, in transformers' order: those with ids, special tokens by name, others. To
+ * a token without an id the library gives the next one.
  */
 function withAdded(
   definition: Definition,

@@ -1,10 +1,10 @@
 /**
  * Text to the token ids of a model and back: an adapter over Hugging Face's own library, Rust that encodes on libuv's
- * threads and its own, never on the event loop. It counts places in code points; here they become UTF-16 code units.
+ * threads and its own, never on the event loop. Its offsets count code points; here they become UTF-16 code units.
  */
 import { type Encoding, Tokenizer as LibraryTokenizer } from "tokenizers";
 import { TimeSlices } from "../event-loop/time-slices.ts";
-import { utf16Places } from "./utf16-offsets.ts";
+import { utf16Offsets } from "./utf16-offsets.ts";
 import {
   countSpecial,
   fill,
@@ -24,7 +24,7 @@ import {
 /** One text as the model reads it, without special tokens. */
 export type TextEncoding = {
   ids: number[];
-  /** Where each token stands in the text, UTF-16 code units, `[start, end)`; null unless asked for. */
+  /** `[start, end)` of each token in the text, UTF-16 code units; null unless asked for. */
   offsets: (readonly [number, number])[] | null;
   /** Which word each token is part of, counted from 0; null unless asked for. */
   words: number[] | null;
@@ -124,7 +124,7 @@ function checkAdded(library: LibraryTokenizer, { added }: TokenizerFiles["config
   }
 }
 
-/** Whose spaces go, one after the other, as in clean_up_tokenization of transformers. */
+/** Their spaces are removed, one after the other, as in clean_up_tokenization of transformers. */
 const untidy = [" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " 're"];
 
 function decoding(
@@ -175,18 +175,18 @@ function maskOf(library: LibraryTokenizer, named: string | null): Tokenizer["mas
   return firstKnown(library, named === null ? usualMasks : [named]);
 }
 
-/** Of a text of which only some tokens are wanted, so many UTF-16 units a token are encoded at first. */
+/** UTF-16 units for each token wanted that are encoded at first, where only some tokens of a text are wanted. */
 const unitsPerToken = 16;
-/** If that gives too few tokens, as of a text that is mostly white space, so many times more. */
+/** If that gives too few tokens, as in a text that is mostly white space, so many times more are encoded. */
 const growth = 8;
 /**
- * The library takes some 500 bytes a token while it encodes, and a token has a unit of text or more, near enough: of a longer
- * text no more is encoded at first than could make the tokens wanted, then twice as much, and so on.
+ * The library takes some 500 bytes a token while it encodes, and a token has about one unit of text or more: of a
+ * longer text no more is encoded at first than could make the tokens wanted, then twice as much, and so on.
  */
 const bytesPerToken = 500;
 const unitsAtOnce = 2 ** 16;
 const growthOfLong = 2;
-/** A little more than the tokens wanted tell that there are more. */
+/** A few units more than the tokens wanted could have show whether there are more. */
 const surplus = 1.05;
 
 async function encodeAll(
@@ -217,7 +217,10 @@ async function encodeAll(
       if (part === undefined || encoding === undefined) throw new Error("a text was not encoded");
       if (slices.over) await slices.next();
       if (part.whole || encoding.getLength() > tokensMax) {
-        done[at] = await readEncoding(encoding, part, { places: options.offsets ?? false, slices });
+        done[at] = await readEncoding(encoding, part, {
+          wantsOffsets: options.offsets ?? false,
+          slices,
+        });
       } else short.push(at);
     }
     rest = short;
@@ -227,28 +230,31 @@ async function encodeAll(
 }
 
 /**
- * The garbage collector sees a few bytes where the library keeps megabytes, and lets them lie. A buffer of their size, which is
- * never written and so takes no memory, tells it what goes when the encodings go.
+ * The garbage collector sees a few bytes where the library keeps megabytes, and does not collect them. A buffer of
+ * their size, which is never written and so takes no memory, makes it account for them.
  */
 function weightOf(encodings: readonly Encoding[]): ArrayBuffer {
   const tokens = encodings.reduce((sum, encoding) => sum + encoding.getLength(), 0);
   return new ArrayBuffer(tokens * bytesPerToken);
 }
 
-/** `start`: where it stood in the whole text. */
+/** `start`: its offset in the whole text. */
 type Part = { text: string; start: number; whole: boolean };
 
 /** How far back a white space is looked for, so that no word is cut. */
 const wordUnits = 128;
 
-/** About `units` UTF-16 units of a text's start or end, cut where a word ends if one ends nearby, else between characters. */
+/**
+ * About `units` UTF-16 units of a text's start or end, cut where a word ends if one ends nearby, else between
+ * characters.
+ */
 function cut(text: string, units: number, from: "start" | "end"): Part {
   if (text.length <= units) return { text, start: 0, whole: true };
   if (from === "start") {
-    const head = text.slice(0, units);
-    const space = head.slice(-wordUnits).search(/\s\S*$/);
+    const begin = text.slice(0, units);
+    const space = begin.slice(-wordUnits).search(/\s\S*$/);
     const end = space > 0 ? Math.max(0, units - wordUnits) + space : units;
-    return { text: head.slice(0, end).replace(/[\ud800-\udbff]$/, ""), start: 0, whole: false };
+    return { text: begin.slice(0, end).replace(/[\ud800-\udbff]$/, ""), start: 0, whole: false };
   }
   const begin = text.length - units;
   const space = text.slice(begin, begin + wordUnits).search(/\s/);
@@ -257,30 +263,30 @@ function cut(text: string, units: number, from: "start" | "end"): Part {
   return { text: text.slice(start), start, whole: false };
 }
 
-/** Places are read from the library at once up to so many tokens, else one by one: it gives all or one. */
+/** Offsets of up to so many tokens are read from the library at once, else one by one: it offers only these two. */
 const tokensReadAtOnce = 4_096;
 
 async function readEncoding(
   encoding: Encoding,
   part: Part,
-  { places, slices }: { places: boolean; slices: TimeSlices },
+  { wantsOffsets, slices }: { wantsOffsets: boolean; slices: TimeSlices },
 ): Promise<TextEncoding> {
   const ids = encoding.getIds();
   const { whole: complete, start } = part;
-  if (!places) return { ids, offsets: null, words: null, complete };
-  const placeOf = utf16Places(part.text);
-  const toPlace = ([from = 0, to = 0]: readonly number[]) =>
-    [start + placeOf(from), start + placeOf(to)] as const;
+  if (!wantsOffsets) return { ids, offsets: null, words: null, complete };
+  const toUnits = utf16Offsets(part.text);
+  const toSpan = ([from = 0, to = 0]: readonly number[]) =>
+    [start + toUnits(from), start + toUnits(to)] as const;
   if (ids.length <= tokensReadAtOnce) {
     const words = wordCounter();
     return {
       ids,
-      offsets: encoding.getOffsets().map(toPlace),
+      offsets: encoding.getOffsets().map(toSpan),
       words: encoding.getWordIds().map(words),
       complete,
     };
   }
-  const offsets = await slices.map(ids.keys(), (at) => toPlace(encoding.tokenToChars(at) ?? []));
+  const offsets = await slices.map(ids.keys(), (at) => toSpan(encoding.tokenToChars(at) ?? []));
   const words = await slices.map(ids.keys(), (at) => encoding.tokenToWord(at));
   return { ids, offsets, words: words.map(wordCounter()), complete };
 }

@@ -84,7 +84,7 @@ const waitingTokens = (queue: Pick<BatchQueue<string, string, unknown>, "backlog
   [...queue.backlog()].reduce((sum, [, tokens]) => sum + tokens, 0);
 
 describe("BatchQueue", () => {
-  it("puts callers of one moment in one batch and gives each his own rows in order", async () => {
+  it("puts requests of one moment in one batch and gives each its own rows in order", async () => {
     const { queue, run, stats } = makeQueue();
     const answers = Promise.all([
       queue.submit(["ccc", "aaa"], { signal: never }),
@@ -110,7 +110,7 @@ describe("BatchQueue", () => {
     expect(await Promise.all([first, second, third])).toEqual([["A"], ["B"], ["C"]]);
   });
 
-  it("tells a caller his own tokens when they start to run, and no more of what he left", async () => {
+  it("tells a request of its own tokens when they start to run, and of none once it is aborted", async () => {
     const { queue, run } = makeQueue();
     const told: Record<string, number[]> = { a: [], b: [], c: [] };
     const submit = (name: string, items: string[], signal = never) =>
@@ -173,7 +173,7 @@ describe("BatchQueue", () => {
     expect(waitingTokens(queue)).toBe(14);
   });
 
-  it("drops what waits for a caller who left, without touching his neighbours", async () => {
+  it("drops what waits for an aborted request, without touching its neighbours", async () => {
     const { queue, run } = makeQueue();
     const first = queue.submit(["a"], { signal: never });
     await run(0);
@@ -230,7 +230,7 @@ describe("BatchQueue", () => {
     expect(await answer).toHaveLength(8);
   });
 
-  it("refuses a caller who has left before he came", async () => {
+  it("refuses a request that is aborted before it is submitted", async () => {
     const { queue } = makeQueue();
     const gone = queue.submit(["a"], { signal: AbortSignal.abort(new Error("gone")) });
     await expect(gone).rejects.toThrow("gone");
@@ -390,7 +390,7 @@ describe("BatchQueue", () => {
     leaving.abort(new Error("left"));
     await expect(left).rejects.toThrow("left");
     batch.fail(new Error("failed"));
-    // Whoever stays may not be the one at fault, and is tried again, alone.
+    // The one that stays may not be at fault, and is tried again, alone.
     const again = await run(1);
     expect(again.items).toEqual(["a"]);
     again.finish();

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { collectGarbage } from "../../gpu-worker/event-loop/collect-garbage.ts";
 
-it("collects what nobody holds any more, and nothing else", async () => {
+it("collects what is no longer referenced, and nothing else", async () => {
   const held = { name: "held" };
   const references = [new WeakRef(held), ...lost()];
   // What a WeakRef was made of is kept until the turn of the event loop ends.

@@ -1,4 +1,6 @@
-/** Logistic regression against scikit-learn, its gradient against finite differences, and its manners on the event loop. */
+/**
+ * Logistic regression against scikit-learn, its gradient against finite differences, and its manners on the event loop.
+ */
 import { describe, expect, it } from "vitest";
 import { fitHead } from "../../gpu-worker/fit/fit-head.ts";
 import { minimise } from "../../gpu-worker/fit/minimise.ts";

@@ -1,4 +1,6 @@
-/** What the result of a computation says besides its outputs: the digests it carries, and warnings within their bounds. */
+/**
+ * What the result of a computation says besides its outputs: the digests it carries, and warnings within their bounds.
+ */
 import { describe, expect, it } from "vitest";
 import { JobResult } from "../../contract/events.ts";
 import type { JobMessage } from "../../contract/job-message.ts";

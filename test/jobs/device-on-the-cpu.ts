@@ -1,6 +1,6 @@
 /**
- * A runtime that says it has a GPU and computes on the CPU, for what lies around one: the form, the budgets, the faults. Runs
- * fail with a CUDA error while the file that FAILS_WHILE names is there.
+ * A runtime that says it has a GPU and computes on the CPU, for what lies around one: the form, the budgets, the
+ * faults. Runs fail with a CUDA error while the file that FAILS_WHILE names is there.
  */
 import { existsSync } from "node:fs";
 import process from "node:process";

@@ -1,6 +1,6 @@
 /**
- * The worker as a process on a machine whose device cannot be used, and on one whose device breaks: a GPU that is played by
- * the CPU (device-on-the-cpu.ts).
+ * The worker as a process on a machine whose device cannot be used, and on one whose device breaks: a GPU that is
+ * played by the CPU (device-on-the-cpu.ts).
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
@@ -66,7 +66,7 @@ function start(settings: Record<string, string>, execArgv: string[] = []) {
     });
     void ended.then((end) => reject(new Error(end.output)));
   });
-  // Whoever does not wait for it has no use for its rejection.
+  // A test that does not wait for it has no use for its rejection.
   ready.catch(() => {});
   return { ended, ready };
 }

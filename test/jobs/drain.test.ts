@@ -67,7 +67,7 @@ describe("a job with a model", () => {
     expect(of(unknown.id)).toMatchObject({ error: { code: "model_not_found" } });
   });
 
-  it("is reported as started while it runs, and stopped when nobody waits for it", async () => {
+  it("is reported as started while it runs, and stopped when its result is no longer wanted", async () => {
     rig = await Rig.start();
     const { encoder, entered, aborted } = heldEncoder();
     const message = embedding(["1"]);

@@ -1,4 +1,7 @@
-/** What the worker's log says of jobs that failed: a caller's mistake by its code, a failure of ours with where it happened. */
+/**
+ * What the worker's log says of jobs that failed: a caller's mistake by its code, a failure of ours with where it
+ * happened.
+ */
 import { pino, stdSerializers } from "pino";
 import { afterEach, expect, it } from "vitest";
 import { CodedError } from "../../contract/errors.ts";

@@ -1,6 +1,7 @@
 /**
- * Run on its own, because it measures a whole process: fifty of the largest requests at once, their inputs fetched from an object
- * store that hands out fresh copies. Prints one JSON line with how they ended and the peak of the process's memory.
+ * Run on its own, because it measures a whole process: fifty of the largest requests at once, their inputs fetched from
+ * an object store that hands out fresh copies. Prints one JSON line with how they ended and the peak of the process's
+ * memory.
  */
 import { readFileSync } from "node:fs";
 import type { JobMessage } from "../../contract/job-message.ts";

@@ -1,4 +1,4 @@
-/** Classifiers kept by key: fitted once, shared by who comes together, and nobody harmed by who leaves. */
+/** Classifiers kept by key: fitted once, shared by requests at the same time, and unharmed by one that is aborted. */
 import { describe, expect, it } from "vitest";
 import { FittedHeads } from "../../gpu-worker/jobs/fitted-heads.ts";
 import type { LinearHead } from "../../gpu-worker/pipelines/encoder-model.ts";
@@ -35,7 +35,7 @@ describe("FittedHeads", () => {
     expect(fit.count).toBe(2);
   });
 
-  it("keeps no fit that failed, and lets who waited for it make his own", async () => {
+  it("keeps no fit that failed, and lets a request that waited for it make its own", async () => {
     const heads = new FittedHeads();
     const failing = heldFit();
     const first = heads.get("a", failing.run, never);

@@ -1,4 +1,7 @@
-/** What a stranger may send at its largest, of every task: answered within the bounds or refused by name, and never alone. */
+/**
+ * What a stranger may send at its largest, of every task: answered within the bounds or refused by name, and never
+ * alone.
+ */
 import process from "node:process";
 import { describe, expect, it } from "vitest";
 import { ErrorCode, errorTable } from "../../contract/errors.ts";
@@ -49,7 +52,10 @@ function executorOn(objects: ObjectStore): ComputationExecutor {
 
 const computedMs = () => process.threadCpuUsage().user / 1_000;
 
-/** Milliseconds for which this thread computed without giving others their turn, at most: no matter what else the machine does. */
+/**
+ * Milliseconds for which this thread computed without giving others their turn, at most: no matter what else the
+ * machine does.
+ */
 async function longestTurn(promise: Promise<unknown>): Promise<number> {
   let [last, longest, settled] = [computedMs(), 0, false];
   const look = () => {

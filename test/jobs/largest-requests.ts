@@ -1,6 +1,6 @@
 /**
- * The largest and the most laborious that the schemas admit of every task, bodies of 8 MB: what a stranger would send to stop a
- * worker. Each is answered or refused by name.
+ * The largest and the most laborious that the schemas admit of every task, bodies of 8 MB: what a stranger would send
+ * to stop a worker. Each is answered or refused by name.
  */
 import { limits } from "../../contract/limits.ts";
 import type { Task, TaskInput, TaskParameters } from "../../contract/tasks.ts";

@@ -1,6 +1,6 @@
 /**
- * Models of every head with MiniLM's tokenizer and made-up outputs, as large as a real one's and made in no time: for requests
- * whose computation would take minutes, and whose reading is what is tested.
+ * Models of every head with MiniLM's tokenizer and made-up outputs, as large as a real one's and made in no time: for
+ * requests whose computation would take minutes, and whose reading is what is tested.
  */
 import path from "node:path";
 import { setImmediate as nextRound } from "node:timers/promises";

@@ -1,4 +1,6 @@
-/** A queue server, a stand-in edge and workers on them, with messages to send: what the tests of gpu-worker/jobs share. */
+/**
+ * A queue server, a stand-in edge and workers on them, with messages to send: what the tests of gpu-worker/jobs share.
+ */
 import { randomBytes } from "node:crypto";
 import { type FauxqsServer, startFauxqs } from "fauxqs";
 import { type Logger, pino } from "pino";

@@ -1,6 +1,6 @@
 /**
- * What the edge reserves for a request, beside what the pipelines then really read; and what a tenant can read at most, however
- * its requests come, with the settlements that follow from that.
+ * What the edge reserves for a request, beside what the pipelines then really read; and what a tenant can read at most,
+ * however its requests come, with the settlements that follow from that.
  */
 import { DatabaseSync } from "node:sqlite";
 import { Tiktoken } from "js-tiktoken/lite";

@@ -97,7 +97,7 @@ describe("fill-mask", () => {
     });
   });
 
-  // At the first mask "dog" wins; the later the place, the likelier "cat" is.
+  // At the first mask "dog" wins; the later the position, the likelier "cat" is.
   it("reads a text again where it has very many masks, with the same answer", async () => {
     const model = filler([0, 9, 0, 0], 2_000);
     // As large a vocabulary as some models have: eight masks of a row then make all the scores a row may.

@@ -1,6 +1,6 @@
 /**
- * Every task of a classifier, a tagger, a masked-lm, an extractor and an encoder against what transformers' own pipelines
- * answered on the same small random checkpoints: oracle/make_oracle.py.
+ * Every task of a classifier, a tagger, a masked-lm, an extractor and an encoder against what transformers' own
+ * pipelines answered on the same small random checkpoints: oracle/make_oracle.py.
  */
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";

@@ -243,7 +243,7 @@ describe("the texts of a request", () => {
     expect(model.runs).toEqual([]);
   });
 
-  it("are refused by their place, however many come before", async () => {
+  it("are refused by their index, however many come before", async () => {
     const inputs = Array.from({ length: 100 }, (_, at) => (at === 57 ? "3 ".repeat(15) : "3"));
     await expect(extract(inputs, { truncate: false })).rejects.toMatchObject({
       param: "inputs[57]",

@@ -1,4 +1,4 @@
-/** Answers whose logits are written down by hand, against plain sums, and places in texts of many scripts. */
+/** Answers whose logits are written down by hand, against plain sums, and offsets in texts of many scripts. */
 import { describe, expect, it } from "vitest";
 import type { TaskParameters } from "../../contract/tasks.ts";
 import type { Answer } from "../../contract/tasks/question-answering.ts";
@@ -238,7 +238,7 @@ describe("refusals", () => {
   });
 });
 
-describe("places", () => {
+describe("offsets", () => {
   it.each(tokenizerFolders)("select the answer in texts of many scripts: %s", async (_, folder) => {
     const tokenizer = await loadTokenizer(folder);
     const model = toyModel({

@@ -1,6 +1,6 @@
 /**
- * Random requests of every task that the edge admits, and models that answer them with nothing in them but real tokenizers: what
- * such a request really reads is what the pipelines have run.
+ * Random requests of every task that the edge admits, and models that answer them with nothing in them but real
+ * tokenizers: what such a request really reads is what the pipelines have run.
  */
 import { type Task, type TaskInput, type TaskParameters, tasks } from "../../contract/tasks.ts";
 import type { EncoderHead, EncoderModel } from "../../gpu-worker/pipelines/encoder-model.ts";

@@ -213,7 +213,7 @@ describe("texts without marks", () => {
     expect(usage.promptTokens).toBe(read);
   });
 
-  it("may stand beside texts with marks, and tell places in UTF-16 units", async () => {
+  it("may stand beside texts with marks, and have offsets in UTF-16 units", async () => {
     const { outputs } = await relate(
       markReader(),
       ["😀 Ab Cd", "<e1>a</e1> <e2>b</e2>", "none"],

@@ -156,7 +156,7 @@ describe("rerank by similarity", () => {
     expect(answer.usage).toEqual({ promptTokens: 3 + 4 + 3, truncatedInputs: 1 });
   });
 
-  it("scores a negative cosine 0, keeps its place, and shows it raw", async () => {
+  it("scores a negative cosine 0, keeps its rank, and shows it raw", async () => {
     const model = toyEncoder();
     const session: EncoderModel["session"] = {
       ...model.session,

@@ -1,4 +1,4 @@
-/** A batch of rows through a session that tells what it was fed and answers with numbers that name their place. */
+/** A batch of rows through a session that tells what it was fed and answers with numbers that name their position. */
 import { describe, expect, it } from "vitest";
 import type { EncoderSession, OutputName } from "../../gpu-worker/pipelines/encoder-model.ts";
 import type { EncoderRow } from "../../gpu-worker/pipelines/pipeline.ts";

@@ -45,7 +45,7 @@ export const tokenizerFolders: readonly [string, string][] = [
   ]),
 ];
 
-/** A number that looks random, the same for the same ids and place. */
+/** A number that looks random, the same for the same ids and index. */
 export function noise(...numbers: readonly number[]): number {
   let hash = 2_166_136_261;
   for (const number of numbers) hash = Math.imul(hash ^ (number + 1), 16_777_619) >>> 0;

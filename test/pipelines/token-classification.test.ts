@@ -1,4 +1,4 @@
-/** Entities against the examples of transformers' own tests, and places against what they select. */
+/** Entities against the examples of transformers' own tests, and offsets against what they select. */
 import { describe, expect, it } from "vitest";
 import type { TaskParameters } from "../../contract/tasks.ts";
 import type { EncoderHead } from "../../gpu-worker/pipelines/encoder-model.ts";
@@ -255,7 +255,7 @@ describe("long texts", () => {
   });
 });
 
-describe("places", () => {
+describe("offsets", () => {
   it("count code points, or UTF-16 units, and hold the marks the tokenizer left out", async () => {
     const model = tagger({ Emi: { "B-PER": 1 }, "##le": { "I-PER": 1 } });
     const text = "😀 E\u0301mile\u0301\u0323 👍";

@@ -1,4 +1,7 @@
-/** Whose vocabulary token ids are read in: on an encoder that is worked out by hand, and on the model that ships with the worker. */
+/**
+ * Whose vocabulary token ids are read in: on an encoder that is worked out by hand, and on the model that ships with
+ * the worker.
+ */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -82,7 +85,7 @@ describe("token ids", () => {
     expect(tokens.warnings[0]).toContain("cl100k_base");
   });
 
-  it("that are of no vocabulary are refused by their place", async () => {
+  it("that are of no vocabulary are refused by their index", async () => {
     for (const unknown of [100_256, 100_277, 99_999_999]) {
       await expect(extract(["5", [15, unknown]], { token_ids: "either" })).rejects.toMatchObject({
         code: "invalid_value",

@@ -1,4 +1,4 @@
-/** Tokens and their places, with the toy and with real tokenizers; and back to text. */
+/** Tokens and their offsets, with the toy and with real tokenizers; and back to text. */
 import { describe, expect, it } from "vitest";
 import type { TaskParameters } from "../../contract/tasks.ts";
 import { detokenize } from "../../gpu-worker/pipelines/detokenize.ts";
@@ -70,7 +70,7 @@ describe("tokenize", () => {
     });
   });
 
-  it.each(tokenizerFolders)("gives places that select text, in order: %s", async (_, folder) => {
+  it.each(tokenizerFolders)("gives offsets that select text, in order: %s", async (_, folder) => {
     const tokenizer = await loadTokenizer(folder);
     const model = toyModel({ tokenizer, head: { name: "none" }, outputs: () => ({}) });
     const texts = [...textsInManyScripts(200, 60)];
@@ -117,7 +117,7 @@ describe("detokenize", () => {
     });
   });
 
-  it("refuses an id outside the vocabulary, naming it and its place", async () => {
+  it("refuses an id outside the vocabulary, naming it and its index", async () => {
     await expect(join(reader(), [[5], [1, 2, 1_000, 7]])).rejects.toMatchObject({
       code: "invalid_value",
       param: "inputs[1][2]",

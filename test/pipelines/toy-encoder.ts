@@ -1,8 +1,8 @@
 /**
  * A sentence encoder small enough to check by hand: whitespace-separated numbers are the tokens, 1 and 2 the special
  * tokens. `pooled` of a sequence is [sum of ids, tokens], both of the tokens the mask shows; `sentence_embedding` is
- * the same at length 1; `last_hidden_state` of a token is [id, segment]. With a classifier on top, `logits` are what a function
- * of the shown tokens says.
+ * the same at length 1; `last_hidden_state` of a token is [id, segment]. With a classifier on top, `logits` are what a
+ * function of the shown tokens says.
  */
 import type { EncoderModel } from "../../gpu-worker/pipelines/encoder-model.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";

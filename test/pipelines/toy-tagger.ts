@@ -1,7 +1,7 @@
 /**
- * Models whose outputs a test writes down itself, token by token, with a tokenizer that can be followed by hand: words are runs
- * of letters, or single other characters; of each word three letters make a token, later ones begin with `##`; marks are
- * left out, as uncased BERT leaves them out.
+ * Models whose outputs a test writes down itself, token by token, with a tokenizer that can be followed by hand: words
+ * are runs of letters, or single other characters; of each word three letters make a token, later ones begin with `##`;
+ * marks are left out, as uncased BERT leaves them out.
  */
 import type { EncoderHead, EncoderModel } from "../../gpu-worker/pipelines/encoder-model.ts";
 import type { EncoderRow, TaskContext, RowResult } from "../../gpu-worker/pipelines/pipeline.ts";

@@ -41,7 +41,9 @@ function partsOf({ ids, types }: ToyRow): { text: number[]; hypothesis: number[]
   return { text: part(0), hypothesis: part(1) };
 }
 
-/** Entails by how near the hypothesis' last number is to the text's sum; contradicts by a tenth of the text's length. */
+/**
+ * Entails by how near the hypothesis' last number is to the text's sum; contradicts by a tenth of the text's length.
+ */
 function judged(row: ToyRow): { entails: number; contradicts: number } {
   const { text, hypothesis } = partsOf(row);
   const distance = Math.abs(sum(text) - (hypothesis.at(-1) ?? 0));
@@ -207,7 +209,7 @@ describe("zero-shot-classification by similarity", () => {
     expect(plain.warnings).toEqual([]);
   });
 
-  it("refuses a template without a place for the label", async () => {
+  it("refuses a template without {} for the label", async () => {
     const parameters = { candidate_labels: ["3"], hypothesis_template: "this is it" };
     for (const model of [toyEncoder(), nli(["entailment", "contradiction"])]) {
       await expect(ask(model, ["4"], parameters)).rejects.toMatchObject({

@@ -1,4 +1,7 @@
-/** Ids of cl100k_base, against js-tiktoken's whole port of tiktoken, and the digest by which tiktoken knows its file of ranks. */
+/**
+ * Ids of cl100k_base, against js-tiktoken's whole port of tiktoken, and the digest by which tiktoken knows its file of
+ * ranks.
+ */
 import { createHash } from "node:crypto";
 import { Tiktoken } from "js-tiktoken/lite";
 import ranks from "js-tiktoken/ranks/cl100k_base";
@@ -66,7 +69,7 @@ describe("cl100k_base", () => {
     expect(text.length).toBeLessThan(200_000);
   });
 
-  it("lets others have their turn, and ends when nobody waits", async () => {
+  it("gives up its time slice to others, and ends when it is aborted", async () => {
     const given = new AbortController();
     const reason = new Error("nobody waits");
     const ids = oracle.encode(" many words of a long text").concat(oracle.encode("\u4e2d"));

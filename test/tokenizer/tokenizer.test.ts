@@ -27,7 +27,7 @@ function read<T>(...names: string[]): T {
 }
 
 const texts = read<string[]>("texts.json");
-/** Places in `texts` of those that are decoded. */
+/** Indices in `texts` of those that are decoded. */
 const decodedTexts = [2, 4, 34];
 const longText = texts.join(" ").repeat(10);
 
@@ -44,7 +44,7 @@ describe.each([
     tokenizer = await loadTokenizer(name === "minilm" ? embedded : path.join(made, name));
   });
 
-  it("gives ids, places in UTF-16 units, and words, of text in many scripts", async () => {
+  it("gives ids, offsets in UTF-16 units, and words, of text in many scripts", async () => {
     const encoded = await tokenizer.encode(texts, { offsets: true });
     const flat = encoded.map(({ ids, offsets, words }) => ({
       ids,
