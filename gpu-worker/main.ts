@@ -4,7 +4,6 @@
  */
 import { hostname } from "node:os";
 import process from "node:process";
-import { setTimeout as wait } from "node:timers/promises";
 import { catalogue } from "#contract/catalogue.ts";
 import { type Catalog, openCatalog } from "./catalog/catalog.ts";
 import { deviceProbe } from "./catalog/device-probe.ts";
@@ -12,6 +11,7 @@ import { FormError } from "./catalog/form-choice.ts";
 import { ConfigError, type WorkerConfig, readConfig } from "./config.ts";
 import { collectGarbage } from "./event-loop/collect-garbage.ts";
 import { whenAborted } from "./event-loop/when-aborted.ts";
+import { pause } from "./jobs/backoff.ts";
 import { openEdgeClient } from "./jobs/edge-client.ts";
 import { openObjectStore } from "./jobs/object-store.ts";
 import { type JobQueue, openSqsQueue } from "./jobs/sqs-queue.ts";
@@ -99,7 +99,7 @@ async function loadDefault(catalog: Catalog, log: Log, signal: AbortSignal): Pro
     } catch (error) {
       if (signal.aborted) return;
       log.error({ error, model: defaultModel }, "the default model is not ready; trying again");
-      await wait(modelRetryMs, undefined, { signal }).catch(() => {});
+      await pause(modelRetryMs, signal);
     }
   }
 }

@@ -38,7 +38,7 @@ function* partsOf(document: unknown): Generator<string> {
   else yield JSON.stringify(document);
 }
 
-/** Counted no further than it takes to see that they are too many. */
+/** Counted only until it is clear that there are too many. */
 function valuesIn(document: unknown): number {
   if (typeof document === "string") return 1 + document.length / charactersPerValue;
   if (typeof document !== "object" || document === null) return 1;
@@ -87,7 +87,7 @@ function* partsOfObject(object: object): Generator<string> {
 }
 
 /**
- * The texts of the items of a list, one after the other. What they are is not looked at: parse each.
+ * The texts of the items of a list, one after the other. They are not parsed here.
  * @param text JSON
  * @throws SyntaxError where it is no list
  */

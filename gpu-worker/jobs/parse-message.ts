@@ -2,6 +2,7 @@
 import { JobId, shardOfJobId } from "#contract/job-id.ts";
 import { JobMessage } from "#contract/job-message.ts";
 import * as z from "zod";
+import { parseJson } from "./parse-json.ts";
 
 export type ParsedMessage =
   | { kind: "valid"; message: JobMessage }
@@ -24,12 +25,4 @@ export function parseMessage(body: string): ParsedMessage {
   return shard === null
     ? { kind: "foreign", reason }
     : { kind: "unreadable", id, shard, tenant, reason };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -14,6 +14,7 @@ import { limits } from "#contract/limits.ts";
 import type { Log } from "../telemetry/log.ts";
 import { type Backoff, backoffMs, pause } from "./backoff.ts";
 import type { EdgeAnswer, EdgeClient } from "./edge-client.ts";
+import { parseJson } from "./parse-json.ts";
 
 export type ReporterOptions = {
   edge: Pick<EdgeClient, "post">;
@@ -315,12 +316,4 @@ function failureInstead(event: TerminalEvent): TerminalEvent {
       param: null,
     },
   };
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }

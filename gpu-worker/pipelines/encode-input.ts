@@ -30,7 +30,7 @@ export type InputTokens = {
   complete: boolean;
 };
 
-/** With special tokens; can be run once it is told which outputs are wanted. */
+/** A row but for the outputs that are wanted: with special tokens. */
 export type EncodedInput = {
   ids: readonly number[];
   /** Absent: all 0. */
@@ -52,7 +52,7 @@ export class InputEncoder {
     this.#signal = signal;
   }
 
-  /** Of an input read by itself. */
+  /** The fewest tokens of an input that is read by itself. */
   get tokensMin(): number {
     return Math.max(1, this.#model.tokenizer.specialTokens.single);
   }
@@ -126,7 +126,7 @@ export class InputEncoder {
   single({ name, ids, complete }: InputTokens): EncodedInput {
     const { tokenizer, limits, id } = this.#model;
     const length = ids.length + tokenizer.specialTokens.single;
-    // Of a tokenizer without special tokens: ONNX Runtime ends the process on a sequence of none.
+    // A tokenizer without special tokens makes empty sequences, on which ONNX Runtime ends the process.
     if (length === 0) {
       const message = `${name} holds nothing that ${id} reads: it has no token`;
       throw new CodedError("invalid_value", message, { param: name });

@@ -1,7 +1,7 @@
 /**
  * The words within which all tokens agree on a class, by the rules of transformers' gather_pre_entities: as the
  * tokenizer splits them where its tokens are marked (WordPiece's ##), else by spaces, so that punctuation belongs to
- * the word it touches and a line break divides nothing. An unknown token is a word of its own beginning.
+ * the word it touches and a line break does not end a word. An unknown token begins a word.
  */
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { TextTokens } from "./text-tokens.ts";

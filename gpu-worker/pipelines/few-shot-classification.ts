@@ -26,7 +26,7 @@ const l2 = 0.03;
 
 type Parameters = TaskParameters<"few-shot-classification">;
 type Example = Parameters["examples"][number] & {
-  /** As the caller knows it. */
+  /** As it stands in the request. */
   name: string;
 };
 

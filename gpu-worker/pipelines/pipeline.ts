@@ -26,7 +26,7 @@ export type EncoderRow = {
   readonly unpooled?: number;
 };
 
-/** Each output asked for, of one row: see `OutputName`. Of its own memory. */
+/** Each output asked for, of one row: see `OutputName`. Copied out of the batch. */
 export type RowResult = Partial<Record<OutputName, Float32Array>>;
 
 /**

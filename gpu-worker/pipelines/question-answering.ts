@@ -8,6 +8,7 @@ import { CodedError } from "#contract/errors.ts";
 import type { TaskInput, TaskOutput, TaskParameters } from "#contract/tasks.ts";
 import { type Answer, questionAnsweringDefaults } from "#contract/tasks/question-answering.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
+import { sum } from "../tensor/vectors.ts";
 import { type WindowAnswers, bestSpans } from "./answer-spans.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import { type Span, offsetConverter, trimOffsets } from "./offsets.ts";
@@ -74,8 +75,6 @@ export const questionAnswering: EncoderPipeline<"question-answering"> = {
     };
   },
 };
-
-const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => total + each, 0);
 
 const isEmpty = (span: Span | undefined) => span === undefined || span[0] === span[1];
 

@@ -6,6 +6,7 @@ import { CodedError } from "#contract/errors.ts";
 import type { TaskOutput, TaskParameters } from "#contract/tasks.ts";
 import { type RelatedPair, relatedEntitiesMax } from "#contract/tasks/relation-extraction.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
+import { sum } from "../tensor/vectors.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { FoundEntity } from "./entity-groups.ts";
 import { findEntities, toEntity } from "./find-entities.ts";
@@ -60,7 +61,6 @@ export const relationExtraction: EncoderPipeline<"relation-extraction"> = {
 };
 
 const tooLarge = "Lower top_k, or send fewer texts, or shorter ones.";
-const sum = (numbers: readonly number[]) => numbers.reduce((total, each) => total + each, 0);
 const pairsAmong = ({ entities: { length } }: Question) => length * (length - 1);
 
 /** Of all texts together: a model may run once for each pair, on its text with two parts marked. */

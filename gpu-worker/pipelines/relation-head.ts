@@ -16,7 +16,7 @@ import type { TokenCounter } from "./sentence-request.ts";
 import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";
 import { encodeWhole } from "./text-tokens.ts";
 
-/** Two parts of a text, and the name of the input it overlaps in. */
+/** Two parts of a text, and the name of its input. */
 export type Pair = MarkedText & { name: string };
 
 export type RelationRun = {

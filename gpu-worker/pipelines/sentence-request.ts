@@ -72,7 +72,7 @@ export class TokenCounter {
     this.count(sequences.reduce((sum, { ids }) => sum + ids.length, 0));
   }
 
-  /** Tokens of no sequence. @throws CodedError where the request has become too long */
+  /** Counts tokens that are in no sequence. @throws CodedError where the request has become too long */
   count(tokens: number): void {
     this.tokens += tokens;
     this.#check(this.tokens);

@@ -19,7 +19,7 @@ type VectorTools = {
 
 const outputs = ["last_hidden_state"] as const;
 
-/** @throws CodedError for a model or a request that it cannot be done for; the signal's reason */
+/** @throws CodedError for a model that gives no token vectors, or a request for too many; the signal's reason */
 export async function tokenVectors(
   { inputs, parameters }: Request,
   model: EncoderModel,

@@ -9,12 +9,12 @@ export type WindowRules = {
   readonly overlap: number;
 };
 
-/** At most half a window, so that no token is read more than twice. The edge reckons with the same. */
+/** At most half a window, so that no token is read more than twice. The estimate of the edge assumes the same. */
 function sharedTokens({ room, overlap }: WindowRules): number {
   return Math.min(overlap, Math.floor(room / 2));
 }
 
-/** `[start, end)` of each window, in tokens; one at a time, for a text may make a great many. None for no tokens. */
+/** `[start, end)` of each window, in tokens; one at a time, since a text may make very many. None for no tokens. */
 export function* windowsOf(
   tokens: number,
   rules: WindowRules,

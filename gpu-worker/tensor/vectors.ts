@@ -2,10 +2,16 @@
 
 type Vector = ArrayLike<number>;
 
+export function sum(vector: Vector): number {
+  let total = 0;
+  for (let at = 0; at < vector.length; at += 1) total += vector[at] ?? 0;
+  return total;
+}
+
 export function dot(a: Vector, b: Vector): number {
-  let sum = 0;
-  for (let at = 0; at < a.length; at += 1) sum += (a[at] ?? 0) * (b[at] ?? 0);
-  return sum;
+  let total = 0;
+  for (let at = 0; at < a.length; at += 1) total += (a[at] ?? 0) * (b[at] ?? 0);
+  return total;
 }
 
 /** Of length 1; a vector of zeros stays one. */
@@ -23,14 +29,14 @@ export function cosine(a: Vector, b: Vector): number {
 
 /** Length of the difference. */
 export function euclidean(a: Vector, b: Vector): number {
-  let sum = 0;
-  for (let at = 0; at < a.length; at += 1) sum += ((a[at] ?? 0) - (b[at] ?? 0)) ** 2;
-  return Math.sqrt(sum);
+  let total = 0;
+  for (let at = 0; at < a.length; at += 1) total += ((a[at] ?? 0) - (b[at] ?? 0)) ** 2;
+  return Math.sqrt(total);
 }
 
 /** Sum of the absolute differences. */
 export function manhattan(a: Vector, b: Vector): number {
-  let sum = 0;
-  for (let at = 0; at < a.length; at += 1) sum += Math.abs((a[at] ?? 0) - (b[at] ?? 0));
-  return sum;
+  let total = 0;
+  for (let at = 0; at < a.length; at += 1) total += Math.abs((a[at] ?? 0) - (b[at] ?? 0));
+  return total;
 }

@@ -1,7 +1,7 @@
 /**
  * The files of a tokenizer as checkpoints have them, as one definition: tokenizer.json or, of old checkpoints, the bare
  * vocabulary; with the tokens that the files beside it add. Truncation and padding written in tokenizer.json are taken
- * out: lengths are the pipelines' business.
+ * out: the pipelines see to lengths.
  */
 import * as z from "zod";
 import { readBareVocabulary } from "./bare-vocabulary.ts";

@@ -52,11 +52,11 @@ export type Tokenizer = {
     lists: readonly (readonly number[])[],
     options?: { keepSpecialTokens?: boolean },
   ): Promise<string[]>;
-  /** Of a token by its text in the vocabulary; null: there is none. */
+  /** The id of a token by its text in the vocabulary; null: there is none. */
   idOfToken(token: string): number | null;
   /** Puts the special tokens around one text's ids, or around and between two texts'. */
   wrap(first: readonly number[], second?: readonly number[]): WrappedSequence;
-  /** Takes the special tokens of one text off again, where they are. */
+  /** Removes the special tokens of one text, where ids carry them. */
   unwrap(ids: readonly number[]): number[];
   /** Whether ids carry the special tokens of one text at both ends. Never where the model has some at one end only. */
   isWrapped(ids: readonly number[]): boolean;
@@ -159,7 +159,7 @@ function unknownIdOf(library: LibraryTokenizer, { model }: Definition): number |
   return model.unk_token ? library.tokenToId(model.unk_token) : null;
 }
 
-/** As models name their mask, and padding, where their files do not say. */
+/** The usual names of the mask and of padding, where a model's files name none. */
 const usualMasks = ["[MASK]", "<mask>"];
 const usualPaddings = ["[PAD]", "<pad>"];
 

@@ -68,7 +68,7 @@ describe("the estimate of a text", () => {
   );
 
   it.each(tokenizerFolders)(
-    "given as ids of cl100k_base is what is read or more, and half where hardly a word is known, by the tokenizer of %s",
+    "given as cl100k_base ids is what is read or more, half where hardly a word is known: tokenizer of %s",
     async (name, folder) => {
       const tokenizer = await loadTokenizer(folder);
       const random = seededRandom(12);

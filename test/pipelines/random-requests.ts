@@ -20,8 +20,8 @@ export type RandomRequest<T extends Task = Task> = {
 export type Random = () => number;
 
 const words = (
-  "the committee of ministers decided that every railway station between Paris and Warsaw gets a new roof before winter " +
-  "comes while engineers from Nova Corp argue about its price and Maria Lopez writes to the press"
+  "the committee of ministers decided that every railway station between Paris and Warsaw gets a new roof before " +
+  "winter comes while engineers from Nova Corp argue about its price and Maria Lopez writes to the press"
 ).split(" ");
 const alphabets = [
   [..."abcdefghijklmnopqrstuvwxyz "],

@@ -4,6 +4,7 @@ import {
   dot,
   euclidean,
   manhattan,
+  sum,
   toUnitLength,
 } from "../../gpu-worker/tensor/vectors.ts";
 
@@ -12,6 +13,7 @@ const zero = new Float32Array(2);
 
 describe("vectors", () => {
   it("are multiplied and measured, whatever array holds them", () => {
+    expect(sum(a)).toBe(7);
     expect(dot(a, [1, 2])).toBe(11);
     expect(euclidean(a, b)).toBeCloseTo(Math.sqrt(50), 12);
     expect(manhattan(a, Float64Array.of(0, 0))).toBe(7);

@@ -1,11 +1,12 @@
 """
-Makes bare.json: folders with a bare vocabulary, or with tokens beside tokenizer.json, and what transformers' AutoTokenizer
-answers there: ids of texts of many scripts with special tokens, a pair, and a decoded text.
+Makes bare.json: folders with a bare vocabulary, or with tokens beside tokenizer.json, and what transformers'
+AutoTokenizer answers there: ids of texts of many scripts with special tokens, a pair, and a decoded text.
 
     pip install transformers==5.24.0 && python make_bare.py
 
 Vocabularies are those of cased-bert and roberta of this folder; `files` is what lies beside them.
 """
+
 import json, logging, pathlib, tempfile
 from transformers import AutoTokenizer
 
@@ -34,24 +35,87 @@ decoder = {"900": token("[E1]", special=True, lstrip=True), "901": token("covid"
 cases = {
     "model type bert": ("cased-bert", bert),
     "cased": ("cased-bert", {**bert, "tokenizer_config.json": {"do_lower_case": False}}),
-    "lower case with accents": ("cased-bert", {**bert, "tokenizer_config.json": {"do_lower_case": True, "strip_accents": False}}),
-    "cased without accents": ("cased-bert", {**bert, "tokenizer_config.json": {"do_lower_case": False, "strip_accents": True}}),
+    "lower case with accents": (
+        "cased-bert",
+        {**bert, "tokenizer_config.json": {"do_lower_case": True, "strip_accents": False}},
+    ),
+    "cased without accents": (
+        "cased-bert",
+        {**bert, "tokenizer_config.json": {"do_lower_case": False, "strip_accents": True}},
+    ),
     "Chinese in words": ("cased-bert", {**bert, "tokenizer_config.json": {"tokenize_chinese_chars": False}}),
-    "ElectraTokenizerFast": ("cased-bert", {"config.json": {"model_type": "electra"}, "tokenizer_config.json": {"tokenizer_class": "ElectraTokenizerFast", "do_lower_case": False}}),
-    "DistilBertTokenizer of config.json": ("cased-bert", {"config.json": {"model_type": "distilbert", "tokenizer_class": "DistilBertTokenizer"}}),
-    "added_tokens.json": ("cased-bert", {**bert, "added_tokens.json": {"[E1]": 900, "[/E1]": 901, "covid": 902}, "special_tokens_map.json": {"additional_special_tokens": ["[E1]", "[/E1]"]}}),
-    "added_tokens_decoder": ("cased-bert", {**bert, "tokenizer_config.json": {"tokenizer_class": "BertTokenizer", "added_tokens_decoder": decoder}, "added_tokens.json": {"[/E1]": 7}}),
-    "other special tokens": ("cased-bert", {**bert, "special_tokens_map.json": {"cls_token": "Ａ", "sep_token": token("р")}}),
+    "ElectraTokenizerFast": (
+        "cased-bert",
+        {
+            "config.json": {"model_type": "electra"},
+            "tokenizer_config.json": {"tokenizer_class": "ElectraTokenizerFast", "do_lower_case": False},
+        },
+    ),
+    "DistilBertTokenizer of config.json": (
+        "cased-bert",
+        {"config.json": {"model_type": "distilbert", "tokenizer_class": "DistilBertTokenizer"}},
+    ),
+    "added_tokens.json": (
+        "cased-bert",
+        {
+            **bert,
+            "added_tokens.json": {"[E1]": 900, "[/E1]": 901, "covid": 902},
+            "special_tokens_map.json": {"additional_special_tokens": ["[E1]", "[/E1]"]},
+        },
+    ),
+    "added_tokens_decoder": (
+        "cased-bert",
+        {
+            **bert,
+            "tokenizer_config.json": {"tokenizer_class": "BertTokenizer", "added_tokens_decoder": decoder},
+            "added_tokens.json": {"[/E1]": 7},
+        },
+    ),
+    "other special tokens": (
+        "cased-bert",
+        {**bert, "special_tokens_map.json": {"cls_token": "Ａ", "sep_token": token("р")}},
+    ),
     "model type roberta": ("roberta", roberta),
-    "a space before": ("roberta", {**roberta, "tokenizer_config.json": {"tokenizer_class": "RobertaTokenizer", "add_prefix_space": True, "trim_offsets": False}}),
-    "roberta with added tokens": ("roberta", {**roberta, "added_tokens.json": {"[E1]": 701, "covid": 702}, "special_tokens_map.json": {"mask_token": token("<mask>", lstrip=True)}}),
-    "tokens beside tokenizer.json": ("tokenizer.json", {"config.json": {"model_type": "x"}, "tokenizer_config.json": {"tokenizer_class": "PreTrainedTokenizerFast", "added_tokens_decoder": {"700": token("<mask>", special=True, lstrip=True), "701": token("[E1]", special=True)}}}),
+    "a space before": (
+        "roberta",
+        {
+            **roberta,
+            "tokenizer_config.json": {
+                "tokenizer_class": "RobertaTokenizer",
+                "add_prefix_space": True,
+                "trim_offsets": False,
+            },
+        },
+    ),
+    "roberta with added tokens": (
+        "roberta",
+        {
+            **roberta,
+            "added_tokens.json": {"[E1]": 701, "covid": 702},
+            "special_tokens_map.json": {"mask_token": token("<mask>", lstrip=True)},
+        },
+    ),
+    "tokens beside tokenizer.json": (
+        "tokenizer.json",
+        {
+            "config.json": {"model_type": "x"},
+            "tokenizer_config.json": {
+                "tokenizer_class": "PreTrainedTokenizerFast",
+                "added_tokens_decoder": {
+                    "700": token("<mask>", special=True, lstrip=True),
+                    "701": token("[E1]", special=True),
+                },
+            },
+        },
+    ),
 }
 
 
 def files_of(vocabulary_name, beside):
     if vocabulary_name == "tokenizer.json":
-        return {"tokenizer.json": (here / "roberta" / "tokenizer.json").read_text()} | {name: json.dumps(value) for name, value in beside.items()}
+        return {"tokenizer.json": (here / "roberta" / "tokenizer.json").read_text()} | {
+            name: json.dumps(value) for name, value in beside.items()
+        }
     return vocabulary(vocabulary_name) | {name: json.dumps(value) for name, value in beside.items()}
 
 
@@ -63,10 +127,15 @@ for name, (vocabulary_name, beside) in cases.items():
     tokenizer = AutoTokenizer.from_pretrained(folder)
     pair = tokenizer(texts[2], texts[-1], return_token_type_ids=True)
     ids = [tokenizer(text).input_ids for text in texts]
-    made.append({
-        "name": name, "vocabulary": vocabulary_name, "files": beside, "ids": ids,
-        "pair": {"ids": pair.input_ids, "typeIds": pair.token_type_ids},
-        "decoded": [tokenizer.decode(ids[-1]), tokenizer.decode(ids[-1], skip_special_tokens=True)],
-    })
+    made.append(
+        {
+            "name": name,
+            "vocabulary": vocabulary_name,
+            "files": beside,
+            "ids": ids,
+            "pair": {"ids": pair.input_ids, "typeIds": pair.token_type_ids},
+            "decoded": [tokenizer.decode(ids[-1]), tokenizer.decode(ids[-1], skip_special_tokens=True)],
+        }
+    )
 out = {"texts": texts, "cases": made}
 (here / "bare.json").write_text(json.dumps(out, ensure_ascii=False, separators=(",", ":")) + "\n")
