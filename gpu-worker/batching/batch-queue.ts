@@ -55,7 +55,8 @@ export type SubmitOptions = {
   onRun?(tokens: number): void;
 };
 
-type Group<Row> = {
+/** A request's items on their way. */
+type Submission<Row> = {
   tenant: Tenant;
   rows: Row[];
   remaining: number;
@@ -66,7 +67,7 @@ type Group<Row> = {
   gone: boolean;
   onProgress: SubmitOptions["onProgress"];
   onRun: SubmitOptions["onRun"];
-  /** To the signal of the request, until the group is closed. */
+  /** To the signal of the request, until this is closed. */
   listening: Disposable;
   resolve(rows: Row[]): void;
   reject(reason: unknown): void;
@@ -84,7 +85,7 @@ type Entry<Item, Row> = {
   length: number;
   startTag: number;
   arrival: number;
-  group: Group<Row>;
+  submission: Submission<Row>;
 };
 type Batch<Item, Row, Prepared> = {
   entries: readonly Entry<Item, Row>[];
@@ -140,7 +141,7 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
     if (signal.aborted) return Promise.reject(signal.reason);
     if (items.length === 0) return Promise.resolve([]);
     return new Promise((resolve, reject) => {
-      const group: Group<Row> = {
+      const submission: Submission<Row> = {
         tenant: options.tenant ?? Symbol("a tenant of its own"),
         rows: [],
         remaining: items.length,
@@ -150,38 +151,38 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
         gone: false,
         onProgress: options.onProgress,
         onRun: options.onRun,
-        listening: addAbortListener(signal, () => this.#leave(group, signal.reason)),
+        listening: addAbortListener(signal, () => this.#leave(submission, signal.reason)),
         resolve,
         reject,
       };
-      this.#enqueue(items, group);
+      this.#enqueue(items, submission);
     });
   }
 
-  #enqueue(items: readonly Item[], group: Group<Row>): void {
+  #enqueue(items: readonly Item[], submission: Submission<Row>): void {
     const { policy, lengthOf, scheduler, onChange, now } = this.#options;
     const lengths = items.map(lengthOf);
-    group.waitingTokens = sum(lengths);
-    const quanta = group.waitingTokens / policy.quantumTokens;
-    const { first, step } = scheduler.fairQueueing.open(group.tenant, quanta);
+    submission.waitingTokens = sum(lengths);
+    const quanta = submission.waitingTokens / policy.quantumTokens;
+    const { first, step } = scheduler.fairQueueing.open(submission.tenant, quanta);
     const last = this.#waiting.at(-1)?.startTag ?? first;
     const arrival = scheduler.nextArrival();
     let tokensBefore = 0;
     for (const [index, item] of items.entries()) {
       const length = lengths[index] ?? 0;
       const startTag = first + step * Math.floor(tokensBefore / policy.quantumTokens);
-      this.#waiting.push({ item, index, length, startTag, arrival, group });
+      this.#waiting.push({ item, index, length, startTag, arrival, submission });
       tokensBefore += length;
     }
-    this.#waitingTokens += group.waitingTokens;
-    const backlog = this.#backlogs.get(group.tenant) ?? {
+    this.#waitingTokens += submission.waitingTokens;
+    const backlog = this.#backlogs.get(submission.tenant) ?? {
       waiting: 0,
       waitingTokens: 0,
       since: now(),
     };
     backlog.waiting += items.length;
-    backlog.waitingTokens += group.waitingTokens;
-    this.#backlogs.set(group.tenant, backlog);
+    backlog.waitingTokens += submission.waitingTokens;
+    this.#backlogs.set(submission.tenant, backlog);
     // The sort is stable: between equal start tags, arrival decides.
     if (last > first) this.#waiting.sort((a, b) => a.startTag - b.startTag);
     scheduler.wake(this);
@@ -227,16 +228,16 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
     if (overdue === null) {
       this.#options.scheduler.fairQueueing.advance(this.#waiting[0]?.startTag ?? 0);
     } else {
-      const at = this.#waiting.findIndex(({ group }) => group.tenant === overdue[0]);
+      const at = this.#waiting.findIndex(({ submission }) => submission.tenant === overdue[0]);
       this.#waiting.unshift(...this.#waiting.splice(at, 1));
     }
     return this.#waiting.slice(0, this.#options.policy.windowEntries);
   }
 
-  #served({ group, length }: Entry<Item, Row>): void {
-    group.waitingTokens -= length;
-    group.waiting -= 1;
-    this.#reduce(group.tenant, 1, length);
+  #served({ submission, length }: Entry<Item, Row>): void {
+    submission.waitingTokens -= length;
+    submission.waiting -= 1;
+    this.#reduce(submission.tenant, 1, length);
   }
 
   /** So much of a tenant no longer waits. */
@@ -263,7 +264,8 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
 
   async #run(batch: Batch<Item, Row, Prepared>): Promise<() => void> {
     const startedAt = this.#options.now();
-    for (const { group, length } of batch.entries) if (!group.gone) group.onRun?.(length);
+    for (const { submission, length } of batch.entries)
+      if (!submission.gone) submission.onRun?.(length);
     const outcomes = await this.#execute(batch);
     const seconds = (this.#options.now() - startedAt) / 1_000;
     this.#batches.delete(batch);
@@ -277,7 +279,7 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
   /** @returns the outcomes of the entries whose requests were not aborted when it started */
   async #execute(batch: Batch<Item, Row, Prepared>): Promise<Outcome<Item, Row>[]> {
     const { signal } = batch.controller;
-    const live = batch.entries.filter((entry) => !entry.group.gone);
+    const live = batch.entries.filter((entry) => !entry.submission.gone);
     if (live.length === 0) return [];
     try {
       const same = live.length === batch.entries.length ? batch.prepared : null;
@@ -305,37 +307,37 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
   }
 
   #settle(outcome: Outcome<Item, Row>): void {
-    const { group, index } = outcome.entry;
-    if (group.gone) return;
-    if ("error" in outcome) return this.#leave(group, outcome.error);
-    group.rows[index] = outcome.row;
-    group.remaining -= 1;
-    if (group.remaining > 0) {
-      group.onProgress?.(group.total - group.remaining, group.total);
+    const { submission, index } = outcome.entry;
+    if (submission.gone) return;
+    if ("error" in outcome) return this.#leave(submission, outcome.error);
+    submission.rows[index] = outcome.row;
+    submission.remaining -= 1;
+    if (submission.remaining > 0) {
+      submission.onProgress?.(submission.total - submission.remaining, submission.total);
       return;
     }
-    this.#close(group);
-    group.resolve(group.rows);
+    this.#close(submission);
+    submission.resolve(submission.rows);
   }
 
-  #leave(group: Group<Row>, reason: unknown): void {
-    if (group.gone) return;
-    this.#close(group);
-    if (group.waiting > 0) {
-      this.#waiting = this.#waiting.filter((entry) => entry.group !== group);
-      this.#reduce(group.tenant, group.waiting, group.waitingTokens);
+  #leave(submission: Submission<Row>, reason: unknown): void {
+    if (submission.gone) return;
+    this.#close(submission);
+    if (submission.waiting > 0) {
+      this.#waiting = this.#waiting.filter((entry) => entry.submission !== submission);
+      this.#reduce(submission.tenant, submission.waiting, submission.waitingTokens);
     }
     for (const { entries, controller } of this.#batches) {
-      if (entries.every((entry) => entry.group.gone)) controller.abort(reason);
+      if (entries.every((entry) => entry.submission.gone)) controller.abort(reason);
     }
-    group.reject(reason);
+    submission.reject(reason);
     this.#options.onChange?.();
   }
 
-  #close(group: Group<Row>): void {
-    group.gone = true;
-    group.listening[Symbol.dispose]();
-    this.#options.scheduler.fairQueueing.close(group.tenant);
+  #close(submission: Submission<Row>): void {
+    submission.gone = true;
+    submission.listening[Symbol.dispose]();
+    this.#options.scheduler.fairQueueing.close(submission.tenant);
   }
 
   #report(outcomes: readonly Outcome<Item, Row>[], seconds: number): void {

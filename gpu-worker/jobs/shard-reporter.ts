@@ -92,10 +92,6 @@ export class ShardReporter {
     this.#interim.set(event.jobId, [...others, event]);
   }
 
-  #interimOf({ jobId }: InterimEvent): readonly InterimEvent[] {
-    return this.#interim.get(jobId) ?? [];
-  }
-
   /** Resolves when the shard has acknowledged the event; never, if reporting ends before. */
   deliver(event: TerminalEvent): Promise<void> {
     this.#interim.delete(event.jobId);
@@ -113,8 +109,8 @@ export class ShardReporter {
 
   /** Called at intervals: posts if the last post is half of `limits.reportIntervalMs` old, or an event is due. */
   tick(): void {
-    const quietMs = this.#options.now() - this.#lastPostAt;
-    const reportDue = this.#inFlight.size > 0 && quietMs >= limits.reportIntervalMs / 2;
+    const sinceLastMs = this.#options.now() - this.#lastPostAt;
+    const reportDue = this.#inFlight.size > 0 && sinceLastMs >= limits.reportIntervalMs / 2;
     if (reportDue || this.#hasDue()) this.#pump();
   }
 
@@ -220,6 +216,10 @@ export class ShardReporter {
       }
       return null;
     }
+  }
+
+  #interimOf({ jobId }: InterimEvent): readonly InterimEvent[] {
+    return this.#interim.get(jobId) ?? [];
   }
 
   /** These events were delivered. There may be later ones of their computations. */
