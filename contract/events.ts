@@ -9,10 +9,9 @@
 import * as z from "zod";
 import { PublicError } from "./errors.ts";
 import { JobId } from "./job-id.ts";
-import { cutWarnings } from "./cut-text.ts";
 import { ModelDigest } from "./models.ts";
 import { ObjectReference } from "./object-reference.ts";
-import { type Task, type TaskOutput, Task as TaskSchema } from "./tasks.ts";
+import { ResultDocument, Usage } from "./result-document.ts";
 
 const common = {
   jobId: JobId,
@@ -24,36 +23,6 @@ const common = {
     .regex(/^[0-9a-f]{64}$/)
     .nullable(),
 } as const;
-
-export const Usage = z.object({
-  /**
-   * Tokens that were read, special tokens and what neighbouring windows share included, each time they were read; of tokenize
-   * those made, of detokenize those given. What the caller is charged in units.
-   */
-  promptTokens: z.int().nonnegative(),
-  /** Inputs that were cut, as the request allowed. Absent: none. */
-  truncatedInputs: z.int().positive().optional(),
-});
-export type Usage = z.infer<typeof Usage>;
-
-export const JobResult = z.object({
-  task: TaskSchema,
-  model: z.string().max(200),
-  /**
-   * Digest of weights and compute form: part of the cache key and of `system_fingerprint`. Where other models had a part in
-   * it, theirs too: see `joinDigests`.
-   */
-  modelDigest: z.string().min(1).max(200),
-  /** One output per input, in order; parsed by the task's own schema where it is rendered. */
-  outputs: z.array(z.unknown()),
-  usage: Usage,
-  /** Promises not kept to the letter (truncation, ignored fields), for `x-warnings`. */
-  warnings: z.array(z.string()).overwrite(cutWarnings),
-  /** How it was computed where a task has several ways ("entailment", "similarity"), for the header `x-method`. */
-  method: z.string().max(50).optional(),
-});
-export type JobResult = z.infer<typeof JobResult>;
-export type JobResultOf<T extends Task> = Omit<JobResult, "outputs"> & { outputs: TaskOutput<T>[] };
 
 export const StartedEvent = z.object({ ...common, type: z.literal("started") });
 export const ProgressEvent = z.object({
@@ -68,7 +37,8 @@ export const SucceededEvent = z.object({
   /** Repeated outside the result, which may be a reference. */
   modelDigest: z.string().min(1).max(200),
   usage: Usage,
-  result: z.union([JobResult, ObjectReference]),
+  /** A result document, or where it lies. */
+  result: z.union([ResultDocument, ObjectReference]),
   /** The models that had a part in it, the request's own first: the edge knows their digests before they are announced. */
   models: z.array(ModelDigest).max(10).optional(),
 });

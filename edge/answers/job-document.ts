@@ -2,7 +2,7 @@
  * The Job object callers see (`GET /v1/jobs/{id}`, 202 bodies, webhooks), as JSON text around its output: the output is
  * put in as text, or streamed, so that it is the body of the synchronous call to the byte.
  */
-import type { Usage } from "#contract/events.ts";
+import type { Usage } from "#contract/result-document.ts";
 import { errorDetail } from "./error-forms.ts";
 import type { Job } from "./job.ts";
 import { usageBody } from "./result-form.ts";

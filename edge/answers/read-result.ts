@@ -2,15 +2,14 @@
  * A stored result, opened to be shown: from its text, or as a stream from object storage, of which no more than a chunk
  * is held. Whoever opens one shows it or cancels it.
  */
-import { ResultHead, resultHeadBytesMax } from "#contract/result-document.ts";
-import type { JobResult } from "#contract/events.ts";
+import { openResultDocument, ResultHead, resultHeadBytesMax } from "#contract/result-document.ts";
 import type { ObjectReference } from "#contract/object-reference.ts";
 import type { Settings } from "../environment.ts";
 import { freeBytes } from "../http/free-bytes.ts";
-import { bodyOf } from "./render.ts";
 import type { ResultForm } from "./result-form.ts";
 import { openObject } from "../storage/object-store.ts";
-import { showLines } from "./result-stream.ts";
+import { writeResult } from "./render.ts";
+import { ResultWriter } from "./result-writer.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
 
 export type OpenResult = {
@@ -26,17 +25,8 @@ export async function openResult(
   settings: Settings,
 ): Promise<OpenResult | null> {
   if (stored.kind === "reference") return openDocument(stored.reference, settings);
-  const result = readInline(stored.json);
-  return {
-    head: result,
-    body: (form) => bodyOf(form, result.outputs),
-    cancel: async () => {},
-  };
-}
-
-/** The text was parsed at the callback route, by the same isolate's code. */
-export function readInline(json: string): JobResult {
-  return JSON.parse(json);
+  const { head, lines } = openResultDocument(stored.document);
+  return { head, body: (form) => writeResult(form, lines), cancel: async () => {} };
 }
 
 async function openDocument(
@@ -81,6 +71,23 @@ async function* after(
 ): AsyncGenerator<Uint8Array> {
   if (rest.byteLength > 0) yield rest;
   yield* chunks;
+}
+
+/** @param lines in chunks that may end anywhere; they are given away, and freed */
+export async function* showLines(
+  lines: AsyncIterable<Uint8Array>,
+  form: ResultForm,
+): AsyncGenerator<Uint8Array> {
+  const writer = new ResultWriter(form);
+  const decoder = new TextDecoder();
+  const encoder = new TextEncoder();
+  yield encoder.encode(writer.begin());
+  for await (const chunk of lines) {
+    const text = decoder.decode(chunk, { stream: true });
+    freeBytes(chunk);
+    yield encoder.encode(writer.push(text));
+  }
+  yield encoder.encode(writer.end());
 }
 
 /** What has been taken is freed, and nothing is read ahead of who takes it. */

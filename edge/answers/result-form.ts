@@ -3,7 +3,7 @@
  * memory and one that streams by. What is shown in other words than the worker's is parsed by its task's own schema
  * first, so a body is never built on a guess.
  */
-import type { Usage } from "#contract/events.ts";
+import type { Usage } from "#contract/result-document.ts";
 import { taskTable } from "#contract/task-table.ts";
 import type { Task, TaskOutput } from "#contract/tasks.ts";
 import { decodeTokenVectors, decodeVector } from "./vector.ts";

@@ -3,7 +3,7 @@
  * or the parameter that a worker names. Everything else about answers is the same for all of them.
  */
 import type { PublicError } from "#contract/errors.ts";
-import type { Usage } from "#contract/events.ts";
+import type { Usage } from "#contract/result-document.ts";
 import type { ResultHead } from "#contract/result-document.ts";
 import { taskTable } from "#contract/task-table.ts";
 import { type Task, tasks } from "#contract/tasks.ts";

@@ -3,6 +3,8 @@
  * are written and read by job-rows.ts alone. Tables of older versions are taken over, with the jobs that are open in
  * them.
  */
+import { JobResult, resultDocument } from "#contract/result-document.ts";
+
 const tables = `
   CREATE TABLE IF NOT EXISTS jobs (
     id TEXT PRIMARY KEY, computation_id TEXT NOT NULL, tenant TEXT NOT NULL, request_key TEXT,
@@ -51,8 +53,20 @@ export function createTables(sql: SqlStorage): void {
   if (hasTable(sql, "tickets")) {
     if (!hasTable(sql, "works")) sql.exec(takeOverMessages);
     sql.exec(takeOverTickets);
+    takeOverResults(sql);
   }
   sql.exec(tables);
+}
+
+/** In both, a result was one JSON value. */
+function takeOverResults(sql: SqlStorage): void {
+  const rows = sql.exec<{ id: string; result: string }>(
+    "SELECT id, result FROM jobs WHERE result IS NOT NULL",
+  );
+  for (const { id, result } of rows.toArray()) {
+    const document = resultDocument(JobResult.parse(JSON.parse(result)));
+    sql.exec("UPDATE jobs SET result = ? WHERE id = ?", document, id);
+  }
 }
 
 function hasTable(sql: SqlStorage, name: string): boolean {

@@ -10,7 +10,6 @@ import type { EdgeContext } from "../context.ts";
 import { type Settings, settingsOf } from "../environment.ts";
 import { errorResponse } from "../answers/error-response.ts";
 import type { Job } from "../answers/job.ts";
-import type { Found } from "../storage/result-cache.ts";
 import { rememberAnswer } from "./remember-answer.ts";
 import { render } from "../answers/render.ts";
 import { renderError } from "../answers/surfaces.ts";
@@ -18,12 +17,10 @@ import type { JobSpec } from "./job-spec.ts";
 import { type Preference, parsePreference, preferenceApplied } from "../http/preference.ts";
 import { queueText, queueTextFor } from "./queue-text.ts";
 import { randomHex } from "../http/random-hex.ts";
-import { readInline } from "../answers/read-result.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
 import type { AbandonRequest, JobHead, RunOutcome, RunRequest } from "./shard-protocol.ts";
 import { shardStub } from "./shard-stub.ts";
 import { jobResponse, resultResponse } from "../answers/show-result.ts";
-import { storable } from "../storage/store-result.ts";
 
 /** How long a job lives on after a caller that sent `x-resumable: 1` has gone. */
 const resumableGraceMs = 10_000;
@@ -85,13 +82,9 @@ function abandon(c: EdgeContext, shard: number, request: AbandonRequest): void {
 export async function dispatchKnown(
   c: EdgeContext,
   spec: JobSpec,
-  found: Found,
+  result: StoredResult,
 ): Promise<Response> {
   const settings = settingsOf(c.env);
-  const result =
-    found.kind === "reference"
-      ? found
-      : await storable({ jobId: spec.id, result: found.result }, settings);
   const job = headOf(spec, Date.now());
   const { webhook, entityModel } = spec;
   const kept = await shardStub(c.env, spec.shard).keep({ job, webhook, result });
@@ -207,9 +200,9 @@ async function succeeded(
 ): Promise<Response> {
   const { rendering, warnings } = job;
   if (stored.kind === "inline") {
-    const result = readInline(stored.json);
-    const rendered = render(rendering, result, warnings);
-    rememberAnswer(c, job, { result, rendered });
+    const { document } = stored;
+    const { head, ...rendered } = render(rendering, document, warnings);
+    rememberAnswer(c, job, { document, modelDigest: head.modelDigest, rendered });
     return new Response(rendered.body, { headers: { ...rendered.headers, "x-job-id": jobId } });
   }
   const response = await resultResponse(c, stored, job);

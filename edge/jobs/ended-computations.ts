@@ -40,7 +40,7 @@ export class EndedComputations {
       ttl: resultLifetimeMs,
       maxSize: resultCharactersMax,
       sizeCalculation: (result) =>
-        (result.kind === "inline" ? result.json.length : 0) + resultOverheadCharacters,
+        (result.kind === "inline" ? result.document.length : 0) + resultOverheadCharacters,
     });
   }
 

@@ -58,9 +58,9 @@ function parse<T>(json: string | null): T | null {
   return json === null ? null : JSON.parse(json);
 }
 
-/** Text is kept as it is, not as JSON in JSON: a row holds 2 MB. */
+/** The document is kept as it is, not as JSON in JSON: a row holds 2 MB. */
 function resultOf({ result, result_reference: reference }: JobRow): StoredResult | null {
-  if (result !== null) return { kind: "inline", json: result };
+  if (result !== null) return { kind: "inline", document: result };
   return reference === null ? null : { kind: "reference", reference: JSON.parse(reference) };
 }
 
@@ -141,7 +141,7 @@ export class JobRows {
        WHERE id = ?`,
       outcome.status,
       now,
-      result?.kind === "inline" ? result.json : null,
+      result?.kind === "inline" ? result.document : null,
       result?.kind === "reference" ? JSON.stringify(result.reference) : null,
       error,
       id,

@@ -1,5 +1,4 @@
 /** Keeps what was just made in this isolate, where the next such call looks first. */
-import type { JobResult } from "#contract/events.ts";
 import { digestsIn } from "#contract/models.ts";
 import { keepAnswer } from "../answers/answer-cache.ts";
 import { keepResult } from "../storage/result-cache.ts";
@@ -12,14 +11,15 @@ import type { Rendered } from "../answers/render.ts";
 export function rememberAnswer(
   c: EdgeContext,
   spec: Pick<JobSpec, "requestKey" | "model" | "entityModel">,
-  made: { result: JobResult; rendered: Rendered },
+  made: { document: string; modelDigest: string; rendered: Rendered },
 ): void {
   const { requestKey, model, entityModel } = spec;
   if (requestKey === null) return;
-  const { modelDigest } = made.result;
+  const { document, modelDigest, rendered } = made;
   const ids = [model, ...(entityModel === null ? [] : [entityModel])];
   learnDigests(c, digestsIn(modelDigest, ids));
-  keepResult({ requestKey, modelDigest }, made.result, made.rendered.body.length);
+  keepResult({ requestKey, modelDigest }, document);
   const exact = c.get("exactCallKey");
-  if (exact !== undefined) keepAnswer(exact, { ...made.rendered, model, entityModel, modelDigest });
+  const { body, headers } = rendered;
+  if (exact !== undefined) keepAnswer(exact, { body, headers, model, entityModel, modelDigest });
 }

@@ -2,6 +2,7 @@
  * Calls and their answers as published: each answer is what the renderer of the real ones makes of the task's example.
  */
 import type { ErrorCode } from "#contract/errors.ts";
+import { resultDocument } from "#contract/result-document.ts";
 import type { Task } from "#contract/tasks.ts";
 import type { ErrorForm } from "../answers/error-forms.ts";
 import type { Job } from "../answers/job.ts";
@@ -73,7 +74,7 @@ export function errorExample(code: ErrorCode, message: string, form: ErrorForm):
 function bodyOf(task: Task, rendering: Rendering): string {
   const { model, output, tokens } = taskTable[task].example;
   const result = { task, model, modelDigest: "-", outputs: [output], warnings: [] };
-  return render(rendering, { ...result, usage: { promptTokens: tokens } }).body;
+  return render(rendering, resultDocument({ ...result, usage: { promptTokens: tokens } })).body;
 }
 
 function given(parameters: object): object {

@@ -6,7 +6,7 @@
  */
 import { LRUCache } from "lru-cache";
 import * as z from "zod";
-import { JobResult } from "#contract/events.ts";
+import { ResultDocument } from "#contract/result-document.ts";
 import { limits } from "#contract/limits.ts";
 import { ObjectReference } from "#contract/object-reference.ts";
 import type { StoredResult } from "./stored-result.ts";
@@ -18,41 +18,36 @@ const entryBytesMax = 512 * 1024;
 const bytesPerCharacter = 2;
 const entryOverheadBytes = 500;
 
-const results = new LRUCache<string, JobResult>({
+/** Result documents. */
+const results = new LRUCache<string, string>({
   maxSize: isolateBytesMax,
   maxEntrySize: entryBytesMax,
+  sizeCalculation: (document) => document.length * bytesPerCharacter + entryOverheadBytes,
 });
 
 export type ResultKey = { requestKey: string; modelDigest: string };
 
-function textOf({ requestKey, modelDigest }: ResultKey): string {
+function nameOf({ requestKey, modelDigest }: ResultKey): string {
   return `${requestKey}:${modelDigest}`;
 }
 
-export type Found =
-  | { kind: "result"; result: JobResult }
-  /** Where it lies; it may be gone from there. */
-  | { kind: "reference"; reference: ObjectReference };
-
-/** Of a large result. */
+/** Of a large result; it may be gone from there. */
 const Elsewhere = z.object({ reference: ObjectReference });
 
 /** @returns null where nothing, or nothing that is still a result, is stored */
-export async function findResult(kv: KVNamespace, key: ResultKey): Promise<Found | null> {
-  const text = textOf(key);
-  const kept = results.get(text);
-  if (kept !== undefined) return { kind: "result", result: kept };
-  const json = await kv.get(text, "text");
-  if (json === null) return null;
-  const found = parseFound(json);
-  if (found?.kind === "result") keepResult(key, found.result, json.length);
+export async function findResult(kv: KVNamespace, key: ResultKey): Promise<StoredResult | null> {
+  const name = nameOf(key);
+  const kept = results.get(name);
+  if (kept !== undefined) return { kind: "inline", document: kept };
+  const text = await kv.get(name, "text");
+  const found = text === null ? null : readStored(text);
+  if (found?.kind === "inline") results.set(name, found.document);
   return found;
 }
 
-/** Keeps a result in this isolate. @param characters of its JSON, or about */
-export function keepResult(key: ResultKey, result: JobResult, characters: number): void {
-  const size = characters * bytesPerCharacter + entryOverheadBytes;
-  results.set(textOf(key), result, { size });
+/** Keeps a result document in this isolate. */
+export function keepResult(key: ResultKey, document: string): void {
+  results.set(nameOf(key), document);
 }
 
 export async function storeResult(
@@ -60,17 +55,16 @@ export async function storeResult(
   key: ResultKey,
   stored: StoredResult,
 ): Promise<void> {
-  const json =
-    stored.kind === "inline" ? stored.json : JSON.stringify({ reference: stored.reference });
-  await kv.put(textOf(key), json, { expirationTtl: limits.resultRetentionSeconds });
+  const text =
+    stored.kind === "inline" ? stored.document : JSON.stringify({ reference: stored.reference });
+  await kv.put(nameOf(key), text, { expirationTtl: limits.resultRetentionSeconds });
 }
 
-function parseFound(json: string): Found | null {
+/** A document has a newline, a reference has none. */
+function readStored(text: string): StoredResult | null {
   try {
-    const value: unknown = JSON.parse(json);
-    const elsewhere = Elsewhere.safeParse(value);
-    if (elsewhere.success) return { kind: "reference", reference: elsewhere.data.reference };
-    return { kind: "result", result: JobResult.parse(value) };
+    if (text.includes("\n")) return { kind: "inline", document: ResultDocument.parse(text) };
+    return { kind: "reference", ...Elsewhere.parse(JSON.parse(text)) };
   } catch (error) {
     // Written by an older version, or cut short: as good as absent, and it will be written again.
     console.warn(JSON.stringify({ event: "cache.unreadable", reason: String(error) }));

@@ -3,13 +3,9 @@
  * for one, and under its cache key. The cache is a convenience: where it takes nothing, that is noted and held against
  * nobody.
  */
-import type { JobResult, SucceededEvent } from "#contract/events.ts";
+import type { SucceededEvent } from "#contract/events.ts";
 import { limits } from "#contract/limits.ts";
-import {
-  resultDocumentKey,
-  resultDocumentLines,
-  resultDocumentType,
-} from "#contract/result-document.ts";
+import { resultDocumentKey, resultDocumentType } from "#contract/result-document.ts";
 import { storeResult } from "./result-cache.ts";
 import type { Env, Settings } from "../environment.ts";
 import { RareLog } from "../http/rare-log.ts";
@@ -24,21 +20,16 @@ export async function storable(
   { jobId, result }: Pick<SucceededEvent, "jobId" | "result">,
   settings: Settings,
 ): Promise<StoredResult> {
-  if ("sha256" in result) return { kind: "reference", reference: result };
-  const json = JSON.stringify(result);
-  if (utf8Bytes(json, limits.inlineResultBytesMax) <= limits.inlineResultBytesMax) {
-    return { kind: "inline", json };
+  if (typeof result !== "string") return { kind: "reference", reference: result };
+  if (utf8Bytes(result, limits.inlineResultBytesMax) <= limits.inlineResultBytesMax) {
+    return { kind: "inline", document: result };
   }
-  const document = {
+  const large = {
     key: resultDocumentKey(jobId),
     contentType: resultDocumentType,
-    bytes: documentBytes(result),
+    bytes: new TextEncoder().encode(result),
   };
-  return { kind: "reference", reference: await putObject(settings, document) };
-}
-
-function documentBytes(result: JobResult): Uint8Array {
-  return new TextEncoder().encode([...resultDocumentLines(result)].join(""));
+  return { kind: "reference", reference: await putObject(settings, large) };
 }
 
 /** Never rejects: free plans of KV take a thousand writes a day. */

@@ -12,7 +12,8 @@ import {
 } from "../accounts/admission.ts";
 import { BodyPermit } from "../http/body-permit.ts";
 import { exactCallKey, findAnswer, keepAnswer } from "../answers/answer-cache.ts";
-import { type Found, findResult } from "../storage/result-cache.ts";
+import { findResult } from "../storage/result-cache.ts";
+import type { StoredResult } from "../storage/stored-result.ts";
 import { readDecodedBody } from "../http/content-encoding.ts";
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
@@ -190,15 +191,15 @@ async function digestsOf(c: EdgeContext, request: FormedRequest): Promise<string
 async function showFound(
   c: EdgeContext,
   { request }: Asked,
-  found: Found,
+  found: StoredResult,
 ): Promise<Response | null> {
-  if (found.kind === "result") {
-    const rendered = render(request.rendering, found.result, request.warnings);
+  if (found.kind === "inline") {
+    const { head, body, headers } = render(request.rendering, found.document, request.warnings);
     const exact = c.get("exactCallKey");
     const { model, entityModel } = request;
-    const { modelDigest } = found.result;
-    if (exact !== undefined) keepAnswer(exact, { ...rendered, model, entityModel, modelDigest });
-    return answerWith(rendered);
+    const { modelDigest } = head;
+    if (exact !== undefined) keepAnswer(exact, { body, headers, model, entityModel, modelDigest });
+    return answerWith({ body, headers });
   }
   try {
     return await resultResponse(c, found, request);

@@ -2,12 +2,12 @@
  * The Job object as a webhook carries it: with its output where that is small, else with a link to it. No large result
  * is ever read here: alarms run beside everything else a shard does.
  */
-import type { Usage } from "#contract/events.ts";
+import type { Usage } from "#contract/result-document.ts";
 import { limits } from "#contract/limits.ts";
 import type { Settings } from "../environment.ts";
 import { emptyJob, jobFrame } from "../answers/job-document.ts";
 import { outputLink } from "../answers/output-link.ts";
-import { openResult, readInline } from "../answers/read-result.ts";
+import { openResult } from "../answers/read-result.ts";
 import type { Job } from "../answers/job.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
 import { utf8Bytes } from "../http/utf8-bytes.ts";
@@ -36,11 +36,10 @@ export async function describeJob(job: Job, webhook: Webhook, settings: Settings
 }
 
 function smallJob(job: Job, stored: StoredResult): string | null {
-  if (stored.kind === "reference" || stored.json.length > resultCharactersMax) return null;
-  const result = readInline(stored.json);
-  const { body } = render(job.rendering, result, job.warnings);
+  if (stored.kind === "reference" || stored.document.length > resultCharactersMax) return null;
+  const { head, body } = render(job.rendering, stored.document, job.warnings);
   if (utf8Bytes(body, outputBytesMax) > outputBytesMax) return null;
-  const { before, after } = jobFrame(job, result.usage);
+  const { before, after } = jobFrame(job, head.usage);
   return `${before}${body}${after}`;
 }
 

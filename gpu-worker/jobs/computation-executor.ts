@@ -2,14 +2,18 @@
  * One computation from its message to what its succeeded event carries: fetch large inputs, lease the model, run the
  * pipeline, store a large result. Throws what went wrong; the caller translates it.
  */
-import type { JobResult, SucceededEvent } from "#contract/events.ts";
+import type { SucceededEvent } from "#contract/events.ts";
 import { CodedError } from "#contract/errors.ts";
 import { cutWarnings } from "#contract/cut-text.ts";
 import type { JobMessage } from "#contract/job-message.ts";
 import { limits } from "#contract/limits.ts";
 import { type ModelDigest, joinDigests } from "#contract/models.ts";
 import type { ObjectReference } from "#contract/object-reference.ts";
-import { resultDocumentKey, resultDocumentType } from "#contract/result-document.ts";
+import {
+  type JobResult,
+  resultDocumentKey,
+  resultDocumentType,
+} from "#contract/result-document.ts";
 import { type Task, type TaskInput, tasks } from "#contract/tasks.ts";
 import type * as z from "zod";
 import { TimeSlices } from "../event-loop/time-slices.ts";
@@ -17,7 +21,7 @@ import type { EncoderModel } from "../pipelines/encoder-model.ts";
 import type { Pipeline, TaskRequest } from "../pipelines/pipeline.ts";
 import { pipelines } from "../pipelines/pipelines.ts";
 import { charactersOf, ComputationMemory, type MemoryReservation } from "./computation-memory.ts";
-import { countJsonBytes, jsonItems, jsonParts } from "./json-parts.ts";
+import { jsonItems, jsonParts } from "./json-parts.ts";
 import type { ObjectStore } from "./object-store.ts";
 import type { TaskRunner } from "./task-runner.ts";
 
@@ -54,7 +58,7 @@ export type ExecuteOptions = {
 export type ComputationResult = Pick<SucceededEvent, "modelDigest" | "usage" | "result" | "models">;
 
 type Computed = {
-  result: Omit<Extract<SucceededEvent["result"], { task: Task }>, "task">;
+  result: Omit<JobResult, "task">;
   models: ModelDigest[];
 };
 type RunOptions = ExecuteOptions & { tenant: string; memory: MemoryReservation };
@@ -150,24 +154,26 @@ export class ComputationExecutor {
     }
   }
 
-  /**
-   * The result itself, or a reference to it if it is too large for a callback. @throws CodedError for one over its
-   * bound
-   */
+  /** @returns the document, or a reference to it if it is too large for a callback @throws CodedError for one over its bound */
   async #store(
     message: JobMessage,
-    result: Extract<SucceededEvent["result"], { task: Task }>,
+    result: JobResult,
     signal: AbortSignal,
   ): Promise<SucceededEvent["result"]> {
-    const bytes = await countJsonBytes(result, limits.resultBytesMax, signal);
-    if (bytes <= limits.inlineResultBytesMax) return result;
-    if (bytes > limits.resultBytesMax) throw tooLarge();
+    const inline: string[] = [];
+    let bytes = 0;
+    for await (const part of documentParts(result, signal)) {
+      bytes += Buffer.byteLength(part);
+      if (bytes > limits.resultBytesMax) throw tooLarge();
+      if (bytes <= limits.inlineResultBytesMax) inline.push(part);
+    }
+    if (bytes <= limits.inlineResultBytesMax) return inline.join("");
     const document = { contentType: resultDocumentType, parts: documentParts(result, signal) };
     return this.#options.objects.write(resultDocumentKey(message.id), document, signal);
   }
 }
 
-/** The same text as `resultDocumentLines` makes, in pieces of some kilobytes. */
+/** The same text as `resultDocument` makes, in pieces of some kilobytes. */
 async function* documentParts(
   { outputs, ...fields }: JobResult,
   signal: AbortSignal,

@@ -15,22 +15,6 @@ export async function* jsonParts(document: unknown, signal: AbortSignal): AsyncG
   }
 }
 
-/**
- * Bytes of the document as JSON; once they are more than `bytesMax`, no more are counted. @throws the signal's reason
- */
-export async function countJsonBytes(
-  document: unknown,
-  bytesMax: number,
-  signal: AbortSignal,
-): Promise<number> {
-  let bytes = 0;
-  for await (const part of jsonParts(document, signal)) {
-    bytes += Buffer.byteLength(part);
-    if (bytes > bytesMax) return bytes;
-  }
-  return bytes;
-}
-
 function* partsOf(document: unknown): Generator<string> {
   if (valuesIn(document) <= valuesAtOnce) yield JSON.stringify(document) ?? "null";
   else if (Array.isArray(document)) yield* partsOfList(document);

@@ -10,7 +10,8 @@
  * one of them cannot take others down with it; on the last receive a computation is failed, and its message is left for
  * the dead-letter queue, as is a message that cannot be read.
  */
-import type { TerminalEvent, Usage } from "#contract/events.ts";
+import type { TerminalEvent } from "#contract/events.ts";
+import type { Usage } from "#contract/result-document.ts";
 import { errorTable, type PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
 import type { JobMessage } from "#contract/job-message.ts";

@@ -3,7 +3,7 @@
  * decode: it turns inputs into sequences, has them run in batches shared with other requests (`context.run`), and makes
  * outputs of the results.
  */
-import type { Usage } from "#contract/events.ts";
+import type { Usage } from "#contract/result-document.ts";
 import type { Task, TaskInput, TaskOutput, TaskParameters } from "#contract/tasks.ts";
 import type { EncoderModel, LinearLayer, OutputName } from "./encoder-model.ts";
 

@@ -1,6 +1,6 @@
 /** What tasks that read whole texts share: the rows of their inputs, and the count of tokens of a request. */
 import { CodedError } from "#contract/errors.ts";
-import type { Usage } from "#contract/events.ts";
+import type { Usage } from "#contract/result-document.ts";
 import { limits } from "#contract/limits.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import type { EncodedInput, InputEncoder, InputTokens, NamedInput } from "./encode-input.ts";

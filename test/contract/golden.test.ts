@@ -5,7 +5,8 @@ import * as z from "zod";
 import { describe, expect, it } from "vitest";
 import { EventsRequest, EventsResponse, JobEvent } from "../../contract/events.ts";
 import { JobMessage } from "../../contract/job-message.ts";
-import { ResultHead, resultDocumentLines } from "../../contract/result-document.ts";
+import { resultDocument } from "../../contract/result-document.ts";
+import { parseResultDocument } from "./parse-result-document.ts";
 import { signedPrefix } from "../../contract/signature.ts";
 import { tasks } from "../../contract/tasks.ts";
 
@@ -60,11 +61,20 @@ describe("the golden result document", () => {
   const text = readFileSync(new URL("result-document.ndjson", folder), "utf8");
 
   it("is a head and a line for each output, and is written so again", () => {
-    const [first = "", ...lines] = text.trimEnd().split("\n");
-    const head = ResultHead.parse(JSON.parse(first));
-    const outputs = lines.map((line) => tasks.tokenize.output.parse(JSON.parse(line)));
-    expect(outputs).toHaveLength(2);
-    expect([...resultDocumentLines({ ...head, outputs })].join("")).toBe(text);
+    const result = parseResultDocument(text);
+    expect(result.outputs.map((output) => tasks.tokenize.output.parse(output))).toHaveLength(2);
+    expect(resultDocument(result)).toBe(text);
+  });
+
+  it("is what an event carries", () => {
+    const event = JobEvent.parse(read("event.succeeded.json"));
+    if (event.type !== "succeeded" || typeof event.result !== "string") throw new Error(event.type);
+    expect(parseResultDocument(event.result).modelDigest).toBe(event.modelDigest);
+  });
+
+  it.each(["", "{}\n", "no JSON\n"])("has a head, which %j has not", (result) => {
+    const event = { ...(read("event.succeeded.json") as object), result };
+    expect(JobEvent.safeParse(event).success).toBe(false);
   });
 });
 

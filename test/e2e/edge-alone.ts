@@ -12,10 +12,10 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { buffer } from "node:stream/consumers";
 import process from "node:process";
-import type { JobResult } from "../../contract/events.ts";
+import type { JobResult } from "../../contract/result-document.ts";
 import { JobMessage } from "../../contract/job-message.ts";
 import type { ObjectReference } from "../../contract/object-reference.ts";
-import { resultDocumentLines } from "../../contract/result-document.ts";
+import { resultDocument } from "../../contract/result-document.ts";
 import { type EdgeClient, openEdgeClient } from "../../gpu-worker/jobs/edge-client.ts";
 import { openEdgeBundle } from "../../infra/local/edge-bundle.ts";
 import { limitHeap } from "../../infra/local/limit-heap.ts";
@@ -122,7 +122,7 @@ export class EdgeAlone {
 
   /** Puts the document of a result away, as a worker does. */
   keep(name: string, result: JobResult): ObjectReference {
-    const bytes = Buffer.from([...resultDocumentLines(result)].join(""));
+    const bytes = Buffer.from(resultDocument(result));
     const key = `jobs/results/${name}.ndjson`;
     this.#objects.set(key, bytes);
     const sha256 = createHash("sha256").update(bytes).digest("hex");
@@ -175,7 +175,8 @@ export class EdgeAlone {
 
   async #work(message: JobMessage): Promise<void> {
     const { id: jobId, shard, tenant, requestKey } = message;
-    const result = this.answer(message);
+    const made = this.answer(message);
+    const result = "sha256" in made ? made : resultDocument(made);
     const modelDigest = "digest-of-the-test";
     const usage = { promptTokens: 1 };
     const common = { jobId, sequence: 1, tenant, requestKey };

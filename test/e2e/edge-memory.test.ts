@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
-import type { JobResult } from "../../contract/events.ts";
+import type { JobResult } from "../../contract/result-document.ts";
 import { EdgeAlone } from "./edge-alone.ts";
 
 const callers = 50;

@@ -4,7 +4,7 @@
  */
 import { env } from "cloudflare:workers";
 import { vi } from "vitest";
-import type { JobResult } from "../../contract/events.ts";
+import { type JobResult, resultDocument } from "../../contract/result-document.ts";
 import type { PublicError } from "../../contract/errors.ts";
 import { JobMessage } from "../../contract/job-message.ts";
 import { type ModelState, digestsIn } from "../../contract/models.ts";
@@ -107,7 +107,7 @@ export function report(message: JobMessage, made: JobResult | PublicError): Prom
           type: "succeeded",
           modelDigest: made.modelDigest,
           usage: made.usage,
-          result: made,
+          result: resultDocument(made),
           models: digestsIn(made.modelDigest, modelsOf(message)),
         };
   const events = [{ jobId, sequence: 1, tenant, requestKey, ...end }];

@@ -2,12 +2,12 @@
  * What the result of a computation says besides its outputs: the digests it carries, and warnings within their bounds.
  */
 import { describe, expect, it } from "vitest";
-import { JobResult } from "../../contract/events.ts";
+import { parseResultDocument } from "../contract/parse-result-document.ts";
 import type { JobMessage } from "../../contract/job-message.ts";
 import { limits } from "../../contract/limits.ts";
 import { ComputationExecutor } from "../../gpu-worker/jobs/computation-executor.ts";
 import { MemorySemaphore } from "../../gpu-worker/jobs/memory-semaphore.ts";
-import { countJsonBytes, jsonItems, jsonParts } from "../../gpu-worker/jobs/json-parts.ts";
+import { jsonItems, jsonParts } from "../../gpu-worker/jobs/json-parts.ts";
 import { TaskRunner, cpuBatchPolicy } from "../../gpu-worker/jobs/task-runner.ts";
 import { randomModels } from "./random-model.ts";
 import { noopMessage } from "./rig.ts";
@@ -106,10 +106,9 @@ describe("warnings", () => {
       inputs: ["a [MASK]"],
       parameters: { targets },
     });
-    const { warnings } = JobResult.parse(result);
+    const { warnings } = parseResultDocument(String(result));
     expect(warnings[0]).toHaveLength(limits.warningCharactersMax);
     expect(warnings[0]).toMatch(/…$/);
-    expect(result).toMatchObject({ warnings });
   });
 });
 
@@ -156,15 +155,12 @@ describe("JSON in parts", () => {
     { outputs: [{ tokens: Array.from({ length: 9_000 }, (_, at) => at) }, "y".repeat(300_000)] },
   ];
 
-  it("is what JSON.stringify writes, and counted without being kept", async () => {
+  it("is what JSON.stringify writes", async () => {
     for (const document of documents) {
       let written = "";
       for await (const part of jsonParts(document, never)) written += part;
       expect(written).toBe(JSON.stringify(document));
-      const bytes = await countJsonBytes(document, Infinity, never);
-      expect(bytes).toBe(Buffer.byteLength(written));
     }
-    expect(await countJsonBytes(documents.at(-1), 1_000, never)).toBeLessThan(400_000);
   });
 
   it("is read item by item, whatever stands in them", () => {

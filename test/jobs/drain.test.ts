@@ -61,7 +61,7 @@ describe("a job with a model", () => {
       type: "succeeded",
       modelDigest: "toy-digest",
       usage: { promptTokens: 4 },
-      result: { task: "feature-extraction", model: "toy", outputs: [expect.any(String)] },
+      result: expect.stringMatching(/^\{"task":"feature-extraction","model":"toy",.*\}\n".+"\n$/),
     });
     expect(of(long.id)).toMatchObject({ error: { code: "context_length_exceeded" } });
     expect(of(unknown.id)).toMatchObject({ error: { code: "model_not_found" } });

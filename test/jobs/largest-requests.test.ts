@@ -5,7 +5,7 @@
 import process from "node:process";
 import { describe, expect, it } from "vitest";
 import { ErrorCode, errorTable } from "../../contract/errors.ts";
-import { JobResult } from "../../contract/events.ts";
+import { parseResultDocument } from "../contract/parse-result-document.ts";
 import type { JobMessage } from "../../contract/job-message.ts";
 import { limits } from "../../contract/limits.ts";
 import { tasks } from "../../contract/tasks.ts";
@@ -31,15 +31,6 @@ function keeper(): ObjectStore & { last: string } {
       return { key, bytes: Buffer.byteLength(this.last), sha256: "0".repeat(64) };
     },
   };
-}
-
-/** A result document: its head, then a line for each output. */
-function parseDocument(text: string): unknown {
-  const [head, ...outputs] = text
-    .trimEnd()
-    .split("\n")
-    .map((line) => JSON.parse(line));
-  return { ...head, outputs };
 }
 
 const lease = (id: string) =>
@@ -97,7 +88,7 @@ describe.each(largestRequests)("$task: $what", ({ task, inputs, parameters, refu
     const { result, usage } = answer;
     expect(usage.promptTokens).toBeGreaterThan(0);
     expect(usage.promptTokens).toBeLessThanOrEqual(limits.tokensPerRequestMax);
-    const whole = JobResult.parse("sha256" in result ? parseDocument(objects.last) : result);
+    const whole = parseResultDocument(typeof result === "string" ? result : objects.last);
     expect(whole.outputs).toHaveLength(inputs.length);
     expect(JSON.stringify(whole).length).toBeLessThanOrEqual(limits.resultBytesMax);
   }, 60_000);

@@ -1,4 +1,5 @@
 /** The worker as the process it is: the embedded model over the queue, signals, the launcher's end, and SIGKILL. */
+import { parseResultDocument } from "../contract/parse-result-document.ts";
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
@@ -112,11 +113,13 @@ describe("the worker process", () => {
       });
       await rig.edge.until(() => rig.edge.terminal.length === 1);
       const [event] = rig.edge.terminal;
-      if (event?.type !== "succeeded" || !("outputs" in event.result)) throw new Error("failed");
-      expect(event.result.model).toBe("all-MiniLM-L6-v2");
+      if (event?.type !== "succeeded" || typeof event.result !== "string")
+        throw new Error("failed");
+      const { model, outputs } = parseResultDocument(event.result);
+      expect(model).toBe("all-MiniLM-L6-v2");
       const tokens = all.reduce((sum, reference) => sum + reference.input_ids.length, 0);
       expect(event.usage.promptTokens).toBe(2 * tokens);
-      const cosines = event.result.outputs.map((output, index) => {
+      const cosines = outputs.map((output, index) => {
         const bytes = Uint8Array.from(Buffer.from(String(output), "base64"));
         return cosine(new Float32Array(bytes.buffer), all[index >> 1]?.embedding ?? []);
       });

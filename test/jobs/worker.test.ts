@@ -1,4 +1,6 @@
 /** The consuming side against a real queue server and a real HTTP server in the edge's place. */
+import { resultDocument } from "../../contract/result-document.ts";
+import { parseResultDocument } from "../contract/parse-result-document.ts";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -16,21 +18,10 @@ const emptied = () =>
 
 const bytesMax = limits.inlineResultBytesMax;
 
-/** The document of a result, line by line. */
-async function storedLines(key: string): Promise<unknown[]> {
+async function storedDocument(key: string): Promise<string> {
   const answer = await fetch(`http://127.0.0.1:${rig.queueServer.port}/files/${key}`);
   expect(answer.headers.get("content-type")).toBe("application/x-ndjson");
-  const text = await answer.text();
-  expect(text.endsWith("\n")).toBe(true);
-  return text
-    .slice(0, -1)
-    .split("\n")
-    .map((line) => JSON.parse(line));
-}
-
-async function storedResult(key: string): Promise<object> {
-  const [head, ...outputs] = await storedLines(key);
-  return { ...(head as object), outputs };
+  return answer.text();
 }
 
 describe("the worker", () => {
@@ -53,7 +44,10 @@ describe("the worker", () => {
       type: "succeeded",
       tenant: "operator",
       requestKey: null,
-      result: { task: "noop", outputs: ["text 0"], warnings: [] },
+      result: resultDocument({
+        ...{ task: "noop", model: "noop", modelDigest: "noop", outputs: ["text 0"] },
+        ...{ usage: { promptTokens: 0 }, warnings: [] },
+      }),
     });
     expect(rig.edge.badSignatures).toBe(0);
     // Grouped: far fewer posts than jobs.
@@ -94,8 +88,7 @@ describe("the worker", () => {
     rig = await Rig.start();
     const messages = Array.from({ length: 8 }, () => noopMessage());
     const bad = noopMessage({ inputs: ["refused"] });
-    rig.edge.status = (request) =>
-      JSON.stringify(request.events).includes('"refused"') ? 400 : 200;
+    rig.edge.status = (request) => (JSON.stringify(request.events).includes("refused") ? 400 : 200);
     for (const message of [...messages, bad]) rig.send(message);
     rig.addWorker();
     await rig.edge.until(() => rig.edge.terminal.length >= 9);
@@ -109,7 +102,7 @@ describe("the worker", () => {
     const messages = Array.from({ length: 8 }, () => noopMessage());
     const bad = [noopMessage({ inputs: ["troubled"] }), noopMessage({ inputs: ["troubled"] })];
     rig.edge.status = (request) =>
-      JSON.stringify(request.events).includes('"troubled"') ? 503 : 200;
+      JSON.stringify(request.events).includes("troubled") ? 503 : 200;
     for (const message of [...bad, ...messages]) rig.send(message);
     rig.addWorker();
     await rig.edge.until(() => rig.edge.terminal.length >= 8);
@@ -142,7 +135,7 @@ describe("the worker", () => {
   it("fails the job of an event that the edge names as none, and no other", async () => {
     rig = await Rig.start();
     const bad = noopMessage({ inputs: ["refused"] });
-    rig.edge.refuses = (event) => JSON.stringify(event).includes('"refused"');
+    rig.edge.refuses = (event) => JSON.stringify(event).includes("refused");
     rig.edge.acknowledges = (event) => event.type !== "started";
     const messages = [noopMessage(), bad, noopMessage()];
     for (const message of messages) rig.send(message);
@@ -246,11 +239,11 @@ describe("the worker", () => {
     rig.send(altered);
     await rig.edge.until(() => rig.edge.terminal.length >= 2);
     const answer = rig.edge.terminal.find((event) => event.jobId === message.id);
-    if (answer?.type !== "succeeded" || !("sha256" in answer.result)) throw new Error("inline");
+    if (answer?.type !== "succeeded" || typeof answer.result === "string")
+      throw new Error("inline");
     expect(answer.result.key).toBe(`jobs/results/${message.id}.ndjson`);
-    const lines = await storedLines(answer.result.key);
-    expect(lines[0]).toMatchObject({ task: "noop", usage: { promptTokens: 0 } });
-    expect(lines.slice(1)).toEqual(inputs);
+    const stored = parseResultDocument(await storedDocument(answer.result.key));
+    expect(stored).toMatchObject({ task: "noop", usage: { promptTokens: 0 }, outputs: inputs });
     expect(rig.edge.terminal.find((event) => event.jobId === altered.id)).toMatchObject({
       type: "failed",
       error: { code: "internal_error" },
@@ -273,12 +266,12 @@ describe("the worker", () => {
     for (const event of rig.edge.terminal) {
       if (event.type !== "succeeded") throw new Error(event.type);
       const { result } = event;
-      const whole = "sha256" in result ? await storedResult(result.key) : result;
-      const size = Buffer.byteLength(JSON.stringify(whole));
-      expect({ size, inline: !("sha256" in result) }).toEqual({ size, inline: size <= bytesMax });
+      const inline = typeof result === "string";
+      const size = Buffer.byteLength(inline ? result : await storedDocument(result.key));
+      expect({ size, inline }).toEqual({ size, inline: size <= bytesMax });
     }
     const references = rig.edge.terminal.filter(
-      (event) => event.type === "succeeded" && "sha256" in event.result,
+      (event) => event.type === "succeeded" && typeof event.result !== "string",
     );
     expect(references).not.toHaveLength(0);
     expect(references.length).toBeLessThan(3);

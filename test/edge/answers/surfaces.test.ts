@@ -3,12 +3,15 @@
  * JSON of the whole body, formed here in the plain way, however the document is cut into chunks.
  */
 import { describe, expect, it } from "vitest";
-import type { JobResult } from "../../../contract/events.ts";
-import { resultDocumentLines } from "../../../contract/result-document.ts";
+import {
+  type JobResult,
+  openResultDocument,
+  resultDocument,
+} from "../../../contract/result-document.ts";
 import type { Task } from "../../../contract/tasks.ts";
 import type { Rendering } from "../../../edge/answers/rendering.ts";
 import { ListItems } from "../../../edge/answers/list-items.ts";
-import { showLines } from "../../../edge/answers/result-stream.ts";
+import { showLines } from "../../../edge/answers/read-result.ts";
 import { render } from "../../../edge/answers/render.ts";
 import { resultFormOf } from "../../../edge/answers/surfaces.ts";
 import { huggingFaceTasks, taskNames } from "#contract/task-table.ts";
@@ -241,12 +244,12 @@ describe("a result", () => {
         const maker = new Maker(seed);
         const result = maker.result(task, single ? 1 : 1 + maker.below(5));
         const whole = JSON.stringify(bodyOf(rendering, result));
-        expect(render(rendering, result).body, `seed ${seed}`).toBe(whole);
-        const [, ...lines] = resultDocumentLines(result);
-        const chunks = inChunks(lines.join(""), () => 1 + maker.below(seed % 2 === 0 ? 5 : 200));
+        expect(render(rendering, resultDocument(result)).body, `seed ${seed}`).toBe(whole);
+        const { head, lines } = openResultDocument(resultDocument(result));
+        const chunks = inChunks(lines, () => 1 + maker.below(seed % 2 === 0 ? 5 : 200));
         const decoder = new TextDecoder();
         let streamed = "";
-        for await (const bytes of showLines(chunks, resultFormOf(rendering, result))) {
+        for await (const bytes of showLines(chunks, resultFormOf(rendering, head))) {
           streamed += decoder.decode(bytes, { stream: true });
         }
         expect(streamed, `seed ${seed}`).toBe(whole);

@@ -6,9 +6,9 @@ import {
   EventsResponse,
   type FailedEvent,
   type JobEvent,
-  type JobResult,
   type SucceededEvent,
 } from "../../../contract/events.ts";
+import { type JobResult, resultDocument } from "../../../contract/result-document.ts";
 import type { JobMessage } from "../../../contract/job-message.ts";
 import { signatureHeader, signedPrefix, timestampHeader } from "../../../contract/signature.ts";
 import { app } from "../../../edge/app.ts";
@@ -91,7 +91,8 @@ export function started(message: JobMessage, sequence = 1): JobEvent {
 export function succeeded(message: JobMessage, sequence = 2): SucceededEvent {
   const result = resultOf(message);
   const { modelDigest, usage } = result;
-  return { type: "succeeded", ...common(message, sequence), modelDigest, usage, result };
+  const document = resultDocument(result);
+  return { type: "succeeded", ...common(message, sequence), modelDigest, usage, result: document };
 }
 
 export function failed(

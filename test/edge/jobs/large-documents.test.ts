@@ -1,7 +1,7 @@
 /** Inputs and results too large for a message, and characters a queue does not take. */
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { JobResult } from "../../../contract/events.ts";
+import { type JobResult, resultDocument } from "../../../contract/result-document.ts";
 import type { JobMessage } from "../../../contract/job-message.ts";
 import { limits } from "../../../contract/limits.ts";
 import {
@@ -37,9 +37,11 @@ async function answerByReference(message: JobMessage, changed: Partial<JobResult
   return { result, reference };
 }
 
-/** Of a result that is put away in full by the edge itself. */
-function tooLarge(message: JobMessage): JobResult {
-  return resultOf(message, { outputs: [btoa("v".repeat(1_200_000))] });
+const tooLargeOutput = btoa("v".repeat(1_200_000));
+
+/** A document that is put away by the edge itself. */
+function tooLarge(message: JobMessage): string {
+  return resultDocument(resultOf(message, { outputs: [tooLargeOutput] }));
 }
 
 describe("large things", () => {
@@ -117,7 +119,7 @@ describe("large things", () => {
     expect([...world.objects.keys()]).toEqual([`jobs/results/${message.id}.ndjson`]);
     expect((await getJob(id)).body).toMatchObject({
       status: "succeeded",
-      output: { data: [{ embedding: result.outputs[0] }] },
+      output: { data: [{ embedding: tooLargeOutput }] },
     });
   });
 

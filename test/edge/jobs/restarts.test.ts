@@ -3,6 +3,7 @@ import { abortAllDurableObjects, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { JobMessage } from "../../../contract/job-message.ts";
+import { resultDocument } from "../../../contract/result-document.ts";
 import { createTables } from "../../../edge/jobs/create-tables.ts";
 import { JobRows } from "../../../edge/jobs/job-rows.ts";
 import { ComputationRows } from "../../../edge/jobs/computation-rows.ts";
@@ -68,7 +69,14 @@ describe("a shard that was put away", () => {
       sql.exec(insert, "a", "a", "starting", 0, null, "{}");
       sql.exec(insert, "b", "b", "processing", 3, null, null);
       sql.exec(insert, "c", "c", "succeeded", 4, 2, null);
+      const result = { task: "noop" as const, model: "noop", modelDigest: "noop", outputs: ["x"] };
+      const whole = { ...result, usage: { promptTokens: 0 }, warnings: [] };
+      sql.exec("UPDATE tickets SET result = ? WHERE id = 'c'", JSON.stringify(whole));
       createTables(sql);
+      expect(new JobRows(sql).find("c")?.job.result).toEqual({
+        kind: "inline",
+        document: resultDocument(whole),
+      });
       const computations = new ComputationRows(sql);
       expect(new JobRows(sql).open().map(({ job }) => job.id)).toEqual(["a", "b"]);
       expect(computations.all()).toMatchObject([
@@ -141,8 +149,8 @@ describe("a shard that was put away", () => {
     expect(acked).toEqual([{ jobId: id, sequence: 2 }]);
     expect(cancelled).toEqual([]);
     const { modelDigest } = resultOf(forgotten);
-    expect(await env.CACHE.get(`${requestKey}:${modelDigest}`, "json")).toEqual(
-      resultOf(forgotten),
+    expect(await env.CACHE.get(`${requestKey}:${modelDigest}`)).toBe(
+      resultDocument(resultOf(forgotten)),
     );
   });
 });

@@ -22,7 +22,7 @@ const tenant = "ip:203.0.113.9";
 const estimate = 50;
 const limits = { requestsPerMinute: 1_000_000, unitsPerDay: 1_000_000, openRequests: 1_000_000 };
 const startMs = Date.UTC(2026, 10, 2);
-const result: StoredResult = { kind: "inline", json: "{}" };
+const result: StoredResult = { kind: "inline", document: "{}\n" };
 const requestKeys = ["a", "b"].map((letter) => letter.repeat(64));
 const stepsMax = 400;
 

@@ -5,7 +5,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { huggingFaceTasks, taskNames, taskTable } from "#contract/task-table.ts";
 import { limits } from "../../../contract/limits.ts";
-import type { JobResult } from "../../../contract/events.ts";
+import type { JobResult } from "../../../contract/result-document.ts";
 import type { JobMessage } from "../../../contract/job-message.ts";
 import type { Task } from "../../../contract/tasks.ts";
 import { bindingsWith, call, type CallOptions, errorOf } from "../caller.ts";

@@ -1,4 +1,5 @@
 /** What a call meets before it becomes a job: the cache in its layers, the quota under parallel calls, joining. */
+import { resultDocument } from "../../../contract/result-document.ts";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { bindingsWith, call, type CallOptions, errorOf, freshAddress } from "../caller.ts";
@@ -114,7 +115,7 @@ describe("the cache", () => {
     const { keys } = await env.CACHE.list();
     const key = `${messages[0]?.requestKey}:${digest}`;
     expect(keys.map(({ name }) => name)).toContain(key);
-    expect(await env.CACHE.get(key, "json")).toMatchObject({ outputs: [vector.base64] });
+    expect(await env.CACHE.get(key)).toContain(`\n${JSON.stringify(vector.base64)}\n`);
   });
 
   it("serves from KV what another isolate computed", async () => {
@@ -124,7 +125,7 @@ describe("the cache", () => {
     if (message === undefined) throw new Error("nothing was queued");
     // The same result under a digest this isolate has never served: only KV holds it.
     const result = { ...succeedOf(message), modelDigest: "from-elsewhere" };
-    await env.CACHE.put(`${message.requestKey}:from-elsewhere`, JSON.stringify(result));
+    await env.CACHE.put(`${message.requestKey}:from-elsewhere`, resultDocument(result));
     const bindings = await changeDigest("from-elsewhere");
     const served = await embed(input, { bindings });
     expect(cacheOf(served)).toBe("hit");

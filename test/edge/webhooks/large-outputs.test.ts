@@ -1,6 +1,6 @@
 /** Webhooks of jobs whose output is too large to be sent: a link that anybody who has it may follow, for a day. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { JobResult } from "../../../contract/events.ts";
+import { type JobResult, resultDocument } from "../../../contract/result-document.ts";
 import type { JobMessage } from "../../../contract/job-message.ts";
 import { limits } from "../../../contract/limits.ts";
 import { bindingsWith, call as callPlainly } from "../caller.ts";
@@ -36,7 +36,7 @@ async function run(resultFor: (message: JobMessage) => Promise<Partial<JobResult
   const result =
     changed === "reference"
       ? await putResult(world, message.id, resultOf(message))
-      : resultOf(message, changed);
+      : resultDocument(resultOf(message, changed));
   await report(message.shard, [{ ...succeeded(message), result }]);
   const hook = await vi.waitFor(() => {
     const [first] = world.hooks;
