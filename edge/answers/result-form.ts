@@ -10,7 +10,6 @@ import { decodeTokenVectors, decodeVector } from "./vector.ts";
 
 /** `prefix`, the pieces of the result with commas between them, `suffix`. */
 export type ResultForm = {
-  task: Task;
   /** All outputs, or the items of the one output, which is a list. */
   pieces: "outputs" | "items";
   prefix: string;
@@ -45,7 +44,6 @@ export function showOf<T extends Task>(
 /** All answers, one after the other. */
 export function answers(task: Task): ResultForm {
   return {
-    task,
     pieces: "outputs",
     prefix: "",
     suffix: "",

@@ -45,8 +45,12 @@ describe("the worker", () => {
       tenant: "operator",
       requestKey: null,
       result: resultDocument({
-        ...{ task: "noop", model: "noop", modelDigest: "noop", outputs: ["text 0"] },
-        ...{ usage: { promptTokens: 0 }, warnings: [] },
+        task: "noop",
+        model: "noop",
+        modelDigest: "noop",
+        outputs: ["text 0"],
+        usage: { promptTokens: 0 },
+        warnings: [],
       }),
     });
     expect(rig.edge.badSignatures).toBe(0);
