@@ -53,7 +53,7 @@ describe.skipIf(usable === null)("LangChain's OpenAIEmbeddings", () => {
   });
 
   it("gets the vectors of its texts, token ids though it sends", async () => {
-    const script = path.join(import.meta.dirname, "langchain_client.py");
+    const script = path.join(import.meta.dirname, "clients/python/langchain_client.py");
     const model = "all-MiniLM-L6-v2";
     const run = promisify(execFile)(usable ?? "", [script, stack.url, stack.operatorKey, model], {
       env: { ...process.env, TIKTOKEN_CACHE_DIR: cache },

@@ -51,7 +51,7 @@ describe.skipIf(usable === null)("huggingface_hub", () => {
   });
 
   it("gets what it expects of every task", async () => {
-    const script = path.join(import.meta.dirname, "hugging_face_client.py");
+    const script = path.join(import.meta.dirname, "clients/python/hugging_face_client.py");
     const run = promisify(execFile);
     const { stdout } = await run(usable ?? "", [script, stack.url, stack.operatorKey]);
     const answers = JSON.parse(stdout) as Answers;

@@ -1,0 +1,28 @@
+/** Hugging Face's JavaScript client, unmodified; tasks.test.ts has every task through it. */
+import { InferenceClient } from "@huggingface/inference";
+import { describe, expect, it } from "vitest";
+import type { RunningStack } from "../../../infra/local/start-stack.ts";
+import { expectRight, model, type Running, texts } from "./truth.ts";
+
+function endpoint({ operatorKey, url }: RunningStack) {
+  return new InferenceClient(operatorKey).endpoint(`${url}/hf/models/${model}`);
+}
+
+export function describeHuggingFace(running: Running): void {
+  describe("@huggingface/inference", () => {
+    it("extracts features", async () => {
+      const vectors = await endpoint(running()).featureExtraction({ inputs: texts });
+      expectRight(vectors as number[][]);
+      expect((vectors as number[][]).length).toBe(texts.length);
+    });
+
+    it("compares sentences", async () => {
+      const scores = await endpoint(running()).sentenceSimilarity({
+        inputs: { source_sentence: "a small cat", sentences: ["a kitten", "corporate tax law"] },
+      });
+      expect(scores).toHaveLength(2);
+      expect(scores[0]).toBeGreaterThan(0.6);
+      expect(scores[1]).toBeLessThan(0.3);
+    });
+  });
+}
