@@ -1,8 +1,8 @@
 /** Hugging Face's JavaScript client, unmodified; tasks.test.ts has every task through it. */
-import { InferenceClient } from "@huggingface/inference";
+import { InferenceClient, InferenceClientProviderApiError } from "@huggingface/inference";
 import { describe, expect, it } from "vitest";
 import type { RunningStack } from "../../../infra/local/start-stack.ts";
-import { expectRight, model, type Running, texts } from "./truth.ts";
+import { expectRight, mistakes, model, type Running, texts, tooMuch } from "./truth.ts";
 
 function endpoint({ operatorKey, url }: RunningStack) {
   return new InferenceClient(operatorKey).endpoint(`${url}/hf/models/${model}`);
@@ -23,6 +23,28 @@ export function describeHuggingFace(running: Running): void {
       expect(scores).toHaveLength(2);
       expect(scores[0]).toBeGreaterThan(0.6);
       expect(scores[1]).toBeLessThan(0.3);
+    });
+
+    it.each(mistakes)(
+      "gets an error of its own class: $what",
+      async ({ name, text, key, status, says }) => {
+        const { operatorKey, url } = running();
+        const client = new InferenceClient(key ?? operatorKey);
+        const asked = client
+          .endpoint(`${url}/hf/models/${name}`)
+          .featureExtraction({ inputs: text });
+        const error = await asked.catch((reason: unknown) => reason);
+        expect(error).toBeInstanceOf(InferenceClientProviderApiError);
+        expect(error).toMatchObject({
+          httpResponse: { status, body: { error: expect.stringMatching(says) } },
+        });
+      },
+    );
+
+    it("is told that the day is used up", async () => {
+      const free = new InferenceClient().endpoint(`${running().url}/hf/models/${model}`);
+      const refused = free.featureExtraction({ inputs: tooMuch });
+      await expect(refused).rejects.toMatchObject({ httpResponse: { status: 429 } });
     });
   });
 }

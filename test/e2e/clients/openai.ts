@@ -1,12 +1,36 @@
 /** OpenAI's own client, unmodified. */
 import { Tiktoken } from "js-tiktoken/lite";
 import ranks from "js-tiktoken/ranks/cl100k_base";
-import OpenAI from "openai";
+import OpenAI, {
+  AuthenticationError,
+  BadRequestError,
+  NotFoundError,
+  RateLimitError,
+} from "openai";
 import { describe, expect, it } from "vitest";
 import type { RunningStack } from "../../../infra/local/start-stack.ts";
 import { cosine } from "../vectors.ts";
-import { expectRight, model, references, type Running, texts } from "./truth.ts";
+import {
+  countedFetch,
+  expectRight,
+  expectSame,
+  freeKey,
+  freshText,
+  mistakes,
+  model,
+  references,
+  type Running,
+  texts,
+  tooLong,
+  tooMuch,
+  vectorsOf,
+} from "./truth.ts";
 
+const errorClasses = new Map<number, object>([
+  [400, BadRequestError],
+  [401, AuthenticationError],
+  [404, NotFoundError],
+]);
 const cl100k = new Tiktoken(ranks);
 
 function client({ operatorKey, url }: RunningStack): OpenAI {
@@ -95,9 +119,59 @@ export function describeOpenai(running: Running): void {
       expect((await client(running()).models.retrieve("all-MiniLM-L6-v2")).object).toBe("model");
     });
 
-    it("gets an error it understands", async () => {
-      const asked = client(running()).embeddings.create({ model: "no-such-model", input: "x" });
-      await expect(asked).rejects.toMatchObject({ status: 404, code: "model_not_found" });
+    it("gets as many answers as it asks for at once", async () => {
+      const expected = await vectorsOf(running(), texts);
+      const asked = texts.map((input) => client(running()).embeddings.create({ model, input }));
+      const answers = await Promise.all(asked);
+      expectSame(
+        answers.map(({ data: [first] }) => first?.embedding ?? []),
+        expected,
+      );
+    });
+
+    it("may say who its user is and how long vectors are, which changes nothing", async () => {
+      const asked = { model, input: texts, user: "somebody", dimensions: 384 };
+      const { data, response } = await client(running()).embeddings.create(asked).withResponse();
+      expectSame(
+        data.data.map(({ embedding }) => embedding),
+        await vectorsOf(running(), texts),
+      );
+      expect(response.headers.get("x-warnings")).toBe("user: accepted and not acted on");
+      const long = { ...asked, input: tooLong, truncate: true };
+      expect((await client(running()).embeddings.create(long)).usage.prompt_tokens).toBe(256);
+      const other = client(running()).embeddings.create({ ...asked, dimensions: 8 });
+      await expect(other).rejects.toMatchObject({ code: "invalid_value", param: "dimensions" });
+    });
+
+    it.each(mistakes)(
+      "gets an error of its own class: $what",
+      async ({ name, text, key, status, code, says }) => {
+        const baseURL = `${running().url}/v1`;
+        const asking = new OpenAI({ apiKey: key ?? running().operatorKey, baseURL });
+        const asked = asking.embeddings.create({ model: name, input: text });
+        const error = await asked.catch((reason: unknown) => reason);
+        expect(error).toBeInstanceOf(errorClasses.get(status));
+        expect(error).toMatchObject({ status, code, message: expect.stringMatching(says) });
+      },
+    );
+
+    it("is told that there is no chat here", async () => {
+      const chat = client(running()).chat.completions.create({ model, messages: [] });
+      await expect(chat).rejects.toMatchObject({ status: 404, code: "unknown_url" });
+    });
+
+    it("waits for its turn, and does not ask again where the day is used up", async () => {
+      const { sent, fetch } = countedFetch();
+      const free = new OpenAI({ apiKey: freeKey, baseURL: `${running().url}/v1`, fetch });
+      const asked = [freshText(), freshText()].map((input) =>
+        free.embeddings.create({ model, input }),
+      );
+      expect(await Promise.all(asked)).toHaveLength(2);
+      expect(sent.count).toBe(3);
+      const refused = free.embeddings.create({ model, input: tooMuch });
+      await expect(refused).rejects.toBeInstanceOf(RateLimitError);
+      await expect(refused).rejects.toMatchObject({ code: "insufficient_quota" });
+      expect(sent.count).toBe(4);
     });
   });
 }
