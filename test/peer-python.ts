@@ -25,7 +25,10 @@ export function peerPython({ modules, what, script, folder }: PeerPackages): str
 
 function hasModules(python: string, modules: readonly string[]): boolean {
   try {
-    execFileSync(python, ["-c", `import ${modules.join(", ")}`], { stdio: "ignore" });
+    // Found, not imported, which takes seconds.
+    const finding =
+      "import sys; from importlib.util import find_spec; sys.exit(None in map(find_spec, sys.argv[1:]))";
+    execFileSync(python, ["-c", finding, ...modules], { stdio: "ignore" });
     return true;
   } catch {
     return false;

@@ -1,4 +1,8 @@
-/** The quota as headers, worded as OpenAI's clients read them: on every answer, `retry-after` on a 429 alone. */
+/**
+ * The quota as headers, worded as OpenAI's clients read them: on every answer, `retry-after` on a 429 that a minute cures. Of
+ * one that stays until the next day it says nothing, as OpenAI's does not: clients that know no `x-should-retry` would wait
+ * as long as they ever do (Cohere's two minutes) to be told the same.
+ */
 import type { QuotaDecision } from "./quota-ledger.ts";
 
 /** A place among the open requests may come free at any moment. */
@@ -14,13 +18,14 @@ export function rateLimitHeaders(decided: QuotaDecision, limited: boolean): Reco
     "x-ratelimit-limit-tokens": String(units.limit),
     "x-ratelimit-remaining-tokens": String(units.remaining),
     "x-ratelimit-reset-tokens": formatDuration(units.resetMs),
-    ...(limited ? { "retry-after": String(retryAfterSeconds(decided)) } : {}),
+    ...(limited && decided.refusal !== "day"
+      ? { "retry-after": String(retryAfterSeconds(decided)) }
+      : {}),
   };
 }
 
 /** Whole seconds until another request can be let through; 0 where one can be now. */
-function retryAfterSeconds({ snapshot: { requests, units }, refusal }: QuotaDecision): number {
-  if (refusal === "day" || units.remaining === 0) return seconds(units.resetMs);
+function retryAfterSeconds({ snapshot: { requests }, refusal }: QuotaDecision): number {
   if (requests.remaining === 0) return seconds(requests.resetMs);
   return refusal === "open" ? openRetrySeconds : 0;
 }

@@ -1,8 +1,8 @@
-/** The bodies of errors: OpenAI's, and Hugging Face's. Which surface has which is a row of surfaces.ts. */
+/** The bodies of errors: OpenAI's, Cohere's and Hugging Face's. Which surface has which is a row of surfaces.ts. */
 import { errorTable, type PublicError } from "#contract/errors.ts";
 
 export type ErrorForm = {
-  name: "openai" | "hugging-face";
+  name: "openai" | "cohere" | "hugging-face";
   /** @returns the JSON value of the body */
   body: (error: PublicError) => object;
 };
@@ -16,6 +16,12 @@ export function errorDetail(error: PublicError) {
 export const openaiError: ErrorForm = {
   name: "openai",
   body: (error) => ({ error: errorDetail(error) }),
+};
+
+/** OpenAI's too, since a caller's own code may read it; @ai-sdk/cohere shows no other text than this `message`. */
+export const cohereError: ErrorForm = {
+  name: "cohere",
+  body: (error) => ({ message: error.message, error: errorDetail(error) }),
 };
 
 export const huggingFaceError: ErrorForm = {

@@ -7,7 +7,7 @@ import type { Usage } from "#contract/result-document.ts";
 import type { ResultHead } from "#contract/result-document.ts";
 import { taskTable } from "#contract/task-table.ts";
 import { type Task, tasks } from "#contract/tasks.ts";
-import { type ErrorForm, huggingFaceError, openaiError } from "./error-forms.ts";
+import { cohereError, type ErrorForm, huggingFaceError, openaiError } from "./error-forms.ts";
 import type { Rendering, RenderingOf } from "./rendering.ts";
 import { answers, answerToOne, listOf, type ResultForm, showOf, usageBody } from "./result-form.ts";
 import { decodeVector } from "./vector.ts";
@@ -20,7 +20,7 @@ type Surface<R extends Rendering> = {
   /** The field that holds the parameters; null: they stand in the body itself. */
   parameters: (rendering: R) => "parameters" | null;
   /** The addresses whose errors have another form than OpenAI's. */
-  errors?: { prefix: string; form: ErrorForm };
+  errors?: { prefixes: readonly string[]; form: ErrorForm };
 };
 
 const inBody = () => null;
@@ -45,7 +45,7 @@ const surfaces: { readonly [Route in Rendering["route"]]: Surface<RenderingOf<Ro
       single ? answerToOne(task) : { ...listOf(task), show: showOf(task, asBatch) },
     field: ({ single }, input) => (single ? input.replace(/^inputs\[0\]/, "inputs") : input),
     parameters: ({ task }) => (isFlat(task) ? null : "parameters"),
-    errors: { prefix: "/hf/", form: huggingFaceError },
+    errors: { prefixes: ["/hf/"], form: huggingFaceError },
   },
   tasks: {
     result: (_, { task, model, usage }) => ({ ...answers(task), ...listObject(model, usage) }),
@@ -63,6 +63,8 @@ const surfaces: { readonly [Route in Rendering["route"]]: Surface<RenderingOf<Ro
     }),
     field: (_, input) => rerankField(input).replace(/^texts/, "documents"),
     parameters: inBody,
+    // Nobody but Cohere's clients asks for anything under /v2.
+    errors: { prefixes: ["/v1/rerank", "/v2/"], form: cohereError },
   },
   "tei.rerank": {
     result: ({ topN }) => ({ ...listOf("rerank"), pieces: "items", piecesMax: topN ?? Infinity }),
@@ -115,7 +117,7 @@ export function renderError(rendering: Rendering, error: PublicError): PublicErr
 /** @param path of the call: an error may come before it is known what was asked */
 export function errorFormAt(path: string): ErrorForm {
   const rows: readonly Pick<Surface<never>, "errors">[] = Object.values(surfaces);
-  const own = rows.find(({ errors }) => errors !== undefined && path.startsWith(errors.prefix));
+  const own = rows.find(({ errors }) => errors?.prefixes.some((prefix) => path.startsWith(prefix)));
   return own?.errors?.form ?? openaiError;
 }
 

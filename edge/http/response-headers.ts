@@ -45,7 +45,8 @@ const headers = {
     example: "10h32m5s",
   },
   "retry-after": {
-    description: "Whole seconds until another request can be let through.",
+    description:
+      "Whole seconds until another request can be let through. Absent: today's units are used.",
     schema: count,
     example: 1,
   },

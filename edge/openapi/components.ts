@@ -29,6 +29,7 @@ import { webhookFields } from "../webhooks/read-webhook.ts";
 import {
   answerSchemas,
   ApiUsage,
+  CohereErrorResponse,
   ErrorDetail,
   ErrorResponse,
   HuggingFaceErrorResponse,
@@ -79,6 +80,7 @@ const inResponses: Named = {
   Job: JobResponse,
   ErrorDetail,
   Error: ErrorResponse,
+  CohereError: CohereErrorResponse,
   HuggingFaceError: HuggingFaceErrorResponse,
 };
 

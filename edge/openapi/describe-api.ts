@@ -13,7 +13,12 @@ import { jobId, unfinishedJobExample } from "./examples.ts";
 import { headerComponents, headerRefs, headersOf } from "../http/response-headers.ts";
 import { type Operation, tags } from "./operation.ts";
 import { operations } from "./operations.ts";
-import { ErrorResponse, HuggingFaceErrorResponse, JobResponse } from "./response-schemas.ts";
+import {
+  CohereErrorResponse,
+  ErrorResponse,
+  HuggingFaceErrorResponse,
+  JobResponse,
+} from "./response-schemas.ts";
 
 const description =
   "Language models over HTTPS, compatible with OpenAI's and Hugging Face's clients. Without a key a " +
@@ -47,6 +52,7 @@ class Description {
     }
     const shapes = {
       openai: this.#responses.refTo(ErrorResponse, "Error"),
+      cohere: this.#responses.refTo(CohereErrorResponse, "CohereError"),
       "hugging-face": this.#responses.refTo(HuggingFaceErrorResponse, "HuggingFaceError"),
     } satisfies Record<ErrorForm["name"], object>;
     return {

@@ -23,7 +23,11 @@ const examples = {
   504: ["sync_timeout", "The job is not finished after 100 s and goes on."],
 } as const satisfies Record<ErrorStatus, readonly [ErrorCode, string]>;
 
-const prefixes = { openai: "Error", "hugging-face": "HuggingFaceError" } as const;
+const prefixes = {
+  openai: "Error",
+  cohere: "CohereError",
+  "hugging-face": "HuggingFaceError",
+} as const;
 
 export function errorComponentName(status: ErrorStatus, form: ErrorForm): string {
   return `${prefixes[form.name]}${status}`;

@@ -107,6 +107,10 @@ export const ErrorDetail = z.object({
 
 export const ErrorResponse = z.object({ error: ErrorDetail.describe("What is wrong.") });
 
+export const CohereErrorResponse = ErrorResponse.extend({
+  message: z.string().describe("The same as in error, where Cohere's clients look for it."),
+});
+
 export const HuggingFaceErrorResponse = z.object({
   error: z.string().describe("What is wrong, and what to do."),
   error_type: z.string().describe("The family of errors it belongs to."),

@@ -75,6 +75,16 @@ describe("POST /v1/rerank", () => {
     expect(messages).toMatchObject([{ task: "rerank", inputs: [{ query, texts: documents }] }]);
   });
 
+  it.each(["/v1/rerank", "/v2/rerank", "/v2/embed"])(
+    "tells Cohere's clients what is wrong where they look for it: %s",
+    async (path) => {
+      const response = await post(path, { model, query: "", documents });
+      const { message, error } = await response.json<{ message: string; error: object }>();
+      expect(response.status).toBeGreaterThanOrEqual(400);
+      expect(error).toMatchObject({ message, code: expect.any(String) });
+    },
+  );
+
   it("is /v2/rerank too, as Cohere's clients call it, for the same callers", async () => {
     const body = { model, query, documents, top_n: 1, max_tokens_per_doc: 512 };
     const response = await post("/v2/rerank", body);
