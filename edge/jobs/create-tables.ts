@@ -22,7 +22,7 @@ const tables = `
 `;
 
 /** In the first version, tickets had the message of their computation until it was sent. */
-const takeOverMessages = `
+const takeOverFirstVersion = `
   CREATE TABLE works (
     id TEXT PRIMARY KEY, tenant TEXT NOT NULL, request_key TEXT, message TEXT, sent INTEGER NOT NULL,
     named INTEGER NOT NULL, resent INTEGER NOT NULL, quiet_since INTEGER NOT NULL, given_up INTEGER NOT NULL
@@ -35,7 +35,7 @@ const takeOverMessages = `
 `;
 
 /** In the second, jobs were called tickets, computations works; how far a computation had come stood in its tickets. */
-const takeOverTickets = `
+const takeOverSecondVersion = `
   ALTER TABLE works RENAME TO computations;
   ALTER TABLE computations ADD COLUMN started INTEGER NOT NULL DEFAULT 0;
   ALTER TABLE computations ADD COLUMN sequence INTEGER NOT NULL DEFAULT 0;
@@ -51,8 +51,8 @@ const takeOverTickets = `
 
 export function createTables(sql: SqlStorage): void {
   if (hasTable(sql, "tickets")) {
-    if (!hasTable(sql, "works")) sql.exec(takeOverMessages);
-    sql.exec(takeOverTickets);
+    if (!hasTable(sql, "works")) sql.exec(takeOverFirstVersion);
+    sql.exec(takeOverSecondVersion);
     takeOverResults(sql);
   }
   sql.exec(tables);

@@ -30,7 +30,7 @@ export const webhookFields = {
 
 export type WebhookFields = z.infer<z.ZodObject<typeof webhookFields>>;
 
-type Surroundings = {
+type Dependencies = {
   /** Whether the caller sent `Prefer: respond-async`. */
   respondAsync: boolean;
   /** `host:port` targets open over http and on private addresses. */
@@ -44,26 +44,26 @@ type Surroundings = {
  * @returns the webhook, or null where the request names none
  * @throws CodedError `invalid_value` for a field that cannot be honoured
  */
-export function readWebhook(fields: WebhookFields, surroundings: Surroundings): Webhook | null {
+export function readWebhook(fields: WebhookFields, dependencies: Dependencies): Webhook | null {
   if (fields.webhook === undefined) {
     refuseOrphan(fields, "webhook_events_filter");
     refuseOrphan(fields, "webhook_secret");
     return null;
   }
-  if (!surroundings.respondAsync) {
+  if (!dependencies.respondAsync) {
     const message =
       "webhook: sent only for an asynchronous job; add the header `Prefer: respond-async`";
     throw new CodedError("invalid_value", message, { param: "webhook" });
   }
   const given = fields.webhook_secret;
   return {
-    url: checkWebhookUrl(fields.webhook, surroundings.allowed),
+    url: checkWebhookUrl(fields.webhook, dependencies.allowed),
     events: [...new Set(fields.webhook_events_filter ?? (["completed"] as const))],
     secret:
       given === undefined
-        ? generateWebhookSecret(surroundings.fillRandom)
+        ? generateWebhookSecret(dependencies.fillRandom)
         : checkWebhookSecret(given),
-    origin: surroundings.origin,
+    origin: dependencies.origin,
     secretGenerated: given === undefined,
   };
 }

@@ -24,7 +24,7 @@ export type InstallOptions = {
   onProgress: (progress: { step: string; bytes: number; totalBytes: number | null }) => void;
 };
 
-type Work = InstallOptions & { gathering: string };
+type GatherOptions = InstallOptions & { gathering: string };
 
 function revisionOf(wheels: readonly CudaWheel[]): string {
   return wheels.map(({ requirement }) => requirement).join(" ");
@@ -42,7 +42,7 @@ async function isUnpacked(gathering: string, { libraries }: CudaWheel): Promise<
   return (await Promise.all(here)).every(Boolean);
 }
 
-async function unpack(archive: string, wheel: CudaWheel, { gathering, signal }: Work) {
+async function unpack(archive: string, wheel: CudaWheel, { gathering, signal }: GatherOptions) {
   const { folder, libraries, requirement } = wheel;
   const partialOf = (name: string) => path.join(gathering, `${name}.unpacked`);
   const names = Object.keys(libraries);
@@ -55,23 +55,23 @@ async function unpack(archive: string, wheel: CudaWheel, { gathering, signal }: 
   for (const name of names) await rename(partialOf(name), path.join(gathering, name));
 }
 
-async function bring(wheel: CudaWheel, before: number, work: Work): Promise<void> {
-  const { gathering: folder, wheels, pythonCommands: commands, environment, signal } = work;
+async function bring(wheel: CudaWheel, before: number, options: GatherOptions): Promise<void> {
+  const { gathering: folder, wheels, pythonCommands: commands, environment, signal } = options;
   const totalBytes = wheels.reduce((sum, { bytes }) => sum + bytes, 0);
   const show = (bytes: number) =>
-    work.onProgress({ step: "Fetching the CUDA provider", bytes: before + bytes, totalBytes });
+    options.onProgress({ step: "Fetching the CUDA provider", bytes: before + bytes, totalBytes });
   show(0);
   if (!(await isUnpacked(folder, wheel))) {
     const onBytes = (bytes: number) => show(Math.min(bytes, wheel.bytes));
     const bringing = { folder, commands, environment, signal, onBytes };
     const archive = await bringWheel(wheel, bringing);
-    await unpack(archive, wheel, work);
+    await unpack(archive, wheel, options);
     await rm(path.dirname(archive), { recursive: true, force: true });
   }
   show(wheel.bytes);
 }
 
-async function recordOf({ wheels, gathering, signal }: Work): Promise<FetchRecord> {
+async function recordOf({ wheels, gathering, signal }: GatherOptions): Promise<FetchRecord> {
   const files: FetchRecord["files"] = [];
   for (const name of wheels.flatMap(({ libraries }) => Object.keys(libraries))) {
     files.push(await describeFile(gathering, name, signal));
@@ -80,15 +80,15 @@ async function recordOf({ wheels, gathering, signal }: Work): Promise<FetchRecor
   return { formatVersion: 1, id: "cuda-provider", source: "package registry", revision, files };
 }
 
-async function gather(work: Work): Promise<void> {
+async function gather(options: GatherOptions): Promise<void> {
   let before = 0;
   try {
-    for (const wheel of work.wheels) {
-      await bring(wheel, before, work);
+    for (const wheel of options.wheels) {
+      await bring(wheel, before, options);
       before += wheel.bytes;
     }
   } catch (error) {
-    work.signal.throwIfAborted();
+    options.signal.throwIfAborted();
     throw asFetchProblem(error, "the CUDA provider");
   }
 }
@@ -107,12 +107,12 @@ export async function installCuda(options: InstallOptions): Promise<void> {
     onProgress({ step: "Another process is fetching the provider", bytes: 0, totalBytes: null });
   await withFolderLock(path.resolve(folder), { signal, onWait }, async (held) => {
     if (await isInstalled(folder, wheels)) return;
-    const work = { ...options, gathering: `${folder}.partial`, signal: held };
-    await mkdir(work.gathering, { recursive: true });
-    await gather(work);
-    const record = `${JSON.stringify(await recordOf(work), null, 2)}\n`;
-    await writeAtomically(recordFile(work.gathering), record);
+    const gatherOptions = { ...options, gathering: `${folder}.partial`, signal: held };
+    await mkdir(gatherOptions.gathering, { recursive: true });
+    await gather(gatherOptions);
+    const record = `${JSON.stringify(await recordOf(gatherOptions), null, 2)}\n`;
+    await writeAtomically(recordFile(gatherOptions.gathering), record);
     await rm(folder, { recursive: true, force: true });
-    await rename(work.gathering, folder);
+    await rename(gatherOptions.gathering, folder);
   });
 }

@@ -55,8 +55,8 @@ describe("the test of a device", () => {
   });
 
   it("passes an error as TF32 makes it, and none twice its tolerance", async () => {
-    const within = { device: off(0.4 * deviceTolerance.f32), cpu };
-    await compareWithCpu(within, probe);
+    const tolerable = { device: off(0.4 * deviceTolerance.f32), cpu };
+    await compareWithCpu(tolerable, probe);
     const beyond = { device: off(2 * deviceTolerance.f32), cpu };
     await expect(compareWithCpu(beyond, probe)).rejects.toThrow(/in f32 is off by 0\.01/);
   });
