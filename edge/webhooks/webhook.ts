@@ -1,6 +1,6 @@
 /**
  * A webhook of one job as it travels with the job: where events go, which, and the secret that signs them.
- * Read from a request's body by `read-webhook.ts`; deliveries are `courier.ts`.
+ * Read from a request's body by `read-webhook.ts`; deliveries are `webhook-delivery.ts`.
  */
 export const webhookEvents = ["start", "output", "completed"] as const;
 export type WebhookEvent = (typeof webhookEvents)[number];
