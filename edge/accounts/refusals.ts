@@ -14,6 +14,6 @@ export const refusals: MiddlewareHandler<EdgeEnv> = async (c, next) => {
   if (refused) await discardBody(c.req.raw);
   // What runs a job is counted among the requests; what is over a limit has cost nothing.
   const asks = c.req.method !== "POST" || c.req.path.startsWith("/v1/jobs/");
-  // A failure of ours is nobody's, and may have come before it was known who calls.
+  // A failure of ours (5xx) is not counted against the caller, who may not even be identified yet.
   if ((refused || (asks && status < 500)) && status !== 429) noteRefusal(c);
 };

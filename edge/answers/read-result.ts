@@ -90,7 +90,7 @@ export async function* showLines(
   yield encoder.encode(writer.end());
 }
 
-/** What has been taken is freed, and nothing is read ahead of who takes it. */
+/** Nothing is read before the reader asks for it, and a chunk is freed once the reader has it. */
 function streamOf(
   pieces: AsyncGenerator<Uint8Array>,
   cancel: () => Promise<void>,

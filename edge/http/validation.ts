@@ -18,7 +18,7 @@ export function validate<T>(schema: z.ZodType<T>, value: unknown, at: PropertyKe
 
 /**
  * Of an object, and those in its fields. A required field that is null stays, and is told of; so does one that may hold
- * anything here, which is judged by who reads it.
+ * anything here, which its own reader judges.
  */
 function withoutNulls(schema: z.core.$ZodType, value: unknown): unknown {
   if (!(schema instanceof z.ZodObject) || !isObject(value)) return value;

@@ -16,7 +16,7 @@ const resultOverheadCharacters = 500;
 
 export type EndedComputation = {
   /**
-   * Its result went to somebody, or is there for who comes back. If not, what a worker still makes of it is for nobody.
+   * Its result went to a caller, or is kept for its jobs. If not, a worker that still computes it should stop.
    */
   delivered: boolean;
   /** Tokens charged, by whoever says it ended. */

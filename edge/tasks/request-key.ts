@@ -29,7 +29,7 @@ export async function requestKeyOf(request: KeyedRequest): Promise<string> {
   return new Uint8Array(digest).toHex();
 }
 
-/** No piece ends between the two halves of a character: encoded apart they would be nobody's. */
+/** No piece ends between the two halves of a surrogate pair: encoded apart, each would become U+FFFD. */
 function* piecesOf(text: string): Generator<string> {
   for (let start = 0; start < text.length;) {
     const last = text.charCodeAt(start + pieceCharacters - 1);
