@@ -5,7 +5,8 @@
  */
 import { LRUCache } from "lru-cache";
 import type { ResultModels } from "../registry/known-models.ts";
-import type { Rendered } from "./render.ts";
+import type { EdgeContext } from "../context.ts";
+import type { Rendered, RenderedResult } from "./render.ts";
 
 /** A rendered answer, and what must still be true for it to be given again. */
 export type Answer = Rendered & ResultModels & { modelDigest: string };
@@ -51,6 +52,13 @@ export function findAnswer(exactKey: string): Answer | undefined {
   return answers.get(exactKey);
 }
 
-export function keepAnswer(exactKey: string, answer: Answer): void {
-  answers.set(exactKey, answer);
+/** Keeps what this call is answered with, where its key says; nowhere, where it has none. */
+export function keepAnswer(
+  c: EdgeContext,
+  { model, entityModel }: ResultModels,
+  { head, body, headers }: RenderedResult,
+): void {
+  const key = c.get("exactCallKey");
+  if (key === undefined) return;
+  answers.set(key, { body, headers, model, entityModel, modelDigest: head.modelDigest });
 }

@@ -8,6 +8,7 @@ import { resultFormOf } from "./surfaces.ts";
 
 /** What of an answer is sent, and what is sent again. */
 export type Rendered = { body: string; headers: Record<string, string> };
+export type RenderedResult = Rendered & { head: ResultHead };
 
 /**
  * @param warnings of the request itself; those of the result are added
@@ -17,7 +18,7 @@ export function render(
   rendering: Rendering,
   document: string,
   warnings: readonly string[] = [],
-): Rendered & { head: ResultHead } {
+): RenderedResult {
   const { head, lines } = openResultDocument(document);
   return {
     head,

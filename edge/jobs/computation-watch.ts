@@ -1,8 +1,11 @@
 /**
  * Keeps a shard's computations in sight: when a worker last named each, which are lost, and what a row must say so that
  * this object may be put away meanwhile. What becomes of a lost one is the board's.
+ *
+ * A worker names a computation that it holds every second, so one that was named once and is named no more has lost its
+ * worker, and its message too where no other worker names it. One never named waits in the queue for as long as the queue
+ * keeps messages: a fleet may be starting from zero.
  */
-import { lostAt, type SilenceRules } from "./silence.ts";
 import type { StoredComputation, ComputationRows } from "./computation-rows.ts";
 import { newComputation, type Computation, type ComputationTable } from "./computation-table.ts";
 
@@ -18,6 +21,24 @@ export type WatchDependencies = {
   onSweepSooner: () => void;
   now: () => number;
 };
+
+export type SilenceRules = {
+  /** From the last time a worker named the job, or from when it was sent again. */
+  silentMs: number;
+  /** From when it was opened, where no worker has named it. */
+  unnamedMs: number;
+};
+
+/** @returns ms since the epoch */
+export function lostAt(computation: Computation, { silentMs, unnamedMs }: SilenceRules): number {
+  return computation.quietSince + (computation.named || computation.resent ? silentMs : unnamedMs);
+}
+
+/** Nobody joins a computation that may be dead, nor one that a worker was told to give up. */
+export function isJoinable(computation: Computation, rules: SilenceRules, now: number): boolean {
+  if (computation.givenUp === "told" || (computation.resent && !computation.named)) return false;
+  return now < lostAt(computation, rules);
+}
 
 export class ComputationWatch {
   readonly #dependencies: WatchDependencies;

@@ -10,8 +10,11 @@ import type { EdgeContext } from "../context.ts";
 import { type Settings, settingsOf } from "../environment.ts";
 import { errorResponse } from "../answers/error-response.ts";
 import type { Job } from "../answers/job.ts";
-import { rememberAnswer } from "./remember-answer.ts";
-import { render } from "../answers/render.ts";
+import { digestsIn } from "#contract/models.ts";
+import { keepAnswer } from "../answers/answer-cache.ts";
+import { render, type RenderedResult } from "../answers/render.ts";
+import { learnDigests } from "../registry/known-models.ts";
+import { keepResult } from "../storage/result-cache.ts";
 import { renderError } from "../answers/surfaces.ts";
 import type { JobSpec } from "./job-spec.ts";
 import { type Preference, parsePreference, preferenceApplied } from "../http/preference.ts";
@@ -200,15 +203,28 @@ async function succeeded(
 ): Promise<Response> {
   const { rendering, warnings } = job;
   if (stored.kind === "inline") {
-    const { document } = stored;
-    const { head, ...rendered } = render(rendering, document, warnings);
-    rememberAnswer(c, job, { document, modelDigest: head.modelDigest, rendered });
+    const rendered = render(rendering, stored.document, warnings);
+    remember(c, job, { document: stored.document, rendered });
     return new Response(rendered.body, { headers: { ...rendered.headers, "x-job-id": jobId } });
   }
   const response = await resultResponse(c, stored, job);
   if (response === null) throw new Error(`the result of ${jobId} is gone before it was read`);
   response.headers.set("x-job-id", jobId);
   return response;
+}
+
+/** In this isolate, where the next such call looks first. Without a request key a call leaves no trace. */
+function remember(
+  c: EdgeContext,
+  job: Pick<JobSpec, "requestKey" | "model" | "entityModel">,
+  { document, rendered }: { document: string; rendered: RenderedResult },
+): void {
+  const { requestKey, model, entityModel } = job;
+  if (requestKey === null) return;
+  const { modelDigest } = rendered.head;
+  learnDigests(c, digestsIn(modelDigest, [model, ...(entityModel === null ? [] : [entityModel])]));
+  keepResult({ requestKey, modelDigest }, document);
+  keepAnswer(c, job, rendered);
 }
 
 function failed(c: EdgeContext, error: PublicError, headers: Record<string, string>): Response {

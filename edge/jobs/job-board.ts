@@ -20,7 +20,6 @@ import type {
 } from "./shard-protocol.ts";
 import type { Outcome } from "./job-rows.ts";
 import { type JobDependencies, KeptJobs } from "./kept-jobs.ts";
-import { isJoinable } from "./silence.ts";
 import {
   type Claim,
   isWanted,
@@ -28,7 +27,7 @@ import {
   type Computation,
   ComputationTable,
 } from "./computation-table.ts";
-import { type WatchDependencies, ComputationWatch } from "./computation-watch.ts";
+import { ComputationWatch, isJoinable, type WatchDependencies } from "./computation-watch.ts";
 
 export type Dependencies = WatchDependencies &
   JobDependencies & {

@@ -194,12 +194,9 @@ async function showFound(
   found: StoredResult,
 ): Promise<Response | null> {
   if (found.kind === "inline") {
-    const { head, body, headers } = render(request.rendering, found.document, request.warnings);
-    const exact = c.get("exactCallKey");
-    const { model, entityModel } = request;
-    const { modelDigest } = head;
-    if (exact !== undefined) keepAnswer(exact, { body, headers, model, entityModel, modelDigest });
-    return answerWith({ body, headers });
+    const rendered = render(request.rendering, found.document, request.warnings);
+    keepAnswer(c, request, rendered);
+    return answerWith(rendered);
   }
   try {
     return await resultResponse(c, found, request);
