@@ -6,7 +6,7 @@
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { TaskRunner } from "../gpu-worker/jobs/task-runner.ts";
-import type { EncoderModel } from "../gpu-worker/pipelines/encoder-model.ts";
+import type { EncoderModel } from "../gpu-worker/model/encoder-model.ts";
 import { openRuntime } from "../gpu-worker/runtime/open-runtime.ts";
 import { type Bench, type BenchContext, comparedRow, plainRow, type Row } from "./bench.ts";
 import { median } from "./harness/http-load.ts";

@@ -9,7 +9,7 @@ import process from "node:process";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { openRuntime } from "../gpu-worker/runtime/open-runtime.ts";
-import type { EncoderModel } from "../gpu-worker/pipelines/encoder-model.ts";
+import type { EncoderModel } from "../gpu-worker/model/encoder-model.ts";
 import { writeMinilmWithHead } from "../test/models/minilm-with-head.ts";
 import { type Bench, type BenchContext, plainRow, type Row } from "./bench.ts";
 import { type Slope, slopeOf } from "./harness/line.ts";

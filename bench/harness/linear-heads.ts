@@ -1,6 +1,6 @@
 /** Heads on a loaded sentence encoder, as adapters put them there: their numbers are arbitrary, and what they cost is real. */
 import type { LoadedModel } from "../../gpu-worker/catalog/loaded-model.ts";
-import type { EncoderModel } from "../../gpu-worker/pipelines/encoder-model.ts";
+import type { EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
 import type { Random } from "./random.ts";
 
 export function withLinearHead(base: LoadedModel, labels: number, random: Random): EncoderModel {

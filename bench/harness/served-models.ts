@@ -5,7 +5,7 @@ import { type Catalog, openCatalog } from "../../gpu-worker/catalog/catalog.ts";
 import type { FormSetting } from "../../gpu-worker/catalog/form-choice.ts";
 import type { LoadedModel, ModelLease } from "../../gpu-worker/catalog/loaded-model.ts";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
-import type { EncoderModel } from "../../gpu-worker/pipelines/encoder-model.ts";
+import type { EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
 import type { Pipeline, TaskAnswer, TaskRequest } from "../../gpu-worker/pipelines/pipeline.ts";
 import { pipelines } from "../../gpu-worker/pipelines/pipelines.ts";
 import type { Runtime } from "../../gpu-worker/runtime/session.ts";

@@ -17,7 +17,7 @@ import {
 import { type Task, type TaskInput, tasks } from "#contract/tasks.ts";
 import type * as z from "zod";
 import { TimeSlices } from "../event-loop/time-slices.ts";
-import type { EncoderModel } from "../pipelines/encoder-model.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
 import type { Pipeline, TaskRequest } from "../pipelines/pipeline.ts";
 import { pipelines } from "../pipelines/pipelines.ts";
 import { charactersOf, ComputationMemory, type MemoryReservation } from "./computation-memory.ts";

@@ -15,16 +15,15 @@ import { deviceBounds, type FitBounds, fitPolicy } from "../batching/fit-policy.
 import { bytesOfRun, longestText } from "../batching/run-memory.ts";
 import { SlotScheduler } from "../batching/slot-scheduler.ts";
 import type { Tenant } from "../batching/fair-queueing.ts";
-import type { EncoderModel } from "../pipelines/encoder-model.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
+import type { EncoderRow, RowResult } from "../model/encoder-row.ts";
 import type {
   EncoderPipeline,
-  EncoderRow,
   TaskContext,
-  RowResult,
   TaskAnswer,
   TaskRequest,
 } from "../pipelines/pipeline.ts";
-import { type PreparedRows, prepareRows, runPrepared } from "../pipelines/run-rows.ts";
+import { type PreparedRows, prepareRows, runPrepared } from "../model/run-rows.ts";
 import { FittedHeads } from "./fitted-heads.ts";
 import { RowProgress } from "./row-progress.ts";
 

@@ -1,7 +1,7 @@
 /** The texts that tokens stand for. Runs no model. */
 import { CodedError } from "#contract/errors.ts";
 import type { TaskOutput } from "#contract/tasks.ts";
-import type { EncoderModel } from "./encoder-model.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
 import { ResultSize } from "./result-size.ts";
 import { TokenCounter } from "./sentence-request.ts";

@@ -3,7 +3,7 @@
  * their lengths and ids.
  */
 import { CodedError } from "#contract/errors.ts";
-import type { EncoderModel } from "./encoder-model.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
 import { groupTexts } from "./text-groups.ts";
 
 export type InputRules = {

@@ -9,7 +9,7 @@ import { fitHead } from "../fit/fit-head.ts";
 import { softmax } from "../tensor/activations.ts";
 import { toUnitLength } from "../tensor/vectors.ts";
 import { InputEncoder } from "./encode-input.ts";
-import type { EncoderModel, LinearLayer } from "./encoder-model.ts";
+import type { EncoderModel, LinearLayer } from "../model/encoder-model.ts";
 import { linearLogits } from "./linear-head.ts";
 import type { EncoderPipeline, TaskContext } from "./pipeline.ts";
 import { taskPrompt } from "./prompts.ts";

@@ -4,7 +4,7 @@
  * names words that are more than this token. A text of no tokens is left out.
  */
 import { CodedError } from "#contract/errors.ts";
-import type { EncoderModel } from "./encoder-model.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
 
 export type FillTargets = {
   /** Each once. */

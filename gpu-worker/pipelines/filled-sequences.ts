@@ -1,7 +1,7 @@
 /** Texts with one mask filled, decoded by the tokenizer off the event loop, some at a time. */
 import type { Filling } from "#contract/tasks/fill-mask.ts";
 import type { TimeSlices } from "../event-loop/time-slices.ts";
-import type { EncoderModel } from "./encoder-model.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
 import type { ResultSize } from "./result-size.ts";
 import type { TopScore } from "./top-scores.ts";
 

@@ -6,7 +6,7 @@ import { CodedError } from "#contract/errors.ts";
 import type { Entity } from "#contract/tasks/token-classification.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import { softmax } from "../tensor/activations.ts";
-import type { EncoderModel, LinearHead, OutputName } from "./encoder-model.ts";
+import type { EncoderModel, LinearHead, OutputName } from "../model/encoder-model.ts";
 import {
   type Aggregation,
   type FoundEntity,
@@ -18,7 +18,8 @@ import {
 import { entityWords } from "./entity-words.ts";
 import { linearLogits } from "./linear-head.ts";
 import { type Span, withoutSpace, trimOffsets } from "./offsets.ts";
-import type { EncoderRow, TaskContext, RowResult } from "./pipeline.ts";
+import type { EncoderRow, RowResult } from "../model/encoder-row.ts";
+import type { TaskContext } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
 import type { TokenCounter } from "./sentence-request.ts";
 import { type NamedText, type TextTokens, encodeLong, encodeWhole } from "./text-tokens.ts";

@@ -5,29 +5,14 @@
  */
 import type { Usage } from "#contract/result-document.ts";
 import type { Task, TaskInput, TaskOutput, TaskParameters } from "#contract/tasks.ts";
-import type { EncoderModel, LinearLayer, OutputName } from "./encoder-model.ts";
+import type { EncoderModel, LinearLayer } from "../model/encoder-model.ts";
+import type { EncoderRow, RowResult } from "../model/encoder-row.ts";
 
 export type TaskRequest<T extends Task> = {
   task: T;
   inputs: TaskInput<T>[];
   parameters: TaskParameters<T>;
 };
-
-/** One sequence for a model to run. */
-export type EncoderRow = {
-  /** With special tokens. */
-  readonly ids: readonly number[];
-  /** Segment of each token. Absent: all 0. */
-  readonly typeIds?: readonly number[];
-  readonly outputs: readonly OutputName[];
-  /** For a masked-lm: the tokens whose logits are wanted. */
-  readonly positions?: readonly number[];
-  /** For a sentence encoder: so many first tokens, a prompt's, are left out of the vector. Absent: none. */
-  readonly unpooled?: number;
-};
-
-/** Each output asked for, of one row: see `OutputName`. Copied out of the batch. */
-export type RowResult = Partial<Record<OutputName, Float32Array>>;
 
 /**
  * What a pipeline may use while it answers one request: other parts of the worker, and the limits it shares with

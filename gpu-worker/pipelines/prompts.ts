@@ -4,7 +4,7 @@
  * other, or classified, those named as MTEB names such tasks, else the one that `encode` uses by default.
  */
 import { CodedError } from "#contract/errors.ts";
-import type { EncoderModel } from "./encoder-model.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
 
 const names = {
   query: ["query"],

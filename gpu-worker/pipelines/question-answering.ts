@@ -10,9 +10,10 @@ import { type Answer, questionAnsweringDefaults } from "#contract/tasks/question
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import { sum } from "../tensor/vectors.ts";
 import { type WindowAnswers, bestSpans } from "./answer-spans.ts";
-import type { EncoderModel } from "./encoder-model.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
 import { type Span, offsetConverter, trimOffsets } from "./offsets.ts";
-import type { EncoderPipeline, EncoderRow, RowResult } from "./pipeline.ts";
+import type { EncoderRow, RowResult } from "../model/encoder-row.ts";
+import type { EncoderPipeline } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize } from "./result-size.ts";
 import { TokenCounter } from "./sentence-request.ts";

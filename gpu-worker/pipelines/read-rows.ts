@@ -3,8 +3,9 @@
  * or a score for each word of a vocabulary. Those of a whole request could take gigabytes.
  */
 import { TimeSlices } from "../event-loop/time-slices.ts";
-import type { EncoderModel } from "./encoder-model.ts";
-import type { EncoderRow, TaskContext, RowResult } from "./pipeline.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
+import type { EncoderRow, RowResult } from "../model/encoder-row.ts";
+import type { TaskContext } from "./pipeline.ts";
 
 /** Numbers in the results of the rows run together: 16 MB. */
 const floatsPerRun = 2 ** 22;

@@ -8,7 +8,7 @@ import type { TaskInput } from "#contract/tasks.ts";
 import type { TokenIdVocabulary } from "#contract/tasks/feature-extraction.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import { type Cl100k, loadCl100k } from "../tokenizer/cl100k.ts";
-import type { EncoderModel } from "./encoder-model.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
 import { tooManyTokens } from "./sentence-request.ts";
 
 type Input = TaskInput<"feature-extraction">;

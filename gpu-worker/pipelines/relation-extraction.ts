@@ -7,7 +7,7 @@ import type { TaskOutput, TaskParameters } from "#contract/tasks.ts";
 import { type RelatedPair, relatedEntitiesMax } from "#contract/tasks/relation-extraction.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import { sum } from "../tensor/vectors.ts";
-import type { EncoderModel } from "./encoder-model.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
 import type { FoundEntity } from "./entity-groups.ts";
 import { findEntities, toEntity } from "./find-entities.ts";
 import { type MarkedText, readMarks } from "./marked-spans.ts";

@@ -6,11 +6,12 @@
 import { CodedError } from "#contract/errors.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import { sigmoid, softmax } from "../tensor/activations.ts";
-import type { EncoderModel, LinearHead } from "./encoder-model.ts";
+import type { EncoderModel, LinearHead } from "../model/encoder-model.ts";
 import { linearLogits, poolTokens } from "./linear-head.ts";
 import { type MarkedText, writeMarks } from "./marked-spans.ts";
 import { type Span, trimOffsets } from "./offsets.ts";
-import type { EncoderRow, TaskContext } from "./pipeline.ts";
+import type { EncoderRow } from "../model/encoder-row.ts";
+import type { TaskContext } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
 import type { TokenCounter } from "./sentence-request.ts";
 import { type SequenceHead, sequenceHeadOf } from "./sequence-head.ts";

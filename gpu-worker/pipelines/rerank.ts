@@ -18,8 +18,9 @@ import {
   InputEncoder,
   type NamedInput,
 } from "./encode-input.ts";
-import type { EncoderModel } from "./encoder-model.ts";
-import type { EncoderPipeline, EncoderRow, TaskContext } from "./pipeline.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
+import type { EncoderRow } from "../model/encoder-row.ts";
+import type { EncoderPipeline, TaskContext } from "./pipeline.ts";
 import { searchPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize } from "./result-size.ts";

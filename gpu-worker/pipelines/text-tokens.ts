@@ -6,7 +6,7 @@
 import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import type { EncoderModel } from "./encoder-model.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
 import type { Span } from "./offsets.ts";
 import { type TokenCounter, tooManyTokens } from "./sentence-request.ts";
 import { groupTexts } from "./text-groups.ts";

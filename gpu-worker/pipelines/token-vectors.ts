@@ -5,7 +5,7 @@
 import { CodedError } from "#contract/errors.ts";
 import { tokenNumbersMax } from "#contract/tasks/feature-extraction.ts";
 import type { InputEncoder } from "./encode-input.ts";
-import type { EncoderModel } from "./encoder-model.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
 import type { TaskContext, TaskAnswer, TaskRequest } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
 import { TokenCounter, namedInputs, rowsOf } from "./sentence-request.ts";

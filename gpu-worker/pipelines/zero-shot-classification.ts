@@ -17,8 +17,9 @@ import {
   type InputTokens,
   type NamedInput,
 } from "./encode-input.ts";
-import type { EncoderModel } from "./encoder-model.ts";
-import type { EncoderPipeline, EncoderRow, TaskContext } from "./pipeline.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
+import type { EncoderRow } from "../model/encoder-row.ts";
+import type { EncoderPipeline, TaskContext } from "./pipeline.ts";
 import { taskPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize, labelsBytes } from "./result-size.ts";

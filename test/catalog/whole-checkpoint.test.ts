@@ -2,7 +2,7 @@
 import { copyFile, rm } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { runRows } from "../../gpu-worker/pipelines/run-rows.ts";
+import { runRows } from "../../gpu-worker/model/run-rows.ts";
 import { readFloat32 } from "../../gpu-worker/weights/read-float32.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
 import { writeSafetensors } from "../../gpu-worker/weights/safetensors-writer.ts";

@@ -5,7 +5,7 @@
 import path from "node:path";
 import { setImmediate as nextRound } from "node:timers/promises";
 import type { Task } from "../../contract/tasks.ts";
-import type { EncoderHead, EncoderModel } from "../../gpu-worker/pipelines/encoder-model.ts";
+import type { EncoderHead, EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
 import { seededRandom } from "../pipelines/texts-in-many-scripts.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
 import { loadTokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";

@@ -12,7 +12,7 @@ import { Task } from "../../contract/tasks.ts";
 import { QuotaLedger, type Sql } from "../../edge/accounts/quota-ledger.ts";
 import { estimateTokens } from "../../edge/tasks/estimate-tokens.ts";
 import { estimateUnits } from "../../edge/tasks/estimate-units.ts";
-import type { EncoderModel } from "../../gpu-worker/pipelines/encoder-model.ts";
+import type { EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
 import { pipelines } from "../../gpu-worker/pipelines/pipelines.ts";
 import { loadTokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
 import {

@@ -3,8 +3,9 @@
  * tokenizers: what such a request really reads is what the pipelines have run.
  */
 import { type Task, type TaskInput, type TaskParameters, tasks } from "../../contract/tasks.ts";
-import type { EncoderHead, EncoderModel } from "../../gpu-worker/pipelines/encoder-model.ts";
-import type { EncoderRow, TaskContext, RowResult } from "../../gpu-worker/pipelines/pipeline.ts";
+import type { EncoderHead, EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
+import type { EncoderRow, RowResult } from "../../gpu-worker/model/encoder-row.ts";
+import type { TaskContext } from "../../gpu-worker/pipelines/pipeline.ts";
 import type { Tokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
 import { toyModel } from "./toy-tagger.ts";
 

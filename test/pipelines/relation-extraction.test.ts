@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import type { TaskParameters } from "../../contract/tasks.ts";
 import { RelatedPair } from "../../contract/tasks/relation-extraction.ts";
-import type { EncoderHead } from "../../gpu-worker/pipelines/encoder-model.ts";
+import type { EncoderHead } from "../../gpu-worker/model/encoder-model.ts";
 import { relationExtraction } from "../../gpu-worker/pipelines/relation-extraction.ts";
 import { type ToyModel, toyContext, toyModel, toyTokenizer } from "./toy-tagger.ts";
 

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { TaskInput, TaskParameters } from "../../contract/tasks.ts";
 import { TaskRunner, cpuBatchPolicy } from "../../gpu-worker/jobs/task-runner.ts";
-import type { EncoderModel } from "../../gpu-worker/pipelines/encoder-model.ts";
+import type { EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
 import { featureExtraction } from "../../gpu-worker/pipelines/feature-extraction.ts";
 import { textClassification } from "../../gpu-worker/pipelines/text-classification.ts";
 import { toyClassifier, toyHead } from "./toy-classifier.ts";

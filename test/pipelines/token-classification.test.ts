@@ -1,7 +1,7 @@
 /** Entities against the examples of transformers' own tests, and offsets against what they select. */
 import { describe, expect, it } from "vitest";
 import type { TaskParameters } from "../../contract/tasks.ts";
-import type { EncoderHead } from "../../gpu-worker/pipelines/encoder-model.ts";
+import type { EncoderHead } from "../../gpu-worker/model/encoder-model.ts";
 import { tokenClassification } from "../../gpu-worker/pipelines/token-classification.ts";
 import { loadTokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
 import { noise, textsInManyScripts, tokenizerFolders } from "./texts-in-many-scripts.ts";

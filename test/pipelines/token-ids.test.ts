@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { TaskParameters } from "../../contract/tasks.ts";
 import { type Catalog, openCatalog } from "../../gpu-worker/catalog/catalog.ts";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
-import type { EncoderModel } from "../../gpu-worker/pipelines/encoder-model.ts";
+import type { EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
 import { featureExtraction } from "../../gpu-worker/pipelines/feature-extraction.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import { cosine } from "../e2e/vectors.ts";

@@ -4,7 +4,7 @@
  * the same at length 1; `last_hidden_state` of a token is [id, segment]. With a classifier on top, `logits` are what a
  * function of the shown tokens says.
  */
-import type { EncoderModel } from "../../gpu-worker/pipelines/encoder-model.ts";
+import type { EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
 import type { EncodeOptions, Tokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
 

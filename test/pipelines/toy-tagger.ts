@@ -3,9 +3,10 @@
  * are runs of letters, or single other characters; of each word three letters make a token, later ones begin with `##`;
  * marks are left out, as uncased BERT leaves them out.
  */
-import type { EncoderHead, EncoderModel } from "../../gpu-worker/pipelines/encoder-model.ts";
-import type { EncoderRow, TaskContext, RowResult } from "../../gpu-worker/pipelines/pipeline.ts";
-import { runRows } from "../../gpu-worker/pipelines/run-rows.ts";
+import type { EncoderHead, EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
+import type { EncoderRow, RowResult } from "../../gpu-worker/model/encoder-row.ts";
+import type { TaskContext } from "../../gpu-worker/pipelines/pipeline.ts";
+import { runRows } from "../../gpu-worker/model/run-rows.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
 import type { TextEncoding, Tokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
 

@@ -5,7 +5,7 @@
 import type { Tensor } from "../tensor/tensor.ts";
 import type { EncoderModel, OutputName } from "./encoder-model.ts";
 import { paddedLength } from "./padded-length.ts";
-import type { EncoderRow, RowResult } from "./pipeline.ts";
+import type { EncoderRow, RowResult } from "./encoder-row.ts";
 
 /** Without limits, rows are padded to the longest and no more. */
 type Runnable = Pick<EncoderModel, "session"> & Partial<Pick<EncoderModel, "limits">>;

@@ -1,8 +1,8 @@
 /** A batch of rows through a session that tells what it was fed and answers with numbers that name their position. */
 import { describe, expect, it } from "vitest";
-import type { EncoderSession, OutputName } from "../../gpu-worker/pipelines/encoder-model.ts";
-import type { EncoderRow } from "../../gpu-worker/pipelines/pipeline.ts";
-import { runRows } from "../../gpu-worker/pipelines/run-rows.ts";
+import type { EncoderSession, OutputName } from "../../gpu-worker/model/encoder-model.ts";
+import type { EncoderRow } from "../../gpu-worker/model/encoder-row.ts";
+import { runRows } from "../../gpu-worker/model/run-rows.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
 
 const signal = new AbortController().signal;
