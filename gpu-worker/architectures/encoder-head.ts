@@ -1,14 +1,13 @@
 /**
  * What a caller wants of an encoder: the head on top of its hidden states, and the form of its products.
  */
+import { plainPoolings } from "../model/pooling.ts";
 import type { ActivationName } from "./activation.ts";
 import type { ChannelRanges } from "./channel-ranges.ts";
 
 /** Ways from token vectors to a text's one, by sentence-transformers' names. */
 export const poolingNames = [
-  "mean",
-  "cls",
-  "max",
+  ...plainPoolings,
   "mean_sqrt_len_tokens",
   "weightedmean",
   "lasttoken",

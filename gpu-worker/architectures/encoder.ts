@@ -2,6 +2,7 @@
  * From a checkpoint's config and weights to a graph, whatever family of encoder it is. A family is a row of the table.
  */
 import * as z from "zod";
+import type { Problem } from "../model/model-head.ts";
 import { autocastFloat16 } from "../onnx/autocast.ts";
 import type { Graph } from "../onnx/graph.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
@@ -101,8 +102,6 @@ export function labelsOf(config: unknown): string[] {
     return label;
   });
 }
-
-export type Problem = "single_label" | "multi_label" | "regression";
 
 /**
  * Whether the classes exclude each other, each stands for itself, or the one is a number. As in transformers' pipelines, one

@@ -7,7 +7,7 @@
  * service order is in every batch, a sequence waits for at most as many batches as there are sequences before it.
  */
 
-import { bytesOfRun, type RunMemory, type RunShape } from "./run-memory.ts";
+import { bytesOfRun, type RunMemory, type RunShape } from "../model/run-memory.ts";
 
 export type BatchPolicy = {
   /** Longest × count of one batch. A single longer sequence runs alone. */

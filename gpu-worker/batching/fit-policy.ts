@@ -4,7 +4,7 @@
  * make every request wait longer.
  */
 
-export type RunCost = { tokens: number; seconds: number };
+import type { RunCost } from "../model/run-cost.ts";
 
 export type FittedPolicy = {
   /** The fixed cost of a run, expressed in tokens of work. */

@@ -6,6 +6,8 @@
 import { mkdir, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import * as z from "zod";
+import { type Problem, problems } from "../model/model-head.ts";
+import { type HeadPooling, headPoolings } from "../model/pooling.ts";
 import { readFloat32 } from "../weights/read-float32.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { writeSafetensors } from "../weights/safetensors-writer.ts";
@@ -42,9 +44,9 @@ export const AdapterOwnFile = z.looseObject({
     .min(1)
     .max(10_000)
     .refine((labels) => new Set(labels).size === labels.length, "a label stands there twice"),
-  problem: z.enum(["single_label", "multi_label", "regression"]),
+  problem: z.enum(problems),
   /** How token vectors become the features: `spans` are head, tail and whole text side by side; `none` is each token's own. */
-  pooling: z.enum(["mean", "cls", "max", "spans", "none"]),
+  pooling: z.enum(headPoolings),
   /** Tokens, special ones included. */
   max_length: z.int().positive().max(1_000_000),
   /** sha256 of the base's upstream f32 weights file. */
@@ -58,8 +60,8 @@ type AdapterOwnFile = z.infer<typeof AdapterOwnFile>;
 export type Adapter = {
   task: AdapterTask;
   labels: string[];
-  problem: AdapterOwnFile["problem"];
-  pooling: AdapterOwnFile["pooling"];
+  problem: Problem;
+  pooling: HeadPooling;
   /** Tokens, special ones included. */
   maxLength: number;
   /** sha256 of the base's upstream f32 weights file. */

@@ -9,7 +9,8 @@ import type { ModelLimits } from "#contract/models.ts";
 import type { Task } from "#contract/tasks.ts";
 import { type Adapter, adapterFiles } from "./adapter-folder.ts";
 import { sha256OfFile } from "./file-digest.ts";
-import type { LoadedModel, ModelLease } from "./loaded-model.ts";
+import type { LoadedModel } from "./loaded-model.ts";
+import type { ModelLease } from "../model/served-model.ts";
 
 /** What can be told of an adapter's folder without its base. */
 export type AdapterModel = {
@@ -94,7 +95,7 @@ function headOf({ task, labels, problem, pooling, weight, bias }: Adapter): Load
  */
 export async function loadAdapter(
   { id, model }: { id: string; model: AdapterModel },
-  lease: ModelLease,
+  lease: ModelLease<LoadedModel>,
   signal: AbortSignal,
 ): Promise<LoadedModel> {
   const { adapter, tasks } = model;

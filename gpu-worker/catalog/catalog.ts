@@ -17,7 +17,8 @@ import { type GraphCache, openGraphCache } from "./graph-cache.ts";
 import { openKeptFigures } from "./int8-accuracy.ts";
 import { openKeptDigests } from "./kept-digests.ts";
 import { listKnownModels } from "./known-models.ts";
-import type { LoadedModel, ModelLease } from "./loaded-model.ts";
+import type { LoadedModel } from "./loaded-model.ts";
+import type { ModelLease } from "../model/served-model.ts";
 import { ModelEntry } from "./model-entry.ts";
 import { modelLoader } from "./load-model.ts";
 import { type PythonCommands, pythonCommands } from "./sources/pip-wheel.ts";
@@ -35,7 +36,7 @@ export type Catalog = {
    */
   acquire(id: string, signal: AbortSignal): Promise<LoadedModel>;
   /** As `acquire`; the model stays loaded until the lease is released. */
-  lease(id: string, signal: AbortSignal): Promise<ModelLease>;
+  lease(id: string, signal: AbortSignal): Promise<ModelLease<LoadedModel>>;
   /**
    * Unloads a model that nobody holds a lease of; it can be acquired again. Runs asked for before are finished. One in use
    * stays: its leases, and the adapters on it, count on its session.

@@ -18,7 +18,7 @@ import {
 } from "../architectures/encoder.ts";
 import { ConfigFile, OwnFile, readJson, TokenizerConfigFile } from "./checkpoint-files.ts";
 import { readCrossEncoder } from "./cross-encoder.ts";
-import type { LoadedHead } from "./loaded-model.ts";
+import type { ModelHead } from "../model/model-head.ts";
 import { findOnnxFile, onnxNames, onnxSizes } from "./onnx-file.ts";
 import {
   plainSentence,
@@ -39,7 +39,7 @@ export type Checkpoint = {
   /** Path of the weights. */
   weightsFile: string;
   /** What is computed on top of the hidden states. */
-  head: LoadedHead;
+  head: ModelHead;
   /** Null: it makes no sentence vectors. */
   sentence: Sentence | null;
   /** Whether texts are put into lower case before the tokenizer's own normaliser. */
@@ -131,7 +131,7 @@ export async function findWeights(folder: string): Promise<WeightsFile> {
 }
 
 /** By config.json; a Pooling stage of sentence-transformers makes it a sentence encoder, whatever it was before. */
-function headOf(config: ConfigFile, format: WeightsFormat, stages: Stages | null): LoadedHead {
+function headOf(config: ConfigFile, format: WeightsFormat, stages: Stages | null): ModelHead {
   const { name } = format === "onnx" ? headOfAnyFamily(config) : headOfCheckpoint(config);
   if (stages?.sentence === null && name !== "sequence-classification") {
     const found = config.architectures?.[0] ?? "a bare encoder";
@@ -146,10 +146,10 @@ function headOf(config: ConfigFile, format: WeightsFormat, stages: Stages | null
 
 /** A classifier of one label is a cross-encoder's: how well a text answers a query. */
 async function withScoring(
-  head: LoadedHead,
+  head: ModelHead,
   folder: string,
   config: ConfigFile,
-): Promise<LoadedHead> {
+): Promise<ModelHead> {
   if (head.name !== "sequence-classification" || head.labels.length !== 1) return head;
   return { ...head, crossEncoder: await readCrossEncoder(folder, config) };
 }
@@ -164,7 +164,7 @@ function withPrompts(sentence: Sentence, { prompts = {} }: CatalogueWords): Sent
 }
 
 /** @param own the task that the folder says of itself, where its head serves several */
-function tasksOf(head: LoadedHead, own: Task | null): Task[] {
+function tasksOf(head: ModelHead, own: Task | null): Task[] {
   switch (head.name) {
     case "none":
       return [...sentenceTasks];

@@ -4,11 +4,9 @@
  */
 import * as z from "zod";
 import type { ConfigFile } from "./checkpoint-files.ts";
-import type { CrossEncoder } from "./loaded-model.ts";
+import { type CrossEncoder, scoreActivations } from "../model/cross-encoder.ts";
 import { defaultPromptOf, promptsOf, readSentenceFile } from "./sentence-stages.ts";
 import { torchActivation } from "./torch-activation.ts";
-
-const activations: readonly CrossEncoder["activation"][] = ["sigmoid", "linear", "tanh"];
 
 const OlderPlaces = z.looseObject({
   sentence_transformers: z.looseObject({ activation_fn: z.string().nullish() }).nullish(),
@@ -28,7 +26,7 @@ export async function readCrossEncoder(folder: string, config: ConfigFile): Prom
     older?.sbert_ce_default_activation_function ??
     usual;
   const named = torchActivation(path, "the cross-encoder");
-  const activation = activations.find((each) => each === named);
+  const activation = scoreActivations.find((each) => each === named);
   if (activation === undefined) {
     throw new Error(`the activation function ${path} of the cross-encoder is not served`);
   }

@@ -6,7 +6,8 @@ import { adapterDigest, isAdapter, loadAdapter } from "./adapter-model.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { KeptDigests } from "./kept-digests.ts";
 import type { KnownModel } from "./known-models.ts";
-import type { LoadedModel, ModelLease } from "./loaded-model.ts";
+import type { LoadedModel } from "./loaded-model.ts";
+import type { ModelLease } from "../model/served-model.ts";
 import type { ModelLoader } from "./load-model.ts";
 import { type FilesDigest, digestFiles } from "./model-digest.ts";
 import { PassingFailure } from "./model-failure.ts";
@@ -52,7 +53,7 @@ async function verifiedDigest(
 export type Base = {
   /** Null as of EntryWork. @throws where its files are not here, or cannot be read */
   digest(signal: AbortSignal): Promise<string | null>;
-  lease(signal: AbortSignal): Promise<ModelLease>;
+  lease(signal: AbortSignal): Promise<ModelLease<LoadedModel>>;
 };
 
 export type EntryTools = {

@@ -5,18 +5,15 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import * as z from "zod";
+import { runRows } from "../model/run-rows.ts";
 import type { Session } from "../runtime/session.ts";
 import { sigmoid, softmax } from "../tensor/activations.ts";
 import { cosine } from "../tensor/vectors.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import {
-  type AccuracySample,
-  accuracySamples,
-  type Compared,
-  feedsOf,
-} from "./accuracy-samples.ts";
+import { accuracySamples, type Compared } from "./accuracy-samples.ts";
 import { inThread } from "./in-thread.ts";
-import type { LoadedHead } from "./loaded-model.ts";
+import type { EncoderRow } from "../model/encoder-row.ts";
+import type { ModelHead } from "../model/model-head.ts";
 import { writeAtomically } from "./write-atomically.ts";
 
 export const Int8Figures = z.discriminatedUnion("of", [
@@ -101,30 +98,20 @@ export function openKeptFigures(stateFolder: string): KeptFigures {
 /** A decision's numbers each, of all samples: a vector, or the logits of the answers to choose from. */
 async function accuracyOutputs(
   session: Session,
-  samples: readonly AccuracySample[],
+  samples: readonly EncoderRow[],
   { compared, signal }: Reading,
 ): Promise<Float32Array[]> {
-  const names = outputsOf(compared);
   const rows: Float32Array[] = [];
   for (const sample of samples) {
-    const result = await session.run(feedsOf(session, sample), { outputs: names, signal });
-    for (const name of names) {
-      const data = result[name]?.data;
-      if (!(data instanceof Float32Array)) throw new Error(`the graph gave no ${name}`);
-      rows.push(...rowsOf(data, compared.head));
-    }
+    // Each by itself: in a batch it would be padded.
+    const [result = {}] = await runRows([sample], { session }, signal);
+    for (const output of Object.values(result)) rows.push(...rowsOf(output, compared.head));
   }
   return rows;
 }
 
-function outputsOf({ head, isSentence }: Compared): string[] {
-  if (isSentence) return ["sentence_embedding"];
-  if (head.name === "none") return ["last_hidden_state"];
-  return head.name === "question-answering" ? ["start_logits", "end_logits"] : ["logits"];
-}
-
 /** Tokens are labelled one by one; everything else decides once a sample. */
-function rowsOf(data: Float32Array, head: LoadedHead): Float32Array[] {
+function rowsOf(data: Float32Array, head: ModelHead): Float32Array[] {
   if (head.name !== "token-classification") return [data];
   const size = head.labels.length;
   return Array.from({ length: data.length / size }, (_, at) =>
@@ -152,7 +139,7 @@ export async function measureAccuracy(
 
 async function outputsAndRelease(
   session: Session,
-  samples: readonly AccuracySample[],
+  samples: readonly EncoderRow[],
   reading: Reading,
 ) {
   try {
@@ -187,7 +174,7 @@ export function compareForms(
 type Decision = { agrees: boolean; shift: number };
 
 function decide(
-  head: LoadedHead,
+  head: ModelHead,
   spread: number,
   [a, b]: readonly [Float32Array, Float32Array],
 ): Decision {

@@ -3,11 +3,12 @@
  * with this model. Best of two, because other processes only make a run slower. Ends early where runs are slow, so that
  * loading takes hardly longer for it.
  */
+import type { EncoderRow } from "../model/encoder-row.ts";
+import type { RunCost } from "../model/run-cost.ts";
+import { prepareRows } from "../model/run-rows.ts";
 import type { Session } from "../runtime/session.ts";
 
 type Feeds = Parameters<Session["run"]>[0];
-
-export type RunCost = { tokens: number; seconds: number };
 
 export type MeasureOptions = {
   /** Longest input of the model. */
@@ -62,13 +63,14 @@ async function bestOf(
 }
 
 /** Inputs of made-up tokens for a session of any head. */
-export function feedsOf({ inputs }: Pick<Session, "inputs">, rows: number, columns: number): Feeds {
-  const feeds = inputs.map(({ name, shape }) => {
-    // A masked-lm's positions are a list; everything else is a grid.
-    const size = shape.length === 1 ? [rows] : [rows, columns];
-    const count = size.reduce((product, dimension) => product * dimension, 1);
-    const data = new BigInt64Array(count).fill(name.endsWith("_mask") ? 1n : 0n);
-    return [name, { dtype: "int64" as const, shape: size, data }] as const;
-  });
-  return Object.fromEntries(feeds);
+export function feedsOf(session: Session, rows: number, columns: number): Feeds {
+  const row: EncoderRow = {
+    ids: Array.from({ length: columns }, () => 0),
+    positions: [0],
+    outputs: [],
+  };
+  return prepareRows(
+    Array.from({ length: rows }, () => row),
+    { session },
+  ).feeds;
 }

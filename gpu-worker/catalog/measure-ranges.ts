@@ -10,12 +10,13 @@ import {
   widestRanges,
 } from "../architectures/channel-ranges.ts";
 import { buildRangesEncoder } from "../architectures/encoder.ts";
+import { prepareRows } from "../model/run-rows.ts";
 import { writeModel } from "../onnx/write-model.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { shareThreads } from "../runtime/share-threads.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { loadTokenizer } from "../tokenizer/tokenizer.ts";
-import { accuracySamples, feedsOf } from "./accuracy-samples.ts";
+import { accuracySamples } from "./accuracy-samples.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { inThread } from "./in-thread.ts";
 
@@ -44,7 +45,9 @@ export async function measureRanges(
     const session = await runtime.load({ path: file }, using);
     try {
       // Each by itself: padding would be measured with the tokens.
-      const measured = samples.map((sample) => session.run(feedsOf(session, sample), { signal }));
+      const measured = samples.map((sample) =>
+        session.run(prepareRows([sample], { session }).feeds, { signal }),
+      );
       return widestRanges((await Promise.all(measured)).map(readChannelRanges));
     } finally {
       await session.release();

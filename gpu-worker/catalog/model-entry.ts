@@ -8,7 +8,8 @@ import type { ModelState } from "#contract/models.ts";
 import { isAdapter } from "./adapter-model.ts";
 import { folderSignature } from "./folder-signature.ts";
 import type { KnownModel } from "./known-models.ts";
-import type { LoadedModel, ModelLease } from "./loaded-model.ts";
+import type { LoadedModel } from "./loaded-model.ts";
+import type { ModelLease } from "../model/served-model.ts";
 import { modelFailure } from "./model-failure.ts";
 import { type ModelFolder, readModelFolder } from "./model-folder.ts";
 import type { Resident } from "./unload-plan.ts";
@@ -140,7 +141,7 @@ export class ModelEntry {
   }
 
   /** As `acquire`; the model is in use until the lease is released. */
-  async lease(signal: AbortSignal): Promise<ModelLease> {
+  async lease(signal: AbortSignal): Promise<ModelLease<LoadedModel>> {
     this.#users += 1;
     try {
       const model = await this.acquire(signal);

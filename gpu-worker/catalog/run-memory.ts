@@ -6,6 +6,7 @@
 import * as z from "zod";
 import { attentionOf } from "../architectures/encoder.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import type { RunMemory } from "../model/run-memory.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 
 const FLOAT_BYTES = 4;
@@ -46,7 +47,7 @@ export function runMemoryOf(
   checkpoint: Checkpoint,
   form: LoadedModel["form"],
   max: number,
-): LoadedModel["memory"] {
+): RunMemory {
   const readyMade = checkpoint.format === "onnx";
   const sizes = readyMade ? ofReadyMade(checkpoint) : attentionOf(checkpoint.config);
   const { hidden, heads, intermediate, relative } = sizes;

@@ -3,6 +3,7 @@
  * an answer. Lenient to everything beyond.
  */
 import * as z from "zod";
+import { similarities } from "../model/sentence-vectors.ts";
 
 /** modules.json: the stages a text goes through. */
 export const ModulesFile = z.array(z.object({ path: z.string(), type: z.string() }));
@@ -87,14 +88,12 @@ export const LayerNormFile = z.looseObject({ dimension: z.int().positive() });
 /** config.json of a Normalize stage; older versions write none. */
 export const NormalizeFile = z.looseObject(places);
 
-export const similarityNames = ["cosine", "dot", "euclidean", "manhattan"] as const;
-
 /** config_sentence_transformers.json. */
 export const SentenceFile = z.looseObject({
   model_type: z.string().nullish(),
   prompts: z.record(z.string(), z.string().nullable()).nullish(),
   default_prompt_name: z.string().nullish(),
-  similarity_fn_name: z.enum(similarityNames).nullish(),
+  similarity_fn_name: z.enum(similarities).nullish(),
   truncate_dim: z.int().positive().nullish(),
   activation_fn: z.string().nullish(),
 });

@@ -8,7 +8,8 @@ import type { ActivationName } from "../architectures/activation.ts";
 import { type Pooling, poolingNames } from "../architectures/encoder-head.ts";
 import { readJson } from "./checkpoint-files.ts";
 import { type EncoderStage, readEncoderStage } from "./encoder-stage.ts";
-import type { LoadedSentence, Similarity } from "./loaded-model.ts";
+import { plainPoolings } from "../model/pooling.ts";
+import type { SentenceVectors, Similarity } from "../model/sentence-vectors.ts";
 import {
   DenseFile,
   encoderFileNames,
@@ -255,12 +256,12 @@ async function readSentence(
 }
 
 /** As a loaded model tells it. */
-export function loadedSentence(sentence: Sentence): LoadedSentence {
+export function loadedSentence(sentence: Sentence): SentenceVectors {
   const { pooling, stages, keep, normalize, prompts, defaultPrompt, includePrompt, similarity } =
     sentence;
   const [only] = pooling;
   const plain = pooling.length === 1 && stages.length === 0 && keep === null && includePrompt;
-  const known = (["mean", "cls", "max"] as const).find((name) => plain && name === only);
+  const known = plainPoolings.find((name) => plain && name === only);
   return { pooling: known ?? null, normalize, prompts, defaultPrompt, includePrompt, similarity };
 }
 

@@ -17,7 +17,7 @@ import {
 import { type Task, type TaskInput, tasks } from "#contract/tasks.ts";
 import type * as z from "zod";
 import { TimeSlices } from "../event-loop/time-slices.ts";
-import type { EncoderModel } from "../model/encoder-model.ts";
+import type { ModelLease } from "../model/served-model.ts";
 import type { Pipeline, TaskRequest } from "../pipelines/pipeline.ts";
 import { pipelines } from "../pipelines/pipelines.ts";
 import { charactersOf, ComputationMemory, type MemoryReservation } from "./computation-memory.ts";
@@ -32,8 +32,6 @@ export type LeasableModels = {
    */
   lease(id: string, signal: AbortSignal): Promise<ModelLease>;
 };
-
-export type ModelLease = { readonly model: EncoderModel; release(): void };
 
 export type ComputationExecutorOptions = {
   models: LeasableModels;

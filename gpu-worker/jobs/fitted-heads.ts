@@ -5,7 +5,7 @@
  */
 import { LRUCache } from "lru-cache";
 import { orAborted } from "../event-loop/or-aborted.ts";
-import type { LinearLayer } from "../model/encoder-model.ts";
+import type { LinearLayer } from "../model/linear-head.ts";
 
 const bytesMax = 64 * 2 ** 20;
 

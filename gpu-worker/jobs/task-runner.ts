@@ -12,7 +12,7 @@ import {
   type SubmitOptions,
 } from "../batching/batch-queue.ts";
 import { deviceBounds, type FitBounds, fitPolicy } from "../batching/fit-policy.ts";
-import { bytesOfRun, longestText } from "../batching/run-memory.ts";
+import { bytesOfRun, longestText } from "../model/run-memory.ts";
 import { SlotScheduler } from "../batching/slot-scheduler.ts";
 import type { Tenant } from "../batching/fair-queueing.ts";
 import type { EncoderModel } from "../model/encoder-model.ts";

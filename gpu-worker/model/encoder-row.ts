@@ -1,5 +1,5 @@
 /** What a model is given to run, and what it gives back. */
-import type { OutputName } from "./encoder-model.ts";
+import type { OutputName } from "./encoder-session.ts";
 
 /** One sequence for a model to run. */
 export type EncoderRow = {

@@ -3,7 +3,8 @@
  * or some more, with zeros that the attention mask hides; what comes back of padding is left out.
  */
 import type { Tensor } from "../tensor/tensor.ts";
-import type { EncoderModel, OutputName } from "./encoder-model.ts";
+import type { EncoderModel } from "./encoder-model.ts";
+import type { OutputName } from "./encoder-session.ts";
 import { paddedLength } from "./padded-length.ts";
 import type { EncoderRow, RowResult } from "./encoder-row.ts";
 

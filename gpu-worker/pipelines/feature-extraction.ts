@@ -1,7 +1,7 @@
 /** One sentence vector per input, or its tokens' own, as base64 of little-endian f32. */
 import { toUnitLength } from "../tensor/vectors.ts";
 import { InputEncoder } from "./encode-input.ts";
-import type { OutputName } from "../model/encoder-model.ts";
+import type { OutputName } from "../model/encoder-session.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
 import { namedPrompt } from "./prompts.ts";
 import { readRows } from "./read-rows.ts";

@@ -6,7 +6,9 @@ import { CodedError } from "#contract/errors.ts";
 import type { Entity } from "#contract/tasks/token-classification.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import { softmax } from "../tensor/activations.ts";
-import type { EncoderModel, LinearHead, OutputName } from "../model/encoder-model.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
+import type { OutputName } from "../model/encoder-session.ts";
+import type { LinearHead } from "../model/linear-head.ts";
 import {
   type Aggregation,
   type FoundEntity,

@@ -3,7 +3,8 @@
  * share (77 classes of 384 features: some 30 000 multiplications), and so one batch may hold the rows of any number of
  * heads.
  */
-import type { LinearLayer, PlainPooling } from "../model/encoder-model.ts";
+import type { LinearLayer } from "../model/linear-head.ts";
+import type { PlainPooling } from "../model/pooling.ts";
 
 /** @param features f32 `[features]` @returns f32 `[labels]` */
 export function linearLogits(features: Float32Array, { weight, bias }: LinearLayer): Float32Array {

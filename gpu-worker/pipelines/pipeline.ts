@@ -5,7 +5,8 @@
  */
 import type { Usage } from "#contract/result-document.ts";
 import type { Task, TaskInput, TaskOutput, TaskParameters } from "#contract/tasks.ts";
-import type { EncoderModel, LinearLayer } from "../model/encoder-model.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
+import type { LinearLayer } from "../model/linear-head.ts";
 import type { EncoderRow, RowResult } from "../model/encoder-row.ts";
 
 export type TaskRequest<T extends Task> = {

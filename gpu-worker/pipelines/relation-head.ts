@@ -6,7 +6,8 @@
 import { CodedError } from "#contract/errors.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import { sigmoid, softmax } from "../tensor/activations.ts";
-import type { EncoderModel, LinearHead } from "../model/encoder-model.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
+import type { LinearHead } from "../model/linear-head.ts";
 import { linearLogits, poolTokens } from "./linear-head.ts";
 import { type MarkedText, writeMarks } from "./marked-spans.ts";
 import { type Span, trimOffsets } from "./offsets.ts";

@@ -4,7 +4,8 @@ import type { Usage } from "#contract/result-document.ts";
 import { limits } from "#contract/limits.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import type { EncodedInput, InputEncoder, InputTokens, NamedInput } from "./encode-input.ts";
-import type { EncoderModel, OutputName } from "../model/encoder-model.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
+import type { OutputName } from "../model/encoder-session.ts";
 import type { EncoderRow } from "../model/encoder-row.ts";
 
 /** @throws CodedError where the model makes no sentence vectors */

@@ -2,7 +2,9 @@
  * The head that classifies whole sequences, wherever it is computed: in the graph, or beside it on a shared backbone.
  * Says which outputs of a row are wanted and makes the row's logits of them.
  */
-import type { EncoderModel, LinearHead, OutputName } from "../model/encoder-model.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
+import type { OutputName } from "../model/encoder-session.ts";
+import type { LinearHead } from "../model/linear-head.ts";
 import { linearLogits, poolTokens } from "./linear-head.ts";
 import type { EncoderRow, RowResult } from "../model/encoder-row.ts";
 

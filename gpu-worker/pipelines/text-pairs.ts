@@ -1,7 +1,7 @@
 /** Rows of texts that are classified: alone, or each beside another. */
 import type { TaskInput } from "#contract/tasks.ts";
 import type { InputEncoder, InputTokens } from "./encode-input.ts";
-import type { OutputName } from "../model/encoder-model.ts";
+import type { OutputName } from "../model/encoder-session.ts";
 import type { EncoderRow } from "../model/encoder-row.ts";
 import type { TokenCounter } from "./sentence-request.ts";
 

@@ -13,7 +13,7 @@ import {
 } from "../../gpu-worker/catalog/int8-accuracy.ts";
 import { openKeptDigests } from "../../gpu-worker/catalog/kept-digests.ts";
 import { modelLoader } from "../../gpu-worker/catalog/load-model.ts";
-import type { LoadedHead } from "../../gpu-worker/catalog/loaded-model.ts";
+import type { ModelHead } from "../../gpu-worker/model/model-head.ts";
 import { digestFiles } from "../../gpu-worker/catalog/model-digest.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
@@ -33,7 +33,7 @@ afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const rows = (...values: number[][]) => values.map((row) => Float32Array.from(row));
 
-function classifier(problem: "single_label" | "multi_label" | "regression"): LoadedHead {
+function classifier(problem: "single_label" | "multi_label" | "regression"): ModelHead {
   return { name: "sequence-classification", labels: ["a", "b"], problem, linear: null };
 }
 

@@ -3,10 +3,11 @@
  * FOLDER/models and runs it on a text of so many tokens. Prints one JSON line with bytes: what the run took at most, and what
  * it was reckoned to take.
  */
+import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
-import { bytesOfRun } from "../../gpu-worker/batching/run-memory.ts";
+import { bytesOfRun } from "../../gpu-worker/model/run-memory.ts";
 import { openCatalog } from "../../gpu-worker/catalog/catalog.ts";
 import { feedsOf } from "../../gpu-worker/catalog/measure-costs.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
@@ -33,6 +34,7 @@ function peakBytes(): number {
 }
 
 const { session, memory } = await catalog.acquire(id, new AbortController().signal);
+assert(memory !== undefined);
 const before = peakBytes();
 await session.run(feedsOf(session, 1, Number(tokens)), { outputs: ["sentence_embedding"] });
 const longest = Number(tokens);

@@ -1,7 +1,7 @@
 /** Classifiers kept by key: fitted once, shared by requests at the same time, and unharmed by one that is aborted. */
 import { describe, expect, it } from "vitest";
 import { FittedHeads } from "../../gpu-worker/jobs/fitted-heads.ts";
-import type { LinearHead } from "../../gpu-worker/model/encoder-model.ts";
+import type { LinearHead } from "../../gpu-worker/model/linear-head.ts";
 
 const never = new AbortController().signal;
 

@@ -5,7 +5,8 @@
 import path from "node:path";
 import { setImmediate as nextRound } from "node:timers/promises";
 import type { Task } from "../../contract/tasks.ts";
-import type { EncoderHead, EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
+import type { EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
+import type { ModelHead } from "../../gpu-worker/model/model-head.ts";
 import { seededRandom } from "../pipelines/texts-in-many-scripts.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
 import { loadTokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
@@ -52,7 +53,7 @@ const heads = {
   },
   answers: { name: "question-answering" },
   mask: { name: "masked-lm" },
-} as const satisfies Record<string, EncoderHead>;
+} as const satisfies Record<string, ModelHead>;
 
 export type RandomHead = keyof typeof heads;
 
@@ -93,7 +94,7 @@ export async function randomModels(): Promise<Readonly<Record<RandomHead, Encode
   return Object.fromEntries(entries) as Record<RandomHead, EncoderModel>;
 }
 
-function sessionOf(head: EncoderHead): EncoderModel["session"] {
+function sessionOf(head: ModelHead): EncoderModel["session"] {
   const inputs = ["input_ids", "attention_mask", "token_type_ids"];
   if (head.name === "masked-lm") inputs.push("positions");
   const labels = "labels" in head ? head.labels.length : 0;

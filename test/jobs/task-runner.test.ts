@@ -1,7 +1,8 @@
 /** The runner on toy models: who shares a batch and who a slot, what sets the budgets, and fitted heads. */
 import { describe, expect, it } from "vitest";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
-import type { EncoderModel, LinearHead } from "../../gpu-worker/model/encoder-model.ts";
+import type { EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
+import type { LinearHead } from "../../gpu-worker/model/linear-head.ts";
 import { featureExtraction } from "../../gpu-worker/pipelines/feature-extraction.ts";
 import type { EncoderPipeline } from "../../gpu-worker/pipelines/pipeline.ts";
 import { readRows } from "../../gpu-worker/pipelines/read-rows.ts";

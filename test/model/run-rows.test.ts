@@ -1,6 +1,6 @@
 /** A batch of rows through a session that tells what it was fed and answers with numbers that name their position. */
 import { describe, expect, it } from "vitest";
-import type { EncoderSession, OutputName } from "../../gpu-worker/model/encoder-model.ts";
+import type { EncoderSession, OutputName } from "../../gpu-worker/model/encoder-session.ts";
 import type { EncoderRow } from "../../gpu-worker/model/encoder-row.ts";
 import { runRows } from "../../gpu-worker/model/run-rows.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";

@@ -3,7 +3,8 @@
  * tokenizers: what such a request really reads is what the pipelines have run.
  */
 import { type Task, type TaskInput, type TaskParameters, tasks } from "../../contract/tasks.ts";
-import type { EncoderHead, EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
+import type { EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
+import type { ModelHead } from "../../gpu-worker/model/model-head.ts";
 import type { EncoderRow, RowResult } from "../../gpu-worker/model/encoder-row.ts";
 import type { TaskContext } from "../../gpu-worker/pipelines/pipeline.ts";
 import type { Tokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
@@ -147,7 +148,7 @@ export function randomRequest<T extends Task>(task: T, random: Random): RandomRe
   };
 }
 
-const heads: Partial<Record<Task, EncoderHead>> = {
+const heads: Partial<Record<Task, ModelHead>> = {
   "text-classification": classifier(["a", "b"]),
   "relation-extraction": classifier(["a", "b"]),
   "zero-shot-classification": classifier(["entailment", "contradiction"]),
@@ -162,7 +163,7 @@ const heads: Partial<Record<Task, EncoderHead>> = {
   "fill-mask": { name: "masked-lm" },
 };
 
-function classifier(labels: string[]): EncoderHead {
+function classifier(labels: string[]): ModelHead {
   return { name: "sequence-classification", labels, problem: "single_label", linear: null };
 }
 
@@ -172,7 +173,7 @@ export function modelFor(
   tokenizer: Tokenizer,
   { maxTokens, vectors }: { maxTokens: number; vectors: boolean },
 ): EncoderModel {
-  const head: EncoderHead = vectors ? { name: "none" } : (heads[task] ?? { name: "none" });
+  const head: ModelHead = vectors ? { name: "none" } : (heads[task] ?? { name: "none" });
   const model = toyModel({ head, tokenizer, maxTokens, outputs: () => ({}) });
   if (!vectors) return { ...model, entityModel: "finder" };
   return {

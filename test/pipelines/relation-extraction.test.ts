@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import type { TaskParameters } from "../../contract/tasks.ts";
 import { RelatedPair } from "../../contract/tasks/relation-extraction.ts";
-import type { EncoderHead } from "../../gpu-worker/model/encoder-model.ts";
+import type { ModelHead } from "../../gpu-worker/model/model-head.ts";
 import { relationExtraction } from "../../gpu-worker/pipelines/relation-extraction.ts";
 import { type ToyModel, toyContext, toyModel, toyTokenizer } from "./toy-tagger.ts";
 
@@ -43,7 +43,7 @@ function markReader(entityModel?: string): ToyModel & { texts: string[] } {
 /** Finds words that begin with a capital. */
 function entityFinder(maxTokens = 40): ToyModel {
   const tokenizer = toyTokenizer();
-  const head: EncoderHead = {
+  const head: ModelHead = {
     name: "token-classification",
     labels: ["O", "B-NAME"],
     problem: "single_label",

@@ -1,7 +1,7 @@
 /** Entities against the examples of transformers' own tests, and offsets against what they select. */
 import { describe, expect, it } from "vitest";
 import type { TaskParameters } from "../../contract/tasks.ts";
-import type { EncoderHead } from "../../gpu-worker/model/encoder-model.ts";
+import type { ModelHead } from "../../gpu-worker/model/model-head.ts";
 import { tokenClassification } from "../../gpu-worker/pipelines/token-classification.ts";
 import { loadTokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
 import { noise, textsInManyScripts, tokenizerFolders } from "./texts-in-many-scripts.ts";
@@ -11,7 +11,7 @@ type Parameters = TaskParameters<"token-classification">;
 
 const conll = ["O", "B-MISC", "I-MISC", "B-PER", "I-PER", "B-ORG", "I-ORG", "B-LOC", "I-LOC"];
 
-function tokenHead(labels: string[]): EncoderHead {
+function tokenHead(labels: string[]): ModelHead {
   return { name: "token-classification", labels, problem: "single_label", linear: null };
 }
 

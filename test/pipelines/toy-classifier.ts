@@ -1,5 +1,5 @@
 /** The toy encoder with a classifier on top, its logits said by a function or by a linear head. */
-import type { LinearHead } from "../../gpu-worker/model/encoder-model.ts";
+import type { LinearHead } from "../../gpu-worker/model/linear-head.ts";
 import { type ToyEncoder, type ToyLogits, toyEncoder } from "./toy-encoder.ts";
 
 type Shape = {

@@ -3,7 +3,8 @@
  * are runs of letters, or single other characters; of each word three letters make a token, later ones begin with `##`;
  * marks are left out, as uncased BERT leaves them out.
  */
-import type { EncoderHead, EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
+import type { EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
+import type { ModelHead } from "../../gpu-worker/model/model-head.ts";
 import type { EncoderRow, RowResult } from "../../gpu-worker/model/encoder-row.ts";
 import type { TaskContext } from "../../gpu-worker/pipelines/pipeline.ts";
 import { runRows } from "../../gpu-worker/model/run-rows.ts";
@@ -91,7 +92,7 @@ export type ToyOutputs = (
 export type ToyModel = EncoderModel & { readonly rows: EncoderRow[] };
 
 export type ToyParts<T extends Tokenizer> = {
-  head: EncoderHead;
+  head: ModelHead;
   tokenizer: T;
   maxTokens?: number;
   entityModel?: string;

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { randomFrom } from "../../bench/harness/random.ts";
 import { planBatch } from "../../gpu-worker/batching/batch-policy.ts";
-import { bytesOfRun, longestText, type RunMemory } from "../../gpu-worker/batching/run-memory.ts";
+import { bytesOfRun, longestText, type RunMemory } from "../../gpu-worker/model/run-memory.ts";
 
 /** Of a base model: 12 heads, 30 000 words. */
 const memory: RunMemory = {

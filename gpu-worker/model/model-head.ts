@@ -1,0 +1,23 @@
+/** What a model computes on top of its hidden states, and what its numbers mean. */
+import type { CrossEncoder } from "./cross-encoder.ts";
+import type { LinearHead } from "./linear-head.ts";
+
+/** Classes exclude each other (softmax), or each stands for itself (sigmoid), or the one is a number. */
+export const problems = ["single_label", "multi_label", "regression"] as const;
+export type Problem = (typeof problems)[number];
+
+export type ModelHead =
+  /** Hidden states alone: see `sentence` of the model. */
+  | { readonly name: "none" }
+  | {
+      readonly name: "sequence-classification" | "token-classification";
+      /** By class. */
+      readonly labels: readonly string[];
+      readonly problem: Problem;
+      /** Null: the graph computes `logits`. */
+      readonly linear: LinearHead | null;
+      /** Of one label. Absent: a sigmoid, and nothing before the query. */
+      readonly crossEncoder?: CrossEncoder;
+    }
+  | { readonly name: "question-answering" }
+  | { readonly name: "masked-lm" };
