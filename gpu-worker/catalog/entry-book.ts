@@ -2,7 +2,8 @@
 import { CodedError } from "#contract/errors.ts";
 import type { ModelState } from "#contract/models.ts";
 import type { Adapter } from "./adapter-folder.ts";
-import { type AdapterModel, adapterLimits, isAdapter, wrongBase } from "./adapter-model.ts";
+import { adapterLimits, wrongBase } from "./load-adapter.ts";
+import { type AdapterModel, isAdapter } from "./model-folder.ts";
 import type { Base } from "./entry-work.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import { type ModelEntry, failedState } from "./model-entry.ts";

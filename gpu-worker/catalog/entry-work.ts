@@ -2,7 +2,8 @@
 import { rm } from "node:fs/promises";
 import path from "node:path";
 import type { Adapter } from "./adapter-folder.ts";
-import { adapterDigest, isAdapter, loadAdapter } from "./adapter-model.ts";
+import { adapterDigest, loadAdapter } from "./load-adapter.ts";
+import { isAdapter } from "./model-folder.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import type { KeptDigests } from "./kept-digests.ts";
 import type { KnownModel } from "./known-models.ts";

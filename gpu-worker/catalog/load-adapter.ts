@@ -3,36 +3,13 @@
  * heads share the base's batches. It holds the base while it is loaded, and is refused on any other base than its own.
  */
 import { createHash } from "node:crypto";
-import { stat } from "node:fs/promises";
 import path from "node:path";
 import type { ModelLimits } from "#contract/models.ts";
-import type { Task } from "#contract/tasks.ts";
 import { type Adapter, adapterFiles } from "./adapter-folder.ts";
 import { sha256OfFile } from "./file-digest.ts";
 import type { LoadedModel } from "./loaded-model.ts";
+import type { AdapterModel } from "./model-folder.ts";
 import type { ModelLease } from "../model/served-model.ts";
-
-/** What can be told of an adapter's folder without its base. */
-export type AdapterModel = {
-  folder: string;
-  adapter: Adapter;
-  tasks: Task[];
-  /** Null: the base says. */
-  limits: null;
-  licence: string | null;
-  /** Bytes of the head. */
-  sizeBytes: number;
-};
-
-export async function describeAdapter(folder: string, adapter: Adapter): Promise<AdapterModel> {
-  const { size } = await stat(path.join(folder, adapterFiles.weights));
-  const { task, licence } = adapter;
-  return { folder, adapter, tasks: [task], limits: null, licence, sizeBytes: size };
-}
-
-export function isAdapter(model: object): model is AdapterModel {
-  return "adapter" in model;
-}
 
 /** Of what the adapter adds to its base. */
 async function ownDigest(folder: string, signal: AbortSignal): Promise<string> {
