@@ -9,7 +9,7 @@ import path from "node:path";
 import process from "node:process";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { openCatalog } from "../gpu-worker/catalog/catalog.ts";
-import type { FormSetting } from "../gpu-worker/catalog/form-choice.ts";
+import type { FormSetting } from "../gpu-worker/compute-form/form-choice.ts";
 import { openRuntime } from "../gpu-worker/runtime/open-runtime.ts";
 import type { ModelSource, Runtime, Session } from "../gpu-worker/runtime/session.ts";
 import { int64 } from "../gpu-worker/tensor/tensor.ts";

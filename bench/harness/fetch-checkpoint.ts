@@ -2,8 +2,8 @@
 import process from "node:process";
 import { EnvHttpProxyAgent } from "undici";
 import { catalogue } from "#contract/catalogue.ts";
-import { fetchModel } from "../../gpu-worker/catalog/sources/fetch-model.ts";
-import { pythonCommands } from "../../gpu-worker/catalog/sources/pip-wheel.ts";
+import { fetchModel } from "../../gpu-worker/downloads/fetch-model.ts";
+import { pythonCommands } from "../../gpu-worker/downloads/pip-wheel.ts";
 import type { BenchContext } from "../bench.ts";
 
 /** @returns the folder of the model's files */

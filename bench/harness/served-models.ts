@@ -2,7 +2,7 @@
 import { availableParallelism } from "node:os";
 import type { Task, TaskInput, TaskParameters } from "#contract/tasks.ts";
 import { type Catalog, openCatalog } from "../../gpu-worker/catalog/catalog.ts";
-import type { FormSetting } from "../../gpu-worker/catalog/form-choice.ts";
+import type { FormSetting } from "../../gpu-worker/compute-form/form-choice.ts";
 import type { LoadedModel } from "../../gpu-worker/catalog/loaded-model.ts";
 import type { ModelLease } from "../../gpu-worker/model/served-model.ts";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";

@@ -7,21 +7,21 @@ import { type Dispatcher, EnvHttpProxyAgent } from "undici";
 import type { CodedError } from "#contract/errors.ts";
 import type { ModelState } from "#contract/models.ts";
 import type { Runtime } from "../runtime/session.ts";
-import { calibrate, calibrationKey } from "./calibrate.ts";
+import { calibrate, calibrationKey } from "../compute-form/calibrate.ts";
 import { EntryBook } from "./entry-book.ts";
 import { entryWork } from "./entry-work.ts";
 import { memoryBudget, runsBudget } from "./memory-budget.ts";
 import { deviceMemory } from "./device-memory.ts";
-import { deviceFormChoice, type FormSetting, openFormChoice } from "./form-choice.ts";
-import { type GraphCache, openGraphCache } from "./graph-cache.ts";
-import { openKeptFigures } from "./int8-accuracy.ts";
-import { openKeptDigests } from "./kept-digests.ts";
+import { deviceFormChoice, type FormSetting, openFormChoice } from "../compute-form/form-choice.ts";
+import { type GraphCache, openGraphCache } from "../graphs/graph-cache.ts";
+import { openKeptFigures } from "../compute-form/int8-accuracy.ts";
+import { openKeptDigests } from "../files/kept-digests.ts";
 import { listKnownModels } from "./known-models.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import type { ModelLease } from "../model/served-model.ts";
 import { ModelEntry } from "./model-entry.ts";
 import { modelLoader } from "./load-model.ts";
-import { type PythonCommands, pythonCommands } from "./sources/pip-wheel.ts";
+import { type PythonCommands, pythonCommands } from "../downloads/pip-wheel.ts";
 
 export type Catalog = {
   /** All known models, the operator's folders first. */

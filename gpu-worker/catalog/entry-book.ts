@@ -1,9 +1,9 @@
 /** The entries of a catalog together: who is meant by a name, whose base is whose, and who is unloaded for whom. */
 import { CodedError } from "#contract/errors.ts";
 import type { ModelState } from "#contract/models.ts";
-import type { Adapter } from "./adapter-folder.ts";
+import type { Adapter } from "../checkpoints/adapter-folder.ts";
 import { adapterLimits, wrongBase } from "./load-adapter.ts";
-import { type AdapterModel, isAdapter } from "./model-folder.ts";
+import { type AdapterModel, isAdapter } from "../checkpoints/model-folder.ts";
 import type { Base } from "./entry-work.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import { type ModelEntry, failedState } from "./model-entry.ts";

@@ -1,20 +1,20 @@
 /** What the entries of a catalog have done for them, put together from the sources of files and the loader of graphs. */
 import { rm } from "node:fs/promises";
 import path from "node:path";
-import type { Adapter } from "./adapter-folder.ts";
+import type { Adapter } from "../checkpoints/adapter-folder.ts";
 import { adapterDigest, loadAdapter } from "./load-adapter.ts";
-import { isAdapter } from "./model-folder.ts";
-import type { Checkpoint } from "./checkpoint.ts";
-import type { KeptDigests } from "./kept-digests.ts";
+import { isAdapter } from "../checkpoints/model-folder.ts";
+import type { Checkpoint } from "../checkpoints/checkpoint.ts";
+import type { KeptDigests } from "../files/kept-digests.ts";
 import type { KnownModel } from "./known-models.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import type { ModelLease } from "../model/served-model.ts";
 import type { ModelLoader } from "./load-model.ts";
-import { type FilesDigest, digestFiles } from "./model-digest.ts";
+import { type FilesDigest, digestFiles } from "../checkpoints/model-digest.ts";
 import { PassingFailure } from "./model-failure.ts";
 import type { EntryWork, Watch } from "./model-entry.ts";
-import { fetchModel, type FetchProgress, type FetchSettings } from "./sources/fetch-model.ts";
-import { cachedFolder, readFetchRecord, recordFile } from "./sources/model-cache.ts";
+import { fetchModel, type FetchProgress, type FetchSettings } from "../downloads/fetch-model.ts";
+import { cachedFolder, readFetchRecord, recordFile } from "../downloads/model-cache.ts";
 
 function fetchStep({ step, bytes, totalBytes }: FetchProgress) {
   const known = totalBytes !== null && totalBytes > 0;

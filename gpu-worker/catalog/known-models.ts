@@ -4,7 +4,7 @@
  */
 import path from "node:path";
 import { catalogue, type ModelManifest } from "#contract/catalogue.ts";
-import { listLocalFolders } from "./sources/local-folders.ts";
+import { listLocalFolders } from "./local-folders.ts";
 
 export type ModelPlace =
   | { kind: "folder"; folder: string }

@@ -5,10 +5,10 @@
 import { createHash } from "node:crypto";
 import path from "node:path";
 import type { ModelLimits } from "#contract/models.ts";
-import { type Adapter, adapterFiles } from "./adapter-folder.ts";
-import { sha256OfFile } from "./file-digest.ts";
+import { type Adapter, adapterFiles } from "../checkpoints/adapter-folder.ts";
+import { sha256OfFile } from "../files/file-digest.ts";
 import type { LoadedModel } from "./loaded-model.ts";
-import type { AdapterModel } from "./model-folder.ts";
+import type { AdapterModel } from "../checkpoints/model-folder.ts";
 import type { ModelLease } from "../model/served-model.ts";
 
 /** Of what the adapter adds to its base. */

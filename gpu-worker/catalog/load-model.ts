@@ -9,26 +9,26 @@ import { returnRunMemory } from "../runtime/return-run-memory.ts";
 import type { Provider, Runtime, Session } from "../runtime/session.ts";
 import { shareThreads } from "../runtime/share-threads.ts";
 import { loadTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
-import { buildGraph, builderVersion } from "./build-graph.ts";
-import { checkTokenizer } from "./check-tokenizer.ts";
-import type { Checkpoint } from "./checkpoint.ts";
+import { buildGraph, builderVersion } from "../graphs/build-graph.ts";
+import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
+import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { batchTokensMax, type DeviceMemory } from "./device-memory.ts";
-import type { Form, FormChoice } from "./form-choice.ts";
-import { graphBytes } from "./graph-bytes.ts";
-import type { GraphCache } from "./graph-cache.ts";
+import type { Form, FormChoice } from "../compute-form/form-choice.ts";
+import { graphBytes } from "../graphs/graph-bytes.ts";
+import type { GraphCache } from "../graphs/graph-cache.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import {
   type Int8Figures,
   isAccurate,
   type KeptFigures,
   measureAccuracy,
-} from "./int8-accuracy.ts";
+} from "../compute-form/int8-accuracy.ts";
 import { feedsOf, measureCosts } from "./measure-costs.ts";
-import { type FilesDigest, modelDigest } from "./model-digest.ts";
+import { type FilesDigest, modelDigest } from "../checkpoints/model-digest.ts";
 import { runMemoryOf } from "./run-memory.ts";
 import type { Watch } from "./model-entry.ts";
-import { servedOnnx } from "./onnx-session.ts";
-import { loadedSentence } from "./sentence-stages.ts";
+import { servedOnnx } from "../graphs/onnx-session.ts";
+import { loadedSentence } from "../checkpoints/sentence-stages.ts";
 
 export type Hardware = {
   runtime: Runtime;

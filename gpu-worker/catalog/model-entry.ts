@@ -5,14 +5,14 @@
 import { cutText } from "#contract/cut-text.ts";
 import type { CodedError } from "#contract/errors.ts";
 import type { ModelState } from "#contract/models.ts";
-import { folderSignature } from "./folder-signature.ts";
+import { folderSignature } from "../files/folder-signature.ts";
 import type { KnownModel } from "./known-models.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import type { ModelLease } from "../model/served-model.ts";
 import { modelFailure } from "./model-failure.ts";
-import { isAdapter, type ModelFolder, readModelFolder } from "./model-folder.ts";
+import { isAdapter, type ModelFolder, readModelFolder } from "../checkpoints/model-folder.ts";
 import type { Resident } from "./unload-plan.ts";
-import { SharedWork } from "./shared-work.ts";
+import { SharedWork } from "../event-loop/shared-work.ts";
 
 /** After a failure to fetch or load, the model is tried again for who asks no sooner than this. */
 const pauseAfterFailureMs = 10_000;

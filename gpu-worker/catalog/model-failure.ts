@@ -3,7 +3,7 @@
  * path and no address of this machine is in them; the whole error is the cause, for the log.
  */
 import { CodedError } from "#contract/errors.ts";
-import { publicWords } from "./sources/public-words.ts";
+import { publicWords } from "../downloads/public-words.ts";
 
 /** A failure that the next try may not meet. Its message completes "the model cannot be served: …". */
 export class PassingFailure extends Error {}

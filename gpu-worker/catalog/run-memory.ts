@@ -5,7 +5,7 @@
  */
 import * as z from "zod";
 import { attentionOf } from "../architectures/encoder.ts";
-import type { Checkpoint } from "./checkpoint.ts";
+import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import type { RunMemory } from "../model/run-memory.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 

@@ -3,8 +3,8 @@
  * fetched model, or a folder given in its place.
  */
 import path from "node:path";
-import { embedModel } from "../catalog/embed-model.ts";
-import { cachedFolder, readFetchRecord } from "../catalog/sources/model-cache.ts";
+import { embedModel } from "../checkpoints/embed-model.ts";
+import { cachedFolder, readFetchRecord } from "../downloads/model-cache.ts";
 import { manifestOf } from "./fetch-model.ts";
 
 export type EmbedCommand = {

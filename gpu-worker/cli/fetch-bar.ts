@@ -1,5 +1,5 @@
 /** Shows a download on a terminal: a bar where the size is known, the name of the step where it is not. */
-import type { FetchProgress } from "../catalog/sources/fetch-model.ts";
+import type { FetchProgress } from "../downloads/fetch-model.ts";
 import { openWorkBar } from "./work-bar.ts";
 
 export type FetchBar = { show: (progress: FetchProgress) => void; stop: () => void };

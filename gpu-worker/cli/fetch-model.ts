@@ -2,8 +2,8 @@
 import { EnvHttpProxyAgent } from "undici";
 import { catalogue, type ModelManifest } from "#contract/catalogue.ts";
 import { CodedError } from "#contract/errors.ts";
-import { fetchModel, NotFetched } from "../catalog/sources/fetch-model.ts";
-import { pythonCommands } from "../catalog/sources/pip-wheel.ts";
+import { fetchModel, NotFetched } from "../downloads/fetch-model.ts";
+import { pythonCommands } from "../downloads/pip-wheel.ts";
 import { openFetchBar } from "./fetch-bar.ts";
 
 export type FetchCommand = {

@@ -6,10 +6,10 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
-import { type Adapter, writeAdapter } from "../catalog/adapter-folder.ts";
+import { type Adapter, writeAdapter } from "../checkpoints/adapter-folder.ts";
 import type { CatalogSettings } from "../catalog/catalog.ts";
-import { readCheckpoint } from "../catalog/checkpoint.ts";
-import { sha256OfFile } from "../catalog/file-digest.ts";
+import { readCheckpoint } from "../checkpoints/checkpoint.ts";
+import { sha256OfFile } from "../files/file-digest.ts";
 import { listKnownModels } from "../catalog/known-models.ts";
 import { accuracyOf, type Choice, chooseL2, usualL2 } from "../fit/choose-l2.ts";
 import { fitHead } from "../fit/fit-head.ts";

@@ -1,5 +1,5 @@
 /** The model card of a fitted head: what it does, how well, and the command that made it. */
-import type { Adapter } from "../catalog/adapter-folder.ts";
+import type { Adapter } from "../checkpoints/adapter-folder.ts";
 
 export type HeadFigures = {
   /** Share of rows of the commonest label. */

@@ -3,8 +3,8 @@
  * cannot be served. Looks at folders alone: nothing is fetched, loaded or hashed.
  */
 import { type KnownModel, listKnownModels } from "../catalog/known-models.ts";
-import { readModelFolder } from "../catalog/model-folder.ts";
-import { cachedFolder, readFetchRecord } from "../catalog/sources/model-cache.ts";
+import { readModelFolder } from "../checkpoints/model-folder.ts";
+import { cachedFolder, readFetchRecord } from "../downloads/model-cache.ts";
 
 export type ListedModel = {
   id: string;

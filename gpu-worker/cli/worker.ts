@@ -4,7 +4,7 @@
  */
 import process from "node:process";
 import { Command, CommanderError } from "commander";
-import { pythonCommands } from "../catalog/sources/pip-wheel.ts";
+import { pythonCommands } from "../downloads/pip-wheel.ts";
 import { readModelConfig } from "../config.ts";
 import { cudaWheels } from "../cuda/cuda-wheels.ts";
 import { installCuda } from "../cuda/install-cuda.ts";

@@ -4,7 +4,7 @@
  * require), in CUDA 13.0, which it was built with: the oldest driver that will do is 580. Without what nothing here loads:
  * TensorRT, Python modules, nvBLAS, the FFTW interface. The CUDA libraries are under NVIDIA's licence.
  */
-import type { PinnedWheel } from "../catalog/sources/pip-wheel.ts";
+import type { PinnedWheel } from "../downloads/pip-wheel.ts";
 
 export type CudaWheel = PinnedWheel & {
   /** Of the wheel. */

@@ -5,13 +5,13 @@
  */
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
-import { describeFile } from "../catalog/file-digest.ts";
-import { asFetchProblem, FetchProblem } from "../catalog/sources/fetch-problem.ts";
-import { withFolderLock } from "../catalog/sources/folder-lock.ts";
-import { type FetchRecord, readFetchRecord, recordFile } from "../catalog/sources/model-cache.ts";
-import { bringWheel, type PythonCommands } from "../catalog/sources/pip-wheel.ts";
-import { unzip } from "../catalog/sources/unzip.ts";
-import { writeAtomically } from "../catalog/write-atomically.ts";
+import { describeFile } from "../files/file-digest.ts";
+import { asFetchProblem, FetchProblem } from "../downloads/fetch-problem.ts";
+import { withFolderLock } from "../files/folder-lock.ts";
+import { type FetchRecord, readFetchRecord, recordFile } from "../downloads/model-cache.ts";
+import { bringWheel, type PythonCommands } from "../downloads/pip-wheel.ts";
+import { unzip } from "../files/unzip.ts";
+import { writeAtomically } from "../files/write-atomically.ts";
 import type { CudaWheel } from "./cuda-wheels.ts";
 
 export type InstallOptions = {

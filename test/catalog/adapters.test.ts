@@ -1,9 +1,9 @@
 /** Adapters through the catalog: on made-up bases for what is kept and refused, on the embedded model for what is answered. */
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type Adapter, writeAdapter } from "../../gpu-worker/catalog/adapter-folder.ts";
+import { type Adapter, writeAdapter } from "../../gpu-worker/checkpoints/adapter-folder.ts";
 import type { Catalog } from "../../gpu-worker/catalog/catalog.ts";
-import { sha256OfFile } from "../../gpu-worker/catalog/file-digest.ts";
+import { sha256OfFile } from "../../gpu-worker/files/file-digest.ts";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
 import { textClassification } from "../../gpu-worker/pipelines/text-classification.ts";
 import { type CatalogBench, never, openCatalogBench, stateOf, until } from "./catalog-bench.ts";

@@ -13,7 +13,7 @@ import {
   openCatalog,
 } from "../../gpu-worker/catalog/catalog.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
-import { type HubServer, startHubServer } from "./sources/hub-server.ts";
+import { type HubServer, startHubServer } from "../downloads/hub-server.ts";
 import { tinyEncoderBytes } from "./tiny-encoder.ts";
 
 const log = { info: () => undefined, warn: () => undefined };

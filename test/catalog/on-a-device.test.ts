@@ -5,7 +5,7 @@ import path from "node:path";
 import { Agent } from "undici";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Catalog, openCatalog } from "../../gpu-worker/catalog/catalog.ts";
-import type { FormSetting } from "../../gpu-worker/catalog/form-choice.ts";
+import type { FormSetting } from "../../gpu-worker/compute-form/form-choice.ts";
 import { batchTokensMax, deviceMemory } from "../../gpu-worker/catalog/device-memory.ts";
 import type { LoadOptions, Runtime } from "../../gpu-worker/runtime/session.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { execFile } from "node:child_process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { readAdapter } from "../../gpu-worker/catalog/adapter-folder.ts";
+import { readAdapter } from "../../gpu-worker/checkpoints/adapter-folder.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
 let folder: string;

@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { catalogue } from "../../contract/catalogue.ts";
-import { embeddedFiles } from "../../gpu-worker/catalog/embed-model.ts";
+import { embeddedFiles } from "../../gpu-worker/checkpoints/embed-model.ts";
 import { sharedFolder } from "../catalog/shared-folder.ts";
-import { type HubServer, startHubServer } from "../catalog/sources/hub-server.ts";
+import { type HubServer, startHubServer } from "../downloads/hub-server.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
 const weights = Buffer.alloc(300_000, "weights ");

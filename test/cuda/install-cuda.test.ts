@@ -16,7 +16,7 @@ import {
 } from "../../gpu-worker/cuda/install-cuda.ts";
 import { missingLibraries } from "../../gpu-worker/cuda/missing-libraries.ts";
 import { libraryPath } from "../../gpu-worker/runtime/c-api/library-path.ts";
-import { writeZip } from "../catalog/sources/write-zip.ts";
+import { writeZip } from "../downloads/write-zip.ts";
 
 let place: string;
 let folder: string;

@@ -1,5 +1,5 @@
 /** Texts that a sentence encoder wants before its inputs, by what these are for; the answers themselves are checked in
- * test/catalog/library-checkpoints.test.ts. */
+ * test/checkpoints/library-checkpoints.test.ts. */
 import { describe, expect, it } from "vitest";
 import type { TaskParameters } from "../../contract/tasks.ts";
 import { TaskRunner, cpuBatchPolicy } from "../../gpu-worker/jobs/task-runner.ts";

@@ -2,7 +2,7 @@
 import path from "node:path";
 import process from "node:process";
 import { describe, expect, it } from "vitest";
-import { deviceProbe } from "../../gpu-worker/catalog/device-probe.ts";
+import { deviceProbe } from "../../gpu-worker/graphs/device-probe.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import { testDevice } from "../../gpu-worker/runtime/self-test.ts";
 import { float32 } from "../../gpu-worker/tensor/tensor.ts";

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { deviceProbe } from "../../gpu-worker/catalog/device-probe.ts";
+import { deviceProbe } from "../../gpu-worker/graphs/device-probe.ts";
 import { cudaOptions } from "../../gpu-worker/runtime/c-api/session-options.ts";
 import { isCudaFault, isDeviceFault, watchDevice } from "../../gpu-worker/runtime/device-faults.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";

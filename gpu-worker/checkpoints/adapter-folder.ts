@@ -1,0 +1,252 @@
+/**
+ * A tuned head in a folder of its own, in the layout of Hugging Face's PEFT library: `adapter_config.json` names the base,
+ * `adapter_model.safetensors` holds the classifier, `llm-os.json` says what PEFT has no field for. Only heads are served yet,
+ * layers of LoRA are refused. Whether the base is the one here is not checked here: `baseDigest` tells.
+ */
+import { mkdir, rename, rm } from "node:fs/promises";
+import path from "node:path";
+import * as z from "zod";
+import { type Problem, problems } from "../model/model-head.ts";
+import { type HeadPooling, headPoolings } from "../model/pooling.ts";
+import { readFloat32 } from "../weights/read-float32.ts";
+import { openSafetensors } from "../weights/safetensors-reader.ts";
+import { writeSafetensors } from "../weights/safetensors-writer.ts";
+import type { WeightSource } from "../weights/weight-source.ts";
+import { readJson } from "./checkpoint-files.ts";
+import { writeAtomically } from "../files/write-atomically.ts";
+
+/** Tasks a linear head can do, with PEFT's name of each. */
+const taskTypes = {
+  "text-classification": "SEQ_CLS",
+  "relation-extraction": "SEQ_CLS",
+  "token-classification": "TOKEN_CLS",
+} as const;
+
+const AdapterTask = z.enum(Object.keys(taskTypes) as [keyof typeof taskTypes]);
+export type AdapterTask = z.infer<typeof AdapterTask>;
+
+/** adapter_config.json: what we rely on of PEFT's many fields. */
+export const AdapterConfigFile = z.looseObject({
+  peft_type: z.string(),
+  task_type: z.string(),
+  base_model_name_or_path: z.string().min(1).max(200),
+  modules_to_save: z.array(z.string()).nullish(),
+});
+type AdapterConfigFile = z.infer<typeof AdapterConfigFile>;
+
+/** llm-os.json beside it. */
+export const AdapterOwnFile = z.looseObject({
+  formatVersion: z.literal(1),
+  task: AdapterTask,
+  /** By row of the classifier. */
+  labels: z
+    .array(z.string().min(1).max(1_000))
+    .min(1)
+    .max(10_000)
+    .refine((labels) => new Set(labels).size === labels.length, "a label stands there twice"),
+  problem: z.enum(problems),
+  /** How token vectors become the features: `spans` are head, tail and whole text side by side; `none` is each token's own. */
+  pooling: z.enum(headPoolings),
+  /** Tokens, special ones included. */
+  max_length: z.int().positive().max(1_000_000),
+  /** sha256 of the base's upstream f32 weights file. */
+  base_digest: z.string().regex(/^[0-9a-f]{64}$/, "must be a sha256 in lower-case hex"),
+  licence: z.string().min(1).max(100).nullish(),
+  /** Id of the model that finds the entities this one relates. */
+  entity_model: z.string().min(1).max(200).nullish(),
+});
+type AdapterOwnFile = z.infer<typeof AdapterOwnFile>;
+
+export type Adapter = {
+  task: AdapterTask;
+  labels: string[];
+  problem: Problem;
+  pooling: HeadPooling;
+  /** Tokens, special ones included. */
+  maxLength: number;
+  /** sha256 of the base's upstream f32 weights file. */
+  baseDigest: string;
+  /** Id or hub name of the base. */
+  baseName: string;
+  licence: string | null;
+  /** Id of the model that finds the entities this one relates. */
+  entityModel: string | null;
+  /** f32 [labels, features]. */
+  weight: Float32Array;
+  /** f32 [labels]. */
+  bias: Float32Array;
+};
+
+export const adapterFiles = {
+  config: "adapter_config.json",
+  weights: "adapter_model.safetensors",
+  own: "llm-os.json",
+  card: "README.md",
+} as const;
+
+const weightName = "base_model.model.classifier.weight";
+const biasName = "base_model.model.classifier.bias";
+
+function checkConfig({ peft_type: kind, task_type: type }: AdapterConfigFile, task: AdapterTask) {
+  if (kind !== "LORA") {
+    throw new Error(`${adapterFiles.config}: peft_type ${kind} is not served: only LORA is`);
+  }
+  if (type === taskTypes[task]) return;
+  throw new Error(
+    `${adapterFiles.config}: task_type is ${type}, but ${task} in ${adapterFiles.own} needs ${taskTypes[task]}`,
+  );
+}
+
+function checkLabels({ labels, problem, pooling, task }: AdapterOwnFile): void {
+  const one = labels.length === 1;
+  if (one && problem === "single_label") {
+    throw new Error(`${adapterFiles.own}: labels: single_label needs at least two`);
+  }
+  if (!one && problem === "regression") {
+    throw new Error(
+      `${adapterFiles.own}: labels: regression needs one, there are ${labels.length}`,
+    );
+  }
+  if ((pooling === "none") === (task === "token-classification")) return;
+  throw new Error(`${adapterFiles.own}: pooling ${pooling} does not fit the task ${task}`);
+}
+
+function checkTensors(source: WeightSource, labels: number): void {
+  const names = source.names();
+  const lora = names.find((name) => name.includes("lora_"));
+  if (lora !== undefined) {
+    throw new Error(`it holds layers of LoRA (${lora}), which are not served yet: only heads are`);
+  }
+  const foreign = names.find((name) => name !== weightName && name !== biasName);
+  if (foreign !== undefined) throw new Error(`${foreign} is not served: only the classifier is`);
+  const weight = source.entry(weightName)?.shape;
+  const bias = source.entry(biasName)?.shape;
+  if (weight === undefined) throw new Error(`${weightName} is missing`);
+  if (bias === undefined) throw new Error(`${biasName} is missing`);
+  const [rows, features, ...more] = weight;
+  if (rows !== labels || features === undefined || features === 0 || more.length > 0) {
+    throw new Error(`${weightName} is [${weight.join(", ")}], expected [${labels}, features]`);
+  }
+  if (bias.join() === String(labels)) return;
+  throw new Error(`${biasName} is [${bias.join(", ")}], expected [${labels}]`);
+}
+
+function readFinite(source: WeightSource, name: string): Float32Array {
+  const values = readFloat32(source, name);
+  if (!values.every(Number.isFinite)) throw new Error(`${name} holds a number that is not finite`);
+  return values;
+}
+
+function readHead(folder: string, labels: number): Pick<Adapter, "weight" | "bias"> {
+  const source = openSafetensors(path.join(folder, adapterFiles.weights));
+  try {
+    checkTensors(source, labels);
+    return { weight: readFinite(source, weightName), bias: readFinite(source, biasName) };
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const named = reason.startsWith(adapterFiles.weights);
+    throw new Error(named ? reason : `${adapterFiles.weights}: ${reason}`, { cause });
+  } finally {
+    source.close();
+  }
+}
+
+/**
+ * @returns null where the folder holds no adapter
+ * @throws Error whose message completes "the folder cannot be served: …"
+ */
+export async function readAdapter(folder: string): Promise<Adapter | null> {
+  const config = await readJson(folder, adapterFiles.config, AdapterConfigFile);
+  if (config === null) return null;
+  const own = await readJson(folder, adapterFiles.own, AdapterOwnFile);
+  if (own === null) {
+    throw new Error(`${adapterFiles.own} is missing: it says the task, the labels and the base`);
+  }
+  checkConfig(config, own.task);
+  checkLabels(own);
+  return {
+    task: own.task,
+    labels: own.labels,
+    problem: own.problem,
+    pooling: own.pooling,
+    maxLength: own.max_length,
+    baseDigest: own.base_digest,
+    baseName: config.base_model_name_or_path,
+    licence: own.licence ?? null,
+    entityModel: own.entity_model ?? null,
+    ...readHead(folder, own.labels.length),
+  };
+}
+
+function json(value: object): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+/** What PEFT writes of an adapter without layers of its own. */
+function configOf({ task, baseName }: Adapter) {
+  return {
+    peft_type: "LORA",
+    r: 1,
+    target_modules: "dummy-target-modules",
+    task_type: taskTypes[task],
+    base_model_name_or_path: baseName,
+    modules_to_save: ["classifier"],
+    inference_mode: true,
+  };
+}
+
+function ownOf(adapter: Adapter): AdapterOwnFile {
+  const { task, labels, problem, pooling, maxLength, baseDigest, licence, entityModel } = adapter;
+  const optional = entityModel === null ? {} : { entity_model: entityModel };
+  return AdapterOwnFile.parse({
+    formatVersion: 1,
+    task,
+    labels,
+    problem,
+    pooling,
+    max_length: maxLength,
+    base_digest: baseDigest,
+    licence,
+    ...optional,
+  });
+}
+
+async function writeHead(file: string, { labels, weight, bias }: Adapter): Promise<void> {
+  const rows = labels.length;
+  const shape = [rows, weight.length / rows];
+  const neighbour = `${file}.tmp`;
+  try {
+    await writeSafetensors(
+      neighbour,
+      [
+        { name: weightName, dtype: "float32", shape, load: () => weight },
+        { name: biasName, dtype: "float32", shape: [rows], load: () => bias },
+      ],
+      { format: "pt" },
+    );
+    await rename(neighbour, file);
+  } catch (error) {
+    await rm(neighbour, { force: true });
+    throw error;
+  }
+}
+
+/**
+ * The config comes last, because it makes the folder an adapter: nobody takes one that is half written.
+ * @param card README.md
+ * @throws where it is no adapter that could be read again
+ */
+export async function writeAdapter(folder: string, adapter: Adapter, card: string): Promise<void> {
+  const own = ownOf(adapter);
+  checkLabels(own);
+  if (!adapter.weight.every(Number.isFinite) || !adapter.bias.every(Number.isFinite)) {
+    throw new Error("the head holds a number that is not finite");
+  }
+  await mkdir(folder, { recursive: true });
+  const write = (name: string, content: string) =>
+    writeAtomically(path.join(folder, name), content);
+  await writeHead(path.join(folder, adapterFiles.weights), adapter);
+  await write(adapterFiles.card, card);
+  await write(adapterFiles.own, json(own));
+  await write(adapterFiles.config, json(configOf(adapter)));
+}

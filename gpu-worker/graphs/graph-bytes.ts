@@ -1,0 +1,32 @@
+/**
+ * What a model's graph will take of memory, told from the weights' table of contents alone: the weights themselves are not
+ * read. A little less than it takes in the end, since what a graph keeps twice is counted once.
+ */
+import { openSafetensors } from "../weights/safetensors-reader.ts";
+import type { WeightEntry } from "../weights/weight-source.ts";
+import type { Checkpoint } from "../checkpoints/checkpoint.ts";
+import type { Form } from "../compute-form/form-choice.ts";
+
+const FLOAT_BYTES = 4;
+
+/** The matrices of layers are int8 in that form; a table that is looked up in stays int8 where it is stored so. */
+function bytesOf({ name, dtype, shape }: WeightEntry, { form }: Form): number {
+  const elements = shape.reduce((product, size) => product * size, 1);
+  const isMatrix = shape.length === 2;
+  const inLayer = isMatrix && /\.layers?\./.test(name);
+  const isTable = isMatrix && name.includes("embeddings.");
+  const isInt8 = (form === "int8" && inLayer) || (dtype === "int8" && isTable);
+  return elements * (isInt8 ? 1 : FLOAT_BYTES);
+}
+
+/** @throws WeightError for a file that is not valid */
+export function graphBytes({ format, weightsFile, sizeBytes }: Checkpoint, form: Form): number {
+  if (format === "onnx") return sizeBytes;
+  const weights = openSafetensors(weightsFile);
+  try {
+    const entries = weights.names().flatMap((name) => weights.entry(name) ?? []);
+    return entries.reduce((sum, entry) => sum + bytesOf(entry, form), 0);
+  } finally {
+    weights.close();
+  }
+}

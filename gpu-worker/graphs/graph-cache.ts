@@ -1,0 +1,101 @@
+/**
+ * Compiled graphs on disk: a folder `STATE/graphs/<key>` each, with a note of its files and their digests that is written
+ * last. A graph whose bytes are not those that were written, whatever happened to them, counts as absent and is built
+ * again. Two processes may build the same: the first to finish wins.
+ */
+import { randomUUID } from "node:crypto";
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import path from "node:path";
+import * as z from "zod";
+import type { KeptDigests } from "../files/kept-digests.ts";
+
+const noteName = "files.json";
+const modelName = "model.onnx";
+
+const Note = z.array(z.object({ path: z.string(), sha256: z.string() }));
+
+/** Writes the graph to `file` and what belongs to it beside it. */
+export type BuildGraph = (file: string, signal: AbortSignal) => Promise<unknown>;
+
+export type CachedGraph = { file: string; built: boolean };
+
+export type GraphCache = {
+  /** The graph kept under `key`, built first where it is not here. */
+  get(key: string, build: BuildGraph, signal: AbortSignal): Promise<CachedGraph>;
+  /** Forgets a graph that turned out to be of no use. */
+  discard(key: string): Promise<void>;
+  /** Takes away what processes that were killed while they built have left. */
+  sweep(nowMs: number): Promise<void>;
+};
+
+const unfinished = ".tmp";
+/** No build takes this long. */
+const abandonedAfterMs = 3_600_000;
+
+type Look = { digests: KeptDigests; signal: AbortSignal };
+
+async function isWhole(folder: string, { digests, signal }: Look): Promise<boolean> {
+  try {
+    const note = Note.parse(JSON.parse(await readFile(path.join(folder, noteName), "utf8")));
+    for (const { path: name, sha256 } of note) {
+      if ((await digests.sha256(path.join(folder, name), signal)) !== sha256) return false;
+    }
+    return note.length > 0;
+  } catch {
+    // Never built, or damaged: either way the answer is to build.
+    signal.throwIfAborted();
+    return false;
+  }
+}
+
+async function install(building: string, folder: string, look: Look): Promise<void> {
+  const { digests, signal } = look;
+  const names = (await readdir(building)).toSorted();
+  const note: z.infer<typeof Note> = [];
+  for (const name of names) {
+    note.push({ path: name, sha256: await digests.sha256(path.join(building, name), signal) });
+  }
+  await writeFile(path.join(building, noteName), JSON.stringify(note));
+  try {
+    await rename(building, folder);
+  } catch {
+    // Something is there. If another process has built the same meanwhile, it may be loading it: it stays.
+    if (await isWhole(folder, look)) return;
+    await rm(folder, { recursive: true, force: true });
+    await rename(building, folder);
+  }
+}
+
+export function openGraphCache(stateFolder: string, digests: KeptDigests): GraphCache {
+  const folderOf = (key: string) => path.join(stateFolder, "graphs", key);
+  return {
+    async get(key, build, signal) {
+      const folder = folderOf(key);
+      const file = path.join(folder, modelName);
+      const look = { digests, signal };
+      if (await isWhole(folder, look)) return { file, built: false };
+      const building = `${folder}.${randomUUID()}${unfinished}`;
+      await mkdir(building, { recursive: true });
+      try {
+        await build(path.join(building, modelName), signal);
+        await install(building, folder, look);
+      } finally {
+        await rm(building, { recursive: true, force: true });
+      }
+      return { file, built: true };
+    },
+    async sweep(nowMs) {
+      const graphs = path.join(stateFolder, "graphs");
+      const names = await readdir(graphs).catch(() => []);
+      for (const name of names.filter((each) => each.endsWith(unfinished))) {
+        const folder = path.join(graphs, name);
+        const found = await stat(folder).catch(() => null);
+        if (found === null || nowMs - found.mtimeMs < abandonedAfterMs) continue;
+        await rm(folder, { recursive: true, force: true });
+      }
+    },
+    async discard(key) {
+      await rm(folderOf(key), { recursive: true, force: true });
+    },
+  };
+}
