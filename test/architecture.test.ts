@@ -49,9 +49,9 @@ const law: Record<string, string[] | "*"> = {
   ],
   "gpu-worker/runtime": ["gpu-worker/event-loop", "gpu-worker/tensor"],
   "gpu-worker/event-loop": [],
-  "gpu-worker/tokenizer": ["gpu-worker/event-loop"],
-  "gpu-worker/model": ["contract", "gpu-worker/tensor", "gpu-worker/tokenizer"],
   "gpu-worker/files": [],
+  "gpu-worker/tokenizer": ["gpu-worker/event-loop", "gpu-worker/files"],
+  "gpu-worker/model": ["contract", "gpu-worker/tensor", "gpu-worker/tokenizer"],
   "gpu-worker/downloads": ["contract", "gpu-worker/files"],
   "gpu-worker/checkpoints": [
     "contract",

@@ -4,7 +4,7 @@
  * here is refused by name: a vocab.txt may as well hold the pieces of words that a Japanese dictionary finds.
  */
 import * as z from "zod";
-import { readJson, readText } from "./folder-files.ts";
+import { readJson, readText } from "../files/json-file.ts";
 import type { AddedToken, SpecialName, TokenizerConfig } from "./tokenizer-config.ts";
 
 type Vocabulary = Readonly<Record<string, number>>;

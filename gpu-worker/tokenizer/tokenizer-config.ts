@@ -4,7 +4,7 @@
  * overrules the config, and added_tokens.json tells the ids of what was added.
  */
 import * as z from "zod";
-import { readJson } from "./folder-files.ts";
+import { readJson } from "../files/json-file.ts";
 
 /** As tokenizer.json writes an added token; `id` null: the file that names it gives none. */
 export type AddedToken = {

@@ -5,7 +5,7 @@
  */
 import * as z from "zod";
 import { readBareVocabulary } from "./bare-vocabulary.ts";
-import { readJson } from "./folder-files.ts";
+import { readJson } from "../files/json-file.ts";
 import { type AddedToken, readTokenizerConfig, type TokenizerConfig } from "./tokenizer-config.ts";
 
 const Part = z.looseObject({ type: z.string() }).nullish();
