@@ -12,7 +12,8 @@ import { readFloat32 } from "../weights/read-float32.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { writeSafetensors } from "../weights/safetensors-writer.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
-import { readJson } from "./checkpoint-files.ts";
+import { readJson } from "../files/json-file.ts";
+import { Sha256 } from "../files/file-digest.ts";
 import { writeAtomically } from "../files/write-atomically.ts";
 
 /** Tasks a linear head can do, with PEFT's name of each. */
@@ -50,7 +51,7 @@ export const AdapterOwnFile = z.looseObject({
   /** Tokens, special ones included. */
   max_length: z.int().positive().max(1_000_000),
   /** sha256 of the base's upstream f32 weights file. */
-  base_digest: z.string().regex(/^[0-9a-f]{64}$/, "must be a sha256 in lower-case hex"),
+  base_digest: Sha256,
   licence: z.string().min(1).max(100).nullish(),
   /** Id of the model that finds the entities this one relates. */
   entity_model: z.string().min(1).max(200).nullish(),

@@ -2,9 +2,8 @@
  * The small files of a checkpoint folder, as the hub's libraries write them: what of each we rely on, and nothing else.
  * Lenient to everything beyond, since every tool adds fields of its own.
  */
-import { readFile } from "node:fs/promises";
-import path from "node:path";
 import * as z from "zod";
+import { Sha256 } from "../files/file-digest.ts";
 
 /** config.json of the transformers library. What a family needs beyond this is read by its architecture. */
 export const ConfigFile = z.looseObject({
@@ -27,31 +26,5 @@ export const OwnFile = z.looseObject({
   /** Id of the model that finds the entities this one relates. */
   entity_model: z.string().min(1).max(200).nullish(),
   /** sha256 of the upstream f32 weights that these are another form of. */
-  derivedFrom: z
-    .string()
-    .regex(/^[0-9a-f]{64}$/)
-    .nullish(),
+  derivedFrom: Sha256.nullish(),
 });
-
-function isMissing(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "ENOENT";
-}
-
-/** @returns null where there is no such file. @throws where it is there and cannot be used, naming it */
-export async function readJson<T>(
-  folder: string,
-  name: string,
-  schema: z.ZodType<T>,
-): Promise<T | null> {
-  const text = await readFile(path.join(folder, name), "utf8").catch((error: unknown) => {
-    if (isMissing(error)) return null;
-    throw error;
-  });
-  if (text === null) return null;
-  try {
-    return schema.parse(JSON.parse(text));
-  } catch (error) {
-    const why = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
-    throw new Error(`${name} cannot be used: ${why}`, { cause: error });
-  }
-}

@@ -16,7 +16,8 @@ import {
   sizesOf,
   type EncoderSizes,
 } from "../architectures/encoder.ts";
-import { ConfigFile, OwnFile, readJson, TokenizerConfigFile } from "./checkpoint-files.ts";
+import { readJson } from "../files/json-file.ts";
+import { ConfigFile, OwnFile, TokenizerConfigFile } from "./checkpoint-files.ts";
 import { readCrossEncoder } from "./cross-encoder.ts";
 import type { ModelHead } from "../model/model-head.ts";
 import { findOnnxFile, onnxNames, onnxSizes } from "./onnx-file.ts";

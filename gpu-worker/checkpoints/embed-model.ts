@@ -11,6 +11,7 @@ import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { type TensorToWrite, writeSafetensors } from "../weights/safetensors-writer.ts";
 import type { WeightEntry, WeightSource } from "../weights/weight-source.ts";
 import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
+import { readJson } from "../files/json-file.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
 import { fitInt8Rows } from "../weights/fit-int8-rows.ts";
 
@@ -83,8 +84,10 @@ async function writeWeights(from: string, to: string, derivedFrom: string): Prom
 }
 
 async function writeTokenizer(from: string, to: string): Promise<void> {
-  const file = z.looseObject({}).parse(JSON.parse(await readFile(from, "utf8")));
-  await writeFile(to, `${JSON.stringify({ ...file, truncation: null, padding: null })}\n`);
+  const file = await readJson(from, "tokenizer.json", z.looseObject({}));
+  if (file === null) throw new Error("tokenizer.json is missing");
+  const target = path.join(to, "tokenizer.json");
+  await writeFile(target, `${JSON.stringify({ ...file, truncation: null, padding: null })}\n`);
 }
 
 function card({ id, repository, licence }: Origin, derivedFrom: string): string {
@@ -130,7 +133,7 @@ export async function embedModel({ from, to, origin, signal }: EmbedOptions): Pr
   // Contents only: the origin may be read-only, what is made here is not.
   for (const name of copied)
     await writeFile(path.join(to, name), await readFile(path.join(from, name)));
-  await writeTokenizer(path.join(from, "tokenizer.json"), path.join(to, "tokenizer.json"));
+  await writeTokenizer(from, to);
   await writeWeights(checkpoint.weightsFile, path.join(to, "model.safetensors"), derivedFrom);
   const own = { formatVersion: 1, id: origin.id, licence: origin.licence, derivedFrom };
   await writeFile(path.join(to, "llm-os.json"), `${JSON.stringify(own, null, 2)}\n`);

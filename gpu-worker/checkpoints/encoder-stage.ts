@@ -2,7 +2,7 @@
  * The first stage of a sentence-transformers model, the encoder itself: what its settings change. A setting that would have
  * it compute something else than we do is refused by name.
  */
-import { readJson } from "./checkpoint-files.ts";
+import { readJson } from "../files/json-file.ts";
 import { EncoderFile, encoderFileNames } from "./sentence-files.ts";
 
 export type EncoderStage = {

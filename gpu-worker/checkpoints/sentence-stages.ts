@@ -6,7 +6,7 @@
 import path from "node:path";
 import type { ActivationName } from "../architectures/activation.ts";
 import { type Pooling, poolingNames } from "../architectures/encoder-head.ts";
-import { readJson } from "./checkpoint-files.ts";
+import { readJson } from "../files/json-file.ts";
 import { type EncoderStage, readEncoderStage } from "./encoder-stage.ts";
 import { plainPoolings } from "../model/pooling.ts";
 import type { SentenceVectors, Similarity } from "../model/sentence-vectors.ts";

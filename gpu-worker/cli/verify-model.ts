@@ -3,7 +3,7 @@
  * ready-made ONNX file there as it would be served, runs the inputs of its `expected.json` and compares. That file holds `input_ids` and `attention_mask` [batch, sequence] and, for each
  * output of the head, the numbers expected; those at padded positions mean nothing and are passed over.
  */
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import * as z from "zod";
@@ -11,6 +11,7 @@ import type { Head } from "../architectures/encoder-head.ts";
 import { buildEncoder, headOfCheckpoint, sizesOf } from "../architectures/encoder.ts";
 import { findWeights, readCheckpoint } from "../checkpoints/checkpoint.ts";
 import { servedOnnx } from "../graphs/onnx-session.ts";
+import { readJson } from "../files/json-file.ts";
 import { writeModel } from "../onnx/write-model.ts";
 import type { Runtime, Session, ValueInfo } from "../runtime/session.ts";
 import type { Shape } from "../tensor/shape.ts";
@@ -54,22 +55,14 @@ function outputNames(expected: Expected): string[] {
   return Object.keys(expected).filter((name) => !inputs.has(name));
 }
 
-async function readJsonFile(folder: string, name: string): Promise<unknown> {
-  const file = path.join(folder, name);
-  const text = await readFile(file, "utf8").catch((cause: unknown) => {
-    throw new Error(`${file} cannot be read`, { cause });
+async function readRequired<T>(folder: string, name: string, schema: z.ZodType<T>): Promise<T> {
+  const file = await readJson(folder, name, schema).catch((cause: unknown) => {
+    throw new Error(`${folder}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+      cause,
+    });
   });
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new Error(`${file} is not JSON`, { cause });
-  }
-}
-
-async function readExpected(folder: string): Promise<Expected> {
-  const parsed = Expected.safeParse(await readJsonFile(folder, "expected.json"));
-  if (parsed.success) return parsed.data;
-  throw new Error(`${folder}: expected.json: ${z.prettifyError(parsed.error)}`);
+  if (file === null) throw new Error(`${folder}: ${name} is missing`);
+  return file;
 }
 
 function shapeOf(nested: Nested): number[] {
@@ -105,7 +98,7 @@ async function compile(
   file: string,
   { expected, scratch }: { expected: Expected; scratch: string },
 ): Promise<string> {
-  const config = await readJsonFile(folder, "config.json");
+  const config = await readRequired(folder, "config.json", z.looseObject({}));
   const weights = openSafetensors(file);
   try {
     const head = headFor(config, expected);
@@ -213,7 +206,7 @@ async function openFolder(
 
 /** Throws on a folder that cannot be compiled or compared; a difference that is too large is a result, not an error. */
 export async function verifyModel(folder: string, options: VerifyOptions): Promise<Verification> {
-  const expected = await readExpected(folder);
+  const expected = await readRequired(folder, "expected.json", Expected);
   const scratch = await mkdtemp(path.join(tmpdir(), "llm-os-verify-"));
   try {
     const session = await openFolder(folder, expected, { ...options, scratch });

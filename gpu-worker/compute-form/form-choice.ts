@@ -3,12 +3,11 @@
  * machine found faster. The measurement is kept in `STATE/calibration.json` by processor, threads and runtime version,
  * because machines differ: with VNNI int8 products are about three times faster than f32, without it slower.
  */
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import * as z from "zod";
 import type { ComputeForm } from "../architectures/encoder-head.ts";
 import { SharedWork } from "../event-loop/shared-work.ts";
-import { writeAtomically } from "../files/write-atomically.ts";
+import { JsonStore } from "../files/json-store.ts";
 
 /** LLM_OS_FORM names a form that is not computed on this machine; the message says which ones are. */
 export class FormError extends Error {
@@ -55,19 +54,8 @@ export type FormChoiceOptions = {
  */
 const worthwhileSpeedup = 1.6;
 
-const CalibrationFile = z.record(z.string(), Calibration);
-
 export function fasterForm({ f32, int8 }: Pick<Calibration, "f32" | "int8">): ComputeForm {
   return int8 / f32 >= worthwhileSpeedup ? "int8" : "f32";
-}
-
-async function readCalibrations(file: string): Promise<z.infer<typeof CalibrationFile>> {
-  try {
-    return CalibrationFile.parse(JSON.parse(await readFile(file, "utf8")));
-  } catch {
-    // Not measured yet, or damaged: measuring again takes less than a second.
-    return {};
-  }
 }
 
 /**
@@ -88,16 +76,16 @@ export function openFormChoice(options: FormChoiceOptions): FormChoice {
     throw new FormError("LLM_OS_FORM is f16, but a CPU computes in f32 or int8: set one, or auto");
   }
   const { setting, stateFolder, machine, measure, log } = options;
-  const file = path.join(stateFolder, "calibration.json");
+  // Measuring again takes less than a second.
+  const store = new JsonStore(path.join(stateFolder, "calibration.json"), Calibration);
   let measuring: SharedWork<Calibration> | null = null;
 
   async function calibrate(signal: AbortSignal): Promise<Calibration> {
-    const kept = (await readCalibrations(file))[machine];
-    if (kept !== undefined) return kept;
+    const kept = await store.find(machine);
+    if (kept !== null) return kept;
     const measured = await measure(signal);
     log.info({ machine, ...measured, form: fasterForm(measured) }, "measured which form is faster");
-    const all = await readCalibrations(file);
-    await writeAtomically(file, `${JSON.stringify({ ...all, [machine]: measured }, null, 2)}\n`);
+    await store.keep(machine, measured);
     return measured;
   }
 

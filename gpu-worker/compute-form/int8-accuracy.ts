@@ -2,7 +2,6 @@
  * Whether a model's int8 form answers nearly as its f32 form does: both are run on the same texts, and the figures are
  * kept in `STATE/int8-accuracy.json`, so that a model is measured once. How the graphs are made is not known here.
  */
-import { readFile } from "node:fs/promises";
 import path from "node:path";
 import * as z from "zod";
 import { runRows } from "../model/run-rows.ts";
@@ -14,7 +13,7 @@ import { accuracySamples, type Compared } from "./accuracy-samples.ts";
 import { inThread } from "../event-loop/in-thread.ts";
 import type { EncoderRow } from "../model/encoder-row.ts";
 import type { ModelHead } from "../model/model-head.ts";
-import { writeAtomically } from "../files/write-atomically.ts";
+import { JsonStore } from "../files/json-store.ts";
 
 export const Int8Figures = z.discriminatedUnion("of", [
   z.object({ of: z.literal("vectors"), cosineMean: z.number(), cosineMin: z.number() }),
@@ -56,8 +55,6 @@ const shipped: ReadonlyMap<string, Int8Figures> = new Map([
   ],
 ]);
 
-const KeptFile = z.record(z.string(), Int8Figures);
-
 export type KeptFigures = {
   /** Null: not measured yet. */
   find(weights: string, key: string): Promise<Int8Figures | null>;
@@ -65,33 +62,10 @@ export type KeptFigures = {
 };
 
 export function openKeptFigures(stateFolder: string): KeptFigures {
-  const file = path.join(stateFolder, "int8-accuracy.json");
-  let writing: Promise<unknown> = Promise.resolve();
-
-  async function read(): Promise<z.infer<typeof KeptFile>> {
-    try {
-      return KeptFile.parse(JSON.parse(await readFile(file, "utf8")));
-    } catch {
-      // Nothing measured yet, or damaged: measuring again gives the same.
-      return {};
-    }
-  }
-
-  async function add(key: string, figures: Int8Figures): Promise<void> {
-    await writeAtomically(
-      file,
-      `${JSON.stringify({ ...(await read()), [key]: figures }, null, 2)}\n`,
-    );
-  }
-
+  const store = new JsonStore(path.join(stateFolder, "int8-accuracy.json"), Int8Figures);
   return {
-    find: async (weights, key) => shipped.get(weights) ?? (await read())[key] ?? null,
-    // One after the other: of two models loaded at once, both are kept.
-    keep(key, figures) {
-      const added = writing.then(() => add(key, figures));
-      writing = added.catch(() => undefined);
-      return added;
-    },
+    find: async (weights, key) => shipped.get(weights) ?? store.find(key),
+    keep: (key, figures) => store.keep(key, figures),
   };
 }
 

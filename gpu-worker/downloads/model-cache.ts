@@ -2,9 +2,10 @@
  * The models fetched on this machine, a folder each under `STATE/models`. A folder counts only once its record is written,
  * which is the last thing a fetch does; until then its files gather in a neighbour that the next try goes on from.
  */
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import path from "node:path";
 import * as z from "zod";
+import { readNote } from "../files/json-file.ts";
 
 const recordName = "llm-os-source.json";
 
@@ -40,9 +41,7 @@ export function recordFile(folder: string): string {
 
 /** The record of a whole model in `folder`, or null where there is none: not fetched, or since damaged. */
 export async function readFetchRecord(folder: string): Promise<FetchRecord | null> {
-  const text = await readFile(recordFile(folder), "utf8").catch(() => null);
-  if (text === null) return null;
-  const record = parseRecord(text);
+  const record = await readNote(recordFile(folder), FetchRecord);
   if (record === null) return null;
   const sizes = await Promise.all(
     record.files.map(async (file) => {
@@ -51,13 +50,4 @@ export async function readFetchRecord(folder: string): Promise<FetchRecord | nul
     }),
   );
   return sizes.every(Boolean) ? record : null;
-}
-
-function parseRecord(text: string): FetchRecord | null {
-  try {
-    return FetchRecord.parse(JSON.parse(text));
-  } catch {
-    // A record that is not ours means a model that is not here: it is fetched again.
-    return null;
-  }
 }

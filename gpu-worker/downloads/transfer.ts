@@ -3,9 +3,10 @@
  * says which content it belongs to: the digest expected then and the server's validator, sent as `If-Range`, so that
  * pieces of two versions are never joined. Whether the bytes are right is verified by the caller.
  */
-import { open, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { open, rm, stat, writeFile } from "node:fs/promises";
 import type { Dispatcher } from "undici";
 import * as z from "zod";
+import { readNote } from "../files/json-file.ts";
 import { FetchProblem } from "./fetch-problem.ts";
 import { type Answer, call, isRedirect, redirectTarget, sameOrigin } from "./http.ts";
 
@@ -35,15 +36,14 @@ export async function discardPartial(partial: string): Promise<void> {
 /** Bytes that can be kept of an earlier try, with the validator they came under. */
 async function resumePoint({ partial, digest }: Transfer) {
   const none = { bytes: 0, validator: null };
-  try {
-    const note: Note = Note.parse(JSON.parse(await readFile(`${partial}.note`, "utf8")));
-    const { size } = await stat(partial);
-    const sameContent = note.digest === digest && (digest !== null || note.validator !== null);
-    return sameContent && size > 0 ? { bytes: size, validator: note.validator } : none;
-  } catch {
-    // No partial, or a note that was cut off while it was written: start from the first byte.
-    return none;
-  }
+  const note = await readNote(`${partial}.note`, Note);
+  const size = await stat(partial).then(
+    (found) => found.size,
+    () => 0,
+  );
+  if (note === null || size === 0) return none;
+  const sameContent = note.digest === digest && (digest !== null || note.validator !== null);
+  return sameContent ? { bytes: size, validator: note.validator } : none;
 }
 
 /** What `If-Range` may carry: a strong entity tag, else the date. */

@@ -5,6 +5,10 @@
 import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
+import * as z from "zod";
+
+/** As `sha256OfFile` gives it. */
+export const Sha256 = z.string().regex(/^[0-9a-f]{64}$/, "must be a sha256 in lower-case hex");
 
 /** A quarter of a millisecond or two of the event loop each. */
 const chunkBytes = 1 << 18;

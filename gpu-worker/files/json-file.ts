@@ -1,4 +1,4 @@
-/** Small files of a tokenizer's folder. */
+/** JSON files, parsed by a schema: those that others wrote, whose damage is told, and our own notes, which can be made again. */
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import * as z from "zod";
@@ -26,5 +26,14 @@ export async function readJson<T>(
   } catch (error) {
     const why = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
     throw new Error(`${name} cannot be used: ${why}`, { cause: error });
+  }
+}
+
+/** What we wrote ourselves. Null where it is missing, unreadable or damaged: whoever asks makes it again. */
+export async function readNote<T>(file: string, schema: z.ZodType<T>): Promise<T | null> {
+  try {
+    return schema.parse(JSON.parse(await readFile(file, "utf8")));
+  } catch {
+    return null;
   }
 }

@@ -4,9 +4,10 @@
  * again. Two processes may build the same: the first to finish wins.
  */
 import { randomUUID } from "node:crypto";
-import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import * as z from "zod";
+import { readNote } from "../files/json-file.ts";
 import type { KeptDigests } from "../files/kept-digests.ts";
 
 const noteName = "files.json";
@@ -35,14 +36,15 @@ const abandonedAfterMs = 3_600_000;
 type Look = { digests: KeptDigests; signal: AbortSignal };
 
 async function isWhole(folder: string, { digests, signal }: Look): Promise<boolean> {
+  const note = await readNote(path.join(folder, noteName), Note);
+  if (note === null) return false;
   try {
-    const note = Note.parse(JSON.parse(await readFile(path.join(folder, noteName), "utf8")));
     for (const { path: name, sha256 } of note) {
       if ((await digests.sha256(path.join(folder, name), signal)) !== sha256) return false;
     }
     return note.length > 0;
   } catch {
-    // Never built, or damaged: either way the answer is to build.
+    // Files are missing or cannot be read: the answer is to build.
     signal.throwIfAborted();
     return false;
   }
