@@ -12,7 +12,7 @@ import type { ModelLease } from "../model/served-model.ts";
 import { modelFailure } from "./model-failure.ts";
 import { isAdapter, type ModelFolder, readModelFolder } from "../checkpoints/model-folder.ts";
 import type { Resident } from "./unload-plan.ts";
-import { SharedWork } from "../event-loop/shared-work.ts";
+import { SharedTask } from "../event-loop/shared-task.ts";
 
 /** After a failure to fetch or load, the model is tried again for who asks no sooner than this. */
 const pauseAfterFailureMs = 10_000;
@@ -36,7 +36,7 @@ export type EntryWork = {
 type Stage =
   | { kind: "absent" }
   | { kind: "present" }
-  | { kind: "working"; work: SharedWork<LoadedModel>; step: Step }
+  | { kind: "working"; work: SharedTask<LoadedModel>; step: Step }
   | { kind: "loaded"; model: LoadedModel }
   | { kind: "failed"; failure: CodedError; signature: string | null; atMs: number };
 
@@ -238,14 +238,14 @@ export class ModelEntry {
     return { kind: this.#folder === null ? "absent" : "present" };
   }
 
-  #start(): SharedWork<LoadedModel> {
-    const work: SharedWork<LoadedModel> = new SharedWork((signal) => this.#run(work, signal));
+  #start(): SharedTask<LoadedModel> {
+    const work: SharedTask<LoadedModel> = new SharedTask((signal) => this.#run(work, signal));
     this.#stage = { kind: "working", work, step: starting };
     this.#surroundings.onChange();
     return work;
   }
 
-  async #run(work: SharedWork<LoadedModel>, signal: AbortSignal): Promise<LoadedModel> {
+  async #run(work: SharedTask<LoadedModel>, signal: AbortSignal): Promise<LoadedModel> {
     // Work that was given up may end after other work has begun: then the stage is no longer its own.
     const move = (stage: Stage): boolean => {
       if (this.#stage.kind !== "working" || this.#stage.work !== work) return false;
@@ -284,7 +284,7 @@ export class ModelEntry {
   }
 
   /** A download reports every piece; who listens hears of each per cent. */
-  #advance(work: SharedWork<LoadedModel>, step: Step): void {
+  #advance(work: SharedTask<LoadedModel>, step: Step): void {
     const before = this.#stage;
     if (before.kind !== "working" || before.work !== work) return;
     if (isAlike(before.step, step)) return;

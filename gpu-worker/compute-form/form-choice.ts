@@ -6,7 +6,7 @@
 import path from "node:path";
 import * as z from "zod";
 import type { ComputeForm } from "../architectures/encoder-head.ts";
-import { SharedWork } from "../event-loop/shared-work.ts";
+import { SharedTask } from "../event-loop/shared-task.ts";
 import { JsonStore } from "../files/json-store.ts";
 
 /** LLM_OS_FORM names a form that is not computed on this machine; the message says which ones are. */
@@ -78,7 +78,7 @@ export function openFormChoice(options: FormChoiceOptions): FormChoice {
   const { setting, stateFolder, machine, measure, log } = options;
   // Measuring again takes less than a second.
   const store = new JsonStore(path.join(stateFolder, "calibration.json"), Calibration);
-  let measuring: SharedWork<Calibration> | null = null;
+  let measuring: SharedTask<Calibration> | null = null;
 
   async function calibrate(signal: AbortSignal): Promise<Calibration> {
     const kept = await store.find(machine);
@@ -91,7 +91,7 @@ export function openFormChoice(options: FormChoiceOptions): FormChoice {
 
   /** Measured once however many models are loaded at the same time: side by side they would slow each other down. */
   async function calibration(signal: AbortSignal): Promise<Calibration> {
-    if (measuring === null || measuring.givenUp) measuring = new SharedWork(calibrate);
+    if (measuring === null || measuring.givenUp) measuring = new SharedTask(calibrate);
     try {
       return await measuring.join(signal);
     } catch (error) {

@@ -4,6 +4,7 @@
  */
 import { Worker } from "node:worker_threads";
 import type { ThreadCall } from "./call-thread.ts";
+import { orAborted } from "./or-aborted.ts";
 
 type Callable = (...args: never[]) => unknown;
 
@@ -31,15 +32,12 @@ export async function inThread<F extends Callable>(
     execArgv: [],
   });
   const answer = Promise.withResolvers<Awaited<ReturnType<F>>>();
-  const stop = (): void => answer.reject(signal.reason);
   worker.on("message", answer.resolve);
   worker.on("error", answer.reject);
   worker.on("exit", () => answer.reject(new Error(`the thread of ${work.name} ended early`)));
-  signal.addEventListener("abort", stop, { once: true });
   try {
-    return await answer.promise;
+    return await orAborted(answer.promise, signal);
   } finally {
-    signal.removeEventListener("abort", stop);
     await worker.terminate();
   }
 }

@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { SharedWork } from "../../gpu-worker/event-loop/shared-work.ts";
+import { SharedTask } from "../../gpu-worker/event-loop/shared-task.ts";
 
 /** Work that ends when told, and otherwise only by its signal. */
 function openWork() {
   const outcome = Promise.withResolvers<string>();
   const begun = Promise.withResolvers<AbortSignal>();
-  const work = new SharedWork<string>((signal) => {
+  const work = new SharedTask<string>((signal) => {
     begun.resolve(signal);
     signal.addEventListener("abort", () => outcome.reject(signal.reason));
     return outcome.promise;
