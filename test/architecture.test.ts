@@ -74,6 +74,7 @@ const law: Record<string, string[] | "*"> = {
     "gpu-worker/tensor",
   ],
   "gpu-worker/graphs": [
+    "gpu-worker/model",
     "gpu-worker/event-loop",
     "gpu-worker/files",
     "gpu-worker/checkpoints",

@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
 import { openCatalog } from "../../gpu-worker/catalog/catalog.ts";
-import { feedsOf } from "../../gpu-worker/catalog/measure-costs.ts";
+import { feedsOf } from "../../gpu-worker/graphs/measure-costs.ts";
 import { measureGemm } from "../../gpu-worker/runtime/measure-gemm.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import { shareThreads } from "../../gpu-worker/runtime/share-threads.ts";

@@ -23,7 +23,7 @@ import {
   type KeptFigures,
   measureAccuracy,
 } from "../compute-form/int8-accuracy.ts";
-import { feedsOf, measureCosts } from "./measure-costs.ts";
+import { feedsOf, measureCosts } from "../graphs/measure-costs.ts";
 import { type FilesDigest, modelDigest } from "../checkpoints/model-digest.ts";
 import { runMemoryOf } from "./run-memory.ts";
 import type { Watch } from "./model-entry.ts";

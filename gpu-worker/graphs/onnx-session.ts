@@ -8,7 +8,7 @@ import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { onnxSizes } from "../checkpoints/onnx-file.ts";
 import { type HeadHardware, pooledSession } from "./pooled-session.ts";
 import { sentenceHeadOf } from "./sentence-head-of.ts";
-import { unpaddedSession } from "./unpadded-session.ts";
+import { unpaddedSession } from "./row-by-row-session.ts";
 
 const inputNames: readonly string[] = ["input_ids", "attention_mask", "token_type_ids"];
 

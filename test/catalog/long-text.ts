@@ -9,7 +9,7 @@ import path from "node:path";
 import process from "node:process";
 import { bytesOfRun } from "../../gpu-worker/model/run-memory.ts";
 import { openCatalog } from "../../gpu-worker/catalog/catalog.ts";
-import { feedsOf } from "../../gpu-worker/catalog/measure-costs.ts";
+import { feedsOf } from "../../gpu-worker/graphs/measure-costs.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 
 const [folder = "", id = "", tokens = ""] = process.argv.slice(2);

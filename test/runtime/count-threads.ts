@@ -6,7 +6,7 @@ import { readdirSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import { openCatalog } from "../../gpu-worker/catalog/catalog.ts";
-import { feedsOf } from "../../gpu-worker/catalog/measure-costs.ts";
+import { feedsOf } from "../../gpu-worker/graphs/measure-costs.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 
 const [folder = "", threads] = process.argv.slice(2);

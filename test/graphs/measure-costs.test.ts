@@ -1,6 +1,6 @@
 /** Costs measured of a made-up session that computes by a clock of its own. */
 import { describe, expect, it } from "vitest";
-import { measureCosts } from "../../gpu-worker/catalog/measure-costs.ts";
+import { measureCosts } from "../../gpu-worker/graphs/measure-costs.ts";
 import type { Session } from "../../gpu-worker/runtime/session.ts";
 
 const never = new AbortController().signal;
