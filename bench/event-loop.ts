@@ -8,7 +8,7 @@ import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
-import { openCatalog } from "../gpu-worker/catalog/catalog.ts";
+import { openCatalog } from "../gpu-worker/catalog/open-catalog.ts";
 import type { FormSetting } from "../gpu-worker/compute-form/form-choice.ts";
 import { openRuntime } from "../gpu-worker/runtime/open-runtime.ts";
 import type { ModelSource, Runtime, Session } from "../gpu-worker/runtime/session.ts";

@@ -5,7 +5,8 @@
 import { hostname } from "node:os";
 import process from "node:process";
 import { catalogue } from "#contract/catalogue.ts";
-import { type Catalog, openCatalog } from "./catalog/catalog.ts";
+import type { Catalog } from "./catalog/catalog.ts";
+import { openCatalog } from "./catalog/open-catalog.ts";
 import { deviceProbe } from "./graphs/device-probe.ts";
 import { FormError } from "./compute-form/form-choice.ts";
 import { ConfigError, type WorkerConfig, readConfig } from "./config.ts";

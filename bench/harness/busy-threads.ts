@@ -6,8 +6,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync 
 import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
-import { openCatalog } from "../../gpu-worker/catalog/catalog.ts";
-import { feedsOf } from "../../gpu-worker/graphs/measure-costs.ts";
+import { openCatalog } from "../../gpu-worker/catalog/open-catalog.ts";
+import { madeUpFeeds } from "../../gpu-worker/graphs/measure-costs.ts";
 import { measureGemm } from "../../gpu-worker/runtime/measure-gemm.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import { shareThreads } from "../../gpu-worker/runtime/share-threads.ts";
@@ -60,7 +60,7 @@ async function batchesPerSecond(): Promise<number> {
     for (let turn = first; performance.now() < until; turn += 1) {
       const session = loaded[turn % loaded.length]?.session;
       if (session === undefined) return;
-      await session.run(feedsOf(session, texts, tokens), { outputs: ["sentence_embedding"] });
+      await session.run(madeUpFeeds(session, texts, tokens), { outputs: ["sentence_embedding"] });
       done += 1;
     }
   };

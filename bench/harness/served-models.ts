@@ -1,7 +1,8 @@
 /** Models in this process, and requests from many callers through their batches: the worker's own path without queue and HTTP. */
 import { availableParallelism } from "node:os";
 import type { Task, TaskInput, TaskParameters } from "#contract/tasks.ts";
-import { type Catalog, openCatalog } from "../../gpu-worker/catalog/catalog.ts";
+import type { Catalog } from "../../gpu-worker/catalog/catalog.ts";
+import { openCatalog } from "../../gpu-worker/catalog/open-catalog.ts";
 import type { FormSetting } from "../../gpu-worker/compute-form/form-choice.ts";
 import type { LoadedModel } from "../../gpu-worker/catalog/loaded-model.ts";
 import type { ModelLease } from "../../gpu-worker/model/served-model.ts";

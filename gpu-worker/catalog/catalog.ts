@@ -1,65 +1,21 @@
 /**
  * The models of this worker: what is known, what state each is in, and a loaded model for whoever asks. Files are fetched
- * and graphs compiled when a model is first asked for; a model that cannot be had is listed with the reason. Nothing here
- * fails at start.
+ * and graphs compiled when a model is first asked for; a model that cannot be had is listed with the reason.
  */
-import { type Dispatcher, EnvHttpProxyAgent } from "undici";
-import type { CodedError } from "#contract/errors.ts";
+import type { Dispatcher } from "undici";
+import { CodedError } from "#contract/errors.ts";
 import type { ModelState } from "#contract/models.ts";
-import type { Runtime } from "../runtime/session.ts";
-import { calibrate, calibrationKey } from "../compute-form/calibrate.ts";
-import { EntryBook } from "./entry-book.ts";
-import { entryWork } from "./entry-work.ts";
-import { memoryBudget, runsBudget } from "./memory-budget.ts";
-import { deviceMemory } from "./device-memory.ts";
-import { deviceFormChoice, type FormSetting, openFormChoice } from "../compute-form/form-choice.ts";
-import { type GraphCache, openGraphCache } from "../graphs/graph-cache.ts";
-import { openKeptFigures } from "../compute-form/int8-accuracy.ts";
-import { openKeptDigests } from "../files/kept-digests.ts";
-import { listKnownModels } from "./known-models.ts";
-import type { LoadedModel } from "./loaded-model.ts";
+import type { Adapter } from "../checkpoints/adapter-folder.ts";
+import { type AdapterModel, isAdapter } from "../checkpoints/model-folder.ts";
+import type { FetchSettings } from "../downloads/fetch-model.ts";
 import type { ModelLease } from "../model/served-model.ts";
-import { ModelEntry } from "./model-entry.ts";
-import { modelLoader } from "./load-model.ts";
-import { type PythonCommands, pythonCommands } from "../downloads/pip-wheel.ts";
-
-export type Catalog = {
-  /** All known models, the operator's folders first. */
-  states(): ModelState[];
-  /** @returns takes the listener away again */
-  onChange(listener: () => void): () => void;
-  /**
-   * The model by its id or an alias, loaded. What is not here yet is fetched first; waiting ends with the signal, the
-   * work with the last who waits.
-   * @throws CodedError `model_not_found`, `model_not_servable` for what stays so until its files change, `model_unavailable`
-   * for what may pass, or the signal's reason
-   */
-  acquire(id: string, signal: AbortSignal): Promise<LoadedModel>;
-  /** As `acquire`; the model stays loaded until the lease is released. */
-  lease(id: string, signal: AbortSignal): Promise<ModelLease<LoadedModel>>;
-  /**
-   * Unloads a model that nobody holds a lease of; it can be acquired again. Runs asked for before are finished. One in use
-   * stays: its leases, and the adapters on it, count on its session.
-   */
-  release(id: string): Promise<void>;
-  /** Looks again at models that cannot be served, where their files have changed. Done by itself every few seconds. */
-  recheck(): Promise<void>;
-  /** Ends all work and unloads all models. */
-  close(): Promise<void>;
-};
-
-export type CatalogSettings = {
-  stateFolder: string;
-  /** A folder whose subfolders are models of the operator's; null for none. */
-  modelsFolder: string | null;
-  hub: { endpoint: string; token: string | null };
-  form: FormSetting;
-  device: "auto" | "cpu" | "cuda";
-  /** Bytes of all loaded models together; null for half of what this process may use. */
-  memory?: number | null;
-  /** Bytes that all runs take together, at most; null for a quarter of what this process may use. */
-  runsMemory?: number | null;
-};
+import type { KnownModel } from "./known-models.ts";
+import { adapterLimits, type Base, wrongBase } from "./load-adapter.ts";
+import { ModelLoader, type LoaderDependencies } from "./load-model.ts";
+import type { LoadedModel } from "./loaded-model.ts";
+import { failedState, ModelEntry } from "./model-entry.ts";
+import { modelFailure } from "./model-failure.ts";
+import { ModelMemory } from "./model-memory.ts";
 
 /** A pino logger fits. */
 export type CatalogLog = {
@@ -67,137 +23,201 @@ export type CatalogLog = {
   warn: (fields: object, message: string) => void;
 };
 
-export type CatalogTools = {
-  runtime: Runtime;
+export type CatalogDependencies = {
+  /** How models that are not here are fetched. */
+  fetching: FetchSettings;
+  /** Destroyed with the catalog; null: whoever opened it sees to that. */
+  ownDispatcher: Dispatcher | null;
+  loading: LoaderDependencies;
   log: CatalogLog;
   /** Milliseconds since the epoch. */
-  now: () => number;
-  /** How the hub is reached; by default as HTTP_PROXY and its like say. */
-  dispatcher?: Dispatcher;
-  pythonCommands?: PythonCommands;
-  retryDelayMs?: number;
+  now(): number;
 };
 
 /** The edge sends no request for a model that cannot be served, so nobody else finds out that it was mended. */
 const recheckMs = 5_000;
 
-/** The hub is slow to start a large file at times; a connection that gives nothing for a minute is dead. */
-const hubTimeouts = { headersTimeout: 60_000, bodyTimeout: 60_000 };
+export class Catalog {
+  readonly #entries: readonly ModelEntry[];
+  readonly #log: CatalogLog;
+  readonly #ownDispatcher: Dispatcher | null;
+  readonly #listeners = new Set<() => void>();
+  readonly #closing = new AbortController();
+  #rechecking: NodeJS.Timeout | null = null;
+  #identifying: Promise<void> = Promise.resolve();
 
-function fetchSettings(
-  { stateFolder, hub }: CatalogSettings,
-  tools: CatalogTools,
-  dispatcher: Dispatcher,
-) {
-  return {
-    stateFolder,
-    hub: { ...hub, dispatcher },
-    retryDelayMs: tools.retryDelayMs ?? 1_000,
-    pythonCommands: tools.pythonCommands ?? pythonCommands,
-  };
-}
+  /** @param models the operator's folders first */
+  constructor(
+    models: readonly KnownModel[],
+    { fetching, ownDispatcher, loading, log, now }: CatalogDependencies,
+  ) {
+    const memory = new ModelMemory({
+      budget: loading.modelsMemory,
+      residents: () => this.#entries.flatMap(({ resident }) => resident ?? []),
+      unload: (id) => this.#makeWay(id),
+    });
+    const loader = new ModelLoader(loading, {
+      baseOf: (adapter) => this.#baseOf(adapter),
+      withRoom: (bytes, load) => memory.withRoom(bytes, load),
+    });
+    const dependencies = {
+      fetching,
+      loader,
+      now,
+      onChange: () => this.#tell(),
+      onFailure: (error: CodedError) => log.warn({ error }, "a model cannot be served"),
+    };
+    this.#log = log;
+    this.#ownDispatcher = ownDispatcher;
+    this.#entries = models.map((known) => new ModelEntry(known, dependencies));
+  }
 
-/** The GPU's memory, where one computes. */
-function memoryOfDevice({ device, memory }: CatalogSettings, { runtime }: CatalogTools) {
-  const computes = device !== "cpu" && runtime.providers.includes("cuda");
-  return computes ? deviceMemory(runtime.deviceMemoryBytes ?? 0, memory ?? null) : null;
-}
+  /** Looks at the files that are here; resolves when every model's state is told. Their digests are told as they are found. */
+  async begin(): Promise<void> {
+    await Promise.all(this.#entries.map((entry) => entry.inspect()));
+    this.#rechecking = setInterval(() => void this.recheck(), recheckMs).unref();
+    this.#identifying = this.#identifyAll();
+  }
 
-function openForms(settings: CatalogSettings, { runtime, log }: CatalogTools) {
-  return openFormChoice({
-    setting: settings.form,
-    stateFolder: settings.stateFolder,
-    machine: calibrationKey(runtime),
-    measure: (signal) => calibrate(runtime, signal),
-    log,
-  });
-}
+  /** Of all known models; an adapter that is not loaded has its base's limits, within its own. */
+  states(): ModelState[] {
+    return this.#entries.map((entry) => {
+      const { folder } = entry;
+      const state = entry.state();
+      return folder === null || !isAdapter(folder) ? state : this.#adapterState(state, folder);
+    });
+  }
 
-function openLoader(settings: CatalogSettings, tools: CatalogTools, graphs: GraphCache) {
-  const { runtime, log } = tools;
-  const onDevice = memoryOfDevice(settings, tools);
-  const hardware = {
-    runtime,
-    provider: onDevice === null ? ("cpu" as const) : ("cuda" as const),
-    deviceMemory: onDevice,
-  };
-  const forms = onDevice === null ? openForms(settings, tools) : deviceFormChoice(settings.form);
-  return modelLoader({
-    ...hardware,
-    forms,
-    graphs,
-    figures: openKeptFigures(settings.stateFolder),
-    modelsMemory: onDevice?.budget ?? memoryBudget(settings.memory ?? null),
-    runsMemory: settings.runsMemory ?? onDevice?.runBytes ?? runsBudget(),
-    log,
-  });
-}
+  /** @returns takes the listener away again */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
 
-/** Announces the digests of models whose files are here, one model after the other. */
-async function identifyAll(entries: ModelEntry[], log: CatalogLog, signal: AbortSignal) {
-  for (const entry of entries) {
+  /**
+   * The model by its id or an alias, loaded. What is not here yet is fetched first; waiting ends with the signal, the
+   * work with the last who waits.
+   * @throws CodedError `model_not_found`, `model_not_servable` for what stays so until its files change, `model_unavailable`
+   * for what may pass, or the signal's reason
+   */
+  async acquire(name: string, signal: AbortSignal): Promise<LoadedModel> {
+    return this.#known(name).acquire(signal);
+  }
+
+  /** As `acquire`; the model stays loaded until the lease is released. */
+  async lease(name: string, signal: AbortSignal): Promise<ModelLease<LoadedModel>> {
+    return this.#known(name).lease(signal);
+  }
+
+  /**
+   * Unloads a model that nobody holds a lease of, or ends the work on it; it can be acquired again. Runs asked for before are
+   * finished. One in use stays: its leases, and the adapters on it, count on its session.
+   */
+  async release(name: string): Promise<void> {
+    const entry = this.#find(name);
+    if (entry === undefined || entry.resident?.inUse === true) return;
+    await entry.release();
+  }
+
+  /** Looks again at models that cannot be served, where their files have changed. Done by itself every few seconds. */
+  async recheck(): Promise<void> {
+    await Promise.all(this.#entries.map((entry) => entry.recheck()));
+  }
+
+  /** Ends all work and unloads all models. */
+  async close(): Promise<void> {
+    if (this.#rechecking !== null) clearInterval(this.#rechecking);
+    this.#closing.abort(new Error("The catalog is closed"));
+    await Promise.all([this.#identifying, ...this.#entries.map((entry) => entry.release())]);
+    await this.#ownDispatcher?.destroy();
+  }
+
+  #tell(): void {
+    for (const listener of this.#listeners) listener();
+  }
+
+  /** Announces the digests of models whose files are here, one model after the other. */
+  async #identifyAll(): Promise<void> {
+    const { signal } = this.#closing;
+    for (const entry of this.#entries) {
+      try {
+        await entry.identify(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#log.warn({ error, model: entry.known.id }, "the model's files could not be read");
+      }
+    }
+  }
+
+  /** By id, then by alias. */
+  #find(name: string): ModelEntry | undefined {
+    return (
+      this.#entries.find(({ known }) => known.id === name) ??
+      this.#entries.find(({ known }) => known.aliases.includes(name))
+    );
+  }
+
+  /** @throws CodedError `model_not_found` */
+  #known(name: string): ModelEntry {
+    const entry = this.#find(name);
+    if (entry !== undefined) return entry;
+    throw new CodedError("model_not_found", `The model ${name} is not known to this worker`);
+  }
+
+  /**
+   * The model an adapter names, or another form of the same weights.
+   * @throws Error whose message completes "the model cannot be served: …"
+   */
+  #baseOf({ baseName, baseDigest }: Adapter): Base {
+    const entry = this.#baseEntry({ baseName, baseDigest });
+    if (entry === undefined) throw new Error(`its base ${baseName} is not known to this worker`);
+    return {
+      lease: (signal) => entry.lease(signal),
+      async digest(signal) {
+        await entry.identify(signal);
+        if (entry.digest !== null || entry.folder !== null) return entry.digest;
+        throw new Error(`its base ${baseName} is not here yet`);
+      },
+    };
+  }
+
+  #baseEntry(named: Pick<Adapter, "baseName" | "baseDigest">): ModelEntry | undefined {
+    return [this.#find(named.baseName), ...this.#entries].find(
+      (each): each is ModelEntry => each !== undefined && mayBe(each, named),
+    );
+  }
+
+  /** With what its base says of it. */
+  #adapterState(state: ModelState, { adapter }: AdapterModel): ModelState {
+    const base = this.#baseEntry(adapter);
+    const wrong =
+      base === undefined ? null : wrongBase(adapter, base.known.id, base.upstreamDigest);
+    if (state.status === "available" && wrong !== null) {
+      return { ...state, ...failedState(modelFailure(state.id, wrong)) };
+    }
+    const limits = base?.state().limits ?? null;
+    if (state.limits !== null || limits === null) return state;
+    return { ...state, limits: adapterLimits(adapter, limits) };
+  }
+
+  /** Unloads a model for another. */
+  async #makeWay(id: string): Promise<void> {
+    this.#log.info({ model: id }, "unloaded to make room");
     try {
-      await entry.identify(signal);
+      await this.#find(id)?.release();
     } catch (error) {
-      if (signal.aborted) return;
-      log.warn({ error, model: entry.known.id }, "the model's files could not be read");
+      // It is gone from the list all the same, and whoever needs the room is not to blame.
+      this.#log.warn({ error, model: id }, "a model could not be unloaded cleanly");
     }
   }
 }
 
-/** @throws FormError where the form that is set is none of this machine's */
-export async function openCatalog(
-  settings: CatalogSettings,
-  tools: CatalogTools,
-): Promise<Catalog> {
-  const { log, now } = tools;
-  const listeners = new Set<() => void>();
-  const onChange = () => {
-    for (const listener of listeners) listener();
-  };
-  const digests = openKeptDigests(settings.stateFolder);
-  const graphs = openGraphCache(settings.stateFolder, digests);
-  await graphs.sweep(now());
-  const dispatcher = tools.dispatcher ?? new EnvHttpProxyAgent(hubTimeouts);
-  const loader = openLoader(settings, tools, graphs);
-  const { models, problem } = await listKnownModels(settings.modelsFolder);
-  if (problem !== null) log.warn({ folder: settings.modelsFolder }, problem);
-  const entries: ModelEntry[] = [];
-  const budget = memoryOfDevice(settings, tools)?.budget ?? memoryBudget(settings.memory ?? null);
-  const book = new EntryBook(entries, budget, log);
-  const work = entryWork({
-    settings: fetchSettings(settings, tools, dispatcher),
-    loader,
-    digests,
-    baseOf: (adapter) => book.baseOf(adapter),
-    withRoom: (bytes, load) => book.withRoom(bytes, load),
-  });
-  const surroundings = {
-    now,
-    onChange,
-    onFailure: (error: CodedError) => log.warn({ error }, "a model cannot be served"),
-  };
-  entries.push(...models.map((known) => new ModelEntry(known, work, surroundings)));
-  await Promise.all(entries.map((entry) => entry.inspect()));
-  const recheck = async () => void (await Promise.all(entries.map((entry) => entry.recheck())));
-  const rechecking = setInterval(() => void recheck(), recheckMs).unref();
-  const closing = new AbortController();
-  const identifying = identifyAll(entries, log, closing.signal);
-  return {
-    states: () => book.states(),
-    onChange(listener) {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    acquire: async (id, signal) => book.known(id).acquire(signal),
-    lease: async (id, signal) => book.known(id).lease(signal),
-    release: (id) => book.release(id),
-    recheck,
-    async close() {
-      clearInterval(rechecking);
-      closing.abort(new Error("The catalog is closed"));
-      await Promise.all([identifying, ...entries.map((entry) => entry.release())]);
-      if (tools.dispatcher === undefined) await dispatcher.destroy();
-    },
-  };
+/** By its name, or by weights that are known without reading them. Adapters are nobody's base. */
+function mayBe(
+  { known, folder }: ModelEntry,
+  { baseName, baseDigest }: Pick<Adapter, "baseName" | "baseDigest">,
+): boolean {
+  if (folder !== null && isAdapter(folder)) return false;
+  if (known.id === baseName || known.aliases.includes(baseName)) return true;
+  return folder?.derivedFrom === baseDigest;
 }

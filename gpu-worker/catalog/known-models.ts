@@ -4,6 +4,7 @@
  */
 import path from "node:path";
 import { catalogue, type ModelManifest } from "#contract/catalogue.ts";
+import { cachedFolder, readFetchRecord } from "../downloads/model-cache.ts";
 import { listLocalFolders } from "./local-folders.ts";
 
 export type ModelPlace =
@@ -17,6 +18,16 @@ export type KnownModel = {
   /** From the catalogue; a folder may say more of itself. */
   manifest: ModelManifest | null;
 };
+
+/** The folder of the model's files; null where they are not here yet. */
+export async function presentFolder(
+  { id, place }: Pick<KnownModel, "id" | "place">,
+  stateFolder: string,
+): Promise<string | null> {
+  if (place.kind === "folder") return place.folder;
+  const folder = cachedFolder(stateFolder, id);
+  return (await readFetchRecord(folder)) === null ? null : folder;
+}
 
 /** Models that ship with the worker, so that it serves with no network. */
 const embeddedFolder = path.join(import.meta.dirname, "embedded");

@@ -33,6 +33,13 @@ export function adapterLimits({ maxLength }: Adapter, base: ModelLimits): ModelL
   return { maxTokens: Math.min(maxLength, maxTokens), dimensions: null, vocabularySize };
 }
 
+/** The model that an adapter's head was fitted on. */
+export type Base = {
+  /** Null: it is not known before the model has been loaded once. @throws where its files are not here, or cannot be read */
+  digest(signal: AbortSignal): Promise<string | null>;
+  lease(signal: AbortSignal): Promise<ModelLease<LoadedModel>>;
+};
+
 /** The hidden size that the head was fitted on. */
 function hiddenOf({ pooling, weight, labels }: Adapter): number {
   const features = weight.length / labels.length;

@@ -1,12 +1,15 @@
 /**
  * One model of the catalog through its life: absent, present, at work, loaded, or failed with a reason. Keeps what is
- * announced of it, and does once what several ask for. How files are fetched and graphs compiled is given to it.
+ * announced of it, and does once what several ask for.
  */
+import { fetchModel, type FetchProgress, type FetchSettings } from "../downloads/fetch-model.ts";
 import { cutText } from "#contract/cut-text.ts";
 import type { CodedError } from "#contract/errors.ts";
 import type { ModelState } from "#contract/models.ts";
 import { folderSignature } from "../files/folder-signature.ts";
-import type { KnownModel } from "./known-models.ts";
+import { type KnownModel, presentFolder } from "./known-models.ts";
+import type { ModelLoader } from "./load-model.ts";
+import type { LoadStep, Watch } from "./load-step.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 import type { ModelLease } from "../model/served-model.ts";
 import { modelFailure } from "./model-failure.ts";
@@ -17,31 +20,16 @@ import { SharedTask } from "../event-loop/shared-task.ts";
 /** After a failure to fetch or load, the model is tried again for who asks no sooner than this. */
 const pauseAfterFailureMs = 10_000;
 
-/** What goes on with a model. `progress` is 0…1, null where it cannot be told. */
-export type Step = { doing: "fetching" | "loading"; words: string; progress: number | null };
-
-export type Watch = { onStep: (step: Step) => void; signal: AbortSignal };
-
-/** What an entry needs done. All may throw; messages are shown to callers. */
-export type EntryWork = {
-  /** The folder of the model's files, null where they are not here. */
-  find: (known: KnownModel) => Promise<string | null>;
-  /** Brings the files here. @returns their folder */
-  fetch: (known: KnownModel, watch: Watch) => Promise<string>;
-  /** Null: it is not known before the model has been loaded once. */
-  digest: (model: ModelFolder, signal: AbortSignal) => Promise<string | null>;
-  load: (id: string, model: ModelFolder, watch: Watch) => Promise<LoadedModel>;
-};
-
 type Stage =
   | { kind: "absent" }
   | { kind: "present" }
-  | { kind: "working"; work: SharedTask<LoadedModel>; step: Step }
+  | { kind: "working"; task: SharedTask<LoadedModel>; step: LoadStep }
   | { kind: "loaded"; model: LoadedModel }
   | { kind: "failed"; failure: CodedError; signature: string | null; atMs: number };
 
-/** What an entry tells, and is told, of the world. */
-export type Surroundings = {
+export type EntryDependencies = {
+  fetching: FetchSettings;
+  loader: ModelLoader;
   /** Milliseconds. */
   now(): number;
   /** `state()` has changed. */
@@ -50,12 +38,12 @@ export type Surroundings = {
   onFailure(failure: CodedError): void;
 };
 
-const starting: Step = { doing: "loading", words: "Loading", progress: null };
+const starting: LoadStep = { doing: "loading", words: "Loading", progress: null };
 
 const noticeableProgress = 0.01;
 const reasonCharactersMax = 2_000;
 
-function isAlike(a: Step, b: Step): boolean {
+function isAlike(a: LoadStep, b: LoadStep): boolean {
   if (a.doing !== b.doing || a.words !== b.words) return false;
   if (a.progress === null || b.progress === null || b.progress === 1)
     return a.progress === b.progress;
@@ -77,10 +65,18 @@ function entityModelOf(folder: ModelFolder | null): Pick<ModelState, "entityMode
   return entityModel === null ? {} : { entityModel };
 }
 
+function fetchStep({ step, bytes, totalBytes }: FetchProgress): LoadStep {
+  const known = totalBytes !== null && totalBytes > 0;
+  return {
+    doing: "fetching",
+    words: step,
+    progress: known ? Math.min(1, bytes / totalBytes) : null,
+  };
+}
+
 export class ModelEntry {
   readonly known: KnownModel;
-  readonly #work: EntryWork;
-  readonly #surroundings: Surroundings;
+  readonly #dependencies: EntryDependencies;
   #stage: Stage = { kind: "absent" };
   #folder: ModelFolder | null = null;
   /** Leases that are out, and acquirers on their way to one. */
@@ -89,16 +85,15 @@ export class ModelEntry {
   #digest: string | null = null;
   #upstreamDigest: string | null = null;
 
-  constructor(known: KnownModel, work: EntryWork, surroundings: Surroundings) {
+  constructor(known: KnownModel, dependencies: EntryDependencies) {
     this.known = known;
-    this.#work = work;
-    this.#surroundings = surroundings;
+    this.#dependencies = dependencies;
   }
 
   /** Looks at the files that are here, if any, and notes what is wrong with them. */
   async inspect(): Promise<void> {
     try {
-      const folder = await this.#work.find(this.known);
+      const folder = await this.#present();
       if (folder !== null) this.#folder = await this.#read(folder);
       this.#stage = this.#rest();
     } catch (error) {
@@ -114,27 +109,27 @@ export class ModelEntry {
     if ((await this.#signature()) === stage.signature || this.#stage !== stage) return;
     this.#folder = null;
     await this.inspect();
-    this.#surroundings.onChange();
+    this.#dependencies.onChange();
   }
 
   /** Finds the digest of files that are here, so that it is announced before the model is loaded. */
   async identify(signal: AbortSignal): Promise<void> {
     if (this.#folder === null || this.#digest !== null) return;
-    const digest = await this.#work.digest(this.#folder, signal);
+    const digest = await this.#dependencies.loader.digest(this.#folder, signal);
     if (digest === null) return;
     this.#digest ??= digest;
-    this.#surroundings.onChange();
+    this.#dependencies.onChange();
   }
 
   /** @throws CodedError `model_not_servable` or `model_unavailable`, or the signal's reason */
   async acquire(signal: AbortSignal): Promise<LoadedModel> {
     signal.throwIfAborted();
-    this.#usedAt = this.#surroundings.now();
+    this.#usedAt = this.#dependencies.now();
     const stage = this.#stage;
     if (stage.kind === "loaded") return stage.model;
-    if (stage.kind === "working" && !stage.work.givenUp) return stage.work.join(signal);
+    if (stage.kind === "working" && !stage.task.givenUp) return stage.task.join(signal);
     const pausing =
-      stage.kind === "failed" && this.#surroundings.now() - stage.atMs < pauseAfterFailureMs;
+      stage.kind === "failed" && this.#dependencies.now() - stage.atMs < pauseAfterFailureMs;
     if (pausing) throw stage.failure;
     return this.#start().join(signal);
   }
@@ -186,10 +181,10 @@ export class ModelEntry {
   /** Unloads the model, or ends the work on it. It can be acquired again. */
   async release(): Promise<void> {
     const stage = this.#stage;
-    if (stage.kind === "working") await stage.work.abort(new Error("The model is released"));
+    if (stage.kind === "working") await stage.task.abort(new Error("The model is released"));
     if (stage.kind !== "loaded") return;
     this.#stage = this.#rest();
-    this.#surroundings.onChange();
+    this.#dependencies.onChange();
     await stage.model.dispose();
   }
 
@@ -230,6 +225,18 @@ export class ModelEntry {
     }
   }
 
+  #present(): Promise<string | null> {
+    return presentFolder(this.known, this.#dependencies.fetching.stateFolder);
+  }
+
+  /** @returns the folder with the model's files */
+  async #fetch({ onStep, signal }: Watch): Promise<string> {
+    const { id, place } = this.known;
+    if (place.kind === "folder") throw new Error(`its folder ${id} has gone`);
+    const onProgress = (progress: FetchProgress) => onStep(fetchStep(progress));
+    return fetchModel(place.manifest, this.#dependencies.fetching, { signal, onProgress });
+  }
+
   #read(folder: string): Promise<ModelFolder> {
     return readModelFolder(folder, this.known.manifest ?? {});
   }
@@ -239,22 +246,22 @@ export class ModelEntry {
   }
 
   #start(): SharedTask<LoadedModel> {
-    const work: SharedTask<LoadedModel> = new SharedTask((signal) => this.#run(work, signal));
-    this.#stage = { kind: "working", work, step: starting };
-    this.#surroundings.onChange();
-    return work;
+    const task: SharedTask<LoadedModel> = new SharedTask((signal) => this.#run(task, signal));
+    this.#stage = { kind: "working", task, step: starting };
+    this.#dependencies.onChange();
+    return task;
   }
 
-  async #run(work: SharedTask<LoadedModel>, signal: AbortSignal): Promise<LoadedModel> {
-    // Work that was given up may end after other work has begun: then the stage is no longer its own.
+  async #run(task: SharedTask<LoadedModel>, signal: AbortSignal): Promise<LoadedModel> {
+    // A task that was given up may end after another has begun: then the stage is no longer its own.
     const move = (stage: Stage): boolean => {
-      if (this.#stage.kind !== "working" || this.#stage.work !== work) return false;
+      if (this.#stage.kind !== "working" || this.#stage.task !== task) return false;
       this.#stage = stage;
-      this.#surroundings.onChange();
+      this.#dependencies.onChange();
       return true;
     };
     try {
-      const onStep = (step: Step) => this.#advance(work, step);
+      const onStep = (step: LoadStep) => this.#advance(task, step);
       const model = await this.#bringUp({ onStep, signal });
       if (!signal.aborted && move({ kind: "loaded", model })) return model;
       // Ended in its last moment: who released it, or closed the catalog, must not find it loaded after all.
@@ -267,37 +274,36 @@ export class ModelEntry {
       }
       const failure = modelFailure(this.known.id, error);
       const signature = await this.#signature();
-      move({ kind: "failed", failure, signature, atMs: this.#surroundings.now() });
-      this.#surroundings.onFailure(failure);
+      move({ kind: "failed", failure, signature, atMs: this.#dependencies.now() });
+      this.#dependencies.onFailure(failure);
       throw failure;
     }
   }
 
   async #fail(failure: CodedError, atMs: number): Promise<void> {
     this.#stage = { kind: "failed", failure, signature: await this.#signature(), atMs };
-    this.#surroundings.onFailure(failure);
+    this.#dependencies.onFailure(failure);
   }
 
   async #signature(): Promise<string | null> {
-    const folder = await this.#work.find(this.known).catch(() => null);
+    const folder = await this.#present().catch(() => null);
     return folder === null ? null : folderSignature(folder);
   }
 
   /** A download reports every piece; who listens hears of each per cent. */
-  #advance(work: SharedTask<LoadedModel>, step: Step): void {
+  #advance(task: SharedTask<LoadedModel>, step: LoadStep): void {
     const before = this.#stage;
-    if (before.kind !== "working" || before.work !== work) return;
+    if (before.kind !== "working" || before.task !== task) return;
     if (isAlike(before.step, step)) return;
-    this.#stage = { kind: "working", work, step };
-    this.#surroundings.onChange();
+    this.#stage = { kind: "working", task, step };
+    this.#dependencies.onChange();
   }
 
   async #bringUp(watch: Watch): Promise<LoadedModel> {
-    const folder =
-      (await this.#work.find(this.known)) ?? (await this.#work.fetch(this.known, watch));
+    const folder = (await this.#present()) ?? (await this.#fetch(watch));
     const read = await this.#read(folder);
     this.#folder = read;
-    const model = await this.#work.load(this.known.id, read, watch);
+    const model = await this.#dependencies.loader.load(this.known.id, read, watch);
     this.#digest = model.digest;
     this.#upstreamDigest = model.upstreamDigest;
     return model;

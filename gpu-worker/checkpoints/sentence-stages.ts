@@ -256,7 +256,7 @@ async function readSentence(
 }
 
 /** As a loaded model tells it. */
-export function loadedSentence(sentence: Sentence): SentenceVectors {
+export function sentenceVectors(sentence: Sentence): SentenceVectors {
   const { pooling, stages, keep, normalize, prompts, defaultPrompt, includePrompt, similarity } =
     sentence;
   const [only] = pooling;

@@ -7,10 +7,10 @@ import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { type Adapter, writeAdapter } from "../checkpoints/adapter-folder.ts";
-import type { CatalogSettings } from "../catalog/catalog.ts";
+import type { CatalogSettings } from "../catalog/open-catalog.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
-import { listKnownModels } from "../catalog/known-models.ts";
+import { listKnownModels, presentFolder } from "../catalog/known-models.ts";
 import { accuracyOf, type Choice, chooseL2, usualL2 } from "../fit/choose-l2.ts";
 import { fitHead } from "../fit/fit-head.ts";
 import { type HoldOut, holdOut } from "../fit/hold-out.ts";
@@ -19,7 +19,6 @@ import type { LabelledRows } from "../fit/softmax-loss.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { type BaseVectors, encodeFeatures } from "./encode-features.ts";
 import { type HeadFigures, headCard, percent } from "./head-card.ts";
-import { presentFolder } from "./list-models.ts";
 import { openWorkBar, type WorkBar } from "./work-bar.ts";
 
 export type FitHeadCommand = {

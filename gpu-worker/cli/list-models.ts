@@ -2,9 +2,8 @@
  * `npm run model -- list`: every model this machine knows of, where its files are, and what is wrong with those that
  * cannot be served. Looks at folders alone: nothing is fetched, loaded or hashed.
  */
-import { type KnownModel, listKnownModels } from "../catalog/known-models.ts";
+import { type KnownModel, listKnownModels, presentFolder } from "../catalog/known-models.ts";
 import { readModelFolder } from "../checkpoints/model-folder.ts";
-import { cachedFolder, readFetchRecord } from "../downloads/model-cache.ts";
 
 export type ListedModel = {
   id: string;
@@ -15,13 +14,6 @@ export type ListedModel = {
   /** The folder of its files, or what is wrong with them. */
   detail: string;
 };
-
-/** Null: its files are not here. */
-export async function presentFolder({ id, place }: KnownModel, stateFolder: string) {
-  if (place.kind === "folder") return place.folder;
-  const folder = cachedFolder(stateFolder, id);
-  return (await readFetchRecord(folder)) === null ? null : folder;
-}
 
 async function describe(known: KnownModel, stateFolder: string): Promise<ListedModel> {
   const { id, manifest } = known;

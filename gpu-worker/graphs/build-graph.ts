@@ -13,9 +13,6 @@ import { inThread } from "../event-loop/in-thread.ts";
 import { measureRanges, type MeasureTools } from "../compute-form/measure-ranges.ts";
 import { sentenceHeadOf } from "./sentence-head-of.ts";
 
-/** Grows whenever the same files give another graph: older compiled graphs and cached results are then left behind. */
-export const builderVersion = 7;
-
 function graphHeadOf({ folder, head, sentence }: Checkpoint): Head {
   if (sentence !== null) return sentenceHeadOf(folder, sentence);
   if (head.name === "masked-lm") return { name: head.name, at: "positions" };

@@ -36,7 +36,10 @@ export async function measureCosts(session: Session, options: MeasureOptions): P
   for (const size of sizes[session.provider]) {
     const rows = Math.max(1, Math.round(size / rowTokens));
     const columns = Math.min(size, rowTokens);
-    const seconds = await bestOf(session, feedsOf(session, rows, columns), { ...options, endsAt });
+    const seconds = await bestOf(session, madeUpFeeds(session, rows, columns), {
+      ...options,
+      endsAt,
+    });
     if (seconds < Infinity) costs.push({ tokens: rows * columns, seconds });
   }
   return costs;
@@ -63,7 +66,7 @@ async function bestOf(
 }
 
 /** Inputs of made-up tokens for a session of any head. */
-export function feedsOf(session: Session, rows: number, columns: number): Feeds {
+export function madeUpFeeds(session: Session, rows: number, columns: number): Feeds {
   const row: EncoderRow = {
     ids: Array.from({ length: columns }, () => 0),
     positions: [0],

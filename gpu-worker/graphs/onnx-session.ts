@@ -8,7 +8,7 @@ import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { onnxSizes } from "../checkpoints/onnx-file.ts";
 import { type HeadHardware, pooledSession } from "./pooled-session.ts";
 import { sentenceHeadOf } from "./sentence-head-of.ts";
-import { unpaddedSession } from "./row-by-row-session.ts";
+import { rowByRowSession } from "./row-by-row-session.ts";
 
 const inputNames: readonly string[] = ["input_ids", "attention_mask", "token_type_ids"];
 
@@ -125,7 +125,7 @@ function onnxSession(session: Session, model: Model): Session {
   const named = renamed(session, outputs);
   const masks = session.inputs.some(({ name }) => name === "attention_mask");
   const perToken = outputs.some(({ wanted }) => wanted.perToken);
-  return masks ? named : unpaddedSession(named, perToken);
+  return masks ? named : rowByRowSession(named, perToken);
 }
 
 /** @throws Error that says what is wrong with the file; `session` is then still open */

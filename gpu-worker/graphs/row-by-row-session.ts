@@ -31,7 +31,7 @@ function join(rows: readonly (Tensor | undefined)[], sequence: number | null): T
 }
 
 /** @param perToken whether outputs have an axis of tokens, after the batch's */
-export function unpaddedSession(session: Session, perToken: boolean): Session {
+export function rowByRowSession(session: Session, perToken: boolean): Session {
   const { provider, concurrency, inputs, outputs } = session;
   return {
     provider,

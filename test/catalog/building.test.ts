@@ -4,7 +4,7 @@ import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import process from "node:process";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { openCatalog } from "../../gpu-worker/catalog/catalog.ts";
+import { openCatalog } from "../../gpu-worker/catalog/open-catalog.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime } from "../../gpu-worker/runtime/session.ts";
 import { type CatalogBench, never, openCatalogBench } from "./catalog-bench.ts";

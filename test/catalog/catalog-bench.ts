@@ -7,11 +7,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { Agent } from "undici";
 import type { ModelState } from "#contract/models.ts";
-import {
-  type Catalog,
-  type CatalogSettings,
-  openCatalog,
-} from "../../gpu-worker/catalog/catalog.ts";
+import type { Catalog } from "../../gpu-worker/catalog/catalog.ts";
+import { type CatalogSettings, openCatalog } from "../../gpu-worker/catalog/open-catalog.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import { type HubServer, startHubServer } from "../downloads/hub-server.ts";
 import { tinyEncoderBytes } from "./tiny-encoder.ts";

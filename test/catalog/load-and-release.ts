@@ -5,7 +5,7 @@
  */
 import assert from "node:assert/strict";
 import process from "node:process";
-import { openCatalog } from "../../gpu-worker/catalog/catalog.ts";
+import { openCatalog } from "../../gpu-worker/catalog/open-catalog.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 
 const collect = globalThis.gc ?? assert.fail("start it with --expose-gc");

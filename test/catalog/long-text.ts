@@ -8,8 +8,8 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import { bytesOfRun } from "../../gpu-worker/model/run-memory.ts";
-import { openCatalog } from "../../gpu-worker/catalog/catalog.ts";
-import { feedsOf } from "../../gpu-worker/graphs/measure-costs.ts";
+import { openCatalog } from "../../gpu-worker/catalog/open-catalog.ts";
+import { madeUpFeeds } from "../../gpu-worker/graphs/measure-costs.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 
 const [folder = "", id = "", tokens = ""] = process.argv.slice(2);
@@ -36,7 +36,7 @@ function peakBytes(): number {
 const { session, memory } = await catalog.acquire(id, new AbortController().signal);
 assert(memory !== undefined);
 const before = peakBytes();
-await session.run(feedsOf(session, 1, Number(tokens)), { outputs: ["sentence_embedding"] });
+await session.run(madeUpFeeds(session, 1, Number(tokens)), { outputs: ["sentence_embedding"] });
 const longest = Number(tokens);
 const reckoned = bytesOfRun(memory, { longest, texts: 1, asked: 0 });
 console.log(JSON.stringify({ taken: peakBytes() - before, reckoned }));

@@ -12,9 +12,8 @@ import {
   openKeptFigures,
 } from "../../gpu-worker/compute-form/int8-accuracy.ts";
 import { openKeptDigests } from "../../gpu-worker/files/kept-digests.ts";
-import { modelLoader } from "../../gpu-worker/catalog/load-model.ts";
+import { ModelLoader } from "../../gpu-worker/catalog/load-model.ts";
 import type { ModelHead } from "../../gpu-worker/model/model-head.ts";
-import { digestFiles } from "../../gpu-worker/checkpoints/model-digest.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
 import { writeSafetensors } from "../../gpu-worker/weights/safetensors-writer.ts";
@@ -146,23 +145,30 @@ async function open(setting: FormSetting, measured: string[]) {
   const opened = await runtime;
   const log = { info: (_: object, words: string) => measured.push(words), warn: () => undefined };
   const forms = openFormChoice({ setting, stateFolder: folder, machine: "m", measure, log: quiet });
-  const loader = modelLoader({
-    runtime: opened,
-    provider: "cpu",
-    forms,
-    graphs: openGraphCache(folder, openKeptDigests(folder)),
-    figures: openKeptFigures(folder),
-    modelsMemory: 2 ** 30,
-    runsMemory: 2 ** 30,
-    log,
-  });
+  const digests = openKeptDigests(folder);
+  const loader = new ModelLoader(
+    {
+      runtime: opened,
+      provider: "cpu",
+      deviceMemory: null,
+      digests,
+      graphs: openGraphCache(folder, digests),
+      forms,
+      figures: openKeptFigures(folder),
+      modelsMemory: 2 ** 30,
+      runsMemory: 2 ** 30,
+      log,
+    },
+    { baseOf: () => expect.unreachable(), withRoom: (_, load) => load() },
+  );
   const checkpoint = await readCheckpoint(path.join(folder, "tiny"));
-  const files = await digestFiles(checkpoint, openKeptDigests(folder), never);
   return {
-    digest: () => loader.digest(files, never),
+    digest: () => loader.digest(checkpoint, never),
     async load() {
-      const model = { id: "tiny", checkpoint, files };
-      const loaded = await loader.load(model, { onStep: () => undefined, signal: never });
+      const loaded = await loader.load("tiny", checkpoint, {
+        onStep: () => undefined,
+        signal: never,
+      });
       await loaded.dispose();
       return { form: loaded.form, digest: loaded.digest };
     },

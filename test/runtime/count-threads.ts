@@ -5,8 +5,8 @@
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
-import { openCatalog } from "../../gpu-worker/catalog/catalog.ts";
-import { feedsOf } from "../../gpu-worker/graphs/measure-costs.ts";
+import { openCatalog } from "../../gpu-worker/catalog/open-catalog.ts";
+import { madeUpFeeds } from "../../gpu-worker/graphs/measure-costs.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 
 const [folder = "", threads] = process.argv.slice(2);
@@ -23,7 +23,7 @@ const ids = readdirSync(modelsFolder);
 const signal = new AbortController().signal;
 const models = await Promise.all(ids.map((id) => catalog.acquire(id, signal)));
 const runs = models.flatMap(({ session }) =>
-  Array.from({ length: session.concurrency }, () => session.run(feedsOf(session, 4, 16))),
+  Array.from({ length: session.concurrency }, () => session.run(madeUpFeeds(session, 4, 16))),
 );
 await Promise.all(runs);
 const concurrency = models.map(({ session }) => session.concurrency);

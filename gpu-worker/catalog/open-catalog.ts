@@ -1,0 +1,110 @@
+/** A catalog for this machine, from the operator's settings. Nothing here fails at start but a form that cannot be computed. */
+import { type Dispatcher, EnvHttpProxyAgent } from "undici";
+import { calibrate, calibrationKey } from "../compute-form/calibrate.ts";
+import { deviceFormChoice, type FormSetting, openFormChoice } from "../compute-form/form-choice.ts";
+import { openKeptFigures } from "../compute-form/int8-accuracy.ts";
+import { type PythonCommands, pythonCommands } from "../downloads/pip-wheel.ts";
+import { openKeptDigests } from "../files/kept-digests.ts";
+import { openGraphCache } from "../graphs/graph-cache.ts";
+import type { Runtime } from "../runtime/session.ts";
+import { Catalog, type CatalogLog } from "./catalog.ts";
+import { deviceMemory } from "./device-memory.ts";
+import { listKnownModels } from "./known-models.ts";
+import type { LoaderDependencies } from "./load-model.ts";
+import { memoryBudget, runsBudget } from "./memory-budget.ts";
+
+export type CatalogSettings = {
+  stateFolder: string;
+  /** A folder whose subfolders are models of the operator's; null for none. */
+  modelsFolder: string | null;
+  hub: { endpoint: string; token: string | null };
+  form: FormSetting;
+  device: "auto" | "cpu" | "cuda";
+  /** Bytes of all loaded models together; null for half of what this process may use. */
+  memory?: number | null;
+  /** Bytes that all runs take together, at most; null for a quarter of what this process may use. */
+  runsMemory?: number | null;
+};
+
+export type CatalogTools = {
+  runtime: Runtime;
+  log: CatalogLog;
+  /** Milliseconds since the epoch. */
+  now: () => number;
+  /** How the hub is reached; by default as HTTP_PROXY and its like say. */
+  dispatcher?: Dispatcher;
+  pythonCommands?: PythonCommands;
+  retryDelayMs?: number;
+};
+
+/** The hub is slow to start a large file at times; a connection that gives nothing for a minute is dead. */
+const hubTimeouts = { headersTimeout: 60_000, bodyTimeout: 60_000 };
+
+/** The GPU's memory, where one computes. */
+function memoryOfDevice({ device, memory }: CatalogSettings, { runtime }: CatalogTools) {
+  const computes = device !== "cpu" && runtime.providers.includes("cuda");
+  return computes ? deviceMemory(runtime.deviceMemoryBytes ?? 0, memory ?? null) : null;
+}
+
+function openForms(settings: CatalogSettings, { runtime, log }: CatalogTools) {
+  return openFormChoice({
+    setting: settings.form,
+    stateFolder: settings.stateFolder,
+    machine: calibrationKey(runtime),
+    measure: (signal) => calibrate(runtime, signal),
+    log,
+  });
+}
+
+/** @throws FormError where the form that is set is none of this machine's */
+async function openLoading(
+  settings: CatalogSettings,
+  tools: CatalogTools,
+): Promise<LoaderDependencies> {
+  const { runtime, log, now } = tools;
+  const { stateFolder, form, memory, runsMemory } = settings;
+  const digests = openKeptDigests(stateFolder);
+  const graphs = openGraphCache(stateFolder, digests);
+  await graphs.sweep(now());
+  const onDevice = memoryOfDevice(settings, tools);
+  return {
+    runtime,
+    provider: onDevice === null ? "cpu" : "cuda",
+    deviceMemory: onDevice,
+    digests,
+    graphs,
+    forms: onDevice === null ? openForms(settings, tools) : deviceFormChoice(form),
+    figures: openKeptFigures(stateFolder),
+    modelsMemory: onDevice?.budget ?? memoryBudget(memory ?? null),
+    runsMemory: runsMemory ?? onDevice?.runBytes ?? runsBudget(),
+    log,
+  };
+}
+
+/** @throws FormError where the form that is set is none of this machine's */
+export async function openCatalog(
+  settings: CatalogSettings,
+  tools: CatalogTools,
+): Promise<Catalog> {
+  const { stateFolder, modelsFolder, hub } = settings;
+  const { log, now } = tools;
+  const loading = await openLoading(settings, tools);
+  const dispatcher = tools.dispatcher ?? new EnvHttpProxyAgent(hubTimeouts);
+  const fetching = {
+    stateFolder,
+    hub: { ...hub, dispatcher },
+    retryDelayMs: tools.retryDelayMs ?? 1_000,
+    pythonCommands: tools.pythonCommands ?? pythonCommands,
+  };
+  const { models, problem } = await listKnownModels(modelsFolder);
+  if (problem !== null) log.warn({ folder: modelsFolder }, problem);
+  const catalog = new Catalog(models, {
+    fetching,
+    ownDispatcher: tools.dispatcher === undefined ? dispatcher : null,
+    loading,
+    log,
+    now,
+  });
+  await catalog.begin();
+  return catalog;
+}

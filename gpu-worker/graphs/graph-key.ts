@@ -1,0 +1,23 @@
+/** Names of graphs: of what a model answers in a form, and of the compiled graph that computes it here. */
+import type { FilesDigest } from "../checkpoints/model-digest.ts";
+import { modelDigest } from "../checkpoints/model-digest.ts";
+import type { Form } from "../compute-form/form-choice.ts";
+import type { Provider } from "../runtime/session.ts";
+
+/** Grows whenever the same files give another graph: older compiled graphs and cached results are then left behind. */
+export const builderVersion = 7;
+
+/**
+ * Of the model as it is computed here, lower-case hex. Whether weights are shifted changes the graph but no answer: it is
+ * part of the graph's key, not of the digest.
+ */
+export function digestIn({ form }: Form, files: FilesDigest, provider: Provider): string {
+  const computed = files.format === "onnx" ? files.format : form;
+  return modelDigest(files, `${computed} ${provider}`, builderVersion);
+}
+
+/** @param digest of the model in that form */
+export function graphKey({ form, saturates }: Form, digest: string, provider: Provider): string {
+  const shifted = saturates ? "-shifted" : "";
+  return `${digest.slice(0, 32)}-${form}${shifted}-${provider}-${builderVersion}`;
+}
