@@ -1,6 +1,6 @@
 /**
- * The models of this worker: what is known, what state each is in, and a loaded model for whoever asks. Files are fetched
- * and graphs compiled when a model is first asked for; a model that cannot be had is listed with the reason.
+ * The models of this worker: what is known, what state each is in, and a loaded model for whoever asks. Files are
+ * fetched and graphs compiled when a model is first asked for; a model that cannot be had is listed with the reason.
  */
 import type { Dispatcher } from "undici";
 import { CodedError } from "#contract/errors.ts";
@@ -72,7 +72,10 @@ export class Catalog {
     this.#entries = models.map((known) => new ModelEntry(known, dependencies));
   }
 
-  /** Looks at the files that are here; resolves when every model's state is told. Their digests are told as they are found. */
+  /**
+   * Looks at the files that are here; resolves when every model's state is told. Their digests are told as they are
+   * found.
+   */
   async begin(): Promise<void> {
     await Promise.all(this.#entries.map((entry) => entry.inspect()));
     this.#rechecking = setInterval(() => void this.recheck(), recheckMs).unref();
@@ -97,8 +100,8 @@ export class Catalog {
   /**
    * The model by its id or an alias, loaded. What is not here yet is fetched first; waiting ends with the signal, the
    * work with the last who waits.
-   * @throws CodedError `model_not_found`, `model_not_servable` for what stays so until its files change, `model_unavailable`
-   * for what may pass, or the signal's reason
+   * @throws CodedError `model_not_found`, `model_not_servable` for what stays so until its files change,
+   * `model_unavailable` for what may pass, or the signal's reason
    */
   async acquire(name: string, signal: AbortSignal): Promise<LoadedModel> {
     return this.#known(name).acquire(signal);
@@ -110,8 +113,8 @@ export class Catalog {
   }
 
   /**
-   * Unloads a model that nobody holds a lease of, or ends the work on it; it can be acquired again. Runs asked for before are
-   * finished. One in use stays: its leases, and the adapters on it, count on its session.
+   * Unloads a model that nobody holds a lease of, or ends the work on it; it can be acquired again. Runs asked for
+   * before are finished. One in use stays: its leases, and the adapters on it, count on its session.
    */
   async release(name: string): Promise<void> {
     const entry = this.#find(name);

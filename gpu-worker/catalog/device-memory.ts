@@ -28,7 +28,10 @@ export function deviceMemory(total: number, set: number | null): DeviceMemory {
   return { budget, runBytes: Math.min(runBytesMax, Math.max(least, budget / sessions)) };
 }
 
-/** f32 values of a token that are alive at once, by features: states, sums and casts beside a feed-forward four times as wide. */
+/**
+ * f32 values of a token that are alive at once, by features: states, sums and casts beside a feed-forward four times as
+ * wide.
+ */
 const valuesPerFeature = 16;
 /** Bytes of a score: f16, f32 with its mask, softmax, f16 again. */
 const bytesPerScore = 12;

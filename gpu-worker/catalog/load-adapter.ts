@@ -1,15 +1,16 @@
 /**
- * An adapter as a model of the catalog: a head of its own on the session and tokenizer of its base, so that texts for many
- * heads share the base's batches. It holds the base while it is loaded, and is refused on any other base than its own.
+ * An adapter as a model of the catalog: a head of its own on the session and tokenizer of its base, so that texts for
+ * many heads share the base's batches. It holds the base while it is loaded, and is refused on any other base than its
+ * own.
  */
 import { createHash } from "node:crypto";
 import path from "node:path";
 import type { ModelLimits } from "#contract/models.ts";
 import { type Adapter, adapterFiles } from "../checkpoints/adapter-folder.ts";
-import { sha256OfFile } from "../files/file-digest.ts";
-import type { LoadedModel } from "./loaded-model.ts";
 import type { AdapterModel } from "../checkpoints/model-folder.ts";
+import { sha256OfFile } from "../files/file-digest.ts";
 import type { ModelLease } from "../model/served-model.ts";
+import type { LoadedModel } from "./loaded-model.ts";
 
 /** Of what the adapter adds to its base. */
 async function ownDigest(folder: string, signal: AbortSignal): Promise<string> {
@@ -35,7 +36,10 @@ export function adapterLimits({ maxLength }: Adapter, base: ModelLimits): ModelL
 
 /** The model that an adapter's head was fitted on. */
 export type Base = {
-  /** Null: it is not known before the model has been loaded once. @throws where its files are not here, or cannot be read */
+  /**
+   * Null: it is not known before the model has been loaded once. @throws where its files are not here, or cannot be
+   * read
+   */
   digest(signal: AbortSignal): Promise<string | null>;
   lease(signal: AbortSignal): Promise<ModelLease<LoadedModel>>;
 };

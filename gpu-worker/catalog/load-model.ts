@@ -1,7 +1,7 @@
 /**
- * From a model's folder to a model ready to run. Of a checkpoint the form is chosen, the graph taken from the cache or built,
- * and the session opened; an adapter takes its base's (load-adapter.ts). Where int8 is faster, a model's two forms are
- * compared the first time, and it is f32 unless they answer alike.
+ * From a model's folder to a model ready to run. Of a checkpoint the form is chosen, the graph taken from the cache or
+ * built, and the session opened; an adapter takes its base's (load-adapter.ts). Where int8 is faster, a model's two
+ * forms are compared the first time, and it is f32 unless they answer alike.
  */
 import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
@@ -191,7 +191,10 @@ export class ModelLoader {
     );
   }
 
-  /** What a session of that file keeps in memory, about. A folder of ready-made files may hold more than the one that runs. */
+  /**
+   * What a session of that file keeps in memory, about. A folder of ready-made files may hold more than the one that
+   * runs.
+   */
   async #bytesOf({ format, sizeBytes }: Checkpoint, file: string): Promise<number> {
     const weights = format === "onnx" ? sizeBytes : await folderBytes(path.dirname(file));
     return weights + (this.#tools.deviceMemory?.runBytes ?? 0);

@@ -1,4 +1,7 @@
-/** A served model as the catalog keeps it: what it takes of memory, how it is given back, and what adapters ask of a base. */
+/**
+ * A served model as the catalog keeps it: what it takes of memory, how it is given back, and what adapters ask of a
+ * base.
+ */
 import type { ComputeForm } from "../architectures/encoder-head.ts";
 import type { ServedModel } from "../model/served-model.ts";
 import type { Session } from "../runtime/session.ts";

@@ -1,6 +1,6 @@
 /**
- * The models an operator put on the disk: each folder below `LLM_OS_MODELS` that holds a config.json, a modules.json, an
- * adapter_config.json or a GGUF file is one, named as its folder. Whether it can be served is found out elsewhere.
+ * The models an operator put on the disk: each folder below `LLM_OS_MODELS` that holds a config.json, a modules.json,
+ * an adapter_config.json or a GGUF file is one, named as its folder. Whether it can be served is found out elsewhere.
  */
 import { readdir } from "node:fs/promises";
 import path from "node:path";

@@ -2,20 +2,20 @@
  * One model of the catalog through its life: absent, present, at work, loaded, or failed with a reason. Keeps what is
  * announced of it, and does once what several ask for.
  */
-import { fetchModel, type FetchProgress, type FetchSettings } from "../downloads/fetch-model.ts";
 import { cutText } from "#contract/cut-text.ts";
 import type { CodedError } from "#contract/errors.ts";
 import type { ModelState } from "#contract/models.ts";
+import { isAdapter, type ModelFolder, readModelFolder } from "../checkpoints/model-folder.ts";
+import { fetchModel, type FetchProgress, type FetchSettings } from "../downloads/fetch-model.ts";
+import { SharedTask } from "../event-loop/shared-task.ts";
 import { folderSignature } from "../files/folder-signature.ts";
+import type { ModelLease } from "../model/served-model.ts";
 import { type KnownModel, presentFolder } from "./known-models.ts";
 import type { ModelLoader } from "./load-model.ts";
 import type { LoadStep, Watch } from "./load-step.ts";
 import type { LoadedModel } from "./loaded-model.ts";
-import type { ModelLease } from "../model/served-model.ts";
 import { modelFailure } from "./model-failure.ts";
-import { isAdapter, type ModelFolder, readModelFolder } from "../checkpoints/model-folder.ts";
 import type { Resident } from "./unload-plan.ts";
-import { SharedTask } from "../event-loop/shared-task.ts";
 
 /** After a failure to fetch or load, the model is tried again for who asks no sooner than this. */
 const pauseAfterFailureMs = 10_000;

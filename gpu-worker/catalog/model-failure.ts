@@ -1,6 +1,6 @@
 /**
- * Why a model could not be brought up, in words for callers: what stays until its files change is told from what may pass. No
- * path and no address of this machine is in them; the whole error is the cause, for the log.
+ * Why a model could not be brought up, in words for callers: what stays until its files change is told from what may
+ * pass. No path and no address of this machine is in them; the whole error is the cause, for the log.
  */
 import { CodedError } from "#contract/errors.ts";
 import { publicWords } from "../downloads/public-words.ts";

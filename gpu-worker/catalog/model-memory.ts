@@ -1,4 +1,6 @@
-/** The memory that loaded models share: what several loads need at once is counted together, and idle models make room. */
+/**
+ * The memory that loaded models share: what several loads need at once is counted together, and idle models make room.
+ */
 import type { LoadedModel } from "./loaded-model.ts";
 import { planUnloads, type Resident } from "./unload-plan.ts";
 
@@ -20,8 +22,8 @@ export class ModelMemory {
   }
 
   /**
-   * Loads a model of about so many bytes once the least recently used of those nobody uses have made room. What a model really
-   * takes is made room for once it is known.
+   * Loads a model of about so many bytes once the least recently used of those nobody uses have made room. What a model
+   * really takes is made room for once it is known.
    */
   async withRoom(bytes: number, load: () => Promise<LoadedModel>): Promise<LoadedModel> {
     let claimed = bytes;

@@ -1,4 +1,7 @@
-/** A catalog for this machine, from the operator's settings. Nothing here fails at start but a form that cannot be computed. */
+/**
+ * A catalog for this machine, from the operator's settings. Nothing here fails at start but a form that cannot be
+ * computed.
+ */
 import { type Dispatcher, EnvHttpProxyAgent } from "undici";
 import { calibrate, calibrationKey } from "../compute-form/calibrate.ts";
 import { deviceFormChoice, type FormSetting, openFormChoice } from "../compute-form/form-choice.ts";

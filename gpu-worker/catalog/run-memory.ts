@@ -1,7 +1,7 @@
 /**
- * What runs of a model take of memory, by its sizes. Measured on the CPU in f32: hidden states and the feed-forward block's
- * in and out, as attention is over by then; of scores, the product, with the mask, and their softmax, in an arena that grows
- * by powers of two.
+ * What runs of a model take of memory, by its sizes. Measured on the CPU in f32: hidden states and the feed-forward
+ * block's in and out, as attention is over by then; of scores, the product, with the mask, and their softmax, in an
+ * arena that grows by powers of two.
  */
 import * as z from "zod";
 import { attentionOf } from "../architectures/encoder.ts";
@@ -33,7 +33,9 @@ const SizesFile = z.looseObject({
 /** Of all but a few encoders. */
 const usualHeadWidth = 64;
 
-/** Of a file that we did not build: its attention takes all scores at once, a masked-lm gives every position's logits. */
+/**
+ * Of a file that we did not build: its attention takes all scores at once, a masked-lm gives every position's logits.
+ */
 function ofReadyMade({ config }: Checkpoint) {
   const sizes = SizesFile.parse(config);
   const hidden = sizes.hidden_size ?? sizes.dim ?? sizes.d_model ?? sizes.n_embd ?? 0;

@@ -1,4 +1,6 @@
-/** Which loaded models are unloaded so that others fit in memory: the least recently used of those nobody uses. Pure. */
+/**
+ * Which loaded models are unloaded so that others fit in memory: the least recently used of those nobody uses. Pure.
+ */
 
 export type Resident = {
   id: string;

@@ -8,8 +8,8 @@ import type { KeptDigests } from "../files/kept-digests.ts";
 import { PassingFailure } from "./model-failure.ts";
 
 /**
- * @throws PassingFailure where the weights are not those of the download's record, which is taken away, so that the next
- * request fetches them again; the file system's error; the signal's reason
+ * @throws PassingFailure where the weights are not those of the download's record, which is taken away, so that the
+ * next request fetches them again; the file system's error; the signal's reason
  */
 export async function verifiedDigest(
   checkpoint: Checkpoint,

@@ -1,20 +1,20 @@
 /**
- * A tuned head in a folder of its own, in the layout of Hugging Face's PEFT library: `adapter_config.json` names the base,
- * `adapter_model.safetensors` holds the classifier, `llm-os.json` says what PEFT has no field for. Only heads are served yet,
- * layers of LoRA are refused. Whether the base is the one here is not checked here: `baseDigest` tells.
+ * A tuned head in a folder of its own, in the layout of Hugging Face's PEFT library: `adapter_config.json` names the
+ * base, `adapter_model.safetensors` holds the classifier, `llm-os.json` says what PEFT has no field for. Only heads are
+ * served yet, layers of LoRA are refused. Whether the base is the one here is not checked here: `baseDigest` tells.
  */
 import { mkdir, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import * as z from "zod";
+import { Sha256 } from "../files/file-digest.ts";
+import { readJson } from "../files/json-file.ts";
+import { writeAtomically } from "../files/write-atomically.ts";
 import { type Problem, problems } from "../model/model-head.ts";
 import { type HeadPooling, headPoolings } from "../model/pooling.ts";
 import { readFloat32 } from "../weights/read-float32.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { writeSafetensors } from "../weights/safetensors-writer.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
-import { readJson } from "../files/json-file.ts";
-import { Sha256 } from "../files/file-digest.ts";
-import { writeAtomically } from "../files/write-atomically.ts";
 
 /** Tasks a linear head can do, with PEFT's name of each. */
 const taskTypes = {
@@ -46,7 +46,10 @@ export const AdapterOwnFile = z.looseObject({
     .max(10_000)
     .refine((labels) => new Set(labels).size === labels.length, "a label stands there twice"),
   problem: z.enum(problems),
-  /** How token vectors become the features: `spans` are head, tail and whole text side by side; `none` is each token's own. */
+  /**
+   * How token vectors become the features: `spans` are head, tail and whole text side by side; `none` is each token's
+   * own.
+   */
   pooling: z.enum(headPoolings),
   /** Tokens, special ones included. */
   max_length: z.int().positive().max(1_000_000),

@@ -17,9 +17,9 @@ import {
   type EncoderSizes,
 } from "../architectures/encoder.ts";
 import { readJson } from "../files/json-file.ts";
+import type { ModelHead } from "../model/model-head.ts";
 import { ConfigFile, OwnFile, TokenizerConfigFile } from "./checkpoint-files.ts";
 import { readCrossEncoder } from "./cross-encoder.ts";
-import type { ModelHead } from "../model/model-head.ts";
 import { findOnnxFile, onnxNames, onnxSizes } from "./onnx-file.ts";
 import {
   plainSentence,
@@ -184,7 +184,9 @@ function tasksOf(head: ModelHead, own: Task | null): Task[] {
   }
 }
 
-/** @param length of the longest input by the encoder stage's own settings, which then count instead of the tokenizer's */
+/**
+ * @param length of the longest input by the encoder stage's own settings, which then count instead of the tokenizer's
+ */
 async function readLimits(
   folder: string,
   { positions, hidden, vocabulary }: EncoderSizes,

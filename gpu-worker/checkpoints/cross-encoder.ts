@@ -1,10 +1,10 @@
 /**
- * How a classifier of one label scores a query and a text, as sentence-transformers' CrossEncoder would: what its files say of
- * the function after the logit and of a text before the query, in the places that its versions wrote them.
+ * How a classifier of one label scores a query and a text, as sentence-transformers' CrossEncoder would: what its files
+ * say of the function after the logit and of a text before the query, in the places that its versions wrote them.
  */
 import * as z from "zod";
-import type { ConfigFile } from "./checkpoint-files.ts";
 import { type CrossEncoder, scoreActivations } from "../model/cross-encoder.ts";
+import type { ConfigFile } from "./checkpoint-files.ts";
 import { defaultPromptOf, promptsOf, readSentenceFile } from "./sentence-stages.ts";
 import { torchActivation } from "./torch-activation.ts";
 

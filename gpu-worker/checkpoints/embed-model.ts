@@ -1,19 +1,20 @@
 /**
- * Makes the small form of a sentence encoder that ships with the worker: matrices as int8 with a scale per row, vectors as
- * f32, the tokenizer without the truncation and padding that its maker left in. The same origin gives the same bytes.
+ * Makes the small form of a sentence encoder that ships with the worker: matrices as int8 with a scale per row, vectors
+ * as f32, the tokenizer without the truncation and padding that its maker left in. The same origin gives the same
+ * bytes.
  */
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import * as z from "zod";
+import { sha256OfFile } from "../files/file-digest.ts";
+import { readJson } from "../files/json-file.ts";
+import { fitInt8Rows } from "../weights/fit-int8-rows.ts";
 import { SCALE_SUFFIX, STORAGE_METADATA } from "../weights/int8-rows.ts";
 import { readFloat32 } from "../weights/read-float32.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { type TensorToWrite, writeSafetensors } from "../weights/safetensors-writer.ts";
 import type { WeightEntry, WeightSource } from "../weights/weight-source.ts";
 import { type Checkpoint, readCheckpoint } from "./checkpoint.ts";
-import { readJson } from "../files/json-file.ts";
-import { sha256OfFile } from "../files/file-digest.ts";
-import { fitInt8Rows } from "../weights/fit-int8-rows.ts";
 
 const copied = [
   "config.json",
@@ -48,7 +49,9 @@ function isLargeMatrix({ shape }: WeightEntry): boolean {
   return shape.length === 2 && (shape[0] ?? 0) >= fewRows;
 }
 
-/** Numbers that a model counts with rather than learns, such as position ids, are made anew wherever they are needed. */
+/**
+ * Numbers that a model counts with rather than learns, such as position ids, are made anew wherever they are needed.
+ */
 function isLearnt({ dtype }: WeightEntry): boolean {
   return dtype.startsWith("float") || dtype === "bfloat16";
 }
@@ -99,9 +102,12 @@ pipeline_tag: feature-extraction
 
 # ${id}, 8 bits
 
-The weights of [${repository}](https://huggingface.co/${repository}) with every matrix stored as int8 and one f32 scale per
-row (\`X ≈ X · X.scale\`), the scale of each row chosen for the least squared error. Biases, LayerNorms and token types stay f32.
-The tokenizer is upstream's with truncation and padding switched off. How it is computed, in f32 or in int8, is decided on
+The weights of [${repository}](https://huggingface.co/${repository}) with every matrix stored \
+as int8 and one f32 scale per
+row (\`X ≈ X · X.scale\`), the scale of each row chosen for the least squared error. Biases, LayerNorms and \
+token types stay f32.
+The tokenizer is upstream's with truncation and padding switched off. How it is computed, in f32 or in int8, is \
+decided on
 the machine that runs it.
 
 Made from the f32 weights with sha256 \`${derivedFrom}\` by

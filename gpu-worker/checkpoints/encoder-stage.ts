@@ -1,6 +1,6 @@
 /**
- * The first stage of a sentence-transformers model, the encoder itself: what its settings change. A setting that would have
- * it compute something else than we do is refused by name.
+ * The first stage of a sentence-transformers model, the encoder itself: what its settings change. A setting that would
+ * have it compute something else than we do is refused by name.
  */
 import { readJson } from "../files/json-file.ts";
 import { EncoderFile, encoderFileNames } from "./sentence-files.ts";

@@ -1,12 +1,12 @@
 /**
- * The identity of what a model answers: its weights, every file that shapes its answers, and the form it is computed in.
- * Two workers with the same digest give the same vectors, so the edge may hand one's result out for the other's.
+ * The identity of what a model answers: its weights, every file that shapes its answers, and the form it is computed
+ * in. Two workers with the same digest give the same vectors, so the edge may hand one's result out for the other's.
  */
 import { createHash } from "node:crypto";
-import { type Checkpoint, identityFiles, type WeightsFormat } from "./checkpoint.ts";
-import type { KeptDigests } from "../files/kept-digests.ts";
-import { onnxDataNames } from "./onnx-file.ts";
 import path from "node:path";
+import type { KeptDigests } from "../files/kept-digests.ts";
+import { type Checkpoint, identityFiles, type WeightsFormat } from "./checkpoint.ts";
+import { onnxDataNames } from "./onnx-file.ts";
 
 export type FilesDigest = {
   format: WeightsFormat;

@@ -42,7 +42,10 @@ export async function readModelFolder(
   return checkpoint;
 }
 
-/** Reads the files of a bare vocabulary, which are small; a tokenizer.json may take a second, and is read with the weights. */
+/**
+ * Reads the files of a bare vocabulary, which are small; a tokenizer.json may take a second, and is read with the
+ * weights.
+ */
 async function expectTokenizer(folder: string): Promise<void> {
   const isThere = await access(path.join(folder, "tokenizer.json")).then(
     () => true,

@@ -1,6 +1,6 @@
 /**
- * A ready-made ONNX file in place of a checkpoint's weights: where it may lie, and the sizes that are read of config.json
- * for it. The file runs as it is, so its family need not be one that we build.
+ * A ready-made ONNX file in place of a checkpoint's weights: where it may lie, and the sizes that are read of
+ * config.json for it. The file runs as it is, so its family need not be one that we build.
  */
 import { stat } from "node:fs/promises";
 import path from "node:path";

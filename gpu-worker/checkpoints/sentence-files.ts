@@ -1,6 +1,6 @@
 /**
- * The files that sentence-transformers writes beside a checkpoint, of its first versions to its sixth: what of each changes
- * an answer. Lenient to everything beyond.
+ * The files that sentence-transformers writes beside a checkpoint, of its first versions to its sixth: what of each
+ * changes an answer. Lenient to everything beyond.
  */
 import * as z from "zod";
 import { similarities } from "../model/sentence-vectors.ts";

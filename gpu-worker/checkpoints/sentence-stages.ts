@@ -1,15 +1,15 @@
 /**
- * What becomes of a checkpoint's token vectors, read from the stages that sentence-transformers wrote beside it: a sentence
- * vector, or a cross-encoder's scores. A stage we do not build is refused by name rather than left out, because the answers
- * would be others.
+ * What becomes of a checkpoint's token vectors, read from the stages that sentence-transformers wrote beside it: a
+ * sentence vector, or a cross-encoder's scores. A stage we do not build is refused by name rather than left out,
+ * because the answers would be others.
  */
 import path from "node:path";
 import type { ActivationName } from "../architectures/activation.ts";
 import { type Pooling, poolingNames } from "../architectures/encoder-head.ts";
 import { readJson } from "../files/json-file.ts";
-import { type EncoderStage, readEncoderStage } from "./encoder-stage.ts";
 import { plainPoolings } from "../model/pooling.ts";
 import type { SentenceVectors, Similarity } from "../model/sentence-vectors.ts";
+import { type EncoderStage, readEncoderStage } from "./encoder-stage.ts";
 import {
   DenseFile,
   encoderFileNames,

@@ -1,4 +1,6 @@
-/** Activation functions as sentence-transformers' files name them: by the path of torch's class, made without arguments. */
+/**
+ * Activation functions as sentence-transformers' files name them: by the path of torch's class, made without arguments.
+ */
 import type { ActivationName } from "../architectures/activation.ts";
 
 const names: Readonly<Record<string, ActivationName>> = {

@@ -1,10 +1,10 @@
 /**
- * What a head reads of texts: the pooled, unscaled vectors of a base of the catalog, in the form asked for. Texts that are too
- * long are cut, as they are when the head is served with `truncate`.
+ * What a head reads of texts: the pooled, unscaled vectors of a base of the catalog, in the form asked for. Texts that
+ * are too long are cut, as they are when the head is served with `truncate`.
  */
+import type { LoadedModel } from "../catalog/loaded-model.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
 import { openCatalog } from "../catalog/open-catalog.ts";
-import type { LoadedModel } from "../catalog/loaded-model.ts";
 import { cpuBatchPolicy, TaskRunner } from "../jobs/task-runner.ts";
 import { featureExtraction } from "../pipelines/feature-extraction.ts";
 import type { Runtime } from "../runtime/session.ts";

@@ -1,16 +1,16 @@
 /**
- * `npm run model -- fit-head`: fits a classifier on the vectors of a frozen base and writes it as an adapter folder. Says
- * before and after: what always naming the commonest label would reach, and what the head reaches on texts that trained
- * neither it nor a part of which did, in both forms the base is computed in.
+ * `npm run model -- fit-head`: fits a classifier on the vectors of a frozen base and writes it as an adapter folder.
+ * Says before and after: what always naming the commonest label would reach, and what the head reaches on texts that
+ * trained neither it nor a part of which did, in both forms the base is computed in.
  */
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
-import { type Adapter, writeAdapter } from "../checkpoints/adapter-folder.ts";
+import { listKnownModels, presentFolder } from "../catalog/known-models.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
+import { type Adapter, writeAdapter } from "../checkpoints/adapter-folder.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
-import { listKnownModels, presentFolder } from "../catalog/known-models.ts";
 import { accuracyOf, type Choice, chooseL2, usualL2 } from "../fit/choose-l2.ts";
 import { fitHead } from "../fit/fit-head.ts";
 import { type HoldOut, holdOut } from "../fit/hold-out.ts";

@@ -43,10 +43,12 @@ pipeline_tag: ${adapter.task}
 
 # ${id}
 
-Classifies texts by one linear layer over the ${adapter.pooling} of the token vectors of ${adapter.baseName}, whose own weights
+Classifies texts by one linear layer over the ${adapter.pooling} of the token vectors of \
+${adapter.baseName}, whose own weights
 stay as they are. ${adapter.labels.length} labels: ${labelsOf(adapter.labels)}.
 
-Fitted by multinomial logistic regression, L2 ${l2} on standardised features, on ${rows} texts cut to ${adapter.maxLength} tokens:
+Fitted by multinomial logistic regression, L2 ${l2} on standardised features, on ${rows} texts cut to \
+${adapter.maxLength} tokens:
 
 ${sources}
 
@@ -56,7 +58,8 @@ ${sources}
 | this head, base computed in f32 | ${percent(accuracy.f32)} |
 | this head, base computed in int8 | ${percent(accuracy.int8)} |
 
-The figures are of a head fitted without the held-out texts and all that is part of them; ${choice} The head in this folder was then fitted on all texts. Made by
+The figures are of a head fitted without the held-out texts and all that is part of them; ${choice} The \
+head in this folder was then fitted on all texts. Made by
 
 \`\`\`
 npm run model -- ${command}

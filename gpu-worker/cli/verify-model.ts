@@ -1,7 +1,8 @@
 /**
  * `npm run model -- verify FOLDER`: compiles the checkpoint in a folder with the head it was trained with, or takes the
- * ready-made ONNX file there as it would be served, runs the inputs of its `expected.json` and compares. That file holds `input_ids` and `attention_mask` [batch, sequence] and, for each
- * output of the head, the numbers expected; those at padded positions mean nothing and are passed over.
+ * ready-made ONNX file there as it would be served, runs the inputs of its `expected.json` and compares. That file
+ * holds `input_ids` and `attention_mask` [batch, sequence] and, for each output of the head, the numbers expected;
+ * those at padded positions mean nothing and are passed over.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -10,8 +11,8 @@ import * as z from "zod";
 import type { Head } from "../architectures/encoder-head.ts";
 import { buildEncoder, headOfCheckpoint, sizesOf } from "../architectures/encoder.ts";
 import { findWeights, readCheckpoint } from "../checkpoints/checkpoint.ts";
-import { servedOnnx } from "../graphs/onnx-session.ts";
 import { readJson } from "../files/json-file.ts";
+import { servedOnnx } from "../graphs/onnx-session.ts";
 import { writeModel } from "../onnx/write-model.ts";
 import type { Runtime, Session, ValueInfo } from "../runtime/session.ts";
 import type { Shape } from "../tensor/shape.ts";

@@ -1,14 +1,14 @@
 /**
- * `npm run worker -- COMMAND`: what an operator does to make a machine ready for the worker. Without a command the worker
- * itself runs (main.ts). Exit codes as of model.ts.
+ * `npm run worker -- COMMAND`: what an operator does to make a machine ready for the worker. Without a command the
+ * worker itself runs (main.ts). Exit codes as of model.ts.
  */
 import process from "node:process";
 import { Command, CommanderError } from "commander";
-import { pythonCommands } from "../downloads/pip-wheel.ts";
 import { readModelConfig } from "../config.ts";
 import { cudaWheels } from "../cuda/cuda-wheels.ts";
 import { installCuda } from "../cuda/install-cuda.ts";
 import { missingLibraries } from "../cuda/missing-libraries.ts";
+import { pythonCommands } from "../downloads/pip-wheel.ts";
 import { findDriver } from "../runtime/c-api/cuda-driver.ts";
 import { openFetchBar } from "./fetch-bar.ts";
 

@@ -1,9 +1,9 @@
 /**
- * The accuracy texts as a model reads them, special tokens included: what the forms of a model are compared on, and what the
- * int8 form's ranges are measured by.
+ * The accuracy texts as a model reads them, special tokens included: what the forms of a model are compared on, and
+ * what the int8 form's ranges are measured by.
  */
-import type { OutputName } from "../model/encoder-session.ts";
 import type { EncoderRow } from "../model/encoder-row.ts";
+import type { OutputName } from "../model/encoder-session.ts";
 import type { ModelHead } from "../model/model-head.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { accuracyQuestion, accuracyTexts } from "./int8-accuracy-texts.ts";

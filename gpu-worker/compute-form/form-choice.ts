@@ -1,7 +1,7 @@
 /**
- * Which form models are computed in here, f32 or int8: pinned by the operator, or the one that a short measurement on this
- * machine found faster. The measurement is kept in `STATE/calibration.json` by processor, threads and runtime version,
- * because machines differ: with VNNI int8 products are about three times faster than f32, without it slower.
+ * Which form models are computed in here, f32 or int8: pinned by the operator, or the one that a short measurement on
+ * this machine found faster. The measurement is kept in `STATE/calibration.json` by processor, threads and runtime
+ * version, because machines differ: with VNNI int8 products are about three times faster than f32, without it slower.
  */
 import path from "node:path";
 import * as z from "zod";
@@ -49,8 +49,8 @@ export type FormChoiceOptions = {
 };
 
 /**
- * Products are not all of an encoder, and int8 adds the rounding of activations: its products must be this much faster for
- * the whole to gain enough to be worth the accuracy.
+ * Products are not all of an encoder, and int8 adds the rounding of activations: its products must be this much faster
+ * for the whole to gain enough to be worth the accuracy.
  */
 const worthwhileSpeedup = 1.6;
 
@@ -59,8 +59,9 @@ export function fasterForm({ f32, int8 }: Pick<Calibration, "f32" | "int8">): Co
 }
 
 /**
- * On a GPU: f16 where a model is accurate in it. Nothing is measured for it: CUDA 13 runs on Turing and later alone, all of
- * which multiply f16 at least twice as fast as f32 or TF32. @throws FormError for int8, which CUDA has no kernels for
+ * On a GPU: f16 where a model is accurate in it. Nothing is measured for it: CUDA 13 runs on Turing and later alone,
+ * all of which multiply f16 at least twice as fast as f32 or TF32. @throws FormError for int8, which CUDA has no
+ * kernels for
  */
 export function deviceFormChoice(setting: FormSetting): FormChoice {
   if (setting === "int8") {

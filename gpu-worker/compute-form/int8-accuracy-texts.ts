@@ -1,7 +1,7 @@
 /**
- * What the two forms of a model are compared on, and what the int8 form's ranges are measured by: plain sentences of many
- * fields, alone and three together, because made-up tokens say nothing of how far a model's states reach. Written for this
- * purpose; a change of them changes int8 graphs, and so the builder's version.
+ * What the two forms of a model are compared on, and what the int8 form's ranges are measured by: plain sentences of
+ * many fields, alone and three together, because made-up tokens say nothing of how far a model's states reach. Written
+ * for this purpose; a change of them changes int8 graphs, and so the builder's version.
  */
 const sentences = [
   "The parcel arrived two days late and the box was torn.",

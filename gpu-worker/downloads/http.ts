@@ -1,6 +1,6 @@
 /**
- * The two HTTP calls a download is made of, over undici's own client: one request, redirects left to the caller, and the
- * words for an answer that is no success. Credentials are the caller's business: nothing here adds or forwards any.
+ * The two HTTP calls a download is made of, over undici's own client: one request, redirects left to the caller, and
+ * the words for an answer that is no success. Credentials are the caller's business: nothing here adds or forwards any.
  */
 import { type Dispatcher, request } from "undici";
 

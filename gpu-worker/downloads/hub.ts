@@ -1,7 +1,7 @@
 /**
- * Fetches a model's files from a Hugging Face hub: all are located first, which pins one commit and gives the total, then
- * brought one by one, each resumed where it stopped, verified against the hub's digest and the manifest's, and only then
- * renamed to its own name.
+ * Fetches a model's files from a Hugging Face hub: all are located first, which pins one commit and gives the total,
+ * then brought one by one, each resumed where it stopped, verified against the hub's digest and the manifest's, and
+ * only then renamed to its own name.
  */
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
@@ -15,7 +15,9 @@ import { discardPartial, transfer } from "./transfer.ts";
 
 export type HubSource = { repository: string; revision: string };
 
-/** A transfer that has begun is worth patience; a hub that does not answer at all leaves its turn to the next source. */
+/**
+ * A transfer that has begun is worth patience; a hub that does not answer at all leaves its turn to the next source.
+ */
 const retries = { first: 1, later: 4 };
 
 type Attempts<T> = { what: string; retries: number; attempt: () => Promise<T> };

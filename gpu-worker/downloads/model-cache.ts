@@ -1,6 +1,7 @@
 /**
- * The models fetched on this machine, a folder each under `STATE/models`. A folder counts only once its record is written,
- * which is the last thing a fetch does; until then its files gather in a neighbour that the next try goes on from.
+ * The models fetched on this machine, a folder each under `STATE/models`. A folder counts only once its record is
+ * written, which is the last thing a fetch does; until then its files gather in a neighbour that the next try goes on
+ * from.
  */
 import { stat } from "node:fs/promises";
 import path from "node:path";

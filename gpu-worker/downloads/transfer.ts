@@ -1,7 +1,7 @@
 /**
- * Brings one file from an address into a `.partial` file, going on where an earlier try stopped. A note beside the partial
- * says which content it belongs to: the digest expected then and the server's validator, sent as `If-Range`, so that
- * pieces of two versions are never joined. Whether the bytes are right is verified by the caller.
+ * Brings one file from an address into a `.partial` file, going on where an earlier try stopped. A note beside the
+ * partial says which content it belongs to: the digest expected then and the server's validator, sent as `If-Range`, so
+ * that pieces of two versions are never joined. Whether the bytes are right is verified by the caller.
  */
 import { open, rm, stat, writeFile } from "node:fs/promises";
 import type { Dispatcher } from "undici";

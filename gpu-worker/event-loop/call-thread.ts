@@ -1,4 +1,6 @@
-/** The far side of in-thread.ts: calls the function that the thread was started for, answers with its result, and ends. */
+/**
+ * The far side of in-thread.ts: calls the function that the thread was started for, answers with its result, and ends.
+ */
 import { parentPort, workerData } from "node:worker_threads";
 
 /** Handed over when the thread starts. */

@@ -1,6 +1,7 @@
 /**
- * Work of seconds that would hold up the event loop, and with it the heartbeat of every message: an exported function of a
- * module, called on a thread of its own. What it takes and gives is copied as by `structuredClone`, or handed over.
+ * Work of seconds that would hold up the event loop, and with it the heartbeat of every message: an exported function
+ * of a module, called on a thread of its own. What it takes and gives is copied as by `structuredClone`, or handed
+ * over.
  */
 import { Worker } from "node:worker_threads";
 import type { ThreadCall } from "./call-thread.ts";

@@ -1,6 +1,6 @@
 /**
- * One task that several may wait for. Whoever leaves only stops waiting; when the last has left, the task itself is aborted.
- * One that was given up is not joined again: start anew.
+ * One task that several may wait for. Whoever leaves only stops waiting; when the last has left, the task itself is
+ * aborted. One that was given up is not joined again: start anew.
  */
 import { orAborted } from "./or-aborted.ts";
 

@@ -1,6 +1,7 @@
 /**
- * Digests of files on disk, read as a stream so that a large one needs no memory of its size. Lower-case hex throughout.
- * The git form is what a hub gives for a small file kept in its repository rather than in large-file storage.
+ * Digests of files on disk, read as a stream so that a large one needs no memory of its size. Lower-case hex
+ * throughout. The git form is what a hub gives for a small file kept in its repository rather than in large-file
+ * storage.
  */
 import { createHash, type Hash } from "node:crypto";
 import { createReadStream } from "node:fs";

@@ -1,6 +1,6 @@
 /**
- * One process at a time in a folder, across processes and across their sudden death: the lock is a folder beside it whose
- * age its holder keeps fresh, so that a killed holder's lock lapses after some seconds.
+ * One process at a time in a folder, across processes and across their sudden death: the lock is a folder beside it
+ * whose age its holder keeps fresh, so that a killed holder's lock lapses after some seconds.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { lock } from "proper-lockfile";

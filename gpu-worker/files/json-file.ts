@@ -1,4 +1,7 @@
-/** JSON files, parsed by a schema: those that others wrote, whose damage is told, and our own notes, which can be made again. */
+/**
+ * JSON files, parsed by a schema: those that others wrote, whose damage is told, and our own notes, which can be made
+ * again.
+ */
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import * as z from "zod";

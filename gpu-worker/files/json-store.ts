@@ -1,6 +1,6 @@
 /**
- * Values by key, measured once and kept in one JSON file of the state folder. A file that is missing or damaged holds none:
- * what is not found is measured again. Other processes may keep theirs in the same file.
+ * Values by key, measured once and kept in one JSON file of the state folder. A file that is missing or damaged holds
+ * none: what is not found is measured again. Other processes may keep theirs in the same file.
  */
 import * as z from "zod";
 import { readNote } from "./json-file.ts";

@@ -1,6 +1,6 @@
 /**
- * Digests of large files, so that each is read once and not at every start: kept in `STATE/file-digests.json` by what the
- * file system says of a file. Whoever writes into a file changes its times, whoever replaces it its inode as well.
+ * Digests of large files, so that each is read once and not at every start: kept in `STATE/file-digests.json` by what
+ * the file system says of a file. Whoever writes into a file changes its times, whoever replaces it its inode as well.
  */
 import { stat } from "node:fs/promises";
 import path from "node:path";
@@ -16,7 +16,9 @@ export type KeptDigests = {
 /** Smaller ones are read in no time. */
 const keptFromBytes = 1 << 20;
 const entriesMax = 1_000;
-/** Clocks of file systems tick every few milliseconds: what is written within the same tick as before shows no change. */
+/**
+ * Clocks of file systems tick every few milliseconds: what is written within the same tick as before shows no change.
+ */
 const tickMs = 20;
 
 type Looked = { identity: string; bytes: bigint; changedAtMs: number };

@@ -1,16 +1,16 @@
 /**
- * From a checkpoint's weights to the files of its graph, on a thread of its own: reading, rearranging and rounding a hundred
- * million weights takes seconds.
+ * From a checkpoint's weights to the files of its graph, on a thread of its own: reading, rearranging and rounding a
+ * hundred million weights takes seconds.
  */
 import type { ChannelRanges } from "../architectures/channel-ranges.ts";
 import type { Head } from "../architectures/encoder-head.ts";
 import { buildWholeEncoder } from "../architectures/encoder.ts";
-import { writeModel } from "../onnx/write-model.ts";
-import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import type { Form } from "../compute-form/form-choice.ts";
-import { inThread } from "../event-loop/in-thread.ts";
 import { measureRanges, type MeasureTools } from "../compute-form/measure-ranges.ts";
+import { inThread } from "../event-loop/in-thread.ts";
+import { writeModel } from "../onnx/write-model.ts";
+import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { sentenceHeadOf } from "./sentence-head-of.ts";
 
 function graphHeadOf({ folder, head, sentence }: Checkpoint): Head {

@@ -1,10 +1,10 @@
 /**
  * A small encoder with made-up weights, of the operators that served ones have: what a device has to compute as the CPU
- * does before it is used (runtime/self-test.ts). Its sizes are fixed, so that ONNX Runtime folds away what it computes of
- * shapes, which it would put on the CPU for any device.
+ * does before it is used (runtime/self-test.ts). Its sizes are fixed, so that ONNX Runtime folds away what it computes
+ * of shapes, which it would put on the CPU for any device.
  */
-import { buildEncoder } from "../architectures/encoder.ts";
 import type { ComputeForm } from "../architectures/encoder-head.ts";
+import { buildEncoder } from "../architectures/encoder.ts";
 import { encodeModel } from "../onnx/encode-model.ts";
 import type { Graph, NamedType } from "../onnx/graph.ts";
 import type { DeviceProbe } from "../runtime/self-test.ts";
@@ -51,7 +51,9 @@ function shapes(): Map<string, number[]> {
   return found;
 }
 
-/** −0.25 … 0.25 by a fixed sequence, norms around 1: attention and GELU leave their linear ranges, nothing overflows. */
+/**
+ * −0.25 … 0.25 by a fixed sequence, norms around 1: attention and GELU leave their linear ranges, nothing overflows.
+ */
 function numbers(name: string, count: number): Float32Array {
   let state = count;
   for (const character of name) state = Math.imul(state, 31) + character.charCodeAt(0);

@@ -1,11 +1,11 @@
 /**
- * What a model's graph will take of memory, told from the weights' table of contents alone: the weights themselves are not
- * read. A little less than it takes in the end, since what a graph keeps twice is counted once.
+ * What a model's graph will take of memory, told from the weights' table of contents alone: the weights themselves are
+ * not read. A little less than it takes in the end, since what a graph keeps twice is counted once.
  */
-import { openSafetensors } from "../weights/safetensors-reader.ts";
-import type { WeightEntry } from "../weights/weight-source.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import type { Form } from "../compute-form/form-choice.ts";
+import { openSafetensors } from "../weights/safetensors-reader.ts";
+import type { WeightEntry } from "../weights/weight-source.ts";
 
 const FLOAT_BYTES = 4;
 

@@ -1,7 +1,7 @@
 /**
- * Compiled graphs on disk: a folder `STATE/graphs/<key>` each, with a note of its files and their digests that is written
- * last. A graph whose bytes are not those that were written, whatever happened to them, counts as absent and is built
- * again. Two processes may build the same: the first to finish wins.
+ * Compiled graphs on disk: a folder `STATE/graphs/<key>` each, with a note of its files and their digests that is
+ * written last. A graph whose bytes are not those that were written, whatever happened to them, counts as absent and is
+ * built again. Two processes may build the same: the first to finish wins.
  */
 import { randomUUID } from "node:crypto";
 import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";

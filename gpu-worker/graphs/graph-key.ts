@@ -1,6 +1,5 @@
 /** Names of graphs: of what a model answers in a form, and of the compiled graph that computes it here. */
-import type { FilesDigest } from "../checkpoints/model-digest.ts";
-import { modelDigest } from "../checkpoints/model-digest.ts";
+import { type FilesDigest, modelDigest } from "../checkpoints/model-digest.ts";
 import type { Form } from "../compute-form/form-choice.ts";
 import type { Provider } from "../runtime/session.ts";
 
@@ -8,8 +7,8 @@ import type { Provider } from "../runtime/session.ts";
 export const builderVersion = 7;
 
 /**
- * Of the model as it is computed here, lower-case hex. Whether weights are shifted changes the graph but no answer: it is
- * part of the graph's key, not of the digest.
+ * Of the model as it is computed here, lower-case hex. Whether weights are shifted changes the graph but no answer: it
+ * is part of the graph's key, not of the digest.
  */
 export function digestIn({ form }: Form, files: FilesDigest, provider: Provider): string {
   const computed = files.format === "onnx" ? files.format : form;

@@ -1,7 +1,7 @@
 /**
- * What runs of a few sizes take, measured when a session is opened: batches are made as large as pays on this machine and
- * with this model. Best of two, because other processes only make a run slower. Ends early where runs are slow, so that
- * loading takes hardly longer for it.
+ * What runs of a few sizes take, measured when a session is opened: batches are made as large as pays on this machine
+ * and with this model. Best of two, because other processes only make a run slower. Ends early where runs are slow, so
+ * that loading takes hardly longer for it.
  */
 import type { EncoderRow } from "../model/encoder-row.ts";
 import type { RunCost } from "../model/run-cost.ts";
@@ -19,8 +19,8 @@ export type MeasureOptions = {
 };
 
 /**
- * Tokens of the runs, in rows of a usual text's length: some hundred, because smaller products are slower per token; on a
- * GPU thousands, because it starts all runs at about the same cost.
+ * Tokens of the runs, in rows of a usual text's length: some hundred, because smaller products are slower per token; on
+ * a GPU thousands, because it starts all runs at about the same cost.
  */
 const sizes = { cpu: [16, 128, 384], cuda: [256, 2_048, 8_192] };
 const rowTokensMax = 32;

@@ -1,14 +1,14 @@
 /**
- * A ready-made ONNX file as a session that pipelines can use: its inputs and outputs are checked against what config.json
- * says it is, hidden states get the name and the sentence vectors that our own graphs give. What the file computes is taken
- * as it is.
+ * A ready-made ONNX file as a session that pipelines can use: its inputs and outputs are checked against what
+ * config.json says it is, hidden states get the name and the sentence vectors that our own graphs give. What the file
+ * computes is taken as it is.
  */
-import type { Session, ValueInfo } from "../runtime/session.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { onnxSizes } from "../checkpoints/onnx-file.ts";
+import type { Session, ValueInfo } from "../runtime/session.ts";
 import { type HeadHardware, pooledSession } from "./pooled-session.ts";
-import { sentenceHeadOf } from "./sentence-head-of.ts";
 import { rowByRowSession } from "./row-by-row-session.ts";
+import { sentenceHeadOf } from "./sentence-head-of.ts";
 
 const inputNames: readonly string[] = ["input_ids", "attention_mask", "token_type_ids"];
 

@@ -1,6 +1,6 @@
 /**
- * Sentence vectors beside a graph that gives only the tokens' hidden states: `pooled` and `sentence_embedding` by a second,
- * small graph (sentence-head.ts), on `last_hidden_state` and the attention mask.
+ * Sentence vectors beside a graph that gives only the tokens' hidden states: `pooled` and `sentence_embedding` by a
+ * second, small graph (sentence-head.ts), on `last_hidden_state` and the attention mask.
  */
 import type { SentenceHead } from "../architectures/encoder-head.ts";
 import { buildSentenceHead } from "../architectures/sentence-head.ts";

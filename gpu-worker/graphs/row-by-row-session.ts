@@ -1,6 +1,6 @@
 /**
- * A graph without an attention mask would take padding for tokens. Here it gets each row of a batch alone and without its
- * padding, and the results are put back where the batch has them. Slower than a graph that masks, and right.
+ * A graph without an attention mask would take padding for tokens. Here it gets each row of a batch alone and without
+ * its padding, and the results are put back where the batch has them. Slower than a graph that masks, and right.
  */
 import type { Session } from "../runtime/session.ts";
 

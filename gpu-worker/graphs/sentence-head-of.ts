@@ -1,10 +1,12 @@
-/** The head of a sentence encoder's graph, with the weights of its stages, which are read whole: they are few and small. */
+/**
+ * The head of a sentence encoder's graph, with the weights of its stages, which are read whole: they are few and small.
+ */
 import { readdirSync } from "node:fs";
 import path from "node:path";
 import type { SentenceHead, SentenceStage } from "../architectures/encoder-head.ts";
+import type { LaterStage, Sentence } from "../checkpoints/sentence-stages.ts";
 import { readFloat32 } from "../weights/read-float32.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
-import type { LaterStage, Sentence } from "../checkpoints/sentence-stages.ts";
 
 const weightsName = "model.safetensors";
 

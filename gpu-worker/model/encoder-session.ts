@@ -1,7 +1,8 @@
 /**
  * An encoder's graph, ready to run. It reads input_ids, attention_mask and (where it has them) token_type_ids, int64
- * `[batch, sequence]`; a masked-lm's also `positions`, int64 `[masked]`, into the flattened batch; of a sentence encoder that
- * leaves prompts out of its vectors, `pooling_mask`, int64 `[batch, sequence]`. Its outputs are `OutputName`s.
+ * `[batch, sequence]`; a masked-lm's also `positions`, int64 `[masked]`, into the flattened batch; of a sentence
+ * encoder that leaves prompts out of its vectors, `pooling_mask`, int64 `[batch, sequence]`. Its outputs are
+ * `OutputName`s.
  */
 import type { Tensor } from "../tensor/tensor.ts";
 

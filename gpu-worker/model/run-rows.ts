@@ -4,9 +4,9 @@
  */
 import type { Tensor } from "../tensor/tensor.ts";
 import type { EncoderModel } from "./encoder-model.ts";
+import type { EncoderRow, RowResult } from "./encoder-row.ts";
 import type { OutputName } from "./encoder-session.ts";
 import { paddedLength } from "./padded-length.ts";
-import type { EncoderRow, RowResult } from "./encoder-row.ts";
 
 /** Without limits, rows are padded to the longest and no more. */
 type Runnable = Pick<EncoderModel, "session"> & Partial<Pick<EncoderModel, "limits">>;

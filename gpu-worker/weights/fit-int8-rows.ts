@@ -1,7 +1,7 @@
 /**
- * Stores a matrix as int8 with a scale per row, the scale being the one of a grid at and below `max|row| / 127` that loses
- * least in squared error: to clip a row's few largest values a little often costs less than a coarser step for all others.
- * Deterministic to the bit, so that the embedded model can be made again from its origin and compared.
+ * Stores a matrix as int8 with a scale per row, the scale being the one of a grid at and below `max|row| / 127` that
+ * loses least in squared error: to clip a row's few largest values a little often costs less than a coarser step for
+ * all others. Deterministic to the bit, so that the embedded model can be made again from its origin and compared.
  */
 import type { Int8Rows } from "./int8-rows.ts";
 

@@ -1,4 +1,7 @@
-/** Adapters through the catalog: on made-up bases for what is kept and refused, on the embedded model for what is answered. */
+/**
+ * Adapters through the catalog: on made-up bases for what is kept and refused, on the embedded model for what is
+ * answered.
+ */
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type Adapter, writeAdapter } from "../../gpu-worker/checkpoints/adapter-folder.ts";

@@ -34,7 +34,9 @@ function cpuMs(): number {
   return (user + system) / 1_000;
 }
 
-/** @returns what ends the watch, and gives the longest turn of the event loop in milliseconds of this thread's CPU time */
+/**
+ * @returns what ends the watch, and gives the longest turn of the event loop in milliseconds of this thread's CPU time
+ */
 function watchTurns(): () => number {
   let [last, longest] = [cpuMs(), 0];
   const look = () => {

@@ -1,6 +1,6 @@
 /**
- * A catalog on folders of its own: an empty state folder, an empty folder of the operator's, a local hub that has the tiny
- * encoder's files, the real runtime, a clock that stands still.
+ * A catalog on folders of its own: an empty state folder, an empty folder of the operator's, a local hub that has the
+ * tiny encoder's files, the real runtime, a clock that stands still.
  */
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,7 +1,7 @@
 /**
- * Run as `node --expose-gc load-and-release.ts FOLDER`, on its own, because it measures a whole process: models are loaded
- * and released one after the other, first a few, then many more. Prints one JSON line with the bytes of the process after
- * each part and those that loaded models took on top.
+ * Run as `node --expose-gc load-and-release.ts FOLDER`, on its own, because it measures a whole process: models are
+ * loaded and released one after the other, first a few, then many more. Prints one JSON line with the bytes of the
+ * process after each part and those that loaded models took on top.
  */
 import assert from "node:assert/strict";
 import process from "node:process";

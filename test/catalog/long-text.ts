@@ -1,7 +1,7 @@
 /**
  * Run as `node long-text.ts FOLDER ID TOKENS`, on its own, because it measures a whole process: loads the model ID of
- * FOLDER/models and runs it on a text of so many tokens. Prints one JSON line with bytes: what the run took at most, and what
- * it was reckoned to take.
+ * FOLDER/models and runs it on a text of so many tokens. Prints one JSON line with bytes: what the run took at most,
+ * and what it was reckoned to take.
  */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";

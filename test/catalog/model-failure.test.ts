@@ -1,4 +1,7 @@
-/** Models that cannot be brought up: what stays so is told from what may pass, in words that give nothing of the machine away. */
+/**
+ * Models that cannot be brought up: what stays so is told from what may pass, in words that give nothing of the machine
+ * away.
+ */
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { inspect } from "node:util";

@@ -1,6 +1,6 @@
 /**
- * A sentence encoder of a few kilobytes, made up: a BertModel with weights from a fixed sequence, its tokenizer, and the
- * stages of sentence-transformers. Large enough to load and run, small enough to make for each test.
+ * A sentence encoder of a few kilobytes, made up: a BertModel with weights from a fixed sequence, its tokenizer, and
+ * the stages of sentence-transformers. Large enough to load and run, small enough to make for each test.
  */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";

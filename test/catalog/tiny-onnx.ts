@@ -1,6 +1,6 @@
 /**
- * A tiny encoder as a ready-made ONNX file beside the same as a checkpoint, so that answers can be compared. The graph is the
- * plain one with hidden states or logits alone, as exporters write it.
+ * A tiny encoder as a ready-made ONNX file beside the same as a checkpoint, so that answers can be compared. The graph
+ * is the plain one with hidden states or logits alone, as exporters write it.
  */
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";

@@ -1,7 +1,7 @@
 /**
- * Checkpoints saved by sentence-transformers and transformers, every family and head, through the catalog and the pipelines
- * of their tasks, against what those libraries answered (library-checkpoints/make_checkpoints.py): within 1e-4, or refused by
- * name. Some sentence encoders also as a ready-made ONNX file, which gets the same stages.
+ * Checkpoints saved by sentence-transformers and transformers, every family and head, through the catalog and the
+ * pipelines of their tasks, against what those libraries answered (library-checkpoints/make_checkpoints.py): within
+ * 1e-4, or refused by name. Some sentence encoders also as a ready-made ONNX file, which gets the same stages.
  */
 import { readFileSync } from "node:fs";
 import { cp, readFile, rm, writeFile } from "node:fs/promises";

@@ -1,4 +1,6 @@
-/** A ready-made ONNX file gives the answers of the checkpoint it was made from, and is refused in words where it cannot. */
+/**
+ * A ready-made ONNX file gives the answers of the checkpoint it was made from, and is refused in words where it cannot.
+ */
 import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -254,7 +256,7 @@ describe("an ONNX file that cannot be served", () => {
       what: "no output of its kind",
       head: "question-answering",
       config: { architectures: ["BertForSequenceClassification"] },
-      says: /has the outputs start_logits float32 \[batch, sequence\], end_logits.*for BertForSequenceClassification.*wanted is logits float32 \[batch, 2\]/,
+      says: /outputs start_logits float32 \[batch, sequence\], end_logits.*for Bert.*wanted is logits float32 \[batch, 2\]/,
     },
     {
       what: "fewer classes than config.json names",

@@ -1,6 +1,6 @@
 /**
- * A folder of sentence-transformers: what is refused of its stages and settings, by name, and what is part of its identity.
- * What is served is compared with the library's answers in library-checkpoints.test.ts.
+ * A folder of sentence-transformers: what is refused of its stages and settings, by name, and what is part of its
+ * identity. What is served is compared with the library's answers in library-checkpoints.test.ts.
  */
 import { cp, mkdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";

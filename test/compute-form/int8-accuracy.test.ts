@@ -119,8 +119,8 @@ describe("kept figures", () => {
 });
 
 /**
- * Weights that int8 cannot hold: in each row of the first dense layer one is so large that all others round to zero beside
- * it, and what it is multiplied with is always zero, so that f32 does not notice.
+ * Weights that int8 cannot hold: in each row of the first dense layer one is so large that all others round to zero
+ * beside it, and what it is multiplied with is always zero, so that f32 does not notice.
  */
 async function addOutliers(model: string): Promise<void> {
   const file = path.join(model, "model.safetensors");

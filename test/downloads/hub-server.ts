@@ -1,7 +1,7 @@
 /**
  * A local HTTP server that behaves like a Hugging Face hub: large files redirect to a CDN path on another origin with
- * `x-linked-etag`, small ones are served with git's object id, both name the commit. It honours Range and If-Range, and can
- * be told to misbehave: cut a connection, send wrong bytes, name a wrong digest, refuse.
+ * `x-linked-etag`, small ones are served with git's object id, both name the commit. It honours Range and If-Range, and
+ * can be told to misbehave: cut a connection, send wrong bytes, name a wrong digest, refuse.
  */
 import { createHash } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";

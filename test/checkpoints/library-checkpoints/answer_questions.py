@@ -2,7 +2,7 @@
 transformers 5 has none.
 
     bash bench/peers/install-python.sh oracle-4
-    .bench/oracle-4/bin/python test/checkpoints/library-checkpoints/answer_questions.py test/catalog/library-checkpoints
+    .bench/oracle-4/bin/python test/checkpoints/library-checkpoints/answer_questions.py test/checkpoints/library-checkpoints
 
 writes expected-answers.json. Made with torch 2.15.0 and transformers 4.57.6.
 """

@@ -2,7 +2,7 @@
 the oracle of test/checkpoints/library-checkpoints.test.ts.
 
     bash bench/peers/install-python.sh oracle
-    .bench/oracle/bin/python test/checkpoints/library-checkpoints/make_checkpoints.py test/catalog/library-checkpoints
+    .bench/oracle/bin/python test/checkpoints/library-checkpoints/make_checkpoints.py test/checkpoints/library-checkpoints
 
 writes a folder for each checkpoint and expected.json: by checkpoint, its calls (task, inputs, parameters, outputs), or why it
 is refused. Made with torch 2.15.0, transformers 5.24.0 and sentence-transformers 6.2.0, f32 on the CPU; the same versions
