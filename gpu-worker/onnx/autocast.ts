@@ -5,7 +5,7 @@
  */
 import { float32ToFloat16 } from "../tensor/float16.ts";
 import { elementCount } from "../tensor/shape.ts";
-import { codeOfDtype } from "./element-type.ts";
+import { codeOfDtype } from "../tensor/element-type.ts";
 import type { Graph, Initializer, Node } from "./graph.ts";
 import { inferNode } from "./infer-node.ts";
 import type { Inferred } from "./operator.ts";

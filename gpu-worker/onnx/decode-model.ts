@@ -5,7 +5,7 @@
 import type { DType } from "../tensor/dtype.ts";
 import { decodeInitializer, decodeTensor } from "./decode-tensor.ts";
 import type { ReadExternal } from "./decode-tensor.ts";
-import { dtypeOfCode } from "./element-type.ts";
+import { dtypeOfCode } from "../tensor/element-type.ts";
 import * as fields from "./fields.ts";
 import { GraphError } from "./graph.ts";
 import type { Attribute, AttributeKind, Graph, NamedType, Node } from "./graph.ts";

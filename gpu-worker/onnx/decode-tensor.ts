@@ -7,7 +7,7 @@ import type { DType, TypedArray } from "../tensor/dtype.ts";
 import { elementCount } from "../tensor/shape.ts";
 import { arrayFromBytes, bytesOf, tensor } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { dtypeOfCode } from "./element-type.ts";
+import { dtypeOfCode } from "../tensor/element-type.ts";
 import type { ExternalPlace } from "./encode-model.ts";
 import * as fields from "./fields.ts";
 import { GraphError } from "./graph.ts";

@@ -4,7 +4,7 @@
  */
 import { bytesOf } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { codeOfDtype } from "./element-type.ts";
+import { codeOfDtype } from "../tensor/element-type.ts";
 import * as fields from "./fields.ts";
 import type { Attribute, Graph, Initializer, NamedType, Node } from "./graph.ts";
 import { UNKNOWN } from "./symbolic-shape.ts";

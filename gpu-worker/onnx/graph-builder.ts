@@ -7,7 +7,7 @@ import { scalar } from "../tensor/scalar.ts";
 import { tensor } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { toAttribute } from "./attribute.ts";
-import { codeOfDtype } from "./element-type.ts";
+import { codeOfDtype } from "../tensor/element-type.ts";
 import { GraphError } from "./graph.ts";
 import type { Attribute, Graph, Initializer, NamedType, Node, ValueType } from "./graph.ts";
 import { inferNode } from "./infer-node.ts";

@@ -2,7 +2,7 @@
  * Element types as ONNX numbers them (TensorProto.DataType). Types that have no row here (strings, complex, float8)
  * are not read.
  */
-import type { DType } from "../tensor/dtype.ts";
+import type { DType } from "./dtype.ts";
 
 const rows: readonly (readonly [DType, number])[] = [
   ["float32", 1],
