@@ -1,32 +1,39 @@
 /**
- * Element types as ONNX numbers them (TensorProto.DataType). Types that have no row here (strings, complex, float8)
- * are not read.
+ * Element types as ONNX numbers them (TensorProto.DataType), and ONNX Runtime's C API with it (ONNXTensorElementDataType).
+ * What has no row here is in no tensor of ours: strings, complex numbers, 8-bit floats, types narrower than a byte.
  */
 import type { DType } from "./dtype.ts";
 
-const rows: readonly (readonly [DType, number])[] = [
-  ["float32", 1],
-  ["uint8", 2],
-  ["int8", 3],
-  ["uint16", 4],
-  ["int16", 5],
-  ["int32", 6],
-  ["int64", 7],
-  ["bool", 9],
-  ["float16", 10],
-  ["float64", 11],
-  ["uint32", 12],
-  ["uint64", 13],
-  ["bfloat16", 16],
-];
+const codes: { readonly [D in DType]: number } = {
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  uint16: 4,
+  int16: 5,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+  float64: 11,
+  uint32: 12,
+  uint64: 13,
+  bfloat16: 16,
+};
 
-const codes = new Map(rows);
-const dtypes = new Map(rows.map(([dtype, code]) => [code, dtype]));
-
-export function codeOfDtype(dtype: DType): number {
-  return codes.get(dtype) ?? 0;
+function isDType(name: string): name is DType {
+  return name in codes;
 }
 
+const dtypes = new Map<number, DType>();
+for (const [name, code] of Object.entries(codes)) {
+  if (isDType(name)) dtypes.set(code, name);
+}
+
+export function codeOfDtype(dtype: DType): number {
+  return codes[dtype];
+}
+
+/** Null for a type without a row. */
 export function dtypeOfCode(code: number): DType | null {
   return dtypes.get(code) ?? null;
 }
