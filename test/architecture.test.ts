@@ -42,7 +42,7 @@ const law: Record<string, string[] | "*"> = {
   "gpu-worker/autodiff": ["gpu-worker/onnx", "gpu-worker/tensor"],
   "gpu-worker/weights": ["gpu-worker/tensor", "gpu-worker/onnx"],
   "gpu-worker/architectures": ["gpu-worker/weights", "gpu-worker/onnx", "gpu-worker/tensor"],
-  "gpu-worker/runtime": ["gpu-worker/event-loop", "gpu-worker/tensor"],
+  "gpu-worker/runtime": ["gpu-worker/event-loop", "gpu-worker/onnx", "gpu-worker/tensor"],
   "gpu-worker/event-loop": [],
   "gpu-worker/tokenizer": ["gpu-worker/event-loop"],
   "gpu-worker/catalog": [
