@@ -11,11 +11,11 @@ export type LayerNames = {
   readonly key: string;
   readonly value: string;
   /** What attention's context goes through. */
-  readonly output: string;
+  readonly attentionOutput: string;
   readonly attentionNorm: string;
   /** The feed-forward block's two layers. */
-  readonly widen: string;
-  readonly narrow: string;
+  readonly intermediate: string;
+  readonly output: string;
   readonly norm: string;
 };
 
@@ -24,8 +24,8 @@ export type Embeddings = {
   readonly width: number;
   /** Rows of the table of token types, 0 for none. */
   readonly tokenTypes: number;
-  /** The table of absolute positions; null: tokens know their place by attention alone. */
-  readonly places: {
+  /** The table of absolute positions; null: attention alone tells tokens' positions. */
+  readonly positions: {
     readonly rows: number;
     /**
      * The id of padding, if positions are counted from the row after it over all tokens but padding, which has that row

@@ -12,7 +12,7 @@ import type { Value } from "../onnx/value.ts";
 export type Turn = {
   /** [batch, heads, rows, width]. */
   readonly queries: Value;
-  /** Place of the first, int64 [1]. */
+  /** Position of the first, int64 [1]. */
   readonly start: Value;
   /** How many, int64 [1]. */
   readonly rows: Value;
@@ -49,8 +49,8 @@ export type QueryTurns = {
   readonly count: Value;
   /** Queries of a turn, int64 [1]. The last turn begins earlier where they do not divide evenly. */
   readonly rows: Value;
-  /** Where among the rows of all turns each query stands, int64 [sequence]. */
-  readonly places: Value;
+  /** Each query's row among those of all turns, int64 [sequence]. */
+  readonly rowOfQuery: Value;
 };
 
 const BYTES_PER_SCORE = 4;
@@ -84,7 +84,7 @@ export function planTurns(
     several: count.op("Greater", [graph.scalar("int64", 1)]),
     count,
     rows: rows.reshape([1]),
-    places: queries.add(isLast.cast("int64").mul(repeated)),
+    rowOfQuery: queries.add(isLast.cast("int64").mul(repeated)),
   };
 }
 
@@ -116,7 +116,7 @@ function attendAtOnce(graph: GraphBuilder, inputs: AttentionInputs): Value {
 function attendInTurns(
   graph: GraphBuilder,
   { query, key, value, mask, shape, terms }: AttentionInputs,
-  { count, rows, places }: QueryTurns,
+  { count, rows, rowOfQuery }: QueryTurns,
 ): Value {
   const split = (all: Value) => graph.outer(all).op("Reshape", [shape]);
   const queries = split(query).transpose([1, 2, 0, 3]);
@@ -149,6 +149,6 @@ function attendInTurns(
   return graph
     .op("Loop", [count, always], { body })
     .op("Reshape", [joined])
-    .gather(places, 0)
+    .gather(rowOfQuery, 0)
     .reshape([-1, Number(query.shape[1])]);
 }

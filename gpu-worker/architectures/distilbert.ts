@@ -30,10 +30,10 @@ function layerNames(index: number): LayerNames {
     query: `${layer}.attention.q_lin`,
     key: `${layer}.attention.k_lin`,
     value: `${layer}.attention.v_lin`,
-    output: `${layer}.attention.out_lin`,
+    attentionOutput: `${layer}.attention.out_lin`,
     attentionNorm: `${layer}.sa_layer_norm`,
-    widen: `${layer}.ffn.lin1`,
-    narrow: `${layer}.ffn.lin2`,
+    intermediate: `${layer}.ffn.lin1`,
+    output: `${layer}.ffn.lin2`,
     norm: `${layer}.output_layer_norm`,
   };
 }
@@ -53,7 +53,7 @@ export const distilbert = File.transform((file): Architecture => {
     positions: rows,
     epsilon: EPSILON,
     activation: file.activation,
-    embeddings: { width, tokenTypes: 0, places: { rows, padding: null }, projection: null },
+    embeddings: { width, tokenTypes: 0, positions: { rows, padding: null }, projection: null },
     layer: layerNames,
     sequenceHead: { dense: "pre_classifier", activation: "relu", classifier: "classifier" },
     maskedHeads: [

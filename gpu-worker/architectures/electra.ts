@@ -30,7 +30,7 @@ export const electra = File.transform((file): Architecture => {
     embeddings: {
       width,
       tokenTypes: file.type_vocab_size,
-      places: { rows, padding: null },
+      positions: { rows, padding: null },
       projection: narrower ? { name: "embeddings_project", bias: true, place: "after norm" } : null,
     },
     layer: bertLayer,

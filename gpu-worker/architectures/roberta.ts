@@ -29,7 +29,7 @@ function named(name: string, vocabulary: number) {
       embeddings: {
         width,
         tokenTypes: file.type_vocab_size,
-        places: { rows, padding },
+        positions: { rows, padding },
         projection: null,
       },
       layer: bertLayer,

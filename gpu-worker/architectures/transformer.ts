@@ -142,23 +142,22 @@ function selfAttention(encoder: Encoder, x: Value, names: LayerNames): Value {
     terms: distanceScores?.({ query, key, shape, names, gain }) ?? null,
     turns: batch.turns,
   });
-  const bias = passThrough(parameters, names.output, names.value);
+  const bias = passThrough(parameters, names.attentionOutput, names.value);
   return layers
-    .on(batch.rows.fromGrid(context), { readers: [names.output] })
-    .dense(names.output, { ...square, bias });
+    .on(batch.rows.fromGrid(context), { readers: [names.attentionOutput] })
+    .dense(names.attentionOutput, { ...square, bias });
 }
 
 /** What the feed-forward block adds to `x`, [tokens, hidden]. */
 function feedForward({ architecture, layers }: Encoder, x: Value, names: LayerNames): Value {
   const { hidden, intermediate, activation } = architecture;
-  const { widen, narrow } = names;
   const wide = layers
-    .on(x, { readers: [widen], uneven: true })
-    .dense(widen, { inputs: hidden, outputs: intermediate });
+    .on(x, { readers: [names.intermediate], uneven: true })
+    .dense(names.intermediate, { inputs: hidden, outputs: intermediate });
   const least = activation.startsWith("gelu") ? { least: GELU_LEAST } : {};
   return layers
-    .on(activate(activation, wide), { readers: [narrow], ...least })
-    .dense(narrow, { inputs: intermediate, outputs: hidden });
+    .on(activate(activation, wide), { readers: [names.output], ...least })
+    .dense(names.output, { inputs: intermediate, outputs: hidden });
 }
 
 function layer(encoder: Encoder, x: Value, names: LayerNames): Value {

@@ -41,7 +41,7 @@ function harmless(architecture: Architecture, head: HeadName): (name: string) =>
     Array.from({ length: architecture.layers }, (_, at) => `${architecture.layer(at).key}.bias`),
   );
   const patterns = [buffers, pooler, head === "masked-lm" ? besideMasks : pretraining];
-  if (architecture.embeddings.places === null) patterns.push(positions);
+  if (architecture.embeddings.positions === null) patterns.push(positions);
   if (architecture.relative === null) patterns.push(distances);
   return (name) => keys.has(name) || patterns.some((pattern) => pattern.test(name));
 }

@@ -8,7 +8,7 @@ import { dtypeOfCode } from "../tensor/element-type.ts";
 import { elementCount } from "../tensor/shape.ts";
 import { arrayFromBytes, bytesOf, tensor } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { ExternalPlace } from "./encode-model.ts";
+import type { ExternalData } from "./encode-model.ts";
 import { GraphError } from "./graph.ts";
 import type { Initializer } from "./graph.ts";
 import { TensorProto_DataLocation as DataLocation } from "./proto/onnx_pb.js";
@@ -62,19 +62,19 @@ function typedElements(message: TensorProto, dtype: DType): TypedArray {
   }
 }
 
-function externalPlace({ externalData }: TensorProto, { name, dtype, shape }: Header) {
+function decodeExternalData({ externalData }: TensorProto, { name, dtype, shape }: Header) {
   const entries = new Map(externalData.map(({ key, value }) => [key, value]));
   const size = elementCount(shape) * bytesPerElement(dtype);
-  const place: ExternalPlace = {
+  const found: ExternalData = {
     location: entries.get("location") ?? "",
     offset: Number(entries.get("offset") ?? 0),
     length: Number(entries.get("length") ?? size),
   };
-  const offsetFits = Number.isSafeInteger(place.offset) && place.offset >= 0;
-  if (place.location === "" || !offsetFits || place.length !== size) {
+  const offsetFits = Number.isSafeInteger(found.offset) && found.offset >= 0;
+  if (found.location === "" || !offsetFits || found.length !== size) {
     throw new GraphError(`"${name}" has a bad reference into another file`);
   }
-  return place;
+  return found;
 }
 
 function inlineElements(message: TensorProto, { name, dtype, shape }: Header): TypedArray {
@@ -90,7 +90,7 @@ function inlineElements(message: TensorProto, { name, dtype, shape }: Header): T
 export function decodeInitializer(message: TensorProto, readExternal: ReadExternal): Initializer {
   const header = decodeHeader(message);
   if (message.dataLocation === DataLocation.EXTERNAL) {
-    const { location, offset, length } = externalPlace(message, header);
+    const { location, offset, length } = decodeExternalData(message, header);
     const load = () => arrayFromBytes(header.dtype, readExternal(location, offset, length));
     return { ...header, load };
   }

@@ -1,5 +1,5 @@
 /**
- * A graph as the bytes of an ONNX model (IR version 10). Constants go inline, or, where `place` says so, by reference
+ * A graph as the bytes of an ONNX model (IR version 10). Constants go inline, or, where `externalDataOf` says so, by reference
  * into an external data file that write-model.ts lays out. Equal graphs give equal bytes.
  */
 import { create, toBinary } from "@bufbuild/protobuf";
@@ -26,16 +26,16 @@ import type { Dim } from "./symbolic-shape.ts";
 const irVersion = 10n;
 
 /** Bytes `offset` … `offset + length` of the file `location`, which lies beside the model. */
-export type ExternalPlace = {
+export type ExternalData = {
   readonly location: string;
   readonly offset: number;
   readonly length: number;
 };
 
 /** Where a constant's bytes lie; null for inline. */
-export type Placement = (initializer: Initializer) => ExternalPlace | null;
+export type ExternalDataOf = (initializer: Initializer) => ExternalData | null;
 
-const inline: Placement = () => null;
+const inline: ExternalDataOf = () => null;
 const utf8 = new TextEncoder();
 
 function entriesOf(record: Readonly<Record<string, string | number>>) {
@@ -48,11 +48,11 @@ function tensorHeader({ dtype, shape }: Pick<Initializer, "dtype" | "shape">) {
 
 function toTensor(
   initializer: Initializer,
-  place: ExternalPlace | null,
+  external: ExternalData | null,
 ): MessageInitShape<typeof TensorProtoSchema> {
   const header = { ...tensorHeader(initializer), name: initializer.name };
-  if (place === null) return { ...header, rawData: bytesOf(initializer.load()) };
-  return { ...header, externalData: entriesOf(place), dataLocation: DataLocation.EXTERNAL };
+  if (external === null) return { ...header, rawData: bytesOf(initializer.load()) };
+  return { ...header, externalData: entriesOf(external), dataLocation: DataLocation.EXTERNAL };
 }
 
 function toAttribute(
@@ -110,22 +110,27 @@ function toValueInfo({
   return { name, type: { value: { case: "tensorType", value } } };
 }
 
-function toGraph(graph: Graph, place: Placement): MessageInitShape<typeof GraphProtoSchema> {
+function toGraph(
+  graph: Graph,
+  externalDataOf: ExternalDataOf,
+): MessageInitShape<typeof GraphProtoSchema> {
   return {
     name: graph.name,
     node: graph.nodes.map(toNode),
-    initializer: graph.initializers.map((initializer) => toTensor(initializer, place(initializer))),
+    initializer: graph.initializers.map((initializer) =>
+      toTensor(initializer, externalDataOf(initializer)),
+    ),
     input: graph.inputs.map(toValueInfo),
     output: graph.outputs.map(toValueInfo),
   };
 }
 
-export function encodeModel(graph: Graph, place: Placement = inline): Uint8Array {
+export function encodeModel(graph: Graph, externalDataOf: ExternalDataOf = inline): Uint8Array {
   const opsets = Object.entries(graph.opsets);
   const model = create(ModelProtoSchema, {
     irVersion,
     producerName: "llm-os",
-    graph: toGraph(graph, place),
+    graph: toGraph(graph, externalDataOf),
     opsetImport: opsets.map(([domain, version]) => ({ domain, version: BigInt(version) })),
     metadataProps: entriesOf(graph.metadata),
   });
