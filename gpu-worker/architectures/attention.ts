@@ -53,7 +53,7 @@ export type QueryTurns = {
   readonly rowOfQuery: Value;
 };
 
-const BYTES_PER_SCORE = 4;
+const bytesPerScore = 4;
 
 /** value / by, rounded up. */
 function upwards(value: Value, by: Value): Value {
@@ -71,7 +71,7 @@ export function planTurns(
 ): QueryTurns {
   const at = (axis: number) => gridShape.gather(graph.scalar("int64", axis), 0);
   const [sequence, batch] = [at(0), at(1)];
-  const perQuery = batch.mul(sequence).mul(heads * BYTES_PER_SCORE);
+  const perQuery = batch.mul(sequence).mul(heads * bytesPerScore);
   const wanted = upwards(perQuery.mul(sequence), graph.scalar("int64", bytes)).op("Min", [
     sequence,
   ]);

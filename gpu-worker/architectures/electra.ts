@@ -8,12 +8,12 @@ import { bertLayer } from "./bert.ts";
 import { bertDefaults, field, plainAttention, size } from "./config-fields.ts";
 import { stackFields, stackSizes } from "./config-fields.ts";
 
-const EMBEDDING = 128;
+const defaultEmbedding = 128;
 const defaults = { ...bertDefaults, hidden: 256, heads: 4, intermediate: 1024 };
 
 const File = z.looseObject({
   ...stackFields(defaults),
-  embedding_size: field(size, EMBEDDING),
+  embedding_size: field(size, defaultEmbedding),
 });
 
 export const electra = File.transform((file): Architecture => {

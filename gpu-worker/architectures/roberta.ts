@@ -8,12 +8,12 @@ import type { Architecture } from "./architecture.ts";
 import { bertLayer } from "./bert.ts";
 import { bertDefaults, field, plainAttention, stackFields, stackSizes } from "./config-fields.ts";
 
-const PADDING = 1;
+const defaultPadding = 1;
 
 function named(name: string, vocabulary: number) {
   const fields = {
     ...stackFields({ ...bertDefaults, vocabulary }),
-    pad_token_id: field(z.int().nonnegative(), PADDING),
+    pad_token_id: field(z.int().nonnegative(), defaultPadding),
   };
   return z.looseObject(fields).transform((file): Architecture => {
     const sizes = stackSizes(file);

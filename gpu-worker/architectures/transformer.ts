@@ -30,21 +30,21 @@ import { packedRows, paddedRows } from "./token-rows.ts";
 import type { TokenRows } from "./token-rows.ts";
 
 /** Least float32: hides padding from a softmax without making a row of padding NaN. */
-const HIDDEN_SCORE = -3.4028234663852886e38;
+const hiddenScore = -3.4028234663852886e38;
 /** Nothing GELU gives lies below this. */
-const GELU_LEAST = -0.17;
+const geluMin = -0.17;
 
 /**
  * Attention's scores at a time where texts may be long. Batches of the usual sizes have no more: 2 048 tokens in texts of 512
  * and 16 heads make just so many.
  */
-const SCORE_BYTES = 64 * 2 ** 20;
+const scoreBytesAtOnce = 64 * 2 ** 20;
 /** Up to so many positions scores are few enough to be computed at once. */
-const USUAL_POSITIONS = 512;
+const usualPositions = 512;
 
 /** Null: all at once. */
 export function defaultScoreBytes({ positions }: Architecture): number | null {
-  return positions > USUAL_POSITIONS ? SCORE_BYTES : null;
+  return positions > usualPositions ? scoreBytesAtOnce : null;
 }
 
 type Batch = {
@@ -90,7 +90,7 @@ function readBatch(
     types,
     rows,
     mask,
-    scoreMask: graph.scalar("float32", 1).sub(mask).mul(HIDDEN_SCORE).unsqueeze([1, 2]),
+    scoreMask: graph.scalar("float32", 1).sub(mask).mul(hiddenScore).unsqueeze([1, 2]),
     headShape: graph.op("Concat", sizes, { axis: 0 }),
     turns:
       scoreBytes === null ? null : planTurns(graph, rows.gridShape, { heads, bytes: scoreBytes }),
@@ -154,7 +154,7 @@ function feedForward({ architecture, layers }: Encoder, x: Value, names: LayerNa
   const wide = layers
     .on(x, { readers: [names.intermediate], uneven: true })
     .dense(names.intermediate, { inputs: hidden, outputs: intermediate });
-  const least = activation.startsWith("gelu") ? { least: GELU_LEAST } : {};
+  const least = activation.startsWith("gelu") ? { least: geluMin } : {};
   return layers
     .on(activate(activation, wide), { readers: [names.output], ...least })
     .dense(names.output, { inputs: intermediate, outputs: hidden });

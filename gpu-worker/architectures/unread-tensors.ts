@@ -3,7 +3,7 @@
  * that was not merged, a layer more, a classifier of another kind) would be answered for wrongly. What is known to change no
  * answer may stay.
  */
-import { SCALE_SUFFIX } from "../weights/int8-rows.ts";
+import { scaleSuffix } from "../weights/int8-rows.ts";
 import { WeightError } from "../weights/weight-source.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import type { Architecture } from "./architecture.ts";
@@ -57,7 +57,7 @@ export function refuseUnread(
 ): void {
   const isHarmless = harmless(architecture, head);
   const left = source.names().filter((name) => {
-    const tensor = name.endsWith(SCALE_SUFFIX) ? name.slice(0, -SCALE_SUFFIX.length) : name;
+    const tensor = name.endsWith(scaleSuffix) ? name.slice(0, -scaleSuffix.length) : name;
     if (read.has(name) || read.has(tensor)) return false;
     const prefix = architecture.prefixes.find((each) => tensor.startsWith(each)) ?? "";
     return !isHarmless(tensor.slice(prefix.length));

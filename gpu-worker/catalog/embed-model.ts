@@ -5,7 +5,7 @@
 import { mkdir, readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import * as z from "zod";
-import { SCALE_SUFFIX, STORAGE_METADATA } from "../weights/int8-rows.ts";
+import { scaleSuffix, storageMetadata } from "../weights/int8-rows.ts";
 import { readFloat32 } from "../weights/read-float32.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { type TensorToWrite, writeSafetensors } from "../weights/safetensors-writer.ts";
@@ -60,7 +60,7 @@ function stored(source: WeightSource, entry: WeightEntry): TensorToWrite[] {
   return [
     { name, dtype: "int8", shape, load: () => fitted.values },
     {
-      name: name + SCALE_SUFFIX,
+      name: name + scaleSuffix,
       dtype: "float32",
       shape: [fitted.rows],
       load: () => fitted.scales,
@@ -74,7 +74,7 @@ async function writeWeights(from: string, to: string, derivedFrom: string): Prom
     const entries = source.names().flatMap((name) => source.entry(name) ?? []);
     const tensors = entries.filter(isLearnt).flatMap((entry) => stored(source, entry));
     await writeSafetensors(to, tensors, {
-      ...STORAGE_METADATA,
+      ...storageMetadata,
       "llm-os.derived-from": derivedFrom,
     });
   } finally {

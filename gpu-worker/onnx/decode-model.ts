@@ -19,7 +19,7 @@ import type {
   TensorShapeProto_Dimension,
   ValueInfoProto,
 } from "./proto/onnx_pb.js";
-import { UNKNOWN } from "./symbolic-shape.ts";
+import { unknownDim } from "./symbolic-shape.ts";
 import type { Dim } from "./symbolic-shape.ts";
 
 const utf8 = new TextDecoder("utf-8", { fatal: true });
@@ -98,7 +98,7 @@ function decodeNode({ name, domain, opType, input, output, attribute }: NodeProt
 
 function decodeDim({ value }: TensorShapeProto_Dimension): Dim {
   if (value.case === "dimValue") return Number(value.value);
-  return value.value || UNKNOWN;
+  return value.value || unknownDim;
 }
 
 function decodeValueInfo({ name, type }: ValueInfoProto): NamedType {

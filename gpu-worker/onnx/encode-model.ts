@@ -20,7 +20,7 @@ import type {
   TensorShapeProto_DimensionSchema,
   ValueInfoProtoSchema,
 } from "./proto/onnx_pb.js";
-import { UNKNOWN } from "./symbolic-shape.ts";
+import { unknownDim } from "./symbolic-shape.ts";
 import type { Dim } from "./symbolic-shape.ts";
 
 const irVersion = 10n;
@@ -95,7 +95,7 @@ function toNode(node: Node): MessageInitShape<typeof NodeProtoSchema> {
 }
 
 function toDimension(length: Dim): MessageInitShape<typeof TensorShapeProto_DimensionSchema> {
-  if (length === UNKNOWN) return {};
+  if (length === unknownDim) return {};
   return typeof length === "number"
     ? { value: { case: "dimValue", value: BigInt(length) } }
     : { value: { case: "dimParam", value: length } };

@@ -14,16 +14,16 @@ import type { Graph, Initializer } from "./graph.ts";
 import { writeBytes } from "./write-bytes.ts";
 
 /** Windows maps files at multiples of this; also the size from which a constant is worth one of its own. */
-const MAP_ALIGNMENT_BYTES = 65_536;
+const mapAlignmentBytes = 65_536;
 
 function layOut(graph: Graph, location: string): Map<Initializer, ExternalData> {
   const external = new Map<Initializer, ExternalData>();
   let offset = 0;
   for (const initializer of graph.initializers) {
     const length = elementCount(initializer.shape) * bytesPerElement(initializer.dtype);
-    if (length < MAP_ALIGNMENT_BYTES) continue;
+    if (length < mapAlignmentBytes) continue;
     external.set(initializer, { location, offset, length });
-    offset = Math.ceil((offset + length) / MAP_ALIGNMENT_BYTES) * MAP_ALIGNMENT_BYTES;
+    offset = Math.ceil((offset + length) / mapAlignmentBytes) * mapAlignmentBytes;
   }
   return external;
 }
