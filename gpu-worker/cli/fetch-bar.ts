@@ -1,6 +1,6 @@
 /** Shows a download on a terminal: a bar where the size is known, the name of the step where it is not. */
 import type { FetchProgress } from "../catalog/sources/fetch-model.ts";
-import { openWorkBar } from "./work-bar.ts";
+import { openWorkBar } from "./progress-bar.ts";
 
 export type FetchBar = { show: (progress: FetchProgress) => void; stop: () => void };
 

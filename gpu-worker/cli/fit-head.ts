@@ -20,7 +20,7 @@ import type { Runtime } from "../runtime/session.ts";
 import { type BaseVectors, encodeFeatures } from "./encode-features.ts";
 import { type HeadFigures, headCard, percent } from "./head-card.ts";
 import { presentFolder } from "./list-models.ts";
-import { openWorkBar, type WorkBar } from "./work-bar.ts";
+import { openWorkBar, type WorkBar } from "./progress-bar.ts";
 
 export type FitHeadCommand = {
   /** Id or hub name of a model that makes sentence vectors. */
