@@ -20,7 +20,7 @@ import type { Runtime } from "../runtime/session.ts";
 import { type BaseVectors, encodeFeatures } from "./encode-features.ts";
 import { type HeadFigures, headCard, percent } from "./head-card.ts";
 import { presentFolder } from "./list-models.ts";
-import { openWorkBar, type WorkBar } from "./progress-bar.ts";
+import { openProgressBar, type ProgressBar } from "./progress-bar.ts";
 
 export type FitHeadCommand = {
   /** Id or hub name of a model that makes sentence vectors. */
@@ -53,7 +53,7 @@ export async function runFitHead(command: FitHeadCommand, tools: FitHeadTools): 
   if (!command.force) await expectEmpty(command.out);
   const data = await readData(command);
   const labels = labelsOf(data.rows, data.files);
-  const bar = openWorkBar(tools.stream);
+  const bar = openProgressBar(tools.stream);
   try {
     const fitted = await fit({ ...data, labels }, command, { ...tools, bar });
     const { adapter, figures } = fitted;
@@ -111,7 +111,7 @@ function labelsOf(rows: readonly LabelledText[], files: Data["files"]): string[]
   throw new Error(`${names}: ${problem}; give rows of two labels or more`);
 }
 
-type Working = FitHeadTools & { bar: WorkBar };
+type Working = FitHeadTools & { bar: ProgressBar };
 
 async function fit(
   { rows, files, labels }: Data & { labels: string[] },
