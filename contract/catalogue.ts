@@ -5,9 +5,8 @@
  */
 import * as z from "zod";
 import { ModelLimits } from "./models.ts";
+import { Sha256 } from "./sha256.ts";
 import { sentenceTasks, Task } from "./tasks.ts";
-
-const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
 export const ModelFile = z.object({
   /** Path inside the model's folder, as on the hub. */

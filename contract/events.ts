@@ -12,16 +12,14 @@ import { JobId } from "./job-id.ts";
 import { ModelDigest } from "./models.ts";
 import { ObjectReference } from "./object-reference.ts";
 import { ResultDocument, Usage } from "./result-document.ts";
+import { Sha256 } from "./sha256.ts";
 
 const common = {
   jobId: JobId,
   sequence: z.int().positive(),
   /** Echoes of the message, so that a shard which forgot a job can still store and settle its result. */
   tenant: z.string().min(1).max(100),
-  requestKey: z
-    .string()
-    .regex(/^[0-9a-f]{64}$/)
-    .nullable(),
+  requestKey: Sha256.nullable(),
 } as const;
 
 export const StartedEvent = z.object({ ...common, type: z.literal("started") });
