@@ -38,8 +38,8 @@ export const ModelManifest = z.object({
   licence: z.string(),
   limits: ModelLimits,
   /**
-   * Texts that the model was trained to find before its inputs, by name, as its card says; for a model whose own files name
-   * none. See prompts.ts of the worker for the names.
+   * Texts that the model was trained to find before its inputs, by name, as its card says; for a model whose own files
+   * name none. See prompts.ts of the worker for the names.
    */
   prompts: z.record(z.string(), z.string()).optional(),
   files: z.array(ModelFile).min(1),

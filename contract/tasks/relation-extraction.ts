@@ -1,6 +1,6 @@
 /**
- * How two parts of a text are related. Marked with `<e1>…</e1>` and `<e2>…</e2>`: the classes of this pair. Without marks:
- * every ordered pair of the entities that another model finds, each with its best class.
+ * How two parts of a text are related. Marked with `<e1>…</e1>` and `<e2>…</e2>`: the classes of this pair. Without
+ * marks: every ordered pair of the entities that another model finds, each with its best class.
  */
 import * as z from "zod";
 import { defineTask } from "../task.ts";

@@ -1,7 +1,7 @@
 /**
- * One encoder as its family and its config.json describe it: sizes, the names its checkpoint gives to tensors, and which of
- * the parts that families differ in it has. A family is a schema that reads a config.json as this; transformer.ts and
- * encoder-heads.ts build the graph from it.
+ * One encoder as its family and its config.json describe it: sizes, the names its checkpoint gives to tensors, and
+ * which of the parts that families differ in it has. A family is a schema that reads a config.json as this;
+ * transformer.ts and encoder-heads.ts build the graph from it.
  */
 import type { ActivationName } from "./activation.ts";
 

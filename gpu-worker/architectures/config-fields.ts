@@ -1,6 +1,6 @@
 /**
- * Fields of config.json that families of encoders have in common, as transformers reads them: what is missing or null has
- * the family's default. What would make it another graph (a decoder) is refused by name.
+ * Fields of config.json that families of encoders have in common, as transformers reads them: what is missing or null
+ * has the family's default. What would make it another graph (a decoder) is refused by name.
  */
 import * as z from "zod";
 import { activationNames } from "./activation.ts";

@@ -1,7 +1,7 @@
 /**
- * DeBERTa v2 and v3 (He et al., https://arxiv.org/abs/2006.03654 and https://arxiv.org/abs/2111.09543): BERT's layers with
- * distances between tokens in attention's scores (relative-scores.ts), and in some sizes a convolution beside the first
- * layer. Names as in transformers' modeling_deberta_v2.py.
+ * DeBERTa v2 and v3 (He et al., https://arxiv.org/abs/2006.03654 and https://arxiv.org/abs/2111.09543): BERT's layers
+ * with distances between tokens in attention's scores (relative-scores.ts), and in some sizes a convolution beside the
+ * first layer. Names as in transformers' modeling_deberta_v2.py.
  */
 import * as z from "zod";
 import type { Architecture, Convolution, LayerNames, MaskedHead } from "./architecture.ts";

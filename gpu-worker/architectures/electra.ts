@@ -1,6 +1,7 @@
 /**
  * ELECTRA (Clark et al., https://arxiv.org/abs/2003.10555): BERT's layers over embeddings that may be narrower. The
- * discriminator is what is tuned; the generator alone has a masked-LM head. Names as in transformers' modeling_electra.py.
+ * discriminator is what is tuned; the generator alone has a masked-LM head. Names as in transformers'
+ * modeling_electra.py.
  */
 import * as z from "zod";
 import type { Architecture } from "./architecture.ts";

@@ -1,7 +1,7 @@
 /**
- * Tokens as vectors: rows of the tables of words, token types and positions, summed and normalised. A table stored in int8
- * stays so in the graph and only the rows looked up become floats: the same values as from the whole table, in a quarter of
- * the memory.
+ * Tokens as vectors: rows of the tables of words, token types and positions, summed and normalised. A table stored in
+ * int8 stays so in the graph and only the rows looked up become floats: the same values as from the whole table, in a
+ * quarter of the memory.
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";

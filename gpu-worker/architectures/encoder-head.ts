@@ -44,8 +44,8 @@ export type SentenceHead = {
   /** So many of a vector's first numbers are kept. Default null: all. */
   readonly keep?: number | null;
   /**
-   * Whether the graph has a further input `pooling_mask`, int64 [batch, sequence], 1 for a token that is pooled: those of a
-   * prompt may be left out. Default false: all tokens are.
+   * Whether the graph has a further input `pooling_mask`, int64 [batch, sequence], 1 for a token that is pooled: those
+   * of a prompt may be left out. Default false: all tokens are.
    */
   readonly masked?: boolean;
 };
@@ -53,7 +53,9 @@ export type SentenceHead = {
 export type Head =
   /** `last_hidden_state` f32 [batch, sequence, hidden]. */
   | { readonly name: "none" }
-  /** `pooled`, and `sentence_embedding` (scaled to length 1 if `normalize`), f32 [batch, width]; `last_hidden_state`. */
+  /**
+   * `pooled`, and `sentence_embedding` (scaled to length 1 if `normalize`), f32 [batch, width]; `last_hidden_state`.
+   */
   | SentenceHead
   /** `logits` f32 [batch, labels]; of token-classification [batch, sequence, labels]. */
   | {
@@ -64,8 +66,9 @@ export type Head =
   /** `start_logits` and `end_logits` f32 [batch, sequence]. */
   | { readonly name: "question-answering" }
   /**
-   * `logits` f32 [batch, sequence, vocabulary]. At positions: of the tokens that the input `positions` int64 [masked] names
-   * by their place in the flattened [batch · sequence], [masked, vocabulary]: what is masked is few, the vocabulary large.
+   * `logits` f32 [batch, sequence, vocabulary]. At positions: of the tokens that the input `positions` int64 [masked]
+   * names by their place in the flattened [batch · sequence], [masked, vocabulary]: what is masked is few, the
+   * vocabulary large.
    */
   | { readonly name: "masked-lm"; readonly at?: "positions" };
 
@@ -78,8 +81,8 @@ export type EncoderOptions = {
   readonly head: Head;
   readonly form: ComputeForm;
   /**
-   * Whether layers leave padding out (token-rows.ts): faster where texts of a batch differ in length. Default false: the
-   * plain graph.
+   * Whether layers leave padding out (token-rows.ts): faster where texts of a batch differ in length. Default false:
+   * the plain graph.
    */
   readonly packed?: boolean;
   /** For int8: whether this machine's u8×s8 product saturates. Default false. */
@@ -87,8 +90,8 @@ export type EncoderOptions = {
   /** For int8: what channel-ranges.ts measured, or null to round without it. Default null. */
   readonly ranges?: ChannelRanges | null;
   /**
-   * Bytes of attention's scores that are computed at a time, about; null for all at once. Default: 64 MiB where the model has
-   * more than 512 positions, else null. In f16 always all at once.
+   * Bytes of attention's scores that are computed at a time, about; null for all at once. Default: 64 MiB where the
+   * model has more than 512 positions, else null. In f16 always all at once.
    */
   readonly scoreBytes?: number | null;
 };

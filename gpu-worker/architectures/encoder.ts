@@ -105,8 +105,8 @@ export function labelsOf(config: unknown): string[] {
 export type Problem = "single_label" | "multi_label" | "regression";
 
 /**
- * Whether the classes exclude each other, each stands for itself, or the one is a number. As in transformers' pipelines, one
- * class alone does not make a regression: cross-encoders have one too.
+ * Whether the classes exclude each other, each stands for itself, or the one is a number. As in transformers'
+ * pipelines, one class alone does not make a regression: cross-encoders have one too.
  */
 export function problemOf(config: unknown): Problem {
   const { problem_type: type } = parse(LabelsFile, config);

@@ -1,8 +1,8 @@
 /**
- * Linear layers in 8-bit integers: weights with a scale per output, activations rounded anew for each token with a scale
- * of its own, so that what shares a batch never changes an answer. Products are exact integers; only the rounding differs
- * from f32. Activations are u8 around a zero point; weights s8, or u8 around 128 for processors whose
- * u8×s8 instruction saturates.
+ * Linear layers in 8-bit integers: weights with a scale per output, activations rounded anew for each token with a
+ * scale of its own, so that what shares a batch never changes an answer. Products are exact integers; only the rounding
+ * differs from f32. Activations are u8 around a zero point; weights s8, or u8 around 128 for processors whose u8×s8
+ * instruction saturates.
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";

@@ -1,12 +1,12 @@
 /**
  * What distances between tokens add to attention's scores in DeBERTa (disentangled attention,
- * https://arxiv.org/abs/2006.03654, section 3.1): the query of i times the key of the distance i−j, and the key of j times
- * the query of that distance. The distances' keys and queries depend on weights alone: ONNX Runtime folds them into
- * constants when it loads the graph.
+ * https://arxiv.org/abs/2006.03654, section 3.1): the query of i times the key of the distance i−j, and the key of j
+ * times the query of that distance. The distances' keys and queries depend on weights alone: ONNX Runtime folds them
+ * into constants when it loads the graph.
  *
  * transformers looks the products up pair by pair, with an index as large as the scores. Here the table is first
- * laid out distance by distance (2 · sequence rows, the same for every text), so that the products of a token stand in a
- * row in the order of its neighbours, and shifting each row by one against the last (`skew`) needs slices alone.
+ * laid out distance by distance (2 · sequence rows, the same for every text), so that the products of a token stand in
+ * a row in the order of its neighbours, and shifting each row by one against the last (`skew`) needs slices alone.
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";

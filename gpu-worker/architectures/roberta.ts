@@ -1,7 +1,7 @@
 /**
  * RoBERTa (Liu et al., https://arxiv.org/abs/1907.11692) and XLM-RoBERTa (Conneau et al.,
- * https://arxiv.org/abs/1911.02116): BERT's layers, with positions counted fairseq's way and heads of their own. Names as in
- * transformers' modeling_roberta.py.
+ * https://arxiv.org/abs/1911.02116): BERT's layers, with positions counted fairseq's way and heads of their own. Names
+ * as in transformers' modeling_roberta.py.
  */
 import * as z from "zod";
 import type { Architecture } from "./architecture.ts";

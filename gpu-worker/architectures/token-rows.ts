@@ -1,7 +1,7 @@
 /**
  * Where each token of a batch stands among the rows that an encoder's layers work on: token by token, all texts' first
- * tokens, then all second ones. Packed, padding has no row: layers compute real tokens alone, and only attention sees the
- * whole grid of texts × tokens. A packed batch must hold at least one token.
+ * tokens, then all second ones. Packed, padding has no row: layers compute real tokens alone, and only attention sees
+ * the whole grid of texts × tokens. A packed batch must hold at least one token.
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";

@@ -1,9 +1,9 @@
 /**
  * The encoder of every family as a graph (https://arxiv.org/abs/1706.03762, norms after the sums as in BERT). Inputs
  * `input_ids`, `attention_mask` and, where the family tells types of tokens apart, `token_type_ids`, int64
- * [batch, sequence]; outputs by head (encoder-head.ts). Inside, layers work on rows of tokens (token-rows.ts): attention
- * then needs no transposed copies, and 2-D sums keep ONNX Runtime from fusing them with the normalisation into an operator
- * that takes six times as long.
+ * [batch, sequence]; outputs by head (encoder-head.ts). Inside, layers work on rows of tokens (token-rows.ts):
+ * attention then needs no transposed copies, and 2-D sums keep ONNX Runtime from fusing them with the normalisation
+ * into an operator that takes six times as long.
  */
 import type { Graph } from "../onnx/graph.ts";
 import { GraphBuilder } from "../onnx/graph-builder.ts";
@@ -35,8 +35,8 @@ const hiddenScore = -3.4028234663852886e38;
 const geluMin = -0.17;
 
 /**
- * Attention's scores at a time where texts may be long. Batches of the usual sizes have no more: 2 048 tokens in texts of 512
- * and 16 heads make just so many.
+ * Attention's scores at a time where texts may be long. Batches of the usual sizes have no more: 2 048 tokens in texts
+ * of 512 and 16 heads make just so many.
  */
 const scoreBytesAtOnce = 64 * 2 ** 20;
 /** Up to so many positions scores are few enough to be computed at once. */
@@ -117,9 +117,9 @@ function passThrough(parameters: Parameters, name: string, added: string) {
 }
 
 /**
- * What attention adds to `x`, [tokens, hidden]. Two biases cost nothing: a key's adds the same to every score of a query,
- * which softmax ignores (unless distances meet the key); a value's adds itself to every result, because a softmax sums to
- * 1, so it goes through the output layer's weights into that layer's bias.
+ * What attention adds to `x`, [tokens, hidden]. Two biases cost nothing: a key's adds the same to every score of a
+ * query, which softmax ignores (unless distances meet the key); a value's adds itself to every result, because a
+ * softmax sums to 1, so it goes through the output layer's weights into that layer's bias.
  */
 function selfAttention(encoder: Encoder, x: Value, names: LayerNames): Value {
   const { architecture, parameters, layers, batch, distanceScores } = encoder;

@@ -1,7 +1,7 @@
 /**
- * Tensors of a checkpoint that its graph has not read: a checkpoint that holds more than config.json describes (an adapter
- * that was not merged, a layer more, a classifier of another kind) would be answered for wrongly. What is known to change no
- * answer may stay.
+ * Tensors of a checkpoint that its graph has not read: a checkpoint that holds more than config.json describes (an
+ * adapter that was not merged, a layer more, a classifier of another kind) would be answered for wrongly. What is known
+ * to change no answer may stay.
  */
 import { scaleSuffix } from "../weights/int8-rows.ts";
 import { WeightError } from "../weights/weight-source.ts";
@@ -25,8 +25,19 @@ const buffers = /^embeddings\.(position_ids|token_type_ids)$/;
 /** Made with every encoder; the heads that read it name it, and for the others it was never trained or goes unused. */
 const pooler = /^pooler\.dense\.(weight|bias)$/;
 /** Heads of pre-training: tuning an encoder for another task, or taking its vectors, takes them off. */
-const pretraining =
-  /^(cls|lm_head|lm_predictions|mask_predictions|vocab_transform|vocab_layer_norm|vocab_projector|generator_predictions|generator_lm_head|discriminator_predictions)\./;
+const pretrainingHeads = [
+  "cls",
+  "lm_head",
+  "lm_predictions",
+  "mask_predictions",
+  "vocab_transform",
+  "vocab_layer_norm",
+  "vocab_projector",
+  "generator_predictions",
+  "generator_lm_head",
+  "discriminator_predictions",
+];
+const pretraining = new RegExp(`^(${pretrainingHeads.join("|")})\\.`);
 /** Beside the masked-lm: the other task of its pre-training, and the bias that its decoder has a copy of. */
 const besideMasks =
   /^(cls\.seq_relationship\.|mask_predictions\.|discriminator_predictions\.|cls\.predictions\.bias$|lm_head\.bias$)/;
@@ -66,6 +77,7 @@ export function refuseUnread(
   const rest = left.length > namedMost ? ` and ${left.length - namedMost} more` : "";
   throw new WeightError(
     `the weights hold tensors that a ${architecture.name} as config.json describes it has no place for: ` +
-      `${left.slice(0, namedMost).join(", ")}${rest}. Merge adapters, or save the model with the class it was made with`,
+      `${left.slice(0, namedMost).join(", ")}${rest}. ` +
+      "Merge adapters, or save the model with the class it was made with",
   );
 }

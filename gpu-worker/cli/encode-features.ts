@@ -1,6 +1,6 @@
 /**
- * What a head reads of texts: the pooled, unscaled vectors of a base of the catalog, in the form asked for. Texts that are too
- * long are cut, as they are when the head is served with `truncate`.
+ * What a head reads of texts: the pooled, unscaled vectors of a base of the catalog, in the form asked for. Texts that
+ * are too long are cut, as they are when the head is served with `truncate`.
  */
 import type { CatalogSettings } from "../catalog/catalog.ts";
 import { openCatalog } from "../catalog/catalog.ts";

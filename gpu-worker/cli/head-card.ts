@@ -31,8 +31,8 @@ function labelsOf(labels: readonly string[]): string {
 export function headCard(id: string, adapter: Adapter, figures: HeadFigures): string {
   const { majority, accuracy, l2, chosen, rows, heldOut, data, command } = figures;
   const choice = chosen
-    ? "L2 was chosen by the first of them,\nso they flatter it a little."
-    : "L2 was given, not\nchosen by them.";
+    ? "L2 was\nchosen by the first of them, so they flatter it a little."
+    : "L2 was\ngiven, not chosen by them.";
   const licence = adapter.licence === null ? "" : `license: ${adapter.licence}\n`;
   const sources = data.map(({ name, sha256 }) => `- \`${name}\`, sha256 \`${sha256}\``).join("\n");
   return `---
@@ -43,10 +43,11 @@ pipeline_tag: ${adapter.task}
 
 # ${id}
 
-Classifies texts by one linear layer over the ${adapter.pooling} of the token vectors of ${adapter.baseName}, whose own weights
-stay as they are. ${adapter.labels.length} labels: ${labelsOf(adapter.labels)}.
+Classifies texts by one linear layer over the ${adapter.pooling} of the token vectors of ${adapter.baseName},
+whose own weights stay as they are. ${adapter.labels.length} labels: ${labelsOf(adapter.labels)}.
 
-Fitted by multinomial logistic regression, L2 ${l2} on standardised features, on ${rows} texts cut to ${adapter.maxLength} tokens:
+Fitted by multinomial logistic regression, L2 ${l2} on standardised features, on ${rows} texts
+cut to ${adapter.maxLength} tokens:
 
 ${sources}
 
@@ -56,7 +57,8 @@ ${sources}
 | this head, base computed in f32 | ${percent(accuracy.f32)} |
 | this head, base computed in int8 | ${percent(accuracy.int8)} |
 
-The figures are of a head fitted without the held-out texts and all that is part of them; ${choice} The head in this folder was then fitted on all texts. Made by
+The figures are of a head fitted without the held-out texts and all that is part of them; ${choice}
+The head in this folder was then fitted on all texts. Made by
 
 \`\`\`
 npm run model -- ${command}

@@ -1,6 +1,6 @@
 /**
- * `npm run model`: what an operator does with models by hand. Each command lives in a file of its own; here are their names,
- * arguments and exit codes: 0 done, 1 not done (the reason on standard error), 2 wrong use, 130 interrupted.
+ * `npm run model`: what an operator does with models by hand. Each command lives in a file of its own; here are their
+ * names, arguments and exit codes: 0 done, 1 not done (the reason on standard error), 2 wrong use, 130 interrupted.
  */
 import { availableParallelism } from "node:os";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";

@@ -1,7 +1,8 @@
 /**
  * `npm run model -- verify FOLDER`: compiles the checkpoint in a folder with the head it was trained with, or takes the
- * ready-made ONNX file there as it would be served, runs the inputs of its `expected.json` and compares. That file holds `input_ids` and `attention_mask` [batch, sequence] and, for each
- * output of the head, the numbers expected; those at padded positions mean nothing and are passed over.
+ * ready-made ONNX file there as it would be served, runs the inputs of its `expected.json` and compares. That file
+ * holds `input_ids` and `attention_mask` [batch, sequence] and, for each output of the head, the numbers expected;
+ * those at padded positions mean nothing and are passed over.
  */
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

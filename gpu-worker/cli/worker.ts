@@ -1,6 +1,6 @@
 /**
- * `npm run worker -- COMMAND`: what an operator does to make a machine ready for the worker. Without a command the worker
- * itself runs (main.ts). Exit codes as of model.ts.
+ * `npm run worker -- COMMAND`: what an operator does to make a machine ready for the worker. Without a command the
+ * worker itself runs (main.ts). Exit codes as of model.ts.
  */
 import process from "node:process";
 import { Command, CommanderError } from "commander";

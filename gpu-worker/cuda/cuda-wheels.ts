@@ -1,8 +1,8 @@
 /**
- * The wheels that bring ONNX Runtime's CUDA provider to Linux x64, and what is taken out of each: `onnxruntime-gpu` of the
- * version of onnxruntime-node, and the `nvidia-*` wheels that its metadata names (extras cuda and cudnn, and what these
- * require), in CUDA 13.0, which it was built with: the oldest driver that will do is 580. Without what nothing here loads:
- * TensorRT, Python modules, nvBLAS, the FFTW interface. The CUDA libraries are under NVIDIA's licence.
+ * The wheels that bring ONNX Runtime's CUDA provider to Linux x64, and what is taken out of each: `onnxruntime-gpu` of
+ * the version of onnxruntime-node, and the `nvidia-*` wheels that its metadata names (extras cuda and cudnn, and what
+ * these require), in CUDA 13.0, which it was built with: the oldest driver that will do is 580. Without what nothing
+ * here loads: TensorRT, Python modules, nvBLAS, the FFTW interface. The CUDA libraries are under NVIDIA's licence.
  */
 import type { PinnedWheel } from "../catalog/sources/pip-wheel.ts";
 

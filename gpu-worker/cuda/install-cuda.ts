@@ -1,7 +1,7 @@
 /**
- * Brings ONNX Runtime's CUDA provider into a folder, out of the wheels of cuda-wheels.ts: shared libraries alone, side by
- * side, nothing of a package run. Either the whole folder appears, or what was there stays; wheels that were unpacked
- * before an interruption are not fetched again.
+ * Brings ONNX Runtime's CUDA provider into a folder, out of the wheels of cuda-wheels.ts: shared libraries alone, side
+ * by side, nothing of a package run. Either the whole folder appears, or what was there stays; wheels that were
+ * unpacked before an interruption are not fetched again.
  */
 import { mkdir, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";

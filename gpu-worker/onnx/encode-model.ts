@@ -1,6 +1,6 @@
 /**
- * A graph as the bytes of an ONNX model (IR version 10). Constants go inline, or, where `externalDataOf` says so, by reference
- * into an external data file that write-model.ts lays out. Equal graphs give equal bytes.
+ * A graph as the bytes of an ONNX model (IR version 10). Constants go inline, or, where `externalDataOf` says so, by
+ * reference into an external data file that write-model.ts lays out. Equal graphs give equal bytes.
  */
 import { create, toBinary } from "@bufbuild/protobuf";
 import type { MessageInitShape } from "@bufbuild/protobuf";

@@ -1,6 +1,7 @@
 /**
  * Builds a graph node by node. Each node's result types are inferred, and its inputs checked, the moment it is added:
- * a mistake fails at the line that made it. Names come from the scope and the operator, so equal calls make equal bytes.
+ * a mistake fails at the line that made it. Names come from the scope and the operator, so equal calls make equal
+ * bytes.
  */
 import type { DType } from "../tensor/dtype.ts";
 import { scalar } from "../tensor/scalar.ts";

@@ -1,6 +1,6 @@
 /**
- * CUDA, if it can be used here: the provider that `install-cuda` brought, a driver that is new enough, a GPU, and an encoder
- * that comes out as on the CPU. Each step's error says what is missing and what to do.
+ * CUDA, if it can be used here: the provider that `install-cuda` brought, a driver that is new enough, a GPU, and an
+ * encoder that comes out as on the CPU. Each step's error says what is missing and what to do.
  */
 import { existsSync } from "node:fs";
 import { RuntimeError } from "./session.ts";

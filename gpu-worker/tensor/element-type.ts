@@ -1,6 +1,7 @@
 /**
- * Element types as ONNX numbers them (TensorProto.DataType), and ONNX Runtime's C API with it (ONNXTensorElementDataType).
- * What has no row here is in no tensor of ours: strings, complex numbers, 8-bit floats, types narrower than a byte.
+ * Element types as ONNX numbers them (TensorProto.DataType), and ONNX Runtime's C API with it
+ * (ONNXTensorElementDataType). What has no row here is in no tensor of ours: strings, complex numbers, 8-bit floats,
+ * types narrower than a byte.
  */
 import type { DType } from "./dtype.ts";
 

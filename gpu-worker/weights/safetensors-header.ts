@@ -1,6 +1,6 @@
 /**
- * The header of a safetensors file: 8 bytes of length, then JSON {name: {dtype, shape, data_offsets}}. Everything in it is
- * checked before a byte of data is read or memory is taken for it: a hostile file is refused with a `WeightError`.
+ * The header of a safetensors file: 8 bytes of length, then JSON {name: {dtype, shape, data_offsets}}. Everything in it
+ * is checked before a byte of data is read or memory is taken for it: a hostile file is refused with a `WeightError`.
  * Format: https://github.com/huggingface/safetensors#format. Reads no file.
  */
 import * as z from "zod";

@@ -1,6 +1,7 @@
 /**
- * Writes a safetensors file, tensor by tensor. Tensors stand sorted by descending alignment, then name, as the reference
- * implementation writes them, so equal contents give equal bytes. Writes in place: the caller renames when whole.
+ * Writes a safetensors file, tensor by tensor. Tensors stand sorted by descending alignment, then name, as the
+ * reference implementation writes them, so equal contents give equal bytes. Writes in place: the caller renames when
+ * whole.
  */
 import { open } from "node:fs/promises";
 import { writeBytes } from "../onnx/write-bytes.ts";

@@ -1,4 +1,4 @@
-/** The AWS services that a deploy calls, with the credentials that the SDK finds: variables, profile, single sign-on. */
+/** The AWS services that a deploy calls, with the credentials that the SDK finds (variables, profile, sign-on). */
 import { CloudFormation, CloudFormationServiceException } from "@aws-sdk/client-cloudformation";
 import { ECS, ECSServiceException } from "@aws-sdk/client-ecs";
 import { SecretsManager, SecretsManagerServiceException } from "@aws-sdk/client-secrets-manager";

@@ -1,7 +1,7 @@
 /**
- * The real deploy, in the order that each step needs the one before: AWS first (the edge needs the queue and its keys), then
- * the cache's namespace, then the edge with its secrets, then the fleet where it has to read new ones (roll-out.ts). Every
- * step may be run again.
+ * The real deploy, in the order that each step needs the one before: AWS first (the edge needs the queue and its keys),
+ * then the cache's namespace, then the edge with its secrets, then the fleet where it has to read new ones
+ * (roll-out.ts). Every step may be run again.
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";

@@ -83,7 +83,10 @@ export class LocalStack {
     return stack;
   }
 
-  /** Resolves when a request for any model of its workers would be answered. @throws StartError where a child cannot be started */
+  /**
+   * Resolves when a request for any model of its workers would be answered.
+   * @throws StartError where a child cannot be started
+   */
   async ready(): Promise<void> {
     const watch = new ModelWatch(this.url, this.operatorKey, this.#print);
     const { signal } = this.#ending;

@@ -1,6 +1,6 @@
 /**
- * `npm start`: the whole platform on this machine's loopback interface, until Ctrl-C, a signal or the end of the npm that
- * started it. Prints `ready URL` when a request would be answered, and a request to copy.
+ * `npm start`: the whole platform on this machine's loopback interface, until Ctrl-C, a signal or the end of the npm
+ * that started it. Prints `ready URL` when a request would be answered, and a request to copy.
  */
 import { createRequire, enableCompileCache, flushCompileCache } from "node:module";
 import path from "node:path";

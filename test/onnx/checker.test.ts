@@ -1,4 +1,4 @@
-/** Files that we write, to onnx's own checker, where Python and that package are here: see bench/peers/install-python.sh. */
+/** Files that we write, to onnx's own checker, where Python has it: see bench/peers/install-python.sh. */
 import { execFileSync } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-/** A model that onnx's own Python wrote (reference/make_reference.py), and what its reference evaluator computes with it. */
+/** A model that onnx's own Python wrote (reference/make_reference.py), and what its evaluator computes with it. */
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { describe, expect, it } from "vitest";

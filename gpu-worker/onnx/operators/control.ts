@@ -28,8 +28,8 @@ const either: Operator = {
 };
 
 /**
- * Inputs: how often (int64), whether at all (bool), then what is carried from turn to turn. The body's outputs: whether to go
- * on, what is carried, and what is stacked along a new first axis, alike in shape from turn to turn.
+ * Inputs: how often (int64), whether at all (bool), then what is carried from turn to turn. The body's outputs: whether
+ * to go on, what is carried, and what is stacked along a new first axis, alike in shape from turn to turn.
  */
 const loop: Operator = {
   inputs: [2, Infinity],

@@ -1,6 +1,6 @@
 /**
- * Rotating the callback secret, in a world of an edge, a fleet and Secrets Manager's labels: tasks come at any moment, and the
- * deploy may end after any step.
+ * Rotating the callback secret, in a world of an edge, a fleet and Secrets Manager's labels: tasks come at any moment,
+ * and the deploy may end after any step.
  */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -75,7 +75,9 @@ class SecretVersions {
   }
 }
 
-/** The SDK's client of a service that answers on loopback as `answer` does; what that throws is refused in its words. */
+/**
+ * The SDK's client of a service that answers on loopback as `answer` does; what that throws is refused in its words.
+ */
 async function clientOf(
   answer: (action: string, body: unknown) => object,
 ): Promise<SecretsManager> {

@@ -2,8 +2,9 @@
 
     PYTHON test/onnx/reference/make_reference.py     (made with onnx 1.23.2; bench/peers/install-python.sh installs it)
 
-The constants lie in the typed field of each element type (float_data, int32_data ...), none in raw_data, and the attributes
-are of every kind that a numeric model can have, a graph among them: what our own encoder never writes or seldom does.
+The constants lie in the typed field of each element type (float_data, int32_data ...), none in raw_data, and the
+attributes are of every kind that a numeric model can have, a graph among them: what our own encoder never writes or
+seldom does.
 """
 import json
 from pathlib import Path
@@ -39,10 +40,11 @@ def branch(name: str, operator: str):
     return helper.make_graph([node], name, [], [helper.make_tensor_value_info(f"{name}_y", F, ["batch", 3])])
 
 
+added, multiplied = branch("then", "Add"), branch("else", "Mul")
 nodes = [
     *casts,
     helper.make_node("Concat", [f"{name}_f" for name in values], ["all"], name="concat", axis=0),
-    helper.make_node("If", ["flag"], ["chosen"], name="if", then_branch=branch("then", "Add"), else_branch=branch("else", "Mul")),
+    helper.make_node("If", ["flag"], ["chosen"], name="if", then_branch=added, else_branch=multiplied),
     helper.make_node("Constant", [], ["two"], name="tensor", value=helper.make_tensor("", F, [], [2.0])),
     helper.make_node("Constant", [], ["floats"], name="floats", value_floats=[1.0, 10.0, 100.0]),
     helper.make_node("Constant", [], ["axes"], name="ints", value_ints=[-1]),
