@@ -82,7 +82,7 @@ export type HuggingFaceForm<Input extends z.ZodType> = {
    * output. Where outputs are lists of several kinds, the first item tells.
    */
   readonly listsOne?: (firstItem: unknown) => boolean;
-  /** A body that can only be of this task, for `POST /hf/models/{id}`, whose address names none. */
+  /** A body that can only be of this task, for `POST /hf/models/{id}`, an address without a task. */
   readonly recognise?: z.ZodType;
 };
 

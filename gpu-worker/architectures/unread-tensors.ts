@@ -1,7 +1,7 @@
 /**
  * Tensors of a checkpoint that its graph has not read: a checkpoint that holds more than config.json describes (an
- * adapter that was not merged, a layer more, a classifier of another kind) would be answered for wrongly. What is known
- * to change no answer may stay.
+ * adapter that was not merged, a layer more, a classifier of another kind) would give wrong answers. Tensors that are
+ * known to change no answer are allowed.
  */
 import { scaleSuffix } from "../weights/int8-rows.ts";
 import { WeightError } from "../weights/weight-source.ts";
@@ -41,7 +41,7 @@ const pretraining = new RegExp(`^(${pretrainingHeads.join("|")})\\.`);
 /** Beside the masked-lm: the other task of its pre-training, and the bias that its decoder has a copy of. */
 const besideMasks =
   /^(cls\.seq_relationship\.|mask_predictions\.|discriminator_predictions\.|cls\.predictions\.bias$|lm_head\.bias$)/;
-/** DeBERTa's classes pass it by where tokens know their place by attention alone. */
+/** Not read by DeBERTa's classes where attention alone tells tokens' positions. */
 const positions = /^embeddings\.position_embeddings\.weight$/;
 /** Made by DeBERTa's classes whether or not distances count. */
 const distances = /^encoder\.(rel_embeddings|LayerNorm)\.(weight|bias|gamma|beta)$/;

@@ -1,7 +1,7 @@
 /**
  * `npm run model -- fit-head`: fits a classifier on the vectors of a frozen base and writes it as an adapter folder.
- * Says before and after: what always naming the commonest label would reach, and what the head reaches on texts that
- * trained neither it nor a part of which did, in both forms the base is computed in.
+ * Says before and after: what always naming the commonest label would reach, and what the head reaches on held-out
+ * texts (fit/hold-out.ts), in both forms the base is computed in.
  */
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";

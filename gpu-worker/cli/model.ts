@@ -68,7 +68,7 @@ program
   .option("--tolerance <number>", "largest difference allowed", parseTolerance, defaultTolerance)
   .action(async (folder: string, { tolerance }: { tolerance: number }) => {
     const { threads, poolThreads } = modelConfig();
-    // Which runtime it is, and how many sessions it could hold, is no news for a single run.
+    // A single run is not told which runtime it has and how many sessions that could hold.
     const log = { info: () => undefined, warn: () => undefined };
     const runtime = await openRuntime({ log, poolThreads });
     const options = { runtime, threads: threads ?? availableParallelism(), tolerance, signal };

@@ -22,7 +22,7 @@ export type Device = {
   memoryBytes: number;
 };
 
-/** The driver's own word that it runs on this machine. */
+/** There where NVIDIA's kernel driver is loaded. */
 const driverTrace = "/proc/driver/nvidia/version";
 
 /** CUDA was required and cannot be used; the message completes "CUDA cannot be used: …". */

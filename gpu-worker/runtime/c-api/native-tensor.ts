@@ -38,7 +38,7 @@ export function lendTensor(api: OrtApi, memory: Pointer, tensor: Tensor): Pointe
   );
 }
 
-/** A copy of an OrtValue in CPU memory; the value stays whose it was. */
+/** A copy of an OrtValue in CPU memory; the value itself is not released. */
 export function copyTensor(api: OrtApi, value: Pointer): Tensor {
   const info = received((out) => api.getTensorTypeAndShape(value, out));
   try {
