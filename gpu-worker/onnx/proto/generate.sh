@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes onnx_pb.js and onnx_pb.d.ts of onnx.proto as it lies in the Python package onnx (github.com/onnx/onnx,
-# Apache-2.0). protoc is that of grpcio-tools. A newer onnx: change its version here, run this, and run the tests of test/onnx.
+# Apache-2.0). protoc is that of grpcio-tools. A newer onnx: change its version here, run this, and
+# run the tests of test/onnx.
 set -euo pipefail
 cd "$(dirname "$0")"
 work=$(mktemp -d)
