@@ -1,6 +1,6 @@
 /**
- * What a benchmark is: `bench/NAME.ts` exports `bench`, and `npm run bench -- NAME` runs it, prints its rows as a table and
- * ends with one JSON line. A benchmark measures; whether a figure is good enough is decided by whoever reads it.
+ * What a benchmark is: `bench/NAME.ts` exports `bench`, and `npm run bench -- NAME` runs it, prints its rows as a table
+ * and ends with one JSON line. A benchmark measures; whether a figure is good enough is decided by whoever reads it.
  */
 
 /** One measured figure beside its peer's and the machine's limit; what was not measured in this run is null. */

@@ -1,7 +1,7 @@
 /**
- * An answer from the cache beside a bare Hono route that answers the same bytes to the same request, in the same workerd,
- * each on a socket straight into it (the local stack's relay, which would cost both the same, is left out). What lies between
- * the two is all that the edge does for a hit: who is calling, validation, the key, the look-up.
+ * An answer from the cache beside a bare Hono route that answers the same bytes to the same request, in the same
+ * workerd, each on a socket straight into it (the local stack's relay, which would cost both the same, is left out).
+ * What lies between the two is all that the edge does for a hit: who is calling, validation, the key, the look-up.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -53,7 +53,7 @@ async function ask(stack: RunningStack): Promise<Answer> {
   return { body, headers: kept };
 }
 
-/** The first run computes the answer, which lies in the cache of every later one; the second tells what a hit looks like. */
+/** The first run computes the answer, which later ones find in the cache; the second shows what a hit looks like. */
 async function learnAnswer(state: string): Promise<Answer> {
   const stack = await startStack({ state });
   try {
@@ -124,7 +124,8 @@ async function measure(
       );
       rates[name].push(figures.requestsPerSecond);
       print(
-        `${name === "ours" ? "hit" : "bare hono"}: ${figures.requestsPerSecond.toFixed(0)} req/s; CPU ms per request: ${formatCpu(meter.perRequest(requestsPerRound))}`,
+        `${name === "ours" ? "hit" : "bare hono"}: ${figures.requestsPerSecond.toFixed(0)} req/s; ` +
+          `CPU ms per request: ${formatCpu(meter.perRequest(requestsPerRound))}`,
       );
     }
   }

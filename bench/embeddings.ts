@@ -69,7 +69,8 @@ class OwnFigures {
       const tokens = figures.lengths.reduce((sum, n) => sum + n, 0) / figures.lengths.length;
       print(
         `${form}: ${figures.textsPerSecond.toFixed(0)} texts/s of ${tokens.toFixed(1)} tokens, ` +
-          `${reached.toFixed(0)} of ${limit.toFixed(0)} GOP/s, padding efficiency ${figures.paddingEfficiency.toFixed(3)}`,
+          `${reached.toFixed(0)} of ${limit.toFixed(0)} GOP/s, ` +
+          `padding efficiency ${figures.paddingEfficiency.toFixed(3)}`,
       );
       this.rounds[form].push({
         rate: figures.textsPerSecond,

@@ -1,7 +1,8 @@
 /**
- * Requests of three tasks and mixed length on three MiniLM checkpoints, from 1, 8 and 64 callers, beside transformers.js on the
- * same checkpoints, cores and requests, and beside what this machine's matrix products reach; then a short request's wait
- * while long ones run. Ours is measured before and after the peer, so that a machine that slows down meets both.
+ * Requests of three tasks and mixed length on three MiniLM checkpoints, from 1, 8 and 64 callers, beside
+ * transformers.js on the same checkpoints, cores and requests, and beside what this machine's matrix products reach;
+ * then a short request's wait while long ones run. Ours is measured before and after the peer, so that a machine that
+ * slows down meets both.
  */
 import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
 import path from "node:path";

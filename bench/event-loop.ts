@@ -1,7 +1,7 @@
 /**
  * Whether the event loop is held up: the gaps of a 1 ms ticker while the embedded model computes batches on all cores,
- * through each of our runtimes, beside onnxruntime-node called the usual way and beside a loop with nothing to do; and while
- * an encoder of 110 million parameters is hashed, built, loaded and measured for the first time, in each form.
+ * through each of our runtimes, beside onnxruntime-node called the usual way and beside a loop with nothing to do; and
+ * while an encoder of 110 million parameters is hashed, built, loaded and measured for the first time, in each form.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";

@@ -1,6 +1,6 @@
 /**
- * What this machine can do at most, in the units that the other benchmarks are held against: matrix products through the
- * same runtime, and copies of memory. Best of several, because other processes only ever make it slower.
+ * What this machine can do at most, in the units that the other benchmarks are held against: matrix products through
+ * the same runtime, and copies of memory. Best of several, because other processes only ever make it slower.
  */
 import { availableParallelism } from "node:os";
 import { readMachine } from "../gpu-worker/runtime/read-machine.ts";

@@ -1,7 +1,7 @@
 /**
- * 64 short texts in one batch: classified by 16 heads over one backbone, four texts each, beside all by one head. The two
- * take turns, so that a machine that slows down meets both. Head by head, in 16 batches, is measured too: what it would
- * cost if heads could not share one.
+ * 64 short texts in one batch: classified by 16 heads over one backbone, four texts each, beside all by one head. The
+ * two take turns, so that a machine that slows down meets both. Head by head, in 16 batches, is measured too: what it
+ * would cost if heads could not share one.
  */
 import { mkdirSync } from "node:fs";
 import path from "node:path";

@@ -1,6 +1,6 @@
 /**
- * The path alone: HTTP → admission → shard → queue → worker → callback → answer, with a task that computes nothing. The whole
- * stack as `npm start` runs it, on a fresh state folder.
+ * The path alone: HTTP → admission → shard → queue → worker → callback → answer, with a task that computes nothing. The
+ * whole stack as `npm start` runs it, on a fresh state folder.
  */
 import { type RunningStack, startStack } from "../infra/local/start-stack.ts";
 import { readRun } from "../infra/local/run-file.ts";
@@ -38,7 +38,8 @@ export const bench: Bench = {
         const meter = startCpuMeter(pids);
         const figures = await runLoad(noop(stack, callers, requests), signal);
         print(
-          `callers=${callers}: ${figures.requestsPerSecond.toFixed(0)} req/s, p50 ${figures.p50Ms.toFixed(2)} ms, p95 ${figures.p95Ms.toFixed(2)} ms`,
+          `callers=${callers}: ${figures.requestsPerSecond.toFixed(0)} req/s, ` +
+            `p50 ${figures.p50Ms.toFixed(2)} ms, p95 ${figures.p95Ms.toFixed(2)} ms`,
         );
         print(`  CPU ms per request: ${formatCpu(meter.perRequest(requests))}`);
         return figures;

@@ -1,6 +1,7 @@
 /**
- * What int8 loses on real data: sentence vectors beside f32's, and the accuracy of the shipped classifiers computed in each
- * form. Classifiers are asked about the data they were fitted on, so what counts is the difference, not the height.
+ * What int8 loses on real data: sentence vectors beside f32's, and the accuracy of the shipped classifiers computed in
+ * each form. Classifiers are asked about the data they were fitted on, so what counts is the difference, not the
+ * height.
  */
 import { mkdirSync } from "node:fs";
 import path from "node:path";

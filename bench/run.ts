@@ -1,7 +1,7 @@
 /**
- * `npm run bench` lists the benchmarks; `npm run bench -- NAME [OPTIONS]` runs one, prints its table and ends with one JSON line
- * `{"bench","results":[{"name","unit","ours","peer","peerName","ratio","limitFraction"}]}`.
- * Exits 0 unless the benchmark could not run, however poor its figures.
+ * `npm run bench` lists the benchmarks; `npm run bench -- NAME [OPTIONS]` runs one, prints its table and ends with one
+ * JSON line `{"bench","results":[{"name","unit","ours","peer","peerName","ratio","limitFraction"}]}`. Exits 0 unless
+ * the benchmark could not run, however poor its figures.
  */
 import { readdirSync } from "node:fs";
 import path from "node:path";

@@ -1,7 +1,7 @@
 /**
- * 200 000 requests of random shapes (task, model, length, texts in a request, labels) from 64 callers through models served
- * in this process, and whether memory grows: resident and JavaScript's heap, every 10 000 requests, and the slope of both
- * after warm-up. SOAK_REQUESTS sets another number of requests, for a short run.
+ * 200 000 requests of random shapes (task, model, length, texts in a request, labels) from 64 callers through models
+ * served in this process, and whether memory grows: resident and JavaScript's heap, every 10 000 requests, and the
+ * slope of both after warm-up. SOAK_REQUESTS sets another number of requests, for a short run.
  */
 import { mkdirSync, rmSync } from "node:fs";
 import path from "node:path";

@@ -1,7 +1,8 @@
 /**
- * Whether the threads there are compute, and no more: the embedded model as the worker runs it, as many batches side by side as
- * it takes, at 1 thread, at this machine's, and at more than it has. Each in a process of its own, because a process has one
- * pool of threads. Beside the rate of f32 matrix products on as many threads, measured in the same process before and after.
+ * Whether the threads there are compute, and no more: the embedded model as the worker runs it, as many batches side by
+ * side as it takes, at 1 thread, at this machine's, and at more than it has. Each in a process of its own, because a
+ * process has one pool of threads. Beside the rate of f32 matrix products on as many threads, measured in the same
+ * process before and after.
  */
 import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
@@ -48,7 +49,8 @@ async function measure(threads: number, models: number, signal: AbortSignal): Pr
 
 function describe({ threads, concurrency, workers, models, busy, cores }: Measured): string {
   const seen = busy === null ? "not counted here" : `${busy} computed`;
-  return `${threads} threads, ${models} model(s): ${concurrency} runs + ${workers} workers, ${seen}, ${cores.toFixed(2)} cores busy`;
+  const asked = `${threads} threads, ${models} model(s): ${concurrency} runs + ${workers} workers`;
+  return `${asked}, ${seen}, ${cores.toFixed(2)} cores busy`;
 }
 
 export const bench: Bench = {

@@ -5,9 +5,8 @@
  */
 import * as z from "zod";
 import { ModelLimits } from "./models.ts";
+import { Sha256 } from "./sha256.ts";
 import { sentenceTasks, Task } from "./tasks.ts";
-
-const Sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
 export const ModelFile = z.object({
   /** Path inside the model's folder, as on the hub. */
@@ -39,8 +38,8 @@ export const ModelManifest = z.object({
   licence: z.string(),
   limits: ModelLimits,
   /**
-   * Texts that the model was trained to find before its inputs, by name, as its card says; for a model whose own files name
-   * none. See prompts.ts of the worker for the names.
+   * Texts that the model was trained to find before its inputs, by name, as its card says; for a model whose own files
+   * name none. See prompts.ts of the worker for the names.
    */
   prompts: z.record(z.string(), z.string()).optional(),
   files: z.array(ModelFile).min(1),

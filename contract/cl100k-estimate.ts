@@ -1,7 +1,7 @@
 /**
- * How many tokens a model may make of ids of cl100k_base, for who has neither that vocabulary nor the model's. A token of it has
- * some four letters, of which a tokenizer that knows the language makes one or two, and one that knows no word of it four. Signs
- * are tokens by themselves, and cl100k_base has runs of up to 128.
+ * How many tokens a model may make of ids of cl100k_base, for an edge that has neither that vocabulary nor the model's.
+ * A token of it has some four letters, of which a tokenizer that knows the language makes one or two, and one that
+ * knows no word of it four. Signs are tokens by themselves, and cl100k_base has runs of up to 128.
  */
 
 const tokensPerId = 4;

@@ -1,7 +1,8 @@
 /**
- * Which of a classifier's classes say that a text entails another, and that it contradicts it: by this a model classifies by
- * labels of the request (zero-shot). The one place where this is told, as transformers' ZeroShotClassificationPipeline does;
- * a class that is named for contradiction goes before the place where that pipeline looks for it.
+ * Which of a classifier's classes say that a text entails another, and that it contradicts it: by this a model
+ * classifies by labels of the request (zero-shot). The one place where this is told, as transformers'
+ * ZeroShotClassificationPipeline does; a class that is named for contradiction goes before the place where that
+ * pipeline looks for it.
  */
 
 export type EntailmentClasses = { readonly entailment: number; readonly contradiction: number };

@@ -1,10 +1,10 @@
 /**
  * What a worker reports of its jobs: POST /internal/shards/{shard}/events, grouped, at least every
- * `limits.reportIntervalMs` while work is in flight. Events are delivered at least once; a job's `sequence` grows, so the
- * shard drops what it has seen, and nothing after a terminal event counts.
+ * `limits.reportIntervalMs` while work is in flight. Events are delivered at least once; a job's `sequence` grows, so
+ * the shard drops what it has seen, and nothing after a terminal event counts.
  *
- * Events stand alone: each is read, carried out and acknowledged by itself, so that one that cannot be holds nobody else's.
- * One that is neither acknowledged nor refused is sent again; one that is refused would be refused again.
+ * Events stand alone: each is read, carried out and acknowledged by itself, so that one that cannot be holds nobody
+ * else's. One that is neither acknowledged nor refused is sent again; one that is refused would be refused again.
  */
 import * as z from "zod";
 import { PublicError } from "./errors.ts";
@@ -12,16 +12,14 @@ import { JobId } from "./job-id.ts";
 import { ModelDigest } from "./models.ts";
 import { ObjectReference } from "./object-reference.ts";
 import { ResultDocument, Usage } from "./result-document.ts";
+import { Sha256 } from "./sha256.ts";
 
 const common = {
   jobId: JobId,
   sequence: z.int().positive(),
   /** Echoes of the message, so that a shard which forgot a job can still store and settle its result. */
   tenant: z.string().min(1).max(100),
-  requestKey: z
-    .string()
-    .regex(/^[0-9a-f]{64}$/)
-    .nullable(),
+  requestKey: Sha256.nullable(),
 } as const;
 
 export const StartedEvent = z.object({ ...common, type: z.literal("started") });
@@ -39,7 +37,9 @@ export const SucceededEvent = z.object({
   usage: Usage,
   /** A result document, or where it lies. */
   result: z.union([ResultDocument, ObjectReference]),
-  /** The models that had a part in it, the request's own first: the edge knows their digests before they are announced. */
+  /**
+   * The models that had a part in it, the request's own first: the edge knows their digests before they are announced.
+   */
   models: z.array(ModelDigest).max(10).optional(),
 });
 export const FailedEvent = z.object({

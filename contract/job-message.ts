@@ -6,6 +6,7 @@ import * as z from "zod";
 import { JobId } from "./job-id.ts";
 import { limits } from "./limits.ts";
 import { ObjectReference } from "./object-reference.ts";
+import { Sha256 } from "./sha256.ts";
 import { Task, type TaskInput, type TaskParameters, tasks } from "./tasks.ts";
 
 const envelope = {
@@ -16,13 +17,10 @@ const envelope = {
   tenant: z.string().min(1).max(100),
   model: z.string().min(1).max(200),
   /**
-   * sha256 of the canonical request without the model digest, lower-case hex. Null: the result is not to be stored.
+   * Of the canonical request without the model digest. Null: the result is not to be stored.
    * The cache key is `<requestKey>:<modelDigest>`, the digest as the worker reports it.
    */
-  requestKey: z
-    .string()
-    .regex(/^[0-9a-f]{64}$/)
-    .nullable(),
+  requestKey: Sha256.nullable(),
   /** Milliseconds since the epoch. */
   createdAt: z.int().positive(),
 } as const;

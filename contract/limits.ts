@@ -7,8 +7,8 @@ export const limits = {
   /** Characters of one string; past it no model of ours has positions left. */
   stringCharactersMax: 1_000_000,
   /**
-   * Characters of all strings of one list in the parameters together. A character is up to 6 bytes of a queue message, which
-   * must hold every parameter: only inputs travel by reference.
+   * Characters of all strings of one list in the parameters together. A character is up to 6 bytes of a queue message,
+   * which must hold every parameter: only inputs travel by reference.
    */
   listParameterCharactersMax: 65_536,
   /** Inputs larger than this travel through object storage. */
@@ -16,8 +16,9 @@ export const limits = {
   /** Results larger than this travel through object storage. */
   inlineResultBytesMax: 1024 * 1024,
   /**
-   * A result as JSON; a request whose result would be larger is refused. The largest that is of use stays below: 2 048 vectors
-   * of 1 024 numbers are 11 MB, 300 000 tokens with their places 7 MB, and the cache's store takes no value over 25 MiB.
+   * A result as JSON; a request whose result would be larger is refused. The largest that is of use stays below: 2 048
+   * vectors of 1 024 numbers are 11 MB, 300 000 tokens with their places 7 MB, and the cache's store takes no value
+   * over 25 MiB.
    */
   resultBytesMax: 16 * 1024 * 1024,
   /** Of one warning, in UTF-16 units. */

@@ -22,7 +22,9 @@ export const ModelState = z.object({
   id: z.string().min(1).max(200),
   /** Other names callers may use, the hub id among them. */
   aliases: z.array(z.string().min(1).max(200)),
-  /** The first is the default of `POST /hf/models/{id}`. None for a folder that failed before its tasks could be told. */
+  /**
+   * The first is the default of `POST /hf/models/{id}`. None for a folder that failed before its tasks could be told.
+   */
   tasks: z.array(Task),
   status: ModelStatus,
   /** 0…1 while downloading or compiling. */

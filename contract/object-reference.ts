@@ -1,10 +1,11 @@
 /** A document too large for a queue message or a callback, kept in object storage (S3 API). */
 import * as z from "zod";
+import { Sha256 } from "./sha256.ts";
 
 export const ObjectReference = z.object({
   key: z.string().min(1).max(1_024),
   bytes: z.int().nonnegative(),
-  /** Lower-case hex; verified by whoever reads the object. */
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  /** Verified by whoever reads the object. */
+  sha256: Sha256,
 });
 export type ObjectReference = z.infer<typeof ObjectReference>;

@@ -4,7 +4,9 @@ export const queueNumbers = {
   visibilityTimeoutSeconds: 15,
   /** A worker extends the visibility of what it holds this often. */
   heartbeatSeconds: 5,
-  /** Between the end of its drain and its own end a worker needs this long at most, to hand back what it still holds. */
+  /**
+   * Between the end of its drain and its own end a worker needs this long at most, to hand back what it still holds.
+   */
   handBackSeconds: 10,
   /** After this many receives without a delete a message moves to the dead-letter queue. */
   maxReceiveCount: 6,

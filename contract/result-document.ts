@@ -1,7 +1,7 @@
 /**
- * The result of a computation as it travels and is kept: newline-delimited JSON, so that whoever shows it need not hold it.
- * The first line is the result but for its outputs, each further line one output, in order; every line ends with a newline.
- * Written once, by the worker, and sent with the event where it is small, else put in object storage. Example:
+ * The result of a computation as it travels and is kept: newline-delimited JSON, so that whoever shows it need not hold
+ * it. The first line is the result but for its outputs, each further line one output, in order; every line ends with a
+ * newline. Written once, by the worker, and sent with the event where it is small, else put in object storage. Example:
  * golden/result-document.ndjson.
  */
 import * as z from "zod";
@@ -10,8 +10,8 @@ import { type Task, type TaskOutput, Task as TaskSchema } from "./tasks.ts";
 
 export const Usage = z.object({
   /**
-   * Tokens that were read, special tokens and what neighbouring windows share included, each time they were read; of tokenize
-   * those made, of detokenize those given. What the caller is charged in units.
+   * Tokens that were read, special tokens and what neighbouring windows share included, each time they were read; of
+   * tokenize those made, of detokenize those given. What the caller is charged in units.
    */
   promptTokens: z.int().nonnegative(),
   /** Inputs that were cut, as the request allowed. Absent: none. */
@@ -23,8 +23,8 @@ export const JobResult = z.object({
   task: TaskSchema,
   model: z.string().max(200),
   /**
-   * Digest of weights and compute form: part of the cache key and of `system_fingerprint`. Where other models had a part in
-   * it, theirs too: see `joinDigests`.
+   * Digest of weights and compute form: part of the cache key and of `system_fingerprint`. Where other models had a
+   * part in it, theirs too: see `joinDigests`.
    */
   modelDigest: z.string().min(1).max(200),
   /** One output per input, in order; parsed by the task's own schema where it is rendered. */

@@ -1,6 +1,7 @@
 /**
- * The contract's table of tasks, typed so that code may be generic over a task: `taskTable[task]` takes the inputs and gives
- * the outputs of that very task. The edge knows no task by name but for the few that this file and rendering.ts list.
+ * The contract's table of tasks, typed so that code may be generic over a task: `taskTable[task]` takes the inputs and
+ * gives the outputs of that very task. The edge knows no task by name but for the few that this file and rendering.ts
+ * list.
  */
 import type * as z from "zod";
 import type { HuggingFaceForm, Readings, TaskExample, WindowRules } from "./task.ts";

@@ -1,13 +1,16 @@
 /**
- * What the contract says of one task, so that everything else follows: the queue message, the native route, the route and
- * bodies of Hugging Face's clients, the estimate of a job's cost and the published API. A task is one file of `tasks/`.
+ * What the contract says of one task, so that everything else follows: the queue message, the native route, the route
+ * and bodies of Hugging Face's clients, the estimate of a job's cost and the published API. A task is one file of
+ * `tasks/`.
  */
 import type * as z from "zod";
 
 /** What a model reads of an input: texts, token ids already, or what it will make so many tokens of. */
 export type Readings = readonly (string | readonly number[] | { readonly tokens: number })[];
 
-/** How a text longer than the model is read: the last reading of an input is cut into windows, the others stand in each. */
+/**
+ * How a text longer than the model is read: the last reading of an input is cut into windows, the others stand in each.
+ */
 export type WindowRules = {
   /** Tokens that neighbours share, as asked; never more than half of what a window takes of the text. */
   readonly shared: number;
@@ -33,8 +36,8 @@ export type TaskDefinition<
   /** What a worker answers to one input. */
   readonly output: Output;
   /**
-   * What of an input the model will read, each time it is read: a job's units are estimated from it before any tokenizer.
-   * `vectors`: the model makes sentence vectors and compares them; any other reads pairs.
+   * What of an input the model will read, each time it is read: a job's units are estimated from it before any
+   * tokenizer. `vectors`: the model makes sentence vectors and compares them; any other reads pairs.
    */
   readonly reads: (
     input: z.infer<Input>,
@@ -46,8 +49,8 @@ export type TaskDefinition<
   /** Whether a text longer than the model's positions is read whole. Absent: never. */
   readonly readsInWindows?: (parameters: z.infer<Parameters>) => boolean;
   /**
-   * Whether another model than the request's own reads an input too: the one that the parameter `entity_model` names, else the
-   * one that the model's own state names. Absent: never.
+   * Whether another model than the request's own reads an input too: the one that the parameter `entity_model` names,
+   * else the one that the model's own state names. Absent: never.
    */
   readonly readsEntities?: (input: z.infer<Input>) => boolean;
   /** By which windows such a text is read. Absent: no model runs. */
@@ -79,7 +82,7 @@ export type HuggingFaceForm<Input extends z.ZodType> = {
    * output. Where outputs are lists of several kinds, the first item tells.
    */
   readonly listsOne?: (firstItem: unknown) => boolean;
-  /** A body that can only be of this task, for `POST /hf/models/{id}`, whose address names none. */
+  /** A body that can only be of this task, for `POST /hf/models/{id}`, an address without a task. */
   readonly recognise?: z.ZodType;
 };
 

@@ -1,6 +1,6 @@
 /**
- * The table of tasks. A row makes a task exist: the queue message, the result, the routes and the published API follow from
- * it, and the worker's table of pipelines does not compile until the task is served.
+ * The table of tasks. A row makes a task exist: the queue message, the result, the routes and the published API follow
+ * from it, and the worker's table of pipelines does not compile until the task is served.
  */
 import * as z from "zod";
 import { detokenize } from "./tasks/detokenize.ts";

@@ -1,4 +1,6 @@
-/** Are these reviews kind? The official Hugging Face client on a running stack, with a classifier that is there at once. */
+/**
+ * Are these reviews kind? The official Hugging Face client on a running stack, with a classifier that is there at once.
+ */
 import process from "node:process";
 import { InferenceClient } from "@huggingface/inference";
 

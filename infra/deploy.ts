@@ -1,6 +1,7 @@
 /** `npm run deploy`: the whole platform to AWS and Cloudflare; with --dry-run, what that would be. */
 import process from "node:process";
 import { Command } from "commander";
+import { awsRefusal } from "./deploy/aws-clients.ts";
 import { carryOut } from "./deploy/carry-out.ts";
 import { DeployError, readDeploySettings } from "./deploy/deploy-settings.ts";
 import { dryRun } from "./deploy/dry-run.ts";
@@ -22,6 +23,7 @@ try {
   }>();
   await (planOnly ? dryRun(print) : carryOut(readDeploySettings(process.env), { rotate, print }));
 } catch (error) {
-  console.error(error instanceof DeployError ? `deploy: ${error.message}` : error);
+  const problem = error instanceof DeployError ? error.message : awsRefusal(error);
+  console.error(problem === null ? error : `deploy: ${problem}`);
   process.exit(1);
 }

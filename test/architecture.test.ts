@@ -51,7 +51,7 @@ const law: Record<string, string[] | "*"> = {
     "gpu-worker/onnx",
     "gpu-worker/tensor",
   ],
-  "gpu-worker/runtime": ["gpu-worker/event-loop", "gpu-worker/tensor"],
+  "gpu-worker/runtime": ["gpu-worker/event-loop", "gpu-worker/onnx", "gpu-worker/tensor"],
   "gpu-worker/downloads": ["contract", "gpu-worker/files"],
   "gpu-worker/checkpoints": [
     "contract",

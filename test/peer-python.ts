@@ -1,4 +1,7 @@
-/** The Python that has a peer's packages, for tests that need it: PEER_PYTHON, or the virtual environment of a script in bench/peers. */
+/**
+ * The Python that has a peer's packages, for tests that need it: PEER_PYTHON, or the virtual environment of a script in
+ * bench/peers.
+ */
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import path from "node:path";

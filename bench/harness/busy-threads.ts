@@ -1,6 +1,6 @@
 /**
- * Run as `node busy-threads.ts THREADS MODELS` by bench/threads.ts: the embedded model, MODELS times over, kept busy with as
- * many runs as the worker has side by side, of any model. Prints one JSON line.
+ * Run as `node busy-threads.ts THREADS MODELS` by bench/threads.ts: the embedded model, MODELS times over, kept busy
+ * with as many runs as the worker has side by side, of any model. Prints one JSON line.
  */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-/** A model in this process, and texts from many callers through its batches: the worker's own path without queue and HTTP. */
+/** A model in this process, and texts from many callers through its batches: the worker without queue and HTTP. */
 import { availableParallelism } from "node:os";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
 import { featureExtraction } from "../../gpu-worker/pipelines/feature-extraction.ts";

@@ -5,8 +5,8 @@ export type EncoderSize = { layers: number; hidden: number; intermediate: number
 export const miniLmL6: EncoderSize = { layers: 6, hidden: 384, intermediate: 1_536 };
 
 /**
- * Multiplications and additions in the products over one text of `tokens` tokens, padding not counted: per layer 4 h² for
- * query, key, value and output, 2 h f for the feed-forward block, 2 n h for scores and context, each twice.
+ * Multiplications and additions in the products over one text of `tokens` tokens, padding not counted: per layer 4 h²
+ * for query, key, value and output, 2 h f for the feed-forward block, 2 n h for scores and context, each twice.
  */
 export function operationsOf(
   tokens: number,

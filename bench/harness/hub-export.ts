@@ -1,4 +1,4 @@
-/** A checkpoint as the peers load it: `onnx/model.onnx` by our own builder with the hub's input names, tokenizer beside it. */
+/** A checkpoint as the peers load it: `onnx/model.onnx` by our builder, the hub's input names, the tokenizer. */
 import { copyFileSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { buildEncoder, headOfCheckpoint } from "../../gpu-worker/architectures/encoder.ts";

@@ -1,4 +1,4 @@
-/** Heads on a loaded sentence encoder, as adapters put them there: their numbers are arbitrary, and what they cost is real. */
+/** Heads on a loaded sentence encoder, as adapters put them there: arbitrary numbers at their real cost. */
 import type { LoadedModel } from "../../gpu-worker/catalog/loaded-model.ts";
 import type { EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
 import type { Random } from "./random.ts";

@@ -1,4 +1,4 @@
-/** Models in this process, and requests from many callers through their batches: the worker's own path without queue and HTTP. */
+/** Models in this process, and requests from many callers through their batches: a worker without queue or HTTP. */
 import { availableParallelism } from "node:os";
 import type { Task, TaskInput, TaskParameters } from "#contract/tasks.ts";
 import type { Catalog } from "../../gpu-worker/catalog/catalog.ts";

@@ -1,8 +1,8 @@
 /**
  * Peer of bench/encoder.ts: transformers.js on the same checkpoints and requests, in a process of its own.
  * Usage: encoder-transformers-js.ts MODELS_FOLDER THREADS < requests.json, requests [{task, model, text}]
- * Prints one JSON object: requests per second by the way it was called. Batches hold requests of one task in the order they
- * came; "concurrent" calls one by one without waiting.
+ * Prints one JSON object: requests per second by the way it was called. Batches hold requests of one task in the order
+ * they came; "concurrent" calls one by one without waiting.
  */
 import { json } from "node:stream/consumers";
 import { env, pipeline } from "@huggingface/transformers";

@@ -1,6 +1,7 @@
 /**
- * Those who call during a siege: honest ones who wait for short answers, well-behaved ones who spend so many tokens a second,
- * and hostile ones. Each is a loop that ends when its signal does; what was met is noted, and judged by nobody here.
+ * Those who call during a siege: honest ones who wait for short answers, well-behaved ones who spend so many tokens a
+ * second, and hostile ones. Each is a loop that ends when its signal does; what was met is noted, and judged by nobody
+ * here.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { Agent, request } from "undici";

@@ -1,7 +1,7 @@
 /**
- * Requests that are admissible and dear: for each task large, long and odd ones that its schema takes, on the routes that
- * take it, and what else a stranger may send: polls, hang-ups, webhooks to a receiver that never answers, bodies that are
- * almost or just too large. Made from a seed; nothing here sends.
+ * Requests that are admissible and dear: for each task large, long and odd ones that its schema takes, on the routes
+ * that take it, and what else a stranger may send: polls, hang-ups, webhooks to a receiver that never answers, bodies
+ * that are almost or just too large. Made from a seed; nothing here sends.
  */
 import { formatJobId } from "#contract/job-id.ts";
 import type { Task } from "#contract/tasks.ts";

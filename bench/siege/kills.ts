@@ -1,7 +1,7 @@
 /**
- * Kills under load: 27 processes of the stack, chosen at random, are killed at random moments of four minutes, while callers of
- * the free tier ask and wait, and others ask for jobs and come back for them. Nothing may be lost, answered by another's
- * answer, or charged twice. KILL_SEED repeats the order of the kills.
+ * Kills under load: 27 processes of the stack, chosen at random, are killed at random moments of four minutes, while
+ * callers of the free tier ask and wait, and others ask for jobs and come back for them. Nothing may be lost, answered
+ * by another's answer, or charged twice. KILL_SEED repeats the order of the kills.
  */
 import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
@@ -53,7 +53,9 @@ class LoadedStack {
     }
   }
 
-  /** Units charged so far, but for those of the calls that ask it: the second is answered from the cache, at no cost. */
+  /**
+   * Units charged so far, but for those of the calls that ask it: the second is answered from the cache, at no cost.
+   */
   async unitsUsed(): Promise<number> {
     const ask = () => this.#insist("/v1/embeddings", bodyOf(textOf("books", 0)), {});
     const asking: Embeddings = JSON.parse((await ask()).body);

@@ -16,8 +16,8 @@ export const TokenVectors = z.object({
 export type TokenVectors = z.infer<typeof TokenVectors>;
 
 /**
- * In whose vocabulary token ids are given: the model's own; cl100k_base, in which OpenAI's clients send them; or `either`, the
- * model's own where they carry its special tokens at both ends, else cl100k_base.
+ * In whose vocabulary token ids are given: the model's own; cl100k_base, in which OpenAI's clients send them; or
+ * `either`, the model's own where they carry its special tokens at both ends, else cl100k_base.
  */
 export const TokenIdVocabulary = z.enum(["model", "cl100k_base", "either"]);
 export type TokenIdVocabulary = z.infer<typeof TokenIdVocabulary>;

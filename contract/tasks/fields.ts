@@ -28,7 +28,8 @@ export const offsetUnit = z
   .enum(["code-point", "utf-16"])
   .optional()
   .describe(
-    "What places in the text are counted in: code points, as Python does (the default), or UTF-16 code units, as JavaScript does.",
+    "What places in the text are counted in: code points, as Python does (the default), or UTF-16 code units, as " +
+      "JavaScript does.",
   );
 
 export const LabelName = z.string().min(1).max(1_000).describe("The name of a class.");
@@ -38,13 +39,16 @@ export function inputsLike<T extends z.ZodType>(input: T) {
   return z.looseObject({ inputs: z.union([input, z.tuple([input]).rest(z.unknown())]) });
 }
 
-/** For `superRefine` of a list in the parameters: together its texts stay within a queue message, whatever their script. */
+/**
+ * For `superRefine` of a list in the parameters: together its texts stay within a queue message, whatever their script.
+ */
 export function boundTogether(texts: readonly string[], context: z.RefinementCtx): void {
   const characters = texts.reduce((sum, text) => sum + text.length, 0);
-  if (characters <= limits.listParameterCharactersMax) return;
+  const charactersMax = limits.listParameterCharactersMax;
+  if (characters <= charactersMax) return;
   context.addIssue({
     code: "custom",
-    message: `it holds ${characters} characters in all, at most ${limits.listParameterCharactersMax} are taken: leave some out`,
+    message: `it holds ${characters} characters in all, at most ${charactersMax} are taken: leave some out`,
   });
 }
 

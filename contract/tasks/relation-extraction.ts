@@ -1,6 +1,6 @@
 /**
- * How two parts of a text are related. Marked with `<e1>…</e1>` and `<e2>…</e2>`: the classes of this pair. Without marks:
- * every ordered pair of the entities that another model finds, each with its best class.
+ * How two parts of a text are related. Marked with `<e1>…</e1>` and `<e2>…</e2>`: the classes of this pair. Without
+ * marks: every ordered pair of the entities that another model finds, each with its best class.
  */
 import * as z from "zod";
 import { defineTask } from "../task.ts";
@@ -59,7 +59,7 @@ export const relationExtraction = defineTask({
 const name = /\p{Lu}[\p{L}\p{N}'’.-]*(?: \p{Lu}[\p{L}\p{N}'’.-]*)*/gu;
 /** What no model of ours reads at once needs no counting. */
 const charactersLooked = 4_096;
-/** Past it a guess would refuse those whose model reads a text once for all of its pairs. */
+/** With more, the estimate would refuse texts that a model reads once for all of their pairs. */
 const entitiesGuessedMax = 12;
 
 /** Ordered pairs of the entities that a text without marks probably holds, before any model has looked for them. */

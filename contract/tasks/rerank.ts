@@ -1,6 +1,6 @@
 /**
- * Documents by how well they answer a query. A cross-encoder reads query and document together; a sentence encoder compares
- * their vectors. The answer's `method` says which.
+ * Documents by how well they answer a query. A cross-encoder reads query and document together; a sentence encoder
+ * compares their vectors. The answer's `method` says which.
  */
 import * as z from "zod";
 import { limits } from "../limits.ts";

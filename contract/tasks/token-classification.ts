@@ -40,7 +40,8 @@ export const tokenClassification = defineTask({
       .max(10_000)
       .optional()
       .describe(
-        "Tokens that neighbouring windows of a long text share, lowered to half a window. Default: a text that is too long is refused.",
+        "Tokens that neighbouring windows of a long text share, lowered to half a window. Default: a text that is " +
+          "too long is refused.",
       ),
     aggregation_strategy: z
       .enum(["none", "simple", "first", "average", "max"])

@@ -1,6 +1,6 @@
 /**
- * Which of the labels in the request fit a text. A model trained for entailment is asked whether the text entails each; a
- * sentence encoder compares the text with each label's description. The answer's `method` says which.
+ * Which of the labels in the request fit a text. A model trained for entailment is asked whether the text entails each;
+ * a sentence encoder compares the text with each label's description. The answer's `method` says which.
  */
 import * as z from "zod";
 import { defineTask } from "../task.ts";

@@ -6,7 +6,7 @@ import type { Value } from "../onnx/value.ts";
 const gelu = (x: Value) => x.op("Gelu");
 /** The names below differ in how PyTorch computes it, not in what. */
 const geluByTanh = (x: Value) => x.op("Gelu", [], { approximate: "tanh" });
-const QUICK = 1.702;
+const quickGeluFactor = 1.702;
 
 const activations = {
   gelu,
@@ -16,7 +16,7 @@ const activations = {
   gelu_accurate: geluByTanh,
   gelu_pytorch_tanh: geluByTanh,
   gelu_python_tanh: geluByTanh,
-  quick_gelu: (x: Value) => x.mul(x.mul(QUICK).op("Sigmoid")),
+  quick_gelu: (x: Value) => x.mul(x.mul(quickGeluFactor).op("Sigmoid")),
   relu: (x: Value) => x.op("Relu"),
   silu: (x: Value) => x.mul(x.op("Sigmoid")),
   swish: (x: Value) => x.mul(x.op("Sigmoid")),

@@ -1,7 +1,7 @@
 /**
- * One encoder as its family and its config.json describe it: sizes, the names its checkpoint gives to tensors, and which of
- * the parts that families differ in it has. A family is a schema that reads a config.json as this; transformer.ts and
- * encoder-heads.ts build the graph from it.
+ * One encoder as its family and its config.json describe it: sizes, the names its checkpoint gives to tensors, and
+ * which of the parts that families differ in it has. A family is a schema that reads a config.json as this;
+ * transformer.ts and encoder-heads.ts build the graph from it.
  */
 import type { ActivationName } from "./activation.ts";
 
@@ -11,11 +11,11 @@ export type LayerNames = {
   readonly key: string;
   readonly value: string;
   /** What attention's context goes through. */
-  readonly output: string;
+  readonly attentionOutput: string;
   readonly attentionNorm: string;
   /** The feed-forward block's two layers. */
-  readonly widen: string;
-  readonly narrow: string;
+  readonly intermediate: string;
+  readonly output: string;
   readonly norm: string;
 };
 
@@ -24,8 +24,8 @@ export type Embeddings = {
   readonly width: number;
   /** Rows of the table of token types, 0 for none. */
   readonly tokenTypes: number;
-  /** The table of absolute positions; null: tokens know their place by attention alone. */
-  readonly places: {
+  /** The table of absolute positions; null: attention alone tells tokens' positions. */
+  readonly positions: {
     readonly rows: number;
     /**
      * The id of padding, if positions are counted from the row after it over all tokens but padding, which has that row

@@ -12,10 +12,10 @@ export function bertLayer(index: number): LayerNames {
     query: `${layer}.attention.self.query`,
     key: `${layer}.attention.self.key`,
     value: `${layer}.attention.self.value`,
-    output: `${layer}.attention.output.dense`,
+    attentionOutput: `${layer}.attention.output.dense`,
     attentionNorm: `${layer}.attention.output.LayerNorm`,
-    widen: `${layer}.intermediate.dense`,
-    narrow: `${layer}.output.dense`,
+    intermediate: `${layer}.intermediate.dense`,
+    output: `${layer}.output.dense`,
     norm: `${layer}.output.LayerNorm`,
   };
 }
@@ -34,7 +34,7 @@ export const bert = z.looseObject(stackFields(bertDefaults)).transform((file): A
     embeddings: {
       width,
       tokenTypes: file.type_vocab_size,
-      places: { rows, padding: null },
+      positions: { rows, padding: null },
       projection: null,
     },
     layer: bertLayer,

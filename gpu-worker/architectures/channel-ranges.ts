@@ -46,7 +46,7 @@ export function widestRanges(measured: readonly ChannelRanges[]): ChannelRanges 
 }
 
 /** A channel that never moves is left as it is. */
-const LEAST = 1e-6;
+const rangeMin = 1e-6;
 
 /**
  * What to divide each channel by before rounding: √(its range / the largest weight on it), to the nearest power of two,
@@ -55,7 +55,7 @@ const LEAST = 1e-6;
 export function smoothingFactors(range: Float32Array, weightRange: Float32Array): Float32Array {
   return range.map((reach, channel) => {
     const weight = weightRange[channel] ?? 0;
-    if (reach < LEAST || weight < LEAST) return 1;
+    if (reach < rangeMin || weight < rangeMin) return 1;
     return 2 ** Math.round(Math.log2(reach / weight) / 2);
   });
 }

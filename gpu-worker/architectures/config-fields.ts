@@ -1,6 +1,6 @@
 /**
- * Fields of config.json that families of encoders have in common, as transformers reads them: what is missing or null has
- * the family's default. What would make it another graph (a decoder) is refused by name.
+ * Fields of config.json that families of encoders have in common, as transformers reads them: what is missing or null
+ * has the family's default. What would make it another graph (a decoder) is refused by name.
  */
 import * as z from "zod";
 import { activationNames } from "./activation.ts";
@@ -41,7 +41,7 @@ export const bertDefaults: StackDefaults = {
   epsilon: 1e-12,
 };
 
-export const DEFAULT_POSITIONS = 512;
+export const defaultPositions = 512;
 
 /** The fields under the names that BERT gave them. */
 export function stackFields(defaults: StackDefaults) {
@@ -51,7 +51,7 @@ export function stackFields(defaults: StackDefaults) {
     num_hidden_layers: field(size, defaults.layers),
     num_attention_heads: field(size, defaults.heads),
     intermediate_size: field(size, defaults.intermediate),
-    max_position_embeddings: field(size, DEFAULT_POSITIONS),
+    max_position_embeddings: field(size, defaultPositions),
     type_vocab_size: field(z.int().nonnegative(), defaults.tokenTypes),
     layer_norm_eps: field(z.number().positive(), defaults.epsilon),
     hidden_act: field(activation, "gelu"),

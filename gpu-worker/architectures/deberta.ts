@@ -1,7 +1,7 @@
 /**
- * DeBERTa v2 and v3 (He et al., https://arxiv.org/abs/2006.03654 and https://arxiv.org/abs/2111.09543): BERT's layers with
- * distances between tokens in attention's scores (relative-scores.ts), and in some sizes a convolution beside the first
- * layer. Names as in transformers' modeling_deberta_v2.py.
+ * DeBERTa v2 and v3 (He et al., https://arxiv.org/abs/2006.03654 and https://arxiv.org/abs/2111.09543): BERT's layers
+ * with distances between tokens in attention's scores (relative-scores.ts), and in some sizes a convolution beside the
+ * first layer. Names as in transformers' modeling_deberta_v2.py.
  */
 import * as z from "zod";
 import type { Architecture, Convolution, LayerNames, MaskedHead } from "./architecture.ts";
@@ -79,10 +79,10 @@ function besides(name: string, kind: string): string {
 }
 
 function relativePositions(file: File): RelativePositions | null {
-  const [toPlace, fromPlace] = (["c2p", "p2c"] as const).map((kind) =>
+  const [contentToPosition, positionToContent] = (["c2p", "p2c"] as const).map((kind) =>
     file.pos_att_type.includes(kind),
   );
-  if (!file.relative_attention || (!toPlace && !fromPlace)) return null;
+  if (!file.relative_attention || (!contentToPosition && !positionToContent)) return null;
   const reach = reachOf(file);
   const count = file.position_buckets;
   const layerOf = (name: string, kind: string) => (file.share_att_key ? name : besides(name, kind));
@@ -93,8 +93,8 @@ function relativePositions(file: File): RelativePositions | null {
     table: "encoder.rel_embeddings.weight",
     norm: file.norm_rel_ebd.toLowerCase().includes("layer_norm") ? "encoder.LayerNorm" : null,
     layers: ({ key, query }) => ({
-      key: toPlace ? layerOf(key, "key") : null,
-      query: fromPlace ? layerOf(query, "query") : null,
+      key: contentToPosition ? layerOf(key, "key") : null,
+      query: positionToContent ? layerOf(query, "query") : null,
     }),
   };
 }
@@ -146,7 +146,7 @@ export const deberta = Usable.transform((file): Architecture => {
     embeddings: {
       width,
       tokenTypes: file.type_vocab_size,
-      places: file.position_biased_input ? { rows, padding: null } : null,
+      positions: file.position_biased_input ? { rows, padding: null } : null,
       projection:
         width === sizes.hidden
           ? null

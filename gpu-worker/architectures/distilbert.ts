@@ -4,20 +4,20 @@
  */
 import * as z from "zod";
 import type { Architecture, LayerNames } from "./architecture.ts";
-import { activation, bertDefaults, DEFAULT_POSITIONS, field } from "./config-fields.ts";
+import { activation, bertDefaults, defaultPositions, field } from "./config-fields.ts";
 import { plainAttention, size } from "./config-fields.ts";
 
 /** The config cannot set it. */
-const EPSILON = 1e-12;
-const LAYERS = 6;
+const layerNormEpsilon = 1e-12;
+const defaultLayers = 6;
 
 const File = z.looseObject({
   vocab_size: field(size, bertDefaults.vocabulary),
-  max_position_embeddings: field(size, DEFAULT_POSITIONS),
+  max_position_embeddings: field(size, defaultPositions),
   dim: size.nullish(),
   hidden_size: field(size, bertDefaults.hidden),
   n_layers: size.nullish(),
-  num_hidden_layers: field(size, LAYERS),
+  num_hidden_layers: field(size, defaultLayers),
   n_heads: size.nullish(),
   num_attention_heads: field(size, bertDefaults.heads),
   hidden_dim: field(size, bertDefaults.intermediate),
@@ -30,10 +30,10 @@ function layerNames(index: number): LayerNames {
     query: `${layer}.attention.q_lin`,
     key: `${layer}.attention.k_lin`,
     value: `${layer}.attention.v_lin`,
-    output: `${layer}.attention.out_lin`,
+    attentionOutput: `${layer}.attention.out_lin`,
     attentionNorm: `${layer}.sa_layer_norm`,
-    widen: `${layer}.ffn.lin1`,
-    narrow: `${layer}.ffn.lin2`,
+    intermediate: `${layer}.ffn.lin1`,
+    output: `${layer}.ffn.lin2`,
     norm: `${layer}.output_layer_norm`,
   };
 }
@@ -51,9 +51,9 @@ export const distilbert = File.transform((file): Architecture => {
     heads: file.n_heads ?? file.num_attention_heads,
     intermediate: file.hidden_dim,
     positions: rows,
-    epsilon: EPSILON,
+    epsilon: layerNormEpsilon,
     activation: file.activation,
-    embeddings: { width, tokenTypes: 0, places: { rows, padding: null }, projection: null },
+    embeddings: { width, tokenTypes: 0, positions: { rows, padding: null }, projection: null },
     layer: layerNames,
     sequenceHead: { dense: "pre_classifier", activation: "relu", classifier: "classifier" },
     maskedHeads: [

@@ -1,6 +1,7 @@
 /**
  * ELECTRA (Clark et al., https://arxiv.org/abs/2003.10555): BERT's layers over embeddings that may be narrower. The
- * discriminator is what is tuned; the generator alone has a masked-LM head. Names as in transformers' modeling_electra.py.
+ * discriminator is what is tuned; the generator alone has a masked-LM head. Names as in transformers'
+ * modeling_electra.py.
  */
 import * as z from "zod";
 import type { Architecture } from "./architecture.ts";
@@ -8,12 +9,12 @@ import { bertLayer } from "./bert.ts";
 import { bertDefaults, field, plainAttention, size } from "./config-fields.ts";
 import { stackFields, stackSizes } from "./config-fields.ts";
 
-const EMBEDDING = 128;
+const defaultEmbedding = 128;
 const defaults = { ...bertDefaults, hidden: 256, heads: 4, intermediate: 1024 };
 
 const File = z.looseObject({
   ...stackFields(defaults),
-  embedding_size: field(size, EMBEDDING),
+  embedding_size: field(size, defaultEmbedding),
 });
 
 export const electra = File.transform((file): Architecture => {
@@ -30,7 +31,7 @@ export const electra = File.transform((file): Architecture => {
     embeddings: {
       width,
       tokenTypes: file.type_vocab_size,
-      places: { rows, padding: null },
+      positions: { rows, padding: null },
       projection: narrower ? { name: "embeddings_project", bias: true, place: "after norm" } : null,
     },
     layer: bertLayer,

@@ -1,7 +1,7 @@
 /**
- * Tokens as vectors: rows of the tables of words, token types and positions, summed and normalised. A table stored in int8
- * stays so in the graph and only the rows looked up become floats: the same values as from the whole table, in a quarter of
- * the memory.
+ * Tokens as vectors: rows of the tables of words, token types and positions, summed and normalised. A table stored in
+ * int8 stays so in the graph and only the rows looked up become floats: the same values as from the whole table, in a
+ * quarter of the memory.
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
@@ -56,7 +56,7 @@ function typeVectors(
 }
 
 /** Fairseq's count, int64 [batch, sequence]: tokens so far but for padding, from the row after padding's. */
-function countedPlaces(graph: GraphBuilder, ids: Value, padding: number): Value {
+function countedPositions(graph: GraphBuilder, ids: Value, padding: number): Value {
   const isToken = ids
     .op("Equal", [graph.scalar("int64", padding)])
     .op("Not")
@@ -65,17 +65,17 @@ function countedPlaces(graph: GraphBuilder, ids: Value, padding: number): Value 
   return counted.mul(isToken).add(padding);
 }
 
-function placeVectors(
+function positionVectors(
   parameters: Parameters,
-  { width, places }: Embeddings,
+  { width, positions }: Embeddings,
   { ids, rows: tokens }: TokenIds,
 ): Value | null {
-  if (places === null) return null;
-  const { rows, padding } = places;
+  if (positions === null) return null;
+  const { rows, padding } = positions;
   const indices =
     padding === null
       ? tokens.positions
-      : tokens.pick(countedPlaces(parameters.graph, ids, padding));
+      : tokens.pick(countedPositions(parameters.graph, ids, padding));
   return lookUp(parameters, tableName("position"), { rows, width }, indices);
 }
 
@@ -89,8 +89,8 @@ export function embedTokens(
   const table = { rows: vocabulary, width };
   const words = lookUp(parameters, wordTable, table, tokens.rows.pick(tokens.ids));
   const types = typeVectors(parameters, embeddings, tokens);
-  const places = placeVectors(parameters, embeddings, tokens);
-  const sum = [types, places].reduce<Value>((x, y) => (y === null ? x : x.add(y)), words);
+  const positions = positionVectors(parameters, embeddings, tokens);
+  const sum = [types, positions].reduce<Value>((x, y) => (y === null ? x : x.add(y)), words);
   const project = (x: Value, place: "before norm" | "after norm") => {
     if (projection?.place !== place) return x;
     const { name, bias } = projection;

@@ -66,7 +66,7 @@ export type Head =
   | { readonly name: "question-answering" }
   /**
    * `logits` f32 [batch, sequence, vocabulary]. At positions: of the tokens that the input `positions` int64 [masked]
-   * names by their place in the flattened [batch · sequence], [masked, vocabulary]: what is masked is few, the
+   * names by their index in the flattened [batch · sequence], [masked, vocabulary]: what is masked is few, the
    * vocabulary large.
    */
   | { readonly name: "masked-lm"; readonly at?: "positions" };

@@ -84,12 +84,12 @@ const LabelsFile = z.looseObject({
 });
 
 /** As many as transformers makes where a config says nothing. */
-const LABELS = 2;
+const defaultLabels = 2;
 
 /** Names of the classes of a classifier, by class. Throws `ConfigError` on a config whose classes are not 0, 1, 2 … */
 export function labelsOf(config: unknown): string[] {
   const { id2label, num_labels: count } = parse(LabelsFile, config);
-  if (!id2label) return Array.from({ length: count ?? LABELS }, (_, at) => `LABEL_${at}`);
+  if (!id2label) return Array.from({ length: count ?? defaultLabels }, (_, at) => `LABEL_${at}`);
   const named = Object.keys(id2label).length;
   if (typeof count === "number" && count !== named) {
     throw new ConfigError(

@@ -1,8 +1,8 @@
 /**
- * Linear layers in 8-bit integers: weights with a scale per output, activations rounded anew for each token with a scale
- * of its own, so that what shares a batch never changes an answer. Products are exact integers; only the rounding differs
- * from f32. Activations are u8 around a zero point; weights s8, or u8 around 128 for processors whose
- * u8×s8 instruction saturates.
+ * Linear layers in 8-bit integers: weights with a scale per output, activations rounded anew for each token with a
+ * scale of its own, so that what shares a batch never changes an answer. Products are exact integers; only the rounding
+ * differs from f32. Activations are u8 around a zero point; weights s8, or u8 around 128 for processors whose u8×s8
+ * instruction saturates.
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
@@ -30,22 +30,28 @@ type Rounded = {
   readonly factors: Float32Array | null;
 };
 
-const LEVELS = 255;
-const CENTRE = 128;
+const levelMax = 255;
+const centreLevel = 128;
 /** Steps kept for values below zero where few and small ones are: GELU's least value is −0.17. */
-const FEW = 24;
+const levelsBelowZero = 24;
 /** A token of zeros must not divide by zero. */
-const LEAST_SCALE = 1e-10;
+const scaleMin = 1e-10;
 
 /** Scale [tokens, 1] and zero point for the rows of `x`. */
 function rowScales(x: Value, least: number | undefined): { scale: Value; zeroPoint: number } {
   const largest = x.reduceMax([-1], true);
   if (least !== undefined) {
-    const below = Math.max(-least / FEW, LEAST_SCALE);
-    return { scale: largest.mul(1 / (LEVELS - FEW)).max(below), zeroPoint: FEW };
+    const below = Math.max(-least / levelsBelowZero, scaleMin);
+    return {
+      scale: largest.mul(1 / (levelMax - levelsBelowZero)).max(below),
+      zeroPoint: levelsBelowZero,
+    };
   }
   const magnitude = largest.max(x.reduceMin([-1], true).neg());
-  return { scale: magnitude.mul(1 / (LEVELS - CENTRE)).max(LEAST_SCALE), zeroPoint: CENTRE };
+  return {
+    scale: magnitude.mul(1 / (levelMax - centreLevel)).max(scaleMin),
+    zeroPoint: centreLevel,
+  };
 }
 
 /** Largest magnitude on each input channel among the weights of all `readers`. */
@@ -67,7 +73,7 @@ function timesColumns(matrix: Float32Array, factors: Float32Array): Float32Array
 function shiftToUnsigned(values: Int8Array): Uint8Array {
   const shifted = new Uint8Array(values.length);
   // By index: `from` with a function takes ten times as long on millions of elements.
-  for (let at = 0; at < values.length; at++) shifted[at] = (values[at] ?? 0) + CENTRE;
+  for (let at = 0; at < values.length; at++) shifted[at] = (values[at] ?? 0) + centreLevel;
   return shifted;
 }
 
@@ -85,7 +91,7 @@ function weightConstant(
   }
   const shifted = () => shiftToUnsigned(load());
   const weight = graph.initializer({ name, dtype: "uint8", shape, load: shifted });
-  return { weight, zeroPoint: graph.scalar("uint8", CENTRE) };
+  return { weight, zeroPoint: graph.scalar("uint8", centreLevel) };
 }
 
 export function int8Layers(parameters: Parameters, options: Int8Options): LinearLayers {

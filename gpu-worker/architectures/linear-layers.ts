@@ -1,6 +1,6 @@
 /**
- * The linear layers of an encoder in one compute form. What a form does to its inputs before a product (int8 rounds them)
- * is done once for all layers that read them. Rows are tokens: [tokens, features].
+ * The linear layers of an encoder in one compute form. What a form does to its inputs before a product (int8 rounds
+ * them) is done once for all layers that read them. Rows are tokens: [tokens, features].
  */
 import type { Value } from "../onnx/value.ts";
 

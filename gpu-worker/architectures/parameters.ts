@@ -1,7 +1,6 @@
 /**
- * A checkpoint's tensors as constants of a graph, under the names the checkpoint gives them. Shapes are checked when the
- * constant is made, bytes are read when the graph is written: the source
- * must stay open until then.
+ * A checkpoint's tensors as constants of a graph, under the names the checkpoint gives them. Shapes are checked when
+ * the constant is made, bytes are read when the graph is written: the source must stay open until then.
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";

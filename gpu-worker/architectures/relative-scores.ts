@@ -1,12 +1,12 @@
 /**
  * What distances between tokens add to attention's scores in DeBERTa (disentangled attention,
- * https://arxiv.org/abs/2006.03654, section 3.1): the query of i times the key of the distance i−j, and the key of j times
- * the query of that distance. The distances' keys and queries depend on weights alone: ONNX Runtime folds them into
- * constants when it loads the graph.
+ * https://arxiv.org/abs/2006.03654, section 3.1): the query of i times the key of the distance i−j, and the key of j
+ * times the query of that distance. The distances' keys and queries depend on weights alone: ONNX Runtime folds them
+ * into constants when it loads the graph.
  *
  * transformers looks the products up pair by pair, with an index as large as the scores. Here the table is first
- * laid out distance by distance (2 · sequence rows, the same for every text), so that the products of a token stand in a
- * row in the order of its neighbours, and shifting each row by one against the last (`skew`) needs slices alone.
+ * laid out distance by distance (2 · sequence rows, the same for every text), so that the products of a token stand in
+ * a row in the order of its neighbours, and shifting each row by one against the last (`skew`) needs slices alone.
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
@@ -138,7 +138,7 @@ function shifted(graph: GraphBuilder, products: Value, sequence: Value): Value {
 }
 
 /** Of each query: its products with the keys of distances. */
-function toPlace(table: Table, layer: string, { query, shape }: Content): ScoreTerms {
+function contentToPosition(table: Table, layer: string, { query, shape }: Content): ScoreTerms {
   const { sequence, falling } = table;
   const keys = byHead(table, rowsOf(table, layer, 1).gather(falling, 0));
   return {
@@ -160,7 +160,7 @@ function toPlace(table: Table, layer: string, { query, shape }: Content): ScoreT
 }
 
 /** Of each key: its products with the queries of distances. */
-function fromPlace(table: Table, layer: string, { key, shape, gain }: Content): ScoreTerms {
+function positionToContent(table: Table, layer: string, { key, shape, gain }: Content): ScoreTerms {
   const { sequence, rising } = table;
   const queries = rowsOf(table, layer, gain);
   const byDistance = byHead(table, queries.gather(rising, 0));
@@ -194,8 +194,8 @@ function rowsBetween(
   const [zero, one] = [inner.scalar("int64", 0), inner.scalar("int64", 1)];
   const counted = (count: Value) => inner.op("Range", [zero, count.squeeze([0]), one]);
   const length = inner.outer(sequence);
-  const places = counted(inner.outer(rows)).add(start).unsqueeze([0]);
-  const distances = places.sub(counted(length).unsqueeze([1]));
+  const positions = counted(inner.outer(rows)).add(start).unsqueeze([0]);
+  const distances = positions.sub(counted(length).unsqueeze([1]));
   return inner.outer(rising).gather(distances.add(length).sub(1), 0);
 }
 
@@ -217,8 +217,8 @@ export function relativeScores(
   return (content) => {
     const layers = relative.layers(content.names);
     const sides: ScoreTerms[] = [];
-    if (layers.key !== null) sides.push(toPlace(table, layers.key, content));
-    if (layers.query !== null) sides.push(fromPlace(table, layers.query, content));
+    if (layers.key !== null) sides.push(contentToPosition(table, layers.key, content));
+    if (layers.query !== null) sides.push(positionToContent(table, layers.query, content));
     return {
       whole: (graph) => sum(sides.map((side) => side.whole(graph))),
       turns(graph) {

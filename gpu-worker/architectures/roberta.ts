@@ -1,19 +1,19 @@
 /**
  * RoBERTa (Liu et al., https://arxiv.org/abs/1907.11692) and XLM-RoBERTa (Conneau et al.,
- * https://arxiv.org/abs/1911.02116): BERT's layers, with positions counted fairseq's way and heads of their own. Names as in
- * transformers' modeling_roberta.py.
+ * https://arxiv.org/abs/1911.02116): BERT's layers, with positions counted fairseq's way and heads of their own. Names
+ * as in transformers' modeling_roberta.py.
  */
 import * as z from "zod";
 import type { Architecture } from "./architecture.ts";
 import { bertLayer } from "./bert.ts";
 import { bertDefaults, field, plainAttention, stackFields, stackSizes } from "./config-fields.ts";
 
-const PADDING = 1;
+const defaultPadding = 1;
 
 function named(name: string, vocabulary: number) {
   const fields = {
     ...stackFields({ ...bertDefaults, vocabulary }),
-    pad_token_id: field(z.int().nonnegative(), PADDING),
+    pad_token_id: field(z.int().nonnegative(), defaultPadding),
   };
   return z.looseObject(fields).transform((file): Architecture => {
     const sizes = stackSizes(file);
@@ -29,7 +29,7 @@ function named(name: string, vocabulary: number) {
       embeddings: {
         width,
         tokenTypes: file.type_vocab_size,
-        places: { rows, padding },
+        positions: { rows, padding },
         projection: null,
       },
       layer: bertLayer,

@@ -11,12 +11,12 @@ import type { Pooling, SentenceHead, SentenceStage } from "./encoder-head.ts";
 import { transposeMatrix } from "./transpose-matrix.ts";
 
 /** torch.nn.functional.normalize's. */
-const LEAST_LENGTH = 1e-12;
+const lengthMin = 1e-12;
 /** sentence-transformers', for a text without tokens. */
-const LEAST_COUNT = 1e-9;
-const FAR_BELOW = -1e30;
+const countMin = 1e-9;
+const farBelow = -1e30;
 /** torch.nn.LayerNorm's. */
-const LAYER_NORM_EPSILON = 1e-5;
+const layerNormEpsilon = 1e-5;
 
 export type TokenStates = {
   /** f32 [batch, sequence, hidden]. */
@@ -44,7 +44,7 @@ function counted({ graph }: PooledStates, mask: Value): Value {
 const poolings: { readonly [P in Pooling]: (states: PooledStates) => Value } = {
   mean: (states) => {
     const chosen = states.chosen ?? states.mask;
-    return weightedSum(states, chosen).div(chosen.sum([1], true).max(LEAST_COUNT));
+    return weightedSum(states, chosen).div(chosen.sum([1], true).max(countMin));
   },
   cls: (states) => {
     if (states.chosen === null) return states.hidden.slice(1, 0, 1).squeeze([1]);
@@ -52,17 +52,17 @@ const poolings: { readonly [P in Pooling]: (states: PooledStates) => Value } = {
     return weightedSum(states, first.cast("float32").mul(states.chosen));
   },
   max: ({ hidden, mask, chosen }) => {
-    const left = (chosen ?? mask).sub(1).mul(-FAR_BELOW).unsqueeze([2]);
+    const left = (chosen ?? mask).sub(1).mul(-farBelow).unsqueeze([2]);
     return hidden.add(left).reduceMax([1], false);
   },
   mean_sqrt_len_tokens: (states) => {
     const chosen = states.chosen ?? states.mask;
-    return weightedSum(states, chosen).div(chosen.sum([1], true).max(LEAST_COUNT).sqrt());
+    return weightedSum(states, chosen).div(chosen.sum([1], true).max(countMin).sqrt());
   },
   // Places count from the text's first token, also where a prompt's tokens are left out.
   weightedmean: (states) => {
     const weights = counted(states, states.mask).mul(states.chosen ?? states.mask);
-    return weightedSum(states, weights).div(weights.sum([1], true).max(LEAST_COUNT));
+    return weightedSum(states, weights).div(weights.sum([1], true).max(countMin));
   },
   lasttoken: (states) => {
     const chosen = states.chosen ?? states.mask;
@@ -72,7 +72,7 @@ const poolings: { readonly [P in Pooling]: (states: PooledStates) => Value } = {
 };
 
 function toUnit(x: Value): Value {
-  return x.div(x.l2([-1], true).max(LEAST_LENGTH));
+  return x.div(x.l2([-1], true).max(lengthMin));
 }
 
 /** x·matrixᵀ + bias, for a matrix [outputs, inputs]. */
@@ -95,7 +95,7 @@ function applyStage(graph: GraphBuilder, x: Value, stage: SentenceStage): Value 
     case "layer-norm": {
       const shape = [stage.weight.length];
       const parts = [stage.weight, stage.bias].map((part) => graph.constant(float32(shape, part)));
-      return x.op("LayerNormalization", parts, { axis: -1, epsilon: LAYER_NORM_EPSILON });
+      return x.op("LayerNormalization", parts, { axis: -1, epsilon: layerNormEpsilon });
     }
     case "dense": {
       const { weight: matrix, bias, inputs, residual } = stage;

@@ -1,7 +1,7 @@
 /**
  * Where each token of a batch stands among the rows that an encoder's layers work on: token by token, all texts' first
- * tokens, then all second ones. Packed, padding has no row: layers compute real tokens alone, and only attention sees the
- * whole grid of texts × tokens. A packed batch must hold at least one token.
+ * tokens, then all second ones. Packed, padding has no row: layers compute real tokens alone, and only attention sees
+ * the whole grid of texts × tokens. A packed batch must hold at least one token.
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
@@ -27,7 +27,7 @@ function flatten(values: Value): Value {
   return values.transpose([1, 0]).reshape([-1]);
 }
 
-/** Column of each place of the grid, int64 [sequence·batch]. */
+/** Column of each cell of the grid, int64 [sequence·batch]. */
 function columns(graph: GraphBuilder, gridShape: Value): Value {
   const zero = graph.scalar("int64", 0);
   const sequence = gridShape.gather(zero, 0);
@@ -45,14 +45,14 @@ export function paddedRows(graph: GraphBuilder, mask: Value): TokenRows {
 export function packedRows(graph: GraphBuilder, mask: Value): TokenRows {
   const { gridShape, positions } = paddedRows(graph, mask);
   const flat = flatten(mask);
-  const places = flat.op("NonZero").reshape([-1]);
+  const cells = flat.op("NonZero").reshape([-1]);
   const order = flat.op("CumSum", [graph.scalar("int64", 0)]);
-  const rowOfPlace = order.sub(1).max(0);
+  const rowOfCell = order.sub(1).max(0);
   return {
     gridShape,
-    positions: positions.gather(places, 0),
-    pick: (values) => flatten(values).gather(places, 0),
-    toGrid: (rows) => rows.gather(rowOfPlace, 0),
-    fromGrid: (rows) => rows.gather(places, 0),
+    positions: positions.gather(cells, 0),
+    pick: (values) => flatten(values).gather(cells, 0),
+    toGrid: (rows) => rows.gather(rowOfCell, 0),
+    fromGrid: (rows) => rows.gather(cells, 0),
   };
 }

@@ -1,9 +1,9 @@
 /**
  * The encoder of every family as a graph (https://arxiv.org/abs/1706.03762, norms after the sums as in BERT). Inputs
  * `input_ids`, `attention_mask` and, where the family tells types of tokens apart, `token_type_ids`, int64
- * [batch, sequence]; outputs by head (encoder-head.ts). Inside, layers work on rows of tokens (token-rows.ts): attention
- * then needs no transposed copies, and 2-D sums keep ONNX Runtime from fusing them with the normalisation into an operator
- * that takes six times as long.
+ * [batch, sequence]; outputs by head (encoder-head.ts). Inside, layers work on rows of tokens (token-rows.ts):
+ * attention then needs no transposed copies, and 2-D sums keep ONNX Runtime from fusing them with the normalisation
+ * into an operator that takes six times as long.
  */
 import type { Graph } from "../onnx/graph.ts";
 import { GraphBuilder } from "../onnx/graph-builder.ts";
@@ -30,21 +30,21 @@ import { packedRows, paddedRows } from "./token-rows.ts";
 import type { TokenRows } from "./token-rows.ts";
 
 /** Least float32: hides padding from a softmax without making a row of padding NaN. */
-const HIDDEN_SCORE = -3.4028234663852886e38;
+const hiddenScore = -3.4028234663852886e38;
 /** Nothing GELU gives lies below this. */
-const GELU_LEAST = -0.17;
+const geluMin = -0.17;
 
 /**
- * Attention's scores at a time where texts may be long. Batches of the usual sizes have no more: 2 048 tokens in texts of 512
- * and 16 heads make just so many.
+ * Attention's scores at a time where texts may be long. Batches of the usual sizes have no more: 2 048 tokens in texts
+ * of 512 and 16 heads make just so many.
  */
-const SCORE_BYTES = 64 * 2 ** 20;
+const scoreBytesAtOnce = 64 * 2 ** 20;
 /** Up to so many positions scores are few enough to be computed at once. */
-const USUAL_POSITIONS = 512;
+const usualPositions = 512;
 
 /** Null: all at once. */
 export function defaultScoreBytes({ positions }: Architecture): number | null {
-  return positions > USUAL_POSITIONS ? SCORE_BYTES : null;
+  return positions > usualPositions ? scoreBytesAtOnce : null;
 }
 
 type Batch = {
@@ -90,7 +90,7 @@ function readBatch(
     types,
     rows,
     mask,
-    scoreMask: graph.scalar("float32", 1).sub(mask).mul(HIDDEN_SCORE).unsqueeze([1, 2]),
+    scoreMask: graph.scalar("float32", 1).sub(mask).mul(hiddenScore).unsqueeze([1, 2]),
     headShape: graph.op("Concat", sizes, { axis: 0 }),
     turns:
       scoreBytes === null ? null : planTurns(graph, rows.gridShape, { heads, bytes: scoreBytes }),
@@ -117,9 +117,9 @@ function passThrough(parameters: Parameters, name: string, added: string) {
 }
 
 /**
- * What attention adds to `x`, [tokens, hidden]. Two biases cost nothing: a key's adds the same to every score of a query,
- * which softmax ignores (unless distances meet the key); a value's adds itself to every result, because a softmax sums to
- * 1, so it goes through the output layer's weights into that layer's bias.
+ * What attention adds to `x`, [tokens, hidden]. Two biases cost nothing: a key's adds the same to every score of a
+ * query, which softmax ignores (unless distances meet the key); a value's adds itself to every result, because a
+ * softmax sums to 1, so it goes through the output layer's weights into that layer's bias.
  */
 function selfAttention(encoder: Encoder, x: Value, names: LayerNames): Value {
   const { architecture, parameters, layers, batch, distanceScores } = encoder;
@@ -142,23 +142,22 @@ function selfAttention(encoder: Encoder, x: Value, names: LayerNames): Value {
     terms: distanceScores?.({ query, key, shape, names, gain }) ?? null,
     turns: batch.turns,
   });
-  const bias = passThrough(parameters, names.output, names.value);
+  const bias = passThrough(parameters, names.attentionOutput, names.value);
   return layers
-    .on(batch.rows.fromGrid(context), { readers: [names.output] })
-    .dense(names.output, { ...square, bias });
+    .on(batch.rows.fromGrid(context), { readers: [names.attentionOutput] })
+    .dense(names.attentionOutput, { ...square, bias });
 }
 
 /** What the feed-forward block adds to `x`, [tokens, hidden]. */
 function feedForward({ architecture, layers }: Encoder, x: Value, names: LayerNames): Value {
   const { hidden, intermediate, activation } = architecture;
-  const { widen, narrow } = names;
   const wide = layers
-    .on(x, { readers: [widen], uneven: true })
-    .dense(widen, { inputs: hidden, outputs: intermediate });
-  const least = activation.startsWith("gelu") ? { least: GELU_LEAST } : {};
+    .on(x, { readers: [names.intermediate], uneven: true })
+    .dense(names.intermediate, { inputs: hidden, outputs: intermediate });
+  const least = activation.startsWith("gelu") ? { least: geluMin } : {};
   return layers
-    .on(activate(activation, wide), { readers: [narrow], ...least })
-    .dense(narrow, { inputs: intermediate, outputs: hidden });
+    .on(activate(activation, wide), { readers: [names.output], ...least })
+    .dense(names.output, { inputs: intermediate, outputs: hidden });
 }
 
 function layer(encoder: Encoder, x: Value, names: LayerNames): Value {

@@ -1,9 +1,9 @@
 /**
- * Tensors of a checkpoint that its graph has not read: a checkpoint that holds more than config.json describes (an adapter
- * that was not merged, a layer more, a classifier of another kind) would be answered for wrongly. What is known to change no
- * answer may stay.
+ * Tensors of a checkpoint that its graph has not read: a checkpoint that holds more than config.json describes (an
+ * adapter that was not merged, a layer more, a classifier of another kind) would give wrong answers. Tensors that are
+ * known to change no answer are allowed.
  */
-import { SCALE_SUFFIX } from "../weights/int8-rows.ts";
+import { scaleSuffix } from "../weights/int8-rows.ts";
 import { WeightError } from "../weights/weight-source.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import type { Architecture } from "./architecture.ts";
@@ -25,12 +25,23 @@ const buffers = /^embeddings\.(position_ids|token_type_ids)$/;
 /** Made with every encoder; the heads that read it name it, and for the others it was never trained or goes unused. */
 const pooler = /^pooler\.dense\.(weight|bias)$/;
 /** Heads of pre-training: tuning an encoder for another task, or taking its vectors, takes them off. */
-const pretraining =
-  /^(cls|lm_head|lm_predictions|mask_predictions|vocab_transform|vocab_layer_norm|vocab_projector|generator_predictions|generator_lm_head|discriminator_predictions)\./;
+const pretrainingHeads = [
+  "cls",
+  "lm_head",
+  "lm_predictions",
+  "mask_predictions",
+  "vocab_transform",
+  "vocab_layer_norm",
+  "vocab_projector",
+  "generator_predictions",
+  "generator_lm_head",
+  "discriminator_predictions",
+];
+const pretraining = new RegExp(`^(${pretrainingHeads.join("|")})\\.`);
 /** Beside the masked-lm: the other task of its pre-training, and the bias that its decoder has a copy of. */
 const besideMasks =
   /^(cls\.seq_relationship\.|mask_predictions\.|discriminator_predictions\.|cls\.predictions\.bias$|lm_head\.bias$)/;
-/** DeBERTa's classes pass it by where tokens know their place by attention alone. */
+/** Not read by DeBERTa's classes where attention alone tells tokens' positions. */
 const positions = /^embeddings\.position_embeddings\.weight$/;
 /** Made by DeBERTa's classes whether or not distances count. */
 const distances = /^encoder\.(rel_embeddings|LayerNorm)\.(weight|bias|gamma|beta)$/;
@@ -41,7 +52,7 @@ function harmless(architecture: Architecture, head: HeadName): (name: string) =>
     Array.from({ length: architecture.layers }, (_, at) => `${architecture.layer(at).key}.bias`),
   );
   const patterns = [buffers, pooler, head === "masked-lm" ? besideMasks : pretraining];
-  if (architecture.embeddings.places === null) patterns.push(positions);
+  if (architecture.embeddings.positions === null) patterns.push(positions);
   if (architecture.relative === null) patterns.push(distances);
   return (name) => keys.has(name) || patterns.some((pattern) => pattern.test(name));
 }
@@ -57,7 +68,7 @@ export function refuseUnread(
 ): void {
   const isHarmless = harmless(architecture, head);
   const left = source.names().filter((name) => {
-    const tensor = name.endsWith(SCALE_SUFFIX) ? name.slice(0, -SCALE_SUFFIX.length) : name;
+    const tensor = name.endsWith(scaleSuffix) ? name.slice(0, -scaleSuffix.length) : name;
     if (read.has(name) || read.has(tensor)) return false;
     const prefix = architecture.prefixes.find((each) => tensor.startsWith(each)) ?? "";
     return !isHarmless(tensor.slice(prefix.length));
@@ -66,6 +77,7 @@ export function refuseUnread(
   const rest = left.length > namedMost ? ` and ${left.length - namedMost} more` : "";
   throw new WeightError(
     `the weights hold tensors that a ${architecture.name} as config.json describes it has no place for: ` +
-      `${left.slice(0, namedMost).join(", ")}${rest}. Merge adapters, or save the model with the class it was made with`,
+      `${left.slice(0, namedMost).join(", ")}${rest}. ` +
+      "Merge adapters, or save the model with the class it was made with",
   );
 }

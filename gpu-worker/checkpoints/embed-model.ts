@@ -9,7 +9,7 @@ import * as z from "zod";
 import { sha256OfFile } from "../files/file-digest.ts";
 import { readJson } from "../files/json-file.ts";
 import { fitInt8Rows } from "../weights/fit-int8-rows.ts";
-import { SCALE_SUFFIX, STORAGE_METADATA } from "../weights/int8-rows.ts";
+import { scaleSuffix, storageMetadata } from "../weights/int8-rows.ts";
 import { readFloat32 } from "../weights/read-float32.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { type TensorToWrite, writeSafetensors } from "../weights/safetensors-writer.ts";
@@ -64,7 +64,7 @@ function stored(source: WeightSource, entry: WeightEntry): TensorToWrite[] {
   return [
     { name, dtype: "int8", shape, load: () => fitted.values },
     {
-      name: name + SCALE_SUFFIX,
+      name: name + scaleSuffix,
       dtype: "float32",
       shape: [fitted.rows],
       load: () => fitted.scales,
@@ -78,7 +78,7 @@ async function writeWeights(from: string, to: string, derivedFrom: string): Prom
     const entries = source.names().flatMap((name) => source.entry(name) ?? []);
     const tensors = entries.filter(isLearnt).flatMap((entry) => stored(source, entry));
     await writeSafetensors(to, tensors, {
-      ...STORAGE_METADATA,
+      ...storageMetadata,
       "llm-os.derived-from": derivedFrom,
     });
   } finally {

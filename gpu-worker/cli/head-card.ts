@@ -31,8 +31,8 @@ function labelsOf(labels: readonly string[]): string {
 export function headCard(id: string, adapter: Adapter, figures: HeadFigures): string {
   const { majority, accuracy, l2, chosen, rows, heldOut, data, command } = figures;
   const choice = chosen
-    ? "L2 was chosen by the first of them,\nso they flatter it a little."
-    : "L2 was given, not\nchosen by them.";
+    ? "L2 was\nchosen by the first of them, so they flatter it a little."
+    : "L2 was\ngiven, not chosen by them.";
   const licence = adapter.licence === null ? "" : `license: ${adapter.licence}\n`;
   const sources = data.map(({ name, sha256 }) => `- \`${name}\`, sha256 \`${sha256}\``).join("\n");
   return `---

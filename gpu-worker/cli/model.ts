@@ -10,7 +10,7 @@ import { runEmbed } from "./embed-model.ts";
 import { runFetch } from "./fetch-model.ts";
 import { runFitHead } from "./fit-head.ts";
 import { formatModels, listModels } from "./list-models.ts";
-import { DEFAULT_TOLERANCE, verifyModel } from "./verify-model.ts";
+import { defaultTolerance, verifyModel } from "./verify-model.ts";
 
 const interruption = new AbortController();
 process.once("SIGINT", () => interruption.abort(new Error("Interrupted")));
@@ -65,10 +65,10 @@ program
   .command("verify")
   .argument("<folder>", "a checkpoint with its expected.json")
   .description("compile a checkpoint, run its expected.json, and compare")
-  .option("--tolerance <number>", "largest difference allowed", parseTolerance, DEFAULT_TOLERANCE)
+  .option("--tolerance <number>", "largest difference allowed", parseTolerance, defaultTolerance)
   .action(async (folder: string, { tolerance }: { tolerance: number }) => {
     const { threads, poolThreads } = modelConfig();
-    // Which runtime it is, and how many sessions it could hold, is no news for a single run.
+    // A single run is not told which runtime it has and how many sessions that could hold.
     const log = { info: () => undefined, warn: () => undefined };
     const runtime = await openRuntime({ log, poolThreads });
     const options = { runtime, threads: threads ?? availableParallelism(), tolerance, signal };

@@ -20,7 +20,7 @@ import { int64 } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 
-export const DEFAULT_TOLERANCE = 1e-3;
+export const defaultTolerance = 1e-3;
 
 export type VerifyOptions = {
   readonly runtime: Runtime;
@@ -224,7 +224,7 @@ export async function verifyModel(folder: string, options: VerifyOptions): Promi
 async function verifySession(
   session: Session,
   expected: Expected,
-  { tolerance = DEFAULT_TOLERANCE, signal }: VerifyOptions,
+  { tolerance = defaultTolerance, signal }: VerifyOptions,
 ): Promise<Verification> {
   const comparisons = await compareAll(session, expected, signal);
   const compared = comparisons.reduce((sum, [, comparison]) => sum + comparison.compared, 0);

@@ -10,7 +10,7 @@ import { installCuda } from "../cuda/install-cuda.ts";
 import { missingLibraries } from "../cuda/missing-libraries.ts";
 import { pythonCommands } from "../downloads/pip-wheel.ts";
 import { findDriver } from "../runtime/c-api/cuda-driver.ts";
-import { openFetchBar } from "./fetch-bar.ts";
+import { openDownloadBar } from "./progress-bar.ts";
 
 const say = (text: string) => process.stdout.write(`${text}\n`);
 const complain = (text: string) => process.stderr.write(`${text}\n`);
@@ -21,10 +21,10 @@ async function runInstall(folder: string, signal: AbortSignal): Promise<void> {
       `The CUDA provider is for Linux x64, this is ${process.platform} ${process.arch}`,
     );
   }
-  const bar = openFetchBar(process.stderr);
+  const bar = openDownloadBar(process.stderr);
   const tools = { wheels: cudaWheels, pythonCommands, environment: process.env };
   try {
-    await installCuda({ folder, ...tools, signal, onProgress: bar.show });
+    await installCuda({ folder, ...tools, signal, onProgress: bar.onProgress });
   } finally {
     bar.stop();
   }

@@ -2,7 +2,7 @@
  * Chooses how strongly a head is held back, by its accuracy on rows that did not train it. From strong to weak, each
  * fit starting where the last ended; once the accuracy has fallen twice in a row, weaker ones are not tried.
  */
-import { fitHead, type Head } from "./fit-head.ts";
+import { fitHead, type FittedHead } from "./fit-head.ts";
 import type { LabelledRows } from "./softmax-loss.ts";
 
 export type Trial = { l2: number; accuracy: number };
@@ -10,7 +10,7 @@ export type Trial = { l2: number; accuracy: number };
 export type Choice = {
   l2: number;
   /** Fitted on the training rows alone. */
-  head: Head;
+  head: FittedHead;
   trials: Trial[];
 };
 
@@ -33,8 +33,8 @@ export async function chooseL2(
   options: ChoiceOptions,
 ): Promise<Choice> {
   const trials: Trial[] = [];
-  let best: (Trial & { head: Head }) | null = null;
-  let last: { head: Head; accuracy: number } | null = null;
+  let best: (Trial & { head: FittedHead }) | null = null;
+  let last: { head: FittedHead; accuracy: number } | null = null;
   let falls = 0;
   for (const l2 of options.candidates) {
     const start = last === null ? {} : { start: last.head };
@@ -52,7 +52,7 @@ export async function chooseL2(
 }
 
 /** Share of rows whose class the head ranks first. */
-export function accuracyOf(head: Head, { features, width, classes }: LabelledRows): number {
+export function accuracyOf(head: FittedHead, { features, width, classes }: LabelledRows): number {
   let right = 0;
   for (const [row, wanted] of classes.entries()) {
     if (bestClass(head, features.subarray(row * width, (row + 1) * width)) === wanted) right += 1;
@@ -60,7 +60,7 @@ export function accuracyOf(head: Head, { features, width, classes }: LabelledRow
   return right / classes.length;
 }
 
-function bestClass({ weight, bias }: Head, features: Float32Array): number {
+function bestClass({ weight, bias }: FittedHead, features: Float32Array): number {
   let best = 0;
   let most = -Infinity;
   for (let label = 0, at = 0; label < bias.length; label += 1) {

@@ -21,20 +21,20 @@ export type FitOptions = {
   /** Default 500. */
   iterationsMax?: number;
   /** Where to start, for example the head of a neighbouring `l2`. */
-  start?: Head;
+  start?: FittedHead;
   signal?: AbortSignal;
   /** After each iteration. */
   onIteration?(iteration: number): void;
 };
 
-export type Head = {
+export type FittedHead = {
   /** f32 [classes, features]. */
   weight: Float32Array;
   /** f32 [classes]. */
   bias: Float32Array;
 };
 
-export type Fit = Head & Omit<Minimum, "value"> & { loss: number };
+export type Fit = FittedHead & Omit<Minimum, "value"> & { loss: number };
 
 /** @throws the signal's reason; RangeError where the rows do not fit together */
 export async function fitHead(rows: LabelledRows, options: FitOptions): Promise<Fit> {
@@ -95,7 +95,7 @@ function deviationsOf(squares: Float64Array, by: "each" | "common"): Float64Arra
   const mean = squares.reduce((sum, square) => sum + square, 0) / squares.length;
   if (by === "common") return squares.map(() => Math.sqrt(mean) || 1);
   const most = Math.sqrt(squares.reduce((a, b) => Math.max(a, b), 0));
-  // What tells nothing is not blown up, but made as small as it can be against the rest.
+  // A feature that tells nothing is scaled down as far as possible, not up to the others.
   return squares.map((square) => {
     const deviation = Math.sqrt(square);
     return deviation > most * deviationShareMin ? deviation : most || 1;
@@ -133,7 +133,11 @@ function startPoint(
 }
 
 /** The same logits from features that are not standardised. */
-function foldBack(point: Float64Array, { means, deviations }: Scaling, classCount: number): Head {
+function foldBack(
+  point: Float64Array,
+  { means, deviations }: Scaling,
+  classCount: number,
+): FittedHead {
   const width = means.length;
   const weight = new Float32Array(classCount * width);
   const bias = new Float32Array(classCount);

@@ -1,11 +1,11 @@
 /**
- * A f32 graph in mixed precision, for a GPU: products in half precision, sums over many elements in f32, by the lists of
- * PyTorch's autocast (https://docs.pytorch.org/docs/stable/amp.html#cuda-op-specific-behavior). Matrices and look-up tables
- * become f16 when the graph is written, in half the memory; inputs and outputs keep their types.
+ * A f32 graph in mixed precision, for a GPU: products in half precision, sums over many elements in f32, by the lists
+ * of PyTorch's autocast (https://docs.pytorch.org/docs/stable/amp.html#cuda-op-specific-behavior). Matrices and look-up
+ * tables become f16 when the graph is written, in half the memory; inputs and outputs keep their types.
  */
 import { float32ToFloat16 } from "../tensor/float16.ts";
 import { elementCount } from "../tensor/shape.ts";
-import { codeOfDtype } from "./element-type.ts";
+import { codeOfDtype } from "../tensor/element-type.ts";
 import type { Graph, Initializer, Node } from "./graph.ts";
 import { inferNode } from "./infer-node.ts";
 import type { Inferred } from "./operator.ts";
@@ -19,9 +19,10 @@ type Kind = Half | Full;
 const inHalf = new Set(["MatMul", "FusedMatMul", "Gemm", "Conv"]);
 /** Its "ops that autocast to float32": what sums over many elements, or leaves the range of f16. */
 const inFull = new Set(
-  "Softmax LogSoftmax LayerNormalization SimplifiedLayerNormalization CumSum ReduceSum ReduceMean ReduceL2 Pow Exp Log Reciprocal".split(
-    " ",
-  ),
+  [
+    "Softmax LogSoftmax LayerNormalization SimplifiedLayerNormalization",
+    "CumSum ReduceSum ReduceMean ReduceL2 Pow Exp Log Reciprocal",
+  ].flatMap((names) => names.split(" ")),
 );
 /** What gives elements of its first input: in whatever type that has. */
 const moving = new Set(

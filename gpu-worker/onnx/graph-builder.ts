@@ -1,13 +1,14 @@
 /**
  * Builds a graph node by node. Each node's result types are inferred, and its inputs checked, the moment it is added:
- * a mistake fails at the line that made it. Names come from the scope and the operator, so equal calls make equal bytes.
+ * a mistake fails at the line that made it. Names come from the scope and the operator, so equal calls make equal
+ * bytes.
  */
 import type { DType } from "../tensor/dtype.ts";
 import { scalar } from "../tensor/scalar.ts";
 import { tensor } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { toAttribute } from "./attribute.ts";
-import { codeOfDtype } from "./element-type.ts";
+import { codeOfDtype } from "../tensor/element-type.ts";
 import { GraphError } from "./graph.ts";
 import type { Attribute, Graph, Initializer, NamedType, Node, ValueType } from "./graph.ts";
 import { inferNode } from "./infer-node.ts";
@@ -17,13 +18,11 @@ import type { OperatorName } from "./operators.ts";
 import type { SymbolicShape } from "./symbolic-shape.ts";
 import { Value } from "./value.ts";
 import type { AttributeInputs, Emitter, Input } from "./value.ts";
+import { initializerType, smallElementsMax } from "./verify-graph.ts";
 
 /** ONNX 1.16, the first to round by blocks: read by every ONNX Runtime since 1.18. */
-const STANDARD_OPSET = 21;
-const OPSETS = { "": STANDARD_OPSET, "com.microsoft": 1 } as const;
-
-/** Longest constant whose elements inference follows and whose equals are shared. */
-const SMALL_ELEMENTS = 64;
+const standardOpset = 21;
+const builtOpsets = { "": standardOpset, "com.microsoft": 1 } as const;
 
 export class GraphBuilder implements Emitter {
   readonly #name: string;
@@ -98,16 +97,14 @@ export class GraphBuilder implements Emitter {
 
   /** A constant from memory; equal small ones are kept once. */
   constant(value: Tensor, name?: string): Value {
-    const small = value.data.length <= SMALL_ELEMENTS;
+    const small = value.data.length <= smallElementsMax;
     const key = `${value.dtype} ${value.shape.join("x")} ${small ? value.data.join() : ""}`;
     const known = small && name === undefined ? this.#shared.get(key) : undefined;
     if (known) return known;
     const { dtype, shape, data } = value;
-    const given = name ?? this.#fresh("constant");
-    this.#initializers.push({ name: given, dtype, shape, load: () => data });
-    const integral = small && (dtype === "int64" || dtype === "int32") && shape.length <= 1;
-    const elements = integral ? { elements: Array.from(data, Number) } : {};
-    const made = this.#declare(given, { dtype, shape, ...elements });
+    const initializer = { name: name ?? this.#fresh("constant"), dtype, shape, load: () => data };
+    this.#initializers.push(initializer);
+    const made = this.#declare(initializer.name, initializerType(initializer));
     if (small && name === undefined) this.#shared.set(key, made);
     return made;
   }
@@ -165,7 +162,7 @@ export class GraphBuilder implements Emitter {
       outputs: [...this.#outputs],
       initializers: [...this.#initializers],
       nodes: [...this.#nodes],
-      opsets: OPSETS,
+      opsets: builtOpsets,
       metadata: this.#metadata,
     };
   }

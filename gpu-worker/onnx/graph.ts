@@ -56,8 +56,8 @@ export type Graph = {
 
 /** A graph that is not valid: the message names the node, the value and what was expected. */
 export class GraphError extends Error {
-  constructor(message: string) {
-    super(message);
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
     this.name = "GraphError";
   }
 }

@@ -1,12 +1,12 @@
 /**
  * Shapes of a graph: lengths that are numbers, or names of sizes known only at run time ("batch", "sequence"),
  * or products of both ("12*batch"), written in one canonical order so that equal sizes compare equal as text.
- * `UNKNOWN` fits everything: the size of a result that depends on data.
+ * `unknownDim` fits everything: the size of a result that depends on data.
  */
 export type Dim = number | string;
 export type SymbolicShape = readonly Dim[];
 
-export const UNKNOWN = "?";
+export const unknownDim = "?";
 
 type Product = { coefficient: number; names: string[] };
 
@@ -19,7 +19,7 @@ function productOf(dims: SymbolicShape): Product {
 
 function toDim({ coefficient, names }: Product): Dim {
   if (coefficient === 0) return 0;
-  if (names.includes(UNKNOWN)) return UNKNOWN;
+  if (names.includes(unknownDim)) return unknownDim;
   if (names.length === 0) return coefficient;
   return [...(coefficient === 1 ? [] : [String(coefficient)]), ...names].join("*");
 }
@@ -33,7 +33,7 @@ export function multiplyDims(dims: SymbolicShape): Dim {
 export function divideDims(total: SymbolicShape, part: SymbolicShape): Dim | null {
   const dividend = productOf(total);
   const divisor = productOf(part);
-  if (dividend.names.includes(UNKNOWN) || divisor.names.includes(UNKNOWN)) return UNKNOWN;
+  if (dividend.names.includes(unknownDim) || divisor.names.includes(unknownDim)) return unknownDim;
   const names = [...dividend.names];
   for (const name of divisor.names) {
     const at = names.indexOf(name);
@@ -46,7 +46,7 @@ export function divideDims(total: SymbolicShape, part: SymbolicShape): Dim | nul
 
 /** `a + b`: the length of two parts joined. */
 export function addDims(a: Dim, b: Dim): Dim {
-  if (a === UNKNOWN || b === UNKNOWN) return UNKNOWN;
+  if (a === unknownDim || b === unknownDim) return unknownDim;
   if (typeof a === "number" && typeof b === "number") return a + b;
   if (a === 0) return b;
   // A product within a sum is spelt with another sign: a sum is one factor, not to be taken apart.
@@ -54,15 +54,15 @@ export function addDims(a: Dim, b: Dim): Dim {
 }
 
 export function fits(a: Dim, b: Dim): boolean {
-  return a === b || a === UNKNOWN || b === UNKNOWN;
+  return a === b || a === unknownDim || b === unknownDim;
 }
 
 /** Length of an axis where `a` meets `b` under broadcasting, or null if the two do not fit. */
 function broadcastDims(a: Dim, b: Dim): Dim | null {
   if (a === 1) return b;
   if (b === 1 || a === b) return a;
-  if (a === UNKNOWN) return b;
-  return b === UNKNOWN ? a : null;
+  if (a === unknownDim) return b;
+  return b === unknownDim ? a : null;
 }
 
 /** The shape of `a + b` under multidirectional broadcasting, or null if the two do not fit. */

@@ -8,13 +8,13 @@ import { inferNode } from "./infer-node.ts";
 import type { Inferred } from "./operator.ts";
 import { fits, shapeText } from "./symbolic-shape.ts";
 
-/** Longest integer constant whose elements inference follows. */
-const SMALL_ELEMENTS = 64;
+/** Longest constant whose elements inference follows, and whose equals the builder shares. */
+export const smallElementsMax = 64;
 
 /** What inference knows of a constant. */
 export function initializerType({ dtype, shape, load }: Initializer): Inferred {
   const integral = (dtype === "int64" || dtype === "int32") && shape.length <= 1;
-  if (!integral || (shape[0] ?? 1) > SMALL_ELEMENTS) return { dtype, shape };
+  if (!integral || (shape[0] ?? 1) > smallElementsMax) return { dtype, shape };
   return { dtype, shape, elements: Array.from(load(), Number) };
 }
 

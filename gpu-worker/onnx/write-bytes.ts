@@ -2,14 +2,14 @@
 import type { FileHandle } from "node:fs/promises";
 
 /** Of one call. */
-const CALL_BYTES_MAX = 2 ** 30;
+const writeCallBytesMax = 2 ** 30;
 
 /** Writes all of `bytes` at `offset`. */
 export async function writeBytes(
   handle: FileHandle,
   bytes: Uint8Array,
   offset: number,
-  callBytesMax = CALL_BYTES_MAX,
+  callBytesMax = writeCallBytesMax,
 ): Promise<void> {
   let done = 0;
   while (done < bytes.length) {

@@ -9,33 +9,35 @@ import { bytesPerElement } from "../tensor/dtype.ts";
 import { elementCount } from "../tensor/shape.ts";
 import { bytesOf } from "../tensor/tensor.ts";
 import { encodeModel } from "./encode-model.ts";
-import type { ExternalPlace } from "./encode-model.ts";
+import type { ExternalData } from "./encode-model.ts";
 import type { Graph, Initializer } from "./graph.ts";
 import { writeBytes } from "./write-bytes.ts";
 
-/** Windows maps files at multiples of this; also the size from which a constant is worth a place of its own. */
-const MAP_ALIGNMENT_BYTES = 65_536;
+/** Windows maps files at multiples of this; also the size from which a constant is worth one of its own. */
+const mapAlignmentBytes = 65_536;
 
-type Placed = { readonly initializer: Initializer; readonly place: ExternalPlace };
-
-function layOut(graph: Graph, location: string): Placed[] {
-  const placed: Placed[] = [];
+function layOut(graph: Graph, location: string): Map<Initializer, ExternalData> {
+  const external = new Map<Initializer, ExternalData>();
   let offset = 0;
   for (const initializer of graph.initializers) {
     const length = elementCount(initializer.shape) * bytesPerElement(initializer.dtype);
-    if (length < MAP_ALIGNMENT_BYTES) continue;
-    placed.push({ initializer, place: { location, offset, length } });
-    offset = Math.ceil((offset + length) / MAP_ALIGNMENT_BYTES) * MAP_ALIGNMENT_BYTES;
+    if (length < mapAlignmentBytes) continue;
+    external.set(initializer, { location, offset, length });
+    offset = Math.ceil((offset + length) / mapAlignmentBytes) * mapAlignmentBytes;
   }
-  return placed;
+  return external;
 }
 
-async function writeConstants(file: string, placed: readonly Placed[], signal?: AbortSignal) {
+async function writeConstants(
+  file: string,
+  external: ReadonlyMap<Initializer, ExternalData>,
+  signal?: AbortSignal,
+): Promise<void> {
   const handle = await open(file, "w");
   try {
-    for (const { initializer, place } of placed) {
+    for (const [initializer, { offset }] of external) {
       signal?.throwIfAborted();
-      await writeBytes(handle, bytesOf(initializer.load()), place.offset);
+      await writeBytes(handle, bytesOf(initializer.load()), offset);
     }
     await handle.sync();
   } finally {
@@ -50,12 +52,9 @@ export async function writeModel(
   signal?: AbortSignal,
 ): Promise<string[]> {
   const dataFile = `${file}.data`;
-  const placed = layOut(graph, path.basename(dataFile));
-  if (placed.length > 0) await writeConstants(dataFile, placed, signal);
-  const places = new Map(placed.map(({ initializer, place }) => [initializer.name, place]));
-  await writeFile(
-    file,
-    encodeModel(graph, ({ name }) => places.get(name) ?? null),
-  );
-  return placed.length > 0 ? [file, dataFile] : [file];
+  const external = layOut(graph, path.basename(dataFile));
+  if (external.size > 0) await writeConstants(dataFile, external, signal);
+  const externalDataOf = (initializer: Initializer) => external.get(initializer) ?? null;
+  await writeFile(file, encodeModel(graph, externalDataOf));
+  return external.size > 0 ? [file, dataFile] : [file];
 }

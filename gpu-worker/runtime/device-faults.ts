@@ -1,7 +1,7 @@
 /**
- * Counts what goes wrong with a device, apart from what is wrong with a model or an input. A CUDA error is often the last
- * word of a process: the context is lost, and every later run fails. So after a fault the device is tested again, and
- * faults in a row, or a failed test, mean that it is broken; whoever runs the process ends it then.
+ * Counts what goes wrong with a device, apart from what is wrong with a model or an input. After a CUDA error the
+ * context is often lost, and every later run of the process fails. So after a fault the device is tested again, and
+ * faults in a row, or a failed test, mean that it is broken; the process is to be ended then.
  */
 import { RuntimeError } from "./session.ts";
 import type { LoadOptions, ModelSource, Runtime, RuntimeLog, Session } from "./session.ts";
@@ -16,8 +16,8 @@ export function isDeviceFault(error: unknown): boolean {
 }
 
 /**
- * What ONNX Runtime's CUDA provider says when a call of CUDA, cuBLAS or cuDNN fails (cuda_call.cc: "CUDA failure 700: …").
- * Memory that ran out is no fault: smaller batches follow, and the arena's own refusal has other words.
+ * What ONNX Runtime's CUDA provider says when a call of CUDA, cuBLAS or cuDNN fails (cuda_call.cc: "CUDA failure 700:
+ * …"). Memory that ran out is no fault: smaller batches follow, and the arena's own refusal has other words.
  */
 export function isCudaFault(error: unknown): boolean {
   if (!(error instanceof Error)) return false;

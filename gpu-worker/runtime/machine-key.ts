@@ -1,7 +1,7 @@
 /**
  * Under which name what was measured on this machine may be kept: machines of one name compute alike.
- * The instructions that matter are told by the CPU's model where it is precise, and by its flags where it is not (virtual
- * machines often name just a maker).
+ * The instructions that matter are told by the CPU's model where it is precise, and by its flags where it is not
+ * (virtual machines often name just a maker).
  */
 import { createHash } from "node:crypto";
 

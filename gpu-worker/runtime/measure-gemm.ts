@@ -1,7 +1,7 @@
 /**
- * The most operations a second that this runtime reaches here in products of matrices as encoders have them: the limit that
- * benchmarks compare with, and what tells which form of a model computes faster. Best of several, because other processes
- * only ever make it slower.
+ * The most operations a second that this runtime reaches here in products of matrices as encoders have them: the limit
+ * that benchmarks compare with, and what tells which form of a model computes faster. Best of several, because other
+ * processes only ever make it slower.
  */
 import type { Tensor } from "../tensor/tensor.ts";
 import { encodeProduct } from "./probe-model.ts";

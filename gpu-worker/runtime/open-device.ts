@@ -1,6 +1,6 @@
 /**
- * CUDA, if it can be used here: the provider that `install-cuda` brought, a driver that is new enough, a GPU, and an encoder
- * that comes out as on the CPU. Each step's error says what is missing and what to do.
+ * CUDA, if it can be used here: the provider that `install-cuda` brought, a driver that is new enough, a GPU, and an
+ * encoder that comes out as on the CPU. Each step's error says what is missing and what to do.
  */
 import { existsSync } from "node:fs";
 import { RuntimeError } from "./session.ts";
@@ -22,7 +22,7 @@ export type Device = {
   memoryBytes: number;
 };
 
-/** The driver's own word that it runs on this machine. */
+/** There where NVIDIA's kernel driver is loaded. */
 const driverTrace = "/proc/driver/nvidia/version";
 
 /** CUDA was required and cannot be used; the message completes "CUDA cannot be used: …". */

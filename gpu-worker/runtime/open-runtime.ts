@@ -1,6 +1,7 @@
 /**
- * Chooses how ONNX Runtime is called, and on what it computes: the C API where its self-test runs, else the Node binding
- * in threads; CUDA where asked for and usable (open-device.ts), else the CPU. Every step down is logged with its reason.
+ * Chooses how ONNX Runtime is called, and on what it computes: the C API where its self-test runs, else the Node
+ * binding in threads; CUDA where asked for and usable (open-device.ts), else the CPU. Every step down is logged with
+ * its reason.
  */
 import { availableParallelism } from "node:os";
 import { type DeviceOptions, openDevice } from "./open-device.ts";

@@ -1,6 +1,6 @@
 /**
- * Whether 8-bit products come out wrong on this machine. CPUs without VNNI multiply u8 by s8 with an instruction that adds
- * pairs of products in 16 bits and saturates: 255 · 127 · 2 does not fit. Weights in 7 bits are exact everywhere.
+ * Whether 8-bit products come out wrong on this machine. CPUs without VNNI multiply u8 by s8 with an instruction that
+ * adds pairs of products in 16 bits and saturates: 255 · 127 · 2 does not fit. Weights in 7 bits are exact everywhere.
  */
 import type { Tensor } from "../tensor/tensor.ts";
 import { encodeProduct } from "./probe-model.ts";

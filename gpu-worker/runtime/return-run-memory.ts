@@ -1,6 +1,6 @@
 /**
- * Gives back the memory that runs have left for later ones: it is as large as the largest runs side by side were. ONNX Runtime
- * does it at the end of a run that says so: one of next to nothing.
+ * Gives back the memory that runs have left for later ones: it is as large as the largest runs side by side were. ONNX
+ * Runtime does it at the end of a run that says so: one of next to nothing.
  */
 import { float32 } from "../tensor/tensor.ts";
 import { encodeProduct } from "./probe-model.ts";

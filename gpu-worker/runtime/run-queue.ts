@@ -1,6 +1,9 @@
 /**
- * Work that takes turns, in the order it was asked for, `width` at a time. Whoever is aborted while waiting leaves at once
- * and is never started; work under way looks at its signal itself.
+ * Work that takes turns, in the order it was asked for, `width` at a time. Whoever is aborted while waiting leaves at
+ * once and is never started; work under way looks at its signal itself, and keeps its place until it has ended. That is
+ * why this is not p-queue, which gives the place away when the signal aborts: a native run goes on computing until it
+ * notices, and a session released meanwhile would be freed under it. Nor can p-queue run something alone after all
+ * before it.
  */
 
 export type RunQueue = {

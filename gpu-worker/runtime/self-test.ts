@@ -1,6 +1,6 @@
 /**
- * Whether a runtime works at all: a product with a known result, once; and whether a device computes what the CPU does: an
- * encoder on both, in each form that is served there. Says what is wrong, never falls back.
+ * Whether a runtime works at all: a product with a known result, once; and whether a device computes what the CPU does:
+ * an encoder on both, in each form that is served there. Says what is wrong, never falls back.
  */
 import { float32, type Tensor } from "../tensor/tensor.ts";
 import { encodeProduct } from "./probe-model.ts";
@@ -47,8 +47,8 @@ export type DeviceProbe = {
 };
 
 /**
- * Length of the difference, against that of the CPU's f32 output. A device rounds the factors of f32 products to TF32, of the
- * same 11 bits as f16 (2⁻¹¹ = 4.9e-4): encoders of two layers stray by 1e-3 to 2e-3 with it (test/architectures/
+ * Length of the difference, against that of the CPU's f32 output. A device rounds the factors of f32 products to TF32,
+ * of the same 11 bits as f16 (2⁻¹¹ = 4.9e-4): encoders of two layers stray by 1e-3 to 2e-3 with it (test/architectures/
  * half-precision.test.ts), while a kernel that computes something else is off by the whole.
  */
 export const deviceTolerance = { f32: 5e-3, f16: 1e-2 } as const;

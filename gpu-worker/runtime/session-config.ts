@@ -1,5 +1,6 @@
 /**
- * How both runtimes set up a session, as ONNX Runtime's configuration entries (onnxruntime_session_options_config_keys.h).
+ * How both runtimes set up a session, as ONNX Runtime's configuration entries
+ * (onnxruntime_session_options_config_keys.h).
  */
 import type { LoadOptions, ModelSource } from "./session.ts";
 

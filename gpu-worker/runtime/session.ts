@@ -1,6 +1,6 @@
 /**
- * What the rest of the worker sees of ONNX Runtime: a `Runtime` loads models, a `Session` runs one. Two runtimes keep this
- * promise, the C API (c-api/) and the Node binding in a thread (node-binding/); `openRuntime` chooses. Types only.
+ * What the rest of the worker sees of ONNX Runtime: a `Runtime` loads models, a `Session` runs one. Two runtimes keep
+ * this promise, the C API (c-api/) and the Node binding in a thread (node-binding/); `openRuntime` chooses. Types only.
  */
 import type { DType } from "../tensor/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -23,15 +23,16 @@ export type LoadOptions = {
    */
   threads: number | "shared";
   /**
-   * Runs of the session that may compute at the same time, default 1. Several runs of a thread each get more out of a CPU
-   * than one run of several threads that wait for each other. The Node binding computes one at a time all the same.
+   * Runs of the session that may compute at the same time, default 1. Several runs of a thread each get more out of a
+   * CPU than one run of several threads that wait for each other. The Node binding computes one at a time all the same.
    */
   concurrency?: number;
   /** One of the runtime's `providers`. Operators that CUDA has not are computed on the CPU. */
   provider: Provider;
   /**
-   * How long a thread spins for its next piece of work before it sleeps. Default 50: measured on two vCPU, up to a quarter
-   * faster than sleeping at once; longer gains nothing more, and halves the speed where cores are shared. 0: never.
+   * How long a thread spins for its next piece of work before it sleeps. Default 50: measured on two vCPU, up to a
+   * quarter faster than sleeping at once; longer gains nothing more, and halves the speed where cores are shared. 0:
+   * never.
    */
   spinMicroseconds?: number;
   /** False: loading fails where the device leaves an operator to the CPU. Default true. */
@@ -54,7 +55,10 @@ export type RunOptions = {
   outputs?: readonly string[];
   /** Stops the run itself where the runtime can, see `Session.run`. */
   signal?: AbortSignal;
-  /** Gives back what runs of all sessions on the CPU have left of memory, for a later one to take again. The C API's alone. */
+  /**
+   * Gives back what runs of all sessions on the CPU have left of memory, for a later one to take again. The C API's
+   * alone.
+   */
   returnsMemory?: boolean;
 };
 
@@ -65,10 +69,10 @@ export type Session = {
   readonly inputs: readonly ValueInfo[];
   readonly outputs: readonly ValueInfo[];
   /**
-   * Runs the model off the event loop. Runs of one session start in the order they were asked for, `concurrency` at a time;
-   * sessions run side by side. The feeds' arrays must not change until the promise settles; the arrays of the result belong to the caller.
-   * An aborted run rejects with the signal's reason and the session stays usable; the C API stops computing at the next
-   * operator, the Node binding computes to the end and drops the result.
+   * Runs the model off the event loop. Runs of one session start in the order they were asked for, `concurrency` at a
+   * time; sessions run side by side. The feeds' arrays must not change until the promise settles; the arrays of the
+   * result belong to the caller. An aborted run rejects with the signal's reason and the session stays usable; the C
+   * API stops computing at the next operator, the Node binding computes to the end and drops the result.
    * @throws RuntimeError for feeds that do not fit, for what ONNX Runtime refuses, and after `release`
    */
   run: (feeds: Record<string, Tensor>, options?: RunOptions) => Promise<Record<string, Tensor>>;

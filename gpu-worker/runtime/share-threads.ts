@@ -1,7 +1,7 @@
 /**
- * How the threads of a CPU are used best: several runs side by side, each helped by workers that all sessions share. On two
- * cores, two runs of one thread gave 8 % more texts a second than one run of two, and at half the batch size, where texts are
- * padded less.
+ * How the threads of a CPU are used best: several runs side by side, each helped by workers that all sessions share. On
+ * two cores, two runs of one thread gave 8 % more texts a second than one run of two, and at half the batch size, where
+ * texts are padded less.
  */
 
 export type ThreadShare = {

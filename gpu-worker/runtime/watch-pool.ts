@@ -1,7 +1,7 @@
 /**
- * Warns where libuv's pool is too small for the sessions of the C API: each run keeps one of its threads busy, and files
- * and look-ups of names need some too. libuv reads UV_THREADPOOL_SIZE at its first use of the pool, so whoever starts the
- * process sets it.
+ * Warns where libuv's pool is too small for the sessions of the C API: each run keeps one of its threads busy, and
+ * files and look-ups of names need some too. libuv reads UV_THREADPOOL_SIZE at its first use of the pool, so whoever
+ * starts the process sets it.
  */
 import type { Loader, RuntimeLog, Session } from "./session.ts";
 
@@ -17,7 +17,8 @@ export function watchPool(loader: Loader, poolThreads: number, log: RuntimeLog):
     warnedAt = open;
     log.warn(
       { runs: open, poolThreads },
-      `libuv's pool has ${poolThreads} threads for ${open} runs at the same time: start the process with UV_THREADPOOL_SIZE=${wanted} or more`,
+      `libuv's pool has ${poolThreads} threads for ${open} runs at the same time: ` +
+        `start the process with UV_THREADPOOL_SIZE=${wanted} or more`,
     );
   };
   return {

@@ -11,7 +11,7 @@ export type Tensor<D extends DType = DType> = {
   [K in D]: { readonly dtype: K; readonly shape: Shape; readonly data: ArrayOf[K] };
 }[D];
 
-/** Throws if `data` has not exactly one element for each place of `shape`. */
+/** Throws unless `data` has exactly as many elements as `shape` says. */
 export function tensor<D extends DType>(dtype: D, shape: Shape, data: ArrayOf[D]): Tensor<D> {
   if (data.length !== elementCount(shape)) {
     throw new RangeError(`${data.length} elements do not fill the shape [${shape.join(", ")}]`);

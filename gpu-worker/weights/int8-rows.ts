@@ -12,9 +12,9 @@ export type Int8Rows = {
   readonly scales: Float32Array;
 };
 
-export const SCALE_SUFFIX = ".scale";
+export const scaleSuffix = ".scale";
 /** What a file in this form says in its metadata. */
-export const STORAGE_METADATA = { "llm-os.storage": "int8-per-row" } as const;
+export const storageMetadata = { "llm-os.storage": "int8-per-row" } as const;
 
 export type QuantiseOptions = {
   /** Values stay within ± this: 127, or 63 where 7 bits are wanted. */

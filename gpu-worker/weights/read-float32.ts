@@ -2,7 +2,7 @@
  * Weights as float32, from whatever form they are stored in: f32, f16, bf16, f64, or int8 with a scale per row.
  */
 import { bfloat16ToFloat32, float16ToFloat32 } from "../tensor/float16.ts";
-import { dequantiseRows, SCALE_SUFFIX } from "./int8-rows.ts";
+import { dequantiseRows, scaleSuffix } from "./int8-rows.ts";
 import type { Int8Rows } from "./int8-rows.ts";
 import { WeightError } from "./weight-source.ts";
 import type { WeightSource } from "./weight-source.ts";
@@ -10,10 +10,10 @@ import type { WeightSource } from "./weight-source.ts";
 /** `name` as int8 rows if it is stored so, else null. */
 export function readInt8Rows(source: WeightSource, name: string): Int8Rows | null {
   const entry = source.entry(name);
-  const scaleEntry = source.entry(name + SCALE_SUFFIX);
+  const scaleEntry = source.entry(name + scaleSuffix);
   if (entry?.dtype !== "int8" || scaleEntry?.dtype !== "float32") return null;
   const values = source.read(name);
-  const scales = source.read(name + SCALE_SUFFIX);
+  const scales = source.read(name + scaleSuffix);
   if (values.dtype !== "int8" || scales.dtype !== "float32") return null;
   const [rows, columns, ...rest] = values.shape;
   if (rows === undefined || columns === undefined || rest.length > 0) {

@@ -10,10 +10,10 @@ import { findDuplicateKey } from "./duplicate-key.ts";
 import { WeightError } from "./weight-source.ts";
 import type { WeightEntry } from "./weight-source.ts";
 
-export const LENGTH_BYTES = 8;
+export const headerLengthBytes = 8;
 /** The reference implementation's bound. */
-const HEADER_BYTES_MAX = 100_000_000;
-const RANK_MAX = 16;
+const headerBytesMax = 100_000_000;
+const rankMax = 16;
 
 export const storedTypes = {
   F64: "float64",
@@ -36,7 +36,7 @@ const Size = z.int().nonnegative();
 
 const Entry = z.strictObject({
   dtype: StoredType,
-  shape: z.array(Size).max(RANK_MAX),
+  shape: z.array(Size).max(rankMax),
   data_offsets: z.tuple([Size, Size]),
 });
 const Metadata = z.record(z.string(), z.string());
@@ -54,15 +54,13 @@ export type SafetensorsHeader = {
 
 /** Length of the JSON, from the file's first 8 bytes. */
 export function readHeaderLength(prefix: Uint8Array, fileBytes: number): number {
-  if (prefix.length < LENGTH_BYTES) throw new WeightError("the file is shorter than 8 bytes");
-  const view = new DataView(prefix.buffer, prefix.byteOffset, LENGTH_BYTES);
+  if (prefix.length < headerLengthBytes) throw new WeightError("the file is shorter than 8 bytes");
+  const view = new DataView(prefix.buffer, prefix.byteOffset, headerLengthBytes);
   const length = view.getBigUint64(0, true);
-  if (length > HEADER_BYTES_MAX) {
-    throw new WeightError(
-      `the header claims ${length} bytes, at most ${HEADER_BYTES_MAX} are read`,
-    );
+  if (length > headerBytesMax) {
+    throw new WeightError(`the header claims ${length} bytes, at most ${headerBytesMax} are read`);
   }
-  if (Number(length) > fileBytes - LENGTH_BYTES) {
+  if (Number(length) > fileBytes - headerLengthBytes) {
     throw new WeightError(`the header claims ${length} bytes in a file of ${fileBytes}`);
   }
   return Number(length);
@@ -126,7 +124,7 @@ function expectCovering(entries: readonly SafetensorsEntry[], start: number, end
 
 /** `json` is the header alone; `fileBytes` the size of the whole file. */
 export function parseSafetensorsHeader(json: Uint8Array, fileBytes: number): SafetensorsHeader {
-  const dataStart = LENGTH_BYTES + json.length;
+  const dataStart = headerLengthBytes + json.length;
   let metadata: Readonly<Record<string, string>> = {};
   const entries: SafetensorsEntry[] = [];
   for (const [name, value] of parseJson(json)) {

@@ -5,19 +5,23 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import path from "node:path";
 import { arrayFromBytes, tensor } from "../tensor/tensor.ts";
-import { LENGTH_BYTES, parseSafetensorsHeader, readHeaderLength } from "./safetensors-header.ts";
+import {
+  headerLengthBytes,
+  parseSafetensorsHeader,
+  readHeaderLength,
+} from "./safetensors-header.ts";
 import type { SafetensorsHeader } from "./safetensors-header.ts";
 import { WeightError } from "./weight-source.ts";
 import type { WeightSource } from "./weight-source.ts";
 
 /** One read call takes at most this: Linux stops at 2 GiB. */
-const READ_BYTES_MAX = 1 << 30;
+const readBytesMax = 1 << 30;
 
 function readRange(descriptor: number, offset: number, length: number): Uint8Array {
   const bytes = new Uint8Array(length);
   let done = 0;
   while (done < length) {
-    const part = Math.min(length - done, READ_BYTES_MAX);
+    const part = Math.min(length - done, readBytesMax);
     const count = readSync(descriptor, bytes, done, part, offset + done);
     if (count === 0) throw new WeightError(`the file ends ${length - done} bytes too early`);
     done += count;
@@ -27,9 +31,9 @@ function readRange(descriptor: number, offset: number, length: number): Uint8Arr
 
 function readHeader(descriptor: number): SafetensorsHeader {
   const { size } = fstatSync(descriptor);
-  const prefix = readRange(descriptor, 0, Math.min(LENGTH_BYTES, size));
+  const prefix = readRange(descriptor, 0, Math.min(headerLengthBytes, size));
   const length = readHeaderLength(prefix, size);
-  return parseSafetensorsHeader(readRange(descriptor, LENGTH_BYTES, length), size);
+  return parseSafetensorsHeader(readRange(descriptor, headerLengthBytes, length), size);
 }
 
 /** Runs `work`, naming the file in what it throws. */

@@ -10,7 +10,7 @@ import type { DType } from "../tensor/dtype.ts";
 import { elementCount } from "../tensor/shape.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { bytesOf } from "../tensor/tensor.ts";
-import { LENGTH_BYTES, storedTypes } from "./safetensors-header.ts";
+import { headerLengthBytes, storedTypes } from "./safetensors-header.ts";
 import { WeightError } from "./weight-source.ts";
 
 export type TensorToWrite = {
@@ -21,7 +21,7 @@ export type TensorToWrite = {
 };
 
 /** The data starts at a multiple of this. */
-const ALIGNMENT_BYTES = 8;
+const alignmentBytes = 8;
 
 const codes = new Map<DType, string>(
   Object.entries(storedTypes).map(([code, dtype]) => [dtype, code]),
@@ -51,10 +51,10 @@ function encodeHeader(
     offset = end;
   }
   const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
-  const padded = Math.ceil(json.length / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
-  const bytes = new Uint8Array(LENGTH_BYTES + padded).fill(0x20);
+  const padded = Math.ceil(json.length / alignmentBytes) * alignmentBytes;
+  const bytes = new Uint8Array(headerLengthBytes + padded).fill(0x20);
   new DataView(bytes.buffer).setBigUint64(0, BigInt(padded), true);
-  bytes.set(json, LENGTH_BYTES);
+  bytes.set(json, headerLengthBytes);
   return bytes;
 }
 

@@ -1,4 +1,4 @@
-/** GPU instances that ECS starts when a container finds no place, and ends when they are empty: none while nothing waits. */
+/** GPU instances that ECS starts when a container finds no place, and ends when they are empty. */
 import { Validations } from "aws-cdk-lib";
 import {
   AutoScalingGroup,

@@ -1,6 +1,6 @@
 /**
- * Everything of LLM OS that runs on AWS: queues, model bucket, workers, secrets, alarms. The edge, its cache and the callers'
- * files are on Cloudflare, described by wrangler.toml.
+ * Everything of LLM OS that runs on AWS: queues, model bucket, workers, secrets, alarms. The edge, its cache and the
+ * callers' files are on Cloudflare, described by wrangler.toml.
  */
 /* oxlint-disable no-new -- a construct adds itself to its scope */
 import { CfnOutput, CfnParameter, Stack, type StackProps, Validations } from "aws-cdk-lib";

@@ -27,7 +27,8 @@ export class QueueAlarms extends Construct {
     this.#alarm("DeadLetters", deadLettersOf(deadLetter), {
       threshold: 1,
       alarmDescription:
-        "Jobs brought down every worker that took them: the workers' log names them. What cannot be read stays in the queue.",
+        "Jobs brought down every worker that took them: the workers' log names them. " +
+        "What cannot be read stays in the queue.",
     });
     this.#alarm("OldestMessage", jobs.metricApproximateAgeOfOldestMessage({ period }), {
       threshold: oldestMessageMaxSeconds,

@@ -1,6 +1,6 @@
 /**
- * What edge and worker must both know, kept in Secrets Manager: `npm run deploy` copies it to the edge, ECS gives it to the
- * worker's container. The keys of the object storage are written by `npm run deploy`; everything else is made here.
+ * What edge and worker must both know, kept in Secrets Manager: `npm run deploy` copies it to the edge, ECS gives it to
+ * the worker's container. The keys of the object storage are written by `npm run deploy`; everything else is made here.
  */
 import { RemovalPolicy, SecretValue, Validations } from "aws-cdk-lib";
 import { AccessKey, type User } from "aws-cdk-lib/aws-iam";

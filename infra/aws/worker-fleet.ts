@@ -1,6 +1,7 @@
 /**
- * The workers as an ECS service on GPU instances, scaled on backlog per task down to zero. A task is added while messages
- * wait and none runs, or more wait for each than it should; one is taken away when nothing has waited or run for a while.
+ * The workers as an ECS service on GPU instances, scaled on backlog per task down to zero. A task is added while
+ * messages wait and none runs, or more wait for each than it should; one is taken away when nothing has waited or run
+ * for a while.
  */
 import { Aws, CfnCondition, CfnParameter, Duration, Fn, Stack } from "aws-cdk-lib";
 import { AdjustmentType } from "aws-cdk-lib/aws-applicationautoscaling";
@@ -66,8 +67,8 @@ export class WorkerFleet extends Construct {
 
   /**
    * A template that names a number sets a running fleet to it at every deploy; one that names none starts a new service
-   * with one task. So none is wanted at the first deploy, whose edge is still to come, and later ones leave the number as
-   * the autoscaling has it.
+   * with one task. So none is wanted at the first deploy, whose edge is still to come, and later ones leave the number
+   * as the autoscaling has it.
    */
   #leaveTheirNumber(): void {
     const first = new CfnParameter(Stack.of(this), "FirstDeploy", {
@@ -113,7 +114,9 @@ export class WorkerFleet extends Construct {
       metric: new MathExpression({
         label: "Messages waiting or held, per task",
         // The last task stays while there is any message at all.
-        expression: `IF(FILL(running, 1) > 1, (waiting + held) / FILL(running, 1), IF(waiting + held > 0, ${backlogPerTaskMax}, 0))`,
+        expression:
+          "IF(FILL(running, 1) > 1, (waiting + held) / FILL(running, 1), " +
+          `IF(waiting + held > 0, ${backlogPerTaskMax}, 0))`,
         usingMetrics: {
           waiting: queue.metricApproximateNumberOfMessagesVisible({ period, statistic }),
           held: queue.metricApproximateNumberOfMessagesNotVisible({ period, statistic }),

@@ -1,6 +1,6 @@
 /**
- * The worker's container: the image of gpu-worker/Dockerfile, one GPU, what it is told, and what it may touch: messages of
- * the job queue and of its dead-letter queue, and the model bucket, nothing else.
+ * The worker's container: the image of gpu-worker/Dockerfile, one GPU, what it is told, and what it may touch: messages
+ * of the job queue and of its dead-letter queue, and the model bucket, nothing else.
  */
 import { Duration, IgnoreMode, Stack, Validations } from "aws-cdk-lib";
 import {
@@ -33,8 +33,12 @@ export type WorkerTaskProps = {
 
 const stateFolder = "/var/lib/llm-os";
 const healthPort = 8080;
-const healthProbe = `fetch("http://127.0.0.1:${healthPort}/healthz").then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))`;
-/** ECS allows two minutes from SIGTERM to the end, as spot instances have. What of it is the worker's follows from this. */
+const healthProbe =
+  `fetch("http://127.0.0.1:${healthPort}/healthz")` +
+  ".then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))";
+/**
+ * ECS allows two minutes from SIGTERM to the end, as spot instances have. What of it is the worker's follows from this.
+ */
 const stopTimeoutSeconds = 110;
 const scratchMiB = 256;
 /** Of a g6.xlarge: 4 vCPU and 16 GiB, some of it the system's. */

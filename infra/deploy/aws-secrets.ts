@@ -1,10 +1,9 @@
 /** Secrets Manager: values as they are, and the versions of a secret that is being rotated. */
 import { randomBytes } from "node:crypto";
+import type { SecretsManager } from "@aws-sdk/client-secrets-manager";
 import * as z from "zod";
-import type { AwsApi } from "./aws-api.ts";
 import type { RotatedSecret } from "./roll-out.ts";
 
-const SecretValue = z.object({ SecretString: z.string() });
 export const KeyPair = z.object({ accessKeyId: z.string(), secretAccessKey: z.string() });
 export type KeyPair = z.infer<typeof KeyPair>;
 
@@ -13,22 +12,24 @@ export type AwsSecrets = {
   write: (name: string, value: string) => Promise<void>;
 };
 
-export function awsSecrets({ call }: AwsApi): AwsSecrets {
+export function awsSecrets(manager: SecretsManager): AwsSecrets {
   return {
-    read: async (name) =>
-      SecretValue.parse(await call("secretsmanager", "GetSecretValue", { SecretId: name }))
-        .SecretString,
+    read: (name) => readValue(manager, { SecretId: name }),
     write: async (name, value) => {
-      await call("secretsmanager", "PutSecretValue", {
-        SecretId: name,
-        SecretString: value,
-        ClientRequestToken: crypto.randomUUID(),
-      });
+      await manager.putSecretValue({ SecretId: name, SecretString: value });
     },
   };
 }
 
-const Described = z.object({ VersionIdsToStages: z.record(z.string(), z.array(z.string())) });
+/** @throws TypeError for a secret of bytes: none of ours is one */
+async function readValue(
+  manager: SecretsManager,
+  asked: { SecretId: string; VersionId?: string },
+): Promise<string> {
+  const { SecretString: value } = await manager.getSecretValue(asked);
+  if (value === undefined) throw new TypeError(`the secret ${asked.SecretId} is no text`);
+  return value;
+}
 
 /** 48 characters, as long as the first one, which CloudFormation made. */
 const secretBytes = 36;
@@ -37,22 +38,18 @@ const secretBytes = 36;
  * A secret whose versions carry Secrets Manager's own labels, so that a deploy which ended half-way is told by them:
  * AWSPENDING is not in use yet, AWSPREVIOUS may still be.
  */
-export function rotatedSecret({ call }: AwsApi, name: string): RotatedSecret {
+export function rotatedSecret(manager: SecretsManager, name: string): RotatedSecret {
   const secret = { SecretId: name };
   const versionOf = async (stage: string): Promise<string | null> => {
-    const { VersionIdsToStages: versions } = Described.parse(
-      await call("secretsmanager", "DescribeSecret", secret),
-    );
+    const { VersionIdsToStages: versions = {} } = await manager.describeSecret(secret);
     return Object.entries(versions).find(([, stages]) => stages.includes(stage))?.[0] ?? null;
   };
   const valueOf = async (stage: string): Promise<string | null> => {
     const version = await versionOf(stage);
-    if (version === null) return null;
-    const asked = { ...secret, VersionId: version };
-    return SecretValue.parse(await call("secretsmanager", "GetSecretValue", asked)).SecretString;
+    return version === null ? null : readValue(manager, { ...secret, VersionId: version });
   };
   const move = (stage: string, from: string | null, to: string | null) =>
-    call("secretsmanager", "UpdateSecretVersionStage", {
+    manager.updateSecretVersionStage({
       ...secret,
       VersionStage: stage,
       ...(from !== null && { RemoveFromVersionId: from }),
@@ -71,12 +68,8 @@ export function rotatedSecret({ call }: AwsApi, name: string): RotatedSecret {
     },
     async propose() {
       const value = randomBytes(secretBytes).toString("base64url");
-      await call("secretsmanager", "PutSecretValue", {
-        ...secret,
-        SecretString: value,
-        ClientRequestToken: crypto.randomUUID(),
-        VersionStages: ["AWSPENDING"],
-      });
+      const stages = { VersionStages: ["AWSPENDING"] };
+      await manager.putSecretValue({ ...secret, ...stages, SecretString: value });
       return value;
     },
     async promote() {

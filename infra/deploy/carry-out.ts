@@ -1,7 +1,7 @@
 /**
- * The real deploy, in the order that each step needs the one before: AWS first (the edge needs the queue and its keys), then
- * the cache's namespace, then the edge with its secrets, then the fleet where it has to read new ones (roll-out.ts). Every
- * step may be run again.
+ * The real deploy, in the order that each step needs the one before: AWS first (the edge needs the queue and its keys),
+ * then the cache's namespace, then the edge with its secrets, then the fleet where it has to read new ones
+ * (roll-out.ts). Every step may be run again.
  */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
@@ -9,7 +9,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import * as z from "zod";
 import { type OutputName, outputs, stackName } from "../aws/outputs.ts";
 import { outputOf, quietWrangler, runProgram, wrangler } from "../run-program.ts";
-import { openAwsApi } from "./aws-api.ts";
+import { hasStack, openAwsClients } from "./aws-clients.ts";
 import { type AwsSecrets, awsSecrets, KeyPair, rotatedSecret } from "./aws-secrets.ts";
 import { cdkOutput, runCdk } from "./cdk.ts";
 import { DeployError, type DeploySettings } from "./deploy-settings.ts";
@@ -30,25 +30,25 @@ export type CarryOutOptions = {
 };
 
 export async function carryOut(settings: DeploySettings, { rotate, print }: CarryOutOptions) {
-  const aws = await openAwsApi(settings.AWS_REGION);
-  const secrets = awsSecrets(aws);
+  const aws = await openAwsClients(settings.AWS_REGION);
+  const secrets = awsSecrets(aws.secretsManager);
   mkdirSync(cdkOutput, { recursive: true });
   print("== AWS");
-  const isFirst = !(await aws.hasStack(stackName));
+  const isFirst = !(await hasStack(aws, stackName));
   const output = await deployAws(settings, isFirst);
   const stale = await keepStorageKeys(settings, secrets, output("objectStorageKeys"));
   print("== Cloudflare");
   const others = await edgeSecrets(settings, secrets, output);
   const fleet = { cluster: output("clusterName"), service: output("serviceName") };
   const world = {
-    secret: rotatedSecret(aws, output("callbackSecret")),
+    secret: rotatedSecret(aws.secretsManager, output("callbackSecret")),
     deployEdge: (accepted: { callback: string; previous: string }) =>
       deployEdge(settings, output, {
         ...others,
         CALLBACK_SECRET: accepted.callback,
         CALLBACK_SECRET_PREVIOUS: accepted.previous,
       }),
-    rollFleet: () => rollFleet(aws, fleet, (milliseconds) => wait(milliseconds)),
+    rollFleet: () => rollFleet(aws.ecs, fleet, (milliseconds) => wait(milliseconds)),
     print,
   };
   await rollOut(world, { rotate, stale: stale && !isFirst });

@@ -1,4 +1,6 @@
-/** What a real deploy needs to be told, by the environment; what is missing is named together with where it comes from. */
+/**
+ * What a real deploy needs to be told, by the environment; what is missing is named together with where it comes from.
+ */
 import * as z from "zod";
 
 const help = {

@@ -1,6 +1,6 @@
 /**
- * wrangler.toml with the addresses of a real deployment in place of the local ones. Everything else, every limit above all,
- * is deployed as it stands in the file.
+ * wrangler.toml with the addresses of a real deployment in place of the local ones. Everything else, every limit above
+ * all, is deployed as it stands in the file.
  */
 import path from "node:path";
 import { experimental_readRawConfig } from "wrangler";

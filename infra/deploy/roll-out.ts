@@ -1,7 +1,8 @@
 /**
- * The order in which edge and fleet learn of a callback secret, so that no worker ever signs with one that the edge does not
- * accept: the edge accepts the next beside the present one, then tasks get the next, then those that run are replaced, then
- * the edge forgets the old one. Each step may be the last that is carried out; the next deploy goes on from there.
+ * The order in which edge and fleet learn of a callback secret, so that no worker ever signs with one that the edge
+ * does not accept: the edge accepts the next beside the present one, then tasks get the next, then those that run are
+ * replaced, then the edge forgets the old one. Each step may be the last that is carried out; the next deploy goes on
+ * from there.
  */
 
 export type RotatedSecret = {

@@ -1,6 +1,6 @@
 /**
- * `npm run demo`: one real request of each kind to the running platform, or to one it starts and stops itself; prints the
- * answers and where they came from, and exits 0 only if all were right.
+ * `npm run demo`: one real request of each kind to the running platform, or to one it starts and stops itself; prints
+ * the answers and where they came from, and exits 0 only if all were right.
  */
 import { readFileSync } from "node:fs";
 import path from "node:path";

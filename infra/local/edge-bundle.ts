@@ -1,6 +1,6 @@
 /**
- * The edge as workerd runs it: modules bundled by wrangler and the options of wrangler.toml, kept under the state folder by a
- * digest of everything they are made from. A warm start reads two files and imports no wrangler.
+ * The edge as workerd runs it: modules bundled by wrangler and the options of wrangler.toml, kept under the state
+ * folder by a digest of everything they are made from. A warm start reads two files and imports no wrangler.
  */
 import { createHash } from "node:crypto";
 import {

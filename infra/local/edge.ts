@@ -1,7 +1,7 @@
 /**
- * Child of the launcher: the edge on workerd, through wrangler's own Miniflare in this process. The API answers on a socket
- * straight into the worker, behind a relay that notices callers who hang up. Ends when its workerd ends, so that the
- * launcher starts both again.
+ * Child of the launcher: the edge on workerd, through wrangler's own Miniflare in this process. The API answers on a
+ * socket straight into the worker, behind a relay that notices callers who hang up. Ends when its workerd ends, so that
+ * the launcher starts both again.
  */
 import { type ChildProcess } from "node:child_process";
 import { subscribe } from "node:diagnostics_channel";

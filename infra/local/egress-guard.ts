@@ -1,6 +1,6 @@
 /**
- * The way out for webhooks on a local stack. workerd itself does not keep a fetch from private addresses here, so what the
- * edge sends through its EGRESS binding comes by this guard, which checks the address that is really connected to.
+ * The way out for webhooks on a local stack. workerd itself does not keep a fetch from private addresses here, so what
+ * the edge sends through its EGRESS binding comes by this guard, which checks the address that is really connected to.
  * URL rules proper (ports, redirects as failure) are the edge's; this repeats only what protects the machine.
  */
 import { lookup, type LookupAddress } from "node:dns";
@@ -8,7 +8,9 @@ import { isIP, type LookupFunction } from "node:net";
 import ipaddr from "ipaddr.js";
 import { Agent, fetch as undiciFetch } from "undici";
 
-/** Anything but global unicast: private, loopback, documentation and the other special-purpose ranges, tunnels included. */
+/**
+ * Anything but global unicast: private, loopback, documentation and the other special-purpose ranges, tunnels included.
+ */
 export function isPrivateAddress(address: string): boolean {
   return ipaddr.process(address).range() !== "unicast";
 }
@@ -22,7 +24,9 @@ export type Outgoing = {
 };
 export type Incoming = { status: number; headers: Record<string, string>; body: Uint8Array };
 
-/** The answer's header that tells what the guard says itself (403 refused, 503 not reached) from what a target answered. */
+/**
+ * The answer's header that tells what the guard says itself (403 refused, 503 not reached) from what a target answered.
+ */
 export const guardHeader = "llm-os-egress";
 
 const timeoutMs = 15_000;

@@ -1,41 +1,14 @@
-/** Ports of the loopback interface: free ones to give to children, and whether a given one can be had. */
-import { createServer, type Server } from "node:net";
+/** Ports of the loopback interface for children to listen on. */
+import getPort from "get-port";
 
 export const loopback = "127.0.0.1";
 
-/** @returns `count` different ports that nothing listens on now; all are held until the last is found */
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(Array.from({ length: count }, () => listen(0)));
-  const ports = servers.map(portOf);
-  await Promise.all(servers.map(close));
-  return ports;
+/** @returns `count` different ports that nothing listens on now */
+export function freePorts(count: number): Promise<number[]> {
+  return Promise.all(Array.from({ length: count }, () => freePort(0)));
 }
 
-export async function portIsFree(port: number): Promise<boolean> {
-  try {
-    await close(await listen(port));
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-function listen(port: number): Promise<Server> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(port, loopback, () => resolve(server));
-  });
-}
-
-function portOf(server: Server): number {
-  const address = server.address();
-  if (address === null || typeof address === "string") throw new Error("a TCP server has a port");
-  return address.port;
-}
-
-function close(server: Server): Promise<void> {
-  return new Promise((resolve, reject) => {
-    server.close((error) => (error === undefined ? resolve() : reject(error)));
-  });
+/** @returns `wanted` where nothing listens on it, else another; 0: any */
+export function freePort(wanted: number): Promise<number> {
+  return getPort({ host: loopback, port: wanted });
 }

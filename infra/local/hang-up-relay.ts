@@ -1,7 +1,7 @@
 /**
  * Stands before workerd on a local stack and passes bytes both ways, so that a caller that hangs up is noticed: workerd
- * learns of it from a reset connection alone, and a client that closes its socket sends no reset before it is written to.
- * Deployed, Cloudflare's own front does this. Costs 0.05 ms of CPU per request. Looks at no byte.
+ * learns of it from a reset connection alone, and a client that closes its socket sends no reset before it is written
+ * to. Deployed, Cloudflare's own front does this. Costs 0.05 ms of CPU per request. Looks at no byte.
  */
 import { connect, createServer, type Socket } from "node:net";
 import { loopback } from "./free-ports.ts";

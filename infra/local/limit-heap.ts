@@ -1,6 +1,6 @@
 /**
- * Bounds what the isolates of a local workerd keep on their heap, as they are bounded where they are deployed: 128 MB, and
- * buffers count there too. Without it V8 lets some 250 MB of garbage pile up before it first looks for any.
+ * Bounds what the isolates of a local workerd keep on their heap, as they are bounded where they are deployed: 128 MB,
+ * and buffers count there too. Without it V8 lets some 250 MB of garbage pile up before it first looks for any.
  */
 const heapMegabytes = 112;
 

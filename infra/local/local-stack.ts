@@ -5,7 +5,7 @@
 import { existsSync, readFileSync, renameSync, statSync } from "node:fs";
 import process from "node:process";
 import type { ChildMessage, NeighbourWorker, WorkerModel } from "./child-protocol.ts";
-import { freePorts, loopback, portIsFree } from "./free-ports.ts";
+import { freePort, freePorts, loopback } from "./free-ports.ts";
 import { ModelWatch } from "./model-watch.ts";
 import { cleanUpPreviousRun, killIfOurs } from "./previous-run.ts";
 import { removeRun, type Run, writeRun } from "./run-file.ts";
@@ -61,14 +61,15 @@ export class LocalStack {
     const state = openState(options.state);
     const killed = await cleanUpPreviousRun(options.state);
     if (killed.length > 0) print(`ended what an earlier run left: ${killed.join(", ")}`);
-    const [free = 0, queue = 0, ...workerHealth] = await freePorts(2 + options.workers);
-    if (options.port !== 0 && !(await portIsFree(options.port))) {
+    const edge = await freePort(options.port);
+    if (options.port !== 0 && options.port !== edge) {
       state.release();
       throw new StartError(
         `port ${options.port} is taken by another program: stop that, or choose another with --port N`,
       );
     }
-    const ports = { edge: options.port === 0 ? free : options.port, queue, workerHealth };
+    const [queue = 0, ...workerHealth] = await freePorts(1 + options.workers);
+    const ports = { edge, queue, workerHealth };
     const run: Run = {
       url: `http://${loopback}:${ports.edge}`,
       startedAt: new Date().toISOString(),
@@ -82,7 +83,10 @@ export class LocalStack {
     return stack;
   }
 
-  /** Resolves when a request for any model of its workers would be answered. @throws StartError where a child cannot be started */
+  /**
+   * Resolves when a request for any model of its workers would be answered.
+   * @throws StartError where a child cannot be started
+   */
   async ready(): Promise<void> {
     const watch = new ModelWatch(this.url, this.operatorKey, this.#print);
     const { signal } = this.#ending;

@@ -1,6 +1,6 @@
 /**
- * Asks the edge which models it knows, as any caller could, and tells in words what changes: downloads, failures, a model
- * that serves. Also the proof that the edge answers at all and knows its workers' models as they do.
+ * Asks the edge which models it knows, as any caller could, and tells in words what changes: downloads, failures, a
+ * model that serves. Also the proof that the edge answers at all and knows its workers' models as they do.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import * as z from "zod";
@@ -16,7 +16,9 @@ type ModelRow = z.infer<typeof ModelRow>;
 const ModelList = z.looseObject({ data: z.array(ModelRow) });
 
 const askEveryMs = { starting: 25, running: 1_000 } as const;
-/** A worker gathers changes this long before it announces them, and the edge keeps what it was told last for a second. */
+/**
+ * A worker gathers changes this long before it announces them, and the edge keeps what it was told last for a second.
+ */
 const announcementMs = 250;
 
 export class ModelWatch {
@@ -32,8 +34,8 @@ export class ModelWatch {
   }
 
   /**
-   * Resolves when, after `childrenReady`, the edge is healthy, knows a model that serves, and lists each model of the workers
-   * as one of them has it: what it kept of an earlier run is not what a caller asks for.
+   * Resolves when, after `childrenReady`, the edge is healthy, knows a model that serves, and lists each model of the
+   * workers as one of them has it: what it kept of an earlier run is not what a caller asks for.
    */
   async untilServing(
     childrenReady: Promise<void>,

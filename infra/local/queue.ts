@@ -1,6 +1,7 @@
 /**
- * Child of the launcher: an SQS and S3 server on a loopback port, its messages and objects in SQLite under the state folder.
- * The numbers of the queues are the contract's. Any credentials are accepted: nothing but this machine reaches it.
+ * Child of the launcher: an SQS and S3 server on a loopback port, its messages and objects in SQLite under the state
+ * folder. The numbers of the queues are the contract's. Any credentials are accepted: nothing but this machine reaches
+ * it.
  */
 import { Server } from "node:net";
 import process from "node:process";
@@ -24,8 +25,8 @@ function listenOnLoopbackOnly(): void {
 }
 
 /**
- * A write-ahead log synced at checkpoints survives the death of the process, though not of the machine, and spares a disk
- * flush at each send, receive and delete (0.27 ms against 0.015 ms a statement on an SSD).
+ * A write-ahead log synced at checkpoints survives the death of the process, though not of the machine, and spares a
+ * disk flush at each send, receive and delete (0.27 ms against 0.015 ms a statement on an SSD).
  */
 function syncAtCheckpoints(): void {
   const exec = DatabaseSync.prototype.exec;

@@ -9,8 +9,9 @@ const found = Number(process.versions.node.split(".")[0]);
 if (found < wanted) {
   console.error(
     `LLM OS needs Node ${wanted} or newer; this is Node ${process.versions.node} (${process.execPath}).\n` +
-      "Install it from https://nodejs.org and run the command again. On Linux and Windows `npm ci` installs it with the\n" +
-      "other packages: use the npm scripts (npm start, npm run demo …), and do not omit optional dependencies.",
+      "Install it from https://nodejs.org and run the command again. " +
+      "On Linux and Windows `npm ci` installs it with the\nother packages: " +
+      "use the npm scripts (npm start, npm run demo …), and do not omit optional dependencies.",
   );
   process.exit(1);
 }

@@ -1,6 +1,7 @@
 /**
- * `STATE/run.json`: where the running stack is and which processes it is made of, for whoever wants to call it, watch it or
- * clean up after it. Written whole at each change, by rename, so a reader never sees half of it; removed on a clean end.
+ * `STATE/run.json`: where the running stack is and which processes it is made of, for whoever wants to call it, watch
+ * it or clean up after it. Written whole at each change, by rename, so a reader never sees half of it; removed on a
+ * clean end.
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";

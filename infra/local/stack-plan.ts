@@ -1,6 +1,6 @@
 /**
- * Who is told what: addresses, keys and ports of a local stack, and from them the environment of each child. Pure: nothing is
- * started here.
+ * Who is told what: addresses, keys and ports of a local stack, and from them the environment of each child. Pure:
+ * nothing is started here.
  */
 import path from "node:path";
 import {

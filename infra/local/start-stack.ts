@@ -1,6 +1,6 @@
 /**
- * Starts the launcher as anybody would, in a process of its own, and waits until it is ready: for tests, benchmarks and the
- * demo. The processes of a running stack can be killed and paused through it.
+ * Starts the launcher as anybody would, in a process of its own, and waits until it is ready: for tests, benchmarks and
+ * the demo. The processes of a running stack can be killed and paused through it.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -30,7 +30,9 @@ export type RunningStack = {
   state: string;
   /** Milliseconds from the start of the launcher's process to its `ready`. */
   readyAfterMs: number;
-  /** @param name as in run.json: `edge`, `workerd`, `queue`, `worker`, `worker-2` …; waits for one that is just starting */
+  /**
+   * @param name as in run.json: `edge`, `workerd`, `queue`, `worker`, `worker-2` …; waits for one that is just starting
+   */
   pid: (name: string) => Promise<number>;
   /** kill −9; resolves when the process is gone. */
   kill: (name: string) => Promise<void>;

@@ -1,6 +1,6 @@
 /**
- * `npm start`: the whole platform on this machine's loopback interface, until Ctrl-C, a signal or the end of the npm that
- * started it. Prints `ready URL` when a request would be answered, and a request to copy.
+ * `npm start`: the whole platform on this machine's loopback interface, until Ctrl-C, a signal or the end of the npm
+ * that started it. Prints `ready URL` when a request would be answered, and a request to copy.
  */
 import { createRequire, enableCompileCache, flushCompileCache } from "node:module";
 import path from "node:path";
@@ -18,7 +18,6 @@ const program = new Command("npm start --")
 const { state, port, workers } = program.opts<{ state: string; port: number; workers: number }>();
 const folder = path.resolve(state);
 enableCompileCache(path.join(folder, "compile-cache"));
-const { LocalStack } = await import("./local-stack.ts");
 const { readNeighbours } = await import("./child-protocol.ts");
 const { StartError } = await import("./state-folder.ts");
 const { onStarterGone } = await import("./starter-watch.ts");
@@ -64,6 +63,7 @@ function expectPackages(): void {
 async function main(): Promise<void> {
   outliveReaders();
   expectPackages();
+  const { LocalStack } = await import("./local-stack.ts");
   const neighbours = readNeighbours(process.env);
   const environment = process.env;
   const stack = await LocalStack.start(

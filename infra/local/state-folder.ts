@@ -1,6 +1,6 @@
 /**
- * The one folder that holds everything a local stack keeps: its format version, its keys, and a lock that only one launcher
- * can hold. What lies in the sub-folders belongs to the children.
+ * The one folder that holds everything a local stack keeps: its format version, its keys, and a lock that only one
+ * launcher can hold. What lies in the sub-folders belongs to the children.
  */
 import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -80,7 +80,8 @@ function migrate(folder: string): void {
   }
   if (format > stateFormat) {
     throw new StartError(
-      `${folder} was written by a newer LLM OS (format ${format}, this one knows ${stateFormat}): update, or choose another folder with --state`,
+      `${folder} was written by a newer LLM OS (format ${format}, this one knows ${stateFormat}): ` +
+        "update, or choose another folder with --state",
     );
   }
   for (; format < stateFormat; format += 1) migrations[format]?.(folder);

@@ -1,6 +1,7 @@
 /**
- * One child process of the launcher: started by its path in the launcher's own process group, started again with a growing
- * delay whenever it ends, and told to end by a signal or by closing its channel. What it prints goes to a log file.
+ * One child process of the launcher: started by its path in the launcher's own process group, started again with a
+ * growing delay whenever it ends, and told to end by a signal or by closing its channel. What it prints goes to a log
+ * file.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";

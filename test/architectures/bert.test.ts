@@ -12,8 +12,8 @@ import type { Result } from "../onnx/run-graph.ts";
 import { machineSaturates } from "./machine-saturates.ts";
 import { activate, layerNorm, linear, plainBert } from "./plain-bert.ts";
 import type { PlainConfig, Rows, Weights } from "./plain-bert.ts";
-import { configFile, plainConfig, POSITIONS, randomWeights, sourceOf } from "./tiny-checkpoint.ts";
-import { VOCABULARY } from "./tiny-checkpoint.ts";
+import { configFile, plainConfig, positions, randomWeights, sourceOf } from "./tiny-checkpoint.ts";
+import { vocabulary } from "./tiny-checkpoint.ts";
 
 const weights = randomWeights(plainConfig);
 
@@ -269,7 +269,7 @@ describe("heads", () => {
 async function measuredRanges(): Promise<ChannelRanges> {
   const source = sourceOf(weights, (name) => name);
   const graph = buildRangesEncoder(configFile(plainConfig), source);
-  const results = await runGraph(graph, madeUpInputs(graph.inputs, VOCABULARY, POSITIONS));
+  const results = await runGraph(graph, madeUpInputs(graph.inputs, vocabulary, positions));
   const tensors = Object.entries(results).map(
     ([name, { shape, data }]) => [name, float32(shape, data)] as const,
   );
@@ -284,10 +284,10 @@ const usable = saturates ? [true] : [false, true];
 describe("int8", () => {
   it("rounds by ranges that are those of plain loops", async () => {
     const expected = new Map<string, number[]>();
-    const inputs = madeUpInputs([{ name: "input_ids" }], VOCABULARY, POSITIONS)["input_ids"];
+    const inputs = madeUpInputs([{ name: "input_ids" }], vocabulary, positions)["input_ids"];
     const ids = Array.from(inputs?.data ?? [], Number);
-    for (let at = 0; at < ids.length; at += POSITIONS) {
-      const text = ids.slice(at, at + POSITIONS);
+    for (let at = 0; at < ids.length; at += positions) {
+      const text = ids.slice(at, at + positions);
       plainBert(plainConfig, weights, { ids: text, types: text.map(() => 0) }, (reader, rows) => {
         const before = expected.get(reader) ?? [];
         const reach = rows.reduce(

@@ -67,7 +67,10 @@ describe("checkpoints", () => {
   });
 });
 
-/** What a head gives for the checkpoint's own inputs, by output; numbers at padding and first tokens that are such left out. */
+/**
+ * What a head gives for the checkpoint's own inputs, by output; numbers at padding and first tokens that are such left
+ * out.
+ */
 async function answers(name: string, head: Head, options: Partial<EncoderOptions>) {
   const reference = Reference.parse(readJson(name, "expected.json"));
   const { input_ids: ids, attention_mask: mask, token_type_ids: types } = reference;

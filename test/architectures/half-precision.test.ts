@@ -1,6 +1,7 @@
 /**
- * Every family and head in mixed precision, as a GPU computes it, against the same graph in f32: by ONNX Runtime on the CPU,
- * which computes half-precision operators between casts. Matrices are rounded as on a GPU; sums are as exact as the CPU's.
+ * Every family and head in mixed precision, as a GPU computes it, against the same graph in f32: by ONNX Runtime on the
+ * CPU, which computes half-precision operators between casts. Matrices are rounded as on a GPU; sums are as exact as
+ * the CPU's.
  */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";

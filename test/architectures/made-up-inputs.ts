@@ -3,8 +3,8 @@ import { tensor } from "../../gpu-worker/tensor/tensor.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
 
 /** Texts × tokens of the measurement. */
-const TEXTS = 16;
-const LONGEST = 32;
+const texts = 16;
+const longest = 32;
 
 /** What the measuring graph reads. */
 type Inputs = readonly { readonly name: string }[];
@@ -15,8 +15,8 @@ export function madeUpInputs(
   vocabularySize: number,
   positions: number,
 ): Record<string, Tensor> {
-  const shape = [TEXTS, Math.min(LONGEST, positions)];
-  const count = TEXTS * (shape[1] ?? 0);
+  const shape = [texts, Math.min(longest, positions)];
+  const count = texts * (shape[1] ?? 0);
   let state = 1;
   // A linear congruential generator (Numerical Recipes): only the spread over the vocabulary matters.
   const next = () => (state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0);

@@ -7,10 +7,10 @@ import type { WeightSource } from "../../gpu-worker/weights/weight-source.ts";
 import { numbers } from "../onnx/run-graph.ts";
 import type { PlainConfig, Weights } from "./plain-bert.ts";
 
-export const VOCABULARY = 50;
-export const POSITIONS = 16;
-const TYPES = 2;
-const LABELS = 3;
+export const vocabulary = 50;
+export const positions = 16;
+const types = 2;
+const labels = 3;
 
 export const plainConfig: PlainConfig = {
   hidden: 24,
@@ -23,14 +23,14 @@ export const plainConfig: PlainConfig = {
 export function configFile({ hidden, heads, layers, intermediate, activation }: PlainConfig) {
   return {
     model_type: "bert",
-    vocab_size: VOCABULARY,
+    vocab_size: vocabulary,
     hidden_size: hidden,
     num_hidden_layers: layers,
     num_attention_heads: heads,
     intermediate_size: intermediate,
     hidden_act: activation,
-    max_position_embeddings: POSITIONS,
-    type_vocab_size: TYPES,
+    max_position_embeddings: positions,
+    type_vocab_size: types,
     layer_norm_eps: 1e-12,
   };
 }
@@ -57,17 +57,17 @@ function shapes({ hidden, layers, intermediate }: PlainConfig): [string, number[
     ...norm(`${name}.output.LayerNorm`),
   ];
   return [
-    ["embeddings.word_embeddings.weight", [VOCABULARY, hidden]],
-    ["embeddings.position_embeddings.weight", [POSITIONS, hidden]],
-    ["embeddings.token_type_embeddings.weight", [TYPES, hidden]],
+    ["embeddings.word_embeddings.weight", [vocabulary, hidden]],
+    ["embeddings.position_embeddings.weight", [positions, hidden]],
+    ["embeddings.token_type_embeddings.weight", [types, hidden]],
     ...norm("embeddings.LayerNorm"),
     ...Array.from({ length: layers }, (_, at) => layer(`encoder.layer.${at}`)).flat(),
     ...linear("pooler.dense", hidden, hidden),
-    ...linear("classifier", LABELS, hidden),
+    ...linear("classifier", labels, hidden),
     ...linear("qa_outputs", 2, hidden),
     ...linear("cls.predictions.transform.dense", hidden, hidden),
     ...norm("cls.predictions.transform.LayerNorm"),
-    ["cls.predictions.bias", [VOCABULARY]],
+    ["cls.predictions.bias", [vocabulary]],
   ];
 }
 

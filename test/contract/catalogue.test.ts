@@ -9,7 +9,7 @@ const without: Partial<Record<Task, string>> = {
   tokenize: "every model does it",
   detokenize: "every model does it",
   "relation-extraction":
-    "we know of no plain encoder on the hub that classifies marked spans as this platform marks them; fine-tuning makes one",
+    "we know of no plain encoder on the hub that classifies spans as this platform marks them; fine-tuning makes one",
 };
 
 describe("the catalogue", () => {
@@ -64,7 +64,8 @@ describe("the catalogue", () => {
 
   it("names the texts that models were trained to find before their inputs", () => {
     const prompts = Object.fromEntries(catalogue.map(({ id, prompts: named }) => [id, named]));
-    // The models' cards: https://huggingface.co/intfloat/multilingual-e5-small, https://huggingface.co/BAAI/bge-small-en-v1.5
+    // The models' cards: https://huggingface.co/intfloat/multilingual-e5-small,
+    // https://huggingface.co/BAAI/bge-small-en-v1.5
     expect(prompts["multilingual-e5-small"]).toEqual({
       query: "query: ",
       document: "passage: ",

@@ -1,4 +1,4 @@
-/** The classes of entailment against transformers' entailment_id and the place where its pipeline looks for contradiction. */
+/** The classes of entailment against transformers' entailment_id, and where its pipeline looks for contradiction. */
 import { expect, it } from "vitest";
 import { entailmentClasses } from "../../contract/entailment.ts";
 

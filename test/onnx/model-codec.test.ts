@@ -2,14 +2,23 @@ import { mkdtemp, open, readFile, rm, stat } from "node:fs/promises";
 import { readFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeModel } from "../../gpu-worker/onnx/decode-model.ts";
 import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
 import { GraphBuilder } from "../../gpu-worker/onnx/graph-builder.ts";
 import { GraphError } from "../../gpu-worker/onnx/graph.ts";
 import type { Graph } from "../../gpu-worker/onnx/graph.ts";
+import {
+  AttributeProto_AttributeType,
+  AttributeProtoSchema,
+  GraphProtoSchema,
+  ModelProtoSchema,
+  NodeProtoSchema,
+  TensorProtoSchema,
+} from "../../gpu-worker/onnx/proto/onnx_pb.js";
 import { verifyGraph } from "../../gpu-worker/onnx/verify-graph.ts";
-import { WireWriter } from "../../gpu-worker/onnx/wire-writer.ts";
 import { writeBytes } from "../../gpu-worker/onnx/write-bytes.ts";
 import { writeModel } from "../../gpu-worker/onnx/write-model.ts";
 import { float32, tensor } from "../../gpu-worker/tensor/tensor.ts";
@@ -36,6 +45,19 @@ const feeds = { x: float32([2, 64], numbers(128, 3)) };
 function withLoaded(graph: Graph) {
   const initializers = graph.initializers.map(({ load, ...rest }) => ({ ...rest, data: load() }));
   return { ...graph, initializers };
+}
+
+const tensorField = TensorProtoSchema.field;
+
+/** A message with one field, which is a message. */
+function nested(field: number, message: Uint8Array): Uint8Array {
+  return new BinaryWriter().tag(field, WireType.LengthDelimited).bytes(message).finish();
+}
+
+/** A model with one constant. */
+function modelWith(constant: Uint8Array): Uint8Array {
+  const graph = nested(GraphProtoSchema.field.initializer.number, constant);
+  return nested(ModelProtoSchema.field.graph.number, graph);
 }
 
 describe("a model's bytes", () => {
@@ -70,16 +92,18 @@ describe("a model's bytes", () => {
     expect(readInner?.kind === "graph" && withLoaded(readInner.value)).toEqual(withLoaded(inner));
   });
 
-  it("read elements from typed fields, packed or not, as other writers put them", () => {
-    const packed = new WireWriter();
-    for (const value of [1.5, -2]) packed.float(1, value);
-    const floats = packed.finish().filter((_, at) => at % 5 !== 0);
-    const typed = new WireWriter().int(1, 2).int(2, 1).string(8, "f").bytes(4, floats);
-    const unpacked = new WireWriter().int(1, 2).int(2, 6).string(8, "i").int(5, -7).int(5, 8);
-    const graph = new WireWriter().message(5, typed).message(5, unpacked);
-    const [f, i] = decodeModel(new WireWriter().message(7, graph).finish()).initializers;
-    expect(f?.load()).toEqual(Float32Array.of(1.5, -2));
-    expect(i?.load()).toEqual(Int32Array.of(-7, 8));
+  it("read numbers that are not packed, as older writers put them", () => {
+    const unpacked = new BinaryWriter();
+    for (const [number, value] of [
+      [tensorField.dims.number, 2],
+      [tensorField.dataType.number, 6],
+      [tensorField.int32Data.number, -7],
+      [tensorField.int32Data.number, 8],
+    ] as const) {
+      unpacked.tag(number, WireType.Varint).int32(value);
+    }
+    const [read] = decodeModel(modelWith(unpacked.finish())).initializers;
+    expect(read?.load()).toEqual(Int32Array.of(-7, 8));
   });
 });
 
@@ -155,23 +179,44 @@ describe("hostile bytes", () => {
   });
 
   it("nest graphs without end", () => {
-    let graph = new WireWriter().string(2, "innermost");
+    let graph: Uint8Array = new Uint8Array();
     for (let depth = 0; depth < 2_000; depth++) {
-      const attribute = new WireWriter().string(1, "body").message(6, graph).int(20, 5);
-      graph = new WireWriter().message(1, new WireWriter().message(5, attribute));
+      const attribute = new BinaryWriter()
+        .tag(AttributeProtoSchema.field.g.number, WireType.LengthDelimited)
+        .bytes(graph)
+        .tag(AttributeProtoSchema.field.type.number, WireType.Varint)
+        .int32(AttributeProto_AttributeType.GRAPH);
+      const node = nested(NodeProtoSchema.field.attribute.number, attribute.finish());
+      graph = nested(GraphProtoSchema.field.node.number, node);
     }
-    const model = new WireWriter().message(7, graph).finish();
-    expect(() => decodeModel(model)).toThrow(/nested more than/);
+    const model = nested(ModelProtoSchema.field.graph.number, graph);
+    expect(() => decodeModel(model)).toThrow(/no ONNX model: .* recursion depth/);
   });
 
   it("claim more elements than there are", () => {
-    const huge = new WireWriter()
-      .int(1, 2n ** 40n)
-      .int(2, 1)
-      .string(8, "w")
-      .bytes(9, bytes);
-    const model = new WireWriter().message(7, new WireWriter().message(5, huge)).finish();
+    const huge = create(TensorProtoSchema, {
+      name: "w",
+      dims: [2n ** 40n],
+      dataType: 1,
+      rawData: bytes,
+    });
+    const model = modelWith(toBinary(TensorProtoSchema, huge));
     expect(() => decodeModel(model)).toThrow(/its shape needs/);
+  });
+
+  it("claim a longer field than there is", () => {
+    const long = new BinaryWriter().tag(tensorField.rawData.number, WireType.LengthDelimited);
+    expect(() => decodeModel(modelWith(long.uint32(2 ** 31).finish()))).toThrow(GraphError);
+  });
+
+  it("have an attribute that is no text", () => {
+    const attribute = create(AttributeProtoSchema, {
+      name: "mode",
+      type: AttributeProto_AttributeType.STRING,
+      s: Uint8Array.of(255),
+    });
+    const model = create(ModelProtoSchema, { graph: { node: [{ attribute: [attribute] }] } });
+    expect(() => decodeModel(toBinary(ModelProtoSchema, model))).toThrow(/"mode" is not UTF-8/);
   });
 });
 

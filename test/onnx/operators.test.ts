@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { GraphBuilder } from "../../gpu-worker/onnx/graph-builder.ts";
 import { operators } from "../../gpu-worker/onnx/operators.ts";
 import type { OperatorName } from "../../gpu-worker/onnx/operators.ts";
-import { UNKNOWN } from "../../gpu-worker/onnx/symbolic-shape.ts";
+import { unknownDim } from "../../gpu-worker/onnx/symbolic-shape.ts";
 import type { Dim } from "../../gpu-worker/onnx/symbolic-shape.ts";
 import type { AttributeInputs, Input, Value } from "../../gpu-worker/onnx/value.ts";
 import { tensor } from "../../gpu-worker/tensor/tensor.ts";
@@ -296,7 +296,7 @@ function turn() {
 
 /** What a shape stands for here; a size that depends on data can be any. */
 function sizesOf(shape: readonly Dim[]): unknown[] {
-  return shape.map((dim) => (dim === UNKNOWN ? expect.any(Number) : sizeOfProduct(dim)));
+  return shape.map((dim) => (dim === unknownDim ? expect.any(Number) : sizeOfProduct(dim)));
 }
 
 function sizeOfProduct(dim: Dim): number {

@@ -1,7 +1,7 @@
 /**
- * Run as `node --expose-gc churn.ts RUNTIME`, on its own, because it measures a whole process and may crash it: a collector
- * that runs all the time, feeds that nobody else holds, sessions that come and go, aborts whose rejections are looked at
- * late. Prints one JSON line with what it saw.
+ * Run as `node --expose-gc churn.ts RUNTIME`, on its own, because it measures a whole process and may crash it: a
+ * collector that runs all the time, feeds that nobody else holds, sessions that come and go, aborts whose rejections
+ * are looked at late. Prints one JSON line with what it saw.
  */
 import assert from "node:assert/strict";
 import process from "node:process";

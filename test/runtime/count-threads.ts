@@ -1,6 +1,6 @@
 /**
- * Run as `node count-threads.ts FOLDER [THREADS]`, on its own, because it counts a whole process's threads: loads every model
- * of the folder and runs each as often at a time as it takes. Prints one JSON line.
+ * Run as `node count-threads.ts FOLDER [THREADS]`, on its own, because it counts a whole process's threads: loads every
+ * model of the folder and runs each as often at a time as it takes. Prints one JSON line.
  */
 import { readdirSync } from "node:fs";
 import path from "node:path";

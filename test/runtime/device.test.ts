@@ -1,6 +1,6 @@
 /**
- * What surrounds a GPU, on a machine without one: the device's test with two CPUs, of which one may compute wrongly, its
- * faults as a run would throw them, and what is said where the provider or the driver is missing.
+ * What surrounds a GPU, on a machine without one: the device's test with two CPUs, of which one may compute wrongly,
+ * its faults as a run would throw them, and what is said where the provider or the driver is missing.
  */
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -99,7 +99,8 @@ const illegalAccess =
   "CUDA failure 700: an illegal memory access was encountered ; GPU=0 ; hostname=w ; expr=cudaStreamSynchronize(s);";
 const faults = [
   illegalAccess,
-  "Non-zero status code returned while running Gemm node. Name:'g' Status Message: CUBLAS failure 13: CUBLAS_STATUS_EXECUTION_FAILED ; GPU=0",
+  "Non-zero status code returned while running Gemm node. Name:'g' " +
+    "Status Message: CUBLAS failure 13: CUBLAS_STATUS_EXECUTION_FAILED ; GPU=0",
   "CUDNN failure 5000: CUDNN_STATUS_EXECUTION_FAILED ; GPU=0",
 ];
 const noFaults = [

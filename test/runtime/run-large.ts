@@ -1,6 +1,7 @@
 /**
- * Run on its own, because it measures a whole process: sessions whose runs each need 80 MiB for a while, one after the other.
- * Prints one JSON line with the resident MiB before, after one of them, after all, and once the memory was given back.
+ * Run on its own, because it measures a whole process: sessions whose runs each need 80 MiB for a while, one after the
+ * other. Prints one JSON line with the resident MiB before, after one of them, after all, and once the memory was given
+ * back.
  */
 import process from "node:process";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";

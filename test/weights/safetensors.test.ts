@@ -30,7 +30,9 @@ function bytesOf(header: string | Uint8Array, dataBytes: number, length?: bigint
   return bytes;
 }
 
-const two = `{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"U8","shape":[3],"data_offsets":[8,11]}}`;
+const two =
+  `{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},` +
+  `"b":{"dtype":"U8","shape":[3],"data_offsets":[8,11]}}`;
 
 function open(file: string) {
   const source = openSafetensors(file);

@@ -2,7 +2,7 @@
  * Operators that run a graph of their own: one of two, or one again and again.
  */
 import type { Inferred, Operator, OperatorRows } from "../operator.ts";
-import { UNKNOWN, fits } from "../symbolic-shape.ts";
+import { unknownDim, fits } from "../symbolic-shape.ts";
 
 /** Whichever branch runs, its results have the same types; sizes that differ are not known. */
 const either: Operator = {
@@ -17,16 +17,19 @@ const either: Operator = {
       if (other?.dtype !== dtype || other.shape.length !== shape.length) {
         return node.fail(`its branches give different types as output ${index}`);
       }
-      const known = (at: number) => (shape[at] === UNKNOWN ? other.shape[at] : shape[at]);
-      const alike = shape.map((dim, at) => fits(dim, other.shape[at] ?? UNKNOWN));
-      return { dtype, shape: alike.map((same, at) => (same ? (known(at) ?? UNKNOWN) : UNKNOWN)) };
+      const known = (at: number) => (shape[at] === unknownDim ? other.shape[at] : shape[at]);
+      const alike = shape.map((dim, at) => fits(dim, other.shape[at] ?? unknownDim));
+      return {
+        dtype,
+        shape: alike.map((same, at) => (same ? (known(at) ?? unknownDim) : unknownDim)),
+      };
     });
   },
 };
 
 /**
- * Inputs: how often (int64), whether at all (bool), then what is carried from turn to turn. The body's outputs: whether to go
- * on, what is carried, and what is stacked along a new first axis, alike in shape from turn to turn.
+ * Inputs: how often (int64), whether at all (bool), then what is carried from turn to turn. The body's outputs: whether
+ * to go on, what is carried, and what is stacked along a new first axis, alike in shape from turn to turn.
  */
 const loop: Operator = {
   inputs: [2, Infinity],
@@ -39,7 +42,7 @@ const loop: Operator = {
     const [, ...results] = node.graph("body").outputs;
     return results.map(({ dtype, shape }, index): Inferred => ({
       dtype,
-      shape: index < carried ? shape : [UNKNOWN, ...shape],
+      shape: index < carried ? shape : [unknownDim, ...shape],
     }));
   },
 };

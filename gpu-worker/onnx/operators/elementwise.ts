@@ -2,7 +2,7 @@
  * Operators that work element by element: arithmetic, functions of one value, comparisons, choice, casts, activations.
  */
 import type { DType } from "../../tensor/dtype.ts";
-import { dtypeOfCode } from "../element-type.ts";
+import { dtypeOfCode } from "../../tensor/element-type.ts";
 import type { Inferred, NodeView, Operator, OperatorRows } from "../operator.ts";
 import { broadcastSymbolic, shapeText } from "../symbolic-shape.ts";
 import type { SymbolicShape } from "../symbolic-shape.ts";

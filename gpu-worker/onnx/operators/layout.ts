@@ -3,12 +3,12 @@
  */
 import type { Inferred, NodeView, Operator, OperatorRows } from "../operator.ts";
 import { addDims, broadcastSymbolic, divideDims, fits, multiplyDims } from "../symbolic-shape.ts";
-import { UNKNOWN, shapeText } from "../symbolic-shape.ts";
+import { unknownDim, shapeText } from "../symbolic-shape.ts";
 import type { Dim, SymbolicShape } from "../symbolic-shape.ts";
 import { anything } from "./elementwise.ts";
 
 /** An end from here on means "to the end". */
-const END = 2 ** 31 - 1;
+const toTheEnd = 2 ** 31 - 1;
 
 const indexTypes = ["int64", "int32"] as const;
 
@@ -33,9 +33,9 @@ function reshaped(node: NodeView, from: SymbolicShape, target: readonly Dim[]): 
   if (copied.length - rest.length > 1) node.fail("more than one −1 in the target");
   const missing = divideDims(from, rest);
   const whole =
-    rest.length === copied.length ? missing === 1 || missing === UNKNOWN : missing !== null;
+    rest.length === copied.length ? missing === 1 || missing === unknownDim : missing !== null;
   if (!whole) node.fail(`${shapeText(from)} cannot become ${shapeText(target)}`);
-  return copied.map((dim) => (dim === -1 ? (missing ?? UNKNOWN) : dim));
+  return copied.map((dim) => (dim === -1 ? (missing ?? unknownDim) : dim));
 }
 
 const reshape: Operator = {
@@ -45,7 +45,10 @@ const reshape: Operator = {
     const { dtype, shape } = node.input(0);
     node.expect(1, ["int64"]);
     const length = node.expectRank(1, 1).shape[0];
-    const unknown = Array.from({ length: typeof length === "number" ? length : 1 }, () => UNKNOWN);
+    const unknown = Array.from(
+      { length: typeof length === "number" ? length : 1 },
+      () => unknownDim,
+    );
     const target = node.elements(1);
     return { dtype, shape: target === null ? unknown : reshaped(node, shape, target) };
   },
@@ -60,7 +63,10 @@ const transpose: Operator = {
     if (order.length !== shape.length || new Set(order).size !== order.length) {
       node.fail(`perm ${order.join(", ")} does not order ${shape.length} axes`);
     }
-    return { dtype, shape: order.map((axis) => shape[node.axis(axis, shape.length)] ?? UNKNOWN) };
+    return {
+      dtype,
+      shape: order.map((axis) => shape[node.axis(axis, shape.length)] ?? unknownDim),
+    };
   },
 };
 
@@ -76,7 +82,7 @@ const unsqueeze: Operator = {
     const added = new Set(node.numbers(1).map((axis) => node.axis(axis, rank)));
     const kept = shape[Symbol.iterator]();
     const out = Array.from({ length: rank }, (_, axis) =>
-      added.has(axis) ? 1 : (kept.next().value ?? UNKNOWN),
+      added.has(axis) ? 1 : (kept.next().value ?? unknownDim),
     );
     return withElements({ dtype, shape: out }, elements);
   },
@@ -108,7 +114,7 @@ const concat: Operator = {
       shape.every((dim, at) => at === axis || fits(dim, first[at] ?? 1));
     const odd = node.inputs.find((input) => !matches(input));
     if (odd) node.fail(`${shapeText(odd.shape)} does not join ${shapeText(first)} at axis ${axis}`);
-    const length = node.inputs.map(({ shape }) => shape[axis] ?? UNKNOWN).reduce(addDims);
+    const length = node.inputs.map(({ shape }) => shape[axis] ?? unknownDim).reduce(addDims);
     const known = node.inputs.every(({ elements }) => elements !== undefined);
     const elements = known ? node.inputs.flatMap((input) => input.elements ?? []) : undefined;
     return withElements({ dtype, shape: first.with(axis, length) }, elements);
@@ -123,23 +129,23 @@ const split: Operator = {
     const { dtype, shape } = node.input(0);
     const axis = node.axis(node.int("axis", 0), shape.length);
     const count = node.node.outputs.length;
-    const even = divideDims([shape[axis] ?? UNKNOWN], [count]) ?? UNKNOWN;
+    const even = divideDims([shape[axis] ?? unknownDim], [count]) ?? unknownDim;
     const lengths: readonly Dim[] =
       node.optional(1) === null ? Array.from({ length: count }, () => even) : node.numbers(1);
     if (lengths.length !== count) node.fail(`${lengths.length} lengths for ${count} outputs`);
-    if (!fits(lengths.reduce(addDims), shape[axis] ?? UNKNOWN)) {
+    if (!fits(lengths.reduce(addDims), shape[axis] ?? unknownDim)) {
       node.fail(`parts ${lengths.join(", ")} do not add up to ${shape[axis]}`);
     }
     return lengths.map((length) => ({ dtype, shape: shape.with(axis, length) }));
   },
 };
 
-/** Length of the cut `start` … `end` by `step`; UNKNOWN where it depends on sizes known only at run time. */
+/** Length of the cut `start` … `end` by `step`; unknownDim where it depends on sizes known only at run time. */
 function cutLength(length: Dim, start: Dim, end: Dim, step: number): Dim {
-  if (typeof start !== "number") return UNKNOWN;
-  if (typeof end !== "number") return start === 0 && step === 1 ? end : UNKNOWN;
+  if (typeof start !== "number") return unknownDim;
+  if (typeof end !== "number") return start === 0 && step === 1 ? end : unknownDim;
   if (typeof length !== "number") {
-    return start === 0 && end >= END && step === 1 ? length : UNKNOWN;
+    return start === 0 && end >= toTheEnd && step === 1 ? length : unknownDim;
   }
   const least = step < 0 ? -1 : 0;
   const clamp = (at: number) =>
@@ -160,8 +166,8 @@ const slice: Operator = {
     const out = [...shape];
     for (const [at, given] of axes.entries()) {
       const axis = node.axis(given, shape.length);
-      const [start, end] = [starts[at] ?? UNKNOWN, ends[at] ?? UNKNOWN];
-      out[axis] = cutLength(out[axis] ?? UNKNOWN, start, end, steps[at] ?? 1);
+      const [start, end] = [starts[at] ?? unknownDim, ends[at] ?? unknownDim];
+      out[axis] = cutLength(out[axis] ?? unknownDim, start, end, steps[at] ?? 1);
     }
     return { dtype, shape: out };
   },
@@ -176,7 +182,7 @@ const gather: Operator = {
     const axis = node.axis(node.int("axis", 0), shape.length);
     const out = [...shape.slice(0, axis), ...indices.shape, ...shape.slice(axis + 1)];
     if (!elements || !indices.elements) return { dtype, shape: out };
-    const picked = indices.elements.map((at) => elements.at(Number(at)) ?? UNKNOWN);
+    const picked = indices.elements.map((at) => elements.at(Number(at)) ?? unknownDim);
     return { dtype, shape: out, elements: picked };
   },
 };
@@ -211,7 +217,7 @@ const expand: Operator = {
     const { dtype, shape } = node.input(0);
     const [rank = 0] = node.expectRank(1, 1).shape;
     if (typeof rank !== "number") return node.fail("the target's rank must be known");
-    const target = node.elements(1) ?? Array.from({ length: rank }, () => UNKNOWN);
+    const target = node.elements(1) ?? Array.from({ length: rank }, () => unknownDim);
     const out = broadcastSymbolic(shape, target);
     return {
       dtype,
@@ -236,7 +242,7 @@ const range: Operator = {
   infer: (node) => {
     const dtype = node.expectOneDtype([0, 1, 2]);
     const [start, end, step] = [0, 1, 2].map((index) => node.elements(index)?.[0]);
-    return { dtype, shape: [start === 0 && step === 1 && end !== undefined ? end : UNKNOWN] };
+    return { dtype, shape: [start === 0 && step === 1 && end !== undefined ? end : unknownDim] };
   },
 };
 
@@ -245,7 +251,7 @@ const nonZero: Operator = {
   inputs: [1, 1],
   infer: (node) => ({
     dtype: "int64",
-    shape: [node.expect(0, anything).shape.length, UNKNOWN],
+    shape: [node.expect(0, anything).shape.length, unknownDim],
   }),
 };
 

@@ -2,7 +2,7 @@
  * Products of matrices: in floating point, in integers, and with weights in blocks of few bits.
  */
 import type { Inferred, NodeView, Operator, OperatorRows } from "../operator.ts";
-import { UNKNOWN, broadcastSymbolic, fits, multiplyDims, shapeText } from "../symbolic-shape.ts";
+import { unknownDim, broadcastSymbolic, fits, multiplyDims, shapeText } from "../symbolic-shape.ts";
 import type { Dim, SymbolicShape } from "../symbolic-shape.ts";
 import { floats, numeric } from "./elementwise.ts";
 
@@ -67,11 +67,11 @@ const gemm: Operator = {
   },
 };
 
-/** Length of an axis after a convolution; UNKNOWN where it is known only at run time and not kept. */
+/** Length of an axis after a convolution; unknownDim where it is known only at run time and not kept. */
 function convolvedLength(length: Dim, kernel: Dim, pads: number, stride: number): Dim {
-  if (typeof kernel !== "number") return UNKNOWN;
+  if (typeof kernel !== "number") return unknownDim;
   if (typeof length === "number") return Math.floor((length + pads - kernel) / stride) + 1;
-  return pads === kernel - 1 && stride === 1 ? length : UNKNOWN;
+  return pads === kernel - 1 && stride === 1 ? length : unknownDim;
 }
 
 /** x [batch, channels, …], weights [outputs, channels / group, …], bias [outputs]. */
@@ -82,18 +82,18 @@ const conv: Operator = {
     const { shape } = node.expect(0, floats);
     const dtype = node.expectOneDtype([0, 1, 2]);
     const weight = node.expectRank(1, shape.length).shape;
-    const [outputs = UNKNOWN, inputs = UNKNOWN, ...kernel] = weight;
+    const [outputs = unknownDim, inputs = unknownDim, ...kernel] = weight;
     const channels = multiplyDims([inputs, node.int("group", 1)]);
-    if (!fits(shape[1] ?? UNKNOWN, channels)) {
+    if (!fits(shape[1] ?? unknownDim, channels)) {
       node.fail(`the weights read ${channels} channels, the input has ${shape[1]}`);
     }
     const pads = node.ints("pads") ?? [];
     const strides = node.ints("strides") ?? [];
     const lengths = kernel.map((width, axis) => {
       const around = (pads[axis] ?? 0) + (pads[axis + kernel.length] ?? 0);
-      return convolvedLength(shape[axis + 2] ?? UNKNOWN, width, around, strides[axis] ?? 1);
+      return convolvedLength(shape[axis + 2] ?? unknownDim, width, around, strides[axis] ?? 1);
     });
-    return { dtype, shape: [shape[0] ?? UNKNOWN, outputs, ...lengths] };
+    return { dtype, shape: [shape[0] ?? unknownDim, outputs, ...lengths] };
   },
 };
 

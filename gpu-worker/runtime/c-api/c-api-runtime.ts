@@ -1,7 +1,7 @@
 /**
  * ONNX Runtime through its C API: one environment for the process, sessions loaded on threads of libuv's pool.
- * What holds for the process as a whole, environment and library, is never released. ONNX Runtime has one environment a process:
- * the first that is made decides how many threads it has.
+ * What holds for the process as a whole, environment and library, is never released. ONNX Runtime has one environment a
+ * process: the first that is made decides how many threads it has.
  */
 import process from "node:process";
 import type { Loader, LoadOptions, ModelSource, Session } from "../session.ts";
@@ -30,8 +30,8 @@ export function openCApi(libraryFile: string | null, threads: number): Loader {
   keepHeapsSmall();
   const environment = createEnvironment(api, shareThreads(threads).workers);
   const memory = received((out) => api.createCpuMemoryInfo(arenaAllocator, defaultMemory, out));
-  // One arena for what all sessions compute, in the library's own way to grow: it keeps what the largest runs side by side
-  // took, where an arena for each session keeps that as often as there are sessions.
+  // One arena for what all sessions compute, in the library's own way to grow: it keeps what the largest runs side by
+  // side took, where an arena for each session keeps that as often as there are sessions.
   api.createAndRegisterAllocator(environment, memory, null);
   return {
     name: "c-api",
@@ -41,8 +41,8 @@ export function openCApi(libraryFile: string | null, threads: number): Loader {
 }
 
 /**
- * With a pool for the sessions that share. Its workers sleep between pieces of work: the pool has no bound for how long they
- * spin, and by default it is long enough to take the cores from whoever else needs them.
+ * With a pool for the sessions that share. Its workers sleep between pieces of work: the pool has no bound for how long
+ * they spin, and by default it is long enough to take the cores from whoever else needs them.
  */
 function createEnvironment(api: OrtApi, workers: number): Pointer {
   const options = received((out) => api.createThreadingOptions(out));

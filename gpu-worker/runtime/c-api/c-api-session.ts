@@ -25,7 +25,9 @@ export type NativeSession = {
 
 type Call = { feeds: Record<string, Tensor>; wanted: string[] } & Omit<RunOptions, "outputs">;
 
-/** @throws RuntimeError for a model with inputs or outputs that are no tensors; the native session is then the caller's */
+/**
+ * @throws RuntimeError for a model with inputs or outputs that are no tensors; the native session is then the caller's
+ */
 export function createCApiSession(native: NativeSession): Session {
   const { api, session, provider, concurrency } = native;
   const inputs = readInputs(api, session);

@@ -33,7 +33,8 @@ export function findDriver(folder: string): Driver {
 
 function problemOf(version: number, words: string, error: string | null): string | null {
   if (version === 0) {
-    return `there is no NVIDIA driver here (libcuda.so.1 is not found): ${remedy}; start a container with its GPUs (--gpus all)`;
+    const missing = `there is no NVIDIA driver here (libcuda.so.1 is not found): ${remedy}`;
+    return `${missing}; start a container with its GPUs (--gpus all)`;
   }
   if (version < versionMin) return `the NVIDIA driver is for CUDA ${words}: ${remedy}`;
   return error === null ? null : `the NVIDIA driver gives no GPU: ${error}`;

@@ -1,7 +1,7 @@
 /**
- * The libraries that `npm run worker -- install-cuda` puts into a folder, loaded by their paths before ONNX Runtime looks
- * for them by name: the provider has no path to them (no RUNPATH), and a name that is loaded already is not searched for.
- * The parts of cuDNN that libcudnn.so.9 opens itself lie beside it, where it looks first.
+ * The libraries that `npm run worker -- install-cuda` puts into a folder, loaded by their paths before ONNX Runtime
+ * looks for them by name: the provider has no path to them (no RUNPATH), and a name that is loaded already is not
+ * searched for. The parts of cuDNN that libcudnn.so.9 opens itself lie beside it, where it looks first.
  */
 import { existsSync, readdirSync } from "node:fs";
 import path from "node:path";

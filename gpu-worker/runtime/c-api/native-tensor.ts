@@ -3,11 +3,11 @@
  */
 import koffi from "koffi";
 import { bytesPerElement } from "../../tensor/dtype.ts";
+import { codeOfDtype } from "../../tensor/element-type.ts";
 import { elementCount } from "../../tensor/shape.ts";
 import type { Tensor } from "../../tensor/tensor.ts";
 import { RuntimeError } from "../session.ts";
 import { tensorOf } from "../tensor-of.ts";
-import { elementTypeNumber } from "./element-type.ts";
 import type { Pointer } from "./native-function.ts";
 import type { OrtApi } from "./ort-api.ts";
 import { received } from "./received.ts";
@@ -32,18 +32,18 @@ export function lendTensor(api: OrtApi, memory: Pointer, tensor: Tensor): Pointe
       data.byteLength,
       shape.length === 0 ? nothing : shape,
       shape.length,
-      elementTypeNumber(dtype),
+      codeOfDtype(dtype),
       out,
     ),
   );
 }
 
-/** A copy of an OrtValue in CPU memory; the value stays whose it was. */
+/** A copy of an OrtValue in CPU memory; the value itself is not released. */
 export function copyTensor(api: OrtApi, value: Pointer): Tensor {
   const info = received((out) => api.getTensorTypeAndShape(value, out));
   try {
     const dtype = elementType(api, info);
-    if (dtype === undefined) throw new RuntimeError("an output is of a type unknown here");
+    if (dtype === null) throw new RuntimeError("an output is of a type unknown here");
     const shape = sizes(api, info);
     const length = elementCount(shape) * bytesPerElement(dtype);
     const bytes = length === 0 ? new Uint8Array(0) : copyBytes(api, value, length);

@@ -1,7 +1,7 @@
 /**
- * Keeps a library in memory until the process has ended. koffi unloads its libraries when JavaScript ends, a moment before
- * the process does: a thread of ONNX Runtime's that wakes in between would run into nothing (seen as a crash at exit, once
- * in fifty).
+ * Keeps a library in memory until the process has ended. koffi unloads its libraries when JavaScript ends, a moment
+ * before the process does: a thread of ONNX Runtime's that wakes in between would run into nothing (seen as a crash at
+ * exit, once in fifty).
  */
 import { constants } from "node:os";
 import process from "node:process";

@@ -1,7 +1,7 @@
 /**
  * Gives memory that was freed back to the machine. glibc keeps what a session leaves in the arenas of all threads that
- * worked for it; musl, macOS and Windows need no such call. Measured with four MiniLM in f32, loaded and released: of 433 MB
- * the process kept 349 MB of its own without this, 102 with it, 74 before anything was loaded.
+ * worked for it; musl, macOS and Windows need no such call. Measured with four MiniLM in f32, loaded and released: of
+ * 433 MB the process kept 349 MB of its own without this, 102 with it, 74 before anything was loaded.
  */
 import process from "node:process";
 import koffi from "koffi";
@@ -20,9 +20,9 @@ const mappedBytes = 2 ** 20;
 const arenas = 2;
 
 /**
- * Has glibc map each large allocation by itself, so that it goes back when it is freed, and keep few arenas. By default the bound
- * grows to 32 MiB with the first that is freed, and each thread has an arena: weights then lie among what lives longer, and
- * leave holes. A bound of 256 KiB would catch what runs allocate for a moment: 6 % slower.
+ * Has glibc map each large allocation by itself, so that it goes back when it is freed, and keep few arenas. By default
+ * the bound grows to 32 MiB with the first that is freed, and each thread has an arena: weights then lie among what
+ * lives longer, and leave holes. A bound of 256 KiB would catch what runs allocate for a moment: 6 % slower.
  */
 export function keepHeapsSmall(): void {
   if (!hasGlibc()) return;

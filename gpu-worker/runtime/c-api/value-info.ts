@@ -1,8 +1,9 @@
 /** The names, element types and shapes of a native session's inputs and outputs. */
 import koffi from "koffi";
+import type { DType } from "../../tensor/dtype.ts";
+import { dtypeOfCode } from "../../tensor/element-type.ts";
 import { RuntimeError } from "../session.ts";
 import type { ValueInfo } from "../session.ts";
-import { dtypeOf } from "./element-type.ts";
 import type { Pointer } from "./native-function.ts";
 import { received } from "./received.ts";
 import type { OrtApi } from "./ort-api.ts";
@@ -44,8 +45,8 @@ function readValue(api: OrtApi, nameAddress: Pointer, typeInfo: Pointer): ValueI
     const name = koffi.decode.string(nameAddress);
     const tensorInfo: [Pointer | null] = [null];
     api.castTypeInfoToTensorInfo(typeInfo, tensorInfo);
-    const dtype = tensorInfo[0] === null ? undefined : elementType(api, tensorInfo[0]);
-    if (tensorInfo[0] === null || dtype === undefined) {
+    const dtype = tensorInfo[0] === null ? null : elementType(api, tensorInfo[0]);
+    if (tensorInfo[0] === null || dtype === null) {
       throw new RuntimeError(`${name} is no tensor of a type that this worker knows`);
     }
     return { name, dtype, shape: symbolicShape(api, tensorInfo[0]) };
@@ -55,10 +56,10 @@ function readValue(api: OrtApi, nameAddress: Pointer, typeInfo: Pointer): ValueI
   }
 }
 
-export function elementType(api: OrtApi, tensorInfo: Pointer) {
+export function elementType(api: OrtApi, tensorInfo: Pointer): DType | null {
   const number: [number] = [0];
   api.getTensorElementType(tensorInfo, number);
-  return dtypeOf(number[0]);
+  return dtypeOfCode(number[0]);
 }
 
 /** Sizes; −1 where a size is not fixed. */

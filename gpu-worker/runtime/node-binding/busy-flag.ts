@@ -1,6 +1,6 @@
 /**
- * Whether a session's thread is inside native code, told through shared memory. The Node binding aborts the whole process
- * when its thread is ended in there, so a process that exits waits until every thread is out.
+ * Whether a session's thread is inside native code, told through shared memory. The Node binding aborts the whole
+ * process when its thread is ended in there, so a process that exits waits until every thread is out.
  */
 import process from "node:process";
 

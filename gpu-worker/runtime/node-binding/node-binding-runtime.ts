@@ -1,8 +1,8 @@
 /**
- * ONNX Runtime through onnxruntime-node's own binding, for where its C API cannot be called. The binding computes on the
- * thread that calls it, so every session has a thread of its own; feeds are copied to it, results handed over.
- * Neither a run nor loading can be stopped: what is aborted rejects at once, and the thread comes to its end alone. The next
- * run waits until the thread is free again.
+ * ONNX Runtime through onnxruntime-node's own binding, for where its C API cannot be called. The binding computes on
+ * the thread that calls it, so every session has a thread of its own; feeds are copied to it, results handed over.
+ * Neither a run nor loading can be stopped: what is aborted rejects at once, and the thread comes to its end alone. The
+ * next run waits until the thread is free again.
  */
 import { createRequire } from "node:module";
 import { checkFeeds, wantedOutputs } from "../check-feeds.ts";

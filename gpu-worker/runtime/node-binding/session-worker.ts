@@ -1,6 +1,7 @@
 /**
  * The near side of a session's thread: requests out, answers in, one at a time. The thread keeps the process alive only
- * while it owes an answer, and is never ended from outside (see busy-flag.ts). A thread that dies fails what waits for it and whatever is asked later.
+ * while it owes an answer, and is never ended from outside (see busy-flag.ts). A thread that dies fails what waits for
+ * it and whatever is asked later.
  */
 import { Worker } from "node:worker_threads";
 import { RuntimeError } from "../session.ts";

@@ -129,7 +129,8 @@ const webhook: DemoStep = {
   run: async ({ api, receiver, salt }) => {
     if (receiver === null) {
       return [
-        "not shown: the stack that runs may not call this process (LLM_OS_WEBHOOK_ALLOW); stop it, and the demo starts its own",
+        "not shown: the stack that runs may not call this process (LLM_OS_WEBHOOK_ALLOW); " +
+          "stop it, and the demo starts its own",
       ];
     }
     const secret = `whsec_${Buffer.from(crypto.getRandomValues(new Uint8Array(24))).toString("base64")}`;

@@ -1,19 +1,31 @@
 /**
- * Rotating the callback secret, in a world of an edge, a fleet and Secrets Manager's labels: tasks come at any moment, and the
- * deploy may end after any step.
+ * Rotating the callback secret, in a world of an edge, a fleet and Secrets Manager's labels: tasks come at any moment,
+ * and the deploy may end after any step.
  */
-import { describe, expect, it } from "vitest";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { text } from "node:stream/consumers";
+import type { DeploymentRolloutState, Service } from "@aws-sdk/client-ecs";
+import { SecretsManager } from "@aws-sdk/client-secrets-manager";
+import { describe, expect, it, onTestFinished } from "vitest";
+import * as z from "zod";
 import { awsSecrets, rotatedSecret } from "../../../infra/deploy/aws-secrets.ts";
 import { rollFleet } from "../../../infra/deploy/fleet.ts";
 import { type RollOutOptions, rollOut } from "../../../infra/deploy/roll-out.ts";
 
 type Version = { value: string; stages: Set<string> };
 
+const Body = z.object({
+  SecretString: z.string().optional(),
+  VersionId: z.string().optional(),
+  VersionStage: z.string().default(""),
+  VersionStages: z.array(z.string()).default(["AWSCURRENT"]),
+  MoveToVersionId: z.string().optional(),
+});
+
 /** As Secrets Manager keeps a secret: a label is on one version, and what was current becomes the previous one. */
-class SecretsManager {
+class SecretVersions {
   readonly versions = new Map<string, Version>();
-  /** Of values read and calls made, in order. */
-  readonly calls: string[] = [];
 
   constructor(value: string) {
     this.versions.set("v0", { value, stages: new Set(["AWSCURRENT"]) });
@@ -36,30 +48,26 @@ class SecretsManager {
     version.stages.add(stage);
   }
 
-  async call(_: string, action: string, body: object): Promise<unknown> {
-    this.calls.push(action);
-    const given: Record<string, unknown> = { ...body };
+  call(action: string, body: unknown): object {
+    const given = Body.parse(body);
     switch (action) {
-      case "DescribeSecret":
-        return {
-          VersionIdsToStages: Object.fromEntries(
-            [...this.versions].map(([id, { stages }]) => [id, [...stages]]),
-          ),
-        };
+      case "DescribeSecret": {
+        const stages = [...this.versions].map(([id, version]) => [id, [...version.stages]]);
+        return { VersionIdsToStages: Object.fromEntries(stages) };
+      }
       case "GetSecretValue": {
-        const id = given["VersionId"];
-        const version = id === undefined ? this.with("AWSCURRENT") : this.versions.get(String(id));
+        const { VersionId: id } = given;
+        const version = id === undefined ? this.with("AWSCURRENT") : this.versions.get(id);
         return { SecretString: version?.value };
       }
       case "PutSecretValue": {
         const id = `v${this.versions.size}`;
-        this.versions.set(id, { value: String(given["SecretString"]), stages: new Set() });
-        const [stage = "AWSCURRENT"] = (given["VersionStages"] as string[] | undefined) ?? [];
-        this.#label(stage, id);
+        this.versions.set(id, { value: given.SecretString ?? "", stages: new Set() });
+        for (const stage of given.VersionStages) this.#label(stage, id);
         return {};
       }
       case "UpdateSecretVersionStage":
-        this.#label(String(given["VersionStage"]), given["MoveToVersionId"] as string | undefined);
+        this.#label(given.VersionStage, given.MoveToVersionId);
         return {};
       default:
         throw new Error(`no ${action} here`);
@@ -67,8 +75,35 @@ class SecretsManager {
   }
 }
 
+/**
+ * The SDK's client of a service that answers on loopback as `answer` does; what that throws is refused in its words.
+ */
+async function clientOf(
+  answer: (action: string, body: unknown) => object,
+): Promise<SecretsManager> {
+  const server = createServer(async (request, response) => {
+    const action = String(request.headers["x-amz-target"]).replace("secretsmanager.", "");
+    const body: unknown = JSON.parse(await text(request));
+    response.setHeader("content-type", "application/x-amz-json-1.1");
+    try {
+      response.end(JSON.stringify(answer(action, body)));
+    } catch (error) {
+      response.statusCode = 400;
+      response.end(JSON.stringify({ message: error instanceof Error ? error.message : "" }));
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  const { port } = server.address() as AddressInfo;
+  return new SecretsManager({
+    endpoint: `http://127.0.0.1:${port}`,
+    region: "eu-central-1",
+    credentials: { accessKeyId: "test", secretAccessKey: "test" },
+  });
+}
+
 class World {
-  readonly manager = new SecretsManager("first");
+  readonly manager = new SecretVersions("first");
   accepted: string[] = ["first"];
   /** The secret that each task was started with. */
   tasks: string[] = ["first", "first"];
@@ -90,17 +125,14 @@ class World {
 
   async deploy(options: Partial<RollOutOptions> = {}): Promise<void> {
     this.#steps = 0;
-    const api = {
-      call: async (service: string, action: string, body: object) => {
-        const answer = await this.manager.call(service, action, body);
-        if (!/^(Get|Describe)/.test(action)) this.#step();
-        return answer;
-      },
-      hasStack: async () => true,
-    };
+    const client = await clientOf((action, body) => {
+      const answer = this.manager.call(action, body);
+      if (!/^(Get|Describe)/.test(action)) this.#step();
+      return answer;
+    });
     await rollOut(
       {
-        secret: rotatedSecret(api, "callback"),
+        secret: rotatedSecret(client, "callback"),
         deployEdge: async ({ callback, previous }) => {
           this.accepted = [callback, previous];
           this.edgeDeploys += 1;
@@ -199,16 +231,16 @@ describe("a deploy", () => {
 
   it("takes up a secret that was replaced by hand", async () => {
     const world = new World();
-    const api = { call: world.manager.call.bind(world.manager), hasStack: async () => true };
-    await awsSecrets(api).write("callback", "by hand");
+    const secrets = awsSecrets(await clientOf((action, body) => world.manager.call(action, body)));
+    await secrets.write("callback", "by hand");
+    expect(await secrets.read("callback")).toBe("by hand");
     await world.deploy();
     expect(world.expectSettled()).toBe("by hand");
   });
 });
 
-type Service = { desiredCount: number; runningCount: number; deployments: object[] };
 const fleet = { cluster: "cluster", service: "service" };
-const service = (running: number, ...states: string[]): Service => ({
+const service = (running: number, ...states: DeploymentRolloutState[]): Service => ({
   desiredCount: 2,
   runningCount: running,
   deployments: states.map((rolloutState) => ({ rolloutState })),
@@ -217,12 +249,18 @@ const service = (running: number, ...states: string[]): Service => ({
 /** ECS, described as it goes on. */
 function ecs(looks: Service[]) {
   const asked: object[] = [];
-  const call = async (_: string, action: string, body: object) => {
-    if (action === "UpdateService") asked.push(body);
-    const [next] = looks.length > 1 ? looks.splice(0, 1) : looks;
-    return action === "UpdateService" ? {} : { services: [next] };
+  const $metadata = {};
+  const client = {
+    updateService: async (input: object) => {
+      asked.push(input);
+      return { $metadata };
+    },
+    describeServices: async () => {
+      const [next = {}] = looks.length > 1 ? looks.splice(0, 1) : looks;
+      return { $metadata, services: [next] };
+    },
   };
-  return { asked, roll: () => rollFleet({ call }, fleet, () => Promise.resolve()) };
+  return { asked, roll: () => rollFleet(client, fleet, () => Promise.resolve()) };
 }
 
 describe("replacing the tasks", () => {

@@ -1,4 +1,4 @@
-/** When a stack is ready: the list of an edge that is slow to hear of its worker's models, in a server of the test's own. */
+/** When a stack is ready: the list of an edge that hears late of its worker's models, in a server of the test's own. */
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, it, onTestFinished } from "vitest";

@@ -28,7 +28,9 @@ function supervise(source: string) {
 }
 
 const obedient = `process.on("disconnect", () => process.exit(0)); process.send({ type: "listening" });`;
-const stubborn = `setInterval(() => {}, 1000); process.on("disconnect", () => {}); process.send({ type: "listening" });`;
+const stubborn =
+  `setInterval(() => {}, 1000); process.on("disconnect", () => {}); ` +
+  `process.send({ type: "listening" });`;
 
 it("starts its process again when it is killed", async () => {
   const { child, pids, ends, listening } = supervise(obedient);
