@@ -12,8 +12,8 @@ const edgeSecrets = {
 };
 
 /**
- * Tests of the edge run inside workerd, but for `*.node.test.ts`, whose oracles need Node; everything else, the end-to-end
- * tests included, runs in Node.
+ * Tests of the edge run inside workerd, but for `*.node.test.ts`, whose oracles need Node; everything else, the
+ * end-to-end tests included, runs in Node.
  */
 export default defineConfig({
   test: {

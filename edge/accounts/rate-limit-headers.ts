@@ -1,7 +1,7 @@
 /**
- * The quota as headers, worded as OpenAI's clients read them: on every answer, `retry-after` on a 429 that a minute cures. Of
- * one that stays until the next day it says nothing, as OpenAI's does not: clients that know no `x-should-retry` would wait
- * as long as they ever do (Cohere's two minutes) to be told the same.
+ * The quota as headers, worded as OpenAI's clients read them: on every answer, `retry-after` on a 429 that a minute
+ * cures. Of one that stays until the next day it says nothing, as OpenAI's does not: clients that know no
+ * `x-should-retry` would wait as long as they ever do (Cohere's two minutes) to be told the same.
  */
 import type { QuotaDecision } from "./quota-ledger.ts";
 

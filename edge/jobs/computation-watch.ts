@@ -3,8 +3,8 @@
  * this object may be put away meanwhile. What becomes of a lost one is the board's.
  *
  * A worker names a computation that it holds every second, so one that was named once and is named no more has lost its
- * worker, and its message too where no other worker names it. One never named waits in the queue for as long as the queue
- * keeps messages: a fleet may be starting from zero.
+ * worker, and its message too where no other worker names it. One never named waits in the queue for as long as the
+ * queue keeps messages: a fleet may be starting from zero.
  */
 import type { StoredComputation, ComputationRows } from "./computation-rows.ts";
 import { newComputation, type Computation, type ComputationTable } from "./computation-table.ts";

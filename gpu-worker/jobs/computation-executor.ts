@@ -152,7 +152,10 @@ export class ComputationExecutor {
     }
   }
 
-  /** @returns the document, or a reference to it if it is too large for a callback @throws CodedError for one over its bound */
+  /**
+   * @returns the document, or a reference to it if it is too large for a callback
+   * @throws CodedError for one over its bound
+   */
   async #store(
     message: JobMessage,
     result: JobResult,

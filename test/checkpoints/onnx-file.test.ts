@@ -256,7 +256,7 @@ describe("an ONNX file that cannot be served", () => {
       what: "no output of its kind",
       head: "question-answering",
       config: { architectures: ["BertForSequenceClassification"] },
-      says: /outputs start_logits float32 \[batch, sequence\], end_logits.*for Bert.*wanted is logits float32 \[batch, 2\]/,
+      says: /start_logits float32 \[batch, sequence\], end_logits.*for Bert.*wanted is logits float32 \[batch, 2\]/,
     },
     {
       what: "fewer classes than config.json names",

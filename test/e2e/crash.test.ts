@@ -1,6 +1,7 @@
 /**
  * kill −9 of worker, edge and queue server under load: no request lost, none answered wrongly, none charged twice.
- * Callers are on the free tier, with limits out of the way, so that the quota's own books can be compared with the answers.
+ * Callers are on the free tier, with limits out of the way, so that the quota's own books can be compared with the
+ * answers.
  */
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";

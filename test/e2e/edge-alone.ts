@@ -1,7 +1,7 @@
 /**
- * The edge on a real workerd of its own, as infra/local/edge.ts runs it, with everything outside it in this process: a queue
- * whose messages are answered as a test decides, an object store that keeps results and only counts the rest, and webhook
- * receivers. For tests of what the edge holds in memory while fifty callers lean on it.
+ * The edge on a real workerd of its own, as infra/local/edge.ts runs it, with everything outside it in this process: a
+ * queue whose messages are answered as a test decides, an object store that keeps results and only counts the rest, and
+ * webhook receivers. For tests of what the edge holds in memory while fifty callers lean on it.
  */
 import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";

@@ -1,6 +1,6 @@
 /**
- * What workerd holds while fifty callers send bodies of 8 MiB, and fifty more take results of many megabytes: deployed, an
- * isolate has 128 MB. One process for all tests, so the peak is that of everything together.
+ * What workerd holds while fifty callers send bodies of 8 MiB, and fifty more take results of many megabytes: deployed,
+ * an isolate has 128 MB. One process for all tests, so the peak is that of everything together.
  */
 import { createHash } from "node:crypto";
 import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";

@@ -1,7 +1,7 @@
 /**
- * Requests that no client should send, made from valid ones: a place of the body holds another value, a field is missing,
- * unknown or given twice, the text is cut or is no text, the headers lie, the address names another thing. The same seed
- * gives the same requests.
+ * Requests that no client should send, made from valid ones: a place of the body holds another value, a field is
+ * missing, unknown or given twice, the text is cut or is no text, the headers lie, the address names another thing. The
+ * same seed gives the same requests.
  */
 
 export type Json =

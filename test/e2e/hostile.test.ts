@@ -1,6 +1,6 @@
 /**
- * A thousand hostile requests for every task, through HTTP on the whole running stack: each is answered, none with a 5xx,
- * no process of the stack ends, and a valid call works afterwards. HOSTILE_SEED repeats a run.
+ * A thousand hostile requests for every task, through HTTP on the whole running stack: each is answered, none with a
+ * 5xx, no process of the stack ends, and a valid call works afterwards. HOSTILE_SEED repeats a run.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -58,7 +58,10 @@ function withQueue<T>(use: (client: SQSClient, QueueUrl: string) => Promise<T>):
   return use(client, url).finally(() => client.destroy());
 }
 
-/** Takes the queue's next message as a worker does that dies at once. @returns how often it was taken; 0: there is none */
+/**
+ * Takes the queue's next message as a worker does that dies at once.
+ * @returns how often it was taken; 0: there is none
+ */
 async function takeAndDie(
   client: SQSClient,
   QueueUrl: string,

@@ -1,4 +1,6 @@
-/** A model in a folder of the operator's, on the whole running stack: its first calls, and one that cannot be served. */
+/**
+ * A model in a folder of the operator's, on the whole running stack: its first calls, and one that cannot be served.
+ */
 import {
   mkdirSync,
   mkdtempSync,

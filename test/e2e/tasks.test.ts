@@ -1,6 +1,7 @@
 /**
- * Every encoder task through Hugging Face's own client, unmodified, against the whole running stack. Where no real model of a
- * task is here, MiniLM has a made-up head on top: what such a model says means nothing, so its form is checked.
+ * Every encoder task through Hugging Face's own client, unmodified, against the whole running stack. Where no real
+ * model of a task is here, MiniLM has a made-up head on top: what such a model says means nothing, so its form is
+ * checked.
  */
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,7 +1,7 @@
 /**
- * MiniLM, as it ships, with a head of each kind put on top: what tests and benchmarks serve where no real model of a task is
- * here. Heads hold numbers from a fixed sequence, so answers mean nothing, but they are the same in every run and for every
- * implementation that reads the checkpoint.
+ * MiniLM, as it ships, with a head of each kind put on top: what tests and benchmarks serve where no real model of a
+ * task is here. Heads hold numbers from a fixed sequence, so answers mean nothing, but they are the same in every run
+ * and for every implementation that reads the checkpoint.
  */
 import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";

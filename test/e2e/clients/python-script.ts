@@ -1,4 +1,7 @@
-/** Runs a client's script in ./python, where Python and the client's packages are: `bench/peers/install-python.sh clients`. */
+/**
+ * Runs a client's script in ./python, where Python and the client's packages are: `bench/peers/install-python.sh
+ * clients`.
+ */
 import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";

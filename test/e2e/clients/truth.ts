@@ -1,6 +1,6 @@
 /**
- * What the clients are asked for, and what their answers are held to: PyTorch's vectors where they are here, and our own as
- * plain HTTP gives them.
+ * What the clients are asked for, and what their answers are held to: PyTorch's vectors where they are here, and our
+ * own as plain HTTP gives them.
  */
 import { randomUUID } from "node:crypto";
 import { expect } from "vitest";

@@ -9,7 +9,9 @@ from exchange import asked, failure, failures, key, model, tell, texts, url
 
 warnings: list[str | None] = []
 sent: list[int] = []
-listening = httpx.Client(event_hooks={"response": [lambda response: warnings.append(response.headers.get("x-warnings"))]})
+listening = httpx.Client(
+    event_hooks={"response": [lambda response: warnings.append(response.headers.get("x-warnings"))]}
+)
 counting = httpx.Client(event_hooks={"response": [lambda response: sent.append(response.status_code)]})
 
 

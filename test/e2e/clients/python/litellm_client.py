@@ -32,13 +32,11 @@ tell(
     {
         "vectors": {
             "openai": embed("openai", f"{url}/v1", user="somebody"),
-            "openai, dimensions": embed(
-                "openai", f"{url}/v1", dimensions=384, allowed_openai_params=["dimensions"]
-            ),
+            "openai, dimensions": embed("openai", f"{url}/v1", dimensions=384, allowed_openai_params=["dimensions"]),
             "openai, asynchronously": asyncio.run(asynchronously()),
             "hosted_vllm": embed("hosted_vllm", f"{url}/v1"),
-            # Without input_type it asks the hub for the model's task, and of a name that holds "sentence-transformers" for
-            # similarities.
+            # Without input_type it asks the hub for the model's task, and of a name that holds "sentence-
+            # transformers" for similarities.
             "huggingface": embed(
                 "huggingface", f"{url}/hf/models/{model}", "all-MiniLM-L6-v2", input_type="feature-extraction"
             ),
