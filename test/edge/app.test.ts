@@ -119,7 +119,31 @@ describe("the open pages", () => {
     const page = await response.text();
     expect(response.headers.get("content-type")).toContain("text/html");
     expect(page).toContain("all-MiniLM-L6-v2");
+    expect(page).toContain("curl https://edge.test/hf/models/all-MiniLM-L6-v2");
     expect(page).toContain("curl https://edge.test/v1/embeddings");
     expect(page).not.toMatch(/(src|href)="https?:/);
+  });
+
+  it("run the welcome page's own script, and no other", async () => {
+    const response = await call("/");
+    const [, script = ""] = /<script>(.*?)<\/script>/s.exec(await response.text()) ?? [];
+    const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(script));
+    const source = `'sha256-${btoa(String.fromCharCode(...new Uint8Array(digest)))}'`;
+    expect(script).toContain("addEventListener");
+    const policy = response.headers.get("content-security-policy") ?? "";
+    expect(policy).toContain(`script-src ${source};`);
+    expect(policy).not.toContain("unsafe");
+  });
+
+  it("draw the reference by the package's own file, which is sent once", async () => {
+    const page = await call("/docs");
+    expect(await page.text()).toContain('src="/docs/scalar.js"');
+    expect(page.headers.get("content-security-policy")).toContain("script-src 'self'");
+    const script = await call("/docs/scalar.js");
+    expect(script.headers.get("content-type")).toContain("text/javascript");
+    expect(await script.text()).toContain("@scalar/api-reference");
+    const tag = script.headers.get("etag") ?? "";
+    const again = await call("/docs/scalar.js", undefined, { headers: { "if-none-match": tag } });
+    expect([again.status, await again.text()]).toEqual([304, ""]);
   });
 });
