@@ -13,10 +13,7 @@ export function getOpenApi(c: EdgeContext): Response {
   });
 }
 
-/**
- * @param header the value of `Accept-Encoding`, as RFC 9110 words it: codings, each with a weight that 0 makes a
- * refusal
- */
+/** @param header the value of `Accept-Encoding`: codings, each with a weight, of which 0 refuses it (RFC 9110) */
 function takesGzip(header: string): boolean {
   return header.split(",").some((coding) => {
     const [name = "", weight = "q=1"] = coding.split(";").map((part) => part.trim().toLowerCase());
