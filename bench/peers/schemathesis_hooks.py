@@ -1,7 +1,7 @@
-"""What schemathesis cannot read off a schema and a caller can: which model does a task, and what of a request is the model's.
+"""What schemathesis cannot read off a schema and a caller can: which model does a task, and what is the model's own.
 
-Each rule stands in docs/api.md. A request that is meant to be accepted is changed to keep them, and one that is meant to be
-refused so that none of them makes it acceptable: what remains is a failure.
+Each rule stands in docs/api.md. A request that is meant to be accepted is changed to keep them, and one that is meant
+to be refused so that none of them makes it acceptable: what remains is a failure.
 """
 
 import functools
