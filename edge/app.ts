@@ -22,6 +22,7 @@ import { getJobOutput } from "./routes/job-output.ts";
 import { cancelJob, getJob } from "./routes/jobs.ts";
 import { getModel, listModels } from "./routes/models.ts";
 import { getOpenApi } from "./openapi/get-openapi.ts";
+import { getReferenceScript, showReference } from "./routes/reference.ts";
 import { createRerank, createTeiRerank } from "./routes/rerank.ts";
 import { runTask } from "./routes/tasks.ts";
 import { createText, createTokens } from "./routes/tokens.ts";
@@ -39,6 +40,8 @@ type Route = {
 /** `{.+}`: the rest of the address, slashes and all; model ids hold them. */
 export const routes: readonly Route[] = [
   { path: "/", on: { GET: showWelcome } },
+  { path: "/docs", on: { GET: showReference } },
+  { path: "/docs/scalar.js", on: { GET: getReferenceScript } },
   { path: "/healthz", on: { GET: getHealth } },
   { path: "/openapi.json", on: { GET: getOpenApi } },
   { path: "/v1/embeddings", on: { POST: createEmbeddings } },
@@ -64,7 +67,8 @@ export const app = new Hono<EdgeEnv>({ strict: false });
 
 app.use(requestId, requestLog, cors, outcomeHeaders);
 addRoutes(routes.filter(({ signed }) => signed === true));
-app.use("/openapi.json", etag());
+// Weak: its bytes differ by encoding, and what they say does not.
+app.use("/openapi.json", etag({ weak: true }));
 app.use("/v1/*", refusals, caller);
 app.use("/v2/*", refusals, caller);
 app.use("/hf/*", refusals, caller);

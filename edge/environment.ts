@@ -11,6 +11,8 @@ import * as z from "zod";
 export interface Env {
   /** Results by `<requestKey>:<modelDigest>`. */
   readonly CACHE: KVNamespace;
+  /** The files that /docs loads. */
+  readonly ASSETS: Fetcher;
   /** The guarded second worker of a local stack; webhooks go out through it where it is bound. */
   readonly EGRESS?: Fetcher;
   readonly SQS_ENDPOINT: string;

@@ -41,6 +41,8 @@ export const zeroShotClassification = defineTask({
       .refine((template) => template.split("{}").length - 1 <= labelPlacesMax, {
         error: `it holds {} more than ${labelPlacesMax} times: once is enough`,
       })
+      // As published; the worker refuses one without, in words.
+      .meta({ pattern: String.raw`\{\}` })
       .optional()
       .describe(
         "A sentence with {} where the label goes. Default: 'This example is {}.' for entailment, '{}' for similarity.",

@@ -1,60 +1,76 @@
-/** The requests the welcome page offers to copy, for the address it is shown at. */
-export type Sample = { title: string; code: string };
+/**
+ * The requests that the welcome page offers to copy, for the address it is shown at, and what the first of them is
+ * answered.
+ */
 
-export function samples(url: string, model: string): Sample[] {
-  return [
-    { title: "curl", code: curlSample(url, model) },
-    { title: "Python, openai", code: pythonSample(url, model) },
-    { title: "JavaScript, openai", code: javaScriptSample(url, model) },
-    { title: "JavaScript, @huggingface/inference", code: huggingFaceSample(url, model) },
-    { title: "Labels without examples", code: zeroShotSample(url, model) },
-    { title: "Asynchronous", code: asyncSample(url, model) },
-  ];
-}
+/** One request in the three languages, each with the official client or none. */
+export type Sample = { curl: string; python: string; javaScript: string };
 
-function curlSample(url: string, model: string): string {
-  return `curl ${url}/v1/embeddings \\
+/** Ships with the worker, so that it is there whatever else is. */
+const model = "all-MiniLM-L6-v2";
+
+/** The page's first request. test/e2e/welcome-samples.test.ts has a running stack answer it. */
+export const firstRequest = {
+  path: `/hf/models/${model}`,
+  body: {
+    inputs: "My order never came.",
+    parameters: { candidate_labels: ["billing", "delivery", "praise"] },
+  },
+  /** As a stack answered it; the scores are rounded. */
+  answer: [
+    { label: "delivery", score: 0.936 },
+    { label: "billing", score: 0.043 },
+    { label: "praise", score: 0.022 },
+  ],
+} as const;
+
+export function firstSample(url: string): Sample {
+  const { path, body } = firstRequest;
+  const labels = JSON.stringify(body.parameters.candidate_labels).replaceAll(",", ", ");
+  return {
+    curl: `curl ${url}${path} \\
   -H 'content-type: application/json' \\
-  -d '{"model": "${model}", "input": "The sun rises in the east."}'`;
-}
+  -d '{
+    "inputs": "${body.inputs}",
+    "parameters": {"candidate_labels":
+      ${labels}}
+  }'`,
+    python: `# pip install huggingface_hub
+from huggingface_hub import InferenceClient
 
-function pythonSample(url: string, model: string): string {
-  return `from openai import OpenAI
-
-client = OpenAI(base_url="${url}/v1", api_key="anonymous")
-answer = client.embeddings.create(model="${model}", input=["one", "two"])
-print(len(answer.data[0].embedding))`;
-}
-
-function javaScriptSample(url: string, model: string): string {
-  return `import OpenAI from "openai";
-
-const client = new OpenAI({ baseURL: "${url}/v1", apiKey: "anonymous" });
-const answer = await client.embeddings.create({ model: "${model}", input: ["one", "two"] });
-console.log(answer.data[0].embedding.length);`;
-}
-
-function huggingFaceSample(url: string, model: string): string {
-  return `import { InferenceClient } from "@huggingface/inference";
+client = InferenceClient("${url}${path}")
+print(client.zero_shot_classification(
+    "${body.inputs}",
+    ${labels},
+))`,
+    javaScript: `// npm install @huggingface/inference
+import { InferenceClient } from "@huggingface/inference";
 
 const client = new InferenceClient();
-console.log(await client.sentenceSimilarity({
-  endpointUrl: "${url}/hf/models/${model}/pipeline/sentence-similarity",
-  inputs: { source_sentence: "A cat sleeps.", sentences: ["A kitten naps.", "Stocks fell."] },
-}));`;
+console.log(await client.zeroShotClassification({
+  endpointUrl: "${url}${path}",
+  inputs: "${body.inputs}",
+  parameters: { candidate_labels: ${labels} },
+}));`,
+  };
 }
 
-function zeroShotSample(url: string, model: string): string {
-  return `curl ${url}/v1/tasks/zero-shot-classification \\
+export function embeddingsSample(url: string): Sample {
+  return {
+    curl: `curl ${url}/v1/embeddings \\
   -H 'content-type: application/json' \\
-  -d '{"model": "${model}", "inputs": ["The striker scored twice."],
-       "parameters": {"candidate_labels": ["cooking", "football", "tax law"]}}'`;
-}
+  -d '{"model": "${model}", "input": "The sun rises in the east."}'`,
+    python: `# pip install openai
+from openai import OpenAI
 
-function asyncSample(url: string, model: string): string {
-  return `curl -i ${url}/v1/embeddings -H 'prefer: respond-async' \\
-  -H 'content-type: application/json' \\
-  -d '{"model": "${model}", "input": ["later", "please"]}'
-# 202 with Location: /v1/jobs/{id}; then
-curl ${url}/v1/jobs/{id}`;
+client = OpenAI(base_url="${url}/v1", api_key="anonymous")
+answer = client.embeddings.create(model="${model}", input=["a cat", "a kitten"])
+print(len(answer.data[0].embedding))`,
+    javaScript: `// npm install openai
+import OpenAI from "openai";
+
+const client = new OpenAI({ baseURL: "${url}/v1", apiKey: "anonymous" });
+const answer = await client.embeddings.create({ model: "${model}", input: ["a cat", "a kitten"] });
+console.log(answer.data[0].embedding.length);`,
+  };
 }

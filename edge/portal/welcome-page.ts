@@ -1,10 +1,13 @@
 /**
- * The welcome page: what runs here, which models and how they are, requests to copy, where to read on. One document
- * that loads nothing else; works without script, which only copies.
+ * The welcome page: what runs here, one request with its answer, then the models and where to read on. One document
+ * that loads nothing else; where scripts run they copy and send, and nothing is missing without.
  */
 import { html, raw } from "hono/html";
 import type { ModelListing } from "../registry/merge-models.ts";
-import { type Sample, samples } from "./samples.ts";
+import { iconUrl } from "./icon.ts";
+import { anyReady, modelList, modelSummary } from "./model-list.ts";
+import { embeddingsSample, firstRequest, firstSample, type Sample } from "./samples.ts";
+import { welcomeScript } from "./welcome-script.ts";
 import { welcomeStyle } from "./welcome-style.ts";
 
 export type Welcome = {
@@ -17,124 +20,129 @@ export type Welcome = {
 
 type Markup = ReturnType<typeof html>;
 
+const languages = { curl: "curl", python: "Python", javaScript: "JavaScript" } as const;
+
 const links = [
-  ["/v1/models", "Models", "every model with its status and limits"],
-  ["/openapi.json", "OpenAPI 3.1", "every route, as it is enforced"],
+  ["/docs", "API reference", "every route, with requests to send from the page"],
+  ["/openapi.json", "OpenAPI 3.1", "the same for programs, as it is enforced"],
+  ["/v1/models", "Models", "status, tasks and limits of each"],
   ["/healthz", "Health", "whether the edge answers"],
 ] as const;
 
-const copyScript = `for (const button of document.querySelectorAll("button[data-copy]"))
-  button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(button.parentElement.querySelector("code").textContent);
-    button.textContent = "Copied";
-    setTimeout(() => { button.textContent = "Copy"; }, 1500);
-  });`;
-
 export function welcomePage({ url, models, freeTier, localStack }: Welcome): Markup {
-  const running = models.filter(({ loaded }) => loaded).length;
   return html`<!doctype html>
     <html lang="en">
       <head>
         <meta charset="utf-8" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
+        <meta name="description" content="Language models over HTTPS" />
         <title>LLM OS</title>
-        <style>
-          ${raw(welcomeStyle)}
-        </style>
+        <link rel="icon" href="${iconUrl}" />
+        ${raw(`<style>${welcomeStyle}</style>`)}
       </head>
       <body>
         <header>
-          <p class="status">
-            <span class="dot ${running > 0 ? "good" : "idle"}"></span>
-            ${running > 0 ? `serving ${running} of ${models.length} models` : "no model is loaded yet"}
-          </p>
-          <h1>LLM OS</h1>
-          <p class="lead">
-            Language models over HTTPS, for OpenAI's and Hugging Face's clients as they are.
-            ${localStack ? "This one runs on your machine." : ""}
-          </p>
-          <p class="address"><code>${url}/v1</code></p>
-          <p class="quiet">
-            No key needed: ${freeTier.requestsPerMinute} requests a minute and
-            ${freeTier.unitsPerDay.toLocaleString("en")} tokens a day are free. What was computed
-            before costs no tokens.
-          </p>
+          <a class="brand" href="/">LLM OS</a>
+          <nav aria-label="Pages">
+            <a href="#models">Models</a>
+            <a href="/docs">API reference</a>
+          </nav>
         </header>
         <main>
-          <section>
-            <h2>Models</h2>
-            ${modelTable(models)}
+          <h1>Language models over HTTPS</h1>
+          <p class="lead">
+            For OpenAI's and Hugging Face's clients as they are.
+            ${localStack ? "This one runs on your machine." : ""}
+          </p>
+          <p class="summary">
+            <span class="dot ${anyReady(models) ? "ready" : "waiting"}"></span
+            >${modelSummary(models)}
+          </p>
+          <section class="card split" aria-label="A request and its answer">
+            ${tabbed("first", "Request", firstSample(url))} ${firstAnswer()}
           </section>
-          <section>
-            <h2>Try it</h2>
-            ${samples(url, models[0]?.id ?? "all-MiniLM-L6-v2").map(sampleBlock)}
+          <ul class="facts">
+            <li><strong>No key</strong> needed</li>
+            <li><strong>${freeTier.requestsPerMinute}</strong> requests a minute are free</li>
+            <li>
+              <strong>${freeTier.unitsPerDay.toLocaleString("en")}</strong> tokens a day are free
+            </li>
+            <li><strong>0</strong> tokens for what was computed before</li>
+          </ul>
+          <section id="models" aria-labelledby="models-title">
+            <h2 id="models-title">Models</h2>
+            ${modelList(models)}
           </section>
-          <section>
-            <h2>Read on</h2>
+          <section aria-labelledby="openai-title">
+            <h2 id="openai-title">With OpenAI's clients</h2>
+            <p>
+              Their base URL is <code class="address">${url}/v1</code>, and any model that embeds
+              texts will do.
+            </p>
+            <div class="card">${tabbed("openai", "Request", embeddingsSample(url))}</div>
+          </section>
+          <section aria-labelledby="more-title">
+            <h2 id="more-title">Read on</h2>
             <ul class="links">
               ${links.map(
                 ([path, name, what]) =>
                   html`<li><a href="${path}">${name}</a> <span class="quiet">${what}</span></li>`,
               )}
             </ul>
+            <p class="quiet">
+              In the sources: <code>README.md</code> starts it, <code>docs/api.md</code> explains
+              each task, <code>docs/operations.md</code> how to run it.
+            </p>
           </section>
         </main>
-        <script>
-          ${raw(copyScript)};
-        </script>
+        ${raw(`<script>${welcomeScript}</script>`)}
       </body>
     </html>`;
 }
 
-function modelTable(models: readonly ModelListing[]): Markup {
-  return html`<div class="scroll">
-    <table>
-      <thead>
-        <tr>
-          <th>Model</th>
-          <th>Does</th>
-          <th>Status</th>
-          <th>Reads</th>
-          <th>Size</th>
-          <th>Licence</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${models.map(modelRow)}
-      </tbody>
-    </table>
+/** Radio buttons choose what is shown: no script is needed, and the arrow keys work. */
+function tabbed(name: string, label: string, sample: Sample): Markup {
+  const keys = ["curl", "python", "javaScript"] as const;
+  return html`<div class="tabbed">
+    <fieldset>
+      <legend class="unseen">${label} in</legend>
+      ${keys.map(
+        (key) =>
+          html`<input
+              type="radio"
+              name="${name}"
+              id="${name}-${key}"
+              ${key === "curl" ? "checked" : ""}
+            /><label for="${name}-${key}">${languages[key]}</label>`,
+      )}
+      <button type="button" data-copy hidden>Copy</button>
+    </fieldset>
+    <div class="panels">
+      ${keys.map((key) => html`<pre class="panel"><code>${coloured(sample[key])}</code></pre>`)}
+    </div>
   </div>`;
 }
 
-function modelRow(model: ModelListing): Markup {
-  const { limits, sizeBytes } = model;
-  return html`<tr>
-    <td><code>${model.id}</code></td>
-    <td>${model.tasks.join(", ")}</td>
-    <td>
-      <span class="badge ${badgeOf(model)}">${statusOf(model)}</span>
-      ${model.reason === null ? "" : html`<div class="quiet reason">${model.reason}</div>`}
-    </td>
-    <td>${limits === null ? "–" : `${limits.maxTokens} tokens`}</td>
-    <td>${sizeBytes === null ? "–" : `${(sizeBytes / 1e6).toFixed(1)} MB`}</td>
-    <td>${model.licence ?? "–"}</td>
-  </tr>`;
+function firstAnswer(): Markup {
+  const { path, body, answer } = firstRequest;
+  const lines = answer.map((each) => `  ${JSON.stringify(each)}`);
+  return html`<div class="answer">
+    <div class="bar">
+      <h2>Answer</h2>
+      <button type="button" data-path="${path}" data-body="${JSON.stringify(body)}" hidden>
+        Send it now
+      </button>
+    </div>
+    <pre><code>${coloured(`[\n${lines.join(",\n")}\n]`)}</code></pre>
+    <p role="status">As answered before, scores rounded</p>
+  </div>`;
 }
 
-function statusOf({ status, progress, loaded }: ModelListing): string {
-  if (status === "downloading" && progress !== null) return `${Math.round(progress * 100)} %`;
-  return loaded ? "loaded" : status;
-}
-
-function badgeOf({ status, loaded }: ModelListing): string {
-  if (status === "failed") return "bad";
-  return loaded ? "good" : "idle";
-}
-
-function sampleBlock({ title, code }: Sample): Markup {
-  return html`<figure>
-    <figcaption>${title}</figcaption>
-    <button type="button" data-copy>Copy</button>
-    <pre><code>${code}</code></pre>
-  </figure>`;
+/** Texts in quotation marks stand out. */
+function coloured(code: string): Markup[] {
+  return code
+    .split(/("[^"\n]*")/)
+    .map((part) =>
+      part.startsWith('"') ? html`<span class="text">${part}</span>` : html`${part}`,
+    );
 }

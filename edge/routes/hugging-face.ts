@@ -35,13 +35,25 @@ export function huggingFaceRequestSchema(task: Task): z.ZodType {
   const one = huggingFace?.input ?? input;
   const needed = !parameters.safeParse({}).success;
   return z.strictObject({
-    inputs: z.union([one, listOf(one)]).describe("One input, or a list of them."),
+    inputs: z.union([withoutLists(one), listOf(one)]).describe("One input, or a list of them."),
     ...(huggingFace?.flat === true ? parameters.shape : {}),
     parameters: (needed ? parameters : parameters.optional()).describe(parametersDescription),
     ...huggingFace?.unused?.shape,
     options,
     ...webhookFields,
   });
+}
+
+/** A list is a list of inputs: the forms of an input that are lists themselves count only inside of one. */
+function withoutLists(input: z.ZodType): z.ZodType {
+  return input instanceof z.ZodUnion
+    ? z.union(input.options.filter((form) => !isList(form)))
+    : input;
+}
+
+function isList(form: z.core.$ZodType): boolean {
+  if (form instanceof z.ZodPipe) return isList(form.in);
+  return form instanceof z.ZodArray || form instanceof z.ZodTuple;
 }
 
 export function runPipeline(c: EdgeContext): Promise<Response> {

@@ -2,6 +2,7 @@
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
 import { welcomePage } from "../portal/welcome-page.ts";
+import { welcomePolicy } from "../portal/welcome-policy.ts";
 import { knownModels } from "../registry/known-models.ts";
 
 export async function showWelcome(c: EdgeContext): Promise<Response> {
@@ -10,7 +11,6 @@ export async function showWelcome(c: EdgeContext): Promise<Response> {
   const page = welcomePage({ url: new URL(c.req.url).origin, models: list, freeTier, localStack });
   return c.html(page, 200, {
     "cache-control": "no-cache",
-    "content-security-policy":
-      "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'",
+    "content-security-policy": await welcomePolicy(),
   });
 }

@@ -16,6 +16,7 @@ export type EdgeAddresses = {
 
 const RawConfig = z.looseObject({
   main: z.string(),
+  assets: z.looseObject({ directory: z.string() }),
   vars: z.record(z.string(), z.string()),
   kv_namespaces: z.array(z.looseObject({ binding: z.string() })),
 });
@@ -23,10 +24,11 @@ const RawConfig = z.looseObject({
 /** @returns the configuration as JSON, its paths absolute, for a file anywhere */
 export function edgeConfig(addresses: EdgeAddresses): Record<string, unknown> {
   const { rawConfig } = experimental_readRawConfig({ config: path.join(root, "wrangler.toml") });
-  const { main, vars, kv_namespaces: namespaces, ...rest } = RawConfig.parse(rawConfig);
+  const { main, assets, vars, kv_namespaces: namespaces, ...rest } = RawConfig.parse(rawConfig);
   return {
     ...rest,
     main: path.join(root, main),
+    assets: { ...assets, directory: path.join(root, assets.directory) },
     kv_namespaces: namespaces.map((namespace) => ({
       ...namespace,
       id: addresses.cacheNamespaceId,

@@ -1,9 +1,11 @@
 /**
- * The edge as workerd runs it: modules bundled by wrangler and the options of wrangler.toml, kept under the state
- * folder by a digest of everything they are made from. A warm start reads two files and imports no wrangler.
+ * The edge as workerd runs it: modules bundled by wrangler, its assets and the options of wrangler.toml, kept under
+ * the state folder by a digest of everything they are made from. A warm start reads two files and imports no
+ * wrangler.
  */
 import { createHash } from "node:crypto";
 import {
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -24,6 +26,7 @@ const ingredients = ["edge", "contract", "wrangler.toml", "package-lock.json"];
 
 /** Miniflare's options of one worker, as wrangler derives them; only what is changed here is named. */
 export const WorkerOptions = z.looseObject({
+  assets: z.looseObject({ directory: z.string() }),
   bindings: z.record(z.string(), z.unknown()),
   serviceBindings: z.record(z.string(), z.unknown()),
 });
@@ -63,7 +66,8 @@ export async function openEdgeBundle(state: string, onBundling: () => void): Pro
   const options = WorkerOptions.parse(
     JSON.parse(readFileSync(path.join(folder, "options.json"), "utf8")),
   );
-  return { modules: path.join(folder, "modules"), options };
+  const assets = { ...options.assets, directory: path.join(folder, "assets") };
+  return { modules: path.join(folder, "modules"), options: { ...options, assets } };
 }
 
 async function makeBundle(state: string, folder: string): Promise<void> {
@@ -76,13 +80,14 @@ async function makeBundle(state: string, folder: string): Promise<void> {
       env: wranglerHome(state),
     }),
   ]);
+  cpSync(options.assets.directory, path.join(unfinished, "assets"), { recursive: true });
   writeFileSync(path.join(unfinished, "options.json"), JSON.stringify(options));
   renameSync(unfinished, folder);
 }
 
-async function readWorkerOptions(): Promise<unknown> {
+async function readWorkerOptions(): Promise<WorkerOptions> {
   const { unstable_getMiniflareWorkerOptions } = await import("wrangler");
-  return unstable_getMiniflareWorkerOptions(config).workerOptions;
+  return WorkerOptions.parse(unstable_getMiniflareWorkerOptions(config).workerOptions);
 }
 
 function forgetOthers(cache: string, kept: string): void {

@@ -106,7 +106,7 @@ describe("the open pages", () => {
   it("describe the API once to who keeps what was read", async () => {
     const whole = await call("/openapi.json");
     const tag = whole.headers.get("etag") ?? "";
-    expect(tag).toMatch(/^"[0-9a-f]{40}"$/);
+    expect(tag).toMatch(/^W\/"[0-9a-f]{40}"$/);
     const again = await call("/openapi.json", undefined, { headers: { "if-none-match": tag } });
     expect([again.status, await again.text()]).toEqual([304, ""]);
     expect(again.headers.get("etag")).toBe(tag);
@@ -119,7 +119,31 @@ describe("the open pages", () => {
     const page = await response.text();
     expect(response.headers.get("content-type")).toContain("text/html");
     expect(page).toContain("all-MiniLM-L6-v2");
+    expect(page).toContain("curl https://edge.test/hf/models/all-MiniLM-L6-v2");
     expect(page).toContain("curl https://edge.test/v1/embeddings");
     expect(page).not.toMatch(/(src|href)="https?:/);
+  });
+
+  it("run the welcome page's own script, and no other", async () => {
+    const response = await call("/");
+    const [, script = ""] = /<script>(.*?)<\/script>/s.exec(await response.text()) ?? [];
+    const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(script));
+    const source = `'sha256-${btoa(String.fromCharCode(...new Uint8Array(digest)))}'`;
+    expect(script).toContain("addEventListener");
+    const policy = response.headers.get("content-security-policy") ?? "";
+    expect(policy).toContain(`script-src ${source};`);
+    expect(policy).not.toContain("unsafe");
+  });
+
+  it("draw the reference by the package's own file, which is sent once", async () => {
+    const page = await call("/docs");
+    expect(await page.text()).toContain('src="/docs/scalar.js"');
+    expect(page.headers.get("content-security-policy")).toContain("script-src 'self'");
+    const script = await call("/docs/scalar.js");
+    expect(script.headers.get("content-type")).toContain("text/javascript");
+    expect(await script.text()).toContain("@scalar/api-reference");
+    const tag = script.headers.get("etag") ?? "";
+    const again = await call("/docs/scalar.js", undefined, { headers: { "if-none-match": tag } });
+    expect([again.status, await again.text()]).toEqual([304, ""]);
   });
 });

@@ -69,6 +69,19 @@ describe("the description", () => {
     expect(text).toContain('"enum":["model","cl100k_base","either"]');
   });
 
+  it("takes a list for one of inputs, where an input may be a list itself", () => {
+    const Inputs = z.object({ anyOf: z.tuple([z.unknown(), z.object({ items: z.unknown() })]) });
+    const Request = z.looseObject({ properties: z.looseObject({ inputs: Inputs }) });
+    const request = Request.parse(document.components["schemas"]?.["TextClassificationRequest"]);
+    const [one, several] = request.properties.inputs.anyOf;
+    expect(JSON.stringify(one)).not.toContain('"array"');
+    expect(JSON.stringify(several.items)).toContain('"array"');
+  });
+
+  it("asks for the label's place in a template", () => {
+    expect(textOf("/v1/tasks/zero-shot-classification")).toContain(String.raw`"pattern":"\\{\\}"`);
+  });
+
   it("publishes every task with its own inputs and parameters", () => {
     const published = publishedTasks.flatMap((task) => {
       const under =

@@ -11,6 +11,7 @@ it("replaces the local addresses of wrangler.toml and keeps its limits", () => {
     cacheNamespaceId: "f00",
   });
   expect(existsSync(z.string().parse(config["main"]))).toBe(true);
+  expect(config["assets"]).toMatchObject({ directory: expect.toSatisfy(existsSync) });
   expect(config["kv_namespaces"]).toEqual([{ binding: "CACHE", id: "f00" }]);
   expect(config["vars"]).toMatchObject({
     SQS_ENDPOINT: "https://sqs.eu-west-1.amazonaws.com",
