@@ -4,14 +4,15 @@
  */
 import { Hono } from "hono";
 import { etag } from "hono/etag";
-import type { EdgeContext, EdgeEnv } from "./context.ts";
 import { caller } from "./accounts/caller.ts";
-import { cors } from "./http/cors.ts";
-import { answerFailure, answerOtherMethods, answerUnknownUrl } from "./answers/answer-failure.ts";
 import { outcomeHeaders } from "./accounts/outcome-headers.ts";
 import { refusals } from "./accounts/refusals.ts";
+import { answerFailure, answerOtherMethods, answerUnknownUrl } from "./answers/answer-failure.ts";
+import type { EdgeContext, EdgeEnv } from "./context.ts";
+import { cors } from "./http/cors.ts";
 import { requestId } from "./http/request-id.ts";
 import { requestLog } from "./http/request-log.ts";
+import { getOpenApi } from "./openapi/get-openapi.ts";
 import { createEmbeddings } from "./routes/embeddings.ts";
 import { getHealth } from "./routes/health.ts";
 import { runPipeline } from "./routes/hugging-face.ts";
@@ -21,7 +22,6 @@ import { listDeliveries } from "./routes/job-deliveries.ts";
 import { getJobOutput } from "./routes/job-output.ts";
 import { cancelJob, getJob } from "./routes/jobs.ts";
 import { getModel, listModels } from "./routes/models.ts";
-import { getOpenApi } from "./openapi/get-openapi.ts";
 import { getReferenceScript, showReference } from "./routes/reference.ts";
 import { createRerank, createTeiRerank } from "./routes/rerank.ts";
 import { runTask } from "./routes/tasks.ts";

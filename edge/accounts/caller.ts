@@ -3,10 +3,10 @@
  * too often. A key that is not known counts against the network it came from.
  */
 import type { MiddlewareHandler } from "hono";
-import { refuseFlood } from "./floods.ts";
-import { anonymousCaller, holdsOperatorKey, identifyCaller } from "./identify-caller.ts";
 import type { EdgeEnv } from "../context.ts";
 import { settingsOf } from "../environment.ts";
+import { refuseFlood } from "./floods.ts";
+import { anonymousCaller, holdsOperatorKey, identifyCaller } from "./identify-caller.ts";
 
 export const caller: MiddlewareHandler<EdgeEnv> = async (c, next) => {
   const credentials = {

@@ -1,7 +1,7 @@
 /** Says on every answer, errors included, what the quota stands at and whether the cache had a part in it. */
 import type { MiddlewareHandler } from "hono";
-import { rateLimitHeaders, seconds } from "./rate-limit-headers.ts";
 import type { EdgeEnv } from "../context.ts";
+import { rateLimitHeaders, seconds } from "./rate-limit-headers.ts";
 
 export const outcomeHeaders: MiddlewareHandler<EdgeEnv> = async (c, next) => {
   await next();

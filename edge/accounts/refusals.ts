@@ -3,9 +3,9 @@
  * what a refused caller is still sending, so that a client which writes before it reads gets its answer.
  */
 import type { MiddlewareHandler } from "hono";
-import { noteRefusal } from "./floods.ts";
 import type { EdgeEnv } from "../context.ts";
 import { discardBody } from "../http/request-body.ts";
+import { noteRefusal } from "./floods.ts";
 
 export const refusals: MiddlewareHandler<EdgeEnv> = async (c, next) => {
   await next();

@@ -5,9 +5,9 @@
 import { errorTable } from "#contract/errors.ts";
 import type { TerminalEvent } from "#contract/events.ts";
 import type { JobId } from "#contract/job-id.ts";
+import type { Env } from "../environment.ts";
 import { ledgersOf } from "./ledgers.ts";
 import type { TenantQuota } from "./tenant-quota.ts";
-import type { Env } from "../environment.ts";
 
 /** @param units tokens to charge; 0 for a job that failed or that nobody wanted any more */
 export async function settle(env: Env, tenant: string, id: JobId, units: number): Promise<void> {

@@ -5,7 +5,6 @@
  * more. Refusals are counted beside the books, in memory: losing them costs a little work.
  */
 import { DurableObject } from "cloudflare:workers";
-import { Tally } from "./tally.ts";
 import {
   type QuotaDecision,
   QuotaLedger,
@@ -13,6 +12,7 @@ import {
   type ReserveDecision,
   type ReserveRequest,
 } from "./quota-ledger.ts";
+import { Tally } from "./tally.ts";
 
 declare module "../environment.ts" {
   interface Env {

@@ -4,8 +4,8 @@
  * for it.
  */
 import { LRUCache } from "lru-cache";
-import type { ResultModels } from "../registry/known-models.ts";
 import type { EdgeContext } from "../context.ts";
+import type { ResultModels } from "../registry/known-models.ts";
 import type { Rendered, RenderedResult } from "./render.ts";
 
 /** A rendered answer, and what must still be true for it to be given again. */

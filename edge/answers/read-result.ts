@@ -2,15 +2,15 @@
  * A stored result, opened to be shown: from its text, or as a stream from object storage, of which no more than a chunk
  * is held. Whoever opens one shows it or cancels it.
  */
-import { openResultDocument, ResultHead, resultHeadBytesMax } from "#contract/result-document.ts";
 import type { ObjectReference } from "#contract/object-reference.ts";
+import { openResultDocument, ResultHead, resultHeadBytesMax } from "#contract/result-document.ts";
 import type { Settings } from "../environment.ts";
 import { freeBytes } from "../http/free-bytes.ts";
-import type { ResultForm } from "./result-form.ts";
 import { openObject } from "../storage/object-store.ts";
-import { writeResult } from "./render.ts";
-import { ResultWriter } from "./result-writer.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
+import { writeResult } from "./render.ts";
+import type { ResultForm } from "./result-form.ts";
+import { ResultWriter } from "./result-writer.ts";
 
 export type OpenResult = {
   head: ResultHead;

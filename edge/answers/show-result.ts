@@ -3,11 +3,11 @@ import { CodedError } from "#contract/errors.ts";
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
-import type { Job } from "./job.ts";
 import { emptyJob, jobFrame } from "./job-document.ts";
+import type { Job } from "./job.ts";
+import { type OpenResult, openResult } from "./read-result.ts";
 import { answerHeaders } from "./render.ts";
 import { resultFormOf } from "./surfaces.ts";
-import { type OpenResult, openResult } from "./read-result.ts";
 
 type View = Pick<Job, "rendering" | "warnings">;
 

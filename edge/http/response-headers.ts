@@ -113,14 +113,13 @@ const resultHeaders: readonly HeaderName[] = ["x-warnings", "x-model-digest", "x
 export const headersOf = {
   any: ["x-request-id"],
   result: ["x-request-id", "x-job-id", ...resultHeaders],
-  job: ["x-request-id", "x-job-id", ...resultHeaders, "x-cache", ...limits, "retry-after"],
+  job: ["x-request-id", "x-job-id", ...resultHeaders, "x-cache", ...limits],
   accepted: [
     "x-request-id",
     "x-job-id",
     ...resultHeaders,
     "x-cache",
     ...limits,
-    "retry-after",
     "location",
     "preference-applied",
   ],

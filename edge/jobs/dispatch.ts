@@ -3,27 +3,27 @@
  * (`Prefer`), or with 504 and where to come back. A caller that hangs up leaves, and the last to leave cancels.
  * Validation, admission and the cache look-up happen before; how a result looks is ../answers/surfaces.ts.
  */
-import type { PublicError } from "#contract/errors.ts";
 import pRetry from "p-retry";
+import type { PublicError } from "#contract/errors.ts";
+import { digestsIn } from "#contract/models.ts";
 import type { JobAddress } from "../accounts/admission.ts";
-import type { EdgeContext } from "../context.ts";
-import { type Settings, settingsOf } from "../environment.ts";
+import { keepAnswer } from "../answers/answer-cache.ts";
 import { errorResponse } from "../answers/error-response.ts";
 import type { Job } from "../answers/job.ts";
-import { digestsIn } from "#contract/models.ts";
-import { keepAnswer } from "../answers/answer-cache.ts";
 import { render, type RenderedResult } from "../answers/render.ts";
+import { jobResponse, resultResponse } from "../answers/show-result.ts";
+import { renderError } from "../answers/surfaces.ts";
+import type { EdgeContext } from "../context.ts";
+import { type Settings, settingsOf } from "../environment.ts";
+import { type Preference, parsePreference, preferenceApplied } from "../http/preference.ts";
+import { randomHex } from "../http/random-hex.ts";
 import { learnDigests } from "../registry/known-models.ts";
 import { keepResult } from "../storage/result-cache.ts";
-import { renderError } from "../answers/surfaces.ts";
-import type { JobSpec } from "./job-spec.ts";
-import { type Preference, parsePreference, preferenceApplied } from "../http/preference.ts";
-import { queueText, queueTextFor } from "./queue-text.ts";
-import { randomHex } from "../http/random-hex.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
+import type { JobSpec } from "./job-spec.ts";
+import { queueText, queueTextFor } from "./queue-text.ts";
 import type { AbandonRequest, JobHead, RunOutcome, RunRequest } from "./shard-protocol.ts";
 import { shardStub } from "./shard-stub.ts";
-import { jobResponse, resultResponse } from "../answers/show-result.ts";
 
 /** How long a job lives on after a caller that sent `x-resumable: 1` has gone. */
 const resumableGraceMs = 10_000;

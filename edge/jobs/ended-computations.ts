@@ -2,8 +2,8 @@
  * Jobs of a shard that have ended, remembered for a while in memory: for workers that still name them, for events that
  * come again or from a second worker, and for calls that were interrupted just as their job ended.
  */
-import type { JobId } from "#contract/job-id.ts";
 import { LRUCache } from "lru-cache";
+import type { JobId } from "#contract/job-id.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
 
 const lifetimeMs = 600_000;

@@ -6,7 +6,17 @@
 import type { PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
 import type { Job, JobProgress } from "../answers/job.ts";
+import {
+  type Claim,
+  isWanted,
+  newComputation,
+  type Computation,
+  ComputationTable,
+} from "./computation-table.ts";
+import { ComputationWatch, isJoinable, type WatchDependencies } from "./computation-watch.ts";
 import { EndedComputations } from "./ended-computations.ts";
+import type { Outcome } from "./job-rows.ts";
+import { type JobDependencies, KeptJobs } from "./kept-jobs.ts";
 import type {
   AbandonRequest,
   JobHead,
@@ -18,16 +28,6 @@ import type {
   ShardEvent,
   Verdict,
 } from "./shard-protocol.ts";
-import type { Outcome } from "./job-rows.ts";
-import { type JobDependencies, KeptJobs } from "./kept-jobs.ts";
-import {
-  type Claim,
-  isWanted,
-  newComputation,
-  type Computation,
-  ComputationTable,
-} from "./computation-table.ts";
-import { ComputationWatch, isJoinable, type WatchDependencies } from "./computation-watch.ts";
 
 export type Dependencies = WatchDependencies &
   JobDependencies & {

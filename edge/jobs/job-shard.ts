@@ -8,17 +8,20 @@ import pRetry from "p-retry";
 import type { JobId } from "#contract/job-id.ts";
 import { limits } from "#contract/limits.ts";
 import { queueNumbers } from "#contract/queue.ts";
+import { settle } from "../accounts/settle.ts";
+import { emptyJob } from "../answers/job-document.ts";
+import type { Job } from "../answers/job.ts";
 import { type Env, type Settings, settingsOf } from "../environment.ts";
-import { WebhookDelivery } from "../webhooks/webhook-delivery.ts";
+import { randomHex } from "../http/random-hex.ts";
 import { type Delivery, type DeliveryLog, DeliveryRows } from "../webhooks/delivery-rows.ts";
 import { describeJob } from "../webhooks/describe-job.ts";
-import type { Job } from "../answers/job.ts";
+import { WebhookDelivery } from "../webhooks/webhook-delivery.ts";
 import { CoalescingSender } from "./coalescing-sender.ts";
-import { JobBoard } from "./job-board.ts";
+import { ComputationRows } from "./computation-rows.ts";
 import { createTables } from "./create-tables.ts";
-import { emptyJob } from "../answers/job-document.ts";
+import { JobBoard } from "./job-board.ts";
 import { openJobQueue } from "./job-queue.ts";
-import { randomHex } from "../http/random-hex.ts";
+import { JobRows } from "./job-rows.ts";
 import type {
   AbandonRequest,
   KeepRequest,
@@ -27,9 +30,6 @@ import type {
   RunOutcome,
   RunRequest,
 } from "./shard-protocol.ts";
-import { settle } from "../accounts/settle.ts";
-import { JobRows } from "./job-rows.ts";
-import { ComputationRows } from "./computation-rows.ts";
 
 const retentionMs = 1_000 * limits.resultRetentionSeconds;
 /** An object that was put away with a message unsent wakes after this long to send it. */

@@ -3,12 +3,12 @@ import { CodedError } from "#contract/errors.ts";
 import type { JobMessage } from "#contract/job-message.ts";
 import { limits } from "#contract/limits.ts";
 import { queueNumbers } from "#contract/queue.ts";
-import type { Settings } from "../environment.ts";
-import { parameterField } from "../answers/surfaces.ts";
 import type { JobAddress } from "../accounts/admission.ts";
-import type { JobSpec } from "./job-spec.ts";
-import { putObject } from "../storage/object-store.ts";
+import { parameterField } from "../answers/surfaces.ts";
+import type { Settings } from "../environment.ts";
 import { utf8Bytes } from "../http/utf8-bytes.ts";
+import { putObject } from "../storage/object-store.ts";
+import type { JobSpec } from "./job-spec.ts";
 
 export type QueueText = { message: string; messageBytes: number };
 

@@ -5,10 +5,10 @@
 import type { PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
 import type { Task } from "#contract/tasks.ts";
-import type { Webhook } from "../webhooks/webhook.ts";
 import type { Job, JobProgress } from "../answers/job.ts";
 import type { Rendering } from "../answers/rendering.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
+import type { Webhook } from "../webhooks/webhook.ts";
 
 export type JobHead = {
   id: JobId;

@@ -4,6 +4,7 @@
  */
 import * as z from "zod";
 import { ModelStatus } from "#contract/models.ts";
+import { publishedTasks, taskTable } from "#contract/task-table.ts";
 import { Task, tasks } from "#contract/tasks.ts";
 import {
   Label,
@@ -17,14 +18,13 @@ import {
 import { Filling } from "#contract/tasks/fill-mask.ts";
 import { Answer } from "#contract/tasks/question-answering.ts";
 import { RelatedPair } from "#contract/tasks/relation-extraction.ts";
-import { TextPair } from "#contract/tasks/text-classification.ts";
 import { RankedText } from "#contract/tasks/rerank.ts";
+import { TextPair } from "#contract/tasks/text-classification.ts";
 import { Entity } from "#contract/tasks/token-classification.ts";
-import { ModelName } from "../tasks/model-name.ts";
 import { Options } from "../routes/hugging-face.ts";
 import { DeliveryObject } from "../routes/job-deliveries.ts";
 import { ModelObject } from "../routes/models.ts";
-import { publishedTasks, taskTable } from "#contract/task-table.ts";
+import { ModelName } from "../tasks/model-name.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 import {
   answerSchemas,

@@ -6,11 +6,11 @@ import type * as z from "zod";
 import { TokenIdVocabulary } from "#contract/tasks/feature-extraction.ts";
 import type { ErrorForm } from "../answers/error-forms.ts";
 import { errorFormAt } from "../answers/surfaces.ts";
+import { headerComponents, headerRefs, headersOf } from "../http/response-headers.ts";
 import { tokenIdsHeader } from "../tasks/token-ids.ts";
 import { Components, pascalCase } from "./components.ts";
 import { errorComponents, errorComponentName } from "./error-responses.ts";
 import { jobId, unfinishedJobExample } from "./examples.ts";
-import { headerComponents, headerRefs, headersOf } from "../http/response-headers.ts";
 import { type Operation, tags } from "./operation.ts";
 import { operations } from "./operations.ts";
 import {

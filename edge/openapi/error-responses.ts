@@ -2,8 +2,8 @@
 import { type ErrorCode, errorTable } from "#contract/errors.ts";
 import type { ErrorForm } from "../answers/error-forms.ts";
 import { errorFormAt } from "../answers/surfaces.ts";
-import { errorExample } from "./examples.ts";
 import { errorHeaders, headerRefs } from "../http/response-headers.ts";
+import { errorExample } from "./examples.ts";
 import type { ErrorStatus } from "./operation.ts";
 import { operations } from "./operations.ts";
 

@@ -3,13 +3,13 @@
  */
 import type { ErrorCode } from "#contract/errors.ts";
 import { resultDocument } from "#contract/result-document.ts";
+import { taskTable } from "#contract/task-table.ts";
 import type { Task } from "#contract/tasks.ts";
 import type { ErrorForm } from "../answers/error-forms.ts";
-import type { Job } from "../answers/job.ts";
 import { jobFrame } from "../answers/job-document.ts";
+import type { Job } from "../answers/job.ts";
 import { render } from "../answers/render.ts";
 import type { Rendering } from "../answers/rendering.ts";
-import { taskTable } from "#contract/task-table.ts";
 
 export type Example = { request: unknown; response: unknown };
 

@@ -1,15 +1,15 @@
 /** The operations callers may use, each with the schemas its route parses. Internal routes are not published. */
 import * as z from "zod";
+import { huggingFaceTasks, publishedTasks, taskTable } from "#contract/task-table.ts";
 import { type Task, tasks } from "#contract/tasks.ts";
+import { requestId } from "../http/response-headers.ts";
 import { EmbeddingsRequest } from "../routes/embeddings.ts";
 import { huggingFaceRequestSchema } from "../routes/hugging-face.ts";
 import { RerankRequest, TeiRerankRequest } from "../routes/rerank.ts";
 import { taskRequestSchema } from "../routes/tasks.ts";
 import { DetokenizeRequest, TokenizeRequest } from "../routes/tokens.ts";
-import { huggingFaceTasks, publishedTasks, taskTable } from "#contract/task-table.ts";
-import { type Example, exampleOf, huggingFaceExample, nativeExample } from "./examples.ts";
 import { askOperations } from "./ask-operations.ts";
-import { requestId } from "../http/response-headers.ts";
+import { type Example, exampleOf, huggingFaceExample, nativeExample } from "./examples.ts";
 import type { Operation } from "./operation.ts";
 import {
   DetokenizeResponse,

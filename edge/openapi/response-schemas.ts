@@ -1,8 +1,8 @@
 /** Answers as the published description words them. Requests, and the model object, stand with their routes. */
 import * as z from "zod";
 import { ErrorCode } from "#contract/errors.ts";
-import { type Task, tasks } from "#contract/tasks.ts";
 import { publishedTasks, taskTable } from "#contract/task-table.ts";
+import { type Task, tasks } from "#contract/tasks.ts";
 
 const tokenCount = z.int().nonnegative();
 const list = z.literal("list").describe("What this is.");

@@ -4,8 +4,8 @@
  * this, on the hot path.
  */
 import { DurableObject } from "cloudflare:workers";
-import { type ModelDigest, ModelState, type WorkerAnnouncement } from "#contract/models.ts";
 import { limits } from "#contract/limits.ts";
+import { type ModelDigest, ModelState, type WorkerAnnouncement } from "#contract/models.ts";
 import { type Announced, type ModelListing, mergeModels } from "./merge-models.ts";
 
 /** A digest that a result carried counts for so long: by then its worker has announced it, or is gone. */

@@ -3,14 +3,14 @@ import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { tasks } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
+import { validate } from "../http/validation.ts";
+import type { ModelListing } from "../registry/merge-models.ts";
 import { type JobRequest, jobRequest, modelForTask, noteUnused } from "../tasks/job-request.ts";
 import { ModelName } from "../tasks/model-name.ts";
-import type { ModelListing } from "../registry/merge-models.ts";
 import { serveJob } from "../tasks/serve-job.ts";
 import { readParameters } from "../tasks/task-inputs.ts";
 import { holdsTokenIds, readTexts, TextForms } from "../tasks/text-inputs.ts";
 import { tokenIdsHeader, vocabularyOf } from "../tasks/token-ids.ts";
-import { validate } from "../http/validation.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 
 const { text, texts, tokens, tokenLists } = TextForms;

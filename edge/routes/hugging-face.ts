@@ -5,14 +5,14 @@
  */
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
+import { huggingFaceTasks, isTask, taskTable } from "#contract/task-table.ts";
 import type { Task } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
-import { type JobRequest, jobRequest, noteUnused } from "../tasks/job-request.ts";
+import { validate } from "../http/validation.ts";
 import { modelNamed } from "../registry/known-models.ts";
+import { type JobRequest, jobRequest, noteUnused } from "../tasks/job-request.ts";
 import { serveJob } from "../tasks/serve-job.ts";
 import { listOf, readOneOrList, readParameters } from "../tasks/task-inputs.ts";
-import { huggingFaceTasks, isTask, taskTable } from "#contract/task-table.ts";
-import { validate } from "../http/validation.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 
 /**

@@ -4,22 +4,22 @@
  * its reservation is settled, and it is acknowledged. What fails on the way is not, and comes again: each step may be
  * repeated.
  */
+import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { EventsEnvelope, type EventsResponse, JobEvent } from "#contract/events.ts";
-import * as z from "zod";
 import type { ModelDigest } from "#contract/models.ts";
+import { settle, unitsOf } from "../accounts/settle.ts";
 import type { EdgeContext } from "../context.ts";
 import { type Settings, settingsOf } from "../environment.ts";
-import { settle, unitsOf } from "../accounts/settle.ts";
-import type { ShardEvent, Verdict } from "../jobs/shard-protocol.ts";
-import type { StoredResult } from "../storage/stored-result.ts";
-import { shardStub } from "../jobs/shard-stub.ts";
-import { cacheResult, storable } from "../storage/store-result.ts";
-import { tellDigests } from "../registry/known-models.ts";
 import { RareLog } from "../http/rare-log.ts";
 import { decodeText, parseJson } from "../http/request-body.ts";
 import { readSigned } from "../http/signature.ts";
 import { validate } from "../http/validation.ts";
+import type { ShardEvent, Verdict } from "../jobs/shard-protocol.ts";
+import { shardStub } from "../jobs/shard-stub.ts";
+import { tellDigests } from "../registry/known-models.ts";
+import { cacheResult, storable } from "../storage/store-result.ts";
+import type { StoredResult } from "../storage/stored-result.ts";
 
 const reasonCharactersMax = 1_000;
 const failures = new RareLog("result.store_failed");

@@ -2,10 +2,10 @@
  * GET /v1/jobs/{id}/output?expires=…&signature=…: the output of a job by the link that a webhook carried, exactly the
  * body of the synchronous call. The link is the permission; no key is looked at.
  */
-import type { EdgeContext } from "../context.ts";
-import { settingsOf } from "../environment.ts";
 import { checkOutputLink } from "../answers/output-link.ts";
 import { outputGone, resultResponse } from "../answers/show-result.ts";
+import type { EdgeContext } from "../context.ts";
+import { settingsOf } from "../environment.ts";
 import { jobIdOf, jobNotFound, shardOf } from "./jobs.ts";
 
 export async function getJobOutput(c: EdgeContext): Promise<Response> {

@@ -4,10 +4,10 @@
  */
 import { CodedError } from "#contract/errors.ts";
 import { JobId, shardOfJobId } from "#contract/job-id.ts";
-import type { EdgeContext } from "../context.ts";
 import type { Job } from "../answers/job.ts";
-import { shardStub } from "../jobs/shard-stub.ts";
 import { jobResponse } from "../answers/show-result.ts";
+import type { EdgeContext } from "../context.ts";
+import { shardStub } from "../jobs/shard-stub.ts";
 
 export function jobNotFound(): CodedError {
   return new CodedError("not_found", "No such job. Jobs are kept for a day, for their owner.", {

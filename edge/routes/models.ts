@@ -1,11 +1,11 @@
 /** GET /v1/models and /v1/models/{id}: OpenAI's model object, with what a caller of a shared platform wants to know. */
 import * as z from "zod";
 import { ModelLimits, ModelStatus } from "#contract/models.ts";
+import { isOfEveryModel } from "#contract/task-table.ts";
 import { Task } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
 import { knownModels, modelNamed } from "../registry/known-models.ts";
 import type { ModelListing } from "../registry/merge-models.ts";
-import { isOfEveryModel } from "#contract/task-table.ts";
 
 export const ModelObject = z.object({
   id: z.string().describe("The name to call it by."),

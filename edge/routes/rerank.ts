@@ -8,6 +8,8 @@ import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
 import { type TaskInput, tasks } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
+import { validate } from "../http/validation.ts";
+import { knownModels } from "../registry/known-models.ts";
 import {
   type JobRequest,
   type TaskCall,
@@ -16,10 +18,8 @@ import {
   noteUnused,
 } from "../tasks/job-request.ts";
 import { ModelName } from "../tasks/model-name.ts";
-import { knownModels } from "../registry/known-models.ts";
 import { serveJob } from "../tasks/serve-job.ts";
 import { readList, readParameters } from "../tasks/task-inputs.ts";
-import { validate } from "../http/validation.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 
 const { query, texts } = tasks.rerank.input.shape;

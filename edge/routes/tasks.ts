@@ -4,14 +4,14 @@
  */
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
+import { isTask, taskNames, taskTable } from "#contract/task-table.ts";
 import type { Task } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
+import { validate } from "../http/validation.ts";
 import { type JobRequest, jobRequest } from "../tasks/job-request.ts";
 import { ModelName } from "../tasks/model-name.ts";
 import { serveJob } from "../tasks/serve-job.ts";
 import { listOf, readInputs, readParameters } from "../tasks/task-inputs.ts";
-import { isTask, taskNames, taskTable } from "#contract/task-table.ts";
-import { validate } from "../http/validation.ts";
 import { type WebhookFields, webhookFields } from "../webhooks/read-webhook.ts";
 
 const model = ModelName;

@@ -7,11 +7,11 @@ import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
 import { tasks } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
+import { validate } from "../http/validation.ts";
 import { type JobRequest, jobRequest } from "../tasks/job-request.ts";
 import { ModelName } from "../tasks/model-name.ts";
 import { serveJob } from "../tasks/serve-job.ts";
 import { listOf, readList, readOneOrList, readParameters } from "../tasks/task-inputs.ts";
-import { validate } from "../http/validation.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 
 const model = ModelName;

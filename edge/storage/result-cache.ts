@@ -6,9 +6,9 @@
  */
 import { LRUCache } from "lru-cache";
 import * as z from "zod";
-import { ResultDocument } from "#contract/result-document.ts";
 import { limits } from "#contract/limits.ts";
 import { ObjectReference } from "#contract/object-reference.ts";
+import { ResultDocument } from "#contract/result-document.ts";
 import type { StoredResult } from "./stored-result.ts";
 
 /** An isolate has 128 MB for everything. */

@@ -6,12 +6,12 @@
 import type { SucceededEvent } from "#contract/events.ts";
 import { limits } from "#contract/limits.ts";
 import { resultDocumentKey, resultDocumentType } from "#contract/result-document.ts";
-import { storeResult } from "./result-cache.ts";
 import type { Env, Settings } from "../environment.ts";
 import { RareLog } from "../http/rare-log.ts";
-import { putObject } from "./object-store.ts";
-import type { StoredResult } from "./stored-result.ts";
 import { utf8Bytes } from "../http/utf8-bytes.ts";
+import { putObject } from "./object-store.ts";
+import { storeResult } from "./result-cache.ts";
+import type { StoredResult } from "./stored-result.ts";
 
 const failures = new RareLog("cache.store_failed");
 

@@ -4,11 +4,11 @@
  * hold.
  */
 import { limits } from "#contract/limits.ts";
+import { taskTable } from "#contract/task-table.ts";
 import type { Readings, WindowRules } from "#contract/task.ts";
 import type { Task, TaskInput, TaskParameters } from "#contract/tasks.ts";
-import { estimateTokens } from "./estimate-tokens.ts";
 import type { ModelListing } from "../registry/merge-models.ts";
-import { taskTable } from "#contract/task-table.ts";
+import { estimateTokens } from "./estimate-tokens.ts";
 
 /** A model's opening and closing token. */
 const specialTokens = 2;

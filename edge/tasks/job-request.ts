@@ -2,15 +2,15 @@
  * What a route makes of a body: a job that is fully checked, but not yet admitted. serve-job.ts takes it from there.
  */
 import { CodedError } from "#contract/errors.ts";
+import { isOfEveryModel, taskTable } from "#contract/task-table.ts";
 import type { Task, TaskInput, TaskParameters } from "#contract/tasks.ts";
-import type { EdgeContext } from "../context.ts";
-import { estimateUnits } from "./estimate-units.ts";
 import type { Rendering } from "../answers/rendering.ts";
+import type { EdgeContext } from "../context.ts";
 import { knownModels, modelNamed } from "../registry/known-models.ts";
 import type { ModelListing } from "../registry/merge-models.ts";
-import { isOfEveryModel, taskTable } from "#contract/task-table.ts";
-import { areModelsOwn, checkTokenIds } from "./token-ids.ts";
 import type { WebhookFields } from "../webhooks/read-webhook.ts";
+import { estimateUnits } from "./estimate-units.ts";
+import { areModelsOwn, checkTokenIds } from "./token-ids.ts";
 
 export type JobRequest = {
   task: Task;

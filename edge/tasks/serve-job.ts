@@ -10,26 +10,26 @@ import {
   newJobAddress,
   refuseKnown,
 } from "../accounts/admission.ts";
-import { BodyPermit } from "../http/body-permit.ts";
+import { release } from "../accounts/settle.ts";
 import { exactCallKey, findAnswer, keepAnswer } from "../answers/answer-cache.ts";
-import { findResult } from "../storage/result-cache.ts";
-import type { StoredResult } from "../storage/stored-result.ts";
-import { readDecodedBody } from "../http/content-encoding.ts";
+import { type Rendered, render } from "../answers/render.ts";
+import { resultResponse } from "../answers/show-result.ts";
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
+import { BodyPermit } from "../http/body-permit.ts";
+import { readDecodedBody } from "../http/content-encoding.ts";
 import { freeBytes } from "../http/free-bytes.ts";
-import type { JobRequest } from "./job-request.ts";
+import { parsePreference, preferenceApplied } from "../http/preference.ts";
+import { decodeText, parseJson } from "../http/request-body.ts";
 import { dispatch, dispatchKnown, type PreparedJob, prepareJob } from "../jobs/dispatch.ts";
 import type { JobSpec } from "../jobs/job-spec.ts";
-import { parsePreference, preferenceApplied } from "../http/preference.ts";
-import { release } from "../accounts/settle.ts";
-import { resultResponse } from "../answers/show-result.ts";
 import { freshModels, knownModels, usableModels } from "../registry/known-models.ts";
-import { type Rendered, render } from "../answers/render.ts";
-import { decodeText, parseJson } from "../http/request-body.ts";
+import { findResult } from "../storage/result-cache.ts";
+import type { StoredResult } from "../storage/stored-result.ts";
+import { readWebhook } from "../webhooks/read-webhook.ts";
+import type { JobRequest } from "./job-request.ts";
 import { requestKeyOf } from "./request-key.ts";
 import { tokenIdsHeader } from "./token-ids.ts";
-import { readWebhook } from "../webhooks/read-webhook.ts";
 
 /** @throws CodedError where the body is no such job */
 export type ReadJob = (c: EdgeContext, body: unknown) => Promise<JobRequest>;

@@ -5,8 +5,8 @@
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
-import type { Task, TaskInput, TaskParameters } from "#contract/tasks.ts";
 import { taskTable } from "#contract/task-table.ts";
+import type { Task, TaskInput, TaskParameters } from "#contract/tasks.ts";
 import { validate } from "../http/validation.ts";
 
 /** A list of inputs, as published. */

@@ -5,8 +5,8 @@
  */
 import { CodedError } from "#contract/errors.ts";
 import { TokenIdVocabulary } from "#contract/tasks/feature-extraction.ts";
-import type { ModelListing } from "../registry/merge-models.ts";
 import { validate } from "../http/validation.ts";
+import type { ModelListing } from "../registry/merge-models.ts";
 
 /** Of a request to OpenAI's route, whose body has no field for it. */
 export const tokenIdsHeader = "x-token-ids";

@@ -2,16 +2,16 @@
  * The Job object as a webhook carries it: with its output where that is small, else with a link to it. No large result
  * is ever read here: alarms run beside everything else a shard does.
  */
-import type { Usage } from "#contract/result-document.ts";
 import { limits } from "#contract/limits.ts";
-import type { Settings } from "../environment.ts";
+import type { Usage } from "#contract/result-document.ts";
 import { emptyJob, jobFrame } from "../answers/job-document.ts";
+import type { Job } from "../answers/job.ts";
 import { outputLink } from "../answers/output-link.ts";
 import { openResult } from "../answers/read-result.ts";
-import type { Job } from "../answers/job.ts";
-import type { StoredResult } from "../storage/stored-result.ts";
-import { utf8Bytes } from "../http/utf8-bytes.ts";
 import { render } from "../answers/render.ts";
+import type { Settings } from "../environment.ts";
+import { utf8Bytes } from "../http/utf8-bytes.ts";
+import type { StoredResult } from "../storage/stored-result.ts";
 import type { Webhook } from "./webhook.ts";
 
 const outputBytesMax = limits.webhookOutputBytesMax;

@@ -8,8 +8,8 @@ import { type RunningStack, startStack } from "../../infra/local/start-stack.ts"
 import { browserPath, openBrowser } from "./browser.ts";
 
 const wide = { width: 1280, height: 800 };
-const narrow = { width: 390, height: 844 };
-const looks = [wide, narrow].flatMap((viewport) =>
+const phone = { width: 390, height: 844 };
+const looks = [wide, phone].flatMap((viewport) =>
   (["light", "dark"] as const).map((colorScheme) => ({ viewport, colorScheme })),
 );
 const nameOf = ({ viewport, colorScheme }: (typeof looks)[number]) =>
@@ -75,7 +75,7 @@ describe.skipIf(browserPath === null)("in a browser", () => {
 
     it("shows each language by the keyboard alone, and copies what it shows", async () => {
       const permissions = ["clipboard-read", "clipboard-write"];
-      const { page, wrongs } = await open("/", { viewport: narrow, permissions });
+      const { page, wrongs } = await open("/", { viewport: phone, permissions });
       await page.getByRole("radio", { name: "curl" }).first().focus();
       for (const language of ["curl", "pip install", "npm install"]) {
         const shown = page.locator(".panel:visible").first();
