@@ -25,7 +25,6 @@ import type {
 } from "../pipelines/pipeline.ts";
 import { type PreparedRows, prepareRows, runPrepared } from "../model/run-rows.ts";
 import { FittedHeads } from "./fitted-heads.ts";
-import { RowProgress } from "./row-progress.ts";
 
 /** How batches are formed. */
 export type RunPolicy = QueuePolicy & {
@@ -208,5 +207,35 @@ export class TaskRunner {
     });
     this.#queues.set(model.session, queue);
     return queue;
+  }
+}
+
+type OnProgress = SubmitOptions["onProgress"];
+
+/**
+ * The progress of a computation, counted in the rows that models run for it. Its rows may be run in several calls, one
+ * after another, and some are found only on the way (the pairs of entities), so the total may grow; neither number ever
+ * falls.
+ */
+class RowProgress {
+  readonly #onProgress: OnProgress;
+  #begun = 0;
+  #planned = 0;
+
+  constructor(onProgress: OnProgress) {
+    this.#onProgress = onProgress;
+  }
+
+  /** So many rows will be begun besides those that have been. */
+  plan(rows: number): void {
+    this.#planned = Math.max(this.#planned, this.#begun + rows);
+  }
+
+  /** So many rows are begun, and those before are done. @returns is called with how many of them are completed */
+  begin(rows: number): (completed: number) => void {
+    this.plan(rows);
+    const before = this.#begun;
+    this.#begun += rows;
+    return (completed) => this.#onProgress?.(before + completed, this.#planned);
   }
 }

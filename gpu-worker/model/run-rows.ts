@@ -6,7 +6,6 @@ import type { Tensor } from "../tensor/tensor.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { EncoderRow, RowResult } from "./encoder-row.ts";
 import type { OutputName } from "./encoder-session.ts";
-import { paddedLength } from "./padded-length.ts";
 
 /** Without limits, rows are padded to the longest and no more. */
 type Runnable = Pick<EncoderModel, "session"> & Partial<Pick<EncoderModel, "limits">>;
@@ -162,3 +161,14 @@ const takeMasked: Take = ({ data, shape }, { rows }) => {
   const ends = rows.map(({ positions = [] }) => (end += positions.length * width));
   return (index) => data.slice(ends[index - 1] ?? 0, ends[index]);
 };
+
+/**
+ * Lengths that batches are padded to. Buffers of many sizes fragment the arena that ONNX Runtime takes memory from, so
+ * lengths are rounded up to eight steps an octave: 16, 18, 20 … 32, 36, 40 … . A row gets at most an eighth longer,
+ * some 4 % on average, and in graphs whose layers leave padding out, only attention computes anything of that.
+ * @returns the first step from `length` on, but no more than `most`, which is at least `length`
+ */
+export function paddedLength(length: number, most: number): number {
+  const step = Math.max(1, 2 ** (Math.floor(Math.log2(Math.max(1, length - 1))) - 3));
+  return Math.min(Math.ceil(length / step) * step, Math.max(length, most));
+}

@@ -9,7 +9,7 @@ import { ResultSize } from "./result-size.ts";
 import { TokenCounter, namedInputs, rowsOf, sentenceOf } from "./sentence-request.ts";
 import { readTokenIds } from "./read-token-ids.ts";
 import { tokenVectors } from "./token-vectors.ts";
-import { toBase64 } from "./to-base64.ts";
+import { toBase64 } from "../tensor/vectors.ts";
 
 export const featureExtraction: EncoderPipeline<"feature-extraction"> = {
   kind: "encoder",

@@ -9,7 +9,7 @@ import type { EncoderModel } from "../model/encoder-model.ts";
 import type { TaskContext, TaskAnswer, TaskRequest } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
 import { TokenCounter, namedInputs, rowsOf } from "./sentence-request.ts";
-import { toBase64 } from "./to-base64.ts";
+import { toBase64 } from "../tensor/vectors.ts";
 
 type Request = Omit<TaskRequest<"feature-extraction">, "task">;
 type VectorTools = {

@@ -39,6 +39,15 @@ export function arrayFromBytes<D extends DType>(dtype: D, bytes: Uint8Array): Ar
   return new type(aligned.buffer, aligned.byteOffset, length);
 }
 
+/** A tensor over bytes whose element type is known only at run time; shares their memory where alignment allows it. */
+export function tensorFromBytes<D extends DType>(
+  dtype: D,
+  shape: Shape,
+  bytes: Uint8Array,
+): Tensor<D> {
+  return { dtype, shape, data: arrayFromBytes(dtype, bytes) };
+}
+
 /** The elements' memory as bytes, shared, not copied. Every platform this runs on is little-endian. */
 export function bytesOf(data: ArrayBufferView): Uint8Array {
   return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);

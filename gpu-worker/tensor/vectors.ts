@@ -40,3 +40,8 @@ export function manhattan(a: Vector, b: Vector): number {
   for (let at = 0; at < a.length; at += 1) total += Math.abs((a[at] ?? 0) - (b[at] ?? 0));
   return total;
 }
+
+/** The numbers of a vector as base64 of little-endian f32: every platform this runs on is little-endian. */
+export function toBase64(vector: Float32Array): string {
+  return Buffer.from(vector.buffer, vector.byteOffset, vector.byteLength).toString("base64");
+}

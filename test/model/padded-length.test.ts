@@ -1,6 +1,6 @@
 /** Few lengths, little padding, never past the model's positions. */
 import { describe, expect, it } from "vitest";
-import { paddedLength } from "../../gpu-worker/model/padded-length.ts";
+import { paddedLength } from "../../gpu-worker/model/run-rows.ts";
 
 const lengths = Array.from({ length: 512 }, (_, index) => index + 1);
 

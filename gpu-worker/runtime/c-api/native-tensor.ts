@@ -5,9 +5,8 @@ import koffi from "koffi";
 import { bytesPerElement } from "../../tensor/dtype.ts";
 import { codeOfDtype } from "../../tensor/element-type.ts";
 import { elementCount } from "../../tensor/shape.ts";
-import type { Tensor } from "../../tensor/tensor.ts";
+import { type Tensor, tensorFromBytes } from "../../tensor/tensor.ts";
 import { RuntimeError } from "../session.ts";
-import { tensorOf } from "../tensor-of.ts";
 import type { Pointer } from "./native-function.ts";
 import type { OrtApi } from "./ort-api.ts";
 import { received } from "./received.ts";
@@ -47,7 +46,7 @@ export function copyTensor(api: OrtApi, value: Pointer): Tensor {
     const shape = sizes(api, info);
     const length = elementCount(shape) * bytesPerElement(dtype);
     const bytes = length === 0 ? new Uint8Array(0) : copyBytes(api, value, length);
-    return tensorOf(dtype, shape, bytes);
+    return tensorFromBytes(dtype, shape, bytes);
   } finally {
     api.releaseTensorTypeAndShapeInfo(info);
   }

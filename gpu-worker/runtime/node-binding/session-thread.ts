@@ -6,12 +6,10 @@ import { parentPort, workerData } from "node:worker_threads";
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
 import { arrayTypes } from "../../tensor/dtype.ts";
 import type { DType } from "../../tensor/dtype.ts";
-import { bytesOf } from "../../tensor/tensor.ts";
-import type { Tensor } from "../../tensor/tensor.ts";
+import { bytesOf, type Tensor, tensorFromBytes } from "../../tensor/tensor.ts";
 import { sessionConfig } from "../session-config.ts";
 import { RuntimeError } from "../session.ts";
 import type { ValueInfo } from "../session.ts";
-import { tensorOf } from "../tensor-of.ts";
 import { whileBusy } from "./busy-flag.ts";
 import type { ThreadAnswer, ThreadRequest, ThreadStart } from "./thread-messages.ts";
 
@@ -79,7 +77,7 @@ function fromBinding(result: OrtTensor | undefined): Tensor {
   if (result === undefined || !isDType(result.type) || !ArrayBuffer.isView(result.data)) {
     throw new RuntimeError("an output is no tensor of a type that this worker knows");
   }
-  return tensorOf(result.type, result.dims, bytesOf(result.data));
+  return tensorFromBytes(result.type, result.dims, bytesOf(result.data));
 }
 
 async function obey(session: InferenceSession, request: ThreadRequest): Promise<void> {
