@@ -75,14 +75,32 @@ function modulesIn(folder: string) {
   };
 }
 
-function edgeWorker(modules: string, options: WorkerOptions, settings: EdgeSettings) {
+/**
+ * Miniflare puts a router of its own before a worker that has assets, which costs each request 0.2 ms of CPU: the edge
+ * asks a second worker for them instead.
+ */
+function edgeWorker(
+  modules: string,
+  { assets: _, ...options }: WorkerOptions,
+  settings: EdgeSettings,
+) {
   return {
     ...options,
     ...modulesIn(modules),
     name: "edge",
     bindings: { ...options.bindings, ...overrides(options.bindings), ...settings.bindings },
-    serviceBindings: { ...options.serviceBindings, EGRESS: "egress" },
+    serviceBindings: { ...options.serviceBindings, EGRESS: "egress", ASSETS: "assets" },
     unsafeDirectSockets: [{ host: loopback, port: settings.port }],
+  };
+}
+
+function assetsWorker({ assets, ...options }: WorkerOptions) {
+  return {
+    name: "assets",
+    modules: true,
+    script: "export default { fetch: (request, { ASSETS }) => ASSETS.fetch(request) };",
+    compatibilityDate: options["compatibilityDate"],
+    assets,
   };
 }
 
@@ -144,6 +162,7 @@ function miniflareOptions(miniflare: MiniflareModule, bundle: EdgeBundle, settin
     unsafeTriggerHandlers: true,
     workers: [
       edgeWorker(modules, options, settings),
+      assetsWorker(options),
       egressWorker(miniflare, settings.bindings["WEBHOOK_ALLOW"] ?? "", options),
       ...settings.neighbours.map((neighbour) => neighbourWorker(neighbour, options)),
     ],
