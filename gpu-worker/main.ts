@@ -131,7 +131,7 @@ async function openWatchedRuntime(
   const required = device === "cuda";
   const wanted = { required, folder, probe: deviceProbe };
   const runtime = await openRuntime({ ...using, device: wanted });
-  const retest = () => testDevice(runtime, deviceProbe());
+  const retest = async () => testDevice(runtime, await deviceProbe());
   return watchDevice(runtime, { isFault: isCudaFault, retest, onBroken, log });
 }
 

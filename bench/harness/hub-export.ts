@@ -2,7 +2,7 @@
 import { copyFileSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { buildEncoder, headOfCheckpoint } from "../../gpu-worker/architectures/encoder.ts";
-import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
+import { encodeModelProto } from "../../gpu-worker/onnx/encode-model-proto.ts";
 import { writeFileSync } from "node:fs";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
 
@@ -20,7 +20,7 @@ export function exportForPeers(checkpoint: string, target: string): string {
       head: headOfCheckpoint(config),
       form: "f32",
     });
-    writeFileSync(path.join(target, "onnx", "model.onnx"), encodeModel(graph));
+    writeFileSync(path.join(target, "onnx", "model.onnx"), encodeModelProto(graph));
   } finally {
     weights.close();
   }

@@ -108,7 +108,7 @@ function fixed(graph: Graph): Graph {
   };
 }
 
-function compile(form: ComputeForm): Uint8Array {
+function compile(form: ComputeForm): Promise<Uint8Array> {
   const head = { name: "sentence", pooling: "mean", normalize: true } as const;
   const graph = buildEncoder(config, madeUpWeights(), { head, form, packed: true });
   return encodeModel(fixed(graph));
@@ -123,10 +123,10 @@ function grid(value: (row: number, column: number) => number) {
   return { dtype: "int64" as const, shape, data: BigInt64Array.from(cells) };
 }
 
-export function deviceProbe(): DeviceProbe {
+export async function deviceProbe(): Promise<DeviceProbe> {
   return {
-    f32: compile("f32"),
-    f16: compile("f16"),
+    f32: await compile("f32"),
+    f16: await compile("f16"),
     feeds: {
       input_ids: grid((row, column) => (7 * row + 5 * column) % vocabulary),
       attention_mask: grid((row, column) => (column < (lengths[row] ?? 0) ? 1 : 0)),

@@ -17,7 +17,7 @@ export async function pooledSession(
   { hidden, head }: { hidden: number; head: SentenceHead },
   { runtime, provider }: HeadHardware,
 ): Promise<Session> {
-  const bytes = encodeModel(buildSentenceHead(hidden, head));
+  const bytes = await encodeModel(buildSentenceHead(hidden, head));
   const { concurrency } = session;
   const pooling = await runtime.load({ bytes }, { threads: 1, concurrency, provider });
   const own = pooling.outputs.filter(({ name }) => name !== states);

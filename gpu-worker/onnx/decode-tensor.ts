@@ -8,7 +8,7 @@ import { dtypeOfCode } from "../tensor/element-type.ts";
 import { elementCount } from "../tensor/shape.ts";
 import { arrayFromBytes, bytesOf, tensor } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { ExternalData } from "./encode-model.ts";
+import type { ExternalData } from "./external-data.ts";
 import { GraphError } from "./graph.ts";
 import type { Initializer } from "./graph.ts";
 import { TensorProto_DataLocation as DataLocation } from "./proto/onnx_pb.js";

@@ -1,138 +1,15 @@
 /**
- * A graph as the bytes of an ONNX model (IR version 10). Constants go inline, or, where `externalDataOf` says so, by
- * reference into an external data file that write-model.ts lays out. Equal graphs give equal bytes.
+ * A graph as the bytes of an ONNX model. The protobuf library is loaded with the first model that is written: a worker
+ * whose graphs are cached starts without it, some 30 ms sooner.
  */
-import { create, toBinary } from "@bufbuild/protobuf";
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import { codeOfDtype } from "../tensor/element-type.ts";
-import { bytesOf } from "../tensor/tensor.ts";
-import type { Attribute, Graph, Initializer, NamedType, Node } from "./graph.ts";
-import {
-  AttributeProto_AttributeType as AttributeType,
-  ModelProtoSchema,
-  TensorProto_DataLocation as DataLocation,
-} from "./proto/onnx_pb.js";
-import type {
-  AttributeProtoSchema,
-  GraphProtoSchema,
-  NodeProtoSchema,
-  TensorProtoSchema,
-  TensorShapeProto_DimensionSchema,
-  ValueInfoProtoSchema,
-} from "./proto/onnx_pb.js";
-import { unknownDim } from "./symbolic-shape.ts";
-import type { Dim } from "./symbolic-shape.ts";
+import type { ExternalDataOf } from "./external-data.ts";
+import type { Graph } from "./graph.ts";
 
-const irVersion = 10n;
-
-/** Bytes `offset` … `offset + length` of the file `location`, which lies beside the model. */
-export type ExternalData = {
-  readonly location: string;
-  readonly offset: number;
-  readonly length: number;
-};
-
-/** Where a constant's bytes lie; null for inline. */
-export type ExternalDataOf = (initializer: Initializer) => ExternalData | null;
-
-const inline: ExternalDataOf = () => null;
-const utf8 = new TextEncoder();
-
-function entriesOf(record: Readonly<Record<string, string | number>>) {
-  return Object.entries(record).map(([key, value]) => ({ key, value: String(value) }));
-}
-
-function tensorHeader({ dtype, shape }: Pick<Initializer, "dtype" | "shape">) {
-  return { dims: shape.map(BigInt), dataType: codeOfDtype(dtype) };
-}
-
-function toTensor(
-  initializer: Initializer,
-  external: ExternalData | null,
-): MessageInitShape<typeof TensorProtoSchema> {
-  const header = { ...tensorHeader(initializer), name: initializer.name };
-  if (external === null) return { ...header, rawData: bytesOf(initializer.load()) };
-  return { ...header, externalData: entriesOf(external), dataLocation: DataLocation.EXTERNAL };
-}
-
-function toAttribute(
-  name: string,
-  { kind, value }: Attribute,
-): MessageInitShape<typeof AttributeProtoSchema> {
-  switch (kind) {
-    case "int":
-      return { name, type: AttributeType.INT, i: value };
-    case "float":
-      return { name, type: AttributeType.FLOAT, f: value };
-    case "string":
-      return { name, type: AttributeType.STRING, s: utf8.encode(value) };
-    case "tensor": {
-      const t = { ...tensorHeader(value), rawData: bytesOf(value.data) };
-      return { name, type: AttributeType.TENSOR, t };
-    }
-    case "graph":
-      return { name, type: AttributeType.GRAPH, g: toGraph(value, inline) };
-    case "ints":
-      return { name, type: AttributeType.INTS, ints: [...value] };
-    case "floats":
-      return { name, type: AttributeType.FLOATS, floats: [...value] };
-    case "strings": {
-      const strings = value.map((text) => utf8.encode(text));
-      return { name, type: AttributeType.STRINGS, strings };
-    }
-  }
-}
-
-function toNode(node: Node): MessageInitShape<typeof NodeProtoSchema> {
-  return {
-    name: node.name,
-    opType: node.operator,
-    input: [...node.inputs],
-    output: [...node.outputs],
-    attribute: Object.entries(node.attributes).map(([name, value]) => toAttribute(name, value)),
-    ...(node.domain !== "" && { domain: node.domain }),
-  };
-}
-
-function toDimension(length: Dim): MessageInitShape<typeof TensorShapeProto_DimensionSchema> {
-  if (length === unknownDim) return {};
-  return typeof length === "number"
-    ? { value: { case: "dimValue", value: BigInt(length) } }
-    : { value: { case: "dimParam", value: length } };
-}
-
-function toValueInfo({
-  name,
-  dtype,
-  shape,
-}: NamedType): MessageInitShape<typeof ValueInfoProtoSchema> {
-  const value = { elemType: codeOfDtype(dtype), shape: { dim: shape.map(toDimension) } };
-  return { name, type: { value: { case: "tensorType", value } } };
-}
-
-function toGraph(
+/** As `encodeModelProto`. */
+export async function encodeModel(
   graph: Graph,
-  externalDataOf: ExternalDataOf,
-): MessageInitShape<typeof GraphProtoSchema> {
-  return {
-    name: graph.name,
-    node: graph.nodes.map(toNode),
-    initializer: graph.initializers.map((initializer) =>
-      toTensor(initializer, externalDataOf(initializer)),
-    ),
-    input: graph.inputs.map(toValueInfo),
-    output: graph.outputs.map(toValueInfo),
-  };
-}
-
-export function encodeModel(graph: Graph, externalDataOf: ExternalDataOf = inline): Uint8Array {
-  const opsets = Object.entries(graph.opsets);
-  const model = create(ModelProtoSchema, {
-    irVersion,
-    producerName: "llm-os",
-    graph: toGraph(graph, externalDataOf),
-    opsetImport: opsets.map(([domain, version]) => ({ domain, version: BigInt(version) })),
-    metadataProps: entriesOf(graph.metadata),
-  });
-  return toBinary(ModelProtoSchema, model);
+  externalDataOf?: ExternalDataOf,
+): Promise<Uint8Array> {
+  const { encodeModelProto } = await import("./encode-model-proto.ts");
+  return encodeModelProto(graph, externalDataOf);
 }

@@ -9,7 +9,7 @@ import { bytesPerElement } from "../tensor/dtype.ts";
 import { elementCount } from "../tensor/shape.ts";
 import { bytesOf } from "../tensor/tensor.ts";
 import { encodeModel } from "./encode-model.ts";
-import type { ExternalData } from "./encode-model.ts";
+import type { ExternalData } from "./external-data.ts";
 import type { Graph, Initializer } from "./graph.ts";
 import { writeBytes } from "./write-bytes.ts";
 
@@ -55,6 +55,6 @@ export async function writeModel(
   const external = layOut(graph, path.basename(dataFile));
   if (external.size > 0) await writeConstants(dataFile, external, signal);
   const externalDataOf = (initializer: Initializer) => external.get(initializer) ?? null;
-  await writeFile(file, encodeModel(graph, externalDataOf));
+  await writeFile(file, await encodeModel(graph, externalDataOf));
   return external.size > 0 ? [file, dataFile] : [file];
 }

@@ -46,7 +46,7 @@ async function bestTime(
   [inner, columns]: readonly [number, number],
   { dtype, threads, rows = 2048, repeats = 20, now, signal }: GemmOptions,
 ): Promise<number> {
-  const bytes = productModel(dtype, inner, columns);
+  const bytes = await productModel(dtype, inner, columns);
   const session = await loader.load(
     { bytes },
     { threads, provider: "cpu", ...(signal && { signal }) },
@@ -71,7 +71,11 @@ async function timeOf(session: Session, x: Tensor, now: () => number): Promise<n
   return now() - start;
 }
 
-function productModel(dtype: GemmOptions["dtype"], inner: number, columns: number): Uint8Array {
+function productModel(
+  dtype: GemmOptions["dtype"],
+  inner: number,
+  columns: number,
+): Promise<Uint8Array> {
   const shape = [inner, columns];
   const length = inner * columns;
   if (dtype === "int8") {

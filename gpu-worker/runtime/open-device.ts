@@ -13,7 +13,7 @@ export type DeviceOptions = {
   /** The folder that `npm run worker -- install-cuda` fills. */
   folder: string;
   /** Made where it comes to comparing. */
-  probe: () => DeviceProbe;
+  probe: () => Promise<DeviceProbe>;
 };
 
 export type Device = {
@@ -65,6 +65,6 @@ async function openCuda({ folder, probe }: DeviceOptions, threads: number): Prom
   preloadCuda(folder);
   const loader = openCApi(library, threads);
   await selfTest(loader);
-  await testDevice(loader, probe());
+  await testDevice(loader, await probe());
   return { loader, memoryBytes: deviceMemory(folder).total };
 }

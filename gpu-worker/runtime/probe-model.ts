@@ -12,7 +12,7 @@ export type Product = {
 };
 
 /** Reads `x` `[rows, inner]`, float32 or (MatMulInteger) uint8; gives `y` `[rows, columns]`, or its shape. */
-export function encodeProduct({ operator, weights, output }: Product): Uint8Array {
+export function encodeProduct({ operator, weights, output }: Product): Promise<Uint8Array> {
   const graph = new GraphBuilder("probe");
   const dtype = operator === "MatMulInteger" ? "uint8" : "float32";
   const x = graph.input("x", dtype, ["rows", weights.shape[0] ?? 0]);

@@ -17,7 +17,7 @@ export async function probeSaturation(loader: Loader): Promise<boolean> {
     shape: [inner, columns],
     data: new Int8Array(inner * columns).fill(weight),
   };
-  const bytes = encodeProduct({ operator: "MatMulInteger", weights, output: "value" });
+  const bytes = await encodeProduct({ operator: "MatMulInteger", weights, output: "value" });
   const session = await loader.load({ bytes }, { threads: 1, provider: "cpu" });
   try {
     const data = new Uint8Array(rows * inner).fill(activation);

@@ -13,7 +13,7 @@ export async function returnRunMemory({
 }: Pick<Loader, "name" | "load">): Promise<void> {
   if (name !== "c-api") return;
   const one = float32([1, 1], [1]);
-  const bytes = encodeProduct({ operator: "MatMul", weights: one, output: "value" });
+  const bytes = await encodeProduct({ operator: "MatMul", weights: one, output: "value" });
   const session = await load({ bytes }, { threads: "shared", provider: "cpu" });
   try {
     await session.run({ x: one }, { returnsMemory: true });

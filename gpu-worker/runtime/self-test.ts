@@ -3,14 +3,21 @@
  * an encoder on both, in each form that is served there. Says what is wrong, never falls back.
  */
 import { float32, type Tensor } from "../tensor/tensor.ts";
-import { encodeProduct } from "./probe-model.ts";
 import { RuntimeError } from "./session.ts";
 import type { Loader, Session } from "./session.ts";
 
 /** `[[1, 2, 3]] · [[1, −1], [0.5, 4], [0.25, 2]]` */
 const x = float32([1, 3], [1, 2, 3]);
-const weights = float32([3, 2], [1, -1, 0.5, 4, 0.25, 2]);
+export const selfTestWeights = float32([3, 2], [1, -1, 0.5, 4, 0.25, 2]);
 const expected = [2.75, 13];
+/**
+ * `encodeProduct` of MatMul and these weights, as bytes, so that a start loads no protobuf library for it.
+ * test/runtime/open-runtime.test.ts makes it again.
+ */
+export const selfTestModel =
+  "CAoSBmxsbS1vczqYAQoeCgF4CgF3EgZNYXRNdWwaBk1hdE11bCIGTWF0TXVsChgKBk1hdE11bBIBeRoBeSIISWRlbnRpdHkSBXByb2JlKiMI" +
+  "AwgCEAFCAXdKGAAAgD8AAIC/AAAAPwAAgEAAAIA+AAAAQFoXCgF4EhIKEAgBEgwKBhIEcm93cwoCCANiFwoBeRISChAIARIMCgYSBHJvd3MK" +
+  "AggCQgQKABAVQhEKDWNvbS5taWNyb3NvZnQQAQ==";
 
 /** @throws RuntimeError that names the runtime and what went wrong */
 export async function selfTest(loader: Loader): Promise<void> {
@@ -24,7 +31,7 @@ export async function selfTest(loader: Loader): Promise<void> {
 }
 
 async function multiplyOnce(loader: Loader): Promise<void> {
-  const bytes = encodeProduct({ operator: "MatMul", weights, output: "value" });
+  const bytes = new Uint8Array(Buffer.from(selfTestModel, "base64"));
   const session = await loader.load({ bytes }, { threads: "shared", provider: "cpu" });
   try {
     const { y } = await session.run({ x });

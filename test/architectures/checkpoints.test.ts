@@ -10,7 +10,7 @@ import type { EncoderOptions, Head } from "../../gpu-worker/architectures/encode
 import { buildEncoder, encoderFamilies } from "../../gpu-worker/architectures/encoder.ts";
 import { buildWholeEncoder, headOfCheckpoint } from "../../gpu-worker/architectures/encoder.ts";
 import { verifyModel } from "../../gpu-worker/cli/verify-model.ts";
-import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
+import { encodeModelProto } from "../../gpu-worker/onnx/encode-model-proto.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime } from "../../gpu-worker/runtime/session.ts";
 import { int64 } from "../../gpu-worker/tensor/tensor.ts";
@@ -84,7 +84,7 @@ async function answers(name: string, head: Head, options: Partial<EncoderOptions
   try {
     const config = readJson(name, "config.json");
     const graph = buildEncoder(config, weights, { head, form: "f32", ...options });
-    const results = await runModel(encodeModel(graph), feeds);
+    const results = await runModel(encodeModelProto(graph), feeds);
     return Object.values(results).flatMap(({ data, shape: found }) => {
       const perToken = found[1] === shape[1];
       const kept = perToken ? mask.flat() : mask.map(([first = 0]) => first);

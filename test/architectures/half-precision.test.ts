@@ -9,7 +9,7 @@ import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import type { ComputeForm, Head } from "../../gpu-worker/architectures/encoder-head.ts";
 import { buildEncoder, headOfCheckpoint } from "../../gpu-worker/architectures/encoder.ts";
-import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
+import { encodeModelProto } from "../../gpu-worker/onnx/encode-model-proto.ts";
 import type { Graph } from "../../gpu-worker/onnx/graph.ts";
 import { verifyGraph } from "../../gpu-worker/onnx/verify-graph.ts";
 import { int64 } from "../../gpu-worker/tensor/tensor.ts";
@@ -46,7 +46,7 @@ function build(folder: string, form: ComputeForm, head?: Head, scoreBytes?: numb
     const turns = scoreBytes === undefined ? {} : { scoreBytes };
     const graph = buildEncoder(config, weights, { head: wanted, form, packed: true, ...turns });
     verifyGraph(graph);
-    return { graph, bytes: encodeModel(graph) };
+    return { graph, bytes: encodeModelProto(graph) };
   } finally {
     weights.close();
   }

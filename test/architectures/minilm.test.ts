@@ -7,7 +7,7 @@ import { madeUpInputs } from "./made-up-inputs.ts";
 import type { ChannelRanges } from "../../gpu-worker/architectures/channel-ranges.ts";
 import { buildEncoder, buildRangesEncoder } from "../../gpu-worker/architectures/encoder.ts";
 import type { EncoderOptions } from "../../gpu-worker/architectures/encoder-head.ts";
-import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
+import { encodeModelProto } from "../../gpu-worker/onnx/encode-model-proto.ts";
 import { float32, int64 } from "../../gpu-worker/tensor/tensor.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
 import type { WeightSource } from "../../gpu-worker/weights/weight-source.ts";
@@ -71,7 +71,9 @@ async function compile(folder: string, options: Omit<EncoderOptions, "head">): P
   const weights = openSafetensors(path.join(folder, "model.safetensors"));
   try {
     const ranges = options.form === "int8" ? await rangesOf(config, weights) : null;
-    return encodeModel(buildEncoder(config, weights, { head, ranges, packed: true, ...options }));
+    return encodeModelProto(
+      buildEncoder(config, weights, { head, ranges, packed: true, ...options }),
+    );
   } finally {
     weights.close();
   }

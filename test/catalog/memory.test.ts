@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { buildEncoder } from "../../gpu-worker/architectures/encoder.ts";
 import type { Catalog } from "../../gpu-worker/catalog/catalog.ts";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
-import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
+import { encodeModelProto } from "../../gpu-worker/onnx/encode-model-proto.ts";
 import { featureExtraction } from "../../gpu-worker/pipelines/feature-extraction.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
 import { type CatalogBench, never, openCatalogBench, stateOf } from "./catalog-bench.ts";
@@ -178,7 +178,7 @@ async function writeReadyMade(folder: string, from: string): Promise<void> {
   const options = { head: { name: "none" }, form: "f32", scoreBytes: null } as const;
   await writeFile(
     path.join(folder, "model.onnx"),
-    encodeModel(buildEncoder(config, weights, options)),
+    encodeModelProto(buildEncoder(config, weights, options)),
   );
   weights.close();
   await rm(weightsFile);

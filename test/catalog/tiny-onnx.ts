@@ -7,7 +7,7 @@ import path from "node:path";
 import * as z from "zod";
 import type { Head } from "../../gpu-worker/architectures/encoder-head.ts";
 import { buildEncoder } from "../../gpu-worker/architectures/encoder.ts";
-import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
+import { encodeModelProto } from "../../gpu-worker/onnx/encode-model-proto.ts";
 import type { Graph } from "../../gpu-worker/onnx/graph.ts";
 import { readFloat32 } from "../../gpu-worker/weights/read-float32.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
@@ -97,7 +97,9 @@ export async function writeTinyOnnx(
   const config = Config.parse(JSON.parse(await readFile(path.join(folder, "config.json"), "utf8")));
   const weights = openSafetensors(weightsFile);
   const wanted: Head = { name: head };
-  const bytes = encodeModel(change(buildEncoder(config, weights, { head: wanted, form: "f32" })));
+  const bytes = encodeModelProto(
+    change(buildEncoder(config, weights, { head: wanted, form: "f32" })),
+  );
   weights.close();
   await rm(weightsFile);
   await mkdir(path.dirname(path.join(folder, name)), { recursive: true });

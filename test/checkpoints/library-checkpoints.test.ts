@@ -12,7 +12,7 @@ import { type TaskInput, type TaskParameters, tasks } from "../../contract/tasks
 import { buildEncoder } from "../../gpu-worker/architectures/encoder.ts";
 import type { Catalog } from "../../gpu-worker/catalog/catalog.ts";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
-import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
+import { encodeModelProto } from "../../gpu-worker/onnx/encode-model-proto.ts";
 import type { Pipeline } from "../../gpu-worker/pipelines/pipeline.ts";
 import { pipelines } from "../../gpu-worker/pipelines/pipelines.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
@@ -68,7 +68,7 @@ async function writeOnnx(name: string): Promise<void> {
   const config: unknown = JSON.parse(await readFile(path.join(folder, "config.json"), "utf8"));
   const weights = openSafetensors(weightsFile);
   const graph = buildEncoder(config, weights, { head: { name: "none" }, form: "f32" });
-  await writeFile(path.join(folder, "model.onnx"), encodeModel(graph));
+  await writeFile(path.join(folder, "model.onnx"), encodeModelProto(graph));
   weights.close();
   await rm(weightsFile);
 }

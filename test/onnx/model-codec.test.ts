@@ -6,7 +6,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { decodeModel } from "../../gpu-worker/onnx/decode-model.ts";
-import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
+import { encodeModelProto } from "../../gpu-worker/onnx/encode-model-proto.ts";
 import { GraphBuilder } from "../../gpu-worker/onnx/graph-builder.ts";
 import { GraphError } from "../../gpu-worker/onnx/graph.ts";
 import type { Graph } from "../../gpu-worker/onnx/graph.ts";
@@ -63,12 +63,14 @@ function modelWith(constant: Uint8Array): Uint8Array {
 describe("a model's bytes", () => {
   it("decode to the graph they encode", () => {
     const graph = twoLayers();
-    expect(withLoaded(decodeModel(encodeModel(graph)))).toEqual(withLoaded(graph));
+    expect(withLoaded(decodeModel(encodeModelProto(graph)))).toEqual(withLoaded(graph));
   });
 
   it("are the same for the same graph", () => {
-    expect(encodeModel(twoLayers())).toEqual(encodeModel(twoLayers()));
-    expect(encodeModel(decodeModel(encodeModel(twoLayers())))).toEqual(encodeModel(twoLayers()));
+    expect(encodeModelProto(twoLayers())).toEqual(encodeModelProto(twoLayers()));
+    expect(encodeModelProto(decodeModel(encodeModelProto(twoLayers())))).toEqual(
+      encodeModelProto(twoLayers()),
+    );
   });
 
   it("keep every kind of attribute", () => {
@@ -85,7 +87,7 @@ describe("a model's bytes", () => {
     } as const;
     const node = { name: "n", domain: "x", operator: "Y", inputs: ["x", ""], outputs: ["z"] };
     const graph: Graph = { ...inner, nodes: [{ ...node, attributes }], opsets: { "": 20, x: 1 } };
-    const read = decodeModel(encodeModel(graph)).nodes[0]?.attributes;
+    const read = decodeModel(encodeModelProto(graph)).nodes[0]?.attributes;
     const { graph: readInner, ...plain } = read ?? {};
     const { graph: _, ...expected } = attributes;
     expect(plain).toEqual(expected);
@@ -159,8 +161,8 @@ function isRefusedOrRead(hostile: Uint8Array): boolean {
 }
 
 describe("hostile bytes", () => {
-  const bytes = encodeModel(twoLayers());
-  const small = encodeModel({ ...twoLayers(), initializers: [] });
+  const bytes = encodeModelProto(twoLayers());
+  const small = encodeModelProto({ ...twoLayers(), initializers: [] });
 
   it("are refused wherever they end", () => {
     for (let length = 1; length < small.length; length++) {
@@ -222,7 +224,7 @@ describe("hostile bytes", () => {
 
 describe("a decoded model", () => {
   it("verifies, and its types are those it was built with", () => {
-    const types = verifyGraph(decodeModel(encodeModel(twoLayers())));
+    const types = verifyGraph(decodeModel(encodeModelProto(twoLayers())));
     expect(types.get("y")).toMatchObject({ dtype: "float32", shape: ["batch", 3] });
   });
 });

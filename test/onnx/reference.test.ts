@@ -4,7 +4,7 @@ import path from "node:path";
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { decodeModel } from "../../gpu-worker/onnx/decode-model.ts";
-import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
+import { encodeModelProto } from "../../gpu-worker/onnx/encode-model-proto.ts";
 import { arrayTypes } from "../../gpu-worker/tensor/dtype.ts";
 import { float32 } from "../../gpu-worker/tensor/tensor.ts";
 import { runModel } from "./run-graph.ts";
@@ -49,7 +49,7 @@ describe("a model of onnx's own Python", () => {
   it.each(runs)("computes, read and written again, what onnx computes: $flag", async (run) => {
     const flag = { dtype: "bool", shape: [], data: Uint8Array.of(run.flag ? 1 : 0) } as const;
     const feeds = { x: float32([run.x.length, 3], run.x.flat()), flag };
-    const { all, y } = await runModel(encodeModel(graph), feeds);
+    const { all, y } = await runModel(encodeModelProto(graph), feeds);
     expect(all?.data).toEqual(run.all);
     expect(y?.shape).toEqual([run.y.length]);
     for (const [at, value] of run.y.entries()) expect(y?.data[at]).toBeCloseTo(value, 3);

@@ -2,7 +2,7 @@
  * Runs a graph in ONNX Runtime, the oracle of this room's tests.
  */
 import { InferenceSession, Tensor as OrtTensor } from "onnxruntime-node";
-import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
+import { encodeModelProto } from "../../gpu-worker/onnx/encode-model-proto.ts";
 import type { Graph } from "../../gpu-worker/onnx/graph.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
 
@@ -52,7 +52,7 @@ export async function runModel(
 }
 
 export async function runGraph(graph: Graph, feeds: Readonly<Record<string, Tensor>>) {
-  return runModel(encodeModel(graph), feeds);
+  return runModel(encodeModelProto(graph), feeds);
 }
 
 /** Numbers −1 … 1 by a fixed sequence. */

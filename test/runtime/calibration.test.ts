@@ -30,7 +30,7 @@ describe("encodeProduct", () => {
       weights: float32([2, 1], [3, -1]),
       output: "value",
     } as const;
-    const session = await runtime.load({ bytes: encodeProduct(model) }, cpu);
+    const session = await runtime.load({ bytes: await encodeProduct(model) }, cpu);
     expect(await session.run({ x: float32([2, 2], [1, 2, 4, 0]) })).toEqual({
       y: { dtype: "float32", shape: [2, 1], data: Float32Array.of(1, 12) },
     });
@@ -43,7 +43,7 @@ describe("encodeProduct", () => {
       ["value", { dtype: "int32", shape: [1, 3], data: Int32Array.of(6, 15, 24) }],
       ["shape", { dtype: "int64", shape: [2], data: BigInt64Array.of(1n, 3n) }],
     ] as const) {
-      const bytes = encodeProduct({ operator: "MatMulInteger", weights, output });
+      const bytes = await encodeProduct({ operator: "MatMulInteger", weights, output });
       const session = await runtime.load({ bytes }, cpu);
       expect(await session.run({ x })).toEqual({ y: expected });
       await session.release();

@@ -23,7 +23,7 @@ describe.skipIf(!hasCuda)("CUDA", () => {
 
   it("says how much memory it has, and passes its test again", async () => {
     expect(runtime.deviceMemoryBytes).toBeGreaterThan(2 ** 30);
-    await testDevice(runtime, deviceProbe());
+    await testDevice(runtime, await deviceProbe());
   });
 
   it("computes what the CPU does", async () => {

@@ -26,7 +26,7 @@ beforeAll(async () => {
   runtime = await openRuntime({ log: silent });
 });
 
-const probe = deviceProbe();
+const probe = await deviceProbe();
 const cpu = (bytes: Uint8Array) => runtime.load({ bytes }, { threads: 1, provider: "cpu" });
 
 /** The CPU, with every output changed. */

@@ -1,5 +1,5 @@
 /** Small models for the runtime's tests, built by our own builder. Results are known by arithmetic. */
-import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
+import { encodeModelProto } from "../../gpu-worker/onnx/encode-model-proto.ts";
 import type { Graph } from "../../gpu-worker/onnx/graph.ts";
 import { GraphBuilder } from "../../gpu-worker/onnx/graph-builder.ts";
 import type { DType } from "../../gpu-worker/tensor/dtype.ts";
@@ -11,26 +11,26 @@ export function arithmetic(): Uint8Array {
   const x = graph.input("x", "float32", ["rows", 3]);
   graph.output("double", x.mul(2));
   graph.output("sum", x.add(x.mul(x)));
-  return encodeModel(graph.build());
+  return encodeModelProto(graph.build());
 }
 
 /** y = x, for x `[n]` of any element type. */
 export function identity(dtype: DType): Uint8Array {
   const graph = new GraphBuilder("identity");
   graph.output("y", graph.input("x", dtype, ["n"]).op("Identity"));
-  return encodeModel(graph.build());
+  return encodeModelProto(graph.build());
 }
 
 /** y = x + 1, for a single number. */
 export function successor(): Uint8Array {
   const graph = new GraphBuilder("successor");
   graph.output("y", graph.input("x", "float32", []).add(1));
-  return encodeModel(graph.build());
+  return encodeModelProto(graph.build());
 }
 
 /** x times the identity matrix, `steps` times over, for x `[rows, width]` f32: y = x, and nothing can be left out. */
 export function chain(width: number, steps: number): Uint8Array {
-  return encodeModel(chainGraph(width, steps));
+  return encodeModelProto(chainGraph(width, steps));
 }
 
 export function chainGraph(width: number, steps: number): Graph {

@@ -5,6 +5,8 @@ import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { libraryPath } from "../../gpu-worker/runtime/c-api/library-path.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
+import { encodeProduct } from "../../gpu-worker/runtime/probe-model.ts";
+import { selfTestModel, selfTestWeights } from "../../gpu-worker/runtime/self-test.ts";
 import { float32 } from "../../gpu-worker/tensor/tensor.ts";
 import { successor } from "./models.ts";
 
@@ -93,5 +95,12 @@ describe("libraryPath", () => {
   it("names a platform that onnxruntime-node ships nothing for", () => {
     expect(() => libraryPath("sunos", "x64")).toThrow(/sunos\/x64/);
     expect(() => libraryPath("linux", "s390x")).toThrow(/linux\/s390x/);
+  });
+});
+
+describe("the self-test's model", () => {
+  it("is what the builder makes of its product", async () => {
+    const product = { operator: "MatMul", weights: selfTestWeights, output: "value" } as const;
+    expect(Buffer.from(await encodeProduct(product)).toString("base64")).toBe(selfTestModel);
   });
 });

@@ -13,7 +13,7 @@ const [rows, columns, count] = [20_480, 1_024, 4];
 const log = { info: () => {}, warn: console.error };
 const runtime = await openRuntime({ log, only: "c-api", threads: 1 });
 const weights = float32([1, columns], new Float32Array(columns).fill(1));
-const bytes = encodeProduct({ operator: "MatMul", weights, output: "shape" });
+const bytes = await encodeProduct({ operator: "MatMul", weights, output: "shape" });
 const x = float32([rows, 1], new Float32Array(rows));
 const residentMiB = () => process.memoryUsage.rss() / 2 ** 20;
 
