@@ -9,7 +9,7 @@ import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import type { RunMemory } from "../model/run-memory.ts";
 import type { LoadedModel } from "./loaded-model.ts";
 
-const FLOAT_BYTES = 4;
+const floatBytes = Float32Array.BYTES_PER_ELEMENT;
 /** Vectors of the hidden size and of the feed-forward block's that a token has at a time. */
 const [hiddenVectors, wideVectors] = [4, 2];
 /** Copies of a score at a time; distances between tokens add products of their own. */
@@ -56,11 +56,11 @@ export function runMemoryOf(
   const scoreBytes = form === "f16" ? null : sizes.scoreBytes;
   const copies = relative ? scoreCopiesRelative : scoreCopies;
   const { head, limits } = checkpoint;
-  const logits = head.name === "masked-lm" ? limits.vocabularySize * FLOAT_BYTES * logitCopies : 0;
-  const states = FLOAT_BYTES * (hiddenVectors * hidden + wideVectors * intermediate);
+  const logits = head.name === "masked-lm" ? limits.vocabularySize * floatBytes * logitCopies : 0;
+  const states = floatBytes * (hiddenVectors * hidden + wideVectors * intermediate);
   return {
     perToken: states + (readyMade ? logits : 0),
-    perPair: heads * FLOAT_BYTES * copies,
+    perPair: heads * floatBytes * copies,
     pairsMax: scoreBytes === null ? Infinity : scoreBytes * copies,
     perAsked: readyMade ? 0 : logits,
     max,

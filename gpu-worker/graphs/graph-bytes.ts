@@ -7,7 +7,7 @@ import type { Form } from "../compute-form/form-choice.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { WeightEntry } from "../weights/weight-source.ts";
 
-const FLOAT_BYTES = 4;
+const floatBytes = Float32Array.BYTES_PER_ELEMENT;
 
 /** The matrices of layers are int8 in that form; a table that is looked up in stays int8 where it is stored so. */
 function bytesOf({ name, dtype, shape }: WeightEntry, { form }: Form): number {
@@ -16,7 +16,7 @@ function bytesOf({ name, dtype, shape }: WeightEntry, { form }: Form): number {
   const inLayer = isMatrix && /\.layers?\./.test(name);
   const isTable = isMatrix && name.includes("embeddings.");
   const isInt8 = (form === "int8" && inLayer) || (dtype === "int8" && isTable);
-  return elements * (isInt8 ? 1 : FLOAT_BYTES);
+  return elements * (isInt8 ? 1 : floatBytes);
 }
 
 /** @throws WeightError for a file that is not valid */
