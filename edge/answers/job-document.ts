@@ -5,8 +5,7 @@
 import type { Usage } from "#contract/result-document.ts";
 import { errorDetail } from "./error-forms.ts";
 import type { Job } from "./job.ts";
-import { usageBody } from "./result-form.ts";
-import { renderError } from "./surfaces.ts";
+import { renderError, usageBody } from "./surfaces.ts";
 
 /** What stands before the output, and what after it. */
 export type JobFrame = { before: string; after: string };

@@ -8,9 +8,8 @@ import type { Settings } from "../environment.ts";
 import { freeBytes } from "../http/free-bytes.ts";
 import { openObject } from "../storage/object-store.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
-import { writeResult } from "./render.ts";
-import type { ResultForm } from "./result-form.ts";
-import { ResultWriter } from "./result-writer.ts";
+import { ResultWriter, writeResult } from "./render.ts";
+import type { ResultForm } from "./surfaces.ts";
 
 export type OpenResult = {
   head: ResultHead;

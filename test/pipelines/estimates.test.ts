@@ -10,7 +10,7 @@ import { estimateCl100k } from "../../contract/cl100k-estimate.ts";
 import { limits } from "../../contract/limits.ts";
 import { Task } from "../../contract/tasks.ts";
 import { QuotaLedger, type Sql } from "../../edge/accounts/quota-ledger.ts";
-import { estimateTokens } from "../../edge/tasks/estimate-tokens.ts";
+import { estimateTokens } from "../../edge/tasks/estimate-units.ts";
 import { estimateUnits } from "../../edge/tasks/estimate-units.ts";
 import type { EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
 import { pipelines } from "../../gpu-worker/pipelines/pipelines.ts";
