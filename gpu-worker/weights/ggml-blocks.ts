@@ -105,10 +105,10 @@ const dequantiseQ80: Dequantise = (bytes, values) => {
   }
 };
 
-const copyF32: Dequantise = (bytes, values) => values.set(arrayFromBytes("float32", bytes));
-const widenF16: Dequantise = (bytes, values) =>
+const readF32: Dequantise = (bytes, values) => values.set(arrayFromBytes("float32", bytes));
+const readF16: Dequantise = (bytes, values) =>
   values.set(float16ToFloat32(arrayFromBytes("float16", bytes)));
-const widenBf16: Dequantise = (bytes, values) =>
+const readBf16: Dequantise = (bytes, values) =>
   values.set(bfloat16ToFloat32(arrayFromBytes("bfloat16", bytes)));
 
 type BlockLayout = {
@@ -121,8 +121,8 @@ type BlockLayout = {
 };
 
 export const ggmlTypes = {
-  F32: { code: 0, elements: 1, bytes: 4, dequantise: copyF32 },
-  F16: { code: 1, elements: 1, bytes: 2, dequantise: widenF16 },
+  F32: { code: 0, elements: 1, bytes: 4, dequantise: readF32 },
+  F16: { code: 1, elements: 1, bytes: 2, dequantise: readF16 },
   Q4_0: { code: 2, elements: 32, bytes: 18, dequantise: dequantiseQ40 },
   Q4_1: { code: 3, elements: 32, bytes: 20, dequantise: dequantiseQ41 },
   Q5_0: { code: 6, elements: 32, bytes: 22, dequantise: dequantiseQ50 },
@@ -130,7 +130,7 @@ export const ggmlTypes = {
   Q8_0: { code: 8, elements: 32, bytes: 34, dequantise: dequantiseQ80 },
   Q4_K: { code: 12, elements: 256, bytes: 144, dequantise: dequantiseQ4K },
   Q6_K: { code: 14, elements: 256, bytes: 210, dequantise: dequantiseQ6K },
-  BF16: { code: 30, elements: 1, bytes: 2, dequantise: widenBf16 },
+  BF16: { code: 30, elements: 1, bytes: 2, dequantise: readBf16 },
 } as const satisfies Record<string, BlockLayout>;
 
 export type GgmlType = keyof typeof ggmlTypes;

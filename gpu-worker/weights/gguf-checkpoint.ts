@@ -12,7 +12,7 @@ import type { GgufModel, ModelConfig } from "./gguf-config.ts";
 import { familyOf, hyperparametersOf } from "./gguf-hyperparameters.ts";
 import { checkpointName } from "./gguf-names.ts";
 import { openGguf } from "./gguf-reader.ts";
-import type { BlockSource } from "./gguf-reader.ts";
+import type { BlockSource, GgufSource } from "./gguf-reader.ts";
 import { ropeFactorsName } from "./gguf-rope.ts";
 import { tokenizerOf } from "./gguf-tokenizer.ts";
 import type { GgufTokenizer } from "./gguf-tokenizer.ts";
@@ -64,8 +64,8 @@ function inHalves(blocks: GgmlBlocks, heads: number): GgmlBlocks {
   const rowBytes = bytes.length / rows;
   const ordered = new Uint8Array(bytes.length);
   for (let row = 0; row < rows; row++) {
-    const within = row % (2 * half);
-    const stored = row - within + (within % half) * 2 + Math.floor(within / half);
+    const feature = row % (2 * half);
+    const stored = row - feature + (feature % half) * 2 + Math.floor(feature / half);
     ordered.set(bytes.subarray(stored * rowBytes, (stored + 1) * rowBytes), row * rowBytes);
   }
   return { type, shape, bytes: ordered };
@@ -120,15 +120,24 @@ function weightsOf(model: GgufModel, file: string): BlockSource {
   };
 }
 
+/** Large models come in several files, of which the first has all metadata. */
+function refuseParts({ values }: GgufSource): void {
+  const parts = values.get("split.count") ?? 1;
+  if (parts === 0 || parts === 1) return;
+  throw new WeightError(`it is one of ${String(parts)} parts, which are not read: merge them`);
+}
+
 /** Throws `WeightError` if there is no such file, it is not valid, or holds no decoder of a family that is read. */
 export function openGgufCheckpoint(file: string): GgufCheckpoint {
   const source = openGguf(file);
   try {
     return inFile(file, () => {
+      refuseParts(source);
       const family = familyOf(source.values);
-      const model = { family, sizes: hyperparametersOf(source.values, family), source };
-      const config = configOf(model);
-      return { config, tokenizer: tokenizerOf(source.values), weights: weightsOf(model, file) };
+      const sizes = hyperparametersOf(source.values, family);
+      const tokenizer = tokenizerOf(source.values);
+      const model = { family, sizes, source, tokenizer };
+      return { config: configOf(model), tokenizer, weights: weightsOf(model, file) };
     });
   } catch (error) {
     source.close();

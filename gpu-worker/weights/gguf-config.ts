@@ -6,7 +6,7 @@ import { dequantise } from "./ggml-blocks.ts";
 import type { GgufFamily, Hyperparameters } from "./gguf-hyperparameters.ts";
 import type { GgufSource } from "./gguf-reader.ts";
 import { ropeFactorsName, ropeOf } from "./gguf-rope.ts";
-import { tokenizerOf } from "./gguf-tokenizer.ts";
+import type { GgufTokenizer } from "./gguf-tokenizer.ts";
 import { WeightError } from "./weight-source.ts";
 
 export type ModelConfig = Readonly<Record<string, unknown>>;
@@ -15,6 +15,8 @@ export type GgufModel = {
   readonly family: GgufFamily;
   readonly sizes: Hyperparameters;
   readonly source: GgufSource;
+  /** Null: the file has none. */
+  readonly tokenizer: GgufTokenizer | null;
 };
 
 /** Where the metadata has none, as llama.cpp. */
@@ -120,8 +122,7 @@ const familyFields: Readonly<Record<GgufFamily, (model: GgufModel) => ModelConfi
 };
 
 /** Ids that end a text, as config.json has them. */
-function tokenIds({ source }: GgufModel): ModelConfig {
-  const tokenizer = tokenizerOf(source.values);
+function tokenIds({ tokenizer }: GgufModel): ModelConfig {
   return {
     bos_token_id: tokenizer?.["ggml.bos_token_id"] ?? null,
     eos_token_id: tokenizer?.["ggml.eos_token_id"] ?? null,

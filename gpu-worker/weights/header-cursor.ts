@@ -2,7 +2,6 @@
  * Reads a binary header from front to back, little-endian, of a length that nothing says beforehand: the file is read
  * piece by piece as it is needed. Whatever the bytes claim, no more memory is taken than there are bytes.
  */
-import { arrayFromBytes } from "../tensor/tensor.ts";
 import { WeightError } from "./weight-source.ts";
 
 /** A file's bytes from `offset` on. */
@@ -17,7 +16,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 export class HeaderCursor {
   readonly #read: ReadBytes;
   readonly #end: number;
-  #piece: Uint8Array = new Uint8Array(0);
+  #piece: DataView = new DataView(new ArrayBuffer(0));
   /** Of the piece, from the start of the file. */
   #pieceStart = 0;
   #at = 0;
@@ -32,39 +31,52 @@ export class HeaderCursor {
     return this.#at;
   }
 
-  bytes(length: number, field: string): Uint8Array {
+  /** Where in the piece the next `length` bytes are. */
+  #take(length: number, field: string): number {
     const left = this.#end - this.#at;
     if (length > left) throw new WeightError(`${field} needs ${length} bytes, ${left} are left`);
-    if (this.#at + length > this.#pieceStart + this.#piece.length) {
-      this.#piece = this.#read(this.#at, Math.min(Math.max(length, pieceBytes), left));
+    if (this.#at + length > this.#pieceStart + this.#piece.byteLength) {
+      const ahead = Math.min(Math.max(length, pieceBytes), left);
+      const { buffer, byteOffset, byteLength } = this.#read(this.#at, ahead);
+      this.#piece = new DataView(buffer, byteOffset, byteLength);
       this.#pieceStart = this.#at;
     }
-    const from = this.#at - this.#pieceStart;
     this.#at += length;
-    return this.#piece.subarray(from, from + length);
+    return this.#at - length - this.#pieceStart;
+  }
+
+  bytes(length: number, field: string): Uint8Array {
+    const from = this.#take(length, field);
+    return new Uint8Array(this.#piece.buffer, this.#piece.byteOffset + from, length);
   }
 
   uint32(field: string): number {
-    return arrayFromBytes("uint32", this.bytes(4, field))[0] ?? 0;
+    const at = this.#take(4, field);
+    return this.#piece.getUint32(at, true);
   }
 
-  /** Throws for a number past those that are exact. */
+  /** Rounded where numbers are not exact, which is far beyond what any file holds. */
+  #uint64(field: string): number {
+    const at = this.#take(8, field);
+    return this.#piece.getUint32(at + 4, true) * 2 ** 32 + this.#piece.getUint32(at, true);
+  }
+
   uint64(field: string): number {
-    const value = arrayFromBytes("uint64", this.bytes(8, field))[0] ?? 0n;
-    if (value > Number.MAX_SAFE_INTEGER) throw new WeightError(`${field} is ${value}: too large`);
-    return Number(value);
+    const value = this.#uint64(field);
+    if (!Number.isSafeInteger(value)) throw new WeightError(`${field} is ${value}: too large`);
+    return value;
   }
 
   /** A number of things that follow, of `leastBytes` each or more. */
   count(leastBytes: number, field: string): number {
-    const claimed = arrayFromBytes("uint64", this.bytes(8, field))[0] ?? 0n;
+    const claimed = this.#uint64(field);
     const left = this.#end - this.#at;
-    if (claimed > Math.floor(left / leastBytes)) {
+    if (claimed * leastBytes > left) {
       throw new WeightError(
         `${field} claims ${claimed} entries of ${leastBytes} bytes or more, ${left} bytes are left`,
       );
     }
-    return Number(claimed);
+    return claimed;
   }
 
   /** A length and as many bytes of UTF-8. */

@@ -173,6 +173,11 @@ describe("a file that is no checkpoint", () => {
       message: /"llama.context_length": .*received undefined/,
     },
     {
+      what: "but a part of the tensors",
+      entries: entriesOf({}, entry("split.count", kinds.uint32, uint32(2))),
+      message: /it is one of 2 parts/,
+    },
+    {
       what: "no layers",
       entries: entriesOf({ block_count: 0 }),
       message: /"llama.block_count": /,
