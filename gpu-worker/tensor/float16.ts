@@ -15,10 +15,11 @@ function halfToNumber(bits: number): number {
   return sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
 }
 
-/** All 65 536 values: a look-up is several times faster than the arithmetic. Made at first use. */
+/** Made at first use. */
 let halfTable: Float32Array | null = null;
 
-function halfValues(): Float32Array {
+/** The values of all 65 536 bit patterns: a look-up is several times faster than the arithmetic. */
+export function halfValues(): Float32Array {
   halfTable ??= Float32Array.from({ length: 65_536 }, (_, bits) => halfToNumber(bits));
   return halfTable;
 }
