@@ -15,7 +15,7 @@ import type { EncoderOptions, Head, HeadName } from "./encoder-head.ts";
 import { ConfigError, parseConfig } from "./parse-config.ts";
 import { roberta, xlmRoberta } from "./roberta.ts";
 import { buildTransformer, buildTransformerRanges, defaultScoreBytes } from "./transformer.ts";
-import { refuseUnread, watchReads } from "./unread-tensors.ts";
+import { harmlessToEncoder, refuseUnread, watchReads } from "./unread-tensors.ts";
 
 const families = new Map<string, z.ZodType<Architecture>>([
   ["bert", bert],
@@ -166,7 +166,10 @@ export function buildWholeEncoder(
 ): Graph {
   const { source, read } = watchReads(weights);
   const graph = buildEncoder(config, source, options);
-  refuseUnread(weights, read, { architecture: architectureOf(config), head: options.head.name });
+  const architecture = architectureOf(config);
+  const { name, prefixes } = architecture;
+  const isHarmless = harmlessToEncoder(architecture, options.head.name);
+  refuseUnread(weights, read, { name, prefixes, isHarmless });
   return graph;
 }
 
