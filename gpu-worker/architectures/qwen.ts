@@ -1,7 +1,7 @@
 /**
- * Qwen2 and 2.5 (https://arxiv.org/abs/2407.10671, https://arxiv.org/abs/2412.15115): Llama with biases of queries, keys
- * and values. Qwen3 (https://arxiv.org/abs/2505.09388): a norm of each head's queries and keys in their place. The upper
- * layers of some have a window. Names as in transformers' modeling_qwen2.py and modeling_qwen3.py.
+ * Qwen2 and 2.5 (https://arxiv.org/abs/2407.10671, https://arxiv.org/abs/2412.15115): Llama with biases of queries,
+ * keys and values. Qwen3 (https://arxiv.org/abs/2505.09388): norms of each head's queries and keys in their place. The
+ * upper layers of some have a window. Names as in transformers' modeling_qwen2.py and modeling_qwen3.py.
  */
 import * as z from "zod";
 import { field, size } from "./config-fields.ts";

@@ -17,6 +17,8 @@ export type Rope = {
   readonly frequencies: readonly number[];
   /** Factor of the turned features. */
   readonly gain: number;
+  /** Positions that these frequencies are right for; null: all. */
+  readonly reach: number | null;
 };
 
 /** What else a rope depends on. */
@@ -38,7 +40,7 @@ const common = {
 const original_max_position_embeddings = positive.nullish();
 
 const Default = z.looseObject({ ...common, rope_type: z.literal("default") });
-/** Stretched as far as a text needs. Up to the model's positions, which no text exceeds here, it is the default. */
+/** Stretched as far as a text needs: up to the model's positions it is the default, and longer texts are refused. */
 const Dynamic = z.looseObject({ ...common, rope_type: z.literal("dynamic") });
 const Linear = z.looseObject({ ...common, rope_type: z.literal("linear"), factor: positive });
 const Llama3 = z.looseObject({
@@ -145,8 +147,10 @@ function yarn(rope: z.infer<typeof Yarn>, theta: number, sizes: Sizes): Rope {
   const { mscale, mscale_all_dim: all } = rope;
   const ratio =
     mscale && all ? temperature(factor, mscale) / temperature(factor, all) : temperature(factor);
-  return { frequencies, gain: rope.attention_factor ?? ratio };
+  return { ...usual, frequencies, gain: rope.attention_factor ?? ratio };
 }
+
+const usual = { gain: 1, reach: null };
 
 /** @param usualTheta where the parameters name none */
 export function ropeOf(rope: RopeParameters, usualTheta: number, sizes: Sizes): Rope {
@@ -155,13 +159,14 @@ export function ropeOf(rope: RopeParameters, usualTheta: number, sizes: Sizes): 
   const plain = plainFrequencies(theta, sizes.width);
   switch (rope.rope_type) {
     case "default":
+      return { ...usual, frequencies: plain };
     case "dynamic":
-      return { frequencies: plain, gain: 1 };
+      return { ...usual, frequencies: plain, reach: sizes.positions };
     case "linear":
-      return { frequencies: plain.map((frequency) => frequency / rope.factor), gain: 1 };
+      return { ...usual, frequencies: plain.map((frequency) => frequency / rope.factor) };
     case "llama3": {
       const original = originalPositions(rope, sizes);
-      return { frequencies: plain.map((each) => llama3Frequency(each, rope, original)), gain: 1 };
+      return { ...usual, frequencies: plain.map((each) => llama3Frequency(each, rope, original)) };
     }
   }
 }
@@ -183,12 +188,20 @@ export function onlyRope(file: RopeFile, usualTheta: number, sizes: Sizes): Rope
 /** f32 [rows, pairs] each: cosine and sine of the angle by which a pair is turned at a position. */
 export type RopeTables = { readonly cos: Value; readonly sin: Value };
 
-/** @param size rows: positions; pairs: of a head, those beyond the rope's own are not turned */
+/**
+ * @param size rows: positions; pairs: of a head, those beyond the rope's own are not turned
+ * @throws ConfigError for more positions than the rope reaches
+ */
 export function ropeTables(
   graph: GraphBuilder,
-  { frequencies, gain }: Rope,
+  { frequencies, gain, reach }: Rope,
   { rows, pairs }: { readonly rows: number; readonly pairs: number },
 ): RopeTables {
+  if (reach !== null && rows > reach) {
+    throw new ConfigError(
+      `a dynamic rope is built for texts of up to max_position_embeddings, ${reach}, not ${rows}`,
+    );
+  }
   const table = (name: string, of: (angle: number) => number) =>
     graph.initializer({
       name: graph.uniqueName(`rope.${name}`),

@@ -4,7 +4,7 @@
  */
 import type { RunOptions, Session, ValueInfo } from "../runtime/session.ts";
 import { elementCount } from "../tensor/shape.ts";
-import { float32, int64, tensor } from "../tensor/tensor.ts";
+import { int64, tensor } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 const batch = ["batch", "sequence"];
@@ -34,13 +34,14 @@ function integers(feeds: Record<string, Tensor>, name: string) {
 
 function textsOf(feeds: Record<string, Tensor>): Text[] {
   const masks = integers(feeds, "attention_mask");
-  return integers(feeds, "input_ids").map((ids, row) => {
+  return integers(feeds, "input_ids").flatMap((ids, row): Text[] => {
     const mask = masks[row] ?? new BigInt64Array();
     const [start, end] = [mask.indexOf(1n), mask.lastIndexOf(1n) + 1];
-    if (start < 0 || mask.subarray(start, end).includes(0n)) {
-      throw new Error(`attention_mask: row ${row} has no tokens, or gaps between them`);
+    if (start < 0) return [];
+    if (mask.subarray(start, end).includes(0n)) {
+      throw new Error(`attention_mask: row ${row} has gaps between its tokens`);
     }
-    return { row, start, ids: Array.from(ids.subarray(start, end)) };
+    return [{ row, start, ids: Array.from(ids.subarray(start, end)) }];
   });
 }
 
@@ -85,11 +86,9 @@ async function run(
   });
   if (logits?.dtype !== "float32") throw new TypeError("a decoder gives logits");
   const [, vocabulary = 0] = logits.shape;
-  const columns = feeds["input_ids"]?.shape[1] ?? 0;
-  const all = float32(
-    [texts.length, columns, vocabulary],
-    new Float32Array(texts.length * columns * vocabulary),
-  );
+  const [rows = 0, columns = 0] = feeds["input_ids"]?.shape ?? [];
+  const shape = [rows, columns, vocabulary];
+  const all = tensor("float32", shape, new Float32Array(elementCount(shape)));
   let at = 0;
   for (const { row, start, ids } of texts) {
     const given = logits.data.subarray(at * vocabulary, (at + ids.length) * vocabulary);

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as z from "zod";
 import { buildDecoder, decoderFamilies } from "../../gpu-worker/architectures/decoder.ts";
 import { verifyModel } from "../../gpu-worker/cli/verify-model.ts";
-import { emptyCache } from "../../gpu-worker/cli/whole-texts.ts";
+import { emptyCache, readingWholeTexts } from "../../gpu-worker/cli/whole-texts.ts";
 import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime, Session } from "../../gpu-worker/runtime/session.ts";
@@ -98,7 +98,7 @@ async function open(folder: string): Promise<Session> {
 }
 
 /** Longer than any text here: a cache is longer than what it holds. */
-const room = 70;
+const room = 32;
 
 /** Runs texts piece by piece; what was kept lies at the beginning of each text's room. */
 class Reader {
@@ -151,6 +151,50 @@ function farthest(a: readonly number[], b: readonly number[]): number {
   expect(a.length).toBe(b.length);
   return Math.max(...a.map((value, at) => Math.abs(value - (b[at] ?? NaN))));
 }
+
+describe("whole texts", () => {
+  const [, folder = ""] = own[0] ?? [];
+  const read = async (ids: number[][], mask: number[][]) => {
+    const session = await open(folder);
+    const shape = [ids.length, ids[0]?.length ?? 0];
+    try {
+      const { logits } = await readingWholeTexts(session).run({
+        input_ids: int64(shape, ids.flat()),
+        attention_mask: int64(shape, mask.flat()),
+      });
+      if (logits?.dtype !== "float32") throw new TypeError("a decoder gives logits");
+      return { shape: logits.shape, data: Array.from(logits.data) };
+    } finally {
+      await session.release();
+    }
+  };
+
+  it("are read wherever they stand in their row, and empty rows are passed over", async () => {
+    const alone = await read([[5, 6]], [[1, 1]]);
+    const [, , vocabulary = 0] = alone.shape;
+    const nothing = Array.from({ length: vocabulary }, () => 0);
+    const rows = await read(
+      [
+        [0, 5, 6],
+        [1, 2, 3],
+        [5, 6, 0],
+      ],
+      [
+        [0, 1, 1],
+        [0, 0, 0],
+        [1, 1, 0],
+      ],
+    );
+    expect(rows.shape).toEqual([3, 3, vocabulary]);
+    const empty = [...nothing, ...nothing, ...nothing];
+    const expected = [...nothing, ...alone.data, ...empty, ...alone.data, ...nothing];
+    expect(farthest(rows.data, expected)).toBeLessThan(1e-5);
+  });
+
+  it("have no gaps", async () => {
+    await expect(read([[5, 6, 7]], [[1, 0, 1]])).rejects.toThrow("row 0 has gaps");
+  });
+});
 
 describe("decoders step by step", () => {
   it.each(decoders)("%s gives the same as at once", { timeout: 30_000 }, async (name, folder) => {
@@ -207,7 +251,7 @@ function piecesOf(begun: number, length: number): [number, number][] {
 
 /** Builds the checkpoint `name` with its config changed, a tensor taken away or one more. */
 const build =
-  (name: string, change: object, { without = "", extra = "" } = {}) =>
+  (name: string, change: object, { without = "", extra = "", positions = 32 } = {}) =>
   () => {
     const folder = path.join(import.meta.dirname, "decoders", name);
     const weights = openSafetensors(path.join(folder, "model.safetensors"));
@@ -217,7 +261,8 @@ const build =
         entry: (each: string) => (each === without ? null : weights.entry(each)),
         names: () => (extra === "" ? weights.names() : [...weights.names(), extra]),
       };
-      return buildDecoder({ ...Config.parse(readJson(folder, "config.json")), ...change }, source);
+      const config = { ...Config.parse(readJson(folder, "config.json")), ...change };
+      return buildDecoder(config, source, { positions });
     } finally {
       weights.close();
     }
@@ -301,6 +346,13 @@ describe("refused with its name", () => {
   ])("%s without its tensor %s", (name, without) => {
     expect(build(name, {}, { without })).toThrow(
       `there is no tensor "${without.replace("model.", "")}"`,
+    );
+  });
+
+  it("a text that a dynamic rope would have to be stretched for", () => {
+    expect(build("llama-dynamic-bare", {})).not.toThrow();
+    expect(build("llama-dynamic-bare", {}, { positions: 33 })).toThrow(
+      "a dynamic rope is built for texts of up to max_position_embeddings, 32, not 33",
     );
   });
 

@@ -316,7 +316,7 @@ def swept(family, pick):
         num_hidden_layers=layers,
         num_attention_heads=shared * kept,
         num_key_value_heads=kept,
-        head_dim=pick([2, 4, 6, 8, 10, 16, 18, 32, 48]),
+        head_dim=pick([4, 6, 8, 10, 16, 18, 32, 48]),
         intermediate_size=pick([8, 20, 41]),
         max_position_embeddings=64,
         rms_norm_eps=pick([1e-6, 1e-5, 1e-2]),
