@@ -3,17 +3,19 @@
  * rotary positions, a gated feed-forward block; heads share keys and values as in https://arxiv.org/abs/2305.13245).
  * The same graph reads a prompt and continues it token by token:
  *
- * - `input_ids` int64 [batch, sequence]: tokens that are new, padded on the right where texts begin together.
+ * - `input_ids` int64 [batch, sequence]: the new tokens. Texts that begin together are padded on the right.
  * - `lengths` int32 [batch]: tokens of each text, those of its past and the new ones.
- * - `total_length` int32 []: the largest of them; `sequence`, if more, where padded texts begin.
+ * - `total_length` int32 []: the largest of them, or `sequence` if that is more.
  * - `positions` int64 [asked]: whose logits are wanted, by index in the flattened [batch · sequence].
- * - `past_key_values.N.key` and `.value` f32 [batch, key-value heads, past, head]: a text's first tokens lie first.
- * - `present.N.key` and `.value` f32, the same with the new ones, max(past, total_length) long: past may be longer than
- *   what it holds, and bound to the same memory as present it is updated in place.
+ * - `past_key_values.N.key` and `.value` f32 [batch, key-value heads, past, head]: a text's first tokens lie first, and
+ *   past may be longer than what it holds.
+ * - `present.N.key` and `.value`, the same with the new ones, max(past, total_length) long. Bound to the memory of a
+ *   past of that length it is updated in place.
  * - `logits` f32 [asked, vocabulary].
  *
- * With a past, several new tokens at a time are for a batch of one text. All of that is GroupQueryAttention's way,
- * the one operator that updates keys and values in place on the CPU and on CUDA, ragged batches included, exactly.
+ * Several new tokens of a text with a past are for a batch of one. Their padding counts in the text's length; what is
+ * kept of it is overwritten by the tokens that follow. All that is GroupQueryAttention's way, the one operator that
+ * updates keys and values in place both on the CPU and on CUDA, and is exact for batches of any lengths.
  */
 import type { Graph } from "../onnx/graph.ts";
 import { GraphBuilder } from "../onnx/graph-builder.ts";

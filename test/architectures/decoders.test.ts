@@ -112,31 +112,30 @@ class Reader {
     this.#lengths = Array.from({ length: texts }, () => 0);
   }
 
-  /** The logits of all tokens given, by text. */
-  async read(pieces: readonly (readonly number[])[]): Promise<number[][][]> {
-    const sequence = Math.max(...pieces.map((piece) => piece.length));
+  /**
+   * The logits of all tokens given, by text.
+   * @param padding more columns, counted as tokens: what is kept of them is overwritten by those that follow
+   */
+  async read(pieces: readonly (readonly number[])[], padding = 0): Promise<number[][][]> {
+    const sequence = Math.max(...pieces.map((piece) => piece.length)) + padding;
     const asked = pieces.flatMap((piece, at) => piece.map((_, token) => at * sequence + token));
-    for (const [at, piece] of pieces.entries())
+    for (const [at, piece] of pieces.entries()) {
       this.#lengths[at] = (this.#lengths[at] ?? 0) + piece.length;
-    const total = Math.max(sequence, ...this.#lengths);
+    }
+    const lengths = Int32Array.from(this.#lengths, (length) => length + padding);
+    const padded = pieces.map((piece) =>
+      Array.from({ length: sequence }, (_, at) => piece[at] ?? 0),
+    );
     const { logits, ...present } = await this.#session.run({
-      input_ids: int64(
-        [pieces.length, sequence],
-        pieces.flatMap((piece) => [
-          ...piece,
-          ...Array.from({ length: sequence - piece.length }, () => 0),
-        ]),
-      ),
-      lengths: tensor("int32", [pieces.length], Int32Array.from(this.#lengths)),
-      total_length: tensor("int32", [], Int32Array.of(total)),
+      input_ids: int64([pieces.length, sequence], padded.flat()),
+      lengths: tensor("int32", [pieces.length], lengths),
+      total_length: tensor("int32", [], Int32Array.of(Math.max(sequence, ...lengths))),
       positions: int64([asked.length], asked),
       ...this.#kept,
     });
+    const kept = Object.entries(present);
     this.#kept = Object.fromEntries(
-      Object.entries(present).map(([name, value]) => [
-        name.replace("present", "past_key_values"),
-        value,
-      ]),
+      kept.map(([name, value]) => [name.replace("present", "past_key_values"), value]),
     );
     if (logits?.dtype !== "float32") throw new TypeError("a decoder gives logits");
     const width = logits.shape[1] ?? 0;
@@ -209,12 +208,12 @@ describe("decoders step by step", () => {
           strayed.push(farthest(row, whole[text]?.[from + at] ?? []));
       };
 
-      // Each text by itself: a beginning, a further piece of three, then token by token.
+      // Each text by itself: a beginning, a further piece of three, both padded, then token by token.
       for (const [at, text] of texts.entries()) {
         const reader = new Reader(session, 1);
         const begun = Math.ceil(text.length / 3);
         for (const [from, to] of piecesOf(begun, text.length)) {
-          const [rows = []] = await reader.read([text.slice(from, to)]);
+          const [rows = []] = await reader.read([text.slice(from, to)], to - from > 1 ? 2 : 0);
           compare(at, from, rows);
         }
       }
