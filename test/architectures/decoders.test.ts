@@ -69,8 +69,8 @@ describe("decoders", () => {
     const result = await verifyModel(folder, { runtime, threads: 1 });
     largest.set(name, result.maxAbsDifference);
     expect(result.compared).toBeGreaterThan(1);
-    // A fiftieth of the promise, so that a slip in one term cannot hide in it.
-    expect(result.maxAbsDifference).toBeLessThan(2e-5);
+    // A twentieth of the promise, so that a slip in one term cannot hide; CPUs differ in the last digits.
+    expect(result.maxAbsDifference).toBeLessThan(5e-5);
   });
 });
 
@@ -230,7 +230,7 @@ describe("decoders step by step", () => {
           compare(at, (begun[at] ?? 0) + step, rows);
       }
       largest.set(`${name}, step by step`, Math.max(...strayed));
-      expect(Math.max(...strayed)).toBeLessThan(1e-5);
+      expect(Math.max(...strayed)).toBeLessThan(5e-5);
     } finally {
       await session.release();
     }
