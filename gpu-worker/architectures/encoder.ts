@@ -12,9 +12,10 @@ import { deberta } from "./deberta.ts";
 import { distilbert } from "./distilbert.ts";
 import { electra } from "./electra.ts";
 import type { EncoderOptions, Head, HeadName } from "./encoder-head.ts";
+import { ConfigError, parseConfig } from "./parse-config.ts";
 import { roberta, xlmRoberta } from "./roberta.ts";
 import { buildTransformer, buildTransformerRanges, defaultScoreBytes } from "./transformer.ts";
-import { refuseUnread, watchReads } from "./unread-tensors.ts";
+import { harmlessToEncoder, refuseUnread, watchReads } from "./unread-tensors.ts";
 
 const families = new Map<string, z.ZodType<Architecture>>([
   ["bert", bert],
@@ -33,21 +34,6 @@ const ConfigFile = z.looseObject({
   architectures: z.array(z.string()).nullish(),
 });
 
-/** A config we cannot build from; the message says which field and why. */
-export class ConfigError extends Error {
-  constructor(message: string) {
-    super(message);
-    this.name = "ConfigError";
-  }
-}
-
-function parse<T>(schema: z.ZodType<T>, config: unknown): T {
-  const parsed = schema.safeParse(config);
-  if (parsed.success) return parsed.data;
-  const [issue] = parsed.error.issues;
-  throw new ConfigError(`config.json: ${issue?.path.join(".") ?? ""} ${issue?.message ?? ""}`);
-}
-
 /** Endings of transformers' class names (`BertForSequenceClassification`), and the head each has. */
 const headOfClass: readonly (readonly [RegExp, Exclude<HeadName, "sentence">])[] = [
   [/ForSequenceClassification$/, "sequence-classification"],
@@ -65,7 +51,7 @@ export function headOfCheckpoint(config: unknown): Head {
 
 /** As `headOfCheckpoint`, for a graph that is there already: its family need not be one we build. */
 export function headOfAnyFamily(config: unknown): Head {
-  const [name = "Model"] = parse(ConfigFile, config).architectures ?? [];
+  const [name = "Model"] = parseConfig(ConfigFile, config).architectures ?? [];
   const row = headOfClass.find(([ending]) => ending.test(name));
   if (row === undefined) {
     const known =
@@ -88,7 +74,7 @@ const defaultLabels = 2;
 
 /** Names of the classes of a classifier, by class. Throws `ConfigError` on a config whose classes are not 0, 1, 2 … */
 export function labelsOf(config: unknown): string[] {
-  const { id2label, num_labels: count } = parse(LabelsFile, config);
+  const { id2label, num_labels: count } = parseConfig(LabelsFile, config);
   if (!id2label) return Array.from({ length: count ?? defaultLabels }, (_, at) => `LABEL_${at}`);
   const named = Object.keys(id2label).length;
   if (typeof count === "number" && count !== named) {
@@ -108,7 +94,7 @@ export function labelsOf(config: unknown): string[] {
  * pipelines, one class alone does not make a regression: cross-encoders have one too.
  */
 export function problemOf(config: unknown): Problem {
-  const { problem_type: type } = parse(LabelsFile, config);
+  const { problem_type: type } = parseConfig(LabelsFile, config);
   if (type === "multi_label_classification") return "multi_label";
   return type === "regression" ? "regression" : "single_label";
 }
@@ -140,14 +126,14 @@ export function positionsOf(config: unknown): number {
 }
 
 function familyOf(config: unknown): z.ZodType<Architecture> {
-  const { model_type: type } = parse(ConfigFile, config);
+  const { model_type: type } = parseConfig(ConfigFile, config);
   const family = families.get(type);
   if (family !== undefined) return family;
   throw new ConfigError(`model_type ${type} is not built, only ${encoderFamilies.join(", ")}`);
 }
 
 function architectureOf(config: unknown): Architecture {
-  const architecture = parse(familyOf(config), config);
+  const architecture = parseConfig(familyOf(config), config);
   const { hidden, heads, positions } = architecture;
   if (hidden % heads !== 0) {
     throw new ConfigError(
@@ -180,7 +166,10 @@ export function buildWholeEncoder(
 ): Graph {
   const { source, read } = watchReads(weights);
   const graph = buildEncoder(config, source, options);
-  refuseUnread(weights, read, { architecture: architectureOf(config), head: options.head.name });
+  const architecture = architectureOf(config);
+  const { name, prefixes } = architecture;
+  const isHarmless = harmlessToEncoder(architecture, options.head.name);
+  refuseUnread(weights, read, { name, prefixes, isHarmless });
   return graph;
 }
 

@@ -54,6 +54,21 @@ export class Parameters {
     });
   }
 
+  /** One f32 constant of several tensors, each of the shape it must have. The first names it. */
+  combined(
+    parts: readonly { readonly name: string; readonly shape: Shape }[],
+    shape: Shape,
+    combine: (tensors: readonly Float32Array[]) => Float32Array,
+  ): Value {
+    const stored = parts.map(({ name, shape: expected }) => this.#checked(name, expected));
+    return this.graph.initializer({
+      name: this.graph.uniqueName(stored[0] ?? ""),
+      dtype: "float32",
+      shape,
+      load: () => combine(stored.map((each) => readFloat32(this.#source, each))),
+    });
+  }
+
   /** The tensor's elements as f32, row-major. */
   elements(name: string): Float32Array {
     return readFloat32(this.#source, this.#stored(name));
@@ -72,6 +87,13 @@ export class Parameters {
 
   isInt8(name: string): boolean {
     return this.#source.entry(this.#stored(name))?.dtype === "int8";
+  }
+
+  #checked(name: string, expected: Shape): string {
+    const stored = this.#stored(name);
+    const found = this.shapeOf(name);
+    if (found.join() === expected.join()) return stored;
+    throw new WeightError(`"${stored}" is [${found.join(", ")}], not [${expected.join(", ")}]`);
   }
 
   #stored(name: string): string {

@@ -46,7 +46,11 @@ const positions = /^embeddings\.position_embeddings\.weight$/;
 /** Made by DeBERTa's classes whether or not distances count. */
 const distances = /^encoder\.(rel_embeddings|LayerNorm)\.(weight|bias|gamma|beta)$/;
 
-function harmless(architecture: Architecture, head: HeadName): (name: string) => boolean {
+/** What an encoder with that head can leave unread, named without prefix. */
+export function harmlessToEncoder(
+  architecture: Architecture,
+  head: HeadName,
+): (name: string) => boolean {
   // A key's bias adds the same to all scores of a query, which softmax ignores.
   const keys = new Set(
     Array.from({ length: architecture.layers }, (_, at) => `${architecture.layer(at).key}.bias`),
@@ -60,23 +64,31 @@ function harmless(architecture: Architecture, head: HeadName): (name: string) =>
 /** As many are named. */
 const namedMost = 5;
 
+/** A graph's checkpoint, as its messages call it. */
+export type ReadBy = {
+  readonly name: string;
+  /** What checkpoints put before names of tensors. */
+  readonly prefixes: readonly string[];
+  /** Whether a tensor, named without prefix, changes no answer. */
+  readonly isHarmless: (name: string) => boolean;
+};
+
 /** @throws WeightError that names what was not read and is not known to be harmless */
 export function refuseUnread(
   source: WeightSource,
   read: ReadonlySet<string>,
-  { architecture, head }: { architecture: Architecture; head: HeadName },
+  { name: model, prefixes, isHarmless }: ReadBy,
 ): void {
-  const isHarmless = harmless(architecture, head);
   const left = source.names().filter((name) => {
     const tensor = name.endsWith(scaleSuffix) ? name.slice(0, -scaleSuffix.length) : name;
     if (read.has(name) || read.has(tensor)) return false;
-    const prefix = architecture.prefixes.find((each) => tensor.startsWith(each)) ?? "";
+    const prefix = prefixes.find((each) => tensor.startsWith(each)) ?? "";
     return !isHarmless(tensor.slice(prefix.length));
   });
   if (left.length === 0) return;
   const rest = left.length > namedMost ? ` and ${left.length - namedMost} more` : "";
   throw new WeightError(
-    `the weights hold tensors that a ${architecture.name} as config.json describes it has no place for: ` +
+    `the weights hold tensors that a ${model} as config.json describes it has no place for: ` +
       `${left.slice(0, namedMost).join(", ")}${rest}. ` +
       "Merge adapters, or save the model with the class it was made with",
   );

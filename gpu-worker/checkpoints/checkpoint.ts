@@ -8,7 +8,6 @@ import { entailmentClasses } from "#contract/entailment.ts";
 import type { ModelLimits } from "#contract/models.ts";
 import { sentenceTasks, type Task } from "#contract/tasks.ts";
 import {
-  ConfigError,
   headOfAnyFamily,
   headOfCheckpoint,
   labelsOf,
@@ -16,6 +15,7 @@ import {
   sizesOf,
   type EncoderSizes,
 } from "../architectures/encoder.ts";
+import { ConfigError } from "../architectures/parse-config.ts";
 import { readJson } from "../files/json-file.ts";
 import type { ModelHead } from "../model/model-head.ts";
 import { ConfigFile, OwnFile, TokenizerConfigFile } from "./checkpoint-files.ts";

@@ -4,21 +4,26 @@
  * holds `input_ids` and `attention_mask` [batch, sequence] and, for each output of the head, the numbers expected;
  * those at padded positions mean nothing and are passed over.
  */
+import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import * as z from "zod";
+import { buildDecoder, isDecoder } from "../architectures/decoder.ts";
 import type { Head } from "../architectures/encoder-head.ts";
 import { buildEncoder, headOfCheckpoint, sizesOf } from "../architectures/encoder.ts";
-import { findWeights, readCheckpoint } from "../checkpoints/checkpoint.ts";
+import { findWeights, readCheckpoint, type WeightsFile } from "../checkpoints/checkpoint.ts";
 import { readJson } from "../files/json-file.ts";
 import { servedOnnx } from "../graphs/onnx-session.ts";
+import type { Graph } from "../onnx/graph.ts";
 import { writeModel } from "../onnx/write-model.ts";
 import type { Runtime, Session, ValueInfo } from "../runtime/session.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { int64 } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
+import type { WeightSource } from "../weights/weight-source.ts";
+import { readingWholeTexts } from "./whole-texts.ts";
 
 export const defaultTolerance = 1e-3;
 
@@ -93,18 +98,22 @@ function headFor(config: unknown, expected: Expected): Head {
   return named ? headOfCheckpoint(config) : headByOutputs(config, expected);
 }
 
+function build(config: unknown, weights: WeightSource, expected: Expected): Graph {
+  if (!isDecoder(config)) {
+    return buildEncoder(config, weights, { head: headFor(config, expected), form: "f32" });
+  }
+  const positions = Math.max(...expected.input_ids.map((row) => row.length));
+  return buildDecoder(config, weights, { positions });
+}
+
+type Compiling = { config: unknown; expected: Expected; scratch: string };
+
 /** Through files, as the worker does: one protobuf holds less than 2 GiB. @returns the graph's */
-async function compile(
-  folder: string,
-  file: string,
-  { expected, scratch }: { expected: Expected; scratch: string },
-): Promise<string> {
-  const config = await readRequired(folder, "config.json", z.looseObject({}));
+async function compile(file: string, { config, expected, scratch }: Compiling): Promise<string> {
   const weights = openSafetensors(file);
   try {
-    const head = headFor(config, expected);
     const compiled = path.join(scratch, "model.onnx");
-    await writeModel(buildEncoder(config, weights, { head, form: "f32" }), compiled);
+    await writeModel(build(config, weights, expected), compiled);
     return compiled;
   } finally {
     weights.close();
@@ -181,19 +190,29 @@ async function compareAll(session: Session, expected: Expected, signal?: AbortSi
   });
 }
 
+/** Decoders are not served yet, but their safetensors can be compiled. */
+async function weightsOf(folder: string, config: unknown): Promise<Omit<WeightsFile, "bytes">> {
+  const file = path.join(folder, "model.safetensors");
+  if (isDecoder(config) && existsSync(file)) return { format: "safetensors", file };
+  return findWeights(folder).catch((cause: unknown) => {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`${folder}: ${why}`, { cause });
+  });
+}
+
 async function openFolder(
   folder: string,
   expected: Expected,
   { runtime, threads, signal, scratch }: VerifyOptions & { scratch: string },
 ): Promise<Session> {
-  const { format, file } = await findWeights(folder).catch((cause: unknown) => {
-    const why = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`${folder}: ${why}`, { cause });
-  });
+  const config = await readRequired(folder, "config.json", z.looseObject({}));
+  const { format, file } = await weightsOf(folder, config);
   const base = { threads, provider: "cpu" as const };
   const load = signal === undefined ? base : { ...base, signal };
   if (format === "safetensors") {
-    return runtime.load({ path: await compile(folder, file, { expected, scratch }) }, load);
+    const compiled = await compile(file, { config, expected, scratch });
+    const session = await runtime.load({ path: compiled }, load);
+    return isDecoder(config) ? readingWholeTexts(session) : session;
   }
   const checkpoint = await readCheckpoint(folder);
   const session = await runtime.load({ path: file }, load);

@@ -180,6 +180,8 @@ describe.skipIf(sharedFolder === null)("npm run model -- verify", () => {
     "roberta",
     "xlm-roberta",
     "deberta-v3",
+    "llama",
+    "gemma3-text",
   ])("passes for %s, and prints the largest difference", async (name) => {
     const { code, out } = await model(["verify", path.join(tiny, name)]);
     expect(code).toBe(0);
@@ -195,9 +197,14 @@ describe.skipIf(sharedFolder === null)("npm run model -- verify", () => {
   });
 
   it("fails for a family that is not built, and for no folder at all", async () => {
-    const other = await model(["verify", path.join(tiny, "llama")]);
+    const unknown = path.join(folder, "unknown");
+    await mkdir(unknown);
+    await writeFile(path.join(unknown, "config.json"), JSON.stringify({ model_type: "gpt2" }));
+    await writeFile(path.join(unknown, "expected.json"), JSON.stringify({ input_ids: [[1]] }));
+    await writeFile(path.join(unknown, "model.safetensors"), "");
+    const other = await model(["verify", unknown]);
     expect(other.code).toBe(1);
-    expect(other.errors).toContain("model_type llama is not built, only bert, deberta-v2");
+    expect(other.errors).toContain("model_type gpt2 is not built, only bert, deberta-v2");
     expect((await model(["verify", path.join(folder, "gone")])).code).toBe(1);
   });
 });

@@ -81,6 +81,18 @@ describe("building", () => {
       (g) => g.op("Add", [g.input("x", "float32", [2])]),
       /1 inputs, the operator has 2/,
     ],
+    [
+      "width of heads",
+      (g) => {
+        const past = g.input("past", "float32", ["batch", 1, "past", 12]);
+        const [lengths, total] = [g.input("n", "int32", ["batch"]), g.input("t", "int32", [])];
+        const query = g.input("x", "float32", ["batch", 1, 48]);
+        const inputs = [query, null, null, past, past, lengths, total];
+        const heads = { num_heads: 2, kv_num_heads: 1 };
+        return g.op("com.microsoft.GroupQueryAttention", inputs, heads);
+      },
+      /48 does not divide into 4 heads of a multiple of 8/,
+    ],
     ["no output", (g) => g.build(), /has no output/],
     [
       "another graph's value",

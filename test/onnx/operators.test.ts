@@ -251,6 +251,19 @@ const examples: { readonly [O in OperatorName]: Example } = {
     attributes: { axis: 1 },
   },
   DynamicQuantizeLinear: { inputs: one, outputs: 3 },
+  "com.microsoft.GroupQueryAttention": {
+    inputs: (at) => [
+      at.floats("batch", 1, 4 * 16),
+      null,
+      null,
+      ...[1, 2].map(() => at.floats("batch", 1, 5, 16)),
+      at.lengths([4, 2]),
+      at.graph.constant(tensor("int32", [], Int32Array.of(5))),
+      ...[1, 2].map(() => at.floats(8, 8)),
+    ],
+    attributes: { num_heads: 2, kv_num_heads: 1, do_rotary: 1, local_window_size: 3, scale: 0.3 },
+    outputs: 3,
+  },
   "com.microsoft.MultiHeadAttention": {
     inputs: (at) => [
       ...[1, 2, 3].map(() => at.floats("batch", "sequence", 8)),

@@ -1,8 +1,9 @@
 /**
- * Fused attention of ONNX Runtime, as far as encoders use it: no cache of past keys.
+ * Fused attention of ONNX Runtime: of encoders, which keep nothing, and of decoders, which keep keys and values.
  */
-import type { Operator, OperatorRows } from "../operator.ts";
-import { fits, shapeText } from "../symbolic-shape.ts";
+import type { Inferred, NodeView, Operator, OperatorRows } from "../operator.ts";
+import { fits, shapeText, unknownDim } from "../symbolic-shape.ts";
+import type { Dim } from "../symbolic-shape.ts";
 import { floats } from "./elementwise.ts";
 
 /**
@@ -37,6 +38,55 @@ const multiHeadAttention: Operator = {
   },
 };
 
+/** Of a head: what an axis of `features` has for each of `heads`. */
+function headWidth(node: NodeView, features: Dim, heads: number): Dim {
+  if (typeof features !== "number") return unknownDim;
+  const width = features / heads;
+  // Turned heads have halves of a multiple of 8.
+  const multiple = node.int("do_rotary", 0) === 1 ? 16 : 8;
+  if (Number.isInteger(width) && width % multiple === 0) return width;
+  return node.fail(`${features} does not divide into ${heads} heads of a multiple of ${multiple}`);
+}
+
+/**
+ * Inputs: query, key, value [batch, sequence, hidden], or all three packed in the first; past_key, past_value
+ * [batch, kv_heads, past, width]; seqlens_k int32 [batch], tokens of each text less 1; total_sequence_length int32 [];
+ * cos_cache, sin_cache [positions, width / 2]. Outputs: [batch, sequence, hidden], and keys and values with the new
+ * ones.
+ */
+const groupQueryAttention: Operator = {
+  inputs: [7, 9],
+  outputs: [1, 3],
+  attributes: {
+    num_heads: "int",
+    kv_num_heads: "int",
+    scale: "float",
+    softcap: "float",
+    local_window_size: "int",
+    do_rotary: "int",
+    rotary_interleaved: "int",
+  },
+  infer: (node) => {
+    node.expect(0, floats);
+    const dtype = node.expectOneDtype([0, 1, 2, 3, 4, 7, 8]);
+    for (const index of [5, 6]) node.expect(index, ["int32"]);
+    const [heads, kept] = [node.int("num_heads", 0), node.int("kv_num_heads", 0)];
+    if (heads < 1 || kept < 1 || heads % kept !== 0) node.fail(`${heads} heads on ${kept}`);
+    const [batch = unknownDim, sequence = unknownDim, features = 1] = node.expectRank(0, 3).shape;
+    const inQuery = node.optional(1) === null ? heads + 2 * kept : heads;
+    const width = headWidth(node, features, inQuery);
+    const state: Inferred = { dtype, shape: [batch, kept, unknownDim, width] };
+    for (const index of [3, 4]) {
+      const { shape } = node.expectRank(index, 4);
+      const alike = state.shape.every((dim, axis) => fits(dim, shape[axis] ?? 1));
+      if (!alike) node.fail(`input ${index} is ${shapeText(shape)}, not ${shapeText(state.shape)}`);
+    }
+    const hidden = typeof width === "number" ? width * heads : unknownDim;
+    return [{ dtype, shape: [batch, sequence, hidden] }, state, state];
+  },
+};
+
 export const attention = {
+  "com.microsoft.GroupQueryAttention": groupQueryAttention,
   "com.microsoft.MultiHeadAttention": multiHeadAttention,
 } as const satisfies OperatorRows;

@@ -1,0 +1,31 @@
+/**
+ * Root mean square normalisation (Zhang and Sennrich, https://arxiv.org/abs/1910.07467) with the checkpoint's scale.
+ */
+import type { Value } from "../onnx/value.ts";
+import { padRows, sizeOf, storedSize } from "./feature-heads.ts";
+import type { Features } from "./feature-heads.ts";
+import type { Parameters } from "./parameters.ts";
+
+export type RmsNormName = {
+  /** `name`.weight, one for each of `features`. */
+  readonly name: string;
+  readonly features: Features;
+  readonly epsilon: number;
+  /** Added to the weights. */
+  readonly offset: number;
+};
+
+/**
+ * `x` [..., features], normalised along its last axis. Padded features are zeros and count in the operator's mean: the
+ * scale and the epsilon make up for them.
+ */
+export function rmsNorm(parameters: Parameters, x: Value, norm: RmsNormName): Value {
+  const { name, features, epsilon, offset } = norm;
+  const part = storedSize(features) / sizeOf(features);
+  const stored = { name: `${name}.weight`, shape: [storedSize(features)] };
+  const gain = Math.sqrt(part);
+  const scale = parameters.combined([stored], [sizeOf(features)], ([weights]) =>
+    padRows(weights?.map((weight) => (weight + offset) * gain) ?? new Float32Array(), features, 1),
+  );
+  return x.op("SimplifiedLayerNormalization", [scale], { axis: -1, epsilon: epsilon * part });
+}
