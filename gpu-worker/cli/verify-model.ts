@@ -1,11 +1,12 @@
 /**
- * `npm run model -- verify FOLDER`: compiles the checkpoint in a folder with the head it was trained with, or takes the
+ * `npm run model -- verify FOLDER`: compiles the checkpoint in a folder (safetensors with its config.json, or one GGUF
+ * file) with the head it was trained with, or takes the
  * ready-made ONNX file there as it would be served, runs the inputs of its `expected.json` and compares. That file
  * holds `input_ids` and `attention_mask` [batch, sequence] and, for each output of the head, the numbers expected;
  * those at padded positions mean nothing and are passed over.
  */
 import { existsSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import * as z from "zod";
@@ -21,6 +22,7 @@ import type { Runtime, Session, ValueInfo } from "../runtime/session.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { int64 } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { openGgufCheckpoint } from "../weights/gguf-checkpoint.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import { readingWholeTexts } from "./whole-texts.ts";
@@ -109,8 +111,10 @@ function build(config: unknown, weights: WeightSource, expected: Expected): Grap
 type Compiling = { config: unknown; expected: Expected; scratch: string };
 
 /** Through files, as the worker does: one protobuf holds less than 2 GiB. @returns the graph's */
-async function compile(file: string, { config, expected, scratch }: Compiling): Promise<string> {
-  const weights = openSafetensors(file);
+async function compile(
+  weights: WeightSource,
+  { config, expected, scratch }: Compiling,
+): Promise<string> {
   try {
     const compiled = path.join(scratch, "model.onnx");
     await writeModel(build(config, weights, expected), compiled);
@@ -200,20 +204,34 @@ async function weightsOf(folder: string, config: unknown): Promise<Omit<WeightsF
   });
 }
 
+/** A GGUF file has its config in it. Null: there is none, or a config.json tells of other files. */
+async function ggufIn(folder: string): Promise<string | null> {
+  const names = await readdir(folder);
+  if (names.includes("config.json")) return null;
+  const name = names.find((each) => each.endsWith(".gguf"));
+  return name === undefined ? null : path.join(folder, name);
+}
+
 async function openFolder(
   folder: string,
   expected: Expected,
   { runtime, threads, signal, scratch }: VerifyOptions & { scratch: string },
 ): Promise<Session> {
-  const config = await readRequired(folder, "config.json", z.looseObject({}));
-  const { format, file } = await weightsOf(folder, config);
   const base = { threads, provider: "cpu" as const };
   const load = signal === undefined ? base : { ...base, signal };
-  if (format === "safetensors") {
-    const compiled = await compile(file, { config, expected, scratch });
+  const openCompiled = async (config: unknown, weights: WeightSource) => {
+    const compiled = await compile(weights, { config, expected, scratch });
     const session = await runtime.load({ path: compiled }, load);
     return isDecoder(config) ? readingWholeTexts(session) : session;
+  };
+  const gguf = await ggufIn(folder);
+  if (gguf !== null) {
+    const { config, weights } = openGgufCheckpoint(gguf);
+    return openCompiled(config, weights);
   }
+  const config = await readRequired(folder, "config.json", z.looseObject({}));
+  const { format, file } = await weightsOf(folder, config);
+  if (format === "safetensors") return openCompiled(config, openSafetensors(file));
   const checkpoint = await readCheckpoint(folder);
   const session = await runtime.load({ path: file }, load);
   try {
