@@ -1,4 +1,6 @@
-/** SmolLM2-135M-Instruct from its GGUF file, in f32, against PyTorch on the same weights: logits, and the greedy tokens. */
+/**
+ * SmolLM2-135M-Instruct from its GGUF file, in f32, against PyTorch on the same weights: logits, and the greedy tokens.
+ */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -32,7 +34,10 @@ const scratch = mkdtempSync(path.join(tmpdir(), "llm-os-smollm2-"));
 
 type Cache = Record<string, Tensor>;
 
-/** Reads `ids` behind what is cached, `length` tokens in all. @returns logits of the positions asked for, and the cache */
+/**
+ * Reads `ids` behind what is cached, `length` tokens in all.
+ * @returns logits of the positions asked for, and the cache
+ */
 async function step(ids: number[], length: number, positions: number[], cache: Cache) {
   const { logits, ...present } = await session.run({
     input_ids: int64([1, ids.length], ids),
