@@ -132,10 +132,10 @@ function queryKeyValue(decoder: Decoder, x: Value, name: string): (Value | null)
   ].map((rows) => toGrid(decoder, rows));
 }
 
-type Place = { readonly index: number; readonly name: string; readonly layer: DecoderLayer };
+type NamedLayer = { readonly index: number; readonly name: string; readonly layer: DecoderLayer };
 
 /** What attention gives for `x` [tokens, hidden]; its keys and values become outputs of the graph. */
-function attention(decoder: Decoder, x: Value, { index, name, layer }: Place): Value {
+function attention(decoder: Decoder, x: Value, { index, name, layer }: NamedLayer): Value {
   const { architecture, parameters, project, batch, queryHeads, keyHeads } = decoder;
   const { graph } = parameters;
   const state = ["batch", keyHeads.count, "past", keyHeads.padded];
@@ -188,12 +188,12 @@ function feedForward({ architecture, parameters, project }: Decoder, x: Value, n
   });
 }
 
-function decoderLayer(decoder: Decoder, x: Value, place: Place): Value {
+function decoderLayer(decoder: Decoder, x: Value, at: NamedLayer): Value {
   const { norms } = decoder.architecture;
-  const { name } = place;
+  const { name } = at;
   const normed = (value: Value, which: string | null) =>
     which === null ? value : norm(decoder, value, `${name}.${which}`);
-  const attended = attention(decoder, normed(x, norms.attention), place);
+  const attended = attention(decoder, normed(x, norms.attention), at);
   const y = x.add(normed(attended, norms.attended));
   const fed = feedForward(decoder, normed(y, norms.feedForward), name);
   return y.add(normed(fed, norms.fed));
