@@ -2,7 +2,9 @@
  * Whether feeds and wanted outputs fit a model, before any memory is handed to C: ONNX Runtime reads as many bytes as a
  * shape says. Sizes that a name stands for are not compared with each other; ONNX Runtime does that where it matters.
  */
+import type { DType } from "../tensor/dtype.ts";
 import { elementCount } from "../tensor/shape.ts";
+import type { Shape } from "../tensor/shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { RuntimeError } from "./session.ts";
 import type { RunOptions, ValueInfo } from "./session.ts";
@@ -20,22 +22,30 @@ export function checkFeeds(inputs: readonly ValueInfo[], feeds: Record<string, T
   }
 }
 
-function checkFeed({ name, dtype, shape }: ValueInfo, feed: Tensor): void {
-  if (feed.dtype !== dtype) {
-    throw new RuntimeError(`input ${name} is ${dtype}, not ${feed.dtype}`);
-  }
-  const fits =
-    feed.shape.length === shape.length &&
-    shape.every((size, axis) => typeof size === "string" || size === feed.shape[axis]);
-  if (!fits) {
-    throw new RuntimeError(`input ${name} has shape [${shape}], not [${feed.shape}]`);
-  }
+function checkFeed(input: ValueInfo, feed: Tensor): void {
+  checkValue(input, feed, "input");
+  const { name } = input;
   const whole = feed.shape.every((size) => Number.isSafeInteger(size) && size >= 0);
   if (!whole || feed.data.length !== elementCount(feed.shape)) {
     throw new RuntimeError(
       `input ${name} holds ${feed.data.length} elements, which do not fill its shape [${feed.shape}]`,
     );
   }
+}
+
+/** @throws RuntimeError that names it. Sizes that a name stands for are ONNX Runtime's to compare. */
+export function checkValue(
+  { name, dtype, shape }: ValueInfo,
+  value: { readonly dtype: DType; readonly shape: Shape },
+  kind: "input" | "output",
+): void {
+  if (value.dtype !== dtype) {
+    throw new RuntimeError(`${kind} ${name} is ${dtype}, not ${value.dtype}`);
+  }
+  const fits =
+    value.shape.length === shape.length &&
+    shape.every((size, axis) => typeof size === "string" || size === value.shape[axis]);
+  if (!fits) throw new RuntimeError(`${kind} ${name} has shape [${shape}], not [${value.shape}]`);
 }
 
 /**
@@ -53,6 +63,6 @@ export function wantedOutputs(outputs: readonly ValueInfo[], options: RunOptions
   return wanted;
 }
 
-function namesOf(values: readonly ValueInfo[]): string {
+export function namesOf(values: readonly ValueInfo[]): string {
   return values.map((value) => value.name).join(", ");
 }

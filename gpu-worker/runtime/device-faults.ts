@@ -4,7 +4,7 @@
  * faults in a row, or a failed test, mean that it is broken; the process is to be ended then.
  */
 import { RuntimeError } from "./session.ts";
-import type { LoadOptions, ModelSource, Runtime, RuntimeLog, Session } from "./session.ts";
+import type { LoadedSession, LoadOptions, ModelSource, Runtime, RuntimeLog } from "./session.ts";
 
 /** The device failed, and what was to be computed may succeed on another. */
 class DeviceFault extends RuntimeError {}
@@ -40,15 +40,22 @@ const faultsInRowMax = 3;
 /** The runtime, whose sessions on a device throw DeviceFault for faults of it. Those on the CPU are not watched. */
 export function watchDevice(runtime: Runtime, options: FaultOptions): Runtime {
   const count = faultCounter(options);
-  const load = async (model: ModelSource, how: LoadOptions): Promise<Session> => {
-    if (how.provider === "cpu") return runtime.load(model, how);
-    const session = await runtime.load(model, how).catch(count.failed);
-    const run: Session["run"] = async (feeds, running) => {
-      const outputs = await session.run(feeds, running).catch(count.failed);
+  const watch =
+    <A extends unknown[], T>(run: (...args: A) => Promise<T>) =>
+    async (...args: A): Promise<T> => {
+      const outputs = await run(...args).catch(count.failed);
       count.succeeded();
       return outputs;
     };
-    return { ...session, run };
+  const load = async (model: ModelSource, how: LoadOptions): Promise<LoadedSession> => {
+    if (how.provider === "cpu") return runtime.load(model, how);
+    const session = await runtime.load(model, how).catch(count.failed);
+    const bind: LoadedSession["bind"] = (binding) => {
+      const bound = session.bind(binding);
+      return { ...bound, run: watch(bound.run) };
+    };
+    const allocate = watch(session.allocate);
+    return { ...session, run: watch(session.run), allocate, bind };
   };
   return { ...runtime, load };
 }

@@ -4,6 +4,7 @@
  */
 import type { DType } from "../tensor/dtype.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import type { Binder } from "./bound-session.ts";
 
 /** Where the products are computed. */
 export type Provider = "cpu" | "cuda";
@@ -80,6 +81,9 @@ export type Session = {
   release: () => Promise<void>;
 };
 
+/** A session as the runtime gives it: it binds values too, with the C API. The Node binding refuses. */
+export type LoadedSession = Session & Binder;
+
 export type Runtime = {
   readonly name: "c-api" | "node-binding";
   /** Of ONNX Runtime, such as `1.30.0`: part of a compiled model's cache key. */
@@ -93,7 +97,7 @@ export type Runtime = {
   /** One line for a log or a health page: runtime, version, providers. */
   describe: () => string;
   /** @throws RuntimeError for a model that cannot be read or used */
-  load: (model: ModelSource, options: LoadOptions) => Promise<Session>;
+  load: (model: ModelSource, options: LoadOptions) => Promise<LoadedSession>;
 };
 
 /** What loads models for a runtime, before anybody knows which providers work. */

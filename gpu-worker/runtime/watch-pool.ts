@@ -3,7 +3,7 @@
  * files and look-ups of names need some too. libuv reads UV_THREADPOOL_SIZE at its first use of the pool, so whoever
  * starts the process sets it.
  */
-import type { Loader, RuntimeLog, Session } from "./session.ts";
+import type { LoadedSession, Loader, RuntimeLog } from "./session.ts";
 
 /** Of the pool, for everything that is no session. */
 const threadsForOthers = 4;
@@ -32,7 +32,7 @@ export function watchPool(loader: Loader, poolThreads: number, log: RuntimeLog):
   };
 }
 
-function onRelease(session: Session, act: () => void): Session {
+function onRelease(session: LoadedSession, act: () => void): LoadedSession {
   let released: Promise<void> | null = null;
   return { ...session, release: () => (released ??= session.release().finally(act)) };
 }

@@ -6,7 +6,7 @@ import { deviceProbe } from "../../gpu-worker/graphs/device-probe.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import { testDevice } from "../../gpu-worker/runtime/self-test.ts";
 import { float32 } from "../../gpu-worker/tensor/tensor.ts";
-import { arithmetic, chain, ramp } from "./models.ts";
+import { accumulator, arithmetic, chain, ramp } from "./models.ts";
 
 /** As the worker finds it. */
 const folder =
@@ -40,6 +40,20 @@ describe.skipIf(!hasCuda)("CUDA", () => {
     const bound = { ...cuda, deviceMemoryBytes: 8 * 2 ** 20 };
     // Weights of 16 MiB.
     await expect(runtime.load({ bytes: chain(2_048, 1) }, bound)).rejects.toThrow(/memory/i);
+  });
+
+  it("updates a value in its memory, in place", async () => {
+    const session = await runtime.load({ bytes: accumulator() }, cuda);
+    const values = await session.allocate("float32", [2, 3]);
+    const state = values.view(3, [3]);
+    const bound = session.bind({ inputs: { state }, outputs: { total: state, doubled: "host" } });
+    await state.write(float32([3], [1, 2, 3]));
+    const x = float32([3], [1, 1, 1]);
+    for (let run = 0; run < 99; run++) await bound.run({ x });
+    expect(await bound.run({ x })).toEqual({ doubled: float32([3], [202, 204, 206]) });
+    expect(await values.read()).toEqual(float32([2, 3], [0, 0, 0, 101, 102, 103]));
+    await session.release();
+    await expect(values.read()).rejects.toThrow("the value is released");
   });
 
   it("stops an aborted run and goes on", async () => {

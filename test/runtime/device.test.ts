@@ -13,7 +13,7 @@ import { isCudaFault, isDeviceFault, watchDevice } from "../../gpu-worker/runtim
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import { compareWithCpu, deviceTolerance } from "../../gpu-worker/runtime/self-test.ts";
 import { RuntimeError } from "../../gpu-worker/runtime/session.ts";
-import type { Runtime, Session } from "../../gpu-worker/runtime/session.ts";
+import type { LoadedSession, Runtime, Session } from "../../gpu-worker/runtime/session.ts";
 import { float32 } from "../../gpu-worker/tensor/tensor.ts";
 import { successor } from "./models.ts";
 
@@ -132,7 +132,11 @@ async function deviceWith(outcomes: Next[], sane = true) {
         if (next !== "right") return Promise.reject(new RuntimeError(next.error));
         return session.run(feeds, options);
       };
-      return { ...session, run };
+      const bind: LoadedSession["bind"] = (binding) => {
+        const bound = session.bind(binding);
+        return { ...bound, run: (feeds) => run(feeds) };
+      };
+      return { ...session, run, bind };
     },
   };
   const watched = watchDevice(acting, {
@@ -150,13 +154,13 @@ async function deviceWith(outcomes: Next[], sane = true) {
 }
 
 const x = float32([], [1]);
-const endOf = (session: Session) =>
+const endOf = (session: Pick<Session, "run">) =>
   session.run({ x }).then(
     () => "right",
     (error: unknown) => (isDeviceFault(error) ? "fault" : "error"),
   );
 
-async function ends(session: Session, count: number): Promise<string[]> {
+async function ends(session: Pick<Session, "run">, count: number): Promise<string[]> {
   const all: string[] = [];
   for (let run = 0; run < count; run += 1) all.push(await endOf(session));
   return all;
@@ -173,6 +177,14 @@ describe("a device that fails", () => {
     expect(await ends(await load("cuda"), 2)).toEqual(["fault", "fault"]);
     expect(broken).toEqual([`3 faults in a row: ${illegalAccess}`]);
     expect(tests).toHaveLength(1);
+  });
+
+  it("is broken by the faults of bound sessions too", async () => {
+    const { broken, load } = await deviceWith(["right", fault, fault, fault]);
+    const session = await load("cuda");
+    const bound = session.bind({ outputs: { y: "host" } });
+    expect(await ends(bound, 4)).toEqual(["right", "fault", "fault", "fault"]);
+    expect(broken).toHaveLength(1);
   });
 
   it("is not broken by faults with good runs between them", async () => {

@@ -2,6 +2,7 @@
 import { encodeModelProto } from "../../gpu-worker/onnx/encode-model-proto.ts";
 import type { Graph } from "../../gpu-worker/onnx/graph.ts";
 import { GraphBuilder } from "../../gpu-worker/onnx/graph-builder.ts";
+import type { Value } from "../../gpu-worker/onnx/value.ts";
 import type { DType } from "../../gpu-worker/tensor/dtype.ts";
 import { float32, tensor } from "../../gpu-worker/tensor/tensor.ts";
 
@@ -28,6 +29,30 @@ export function successor(): Uint8Array {
   return encodeModelProto(graph.build());
 }
 
+/** `total` = x + state and `doubled` twice that, for both `[n]` f32. */
+export function accumulator(): Uint8Array {
+  const graph = new GraphBuilder("accumulator");
+  const total = graph.input("x", "float32", ["n"]).add(graph.input("state", "float32", ["n"]));
+  graph.output("total", total);
+  graph.output("doubled", total.mul(2));
+  return encodeModelProto(graph.build());
+}
+
+/** `total` = x + state, after `steps` products of x with the identity matrix, for both `[width, width]` f32. */
+export function slowAccumulator(width: number, steps: number): Uint8Array {
+  const graph = new GraphBuilder("slow-accumulator");
+  let x = graph.input("x", "float32", ["rows", width]);
+  const weights = identityMatrix(graph, width);
+  for (let step = 0; step < steps; step++) x = x.matMul(weights);
+  graph.output("total", x.add(graph.input("state", "float32", ["rows", width])));
+  return encodeModelProto(graph.build());
+}
+
+function identityMatrix(graph: GraphBuilder, width: number): Value {
+  const ones = Float32Array.from({ length: width * width }, (_, i) => (i % (width + 1) ? 0 : 1));
+  return graph.constant(tensor("float32", [width, width], ones));
+}
+
 /** x times the identity matrix, `steps` times over, for x `[rows, width]` f32: y = x, and nothing can be left out. */
 export function chain(width: number, steps: number): Uint8Array {
   return encodeModelProto(chainGraph(width, steps));
@@ -35,8 +60,7 @@ export function chain(width: number, steps: number): Uint8Array {
 
 export function chainGraph(width: number, steps: number): Graph {
   const graph = new GraphBuilder("chain");
-  const ones = Float32Array.from({ length: width * width }, (_, i) => (i % (width + 1) ? 0 : 1));
-  const weights = graph.constant(tensor("float32", [width, width], ones));
+  const weights = identityMatrix(graph, width);
   let y = graph.input("x", "float32", ["rows", width]);
   for (let step = 0; step < steps; step++) y = y.matMul(weights);
   graph.output("y", y);

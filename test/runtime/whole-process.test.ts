@@ -43,3 +43,17 @@ describe.runIf(process.platform === "linux")(
     });
   },
 );
+
+describe.runIf(process.platform === "linux")("the memory of bound sessions", () => {
+  it("does not grow with runs, and goes back with what is released", () => {
+    const { status, stdout, stderr } = run("churn-bound.ts", "c-api");
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    const { before, afterRuns, afterRounds, holding, released, closed } = JSON.parse(stdout);
+    // 2 000 runs with 64 KiB in and out; 200 values of 32 MiB.
+    expect(afterRuns - before).toBeLessThan(12);
+    expect(afterRounds - afterRuns).toBeLessThan(12);
+    expect(holding - afterRounds).toBeGreaterThan(28);
+    expect(released - afterRounds).toBeLessThan(4);
+    expect(closed - afterRounds).toBeLessThan(4);
+  });
+});

@@ -4,7 +4,7 @@
  * process: the first that is made decides how many threads it has.
  */
 import process from "node:process";
-import type { Loader, LoadOptions, ModelSource, Session } from "../session.ts";
+import type { LoadedSession, Loader, LoadOptions, ModelSource } from "../session.ts";
 import { shareThreads } from "../share-threads.ts";
 import { createCApiSession } from "./c-api-session.ts";
 import { libraryPath } from "./library-path.ts";
@@ -66,7 +66,7 @@ async function loadSession(
   { api, environment, memory }: Native,
   model: ModelSource,
   options: LoadOptions,
-): Promise<Session> {
+): Promise<LoadedSession> {
   const { signal, provider, concurrency = 1 } = options;
   signal?.throwIfAborted();
   const native = createSessionOptions(api, model, options);
@@ -91,7 +91,11 @@ async function loadSession(
   }
 }
 
-async function usable(api: OrtApi, session: Pointer, make: () => Session): Promise<Session> {
+async function usable(
+  api: OrtApi,
+  session: Pointer,
+  make: () => LoadedSession,
+): Promise<LoadedSession> {
   try {
     return make();
   } catch (error) {

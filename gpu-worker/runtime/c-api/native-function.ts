@@ -106,14 +106,30 @@ export function asyncFunction<const K extends readonly Kind[]>(
 ): (...args: ArgumentsOf<K>) => Promise<void> {
   const result = check === null ? "void" : "void *";
   const call = nativeFunction<K, Pointer | null>(address, result, kinds);
+  return onPool(call, check ?? (() => undefined));
+}
+
+/** A function that gives back a number, such as an error's, called on a thread of libuv's pool. */
+export function asyncNumberFunction<const K extends readonly Kind[]>(
+  address: Pointer,
+  check: (code: number) => void,
+  kinds: K,
+): (...args: ArgumentsOf<K>) => Promise<void> {
+  return onPool(nativeFunction<K, number>(address, "int", kinds), check);
+}
+
+function onPool<K extends readonly Kind[], Result>(
+  call: Native<K, Result>,
+  check: (result: Result) => void,
+): (...args: ArgumentsOf<K>) => Promise<void> {
   return (...args) =>
     new Promise((resolve, reject) => {
       underWay.add(args);
-      call.async(...args, (error, status) => {
+      call.async(...args, (error, result) => {
         underWay.delete(args);
         try {
           if (error !== null) throw error;
-          check?.(status);
+          check(result);
           resolve();
         } catch (thrown) {
           reject(thrown);

@@ -18,48 +18,71 @@ export type NativeSession = {
   readonly concurrency: number;
 };
 
-export type Call = { feeds: Record<string, Tensor>; wanted: string[] } & Omit<
-  RunOptions,
-  "outputs"
->;
+/** OrtValues by name that live longer than a run. */
+export type BoundValues = {
+  readonly names: readonly string[];
+  readonly values: readonly Pointer[];
+};
+
+export type Call = {
+  feeds: Record<string, Tensor>;
+  /** Outputs that ONNX Runtime makes and the run gives. */
+  wanted: readonly string[];
+  bound?: { readonly inputs: BoundValues; readonly outputs: BoundValues };
+} & Omit<RunOptions, "outputs">;
 
 /** Feeds of runs under way: ONNX Runtime reads their memory, and nobody else may hold them any more. */
 const lent = new Set<Record<string, Tensor>>();
 
+const nothingBound: BoundValues = { names: [], values: [] };
+
 export async function compute(native: NativeSession, call: Call): Promise<Record<string, Tensor>> {
   const { api, memory } = native;
+  const { feeds, wanted, bound = { inputs: nothingBound, outputs: nothingBound } } = call;
   const inputs: Pointer[] = [];
-  const outputs = new BigUint64Array(call.wanted.length);
-  lent.add(call.feeds);
+  // ONNX Runtime makes those that are 0, in the CPU's memory.
+  const outputs = BigUint64Array.from([...wanted.map(() => 0n), ...bound.outputs.values]);
+  lent.add(feeds);
   try {
-    for (const feed of Object.values(call.feeds)) inputs.push(lendTensor(api, memory, feed));
-    await runNative(native, call, { inputs: BigUint64Array.from(inputs), outputs });
-    const results = call.wanted.map((name, index) => [name, copyTensor(api, outputs[index] ?? 0n)]);
+    for (const feed of Object.values(feeds)) inputs.push(lendTensor(api, memory, feed));
+    await runNative(native, call, {
+      inputNames: [...Object.keys(feeds), ...bound.inputs.names],
+      inputs: BigUint64Array.from([...inputs, ...bound.inputs.values]),
+      outputNames: [...wanted, ...bound.outputs.names],
+      outputs,
+    });
+    const results = wanted.map((name, index) => [name, copyTensor(api, outputs[index] ?? 0n)]);
     return Object.fromEntries(results);
   } finally {
-    lent.delete(call.feeds);
-    for (const value of [...inputs, ...outputs]) if (value !== 0n) api.releaseValue(value);
+    lent.delete(feeds);
+    const made = [...inputs, ...outputs.subarray(0, wanted.length)];
+    for (const value of made) if (value !== 0n) api.releaseValue(value);
   }
 }
 
 /** Of the CPU's arena, when the run ends (onnxruntime_run_options_config_keys.h). */
 const shrinkingArena = ["memory.enable_memory_arena_shrinkage", "cpu:0"] as const;
 
-/** Addresses of OrtValues; ONNX Runtime makes the outputs. */
-type Values = { inputs: BigUint64Array; outputs: BigUint64Array };
+/** Addresses of OrtValues. */
+type Values = {
+  inputNames: string[];
+  inputs: BigUint64Array;
+  outputNames: string[];
+  outputs: BigUint64Array;
+};
 
 /** @throws the signal's reason where it was aborted, even if the run had come to its end by then */
 async function runNative(native: NativeSession, call: Call, values: Values): Promise<void> {
   const { api, session } = native;
-  const { feeds, wanted, signal, returnsMemory = false } = call;
-  const { inputs, outputs } = values;
-  const names = Object.keys(feeds);
+  const { signal, returnsMemory = false } = call;
+  const { inputNames, inputs, outputNames, outputs } = values;
   const options = received((out) => api.createRunOptions(out));
   if (returnsMemory) api.addRunConfigEntry(options, ...shrinkingArena);
   const stop = (): void => api.setTerminate(options);
   signal?.addEventListener("abort", stop, { once: true });
   try {
-    await api.run(session, options, names, inputs, names.length, wanted, wanted.length, outputs);
+    const [given, made] = [inputs.length, outputs.length];
+    await api.run(session, options, inputNames, inputs, given, outputNames, made, outputs);
   } catch (error) {
     signal?.throwIfAborted();
     throw error;

@@ -3,8 +3,10 @@
  */
 import koffi from "koffi";
 import { bytesPerElement } from "../../tensor/dtype.ts";
+import type { DType } from "../../tensor/dtype.ts";
 import { codeOfDtype } from "../../tensor/element-type.ts";
 import { elementCount } from "../../tensor/shape.ts";
+import type { Shape } from "../../tensor/shape.ts";
 import { type Tensor, tensorFromBytes } from "../../tensor/tensor.ts";
 import { RuntimeError } from "../session.ts";
 import type { Pointer } from "./native-function.ts";
@@ -20,15 +22,28 @@ const nothing = new Uint8Array(8);
  * @param memory the CPU's memory info
  */
 export function lendTensor(api: OrtApi, memory: Pointer, tensor: Tensor): Pointer {
-  const { data, dtype } = tensor;
-  const shape = BigInt64Array.from(tensor.shape, BigInt);
+  const { data, dtype, shape } = tensor;
   // Arrays of a few bytes lie inside V8's heap, and move, until somebody has asked for their buffer.
   const address = data.buffer.byteLength === 0 ? nothing : data;
+  return wrapMemory(api, memory, { address, byteLength: data.byteLength, dtype, shape });
+}
+
+export type Piece = {
+  readonly address: Pointer | ArrayBufferView;
+  readonly byteLength: number;
+  readonly dtype: DType;
+  readonly shape: Shape;
+};
+
+/** An OrtValue over memory that stays its owner's. @param info where the memory is */
+export function wrapMemory(api: OrtApi, info: Pointer, piece: Piece): Pointer {
+  const { address, byteLength, dtype } = piece;
+  const shape = BigInt64Array.from(piece.shape, BigInt);
   return received((out) =>
     api.createTensorWithData(
-      memory,
+      info,
       address,
-      data.byteLength,
+      byteLength,
       shape.length === 0 ? nothing : shape,
       shape.length,
       codeOfDtype(dtype),

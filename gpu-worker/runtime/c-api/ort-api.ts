@@ -137,8 +137,14 @@ function bindFunctions(table: readonly (Pointer | null)[]) {
     releaseTensorTypeAndShapeInfo: release(99),
 
     createCpuMemoryInfo: status(69, "int", "int", "pointerOut"),
+    createMemoryInfo: status(68, "text", "int", "int", "int", "pointerOut"),
+    releaseMemoryInfo: release(94),
     getDefaultAllocator: status(78, "pointerOut"),
+    createAllocator: status(131, "pointer", "pointer", "pointerOut"),
+    releaseAllocator: release(132),
+    allocatorAlloc: status(75, "pointer", "size", "pointerOut"),
     allocatorFree: status(76, "pointer", "pointer"),
+    allocatorFreeAsync: async(76, "pointer", "pointer"),
 
     appendCudaProvider: status(204, "pointer", "pointer"),
     createCudaProviderOptions: status(205, "pointerOut"),

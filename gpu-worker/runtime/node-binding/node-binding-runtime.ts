@@ -8,7 +8,14 @@ import { createRequire } from "node:module";
 import { checkFeeds, wantedOutputs } from "../check-feeds.ts";
 import { createRunQueue } from "../run-queue.ts";
 import { RuntimeError } from "../session.ts";
-import type { Loader, LoadOptions, ModelSource, Session, ValueInfo } from "../session.ts";
+import type {
+  LoadedSession,
+  Loader,
+  LoadOptions,
+  ModelSource,
+  Session,
+  ValueInfo,
+} from "../session.ts";
 import { orAborted } from "../../event-loop/or-aborted.ts";
 import { startSessionWorker } from "./session-worker.ts";
 import type { SessionWorker } from "./session-worker.ts";
@@ -28,7 +35,7 @@ export function openNodeBinding(threads: number): Loader {
 
 type OwnThreads = LoadOptions & { threads: number };
 
-async function loadSession(model: ModelSource, given: OwnThreads): Promise<Session> {
+async function loadSession(model: ModelSource, given: OwnThreads): Promise<LoadedSession> {
   const { signal, ...options } = given;
   signal?.throwIfAborted();
   if (options.provider !== "cpu") {
@@ -48,7 +55,10 @@ async function loadSession(model: ModelSource, given: OwnThreads): Promise<Sessi
 
 type Loaded = Pick<Session, "provider"> & { inputs: ValueInfo[]; outputs: ValueInfo[] };
 
-function createSession(worker: SessionWorker, { provider, inputs, outputs }: Loaded): Session {
+function createSession(
+  worker: SessionWorker,
+  { provider, inputs, outputs }: Loaded,
+): LoadedSession {
   const queue = createRunQueue(1);
   let released: Promise<void> | null = null;
   return {
@@ -67,6 +77,14 @@ function createSession(worker: SessionWorker, { provider, inputs, outputs }: Loa
       if (answer.kind !== "ran") throw new RuntimeError(`the thread answered ${answer.kind}`);
       return answer.outputs;
     },
+    allocate: () => Promise.reject(refusal("keep values")),
+    bind: () => {
+      throw refusal("bind values");
+    },
     release: () => (released ??= queue.run(() => worker.end())),
   };
+}
+
+function refusal(what: string): RuntimeError {
+  return new RuntimeError(`the Node binding cannot ${what} between runs: the C API does`);
 }
