@@ -10,7 +10,7 @@ import { type AddedToken, readTokenizerConfig, type TokenizerConfig } from "./to
 
 const Part = z.looseObject({ type: z.string() }).nullish();
 
-const Definition = z
+export const Definition = z
   .looseObject({
     model: z.looseObject({
       type: z.string().nullish(),

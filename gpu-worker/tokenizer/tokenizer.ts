@@ -77,7 +77,11 @@ export async function loadTokenizer(
   folder: string,
   rules: TokenizerRules = {},
 ): Promise<Tokenizer> {
-  const { definition, config } = await readTokenizerFiles(folder, rules);
+  return await makeTokenizer(await readTokenizerFiles(folder, rules));
+}
+
+/** @throws where the library cannot read the definition */
+export async function makeTokenizer({ definition, config }: TokenizerFiles): Promise<Tokenizer> {
   const library = read(definition);
   checkAdded(library, config);
   const single = templateOf(await library.encode("a", null, { addSpecialTokens: true }));
