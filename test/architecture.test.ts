@@ -108,6 +108,7 @@ const law: Record<string, string[] | "*"> = {
     "gpu-worker/tokenizer",
     "gpu-worker/tensor",
   ],
+  "gpu-worker/llm": ["contract", "gpu-worker/model", "gpu-worker/tensor"],
   "gpu-worker/telemetry": [],
   "gpu-worker/jobs": [
     "contract",
