@@ -1,0 +1,310 @@
+import { describe, expect, it } from "vitest";
+import { randomFrom } from "../../bench/harness/random.ts";
+import { FairQueueing } from "../../gpu-worker/batching/fair-queueing.ts";
+import {
+  commitStep,
+  planStep,
+  sampledIn,
+  type EngineRequest,
+  type StepLimits,
+  type StepPlan,
+} from "../../gpu-worker/llm/step-plan.ts";
+
+const limits: StepLimits = {
+  slots: 4,
+  stepTokensMax: 64,
+  quantumTokens: 16,
+  memoryTokens: 400,
+  blockTokens: 16,
+};
+
+function request(id: string, fields: Partial<EngineRequest> = {}): EngineRequest {
+  const arrival = fields.arrival ?? id.charCodeAt(0);
+  return {
+    id,
+    tenant: id,
+    startTags: { first: arrival, step: 1 },
+    overdueSince: null,
+    arrival,
+    knownTokens: 20,
+    computedTokens: 0,
+    cachedTokens: 0,
+    slot: null,
+    cancelled: false,
+    ...fields,
+  };
+}
+
+describe("a step", () => {
+  it("decodes first, then gives prompts a quantum", () => {
+    const plan = planStep(
+      [request("a", { slot: 2, computedTokens: 19 }), request("b", { knownTokens: 100 })],
+      limits,
+    );
+    expect(plan).toMatchObject({
+      admit: [{ id: "b", slot: 0, cachedTokens: 0 }],
+      decode: ["a"],
+      prefill: [{ id: "b", from: 0, tokens: 16, last: false }],
+    });
+  });
+
+  it("gives prompts all of its budget while nothing decodes", () => {
+    const plan = planStep([request("a"), request("b", { knownTokens: 100 })], limits);
+    expect(plan.prefill).toEqual([
+      { id: "a", from: 0, tokens: 20, last: true },
+      { id: "b", from: 0, tokens: 44, last: false },
+    ]);
+    expect(sampledIn(plan)).toEqual(["a"]);
+  });
+
+  it("computes the last token of a prompt that is cached whole", () => {
+    const plan = planStep([request("a", { cachedTokens: 20 })], limits);
+    expect(plan).toMatchObject({ admit: [{ cachedTokens: 19 }], decode: ["a"], prefill: [] });
+  });
+
+  it("lets the last in service order wait again where memory is short, with its tokens", () => {
+    const running = ["a", "b", "c"].map((id, slot) =>
+      request(id, { slot, knownTokens: 145, computedTokens: 144 }),
+    );
+    const requests = [...running, request("d", { knownTokens: 1 })];
+    const plan = planStep(requests, limits);
+    expect(plan).toMatchObject({ preempt: ["c"], admit: [], decode: ["a", "b"] });
+    expect(commitStep(requests, plan)[2]).toMatchObject({
+      slot: null,
+      computedTokens: 0,
+      knownTokens: 145,
+    });
+  });
+
+  it("names what the whole memory cannot hold, and lets the cancelled go", () => {
+    const requests = [
+      request("a", { knownTokens: 401 }),
+      request("b", { cancelled: true, slot: 0 }),
+      request("c"),
+    ];
+    const plan = planStep(requests, limits);
+    expect(plan).toMatchObject({ outgrown: ["a"], leave: ["b"], admit: [{ id: "c", slot: 0 }] });
+    expect(commitStep(requests, plan).map(({ id }) => id)).toEqual(["c"]);
+  });
+
+  it("lets none overtake the first that waits for memory", () => {
+    const requests = [
+      request("a", { slot: 0, knownTokens: 300, computedTokens: 299 }),
+      request("b", { knownTokens: 200 }),
+      request("c", { knownTokens: 1 }),
+    ];
+    expect(planStep(requests, limits).admit).toEqual([]);
+  });
+
+  it("serves one overdue before all others", () => {
+    const plan = planStep([request("a"), request("b", { overdueSince: 5 })], {
+      ...limits,
+      slots: 1,
+    });
+    expect(plan.admit.map(({ id }) => id)).toEqual(["b"]);
+  });
+
+  it("a long prompt does not hold up another tenant's", () => {
+    const startTags = { first: 0, step: 1 };
+    const plan = planStep(
+      [
+        request("a", { startTags, slot: 0, knownTokens: 200, computedTokens: 64 }),
+        request("b", { startTags: { first: 1, step: 1 }, slot: 1 }),
+        request("c", { slot: 2, computedTokens: 19 }),
+      ],
+      limits,
+    );
+    expect(plan.prefill).toEqual([{ id: "b", from: 0, tokens: 16, last: false }]);
+  });
+
+  it("refuses limits with which what runs could not decode", () => {
+    expect(() => planStep([], { ...limits, stepTokensMax: 3 })).toThrow(RangeError);
+    expect(() => planStep([], { ...limits, quantumTokens: 0 })).toThrow(RangeError);
+  });
+});
+
+/** What the engine would do, with a random world around it: arrivals, callers that leave, steps that fail. */
+class World {
+  readonly #random: () => number;
+  readonly #limits: StepLimits;
+  readonly #queueing = new FairQueueing();
+  readonly ended = new Map<string, "done" | "cancelled" | "failed">();
+  /** How many tokens each request asked for in all. */
+  readonly asked = new Map<string, number>();
+  /** First admissions of each tenant, in order. */
+  readonly admitted = new Map<string, number[]>();
+  requests: EngineRequest[] = [];
+  preemptions = 0;
+  #arrivals = 0;
+
+  constructor(seed: number) {
+    this.#random = randomFrom(seed);
+    const slots = 1 + this.#below(6);
+    this.#limits = {
+      slots,
+      stepTokensMax: slots + this.#below(40),
+      quantumTokens: 1 + this.#below(20),
+      memoryTokens: 128 + this.#below(200),
+      blockTokens: 1 + this.#below(16),
+    };
+  }
+
+  #below(bound: number): number {
+    return Math.floor(this.#random() * bound);
+  }
+
+  arrive(): void {
+    const id = String(this.#arrivals);
+    const tenant = `tenant ${this.#below(3)}`;
+    const knownTokens = 1 + this.#below(60);
+    const startTags = this.#queueing.open(tenant, knownTokens / this.#limits.quantumTokens);
+    this.asked.set(id, knownTokens + 1 + this.#below(50));
+    this.requests.push(
+      request(id, {
+        tenant,
+        startTags,
+        knownTokens,
+        arrival: this.#arrivals,
+        cachedTokens: this.#below(3) === 0 ? this.#below(80) : 0,
+      }),
+    );
+    this.#arrivals += 1;
+  }
+
+  cancelOne(): void {
+    const chosen = this.#below(Math.max(1, this.requests.length));
+    this.requests = this.requests.map((one, index) =>
+      index === chosen ? { ...one, cancelled: true } : one,
+    );
+  }
+
+  step(failing: boolean): void {
+    const before = this.requests;
+    const plan = planStep(before, this.#limits);
+    this.#checkPlan(plan);
+    for (const id of plan.leave) this.#end(id, "cancelled");
+    for (const id of plan.outgrown) this.#end(id, "failed");
+    this.preemptions += plan.preempt.length;
+    for (const { id } of plan.admit) this.#noteAdmission(id);
+    const after = commitStep(before, plan);
+    // A step that fails takes with it what it computed for.
+    const lost = failing ? [...plan.decode, ...plan.prefill.map(({ id }) => id)] : [];
+    for (const id of lost) this.#end(id, "failed");
+    const sampled = new Set(sampledIn(plan));
+    this.requests = after
+      .filter(({ id }) => !lost.includes(id))
+      .map((one) => (sampled.has(one.id) ? { ...one, knownTokens: one.knownTokens + 1 } : one));
+    for (const one of this.requests) {
+      if (one.knownTokens === this.asked.get(one.id)) this.#end(one.id, "done");
+    }
+    this.requests = this.requests.filter(({ id }) => !this.ended.has(id));
+    this.#checkRequests(before);
+  }
+
+  #noteAdmission(id: string): void {
+    const one = this.requests.find((other) => other.id === id);
+    if (one === undefined) throw new Error(`${id} is admitted but unknown`);
+    this.#queueing.advance(one.startTags.first);
+    const order = this.admitted.get(String(one.tenant)) ?? [];
+    if (!order.includes(one.arrival)) order.push(one.arrival);
+    this.admitted.set(String(one.tenant), order);
+  }
+
+  #end(id: string, how: "done" | "cancelled" | "failed"): void {
+    expect(this.ended.has(id)).toBe(false);
+    this.ended.set(id, how);
+    const one = this.requests.find((other) => other.id === id);
+    if (one !== undefined) this.#queueing.close(one.tenant);
+  }
+
+  #checkPlan(plan: StepPlan): void {
+    const { stepTokensMax, quantumTokens, memoryTokens, blockTokens } = this.#limits;
+    const prompts = plan.prefill.reduce((sum, { tokens }) => sum + tokens, 0);
+    expect(plan.decode.length + prompts).toBeLessThanOrEqual(stepTokensMax);
+    if (plan.decode.length > 0) expect(prompts).toBeLessThanOrEqual(quantumTokens);
+    const named = [...plan.leave, ...plan.outgrown, ...plan.preempt, ...plan.decode];
+    const all = [...named, ...plan.prefill.map(({ id }) => id)];
+    expect(new Set(all).size).toBe(all.length);
+    const running = commitStep(this.requests, plan).filter(({ slot }) => slot !== null);
+    const held = running.reduce(
+      (sum, { knownTokens }) => sum + Math.ceil(knownTokens / blockTokens) * blockTokens,
+      0,
+    );
+    expect(held).toBeLessThanOrEqual(memoryTokens);
+    // Whatever runs and is one token short decodes.
+    const due = this.requests.filter(
+      (one) => one.slot !== null && one.knownTokens - one.computedTokens === 1,
+    );
+    expect(due.filter(({ id }) => !named.includes(id))).toEqual([]);
+    // Something moves in every step that has anything to do.
+    if (this.requests.length > 0) expect(all.length).toBeGreaterThan(0);
+  }
+
+  #checkRequests(before: readonly EngineRequest[]): void {
+    const slots = this.requests.flatMap(({ slot }) => (slot === null ? [] : [slot]));
+    expect(new Set(slots).size).toBe(slots.length);
+    expect(Math.max(-1, ...slots)).toBeLessThan(this.#limits.slots);
+    const now = new Map(this.requests.map((one) => [one.id, one]));
+    const lost = before.filter(({ id }) => !now.has(id) && !this.ended.has(id));
+    const shrunk = before.filter(
+      ({ id, knownTokens }) => (now.get(id)?.knownTokens ?? Infinity) < knownTokens,
+    );
+    const ahead = this.requests.filter((one) => one.computedTokens >= one.knownTokens);
+    expect([lost, shrunk, ahead]).toEqual([[], [], []]);
+  }
+
+  get arrivals(): number {
+    return this.#arrivals;
+  }
+
+  chance(of: number): boolean {
+    return this.#random() < of;
+  }
+}
+
+describe("any course of arrivals, cancellations and failures", () => {
+  it("keeps slots, budget, memory and order, and ends every request: 40 courses", () => {
+    let preemptions = 0;
+    const ends = { done: 0, cancelled: 0, failed: 0 };
+    for (let seed = 0; seed < 40; seed += 1) {
+      const world = new World(seed);
+      for (let step = 0; step < 120; step += 1) {
+        if (world.chance(0.3)) world.arrive();
+        if (world.chance(0.03)) world.cancelOne();
+        world.step(world.chance(0.01));
+      }
+      for (let step = 0; world.requests.length > 0; step += 1) {
+        expect(step).toBeLessThan(20_000);
+        world.step(false);
+      }
+      expect(world.ended.size).toBe(world.arrivals);
+      for (const order of world.admitted.values()) {
+        expect(order).toEqual(order.toSorted((a, b) => a - b));
+      }
+      preemptions += world.preemptions;
+      for (const how of world.ended.values()) ends[how] += 1;
+    }
+    expect(preemptions).toBeGreaterThan(20);
+    expect(Math.min(ends.done, ends.cancelled, ends.failed)).toBeGreaterThan(20);
+  });
+
+  it("shares admissions between a tenant with a thousand requests and one with few", () => {
+    const queueing = new FairQueueing();
+    let requests: EngineRequest[] = [];
+    const arrive = (tenant: string, arrival: number) => {
+      const startTags = queueing.open(tenant, 2);
+      requests.push(request(`${arrival}`, { tenant, startTags, arrival }));
+    };
+    for (let arrival = 0; arrival < 1_000; arrival += 1) arrive("many", arrival);
+    for (let arrival = 1_000; arrival < 1_004; arrival += 1) arrive("few", arrival);
+    const order: string[] = [];
+    for (let step = 0; step < 40; step += 1) {
+      const plan = planStep(requests, limits);
+      const sampled = new Set(sampledIn(plan));
+      const tenants = new Map(requests.map(({ id, tenant }) => [id, String(tenant)]));
+      order.push(...plan.admit.map(({ id }) => tenants.get(id) ?? ""));
+      requests = commitStep(requests, plan).filter(({ id }) => !sampled.has(id));
+    }
+    expect(order.lastIndexOf("few")).toBeLessThan(8);
+  });
+});
