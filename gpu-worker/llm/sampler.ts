@@ -8,7 +8,7 @@
  * mean the same in every request, and stay finite at temperature 0.
  */
 
-import { boundOfLargest } from "./largest.ts";
+import { boundOfLargest, reachedBy } from "./largest.ts";
 import { uniformDraw } from "./uniform-draw.ts";
 
 export type SamplingParameters = {
@@ -159,7 +159,8 @@ export class Sampler {
   #lowestWeight(total: number, { topK, topP, minP }: SamplingParameters): number {
     let [bound, kept] = [0, total];
     if (topK > 0 && topK < this.#vocabulary) {
-      bound = boundOfLargest(this.#select(0), topK, "count");
+      const reached = reachedBy(this.#weights, topK, this.#selection);
+      bound = boundOfLargest(this.#select(reached), topK, "count");
       kept = keepFrom(this.#weights, bound);
     }
     if (topP < 1) {
