@@ -3,29 +3,18 @@
  * Bounded in bytes. The key holds the tenant; whoever gives an answer again asks first whether its models still vouch
  * for it.
  */
-import { LRUCache } from "lru-cache";
 import type { EdgeContext } from "../context.ts";
 import type { ResultModels } from "../registry/known-models.ts";
+import { isolateCache } from "../storage/isolate-cache.ts";
 import type { Rendered, RenderedResult } from "./render.ts";
 
 /** A rendered answer, and what must still be true for it to be given again. */
 export type Answer = Rendered & ResultModels & { modelDigest: string };
 
-/** An isolate has 128 MB for everything. */
-const isolateBytesMax = 8 * 1024 * 1024;
-const entryBytesMax = 512 * 1024;
 /** A request's text is a key only up to this size: hashing it must stay cheaper than what it saves. */
 const exactCallBytesMax = 64 * 1024;
-/** V8 keeps up to two bytes per character. */
-const bytesPerCharacter = 2;
-const entryOverheadBytes = 500;
 
-const answers = new LRUCache<string, Answer>({
-  maxSize: isolateBytesMax,
-  maxEntrySize: entryBytesMax,
-  sizeCalculation: (answer, key) =>
-    (answer.body.length + key.length) * bytesPerCharacter + entryOverheadBytes,
-});
+const answers = isolateCache<Answer>(({ body }, key) => body.length + key.length);
 
 /** All that an answer hangs on, as it came. */
 export type ExactCall = {

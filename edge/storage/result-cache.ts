@@ -4,26 +4,14 @@
  * parameters and inputs, so nobody meets another tenant's results, and a changed model changes the digest. Only whole
  * results come in.
  */
-import { LRUCache } from "lru-cache";
 import * as z from "zod";
 import { limits } from "#contract/limits.ts";
 import { ObjectReference } from "#contract/object-reference.ts";
 import { ResultDocument } from "#contract/result-document.ts";
+import { isolateCache } from "./isolate-cache.ts";
 import type { StoredResult } from "./stored-result.ts";
 
-/** An isolate has 128 MB for everything. */
-const isolateBytesMax = 8 * 1024 * 1024;
-const entryBytesMax = 512 * 1024;
-/** V8 keeps up to two bytes per character. */
-const bytesPerCharacter = 2;
-const entryOverheadBytes = 500;
-
-/** Result documents. */
-const results = new LRUCache<string, string>({
-  maxSize: isolateBytesMax,
-  maxEntrySize: entryBytesMax,
-  sizeCalculation: (document) => document.length * bytesPerCharacter + entryOverheadBytes,
-});
+const documents = isolateCache<string>((document) => document.length);
 
 export type ResultKey = { requestKey: string; modelDigest: string };
 
@@ -37,17 +25,17 @@ const Elsewhere = z.object({ reference: ObjectReference });
 /** @returns null where nothing, or nothing that is still a result, is stored */
 export async function findResult(kv: KVNamespace, key: ResultKey): Promise<StoredResult | null> {
   const name = nameOf(key);
-  const kept = results.get(name);
+  const kept = documents.get(name);
   if (kept !== undefined) return { kind: "inline", document: kept };
   const text = await kv.get(name, "text");
   const found = text === null ? null : readStored(text);
-  if (found?.kind === "inline") results.set(name, found.document);
+  if (found?.kind === "inline") documents.set(name, found.document);
   return found;
 }
 
 /** Keeps a result document in this isolate. */
 export function keepResult(key: ResultKey, document: string): void {
-  results.set(nameOf(key), document);
+  documents.set(nameOf(key), document);
 }
 
 export async function storeResult(

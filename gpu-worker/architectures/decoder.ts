@@ -9,7 +9,7 @@ import type { DecoderOptions } from "./causal-transformer.ts";
 import type { DecoderArchitecture } from "./decoder-architecture.ts";
 import { gemma3 } from "./gemma.ts";
 import { llama, mistral } from "./llama.ts";
-import { ConfigError, parseConfig } from "./parse-config.ts";
+import { ConfigError, FamilyConfig, parseConfig } from "./parse-config.ts";
 import { qwen2, qwen3 } from "./qwen.ts";
 import { refuseUnread, watchReads } from "./unread-tensors.ts";
 
@@ -24,13 +24,8 @@ const families = new Map<string, z.ZodType<DecoderArchitecture>>([
 /** The `model_type`s that `buildDecoder` builds. */
 export const decoderFamilies: readonly string[] = [...families.keys()];
 
-const ConfigFile = z.looseObject({
-  model_type: z.string(),
-  architectures: z.array(z.string()).nullish(),
-});
-
 export function isDecoder(config: unknown): boolean {
-  const { success, data } = ConfigFile.safeParse(config);
+  const { success, data } = FamilyConfig.safeParse(config);
   return success && families.has(data.model_type);
 }
 
@@ -39,7 +34,7 @@ const builtClass = /(ForCausalLM|Model)$/;
 
 /** Throws `ConfigError` on a config we cannot build from. */
 export function decoderOf(config: unknown): DecoderArchitecture {
-  const { model_type: type, architectures } = parseConfig(ConfigFile, config);
+  const { model_type: type, architectures } = parseConfig(FamilyConfig, config);
   const family = families.get(type);
   if (family === undefined) {
     throw new ConfigError(`model_type ${type} is not built, only ${decoderFamilies.join(", ")}`);

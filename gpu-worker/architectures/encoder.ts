@@ -12,7 +12,7 @@ import { deberta } from "./deberta.ts";
 import { distilbert } from "./distilbert.ts";
 import { electra } from "./electra.ts";
 import type { EncoderOptions, Head, HeadName } from "./encoder-head.ts";
-import { ConfigError, parseConfig } from "./parse-config.ts";
+import { ConfigError, FamilyConfig, parseConfig } from "./parse-config.ts";
 import { roberta, xlmRoberta } from "./roberta.ts";
 import { buildTransformer, buildTransformerRanges, defaultScoreBytes } from "./transformer.ts";
 import { harmlessToEncoder, refuseUnread, watchReads } from "./unread-tensors.ts";
@@ -28,11 +28,6 @@ const families = new Map<string, z.ZodType<Architecture>>([
 
 /** The `model_type`s that `buildEncoder` builds. */
 export const encoderFamilies: readonly string[] = [...families.keys()];
-
-const ConfigFile = z.looseObject({
-  model_type: z.string(),
-  architectures: z.array(z.string()).nullish(),
-});
 
 /** Endings of transformers' class names (`BertForSequenceClassification`), and the head each has. */
 const headOfClass: readonly (readonly [RegExp, Exclude<HeadName, "sentence">])[] = [
@@ -51,7 +46,7 @@ export function headOfCheckpoint(config: unknown): Head {
 
 /** As `headOfCheckpoint`, for a graph that is there already: its family need not be one we build. */
 export function headOfAnyFamily(config: unknown): Head {
-  const [name = "Model"] = parseConfig(ConfigFile, config).architectures ?? [];
+  const [name = "Model"] = parseConfig(FamilyConfig, config).architectures ?? [];
   const row = headOfClass.find(([ending]) => ending.test(name));
   if (row === undefined) {
     const known =
@@ -126,7 +121,7 @@ export function positionsOf(config: unknown): number {
 }
 
 function familyOf(config: unknown): z.ZodType<Architecture> {
-  const { model_type: type } = parseConfig(ConfigFile, config);
+  const { model_type: type } = parseConfig(FamilyConfig, config);
   const family = families.get(type);
   if (family !== undefined) return family;
   throw new ConfigError(`model_type ${type} is not built, only ${encoderFamilies.join(", ")}`);

@@ -1,7 +1,7 @@
 /**
  * A checkpoint's config.json, parsed by a family's schema.
  */
-import type * as z from "zod";
+import * as z from "zod";
 
 /** A config we cannot build from; the message says which field and why. */
 export class ConfigError extends Error {
@@ -10,6 +10,12 @@ export class ConfigError extends Error {
     this.name = "ConfigError";
   }
 }
+
+/** What tells a checkpoint's family and head. */
+export const FamilyConfig = z.looseObject({
+  model_type: z.string(),
+  architectures: z.array(z.string()).nullish(),
+});
 
 /** @throws ConfigError that names the first field that is wrong */
 export function parseConfig<T>(schema: z.ZodType<T>, config: unknown): T {

@@ -7,6 +7,7 @@ import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts"
 import { writeSafetensors } from "../../gpu-worker/weights/safetensors-writer.ts";
 import type { TensorToWrite } from "../../gpu-worker/weights/safetensors-writer.ts";
 import { WeightError } from "../../gpu-worker/weights/weight-source.ts";
+import { expectRefusedOrRead } from "./changed-bytes.ts";
 
 let folder = "";
 beforeAll(async () => {
@@ -151,22 +152,7 @@ describe("hostile headers", () => {
   it("with any byte changed are refused, or read within the file", async () => {
     const good = bytesOf(two, 11);
     const file = await fileOf(good);
-    let state = 1;
-    for (let round = 0; round < 1_500; round++) {
-      const changed = good.slice();
-      for (let change = 0; change <= round % 3; change++) {
-        state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-        changed[(state >>> 8) % (good.length - 11)] = state & 0xff;
-      }
-      await writeFile(file, changed);
-      try {
-        const source = openSafetensors(file);
-        for (const name of source.names()) source.read(name);
-        source.close();
-      } catch (error) {
-        expect(error).toBeInstanceOf(WeightError);
-      }
-    }
+    await expectRefusedOrRead(good, { file, end: good.length - 11, open: openSafetensors });
   });
 
   it("with a hundred thousand tensors are read", async () => {
