@@ -1,6 +1,8 @@
 /**
- * What a worker reports of its jobs: POST /internal/shards/{shard}/events, grouped, at least every
- * `limits.reportIntervalMs` while work is in flight. Events are delivered at least once; a job's `sequence` grows, so
+ * What a worker reports of its jobs, grouped, at least every `limits.reportIntervalMs` while work is in flight: by POST
+ * /internal/shards/{shard}/events, and while a job of the shard streams by a WebSocket on the same address, opened with
+ * the same signature over an empty body: an `EventsRequest` as text goes up for each POST saved, an `EventsResponse`
+ * comes down for each, and one more whenever jobs are to be given up. Events are delivered at least once; a job's `sequence` grows, so
  * the shard drops what it has seen, and nothing after a terminal event counts.
  *
  * Events stand alone: each is read, carried out and acknowledged by itself, so that one that cannot be holds nobody
@@ -13,6 +15,7 @@ import { ModelDigest } from "./models.ts";
 import { ObjectReference } from "./object-reference.ts";
 import { ResultDocument, Usage } from "./result-document.ts";
 import { Sha256 } from "./sha256.ts";
+import { FinishReason, TokenLogprob } from "./tasks/generation.ts";
 
 const common = {
   jobId: JobId,
@@ -29,6 +32,38 @@ export const ProgressEvent = z.object({
   completed: z.int().nonnegative(),
   total: z.int().positive(),
 });
+/**
+ * What a choice has grown by. `from` and `textFrom` say what of it came before, so that a shard which heard the same
+ * from another worker neither repeats nor misses anything.
+ */
+export const Piece = z.object({
+  /** Index of the input, and of the choice made of it. */
+  input: z.int().nonnegative(),
+  choice: z.int().nonnegative(),
+  /** Tokens before this piece. */
+  from: z.int().nonnegative(),
+  tokens: z.int().nonnegative(),
+  /** UTF-16 units before this piece. */
+  textFrom: z.int().nonnegative(),
+  /** Often empty: a token may hold a part of a character, or what may become a stop string. */
+  text: z.string(),
+  /** Of the tokens, where they were asked for. */
+  logprobs: z.array(TokenLogprob).optional(),
+  /** With the last piece of the choice. */
+  finishReason: FinishReason.optional(),
+});
+export type Piece = z.infer<typeof Piece>;
+
+/** Of a job whose message asked for a stream. The result repeats all of it. */
+export const TokensEvent = z.object({
+  ...common,
+  type: z.literal("tokens"),
+  model: z.string().max(200),
+  modelDigest: z.string().min(1).max(200),
+  pieces: z.array(Piece).min(1).max(1_000),
+});
+export type TokensEvent = z.infer<typeof TokensEvent>;
+
 export const SucceededEvent = z.object({
   ...common,
   type: z.literal("succeeded"),
@@ -60,6 +95,7 @@ export const CancelledEvent = z.object({
 export const JobEvent = z.discriminatedUnion("type", [
   StartedEvent,
   ProgressEvent,
+  TokensEvent,
   SucceededEvent,
   FailedEvent,
   CancelledEvent,

@@ -21,6 +21,8 @@ const envelope = {
    * The cache key is `<requestKey>:<modelDigest>`, the digest as the worker reports it.
    */
   requestKey: Sha256.nullable(),
+  /** Whether tokens are reported as they are generated. Absent: the result alone. */
+  stream: z.boolean().optional(),
   /** Milliseconds since the epoch. */
   createdAt: z.int().positive(),
 } as const;

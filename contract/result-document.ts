@@ -14,6 +14,10 @@ export const Usage = z.object({
    * tokenize those made, of detokenize those given. What the caller is charged in units.
    */
   promptTokens: z.int().nonnegative(),
+  /** Tokens that were generated, of all choices: charged as those that were read. Absent: none. */
+  completionTokens: z.int().nonnegative().optional(),
+  /** Of the prompt's, those whose keys and values were there from another request. Absent: none. */
+  cachedTokens: z.int().nonnegative().optional(),
   /** Inputs that were cut, as the request allowed. Absent: none. */
   truncatedInputs: z.int().positive().optional(),
 });

@@ -19,6 +19,7 @@ export type TaskRow<T extends Task> = {
     vectors: boolean,
   ) => Readings;
   readonly readsOnce?: (parameters: TaskParameters<T>, vectors: boolean) => Readings;
+  readonly makes?: (parameters: TaskParameters<T>) => number;
   readonly readsInWindows?: (parameters: TaskParameters<T>) => boolean;
   readonly readsEntities?: (input: TaskInput<T>) => boolean;
   readonly windows?: (parameters: TaskParameters<T>) => WindowRules;

@@ -48,6 +48,8 @@ export type TaskDefinition<
   readonly readsOnce?: (parameters: z.infer<Parameters>, vectors: boolean) => Readings;
   /** Whether a text longer than the model's positions is read whole. Absent: never. */
   readonly readsInWindows?: (parameters: z.infer<Parameters>) => boolean;
+  /** Tokens that the model may make of one input, at most: charged as those it reads. Absent: none. */
+  readonly makes?: (parameters: z.infer<Parameters>) => number;
   /**
    * Whether another model than the request's own reads an input too: the one that the parameter `entity_model` names,
    * else the one that the model's own state names. Absent: never.

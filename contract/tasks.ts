@@ -3,6 +3,7 @@
  * from it, and the worker's table of pipelines does not compile until the task is served.
  */
 import * as z from "zod";
+import { chatCompletion } from "./tasks/chat-completion.ts";
 import { detokenize } from "./tasks/detokenize.ts";
 import { featureExtraction } from "./tasks/feature-extraction.ts";
 import { fewShotClassification } from "./tasks/few-shot-classification.ts";
@@ -13,6 +14,7 @@ import { relationExtraction } from "./tasks/relation-extraction.ts";
 import { rerank } from "./tasks/rerank.ts";
 import { sentenceSimilarity } from "./tasks/sentence-similarity.ts";
 import { textClassification } from "./tasks/text-classification.ts";
+import { textGeneration } from "./tasks/text-generation.ts";
 import { tokenClassification } from "./tasks/token-classification.ts";
 import { tokenize } from "./tasks/tokenize.ts";
 import { zeroShotClassification } from "./tasks/zero-shot-classification.ts";
@@ -29,6 +31,8 @@ export const tasks = {
   "few-shot-classification": fewShotClassification,
   "fill-mask": fillMask,
   rerank,
+  "chat-completion": chatCompletion,
+  "text-generation": textGeneration,
   tokenize,
   detokenize,
 } as const;

@@ -44,14 +44,19 @@ const law: Record<string, string[] | "*"> = {
   "gpu-worker/autodiff": ["gpu-worker/onnx", "gpu-worker/tensor"],
   "gpu-worker/weights": ["gpu-worker/tensor", "gpu-worker/onnx"],
   "gpu-worker/tokenizer": ["gpu-worker/event-loop", "gpu-worker/files"],
-  "gpu-worker/model": ["contract", "gpu-worker/tensor", "gpu-worker/tokenizer"],
+  "gpu-worker/runtime": ["gpu-worker/event-loop", "gpu-worker/onnx", "gpu-worker/tensor"],
+  "gpu-worker/model": [
+    "contract",
+    "gpu-worker/runtime",
+    "gpu-worker/tensor",
+    "gpu-worker/tokenizer",
+  ],
   "gpu-worker/architectures": [
     "gpu-worker/model",
     "gpu-worker/weights",
     "gpu-worker/onnx",
     "gpu-worker/tensor",
   ],
-  "gpu-worker/runtime": ["gpu-worker/event-loop", "gpu-worker/onnx", "gpu-worker/tensor"],
   "gpu-worker/downloads": ["contract", "gpu-worker/files"],
   "gpu-worker/checkpoints": [
     "contract",
@@ -108,7 +113,13 @@ const law: Record<string, string[] | "*"> = {
     "gpu-worker/tokenizer",
     "gpu-worker/tensor",
   ],
-  "gpu-worker/llm": ["contract", "gpu-worker/model", "gpu-worker/tensor"],
+  "gpu-worker/llm": [
+    "contract",
+    "gpu-worker/batching",
+    "gpu-worker/model",
+    "gpu-worker/runtime",
+    "gpu-worker/tensor",
+  ],
   "gpu-worker/telemetry": [],
   "gpu-worker/jobs": [
     "contract",

@@ -1,13 +1,17 @@
 /**
- * What it takes to serve a task. A direct pipeline answers by itself. An encoder pipeline reads as encode → run →
+ * What it takes to serve a task. A direct pipeline answers by itself. A decoder pipeline gives tokens as they come. An encoder pipeline reads as encode → run →
  * decode: it turns inputs into sequences, has them run in batches shared with other requests (`context.run`), and makes
  * outputs of the results.
  */
+import type { Piece } from "#contract/events.ts";
 import type { Usage } from "#contract/result-document.ts";
 import type { Task, TaskInput, TaskOutput, TaskParameters } from "#contract/tasks.ts";
+import type { ChatMessage } from "#contract/tasks/chat-completion.ts";
+import type { ChatTemplate, DecoderModel } from "../model/decoder-model.ts";
 import type { EncoderModel } from "../model/encoder-model.ts";
 import type { LinearLayer } from "../model/linear-head.ts";
 import type { EncoderRow, RowResult } from "../model/encoder-row.ts";
+import type { GenerationEnd, GenerationHandlers, GenerationRequest } from "../model/generation.ts";
 
 export type TaskRequest<T extends Task> = {
   task: T;
@@ -62,4 +66,31 @@ export type EncoderPipeline<T extends Task> = {
   ): Promise<TaskAnswer<T>>;
 };
 
-export type Pipeline<T extends Task> = DirectPipeline<T> | EncoderPipeline<T>;
+/** What a decoder pipeline may use while it answers one request. */
+export type GenerationContext = Pick<TaskContext, "signal" | "charge" | "reserveResult"> & {
+  /** A call without a seed draws from it, so that another worker goes on with the same tokens. */
+  readonly jobId: string;
+  /** Tokens of many requests are made in the same steps. @throws CodedError; the signal's reason */
+  generate(
+    model: DecoderModel,
+    request: GenerationRequest,
+    handlers: Pick<GenerationHandlers, "onPrompt" | "onToken">,
+  ): Promise<GenerationEnd>;
+  /** The prompt of a conversation. @throws CodedError where the template does not take it */
+  renderChat(template: ChatTemplate, messages: readonly ChatMessage[]): Promise<string>;
+  /** What choices have grown by; absent: nobody wants it before the result. */
+  report?(pieces: readonly Piece[]): void;
+};
+
+/** Answers token by token, in steps shared with other requests. */
+export type DecoderPipeline<T extends Task> = {
+  kind: "decoder";
+  /** @throws CodedError for inputs the model cannot read; the signal's reason */
+  answer(
+    request: TaskRequest<T>,
+    model: DecoderModel,
+    context: GenerationContext,
+  ): Promise<TaskAnswer<T>>;
+};
+
+export type Pipeline<T extends Task> = DirectPipeline<T> | EncoderPipeline<T> | DecoderPipeline<T>;

@@ -42,7 +42,7 @@ describe("golden documents", () => {
 
   it("hold one event of every type", () => {
     const types = JobEvent.options.map((option) => `event.${option.shape.type.value}.json`);
-    expect(types).toHaveLength(5);
+    expect(types).toHaveLength(6);
     expect(names).toEqual(expect.arrayContaining(types));
   });
 

@@ -1,0 +1,55 @@
+/** The next message of a conversation. */
+import * as z from "zod";
+import { limits } from "../limits.ts";
+import { defineTask } from "../task.ts";
+import { Generation, GenerationParameters, tokensMade } from "./generation.ts";
+
+export const chatRoles = ["system", "developer", "user", "assistant", "tool"] as const;
+
+export const ChatMessage = z.object({
+  role: z.enum(chatRoles),
+  /** Parts are texts; a template gets them line by line. */
+  content: z.union([
+    z.string().max(limits.stringCharactersMax),
+    z.array(z.object({ text: z.string().max(limits.stringCharactersMax) })).max(limits.inputsMax),
+  ]),
+  name: z.string().max(64).optional(),
+});
+export type ChatMessage = z.infer<typeof ChatMessage>;
+
+/** Tokens that a chat template puts around a message, about. */
+const tokensPerMessage = 8;
+
+const Conversation = z.object({
+  messages: z.array(ChatMessage).min(1).max(limits.inputsMax),
+});
+
+export const chatCompletion = defineTask({
+  summary: "Continue a conversation",
+  example: {
+    model: "SmolLM2-135M-Instruct",
+    input: { messages: [{ role: "user", content: "What is the capital of France?" }] },
+    parameters: { max_tokens: 16, temperature: 0 },
+    output: {
+      choices: [
+        {
+          text: "The capital of France is Paris.",
+          finish_reason: "end_token",
+          tokens: 8,
+          logprobs: null,
+        },
+      ],
+    },
+    tokens: 37,
+  },
+  input: Conversation,
+  parameters: GenerationParameters,
+  output: Generation,
+  reads: ({ messages }) =>
+    messages.flatMap(({ content }) => [
+      ...(typeof content === "string" ? [content] : content.map(({ text }) => text)),
+      { tokens: tokensPerMessage },
+    ]),
+  makes: tokensMade,
+  huggingFace: null,
+});

@@ -1,0 +1,133 @@
+/**
+ * What the two tasks share that have a model write: how its tokens are chosen, and what it wrote. Ids are the model's
+ * own throughout.
+ */
+import * as z from "zod";
+import { limits } from "../limits.ts";
+
+export const generationLimits = {
+  /** Choices of one input (`n`). */
+  choicesMax: 8,
+  stopsMax: 4,
+  /** Of one stop string, in UTF-16 units. */
+  stopCharactersMax: 500,
+  topLogprobsMax: 20,
+  logitBiasMax: 1_024,
+  /** Tokens of a choice where the request names no number, if the model has room for so many. */
+  maxTokensDefault: 512,
+} as const;
+
+const penalty = z.number().min(-2).max(2).optional();
+
+export const generationParameters = {
+  max_tokens: z
+    .int()
+    .positive()
+    .max(limits.tokensPerRequestMax)
+    .optional()
+    .describe(
+      `The most tokens of a choice. Default: ${generationLimits.maxTokensDefault}, or what the model has room for.`,
+    ),
+  n: z
+    .int()
+    .min(1)
+    .max(generationLimits.choicesMax)
+    .optional()
+    .describe("How many choices are made of each input."),
+  temperature: z
+    .number()
+    .min(0)
+    .max(2)
+    .optional()
+    .describe("0: always the likeliest token. Default: 1."),
+  top_p: z
+    .number()
+    .min(0)
+    .max(1)
+    .optional()
+    .describe("Only the likeliest tokens that together have this probability. Default: 1."),
+  top_k: z.int().min(0).optional().describe("Only so many of the likeliest tokens. 0: all."),
+  min_p: z
+    .number()
+    .min(0)
+    .max(1)
+    .optional()
+    .describe("Only tokens with at least this part of the likeliest one's probability."),
+  repetition_penalty: z
+    .number()
+    .positive()
+    .max(10)
+    .optional()
+    .describe("Over prompt and answer: above 1, tokens that occurred become less likely."),
+  presence_penalty: penalty.describe("Taken once from the logit of each token that was generated."),
+  frequency_penalty: penalty.describe(
+    "Taken from the logit of a token for each time it was generated.",
+  ),
+  logit_bias: z
+    .record(z.string().regex(/^\d{1,9}$/), z.number().min(-100).max(100))
+    .refine((bias) => Object.keys(bias).length <= generationLimits.logitBiasMax, {
+      error: `at most ${generationLimits.logitBiasMax} tokens are taken: leave some out`,
+    })
+    .optional()
+    .describe("Added to the logits of tokens, by the model's own ids."),
+  seed: z
+    .int()
+    .optional()
+    .describe("The same seed gives the same answer. Default: a seed of the call's own."),
+  stop: z
+    .array(z.string().min(1).max(generationLimits.stopCharactersMax))
+    .max(generationLimits.stopsMax)
+    .optional()
+    .describe("A choice ends before the first of these."),
+  top_logprobs: z
+    .int()
+    .min(0)
+    .max(generationLimits.topLogprobsMax)
+    .optional()
+    .describe(
+      "Each token's log probability is told, and those of so many alternatives. Absent: none.",
+    ),
+} as const;
+
+export const GenerationParameters = z.strictObject(generationParameters);
+export type GenerationParameters = z.infer<typeof GenerationParameters>;
+
+const token = {
+  id: z.int().nonnegative(),
+  /** The token by itself, as text. */
+  text: z.string(),
+  /** Where the text has replacement characters for them: the token's bytes, or null for a token without any. */
+  bytes: z.array(z.int().min(0).max(255)).nullish(),
+} as const;
+
+export const TokenLogprob = z.object({
+  ...token,
+  /** Natural logarithm, of the model's own distribution. Null: the first token of a prompt has none. */
+  logprob: z.number().nullable(),
+  special: z.boolean().optional(),
+  /** The likeliest tokens at this place, the likeliest first. */
+  top: z.array(z.object({ ...token, logprob: z.number() })).max(generationLimits.topLogprobsMax),
+});
+export type TokenLogprob = z.infer<typeof TokenLogprob>;
+
+export const FinishReason = z.enum(["length", "end_token", "stop_sequence"]);
+export type FinishReason = z.infer<typeof FinishReason>;
+
+export const Choice = z.object({
+  text: z.string(),
+  finish_reason: FinishReason,
+  /** Tokens that were generated, the one that ended it included. */
+  tokens: z.int().nonnegative(),
+  /** Null: not asked for. With `echo` the prompt's come first. */
+  logprobs: z.array(TokenLogprob).nullable(),
+});
+export type Choice = z.infer<typeof Choice>;
+
+/** What an input is answered with. */
+export const Generation = z.object({ choices: z.array(Choice) });
+export type Generation = z.infer<typeof Generation>;
+
+/** Tokens that a worker may make of one input, at most. */
+export function tokensMade({ n = 1, max_tokens: each }: GenerationParameters): number {
+  return n * (each ?? generationLimits.maxTokensDefault);
+}

@@ -1,0 +1,40 @@
+/** A decoder in service: all that is needed to turn a prompt into token ids, go on with it, and tell when to end. */
+import type { ModelLimits } from "#contract/models.ts";
+import type { Task } from "#contract/tasks.ts";
+import type { LoadedSession } from "../runtime/session.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+
+/** What a conversation is rendered by: the checkpoint's own template and the tokens it names. */
+export type ChatTemplate = {
+  /** Jinja. */
+  readonly template: string;
+  /** Empty: the model has none. */
+  readonly bosToken: string;
+  readonly eosToken: string;
+};
+
+/** Keys and values of one layer, f32 [batch, heads, tokens, width]: see architectures/causal-transformer.ts. */
+export type KeyValueShape = {
+  readonly layers: number;
+  readonly heads: number;
+  /** As the graph has it, padded where it must. */
+  readonly width: number;
+};
+
+export type DecoderModel = {
+  readonly kind: "decoder";
+  readonly id: string;
+  /** Of weights, identity files, compute form and graph builder, lower-case hex: part of the edge's cache key. */
+  readonly digest: string;
+  readonly tasks: readonly Task[];
+  /** `maxTokens`: prompt and answer together. */
+  readonly limits: ModelLimits;
+  readonly tokenizer: Tokenizer;
+  /** Inputs and outputs as architectures/causal-transformer.ts says. */
+  readonly session: LoadedSession;
+  readonly keyValues: KeyValueShape;
+  /** Tokens after which a text ends. */
+  readonly endTokens: ReadonlySet<number>;
+  /** Null: it takes no conversation. */
+  readonly chatTemplate: ChatTemplate | null;
+};
