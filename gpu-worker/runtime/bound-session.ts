@@ -20,6 +20,13 @@ export type ResidentValue = {
   write: (tensor: Tensor) => Promise<void>;
   /** A copy. */
   read: () => Promise<Tensor>;
+  /** Copies another value of the same provider, element type and shape, which shares no memory with it. */
+  copyFrom: (source: ResidentValue) => Promise<void>;
+  /**
+   * What it holds is not needed any more, and is undefined until it is written: a CPU's machine has the memory back
+   * until then.
+   */
+  discard: () => Promise<void>;
 };
 
 /** A value with its memory. */
@@ -54,7 +61,8 @@ export type BoundSession = {
 /** What a session can that was loaded, beside what `Session` says. */
 export type Binder = {
   /**
-   * A value of zeros, freed with the session at the latest. Other sessions on the same provider may bind it too.
+   * A value of zeros, which takes a CPU's memory page by page as it is written. It is freed with the session at the
+   * latest; other sessions on the same provider may bind it too.
    * @throws RuntimeError for what is no shape, and where memory is short
    */
   allocate: (dtype: DType, shape: Shape) => Promise<AllocatedValue>;

@@ -6,12 +6,15 @@ import koffi from "koffi";
 import { RuntimeError } from "../session.ts";
 import type { Copies } from "./memory-copies.ts";
 import { asyncNumberFunction } from "./native-function.ts";
+import type { Pointer } from "./native-function.ts";
 
 /** cudaMemcpyDefault: the addresses say which is the device's. */
 const byAddress = 4;
 
 /** @throws koffi's error where the library cannot be loaded */
-export function openCudaCopies(): Copies {
+export function openCudaCopies(): Copies & {
+  readonly zero: (address: Pointer, bytes: number) => Promise<void>;
+} {
   const library = koffi.load("libcudart.so.13");
   const errorString = library.func("cudaGetErrorString", "str", ["int"]);
   // The words of ONNX Runtime's own CUDA errors, by which faults of the device are known.

@@ -1,11 +1,10 @@
-/** Bytes zeroed and copied on threads of libuv's pool: here the CPU's, in cuda-copies.ts a GPU's. */
+/** Bytes copied on threads of libuv's pool: here the CPU's, in cuda-copies.ts a GPU's. */
 import process from "node:process";
 import koffi from "koffi";
 import { asyncFunction } from "./native-function.ts";
 import type { Pointer } from "./native-function.ts";
 
 export type Copies = {
-  readonly zero: (address: Pointer, bytes: number) => Promise<void>;
   /** Either may be an array of JavaScript's. */
   readonly copy: (
     to: Pointer | ArrayBufferView,
@@ -22,7 +21,6 @@ export function openCpuCopies(): Copies {
   const library = koffi.load(process.platform === "win32" ? "msvcrt.dll" : null);
   const kinds = ["pointer", "pointer", "size"] as const;
   const memcpy = asyncFunction(library.symbol("memcpy", "void"), null, kinds);
-  const memset = asyncFunction(library.symbol("memset", "void"), null, ["pointer", "int", "size"]);
-  cpuCopies = { copy: memcpy, zero: (address, bytes) => memset(address, 0, bytes) };
+  cpuCopies = { copy: memcpy };
   return cpuCopies;
 }

@@ -58,6 +58,25 @@ export class NativeValue implements AllocatedValue {
     return tensorFromBytes(this.dtype, this.shape, bytes);
   }
 
+  async copyFrom(source: ResidentValue): Promise<void> {
+    if (
+      !(source instanceof NativeValue) ||
+      source.allocation.provider !== this.allocation.provider
+    ) {
+      throw new RuntimeError("a value is copied from another of its own provider alone");
+    }
+    const { dtype, shape } = source;
+    if (dtype !== this.dtype || !sameShape(shape, this.shape)) {
+      throw new RuntimeError(`the value is ${this.dtype} [${this.shape}], not ${dtype} [${shape}]`);
+    }
+    await source.allocation.using(() => this.#copy(this.address, source.address));
+  }
+
+  async discard(): Promise<void> {
+    const { allocation, address, byteLength: bytes } = this;
+    await allocation.using(() => allocation.memory.discard(address, bytes));
+  }
+
   async #copy(to: Pointer | ArrayBufferView, from: Pointer | ArrayBufferView): Promise<void> {
     const { allocation, byteLength: bytes } = this;
     await allocation.using(() => allocation.memory.copy(to, from, bytes));

@@ -1,5 +1,6 @@
-/** Memory where a provider computes: allocated by ONNX Runtime's allocator for it. */
+/** Memory where a provider computes. */
 import { openCudaCopies } from "./cuda-copies.ts";
+import { openLazyMemory } from "./lazy-memory.ts";
 import { openCpuCopies } from "./memory-copies.ts";
 import type { Copies } from "./memory-copies.ts";
 import type { Pointer } from "./native-function.ts";
@@ -10,6 +11,10 @@ export type ProviderMemory = Copies & {
   /** Where it is, as ONNX Runtime's memory info. */
   readonly info: Pointer;
   readonly allocate: (bytes: number) => Pointer;
+  /** Makes zeros of what was just allocated. */
+  readonly zero: (address: Pointer, bytes: number) => Promise<void>;
+  /** What is there is not needed any more, see `ResidentValue.discard`. */
+  readonly discard: (address: Pointer, bytes: number) => Promise<void>;
   /** Off the event loop: the pages of a gigabyte take some 100 ms. */
   readonly free: (address: Pointer) => Promise<void>;
   /** When all is freed. */
@@ -21,14 +26,13 @@ export function openProviderMemory(native: NativeSession): ProviderMemory {
   return native.provider === "cpu" ? cpuMemory(native) : cudaMemory(native);
 }
 
-/** Not the arena that runs share, which keeps what is freed: large allocations go back to the machine. */
-function cpuMemory({ api, memory: info }: NativeSession): ProviderMemory {
-  const allocator = received((out) => api.getDefaultAllocator(out));
+/** Not the arena that runs share, which keeps what is freed. */
+function cpuMemory({ memory: info }: NativeSession): ProviderMemory {
   return {
     ...openCpuCopies(),
+    ...openLazyMemory(),
     info,
-    allocate: (bytes) => received((out) => api.allocatorAlloc(allocator, bytes, out)),
-    free: (address) => api.allocatorFreeAsync(allocator, address),
+    zero: () => Promise.resolve(),
     release: () => undefined,
   };
 }
@@ -48,6 +52,7 @@ function cudaMemory({ api, session }: NativeSession): ProviderMemory {
     info,
     allocate: (bytes) => received((out) => api.allocatorAlloc(allocator, bytes, out)),
     free: (address) => api.allocatorFreeAsync(allocator, address),
+    discard: () => Promise.resolve(),
     release: () => {
       api.releaseAllocator(allocator);
       api.releaseMemoryInfo(info);
