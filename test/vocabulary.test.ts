@@ -47,7 +47,6 @@ const retired: Readonly<Record<string, string>> = {
 /** Whole names that are common words otherwise. */
 const retiredNames: Readonly<Record<string, string>> = {
   within: "withTimeout",
-  Engine: "TaskContext",
   Work: "Computation",
   narrow: "output",
 };

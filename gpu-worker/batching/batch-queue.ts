@@ -102,6 +102,8 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
   #waitingTokens = 0;
   /** Of tenants with something in `#waiting`, the longest wait first. */
   readonly #backlogs = new Map<Tenant, Backlog>();
+  /** Padding included, of the last batches; null: none has run. */
+  #secondsPerToken: number | null = null;
   /** Taken and not ended. */
   readonly #batches = new Set<Batch<Item, Row, Prepared>>();
 
@@ -196,9 +198,9 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
     return now() - longest[1].since > policy.waitMsMax ? longest : null;
   }
 
-  take(batches: number): SlotBatch {
+  take(batches: number, secondsMax = Infinity): SlotBatch {
     const batch = {
-      entries: this.#choose(batches),
+      entries: this.#choose(batches, secondsMax),
       prepared: null,
       controller: new AbortController(),
     };
@@ -206,20 +208,26 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
     return { prepare: () => this.#prepare(batch), run: () => this.#run(batch) };
   }
 
-  #choose(batches: number): Entry<Item, Row>[] {
+  #choose(batches: number, secondsMax: number): Entry<Item, Row>[] {
     const { policy } = this.#options;
     const window = this.#window();
     const lengths = window.map((entry) => entry.length);
     const { askedOf = () => 0 } = this.#options;
     const asked = window.map(({ item }) => askedOf(item));
     const share = batches === 1 ? Infinity : Math.ceil(sum(lengths) / batches);
-    const tokensMax = Math.min(policy.tokensMax, Math.max(policy.tokensMin, share));
+    const shared = Math.min(policy.tokensMax, Math.max(policy.tokensMin, share));
+    const tokensMax = Math.min(shared, this.#tokensIn(secondsMax));
     const chosen = new Set(planBatch(lengths, { ...policy, tokensMax }, asked));
     const kept = window.filter((_, index) => !chosen.has(index));
     this.#waiting.splice(0, window.length, ...kept);
     const entries = [...chosen].flatMap((index) => window[index] ?? []);
     for (const entry of entries) this.#served(entry);
     return entries;
+  }
+
+  #tokensIn(seconds: number): number {
+    if (seconds === Infinity) return Infinity;
+    return this.#secondsPerToken === null ? 1 : Math.floor(seconds / this.#secondsPerToken);
   }
 
   /** The entries to choose from, in service order. */
@@ -342,12 +350,11 @@ export class BatchQueue<Item, Row, Prepared> implements SlotUser {
 
   #report(outcomes: readonly Outcome<Item, Row>[], seconds: number): void {
     const lengths = outcomes.map(({ entry }) => entry.length);
-    this.#options.onBatch?.({
-      entries: lengths.length,
-      tokens: sum(lengths),
-      tokensPadded: Math.max(...lengths) * lengths.length,
-      seconds,
-    });
+    const tokensPadded = Math.max(...lengths) * lengths.length;
+    const perToken = seconds / tokensPadded;
+    this.#secondsPerToken = ((this.#secondsPerToken ?? perToken) * 3 + perToken) / 4;
+    const tokens = sum(lengths);
+    this.#options.onBatch?.({ entries: lengths.length, tokens, tokensPadded, seconds });
   }
 }
 

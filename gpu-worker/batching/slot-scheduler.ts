@@ -1,6 +1,7 @@
 /**
- * Gives the machine to the batches of all models: a fixed number runs side by side, however many models there are. What
- * starts next is decided by slot-policy.ts; this starts it and awaits its end.
+ * Gives the machine to the batches and steps of all models: a fixed number of batches runs side by side, however many
+ * models there are, or one step of a decoder. What starts next is decided by slot-policy.ts; this starts it and awaits
+ * its end.
  *
  * No batch lingers to fill up: while batches run, what arrives waits and forms the next; an idle machine starts at the
  * end of the current turn of the event loop, so that requests that arrive together share the first batch. Where what
@@ -24,14 +25,37 @@ export type SlotUser = {
   readonly full: boolean;
   /** Null: nothing waits. */
   front(): QueueFront | null;
-  /** @param batches that share what waits */
-  take(batches: number): SlotBatch;
+  /**
+   * @param batches that share what waits
+   * @param secondsMax how long the batch may take, so far as what is first allows it
+   */
+  take(batches: number, secondsMax?: number): SlotBatch;
 };
+
+/** A decoder as the scheduler sees it. */
+export type StepUser = {
+  /** It makes tokens. */
+  readonly decodes: boolean;
+  /** A step could start now. */
+  readonly ready: boolean;
+  /** How long others may compute between two of its steps. */
+  readonly quantumSeconds: number;
+  /** Of the prompts to be read; null: there are none. */
+  front(): QueueFront | null;
+  /** @param promptSeconds how long pieces of prompts in the step may take, 0: there may be none */
+  step(promptSeconds: number): Pick<SlotBatch, "run">;
+};
+
+type WaitingUser = { user: SlotUser; front: QueueFront; slots: number; full: boolean };
 
 export class SlotScheduler {
   /** Queues where something waits. */
   readonly #users = new Set<SlotUser>();
+  /** Decoders with something to do, the one whose step is the longest ago first. */
+  readonly #steppers = new Set<StepUser>();
   #running = 0;
+  #stepping = false;
+  #turn = 0;
   #ready: { batch: SlotBatch; slots: number } | null = null;
   /** Of the tenants of all queues. */
   readonly fairQueueing = new FairQueueing();
@@ -47,6 +71,16 @@ export class SlotScheduler {
   /** Something new waits at `user`. */
   wake(user: SlotUser): void {
     this.#users.add(user);
+    this.#schedule();
+  }
+
+  /** `stepper` has something to do. */
+  wakeStepper(stepper: StepUser): void {
+    this.#steppers.add(stepper);
+    this.#schedule();
+  }
+
+  #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
     setImmediate(() => {
@@ -68,11 +102,23 @@ export class SlotScheduler {
       if (front === null) this.#users.delete(user);
       return front === null ? [] : [{ user, front, slots: user.slots, full: user.full }];
     });
-    const readySlots = this.#ready?.slots ?? null;
-    const decision = decideSlot({ running: this.#running, readySlots, queues: waiting });
+    const steppers = [...this.#steppers];
+    const decision = decideSlot({
+      running: this.#running,
+      stepping: this.#stepping,
+      turn: this.#turn,
+      readySlots: this.#ready?.slots ?? null,
+      queues: waiting,
+      decoders: steppers.map((stepper) => ({
+        front: stepper.front(),
+        decodes: stepper.decodes,
+        ready: stepper.ready,
+      })),
+    });
     if (decision.do === "wait") return false;
     if (decision.do === "start ready") this.#startReady();
-    else this.#serve(waiting[decision.queue]?.user, decision);
+    else if (decision.do === "step") this.#step(steppers[decision.decoder], decision.prompts);
+    else this.#serve(waiting[decision.queue], decision);
     return true;
   }
 
@@ -82,20 +128,50 @@ export class SlotScheduler {
     if (ready !== null) this.#start(ready.batch);
   }
 
-  #serve(user: SlotUser | undefined, decision: Exclude<SlotDecision, { do: "wait" }>): void {
-    if (user === undefined || decision.do === "start ready") return;
-    const batch = user.take(decision.batches);
-    if (decision.do === "start") return this.#start(batch);
+  #serve(
+    waiting: WaitingUser | undefined,
+    { do: what, batches }: Extract<SlotDecision, { queue: number }>,
+  ): void {
+    if (waiting === undefined) return;
+    const { user } = waiting;
+    const batch =
+      what === "start cut" ? user.take(batches, this.#quantumSeconds()) : user.take(batches);
+    if (what !== "get ready") return this.#start(batch);
     batch.prepare();
     this.#ready = { batch, slots: user.slots };
   }
 
+  /** What no decoder that makes tokens is too long for. */
+  #quantumSeconds(): number {
+    const decoding = [...this.#steppers].filter(({ decodes }) => decodes);
+    return Math.min(...decoding.map(({ quantumSeconds }) => quantumSeconds));
+  }
+
   #start(batch: SlotBatch): void {
     this.#running += 1;
+    this.#turn += 1;
     void batch.run().then((handOut) => {
       this.#running -= 1;
       this.#fill();
       handOut();
+    });
+  }
+
+  #step(stepper: StepUser | undefined, prompts: boolean): void {
+    if (stepper === undefined) return;
+    this.#steppers.delete(stepper);
+    this.#steppers.add(stepper);
+    this.#running += 1;
+    this.#stepping = true;
+    this.#turn = stepper.decodes ? 0 : this.#turn + 1;
+    const step = stepper.step(prompts ? this.#quantumSeconds() : 0);
+    void step.run().then((handOut) => {
+      this.#running -= 1;
+      this.#stepping = false;
+      this.#fill();
+      handOut();
+      if (!stepper.ready) this.#steppers.delete(stepper);
+      this.#fill();
     });
   }
 }

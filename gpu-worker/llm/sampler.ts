@@ -8,30 +8,9 @@
  * mean the same in every request, and stay finite at temperature 0.
  */
 
+import type { GeneratedToken, SamplingParameters, TokenScore } from "../model/generation.ts";
 import { boundOfLargest, reachedBy } from "./largest.ts";
 import { uniformDraw } from "./uniform-draw.ts";
-
-export type SamplingParameters = {
-  /** 0: the likeliest token, whatever the filters. */
-  temperature: number;
-  /** 1: off. */
-  topP: number;
-  /** 0: off. */
-  topK: number;
-  /** Of the likeliest token's probability; 0: off. */
-  minP: number;
-  /** Over prompt and output; 1: off. */
-  repetitionPenalty: number;
-  /** Over the output alone, once a token; 0: off. */
-  presencePenalty: number;
-  /** Over the output alone, for each time; 0: off. */
-  frequencyPenalty: number;
-  logitBias: ReadonlyMap<number, number>;
-  /** A safe integer. */
-  seed: number;
-  /** How many alternatives are told with each token's log probability; null: no log probabilities. */
-  topLogprobs: number | null;
-};
 
 export type LogitsRow = {
   parameters: SamplingParameters;
@@ -44,10 +23,8 @@ export type LogitsRow = {
   position: number;
 };
 
-export type TokenLogprob = { token: number; logprob: number };
-
 export type Sampled =
-  | { kind: "token"; token: number; logprob: number | null; topLogprobs: TokenLogprob[] }
+  | ({ kind: "token" } & GeneratedToken)
   /** The row is no distribution: the model or its computation is broken. */
   | { kind: "unusable"; reason: UnusableRow };
 
@@ -55,13 +32,13 @@ export type UnusableRow = "a logit is NaN" | "a logit is +Infinity" | "every log
 
 /** Holds the scratch memory of one vocabulary. */
 export class Sampler {
-  readonly #vocabulary: number;
+  readonly vocabulary: number;
   readonly #scores: Float64Array;
   readonly #weights: Float64Array;
   readonly #selection: Float64Array;
 
   constructor(vocabulary: number) {
-    this.#vocabulary = vocabulary;
+    this.vocabulary = vocabulary;
     this.#scores = new Float64Array(vocabulary);
     this.#weights = new Float64Array(vocabulary);
     this.#selection = new Float64Array(vocabulary);
@@ -69,14 +46,14 @@ export class Sampler {
 
   /** @param logits [rows, vocabulary] f32 */
   sample(logits: Float32Array, rows: readonly LogitsRow[]): Sampled[] {
-    if (logits.length !== rows.length * this.#vocabulary) {
+    if (logits.length !== rows.length * this.vocabulary) {
       throw new RangeError(
-        `${logits.length} logits are not ${rows.length} rows of ${this.#vocabulary}`,
+        `${logits.length} logits are not ${rows.length} rows of ${this.vocabulary}`,
       );
     }
     return rows.map((row, index) => {
-      const from = index * this.#vocabulary;
-      return this.#sampleRow(logits.subarray(from, from + this.#vocabulary), row);
+      const from = index * this.vocabulary;
+      return this.#sampleRow(logits.subarray(from, from + this.vocabulary), row);
     });
   }
 
@@ -84,7 +61,7 @@ export class Sampler {
   distribution(logits: Float32Array, row: LogitsRow): Float64Array {
     const best = this.#score(logits, row);
     if (row.parameters.temperature === 0) {
-      return new Float64Array(this.#vocabulary).fill(1, best, best + 1);
+      return new Float64Array(this.vocabulary).fill(1, best, best + 1);
     }
     const total = this.#weigh(best, row.parameters);
     return this.#weights.map((weight) => weight / total);
@@ -96,12 +73,18 @@ export class Sampler {
     const token = this.#choose(logits, row);
     const { topLogprobs: count } = row.parameters;
     if (count === null) return { kind: "token", token, logprob: null, topLogprobs: [] };
+    return { kind: "token", ...this.score(logits, token, count) };
+  }
+
+  /** Log probabilities of a row's token and of the `count` likeliest. @param logits [vocabulary] */
+  score(logits: Float32Array, token: number, count: number): GeneratedToken {
     const normaliser = logSumExp(logits);
-    const topLogprobs = largestLogits(logits, count).map((id) => ({
+    const scoreOf = (id: number): TokenScore => ({
       token: id,
       logprob: (logits[id] ?? 0) - normaliser,
-    }));
-    return { kind: "token", token, logprob: (logits[token] ?? 0) - normaliser, topLogprobs };
+    });
+    const topLogprobs = largestLogits(logits, count).map(scoreOf);
+    return { ...scoreOf(token), topLogprobs };
   }
 
   #choose(logits: Float32Array, row: LogitsRow): number {
@@ -158,14 +141,14 @@ export class Sampler {
   /** The bound under which the filters drop a weight; the highest weight is 1. */
   #lowestWeight(total: number, { topK, topP, minP }: SamplingParameters): number {
     let [bound, kept] = [0, total];
-    if (topK > 0 && topK < this.#vocabulary) {
+    if (topK > 0 && topK < this.vocabulary) {
       const reached = reachedBy(this.#weights, topK, this.#selection);
       bound = boundOfLargest(this.#select(reached), topK, "count");
       kept = keepFrom(this.#weights, bound);
     }
     if (topP < 1) {
       // All weights under this bound together are less than what top-p may drop.
-      const negligible = ((1 - topP) * kept) / this.#vocabulary;
+      const negligible = ((1 - topP) * kept) / this.vocabulary;
       bound = boundOfLargest(this.#select(Math.max(bound, negligible)), topP * kept, "sum");
     }
     return Math.max(bound, minP);

@@ -12,7 +12,7 @@
 export type EngineRequest = {
   id: string;
   tenant: string | symbol;
-  /** Start tags of its quanta of prompt. */
+  /** Start tags of its shares of prompt, each of `shareTokens`. */
   startTags: { first: number; step: number };
   /** Milliseconds: when a request that has waited beyond its bound began to wait; null: not overdue. */
   overdueSince: number | null;
@@ -35,6 +35,8 @@ export type StepLimits = {
   stepTokensMax: number;
   /** Tokens of prompts in one step while anything decodes, at least 1: the bound of the time between two tokens. */
   quantumTokens: number;
+  /** Tokens of prompt between two start tags: the quantum of a tenant's fair share. */
+  shareTokens: number;
   /** Tokens whose keys and values fit in memory, over all slots. */
   memoryTokens: number;
   /** Memory is held in whole blocks of so many tokens. */
@@ -201,10 +203,10 @@ function planChunks(
 }
 
 /**
- * The first prompt of each tenant, those overdue before the others, which go by the start tag of their next quantum, so
+ * The first prompt of each tenant, those overdue before the others, which go by the start tag of their next share, so
  * that a long prompt does not hold up the other tenants; then the further ones in service order.
  */
-function inPromptOrder(running: readonly Running[], { quantumTokens }: StepLimits): Running[] {
+function inPromptOrder(running: readonly Running[], { shareTokens }: StepLimits): Running[] {
   const tenants = new Set<string | symbol>();
   const first: Running[] = [];
   const further: Running[] = [];
@@ -214,6 +216,6 @@ function inPromptOrder(running: readonly Running[], { quantumTokens }: StepLimit
     tenants.add(request.tenant);
   }
   const tag = ({ startTags, computedTokens }: Running) =>
-    startTags.first + startTags.step * Math.floor(computedTokens / quantumTokens);
+    startTags.first + startTags.step * Math.floor(computedTokens / shareTokens);
   return [...first.toSorted((a, b) => compareWaits(a, b) || tag(a) - tag(b)), ...further];
 }

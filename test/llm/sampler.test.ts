@@ -2,7 +2,8 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
-import { Sampler, type LogitsRow, type SamplingParameters } from "../../gpu-worker/llm/sampler.ts";
+import { Sampler, type LogitsRow } from "../../gpu-worker/llm/sampler.ts";
+import type { SamplingParameters } from "../../gpu-worker/model/generation.ts";
 import { randomFrom } from "../../bench/harness/random.ts";
 
 const reference = z

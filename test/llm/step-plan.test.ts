@@ -14,6 +14,7 @@ const limits: StepLimits = {
   slots: 4,
   stepTokensMax: 64,
   quantumTokens: 16,
+  shareTokens: 16,
   memoryTokens: 400,
   blockTokens: 16,
 };
@@ -144,6 +145,7 @@ class World {
       slots,
       stepTokensMax: slots + this.#below(40),
       quantumTokens: 1 + this.#below(20),
+      shareTokens: 1 + this.#below(20),
       memoryTokens: 128 + this.#below(200),
       blockTokens: 1 + this.#below(16),
     };
@@ -157,7 +159,7 @@ class World {
     const id = String(this.#arrivals);
     const tenant = `tenant ${this.#below(3)}`;
     const knownTokens = 1 + this.#below(60);
-    const startTags = this.#queueing.open(tenant, knownTokens / this.#limits.quantumTokens);
+    const startTags = this.#queueing.open(tenant, knownTokens / this.#limits.shareTokens);
     this.asked.set(id, knownTokens + 1 + this.#below(50));
     this.requests.push(
       request(id, {

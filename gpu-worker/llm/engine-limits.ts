@@ -1,0 +1,88 @@
+/** How much an engine does at a time, and what it refuses. */
+import { CodedError } from "#contract/errors.ts";
+import type { DecoderModel } from "../model/decoder-model.ts";
+import type { GenerationRequest } from "../model/generation.ts";
+import { bytesPerToken } from "./key-value-slots.ts";
+
+export type EngineLimits = {
+  /** Texts that are written side by side. */
+  slots: number;
+  /** Of keys and values: of texts that run, and of those kept for others that begin the same. */
+  memoryBytes: number;
+  /** Tokens of prompts in a step while no text is written: others wait for so many. */
+  stepTokensMax: number;
+  /** Tokens of a tenant that are served before others are: the quantum of its fair share. */
+  shareTokens: number;
+  /** A tenant of which nothing got a slot for so long goes first. */
+  waitMsMax: number;
+  /** With nothing to do for so long, the engine gives its memory back. */
+  idleMsMax: number;
+};
+
+export const defaultEngineLimits: EngineLimits = {
+  slots: 16,
+  memoryBytes: 2 ** 30,
+  stepTokensMax: 256,
+  shareTokens: 1_024,
+  waitMsMax: 1_000,
+  idleMsMax: 120_000,
+};
+
+/** Memory is taken from the machine in pages, each of so many tokens of a head of 64. */
+export const blockTokens = 16;
+
+/** What an engine of these limits has room for. */
+export type EngineRoom = {
+  slots: number;
+  /** Of one text. */
+  textTokensMax: number;
+  /** Of all slots together. */
+  memoryTokens: number;
+};
+
+export type EngineModel = Pick<DecoderModel, "id" | "session" | "limits">;
+
+export function engineRoom(model: EngineModel, limits: EngineLimits): EngineRoom {
+  const { session } = model;
+  const blocks = Math.floor(limits.memoryBytes / bytesPerToken(session) / blockTokens);
+  const memoryTokens = blocks * blockTokens;
+  const textTokensMax = Math.min(model.limits.maxTokens, memoryTokens);
+  // Elsewhere than on the CPU, memory is taken for whole slots at once.
+  const fitting = session.provider === "cpu" ? Infinity : Math.floor(memoryTokens / textTokensMax);
+  return { slots: Math.min(limits.slots, fitting), textTokensMax, memoryTokens };
+}
+
+/** Of the logits: a model may have more of them than it has tokens. */
+export function vocabularyOf({ session }: EngineModel): number {
+  const width = session.outputs.find(({ name }) => name === "logits")?.shape[1];
+  if (typeof width !== "number") throw new TypeError("a decoder has logits of a fixed width");
+  return width;
+}
+
+/** @throws CodedError for what can never be written here */
+export function checkRequest(
+  { prompt, maxTokens, choices }: GenerationRequest,
+  { id, limits }: EngineModel,
+  { textTokensMax }: EngineRoom,
+): void {
+  if (prompt.length === 0) throw refusal("invalid_value", "The prompt has no tokens");
+  const counts = [maxTokens, choices].every((count) => Number.isSafeInteger(count) && count >= 1);
+  if (!counts) throw refusal("invalid_value", "At least one token of one choice is to be made");
+  const foreign = prompt.find((token) => !(token >= 0 && token < limits.vocabularySize));
+  if (foreign !== undefined || !prompt.every(Number.isInteger)) {
+    const words = `The prompt has a token that ${id} has not: its ids are 0 to ${limits.vocabularySize - 1}`;
+    throw refusal("invalid_value", words);
+  }
+  const asked = prompt.length + maxTokens;
+  if (asked <= textTokensMax) return;
+  const bound = textTokensMax < limits.maxTokens ? "This worker has memory for" : `${id} takes`;
+  throw refusal(
+    "context_length_exceeded",
+    `${bound} at most ${textTokensMax} tokens of prompt and answer; ${prompt.length} of the prompt and ` +
+      `${maxTokens} of the answer are ${asked}.`,
+  );
+}
+
+function refusal(code: "invalid_value" | "context_length_exceeded", message: string): CodedError {
+  return new CodedError(code, message);
+}

@@ -1,0 +1,46 @@
+/** An engine's slots: what is in them, and their memory, which is taken with the first step and given back at rest. */
+import type { LoadedSession } from "../runtime/session.ts";
+import type { EngineRoom } from "./engine-limits.ts";
+import { KeyValueSlots } from "./key-value-slots.ts";
+import { SlotTable, type SlotWork } from "./slot-table.ts";
+
+export class EngineSlots {
+  readonly #session: LoadedSession;
+  readonly #room: EngineRoom;
+  #table: SlotTable;
+  #memory: Promise<KeyValueSlots> | null = null;
+
+  constructor(session: LoadedSession, room: EngineRoom) {
+    this.#session = session;
+    this.#room = room;
+    this.#table = new SlotTable(room.slots);
+  }
+
+  get table(): SlotTable {
+    return this.#table;
+  }
+
+  /** Does what was planned. @returns the memory, to be run on */
+  async prepare(work: readonly SlotWork[]): Promise<KeyValueSlots> {
+    const { slots, textTokensMax: tokens } = this.#room;
+    this.#memory ??= KeyValueSlots.open(this.#session, { slots, tokens });
+    const memory = await this.#memory.catch((error: unknown) => {
+      this.#memory = null;
+      throw error;
+    });
+    for (const each of work) {
+      if (each.do === "copy") await memory.copy(each.from, each.to, each.tokens);
+      else await memory.discard(each.slot);
+    }
+    return memory;
+  }
+
+  /** Waits for the runs. */
+  async release(): Promise<void> {
+    const memory = this.#memory;
+    this.#memory = null;
+    this.#table = new SlotTable(this.#room.slots);
+    const opened = await memory?.catch(() => null);
+    await opened?.release();
+  }
+}

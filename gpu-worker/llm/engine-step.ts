@@ -1,0 +1,124 @@
+/** A step of the engine: the plan of step-plan.ts, carried out on texts and slots up to where something is computed. */
+import { CodedError } from "#contract/errors.ts";
+import { blockTokens, type EngineLimits, type EngineRoom } from "./engine-limits.ts";
+import type { EngineSlots } from "./engine-slots.ts";
+import type { SlotWork } from "./slot-table.ts";
+import { planStep } from "./step-plan.ts";
+import { plannedText, type Generation, type Text } from "./text.ts";
+import type { WaitingTexts } from "./waiting-texts.ts";
+
+export type EngineStep = {
+  /** Before anything is computed. */
+  work: SlotWork[];
+  /** One token each. */
+  decode: Text[];
+  prompts: { text: Text; tokens: number }[];
+  outgrown: { text: Text; reason: CodedError }[];
+  /** The first that waits has no room. */
+  blocked: boolean;
+};
+
+export type StepState = {
+  running: Set<Text>;
+  waiting: WaitingTexts;
+  slots: EngineSlots;
+  room: EngineRoom;
+  limits: EngineLimits;
+  /** Tokens of prompts that may be in the step. */
+  promptTokens: number;
+  now: number;
+  admitted(generation: Generation): void;
+};
+
+export function planEngineStep(state: StepState): EngineStep {
+  const { running, room, limits, promptTokens } = state;
+  const candidates = state.waiting.first(room.slots - running.size, state.now);
+  const requests = [
+    ...Array.from(running, (text) => plannedText(text)),
+    ...candidates.map(({ text, overdueSince }) =>
+      plannedText(text, { overdueSince, cachedTokens: cachedTokens(text, state) }),
+    ),
+  ];
+  const plan = planStep(requests, {
+    ...room,
+    quantumTokens: Math.max(1, promptTokens),
+    stepTokensMax: Math.max(room.slots, promptTokens),
+    shareTokens: limits.shareTokens,
+    blockTokens,
+  });
+  const texts = [...running, ...candidates.map(({ text }) => text)];
+  const byId = new Map(texts.map((text) => [text.id, text]));
+  const textsOf = (ids: readonly string[]) => ids.flatMap((id) => byId.get(id) ?? []);
+  for (const text of textsOf(plan.preempt)) preempt(text, state);
+  const admitted = textsOf(plan.admit.map(({ id }) => id));
+  const work = admitted.flatMap((text) => admit(text, state));
+  if (admitted.length === 0) work.push(...closeGap(state));
+  work.push(...shrink(state));
+  return {
+    work,
+    // What was found in a slot may have made way for another that was admitted with it.
+    decode: textsOf(plan.decode).filter((text) => missing(text) === 1),
+    prompts: (promptTokens === 0 ? [] : plan.prefill).flatMap(({ id, tokens }) =>
+      textsOf([id]).map((text) => ({ text, tokens: Math.min(tokens, missing(text)) })),
+    ),
+    outgrown: textsOf(plan.outgrown).map((text) => ({ text, reason: outgrown(room) })),
+    blocked: state.waiting.size > 0,
+  };
+}
+
+function missing({ tokens, computed }: Text): number {
+  return tokens.length - computed;
+}
+
+/** The model's own words on its prompt are computed, not found. */
+function reuses({ choice, generation }: Text): boolean {
+  return choice > 0 || generation.promptScores === null;
+}
+
+function cachedTokens(text: Text, { slots }: StepState): number {
+  const { tokens, generation } = text;
+  return reuses(text) ? slots.table.cachedTokens({ tenant: generation.tenant, tokens }) : 0;
+}
+
+/** Its tokens are known: it goes on from them when it gets a slot again. */
+function preempt(text: Text, { slots, running, waiting, now }: StepState): void {
+  if (text.slot !== null) slots.table.leave(text.slot, true);
+  text.slot = null;
+  text.computed = 0;
+  running.delete(text);
+  waiting.add(text, now);
+}
+
+function admit(text: Text, state: StepState): SlotWork[] {
+  const { generation, tokens, id, choice } = text;
+  const { tenant } = generation;
+  state.waiting.delete(text, { now: state.now });
+  state.running.add(text);
+  const placed = state.slots.table.place({ id, tenant, tokens }, reuses(text));
+  text.slot = placed.slot;
+  text.computed = placed.cachedTokens;
+  if (choice === 0 && tokens.length === generation.request.prompt.length) {
+    generation.cachedTokens = placed.cachedTokens;
+    text.promptTold = placed.cachedTokens;
+  }
+  state.admitted(generation);
+  return placed.work;
+}
+
+function closeGap({ slots, running }: StepState): SlotWork[] {
+  const move = slots.table.closeGap();
+  if (move === null) return [];
+  const moved = [...running].find(({ id }) => id === move.text);
+  if (moved !== undefined) moved.slot = move.to;
+  return move.work;
+}
+
+function shrink({ slots, running, room }: StepState): SlotWork[] {
+  const lengths = new Map(Array.from(running, ({ id, tokens }) => [id, tokens.length]));
+  return slots.table.shrink(room.memoryTokens, (id) => lengths.get(id) ?? 0);
+}
+
+function outgrown({ memoryTokens }: EngineRoom): CodedError {
+  const words = `This worker has memory for at most ${memoryTokens} tokens of prompt and answer.`;
+  return new CodedError("context_length_exceeded", words);
+}

@@ -1,0 +1,329 @@
+/**
+ * Writes texts with a decoder, many side by side: continuous batching. Each step gives every text that runs its next
+ * token, in one run over their keys and values in place, and reads pieces of prompts, each in a run of its own. What is
+ * in a step is planned by step-plan.ts, which slot a text gets by slot-table.ts, when it runs by the scheduler, which
+ * other models share. No queue and no HTTP.
+ *
+ * A run that fails takes its own texts with it; a fault of the device takes all.
+ */
+import { addAbortListener } from "node:events";
+import { CodedError } from "#contract/errors.ts";
+import type { Tenant } from "../batching/fair-queueing.ts";
+import { compareFronts, type QueueFront } from "../batching/slot-policy.ts";
+import type { SlotBatch, SlotScheduler, StepUser } from "../batching/slot-scheduler.ts";
+import type { GenerationEnd, GenerationHandlers, GenerationRequest } from "../model/generation.ts";
+import { isDeviceFault } from "../runtime/device-faults.ts";
+import { checkRequest, defaultEngineLimits, engineRoom, vocabularyOf } from "./engine-limits.ts";
+import type { EngineLimits, EngineModel, EngineRoom } from "./engine-limits.ts";
+import { EngineSlots } from "./engine-slots.ts";
+import { planEngineStep, type EngineStep } from "./engine-step.ts";
+import { StepCosts } from "./step-costs.ts";
+import { runStep } from "./run-step.ts";
+import { type Sampled, Sampler } from "./sampler.ts";
+import { generatedTokens } from "./text.ts";
+import type { Generation, Text } from "./text.ts";
+import { WaitingTexts } from "./waiting-texts.ts";
+
+export type EngineOptions = {
+  /** Shared with all that computes on the machine. */
+  scheduler: SlotScheduler;
+  /** Milliseconds of a monotonic clock. */
+  now(): number;
+  /** Default: those for a CPU. */
+  limits?: Partial<EngineLimits>;
+  log?: { warn(fields: object, message: string): void };
+};
+
+export type GenerateOptions = GenerationHandlers & {
+  /** Whose share the request takes and whose keys and values it may use. Absent: a tenant of its own. */
+  tenant?: Tenant;
+};
+
+export class Engine implements StepUser {
+  readonly #model: EngineModel;
+  readonly #options: EngineOptions;
+  readonly #limits: EngineLimits;
+  readonly #room: EngineRoom;
+  readonly #slots: EngineSlots;
+  readonly #costs: StepCosts;
+  readonly #sampler: Sampler;
+  readonly #waiting: WaitingTexts;
+  readonly #running = new Set<Text>();
+  readonly #generations = new Set<Generation>();
+  /** The first that waits has no room until one that runs ends. */
+  #blocked = false;
+  #stepping = false;
+  /** Of each native run under way, to stop it when nobody wants it any more. */
+  readonly #runs = new Map<AbortController, readonly Text[]>();
+  #idle: NodeJS.Timeout | undefined;
+  #made = 0;
+
+  constructor(model: EngineModel, options: EngineOptions) {
+    this.#model = model;
+    this.#options = options;
+    this.#limits = { ...defaultEngineLimits, ...options.limits };
+    this.#room = engineRoom(model, this.#limits);
+    this.#slots = new EngineSlots(model.session, this.#room);
+    this.#costs = new StepCosts(this.#limits.stepTokensMax);
+    this.#waiting = new WaitingTexts(this.#limits.waitMsMax);
+    this.#sampler = new Sampler(vocabularyOf(model));
+  }
+
+  /** Prompt and answer together can have at most so many tokens. */
+  get textTokensMax(): number {
+    return this.#room.textTokensMax;
+  }
+
+  get decodes(): boolean {
+    return Array.from(this.#running).some(({ tokens, computed }) => tokens.length - computed <= 1);
+  }
+
+  get ready(): boolean {
+    if (this.#stepping) return false;
+    return this.#running.size > 0 || (this.#waiting.size > 0 && !this.#blocked);
+  }
+
+  get quantumSeconds(): number {
+    return this.#costs.quantumSeconds;
+  }
+
+  /** Each tenant's tokens of prompts that are not computed yet. */
+  backlog(): Map<Tenant, number> {
+    const tokens = new Map<Tenant, number>();
+    for (const text of [...this.#waiting, ...this.#running]) {
+      const { tenant } = text.generation;
+      const missing = text.tokens.length - text.computed;
+      if (missing > 1) tokens.set(tenant, (tokens.get(tenant) ?? 0) + missing);
+    }
+    return tokens;
+  }
+
+  /**
+   * @throws CodedError for what can never be written; the signal's reason; what a run of its texts threw, or a handler
+   */
+  async generate(request: GenerationRequest, options: GenerateOptions): Promise<GenerationEnd> {
+    checkRequest(request, this.#model, this.#room);
+    options.signal.throwIfAborted();
+    const { promise, resolve, reject } = Promise.withResolvers<GenerationEnd>();
+    this.#open(request, options, { resolve, reject });
+    return promise;
+  }
+
+  #open(
+    request: GenerationRequest,
+    { tenant = Symbol("a tenant of its own"), ...handlers }: GenerateOptions,
+    settle: Pick<Generation, "resolve" | "reject">,
+  ): void {
+    const { scheduler, now } = this.#options;
+    const tokens = request.prompt.length + request.choices * request.maxTokens;
+    const generation: Generation = {
+      request,
+      handlers,
+      tenant,
+      startTags: scheduler.fairQueueing.open(tenant, tokens / this.#limits.shareTokens),
+      arrival: scheduler.nextArrival(),
+      promptTokens: new Set(request.prompt),
+      promptScores: request.promptLogprobs ? [null] : null,
+      cachedTokens: 0,
+      texts: new Set(),
+      closed: false,
+      listening: addAbortListener(handlers.signal, () =>
+        this.#fail(generation, handlers.signal.reason),
+      ),
+      ...settle,
+    };
+    for (let choice = 0; choice < request.choices; choice += 1) {
+      generation.texts.add(this.#text(generation, choice));
+    }
+    this.#generations.add(generation);
+    clearTimeout(this.#idle);
+    for (const text of generation.texts) if (text.choice === 0) this.#waiting.add(text, now());
+    scheduler.wakeStepper(this);
+  }
+
+  #text(generation: Generation, choice: number): Text {
+    this.#made += 1;
+    const { prompt } = generation.request;
+    return {
+      id: String(this.#made),
+      generation,
+      choice,
+      tokens: [...prompt],
+      counts: new Map(),
+      computed: 0,
+      slot: null,
+      promptTold: choice === 0 ? 0 : prompt.length,
+      underWay: false,
+      ended: false,
+    };
+  }
+
+  front(): QueueFront | null {
+    const fronts: QueueFront[] = [];
+    const { shareTokens } = this.#limits;
+    for (const { tokens, computed, generation } of this.#running) {
+      if (tokens.length - computed <= 1) continue;
+      const { startTags, arrival } = generation;
+      const startTag = startTags.first + startTags.step * Math.floor(computed / shareTokens);
+      fronts.push({ overdueSince: null, startTag, arrival });
+    }
+    const [first] = this.#blocked ? [] : this.#waiting.first(1, this.#options.now());
+    if (first !== undefined) {
+      const { startTags, arrival } = first.text.generation;
+      fronts.push({ overdueSince: first.overdueSince, startTag: startTags.first, arrival });
+    }
+    return fronts.toSorted(compareFronts)[0] ?? null;
+  }
+
+  step(promptSeconds: number): Pick<SlotBatch, "run"> {
+    this.#stepping = true;
+    const step = planEngineStep({
+      running: this.#running,
+      waiting: this.#waiting,
+      slots: this.#slots,
+      room: this.#room,
+      limits: this.#limits,
+      promptTokens: promptSeconds === 0 ? 0 : this.#costs.tokensIn(promptSeconds),
+      now: this.#options.now(),
+      admitted: ({ startTags }) => this.#options.scheduler.fairQueueing.advance(startTags.first),
+    });
+    this.#blocked = step.blocked;
+    for (const { text, reason } of step.outgrown) this.#fail(text.generation, reason);
+    return { run: () => this.#run(step) };
+  }
+
+  async #run(step: EngineStep): Promise<() => void> {
+    const handOut = await runStep(step, {
+      slots: this.#slots,
+      costs: this.#costs,
+      sampler: this.#sampler,
+      textTokensMax: this.#room.textTokensMax,
+      now: this.#options.now,
+      begin: (texts) => this.#begin(texts),
+      end: (controller) => this.#runs.delete(controller),
+      tell: (text, call) => this.#tell(text, call),
+      settled: (text) => this.#settled(text),
+      sampled: (text, sampled) => this.#sampled(text, sampled),
+      failed: (texts, error) => this.#failed(texts, error),
+    });
+    return () => {
+      handOut();
+      this.#stepping = false;
+      if (this.#generations.size === 0) this.#rest();
+    };
+  }
+
+  #begin(texts: readonly Text[]): AbortController {
+    const controller = new AbortController();
+    this.#runs.set(controller, texts);
+    if (texts.every(({ ended }) => ended)) controller.abort(new Error("nobody waits for it"));
+    return controller;
+  }
+
+  #tell(text: Text, call: (handlers: GenerationHandlers) => void): void {
+    const { generation } = text;
+    if (generation.closed) return;
+    try {
+      call(generation.handlers);
+    } catch (error) {
+      this.#fail(generation, error);
+    }
+  }
+
+  #settled(text: Text): void {
+    if (text.slot !== null) this.#slots.table.computed(text.slot, text.computed);
+    if (text.ended) this.#retire(text, true);
+  }
+
+  /** Its caller gets a token, and those of its prompt before. */
+  #sampled(text: Text, sampled: Sampled): void {
+    const { generation, choice, tokens, counts } = text;
+    if (sampled.kind === "unusable") {
+      const words = `The model's computation gave no usable probabilities: ${sampled.reason}.`;
+      return this.#fail(generation, new CodedError("internal_error", words));
+    }
+    const { kind: _, ...token } = sampled;
+    const { promptScores, request } = generation;
+    if (promptScores !== null && choice === 0) {
+      generation.promptScores = null;
+      this.#tell(text, ({ onPrompt }) => onPrompt?.(promptScores));
+    }
+    tokens.push(token.token);
+    counts.set(token.token, (counts.get(token.token) ?? 0) + 1);
+    if (choice === 0 && generatedTokens(text) === 1) this.#spread(generation);
+    let goesOn = false;
+    this.#tell(text, (handlers) => {
+      goesOn = handlers.onToken(choice, token);
+    });
+    const whole = generatedTokens(text) === request.maxTokens;
+    if (goesOn && !whole && !request.endTokens.has(token.token)) return;
+    text.ended = true;
+    this.#retire(text, true);
+  }
+
+  /** The prompt's keys and values are there now, for the other choices to copy. */
+  #spread({ texts }: Generation): void {
+    for (const text of texts) {
+      if (text.choice > 0) this.#waiting.add(text, this.#options.now());
+    }
+  }
+
+  #failed(texts: readonly Text[], error: unknown): void {
+    const wanted = texts.filter(({ ended }) => !ended);
+    if (wanted.length > 0) {
+      this.#options.log?.warn({ error, texts: wanted.length }, `${this.#model.id}: a run failed`);
+    }
+    for (const text of texts) this.#fail(text.generation, error);
+    for (const text of texts) this.#retire(text, false);
+    if (!isDeviceFault(error)) return;
+    for (const generation of this.#generations) this.#fail(generation, error);
+  }
+
+  #fail(generation: Generation, reason: unknown): void {
+    if (generation.closed) return;
+    generation.reject(reason);
+    this.#close(generation);
+    for (const text of generation.texts) {
+      text.ended = true;
+      if (!text.underWay) this.#retire(text, true);
+    }
+    for (const [controller, texts] of this.#runs) {
+      if (texts.every(({ ended }) => ended)) controller.abort(reason);
+    }
+  }
+
+  /** It neither waits nor runs. @param keep what is in its slot is right */
+  #retire(text: Text, keep: boolean): void {
+    const { generation } = text;
+    this.#waiting.delete(text);
+    this.#running.delete(text);
+    if (text.slot !== null) this.#slots.table.leave(text.slot, keep);
+    text.slot = null;
+    this.#blocked = false;
+    generation.texts.delete(text);
+    if (generation.texts.size > 0 || generation.closed) return;
+    generation.resolve({ cachedTokens: generation.cachedTokens });
+    this.#close(generation);
+  }
+
+  #close(generation: Generation): void {
+    generation.closed = true;
+    generation.listening[Symbol.dispose]();
+    this.#generations.delete(generation);
+    this.#options.scheduler.fairQueueing.close(generation.tenant);
+    if (this.#generations.size === 0 && !this.#stepping) this.#rest();
+  }
+
+  #rest(): void {
+    clearTimeout(this.#idle);
+    this.#idle = setTimeout(() => void this.#slots.release(), this.#limits.idleMsMax);
+    this.#idle.unref();
+  }
+
+  /** Ends what there is with `reason`, and gives the memory back. */
+  async release(reason: unknown): Promise<void> {
+    for (const generation of this.#generations) this.#fail(generation, reason);
+    clearTimeout(this.#idle);
+    await this.#slots.release();
+  }
+}

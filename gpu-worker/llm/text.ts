@@ -1,0 +1,71 @@
+/** What is being generated: a request, and each of its choices as a text that grows. */
+import type { StartTags, Tenant } from "../batching/fair-queueing.ts";
+import type {
+  GeneratedToken,
+  GenerationEnd,
+  GenerationHandlers,
+  GenerationRequest,
+} from "../model/generation.ts";
+import type { EngineRequest } from "./step-plan.ts";
+
+export type Generation = {
+  readonly request: GenerationRequest;
+  readonly handlers: GenerationHandlers;
+  readonly tenant: Tenant;
+  readonly startTags: StartTags;
+  readonly arrival: number;
+  readonly promptTokens: ReadonlySet<number>;
+  /** Of the prompt, by position, as they become known; null: they are not wanted, or were told. */
+  promptScores: (GeneratedToken | null)[] | null;
+  cachedTokens: number;
+  /** Its choices that have not ended. */
+  readonly texts: Set<Text>;
+  /** Settled, whatever still runs for it. */
+  closed: boolean;
+  /** To the caller's signal, until it is closed. */
+  readonly listening: Disposable;
+  readonly resolve: (end: GenerationEnd) => void;
+  readonly reject: (reason: unknown) => void;
+};
+
+export type Text = {
+  readonly id: string;
+  readonly generation: Generation;
+  readonly choice: number;
+  /** The prompt's and those generated. */
+  readonly tokens: number[];
+  /** Token → how often it was generated. */
+  readonly counts: Map<number, number>;
+  /** Tokens whose keys and values are in its slot. */
+  computed: number;
+  slot: number | null;
+  /** Tokens of the prompt that were told to be computed, or need not be. */
+  promptTold: number;
+  /** A run under way computes for it: its slot must stay. */
+  underWay: boolean;
+  ended: boolean;
+};
+
+export function generatedTokens({ tokens, generation }: Text): number {
+  return tokens.length - generation.request.prompt.length;
+}
+
+/** As the plan of a step sees it. */
+export function plannedText(
+  { id, generation, tokens, computed, slot }: Text,
+  { overdueSince = null, cachedTokens = 0 }: Partial<EngineRequest> = {},
+): EngineRequest {
+  const { tenant, startTags, arrival } = generation;
+  return {
+    id,
+    tenant,
+    startTags,
+    overdueSince,
+    arrival,
+    knownTokens: tokens.length,
+    computedTokens: computed,
+    cachedTokens,
+    slot,
+    cancelled: false,
+  };
+}
