@@ -97,7 +97,8 @@ function admit(text: Text, state: StepState): SlotWork[] {
   const placed = state.slots.table.place({ id, tenant, tokens }, reuses(text));
   text.slot = placed.slot;
   text.computed = placed.cachedTokens;
-  if (choice === 0 && tokens.length === generation.request.prompt.length) {
+  // What a preempted text finds again is its own.
+  if (choice === 0 && text.promptTold === 0) {
     generation.cachedTokens = placed.cachedTokens;
     text.promptTold = placed.cachedTokens;
   }

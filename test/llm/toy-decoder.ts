@@ -1,0 +1,199 @@
+/**
+ * A decoder without arithmetic, as a session: what it keeps of a token is the token, and the next one follows from all
+ * that it finds in its memory. So whatever is wrong in a slot, one copied too few or written by another, shows in what
+ * is generated. Every run and copy is watched for others that use the same memory.
+ */
+import { expect } from "vitest";
+import type {
+  AllocatedValue,
+  Binding,
+  BoundSession,
+  ResidentValue,
+} from "../../gpu-worker/runtime/bound-session.ts";
+import type { LoadedSession } from "../../gpu-worker/runtime/session.ts";
+import { elementCount, type Shape } from "../../gpu-worker/tensor/shape.ts";
+import { float32, type Tensor } from "../../gpu-worker/tensor/tensor.ts";
+
+export const toyVocabulary = 50;
+/** Two heads, so that a slot is not one piece. */
+const [heads, width] = [2, 1];
+
+/** Logits after these tokens. */
+export function toyLogits(tokens: readonly number[]): Float32Array {
+  let state = 17;
+  for (const token of tokens) state = (Math.imul(state, 31) + token + 1) >>> 0;
+  return Float32Array.from({ length: toyVocabulary }, (_, token) => {
+    const mixed = Math.imul(state ^ (token * 0x9e3779b9), 0x85ebca6b) >>> 0;
+    return (mixed / 2 ** 32) * 8;
+  });
+}
+
+class ToyValue implements AllocatedValue {
+  readonly dtype = "float32";
+  readonly decoder: ToyDecoder;
+  readonly data: Float32Array;
+  readonly from: number;
+  readonly shape: Shape;
+
+  constructor(decoder: ToyDecoder, shape: Shape, data?: Float32Array, from = 0) {
+    this.decoder = decoder;
+    this.shape = shape;
+    this.data = data ?? new Float32Array(elementCount(shape)).fill(NaN);
+    this.from = from;
+  }
+
+  get length(): number {
+    return elementCount(this.shape);
+  }
+
+  view(offset: number, shape: Shape): ToyValue {
+    expect(offset + elementCount(shape)).toBeLessThanOrEqual(this.length);
+    return new ToyValue(this.decoder, shape, this.data, this.from + offset);
+  }
+
+  async write({ data }: Tensor): Promise<void> {
+    this.data.set(Float32Array.from(data as Float32Array), this.from);
+  }
+
+  async read(): Promise<Tensor> {
+    return float32(this.shape, this.data.subarray(this.from, this.from + this.length));
+  }
+
+  async copyFrom(source: ResidentValue): Promise<void> {
+    expect(source).toBeInstanceOf(ToyValue);
+    if (!(source instanceof ToyValue)) return;
+    expect(source.shape).toEqual(this.shape);
+    this.decoder.copied += 1;
+    await this.decoder.exclusively(async () => {
+      const values = source.data.subarray(source.from, source.from + source.length);
+      this.data.set(values, this.from);
+    });
+  }
+
+  async discard(): Promise<void> {
+    await this.decoder.exclusively(async () => {
+      this.data.fill(NaN, this.from, this.from + this.length);
+    });
+  }
+
+  async release(): Promise<void> {
+    this.decoder.values.delete(this);
+    this.data.fill(NaN);
+  }
+}
+
+export class ToyDecoder implements LoadedSession {
+  readonly provider = "cpu";
+  readonly concurrency = 1;
+  readonly inputs: LoadedSession["inputs"] = [
+    { name: "input_ids", dtype: "int64", shape: ["batch", "sequence"] },
+    ...["key", "value"].map((kind) => ({
+      name: `past_key_values.0.${kind}`,
+      dtype: "float32" as const,
+      shape: ["batch", heads, "past", width],
+    })),
+  ];
+  readonly outputs: LoadedSession["outputs"] = [
+    { name: "logits", dtype: "float32", shape: ["asked", toyVocabulary] },
+  ];
+  /** Allocated and not released. */
+  readonly values = new Set<ToyValue>();
+  /** What each run was: texts and new tokens of each. */
+  readonly runs: { texts: number; tokens: number }[] = [];
+  copied = 0;
+  /** Awaited in each run; what it throws, the run throws. */
+  gate: (run: { texts: number; tokens: number }) => Promise<void> = () =>
+    new Promise((resolve) => setImmediate(resolve));
+  /** Changes the logits of a text. */
+  bend: (tokens: readonly number[], logits: Float32Array) => Float32Array = (_, logits) => logits;
+  #busy = 0;
+
+  async exclusively<T>(work: () => Promise<T>): Promise<T> {
+    expect(this.#running).toBe(false);
+    this.#busy += 1;
+    try {
+      return await work();
+    } finally {
+      this.#busy -= 1;
+    }
+  }
+
+  #running = false;
+
+  async allocate(_: string, shape: Shape): Promise<AllocatedValue> {
+    const value = new ToyValue(this, shape);
+    this.values.add(value);
+    return value;
+  }
+
+  bind({ inputs = {}, outputs }: Binding): BoundSession {
+    const pasts = Object.entries(inputs).flatMap(([name, value]) => {
+      expect(outputs[name.replace("past_key_values", "present")]).toBe(value);
+      return value instanceof ToyValue ? [value] : [];
+    });
+    expect(pasts).toHaveLength(2);
+    return {
+      run: (feeds, { signal } = {}) => this.#run(pasts, feeds, signal),
+      release: async () => {},
+    };
+  }
+
+  async #run(
+    pasts: readonly ToyValue[],
+    feeds: Record<string, Tensor>,
+    signal?: AbortSignal,
+  ): Promise<Record<string, Tensor>> {
+    signal?.throwIfAborted();
+    expect([this.#running, this.#busy]).toEqual([false, 0]);
+    this.#running = true;
+    try {
+      const [texts = 0, tokens = 0] = feeds["input_ids"]?.shape ?? [];
+      this.runs.push({ texts, tokens });
+      await this.gate({ texts, tokens });
+      signal?.throwIfAborted();
+      return { logits: this.#compute(pasts, feeds, { texts, tokens }) };
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  #compute(
+    pasts: readonly ToyValue[],
+    feeds: Record<string, Tensor>,
+    { texts, tokens }: { texts: number; tokens: number },
+  ): Tensor {
+    const numbers = (name: string) => Array.from(feeds[name]?.data ?? [], Number);
+    const [ids, lengths] = [numbers("input_ids"), numbers("lengths")];
+    if (texts > 1) expect(tokens).toBe(1);
+    expect(numbers("total_length")).toEqual([Math.max(...lengths)]);
+    const room = pasts[0]?.shape[2] ?? 0;
+    const known = lengths.map((length, text) => {
+      expect(length).toBeLessThanOrEqual(room);
+      for (const past of pasts) {
+        for (let head = 0; head < heads; head += 1) {
+          const from = past.from + (text * heads + head) * room;
+          const fresh = ids.slice(text * tokens, (text + 1) * tokens);
+          past.data.set(fresh, from + length - tokens);
+        }
+      }
+      return pasts.map(({ data, from }) => {
+        const at = from + (text * heads + 1) * room;
+        return Array.from(data.subarray(at, at + length));
+      });
+    });
+    const rows = numbers("positions").flatMap((position) => {
+      const [text, behind] = [Math.floor(position / tokens), tokens - 1 - (position % tokens)];
+      const [keys = [], values] = known[text] ?? [];
+      expect(keys).toEqual(values);
+      const read = keys.slice(0, keys.length - behind);
+      return Array.from(this.bend(read, toyLogits(read)));
+    });
+    return float32([rows.length / toyVocabulary, toyVocabulary], rows);
+  }
+
+  run(): Promise<Record<string, Tensor>> {
+    throw new Error("the engine binds what it runs");
+  }
+
+  async release(): Promise<void> {}
+}
