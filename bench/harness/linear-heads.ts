@@ -1,9 +1,8 @@
 /** Heads on a loaded sentence encoder, as adapters put them there: arbitrary numbers at their real cost. */
-import type { LoadedModel } from "../../gpu-worker/catalog/loaded-model.ts";
 import type { EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
 import type { Random } from "./random.ts";
 
-export function withLinearHead(base: LoadedModel, labels: number, random: Random): EncoderModel {
+export function withLinearHead(base: EncoderModel, labels: number, random: Random): EncoderModel {
   const features = base.limits.dimensions ?? 0;
   return {
     ...base,

@@ -4,10 +4,10 @@ import type { Task, TaskInput, TaskParameters } from "#contract/tasks.ts";
 import type { Catalog } from "../../gpu-worker/catalog/catalog.ts";
 import { openCatalog } from "../../gpu-worker/catalog/open-catalog.ts";
 import type { FormSetting } from "../../gpu-worker/compute-form/form-choice.ts";
-import type { LoadedModel } from "../../gpu-worker/catalog/loaded-model.ts";
+import type { LoadedEncoder } from "../../gpu-worker/catalog/loaded-model.ts";
 import type { ModelLease } from "../../gpu-worker/model/served-model.ts";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
-import type { EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
+import { encoderFor, type ServedModel } from "../../gpu-worker/model/served-model.ts";
 import type { Pipeline, TaskAnswer, TaskRequest } from "../../gpu-worker/pipelines/pipeline.ts";
 import { pipelines } from "../../gpu-worker/pipelines/pipelines.ts";
 import type { Runtime } from "../../gpu-worker/runtime/session.ts";
@@ -54,10 +54,10 @@ export class ServedModels {
   }
 
   /** Loads a model, which then stays until `close`. */
-  async load(id: string, signal: AbortSignal): Promise<LoadedModel> {
+  async load(id: string, signal: AbortSignal): Promise<LoadedEncoder> {
     const lease = await this.#catalog.lease(id, signal);
     this.#leases.set(id, lease);
-    return lease.model;
+    return encoderFor("feature-extraction", lease.model);
   }
 
   answer<T extends Task>(request: ServedRequest<T>, signal: AbortSignal): Promise<TaskAnswer<T>> {
@@ -69,12 +69,12 @@ export class ServedModels {
 
   /** By a model made of a loaded one, such as a head on its session. */
   answerBy<T extends Task>(
-    model: EncoderModel,
+    model: ServedModel,
     request: TaskRequest<T>,
     signal: AbortSignal,
   ): Promise<TaskAnswer<T>> {
     const pipeline: Pipeline<T> = pipelines[request.task];
-    if (pipeline.kind !== "encoder") throw new Error(`${request.task} takes no model`);
+    if (pipeline.kind === "direct") throw new Error(`${request.task} takes no model`);
     return this.#runner.run(pipeline, request, model, { signal });
   }
 

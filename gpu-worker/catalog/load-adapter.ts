@@ -10,7 +10,7 @@ import { type Adapter, adapterFiles } from "../checkpoints/adapter-folder.ts";
 import type { AdapterModel } from "../checkpoints/model-folder.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
 import type { ModelLease } from "../model/served-model.ts";
-import type { LoadedModel } from "./loaded-model.ts";
+import type { LoadedEncoder, LoadedModel } from "./loaded-model.ts";
 
 /** Of what the adapter adds to its base. */
 async function ownDigest(folder: string, signal: AbortSignal): Promise<string> {
@@ -62,17 +62,19 @@ export function wrongBase(
   );
 }
 
-function checkBase({ baseDigest, baseName, ...adapter }: Adapter, base: LoadedModel): void {
+/** @throws Error where the base is none for this adapter */
+function asBase({ baseDigest, baseName, ...adapter }: Adapter, base: LoadedModel): LoadedEncoder {
+  if (base.kind === "decoder") throw new Error(`its base ${base.id} is a decoder`);
   const wrong = wrongBase({ baseDigest, baseName, ...adapter }, base.id, base.upstreamDigest);
   if (wrong !== null) throw wrong;
   if (base.head.name !== "none") throw new Error(`its base ${base.id} has a head already`);
   const { dimensions } = base.limits;
   const hidden = hiddenOf({ ...adapter, baseDigest, baseName });
-  if (dimensions === null || hidden === dimensions) return;
+  if (dimensions === null || hidden === dimensions) return base;
   throw new Error(`its head reads ${hidden} features, but ${base.id} gives ${dimensions}`);
 }
 
-function headOf({ task, labels, problem, pooling, weight, bias }: Adapter): LoadedModel["head"] {
+function headOf({ task, labels, problem, pooling, weight, bias }: Adapter): LoadedEncoder["head"] {
   const name = task === "token-classification" ? task : "sequence-classification";
   return { name, labels, problem, linear: { pooling, weight, bias } };
 }
@@ -85,11 +87,10 @@ export async function loadAdapter(
   { id, model }: { id: string; model: AdapterModel },
   lease: ModelLease<LoadedModel>,
   signal: AbortSignal,
-): Promise<LoadedModel> {
+): Promise<LoadedEncoder> {
   const { adapter, tasks } = model;
-  const base = lease.model;
   try {
-    checkBase(adapter, base);
+    const base = asBase(adapter, lease.model);
     return {
       ...base,
       id,

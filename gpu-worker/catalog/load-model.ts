@@ -1,54 +1,37 @@
 /**
- * From a model's folder to a model ready to run. Of a checkpoint the form is chosen, the graph taken from the cache or
- * built, and the session opened; an adapter takes its base's (load-adapter.ts). Where int8 is faster, a model's two
- * forms are compared the first time, and it is f32 unless they answer alike.
+ * From a model's folder to a model ready to run. Of an encoder the form is chosen, the graph taken from the cache or
+ * built, and the session opened; an adapter takes its base's (load-adapter.ts), a decoder has its own way
+ * (load-decoder.ts). Where int8 is faster, an encoder's two forms are compared the first time, and it is f32 unless
+ * they answer alike.
  */
 import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import type { Adapter } from "../checkpoints/adapter-folder.ts";
 import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
+import type { DecoderCheckpoint } from "../checkpoints/decoder-checkpoint.ts";
 import type { FilesDigest } from "../checkpoints/model-digest.ts";
 import { isAdapter, type ModelFolder } from "../checkpoints/model-folder.ts";
 import { sentenceVectors } from "../checkpoints/sentence-stages.ts";
-import type { Form, FormChoice } from "../compute-form/form-choice.ts";
-import type { KeptFigures } from "../compute-form/int8-accuracy.ts";
+import type { Form } from "../compute-form/form-choice.ts";
 import { ModelForms } from "../compute-form/model-forms.ts";
-import type { KeptDigests } from "../files/kept-digests.ts";
 import { buildGraph } from "../graphs/build-graph.ts";
 import { graphBytes } from "../graphs/graph-bytes.ts";
-import type { GraphCache } from "../graphs/graph-cache.ts";
-import { builderVersion, digestIn, graphKey } from "../graphs/graph-key.ts";
+import { builderVersion, decoderDigestIn, digestIn, graphKey } from "../graphs/graph-key.ts";
 import { measureCosts } from "../graphs/measure-costs.ts";
 import { openSession } from "../graphs/open-session.ts";
 import { returnRunMemory } from "../runtime/return-run-memory.ts";
-import type { Provider, Runtime, Session } from "../runtime/session.ts";
+import type { Session } from "../runtime/session.ts";
 import { loadTokenizer } from "../tokenizer/tokenizer.ts";
-import { batchTokensMax, type DeviceMemory } from "./device-memory.ts";
+import { batchTokensMax } from "./device-memory.ts";
 import { adapterDigest, type Base, loadAdapter } from "./load-adapter.ts";
+import { decoderBytes, loadDecoder } from "./load-decoder.ts";
 import type { Watch } from "./load-step.ts";
-import type { LoadedModel } from "./loaded-model.ts";
+import type { LoaderDependencies } from "./loader-dependencies.ts";
+import type { LoadedEncoder, LoadedModel } from "./loaded-model.ts";
+import { openCachedGraph } from "./open-cached-graph.ts";
 import { runMemoryOf } from "./run-memory.ts";
 import { verifiedDigest } from "./verified-digest.ts";
-
-export type LoaderDependencies = {
-  runtime: Runtime;
-  provider: Provider;
-  /** Of the GPU; null: the CPU computes. */
-  deviceMemory: DeviceMemory | null;
-  digests: KeptDigests;
-  graphs: GraphCache;
-  forms: FormChoice;
-  figures: KeptFigures;
-  /** Bytes that all loaded models may take together. */
-  modelsMemory: number;
-  /** Bytes that all runs may take together. */
-  runsMemory: number;
-  log: {
-    info: (fields: object, message: string) => void;
-    warn: (fields: object, message: string) => void;
-  };
-};
 
 /** The other models of the catalog, as far as a load has to do with them. */
 export type OtherModels = {
@@ -81,6 +64,9 @@ export class ModelLoader {
     }
     await this.#bytesNeeded(model, signal);
     const files = await verifiedDigest(model, this.#tools.digests, signal);
+    if (model.kind === "decoder") {
+      return decoderDigestIn(await this.#tools.decoderForms(signal), files, this.#tools.provider);
+    }
     const form = await this.#forms.known(files, signal);
     return form === null ? null : digestIn(form, files, this.#tools.provider);
   }
@@ -94,11 +80,14 @@ export class ModelLoader {
     }
     const bytes = await this.#bytesNeeded(model, signal);
     const files = await verifiedDigest(model, this.#tools.digests, signal);
-    const identified = { id, checkpoint: model, files };
-    return this.#others.withRoom(bytes, () => this.#loadCheckpoint(identified, watch));
+    return this.#others.withRoom(bytes, () =>
+      model.kind === "decoder"
+        ? loadDecoder({ id, checkpoint: model, files }, this.#tools, watch)
+        : this.#loadEncoder({ id, checkpoint: model, files }, watch),
+    );
   }
 
-  async #loadCheckpoint(model: IdentifiedCheckpoint, watch: Watch): Promise<LoadedModel> {
+  async #loadEncoder(model: IdentifiedCheckpoint, watch: Watch): Promise<LoadedEncoder> {
     const { id, checkpoint, files } = model;
     const { runtime, provider, deviceMemory, graphs, runsMemory } = this.#tools;
     const { tasks, limits, head, sentence, entityModel, derivedFrom } = checkpoint;
@@ -114,6 +103,7 @@ export class ModelLoader {
     const { maxTokens } = limits;
     const measuring = { maxTokens, now: () => performance.now(), signal: watch.signal };
     return {
+      kind: "encoder",
       id,
       digest: digestIn(form, files, provider),
       form: form.form,
@@ -136,32 +126,22 @@ export class ModelLoader {
     };
   }
 
-  /** A graph of the cache is built again where it turns out to be of no use. */
   async #openGraph(
     { checkpoint, files }: IdentifiedCheckpoint,
     form: Form,
-    { onStep, signal }: Watch,
+    watch: Watch,
   ): Promise<OpenedGraph> {
-    const { runtime, provider, graphs, log } = this.#tools;
+    const { runtime, provider } = this.#tools;
+    const { signal } = watch;
     if (checkpoint.format === "onnx")
       return this.#openFile(checkpoint, checkpoint.weightsFile, signal);
     const key = graphKey(form, digestIn(form, files, provider), provider);
-    const build = async (file: string) => {
-      onStep({ doing: "loading", words: "Compiling for this machine", progress: 0 });
-      await buildGraph(checkpoint, form, { file, runtime, signal });
-      onStep({ doing: "loading", words: "Loading", progress: 0.5 });
-    };
-    const cached = await graphs.get(key, build, signal);
-    try {
-      return await this.#openFile(checkpoint, cached.file, signal);
-    } catch (error) {
-      signal.throwIfAborted();
-      if (cached.built) throw error;
-      log.warn({ error, key }, "a compiled graph could not be used and is built again");
-      await graphs.discard(key);
-      const { file } = await graphs.get(key, build, signal);
-      return this.#openFile(checkpoint, file, signal);
-    }
+    return openCachedGraph(key, {
+      tools: this.#tools,
+      watch,
+      build: (file) => buildGraph(checkpoint, form, { file, runtime, signal }),
+      open: (file) => this.#openFile(checkpoint, file, signal),
+    });
   }
 
   async #openFile(checkpoint: Checkpoint, file: string, signal: AbortSignal): Promise<OpenedGraph> {
@@ -174,8 +154,14 @@ export class ModelLoader {
   }
 
   /** What the model will take of memory, about, before its weights are read. @throws Error where there is less */
-  async #bytesNeeded(checkpoint: Checkpoint, signal: AbortSignal): Promise<number> {
-    const bytes = graphBytes(checkpoint, await this.#forms.faster(checkpoint, signal));
+  async #bytesNeeded(
+    checkpoint: Checkpoint | DecoderCheckpoint,
+    signal: AbortSignal,
+  ): Promise<number> {
+    const bytes =
+      checkpoint.kind === "decoder"
+        ? decoderBytes(checkpoint, await this.#tools.decoderForms(signal), this.#tools)
+        : graphBytes(checkpoint, await this.#forms.faster(checkpoint, signal));
     this.#expectRoom(bytes);
     return bytes;
   }

@@ -3,16 +3,21 @@
  * base.
  */
 import type { ComputeForm } from "../architectures/encoder-head.ts";
-import type { ServedModel } from "../model/served-model.ts";
+import type { DecoderForm } from "../compute-form/decoder-form-choice.ts";
+import type { DecoderModel } from "../model/decoder-model.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
 import type { Session } from "../runtime/session.ts";
 
-export type LoadedModel = ServedModel & {
-  readonly form: ComputeForm;
-  readonly session: Session;
+type Kept = {
   /** sha256 of the upstream f32 weights file: what adapters name their base by. */
   readonly upstreamDigest: string;
-  /** What it keeps in memory, about: its compiled graph, weights included. */
+  /** What it keeps in memory, about: its compiled graph, weights included, and a decoder's keys and values. */
   readonly bytes: number;
   /** Gives the memory back; of an adapter, its hold on the base. Runs asked for before are finished. */
   dispose(): Promise<void>;
 };
+
+export type LoadedEncoder = EncoderModel &
+  Kept & { readonly form: ComputeForm; readonly session: Session };
+export type LoadedDecoder = DecoderModel & Kept & { readonly form: DecoderForm };
+export type LoadedModel = LoadedEncoder | LoadedDecoder;

@@ -61,6 +61,7 @@ export function failedState(
 
 function entityModelOf(folder: ModelFolder | null): Pick<ModelState, "entityModel"> {
   if (folder === null) return {};
+  if (!isAdapter(folder) && folder.kind === "decoder") return {};
   const { entityModel } = isAdapter(folder) ? folder.adapter : folder;
   return entityModel === null ? {} : { entityModel };
 }

@@ -4,6 +4,7 @@
  */
 import { type Dispatcher, EnvHttpProxyAgent } from "undici";
 import { calibrate, calibrationKey } from "../compute-form/calibrate.ts";
+import { decoderFormChoice } from "../compute-form/decoder-form-choice.ts";
 import { deviceFormChoice, type FormSetting, openFormChoice } from "../compute-form/form-choice.ts";
 import { openKeptFigures } from "../compute-form/int8-accuracy.ts";
 import { type PythonCommands, pythonCommands } from "../downloads/pip-wheel.ts";
@@ -13,7 +14,7 @@ import type { Runtime } from "../runtime/session.ts";
 import { Catalog, type CatalogLog } from "./catalog.ts";
 import { deviceMemory } from "./device-memory.ts";
 import { listKnownModels } from "./known-models.ts";
-import type { LoaderDependencies } from "./load-model.ts";
+import type { LoaderDependencies } from "./loader-dependencies.ts";
 import { memoryBudget, runsBudget } from "./memory-budget.ts";
 
 export type CatalogSettings = {
@@ -77,6 +78,7 @@ async function openLoading(
     digests,
     graphs,
     forms: onDevice === null ? openForms(settings, tools) : deviceFormChoice(form),
+    decoderForms: decoderFormChoice,
     figures: openKeptFigures(stateFolder),
     modelsMemory: onDevice?.budget ?? memoryBudget(memory ?? null),
     runsMemory: runsMemory ?? onDevice?.runBytes ?? runsBudget(),

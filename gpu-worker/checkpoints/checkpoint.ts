@@ -1,8 +1,8 @@
 /**
- * A folder with a model's files, read as far as can be told without its weights: what it can do, how long an input may
- * be, which files make up its identity. A folder that cannot be served is refused in words that say why.
+ * A folder with an encoder's files, read as far as can be told without its weights: what it can do, how long an input
+ * may be, which files make up its identity. A folder that cannot be served is refused in words that say why.
  */
-import { readdir, readFile, stat } from "node:fs/promises";
+import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { entailmentClasses } from "#contract/entailment.ts";
 import type { ModelLimits } from "#contract/models.ts";
@@ -18,6 +18,7 @@ import {
 import { ConfigError } from "../architectures/parse-config.ts";
 import { readJson } from "../files/json-file.ts";
 import type { ModelHead } from "../model/model-head.ts";
+import { readCardLicence } from "./card-licence.ts";
 import { ConfigFile, OwnFile, TokenizerConfigFile } from "./checkpoint-files.ts";
 import { readCrossEncoder } from "./cross-encoder.ts";
 import { findOnnxFile, onnxNames, onnxSizes } from "./onnx-file.ts";
@@ -33,6 +34,7 @@ import {
 export type WeightsFormat = "safetensors" | "onnx";
 
 export type Checkpoint = {
+  kind: "encoder";
   folder: string;
   config: ConfigFile;
   /** Of the weights: safetensors, which a graph is built from, or a ready-made ONNX file, which runs as it is. */
@@ -80,10 +82,6 @@ const weightsName = "model.safetensors";
 
 /** Why a folder with neither `model.safetensors` nor an ONNX file cannot be served. */
 function withoutWeights(names: string[]): Error {
-  const gguf = names.find((name) => name.endsWith(".gguf"));
-  if (gguf !== undefined) {
-    return new Error(`it holds ${gguf}: models in the GGUF format are not served, only encoders`);
-  }
   const sharded = names.includes("model.safetensors.index.json");
   if (sharded) return new Error(`its weights are in several files: join them as ${weightsName}`);
   const pickled = names.find((name) => /\.(bin|pt|pth)$/.test(name));
@@ -200,13 +198,6 @@ async function readLimits(
   return { maxTokens, dimensions, vocabularySize: vocabulary };
 }
 
-/** The `license:` line of a model card. */
-async function readCardLicence(folder: string): Promise<string | null> {
-  const card = await readFile(path.join(folder, "README.md"), "utf8").catch(() => "");
-  const front = /^---\r?\n([\s\S]*?)\r?\n---/.exec(card)?.[1] ?? "";
-  return /^license:\s*["']?([\w.-]{1,100})["']?\s*$/m.exec(front)?.[1] ?? null;
-}
-
 /** @throws Error whose message completes "the folder cannot be served: …" */
 export async function readCheckpoint(
   folder: string,
@@ -223,6 +214,7 @@ export async function readCheckpoint(
   const sentence = found === null ? null : withPrompts(found, words);
   const own = await readJson(folder, "llm-os.json", OwnFile);
   return {
+    kind: "encoder",
     folder,
     config,
     format,

@@ -1,10 +1,11 @@
-/** A folder as a model of the catalog: a checkpoint, or an adapter on one. */
-import { access, stat } from "node:fs/promises";
+/** A folder as a model of the catalog: an encoder's checkpoint, a decoder's, or an adapter on one. */
+import { stat } from "node:fs/promises";
 import path from "node:path";
 import type { Task } from "#contract/tasks.ts";
-import { readTokenizerFiles } from "../tokenizer/tokenizer-file.ts";
 import { type Adapter, adapterFiles, readAdapter } from "./adapter-folder.ts";
 import { type CatalogueWords, type Checkpoint, readCheckpoint } from "./checkpoint.ts";
+import { type DecoderCheckpoint, readDecoderCheckpoint } from "./decoder-checkpoint.ts";
+import { expectTokenizer } from "./expect-tokenizer.ts";
 
 /** What can be told of an adapter's folder without its base. */
 export type AdapterModel = {
@@ -28,7 +29,11 @@ export function isAdapter(model: object): model is AdapterModel {
   return "adapter" in model;
 }
 
-export type ModelFolder = Checkpoint | AdapterModel;
+export function isDecoderFolder(model: object): model is DecoderCheckpoint {
+  return "kind" in model && model.kind === "decoder";
+}
+
+export type ModelFolder = Checkpoint | DecoderCheckpoint | AdapterModel;
 
 /** @throws Error whose message completes "the folder cannot be served: …" */
 export async function readModelFolder(
@@ -37,19 +42,9 @@ export async function readModelFolder(
 ): Promise<ModelFolder> {
   const adapter = await readAdapter(folder);
   if (adapter !== null) return describeAdapter(folder, adapter);
+  const decoder = await readDecoderCheckpoint(folder);
+  if (decoder !== null) return decoder;
   const checkpoint = await readCheckpoint(folder, words);
   await expectTokenizer(folder);
   return checkpoint;
-}
-
-/**
- * Reads the files of a bare vocabulary, which are small; a tokenizer.json may take a second, and is read with the
- * weights.
- */
-async function expectTokenizer(folder: string): Promise<void> {
-  const isThere = await access(path.join(folder, "tokenizer.json")).then(
-    () => true,
-    () => false,
-  );
-  if (!isThere) await readTokenizerFiles(folder);
 }

@@ -2,10 +2,11 @@
  * What a head reads of texts: the pooled, unscaled vectors of a base of the catalog, in the form asked for. Texts that
  * are too long are cut, as they are when the head is served with `truncate`.
  */
-import type { LoadedModel } from "../catalog/loaded-model.ts";
+import type { LoadedEncoder } from "../catalog/loaded-model.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
 import { openCatalog } from "../catalog/open-catalog.ts";
 import { cpuBatchPolicy, TaskRunner } from "../jobs/task-runner.ts";
+import { encoderFor } from "../model/served-model.ts";
 import { featureExtraction } from "../pipelines/feature-extraction.ts";
 import type { Runtime } from "../runtime/session.ts";
 
@@ -16,7 +17,7 @@ export type FeatureTools = {
   signal: AbortSignal;
 };
 
-export type BaseVectors = Pick<LoadedModel, "limits" | "sentence"> & {
+export type BaseVectors = Pick<LoadedEncoder, "limits" | "sentence"> & {
   /** f32 [texts, width]. */
   features: Float32Array;
   width: number;
@@ -35,7 +36,8 @@ export async function encodeFeatures(
   const log = { info: () => undefined, warn: () => undefined };
   const catalog = await openCatalog(settings, { runtime, log, now: Date.now });
   try {
-    const { model, release } = await catalog.lease(base, signal);
+    const { model: leased, release } = await catalog.lease(base, signal);
+    const model = encoderFor("feature-extraction", leased);
     if (model.sentence === null) throw new Error(`${base} makes no sentence vectors`);
     if (model.sentence.pooling === null) {
       throw new Error(`the vectors of ${base} are no plain pooling of its token vectors`);
@@ -53,7 +55,7 @@ export async function encodeFeatures(
 
 async function encodeAll(
   texts: readonly string[],
-  { model, signal }: { model: LoadedModel; signal: AbortSignal },
+  { model, signal }: { model: LoadedEncoder; signal: AbortSignal },
   onProgress: (done: number) => void,
 ): Promise<Float32Array> {
   const runner = new TaskRunner({ policy: cpuBatchPolicy, now: () => performance.now() });

@@ -5,15 +5,16 @@
  * holds `input_ids` and `attention_mask` [batch, sequence] and, for each output of the head, the numbers expected;
  * those at padded positions mean nothing and are passed over.
  */
-import { existsSync } from "node:fs";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import * as z from "zod";
 import { buildDecoder, isDecoder } from "../architectures/decoder.ts";
 import type { Head } from "../architectures/encoder-head.ts";
 import { buildEncoder, headOfCheckpoint, sizesOf } from "../architectures/encoder.ts";
+import { ConfigFile } from "../checkpoints/checkpoint-files.ts";
 import { findWeights, readCheckpoint, type WeightsFile } from "../checkpoints/checkpoint.ts";
+import { findDecoderWeights, openDecoderWeights } from "../checkpoints/decoder-weights.ts";
 import { readJson } from "../files/json-file.ts";
 import { servedOnnx } from "../graphs/onnx-session.ts";
 import type { Graph } from "../onnx/graph.ts";
@@ -22,7 +23,6 @@ import type { Runtime, Session, ValueInfo } from "../runtime/session.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { int64 } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { openGgufCheckpoint } from "../weights/gguf-checkpoint.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import { readingWholeTexts } from "./whole-texts.ts";
@@ -194,22 +194,11 @@ async function compareAll(session: Session, expected: Expected, signal?: AbortSi
   });
 }
 
-/** Decoders are not served yet, but their safetensors can be compiled. */
-async function weightsOf(folder: string, config: unknown): Promise<Omit<WeightsFile, "bytes">> {
-  const file = path.join(folder, "model.safetensors");
-  if (isDecoder(config) && existsSync(file)) return { format: "safetensors", file };
+async function weightsOf(folder: string): Promise<Omit<WeightsFile, "bytes">> {
   return findWeights(folder).catch((cause: unknown) => {
     const why = cause instanceof Error ? cause.message : String(cause);
     throw new Error(`${folder}: ${why}`, { cause });
   });
-}
-
-/** A GGUF file has its config in it. Null: there is none, or a config.json tells of other files. */
-async function ggufIn(folder: string): Promise<string | null> {
-  const names = await readdir(folder);
-  if (names.includes("config.json")) return null;
-  const name = names.find((each) => each.endsWith(".gguf"));
-  return name === undefined ? null : path.join(folder, name);
 }
 
 async function openFolder(
@@ -224,13 +213,14 @@ async function openFolder(
     const session = await runtime.load({ path: compiled }, load);
     return isDecoder(config) ? readingWholeTexts(session) : session;
   };
-  const gguf = await ggufIn(folder);
-  if (gguf !== null) {
-    const { config, weights } = openGgufCheckpoint(gguf);
+  const own = await readJson(folder, "config.json", ConfigFile);
+  const decoder = await findDecoderWeights(folder, own);
+  if (decoder !== null) {
+    const { config, weights } = openDecoderWeights(decoder, own);
     return openCompiled(config, weights);
   }
   const config = await readRequired(folder, "config.json", z.looseObject({}));
-  const { format, file } = await weightsOf(folder, config);
+  const { format, file } = await weightsOf(folder);
   if (format === "safetensors") return openCompiled(config, openSafetensors(file));
   const checkpoint = await readCheckpoint(folder);
   const session = await runtime.load({ path: file }, load);

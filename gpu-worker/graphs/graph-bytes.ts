@@ -3,6 +3,7 @@
  * not read. A little less than it takes in the end, since what a graph keeps twice is counted once.
  */
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
+import type { DecoderForm } from "../compute-form/decoder-form-choice.ts";
 import type { Form } from "../compute-form/form-choice.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { WeightEntry } from "../weights/weight-source.ts";
@@ -17,6 +18,14 @@ function bytesOf({ name, dtype, shape }: WeightEntry, { form }: Form): number {
   const isTable = isMatrix && name.includes("embeddings.");
   const isInt8 = (form === "int8" && inLayer) || (dtype === "int8" && isTable);
   return elements * (isInt8 ? 1 : floatBytes);
+}
+
+/** Bytes of a number in each form. */
+const decoderNumberBytes: Readonly<Record<DecoderForm, number>> = { f32: floatBytes };
+
+/** @param parameters numbers of all tensors */
+export function decoderGraphBytes(parameters: number, form: DecoderForm): number {
+  return parameters * decoderNumberBytes[form];
 }
 
 /** @throws WeightError for a file that is not valid */

@@ -1,5 +1,6 @@
 /** Names of graphs: of what a model answers in a form, and of the compiled graph that computes it here. */
 import { type FilesDigest, modelDigest } from "../checkpoints/model-digest.ts";
+import type { DecoderForm } from "../compute-form/decoder-form-choice.ts";
 import type { Form } from "../compute-form/form-choice.ts";
 import type { Provider } from "../runtime/session.ts";
 
@@ -13,6 +14,16 @@ export const builderVersion = 7;
 export function digestIn({ form }: Form, files: FilesDigest, provider: Provider): string {
   const computed = files.format === "onnx" ? files.format : form;
   return modelDigest(files, `${computed} ${provider}`, builderVersion);
+}
+
+/** As `digestIn`, of a decoder. */
+export function decoderDigestIn(form: DecoderForm, files: FilesDigest, provider: Provider): string {
+  return modelDigest(files, `${form} ${provider}`, builderVersion);
+}
+
+/** @param digest of the decoder in that form */
+export function decoderGraphKey(form: DecoderForm, digest: string, provider: Provider): string {
+  return `${digest.slice(0, 32)}-${form}-${provider}-${builderVersion}`;
 }
 
 /** @param digest of the model in that form */

@@ -2,7 +2,7 @@
  * One computation from its message to what its succeeded event carries: fetch large inputs, lease the model, run the
  * pipeline, store a large result. Throws what went wrong; the caller translates it.
  */
-import type { SucceededEvent } from "#contract/events.ts";
+import type { Piece, SucceededEvent } from "#contract/events.ts";
 import { CodedError } from "#contract/errors.ts";
 import { cutWarnings } from "#contract/cut-text.ts";
 import type { JobMessage } from "#contract/job-message.ts";
@@ -51,6 +51,10 @@ export type ExecuteOptions = {
   onProgress(completed: number, total: number): void;
   /** A model starts to run so many tokens of the computation. */
   onRun(tokens: number): void;
+  /** So many tokens were generated, which were run, too. */
+  onGenerated?(tokens: number): void;
+  /** What choices have grown by. Absent: nobody wants it before the result. */
+  onPieces?(model: ModelDigest, pieces: readonly Piece[]): void;
 };
 
 export type ComputationResult = Pick<SucceededEvent, "modelDigest" | "usage" | "result" | "models">;
@@ -59,7 +63,7 @@ type Computed = {
   result: Omit<JobResult, "task">;
   models: ModelDigest[];
 };
-type RunOptions = ExecuteOptions & { tenant: string; memory: MemoryReservation };
+type RunOptions = ExecuteOptions & { tenant: string; jobId: string; memory: MemoryReservation };
 
 export class ComputationExecutor {
   readonly #options: ComputationExecutorOptions;
@@ -73,7 +77,8 @@ export class ComputationExecutor {
     const characters = charactersOf(message);
     const memory = await this.#memory.reserve(characters, options.signal);
     try {
-      return await this.#execute(message, { ...options, tenant: message.tenant, memory });
+      const { tenant, id: jobId } = message;
+      return await this.#execute(message, { ...options, tenant, jobId, memory });
     } finally {
       // Before the next large computation begins.
       if (characters > largeCharacters) await this.#options.returnMemory?.();

@@ -3,7 +3,7 @@
  * first computation begins and dropped when its last has ended and been acknowledged.
  */
 import { addAbortListener } from "node:events";
-import type { TerminalEvent } from "#contract/events.ts";
+import type { TerminalEvent, TokensEvent } from "#contract/events.ts";
 import type { JobId } from "#contract/job-id.ts";
 import { limits } from "#contract/limits.ts";
 import { type InterimEvent, type ReporterOptions, ShardReporter } from "./shard-reporter.ts";
@@ -30,6 +30,11 @@ export class ComputationReporter {
   /** With the shard's next post; a later event of the same computation and type replaces it. */
   report(shard: number, event: InterimEvent): void {
     this.#of(shard).report(event);
+  }
+
+  /** In order, each of them, as soon as may be. */
+  stream(shard: number, event: TokensEvent): void {
+    this.#of(shard).stream(event);
   }
 
   /** Resolves when the shard has acknowledged the event; never, if reporting ends before. */

@@ -10,11 +10,12 @@
  * one of them cannot take others down with it; on the last receive a computation is failed, and its message is left for
  * the dead-letter queue, as is a message that cannot be read.
  */
-import type { TerminalEvent } from "#contract/events.ts";
+import type { Piece, TerminalEvent } from "#contract/events.ts";
 import type { Usage } from "#contract/result-document.ts";
 import { errorTable, type PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
 import type { JobMessage } from "#contract/job-message.ts";
+import type { ModelDigest } from "#contract/models.ts";
 import { queueNumbers } from "#contract/queue.ts";
 import { LRUCache } from "lru-cache";
 import type { Log } from "../telemetry/log.ts";
@@ -51,10 +52,15 @@ type Computation = {
   receivedAt: number;
   /** Tokens given to models to run. */
   tokens: number;
+  /** Of these, those that were generated. */
+  generated: number;
 };
 
 /** From this receive on a message is suspected of bringing workers down. */
 const suspiciousReceives = 3;
+
+/** Of one event, as the contract bounds it. */
+const piecesMax = 1_000;
 
 type Progress = { type: "progress"; completed: number; total: number };
 
@@ -142,6 +148,7 @@ export class MessageConsumer {
       sequence: receivedAt,
       receivedAt,
       tokens: 0,
+      generated: 0,
     };
     this.#inFlight.set(message.id, computation);
     this.#options.reporter.begin(message.shard, message.id);
@@ -182,6 +189,12 @@ export class MessageConsumer {
         onRun: (tokens) => {
           computation.tokens += tokens;
         },
+        onGenerated: (tokens) => {
+          computation.generated += tokens;
+        },
+        ...(message.stream === true && {
+          onPieces: (model, pieces) => this.#stream(computation, model, pieces),
+        }),
       });
       return { ...this.#nextEvent(computation), type: "succeeded", ...result };
     } catch (error) {
@@ -193,6 +206,21 @@ export class MessageConsumer {
       const publicError = translateError(error);
       this.#logFailure(message, error, publicError);
       return this.#failed(computation, publicError);
+    }
+  }
+
+  #stream(computation: Computation, model: ModelDigest, pieces: readonly Piece[]): void {
+    const { shard, id } = computation.message;
+    // One that is being aborted, or was handed back, may write a little further.
+    if (this.#inFlight.get(id) !== computation || computation.controller.signal.aborted) return;
+    for (let at = 0; at < pieces.length; at += piecesMax) {
+      this.#options.reporter.stream(shard, {
+        ...this.#nextEvent(computation),
+        type: "tokens",
+        model: model.id,
+        modelDigest: model.digest,
+        pieces: pieces.slice(at, at + piecesMax),
+      });
     }
   }
 
@@ -220,7 +248,8 @@ export class MessageConsumer {
   }
 
   #failed(computation: Computation, error: PublicError): TerminalEvent {
-    const usage = computation.tokens === 0 ? {} : { usage: usageOf(computation) };
+    const usage =
+      computation.tokens + computation.generated === 0 ? {} : { usage: usageOf(computation) };
     return { ...this.#nextEvent(computation), type: "failed", error, ...usage };
   }
 
@@ -282,6 +311,8 @@ export class MessageConsumer {
   }
 }
 
-function usageOf({ tokens }: Computation): Usage {
-  return { promptTokens: tokens };
+/** A token counts as generated from when it is told, and as run with the step that it is read in. */
+function usageOf({ tokens, generated }: Computation): Usage {
+  const completion = generated === 0 ? {} : { completionTokens: generated };
+  return { promptTokens: Math.max(0, tokens - generated), ...completion };
 }

@@ -8,7 +8,12 @@
  * An event that the edge cannot take does not hold up others: a group that fails is sent again in halves, and an event
  * that fails alone is tried again by itself, at growing intervals, between the posts of the others.
  */
-import { EventsResponse, type JobEvent, type TerminalEvent } from "#contract/events.ts";
+import {
+  EventsResponse,
+  type JobEvent,
+  type TerminalEvent,
+  type TokensEvent,
+} from "#contract/events.ts";
 import type { JobId } from "#contract/job-id.ts";
 import { limits } from "#contract/limits.ts";
 import type { Log } from "../telemetry/log.ts";
@@ -92,6 +97,12 @@ export class ShardReporter {
     this.#interim.set(event.jobId, [...others, event]);
   }
 
+  /** Each is posted, in order, at once or with what a post under way keeps waiting. */
+  stream(event: TokensEvent): void {
+    this.#interim.set(event.jobId, [...this.#interimOf(event), event]);
+    this.#pump();
+  }
+
   /** Resolves when the shard has acknowledged the event; never, if reporting ends before. */
   deliver(event: TerminalEvent): Promise<void> {
     this.#interim.delete(event.jobId);
@@ -139,9 +150,12 @@ export class ShardReporter {
     } while (this.#hasDue() && !signal.aborted);
   }
 
-  /** Whether a terminal event may be posted now. */
+  /** Whether a terminal event may be posted now, or tokens. */
   #hasDue(): boolean {
     const now = this.#options.now();
+    for (const events of this.#interim.values()) {
+      if (events.some(({ type }) => type === "tokens")) return true;
+    }
     return [...this.#terminal.values()].some(({ notBefore }) => notBefore <= now);
   }
 

@@ -15,16 +15,14 @@ import { deviceBounds, type FitBounds, fitPolicy } from "../batching/fit-policy.
 import { bytesOfRun, longestText } from "../model/run-memory.ts";
 import { SlotScheduler } from "../batching/slot-scheduler.ts";
 import type { Tenant } from "../batching/fair-queueing.ts";
+import type { DecoderModel } from "../model/decoder-model.ts";
 import type { EncoderModel } from "../model/encoder-model.ts";
 import type { EncoderRow, RowResult } from "../model/encoder-row.ts";
-import type {
-  EncoderPipeline,
-  TaskContext,
-  TaskAnswer,
-  TaskRequest,
-} from "../pipelines/pipeline.ts";
+import type { ModelPipeline, TaskContext, TaskAnswer, TaskRequest } from "../pipelines/pipeline.ts";
+import { decoderFor, encoderFor, type ServedModel } from "../model/served-model.ts";
 import { type PreparedRows, prepareRows, runPrepared } from "../model/run-rows.ts";
 import { FittedHeads } from "./fitted-heads.ts";
+import { type GenerationEngine, type GenerationOptions, Generations } from "./generations.ts";
 
 /** How batches are formed. */
 export type RunPolicy = QueuePolicy & {
@@ -48,6 +46,8 @@ export type TaskRunnerOptions = {
   policy: RunPolicy;
   /** Milliseconds of a monotonic clock. */
   now(): number;
+  /** What makes the tokens of a decoder's requests. */
+  openEngine?(model: DecoderModel): GenerationEngine;
   onBatch?(stats: BatchStats): void;
   /** The backlog has changed. */
   onChange?(): void;
@@ -106,7 +106,20 @@ function noOtherModel(id: string): Promise<never> {
   return Promise.reject(new CodedError("model_not_found", `The model ${id} is not here`));
 }
 
-const unlimitedMemory: Pick<TaskContext, "reserveOutputs" | "reserveResult"> = {
+function noEngine({ id }: DecoderModel): never {
+  throw new CodedError("model_not_servable", `Nothing here makes the tokens of ${id}`);
+}
+
+type Memory = Pick<TaskContext, "reserveOutputs" | "reserveResult">;
+
+/** Of one request. */
+export type RunOptions = SubmitOptions &
+  GenerationOptions & {
+    acquire?(id: string): Promise<ServedModel>;
+    memory?: Memory;
+  };
+
+const unlimitedMemory: Memory = {
   reserveOutputs: () => Promise.resolve(() => undefined),
   reserveResult: () => Promise.resolve(),
 };
@@ -131,8 +144,11 @@ export class TaskRunner {
   readonly #scheduler = new SlotScheduler();
   readonly #heads = new FittedHeads();
 
+  readonly #generations: Generations;
+
   constructor(options: TaskRunnerOptions) {
     this.#options = options;
+    this.#generations = new Generations(options.openEngine ?? noEngine);
   }
 
   /** Tokens that wait for a batch, each tenant's of all models together counted up to `perTenantMax`. */
@@ -151,38 +167,51 @@ export class TaskRunner {
   /**
    * @param options `acquire` gives another model that a pipeline asks for; absent: there is none. `memory` is what the
    * request may take; absent: it is not limited
-   * @throws CodedError for inputs the model cannot read; the signal's reason
+   * @throws CodedError for inputs the model cannot read, or a model that does not do the task; the signal's reason
    */
-  run<T extends Task>(
-    pipeline: EncoderPipeline<T>,
+  async run<T extends Task>(
+    pipeline: ModelPipeline<T>,
     request: TaskRequest<T>,
-    model: EncoderModel,
-    options: SubmitOptions &
-      Partial<Pick<TaskContext, "acquire">> & {
-        memory?: Pick<TaskContext, "reserveOutputs" | "reserveResult">;
-      },
+    model: ServedModel,
+    options: RunOptions,
   ): Promise<TaskAnswer<T>> {
+    const { signal, memory = unlimitedMemory } = options;
+    if (pipeline.kind === "encoder") {
+      return pipeline.answer(request, encoderFor(request.task, model), this.#contextOf(options));
+    }
+    if (pipeline.kind === "decoder") {
+      const decoder = decoderFor(request.task, model);
+      return this.#generations.run(pipeline, request, decoder, { ...options, memory });
+    }
+    const { reserveResult } = memory;
+    const charge: TaskContext["charge"] = (tokens) => options.onRun?.(tokens);
+    return pipeline.answer(request, model, { signal, charge, reserveResult });
+  }
+
+  /** Ends what was started beside this process. */
+  async close(): Promise<void> {
+    await this.#generations.close();
+  }
+
+  #contextOf(options: RunOptions): TaskContext {
     const { signal, acquire = noOtherModel, memory = unlimitedMemory } = options;
     const { reserveOutputs, reserveResult } = memory;
     const progress = new RowProgress(options.onProgress);
-    const plan: TaskContext["plan"] = (rows) => progress.plan(rows);
-    const run: TaskContext["run"] = async (used, rows) => {
-      for (const row of rows) checkMemory(row, used);
-      const onProgress = progress.begin(rows.length);
-      return this.#queueOf(used).submit(rows, { ...options, onProgress });
-    };
-    const classifier: TaskContext["classifier"] = (key, fit) => this.#heads.get(key, fit, signal);
-    const charge: TaskContext["charge"] = (tokens) => options.onRun?.(tokens);
-    return pipeline.answer(request, model, {
+    return {
       signal,
-      acquire,
-      plan,
-      run,
-      charge,
+      // Entities are found for another task: there is no other use of another model.
+      acquire: async (id) => encoderFor("token-classification", await acquire(id)),
+      plan: (rows) => progress.plan(rows),
+      run: async (used, rows) => {
+        for (const row of rows) checkMemory(row, used);
+        const onProgress = progress.begin(rows.length);
+        return this.#queueOf(used).submit(rows, { ...options, onProgress });
+      },
+      charge: (tokens) => options.onRun?.(tokens),
       reserveOutputs,
       reserveResult,
-      classifier,
-    });
+      classifier: (key, fit) => this.#heads.get(key, fit, signal),
+    };
   }
 
   #queueOf(model: EncoderModel): EncoderQueue {

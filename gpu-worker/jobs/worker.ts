@@ -188,6 +188,7 @@ export class Worker {
     this.#announcing.abort();
     this.#reporting.abort();
     await this.#announcements;
+    await this.#runner.close();
     await this.#messages.flush(AbortSignal.timeout(flushMs));
   }
 

@@ -9,6 +9,7 @@ import type { RunMemory } from "./run-memory.ts";
 import type { SentenceVectors } from "./sentence-vectors.ts";
 
 export type EncoderModel = {
+  readonly kind: "encoder";
   readonly id: string;
   /** Of weights, identity files, compute form and graph builder, lower-case hex: part of the edge's cache key. */
   readonly digest: string;

@@ -1,7 +1,8 @@
 /**
- * What it takes to serve a task. A direct pipeline answers by itself. A decoder pipeline gives tokens as they come. An encoder pipeline reads as encode → run →
- * decode: it turns inputs into sequences, has them run in batches shared with other requests (`context.run`), and makes
- * outputs of the results.
+ * What it takes to serve a task. A direct pipeline answers by itself, a tokenizer pipeline with any model's tokenizer.
+ * An encoder pipeline reads as encode → run → decode: it turns inputs into sequences, has them run in batches shared
+ * with other requests (`context.run`), and makes outputs of the results. A decoder pipeline has tokens generated, in
+ * steps shared with other requests, and gives them as they come.
  */
 import type { Piece } from "#contract/events.ts";
 import type { Usage } from "#contract/result-document.ts";
@@ -12,6 +13,7 @@ import type { EncoderModel } from "../model/encoder-model.ts";
 import type { LinearLayer } from "../model/linear-head.ts";
 import type { EncoderRow, RowResult } from "../model/encoder-row.ts";
 import type { GenerationEnd, GenerationHandlers, GenerationRequest } from "../model/generation.ts";
+import type { TextModel } from "../model/served-model.ts";
 
 export type TaskRequest<T extends Task> = {
   task: T;
@@ -56,6 +58,17 @@ export type DirectPipeline<T extends Task> = {
   answer(request: TaskRequest<T>): TaskOutput<T>[];
 };
 
+/** What every model does that reads text. */
+export type TokenizerPipeline<T extends Task> = {
+  kind: "tokenizer";
+  /** @throws CodedError for inputs the model cannot read; the signal's reason */
+  answer(
+    request: TaskRequest<T>,
+    model: TextModel,
+    context: Pick<TaskContext, "signal" | "charge" | "reserveResult">,
+  ): Promise<TaskAnswer<T>>;
+};
+
 export type EncoderPipeline<T extends Task> = {
   kind: "encoder";
   /** @throws CodedError for inputs the model cannot read; the signal's reason */
@@ -82,7 +95,6 @@ export type GenerationContext = Pick<TaskContext, "signal" | "charge" | "reserve
   report?(pieces: readonly Piece[]): void;
 };
 
-/** Answers token by token, in steps shared with other requests. */
 export type DecoderPipeline<T extends Task> = {
   kind: "decoder";
   /** @throws CodedError for inputs the model cannot read; the signal's reason */
@@ -93,4 +105,10 @@ export type DecoderPipeline<T extends Task> = {
   ): Promise<TaskAnswer<T>>;
 };
 
-export type Pipeline<T extends Task> = DirectPipeline<T> | EncoderPipeline<T> | DecoderPipeline<T>;
+/** What it takes a model for. */
+export type ModelPipeline<T extends Task> =
+  | TokenizerPipeline<T>
+  | EncoderPipeline<T>
+  | DecoderPipeline<T>;
+
+export type Pipeline<T extends Task> = DirectPipeline<T> | ModelPipeline<T>;

@@ -1,5 +1,6 @@
 /** The table of pipelines. A task added to the contract does not compile until it has a row here. */
 import type { Task } from "#contract/tasks.ts";
+import { chatCompletion } from "./chat-completion.ts";
 import { detokenize } from "./detokenize.ts";
 import { featureExtraction } from "./feature-extraction.ts";
 import { fewShotClassification } from "./few-shot-classification.ts";
@@ -10,6 +11,7 @@ import { relationExtraction } from "./relation-extraction.ts";
 import { rerank } from "./rerank.ts";
 import { sentenceSimilarity } from "./sentence-similarity.ts";
 import { textClassification } from "./text-classification.ts";
+import { textGeneration } from "./text-generation.ts";
 import { tokenClassification } from "./token-classification.ts";
 import { tokenize } from "./tokenize.ts";
 import { zeroShotClassification } from "./zero-shot-classification.ts";
@@ -27,6 +29,8 @@ export const pipelines: { readonly [T in Task]: Pipeline<T> } = {
   "few-shot-classification": fewShotClassification,
   "fill-mask": fillMask,
   rerank,
+  "chat-completion": chatCompletion,
+  "text-generation": textGeneration,
   tokenize,
   detokenize,
 };

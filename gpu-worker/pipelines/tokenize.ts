@@ -2,7 +2,7 @@
 import type { TaskOutput, TaskParameters } from "#contract/tasks.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import { offsetConverter } from "./offsets.ts";
-import type { EncoderPipeline } from "./pipeline.ts";
+import type { TokenizerPipeline } from "./pipeline.ts";
 import { ResultSize } from "./result-size.ts";
 import { TokenCounter } from "./sentence-request.ts";
 import { type TextTokens, encodeLong } from "./text-tokens.ts";
@@ -11,8 +11,8 @@ import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 /** Of a token as JSON, in a long text: its id and its offsets. */
 const bytesPerToken = 24;
 
-export const tokenize: EncoderPipeline<"tokenize"> = {
-  kind: "encoder",
+export const tokenize: TokenizerPipeline<"tokenize"> = {
+  kind: "tokenizer",
   async answer({ inputs, parameters }, { tokenizer }, context) {
     const { signal } = context;
     const texts = inputs.map((text, index) => ({ text, name: `inputs[${index}]` }));

@@ -19,6 +19,7 @@ export const Definition = z
       vocab: z.unknown(),
     }),
     normalizer: Part,
+    decoder: Part,
     added_tokens: z
       .array(
         z.looseObject({ id: z.int(), content: z.string(), special: z.boolean().default(false) }),

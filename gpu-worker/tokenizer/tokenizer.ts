@@ -4,6 +4,7 @@
  */
 import { type Encoding, Tokenizer as LibraryTokenizer } from "tokenizers";
 import { TimeSlices } from "../event-loop/time-slices.ts";
+import { type TokenText, tokenReader } from "./token-text.ts";
 import { utf16Offsets } from "./utf16-offsets.ts";
 import {
   countSpecial,
@@ -52,6 +53,8 @@ export type Tokenizer = {
     lists: readonly (readonly number[])[],
     options?: { keepSpecialTokens?: boolean },
   ): Promise<string[]>;
+  /** A token by itself; null: the tokenizer has no such id. */
+  token(id: number): (TokenText & { readonly special: boolean }) | null;
   /** The id of a token by its text in the vocabulary; null: there is none. */
   idOfToken(token: string): number | null;
   /** Puts the special tokens around one text's ids, or around and between two texts'. */
@@ -134,10 +137,12 @@ const untidy = [" .", " ?", " !", " ,", " ' ", " n't", " 'm", " 's", " 've", " '
 function decoding(
   library: LibraryTokenizer,
   { definition, config }: TokenizerFiles,
-): Pick<Tokenizer, "decode" | "decodeAll"> {
+): Pick<Tokenizer, "decode" | "decodeAll" | "token"> {
   const added = definition.added_tokens.filter(({ special }) => special);
   const special = new Set(added.map(({ content }) => library.tokenToId(content)));
   const decoder = library.getDecoder();
+  const readToken = tokenReader(definition);
+  const asTheyAre = new Set(definition.added_tokens.map(({ content }) => content));
   const cleans = config.cleanUpSpaces && definition.model.type !== "BPE";
   const tidy = (text: string) =>
     cleans ? untidy.reduce((tidied, part) => tidied.replaceAll(part, part.trim()), text) : text;
@@ -147,6 +152,12 @@ function decoding(
         .filter((id) => keepSpecialTokens || !special.has(id))
         .flatMap((id) => library.idToToken(id) ?? []);
       return tidy(decoder === null ? tokens.join(" ") : decoder.decode(tokens));
+    },
+    token(id) {
+      const token = library.idToToken(id);
+      if (token === null) return null;
+      const found = asTheyAre.has(token) ? { text: token, bytes: null } : readToken(token);
+      return { ...found, special: special.has(id) };
     },
     async decodeAll(lists, { keepSpecialTokens = false } = {}) {
       const texts = await library.decodeBatch(

@@ -11,6 +11,7 @@ import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts
 import { textClassification } from "../../gpu-worker/pipelines/text-classification.ts";
 import { type CatalogBench, never, openCatalogBench, stateOf, until } from "./catalog-bench.ts";
 import { writeTinyEncoder } from "./tiny-encoder.ts";
+import { acquireEncoder } from "./acquire-encoder.ts";
 
 const hidden = 8;
 const foreignDigest = "f".repeat(64);
@@ -59,7 +60,7 @@ describe("an adapter in a folder of the operator's", () => {
     await writeHead("two", {}, -0.5);
     const catalog = await bench.open();
     const [one, two, base] = await Promise.all(
-      ["one", "two", "tiny"].map((id) => catalog.acquire(id, never)),
+      ["one", "two", "tiny"].map((id) => acquireEncoder(catalog, id)),
     );
     expect(one?.session).toBe(base?.session);
     expect(two?.session).toBe(base?.session);

@@ -141,7 +141,7 @@ describe("a folder of the operator's", () => {
     expect(first).toBe(second);
     expect(await catalog.acquire("tiny", never)).toBe(first);
     expect(stateOf(catalog, "tiny").loaded).toBe(true);
-    expect(first.sentence).toMatchObject({ pooling: "mean", normalize: true, prompts: {} });
+    expect(first).toMatchObject({ sentence: { pooling: "mean", normalize: true, prompts: {} } });
     const [text] = await first.tokenizer.encode(["a quick fox"]);
     expect(first.tokenizer.wrap(text?.ids ?? []).ids).toEqual([2, 5, 6, 8, 3]);
   });

@@ -11,6 +11,7 @@ import { bytesOfRun } from "../../gpu-worker/model/run-memory.ts";
 import { openCatalog } from "../../gpu-worker/catalog/open-catalog.ts";
 import { madeUpFeeds } from "../../gpu-worker/graphs/measure-costs.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
+import { acquireEncoder } from "./acquire-encoder.ts";
 
 const [folder = "", id = "", tokens = ""] = process.argv.slice(2);
 const log = { info: () => undefined, warn: () => undefined };
@@ -33,7 +34,7 @@ function peakBytes(): number {
   return Number(/VmHWM:\s+(\d+) kB/.exec(status)?.[1]) * 1_024;
 }
 
-const { session, memory } = await catalog.acquire(id, new AbortController().signal);
+const { session, memory } = await acquireEncoder(catalog, id);
 assert(memory !== undefined);
 const before = peakBytes();
 await session.run(madeUpFeeds(session, 1, Number(tokens)), { outputs: ["sentence_embedding"] });

@@ -13,6 +13,7 @@ import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts"
 import { writeSafetensors } from "../../gpu-worker/weights/safetensors-writer.ts";
 import { openRuntime } from "../jobs/device-on-the-cpu.ts";
 import { writeTinyEncoder } from "./tiny-encoder.ts";
+import { acquireEncoder } from "./acquire-encoder.ts";
 
 const log = { info: () => undefined, warn: () => undefined };
 const never = new AbortController().signal;
@@ -97,7 +98,7 @@ describe("a model on a GPU", () => {
   });
 
   it("is given its weights and its share of the budget, and no larger batches than that holds", async () => {
-    const model = await (await catalogWith("f16", "f16")).acquire("steady", never);
+    const model = await acquireEncoder(await catalogWith("f16", "f16"), "steady");
     const share = deviceMemory(8 * 2 ** 30, memory);
     expect(loads.at(-1)).toMatchObject({ provider: "cuda", deviceMemoryBytes: model.bytes });
     expect(model.bytes).toBeGreaterThan(share.runBytes);

@@ -5,7 +5,7 @@ import { copyFile, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promi
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import * as z from "zod";
-import type { LoadedModel } from "../../gpu-worker/catalog/loaded-model.ts";
+import type { LoadedEncoder } from "../../gpu-worker/catalog/loaded-model.ts";
 import type { Graph, Node } from "../../gpu-worker/onnx/graph.ts";
 import { fillMask } from "../../gpu-worker/pipelines/fill-mask.ts";
 import type { EncoderRow, RowResult } from "../../gpu-worker/model/encoder-row.ts";
@@ -26,6 +26,7 @@ import {
   writeTinyCheckpoint,
   writeTinyOnnx,
 } from "../catalog/tiny-onnx.ts";
+import { acquireEncoder } from "../catalog/acquire-encoder.ts";
 
 let bench: CatalogBench;
 
@@ -43,12 +44,12 @@ const texts = [
 
 type Outputs = EncoderRow["outputs"];
 
-async function load(id: string): Promise<LoadedModel> {
-  return (await bench.open()).acquire(id, never);
+async function load(id: string): Promise<LoadedEncoder> {
+  return acquireEncoder(await bench.open(), id);
 }
 
 /** The texts in one batch, where they are padded to the longest and more. */
-function runAll(model: LoadedModel, outputs: Outputs): Promise<RowResult[]> {
+function runAll(model: LoadedEncoder, outputs: Outputs): Promise<RowResult[]> {
   return runRows(
     texts.map((ids) => ({ ids, outputs })),
     model,

@@ -15,6 +15,7 @@ import {
   stateOf,
   until,
 } from "../catalog/catalog-bench.ts";
+import { acquireEncoder } from "../catalog/acquire-encoder.ts";
 
 const saved = path.join(import.meta.dirname, "library-checkpoints");
 const dense = "st-bert-two-poolings-dense-layer-norm";
@@ -212,9 +213,9 @@ describe("a model whose catalogue entry names prompts", () => {
     await copy(id, "st-bert-mean-normalize");
     await copy("other-name", "st-bert-mean-normalize");
     const catalog = await bench.open();
-    const named = await catalog.acquire(id, never);
+    const named = await acquireEncoder(catalog, id);
     expect(named.sentence?.prompts).toMatchObject({ query: instruction });
-    const other = await catalog.acquire("other-name", never);
+    const other = await acquireEncoder(catalog, "other-name");
     expect(other.sentence?.prompts).toEqual({ query: "", document: "" });
     expect(named.digest).not.toBe(other.digest);
   });
@@ -248,20 +249,20 @@ describe("a model whose catalogue entry names prompts", () => {
 
   it("has its folder's where that names some", async () => {
     await copy(id, "st-bert-cls-prompts");
-    const { sentence } = await (await bench.open()).acquire(id, never);
+    const { sentence } = await acquireEncoder(await bench.open(), id);
     expect(sentence?.prompts).toEqual({ query: "search for: ", document: "text: " });
   });
 
   it("has them when it comes from a hub that lacks the optional files, or else the hub's", async () => {
     const [first, second] = [await bench.open(), path.join(bench.folder, "state-2")];
     const asked = () => bench.hub.seen.filter(({ url }) => url.endsWith(sentenceFile));
-    expect((await first.acquire(id, never)).sentence?.prompts).toEqual({ query: instruction });
+    expect((await acquireEncoder(first, id)).sentence?.prompts).toEqual({ query: instruction });
     expect(asked()).toHaveLength(1);
     await mkdir(second);
     const own = { prompts: { query: "find: " }, default_prompt_name: "query" };
     bench.hub.files.set(sentenceFile, Buffer.from(JSON.stringify(own)));
     const other = await bench.open({ stateFolder: second });
-    expect((await other.acquire(id, never)).sentence).toMatchObject({
+    expect((await acquireEncoder(other, id)).sentence).toMatchObject({
       prompts: { query: "find: " },
       defaultPrompt: "query",
     });

@@ -154,6 +154,7 @@ async function open(setting: FormSetting, measured: string[]) {
       digests,
       graphs: openGraphCache(folder, digests),
       forms,
+      decoderForms: () => Promise.resolve("f32"),
       figures: openKeptFigures(folder),
       modelsMemory: 2 ** 30,
       runsMemory: 2 ** 30,

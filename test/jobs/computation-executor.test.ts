@@ -9,7 +9,7 @@ import { ComputationExecutor } from "../../gpu-worker/jobs/computation-executor.
 import { MemorySemaphore } from "../../gpu-worker/jobs/memory-semaphore.ts";
 import { jsonItems, jsonParts } from "../../gpu-worker/jobs/json-parts.ts";
 import { TaskRunner, cpuBatchPolicy } from "../../gpu-worker/jobs/task-runner.ts";
-import { randomModels } from "./random-model.ts";
+import { randomEngine, randomModels } from "./random-model.ts";
 import { noopMessage } from "./rig.ts";
 
 const never = new AbortController().signal;
@@ -30,7 +30,11 @@ function answer(
       lease: (id) =>
         Promise.resolve({ model: models[id as keyof typeof models], release: () => undefined }),
     },
-    runner: new TaskRunner({ policy: cpuBatchPolicy, now: () => performance.now() }),
+    runner: new TaskRunner({
+      policy: cpuBatchPolicy,
+      now: () => performance.now(),
+      openEngine: randomEngine,
+    }),
     objects: {
       read: () => Promise.reject(new Error("nothing is stored")),
       write: () => Promise.reject(new Error("nothing is to be stored")),

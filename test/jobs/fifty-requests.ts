@@ -11,7 +11,7 @@ import { TaskRunner, cpuBatchPolicy } from "../../gpu-worker/jobs/task-runner.ts
 import { translateError } from "../../gpu-worker/jobs/translate-error.ts";
 import { returnMemory } from "../../gpu-worker/runtime/c-api/return-memory.ts";
 import { type LargeRequest, largestRequests } from "./largest-requests.ts";
-import { headOf, randomModels } from "./random-model.ts";
+import { headOf, randomEngine, randomModels } from "./random-model.ts";
 import { noopMessage } from "./rig.ts";
 
 /** How many of each, by what it is. */
@@ -39,7 +39,11 @@ const objects: ObjectStore = {
     return { key, bytes: Buffer.concat(pieces).byteLength, sha256: "0".repeat(64) };
   },
 };
-const runner = new TaskRunner({ policy: cpuBatchPolicy, now: () => performance.now() });
+const runner = new TaskRunner({
+  policy: cpuBatchPolicy,
+  now: () => performance.now(),
+  openEngine: randomEngine,
+});
 const lease = (id: string) =>
   Promise.resolve({ model: models[id as keyof typeof models], release: () => undefined });
 const executor = new ComputationExecutor({ models: { lease }, runner, objects, returnMemory });

@@ -14,7 +14,7 @@ import type { ObjectStore } from "../../gpu-worker/jobs/object-store.ts";
 import { TaskRunner, cpuBatchPolicy } from "../../gpu-worker/jobs/task-runner.ts";
 import { translateError } from "../../gpu-worker/jobs/translate-error.ts";
 import { largestRequests } from "./largest-requests.ts";
-import { headOf, randomModels } from "./random-model.ts";
+import { headOf, randomEngine, randomModels } from "./random-model.ts";
 import { noopMessage } from "./rig.ts";
 
 const never = new AbortController().signal;
@@ -37,7 +37,11 @@ const lease = (id: string) =>
   Promise.resolve({ model: models[id as keyof typeof models], release: () => undefined });
 
 function executorOn(objects: ObjectStore): ComputationExecutor {
-  const runner = new TaskRunner({ policy: cpuBatchPolicy, now: () => performance.now() });
+  const runner = new TaskRunner({
+    policy: cpuBatchPolicy,
+    now: () => performance.now(),
+    openEngine: randomEngine,
+  });
   return new ComputationExecutor({ models: { lease }, runner, objects });
 }
 

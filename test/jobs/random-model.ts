@@ -5,11 +5,13 @@
 import path from "node:path";
 import { setImmediate as nextRound } from "node:timers/promises";
 import type { Task } from "../../contract/tasks.ts";
+import type { DecoderModel } from "../../gpu-worker/model/decoder-model.ts";
 import type { EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
 import type { ModelHead } from "../../gpu-worker/model/model-head.ts";
+import { scriptedEngine } from "../pipelines/scripted-engine.ts";
 import { seededRandom } from "../pipelines/texts-in-many-scripts.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
-import { loadTokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
+import { loadTokenizer, type Tokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
 
 const embedded = path.resolve(
   import.meta.dirname,
@@ -18,6 +20,8 @@ const embedded = path.resolve(
 const hidden = 384;
 const vocabulary = 30_522;
 const maxTokens = 512;
+/** Of the decoder. */
+const decoderTokens = 8_192;
 
 /** Numbers from 0 to 8, the same in every run. */
 const random = seededRandom(1);
@@ -58,7 +62,7 @@ const heads = {
 export type RandomHead = keyof typeof heads;
 
 /** Which model does which task, at its most laborious. */
-export const headOf: { readonly [T in Exclude<Task, "noop">]: RandomHead } = {
+export const headOf: { readonly [T in Exclude<Task, "noop">]: RandomHead | "decoder" } = {
   "feature-extraction": "sentence",
   "sentence-similarity": "sentence",
   "text-classification": "classes",
@@ -69,13 +73,18 @@ export const headOf: { readonly [T in Exclude<Task, "noop">]: RandomHead } = {
   "few-shot-classification": "sentence",
   "fill-mask": "mask",
   rerank: "ranking",
+  "chat-completion": "decoder",
+  "text-generation": "decoder",
   tokenize: "sentence",
   detokenize: "sentence",
 };
 
-export async function randomModels(): Promise<Readonly<Record<RandomHead, EncoderModel>>> {
+export async function randomModels(): Promise<
+  Readonly<Record<RandomHead, EncoderModel> & { decoder: DecoderModel }>
+> {
   const tokenizer = await loadTokenizer(embedded);
   const make = (id: RandomHead): EncoderModel => ({
+    kind: "encoder",
     id,
     digest: `digest of ${id}`,
     tasks: [],
@@ -91,8 +100,49 @@ export async function randomModels(): Promise<Readonly<Record<RandomHead, Encode
     entityModel: id === "classes" ? "entities" : null,
   });
   const entries = (Object.keys(heads) as RandomHead[]).map((id) => [id, make(id)] as const);
-  return Object.fromEntries(entries) as Record<RandomHead, EncoderModel>;
+  const encoders = Object.fromEntries(entries) as Record<RandomHead, EncoderModel>;
+  return { ...encoders, decoder: madeUpDecoder(tokenizer) };
 }
+
+const unused = () => Promise.reject(new Error("no session is run"));
+
+/** Whose tokens come of `randomEngine`: its session is never run. */
+export function madeUpDecoder(tokenizer: Tokenizer): DecoderModel {
+  return {
+    kind: "decoder",
+    id: "decoder",
+    digest: "digest of decoder",
+    tasks: ["text-generation", "chat-completion"],
+    limits: { maxTokens: decoderTokens, dimensions: null, vocabularySize: vocabulary },
+    tokenizer,
+    session: {
+      provider: "cpu",
+      concurrency: 1,
+      inputs: [],
+      outputs: [],
+      run: unused,
+      allocate: unused,
+      bind: () => ({ run: unused, release: unused }),
+      release: () => Promise.resolve(),
+    },
+    keyValues: { layers: 1, heads: 1, width: 16 },
+    keyValueTokens: 4 * decoderTokens,
+    endTokens: new Set([102]),
+    chatTemplate: {
+      template:
+        "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}",
+      bosToken: "",
+      eosToken: "[SEP]",
+    },
+  };
+}
+
+/** Made-up tokens, hardly ever the last. */
+export const randomEngine = () =>
+  scriptedEngine(({ sampling }, choice, position) => {
+    const mixed = Math.imul((sampling.seed % 65_536) + choice * 7_919 + position, 2_654_435_761);
+    return 1_000 + ((mixed >>> 0) % (vocabulary - 1_000));
+  });
 
 function sessionOf(head: ModelHead): EncoderModel["session"] {
   const inputs = ["input_ids", "attention_mask", "token_type_ids"];

@@ -5,7 +5,7 @@
 import { DatabaseSync } from "node:sqlite";
 import { Tiktoken } from "js-tiktoken/lite";
 import ranks from "js-tiktoken/ranks/cl100k_base";
-import { describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { estimateCl100k } from "../../contract/cl100k-estimate.ts";
 import { limits } from "../../contract/limits.ts";
 import { Task } from "../../contract/tasks.ts";
@@ -13,7 +13,10 @@ import { QuotaLedger, type Sql } from "../../edge/accounts/quota-ledger.ts";
 import { estimateTokens } from "../../edge/tasks/estimate-units.ts";
 import { estimateUnits } from "../../edge/tasks/estimate-units.ts";
 import type { EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
+import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
+import type { Pipeline } from "../../gpu-worker/pipelines/pipeline.ts";
 import { pipelines } from "../../gpu-worker/pipelines/pipelines.ts";
+import { madeUpDecoder, randomEngine } from "../jobs/random-model.ts";
 import { loadTokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
 import {
   countingContext,
@@ -105,12 +108,26 @@ async function priceOf(request: RandomRequest): Promise<{ reserved: number; read
   if (pipeline.kind === "direct") return { reserved, read: 0 };
   const context = countingContext(finder);
   try {
-    await pipeline.answer({ task, inputs, parameters } as never, model, context);
+    if (pipeline.kind === "decoder") return { reserved, read: await madeOf(request) };
+    await pipeline.answer({ task, inputs, parameters } as never, model as never, context);
   } catch (error) {
     if (error instanceof Error && "code" in error) return { reserved, read: null };
     throw error;
   }
   return { reserved, read: runsNoModel(task) ? await tokensOf(inputs) : context.tokens };
+}
+
+const decoder = madeUpDecoder(minilm);
+const runner = new TaskRunner({ policy: cpuBatchPolicy, now: () => 0, openEngine: randomEngine });
+afterAll(() => runner.close());
+
+/** Tokens that a decoder reads and writes. */
+async function madeOf({ task, inputs, parameters }: RandomRequest): Promise<number> {
+  const pipeline: Pipeline<Task> = pipelines[task];
+  if (pipeline.kind === "direct") return 0;
+  const { signal } = new AbortController();
+  const { usage } = await runner.run(pipeline, { task, inputs, parameters }, decoder, { signal });
+  return usage.promptTokens + (usage.completionTokens ?? 0);
 }
 
 function runsNoModel(task: Task): boolean {

@@ -6,7 +6,7 @@ import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Task, TaskInput, TaskOutput, TaskParameters } from "../../contract/tasks.ts";
-import type { LoadedModel } from "../../gpu-worker/catalog/loaded-model.ts";
+import type { LoadedEncoder } from "../../gpu-worker/catalog/loaded-model.ts";
 import { featureExtraction } from "../../gpu-worker/pipelines/feature-extraction.ts";
 import { fillMask } from "../../gpu-worker/pipelines/fill-mask.ts";
 import type { EncoderPipeline } from "../../gpu-worker/pipelines/pipeline.ts";
@@ -14,8 +14,9 @@ import { questionAnswering } from "../../gpu-worker/pipelines/question-answering
 import { textClassification } from "../../gpu-worker/pipelines/text-classification.ts";
 import { tokenClassification } from "../../gpu-worker/pipelines/token-classification.ts";
 import { zeroShotClassification } from "../../gpu-worker/pipelines/zero-shot-classification.ts";
-import { type CatalogBench, never, openCatalogBench } from "../catalog/catalog-bench.ts";
+import { type CatalogBench, openCatalogBench } from "../catalog/catalog-bench.ts";
 import { toyContext } from "./toy-tagger.ts";
+import { acquireEncoder } from "../catalog/acquire-encoder.ts";
 
 const oracle = path.join(import.meta.dirname, "oracle");
 const made = path.resolve(import.meta.dirname, "../tokenizer/made");
@@ -39,7 +40,7 @@ const calls = [
 const models = [...new Set(calls.map(({ model }) => model))];
 
 let bench: CatalogBench;
-const loaded = new Map<string, LoadedModel>();
+const loaded = new Map<string, LoadedEncoder>();
 
 /** The checkpoint with the tokenizer that it was made with. */
 function lay(name: string): void {
@@ -57,7 +58,7 @@ beforeAll(async () => {
   bench = await openCatalogBench();
   for (const name of models) lay(name);
   const catalog = await bench.open();
-  for (const name of models) loaded.set(name, await catalog.acquire(name, never));
+  for (const name of models) loaded.set(name, await acquireEncoder(catalog, name));
 });
 afterAll(() => bench.close());
 

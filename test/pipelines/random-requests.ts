@@ -121,6 +121,21 @@ const makers: { readonly [T in Task]: (random: Random) => Made<T> } = {
     })),
     parameters: { truncate: true },
   }),
+  "chat-completion": (random) => ({
+    inputs: many(random, 2, () => ({
+      messages: many(random, 8, () => ({
+        role: pick(random, ["system", "user", "assistant"]),
+        content: randomText(random, 200),
+      })),
+    })),
+    parameters: { n: upTo(random, 4), max_tokens: upTo(random, 60) },
+  }),
+  "text-generation": (random) => ({
+    inputs: many(random, 5, () =>
+      random() < 0.2 ? many(random, 200, () => upTo(random, 1_000)) : randomText(random, 400),
+    ),
+    parameters: { n: maybe(random, () => upTo(random, 8)), max_tokens: upTo(random, 60) },
+  }),
   tokenize: (random) => ({
     inputs: many(random, 5, () => randomText(random, 2_000)),
     parameters: {},

@@ -17,6 +17,7 @@ import { featureExtraction } from "../../gpu-worker/pipelines/feature-extraction
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import { cosine } from "../e2e/vectors.ts";
 import { toyEncoder } from "./toy-encoder.ts";
+import { acquireEncoder } from "../catalog/acquire-encoder.ts";
 
 const { signal } = new AbortController();
 const cl100k = new Tiktoken(ranks);
@@ -132,7 +133,7 @@ describe("with the embedded model", () => {
       { stateFolder: state, modelsFolder: null, hub, form: "f32", device: "cpu" },
       { runtime, log, now: Date.now },
     );
-    model = await catalog.acquire("all-MiniLM-L6-v2", signal);
+    model = await acquireEncoder(catalog, "all-MiniLM-L6-v2");
   });
 
   afterAll(async () => {

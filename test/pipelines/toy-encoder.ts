@@ -20,6 +20,7 @@ const tokenizer: Tokenizer = {
   encode: (texts, options) => Promise.resolve(texts.map((text) => encode(text, options))),
   decode: (ids) => ids.join(" "),
   decodeAll: (lists) => Promise.resolve(lists.map((ids) => ids.join(" "))),
+  token: (id) => ({ text: String(id), bytes: null, special: id === 1 || id === 2 }),
   idOfToken: (token) => (/^\d+$/.test(token) ? Number(token) : null),
   wrap(first, second) {
     const ids = second === undefined ? [1, ...first, 2] : [1, ...first, 2, ...second, 2];
@@ -55,6 +56,7 @@ export type ToyLogits = (row: ToyRow) => number[];
 
 export function toyEncoder(maxTokens = 16, logitsOf: ToyLogits = () => []): ToyEncoder {
   const encoder: ToyEncoder = {
+    kind: "encoder",
     id: "toy",
     digest: "toy-digest",
     limits: { maxTokens, dimensions: 2, vocabularySize: 1_000 },

@@ -35,6 +35,7 @@ export function toyTokenizer(): ToyTokenizer {
       Promise.resolve(texts.map((text) => encodeToy(text, idOf, tokensMax))),
     decode,
     decodeAll: (lists, options) => Promise.resolve(lists.map((ids) => decode(ids, options))),
+    token: (id) => ({ text: textOf(id), bytes: null, special: id <= maskId }),
     idOfToken: (token) => (vocabulary.includes(token) ? vocabulary.indexOf(token) : null),
     wrap(first, second) {
       const ids = [cls, ...first, sep, ...(second === undefined ? [] : [...second, sep])];
@@ -105,6 +106,7 @@ export function toyModel<T extends Tokenizer>(parts: ToyParts<T>): ToyModel {
   const rows: EncoderRow[] = [];
   const inputs = ["input_ids", "attention_mask", "token_type_ids"];
   return {
+    kind: "encoder",
     id: "toy",
     digest: "toy-digest",
     limits: { maxTokens, dimensions: null, vocabularySize: tokenizer.vocabularySize },

@@ -1,0 +1,33 @@
+/** From a decoder's weights to the files of its graph, on a thread of its own. */
+import { buildDecoder } from "../architectures/decoder.ts";
+import type { DecoderCheckpoint } from "../checkpoints/decoder-checkpoint.ts";
+import { openDecoderWeights } from "../checkpoints/decoder-weights.ts";
+import type { DecoderForm } from "../compute-form/decoder-form-choice.ts";
+import { inThread } from "../event-loop/in-thread.ts";
+import { writeModel } from "../onnx/write-model.ts";
+
+/**
+ * Writes the graph to `file`, large constants beside it.
+ * @throws Error for a checkpoint that is not what its configuration says; the signal's reason
+ */
+export async function buildDecoderGraph(
+  checkpoint: DecoderCheckpoint,
+  form: DecoderForm,
+  { file, signal }: { file: string; signal: AbortSignal },
+): Promise<void> {
+  await inThread(import.meta.url, writeDecoderGraph, [checkpoint, { form, file }], { signal });
+}
+
+/** On the calling thread. @throws WeightError or ConfigError */
+export async function writeDecoderGraph(
+  checkpoint: DecoderCheckpoint,
+  { file }: { form: DecoderForm; file: string },
+): Promise<void> {
+  const { config, weights } = openDecoderWeights(checkpoint, checkpoint.config);
+  try {
+    const positions = checkpoint.limits.maxTokens;
+    await writeModel(buildDecoder(config, weights, { positions }), file);
+  } finally {
+    weights.close();
+  }
+}

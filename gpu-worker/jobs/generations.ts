@@ -1,0 +1,131 @@
+/**
+ * What decoder pipelines use while they answer: an engine for each decoder in service, which makes the tokens of all
+ * its requests, and the process that renders conversations, started with the first.
+ */
+import { randomUUID } from "node:crypto";
+import type { Piece } from "#contract/events.ts";
+import { CodedError } from "#contract/errors.ts";
+import type { Task } from "#contract/tasks.ts";
+import type { ChatMessage } from "#contract/tasks/chat-completion.ts";
+import type { ChatTemplate, DecoderModel } from "../model/decoder-model.ts";
+import type { GenerationEnd, GenerationHandlers, GenerationRequest } from "../model/generation.ts";
+import type {
+  DecoderPipeline,
+  GenerationContext,
+  TaskAnswer,
+  TaskContext,
+  TaskRequest,
+} from "../pipelines/pipeline.ts";
+import {
+  type ChatRenderer,
+  ChatRefused,
+  ChatTemplateError,
+  openChatRenderer,
+} from "../tokenizer/chat-template.ts";
+
+/** Makes the tokens of all requests for one decoder. */
+export type GenerationEngine = {
+  /** @throws the signal's reason */
+  generate(
+    request: GenerationRequest,
+    handlers: GenerationHandlers & { readonly tenant: string },
+  ): Promise<GenerationEnd>;
+};
+
+export type GenerationOptions = {
+  signal: AbortSignal;
+  /** Whose share this request takes. Absent: one of its own. */
+  tenant?: string;
+  /** Absent: as no other's, so that nothing is drawn again. */
+  jobId?: string;
+  /** So many tokens are being computed: of prompts, or generated. */
+  onRun?(tokens: number): void;
+  /** So many tokens were generated. */
+  onGenerated?(tokens: number): void;
+  /** What choices have grown by. Absent: nobody wants it before the answer. */
+  onPieces?(model: DecoderModel, pieces: readonly Piece[]): void;
+};
+
+type Memory = Pick<TaskContext, "reserveResult">;
+
+export class Generations {
+  readonly #openEngine: (model: DecoderModel) => GenerationEngine;
+  /** By session: an engine goes with its model. */
+  readonly #engines = new WeakMap<DecoderModel["session"], GenerationEngine>();
+  #renderer: ChatRenderer | null = null;
+
+  constructor(openEngine: (model: DecoderModel) => GenerationEngine) {
+    this.#openEngine = openEngine;
+  }
+
+  /** @throws CodedError for inputs the model cannot read; the signal's reason */
+  run<T extends Task>(
+    pipeline: DecoderPipeline<T>,
+    request: TaskRequest<T>,
+    model: DecoderModel,
+    options: GenerationOptions & { memory: Memory },
+  ): Promise<TaskAnswer<T>> {
+    return pipeline.answer(request, model, this.#contextOf(model, options));
+  }
+
+  /** Ends the process that renders. */
+  async close(): Promise<void> {
+    await this.#renderer?.close();
+    this.#renderer = null;
+  }
+
+  #contextOf(
+    model: DecoderModel,
+    { memory, ...options }: GenerationOptions & { memory: Memory },
+  ): GenerationContext {
+    const { signal, onRun, onGenerated, onPieces } = options;
+    const { tenant = randomUUID(), jobId = randomUUID() } = options;
+    return {
+      signal,
+      jobId,
+      charge: (tokens) => onRun?.(tokens),
+      reserveResult: (bytes) => memory.reserveResult(bytes),
+      generate: (used, request, { onToken, ...handlers }) =>
+        this.#engineOf(used).generate(request, {
+          ...handlers,
+          onToken(choice, token) {
+            onGenerated?.(1);
+            return onToken(choice, token);
+          },
+          tenant,
+          signal,
+          onRun: (tokens) => onRun?.(tokens),
+        }),
+      renderChat: (template, messages) => this.#render(template, messages, { model, signal }),
+      ...(onPieces && { report: (pieces) => onPieces(model, pieces) }),
+    };
+  }
+
+  #engineOf(model: DecoderModel): GenerationEngine {
+    const engine = this.#engines.get(model.session) ?? this.#openEngine(model);
+    this.#engines.set(model.session, engine);
+    return engine;
+  }
+
+  async #render(
+    template: ChatTemplate,
+    messages: readonly ChatMessage[],
+    { model, signal }: { model: DecoderModel; signal: AbortSignal },
+  ): Promise<string> {
+    this.#renderer ??= openChatRenderer();
+    try {
+      const chat = { ...template, messages, addGenerationPrompt: true };
+      return await this.#renderer.render(chat, signal);
+    } catch (error) {
+      if (error instanceof ChatRefused) throw refused(model, `it says: ${error.message}`, error);
+      if (error instanceof ChatTemplateError) throw refused(model, error.message, error);
+      throw error;
+    }
+  }
+}
+
+/** Either way the same conversation would be refused again. */
+function refused({ id }: DecoderModel, reason: string, cause: Error): CodedError {
+  const message = `The chat template of ${id} does not take this conversation: ${reason}`;
+  return new CodedError("invalid_value", message, { param: "messages", cause });
+}
