@@ -17,7 +17,7 @@ import { readTokenizerFiles, type TokenizerFiles } from "../tokenizer/tokenizer-
 import type { GgufTokenizer } from "../weights/gguf-tokenizer.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import { readCardLicence } from "./card-licence.ts";
-import { ConfigFile, OwnFile, TokenizerConfigFile } from "./checkpoint-files.ts";
+import { OwnFile, TokenizerConfigFile } from "./checkpoint-files.ts";
 import {
   bytesOfFiles,
   type DecoderWeightFiles,
@@ -29,8 +29,6 @@ import { expectTokenizer, hasTokenizerFile } from "./expect-tokenizer.ts";
 export type DecoderCheckpoint = DecoderWeightFiles & {
   kind: "decoder";
   folder: string;
-  /** As config.json: what the graph is built by. */
-  config: unknown;
   /** The first is its own. */
   tasks: Task[];
   limits: ModelLimits;
@@ -76,7 +74,7 @@ export async function decoderTokenizerFiles(
   checkpoint: DecoderCheckpoint,
 ): Promise<TokenizerFiles> {
   const { folder } = checkpoint;
-  const opened = openDecoderWeights(checkpoint, checkpoint.config);
+  const opened = openDecoderWeights(checkpoint);
   try {
     const vocabulary = await vocabularyOf(folder, opened);
     return vocabulary === null ? await readTokenizerFiles(folder) : await filesOfGguf(vocabulary);
@@ -145,7 +143,6 @@ async function describe(
     ...files,
     kind: "decoder",
     folder,
-    config,
     tasks: template === null ? ["text-generation"] : ["text-generation", "chat-completion"],
     limits: await limitsOf(folder, architecture),
     licence: licence ?? weights.metadata["general.license"] ?? null,
@@ -163,10 +160,9 @@ async function describe(
  * @throws Error whose message completes "the folder cannot be served: …"
  */
 export async function readDecoderCheckpoint(folder: string): Promise<DecoderCheckpoint | null> {
-  const config = await readJson(folder, "config.json", ConfigFile);
-  const files = await findDecoderWeights(folder, config);
+  const files = await findDecoderWeights(folder);
   if (files === null) return null;
-  const opened = openDecoderWeights(files, config);
+  const opened = openDecoderWeights(files);
   try {
     const vocabulary = await vocabularyOf(folder, opened);
     const checkpoint = await describe(folder, files, opened);

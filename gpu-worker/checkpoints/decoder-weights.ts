@@ -9,13 +9,15 @@ import type { GgufTokenizer } from "../weights/gguf-tokenizer.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { openShardedSafetensors } from "../weights/sharded-safetensors.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
-import type { ConfigFile } from "./checkpoint-files.ts";
+import { ConfigFile } from "./checkpoint-files.ts";
 import { findOnnxFile } from "./onnx-file.ts";
 
 export type DecoderWeightFiles = {
   readonly format: "safetensors" | "gguf";
   /** Paths. */
   readonly weightsFiles: readonly string[];
+  /** config.json; null: a GGUF file does without. */
+  readonly config: unknown;
 };
 
 export type OpenedDecoder = {
@@ -49,31 +51,38 @@ function writesText({ architectures }: ConfigFile): boolean {
   return architectures?.[0]?.endsWith("ForCausalLM") ?? true;
 }
 
+/** Of a folder with safetensors; null: they are no decoder's. */
+async function safetensorsOf(
+  folder: string,
+  names: readonly string[],
+): Promise<DecoderWeightFiles | null> {
+  const config = await readJson(folder, "config.json", ConfigFile);
+  if (config === null || !isDecoder(config)) return null;
+  // Sentence encoders, too, are made of decoders: they are said to be by their stages.
+  if (names.includes("modules.json")) return null;
+  if (!writesText(config) && (await findOnnxFile(folder)) !== null) return null;
+  const weightsFiles = names.includes(weightsName)
+    ? [path.join(folder, weightsName)]
+    : await shardsOf(folder);
+  return { format: "safetensors", weightsFiles, config };
+}
+
 /**
- * @param config of the folder; null: it has none
  * @returns null where the folder holds no decoder
  * @throws Error whose message completes "the folder cannot be served: …"
  */
-export async function findDecoderWeights(
-  folder: string,
-  config: ConfigFile | null,
-): Promise<DecoderWeightFiles | null> {
+export async function findDecoderWeights(folder: string): Promise<DecoderWeightFiles | null> {
   const names = await readdir(folder);
-  const [single, sharded] = [names.includes(weightsName), names.includes(indexName)];
-  const gguf = names.filter((name) => name.endsWith(".gguf"));
-  const onnx = await findOnnxFile(folder);
-  if (config !== null && isDecoder(config) && (single || sharded)) {
-    // Sentence encoders, too, are made of decoders: they are said to be by their stages.
-    const isEncoder = names.includes("modules.json") || (onnx !== null && !writesText(config));
-    if (isEncoder) return null;
-    const weightsFiles = single ? [path.join(folder, weightsName)] : await shardsOf(folder);
-    return { format: "safetensors", weightsFiles };
+  if (names.includes(weightsName) || names.includes(indexName)) {
+    return safetensorsOf(folder, names);
   }
-  if (single || sharded || onnx !== null || gguf.length === 0) return null;
+  const gguf = names.filter((name) => name.endsWith(".gguf"));
+  if (gguf.length === 0 || (await findOnnxFile(folder)) !== null) return null;
   if (gguf.length > 1) {
     throw new Error(`it holds ${gguf.length} GGUF files, ${gguf.join(", ")}: leave one`);
   }
-  return { format: "gguf", weightsFiles: gguf.map((name) => path.join(folder, name)) };
+  const weightsFiles = gguf.map((name) => path.join(folder, name));
+  return { format: "gguf", weightsFiles, config: null };
 }
 
 export async function bytesOfFiles(files: readonly string[]): Promise<number> {
@@ -81,14 +90,12 @@ export async function bytesOfFiles(files: readonly string[]): Promise<number> {
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-/**
- * @param config of the folder, which a GGUF file does without
- * @throws WeightError for a file that is not valid; its weights are closed by whoever asked
- */
-export function openDecoderWeights(
-  { format, weightsFiles }: DecoderWeightFiles,
-  config: unknown,
-): OpenedDecoder {
+/** @throws WeightError for a file that is not valid; whoever asked closes the weights */
+export function openDecoderWeights({
+  format,
+  weightsFiles,
+  config,
+}: DecoderWeightFiles): OpenedDecoder {
   const [first = ""] = weightsFiles;
   if (format === "gguf") return openGgufCheckpoint(first);
   const weights =

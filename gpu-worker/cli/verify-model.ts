@@ -12,7 +12,6 @@ import * as z from "zod";
 import { buildDecoder, isDecoder } from "../architectures/decoder.ts";
 import type { Head } from "../architectures/encoder-head.ts";
 import { buildEncoder, headOfCheckpoint, sizesOf } from "../architectures/encoder.ts";
-import { ConfigFile } from "../checkpoints/checkpoint-files.ts";
 import { findWeights, readCheckpoint, type WeightsFile } from "../checkpoints/checkpoint.ts";
 import { findDecoderWeights, openDecoderWeights } from "../checkpoints/decoder-weights.ts";
 import { readJson } from "../files/json-file.ts";
@@ -213,10 +212,9 @@ async function openFolder(
     const session = await runtime.load({ path: compiled }, load);
     return isDecoder(config) ? readingWholeTexts(session) : session;
   };
-  const own = await readJson(folder, "config.json", ConfigFile);
-  const decoder = await findDecoderWeights(folder, own);
+  const decoder = await findDecoderWeights(folder);
   if (decoder !== null) {
-    const { config, weights } = openDecoderWeights(decoder, own);
+    const { config, weights } = openDecoderWeights(decoder);
     return openCompiled(config, weights);
   }
   const config = await readRequired(folder, "config.json", z.looseObject({}));

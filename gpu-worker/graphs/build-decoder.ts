@@ -23,7 +23,7 @@ export async function writeDecoderGraph(
   checkpoint: DecoderCheckpoint,
   { file }: { form: DecoderForm; file: string },
 ): Promise<void> {
-  const { config, weights } = openDecoderWeights(checkpoint, checkpoint.config);
+  const { config, weights } = openDecoderWeights(checkpoint);
   try {
     const positions = checkpoint.limits.maxTokens;
     await writeModel(buildDecoder(config, weights, { positions }), file);

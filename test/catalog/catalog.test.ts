@@ -77,9 +77,9 @@ describe("the list of models", () => {
   it.each([
     { what: "no JSON", files: { "config.json": "{" }, says: /model\.safetensors is missing/ },
     {
-      what: "a GGUF file alone",
+      what: "a GGUF file that is none",
       files: { "model.Q4_1.gguf": "GGUF" },
-      says: /GGUF format are not served/,
+      says: /model\.Q4_1\.gguf: the version needs 4 bytes/,
     },
     {
       what: "a pickle",

@@ -125,7 +125,7 @@ describe("npm run model -- list", () => {
     await writeFile(path.join(models, "chat", "chat.Q4_1.gguf"), "GGUF");
     const { code, out } = await model(["list"], { LLM_OS_MODELS: models });
     expect(code).toBe(0);
-    expect(out).toMatch(/^chat +cannot be served.*GGUF/m);
+    expect(out).toMatch(/^chat +cannot be served.*chat\.Q4_1\.gguf: /m);
     expect(out).not.toContain("not-a-model");
   });
 

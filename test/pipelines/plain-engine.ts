@@ -16,8 +16,6 @@ function counted(tokens: readonly number[]): Map<number, number> {
 
 export function plainEngine({ session, limits }: DecoderModel): GenerationEngine {
   const sampler = new Sampler(limits.vocabularySize);
-  const textTokens = (request: GenerationRequest) => request.prompt.length + request.maxTokens;
-
   /** @returns logits of every new token, and the cache with them */
   async function step(ids: readonly number[], length: number, cache: Cache) {
     const { logits, ...present } = await session.run({
@@ -82,7 +80,7 @@ export function plainEngine({ session, limits }: DecoderModel): GenerationEngine
         let { logits, cache } = await step(
           request.prompt,
           request.prompt.length,
-          emptyCache(session, 1, textTokens(request)),
+          emptyCache(session, 1, request.prompt.length + request.maxTokens),
         );
         if (choice === 0 && request.promptLogprobs) onPrompt?.(readPrompt(logits, request));
         for (;;) {
