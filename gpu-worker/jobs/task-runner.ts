@@ -47,7 +47,7 @@ export type TaskRunnerOptions = {
   /** Milliseconds of a monotonic clock. */
   now(): number;
   /** What makes the tokens of a decoder's requests. */
-  openEngine?(model: DecoderModel): GenerationEngine;
+  openEngine?: (model: DecoderModel) => GenerationEngine;
   onBatch?(stats: BatchStats): void;
   /** The backlog has changed. */
   onChange?(): void;

@@ -20,7 +20,7 @@ import type { ObjectStore } from "./object-store.ts";
 import { Poller } from "./poller.ts";
 import { IdleTimer } from "./idle-timer.ts";
 import type { JobQueue } from "./sqs-queue.ts";
-import { TaskRunner, type WorkerPolicy } from "./task-runner.ts";
+import { TaskRunner, type TaskRunnerOptions, type WorkerPolicy } from "./task-runner.ts";
 
 export type AnnouncedModels = LeasableModels & {
   states(): ModelState[];
@@ -34,6 +34,8 @@ export type WorkerOptions = {
   deadLetters: JobQueue | null;
   edge: EdgeClient;
   objects: ObjectStore;
+  /** What makes the tokens of a decoder's requests. */
+  openEngine?: TaskRunnerOptions["openEngine"];
   /** Gives memory that was freed back to the machine. */
   returnMemory?(): Promise<void>;
   /** Nothing was computed for a while: a time for what would hold up computations. */
@@ -84,6 +86,7 @@ export class Worker {
     this.#runner = new TaskRunner({
       policy: options.policy,
       now: clock.steady,
+      ...(options.openEngine && { openEngine: options.openEngine }),
       onBatch: (stats) => observeBatch(metrics, stats),
       onChange: onCapacity,
     });

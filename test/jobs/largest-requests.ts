@@ -203,4 +203,59 @@ export const largestRequests: readonly (LargeRequest & { what: string; refused?:
     inputs: [text(150)],
     parameters: {},
   },
+  {
+    what: "prompts of 8 MB",
+    task: "text-generation",
+    inputs: dots,
+    parameters: {},
+    refused: "inputs[0]",
+  },
+  {
+    what: "as many choices of as many prompts as the schema takes",
+    task: "text-generation",
+    inputs: texts(2_048, "a storm"),
+    parameters: { n: 8 },
+    refused: "inputs",
+  },
+  {
+    what: "a token of as many choices as there may be",
+    task: "text-generation",
+    inputs: texts(2_048, "a storm"),
+    parameters: { n: 8, max_tokens: 10 },
+  },
+  {
+    what: "choices as long as the model goes, with all log probabilities",
+    task: "text-generation",
+    inputs: ["a storm"],
+    parameters: { n: 8, max_tokens: 8_000, top_logprobs: 20 },
+    refused: "top_logprobs",
+  },
+  {
+    what: "as many log probabilities as fit a result",
+    task: "text-generation",
+    inputs: [text(20_000)],
+    parameters: { n: 2, max_tokens: 1_000, top_logprobs: 20, echo: true },
+  },
+  {
+    what: "a conversation of 8 MB",
+    task: "chat-completion",
+    inputs: [
+      {
+        messages: texts(8, text(limits.stringCharactersMax)).map((content) => ({
+          role: "user" as const,
+          content,
+        })),
+      },
+    ],
+    parameters: {},
+    refused: "inputs[0]",
+  },
+  {
+    what: "as many messages as there may be, in as many conversations",
+    task: "chat-completion",
+    inputs: Array.from({ length: 20 }, () => ({
+      messages: texts(2_048, "x").map((content) => ({ role: "user" as const, content })),
+    })),
+    parameters: { max_tokens: 1 },
+  },
 ];

@@ -7,7 +7,7 @@ import { type Logger, pino } from "pino";
 import { formatJobId } from "../../contract/job-id.ts";
 import type { JobMessage } from "../../contract/job-message.ts";
 import { queueNumbers } from "../../contract/queue.ts";
-import { type AnnouncedModels, Worker } from "../../gpu-worker/jobs/worker.ts";
+import { type AnnouncedModels, Worker, type WorkerOptions } from "../../gpu-worker/jobs/worker.ts";
 import { openEdgeClient } from "../../gpu-worker/jobs/edge-client.ts";
 import { openObjectStore } from "../../gpu-worker/jobs/object-store.ts";
 import { type JobQueue, openSqsQueue } from "../../gpu-worker/jobs/sqs-queue.ts";
@@ -20,6 +20,8 @@ export const noModels: AnnouncedModels = {
   states: () => [],
   onChange: () => {},
 };
+
+type RigOptions = { readsDeadLetters?: boolean; log?: Logger } & Pick<WorkerOptions, "openEngine">;
 
 type RunningWorker = { worker: Worker; close(): Promise<void> };
 
@@ -43,10 +45,18 @@ export class Rig {
   addWorker(
     models: AnnouncedModels = noModels,
     id = `worker-${this.#workers.length}`,
-    { readsDeadLetters = false, log = pino({ level: "silent" }) } = {},
+    { readsDeadLetters = false, log = pino({ level: "silent" }), ...more }: RigOptions = {},
   ): Worker {
     const { port } = this.queueServer;
-    const made = makeWorker({ id, edgeUrl: this.edge.url, port, models, readsDeadLetters, log });
+    const made = makeWorker({
+      id,
+      edgeUrl: this.edge.url,
+      port,
+      models,
+      readsDeadLetters,
+      log,
+      ...more,
+    });
     this.#workers.push(made);
     made.worker.start();
     return made.worker;
@@ -147,6 +157,7 @@ function makeWorker(options: {
   models: AnnouncedModels;
   readsDeadLetters: boolean;
   log: Logger;
+  openEngine?: WorkerOptions["openEngine"];
 }): RunningWorker {
   const queue = openTestQueue(options.port);
   const deadLetters = options.readsDeadLetters ? openTestQueue(options.port, "dead") : null;
@@ -158,6 +169,7 @@ function makeWorker(options: {
     edge,
     objects: openTestObjects(options.port),
     models: options.models,
+    ...(options.openEngine && { openEngine: options.openEngine }),
     policy: cpuBatchPolicy,
     metrics: createMetrics(),
     log: options.log,
