@@ -47,6 +47,8 @@ export default defineConfig({
       {
         test: {
           name: "e2e",
+          // No test fetches anything.
+          env: { LLM_OS_PREFETCH: "none" },
           include: ["test/e2e/**/*.test.ts"],
           environment: "node",
           testTimeout: 60_000,

@@ -50,6 +50,17 @@ const Environment = z.object({
     .default(".llm-os")
     .describe("Set it, or --state, to a folder for models and caches: no file, and under none."),
   LLM_OS_MODELS: text.optional().describe("Set it to a folder whose subfolders are models."),
+  LLM_OS_PREFETCH: text
+    .default("none")
+    .describe(
+      "Set it to the id of a model of the catalogue to fetch in the background, or to none.",
+    ),
+  LLM_OS_CONTEXT_TOKENS: wholeNumber
+    .pipe(z.int().min(256))
+    .optional()
+    .describe(
+      "Set it to the most tokens of a text that a model writes, its prompt included: 256 or more.",
+    ),
   HF_ENDPOINT: address
     .default("https://huggingface.co")
     .describe("Set it to the address of the Hugging Face hub or of a mirror."),
@@ -110,6 +121,8 @@ type Environment = z.infer<typeof Environment>;
 const ModelEnvironment = Environment.pick({
   LLM_OS_STATE: true,
   LLM_OS_MODELS: true,
+  LLM_OS_PREFETCH: true,
+  LLM_OS_CONTEXT_TOKENS: true,
   HF_ENDPOINT: true,
   HF_TOKEN: true,
   LLM_OS_FORM: true,
@@ -157,6 +170,10 @@ export type WorkerConfig = {
     threads: number | null;
     /** Bytes of all loaded models together; null: the catalog's own choice. */
     memory: number | null;
+    /** Of a decoder's prompt and answer together, at most; null: the catalog's own choice. */
+    contextTokens: number | null;
+    /** Id of a model that is fetched before anybody asks for it; null: none. */
+    prefetch: string | null;
     /** libuv's, on which models run. */
     poolThreads: number;
   };
@@ -252,6 +269,8 @@ function arrangeModels(env: ModelEnvironment): WorkerConfig["models"] {
     threads: env.LLM_OS_THREADS ?? null,
     memory:
       env.LLM_OS_MODEL_MEMORY_MIB === undefined ? null : env.LLM_OS_MODEL_MEMORY_MIB * 2 ** 20,
+    contextTokens: env.LLM_OS_CONTEXT_TOKENS ?? null,
+    prefetch: env.LLM_OS_PREFETCH === "none" ? null : env.LLM_OS_PREFETCH,
     poolThreads: env.UV_THREADPOOL_SIZE,
   };
 }

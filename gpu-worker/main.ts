@@ -5,6 +5,7 @@
 import { hostname } from "node:os";
 import process from "node:process";
 import { catalogue } from "#contract/catalogue.ts";
+import { CodedError } from "#contract/errors.ts";
 import type { Catalog } from "./catalog/catalog.ts";
 import { openCatalog } from "./catalog/open-catalog.ts";
 import { runWorkerCommand } from "./cli/worker.ts";
@@ -103,6 +104,29 @@ async function loadDefault(catalog: Catalog, log: Log, signal: AbortSignal): Pro
       await pause(modelRetryMs, signal);
     }
   }
+}
+
+/** After the start, which is not to be slowed down; later tries further apart. */
+const prefetchWaitsMs = [5_000, 60_000, 600_000];
+const prefetchLaterMs = 3_600_000;
+
+/** Fetches a model that most will ask for, where it is not here; without a network it is waited for in silence. */
+async function prefetch(catalog: Catalog, model: string, log: Log, signal: AbortSignal) {
+  for (let tries = 0; !signal.aborted; tries += 1) {
+    await pause(prefetchWaitsMs[tries] ?? prefetchLaterMs, signal);
+    if (signal.aborted) return;
+    try {
+      return await catalog.prefetch(model, signal);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      if (!signal.aborted) log.info({ model, reason }, "a model could not be fetched in advance");
+      if (!isPassing(error)) return;
+    }
+  }
+}
+
+function isPassing(error: unknown): boolean {
+  return error instanceof CodedError && error.code === "model_unavailable";
 }
 
 function unreadyReasons(
@@ -217,6 +241,8 @@ async function main(): Promise<void> {
     log.info({ model: defaultModel }, "ready");
     notifyLauncher({ type: "ready" });
   }
+  const { prefetch: wanted } = config.models;
+  if (wanted !== null) void prefetch(models, wanted, log, shutdown.begun);
 
   await whenAborted(shutdown.begun);
   await worker.drain(shutdown.deadline);

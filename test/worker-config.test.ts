@@ -54,6 +54,8 @@ describe("readConfig", () => {
         cudaFolder: path.join(".llm-os", "cuda"),
         threads: null,
         memory: null,
+        contextTokens: null,
+        prefetch: null,
         poolThreads: 4,
       },
     });

@@ -30,6 +30,8 @@ export type CatalogDependencies = {
   /** Destroyed with the catalog; null: whoever opened it sees to that. */
   ownDispatcher: Dispatcher | null;
   loading: LoaderDependencies;
+  /** Of a decoder's prompt and answer together, at most; null: as is usual. */
+  contextTokens: number | null;
   log: CatalogLog;
   /** Milliseconds since the epoch. */
   now(): number;
@@ -50,7 +52,7 @@ export class Catalog {
   /** @param models the operator's folders first */
   constructor(
     models: readonly KnownModel[],
-    { fetching, ownDispatcher, loading, log, now }: CatalogDependencies,
+    { fetching, ownDispatcher, loading, contextTokens, log, now }: CatalogDependencies,
   ) {
     const memory = new ModelMemory({
       budget: loading.modelsMemory,
@@ -64,6 +66,7 @@ export class Catalog {
     const dependencies = {
       fetching,
       loader,
+      contextTokens,
       now,
       onChange: () => this.#tell(),
       onFailure: (error: CodedError) => log.warn({ error }, "a model cannot be served"),
@@ -106,6 +109,15 @@ export class Catalog {
    */
   async acquire(name: string, signal: AbortSignal): Promise<LoadedModel> {
     return this.#known(name).acquire(signal);
+  }
+
+  /**
+   * Fetches and loads a model whose files are not here, for who will ask for it. Where that fails nothing is said but to
+   * the caller: the model is as it was, and its state tells the reason.
+   * @throws as `acquire`
+   */
+  async prefetch(name: string, signal: AbortSignal): Promise<void> {
+    await this.#known(name).prefetch(signal);
   }
 
   /** As `acquire`; the model stays loaded until the lease is released. */

@@ -21,7 +21,8 @@ import type { Resident } from "./unload-plan.ts";
 const pauseAfterFailureMs = 10_000;
 
 type Stage =
-  | { kind: "absent" }
+  /** With the reason why it is, where it was to be fetched unasked. */
+  | { kind: "absent"; failure: CodedError | null }
   | { kind: "present" }
   | { kind: "working"; task: SharedTask<LoadedModel>; step: LoadStep }
   | { kind: "loaded"; model: LoadedModel }
@@ -30,6 +31,8 @@ type Stage =
 export type EntryDependencies = {
   fetching: FetchSettings;
   loader: ModelLoader;
+  /** See `FolderOptions`. */
+  contextTokens: number | null;
   /** Milliseconds. */
   now(): number;
   /** `state()` has changed. */
@@ -78,11 +81,13 @@ function fetchStep({ step, bytes, totalBytes }: FetchProgress): LoadStep {
 export class ModelEntry {
   readonly known: KnownModel;
   readonly #dependencies: EntryDependencies;
-  #stage: Stage = { kind: "absent" };
+  #stage: Stage = { kind: "absent", failure: null };
   #folder: ModelFolder | null = null;
   /** Leases that are out, and acquirers on their way to one. */
   #users = 0;
   #usedAt = 0;
+  /** Nobody has asked for it since it was to be fetched in advance. */
+  #unasked = false;
   #digest: string | null = null;
   #upstreamDigest: string | null = null;
 
@@ -126,6 +131,7 @@ export class ModelEntry {
   async acquire(signal: AbortSignal): Promise<LoadedModel> {
     signal.throwIfAborted();
     this.#usedAt = this.#dependencies.now();
+    this.#unasked = false;
     const stage = this.#stage;
     if (stage.kind === "loaded") return stage.model;
     if (stage.kind === "working" && !stage.task.givenUp) return stage.task.join(signal);
@@ -133,6 +139,16 @@ export class ModelEntry {
       stage.kind === "failed" && this.#dependencies.now() - stage.atMs < pauseAfterFailureMs;
     if (pausing) throw stage.failure;
     return this.#start().join(signal);
+  }
+
+  /**
+   * Fetches a model whose files are not here, and loads it, for nobody who waits: where that fails, it is as it was.
+   * @throws as `acquire`
+   */
+  async prefetch(signal: AbortSignal): Promise<void> {
+    if (this.#stage.kind !== "absent") return;
+    this.#unasked = true;
+    await this.#start().join(signal);
   }
 
   /** As `acquire`; the model is in use until the lease is released. */
@@ -217,7 +233,9 @@ export class ModelEntry {
       case "failed":
         return failedState(stage.failure);
       case "absent": {
-        const reason = "Not on this worker yet: the first request fetches it";
+        const tried = stage.failure === null ? "" : `. ${stage.failure.message}`;
+        const words = `Not on this worker yet: the first request fetches it${tried}`;
+        const reason = cutText(words, reasonCharactersMax);
         return { status: "available", progress: null, reason };
       }
       case "present":
@@ -239,11 +257,12 @@ export class ModelEntry {
   }
 
   #read(folder: string): Promise<ModelFolder> {
-    return readModelFolder(folder, this.known.manifest ?? {});
+    const { prompts } = this.known.manifest ?? {};
+    return readModelFolder(folder, { prompts, contextTokens: this.#dependencies.contextTokens });
   }
 
   #rest(): Stage {
-    return { kind: this.#folder === null ? "absent" : "present" };
+    return this.#folder === null ? { kind: "absent", failure: null } : { kind: "present" };
   }
 
   #start(): SharedTask<LoadedModel> {
@@ -274,6 +293,10 @@ export class ModelEntry {
         throw error;
       }
       const failure = modelFailure(this.known.id, error);
+      if (this.#unasked && failure.code === "model_unavailable" && this.#folder === null) {
+        move({ kind: "absent", failure });
+        throw failure;
+      }
       const signature = await this.#signature();
       move({ kind: "failed", failure, signature, atMs: this.#dependencies.now() });
       this.#dependencies.onFailure(failure);

@@ -26,6 +26,8 @@ export type CatalogSettings = {
   device: "auto" | "cpu" | "cuda";
   /** Bytes of all loaded models together; null for half of what this process may use. */
   memory?: number | null;
+  /** Of a decoder's prompt and answer together, at most; null for `decoderTokensMax`. */
+  contextTokens?: number | null;
   /** Bytes that all runs take together, at most; null for a quarter of what this process may use. */
   runsMemory?: number | null;
 };
@@ -107,6 +109,7 @@ export async function openCatalog(
     fetching,
     ownDispatcher: tools.dispatcher === undefined ? dispatcher : null,
     loading,
+    contextTokens: settings.contextTokens ?? null,
     log,
     now,
   });

@@ -110,10 +110,11 @@ async function endTokensOf(folder: string, { config, tokenizer }: Opened): Promi
 async function limitsOf(
   folder: string,
   { positions, vocabulary }: DecoderArchitecture,
+  tokensMax: number,
 ): Promise<ModelLimits> {
   const tokenizer = await readJson(folder, "tokenizer_config.json", TokenizerConfigFile);
   const own = tokenizer?.model_max_length ?? Infinity;
-  const maxTokens = Math.floor(Math.min(own, positions, decoderTokensMax));
+  const maxTokens = Math.floor(Math.min(own, positions, tokensMax));
   if (maxTokens < 2) throw new Error("tokenizer_config.json: model_max_length must be 2 or more");
   return { maxTokens, dimensions: null, vocabularySize: vocabulary };
 }
@@ -130,8 +131,7 @@ function parametersOf(weights: WeightSource): number {
 
 async function describe(
   folder: string,
-  files: DecoderWeightFiles,
-  opened: Opened,
+  { files, opened, tokensMax }: { files: DecoderWeightFiles; opened: Opened; tokensMax: number },
 ): Promise<DecoderCheckpoint> {
   const { config, weights } = opened;
   const architecture = decoderOf(config);
@@ -144,7 +144,7 @@ async function describe(
     kind: "decoder",
     folder,
     tasks: template === null ? ["text-generation"] : ["text-generation", "chat-completion"],
-    limits: await limitsOf(folder, architecture),
+    limits: await limitsOf(folder, architecture, tokensMax),
     licence: licence ?? weights.metadata["general.license"] ?? null,
     derivedFrom: own?.derivedFrom ?? null,
     sizeBytes: await bytesOfFiles(files.weightsFiles),
@@ -156,16 +156,21 @@ async function describe(
 }
 
 /**
+ * @param contextTokens of prompt and answer together, at most; null: `decoderTokensMax`
  * @returns null where the folder holds no decoder
  * @throws Error whose message completes "the folder cannot be served: …"
  */
-export async function readDecoderCheckpoint(folder: string): Promise<DecoderCheckpoint | null> {
+export async function readDecoderCheckpoint(
+  folder: string,
+  contextTokens: number | null,
+): Promise<DecoderCheckpoint | null> {
+  const tokensMax = contextTokens ?? decoderTokensMax;
   const files = await findDecoderWeights(folder);
   if (files === null) return null;
   const opened = openDecoderWeights(files);
   try {
     const vocabulary = await vocabularyOf(folder, opened);
-    const checkpoint = await describe(folder, files, opened);
+    const checkpoint = await describe(folder, { files, opened, tokensMax });
     if (vocabulary === null) await expectTokenizer(folder);
     return checkpoint;
   } finally {

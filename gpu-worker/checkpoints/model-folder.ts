@@ -35,14 +35,19 @@ export function isDecoderFolder(model: object): model is DecoderCheckpoint {
 
 export type ModelFolder = Checkpoint | DecoderCheckpoint | AdapterModel;
 
+export type FolderOptions = CatalogueWords & {
+  /** Of a decoder's prompt and answer together, at most; null: see `decoderTokensMax`. */
+  contextTokens?: number | null;
+};
+
 /** @throws Error whose message completes "the folder cannot be served: …" */
 export async function readModelFolder(
   folder: string,
-  words: CatalogueWords = {},
+  { contextTokens = null, ...words }: FolderOptions = {},
 ): Promise<ModelFolder> {
   const adapter = await readAdapter(folder);
   if (adapter !== null) return describeAdapter(folder, adapter);
-  const decoder = await readDecoderCheckpoint(folder);
+  const decoder = await readDecoderCheckpoint(folder, contextTokens);
   if (decoder !== null) return decoder;
   const checkpoint = await readCheckpoint(folder, words);
   await expectTokenizer(folder);

@@ -52,7 +52,16 @@ function edgeBindings(state: State, ports: StackPorts, env: Environment): Record
   };
 }
 
-function workerVariables(state: State, ports: StackPorts, index: number): Record<string, string> {
+/** Fetched once the stack serves, so that it is there when somebody wants to chat. */
+const chatModel = "SmolLM2-135M-Instruct";
+
+type WorkerPlace = { index: number; env: Environment };
+
+function workerVariables(
+  state: State,
+  ports: StackPorts,
+  { index, env }: WorkerPlace,
+): Record<string, string> {
   return {
     ...storageVariables(ports.queue),
     SQS_DEAD_LETTER_URL: `http://${loopback}:${ports.queue}/000000000000/${queueNames.deadLetter}`,
@@ -62,6 +71,7 @@ function workerVariables(state: State, ports: StackPorts, index: number): Record
     LLM_OS_CALLBACK_SECRET: state.callbackSecret,
     LLM_OS_STATE: state.folder,
     LLM_OS_WORKER_ID: workerName(index),
+    LLM_OS_PREFETCH: env["LLM_OS_PREFETCH"] ?? chatModel,
     // One thread for each session that runs, and four for files and names.
     UV_THREADPOOL_SIZE: "16",
     // The launcher waits 4 s before it kills.
@@ -110,7 +120,7 @@ export function planChildren(
       ...settingsEnvironment(edge),
     }),
     ...ports.workerHealth.map((_port, i) =>
-      plan(workerName(i), "gpu-worker/main.ts", workerVariables(state, ports, i)),
+      plan(workerName(i), "gpu-worker/main.ts", workerVariables(state, ports, { index: i, env })),
     ),
     plan("queue", "infra/local/queue.ts", settingsEnvironment(queue)),
   ];
