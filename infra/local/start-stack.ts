@@ -73,7 +73,8 @@ function spawnLauncher(state: string, options: StartStackOptions): ChildProcess 
   const script = path.join(import.meta.dirname, "start.ts");
   const flags = ["--state", state, "--port", String(port), "--workers", String(workers)];
   return spawn(process.execPath, [script, ...flags], {
-    env: { ...process.env, ...env },
+    // Whoever measures or tests wants nothing to go on beside.
+    env: { LLM_OS_PREFETCH: "none", ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
     windowsHide: true,
   });
