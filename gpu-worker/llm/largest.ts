@@ -37,7 +37,11 @@ export function boundOfLargest(
  *
  * @param scratch as long as the values
  */
-export function reachedBy(values: Float64Array, count: number, scratch: Float64Array): number {
+export function reachedBy(
+  values: Float32Array | Float64Array,
+  count: number,
+  scratch: Float64Array,
+): number {
   const blocks = Math.min(values.length, count * maximaPerValue);
   const maxima = scratch.subarray(0, blocks).fill(-Infinity);
   for (let from = 0, block = 0; block < blocks; block += 1) {

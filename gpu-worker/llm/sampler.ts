@@ -11,6 +11,7 @@
 import type { GeneratedToken, SamplingParameters, TokenScore } from "../model/generation.ts";
 import { boundOfLargest, reachedBy } from "./largest.ts";
 import { uniformDraw } from "./uniform-draw.ts";
+import { emptyWeighed, keepFrom, selectFrom, tokenAt, weigh, type Weighed } from "./weigh.ts";
 
 export type LogitsRow = {
   parameters: SamplingParameters;
@@ -30,17 +31,20 @@ export type Sampled =
 
 export type UnusableRow = "a logit is NaN" | "a logit is +Infinity" | "every logit is -Infinity";
 
+/** Scores of a row, and the first token of the highest. */
+type Scored = { scores: Float32Array; best: number };
+
 /** Holds the scratch memory of one vocabulary. */
 export class Sampler {
   readonly vocabulary: number;
-  readonly #scores: Float64Array;
-  readonly #weights: Float64Array;
+  readonly #scores: Float32Array;
+  readonly #weighed: Weighed;
   readonly #selection: Float64Array;
 
   constructor(vocabulary: number) {
     this.vocabulary = vocabulary;
-    this.#scores = new Float64Array(vocabulary);
-    this.#weights = new Float64Array(vocabulary);
+    this.#scores = new Float32Array(vocabulary);
+    this.#weighed = emptyWeighed(vocabulary);
     this.#selection = new Float64Array(vocabulary);
   }
 
@@ -59,18 +63,22 @@ export class Sampler {
 
   /** What a token is drawn from at this row: probabilities [vocabulary], in memory of its own. */
   distribution(logits: Float32Array, row: LogitsRow): Float64Array {
-    const best = this.#score(logits, row);
-    if (row.parameters.temperature === 0) {
-      return new Float64Array(this.vocabulary).fill(1, best, best + 1);
+    const scored = this.#score(logits, firstOfHighest(logits), row);
+    const probabilities = new Float64Array(this.vocabulary);
+    if (row.parameters.temperature === 0)
+      return probabilities.fill(1, scored.best, scored.best + 1);
+    const { tokens, weights, count, total } = this.#weigh(scored, row.parameters);
+    for (let at = 0; at < count; at += 1) {
+      probabilities[tokens[at] ?? 0] = (weights[at] ?? 0) / total;
     }
-    const total = this.#weigh(best, row.parameters);
-    return this.#weights.map((weight) => weight / total);
+    return probabilities;
   }
 
   #sampleRow(logits: Float32Array, row: LogitsRow): Sampled {
-    const reason = unusable(logits);
+    const best = firstOfHighest(logits);
+    const reason = unusable(logits, best);
     if (reason !== null) return { kind: "unusable", reason };
-    const token = this.#choose(logits, row);
+    const token = this.#choose(this.#score(logits, best, row), row);
     const { topLogprobs: count } = row.parameters;
     if (count === null) return { kind: "token", token, logprob: null, topLogprobs: [] };
     return { kind: "token", ...this.score(logits, token, count) };
@@ -78,160 +86,120 @@ export class Sampler {
 
   /** Log probabilities of a row's token and of the `count` likeliest. @param logits [vocabulary] */
   score(logits: Float32Array, token: number, count: number): GeneratedToken {
-    const normaliser = logSumExp(logits);
+    const highest = logits[firstOfHighest(logits)] ?? 0;
+    const weighing = { highest, temperature: 1, lowest: -Infinity };
+    weigh(logits, weighing, this.#weighed);
+    const normaliser = highest + Math.log(this.#weighed.total);
     const scoreOf = (id: number): TokenScore => ({
       token: id,
       logprob: (logits[id] ?? 0) - normaliser,
     });
-    const topLogprobs = largestLogits(logits, count).map(scoreOf);
-    return { ...scoreOf(token), topLogprobs };
+    return { ...scoreOf(token), topLogprobs: largestLogits(logits, count).map(scoreOf) };
   }
 
-  #choose(logits: Float32Array, row: LogitsRow): number {
-    const best = this.#score(logits, row);
-    const { parameters, choice, position } = row;
-    if (parameters.temperature === 0) return best;
-    const total = this.#weigh(best, parameters);
+  #choose(scored: Scored, { parameters, choice, position }: LogitsRow): number {
+    if (parameters.temperature === 0) return scored.best;
+    const weighed = this.#weigh(scored, parameters);
     const draw = uniformDraw({ seed: parameters.seed, choice, position });
-    return this.#tokenAt(draw * total) ?? best;
+    return tokenAt(weighed, draw * weighed.total) ?? scored.best;
   }
 
-  /** Fills the scores: logits after bias and penalties. @returns the first token of the highest */
-  #score(logits: Float32Array, row: LogitsRow): number {
+  /** Logits after bias and penalties: the row's own memory where it has none. */
+  #score(logits: Float32Array, best: number, row: LogitsRow): Scored {
+    if (!isAdjusted(row)) return { scores: logits, best };
     const scores = this.#scores;
     scores.set(logits);
-    for (const [token, bias] of row.parameters.logitBias) scores[token] = at(scores, token) + bias;
-    this.#penalise(row);
-    let best = 0;
-    for (let token = 1; token < scores.length; token += 1) {
-      if (at(scores, token) > at(scores, best)) best = token;
+    for (const [token, bias] of row.parameters.logitBias) {
+      if (token < scores.length) scores[token] = (scores[token] ?? 0) + bias;
     }
-    return best;
+    penalise(scores, row);
+    return { scores, best: firstOfHighest(scores) };
   }
 
-  #penalise({ parameters, promptTokens, outputCounts }: LogitsRow): void {
-    const { repetitionPenalty, frequencyPenalty, presencePenalty } = parameters;
-    const scores = this.#scores;
-    if (repetitionPenalty !== 1) {
-      for (const token of promptTokens) repel(scores, token, repetitionPenalty);
-      for (const token of outputCounts.keys()) {
-        if (!promptTokens.has(token)) repel(scores, token, repetitionPenalty);
-      }
+  /** Proportional to the probabilities, without what is filtered out; the highest weight is 1. */
+  #weigh({ scores, best }: Scored, parameters: SamplingParameters): Weighed {
+    const { temperature, topK, topP, minP } = parameters;
+    const weighed = this.#weighed;
+    const highest = scores[best] ?? 0;
+    const limited = topK > 0 && topK < this.vocabulary;
+    const lowest = limited ? reachedBy(scores, topK, this.#selection) : -Infinity;
+    weigh(scores, { highest, temperature, lowest }, weighed);
+    if (limited) {
+      const all = selectFrom(weighed, 0, this.#selection);
+      if (topK < all.length) keepFrom(weighed, boundOfLargest(all, topK, "count"));
     }
-    if (frequencyPenalty === 0 && presencePenalty === 0) return;
-    for (const [token, count] of outputCounts) {
-      scores[token] = at(scores, token) - frequencyPenalty * count - presencePenalty;
-    }
-  }
-
-  /** Fills the weights, proportional to the probabilities, 0 where filtered out. @returns their sum */
-  #weigh(best: number, parameters: SamplingParameters): number {
-    const [scores, weights] = [this.#scores, this.#weights];
-    const highest = at(scores, best);
-    let total = 0;
-    for (let token = 0; token < weights.length; token += 1) {
-      const weight = Math.exp((at(scores, token) - highest) / parameters.temperature);
-      weights[token] = weight;
-      total += weight;
-    }
-    const bound = this.#lowestWeight(total, parameters);
-    return bound === 0 ? total : keepFrom(weights, bound);
-  }
-
-  /** The bound under which the filters drop a weight; the highest weight is 1. */
-  #lowestWeight(total: number, { topK, topP, minP }: SamplingParameters): number {
-    let [bound, kept] = [0, total];
-    if (topK > 0 && topK < this.vocabulary) {
-      const reached = reachedBy(this.#weights, topK, this.#selection);
-      bound = boundOfLargest(this.#select(reached), topK, "count");
-      kept = keepFrom(this.#weights, bound);
-    }
+    let bound = minP;
     if (topP < 1) {
       // All weights under this bound together are less than what top-p may drop.
-      const negligible = ((1 - topP) * kept) / this.vocabulary;
-      bound = boundOfLargest(this.#select(Math.max(bound, negligible)), topP * kept, "sum");
+      const negligible = ((1 - topP) * weighed.total) / this.vocabulary;
+      const others = selectFrom(weighed, negligible, this.#selection);
+      bound = Math.max(bound, boundOfLargest(others, topP * weighed.total, "sum"));
     }
-    return Math.max(bound, minP);
-  }
-
-  /** The weights at or above the bound, to be reordered. */
-  #select(bound: number): Float64Array {
-    const [weights, selection] = [this.#weights, this.#selection];
-    let count = 0;
-    for (let token = 0; token < weights.length; token += 1) {
-      const weight = at(weights, token);
-      if (weight < bound) continue;
-      selection[count] = weight;
-      count += 1;
-    }
-    return selection.subarray(0, count);
-  }
-
-  /** The token at this place of the line of weights; null where rounding put it beyond the end. */
-  #tokenAt(place: number): number | null {
-    let passed = 0;
-    for (let token = 0; token < this.#weights.length; token += 1) {
-      passed += at(this.#weights, token);
-      if (place < passed) return token;
-    }
-    return null;
+    if (bound > 0) keepFrom(weighed, bound);
+    return weighed;
   }
 }
 
-/** Sets weights under the bound to 0. @returns the sum of the others */
-function keepFrom(weights: Float64Array, bound: number): number {
-  let total = 0;
-  for (let token = 0; token < weights.length; token += 1) {
-    const weight = at(weights, token);
-    if (weight < bound) weights[token] = 0;
-    else total += weight;
+function isAdjusted({ parameters, outputCounts, promptTokens }: LogitsRow): boolean {
+  const { logitBias, repetitionPenalty, frequencyPenalty, presencePenalty } = parameters;
+  if (logitBias.size > 0) return true;
+  if (repetitionPenalty !== 1 && promptTokens.size + outputCounts.size > 0) return true;
+  return (frequencyPenalty !== 0 || presencePenalty !== 0) && outputCounts.size > 0;
+}
+
+function penalise(scores: Float32Array, row: LogitsRow): void {
+  const { parameters, promptTokens, outputCounts } = row;
+  const { repetitionPenalty, frequencyPenalty, presencePenalty } = parameters;
+  if (repetitionPenalty !== 1) {
+    for (const token of promptTokens) repel(scores, token, repetitionPenalty);
+    for (const token of outputCounts.keys()) {
+      if (!promptTokens.has(token)) repel(scores, token, repetitionPenalty);
+    }
   }
-  return total;
+  if (frequencyPenalty === 0 && presencePenalty === 0) return;
+  for (const [token, count] of outputCounts) {
+    scores[token] = (scores[token] ?? 0) - frequencyPenalty * count - presencePenalty;
+  }
 }
 
 /** A seen token's score moves away from the sampled ones (Keskar et al., CTRL, 2019). */
-function repel(scores: Float64Array, token: number, penalty: number): void {
-  const score = at(scores, token);
+function repel(scores: Float32Array, token: number, penalty: number): void {
+  const score = scores[token] ?? 0;
   scores[token] = score < 0 ? score * penalty : score / penalty;
 }
 
-function unusable(logits: Float32Array): UnusableRow | null {
-  let highest = -Infinity;
-  for (let token = 0; token < logits.length; token += 1) {
-    const logit = at(logits, token);
-    if (Number.isNaN(logit)) return "a logit is NaN";
-    if (logit > highest) highest = logit;
+/** The first NaN, where there is one. */
+function firstOfHighest(values: Float32Array): number {
+  let [best, highest] = [0, values[0] ?? 0];
+  for (let at = 1; at < values.length; at += 1) {
+    const value = values[at] ?? 0;
+    if (value <= highest) continue;
+    if (Number.isNaN(highest)) return best;
+    best = at;
+    highest = value;
   }
-  if (highest === Infinity) return "a logit is +Infinity";
-  return highest === -Infinity ? "every logit is -Infinity" : null;
+  return best;
 }
 
-function logSumExp(logits: Float32Array): number {
-  let [highest, total] = [-Infinity, 0];
-  for (let token = 0; token < logits.length; token += 1) {
-    if (at(logits, token) > highest) highest = at(logits, token);
-  }
-  for (let token = 0; token < logits.length; token += 1) {
-    total += Math.exp(at(logits, token) - highest);
-  }
-  return highest + Math.log(total);
+function unusable(logits: Float32Array, best: number): UnusableRow | null {
+  const highest = logits[best] ?? 0;
+  if (Number.isNaN(highest)) return "a logit is NaN";
+  if (highest === Infinity) return "a logit is +Infinity";
+  return highest === -Infinity ? "every logit is -Infinity" : null;
 }
 
 /** Tokens of the `count` highest logits, the highest first; of equal ones the lower token first. */
 function largestLogits(logits: Float32Array, count: number): number[] {
   const kept: number[] = [];
   if (count === 0) return kept;
+  const at = (token: number | undefined) => logits[token ?? 0] ?? 0;
   for (let token = 0; token < logits.length; token += 1) {
-    const logit = at(logits, token);
-    if (kept.length === count && logit <= at(logits, kept[count - 1] ?? 0)) continue;
+    const logit = at(token);
+    if (kept.length === count && logit <= at(kept[count - 1])) continue;
     if (kept.length === count) kept.pop();
     let place = kept.length;
-    while (place > 0 && logit > at(logits, kept[place - 1] ?? 0)) place -= 1;
+    while (place > 0 && logit > at(kept[place - 1])) place -= 1;
     kept.splice(place, 0, token);
   }
   return kept;
-}
-
-function at(values: Float32Array | Float64Array, index: number): number {
-  return values[index] ?? 0;
 }
