@@ -1,0 +1,221 @@
+/**
+ * The engine on real decoders: tiny ones of every family, and SmolLM2 where it is. A text's greedy tokens beside others,
+ * from kept prefixes and after it lost its slot are those that it gets alone, except where two tokens are so close that
+ * the order of sums decides.
+ */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { randomFrom } from "../../bench/harness/random.ts";
+import { buildDecoder } from "../../gpu-worker/architectures/decoder.ts";
+import { SlotScheduler } from "../../gpu-worker/batching/slot-scheduler.ts";
+import { Engine } from "../../gpu-worker/llm/engine.ts";
+import type { EngineLimits } from "../../gpu-worker/llm/engine-limits.ts";
+import { bytesPerToken } from "../../gpu-worker/llm/key-value-slots.ts";
+import { writeModel } from "../../gpu-worker/onnx/write-model.ts";
+import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
+import type { LoadedSession, Runtime } from "../../gpu-worker/runtime/session.ts";
+import { openGgufCheckpoint } from "../../gpu-worker/weights/gguf-checkpoint.ts";
+import { sharedFolder } from "../catalog/shared-folder.ts";
+import { tinyDecoder } from "../runtime/tiny-decoder.ts";
+import { type WriteOptions, writeText, type Written } from "./write-text.ts";
+
+/** Of the two likeliest tokens' log probabilities: closer ones may change places. */
+const closeGap = 1e-3;
+
+let runtime: Runtime;
+
+beforeAll(async () => {
+  const log = { info: () => undefined, warn: () => undefined };
+  runtime = await openRuntime({ log, only: "c-api", poolThreads: 1 });
+});
+
+function engineOn(session: LoadedSession, maxTokens: number, limits: Partial<EngineLimits> = {}) {
+  const width = session.outputs.find(({ name }) => name === "logits")?.shape[1];
+  const vocabularySize = Number(width);
+  return new Engine(
+    { id: "decoder", session, limits: { maxTokens, dimensions: null, vocabularySize } },
+    { scheduler: new SlotScheduler(), now: () => performance.now(), limits },
+  );
+}
+
+type Request = { prompt: number[]; options: WriteOptions };
+
+/** Each by itself, in an engine of its own that keeps nothing. */
+async function alone(session: LoadedSession, maxTokens: number, requests: readonly Request[]) {
+  const written: Written[] = [];
+  for (const { prompt, options } of requests) {
+    const engine = engineOn(session, maxTokens, { slots: 1, stepTokensMax: maxTokens });
+    written.push(await writeText(engine, prompt, { ...options, sampling: { topLogprobs: 2 } }));
+    await engine.release(new Error("over"));
+  }
+  return written;
+}
+
+/** How many texts went another way than alone where two tokens were close; more fails. */
+function countClose(together: readonly Written[], solo: readonly Written[]): number {
+  let close = 0;
+  for (const [at, { tokens }] of together.entries()) {
+    const own = solo[at]?.tokens[0] ?? [];
+    for (const choice of tokens) {
+      const parting = choice.findIndex((token, place) => token !== own[place]);
+      if (parting === -1) {
+        expect(choice).toEqual(own);
+        continue;
+      }
+      const [first, second] = solo[at]?.scores[0]?.[parting]?.topLogprobs ?? [];
+      expect((first?.logprob ?? NaN) - (second?.logprob ?? NaN)).toBeLessThan(closeGap);
+      close += 1;
+    }
+  }
+  return close;
+}
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+/** All of them in one engine, arriving as they come. */
+async function together(engine: Engine, requests: readonly Request[], random: () => number) {
+  const open: Promise<Written>[] = [];
+  for (const { prompt, options } of requests) {
+    open.push(writeText(engine, prompt, options));
+    for (let turns = Math.floor(random() * 6); turns > 0; turns -= 1) await turn();
+  }
+  return Promise.all(open);
+}
+
+describe("tiny decoders", () => {
+  it.each([
+    ["llama-yarn", 0],
+    ["gemma3-old-form", 1],
+    ["mistral-window-old-form", 2],
+    ["qwen2-upper-layers-slide", 3],
+    ["qwen3-yarn-tied-bf16", 4],
+  ] as const)("%s writes beside others what it writes alone", async (name, seed) => {
+    const [positions, random] = [64, randomFrom(seed)];
+    const below = (bound: number) => Math.floor(random() * bound);
+    const session = await runtime.load(
+      { bytes: await tinyDecoder(name, positions) },
+      { threads: 1, provider: "cpu" },
+    );
+    const beginning = Array.from({ length: 12 }, () => below(40));
+    const requests = Array.from({ length: 24 }, (_, at) => ({
+      prompt: [
+        ...(at % 3 === 0 ? beginning : []),
+        ...Array.from({ length: 1 + below(16) }, () => below(40)),
+      ],
+      options: { maxTokens: 1 + below(32), choices: 1 + (at % 2), tenant: `${at % 2}` },
+    }));
+    const solo = await alone(
+      session,
+      positions,
+      requests.map(({ prompt, options }) => ({ prompt, options: { ...options, choices: 1 } })),
+    );
+    const memoryBytes = 192 * bytesPerToken(session);
+    let [close, cached] = [0, 0];
+    for (const limits of [
+      { slots: 8 },
+      { slots: 5, memoryBytes },
+      { slots: 3, stepTokensMax: 8 },
+    ]) {
+      const engine = engineOn(session, positions, limits);
+      const written = await together(engine, requests, random);
+      close += countClose(written, solo);
+      cached += written.reduce((sum, { cachedTokens }) => sum + cachedTokens, 0);
+      await engine.release(new Error("over"));
+    }
+    await session.release();
+    expect(cached).toBeGreaterThan(20);
+    console.info(`${name}: ${close} of 108 texts parted at a gap below ${closeGap}`);
+    expect(close).toBeLessThan(5);
+  });
+
+  it("draws the same tokens for a seed alone and beside others", async () => {
+    const bytes = await tinyDecoder("llama-yarn", 64);
+    const session = await runtime.load({ bytes }, { threads: 1, provider: "cpu" });
+    const engine = engineOn(session, 64);
+    const draw = (seed: number) =>
+      writeText(engine, [5, 6, 7], {
+        sampling: { temperature: 1, seed },
+        maxTokens: 20,
+        choices: 2,
+      });
+    const solo = [];
+    for (const seed of [1, 2, 3, 4, 5, 6]) solo.push((await draw(seed)).tokens);
+    const beside = await Promise.all([1, 2, 3, 4, 5, 6].map(draw));
+    expect(beside.map(({ tokens }) => tokens)).toEqual(solo);
+    expect(new Set(solo.flat().map(String)).size).toBe(12);
+    await engine.release(new Error("over"));
+    await session.release();
+  });
+
+  it("tells what it thinks of the prompt's own tokens, as of those that it writes", async () => {
+    const bytes = await tinyDecoder("qwen3-yarn-tied-bf16", 64);
+    const session = await runtime.load({ bytes }, { threads: 1, provider: "cpu" });
+    const engine = engineOn(session, 64);
+    const first = await writeText(engine, [3, 1, 4], {
+      maxTokens: 40,
+      sampling: { topLogprobs: 3 },
+    });
+    const prompt = [3, 1, 4, ...(first.tokens[0] ?? [])];
+    const second = await writeText(engine, prompt, {
+      maxTokens: 1,
+      promptLogprobs: true,
+      sampling: { topLogprobs: 3 },
+    });
+    expect([second.cachedTokens, second.prompt?.length]).toEqual([0, prompt.length]);
+    expect(second.prompt?.[0]).toBeNull();
+    for (const [at, score] of (first.scores[0] ?? []).entries()) {
+      const again = second.prompt?.[at + 3];
+      expect(again?.token).toBe(score.token);
+      expect(again?.logprob).toBeCloseTo(score.logprob ?? NaN, 4);
+      expect(again?.topLogprobs.map(({ token }) => token)).toEqual(
+        score.topLogprobs.map(({ token }) => token),
+      );
+    }
+    await engine.release(new Error("over"));
+    await session.release();
+  });
+});
+
+type Chat = { input_ids: number[]; greedy_ids: number[] };
+
+describe.skipIf(sharedFolder === null)("SmolLM2", () => {
+  const models = path.join(sharedFolder ?? "", "models");
+  const scratch = mkdtempSync(path.join(tmpdir(), "llm-os-engine-"));
+  let session: LoadedSession;
+  let chats: Chat[] = [];
+  const positions = 1_024;
+
+  beforeAll(async () => {
+    const gguf = path.join(models, "SmolLM2-135M-Instruct/SmolLM2-135M-Instruct.Q4_1.gguf");
+    const { config, weights } = openGgufCheckpoint(gguf);
+    const graph = path.join(scratch, "model.onnx");
+    await writeModel(buildDecoder(config, weights, { positions }), graph);
+    weights.close();
+    session = await runtime.load({ path: graph }, { threads: 2, provider: "cpu" });
+    const references = path.join(models, "references/smollm2-logits.json");
+    chats = JSON.parse(readFileSync(references, "utf8"));
+  }, 120_000);
+
+  afterAll(async () => {
+    await session?.release();
+    rmSync(scratch, { recursive: true });
+  });
+
+  it("writes PyTorch's greedy tokens for all chats at once, in pieces and from kept prefixes", async () => {
+    const engine = engineOn(session, positions, { slots: 6, stepTokensMax: 24 });
+    for (const round of [0, 1]) {
+      const written = await Promise.all(
+        chats.map(({ input_ids: prompt, greedy_ids: { length: maxTokens } }) =>
+          writeText(engine, prompt, { maxTokens, choices: 1 + round, tenant: "one" }),
+        ),
+      );
+      for (const [at, { tokens, cachedTokens }] of written.entries()) {
+        for (const choice of tokens) expect(choice).toEqual(chats[at]?.greedy_ids);
+        if (round === 1) expect(cachedTokens).toBe((chats[at]?.input_ids.length ?? 0) - 1);
+      }
+    }
+    await engine.release(new Error("over"));
+  }, 120_000);
+});
