@@ -74,3 +74,59 @@ describe("decideSlot", () => {
     });
   });
 });
+
+const decoder = (fields: object = {}) => ({ front: null, decodes: true, ready: true, ...fields });
+const idle = { running: 0, stepping: false, turn: 0, readySlots: null, queues: [], decoders: [] };
+
+describe("decideSlot with decoders", () => {
+  it("gives a step the machine to itself", () => {
+    const queues = [queueOf(front(1))];
+    expect(decideSlot({ ...idle, running: 1, stepping: true, queues })).toEqual({ do: "wait" });
+    const decoders = [decoder()];
+    const step = { do: "step", decoder: 0, prompts: false };
+    expect(decideSlot({ ...idle, running: 1, turn: 2, decoders })).toEqual({ do: "wait" });
+    expect(decideSlot({ ...idle, decoders })).toEqual(step);
+  });
+
+  it("gives others one turn between two steps, cut to a quantum and side by side", () => {
+    const state = { ...idle, queues: [queueOf(front(1), true)], decoders: [decoder()] };
+    const cut = { do: "start cut", queue: 0, batches: 2 };
+    expect(decideSlot(state)).toEqual(cut);
+    expect(decideSlot({ ...state, running: 1, turn: 1 })).toEqual(cut);
+    expect(decideSlot({ ...state, running: 2, turn: 2 })).toEqual({ do: "wait" });
+    // One has ended: another would make the turn longer.
+    expect(decideSlot({ ...state, running: 1, turn: 2 })).toEqual({ do: "wait" });
+    expect(decideSlot({ ...state, running: 0, turn: 2 })).toMatchObject({ do: "step" });
+    // The turn may begin while the tokens of the last step are handed out.
+    expect(decideSlot({ ...state, decoders: [decoder({ ready: false })] })).toEqual(cut);
+  });
+
+  it("gives the turn to prompts or to a batch, whichever is first in order", () => {
+    const decoders = [decoder({ front: front(2) })];
+    const before = { ...idle, queues: [queueOf(front(1))], decoders };
+    expect(decideSlot(before)).toMatchObject({ do: "start cut" });
+    expect(decideSlot({ ...before, turn: 2 })).toMatchObject({ do: "step", prompts: false });
+    const after = { ...idle, queues: [queueOf(front(3))], decoders };
+    expect(decideSlot(after)).toEqual({ do: "step", decoder: 0, prompts: true });
+  });
+
+  it("lets a decoder read prompts in the turn of another that makes tokens", () => {
+    const decoders = [decoder(), decoder({ decodes: false, front: front(1) })];
+    const reads = { do: "step", decoder: 1, prompts: true };
+    expect(decideSlot({ ...idle, decoders })).toEqual(reads);
+    const makes = { do: "step", decoder: 0, prompts: false };
+    expect(decideSlot({ ...idle, turn: 1, decoders })).toEqual(makes);
+  });
+
+  it("serves prompts in order like all others while none makes tokens", () => {
+    const decoders = [decoder({ decodes: false, front: front(2) })];
+    const state = { ...idle, decoders };
+    expect(decideSlot(state)).toEqual({ do: "step", decoder: 0, prompts: true });
+    expect(decideSlot({ ...state, running: 1 })).toEqual({ do: "wait" });
+    const before = { ...state, queues: [queueOf(front(1))] };
+    expect(decideSlot(before)).toEqual({ do: "start", queue: 0, batches: 2 });
+    const after = { ...state, queues: [queueOf(front(3))] };
+    expect(decideSlot(after)).toMatchObject({ do: "step" });
+    expect(decideSlot({ ...before, readySlots: 2 })).toEqual({ do: "start ready" });
+  });
+});

@@ -75,7 +75,7 @@ function countClose(together: readonly Written[], solo: readonly Written[]): num
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 /** All of them in one engine, arriving as they come. */
-async function together(engine: Engine, requests: readonly Request[], random: () => number) {
+async function writeAll(engine: Engine, requests: readonly Request[], random: () => number) {
   const open: Promise<Written>[] = [];
   for (const { prompt, options } of requests) {
     open.push(writeText(engine, prompt, options));
@@ -119,7 +119,7 @@ describe("tiny decoders", () => {
       { slots: 3, stepTokensMax: 8 },
     ]) {
       const engine = engineOn(session, positions, limits);
-      const written = await together(engine, requests, random);
+      const written = await writeAll(engine, requests, random);
       close += countClose(written, solo);
       cached += written.reduce((sum, { cachedTokens }) => sum + cachedTokens, 0);
       await engine.release(new Error("over"));

@@ -108,6 +108,13 @@ export class ToyDecoder implements LoadedSession {
   bend: (tokens: readonly number[], logits: Float32Array) => Float32Array = (_, logits) => logits;
   #busy = 0;
 
+  /** Tokens for which a slot has taken memory: written and not discarded. */
+  get heldTokens(): number {
+    const [keys] = this.values;
+    const written = keys?.data.reduce((sum, value) => sum + (Number.isNaN(value) ? 0 : 1), 0) ?? 0;
+    return written / (heads * width);
+  }
+
   async exclusively<T>(work: () => Promise<T>): Promise<T> {
     expect(this.#running).toBe(false);
     this.#busy += 1;

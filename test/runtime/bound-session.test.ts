@@ -66,6 +66,45 @@ describe("a resident value", () => {
     expect(await none.read()).toEqual(float32([0, 4], []));
   });
 
+  it("is copied to another, whole or in part", async () => {
+    const session = await load(accumulator());
+    const [from, to] = [
+      await session.allocate("float32", [2, 3]),
+      await session.allocate("float32", [3, 2]),
+    ];
+    await from.write(float32([2, 3], [1, 2, 3, 4, 5, 6]));
+    await to.view(1, [4]).copyFrom(from.view(2, [4]));
+    expect(await to.read()).toEqual(float32([3, 2], [0, 3, 4, 5, 6, 0]));
+    await to.view(0, [2]).copyFrom(to.view(3, [2]));
+    expect(await to.read()).toEqual(float32([3, 2], [5, 6, 4, 5, 6, 0]));
+    await expect(to.copyFrom(from)).rejects.toThrow("is float32 [3,2], not float32 [2,3]");
+    const integers = await session.allocate("int64", [2]);
+    await expect(integers.copyFrom(from.view(0, [2]))).rejects.toThrow("not float32 [2]");
+    const foreign = { ...from, dtype: "float32", shape: [3, 2] } as const;
+    await expect(to.copyFrom(foreign)).rejects.toThrow("of its own provider alone");
+    await from.release();
+    await expect(to.view(0, [2]).copyFrom(from.view(0, [2]))).rejects.toThrow("is released");
+  });
+
+  it("takes memory as it is written, and gives it back when it is discarded", async () => {
+    const session = await load(accumulator());
+    const megabytes = 64;
+    const before = process.memoryUsage.rss();
+    const value = await session.allocate("float32", [megabytes * 2 ** 18]);
+    const grown = () => (process.memoryUsage.rss() - before) / 2 ** 20;
+    expect(grown()).toBeLessThan(megabytes / 2);
+    const part = value.view(2 ** 18, [16 * 2 ** 18]);
+    await part.write(full(16 * 2 ** 18, 1));
+    expect((await value.view(2 ** 18 - 1, [2]).read()).data).toEqual(Float32Array.of(0, 1));
+    expect(grown()).toBeGreaterThan(15);
+    const held = grown();
+    await value.discard();
+    if (process.platform === "linux") expect(held - grown()).toBeGreaterThan(12);
+    await part.write(full(16 * 2 ** 18, 2));
+    expect((await value.view(2 ** 18, [1]).read()).data).toEqual(Float32Array.of(2));
+    await value.release();
+  });
+
   it("refuses what does not fit", async () => {
     const session = await load(accumulator());
     const value = await session.allocate("float32", [4]);

@@ -1,0 +1,352 @@
+/** The engine on the toy decoder, one case at a time. */
+import { describe, expect, it, vi } from "vitest";
+import type { Engine } from "../../gpu-worker/llm/engine.ts";
+import { watchDevice } from "../../gpu-worker/runtime/device-faults.ts";
+import { bytesPerToken, expected, makeEngine, range, turn } from "./toy-engine.ts";
+import type { ToyDecoder } from "./toy-decoder.ts";
+import { writeText } from "./write-text.ts";
+
+/** A gate at which each run waits until it is let through. */
+function closeGate(session: ToyDecoder) {
+  const waiting: PromiseWithResolvers<void>[] = [];
+  session.gate = () => {
+    const run = Promise.withResolvers<void>();
+    waiting.push(run);
+    return run.promise;
+  };
+  /** Lets one run through when it has come. */
+  const pass = async (error?: Error) => {
+    while (waiting.length === 0) await turn();
+    const run = waiting.shift();
+    if (error === undefined) run?.resolve();
+    else run?.reject(error);
+  };
+  return { waiting, pass };
+}
+
+/** What a session on a device throws. */
+function faultOfDevice(): Promise<Error> {
+  const log = { info: () => undefined, warn: () => undefined };
+  const watched = watchDevice(
+    {
+      name: "c-api",
+      version: "1",
+      providers: ["cuda"],
+      threads: 1,
+      deviceMemoryBytes: 0,
+      describe: () => "a device that fails",
+      load: () => Promise.reject(new Error("CUDA failure 700")),
+    },
+    { isFault: () => true, retest: async () => {}, onBroken: () => {}, log },
+  );
+  const loaded = watched.load({ path: "" }, { threads: 1, provider: "cuda" });
+  return loaded.then(
+    () => new Error("it loaded"),
+    (error: Error) => error,
+  );
+}
+
+describe("what is computed", () => {
+  it("is one run of all texts a step, and each prompt once, whatever it begins with", async () => {
+    const { session, engine } = makeEngine({ slots: 8, stepTokensMax: 64 });
+    const prompts = [range(20), range(20, 3), range(20, 7)];
+    const written = await Promise.all(
+      prompts.map((prompt) => writeText(engine, prompt, { maxTokens: 12 })),
+    );
+    expect(written.map(({ tokens }) => tokens[0])).toEqual(
+      prompts.map((prompt) => expected(prompt, 12)),
+    );
+    const decodes = session.runs.filter(({ tokens }) => tokens === 1);
+    expect(decodes).toEqual(Array.from({ length: 11 }, () => ({ texts: 3, tokens: 1 })));
+    expect(session.runs.filter(({ tokens }) => tokens > 1)).toHaveLength(3);
+  });
+
+  it("of several choices is their prompt once", async () => {
+    const { session, engine } = makeEngine();
+    const options = { choices: 5, maxTokens: 8, sampling: { temperature: 1, seed: 3 } };
+    const { tokens, ran } = await writeText(engine, range(30), options);
+    for (const [choice, own] of tokens.entries()) {
+      expect(own).toEqual(expected(range(30), 8, { temperature: 1, seed: 3, choice }));
+    }
+    expect(new Set(tokens.map(String)).size).toBe(5);
+    const read = session.runs.filter(({ tokens: each }) => each > 1);
+    expect([read, ran]).toEqual([[{ texts: 1, tokens: 30 }], 30 + 40]);
+  });
+
+  it("is not what a tenant's text has in common with another of its own, but with nobody else's", async () => {
+    const { session, engine } = makeEngine({ stepTokensMax: 64 });
+    await writeText(engine, range(40), { tenant: "a" });
+    const other = await writeText(engine, range(45), { tenant: "b" });
+    const nobody = await writeText(engine, range(45));
+    session.runs.length = 0;
+    const own = await writeText(engine, range(45), { tenant: "a", maxTokens: 3 });
+    expect([other.cachedTokens, nobody.cachedTokens, own.cachedTokens]).toEqual([0, 0, 40]);
+    expect(session.runs[0]).toEqual({ texts: 1, tokens: 5 });
+    expect(own.tokens[0]).toEqual(expected(range(45), 3));
+  });
+
+  it("goes on from an answer: a conversation's next turn", async () => {
+    const { engine } = makeEngine({ stepTokensMax: 64 });
+    const first = await writeText(engine, range(20), { tenant: "a", maxTokens: 10 });
+    const prompt = [...range(20), ...(first.tokens[0] ?? []), 4, 5];
+    const second = await writeText(engine, prompt, { tenant: "a", maxTokens: 10 });
+    // The last token of an answer is never read.
+    expect(second.cachedTokens).toBe(29);
+    expect(second.tokens[0]).toEqual(expected(prompt, 10));
+  });
+
+  it("is in rows close together, however the texts before them ended", async () => {
+    const { session, engine } = makeEngine({ slots: 16, stepTokensMax: 64 });
+    const lengths = [4, 60, 8, 12, 16, 20, 24, 28, 32, 60];
+    const written = await Promise.all(
+      lengths.map((maxTokens, at) => writeText(engine, range(3, at), { maxTokens })),
+    );
+    for (const [at, { tokens }] of written.entries()) {
+      expect(tokens[0]).toEqual(expected(range(3, at), lengths[at] ?? 0));
+    }
+    const last = session.runs.slice(-20).map(({ texts }) => texts);
+    expect(new Set(last)).toEqual(new Set([2]));
+    const rows = session.runs.filter(({ tokens }) => tokens === 1).map(({ texts }) => texts);
+    const useful = lengths.reduce((sum, length) => sum + length - 1, 0);
+    expect(rows.reduce((sum, texts) => sum + texts, 0)).toBeLessThan(1.5 * useful);
+  });
+
+  it("gives its slot up where memory is short, and goes on later", async () => {
+    const { session, engine } = makeEngine({ slots: 4, memoryBytes: 96 * bytesPerToken });
+    const prompts = [range(30), range(30, 5), range(30, 9)];
+    const written = await Promise.all(
+      prompts.map((prompt) => writeText(engine, prompt, { maxTokens: 40 })),
+    );
+    for (const [at, { tokens, ran }] of written.entries()) {
+      expect(tokens[0]).toEqual(expected(prompts[at] ?? [], 40));
+      expect(ran).toBe(70);
+    }
+    // Two prompts fit together, two whole texts do not.
+    const read = session.runs.filter(({ tokens }) => tokens > 1);
+    expect(read.length).toBeGreaterThan(3);
+  });
+});
+
+describe("what ends a text", () => {
+  it("is its caller, an end token, which is told, or its length", async () => {
+    const { engine } = makeEngine();
+    const whole = expected(range(5), 16);
+    const end = whole[7] ?? -1;
+    const upTo = whole.indexOf(end) + 1;
+    const ended = await writeText(engine, range(5), { endTokens: new Set([end]) });
+    const stopped = await writeText(engine, range(5), { onToken: () => false });
+    const one = await writeText(engine, [7], { maxTokens: 1 });
+    expect([ended.tokens, stopped.tokens]).toEqual([[whole.slice(0, upTo)], [whole.slice(0, 1)]]);
+    expect(one.tokens).toEqual([expected([7], 1)]);
+  });
+
+  it("is its caller's leaving: at once where it waits, within a step where it runs, without the others", async () => {
+    const { session, engine } = makeEngine({ slots: 2 });
+    const { waiting, pass } = closeGate(session);
+    const reason = new Error("the caller left");
+    const [first, third] = [new AbortController(), new AbortController()];
+    const one = writeText(engine, range(4), { signal: first.signal });
+    const two = writeText(engine, range(4, 9), { maxTokens: 3 });
+    const three = writeText(engine, range(4, 20), { signal: third.signal });
+    await pass();
+    await pass();
+    while (waiting.length === 0) await turn();
+    expect(session.runs.at(-1)).toEqual({ texts: 2, tokens: 1 });
+    third.abort(reason);
+    await expect(three).rejects.toBe(reason);
+    first.abort(reason);
+    await expect(one).rejects.toBe(reason);
+    for (let step = 0; step < 2; step += 1) await pass();
+    expect((await two).tokens[0]).toEqual(expected(range(4, 9), 3));
+    expect(session.runs.at(-1)).toEqual({ texts: 1, tokens: 1 });
+    await expect(writeText(engine, [1], { signal: AbortSignal.abort(reason) })).rejects.toBe(
+      reason,
+    );
+  });
+
+  it("is its caller's leaving, also in the middle of a run that nobody else waits for", async () => {
+    const { session, engine } = makeEngine();
+    const controller = new AbortController();
+    const aborted = vi.fn();
+    const bind = session.bind.bind(session);
+    session.bind = (binding) => {
+      const bound = bind(binding);
+      const run: typeof bound.run = (feeds, options) => {
+        options?.signal?.addEventListener("abort", aborted);
+        return bound.run(feeds, options);
+      };
+      return { ...bound, run };
+    };
+    const { waiting, pass } = closeGate(session);
+    const written = writeText(engine, range(9), { signal: controller.signal });
+    while (waiting.length === 0) await turn();
+    controller.abort(new Error("the caller left"));
+    await expect(written).rejects.toThrow("the caller left");
+    expect(aborted).toHaveBeenCalledOnce();
+    await pass();
+    session.gate = async () => {};
+    expect((await writeText(engine, range(9))).tokens[0]).toEqual(expected(range(9), 16));
+  });
+
+  it("is what its caller's handler throws, and nobody else's", async () => {
+    const { engine } = makeEngine();
+    const thrown = new Error("a handler threw");
+    const faulty = writeText(engine, range(5), {
+      choices: 3,
+      onToken: (choice) => {
+        if (choice === 2) throw thrown;
+        return true;
+      },
+    });
+    const other = writeText(engine, range(5, 8));
+    await expect(faulty).rejects.toBe(thrown);
+    expect((await other).tokens[0]).toEqual(expected(range(5, 8), 16));
+  });
+});
+
+describe("what fails", () => {
+  it("takes those in its run with it, and the engine goes on", async () => {
+    const { session, engine } = makeEngine({ slots: 2, stepTokensMax: 4 });
+    const { pass } = closeGate(session);
+    const fault = new Error("a run failed");
+    const [one, two] = [writeText(engine, range(4)), writeText(engine, range(9, 9))];
+    await pass();
+    const failing = Promise.allSettled([one]);
+    await pass(fault);
+    expect(await failing).toEqual([{ status: "rejected", reason: fault }]);
+    session.gate = async () => {};
+    await pass();
+    expect((await two).tokens[0]).toEqual(expected(range(9, 9), 16));
+    expect((await writeText(engine, range(4))).tokens[0]).toEqual(expected(range(4), 16));
+  });
+
+  it("is everything where the device is at fault", async () => {
+    const { session, engine } = makeEngine({ slots: 2, stepTokensMax: 4 });
+    const fault = await faultOfDevice();
+    const { pass } = closeGate(session);
+    const writing = [range(4), range(9), range(30)].map((prompt) => writeText(engine, prompt));
+    const settled = Promise.allSettled(writing);
+    await pass();
+    await pass(fault);
+    expect(await settled).toEqual(writing.map(() => ({ status: "rejected", reason: fault })));
+    expect(engine.backlog()).toEqual(new Map());
+  });
+
+  it("is one text alone whose probabilities are none", async () => {
+    const { session, engine } = makeEngine();
+    session.bend = (tokens, logits) => (tokens[0] === 3 ? logits.fill(NaN) : logits);
+    const [broken, whole] = await Promise.allSettled([
+      writeText(engine, range(5, 3)),
+      writeText(engine, range(5)),
+    ]);
+    expect(broken).toMatchObject({
+      status: "rejected",
+      reason: { code: "internal_error", message: expect.stringContaining("a logit is NaN") },
+    });
+    expect(whole).toMatchObject({ value: { tokens: [expected(range(5), 16)] } });
+  });
+
+  it("is all there is, with the memory, when the engine is released", async () => {
+    const { session, engine } = makeEngine({ slots: 1 });
+    const reason = new Error("the model is unloaded");
+    const writing = [writeText(engine, range(5)), writeText(engine, range(5))];
+    const settled = Promise.allSettled(writing);
+    for (let turns = 0; turns < 10; turns += 1) await turn();
+    await engine.release(reason);
+    expect(await settled).toEqual(writing.map(() => ({ status: "rejected", reason })));
+    expect(session.values.size).toBe(0);
+  });
+});
+
+describe("what can never be written", () => {
+  const { engine } = makeEngine({ memoryBytes: 64 * bytesPerToken }, 1_000);
+  const whole = makeEngine({}, 100).engine;
+  it.each([
+    [engine, range(40), { maxTokens: 25 }, "context_length_exceeded", /at most 64 .* 25 .* 65/],
+    [whole, range(100), { maxTokens: 1 }, "context_length_exceeded", /toy takes at most 100 /],
+    [whole, range(1), { maxTokens: Infinity }, "invalid_value", /At least one token/],
+    [whole, range(1), { maxTokens: 0 }, "invalid_value", /At least one token/],
+    [whole, range(1), { choices: 0 }, "invalid_value", /of one choice/],
+    [whole, [], {}, "invalid_value", /no tokens/],
+    [whole, [1, 50], {}, "invalid_value", /ids are 0 to 49/],
+    [whole, [-1], {}, "invalid_value", /ids are 0 to 49/],
+    [whole, [NaN], {}, "invalid_value", /ids are 0 to 49/],
+    [whole, [0.5], {}, "invalid_value", /ids are 0 to 49/],
+  ] as [Engine, number[], object, string, RegExp][])(
+    "is refused by name, %#",
+    async (...[on, prompt, options, code, message]) => {
+      const refused = writeText(on, prompt, options);
+      await expect(refused).rejects.toMatchObject({
+        code,
+        message: expect.stringMatching(message),
+      });
+    },
+  );
+});
+
+describe("memory", () => {
+  it("is given back when there is nothing to do for a while", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      const { session, engine } = makeEngine({ idleMsMax: 5_000 });
+      expect(session.values.size).toBe(0);
+      await writeText(engine, range(9), { tenant: "a" });
+      await vi.advanceTimersByTimeAsync(4_000);
+      const again = await writeText(engine, range(9), { tenant: "a" });
+      await vi.advanceTimersByTimeAsync(4_000);
+      expect([again.cachedTokens, session.values.size]).toEqual([8, 2]);
+      await vi.advanceTimersByTimeAsync(2_000);
+      expect(session.values.size).toBe(0);
+      const later = await writeText(engine, range(9), { tenant: "a" });
+      expect([later.cachedTokens, later.tokens[0]]).toEqual([0, expected(range(9), 16)]);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
+  it("holds no more tokens than it has room for, kept ones included", async () => {
+    const memoryTokens = 128;
+    const { session, engine } = makeEngine({ slots: 8, memoryBytes: memoryTokens * bytesPerToken });
+    let most = 0;
+    session.gate = async () => {
+      most = Math.max(most, session.heldTokens);
+    };
+    for (let at = 0; at < 20; at += 1) {
+      await writeText(engine, range(20 + at, at), { tenant: "a", maxTokens: 10 });
+    }
+    expect(most).toBeGreaterThan(memoryTokens / 2);
+    expect(most).toBeLessThanOrEqual(memoryTokens);
+  });
+});
+
+describe("tenants", () => {
+  it("share the engine, whatever each asks for", async () => {
+    const { engine } = makeEngine({ slots: 2, shareTokens: 16 });
+    const order: string[] = [];
+    const write = async (tenant: string) => {
+      await writeText(engine, range(16), { tenant, maxTokens: 4 });
+      order.push(tenant);
+    };
+    const many = Array.from({ length: 100 }, () => write("many"));
+    await turn();
+    await Promise.all([...many, write("few"), write("few")]);
+    expect(order.lastIndexOf("few")).toBeLessThan(12);
+  });
+
+  it("are told apart in what waits", async () => {
+    const { engine } = makeEngine();
+    const writing = [
+      writeText(engine, range(9), { tenant: "a" }),
+      writeText(engine, range(5), { tenant: "a" }),
+      writeText(engine, range(7), { tenant: "b" }),
+    ];
+    expect(engine.backlog()).toEqual(
+      new Map([
+        ["a", 14],
+        ["b", 7],
+      ]),
+    );
+    await Promise.all(writing);
+    expect(engine.backlog()).toEqual(new Map());
+  });
+});
