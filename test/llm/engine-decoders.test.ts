@@ -1,7 +1,7 @@
 /**
- * The engine on real decoders: tiny ones of every family, and SmolLM2 where it is. A text's greedy tokens beside others,
- * from kept prefixes and after it lost its slot are those that it gets alone, except where two tokens are so close that
- * the order of sums decides.
+ * The engine on real decoders: tiny ones of every family, and SmolLM2 where it is. A text's greedy tokens beside
+ * others, from kept prefixes and after it lost its slot are those that it gets alone, except where two tokens are so
+ * close that the order of sums decides.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
