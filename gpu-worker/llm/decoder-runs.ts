@@ -1,5 +1,4 @@
 /** The two runs of a decoder over its slots: one new token of many texts, and several of one. */
-import type { BoundSession } from "../runtime/bound-session.ts";
 import { int64, tensor } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { KeyValueSlots } from "./key-value-slots.ts";
@@ -18,23 +17,21 @@ export type DecodeBatch = {
   readonly rows: readonly DecodeRow[];
 };
 
-/** @returns f32 [rows asked, vocabulary] */
+/** @returns f32 [rows asked, vocabulary], see `KeyValueSlots.run` */
 export function runDecode(
   slots: KeyValueSlots,
-  { firstSlot, rows }: DecodeBatch,
+  { firstSlot: first, rows }: DecodeBatch,
   signal: AbortSignal,
 ): Promise<Float32Array> {
+  const tokens = rows.map(({ token }) => token);
   const asked = rows.flatMap((row, at) => (row.asked ? [at] : []));
-  return runFor(slots.window(firstSlot, rows.length), {
-    ids: int64(
-      [rows.length, 1],
-      rows.map(({ token }) => token),
-    ),
-    lengths: rows.map(({ length }) => length),
-    asked,
-    signal,
-  });
+  const lengths = rows.map(({ length }) => length);
+  const window = { first, count: rows.length, asked: asked.length };
+  return slots.run(window, feeds({ tokens, lengths, asked }), signal);
 }
+
+/** Tokens of a prompt whose logits are asked for in one run at most: each has those of a whole vocabulary. */
+export const scoredTokensMax = 16;
 
 export type PromptPiece = {
   readonly slot: number;
@@ -45,38 +42,30 @@ export type PromptPiece = {
   readonly asked: readonly number[];
 };
 
-/** @returns f32 [asked, vocabulary] */
+/** @returns f32 [asked, vocabulary], see `KeyValueSlots.run` */
 export function runPrompt(
   slots: KeyValueSlots,
-  { slot, tokens, from, asked }: PromptPiece,
+  { slot: first, tokens, from, asked }: PromptPiece,
   signal: AbortSignal,
 ): Promise<Float32Array> {
-  return runFor(slots.window(slot, 1), {
-    ids: int64([1, tokens.length], tokens),
-    lengths: [from + tokens.length],
-    asked,
-    signal,
-  });
+  const window = { first, count: 1, asked: asked.length };
+  return slots.run(window, feeds({ tokens, lengths: [from + tokens.length], asked }), signal);
 }
 
-type Feeds = {
-  ids: Tensor;
+/** @param tokens the new ones of all texts, of which each has as many */
+function feeds({
+  tokens,
+  lengths,
+  asked,
+}: {
+  tokens: readonly number[];
   lengths: readonly number[];
   asked: readonly number[];
-  signal: AbortSignal;
-};
-
-async function runFor(
-  window: BoundSession,
-  { ids, lengths, asked, signal }: Feeds,
-): Promise<Float32Array> {
-  const feeds = {
-    input_ids: ids,
+}): Record<string, Tensor> {
+  return {
+    input_ids: int64([lengths.length, tokens.length / lengths.length], tokens),
     lengths: tensor("int32", [lengths.length], Int32Array.from(lengths)),
     total_length: tensor("int32", [], Int32Array.of(Math.max(...lengths))),
     positions: int64([asked.length], asked),
   };
-  const { logits } = await window.run(feeds, { signal });
-  if (logits?.dtype !== "float32") throw new TypeError("a decoder gives logits as float32");
-  return logits.data;
 }

@@ -52,13 +52,6 @@ export function engineRoom(model: EngineModel, limits: EngineLimits): EngineRoom
   return { slots: Math.min(limits.slots, fitting), textTokensMax, memoryTokens };
 }
 
-/** Of the logits: a model may have more of them than it has tokens. */
-export function vocabularyOf({ session }: EngineModel): number {
-  const width = session.outputs.find(({ name }) => name === "logits")?.shape[1];
-  if (typeof width !== "number") throw new TypeError("a decoder has logits of a fixed width");
-  return width;
-}
-
 /** @throws CodedError for what can never be written here */
 export function checkRequest(
   { prompt, maxTokens, choices }: GenerationRequest,

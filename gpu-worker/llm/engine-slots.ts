@@ -2,6 +2,7 @@
 import type { LoadedSession } from "../runtime/session.ts";
 import type { EngineRoom } from "./engine-limits.ts";
 import { KeyValueSlots } from "./key-value-slots.ts";
+import { scoredTokensMax } from "./decoder-runs.ts";
 import { SlotTable, type SlotWork } from "./slot-table.ts";
 
 export class EngineSlots {
@@ -23,7 +24,11 @@ export class EngineSlots {
   /** Does what was planned. @returns the memory, to be run on */
   async prepare(work: readonly SlotWork[]): Promise<KeyValueSlots> {
     const { slots, textTokensMax: tokens } = this.#room;
-    this.#memory ??= KeyValueSlots.open(this.#session, { slots, tokens });
+    this.#memory ??= KeyValueSlots.open(this.#session, {
+      slots,
+      tokens,
+      askedMax: Math.max(slots, scoredTokensMax),
+    });
     const memory = await this.#memory.catch((error: unknown) => {
       this.#memory = null;
       throw error;

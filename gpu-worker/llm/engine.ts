@@ -13,10 +13,11 @@ import { compareFronts, type QueueFront } from "../batching/slot-policy.ts";
 import type { SlotBatch, SlotScheduler, StepUser } from "../batching/slot-scheduler.ts";
 import type { GenerationEnd, GenerationHandlers, GenerationRequest } from "../model/generation.ts";
 import { isDeviceFault } from "../runtime/device-faults.ts";
-import { checkRequest, defaultEngineLimits, engineRoom, vocabularyOf } from "./engine-limits.ts";
+import { checkRequest, defaultEngineLimits, engineRoom } from "./engine-limits.ts";
 import type { EngineLimits, EngineModel, EngineRoom } from "./engine-limits.ts";
 import { EngineSlots } from "./engine-slots.ts";
 import { planEngineStep, type EngineStep } from "./engine-step.ts";
+import { vocabularyOf } from "./key-value-slots.ts";
 import { StepCosts } from "./step-costs.ts";
 import { runStep } from "./run-step.ts";
 import { type Sampled, Sampler } from "./sampler.ts";
@@ -66,7 +67,7 @@ export class Engine implements StepUser {
     this.#slots = new EngineSlots(model.session, this.#room);
     this.#costs = new StepCosts(this.#limits.stepTokensMax);
     this.#waiting = new WaitingTexts(this.#limits.waitMsMax);
-    this.#sampler = new Sampler(vocabularyOf(model));
+    this.#sampler = new Sampler(vocabularyOf(model.session));
   }
 
   /** Prompt and answer together can have at most so many tokens. */

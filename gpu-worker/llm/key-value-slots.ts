@@ -1,16 +1,29 @@
 /**
  * Memory for the keys and values of texts side by side: of each layer [slots, heads, tokens, width], so that
  * neighbouring slots are the past of one batch, updated in place. On a CPU a slot takes memory as it is written, so
- * that all slots are as long as the longest text and none is ever moved to a larger one.
+ * that all slots are as long as the longest text and none is ever moved to a larger one. The logits have memory of
+ * their own, too: in a new array for each run they kept the garbage collector busy for 2 ms of a step.
  */
 import type { AllocatedValue, BoundSession, ResidentValue } from "../runtime/bound-session.ts";
 import type { LoadedSession, ValueInfo } from "../runtime/session.ts";
 import { bytesPerElement } from "../tensor/dtype.ts";
+import type { DType } from "../tensor/dtype.ts";
+import type { Shape } from "../tensor/shape.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 
 export type SlotsShape = {
   readonly slots: number;
   /** Of each slot. */
   readonly tokens: number;
+  /** Tokens whose logits one run gives at most. */
+  readonly askedMax: number;
+};
+
+type Logits = {
+  readonly value: AllocatedValue;
+  readonly vocabulary: number;
+  /** Of the last run. */
+  readonly copy: Float32Array;
 };
 
 type Layer = {
@@ -19,6 +32,9 @@ type Layer = {
   readonly width: number;
   readonly value: AllocatedValue;
 };
+
+/** To bind one takes half a millisecond. */
+const windowsMax = 64;
 
 const pastPrefix = "past_key_values.";
 const presentOf = (past: string) => past.replace("past_key_values", "present");
@@ -45,53 +61,111 @@ export function bytesPerToken(session: Pick<LoadedSession, "inputs">): number {
   return bytes.reduce((sum, each) => sum + each, 0);
 }
 
+/** Of the logits: a model may have more of them than it has tokens. */
+export function vocabularyOf({ outputs }: Pick<LoadedSession, "outputs">): number {
+  const info = outputs.find(({ name }) => name === "logits");
+  const width = info?.shape[1];
+  if (info?.dtype !== "float32" || typeof width !== "number") {
+    throw new TypeError("a decoder gives logits as float32, of a fixed width");
+  }
+  return width;
+}
+
+/** Neighbouring slots, and for how many tokens of a run over them logits are wanted. */
+export type Window = {
+  readonly first: number;
+  readonly count: number;
+  readonly asked: number;
+};
+
 export class KeyValueSlots {
   readonly #session: LoadedSession;
   readonly #shape: SlotsShape;
   readonly #layers: readonly Layer[];
-  /** By their first slot and their number. */
+  readonly #logits: Logits;
+  /** By their first slot, their number and the tokens asked for; the one used last is the last. */
   readonly #windows = new Map<string, BoundSession>();
 
-  private constructor(session: LoadedSession, shape: SlotsShape, layers: readonly Layer[]) {
+  private constructor(
+    session: LoadedSession,
+    shape: SlotsShape,
+    { layers, logits }: { layers: readonly Layer[]; logits: Logits },
+  ) {
     this.#session = session;
     this.#shape = shape;
     this.#layers = layers;
+    this.#logits = logits;
   }
 
   static async open(session: LoadedSession, shape: SlotsShape): Promise<KeyValueSlots> {
-    const layers: Layer[] = [];
+    const values: AllocatedValue[] = [];
+    const allocate = async (dtype: DType, size: Shape) => {
+      const value = await session.allocate(dtype, size);
+      values.push(value);
+      return value;
+    };
     try {
+      const layers: Layer[] = [];
       for (const info of pastInputs(session)) {
         const { heads, width } = sizesOf(info);
-        const size = [shape.slots, heads, shape.tokens, width];
-        const value = await session.allocate(info.dtype, size);
+        const value = await allocate(info.dtype, [shape.slots, heads, shape.tokens, width]);
         layers.push({ past: info.name, heads, width, value });
       }
+      const vocabulary = vocabularyOf(session);
+      const value = await allocate("float32", [shape.askedMax, vocabulary]);
+      const copy = new Float32Array(shape.askedMax * vocabulary);
+      return new KeyValueSlots(session, shape, { layers, logits: { value, vocabulary, copy } });
     } catch (error) {
-      await Promise.all(layers.map(({ value }) => value.release()));
+      await Promise.all(values.map((value) => value.release()));
       throw error;
     }
-    return new KeyValueSlots(session, shape, layers);
   }
 
-  /** The session over `count` slots from `first` on, which gives the logits. */
-  window(first: number, count: number): BoundSession {
-    const key = `${first} ${count}`;
-    const window = this.#windows.get(key) ?? this.#bind(first, count);
-    this.#windows.set(key, window);
-    return window;
+  /**
+   * Runs the session over `count` slots from `first` on.
+   * @returns the logits, f32 [asked, vocabulary], in memory that the next run uses again
+   */
+  async run(window: Window, feeds: Record<string, Tensor>, signal: AbortSignal) {
+    const { asked } = window;
+    const { value, vocabulary, copy } = this.#logits;
+    const bound = this.#bound(window);
+    await this.#forget();
+    await bound.run(feeds, { signal });
+    const logits = copy.subarray(0, asked * vocabulary);
+    if (asked > 0) await value.view(0, [asked, vocabulary]).readInto(logits);
+    return logits;
   }
 
-  #bind(first: number, count: number): BoundSession {
+  #bound(window: Window): BoundSession {
+    const key = `${window.first} ${window.count} ${window.asked}`;
+    const bound = this.#windows.get(key) ?? this.#bind(window);
+    this.#windows.delete(key);
+    this.#windows.set(key, bound);
+    return bound;
+  }
+
+  /** Unbinds the window used longest ago where there are many. */
+  async #forget(): Promise<void> {
+    const [oldest] = this.#windows;
+    if (oldest === undefined || this.#windows.size <= windowsMax) return;
+    this.#windows.delete(oldest[0]);
+    await oldest[1].release();
+  }
+
+  #bind({ first, count, asked }: Window): BoundSession {
     const { tokens } = this.#shape;
     const pasts = this.#layers.map(({ past, heads, width, value }): [string, ResidentValue] => {
       const shape = [count, heads, tokens, width];
       return [past, value.view(first * heads * tokens * width, shape)];
     });
     const presents = pasts.map(([past, value]) => [presentOf(past), value] as const);
+    const { value, vocabulary } = this.#logits;
     return this.#session.bind({
       inputs: Object.fromEntries(pasts),
-      outputs: { ...Object.fromEntries(presents), logits: "host" },
+      outputs: {
+        ...Object.fromEntries(presents),
+        ...(asked > 0 && { logits: value.view(0, [asked, vocabulary]) }),
+      },
     });
   }
 
@@ -120,6 +194,7 @@ export class KeyValueSlots {
   /** Waits for the runs, then frees all. */
   async release(): Promise<void> {
     await Promise.all(Array.from(this.#windows.values(), (window) => window.release()));
-    await Promise.all(this.#layers.map(({ value }) => value.release()));
+    const values = [...this.#layers, this.#logits].map(({ value }) => value);
+    await Promise.all(values.map((value) => value.release()));
   }
 }

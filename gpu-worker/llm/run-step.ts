@@ -3,7 +3,7 @@
  * out while the next one computes, the last by whoever asked for the step.
  */
 import type { GenerationHandlers } from "../model/generation.ts";
-import { runDecode, runPrompt } from "./decoder-runs.ts";
+import { runDecode, runPrompt, scoredTokensMax } from "./decoder-runs.ts";
 import type { EngineSlots } from "./engine-slots.ts";
 import type { EngineStep } from "./engine-step.ts";
 import type { KeyValueSlots } from "./key-value-slots.ts";
@@ -31,9 +31,6 @@ export type StepRunner = {
 
 /** Never rejects. @returns hands out what it computed */
 type Run = (memory: KeyValueSlots) => Promise<() => void>;
-
-/** A model's words on its own prompt are asked for so many tokens at a time: each has logits of a whole vocabulary. */
-const scoredTokensMax = 16;
 
 /** Never rejects. */
 export async function runStep(step: EngineStep, runner: StepRunner): Promise<() => void> {

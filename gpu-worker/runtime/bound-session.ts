@@ -20,6 +20,8 @@ export type ResidentValue = {
   write: (tensor: Tensor) => Promise<void>;
   /** A copy. */
   read: () => Promise<Tensor>;
+  /** A copy in the caller's memory, which is as long as the value. */
+  readInto: (data: ArrayBufferView) => Promise<void>;
   /** Copies another value of the same provider, element type and shape, which shares no memory with it. */
   copyFrom: (source: ResidentValue) => Promise<void>;
   /**

@@ -294,7 +294,7 @@ describe("memory", () => {
       await vi.advanceTimersByTimeAsync(4_000);
       const again = await writeText(engine, range(9), { tenant: "a" });
       await vi.advanceTimersByTimeAsync(4_000);
-      expect([again.cachedTokens, session.values.size]).toEqual([8, 2]);
+      expect([again.cachedTokens, session.values.size]).toEqual([8, 3]);
       await vi.advanceTimersByTimeAsync(2_000);
       expect(session.values.size).toBe(0);
       const later = await writeText(engine, range(9), { tenant: "a" });

@@ -49,6 +49,10 @@ describe("a resident value", () => {
     await value.view(3, [3]).write(int64([3], [7, 8, 9]));
     expect(await value.read()).toEqual(int64([2, 3], [1, 2, 3, 7, 8, 9]));
     expect(await value.view(1, [2, 2]).view(1, [1]).read()).toEqual(int64([1], [3]));
+    const two = new BigInt64Array(2);
+    await value.view(2, [2]).readInto(two);
+    expect(two).toEqual(BigInt64Array.of(3n, 7n));
+    await expect(value.readInto(two)).rejects.toThrow("the value has 48 bytes, not 16");
     const large = { dtype: "int64", shape: [4], data: BigInt64Array.of(0n, 5n, 6n, 0n) } as const;
     const inside = { ...large, shape: [2], data: large.data.subarray(1, 3) };
     await value.view(0, [2]).write(inside);

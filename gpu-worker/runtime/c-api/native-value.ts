@@ -58,6 +58,14 @@ export class NativeValue implements AllocatedValue {
     return tensorFromBytes(this.dtype, this.shape, bytes);
   }
 
+  async readInto(data: ArrayBufferView): Promise<void> {
+    if (data.byteLength !== this.byteLength) {
+      throw new RuntimeError(`the value has ${this.byteLength} bytes, not ${data.byteLength}`);
+    }
+    // Arrays of a few bytes lie inside V8's heap, and move, until somebody has asked for their buffer.
+    if (data.buffer.byteLength > 0) await this.#copy(data, this.address);
+  }
+
   async copyFrom(source: ResidentValue): Promise<void> {
     if (
       !(source instanceof NativeValue) ||
