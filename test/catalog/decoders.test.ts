@@ -75,6 +75,17 @@ describe("a folder with a decoder", () => {
     expect(model.keyValueBytes).toBe(4 * 32 * 2 * 3 * 16 * 8);
   });
 
+  it("takes no longer texts than the operator says, under another digest", async () => {
+    await writeTinyDecoder(bench.local(id));
+    const usual = await bench.open();
+    const short = await bench.open({ contextTokens: 8 });
+    expect(stateOf(short, id).limits?.maxTokens).toBe(8);
+    expect((await short.acquire(id, never)).digest).not.toBe(
+      (await usual.acquire(id, never)).digest,
+    );
+    expect(await firstToken(short, [1, 2, 3, 4, 5, 6, 7])).toBeTypeOf("number");
+  });
+
   it("takes no conversation without a chat template", async () => {
     await writeTinyDecoder(bench.local(id), "qwen3-yarn-tied-bf16", { template: false });
     const catalog = await bench.open();
