@@ -69,6 +69,8 @@ describe("readConfig", () => {
         AWS_ACCESS_KEY_ID: "a",
         AWS_SECRET_ACCESS_KEY: "b",
         LLM_OS_THREADS: "2",
+        LLM_OS_PREFETCH: "SmolLM2-135M-Instruct",
+        LLM_OS_CONTEXT_TOKENS: "2048",
         LLM_OS_FORM: "int8",
         LLM_OS_WORKER_ID: "worker-2",
         HF_TOKEN: "",
@@ -79,6 +81,10 @@ describe("readConfig", () => {
     expect(config.queue.waitSeconds).toBe(1);
     expect(config.queue.credentials).toEqual({ accessKeyId: "a", secretAccessKey: "b" });
     expect(config.models).toMatchObject({ threads: 2, form: "int8", modelsFolder: null });
+    expect(config.models).toMatchObject({
+      prefetch: "SmolLM2-135M-Instruct",
+      contextTokens: 2_048,
+    });
     expect(config.models.hub.token).toBeNull();
     expect(config.workerId).toBe("worker-2");
   });
@@ -95,6 +101,7 @@ describe("readConfig", () => {
     ["SQS_WAIT_SECONDS", "1.5"],
     ["LLM_OS_FORM", "f64"],
     ["LLM_OS_THREADS", "0"],
+    ["LLM_OS_CONTEXT_TOKENS", "255"],
     ["LLM_OS_HEALTH_PORT", "70000"],
     ["LLM_OS_DRAIN_SECONDS", "8.5"],
     ["LLM_OS_EDGE_URL", "edge"],

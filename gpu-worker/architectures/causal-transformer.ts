@@ -7,34 +7,43 @@
  * - `lengths` int32 [batch]: tokens of each text, those of its past and the new ones.
  * - `total_length` int32 []: the largest of them, or `sequence` if that is more.
  * - `positions` int64 [asked]: whose logits are wanted, by index in the flattened [batch · sequence].
- * - `past_key_values.N.key` and `.value` f32 [batch, key-value heads, past, head]: a text's first tokens lie first, and
- *   past may be longer than what it holds.
+ * - `past_key_values.N.key` and `.value` [batch, key-value heads, past, head], f32, or f16 in the form of that name: a
+ *   text's first tokens lie first, and past may be longer than what it holds.
  * - `present.N.key` and `.value`, the same with the new ones, max(past, total_length) long. Bound to the memory of a
  *   past of that length it is updated in place.
  * - `logits` f32 [asked, vocabulary].
+ *
+ * The hidden state stays [batch, sequence, hidden], and is added and normalised by one operator: on a CPU a step of one
+ * text is some hundred small operators, which take as long as a third of the products.
  *
  * Several new tokens of a text with a past are for a batch of one. Their padding counts in the text's length; what is
  * kept of it is overwritten by the tokens that follow. All that is GroupQueryAttention's way, the one operator that
  * updates keys and values in place both on the CPU and on CUDA, and is exact for batches of any lengths.
  */
+import { autocastFloat16 } from "../onnx/autocast.ts";
 import type { Graph } from "../onnx/graph.ts";
 import { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import { activate } from "./activation.ts";
+import { blockProducts } from "./block-products.ts";
 import type { DecoderArchitecture, DecoderLayer } from "./decoder-architecture.ts";
+import { decoderForms } from "./decoder-form.ts";
+import type { DecoderForm, Kept } from "./decoder-form.ts";
+import type { DecoderProducts, WordTable } from "./decoder-products.ts";
+import { f32Products } from "./f32-products.ts";
 import { headsOf, sizeOf } from "./feature-heads.ts";
 import type { Features, Heads } from "./feature-heads.ts";
 import { Parameters } from "./parameters.ts";
-import { f32Projections } from "./projections.ts";
-import type { Project } from "./projections.ts";
-import { rmsNorm } from "./rms-norm.ts";
+import { addRmsNorm, rmsNorm } from "./rms-norm.ts";
 import { ropeTables } from "./rope.ts";
 import type { Rope, RopeTables } from "./rope.ts";
 
 export type DecoderOptions = {
   /** Of the longest text that will be computed: as many rows the tables of turns have. Default: the model's most. */
   readonly positions?: number;
+  /** Default: f32. */
+  readonly form?: DecoderForm;
 };
 
 export const decoderPrefixes = ["model."];
@@ -42,8 +51,6 @@ export const decoderPrefixes = ["model."];
 type Batch = {
   /** int64 [batch, sequence]. */
   readonly ids: Value;
-  /** int64 [2]: batch, sequence. */
-  readonly gridShape: Value;
   /** Index of each text's last token in its keys, int32 [batch]. */
   readonly last: Value;
   /** int32 []. */
@@ -55,7 +62,8 @@ type Batch = {
 type Decoder = {
   readonly architecture: DecoderArchitecture;
   readonly parameters: Parameters;
-  readonly project: Project;
+  readonly products: DecoderProducts;
+  readonly kept: Kept;
   readonly batch: Batch;
   readonly tables: (rope: Rope) => RopeTables;
   readonly queryHeads: Heads;
@@ -67,7 +75,6 @@ function readBatch(graph: GraphBuilder): Batch {
   const lengths = graph.input("lengths", "int32", ["batch"]);
   return {
     ids,
-    gridShape: ids.op("Shape"),
     last: lengths.sub(1),
     totalLength: graph.input("total_length", "int32", []),
     positions: graph.input("positions", "int64", ["asked"]),
@@ -78,39 +85,33 @@ function readBatch(graph: GraphBuilder): Batch {
 function sharedTables(
   graph: GraphBuilder,
   size: { readonly rows: number; readonly pairs: number },
+  kept: Kept,
 ): (rope: Rope) => RopeTables {
   const made = new Map<Rope, RopeTables>();
+  const make = (rope: Rope): RopeTables => {
+    const { cos, sin } = ropeTables(graph, rope, size);
+    return { cos: cos.cast(kept), sin: sin.cast(kept) };
+  };
   return (rope) => {
-    const tables = made.get(rope) ?? ropeTables(graph, rope, size);
+    const tables = made.get(rope) ?? make(rope);
     made.set(rope, tables);
     return tables;
   };
 }
 
-function norm({ parameters, architecture }: Decoder, x: Value, name: string): Value {
-  const { hidden: features, epsilon, normOffset: offset } = architecture;
-  return rmsNorm(parameters, x, { name, features, epsilon, offset });
-}
-
-/** `x` [tokens, features of heads], each head normalised. */
+/** `x` [batch, sequence, features of heads], each head normalised. */
 function normHeads(decoder: Decoder, x: Value, { name, heads }: { name: string; heads: Heads }) {
   const { epsilon, normOffset: offset } = decoder.architecture;
   const features: Features = { ...heads, count: 1 };
-  const split = x.reshape([-1, heads.count, heads.padded]);
+  const split = x.reshape([0, 0, heads.count, heads.padded]);
   const normed = rmsNorm(decoder.parameters, split, { name, features, epsilon, offset });
-  return normed.reshape([-1, sizeOf(heads)]);
-}
-
-/** Rows of tokens in the shape of the batch, [batch, sequence, features]. */
-function toGrid({ parameters: { graph }, batch }: Decoder, rows: Value): Value {
-  const sizes = [batch.gridShape, graph.integers([Number(rows.shape[1])])];
-  return rows.op("Reshape", [graph.op("Concat", sizes, { axis: 0 })]);
+  return normed.reshape([0, 0, sizeOf(heads)]);
 }
 
 /** Query, key and value as the operator takes them: packed in the first, or with norms of heads each by itself. */
 function queryKeyValue(decoder: Decoder, x: Value, name: string): (Value | null)[] {
-  const { architecture, parameters, project, queryHeads, keyHeads } = decoder;
-  const packed = project(x, {
+  const { architecture, parameters, products, queryHeads, keyHeads } = decoder;
+  const packed = products.project(x, {
     inputs: architecture.hidden,
     layers: [
       { name: `${name}.self_attn.q_proj`, outputs: queryHeads },
@@ -120,32 +121,39 @@ function queryKeyValue(decoder: Decoder, x: Value, name: string): (Value | null)
     bias: architecture.biases.queryKeyValue,
   });
   const norms = architecture.norms.heads;
-  if (norms === null) return [toGrid(decoder, packed), null, null];
+  if (norms === null) return [packed, null, null];
   const { graph } = parameters;
   const sizes = graph.integers([queryHeads, keyHeads, keyHeads].map(sizeOf));
-  const [query, key, value] = graph.ops("Split", [packed, sizes], { axis: 1 }, 3);
+  const [query, key, value] = graph.ops("Split", [packed, sizes], { axis: -1 }, 3);
   if (!query || !key || !value) throw new TypeError("a split gives three");
   return [
     normHeads(decoder, query, { name: `${name}.${norms.query}`, heads: queryHeads }),
     normHeads(decoder, key, { name: `${name}.${norms.key}`, heads: keyHeads }),
     value,
-  ].map((rows) => toGrid(decoder, rows));
+  ];
 }
 
 type NamedLayer = { readonly index: number; readonly name: string; readonly layer: DecoderLayer };
 
-/** What attention gives for `x` [tokens, hidden]; its keys and values become outputs of the graph. */
+/** What attention gives for `x` [batch, sequence, hidden]; its keys and values become outputs of the graph. */
 function attention(decoder: Decoder, x: Value, { index, name, layer }: NamedLayer): Value {
-  const { architecture, parameters, project, batch, queryHeads, keyHeads } = decoder;
+  const { architecture, parameters, products, kept, batch, queryHeads, keyHeads } = decoder;
   const { graph } = parameters;
   const state = ["batch", keyHeads.count, "past", keyHeads.padded];
   const past = ["key", "value"].map((kind) =>
-    graph.input(`past_key_values.${index}.${kind}`, "float32", state),
+    graph.input(`past_key_values.${index}.${kind}`, kept, state),
   );
   const { cos, sin } = decoder.tables(layer.rope);
   const [attended, ...present] = graph.ops(
     "com.microsoft.GroupQueryAttention",
-    [...queryKeyValue(decoder, x, name), ...past, batch.last, batch.totalLength, cos, sin],
+    [
+      ...queryKeyValue(decoder, x, name).map((rows) => rows?.cast(kept) ?? null),
+      ...past,
+      batch.last,
+      batch.totalLength,
+      cos,
+      sin,
+    ],
     {
       num_heads: queryHeads.count,
       kv_num_heads: keyHeads.count,
@@ -159,18 +167,18 @@ function attention(decoder: Decoder, x: Value, { index, name, layer }: NamedLaye
   for (const [at, value] of present.entries()) {
     graph.output(`present.${index}.${at === 0 ? "key" : "value"}`, value);
   }
-  return project(attended.reshape([-1, sizeOf(queryHeads)]), {
+  return products.project(attended.cast("float32"), {
     inputs: queryHeads,
     layers: [{ name: `${name}.self_attn.o_proj`, outputs: architecture.hidden }],
     bias: architecture.biases.attentionOutput,
   });
 }
 
-/** down(activation(gate(x)) · up(x)), [tokens, hidden] (https://arxiv.org/abs/2002.05202). */
-function feedForward({ architecture, parameters, project }: Decoder, x: Value, name: string) {
+/** down(activation(gate(x)) · up(x)), [batch, sequence, hidden] (https://arxiv.org/abs/2002.05202). */
+function feedForward({ architecture, parameters, products }: Decoder, x: Value, name: string) {
   const { hidden, intermediate, activation } = architecture;
   const bias = architecture.biases.feedForward;
-  const both = project(x, {
+  const both = products.project(x, {
     inputs: hidden,
     layers: ["gate_proj", "up_proj"].map((each) => ({
       name: `${name}.mlp.${each}`,
@@ -179,77 +187,109 @@ function feedForward({ architecture, parameters, project }: Decoder, x: Value, n
     bias,
   });
   const sizes = parameters.graph.integers([intermediate, intermediate]);
-  const [gate, up] = parameters.graph.ops("Split", [both, sizes], { axis: 1 }, 2);
+  const [gate, up] = parameters.graph.ops("Split", [both, sizes], { axis: -1 }, 2);
   if (!gate || !up) throw new TypeError("a split gives two");
-  return project(activate(activation, gate).mul(up), {
+  return products.project(activate(activation, gate).mul(up), {
     inputs: intermediate,
     layers: [{ name: `${name}.mlp.down_proj`, outputs: hidden }],
     bias,
   });
 }
 
-function decoderLayer(decoder: Decoder, x: Value, at: NamedLayer): Value {
+/** The hidden state as the terms of a sum, which what follows adds as it normalises. */
+type Hidden = readonly [Value, Value | null];
+
+function normHidden({ parameters, architecture }: Decoder, x: Hidden, name: string) {
+  const { hidden: features, epsilon, normOffset: offset } = architecture;
+  const norm = { name, features, epsilon, offset };
+  const [term, rest] = x;
+  return rest === null
+    ? { sum: term, normed: rmsNorm(parameters, term, norm) }
+    : addRmsNorm(parameters, [term, rest], norm);
+}
+
+function decoderLayer(decoder: Decoder, x: Hidden, at: NamedLayer): Hidden {
   const { norms } = decoder.architecture;
-  const { name } = at;
-  const normed = (value: Value, which: string | null) =>
-    which === null ? value : norm(decoder, value, `${name}.${which}`);
-  const attended = attention(decoder, normed(x, norms.attention), at);
-  const y = x.add(normed(attended, norms.attended));
-  const fed = feedForward(decoder, normed(y, norms.feedForward), name);
-  return y.add(normed(fed, norms.fed));
+  const norm = (terms: Hidden, which: string) => normHidden(decoder, terms, `${at.name}.${which}`);
+  const after = (value: Value, which: string | null) =>
+    which === null ? value : norm([value, null], which).normed;
+  const before = norm(x, norms.attention);
+  const attended = after(attention(decoder, before.normed, at), norms.attended);
+  const between = norm([attended, before.sum], norms.feedForward);
+  const fed = after(feedForward(decoder, between.normed, at.name), norms.fed);
+  return [fed, between.sum];
 }
 
-/** f32 [vocabulary, hidden]. */
-function table({ parameters, architecture }: Decoder, name: string): Value {
-  const shape = [architecture.vocabulary, architecture.hidden];
-  return parameters.combined([{ name, shape }], shape, ([rows]) => rows ?? new Float32Array());
+function wordTable({ architecture }: Decoder, name: string): WordTable {
+  return { name, rows: architecture.vocabulary, columns: architecture.hidden };
 }
 
-/** [tokens, hidden]. */
-function embed({ batch, architecture: { embeddingScale: scale } }: Decoder, words: Value): Value {
-  const rows = words.gather(batch.ids.reshape([-1]), 0);
+const embedding = "embed_tokens.weight";
+
+/** [batch, sequence, hidden]. */
+function embed(decoder: Decoder): Value {
+  const { batch, products, architecture } = decoder;
+  const rows = products.embed(batch.ids, wordTable(decoder, embedding));
+  const { embeddingScale: scale } = architecture;
   return scale === 1 ? rows : rows.mul(scale);
 }
 
 /** [asked, vocabulary]: of the tokens asked for alone, the vocabulary is large. */
-function logits(decoder: Decoder, x: Value, words: Value): Value {
-  const { architecture, parameters, batch } = decoder;
-  const { tied, logitCap: cap } = architecture;
+function logits(decoder: Decoder, x: Hidden): Value {
+  const { architecture, parameters, products, batch } = decoder;
+  const { tied, logitCap: cap, hidden } = architecture;
   const own = "lm_head.weight";
-  const matrix = tied && !parameters.has(own) ? words : table(decoder, own);
-  const states = norm(decoder, x.gather(batch.positions, 0), "norm");
-  const products = states.op("Gemm", [matrix], { transB: 1 });
-  return cap === null ? products : products.div(cap).tanh().mul(cap);
+  const table = wordTable(decoder, tied && !parameters.has(own) ? embedding : own);
+  const asked = (term: Value) => term.reshape([-1, hidden]).gather(batch.positions, 0);
+  const [term, rest] = x;
+  const terms: Hidden = [asked(term), rest === null ? null : asked(rest)];
+  const { normed } = normHidden(decoder, terms, "norm");
+  const scores = products.score(normed, table);
+  return cap === null ? scores : scores.div(cap).tanh().mul(cap);
+}
+
+function productsOf(parameters: Parameters, form: DecoderForm): DecoderProducts {
+  switch (form) {
+    case "f32":
+    case "f16":
+      return f32Products(parameters);
+    case "int8":
+      return blockProducts(parameters, { keepsNibbles: false });
+    case "int4":
+      return blockProducts(parameters, { keepsNibbles: true });
+  }
 }
 
 /** Reads `weights` when the graph is written: keep them open until then. */
 export function buildCausalTransformer(
   architecture: DecoderArchitecture,
   weights: WeightSource,
-  { positions: rows = architecture.positions }: DecoderOptions,
+  { positions: rows = architecture.positions, form = "f32" }: DecoderOptions,
 ): Graph {
-  const graph = new GraphBuilder(architecture.name, { form: "f32" });
+  const graph = new GraphBuilder(architecture.name, { form });
   const parameters = new Parameters(graph, weights, decoderPrefixes);
   const { heads, keyValueHeads, headWidth } = architecture;
+  const { kept } = decoderForms[form];
   const queryHeads = headsOf(heads, headWidth);
   const decoder: Decoder = {
     architecture,
     parameters,
-    project: f32Projections(parameters),
+    products: productsOf(parameters, form),
+    kept,
     batch: readBatch(graph),
-    tables: sharedTables(graph, { rows, pairs: queryHeads.padded / 2 }),
+    tables: sharedTables(graph, { rows, pairs: queryHeads.padded / 2 }, kept),
     queryHeads,
     keyHeads: headsOf(keyValueHeads, headWidth),
   };
-  const words = table(decoder, "embed_tokens.weight");
-  let x = embed(decoder, words);
+  let x: Hidden = [embed(decoder), null];
   for (const [index, layer] of architecture.layers.entries()) {
     const name = `layers.${index}`;
     x = graph.scope(name, () => decoderLayer(decoder, x, { index, name, layer }));
   }
   graph.output(
     "logits",
-    graph.scope("head", () => logits(decoder, x, words)),
+    graph.scope("head", () => logits(decoder, x)),
   );
-  return graph.build();
+  const built = graph.build();
+  return form === "f16" ? autocastFloat16(built) : built;
 }

@@ -6,11 +6,15 @@ import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
 import { elementCount } from "../tensor/shape.ts";
 import type { Shape } from "../tensor/shape.ts";
+import type { GgmlBlocks, GgmlType } from "../weights/ggml-blocks.ts";
 import { quantiseRows } from "../weights/int8-rows.ts";
 import type { Int8Rows } from "../weights/int8-rows.ts";
 import { readFloat32, readInt8Rows } from "../weights/read-float32.ts";
 import { WeightError } from "../weights/weight-source.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
+
+/** A tensor and the shape that it must have. */
+export type StoredTensor = { readonly name: string; readonly shape: Shape };
 
 export class Parameters {
   readonly graph: GraphBuilder;
@@ -54,19 +58,36 @@ export class Parameters {
     });
   }
 
-  /** One f32 constant of several tensors, each of the shape it must have. The first names it. */
+  /** One f32 constant of several tensors. The first names it. */
   combined(
-    parts: readonly { readonly name: string; readonly shape: Shape }[],
+    parts: readonly StoredTensor[],
     shape: Shape,
     combine: (tensors: readonly Float32Array[]) => Float32Array,
   ): Value {
-    const stored = parts.map(({ name, shape: expected }) => this.#checked(name, expected));
+    const read = this.reader(parts);
     return this.graph.initializer({
-      name: this.graph.uniqueName(stored[0] ?? ""),
+      name: this.graph.uniqueName(this.#stored(parts[0]?.name ?? "")),
       dtype: "float32",
       shape,
-      load: () => combine(stored.map((each) => readFloat32(this.#source, each))),
+      load: () => combine(read()),
     });
+  }
+
+  /** Checks the tensors, and gives what reads them as f32. */
+  reader(parts: readonly StoredTensor[]): () => readonly Float32Array[] {
+    const stored = parts.map((part) => this.#checked(part));
+    return () => stored.map((name) => readFloat32(this.#source, name));
+  }
+
+  /** The types of blocks that the tensors are stored in; null: one is stored otherwise. */
+  blockTypes(parts: readonly StoredTensor[]): readonly GgmlType[] | null {
+    const types = parts.map((part) => this.#source.entry(this.#checked(part))?.stored);
+    return types.every((type) => type !== undefined) ? types : null;
+  }
+
+  /** Of tensors that have such types. */
+  blocks(parts: readonly StoredTensor[]): readonly GgmlBlocks[] {
+    return parts.flatMap((part) => this.#source.blocks?.(this.#checked(part)) ?? []);
   }
 
   /** The tensor's elements as f32, row-major. */
@@ -89,7 +110,7 @@ export class Parameters {
     return this.#source.entry(this.#stored(name))?.dtype === "int8";
   }
 
-  #checked(name: string, expected: Shape): string {
+  #checked({ name, shape: expected }: StoredTensor): string {
     const stored = this.#stored(name);
     const found = this.shapeOf(name);
     if (found.join() === expected.join()) return stored;

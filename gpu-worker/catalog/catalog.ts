@@ -112,8 +112,8 @@ export class Catalog {
   }
 
   /**
-   * Fetches and loads a model whose files are not here, for who will ask for it. Where that fails nothing is said but to
-   * the caller: the model is as it was, and its state tells the reason.
+   * Fetches and loads a model whose files are not here, for who will ask for it. Where it cannot be fetched, the model
+   * is as it was, and its state tells the reason.
    * @throws as `acquire`
    */
   async prefetch(name: string, signal: AbortSignal): Promise<void> {

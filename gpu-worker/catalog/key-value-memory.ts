@@ -1,4 +1,4 @@
-/** What the keys and values of texts take of memory, and how many tokens' are kept at a time. Pure. */
+/** What memory the keys and values of all texts may take. Pure. */
 import type { KeyValueShape } from "../model/decoder-model.ts";
 
 /** Of f32, a key and a value. */
@@ -10,19 +10,19 @@ const share = 1 / 4;
 /** More texts of full length are hardly ever there at a time. */
 const longestTexts = 4;
 
-export function keyValueBytes({ layers, heads, width }: KeyValueShape): number {
+function bytesPerToken({ layers, heads, width }: KeyValueShape): number {
   return layers * heads * width * bytesPerNumber;
 }
 
 /**
- * @param maxTokens of a text: so many are kept at least
+ * @param maxTokens of a text: so many have room at least
  * @param modelsMemory bytes that all models may take
  */
-export function keyValueTokens(
+export function keyValueBytes(
   shape: KeyValueShape,
   maxTokens: number,
   modelsMemory: number,
 ): number {
-  const affordable = Math.floor((share * modelsMemory) / keyValueBytes(shape));
-  return Math.min(longestTexts * maxTokens, Math.max(maxTokens, affordable));
+  const text = maxTokens * bytesPerToken(shape);
+  return Math.min(longestTexts * text, Math.max(text, Math.floor(share * modelsMemory)));
 }

@@ -16,7 +16,7 @@ import { expectBinding, openDecoder } from "../graphs/open-decoder.ts";
 import { returnRunMemory } from "../runtime/return-run-memory.ts";
 import type { LoadedSession } from "../runtime/session.ts";
 import { makeTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
-import { keyValueBytes, keyValueTokens } from "./key-value-memory.ts";
+import { keyValueBytes } from "./key-value-memory.ts";
 import type { LoaderDependencies } from "./loader-dependencies.ts";
 import type { Watch } from "./load-step.ts";
 import type { LoadedDecoder } from "./loaded-model.ts";
@@ -30,9 +30,8 @@ export function decoderBytes(
   form: DecoderForm,
   { modelsMemory, deviceMemory }: Pick<LoaderDependencies, "modelsMemory" | "deviceMemory">,
 ): number {
-  const kept = keyValueTokens(keyValues, limits.maxTokens, modelsMemory);
-  const runs = deviceMemory?.runBytes ?? 0;
-  return decoderGraphBytes(parameters, form) + kept * keyValueBytes(keyValues) + runs;
+  const kept = keyValueBytes(keyValues, limits.maxTokens, modelsMemory);
+  return decoderGraphBytes(parameters, form) + kept + (deviceMemory?.runBytes ?? 0);
 }
 
 /** The tokenizer's own end token is one, whatever the other files name. */
@@ -65,7 +64,7 @@ export async function loadDecoder(
     tokenizer,
     session,
     keyValues,
-    keyValueTokens: keyValueTokens(keyValues, limits.maxTokens, modelsMemory),
+    keyValueBytes: keyValueBytes(keyValues, limits.maxTokens, modelsMemory),
     endTokens: endTokensOf(checkpoint, tokenizer),
     chatTemplate,
     upstreamDigest: derivedFrom ?? files.weights,

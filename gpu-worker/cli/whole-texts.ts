@@ -3,8 +3,9 @@
  * f32 [batch, sequence, vocabulary], zeros where the mask has none. Texts may be padded on either side.
  */
 import type { RunOptions, Session, ValueInfo } from "../runtime/session.ts";
+import { bytesPerElement } from "../tensor/dtype.ts";
 import { elementCount } from "../tensor/shape.ts";
-import { int64, tensor } from "../tensor/tensor.ts";
+import { int64, tensor, tensorFromBytes } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 const batch = ["batch", "sequence"];
@@ -49,9 +50,10 @@ function textsOf(feeds: Record<string, Tensor>): Text[] {
 export function emptyCache({ inputs: all }: Session, texts: number, length: number) {
   const states = all.filter(({ name }) => name.startsWith("past_key_values."));
   return Object.fromEntries(
-    states.map(({ name, shape }): [string, Tensor] => {
+    states.map(({ name, dtype, shape }): [string, Tensor] => {
       const room = [texts, Number(shape[1]), length, Number(shape[3])];
-      return [name, tensor("float32", room, new Float32Array(elementCount(room)))];
+      const bytes = new Uint8Array(elementCount(room) * bytesPerElement(dtype));
+      return [name, tensorFromBytes(dtype, room, bytes)];
     }),
   );
 }

@@ -3,6 +3,7 @@
  * its requests, and the process that renders conversations, started with the first.
  */
 import { randomUUID } from "node:crypto";
+import type { Tenant } from "../batching/fair-queueing.ts";
 import type { Piece } from "#contract/events.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { Task } from "#contract/tasks.ts";
@@ -28,8 +29,10 @@ export type GenerationEngine = {
   /** @throws the signal's reason */
   generate(
     request: GenerationRequest,
-    handlers: GenerationHandlers & { readonly tenant: string },
+    handlers: GenerationHandlers & { readonly tenant?: string },
   ): Promise<GenerationEnd>;
+  /** Tokens of prompts that are not computed yet, each tenant's. */
+  backlog(): ReadonlyMap<Tenant, number>;
 };
 
 export type GenerationOptions = {
@@ -50,8 +53,10 @@ type Memory = Pick<TaskContext, "reserveResult">;
 
 export class Generations {
   readonly #openEngine: (model: DecoderModel) => GenerationEngine;
-  /** By session: an engine goes with its model. */
+  /** By session. */
   readonly #engines = new WeakMap<DecoderModel["session"], GenerationEngine>();
+  /** Requests that each is at: only these are held, so that an engine goes with its model. */
+  readonly #busy = new Map<GenerationEngine, number>();
   #renderer: ChatRenderer | null = null;
 
   constructor(openEngine: (model: DecoderModel) => GenerationEngine) {
@@ -68,6 +73,11 @@ export class Generations {
     return pipeline.answer(request, model, this.#contextOf(model, options));
   }
 
+  /** Those at work. */
+  get engines(): Iterable<GenerationEngine> {
+    return this.#busy.keys();
+  }
+
   /** Ends the process that renders. */
   async close(): Promise<void> {
     await this.#renderer?.close();
@@ -78,27 +88,42 @@ export class Generations {
     model: DecoderModel,
     { memory, ...options }: GenerationOptions & { memory: Memory },
   ): GenerationContext {
-    const { signal, onRun, onGenerated, onPieces } = options;
-    const { tenant = randomUUID(), jobId = randomUUID() } = options;
+    const { signal, tenant, jobId = randomUUID(), onRun, onGenerated, onPieces } = options;
     return {
       signal,
       jobId,
       charge: (tokens) => onRun?.(tokens),
       reserveResult: (bytes) => memory.reserveResult(bytes),
       generate: (used, request, { onToken, ...handlers }) =>
-        this.#engineOf(used).generate(request, {
+        this.#generate(used, request, {
           ...handlers,
           onToken(choice, token) {
             onGenerated?.(1);
             return onToken(choice, token);
           },
-          tenant,
+          ...(tenant !== undefined && { tenant }),
           signal,
           onRun: (tokens) => onRun?.(tokens),
         }),
       renderChat: (template, messages) => this.#render(template, messages, { model, signal }),
       ...(onPieces && { report: (pieces) => onPieces(model, pieces) }),
     };
+  }
+
+  async #generate(
+    model: DecoderModel,
+    request: GenerationRequest,
+    handlers: Parameters<GenerationEngine["generate"]>[1],
+  ): Promise<GenerationEnd> {
+    const engine = this.#engineOf(model);
+    this.#busy.set(engine, (this.#busy.get(engine) ?? 0) + 1);
+    try {
+      return await engine.generate(request, handlers);
+    } finally {
+      const left = (this.#busy.get(engine) ?? 1) - 1;
+      if (left > 0) this.#busy.set(engine, left);
+      else this.#busy.delete(engine);
+    }
   }
 
   #engineOf(model: DecoderModel): GenerationEngine {

@@ -15,6 +15,7 @@ import { deviceBounds, type FitBounds, fitPolicy } from "../batching/fit-policy.
 import { bytesOfRun, longestText } from "../model/run-memory.ts";
 import { SlotScheduler } from "../batching/slot-scheduler.ts";
 import type { Tenant } from "../batching/fair-queueing.ts";
+import { Engine } from "../llm/engine.ts";
 import type { DecoderModel } from "../model/decoder-model.ts";
 import type { EncoderModel } from "../model/encoder-model.ts";
 import type { EncoderRow, RowResult } from "../model/encoder-row.ts";
@@ -46,8 +47,9 @@ export type TaskRunnerOptions = {
   policy: RunPolicy;
   /** Milliseconds of a monotonic clock. */
   now(): number;
-  /** What makes the tokens of a decoder's requests. */
+  /** What makes the tokens of a decoder's requests. Default: llm/engine.ts. */
   openEngine?: (model: DecoderModel) => GenerationEngine;
+  log?: { warn(fields: object, message: string): void };
   onBatch?(stats: BatchStats): void;
   /** The backlog has changed. */
   onChange?(): void;
@@ -106,10 +108,6 @@ function noOtherModel(id: string): Promise<never> {
   return Promise.reject(new CodedError("model_not_found", `The model ${id} is not here`));
 }
 
-function noEngine({ id }: DecoderModel): never {
-  throw new CodedError("model_not_servable", `Nothing here makes the tokens of ${id}`);
-}
-
 type Memory = Pick<TaskContext, "reserveOutputs" | "reserveResult">;
 
 /** Of one request. */
@@ -148,16 +146,15 @@ export class TaskRunner {
 
   constructor(options: TaskRunnerOptions) {
     this.#options = options;
-    this.#generations = new Generations(options.openEngine ?? noEngine);
+    this.#generations = new Generations(options.openEngine ?? ((model) => this.#openEngine(model)));
   }
 
   /** Tokens that wait for a batch, each tenant's of all models together counted up to `perTenantMax`. */
   backlogTokens(perTenantMax: number): number {
     const byTenant = new Map<Tenant, number>();
-    for (const queue of this.#queues.values()) {
-      for (const [tenant, tokens] of queue.backlog()) {
-        byTenant.set(tenant, (byTenant.get(tenant) ?? 0) + tokens);
-      }
+    const all = [...this.#queues.values(), ...this.#generations.engines];
+    for (const [tenant, tokens] of all.flatMap((each) => [...each.backlog()])) {
+      byTenant.set(tenant, (byTenant.get(tenant) ?? 0) + tokens);
     }
     let sum = 0;
     for (const tokens of byTenant.values()) sum += Math.min(tokens, perTenantMax);
@@ -212,6 +209,12 @@ export class TaskRunner {
       reserveResult,
       classifier: (key, fit) => this.#heads.get(key, fit, signal),
     };
+  }
+
+  #openEngine(model: DecoderModel): Engine {
+    const { now, log } = this.#options;
+    const limits = { memoryBytes: model.keyValueBytes };
+    return new Engine(model, { scheduler: this.#scheduler, now, limits, ...(log && { log }) });
   }
 
   #queueOf(model: EncoderModel): EncoderQueue {

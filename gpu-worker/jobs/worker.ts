@@ -86,6 +86,7 @@ export class Worker {
     this.#runner = new TaskRunner({
       policy: options.policy,
       now: clock.steady,
+      log: options.log,
       ...(options.openEngine && { openEngine: options.openEngine }),
       onBatch: (stats) => observeBatch(metrics, stats),
       onChange: onCapacity,

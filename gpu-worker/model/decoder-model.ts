@@ -33,8 +33,8 @@ export type DecoderModel = {
   /** Inputs and outputs as architectures/causal-transformer.ts says. */
   readonly session: LoadedSession;
   readonly keyValues: KeyValueShape;
-  /** Keys and values of so many tokens are kept at a time, of all texts together, at most; `maxTokens` or more. */
-  readonly keyValueTokens: number;
+  /** Bytes that keys and values may take, of all texts together: room for a text of `maxTokens` or more. */
+  readonly keyValueBytes: number;
   /** Tokens after which a text ends. */
   readonly endTokens: ReadonlySet<number>;
   /** Null: it takes no conversation. */

@@ -45,6 +45,7 @@ function halved({ load, ...initializer }: Initializer, name: string): Initialize
 /** The graph as it is rewritten, node by node. */
 class Autocast {
   readonly #constants: ReadonlyMap<string, Initializer>;
+  /** Those that are f32. */
   readonly #outputs: ReadonlySet<string>;
   readonly #types = new Map<string, Inferred>();
   readonly nodes: Node[] = [];
@@ -52,7 +53,8 @@ class Autocast {
 
   constructor(graph: Graph) {
     this.#constants = new Map(graph.initializers.map((each) => [each.name, each]));
-    this.#outputs = new Set(graph.outputs.map(({ name }) => name));
+    const full = graph.outputs.filter(({ dtype }) => dtype === "float32");
+    this.#outputs = new Set(full.map(({ name }) => name));
     for (const input of graph.inputs) this.#types.set(input.name, input);
     for (const each of graph.initializers) this.#types.set(each.name, initializerType(each));
   }

@@ -16,7 +16,6 @@ import type { WeightEntry, WeightSource } from "./weight-source.ts";
 
 /** Gives every tensor as float32, whatever it is stored as. */
 export type BlockSource = WeightSource & {
-  /** The tensor as it is stored, for what computes with quantised blocks. Throws `WeightError` as `read` does. */
   blocks(name: string): GgmlBlocks;
 };
 
@@ -31,9 +30,9 @@ function textsOf(values: ReadonlyMap<string, GgufValue>): Readonly<Record<string
   return Object.fromEntries(texts);
 }
 
-function entryOf({ name, shape }: GgufTensor): WeightEntry {
+function entryOf({ name, shape, type }: GgufTensor): WeightEntry {
   const byteLength = elementCount(shape) * bytesPerElement("float32");
-  return { name, dtype: "float32", shape, byteLength };
+  return { name, dtype: "float32", shape, byteLength, stored: type };
 }
 
 /** Throws `WeightError` if there is no such file or it is not valid. */

@@ -5,12 +5,15 @@
 import type { DType } from "../tensor/dtype.ts";
 import type { Shape } from "../tensor/shape.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import type { GgmlBlocks, GgmlType } from "./ggml-blocks.ts";
 
 export type WeightEntry = {
   readonly name: string;
   readonly dtype: DType;
   readonly shape: Shape;
   readonly byteLength: number;
+  /** What `read` takes it from, in files of quantised blocks. */
+  readonly stored?: GgmlType;
 };
 
 export type WeightSource = {
@@ -21,6 +24,8 @@ export type WeightSource = {
   entry(name: string): WeightEntry | null;
   /** The tensor as stored. Throws `WeightError` if there is none, or the file cannot be read. */
   read(name: string): Tensor;
+  /** The tensor in its quantised blocks, for what computes with them, as `read`. Absent: such files have none. */
+  blocks?(name: string): GgmlBlocks;
   /** Releases the file. Reading after that throws. */
   close(): void;
 };

@@ -9,14 +9,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as z from "zod";
 import { buildDecoder, decoderFamilies } from "../../gpu-worker/architectures/decoder.ts";
 import { verifyModel } from "../../gpu-worker/cli/verify-model.ts";
-import { emptyCache, readingWholeTexts } from "../../gpu-worker/cli/whole-texts.ts";
+import { readingWholeTexts } from "../../gpu-worker/cli/whole-texts.ts";
 import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime, Session } from "../../gpu-worker/runtime/session.ts";
-import { int64, tensor } from "../../gpu-worker/tensor/tensor.ts";
-import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
+import { int64 } from "../../gpu-worker/tensor/tensor.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
 import { sharedFolder } from "../catalog/shared-folder.ts";
+import { TextReader } from "./text-reader.ts";
 
 const Config = z.looseObject({ model_type: z.string() });
 
@@ -87,6 +87,9 @@ function textsOf(folder: string): number[][] {
   return ids.map((row, at) => row.filter((_, column) => mask[at]?.[column] === 1));
 }
 
+/** Longer than any text here. */
+const room = 32;
+
 async function open(folder: string): Promise<Session> {
   const weights = openSafetensors(path.join(folder, "model.safetensors"));
   try {
@@ -94,55 +97,6 @@ async function open(folder: string): Promise<Session> {
     return await runtime.load({ bytes: await encodeModel(graph) }, { threads: 1, provider: "cpu" });
   } finally {
     weights.close();
-  }
-}
-
-/** Longer than any text here: a cache is longer than what it holds. */
-const room = 32;
-
-/** Runs texts piece by piece; what was kept lies at the beginning of each text's room. */
-class Reader {
-  readonly #session: Session;
-  #kept: Record<string, Tensor>;
-  readonly #lengths: number[];
-
-  constructor(session: Session, texts: number) {
-    this.#session = session;
-    this.#kept = emptyCache(session, texts, room);
-    this.#lengths = Array.from({ length: texts }, () => 0);
-  }
-
-  /**
-   * The logits of all tokens given, by text.
-   * @param padding more columns, counted as tokens: what is kept of them is overwritten by those that follow
-   */
-  async read(pieces: readonly (readonly number[])[], padding = 0): Promise<number[][][]> {
-    const sequence = Math.max(...pieces.map((piece) => piece.length)) + padding;
-    const asked = pieces.flatMap((piece, at) => piece.map((_, token) => at * sequence + token));
-    for (const [at, piece] of pieces.entries()) {
-      this.#lengths[at] = (this.#lengths[at] ?? 0) + piece.length;
-    }
-    const lengths = Int32Array.from(this.#lengths, (length) => length + padding);
-    const padded = pieces.map((piece) =>
-      Array.from({ length: sequence }, (_, at) => piece[at] ?? 0),
-    );
-    const { logits, ...present } = await this.#session.run({
-      input_ids: int64([pieces.length, sequence], padded.flat()),
-      lengths: tensor("int32", [pieces.length], lengths),
-      total_length: tensor("int32", [], Int32Array.of(Math.max(sequence, ...lengths))),
-      positions: int64([asked.length], asked),
-      ...this.#kept,
-    });
-    const kept = Object.entries(present);
-    this.#kept = Object.fromEntries(
-      kept.map(([name, value]) => [name.replace("present", "past_key_values"), value]),
-    );
-    if (logits?.dtype !== "float32") throw new TypeError("a decoder gives logits");
-    const width = logits.shape[1] ?? 0;
-    let row = 0;
-    return pieces.map((piece) =>
-      piece.map(() => Array.from(logits.data.subarray(row * width, ++row * width))),
-    );
   }
 }
 
@@ -201,7 +155,8 @@ describe("decoders step by step", () => {
     try {
       const texts = textsOf(folder);
       const whole: number[][][] = [];
-      for (const text of texts) whole.push(...(await new Reader(session, 1).read([text])));
+      for (const text of texts)
+        whole.push(...(await new TextReader(session, 1, room).read([text])));
       const strayed: number[] = [];
       const compare = (text: number, from: number, rows: readonly (readonly number[])[]) => {
         for (const [at, row] of rows.entries())
@@ -210,7 +165,7 @@ describe("decoders step by step", () => {
 
       // Each text by itself: a beginning, a further piece of three, both padded, then token by token.
       for (const [at, text] of texts.entries()) {
-        const reader = new Reader(session, 1);
+        const reader = new TextReader(session, 1, room);
         const begun = Math.ceil(text.length / 3);
         for (const [from, to] of piecesOf(begun, text.length)) {
           const [rows = []] = await reader.read([text.slice(from, to)], to - from > 1 ? 2 : 0);
@@ -219,7 +174,7 @@ describe("decoders step by step", () => {
       }
 
       // All together, at different lengths, padded on the right to begin with.
-      const reader = new Reader(session, texts.length);
+      const reader = new TextReader(session, texts.length, room);
       const begun = texts.map((text, at) => Math.max(1, Math.ceil(text.length / 2) - at));
       const first = await reader.read(texts.map((text, at) => text.slice(0, begun[at])));
       for (const [at, rows] of first.entries()) compare(at, 0, rows);

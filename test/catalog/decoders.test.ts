@@ -12,7 +12,6 @@ import { featureExtraction } from "../../gpu-worker/pipelines/feature-extraction
 import { textGeneration } from "../../gpu-worker/pipelines/text-generation.ts";
 import { tokenize } from "../../gpu-worker/pipelines/tokenize.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
-import { plainEngine } from "../pipelines/plain-engine.ts";
 import { type CatalogBench, never, openCatalogBench, stateOf, until } from "./catalog-bench.ts";
 import {
   type Expected,
@@ -25,11 +24,7 @@ import { writeTinyEncoder } from "./tiny-encoder.ts";
 const ggufs = path.resolve(import.meta.dirname, "../weights/made");
 const id = "tiny";
 let bench: CatalogBench;
-const runner = new TaskRunner({
-  policy: cpuBatchPolicy,
-  now: () => performance.now(),
-  openEngine: plainEngine,
-});
+const runner = new TaskRunner({ policy: cpuBatchPolicy, now: () => performance.now() });
 
 beforeEach(async () => {
   bench = await openCatalogBench();
@@ -77,7 +72,18 @@ describe("a folder with a decoder", () => {
     expect([...model.endTokens]).toEqual([2, 7]);
     expect(model.keyValues).toEqual({ layers: 2, heads: 3, width: 16 });
     expect(model.chatTemplate).toMatchObject({ bosToken: "<s>", eosToken: "</s>" });
-    expect(model.keyValueTokens).toBeGreaterThanOrEqual(32);
+    expect(model.keyValueBytes).toBe(4 * 32 * 2 * 3 * 16 * 8);
+  });
+
+  it("takes no longer texts than the operator says, under another digest", async () => {
+    await writeTinyDecoder(bench.local(id));
+    const usual = await bench.open();
+    const short = await bench.open({ contextTokens: 8 });
+    expect(stateOf(short, id).limits?.maxTokens).toBe(8);
+    expect((await short.acquire(id, never)).digest).not.toBe(
+      (await usual.acquire(id, never)).digest,
+    );
+    expect(await firstToken(short, [1, 2, 3, 4, 5, 6, 7])).toBeTypeOf("number");
   });
 
   it("takes no conversation without a chat template", async () => {

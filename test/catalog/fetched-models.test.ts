@@ -102,3 +102,50 @@ describe("a model on the hub", () => {
     expect(await vectorOf(catalog, hubOnly)).toEqual(vector);
   });
 });
+
+describe("a model that is fetched in advance", () => {
+  it("is there, loaded, when the first request comes", async () => {
+    const catalog = await bench.open();
+    await catalog.prefetch(hubOnly, never);
+    expect(stateOf(catalog, hubOnly)).toMatchObject({ status: "available", loaded: true });
+    const asked = bench.hub.seen.length;
+    expect(await vectorOf(catalog, hubOnly)).toHaveLength(8);
+    expect(bench.hub.seen).toHaveLength(asked);
+  });
+
+  it("is as it was where it cannot be had, without a warning, and its state says why", async () => {
+    const whole = new Map(bench.hub.files);
+    bench.hub.files.delete("tokenizer.json");
+    const catalog = await bench.open();
+    await expect(catalog.prefetch(hubOnly, never)).rejects.toMatchObject({
+      code: "model_unavailable",
+    });
+    expect(bench.warned).toEqual([]);
+    expect(stateOf(catalog, hubOnly)).toMatchObject({
+      status: "available",
+      loaded: false,
+      reason: expect.stringMatching(/^Not on this worker yet.*has no file tokenizer\.json/),
+    });
+    // Who asks for it does not wait until the failure is old.
+    bench.hub.files = whole;
+    expect(await vectorOf(catalog, hubOnly)).toHaveLength(8);
+  });
+
+  it("has failed as any other where somebody asked for it meanwhile", async () => {
+    bench.hub.files.delete("tokenizer.json");
+    const catalog = await bench.open();
+    const [advance, asked] = await Promise.allSettled([
+      catalog.prefetch(hubOnly, never),
+      catalog.acquire(hubOnly, never),
+    ]);
+    expect([advance.status, asked.status]).toEqual(["rejected", "rejected"]);
+    expect(stateOf(catalog, hubOnly).status).toBe("failed");
+    expect(bench.warned).toHaveLength(1);
+  });
+
+  it("is left alone where it is here", async () => {
+    const catalog = await bench.open();
+    await catalog.prefetch("all-MiniLM-L6-v2", never);
+    expect(stateOf(catalog, "all-MiniLM-L6-v2").loaded).toBe(false);
+  });
+});

@@ -103,6 +103,7 @@ describe("a job that another worker takes over", () => {
     const openEngine = (): GenerationEngine => {
       const engine = scriptedEngine(endless);
       return {
+        ...engine,
         generate(request, handlers) {
           seeds.push(request.sampling.seed);
           return engine.generate(request, handlers);
@@ -134,6 +135,7 @@ const breaksLate: Script = (_, __, position) => {
 
 /** Writes so many tokens and goes on with nothing until it is left. */
 const stuckAfter = (tokens: number, onStuck: () => void): GenerationEngine => ({
+  backlog: () => new Map(),
   async generate({ prompt }, { signal, onRun, onToken }) {
     onRun(prompt.length);
     for (let made = 0; made < tokens; made += 1) {

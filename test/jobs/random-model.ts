@@ -126,7 +126,7 @@ export function madeUpDecoder(tokenizer: Tokenizer): DecoderModel {
       release: () => Promise.resolve(),
     },
     keyValues: { layers: 1, heads: 1, width: 16 },
-    keyValueTokens: 4 * decoderTokens,
+    keyValueBytes: 2 ** 20,
     endTokens: new Set([102]),
     chatTemplate: {
       template:

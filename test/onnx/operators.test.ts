@@ -166,6 +166,10 @@ const examples: { readonly [O in OperatorName]: Example } = {
       at.graph.scalar("uint8", 128),
     ],
   },
+  "com.microsoft.GatherBlockQuantized": {
+    inputs: (at) => [at.unsigned(6, 32), at.ints(5, 0, 2), at.floats(6, 1)],
+    attributes: { bits: 8, block_size: 32 },
+  },
   "com.microsoft.MatMulNBits": {
     inputs: (at) => [at.floats("batch", 32), at.unsigned(6, 1, 16), at.vector(6)],
     attributes: { K: 32, N: 6, bits: 4, block_size: 32 },

@@ -25,6 +25,7 @@ export function scriptedEngine(script: Script, cachedTokens = 0): ScriptedEngine
   const requests: GenerationRequest[] = [];
   return {
     requests,
+    backlog: () => new Map(),
     async generate(request, { signal, onPrompt, onToken, onRun }) {
       requests.push(request);
       await nextRound();

@@ -52,6 +52,24 @@ describe.each(whole)("the GGUF vocabulary of %s", (name, { ids, decoded, llamaCp
     expect(found).toEqual(Object.fromEntries(expected.map((each, at) => [texts[at], each])));
   });
 
+  it("has the bytes of a text in its tokens, one by one", async () => {
+    // SentencePiece reads its sign for a space as one.
+    const plain = made.texts.filter((text) => text !== "" && !text.includes("\u2581"));
+    for (const [at, each] of (await tokenizer.encode(plain)).entries()) {
+      const bytes = each.ids.map((id) => {
+        const token = tokenizer.token(id);
+        return Buffer.from(token?.bytes ?? token?.text ?? "");
+      });
+      const text = plain[at] ?? "";
+      // Qwen's tokenizer composes characters; Llama's puts a space before each piece between special tokens.
+      const read = name === "qwen2" ? text.normalize("NFC") : text;
+      const spaces = name === "llama" ? " " : "";
+      const own = Buffer.concat(bytes).toString();
+      expect(own.replaceAll(spaces, "")).toBe(read.replaceAll(spaces, ""));
+    }
+    expect(tokenizer.token(tokenizer.vocabularySize)).toBeNull();
+  });
+
   it("gives the ids of llama.cpp, which does not normalise for Qwen 2", async () => {
     const encoded = await tokenizer.encode(made.texts);
     const other = made.texts.filter(

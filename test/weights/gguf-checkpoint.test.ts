@@ -54,8 +54,15 @@ describe.each(Object.entries(expected))(
     it("says the same of each tensor before it is read, and of its blocks", () => {
       for (const name of weights.names()) {
         const { shape, dtype, data } = weights.read(name);
-        expect(weights.entry(name)).toEqual({ name, dtype, shape, byteLength: data.byteLength });
         const blocks = weights.blocks(name);
+        const { byteLength } = data;
+        expect(weights.entry(name)).toEqual({
+          name,
+          dtype,
+          shape,
+          byteLength,
+          stored: blocks.type,
+        });
         expect(blocks.shape).toEqual(shape);
         expect(dequantise(blocks)).toEqual(data);
       }

@@ -50,6 +50,7 @@ describe("types of tensors", () => {
       dtype: "float32",
       shape: [2, 256],
       byteLength: elements * 4,
+      stored: type,
     });
     expect(bitsOf(readFloat32(source, type))).toEqual(bitsOf(all.slice(at, at + elements)));
     source.close();

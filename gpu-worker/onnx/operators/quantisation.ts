@@ -2,6 +2,7 @@
  * Operators between real numbers and their 8-bit forms.
  */
 import type { Operator, OperatorRows } from "../operator.ts";
+import { multiplyDims, unknownDim } from "../symbolic-shape.ts";
 import { floats } from "./elementwise.ts";
 
 const bytes = ["int8", "uint8"] as const;
@@ -36,7 +37,27 @@ const dynamicQuantizeLinear: Operator = {
   ],
 };
 
+/**
+ * Inputs: steps [rows, columns · bits / 8] uint8, indices of rows, scales [rows, blocks]. Steps are taken from the
+ * middle of their range.
+ */
+const gatherBlockQuantized: Operator = {
+  inputs: [3, 3],
+  attributes: { bits: "int", block_size: "int", gather_axis: "int", quantize_axis: "int" },
+  infer: (node) => {
+    node.expect(0, ["uint8"]);
+    const [, bytesPerRow = unknownDim] = node.expectRank(0, 2).shape;
+    const { dtype } = node.expect(2, floats);
+    if (node.int("gather_axis", 0) !== 0 || node.int("quantize_axis", 1) !== 1) {
+      node.fail("rows are gathered, and quantised along themselves");
+    }
+    const inByte = 8 / node.int("bits", 4);
+    return { dtype, shape: [...node.input(1).shape, multiplyDims([bytesPerRow, inByte])] };
+  },
+};
+
 export const quantisation = {
+  "com.microsoft.GatherBlockQuantized": gatherBlockQuantized,
   QuantizeLinear: quantizeLinear,
   DequantizeLinear: dequantizeLinear,
   DynamicQuantizeLinear: dynamicQuantizeLinear,

@@ -1,0 +1,29 @@
+/**
+ * The forms that a decoder is computed in. What a form rounds it rounds for each token by itself: a text's answer never
+ * depends on what shares its batch.
+ */
+
+/**
+ * - `f32`: as the checkpoint says.
+ * - `f16`: products, keys and values in half precision, sums in f32.
+ * - `int8`: weights in 8-bit blocks, what they multiply rounded to 8 bits in blocks too.
+ * - `int4`: the same, but weights that the checkpoint stores in 4-bit blocks stay as they are stored.
+ */
+export type DecoderForm = "f32" | "f16" | "int8" | "int4";
+
+/** Element type of keys and values. */
+export type Kept = "float32" | "float16";
+
+type FormNeeds = {
+  /** Where it is meant to be computed. */
+  readonly provider: "cpu" | "cuda";
+  readonly kept: Kept;
+};
+
+/** GroupQueryAttention takes f16 alone on CUDA; blocks are what the CPU is fast at. */
+export const decoderForms: Readonly<Record<DecoderForm, FormNeeds>> = {
+  f32: { provider: "cpu", kept: "float32" },
+  f16: { provider: "cuda", kept: "float16" },
+  int8: { provider: "cpu", kept: "float32" },
+  int4: { provider: "cpu", kept: "float32" },
+};

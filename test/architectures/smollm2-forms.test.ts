@@ -1,0 +1,133 @@
+/**
+ * SmolLM2-135M-Instruct, whose file has 4-bit matrices and an 8-bit table of words, in the forms that a CPU is fast in,
+ * against itself in f32 (smollm2.test.ts has that beside PyTorch): the four chats with their greedy tokens, and
+ * the text of 400 tokens.
+ */
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import * as z from "zod";
+import { buildDecoder } from "../../gpu-worker/architectures/decoder.ts";
+import type { DecoderForm } from "../../gpu-worker/architectures/decoder-form.ts";
+import { emptyCache } from "../../gpu-worker/cli/whole-texts.ts";
+import { writeModel } from "../../gpu-worker/onnx/write-model.ts";
+import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
+import type { Runtime } from "../../gpu-worker/runtime/session.ts";
+import { int64, tensor } from "../../gpu-worker/tensor/tensor.ts";
+import { openGgufCheckpoint } from "../../gpu-worker/weights/gguf-checkpoint.ts";
+import { sharedFolder } from "../catalog/shared-folder.ts";
+
+const models = path.join(sharedFolder ?? "", "models");
+const file = path.join(models, "SmolLM2-135M-Instruct/SmolLM2-135M-Instruct.Q4_1.gguf");
+const here = sharedFolder !== null && existsSync(file);
+if (!here) console.info("Skipped: SmolLM2 in ../shared/models, which is not on this machine");
+
+const Ids = z.array(z.int());
+const Chats = z.array(z.object({ input_ids: Ids, greedy_ids: Ids }));
+
+function readReference(name: string): unknown {
+  return JSON.parse(readFileSync(path.join(models, "references", name), "utf8"));
+}
+
+function referenceTexts(): number[][] {
+  const chats = Chats.parse(readReference("smollm2-logits.json"));
+  const long = z.object({ input_ids: Ids }).parse(readReference("smollm2-long.json"));
+  return [...chats.map((chat) => [...chat.input_ids, ...chat.greedy_ids]), long.input_ids];
+}
+
+const texts = here ? referenceTexts() : [];
+const scratch = mkdtempSync(path.join(tmpdir(), "llm-os-smollm2-forms-"));
+let runtime: Runtime;
+
+/** Log probabilities by text: a row of the vocabulary for each token. */
+async function readTexts(form: DecoderForm): Promise<Float32Array[][]> {
+  const { config, weights } = openGgufCheckpoint(file);
+  const graph = path.join(scratch, "model.onnx");
+  await writeModel(buildDecoder(config, weights, { positions: 512, form }), graph);
+  weights.close();
+  const session = await runtime.load({ path: graph }, { threads: 2, provider: "cpu" });
+  const all: Float32Array[][] = [];
+  for (const ids of texts) {
+    const feeds = {
+      input_ids: int64([1, ids.length], ids),
+      lengths: tensor("int32", [1], Int32Array.of(ids.length)),
+      total_length: tensor("int32", [], Int32Array.of(ids.length)),
+      positions: int64(
+        [ids.length],
+        ids.map((_, at) => at),
+      ),
+      ...emptyCache(session, 1, ids.length),
+    };
+    const { logits } = await session.run(feeds, { outputs: ["logits"] });
+    if (logits?.dtype !== "float32") throw new TypeError("a decoder gives logits");
+    const { data } = logits;
+    const width = data.length / ids.length;
+    all.push(ids.map((_, at) => logProbabilities(data.subarray(at * width, (at + 1) * width))));
+  }
+  await session.release();
+  return all;
+}
+
+function logProbabilities(logits: Float32Array): Float32Array {
+  const largest = logits.reduce((most, value) => Math.max(most, value), -Infinity);
+  const sum = logits.reduce((total, value) => total + Math.exp(value - largest), 0);
+  return logits.map((value) => value - largest - Math.log(sum));
+}
+
+function divergence(exact: Float32Array, found: Float32Array): number {
+  return exact.reduce((sum, value, at) => sum + Math.exp(value) * (value - (found[at] ?? NaN)), 0);
+}
+
+function likeliest(row: Float32Array): number {
+  return row.reduce((best, value, at) => (value > (row[best] ?? -Infinity) ? at : best), 0);
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+/** Means over all tokens: of the divergence, of what the text's next token differs by, of equal likeliest tokens. */
+function compare(exact: readonly Float32Array[][], found: readonly Float32Array[][]) {
+  const pairs = texts.flatMap((ids, text) =>
+    ids.map((_, at) => ({
+      exact: exact[text]?.[at] ?? new Float32Array(),
+      found: found[text]?.[at] ?? new Float32Array(),
+      next: ids[at + 1],
+    })),
+  );
+  const nexts = pairs.flatMap(({ next, ...rows }) =>
+    next === undefined ? [] : [Math.abs((rows.exact[next] ?? NaN) - (rows.found[next] ?? NaN))],
+  );
+  return {
+    divergence: mean(pairs.map((pair) => divergence(pair.exact, pair.found))),
+    logprob: mean(nexts),
+    agreement: mean(pairs.map((pair) => (likeliest(pair.exact) === likeliest(pair.found) ? 1 : 0))),
+  };
+}
+
+describe.skipIf(!here)("SmolLM2", () => {
+  let exact: Float32Array[][];
+
+  beforeAll(async () => {
+    runtime = await openRuntime({ log: { info: () => {}, warn: console.warn } });
+    exact = await readTexts("f32");
+  }, 120_000);
+
+  afterAll(() => rmSync(scratch, { recursive: true }));
+
+  it.each(["int8", "int4"] as const)(
+    "strays little from f32 in %s",
+    async (form) => {
+      const { divergence: nats, logprob, agreement } = compare(exact, await readTexts(form));
+      console.info(
+        `SmolLM2 in ${form}, ${texts.flat().length} tokens: KL ${nats.toFixed(4)}, ` +
+          `mean |Δ logprob| ${logprob.toFixed(4)}, top-1 ${agreement.toFixed(4)}`,
+      );
+      expect(nats).toBeLessThanOrEqual(0.006);
+      expect(logprob).toBeLessThanOrEqual(0.05);
+      expect(agreement).toBeGreaterThanOrEqual(0.98);
+    },
+    120_000,
+  );
+});
