@@ -3,7 +3,7 @@
  * first computation begins and dropped when its last has ended and been acknowledged.
  */
 import { addAbortListener } from "node:events";
-import type { TerminalEvent } from "#contract/events.ts";
+import type { TerminalEvent, TokensEvent } from "#contract/events.ts";
 import type { JobId } from "#contract/job-id.ts";
 import { limits } from "#contract/limits.ts";
 import { type InterimEvent, type ReporterOptions, ShardReporter } from "./shard-reporter.ts";
@@ -30,6 +30,14 @@ export class ComputationReporter {
   /** With the shard's next post; a later event of the same computation and type replaces it. */
   report(shard: number, event: InterimEvent): void {
     this.#of(shard).report(event);
+  }
+
+  /**
+   * What a computation has generated, in order: at once, with what others of the shard generate in the same turn of the
+   * event loop.
+   */
+  stream(shard: number, event: TokensEvent): void {
+    this.#of(shard).stream(event);
   }
 
   /** Resolves when the shard has acknowledged the event; never, if reporting ends before. */
