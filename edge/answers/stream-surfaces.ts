@@ -54,7 +54,9 @@ const plainError = (_: Rendering, error: PublicError): SentEvent[] => [
  */
 const jobEvents: StreamSurface<Rendering> = {
   started: (_, id) => [{ event: "start", data: JSON.stringify({ id }) }],
-  progress: (_, progress) => [{ event: "progress", data: JSON.stringify(progress) }],
+  progress: (_, { completed, total }) => [
+    { event: "progress", data: JSON.stringify({ completed, total }) },
+  ],
   piece: (_, __, { input, choice, from, tokens, text, logprobs, finishReason }) => [
     {
       event: "output",
@@ -88,3 +90,77 @@ const jobEvents: StreamSurface<Rendering> = {
 const streams: { readonly [Route in Rendering["route"]]?: StreamSurface<RenderingOf<Route>> } = {
   tasks: jobEvents,
 };
+
+export function canStream({ route }: Rendering): boolean {
+  return streams[route] !== undefined;
+}
+
+/** What is told of a computation, one after the other. */
+export type StreamEntry =
+  | { kind: "started" }
+  | ({ kind: "progress" } & JobProgress)
+  | { kind: "piece"; piece: Piece; made: Made; textSoFar: () => string }
+  | { kind: "output"; result: ResultHead; index: number; output: string }
+  | { kind: "end"; result: ResultHead }
+  | { kind: "error"; error: PublicError };
+type Made = Pick<StreamHead, "model" | "modelDigest">;
+
+export type StreamView = Pick<StreamHead, "jobId" | "createdAt"> & { rendering: Rendering };
+
+/** Tells a reader of a stream, in the words of the surface that it called, what stands in a log. */
+export class StreamRenderer {
+  readonly #view: StreamView;
+  readonly #surface: StreamSurface<Rendering>;
+
+  /** @param ofJob as `GET /v1/jobs/{id}/events` tells it, whatever the surface of the call was */
+  constructor(view: StreamView, ofJob = false) {
+    this.#view = view;
+    this.#surface = ofJob ? jobEvents : surfaceOf(view.rendering);
+  }
+
+  /** @param id null: of an entry that stands in no log @returns server-sent events as text; often none */
+  show(entry: StreamEntry, id: number | null): string {
+    return eventText(this.#eventsOf(entry), id);
+  }
+
+  #eventsOf(entry: StreamEntry): SentEvent[] {
+    const { rendering, jobId } = this.#view;
+    const surface = this.#surface;
+    switch (entry.kind) {
+      case "started":
+        return surface.started?.(rendering, jobId) ?? [];
+      case "progress":
+        return surface.progress?.(rendering, entry) ?? [];
+      case "piece": {
+        const { made, piece, textSoFar } = entry;
+        return surface.piece?.(rendering, { ...this.#view, ...made }, piece, textSoFar) ?? [];
+      }
+      case "output":
+        return surface.output?.(rendering, entry.result, entry.index, entry.output) ?? [];
+      case "end":
+        return surface.end(rendering, { ...this.#view, ...entry.result }, entry.result);
+      case "error":
+        return surface.error(rendering, renderError(rendering, entry.error));
+    }
+  }
+}
+
+/** A row takes the rendering that bears its name: the one thing TypeScript cannot see of such a table. */
+function surfaceOf({ route }: Rendering): StreamSurface<Rendering> {
+  return (streams[route] ?? jobEvents) as StreamSurface<Rendering>;
+}
+
+/** A comment, which clients ignore. */
+export function commentText(comment: string): string {
+  return `: ${comment}\n\n`;
+}
+
+/** The id on the last alone: who has it has all of them. */
+function eventText(events: readonly SentEvent[], id: number | null): string {
+  return events
+    .map(({ event, data }, index) => {
+      const idLine = id !== null && index === events.length - 1 ? `id: ${id}\n` : "";
+      return `${idLine}${event === undefined ? "" : `event: ${event}\n`}data: ${data}\n\n`;
+    })
+    .join("");
+}
