@@ -2,8 +2,8 @@
  * What a worker reports of its jobs, grouped, at least every `limits.reportIntervalMs` while work is in flight: by POST
  * /internal/shards/{shard}/events, and while a job of the shard streams by a WebSocket on the same address, opened with
  * the same signature over an empty body: an `EventsRequest` as text goes up for each POST saved, an `EventsResponse`
- * comes down for each, and one more whenever jobs are to be given up. Events are delivered at least once; a job's `sequence` grows, so
- * the shard drops what it has seen, and nothing after a terminal event counts.
+ * comes down for each, and one more whenever jobs are to be given up. Events are delivered at least once; a job's
+ * `sequence` grows, so the shard drops what it has seen, and nothing after a terminal event counts.
  *
  * Events stand alone: each is read, carried out and acknowledged by itself, so that one that cannot be holds nobody
  * else's. One that is neither acknowledged nor refused is sent again; one that is refused would be refused again.
@@ -111,11 +111,14 @@ export const EventsRequest = z.object({
   events: z.array(JobEvent).max(1_000),
   /** Jobs of this shard the worker holds, so that the answer can name those to give up. */
   inFlight: z.array(JobId).max(10_000),
+  /** Of a message on a WebSocket: its number there, which the answer repeats. */
+  message: z.int().positive().optional(),
 });
 export type EventsRequest = z.infer<typeof EventsRequest>;
 
 /** The request as the edge reads it first: each event is then parsed by itself. */
 export const EventsEnvelope = EventsRequest.extend({ events: z.array(z.unknown()).max(1_000) });
+export type EventsEnvelope = z.infer<typeof EventsEnvelope>;
 
 export const EventsResponse = z.object({
   acked: z.array(z.object({ jobId: JobId, sequence: z.int().positive() })),
@@ -125,5 +128,7 @@ export const EventsResponse = z.object({
   refused: z
     .array(z.object({ index: z.int().nonnegative(), reason: z.string().max(1_000) }))
     .optional(),
+  /** On a WebSocket: the number of the message that it answers. Absent: it answers none. */
+  message: z.int().positive().optional(),
 });
 export type EventsResponse = z.infer<typeof EventsResponse>;

@@ -16,9 +16,10 @@ import { getOpenApi } from "./openapi/get-openapi.ts";
 import { createEmbeddings } from "./routes/embeddings.ts";
 import { getHealth } from "./routes/health.ts";
 import { runPipeline } from "./routes/hugging-face.ts";
-import { receiveEvents } from "./routes/internal-events.ts";
+import { openEvents, receiveEvents } from "./routes/internal-events.ts";
 import { announceWorker } from "./routes/internal-workers.ts";
 import { listDeliveries } from "./routes/job-deliveries.ts";
+import { readEvents } from "./routes/job-events.ts";
 import { getJobOutput } from "./routes/job-output.ts";
 import { cancelJob, getJob } from "./routes/jobs.ts";
 import { getModel, listModels } from "./routes/models.ts";
@@ -56,9 +57,10 @@ export const routes: readonly Route[] = [
   { path: "/v1/jobs/:id", on: { GET: getJob, DELETE: cancelJob } },
   { path: "/v1/jobs/:id/cancel", on: { POST: cancelJob } },
   { path: "/v1/jobs/:id/deliveries", on: { GET: listDeliveries } },
+  { path: "/v1/jobs/:id/events", on: { GET: readEvents } },
   { path: "/v1/jobs/:id/output", on: { GET: getJobOutput }, signed: true },
   { path: "/hf/models/:rest{.+}", on: { POST: runPipeline } },
-  { path: "/internal/shards/:shard/events", on: { POST: receiveEvents } },
+  { path: "/internal/shards/:shard/events", on: { GET: openEvents, POST: receiveEvents } },
   { path: "/internal/workers", on: { POST: announceWorker } },
 ];
 

@@ -15,6 +15,8 @@ export type OpenResult = {
   head: ResultHead;
   /** Once. A stream that breaks off was not the document that was written. */
   body: (form: ResultForm) => string | ReadableStream<Uint8Array>;
+  /** In place of `body`: the outputs, each as the worker wrote it. */
+  lines: () => AsyncIterable<string> | Iterable<string>;
   cancel: () => Promise<void>;
 };
 
@@ -25,7 +27,12 @@ export async function openResult(
 ): Promise<OpenResult | null> {
   if (stored.kind === "reference") return openDocument(stored.reference, settings);
   const { head, lines } = openResultDocument(stored.document);
-  return { head, body: (form) => writeResult(form, lines), cancel: async () => {} };
+  return {
+    head,
+    body: (form) => writeResult(form, lines),
+    lines: () => lines.split("\n").slice(0, -1),
+    cancel: async () => {},
+  };
 }
 
 async function openDocument(
@@ -40,6 +47,7 @@ async function openDocument(
     return {
       head: ResultHead.parse(JSON.parse(line)),
       body: (form) => streamOf(showLines(after(rest, chunks), form), cancel),
+      lines: () => linesOf(after(rest, chunks)),
       cancel,
     };
   } catch (error) {
@@ -62,6 +70,20 @@ async function firstLine(chunks: AsyncGenerator<Uint8Array>) {
     line += decoder.decode(value, { stream: true });
   }
   throw new Error("a result document has no first line");
+}
+
+async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
+  const decoder = new TextDecoder();
+  let begun = "";
+  for await (const chunk of chunks) {
+    const [first = "", ...others] = decoder.decode(chunk, { stream: true }).split("\n");
+    freeBytes(chunk);
+    begun += first;
+    for (const next of others) {
+      yield begun;
+      begun = next;
+    }
+  }
 }
 
 async function* after(

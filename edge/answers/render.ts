@@ -50,7 +50,7 @@ export function answerHeaders(
 const warningsHeaderBytesMax = 4_096;
 
 /** The header's value, or null where there is nothing to say. Header bytes are ASCII: what is not becomes "?". */
-function warningsHeader(warnings: readonly string[]): string | null {
+export function warningsHeader(warnings: readonly string[]): string | null {
   if (warnings.length === 0) return null;
   const text = cutWarnings(warnings).join("; ");
   return cutText(text, warningsHeaderBytesMax).replaceAll(/[^\x20-\x7e]/g, "?");

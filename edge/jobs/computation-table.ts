@@ -4,18 +4,23 @@
  */
 import type { JobId } from "#contract/job-id.ts";
 import type { JobProgress } from "../answers/job.ts";
+import { EventLog } from "./event-log.ts";
 import type { RunOutcome, RunRequest } from "./shard-protocol.ts";
 
 /** What of a request outlives its arrival. */
 export type Claim = Pick<RunRequest, "job" | "webhook">;
 
+/** Somebody who wants a computation while it runs. */
 export type Waiter = {
-  claim: Claim;
-  /** Of the job kept for this caller from the start. */
-  jobId: JobId | null;
   graceMilliseconds: number;
-  resolve: (outcome: RunOutcome) => void;
-  timer: ReturnType<typeof setTimeout>;
+  /** A call that wants the end; null: a stream, which reads all of it in the log. */
+  call: {
+    claim: Claim;
+    /** Of the job kept for this caller from the start. */
+    jobId: JobId | null;
+    resolve: (outcome: RunOutcome) => void;
+    timer: ReturnType<typeof setTimeout>;
+  } | null;
 };
 
 export type Computation = {
@@ -23,6 +28,10 @@ export type Computation = {
   readonly id: JobId;
   readonly tenant: string;
   readonly requestKey: string | null;
+  /** Milliseconds since the epoch. */
+  readonly openedAt: number;
+  /** What happened to it, for whoever reads that. */
+  readonly log: EventLog;
   status: "starting" | "processing";
   /** Of the last event that counted. */
   sequence: number;
@@ -120,7 +129,7 @@ export class ComputationTable {
     if (computation === undefined || waiter === undefined) return undefined;
     this.#byWaiter.delete(name);
     computation.waiters.delete(name);
-    clearTimeout(waiter.timer);
+    if (waiter.call !== null) clearTimeout(waiter.call.timer);
     return { computation, waiter };
   }
 }
@@ -129,12 +138,18 @@ export function isWanted(computation: Computation): boolean {
   return computation.waiters.size > 0 || computation.jobs.size > 0;
 }
 
+export function isStreamed({ waiters }: Computation): boolean {
+  return [...waiters.values()].some(({ call }) => call === null);
+}
+
 type NewComputation = Pick<Computation, "id" | "tenant" | "requestKey" | "message" | "quietSince">;
 
-/** Opened, and not sent yet. */
-export function newComputation(opened: NewComputation): Computation {
+/** Opened, and not sent yet. @param log one that another object began, where that is so */
+export function newComputation(opened: NewComputation, log = new EventLog()): Computation {
   return {
     ...opened,
+    openedAt: opened.quietSince,
+    log,
     status: "starting",
     sequence: 0,
     progress: null,

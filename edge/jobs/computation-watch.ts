@@ -6,8 +6,15 @@
  * worker, and its message too where no other worker names it. One never named waits in the queue for as long as the
  * queue keeps messages: a fleet may be starting from zero.
  */
+import type { PublicError } from "#contract/errors.ts";
 import type { StoredComputation, ComputationRows } from "./computation-rows.ts";
-import { newComputation, type Computation, type ComputationTable } from "./computation-table.ts";
+import {
+  isStreamed,
+  newComputation,
+  type Computation,
+  type ComputationTable,
+} from "./computation-table.ts";
+import { EventLog } from "./event-log.ts";
 
 /** How old what a row says of a worker's last word may be: a naming costs no write. */
 const staleMs = 60_000;
@@ -85,6 +92,11 @@ export class ComputationWatch {
     this.#watch(computation);
   }
 
+  /** Somebody reads it as it goes on. */
+  keepStream(computation: Computation): void {
+    this.#watch(computation);
+  }
+
   markSent(computation: Computation): void {
     computation.sending = "sent";
     this.#computations.keepMessage(computation);
@@ -139,7 +151,8 @@ export class ComputationWatch {
   #restoreComputation(stored: StoredComputation): void {
     const { id, tenant, requestKey, status, sequence, named, resent, quietSince } = stored;
     const message = stored.sent ? null : this.#dependencies.computationRows.messageOf(id);
-    const computation = newComputation({ id, tenant, requestKey, message, quietSince });
+    const opened = { id, tenant, requestKey, message, quietSince };
+    const computation = newComputation(opened, new EventLog(true));
     Object.assign(computation, { status, sequence, named, resent });
     Object.assign(computation, { hasRow: true, keptQuietSince: quietSince });
     computation.sending = stored.sent ? "sent" : "unsent";
@@ -151,7 +164,16 @@ export class ComputationWatch {
   }
 }
 
-/** Those that only calls wait for are not: their calls end, or become jobs, before. */
+/** Those that only calls wait for are not: their calls end, or become jobs, before. A stream has no such window. */
 function isWatched(computation: Computation): boolean {
-  return computation.hasRow || computation.givenUp !== null;
+  return computation.hasRow || computation.givenUp !== null || isStreamed(computation);
+}
+
+/** What those are told who wait for one that is lost. */
+export function lostError(computation: Computation): PublicError {
+  const message =
+    computation.named || computation.resent
+      ? "Every worker that took this job was lost before it could answer."
+      : "No worker took this job in a day.";
+  return { code: "worker_lost", message, param: null };
 }

@@ -24,14 +24,13 @@ import type { JobSpec } from "./job-spec.ts";
 import { queueText, queueTextFor } from "./queue-text.ts";
 import type { AbandonRequest, JobHead, RunOutcome, RunRequest } from "./shard-protocol.ts";
 import { shardStub } from "./shard-stub.ts";
+import { graceOf, streamRun } from "./stream-call.ts";
 
-/** How long a job lives on after a caller that sent `x-resumable: 1` has gone. */
-const resumableGraceMs = 10_000;
 const shardTriesMax = 3;
 const abandonTries = { retries: 3, minTimeout: 200, factor: 4 };
 
 /** A job as its shard takes it. What it computes on is in the message, and nowhere else any more. */
-export type PreparedJob = Pick<JobSpec, "shard" | "entityModel"> & {
+export type PreparedJob = Pick<JobSpec, "shard" | "entityModel" | "stream"> & {
   request: RunRequest;
   /** Names the call, whether it waits or not. */
   waiter: string;
@@ -39,10 +38,10 @@ export type PreparedJob = Pick<JobSpec, "shard" | "entityModel"> & {
 
 /** Call it while the inputs are at hand; the waiting is `dispatch`'s, and holds nothing large. */
 export async function prepareJob(c: EdgeContext, spec: JobSpec): Promise<PreparedJob> {
-  const { id, tenant, shard, entityModel } = spec;
+  const { id, tenant, shard, entityModel, stream } = spec;
   const waiter = randomHex();
   try {
-    return { shard, entityModel, request: await requestOf(c, spec, waiter), waiter };
+    return { shard, entityModel, stream, request: await requestOf(c, spec, waiter), waiter };
   } catch (error) {
     abandon(c, shard, { id, tenant, waiter });
     throw error;
@@ -58,7 +57,7 @@ export async function dispatch(
   let admitted = job;
   try {
     let outcome = await runWhileHeld(c, job);
-    if (outcome.kind === "closed") {
+    if ("kind" in outcome && outcome.kind === "closed") {
       admitted = readdressed(job, await readmit());
       outcome = await runWhileHeld(c, admitted);
     }
@@ -100,9 +99,10 @@ export async function dispatchKnown(
 async function answer(
   c: EdgeContext,
   { request, entityModel }: PreparedJob,
-  outcome: RunOutcome,
+  outcome: RunOutcome | Response,
 ): Promise<Response> {
   const { job } = request;
+  if (outcome instanceof Response) return outcome;
   switch (outcome.kind) {
     case "succeeded":
       return succeeded(c, { ...job, entityModel }, outcome);
@@ -128,13 +128,13 @@ async function requestOf(c: EdgeContext, spec: JobSpec, waiter: string): Promise
   const settings = settingsOf(c.env);
   const preference = preferenceOf(c);
   const createdAt = Date.now();
-  const graceMilliseconds = c.req.header("x-resumable") === "1" ? resumableGraceMs : 0;
+  const graceMilliseconds = graceOf(c);
   const milliseconds = 1_000 * secondsHeld(preference, settings.syncWindowSeconds);
   return {
     job: headOf(spec, createdAt),
     ...(await queueText(spec, settings, createdAt)),
     keep: preference.respondAsync ? "from-start" : "if-it-outlasts",
-    wait: milliseconds === 0 ? null : { waiter, milliseconds, graceMilliseconds },
+    wait: milliseconds === 0 && !spec.stream ? null : { waiter, milliseconds, graceMilliseconds },
     webhook: spec.webhook,
   };
 }
@@ -168,14 +168,22 @@ function secondsHeld({ respondAsync, waitSeconds }: Preference, windowSeconds: n
 }
 
 /** Runs the job, and leaves it when the caller hangs up. */
-async function runWhileHeld(c: EdgeContext, { shard, request }: PreparedJob): Promise<RunOutcome> {
+async function runWhileHeld(
+  c: EdgeContext,
+  { shard, request, stream }: PreparedJob,
+): Promise<RunOutcome | Response> {
   const { signal } = c.req.raw;
-  const waiter = request.wait?.waiter;
-  if (waiter === undefined) return runOnce(c, shard, request);
+  const { wait } = request;
+  if (wait === null)
+    return runOnce<RunOutcome>(c, shard, async () => shardStub(c.env, shard).run(request));
+  const { waiter } = wait;
+  const streamed = { ...request, wait };
   const hangUp = () => c.executionCtx.waitUntil(shardStub(c.env, shard).leave(waiter));
   signal.addEventListener("abort", hangUp);
   try {
-    return await runOnce(c, shard, request);
+    return await runOnce<RunOutcome | Response>(c, shard, async () =>
+      stream ? streamRun(c, shard, streamed) : shardStub(c.env, shard).run(request),
+    );
   } finally {
     signal.removeEventListener("abort", hangUp);
   }
@@ -185,10 +193,10 @@ async function runWhileHeld(c: EdgeContext, { shard, request }: PreparedJob): Pr
  * Asks again where the shard was struck down, moved or updated under the call: the job's id makes it the same job.
  * Errors of such a kind carry no mark that can be relied on, and the shard raises none of its own.
  */
-async function runOnce(c: EdgeContext, shard: number, request: RunRequest): Promise<RunOutcome> {
+async function runOnce<T>(c: EdgeContext, shard: number, run: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
-      return await shardStub(c.env, shard).run(request);
+      return await run();
     } catch (error) {
       if (tries === shardTriesMax || c.req.raw.signal.aborted) throw error;
       console.warn(JSON.stringify({ event: "shard.run_failed", shard, reason: String(error) }));

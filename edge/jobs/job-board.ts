@@ -5,7 +5,8 @@
  */
 import type { PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
-import type { Job, JobProgress } from "../answers/job.ts";
+import type { Job } from "../answers/job.ts";
+import { toldOtherwise } from "../answers/result-entries.ts";
 import {
   type Claim,
   isWanted,
@@ -13,26 +14,39 @@ import {
   type Computation,
   ComputationTable,
 } from "./computation-table.ts";
-import { ComputationWatch, isJoinable, type WatchDependencies } from "./computation-watch.ts";
+import { ComputationStreams } from "./computation-streams.ts";
+import {
+  ComputationWatch,
+  isJoinable,
+  lostError,
+  type WatchDependencies,
+} from "./computation-watch.ts";
 import { EndedComputations } from "./ended-computations.ts";
+import type { OpenLog } from "./find-log.ts";
 import type { Outcome } from "./job-rows.ts";
 import { type JobDependencies, KeptJobs } from "./kept-jobs.ts";
-import type {
-  AbandonRequest,
-  JobHead,
-  KeepRequest,
-  ReceiveRequest,
-  ReceiveResponse,
-  RunOutcome,
-  RunRequest,
-  ShardEvent,
-  Verdict,
+import {
+  type AbandonRequest,
+  type InterimEvent,
+  isInterim,
+  type JobHead,
+  type KeepRequest,
+  type ReadRequest,
+  type ReceiveRequest,
+  type ReceiveResponse,
+  type RunOutcome,
+  type RunRequest,
+  type ShardEvent,
+  type StreamRequest,
+  type Verdict,
 } from "./shard-protocol.ts";
 
 export type Dependencies = WatchDependencies &
   JobDependencies & {
     /** Closes a reservation nobody will be charged for. */
     release: (tenant: string, id: JobId) => void;
+    /** Nobody wants the computation any more. @returns whether a worker that has it was told so at once */
+    tellGivenUp: (id: JobId) => boolean;
   };
 
 export class JobBoard {
@@ -41,12 +55,15 @@ export class JobBoard {
   readonly #jobs: KeptJobs;
   readonly #watch: ComputationWatch;
   readonly #ended: EndedComputations;
+  readonly streams: ComputationStreams;
 
   constructor(dependencies: Dependencies) {
     this.#dependencies = dependencies;
     this.#jobs = new KeptJobs(dependencies, this.#computations);
     this.#watch = new ComputationWatch(dependencies, this.#computations);
     this.#ended = new EndedComputations(dependencies.now);
+    const { now } = dependencies;
+    this.streams = new ComputationStreams(this.#jobs, this.#computations, this.#watch, now);
   }
 
   /** When to `sweep`, ms since the epoch; null: nothing needs it. */
@@ -62,24 +79,41 @@ export class JobBoard {
 
   run(request: RunRequest): Promise<RunOutcome> | RunOutcome {
     const { job, webhook, wait } = request;
-    const repeated = request.keep === "from-start" ? this.#jobs.repeated(job) : undefined;
-    if (repeated !== undefined) return { kind: "waiting", job: repeated };
-    const computation = this.#join(job) ?? this.#open(request);
-    if (computation === null) return this.#tellEnd(request);
-    const claim = { job, webhook };
-    if (wait === null) return { kind: "waiting", job: this.#issue(computation, claim) };
-    const jobId = request.keep === "from-start" ? this.#issue(computation, claim).id : null;
+    const entered = this.#enter(request);
+    if ("kind" in entered) return entered;
+    const { computation, kept } = entered;
+    if (wait === null) return { kind: "waiting", job: kept ?? this.#issue(computation, request) };
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#outlast(wait.waiter), wait.milliseconds);
       const { waiter, graceMilliseconds } = wait;
-      this.#computations.addWaiter(computation, waiter, {
-        claim,
-        jobId,
-        graceMilliseconds,
-        resolve,
-        timer,
-      });
+      const call = { claim: { job, webhook }, jobId: kept?.id ?? null, resolve, timer };
+      this.#computations.addWaiter(computation, waiter, { graceMilliseconds, call });
     });
+  }
+
+  /** As `run`, for a call that reads all of it as it comes. */
+  stream(request: StreamRequest): OpenLog | RunOutcome {
+    const { job, wait } = request;
+    const entered = this.#enter(request);
+    if ("kind" in entered) {
+      if (entered.kind === "waiting") {
+        const { tenant } = job;
+        return this.read({ id: entered.job.id, tenant, ...wait }) ?? { kind: "closed" };
+      }
+      const { kind } = entered;
+      return kind === "succeeded" ? this.streams.ofResult(job, entered.result) : entered;
+    }
+    return this.streams.open(entered.computation, job, entered.kept?.id ?? null, wait);
+  }
+
+  /** Goes on with a stream, or begins to read a job. @returns null where the tenant has none such */
+  read({ id, tenant, ...wait }: Omit<ReadRequest, "after">): OpenLog | null {
+    const found = this.streams.find(id, tenant);
+    if (found?.computation == null) return found;
+    if (found.computation.givenUp === "told") return null;
+    this.#takeUp(found.computation);
+    this.streams.listen(found.computation, wait);
+    return found;
   }
 
   /** Keeps a job whose result is known already. */
@@ -98,7 +132,7 @@ export class JobBoard {
     const taken = this.#computations.takeWaiter(waiter);
     if (taken === undefined) return;
     const { computation } = taken;
-    taken.waiter.resolve({ kind: "left" });
+    taken.waiter.call?.resolve({ kind: "left" });
     const grace = taken.waiter.graceMilliseconds;
     if (grace === 0) this.#dropUnwanted(computation);
     else setTimeout(() => this.#dropUnwanted(computation), grace);
@@ -125,8 +159,7 @@ export class JobBoard {
     const cancelled = new Set<JobId>();
     const verdicts = events.map((event) => {
       const verdict = this.#take(event);
-      const goesOn = event.kind === "started" || event.kind === "progress";
-      if (goesOn && this.#isToGiveUp(event.jobId)) cancelled.add(event.jobId);
+      if (isInterim(event) && this.#isToGiveUp(event.jobId)) cancelled.add(event.jobId);
       return verdict;
     });
     for (const id of inFlight) {
@@ -170,6 +203,7 @@ export class JobBoard {
     if (computation === undefined) return;
     this.#release(computation.tenant, computation.id);
     this.#finish(computation, { status: "failed", error });
+    this.#dependencies.tellGivenUp(computation.id);
   }
 
   /** Sends again what fell silent, and fails what did so twice or was never named. */
@@ -192,13 +226,27 @@ export class JobBoard {
     const alike = this.#computations.alike(id, requestKey);
     const computation = alike.find((each) => isJoinable(each, silence, now()));
     if (computation === undefined) return undefined;
-    if (computation.givenUp !== null) {
-      computation.givenUp = null;
-      this.#watch.note(computation);
-    }
+    this.#takeUp(computation);
     // A reservation that no computation has is closed.
     if (this.#computations.find(id) === undefined) this.#release(tenant, id);
     return computation;
+  }
+
+  /** @returns the computation of a request, and its job where that is kept from the start; or what is told instead */
+  #enter(request: RunRequest): { computation: Computation; kept: Job | null } | RunOutcome {
+    const { job, keep } = request;
+    const repeated = keep === "from-start" ? this.#jobs.repeated(job) : undefined;
+    if (repeated !== undefined) return { kind: "waiting", job: repeated };
+    const computation = this.#join(job) ?? this.#open(request);
+    if (computation === null) return this.#tellEnd(request);
+    return { computation, kept: keep === "from-start" ? this.#issue(computation, request) : null };
+  }
+
+  /** It is wanted again. */
+  #takeUp(computation: Computation): void {
+    if (computation.givenUp === null) return;
+    computation.givenUp = null;
+    this.#watch.note(computation);
   }
 
   /** @returns null where the job's reservation is closed, or is that of a computation nobody may join */
@@ -236,15 +284,15 @@ export class JobBoard {
   /** The waiting call's time is up: it gets a job instead of a result. */
   #outlast(name: string): void {
     const taken = this.#computations.takeWaiter(name);
-    if (taken === undefined) return;
-    const { computation, waiter } = taken;
-    const { claim, jobId } = waiter;
+    if (taken === undefined || taken.waiter.call === null) return;
+    const { computation } = taken;
+    const { claim, jobId, resolve } = taken.waiter.call;
     const known = jobId === null ? undefined : this.#jobs.find(jobId, computation.tenant);
     const job =
       known === undefined
         ? (this.#jobs.alike(computation, claim) ?? this.#issue(computation, claim))
         : this.#jobs.show(known);
-    waiter.resolve({ kind: "waiting", job });
+    resolve({ kind: "waiting", job });
   }
 
   /**
@@ -254,7 +302,7 @@ export class JobBoard {
   #take(event: ShardEvent): Verdict {
     const computation = this.#computations.find(event.jobId);
     if (computation !== undefined) this.#watch.hear(computation);
-    if (event.kind === "started" || event.kind === "progress") {
+    if (isInterim(event)) {
       if (computation !== undefined) this.#advance(computation, event);
       return { wanted: true, units: null };
     }
@@ -285,23 +333,30 @@ export class JobBoard {
   }
 
   /** A job that progresses has started, whatever became of that event. Its row hears of the start alone. */
-  #advance(
-    computation: Computation,
-    event: Extract<ShardEvent, { kind: "started" | "progress" }>,
-  ): void {
+  #advance(computation: Computation, event: InterimEvent): void {
     if (event.sequence <= computation.sequence) return;
     computation.sequence = event.sequence;
     // Another worker begins it afresh.
-    computation.progress = event.kind === "started" ? null : progressOf(event);
-    if (computation.status === "processing") return;
-    this.#tellStart(computation);
-    this.#watch.note(computation);
+    if (event.kind === "started") computation.progress = null;
+    if (computation.status === "starting") {
+      this.#tellStart(computation);
+      this.#watch.note(computation);
+    }
+    if (event.kind === "progress") {
+      const { completed, total } = event;
+      computation.progress = { completed, total };
+      computation.log.append({ kind: "progress", completed, total });
+    }
+    if (event.kind === "tokens" && !computation.log.tell(event)) {
+      this.fail(computation.id, toldOtherwise);
+    }
   }
 
   /** Once: what a worker ended before it reported that it had started is over by its first report. */
   #tellStart(computation: Computation): void {
     if (computation.status === "processing") return;
     computation.status = "processing";
+    this.streams.begin(computation);
     this.#jobs.tellStart(computation);
   }
 
@@ -317,10 +372,12 @@ export class JobBoard {
       outcome.status === "succeeded"
         ? { kind: "succeeded", jobId: computation.id, result: outcome.result }
         : { kind: "failed", jobId: computation.id, error: outcome.error };
-    for (const waiter of computation.waiters.values()) {
-      clearTimeout(waiter.timer);
-      waiter.resolve(told);
+    for (const { call } of computation.waiters.values()) {
+      if (call === null) continue;
+      clearTimeout(call.timer);
+      call.resolve(told);
     }
+    this.streams.end(computation, outcome);
   }
 
   /** What no worker can have is released; of anything else a worker says what it took. */
@@ -332,23 +389,11 @@ export class JobBoard {
     )
       return;
     if (computation.sending !== "unsent" || computation.resent) {
-      computation.givenUp = "untold";
+      computation.givenUp = this.#dependencies.tellGivenUp(computation.id) ? "told" : "untold";
       this.#watch.note(computation);
       return;
     }
     this.#end(computation);
     this.#release(computation.tenant, computation.id);
   }
-}
-
-function lostError(computation: Computation): PublicError {
-  const message =
-    computation.named || computation.resent
-      ? "Every worker that took this job was lost before it could answer."
-      : "No worker took this job in a day.";
-  return { code: "worker_lost", message, param: null };
-}
-
-function progressOf({ completed, total }: JobProgress): JobProgress {
-  return { completed, total };
 }

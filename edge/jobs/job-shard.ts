@@ -16,9 +16,11 @@ import { randomHex } from "../http/random-hex.ts";
 import { type Delivery, type DeliveryLog, DeliveryRows } from "../webhooks/delivery-rows.ts";
 import { describeJob } from "../webhooks/describe-job.ts";
 import { WebhookDelivery } from "../webhooks/webhook-delivery.ts";
+import { answerStream, type StreamUse } from "./answer-stream.ts";
 import { CoalescingSender } from "./coalescing-sender.ts";
 import { ComputationRows } from "./computation-rows.ts";
 import { createTables } from "./create-tables.ts";
+import type { OpenLog } from "./find-log.ts";
 import { JobBoard } from "./job-board.ts";
 import { openJobQueue } from "./job-queue.ts";
 import { JobRows } from "./job-rows.ts";
@@ -29,7 +31,12 @@ import type {
   ReceiveResponse,
   RunOutcome,
   RunRequest,
+  StreamCall,
+  StreamRequest,
 } from "./shard-protocol.ts";
+
+import { takeEvents } from "./take-events.ts";
+import { WorkerSockets } from "./worker-sockets.ts";
 
 const retentionMs = 1_000 * limits.resultRetentionSeconds;
 /** An object that was put away with a message unsent wakes after this long to send it. */
@@ -58,6 +65,7 @@ export class JobShard extends DurableObject<Env> {
   readonly #board: JobBoard;
   readonly #webhooks: WebhookDelivery;
   readonly #sender: CoalescingSender;
+  readonly #sockets: WorkerSockets;
   /** An event is owed that the alarm does not know of. */
   #owesMore = false;
 
@@ -70,6 +78,7 @@ export class JobShard extends DurableObject<Env> {
     this.#deliveries = new DeliveryRows(ctx.storage.sql);
     this.#webhooks = this.#openWebhooks();
     this.#sender = this.#openSender();
+    this.#sockets = new WorkerSockets((message) => takeEvents(env, this, message));
     this.#board = this.#openBoard();
     this.#board.restore();
   }
@@ -80,6 +89,34 @@ export class JobShard extends DurableObject<Env> {
     const told = await outcome;
     if (told.kind === "waiting") await this.#keepAlarm();
     return told;
+  }
+
+  /** Streams, which are answers and no values; and the WebSockets of workers. */
+  override async fetch(request: Request): Promise<Response> {
+    if (request.headers.has("upgrade")) return this.#sockets.accept();
+    const asked: StreamCall = await request.json();
+    if ("run" in asked) return this.#stream(asked.run);
+    const { read } = asked;
+    const opened = this.#board.read(read);
+    if (opened === null) return Response.json(null);
+    return this.#answer(opened, read.waiter, { ofJob: true, after: read.after });
+  }
+
+  async #stream(request: StreamRequest): Promise<Response> {
+    const opened = this.#board.stream(request);
+    if (request.keep === "from-start") await this.#keepAlarm();
+    if (opened.kind !== "log") return Response.json(opened);
+    return this.#answer(opened, request.wait.waiter, { ofJob: false, after: 0 });
+  }
+
+  #answer(opened: OpenLog, waiter: string, use: Pick<StreamUse, "ofJob" | "after">) {
+    const { computation } = opened;
+    return answerStream(opened, {
+      ...use,
+      settings: this.#settings,
+      waiting: () => (computation === null ? null : this.#board.streams.placeOf(computation)),
+      onGone: () => this.#board.leave(waiter),
+    });
   }
 
   leave(waiter: string): void {
@@ -154,6 +191,7 @@ export class JobShard extends DurableObject<Env> {
       release: (tenant, id) => {
         this.ctx.waitUntil(pRetry(() => settle(this.env, tenant, id, 0), releaseTries));
       },
+      tellGivenUp: (id) => this.#sockets.tellGivenUp(id),
       notify: (id, webhook, event) => {
         this.#owesMore = true;
         this.#webhooks.owe(id, webhook, event);

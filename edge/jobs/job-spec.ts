@@ -19,6 +19,8 @@ export type JobSpec = {
   /** Null: neither stored nor joined (`cache-control: no-store`, or a task whose results are not kept). */
   requestKey: string | null;
   rendering: Rendering;
+  /** The answer is told while the result is made. */
+  stream: boolean;
   /** Promises the edge did not keep to the letter, for `x-warnings`. */
   warnings: string[];
   /** Who is told of the job's progress, from `webhooks/read-webhook.ts`; null: nobody. */

@@ -45,7 +45,17 @@ export function queueTextFor(
 /** @param inputs JSON of the inputs, or of where they lie */
 function textOf(spec: JobSpec, inputs: string, createdAt: number): string {
   const { tenant, task, model, requestKey, parameters } = spec;
-  const content = JSON.stringify({ tenant, task, model, requestKey, createdAt, parameters });
+  // As JSON leaves out what is undefined.
+  const stream = spec.stream || undefined;
+  const content = JSON.stringify({
+    tenant,
+    task,
+    model,
+    requestKey,
+    createdAt,
+    stream,
+    parameters,
+  });
   return `${addressOf(spec)},${escaped(content.slice(1, -1))},"inputs":${escaped(inputs)}}`;
 }
 

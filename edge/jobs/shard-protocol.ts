@@ -3,6 +3,7 @@
  * travel as JSON text that nobody in between parses.
  */
 import type { PublicError } from "#contract/errors.ts";
+import type { TokensEvent } from "#contract/events.ts";
 import type { JobId } from "#contract/job-id.ts";
 import type { Task } from "#contract/tasks.ts";
 import type { Job, JobProgress } from "../answers/job.ts";
@@ -41,6 +42,9 @@ export type RunRequest = {
   webhook: Webhook | null;
 };
 
+/** Of a call that reads what happens as it does; how long it waits does not matter. */
+export type StreamRequest = RunRequest & { wait: NonNullable<RunRequest["wait"]> };
+
 export type RunOutcome =
   | { kind: "succeeded"; jobId: JobId; result: StoredResult }
   | { kind: "failed"; jobId: JobId; error: PublicError }
@@ -55,12 +59,34 @@ export type RunOutcome =
 export type ShardEvent = { jobId: JobId; sequence: number } & (
   | { kind: "started" }
   | ({ kind: "progress" } & JobProgress)
+  | ({ kind: "tokens" } & Pick<TokensEvent, "pieces" | "model" | "modelDigest">)
   | { kind: "succeeded"; units: number; result: StoredResult }
   | { kind: "failed"; units: number; error: PublicError }
   | { kind: "cancelled"; units: number }
 );
 
+export type InterimEvent = Extract<ShardEvent, { kind: "started" | "progress" | "tokens" }>;
+
+/** After it others follow. */
+export function isInterim(event: ShardEvent): event is InterimEvent {
+  return event.kind === "started" || event.kind === "progress" || event.kind === "tokens";
+}
+
 export type ReceiveRequest = { events: ShardEvent[]; inFlight: JobId[] };
+
+/** A stream that is opened, or opened again. */
+export type ReadRequest = {
+  id: JobId;
+  tenant: string;
+  /** Names the reading call, for `leave`. */
+  waiter: string;
+  graceMilliseconds: number;
+  /** Number of the last event that the reader has; 0: it has none. */
+  after: number;
+};
+
+/** What the shard's `fetch` is asked, as JSON. A stream answers, or a `RunOutcome`; null where there is no such job. */
+export type StreamCall = { run: StreamRequest } | { read: ReadRequest };
 
 /** What is to be done about an event. */
 export type Verdict = {

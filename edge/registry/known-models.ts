@@ -120,14 +120,17 @@ export function freshModels(c: EdgeContext): Promise<KnownModels> {
  * Results carry these digests: from now on they are vouched for here, before any worker's announcement has come. Makes
  * no call to the registry: see `tellDigests`.
  */
-export function learnDigests(c: EdgeContext, carried: readonly ModelDigest[]): void {
+export function learnDigests(c: Pick<EdgeContext, "env">, carried: readonly ModelDigest[]): void {
   const copy = copyOf(c.env);
   const news = carried.filter((each) => !isKnown(copy, each));
   if (news.length > 0) copy.models = copy.models?.with(news) ?? null;
 }
 
 /** As `learnDigests`, in all isolates: the registry is told of those that this one did not know. */
-export async function tellDigests(c: EdgeContext, carried: readonly ModelDigest[]): Promise<void> {
+export async function tellDigests(
+  c: Pick<EdgeContext, "env">,
+  carried: readonly ModelDigest[],
+): Promise<void> {
   const copy = copyOf(c.env);
   const nowMs = Date.now();
   const news = carried.filter((each) => {

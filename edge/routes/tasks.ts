@@ -16,10 +16,17 @@ import { type WebhookFields, webhookFields } from "../webhooks/read-webhook.ts";
 
 const model = ModelName;
 const parametersDescription = "How the task is done. What is left out has its default.";
+const streamField = z
+  .boolean()
+  .optional()
+  .describe(
+    "The answer is a stream of server-sent events, as GET /v1/jobs/{id}/events tells them of the job.",
+  );
 const Body = z.strictObject({
   model: model.optional(),
   inputs: z.unknown().optional(),
   parameters: z.unknown().optional(),
+  stream: streamField,
   ...webhookFields,
 });
 
@@ -32,6 +39,7 @@ export function taskRequestSchema(task: Task): z.ZodType {
     model: task === "noop" ? model.optional() : model,
     inputs: listOf(input).describe("What the task is done with. Each is answered by itself."),
     parameters: (needed ? parameters : parameters.optional()).describe(parametersDescription),
+    stream: streamField,
     ...webhookFields,
   });
 }
@@ -44,19 +52,25 @@ export function runTask(c: EdgeContext): Promise<Response> {
 }
 
 async function readTask(c: EdgeContext, task: Task, body: unknown): Promise<JobRequest> {
-  const { model: name, inputs: given, parameters, ...webhook } = validate(Body, body);
+  const { model: name, inputs: given, parameters, stream, ...webhook } = validate(Body, body);
   const inputs = readInputs(task, given, "inputs");
   const call = { task, inputs, parameters: readParameters(task, parameters, ["parameters"]) };
-  if (task === "noop") return noopRequest(name ?? "noop", inputs, webhook);
+  if (task === "noop") return noopRequest(name ?? "noop", inputs, stream ?? false, webhook);
   return jobRequest(c, call, {
     model: validate(model, name, ["model"]),
     nameOf: (index) => `inputs[${index}]`,
     rendering: { route: "tasks" },
+    ...(stream === undefined ? {} : { stream }),
     webhook,
   });
 }
 
-function noopRequest(name: string, inputs: unknown[], webhook: WebhookFields): JobRequest {
+function noopRequest(
+  name: string,
+  inputs: unknown[],
+  stream: boolean,
+  webhook: WebhookFields,
+): JobRequest {
   return {
     task: "noop",
     model: name,
@@ -67,6 +81,7 @@ function noopRequest(name: string, inputs: unknown[], webhook: WebhookFields): J
     warnings: [],
     units: 0,
     cacheable: false,
+    stream,
     webhook,
   };
 }

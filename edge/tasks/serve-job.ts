@@ -22,6 +22,7 @@ import { freeBytes } from "../http/free-bytes.ts";
 import { parsePreference, preferenceApplied } from "../http/preference.ts";
 import { decodeText, parseJson } from "../http/request-body.ts";
 import { dispatch, dispatchKnown, type PreparedJob, prepareJob } from "../jobs/dispatch.ts";
+import { streamKnown } from "../jobs/stream-call.ts";
 import type { JobSpec } from "../jobs/job-spec.ts";
 import { freshModels, knownModels, usableModels } from "../registry/known-models.ts";
 import { findResult } from "../storage/result-cache.ts";
@@ -166,17 +167,20 @@ async function answerFromCache(
 ): Promise<Response | null> {
   const { request, requestKey } = asked;
   if (requestKey === null) return null;
+  const address = newJobAddress(requestKey, settingsOf(c.env).shards);
   for (const modelDigest of await digestsOf(c, request)) {
     const found = await findResult(c.env.CACHE, { requestKey, modelDigest });
     const answer = found === null ? null : await showFound(c, asked, found);
     if (found === null || answer === null) continue;
     await accounted(answer, account);
     c.set("cache", "hit");
-    if (!use.respondAsync) return answer;
+    if (!use.respondAsync && !request.stream) return answer;
     await answer.body?.cancel();
-    // The caller comes back for a job: it gets one that is finished.
-    const address = newJobAddress(requestKey, settingsOf(c.env).shards);
-    return dispatchKnown(c, specOf(asked, address), found);
+    const spec = specOf(asked, address);
+    // A caller that comes back for a job gets one that is finished.
+    return request.stream
+      ? streamKnown(c, spec, found, use.respondAsync)
+      : dispatchKnown(c, spec, found);
   }
   return null;
 }
@@ -225,7 +229,7 @@ function specOf(
   { request, requestKey, tenant, webhook }: Asked,
   { id, shard }: Pick<JobSpec, "id" | "shard">,
 ): JobSpec {
-  const { task, model, entityModel, parameters, inputs, rendering, warnings } = request;
+  const { task, model, entityModel, parameters, inputs, rendering, warnings, stream } = request;
   return {
     id,
     shard,
@@ -238,6 +242,7 @@ function specOf(
     requestKey,
     rendering,
     warnings,
+    stream,
     webhook,
   };
 }

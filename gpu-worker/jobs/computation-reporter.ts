@@ -32,7 +32,10 @@ export class ComputationReporter {
     this.#of(shard).report(event);
   }
 
-  /** In order, each of them, as soon as may be. */
+  /**
+   * What a computation has generated, in order: at once, with what others of the shard generate in the same turn of the
+   * event loop.
+   */
   stream(shard: number, event: TokensEvent): void {
     this.#of(shard).stream(event);
   }

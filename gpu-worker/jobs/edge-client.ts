@@ -1,6 +1,6 @@
-/** Signed POSTs to the edge over kept-alive connections. One try per call. */
+/** Signed POSTs to the edge over kept-alive connections, and WebSockets signed alike. One try per call. */
 import { createHmac } from "node:crypto";
-import { Pool } from "undici";
+import { Pool, WebSocket } from "undici";
 import { signatureHeader, signedPrefix, timestampHeader } from "#contract/signature.ts";
 
 export type EdgeAnswer = { status: number; body: string };
@@ -8,8 +8,13 @@ export type EdgeAnswer = { status: number; body: string };
 export type EdgeClient = {
   /** @throws where no answer came */
   post(path: string, body: string, signal: AbortSignal): Promise<EdgeAnswer>;
+  /** A WebSocket on its way: its events tell what becomes of it. */
+  connect(path: string): EdgeSocket;
   close(): Promise<void>;
 };
+
+/** What of a WebSocket is used. */
+export type EdgeSocket = Pick<WebSocket, "addEventListener" | "send" | "close">;
 
 export type EdgeClientOptions = {
   url: string;
@@ -45,11 +50,22 @@ export function openEdgeClient(options: EdgeClientOptions): EdgeClient {
       });
       return { status: answer.statusCode, body: await answer.body.text() };
     },
+    connect(path) {
+      const fullPath = base + path;
+      const timestampSeconds = Math.floor(options.wallClock() / 1_000);
+      const signed = { path: fullPath, body: "", method: "GET" };
+      return new WebSocket(`${origin.replace(/^http/, "ws")}${fullPath}`, {
+        headers: {
+          [timestampHeader]: String(timestampSeconds),
+          [signatureHeader]: sign(options.secret, timestampSeconds, signed),
+        },
+      });
+    },
     close: () => pool.destroy(),
   };
 }
 
-/** The signature header's value for a POST. */
+/** The signature header's value; of a POST, unless a method is named. */
 export function sign(
   secret: string,
   timestampSeconds: number,

@@ -5,6 +5,10 @@
  * of the interval. A post of no events still says which computations are in flight, because its answer names those that
  * are no longer wanted.
  *
+ * While a computation of the shard streams, a WebSocket takes the place of posts, and tokens go up in it at the end of
+ * the turn of the event loop that made them, without waiting for what was sent before. Where it cannot be had they are
+ * posted, as interim events.
+ *
  * An event that the edge cannot take does not hold up others: a group that fails is sent again in halves, and an event
  * that fails alone is tried again by itself, at growing intervals, between the posts of the others.
  */
@@ -20,9 +24,11 @@ import type { Log } from "../telemetry/log.ts";
 import { type Backoff, backoffMs, pause } from "./backoff.ts";
 import type { EdgeAnswer, EdgeClient } from "./edge-client.ts";
 import { parseJson } from "./parse-json.ts";
+import { TokenFeed } from "./token-feed.ts";
+import type { QueuedTokens } from "./token-queue.ts";
 
 export type ReporterOptions = {
-  edge: Pick<EdgeClient, "post">;
+  edge: Pick<EdgeClient, "post" | "connect">;
   worker: string;
   backoff: Backoff;
   log: Log;
@@ -36,7 +42,7 @@ export type ReporterOptions = {
 };
 
 /** Started or progress. */
-export type InterimEvent = Exclude<JobEvent, TerminalEvent>;
+export type InterimEvent = Exclude<JobEvent, TerminalEvent | TokensEvent>;
 type Pending = {
   event: TerminalEvent;
   json: string;
@@ -52,10 +58,17 @@ type Pending = {
 /** Put off: an event that is posted alone failed again, which says nothing of the others. */
 type PostOutcome = "done" | "put off" | "failed";
 /** What one post carries. */
-type Group = { pending: Pending[]; interim: InterimEvent[]; body: string };
+type Group = {
+  pending: Pending[];
+  interim: InterimEvent[];
+  tokens: readonly QueuedTokens[];
+  body: string;
+};
 
 const eventsPerPostMax = 500;
 const bytesPerPostMax = 2 * 1024 * 1024;
+/** What is larger is posted: some platforms take no larger message, and it would hold up tokens. */
+const socketCharactersMax = 512 * 1024;
 
 export class ShardReporter {
   readonly #shard: number;
@@ -64,6 +77,7 @@ export class ShardReporter {
   /** Of each computation, in order: that it started, and its latest progress. */
   readonly #interim = new Map<JobId, readonly InterimEvent[]>();
   readonly #terminal = new Map<JobId, Pending>();
+  readonly #feed: TokenFeed;
   #pumping = false;
   #lastPostAt: number;
   /** Posts in a row that failed or left events unacknowledged. */
@@ -77,10 +91,21 @@ export class ShardReporter {
     this.#shard = shard;
     this.#options = options;
     this.#lastPostAt = options.now();
+    this.#feed = new TokenFeed({
+      ...options,
+      open: () => options.edge.connect(this.#path),
+      bodyOf: (tokens) => this.#groupOf([], [], tokens).body,
+      post: () => this.#pump(),
+    });
   }
 
   get idle(): boolean {
-    return this.#inFlight.size === 0 && this.#terminal.size === 0 && !this.#pumping;
+    const hasWork = this.#inFlight.size > 0 || this.#terminal.size > 0 || this.#pumping;
+    return !hasWork && this.#feed.idle;
+  }
+
+  get #path(): string {
+    return `/internal/shards/${this.#shard}/events`;
   }
 
   begin(id: JobId): void {
@@ -90,6 +115,7 @@ export class ShardReporter {
   end(id: JobId): void {
     this.#inFlight.delete(id);
     this.#interim.delete(id);
+    this.#feed.end(id);
   }
 
   report(event: InterimEvent): void {
@@ -97,15 +123,14 @@ export class ShardReporter {
     this.#interim.set(event.jobId, [...others, event]);
   }
 
-  /** Each is posted, in order, at once or with what a post under way keeps waiting. */
   stream(event: TokensEvent): void {
-    this.#interim.set(event.jobId, [...this.#interimOf(event), event]);
-    this.#pump();
+    this.#feed.add(event);
   }
 
   /** Resolves when the shard has acknowledged the event; never, if reporting ends before. */
   deliver(event: TerminalEvent): Promise<void> {
     this.#interim.delete(event.jobId);
+    this.#feed.end(event.jobId);
     return new Promise((resolve) => {
       // Of two terminal events of a computation the later counts, and both are done when it is acknowledged.
       const before = this.#terminal.get(event.jobId);
@@ -123,6 +148,7 @@ export class ShardReporter {
     const sinceLastMs = this.#options.now() - this.#lastPostAt;
     const reportDue = this.#inFlight.size > 0 && sinceLastMs >= limits.reportIntervalMs / 2;
     if (reportDue || this.#hasDue()) this.#pump();
+    this.#feed.tick();
   }
 
   #pump(): void {
@@ -150,12 +176,10 @@ export class ShardReporter {
     } while (this.#hasDue() && !signal.aborted);
   }
 
-  /** Whether a terminal event may be posted now, or tokens. */
+  /** Whether a terminal event may be posted now, or tokens that have no other way. */
   #hasDue(): boolean {
+    if (this.#feed.hasForPost) return true;
     const now = this.#options.now();
-    for (const events of this.#interim.values()) {
-      if (events.some(({ type }) => type === "tokens")) return true;
-    }
     return [...this.#terminal.values()].some(({ notBefore }) => notBefore <= now);
   }
 
@@ -174,9 +198,10 @@ export class ShardReporter {
   #onAnswer(group: Group, { acked, cancelled, refused = [] }: EventsResponse): void {
     this.#groupMax = Math.min(eventsPerPostMax, this.#groupMax * 2);
     this.#forget(group.interim);
+    this.#feed.acknowledge(group.tokens);
     for (const { jobId, sequence } of acked) this.#acknowledge(jobId, sequence);
     for (const { index, reason } of refused) {
-      const pending = group.pending[index - group.interim.length];
+      const pending = group.pending[index - group.interim.length - group.tokens.length];
       this.#options.log.error({ shard: this.#shard, reason }, "the edge refused an event");
       if (pending !== undefined) this.#replace(pending);
     }
@@ -192,7 +217,7 @@ export class ShardReporter {
     const single = due.find(({ alone }) => alone);
     // Alternating, so that neither keeps the other waiting.
     this.#singleLast = single !== undefined && (shared.length === 0 || !this.#singleLast);
-    if (single !== undefined && this.#singleLast) return this.#groupOf([single], []);
+    if (single !== undefined && this.#singleLast) return this.#groupOf([single], [], []);
     const pending: Pending[] = [];
     let bytes = 0;
     for (const each of shared) {
@@ -201,30 +226,36 @@ export class ShardReporter {
         break;
       pending.push(each);
     }
-    return this.#groupOf(pending, [...this.#interim.values()].flat().slice(0, eventsPerPostMax));
+    const interim = [...this.#interim.values()].flat().slice(0, eventsPerPostMax);
+    return this.#groupOf(pending, interim, this.#feed.takeForPost());
   }
 
-  #groupOf(pending: Pending[], interim: InterimEvent[]): Group {
+  #groupOf(pending: Pending[], interim: InterimEvent[], tokens: Group["tokens"]): Group {
     const events = [
       ...interim.map((event) => JSON.stringify(event)),
+      ...tokens.map(({ json }) => json),
       ...pending.map((p) => p.json),
     ];
     const inFlight = [...this.#inFlight].slice(0, 10_000);
     const worker = JSON.stringify(this.#options.worker);
     // The terminal events are written already.
     const body = `{"worker":${worker},"events":[${events.join(",")}],"inFlight":${JSON.stringify(inFlight)}}`;
-    return { pending, interim, body };
+    return { pending, interim, tokens, body };
   }
 
   async #post(group: Group): Promise<EdgeAnswer | null> {
     const { edge, log, onPost, signal } = this.#options;
-    const events = group.pending.length + group.interim.length;
+    const events = group.pending.length + group.interim.length + group.tokens.length;
     try {
-      const answer = await edge.post(`/internal/shards/${this.#shard}/events`, group.body, signal);
+      const bySocket = this.#feed.isOpen && group.body.length <= socketCharactersMax;
+      const answer = bySocket
+        ? await this.#feed.request(group.body)
+        : await edge.post(this.#path, group.body, signal);
       onPost(answer.status, events);
       return answer;
     } catch (error) {
       onPost(0, events);
+      this.#feed.putBack(group.tokens);
       if (this.#failures === 0 && !signal.aborted) {
         log.warn({ error, shard: this.#shard }, "the edge does not answer; trying again");
       }
@@ -271,10 +302,12 @@ export class ShardReporter {
    * A group that is refused, or that the edge cannot process, is sent again in halves. An event refused alone is
    * replaced; one the edge cannot process waits for its own next try.
    */
-  #onRefusal(status: number, { pending, interim }: Group): PostOutcome {
+  #onRefusal(status: number, { pending, interim, tokens }: Group): PostOutcome {
     const { log } = this.#options;
     log.error({ status, shard: this.#shard, events: pending.length }, "the edge refused a report");
     const refused = status === 400 || status === 413;
+    if (refused) this.#feed.acknowledge(tokens);
+    else this.#feed.putBack(tokens);
     // A status below 300 had no body that could be read.
     if (!refused && status >= 300 && status < 500) return "failed";
     if (refused) this.#forget(interim);

@@ -148,6 +148,7 @@ describe("parameters that no schema bounds", () => {
     requestKey: null,
     rendering: { route: "tasks" },
     warnings: [],
+    stream: false,
     webhook: null,
   };
 

@@ -43,8 +43,13 @@ export async function call(path: string, options: Call = {}): Promise<Response> 
   const context = createExecutionContext();
   const bound = bindings === undefined ? env : { ...env, ...bindings };
   const response = await app.fetch(request, bound, context);
-  await waitOnExecutionContext(context);
+  // A stream is under way for as long as it is read.
+  if (!isStream(response)) await waitOnExecutionContext(context);
   return response;
+}
+
+function isStream({ headers }: Response): boolean {
+  return headers.get("content-type")?.startsWith("text/event-stream") === true;
 }
 
 export function embed(input: unknown, options: Call & { more?: object } = {}): Promise<Response> {

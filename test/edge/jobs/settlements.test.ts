@@ -65,6 +65,7 @@ class Simulation {
       silence: { silentMs: 180_000, unnamedMs: 86_400_000 },
       send: ({ id }) => this.#later(() => this.#send(id)),
       release: (_, id) => this.#later(() => this.#settle(id, 0)),
+      tellGivenUp: () => false,
       notify: () => {},
       onSweepSooner: () => {},
       now: () => startMs,

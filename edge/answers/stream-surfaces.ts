@@ -1,0 +1,166 @@
+/**
+ * The API surfaces that stream: a row says by which server-sent events a result is told while it is made. What is told
+ * stands in the log of its computation (edge/jobs/event-log.ts), one numbered entry after the other, so a row looks at
+ * one entry by itself and keeps nothing: a reader may begin anywhere. The last event of an entry bears its number as
+ * its SSE id.
+ */
+import type { PublicError } from "#contract/errors.ts";
+import type { Piece } from "#contract/events.ts";
+import type { JobId } from "#contract/job-id.ts";
+import type { ResultHead } from "#contract/result-document.ts";
+import type { JobProgress } from "./job.ts";
+import type { Rendering, RenderingOf } from "./rendering.ts";
+import { openaiError } from "./error-forms.ts";
+import { renderError, resultFormOf, usageBody } from "./surfaces.ts";
+
+export type StreamHead = {
+  jobId: JobId;
+  /** Milliseconds since the epoch. */
+  createdAt: number;
+  /** The model's own id, and its digest (`system_fingerprint`). */
+  model: string;
+  modelDigest: string;
+};
+
+/** A server-sent event: its name, absent for a plain one, and its data, which has no line break. */
+export type SentEvent = { event?: string; data: string };
+
+type StreamSurface<R extends Rendering> = {
+  /** A worker has begun. Absent here and below: it is not told. */
+  started?: (rendering: R, jobId: JobId) => SentEvent[];
+  progress?: (rendering: R, progress: JobProgress) => SentEvent[];
+  /**
+   * A choice has grown. Its first piece has `from` and `textFrom` 0, its last a finish reason, and each goes on where
+   * the one before ended; those of a result that was there already come in the same way.
+   * @param textSoFar the choice's text, this piece included
+   */
+  piece?: (rendering: R, head: StreamHead, piece: Piece, textSoFar: () => string) => SentEvent[];
+  /** One whole output of a task that generates nothing. @param output JSON, as the worker wrote it */
+  output?: (rendering: R, head: ResultHead, index: number, output: string) => SentEvent[];
+  /** After the last piece of the last choice: usage where it is told, `[DONE]` where the surface has it. */
+  end: (rendering: R, head: StreamHead, result: ResultHead) => SentEvent[];
+  /** @param error in the caller's words */
+  error: (rendering: R, error: PublicError) => SentEvent[];
+};
+
+/** OpenAI's form on every surface that has no other: `data: {"error": …}`, then the stream ends. */
+const plainError = (_: Rendering, error: PublicError): SentEvent[] => [
+  { data: JSON.stringify(openaiError.body(error)) },
+];
+
+/**
+ * Of any job, as `GET /v1/jobs/{id}/events` tells it: `start`, `progress`, `output` for each piece or whole output,
+ * `completed`, or `error`.
+ */
+const jobEvents: StreamSurface<Rendering> = {
+  started: (_, id) => [{ event: "start", data: JSON.stringify({ id }) }],
+  progress: (_, { completed, total }) => [
+    { event: "progress", data: JSON.stringify({ completed, total }) },
+  ],
+  piece: (_, __, { input, choice, from, tokens, text, logprobs, finishReason }) => [
+    {
+      event: "output",
+      data: JSON.stringify({
+        index: input,
+        choice,
+        tokens_before: from,
+        tokens,
+        text,
+        logprobs: logprobs ?? null,
+        finish_reason: finishReason ?? null,
+      }),
+    },
+  ],
+  output: (_, head, index, output) => {
+    const { show } = resultFormOf({ route: "tasks" }, head);
+    const shown = show === null ? output : show(JSON.parse(output), index);
+    return [{ event: "output", data: `{"index":${index},"output":${shown}}` }];
+  },
+  end: (_, { jobId }, { model, usage }) => [
+    {
+      event: "completed",
+      data: JSON.stringify({ id: jobId, status: "succeeded", model, usage: usageBody(usage) }),
+    },
+  ],
+  error: (rendering, error) =>
+    plainError(rendering, error).map((event) => ({ event: "error", ...event })),
+};
+
+/** Surfaces that are not here do not stream. */
+const streams: { readonly [Route in Rendering["route"]]?: StreamSurface<RenderingOf<Route>> } = {
+  tasks: jobEvents,
+};
+
+export function canStream({ route }: Rendering): boolean {
+  return streams[route] !== undefined;
+}
+
+/** What is told of a computation, one after the other. */
+export type StreamEntry =
+  | { kind: "started" }
+  | ({ kind: "progress" } & JobProgress)
+  | { kind: "piece"; piece: Piece; made: Made; textSoFar: () => string }
+  | { kind: "output"; result: ResultHead; index: number; output: string }
+  | { kind: "end"; result: ResultHead }
+  | { kind: "error"; error: PublicError };
+type Made = Pick<StreamHead, "model" | "modelDigest">;
+
+export type StreamView = Pick<StreamHead, "jobId" | "createdAt"> & { rendering: Rendering };
+
+/** Tells a reader of a stream, in the words of the surface that it called, what stands in a log. */
+export class StreamRenderer {
+  readonly #view: StreamView;
+  readonly #surface: StreamSurface<Rendering>;
+
+  /** @param ofJob as `GET /v1/jobs/{id}/events` tells it, whatever the surface of the call was */
+  constructor(view: StreamView, ofJob = false) {
+    this.#view = view;
+    this.#surface = ofJob ? jobEvents : surfaceOf(view.rendering);
+  }
+
+  /** @param id null: of an entry that stands in no log @returns server-sent events as text; often none */
+  show(entry: StreamEntry, id: number | null): string {
+    return eventText(this.#eventsOf(entry), id);
+  }
+
+  #eventsOf(entry: StreamEntry): SentEvent[] {
+    const { rendering, jobId } = this.#view;
+    const surface = this.#surface;
+    switch (entry.kind) {
+      case "started":
+        return surface.started?.(rendering, jobId) ?? [];
+      case "progress":
+        return surface.progress?.(rendering, entry) ?? [];
+      case "piece": {
+        const { made, piece, textSoFar } = entry;
+        return surface.piece?.(rendering, { ...this.#view, ...made }, piece, textSoFar) ?? [];
+      }
+      case "output":
+        return surface.output?.(rendering, entry.result, entry.index, entry.output) ?? [];
+      case "end":
+        return surface.end(rendering, { ...this.#view, ...entry.result }, entry.result);
+      case "error":
+        return surface.error(rendering, renderError(rendering, entry.error));
+    }
+  }
+}
+
+/** A row takes the rendering that bears its name: the one thing TypeScript cannot see of such a table. */
+function surfaceOf({ route }: Rendering): StreamSurface<Rendering> {
+  return (streams[route] ?? jobEvents) as StreamSurface<Rendering>;
+}
+
+/** A comment, which clients ignore. */
+export function commentText(comment: string): string {
+  return `: ${comment}\n\n`;
+}
+
+/** The id on the last alone: who has it has all of them. */
+function eventText(events: readonly SentEvent[], id: number | null): string {
+  return events
+    .map(({ event, data }, index) => {
+      const idLine = id !== null && index === events.length - 1 ? `id: ${id}\n` : "";
+      return `${idLine}${event === undefined ? "" : `event: ${event}\n`}data: ${data}\n\n`;
+    })
+    .join("");
+}

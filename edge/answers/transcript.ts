@@ -1,0 +1,153 @@
+/**
+ * What has been told of each choice of a computation, so that what a worker repeats is told once, whoever repeats it,
+ * and what the result holds beyond it can be told at the end.
+ */
+import type { Piece } from "#contract/events.ts";
+import type { Choice, Generation } from "#contract/tasks/generation.ts";
+
+type Told = { tokens: number; text: string; finished: boolean };
+
+/**
+ * What became of a piece: told, in whole or in part; known already; or it leaves something out, or says something else
+ * than was told.
+ */
+export type Taken =
+  | { kind: "told"; piece: Piece }
+  | { kind: "known" }
+  | { kind: "gap" }
+  | { kind: "differs" };
+
+/** Of all choices together. Past it nothing is told before the result. */
+const charactersMax = 2 * 1024 * 1024;
+/** What the result tells at once, so that a reader need not hold all of it. */
+const restTokensMax = 32;
+const restCharactersMax = 16_384;
+
+const untold: Told = { tokens: 0, text: "", finished: false };
+
+export class Transcript {
+  readonly #choices = new Map<string, Told>();
+  #tokens = 0;
+  #characters = 0;
+
+  take(piece: Piece): Taken {
+    const told = this.#of(piece.input, piece.choice);
+    if (piece.from > told.tokens || piece.textFrom > told.text.length) return { kind: "gap" };
+    if (this.#characters > charactersMax) return { kind: "gap" };
+    const known = told.text.slice(piece.textFrom, piece.textFrom + piece.text.length);
+    if (!piece.text.startsWith(known)) return { kind: "differs" };
+    const fresh = beyond(piece, told, known.length);
+    if (fresh === null) return { kind: "known" };
+    // What a choice ended with before is its end.
+    if (told.finished) return { kind: "differs" };
+    this.#add(fresh, told);
+    return { kind: "told", piece: fresh };
+  }
+
+  /** @returns the text of a choice, as far as that of the piece */
+  textUpTo({ input, choice, textFrom, text }: Piece): string {
+    return this.#of(input, choice).text.slice(0, textFrom + text.length);
+  }
+
+  /** Whether the result holds nothing that was not told. @param tokens that were generated for it */
+  isWhole(tokens: number | undefined): boolean {
+    return tokens === this.#tokens && [...this.#choices.values()].every(({ finished }) => finished);
+  }
+
+  /**
+   * What the result of an input holds beyond what was told.
+   * @returns null where it holds something else than was told
+   */
+  rest(input: number, { choices }: Generation): Piece[] | null {
+    const rests = choices.map((choice, index) => {
+      const told = this.#of(input, index);
+      return choice.text.startsWith(told.text)
+        ? restOf(choice, told, { input, choice: index })
+        : null;
+    });
+    return rests.some((rest) => rest === null) ? null : rests.flatMap((rest) => rest ?? []);
+  }
+
+  #of(input: number, choice: number): Told {
+    return this.#choices.get(`${input} ${choice}`) ?? untold;
+  }
+
+  #add({ input, choice, tokens, text, finishReason }: Piece, told: Told): void {
+    this.#choices.set(`${input} ${choice}`, {
+      tokens: told.tokens + tokens,
+      text: told.text + text,
+      finished: finishReason !== undefined,
+    });
+    this.#tokens += tokens;
+    this.#characters += text.length;
+  }
+}
+
+/** What of the piece was not told; null: nothing. */
+function beyond(piece: Piece, told: Told, knownCharacters: number): Piece | null {
+  const knownTokens = Math.min(piece.tokens, told.tokens - piece.from);
+  if (knownTokens === 0 && knownCharacters === 0) return piece;
+  const tokens = piece.tokens - knownTokens;
+  const text = piece.text.slice(knownCharacters);
+  const ends = piece.finishReason !== undefined && !told.finished;
+  if (tokens === 0 && text === "" && !ends) return null;
+  const { logprobs, ...rest } = piece;
+  const left = logprobs === undefined ? {} : { logprobs: lastOf(logprobs, tokens) };
+  return { ...rest, from: told.tokens, tokens, textFrom: told.text.length, text, ...left };
+}
+
+/** With `echo` a choice has log probabilities of its prompt too, before those of its tokens. */
+function lastOf<T>(list: readonly T[], count: number): T[] {
+  return list.slice(list.length - Math.min(count, list.length));
+}
+
+/** In pieces of some kilobytes. Those of a prompt that is repeated are no tokens of the choice. */
+function restOf(choice: Choice, told: Told, place: Pick<Piece, "input" | "choice">): Piece[] {
+  if (told.finished) return [];
+  const tokens = Math.max(0, choice.tokens - told.tokens);
+  const all = choice.logprobs;
+  const logprobs = all === null || told.tokens === 0 ? all : lastOf(all, tokens);
+  const pieces: Piece[] = [];
+  const prompt = Math.max(0, (logprobs?.length ?? 0) - tokens);
+  let [from, textFrom, seen] = [told.tokens, told.text.length, 0];
+  for (const part of partsOf(choice.text.slice(textFrom), logprobs)) {
+    const { length = 0 } = part.logprobs ?? [];
+    const made = length - Math.min(length, Math.max(0, prompt - seen));
+    seen += length;
+    pieces.push({ ...place, from, tokens: made, textFrom, ...part });
+    from += made;
+    textFrom += part.text.length;
+  }
+  const last = pieces.at(-1);
+  if (last === undefined) return [];
+  const left = told.tokens + tokens - last.from;
+  return [...pieces.slice(0, -1), { ...last, tokens: left, finishReason: choice.finish_reason }];
+}
+
+/** At least one. A token is told with its text, as near as that can be told. */
+function partsOf(text: string, logprobs: Choice["logprobs"]): Pick<Piece, "text" | "logprobs">[] {
+  const parts: Pick<Piece, "text" | "logprobs">[] = [];
+  let at = 0;
+  const take = (characters: number) => {
+    const part = wholeCharacters(text.slice(at), characters);
+    at += part.length;
+    return part;
+  };
+  if (logprobs === null) {
+    while (text.length - at > restCharactersMax) parts.push({ text: take(restCharactersMax) });
+    return [...parts, { text: text.slice(at) }];
+  }
+  let first = 0;
+  for (; first + restTokensMax < logprobs.length; first += restTokensMax) {
+    const group = logprobs.slice(first, first + restTokensMax);
+    const characters = group.reduce((sum, token) => sum + token.text.length, 0);
+    parts.push({ text: take(characters), logprobs: group });
+  }
+  return [...parts, { text: text.slice(at), logprobs: logprobs.slice(first) }];
+}
+
+/** The beginning of a text, about so long, that ends with no half of a character. */
+function wholeCharacters(text: string, length: number): string {
+  const next = text.codePointAt(length - 1) ?? 0;
+  return text.slice(0, next > 0xffff ? length + 1 : length);
+}

@@ -1,0 +1,80 @@
+/** Who reads a shard's computations as they go on, and what there is to read of them, and of those that ended. */
+import type { JobId } from "#contract/job-id.ts";
+import type { StoredResult } from "../storage/stored-result.ts";
+import type { Computation, ComputationTable } from "./computation-table.ts";
+import type { ComputationWatch } from "./computation-watch.ts";
+import { endedLog } from "./event-log.ts";
+import { EventLogs } from "./event-logs.ts";
+import { findLog, type OpenLog } from "./find-log.ts";
+import type { Outcome } from "./job-rows.ts";
+import type { KeptJobs } from "./kept-jobs.ts";
+import { QueuePlaces } from "./queue-place.ts";
+import type { JobHead, ReadRequest } from "./shard-protocol.ts";
+
+type Reader = Pick<ReadRequest, "waiter" | "graceMilliseconds">;
+
+export class ComputationStreams {
+  readonly #jobs: KeptJobs;
+  readonly #computations: ComputationTable;
+  readonly #watch: ComputationWatch;
+  readonly #logs: EventLogs;
+  readonly #places: QueuePlaces;
+
+  /** @param now ms since the epoch */
+  constructor(
+    jobs: KeptJobs,
+    computations: ComputationTable,
+    watch: ComputationWatch,
+    now: () => number,
+  ) {
+    this.#jobs = jobs;
+    this.#computations = computations;
+    this.#watch = watch;
+    this.#logs = new EventLogs(now);
+    this.#places = new QueuePlaces(computations, now);
+  }
+
+  /** @param jobId of the job kept for the caller; null: none is */
+  open(computation: Computation, head: JobHead, jobId: JobId | null, reader: Reader): OpenLog {
+    this.listen(computation, reader);
+    const { createdAt, rendering } = head;
+    const { id, log } = computation;
+    return { kind: "log", log, jobId: jobId ?? id, createdAt, rendering, computation };
+  }
+
+  ofResult({ id, createdAt, rendering }: JobHead, result: StoredResult): OpenLog {
+    const log = endedLog({ status: "succeeded", result });
+    return { kind: "log", log, jobId: id, createdAt, rendering, computation: null };
+  }
+
+  /** @returns null where the tenant has no such job */
+  find(id: JobId, tenant: string): OpenLog | null {
+    return findLog(id, tenant, {
+      jobs: this.#jobs,
+      computations: this.#computations,
+      logs: this.#logs,
+    });
+  }
+
+  /** The reader wants the computation from now until it leaves. */
+  listen(computation: Computation, { waiter, graceMilliseconds }: Reader): void {
+    this.#computations.addWaiter(computation, waiter, { graceMilliseconds, call: null });
+    this.#watch.keepStream(computation);
+  }
+
+  /** A worker has begun it. */
+  begin(computation: Computation): void {
+    this.#places.begin(computation);
+    computation.log.append({ kind: "started" });
+  }
+
+  end(computation: Computation, outcome: Outcome): void {
+    computation.log.finish(outcome);
+    this.#logs.keep(computation);
+  }
+
+  /** What those are told who wait for a worker to begin; null: one has. */
+  placeOf(computation: Computation): string | null {
+    return this.#places.comment(computation);
+  }
+}

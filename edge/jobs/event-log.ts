@@ -1,0 +1,149 @@
+/**
+ * What happened to one computation, in order and numbered from 1: that it started, its progress, what was generated.
+ * Whoever reads it begins where they like and is woken when it grows. It is bounded in bytes: the oldest entries go
+ * first, and a reader that wants one of those is told so. Its end is kept beside the entries; what a result holds
+ * beyond them is read from the result, numbered on.
+ */
+import type { TokensEvent } from "#contract/events.ts";
+import type { StreamEntry } from "../answers/stream-surfaces.ts";
+import { Transcript } from "../answers/transcript.ts";
+import type { Outcome } from "./job-rows.ts";
+
+const bytesMax = 2 * 1024 * 1024;
+const entryOverheadBytes = 300;
+/** Of a token's log probability, and of each alternative beside it. */
+const logprobBytes = 150;
+
+type Kept = {
+  entry: StreamEntry;
+  /** Of all entries up to this one, since the log began. */
+  until: number;
+};
+
+export class EventLog {
+  readonly transcript = new Transcript();
+  /** What stood before it is not known: another object had it. */
+  readonly isRest: boolean;
+  #entries: Kept[] = [];
+  #firstId = 1;
+  #bytes = 0;
+  #dropped = 0;
+  #end: Outcome | null = null;
+  /** Something was left out, and is told by the result alone. */
+  #hasGap = false;
+  #hasPiece = false;
+  #wasRead = false;
+  readonly #listeners = new Set<() => void>();
+
+  /** @param isRest of a computation that was under way before */
+  constructor(isRest = false) {
+    this.isRest = isRest;
+  }
+
+  get firstId(): number {
+    return this.#firstId;
+  }
+
+  get lastId(): number {
+    return this.#firstId + this.#entries.length - 1;
+  }
+
+  get end(): Outcome | null {
+    return this.#end;
+  }
+
+  /** Whether there is anything to answer a caller with: a piece, or the end. */
+  get hasAnswer(): boolean {
+    return this.#end !== null || this.#hasPiece;
+  }
+
+  get hasPiece(): boolean {
+    return this.#hasPiece;
+  }
+
+  /** Somebody reads it, or did, and may come back. */
+  get wasRead(): boolean {
+    return this.#wasRead;
+  }
+
+  /** Of memory that it holds, about. */
+  get bytesHeld(): number {
+    const held = this.#end?.status === "succeeded" ? this.#end.result : null;
+    const document = held?.kind === "inline" ? held.document.length : 0;
+    return this.#bytes - this.#dropped + document + entryOverheadBytes;
+  }
+
+  at(id: number): StreamEntry | undefined {
+    return this.#entries[id - this.#firstId]?.entry;
+  }
+
+  /** How much was added after an entry. */
+  bytesAfter(id: number): number {
+    const until = this.#entries[id - this.#firstId]?.until ?? this.#dropped;
+    return this.#bytes - until;
+  }
+
+  append(entry: Extract<StreamEntry, { kind: "started" | "progress" }>): void {
+    this.#add(entry, entryOverheadBytes);
+    this.#wake();
+  }
+
+  /** @returns false where a worker says something else than was told before */
+  tell({ pieces, model, modelDigest }: Pick<TokensEvent, "pieces" | "model" | "modelDigest">) {
+    const made = { model, modelDigest };
+    for (const each of pieces) {
+      if (this.#hasGap) break;
+      const taken = this.transcript.take(each);
+      if (taken.kind === "differs") return false;
+      if (taken.kind === "gap") this.#hasGap = true;
+      if (taken.kind !== "told") continue;
+      const { piece } = taken;
+      this.#hasPiece = true;
+      const textSoFar = () => this.transcript.textUpTo(piece);
+      this.#add({ kind: "piece", piece, made, textSoFar }, bytesOf(piece));
+    }
+    this.#wake();
+    return true;
+  }
+
+  finish(end: Outcome): void {
+    this.#end = end;
+    this.#wake();
+  }
+
+  /** @param listener called whenever it has grown @returns what ends that */
+  listen(listener: () => void): () => void {
+    this.#wasRead = true;
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  #add(entry: StreamEntry, bytes: number): void {
+    this.#bytes += bytes;
+    this.#entries.push({ entry, until: this.#bytes });
+    let surplus = 0;
+    while (this.#bytes - this.#dropped > bytesMax) {
+      this.#dropped = this.#entries[surplus]?.until ?? this.#bytes;
+      surplus += 1;
+    }
+    if (surplus === 0) return;
+    this.#entries.splice(0, surplus);
+    this.#firstId += surplus;
+  }
+
+  #wake(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+/** A log of nothing but its end: of a job whose events are gone, or a result that was there already. */
+export function endedLog(end: Outcome): EventLog {
+  const log = new EventLog(true);
+  log.finish(end);
+  return log;
+}
+
+function bytesOf({ text, logprobs = [] }: TokensEvent["pieces"][number]): number {
+  const shown = logprobs.reduce((sum, { top }) => sum + 1 + top.length, 0);
+  return entryOverheadBytes + text.length + shown * logprobBytes;
+}
