@@ -92,6 +92,8 @@ export class StandInEdge {
       this.announcements.push(WorkerAnnouncement.parse(JSON.parse(body)));
       return { status: 200, body: "{}" };
     }
+    // No WebSocket is to be had here, as with an older edge: everything is posted.
+    if (message.method === "GET") return { status: 426, body: "{}" };
     const shard = Number(/^\/internal\/shards\/(\d+)\/events$/.exec(path)?.[1]);
     const request = EventsRequest.parse(JSON.parse(body));
     const status = this.status(request);
