@@ -27,6 +27,8 @@ export type JobRequest = {
   units: number;
   /** False: results of this task are not kept. */
   cacheable: boolean;
+  /** The answer is a stream of events (answers/stream-surfaces.ts), told while the result is made. */
+  stream: boolean;
   webhook: WebhookFields;
 };
 
@@ -43,13 +45,15 @@ export type Posed = Pick<JobRequest, "rendering" | "webhook"> & {
   /** How the caller knows an input: `inputs[3]`. */
   nameOf: (index: number) => string;
   warnings?: string[];
+  /** Default: the answer is the whole result. */
+  stream?: boolean;
 };
 
 /** @throws CodedError as `modelForTask`, or where token ids are not the model's */
 export async function jobRequest<T extends Task>(
   c: EdgeContext,
   call: TaskCall<T>,
-  { model: name, nameOf, rendering, webhook, warnings = [] }: Posed,
+  { model: name, nameOf, rendering, webhook, warnings = [], stream = false }: Posed,
 ): Promise<JobRequest> {
   const { task, inputs, parameters } = call;
   const model = await modelForTask(c, name, task);
@@ -66,6 +70,7 @@ export async function jobRequest<T extends Task>(
     warnings,
     units: estimateUnits(call, model),
     cacheable: true,
+    stream,
     webhook,
   };
 }

@@ -1,0 +1,90 @@
+/**
+ * The API surfaces that stream: a row says by which server-sent events a result is told while it is made. What is told
+ * stands in the log of its computation (edge/jobs/event-log.ts), one numbered entry after the other, so a row looks at
+ * one entry by itself and keeps nothing: a reader may begin anywhere. The last event of an entry bears its number as
+ * its SSE id.
+ */
+import type { PublicError } from "#contract/errors.ts";
+import type { Piece } from "#contract/events.ts";
+import type { JobId } from "#contract/job-id.ts";
+import type { ResultHead } from "#contract/result-document.ts";
+import type { JobProgress } from "./job.ts";
+import type { Rendering, RenderingOf } from "./rendering.ts";
+import { openaiError } from "./error-forms.ts";
+import { renderError, resultFormOf, usageBody } from "./surfaces.ts";
+
+export type StreamHead = {
+  jobId: JobId;
+  /** Milliseconds since the epoch. */
+  createdAt: number;
+  /** The model's own id, and its digest (`system_fingerprint`). */
+  model: string;
+  modelDigest: string;
+};
+
+/** A server-sent event: its name, absent for a plain one, and its data, which has no line break. */
+export type SentEvent = { event?: string; data: string };
+
+type StreamSurface<R extends Rendering> = {
+  /** A worker has begun. Absent here and below: it is not told. */
+  started?: (rendering: R, jobId: JobId) => SentEvent[];
+  progress?: (rendering: R, progress: JobProgress) => SentEvent[];
+  /**
+   * A choice has grown. Its first piece has `from` and `textFrom` 0, its last a finish reason, and each goes on where
+   * the one before ended; those of a result that was there already come in the same way.
+   * @param textSoFar the choice's text, this piece included
+   */
+  piece?: (rendering: R, head: StreamHead, piece: Piece, textSoFar: () => string) => SentEvent[];
+  /** One whole output of a task that generates nothing. @param output JSON, as the worker wrote it */
+  output?: (rendering: R, head: ResultHead, index: number, output: string) => SentEvent[];
+  /** After the last piece of the last choice: usage where it is told, `[DONE]` where the surface has it. */
+  end: (rendering: R, head: StreamHead, result: ResultHead) => SentEvent[];
+  /** @param error in the caller's words */
+  error: (rendering: R, error: PublicError) => SentEvent[];
+};
+
+/** OpenAI's form on every surface that has no other: `data: {"error": …}`, then the stream ends. */
+const plainError = (_: Rendering, error: PublicError): SentEvent[] => [
+  { data: JSON.stringify(openaiError.body(error)) },
+];
+
+/**
+ * Of any job, as `GET /v1/jobs/{id}/events` tells it: `start`, `progress`, `output` for each piece or whole output,
+ * `completed`, or `error`.
+ */
+const jobEvents: StreamSurface<Rendering> = {
+  started: (_, id) => [{ event: "start", data: JSON.stringify({ id }) }],
+  progress: (_, progress) => [{ event: "progress", data: JSON.stringify(progress) }],
+  piece: (_, __, { input, choice, from, tokens, text, logprobs, finishReason }) => [
+    {
+      event: "output",
+      data: JSON.stringify({
+        index: input,
+        choice,
+        tokens_before: from,
+        tokens,
+        text,
+        logprobs: logprobs ?? null,
+        finish_reason: finishReason ?? null,
+      }),
+    },
+  ],
+  output: (_, head, index, output) => {
+    const { show } = resultFormOf({ route: "tasks" }, head);
+    const shown = show === null ? output : show(JSON.parse(output), index);
+    return [{ event: "output", data: `{"index":${index},"output":${shown}}` }];
+  },
+  end: (_, { jobId }, { model, usage }) => [
+    {
+      event: "completed",
+      data: JSON.stringify({ id: jobId, status: "succeeded", model, usage: usageBody(usage) }),
+    },
+  ],
+  error: (rendering, error) =>
+    plainError(rendering, error).map((event) => ({ event: "error", ...event })),
+};
+
+/** Surfaces that are not here do not stream. */
+const streams: { readonly [Route in Rendering["route"]]?: StreamSurface<RenderingOf<Route>> } = {
+  tasks: jobEvents,
+};
