@@ -67,6 +67,7 @@ function noopRequest(name: string, inputs: unknown[], webhook: WebhookFields): J
     warnings: [],
     units: 0,
     cacheable: false,
+    stream: false,
     webhook,
   };
 }
