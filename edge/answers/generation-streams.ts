@@ -9,6 +9,7 @@ import {
   completionLogprobs,
   completionUsage,
   fingerprint,
+  isText,
   openaiFinish,
   type TgiForm,
   tgiEnd,
@@ -56,7 +57,7 @@ export function chunksEnd(
 /** The role comes first and by itself, and so does at the end why it ended. */
 export function chatChunks(form: ChunkForm, maker: Maker, piece: Piece): Data[] {
   const { choice: index, from, text, logprobs, finishReason } = piece;
-  const told = logprobs === undefined || logprobs.length === 0 ? null : chatLogprobs(logprobs);
+  const told = logprobs?.some(isText) === true ? chatLogprobs(logprobs) : null;
   const part = (delta: object, more: { logprobs?: object | null; finish_reason?: string } = {}) => {
     const choice = { index, delta, logprobs: null, finish_reason: null, ...more };
     return chunk("chat.completion.chunk", form, maker, { choices: [choice] });
@@ -102,12 +103,12 @@ export function completionChunks(
         ),
     );
   }
-  if (text === "" && finishReason === undefined && !form.logprobs) return [];
   const told =
-    form.logprobs && logprobs !== undefined && logprobs.length > 0
+    form.logprobs && logprobs?.some(isText) === true
       ? completionLogprobs(logprobs, Array.from(textSoFar().slice(0, textFrom)).length)
       : null;
-  return [send({ text, logprobs: told, finish_reason })];
+  const nothing = text === "" && told === null && finish_reason === null;
+  return nothing ? [] : [send({ text, logprobs: told, finish_reason })];
 }
 
 /** An event for each token of TGI's. */

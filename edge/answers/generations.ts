@@ -38,12 +38,17 @@ export function chatChoice({ text, finish_reason: reason, logprobs }: Choice, in
 
 export function chatLogprobs(logprobs: readonly TokenLogprob[]) {
   return {
-    content: logprobs.map((each) => ({
+    content: logprobs.filter(isText).map((each) => ({
       ...chatToken(each),
       top_logprobs: each.top.map(chatToken),
     })),
     refusal: null,
   };
+}
+
+/** Special tokens are no text, and OpenAI tells of what stands in the text alone. */
+export function isText({ special }: TokenLogprob): boolean {
+  return special !== true;
 }
 
 /** OpenAI's number for a token so unlikely that it has none; here of one that nothing came before. */
@@ -64,7 +69,8 @@ export function completionChoice({ text, finish_reason: reason, logprobs }: Choi
 }
 
 /** @param offset code points of the choice before the first of the tokens */
-export function completionLogprobs(logprobs: readonly TokenLogprob[], offset = 0) {
+export function completionLogprobs(all: readonly TokenLogprob[], offset = 0) {
+  const logprobs = all.filter(isText);
   let at = offset;
   const offsets = logprobs.map((token) => {
     const begins = at;

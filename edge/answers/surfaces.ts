@@ -167,18 +167,17 @@ const inputName = /\binputs\[\d+\](\.\w+(\[\d+\])?)?/g;
  * @returns a worker's error in the caller's words: the worker knows a job's inputs, the caller the field of the route
  */
 export function renderError(rendering: Rendering, error: PublicError): PublicError {
-  const { param, message } = error;
+  const { param } = error;
   if (param === null) return error;
+  const { field } = surfaceOf(rendering);
+  const message = error.message.replaceAll(inputName, (name) => field(rendering, name));
   if (!param.startsWith("inputs")) {
     const name = ownName(rendering, param);
     const told = name === param ? message : message.replaceAll(param, name);
     return { ...error, param: parameterField(rendering, param), message: told };
   }
-  const { field } = surfaceOf(rendering);
-  const renamed = message
-    .replaceAll(param, field(rendering, param))
-    .replaceAll(inputName, (name) => field(rendering, name));
-  return { ...error, param: field(rendering, param), message: renamed };
+  const own = field(rendering, param);
+  return { ...error, param: own, message: message.replaceAll(param, own) };
 }
 
 /** @param path of the call: an error may come before it is known what was asked */

@@ -187,7 +187,7 @@ describe("chunks of chat", () => {
       ),
     );
     expect(deltas[0]).toMatchObject({ delta: { role: "assistant", content: "", refusal: null } });
-    expect(deltas.map((choice) => choice?.finish_reason)).toEqual([...Array(5).fill(null), "stop"]);
+    expect(deltas.map((choice) => choice?.finish_reason)).toEqual([...Array(4).fill(null), "stop"]);
     expect(deltas.at(-1)).toMatchObject({ delta: {}, logprobs: null });
   });
 });

@@ -49,24 +49,23 @@ describe("an answer", () => {
     ]);
   });
 
-  it("tells log probabilities in lists, and parts of characters by their bytes", async () => {
+  it("tells log probabilities of text in lists, and of parts of characters by their bytes", async () => {
     const first = { ...token("Pa", 4), logprob: null, top: [] };
     const logprobs = [first, token("ris", 5), ...halves, endToken];
     install(writing([{ ...told, logprobs }]));
     const { choices } = await (await complete({ logprobs: 1, echo: true })).json<Completion>();
     expect(messages[0]?.parameters).toEqual({ top_logprobs: 1, echo: true });
     expect(choices[0]?.logprobs).toEqual({
-      tokens: ["Pa", "ris", String.raw`bytes:\xc3`, String.raw`bytes:\xa9`, "<|im_end|>"],
+      tokens: ["Pa", "ris", String.raw`bytes:\xc3`, String.raw`bytes:\xa9`],
       // OpenAI, too, knows nothing of a token that nothing came before.
-      token_logprobs: [null, -0.25, -0.5, -0.5, -0.125],
+      token_logprobs: [null, -0.25, -0.5, -0.5],
       top_logprobs: [
         null,
         { ris: -0.25, "ris?": -2 },
         { [String.raw`bytes:\xc3`]: -0.5 },
         { [String.raw`bytes:\xa9`]: -0.5 },
-        { "<|im_end|>": -0.125 },
       ],
-      text_offset: [0, 2, 5, 6, 6],
+      text_offset: [0, 2, 5, 6],
     });
   });
 });
