@@ -1,6 +1,6 @@
 /**
- * What the clients are asked to continue, and what their answers are held to: our own as plain HTTP gives them, greedily.
- * SmolLM2 where it is on this machine, else a decoder of a few kilobytes that knows the words w3, w4 …
+ * What the clients are asked to continue, and what their answers are held to: our own as plain HTTP gives them. Written
+ * by SmolLM2 where it is on this machine, else by a decoder of a few kilobytes that knows the words w3, w4 …
  */
 import { existsSync, symlinkSync } from "node:fs";
 import path from "node:path";
