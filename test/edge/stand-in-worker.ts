@@ -43,7 +43,7 @@ export const decoder: ModelState = {
   ...miniLm,
   id: "SmolLM2-135M-Instruct",
   aliases: ["HuggingFaceTB/SmolLM2-135M-Instruct"],
-  tasks: ["chat-completion", "text-generation"],
+  tasks: ["text-generation", "chat-completion"],
   limits: { maxTokens: 2_048, dimensions: null, vocabularySize: 49_152 },
 };
 
