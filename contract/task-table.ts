@@ -19,7 +19,8 @@ export type TaskRow<T extends Task> = {
     vectors: boolean,
   ) => Readings;
   readonly readsOnce?: (parameters: TaskParameters<T>, vectors: boolean) => Readings;
-  readonly makes?: (parameters: TaskParameters<T>) => number;
+  readonly makes?: (parameters: TaskParameters<T>, room: number) => number;
+  readonly repeats?: (parameters: TaskParameters<T>) => boolean;
   readonly readsInWindows?: (parameters: TaskParameters<T>) => boolean;
   readonly readsEntities?: (input: TaskInput<T>) => boolean;
   readonly windows?: (parameters: TaskParameters<T>) => WindowRules;

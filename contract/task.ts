@@ -48,8 +48,13 @@ export type TaskDefinition<
   readonly readsOnce?: (parameters: z.infer<Parameters>, vectors: boolean) => Readings;
   /** Whether a text longer than the model's positions is read whole. Absent: never. */
   readonly readsInWindows?: (parameters: z.infer<Parameters>) => boolean;
-  /** Tokens that the model may make of one input, at most: charged as those it reads. Absent: none. */
-  readonly makes?: (parameters: z.infer<Parameters>) => number;
+  /**
+   * Tokens that the model may make of one input, at most: charged as those it reads. Absent: none.
+   * @param room tokens that a choice can have in this model
+   */
+  readonly makes?: (parameters: z.infer<Parameters>, room: number) => number;
+  /** Whether the same call has the same result, so that it may be kept for the next one. Absent: always. */
+  readonly repeats?: (parameters: z.infer<Parameters>) => boolean;
   /**
    * Whether another model than the request's own reads an input too: the one that the parameter `entity_model` names,
    * else the one that the model's own state names. Absent: never.
@@ -70,6 +75,8 @@ export type TaskExample<Input, Parameters, Output> = {
   /** What a worker answers, and how many tokens it read. */
   readonly output: Output;
   readonly tokens: number;
+  /** And made. Absent: none. */
+  readonly made?: number;
 };
 
 export type HuggingFaceForm<Input extends z.ZodType> = {

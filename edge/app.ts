@@ -13,6 +13,8 @@ import { cors } from "./http/cors.ts";
 import { requestId } from "./http/request-id.ts";
 import { requestLog } from "./http/request-log.ts";
 import { getOpenApi } from "./openapi/get-openapi.ts";
+import { createChatCompletion } from "./routes/chat-completions.ts";
+import { createCompletion } from "./routes/completions.ts";
 import { createEmbeddings } from "./routes/embeddings.ts";
 import { getHealth } from "./routes/health.ts";
 import { runPipeline } from "./routes/hugging-face.ts";
@@ -45,6 +47,8 @@ export const routes: readonly Route[] = [
   { path: "/docs/scalar.js", on: { GET: getReferenceScript } },
   { path: "/healthz", on: { GET: getHealth } },
   { path: "/openapi.json", on: { GET: getOpenApi } },
+  { path: "/v1/chat/completions", on: { POST: createChatCompletion } },
+  { path: "/v1/completions", on: { POST: createCompletion } },
   { path: "/v1/embeddings", on: { POST: createEmbeddings } },
   { path: "/v1/rerank", on: { POST: createRerank } },
   { path: "/v2/rerank", on: { POST: createRerank } },

@@ -2,26 +2,33 @@
 import * as z from "zod";
 import { limits } from "../limits.ts";
 import { defineTask } from "../task.ts";
-import { Generation, GenerationParameters, tokensMade } from "./generation.ts";
+import { Generation, GenerationParameters, isRepeatable, tokensMade } from "./generation.ts";
 
 export const chatRoles = ["system", "developer", "user", "assistant", "tool"] as const;
 
-export const ChatMessage = z.object({
-  role: z.enum(chatRoles),
-  /** Parts are texts; a template gets them line by line. */
-  content: z.union([
-    z.string().max(limits.stringCharactersMax),
-    z.array(z.object({ text: z.string().max(limits.stringCharactersMax) })).max(limits.inputsMax),
-  ]),
-  name: z.string().max(64).optional(),
+export const ChatMessage = z.strictObject({
+  role: z.enum(chatRoles).describe("Who speaks."),
+  content: z
+    .union([
+      z.string().max(limits.stringCharactersMax),
+      z
+        .array(
+          z.strictObject({
+            text: z.string().max(limits.stringCharactersMax).describe("A part of what is said."),
+          }),
+        )
+        .max(limits.inputsMax),
+    ])
+    .describe("What is said. Parts are texts; a template gets them line by line."),
+  name: z.string().max(64).optional().describe("Of who speaks, where a template asks for it."),
 });
 export type ChatMessage = z.infer<typeof ChatMessage>;
 
 /** Tokens that a chat template puts around a message, about. */
 const tokensPerMessage = 8;
 
-const Conversation = z.object({
-  messages: z.array(ChatMessage).min(1).max(limits.inputsMax),
+const Conversation = z.strictObject({
+  messages: z.array(ChatMessage).min(1).max(limits.inputsMax).describe("What was said so far."),
 });
 
 export const chatCompletion = defineTask({
@@ -41,6 +48,7 @@ export const chatCompletion = defineTask({
       ],
     },
     tokens: 37,
+    made: 8,
   },
   input: Conversation,
   parameters: GenerationParameters,
@@ -51,5 +59,6 @@ export const chatCompletion = defineTask({
       { tokens: tokensPerMessage },
     ]),
   makes: tokensMade,
+  repeats: isRepeatable,
   huggingFace: null,
 });

@@ -8,6 +8,8 @@ import { limits } from "../limits.ts";
 export const generationLimits = {
   /** Choices of one input (`n`). */
   choicesMax: 8,
+  /** Of all inputs of a request together. */
+  choicesPerRequestMax: 128,
   stopsMax: 4,
   /** Of one stop string, in UTF-16 units. */
   stopCharactersMax: 500,
@@ -93,20 +95,33 @@ export const GenerationParameters = z.strictObject(generationParameters);
 export type GenerationParameters = z.infer<typeof GenerationParameters>;
 
 const token = {
-  id: z.int().nonnegative(),
-  /** The token by itself, as text. */
-  text: z.string(),
-  /** Where the text has replacement characters for them: the token's bytes, or null for a token without any. */
-  bytes: z.array(z.int().min(0).max(255)).nullish(),
+  id: z.int().nonnegative().describe("In the model's own vocabulary."),
+  text: z.string().describe("The token by itself, as text."),
+  bytes: z
+    .array(z.int().min(0).max(255))
+    .nullish()
+    .describe("Where the text has replacement characters for them. Null: a token without any."),
 } as const;
+
+export const TokenAlternative = z.object({
+  ...token,
+  logprob: z.number().describe("Natural logarithm, of the model's own distribution."),
+});
+export type TokenAlternative = z.infer<typeof TokenAlternative>;
 
 export const TokenLogprob = z.object({
   ...token,
-  /** Natural logarithm, of the model's own distribution. Null: the first token of a prompt has none. */
-  logprob: z.number().nullable(),
-  special: z.boolean().optional(),
-  /** The likeliest tokens at this place, the likeliest first. */
-  top: z.array(z.object({ ...token, logprob: z.number() })).max(generationLimits.topLogprobsMax),
+  logprob: z
+    .number()
+    .nullable()
+    .describe(
+      "Natural logarithm, of the model's own distribution. Null: the first token of a prompt has none.",
+    ),
+  special: z.boolean().optional().describe("Whether it is one of the model's special tokens."),
+  top: z
+    .array(TokenAlternative)
+    .max(generationLimits.topLogprobsMax)
+    .describe("The likeliest tokens at this place, the likeliest first."),
 });
 export type TokenLogprob = z.infer<typeof TokenLogprob>;
 
@@ -114,20 +129,34 @@ export const FinishReason = z.enum(["length", "end_token", "stop_sequence"]);
 export type FinishReason = z.infer<typeof FinishReason>;
 
 export const Choice = z.object({
-  text: z.string(),
-  finish_reason: FinishReason,
-  /** Tokens that were generated, the one that ended it included. */
-  tokens: z.int().nonnegative(),
-  /** Null: not asked for. With `echo` the prompt's come first. */
-  logprobs: z.array(TokenLogprob).nullable(),
+  text: z.string().describe("What was written."),
+  finish_reason: FinishReason.describe("Why it ended."),
+  tokens: z
+    .int()
+    .nonnegative()
+    .describe("Tokens that were generated, the one that ended it included."),
+  logprobs: z
+    .array(TokenLogprob)
+    .nullable()
+    .describe("Of each token, with echo the prompt's first. Null: not asked for."),
 });
 export type Choice = z.infer<typeof Choice>;
 
 /** What an input is answered with. */
-export const Generation = z.object({ choices: z.array(Choice) });
+export const Generation = z.object({
+  choices: z.array(Choice).describe("As many as were asked for."),
+});
 export type Generation = z.infer<typeof Generation>;
 
-/** Tokens that a worker may make of one input, at most. */
-export function tokensMade({ n = 1, max_tokens: each }: GenerationParameters): number {
-  return n * (each ?? generationLimits.maxTokensDefault);
+/** Tokens that a worker may make of one input, at most. @param room of a choice, in tokens */
+export function tokensMade(
+  { n = 1, max_tokens: each = generationLimits.maxTokensDefault }: GenerationParameters,
+  room: number,
+): number {
+  return n * Math.min(each, room);
+}
+
+/** Whether the same call is answered the same: nothing is left to chance, or chance is given. */
+export function isRepeatable({ temperature, seed }: GenerationParameters): boolean {
+  return temperature === 0 || seed !== undefined;
 }

@@ -2,11 +2,11 @@
 import * as z from "zod";
 import { limits } from "../limits.ts";
 import { defineTask } from "../task.ts";
-import { Generation, generationParameters, tokensMade } from "./generation.ts";
+import { Generation, generationParameters, isRepeatable, tokensMade } from "./generation.ts";
 
 /** A text, or the model's own token ids. */
 const Prompt = z.union([
-  z.string().max(limits.stringCharactersMax),
+  z.string().min(1).max(limits.stringCharactersMax),
   z.array(z.int().nonnegative()).min(1).max(limits.tokensPerRequestMax),
 ]);
 
@@ -25,12 +25,14 @@ export const textGeneration = defineTask({
       choices: [{ text: " Paris.", finish_reason: "length", tokens: 4, logprobs: null }],
     },
     tokens: 5,
+    made: 4,
   },
   input: Prompt,
   parameters,
   output: Generation,
   reads: (input) => [input],
   makes: tokensMade,
+  repeats: isRepeatable,
   // Hugging Face's body says more than these parameters: its route words it (edge/routes).
   huggingFace: null,
 });

@@ -5,6 +5,7 @@
 import { errorTable } from "#contract/errors.ts";
 import type { TerminalEvent } from "#contract/events.ts";
 import type { JobId } from "#contract/job-id.ts";
+import type { Usage } from "#contract/result-document.ts";
 import type { Env } from "../environment.ts";
 import { ledgersOf } from "./ledgers.ts";
 import type { TenantQuota } from "./tenant-quota.ts";
@@ -35,6 +36,11 @@ async function inBooksOf(
  * @returns tokens
  */
 export function unitsOf(event: TerminalEvent): number {
-  if (event.type !== "failed") return event.usage.promptTokens;
-  return errorTable[event.error.code].status < 500 ? (event.usage?.promptTokens ?? 0) : 0;
+  if (event.type !== "failed") return tokensOf(event.usage);
+  return errorTable[event.error.code].status < 500 ? tokensOf(event.usage) : 0;
+}
+
+/** Those that were read, and those that were made of them. */
+function tokensOf(usage: Usage | undefined): number {
+  return usage === undefined ? 0 : usage.promptTokens + (usage.completionTokens ?? 0);
 }

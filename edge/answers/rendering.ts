@@ -6,6 +6,39 @@ import type { Task } from "#contract/tasks.ts";
 
 export type Rendering =
   | { route: "openai.embeddings"; encodingFormat: "float" | "base64"; single: boolean }
+  /** `id` and `created` are the body's own, fixed with the call, so that a job shows the same body each time. */
+  | {
+      route: "openai.chat";
+      id: string;
+      /** Seconds since the epoch. */
+      created: number;
+      /** The name that the caller used for `max_tokens`; null: that. */
+      maxTokensField: string | null;
+      /** Of a stream: its last chunk tells the usage. */
+      includeUsage: boolean;
+    }
+  | {
+      route: "openai.completions";
+      id: string;
+      /** Seconds since the epoch. */
+      created: number;
+      single: boolean;
+      /** Choices of each prompt. */
+      n: number;
+      /** Of a stream, as is what follows. */
+      includeUsage: boolean;
+      /** Whether log probabilities that come with the tokens were asked for. */
+      logprobs: boolean;
+      /** Whether each token is told as TGI tells it, beside OpenAI's fields. */
+      tgi: boolean;
+    }
+  /** `topTokens`: with the details the likeliest tokens at each place are told. */
+  | {
+      route: "hugging-face.text-generation";
+      details: boolean;
+      topTokens: boolean;
+      seed: number | null;
+    }
   | { route: "hugging-face"; task: Task; single: boolean }
   | { route: "tasks" }
   /** `id` is the body's own, fixed with the call that had it made, so that a job shows the same body each time. */

@@ -10,7 +10,8 @@ import type { JobId } from "#contract/job-id.ts";
 import type { ResultHead } from "#contract/result-document.ts";
 import type { JobProgress } from "./job.ts";
 import type { Rendering, RenderingOf } from "./rendering.ts";
-import { openaiError } from "./error-forms.ts";
+import { huggingFaceError, openaiError } from "./error-forms.ts";
+import { chatChunks, chunksEnd, completionChunks, tgiChunks } from "./generation-streams.ts";
 import { renderError, resultFormOf, usageBody } from "./surfaces.ts";
 
 export type StreamHead = {
@@ -89,6 +90,22 @@ const jobEvents: StreamSurface<Rendering> = {
 /** Surfaces that are not here do not stream. */
 const streams: { readonly [Route in Rendering["route"]]?: StreamSurface<RenderingOf<Route>> } = {
   tasks: jobEvents,
+  "openai.chat": {
+    piece: chatChunks,
+    end: (form, head, { usage }) => chunksEnd("chat.completion.chunk", form, head, usage),
+    error: plainError,
+  },
+  "openai.completions": {
+    piece: completionChunks,
+    end: (form, head, { usage }) => chunksEnd("text_completion", form, head, usage),
+    error: plainError,
+  },
+  // Its last token says that it is the last: nothing follows.
+  "hugging-face.text-generation": {
+    piece: (form, _, piece, textSoFar) => tgiChunks(form, piece, textSoFar),
+    end: () => [],
+    error: (_, error) => [{ data: JSON.stringify(huggingFaceError.body(error)) }],
+  },
 };
 
 export function canStream({ route }: Rendering): boolean {

@@ -8,6 +8,14 @@ import type { ResultHead, Usage } from "#contract/result-document.ts";
 import { taskTable } from "#contract/task-table.ts";
 import { type Task, type TaskOutput, tasks } from "#contract/tasks.ts";
 import { cohereError, type ErrorForm, huggingFaceError, openaiError } from "./error-forms.ts";
+import {
+  chatChoice,
+  completionChoice,
+  completionUsage,
+  fingerprint,
+  generatedText,
+  showChoices,
+} from "./generations.ts";
 import type { Rendering, RenderingOf } from "./rendering.ts";
 import { decodeTokenVectors, decodeVector } from "./vector.ts";
 
@@ -35,6 +43,8 @@ type Surface<R extends Rendering> = {
   field: (rendering: R, input: string) => string;
   /** The field that holds the parameters; null: they stand in the body itself. */
   parameters: (rendering: R) => "parameters" | null;
+  /** Parameters that a caller knows by another name than a worker. Absent: none. */
+  renamed?: (rendering: R) => Readonly<Record<string, string>>;
   /** The addresses whose errors have another form than OpenAI's. */
   errors?: { prefixes: readonly string[]; form: ErrorForm };
 };
@@ -55,6 +65,38 @@ const surfaces: { readonly [Route in Rendering["route"]]: Surface<RenderingOf<Ro
     }),
     field: ({ single }, input) => input.replace(single ? /^inputs(\[0\])?/ : /^inputs/, "input"),
     parameters: inBody,
+  },
+  "openai.chat": {
+    result: (rendering, head) => ({
+      ...answers("chat-completion"),
+      ...completionObject("chat.completion", rendering, head),
+      show: (piece, index) => showChoices(piece, index, chatChoice),
+    }),
+    field: (_, input) =>
+      input.replace(/^inputs(\[0\])?$/, "messages").replace(/^inputs\[0\]\./, ""),
+    parameters: inBody,
+    renamed: ({ maxTokensField }) =>
+      maxTokensField === null ? {} : { max_tokens: maxTokensField },
+  },
+  "openai.completions": {
+    result: (rendering, head) => ({
+      ...answers("text-generation"),
+      ...completionObject("text_completion", rendering, head),
+      show: (piece, index) => showChoices(piece, index, completionChoice),
+    }),
+    field: ({ single }, input) => input.replace(single ? /^inputs(\[0\])?/ : /^inputs/, "prompt"),
+    parameters: inBody,
+    renamed: () => ({ top_logprobs: "logprobs" }),
+  },
+  "hugging-face.text-generation": {
+    result: (rendering) => ({
+      ...listOf("text-generation"),
+      show: (piece, index) =>
+        showChoices(piece, index, (choice) => generatedText(choice, rendering)),
+    }),
+    field: (_, input) => input.replace(/^inputs\[0\]/, "inputs"),
+    parameters: () => "parameters",
+    renamed: () => ({ max_tokens: "max_new_tokens", top_logprobs: "top_n_tokens" }),
   },
   "hugging-face": {
     result: ({ task, single }) =>
@@ -110,7 +152,12 @@ const parameterNames = new Set(
 /** @returns a parameter as the caller wrote it: the contract calls it by its bare name */
 export function parameterField(rendering: Rendering, parameter: string): string {
   const holder = surfaceOf(rendering).parameters(rendering);
-  return holder !== null && parameterNames.has(parameter) ? `${holder}.${parameter}` : parameter;
+  const name = ownName(rendering, parameter);
+  return holder !== null && parameterNames.has(parameter) ? `${holder}.${name}` : name;
+}
+
+function ownName(rendering: Rendering, parameter: string): string {
+  return surfaceOf(rendering).renamed?.(rendering)[parameter] ?? parameter;
 }
 
 /** A message may name a second input, `inputs[0].query` beside `inputs[0].texts[3]`. */
@@ -120,14 +167,17 @@ const inputName = /\binputs\[\d+\](\.\w+(\[\d+\])?)?/g;
  * @returns a worker's error in the caller's words: the worker knows a job's inputs, the caller the field of the route
  */
 export function renderError(rendering: Rendering, error: PublicError): PublicError {
-  const { param, message } = error;
+  const { param } = error;
   if (param === null) return error;
-  if (!param.startsWith("inputs")) return { ...error, param: parameterField(rendering, param) };
   const { field } = surfaceOf(rendering);
-  const renamed = message
-    .replaceAll(param, field(rendering, param))
-    .replaceAll(inputName, (name) => field(rendering, name));
-  return { ...error, param: field(rendering, param), message: renamed };
+  const message = error.message.replaceAll(inputName, (name) => field(rendering, name));
+  if (!param.startsWith("inputs")) {
+    const name = ownName(rendering, param);
+    const told = name === param ? message : message.replaceAll(param, name);
+    return { ...error, param: parameterField(rendering, param), message: told };
+  }
+  const own = field(rendering, param);
+  return { ...error, param: own, message: message.replaceAll(param, own) };
 }
 
 /** @param path of the call: an error may come before it is known what was asked */
@@ -187,10 +237,12 @@ function answerToOne(task: Task): ResultForm {
 }
 
 /** As OpenAI words it, and how many inputs were cut where any was. */
-export function usageBody({ promptTokens, truncatedInputs }: Usage) {
+export function usageBody(usage: Usage) {
+  const { promptTokens, truncatedInputs } = usage;
   return {
-    prompt_tokens: promptTokens,
-    total_tokens: promptTokens,
+    ...(usage.completionTokens === undefined
+      ? { prompt_tokens: promptTokens, total_tokens: promptTokens }
+      : completionUsage(usage)),
     ...(truncatedInputs === undefined ? {} : { truncated_inputs: truncatedInputs }),
   };
 }
@@ -205,6 +257,19 @@ function listObject(model: string, usage: Usage | null): Pick<ResultForm, "prefi
   return {
     prefix: '{"object":"list","data":[',
     suffix: `],"model":${JSON.stringify(model)}${usageField}}`,
+  };
+}
+
+/** OpenAI's object around choices. */
+function completionObject(
+  object: "chat.completion" | "text_completion",
+  { id, created }: { id: string; created: number },
+  { model, modelDigest, usage }: ResultHead,
+): Pick<ResultForm, "prefix" | "suffix"> {
+  const frame = { id, object, created, model, system_fingerprint: fingerprint(modelDigest) };
+  return {
+    prefix: `${JSON.stringify(frame).slice(0, -1)},"choices":[`,
+    suffix: `],"usage":${JSON.stringify(completionUsage(usage))}}`,
   };
 }
 

@@ -30,7 +30,7 @@ const headers = {
     example: "1s",
   },
   "x-ratelimit-limit-tokens": {
-    description: "Units a day; a unit is a token that was read.",
+    description: "Units a day; a unit is a token that was read or written.",
     schema: count,
     example: 100_000,
   },

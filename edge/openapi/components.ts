@@ -15,17 +15,30 @@ import {
   truncate,
   TruncationDirection,
 } from "#contract/tasks/fields.ts";
+import { Choice, Generation, TokenAlternative, TokenLogprob } from "#contract/tasks/generation.ts";
 import { Filling } from "#contract/tasks/fill-mask.ts";
 import { Answer } from "#contract/tasks/question-answering.ts";
 import { RelatedPair } from "#contract/tasks/relation-extraction.ts";
 import { RankedText } from "#contract/tasks/rerank.ts";
 import { TextPair } from "#contract/tasks/text-classification.ts";
 import { Entity } from "#contract/tasks/token-classification.ts";
-import { Options } from "../routes/hugging-face.ts";
+import { ResponseFormat } from "../routes/chat-completions.ts";
+import { GenerateParameters } from "../routes/hugging-face-generation.ts";
 import { DeliveryObject } from "../routes/job-deliveries.ts";
 import { ModelObject } from "../routes/models.ts";
+import { MessageBody, TextPart } from "../tasks/chat-messages.ts";
+import { Options } from "../tasks/hugging-face-options.ts";
 import { ModelName } from "../tasks/model-name.ts";
+import { StreamOptions } from "../tasks/sampling.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
+import {
+  ChatLogprobs,
+  ChatTokenLogprob,
+  ChatTopLogprob,
+  CompletionLogprobs,
+  CompletionUsage,
+  TgiToken,
+} from "./generation-schemas.ts";
 import {
   answerSchemas,
   ApiUsage,
@@ -59,6 +72,11 @@ const inRequests: Named = {
   RawScores: tasks.rerank.parameters.shape.raw_scores,
   ReturnText: tasks.rerank.parameters.shape.return_text,
   Options,
+  ChatMessage: MessageBody,
+  TextPart,
+  StreamOptions,
+  ResponseFormat,
+  GenerateParameters,
   Webhook: webhookFields.webhook,
   WebhookEventsFilter: webhookFields.webhook_events_filter,
   WebhookSecret: webhookFields.webhook_secret,
@@ -76,6 +94,17 @@ const inResponses: Named = {
   Filling,
   RankedText,
   RelatedPair,
+  Generation,
+  Choice,
+  TokenLogprob,
+  TokenAlternative,
+  CompletionUsage,
+  PromptTokensDetails: CompletionUsage.shape.prompt_tokens_details,
+  ChatLogprobs,
+  ChatTokenLogprob,
+  ChatTopLogprob,
+  CompletionLogprobs,
+  TgiToken,
   JobProgress,
   Job: JobResponse,
   ErrorDetail,

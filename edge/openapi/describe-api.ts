@@ -72,7 +72,7 @@ class Description {
   }
 
   #describe(operation: Operation): object {
-    const { id, tag, summary, request, response, example, headers, errors, path } = operation;
+    const { id, tag, summary, request, example, headers, errors, path } = operation;
     const name = pascalCase(id);
     const form = errorFormAt(path);
     return {
@@ -87,7 +87,7 @@ class Description {
         "200": {
           description: "Done",
           headers: headerRefs(headersOf[headers]),
-          content: json(this.#responses.refTo(response, `${name}Response`), example.response),
+          content: this.#content(operation, name),
         },
         ...(operation.job === true ? { "202": this.#accepted() } : {}),
         ...Object.fromEntries(
@@ -98,6 +98,14 @@ class Description {
         ),
       },
     };
+  }
+
+  /** The answer whole, and as a stream where it can be one. */
+  #content({ response, event, example }: Operation, name: string): object {
+    const whole = json(this.#responses.refTo(response, `${name}Response`), example.response);
+    if (event === undefined) return whole;
+    const schema = this.#responses.refTo(event, `${name}Event`);
+    return { ...whole, "text/event-stream": { schema, example: example.event } };
   }
 
   #body(request: z.ZodType, name: string, example: unknown): object {

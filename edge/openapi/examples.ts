@@ -72,9 +72,10 @@ export function errorExample(code: ErrorCode, message: string, form: ErrorForm):
 }
 
 function bodyOf(task: Task, rendering: Rendering): string {
-  const { model, output, tokens } = taskTable[task].example;
-  const result = { task, model, modelDigest: "-", outputs: [output], warnings: [] };
-  return render(rendering, resultDocument({ ...result, usage: { promptTokens: tokens } })).body;
+  const { model, output, tokens, made } = taskTable[task].example;
+  const result = { task, model, modelDigest: "1c2b7d0c9d4e", outputs: [output], warnings: [] };
+  const usage = { promptTokens: tokens, ...(made === undefined ? {} : { completionTokens: made }) };
+  return render(rendering, resultDocument({ ...result, usage })).body;
 }
 
 function given(parameters: object): object {

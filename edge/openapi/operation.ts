@@ -5,6 +5,7 @@ import type { headersOf } from "../http/response-headers.ts";
 export type ErrorStatus = 400 | 401 | 403 | 404 | 408 | 413 | 415 | 429 | 500 | 504;
 
 export const tags = {
+  Chat: "What is said next, as OpenAI words it, whole or as it is written.",
   Embeddings: "Vectors of texts, as OpenAI words them.",
   "Hugging Face": "Tasks as Hugging Face's clients word them, one address for each.",
   Tasks: "Every task in one form: a batch of inputs for a model.",
@@ -33,7 +34,9 @@ export type Operation = {
   /** A header that it alone takes. */
   header?: "tokenIds";
   response: z.ZodType;
-  example: { request?: unknown; response: unknown };
+  /** Of the answer as it is written, each event; absent: it comes whole. */
+  event?: z.ZodType;
+  example: { request?: unknown; response: unknown; event?: unknown };
   /** Statuses of errors that it can meet. */
   errors: readonly ErrorStatus[];
   /** Those of a 200. */

@@ -10,6 +10,7 @@ import { taskRequestSchema } from "../routes/tasks.ts";
 import { DetokenizeRequest, TokenizeRequest } from "../routes/tokens.ts";
 import { askOperations } from "./ask-operations.ts";
 import { type Example, exampleOf, huggingFaceExample, nativeExample } from "./examples.ts";
+import { generate, generationOperations } from "./generation-operations.ts";
 import type { Operation } from "./operation.ts";
 import {
   DetokenizeResponse,
@@ -36,6 +37,7 @@ type JobOperation = Pick<
   | "description"
   | "request"
   | "response"
+  | "event"
   | "example"
   | "model"
   | "strict"
@@ -89,6 +91,7 @@ function cohereRerank(path: string, id: string, as: string): Operation {
 }
 
 const jobOperations: readonly Operation[] = [
+  ...generationOperations.map(({ path, id, ...of }) => job(path, id, of)),
   job("/v1/embeddings", "createEmbeddings", {
     tag: "Embeddings",
     summary: "Embed texts, as OpenAI does",
@@ -121,9 +124,10 @@ const jobOperations: readonly Operation[] = [
     description:
       "Which task it is, the fields of the body tell; where they do not, it is the model's first. " +
       "Answers as the task's own route.",
-    request: z.union(huggingFaceSchemas.map(({ request }) => request)),
-    response: z.union(huggingFaceSchemas.map(({ response }) => response)),
-    example: huggingFaceExample("sentence-similarity"),
+    request: z.union([...huggingFaceSchemas.map(({ request }) => request), generate.request]),
+    response: z.union([...huggingFaceSchemas.map(({ response }) => response), generate.response]),
+    event: generate.event,
+    example: { ...huggingFaceExample("sentence-similarity"), event: generate.example.event },
     strict: true,
   }),
   ...publishedTasks.map((task) =>

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { ErrorCode } from "#contract/errors.ts";
 import { publishedTasks, taskTable } from "#contract/task-table.ts";
 import { type Task, tasks } from "#contract/tasks.ts";
+import { CompletionUsage } from "./generation-schemas.ts";
 
 const tokenCount = z.int().nonnegative();
 const list = z.literal("list").describe("What this is.");
@@ -10,11 +11,13 @@ const model = z.string().describe("The model's own id.");
 
 export const ApiUsage = z
   .object({
-    prompt_tokens: tokenCount.describe("Tokens that were read: what the request cost, in units."),
-    total_tokens: tokenCount.describe("The same."),
+    prompt_tokens: tokenCount.describe("Tokens that were read."),
+    completion_tokens: tokenCount.optional().describe("Tokens that were written; absent: none."),
+    total_tokens: tokenCount.describe("Both: what the request cost, in units."),
+    prompt_tokens_details: CompletionUsage.shape.prompt_tokens_details.optional(),
     truncated_inputs: z.int().positive().optional().describe("Inputs that were cut; absent: none."),
   })
-  .describe("What was read of the inputs.");
+  .describe("What was read of the inputs, and written.");
 
 const Embedding = z.object({
   object: z.literal("embedding").describe("What this is."),
@@ -41,13 +44,21 @@ export function answerSchema(task: Task): z.ZodType {
   return task === "feature-extraction" ? Vectors : taskTable[task].output;
 }
 
+/** By the answer to one input: tasks that are answered alike have one schema. */
+const taskResponses = new Map<z.ZodType, z.ZodType>();
+
 export function taskResponseSchema(task: Task): z.ZodType {
-  return z.object({
+  const answer = answerSchema(task);
+  const known = taskResponses.get(answer);
+  if (known !== undefined) return known;
+  const made = z.object({
     object: list,
-    data: z.array(answerSchema(task)).describe("One answer per input, in order."),
+    data: z.array(answer).describe("One answer per input, in order."),
     model,
     usage: ApiUsage,
   });
+  taskResponses.set(answer, made);
+  return made;
 }
 
 export function huggingFaceResponseSchema(task: Task): z.ZodType {

@@ -55,6 +55,40 @@ console.log(await client.zeroShotClassification({
   };
 }
 
+/** Fetched when the worker starts. */
+const chatModel = "SmolLM2-135M-Instruct";
+
+export function chatSample(url: string): Sample {
+  const question = "What is the capital of France?";
+  return {
+    curl: `curl ${url}/v1/chat/completions \\
+  -H 'content-type: application/json' \\
+  -d '{"model": "${chatModel}", "messages": [
+    {"role": "user", "content": "${question}"}]}'`,
+    python: `# pip install openai
+from openai import OpenAI
+
+client = OpenAI(base_url="${url}/v1", api_key="anonymous")
+stream = client.chat.completions.create(
+    model="${chatModel}",
+    messages=[{"role": "user", "content": "${question}"}],
+    stream=True,
+)
+for chunk in stream:
+    print(chunk.choices[0].delta.content or "", end="")`,
+    javaScript: `// npm install openai
+import OpenAI from "openai";
+
+const client = new OpenAI({ baseURL: "${url}/v1", apiKey: "anonymous" });
+const stream = await client.chat.completions.create({
+  model: "${chatModel}",
+  messages: [{ role: "user", content: "${question}" }],
+  stream: true,
+});
+for await (const chunk of stream) process.stdout.write(chunk.choices[0]?.delta.content ?? "");`,
+  };
+}
+
 export function embeddingsSample(url: string): Sample {
   return {
     curl: `curl ${url}/v1/embeddings \\

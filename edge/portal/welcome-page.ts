@@ -6,7 +6,7 @@ import { html, raw } from "hono/html";
 import type { ModelListing } from "../registry/merge-models.ts";
 import { iconUrl } from "./icon.ts";
 import { anyReady, modelList, modelSummary } from "./model-list.ts";
-import { embeddingsSample, firstRequest, firstSample, type Sample } from "./samples.ts";
+import { chatSample, embeddingsSample, firstRequest, firstSample, type Sample } from "./samples.ts";
 import { welcomeScript } from "./welcome-script.ts";
 import { welcomeStyle } from "./welcome-style.ts";
 
@@ -76,9 +76,11 @@ export function welcomePage({ url, models, freeTier, localStack }: Welcome): Mar
           <section aria-labelledby="openai-title">
             <h2 id="openai-title">With OpenAI's clients</h2>
             <p>
-              Their base URL is <code class="address">${url}/v1</code>, and any model that embeds
-              texts will do.
+              Their base URL is <code class="address">${url}/v1</code>. Chat with any model that
+              does chat-completion:
             </p>
+            <div class="card">${tabbed("chat", "Request", chatSample(url))}</div>
+            <p>Any model that embeds texts will do for this:</p>
             <div class="card">${tabbed("openai", "Request", embeddingsSample(url))}</div>
           </section>
           <section aria-labelledby="more-title">

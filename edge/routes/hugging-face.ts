@@ -1,7 +1,7 @@
 /**
  * POST /hf/models/{id} and /hf/models/{id}/pipeline/{task}: Hugging Face's task API. Ids may hold a "/". Without a task
  * in the address the body's shape decides, then the model's own first task. How a task's body differs stands in its row
- * of the contract's table.
+ * of the contract's table. Behind a model's address there are OpenAI's chat and completions too.
  */
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
@@ -10,21 +10,16 @@ import type { Task } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
 import { validate } from "../http/validation.ts";
 import { modelNamed } from "../registry/known-models.ts";
+import { fieldsOf } from "../tasks/fields-of.ts";
+import { Options } from "../tasks/hugging-face-options.ts";
 import { type JobRequest, jobRequest, noteUnused } from "../tasks/job-request.ts";
 import { serveJob } from "../tasks/serve-job.ts";
 import { listOf, readOneOrList, readParameters } from "../tasks/task-inputs.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
+import { readChatCompletion } from "./chat-completions.ts";
+import { readCompletion } from "./completions.ts";
+import { readGenerate } from "./hugging-face-generation.ts";
 
-/**
- * What Hugging Face's older clients ask of its fleet. Here a call waits for its model and may be cached in any case.
- */
-export const Options = z
-  .strictObject({
-    use_cache: z.boolean().optional().describe("Accepted, and not acted on."),
-    wait_for_model: z.boolean().optional().describe("Accepted, and not acted on."),
-    use_gpu: z.boolean().optional().describe("Accepted, and not acted on."),
-  })
-  .describe("What Hugging Face's older clients ask of its fleet. Accepted, and not acted on.");
 const options = Options.optional();
 
 const parametersDescription = "How the task is done. What is left out has its default.";
@@ -57,41 +52,61 @@ function isList(form: z.core.$ZodType): boolean {
 }
 
 export function runPipeline(c: EdgeContext): Promise<Response> {
-  refuseOtherApi(c);
-  const { id, task } = addressed(c);
+  const { id, task, api } = addressed(c);
+  if (api !== null) return serveJob(c, (context, body) => readOther(context, { id, api }, body));
   if (task !== null && !isServed(task)) throw unknownTask(task);
-  return serveJob(c, async (context, body) =>
-    readBody(context, { id, task: task ?? (await taskOf(context, id, body)) }, body),
-  );
+  return serveJob(c, async (context, body) => {
+    const asked = task ?? (await taskOf(context, id, body));
+    return asked === "text-generation"
+      ? readGenerate(context, id, body)
+      : readBody(context, { id, task: asked }, body);
+  });
 }
 
-/** The model and the task, if any, of `/hf/models/{id}[/pipeline/{task}]`. */
-function addressed(c: EdgeContext): { id: string; task: string | null } {
+/** APIs whose addresses clients put behind that of a model. */
+const otherApis = { "chat/completions": readChatCompletion, completions: readCompletion } as const;
+type OtherApi = keyof typeof otherApis;
+
+function readOther(c: EdgeContext, { id, api }: { id: string; api: OtherApi }, body: unknown) {
+  return otherApis[api](c, body, id);
+}
+
+type Address = {
+  id: string;
+  /** Of `/hf/models/{id}/pipeline/{task}`. */
+  task: string | null;
+  /** Of `/hf/models/{id}/v1/{api}`. */
+  api: OtherApi | null;
+};
+
+/** No model's name holds `/v1/`. @throws CodedError `unknown_url` where nothing of that name is behind it */
+function addressed(c: EdgeContext): Address {
   const rest = c.req.param("rest") ?? "";
+  const other = /^(.+?)\/v1\/(.+)$/.exec(rest);
+  if (other !== null) return { id: other[1] ?? "", task: null, api: otherApi(c, other[2] ?? "") };
   const named = /^(.+)\/pipeline\/([^/]+)$/.exec(rest);
-  return { id: named?.[1] ?? rest, task: named?.[2] ?? null };
+  return { id: named?.[1] ?? rest, task: named?.[2] ?? null, api: null };
 }
 
-/** Clients put the addresses of other APIs behind the model, `{id}/v1/chat/completions`; no model is called so. */
-function refuseOtherApi(c: EdgeContext): void {
-  const other = /\/v1\/(.+)$/.exec(c.req.param("rest") ?? "")?.[1];
-  if (other === undefined) return;
-  const chat = /^(chat\/)?completions$/.test(other);
+function otherApi(c: EdgeContext, name: string): OtherApi {
+  if (name === "chat/completions" || name === "completions") return name;
   throw new CodedError(
     "unknown_url",
-    `There is nothing at ${c.req.method} ${c.req.path.slice(0, 200)}` +
-      `${chat ? ": chat is not served here" : ""}. GET /openapi.json lists what there is.`,
+    `There is nothing at ${c.req.method} ${c.req.path.slice(0, 200)}. GET /openapi.json lists what there is.`,
   );
 }
 
+/** Text generation has a body of its own: hugging-face-generation.ts. */
+const servedTasks: readonly Task[] = [...huggingFaceTasks, "text-generation"];
+
 function isServed(task: string): task is Task {
-  return isTask(task) && huggingFaceTasks.includes(task);
+  return isTask(task) && servedTasks.includes(task);
 }
 
 function unknownTask(task: string): CodedError {
   return new CodedError(
     "not_found",
-    `There is no task ${JSON.stringify(task.slice(0, 100))} here. Use one of ${huggingFaceTasks.join(", ")}.`,
+    `There is no task ${JSON.stringify(task.slice(0, 100))} here. Use one of ${servedTasks.join(", ")}.`,
     { param: "task" },
   );
 }
@@ -148,10 +163,10 @@ function readFields<T extends Task>(c: EdgeContext, task: T, body: unknown) {
   const fields = validate(bodies.get(task) ?? Envelope, body);
   const { inputs, parameters: nested, options: asked, ...others } = fields;
   const unusedFields = huggingFace?.unused?.shape ?? {};
-  const unused = only(others, (name) => Object.hasOwn(unusedFields, name));
-  const beside = only(
-    others,
-    (name) => !Object.hasOwn(unused, name) && !Object.hasOwn(webhookFields, name),
+  const unused = fieldsOf(others, unusedFields);
+  const known = { ...unused, ...webhookFields };
+  const beside = Object.fromEntries(
+    Object.entries(others).filter(([name]) => !Object.hasOwn(known, name)),
   );
   return {
     inputs,
@@ -170,7 +185,3 @@ function readFields<T extends Task>(c: EdgeContext, task: T, body: unknown) {
 
 /** Some callers put the parameters of a flat body where those of other tasks stand. */
 const NestedToo = z.looseObject({});
-
-function only(fields: Record<string, unknown>, wanted: (name: string) => boolean) {
-  return Object.fromEntries(Object.entries(fields).filter(([name]) => wanted(name)));
-}

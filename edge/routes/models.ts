@@ -24,7 +24,11 @@ export const ModelObject = z.object({
   size_bytes: z.int().nullable().describe("Size of its weights. Null: not known yet."),
   limits: z
     .object({
-      max_tokens: z.int().describe("Longest text in tokens, special tokens included."),
+      max_tokens: z
+        .int()
+        .describe(
+          "Longest text in tokens, special tokens included; of a model that writes, prompt and answer together.",
+        ),
       dimensions: z.int().nullable().describe("Length of a sentence vector. Null: it makes none."),
       vocabulary_size: z.int().describe("Token ids are smaller than this."),
     })

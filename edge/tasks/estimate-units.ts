@@ -1,7 +1,7 @@
 /**
  * What a job will probably cost, in tokens, before any tokenizer has seen it: reserved at admission and replaced by
- * what the worker really read. Cheap on purpose. Never more than the model can read of a text, nor than a request may
- * hold.
+ * what the worker really read and made. Cheap on purpose. Never more than the model can read of a text, nor make of it,
+ * nor than a request may hold.
  */
 import { limits } from "#contract/limits.ts";
 import { taskTable } from "#contract/task-table.ts";
@@ -43,18 +43,20 @@ export function estimateUnits<T extends Task>(
   { task, inputs, parameters }: Estimated<T>,
   model: Pick<ModelListing, "limits">,
 ): number {
-  const { reads, readsOnce, readsInWindows, windows } = taskTable[task];
+  const { reads, readsOnce, readsInWindows, windows, makes } = taskTable[task];
   const vectors = (model.limits?.dimensions ?? null) !== null;
   const maxTokens = model.limits?.maxTokens ?? maxTokensDefault;
   const whole = readsInWindows?.(parameters) ?? false;
   const count = tokenCounter(whole ? limits.tokensPerRequestMax : maxTokens);
   const rules = whole ? windows?.(parameters) : undefined;
+  const made = makes?.(parameters, maxTokens) ?? 0;
   let units = 0;
   for (const reading of readsOnce?.(parameters, vectors) ?? []) units += count(reading);
   for (const input of inputs) {
     const readings = reads(input, parameters, vectors);
     const counts = readings.map(count);
     units += rules === undefined ? sumOf(counts) : tokensByWindows(counts, rules, maxTokens);
+    units += made;
     if (units >= limits.tokensPerRequestMax) return limits.tokensPerRequestMax;
   }
   return units;

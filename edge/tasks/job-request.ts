@@ -5,10 +5,12 @@ import { CodedError } from "#contract/errors.ts";
 import { isOfEveryModel, taskTable } from "#contract/task-table.ts";
 import type { Task, TaskInput, TaskParameters } from "#contract/tasks.ts";
 import type { Rendering } from "../answers/rendering.ts";
+import { renderError } from "../answers/surfaces.ts";
 import type { EdgeContext } from "../context.ts";
 import { knownModels, modelNamed } from "../registry/known-models.ts";
 import type { ModelListing } from "../registry/merge-models.ts";
 import type { WebhookFields } from "../webhooks/read-webhook.ts";
+import { tooManyChoices } from "./choices.ts";
 import { estimateUnits } from "./estimate-units.ts";
 import { areModelsOwn, checkTokenIds } from "./token-ids.ts";
 
@@ -25,7 +27,7 @@ export type JobRequest = {
   warnings: string[];
   /** Tokens, estimated. */
   units: number;
-  /** False: results of this task are not kept. */
+  /** False: its result is not kept. */
   cacheable: boolean;
   /** The answer is a stream of events (answers/stream-surfaces.ts), told while the result is made. */
   stream: boolean;
@@ -58,8 +60,14 @@ export async function jobRequest<T extends Task>(
   const { task, inputs, parameters } = call;
   const model = await modelForTask(c, name, task);
   if (areModelsOwn(parameters)) {
-    checkTokenIds(inputs, { model, nameOf, lengthMatters: mustFit(call) && !cuts(parameters) });
+    checkTokenIds(inputs, {
+      model,
+      nameOf,
+      lengthMatters: mustFit(call) && !cuts(parameters),
+      cuttable: Object.hasOwn(taskTable[task].parameters.shape, "truncate"),
+    });
   }
+  if (taskTable[task].makes !== undefined) checkChoices(call, rendering);
   return {
     task,
     model: model.id,
@@ -69,10 +77,18 @@ export async function jobRequest<T extends Task>(
     rendering,
     warnings,
     units: estimateUnits(call, model),
-    cacheable: true,
+    cacheable: taskTable[task].repeats?.(parameters) ?? true,
     stream,
     webhook,
   };
+}
+
+/** @throws CodedError where more are asked for than one request may have */
+function checkChoices<T extends Task>({ inputs, parameters }: TaskCall<T>, rendering: Rendering) {
+  const wrong = tooManyChoices(inputs.length, parameters);
+  if (wrong === null) return;
+  const { code, message, param } = renderError(rendering, wrong);
+  throw new CodedError(code, message, param === null ? {} : { param });
 }
 
 async function entityModelOf<T extends Task>(

@@ -27,6 +27,8 @@ export type TokenRules = {
   nameOf: (index: number) => string;
   /** Refuse more ids than the model reads at once. */
   lengthMatters: boolean;
+  /** The task has a parameter by which what is too long is cut. */
+  cuttable: boolean;
 };
 
 /** @param inputs those that are no lists of numbers are passed by @throws CodedError */
@@ -43,7 +45,7 @@ function isTokenIds(input: unknown): input is readonly number[] {
 function checkOne(
   ids: readonly number[],
   field: string,
-  { model, lengthMatters }: TokenRules,
+  { model, lengthMatters, cuttable }: TokenRules,
 ): void {
   if (model.limits === null) return;
   const { vocabularySize, maxTokens } = model.limits;
@@ -60,7 +62,7 @@ function checkOne(
   throw new CodedError(
     "context_length_exceeded",
     `${field} has ${ids.length} tokens; ${model.id} reads at most ${maxTokens}. ` +
-      "Send it in parts, or set truncate to true to have it cut.",
+      `Send it in parts${cuttable ? ", or set truncate to true to have it cut" : ""}.`,
     { param: field },
   );
 }

@@ -38,6 +38,15 @@ export const allRounder: ModelState = {
   limits: { maxTokens: 512, dimensions: null, vocabularySize: 30_522 },
 };
 
+/** A model that writes. */
+export const decoder: ModelState = {
+  ...miniLm,
+  id: "SmolLM2-135M-Instruct",
+  aliases: ["HuggingFaceTB/SmolLM2-135M-Instruct"],
+  tasks: ["text-generation", "chat-completion"],
+  limits: { maxTokens: 2_048, dimensions: null, vocabularySize: 49_152 },
+};
+
 export const similarities = [0.5, -0.25];
 
 /** Tokens the stand-in says it read of each job. */

@@ -28,8 +28,9 @@ export function sampleOf(task: Task): Sample {
 export const vector = { numbers: [1, 0.5, -2.25], base64: "AACAPwAAAD8AABDA" };
 
 type JsonSchema = {
-  type?: string;
+  type?: string | string[];
   format?: string;
+  enum?: unknown[];
   anyOf?: JsonSchema[];
   properties?: Record<string, JsonSchema>;
   prefixItems?: JsonSchema[];
@@ -42,14 +43,16 @@ export function outputOf(task: Task): unknown {
   return tasks[task].output.parse(output);
 }
 
-function valueOf({ type, format, anyOf, properties, prefixItems, items }: JsonSchema): unknown {
+function valueOf(schema: JsonSchema): unknown {
+  const { type, format, anyOf, properties, prefixItems, items } = schema;
+  if (schema.enum !== undefined) return schema.enum[0];
   if (anyOf?.[0] !== undefined) return valueOf(anyOf[0]);
-  switch (type) {
+  switch (Array.isArray(type) ? type[0] : type) {
     case "string":
       return format === "base64" ? vector.base64 : "some text";
     case "object":
       return Object.fromEntries(
-        Object.entries(properties ?? {}).map(([name, schema]) => [name, valueOf(schema)]),
+        Object.entries(properties ?? {}).map(([name, part]) => [name, valueOf(part)]),
       );
     case "array":
       return (prefixItems ?? [items ?? {}, items ?? {}]).map(valueOf);
@@ -57,7 +60,9 @@ function valueOf({ type, format, anyOf, properties, prefixItems, items }: JsonSc
       return 3;
     case "number":
       return 0.25;
+    case "boolean":
+      return false;
     default:
-      throw new Error(`no value is known for a schema of type ${type}`);
+      throw new Error(`no value is known for a schema of type ${String(type)}`);
   }
 }

@@ -155,9 +155,14 @@ export function describeOpenai(running: Running): void {
       },
     );
 
-    it("is told that there is no chat here", async () => {
-      const chat = client(running()).chat.completions.create({ model, messages: [] });
-      await expect(chat).rejects.toMatchObject({ status: 404, code: "unknown_url" });
+    it("is told that this model does not chat", async () => {
+      const messages = [{ role: "user" as const, content: "Hello" }];
+      const chat = client(running()).chat.completions.create({ model, messages });
+      await expect(chat).rejects.toMatchObject({
+        status: 400,
+        code: "invalid_value",
+        param: "model",
+      });
     });
 
     it("waits for its turn, and does not ask again where the day is used up", async () => {

@@ -7,8 +7,10 @@ import {
   type JobResult,
   openResultDocument,
   resultDocument,
+  type Usage,
 } from "../../../contract/result-document.ts";
 import type { Task } from "../../../contract/tasks.ts";
+import { type Choice, FinishReason, Generation } from "../../../contract/tasks/generation.ts";
 import type { Rendering } from "../../../edge/answers/rendering.ts";
 import { ListItems } from "../../../edge/answers/list-items.ts";
 import { showLines } from "../../../edge/answers/read-result.ts";
@@ -80,8 +82,17 @@ class Maker {
     return this.below(2) === 0 ? ranks : { ...ranks, text: this.text() };
   }
 
+  choice(): Choice {
+    const tokens = this.below(9);
+    const finish_reason = FinishReason.options[this.below(3)] ?? "length";
+    return { text: this.text(), finish_reason, tokens, logprobs: null };
+  }
+
   output(task: Task): unknown {
     switch (task) {
+      case "chat-completion":
+      case "text-generation":
+        return { choices: [this.choice(), this.choice()] };
       case "noop":
         return this.text();
       case "feature-extraction":
@@ -121,6 +132,7 @@ class Maker {
       outputs: Array.from({ length: count }, () => this.output(task)),
       usage: {
         promptTokens: this.below(999),
+        ...(this.below(2) === 0 ? {} : { completionTokens: this.below(99), cachedTokens: 5 }),
         ...(this.below(2) === 0 ? {} : { truncatedInputs: 1 }),
       },
       warnings: this.list(2, () => this.text()),
@@ -133,13 +145,30 @@ function floats(base64: unknown): number[] {
   return [...new Float32Array(bytes.buffer)];
 }
 
+/** OpenAI's usage of what was written. */
+function writtenUsage({ promptTokens, completionTokens = 0, cachedTokens = 0 }: Usage) {
+  return {
+    prompt_tokens: promptTokens,
+    completion_tokens: completionTokens,
+    total_tokens: promptTokens + completionTokens,
+    prompt_tokens_details: { cached_tokens: cachedTokens },
+  };
+}
+
+function choicesOf(outputs: readonly unknown[]): Choice[] {
+  return outputs.flatMap((output) => Generation.parse(output).choices);
+}
+
+const stops = { length: "length", end_token: "stop", stop_sequence: "stop" };
+
 type Ranked = { index: number; score: number; text?: string };
 
 /** The whole body as a value: what the API's pages promise, told without a table. */
 function bodyOf(rendering: Rendering, { task, outputs, model, usage: used }: JobResult): unknown {
   const usage = {
-    prompt_tokens: used.promptTokens,
-    total_tokens: used.promptTokens,
+    ...(used.completionTokens === undefined
+      ? { prompt_tokens: used.promptTokens, total_tokens: used.promptTokens }
+      : writtenUsage(used)),
     ...(used.truncatedInputs === undefined ? {} : { truncated_inputs: used.truncatedInputs }),
   };
   const [first] = outputs;
@@ -156,6 +185,26 @@ function bodyOf(rendering: Rendering, { task, outputs, model, usage: used }: Job
         model,
         usage,
       };
+    case "openai.chat":
+    case "openai.completions": {
+      const { id, created } = rendering;
+      const chat = rendering.route === "openai.chat";
+      const object = chat ? "chat.completion" : "text_completion";
+      const choices = choicesOf(outputs).map(({ text, finish_reason: end }, index) =>
+        chat
+          ? {
+              index,
+              message: { role: "assistant", content: text, refusal: null },
+              logprobs: null,
+              finish_reason: stops[end],
+            }
+          : { text, index, logprobs: null, finish_reason: stops[end] },
+      );
+      const frame = { id, object, created, model, system_fingerprint: "fp_digest" };
+      return { ...frame, choices, usage: writtenUsage(used) };
+    }
+    case "hugging-face.text-generation":
+      return choicesOf(outputs).map(({ text }) => ({ generated_text: text }));
     case "tasks":
       return { object: "list", data: answers, model, usage };
     case "cohere.rerank":
@@ -218,6 +267,41 @@ const surfaces: Surface[] = [
     rendering: { route: "tei.rerank", topN } as const,
     single: true,
   })),
+  {
+    task: "chat-completion",
+    rendering: {
+      route: "openai.chat",
+      id: 'chatcmpl-"1"',
+      created: 5,
+      maxTokensField: null,
+      includeUsage: false,
+    },
+    single: true,
+  },
+  {
+    task: "text-generation",
+    rendering: {
+      route: "openai.completions",
+      id: "cmpl-1",
+      created: 5,
+      single: false,
+      n: 2,
+      includeUsage: false,
+      logprobs: false,
+      tgi: false,
+    },
+    single: false,
+  },
+  {
+    task: "text-generation",
+    rendering: {
+      route: "hugging-face.text-generation",
+      details: false,
+      topTokens: false,
+      seed: null,
+    },
+    single: true,
+  },
   ...(["tokenize", "detokenize"] as const).flatMap((task) =>
     [true, false].map((single) => ({
       task,

@@ -202,7 +202,7 @@ describe("labels in one string", () => {
 
 describe("an address of another API behind a model", () => {
   it.each([
-    ["v1/chat/completions", /^There is nothing at POST .*: chat is not served here\./],
+    ["v1/chat", /^There is nothing at POST .*v1\/chat\. GET/],
     ["v1/embeddings", /^There is nothing at POST .*v1\/embeddings\. GET/],
   ])("%s is no model's name", async (address, message) => {
     const response = await run(`${hubId}/${address}`, { model: hubId, messages: [] });

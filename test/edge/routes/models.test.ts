@@ -4,7 +4,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { beforeEach, describe, expect, it } from "vitest";
 import { ModelList, type ModelObject } from "../../../edge/routes/models.ts";
 import { bindingsWith, call, errorOf } from "../caller.ts";
-import { announce, miniLm } from "../stand-in-worker.ts";
+import { announce, decoder, miniLm } from "../stand-in-worker.ts";
 
 /** Lists as an isolate that has just started. */
 async function list(): Promise<ModelObject[]> {
@@ -65,6 +65,15 @@ describe("the list", () => {
   it("names as a model's task the first that not every model has", async () => {
     await announce([{ ...miniLm, tasks: ["tokenize", "detokenize", ...miniLm.tasks] }]);
     expect(one(await list(), miniLm.id)).toMatchObject({ task: "feature-extraction" });
+  });
+
+  it("shows a model that writes, with how long prompt and answer may be together", async () => {
+    await announce([{ ...decoder, id: "writer", aliases: [] }]);
+    expect(one(await list(), "writer")).toMatchObject({
+      task: "text-generation",
+      tasks: ["text-generation", "chat-completion"],
+      limits: { max_tokens: 2_048, dimensions: null, vocabulary_size: 49_152 },
+    });
   });
 
   it("shows the best of several workers", async () => {
