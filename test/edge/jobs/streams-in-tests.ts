@@ -8,7 +8,8 @@ import { type Call, call } from "./caller-and-worker.ts";
 
 /** As the operator, of a task that generates. */
 export function openStream(text: string, more: object = {}, options: Call = {}): Promise<Response> {
-  const body = { model: "writer", inputs: [text], stream: true, ...more };
+  const parameters = { temperature: 0 };
+  const body = { model: "writer", inputs: [text], parameters, stream: true, ...more };
   return call("/v1/tasks/text-generation", { body, ...options });
 }
 
