@@ -9,117 +9,16 @@
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
-import { elementCount } from "../tensor/shape.ts";
 import { tensor } from "../tensor/tensor.ts";
-import {
-  blockElements,
-  blocksPerRow,
-  hasNibbles,
-  nibbleBlocksOf,
-  scalesOf,
-  stepsOf,
-} from "../weights/block-matrix.ts";
-import type { NibbleBlocks } from "../weights/block-matrix.ts";
+import { blockElements, blocksPerRow, scalesOf, stepsOf } from "../weights/block-matrix.ts";
+import { projectionWeights, roundedWeights } from "./block-weights.ts";
+import type { BlockWeights, MatrixSize } from "./block-weights.ts";
 import type { DecoderProducts, WordTable } from "./decoder-products.ts";
 import type { Parameters } from "./parameters.ts";
 import { biasOf, matrixOf } from "./projection-weights.ts";
-import type { ProjectionMatrix } from "./projection-weights.ts";
-import { transposeMatrix } from "./transpose-matrix.ts";
-
-/** [rows, columns] in blocks, as constants of the graph. */
-type BlockMatrix = {
-  readonly bits: 8 | 4;
-  readonly rows: number;
-  readonly columns: number;
-  /** uint8 [rows, blocks, 4 · bits]. */
-  readonly steps: Value;
-  /** f32 [rows · blocks]. */
-  readonly scales: Value;
-  /** f32 [blocks, rows]: what every element of a block has more; null: nothing. */
-  readonly shifts: Value | null;
-};
-
-type RealMatrix = {
-  readonly name: string;
-  readonly rows: number;
-  readonly columns: number;
-  readonly load: () => Float32Array;
-};
 
 /** What it multiplies is rounded to 8 bits. */
 const accuracyLevel = 4;
-
-function steppedMatrix(graph: GraphBuilder, matrix: RealMatrix): BlockMatrix {
-  const { rows, columns, load } = matrix;
-  const name = graph.uniqueName(matrix.name);
-  const blocks = blocksPerRow(columns);
-  const steps = graph.initializer({
-    name,
-    dtype: "uint8",
-    shape: [rows, blocks, blockElements],
-    load: () => stepsOf(load(), columns),
-  });
-  const scales = graph.initializer({
-    name: `${name}.scales`,
-    dtype: "float32",
-    shape: [rows * blocks],
-    load: () => scalesOf(load(), columns),
-  });
-  return { bits: 8, rows, columns, steps, scales, shifts: null };
-}
-
-/** Parts below each other, as one array. */
-function joined<A extends Uint8Array | Float32Array>(parts: readonly A[], to: A): A {
-  let at = 0;
-  for (const part of parts) {
-    to.set(part, at);
-    at += part.length;
-  }
-  return to;
-}
-
-/** @returns null for a matrix of which a part is stored otherwise */
-function nibbleMatrix(parameters: Parameters, matrix: ProjectionMatrix): BlockMatrix | null {
-  const { rows, columns, parts } = matrix;
-  const types = parameters.blockTypes(parts);
-  if (matrix.padded || types === null || !types.every(hasNibbles)) return null;
-  const { graph } = parameters;
-  const name = graph.uniqueName(matrix.name);
-  const blocks = blocksPerRow(columns);
-  const read = () => parameters.blocks(parts).map(nibbleBlocksOf);
-  const shape = [rows, blocks, blockElements / 2];
-  const steps = graph.initializer({
-    name,
-    dtype: "uint8",
-    shape,
-    load: () =>
-      joined(
-        read().map(({ nibbles }) => nibbles),
-        new Uint8Array(elementCount(shape)),
-      ),
-  });
-  const reals = (of: (part: NibbleBlocks) => Float32Array) =>
-    joined(read().map(of), new Float32Array(rows * blocks));
-  const scales = graph.initializer({
-    name: `${name}.scales`,
-    dtype: "float32",
-    shape: [rows * blocks],
-    load: () => reals((part) => part.scales),
-  });
-  const shifts = () =>
-    graph.initializer({
-      name: `${name}.shifts`,
-      dtype: "float32",
-      shape: [blocks, rows],
-      load: () =>
-        transposeMatrix(
-          reals((part) => part.shifts),
-          blocks,
-        ),
-    });
-  const isCentred = types.every((type) => type === "Q4_0");
-  return { bits: 4, rows, columns, steps, scales, shifts: isCentred ? null : shifts() };
-}
 
 /** f32 [columns, blocks]: 1 where the column is the block's. A product with it sums blocks. */
 function blockMembers(graph: GraphBuilder, columns: number): Value {
@@ -149,30 +48,29 @@ export function blockProducts(
     return known;
   };
 
-  const times = (x: Value, matrix: BlockMatrix, bias: Value | null): Value => {
-    const { bits, rows, columns, steps, scales, shifts } = matrix;
-    const attributes = { K: columns, N: rows, bits, block_size: blockElements };
-    const product = x.op("com.microsoft.MatMulNBits", [steps, scales, null, null, bias], {
-      ...attributes,
-      accuracy_level: accuracyLevel,
-    });
-    return shifts === null ? product : product.add(x.matMul(membersOf(columns)).matMul(shifts));
+  const times = (x: Value, size: MatrixSize, weights: BlockWeights, bias: Value | null): Value => {
+    const { rows: N, columns: K } = size;
+    const { bits, steps, scales, middles, shifts } = weights;
+    const attributes = { K, N, bits, block_size: blockElements, accuracy_level: accuracyLevel };
+    const inputs = [steps, scales, middles, null, bias];
+    const product = x.op("com.microsoft.MatMulNBits", inputs, attributes);
+    return shifts === null ? product : product.add(x.matMul(membersOf(K)).matMul(shifts));
   };
 
-  const realTable = ({ name, rows, columns }: WordTable): RealMatrix => {
+  const readerOf = ({ name, rows, columns }: WordTable) => {
     const read = parameters.reader([{ name, shape: [rows, columns] }]);
-    return { name, rows, columns, load: () => read()[0] ?? new Float32Array() };
+    return () => read()[0] ?? new Float32Array();
   };
 
   return {
     project: (x, projection) => {
       const matrix = matrixOf(parameters, projection);
-      const stored = keepsNibbles ? nibbleMatrix(parameters, matrix) : null;
-      const bias = projection.bias ? biasOf(parameters, projection) : null;
-      return times(x, stored ?? steppedMatrix(graph, matrix), bias);
+      const weights = projectionWeights(parameters, matrix, keepsNibbles);
+      return times(x, matrix, weights, projection.bias ? biasOf(parameters, projection) : null);
     },
     embed: (ids, table) => {
-      const { rows, columns, load } = realTable(table);
+      const { rows, columns } = table;
+      const load = readerOf(table);
       const name = graph.uniqueName(table.name);
       const blocks = blocksPerRow(columns);
       const width = blocks * blockElements;
@@ -192,6 +90,6 @@ export function blockProducts(
       const gathered = steps.op("com.microsoft.GatherBlockQuantized", [ids, scales], attributes);
       return width === columns ? gathered : gathered.slice(-1, 0, columns);
     },
-    score: (x, table) => times(x, steppedMatrix(graph, realTable(table)), null),
+    score: (x, table) => times(x, table, roundedWeights(graph, table, readerOf(table)), null),
   };
 }

@@ -16,7 +16,9 @@ function headOf(type: Type, block: Float32Array): { head: number[]; steps: numbe
   const scale = type === "Q4_1" ? (most - least) / 15 : far / (type === "Q4_0" ? 7 : 127);
   const from = type === "Q4_1" ? least : 0;
   const middle = type === "Q4_0" ? 8 : 0;
-  const steps = Array.from(block, (value) => Math.round((value - from) / scale) + middle);
+  const steps = Array.from(block, (value) =>
+    scale === 0 ? middle : Math.round((value - from) / scale) + middle,
+  );
   return { head: type === "Q4_1" ? [scale, least] : [scale], steps };
 }
 

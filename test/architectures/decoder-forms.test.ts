@@ -16,7 +16,12 @@ import { writeModel } from "../../gpu-worker/onnx/write-model.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime, Session } from "../../gpu-worker/runtime/session.ts";
 import { tensor } from "../../gpu-worker/tensor/tensor.ts";
-import { stepsOf, scalesOf, nibbleBlocksOf } from "../../gpu-worker/weights/block-matrix.ts";
+import {
+  middledBlocksOf,
+  nibbleBlocksOf,
+  scalesOf,
+  stepsOf,
+} from "../../gpu-worker/weights/block-matrix.ts";
 import { dequantise } from "../../gpu-worker/weights/ggml-blocks.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
 import { numbers } from "../onnx/run-graph.ts";
@@ -136,6 +141,23 @@ describe("blocks", () => {
     expect(
       Math.max(...values.map((value, at) => Math.abs(value - (exact[at] ?? NaN)))),
     ).toBeLessThan(1e-6);
+  });
+
+  it("of nibbles are in 8 bits what they are in 4, whatever their least value is", () => {
+    const matrix = numbers(6 * 64, 11).map(
+      (value, at) => value + ([0, -0.4, 0.9, 3, -3, 0][at >> 6] ?? 0),
+    );
+    matrix.fill(0, 5 * 64);
+    const stored = nibbleBlocksOf(blocksOf("Q4_1", matrix, [6, 64]));
+    const exact = dequantise(blocksOf("Q4_1", matrix, [6, 64]));
+    const { steps, scales, middles } = middledBlocksOf(stored);
+    for (const [at, value] of exact.entries()) {
+      const block = at >> 5;
+      const found = ((steps[at] ?? NaN) - (middles[block] ?? NaN)) * (scales[block] ?? NaN);
+      // Blocks without 0 are rounded to 127 steps from it.
+      const far = Math.max((stored.scales[block] ?? 0) / 34, (scales[block] ?? 0) / 2);
+      expect(Math.abs(found - value)).toBeLessThanOrEqual(far * 1.001);
+    }
   });
 
   it("of Q8_0 come back as they were", () => {
