@@ -94,7 +94,7 @@ export class Engine implements StepUser {
     for (const text of [...this.#waiting, ...this.#running]) {
       const { tenant } = text.generation;
       const missing = text.tokens.length - text.computed;
-      if (missing > 1) tokens.set(tenant, (tokens.get(tenant) ?? 0) + missing);
+      if (missing > 1 && !text.ended) tokens.set(tenant, (tokens.get(tenant) ?? 0) + missing);
     }
     return tokens;
   }
@@ -176,7 +176,7 @@ export class Engine implements StepUser {
     return fronts.toSorted(compareFronts)[0] ?? null;
   }
 
-  step(promptSeconds: number): Pick<SlotBatch, "run"> {
+  step(promptSeconds: number | null): Pick<SlotBatch, "run"> {
     this.#stepping = true;
     const step = planEngineStep({
       running: this.#running,
@@ -184,7 +184,7 @@ export class Engine implements StepUser {
       slots: this.#slots,
       room: this.#room,
       limits: this.#limits,
-      promptTokens: promptSeconds === 0 ? 0 : this.#costs.tokensIn(promptSeconds),
+      promptTokens: promptSeconds === null ? 0 : this.#costs.tokensIn(promptSeconds),
       now: this.#options.now(),
       admitted: ({ startTags }) => this.#options.scheduler.fairQueueing.advance(startTags.first),
     });
