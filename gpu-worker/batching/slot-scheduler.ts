@@ -42,8 +42,8 @@ export type StepUser = {
   readonly quantumSeconds: number;
   /** Of the prompts to be read; null: there are none. */
   front(): QueueFront | null;
-  /** @param promptSeconds how long pieces of prompts in the step may take, 0: there may be none */
-  step(promptSeconds: number): Pick<SlotBatch, "run">;
+  /** @param promptSeconds how long pieces of prompts in the step may take; null: there may be none */
+  step(promptSeconds: number | null): Pick<SlotBatch, "run">;
 };
 
 type WaitingUser = { user: SlotUser; front: QueueFront; slots: number; full: boolean };
@@ -164,7 +164,7 @@ export class SlotScheduler {
     this.#running += 1;
     this.#stepping = true;
     this.#turn = stepper.decodes ? 0 : this.#turn + 1;
-    const step = stepper.step(prompts ? this.#quantumSeconds() : 0);
+    const step = stepper.step(prompts ? this.#quantumSeconds() : null);
     void step.run().then((handOut) => {
       this.#running -= 1;
       this.#stepping = false;

@@ -82,7 +82,7 @@ function cachedTokens(text: Text, { slots }: StepState): number {
 
 /** Its tokens are known: it goes on from them when it gets a slot again. */
 function preempt(text: Text, { slots, running, waiting, now }: StepState): void {
-  if (text.slot !== null) slots.table.leave(text.slot, true);
+  if (text.slot !== null) slots.table.leave(text.slot);
   text.slot = null;
   text.computed = 0;
   running.delete(text);

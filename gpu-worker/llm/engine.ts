@@ -94,7 +94,7 @@ export class Engine implements StepUser {
     for (const text of [...this.#waiting, ...this.#running]) {
       const { tenant } = text.generation;
       const missing = text.tokens.length - text.computed;
-      if (missing > 1) tokens.set(tenant, (tokens.get(tenant) ?? 0) + missing);
+      if (missing > 1 && !text.ended) tokens.set(tenant, (tokens.get(tenant) ?? 0) + missing);
     }
     return tokens;
   }
@@ -154,7 +154,6 @@ export class Engine implements StepUser {
       computed: 0,
       slot: null,
       promptTold: choice === 0 ? 0 : prompt.length,
-      underWay: false,
       ended: false,
     };
   }
@@ -176,7 +175,7 @@ export class Engine implements StepUser {
     return fronts.toSorted(compareFronts)[0] ?? null;
   }
 
-  step(promptSeconds: number): Pick<SlotBatch, "run"> {
+  step(promptSeconds: number | null): Pick<SlotBatch, "run"> {
     this.#stepping = true;
     const step = planEngineStep({
       running: this.#running,
@@ -184,7 +183,7 @@ export class Engine implements StepUser {
       slots: this.#slots,
       room: this.#room,
       limits: this.#limits,
-      promptTokens: promptSeconds === 0 ? 0 : this.#costs.tokensIn(promptSeconds),
+      promptTokens: promptSeconds === null ? 0 : this.#costs.tokensIn(promptSeconds),
       now: this.#options.now(),
       admitted: ({ startTags }) => this.#options.scheduler.fairQueueing.advance(startTags.first),
     });
@@ -198,14 +197,13 @@ export class Engine implements StepUser {
       slots: this.#slots,
       costs: this.#costs,
       sampler: this.#sampler,
-      textTokensMax: this.#room.textTokensMax,
       now: this.#options.now,
       begin: (texts) => this.#begin(texts),
       end: (controller) => this.#runs.delete(controller),
       tell: (text, call) => this.#tell(text, call),
-      settled: (text) => this.#settled(text),
       sampled: (text, sampled) => this.#sampled(text, sampled),
       failed: (texts, error) => this.#failed(texts, error),
+      broken: (error) => this.#broken(error),
     });
     return () => {
       handOut();
@@ -231,11 +229,6 @@ export class Engine implements StepUser {
     }
   }
 
-  #settled(text: Text): void {
-    if (text.slot !== null) this.#slots.table.computed(text.slot, text.computed);
-    if (text.ended) this.#retire(text, true);
-  }
-
   /** Its caller gets a token, and those of its prompt before. */
   #sampled(text: Text, sampled: Sampled): void {
     const { generation, choice, tokens, counts } = text;
@@ -259,7 +252,7 @@ export class Engine implements StepUser {
     const whole = generatedTokens(text) === request.maxTokens;
     if (goesOn && !whole && !request.endTokens.has(token.token)) return;
     text.ended = true;
-    this.#retire(text, true);
+    this.#retire(text);
   }
 
   /** The prompt's keys and values are there now, for the other choices to copy. */
@@ -269,15 +262,27 @@ export class Engine implements StepUser {
     }
   }
 
+  /** What was computed of them before is right. */
   #failed(texts: readonly Text[], error: unknown): void {
-    const wanted = texts.filter(({ ended }) => !ended);
-    if (wanted.length > 0) {
-      this.#options.log?.warn({ error, texts: wanted.length }, `${this.#model.id}: a run failed`);
-    }
+    if (texts.some(({ ended }) => !ended)) this.#warn(error, "a run failed");
     for (const text of texts) this.#fail(text.generation, error);
-    for (const text of texts) this.#retire(text, false);
-    if (!isDeviceFault(error)) return;
+    if (isDeviceFault(error)) this.#broken(error);
+  }
+
+  /** Nobody knows what the slots hold. */
+  #broken(error: unknown): void {
+    this.#warn(error, "keys and values are lost");
     for (const generation of this.#generations) this.#fail(generation, error);
+    this.#forget();
+  }
+
+  #forget(): void {
+    const failed = (error: unknown) => this.#warn(error, "memory was not given back");
+    this.#slots.release().catch(failed);
+  }
+
+  #warn(error: unknown, what: string): void {
+    this.#options.log?.warn({ error }, `${this.#model.id}: ${what}`);
   }
 
   #fail(generation: Generation, reason: unknown): void {
@@ -286,19 +291,19 @@ export class Engine implements StepUser {
     this.#close(generation);
     for (const text of generation.texts) {
       text.ended = true;
-      if (!text.underWay) this.#retire(text, true);
+      this.#retire(text);
     }
     for (const [controller, texts] of this.#runs) {
       if (texts.every(({ ended }) => ended)) controller.abort(reason);
     }
   }
 
-  /** It neither waits nor runs. @param keep what is in its slot is right */
-  #retire(text: Text, keep: boolean): void {
+  /** It neither waits nor runs. A run under way may still write to its slot, which no text gets before the next step. */
+  #retire(text: Text): void {
     const { generation } = text;
     this.#waiting.delete(text);
     this.#running.delete(text);
-    if (text.slot !== null) this.#slots.table.leave(text.slot, keep);
+    if (text.slot !== null) this.#slots.table.leave(text.slot);
     text.slot = null;
     this.#blocked = false;
     generation.texts.delete(text);
@@ -317,7 +322,7 @@ export class Engine implements StepUser {
 
   #rest(): void {
     clearTimeout(this.#idle);
-    this.#idle = setTimeout(() => void this.#slots.release(), this.#limits.idleMsMax);
+    this.#idle = setTimeout(() => this.#forget(), this.#limits.idleMsMax);
     this.#idle.unref();
   }
 

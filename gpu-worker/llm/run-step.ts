@@ -15,18 +15,17 @@ export type StepRunner = {
   slots: EngineSlots;
   costs: StepCosts;
   sampler: Sampler;
-  /** Of one slot. */
-  textTokensMax: number;
   now(): number;
   /** A run for these begins. @returns stops it */
   begin(texts: readonly Text[]): AbortController;
   end(controller: AbortController): void;
   /** Calls a handler of its caller's; whatever it throws ends what it was for. */
   tell(text: Text, call: (handlers: GenerationHandlers) => void): void;
-  /** No run of the step computes for it any more. */
-  settled(text: Text): void;
   sampled(text: Text, sampled: Sampled): void;
+  /** A run of theirs. */
   failed(texts: readonly Text[], error: unknown): void;
+  /** What was to be copied or given back before the runs. */
+  broken(error: unknown): void;
 };
 
 /** Never rejects. @returns hands out what it computed */
@@ -34,30 +33,24 @@ type Run = (memory: KeyValueSlots) => Promise<() => void>;
 
 /** Never rejects. */
 export async function runStep(step: EngineStep, runner: StepRunner): Promise<() => void> {
-  const texts = [...step.decode, ...step.prompts.map(({ text }) => text)];
-  for (const text of texts) text.underWay = true;
   const runs: Run[] = step.prompts.flatMap((piece) => promptRuns(piece, step, runner));
   if (step.decode.length > 0) runs.unshift((memory) => decode(step.decode, memory, runner));
+  let memory: KeyValueSlots;
   try {
-    const memory = await runner.slots.prepare(step.work);
-    let handOut = nothing;
-    for (const run of runs) {
-      const computing = run(memory);
-      handOut();
-      handOut = await computing;
-    }
-    return handOut;
+    memory = await runner.slots.prepare(step.work);
   } catch (error) {
-    return () => fail(texts, error, runner);
+    return () => runner.broken(error);
   }
+  let handOut = nothing;
+  for (const run of runs) {
+    const computing = run(memory);
+    handOut();
+    handOut = await computing;
+  }
+  return handOut;
 }
 
 const nothing = (): void => {};
-
-function fail(texts: readonly Text[], error: unknown, { failed }: StepRunner): void {
-  for (const text of texts) text.underWay = false;
-  failed(texts, error);
-}
 
 /** One token of each. */
 async function decode(
@@ -65,18 +58,12 @@ async function decode(
   memory: KeyValueSlots,
   runner: StepRunner,
 ): Promise<() => void> {
-  const { slots, costs, sampler, textTokensMax } = runner;
+  const { slots, costs, sampler } = runner;
   const live = texts.filter(({ ended }) => !ended);
-  const finish = (): void => {
-    for (const text of texts) settle(text, runner);
-  };
-  if (live.length === 0) return finish;
+  if (live.length === 0) return nothing;
   const bySlot = new Map(live.map((text) => [text.slot, text]));
   const ordered = live.toSorted((a, b) => (a.slot ?? 0) - (b.slot ?? 0));
-  const { first: firstSlot, held } = slots.table.window(
-    ordered.flatMap(({ slot }) => slot ?? []),
-    textTokensMax,
-  );
+  const { first: firstSlot, held } = slots.table.window(ordered.flatMap(({ slot }) => slot ?? []));
   const rows = held.map((computed, at) => {
     const text = bySlot.get(firstSlot + at);
     return { token: text?.tokens.at(-1) ?? 0, length: computed + 1, asked: text !== undefined };
@@ -85,12 +72,11 @@ async function decode(
   const outcome = await timed(live, runner, (signal) =>
     runDecode(memory, { firstSlot, rows }, signal),
   );
-  if ("error" in outcome) return () => fail(texts, outcome.error, runner);
+  if ("error" in outcome) return () => runner.failed(live, outcome.error);
   costs.decoded(outcome.seconds);
   return () => {
     const sampled = sampler.sample(outcome.logits, ordered.map(logitsRow));
-    for (const text of live) text.computed += 1;
-    finish();
+    for (const text of live) advance(text, 1, runner);
     for (const [at, text] of ordered.entries()) give(text, sampled[at], runner);
   };
 }
@@ -106,7 +92,6 @@ function promptRuns(
   const most = scored ? scoredTokensMax : tokens;
   const pieces = Array.from({ length: Math.ceil(tokens / most) }, (_, at) => ({
     tokens: Math.min(most, tokens - at * most),
-    ends: (at + 1) * most >= tokens,
     scored,
     between: step.decode.length > 0,
   }));
@@ -115,16 +100,13 @@ function promptRuns(
 
 type PieceRun = {
   memory: KeyValueSlots;
-  piece: { tokens: number; ends: boolean; scored: boolean; between: boolean };
+  piece: { tokens: number; scored: boolean; between: boolean };
   runner: StepRunner;
 };
 
 async function readPiece(text: Text, { memory, piece, runner }: PieceRun): Promise<() => void> {
-  const { tokens, ends, scored, between } = piece;
-  const finish = (): void => {
-    if (ends) settle(text, runner);
-  };
-  if (text.ended || text.slot === null) return finish;
+  const { tokens, scored, between } = piece;
+  if (text.ended || text.slot === null) return nothing;
   const from = text.computed;
   const part = text.tokens.slice(from, from + tokens);
   const last = from + tokens === text.tokens.length;
@@ -135,12 +117,11 @@ async function readPiece(text: Text, { memory, piece, runner }: PieceRun): Promi
   const outcome = await timed([text], runner, (signal) =>
     runPrompt(memory, { slot, tokens: part, from, asked }, signal),
   );
-  if ("error" in outcome) return () => fail([text], outcome.error, runner);
+  if ("error" in outcome) return () => runner.failed([text], outcome.error);
   runner.costs.prefilled(tokens, outcome.seconds, between);
-  text.computed += tokens;
+  advance(text, tokens, runner);
   if (scored) scorePrompt(text, { logits: outcome.logits, from, sampler: runner.sampler });
   return () => {
-    finish();
     if (!last || text.ended) return;
     const row = outcome.logits.subarray(-runner.sampler.vocabulary);
     give(text, runner.sampler.sample(row, [logitsRow(text)])[0], runner);
@@ -166,9 +147,10 @@ async function timed(
   }
 }
 
-function settle(text: Text, { settled }: StepRunner): void {
-  text.underWay = false;
-  settled(text);
+/** So many more of its tokens are computed. */
+function advance(text: Text, tokens: number, { slots }: StepRunner): void {
+  text.computed += tokens;
+  if (text.slot !== null) slots.table.computed(text.slot, text.computed);
 }
 
 function give(text: Text, sampled: Sampled | undefined, runner: StepRunner): void {

@@ -82,26 +82,21 @@ export class SlotTable {
     held.usedAt = this.#nextUse();
   }
 
-  /** Its text no longer runs. What it holds is kept, or where a run of it failed, not used again. */
-  leave(slot: number, keep: boolean): void {
+  /** Its text no longer runs. What it holds is kept. */
+  leave(slot: number): void {
     const held = this.#at(slot);
     held.text = null;
-    held.tokens = keep ? held.tokens.slice(0, held.computed) : [];
-    if (!keep) held.computed = 0;
-    if (!keep) held.tenant = null;
+    held.tokens = held.tokens.slice(0, held.computed);
   }
 
   /**
-   * The batch of these slots: its first slot, and of all in it what lies between, too, how many tokens they hold. A row
-   * between them is written to behind these; `limit` is a slot's length.
+   * The batch of these slots: its first slot, and of all in it how many tokens they hold, those between the others, too:
+   * their rows are written to behind what they hold, for which there is always room.
    */
-  window(slots: readonly number[], limit: number): { first: number; held: number[] } {
+  window(slots: readonly number[]): { first: number; held: number[] } {
     const [first, last] = [Math.min(...slots), Math.max(...slots)];
-    const held = this.#slots.slice(first, last + 1).map((slot, at) => {
-      if (!slots.includes(first + at)) {
-        slot.computed = Math.min(slot.computed, limit - 1);
-        slot.touched = Math.max(slot.touched, slot.computed + 1);
-      }
+    const held = this.#slots.slice(first, last + 1).map((slot) => {
+      slot.touched = Math.max(slot.touched, slot.computed + 1);
       return slot.computed;
     });
     return { first, held };
@@ -124,7 +119,7 @@ export class SlotTable {
     const work = this.#vacate(to, null);
     work.push({ do: "copy", from: last, to, tokens: computed });
     this.#fill(to, { id: text, tenant, tokens }, computed);
-    this.leave(last, false);
+    Object.assign(moved, { tenant: null, tokens: [], computed: 0, text: null });
     return { text, to, work };
   }
 

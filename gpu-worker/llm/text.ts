@@ -41,8 +41,6 @@ export type Text = {
   slot: number | null;
   /** Tokens of the prompt that were told to be computed, or need not be. */
   promptTold: number;
-  /** A run under way computes for it: its slot must stay. */
-  underWay: boolean;
   ended: boolean;
 };
 

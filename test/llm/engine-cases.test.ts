@@ -21,7 +21,12 @@ function closeGate(session: ToyDecoder) {
     if (error === undefined) run?.resolve();
     else run?.reject(error);
   };
-  return { waiting, pass };
+  /** Lets all through from now on. */
+  const open = () => {
+    session.gate = async () => {};
+    for (const run of waiting.splice(0)) run.resolve();
+  };
+  return { waiting, pass, open };
 }
 
 /** What a session on a device throws. */
@@ -177,14 +182,13 @@ describe("what ends a text", () => {
       };
       return { ...bound, run };
     };
-    const { waiting, pass } = closeGate(session);
+    const { waiting, open } = closeGate(session);
     const written = writeText(engine, range(9), { signal: controller.signal });
     while (waiting.length === 0) await turn();
     controller.abort(new Error("the caller left"));
     await expect(written).rejects.toThrow("the caller left");
     expect(aborted).toHaveBeenCalledOnce();
-    await pass();
-    session.gate = async () => {};
+    open();
     expect((await writeText(engine, range(9))).tokens[0]).toEqual(expected(range(9), 16));
   });
 
@@ -207,15 +211,14 @@ describe("what ends a text", () => {
 describe("what fails", () => {
   it("takes those in its run with it, and the engine goes on", async () => {
     const { session, engine } = makeEngine({ slots: 2, stepTokensMax: 4 });
-    const { pass } = closeGate(session);
+    const { pass, open } = closeGate(session);
     const fault = new Error("a run failed");
     const [one, two] = [writeText(engine, range(4)), writeText(engine, range(9, 9))];
     await pass();
     const failing = Promise.allSettled([one]);
     await pass(fault);
     expect(await failing).toEqual([{ status: "rejected", reason: fault }]);
-    session.gate = async () => {};
-    await pass();
+    open();
     expect((await two).tokens[0]).toEqual(expected(range(9, 9), 16));
     expect((await writeText(engine, range(4))).tokens[0]).toEqual(expected(range(4), 16));
   });

@@ -90,22 +90,16 @@ describe("a resident value", () => {
     await expect(to.view(0, [2]).copyFrom(from.view(0, [2]))).rejects.toThrow("is released");
   });
 
-  it("takes memory as it is written, and gives it back when it is discarded", async () => {
+  it("is written again after it was discarded", async () => {
     const session = await load(accumulator());
-    const megabytes = 64;
-    const before = process.memoryUsage.rss();
-    const value = await session.allocate("float32", [megabytes * 2 ** 18]);
-    const grown = () => (process.memoryUsage.rss() - before) / 2 ** 20;
-    expect(grown()).toBeLessThan(megabytes / 2);
-    const part = value.view(2 ** 18, [16 * 2 ** 18]);
-    await part.write(full(16 * 2 ** 18, 1));
-    expect((await value.view(2 ** 18 - 1, [2]).read()).data).toEqual(Float32Array.of(0, 1));
-    expect(grown()).toBeGreaterThan(15);
-    const held = grown();
-    await value.discard();
-    if (process.platform === "linux") expect(held - grown()).toBeGreaterThan(12);
-    await part.write(full(16 * 2 ** 18, 2));
-    expect((await value.view(2 ** 18, [1]).read()).data).toEqual(Float32Array.of(2));
+    const value = await session.allocate("float32", [2 ** 20]);
+    await value.write(full(2 ** 20, 1));
+    const part = value.view(2 ** 18 + 5, [2 ** 18]);
+    await part.discard();
+    await part.write(full(2 ** 18, 2));
+    const { data } = await value.read();
+    const expected = new Float32Array(2 ** 20).fill(1);
+    expect(data).toEqual(expected.fill(2, 2 ** 18 + 5, 2 ** 19 + 5));
     await value.release();
   });
 

@@ -32,10 +32,13 @@ async function runs(session: LoadedSession, count: number): Promise<void> {
   await state.release();
 }
 
+const large = float32([512, width], new Float32Array(512 * width).fill(1));
+
 /** Each binding with a run, and values of 32 MiB, of which every page is written. */
 async function comeAndGo(session: LoadedSession, count: number): Promise<void> {
   for (let round = 0; round < count; round++) {
     const values = await session.allocate("float32", [512, width]);
+    await values.write(large);
     const state = values.view(width * round, [width]);
     const bound = session.bind({ inputs: { state }, outputs: { total: state } });
     await bound.run({ x: ones() });
@@ -59,11 +62,17 @@ const afterRuns = residentMiB();
 await comeAndGo(session, 200);
 const afterRounds = residentMiB();
 const held = await session.allocate("float32", [512, width]);
+const unwritten = residentMiB();
+await held.write(large);
 const holding = residentMiB();
+await held.discard();
+const discarded = residentMiB();
+await held.write(large);
 await held.release();
 const released = residentMiB();
-await session.allocate("float32", [512, width]);
+await (await session.allocate("float32", [512, width])).write(large);
 await session.release();
 const closed = residentMiB();
-console.log(JSON.stringify({ before, afterRuns, afterRounds, holding, released, closed }));
+const rounds = { before, afterRuns, afterRounds };
+console.log(JSON.stringify({ ...rounds, unwritten, holding, discarded, released, closed }));
 process.exit(0);

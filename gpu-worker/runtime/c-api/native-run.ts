@@ -5,6 +5,7 @@
 import type { Tensor } from "../../tensor/tensor.ts";
 import type { Provider, RunOptions } from "../session.ts";
 import type { Pointer } from "./native-function.ts";
+import { nativeNames } from "./native-names.ts";
 import { copyTensor, lendTensor } from "./native-tensor.ts";
 import type { OrtApi } from "./ort-api.ts";
 import { received } from "./received.ts";
@@ -46,9 +47,9 @@ export async function compute(native: NativeSession, call: Call): Promise<Record
   try {
     for (const feed of Object.values(feeds)) inputs.push(lendTensor(api, memory, feed));
     await runNative(native, call, {
-      inputNames: [...Object.keys(feeds), ...bound.inputs.names],
+      inputNames: nativeNames([...Object.keys(feeds), ...bound.inputs.names]),
       inputs: BigUint64Array.from([...inputs, ...bound.inputs.values]),
-      outputNames: [...wanted, ...bound.outputs.names],
+      outputNames: nativeNames([...wanted, ...bound.outputs.names]),
       outputs,
     });
     const results = wanted.map((name, index) => [name, copyTensor(api, outputs[index] ?? 0n)]);
@@ -63,11 +64,11 @@ export async function compute(native: NativeSession, call: Call): Promise<Record
 /** Of the CPU's arena, when the run ends (onnxruntime_run_options_config_keys.h). */
 const shrinkingArena = ["memory.enable_memory_arena_shrinkage", "cpu:0"] as const;
 
-/** Addresses of OrtValues. */
+/** Addresses of names and of OrtValues. */
 type Values = {
-  inputNames: string[];
+  inputNames: BigUint64Array;
   inputs: BigUint64Array;
-  outputNames: string[];
+  outputNames: BigUint64Array;
   outputs: BigUint64Array;
 };
 

@@ -91,7 +91,7 @@ function bindFunctions(table: readonly (Pointer | null)[]) {
 
     createSession: async(7, "pointer", "path", "pointer", "pointerOut"),
     createSessionFromArray: async(8, "pointer", "pointer", "size", "pointer", "pointerOut"),
-    run: async(9, "pointer", "pointer", "texts", "pointer", "size", "texts", "size", "pointer"),
+    run: async(9, "pointer", "pointer", "pointer", "pointer", "size", "pointer", "size", "pointer"),
     releaseSession: asyncFunction(at(95), null, ["pointer"]),
 
     createSessionOptions: status(10, "pointerOut"),
