@@ -56,14 +56,15 @@ export function chunksEnd(
 
 /** The role comes first and by itself, and so does at the end why it ended. */
 export function chatChunks(form: ChunkForm, maker: Maker, piece: Piece): Data[] {
-  const { choice: index, from, text, logprobs, finishReason } = piece;
+  const { choice: index, from, textFrom, text, logprobs, finishReason } = piece;
+  const isFirst = from === 0 && textFrom === 0;
   const told = logprobs?.some(isText) === true ? chatLogprobs(logprobs) : null;
   const part = (delta: object, more: { logprobs?: object | null; finish_reason?: string } = {}) => {
     const choice = { index, delta, logprobs: null, finish_reason: null, ...more };
     return chunk("chat.completion.chunk", form, maker, { choices: [choice] });
   };
   return [
-    ...(from === 0 ? [part({ role: "assistant", content: "", refusal: null })] : []),
+    ...(isFirst ? [part({ role: "assistant", content: "", refusal: null })] : []),
     ...(text !== "" || told !== null ? [part({ content: text }, { logprobs: told })] : []),
     ...(finishReason === undefined
       ? []

@@ -199,7 +199,8 @@ async function showFound(
 ): Promise<Response | null> {
   if (found.kind === "inline") {
     const rendered = render(request.rendering, found.document, request.warnings);
-    keepAnswer(c, request, rendered);
+    // A stream is told anew each time.
+    if (!request.stream) keepAnswer(c, request, rendered);
     return answerWith(rendered);
   }
   try {

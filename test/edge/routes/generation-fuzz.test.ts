@@ -1,6 +1,6 @@
 /** Bodies that nobody means, at every address that has a model write: answered or refused, and never by a failure. */
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import { call } from "../caller.ts";
+import { call } from "../jobs/caller-and-worker.ts";
 import { announce, decoder, install } from "../stand-in-worker.ts";
 import { told, writing } from "../written.ts";
 
@@ -57,7 +57,7 @@ const fields = [
   ..."frequency_penalty logit_bias tools tool_choice functions response_format modalities audio".split(
     " ",
   ),
-  ..."stream_options best_of suffix echo user store metadata webhook options do_sample x".split(
+  ..."stream_options best_of suffix echo stream user store metadata webhook options do_sample x".split(
     " ",
   ),
 ];
@@ -159,14 +159,11 @@ it.each(Array.from({ length: count / batch }, (_, at) => at + 1))(
     for (let at = 0; at < batch; at += 1) {
       const { path, body } = fuzzer.call();
       const text = JSON.stringify(body);
-      const response = await call(path, text, {
-        operator: true,
-        headers: { "cache-control": "no-store" },
-      });
+      const response = await call(path, { body, headers: { "cache-control": "no-store" } });
       const asked = `${path} ${text.slice(0, 400)}`;
       expect(response.status, asked).toBeLessThan(500);
-      const answer = await response.json<{ error?: unknown }>();
-      expect("error" in answer, asked).toBe(response.status !== 200);
+      const answer = await response.text();
+      expect(answer.includes('"error":'), asked).toBe(response.status !== 200);
       statuses.push(response.status);
     }
     // Some of each: bodies that are all refused at their first field try nothing.
