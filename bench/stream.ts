@@ -11,7 +11,7 @@ import { nowMs, type ScriptPrompt, scriptedModel } from "./harness/script-prompt
 import { ScriptedStack } from "./harness/scripted-stack.ts";
 
 const streams = 16;
-const seconds = 8;
+const seconds = Number(process.env["STREAM_SECONDS"] ?? 8);
 /** Of each stream: connections open, code is compiled. */
 const warmUpTokens = 50;
 
@@ -27,11 +27,16 @@ function read(pool: Pool, key: string, prompt: ScriptPrompt, delays: Delays): Pr
   let text = "";
   let status = 0;
   let told = 0;
+  const others: string[] = [];
   const take = (at: number) => {
     for (let end = text.indexOf("\n\n"); end !== -1; end = text.indexOf("\n\n")) {
-      const written = /"text":" ([\d.]+)"/.exec(text.slice(0, end))?.[1];
+      const event = text.slice(0, end);
+      const written = /"text":" ([\d.]+)"/.exec(event)?.[1];
       text = text.slice(end + 2);
-      if (written === undefined) continue;
+      if (written === undefined) {
+        others.push(event);
+        continue;
+      }
       told += 1;
       if (told > warmUpTokens) delays.ms.push(at - Number(written));
     }
@@ -54,7 +59,10 @@ function read(pool: Pool, key: string, prompt: ScriptPrompt, delays: Delays): Pr
         onResponseEnd: () => {
           delays.tokens += told;
           if (told === prompt.tokens) resolve();
-          else reject(new Error(`${path} answered ${status} with ${told} tokens: ${text}`));
+          else
+            reject(
+              new Error(`${path} answered ${status} with ${told} tokens: ${others.join()}${text}`),
+            );
         },
         onResponseError: (_controller, error) => reject(error),
       },
@@ -69,6 +77,7 @@ export const bench: Bench = {
     const pool = new Pool(stack.url, { connections: streams, pipelining: 1 });
     try {
       await stack.run("worker");
+      await stack.modelKnown();
       const rows = [];
       for (const perSecond of [25, 50]) {
         signal.throwIfAborted();

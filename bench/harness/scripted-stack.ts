@@ -6,11 +6,14 @@ import { type ChildProcess, fork } from "node:child_process";
 import { mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { ChildMessage } from "../../infra/local/child-protocol.ts";
 import { freePorts, loopback } from "../../infra/local/free-ports.ts";
 import { planChildren } from "../../infra/local/stack-plan.ts";
 import { openState, type State } from "../../infra/local/state-folder.ts";
 import type { ChildPlan } from "../../infra/local/supervised-child.ts";
+
+import { scriptedModel } from "./script-prompt.ts";
 
 export type Part = "edge" | "queue" | "worker" | "worker-2";
 
@@ -71,6 +74,21 @@ export class ScriptedStack {
       });
       child.once("exit", () => reject(new Error(`${name}: ${readFileSync(plan.logFile, "utf8")}`)));
     });
+  }
+
+  /** As the operator. */
+  call(path: string, init: RequestInit = {}): Promise<Response> {
+    const headers = {
+      "content-type": "application/json",
+      authorization: `Bearer ${this.operatorKey}`,
+      ...init.headers,
+    };
+    return fetch(`${this.url}${path}`, { ...init, headers });
+  }
+
+  /** Resolves when the edge knows the scripted model. */
+  async modelKnown(): Promise<void> {
+    while (!(await this.call(`/v1/models/${scriptedModel.id}`)).ok) await delay(20);
   }
 
   /** kill −9; resolves when the process is gone. */

@@ -92,7 +92,9 @@ const poller = new Poller({
 
 /** Resolves at the next multiple of the pace, on a clock that all streams share, so that they write in one turn. */
 function nextStep(everyMs: number, abort: AbortSignal): Promise<void> {
-  const wait = everyMs - (performance.now() % everyMs);
+  const now = performance.now();
+  // A timer may be a little early.
+  const wait = (Math.round(now / everyMs) + 1) * everyMs - now;
   return new Promise((resolve, reject) => {
     const give = () => {
       clearTimeout(timer);

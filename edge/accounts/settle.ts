@@ -35,6 +35,8 @@ async function inBooksOf(
  * @returns tokens
  */
 export function unitsOf(event: TerminalEvent): number {
-  if (event.type !== "failed") return event.usage.promptTokens;
-  return errorTable[event.error.code].status < 500 ? (event.usage?.promptTokens ?? 0) : 0;
+  const { usage } = event;
+  const isOurs = event.type === "failed" && errorTable[event.error.code].status >= 500;
+  if (usage === undefined || isOurs) return 0;
+  return usage.promptTokens + (usage.completionTokens ?? 0);
 }
