@@ -77,13 +77,13 @@ export class ScriptedStack {
   }
 
   /** As the operator. */
-  call(path: string, init: RequestInit = {}): Promise<Response> {
+  call(address: string, init: RequestInit = {}): Promise<Response> {
     const headers = {
       "content-type": "application/json",
       authorization: `Bearer ${this.operatorKey}`,
       ...init.headers,
     };
-    return fetch(`${this.url}${path}`, { ...init, headers });
+    return fetch(`${this.url}${address}`, { ...init, headers });
   }
 
   /** Resolves when the edge knows the scripted model. */
