@@ -26,6 +26,8 @@ export class TokenFeed {
   readonly #tokens = new TokenQueue();
   readonly #streaming = new Set<JobId>();
   #flushing = false;
+  /** Tokens are being posted: what comes after them waits, or it would be there before them. */
+  #posting = false;
   #lastEndAt = -Infinity;
 
   constructor(options: TokenFeedOptions) {
@@ -63,8 +65,9 @@ export class TokenFeed {
     });
   }
 
-  /** The computation has ended, or its end is on the way: that says all. */
+  /** The computation has ended, or its end is on the way, after what is sent now: that says all. */
   end(id: JobId): void {
+    if (this.#streaming.has(id) && this.#socket.isOpen) this.#flush();
     this.#tokens.drop(id);
     if (this.#streaming.delete(id)) this.#lastEndAt = this.#options.now();
   }
@@ -75,16 +78,25 @@ export class TokenFeed {
   }
 
   takeForPost(): QueuedTokens[] {
-    return this.#socket.isClosed ? this.#tokens.take() : [];
+    if (!this.hasForPost) return [];
+    this.#posting = true;
+    return this.#tokens.take();
   }
 
+  /** These were posted. */
   acknowledge(tokens: readonly QueuedTokens[]): void {
+    if (tokens.length === 0) return;
     this.#tokens.acknowledge(tokens);
+    this.#posting = false;
+    this.#flush();
   }
 
   /** A post of these failed. */
   putBack(tokens: readonly QueuedTokens[]): void {
-    if (tokens.length > 0) this.#tokens.putBack();
+    if (tokens.length === 0) return;
+    this.#tokens.putBack();
+    this.#posting = false;
+    this.#flush();
   }
 
   /** Called at intervals. */
@@ -95,6 +107,7 @@ export class TokenFeed {
   }
 
   #flush(): void {
+    if (this.#posting) return;
     if (this.#socket.isClosed && this.#tokens.hasUnsent) return this.#options.post();
     while (this.#socket.isOpen && this.#tokens.hasUnsent) void this.#send(this.#tokens.take());
   }

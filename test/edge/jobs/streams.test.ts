@@ -7,7 +7,8 @@ import { call, report, sent, started } from "./caller-and-worker.ts";
 import { fresh } from "./jobs-in-tests.ts";
 import { openOutsideWorld, type OutsideWorld } from "./outside-world.ts";
 import { announce } from "../stand-in-worker.ts";
-import { generated, openStream, piece, SseReader, tokens, writer } from "./streams-in-tests.ts";
+import { SseReader } from "../../sse-reader.ts";
+import { generated, openStream, piece, tokens, writer } from "./streams-in-tests.ts";
 
 let world: OutsideWorld;
 
