@@ -239,11 +239,15 @@ describe("a text among others", () => {
       for (const [at, [row = []]] of (await together.read(tokens)).entries()) rows[at]?.push(row);
     }
     expect(rows.flat(2).every(Number.isFinite)).toBe(true);
-    const differing = rows.flatMap((given, at) =>
-      given.flatMap((row, token) => row.filter((value, id) => value !== alone[at]?.[token]?.[id])),
+    const differences = rows.flatMap((given, at) =>
+      given.flatMap((row, token) =>
+        row.map((value, id) => Math.abs(value - (alone[at]?.[token]?.[id] ?? NaN))),
+      ),
     );
-    console.info(`${form}: ${differing.length} of ${rows.flat(2).length} logits differ in a batch`);
-    expect(differing).toEqual([]);
+    const differing = differences.filter((difference) => difference > 0).length;
+    console.info(`${form}: ${differing} of ${differences.length} logits differ in a batch`);
+    // With AVX-512 none does; with AVX2 alone, 4-bit products of one row are summed in another order.
+    expect(Math.max(...differences)).toBeLessThan(1e-5);
     await session.release();
   });
 });
