@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Choice } from "../../../contract/tasks/generation.ts";
 import { call } from "../jobs/caller-and-worker.ts";
-import { type SseEvent, SseReader } from "../jobs/streams-in-tests.ts";
+import { type SseEvent, SseReader } from "../../sse-reader.ts";
 import { announce, decoder, install } from "../stand-in-worker.ts";
 import { paris, told, usageShown, writing } from "../written.ts";
 
