@@ -4,7 +4,13 @@ import { DeliveryList } from "../routes/job-deliveries.ts";
 import { ModelList, ModelObject } from "../routes/models.ts";
 import { jobExample, unfinishedJobExample } from "./examples.ts";
 import type { Operation } from "./operation.ts";
-import { HealthResponse, JobResponse, OutputResponse } from "./response-schemas.ts";
+import {
+  HealthResponse,
+  JobEvent,
+  jobEventExample,
+  JobResponse,
+  OutputResponse,
+} from "./response-schemas.ts";
 
 const modelExample: z.infer<typeof ModelObject> = {
   id: "all-MiniLM-L6-v2",
@@ -90,6 +96,21 @@ export const askOperations: readonly Operation[] = [
     response: JobResponse,
     example: { response: jobExample() },
     errors: [401, 404, 429, 500],
+    headers: "result",
+  },
+  {
+    method: "get",
+    path: "/v1/jobs/{job}/events",
+    id: "readJobEvents",
+    tag: "Jobs",
+    summary: "What happens to a job, as it happens",
+    description:
+      "Server-sent events from the first, or from the one after Last-Event-ID: start, progress, output, then " +
+      "completed or error. Kept for ten minutes after the end, and told again from the result as long as that is kept.",
+    header: "lastEventId",
+    event: JobEvent,
+    example: { event: jobEventExample },
+    errors: [400, 401, 404, 429, 500],
     headers: "result",
   },
   cancelling("post", "/v1/jobs/{job}/cancel", "cancelJob"),

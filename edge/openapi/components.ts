@@ -46,6 +46,7 @@ import {
   ErrorDetail,
   ErrorResponse,
   HuggingFaceErrorResponse,
+  JobEvent,
   JobProgress,
   JobResponse,
 } from "./response-schemas.ts";
@@ -106,6 +107,7 @@ const inResponses: Named = {
   CompletionLogprobs,
   TgiToken,
   JobProgress,
+  JobEvent,
   Job: JobResponse,
   ErrorDetail,
   Error: ErrorResponse,

@@ -102,7 +102,10 @@ class Description {
 
   /** The answer whole, and as a stream where it can be one. */
   #content({ response, event, example }: Operation, name: string): object {
-    const whole = json(this.#responses.refTo(response, `${name}Response`), example.response);
+    const whole =
+      response === undefined
+        ? {}
+        : json(this.#responses.refTo(response, `${name}Response`), example.response);
     if (event === undefined) return whole;
     const schema = this.#responses.refTo(event, `${name}Event`);
     return { ...whole, "text/event-stream": { schema, example: example.event } };
@@ -152,6 +155,13 @@ const parameters = {
     description: "respond-async: answer 202 at once. wait=N: answer 202 after N seconds.",
     schema: { type: "string" },
     example: "wait=10",
+  },
+  lastEventId: {
+    name: "Last-Event-ID",
+    in: "header",
+    description: "Number of an event: those after it are told. Absent: all are.",
+    schema: { type: "string", pattern: String.raw`^\d{1,9}$` },
+    example: "3",
   },
   tokenIds: {
     name: tokenIdsHeader,

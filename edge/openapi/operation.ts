@@ -32,11 +32,12 @@ export type Operation = {
   /** Of what is asked for in the query: what each is, and one. */
   query?: Readonly<Record<string, { description: string; example: string }>>;
   /** A header that it alone takes. */
-  header?: "tokenIds";
-  response: z.ZodType;
-  /** Of the answer as it is written, each event; absent: it comes whole. */
+  header?: "tokenIds" | "lastEventId";
+  /** Absent: it comes as a stream alone. */
+  response?: z.ZodType;
+  /** Of the answer as a stream, what each event holds; absent: it comes whole. */
   event?: z.ZodType;
-  example: { request?: unknown; response: unknown; event?: unknown };
+  example: { request?: unknown; response?: unknown; event?: unknown };
   /** Statuses of errors that it can meet. */
   errors: readonly ErrorStatus[];
   /** Those of a 200. */

@@ -16,6 +16,8 @@ import {
   DetokenizeResponse,
   EmbeddingsResponse,
   huggingFaceResponseSchema,
+  JobEvent,
+  jobEventExample,
   RerankResponse,
   taskResponseSchema,
   TeiRerankResponse,
@@ -134,10 +136,12 @@ const jobOperations: readonly Operation[] = [
     job(`/v1/tasks/${task}`, `task-${task}`, {
       tag: "Tasks",
       summary: `${taskTable[task].summary}: a batch of inputs`,
-      description: "Takes a list of inputs, and answers each in order.",
+      description:
+        "Takes a list of inputs, and answers each in order; with stream, by the events of its job.",
       request: taskRequestSchema(task),
       response: taskResponseSchema(task),
-      example: nativeExample(task),
+      event: JobEvent,
+      example: { ...nativeExample(task), event: jobEventExample },
     }),
   ),
   cohereRerank("/v1/rerank", "createRerank", "Cohere and Jina do"),

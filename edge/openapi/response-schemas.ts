@@ -3,6 +3,7 @@ import * as z from "zod";
 import { ErrorCode } from "#contract/errors.ts";
 import { publishedTasks, taskTable } from "#contract/task-table.ts";
 import { type Task, tasks } from "#contract/tasks.ts";
+import { FinishReason, TokenLogprob } from "#contract/tasks/generation.ts";
 import { CompletionUsage } from "./generation-schemas.ts";
 
 const tokenCount = z.int().nonnegative();
@@ -164,6 +165,47 @@ export const JobResponse = z.object({
     .optional()
     .describe("Signs what the webhook is sent. Shown once, in the answer to the request."),
 });
+
+/** Of a job's stream, by the name of the event. */
+export const JobEvent = z.union([
+  z.object({ id: z.string().describe("The job's id.") }).describe("start: a worker has begun."),
+  JobProgress,
+  z
+    .object({
+      index: tokenCount.describe("Which input it is of."),
+      choice: tokenCount.describe("Which choice of it."),
+      tokens_before: tokenCount.describe("Tokens of the choice that were told before."),
+      tokens: tokenCount.describe("How many it has grown by."),
+      text: z.string().describe("What it has grown by. Often empty."),
+      logprobs: z.array(TokenLogprob).nullable().describe("Of these tokens. Null: not asked for."),
+      finish_reason: FinishReason.nullable().describe("Why it ended. Null: it goes on."),
+    })
+    .describe("output: what a model has written next."),
+  z
+    .object({
+      index: tokenCount.describe("Which input it answers."),
+      output: z.unknown().describe("As the body of the native route shows it."),
+    })
+    .describe("output: the answer to one input, of a task that writes nothing."),
+  z
+    .object({
+      id: z.string().describe("The job's id."),
+      status: z.literal("succeeded").describe("How it ended."),
+      model,
+      usage: ApiUsage,
+    })
+    .describe("completed: nothing follows."),
+  ErrorResponse,
+]);
+export const jobEventExample: z.infer<typeof JobEvent> = {
+  index: 0,
+  choice: 0,
+  tokens_before: 2,
+  tokens: 1,
+  text: " Paris",
+  logprobs: null,
+  finish_reason: null,
+};
 
 export const OutputResponse = z.unknown().describe("Exactly the body of the synchronous call.");
 

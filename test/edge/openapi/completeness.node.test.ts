@@ -7,9 +7,10 @@ import * as z from "zod";
 import { describeApi } from "../../../edge/openapi/describe-api.ts";
 import { operations } from "../../../edge/openapi/operations.ts";
 
-const Content = z.looseObject({
-  "application/json": z.looseObject({ schema: z.unknown(), example: z.unknown() }),
-});
+const Shown = z.looseObject({ schema: z.unknown(), example: z.unknown() });
+const Content = z
+  .strictObject({ "application/json": Shown.optional(), "text/event-stream": Shown.optional() })
+  .refine((content) => Object.keys(content).length > 0);
 const Response = z.looseObject({
   description: z.string().min(1),
   headers: z.record(z.string(), z.unknown()),
@@ -89,7 +90,7 @@ describe("every operation", () => {
       ...responsesOf(operation).map(({ response }) => response.content),
     ];
     for (const body of bodies) {
-      if (body !== undefined) expect(body["application/json"].example).toBeDefined();
+      for (const shown of Object.values(body ?? {})) expect(shown?.example).toBeDefined();
     }
   });
 
@@ -113,10 +114,11 @@ describe("every operation", () => {
   });
 
   it.each(operations)("has examples that are what its schemas describe: $path", (operation) => {
-    const { request, response, example } = operation;
-    if (request !== undefined) request.parse(example.request);
-    response.parse(example.response);
-    expect(example.response).toBeDefined();
+    for (const part of ["request", "response", "event"] as const) {
+      operation[part]?.parse(operation.example[part]);
+      expect(operation.example[part] !== undefined).toBe(operation[part] !== undefined);
+    }
+    expect(operation.response ?? operation.event).toBeDefined();
   });
 
   it("names strict=1 exactly where a field is accepted and not acted on", () => {
