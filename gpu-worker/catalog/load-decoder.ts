@@ -2,13 +2,13 @@
  * From a decoder's folder to a model ready to generate: the graph taken from the cache or built, the session opened,
  * the tokenizer made. Its keys and values take their memory from the session when texts are there.
  */
+import type { DecoderForm } from "../architectures/decoder-form.ts";
 import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
 import {
   type DecoderCheckpoint,
   decoderTokenizerFiles,
 } from "../checkpoints/decoder-checkpoint.ts";
 import type { FilesDigest } from "../checkpoints/model-digest.ts";
-import type { DecoderForm } from "../compute-form/decoder-form-choice.ts";
 import { buildDecoderGraph } from "../graphs/build-decoder.ts";
 import { decoderGraphBytes } from "../graphs/graph-bytes.ts";
 import { decoderDigestIn, decoderGraphKey } from "../graphs/graph-key.ts";
@@ -24,14 +24,64 @@ import { openCachedGraph } from "./open-cached-graph.ts";
 
 export type IdentifiedDecoder = { id: string; checkpoint: DecoderCheckpoint; files: FilesDigest };
 
-/** What the decoder will take of memory, about: its weights, and keys and values. */
-export function decoderBytes(
+type Bounds = Pick<LoaderDependencies, "modelsMemory" | "deviceMemory">;
+
+/** What the decoder takes of memory in a form, about: its weights, and keys and values. */
+function decoderBytes(
   { parameters, keyValues, limits }: DecoderCheckpoint,
   form: DecoderForm,
-  { modelsMemory, deviceMemory }: Pick<LoaderDependencies, "modelsMemory" | "deviceMemory">,
+  { modelsMemory, deviceMemory }: Bounds,
 ): number {
   const kept = keyValueBytes(keyValues, limits.maxTokens, modelsMemory);
   return decoderGraphBytes(parameters, form) + kept + (deviceMemory?.runBytes ?? 0);
+}
+
+/** Forms are compared side by side: null where they do not fit so. */
+function comparingBytes(
+  { parameters }: DecoderCheckpoint,
+  forms: readonly DecoderForm[],
+  modelsMemory: number,
+): number | null {
+  const bytes = forms.reduce((sum, form) => sum + decoderGraphBytes(parameters, form), 0);
+  return bytes <= modelsMemory ? bytes : null;
+}
+
+/**
+ * What it takes to load the decoder, about, before its form is known.
+ * @throws Error for a form that is set and not computed here
+ */
+export function decoderBytesNeeded(
+  checkpoint: DecoderCheckpoint,
+  tools: LoaderDependencies,
+): number {
+  const forms = tools.decoderForms.candidates(checkpoint);
+  const smallest = Math.min(...forms.map((form) => decoderBytes(checkpoint, form, tools)));
+  return Math.max(smallest, comparingBytes(checkpoint, forms, tools.modelsMemory) ?? 0);
+}
+
+/** Kept, or measured now; the smallest where the machine cannot hold the forms side by side. */
+async function formOf(model: IdentifiedDecoder, opening: Opening): Promise<DecoderForm> {
+  const { id, checkpoint, files } = model;
+  const { tools, tokenizer, watch } = opening;
+  const { decoderForms, modelsMemory, provider, graphs, log } = tools;
+  const known = await decoderForms.known(files);
+  if (known !== null) return known;
+  const forms = decoderForms.candidates(files);
+  if (comparingBytes(checkpoint, forms, modelsMemory) === null) {
+    const smallest = forms.at(-1) ?? "f32";
+    log.warn({ model: id, form: smallest }, "the decoder is too large here to compare its forms");
+    return smallest;
+  }
+  const measured = {
+    id,
+    files,
+    maxTokens: checkpoint.limits.maxTokens,
+    tokenizer,
+    open: (form: DecoderForm) => openGraph(model, form, opening),
+    discard: (form: DecoderForm) =>
+      graphs.discard(decoderGraphKey(form, decoderDigestIn(form, files, provider), provider)),
+  };
+  return decoderForms.measure(measured, watch.signal);
 }
 
 /** The tokenizer's own end token is one, whatever the other files name. */
@@ -49,11 +99,13 @@ export async function loadDecoder(
   const { runtime, provider, modelsMemory } = tools;
   const { tasks, limits, keyValues, chatTemplate, derivedFrom } = checkpoint;
   expectBinding(runtime);
-  const form = await tools.decoderForms(watch.signal);
   const tokenizer = await makeTokenizer(await decoderTokenizerFiles(checkpoint));
   checkTokenizer(tokenizer, checkpoint);
+  const model = { id, checkpoint, files };
+  const opening = { tools, tokenizer, watch };
+  const form = await formOf(model, opening);
   const bytes = decoderBytes(checkpoint, form, tools);
-  const session = await openGraph({ id, checkpoint, files }, { form, bytes, tools, watch });
+  const session = await openGraph(model, form, opening);
   return {
     kind: "decoder",
     id,
@@ -76,16 +128,17 @@ export async function loadDecoder(
   };
 }
 
-type Opening = { form: DecoderForm; bytes: number; tools: LoaderDependencies; watch: Watch };
+type Opening = { tools: LoaderDependencies; tokenizer: Tokenizer; watch: Watch };
 
 function openGraph(
   { checkpoint, files }: IdentifiedDecoder,
-  { form, bytes, tools, watch }: Opening,
+  form: DecoderForm,
+  { tools, watch }: Opening,
 ): Promise<LoadedSession> {
   const { runtime, provider, deviceMemory } = tools;
   const { signal } = watch;
   const key = decoderGraphKey(form, decoderDigestIn(form, files, provider), provider);
-  const deviceMemoryBytes = deviceMemory === null ? null : bytes;
+  const deviceMemoryBytes = deviceMemory === null ? null : decoderBytes(checkpoint, form, tools);
   return openCachedGraph(key, {
     tools,
     watch,

@@ -25,7 +25,7 @@ import type { Session } from "../runtime/session.ts";
 import { loadTokenizer } from "../tokenizer/tokenizer.ts";
 import { batchTokensMax } from "./device-memory.ts";
 import { adapterDigest, type Base, loadAdapter } from "./load-adapter.ts";
-import { decoderBytes, loadDecoder } from "./load-decoder.ts";
+import { decoderBytesNeeded, loadDecoder } from "./load-decoder.ts";
 import type { Watch } from "./load-step.ts";
 import type { LoaderDependencies } from "./loader-dependencies.ts";
 import type { LoadedEncoder, LoadedModel } from "./loaded-model.ts";
@@ -65,7 +65,8 @@ export class ModelLoader {
     await this.#bytesNeeded(model, signal);
     const files = await verifiedDigest(model, this.#tools.digests, signal);
     if (model.kind === "decoder") {
-      return decoderDigestIn(await this.#tools.decoderForms(signal), files, this.#tools.provider);
+      const form = await this.#tools.decoderForms.known(files);
+      return form === null ? null : decoderDigestIn(form, files, this.#tools.provider);
     }
     const form = await this.#forms.known(files, signal);
     return form === null ? null : digestIn(form, files, this.#tools.provider);
@@ -160,7 +161,7 @@ export class ModelLoader {
   ): Promise<number> {
     const bytes =
       checkpoint.kind === "decoder"
-        ? decoderBytes(checkpoint, await this.#tools.decoderForms(signal), this.#tools)
+        ? decoderBytesNeeded(checkpoint, this.#tools)
         : graphBytes(checkpoint, await this.#forms.faster(checkpoint, signal));
     this.#expectRoom(bytes);
     return bytes;

@@ -3,7 +3,7 @@
  * base.
  */
 import type { ComputeForm } from "../architectures/encoder-head.ts";
-import type { DecoderForm } from "../compute-form/decoder-form-choice.ts";
+import type { DecoderForm } from "../architectures/decoder-form.ts";
 import type { DecoderModel } from "../model/decoder-model.ts";
 import type { EncoderModel } from "../model/encoder-model.ts";
 import type { Session } from "../runtime/session.ts";

@@ -1,5 +1,5 @@
 /** What models are loaded with: the runtime, what is kept on the disk, and the bounds of memory. */
-import type { DecoderFormChoice } from "../compute-form/decoder-form-choice.ts";
+import type { DecoderForms } from "../compute-form/decoder-form-choice.ts";
 import type { FormChoice } from "../compute-form/form-choice.ts";
 import type { KeptFigures } from "../compute-form/int8-accuracy.ts";
 import type { KeptDigests } from "../files/kept-digests.ts";
@@ -15,7 +15,7 @@ export type LoaderDependencies = {
   digests: KeptDigests;
   graphs: GraphCache;
   forms: FormChoice;
-  decoderForms: DecoderFormChoice;
+  decoderForms: DecoderForms;
   figures: KeptFigures;
   /** Bytes that all loaded models may take together. */
   modelsMemory: number;

@@ -4,12 +4,13 @@
  */
 import { type Dispatcher, EnvHttpProxyAgent } from "undici";
 import { calibrate, calibrationKey } from "../compute-form/calibrate.ts";
-import { decoderFormChoice } from "../compute-form/decoder-form-choice.ts";
+import { DecoderForms } from "../compute-form/decoder-form-choice.ts";
 import { deviceFormChoice, type FormSetting, openFormChoice } from "../compute-form/form-choice.ts";
 import { openKeptFigures } from "../compute-form/int8-accuracy.ts";
 import { type PythonCommands, pythonCommands } from "../downloads/pip-wheel.ts";
 import { openKeptDigests } from "../files/kept-digests.ts";
 import { openGraphCache } from "../graphs/graph-cache.ts";
+import { builderVersion } from "../graphs/graph-key.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { Catalog, type CatalogLog } from "./catalog.ts";
 import { deviceMemory } from "./device-memory.ts";
@@ -80,7 +81,15 @@ async function openLoading(
     digests,
     graphs,
     forms: onDevice === null ? openForms(settings, tools) : deviceFormChoice(form),
-    decoderForms: decoderFormChoice,
+    decoderForms: new DecoderForms({
+      setting: form,
+      provider: onDevice === null ? "cpu" : "cuda",
+      stateFolder,
+      machine: calibrationKey(runtime),
+      builderVersion,
+      now: () => performance.now(),
+      log,
+    }),
     figures: openKeptFigures(stateFolder),
     modelsMemory: onDevice?.budget ?? memoryBudget(memory ?? null),
     runsMemory: runsMemory ?? onDevice?.runBytes ?? runsBudget(),

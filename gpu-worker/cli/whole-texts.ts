@@ -2,10 +2,10 @@
  * A decoder's session as one that reads whole texts: `input_ids` and `attention_mask` int64 [batch, sequence], `logits`
  * f32 [batch, sequence, vocabulary], zeros where the mask has none. Texts may be padded on either side.
  */
+import { emptyCache } from "../model/decoder-feeds.ts";
 import type { RunOptions, Session, ValueInfo } from "../runtime/session.ts";
-import { bytesPerElement } from "../tensor/dtype.ts";
 import { elementCount } from "../tensor/shape.ts";
-import { int64, tensor, tensorFromBytes } from "../tensor/tensor.ts";
+import { int64, tensor } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 
 const batch = ["batch", "sequence"];
@@ -44,18 +44,6 @@ function textsOf(feeds: Record<string, Tensor>): Text[] {
     }
     return [{ row, start, ids: Array.from(ids.subarray(start, end)) }];
   });
-}
-
-/** Room for `length` tokens of each text, empty. */
-export function emptyCache({ inputs: all }: Session, texts: number, length: number) {
-  const states = all.filter(({ name }) => name.startsWith("past_key_values."));
-  return Object.fromEntries(
-    states.map(({ name, dtype, shape }): [string, Tensor] => {
-      const room = [texts, Number(shape[1]), length, Number(shape[3])];
-      const bytes = new Uint8Array(elementCount(room) * bytesPerElement(dtype));
-      return [name, tensorFromBytes(dtype, room, bytes)];
-    }),
-  );
 }
 
 /** All texts from their beginning, padded on the right. */

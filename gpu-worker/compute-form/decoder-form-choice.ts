@@ -1,8 +1,197 @@
-/** Which form decoders are computed in here: one is built yet. */
+/**
+ * Which form a decoder is computed in: pinned by the operator, or the one whose steps are fastest on this machine of
+ * those that are accurate enough for this model. Measured when the model is first loaded, and kept in
+ * `STATE/decoder-forms.json` by model and machine.
+ */
+import path from "node:path";
+import * as z from "zod";
+import { type DecoderForm, decoderForms } from "../architectures/decoder-form.ts";
+import type { FilesDigest } from "../checkpoints/model-digest.ts";
+import { JsonStore } from "../files/json-store.ts";
+import { nextTokens } from "../model/decoder-feeds.ts";
+import type { Provider, Session } from "../runtime/session.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import {
+  DecoderFigures,
+  isAccurateDecoder,
+  measureDecoders,
+  shippedFigures,
+} from "./decoder-accuracy.ts";
+import { decoderSamples } from "./decoder-samples.ts";
+import type { FormSetting } from "./form-choice.ts";
 
-export type DecoderForm = "f32";
+const Kept = z.object({
+  form: z.enum(["f32", "f16", "int8", "int4"]),
+  /** Of a step of one text, and of eight, together. */
+  milliseconds: z.record(z.string(), z.number()),
+  figures: z.record(z.string(), DecoderFigures),
+});
 
-/** @throws the signal's reason */
-export type DecoderFormChoice = (signal: AbortSignal) => Promise<DecoderForm>;
+export type DecoderFormsOptions = {
+  setting: FormSetting;
+  provider: Provider;
+  stateFolder: string;
+  /** Machines of one name measure alike. */
+  machine: string;
+  /** Of what builds the graphs: figures hold for its graphs alone. */
+  builderVersion: number;
+  /** Milliseconds of a monotonic clock. */
+  now(): number;
+  log: {
+    info: (fields: object, message: string) => void;
+    warn: (fields: object, message: string) => void;
+  };
+};
 
-export const decoderFormChoice: DecoderFormChoice = () => Promise.resolve("f32");
+export type MeasuredDecoder = {
+  id: string;
+  files: FilesDigest;
+  maxTokens: number;
+  tokenizer: Tokenizer;
+  open(form: DecoderForm): Promise<Session>;
+  /** Told of the forms that turned out to be of no use. */
+  discard(form: DecoderForm): Promise<void>;
+};
+
+/** Of the texts that are written side by side while steps are timed. */
+const textsTimed = [1, 8];
+const pastTimed = 64;
+/** The best of so many: other processes only make a step slower. */
+const repeats = 6;
+
+export class DecoderForms {
+  readonly #options: DecoderFormsOptions;
+  readonly #store: JsonStore<z.infer<typeof Kept>>;
+
+  constructor(options: DecoderFormsOptions) {
+    this.#options = options;
+    this.#store = new JsonStore(path.join(options.stateFolder, "decoder-forms.json"), Kept);
+  }
+
+  /**
+   * Those to choose from here, f32 first where it is one. Only where a file has 4-bit weights is there a 4-bit form of
+   * its own.
+   * @throws Error for a form that is set and not computed here
+   */
+  candidates({ format }: Pick<FilesDigest, "format">): DecoderForm[] {
+    const { setting, provider } = this.#options;
+    if (setting === "auto") {
+      if (provider === "cuda") return ["f16"];
+      return format === "gguf" ? ["f32", "int8", "int4"] : ["f32", "int8"];
+    }
+    if (decoderForms[setting].provider === provider) return [setting];
+    const other = provider === "cuda" ? "f16" : "f32, int8 or int4";
+    throw new Error(
+      `LLM_OS_FORM is ${setting}, and decoders are computed in ${other} here: set that, or auto`,
+    );
+  }
+
+  /** Null: it has to be measured. @throws as `candidates` */
+  async known(files: FilesDigest): Promise<DecoderForm | null> {
+    const [only, ...others] = this.candidates(files);
+    if (only !== undefined && others.length === 0) return only;
+    return (await this.#store.find(this.#key(files)))?.form ?? null;
+  }
+
+  /**
+   * Opens the model in all forms. f32 where nothing can be measured: a checkpoint that cannot be served fails in it
+   * too, and says why. @throws the signal's reason
+   */
+  async measure(model: MeasuredDecoder, signal: AbortSignal): Promise<DecoderForm> {
+    try {
+      return await this.#measure(model, signal);
+    } catch (error) {
+      signal.throwIfAborted();
+      const words = "the decoder's forms could not be compared: f32 is used";
+      this.#options.log.warn({ error, model: model.id }, words);
+      return "f32";
+    }
+  }
+
+  async #measure(model: MeasuredDecoder, signal: AbortSignal): Promise<DecoderForm> {
+    const { files, id } = model;
+    const known = shippedFigures(files.weights);
+    const candidates = this.candidates(files);
+    // What is known to be accurate is compared in nothing but speed, which f32 is not fast in.
+    const compared = known === null ? candidates : candidates.filter((form) => form in known);
+    const sessions = new Map<DecoderForm, Session>();
+    let chosen: DecoderForm = "f32";
+    try {
+      for (const form of compared) sessions.set(form, await model.open(form));
+      const figures = known ?? (await compareForms(sessions, model, signal));
+      const milliseconds = await this.#timeAll(sessions, { figures, model, signal });
+      chosen = fastestOf(milliseconds);
+      await this.#store.keep(this.#key(files), { form: chosen, milliseconds, figures });
+      this.#options.log.info({ model: id, form: chosen, milliseconds, figures }, "chose a form");
+      return chosen;
+    } finally {
+      for (const [form, session] of sessions) {
+        await session.release();
+        if (form !== chosen) await model.discard(form);
+      }
+    }
+  }
+
+  /** Of a step in each form that is accurate. */
+  async #timeAll(
+    sessions: ReadonlyMap<DecoderForm, Session>,
+    { figures, model, signal }: { figures: Figures; model: MeasuredDecoder; signal: AbortSignal },
+  ): Promise<Partial<Record<DecoderForm, number>>> {
+    const milliseconds: Partial<Record<DecoderForm, number>> = {};
+    for (const [form, session] of sessions) {
+      const own = figures[form];
+      if (own !== undefined && !isAccurateDecoder(own)) continue;
+      milliseconds[form] = await this.#time(session, { maxTokens: model.maxTokens, signal });
+    }
+    return milliseconds;
+  }
+
+  /** Of a step of each number of texts, together. */
+  async #time(
+    session: Session,
+    { maxTokens, signal }: { maxTokens: number; signal: AbortSignal },
+  ): Promise<number> {
+    const past = Math.min(pastTimed, maxTokens - 1);
+    let sum = 0;
+    for (const texts of textsTimed) {
+      const feeds = nextTokens(session, texts, past);
+      let best = Infinity;
+      for (let repeat = 0; repeat < repeats; repeat += 1) {
+        const startedAt = this.#options.now();
+        await session.run(feeds, { outputs: ["logits"], signal });
+        best = Math.min(best, this.#options.now() - startedAt);
+      }
+      sum += best;
+    }
+    return sum;
+  }
+
+  #key({ files }: FilesDigest): string {
+    return `${files}-${this.#options.builderVersion}, ${this.#options.machine}`;
+  }
+}
+
+type Figures = Readonly<Partial<Record<string, DecoderFigures>>>;
+
+/** Of each form but f32, the first. */
+async function compareForms(
+  sessions: ReadonlyMap<DecoderForm, Session>,
+  { tokenizer, maxTokens }: MeasuredDecoder,
+  signal: AbortSignal,
+): Promise<Record<string, DecoderFigures>> {
+  const [[, exact] = [], ...others] = sessions;
+  if (exact === undefined) throw new Error("no form is computed here");
+  const samples = await decoderSamples(exact, tokenizer, { maxTokens, signal });
+  const reduced = others.map(([, session]) => session);
+  const found = await measureDecoders(exact, reduced, { samples, signal });
+  return Object.fromEntries(
+    others.flatMap(([form], at) => (found[at] === undefined ? [] : [[form, found[at]]])),
+  );
+}
+
+function fastestOf(milliseconds: Partial<Record<DecoderForm, number>>): DecoderForm {
+  const forms: DecoderForm[] = ["f32", "f16", "int8", "int4"];
+  return forms.reduce((best, form) =>
+    (milliseconds[form] ?? Infinity) < (milliseconds[best] ?? Infinity) ? form : best,
+  );
+}

@@ -15,7 +15,7 @@ export class FormError extends Error {
 }
 
 /** As LLM_OS_FORM. */
-export type FormSetting = ComputeForm | "auto";
+export type FormSetting = ComputeForm | "int4" | "auto";
 
 export const Calibration = z.object({
   /** 10⁹ operations a second in products of an encoder's size. */
@@ -64,8 +64,10 @@ export function fasterForm({ f32, int8 }: Pick<Calibration, "f32" | "int8">): Co
  * kernels for
  */
 export function deviceFormChoice(setting: FormSetting): FormChoice {
-  if (setting === "int8") {
-    throw new FormError("LLM_OS_FORM is int8, but a GPU computes in f16 or f32: set one, or auto");
+  if (setting === "int8" || setting === "int4") {
+    throw new FormError(
+      `LLM_OS_FORM is ${setting}, but a GPU computes in f16 or f32: set one, or auto`,
+    );
   }
   const form = setting === "f32" ? "f32" : "f16";
   return { pinned: setting !== "auto", choose: async () => ({ form, saturates: false }) };
@@ -107,7 +109,8 @@ export function openFormChoice(options: FormChoiceOptions): FormChoice {
     async choose(signal) {
       if (setting === "f32") return { form: "f32", saturates: false };
       const measured = await calibration(signal);
-      const form = setting === "auto" ? fasterForm(measured) : setting;
+      // Of encoders int8 is the narrowest that is built.
+      const form = setting === "auto" ? fasterForm(measured) : "int8";
       return { form, saturates: measured.saturates };
     },
   };

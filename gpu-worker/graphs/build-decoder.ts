@@ -2,7 +2,7 @@
 import { buildDecoder } from "../architectures/decoder.ts";
 import type { DecoderCheckpoint } from "../checkpoints/decoder-checkpoint.ts";
 import { openDecoderWeights } from "../checkpoints/decoder-weights.ts";
-import type { DecoderForm } from "../compute-form/decoder-form-choice.ts";
+import type { DecoderForm } from "../architectures/decoder-form.ts";
 import { inThread } from "../event-loop/in-thread.ts";
 import { writeModel } from "../onnx/write-model.ts";
 
@@ -21,12 +21,12 @@ export async function buildDecoderGraph(
 /** On the calling thread. @throws WeightError or ConfigError */
 export async function writeDecoderGraph(
   checkpoint: DecoderCheckpoint,
-  { file }: { form: DecoderForm; file: string },
+  { form, file }: { form: DecoderForm; file: string },
 ): Promise<void> {
   const { config, weights } = openDecoderWeights(checkpoint);
   try {
     const positions = checkpoint.limits.maxTokens;
-    await writeModel(buildDecoder(config, weights, { positions }), file);
+    await writeModel(buildDecoder(config, weights, { positions, form }), file);
   } finally {
     weights.close();
   }

@@ -3,7 +3,7 @@
  * not read. A little less than it takes in the end, since what a graph keeps twice is counted once.
  */
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
-import type { DecoderForm } from "../compute-form/decoder-form-choice.ts";
+import type { DecoderForm } from "../architectures/decoder-form.ts";
 import type { Form } from "../compute-form/form-choice.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { WeightEntry } from "../weights/weight-source.ts";
@@ -20,8 +20,15 @@ function bytesOf({ name, dtype, shape }: WeightEntry, { form }: Form): number {
   return elements * (isInt8 ? 1 : floatBytes);
 }
 
-/** Bytes of a number in each form. */
-const decoderNumberBytes: Readonly<Record<DecoderForm, number>> = { f32: floatBytes };
+/** Bytes of a number in each form, about. */
+const decoderNumberBytes: Readonly<Record<DecoderForm, number>> = {
+  f32: floatBytes,
+  f16: 2,
+  // A scale for 32 of them.
+  int8: 1 + floatBytes / 32,
+  // And their least; a table of words in 8 bits.
+  int4: 0.5 + (2 * floatBytes) / 32,
+};
 
 /** @param parameters numbers of all tensors */
 export function decoderGraphBytes(parameters: number, form: DecoderForm): number {

@@ -1,6 +1,6 @@
 /** Names of graphs: of what a model answers in a form, and of the compiled graph that computes it here. */
 import { type FilesDigest, modelDigest } from "../checkpoints/model-digest.ts";
-import type { DecoderForm } from "../compute-form/decoder-form-choice.ts";
+import type { DecoderForm } from "../architectures/decoder-form.ts";
 import type { Form } from "../compute-form/form-choice.ts";
 import type { Provider } from "../runtime/session.ts";
 

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as z from "zod";
 import { buildDecoder } from "../../gpu-worker/architectures/decoder.ts";
 import type { DecoderForm } from "../../gpu-worker/architectures/decoder-form.ts";
-import { emptyCache } from "../../gpu-worker/cli/whole-texts.ts";
+import { emptyCache } from "../../gpu-worker/model/decoder-feeds.ts";
 import { writeModel } from "../../gpu-worker/onnx/write-model.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime } from "../../gpu-worker/runtime/session.ts";

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildDecoder } from "../../gpu-worker/architectures/decoder.ts";
-import { emptyCache } from "../../gpu-worker/cli/whole-texts.ts";
+import { emptyCache } from "../../gpu-worker/model/decoder-feeds.ts";
 import { writeModel } from "../../gpu-worker/onnx/write-model.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Session } from "../../gpu-worker/runtime/session.ts";

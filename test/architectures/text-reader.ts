@@ -1,5 +1,5 @@
 /** Reads texts piece by piece with a decoder's session; what was kept lies at the beginning of each text's room. */
-import { emptyCache } from "../../gpu-worker/cli/whole-texts.ts";
+import { emptyCache } from "../../gpu-worker/model/decoder-feeds.ts";
 import type { Session } from "../../gpu-worker/runtime/session.ts";
 import { int64, tensor } from "../../gpu-worker/tensor/tensor.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { readCheckpoint } from "../../gpu-worker/checkpoints/checkpoint.ts";
+import { DecoderForms } from "../../gpu-worker/compute-form/decoder-form-choice.ts";
 import { type FormSetting, openFormChoice } from "../../gpu-worker/compute-form/form-choice.ts";
 import { openGraphCache } from "../../gpu-worker/graphs/graph-cache.ts";
 import {
@@ -154,7 +155,15 @@ async function open(setting: FormSetting, measured: string[]) {
       digests,
       graphs: openGraphCache(folder, digests),
       forms,
-      decoderForms: () => Promise.resolve("f32"),
+      decoderForms: new DecoderForms({
+        setting,
+        provider: "cpu",
+        stateFolder: folder,
+        machine: "m",
+        builderVersion: 1,
+        now: () => 0,
+        log,
+      }),
       figures: openKeptFigures(folder),
       modelsMemory: 2 ** 30,
       runsMemory: 2 ** 30,

@@ -3,7 +3,7 @@
  * with values that are copied in and out.
  */
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { emptyCache } from "../../gpu-worker/cli/whole-texts.ts";
+import { emptyCache } from "../../gpu-worker/model/decoder-feeds.ts";
 import type { AllocatedValue, Binding } from "../../gpu-worker/runtime/bound-session.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { LoadedSession, Runtime } from "../../gpu-worker/runtime/session.ts";

@@ -1,0 +1,161 @@
+/** Which form a decoder is served in: pinned, or the fastest of those that are accurate, measured once. */
+import { existsSync, symlinkSync } from "node:fs";
+import { readdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
+import { openCatalog } from "../../gpu-worker/catalog/open-catalog.ts";
+import type { DecoderForm } from "../../gpu-worker/architectures/decoder-form.ts";
+import {
+  decoderTokenizerFiles,
+  readDecoderCheckpoint,
+} from "../../gpu-worker/checkpoints/decoder-checkpoint.ts";
+import {
+  compareLogits,
+  isAccurateDecoder,
+  measureDecoders,
+  shippedFigures,
+} from "../../gpu-worker/compute-form/decoder-accuracy.ts";
+import { decoderSamples } from "../../gpu-worker/compute-form/decoder-samples.ts";
+import { sha256OfFile } from "../../gpu-worker/files/file-digest.ts";
+import { writeDecoderGraph } from "../../gpu-worker/graphs/build-decoder.ts";
+import { openDecoder } from "../../gpu-worker/graphs/open-decoder.ts";
+import { makeTokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
+import { type CatalogBench, never, openCatalogBench, stateOf } from "../catalog/catalog-bench.ts";
+import { sharedFolder } from "../catalog/shared-folder.ts";
+import { writeTinyDecoder } from "../catalog/tiny-decoder.ts";
+
+const id = "tiny";
+const smollm = "SmolLM2-135M-Instruct";
+const shared = path.join(sharedFolder ?? "", "models", smollm);
+const here = sharedFolder !== null && existsSync(shared);
+const digestOf = (file: string) => sha256OfFile(file, never);
+
+let bench: CatalogBench;
+
+beforeEach(async () => {
+  bench = await openCatalogBench();
+});
+
+afterEach(() => bench.close());
+
+async function keptForms(): Promise<{ form: string; figures: object; milliseconds: object }[]> {
+  const file = path.join(bench.settings.stateFolder, "decoder-forms.json");
+  return Object.values(JSON.parse(await readFile(file, "utf8")));
+}
+
+const graphs = () => readdir(path.join(bench.settings.stateFolder, "graphs"));
+
+describe("the form of a decoder", () => {
+  it.each(["f32", "int8", "int4"] as const)("is the one that is set: %s", async (form) => {
+    await writeTinyDecoder(bench.local(id));
+    const model = await (await bench.open({ form })).acquire(id, never);
+    expect(model.form).toBe(form);
+    expect(await graphs()).toHaveLength(1);
+  });
+
+  it("is refused by name where it is not computed here", async () => {
+    const log = { info: () => undefined, warn: () => undefined };
+    const runtime = await openRuntime({ log, threads: 1 });
+    await expect(
+      openCatalog({ ...bench.settings, form: "f16" }, { runtime, log, now: () => 0 }),
+    ).rejects.toThrow(/LLM_OS_FORM is f16/);
+  });
+
+  it("is measured when it is first loaded, and known from then on", async () => {
+    await writeTinyDecoder(bench.local(id));
+    const catalog = await bench.open({ form: "auto" });
+    const model = await catalog.acquire(id, never);
+    const [kept, ...others] = await keptForms();
+    expect(others).toEqual([]);
+    expect(model.form).toBe(kept?.form);
+    expect(Object.keys(kept?.figures ?? {})).toEqual(["int8"]);
+    expect(await graphs()).toHaveLength(1);
+    const next = await bench.open({ form: "auto" });
+    const steps = new Set<string | null>();
+    next.onChange(() => steps.add(stateOf(next, id).reason));
+    expect((await next.acquire(id, never)).digest).toBe(model.digest);
+    expect(steps).not.toContain("Compiling for this machine");
+  });
+
+  it("is the smallest where the forms do not fit side by side", async () => {
+    await writeTinyDecoder(bench.local(id));
+    // Keys and values take 37 kB, the weights 49 in f32 and 14 in blocks of 8 bits.
+    const model = await (await bench.open({ form: "auto", memory: 60_000 })).acquire(id, never);
+    expect(model.form).toBe("int8");
+  });
+
+  it.skipIf(!here)(
+    "is one of SmolLM2's own, which is known to be accurate in both",
+    async () => {
+      symlinkSync(shared, bench.local(smollm));
+      const model = await (await bench.open({ form: "auto" })).acquire(smollm, never);
+      const [kept] = await keptForms();
+      expect(Object.keys(kept?.milliseconds ?? {}).toSorted()).toEqual(["int4", "int8"]);
+      expect(model.form).toBe(kept?.form);
+    },
+    120_000,
+  );
+});
+
+describe.skipIf(!here)("SmolLM2's figures", () => {
+  it("are those that it ships with", async () => {
+    const checkpoint = await readDecoderCheckpoint(shared, 256);
+    if (checkpoint === null) throw new Error("it is a decoder");
+    const log = { info: () => undefined, warn: () => undefined };
+    const runtime = await openRuntime({ log });
+    const options = { runtime, provider: "cpu", deviceMemoryBytes: null, signal: never } as const;
+    const open = async (form: DecoderForm) => {
+      const file = path.join(bench.folder, `${form}.onnx`);
+      await writeDecoderGraph(checkpoint, { form, file });
+      return openDecoder(file, options);
+    };
+    const [exact, ...others] = [await open("f32"), await open("int8"), await open("int4")];
+    const tokenizer = await makeTokenizer(await decoderTokenizerFiles(checkpoint));
+    const maxTokens = checkpoint.limits.maxTokens;
+    const samples = await decoderSamples(exact, tokenizer, { maxTokens, signal: never });
+    const found = await measureDecoders(exact, others, { samples, signal: never });
+    await Promise.all([exact, ...others].map((session) => session.release()));
+    const shipped = shippedFigures(await digestOf(checkpoint.weightsFiles[0] ?? ""));
+    for (const [at, form] of ["int8", "int4"].entries()) {
+      const { divergence = NaN, logprobShift = NaN, agreement = NaN } = shipped?.[form] ?? {};
+      expect(found[at]?.divergence).toBeCloseTo(divergence, 3);
+      expect(found[at]?.logprobShift).toBeCloseTo(logprobShift, 2);
+      expect(found[at]?.agreement).toBeCloseTo(agreement, 1);
+      expect(found[at]).toSatisfy(isAccurateDecoder);
+    }
+  }, 180_000);
+});
+
+describe("the comparison of two forms", () => {
+  it("is of distributions, not of logits", () => {
+    const exact = Float32Array.of(1, 2, 3, 0, 0, 0);
+    const shifted = exact.map((logit) => logit + 5);
+    expect(compareLogits(exact, shifted, { ids: [0, 2], from: 1 })).toEqual({
+      divergence: expect.closeTo(0, 10),
+      logprobShift: expect.closeTo(0, 6),
+      agreeing: 1,
+      places: 1,
+    });
+  });
+
+  it("is of the next token's log probability, by hand", () => {
+    const exact = Float32Array.of(0, 0, 9, 9);
+    const found = Float32Array.of(Math.log(3), 0, 9, 9);
+    const { divergence, logprobShift, agreeing } = compareLogits(exact, found, {
+      ids: [0, 1],
+      from: 1,
+    });
+    expect(logprobShift).toBeCloseTo(Math.log(2), 6);
+    expect(divergence).toBeCloseTo(0.5 * Math.log(0.5 / 0.75) + 0.5 * Math.log(0.5 / 0.25), 6);
+    expect(agreeing).toBe(1);
+  });
+
+  it("holds a form that gives no numbers for inaccurate", () => {
+    const good = { divergence: 0, logprobShift: 0, agreement: 1 };
+    expect(isAccurateDecoder(good)).toBe(true);
+    for (const name of Object.keys(good)) {
+      expect(isAccurateDecoder({ ...good, [name]: NaN })).toBe(false);
+    }
+  });
+});
