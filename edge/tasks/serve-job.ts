@@ -199,7 +199,7 @@ async function showFound(
 ): Promise<Response | null> {
   if (found.kind === "inline") {
     const rendered = render(request.rendering, found.document, request.warnings);
-    keepAnswer(c, request, rendered);
+    if (!request.stream) keepAnswer(c, request, rendered);
     return answerWith(rendered);
   }
   try {
