@@ -1,8 +1,5 @@
 /** Selection of the largest values without sorting: a three-way quickselect, linear in the mean. */
 
-/** More maxima give a closer bound and take longer to select from. */
-const maximaPerValue = 16;
-
 /**
  * The largest bound such that the values at or above it amount to `enough`; the smallest value where all do not.
  * Equal values stand or fall together.
@@ -29,28 +26,6 @@ export function boundOfLargest(
     missing -= above + equal;
     from = smaller;
   }
-}
-
-/**
- * A value that at least `count` values reach, found from the maxima of blocks: what lies under it is not among the
- * `count` largest.
- *
- * @param scratch as long as the values
- */
-export function reachedBy(
-  values: Float32Array | Float64Array,
-  count: number,
-  scratch: Float64Array,
-): number {
-  const blocks = Math.min(values.length, count * maximaPerValue);
-  const maxima = scratch.subarray(0, blocks).fill(-Infinity);
-  for (let from = 0, block = 0; block < blocks; block += 1) {
-    const to = Math.floor(((block + 1) * values.length) / blocks);
-    for (; from < to; from += 1) {
-      if ((values[from] ?? 0) > (maxima[block] ?? 0)) maxima[block] = values[from] ?? 0;
-    }
-  }
-  return boundOfLargest(maxima, count, "count");
 }
 
 /** Reorders [from, to) into larger than the pivot, equal to it, smaller: the ends of the first two. */

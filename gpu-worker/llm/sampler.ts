@@ -9,9 +9,10 @@
  */
 
 import type { GeneratedToken, SamplingParameters, TokenScore } from "../model/generation.ts";
-import { boundOfLargest, reachedBy } from "./largest.ts";
+import { BlockMaxima } from "./block-maxima.ts";
+import { boundOfLargest } from "./largest.ts";
+import { TokenWeights } from "./token-weights.ts";
 import { uniformDraw } from "./uniform-draw.ts";
-import { emptyWeighed, keepFrom, selectFrom, tokenAt, weigh, type Weighed } from "./weigh.ts";
 
 export type LogitsRow = {
   parameters: SamplingParameters;
@@ -31,21 +32,18 @@ export type Sampled =
 
 export type UnusableRow = "a logit is NaN" | "a logit is +Infinity" | "every logit is -Infinity";
 
-/** Scores of a row, and the first token of the highest. */
-type Scored = { scores: Float32Array; best: number };
-
 /** Holds the scratch memory of one vocabulary. */
 export class Sampler {
   readonly vocabulary: number;
   readonly #scores: Float32Array;
-  readonly #weighed: Weighed;
-  readonly #selection: Float64Array;
+  readonly #maxima: BlockMaxima;
+  readonly #weights: TokenWeights;
 
   constructor(vocabulary: number) {
     this.vocabulary = vocabulary;
     this.#scores = new Float32Array(vocabulary);
-    this.#weighed = emptyWeighed(vocabulary);
-    this.#selection = new Float64Array(vocabulary);
+    this.#maxima = new BlockMaxima(vocabulary);
+    this.#weights = new TokenWeights(vocabulary);
   }
 
   /** @param logits [rows, vocabulary] f32 */
@@ -63,22 +61,23 @@ export class Sampler {
 
   /** What a token is drawn from at this row: probabilities [vocabulary], in memory of its own. */
   distribution(logits: Float32Array, row: LogitsRow): Float64Array {
-    const scored = this.#score(logits, firstOfHighest(logits), row);
+    this.#maxima.read(logits);
+    const scores = this.#score(logits, row);
     const probabilities = new Float64Array(this.vocabulary);
-    if (row.parameters.temperature === 0)
-      return probabilities.fill(1, scored.best, scored.best + 1);
-    const { tokens, weights, count, total } = this.#weigh(scored, row.parameters);
-    for (let at = 0; at < count; at += 1) {
-      probabilities[tokens[at] ?? 0] = (weights[at] ?? 0) / total;
+    const best = this.#maxima.best();
+    if (row.parameters.temperature === 0) return probabilities.fill(1, best, best + 1);
+    this.#weigh(scores, row.parameters);
+    for (const [token, weight] of this.#weights) {
+      probabilities[token] = weight / this.#weights.total;
     }
     return probabilities;
   }
 
   #sampleRow(logits: Float32Array, row: LogitsRow): Sampled {
-    const best = firstOfHighest(logits);
-    const reason = unusable(logits, best);
+    this.#maxima.read(logits);
+    const reason = unusable(this.#maxima.highest);
     if (reason !== null) return { kind: "unusable", reason };
-    const token = this.#choose(this.#score(logits, best, row), row);
+    const token = this.#choose(this.#score(logits, row), row);
     const { topLogprobs: count } = row.parameters;
     if (count === null) return { kind: "token", token, logprob: null, topLogprobs: [] };
     return { kind: "token", ...this.score(logits, token, count) };
@@ -86,57 +85,66 @@ export class Sampler {
 
   /** Log probabilities of a row's token and of the `count` likeliest. @param logits [vocabulary] */
   score(logits: Float32Array, token: number, count: number): GeneratedToken {
-    const highest = logits[firstOfHighest(logits)] ?? 0;
-    const weighing = { highest, temperature: 1, lowest: -Infinity };
-    weigh(logits, weighing, this.#weighed);
-    const normaliser = highest + Math.log(this.#weighed.total);
+    this.#maxima.read(logits);
+    const { highest } = this.#maxima;
+    this.#weights.weighAll(logits, { highest, temperature: 1 });
+    const normaliser = highest + Math.log(this.#weights.total);
     const scoreOf = (id: number): TokenScore => ({
       token: id,
       logprob: (logits[id] ?? 0) - normaliser,
     });
-    return { ...scoreOf(token), topLogprobs: largestLogits(logits, count).map(scoreOf) };
+    return { ...scoreOf(token), topLogprobs: this.#maxima.largest(count).map(scoreOf) };
   }
 
-  #choose(scored: Scored, { parameters, choice, position }: LogitsRow): number {
-    if (parameters.temperature === 0) return scored.best;
-    const weighed = this.#weigh(scored, parameters);
+  #choose(scores: Float32Array, { parameters, choice, position }: LogitsRow): number {
+    if (parameters.temperature === 0) return this.#maxima.best();
+    this.#weigh(scores, parameters);
     const draw = uniformDraw({ seed: parameters.seed, choice, position });
-    return tokenAt(weighed, draw * weighed.total) ?? scored.best;
+    return this.#weights.tokenAt(draw * this.#weights.total) ?? this.#maxima.best();
   }
 
-  /** Logits after bias and penalties: the row's own memory where it has none. */
-  #score(logits: Float32Array, best: number, row: LogitsRow): Scored {
-    if (!isAdjusted(row)) return { scores: logits, best };
+  /** Logits after bias and penalties, and their maxima: the row's own memory where it has none. */
+  #score(logits: Float32Array, row: LogitsRow): Float32Array {
+    if (!isAdjusted(row)) return logits;
     const scores = this.#scores;
     scores.set(logits);
     for (const [token, bias] of row.parameters.logitBias) {
       if (token < scores.length) scores[token] = (scores[token] ?? 0) + bias;
     }
     penalise(scores, row);
-    return { scores, best: firstOfHighest(scores) };
+    this.#maxima.read(scores);
+    return scores;
   }
 
   /** Proportional to the probabilities, without what is filtered out; the highest weight is 1. */
-  #weigh({ scores, best }: Scored, parameters: SamplingParameters): Weighed {
-    const { temperature, topK, topP, minP } = parameters;
-    const weighed = this.#weighed;
-    const highest = scores[best] ?? 0;
+  #weigh(scores: Float32Array, { temperature, topK, topP, minP }: SamplingParameters): void {
+    const [maxima, weights] = [this.#maxima, this.#weights];
+    const scale = { highest: maxima.highest, temperature };
+    /** Blocks with a weight of at least this, which is a little lowered for its rounding. */
+    const blocksOf = (weight: number) =>
+      maxima.blocksFrom(scale.highest + temperature * (Math.log(weight) - 1e-6));
     const limited = topK > 0 && topK < this.vocabulary;
-    const lowest = limited ? reachedBy(scores, topK, this.#selection) : -Infinity;
-    weigh(scores, { highest, temperature, lowest }, weighed);
     if (limited) {
-      const all = selectFrom(weighed, 0, this.#selection);
-      if (topK < all.length) keepFrom(weighed, boundOfLargest(all, topK, "count"));
+      const values = maxima.values();
+      const reached = topK <= values.length ? boundOfLargest(values, topK, "count") : -Infinity;
+      weights.weighBlocks(scores, scale, maxima.blocksFrom(reached));
+      weights.keepFrom(boundOfLargest(weights.values(), topK, "count"));
+    } else if (topP === 1 && minP > 0) {
+      weights.weighBlocks(scores, scale, blocksOf(minP));
+    } else {
+      weights.weighAll(scores, scale);
     }
     let bound = minP;
     if (topP < 1) {
-      // All weights under this bound together are less than what top-p may drop.
-      const negligible = ((1 - topP) * weighed.total) / this.vocabulary;
-      const others = selectFrom(weighed, negligible, this.#selection);
-      bound = Math.max(bound, boundOfLargest(others, topP * weighed.total, "sum"));
+      const kept = topP * weights.total;
+      if (!limited) {
+        // All weights under this bound together are less than what top-p may drop.
+        const negligible = ((1 - topP) * weights.total) / this.vocabulary;
+        weights.keepBlocks(blocksOf(negligible));
+      }
+      bound = Math.max(bound, weights.boundOfSum(kept));
     }
-    if (bound > 0) keepFrom(weighed, bound);
-    return weighed;
+    if (bound > 0) weights.keepFrom(bound);
   }
 }
 
@@ -168,38 +176,8 @@ function repel(scores: Float32Array, token: number, penalty: number): void {
   scores[token] = score < 0 ? score * penalty : score / penalty;
 }
 
-/** The first NaN, where there is one. */
-function firstOfHighest(values: Float32Array): number {
-  let [best, highest] = [0, values[0] ?? 0];
-  for (let at = 1; at < values.length; at += 1) {
-    const value = values[at] ?? 0;
-    if (value <= highest) continue;
-    if (Number.isNaN(highest)) return best;
-    best = at;
-    highest = value;
-  }
-  return best;
-}
-
-function unusable(logits: Float32Array, best: number): UnusableRow | null {
-  const highest = logits[best] ?? 0;
+function unusable(highest: number): UnusableRow | null {
   if (Number.isNaN(highest)) return "a logit is NaN";
   if (highest === Infinity) return "a logit is +Infinity";
   return highest === -Infinity ? "every logit is -Infinity" : null;
-}
-
-/** Tokens of the `count` highest logits, the highest first; of equal ones the lower token first. */
-function largestLogits(logits: Float32Array, count: number): number[] {
-  const kept: number[] = [];
-  if (count === 0) return kept;
-  const at = (token: number | undefined) => logits[token ?? 0] ?? 0;
-  for (let token = 0; token < logits.length; token += 1) {
-    const logit = at(token);
-    if (kept.length === count && logit <= at(kept[count - 1])) continue;
-    if (kept.length === count) kept.pop();
-    let place = kept.length;
-    while (place > 0 && logit > at(kept[place - 1])) place -= 1;
-    kept.splice(place, 0, token);
-  }
-  return kept;
 }

@@ -10,12 +10,20 @@ import { greedy } from "./write-text.ts";
 /** Keys and values, two heads of a number of four bytes. */
 export const bytesPerToken = 16;
 
-export function makeEngine(limits: Partial<EngineLimits> = {}, maxTokens = 128) {
+/** Milliseconds, which pass by what the session's runs take. */
+export type Clock = { now: number };
+
+export function makeEngine(
+  limits: Partial<EngineLimits> = {},
+  maxTokens = 128,
+  { clock, scheduler = new SlotScheduler() }: { clock?: Clock; scheduler?: SlotScheduler } = {},
+) {
   const session = new ToyDecoder();
-  let now = 0;
+  let calls = 0;
+  const now = () => (clock === undefined ? (calls += 1) : clock.now);
   const engine = new Engine(
     { id: "toy", session, limits: { maxTokens, dimensions: null, vocabularySize: toyVocabulary } },
-    { scheduler: new SlotScheduler(), now: () => (now += 1), limits },
+    { scheduler, now, limits },
   );
   return { session, engine };
 }
