@@ -32,6 +32,9 @@ export type Sampled =
 
 export type UnusableRow = "a logit is NaN" | "a logit is +Infinity" | "every logit is -Infinity";
 
+/** Below it the likeliest token is taken, as vLLM does: quotients by less are beyond an f64. */
+const temperatureMin = 1e-5;
+
 /** Holds the scratch memory of one vocabulary. */
 export class Sampler {
   readonly vocabulary: number;
@@ -65,7 +68,7 @@ export class Sampler {
     const scores = this.#score(logits, row);
     const probabilities = new Float64Array(this.vocabulary);
     const best = this.#maxima.best();
-    if (row.parameters.temperature === 0) return probabilities.fill(1, best, best + 1);
+    if (row.parameters.temperature < temperatureMin) return probabilities.fill(1, best, best + 1);
     this.#weigh(scores, row.parameters);
     for (const [token, weight] of this.#weights) {
       probabilities[token] = weight / this.#weights.total;
@@ -97,7 +100,7 @@ export class Sampler {
   }
 
   #choose(scores: Float32Array, { parameters, choice, position }: LogitsRow): number {
-    if (parameters.temperature === 0) return this.#maxima.best();
+    if (parameters.temperature < temperatureMin) return this.#maxima.best();
     this.#weigh(scores, parameters);
     const draw = uniformDraw({ seed: parameters.seed, choice, position });
     return this.#weights.tokenAt(draw * this.#weights.total) ?? this.#maxima.best();

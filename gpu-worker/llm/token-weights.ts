@@ -109,8 +109,9 @@ export class TokenWeights {
     return this.#all ? at : (this.#tokens[at] ?? 0);
   }
 
-  /** The largest bound such that the weights at or above it amount to `enough`, see largest.ts. */
-  boundOfSum(enough: number): number {
+  /** The largest bound such that the weights at or above it amount to `sum`, see largest.ts; some do in any case. */
+  boundOfSum(sum: number): number {
+    const enough = Math.max(sum, Number.MIN_VALUE);
     const { above, bucket } = this.#bucketOfSum(enough);
     const values = this.#scratch;
     let count = 0;

@@ -188,6 +188,37 @@ describe("draws", () => {
   });
 });
 
+describe("parameters at their ends", () => {
+  const logits = reference.rows[0] ?? [];
+  const sampler = new Sampler(logits.length);
+  const best = logits.indexOf(Math.max(...logits));
+
+  it.each([
+    { temperature: 5e-324 },
+    { temperature: 1e-5 },
+    { topP: 0 },
+    { topP: 5e-324 },
+    { topK: 1 },
+    { minP: 1 },
+    { temperature: 100, topP: 1e-9, logitBias: new Map([[best, 100]]), topK: 1 },
+  ])("leave the likeliest token: %j", (parameters) => {
+    const rows = Array.from({ length: 20 }, (_, position) => rowOf(parameters, { position }));
+    expect(new Set(tokensOf(sampler, logits, rows))).toEqual(new Set([best]));
+  });
+
+  it.each([{ topP: 1 - 2 ** -53 }, { topK: 1e9 }, { minP: 5e-324 }, { temperature: 1e300 }])(
+    "leave all tokens: %j",
+    (parameters) => {
+      const probabilities = sampler.distribution(Float32Array.from(logits), rowOf(parameters));
+      const total = probabilities.reduce((sum, probability) => sum + probability, 0);
+      expect([total, probabilities.filter((p) => p > 0).length]).toEqual([
+        expect.closeTo(1, 9),
+        logits.length,
+      ]);
+    },
+  );
+});
+
 describe("log probabilities", () => {
   it("are the model's own, whatever bias, penalties and temperature", () => {
     const logits = reference.rows[2] ?? [];
