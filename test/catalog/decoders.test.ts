@@ -147,6 +147,16 @@ describe("a folder with a decoder", () => {
     expect(await digest()).toBe(digests[0]);
   });
 
+  it("writes again after it was unloaded", async () => {
+    const [prompt, token] = nextOf(await writeTinyDecoder(bench.local(id)));
+    const catalog = await bench.open();
+    for (let time = 0; time < 3; time += 1) {
+      expect(await firstToken(catalog, prompt)).toBe(token);
+      await catalog.release(id);
+      expect(stateOf(catalog, id).loaded).toBe(false);
+    }
+  });
+
   it("is read again from the graph that was kept", async () => {
     const [prompt, token] = nextOf(await writeTinyDecoder(bench.local(id)));
     await firstToken(await bench.open(), prompt);
