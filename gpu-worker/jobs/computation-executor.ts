@@ -51,7 +51,7 @@ export type ExecuteOptions = {
   onProgress(completed: number, total: number): void;
   /** A model starts to run so many tokens of the computation. */
   onRun(tokens: number): void;
-  /** So many tokens were generated, which were run, too. */
+  /** So many tokens were generated. */
   onGenerated?(tokens: number): void;
   /** What choices have grown by. Absent: nobody wants it before the result. */
   onPieces?(model: ModelDigest, pieces: readonly Piece[]): void;

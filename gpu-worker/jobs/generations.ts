@@ -41,9 +41,9 @@ export type GenerationOptions = {
   tenant?: string;
   /** Absent: as no other's, so that nothing is drawn again. */
   jobId?: string;
-  /** So many tokens are being computed: of prompts, or generated. */
+  /** So many tokens of prompts are being computed. */
   onRun?(tokens: number): void;
-  /** So many tokens were generated. */
+  /** So many tokens were generated, whatever it takes to go on from them. */
   onGenerated?(tokens: number): void;
   /** What choices have grown by. Absent: nobody wants it before the answer. */
   onPieces?(model: DecoderModel, pieces: readonly Piece[]): void;
@@ -103,7 +103,7 @@ export class Generations {
           },
           ...(tenant !== undefined && { tenant }),
           signal,
-          onRun: (tokens) => onRun?.(tokens),
+          onRun: promptCounter(request, (tokens) => onRun?.(tokens)),
         }),
       renderChat: (template, messages) => this.#render(template, messages, { model, signal }),
       ...(onPieces && { report: (pieces) => onPieces(model, pieces) }),
@@ -147,6 +147,16 @@ export class Generations {
       throw error;
     }
   }
+}
+
+/** Counts a prompt once: what is run after it is generated, or run again. */
+function promptCounter({ prompt }: GenerationRequest, count: (tokens: number) => void) {
+  let rest = prompt.length;
+  return (tokens: number) => {
+    const counted = Math.min(rest, tokens);
+    rest -= counted;
+    if (counted > 0) count(counted);
+  };
 }
 
 /** Either way the same conversation would be refused again. */

@@ -52,7 +52,7 @@ type Computation = {
   receivedAt: number;
   /** Tokens given to models to run. */
   tokens: number;
-  /** Of these, those that were generated. */
+  /** Tokens that models have generated. */
   generated: number;
 };
 
@@ -311,8 +311,6 @@ export class MessageConsumer {
   }
 }
 
-/** A token counts as generated from when it is told, and as run with the step that it is read in. */
 function usageOf({ tokens, generated }: Computation): Usage {
-  const completion = generated === 0 ? {} : { completionTokens: generated };
-  return { promptTokens: Math.max(0, tokens - generated), ...completion };
+  return { promptTokens: tokens, ...(generated > 0 && { completionTokens: generated }) };
 }

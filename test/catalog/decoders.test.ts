@@ -147,6 +147,31 @@ describe("a folder with a decoder", () => {
     expect(await digest()).toBe(digests[0]);
   });
 
+  it("counts a prompt once, however many choices are made of it, and each token made", async () => {
+    await writeTinyDecoder(bench.local(id));
+    const model = await (await bench.open()).acquire(id, never);
+    const counted = { prompt: 0, generated: 0 };
+    const parameters = { n: 3, max_tokens: 6, logit_bias: { "2": -100 } };
+    const request = { task: "text-generation" as const, inputs: [[1, 5, 9]], parameters };
+    const { usage } = await runner.run(textGeneration, request, model, {
+      signal: never,
+      onRun: (tokens) => void (counted.prompt += tokens),
+      onGenerated: (tokens) => void (counted.generated += tokens),
+    });
+    expect(counted).toEqual({ prompt: 3, generated: 18 });
+    expect(usage).toMatchObject({ promptTokens: 3, completionTokens: 18 });
+  });
+
+  it("writes again after it was unloaded", async () => {
+    const [prompt, token] = nextOf(await writeTinyDecoder(bench.local(id)));
+    const catalog = await bench.open();
+    for (let time = 0; time < 3; time += 1) {
+      expect(await firstToken(catalog, prompt)).toBe(token);
+      await catalog.release(id);
+      expect(stateOf(catalog, id).loaded).toBe(false);
+    }
+  });
+
   it("is read again from the graph that was kept", async () => {
     const [prompt, token] = nextOf(await writeTinyDecoder(bench.local(id)));
     await firstToken(await bench.open(), prompt);
