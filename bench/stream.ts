@@ -1,7 +1,7 @@
 /**
  * What the path adds to each token of a stream: from when a worker writes it to when the caller has it, over worker,
  * WebSocket, shard, edge and HTTP, each in its own process as `npm start` runs them. The model is a script, which writes
- * the time into each token; all streams write in one turn, as an engine's step does.
+ * the time into each token; all streams write in one turn, as an engine's step does, or each in a turn of its own.
  */
 import { Pool } from "undici";
 import { type Bench, plainRow } from "./bench.ts";

@@ -24,7 +24,9 @@ export async function openEvents(c: EdgeContext): Promise<Response> {
       param: "upgrade",
     });
   }
-  return shardStub(c.env, shardOf(c)).fetch(c.req.raw);
+  const { status, webSocket } = await shardStub(c.env, shardOf(c)).fetch(c.req.raw);
+  // Its headers can be added to.
+  return new Response(null, { status, webSocket });
 }
 
 function readBodyOfWorker(c: EdgeContext): Promise<Uint8Array> {

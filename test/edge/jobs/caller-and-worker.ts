@@ -123,13 +123,22 @@ async function sign(secret: string, text: string): Promise<string> {
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-/** Posts a text as a worker would. */
-export async function postAsWorker(path: string, body: string): Promise<Response> {
+/** What a worker's call bears. */
+export async function signedHeaders(
+  method: string,
+  path: string,
+  body: string,
+): Promise<Record<string, string>> {
   const timestamp = Math.floor(Date.now() / 1_000);
   const secret = settingsOf(env).callbackSecrets[0] ?? "";
-  const signature = await sign(secret, signedPrefix(timestamp, "POST", path) + body);
+  const signature = await sign(secret, signedPrefix(timestamp, method, path) + body);
+  return { [timestampHeader]: String(timestamp), [signatureHeader]: `v1=${signature}` };
+}
+
+/** Posts a text as a worker would. */
+export async function postAsWorker(path: string, body: string): Promise<Response> {
   const context = createExecutionContext();
-  const headers = { [timestampHeader]: String(timestamp), [signatureHeader]: `v1=${signature}` };
+  const headers = await signedHeaders("POST", path, body);
   const request = new Request(`${origin}${path}`, { method: "POST", headers, body });
   const response = await app.fetch(request, env, context);
   await waitOnExecutionContext(context);

@@ -1,0 +1,147 @@
+/** The log of one computation, and what of it is told once. */
+import { describe, expect, it } from "vitest";
+import type { Piece } from "../../../contract/events.ts";
+import { Transcript } from "../../../edge/answers/transcript.ts";
+import { EventLog } from "../../../edge/jobs/event-log.ts";
+import { piece } from "./streams-in-tests.ts";
+
+const made = { model: "writer", modelDigest: "digest" };
+
+function told(log: EventLog): string[] {
+  const texts: string[] = [];
+  for (let id = log.firstId; id <= log.lastId; id += 1) {
+    const entry = log.at(id);
+    if (entry?.kind === "piece") texts.push(entry.piece.text);
+  }
+  return texts;
+}
+
+const logprob = (text: string) => ({ id: 1, text, logprob: -1, top: [] });
+
+/** A text in pieces of random lengths, as one worker tells it. */
+function pieces(text: string, random: () => number): Piece[] {
+  const cut: Piece[] = [];
+  for (let at = 0, from = 0; at < text.length || from === 0;) {
+    const length = Math.floor(random() * 4);
+    const tokens = 1 + Math.floor(random() * 3);
+    const said = text.slice(at, at + length);
+    const last = at + length >= text.length ? { finishReason: "length" as const } : {};
+    cut.push({ input: 0, choice: 0, from, tokens, textFrom: at, text: said, ...last });
+    at += length;
+    from += tokens;
+  }
+  return cut;
+}
+
+function randomFrom(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+describe("a log", () => {
+  it("numbers what it is told from 1, and wakes who listens", () => {
+    const log = new EventLog();
+    let woken = 0;
+    const unlisten = log.listen(() => (woken += 1));
+    log.append({ kind: "started" });
+    log.tell({ ...made, pieces: [piece(0, "a"), piece(1, "b", 1)] });
+    expect([log.firstId, log.lastId, woken]).toEqual([1, 3, 2]);
+    unlisten();
+    log.append({ kind: "progress", completed: 1, total: 2 });
+    expect([log.lastId, woken]).toEqual([4, 2]);
+  });
+
+  it("is bounded in bytes: the oldest go, and their numbers with them", () => {
+    const log = new EventLog();
+    const text = "x".repeat(10_000);
+    for (let index = 0; index < 500; index += 1) {
+      const next = { ...piece(0, text), input: index };
+      expect(log.tell({ ...made, pieces: [next] })).toBe(true);
+    }
+    expect(log.bytesHeld).toBeLessThanOrEqual(2 * 1024 * 1024 + 1_000);
+    expect(log.firstId).toBeGreaterThan(1);
+    expect(log.at(log.firstId - 1)).toBeUndefined();
+    expect(log.at(log.firstId)).toBeDefined();
+    expect(log.bytesAfter(log.lastId)).toBe(0);
+    expect(log.bytesAfter(log.lastId - 1)).toBeGreaterThan(10_000);
+  });
+
+  it("tells nothing more after a gap", () => {
+    const log = new EventLog();
+    expect(log.tell({ ...made, pieces: [piece(0, "a"), piece(4, "e", 4)] })).toBe(true);
+    expect(log.tell({ ...made, pieces: [piece(1, "b", 1)] })).toBe(true);
+    expect(told(log)).toEqual(["a"]);
+  });
+});
+
+describe("a transcript", () => {
+  it("tells every text once, however a second worker cuts it and wherever the first broke off", () => {
+    const text = "the quick brown fox jumps over the lazy dog";
+    for (let seed = 1; seed <= 300; seed += 1) {
+      const random = randomFrom(seed);
+      const transcript = new Transcript();
+      const first = pieces(text, random);
+      const events = [...first.slice(0, Math.floor(random() * first.length)), ...first];
+      let said = "";
+      let tokens = 0;
+      for (const each of events) {
+        const taken = transcript.take(each);
+        expect(["told", "known"]).toContain(taken.kind);
+        if (taken.kind !== "told") continue;
+        expect([taken.piece.textFrom, taken.piece.from]).toEqual([said.length, tokens]);
+        said += taken.piece.text;
+        tokens += taken.piece.tokens;
+      }
+      expect(said).toBe(text);
+      expect(transcript.isWhole(tokens)).toBe(true);
+    }
+  });
+
+  it("slices what overlaps, its log probabilities too", () => {
+    const transcript = new Transcript();
+    transcript.take({ ...piece(0, "ab"), tokens: 2, logprobs: [logprob("a"), logprob("b")] });
+    const whole = { ...piece(1, "bc", 1), tokens: 2, logprobs: [logprob("b"), logprob("c")] };
+    expect(transcript.take(whole)).toEqual({
+      kind: "told",
+      piece: { ...piece(2, "c", 2), tokens: 1, logprobs: [logprob("c")] },
+    });
+  });
+
+  it("knows another text when it sees one", () => {
+    const transcript = new Transcript();
+    transcript.take(piece(0, "abc"));
+    expect(transcript.take(piece(0, "abd")).kind).toBe("differs");
+    expect(transcript.take(piece(2, "x", 4)).kind).toBe("gap");
+    transcript.take(piece(1, "d", 3, "length"));
+    expect(transcript.take(piece(2, "e", 4)).kind).toBe("differs");
+  });
+
+  it("tells the rest of a result in pieces that end with no half of a character", () => {
+    const transcript = new Transcript();
+    transcript.take(piece(0, "Hi "));
+    const text = `Hi ${"👋".repeat(20_000)}`;
+    const choice = { text, finish_reason: "length", tokens: 900, logprobs: null } as const;
+    const rest = transcript.rest(0, { choices: [choice] }) ?? [];
+    expect(rest.length).toBeGreaterThan(1);
+    expect(rest.map((each) => each.text).join("")).toBe(text.slice(3));
+    expect(rest.every((each) => each.text.isWellFormed())).toBe(true);
+    expect(rest.reduce((sum, { tokens }) => sum + tokens, 0)).toBe(899);
+    expect(rest.at(-1)?.finishReason).toBe("length");
+    expect(transcript.rest(0, { choices: [{ ...choice, text: "Ho" }] })).toBeNull();
+  });
+
+  it("tells log probabilities with their tokens, those of a repeated prompt before", () => {
+    const logprobs = Array.from({ length: 100 }, (_, index) => logprob(`${index} `));
+    const text = logprobs.map((token) => token.text).join("");
+    const choice = { text, finish_reason: "length", tokens: 60, logprobs } as const;
+    const rest = new Transcript().rest(0, { choices: [choice] }) ?? [];
+    expect(rest.flatMap((each) => each.logprobs ?? [])).toEqual(logprobs);
+    for (const { text: said, logprobs: of = [] } of rest) {
+      expect(said).toBe(of.map((token) => token.text).join(""));
+    }
+    expect(rest.reduce((sum, { tokens }) => sum + tokens, 0)).toBe(60);
+  });
+});
