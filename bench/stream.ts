@@ -1,10 +1,10 @@
 /**
  * What the path adds to each token of a stream: from when a worker writes it to when the caller has it, over worker,
- * WebSocket, shard, edge and HTTP, each in its own process as `npm start` runs them. The model is a script, which writes
- * the time into each token; all streams write in one turn, as an engine's step does.
+ * WebSocket, shard, edge and HTTP, each in its own process as `npm start` runs them. The model is a script, which
+ * writes the time into each token: all streams in one turn, as an engine's step does, or each in a turn of its own.
  */
 import { Pool } from "undici";
-import { type Bench, plainRow } from "./bench.ts";
+import { type Bench, plainRow, type Row } from "./bench.ts";
 import { quantile } from "./harness/http-load.ts";
 import { formatCpu, startCpuMeter } from "./harness/process-cpu.ts";
 import { nowMs, type ScriptPrompt, scriptedModel } from "./harness/script-prompt.ts";
@@ -15,11 +15,24 @@ const seconds = Number(process.env["STREAM_SECONDS"] ?? 8);
 /** Of each stream: connections open, code is compiled. */
 const warmUpTokens = 50;
 
+const shares = [0.5, 0.95, 0.99];
+
 type Delays = { ms: number[]; tokens: number };
 
 function bodyOf(prompt: ScriptPrompt): string {
   const { id: model } = scriptedModel;
   return JSON.stringify({ model, inputs: [JSON.stringify(prompt)], stream: true });
+}
+
+function promptsOf(perSecond: number, inStep: boolean): ScriptPrompt[] {
+  const everyMs = 1_000 / perSecond;
+  return Array.from({ length: streams }, (_, i) => ({
+    tokens: warmUpTokens + seconds * perSecond,
+    everyMs,
+    offsetMs: inStep ? 0 : (everyMs * i) / streams,
+    stamped: true,
+    call: `${perSecond} a second, ${inStep}, ${i}`,
+  }));
 }
 
 /** One stream, read whole. */
@@ -78,28 +91,26 @@ export const bench: Bench = {
     try {
       await stack.run("worker");
       await stack.modelKnown();
-      const rows = [];
+      const rows: Row[] = [];
       for (const perSecond of [25, 50]) {
-        signal.throwIfAborted();
-        const tokens = warmUpTokens + seconds * perSecond;
-        const delays: Delays = { ms: [], tokens: 0 };
-        const meter = startCpuMeter(stack.pids);
-        await Promise.all(
-          Array.from({ length: streams }, (_, i) => {
-            const call = `${perSecond} a second, ${i}`;
-            const prompt = { tokens, everyMs: 1_000 / perSecond, stamped: true, call };
-            return read(pool, stack.operatorKey, prompt, delays);
-          }),
-        );
-        const sorted = delays.ms.toSorted((a, b) => a - b);
-        const [p50, p95, p99] = [0.5, 0.95, 0.99].map((share) => quantile(sorted, share));
-        print(
-          `${streams} streams of ${perSecond} tokens/s: added p50 ${p50?.toFixed(2)} ms, ` +
-            `p95 ${p95?.toFixed(2)} ms, p99 ${p99?.toFixed(2)} ms`,
-        );
-        print(`  CPU ms per token: ${formatCpu(meter.perRequest(delays.tokens))}`);
-        rows.push(plainRow(`${streams} × ${perSecond} tokens/s p50`, "ms", p50 ?? NaN));
-        rows.push(plainRow(`${streams} × ${perSecond} tokens/s p99`, "ms", p99 ?? NaN));
+        for (const inStep of [true, false]) {
+          signal.throwIfAborted();
+          const delays: Delays = { ms: [], tokens: 0 };
+          const meter = startCpuMeter(stack.pids);
+          await Promise.all(
+            promptsOf(perSecond, inStep).map((prompt) =>
+              read(pool, stack.operatorKey, prompt, delays),
+            ),
+          );
+          const sorted = delays.ms.toSorted((a, b) => a - b);
+          const [p50 = NaN, p95 = NaN, p99 = NaN] = shares.map((share) => quantile(sorted, share));
+          const name = `${streams} × ${perSecond} tokens/s, ${inStep ? "in step" : "each by itself"}`;
+          print(
+            `${name}: added p50 ${p50.toFixed(2)} ms, p95 ${p95.toFixed(2)} ms, p99 ${p99.toFixed(2)} ms`,
+          );
+          print(`  CPU ms per token: ${formatCpu(meter.perRequest(delays.tokens))}`);
+          rows.push(plainRow(`${name}: p50`, "ms", p50), plainRow(`${name}: p99`, "ms", p99));
+        }
       }
       return rows;
     } finally {

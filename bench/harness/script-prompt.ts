@@ -4,6 +4,8 @@ import * as z from "zod";
 export const ScriptPrompt = z.object({
   tokens: z.int().positive(),
   everyMs: z.number().positive(),
+  /** After the steps of a clock that all streams share. */
+  offsetMs: z.number().min(0),
   /** Each token is the time at which it was written; else its own number, the same whoever writes it. */
   stamped: z.boolean(),
   /** So that no two calls are the same. */

@@ -90,9 +90,9 @@ const poller = new Poller({
   onError: () => {},
 });
 
-/** Resolves at the next multiple of the pace, on a clock that all streams share, so that they write in one turn. */
-function nextStep(everyMs: number, abort: AbortSignal): Promise<void> {
-  const now = performance.now();
+/** Resolves at the next multiple of the pace, on a clock that all streams share. */
+function nextStep({ everyMs, offsetMs }: ScriptPrompt, abort: AbortSignal): Promise<void> {
+  const now = performance.now() - offsetMs;
   // A timer may be a little early.
   const wait = (Math.round(now / everyMs) + 1) * everyMs - now;
   return new Promise((resolve, reject) => {
@@ -122,7 +122,7 @@ async function write(
   let text = "";
   onRun(1);
   for (let index = 0; index < prompt.tokens; index += 1) {
-    await nextStep(prompt.everyMs, abort);
+    await nextStep(prompt, abort);
     const said = tokenText(prompt, index);
     const last = index === prompt.tokens - 1 ? { finishReason: "length" as const } : {};
     const piece = {

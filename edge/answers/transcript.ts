@@ -34,6 +34,11 @@ export class Transcript {
     const told = this.#of(piece.input, piece.choice);
     if (piece.from > told.tokens || piece.textFrom > told.text.length) return { kind: "gap" };
     if (this.#characters > charactersMax) return { kind: "gap" };
+    const isNext = piece.from === told.tokens && piece.textFrom === told.text.length;
+    if (isNext && !told.finished) {
+      this.#add(piece, told);
+      return { kind: "told", piece };
+    }
     const known = told.text.slice(piece.textFrom, piece.textFrom + piece.text.length);
     if (!piece.text.startsWith(known)) return { kind: "differs" };
     const fresh = beyond(piece, told, known.length);

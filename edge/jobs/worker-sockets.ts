@@ -4,17 +4,13 @@
  * an object that has readers cannot sleep, and one that was put away has nobody to tell; a worker whose socket closes
  * opens another, or posts.
  */
-import { CodedError } from "#contract/errors.ts";
+import * as z from "zod";
 import { EventsEnvelope, type EventsResponse } from "#contract/events.ts";
 import type { JobId } from "#contract/job-id.ts";
 import { limits } from "#contract/limits.ts";
-import { parseJson } from "../http/request-body.ts";
-import { validate } from "../http/validation.ts";
 
 /** Close codes of RFC 6455. */
 const closeCodes = { notText: 1003, notAMessage: 1007, tooLarge: 1009, ourFault: 1011 } as const;
-/** A close reason has at most 123 bytes. */
-const reasonCharactersMax = 40;
 
 /** Jobs of one worker, after which those named before are forgotten. */
 const heldMax = 10_000;
@@ -54,14 +50,14 @@ export class WorkerSockets {
       return this.#close(socket, closeCodes.tooLarge, "too large");
     }
     try {
-      const request = validate(EventsEnvelope, parseJson(data));
+      const request = EventsEnvelope.parse(JSON.parse(data));
       const answer = await this.#take(request);
       this.#note(held, request, answer);
       const { message } = request;
       this.#send(socket, message === undefined ? answer : { ...answer, message });
     } catch (error) {
-      const theirs = error instanceof CodedError;
-      const reason = theirs ? error.message : "not taken";
+      const theirs = error instanceof SyntaxError || error instanceof z.ZodError;
+      const reason = theirs ? "no EventsRequest" : "not taken";
       if (!theirs) console.error(JSON.stringify({ event: "events.failed", reason: String(error) }));
       this.#close(socket, theirs ? closeCodes.notAMessage : closeCodes.ourFault, reason);
     }
@@ -88,6 +84,6 @@ export class WorkerSockets {
 
   #close(socket: WebSocket, code: number, reason: string): void {
     this.#open.delete(socket);
-    socket.close(code, reason.slice(0, reasonCharactersMax));
+    socket.close(code, reason);
   }
 }

@@ -31,7 +31,7 @@ type Asked = { tokens: number; call?: string; headers?: Record<string, string> }
 function ask({ tokens, call, headers = {} }: Asked, signal?: AbortSignal) {
   calls += 1;
   const named = call ?? String(calls);
-  const prompt = JSON.stringify({ tokens, everyMs: 20, stamped: false, call: named });
+  const prompt = JSON.stringify({ tokens, everyMs: 20, offsetMs: 0, stamped: false, call: named });
   return fetch(`${stack.url}/v1/tasks/text-generation`, {
     method: "POST",
     headers: { "content-type": "application/json", ...headers },
@@ -48,7 +48,7 @@ const textOf = (events: SseEvent[]) =>
     .join("");
 
 function written(tokens: number): string {
-  const prompt = { tokens, everyMs: 1, stamped: false, call: "" };
+  const prompt = { tokens, everyMs: 1, offsetMs: 0, stamped: false, call: "" };
   return Array.from({ length: tokens }, (_, index) => tokenText(prompt, index)).join("");
 }
 
