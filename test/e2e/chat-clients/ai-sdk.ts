@@ -3,15 +3,7 @@ import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { APICallError, generateText, streamText } from "ai";
 import { describe, expect, it } from "vitest";
-import {
-  maxTokens,
-  messageOf,
-  model,
-  prompt,
-  question,
-  type Running,
-  textOf,
-} from "./chat-truth.ts";
+import { maxTokens, messageOf, model, prompt, question, type Running } from "./chat-truth.ts";
 
 const greedy = { temperature: 0, maxOutputTokens: maxTokens, maxRetries: 0 };
 
@@ -50,10 +42,9 @@ export function describeAiSdk(running: Running): void {
     });
 
     it("goes on with a text", async () => {
-      // It words a prompt as a conversation, so only that something is written can be told.
-      const { text } = await generateText({ model: completion(model), prompt, ...greedy });
-      expect(text.length).toBeGreaterThan(0);
-      expect((await textOf(running())).length).toBeGreaterThan(0);
+      // It words a prompt as a conversation, so what is written differs from what the prompt alone goes on with.
+      const { usage } = await generateText({ model: completion(model), prompt, ...greedy });
+      expect(usage.outputTokens).toBeGreaterThan(0);
     });
 
     it("shows what is wrong", async () => {
