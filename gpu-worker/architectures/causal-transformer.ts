@@ -7,8 +7,8 @@
  * - `lengths` int32 [batch]: tokens of each text, those of its past and the new ones.
  * - `total_length` int32 []: the largest of them, or `sequence` if that is more.
  * - `positions` int64 [asked]: whose logits are wanted, by index in the flattened [batch · sequence].
- * - `past_key_values.N.key` and `.value` [batch, key-value heads, past, head], f32, or f16 in the form of that name: a
- *   text's first tokens lie first, and past may be longer than what it holds.
+ * - `past_key_values.N.key` and `.value` [batch, key-value heads, past, head], f32, or f16 in the form of that name, or
+ *   int8 where asked for: a text's first tokens lie first, and past may be longer than what it holds.
  * - `present.N.key` and `.value`, the same with the new ones, max(past, total_length) long. Bound to the memory of a
  *   past of that length it is updated in place.
  * - `logits` f32 [asked, vocabulary].
@@ -35,6 +35,8 @@ import { f32Products } from "./f32-products.ts";
 import { headsOf, sizeOf } from "./feature-heads.ts";
 import type { Features, Heads } from "./feature-heads.ts";
 import { Parameters } from "./parameters.ts";
+import { reachAttributes, reachScales } from "./kept-reach.ts";
+import type { LayerReach } from "./kept-reach.ts";
 import { addRmsNorm, rmsNorm } from "./rms-norm.ts";
 import { ropeTables } from "./rope.ts";
 import type { Rope, RopeTables } from "./rope.ts";
@@ -44,6 +46,8 @@ export type DecoderOptions = {
   readonly positions?: number;
   /** Default: f32. */
   readonly form?: DecoderForm;
+  /** Keys and values are kept in int8, up to this reach of each layer. Not in the form f16. */
+  readonly reach?: readonly LayerReach[];
 };
 
 export const decoderPrefixes = ["model."];
@@ -63,7 +67,9 @@ type Decoder = {
   readonly architecture: DecoderArchitecture;
   readonly parameters: Parameters;
   readonly products: DecoderProducts;
+  /** What attention computes in. */
   readonly kept: Kept;
+  readonly reach: readonly LayerReach[] | null;
   readonly batch: Batch;
   readonly tables: (rope: Rope) => RopeTables;
   readonly queryHeads: Heads;
@@ -139,9 +145,10 @@ type NamedLayer = { readonly index: number; readonly name: string; readonly laye
 function attention(decoder: Decoder, x: Value, { index, name, layer }: NamedLayer): Value {
   const { architecture, parameters, products, kept, batch, queryHeads, keyHeads } = decoder;
   const { graph } = parameters;
+  const reach = decoder.reach?.[index];
   const state = ["batch", keyHeads.count, "past", keyHeads.padded];
   const past = ["key", "value"].map((kind) =>
-    graph.input(`past_key_values.${index}.${kind}`, kept, state),
+    graph.input(`past_key_values.${index}.${kind}`, reach ? "int8" : kept, state),
   );
   const { cos, sin } = decoder.tables(layer.rope);
   const [attended, ...present] = graph.ops(
@@ -153,6 +160,7 @@ function attention(decoder: Decoder, x: Value, { index, name, layer }: NamedLaye
       batch.totalLength,
       cos,
       sin,
+      ...(reach ? [null, null, null, ...reachScales(graph, reach, keyHeads)] : []),
     ],
     {
       num_heads: queryHeads.count,
@@ -160,6 +168,7 @@ function attention(decoder: Decoder, x: Value, { index, name, layer }: NamedLaye
       scale: architecture.scoreScale,
       do_rotary: 1,
       ...(layer.window === null ? {} : { local_window_size: layer.window }),
+      ...(reach ? reachAttributes : {}),
     },
     3,
   );
@@ -264,7 +273,7 @@ function productsOf(parameters: Parameters, form: DecoderForm): DecoderProducts 
 export function buildCausalTransformer(
   architecture: DecoderArchitecture,
   weights: WeightSource,
-  { positions: rows = architecture.positions, form = "f32" }: DecoderOptions,
+  { positions: rows = architecture.positions, form = "f32", reach }: DecoderOptions,
 ): Graph {
   const graph = new GraphBuilder(architecture.name, { form });
   const parameters = new Parameters(graph, weights, decoderPrefixes);
@@ -276,6 +285,7 @@ export function buildCausalTransformer(
     parameters,
     products: productsOf(parameters, form),
     kept,
+    reach: reach ?? null,
     batch: readBatch(graph),
     tables: sharedTables(graph, { rows, pairs: queryHeads.padded / 2 }, kept),
     queryHeads,

@@ -9,12 +9,15 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildDecoder, decoderFamilies } from "../../gpu-worker/architectures/decoder.ts";
 import { decoderForms } from "../../gpu-worker/architectures/decoder-form.ts";
 import type { DecoderForm } from "../../gpu-worker/architectures/decoder-form.ts";
+import { measureReach } from "../../gpu-worker/architectures/kept-reach.ts";
+import type { LayerReach } from "../../gpu-worker/architectures/kept-reach.ts";
 import { GraphBuilder } from "../../gpu-worker/onnx/graph-builder.ts";
 import type { Graph } from "../../gpu-worker/onnx/graph.ts";
 import { verifyGraph } from "../../gpu-worker/onnx/verify-graph.ts";
 import { writeModel } from "../../gpu-worker/onnx/write-model.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime, Session } from "../../gpu-worker/runtime/session.ts";
+import { wholeText } from "../../gpu-worker/model/decoder-feeds.ts";
 import { tensor } from "../../gpu-worker/tensor/tensor.ts";
 import {
   middledBlocksOf,
@@ -76,11 +79,15 @@ const tiny = readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
 );
 const text = [3, 17, 5, 29, 8, 1, 22, 11, 30, 2];
 
-function tinyGraph(name: string, form: DecoderForm): Graph {
+function tinyGraph(name: string, form: DecoderForm, reach?: readonly LayerReach[]): Graph {
   const config: unknown = JSON.parse(readFileSync(path.join(folder, name, "config.json"), "utf8"));
   const weights = openSafetensors(path.join(folder, name, "model.safetensors"));
   try {
-    const { initializers, ...graph } = buildDecoder(config, weights, { positions: 32, form });
+    const { initializers, ...graph } = buildDecoder(config, weights, {
+      positions: 32,
+      form,
+      ...(reach && { reach }),
+    });
     const loaded = initializers.map(({ load: elements, ...rest }) => {
       const kept = elements();
       return { ...rest, load: () => kept };
@@ -217,6 +224,24 @@ const batch = [
   { prompt: [12, 1], next: [9, 9, 2, 5] },
   { prompt: [33, 14, 2, 20, 25, 6, 38, 11, 7, 3, 1], next: [1, 19, 4, 2] },
 ];
+
+describe("keys and values in int8", () => {
+  it.each(tiny)("change little of %s, whole and step by step", async (name) => {
+    const exact = await load(tinyGraph(name, "f32"));
+    const seen = await exact.run(wholeText(exact, text));
+    const whole = await new TextReader(exact, 1, 32).read([text]);
+    await exact.release();
+    const kept = await load(tinyGraph(name, "f32", measureReach([seen])));
+    const reader = new TextReader(kept, 1, 32);
+    const rows: number[][] = [];
+    for (const piece of [text.slice(0, 4), ...text.slice(4).map((token) => [token])]) {
+      rows.push(...((await reader.read([piece]))[0] ?? []));
+    }
+    await kept.release();
+    expect(kept.inputs.filter(({ dtype }) => dtype === "int8").length).toBeGreaterThan(1);
+    expect(strayed(whole, [rows])).toBeLessThan(0.1);
+  });
+});
 
 describe("a text among others", () => {
   it.each(["f32", "int8", "int4"] as const)("has the logits it has alone in %s", async (form) => {

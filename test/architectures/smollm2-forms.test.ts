@@ -9,12 +9,14 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as z from "zod";
 import { buildDecoder } from "../../gpu-worker/architectures/decoder.ts";
-import type { DecoderForm } from "../../gpu-worker/architectures/decoder-form.ts";
-import { emptyCache } from "../../gpu-worker/model/decoder-feeds.ts";
+import type { DecoderOptions } from "../../gpu-worker/architectures/causal-transformer.ts";
+import { measureReach } from "../../gpu-worker/architectures/kept-reach.ts";
+import type { LayerReach } from "../../gpu-worker/architectures/kept-reach.ts";
+import { wholeText } from "../../gpu-worker/model/decoder-feeds.ts";
 import { writeModel } from "../../gpu-worker/onnx/write-model.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
-import type { Runtime } from "../../gpu-worker/runtime/session.ts";
-import { int64, tensor } from "../../gpu-worker/tensor/tensor.ts";
+import type { Runtime, Session } from "../../gpu-worker/runtime/session.ts";
+import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
 import { openGgufCheckpoint } from "../../gpu-worker/weights/gguf-checkpoint.ts";
 import { sharedFolder } from "../catalog/shared-folder.ts";
 
@@ -40,26 +42,20 @@ const texts = here ? referenceTexts() : [];
 const scratch = mkdtempSync(path.join(tmpdir(), "llm-os-smollm2-forms-"));
 let runtime: Runtime;
 
-/** Log probabilities by text: a row of the vocabulary for each token. */
-async function readTexts(form: DecoderForm): Promise<Float32Array[][]> {
+async function open(options: DecoderOptions): Promise<Session> {
   const { config, weights } = openGgufCheckpoint(file);
   const graph = path.join(scratch, "model.onnx");
-  await writeModel(buildDecoder(config, weights, { positions: 512, form }), graph);
+  await writeModel(buildDecoder(config, weights, { positions: 512, ...options }), graph);
   weights.close();
-  const session = await runtime.load({ path: graph }, { threads: 2, provider: "cpu" });
+  return runtime.load({ path: graph }, { threads: 2, provider: "cpu" });
+}
+
+/** Log probabilities by text: a row of the vocabulary for each token. */
+async function readTexts(options: DecoderOptions): Promise<Float32Array[][]> {
+  const session = await open(options);
   const all: Float32Array[][] = [];
   for (const ids of texts) {
-    const feeds = {
-      input_ids: int64([1, ids.length], ids),
-      lengths: tensor("int32", [1], Int32Array.of(ids.length)),
-      total_length: tensor("int32", [], Int32Array.of(ids.length)),
-      positions: int64(
-        [ids.length],
-        ids.map((_, at) => at),
-      ),
-      ...emptyCache(session, 1, ids.length),
-    };
-    const { logits } = await session.run(feeds, { outputs: ["logits"] });
+    const { logits } = await session.run(wholeText(session, ids), { outputs: ["logits"] });
     if (logits?.dtype !== "float32") throw new TypeError("a decoder gives logits");
     const { data } = logits;
     const width = data.length / ids.length;
@@ -67,6 +63,15 @@ async function readTexts(form: DecoderForm): Promise<Float32Array[][]> {
   }
   await session.release();
   return all;
+}
+
+/** Of two chats alone, so that the others are new to it. */
+async function reachOfSome(): Promise<LayerReach[]> {
+  const session = await open({ form: "int8" });
+  const seen: Record<string, Tensor>[] = [];
+  for (const ids of texts.slice(0, 2)) seen.push(await session.run(wholeText(session, ids)));
+  await session.release();
+  return measureReach(seen);
 }
 
 function logProbabilities(logits: Float32Array): Float32Array {
@@ -111,19 +116,32 @@ describe.skipIf(!here)("SmolLM2", () => {
 
   beforeAll(async () => {
     runtime = await openRuntime({ log: { info: () => {}, warn: console.warn } });
-    exact = await readTexts("f32");
+    exact = await readTexts({ form: "f32" });
   }, 120_000);
 
   afterAll(() => rmSync(scratch, { recursive: true }));
 
+  async function compareIn(name: string, options: DecoderOptions) {
+    const found = compare(exact, await readTexts(options));
+    console.info(
+      `SmolLM2 in ${name}, ${texts.flat().length} tokens: KL ${found.divergence.toFixed(4)}, ` +
+        `mean |Δ logprob| ${found.logprob.toFixed(4)}, top-1 ${found.agreement.toFixed(4)}`,
+    );
+    return found;
+  }
+
+  it("strays little more with keys and values in int8", async () => {
+    const reach = await reachOfSome();
+    const alone = await compareIn("f32, keys and values in int8", { form: "f32", reach });
+    expect(alone.divergence).toBeLessThanOrEqual(0.003);
+    const both = await compareIn("int8, keys and values too", { form: "int8", reach });
+    expect(both.divergence).toBeLessThanOrEqual(0.006);
+  }, 120_000);
+
   it.each(["int8", "int4"] as const)(
     "strays little from f32 in %s",
     async (form) => {
-      const { divergence: nats, logprob, agreement } = compare(exact, await readTexts(form));
-      console.info(
-        `SmolLM2 in ${form}, ${texts.flat().length} tokens: KL ${nats.toFixed(4)}, ` +
-          `mean |Δ logprob| ${logprob.toFixed(4)}, top-1 ${agreement.toFixed(4)}`,
-      );
+      const { divergence: nats, logprob, agreement } = await compareIn(form, { form });
       expect(nats).toBeLessThanOrEqual(0.006);
       expect(logprob).toBeLessThanOrEqual(0.05);
       expect(agreement).toBeGreaterThanOrEqual(0.98);

@@ -51,11 +51,11 @@ function headWidth(node: NodeView, features: Dim, heads: number): Dim {
 /**
  * Inputs: query, key, value [batch, sequence, hidden], or all three packed in the first; past_key, past_value
  * [batch, kv_heads, past, width]; seqlens_k int32 [batch], tokens of each text less 1; total_sequence_length int32 [];
- * cos_cache, sin_cache [positions, width / 2]. Outputs: [batch, sequence, hidden], and keys and values with the new
- * ones.
+ * cos_cache, sin_cache [positions, width / 2]; as 13th and 14th, scales of int8 keys and values [kv_heads, 1, width].
+ * Outputs: [batch, sequence, hidden], and keys and values with the new ones.
  */
 const groupQueryAttention: Operator = {
-  inputs: [7, 9],
+  inputs: [7, 14],
   outputs: [1, 3],
   attributes: {
     num_heads: "int",
@@ -65,17 +65,23 @@ const groupQueryAttention: Operator = {
     local_window_size: "int",
     do_rotary: "int",
     rotary_interleaved: "int",
+    k_quant_type: "string",
+    v_quant_type: "string",
+    kv_cache_bit_width: "int",
   },
   infer: (node) => {
     node.expect(0, floats);
-    const dtype = node.expectOneDtype([0, 1, 2, 3, 4, 7, 8]);
+    const dtype = node.expectOneDtype([0, 1, 2, 7, 8]);
+    const stored = node.expectOneDtype([3, 4]);
+    const expected = node.int("kv_cache_bit_width", 0) === 8 ? "int8" : dtype;
+    if (stored !== expected) node.fail(`keys and values are ${stored}, not ${expected}`);
     for (const index of [5, 6]) node.expect(index, ["int32"]);
     const [heads, kept] = [node.int("num_heads", 0), node.int("kv_num_heads", 0)];
     if (heads < 1 || kept < 1 || heads % kept !== 0) node.fail(`${heads} heads on ${kept}`);
     const [batch = unknownDim, sequence = unknownDim, features = 1] = node.expectRank(0, 3).shape;
     const inQuery = node.optional(1) === null ? heads + 2 * kept : heads;
     const width = headWidth(node, features, inQuery);
-    const state: Inferred = { dtype, shape: [batch, kept, unknownDim, width] };
+    const state: Inferred = { dtype: stored, shape: [batch, kept, unknownDim, width] };
     for (const index of [3, 4]) {
       const { shape } = node.expectRank(index, 4);
       const alike = state.shape.every((dim, axis) => fits(dim, shape[axis] ?? 1));
