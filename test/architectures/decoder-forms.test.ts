@@ -17,8 +17,8 @@ import { verifyGraph } from "../../gpu-worker/onnx/verify-graph.ts";
 import { writeModel } from "../../gpu-worker/onnx/write-model.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime, Session } from "../../gpu-worker/runtime/session.ts";
-import { emptyCache } from "../../gpu-worker/model/decoder-feeds.ts";
-import { int64, tensor } from "../../gpu-worker/tensor/tensor.ts";
+import { wholeText } from "../../gpu-worker/model/decoder-feeds.ts";
+import { tensor } from "../../gpu-worker/tensor/tensor.ts";
 import {
   middledBlocksOf,
   nibbleBlocksOf,
@@ -228,13 +228,7 @@ const batch = [
 describe("keys and values in int8", () => {
   it.each(tiny)("change little of %s, whole and step by step", async (name) => {
     const exact = await load(tinyGraph(name, "f32"));
-    const seen = await exact.run({
-      input_ids: int64([1, text.length], text),
-      lengths: tensor("int32", [1], Int32Array.of(text.length)),
-      total_length: tensor("int32", [], Int32Array.of(text.length)),
-      positions: int64([1], [0]),
-      ...emptyCache(exact, 1, text.length),
-    });
+    const seen = await exact.run(wholeText(exact, text));
     const whole = await new TextReader(exact, 1, 32).read([text]);
     await exact.release();
     const kept = await load(tinyGraph(name, "f32", measureReach([seen])));

@@ -12,11 +12,10 @@ import { buildDecoder } from "../../gpu-worker/architectures/decoder.ts";
 import type { DecoderOptions } from "../../gpu-worker/architectures/causal-transformer.ts";
 import { measureReach } from "../../gpu-worker/architectures/kept-reach.ts";
 import type { LayerReach } from "../../gpu-worker/architectures/kept-reach.ts";
-import { emptyCache } from "../../gpu-worker/model/decoder-feeds.ts";
+import { wholeText } from "../../gpu-worker/model/decoder-feeds.ts";
 import { writeModel } from "../../gpu-worker/onnx/write-model.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime, Session } from "../../gpu-worker/runtime/session.ts";
-import { int64, tensor } from "../../gpu-worker/tensor/tensor.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
 import { openGgufCheckpoint } from "../../gpu-worker/weights/gguf-checkpoint.ts";
 import { sharedFolder } from "../catalog/shared-folder.ts";
@@ -51,23 +50,12 @@ async function open(options: DecoderOptions): Promise<Session> {
   return runtime.load({ path: graph }, { threads: 2, provider: "cpu" });
 }
 
-function feedsOf(session: Session, ids: readonly number[]) {
-  const every = ids.map((_, at) => at);
-  return {
-    input_ids: int64([1, ids.length], ids),
-    lengths: tensor("int32", [1], Int32Array.of(ids.length)),
-    total_length: tensor("int32", [], Int32Array.of(ids.length)),
-    positions: int64([ids.length], every),
-    ...emptyCache(session, 1, ids.length),
-  };
-}
-
 /** Log probabilities by text: a row of the vocabulary for each token. */
 async function readTexts(options: DecoderOptions): Promise<Float32Array[][]> {
   const session = await open(options);
   const all: Float32Array[][] = [];
   for (const ids of texts) {
-    const { logits } = await session.run(feedsOf(session, ids), { outputs: ["logits"] });
+    const { logits } = await session.run(wholeText(session, ids), { outputs: ["logits"] });
     if (logits?.dtype !== "float32") throw new TypeError("a decoder gives logits");
     const { data } = logits;
     const width = data.length / ids.length;
@@ -81,7 +69,7 @@ async function readTexts(options: DecoderOptions): Promise<Float32Array[][]> {
 async function reachOfSome(): Promise<LayerReach[]> {
   const session = await open({ form: "int8" });
   const seen: Record<string, Tensor>[] = [];
-  for (const ids of texts.slice(0, 2)) seen.push(await session.run(feedsOf(session, ids)));
+  for (const ids of texts.slice(0, 2)) seen.push(await session.run(wholeText(session, ids)));
   await session.release();
   return measureReach(seen);
 }
