@@ -298,7 +298,7 @@ export class Engine implements StepUser {
     }
   }
 
-  /** It neither waits nor runs. A run under way may still write to its slot, which no text gets before the next step. */
+  /** It neither waits nor runs. A run under way may still write to its slot, which nobody gets before the next step. */
   #retire(text: Text): void {
     const { generation } = text;
     this.#waiting.delete(text);

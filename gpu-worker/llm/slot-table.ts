@@ -34,6 +34,9 @@ type Slot = {
 /** A longer rest of another text is given back rather than kept for a text that may not grow into it. */
 const restTokensMax = 256;
 
+/** A shorter beginning, as many chats have in common, is computed in the time that its copy takes. */
+const matchTokensMin = 8;
+
 export class SlotTable {
   readonly #slots: Slot[];
   #uses = 0;
@@ -90,8 +93,8 @@ export class SlotTable {
   }
 
   /**
-   * The batch of these slots: its first slot, and of all in it how many tokens they hold, those between the others, too:
-   * their rows are written to behind what they hold, for which there is always room.
+   * The batch of these slots: its first slot, and how many tokens each in it holds. Those between the others are
+   * written to behind what they hold, for which there is always room.
    */
   window(slots: readonly number[]): { first: number; held: number[] } {
     const [first, last] = [Math.min(...slots), Math.max(...slots)];
@@ -147,7 +150,7 @@ export class SlotTable {
     for (const [index, slot] of this.#slots.entries()) {
       if (slot.tenant !== tenant || slot.computed <= best.tokens) continue;
       const common = commonPrefix(slot.tokens, tokens, slot.computed);
-      if (common > best.tokens) best = { slot: index, tokens: common };
+      if (common > best.tokens && common >= matchTokensMin) best = { slot: index, tokens: common };
     }
     return best;
   }
