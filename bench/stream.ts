@@ -11,7 +11,7 @@ import { nowMs, type ScriptPrompt, scriptedModel } from "./harness/script-prompt
 import { ScriptedStack } from "./harness/scripted-stack.ts";
 
 const streams = 16;
-const seconds = Number(process.env["STREAM_SECONDS"] ?? 8);
+const seconds = 6;
 /** Of each stream: connections open, code is compiled. */
 const warmUpTokens = 50;
 
