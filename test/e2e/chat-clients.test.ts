@@ -1,15 +1,20 @@
 /** The official clients of chat and completions, unmodified, against one running stack. */
+import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { afterAll, beforeAll } from "vitest";
+import process from "node:process";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { chatSample } from "../../edge/portal/samples.ts";
 import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
 import { describeAiSdk } from "./chat-clients/ai-sdk.ts";
-import { messageOf, placeModel } from "./chat-clients/chat-truth.ts";
+import { isLarge, messageOf, model, placeModel } from "./chat-clients/chat-truth.ts";
 import { describeHuggingFace } from "./chat-clients/hugging-face.ts";
 import { describeLangChain } from "./chat-clients/langchain.ts";
 import { describeOpenai } from "./chat-clients/openai.ts";
 
+const run = promisify(execFile);
 const models = mkdtempSync(path.join(tmpdir(), "llm-os-chat-clients-"));
 let stack: RunningStack;
 
@@ -31,3 +36,19 @@ describeOpenai(running);
 describeAiSdk(running);
 describeLangChain(running);
 describeHuggingFace(running);
+
+describe.skipIf(!isLarge)("the welcome page's chat", () => {
+  it.skipIf(process.platform === "win32")("is answered as curl sends it", async () => {
+    const { stdout } = await run("sh", ["-c", `${chatSample(stack.url).curl} --silent`]);
+    expect(JSON.parse(stdout)).toMatchObject({ object: "chat.completion", model });
+  });
+
+  it("is written as it comes in JavaScript", async () => {
+    const code = chatSample(stack.url).javaScript;
+    const cwd = path.resolve(import.meta.dirname, "../..");
+    const { stdout } = await run(process.execPath, ["--input-type=module", "--eval", code], {
+      cwd,
+    });
+    expect(stdout.trim()).not.toBe("");
+  });
+});

@@ -20,7 +20,8 @@ export const model = isLarge ? smollm2 : "tiny-llama";
 /** Of the hub, which a path may hold. */
 export const question = isLarge ? "What is the capital of France?" : "w5 w6 w7";
 export const prompt = isLarge ? "The capital of France is" : "w5 w6 w7";
-export const says = isLarge ? /Paris/ : /w\d+/;
+/** How the prompt goes on in every form that a machine may choose. What answers the question, a near tie decides. */
+export const says = isLarge ? /^ Paris/ : /w\d+/;
 export const messages = [{ role: "user" as const, content: question }];
 export const maxTokens = 12;
 
