@@ -4,7 +4,11 @@ import type { Task, TaskInput, TaskParameters } from "#contract/tasks.ts";
 import type { Catalog } from "../../gpu-worker/catalog/catalog.ts";
 import { openCatalog } from "../../gpu-worker/catalog/open-catalog.ts";
 import type { FormSetting } from "../../gpu-worker/compute-form/form-choice.ts";
-import type { LoadedEncoder } from "../../gpu-worker/catalog/loaded-model.ts";
+import type {
+  LoadedDecoder,
+  LoadedEncoder,
+  LoadedModel,
+} from "../../gpu-worker/catalog/loaded-model.ts";
 import type { ModelLease } from "../../gpu-worker/model/served-model.ts";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
 import { encoderFor, type ServedModel } from "../../gpu-worker/model/served-model.ts";
@@ -55,9 +59,13 @@ export class ServedModels {
 
   /** Loads a model, which then stays until `close`. */
   async load(id: string, signal: AbortSignal): Promise<LoadedEncoder> {
-    const lease = await this.#catalog.lease(id, signal);
-    this.#leases.set(id, lease);
-    return encoderFor("feature-extraction", lease.model);
+    return encoderFor("feature-extraction", await this.#lease(id, signal));
+  }
+
+  async loadDecoder(id: string, signal: AbortSignal): Promise<LoadedDecoder> {
+    const model = await this.#lease(id, signal);
+    if (model.kind === "decoder") return model;
+    throw new Error(`${id} is no decoder`);
   }
 
   answer<T extends Task>(request: ServedRequest<T>, signal: AbortSignal): Promise<TaskAnswer<T>> {
@@ -76,6 +84,12 @@ export class ServedModels {
     const pipeline: Pipeline<T> = pipelines[request.task];
     if (pipeline.kind === "direct") throw new Error(`${request.task} takes no model`);
     return this.#runner.run(pipeline, request, model, { signal });
+  }
+
+  async #lease(id: string, signal: AbortSignal): Promise<LoadedModel> {
+    const lease = await this.#catalog.lease(id, signal);
+    this.#leases.set(id, lease);
+    return lease.model;
   }
 
   async close(): Promise<void> {
