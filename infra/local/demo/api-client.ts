@@ -5,11 +5,11 @@ export type Reply = { status: number; headers: Headers; body: unknown; elapsedMs
 
 export class ApiClient {
   readonly url: string;
-  readonly #operatorKey: string;
+  readonly operatorKey: string;
 
   constructor(url: string, operatorKey: string) {
     this.url = url;
-    this.#operatorKey = operatorKey;
+    this.operatorKey = operatorKey;
   }
 
   post(path: string, body: unknown, headers: Record<string, string> = {}): Promise<Reply> {
@@ -31,7 +31,7 @@ export class ApiClient {
     const sentAt = performance.now();
     const response = await fetch(`${this.url}${path}`, {
       ...init,
-      headers: { ...init.headers, authorization: `Bearer ${this.#operatorKey}` },
+      headers: { ...init.headers, authorization: `Bearer ${this.operatorKey}` },
     });
     const body: unknown = await response.json();
     return {

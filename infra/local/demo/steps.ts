@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Webhook } from "standardwebhooks";
 import * as z from "zod";
 import { type ApiClient, expectBody, expectTrue } from "./api-client.ts";
+import { chat } from "./chat-step.ts";
 import { type DemoStep, origin } from "./demo-step.ts";
 import { taskSteps } from "./task-steps.ts";
 import { cosine, decodeVector, preview } from "./vectors.ts";
@@ -160,6 +161,7 @@ export const demoSteps: readonly DemoStep[] = [
   features,
   similarity,
   ...taskSteps,
+  chat,
   asynchronous,
   webhook,
 ];
