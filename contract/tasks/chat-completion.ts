@@ -35,7 +35,11 @@ export const chatCompletion = defineTask({
   summary: "Continue a conversation",
   example: {
     model: "SmolLM2-135M-Instruct",
-    input: { messages: [{ role: "user", content: "What is the capital of France?" }] },
+    input: {
+      messages: [
+        { role: "user", content: "What is the capital of France? Answer in one sentence." },
+      ],
+    },
     parameters: { max_tokens: 16, temperature: 0 },
     output: {
       choices: [
@@ -47,7 +51,7 @@ export const chatCompletion = defineTask({
         },
       ],
     },
-    tokens: 37,
+    tokens: 42,
     made: 8,
   },
   input: Conversation,

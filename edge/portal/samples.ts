@@ -59,7 +59,7 @@ console.log(await client.zeroShotClassification({
 const chatModel = "SmolLM2-135M-Instruct";
 
 export function chatSample(url: string): Sample {
-  const question = "What is the capital of France?";
+  const question = "What is the capital of France? Answer in one sentence.";
   return {
     curl: `curl ${url}/v1/chat/completions \\
   -H 'content-type: application/json' \\
