@@ -35,7 +35,13 @@ function ask({ tokens, call, headers = {} }: Asked, signal?: AbortSignal) {
   return fetch(`${stack.url}/v1/tasks/text-generation`, {
     method: "POST",
     headers: { "content-type": "application/json", ...headers },
-    body: JSON.stringify({ model: scriptedModel.id, inputs: [prompt], stream: true }),
+    // With a seed it can be repeated, and so is kept.
+    body: JSON.stringify({
+      model: scriptedModel.id,
+      inputs: [prompt],
+      parameters: { seed: 1 },
+      stream: true,
+    }),
     ...(signal === undefined ? {} : { signal }),
   });
 }
