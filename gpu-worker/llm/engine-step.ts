@@ -3,7 +3,7 @@ import { CodedError } from "#contract/errors.ts";
 import { blockTokens, type EngineLimits, type EngineRoom } from "./engine-limits.ts";
 import type { EngineSlots } from "./engine-slots.ts";
 import type { SlotWork } from "./slot-table.ts";
-import { planStep } from "./step-plan.ts";
+import { decodes, planStep } from "./step-plan.ts";
 import { plannedText, type Generation, type Text } from "./text.ts";
 import type { WaitingTexts } from "./waiting-texts.ts";
 
@@ -57,7 +57,7 @@ export function planEngineStep(state: StepState): EngineStep {
   return {
     work,
     // What was found in a slot may have made way for another that was admitted with it.
-    decode: textsOf(plan.decode).filter((text) => missing(text) === 1),
+    decode: textsOf(plan.decode).filter((text) => decodes(plannedText(text))),
     prompts: (promptTokens === 0 ? [] : plan.prefill).flatMap(({ id, tokens }) =>
       textsOf([id]).map((text) => ({ text, tokens: Math.min(tokens, missing(text)) })),
     ),
@@ -82,7 +82,7 @@ function cachedTokens(text: Text, { slots }: StepState): number {
 
 /** Its tokens are known: it goes on from them when it gets a slot again. */
 function preempt(text: Text, { slots, running, waiting, now }: StepState): void {
-  if (text.slot !== null) slots.table.leave(text.slot);
+  if (text.slot !== null) slots.table.leave(text.slot, text.generation.request.prompt.length);
   text.slot = null;
   text.computed = 0;
   running.delete(text);

@@ -21,7 +21,8 @@ import { vocabularyOf } from "./key-value-slots.ts";
 import { StepCosts } from "./step-costs.ts";
 import { runStep } from "./run-step.ts";
 import { type Sampled, Sampler } from "./sampler.ts";
-import { generatedTokens } from "./text.ts";
+import { decodes } from "./step-plan.ts";
+import { generatedTokens, plannedText } from "./text.ts";
 import type { Generation, Text } from "./text.ts";
 import { WaitingTexts } from "./waiting-texts.ts";
 
@@ -76,7 +77,7 @@ export class Engine implements StepUser {
   }
 
   get decodes(): boolean {
-    return Array.from(this.#running).some(({ tokens, computed }) => tokens.length - computed <= 1);
+    return Array.from(this.#running).some(isWriting);
   }
 
   get ready(): boolean {
@@ -161,8 +162,9 @@ export class Engine implements StepUser {
   front(): QueueFront | null {
     const fronts: QueueFront[] = [];
     const { shareTokens } = this.#limits;
-    for (const { tokens, computed, generation } of this.#running) {
-      if (tokens.length - computed <= 1) continue;
+    for (const text of this.#running) {
+      if (isWriting(text)) continue;
+      const { computed, generation } = text;
       const { startTags, arrival } = generation;
       const startTag = startTags.first + startTags.step * Math.floor(computed / shareTokens);
       fronts.push({ overdueSince: null, startTag, arrival });
@@ -303,7 +305,7 @@ export class Engine implements StepUser {
     const { generation } = text;
     this.#waiting.delete(text);
     this.#running.delete(text);
-    if (text.slot !== null) this.#slots.table.leave(text.slot);
+    if (text.slot !== null) this.#slots.table.leave(text.slot, generation.request.prompt.length);
     text.slot = null;
     this.#blocked = false;
     generation.texts.delete(text);
@@ -332,4 +334,9 @@ export class Engine implements StepUser {
     clearTimeout(this.#idle);
     await this.#slots.release();
   }
+}
+
+/** Its next token is computed with the others', or will be: none of its prompt is left. */
+function isWriting(text: Text): boolean {
+  return text.computed === text.tokens.length || decodes(plannedText(text));
 }

@@ -107,11 +107,13 @@ type PieceRun = {
 async function readPiece(text: Text, { memory, piece, runner }: PieceRun): Promise<() => void> {
   const { tokens, scored, between } = piece;
   if (text.ended || text.slot === null) return nothing;
-  const from = text.computed;
-  const part = text.tokens.slice(from, from + tokens);
-  const last = from + tokens === text.tokens.length;
+  const { computed } = text;
+  // A token alone is read again with the one before it, which comes out as it was: see `decodes` of step-plan.ts.
+  const from = tokens === 1 ? Math.max(0, computed - 1) : computed;
+  const part = text.tokens.slice(from, computed + tokens);
+  const last = computed + tokens === text.tokens.length;
   const every = scored ? part.map((_, at) => at) : [];
-  const asked = last && !scored ? [tokens - 1] : every;
+  const asked = last && !scored ? [part.length - 1] : every;
   const { slot } = text;
   tellRun(text, { tokens, samples: last }, runner);
   const outcome = await timed([text], runner, (signal) =>

@@ -85,10 +85,14 @@ export class SlotTable {
     held.usedAt = this.#nextUse();
   }
 
-  /** Its text no longer runs. What it holds is kept. */
-  leave(slot: number): void {
+  /**
+   * Its text no longer runs. What it holds of its prompt is kept: keys and values of generated tokens were computed one
+   * by one, and a prompt that holds them would be answered a little differently where they are found.
+   */
+  leave(slot: number, promptTokens: number): void {
     const held = this.#at(slot);
     held.text = null;
+    held.computed = Math.min(held.computed, promptTokens);
     held.tokens = held.tokens.slice(0, held.computed);
   }
 

@@ -20,6 +20,8 @@ export type EngineRequest = {
   arrival: number;
   /** Tokens of the prompt and those generated: what a preempted request continues with. */
   knownTokens: number;
+  /** Its own tokens are read in pieces, the last one too: see `decodes`. */
+  promptTokens: number;
   /** Tokens whose keys and values are in the slot; always fewer than the known ones. */
   computedTokens: number;
   /** Tokens at its beginning whose keys and values a slot can be given without computing them. */
@@ -75,7 +77,7 @@ export function planStep(requests: readonly EngineRequest[], limits: StepLimits)
   const waiting = preempted.length === 0 ? able.filter((request) => !runs(request)) : [];
   const admitted = admit(waiting, kept, limits);
   const running = [...kept, ...admitted].toSorted(inServiceOrder);
-  const decoding = running.filter((request) => missing(request) === 1);
+  const decoding = running.filter(decodes);
   return {
     leave: leave.map(({ id }) => id),
     outgrown: outgrown.map(({ id }) => id),
@@ -137,6 +139,19 @@ type Running = EngineRequest & { slot: number };
 
 function runs(request: EngineRequest): request is Running {
   return request.slot !== null;
+}
+
+/**
+ * Whether its next token is computed with those of the others. A run over one token of a text adds in another order
+ * than one over several, and what is rounded to 8 bits makes much of that: so the last token of a prompt is never
+ * computed in this way, and a text is the same whether its prompt was cached or not.
+ */
+export function decodes({
+  knownTokens,
+  computedTokens,
+  promptTokens,
+}: Pick<EngineRequest, "knownTokens" | "computedTokens" | "promptTokens">): boolean {
+  return knownTokens - computedTokens === 1 && (knownTokens > promptTokens || knownTokens === 1);
 }
 
 function missing({ knownTokens, computedTokens }: EngineRequest): number {
@@ -211,7 +226,7 @@ function inPromptOrder(running: readonly Running[], { shareTokens }: StepLimits)
   const first: Running[] = [];
   const further: Running[] = [];
   for (const request of running) {
-    if (missing(request) === 1) continue;
+    if (decodes(request)) continue;
     (tenants.has(request.tenant) ? further : first).push(request);
     tenants.add(request.tenant);
   }

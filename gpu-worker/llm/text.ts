@@ -61,6 +61,7 @@ export function plannedText(
     overdueSince,
     arrival,
     knownTokens: tokens.length,
+    promptTokens: generation.request.prompt.length,
     computedTokens: computed,
     cachedTokens,
     slot,

@@ -75,7 +75,9 @@ describe("what is computed", () => {
     }
     expect(new Set(tokens.map(String)).size).toBe(5);
     const read = session.runs.filter(({ tokens: each }) => each > 1);
-    expect([read, ran]).toEqual([[{ texts: 1, tokens: 30 }], 30 + 40]);
+    // A copy of the prompt's keys and values, and its last token read again with the one before it.
+    const copies = Array.from({ length: 4 }, () => ({ texts: 1, tokens: 2 }));
+    expect([read, ran]).toEqual([[{ texts: 1, tokens: 30 }, ...copies], 30 + 40]);
   });
 
   it("is not what a tenant's text has in common with another of its own, but with nobody else's", async () => {
@@ -90,13 +92,12 @@ describe("what is computed", () => {
     expect(own.tokens[0]).toEqual(expected(range(45), 3));
   });
 
-  it("goes on from an answer: a conversation's next turn", async () => {
+  it("begins where a conversation's last prompt ended: its answer is read anew", async () => {
     const { engine } = makeEngine({ stepTokensMax: 64 });
     const first = await writeText(engine, range(20), { tenant: "a", maxTokens: 10 });
     const prompt = [...range(20), ...(first.tokens[0] ?? []), 4, 5];
     const second = await writeText(engine, prompt, { tenant: "a", maxTokens: 10 });
-    // The last token of an answer is never read.
-    expect(second.cachedTokens).toBe(29);
+    expect(second.cachedTokens).toBe(20);
     expect(second.tokens[0]).toEqual(expected(prompt, 10));
   });
 

@@ -149,6 +149,24 @@ describe("tiny decoders", () => {
     await session.release();
   });
 
+  it("gives a text the same numbers to the bit, its prompt read whole, in pieces, or found", async () => {
+    const bytes = await tinyDecoder("llama-yarn", 64);
+    const session = await runtime.load({ bytes }, { threads: 1, provider: "cpu" });
+    const prompt = Array.from({ length: 17 }, (_, at) => (at * 7) % 40);
+    const options = { tenant: "one", maxTokens: 20, sampling: { topLogprobs: 2 } };
+    const whole = engineOn(session, 64, { slots: 2, stepTokensMax: 64 });
+    // Sixteen, and the last by itself.
+    const pieces = engineOn(session, 64, { slots: 2, stepTokensMax: 8 });
+    const first = await writeText(whole, prompt, options);
+    const found = await writeText(whole, prompt, options);
+    const inPieces = await writeText(pieces, prompt, options);
+    expect([first.cachedTokens, found.cachedTokens, inPieces.cachedTokens]).toEqual([0, 16, 0]);
+    expect(found.scores).toEqual(first.scores);
+    expect(inPieces.scores).toEqual(first.scores);
+    for (const engine of [whole, pieces]) await engine.release(new Error("over"));
+    await session.release();
+  });
+
   it("tells what it thinks of the prompt's own tokens, as of those that it writes", async () => {
     const bytes = await tinyDecoder("qwen3-yarn-tied-bf16", 64);
     const session = await runtime.load({ bytes }, { threads: 1, provider: "cpu" });

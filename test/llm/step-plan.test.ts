@@ -28,6 +28,7 @@ function request(id: string, fields: Partial<EngineRequest> = {}): EngineRequest
     overdueSince: null,
     arrival,
     knownTokens: 20,
+    promptTokens: 0,
     computedTokens: 0,
     cachedTokens: 0,
     slot: null,
@@ -37,6 +38,14 @@ function request(id: string, fields: Partial<EngineRequest> = {}): EngineRequest
 }
 
 describe("a step", () => {
+  it("reads the last token of a prompt as a piece of it, unless it is all of the prompt", () => {
+    const one = { slot: 0, computedTokens: 19, promptTokens: 20 };
+    const alone = { slot: 1, knownTokens: 1, computedTokens: 0, promptTokens: 1 };
+    const plan = planStep([request("a", one), request("b", alone)], limits);
+    expect(plan.decode).toEqual(["b"]);
+    expect(plan.prefill).toEqual([{ id: "a", from: 19, tokens: 1, last: true }]);
+  });
+
   it("decodes first, then gives prompts a quantum", () => {
     const plan = planStep(
       [request("a", { slot: 2, computedTokens: 19 }), request("b", { knownTokens: 100 })],
