@@ -1,4 +1,5 @@
 /** Who reads a shard's computations as they go on, and what there is to read of them, and of those that ended. */
+import type { PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
 import type { Computation, ComputationTable } from "./computation-table.ts";
@@ -10,6 +11,15 @@ import type { Outcome } from "./job-rows.ts";
 import type { KeptJobs } from "./kept-jobs.ts";
 import { QueuePlaces } from "./queue-place.ts";
 import type { JobHead, ReadRequest } from "./shard-protocol.ts";
+
+/** Of one computation, callers that wait for it included. */
+const readersMax = 100;
+
+const tooManyReaders: PublicError = {
+  code: "rate_limit_exceeded",
+  message: `This job is read ${readersMax} times already, the most at a time. Close one of its streams first.`,
+  param: null,
+};
 
 type Reader = Pick<ReadRequest, "waiter" | "graceMilliseconds">;
 
@@ -54,6 +64,11 @@ export class ComputationStreams {
       computations: this.#computations,
       logs: this.#logs,
     });
+  }
+
+  /** @returns why it may not be read once more; null: it may */
+  refusal({ waiters }: Computation): PublicError | null {
+    return waiters.size < readersMax ? null : tooManyReaders;
   }
 
   /** The reader wants the computation from now until it leaves. */

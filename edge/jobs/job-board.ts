@@ -1,7 +1,7 @@
 /**
  * What a shard decides: which computation a request joins, who waits for it, who may come back for it, what an event
- * changes, and when nobody wants a computation any more. Plain memory for callers that wait; rows only for jobs. It
- * sends no message, makes no call and owns no clock: those come as arguments, and the Durable Object is job-shard.ts.
+ * changes, and when nobody wants a computation any more. Memory for callers that wait, rows for jobs. Messages, calls
+ * and the clock come as arguments; the Durable Object is job-shard.ts.
  */
 import type { PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
@@ -85,9 +85,8 @@ export class JobBoard {
     if (wait === null) return { kind: "waiting", job: kept ?? this.#issue(computation, request) };
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#outlast(wait.waiter), wait.milliseconds);
-      const { waiter, graceMilliseconds } = wait;
       const call = { claim: { job, webhook }, jobId: kept?.id ?? null, resolve, timer };
-      this.#computations.addWaiter(computation, waiter, { graceMilliseconds, call });
+      this.#computations.addWaiter(computation, wait.waiter, { ...wait, call });
     });
   }
 
@@ -97,20 +96,22 @@ export class JobBoard {
     const entered = this.#enter(request);
     if ("kind" in entered) {
       if (entered.kind === "waiting") {
-        const { tenant } = job;
-        return this.read({ id: entered.job.id, tenant, ...wait }) ?? { kind: "closed" };
+        const { id } = entered.job;
+        return this.read({ id, tenant: job.tenant, ...wait }) ?? { kind: "closed" };
       }
-      const { kind } = entered;
-      return kind === "succeeded" ? this.streams.ofResult(job, entered.result) : entered;
+      if (entered.kind !== "succeeded") return entered;
+      return this.streams.ofResult(job, entered.result);
     }
     return this.streams.open(entered.computation, job, entered.kept?.id ?? null, wait);
   }
 
   /** Goes on with a stream, or begins to read a job. @returns null where the tenant has none such */
-  read({ id, tenant, ...wait }: Omit<ReadRequest, "after">): OpenLog | null {
+  read({ id, tenant, ...wait }: Omit<ReadRequest, "after">): OpenLog | RunOutcome | null {
     const found = this.streams.find(id, tenant);
     if (found?.computation == null) return found;
     if (found.computation.givenUp === "told") return null;
+    const error = this.streams.refusal(found.computation);
+    if (error !== null) return { kind: "failed", jobId: id, error };
     this.#takeUp(found.computation);
     this.streams.listen(found.computation, wait);
     return found;

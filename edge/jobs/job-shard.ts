@@ -98,7 +98,7 @@ export class JobShard extends DurableObject<Env> {
     if ("run" in asked) return this.#stream(asked.run);
     const { read } = asked;
     const opened = this.#board.read(read);
-    if (opened === null) return Response.json(null);
+    if (opened?.kind !== "log") return Response.json(opened);
     return this.#answer(opened, read.waiter, { ofJob: true, after: read.after });
   }
 

@@ -2,7 +2,7 @@
  * A call that is answered by a stream, from its shard to its caller. The shard writes the events; here bytes pass
  * untouched, and where they break off, the caller is told so: a stream that merely closes would read as success.
  */
-import type { PublicError } from "#contract/errors.ts";
+import { CodedError, type PublicError } from "#contract/errors.ts";
 import { shardOfJobId } from "#contract/job-id.ts";
 import { warningsHeader } from "../answers/render.ts";
 import type { Rendering } from "../answers/rendering.ts";
@@ -38,7 +38,7 @@ export async function streamRun(
   return withWarnings(passed(c, answer, passing), warnings);
 }
 
-/** @returns null where the tenant has no such job */
+/** @returns null where the tenant has no such job @throws CodedError where too many read it already */
 export async function streamJob(
   c: EdgeContext,
   request: Omit<ReadRequest, "waiter">,
@@ -46,7 +46,11 @@ export async function streamJob(
   const shard = shardOfJobId(request.id) ?? 0;
   const waiter = randomHex();
   const answer = await askShard(c, shard, { read: { ...request, waiter } });
-  if (!isStream(answer)) return null;
+  if (!isStream(answer)) {
+    const refused = await answer.json<RunOutcome | null>();
+    if (refused?.kind !== "failed") return null;
+    throw new CodedError(refused.error.code, refused.error.message);
+  }
   return passed(c, answer, { shard, waiter, view: { route: "tasks" }, ofJob: true });
 }
 

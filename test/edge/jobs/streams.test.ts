@@ -239,6 +239,21 @@ describe("a caller that comes back", () => {
     expect(JSON.stringify(gone)).toContain(`/v1/jobs/${id}`);
   });
 
+  it("is read by so many at a time, and by nobody who asks for its headers alone", async () => {
+    const first = await openStream(fresh(), {}, { headers: { "x-resumable": "1" } });
+    const message = await sent(world);
+    const head = await call(`/v1/jobs/${message.id}/events`, { method: "HEAD" });
+    expect([head.status, await head.text()]).toEqual([200, ""]);
+    const readers = await Promise.all(Array.from({ length: 110 }, () => resumed(message.id)));
+    const refused = readers.filter(({ status }) => status === 429);
+    expect(readers.length - refused.length).toBeGreaterThanOrEqual(98);
+    expect(refused.length).toBeGreaterThanOrEqual(10);
+    expect(await refused[0]?.json()).toMatchObject({ error: { code: "rate_limit_exceeded" } });
+    await tell(message, generated(message, 2, ["Hello"]));
+    const last = (await new SseReader(first).rest()).at(-1);
+    expect(last?.event).toBe("completed");
+  });
+
   it("is nobody but the job's owner, and asks by a number", async () => {
     const response = openStream(fresh());
     const message = await sent(world);
