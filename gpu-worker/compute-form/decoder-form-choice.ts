@@ -8,8 +8,9 @@ import * as z from "zod";
 import { type DecoderForm, decoderForms } from "../architectures/decoder-form.ts";
 import type { FilesDigest } from "../checkpoints/model-digest.ts";
 import { JsonStore } from "../files/json-store.ts";
-import { nextTokens } from "../model/decoder-feeds.ts";
+import { nextTokens, wholeText } from "../model/decoder-feeds.ts";
 import type { Provider, Session } from "../runtime/session.ts";
+import type { Tensor } from "../tensor/tensor.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import {
   DecoderFigures,
@@ -22,7 +23,7 @@ import type { FormSetting } from "./form-choice.ts";
 
 const Kept = z.object({
   form: z.enum(["f32", "f16", "int8", "int4"]),
-  /** Of a step of one text, and of eight, together. */
+  /** Of a step of one text, of one of eight, and of a piece of a prompt, together. */
   milliseconds: z.record(z.string(), z.number()),
   figures: z.record(z.string(), DecoderFigures),
 });
@@ -53,11 +54,14 @@ export type MeasuredDecoder = {
   discard(form: DecoderForm): Promise<void>;
 };
 
-/** Of the texts that are written side by side while steps are timed. */
+/** Texts that are written side by side while steps are timed. */
 const textsTimed = [1, 8];
-const pastTimed = 64;
+/** Short, since keys and values that are not bound are copied. */
+const pastTimed = 16;
+/** Tokens of a prompt that is read. */
+const promptTimed = 32;
 /** The best of so many: other processes only make a step slower. */
-const repeats = 6;
+const repeats = 10;
 
 export class DecoderForms {
   readonly #options: DecoderFormsOptions;
@@ -132,43 +136,54 @@ export class DecoderForms {
     }
   }
 
-  /** Of a step in each form that is accurate. */
+  /** Of each form that is accurate, in turns: a machine that slows down meets all. */
   async #timeAll(
     sessions: ReadonlyMap<DecoderForm, Session>,
     { figures, model, signal }: { figures: Figures; model: MeasuredDecoder; signal: AbortSignal },
   ): Promise<Partial<Record<DecoderForm, number>>> {
-    const milliseconds: Partial<Record<DecoderForm, number>> = {};
-    for (const [form, session] of sessions) {
+    const accurate = [...sessions].filter(([form]) => {
       const own = figures[form];
-      if (own !== undefined && !isAccurateDecoder(own)) continue;
-      milliseconds[form] = await this.#time(session, { maxTokens: model.maxTokens, signal });
+      return own === undefined || isAccurateDecoder(own);
+    });
+    const timed = accurate.map(([form, session]) => ({
+      form,
+      session,
+      runs: timedFeeds(session, model.maxTokens).map((feeds) => ({ feeds, best: Infinity })),
+    }));
+    for (let repeat = 0; repeat < repeats; repeat += 1) {
+      for (const { session, runs } of timed) {
+        for (const run of runs)
+          run.best = Math.min(run.best, await this.#time(session, run, signal));
+      }
     }
-    return milliseconds;
+    return Object.fromEntries(
+      timed.map(({ form, runs }) => [form, runs.reduce((sum, { best }) => sum + best, 0)]),
+    );
   }
 
-  /** Of a step of each number of texts, together. */
   async #time(
     session: Session,
-    { maxTokens, signal }: { maxTokens: number; signal: AbortSignal },
+    { feeds }: { feeds: Record<string, Tensor> },
+    signal: AbortSignal,
   ): Promise<number> {
-    const past = Math.min(pastTimed, maxTokens - 1);
-    let sum = 0;
-    for (const texts of textsTimed) {
-      const feeds = nextTokens(session, texts, past);
-      let best = Infinity;
-      for (let repeat = 0; repeat < repeats; repeat += 1) {
-        const startedAt = this.#options.now();
-        await session.run(feeds, { outputs: ["logits"], signal });
-        best = Math.min(best, this.#options.now() - startedAt);
-      }
-      sum += best;
-    }
-    return sum;
+    const startedAt = this.#options.now();
+    await session.run(feeds, { outputs: ["logits"], signal });
+    return this.#options.now() - startedAt;
   }
 
   #key({ files }: FilesDigest): string {
     return `${files}-${this.#options.builderVersion}, ${this.#options.machine}`;
   }
+}
+
+/** Of the next token of a few texts, and of a piece of a prompt. */
+function timedFeeds(session: Session, maxTokens: number): Record<string, Tensor>[] {
+  const past = Math.min(pastTimed, maxTokens - 1);
+  const prompt = Array.from({ length: Math.min(promptTimed, maxTokens) }, () => 0);
+  return [
+    ...textsTimed.map((texts) => nextTokens(session, texts, past)),
+    wholeText(session, prompt),
+  ];
 }
 
 type Figures = Readonly<Partial<Record<string, DecoderFigures>>>;
