@@ -35,15 +35,21 @@ export type Steady = {
   readonly gapsMs: readonly number[];
 };
 
+function openEngine(model: DecoderModel): Engine {
+  const scheduler = new SlotScheduler();
+  return new Engine(model, { scheduler, now: () => performance.now() });
+}
+
 export class DecodeStreams {
-  readonly #engine: Engine;
+  #engine: Engine;
+  readonly #model: DecoderModel;
   readonly #vocabulary: number;
   readonly #random: Random;
   readonly #signal: AbortSignal;
 
   constructor(model: DecoderModel, signal: AbortSignal) {
-    const scheduler = new SlotScheduler();
-    this.#engine = new Engine(model, { scheduler, now: () => performance.now() });
+    this.#model = model;
+    this.#engine = openEngine(model);
     this.#vocabulary = model.limits.vocabularySize;
     this.#random = randomFrom(1);
     this.#signal = signal;
@@ -88,9 +94,11 @@ export class DecodeStreams {
 
   /**
    * `streams` at a time, counted from when the last of them has its first token, for so many tokens of each. Their
-   * prompts have been read before, so that they begin nearly together.
+   * prompts have been read before, by an engine with nothing else in its slots, so that they begin nearly together.
    */
   async steady(streams: number, context: number, newTokens: number): Promise<Steady> {
+    await this.#engine.release(new Error("the engine begins anew"));
+    this.#engine = openEngine(this.#model);
     const prompts = Array.from({ length: streams }, () => this.#prompt(context));
     for (const prompt of prompts) await this.#generate(prompt, 1);
     let [begun, made] = [0, 0];
