@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import * as z from "zod";
 import { type Task, tasks } from "#contract/tasks.ts";
 import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
+import { writeTinyDecoder } from "../catalog/tiny-decoder.ts";
 import { type MinilmHead, minilmHeads, writeMinilmWithHead } from "../models/minilm-with-head.ts";
 import { hostileRequest, type Json, randomFrom, type ValidCall } from "./hostile-requests.ts";
 
@@ -23,6 +24,7 @@ let stack: RunningStack;
 beforeAll(async () => {
   for (const name of Object.keys(minilmHeads))
     await writeMinilmWithHead(models, name as MinilmHead);
+  await writeTinyDecoder(path.join(models, "tiny-llama"));
   stack = await startStack({ env: { LLM_OS_MODELS: models } });
 });
 
@@ -37,6 +39,15 @@ const modelsHere: Readonly<Record<string, string>> = {
   entities: "minilm-entities",
   mask: "minilm-mask",
   relations: "minilm-relations",
+  "SmolLM2-135M-Instruct": "tiny-llama",
+};
+
+/** In the words that the small decoder knows. */
+const inputsHere: Partial<Record<Task, Json[]>> = {
+  "chat-completion": [
+    { messages: [{ role: "user", content: [{ text: "w5" }, { text: "w6 w7" }] }] },
+  ],
+  "text-generation": ["w5 w6 w7", [5, 6, 7]],
 };
 
 const Json: z.ZodType<Json> = z.json();
@@ -51,7 +62,8 @@ function validCalls(task: Task): ValidCall[] {
   const file = path.resolve(import.meta.dirname, `../../contract/golden/job-message.${task}.json`);
   const message = Message.parse(JSON.parse(readFileSync(file, "utf8")));
   const model = modelsHere[message.model] ?? message.model;
-  const { inputs, parameters: given } = message;
+  const { parameters: given } = message;
+  const inputs = inputsHere[task] ?? message.inputs;
   const parameters =
     given["entity_model"] === undefined ? given : { ...given, entity_model: "minilm-entities" };
   const native = { address: `/v1/tasks/${task}`, body: { model, inputs, parameters } };
