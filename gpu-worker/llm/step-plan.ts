@@ -201,11 +201,11 @@ function admit(
 /** @param running in service order */
 function planChunks(
   running: readonly Running[],
-  decodes: number,
+  decoding: number,
   limits: StepLimits,
 ): PromptChunk[] {
-  let budget = limits.stepTokensMax - decodes;
-  if (decodes > 0) budget = Math.min(budget, limits.quantumTokens);
+  let budget = limits.stepTokensMax - decoding;
+  if (decoding > 0) budget = Math.min(budget, limits.quantumTokens);
   const chunks: PromptChunk[] = [];
   for (const request of inPromptOrder(running, limits)) {
     const tokens = Math.min(missing(request), budget);
