@@ -1,18 +1,23 @@
 /** A made-up decoder of test/architectures/decoders, and what its session is fed for one new token of each text. */
 import { readFileSync } from "node:fs";
 import path from "node:path";
+import type { DecoderForm } from "../../gpu-worker/architectures/decoder-form.ts";
 import { buildDecoder } from "../../gpu-worker/architectures/decoder.ts";
 import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
 import { int64, tensor } from "../../gpu-worker/tensor/tensor.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
 
-export async function tinyDecoder(name: string, positions: number): Promise<Uint8Array> {
+export async function tinyDecoder(
+  name: string,
+  positions: number,
+  form: DecoderForm = "f32",
+): Promise<Uint8Array> {
   const folder = path.join(import.meta.dirname, "../architectures/decoders", name);
   const weights = openSafetensors(path.join(folder, "model.safetensors"));
   try {
     const config: unknown = JSON.parse(readFileSync(path.join(folder, "config.json"), "utf8"));
-    return await encodeModel(buildDecoder(config, weights, { positions }));
+    return await encodeModel(buildDecoder(config, weights, { positions, form }));
   } finally {
     weights.close();
   }

@@ -1,0 +1,57 @@
+/**
+ * Decoders in f16 on a GPU beside the CPU's f32: skipped, with the reason, where CUDA cannot be used. The engine's slots
+ * lie on the device, and logits alone come back.
+ */
+import path from "node:path";
+import process from "node:process";
+import { describe, expect, it } from "vitest";
+import type { DecoderForm } from "../../gpu-worker/architectures/decoder-form.ts";
+import { SlotScheduler } from "../../gpu-worker/batching/slot-scheduler.ts";
+import { deviceProbe } from "../../gpu-worker/graphs/device-probe.ts";
+import { Engine } from "../../gpu-worker/llm/engine.ts";
+import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
+import type { Provider } from "../../gpu-worker/runtime/session.ts";
+import { tinyDecoder } from "../runtime/tiny-decoder.ts";
+import { writeText, type Written } from "./write-text.ts";
+
+const folder =
+  process.env["LLM_OS_CUDA"] ?? path.resolve(import.meta.dirname, "../../.llm-os/cuda");
+const said: string[] = [];
+const keep = (_: object, message: string): void => void said.push(message);
+const device = { required: false, folder, probe: deviceProbe };
+const runtime = await openRuntime({ log: { info: keep, warn: keep }, device });
+const hasCuda = runtime.providers.includes("cuda");
+if (!hasCuda) console.log(`skipped: ${said[0] ?? "no CUDA"}`);
+
+const positions = 64;
+const vocabularySize = 41;
+
+/** The likeliest next tokens of several texts side by side, with their log probabilities. */
+async function scores(name: string, form: DecoderForm, provider: Provider): Promise<Written[]> {
+  const bytes = await tinyDecoder(name, positions, form);
+  const session = await runtime.load({ bytes }, { threads: 1, provider });
+  const engine = new Engine(
+    { id: name, session, limits: { maxTokens: positions, dimensions: null, vocabularySize } },
+    { scheduler: new SlotScheduler(), now: () => performance.now() },
+  );
+  const prompts = [3, 9, 17].map((length) => Array.from({ length }, (_, at) => (at * 7) % 40));
+  const options = { maxTokens: 1, sampling: { topLogprobs: 5 } };
+  const written = await Promise.all(prompts.map((prompt) => writeText(engine, prompt, options)));
+  await engine.release(new Error("over"));
+  await session.release();
+  return written;
+}
+
+describe.skipIf(!hasCuda)("decoders on CUDA", () => {
+  it.each(["llama-yarn", "gemma3-old-form", "qwen3-yarn-tied-bf16"])("%s", async (name) => {
+    const [ours, exact] = [await scores(name, "f16", "cuda"), await scores(name, "f32", "cpu")];
+    for (const [at, { scores: rows }] of exact.entries()) {
+      const expected = rows[0]?.[0]?.topLogprobs.map(({ logprob }) => logprob) ?? [];
+      const found = ours[at]?.scores[0]?.[0]?.topLogprobs.map(({ logprob }) => logprob) ?? [];
+      expect(found).toHaveLength(expected.length);
+      for (const [rank, logprob] of expected.entries()) {
+        expect(Math.abs((found[rank] ?? Number.NaN) - logprob)).toBeLessThan(0.05);
+      }
+    }
+  });
+});
