@@ -1,6 +1,6 @@
 /**
- * Decoders in f16 on a GPU beside the CPU's f32: skipped, with the reason, where CUDA cannot be used. The engine's slots
- * lie on the device, and logits alone come back.
+ * Decoders in f16 on a GPU beside the CPU's f32: skipped, with the reason, where CUDA cannot be used. The engine's
+ * slots lie on the device, and logits alone come back.
  */
 import path from "node:path";
 import process from "node:process";
