@@ -5,21 +5,8 @@
 import { Engine } from "../../gpu-worker/llm/engine.ts";
 import { SlotScheduler } from "../../gpu-worker/batching/slot-scheduler.ts";
 import type { DecoderModel } from "../../gpu-worker/model/decoder-model.ts";
-import type { SamplingParameters } from "../../gpu-worker/model/generation.ts";
+import { greedy } from "../../test/llm/write-text.ts";
 import { type Random, randomFrom } from "./random.ts";
-
-export const greedy: SamplingParameters = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: new Map(),
-  seed: 0,
-  topLogprobs: null,
-};
 
 /** That one stream may have before another begins. */
 const startTokensMax = 600;

@@ -2,26 +2,16 @@
  * Decoders in f16 on a GPU beside the CPU's f32: skipped, with the reason, where CUDA cannot be used. The engine's
  * slots lie on the device, and logits alone come back.
  */
-import path from "node:path";
-import process from "node:process";
 import { describe, expect, it } from "vitest";
 import type { DecoderForm } from "../../gpu-worker/architectures/decoder-form.ts";
 import { SlotScheduler } from "../../gpu-worker/batching/slot-scheduler.ts";
-import { deviceProbe } from "../../gpu-worker/graphs/device-probe.ts";
 import { Engine } from "../../gpu-worker/llm/engine.ts";
-import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Provider } from "../../gpu-worker/runtime/session.ts";
 import { tinyDecoder } from "../runtime/tiny-decoder.ts";
 import { writeText, type Written } from "./write-text.ts";
+import { openCuda } from "../runtime/open-cuda.ts";
 
-const folder =
-  process.env["LLM_OS_CUDA"] ?? path.resolve(import.meta.dirname, "../../.llm-os/cuda");
-const said: string[] = [];
-const keep = (_: object, message: string): void => void said.push(message);
-const device = { required: false, folder, probe: deviceProbe };
-const runtime = await openRuntime({ log: { info: keep, warn: keep }, device });
-const hasCuda = runtime.providers.includes("cuda");
-if (!hasCuda) console.log(`skipped: ${said[0] ?? "no CUDA"}`);
+const { runtime, hasCuda } = await openCuda();
 
 const positions = 64;
 const vocabularySize = 41;

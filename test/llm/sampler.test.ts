@@ -5,6 +5,7 @@ import * as z from "zod";
 import { Sampler, type LogitsRow } from "../../gpu-worker/llm/sampler.ts";
 import type { SamplingParameters } from "../../gpu-worker/model/generation.ts";
 import { randomFrom } from "../../bench/harness/random.ts";
+import { greedy as greedySampling } from "./write-text.ts";
 
 const reference = z
   .object({
@@ -28,18 +29,7 @@ const reference = z
     JSON.parse(readFileSync(path.join(import.meta.dirname, "made/distributions.json"), "utf8")),
   );
 
-const plain: SamplingParameters = {
-  temperature: 1,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: new Map(),
-  seed: 1,
-  topLogprobs: null,
-};
+const plain: SamplingParameters = { ...greedySampling, temperature: 1 };
 
 function rowOf(parameters: Partial<SamplingParameters>, row: Partial<LogitsRow> = {}): LogitsRow {
   return {

@@ -1,22 +1,12 @@
 /** The same products on a GPU: skipped, with the reason, where CUDA cannot be used. */
-import path from "node:path";
-import process from "node:process";
 import { describe, expect, it } from "vitest";
 import { deviceProbe } from "../../gpu-worker/graphs/device-probe.ts";
-import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import { testDevice } from "../../gpu-worker/runtime/self-test.ts";
 import { float32 } from "../../gpu-worker/tensor/tensor.ts";
 import { accumulator, arithmetic, chain, ramp } from "./models.ts";
+import { openCuda } from "./open-cuda.ts";
 
-/** As the worker finds it. */
-const folder =
-  process.env["LLM_OS_CUDA"] ?? path.resolve(import.meta.dirname, "../../.llm-os/cuda");
-const said: string[] = [];
-const keep = (_: object, message: string): void => void said.push(message);
-const device = { required: false, folder, probe: deviceProbe };
-const runtime = await openRuntime({ log: { info: keep, warn: keep }, device });
-const hasCuda = runtime.providers.includes("cuda");
-if (!hasCuda) console.log(`skipped: ${said[0] ?? "no CUDA"}`);
+const { runtime, hasCuda } = await openCuda();
 
 describe.skipIf(!hasCuda)("CUDA", () => {
   const cuda = { threads: 1, provider: "cuda" } as const;
