@@ -183,6 +183,7 @@ describe.each(["c-api", "node-binding"] as const)("the %s runtime", (only) => {
 
   it("rejects an aborted run with the signal's reason, waiting or under way, and stays usable", async () => {
     const slow = await load(chain(384, 300));
+    const half = await load(chain(384, 150));
     const short = await load(chain(384, 10));
     const x = ramp(384, 384);
     const reason = new Error("the caller left");
@@ -199,7 +200,7 @@ describe.each(["c-api", "node-binding"] as const)("the %s runtime", (only) => {
     waiting.abort(reason);
     expect(await second).toBe(reason);
     underWay.abort(reason);
-    const after = short.run({ x }).then(note("ran"));
+    const after = half.run({ x }).then(note("ran"));
     expect(await first).toBe(reason);
     await after;
     expect(events).toEqual(["left", "stopped", "ran"]);
