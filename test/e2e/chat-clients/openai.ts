@@ -23,6 +23,22 @@ export function describeOpenai(running: Running): void {
   };
 
   describe("openai", () => {
+    it.skipIf(noSchemas !== null)("lists models as the published schema has them", async () => {
+      const listed = await client().models.list().asResponse();
+      const list: unknown = await listed.json();
+      expect(wrongBy("ListModelsResponse", list)).toEqual([]);
+      expect(list).toMatchObject({
+        data: expect.arrayContaining([expect.objectContaining({ id: model })]),
+      });
+      expect(wrongBy("Model", await client().models.retrieve(model))).toEqual([]);
+    });
+
+    it.skipIf(noSchemas !== null)("embeds as the published schema has it", async () => {
+      const asked = { model: "all-MiniLM-L6-v2", input: "one", encoding_format: "float" } as const;
+      const answered = await client().embeddings.create(asked).asResponse();
+      expect(wrongBy("CreateEmbeddingResponse", await answered.json())).toEqual([]);
+    });
+
     it("continues a conversation", async () => {
       const expected = await messageOf(running());
       expect(expected).not.toBe("");
