@@ -32,6 +32,8 @@ export default defineConfig({
           name: "edge",
           include: ["test/edge/**/*.test.ts"],
           exclude: ["test/edge/**/*.node.test.ts"],
+          // The largest requests take seconds where the machine has other work too.
+          testTimeout: 30_000,
         },
       },
       {
