@@ -3,7 +3,7 @@
  * raised, so that all of it is admitted), beside eight honest callers with the operator key: what the honest ones wait,
  * beside what they wait among well-behaved callers who spend as many tokens; whether anything failed or was started
  * again; and what memory each process holds after a minute of quiet. `--kill`: random kills under load instead, see
- * siege/kills.ts. SIEGE_SECONDS sets another length, for a short run.
+ * siege/kills.ts; `--chat`: callers of a model that writes, see siege/chat-siege.ts. SIEGE_SECONDS sets another length, for a short run.
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
@@ -19,10 +19,10 @@ import {
   writeMinilmWithHead,
 } from "../test/models/minilm-with-head.ts";
 import { type Bench, type BenchContext, comparedRow, plainRow, type Row } from "./bench.ts";
-import { quantile } from "./harness/http-load.ts";
 import { randomFrom } from "./harness/random.ts";
 import { type Resident, residentMemory } from "./harness/resident-memory.ts";
-import { Callers, type Met, nothingMet } from "./siege/callers.ts";
+import { besiegeChats } from "./siege/chat-siege.ts";
+import { Callers, describeMet, latencyAt, type Met, nothingMet } from "./siege/callers.ts";
 import { HostileCalls } from "./siege/hostile-calls.ts";
 import { killUnderLoad } from "./siege/kills.ts";
 
@@ -119,7 +119,7 @@ async function run(siege: Siege): Promise<Row[]> {
   ];
 
   const [honest, hostile] = await besiege(siege, seconds, 2);
-  print(`hostile callers met ${describe(hostile)}; honest ones ${describe(honest)}`);
+  print(`hostile callers met ${describeMet(hostile)}; honest ones ${describeMet(honest)}`);
   for (const failure of [...honest.failures, ...hostile.failures].slice(0, 20))
     print(`  ${failure}`);
   await delay(1_000 * quietSeconds, undefined, { signal });
@@ -133,7 +133,7 @@ async function run(siege: Siege): Promise<Row[]> {
   const calm = await compare(siege, calmSeconds, rate);
   const reached = left - admitted - (await callers.unitsLeft());
   print(
-    `they reached ${(reached / calmSeconds).toFixed(0)} a second, and met ${describe(calm.others)}`,
+    `they reached ${(reached / calmSeconds).toFixed(0)} a second, and met ${describeMet(calm.others)}`,
   );
   const samePids = (await pidsOf(stack)).every((pid, i) => pid === pids[i]);
   return [
@@ -147,16 +147,11 @@ async function run(siege: Siege): Promise<Row[]> {
   ];
 }
 
-function latency({ latenciesMs }: Met, share: number): number {
-  const sorted = latenciesMs.toSorted((a, b) => a - b);
-  return quantile(sorted, share);
-}
-
 function waits(besieged: Met, calm: Met): Row[] {
   return [0.5, 0.99].map((share) =>
-    comparedRow(`honest p${share * 100}`, "ms", latency(besieged, share), {
+    comparedRow(`honest p${share * 100}`, "ms", latencyAt(besieged, share), {
       name: "among well-behaved callers",
-      value: latency(calm, share),
+      value: latencyAt(calm, share),
     }),
   );
 }
@@ -171,11 +166,6 @@ function memoryRows(name: string, before?: Resident, after?: Resident): Row[] {
   ];
 }
 
-function describe({ statuses }: Met): string {
-  const counted = [...statuses].toSorted(([a], [b]) => a - b);
-  return counted.map(([status, n]) => `${n} × ${status === 0 ? "hung up" : status}`).join(", ");
-}
-
 function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, each) => total + each, 0);
 }
@@ -185,9 +175,11 @@ function times<T>(count: number, make: (i: number) => T): T[] {
 }
 
 export const bench: Bench = {
-  summary: "hostile callers beside honest ones; --kill: random kills under load",
+  summary:
+    "hostile callers beside honest ones; --chat: of a model that writes; --kill: random kills",
   run: async (context) => {
     if (context.args.includes("--kill")) return killUnderLoad(context);
+    if (context.args.includes("--chat")) return besiegeChats(context);
     const models = mkdtempSync(path.join(tmpdir(), "llm-os-siege-"));
     mkdirSync(models, { recursive: true });
     for (const name of Object.keys(minilmHeads))

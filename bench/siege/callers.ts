@@ -5,8 +5,9 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { Agent, request } from "undici";
+import { quantile } from "../harness/http-load.ts";
 import type { Random } from "../harness/random.ts";
-import type { Call, HostileCalls } from "./hostile-calls.ts";
+import { type Call, post } from "./hostile-calls.ts";
 
 export type Target = { url: string; operatorKey: string };
 
@@ -15,16 +16,38 @@ export type Met = {
   statuses: Map<number, number>;
   /** Answers of 500 and above, and connections that broke. */
   failures: string[];
+  /** Of answers that were wanted, in milliseconds. */
   latenciesMs: number[];
+  /** That answers of 200 said they took. */
+  tokens: number;
 };
 
 export function nothingMet(): Met {
-  return { statuses: new Map(), failures: [], latenciesMs: [] };
+  return { statuses: new Map(), failures: [], latenciesMs: [], tokens: 0 };
 }
 
-const answerBytesMax = 64 * 2 ** 20;
+/** @returns milliseconds that this share of the answers took at most */
+export function latencyAt({ latenciesMs }: Met, share: number): number {
+  return quantile(
+    latenciesMs.toSorted((a, b) => a - b),
+    share,
+  );
+}
+
+/** Its statuses, in words. */
+export function describeMet({ statuses }: Met): string {
+  const counted = [...statuses].toSorted(([a], [b]) => a - b);
+  return counted.map(([status, n]) => `${n} × ${status === 0 ? "hung up" : status}`).join(", ");
+}
+
+/** What comes next from a hostile caller. */
+export type CallSource = { next(): Call };
+
+/** Of the end of an answer, where its usage is. */
+const usageCharactersMax = 1_000;
 const connections = 128;
 const pauseAfterRefusalMs = 20;
+const noEnd = new AbortController().signal;
 
 export class Callers {
   readonly #target: Target;
@@ -35,16 +58,31 @@ export class Callers {
   }
 
   /** Short texts, one after the other, by the operator. */
-  async honest(name: string, met: Met, signal: AbortSignal): Promise<void> {
-    for (let i = 0; !signal.aborted; i += 1) {
+  honest(name: string, met: Met, signal: AbortSignal): Promise<void> {
+    const textOf = (i: number) =>
+      `honest ${name}: question ${i} of somebody who waits for the answer`;
+    return this.waiting((i) => this.byOperator(embed(textOf(i))), met, signal);
+  }
+
+  /** One call after the other, `pauseMs` apart, each of which must be answered: none is begun once `over` is. */
+  async waiting(
+    callOf: (i: number) => Call,
+    met: Met,
+    over: AbortSignal,
+    pauseMs = 0,
+  ): Promise<void> {
+    for (let i = 0; !over.aborted; i += 1) {
       const sentAt = performance.now();
-      const input = `honest ${name}: question ${i} of somebody who waits for the answer`;
-      const call = embed(input);
-      const headers = { ...call.headers, authorization: `Bearer ${this.#target.operatorKey}` };
-      const status = await this.#send({ ...call, headers }, met, signal);
+      const status = await this.#send(callOf(i), met, noEnd);
       if (status === 200) met.latenciesMs.push(performance.now() - sentAt);
       else if (status !== null) met.failures.push(`an honest call was answered ${status}`);
+      if (pauseMs > 0) await delay(pauseMs, undefined, { signal: over }).catch(() => {});
     }
+  }
+
+  byOperator(call: Call): Call {
+    const authorization = `Bearer ${this.#target.operatorKey}`;
+    return { ...call, headers: { ...call.headers, authorization } };
   }
 
   /** @param share tokens a second of this caller */
@@ -60,12 +98,12 @@ export class Callers {
   }
 
   /** The calls, one after the other. */
-  async each(calls: readonly Call[], met: Met, signal: AbortSignal): Promise<void> {
+  async each(calls: Iterable<Call>, met: Met, signal: AbortSignal): Promise<void> {
     for (const call of calls) await this.#send(call, met, signal);
   }
 
   /** Jobs that were made are cancelled by and by. */
-  async hostile(calls: HostileCalls, random: Random, met: Met, signal: AbortSignal): Promise<void> {
+  async hostile(calls: CallSource, random: Random, met: Met, signal: AbortSignal): Promise<void> {
     const jobs: string[] = [];
     while (!signal.aborted) {
       const status = await this.#send(calls.next(), met, signal, (job) => jobs.push(job));
@@ -112,9 +150,10 @@ export class Callers {
       const answer = await request(`${this.#target.url}${call.address}`, options);
       const { location } = answer.headers;
       if (answer.statusCode === 202 && typeof location === "string") onJob(location);
-      const kept = answer.statusCode >= 500 ? await answer.body.text() : null;
-      if (kept === null) await answer.body.dump({ limit: answerBytesMax, signal });
-      else met.failures.push(`${answer.statusCode} ${call.address}: ${kept.slice(0, 300)}`);
+      const kept = await answer.body.text();
+      if (answer.statusCode >= 500)
+        met.failures.push(`${answer.statusCode} ${call.address}: ${kept.slice(0, 300)}`);
+      if (answer.statusCode === 200) met.tokens += tokensOf(kept);
       count(met, answer.statusCode);
       return answer.statusCode;
     } catch (error) {
@@ -129,14 +168,14 @@ function count({ statuses }: Met, status: number): void {
   statuses.set(status, (statuses.get(status) ?? 0) + 1);
 }
 
-function embed(input: string | string[]): Call {
-  return {
-    method: "POST",
-    address: "/v1/embeddings",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ model: "all-MiniLM-L6-v2", input, encoding_format: "base64" }),
-    patienceMs: 120_000,
-  };
+/** As OpenAI's answers tell them, near their end. */
+function tokensOf(answer: string): number {
+  return Number(/"total_tokens":(\d+)/.exec(answer.slice(-usageCharactersMax))?.[1] ?? 0);
+}
+
+export function embed(input: string | string[]): Call {
+  const body = { model: "all-MiniLM-L6-v2", input, encoding_format: "base64" };
+  return { ...post("/v1/embeddings", body), patienceMs: 120_000 };
 }
 
 const textsOfOrdinaryCall = 4;

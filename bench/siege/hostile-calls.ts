@@ -208,7 +208,7 @@ export class HostileCalls {
   }
 }
 
-function post(address: string, body: object): Call {
+export function post(address: string, body: object): Call {
   const headers = { "content-type": "application/json" };
   return {
     method: "POST",

@@ -7,6 +7,7 @@ const scripts = [
   "😀👩‍👩‍👧!?…",
   "- . , ; : ! ",
 ];
+const words = ["the", "rain", "of", "spain", "falls", "mainly", "on", "plain", "stones", "and"];
 const vocabularySize = 30_000;
 
 export class HostileTexts {
@@ -36,6 +37,16 @@ export class HostileTexts {
 
   ids(count: number): number[] {
     return Array.from({ length: this.upTo(count) }, () => this.upTo(vocabularySize));
+  }
+
+  /** Exactly so many. */
+  idsOf(count: number): number[] {
+    return Array.from({ length: count }, () => this.upTo(vocabularySize));
+  }
+
+  /** Of so many tokens, about. */
+  words(count: number): string {
+    return Array.from({ length: count }, () => this.pick(words)).join(" ");
   }
 
   documents(field: "documents" | "texts"): Record<string, unknown> {
