@@ -50,6 +50,7 @@ export type GenerationOptions = {
 };
 
 type Memory = Pick<TaskContext, "reserveResult">;
+type Rendering = { model: DecoderModel; signal: AbortSignal; tenant: string | undefined };
 
 export class Generations {
   readonly #openEngine: (model: DecoderModel) => GenerationEngine;
@@ -105,7 +106,8 @@ export class Generations {
           signal,
           onRun: promptCounter(request, (tokens) => onRun?.(tokens)),
         }),
-      renderChat: (template, messages) => this.#render(template, messages, { model, signal }),
+      renderChat: (template, messages) =>
+        this.#render(template, messages, { model, signal, tenant }),
       ...(onPieces && { report: (pieces) => onPieces(model, pieces) }),
     };
   }
@@ -135,12 +137,12 @@ export class Generations {
   async #render(
     template: ChatTemplate,
     messages: readonly ChatMessage[],
-    { model, signal }: { model: DecoderModel; signal: AbortSignal },
+    { model, signal, tenant }: Rendering,
   ): Promise<string> {
     this.#renderer ??= openChatRenderer();
     try {
       const chat = { ...template, messages, addGenerationPrompt: true };
-      return await this.#renderer.render(chat, signal);
+      return await this.#renderer.render(chat, signal, tenant);
     } catch (error) {
       if (error instanceof ChatRefused) throw refused(model, `it says: ${error.message}`, error);
       if (error instanceof ChatTemplateError) throw refused(model, error.message, error);

@@ -3,10 +3,11 @@
  * Face's renderer for JavaScript, which knows what templates use of Jinja and nothing else (no files, no imports).
  *
  * A checkpoint's template is a program of someone else's, and the renderer bounds neither time nor memory. So one
- * process of its own renders, one call after the other. What takes too long or too much ends with it, and the next call
+ * process of its own renders, one call after the other, those who ask in turn. What takes too long or too much ends with it, and the next call
  * starts another. A thread does not do: one string of a few hundred megabytes beyond its limit ends the whole process.
  */
 import { type ChildProcess, fork } from "node:child_process";
+import { FairTurns } from "../event-loop/fair-turns.ts";
 import { orAborted } from "../event-loop/or-aborted.ts";
 import type { RenderCall, Rendered } from "./render-template.ts";
 
@@ -33,8 +34,8 @@ export class ChatRefused extends Error {}
 export class ChatTemplateError extends Error {}
 
 export type ChatRenderer = {
-  /** @throws ChatRefused; ChatTemplateError; the signal's reason */
-  render(chat: Chat, signal: AbortSignal): Promise<string>;
+  /** @param asker whose turn it takes @throws ChatRefused; ChatTemplateError; the signal's reason */
+  render(chat: Chat, signal: AbortSignal, asker?: string): Promise<string>;
   close(): Promise<void>;
 };
 
@@ -73,7 +74,8 @@ export function openChatRenderer(
 ): ChatRenderer {
   const { milliseconds, memoryMiB, lengthMax } = { ...defaults, ...limits };
   let child: ChildProcess | null = null;
-  let last: Promise<unknown> = Promise.resolve();
+  const turns = new FairTurns<string>();
+  const pending = new Set<Promise<unknown>>();
 
   function end(): void {
     child?.kill("SIGKILL");
@@ -97,9 +99,9 @@ export function openChatRenderer(
   }
 
   return {
-    async render({ messages, ...chat }, signal) {
+    async render({ messages, ...chat }, signal, asker = "") {
       const texts = messages.map((message) => ({ role: message.role, content: textOf(message) }));
-      const turn = last.then(() => {
+      const turn = turns.run(asker, async () => {
         signal.throwIfAborted();
         return renderNow({
           ...chat,
@@ -109,14 +111,16 @@ export function openChatRenderer(
           millisecondsMax: milliseconds,
         });
       });
-      last = turn.catch(() => null);
+      pending.add(turn);
+      const ended = () => pending.delete(turn);
+      turn.then(ended, ended);
       const rendered = await orAborted(turn, signal);
       if (rendered.kind === "rendered") return rendered.prompt;
       if (rendered.kind === "refused") throw new ChatRefused(rendered.reason);
       throw new ChatTemplateError(`the model's chat template failed: ${rendered.reason}`);
     },
     async close() {
-      await last;
+      await Promise.allSettled(pending);
       end();
     },
   };
