@@ -31,11 +31,22 @@ export class FairQueueing {
   /** @param quanta of the request, parts of one included */
   open(tenant: Tenant, quanta: number): StartTags {
     const flow = this.#flows.get(tenant) ?? { finish: 0, open: 0 };
-    const first = Math.max(this.#virtualTime, flow.finish);
+    const first = this.next(tenant);
     flow.finish = first + Math.min(1, quanta);
     flow.open += 1;
     this.#flows.set(tenant, flow);
     return { first, step: flow.open };
+  }
+
+  /** The start tag of what a tenant is served next, if it asks for more. */
+  next(tenant: Tenant): number {
+    return Math.max(this.#virtualTime, this.#flows.get(tenant)?.finish ?? 0);
+  }
+
+  /** So much of a tenant is in service that was opened as nothing, because only now it is known. */
+  serve(tenant: Tenant, quanta: number): void {
+    const flow = this.#flows.get(tenant);
+    if (flow !== undefined) flow.finish = this.next(tenant) + quanta;
   }
 
   /** The request has ended; a tenant without any is forgotten. */

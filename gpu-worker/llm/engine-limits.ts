@@ -11,9 +11,12 @@ export type EngineLimits = {
   memoryBytes: number;
   /** Tokens of prompts in a step while no text is written: others wait for so many. */
   stepTokensMax: number;
-  /** Tokens of a tenant that are served before others are: the quantum of its fair share. */
+  /**
+   * Tokens of prompts that take of a tenant's fair share what a quantum of an encoder's takes (see QueuePolicy): a token
+   * of a decoder is computed in the time of some eight.
+   */
   shareTokens: number;
-  /** A tenant of which nothing got a slot for so long goes first. */
+  /** A tenant of which nothing got a slot for so long is overdue. */
   waitMsMax: number;
   /** With nothing to do for so long, the engine gives its memory back. */
   idleMsMax: number;
@@ -23,7 +26,7 @@ export const defaultEngineLimits: EngineLimits = {
   slots: 16,
   memoryBytes: 2 ** 30,
   stepTokensMax: 256,
-  shareTokens: 1_024,
+  shareTokens: 128,
   waitMsMax: 1_000,
   idleMsMax: 120_000,
 };

@@ -1,10 +1,11 @@
 /** A step of the engine: the plan of step-plan.ts, carried out on texts and slots up to where something is computed. */
 import { CodedError } from "#contract/errors.ts";
+import type { FairQueueing } from "../batching/fair-queueing.ts";
 import { blockTokens, type EngineLimits, type EngineRoom } from "./engine-limits.ts";
 import type { EngineSlots } from "./engine-slots.ts";
 import type { SlotWork } from "./slot-table.ts";
 import { decodes, planStep } from "./step-plan.ts";
-import { plannedText, type Generation, type Text } from "./text.ts";
+import { plannedText, progressOf, type Text } from "./text.ts";
 import type { WaitingTexts } from "./waiting-texts.ts";
 
 export type EngineStep = {
@@ -27,23 +28,27 @@ export type StepState = {
   /** Tokens of prompts that may be in the step. */
   promptTokens: number;
   now: number;
-  admitted(generation: Generation): void;
+  fairQueueing: FairQueueing;
 };
 
 export function planEngineStep(state: StepState): EngineStep {
-  const { running, room, limits, promptTokens } = state;
-  const candidates = state.waiting.first(room.slots - running.size, state.now);
+  const { running, room, promptTokens, fairQueueing } = state;
+  const candidates = state.waiting.firstOfEach(room.slots, state.now);
+  const startTagOf = ({ generation }: Text) => fairQueueing.next(generation.tenant);
   const requests = [
-    ...Array.from(running, (text) => plannedText(text)),
+    ...Array.from(running, (text) => plannedText(text, { startTag: startTagOf(text) })),
     ...candidates.map(({ text, overdueSince }) =>
-      plannedText(text, { overdueSince, cachedTokens: cachedTokens(text, state) }),
+      plannedText(text, {
+        startTag: startTagOf(text),
+        overdueSince,
+        cachedTokens: cachedTokens(text, state),
+      }),
     ),
   ];
   const plan = planStep(requests, {
     ...room,
     quantumTokens: Math.max(1, promptTokens),
     stepTokensMax: Math.max(room.slots, promptTokens),
-    shareTokens: limits.shareTokens,
     blockTokens,
   });
   const texts = [...running, ...candidates.map(({ text }) => text)];
@@ -54,16 +59,27 @@ export function planEngineStep(state: StepState): EngineStep {
   const work = admitted.flatMap((text) => admit(text, state));
   if (admitted.length === 0) work.push(...closeGap(state));
   work.push(...shrink(state));
+  const prompts = (promptTokens === 0 ? [] : plan.prefill).flatMap(({ id, tokens }) =>
+    textsOf([id]).map((text) => ({ text, tokens: Math.min(tokens, missing(text)) })),
+  );
+  charge(prompts, state);
   return {
     work,
     // What was found in a slot may have made way for another that was admitted with it.
-    decode: textsOf(plan.decode).filter((text) => decodes(plannedText(text))),
-    prompts: (promptTokens === 0 ? [] : plan.prefill).flatMap(({ id, tokens }) =>
-      textsOf([id]).map((text) => ({ text, tokens: Math.min(tokens, missing(text)) })),
-    ),
+    decode: textsOf(plan.decode).filter((text) => decodes(progressOf(text))),
+    prompts,
     outgrown: textsOf(plan.outgrown).map((text) => ({ text, reason: outgrown(room) })),
     blocked: state.waiting.size > 0,
   };
+}
+
+/** What is read of prompts is taken from the share of their tenants, when it is: not what waits for it in a slot. */
+function charge(prompts: EngineStep["prompts"], { fairQueueing, limits }: StepState): void {
+  const [first] = prompts;
+  if (first !== undefined) fairQueueing.advance(fairQueueing.next(first.text.generation.tenant));
+  for (const { text, tokens } of prompts) {
+    fairQueueing.serve(text.generation.tenant, tokens / limits.shareTokens);
+  }
 }
 
 function missing({ tokens, computed }: Text): number {
@@ -96,13 +112,13 @@ function admit(text: Text, state: StepState): SlotWork[] {
   state.running.add(text);
   const placed = state.slots.table.place({ id, tenant, tokens }, reuses(text));
   text.slot = placed.slot;
+  text.admittedTokens = tokens.length;
   text.computed = placed.cachedTokens;
   // What a preempted text finds again is its own.
   if (choice === 0 && text.promptTold === 0) {
     generation.cachedTokens = placed.cachedTokens;
     text.promptTold = placed.cachedTokens;
   }
-  state.admitted(generation);
   return placed.work;
 }
 

@@ -22,7 +22,7 @@ import { StepCosts } from "./step-costs.ts";
 import { runStep } from "./run-step.ts";
 import { type Sampled, Sampler } from "./sampler.ts";
 import { decodes } from "./step-plan.ts";
-import { generatedTokens, plannedText } from "./text.ts";
+import { generatedTokens, progressOf } from "./text.ts";
 import type { Generation, Text } from "./text.ts";
 import { WaitingTexts } from "./waiting-texts.ts";
 
@@ -117,12 +117,12 @@ export class Engine implements StepUser {
     settle: Pick<Generation, "resolve" | "reject">,
   ): void {
     const { scheduler, now } = this.#options;
-    const tokens = request.prompt.length + request.choices * request.maxTokens;
+    // Its share is taken by what is read, as it is.
+    scheduler.fairQueueing.open(tenant, 0);
     const generation: Generation = {
       request,
       handlers,
       tenant,
-      startTags: scheduler.fairQueueing.open(tenant, tokens / this.#limits.shareTokens),
       arrival: scheduler.nextArrival(),
       promptTokens: new Set(request.prompt),
       promptScores: request.promptLogprobs ? [null] : null,
@@ -154,26 +154,24 @@ export class Engine implements StepUser {
       counts: new Map(),
       computed: 0,
       slot: null,
+      admittedTokens: 0,
       promptTold: choice === 0 ? 0 : prompt.length,
       ended: false,
     };
   }
 
   front(): QueueFront | null {
-    const fronts: QueueFront[] = [];
-    const { shareTokens } = this.#limits;
-    for (const text of this.#running) {
-      if (isWriting(text)) continue;
-      const { computed, generation } = text;
-      const { startTags, arrival } = generation;
-      const startTag = startTags.first + startTags.step * Math.floor(computed / shareTokens);
-      fronts.push({ overdueSince: null, startTag, arrival });
-    }
-    const [first] = this.#blocked ? [] : this.#waiting.first(1, this.#options.now());
-    if (first !== undefined) {
-      const { startTags, arrival } = first.text.generation;
-      fronts.push({ overdueSince: first.overdueSince, startTag: startTags.first, arrival });
-    }
+    const { fairQueueing } = this.#options.scheduler;
+    const frontOf = (text: Text, overdueSince: number | null = null): QueueFront => {
+      const { tenant, arrival } = text.generation;
+      return { overdueSince, startTag: fairQueueing.next(tenant), arrival };
+    };
+    const reading = [...this.#running].filter((text) => !isWriting(text));
+    const waiting = this.#blocked ? [] : this.#waiting.firstOfEach(1, this.#options.now());
+    const fronts = [
+      ...reading.map((text) => frontOf(text)),
+      ...waiting.map(({ text, overdueSince }) => frontOf(text, overdueSince)),
+    ];
     return fronts.toSorted(compareFronts)[0] ?? null;
   }
 
@@ -187,7 +185,7 @@ export class Engine implements StepUser {
       limits: this.#limits,
       promptTokens: promptSeconds === null ? 0 : this.#costs.tokensIn(promptSeconds),
       now: this.#options.now(),
-      admitted: ({ startTags }) => this.#options.scheduler.fairQueueing.advance(startTags.first),
+      fairQueueing: this.#options.scheduler.fairQueueing,
     });
     this.#blocked = step.blocked;
     for (const { text, reason } of step.outgrown) this.#fail(text.generation, reason);
@@ -338,5 +336,5 @@ export class Engine implements StepUser {
 
 /** Its next token is computed with the others', or will be: none of its prompt is left. */
 function isWriting(text: Text): boolean {
-  return text.computed === text.tokens.length || decodes(plannedText(text));
+  return text.computed === text.tokens.length || decodes(progressOf(text));
 }

@@ -3,47 +3,13 @@
  * no clock. Every running request that decodes gets its one token; what is left of the step's budget goes to chunks of
  * prompts. Nothing changes until the step has run and `commitStep` says what became of it.
  *
- * Service order is that of batching/slot-policy.ts: those overdue, the longest wait first, then by start tag (those of
- * batching/fair-queueing.ts, which the caller keeps), then by arrival. The first of those that wait is never overtaken
- * by another that waits, and the last in service order gives its slot up where memory is short: the first one that runs
- * always goes on, so every request ends.
+ * Service order is that of batching/slot-policy.ts: those overdue, the longest wait first, then by their tenant's start
+ * tag (batching/fair-queueing.ts, which the caller keeps), then by arrival. Slots are given in the order of seating.ts.
+ * Where memory is short, the tenant with the most slots gives up that of its last: the first that came always goes on,
+ * so every request ends.
  */
-
-export type EngineRequest = {
-  id: string;
-  tenant: string | symbol;
-  /** Start tags of its shares of prompt, each of `shareTokens`. */
-  startTags: { first: number; step: number };
-  /** Milliseconds: when a request that has waited beyond its bound began to wait; null: not overdue. */
-  overdueSince: number | null;
-  /** Counts up over all requests. */
-  arrival: number;
-  /** Tokens of the prompt and those generated: what a preempted request continues with. */
-  knownTokens: number;
-  /** Its own tokens are read in pieces, the last one too: see `decodes`. */
-  promptTokens: number;
-  /** Tokens whose keys and values are in the slot; always fewer than the known ones. */
-  computedTokens: number;
-  /** Tokens at its beginning whose keys and values a slot can be given without computing them. */
-  cachedTokens: number;
-  /** Null: it waits. */
-  slot: number | null;
-  cancelled: boolean;
-};
-
-export type StepLimits = {
-  slots: number;
-  /** One step computes no more tokens; at least `slots`, so that whatever runs can decode. */
-  stepTokensMax: number;
-  /** Tokens of prompts in one step while anything decodes, at least 1: the bound of the time between two tokens. */
-  quantumTokens: number;
-  /** Tokens of prompt between two start tags: the quantum of a tenant's fair share. */
-  shareTokens: number;
-  /** Tokens whose keys and values fit in memory, over all slots. */
-  memoryTokens: number;
-  /** Memory is held in whole blocks of so many tokens. */
-  blockTokens: number;
-};
+import { type EngineRequest, inServiceOrder, memoryOf, type StepLimits } from "./engine-request.ts";
+import { planSeats, type Seated } from "./seating.ts";
 
 export type PromptChunk = {
   id: string;
@@ -75,13 +41,14 @@ export function planStep(requests: readonly EngineRequest[], limits: StepLimits)
   const able = staying.filter((request) => memoryOf(request, limits) <= limits.memoryTokens);
   const { kept, preempted } = keepInMemory(able.filter(runs), limits);
   const waiting = preempted.length === 0 ? able.filter((request) => !runs(request)) : [];
-  const admitted = admit(waiting, kept, limits);
-  const running = [...kept, ...admitted].toSorted(inServiceOrder);
+  const { admitted, displaced } = planSeats(kept, waiting, limits);
+  const seated = kept.filter((request) => !displaced.includes(request));
+  const running = [...seated, ...admitted].toSorted(inServiceOrder);
   const decoding = running.filter(decodes);
   return {
     leave: leave.map(({ id }) => id),
     outgrown: outgrown.map(({ id }) => id),
-    preempt: preempted.map(({ id }) => id),
+    preempt: [...preempted, ...displaced].map(({ id }) => id),
     admit: admitted.map(({ id, slot, computedTokens }) => ({
       id,
       slot,
@@ -102,7 +69,8 @@ export function commitStep(requests: readonly EngineRequest[], plan: StepPlan): 
   return requests
     .filter(({ id }) => !gone.has(id))
     .map((request) => {
-      if (preempted.has(request.id)) return { ...request, slot: null, computedTokens: 0 };
+      if (preempted.has(request.id))
+        return { ...request, slot: null, computedTokens: 0, turnTokens: 0 };
       const admission = admitted.get(request.id);
       const from = admission?.cachedTokens ?? request.computedTokens;
       return {
@@ -118,16 +86,6 @@ export function sampledIn(plan: StepPlan): string[] {
   return [...plan.decode, ...plan.prefill.filter(({ last }) => last).map(({ id }) => id)];
 }
 
-/** Negative where `a` is served before `b`. */
-export function inServiceOrder(a: EngineRequest, b: EngineRequest): number {
-  return compareWaits(a, b) || a.startTags.first - b.startTags.first || a.arrival - b.arrival;
-}
-
-function compareWaits(a: EngineRequest, b: EngineRequest): number {
-  const [since, other] = [a.overdueSince ?? Infinity, b.overdueSince ?? Infinity];
-  return since === other ? 0 : since - other;
-}
-
 function checkLimits({ slots, stepTokensMax, quantumTokens, blockTokens }: StepLimits): void {
   if (stepTokensMax < slots) {
     throw new RangeError(`${stepTokensMax} tokens a step are fewer than the ${slots} slots`);
@@ -135,9 +93,7 @@ function checkLimits({ slots, stepTokensMax, quantumTokens, blockTokens }: StepL
   if (quantumTokens < 1 || blockTokens < 1) throw new RangeError("a quantum or a block is empty");
 }
 
-type Running = EngineRequest & { slot: number };
-
-function runs(request: EngineRequest): request is Running {
+function runs(request: EngineRequest): request is Seated {
   return request.slot !== null;
 }
 
@@ -158,56 +114,39 @@ function missing({ knownTokens, computedTokens }: EngineRequest): number {
   return knownTokens - computedTokens;
 }
 
-/** Memory for all known tokens, so that a prompt once begun is not short of it. */
-function memoryOf({ knownTokens }: EngineRequest, { blockTokens }: StepLimits): number {
-  return Math.ceil(knownTokens / blockTokens) * blockTokens;
-}
-
-/** @param running in service order; from the first that does not fit on, they give their slots up */
-function keepInMemory(running: readonly Running[], limits: StepLimits) {
-  let used = 0;
-  const first = running.findIndex((request) => {
-    used += memoryOf(request, limits);
-    return used > limits.memoryTokens;
-  });
-  return first === -1
-    ? { kept: [...running], preempted: [] }
-    : { kept: running.slice(0, first), preempted: running.slice(first) };
-}
-
-/** @param waiting in service order: the first that does not fit ends admission */
-function admit(
-  waiting: readonly EngineRequest[],
-  kept: readonly Running[],
-  limits: StepLimits,
-): Running[] {
-  const taken = new Set(kept.map(({ slot }) => slot));
-  const free = Array.from({ length: limits.slots }, (_, slot) => slot).filter(
-    (slot) => !taken.has(slot),
-  );
-  let left = kept.reduce((rest, request) => rest - memoryOf(request, limits), limits.memoryTokens);
-  const admitted: Running[] = [];
-  for (const [index, request] of waiting.entries()) {
-    const slot = free[index];
-    left -= memoryOf(request, limits);
-    if (slot === undefined || left < 0) break;
-    // The last token is always computed: the next one is sampled from its row.
-    const computedTokens = Math.min(request.cachedTokens, request.knownTokens - 1);
-    admitted.push({ ...request, slot, computedTokens });
+function keepInMemory(running: readonly Seated[], limits: StepLimits) {
+  const kept = new Set(running.toSorted((a, b) => a.arrival - b.arrival));
+  const preempted: Seated[] = [];
+  let used = running.reduce((sum, request) => sum + memoryOf(request, limits), 0);
+  while (used > limits.memoryTokens) {
+    const last = lastOfMost([...kept]);
+    if (last === null) break;
+    kept.delete(last);
+    preempted.push(last);
+    used -= memoryOf(last, limits);
   }
-  return admitted;
+  return { kept: [...kept], preempted };
 }
 
-/** @param running in service order */
+/** @param running by arrival @returns the last that came, of the tenants with the most slots */
+function lastOfMost(running: readonly Seated[]): Seated | null {
+  const holds = new Map<EngineRequest["tenant"], number>();
+  for (const { tenant } of running) holds.set(tenant, (holds.get(tenant) ?? 0) + 1);
+  const most = Math.max(0, ...holds.values());
+  return running.findLast(({ tenant }) => holds.get(tenant) === most) ?? null;
+}
+
+/** @param running in service order, so that the prompts of a tenant are read one after the other */
 function planChunks(
-  running: readonly Running[],
+  running: readonly Seated[],
   decoding: number,
   limits: StepLimits,
 ): PromptChunk[] {
   let budget = limits.stepTokensMax - decoding;
   if (decoding > 0) budget = Math.min(budget, limits.quantumTokens);
   const chunks: PromptChunk[] = [];
-  for (const request of inPromptOrder(running, limits)) {
+  for (const request of running) {
+    if (decodes(request)) continue;
     const tokens = Math.min(missing(request), budget);
     if (tokens === 0) break;
     budget -= tokens;
@@ -215,22 +154,4 @@ function planChunks(
     chunks.push({ id: request.id, from: request.computedTokens, tokens, last });
   }
   return chunks;
-}
-
-/**
- * The first prompt of each tenant, those overdue before the others, which go by the start tag of their next share, so
- * that a long prompt does not hold up the other tenants; then the further ones in service order.
- */
-function inPromptOrder(running: readonly Running[], { shareTokens }: StepLimits): Running[] {
-  const tenants = new Set<string | symbol>();
-  const first: Running[] = [];
-  const further: Running[] = [];
-  for (const request of running) {
-    if (decodes(request)) continue;
-    (tenants.has(request.tenant) ? further : first).push(request);
-    tenants.add(request.tenant);
-  }
-  const tag = ({ startTags, computedTokens }: Running) =>
-    startTags.first + startTags.step * Math.floor(computedTokens / shareTokens);
-  return [...first.toSorted((a, b) => compareWaits(a, b) || tag(a) - tag(b)), ...further];
 }

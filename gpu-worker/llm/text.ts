@@ -1,18 +1,17 @@
 /** What is being generated: a request, and each of its choices as a text that grows. */
-import type { StartTags, Tenant } from "../batching/fair-queueing.ts";
+import type { Tenant } from "../batching/fair-queueing.ts";
 import type {
   GeneratedToken,
   GenerationEnd,
   GenerationHandlers,
   GenerationRequest,
 } from "../model/generation.ts";
-import type { EngineRequest } from "./step-plan.ts";
+import type { EngineRequest } from "./engine-request.ts";
 
 export type Generation = {
   readonly request: GenerationRequest;
   readonly handlers: GenerationHandlers;
   readonly tenant: Tenant;
-  readonly startTags: StartTags;
   readonly arrival: number;
   readonly promptTokens: ReadonlySet<number>;
   /** Of the prompt, by position, as they become known; null: they are not wanted, or were told. */
@@ -39,6 +38,8 @@ export type Text = {
   /** Tokens whose keys and values are in its slot. */
   computed: number;
   slot: number | null;
+  /** Those known when it got its slot. */
+  admittedTokens: number;
   /** Tokens of the prompt that were told to be computed, or need not be. */
   promptTold: number;
   ended: boolean;
@@ -48,23 +49,34 @@ export function generatedTokens({ tokens, generation }: Text): number {
   return tokens.length - generation.request.prompt.length;
 }
 
-/** As the plan of a step sees it. */
+/** As the plan of a step sees it. @param fields what it does not know of itself */
 export function plannedText(
-  { id, generation, tokens, computed, slot }: Text,
-  { overdueSince = null, cachedTokens = 0 }: Partial<EngineRequest> = {},
+  text: Text,
+  { overdueSince = null, cachedTokens = 0, startTag }: PlannedFields,
 ): EngineRequest {
-  const { tenant, startTags, arrival } = generation;
+  const { id, generation, tokens, slot, admittedTokens } = text;
+  const { tenant, arrival } = generation;
   return {
     id,
     tenant,
-    startTags,
+    startTag,
     overdueSince,
     arrival,
+    ...progressOf(text),
+    cachedTokens,
+    turnTokens: slot === null ? 0 : tokens.length - admittedTokens,
+    slot,
+    cancelled: false,
+  };
+}
+
+type PlannedFields = Pick<EngineRequest, "startTag"> &
+  Partial<Pick<EngineRequest, "overdueSince" | "cachedTokens">>;
+
+export function progressOf({ tokens, computed, generation }: Text) {
+  return {
     knownTokens: tokens.length,
     promptTokens: generation.request.prompt.length,
     computedTokens: computed,
-    cachedTokens,
-    slot,
-    cancelled: false,
   };
 }

@@ -1,4 +1,4 @@
-/** Texts without a slot, in the order of batching/slot-policy.ts, and how long each tenant has waited. */
+/** Texts without a slot, in order of arrival, and how long each tenant has waited. */
 import type { Tenant } from "../batching/fair-queueing.ts";
 import type { Text } from "./text.ts";
 
@@ -13,12 +13,11 @@ export type Candidate = { text: Text; overdueSince: number | null };
 
 export class WaitingTexts {
   readonly #waitMsMax: number;
-  /** By start tag, then by arrival, then by choice. */
+  /** By arrival, then by choice. */
   readonly #texts: Text[] = [];
-  /** The longest wait first. */
   readonly #backlogs = new Map<Tenant, Backlog>();
 
-  /** @param waitMsMax a tenant of which nothing got a slot for so long goes first */
+  /** @param waitMsMax a tenant of which nothing got a slot for so long is overdue */
   constructor(waitMsMax: number) {
     this.#waitMsMax = waitMsMax;
   }
@@ -49,32 +48,31 @@ export class WaitingTexts {
     const backlog = this.#backlogs.get(tenant);
     if (backlog === undefined) return;
     backlog.waiting -= 1;
-    if (served !== null || backlog.waiting === 0) this.#backlogs.delete(tenant);
-    if (backlog.waiting === 0) return;
-    if (served !== null) backlog.since = served.now;
-    this.#backlogs.set(tenant, backlog);
+    if (backlog.waiting === 0) this.#backlogs.delete(tenant);
+    else if (served !== null) backlog.since = served.now;
   }
 
-  /** The first `count`, one overdue before all others. */
-  first(count: number, now: number): Candidate[] {
-    const overdue = this.#overdue(now);
-    const others = this.#texts.filter((text) => text !== overdue?.text);
-    const rest = others.slice(0, count).map((text) => ({ text, overdueSince: null }));
-    return [...(overdue === null ? [] : [overdue]), ...rest].slice(0, count);
+  /** The first `count` of each tenant; the very first of one that is overdue says so. */
+  firstOfEach(count: number, now: number): Candidate[] {
+    const taken = new Map<Tenant, number>();
+    const candidates: Candidate[] = [];
+    for (const text of this.#texts) {
+      const { tenant } = text.generation;
+      const before = taken.get(tenant) ?? 0;
+      if (before >= count) continue;
+      taken.set(tenant, before + 1);
+      const overdueSince = before === 0 ? this.#overdueSince(tenant, now) : null;
+      candidates.push({ text, overdueSince });
+    }
+    return candidates;
   }
 
-  #overdue(now: number): Candidate | null {
-    const [longest] = this.#backlogs;
-    if (longest === undefined) return null;
-    const [tenant, { since }] = longest;
-    if (now - since <= this.#waitMsMax) return null;
-    const text = this.#texts.find(({ generation }) => generation.tenant === tenant);
-    return text === undefined ? null : { text, overdueSince: since };
+  #overdueSince(tenant: Tenant, now: number): number | null {
+    const { since = now } = this.#backlogs.get(tenant) ?? {};
+    return now - since > this.#waitMsMax ? since : null;
   }
 }
 
 function inOrder(a: Text, b: Text): number {
-  const { startTags, arrival } = a.generation;
-  const other = b.generation;
-  return startTags.first - other.startTags.first || arrival - other.arrival || a.choice - b.choice;
+  return a.generation.arrival - b.generation.arrival || a.choice - b.choice;
 }

@@ -66,4 +66,16 @@ describe("FairQueueing", () => {
     queueing.close("new");
     expect(queueing.open("new", 1).first).toBe(100);
   });
+
+  it("charges what is served to a tenant that has something open", () => {
+    const queueing = new FairQueueing();
+    queueing.open("a", 0);
+    expect(queueing.next("a")).toBe(0);
+    queueing.serve("a", 0.5);
+    queueing.serve("nobody", 3);
+    expect([queueing.next("a"), queueing.next("nobody")]).toEqual([0.5, 0]);
+    queueing.advance(2);
+    queueing.serve("a", 1);
+    expect([queueing.next("a"), queueing.open("b", 1).first]).toEqual([3, 2]);
+  });
 });

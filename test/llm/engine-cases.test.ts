@@ -1,4 +1,5 @@
 /** The engine on the toy decoder, one case at a time. */
+import { SlotScheduler } from "../../gpu-worker/batching/slot-scheduler.ts";
 import { describe, expect, it, vi } from "vitest";
 import type { Engine } from "../../gpu-worker/llm/engine.ts";
 import { watchDevice } from "../../gpu-worker/runtime/device-faults.ts";
@@ -335,6 +336,35 @@ describe("tenants", () => {
     await turn();
     await Promise.all([...many, write("few"), write("few")]);
     expect(order.lastIndexOf("few")).toBeLessThan(12);
+  });
+
+  it("get slots of one that holds them all, which writes on what it would have written", async () => {
+    const { engine } = makeEngine({ slots: 2 });
+    const order: string[] = [];
+    const write = async (tenant: string, from: number, maxTokens: number) => {
+      const { tokens } = await writeText(engine, range(9, from), { tenant, maxTokens });
+      order.push(tenant);
+      expect(tokens[0]).toEqual(expected(range(9, from), maxTokens));
+    };
+    const long = [write("many", 0, 100), write("many", 1, 100), write("many", 2, 100)];
+    for (let at = 0; at < 40; at += 1) await turn();
+    await Promise.all([...long, write("few", 3, 4), write("few", 4, 4)]);
+    expect(order).toEqual(["few", "few", "many", "many", "many"]);
+  });
+
+  it("that come anew are served before what another has in its slots", async () => {
+    const scheduler = new SlotScheduler();
+    const { engine } = makeEngine({ slots: 4, stepTokensMax: 4 }, 128, { scheduler });
+    const writing = range(8).map((from) =>
+      writeText(engine, range(100, from), { tenant: "many", maxTokens: 2 }),
+    );
+    for (let at = 0; at < 20; at += 1) {
+      await turn();
+      const front = engine.front();
+      if (front === null) continue;
+      expect(scheduler.fairQueueing.next("new")).toBeLessThanOrEqual(front.startTag);
+    }
+    await Promise.all(writing);
   });
 
   it("are told apart in what waits", async () => {

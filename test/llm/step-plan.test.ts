@@ -1,20 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { randomFrom } from "../../bench/harness/random.ts";
 import { FairQueueing } from "../../gpu-worker/batching/fair-queueing.ts";
-import {
-  commitStep,
-  planStep,
-  sampledIn,
-  type EngineRequest,
-  type StepLimits,
-  type StepPlan,
-} from "../../gpu-worker/llm/step-plan.ts";
+import type { EngineRequest, StepLimits } from "../../gpu-worker/llm/engine-request.ts";
+import { commitStep, planStep, sampledIn, type StepPlan } from "../../gpu-worker/llm/step-plan.ts";
 
 const limits: StepLimits = {
   slots: 4,
   stepTokensMax: 64,
   quantumTokens: 16,
-  shareTokens: 16,
   memoryTokens: 400,
   blockTokens: 16,
 };
@@ -24,13 +17,14 @@ function request(id: string, fields: Partial<EngineRequest> = {}): EngineRequest
   return {
     id,
     tenant: id,
-    startTags: { first: arrival, step: 1 },
+    startTag: arrival,
     overdueSince: null,
     arrival,
     knownTokens: 20,
     promptTokens: 0,
     computedTokens: 0,
     cachedTokens: 0,
+    turnTokens: 0,
     slot: null,
     cancelled: false,
     ...fields,
@@ -115,11 +109,10 @@ describe("a step", () => {
   });
 
   it("a long prompt does not hold up another tenant's", () => {
-    const startTags = { first: 0, step: 1 };
     const plan = planStep(
       [
-        request("a", { startTags, slot: 0, knownTokens: 200, computedTokens: 64 }),
-        request("b", { startTags: { first: 1, step: 1 }, slot: 1 }),
+        request("a", { startTag: 4, slot: 0, knownTokens: 200, computedTokens: 64 }),
+        request("b", { startTag: 1, slot: 1 }),
         request("c", { slot: 2, computedTokens: 19 }),
       ],
       limits,
@@ -132,6 +125,11 @@ describe("a step", () => {
     expect(() => planStep([], { ...limits, quantumTokens: 0 })).toThrow(RangeError);
   });
 });
+
+/** Its next token is there. */
+function grown(one: EngineRequest): EngineRequest {
+  return { ...one, knownTokens: one.knownTokens + 1, turnTokens: one.turnTokens + 1 };
+}
 
 /** What the engine would do, with a random world around it: arrivals, callers that leave, steps that fail. */
 class World {
@@ -154,7 +152,6 @@ class World {
       slots,
       stepTokensMax: slots + this.#below(40),
       quantumTokens: 1 + this.#below(20),
-      shareTokens: 1 + this.#below(20),
       memoryTokens: 128 + this.#below(200),
       blockTokens: 1 + this.#below(16),
     };
@@ -168,12 +165,11 @@ class World {
     const id = String(this.#arrivals);
     const tenant = `tenant ${this.#below(3)}`;
     const knownTokens = 1 + this.#below(60);
-    const startTags = this.#queueing.open(tenant, knownTokens / this.#limits.shareTokens);
+    this.#queueing.open(tenant, 0);
     this.asked.set(id, knownTokens + 1 + this.#below(50));
     this.requests.push(
       request(id, {
         tenant,
-        startTags,
         knownTokens,
         arrival: this.#arrivals,
         cachedTokens: this.#below(3) === 0 ? this.#below(80) : 0,
@@ -190,8 +186,13 @@ class World {
   }
 
   step(failing: boolean): void {
-    const before = this.requests;
+    const before = this.requests.map((one) => ({
+      ...one,
+      startTag: this.#queueing.next(one.tenant),
+    }));
+    this.requests = before;
     const plan = planStep(before, this.#limits);
+    this.#charge(plan);
     this.#checkPlan(plan);
     for (const id of plan.leave) this.#end(id, "cancelled");
     for (const id of plan.outgrown) this.#end(id, "failed");
@@ -204,7 +205,7 @@ class World {
     const sampled = new Set(sampledIn(plan));
     this.requests = after
       .filter(({ id }) => !lost.includes(id))
-      .map((one) => (sampled.has(one.id) ? { ...one, knownTokens: one.knownTokens + 1 } : one));
+      .map((one) => (sampled.has(one.id) ? grown(one) : one));
     for (const one of this.requests) {
       if (one.knownTokens === this.asked.get(one.id)) this.#end(one.id, "done");
     }
@@ -212,10 +213,14 @@ class World {
     this.#checkRequests(before);
   }
 
+  #charge({ prefill }: StepPlan): void {
+    const tenants = new Map(this.requests.map(({ id, tenant }) => [id, tenant]));
+    for (const { id, tokens } of prefill) this.#queueing.serve(tenants.get(id) ?? "", tokens / 16);
+  }
+
   #noteAdmission(id: string): void {
     const one = this.requests.find((other) => other.id === id);
     if (one === undefined) throw new Error(`${id} is admitted but unknown`);
-    this.#queueing.advance(one.startTags.first);
     const order = this.admitted.get(String(one.tenant)) ?? [];
     if (!order.includes(one.arrival)) order.push(one.arrival);
     this.admitted.set(String(one.tenant), order);
@@ -297,25 +302,5 @@ describe("any course of arrivals, cancellations and failures", () => {
     }
     expect(preemptions).toBeGreaterThan(20);
     expect(Math.min(ends.done, ends.cancelled, ends.failed)).toBeGreaterThan(20);
-  });
-
-  it("shares admissions between a tenant with a thousand requests and one with few", () => {
-    const queueing = new FairQueueing();
-    let requests: EngineRequest[] = [];
-    const arrive = (tenant: string, arrival: number) => {
-      const startTags = queueing.open(tenant, 2);
-      requests.push(request(`${arrival}`, { tenant, startTags, arrival }));
-    };
-    for (let arrival = 0; arrival < 1_000; arrival += 1) arrive("many", arrival);
-    for (let arrival = 1_000; arrival < 1_004; arrival += 1) arrive("few", arrival);
-    const order: string[] = [];
-    for (let step = 0; step < 40; step += 1) {
-      const plan = planStep(requests, limits);
-      const sampled = new Set(sampledIn(plan));
-      const tenants = new Map(requests.map(({ id, tenant }) => [id, String(tenant)]));
-      order.push(...plan.admit.map(({ id }) => tenants.get(id) ?? ""));
-      requests = commitStep(requests, plan).filter(({ id }) => !sampled.has(id));
-    }
-    expect(order.lastIndexOf("few")).toBeLessThan(8);
   });
 });

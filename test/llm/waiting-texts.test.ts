@@ -5,7 +5,7 @@ import { greedy } from "./write-text.ts";
 
 let made = 0;
 
-function textOf(tenant: string, first: number, choice = 0): Text {
+function textOf(tenant: string): Text {
   made += 1;
   return {
     id: String(made),
@@ -24,7 +24,6 @@ function textOf(tenant: string, first: number, choice = 0): Text {
         onRun: () => undefined,
       },
       tenant,
-      startTags: { first, step: 1 },
       arrival: made,
       promptTokens: new Set(),
       promptScores: null,
@@ -35,44 +34,42 @@ function textOf(tenant: string, first: number, choice = 0): Text {
       resolve: () => undefined,
       reject: () => undefined,
     },
-    choice,
+    choice: 0,
     tokens: [1],
     counts: new Map(),
     computed: 0,
     slot: null,
+    admittedTokens: 0,
     promptTold: 0,
     ended: false,
   };
 }
 
 describe("WaitingTexts", () => {
-  it("are in order of start tags, then of arrival", () => {
+  it("are in order of arrival, so many of each tenant", () => {
     const waiting = new WaitingTexts(100);
-    const [a, b, c] = [textOf("a", 2), textOf("b", 1), textOf("c", 1)];
-    for (const text of [a, c, b]) waiting.add(text, 0);
-    expect(waiting.first(9, 0).map(({ text }) => text)).toEqual([b, c, a]);
-    expect(waiting.first(2, 0)).toHaveLength(2);
+    const [a, b, c, d] = [textOf("a"), textOf("b"), textOf("a"), textOf("a")];
+    for (const text of [d, a, c, b]) waiting.add(text, 0);
+    expect([...waiting]).toEqual([a, b, c, d]);
+    expect(waiting.firstOfEach(2, 0).map(({ text }) => text)).toEqual([a, b, c]);
     waiting.delete(b);
     waiting.delete(b);
-    expect([...waiting]).toEqual([c, a]);
+    expect(waiting.firstOfEach(9, 0).map(({ text }) => text)).toEqual([a, c, d]);
   });
 
-  it("puts the first of the tenant that has waited longest before all, once it is past its bound", () => {
+  it("say which tenants have waited beyond the bound", () => {
     const waiting = new WaitingTexts(100);
-    const early = textOf("early", 9);
+    const [early, late, later] = [textOf("early"), textOf("late"), textOf("late")];
     waiting.add(early, 0);
-    const later = [textOf("late", 1), textOf("late", 2)];
-    for (const text of later) waiting.add(text, 50);
-    expect(waiting.first(1, 100)).toEqual([{ text: later[0], overdueSince: null }]);
-    expect(waiting.first(2, 101)).toEqual([
-      { text: early, overdueSince: 0 },
-      { text: later[0], overdueSince: null },
-    ]);
-    waiting.delete(early, { now: 101 });
-    expect(waiting.first(1, 151)[0]).toEqual({ text: later[0], overdueSince: 50 });
+    waiting.add(late, 50);
+    waiting.add(later, 90);
+    const overdue = (now: number) => waiting.firstOfEach(9, now).map((each) => each.overdueSince);
+    expect(overdue(100)).toEqual([null, null, null]);
+    expect(overdue(101)).toEqual([0, null, null]);
+    expect(overdue(151)).toEqual([0, 50, null]);
     // Something of the tenant was served: the rest has waited since then.
-    if (later[0]) waiting.delete(later[0], { now: 160 });
-    expect(waiting.first(1, 200)[0]?.overdueSince).toBeNull();
-    expect(waiting.first(1, 261)[0]?.overdueSince).toBe(160);
+    waiting.delete(late, { now: 160 });
+    expect(overdue(200)).toEqual([0, null]);
+    expect(overdue(261)).toEqual([0, 160]);
   });
 });
