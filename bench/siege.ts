@@ -1,9 +1,10 @@
 /**
  * Five minutes of hostile but admissible requests of every task and route from 64 callers of the free tier (its limits
- * raised, so that all of it is admitted), beside eight honest callers with the operator key: what the honest ones wait,
- * beside what they wait among well-behaved callers who spend as many tokens; whether anything failed or was started
- * again; and what memory each process holds after a minute of quiet. `--kill`: random kills under load instead, see
- * siege/kills.ts; `--chat`: callers of a model that writes, see siege/chat-siege.ts. SIEGE_SECONDS sets another length, for a short run.
+ * raised, so that all of it is admitted), beside eight honest callers with the operator key: what the honest ones
+ * wait, beside what they wait among well-behaved callers who spend as many tokens; whether anything failed or was
+ * started again; and what memory each process holds after a minute of quiet. `--kill`: random kills under load
+ * instead, see siege/kills.ts; `--chat`: callers of a model that writes, see siege/chat-siege.ts. SIEGE_SECONDS sets
+ * another length, for a short run.
  */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";

@@ -21,7 +21,7 @@ const folder = path.resolve(import.meta.dirname, "../../../shared/models", model
 const hostileConnections = 14;
 /** More of them at once would not be answered in time. */
 const awaitedAtOnce = 4;
-const awaitedCalls = 18;
+const awaitedCalls = 9;
 const honestOfEachKind = 2;
 const openRequestsMax = 64;
 const pauseMs = 250;

@@ -1,7 +1,7 @@
 /**
- * Requests to a model that writes which are admissible and dear, or refused only once they were read: many choices with
- * log probabilities, long prompts echoed, conversations of a thousand messages, streams that are broken off. Made from a
- * seed; nothing here sends.
+ * Requests to a model that writes which are admissible and dear, or refused only once they were read: many choices
+ * with log probabilities, long prompts echoed, conversations of a thousand messages, streams that are broken off. Made
+ * from a seed; nothing here sends.
  */
 import type { Random } from "../harness/random.ts";
 import type { CallSource } from "./callers.ts";

@@ -12,8 +12,8 @@ export type EngineLimits = {
   /** Tokens of prompts in a step while no text is written: others wait for so many. */
   stepTokensMax: number;
   /**
-   * Tokens of prompts that take of a tenant's fair share what a quantum of an encoder's takes (see QueuePolicy): a token
-   * of a decoder is computed in the time of some eight.
+   * Tokens of prompts that take of a tenant's fair share what a quantum of an encoder's takes (see QueuePolicy): a
+   * token of a decoder is computed in the time of some eight.
    */
   shareTokens: number;
   /** A tenant of which nothing got a slot for so long is overdue. */

@@ -1,11 +1,12 @@
 /**
- * Who gets a slot, and who gives one up for it: pure, on the records of step-plan.ts. Slots are shared by tenants, max-min
- * fair: the next free one goes to the tenant that holds the fewest, and where none is free, a tenant that holds two more
- * gives one up. After that it holds no fewer than the other, so that nothing goes back and forth. It gives up what loses
- * the least, never its first text, which so comes to its end.
+ * Who gets a slot, and who gives one up for it: pure, on the records of step-plan.ts. Slots are shared by tenants,
+ * max-min fair: the next free one goes to the tenant that holds the fewest, and where none is free, a tenant that
+ * holds two more gives one up. After that it holds no fewer than the other, so that nothing goes back and forth. It
+ * gives up what loses the least, never its first text, which so comes to its end.
  *
- * Where there are more tenants than slots, they take turns: a tenant without any that is overdue gets the slot of a text
- * whose turn is over. A turn makes more tokens than have to be read again for a quarter of it, and some in any case.
+ * Where there are more tenants than slots, they take turns: a tenant without any that is overdue gets the slot of a
+ * text whose turn is over. A turn makes more tokens than have to be read again for a quarter of it, and some in any
+ * case.
  */
 import { inServiceOrder, memoryOf, type EngineRequest, type StepLimits } from "./engine-request.ts";
 

@@ -3,8 +3,9 @@
  * Face's renderer for JavaScript, which knows what templates use of Jinja and nothing else (no files, no imports).
  *
  * A checkpoint's template is a program of someone else's, and the renderer bounds neither time nor memory. So one
- * process of its own renders, one call after the other, those who ask in turn. What takes too long or too much ends with it, and the next call
- * starts another. A thread does not do: one string of a few hundred megabytes beyond its limit ends the whole process.
+ * process of its own renders, one call after the other, those who ask in turn. What takes too long or too much ends
+ * with it, and the next call starts another. A thread does not do: one string of a few hundred megabytes beyond its
+ * limit ends the whole process.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { FairTurns } from "../event-loop/fair-turns.ts";
