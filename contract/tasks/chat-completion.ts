@@ -25,7 +25,7 @@ export const ChatMessage = z.strictObject({
 export type ChatMessage = z.infer<typeof ChatMessage>;
 
 /** Tokens that a chat template puts around a message, about. */
-const tokensPerMessage = 8;
+export const tokensPerMessage = 8;
 
 const Conversation = z.strictObject({
   messages: z.array(ChatMessage).min(1).max(limits.inputsMax).describe("What was said so far."),

@@ -3,6 +3,7 @@
  * finds its entities, and every ordered pair of them gets its best class.
  */
 import { CodedError } from "#contract/errors.ts";
+import type { MarkedText } from "#contract/relation-marks.ts";
 import type { TaskOutput, TaskParameters } from "#contract/tasks.ts";
 import { type RelatedPair, relatedEntitiesMax } from "#contract/tasks/relation-extraction.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
@@ -10,7 +11,7 @@ import { sum } from "../tensor/vectors.ts";
 import type { EncoderModel } from "../model/encoder-model.ts";
 import type { FoundEntity } from "./entity-groups.ts";
 import { findEntities, toEntity } from "./find-entities.ts";
-import { type MarkedText, readMarks } from "./marked-spans.ts";
+import { readMarks } from "./marked-spans.ts";
 import { offsetConverter } from "./offsets.ts";
 import type { EncoderPipeline, TaskContext } from "./pipeline.ts";
 import { type Pair, type RelationHead, relationHeadOf } from "./relation-head.ts";

@@ -4,12 +4,13 @@
  * part, over the second, and over the whole sequence with its special tokens, one after the other.
  */
 import { CodedError } from "#contract/errors.ts";
+import type { MarkedText } from "#contract/relation-marks.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import { sigmoid, softmax } from "../tensor/activations.ts";
 import type { EncoderModel } from "../model/encoder-model.ts";
 import type { LinearHead } from "../model/linear-head.ts";
 import { linearLogits, poolTokens } from "./linear-head.ts";
-import { type MarkedText, writeMarks } from "./marked-spans.ts";
+import { writeMarks } from "./marked-spans.ts";
 import { type Span, trimOffsets } from "./offsets.ts";
 import type { EncoderRow } from "../model/encoder-row.ts";
 import type { TaskContext } from "./pipeline.ts";
