@@ -105,6 +105,7 @@ const law: Record<string, string[] | "*"> = {
   ],
   "gpu-worker/cuda": ["gpu-worker/files", "gpu-worker/downloads"],
   "gpu-worker/batching": ["gpu-worker/model"],
+  "gpu-worker/datasets": ["contract", "gpu-worker/event-loop", "gpu-worker/tokenizer"],
   "gpu-worker/fit": ["gpu-worker/event-loop", "gpu-worker/tensor"],
   "gpu-worker/llm": [
     "contract",

@@ -50,7 +50,7 @@ export async function openDataFile({ name, bytes }: DataSource): Promise<DataFil
   });
   async function* all(): AsyncGenerator<Uint8Array> {
     yield* first.splice(0);
-    while (!ended && bytesRead <= fileBytesMax) {
+    while (bytesRead <= fileBytesMax) {
       const next = await chunks.next();
       if (next.done === true) return;
       bytesRead += next.value.length;

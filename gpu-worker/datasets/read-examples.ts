@@ -1,0 +1,82 @@
+/**
+ * A file's rows as examples of one form, or what is wrong with them: what a report is made of, and what is trained
+ * with. Offsets in examples stay as files have them, in code points.
+ */
+import { formOf, renameFields } from "#contract/training/form-of.ts";
+import { fieldsOf, type FormName, type Line } from "#contract/training/forms.ts";
+import type { Fault } from "#contract/training/problems.ts";
+import { readLine } from "#contract/training/read-line.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
+import { checkExample } from "./check-example.ts";
+import { type DataSource, openDataFile } from "./data-file.ts";
+import type { Row, TokenFault } from "./row.ts";
+
+/** Line numbers count from 1. */
+export type ReadExample<F extends FormName> =
+  | { readonly line: number; readonly example: Line<F>; readonly ignored: readonly string[] }
+  | { readonly line: number; readonly faults: readonly { line: number; fault: Fault }[] };
+
+export function readRow<F extends FormName>(form: F, row: Row): ReadExample<F> {
+  if ("faults" in row) return faulty(row, row.faults);
+  const read = readLine(form, row.fields);
+  if ("faults" in read) return faulty(row, read.faults);
+  const faults = checkExample(form, read.line);
+  if (faults.length > 0) return faulty(row, faults);
+  return { line: row.line, example: read.line, ignored: ignoredIn(form, row.fields) };
+}
+
+function faulty({ line, tokenLines }: Row, faults: readonly TokenFault[]) {
+  const placed = faults.map(({ token = 0, ...fault }) => ({
+    line: tokenLines === true ? line + token : line,
+    fault,
+  }));
+  return { line, faults: placed };
+}
+
+function ignoredIn(form: FormName, fields: object): string[] {
+  const { all } = fieldsOf(form);
+  return Object.keys(renameFields({ ...fields })).filter((name) => !all.includes(name));
+}
+
+/** The form that the first line with one has: for a file whose head holds no whole line. */
+export function formOfRow(row: Row): FormName | null {
+  return "fields" in row ? formOf(renameFields(row.fields)) : null;
+}
+
+export type ExamplesOptions<F extends FormName> = {
+  /** As the report of the file says. */
+  form: F;
+  signal: AbortSignal;
+};
+
+/**
+ * The good examples of a file, in its order, in slices of time; bad ones are passed over.
+ * @throws what the source throws, or the signal's reason
+ */
+export async function* readExamples<F extends FormName>(
+  source: DataSource,
+  { form, signal }: ExamplesOptions<F>,
+): AsyncGenerator<{ line: number; example: Line<F> }> {
+  const file = await openDataFile(source);
+  try {
+    if ("problems" in file.head) return;
+    for await (const row of inSlices(file.rows(file.head.layout), signal)) {
+      const read = readRow(form, row);
+      if ("example" in read) yield { line: read.line, example: read.example };
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** Lets others have the event loop between rows. @throws the signal's reason */
+export async function* inSlices(
+  rows: AsyncIterable<Row>,
+  signal: AbortSignal,
+): AsyncGenerator<Row> {
+  const slices = new TimeSlices(signal);
+  for await (const row of rows) {
+    if (slices.over) await slices.next();
+    yield row;
+  }
+}
