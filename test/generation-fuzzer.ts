@@ -1,13 +1,6 @@
 /** Bodies that nobody means, for every address that has a model write: by a seed, so that each can be had again. */
 
-/** Numerical Recipes' linear congruential generator. */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
-    return Math.floor((state / 2 ** 32) * below);
-  };
-}
+import { randomFrom } from "./random-from.ts";
 
 const odd: readonly unknown[] = [
   null,

@@ -96,16 +96,17 @@ function isTable(lines: readonly string[], { delimiter, columns }: Table): boole
 const linesLooked = 50;
 const tag = /^(O|[A-Z]-\S+)$/;
 
-/** Columns of tokens with a tag in the last; null where the lines are none. */
+/** Columns of tokens with a tag in the last; null where most lines are none. */
 function conllColumns(lines: readonly string[]): number | null {
   const rows = lines
     .slice(0, linesLooked)
-    .filter((line) => !line.startsWith("-DOCSTART-"))
+    .filter((line) => !/^(-DOCSTART-|# )/.test(line))
     .map(splitColumns);
-  const [first] = rows;
-  if (first === undefined) return null;
-  const good = rows.filter((row) => row.length === first.length && tag.test(row.at(-1) ?? ""));
-  return first.length > 1 && good.length * 2 > rows.length ? first.length : null;
+  const tagged = rows.filter((row) => row.length > 1 && tag.test(row.at(-1) ?? ""));
+  const counts = Map.groupBy(tagged, ({ length }) => length);
+  const most = Math.max(0, ...[...counts.values()].map(({ length }) => length));
+  const commonest = [...counts].find(([, { length }]) => length === most)?.[0];
+  return commonest !== undefined && most * 2 > rows.length ? commonest : null;
 }
 
 /** By tabs where there are any, since a token may have a space in it then. */

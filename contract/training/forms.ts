@@ -148,12 +148,19 @@ export const forms = {
 /** The schema of each form, typed so that code may be generic over a form. */
 export const formSchemas: { readonly [F in FormName]: z.ZodType<Line<F>> } = schemas;
 
-/** Names of a form's fields, and of those that it cannot do without. */
-export function fieldsOf(form: FormName): { all: readonly string[]; required: readonly string[] } {
-  const shape: Record<string, z.ZodType> = schemas[form].shape;
+type FieldNames = { readonly all: readonly string[]; readonly required: readonly string[] };
+
+function namesIn(shape: Readonly<Record<string, z.ZodType>>): FieldNames {
   const all = Object.keys(shape);
   return {
     all,
     required: all.filter((name) => shape[name]?.safeParse(undefined).success === false),
   };
+}
+
+const namesOf = new Map(FormName.options.map((form) => [form, namesIn(schemas[form].shape)]));
+
+/** Names of a form's fields, and of those that it cannot do without. */
+export function fieldsOf(form: FormName): FieldNames {
+  return namesOf.get(form) ?? { all: [], required: [] };
 }

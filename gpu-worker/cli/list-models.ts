@@ -4,6 +4,7 @@
  */
 import { type KnownModel, listKnownModels, presentFolder } from "../catalog/known-models.ts";
 import { readModelFolder } from "../checkpoints/model-folder.ts";
+import { formatTable } from "./table.ts";
 
 export type ListedModel = {
   id: string;
@@ -52,13 +53,5 @@ export function formatModels(models: readonly ListedModel[]): string {
     model.licence ?? "-",
     model.detail,
   ]);
-  const head = ["MODEL", "STATUS", "WEIGHTS", "LICENCE", "WHERE"];
-  const all = [head, ...rows];
-  const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? "").length)));
-  const line = (row: string[]) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join("  ")
-      .trimEnd();
-  return all.map(line).join("\n");
+  return formatTable(["MODEL", "STATUS", "WEIGHTS", "LICENCE", "WHERE"], rows);
 }

@@ -4,8 +4,10 @@
  */
 import { availableParallelism } from "node:os";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { hasProblems } from "#contract/training/report.ts";
 import { readModelConfig } from "../config.ts";
 import { openRuntime } from "../runtime/open-runtime.ts";
+import { type CheckDataCommand, runCheckData } from "./check-data.ts";
 import { runEmbed } from "./embed-model.ts";
 import { runFetch } from "./fetch-model.ts";
 import { runFitHead } from "./fit-head.ts";
@@ -21,7 +23,7 @@ const say = (text: string) => process.stdout.write(`${text}\n`);
 const complain = (text: string) => process.stderr.write(`${text}\n`);
 
 const program = new Command("npm run model --")
-  .description("List, fetch, verify and make models.")
+  .description("List, fetch, verify and make models; check data to train them with.")
   .option("--state <dir>", "state folder of the stack (default: LLM_OS_STATE, or .llm-os)")
   .configureHelp({ showGlobalOptions: true })
   .showHelpAfterError()
@@ -137,6 +139,25 @@ program
       { ...given, names: { text, label }, licence, l2, force, words },
       { settings, runtime, signal, stream: process.stderr, say },
     );
+  });
+
+type CheckDataOptions = { validation?: string; model?: string; json?: true };
+
+program
+  .command("check-data")
+  .argument("<file>", "training file: JSON Lines, CSV, TSV, CoNLL, or plain text that ends in .txt")
+  .description(
+    "say what is wrong with a training file, line by line, and what its examples are like",
+  )
+  .option("--validation <file>", "examples to validate with, compared with the training file")
+  .option("--model <id>", "count tokens as this model reads them")
+  .option("--json", "the whole report as JSON")
+  .action(async (file: string, { json, ...options }: CheckDataOptions) => {
+    const { validation = null, model = null }: Partial<CheckDataCommand> = options;
+    const tools = { settings: modelConfig, signal, stream: process.stderr };
+    const { report, words } = await runCheckData({ file, validation, model }, tools);
+    say(json ? JSON.stringify(report, null, 2) : words);
+    if (hasProblems(report)) process.exitCode = 1;
   });
 
 /** commander has already said what is wrong with the use; everything else is ours to say. */

@@ -8,7 +8,7 @@ import { parseJsonLine } from "#contract/training/json-line.ts";
 import { trainingLimits } from "#contract/training/limits.ts";
 import type { Problem } from "#contract/training/problems.ts";
 import { conllRows } from "./conll-rows.ts";
-import { LineSplitter } from "./lines.ts";
+import { type BadLine, LineSplitter, type TextLine } from "./lines.ts";
 import type { Row, RowReader } from "./row.ts";
 import { tableRows } from "./table-rows.ts";
 
@@ -21,8 +21,11 @@ export type DataSource = {
 
 export type DataFile = {
   head: Head | { problems: Problem[] };
-  /** Rows as bytes come; ends early where the file is too large. Read once, and with a good head alone. */
-  rows(layout: Layout): AsyncGenerator<Row>;
+  /**
+   * Rows as bytes come, those that end in the same piece together; ends early where the file is too large. Read once,
+   * and with a good head alone.
+   */
+  rows(layout: Layout): AsyncGenerator<Row[]>;
   /** So far. */
   readonly bytesRead: number;
   /** Whether it has more bytes than a file may have. */
@@ -48,13 +51,13 @@ export async function openDataFile({ name, bytes }: DataSource): Promise<DataFil
     name,
     complete: ended && bytesRead <= headBytes,
   });
-  async function* all(): AsyncGenerator<Uint8Array> {
-    yield* first.splice(0);
+  async function* pieces(): AsyncGenerator<Uint8Array> {
+    for (const chunk of first.splice(0)) yield* piecesOf(chunk);
     while (bytesRead <= fileBytesMax) {
       const next = await chunks.next();
       if (next.done === true) return;
       bytesRead += next.value.length;
-      yield next.value;
+      yield* piecesOf(next.value);
     }
   }
   return {
@@ -62,12 +65,16 @@ export async function openDataFile({ name, bytes }: DataSource): Promise<DataFil
     async *rows(layout) {
       const splitter = new LineSplitter();
       const reader = readerOf(layout);
-      for await (const chunk of all()) {
-        if (bytesRead > fileBytesMax) return;
-        for (const line of splitter.push(chunk)) yield* reader.push(line);
+      const read = (lines: Iterable<TextLine | BadLine>) =>
+        Array.from(lines).flatMap((line) => [...reader.push(line)]);
+      for await (const piece of pieces()) {
+        if (bytesRead > fileBytesMax) break;
+        yield read(splitter.push(piece));
       }
-      for (const line of splitter.end()) yield* reader.push(line);
-      yield* reader.end();
+      // Of a file that is too large nothing tells what its last line would have been, unless that was too long already.
+      const last = [...splitter.end()];
+      if (bytesRead > fileBytesMax) yield read(last.filter(isTooLong));
+      else yield [...read(last), ...reader.end()];
     },
     get bytesRead() {
       return bytesRead;
@@ -79,6 +86,17 @@ export async function openDataFile({ name, bytes }: DataSource): Promise<DataFil
       await chunks.return?.();
     },
   };
+}
+
+/** What comes in one piece is held as rows at once. */
+const pieceBytes = 1 << 16;
+
+function* piecesOf(chunk: Uint8Array): Generator<Uint8Array> {
+  for (let at = 0; at < chunk.length; at += pieceBytes) yield chunk.subarray(at, at + pieceBytes);
+}
+
+function isTooLong(line: TextLine | BadLine): boolean {
+  return "fault" in line && line.fault.code === "line_too_long";
 }
 
 function readerOf(layout: Layout): RowReader {

@@ -6,6 +6,7 @@ import type { FormName } from "#contract/training/forms.ts";
 import { forms } from "#contract/training/forms.ts";
 import { trainingLimits } from "#contract/training/limits.ts";
 import type { FileReport, Leakage, Repeats } from "#contract/training/report.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 import { codePointsIn } from "./code-points.ts";
 import { type DataFile, type DataSource, openDataFile } from "./data-file.ts";
 import { type ExampleWords, saysOneThing, wordsOf } from "./example-words.ts";
@@ -13,7 +14,7 @@ import { LabelCounts } from "./label-counts.ts";
 import { Lengths } from "./lengths.ts";
 import { noticesOf } from "./notices.ts";
 import { ProblemList } from "./problem-list.ts";
-import { formOfRow, inSlices, readRow } from "./read-examples.ts";
+import { formOfRow, readRow } from "./read-examples.ts";
 import type { Row } from "./row.ts";
 import { TextIndex } from "./text-index.ts";
 import { TokenCounter, type TokenRules } from "./token-counter.ts";
@@ -83,15 +84,17 @@ class FileJudge {
       return this.#result();
     }
     this.#decide(this.#options.training?.report.form ?? head.form);
-    const { signal } = this.#options;
-    for await (const row of inSlices(this.#file.rows(head.layout), signal)) {
-      if (this.#form === null) this.#decide(formOfRow(row));
-      if (this.#examples >= examplesMax) {
-        const details = { expected: String(examplesMax), found: String(row.line) };
-        this.#problems.add(null, { code: "too_many_examples", ...details });
-        break;
+    const slices = new TimeSlices(this.#options.signal);
+    let full = false;
+    for await (const rows of this.#file.rows(head.layout)) {
+      this.#options.onProgress(this.#file.bytesRead);
+      for (const row of rows) {
+        if (slices.over) await slices.next();
+        if ((full = this.#isFull(row))) break;
+        this.#take(row);
+        if (this.#tokens?.full === true) await this.#tokens.count(this.#options.signal);
       }
-      await this.#take(row);
+      if (full) break;
     }
     this.#judgeWhole();
     return this.#result();
@@ -103,8 +106,16 @@ class FileJudge {
     if (form !== null && tokens !== null) this.#tokens = new TokenCounter(form, tokens);
   }
 
-  async #take(row: Row): Promise<void> {
-    this.#options.onProgress(this.#file.bytesRead);
+  /** Whether there are as many examples as there may be before this row, which is noted then. */
+  #isFull({ line }: Row): boolean {
+    if (this.#examples < examplesMax) return false;
+    const details = { expected: String(examplesMax), found: String(line) };
+    this.#problems.add(null, { code: "too_many_examples", ...details });
+    return true;
+  }
+
+  #take(row: Row): void {
+    if (this.#form === null) this.#decide(formOfRow(row));
     const read = readRow(this.#form ?? "text", row);
     if ("faults" in read) {
       this.#bad += 1;
@@ -121,7 +132,7 @@ class FileJudge {
     this.#examples += 1;
     this.#count(words, read.ignored);
     this.#compare(words, read.line);
-    await this.#tokens?.add(words.readings, this.#options.signal);
+    this.#tokens?.add(words.readings);
   }
 
   #count({ labels, readings }: ExampleWords, ignored: readonly string[]): void {

@@ -15,13 +15,18 @@ export class ProblemList {
 
   /** @param line null: the file as a whole */
   add(line: number | null, fault: Fault): void {
-    this.addProblem(problemAt(line, fault));
+    const listed = line === null || this.#ofLines.length < trainingLimits.problemsListedMax;
+    if (listed) this.addProblem(problemAt(line, fault));
+    else this.#count(fault.code);
   }
 
   addProblem(problem: Problem): void {
-    this.#counts.set(problem.code, (this.#counts.get(problem.code) ?? 0) + 1);
-    if (problem.line === null) this.#ofFile.push(problem);
-    else if (this.#ofLines.length < trainingLimits.problemsListedMax) this.#ofLines.push(problem);
+    this.#count(problem.code);
+    (problem.line === null ? this.#ofFile : this.#ofLines).push(problem);
+  }
+
+  #count(code: ProblemCode): void {
+    this.#counts.set(code, (this.#counts.get(code) ?? 0) + 1);
   }
 
   get listed(): Problem[] {

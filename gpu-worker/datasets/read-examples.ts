@@ -4,6 +4,7 @@
  */
 import { formOf, renameFields } from "#contract/training/form-of.ts";
 import { fieldsOf, type FormName, type Line } from "#contract/training/forms.ts";
+import type { Fields } from "#contract/training/json-line.ts";
 import type { Fault } from "#contract/training/problems.ts";
 import { readLine } from "#contract/training/read-line.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
@@ -33,9 +34,9 @@ function faulty({ line, tokenLines }: Row, faults: readonly TokenFault[]) {
   return { line, faults: placed };
 }
 
-function ignoredIn(form: FormName, fields: object): string[] {
+function ignoredIn(form: FormName, fields: Fields): string[] {
   const { all } = fieldsOf(form);
-  return Object.keys(renameFields({ ...fields })).filter((name) => !all.includes(name));
+  return Object.keys(renameFields(fields)).filter((name) => !all.includes(name));
 }
 
 /** The form that the first line with one has: for a file whose head holds no whole line. */
@@ -50,33 +51,25 @@ export type ExamplesOptions<F extends FormName> = {
 };
 
 /**
- * The good examples of a file, in its order, in slices of time; bad ones are passed over.
+ * The good examples of a file, in its order, some at a time; bad ones are passed over. Others have the event loop
+ * between them.
  * @throws what the source throws, or the signal's reason
  */
 export async function* readExamples<F extends FormName>(
   source: DataSource,
   { form, signal }: ExamplesOptions<F>,
-): AsyncGenerator<{ line: number; example: Line<F> }> {
+): AsyncGenerator<{ line: number; example: Line<F> }[]> {
   const file = await openDataFile(source);
+  const slices = new TimeSlices(signal);
   try {
     if ("problems" in file.head) return;
-    for await (const row of inSlices(file.rows(file.head.layout), signal)) {
-      const read = readRow(form, row);
-      if ("example" in read) yield { line: read.line, example: read.example };
+    for await (const rows of file.rows(file.head.layout)) {
+      const read = await slices.map(rows, (row) => readRow(form, row));
+      yield read.flatMap((each) =>
+        "example" in each ? [{ line: each.line, example: each.example }] : [],
+      );
     }
   } finally {
     await file.close();
-  }
-}
-
-/** Lets others have the event loop between rows. @throws the signal's reason */
-export async function* inSlices(
-  rows: AsyncIterable<Row>,
-  signal: AbortSignal,
-): AsyncGenerator<Row> {
-  const slices = new TimeSlices(signal);
-  for await (const row of rows) {
-    if (slices.over) await slices.next();
-    yield row;
   }
 }

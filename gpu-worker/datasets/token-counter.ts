@@ -29,22 +29,25 @@ export class TokenCounter {
     this.#rules = rules;
   }
 
-  /** Settles at once until enough texts have come. @throws the signal's reason */
-  async add(readings: readonly string[], signal: AbortSignal): Promise<void> {
+  /** Whether so many texts wait that they should be counted. */
+  get full(): boolean {
+    return this.#texts >= textsAtOnce || this.#characters >= charactersAtOnce;
+  }
+
+  add(readings: readonly string[]): void {
     this.#readings.push(readings);
     this.#texts += readings.length;
     for (const text of readings) this.#characters += text.length;
-    if (this.#texts >= textsAtOnce || this.#characters >= charactersAtOnce)
-      await this.#count(signal);
   }
 
   async histogram(signal: AbortSignal) {
-    await this.#count(signal);
+    await this.count(signal);
     const windows = readInWindows.includes(this.#form);
     return this.#lengths.histogram("tokens", windows ? null : this.#rules.tokensMax);
   }
 
-  async #count(signal: AbortSignal): Promise<void> {
+  /** Counts all that waits. @throws the signal's reason */
+  async count(signal: AbortSignal): Promise<void> {
     const readings = this.#readings;
     this.#readings = [];
     this.#texts = 0;

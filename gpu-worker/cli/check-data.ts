@@ -1,0 +1,97 @@
+/**
+ * `npm run model -- check-data FILE`: judges training files as a worker does after their upload, without a stack. Tells
+ * each bad line and its fix, and what the good examples are like.
+ */
+import { createReadStream } from "node:fs";
+import { stat } from "node:fs/promises";
+import path from "node:path";
+import type { DataReport } from "#contract/training/report.ts";
+import { listKnownModels, presentFolder } from "../catalog/known-models.ts";
+import { decoderTokenizerFiles } from "../checkpoints/decoder-checkpoint.ts";
+import { isAdapter, readModelFolder } from "../checkpoints/model-folder.ts";
+import type { DataSource } from "../datasets/data-file.ts";
+import { judgeData } from "../datasets/judge-data.ts";
+import type { TokenRules } from "../datasets/token-counter.ts";
+import { loadTokenizer, makeTokenizer } from "../tokenizer/tokenizer.ts";
+import { reportInWords } from "./data-report.ts";
+import { openProgressBar } from "./progress-bar.ts";
+
+export type CheckDataCommand = {
+  file: string;
+  /** Null: there is none. */
+  validation: string | null;
+  /** Id or hub name; null: tokens are not counted. */
+  model: string | null;
+};
+
+type ModelSettings = { modelsFolder: string | null; stateFolder: string };
+
+export type CheckDataTools = {
+  /** Asked for where a model is named. @throws ConfigError */
+  settings(): ModelSettings;
+  signal: AbortSignal;
+  /** Of the progress bar. */
+  stream: NodeJS.WriteStream;
+};
+
+/** A file of less is read before anybody looks at a bar. */
+const bytesWithoutBar = 5_000_000;
+const megabyte = 1e6;
+
+/** @throws Error that says why a file or the model cannot be read */
+export async function runCheckData(
+  { file, validation, model }: CheckDataCommand,
+  { settings, signal, stream }: CheckDataTools,
+): Promise<{ report: DataReport; words: string }> {
+  const tokens = model === null ? null : await tokenRulesOf(model, settings());
+  const training = await sourceOf(file, signal);
+  const second = validation === null ? null : await sourceOf(validation, signal);
+  const sizes = [training.size, ...(second === null ? [] : [second.size])];
+  const bar = openProgressBar(stream, " MB");
+  let shown = -1;
+  const onProgress = (bytes: number) => {
+    const done = Math.floor(bytes / megabyte);
+    if (done === shown || Math.max(...sizes) < bytesWithoutBar) return;
+    bar.show("Reading", (shown = done), Math.ceil(Math.max(...sizes) / megabyte));
+  };
+  try {
+    const report = await judgeData(
+      { training, validation: second },
+      { signal, tokens, onProgress },
+    );
+    return { report, words: reportInWords(report, { training: file, validation }) };
+  } finally {
+    bar.stop();
+  }
+}
+
+async function sourceOf(file: string, signal: AbortSignal): Promise<DataSource & { size: number }> {
+  const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
+    throw new Error(`${file} cannot be read: ${error.code ?? error.message}`, { cause: error });
+  });
+  if (!found.isFile()) throw new Error(`${file} is no file`);
+  const bytes = createReadStream(file, { highWaterMark: 1 << 18, signal });
+  return { name: path.basename(file), bytes, size: found.size };
+}
+
+/** @throws Error where the model is not known, not here, or no model of its own */
+async function tokenRulesOf(
+  id: string,
+  { modelsFolder, stateFolder }: ModelSettings,
+): Promise<TokenRules> {
+  const { models } = await listKnownModels(modelsFolder);
+  const known = models.find((each) => each.id === id || each.aliases.includes(id));
+  if (known === undefined)
+    throw new Error(`${id} is no model known here: see npm run model -- list`);
+  const folder = await presentFolder(known, stateFolder);
+  if (folder === null) throw new Error(`${id} is not here: npm run model -- fetch ${known.id}`);
+  const model = await readModelFolder(folder);
+  if (isAdapter(model)) {
+    throw new Error(`${id} is an adapter: name its base, ${model.adapter.baseName}`);
+  }
+  const tokenizer =
+    model.kind === "decoder"
+      ? await makeTokenizer(await decoderTokenizerFiles(model))
+      : await loadTokenizer(folder, model);
+  return { tokenizer, tokensMax: model.limits.maxTokens };
+}
