@@ -11,7 +11,7 @@ export const trainingLimits = {
   depthMax: 32,
   examplesMin: 10,
   /** Each is remembered by its digests, to find it again. */
-  examplesMax: 2_000_000,
+  examplesMax: 1_000_000,
   /** Classes, or kinds of entities, in a file. */
   labelsMax: 1_000,
   messagesMax: 2_048,

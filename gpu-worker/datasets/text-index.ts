@@ -1,7 +1,7 @@
 /**
- * Which texts have been seen, at which line, and with what said of them: by digests, so that two million texts take 96
+ * Which texts have been seen, at which line, and with what said of them: by digests, so that a million texts take 48
  * MB whatever their length. Texts that differ in case or white space alone are the same. Of two texts that differ, the
- * first 64 bits of sha256 are the same once in ten million files of the largest size.
+ * first 64 bits of sha256 are the same once in thirty million files of the largest size.
  */
 import { hash } from "node:crypto";
 

@@ -16,6 +16,11 @@ const countsOf = (indices: readonly number[]) => {
   return counts;
 };
 
+const texts = (list: readonly { text: string }[], indices: readonly number[]) =>
+  indices.map((at) => list[at]?.text).sort();
+
+const keys = (indices: readonly number[]) => new Set(indices.map((at) => at % 20));
+
 it("gives each label its share of both parts, each example to one", () => {
   const { training, validation } = stratifiedSplit(examples, { share: 0.2, seed: 1 });
   expect(countsOf(validation)).toEqual({ rare: 20, some: 60, most: 120 });
@@ -23,8 +28,6 @@ it("gives each label its share of both parts, each example to one", () => {
 });
 
 it("is the same for a seed in whatever order, and another for another seed", () => {
-  const texts = (list: readonly { text: string }[], indices: readonly number[]) =>
-    indices.map((at) => list[at]?.text).sort();
   const options = { share: 0.1, seed: 7 };
   const once = texts(examples, stratifiedSplit(examples, options).validation);
   const turned = examples.toReversed();
@@ -39,7 +42,6 @@ it("keeps equal texts together, and never gives away all of a label", () => {
     labels: ["a"],
   }));
   const { training, validation } = stratifiedSplit(same, { share: 0.3, seed: 1 });
-  const keys = (indices: readonly number[]) => new Set(indices.map((at) => at % 20));
   expect([...keys(training)].filter((key) => keys(validation).has(key))).toEqual([]);
   expect(validation).toHaveLength(18);
   const few = [

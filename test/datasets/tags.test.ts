@@ -1,6 +1,7 @@
 /** IOB2 tags and spans, against each other. */
 import { expect, it } from "vitest";
 import { alignSpans } from "../../gpu-worker/datasets/align-spans.ts";
+import { codePointsIn } from "../../gpu-worker/datasets/code-points.ts";
 import { entityLabels, tagFaults } from "../../gpu-worker/datasets/iob2.ts";
 import { loadTokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
 import { embeddedFolder } from "./embedded-folder.ts";
@@ -61,8 +62,8 @@ it("finds in a real tokenizer's tokens the very text of each span", async () => 
   const text = "Zoë moved from Reykjavík to Ljubljana-Center, 😀 said Ngũgĩ wa Thiong'o.";
   const names = ["Zoë", "Reykjavík", "Ljubljana", "Ngũgĩ wa Thiong'o"];
   const entities = names.map((name) => {
-    const start = [...text.slice(0, text.indexOf(name))].length;
-    return { start, end: start + [...name].length, label: "X" };
+    const start = codePointsIn(text.slice(0, text.indexOf(name)));
+    return { start, end: start + codePointsIn(name), label: "X" };
   });
   const [encoding] = await tokenizer.encode([text], { offsets: true });
   const offsets = encoding?.offsets ?? [];
