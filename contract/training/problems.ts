@@ -130,8 +130,8 @@ const lineProblems = {
     fix: "end with a message of the assistant: what the model should say",
   },
   too_many_labels: {
-    message: "{found} would be label number {expected}",
-    fix: "use at most 1000 labels",
+    message: "{found} is one label too many",
+    fix: "use at most {expected} labels",
   },
   unknown_label: {
     message: "the training file has no label {found}",

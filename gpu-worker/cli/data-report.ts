@@ -64,7 +64,7 @@ function wordsOfLeakage({ examples, conflicts, first }: Leakage): string {
   const where =
     one === undefined ? "" : `, the first in line ${one.line} as in line ${one.first_line}`;
   return (
-    `note: ${examples} validation examples are in the training file too${where}; ` +
+    `note: texts of the validation file that are in the training file too: ${examples}${where}; ` +
     `${conflicts} of them with another answer. Figures on them flatter: take them out of one file`
   );
 }

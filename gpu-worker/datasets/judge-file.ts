@@ -12,7 +12,7 @@ import { type DataFile, type DataSource, openDataFile } from "./data-file.ts";
 import { type ExampleWords, saysOneThing, wordsOf } from "./example-words.ts";
 import { LabelCounts } from "./label-counts.ts";
 import { Lengths } from "./lengths.ts";
-import { noticesOf } from "./notices.ts";
+import { likelyClassesMax, noticesOf } from "./notices.ts";
 import { ProblemList } from "./problem-list.ts";
 import { formOfRow, readRow } from "./read-examples.ts";
 import type { Row } from "./row.ts";
@@ -57,6 +57,8 @@ class FileJudge {
   readonly #index = new TextIndex();
   readonly #labels: LabelCounts;
   readonly #characters = new Lengths();
+  /** Of a regression: whether they are rather classes. */
+  readonly #scores = new Set<string>();
   readonly #ignored = new Map<string, number>();
   readonly #repeats: Repeats = {
     duplicates: 0,
@@ -135,9 +137,12 @@ class FileJudge {
     this.#tokens?.add(words.readings);
   }
 
-  #count({ labels, readings }: ExampleWords, ignored: readonly string[]): void {
+  #count({ target, labels, readings }: ExampleWords, ignored: readonly string[]): void {
     this.#labelled ||= labels !== null;
     this.#labels.add(labels ?? []);
+    if (this.#form === "regression" && this.#scores.size <= likelyClassesMax) {
+      this.#scores.add(target);
+    }
     this.#characters.add(readings.reduce((sum, text) => sum + codePointsIn(text), 0));
     for (const name of ignored) {
       const known = this.#ignored.get(name) ?? 0;
@@ -200,7 +205,7 @@ class FileJudge {
       ignored_fields: [...this.#ignored].map(([name, examples]) => ({ name, examples })),
     };
     return {
-      report: { ...facts, notices: noticesOf(facts) },
+      report: { ...facts, notices: noticesOf(facts, this.#scores) },
       leakage: this.#options.training === null ? null : this.#leakage,
       index: this.#index,
       labels: this.#labelled ? this.#labels.names : null,

@@ -25,7 +25,7 @@ export class LabelCounts {
     const fresh = [...new Set(labels)].filter((label) => !this.#counts.has(label));
     const over = fresh[labelsMax - this.#counts.size];
     if (over === undefined) return null;
-    return { code: "too_many_labels", found: over, expected: String(labelsMax + 1) };
+    return { code: "too_many_labels", found: over, expected: String(labelsMax) };
   }
 
   add(labels: readonly string[]): void {

@@ -12,17 +12,15 @@ export type BadLine = { readonly number: number; readonly fault: Fault };
 const lineFeed = 0x0a;
 const { lineBytesMax } = trainingLimits;
 
+const firstBytes = 1 << 12;
+
 export class LineSplitter {
   readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   #number = 0;
-  /** Of the line that has begun. */
-  #parts: Uint8Array[] = [];
+  /** Begins with the line that has begun; grows to the largest line's size. */
+  #buffer = new Uint8Array(firstBytes);
+  /** Of that line, those that are not kept included. */
   #bytes = 0;
-
-  /** Bytes that are held. */
-  get held(): number {
-    return this.#parts.reduce((sum, part) => sum + part.length, 0);
-  }
 
   /** The lines that end in these bytes. */
   *push(chunk: Uint8Array): Generator<TextLine | BadLine> {
@@ -32,8 +30,7 @@ export class LineSplitter {
       yield this.#take();
       from = end + 1;
     }
-    // A copy: the chunk may be a small part of a large buffer, or be written to again.
-    if (from < chunk.length) this.#hold(chunk.slice(from));
+    this.#hold(chunk.subarray(from));
   }
 
   /** The last line, where it has no end. */
@@ -42,22 +39,26 @@ export class LineSplitter {
   }
 
   #hold(part: Uint8Array): void {
+    const at = this.#bytes;
     this.#bytes += part.length;
-    if (this.#bytes > lineBytesMax) this.#parts = [];
-    else this.#parts.push(part);
+    if (this.#bytes > lineBytesMax) return;
+    if (this.#bytes > this.#buffer.length) {
+      const grown = new Uint8Array(Math.max(2 * this.#buffer.length, this.#bytes));
+      grown.set(this.#buffer.subarray(0, at));
+      this.#buffer = grown;
+    }
+    this.#buffer.set(part, at);
   }
 
   #take(): TextLine | BadLine {
-    const [bytes, parts] = [this.#bytes, this.#parts];
+    const bytes = this.#bytes;
     this.#bytes = 0;
-    this.#parts = [];
     const number = (this.#number += 1);
     if (bytes > lineBytesMax) {
       return { number, fault: { code: "line_too_long", expected: String(lineBytesMax) } };
     }
-    const [only = new Uint8Array()] = parts;
     try {
-      const text = this.#decoder.decode(parts.length > 1 ? Buffer.concat(parts) : only);
+      const text = this.#decoder.decode(this.#buffer.subarray(0, bytes));
       const bare = number === 1 && text.startsWith("\ufeff") ? text.slice(1) : text;
       return { number, text: bare.endsWith("\r") ? bare.slice(0, -1) : bare };
     } catch {

@@ -6,8 +6,13 @@ type Facts = Omit<FileReport, "notices">;
 
 const namesShown = 10;
 
-export function noticesOf(facts: Facts): string[] {
+/** So few scores, all of them whole numbers, are more often the numbers of classes. */
+export const likelyClassesMax = 20;
+
+/** @param scores those of a regression, as far as they are few */
+export function noticesOf(facts: Facts, scores: ReadonlySet<string>): string[] {
   return [
+    ...numbersOfClasses(scores),
     ...ignoredFields(facts),
     ...lookAlikes(facts),
     ...rareLabels(facts),
@@ -20,6 +25,16 @@ function listed(names: readonly string[]): string {
   const shown = names.slice(0, namesShown).map((name) => cutText(name, 80));
   const more = names.length > namesShown ? ` and ${names.length - namesShown} more` : "";
   return shown.join(", ") + more;
+}
+
+function numbersOfClasses(scores: ReadonlySet<string>): string[] {
+  const few = scores.size > 0 && scores.size <= likelyClassesMax;
+  if (!few || ![...scores].every((score) => /^-?\d+$/.test(score))) return [];
+  const example = [...scores][0] ?? "";
+  return [
+    `the labels are ${scores.size} whole numbers, which a model learns to come near to; ` +
+      `if they are classes, write them as strings: "label": "${example}"`,
+  ];
 }
 
 function ignoredFields({ ignored_fields: ignored, form }: Facts): string[] {

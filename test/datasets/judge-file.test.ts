@@ -2,10 +2,13 @@
 import { expect, it, describe } from "vitest";
 import { loadTokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
 import { embeddedFolder } from "./embedded-folder.ts";
-import { briefly, jsonl, judge, judgeText, sourceOf } from "./judge.ts";
+import { readExamples } from "../../gpu-worker/datasets/read-examples.ts";
+import { briefly, jsonl, judge, judgeText, signal, sourceOf } from "./judge.ts";
 
 const labelled = (texts: readonly (readonly [string, string])[]) =>
   jsonl(texts.map(([text, label]) => ({ text, label })));
+const numbers = (labels: readonly number[]) =>
+  jsonl(labels.map((label, at) => ({ text: `${at}`, label })));
 const plenty = Array.from({ length: 10 }, (_, at) => [`text ${at}`, at % 2 ? "a" : "b"] as const);
 
 describe("a report", () => {
@@ -92,6 +95,31 @@ describe("a report", () => {
     expect(plain.notices.join()).toContain("a label would have to be named label");
   });
 
+  it("asks whether few whole numbers are classes", async () => {
+    const few = await judgeText(numbers([0, 1, 0, 1, 0, 1, 0, 1, 0, 1]));
+    expect(few).toMatchObject({ form: "regression", problems: [] });
+    expect(few.notices.join()).toContain('write them as strings: "label": "0"');
+    expect((await judgeText(numbers(Array.from({ length: 30 }, (_, at) => at)))).notices).toEqual(
+      [],
+    );
+    expect(
+      (await judgeText(numbers([0.5, 1, 2, 1, 2, 1, 2, 1, 2, 1]))).notices.join(),
+    ).not.toContain("classes");
+  });
+
+  it("stays small whatever the names in a file", async () => {
+    const name = "n".repeat(1_000_000);
+    const lines = plenty.map(([text, label], at) => ({ text, label, [`${at}${name}`]: 1 }));
+    const tags = {
+      tokens: Array.from({ length: 9_000 }, () => "a"),
+      tags: Array.from({ length: 9_000 }, () => name.slice(0, 300)),
+    };
+    expect(JSON.stringify(await judgeText(jsonl(lines))).length).toBeLessThan(10_000);
+    const report = await judgeText(jsonl([tags]));
+    expect(report.problems.filter(({ line }) => line === 1)).toHaveLength(5);
+    expect(JSON.stringify(report).length).toBeLessThan(10_000);
+  });
+
   it.each([
     ["too few examples", labelled(plenty.slice(1)), "too_few_examples"],
     ["one label alone", labelled(plenty.map(([text]) => [text, "a"])), "single_class"],
@@ -114,6 +142,30 @@ describe("a report", () => {
       examples: 11,
       problems: [],
     });
+  });
+});
+
+describe("examples to train with", () => {
+  it("are those that the report counts as good", async () => {
+    const many = Array.from({ length: 1_010 }, (_, at) => [`t ${at}`, `l${at}`] as const);
+    const content = `${labelled(many)}{"text":"x"}\n${labelled([
+      ["t 0", "l1"],
+      ["t 1", "l1005"],
+    ])}`;
+    const report = await judgeText(content);
+    expect(report.problem_counts).toEqual({ too_many_labels: 11, missing: 1 });
+    const labels = new Set(report.labels?.map(({ label }) => label));
+    const read = [];
+    const options = { form: "single-label", labels, signal } as const;
+    for await (const some of readExamples(sourceOf(content), options)) read.push(...some);
+    expect(read).toHaveLength(report.examples);
+    expect(read.at(-1)).toEqual({ line: 1_012, example: { text: "t 0", label: "l1" } });
+  });
+
+  it("are none of a file that is no data set", async () => {
+    const options = { form: "text", labels: null, signal } as const;
+    for await (const some of readExamples(sourceOf("%PDF-1.7\n"), options))
+      expect(some).toEqual([]);
   });
 });
 

@@ -58,6 +58,7 @@ describe.skipIf(missing)("real data", () => {
     let examples = 0;
     for await (const some of readExamples(source("conll2003/valid.jsonl"), {
       form: "tags",
+      labels: null,
       signal,
     })) {
       examples += some.length;
