@@ -46,6 +46,14 @@ describe("npm run model -- check-data", () => {
     expect(out).toMatch(/^TOKENS +COUNT +min 4, median 4/m);
   });
 
+  it("says that it is reading where a file is large", async () => {
+    const row = `${"long ".repeat(20_000)},a\n`;
+    const training = await file("large.csv", `text,label\n${good.join("")}${row.repeat(60)}`);
+    const { code, errors, out } = await checkData(training);
+    expect({ code, errors }).toEqual({ code: 0, errors: "Reading\n" });
+    expect(out).toContain("72 good examples");
+  });
+
   it("names each bad line and its fix, and what both files have in common", async () => {
     const training = await file("bad.csv", `text,label\n${good.join("")}x\n"\u001b[31my",\n`);
     const validation = await file("validation.csv", "text,label\ntext 1,b\nnew,a\n");
