@@ -140,7 +140,7 @@ describe("judging", () => {
     expect(closed).toBe(true);
   });
 
-  it("of bytes that mean nothing ends in a report, whatever they are", async () => {
+  it("of bytes that mean nothing ends in a report, the same however they come", async () => {
     const random = randomFrom(3);
     for (let round = 0; round < 300; round += 1) {
       const bytes = Buffer.from(good);
@@ -148,6 +148,8 @@ describe("judging", () => {
         bytes[random(bytes.length)] = random(256);
       }
       const report = await judgeText(bytes);
+      const inPieces = sourceOf(bytes, null, 1 + random(40));
+      expect((await judge(inPieces)).training).toEqual(report);
       const lines = bytes
         .toString("latin1")
         .split("\n")
