@@ -15,34 +15,39 @@ export type Seen = {
 /** Of a slot: two halves of the text's digest, a quarter of the target's, the line; line 0 is a free slot. */
 const width = 4;
 const firstSlots = 1 << 12;
+const targetsMax = 1_000;
+const targetUnitsMax = 100;
 
 export class TextIndex {
   #slots = new Uint32Array(firstSlots * width);
   #size = 0;
-
-  get size(): number {
-    return this.#size;
-  }
-
-  /** Bytes of the table. */
-  get bytes(): number {
-    return this.#slots.byteLength;
-  }
+  /** Digests of short targets. */
+  readonly #targets = new Map<string, number>();
 
   /** Null: nobody has added the text. */
   find(text: string, target: string): Seen | null {
-    return this.#seen(keyOf(text), digest(target).readUInt32LE(0));
+    return this.#seen(keyOf(text), this.#digestOf(target));
   }
 
   /** As `find`, and remembers the text where it is new. @param line counted from 1 */
   add(text: string, target: string, line: number): Seen | null {
-    const [key, said] = [keyOf(text), digest(target).readUInt32LE(0)];
+    const [key, said] = [keyOf(text), this.#digestOf(target)];
     const seen = this.#seen(key, said);
     if (seen !== null) return seen;
     if ((this.#size += 1) * 2 * width > this.#slots.length) this.#grow();
     const slot = slotOf(this.#slots, key);
     this.#slots.set([...key, said, line], slot);
     return null;
+  }
+
+  /** Labels come again and again, and a digest takes as long as all the rest. */
+  #digestOf(target: string): number {
+    const known = this.#targets.get(target);
+    if (known !== undefined) return known;
+    const made = digest(target).readUInt32LE(0);
+    const short = target.length <= targetUnitsMax;
+    if (short && this.#targets.size < targetsMax) this.#targets.set(target, made);
+    return made;
   }
 
   #seen(key: Key, said: number): Seen | null {

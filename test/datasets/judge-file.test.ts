@@ -36,6 +36,18 @@ describe("a report", () => {
     expect(report.problems).toEqual([]);
   });
 
+  it("finds each duplicate among many texts, and nothing else", async () => {
+    const many = Array.from(
+      { length: 20_000 },
+      (_, at) => [`t ${at % 15_000}`, `l${at % 3}`] as const,
+    );
+    const { repeats } = await judgeText(labelled(many));
+    // 15 000 is a multiple of three: each text comes again with its own label.
+    expect(repeats).toMatchObject({ duplicates: 5_000, conflicts: 0 });
+    expect(repeats.first_duplicates[0]).toEqual({ line: 15_001, first_line: 1 });
+    expect(repeats.first_duplicates).toHaveLength(100);
+  });
+
   it("takes two answers to one prompt for no conflict, and the same one for a duplicate", async () => {
     const lines = Array.from({ length: 12 }, (_, at) => ({
       prompt: "a",
