@@ -9,6 +9,7 @@ import { type Task, type TaskInput, type TaskOutput, type TaskParameters, tasks 
 
 export type TaskRow<T extends Task> = {
   readonly summary: string;
+  readonly internal?: true;
   readonly example: TaskExample<TaskInput<T>, TaskParameters<T>, TaskOutput<T>>;
   readonly input: z.ZodType<TaskInput<T>>;
   readonly parameters: z.ZodType<TaskParameters<T>> & z.ZodObject;
@@ -29,8 +30,8 @@ export type TaskRow<T extends Task> = {
 
 export const taskTable: { readonly [T in Task]: TaskRow<T> } = tasks;
 
-/** In the order of the table. */
-export const taskNames: readonly Task[] = Object.keys(tasks).filter(isTask);
+/** Those of callers, in the order of the table. */
+export const taskNames: readonly CallerTask[] = Object.keys(tasks).filter(isTask);
 
 /** Those that anybody may call; `noop` is the operator's. */
 export const publishedTasks = taskNames.filter((task) => task !== "noop");
@@ -41,8 +42,12 @@ export const huggingFaceTasks = taskNames.filter((task) => taskTable[task].huggi
 /** What every model does that reads text, whatever its own list says, and what none is chosen for. */
 const ofEveryModel: readonly Task[] = ["tokenize", "detokenize"];
 
-export function isTask(name: string): name is Task {
-  return Object.hasOwn(tasks, name);
+/** A task that callers name. */
+export type CallerTask = Exclude<Task, "file-check">;
+
+/** Whether a caller may mean it. */
+export function isTask(name: string): name is CallerTask {
+  return Object.hasOwn(tasks, name) && taskTable[name as Task].internal !== true;
 }
 
 export function isOfEveryModel(task: Task): boolean {

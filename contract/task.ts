@@ -27,6 +27,8 @@ export type TaskDefinition<
 > = {
   /** One line for the published API. */
   readonly summary: string;
+  /** The platform's own: no route takes it from a caller. Absent: it is for callers. */
+  readonly internal?: true;
   /** A call of a model, for the published API. */
   readonly example: TaskExample<z.infer<Input>, z.infer<Parameters>, z.infer<Output>>;
   /** One input, as the queue carries it and `POST /v1/tasks/{task}` takes it. */

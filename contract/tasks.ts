@@ -7,6 +7,7 @@ import { chatCompletion } from "./tasks/chat-completion.ts";
 import { detokenize } from "./tasks/detokenize.ts";
 import { featureExtraction } from "./tasks/feature-extraction.ts";
 import { fewShotClassification } from "./tasks/few-shot-classification.ts";
+import { fileCheck } from "./tasks/file-check.ts";
 import { fillMask } from "./tasks/fill-mask.ts";
 import { noop } from "./tasks/noop.ts";
 import { questionAnswering } from "./tasks/question-answering.ts";
@@ -35,6 +36,7 @@ export const tasks = {
   "text-generation": textGeneration,
   tokenize,
   detokenize,
+  "file-check": fileCheck,
 } as const;
 
 export type Task = keyof typeof tasks;

@@ -16,6 +16,14 @@ import { getOpenApi } from "./openapi/get-openapi.ts";
 import { createChatCompletion } from "./routes/chat-completions.ts";
 import { createCompletion } from "./routes/completions.ts";
 import { createEmbeddings } from "./routes/embeddings.ts";
+import {
+  createFile,
+  deleteFile,
+  getFile,
+  getFileContent,
+  getFileReport,
+  listFiles,
+} from "./routes/files.ts";
 import { getHealth } from "./routes/health.ts";
 import { runPipeline } from "./routes/hugging-face.ts";
 import { openEvents, receiveEvents } from "./routes/internal-events.ts";
@@ -55,6 +63,10 @@ export const routes: readonly Route[] = [
   { path: "/v1/tokenize", on: { POST: createTokens } },
   { path: "/v1/detokenize", on: { POST: createText } },
   { path: "/rerank", on: { POST: createTeiRerank } },
+  { path: "/v1/files", on: { GET: listFiles, POST: createFile } },
+  { path: "/v1/files/:id", on: { GET: getFile, DELETE: deleteFile } },
+  { path: "/v1/files/:id/content", on: { GET: getFileContent } },
+  { path: "/v1/files/:id/report", on: { GET: getFileReport } },
   { path: "/v1/models", on: { GET: listModels } },
   { path: "/v1/models/:id{.+}", on: { GET: getModel } },
   { path: "/v1/tasks/:task", on: { POST: runTask } },

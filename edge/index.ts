@@ -3,5 +3,6 @@ import { app } from "./app.ts";
 
 export default app;
 export { TenantQuota } from "./accounts/tenant-quota.ts";
+export { TenantFiles } from "./files/tenant-files.ts";
 export { JobShard } from "./jobs/job-shard.ts";
 export { ModelRegistry } from "./registry/model-registry.ts";

@@ -24,16 +24,27 @@ const law: Record<string, string[] | "*"> = {
   "edge/answers": edgeRooms("http", "storage", "registry"),
   "edge/webhooks": edgeRooms("http", "storage", "answers"),
   "edge/jobs": edgeRooms("http", "storage", "registry", "accounts", "answers", "webhooks"),
+  "edge/files": edgeRooms("http", "storage", "accounts", "answers", "jobs"),
   "edge/tasks": edgeRooms("http", "storage", "registry", "accounts", "answers", "webhooks", "jobs"),
   "edge/portal": edgeRooms("registry"),
   "edge/routes": [
-    ...edgeRooms("http", "storage", "registry", "accounts", "answers", "webhooks", "jobs", "tasks"),
+    ...edgeRooms(
+      "http",
+      "storage",
+      "registry",
+      "accounts",
+      "answers",
+      "webhooks",
+      "jobs",
+      "files",
+      "tasks",
+    ),
     "edge/portal",
   ],
-  "edge/openapi": [...edgeRooms("http", "answers", "webhooks", "tasks"), "edge/routes"],
+  "edge/openapi": [...edgeRooms("http", "answers", "webhooks", "tasks", "files"), "edge/routes"],
   /** The Worker itself: what it exports, and the table of addresses. */
   edge: [
-    ...edgeRooms("http", "registry", "accounts", "answers", "jobs"),
+    ...edgeRooms("http", "registry", "accounts", "answers", "jobs", "files"),
     "edge/routes",
     "edge/openapi",
   ],
@@ -116,6 +127,7 @@ const law: Record<string, string[] | "*"> = {
   ],
   "gpu-worker/pipelines": [
     "contract",
+    "gpu-worker/datasets",
     "gpu-worker/event-loop",
     "gpu-worker/fit",
     "gpu-worker/llm",

@@ -19,7 +19,8 @@ type SchemaName =
   | "CreateEmbeddingResponse"
   | "ListModelsResponse"
   | "Model"
-  | "ErrorResponse";
+  | "ErrorResponse"
+  | "OpenAIFile";
 
 let made: Ajv2020 | null = null;
 

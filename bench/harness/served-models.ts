@@ -82,7 +82,8 @@ export class ServedModels {
     signal: AbortSignal,
   ): Promise<TaskAnswer<T>> {
     const pipeline: Pipeline<T> = pipelines[request.task];
-    if (pipeline.kind === "direct") throw new Error(`${request.task} takes no model`);
+    if (pipeline.kind === "direct" || pipeline.kind === "file")
+      throw new Error(`${request.task} takes no model`);
     return this.#runner.run(pipeline, request, model, { signal });
   }
 

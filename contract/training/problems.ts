@@ -146,13 +146,11 @@ export type ProblemCode = keyof typeof problemTable;
 export const ProblemCode = z.enum(Object.keys(problemTable) as [ProblemCode, ...ProblemCode[]]);
 
 export const Problem = z.object({
-  /** Counted from 1; null: the file as a whole. */
-  line: z.int().positive().nullable(),
-  code: ProblemCode,
-  /** As in `messages[2].content`; null: all of it. */
-  field: z.string().nullable(),
-  message: z.string(),
-  fix: z.string(),
+  line: z.int().positive().nullable().describe("Counted from 1. Null: the file as a whole."),
+  code: ProblemCode.describe("What kind of problem it is."),
+  field: z.string().nullable().describe("As in messages[2].content. Null: all of the line."),
+  message: z.string().describe("What is wrong."),
+  fix: z.string().describe("What to do about it."),
 });
 export type Problem = z.infer<typeof Problem>;
 

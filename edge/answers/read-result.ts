@@ -5,6 +5,7 @@
 import type { ObjectReference } from "#contract/object-reference.ts";
 import { openResultDocument, ResultHead, resultHeadBytesMax } from "#contract/result-document.ts";
 import type { Settings } from "../environment.ts";
+import { byteStream } from "../http/byte-stream.ts";
 import { freeBytes } from "../http/free-bytes.ts";
 import { openObject } from "../storage/object-store.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
@@ -46,7 +47,7 @@ async function openDocument(
     const { line, rest } = await firstLine(chunks);
     return {
       head: ResultHead.parse(JSON.parse(line)),
-      body: (form) => streamOf(showLines(after(rest, chunks), form), cancel),
+      body: (form) => byteStream(showLines(after(rest, chunks), form), cancel),
       lines: () => linesOf(after(rest, chunks)),
       cancel,
     };
@@ -109,38 +110,4 @@ export async function* showLines(
     yield encoder.encode(writer.push(text));
   }
   yield encoder.encode(writer.end());
-}
-
-/** Nothing is read before the reader asks for it, and a chunk is freed once the reader has it. */
-function streamOf(
-  pieces: AsyncGenerator<Uint8Array>,
-  cancel: () => Promise<void>,
-): ReadableStream<Uint8Array> {
-  const { readable, writable } = new IdentityTransformStream();
-  void pump(pieces, writable.getWriter()).finally(cancel);
-  return readable;
-}
-
-async function pump(
-  pieces: AsyncGenerator<Uint8Array>,
-  writer: WritableStreamDefaultWriter,
-): Promise<void> {
-  try {
-    for await (const piece of pieces) {
-      if (piece.byteLength > 0 && !(await isTaken(writer, piece))) return;
-      freeBytes(piece);
-    }
-    await writer.close();
-  } catch (error) {
-    console.error(JSON.stringify({ event: "result.broke_off", reason: String(error) }));
-    await writer.abort(error).catch(() => {});
-  }
-}
-
-/** @returns false where whoever took the bytes has left */
-async function isTaken(writer: WritableStreamDefaultWriter, piece: Uint8Array): Promise<boolean> {
-  return writer.write(piece).then(
-    () => true,
-    () => false,
-  );
 }

@@ -35,7 +35,7 @@ export async function readBody(
   const reader = request.body.getReader({ mode: "byob" });
   const whole = announced > bytesMax ? null : await collectAll(reader, bytesMax, permit);
   if (whole !== null) return whole;
-  await discard(reader);
+  await discardRest(reader);
   throw bodyTooLarge(bytesMax);
 }
 
@@ -148,7 +148,7 @@ async function collect(
 export async function discardBody(request: Request): Promise<void> {
   if (request.body === null || request.bodyUsed) return;
   try {
-    await discard(request.body.getReader({ mode: "byob" }));
+    await discardRest(request.body.getReader({ mode: "byob" }));
   } catch (error) {
     // The caller has gone: there is nobody to answer.
     console.warn(JSON.stringify({ event: "request.body_broken", reason: String(error) }));
@@ -156,7 +156,7 @@ export async function discardBody(request: Request): Promise<void> {
 }
 
 /** In one buffer that is handed back and forth, and filled whole: a read costs more than the bytes in it. */
-async function discard(reader: ReadableStreamBYOBReader): Promise<void> {
+export async function discardRest(reader: ReadableStreamBYOBReader): Promise<void> {
   let buffer = new Uint8Array(discardedChunkBytes);
   for (let bytes = 0; bytes < discardedBytesMax;) {
     const { done, value } = await reader.readAtLeast(buffer.byteLength, buffer);

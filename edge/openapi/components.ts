@@ -22,6 +22,9 @@ import { RelatedPair } from "#contract/tasks/relation-extraction.ts";
 import { RankedText } from "#contract/tasks/rerank.ts";
 import { TextPair } from "#contract/tasks/text-classification.ts";
 import { Entity } from "#contract/tasks/token-classification.ts";
+import { FileObject } from "../files/stored-file.ts";
+import { Problem } from "#contract/training/problems.ts";
+import { LengthHistogram, Repeat } from "#contract/training/report.ts";
 import { ResponseFormat } from "../routes/chat-completions.ts";
 import { GenerateParameters } from "../routes/hugging-face-generation.ts";
 import { DeliveryObject } from "../routes/job-deliveries.ts";
@@ -88,6 +91,10 @@ const inResponses: Named = {
   ModelStatus,
   Model: ModelObject,
   Delivery: DeliveryObject,
+  File: FileObject,
+  DataProblem: Problem,
+  RepeatedExample: Repeat,
+  LengthHistogram,
   Usage: ApiUsage,
   Label,
   Entity,

@@ -11,6 +11,7 @@ import { tokenIdsHeader } from "../tasks/token-ids.ts";
 import { Components, pascalCase } from "./components.ts";
 import { errorComponents, errorComponentName } from "./error-responses.ts";
 import { jobId, unfinishedJobExample } from "./examples.ts";
+import { fileId } from "./file-operations.ts";
 import { type Operation, tags } from "./operation.ts";
 import { operations } from "./operations.ts";
 import {
@@ -72,7 +73,7 @@ class Description {
   }
 
   #describe(operation: Operation): object {
-    const { id, tag, summary, request, example, headers, errors, path } = operation;
+    const { id, tag, summary, request, headers, errors, path } = operation;
     const name = pascalCase(id);
     const form = errorFormAt(path);
     return {
@@ -82,7 +83,7 @@ class Description {
       description: operation.description,
       ...(operation.open === true ? { security: [{}] } : {}),
       parameters: parametersOf(operation),
-      ...(request === undefined ? {} : { requestBody: this.#body(request, name, example.request) }),
+      ...(request === undefined ? {} : { requestBody: this.#body(operation, request, name) }),
       responses: {
         "200": {
           description: "Done",
@@ -101,7 +102,11 @@ class Description {
   }
 
   /** The answer whole, and as a stream where it can be one. */
-  #content({ response, event, example }: Operation, name: string): object {
+  #content({ response, event, example, binary }: Operation, name: string): object {
+    if (binary === true) {
+      const schema = { type: "string", format: "binary" };
+      return { "application/octet-stream": { schema, example: example.response } };
+    }
     const whole =
       response === undefined
         ? {}
@@ -111,8 +116,12 @@ class Description {
     return { ...whole, "text/event-stream": { schema, example: example.event } };
   }
 
-  #body(request: z.ZodType, name: string, example: unknown): object {
-    const content = json(this.#requests.refTo(request, `${name}Request`), example);
+  #body({ form, example }: Operation, request: z.ZodType, name: string): object {
+    const schema = this.#requests.refTo(request, `${name}Request`);
+    const content =
+      form === true
+        ? { "multipart/form-data": { schema, example: example.request } }
+        : json(schema, example.request);
     return { required: true, description: "What is asked for.", content };
   }
 
@@ -141,6 +150,14 @@ const parameters = {
     description: "The job's id.",
     schema: { type: "string", pattern: String.raw`^job_\d{1,4}_[0-9a-f]{32}$` },
     example: jobId,
+  },
+  file: {
+    name: "file",
+    in: "path",
+    required: true,
+    description: "The file's id.",
+    schema: { type: "string", pattern: "^file-[0-9a-f]{32}$" },
+    example: fileId,
   },
   strict: {
     name: "strict",
@@ -185,10 +202,10 @@ function parametersOf(operation: Operation): object[] {
       ? { ...parameters.model, example: model }
       : ref(String(name)),
   );
-  const inQuery = Object.entries(query).map(([name, { description: told, example }]) => ({
+  const inQuery = Object.entries(query).map(([name, { description: told, example, optional }]) => ({
     name,
     in: "query",
-    required: true,
+    required: optional !== true,
     description: told,
     schema: { type: "string" },
     example,

@@ -12,6 +12,7 @@ export const tags = {
   Rerank: "Documents by how well they answer a query.",
   Tokens: "Texts to the tokens of a model, and back.",
   Models: "What can be asked for.",
+  Files: "What models are trained with, of a key.",
   Jobs: "Work that goes on after its call was answered.",
   Health: "Whether the platform answers.",
 } as const;
@@ -25,12 +26,16 @@ export type Operation = {
   summary: string;
   description: string;
   request?: z.ZodType;
+  /** The request is a form, its field `file` a file. Absent: it is JSON. */
+  form?: true;
+  /** The answer is bytes. */
+  binary?: true;
   /** The model of the example's address; absent: the one every platform has. */
   model?: string;
   /** It has fields that are accepted and not acted on, which strict=1 refuses. */
   strict?: true;
   /** Of what is asked for in the query: what each is, and one. */
-  query?: Readonly<Record<string, { description: string; example: string }>>;
+  query?: Readonly<Record<string, { description: string; example: string; optional?: true }>>;
   /** A header that it alone takes. */
   header?: "tokenIds" | "lastEventId";
   /** Absent: it comes as a stream alone. */

@@ -9,6 +9,7 @@ import { RerankRequest, TeiRerankRequest } from "../routes/rerank.ts";
 import { taskRequestSchema } from "../routes/tasks.ts";
 import { DetokenizeRequest, TokenizeRequest } from "../routes/tokens.ts";
 import { askOperations } from "./ask-operations.ts";
+import { fileOperations } from "./file-operations.ts";
 import { type Example, exampleOf, huggingFaceExample, nativeExample } from "./examples.ts";
 import { generate, generationOperations } from "./generation-operations.ts";
 import type { Operation } from "./operation.ts";
@@ -177,4 +178,8 @@ function tokensExample(task: Task, field: "input" | "tokens"): Example {
   return exampleOf(task, { route: "tokens", field, single: true }, { model, [field]: input });
 }
 
-export const operations: readonly Operation[] = [...jobOperations, ...askOperations];
+export const operations: readonly Operation[] = [
+  ...jobOperations,
+  ...fileOperations,
+  ...askOperations,
+];

@@ -147,7 +147,9 @@ const Envelope = z.strictObject({
 });
 
 /** Made once: a schema costs more to make than to use. Flat bodies hold the parameters beside the inputs. */
-const bodies = new Map(huggingFaceTasks.map((task) => [task, bodySchema(task)]));
+const bodies = new Map<Task, ReturnType<typeof bodySchema>>(
+  huggingFaceTasks.map((task) => [task, bodySchema(task)]),
+);
 
 function bodySchema(task: Task): z.ZodType<Record<string, unknown>> {
   const { huggingFace } = taskTable[task];

@@ -1,50 +1,14 @@
-/** Large documents in object storage (S3 API, signed by aws4fetch): written whole, read chunk by chunk and verified. */
-import { AwsClient } from "aws4fetch";
+/** Large documents in object storage: written whole, read chunk by chunk and verified. */
 import type { ObjectReference } from "#contract/object-reference.ts";
 import type { Settings } from "../environment.ts";
 import { freeBytes } from "../http/free-bytes.ts";
 import { withTimeout } from "../http/with-timeout.ts";
+import { objectTimeoutMs, sendToStore } from "./s3-request.ts";
 
-/** Of a whole call, and of each pause while a body is read. */
-const timeoutMs = 30_000;
-const triesMax = 4;
-const pauseMs = 100;
 /** Of what is read at once: fifty readers hold fifty, and several times that of what they make of it. */
 const chunkBytes = 16 * 1024;
 
 export type StoredDocument = { key: string; contentType: string; bytes: Uint8Array };
-
-type Call = {
-  method: "GET" | "PUT";
-  headers?: Record<string, string>;
-  body?: Uint8Array;
-  signal: AbortSignal;
-};
-
-/**
- * Tried again where the store is busy. The body is not part of what is signed: a Request that holds it would copy it.
- */
-async function send(
-  { s3, s3Credentials }: Settings,
-  key: string,
-  { method, headers = {}, body, signal }: Call,
-): Promise<Response> {
-  const client = new AwsClient({ ...s3Credentials, region: s3.region, service: "s3" });
-  const url = `${s3.endpoint}/${s3.bucket}/${key}`;
-  for (let tries = 1; ; tries += 1) {
-    const signed = await client.sign(url, { method, headers });
-    const response = await fetch(url, {
-      method,
-      headers: signed.headers,
-      signal,
-      ...(body === undefined ? {} : { body }),
-    });
-    const busy = response.status >= 500 || response.status === 429;
-    if (!busy || tries === triesMax) return response;
-    await response.body?.cancel();
-    await new Promise((resolve) => setTimeout(resolve, tries * pauseMs));
-  }
-}
 
 /**
  * The key is a path inside the bucket, of characters that need no escaping. The bytes are given away: they are freed.
@@ -60,8 +24,14 @@ export async function putObject(
   };
   const headers = { "content-type": contentType, "x-amz-content-sha256": reference.sha256 };
   try {
-    await withTimeout(timeoutMs, async (signal) => {
-      const response = await send(settings, key, { method: "PUT", headers, body: bytes, signal });
+    await withTimeout(objectTimeoutMs, async (signal) => {
+      const response = await sendToStore(settings, {
+        method: "PUT",
+        key,
+        headers,
+        body: bytes,
+        signal,
+      });
       await response.body?.cancel();
       if (!response.ok) throw new Error(`object store: PUT ${key} was answered ${response.status}`);
     });
@@ -80,8 +50,8 @@ export async function openObject(
   reference: ObjectReference,
 ): Promise<AsyncGenerator<Uint8Array> | null> {
   const { key } = reference;
-  const response = await withTimeout(timeoutMs, (signal) =>
-    send(settings, key, { method: "GET", signal }),
+  const response = await withTimeout(objectTimeoutMs, (signal) =>
+    sendToStore(settings, { method: "GET", key, signal }),
   );
   if (response.ok && response.body !== null) return verified(response.body, reference);
   await response.body?.cancel();
@@ -119,8 +89,9 @@ async function* verified(
 function watchReads(reader: ReadableStreamBYOBReader) {
   let askedAt: number | null = null;
   const clock = setInterval(() => {
-    if (askedAt !== null && Date.now() - askedAt > timeoutMs) void reader.cancel("it went silent");
-  }, timeoutMs / 3);
+    if (askedAt !== null && Date.now() - askedAt > objectTimeoutMs)
+      void reader.cancel("it went silent");
+  }, objectTimeoutMs / 3);
   return {
     read: async () => {
       askedAt = Date.now();

@@ -18,10 +18,11 @@ import { type Task, type TaskInput, tasks } from "#contract/tasks.ts";
 import type * as z from "zod";
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import type { ModelLease } from "../model/served-model.ts";
-import type { Pipeline, TaskRequest } from "../pipelines/pipeline.ts";
+import type { FilePipeline, Pipeline, TaskRequest } from "../pipelines/pipeline.ts";
 import { pipelines } from "../pipelines/pipelines.ts";
 import { charactersOf, ComputationMemory, type MemoryReservation } from "./computation-memory.ts";
 import { jsonItems, jsonParts } from "./json-parts.ts";
+import { MemorySemaphore } from "./memory-semaphore.ts";
 import type { ObjectStore } from "./object-store.ts";
 import type { TaskRunner } from "./task-runner.ts";
 
@@ -68,6 +69,7 @@ type RunOptions = ExecuteOptions & { tenant: string; jobId: string; memory: Memo
 export class ComputationExecutor {
   readonly #options: ComputationExecutorOptions;
   readonly #memory = new ComputationMemory();
+  readonly #fileTurn = new MemorySemaphore(1);
 
   constructor(options: ComputationExecutorOptions) {
     this.#options = options;
@@ -108,8 +110,11 @@ export class ComputationExecutor {
     options: RunOptions,
   ): Promise<Computed> {
     const pipeline: Pipeline<T> = pipelines[request.task];
-    if (pipeline.kind === "direct") {
-      const outputs = pipeline.answer(request);
+    if (pipeline.kind === "direct" || pipeline.kind === "file") {
+      const outputs =
+        pipeline.kind === "direct"
+          ? pipeline.answer(request)
+          : await this.#readFiles(pipeline, request, options);
       const usage = { promptTokens: 0 };
       const modelDigest = request.task;
       return { result: { model: modelId, modelDigest, outputs, usage, warnings: [] }, models: [] };
@@ -131,6 +136,21 @@ export class ComputationExecutor {
       return { result: { model: model.id, modelDigest, ...answer }, models };
     } finally {
       for (const lease of leases) lease.release();
+    }
+  }
+
+  /** One request at a time: what is kept of a file's texts, to find them again, takes memory. */
+  async #readFiles<T extends Task>(
+    pipeline: FilePipeline<T>,
+    request: TaskRequest<T>,
+    { signal, onProgress }: RunOptions,
+  ) {
+    const release = await this.#fileTurn.acquire(1, signal);
+    try {
+      const open = (reference: ObjectReference) => this.#options.objects.open(reference, signal);
+      return await pipeline.answer(request, { signal, open, onProgress });
+    } finally {
+      release();
     }
   }
 

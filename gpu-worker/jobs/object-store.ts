@@ -8,6 +8,8 @@ import pRetry, { AbortError } from "p-retry";
 export type ObjectStore = {
   /** The text of the document a reference names. @throws where it is gone or is not what the reference says */
   read(reference: ObjectReference, signal: AbortSignal): Promise<string>;
+  /** Its bytes as they arrive. @throws as `read`, at the end where the bytes are others */
+  open(reference: ObjectReference, signal: AbortSignal): AsyncIterable<Uint8Array>;
   write(key: string, document: Document, signal: AbortSignal): Promise<ObjectReference>;
 };
 
@@ -40,6 +42,22 @@ export function openObjectStore(options: ObjectStoreOptions): ObjectStore {
         await verify(bytes, reference, signal);
         return new TextDecoder().decode(bytes);
       }),
+    async *open(reference, signal) {
+      const { key } = reference;
+      const answer = await withRetries(signal, async () => {
+        const answered = await client.fetch(addressOf(key), { signal });
+        await assertOk(answered, `GET ${key}`);
+        return answered;
+      });
+      const hash = createHash("sha256");
+      let bytes = 0;
+      for await (const chunk of answer.body ?? []) {
+        hash.update(chunk);
+        bytes += chunk.byteLength;
+        yield chunk;
+      }
+      if (bytes !== reference.bytes || hash.digest("hex") !== reference.sha256) throw another(key);
+    },
     async write(key, { contentType, parts }, signal) {
       const pieces: Buffer[] = [];
       for await (const part of parts) pieces.push(Buffer.from(part));
@@ -80,7 +98,11 @@ async function verify(
 ): Promise<void> {
   const same = bytes.byteLength === reference.bytes;
   if (same && (await digest(bytes, signal)) === reference.sha256) return;
-  throw new AbortError(`the object ${reference.key} is not the one that was written`);
+  throw new AbortError(another(reference.key));
+}
+
+function another(key: string): Error {
+  return new Error(`the object ${key} is not the one that was written`);
 }
 
 /** Bytes hashed in one step. */

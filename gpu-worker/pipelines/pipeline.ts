@@ -1,10 +1,12 @@
 /**
- * What it takes to serve a task. A direct pipeline answers by itself, a tokenizer pipeline with any model's tokenizer.
+ * What it takes to serve a task. A direct pipeline answers by itself, a file pipeline from files in object storage, a
+ * tokenizer pipeline with any model's tokenizer.
  * An encoder pipeline reads as encode → run → decode: it turns inputs into sequences, has them run in batches shared
  * with other requests (`context.run`), and makes outputs of the results. A decoder pipeline has tokens generated, in
  * steps shared with other requests, and gives them as they come.
  */
 import type { Piece } from "#contract/events.ts";
+import type { ObjectReference } from "#contract/object-reference.ts";
 import type { Usage } from "#contract/result-document.ts";
 import type { Task, TaskInput, TaskOutput, TaskParameters } from "#contract/tasks.ts";
 import type { ChatMessage } from "#contract/tasks/chat-completion.ts";
@@ -56,6 +58,20 @@ export type TaskAnswer<T extends Task> = {
 export type DirectPipeline<T extends Task> = {
   kind: "direct";
   answer(request: TaskRequest<T>): TaskOutput<T>[];
+};
+
+export type FileContext = Pick<TaskContext, "signal"> & {
+  /** The bytes of an object as they arrive. */
+  open(reference: ObjectReference): AsyncIterable<Uint8Array>;
+  /** Of all files of the request, in bytes. */
+  onProgress(completed: number, total: number): void;
+};
+
+/** Reads files from object storage, and has no model run. */
+export type FilePipeline<T extends Task> = {
+  kind: "file";
+  /** @throws what the object store throws; the signal's reason */
+  answer(request: TaskRequest<T>, context: FileContext): Promise<TaskOutput<T>[]>;
 };
 
 /** What every model does that reads text. */
@@ -111,4 +127,4 @@ export type ModelPipeline<T extends Task> =
   | EncoderPipeline<T>
   | DecoderPipeline<T>;
 
-export type Pipeline<T extends Task> = DirectPipeline<T> | ModelPipeline<T>;
+export type Pipeline<T extends Task> = DirectPipeline<T> | FilePipeline<T> | ModelPipeline<T>;

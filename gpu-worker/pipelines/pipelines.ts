@@ -4,6 +4,7 @@ import { chatCompletion } from "./chat-completion.ts";
 import { detokenize } from "./detokenize.ts";
 import { featureExtraction } from "./feature-extraction.ts";
 import { fewShotClassification } from "./few-shot-classification.ts";
+import { fileCheck } from "./file-check.ts";
 import { fillMask } from "./fill-mask.ts";
 import { noop } from "./noop.ts";
 import { questionAnswering } from "./question-answering.ts";
@@ -33,4 +34,5 @@ export const pipelines: { readonly [T in Task]: Pipeline<T> } = {
   "text-generation": textGeneration,
   tokenize,
   detokenize,
+  "file-check": fileCheck,
 };

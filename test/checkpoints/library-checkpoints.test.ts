@@ -98,7 +98,8 @@ async function answer<T extends Call["task"]>(id: string, task: T, call: Call) {
     };
     const runner = new TaskRunner({ policy: cpuBatchPolicy, now: () => 0 });
     const pipeline: Pipeline<T> = pipelines[task];
-    if (pipeline.kind === "direct") throw new Error(`${task} runs no model`);
+    if (pipeline.kind === "direct" || pipeline.kind === "file")
+      throw new Error(`${task} runs no model`);
     const { outputs } = await runner.run(pipeline, request, lease.model, { signal: never });
     return task === "feature-extraction" ? outputs.map((each) => vectorOf(String(each))) : outputs;
   } finally {

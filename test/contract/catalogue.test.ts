@@ -8,6 +8,7 @@ const without: Partial<Record<Task, string>> = {
   noop: "it runs no model",
   tokenize: "every model does it",
   detokenize: "every model does it",
+  "file-check": "it needs none",
   "relation-extraction":
     "we know of no plain encoder on the hub that classifies spans as this platform marks them; fine-tuning makes one",
 };

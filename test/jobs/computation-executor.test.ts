@@ -37,6 +37,9 @@ function answer(
     }),
     objects: {
       read: () => Promise.reject(new Error("nothing is stored")),
+      open: () => {
+        throw new Error("nothing is stored");
+      },
       write: () => Promise.reject(new Error("nothing is to be stored")),
     },
     returnMemory,

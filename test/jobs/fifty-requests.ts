@@ -33,6 +33,9 @@ const stored = new Map<string, Buffer>();
 const objects: ObjectStore = {
   // As if it came over the network: nothing of it is shared.
   read: ({ key }) => Promise.resolve((stored.get(key) ?? Buffer.alloc(0)).toString()),
+  open: async function* ({ key }) {
+    yield stored.get(key) ?? Buffer.alloc(0);
+  },
   async write(key, { parts }) {
     const pieces: Buffer[] = [];
     for await (const part of parts) pieces.push(Buffer.from(part));

@@ -25,6 +25,9 @@ function keeper(): ObjectStore & { last: string } {
   return {
     last: "",
     read: () => Promise.reject(new Error("nothing is stored")),
+    open: () => {
+      throw new Error("nothing is stored");
+    },
     async write(key, { parts }) {
       this.last = "";
       for await (const part of parts) this.last += part;

@@ -4,7 +4,7 @@
  */
 import path from "node:path";
 import { setImmediate as nextRound } from "node:timers/promises";
-import type { Task } from "../../contract/tasks.ts";
+import type { CallerTask } from "../../contract/task-table.ts";
 import type { DecoderModel } from "../../gpu-worker/model/decoder-model.ts";
 import type { EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
 import type { ModelHead } from "../../gpu-worker/model/model-head.ts";
@@ -62,7 +62,7 @@ const heads = {
 export type RandomHead = keyof typeof heads;
 
 /** Which model does which task, at its most laborious. */
-export const headOf: { readonly [T in Exclude<Task, "noop">]: RandomHead | "decoder" } = {
+export const headOf: { readonly [T in Exclude<CallerTask, "noop">]: RandomHead | "decoder" } = {
   "feature-extraction": "sentence",
   "sentence-similarity": "sentence",
   "text-classification": "classes",

@@ -2,6 +2,7 @@
  * Random requests of every task that the edge admits, and models that answer them with nothing in them but real
  * tokenizers: what such a request really reads is what the pipelines have run.
  */
+import type { CallerTask } from "../../contract/task-table.ts";
 import { type Task, type TaskInput, type TaskParameters, tasks } from "../../contract/tasks.ts";
 import type { EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
 import type { ModelHead } from "../../gpu-worker/model/model-head.ts";
@@ -57,7 +58,7 @@ const maybe = <T>(random: Random, make: () => T): T | undefined =>
 type Made<T extends Task> = { inputs: TaskInput<T>[]; parameters: object };
 
 /** Every task has a maker, or this does not compile. */
-const makers: { readonly [T in Task]: (random: Random) => Made<T> } = {
+const makers: { readonly [T in CallerTask]: (random: Random) => Made<T> } = {
   noop: (random) => ({ inputs: [randomText(random, 9)], parameters: {} }),
   "feature-extraction": (random) => ({
     inputs: many(random, 12, () =>
@@ -147,7 +148,7 @@ const makers: { readonly [T in Task]: (random: Random) => Made<T> } = {
 };
 
 /** A request as the edge has it once its schemas have read it. */
-export function randomRequest<T extends Task>(task: T, random: Random): RandomRequest<T> {
+export function randomRequest<T extends CallerTask>(task: T, random: Random): RandomRequest<T> {
   const { inputs, parameters } = makers[task](random);
   const bare = Object.fromEntries(
     Object.entries(parameters).filter(([, value]) => value !== undefined),

@@ -46,6 +46,10 @@ async function answer(world: OutsideWorld, request: Request): Promise<Response> 
       world.objects.set(key, new Uint8Array(await request.arrayBuffer()));
       return new Response(null, { status: 200 });
     }
+    if (request.method === "DELETE") {
+      world.objects.delete(key);
+      return new Response(null, { status: 204 });
+    }
     const found = world.objects.get(key);
     return found === undefined ? new Response(null, { status: 404 }) : new Response(found);
   }

@@ -1,0 +1,10 @@
+/** What one key may store. */
+export const storageLimits = {
+  storedBytesMax: 1_000_000_000,
+  filesMax: 10_000,
+  /** Uploads under way. */
+  uploadsMax: 4,
+} as const;
+
+/** What there is too little of. */
+export type StorageRefusal = "bytes" | "files" | "uploads";

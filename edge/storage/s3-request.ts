@@ -1,0 +1,41 @@
+/** Calls of the object store (S3 API, signed by aws4fetch), each tried again where the store is busy. */
+import { AwsClient } from "aws4fetch";
+import type { Settings } from "../environment.ts";
+
+/** Of a whole call, and of each pause while a body is read. */
+export const objectTimeoutMs = 30_000;
+const triesMax = 4;
+const pauseMs = 100;
+
+export type StoreCall = {
+  method: "GET" | "PUT" | "POST" | "DELETE";
+  /** A path inside the bucket, of characters that need no escaping. */
+  key: string;
+  query?: Record<string, string>;
+  headers?: Record<string, string>;
+  body?: Uint8Array;
+  signal: AbortSignal;
+};
+
+/** The body is not part of what is signed: a Request that holds it would copy it. */
+export async function sendToStore(
+  { s3, s3Credentials }: Settings,
+  { method, key, query = {}, headers = {}, body, signal }: StoreCall,
+): Promise<Response> {
+  const client = new AwsClient({ ...s3Credentials, region: s3.region, service: "s3" });
+  const url = new URL(`${s3.endpoint}/${s3.bucket}/${key}`);
+  for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
+  for (let tries = 1; ; tries += 1) {
+    const signed = await client.sign(url, { method, headers });
+    const response = await fetch(url, {
+      method,
+      headers: signed.headers,
+      signal,
+      ...(body === undefined ? {} : { body }),
+    });
+    const busy = response.status >= 500 || response.status === 429;
+    if (!busy || tries === triesMax) return response;
+    await response.body?.cancel();
+    await new Promise((resolve) => setTimeout(resolve, tries * pauseMs));
+  }
+}
