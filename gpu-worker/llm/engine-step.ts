@@ -45,10 +45,12 @@ export function planEngineStep(state: StepState): EngineStep {
       }),
     ),
   ];
+  const writing = requests.filter((request) => request.slot !== null && decodes(request)).length;
   const plan = planStep(requests, {
     ...room,
     quantumTokens: Math.max(1, promptTokens),
-    stepTokensMax: Math.max(room.slots, promptTokens),
+    // Prompts have all their tokens, however many slots are taken by texts that are written.
+    stepTokensMax: Math.max(room.slots, writing + promptTokens),
     blockTokens,
   });
   const texts = [...running, ...candidates.map(({ text }) => text)];
