@@ -55,6 +55,15 @@ function inHubDims(value: NamedType): NamedType {
   return { ...value, shape: value.shape.map((dim) => (dim === "batch" ? "batch_size" : dim)) };
 }
 
+const ofPiece = ({ name }: NamedType) => name.startsWith("piece");
+
+/** No piece of a prompt is ever read beside new tokens: ONNX Runtime leaves the branches for it out when it loads. */
+function withoutPiece({ name, dtype, shape }: NamedType): Initializer {
+  if (dtype === "int32") return { name, dtype, shape: [1], load: () => Int32Array.of(0) };
+  const empty = shape.map((size) => (typeof size === "number" ? size : 0));
+  return { name, dtype, shape: empty, load: () => new Float32Array() };
+}
+
 /** The same graph under the hub's names. Texts of a batch are of one length: padding stands on our other side. */
 function underHubNames(graph: Graph): Graph {
   const ours = new Set(["lengths", "total_length", "positions"]);
@@ -65,11 +74,19 @@ function underHubNames(graph: Graph): Graph {
   }));
   return {
     ...graph,
-    inputs: [...graph.inputs.filter(({ name }) => !ours.has(name)), mask].map(inHubDims),
-    outputs: graph.outputs.map((value) =>
-      value.name === "logits" ? { ...value, shape: ["batch", 1, value.shape[1] ?? 0] } : value,
+    inputs: [...graph.inputs.filter((each) => !ours.has(each.name) && !ofPiece(each)), mask].map(
+      inHubDims,
     ),
-    initializers: [...graph.initializers, ...constants],
+    outputs: graph.outputs
+      .filter((each) => !ofPiece(each))
+      .map((value) =>
+        value.name === "logits" ? { ...value, shape: ["batch", 1, value.shape[1] ?? 0] } : value,
+      ),
+    initializers: [
+      ...graph.initializers,
+      ...graph.inputs.filter(ofPiece).map(withoutPiece),
+      ...constants,
+    ],
     nodes: [...derived, ...last, node("Unsqueeze", ["hub.rows", "hub.one"], "logits")],
   };
 }

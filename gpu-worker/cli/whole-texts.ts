@@ -2,7 +2,7 @@
  * A decoder's session as one that reads whole texts: `input_ids` and `attention_mask` int64 [batch, sequence], `logits`
  * f32 [batch, sequence, vocabulary], zeros where the mask has none. Texts may be padded on either side.
  */
-import { emptyCache } from "../model/decoder-feeds.ts";
+import { emptyCache, noPiece } from "../model/decoder-feeds.ts";
 import type { RunOptions, Session, ValueInfo } from "../runtime/session.ts";
 import { elementCount } from "../tensor/shape.ts";
 import { int64, tensor } from "../tensor/tensor.ts";
@@ -60,6 +60,7 @@ function feedsOf(session: Session, texts: readonly Text[]): Record<string, Tenso
     lengths: tensor("int32", [texts.length], lengths),
     total_length: tensor("int32", [], Int32Array.of(longest)),
     positions: int64([asked.length], asked),
+    ...noPiece,
     ...emptyCache(session, texts.length, longest),
   };
 }

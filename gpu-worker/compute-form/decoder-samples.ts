@@ -2,7 +2,7 @@
  * Texts to compare a decoder's forms on: sentences, and what the decoder itself makes of them in f32. A form must be
  * close where the model will be asked to write; a text that it would not write says little of that.
  */
-import { emptyCache } from "../model/decoder-feeds.ts";
+import { emptyCache, noPiece } from "../model/decoder-feeds.ts";
 import type { Session } from "../runtime/session.ts";
 import { int64, type Tensor, tensor } from "../tensor/tensor.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -63,6 +63,7 @@ async function goOn(
           [made.length],
           next.map((ids, at) => at * width + ids.length - 1),
         ),
+        ...noPiece,
         ...cache,
       },
       { signal },

@@ -1,4 +1,8 @@
-/** The two runs of a decoder over its slots: one new token of many texts, and several of one. */
+/**
+ * A run of a decoder over its slots: one new token of many texts, several of one, or both, which are computed as they
+ * would be in runs of their own and read the weights once.
+ */
+import { noPiece } from "../model/decoder-feeds.ts";
 import { int64, tensor } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { KeyValueSlots } from "./key-value-slots.ts";
@@ -17,19 +21,6 @@ export type DecodeBatch = {
   readonly rows: readonly DecodeRow[];
 };
 
-/** @returns f32 [rows asked, vocabulary], see `KeyValueSlots.run` */
-export function runDecode(
-  slots: KeyValueSlots,
-  { firstSlot: first, rows }: DecodeBatch,
-  signal: AbortSignal,
-): Promise<Float32Array> {
-  const tokens = rows.map(({ token }) => token);
-  const asked = rows.flatMap((row, at) => (row.asked ? [at] : []));
-  const lengths = rows.map(({ length }) => length);
-  const window = { first, count: rows.length, asked: asked.length };
-  return slots.run(window, feeds({ tokens, lengths, asked }), signal);
-}
-
 /** Tokens of a prompt whose logits are asked for in one run at most: each has those of a whole vocabulary. */
 export const scoredTokensMax = 16;
 
@@ -42,30 +33,70 @@ export type PromptPiece = {
   readonly asked: readonly number[];
 };
 
+/** @returns f32 [rows asked, vocabulary], see `KeyValueSlots.run` */
+export function runDecode(
+  slots: KeyValueSlots,
+  { firstSlot: first, rows }: DecodeBatch,
+  signal: AbortSignal,
+): Promise<Float32Array> {
+  const { tokens, lengths, asked } = decodeFeeds(rows);
+  const window = { first, count: rows.length, piece: null, asked: asked.length };
+  const ids = int64([tokens.length, 1], tokens);
+  return slots.run(window, { ...feeds(ids, lengths, asked), ...noPiece }, signal);
+}
+
 /** @returns f32 [asked, vocabulary], see `KeyValueSlots.run` */
 export function runPrompt(
   slots: KeyValueSlots,
   { slot: first, tokens, from, asked }: PromptPiece,
   signal: AbortSignal,
 ): Promise<Float32Array> {
-  const window = { first, count: 1, asked: asked.length };
-  return slots.run(window, feeds({ tokens, lengths: [from + tokens.length], asked }), signal);
+  const window = { first, count: 1, piece: null, asked: asked.length };
+  const ids = int64([1, tokens.length], tokens);
+  const lengths = [from + tokens.length];
+  return slots.run(window, { ...feeds(ids, lengths, asked), ...noPiece }, signal);
 }
 
-/** @param tokens the new ones of all texts, of which each has as many */
-function feeds({
-  tokens,
-  lengths,
-  asked,
-}: {
-  tokens: readonly number[];
-  lengths: readonly number[];
-  asked: readonly number[];
-}): Record<string, Tensor> {
+/**
+ * The piece's slot may be one between those of the batch: what is written to it there comes behind the piece.
+ * @returns f32 [rows asked and those of the piece, vocabulary], see `KeyValueSlots.run`
+ */
+export function runMixed(
+  slots: KeyValueSlots,
+  { firstSlot: first, rows }: DecodeBatch,
+  piece: PromptPiece,
+  signal: AbortSignal,
+): Promise<Float32Array> {
+  const end = piece.from + piece.tokens.length;
+  const among = rows.map((row, at) =>
+    first + at === piece.slot ? { ...row, length: end + 1 } : row,
+  );
+  const { tokens, lengths, asked } = decodeFeeds(among);
+  const all = [...tokens, ...piece.tokens];
+  const positions = [...asked, ...piece.asked.map((at) => tokens.length + at)];
+  const window = { first, count: rows.length, piece: piece.slot, asked: positions.length };
+  const piece_length = tensor("int32", [1], Int32Array.of(end));
+  const ids = int64([1, all.length], all);
+  return slots.run(window, { ...feeds(ids, lengths, positions), piece_length }, signal);
+}
+
+function decodeFeeds(rows: readonly DecodeRow[]) {
   return {
-    input_ids: int64([lengths.length, tokens.length / lengths.length], tokens),
+    tokens: rows.map(({ token }) => token),
+    lengths: rows.map(({ length }) => length),
+    asked: rows.flatMap((row, at) => (row.asked ? [at] : [])),
+  };
+}
+
+function feeds(
+  ids: Tensor,
+  lengths: readonly number[],
+  positions: readonly number[],
+): Record<string, Tensor> {
+  return {
+    input_ids: ids,
     lengths: tensor("int32", [lengths.length], Int32Array.from(lengths)),
     total_length: tensor("int32", [], Int32Array.of(Math.max(...lengths))),
-    positions: int64([asked.length], asked),
+    positions: int64([positions.length], positions),
   };
 }

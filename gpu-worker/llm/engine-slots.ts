@@ -27,7 +27,7 @@ export class EngineSlots {
     this.#memory ??= KeyValueSlots.open(this.#session, {
       slots,
       tokens,
-      askedMax: Math.max(slots, scoredTokensMax),
+      askedMax: slots + scoredTokensMax,
     });
     const memory = await this.#memory.catch((error: unknown) => {
       this.#memory = null;

@@ -1,8 +1,8 @@
 /**
  * Writes texts with a decoder, many side by side: continuous batching. Each step gives every text that runs its next
- * token, in one run over their keys and values in place, and reads pieces of prompts, each in a run of its own. What is
- * in a step is planned by step-plan.ts, which slot a text gets by slot-table.ts, when it runs by the scheduler, which
- * other models share. No queue and no HTTP.
+ * token, in one run over their keys and values in place, which reads a piece of a prompt too. What is in a step is
+ * planned by step-plan.ts, which slot a text gets by slot-table.ts, when it runs by the scheduler, which other models
+ * share. No queue and no HTTP.
  *
  * A run that fails takes its own texts with it; a fault of the device takes all.
  */

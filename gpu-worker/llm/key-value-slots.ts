@@ -75,6 +75,8 @@ export function vocabularyOf({ outputs }: Pick<LoadedSession, "outputs">): numbe
 export type Window = {
   readonly first: number;
   readonly count: number;
+  /** Of a piece of a prompt that is read beside them, which may lie among them; null: none is. */
+  readonly piece: number | null;
   readonly asked: number;
 };
 
@@ -83,7 +85,7 @@ export class KeyValueSlots {
   readonly #shape: SlotsShape;
   readonly #layers: readonly Layer[];
   readonly #logits: Logits;
-  /** By their first slot, their number and the tokens asked for; the one used last is the last. */
+  /** By all that a window says; the one used last is the last. */
   readonly #windows = new Map<string, BoundSession>();
 
   private constructor(
@@ -137,7 +139,7 @@ export class KeyValueSlots {
   }
 
   #bound(window: Window): BoundSession {
-    const key = `${window.first} ${window.count} ${window.asked}`;
+    const key = `${window.first} ${window.count} ${window.piece} ${window.asked}`;
     const bound = this.#windows.get(key) ?? this.#bind(window);
     this.#windows.delete(key);
     this.#windows.set(key, bound);
@@ -152,20 +154,25 @@ export class KeyValueSlots {
     await oldest[1].release();
   }
 
-  #bind({ first, count, asked }: Window): BoundSession {
+  #bind({ first, count, piece, asked }: Window): BoundSession {
     const { tokens } = this.#shape;
     const pasts = this.#layers.map(({ past, heads, width, value }): [string, ResidentValue] => {
       const shape = [count, heads, tokens, width];
       return [past, value.view(first * heads * tokens * width, shape)];
     });
-    const presents = pasts.map(([past, value]) => [presentOf(past), value] as const);
+    const pieces = this.#layers.map(({ past, heads, width, value }): [string, ResidentValue] => {
+      const shape = [1, heads, piece === null ? 0 : tokens, width];
+      return [`piece.${past}`, value.view((piece ?? 0) * heads * tokens * width, shape)];
+    });
+    const written = [...pasts, ...(piece === null ? [] : pieces)];
     const { value, vocabulary } = this.#logits;
     return this.#session.bind({
-      inputs: Object.fromEntries(pasts),
+      inputs: Object.fromEntries([...pasts, ...pieces]),
       outputs: {
-        ...Object.fromEntries(presents),
+        ...Object.fromEntries(written.map(([past, each]) => [presentOf(past), each])),
         ...(asked > 0 && { logits: value.view(0, [asked, vocabulary]) }),
       },
+      sharing: piece !== null,
     });
   }
 

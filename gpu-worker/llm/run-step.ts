@@ -1,9 +1,10 @@
 /**
- * Computes a step: the tokens of all texts in one run, then pieces of prompts, one run each. What a run gave is handed
- * out while the next one computes, the last by whoever asked for the step.
+ * Computes a step: the tokens of all texts in one run with the first piece of a prompt, then further pieces, one run
+ * each. What a run gave is handed out while the next one computes, the last by whoever asked for the step.
  */
 import type { GenerationHandlers } from "../model/generation.ts";
-import { runDecode, runPrompt, scoredTokensMax } from "./decoder-runs.ts";
+import { runDecode, runMixed, runPrompt, scoredTokensMax } from "./decoder-runs.ts";
+import type { DecodeBatch, PromptPiece } from "./decoder-runs.ts";
 import type { EngineSlots } from "./engine-slots.ts";
 import type { EngineStep } from "./engine-step.ts";
 import type { KeyValueSlots } from "./key-value-slots.ts";
@@ -28,13 +29,11 @@ export type StepRunner = {
   broken(error: unknown): void;
 };
 
-/** Never rejects. @returns hands out what it computed */
-type Run = (memory: KeyValueSlots) => Promise<() => void>;
-
 /** Never rejects. */
 export async function runStep(step: EngineStep, runner: StepRunner): Promise<() => void> {
-  const runs: Run[] = step.prompts.flatMap((piece) => promptRuns(piece, step, runner));
-  if (step.decode.length > 0) runs.unshift((memory) => decode(step.decode, memory, runner));
+  const [first, ...others] = step.prompts.flatMap(piecesOf);
+  const planned: Planned[] = others.map((piece) => ({ texts: [], piece }));
+  planned.unshift({ texts: step.decode, piece: first ?? null });
   let memory: KeyValueSlots;
   try {
     memory = await runner.slots.prepare(step.work);
@@ -42,8 +41,8 @@ export async function runStep(step: EngineStep, runner: StepRunner): Promise<() 
     return () => runner.broken(error);
   }
   let handOut = nothing;
-  for (const run of runs) {
-    const computing = run(memory);
+  for (const each of planned) {
+    const computing = compute(each, memory, runner);
     handOut();
     handOut = await computing;
   }
@@ -52,81 +51,110 @@ export async function runStep(step: EngineStep, runner: StepRunner): Promise<() 
 
 const nothing = (): void => {};
 
-/** One token of each. */
-async function decode(
-  texts: readonly Text[],
+/** A run: one token of each text, the next ones of a prompt, or both. */
+type Planned = { texts: readonly Text[]; piece: Piece | null };
+
+type Piece = { text: Text; tokens: number; scored: boolean };
+
+/** The next tokens of a prompt, the last known one perhaps among them. */
+function piecesOf({ text, tokens }: EngineStep["prompts"][number]): Piece[] {
+  const scored = text.generation.promptScores !== null && text.choice === 0;
+  const most = scored ? scoredTokensMax : tokens;
+  return Array.from({ length: Math.ceil(tokens / most) }, (_, at) => ({
+    text,
+    tokens: Math.min(most, tokens - at * most),
+    scored,
+  }));
+}
+
+/** Never rejects. @returns hands out what it computed */
+async function compute(
+  { texts, piece }: Planned,
   memory: KeyValueSlots,
   runner: StepRunner,
 ): Promise<() => void> {
-  const { slots, costs, sampler } = runner;
-  const live = texts.filter(({ ended }) => !ended);
-  if (live.length === 0) return nothing;
-  const bySlot = new Map(live.map((text) => [text.slot, text]));
-  const ordered = live.toSorted((a, b) => (a.slot ?? 0) - (b.slot ?? 0));
+  const written = texts.filter(({ ended }) => !ended);
+  const decode = written.length === 0 ? null : decodeBatch(written, runner);
+  const prompt = piece === null ? null : promptPiece(piece);
+  const run = runOf(memory, decode?.batch ?? null, prompt?.batch ?? null);
+  if (run === null) return nothing;
+  const live = [...written, ...(prompt === null ? [] : [prompt.text])];
+  for (const text of written) tellRun(text, { tokens: 1, samples: true }, runner);
+  if (prompt !== null)
+    tellRun(prompt.text, { tokens: prompt.tokens, samples: prompt.last }, runner);
+  const outcome = await timed(live, runner, run);
+  if ("error" in outcome) return () => runner.failed(live, outcome.error);
+  const { logits, seconds } = outcome;
+  runner.costs.ran({ texts: written.length, promptTokens: prompt?.tokens ?? 0, seconds });
+  const asked = written.length * runner.sampler.vocabulary;
+  const handOutPiece =
+    prompt === null ? nothing : committed(prompt, logits.subarray(asked), runner);
+  return () => {
+    if (decode !== null) giveTokens(decode.ordered, logits.subarray(0, asked), runner);
+    handOutPiece();
+  };
+}
+
+/** Null: there is nothing to run. */
+function runOf(memory: KeyValueSlots, batch: DecodeBatch | null, piece: PromptPiece | null) {
+  if (batch === null) {
+    return piece && ((signal: AbortSignal) => runPrompt(memory, piece, signal));
+  }
+  return (signal: AbortSignal) =>
+    piece === null ? runDecode(memory, batch, signal) : runMixed(memory, batch, piece, signal);
+}
+
+/** @param texts at least one */
+function decodeBatch(texts: readonly Text[], { slots }: StepRunner) {
+  const bySlot = new Map(texts.map((text) => [text.slot, text]));
+  const ordered = texts.toSorted((a, b) => (a.slot ?? 0) - (b.slot ?? 0));
   const { first: firstSlot, held } = slots.table.window(ordered.flatMap(({ slot }) => slot ?? []));
   const rows = held.map((computed, at) => {
     const text = bySlot.get(firstSlot + at);
     return { token: text?.tokens.at(-1) ?? 0, length: computed + 1, asked: text !== undefined };
   });
-  for (const text of live) tellRun(text, { tokens: 1, samples: true }, runner);
-  const outcome = await timed(live, runner, (signal) =>
-    runDecode(memory, { firstSlot, rows }, signal),
-  );
-  if ("error" in outcome) return () => runner.failed(live, outcome.error);
-  costs.decoded(outcome.seconds);
-  return () => {
-    const sampled = sampler.sample(outcome.logits, ordered.map(logitsRow));
-    for (const text of live) advance(text, 1, runner);
-    for (const [at, text] of ordered.entries()) give(text, sampled[at], runner);
-  };
+  return { ordered, batch: { firstSlot, rows } };
 }
 
-/** The next tokens of a prompt, the last known one perhaps among them. */
-function promptRuns(
-  { text, tokens }: EngineStep["prompts"][number],
-  step: EngineStep,
-  runner: StepRunner,
-): Run[] {
-  const { promptScores } = text.generation;
-  const scored = promptScores !== null && text.choice === 0;
-  const most = scored ? scoredTokensMax : tokens;
-  const pieces = Array.from({ length: Math.ceil(tokens / most) }, (_, at) => ({
-    tokens: Math.min(most, tokens - at * most),
-    scored,
-    between: step.decode.length > 0,
-  }));
-  return pieces.map((piece) => (memory) => readPiece(text, { memory, piece, runner }));
+function giveTokens(ordered: readonly Text[], logits: Float32Array, runner: StepRunner): void {
+  const sampled = runner.sampler.sample(logits, ordered.map(logitsRow));
+  for (const text of ordered) advance(text, 1, runner);
+  for (const [at, text] of ordered.entries()) give(text, sampled[at], runner);
 }
 
-type PieceRun = {
-  memory: KeyValueSlots;
-  piece: { tokens: number; scored: boolean; between: boolean };
-  runner: StepRunner;
+type PreparedPiece = Piece & {
+  /** The next token is sampled from its last one. */
+  last: boolean;
+  batch: PromptPiece;
 };
 
-async function readPiece(text: Text, { memory, piece, runner }: PieceRun): Promise<() => void> {
-  const { tokens, scored, between } = piece;
-  if (text.ended || text.slot === null) return nothing;
-  const { computed } = text;
+/** Null: nobody waits for it any more. */
+function promptPiece(piece: Piece): PreparedPiece | null {
+  const { text, tokens, scored } = piece;
+  const { computed, slot } = text;
+  if (text.ended || slot === null) return null;
   // A token alone is read again with the one before it, which comes out as it was: see `decodes` of step-plan.ts.
   const from = tokens === 1 ? Math.max(0, computed - 1) : computed;
   const part = text.tokens.slice(from, computed + tokens);
   const last = computed + tokens === text.tokens.length;
   const every = scored ? part.map((_, at) => at) : [];
   const asked = last && !scored ? [part.length - 1] : every;
-  const { slot } = text;
-  tellRun(text, { tokens, samples: last }, runner);
-  const outcome = await timed([text], runner, (signal) =>
-    runPrompt(memory, { slot, tokens: part, from, asked }, signal),
-  );
-  if ("error" in outcome) return () => runner.failed([text], outcome.error);
-  runner.costs.prefilled(tokens, outcome.seconds, between);
+  return { ...piece, last, batch: { slot, tokens: part, from, asked } };
+}
+
+/** @param logits of the piece's tokens asked for @returns hands the next token out */
+function committed(
+  { text, tokens, scored, last, batch }: PreparedPiece,
+  logits: Float32Array,
+  runner: StepRunner,
+): () => void {
+  const { sampler } = runner;
   advance(text, tokens, runner);
-  if (scored) scorePrompt(text, { logits: outcome.logits, from, sampler: runner.sampler });
+  if (scored) scorePrompt(text, { logits, from: batch.from, sampler });
   return () => {
     if (!last || text.ended) return;
-    const row = outcome.logits.subarray(-runner.sampler.vocabulary);
-    give(text, runner.sampler.sample(row, [logitsRow(text)])[0], runner);
+    const row = logits.subarray(-sampler.vocabulary);
+    give(text, sampler.sample(row, [logitsRow(text)])[0], runner);
   };
 }
 

@@ -8,29 +8,54 @@
  * Of a step's time. With q of it, tokens come 1 + q times as far apart while a prompt is read, and the prompt takes
  * 1 + 1/q times as long as alone.
  */
-const quantumShare = 0.45;
+const quantumShare = 0.47;
 /** Weight of the newest measurement. */
 const newest = 0.25;
-/** A shorter piece of a prompt takes no less time: the weights are read once in any case. */
+/** Of a step of tokens alone among those that read prompts, which is the only one in a while. */
+const newestInWhile = 0.5;
+/** What fewer tokens of a prompt take is less than what steps differ by: nothing could be learnt from them. */
 const pieceTokensMin = 8;
+/** So many steps read prompts, then one tells what tokens alone take now. */
+const mixedStepsMax = 31;
+
+/** What was computed in a run: tokens of so many texts, one each, and tokens of a prompt. */
+export type RunCost = { texts: number; promptTokens: number; seconds: number };
 
 export class StepCosts {
   readonly #stepTokensMax: number;
   #decodeSeconds: number | null = null;
   #secondsPerToken: number | null = null;
+  /** Whether pieces were measured beside tokens. */
+  #mixed = false;
+  #mixedSteps = 0;
 
   constructor(stepTokensMax: number) {
     this.#stepTokensMax = stepTokensMax;
   }
 
-  decoded(seconds: number): void {
-    this.#decodeSeconds = average(this.#decodeSeconds, seconds);
+  ran({ texts, promptTokens, seconds }: RunCost): void {
+    if (promptTokens === 0) this.#decoded(seconds);
+    else if (texts > 0) this.#readBeside({ texts, promptTokens, seconds });
+    else if (!this.#mixed) {
+      this.#secondsPerToken = average(this.#secondsPerToken, seconds / promptTokens);
+    }
   }
 
-  /** @param between a piece of a prompt that ran between tokens: pieces of that size are what is asked for */
-  prefilled(tokens: number, seconds: number, between: boolean): void {
-    if (!between && this.#secondsPerToken !== null) return;
-    this.#secondsPerToken = average(this.#secondsPerToken, seconds / tokens);
+  #decoded(seconds: number): void {
+    const weight = this.#mixedSteps > 0 ? newestInWhile : newest;
+    this.#decodeSeconds = average(this.#decodeSeconds, seconds, weight);
+    this.#mixedSteps = 0;
+  }
+
+  /** A token of a prompt takes no longer than one that is written: that one has a share of the weights, and logits. */
+  #readBeside({ texts, promptTokens, seconds }: RunCost): void {
+    // The tokens alone would not have taken longer.
+    const alone = Math.min(this.#decodeSeconds ?? seconds, average(this.#decodeSeconds, seconds));
+    this.#decodeSeconds = alone;
+    const each = Math.max(0, seconds - alone) / promptTokens;
+    this.#secondsPerToken = average(this.#secondsPerToken, Math.min(each, alone / texts));
+    this.#mixed = true;
+    this.#mixedSteps += 1;
   }
 
   /** Of others, between two steps. */
@@ -41,11 +66,12 @@ export class StepCosts {
   /** Of prompts, in so many seconds. */
   tokensIn(seconds: number): number {
     if (seconds === Infinity) return this.#stepTokensMax;
+    if (this.#mixedSteps >= mixedStepsMax) return 0;
     const tokens = Math.floor(seconds / (this.#secondsPerToken ?? Infinity));
     return Math.min(this.#stepTokensMax, Math.max(pieceTokensMin, tokens));
   }
 }
 
-function average(before: number | null, now: number): number {
-  return before === null ? now : before + newest * (now - before);
+function average(before: number | null, now: number, weight = newest): number {
+  return before === null ? now : before + weight * (now - before);
 }

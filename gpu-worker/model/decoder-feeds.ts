@@ -6,12 +6,16 @@ import { int64, type Tensor, tensor, tensorFromBytes } from "../tensor/tensor.ts
 
 type Fed = Pick<Session, "inputs">;
 
-/** Room for `length` tokens of each text, empty. */
+/** Of a run that reads no piece of a prompt beside new tokens of other texts. */
+export const noPiece = { piece_length: tensor("int32", [1], Int32Array.of(0)) };
+
+/** Room for `length` tokens of each text, empty, and none for a piece of a prompt. */
 export function emptyCache({ inputs }: Fed, texts: number, length: number): Record<string, Tensor> {
-  const states = inputs.filter(({ name }) => name.startsWith("past_key_values."));
+  const states = inputs.filter(({ name }) => name.includes("past_key_values."));
   return Object.fromEntries(
     states.map(({ name, dtype, shape }): [string, Tensor] => {
-      const room = [texts, Number(shape[1]), length, Number(shape[3])];
+      const [rows, tokens] = name.startsWith("piece.") ? [1, 0] : [texts, length];
+      const room = [rows, Number(shape[1]), tokens, Number(shape[3])];
       const bytes = new Uint8Array(elementCount(room) * bytesPerElement(dtype));
       return [name, tensorFromBytes(dtype, room, bytes)];
     }),
@@ -25,6 +29,7 @@ export function wholeText(session: Fed, ids: readonly number[]): Record<string, 
     lengths: tensor("int32", [1], Int32Array.of(ids.length)),
     total_length: tensor("int32", [], Int32Array.of(ids.length)),
     positions: int64([ids.length], ids.keys()),
+    ...noPiece,
     ...emptyCache(session, 1, ids.length),
   };
 }
@@ -37,6 +42,7 @@ export function nextTokens(session: Fed, texts: number, past: number): Record<st
     lengths: tensor("int32", [texts], new Int32Array(texts).fill(past + 1)),
     total_length: tensor("int32", [], Int32Array.of(past + 1)),
     positions: int64([texts], ids.keys()),
+    ...noPiece,
     ...emptyCache(session, texts, past + 1),
   };
 }

@@ -129,12 +129,22 @@ class Autocast {
   }
 }
 
+/** What nodes read, in their own graph or in those around it. */
+function readBy(nodes: readonly Node[]): string[] {
+  return nodes.flatMap(({ inputs, attributes }) => {
+    const bodies = Object.values(attributes).flatMap((each) =>
+      each.kind === "graph" ? readBy(each.value.nodes) : [],
+    );
+    return [...inputs, ...bodies];
+  });
+}
+
 /** @throws GraphError for a graph that is not valid */
 export function autocastFloat16(graph: Graph): Graph {
   const rewriting = new Autocast(graph);
   for (const node of graph.nodes) rewriting.add(node);
   const { nodes, made } = rewriting;
-  const used = new Set(nodes.flatMap(({ inputs }) => inputs));
+  const used = new Set(readBy(nodes));
   const initializers = [...graph.initializers, ...made].filter(({ name }) => used.has(name));
   return { ...graph, nodes, initializers };
 }

@@ -42,6 +42,8 @@ export type Binding = {
   readonly inputs?: Readonly<Record<string, ResidentValue>>;
   /** Where each is put: into a value, or `host` for a tensor that the run gives. No others are kept. */
   readonly outputs: Readonly<Record<string, ResidentValue | "host">>;
+  /** The graph writes to other parts of them: outputs may share memory. Default: that is refused. */
+  readonly sharing?: boolean;
 };
 
 export type BoundSession = {

@@ -125,7 +125,7 @@ describe("tiny decoders", () => {
   it("keep keys, values and matrices in half precision in f16", () => {
     const graph = tinyGraph("llama-yarn", "f16");
     const kept = [...graph.inputs, ...graph.outputs].filter(({ name }) => /key|value/.test(name));
-    expect(kept.length).toBe(8);
+    expect(kept.length).toBe(16);
     expect(kept.every(({ dtype }) => dtype === decoderForms.f16.kept)).toBe(true);
     expect(graph.outputs.find(({ name }) => name === "logits")?.dtype).toBe("float32");
     const matrices = graph.initializers.filter(

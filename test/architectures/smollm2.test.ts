@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { buildDecoder } from "../../gpu-worker/architectures/decoder.ts";
-import { emptyCache } from "../../gpu-worker/model/decoder-feeds.ts";
+import { emptyCache, noPiece } from "../../gpu-worker/model/decoder-feeds.ts";
 import { writeModel } from "../../gpu-worker/onnx/write-model.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Session } from "../../gpu-worker/runtime/session.ts";
@@ -44,6 +44,7 @@ async function step(ids: number[], length: number, positions: number[], cache: C
     lengths: tensor("int32", [1], Int32Array.of(length)),
     total_length: tensor("int32", [], Int32Array.of(length)),
     positions: int64([positions.length], positions),
+    ...noPiece,
     ...cache,
   });
   if (logits?.dtype !== "float32") throw new Error("no logits");

@@ -1,5 +1,5 @@
 /** Reads texts piece by piece with a decoder's session; what was kept lies at the beginning of each text's room. */
-import { emptyCache } from "../../gpu-worker/model/decoder-feeds.ts";
+import { emptyCache, noPiece } from "../../gpu-worker/model/decoder-feeds.ts";
 import type { Session } from "../../gpu-worker/runtime/session.ts";
 import { int64, tensor } from "../../gpu-worker/tensor/tensor.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
@@ -35,6 +35,7 @@ export class TextReader {
       lengths: tensor("int32", [pieces.length], lengths),
       total_length: tensor("int32", [], Int32Array.of(Math.max(sequence, ...lengths))),
       positions: int64([asked.length], asked),
+      ...noPiece,
       ...this.#kept,
     });
     const kept = Object.entries(present);

@@ -75,10 +75,11 @@ describe("what is computed", () => {
       expect(own).toEqual(expected(range(30), 8, { temperature: 1, seed: 3, choice }));
     }
     expect(new Set(tokens.map(String)).size).toBe(5);
-    const read = session.runs.filter(({ tokens: each }) => each > 1);
+    const read = session.runs
+      .map(({ tokens: each, piece = each }) => piece)
+      .filter((each) => each > 1);
     // A copy of the prompt's keys and values, and its last token read again with the one before it.
-    const copies = Array.from({ length: 4 }, () => ({ texts: 1, tokens: 2 }));
-    expect([read, ran]).toEqual([[{ texts: 1, tokens: 30 }, ...copies], 30 + 40]);
+    expect([read, ran]).toEqual([[30, 2, 2, 2, 2], 30 + 40]);
   });
 
   it("is not what a tenant's text has in common with another of its own, but with nobody else's", async () => {
@@ -212,16 +213,19 @@ describe("what ends a text", () => {
 
 describe("what fails", () => {
   it("takes those in its run with it, and the engine goes on", async () => {
-    const { session, engine } = makeEngine({ slots: 2, stepTokensMax: 4 });
+    const { session, engine } = makeEngine({ slots: 3, stepTokensMax: 4 });
     const { pass, open } = closeGate(session);
     const fault = new Error("a run failed");
     const [one, two] = [writeText(engine, range(4)), writeText(engine, range(9, 9))];
+    const three = writeText(engine, range(7, 20));
     await pass();
-    const failing = Promise.allSettled([one]);
+    // A token of the first text and a piece of the second's prompt.
+    const failing = Promise.allSettled([one, two]);
     await pass(fault);
-    expect(await failing).toEqual([{ status: "rejected", reason: fault }]);
+    const rejected = { status: "rejected", reason: fault };
+    expect(await failing).toEqual([rejected, rejected]);
     open();
-    expect((await two).tokens[0]).toEqual(expected(range(9, 9), 16));
+    expect((await three).tokens[0]).toEqual(expected(range(7, 20), 16));
     expect((await writeText(engine, range(4))).tokens[0]).toEqual(expected(range(4), 16));
   });
 

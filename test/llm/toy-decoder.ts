@@ -90,28 +90,59 @@ class ToyValue implements AllocatedValue {
   }
 }
 
+/**
+ * Writes a text's new tokens to its slot of a batch.
+ * @returns all that its slot holds then
+ */
+function update(
+  values: readonly ToyValue[],
+  text: number,
+  { fresh, length }: { fresh: readonly number[]; length: number },
+): () => readonly number[] {
+  const room = values[0]?.shape[2] ?? 0;
+  expect(length).toBeLessThanOrEqual(room);
+  for (const past of values) {
+    for (let head = 0; head < heads; head += 1) {
+      past.data.set(fresh, past.from + (text * heads + head) * room + length - fresh.length);
+    }
+  }
+  return () => {
+    const [keys = [], known] = values.map(({ data, from }) => {
+      const at = from + (text * heads + 1) * room;
+      return Array.from(data.subarray(at, at + length));
+    });
+    expect(keys).toEqual(known);
+    return keys;
+  };
+}
+
+type ToyPasts = { texts: readonly ToyValue[]; piece: readonly ToyValue[] };
+
+/** Texts and new tokens of each, and those of a piece beside them. */
+export type ToyRun = { texts: number; tokens: number; piece?: number };
+
 export class ToyDecoder implements LoadedSession {
   readonly provider = "cpu";
   readonly concurrency = 1;
   readonly inputs: LoadedSession["inputs"] = [
     { name: "input_ids", dtype: "int64", shape: ["batch", "sequence"] },
-    ...["key", "value"].map((kind) => ({
-      name: `past_key_values.0.${kind}`,
-      dtype: "float32" as const,
-      shape: ["batch", heads, "past", width],
-    })),
+    ...["", "piece."].flatMap((prefix) =>
+      ["key", "value"].map((kind) => ({
+        name: `${prefix}past_key_values.0.${kind}`,
+        dtype: "float32" as const,
+        shape: ["batch", heads, "past", width],
+      })),
+    ),
   ];
   readonly outputs: LoadedSession["outputs"] = [
     { name: "logits", dtype: "float32", shape: ["asked", toyVocabulary] },
   ];
   /** Allocated and not released. */
   readonly values = new Set<ToyValue>();
-  /** What each run was: texts and new tokens of each. */
-  readonly runs: { texts: number; tokens: number }[] = [];
+  readonly runs: ToyRun[] = [];
   copied = 0;
   /** Awaited in each run; what it throws, the run throws. */
-  gate: (run: { texts: number; tokens: number }) => Promise<void> = () =>
-    new Promise((resolve) => setImmediate(resolve));
+  gate: (run: ToyRun) => Promise<void> = () => new Promise((resolve) => setImmediate(resolve));
   /** Changes the logits of a text. */
   bend: (tokens: readonly number[], logits: Float32Array) => Float32Array = (_, logits) => logits;
   #busy = 0;
@@ -142,11 +173,13 @@ export class ToyDecoder implements LoadedSession {
   }
 
   bind({ inputs = {}, outputs }: Binding): BoundSession {
-    const pasts = Object.entries(inputs).flatMap(([name, value]) => {
-      expect(outputs[name.replace("past_key_values", "present")]).toBe(value);
+    const all = Object.entries(inputs).flatMap(([name, value]) => {
+      const isEmpty = value.shape[2] === 0;
+      expect(outputs[name.replace("past_key_values", "present")]).toBe(isEmpty ? undefined : value);
       return value instanceof ToyValue ? [value] : [];
     });
-    expect(pasts).toHaveLength(2);
+    expect(all).toHaveLength(4);
+    const pasts = { texts: all.slice(0, 2), piece: all.slice(2) };
     return {
       run: async (feeds, { signal } = {}) => {
         const rows = await this.#run(pasts, feeds, signal);
@@ -160,7 +193,7 @@ export class ToyDecoder implements LoadedSession {
   }
 
   async #run(
-    pasts: readonly ToyValue[],
+    pasts: ToyPasts,
     feeds: Record<string, Tensor>,
     signal?: AbortSignal,
   ): Promise<number[]> {
@@ -168,46 +201,47 @@ export class ToyDecoder implements LoadedSession {
     expect([this.#running, this.#busy]).toEqual([false, 0]);
     this.#running = true;
     try {
-      const [texts = 0, tokens = 0] = feeds["input_ids"]?.shape ?? [];
-      this.runs.push({ texts, tokens });
-      await this.gate({ texts, tokens });
+      const [rows = 0, columns = 0] = feeds["input_ids"]?.shape ?? [];
+      const texts = feeds["lengths"]?.shape[0] ?? 0;
+      const isMixed = Number(feeds["piece_length"]?.data[0]) > 0;
+      expect(rows).toBe(isMixed ? 1 : texts);
+      const run = isMixed
+        ? { texts, tokens: 1, piece: columns - texts }
+        : { texts, tokens: columns };
+      this.runs.push(run);
+      await this.gate(run);
       signal?.throwIfAborted();
-      return this.#compute(pasts, feeds, { texts, tokens });
+      return this.#compute(pasts, feeds, run);
     } finally {
       this.#running = false;
     }
   }
 
   #compute(
-    pasts: readonly ToyValue[],
+    pasts: ToyPasts,
     feeds: Record<string, Tensor>,
-    { texts, tokens }: { texts: number; tokens: number },
+    { texts, tokens, piece = 0 }: ToyRun,
   ): number[] {
     const numbers = (name: string) => Array.from(feeds[name]?.data ?? [], Number);
     const [ids, lengths] = [numbers("input_ids"), numbers("lengths")];
     if (texts > 1) expect(tokens).toBe(1);
     expect(numbers("total_length")).toEqual([Math.max(...lengths)]);
-    const room = pasts[0]?.shape[2] ?? 0;
-    const known = lengths.map((length, text) => {
-      expect(length).toBeLessThanOrEqual(room);
-      for (const past of pasts) {
-        for (let head = 0; head < heads; head += 1) {
-          const from = past.from + (text * heads + head) * room;
-          const fresh = ids.slice(text * tokens, (text + 1) * tokens);
-          past.data.set(fresh, from + length - tokens);
-        }
-      }
-      return pasts.map(({ data, from }) => {
-        const at = from + (text * heads + 1) * room;
-        return Array.from(data.subarray(at, at + length));
-      });
-    });
+    const known = lengths.map((length, text) =>
+      update(pasts.texts, text, { fresh: ids.slice(text * tokens, (text + 1) * tokens), length }),
+    );
+    const fresh = ids.slice(texts * tokens);
+    expect(fresh).toHaveLength(piece);
+    const [end = 0] = numbers("piece_length");
+    const own = piece === 0 ? null : update(pasts.piece, 0, { fresh, length: end });
     return numbers("positions").flatMap((position) => {
-      const [text, behind] = [Math.floor(position / tokens), tokens - 1 - (position % tokens)];
-      const [keys = [], values] = known[text] ?? [];
-      expect(keys).toEqual(values);
-      const read = keys.slice(0, keys.length - behind);
-      return Array.from(this.bend(read, toyLogits(read)));
+      const inPiece = position - texts * tokens;
+      const [of, behind] =
+        inPiece < 0
+          ? [known[Math.floor(position / tokens)], tokens - 1 - (position % tokens)]
+          : [own, piece - 1 - inPiece];
+      const keys = of?.() ?? [];
+      const text = keys.slice(0, keys.length - behind);
+      return Array.from(this.bend(text, toyLogits(text)));
     });
   }
 

@@ -263,6 +263,8 @@ describe("a bound session refuses by name", () => {
       ],
     ];
     for (const [binding, message] of refused) expect(() => session.bind(binding)).toThrow(message);
+    const outputs = { total: state, doubled: state.view(1, [1]) };
+    await session.bind({ outputs, sharing: true }).release();
     const bound = session.bind({ inputs: { state }, outputs: { total: state } });
     await expect(bound.run({})).rejects.toThrow("input x is missing");
     await expect(bound.run({ x: int64([2], [1, 2]) })).rejects.toThrow("x is float32, not int64");

@@ -4,6 +4,7 @@ import path from "node:path";
 import type { DecoderForm } from "../../gpu-worker/architectures/decoder-form.ts";
 import { buildDecoder } from "../../gpu-worker/architectures/decoder.ts";
 import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
+import { noPiece } from "../../gpu-worker/model/decoder-feeds.ts";
 import { int64, tensor } from "../../gpu-worker/tensor/tensor.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
@@ -31,5 +32,6 @@ export function nextTokens(ids: readonly number[], length: number): Record<strin
     lengths: tensor("int32", [texts], new Int32Array(texts).fill(length)),
     total_length: tensor("int32", [], Int32Array.of(length)),
     positions: int64([texts], ids.keys()),
+    ...noPiece,
   };
 }

@@ -79,13 +79,11 @@ function readBinding(
   }
   const written = bound.filter(({ kind }) => kind === "output");
   if (written.length + wanted.length === 0) throw new RuntimeError("no output is bound");
-  checkApart(
-    written.map(({ name, value }) => ({
-      name,
-      address: value.address,
-      byteLength: value.byteLength,
-    })),
-  );
+  const ranges = written.map(({ name, value }) => {
+    const { address, byteLength } = value;
+    return { name, address, byteLength };
+  });
+  if (binding.sharing !== true) checkApart(ranges);
   return { bound, wanted };
 }
 

@@ -1,0 +1,54 @@
+/** What a decoder's graph is told of a run beside keys and values, see causal-transformer.ts. */
+import type { GraphBuilder } from "../onnx/graph-builder.ts";
+import type { Value } from "../onnx/value.ts";
+import { type Heads, sizeOf } from "./feature-heads.ts";
+
+export type Batch = {
+  /** int64 [batch, sequence]. */
+  readonly ids: Value;
+  /** Index of each text's last token in its keys, int32 [batch]. */
+  readonly last: Value;
+  /** int32 []. */
+  readonly totalLength: Value;
+  /** int64 [asked]. */
+  readonly positions: Value;
+  readonly piece: Piece;
+};
+
+/** Of a prompt, beside new tokens of other texts. */
+type Piece = {
+  /** bool []. */
+  readonly exists: Value;
+  /** Index of its last token in its text's keys, int32 [1]. */
+  readonly last: Value;
+  /** int32 []. */
+  readonly totalLength: Value;
+  /** How many rows before it are of other texts, int64 [1]. */
+  readonly start: Value;
+  /** Of what attention gives to all rows, int64 [3]. */
+  readonly attendedShape: Value;
+};
+
+/** Adds the inputs. */
+export function readBatch(graph: GraphBuilder, queryHeads: Heads): Batch {
+  const ids = graph.input("input_ids", "int64", ["batch", "sequence"]);
+  const lengths = graph.input("lengths", "int32", ["batch"]);
+  const totalLength = graph.input("total_length", "int32", []);
+  const positions = graph.input("positions", "int64", ["asked"]);
+  const pieceLength = graph.input("piece_length", "int32", [1]);
+  const pieceTotal = pieceLength.reshape([]);
+  const width = graph.integers([sizeOf(queryHeads)]);
+  return {
+    ids,
+    last: lengths.sub(1),
+    totalLength,
+    positions,
+    piece: {
+      exists: pieceTotal.op("Greater", [graph.scalar("int32", 0)]),
+      last: pieceLength.sub(1),
+      totalLength: pieceTotal,
+      start: lengths.op("Shape"),
+      attendedShape: graph.op("Concat", [ids.op("Shape"), width], { axis: 0 }),
+    },
+  };
+}
