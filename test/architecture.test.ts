@@ -106,6 +106,7 @@ const law: Record<string, string[] | "*"> = {
   "gpu-worker/cuda": ["gpu-worker/files", "gpu-worker/downloads"],
   "gpu-worker/batching": ["gpu-worker/model"],
   "gpu-worker/fit": ["gpu-worker/event-loop", "gpu-worker/tensor"],
+  "gpu-worker/evaluation": ["contract", "gpu-worker/tensor"],
   "gpu-worker/llm": [
     "contract",
     "gpu-worker/batching",
