@@ -94,7 +94,7 @@ export const McNemar = z.object({
 });
 export type McNemar = z.infer<typeof McNemar>;
 
-/** Of the tuned model. `cells[i]` = [class it is, class it was told, rows], indices of `labels`; zeros are left out. */
+/** Of the tuned model. `cells[i]` = [expected class, predicted class, rows], by `labels`; zeros are left out. */
 export const ConfusionMatrix = z.object({
   labels: z.array(Label).max(reportBounds.confusionClassesMax + 1),
   /** True: the last label stands for all classes that are not named. */

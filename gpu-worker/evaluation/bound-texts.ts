@@ -3,7 +3,7 @@ import { cutText } from "#contract/cut-text.ts";
 import { reportBounds } from "#contract/training/report.ts";
 
 export function boundLabel(label: string): string {
-  return cutText(label, reportBounds.labelCharactersMax).toWellFormed();
+  return shown(label, reportBounds.labelCharactersMax);
 }
 
 /** Names that were told apart by what is cut off are told apart by a number. */
@@ -20,5 +20,12 @@ export function boundLabels(labels: readonly string[]): string[] {
 }
 
 export function boundText(text: string): string {
-  return cutText(text, reportBounds.textCharactersMax).toWellFormed();
+  return shown(text, reportBounds.textCharactersMax);
+}
+
+/** Control characters, which no document may hold, are shown as what cannot be shown. */
+function shown(text: string, charactersMax: number): string {
+  return cutText(text, charactersMax)
+    .toWellFormed()
+    .replaceAll(/[^\P{Cc}\n\t]/gu, "\uFFFD");
 }

@@ -3,8 +3,8 @@ import { type RowCounts, RowCounter, sortedLabels } from "./row-counts.ts";
 import { requireSameLength } from "./require.ts";
 
 /**
- * One class each. `labels`: those reported, as scikit-learn's `labels`; absent, all that are meant or said, sorted. Throws
- * a RangeError where the lists differ in length.
+ * One class each. `labels`: those reported, as scikit-learn's `labels`; absent, all that are expected or predicted,
+ * sorted. Throws a RangeError where the lists differ in length.
  */
 export function classCounts(
   gold: readonly string[],
@@ -36,9 +36,9 @@ export function labelSetCounts(
     const said = new Set(predicted[row]);
     for (const label of meant) {
       if (said.has(label)) counter.hit(label);
-      else counter.meant(label);
+      else counter.expected(label);
     }
-    for (const label of said) if (!meant.has(label)) counter.said(label);
+    for (const label of said) if (!meant.has(label)) counter.predicted(label);
     counter.endRow();
   }
   return counter.finish(false);
@@ -47,6 +47,6 @@ export function labelSetCounts(
 /** One decision: what is meant against what is said. */
 export function addLabel(counter: RowCounter, meant: string, said: string): void {
   if (meant === said) return counter.hit(meant);
-  counter.meant(meant);
-  counter.said(said);
+  counter.expected(meant);
+  counter.predicted(said);
 }

@@ -1,6 +1,6 @@
 /**
- * Entities of tags as seqeval reads them. By default as the CoNLL script: an entity may begin with I-, or where the class
- * changes. In strict IOB2 it begins with B- alone and goes on with I- of the same class; what fits neither is none.
+ * Entities of tags as seqeval reads them. By default as the CoNLL script: an entity may begin with I-, or where the
+ * class changes. In strict IOB2 it begins with B- alone and goes on with I- of the same class; other tags are outside.
  */
 export type EntityMode = "default" | "strict";
 

@@ -1,7 +1,7 @@
 /**
  * A learning curve as a power law, error = scale · labels^−exponent + floor (Hestness et al. 2017; Rosenfeld et al.
- * 2020), by least squares with scale and floor not below 0. For each exponent the best scale and floor are a line through
- * the points; the exponent is found by a grid and the golden section.
+ * 2020), by least squares with scale and floor not below 0. For each exponent the best scale and floor are a line
+ * through the points; the exponent is found by a grid and the golden section.
  */
 import type { PowerLaw } from "#contract/training/report.ts";
 

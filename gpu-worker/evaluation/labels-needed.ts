@@ -63,7 +63,7 @@ export function labelsNeeded({ sizes, better, goal }: CurveQuestion): LabelsNeed
     return unknown(
       "by the learning curve, the labels there are should do: what is missing is something else",
     );
-  const more = roundUp(needed - largest);
+  const more = toTwoDigits(needed - largest);
   return { more, why: `the learning curve reaches it with about ${more} more labels` };
 }
 
@@ -100,8 +100,8 @@ function whyUnfit(points: readonly ErrorPoint[]): string | null {
     : null;
 }
 
-/** To two digits, and not below 1. */
-function roundUp(count: number): number {
+/** Not below 1. */
+function toTwoDigits(count: number): number {
   const unit = 10 ** Math.max(0, Math.floor(Math.log10(count)) - 1);
-  return Math.max(1, Math.ceil(count / unit) * unit);
+  return Math.max(1, Math.round(count / unit) * unit);
 }

@@ -77,6 +77,8 @@ function weightedMean(values: Numbers, weights: RowWeights): number {
 }
 
 function correlation(a: Numbers, b: Numbers, weights: RowWeights): number {
+  // Compared, since the mean of equal values may differ from them in the last digit.
+  if (isConstant(a, weights) || isConstant(b, weights)) return Number.NaN;
   const [meanA, meanB] = [weightedMean(a, weights), weightedMean(b, weights)];
   let [both, squareA, squareB] = [0, 0, 0];
   for (let at = 0; at < a.length; at += 1) {
@@ -88,7 +90,17 @@ function correlation(a: Numbers, b: Numbers, weights: RowWeights): number {
   }
   const scale = Math.sqrt(squareA) * Math.sqrt(squareB);
   // Rounding may carry a perfect correlation past 1.
-  return scale === 0 ? Number.NaN : Math.max(-1, Math.min(1, both / scale));
+  return Math.max(-1, Math.min(1, both / scale));
+}
+
+function isConstant(values: Numbers, weights: RowWeights): boolean {
+  let first: number | undefined;
+  for (let at = 0; at < values.length; at += 1) {
+    if (weights[at] === 0) continue;
+    first ??= values[at];
+    if (values[at] !== first) return false;
+  }
+  return true;
 }
 
 function orderOf(values: Numbers): Uint32Array {

@@ -14,7 +14,7 @@ export type RowCounts = {
   readonly hits: Uint32Array;
   readonly predicted: Uint32Array;
   readonly support: Uint32Array;
-  /** True: one class is meant and one said each time, and all are reported, so that the micro average is the accuracy. */
+  /** True: one class is expected and one predicted each time, all reported: the micro average is the accuracy. */
   readonly oneClassEach: boolean;
 };
 
@@ -41,11 +41,11 @@ export class RowCounter {
     this.#indexOf = new Map(labels.map((label, at) => [label, at]));
   }
 
-  meant(label: string): void {
+  expected(label: string): void {
     this.#add(label, [0, 0, 1]);
   }
 
-  said(label: string): void {
+  predicted(label: string): void {
     this.#add(label, [0, 1, 0]);
   }
 

@@ -37,9 +37,10 @@ export function entityCounts(gold: Sentences, predicted: Sentences, mode: Entity
     const keys = new Set(said[row]?.map(keyOf));
     for (const entity of entities) {
       if (keys.delete(keyOf(entity))) counter.hit(entity.label);
-      else counter.meant(entity.label);
+      else counter.expected(entity.label);
     }
-    for (const entity of said[row] ?? []) if (keys.has(keyOf(entity))) counter.said(entity.label);
+    for (const entity of said[row] ?? [])
+      if (keys.has(keyOf(entity))) counter.predicted(entity.label);
     counter.endRow();
   }
   return counter.finish(false);

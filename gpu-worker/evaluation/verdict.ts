@@ -10,6 +10,7 @@ import {
   type Verdict,
 } from "#contract/training/report.ts";
 import { labelsNeeded } from "./labels-needed.ts";
+import { metricName } from "./report-words.ts";
 
 export type VerdictFacts = {
   comparison: Comparison;
@@ -32,7 +33,9 @@ export function decide(facts: VerdictFacts): Verdict {
   const { comparison, target } = facts;
   const { base, tuned, better } = comparison;
   if (base === null || tuned === null)
-    return verdict("no_gain", [`${nameOf(comparison)} is not defined on the held-out rows.`]);
+    return verdict("no_gain", [
+      `${sentenceStart(metricName(comparison.metric))} is not defined on the held-out rows.`,
+    ]);
   const gain = gainOf(comparison, tuned - base);
   const reached = target === null || (better === "higher" ? tuned >= target : tuned <= target);
   const proven = gain.low > 0 && facts.heldOutRows >= rowsMin;
@@ -73,7 +76,8 @@ function furthest(goals: readonly (number | null)[], sign: number): number {
 
 function gainInWords(comparison: Comparison, gain: Gain): string {
   const { base, tuned, interval } = comparison;
-  const figures = `${nameOf(comparison)} went from ${digits(base ?? 0)} to ${digits(tuned ?? 0)}`;
+  const name = sentenceStart(metricName(comparison.metric));
+  const figures = `${name} went from ${digits(base ?? 0)} to ${digits(tuned ?? 0)}`;
   if (interval === null) return `${figures}; how sure that is cannot be told from these rows.`;
   const range =
     `the difference lies between ${digits(interval.low)} and ${digits(interval.high)} in ` +
@@ -93,7 +97,7 @@ function testInWords(mcnemar: McNemar | null): string[] {
   const { only_base, only_tuned, p } = mcnemar;
   const counts =
     `The tuned model alone is right on ${only_tuned} rows, the base alone on ${only_base} ` +
-    `(McNemar's test: p = ${p < 0.0001 ? "below 0.0001" : p.toFixed(4)}`;
+    `(McNemar's test: p ${p < 0.0001 ? "below 0.0001" : `= ${p.toFixed(4)}`}`;
   return [`${counts}${p < significance ? "" : ", which chance may do"}).`];
 }
 
@@ -102,10 +106,10 @@ function targetInWords(comparison: Comparison, target: number, reached: boolean)
   return `${reached ? "It is" : "It is not"} ${wanted}, which was asked for.`;
 }
 
-function nameOf({ metric }: Comparison): string {
-  return metric.replaceAll("_", " ").replace(/\bf1\b/, "F1");
-}
-
 function digits(value: number): string {
   return String(Number(value.toPrecision(4)));
+}
+
+function sentenceStart(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
 }
