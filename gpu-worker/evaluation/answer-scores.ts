@@ -20,8 +20,8 @@ export function scoreAnswer(expected: readonly string[], predicted: string): Ans
     f1: wordF1(words, said),
   }));
   return {
-    exactMatch: Math.max(...each.map(({ exactMatch }) => exactMatch)),
-    f1: Math.max(...each.map(({ f1 }) => f1)),
+    exactMatch: each.reduce((best, { exactMatch }) => Math.max(best, exactMatch), 0),
+    f1: each.reduce((best, { f1 }) => Math.max(best, f1), 0),
   };
 }
 

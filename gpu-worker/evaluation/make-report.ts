@@ -49,7 +49,7 @@ export function makeReport(input: ReportInput): TrainingReport {
   requireRows(heldOut);
   const measured = measure(heldOut);
   const comparisons = measured.metrics.map((metric) =>
-    compare(metric, measured.rows, input.bootstrap ?? defaultBootstrap),
+    compare(metric, measured.rows, input.bootstrap ?? defaultBootstrap(measured.rows)),
   );
   const test = measured.rightOrWrong ? testOf(measured) : null;
   const [first] = comparisons;

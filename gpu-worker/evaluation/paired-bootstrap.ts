@@ -14,13 +14,23 @@ export type BootstrapOptions = {
   level: number;
 };
 
-export const defaultBootstrap: BootstrapOptions = { draws: 1_000, seed: 0, level: 0.95 };
+const drawsMost = 1_000;
+/** An interval's ends are still known to about a tenth of its width. */
+const drawsLeast = 100;
+/** One metric of both systems takes a second or a few for so many. */
+const rowsDrawnMax = 20_000_000;
+
+/** Fewer draws of very many rows, so that no report takes minutes; the interval says how many there were. */
+export function defaultBootstrap(rows: number): BootstrapOptions {
+  const draws = Math.floor(rowsDrawnMax / Math.max(1, rows));
+  return { draws: Math.min(drawsMost, Math.max(drawsLeast, draws)), seed: 0, level: 0.95 };
+}
 
 /** Null without rows, and where the difference is not defined in a draw, as of a correlation with a constant. */
 export function pairedBootstrap(
   metrics: { base: RowMetric; tuned: RowMetric },
   rows: number,
-  options: BootstrapOptions = defaultBootstrap,
+  options: BootstrapOptions = defaultBootstrap(rows),
 ): BootstrapInterval | null {
   const { draws, seed, level } = options;
   if (rows === 0) return null;

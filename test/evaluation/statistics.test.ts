@@ -6,7 +6,8 @@ import { errorAt, fitPowerLaw } from "../../gpu-worker/evaluation/fit-power-law.
 import { labelsNeeded, learningCurve } from "../../gpu-worker/evaluation/labels-needed.ts";
 import { mcnemar } from "../../gpu-worker/evaluation/mcnemar.ts";
 import { meanMetric, pearson } from "../../gpu-worker/evaluation/number-metrics.ts";
-import { pairedBootstrap } from "../../gpu-worker/evaluation/paired-bootstrap.ts";
+import { defaultBootstrap, pairedBootstrap } from "../../gpu-worker/evaluation/paired-bootstrap.ts";
+import { summarizeLatency } from "../../gpu-worker/evaluation/summarize-latency.ts";
 import { references } from "./references.ts";
 
 const { bootstrap } = references;
@@ -51,11 +52,35 @@ describe("the paired bootstrap", () => {
     });
   });
 
+  it.each([
+    [0, 1_000],
+    [20_000, 1_000],
+    [100_000, 200],
+    [10_000_000, 100],
+  ])("takes fewer draws of very many rows: %d", (rows, draws) => {
+    expect(defaultBootstrap(rows).draws).toBe(draws);
+  });
+
   it("is null without rows, and where a draw has no figure", () => {
     const none = { base: meanMetric([], "x"), tuned: meanMetric([], "x") };
     expect(pairedBootstrap(none, 0)).toBeNull();
     const tied = { base: pearson([1, 2, 3], [1, 2, 3]), tuned: pearson([1, 2, 3], [3, 2, 1]) };
     expect(pairedBootstrap(tied, 3)).toBeNull();
+  });
+});
+
+describe("the latency", () => {
+  it("has numpy's quantiles, in whatever order times come", () => {
+    // np.percentile([5, 1, 9, 100], [50, 95])
+    const found = summarizeLatency([5, 1, 9, 100]);
+    expect(found?.p50_ms).toBe(7);
+    expect(found?.p95_ms).toBeCloseTo(86.35, 10);
+    expect(summarizeLatency([3])).toEqual({ p50_ms: 3, p95_ms: 3 });
+  });
+
+  it("is null of nothing, and refuses what is no time", () => {
+    expect(summarizeLatency([])).toBeNull();
+    expect(() => summarizeLatency([1, Number.NaN])).toThrow("milliseconds[1] is NaN");
   });
 });
 
