@@ -1,5 +1,5 @@
 /** A classification report as a report holds it: of too many classes the worst half and the largest half. */
-import { type ClassificationTable, reportBounds } from "#contract/training/report.ts";
+import { type ClassificationTable, reportBounds } from "#contract/training/evaluation-report.ts";
 import { boundLabels } from "./bound-texts.ts";
 import type { LabelledRow } from "./classification-report.ts";
 import type { MeasuredTable } from "./measured.ts";

@@ -1,6 +1,6 @@
 /** Class names and texts as a report holds them: cut, and of whole characters, whatever they were. */
 import { cutText } from "#contract/cut-text.ts";
-import { reportBounds } from "#contract/training/report.ts";
+import { reportBounds } from "#contract/training/evaluation-report.ts";
 
 export function boundLabel(label: string): string {
   return shown(label, reportBounds.labelCharactersMax);

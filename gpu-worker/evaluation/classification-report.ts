@@ -2,7 +2,7 @@
  * Precision, recall, F1 and support by class with their averages, as scikit-learn's `classification_report` with
  * `zero_division=0` has them: a share of nothing is 0.
  */
-import type { AverageRow } from "#contract/training/report.ts";
+import type { AverageRow } from "#contract/training/evaluation-report.ts";
 import { sum } from "../tensor/vectors.ts";
 import { eachOnce, type RowCounts, type RowMetric, type RowWeights } from "./row-counts.ts";
 

@@ -4,7 +4,7 @@
  */
 import type { Spec } from "vega";
 import { cutText } from "#contract/cut-text.ts";
-import type { ConfusionMatrix } from "#contract/training/report.ts";
+import type { ConfusionMatrix } from "#contract/training/evaluation-report.ts";
 import { drawChart } from "./charts.ts";
 
 /** Up to so many classes fields hold their number; smaller fields are read by their colour, and names are shorter. */

@@ -1,5 +1,5 @@
 /** How often each class was taken for each: sparse, because 10 000 classes have 100 million pairs. */
-import { type ConfusionMatrix, reportBounds } from "#contract/training/report.ts";
+import { type ConfusionMatrix, reportBounds } from "#contract/training/evaluation-report.ts";
 import { boundLabel, boundLabels } from "./bound-texts.ts";
 import { sortedLabels } from "./row-counts.ts";
 import { requireSameLength } from "./require.ts";

@@ -3,7 +3,7 @@
  * 2020), by least squares with scale and floor not below 0. For each exponent the best scale and floor are a line
  * through the points; the exponent is found by a grid and the golden section.
  */
-import type { PowerLaw } from "#contract/training/report.ts";
+import type { PowerLaw } from "#contract/training/evaluation-report.ts";
 
 export type ErrorPoint = { labels: number; error: number };
 

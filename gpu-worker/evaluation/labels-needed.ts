@@ -2,7 +2,7 @@
  * About how many more labels would reach a figure, by the learning curve; "not known" wherever the curve does not carry
  * so far: too few sizes, no fall beyond its own noise, a far extrapolation, or one point that decides the answer.
  */
-import type { PowerLaw, SizePoint } from "#contract/training/report.ts";
+import type { PowerLaw, SizePoint } from "#contract/training/evaluation-report.ts";
 import { type ErrorPoint, errorAt, fitPowerLaw, labelsAt } from "./fit-power-law.ts";
 import { requireFinite } from "./require.ts";
 

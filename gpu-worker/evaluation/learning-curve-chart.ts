@@ -1,6 +1,6 @@
 /** Learning curves: losses and accuracies over steps, and the figure over labels with its power law. */
 import type { Spec } from "vega";
-import type { PowerLaw, TrainingReport } from "#contract/training/report.ts";
+import type { PowerLaw, TrainingReport } from "#contract/training/evaluation-report.ts";
 import { drawChart } from "./charts.ts";
 import { errorAt } from "./fit-power-law.ts";
 

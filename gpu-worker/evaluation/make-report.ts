@@ -7,7 +7,7 @@ import {
   type MetricsStep,
   reportBounds,
   TrainingReport,
-} from "#contract/training/report.ts";
+} from "#contract/training/evaluation-report.ts";
 import { boundLabel, boundText } from "./bound-texts.ts";
 import { boundConfusion } from "./confusion-matrix.ts";
 import { boundTable } from "./bound-table.ts";

@@ -3,7 +3,7 @@
  * right. Few such rows: the exact binomial test, two-sided; else chi-squared with one degree of freedom and Edwards'
  * continuity correction (1948). As statsmodels' `mcnemar`.
  */
-import type { McNemar } from "#contract/training/report.ts";
+import type { McNemar } from "#contract/training/evaluation-report.ts";
 
 /** From here on the chi-squared distribution is near enough. */
 const chiSquaredFrom = 25;

@@ -1,5 +1,5 @@
 /** What a kind of task makes of held-out rows: the same for all kinds, so that one report is written of it. */
-import type { ClassificationTable, TableLevel } from "#contract/training/report.ts";
+import type { ClassificationTable, TableLevel } from "#contract/training/evaluation-report.ts";
 import { type ClassificationReport, classificationReport } from "./classification-report.ts";
 import type { ConfusionCounts } from "./confusion-matrix.ts";
 import type { RowCounts, RowMetric } from "./row-counts.ts";

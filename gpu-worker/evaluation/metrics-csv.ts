@@ -1,5 +1,5 @@
 /** The result file metrics.csv, with the columns of OpenAI's: a line for each step that was logged. */
-import type { MetricsStep } from "#contract/training/report.ts";
+import type { MetricsStep } from "#contract/training/evaluation-report.ts";
 
 const columns = [
   "step",

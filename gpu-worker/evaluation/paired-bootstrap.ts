@@ -2,7 +2,7 @@
  * The paired bootstrap (Efron and Tibshirani 1993, 13.3; for language processing Koehn 2004): rows are drawn again with
  * repetition, the same for both systems, and the difference of their figures is taken each time. Of any metric.
  */
-import type { BootstrapInterval } from "#contract/training/report.ts";
+import type { BootstrapInterval } from "#contract/training/evaluation-report.ts";
 import { randomFrom } from "../tensor/random.ts";
 import { quantile } from "./quantile.ts";
 import type { RowMetric } from "./row-counts.ts";

@@ -1,5 +1,5 @@
 /** Rows that the tuned model does worse than the base: the furthest fall first, among equals the surest mistake. */
-import { type Regression, reportBounds } from "#contract/training/report.ts";
+import { type Regression, reportBounds } from "#contract/training/evaluation-report.ts";
 import { boundText } from "./bound-texts.ts";
 import type { Measured } from "./measured.ts";
 

@@ -3,7 +3,7 @@
  * names and texts would be idle even if they were not escaped, which they are.
  */
 import { html, raw } from "hono/html";
-import type { TrainingReport } from "#contract/training/report.ts";
+import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { drawConfusion } from "./confusion-chart.ts";
 import {
   accuracyPoints,

@@ -6,7 +6,7 @@ import type {
   Comparison,
   Regression,
   TrainingReport,
-} from "#contract/training/report.ts";
+} from "#contract/training/evaluation-report.ts";
 import { bytes, count, figure, levels, metricName, signed } from "./report-words.ts";
 
 export type Markup = ReturnType<typeof html>;

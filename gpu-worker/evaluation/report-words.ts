@@ -1,5 +1,5 @@
 /** Numbers of a report as people read them. */
-import type { StopReason, TableLevel, Verdict } from "#contract/training/report.ts";
+import type { StopReason, TableLevel, Verdict } from "#contract/training/evaluation-report.ts";
 
 export const decisions: Readonly<Record<Verdict["decision"], string>> = {
   deploy: "Deploy",

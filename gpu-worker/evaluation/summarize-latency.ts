@@ -1,5 +1,5 @@
 /** The latency of a model from the times its rows took one by one. */
-import type { Latency } from "#contract/training/report.ts";
+import type { Latency } from "#contract/training/evaluation-report.ts";
 import { quantile } from "./quantile.ts";
 import { requireFinite } from "./require.ts";
 

@@ -8,7 +8,7 @@ import {
   reportBounds,
   type SizePoint,
   type Verdict,
-} from "#contract/training/report.ts";
+} from "#contract/training/evaluation-report.ts";
 import { labelsNeeded } from "./labels-needed.ts";
 import { metricName } from "./report-words.ts";
 

@@ -1,6 +1,6 @@
 /** Reports of every kind of rows: within the contract's bounds, of the figures' own code, and the same each time. */
 import { describe, expect, it } from "vitest";
-import { reportBounds, TrainingReport } from "../../contract/training/report.ts";
+import { reportBounds, TrainingReport } from "../../contract/training/evaluation-report.ts";
 import { type HeldOut, majorityPredictions } from "../../gpu-worker/evaluation/held-out.ts";
 import { makeReport } from "../../gpu-worker/evaluation/make-report.ts";
 import { metricsCsv } from "../../gpu-worker/evaluation/metrics-csv.ts";

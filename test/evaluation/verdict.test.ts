@@ -1,6 +1,6 @@
 /** What is advised, and that its reasons name the figures. */
 import { describe, expect, it } from "vitest";
-import type { Comparison } from "../../contract/training/report.ts";
+import type { Comparison } from "../../contract/training/evaluation-report.ts";
 import { mcnemar } from "../../gpu-worker/evaluation/mcnemar.ts";
 import { decide, type VerdictFacts } from "../../gpu-worker/evaluation/verdict.ts";
 
