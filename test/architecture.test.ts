@@ -126,6 +126,7 @@ const law: Record<string, string[] | "*"> = {
     "gpu-worker/runtime",
     "gpu-worker/tensor",
   ],
+  "gpu-worker/evaluation": ["contract", "gpu-worker/tensor"],
   "gpu-worker/llm": [
     "contract",
     "gpu-worker/batching",

@@ -1,12 +1,2 @@
-/** Numbers 0…1 (mulberry32), the same in every run of a benchmark or a test. */
-export type Random = () => number;
-
-export function randomFrom(seed: number): Random {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let t = Math.imul(state ^ (state >>> 15), 1 | state);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+/** The product's own generator, for benchmarks and tests. */
+export { type Random, randomFrom } from "../../gpu-worker/tensor/random.ts";

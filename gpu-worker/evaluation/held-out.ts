@@ -1,0 +1,59 @@
+/** Held-out rows with what both systems said of them, by kind of task. All lists of one kind are of the same length. */
+
+/** What a system said, and how sure it was, 0 … 1: the surest mistakes are shown first. */
+export type Predictions<T> = { values: readonly T[]; confidences?: readonly number[] };
+
+type Rows<Kind extends string, Expected, Said = Expected> = {
+  kind: Kind;
+  /** What a person is shown of each row. */
+  texts: readonly string[];
+  expected: readonly Expected[];
+  base: Predictions<Said>;
+  tuned: Predictions<Said>;
+};
+
+/** `ignoredLabel`: one that is predicted but not scored, as Other of SemEval-2010 task 8. */
+export type ClassRows = Rows<"classes", string> & { ignoredLabel?: string };
+
+/** Any number of classes each, of `labels`. */
+export type LabelSetRows = Rows<"label_sets", readonly string[]> & { labels: readonly string[] };
+
+/** Tags of IOB2, sentence by sentence. */
+export type TagRows = Rows<"tags", readonly string[]>;
+
+/** Answers that each do; none where the text has no answer. */
+export type AnswerRows = Rows<"answers", readonly string[], string>;
+
+/** Similarities are judged by their order, values of a regression by their distance. */
+export type SimilarityRows = Rows<"similarities", number>;
+export type ValueRows = Rows<"values", number>;
+
+/** Texts with the log likelihood (natural logarithm) of all their tokens, and how many they are. */
+export type TextRows = {
+  kind: "texts";
+  texts: readonly string[];
+  tokens: readonly number[];
+  base: { logLikelihoods: readonly number[] };
+  tuned: { logLikelihoods: readonly number[] };
+};
+
+export type HeldOut =
+  | ClassRows
+  | LabelSetRows
+  | TagRows
+  | AnswerRows
+  | SimilarityRows
+  | ValueRows
+  | TextRows;
+
+/** The majority's answer for every row: what a model that has learnt nothing but the labels' counts says. */
+export function majorityPredictions(
+  trainingLabels: readonly string[],
+  rows: number,
+): Predictions<string> {
+  const counts = new Map<string, number>();
+  for (const label of trainingLabels) counts.set(label, (counts.get(label) ?? 0) + 1);
+  const [first] = [...counts].sort((a, b) => b[1] - a[1]);
+  if (first === undefined) throw new RangeError("no label to take the commonest of");
+  return { values: Array.from({ length: rows }, () => first[0]) };
+}

@@ -1,0 +1,51 @@
+/** Numbers of a report as people read them. */
+import type { StopReason, TableLevel, Verdict } from "#contract/training/evaluation-report.ts";
+
+export const decisions: Readonly<Record<Verdict["decision"], string>> = {
+  deploy: "Deploy",
+  no_gain: "No gain",
+  more_labels: "More labels needed",
+};
+
+export const stopReasons: Readonly<Record<StopReason, string>> = {
+  completed: "all epochs were done",
+  early_stopping: "the validation split no longer gained",
+  time_limit: "the time was used up",
+  cancelled: "it was cancelled",
+  diverged: "the loss was no number any more",
+};
+
+export const levels: Readonly<Record<TableLevel, string>> = {
+  row: "Classes",
+  token: "Tokens",
+  token_without_outside: "Tokens without O",
+  entity: "Entities",
+  entity_strict: "Entities, strict IOB2",
+};
+
+/** Shares with four places, larger numbers with five digits. */
+export function figure(value: number | null): string {
+  if (value === null) return "not defined";
+  return Math.abs(value) <= 1
+    ? value.toFixed(4)
+    : Number(value.toPrecision(5)).toLocaleString("en");
+}
+
+export function signed(value: number): string {
+  return `${value > 0 ? "+" : value < 0 ? "−" : "±"}${figure(Math.abs(value))}`;
+}
+
+export function count(value: number): string {
+  return value.toLocaleString("en");
+}
+
+export function bytes(value: number): string {
+  const units = ["bytes", "KB", "MB", "GB", "TB"];
+  const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, value)) / 3));
+  return `${Number((value / 1000 ** power).toPrecision(3))} ${units[power]}`;
+}
+
+/** `macro_f1` as "macro F1". */
+export function metricName(metric: string): string {
+  return metric.replaceAll("_", " ").replace(/\bf1\b/, "F1");
+}
