@@ -16,6 +16,8 @@ import { ConfigError, FamilyConfig, parseConfig } from "./parse-config.ts";
 import { roberta, xlmRoberta } from "./roberta.ts";
 import { buildTrainingTransformer } from "./training-encoder.ts";
 import type { EncoderTrainingOptions } from "./training-encoder.ts";
+import { tunedEncoderOf } from "./tuned-encoder.ts";
+import type { TunedEncoder, TunedHead } from "./tuned-encoder.ts";
 import { buildTransformer, buildTransformerRanges, defaultScoreBytes } from "./transformer.ts";
 import { harmlessToEncoder, refuseUnread, watchReads } from "./unread-tensors.ts";
 
@@ -177,6 +179,12 @@ export function buildTrainingEncoder(
   options: EncoderTrainingOptions,
 ): Graph {
   return buildTrainingTransformer(architectureOf(config), weights, options);
+}
+
+/** How it is saved once it is tuned: see tuned-encoder.ts. Throws as `sizesOf`. */
+export function tunedEncoder(config: unknown, head: TunedHead): TunedEncoder {
+  const { model_type: family } = parseConfig(FamilyConfig, config);
+  return tunedEncoderOf(architectureOf(config), family, head);
 }
 
 /** The graph that measures what the int8 form rounds by: see channel-ranges.ts. Throws as `buildEncoder`. */

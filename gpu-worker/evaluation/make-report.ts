@@ -87,6 +87,17 @@ export function makeReport(input: ReportInput): TrainingReport {
   } satisfies TrainingReport);
 }
 
+/** What the verdict will go by, of the tuned system; null where it is not defined. */
+export function tunedScore(heldOut: HeldOut): Pick<PairedMetric, "name" | "better"> & {
+  readonly value: number | null;
+} {
+  const { rows, metrics } = measure(heldOut);
+  const [first] = metrics;
+  if (first === undefined) throw new Error(`${heldOut.kind} has no metric`);
+  const { name, better } = first;
+  return { name, better, value: finiteOrNull(first.tuned(eachOnce(rows))) };
+}
+
 function measure(heldOut: HeldOut): Measured {
   switch (heldOut.kind) {
     case "classes":

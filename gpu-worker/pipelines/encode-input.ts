@@ -41,12 +41,15 @@ export type EncodedInput = {
 /** A refused input is counted up to this many times the model's length; past it the message says "more than". */
 const countedLengths = 32;
 
+/** What of a model decides how inputs are read. */
+export type InputModel = Pick<EncoderModel, "id" | "tokenizer" | "limits" | "sentence">;
+
 export class InputEncoder {
-  readonly #model: EncoderModel;
+  readonly #model: InputModel;
   readonly #rules: InputRules;
   readonly #signal: AbortSignal;
 
-  constructor(model: EncoderModel, rules: InputRules, signal: AbortSignal) {
+  constructor(model: InputModel, rules: InputRules, signal: AbortSignal) {
     this.#model = model;
     this.#rules = rules;
     this.#signal = signal;

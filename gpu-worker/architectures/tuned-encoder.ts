@@ -1,0 +1,63 @@
+/**
+ * How transformers saves an encoder that is tuned for a task: the name of its class, and names of tensors with the
+ * prefix that the class puts before those of its base.
+ */
+import type { Architecture } from "./architecture.ts";
+import { ConfigError } from "./parse-config.ts";
+
+export type TunedHead = "sequence-classification" | "token-classification";
+
+/** A linear layer that a checkpoint may lack. */
+export type HeadLayer = { readonly name: string; readonly inputs: number };
+
+export type TunedEncoder = {
+  /** As in config.json's `architectures`. */
+  readonly className: string;
+  /** Of the head, the classifier last: its outputs are the classes, those of the others as many as their inputs. */
+  readonly layers: readonly HeadLayer[];
+  /** The name of a tensor in the saved file, by its name in the file that it was read from. */
+  readonly savedName: (stored: string) => string;
+};
+
+const families: Readonly<Record<string, string>> = {
+  bert: "Bert",
+  "deberta-v2": "DebertaV2",
+  distilbert: "DistilBert",
+  electra: "Electra",
+  roberta: "Roberta",
+  "xlm-roberta": "XLMRoberta",
+};
+
+const endings: Readonly<Record<TunedHead, string>> = {
+  "sequence-classification": "ForSequenceClassification",
+  "token-classification": "ForTokenClassification",
+};
+
+/** BERT alone has the layer before the classifier in its base. */
+function isOfBase(family: string, layer: string): boolean {
+  return family === "bert" && layer === "pooler.dense";
+}
+
+export function tunedEncoderOf(
+  { prefixes, hidden, sequenceHead }: Architecture,
+  family: string,
+  head: TunedHead,
+): TunedEncoder {
+  const name = families[family];
+  const [prefix = ""] = prefixes;
+  if (name === undefined) throw new ConfigError(`model_type ${family} is not tuned`);
+  const names =
+    head === "token-classification"
+      ? ["classifier"]
+      : [sequenceHead.dense, sequenceHead.classifier];
+  const outside = names.filter((each) => !isOfBase(family, each));
+  return {
+    className: `${name}${endings[head]}`,
+    layers: names.map((each) => ({ name: each, inputs: hidden })),
+    savedName: (stored) => {
+      const bare = stored.startsWith(prefix) ? stored.slice(prefix.length) : stored;
+      const isOutside = outside.some((each) => bare.startsWith(`${each}.`));
+      return isOutside ? bare : `${prefix}${bare}`;
+    },
+  };
+}

@@ -1,0 +1,238 @@
+/**
+ * The loop: batches by the plan's seed, a step each, evaluations between them, the best parameters kept, and a stop
+ * when nothing is gained any more, the time is over or somebody wants one. Everything but the time that is left follows
+ * from plan and data, so that a training that goes on ends as one that never stopped.
+ */
+import type { MetricsStep, TrainingReport } from "#contract/training/evaluation-report.ts";
+import { tunedScore } from "../evaluation/make-report.ts";
+import type { HeldOut } from "../evaluation/held-out.ts";
+import { int64 } from "../tensor/tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import { batchesOf, evaluationBatches, mixSeeds, rowFeeds } from "./batches.ts";
+import type { TokenRow } from "./encode-texts.ts";
+import type { TrainStep } from "./train-step.ts";
+import { learningRateAt } from "./training-plan.ts";
+import type { TrainingPlan } from "./training-plan.ts";
+import type { Progress, Tensors, TrainingState } from "./training-state.ts";
+import type { HeldOutData, TaskData } from "./training-task.ts";
+
+export type TrainingEvents = {
+  /** @param secondsLeft of all steps, evaluations included */
+  onStep(progress: Progress, secondsLeft: number): void;
+  onEvaluation(progress: Progress, score: Score): void;
+};
+
+export type RunOptions = {
+  readonly plan: TrainingPlan;
+  readonly step: TrainStep;
+  /** Of trained tensors, without the optimizer's states. */
+  readonly trained: readonly string[];
+  readonly paddingId: number;
+  readonly training: { readonly rows: readonly TokenRow[]; readonly data: TaskData };
+  readonly heldOut: { readonly rows: readonly TokenRow[]; readonly data: HeldOutData };
+  /** Null: it begins. */
+  readonly from: TrainingState | null;
+  readonly save: (state: TrainingState) => Promise<void>;
+  readonly saveEverySeconds: number;
+  readonly events: TrainingEvents;
+  /** Milliseconds, monotonic. */
+  readonly now: () => number;
+  readonly signal: AbortSignal;
+};
+
+export type Score = { readonly name: string; readonly value: number; readonly loss: number };
+
+export type TrainingEnd = {
+  readonly progress: Progress;
+  readonly stopped: TrainingReport["stopped"];
+  /** What the best parameters answer. */
+  readonly heldOut: HeldOut;
+  readonly best: Tensors;
+};
+
+const beginning = (): Progress => ({
+  step: 0,
+  seconds: 0,
+  metrics: [],
+  best: null,
+  withoutGain: 0,
+});
+
+/** A loss from which nothing comes back. */
+class Divergence extends Error {}
+
+/** @throws the signal's reason, once the state is saved */
+export async function runTraining(options: RunOptions): Promise<TrainingEnd> {
+  return await new TrainingRun(options).run();
+}
+
+class TrainingRun {
+  readonly #options: RunOptions;
+  readonly #lengths: readonly number[];
+  #progress: Progress;
+  #best: Tensors | null;
+  #epoch: { readonly index: number; readonly batches: number[][] } | null = null;
+  /** When this run began, were the seconds before it its own. */
+  readonly #start: number;
+  #savedAt: number;
+
+  constructor(options: RunOptions) {
+    this.#options = options;
+    this.#progress = options.from?.progress ?? beginning();
+    this.#best = options.from?.best ?? null;
+    this.#lengths = options.training.rows.map(({ ids }) => ids.length);
+    this.#savedAt = options.now();
+    this.#start = this.#savedAt - this.#progress.seconds * 1000;
+  }
+
+  async run(): Promise<TrainingEnd> {
+    const { step, from, trained } = this.#options;
+    if (from !== null) await step.write(from.tensors, from.progress.step);
+    const stopped = await this.#steps();
+    const best = this.#best;
+    if (best === null) throw new Divergence("the loss is no number from the first steps on");
+    await step.write(best, this.#progress.step);
+    const { heldOut } = await this.#judge();
+    return { progress: this.#progress, stopped, heldOut, best: await step.read(trained) };
+  }
+
+  async #steps(): Promise<TrainingEnd["stopped"]> {
+    const { plan, signal, now, saveEverySeconds } = this.#options;
+    for (;;) {
+      const stop = this.#stop();
+      if (stop !== null) return stop;
+      if (signal.aborted) {
+        await this.#save();
+        throw signal.reason;
+      }
+      const isFinite = await this.#takeStep();
+      const { step } = this.#progress;
+      const due = step % plan.evaluateEvery === 0 || step === plan.steps || this.#isLate();
+      if (!isFinite) return { reason: "diverged", detail: `the loss of step ${step} is no number` };
+      if (due) await this.#evaluate();
+      if (now() - this.#savedAt >= saveEverySeconds * 1000) await this.#save();
+    }
+  }
+
+  #isLate(): boolean {
+    return this.#progress.seconds >= this.#options.plan.maxSeconds;
+  }
+
+  #stop(): TrainingEnd["stopped"] | null {
+    const { plan } = this.#options;
+    const { step, best, withoutGain } = this.#progress;
+    if (step >= plan.steps) {
+      return { reason: "completed", detail: `all ${plan.epochs} epochs, ${step} steps` };
+    }
+    if (best !== null && withoutGain >= plan.patience) {
+      return { reason: "early_stopping", detail: `no gain in ${withoutGain} evaluations` };
+    }
+    if (!this.#isLate() || best === null) return null;
+    return {
+      reason: "time_limit",
+      detail: `${plan.maxSeconds} seconds were over after ${step} of ${plan.steps} steps`,
+    };
+  }
+
+  #batch(): number[] {
+    const { plan } = this.#options;
+    const perEpoch = Math.ceil(this.#lengths.length / plan.batch);
+    const index = Math.floor(this.#progress.step / perEpoch);
+    if (this.#epoch?.index !== index) {
+      const options = { size: plan.batch, seed: plan.seed, epoch: index };
+      this.#epoch = { index, batches: batchesOf(this.#lengths, options) };
+    }
+    return this.#epoch.batches[this.#progress.step % perEpoch] ?? [];
+  }
+
+  /** @returns whether the loss is a number */
+  async #takeStep(): Promise<boolean> {
+    const { plan, step, training, paddingId, events, now } = this.#options;
+    const done = this.#progress.step;
+    const indices = this.#batch();
+    const feeds = {
+      ...feedsOf(training, indices, paddingId),
+      seed: int64([], [mixSeeds(plan.seed, done)]),
+    };
+    const { loss = NaN } = await step.step(feeds, { learningRate: learningRateAt(plan, done) });
+    if (!Number.isFinite(loss)) return false;
+    const seconds = (now() - this.#start) / 1000;
+    this.#progress.metrics.push({ ...nothingMeasured, step: done + 1, train_loss: loss });
+    this.#progress = { ...this.#progress, step: done + 1, seconds };
+    events.onStep(this.#progress, (seconds / (done + 1)) * (plan.steps - done - 1));
+    return true;
+  }
+
+  async #evaluate(): Promise<void> {
+    const { plan, step, trained, events } = this.#options;
+    const { score, higher } = await this.#judge();
+    const { best, metrics } = this.#progress;
+    const last = metrics.at(-1);
+    const measured = { valid_loss: score.loss, valid_mean_token_accuracy: accuracyOf(score) };
+    if (last !== undefined) metrics[metrics.length - 1] = { ...last, ...measured };
+    const gain = best === null || higher > best.score + plan.threshold;
+    if (gain) this.#best = await step.read(trained);
+    this.#progress = {
+      ...this.#progress,
+      best: gain ? { step: this.#progress.step, score: higher } : best,
+      withoutGain: gain ? 0 : this.#progress.withoutGain + 1,
+    };
+    events.onEvaluation(this.#progress, score);
+  }
+
+  async #judge(): Promise<{ heldOut: HeldOut; score: Score; higher: number }> {
+    const { step, heldOut, paddingId, plan } = this.#options;
+    const logits: Float32Array[] = [];
+    let loss = 0;
+    const lengths = heldOut.rows.map(({ ids }) => ids.length);
+    for (const indices of evaluationBatches(lengths, plan.batch)) {
+      const results = await step.evaluate(feedsOf(heldOut, indices, paddingId));
+      loss += (numberOf(results["loss"]) * indices.length) / lengths.length;
+      for (const [row, own] of rowsIn(results["logits"]).entries()) {
+        logits[indices[row] ?? 0] = own;
+      }
+    }
+    const judged = heldOut.data.judge(logits);
+    const { name, better, value } = tunedScore(judged);
+    const score = { name, value: value ?? -Infinity, loss };
+    const higher = better === "higher" || value === null ? score.value : -score.value;
+    return { heldOut: judged, score, higher: Math.max(higher, -Number.MAX_VALUE) };
+  }
+
+  async #save(): Promise<void> {
+    const { step, save, now } = this.#options;
+    const tensors = await step.read(step.updated);
+    await save({ progress: this.#progress, tensors, best: this.#best });
+    this.#savedAt = now();
+  }
+}
+
+const nothingMeasured: Omit<MetricsStep, "step" | "train_loss"> = {
+  train_accuracy: null,
+  valid_loss: null,
+  valid_mean_token_accuracy: null,
+};
+
+function accuracyOf({ name, value }: Score): number | null {
+  return name === "accuracy" ? value : null;
+}
+
+type Part = { readonly rows: readonly TokenRow[]; readonly data: TaskData };
+
+function feedsOf({ rows, data }: Part, indices: readonly number[], paddingId: number) {
+  const own = indices.flatMap((at) => rows[at] ?? []);
+  const longest = Math.max(...own.map(({ ids }) => ids.length));
+  return { ...rowFeeds(own, paddingId), ...data.feeds(indices, longest) };
+}
+
+function numberOf(tensor: Tensor | undefined): number {
+  return Number(tensor?.data[0] ?? NaN);
+}
+
+/** A batch's results, one after the other. */
+function rowsIn(tensor: Tensor | undefined): Float32Array[] {
+  if (tensor?.dtype !== "float32") throw new TypeError("an evaluation gives logits");
+  const [rows = 0] = tensor.shape;
+  const width = tensor.data.length / rows;
+  return Array.from({ length: rows }, (_, row) => tensor.data.slice(row * width, (row + 1) * width));
+}

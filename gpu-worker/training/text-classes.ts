@@ -1,0 +1,117 @@
+/**
+ * Classification of texts as the loop trains and judges it: one class each, several, or a number. Logits become
+ * answers as the service makes them (pipelines/text-classification.ts).
+ */
+import type { HeldOut, Predictions } from "../evaluation/held-out.ts";
+import { majorityPredictions } from "../evaluation/held-out.ts";
+import { sigmoid, softmax } from "../tensor/activations.ts";
+import { float32, int64 } from "../tensor/tensor.ts";
+import type { Tensor } from "../tensor/tensor.ts";
+import type { HeldOutData, TaskData } from "./training-task.ts";
+
+/** What is said of each text, by the kind of problem. Classes are indices of labels. */
+export type TextTargets =
+  | { readonly problem: "single_label"; readonly classes: readonly number[] }
+  | { readonly problem: "multi_label"; readonly classes: readonly (readonly number[])[] }
+  | { readonly problem: "regression"; readonly values: readonly number[] };
+
+export type TextExamples = {
+  /** Of the classes; one name of a regression's number. */
+  readonly labels: readonly string[];
+  readonly targets: TextTargets;
+};
+
+function labelsFeed({ labels, targets }: TextExamples, indices: readonly number[]): Tensor {
+  switch (targets.problem) {
+    case "single_label":
+      return int64(
+        [indices.length],
+        indices.map((at) => targets.classes[at] ?? 0),
+      );
+    case "multi_label": {
+      const rows = indices.flatMap((at) => {
+        const own = new Set(targets.classes[at]);
+        return labels.map((_, index) => Number(own.has(index)));
+      });
+      return float32([indices.length, labels.length], rows);
+    }
+    case "regression":
+      return float32(
+        [indices.length],
+        indices.map((at) => targets.values[at] ?? NaN),
+      );
+  }
+}
+
+export function textTask(examples: TextExamples): TaskData {
+  return {
+    task: { name: "sequence-classification", problem: examples.targets.problem },
+    feeds: (indices) => ({ labels: labelsFeed(examples, indices) }),
+  };
+}
+
+/** @param trained what the majority is counted in */
+export function heldOutTexts(
+  examples: TextExamples & { readonly texts: readonly string[] },
+  trained: TextTargets,
+): HeldOutData {
+  return { ...textTask(examples), judge: (logits) => judge(examples, trained, logits) };
+}
+
+type Judged = TextExamples & { readonly texts: readonly string[] };
+
+function judge(
+  { texts, labels, targets }: Judged,
+  trained: TextTargets,
+  logits: readonly Float32Array[],
+): HeldOut {
+  const nameOf = (index: number) => labels[index] ?? "";
+  if (targets.problem === "single_label" && trained.problem === "single_label") {
+    return {
+      kind: "classes",
+      texts,
+      expected: targets.classes.map(nameOf),
+      base: majorityPredictions(trained.classes.map(nameOf), texts.length),
+      tuned: surest(logits, labels),
+    };
+  }
+  if (targets.problem === "multi_label" && trained.problem === "multi_label") {
+    const sets = trained.classes.map((set) => JSON.stringify(set.toSorted((a, b) => a - b)));
+    const { values } = majorityPredictions(sets, 1);
+    const [commonest = "[]"] = values;
+    const majority = trained.classes.find(
+      (set) => JSON.stringify(set.toSorted((a, b) => a - b)) === commonest,
+    );
+    return {
+      kind: "label_sets",
+      texts,
+      labels,
+      expected: targets.classes.map((set) => set.map(nameOf)),
+      base: { values: texts.map(() => (majority ?? []).map(nameOf)) },
+      tuned: { values: logits.map((own) => labels.filter((_, at) => sigmoid(own[at] ?? 0) >= 0.5)) },
+    };
+  }
+  if (targets.problem === "regression" && trained.problem === "regression") {
+    const mean = trained.values.reduce((sum, value) => sum + value, 0) / trained.values.length;
+    return {
+      kind: "values",
+      texts,
+      expected: targets.values,
+      base: { values: texts.map(() => mean) },
+      tuned: { values: logits.map(([value = NaN]) => value) },
+    };
+  }
+  throw new TypeError(`${targets.problem} is not judged by a ${trained.problem}`);
+}
+
+function surest(logits: readonly Float32Array[], labels: readonly string[]): Predictions<string> {
+  const ranked = logits.map((own) => {
+    const scores = softmax(own);
+    const confidence = Math.max(...scores);
+    return { label: labels[scores.indexOf(confidence)] ?? "", confidence };
+  });
+  return {
+    values: ranked.map(({ label }) => label),
+    confidences: ranked.map(({ confidence }) => confidence),
+  };
+}

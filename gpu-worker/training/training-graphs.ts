@@ -1,0 +1,56 @@
+/**
+ * The two graphs of an encoder's training: one that takes a step of AdamW, and one that evaluates. Which tensors are
+ * trained is the strategy's choice.
+ */
+import { buildTrainingEncoder } from "../architectures/encoder.ts";
+import type { EncoderTask } from "../architectures/training-encoder.ts";
+import { gradient } from "../autodiff/gradient.ts";
+import { adamW } from "../autodiff/optimizers/adam-w.ts";
+import type { Graph } from "../onnx/graph.ts";
+import type { WeightSource } from "../weights/weight-source.ts";
+import { encoderDropout, usualRates } from "./encoder-dropout.ts";
+
+export type TrainingGraphs = {
+  readonly update: Graph;
+  readonly evaluation: Graph;
+  /** Names of tensors that the graphs read, and of those among them that are trained. */
+  readonly read: readonly string[];
+  readonly trained: readonly string[];
+};
+
+export type GraphOptions = {
+  readonly task: EncoderTask;
+  /** By the checkpoint's own names. */
+  readonly isTrained: (name: string) => boolean;
+  readonly loraScale?: number;
+};
+
+const weightDecay = 0.01;
+const maxNorm = 1;
+
+/** Biases and norms are not decayed, as in transformers' Trainer. */
+function isPlain(name: string): boolean {
+  return name.endsWith("bias") || name.endsWith("beta") || name.includes("LayerNorm");
+}
+
+/** Reads `weights` when the graphs are written: keep them open until then. */
+export function trainingGraphs(
+  config: unknown,
+  weights: WeightSource,
+  { task, isTrained, loraScale = 1 }: GraphOptions,
+): TrainingGraphs {
+  const shared = { task, loraScale, packed: true, isInput: () => true };
+  const dropout = encoderDropout(usualRates);
+  const forward = buildTrainingEncoder(config, weights, { ...shared, dropout });
+  const read = forward.inputs.map(({ name }) => name).filter((name) => weights.entry(name));
+  const trained = read.filter(isTrained);
+  const groups = [
+    { parameters: trained.filter((name) => !isPlain(name)), weightDecay },
+    { parameters: trained.filter(isPlain), weightDecay: 0 },
+  ].filter(({ parameters }) => parameters.length > 0);
+  const update = adamW(gradient(forward, { loss: "loss", parameters: trained }), {
+    groups,
+    maxNorm,
+  });
+  return { update, evaluation: buildTrainingEncoder(config, weights, shared), read, trained };
+}

@@ -1,0 +1,54 @@
+/** What a training will do, decided before it starts: kept with its state, so that one that goes on goes on alike. */
+import * as z from "zod";
+import { scheduleFactor } from "../autodiff/optimizers/schedules.ts";
+
+export const strategies = ["head", "top-k", "full", "lora"] as const;
+
+export const TrainingPlan = z.object({
+  strategy: z.enum(strategies),
+  /** Layers that are trained, counted from the last, of top-k. */
+  layers: z.int().nonnegative(),
+  epochs: z.int().positive(),
+  /** Examples. */
+  batch: z.int().positive(),
+  learningRate: z.number().positive(),
+  seed: z.int().nonnegative(),
+  /** Of all epochs. */
+  steps: z.int().positive(),
+  /** Steps in which the rate rises. */
+  warmup: z.int().nonnegative(),
+  /** Steps between two evaluations. */
+  evaluateEvery: z.int().positive(),
+  /** Evaluations without a gain of more than `threshold`, after which it stops. */
+  patience: z.int().positive(),
+  threshold: z.number().nonnegative(),
+  maxSeconds: z.number().positive(),
+});
+export type TrainingPlan = z.infer<typeof TrainingPlan>;
+
+type Chosen = Pick<
+  TrainingPlan,
+  "strategy" | "layers" | "epochs" | "batch" | "learningRate" | "seed" | "maxSeconds"
+>;
+
+const warmupShare = 0.06;
+/** Or once an epoch, where those are more. */
+const evaluationsMin = 5;
+
+export function planTraining(chosen: Chosen, examples: number): TrainingPlan {
+  const steps = Math.ceil(examples / chosen.batch) * chosen.epochs;
+  return {
+    ...chosen,
+    steps,
+    warmup: Math.ceil(steps * warmupShare),
+    evaluateEvery: Math.ceil(steps / Math.max(evaluationsMin, chosen.epochs)),
+    patience: 3,
+    threshold: 0,
+  };
+}
+
+/** Of a step, counted from 0. */
+export function learningRateAt({ learningRate, warmup, steps }: TrainingPlan, step: number) {
+  // The first step's rate would be 0: it is begun with the second's.
+  return learningRate * scheduleFactor({ name: "linear", warmup, steps: steps + 1 }, step + 1);
+}

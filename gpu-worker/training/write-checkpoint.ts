@@ -1,0 +1,94 @@
+/**
+ * A tuned encoder as a checkpoint folder that transformers and the catalogue read: config.json with the labels'
+ * names, model.safetensors, the base's tokenizer, and a card.
+ */
+import { copyFile, mkdir, rename } from "node:fs/promises";
+import path from "node:path";
+import { tunedEncoder } from "../architectures/encoder.ts";
+import type { TunedHead } from "../architectures/tuned-encoder.ts";
+import { writeAtomically } from "../files/write-atomically.ts";
+import { readJson } from "../files/json-file.ts";
+import { TokenizerConfigFile } from "../checkpoints/checkpoint-files.ts";
+import type { Problem } from "../model/model-head.ts";
+import { readFloat32 } from "../weights/read-float32.ts";
+import { writeSafetensors } from "../weights/safetensors-writer.ts";
+import type { WeightSource } from "../weights/weight-source.ts";
+
+export type TunedCheckpoint = {
+  /** The base's folder and its config.json. */
+  readonly base: { readonly folder: string; readonly config: Readonly<Record<string, unknown>> };
+  readonly head: TunedHead;
+  readonly labels: readonly string[];
+  readonly problem: Problem;
+  /** Longest input in tokens. */
+  readonly maxTokens: number;
+  /** Has what was trained, and the rest. */
+  readonly weights: WeightSource;
+  /** The tensors that the model reads, by their names in `weights`. */
+  readonly names: readonly string[];
+  /** README.md. */
+  readonly card: string;
+};
+
+const problemTypes: Readonly<Record<Problem, string>> = {
+  single_label: "single_label_classification",
+  multi_label: "multi_label_classification",
+  regression: "regression",
+};
+
+const tokenizerFiles = [
+  "tokenizer.json",
+  "special_tokens_map.json",
+  "added_tokens.json",
+  "vocab.txt",
+  "vocab.json",
+  "merges.txt",
+];
+
+function json(value: object): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+function configOf({ base, head, labels, problem }: TunedCheckpoint, className: string) {
+  const { num_labels: _, torch_dtype: __, dtype: ___, ...config } = base.config;
+  return {
+    ...config,
+    architectures: [className],
+    id2label: Object.fromEntries(labels.map((label, at) => [at, label])),
+    label2id: Object.fromEntries(labels.map((label, at) => [label, at])),
+    ...(head === "sequence-classification" && { problem_type: problemTypes[problem] }),
+    torch_dtype: "float32",
+  };
+}
+
+async function copyTokenizer({ base, maxTokens }: TunedCheckpoint, out: string): Promise<void> {
+  for (const name of tokenizerFiles) {
+    await copyFile(path.join(base.folder, name), path.join(out, name)).catch(
+      (error: NodeJS.ErrnoException) => {
+        if (error.code !== "ENOENT") throw error;
+      },
+    );
+  }
+  const config = await readJson(base.folder, "tokenizer_config.json", TokenizerConfigFile);
+  const limited = { ...config, model_max_length: maxTokens };
+  await writeAtomically(path.join(out, "tokenizer_config.json"), json(limited));
+}
+
+/** The config comes last, because it makes the folder a model: nobody takes one that is half written. */
+export async function writeCheckpoint(out: string, tuned: TunedCheckpoint): Promise<void> {
+  const { base, head, weights, names, card } = tuned;
+  const { className, savedName } = tunedEncoder(base.config, head);
+  await mkdir(out, { recursive: true });
+  const tensors = names.map((name) => ({
+    name: savedName(name),
+    dtype: "float32" as const,
+    shape: weights.entry(name)?.shape ?? [],
+    load: () => readFloat32(weights, name),
+  }));
+  const file = path.join(out, "model.safetensors");
+  await writeSafetensors(`${file}.tmp`, tensors, { format: "pt" });
+  await rename(`${file}.tmp`, file);
+  await copyTokenizer(tuned, out);
+  await writeAtomically(path.join(out, "README.md"), card);
+  await writeAtomically(path.join(out, "config.json"), json(configOf(tuned, className)));
+}
