@@ -201,6 +201,16 @@ export class GraphBuilder implements Emitter {
     return this.#emit(name, inputs, attributes, names);
   }
 
+  /** A node like `node`, on other inputs. */
+  again(node: Node, inputs: readonly Input[]): Value[] {
+    const base = this.#fresh(node.operator);
+    const outputs = node.outputs.map((name, i) =>
+      name === "" ? "" : i === 0 ? base : `${base}:${i}`,
+    );
+    const names = inputs.map((input) => input?.name ?? "");
+    return this.#append({ ...node, name: base, inputs: names, outputs });
+  }
+
   build(): Graph {
     if (this.#outputs.length === 0) throw new GraphError(`graph "${this.#name}" has no output`);
     return {

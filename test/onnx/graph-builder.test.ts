@@ -108,21 +108,22 @@ describe("building", () => {
   });
 });
 
+function given(): Graph {
+  const graph = new GraphBuilder("given", { form: "f32" });
+  const x = graph.input("x", "float32", ["batch", 2]);
+  const weight = graph.constant(float32([2, 2], [0, 1, 1, 0]), "weight");
+  const flag = graph.input("flag", "bool", []);
+  const body = (label: string, factor: number) =>
+    graph.body(label, [], (inner) => [inner.outer(x).mul(inner.scalar("float32", factor))]);
+  const chosen = graph.op("If", [flag], {
+    then_branch: body("then", 2),
+    else_branch: body("else", 3),
+  });
+  graph.output("y", chosen.matMul(weight));
+  return graph.build();
+}
+
 describe("going on from a graph", () => {
-  const given = () => {
-    const graph = new GraphBuilder("given", { form: "f32" });
-    const x = graph.input("x", "float32", ["batch", 2]);
-    const weight = graph.constant(float32([2, 2], [0, 1, 1, 0]), "weight");
-    const flag = graph.input("flag", "bool", []);
-    const body = (label: string, factor: number) =>
-      graph.body(label, [], (inner) => [inner.outer(x).mul(inner.scalar("float32", factor))]);
-    const chosen = graph.op("If", [flag], {
-      then_branch: body("then", 2),
-      else_branch: body("else", 3),
-    });
-    graph.output("y", chosen.matMul(weight));
-    return graph.build();
-  };
   const feeds = {
     x: float32([1, 2], [1, 2]),
     flag: { dtype: "bool", shape: [], data: Uint8Array.of(1) },
