@@ -3,7 +3,7 @@
  * are walked backwards, each operator's rule (rules.ts) says how the gradient goes on to its inputs, and what comes
  * together at a value is summed (cotangents.ts). The result is made of standard operators.
  */
-import { GraphError } from "../onnx/graph.ts";
+import { GraphError, readsOf } from "../onnx/graph.ts";
 import type { Graph, Node } from "../onnx/graph.ts";
 import { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
@@ -88,9 +88,9 @@ function outputGradient(builder: GraphBuilder, name: string, sum: Value | null):
 /** Everything that is computed from the parameters, and they themselves. */
 function dependents({ nodes }: Graph, parameters: readonly string[]): ReadonlySet<string> {
   const names = new Set(parameters);
-  for (const { inputs, outputs } of nodes) {
-    if (!inputs.some((name) => names.has(name))) continue;
-    for (const name of outputs) if (name !== "") names.add(name);
+  for (const node of nodes) {
+    if (!readsOf(node).some((name) => names.has(name))) continue;
+    for (const name of node.outputs) if (name !== "") names.add(name);
   }
   return names;
 }
@@ -104,7 +104,7 @@ function pathBetween(graph: Graph, parameters: readonly string[], loss: string):
     const leads = node.outputs.some((name) => wanted.has(name) && depends.has(name));
     if (!leads) continue;
     path.add(node);
-    for (const name of node.inputs) wanted.add(name);
+    for (const name of readsOf(node)) wanted.add(name);
   }
   return path;
 }

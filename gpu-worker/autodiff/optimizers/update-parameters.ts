@@ -5,7 +5,7 @@
  * In place, an update overwrites what it was made from, so everything that reads a parameter must have run before.
  * The clip by the gradients' norm sees to it: every update depends on every gradient, and every reader must lead to one.
  */
-import { GraphError } from "../../onnx/graph.ts";
+import { GraphError, readsOf } from "../../onnx/graph.ts";
 import type { Graph } from "../../onnx/graph.ts";
 import { GraphBuilder } from "../../onnx/graph-builder.ts";
 import type { Value } from "../../onnx/value.ts";
@@ -115,13 +115,14 @@ function expectParameters(graph: Graph, names: readonly string[]): void {
   if (lost !== undefined) throw new GraphError(`"${lost}" has no output ${gradientName(lost)}`);
   const parameters = new Set(names);
   const leading = new Set(names.map(gradientName));
-  for (const { name, inputs, outputs: results } of graph.nodes.toReversed()) {
-    const leads = results.some((result) => leading.has(result));
-    if (leads) for (const input of inputs) leading.add(input);
-    const read = inputs.find((input) => parameters.has(input));
+  for (const node of graph.nodes.toReversed()) {
+    const reads = readsOf(node);
+    const leads = node.outputs.some((result) => leading.has(result));
+    if (leads) for (const name of reads) leading.add(name);
+    const read = reads.find((name) => parameters.has(name));
     if (leads || read === undefined) continue;
     throw new GraphError(
-      `"${name}" reads "${read}" and leads to no gradient: it could run after the update`,
+      `"${node.name}" reads "${read}" and leads to no gradient: it could run after the update`,
     );
   }
 }

@@ -37,12 +37,12 @@ const extreme: Rule = (at) => {
   return indices.map((index) => () => where(chosen(index), share(), at));
 };
 
-/** torch.clamp's: both bounds belong to what passes. */
+/** torch.clamp's by numbers, of 2.15: nothing flows at a bound itself. */
 const clip: Rule = (at) => [
   () => {
     const [least, most] = [1, 2].map((index) => (at.optional(index) === null ? null : at.x(index)));
-    const above = least && at.x().op("GreaterOrEqual", [least]);
-    const below = most && at.x().op("LessOrEqual", [most]);
+    const above = least && at.x().op("Greater", [least]);
+    const below = most && at.x().op("Less", [most]);
     const inside = above && below ? above.op("And", [below]) : (above ?? below);
     return inside ? where(inside, at.dy(), at) : at.dy();
   },
