@@ -8,7 +8,7 @@ import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
 
 export type Result = { dtype: string; shape: readonly number[]; data: number[] };
 
-function toOrt(value: Tensor): OrtTensor {
+export function toOrt(value: Tensor): OrtTensor {
   switch (value.dtype) {
     case "float32":
       return new OrtTensor("float32", value.data, value.shape);

@@ -6,6 +6,7 @@ import { GraphError } from "../../onnx/graph.ts";
 import type { Graph } from "../../onnx/graph.ts";
 import { GraphBuilder } from "../../onnx/graph-builder.ts";
 import { gradientName } from "../gradient.ts";
+import { backwardOrder } from "./backward-order.ts";
 import { nextName } from "./update-parameters.ts";
 
 /** Name of the sum of a parameter's gradients. */
@@ -28,7 +29,8 @@ export function accumulateGradients(graph: Graph, parameters: readonly string[])
   const builder = GraphBuilder.from({ ...graph, outputs });
   const first = builder.input("first", "bool", []);
   const weight = builder.input("weight", "float32", []);
-  for (const name of parameters) {
+  // The runtime begins with what was added last.
+  for (const name of backwardOrder(graph, parameters).toReversed()) {
     const gradient = builder.value(gradientName(name));
     const before = builder.input(gradientSumName(name), gradient.dtype, gradient.shape);
     const kept = builder.op("Where", [first, builder.scalar(gradient.dtype, 0), before]);

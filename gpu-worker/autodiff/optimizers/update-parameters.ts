@@ -11,6 +11,7 @@ import { GraphBuilder } from "../../onnx/graph-builder.ts";
 import type { Value } from "../../onnx/value.ts";
 import { tensor } from "../../tensor/tensor.ts";
 import { gradientName } from "../gradient.ts";
+import { backwardOrder } from "./backward-order.ts";
 
 /** Parameters that are updated alike. */
 export type ParameterGroup = {
@@ -66,10 +67,11 @@ export function updateParameters(
   const gradients = new Set(names.map(gradientName));
   const kept = graph.outputs.filter(({ name }) => !gradients.has(name));
   const builder = GraphBuilder.from({ ...graph, outputs: kept });
-  const norm = builder.scope("clip", () =>
-    normOf(names.map((name) => builder.value(gradientName(name)))),
-  );
-  const clip = builder.scope("clip", () => clipBy(builder, norm, maxNorm));
+  const [norm, clip] = builder.scope("clip", () => {
+    const ordered = backwardOrder(graph, names).map(gradientName);
+    const length = normOf(ordered.map((name) => builder.value(name)));
+    return [length, clipBy(builder, length, maxNorm)] as const;
+  });
   builder.output(gradientNormName, norm);
   const update = builder.scope("update", () => prepare(builder));
   for (const group of groups) {
@@ -93,6 +95,7 @@ export function updateParameters(
   return builder.build();
 }
 
+/** All squares before their sums: the runtime comes to what was added last first, and so to the first gradient. */
 function normOf(gradients: readonly Value[]): Value {
   const squares = gradients.map((gradient) => gradient.op("ReduceSumSquare", [], { keepdims: 0 }));
   return squares.reduce((sum, square) => sum.add(square)).sqrt();
