@@ -7,6 +7,7 @@ import type { OperatorName } from "../onnx/operators.ts";
 import type { Rule } from "./backward-node.ts";
 import { activations } from "./rules/activations.ts";
 import { arithmetic } from "./rules/arithmetic.ts";
+import { convolution } from "./rules/convolution.ts";
 import { layout } from "./rules/layout.ts";
 import { linear } from "./rules/linear.ts";
 import { lookUps } from "./rules/look-ups.ts";
@@ -17,6 +18,7 @@ export const rules = {
   ...arithmetic,
   ...activations,
   ...linear,
+  ...convolution,
   ...layout,
   ...lookUps,
   ...reductions,

@@ -11,7 +11,7 @@ import type { Value } from "../../gpu-worker/onnx/value.ts";
 import { elementCount } from "../../gpu-worker/tensor/shape.ts";
 import { tensor } from "../../gpu-worker/tensor/tensor.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
-import { numbers, openModel, runGraph } from "../onnx/run-graph.ts";
+import { numbers, openModel } from "../onnx/run-graph.ts";
 import type { OptimizationLevel } from "../onnx/run-graph.ts";
 
 export type Float = "float64" | "float32";
@@ -99,6 +99,7 @@ export async function compareGradients(
   const { dtype = "float64", atZero = true } = given;
   const { forward, backward } = graphsOf(given);
   const open = await openModel(encodeModelProto(forward), level);
+  const trained = await openModel(encodeModelProto(backward), level);
   const comparisons: Comparison[] = [];
   const feedsOf = (point: Point) =>
     Object.fromEntries(
@@ -119,7 +120,7 @@ export async function compareGradients(
       );
     };
     const weightFeed = floats(dtype, y?.shape ?? [], weights);
-    const found = await runGraph(backward, { ...feedsOf(point), weights: weightFeed }, level);
+    const found = await trained.run({ ...feedsOf(point), weights: weightFeed });
     for (const [name, { data }] of Object.entries(point)) {
       const expected: number[] = [];
       for (const element of data.keys()) {
@@ -136,6 +137,6 @@ export async function compareGradients(
       });
     }
   }
-  await open.release();
+  await Promise.all([open.release(), trained.release()]);
   return comparisons;
 }

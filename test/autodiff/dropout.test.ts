@@ -39,6 +39,10 @@ function deviation(kept: readonly boolean[], rate: number, pairs: (i: number) =>
   return Math.abs(sum / Math.sqrt(count * spread ** terms));
 }
 
+function share(a: readonly number[], b: readonly number[]): number {
+  return a.filter((value, at) => value === b[at]).length / a.length;
+}
+
 describe("dropout", () => {
   it.each([0.1, 0.5, 0.9])(
     "drops %f of the elements, anywhere, and scales the rest",
@@ -72,8 +76,6 @@ describe("dropout", () => {
   it("draws the same for the same seed, another for the next and at another place", async () => {
     const [first, second] = await draw(5, 0.5);
     expect(await draw(5, 0.5, "disabled")).toEqual([first, second]);
-    const share = (a: readonly number[], b: readonly number[]) =>
-      a.filter((value, at) => value === b[at]).length / a.length;
     const [next] = await draw(6, 0.5);
     expect(share(first, second)).toBeCloseTo(0.5, 1);
     expect(share(first, next)).toBeCloseTo(0.5, 1);

@@ -53,6 +53,7 @@ const flags: readonly AttributeInputs[] = [
   { transB: 1 },
   { transA: 1, transB: 1, alpha: 2 },
 ];
+const padded = { group: 2, pads: [1, 1] };
 const matrices = ({ transA, transB }: AttributeInputs) =>
   [transA === 1 ? [4, "batch"] : ["batch", 4], transB === 1 ? [3, 4] : [4, 3]] as const;
 
@@ -177,6 +178,18 @@ const cases: { readonly [R in keyof typeof rules]: readonly Case[] } = {
       build: on("Gemm", { ...attributes, beta: 0.5 }),
     })),
   ),
+  Conv: [
+    { inputs: [["batch", 4, "sequence"], [6, 2, 3], [6]], ...single, build: on("Conv", padded) },
+    {
+      inputs: [
+        ["batch", 2, 5],
+        [3, 2, 4],
+      ],
+      ...single,
+      build: on("Conv", { pads: [2, 0] }),
+    },
+    { inputs: [[1, 2, 4, 3], [2, 2, 3, 2], [2]], ...single, build: on("Conv") },
+  ],
   "com.microsoft.RotaryEmbedding": [
     {
       inputs: [["batch", "sequence", 2 * 8]],

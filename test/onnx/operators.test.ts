@@ -147,6 +147,10 @@ const examples: { readonly [O in OperatorName]: Example } = {
     inputs: (at) => [at.floats("batch", 4, "sequence"), at.floats(6, 2, 3), at.vector(6)],
     attributes: { group: 2, pads: [1, 1] },
   },
+  ConvTranspose: {
+    inputs: (at) => [at.floats("batch", 6, "sequence"), at.floats(6, 2, 3), at.vector(4)],
+    attributes: { group: 2, pads: [1, 1] },
+  },
   MatMulInteger: {
     inputs: (at) => [at.bytes("batch", 4), at.signed(4, 6), at.graph.scalar("uint8", 128)],
   },

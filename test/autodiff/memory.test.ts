@@ -1,23 +1,18 @@
 /**
- * Activation checkpointing: the same gradients from less memory. What the runtime makes of the graph decides: the order in
- * which it runs the nodes is read from its own profile.
+ * What a training holds in memory: activation checkpointing, and the loss over a large vocabulary. What the runtime makes
+ * of the graph decides.
  */
-import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { InferenceSession } from "onnxruntime-node";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import * as z from "zod";
+import { describe, expect, it } from "vitest";
 import { seededDropout } from "../../gpu-worker/autodiff/dropout.ts";
 import { gradient } from "../../gpu-worker/autodiff/gradient.ts";
 import { accumulateGradients } from "../../gpu-worker/autodiff/optimizers/accumulate-gradients.ts";
 import { sgd } from "../../gpu-worker/autodiff/optimizers/sgd.ts";
-import { decodeModel } from "../../gpu-worker/onnx/decode-model.ts";
-import { encodeModelProto } from "../../gpu-worker/onnx/encode-model-proto.ts";
 import type { Graph } from "../../gpu-worker/onnx/graph.ts";
 import { GraphBuilder } from "../../gpu-worker/onnx/graph-builder.ts";
 import { int64, tensor } from "../../gpu-worker/tensor/tensor.ts";
-import { numbers, runGraph, toOrt } from "../onnx/run-graph.ts";
+import { numbers, runGraph } from "../onnx/run-graph.ts";
+import { peakBytes, profileRun } from "./profile-run.ts";
+import type { Profile } from "./profile-run.ts";
 
 const layers = 8;
 const width = 16;
@@ -71,73 +66,6 @@ const feeds = {
   ),
 };
 
-const Events = z.array(
-  z.looseObject({
-    name: z.string().optional(),
-    args: z
-      .looseObject({ op_name: z.string(), output_size: z.coerce.number() })
-      .optional()
-      .catch(undefined),
-  }),
-);
-
-type Ran = { readonly name: string; readonly operator: string; readonly bytes: number };
-type Profile = { readonly order: readonly Ran[]; readonly graph: Graph };
-
-let folder: string;
-beforeAll(async () => {
-  folder = await mkdtemp(path.join(tmpdir(), "llm-os-checkpoints-"));
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
-
-/** The nodes in the order in which they ran, and the graph that the runtime has made. */
-async function profile(given: Graph, label: string): Promise<Profile> {
-  const file = path.join(folder, `${label}.onnx`);
-  const session = await InferenceSession.create(encodeModelProto(given), {
-    logSeverityLevel: 3,
-    enableProfiling: true,
-    profileFilePrefix: path.join(folder, label),
-    optimizedModelFilePath: file,
-  });
-  const inputs = Object.entries(feeds)
-    .filter(([name]) => session.inputNames.includes(name))
-    .map(([name, value]) => [name, toOrt(value)] as const);
-  await session.run(Object.fromEntries(inputs));
-  session.endProfiling();
-  await session.release();
-  const written = (await readdir(folder)).find((each) => each.startsWith(`${label}_`)) ?? "";
-  const events = Events.parse(JSON.parse(await readFile(path.join(folder, written), "utf8")));
-  const order = events.flatMap(({ name = "", args }) => {
-    const node = /^(.*)_kernel_time$/.exec(name)?.[1];
-    if (node === undefined || args === undefined) return [];
-    return [{ name: node, operator: args.op_name, bytes: args.output_size }];
-  });
-  return { order, graph: decodeModel(await readFile(file)) };
-}
-
-/** Most bytes of results that are still to be read, over the run. */
-function peakBytes({ order, graph: run }: Profile): number {
-  const nodes = new Map(run.nodes.map((node) => [node.name, node]));
-  const producers = new Map(
-    run.nodes.flatMap(({ name, outputs: made }) => made.map((output) => [output, name] as const)),
-  );
-  const lastReads = new Map<string, number>();
-  for (const [at, { name }] of order.entries()) {
-    lastReads.set(name, at);
-    for (const input of nodes.get(name)?.inputs ?? []) {
-      const producer = producers.get(input);
-      if (producer !== undefined) lastReads.set(producer, at);
-    }
-  }
-  let [live, most] = [0, 0];
-  for (const [at, { bytes }] of order.entries()) {
-    live += bytes;
-    most = Math.max(most, live);
-    for (const ran of order.slice(0, at + 1)) if (lastReads.get(ran.name) === at) live -= ran.bytes;
-  }
-  return most;
-}
-
 const count = ({ order }: Profile, operator: string) =>
   order.filter((ran) => ran.operator === operator).length;
 
@@ -155,8 +83,8 @@ describe("checkpoints", () => {
     "are computed from again, in less memory (%s)",
     async (_, make) => {
       const [kept, again] = [
-        await profile(make(plain), "plain"),
-        await profile(make(checkpointed), "checkpointed"),
+        await profileRun(make(plain), feeds),
+        await profileRun(make(checkpointed), feeds),
       ];
       expect([count(kept, "Gelu"), count(again, "Gelu")]).toEqual([layers, 2 * layers]);
       const places = again.order.flatMap(({ operator }, at) => (operator === "Gelu" ? [at] : []));
@@ -173,5 +101,42 @@ describe("checkpoints", () => {
     const checkpoints = outputs.toReversed();
     const attempt = () => gradient(graph, { loss: "loss", parameters, checkpoints });
     expect(attempt).toThrow(/is computed in another order/);
+  });
+});
+
+describe("a loss over a large vocabulary", () => {
+  it("holds two arrays of the logits' size at most", async () => {
+    const [tokens, vocabulary, inner] = [128, 1000, 4];
+    const builder = new GraphBuilder("loss");
+    const states = builder.input("states", "float32", ["tokens", inner]);
+    const weight = builder.input("weight", "float32", [vocabulary, inner]);
+    const labels = builder.input("labels", "int64", ["tokens"]);
+    const counted = labels
+      .op("Equal", [builder.scalar("int64", -100)])
+      .op("Not")
+      .cast("float32");
+    const own = states
+      .op("Gemm", [weight], { transB: 1 })
+      .op("LogSoftmax", [], { axis: -1 })
+      .op("GatherElements", [labels.max(0).unsqueeze([1])], { axis: 1 })
+      .squeeze([1])
+      .mul(counted);
+    builder.output(
+      "loss",
+      own
+        .sum([0], false)
+        .neg()
+        .div(counted.sum([0], false).max(1)),
+    );
+    const names = ["states", "weight"];
+    const run = await profileRun(gradient(builder.build(), { loss: "loss", parameters: names }), {
+      states: tensor("float32", [tokens, inner], numbers(tokens * inner)),
+      weight: tensor("float32", [vocabulary, inner], numbers(vocabulary * inner, 2)),
+      labels: int64(
+        [tokens],
+        numbers(tokens, 3).map((x) => (x < 0 ? -100 : Math.round(x * 900))),
+      ),
+    });
+    expect(peakBytes(run) / (4 * tokens * vocabulary)).toBeLessThan(2.2);
   });
 });
