@@ -78,12 +78,12 @@ function sumTo(graph: GraphBuilder, gradient: Value, { value, broadcasts }: Targ
   const added = Math.max(gradient.shape.length - shape.length, 0);
   const leading = Array.from({ length: added }, (_, axis) => axis);
   const missing = shape.length - gradient.shape.length + added;
-  const within = shape
+  const repeated = shape
     .map((dim, axis) => ({ dim, axis: axis + added - missing }))
     .filter(({ dim, axis }) => axis >= added && dim === 1 && gradient.shape[axis] !== 1)
     .map(({ axis }) => axis);
   let sum = gradient;
-  if (within.length > 0) sum = sum.sum(within, true);
+  if (repeated.length > 0) sum = sum.sum(repeated, true);
   if (leading.length > 0) sum = sum.sum(leading, false);
   const unsure = shape.some((dim, axis) => dim === unknownDim && sum.shape[axis - missing] !== 1);
   return broadcasts && unsure ? sumAtRunTime(graph, sum, value) : sum;

@@ -1,7 +1,7 @@
 /**
- * Dropout (Srivastava et al., https://jmlr.org/papers/v15/srivastava14a.html): zeros in places drawn by chance, the rest
- * scaled up so that the mean stays. Drawn from a seed that is an input: ONNX Runtime's random operators are seeded once,
- * when a session opens, and would draw anew when a value is computed again.
+ * Dropout (Srivastava et al., https://jmlr.org/papers/v15/srivastava14a.html): zeros in places drawn by chance, the
+ * rest scaled up so that the mean stays. Drawn from a seed that is an input: ONNX Runtime's random operators are seeded
+ * once, when a session opens, and would draw anew when a value is computed again.
  *
  * An element is zero where the product of two odd numbers, one of its row and one of its column, modulo 2³², is small:
  * multiplicative hashing (Dietzfelbinger et al., https://doi.org/10.1006/jagm.1997.0873). One product of integers and
@@ -53,7 +53,9 @@ function indexRows(graph: GraphBuilder, x: Value): Value {
     );
 }
 
-/** Of each of `indices` an odd int32, all alike likely: squared and shifted modulo the prime, from the mixed seed on. */
+/**
+ * Of each of `indices` an odd int32, all alike likely: squared and shifted modulo the prime, from the mixed seed on.
+ */
 function draw(graph: GraphBuilder, indices: Value, seed: Value): Value {
   const prime = graph.scalar("int64", modulus);
   const mod = (value: Value) => value.op("Mod", [prime]);

@@ -57,7 +57,7 @@ export class GraphBuilder implements Emitter {
   readonly #scopes: string[] = [];
   readonly #counts = new Map<string, number>();
   /** Names in graphs within this one, which a new value may not have either. */
-  readonly #within = new Set<string>();
+  readonly #nested = new Set<string>();
   readonly #around: GraphBuilder | null;
 
   /** @param around the graph whose node will run this one */
@@ -247,7 +247,7 @@ export class GraphBuilder implements Emitter {
     const types = inferNode(node, (value) => this.#typeOf(value));
     this.#nodes.push(node);
     for (const attribute of Object.values(node.attributes)) {
-      if (attribute.kind === "graph") collectNames(attribute.value, this.#within);
+      if (attribute.kind === "graph") collectNames(attribute.value, this.#nested);
     }
     return types.map((type, index) => {
       const name = node.outputs[index] ?? "";
@@ -291,6 +291,6 @@ export class GraphBuilder implements Emitter {
     const count = this.#counts.get(base) ?? 0;
     this.#counts.set(base, count + 1);
     const name = count === 0 ? base : `${base}_${count}`;
-    return this.#types.has(name) || this.#within.has(name) ? this.#numbered(base) : name;
+    return this.#types.has(name) || this.#nested.has(name) ? this.#numbered(base) : name;
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What a training holds in memory: activation checkpointing, and the loss over a large vocabulary. What the runtime makes
- * of the graph decides.
+ * What a training holds in memory: activation checkpointing, and the loss over a large vocabulary. What the runtime
+ * makes of the graph decides.
  */
 import { describe, expect, it } from "vitest";
 import { seededDropout } from "../../gpu-worker/autodiff/dropout.ts";

@@ -1,5 +1,6 @@
 /**
- * The order in which ONNX Runtime runs the nodes of a graph, from its own profile, and what is held in memory meanwhile.
+ * The order in which ONNX Runtime runs the nodes of a graph, from its own profile, and what is held in memory
+ * meanwhile.
  */
 import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";

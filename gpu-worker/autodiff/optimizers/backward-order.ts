@@ -1,7 +1,7 @@
 /**
- * The order in which the backward part comes to parameters. ONNX Runtime runs a graph depth first: an output is computed
- * with all it needs before the next one is begun. What reads the gradients in another order than this one has all of
- * them wait for the last, and every value that they are made of with them.
+ * The order in which the backward part comes to parameters. ONNX Runtime runs a graph depth first: an output is
+ * computed with all it needs before the next one is begun. What reads the gradients in another order than this one has
+ * all of them wait for the last, and every value that they are made of with them.
  */
 import type { Graph } from "../../onnx/graph.ts";
 

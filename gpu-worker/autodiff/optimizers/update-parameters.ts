@@ -2,8 +2,8 @@
  * What all optimizers share: a graph that gives gradients becomes one that gives the updated parameters and their
  * states, each `NAME.next` to be bound in place onto the input `NAME` it comes from.
  *
- * In place, an update overwrites what it was made from, so everything that reads a parameter must have run before.
- * The clip by the gradients' norm sees to it: every update depends on every gradient, and every reader must lead to one.
+ * In place, an update overwrites what it was made from, so everything that reads a parameter must have run before. The
+ * clip by the gradients' norm sees to it: every update depends on every gradient, and every reader must lead to one.
  */
 import { GraphError, readsOf } from "../../onnx/graph.ts";
 import type { Graph } from "../../onnx/graph.ts";
@@ -24,7 +24,9 @@ export type ParameterGroup = {
 
 export type ClippedOptions = {
   readonly groups: readonly ParameterGroup[];
-  /** Gradients longer than this, all taken as one vector, are scaled to it. Infinity: never, but computed all the same. */
+  /**
+   * Gradients longer than this, all taken as one vector, are scaled to it. Infinity: never, but computed all the same.
+   */
   readonly maxNorm: number;
 };
 

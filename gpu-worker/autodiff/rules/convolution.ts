@@ -1,6 +1,6 @@
 /**
- * Gradients of convolutions of stride 1: again convolutions, of the gradient by the transposed weights, and of the input
- * by the gradient, where the batch takes the place of the channels.
+ * Gradients of convolutions of stride 1: again convolutions, of the gradient by the transposed weights, and of the
+ * input by the gradient, where the batch takes the place of the channels.
  */
 import type { Value } from "../../onnx/value.ts";
 import { reshapeLike } from "../backward-node.ts";
