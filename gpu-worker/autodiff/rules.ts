@@ -29,7 +29,7 @@ const rows: ReadonlyMap<string, Rule> = new Map(Object.entries(rules));
 
 /** Operators whose inputs may be smaller than their result. */
 export const broadcasting: ReadonlySet<string> = new Set(
-  "Add Sub Mul Div Pow Mod Max Min Where Expand MatMul Gemm com.microsoft.FusedMatMul".split(" "),
+  "Add Sub Mul Div Pow Max Min Where Expand MatMul Gemm com.microsoft.FusedMatMul".split(" "),
 );
 
 /** Outputs after the first that a rule reads, in order. */

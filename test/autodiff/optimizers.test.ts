@@ -13,6 +13,7 @@ import { nextName } from "../../gpu-worker/autodiff/optimizers/update-parameters
 import { GraphError } from "../../gpu-worker/onnx/graph.ts";
 import type { Graph } from "../../gpu-worker/onnx/graph.ts";
 import { GraphBuilder } from "../../gpu-worker/onnx/graph-builder.ts";
+import { verifyGraph } from "../../gpu-worker/onnx/verify-graph.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime } from "../../gpu-worker/runtime/session.ts";
 import { float32, int64 } from "../../gpu-worker/tensor/tensor.ts";
@@ -114,6 +115,16 @@ describe("an optimizer", () => {
       };
       visit(nextName(name));
       for (const other of names) expect(reached).toContain(`${other}.given`);
+    }
+  });
+
+  it("gives what it updates without a copy, and is a valid graph", () => {
+    for (const optimizer of Object.values(optimizers)) {
+      const graph = optimizer(givenGradients());
+      verifyGraph(graph);
+      const copies = graph.nodes.filter(({ operator }) => operator === "Identity");
+      // Here the gradients are inputs, of which outputs are copies.
+      expect(copies.map(({ outputs }) => outputs[0])).toEqual(names.map(gradientName));
     }
   });
 

@@ -218,10 +218,6 @@ const examples: { readonly [O in OperatorName]: Example } = {
     attributes: { reduction: "add" },
   },
   Expand: { inputs: (at) => [at.floats("batch", 1), at.ints(3, 1, 4)] },
-  ConstantOfShape: {
-    inputs: (at) => [at.floats("batch", 4).op("Shape")],
-    attributes: { value: tensor("float32", [1], Float32Array.of(2)) },
-  },
   Pad: { inputs: (at) => [at.floats("batch", 4), at.ints(1, 2), null, at.ints(1)] },
   Flatten: { inputs: one, attributes: { axis: 2 } },
   Range: {

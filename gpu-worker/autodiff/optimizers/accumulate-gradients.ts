@@ -6,6 +6,7 @@ import { GraphError } from "../../onnx/graph.ts";
 import type { Graph } from "../../onnx/graph.ts";
 import { GraphBuilder } from "../../onnx/graph-builder.ts";
 import { gradientName } from "../gradient.ts";
+import { nameOutputs } from "../name-outputs.ts";
 import { backwardOrder } from "./backward-order.ts";
 import { nextName } from "./update-parameters.ts";
 
@@ -36,7 +37,7 @@ export function accumulateGradients(graph: Graph, parameters: readonly string[])
     const kept = builder.op("Where", [first, builder.scalar(gradient.dtype, 0), before]);
     builder.output(nextName(gradientSumName(name)), kept.add(gradient.mul(weight)));
   }
-  return builder.build();
+  return nameOutputs(builder.build());
 }
 
 /** The graph whose `NAME.grad` is the sum: for an optimizer to go on from. `shapes` are those of the parameters. */

@@ -11,6 +11,7 @@ import { GraphBuilder } from "../../onnx/graph-builder.ts";
 import type { Value } from "../../onnx/value.ts";
 import { tensor } from "../../tensor/tensor.ts";
 import { gradientName } from "../gradient.ts";
+import { nameOutputs } from "../name-outputs.ts";
 import { backwardOrder } from "./backward-order.ts";
 
 /** Parameters that are updated alike. */
@@ -94,7 +95,7 @@ export function updateParameters(
       }
     }
   }
-  return builder.build();
+  return nameOutputs(builder.build());
 }
 
 /** All squares before their sums: the runtime comes to what was added last first, and so to the first gradient. */

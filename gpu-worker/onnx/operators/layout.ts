@@ -265,21 +265,6 @@ const expand: Operator = {
   },
 };
 
-/** The shape that the elements of a constant, or of a shape computed in the graph, say. */
-const constantOfShape: Operator = {
-  inputs: [1, 1],
-  attributes: { value: "tensor" },
-  infer: (node) => {
-    node.expect(0, ["int64"]);
-    const [rank = 0] = node.expectRank(0, 1).shape;
-    const value = node.attribute("value");
-    const dtype = value?.kind === "tensor" ? value.value.dtype : "float32";
-    if (typeof rank !== "number") return node.fail("the shape's rank must be known");
-    const shape = node.elements(0) ?? Array.from({ length: rank }, () => unknownDim);
-    return { dtype, shape };
-  },
-};
-
 /** Before and after each of `axes`; without a value, zeros. */
 const pad: Operator = {
   inputs: [2, 4],
@@ -342,7 +327,6 @@ export const layout = {
   ScatterElements: scatterElements,
   ScatterND: scatterND,
   Expand: expand,
-  ConstantOfShape: constantOfShape,
   Pad: pad,
   Flatten: flatten,
   Range: range,
