@@ -56,7 +56,7 @@ export class GraphBuilder implements Emitter {
   readonly #shared = new Map<string, Value>();
   readonly #scopes: string[] = [];
   readonly #counts = new Map<string, number>();
-  /** Names in graphs within this one, which a new value may not have either. */
+  /** Names in graphs of nodes of this one, which a new value may not have either. */
   readonly #nested = new Set<string>();
   readonly #around: GraphBuilder | null;
 

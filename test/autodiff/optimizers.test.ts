@@ -147,6 +147,11 @@ describe("an optimizer", () => {
   ])("refuses groups that are wrong: %o", (groups, message) => {
     expect(() => sgd(givenGradients(), { groups, maxNorm: 1 })).toThrow(message);
   });
+
+  it.each([0, -1, Number.NaN])("refuses to clip to %f", (maxNorm) => {
+    const attempt = () => sgd(givenGradients(), { groups: [{ parameters: [...names] }], maxNorm });
+    expect(attempt).toThrow(GraphError);
+  });
 });
 
 describe("schedules", () => {

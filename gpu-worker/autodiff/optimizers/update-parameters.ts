@@ -9,7 +9,6 @@ import { GraphError, readsOf } from "../../onnx/graph.ts";
 import type { Graph } from "../../onnx/graph.ts";
 import { GraphBuilder } from "../../onnx/graph-builder.ts";
 import type { Value } from "../../onnx/value.ts";
-import { tensor } from "../../tensor/tensor.ts";
 import { gradientName } from "../gradient.ts";
 import { nameOutputs } from "../name-outputs.ts";
 import { backwardOrder } from "./backward-order.ts";
@@ -58,13 +57,15 @@ const normEpsilon = 1e-6;
 
 /**
  * @param prepare is called once, for what all updates share, and gives the update of each parameter
- * @throws GraphError where a parameter has no gradient, comes twice, or is read by what leads to none
+ * @throws GraphError where a parameter has no gradient, comes twice, or is read by what leads to none, and for a norm
+ *   that is not positive
  */
 export function updateParameters(
   graph: Graph,
   { groups, maxNorm }: ClippedOptions,
   prepare: (builder: GraphBuilder) => (update: Update) => Updated,
 ): Graph {
+  if (!(maxNorm > 0)) throw new GraphError(`gradients cannot be scaled to length ${maxNorm}`);
   const names = groups.flatMap(({ parameters }) => parameters);
   expectParameters(graph, names);
   const gradients = new Set(names.map(gradientName));
@@ -104,13 +105,10 @@ function normOf(gradients: readonly Value[]): Value {
   return squares.reduce((sum, square) => sum.add(square)).sqrt();
 }
 
-/** min(1, most / (norm + ε)). The numerator is a constant the runtime may not fold: it depends on the norm. */
+/** min(1, most / (norm + ε)). */
 function clipBy(graph: GraphBuilder, norm: Value, most: number): Value {
-  const bound = graph.constant(
-    tensor("float32", [], Float32Array.of(most)),
-    graph.uniqueName("max_norm"),
-  );
-  return bound.div(norm.add(normEpsilon)).op("Min", [graph.scalar("float32", 1)]);
+  const part = graph.scalar("float32", most).div(norm.add(normEpsilon));
+  return part.op("Min", [graph.scalar("float32", 1)]);
 }
 
 function expectParameters(graph: Graph, names: readonly string[]): void {
