@@ -18,11 +18,32 @@ import type { OperatorName } from "./operators.ts";
 import type { SymbolicShape } from "./symbolic-shape.ts";
 import { Value } from "./value.ts";
 import type { AttributeInputs, Emitter, Input } from "./value.ts";
-import { initializerType, smallElementsMax } from "./verify-graph.ts";
+import { expectOutput, initializerType, smallElementsMax } from "./verify-graph.ts";
 
 /** ONNX 1.16, the first to round by blocks: read by every ONNX Runtime since 1.18. */
 const standardOpset = 21;
 const builtOpsets = { "": standardOpset, "com.microsoft": 1 } as const;
+
+function expectOpsets({ name, opsets }: Graph): void {
+  const built: Readonly<Record<string, number>> = builtOpsets;
+  for (const [domain, version] of Object.entries(opsets)) {
+    if (built[domain] === version) continue;
+    const known = built[domain] === undefined ? "none" : `version ${built[domain]}`;
+    const set = domain === "" ? "the standard operators" : domain;
+    throw new GraphError(`graph "${name}" uses version ${version} of ${set}, the builder ${known}`);
+  }
+}
+
+function collectNames(graph: Graph, names: Set<string>): void {
+  names.add(graph.name);
+  for (const { name } of [...graph.inputs, ...graph.initializers]) names.add(name);
+  for (const { outputs, attributes } of graph.nodes) {
+    for (const name of outputs) names.add(name);
+    for (const attribute of Object.values(attributes)) {
+      if (attribute.kind === "graph") collectNames(attribute.value, names);
+    }
+  }
+}
 
 export class GraphBuilder implements Emitter {
   readonly #name: string;
@@ -35,6 +56,8 @@ export class GraphBuilder implements Emitter {
   readonly #shared = new Map<string, Value>();
   readonly #scopes: string[] = [];
   readonly #counts = new Map<string, number>();
+  /** Names in graphs of nodes of this one, which a new value may not have either. */
+  readonly #nested = new Set<string>();
   readonly #around: GraphBuilder | null;
 
   /** @param around the graph whose node will run this one */
@@ -48,6 +71,30 @@ export class GraphBuilder implements Emitter {
     this.#around = around;
     // Names are unique over a graph and all graphs inside it.
     if (around !== null) this.#scopes.push(name);
+  }
+
+  /**
+   * Goes on from a graph, whose outputs stay. Its nodes are checked as if they were added here.
+   * @throws GraphError for a graph that is not valid, or of other operator sets than the builder's
+   */
+  static from(graph: Graph): GraphBuilder {
+    expectOpsets(graph);
+    const builder = new GraphBuilder(graph.name, graph.metadata);
+    for (const { name, dtype, shape } of graph.inputs) builder.input(name, dtype, shape);
+    for (const initializer of graph.initializers) builder.#adopt(initializer);
+    for (const node of graph.nodes) builder.#append(node);
+    for (const output of graph.outputs) {
+      expectOutput(output, builder.#types.get(output.name));
+      builder.#outputs.push(output);
+    }
+    return builder;
+  }
+
+  /** @throws GraphError where nothing has that name */
+  value(name: string): Value {
+    const type = this.#types.get(name);
+    if (type === undefined) throw new GraphError(`nothing is named "${name}"`);
+    return new Value(this, name, type);
   }
 
   /**
@@ -154,6 +201,16 @@ export class GraphBuilder implements Emitter {
     return this.#emit(name, inputs, attributes, names);
   }
 
+  /** A node like `node`, on other inputs. */
+  again(node: Node, inputs: readonly Input[]): Value[] {
+    const base = this.#fresh(node.operator);
+    const outputs = node.outputs.map((name, i) =>
+      name === "" ? "" : i === 0 ? base : `${base}:${i}`,
+    );
+    const names = inputs.map((input) => input?.name ?? "");
+    return this.#append({ ...node, name: base, inputs: names, outputs });
+  }
+
   build(): Graph {
     if (this.#outputs.length === 0) throw new GraphError(`graph "${this.#name}" has no output`);
     return {
@@ -183,9 +240,24 @@ export class GraphBuilder implements Emitter {
       outputs,
       attributes: this.#attributes(name, attributes),
     };
+    return this.#append(node);
+  }
+
+  #append(node: Node): Value[] {
     const types = inferNode(node, (value) => this.#typeOf(value));
     this.#nodes.push(node);
-    return types.map((type, index) => this.#declare(outputs[index] ?? "", type));
+    for (const attribute of Object.values(node.attributes)) {
+      if (attribute.kind === "graph") collectNames(attribute.value, this.#nested);
+    }
+    return types.map((type, index) => {
+      const name = node.outputs[index] ?? "";
+      return name === "" ? new Value(this, name, type) : this.#declare(name, type);
+    });
+  }
+
+  #adopt(initializer: Initializer): void {
+    this.#initializers.push(initializer);
+    this.#declare(initializer.name, initializerType(initializer));
   }
 
   #typeOf(name: string): Inferred | null {
@@ -219,6 +291,6 @@ export class GraphBuilder implements Emitter {
     const count = this.#counts.get(base) ?? 0;
     this.#counts.set(base, count + 1);
     const name = count === 0 ? base : `${base}_${count}`;
-    return this.#types.has(name) ? this.#numbered(base) : name;
+    return this.#types.has(name) || this.#nested.has(name) ? this.#numbered(base) : name;
   }
 }

@@ -54,6 +54,14 @@ export type Graph = {
   readonly metadata: Readonly<Record<string, string>>;
 };
 
+/** Names of the values that a node reads, in graphs within it too. */
+export function readsOf(node: Node): readonly string[] {
+  const inside = Object.values(node.attributes).flatMap((attribute) =>
+    attribute.kind === "graph" ? attribute.value.nodes.flatMap(readsOf) : [],
+  );
+  return [...node.inputs, ...inside];
+}
+
 /** A graph that is not valid: the message names the node, the value and what was expected. */
 export class GraphError extends Error {
   constructor(message: string, options?: ErrorOptions) {

@@ -18,7 +18,8 @@ export function initializerType({ dtype, shape, load }: Initializer): Inferred {
   return { dtype, shape, elements: Array.from(load(), Number) };
 }
 
-function expectOutput(claimed: NamedType, actual: Inferred | undefined): void {
+/** @throws GraphError where the output is not what it claims to be */
+export function expectOutput(claimed: NamedType, actual: Inferred | undefined): void {
   const { name, dtype, shape } = claimed;
   if (actual === undefined) throw new GraphError(`output "${name}" is not defined`);
   const alike =

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { encodeModelProto } from "../../gpu-worker/onnx/encode-model-proto.ts";
 import { GraphBuilder } from "../../gpu-worker/onnx/graph-builder.ts";
 import { GraphError } from "../../gpu-worker/onnx/graph.ts";
 import type { Graph, Node } from "../../gpu-worker/onnx/graph.ts";
@@ -102,6 +103,63 @@ describe("building", () => {
   ];
   it.each(wrong)("refuses wrong %s where it is written", (_, build, message) => {
     const attempt = () => build(new GraphBuilder("wrong"));
+    expect(attempt).toThrow(GraphError);
+    expect(attempt).toThrow(message);
+  });
+});
+
+function given(): Graph {
+  const graph = new GraphBuilder("given", { form: "f32" });
+  const x = graph.input("x", "float32", ["batch", 2]);
+  const weight = graph.constant(float32([2, 2], [0, 1, 1, 0]), "weight");
+  const flag = graph.input("flag", "bool", []);
+  const body = (label: string, factor: number) =>
+    graph.body(label, [], (inner) => [inner.outer(x).mul(inner.scalar("float32", factor))]);
+  const chosen = graph.op("If", [flag], {
+    then_branch: body("then", 2),
+    else_branch: body("else", 3),
+  });
+  graph.output("y", chosen.matMul(weight));
+  return graph.build();
+}
+
+describe("going on from a graph", () => {
+  const feeds = {
+    x: float32([1, 2], [1, 2]),
+    flag: { dtype: "bool", shape: [], data: Uint8Array.of(1) },
+  } as const;
+
+  it("keeps what is there, byte for byte", () => {
+    expect(encodeModelProto(GraphBuilder.from(given()).build())).toEqual(encodeModelProto(given()));
+  });
+
+  it("adds to it, under names that are free, in graphs within it too", async () => {
+    const builder = GraphBuilder.from(given());
+    const again = builder.body("then", [], (inner) => [inner.outer(builder.value("x")).neg()]);
+    const either = { then_branch: again, else_branch: again };
+    builder.output("z", builder.op("If", [builder.value("flag")], either));
+    builder.output("w", builder.value("y").matMul(builder.value("weight")));
+    const graph = builder.build();
+    const { y, z, w } = await runGraph(graph, feeds);
+    expect([y?.data, z?.data, w?.data]).toEqual([
+      [4, 2],
+      [-1, -2],
+      [2, 4],
+    ]);
+    const inside = graph.nodes.flatMap(({ attributes }) =>
+      Object.values(attributes).flatMap((each) => (each.kind === "graph" ? [each.value.name] : [])),
+    );
+    expect(inside).toEqual(["then", "else", "then_1", "then_1"]);
+    expect(() => builder.value("v")).toThrow('nothing is named "v"');
+  });
+
+  it.each([
+    [{ opsets: { "": 17 } }, /uses version 17 of the standard operators, the builder version 21/],
+    [{ opsets: { "": 21, "ai.onnx.ml": 3 } }, /version 3 of ai.onnx.ml, the builder none/],
+    [{ outputs: [{ name: "v", dtype: "float32", shape: [] }] }, /"v" is not defined/],
+    [{ inputs: [] }, /nothing is named "flag"/],
+  ] as const)("refuses one that is wrong: %o", (change, message) => {
+    const attempt = () => GraphBuilder.from({ ...given(), ...change });
     expect(attempt).toThrow(GraphError);
     expect(attempt).toThrow(message);
   });

@@ -103,6 +103,7 @@ const examples: { readonly [O in OperatorName]: Example } = {
   Div: { inputs: two },
   Min: { inputs: (at) => [at.floats("batch", 4), at.floats(4), at.floats(1, 1)] },
   Max: { inputs: (at) => [at.floats("batch", 1), at.floats(5), at.floats()] },
+  Mod: { inputs: (at) => [at.ids([7, -7], "batch"), at.ids([3], 1)] },
   Pow: { inputs: (at) => [at.positives("batch", 4), at.floats(4)] },
   Equal: { inputs: (at) => [at.ids([1, 2], "batch"), at.ids([2], 1)] },
   Less: { inputs: two },
@@ -144,6 +145,10 @@ const examples: { readonly [O in OperatorName]: Example } = {
   },
   Conv: {
     inputs: (at) => [at.floats("batch", 4, "sequence"), at.floats(6, 2, 3), at.vector(6)],
+    attributes: { group: 2, pads: [1, 1] },
+  },
+  ConvTranspose: {
+    inputs: (at) => [at.floats("batch", 6, "sequence"), at.floats(6, 2, 3), at.vector(4)],
     attributes: { group: 2, pads: [1, 1] },
   },
   MatMulInteger: {
@@ -201,11 +206,19 @@ const examples: { readonly [O in OperatorName]: Example } = {
     inputs: (at) => [at.floats(7, "batch"), at.ids([1, 6, -1], "sequence", 1)],
     attributes: { axis: 0 },
   },
+  GatherND: {
+    inputs: (at) => [at.floats("batch", "sequence", 4), at.ids([1, 2, 0, 0, 1, 1], 3, 2)],
+  },
+  ScatterElements: {
+    inputs: (at) => [at.floats("batch", 4), at.ids([3, 3], "batch", 1), at.floats("batch", 1)],
+    attributes: { axis: 1, reduction: "add" },
+  },
   ScatterND: {
     inputs: (at) => [at.floats("batch", 4), at.ids([1], 1, 1), at.floats(1, 4)],
     attributes: { reduction: "add" },
   },
   Expand: { inputs: (at) => [at.floats("batch", 1), at.ints(3, 1, 4)] },
+  Pad: { inputs: (at) => [at.floats("batch", 4), at.ints(1, 2), null, at.ints(1)] },
   Flatten: { inputs: one, attributes: { axis: 2 } },
   Range: {
     inputs: (at) => {
@@ -267,6 +280,14 @@ const examples: { readonly [O in OperatorName]: Example } = {
     ],
     attributes: { num_heads: 2, kv_num_heads: 1, do_rotary: 1, local_window_size: 3, scale: 0.3 },
     outputs: 3,
+  },
+  "com.microsoft.RotaryEmbedding": {
+    inputs: (at) => [
+      at.floats("batch", "sequence", 2 * 8),
+      at.ids([0, 1, 2, 3, 4, 5], "batch", "sequence"),
+      ...[1, 2].map(() => at.floats(6, 4)),
+    ],
+    attributes: { num_heads: 2 },
   },
   "com.microsoft.MultiHeadAttention": {
     inputs: (at) => [

@@ -8,10 +8,12 @@ import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
 
 export type Result = { dtype: string; shape: readonly number[]; data: number[] };
 
-function toOrt(value: Tensor): OrtTensor {
+export function toOrt(value: Tensor): OrtTensor {
   switch (value.dtype) {
     case "float32":
       return new OrtTensor("float32", value.data, value.shape);
+    case "float64":
+      return new OrtTensor("float64", value.data, value.shape);
     case "int64":
       return new OrtTensor("int64", value.data, value.shape);
     case "int32":
@@ -27,32 +29,61 @@ function toOrt(value: Tensor): OrtTensor {
   }
 }
 
-export async function runModel(
+export type Feeds = Readonly<Record<string, Tensor>>;
+
+/** `all` rewrites the graph as the worker's sessions do, `disabled` runs it as it is. */
+export type OptimizationLevel = "all" | "disabled";
+
+export type OpenModel = {
+  /** Feeds that the model has no input for are left out. */
+  run(feeds: Feeds): Promise<Record<string, Result>>;
+  release(): Promise<void>;
+};
+
+export async function openModel(
   model: Uint8Array | string,
-  feeds: Readonly<Record<string, Tensor>>,
-): Promise<Record<string, Result>> {
-  const options = { logSeverityLevel: 3, intraOpNumThreads: 1 } as const;
+  level: OptimizationLevel = "all",
+): Promise<OpenModel> {
+  const options = {
+    logSeverityLevel: 3,
+    intraOpNumThreads: 1,
+    graphOptimizationLevel: level,
+  } as const;
   const session =
     typeof model === "string"
       ? await InferenceSession.create(model, options)
       : await InferenceSession.create(model, options);
+  return {
+    async run(feeds) {
+      const inputs = Object.entries(feeds)
+        .filter(([name]) => session.inputNames.includes(name))
+        .map(([name, value]) => [name, toOrt(value)] as const);
+      const outputs = await session.run(Object.fromEntries(inputs));
+      const results = Object.entries(outputs).map(([name, output]) => {
+        const data = Array.from(output.data as ArrayLike<number | bigint>, Number);
+        return [name, { dtype: output.type, shape: output.dims, data }] as const;
+      });
+      return Object.fromEntries(results);
+    },
+    release: () => session.release(),
+  };
+}
+
+export async function runModel(
+  model: Uint8Array | string,
+  feeds: Feeds,
+  level?: OptimizationLevel,
+): Promise<Record<string, Result>> {
+  const open = await openModel(model, level);
   try {
-    const inputs = Object.entries(feeds)
-      .filter(([name]) => session.inputNames.includes(name))
-      .map(([name, value]) => [name, toOrt(value)] as const);
-    const outputs = await session.run(Object.fromEntries(inputs));
-    const results = Object.entries(outputs).map(([name, output]) => {
-      const data = Array.from(output.data as ArrayLike<number | bigint>, Number);
-      return [name, { dtype: output.type, shape: output.dims, data }] as const;
-    });
-    return Object.fromEntries(results);
+    return await open.run(feeds);
   } finally {
-    await session.release();
+    await open.release();
   }
 }
 
-export async function runGraph(graph: Graph, feeds: Readonly<Record<string, Tensor>>) {
-  return runModel(encodeModelProto(graph), feeds);
+export async function runGraph(graph: Graph, feeds: Feeds, level?: OptimizationLevel) {
+  return runModel(encodeModelProto(graph), feeds, level);
 }
 
 /** Numbers −1 … 1 by a fixed sequence. */

@@ -134,6 +134,16 @@ describe("a resident value", () => {
     await expect(value.read()).rejects.toThrow("the value is released");
     await expect(view.write(full(2, 1))).rejects.toThrow("the value is released");
   });
+
+  it("is one of hundreds that are written and freed at once", async () => {
+    const session = await runtime.load({ bytes: accumulator() }, shared);
+    const all = Array.from({ length: 600 }, (_, at) => at);
+    const values = await Promise.all(all.map(() => session.allocate("float32", [1])));
+    await Promise.all(values.map((value, at) => value.write(float32([1], [at]))));
+    const read = await Promise.all(values.map((value) => value.read()));
+    expect(read.map(({ data }) => Number(data[0]))).toEqual(all);
+    await session.release();
+  });
 });
 
 describe("a bound session", () => {

@@ -92,7 +92,33 @@ const groupQueryAttention: Operator = {
   },
 };
 
+/**
+ * Inputs: x [batch, heads, sequence, width], or [batch, sequence, heads·width]; positions int64 [batch, sequence], or
+ * the first's [1]; cos_cache, sin_cache [positions, width / 2].
+ */
+const rotaryEmbedding: Operator = {
+  inputs: [4, 4],
+  attributes: {
+    interleaved: "int",
+    num_heads: "int",
+    rotary_embedding_dim: "int",
+    scale: "float",
+    is_packed_batching: "int",
+  },
+  infer: (node) => {
+    const { shape } = node.expect(0, floats);
+    const dtype = node.expectOneDtype([0, 2, 3]);
+    node.expect(1, ["int64"]);
+    if (shape.length !== 3 && shape.length !== 4) node.fail(`it cannot turn ${shapeText(shape)}`);
+    const [cos, sin] = [node.expectRank(2, 2).shape, node.expectRank(3, 2).shape];
+    const alike = cos.every((dim, axis) => fits(dim, sin[axis] ?? 1));
+    if (!alike) node.fail(`cos is ${shapeText(cos)}, sin ${shapeText(sin)}`);
+    return { dtype, shape };
+  },
+};
+
 export const attention = {
   "com.microsoft.GroupQueryAttention": groupQueryAttention,
   "com.microsoft.MultiHeadAttention": multiHeadAttention,
+  "com.microsoft.RotaryEmbedding": rotaryEmbedding,
 } as const satisfies OperatorRows;

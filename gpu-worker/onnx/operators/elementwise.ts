@@ -48,6 +48,9 @@ function broadcasting(dtypes: readonly DType[], result?: DType, most = 2): Opera
   };
 }
 
+/** What a division leaves: with the divisor's sign, or the dividend's where `fmod` is 1. */
+const modulo: Operator = { ...broadcasting(numeric), attributes: { fmod: "int" } };
+
 const power: Operator = {
   inputs: [2, 2],
   infer: (node) => {
@@ -106,6 +109,7 @@ export const elementwise = {
   Div: broadcasting(numeric),
   Min: broadcasting(numeric, undefined, Infinity),
   Max: broadcasting(numeric, undefined, Infinity),
+  Mod: modulo,
   Pow: power,
   Equal: broadcasting(anything, "bool"),
   Less: broadcasting(numeric, "bool"),

@@ -131,7 +131,9 @@ const split: Operator = {
     const count = node.node.outputs.length;
     const even = divideDims([shape[axis] ?? unknownDim], [count]) ?? unknownDim;
     const lengths: readonly Dim[] =
-      node.optional(1) === null ? Array.from({ length: count }, () => even) : node.numbers(1);
+      node.optional(1) === null
+        ? Array.from({ length: count }, () => even)
+        : (node.elements(1) ?? Array.from({ length: count }, () => unknownDim));
     if (lengths.length !== count) node.fail(`${lengths.length} lengths for ${count} outputs`);
     if (!fits(lengths.reduce(addDims), shape[axis] ?? unknownDim)) {
       node.fail(`parts ${lengths.join(", ")} do not add up to ${shape[axis]}`);
@@ -156,7 +158,7 @@ function cutLength(length: Dim, start: Dim, end: Dim, step: number): Dim {
 const slice: Operator = {
   inputs: [3, 5],
   infer: (node) => {
-    const { dtype, shape } = node.input(0);
+    const { dtype, shape, elements } = node.input(0);
     const count = node.expectRank(1, 1).shape[0];
     const some = Array.from({ length: typeof count === "number" ? count : 0 }, (_, at) => at);
     const starts = node.elements(1) ?? [];
@@ -169,7 +171,12 @@ const slice: Operator = {
       const [start, end] = [starts[at] ?? unknownDim, ends[at] ?? unknownDim];
       out[axis] = cutLength(out[axis] ?? unknownDim, start, end, steps[at] ?? 1);
     }
-    return { dtype, shape: out };
+    const [from, to] = [starts[0], ends[0]];
+    if (shape.length !== 1 || typeof from !== "number" || typeof to !== "number") {
+      return { dtype, shape: out };
+    }
+    const kept = steps[0] === undefined || steps[0] === 1 ? elements?.slice(from, to) : undefined;
+    return withElements({ dtype, shape: out }, kept);
   },
 };
 
@@ -200,6 +207,38 @@ const gatherElements: Operator = {
   },
 };
 
+/** Values added to elements, or put in their place: where GatherElements would read them. */
+const scatterElements: Operator = {
+  inputs: [3, 3],
+  attributes: { axis: "int", reduction: "string" },
+  infer: (node) => {
+    const { dtype, shape } = node.expect(0, anything);
+    const indices = node.expect(1, indexTypes).shape;
+    const updates = node.input(2).shape;
+    node.expectOneDtype([0, 2]);
+    node.axis(node.int("axis", 0), shape.length);
+    const alike = indices.length === shape.length && updates.length === shape.length;
+    if (!alike || !indices.every((dim, axis) => fits(dim, updates[axis] ?? 1))) {
+      node.fail(`${shapeText(updates)} at ${shapeText(indices)} do not fit ${shapeText(shape)}`);
+    }
+    return { dtype, shape };
+  },
+};
+
+/** Slices by the indices along the last axis of the second input, each for as many leading axes as there are. */
+const gatherND: Operator = {
+  inputs: [2, 2],
+  infer: (node) => {
+    const { dtype, shape } = node.expect(0, anything);
+    const indices = node.expect(1, ["int64"]).shape;
+    const depth = indices.at(-1);
+    if (typeof depth !== "number" || depth < 1 || depth > shape.length) {
+      return node.fail(`indices ${shapeText(indices)} do not look up in ${shapeText(shape)}`);
+    }
+    return { dtype, shape: [...indices.slice(0, -1), ...shape.slice(depth)] };
+  },
+};
+
 const scatterND: Operator = {
   inputs: [3, 3],
   attributes: { reduction: "string" },
@@ -223,6 +262,24 @@ const expand: Operator = {
       dtype,
       shape: out ?? node.fail(`${shapeText(shape)} cannot fill ${shapeText(target)}`),
     };
+  },
+};
+
+/** Before and after each of `axes`; without a value, zeros. */
+const pad: Operator = {
+  inputs: [2, 4],
+  attributes: { mode: "string" },
+  infer: (node) => {
+    const { dtype, shape } = node.expect(0, anything);
+    const pads = node.elements(1);
+    const axes = node.optional(3) === null ? shape.map((_, axis) => axis) : node.numbers(3);
+    const out = [...shape];
+    for (const [at, given] of axes.entries()) {
+      const axis = node.axis(given, shape.length);
+      const parts = [pads?.[at] ?? unknownDim, pads?.[at + axes.length] ?? unknownDim];
+      out[axis] = [out[axis] ?? unknownDim, ...parts].reduce(addDims);
+    }
+    return { dtype, shape: out };
   },
 };
 
@@ -266,8 +323,11 @@ export const layout = {
   Slice: slice,
   Gather: gather,
   GatherElements: gatherElements,
+  GatherND: gatherND,
+  ScatterElements: scatterElements,
   ScatterND: scatterND,
   Expand: expand,
+  Pad: pad,
   Flatten: flatten,
   Range: range,
   NonZero: nonZero,

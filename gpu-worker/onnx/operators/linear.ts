@@ -97,6 +97,37 @@ const conv: Operator = {
   },
 };
 
+/** Length of an axis of which a convolution of stride 1 would make `length`. */
+function spreadLength(length: Dim, kernel: Dim, pads: number): Dim {
+  if (typeof kernel !== "number") return unknownDim;
+  if (typeof length === "number") return length + kernel - 1 - pads;
+  return pads === kernel - 1 ? length : unknownDim;
+}
+
+/** The transpose of a convolution: x [batch, outputs, …], its weights [outputs, channels / group, …]. */
+const convTranspose: Operator = {
+  inputs: [2, 3],
+  attributes: { group: "int", pads: "ints" },
+  infer: (node) => {
+    const { shape } = node.expect(0, floats);
+    const dtype = node.expectOneDtype([0, 1, 2]);
+    const [inputs = unknownDim, channels = unknownDim, ...kernel] = node.expectRank(
+      1,
+      shape.length,
+    ).shape;
+    if (!fits(shape[1] ?? unknownDim, inputs)) {
+      node.fail(`the weights read ${inputs} channels, the input has ${shape[1]}`);
+    }
+    const pads = node.ints("pads") ?? [];
+    const lengths = kernel.map((width, axis) => {
+      const around = (pads[axis] ?? 0) + (pads[axis + kernel.length] ?? 0);
+      return spreadLength(shape[axis + 2] ?? unknownDim, width, around);
+    });
+    const outputs = multiplyDims([channels, node.int("group", 1)]);
+    return { dtype, shape: [shape[0] ?? unknownDim, outputs, ...lengths] };
+  },
+};
+
 const bytes = ["int8", "uint8"] as const;
 
 const matMulInteger: Operator = {
@@ -138,6 +169,7 @@ export const linear = {
   MatMul: matMul,
   Gemm: gemm,
   Conv: conv,
+  ConvTranspose: convTranspose,
   MatMulInteger: matMulInteger,
   "com.microsoft.FusedMatMul": fusedMatMul,
   "com.microsoft.DynamicQuantizeMatMul": scaledProduct(["float32"], 2),

@@ -3,7 +3,7 @@
  */
 import type { DType } from "../../tensor/dtype.ts";
 import type { Inferred, NodeView, Operator, OperatorRows } from "../operator.ts";
-import { fits, shapeText } from "../symbolic-shape.ts";
+import { fits, shapeText, unknownDim } from "../symbolic-shape.ts";
 import type { SymbolicShape } from "../symbolic-shape.ts";
 import { floats, numeric } from "./elementwise.ts";
 
@@ -21,6 +21,11 @@ function reduction(dtypes: readonly DType[]): Operator {
     infer: (node) => {
       const { dtype, shape } = node.expect(0, dtypes);
       const all = shape.map((_, axis) => axis);
+      const chosen = node.optional(1) !== null && node.elements(1) === null;
+      // Axes that are computed: whichever they are, they stay.
+      if (chosen && node.int("keepdims", 1) === 1) {
+        return { dtype, shape: shape.map((dim) => (dim === 1 ? 1 : unknownDim)) };
+      }
       const axes = node.optional(1) === null ? all : node.numbers(1);
       return { dtype, shape: folded(node, shape, axes) };
     },

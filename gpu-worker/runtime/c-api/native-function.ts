@@ -118,22 +118,47 @@ export function asyncNumberFunction<const K extends readonly Kind[]>(
   return onPool(nativeFunction<K, number>(address, "int", kinds), check);
 }
 
+/** koffi refuses more than 256 calls at a time; libuv's pool runs far fewer. */
+const callsMax = 128;
+let calls = 0;
+/** Calls that wait until one that runs has ended, in order. */
+const waiting: (() => void)[] = [];
+
+function startCall(start: () => void): void {
+  if (calls === callsMax) {
+    waiting.push(start);
+    return;
+  }
+  calls += 1;
+  start();
+}
+
+function endCall(): void {
+  const next = waiting.shift();
+  if (next === undefined) calls -= 1;
+  else next();
+}
+
 function onPool<K extends readonly Kind[], Result>(
   call: Native<K, Result>,
   check: (result: Result) => void,
 ): (...args: ArgumentsOf<K>) => Promise<void> {
   return (...args) =>
     new Promise((resolve, reject) => {
-      underWay.add(args);
-      call.async(...args, (error, result) => {
-        underWay.delete(args);
-        try {
-          if (error !== null) throw error;
-          check(result);
-          resolve();
-        } catch (thrown) {
-          reject(thrown);
-        }
-      });
+      const start = () => {
+        underWay.add(args);
+        call.async(...args, (error, result) => {
+          underWay.delete(args);
+          endCall();
+          try {
+            if (error !== null) throw error;
+            check(result);
+            resolve();
+          } catch (thrown) {
+            reject(thrown);
+          }
+        });
+      };
+      startCall(start);
     });
 }
