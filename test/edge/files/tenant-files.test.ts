@@ -86,16 +86,30 @@ it("deletes a file with its bytes, again where the store was down", async () => 
   });
 });
 
-it("deletes a file whose time is over, and an upload that never ended", async () => {
+it("deletes a file whose time is over, and an upload that is not heard of any more", async () => {
   const files = await stored("expiring", 1, Math.floor(Date.now() / 1_000));
   await files.begin(idOf(2), 1);
   world.objects.set(keyOfFile(idOf(2)), new Uint8Array(1));
   await runInDurableObject(files, (_, { storage }) => {
-    storage.sql.exec("UPDATE files SET created_at = created_at - 3600 WHERE status = 'uploading'");
+    storage.sql.exec("UPDATE files SET created_at = created_at - 100 WHERE status = 'uploading'");
   });
   await runDurableObjectAlarm(files);
   expect(world.objects.size).toBe(0);
   expect(await files.end("expiring", fileOf(2))).toBe(false);
+});
+
+it("keeps an upload that is heard of", async () => {
+  const files = env.FILES.getByName("heard");
+  await files.begin(idOf(1), 1);
+  const heardAt = (ago: number) =>
+    runInDurableObject(files, (_, { storage }) => {
+      storage.sql.exec("UPDATE files SET created_at = created_at - ?", ago);
+      return storage.sql.exec<{ at: number }>("SELECT created_at AS at FROM files").one().at;
+    });
+  const before = await heardAt(80);
+  await files.hear(idOf(1));
+  expect((await heardAt(0)) - before).toBeGreaterThanOrEqual(80);
+  expect(await files.end("heard", fileOf(1))).toBe(true);
 });
 
 it("has a file checked again where its worker was lost, and then gives it up", async () => {
