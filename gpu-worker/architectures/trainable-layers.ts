@@ -9,7 +9,7 @@ import type { DenseShape, LayerName, LayersOnInput, LinearLayers } from "./linea
 import type { Parameters } from "./parameters.ts";
 
 /** What PEFT puts before all names of a tuned model. */
-const peftPrefix = "base_model.model.";
+export const peftPrefix = "base_model.model.";
 
 /** As `Parameters` takes them: a checkpoint's own, and those that PEFT writes. */
 export function trainingPrefixes(prefixes: readonly string[]): string[] {

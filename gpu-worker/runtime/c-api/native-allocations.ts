@@ -32,7 +32,8 @@ export function createAllocations(native: NativeSession): Allocations {
       return new NativeValue(allocation, dtype, shape);
     },
     release: async () => {
-      await Promise.all(Array.from(open, (allocation) => allocation.release()));
+      // One after the other: there may be thousands, more than calls can be under way at once.
+      for (const allocation of Array.from(open)) await allocation.release();
       memory?.release();
     },
   };
