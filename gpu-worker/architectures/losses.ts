@@ -102,11 +102,10 @@ const cosineScale = 20;
  * @param vectors f32 [2·pairs, width] of length 1: all first texts, then all second ones
  */
 export function inBatchContrast(graph: GraphBuilder, vectors: Value): Value {
-  const width = Number(vectors.shape[1]);
-  const sides = vectors.reshape([2, -1, width]);
-  const side = (at: number) => sides.gather(graph.scalar("int64", at), 0);
-  const logits = side(0).op("Gemm", [side(1)], { transB: 1, alpha: cosineScale });
-  const pairs = side(0).op("Shape").gather(graph.scalar("int64", 0), 0);
+  const [first, second] = graph.ops("Split", [vectors], { axis: 0, num_outputs: 2 }, 2);
+  if (!first || !second) throw new TypeError("a split gives two");
+  const logits = first.op("Gemm", [second], { transB: 1, alpha: cosineScale });
+  const pairs = first.op("Shape").gather(graph.scalar("int64", 0), 0);
   const [zero, one] = [graph.scalar("int64", 0), graph.scalar("int64", 1)];
   return crossEntropy(graph, { logits, labels: graph.op("Range", [zero, pairs, one]) });
 }

@@ -27,7 +27,7 @@ import type { TrainingOptions } from "./training-encoder.ts";
 import { withVirtualTokens } from "./virtual-tokens.ts";
 
 export type DecoderTrainingOptions = Omit<TrainingOptions, "dropout"> & {
-  /** Of the longest text. */
+  /** Tokens of the longest text; a row that several share may be longer. */
   readonly positions: number;
   /** Default true. */
   readonly labelled?: boolean;
@@ -99,16 +99,21 @@ type NamedLayer = { readonly name: string; readonly layer: DecoderLayer };
 
 type Heads = { readonly count: number; readonly norm: string | null };
 
-/** `rows` [tokens, heads · width], each head normalised where the family does, and turned; [batch, sequence, …]. */
+/**
+ * `rows` [tokens, heads · width], each head normalised where the family does, and turned; the same. To the operator
+ * each token is a text of its own, because it takes none longer than its tables.
+ */
 function turnedHeads(decoder: Decoder, rows: Value, { count, norm }: Heads, rope: Rope): Value {
   const { headWidth: width } = decoder.architecture;
   const split = norm === null ? null : rows.reshape([-1, count, width]);
   const normed =
     norm === null || split === null ? rows : rmsNorm(decoder, split, { name: norm, width });
   const { cos, sin } = decoder.tables(rope);
-  const heads = { num_heads: count };
-  const grid = inGrid(decoder, normed, [count * width]);
-  return grid.op("com.microsoft.RotaryEmbedding", [decoder.places, cos, sin], heads);
+  const places = decoder.places.reshape([-1, 1]);
+  return normed
+    .reshape([-1, 1, count * width])
+    .op("com.microsoft.RotaryEmbedding", [places, cos, sin], { num_heads: count })
+    .reshape([-1, count * width]);
 }
 
 /**

@@ -10,13 +10,11 @@ import type { Head } from "../../gpu-worker/architectures/encoder-head.ts";
 import { buildEncoder, buildTrainingEncoder } from "../../gpu-worker/architectures/encoder.ts";
 import { headOfCheckpoint } from "../../gpu-worker/architectures/encoder.ts";
 import type { EncoderTask } from "../../gpu-worker/architectures/training-encoder.ts";
-import type { Graph } from "../../gpu-worker/onnx/graph.ts";
-import { float32, int64 } from "../../gpu-worker/tensor/tensor.ts";
+import { int64 } from "../../gpu-worker/tensor/tensor.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
-import { readFloat32 } from "../../gpu-worker/weights/read-float32.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
-import type { WeightSource } from "../../gpu-worker/weights/weight-source.ts";
 import { runGraph } from "../onnx/run-graph.ts";
+import { parametersOf } from "../training/parameters-of.ts";
 
 const root = path.join(import.meta.dirname, "checkpoints");
 const names = readdirSync(root, { withFileTypes: true })
@@ -48,16 +46,6 @@ function feedsOf(name: string): { feeds: Record<string, Tensor>; mask: number[] 
     token_type_ids: int64(shape, given.flat()),
   };
   return { feeds, mask: mask.flat() };
-}
-
-/** What the graph's inputs hold before training. */
-function startOf(graph: Graph, weights: WeightSource): Record<string, Tensor> {
-  const stored = graph.inputs.filter(({ name }) => weights.entry(name) !== null);
-  const start = stored.map(({ name, shape }) => {
-    expect(shape).toEqual(weights.entry(name)?.shape);
-    return [name, float32(shape.map(Number), readFloat32(weights, name))] as const;
-  });
-  return Object.fromEntries(start);
 }
 
 /** The task that has the head, and the head as it serves so. */
@@ -109,7 +97,7 @@ describe("the form that trains answers as the one that serves", () => {
       for (const packed of [false, true]) {
         const options = { task, packed, labelled: false, isTrainable: () => true };
         const graph = buildTrainingEncoder(config, weights, options);
-        const found = await runGraph(graph, { ...given, ...startOf(graph, weights) });
+        const found = await runGraph(graph, { ...given, ...parametersOf(graph, weights) });
         for (const output of outputs) {
           const [ours, theirs] = [found, expected].map((results) => results[output]);
           const [texts = 0, sequence = 0] = feeds["input_ids"]?.shape ?? [];
