@@ -1,12 +1,13 @@
 /**
  * A graph that trains, held open: parameters and the optimizer's states stay in the runtime's memory, and each step
- * updates them in place. What is to be decided between steps (data, schedules, when to stop) is not decided here.
+ * updates them in place; evaluations and copies take turns with steps. What is to be decided between steps (data, schedules, when to stop) is not decided here.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Graph } from "../onnx/graph.ts";
 import { writeModel } from "../onnx/write-model.ts";
 import type { AllocatedValue, BoundSession } from "../runtime/bound-session.ts";
+import { createRunQueue } from "../runtime/run-queue.ts";
 import type { LoadedSession, Runtime } from "../runtime/session.ts";
 import { scalar } from "../tensor/scalar.ts";
 import { float32 } from "../tensor/tensor.ts";
@@ -158,8 +159,12 @@ function figuresOf(results: Feeds): Record<string, number> {
   return Object.fromEntries(figures);
 }
 
-/** @throws RuntimeError for graphs that do not fit, or where memory is short; the signal's reason */
+/**
+ * @throws RuntimeError for graphs that do not fit, or where memory is short; TypeError for one that updates nothing; the
+ *   signal's reason
+ */
 export async function openTrainStep(options: TrainStepOptions): Promise<TrainStep> {
+  if (updatedNames(options.update).length === 0) throw new TypeError("the graph updates nothing");
   const folder = await mkdtemp(path.join(options.folder, "training-"));
   try {
     const opened = await openBound(options, folder);
@@ -182,6 +187,8 @@ function stepOver(
   const { residents } = opened;
   let steps = 0;
   let released: Promise<void> | null = null;
+  // One after the other: all use the same memory.
+  const turns = createRunQueue(1);
   const residentOf = (name: string) => {
     const value = residents.get(name);
     if (value === undefined) throw new TypeError(`"${name}" is not resident`);
@@ -192,37 +199,39 @@ function stepOver(
       return steps;
     },
     updated: updatedNames(update),
-    step: async (feeds, { learningRate, signal }) => {
-      const given = {
-        ...feeds,
-        [rateInput]: scalar("float32", learningRate),
-        [stepInput]: scalar("int64", steps + 1),
-      };
-      const results = await opened.update.run(pick(update, given), stopBy(signal));
-      steps += 1;
-      return figuresOf(results);
-    },
-    evaluate: async (feeds, signal) => {
-      if (opened.evaluation === null || evaluation === null) {
-        throw new TypeError("there is no graph that evaluates");
-      }
-      return opened.evaluation.run(pick(evaluation, feeds), stopBy(signal));
-    },
-    read: async (names) => {
-      const tensors = new Map<string, Tensor>();
-      for (const name of names) tensors.set(name, await residentOf(name).read());
-      return tensors;
-    },
-    write: async (tensors, taken) => {
-      for (const [name, tensor] of tensors) await residentOf(name).write(tensor);
-      steps = taken;
-    },
+    step: (feeds, { learningRate, signal }) =>
+      turns.run(async () => {
+        const given = {
+          ...feeds,
+          [rateInput]: scalar("float32", learningRate),
+          [stepInput]: scalar("int64", steps + 1),
+        };
+        const results = await opened.update.run(pick(update, given), stopBy(signal));
+        steps += 1;
+        return figuresOf(results);
+      }, signal),
+    evaluate: (feeds, signal) =>
+      turns.run(async () => {
+        if (opened.evaluation === null || evaluation === null) {
+          throw new TypeError("there is no graph that evaluates");
+        }
+        return opened.evaluation.run(pick(evaluation, feeds), stopBy(signal));
+      }, signal),
+    read: (names) =>
+      turns.run(async () => {
+        const tensors = new Map<string, Tensor>();
+        for (const name of names) tensors.set(name, await residentOf(name).read());
+        return tensors;
+      }),
+    write: (tensors, taken) =>
+      turns.run(async () => {
+        for (const [name, tensor] of tensors) await residentOf(name).write(tensor);
+        steps = taken;
+      }),
     release: () =>
-      (released ??= (async () => {
-        await opened.update.release();
-        await opened.evaluation?.release();
+      (released ??= turns.runAlone(async () => {
         for (const session of opened.sessions.toReversed()) await session.release();
         await cleanUp();
-      })()),
+      })),
   };
 }

@@ -16,6 +16,8 @@ import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime } from "../../gpu-worker/runtime/session.ts";
 import { float32, int64 } from "../../gpu-worker/tensor/tensor.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
+import { encoderDropout } from "../../gpu-worker/training/encoder-dropout.ts";
+import type { DropoutRates } from "../../gpu-worker/training/encoder-dropout.ts";
 import {
   newAdapters,
   newLayer,
@@ -145,6 +147,7 @@ function batchOf(config: unknown): Record<string, Tensor> {
       shape,
       mask.map((_, at) => at % 2),
     ),
+    seed: int64([], [12]),
     word_shapes: int64(
       shape,
       mask.map((_, at) => at % 9),
@@ -161,6 +164,7 @@ type Case = {
   /** Ends of the names of tensors that are checked. */
   readonly ends: readonly string[];
   readonly start?: (weights: WeightSource) => StartTensors;
+  readonly dropout?: DropoutRates;
 };
 
 function random(seed: number): () => number {
@@ -169,7 +173,8 @@ function random(seed: number): () => number {
 }
 
 const cases: Readonly<Record<string, Case>> = {
-  "BERT by tokens, with word shapes": {
+  "BERT by tokens, with word shapes and dropout": {
+    dropout: { hidden: 0.2, attention: 0.3, head: 0.1 },
     folder: "checkpoints/bert-tokens",
     task: { name: "token-classification" },
     labels: {
@@ -257,6 +262,7 @@ describe("gradients of encoders", () => {
         task,
         packed,
         isTrainable: () => true,
+        ...(found.dropout === undefined ? {} : { dropout: encoderDropout(found.dropout) }),
       });
       const feeds = { ...batchOf(config), ...parametersOf(forward, weights), ...labels };
       const inputs = forward.inputs.map(({ name: input }) => input);
@@ -291,28 +297,28 @@ function textsOf(virtual: readonly number[]): Record<string, Tensor> {
   };
 }
 
-describe("gradients of decoders", () => {
-  const check = async (
-    { config, weights }: ReturnType<typeof open>,
-    { ends, feeds }: { ends: readonly string[]; feeds: Readonly<Record<string, Tensor>> },
-    options: { loraScale?: number; slices?: number; isTrainable?: (name: string) => boolean } = {},
-  ) => {
-    const forward = buildTrainingDecoder(config, weights, {
-      positions: 16,
-      isTrainable: () => true,
-      ...options,
-    });
-    const parameters = ends.map((end) => {
-      const found = forward.inputs.find(({ name }) => name.endsWith(end));
-      if (found === undefined) throw new Error(`no ${end}`);
-      return found.name;
-    });
-    await expectGradients(forward, { ...feeds, ...parametersOf(forward, weights) }, parameters);
-    weights.close();
-  };
+async function checkDecoder(
+  { config, weights }: ReturnType<typeof open>,
+  { ends, feeds }: { ends: readonly string[]; feeds: Readonly<Record<string, Tensor>> },
+  options: { loraScale?: number; slices?: number; isTrainable?: (name: string) => boolean } = {},
+): Promise<void> {
+  const forward = buildTrainingDecoder(config, weights, {
+    positions: 16,
+    isTrainable: () => true,
+    ...options,
+  });
+  const parameters = ends.map((end) => {
+    const found = forward.inputs.find(({ name }) => name.endsWith(end));
+    if (found === undefined) throw new Error(`no ${end}`);
+    return found.name;
+  });
+  await expectGradients(forward, { ...feeds, ...parametersOf(forward, weights) }, parameters);
+  weights.close();
+}
 
+describe("gradients of decoders", () => {
   it("Gemma 3: norms of heads, windows, the vocabulary in slices", async () => {
-    await check(
+    await checkDecoder(
       open("decoders/gemma3-untied-biases"),
       {
         ends: [
@@ -329,7 +335,7 @@ describe("gradients of decoders", () => {
   });
 
   it("Llama: biases, heads that share keys", async () => {
-    await check(open("decoders/llama-all-biases"), {
+    await checkDecoder(open("decoders/llama-all-biases"), {
       ends: [
         "0.self_attn.k_proj.bias",
         "0.self_attn.v_proj.weight",
@@ -341,11 +347,11 @@ describe("gradients of decoders", () => {
   });
 
   it("Mistral in a window, Qwen 3 with one table for words and logits", async () => {
-    await check(open("decoders/mistral-window-old-form"), {
+    await checkDecoder(open("decoders/mistral-window-old-form"), {
       ends: ["0.self_attn.q_proj.weight", "0.self_attn.o_proj.weight"],
       feeds: textsOf([]),
     });
-    await check(open("decoders/qwen3-yarn-tied-bf16"), {
+    await checkDecoder(open("decoders/qwen3-yarn-tied-bf16"), {
       ends: ["embed_tokens.weight", "1.mlp.down_proj.weight"],
       feeds: textsOf([]),
     });
@@ -364,7 +370,7 @@ describe("gradients of decoders", () => {
       if (name.endsWith("lora_B.weight")) start.set(name, float32(of, numbers(count, 5)));
     }
     bare.weights.close();
-    await check(
+    await checkDecoder(
       open(folder, start),
       {
         ends: [
@@ -385,7 +391,7 @@ describe("gradients of decoders", () => {
     const table = bare.weights.names().find((name) => name.endsWith("embed_tokens.weight")) ?? "";
     const start = newPrompt(bare.weights, { table, tokens: 2 }, random(3));
     bare.weights.close();
-    await check(
+    await checkDecoder(
       open(folder, start),
       { ends: ["prompt_embeddings"], feeds: textsOf([vocabulary, vocabulary + 1]) },
       { isTrainable: (name) => name === "prompt_embeddings" },

@@ -32,8 +32,7 @@ export function createAllocations(native: NativeSession): Allocations {
       return new NativeValue(allocation, dtype, shape);
     },
     release: async () => {
-      // One after the other: there may be thousands, more than calls can be under way at once.
-      for (const allocation of Array.from(open)) await allocation.release();
+      await Promise.all(Array.from(open, (allocation) => allocation.release()));
       memory?.release();
     },
   };
