@@ -29,7 +29,7 @@ function lookUp(
   indices: Value,
 ): Value {
   const { graph } = parameters;
-  if (!parameters.isInt8(name) || parameters.isTrainable(name)) {
+  if (!parameters.isInt8(name) || parameters.isInput(name)) {
     return parameters.tensor(name, [rows, width]).gather(indices, 0);
   }
   const stored = parameters.int8Rows(name, width);

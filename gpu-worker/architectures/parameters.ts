@@ -1,7 +1,7 @@
 /**
- * A checkpoint's tensors in a graph, under the names the checkpoint gives them. Frozen ones are constants, which may be
- * rearranged and folded into each other; trainable ones are inputs, as they are stored. Shapes are checked when a tensor
- * is asked for, constants' bytes are read when the graph is written: the source must stay open until then.
+ * A checkpoint's tensors in a graph, under the names the checkpoint gives them. They are constants, which may be
+ * rearranged and folded into each other, or inputs as they are stored, of a graph that trains. Shapes are checked when a
+ * tensor is asked for, constants' bytes are read when the graph is written: the source must stay open until then.
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
@@ -21,28 +21,28 @@ export class Parameters {
   readonly graph: GraphBuilder;
   readonly #source: WeightSource;
   readonly #prefixes: readonly string[];
-  readonly #isTrainable: ((stored: string) => boolean) | null;
+  readonly #isInput: ((stored: string) => boolean) | null;
   /** Of a graph that trains: tensors as they are stored, each once however many read it. */
   readonly #whole = new Map<string, Value>();
 
   /**
    * @param prefixes what checkpoints put before a name ("bert."), tried in order after the bare name
-   * @param isTrainable by the name that the checkpoint has; null: all are frozen
+   * @param isInput by the name that the checkpoint has; null: the graph does not train, all are constants
    */
   constructor(
     graph: GraphBuilder,
     source: WeightSource,
     prefixes: readonly string[],
-    isTrainable: ((stored: string) => boolean) | null = null,
+    isInput: ((stored: string) => boolean) | null = null,
   ) {
     this.graph = graph;
     this.#source = source;
     this.#prefixes = ["", ...prefixes];
-    this.#isTrainable = isTrainable;
+    this.#isInput = isInput;
   }
 
-  isTrainable(name: string): boolean {
-    return this.#isTrainable?.(this.#stored(name)) ?? false;
+  isInput(name: string): boolean {
+    return this.#isInput?.(this.#stored(name)) ?? false;
   }
 
   has(name: string): boolean {
@@ -55,7 +55,7 @@ export class Parameters {
 
   /**
    * The tensor as f32 of `shape`; a constant through `transform` if its elements have to be rearranged first.
-   * @throws TypeError for a trainable tensor that would have to be
+   * @throws TypeError for an input that would have to be
    */
   tensor(
     name: string,
@@ -68,17 +68,17 @@ export class Parameters {
       throw new WeightError(`"${stored}" is [${found.join(", ")}], not [${shape.join(", ")}]`);
     }
     const asStored = transform === undefined && found.join() === shape.join();
-    if (this.#isTrainable?.(stored) && !asStored) {
-      throw new TypeError(`"${stored}" is trained as it is stored, not rearranged`);
+    if (this.#isInput?.(stored) && !asStored) {
+      throw new TypeError(`"${stored}" is an input as it is stored, not rearranged`);
     }
-    if (this.#isTrainable === null || !asStored) return this.#constant(stored, shape, transform);
+    if (this.#isInput === null || !asStored) return this.#constant(stored, shape, transform);
     const whole = this.#whole.get(stored) ?? this.#asStored(stored, shape);
     this.#whole.set(stored, whole);
     return whole;
   }
 
   #asStored(stored: string, shape: Shape): Value {
-    if (this.#isTrainable?.(stored)) return this.graph.input(stored, "float32", shape);
+    if (this.#isInput?.(stored)) return this.graph.input(stored, "float32", shape);
     return this.#constant(stored, shape, undefined);
   }
 

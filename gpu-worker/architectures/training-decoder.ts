@@ -8,7 +8,7 @@
  *   `labels` int64 [asked], that next token.
  * - `loss` f32 []: the mean cross-entropy. Without labels `logits` f32 [asked, vocabulary] instead.
  *
- * Trainable tensors are inputs under their names in the checkpoint; adapters and virtual tokens as in training-encoder.ts.
+ * Tensors are inputs under their names in the checkpoint; adapters and virtual tokens as in training-encoder.ts.
  */
 import { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Graph } from "../onnx/graph.ts";
@@ -255,7 +255,7 @@ export function buildTrainingCausalTransformer(
 ): Graph {
   const graph = new GraphBuilder(`${architecture.name}-training`, {});
   const prefixes = trainingPrefixes(decoderPrefixes);
-  const parameters = new Parameters(graph, weights, prefixes, options.isTrainable);
+  const parameters = new Parameters(graph, weights, prefixes, options.isInput);
   const decoder = openDecoder(architecture, parameters, options);
   let x = graph.scope("embeddings", () => embed(decoder));
   for (const [index, layer] of architecture.layers.entries()) {

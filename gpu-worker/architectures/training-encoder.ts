@@ -1,6 +1,6 @@
 /**
- * Encoders as graphs that train: trainable tensors are inputs under their names in the checkpoint, a task's labels are
- * further inputs, and the loss is the output `loss`, f32 []. Without labels the same graph evaluates. What a checkpoint
+ * Encoders as graphs that train: tensors are inputs under their names in the checkpoint, a task's labels are further
+ * inputs, and the loss is the output `loss`, f32 []. Without labels the same graph evaluates. What a checkpoint
  * lacks for its task (a new classifier, adapters of low rank, a table of word shapes, virtual tokens) is found among its
  * weights all the same: see training/start-tensors.ts.
  */
@@ -49,8 +49,12 @@ export type EncoderTask =
   | { readonly name: "relation" };
 
 export type TrainingOptions = {
-  /** By the name that the checkpoint has. */
-  readonly isTrainable: (name: string) => boolean;
+  /**
+   * Which of the checkpoint's tensors, by its names, are inputs: those that are trained, and frozen ones that the runtime
+   * is to hold once. A constant is packed anew for each product that reads it (SmolLM2 takes 620 MB more), but needs
+   * no memory of its own where several graphs map one file.
+   */
+  readonly isInput: (name: string) => boolean;
   /** Factor of adapters of low rank, see `loraScale`. Default 1. */
   readonly loraScale?: number;
   /** Default: none. */
@@ -174,10 +178,10 @@ export function buildTrainingTransformer(
   weights: WeightSource,
   options: EncoderTrainingOptions,
 ): Graph {
-  const { task, labelled = true, packed = false, isTrainable, loraScale = 1 } = options;
+  const { task, labelled = true, packed = false, isInput, loraScale = 1 } = options;
   const graph = new GraphBuilder(`${architecture.name}-training`, { task: task.name });
   const prefixes = trainingPrefixes(architecture.prefixes);
-  const parameters = new Parameters(graph, weights, prefixes, isTrainable);
+  const parameters = new Parameters(graph, weights, prefixes, isInput);
   const layers = trainableLayers(parameters, loraScale);
   const dropout = options.dropout?.(graph) ?? noDropout;
   const forms = { layers, exact: layers, dropout };

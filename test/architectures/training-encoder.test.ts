@@ -95,7 +95,7 @@ describe("the form that trains answers as the one that serves", () => {
         given,
       );
       for (const packed of [false, true]) {
-        const options = { task, packed, labelled: false, isTrainable: () => true };
+        const options = { task, packed, labelled: false, isInput: () => true };
         const graph = buildTrainingEncoder(config, weights, options);
         const found = await runGraph(graph, { ...given, ...parametersOf(graph, weights) });
         for (const output of outputs) {

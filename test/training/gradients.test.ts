@@ -1,6 +1,6 @@
 /**
- * Gradients of whole models of every family by a few of their tensors, against central differences of the loss: along
- * the gradient itself, where its length is what the loss rises by, and along a direction drawn by chance.
+ * Gradients of whole models of every family by a few of their tensors, against central differences of the loss
+ * (slopes.ts); also where what layers give is kept alone, and the rest computed again.
  */
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -8,9 +8,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as z from "zod";
 import { buildTrainingDecoder } from "../../gpu-worker/architectures/decoder.ts";
 import { buildTrainingEncoder } from "../../gpu-worker/architectures/encoder.ts";
+import { layerOutputs } from "../../gpu-worker/architectures/layer-outputs.ts";
 import type { EncoderTask } from "../../gpu-worker/architectures/training-encoder.ts";
-import { gradient, gradientName } from "../../gpu-worker/autodiff/gradient.ts";
-import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
 import type { Graph } from "../../gpu-worker/onnx/graph.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime } from "../../gpu-worker/runtime/session.ts";
@@ -31,6 +30,7 @@ import type { WeightSource } from "../../gpu-worker/weights/weight-source.ts";
 import { numbers } from "../onnx/run-graph.ts";
 import { packTexts } from "./pack-texts.ts";
 import { parametersOf } from "./parameters-of.ts";
+import { slopesOf } from "./slopes.ts";
 
 let runtime: Runtime;
 
@@ -43,84 +43,26 @@ let largest = 0;
 
 afterAll(() => console.info(`gradients: ${largest.toExponential(1)} apart at most, relatively`));
 
-const checkpoints = path.join(import.meta.dirname, "../architectures");
+const fixtures = path.join(import.meta.dirname, "../architectures");
 
 function open(folder: string, start: StartTensors = new Map()) {
-  const base = path.join(checkpoints, folder);
+  const base = path.join(fixtures, folder);
   const config: unknown = JSON.parse(readFileSync(path.join(base, "config.json"), "utf8"));
   const under = openSafetensors(path.join(base, "model.safetensors"));
   return { config, weights: layeredWeights(memoryWeights(start), under), start };
 }
 
-function floatsOf(tensor: Tensor | undefined): Float32Array {
-  if (tensor?.dtype !== "float32") throw new TypeError("not f32");
-  return tensor.data;
-}
-
-const lengthOf = (vector: Float32Array) => Math.hypot(...vector);
-
-type Slope = { readonly name: string; readonly given: number; readonly measured: number };
-
-/** What the gradient says the loss rises by along a direction, and what it does. */
-async function slopesOf(
-  forward: Graph,
-  feeds: Readonly<Record<string, Tensor>>,
-  parameters: readonly string[],
-): Promise<Slope[]> {
-  const graph = gradient(forward, { loss: "loss", parameters });
-  const bytes = await encodeModel(graph);
-  const session = await runtime.load({ bytes }, { threads: 1, provider: "cpu" });
-  const own = Object.fromEntries(
-    graph.inputs.flatMap(({ name }) => (feeds[name] ? [[name, feeds[name]] as const] : [])),
-  );
-  const lossAt = async (name: string, start: Float32Array, step: Float32Array) => {
-    const moved = start.map((element, at) => element + (step[at] ?? 0));
-    const shape = feeds[name]?.shape ?? [];
-    const { loss } = await session.run(
-      { ...own, [name]: float32(shape, moved) },
-      { outputs: ["loss"] },
-    );
-    return floatsOf(loss)[0] ?? NaN;
-  };
-  try {
-    const results = await session.run(own);
-    const slopes: Slope[] = [];
-    for (const [seed, name] of parameters.entries()) {
-      const slope = floatsOf(results[gradientName(name)]);
-      const start = floatsOf(feeds[name]);
-      const steepness = lengthOf(slope);
-      for (const way of [slope, numbers(slope.length, seed + 7)]) {
-        const length = lengthOf(way);
-        // Rises by a hundredth: far above what f32 rounds, and near enough for a straight line.
-        const along = way.reduce((sum, part, at) => sum + (part / length) * (slope[at] ?? 0), 0);
-        const size = Math.min(0.01 / steepness, 0.02 * Math.max(lengthOf(start), 1));
-        const step = way.map((part) => (part / length) * size);
-        const above = await lossAt(name, start, step);
-        const below = await lossAt(
-          name,
-          start,
-          step.map((part) => -part),
-        );
-        // As parts of the steepest slope, which is what f32 measures well.
-        slopes.push({
-          name,
-          given: along / steepness,
-          measured: (above - below) / (2 * size * steepness),
-        });
-      }
-    }
-    return slopes;
-  } finally {
-    await session.release();
-  }
-}
-
 async function expectGradients(
   forward: Graph,
   feeds: Readonly<Record<string, Tensor>>,
-  parameters: readonly string[],
+  {
+    parameters,
+    recomputes,
+  }: { readonly parameters: readonly string[]; readonly recomputes: boolean },
 ): Promise<void> {
-  for (const { name, given, measured } of await slopesOf(forward, feeds, parameters)) {
+  const checkpoints = recomputes ? layerOutputs(forward) : [];
+  const slopes = await slopesOf(runtime, { forward, feeds, parameters, checkpoints });
+  for (const { name, given, measured } of slopes) {
     largest = Math.max(largest, Math.abs(given - measured));
     expect(measured, name).toBeCloseTo(given, 2);
   }
@@ -231,6 +173,16 @@ const cases: Readonly<Record<string, Case>> = {
     labels: {},
     ends: ["embeddings_project.weight", "0.intermediate.dense.weight"],
   },
+  "DeBERTa v2 with its convolution": {
+    folder: "checkpoints/deberta-v2-convolution",
+    task: { name: "similarity", pooling: "cls" },
+    labels: {},
+    ends: [
+      "encoder.conv.conv.weight",
+      "encoder.conv.conv.bias",
+      "embeddings.word_embeddings.weight",
+    ],
+  },
   "DeBERTa by relations, distances trained": {
     folder: "checkpoints/deberta-v3-masked-lm",
     task: { name: "relation" },
@@ -261,7 +213,7 @@ describe("gradients of encoders", () => {
       const forward = buildTrainingEncoder(config, weights, {
         task,
         packed,
-        isTrainable: () => true,
+        isInput: () => true,
         ...(found.dropout === undefined ? {} : { dropout: encoderDropout(found.dropout) }),
       });
       const feeds = { ...batchOf(config), ...parametersOf(forward, weights), ...labels };
@@ -271,7 +223,7 @@ describe("gradients of encoders", () => {
         if (input === undefined) throw new Error(`${end} among ${inputs.join(", ")}`);
         return input;
       });
-      await expectGradients(forward, feeds, parameters);
+      await expectGradients(forward, feeds, { parameters, recomputes: packed });
     }
     bare.weights.close();
     weights.close();
@@ -300,11 +252,11 @@ function textsOf(virtual: readonly number[]): Record<string, Tensor> {
 async function checkDecoder(
   { config, weights }: ReturnType<typeof open>,
   { ends, feeds }: { ends: readonly string[]; feeds: Readonly<Record<string, Tensor>> },
-  options: { loraScale?: number; slices?: number; isTrainable?: (name: string) => boolean } = {},
+  options: { loraScale?: number; slices?: number; isInput?: (name: string) => boolean } = {},
 ): Promise<void> {
   const forward = buildTrainingDecoder(config, weights, {
     positions: 16,
-    isTrainable: () => true,
+    isInput: () => true,
     ...options,
   });
   const parameters = ends.map((end) => {
@@ -312,7 +264,11 @@ async function checkDecoder(
     if (found === undefined) throw new Error(`no ${end}`);
     return found.name;
   });
-  await expectGradients(forward, { ...feeds, ...parametersOf(forward, weights) }, parameters);
+  await expectGradients(
+    forward,
+    { ...feeds, ...parametersOf(forward, weights) },
+    { parameters, recomputes: true },
+  );
   weights.close();
 }
 
@@ -380,7 +336,7 @@ describe("gradients of decoders", () => {
         ],
         feeds: textsOf([]),
       },
-      { loraScale: 0.7, isTrainable: (name) => name.includes("lora_") },
+      { loraScale: 0.7, isInput: (name) => name.includes("lora_") },
     );
   });
 
@@ -394,7 +350,7 @@ describe("gradients of decoders", () => {
     await checkDecoder(
       open(folder, start),
       { ends: ["prompt_embeddings"], feeds: textsOf([vocabulary, vocabulary + 1]) },
-      { isTrainable: (name) => name === "prompt_embeddings" },
+      { isInput: (name) => name === "prompt_embeddings" },
     );
   });
 });

@@ -91,7 +91,7 @@ async function trainEncoder(
   const base = path.join(models, "all-MiniLM-L6-v2");
   const config: unknown = JSON.parse(readFileSync(path.join(base, "config.json"), "utf8"));
   const weights = layeredWeights(start, openSafetensors(path.join(base, "model.safetensors")));
-  const forward = buildTrainingEncoder(config, weights, { task, packed, isTrainable: () => true });
+  const forward = buildTrainingEncoder(config, weights, { task, packed, isInput: () => true });
   const parameters = forward.inputs.flatMap(({ name }) => (weights.entry(name) ? [name] : []));
   const plain = parameters.filter((name) => name.endsWith("bias") || name.includes("LayerNorm"));
   const decayed = parameters.filter((name) => !plain.includes(name));
@@ -153,7 +153,7 @@ describe.skipIf(sharedFolder === null)("twenty steps are PyTorch's", () => {
     const forward = buildTrainingDecoder(checkpoint.config, weights, {
       positions: 48,
       loraScale: loraScale({ rank: 8, alpha: 16 }),
-      isTrainable: (name) => name.includes("lora_"),
+      isInput: () => true,
     });
     const parameters = start.names();
     const update = adamW(gradient(forward, { loss: "loss", parameters }), {

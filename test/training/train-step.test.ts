@@ -21,7 +21,7 @@ const base = path.join(import.meta.dirname, "../architectures/checkpoints/bert-t
 const config: unknown = JSON.parse(readFileSync(path.join(base, "config.json"), "utf8"));
 const weights = openSafetensors(path.join(base, "model.safetensors"));
 const task = { name: "token-classification" } as const;
-const isTrainable = (name: string) => !name.includes("embeddings");
+const isInput = (name: string) => !name.includes("embeddings");
 
 let runtime: Runtime;
 let folder: string;
@@ -41,14 +41,14 @@ afterAll(async () => {
 
 function graphs(): Pick<TrainStepOptions, "update" | "evaluation"> {
   const dropout = encoderDropout(usualRates);
-  const forward = buildTrainingEncoder(config, weights, { task, isTrainable, dropout });
+  const forward = buildTrainingEncoder(config, weights, { task, isInput, dropout });
   const inputs = forward.inputs.map(({ name }) => name);
   const parameters = inputs.filter((name) => weights.entry(name) !== null);
   const update = adamW(gradient(forward, { loss: "loss", parameters }), {
     groups: [{ parameters }],
     maxNorm: 1,
   });
-  const options = { task, isTrainable, labelled: false };
+  const options = { task, isInput, labelled: false };
   return { update, evaluation: buildTrainingEncoder(config, weights, options) };
 }
 
