@@ -1,6 +1,7 @@
 /**
  * A graph that trains, held open: parameters and the optimizer's states stay in the runtime's memory, and each step
- * updates them in place; evaluations and copies take turns with steps. What is to be decided between steps (data, schedules, when to stop) is not decided here.
+ * updates them in place; evaluations and copies take turns with steps. What is to be decided between steps (data,
+ * schedules, when to stop) is not decided here.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import path from "node:path";
@@ -160,8 +161,8 @@ function figuresOf(results: Feeds): Record<string, number> {
 }
 
 /**
- * @throws RuntimeError for graphs that do not fit, or where memory is short; TypeError for one that updates nothing; the
- *   signal's reason
+ * @throws RuntimeError for graphs that do not fit, or where memory is short; TypeError for one that updates nothing;
+ *   the signal's reason
  */
 export async function openTrainStep(options: TrainStepOptions): Promise<TrainStep> {
   if (updatedNames(options.update).length === 0) throw new TypeError("the graph updates nothing");
