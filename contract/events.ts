@@ -109,7 +109,7 @@ export type FailedEvent = z.infer<typeof FailedEvent>;
 export const EventsRequest = z.object({
   worker: z.string().min(1).max(100),
   events: z.array(JobEvent).max(1_000),
-  /** Jobs of this shard the worker holds, so that the answer can name those to give up. */
+  /** Jobs of this shard the worker holds, so that the answer can name those to give up; with tokens alone, none. */
   inFlight: z.array(JobId).max(10_000),
   /** Of a message on a WebSocket: its number there, which the answer repeats. */
   message: z.int().positive().optional(),

@@ -3,6 +3,7 @@
  * random tokens, different in each stream, so that no stream is given what another computed.
  */
 import { Engine } from "../../gpu-worker/llm/engine.ts";
+import { defaultEngineLimits } from "../../gpu-worker/llm/engine-limits.ts";
 import { SlotScheduler } from "../../gpu-worker/batching/slot-scheduler.ts";
 import type { DecoderModel } from "../../gpu-worker/model/decoder-model.ts";
 import { greedy } from "../../test/llm/write-text.ts";
@@ -22,9 +23,12 @@ export type Steady = {
   readonly gapsMs: readonly number[];
 };
 
+/** As many streams as a worker writes side by side, and one slot for a prompt beside them. */
+const slots = defaultEngineLimits.slots + 1;
+
 function openEngine(model: DecoderModel): Engine {
   const scheduler = new SlotScheduler();
-  return new Engine(model, { scheduler, now: () => performance.now() });
+  return new Engine(model, { scheduler, now: () => performance.now(), limits: { slots } });
 }
 
 export class DecodeStreams {

@@ -21,7 +21,7 @@ type FileRow = {
 const columns =
   "id, filename, purpose, bytes, sha256, created_at, expires_at, status, status_details";
 
-/** `uploading` and `deleted` are seen by nobody. */
+/** `uploading` and `deleted` are seen by nobody; the first was created when it was last heard of. */
 const tables = `
   CREATE TABLE IF NOT EXISTS files (
     id TEXT PRIMARY KEY,
@@ -139,13 +139,22 @@ export class FileRows {
     this.#sql.exec("DELETE FROM files WHERE id = ?", id);
   }
 
-  /** Those whose time is over by `now`, and uploads that began before `uploadsBefore`, are deleted from now on. */
-  expire(now: number, uploadsBefore: number): void {
+  /** An upload goes on. */
+  hear(id: string, now: number): void {
+    this.#sql.exec(
+      "UPDATE files SET created_at = ? WHERE id = ? AND status = 'uploading'",
+      now,
+      id,
+    );
+  }
+
+  /** Those whose time is over by `now`, and uploads not heard of since `heardBefore`, are deleted from now on. */
+  expire(now: number, heardBefore: number): void {
     this.#sql.exec(
       `UPDATE files SET status = 'deleted', report = NULL
        WHERE expires_at <= ? OR (status = 'uploading' AND created_at <= ?)`,
       now,
-      uploadsBefore,
+      heardBefore,
     );
   }
 
@@ -163,8 +172,8 @@ export class FileRows {
       .one().next;
   }
 
-  /** When the first upload that is under way began; null: none is. */
-  firstUpload(): number | null {
+  /** Of the upload that was not heard of for the longest time, when it was; null: none is under way. */
+  quietestUpload(): number | null {
     return this.#sql
       .exec<{ first: number | null }>(
         "SELECT min(created_at) AS first FROM files WHERE status = 'uploading'",

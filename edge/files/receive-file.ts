@@ -32,22 +32,30 @@ export type ReceivedForm = {
   readonly file: { readonly filename: string; readonly reference: ObjectReference } | null;
 };
 
-/** @throws CodedError of what is no form, no data set, or too large: nothing of it is stored then */
+/** How often it is said that an upload goes on. */
+const saidMs = 20_000;
+
+/**
+ * @param onGoing is called now and then while it arrives
+ * @throws CodedError of what is no form, no data set, or too large: nothing of it is stored then
+ */
 export async function receiveFile(
   request: Request,
-  settings: Settings,
-  key: string,
+  { settings, key, onGoing }: { settings: Settings; key: string; onGoing: () => void },
 ): Promise<ReceivedForm> {
-  const release = await permits.acquire(2 * partBytes, request.signal);
+  // It may wait for its turn, too.
+  const going = setInterval(onGoing, saidMs);
+  let release = () => {};
   try {
-    return await receive(request, settings, key);
+    release = await permits.acquire(2 * partBytes, request.signal);
+    return await receive(request, new Receiver(() => new ObjectWriter(settings, key)));
   } finally {
+    clearInterval(going);
     release();
   }
 }
 
-async function receive(request: Request, settings: Settings, key: string): Promise<ReceivedForm> {
-  const form = new Receiver(() => new ObjectWriter(settings, key));
+async function receive(request: Request, form: Receiver): Promise<ReceivedForm> {
   try {
     for await (const part of formParts(request)) await form.take(part);
     return form.received();

@@ -12,8 +12,8 @@ import { FileCheck } from "./file-check.ts";
 import { storageLimits, type StorageRefusal } from "./storage-limits.ts";
 import { keyOfFile, keyOfReport, type StoredFile } from "./stored-file.ts";
 
-/** An upload that takes longer has lost its isolate. */
-const uploadSecondsMax = 3_600;
+/** An upload that was not heard of for so long has lost its isolate. */
+const quietSecondsMax = 90;
 /** Files of a page whose verdicts are looked for. */
 const settledAtOnce = 20;
 /** Bytes that could not be deleted are tried again after this long. */
@@ -44,6 +44,11 @@ export class TenantFiles extends DurableObject<Env> {
     this.#rows.begin(id, bytes, seconds());
     await this.#keepAlarm();
     return null;
+  }
+
+  /** Part of an upload has arrived. */
+  hear(id: string): void {
+    this.#rows.hear(id, seconds());
   }
 
   /** The bytes are there. @returns whether the upload was still awaited */
@@ -92,7 +97,7 @@ export class TenantFiles extends DurableObject<Env> {
 
   override async alarm(): Promise<void> {
     const now = seconds();
-    this.#rows.expire(now, now - uploadSecondsMax);
+    this.#rows.expire(now, now - quietSecondsMax);
     await this.#deleteObjects();
     await this.#keepAlarm();
   }
@@ -112,10 +117,10 @@ export class TenantFiles extends DurableObject<Env> {
   }
 
   async #keepAlarm(): Promise<void> {
-    const [expiry, upload] = [this.#rows.nextExpiry(), this.#rows.firstUpload()];
+    const [expiry, upload] = [this.#rows.nextExpiry(), this.#rows.quietestUpload()];
     const times = [
       expiry === null ? null : expiry * 1_000,
-      upload === null ? null : (upload + uploadSecondsMax) * 1_000,
+      upload === null ? null : (upload + quietSecondsMax) * 1_000,
       this.#rows.deleted().length > 0 ? Date.now() + againMs : null,
     ].filter((time) => time !== null);
     if (times.length > 0) await this.ctx.storage.setAlarm(Math.min(...times));

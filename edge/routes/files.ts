@@ -87,7 +87,11 @@ export async function createFile(c: EdgeContext): Promise<Response> {
   if (refusal !== null) throw noRoom(refusal);
   let kept = false;
   try {
-    const { fields, file } = await receiveFile(c.req.raw, settingsOf(c.env), keyOfFile(id));
+    const { fields, file } = await receiveFile(c.req.raw, {
+      settings: settingsOf(c.env),
+      key: keyOfFile(id),
+      onGoing: () => c.executionCtx.waitUntil(files.hear(id)),
+    });
     const form = validate(Form, Object.fromEntries(fields));
     if (file === null) throw missingFile();
     const stored = storedFile(id, file, form);

@@ -1,6 +1,6 @@
 /**
- * What the embeddings and each layer of a graph give, by name: where activation checkpointing (autodiff/recomputation.ts) keeps what was
- * computed, to compute the rest of a layer again.
+ * What the embeddings and each layer of a graph give, by name: where activation checkpointing
+ * (autodiff/recomputation.ts) keeps what was computed, to compute the rest of a layer again.
  */
 import type { Graph } from "../onnx/graph.ts";
 

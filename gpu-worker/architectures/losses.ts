@@ -5,20 +5,16 @@
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
 
-/** The label of a row that does not count, torch.nn.CrossEntropyLoss's. */
-export const ignoredLabel = -100;
-
 export type LabelledRows = {
   /** f32 [rows, classes]. */
   readonly logits: Value;
-  /** int64 [rows]. */
+  /** int64 [rows]. A row whose label is below 0 does not count; torch.nn.CrossEntropyLoss's is −100. */
   readonly labels: Value;
 };
 
 /** 1 for a row that counts, f32 of the shape of `labels`. */
 function counted(graph: GraphBuilder, labels: Value): Value {
-  const isIgnored = labels.op("Equal", [graph.scalar("int64", ignoredLabel)]);
-  return isIgnored.op("Not").cast("float32");
+  return labels.op("GreaterOrEqual", [graph.scalar("int64", 0)]).cast("float32");
 }
 
 /** −log p of each row's label, f32 [rows]; 0 where it does not count. */

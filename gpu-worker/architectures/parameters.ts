@@ -1,7 +1,7 @@
 /**
  * A checkpoint's tensors in a graph, under the names the checkpoint gives them. They are constants, which may be
- * rearranged and folded into each other, or inputs as they are stored, of a graph that trains. Shapes are checked when a
- * tensor is asked for, constants' bytes are read when the graph is written: the source must stay open until then.
+ * rearranged and folded into each other, or inputs as they are stored, of a graph that trains. Shapes are checked when
+ * a tensor is asked for, constants' bytes are read when the graph is written: the source must stay open until then.
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";

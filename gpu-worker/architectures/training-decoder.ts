@@ -2,8 +2,8 @@
  * Decoders as graphs that train. What causal-transformer.ts serves in one operator is composed here of those that have
  * gradients; whole texts are read at once, without kept keys and values. Several texts may share a row:
  *
- * - `input_ids`, `position_ids`, `segment_ids` int64 [batch, sequence]: tokens, each with its place in its text, and the
- *   number of that text in the row. A token sees those before it of its own text; padding is a text of its own.
+ * - `input_ids`, `position_ids`, `segment_ids` int64 [batch, sequence]: tokens, each with its place in its text, and
+ *   the number of that text in the row. A token sees those before it of its own text; padding is a text of its own.
  * - `positions` int64 [asked]: tokens by their index in the flattened [batch · sequence], whose next token counts, and
  *   `labels` int64 [asked], that next token.
  * - `loss` f32 []: the mean cross-entropy. Without labels `logits` f32 [asked, vocabulary] instead.

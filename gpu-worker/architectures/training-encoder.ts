@@ -1,7 +1,7 @@
 /**
  * Encoders as graphs that train: tensors are inputs under their names in the checkpoint, a task's labels are further
- * inputs, and the loss is the output `loss`, f32 []. Without labels the same graph evaluates. What a checkpoint
- * lacks for its task (a new classifier, adapters of low rank, a table of word shapes, virtual tokens) is found among its
+ * inputs, and the loss is the output `loss`, f32 []. Without labels the same graph evaluates. What a checkpoint lacks
+ * for its task (a new classifier, adapters of low rank, a table of word shapes, virtual tokens) is found among its
  * weights all the same: see training/start-tensors.ts.
  */
 import { GraphBuilder } from "../onnx/graph-builder.ts";
@@ -50,9 +50,9 @@ export type EncoderTask =
 
 export type TrainingOptions = {
   /**
-   * Which of the checkpoint's tensors, by its names, are inputs: those that are trained, and frozen ones that the runtime
-   * is to hold once. A constant is packed anew for each product that reads it (SmolLM2 takes 620 MB more), but needs
-   * no memory of its own where several graphs map one file.
+   * Which of the checkpoint's tensors, by its names, are inputs: those that are trained, and frozen ones that the
+   * runtime is to hold once, for all graphs. A constant is packed anew for each product that reads it: SmolLM2 takes
+   * 620 MB more.
    */
   readonly isInput: (name: string) => boolean;
   /** Factor of adapters of low rank, see `loraScale`. Default 1. */

@@ -9,6 +9,7 @@
  */
 import { GraphError } from "../onnx/graph.ts";
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
+import { shapeText, unknownDim } from "../onnx/symbolic-shape.ts";
 import type { Value } from "../onnx/value.ts";
 
 /** 2³¹ − 1, a prime: squares of what is below it fit an int64. */
@@ -21,11 +22,20 @@ export type DropElements = (x: Value, rate: number) => Value;
 export function seededDropout(graph: GraphBuilder, name = "seed"): DropElements {
   const seed = graph.input(name, "int64", []);
   let places = 0;
+  /** By their sizes: what has equal sizes shares the numbers of its rows. */
+  const drawn = new Map<string, Value>();
+  const rowsOf = (x: Value): Value => {
+    const outer = x.shape.slice(0, -1);
+    const known = outer.includes(unknownDim) ? undefined : drawn.get(shapeText(outer));
+    const rows = known ?? draw(graph, indexRows(graph, x), seed);
+    drawn.set(shapeText(outer), rows);
+    return rows;
+  };
   return (x, rate) => {
     if (!(rate >= 0 && rate < 1)) throw new GraphError(`a dropout rate is 0 … 1, not ${rate}`);
     if (rate === 0) return x;
     places += 1;
-    const rows = draw(graph, indexRows(graph, x), seed);
+    const rows = rowsOf(x);
     const columns = draw(graph, lengthRange(graph, x, x.shape.length - 1), seed.add(places));
     const least = Math.round(rate * 2 ** 32) - 2 ** 31;
     const kept = rows.mul(columns).op("GreaterOrEqual", [graph.scalar("int32", least)]);

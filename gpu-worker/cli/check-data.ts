@@ -2,18 +2,15 @@
  * `npm run model -- check-data FILE`: judges training files as a worker does after their upload, without a stack. Tells
  * each bad line and its fix, and what the good examples are like.
  */
-import { createReadStream } from "node:fs";
-import { stat } from "node:fs/promises";
-import path from "node:path";
 import type { DataReport } from "#contract/training/report.ts";
 import { listKnownModels, presentFolder } from "../catalog/known-models.ts";
 import { decoderTokenizerFiles } from "../checkpoints/decoder-checkpoint.ts";
 import { isAdapter, readModelFolder } from "../checkpoints/model-folder.ts";
-import type { DataSource } from "../datasets/data-file.ts";
 import { judgeData } from "../datasets/judge-data.ts";
 import type { TokenRules } from "../datasets/token-counter.ts";
 import { loadTokenizer, makeTokenizer } from "../tokenizer/tokenizer.ts";
 import { reportInWords } from "./data-report.ts";
+import { openDataSource } from "./data-source.ts";
 import { openProgressBar } from "./progress-bar.ts";
 
 export type CheckDataCommand = {
@@ -44,8 +41,8 @@ export async function runCheckData(
   { settings, signal, stream }: CheckDataTools,
 ): Promise<{ report: DataReport; words: string }> {
   const tokens = model === null ? null : await tokenRulesOf(model, settings());
-  const training = await sourceOf(file, signal);
-  const second = validation === null ? null : await sourceOf(validation, signal);
+  const training = await openDataSource(file, signal);
+  const second = validation === null ? null : await openDataSource(validation, signal);
   const sizes = [training.size, ...(second === null ? [] : [second.size])];
   const bar = openProgressBar(stream, " MB");
   let shown = -1;
@@ -63,15 +60,6 @@ export async function runCheckData(
   } finally {
     bar.stop();
   }
-}
-
-async function sourceOf(file: string, signal: AbortSignal): Promise<DataSource & { size: number }> {
-  const found = await stat(file).catch((error: NodeJS.ErrnoException) => {
-    throw new Error(`${file} cannot be read: ${error.code ?? error.message}`, { cause: error });
-  });
-  if (!found.isFile()) throw new Error(`${file} is no file`);
-  const bytes = createReadStream(file, { highWaterMark: 1 << 18, signal });
-  return { name: path.basename(file), bytes, size: found.size };
 }
 
 /** @throws Error where the model is not known, not here, or no model of its own */

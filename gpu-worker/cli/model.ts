@@ -12,6 +12,7 @@ import { runEmbed } from "./embed-model.ts";
 import { runFetch } from "./fetch-model.ts";
 import { runFitHead } from "./fit-head.ts";
 import { formatModels, listModels } from "./list-models.ts";
+import { runTune, type TuneCommand } from "./tune.ts";
 import { defaultTolerance, verifyModel } from "./verify-model.ts";
 
 const interruption = new AbortController();
@@ -158,6 +159,50 @@ program
     const { report, words } = await runCheckData({ file, validation, model }, tools);
     say(json ? JSON.stringify(report, null, 2) : words);
     if (hasProblems(report)) process.exitCode = 1;
+  });
+
+function parseWhole(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && Number.isSafeInteger(value) && value > 0) return value;
+  throw new InvalidArgumentError("a whole number of 1 or more.");
+}
+
+function parseSeed(text: string): number {
+  const value = Number(text);
+  if (/^\d+$/.test(text) && value < 2 ** 32) return value;
+  throw new InvalidArgumentError("a seed is a whole number below 2^32.");
+}
+
+function parseRate(text: string): number {
+  const rate = Number(text);
+  if (text.trim() !== "" && rate > 0 && rate <= 1) return rate;
+  throw new InvalidArgumentError("a learning rate lies above 0 and is at most 1.");
+}
+
+type TuneOptions = Omit<TuneCommand, "validation"> & { validation?: string };
+
+program
+  .command("tune")
+  .description("train a model on examples and write it, with a report, as a folder that is served")
+  .requiredOption("--model <id>", "id of the base")
+  .requiredOption("--data <file>", "examples, as check-data reads them")
+  .requiredOption("--out <folder>", "where to write it; the folder's name is the new model's id")
+  .option("--validation <file>", "examples to judge it by; default: a fifth of the data")
+  .addOption(new Option("--strategy <name>", "what is trained").choices(["full"]).default("full"))
+  .option("--layers <number>", "layers that are trained, from the last, of top-k", parseWhole, 2)
+  .option("--epochs <number>", "times that all examples are gone through", parseWhole, 3)
+  .option("--learning-rate <number>", "the highest, after the warm-up", parseRate, 1e-4)
+  .option("--batch <number>", "examples of a step", parseWhole, 32)
+  .option("--seed <number>", "decides what chance decides", parseSeed, 0)
+  .option("--max-seconds <number>", "it ends by then with the best it has", parseWhole, 900)
+  .option("--save-seconds <number>", "seconds between two saved states", parseWhole, 60)
+  .action(async (options: TuneOptions) => {
+    const { threads, poolThreads, ...settings } = modelConfig();
+    const log = { info: () => undefined, warn: () => undefined };
+    const runtime = await openRuntime({ log, poolThreads, ...(threads !== null && { threads }) });
+    const { validation = null, ...given } = options;
+    const tools = { settings, runtime, signal, stream: process.stderr, say };
+    await runTune({ ...given, validation }, tools);
   });
 
 /** commander has already said what is wrong with the use; everything else is ours to say. */

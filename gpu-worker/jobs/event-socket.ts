@@ -26,7 +26,13 @@ const connectMsMax = 5_000;
 /** An opening that lasted so long was none of a row of failures. */
 const steadyMs = 10_000;
 
-type Asked = { resolve: (text: string) => void; reject: (error: Error) => void; at: number };
+/** An answer, as it came and as it was read. */
+export type SocketAnswer = { text: string; response: EventsResponse };
+type Asked = {
+  resolve: (answer: SocketAnswer) => void;
+  reject: (error: Error) => void;
+  at: number;
+};
 
 export class EventSocket {
   readonly #options: EventSocketOptions;
@@ -70,8 +76,8 @@ export class EventSocket {
     socket.addEventListener("error", lose);
   }
 
-  /** @param body an `EventsRequest` as JSON @returns its answer's text; rejects where the socket closes before */
-  request(body: string): Promise<string> {
+  /** @param body an `EventsRequest` as JSON @returns its answer; rejects where the socket closes before */
+  request(body: string): Promise<SocketAnswer> {
     this.#messages += 1;
     const message = this.#messages;
     return new Promise((resolve, reject) => {
@@ -101,11 +107,11 @@ export class EventSocket {
     const parsed = EventsResponse.safeParse(parseJson(text));
     if (!parsed.success) return this.close();
     if (this.#socket !== socket) return;
-    const { message } = parsed.data;
-    const asked = message === undefined ? undefined : this.#asked.get(message);
-    if (message === undefined) return this.#options.onCancelled(parsed.data);
+    const { data: response } = parsed;
+    const { message } = response;
+    if (message === undefined) return this.#options.onCancelled(response);
+    this.#asked.get(message)?.resolve({ text, response });
     this.#asked.delete(message);
-    asked?.resolve(text);
   }
 
   #lose(socket: EdgeSocket): void {

@@ -94,7 +94,11 @@ export class ShardReporter {
     this.#feed = new TokenFeed({
       ...options,
       open: () => options.edge.connect(this.#path),
-      bodyOf: (tokens) => this.#groupOf([], [], tokens).body,
+      bodyOf: (tokens) =>
+        this.#bodyOf(
+          tokens.map(({ json }) => json),
+          [],
+        ),
       post: () => this.#pump(),
     });
   }
@@ -236,11 +240,14 @@ export class ShardReporter {
       ...tokens.map(({ json }) => json),
       ...pending.map((p) => p.json),
     ];
-    const inFlight = [...this.#inFlight].slice(0, 10_000);
-    const worker = JSON.stringify(this.#options.worker);
-    // The terminal events are written already.
-    const body = `{"worker":${worker},"events":[${events.join(",")}],"inFlight":${JSON.stringify(inFlight)}}`;
+    const body = this.#bodyOf(events, [...this.#inFlight].slice(0, 10_000));
     return { pending, interim, tokens, body };
+  }
+
+  /** @param events as JSON: most are written already */
+  #bodyOf(events: readonly string[], inFlight: readonly JobId[]): string {
+    const worker = JSON.stringify(this.#options.worker);
+    return `{"worker":${worker},"events":[${events.join(",")}],"inFlight":${JSON.stringify(inFlight)}}`;
   }
 
   async #post(group: Group): Promise<EdgeAnswer | null> {

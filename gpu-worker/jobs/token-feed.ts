@@ -3,10 +3,9 @@
  * What one turn of the event loop makes goes as one message, without waiting for what was sent before; where there is
  * no WebSocket, it is posted.
  */
-import { EventsResponse, type TokensEvent } from "#contract/events.ts";
+import type { TokensEvent } from "#contract/events.ts";
 import type { JobId } from "#contract/job-id.ts";
 import { EventSocket, type EventSocketOptions } from "./event-socket.ts";
-import { parseJson } from "./parse-json.ts";
 import { type QueuedTokens, TokenQueue } from "./token-queue.ts";
 
 export type TokenFeedOptions = Omit<EventSocketOptions, "onChange" | "onCancelled"> & {
@@ -74,7 +73,8 @@ export class TokenFeed {
 
   /** As `EdgeClient.post`, by the WebSocket. */
   async request(body: string): Promise<{ status: number; body: string }> {
-    return { status: 200, body: await this.#socket.request(body) };
+    const { text } = await this.#socket.request(body);
+    return { status: 200, body: text };
   }
 
   takeForPost(): QueuedTokens[] {
@@ -114,10 +114,9 @@ export class TokenFeed {
 
   async #send(tokens: readonly QueuedTokens[]): Promise<void> {
     try {
-      const text = await this.#socket.request(this.#options.bodyOf(tokens));
-      const { cancelled } = EventsResponse.parse(parseJson(text));
+      const { response } = await this.#socket.request(this.#options.bodyOf(tokens));
       this.#tokens.acknowledge(tokens);
-      if (cancelled.length > 0) this.#options.onCancelled(cancelled);
+      if (response.cancelled.length > 0) this.#options.onCancelled(response.cancelled);
     } catch {
       // The WebSocket closed: what it had sent goes again.
     }

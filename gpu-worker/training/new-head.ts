@@ -13,7 +13,11 @@ import { newLayer } from "./start-tensors.ts";
 export function withNewHead(
   weights: WeightSource,
   config: unknown,
-  { head, labels, seed }: { readonly head: TunedHead; readonly labels: number; readonly seed: number },
+  {
+    head,
+    labels,
+    seed,
+  }: { readonly head: TunedHead; readonly labels: number; readonly seed: number },
 ): WeightSource {
   const { layers, savedName } = tunedEncoder(config, head);
   const random = randomFrom(seed);

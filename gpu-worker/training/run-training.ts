@@ -234,5 +234,7 @@ function rowsIn(tensor: Tensor | undefined): Float32Array[] {
   if (tensor?.dtype !== "float32") throw new TypeError("an evaluation gives logits");
   const [rows = 0] = tensor.shape;
   const width = tensor.data.length / rows;
-  return Array.from({ length: rows }, (_, row) => tensor.data.slice(row * width, (row + 1) * width));
+  return Array.from({ length: rows }, (_, row) =>
+    tensor.data.slice(row * width, (row + 1) * width),
+  );
 }

@@ -104,7 +104,7 @@ export function newWordShapes(width: number): StartTensors {
 }
 
 /**
- * Virtual tokens that start as words of the vocabulary, drawn by chance (https://arxiv.org/abs/2104.08691, section 3.2).
+ * Virtual tokens that start as words of the vocabulary, drawn by chance (https://arxiv.org/abs/2104.08691, 3.2).
  * @param table the word embeddings' name
  */
 export function newPrompt(

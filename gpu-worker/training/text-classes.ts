@@ -88,7 +88,9 @@ function judge(
       labels,
       expected: targets.classes.map((set) => set.map(nameOf)),
       base: { values: texts.map(() => (majority ?? []).map(nameOf)) },
-      tuned: { values: logits.map((own) => labels.filter((_, at) => sigmoid(own[at] ?? 0) >= 0.5)) },
+      tuned: {
+        values: logits.map((own) => labels.filter((_, at) => sigmoid(own[at] ?? 0) >= 0.5)),
+      },
     };
   }
   if (targets.problem === "regression" && trained.problem === "regression") {

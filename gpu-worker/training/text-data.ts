@@ -16,9 +16,9 @@ import type { TextTargets } from "./text-classes.ts";
 
 /** Each is opened twice. */
 export type DataFiles = {
-  readonly training: () => DataSource;
+  readonly training: () => Promise<DataSource>;
   /** Null: a share of the training file is held out. */
-  readonly validation: (() => DataSource) | null;
+  readonly validation: (() => Promise<DataSource>) | null;
 };
 
 export type TextPart = { readonly texts: readonly TrainingText[]; readonly targets: TextTargets };
@@ -75,7 +75,11 @@ function textOf(line: { text: string; text_pair?: string | undefined }): Trainin
 }
 
 /** @throws TypeError where the lines are not of the form */
-function targetsOf(examples: readonly Example[], labels: readonly string[], form: TextForm): TextTargets {
+function targetsOf(
+  examples: readonly Example[],
+  labels: readonly string[],
+  form: TextForm,
+): TextTargets {
   const indexOf = new Map(labels.map((label, at) => [label, at]));
   const index = (label: string) => indexOf.get(label) ?? 0;
   switch (form) {
@@ -96,9 +100,7 @@ function targetsOf(examples: readonly Example[], labels: readonly string[], form
     case "regression":
       return {
         problem: "regression",
-        values: examples.flatMap((each) =>
-          each.form === "regression" ? [each.line.score] : [],
-        ),
+        values: examples.flatMap((each) => (each.form === "regression" ? [each.line.score] : [])),
       };
   }
 }
@@ -155,24 +157,26 @@ export async function readTextData(
   { seed, signal }: { readonly seed: number; readonly signal: AbortSignal },
 ): Promise<TextData> {
   const report = await judgeData(
-    { training: training(), validation: validation === null ? null : validation() },
+    { training: await training(), validation: (await validation?.()) ?? null },
     { signal, tokens: null, onProgress: () => undefined },
   );
   expectGood(report);
   const form = textFormOf(report.training.form);
   const found = report.training.labels;
-  const labels =
-    found === null ? [labelOfNumbers] : found.map(({ label }) => label).toSorted();
+  const labels = found === null ? [labelOfNumbers] : found.map(({ label }) => label).toSorted();
   if (form === "single-label" && labels.length < 2) {
-    throw new DataError(`every example is labelled ${labels[0]}: give examples of two labels or more`);
+    throw new DataError(
+      `every example is labelled ${labels[0]}: give examples of two labels or more`,
+    );
   }
   const options = { labels: found === null ? null : new Set(labels), signal };
-  const read = await readAll(training(), form, options);
+  const read = await readAll(await training(), form, options);
   const parts: Parts =
     validation === null
       ? split(read, seed)
-      : { training: read, heldOut: await readAll(validation(), form, options) };
-  if (parts.heldOut.length === 0) throw new DataError("no example is held out: give more of each label");
+      : { training: read, heldOut: await readAll(await validation(), form, options) };
+  if (parts.heldOut.length === 0)
+    throw new DataError("no example is held out: give more of each label");
   return {
     labels,
     training: partOf(parts.training, labels, form),

@@ -106,7 +106,9 @@ export async function readTraining(
   const state = await readNote(path.join(folder, stateName), StateFile);
   if (state === null) return null;
   if (state.fingerprint !== fingerprint) {
-    throw new Error(`${folder} holds the state of another training: remove it, or choose another --out`);
+    throw new Error(
+      `${folder} holds the state of another training: remove it, or choose another --out`,
+    );
   }
   const { plan, progress } = state;
   return {

@@ -1,6 +1,6 @@
 /**
- * The oracle of whole models' gradients: central differences of the loss by a parameter, along the gradient itself, where
- * its length is what the loss rises by, and along a direction drawn by chance.
+ * The oracle of whole models' gradients: central differences of the loss by a parameter, along the gradient itself,
+ * where its length is what the loss rises by, and along a direction drawn by chance.
  */
 import { gradient, gradientName } from "../../gpu-worker/autodiff/gradient.ts";
 import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";

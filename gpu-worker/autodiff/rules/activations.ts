@@ -10,10 +10,11 @@ import { where } from "./arithmetic.ts";
 const tanhScale = Math.sqrt(2 / Math.PI);
 const tanhCubic = 0.044715;
 
-/** Φ(x) + x·φ(x), both halved by the factor that comes first: a pass over the elements fewer. */
+/** Φ(x) + x·φ(x) = ½(1 + erf u + 2u/√π / exp u²), u = x/√2, in as few passes over the elements as there are. */
 function geluByErf(at: BackwardNode, x: Value): Value {
-  const slope = x.mul(x.mul(-0.5)).op("Exp").mul(x).mul(tanhScale);
-  return at.dy().mul(0.5).mul(x.mul(Math.SQRT1_2).op("Erf").add(slope).add(1));
+  const u = x.mul(Math.SQRT1_2);
+  const slope = u.div(u.mul(u).op("Exp")).mul(2 / Math.sqrt(Math.PI));
+  return at.dy().mul(0.5).mul(u.op("Erf").add(slope).add(1));
 }
 
 /** ½(1 + t) + ½x(1 − t²)·u′(x), t = tanh(u(x)), u = √(2/π)(x + 0.044715x³). */

@@ -1,0 +1,144 @@
+/**
+ * `npm run model -- tune`: trains a model on a file of examples and writes it as a folder that is served as it is, with
+ * a report. Interrupted or killed, the same command goes on where it was.
+ */
+import { hash } from "node:crypto";
+import { readdir } from "node:fs/promises";
+import path from "node:path";
+import type { TrainingReport } from "#contract/training/evaluation-report.ts";
+import { listKnownModels, presentFolder } from "../catalog/known-models.ts";
+import type { CatalogSettings } from "../catalog/open-catalog.ts";
+import { readCheckpoint } from "../checkpoints/checkpoint.ts";
+import { sha256OfFile } from "../files/file-digest.ts";
+import type { Runtime } from "../runtime/session.ts";
+import { readTextData } from "../training/text-data.ts";
+import { planTraining } from "../training/training-plan.ts";
+import type { TrainingPlan } from "../training/training-plan.ts";
+import type { Score } from "../training/run-training.ts";
+import { stateFolder, tuneTexts } from "../training/tune-texts.ts";
+import { openDataSource } from "./data-source.ts";
+import { openProgressBar } from "./progress-bar.ts";
+import { formatTable } from "./table.ts";
+
+export type TuneCommand = {
+  /** Id or hub name. */
+  model: string;
+  data: string;
+  /** Null: a share of the data is held out. */
+  validation: string | null;
+  strategy: "full";
+  layers: number;
+  epochs: number;
+  learningRate: number;
+  batch: number;
+  seed: number;
+  maxSeconds: number;
+  saveSeconds: number;
+  out: string;
+};
+
+export type TuneTools = {
+  settings: CatalogSettings;
+  runtime: Runtime;
+  signal: AbortSignal;
+  stream: NodeJS.WriteStream;
+  say(line: string): void;
+};
+
+/** @throws Error that says what is wrong with the data, the base or the folder, and what to do */
+export async function runTune(command: TuneCommand, tools: TuneTools): Promise<void> {
+  const { signal, say, runtime, stream } = tools;
+  await expectFree(command.out);
+  const base = await baseOf(command.model, tools.settings);
+  const { data: training, validation } = command;
+  const open = (file: string) => () => openDataSource(file, signal);
+  const data = await readTextData(
+    { training: open(training), validation: validation === null ? null : open(validation) },
+    { seed: command.seed, signal },
+  );
+  const bar = openProgressBar(stream);
+  let steps = 0;
+  try {
+    const report = await tuneTexts({
+      base,
+      data,
+      plan: ({ lengths }) => planTraining(command, lengths.training.length),
+      out: command.out,
+      fingerprint: await fingerprintOf(command, base.folder, signal),
+      saveEverySeconds: command.saveSeconds,
+      runtime,
+      events: {
+        onPlan: (plan, done) => {
+          ({ steps } = plan);
+          say(planInWords(plan, done));
+        },
+        onStep: ({ step }) => bar.show("Training", step, steps),
+        onEvaluation: ({ step }, score) => say(scoreInWords(step, score)),
+      },
+      now: () => performance.now(),
+      signal,
+    });
+    bar.stop();
+    say(reportInWords(report));
+    say(path.resolve(command.out));
+  } finally {
+    bar.stop();
+  }
+}
+
+/** The folder may hold a training that was interrupted, and nothing else. */
+async function expectFree(folder: string): Promise<void> {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT") return [];
+    if (error.code === "ENOTDIR") throw new Error(`${folder} is no folder: choose another --out`);
+    throw error;
+  });
+  if (names.includes(stateFolder) || names.length === 0) return;
+  throw new Error(`${folder} is not empty: choose another --out`);
+}
+
+async function baseOf(id: string, { modelsFolder, stateFolder: state }: CatalogSettings) {
+  const { models } = await listKnownModels(modelsFolder);
+  const known = models.find((each) => each.id === id || each.aliases.includes(id));
+  if (known === undefined) {
+    throw new Error(`${id} is no model known here: see npm run model -- list`);
+  }
+  const folder = await presentFolder(known, state);
+  if (folder === null) throw new Error(`${id} is not here: npm run model -- fetch ${known.id}`);
+  return { id: known.id, folder };
+}
+
+/** Of all that decides what comes out but the time that it is given. */
+async function fingerprintOf(
+  { maxSeconds: _, saveSeconds: __, out: ___, ...decisive }: TuneCommand,
+  folder: string,
+  signal: AbortSignal,
+): Promise<string> {
+  const { data, validation, ...options } = decisive;
+  const { weightsFile } = await readCheckpoint(folder);
+  const files = [weightsFile, data, ...(validation === null ? [] : [validation])];
+  const digests = await Promise.all(files.map((file) => sha256OfFile(file, signal)));
+  return hash("sha256", JSON.stringify({ options, digests }));
+}
+
+function planInWords(plan: TrainingPlan, done: number): string {
+  const { strategy, epochs, steps, batch, learningRate, maxSeconds } = plan;
+  const rest =
+    `${epochs} epochs of batches of ${batch}, ${steps} steps at a learning rate of ${learningRate}, ` +
+    `${maxSeconds} seconds at most`;
+  return `${strategy}: ${rest}${done === 0 ? "" : `; goes on after step ${done}`}`;
+}
+
+function scoreInWords(step: number, { name, value, loss }: Score): string {
+  return `step ${step}: ${name} ${value.toFixed(4)}, loss ${loss.toFixed(4)}`;
+}
+
+function reportInWords({ comparisons, held_out_rows: rows, stopped, verdict }: TrainingReport) {
+  const figure = (value: number | null) => (value === null ? "-" : value.toFixed(4));
+  const table = formatTable(
+    [`${rows} HELD-OUT EXAMPLES`, "COMMONEST ANSWER", "TUNED"],
+    comparisons.map(({ metric, base, tuned }) => [metric, figure(base), figure(tuned)]),
+  );
+  const [reason = ""] = verdict.reasons;
+  return `${stopped.reason}: ${stopped.detail}\n${table}\n${verdict.decision}: ${reason}`;
+}

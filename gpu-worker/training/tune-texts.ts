@@ -1,0 +1,224 @@
+/**
+ * A text classifier from a base's folder and examples: trained by the loop, then written with its report into a folder
+ * that is served as it is. What a command and a job both call.
+ */
+import { mkdir, rm, stat } from "node:fs/promises";
+import path from "node:path";
+import type { TrainingReport } from "#contract/training/evaluation-report.ts";
+import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
+import { readCheckpoint } from "../checkpoints/checkpoint.ts";
+import type { Checkpoint } from "../checkpoints/checkpoint.ts";
+import { makeReport } from "../evaluation/make-report.ts";
+import { writeAtomically } from "../files/write-atomically.ts";
+import { metricsCsv } from "../evaluation/metrics-csv.ts";
+import { reportPage } from "../evaluation/report-page.ts";
+import type { Runtime } from "../runtime/session.ts";
+import { loadTokenizer } from "../tokenizer/tokenizer.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
+import { openSafetensors } from "../weights/safetensors-reader.ts";
+import type { WeightSource } from "../weights/weight-source.ts";
+import { encodeTexts } from "./encode-texts.ts";
+import type { TokenRow } from "./encode-texts.ts";
+import { withNewHead } from "./new-head.ts";
+import { runTraining } from "./run-training.ts";
+import type { TrainingEnd, TrainingEvents } from "./run-training.ts";
+import { heldOutTexts, textTask } from "./text-classes.ts";
+import type { TextData } from "./text-data.ts";
+import { openTrainStep } from "./train-step.ts";
+import { trainingGraphs } from "./training-graphs.ts";
+import type { TrainingGraphs } from "./training-graphs.ts";
+import type { TrainingPlan } from "./training-plan.ts";
+import { readTraining, saveTraining } from "./training-state.ts";
+import { tuningCard } from "./tuning-card.ts";
+import { writeCheckpoint } from "./write-checkpoint.ts";
+
+export type TuneOptions = {
+  readonly base: { readonly id: string; readonly folder: string };
+  readonly data: TextData;
+  /** Asked once, unless the training goes on. */
+  readonly plan: (facts: TrainingFacts) => TrainingPlan | Promise<TrainingPlan>;
+  /** Of the tuned model; its name is the new model's id. */
+  readonly out: string;
+  /** Of all that decides the result, so that a state is taken up by the same training alone. */
+  readonly fingerprint: string;
+  readonly saveEverySeconds: number;
+  readonly runtime: Runtime;
+  readonly events: TrainingEvents & { onPlan(plan: TrainingPlan, step: number): void };
+  readonly now: () => number;
+  readonly signal: AbortSignal;
+};
+
+export type TrainingFacts = {
+  readonly checkpoint: Checkpoint;
+  /** Tokens of each example that is trained, and of each that is held out. */
+  readonly lengths: { readonly training: readonly number[]; readonly heldOut: readonly number[] };
+};
+
+const head = "sequence-classification";
+
+type Rows = { readonly training: readonly TokenRow[]; readonly heldOut: readonly TokenRow[] };
+
+type Base = { readonly checkpoint: Checkpoint; readonly tokenizer: Tokenizer };
+
+/** @throws Error that says why the base cannot be trained */
+async function readBase({ base: { id, folder } }: TuneOptions): Promise<Base> {
+  const checkpoint = await readCheckpoint(folder);
+  if (checkpoint.format !== "safetensors") {
+    throw new Error(`${id} is a ready-made ONNX file: only weights in safetensors are trained`);
+  }
+  if (checkpoint.lowerCase) {
+    throw new Error(`${id} has its texts put into lower case by sentence-transformers alone`);
+  }
+  const tokenizer = await loadTokenizer(folder, checkpoint);
+  checkTokenizer(tokenizer, checkpoint);
+  return { checkpoint, tokenizer };
+}
+
+async function encode(
+  { base, data, signal }: TuneOptions,
+  { checkpoint, tokenizer }: Base,
+): Promise<Rows> {
+  const model = { id: base.id, tokenizer, limits: checkpoint.limits };
+  return {
+    training: await encodeTexts(data.training.texts, model, signal),
+    heldOut: await encodeTexts(data.heldOut.texts, model, signal),
+  };
+}
+
+export async function tuneTexts(options: TuneOptions): Promise<TrainingReport> {
+  const { out, data } = options;
+  const base = await readBase(options);
+  const rows = await encode(options, base);
+  const from = await readTraining(stateFolderOf(out), options.fingerprint);
+  const lengths = { training: rows.training.map(lengthOf), heldOut: rows.heldOut.map(lengthOf) };
+  const plan = from?.plan ?? (await options.plan({ checkpoint: base.checkpoint, lengths }));
+  options.events.onPlan(plan, from?.progress.step ?? 0);
+  const weights = withNewHead(
+    openSafetensors(base.checkpoint.weightsFile),
+    base.checkpoint.config,
+    { head, labels: data.labels.length, seed: plan.seed },
+  );
+  try {
+    const graphs = trainingGraphs(base.checkpoint.config, weights, {
+      task: textTask({ labels: data.labels, targets: data.training.targets }).task,
+      isTrained: () => true,
+    });
+    const end = await train(options, { plan, from, rows, base, weights, graphs });
+    return await write(options, { plan, base, weights, graphs, end });
+  } finally {
+    weights.close();
+  }
+}
+
+const lengthOf = ({ ids }: TokenRow) => ids.length;
+
+/** In the folder that is written to, until the training has ended. */
+export const stateFolder = "training-state";
+
+function stateFolderOf(out: string): string {
+  return path.join(out, stateFolder);
+}
+
+type Prepared = {
+  readonly plan: TrainingPlan;
+  readonly base: Base;
+  readonly weights: WeightSource;
+  readonly graphs: TrainingGraphs;
+};
+
+async function train(
+  options: TuneOptions,
+  {
+    plan,
+    from,
+    rows,
+    base,
+    weights,
+    graphs,
+  }: Prepared & {
+    readonly from: Awaited<ReturnType<typeof readTraining>>;
+    readonly rows: Rows;
+  },
+): Promise<TrainingEnd> {
+  const { data, out, runtime, signal, now, events, fingerprint, saveEverySeconds } = options;
+  const folder = stateFolderOf(out);
+  await mkdir(folder, { recursive: true });
+  const { update, evaluation, trained } = graphs;
+  const step = await openTrainStep({ runtime, update, evaluation, weights, folder, signal });
+  const { labels } = data;
+  try {
+    return await runTraining({
+      plan,
+      step,
+      trained,
+      paddingId: base.tokenizer.paddingId ?? 0,
+      training: {
+        rows: rows.training,
+        data: textTask({ labels, targets: data.training.targets }),
+      },
+      heldOut: {
+        rows: rows.heldOut,
+        data: heldOutTexts(
+          { labels, targets: data.heldOut.targets, texts: data.heldOut.texts.map(shown) },
+          data.training.targets,
+        ),
+      },
+      from,
+      save: (state) => saveTraining(folder, { ...state, plan }, fingerprint),
+      saveEverySeconds,
+      events,
+      now,
+      signal,
+    });
+  } finally {
+    await step.release();
+  }
+}
+
+function shown(text: TextData["training"]["texts"][number]): string {
+  return typeof text === "string" ? text : `${text.text} | ${text.text_pair}`;
+}
+
+async function write(
+  { base: { id, folder }, data, out }: TuneOptions,
+  { plan, base, weights, graphs, end }: Prepared & { readonly end: TrainingEnd },
+): Promise<TrainingReport> {
+  const { checkpoint } = base;
+  const tuned = layeredWeights(memoryWeights(end.best), weights);
+  const tensorBytes = (name: string) =>
+    4 * (tuned.entry(name)?.shape ?? []).reduce((a, b) => a * b, 1);
+  const report = makeReport({
+    task: "text-classification",
+    base_model: id,
+    tuned_model: path.basename(path.resolve(out)),
+    base_kind: "majority",
+    form: "f32",
+    training_rows: data.training.texts.length,
+    stopped: end.stopped,
+    heldOut: end.heldOut,
+    target: null,
+    steps: end.progress.metrics,
+    sizes: [],
+    latency: { base: null, tuned: null },
+    size: {
+      base_bytes: (await stat(checkpoint.weightsFile)).size,
+      tuned_bytes: graphs.read.map(tensorBytes).reduce((a, b) => a + b, 0),
+    },
+  });
+  await writeAtomically(path.join(out, "report.json"), `${JSON.stringify(report, null, 2)}\n`);
+  await writeAtomically(path.join(out, "report.html"), await reportPage(report));
+  await writeAtomically(path.join(out, "metrics.csv"), metricsCsv(end.progress.metrics));
+  await writeCheckpoint(out, {
+    base: { folder, config: checkpoint.config },
+    head,
+    labels: data.labels,
+    problem: data.training.targets.problem,
+    maxTokens: checkpoint.limits.maxTokens,
+    weights: tuned,
+    names: graphs.read,
+    card: tuningCard({ report, plan, licence: checkpoint.licence, labels: data.labels }),
+  });
+  await rm(stateFolderOf(out), { recursive: true, force: true });
+  return report;
+}
