@@ -88,7 +88,7 @@ export async function runTune(command: TuneCommand, tools: TuneTools): Promise<v
 
 /** The folder may hold a training that was interrupted, and nothing else. */
 async function expectFree(folder: string): Promise<void> {
-  const names = await readdir(folder).catch((error: NodeJS.ErrnoException) => {
+  const names = await readdir(folder).catch((error: NodeJS.ErrnoException): string[] => {
     if (error.code === "ENOENT") return [];
     if (error.code === "ENOTDIR") throw new Error(`${folder} is no folder: choose another --out`);
     throw error;
