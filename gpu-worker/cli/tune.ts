@@ -110,11 +110,12 @@ async function baseOf(id: string, { modelsFolder, stateFolder: state }: CatalogS
 
 /** Of all that decides what comes out but the time that it is given. */
 async function fingerprintOf(
-  { maxSeconds: _, saveSeconds: __, out: ___, ...decisive }: TuneCommand,
+  command: TuneCommand,
   folder: string,
   signal: AbortSignal,
 ): Promise<string> {
-  const { data, validation, ...options } = decisive;
+  const { data, validation, strategy, layers, epochs, learningRate, batch, seed } = command;
+  const options = { strategy, layers, epochs, learningRate, batch, seed };
   const { weightsFile } = await readCheckpoint(folder);
   const files = [weightsFile, data, ...(validation === null ? [] : [validation])];
   const digests = await Promise.all(files.map((file) => sha256OfFile(file, signal)));
@@ -133,8 +134,11 @@ function scoreInWords(step: number, { name, value, loss }: Score): string {
   return `step ${step}: ${name} ${value.toFixed(4)}, loss ${loss.toFixed(4)}`;
 }
 
+function figure(value: number | null): string {
+  return value === null ? "-" : value.toFixed(4);
+}
+
 function reportInWords({ comparisons, held_out_rows: rows, stopped, verdict }: TrainingReport) {
-  const figure = (value: number | null) => (value === null ? "-" : value.toFixed(4));
   const table = formatTable(
     [`${rows} HELD-OUT EXAMPLES`, "COMMONEST ANSWER", "TUNED"],
     comparisons.map(({ metric, base, tuned }) => [metric, figure(base), figure(tuned)]),

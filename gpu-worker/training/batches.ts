@@ -71,10 +71,9 @@ export function rowFeeds(rows: readonly TokenRow[], paddingId: number): Record<s
     });
     return int64(shape, padded);
   };
-  const zeros = ({ ids }: TokenRow) => ids.map(() => 0);
   return {
     input_ids: grid(({ ids }) => ids, paddingId),
     attention_mask: grid(({ ids }) => ids.map(() => 1), 0),
-    token_type_ids: grid((row) => row.typeIds ?? zeros(row), 0),
+    token_type_ids: grid((row) => row.typeIds ?? row.ids.map(() => 0), 0),
   };
 }

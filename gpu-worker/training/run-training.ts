@@ -170,11 +170,11 @@ class TrainingRun {
     const last = metrics.at(-1);
     const measured = { valid_loss: score.loss, valid_mean_token_accuracy: accuracyOf(score) };
     if (last !== undefined) metrics[metrics.length - 1] = { ...last, ...measured };
-    const gain = best === null || higher > best.score + plan.threshold;
+    const gain = isGain({ score: higher, loss: score.loss }, best, plan.threshold);
     if (gain) this.#best = await step.read(trained);
     this.#progress = {
       ...this.#progress,
-      best: gain ? { step: this.#progress.step, score: higher } : best,
+      best: gain ? { step: this.#progress.step, score: higher, loss: score.loss } : best,
       withoutGain: gain ? 0 : this.#progress.withoutGain + 1,
     };
     events.onEvaluation(this.#progress, score);
@@ -205,6 +205,14 @@ class TrainingRun {
     await save({ progress: this.#progress, tensors, best: this.#best });
     this.#savedAt = now();
   }
+}
+
+type Measured = Pick<NonNullable<Progress["best"]>, "score" | "loss">;
+
+/** Of equal scores the lower loss is the better: at first a model often names the commonest class alone. */
+function isGain(now: Measured, best: Measured | null, threshold: number): boolean {
+  if (best === null || now.score > best.score + threshold) return true;
+  return now.score === best.score && now.loss < best.loss;
 }
 
 const nothingMeasured: Omit<MetricsStep, "step" | "train_loss"> = {

@@ -34,15 +34,18 @@ type Chosen = Pick<
 const warmupShare = 0.06;
 /** Or once an epoch, where those are more. */
 const evaluationsMin = 5;
+/** Or a third of all evaluations: many a training gains nothing for a while before it begins to. */
+const patienceMin = 3;
 
 export function planTraining(chosen: Chosen, examples: number): TrainingPlan {
   const steps = Math.ceil(examples / chosen.batch) * chosen.epochs;
+  const evaluations = Math.max(evaluationsMin, chosen.epochs);
   return {
     ...chosen,
     steps,
     warmup: Math.ceil(steps * warmupShare),
-    evaluateEvery: Math.ceil(steps / Math.max(evaluationsMin, chosen.epochs)),
-    patience: 3,
+    evaluateEvery: Math.ceil(steps / evaluations),
+    patience: Math.max(patienceMin, Math.ceil(evaluations / 3)),
     threshold: 0,
   };
 }

@@ -21,7 +21,7 @@ export const Progress = z.object({
   /** Each step that was logged. */
   metrics: z.array(MetricsStep),
   /** The evaluation with the best score so far, which is better the higher it is. */
-  best: z.object({ step: z.int(), score: z.number() }).nullable(),
+  best: z.object({ step: z.int(), score: z.number(), loss: z.number() }).nullable(),
   /** Evaluations since. */
   withoutGain: z.int().nonnegative(),
 });

@@ -2,12 +2,12 @@
  * A tuned encoder as a checkpoint folder that transformers and the catalogue read: config.json with the labels'
  * names, model.safetensors, the base's tokenizer, and a card.
  */
-import { copyFile, mkdir, rename } from "node:fs/promises";
+import { mkdir, rename } from "node:fs/promises";
 import path from "node:path";
 import { tunedEncoder } from "../architectures/encoder.ts";
 import type { TunedHead } from "../architectures/tuned-encoder.ts";
 import { writeAtomically } from "../files/write-atomically.ts";
-import { readJson } from "../files/json-file.ts";
+import { readJson, readText } from "../files/json-file.ts";
 import { TokenizerConfigFile } from "../checkpoints/checkpoint-files.ts";
 import type { Problem } from "../model/model-head.ts";
 import { readFloat32 } from "../weights/read-float32.ts";
@@ -63,11 +63,8 @@ function configOf({ base, head, labels, problem }: TunedCheckpoint, className: s
 
 async function copyTokenizer({ base, maxTokens }: TunedCheckpoint, out: string): Promise<void> {
   for (const name of tokenizerFiles) {
-    await copyFile(path.join(base.folder, name), path.join(out, name)).catch(
-      (error: NodeJS.ErrnoException) => {
-        if (error.code !== "ENOENT") throw error;
-      },
-    );
+    const text = await readText(base.folder, name);
+    if (text !== null) await writeAtomically(path.join(out, name), text);
   }
   const config = await readJson(base.folder, "tokenizer_config.json", TokenizerConfigFile);
   const limited = { ...config, model_max_length: maxTokens };

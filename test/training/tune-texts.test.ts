@@ -1,0 +1,148 @@
+/** Text classifiers: tuned by the command, served from the folder it wrote. */
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
+import { type CatalogBench, openCatalogBench } from "../catalog/catalog-bench.ts";
+import { writeTinyEncoder } from "../catalog/tiny-encoder.ts";
+import { classify, copyFolder, madeTexts, reportOf, tune, writeLines } from "./tune-bench.ts";
+
+let bench: CatalogBench;
+
+beforeEach(async () => {
+  bench = await openCatalogBench();
+  await writeTinyEncoder(bench.local("tiny"));
+});
+
+afterEach(() => bench.close());
+
+const texts = madeTexts(240);
+const [trained, heldOut] = [texts.slice(0, 180), texts.slice(180)];
+
+async function writeData(of: (text: string) => object) {
+  const lines = (part: readonly string[]) => part.map((text) => ({ text, ...of(text) }));
+  return {
+    data: await writeLines(path.join(bench.folder, "train.jsonl"), lines(trained)),
+    validation: await writeLines(path.join(bench.folder, "held-out.jsonl"), lines(heldOut)),
+  };
+}
+
+const animalOf = (text: string) => (text.includes("quick") ? "fox" : "none");
+const partsOf = (text: string) => ["brown", "quick"].filter((word) => text.includes(word));
+const scoreOf = (text: string) => text.split(" ").filter((word) => word === "quick").length;
+
+describe("one label each", () => {
+  it("is learnt, and served as it was evaluated", async () => {
+    const files = await writeData((text) => ({ label: animalOf(text) }));
+    const out = bench.local("tuned");
+    const said = await tune(bench, {
+      model: "tiny",
+      ...files,
+      out,
+      epochs: 20,
+      learningRate: 1e-2,
+    });
+    expect(said[0]).toMatch(/^full: 20 epochs of batches of 16, 240 steps/);
+    const report = reportOf(out);
+    expect(report).toMatchObject({ base_model: "tiny", tuned_model: "tuned", held_out_rows: 60 });
+    const [accuracy] = report.comparisons;
+    expect(accuracy?.tuned).toBeGreaterThan((accuracy?.base ?? 1) + 0.1);
+    const answers = await classify(await bench.open(), "tuned", heldOut);
+    const right = answers.filter(([best], at) => best?.label === animalOf(heldOut[at] ?? ""));
+    expect(right.length / heldOut.length).toBeCloseTo(accuracy?.tuned ?? NaN, 10);
+    expect(readdirSync(out).toSorted()).toEqual([
+      "README.md",
+      "config.json",
+      "metrics.csv",
+      "model.safetensors",
+      "report.html",
+      "report.json",
+      "tokenizer.json",
+      "tokenizer_config.json",
+    ]);
+    expect(readFileSync(path.join(out, "metrics.csv"), "utf8")).toMatch(
+      /^step,train_loss,.*\n1,0\./,
+    );
+  });
+
+  it("comes out the same from the same seed, and otherwise from another", async () => {
+    const files = await writeData((text) => ({ label: animalOf(text) }));
+    const weightsOf = async (id: string, seed: number) => {
+      const out = bench.local(id);
+      await tune(bench, { model: "tiny", ...files, out, epochs: 1, seed });
+      return readFileSync(path.join(out, "model.safetensors"));
+    };
+    const first = await weightsOf("first", 1);
+    expect((await weightsOf("second", 1)).equals(first)).toBe(true);
+    expect((await weightsOf("third", 2)).equals(first)).toBe(false);
+  });
+});
+
+it("learns any number of labels each, and serves them by sigmoids", async () => {
+  const files = await writeData((text) => ({ label: partsOf(text) }));
+  const out = bench.local("tuned");
+  await tune(bench, { model: "tiny", ...files, out, epochs: 20, learningRate: 1e-2 });
+  const [micro] = reportOf(out).comparisons;
+  expect(micro).toMatchObject({ metric: "micro_f1" });
+  expect(micro?.tuned).toBeGreaterThan((micro?.base ?? 1) + 0.1);
+  const answers = await classify(await bench.open(), "tuned", heldOut);
+  let [hits, said, meant] = [0, 0, 0];
+  for (const [at, scores] of answers.entries()) {
+    const expected = partsOf(heldOut[at] ?? "");
+    const found = scores.filter(({ score }) => score >= 0.5).map(({ label }) => label);
+    hits += found.filter((label) => expected.includes(label)).length;
+    said += found.length;
+    meant += expected.length;
+  }
+  expect((2 * hits) / (said + meant)).toBeCloseTo(micro?.tuned ?? NaN, 10);
+});
+
+it("learns a number, and serves it as it is", async () => {
+  const files = await writeData((text) => ({ score: scoreOf(text) }));
+  const out = bench.local("tuned");
+  await tune(bench, { model: "tiny", ...files, out, epochs: 20 });
+  const { comparisons } = reportOf(out);
+  const error = comparisons.find(({ metric }) => metric === "mean_squared_error");
+  expect(error?.tuned).toBeLessThan((error?.base ?? 0) / 2);
+  const answers = await classify(await bench.open(), "tuned", heldOut);
+  const squares = answers.map(
+    ([value], at) => ((value?.score ?? NaN) - scoreOf(heldOut[at] ?? "")) ** 2,
+  );
+  const mean = squares.reduce((sum, square) => sum + square, 0) / squares.length;
+  expect(mean).toBeCloseTo(error?.tuned ?? NaN, 4);
+});
+
+const made = path.resolve(import.meta.dirname, "../checkpoints/library-checkpoints");
+
+/** Each with a file that transformers saved of the class that is tuned. */
+const families = [
+  ["bert-masks", "bert-classifier"],
+  ["deberta-v2-tags", "deberta-v2-classifier"],
+  ["distilbert-masks", "distilbert-classifier"],
+  ["electra-masks", "electra-classifier"],
+  ["roberta-tags", "roberta-classifier"],
+] as const;
+
+function namesIn(folder: string): string[] {
+  const source = openSafetensors(path.join(folder, "model.safetensors"));
+  const names = source.names().toSorted();
+  source.close();
+  return names;
+}
+
+function classOf(folder: string): unknown {
+  return JSON.parse(readFileSync(path.join(folder, "config.json"), "utf8")).architectures;
+}
+
+describe.each(families)("%s", (base, classifier) => {
+  it("becomes a classifier with the names of tensors that transformers gives it", async () => {
+    await copyFolder(path.join(made, base), bench.local(base));
+    const files = await writeData((text) => ({ label: animalOf(text) }));
+    const out = bench.local("tuned");
+    await tune(bench, { model: base, ...files, out, epochs: 1 });
+    expect(namesIn(out)).toEqual(namesIn(path.join(made, classifier)));
+    expect(classOf(out)).toEqual(classOf(path.join(made, classifier)));
+    const [answer] = await classify(await bench.open(), "tuned", ["a fox"]);
+    expect(answer?.map(({ label }) => label).toSorted()).toEqual(["fox", "none"]);
+  });
+});
