@@ -1,0 +1,91 @@
+/**
+ * Files of examples, judged before anything is trained with them, and the share that is held out where there is no
+ * file of its own. A file with bad lines is refused.
+ */
+import type { FormName, Line } from "#contract/training/forms.ts";
+import { hasProblems } from "#contract/training/report.ts";
+import type { DataReport } from "#contract/training/report.ts";
+import { wordsOfProblem } from "#contract/training/problems.ts";
+import type { DataSource } from "../datasets/data-file.ts";
+import { judgeData } from "../datasets/judge-data.ts";
+import { readExamples } from "../datasets/read-examples.ts";
+import { stratifiedSplit } from "../datasets/stratified-split.ts";
+import type { SplitExample } from "../datasets/stratified-split.ts";
+
+/** Each is opened twice. */
+export type DataFiles = {
+  readonly training: () => Promise<DataSource>;
+  /** Null: a share of the training file is held out. */
+  readonly validation: (() => Promise<DataSource>) | null;
+};
+
+/** What is wrong with the data, in words for whoever brought it. */
+export class DataError extends Error {}
+
+/** Of the examples, and so many at most: more would tell little more and take long at each evaluation. */
+const heldOutShare = 0.2;
+const heldOutMax = 2_000;
+
+const problemsShown = 5;
+
+/** @throws DataError; what a source throws; the signal's reason */
+export async function judgeFiles(
+  { training, validation }: DataFiles,
+  signal: AbortSignal,
+): Promise<DataReport> {
+  const files = { training: await training(), validation: (await validation?.()) ?? null };
+  const report = await judgeData(files, { signal, tokens: null, onProgress: () => undefined });
+  if (!hasProblems(report)) return report;
+  const problems = [report.training, report.validation].flatMap((file) => file?.problems ?? []);
+  const shown = problems.slice(0, problemsShown).map(wordsOfProblem);
+  const more = problems.length > shown.length ? `\nand ${problems.length - shown.length} more` : "";
+  throw new DataError(`the data cannot be trained with:\n${shown.join("\n")}${more}`);
+}
+
+/** @param labels that an example may have; null: the form has none */
+export async function linesOf<F extends FormName>(
+  source: DataSource,
+  form: F,
+  { labels, signal }: { labels: ReadonlySet<string> | null; signal: AbortSignal },
+): Promise<Line<F>[]> {
+  const lines: Line<F>[] = [];
+  for await (const some of readExamples(source, { form, labels, signal })) {
+    for (const { example } of some) lines.push(example);
+  }
+  return lines;
+}
+
+export type Parts<T> = { readonly training: readonly T[]; readonly heldOut: readonly T[] };
+
+/** @throws DataError where nothing is left to be held out */
+export async function partsOf<T>(
+  { training, validation }: DataFiles,
+  {
+    seed,
+    read,
+    describe,
+  }: {
+    readonly seed: number;
+    readonly read: (source: DataSource) => Promise<readonly T[]>;
+    readonly describe: (example: T) => SplitExample;
+  },
+): Promise<Parts<T>> {
+  const all = await read(await training());
+  const parts =
+    validation === null
+      ? split(all, all.map(describe), seed)
+      : { training: all, heldOut: await read(await validation()) };
+  if (parts.heldOut.length > 0) return parts;
+  throw new DataError("no example is held out: give more of each label");
+}
+
+function split<T>(
+  examples: readonly T[],
+  described: readonly SplitExample[],
+  seed: number,
+): Parts<T> {
+  const share = Math.min(heldOutShare, heldOutMax / examples.length);
+  const { training, validation } = stratifiedSplit(described, { share, seed });
+  const pick = (indices: readonly number[]) => indices.flatMap((at) => examples[at] ?? []);
+  return { training: pick(training), heldOut: pick(validation) };
+}

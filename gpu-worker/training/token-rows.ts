@@ -1,0 +1,111 @@
+/**
+ * Tagged texts as rows of token ids: which token stands for which word, and how a long text is cut. Cut as the service
+ * cuts it with a stride of 0, so that what is trained and judged is what is served.
+ */
+import type { Line } from "#contract/training/forms.ts";
+import { alignSpans } from "../datasets/align-spans.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
+import { entityWords } from "../pipelines/entity-words.ts";
+import type { Span } from "../pipelines/offsets.ts";
+import { withoutSpace } from "../pipelines/offsets.ts";
+import { encodeTexts } from "../pipelines/text-tokens.ts";
+import type { TextTokens } from "../pipelines/text-tokens.ts";
+import { windowsOf } from "../pipelines/windows.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { TokenRow } from "./encode-texts.ts";
+
+export type TaggedExample =
+  | { readonly form: "tags"; readonly line: Line<"tags"> }
+  | { readonly form: "spans"; readonly line: Line<"spans"> };
+
+export type TaggedText = {
+  readonly text: string;
+  /** Of each word, IOB2. */
+  readonly tags: readonly string[];
+  readonly rows: readonly TaggedRow[];
+};
+
+/** A part of a text. */
+export type TaggedRow = TokenRow & {
+  /** Words whose first token stands in this row, at this index of its `ids`. */
+  readonly firsts: readonly { readonly word: number; readonly token: number }[];
+};
+
+export type TokenModel = {
+  readonly tokenizer: Tokenizer;
+  readonly limits: { readonly maxTokens: number };
+};
+
+type Words = { readonly spans: readonly Span[]; readonly tags: readonly string[] };
+
+function textOf({ form, line }: TaggedExample): string {
+  return form === "tags" ? line.tokens.join(" ") : line.text;
+}
+
+/** Its words as the file has them, or as the tokenizer splits them. */
+function wordsOf({ form, line }: TaggedExample, tokens: TextTokens, tokenizer: Tokenizer): Words {
+  if (form === "tags") {
+    let end = -1;
+    const spans = line.tokens.map((word): Span => {
+      const start = end + 1;
+      end = start + word.length;
+      return [start, end];
+    });
+    return { spans, tags: line.tags };
+  }
+  const spans: [number, number][] = [];
+  const words = entityWords(tokens, tokenizer);
+  for (const [at, [start, end]] of tokens.offsets.entries()) {
+    const last = spans.at(-1);
+    if (last !== undefined && words[at] === words[at - 1]) last[1] = end;
+    else spans.push([start, end]);
+  }
+  return { spans, tags: alignSpans(line.text, line.entities, spans).tags };
+}
+
+/** Index of the first token that shares a character with each word; null: it has none. */
+function firstTokens({ text, offsets }: TextTokens, words: readonly Span[]): (number | null)[] {
+  const bare = offsets.map(([start, end]) => withoutSpace(text, start, end));
+  let at = 0;
+  return words.map(([start, end]) => {
+    while (at < bare.length && (bare[at]?.[1] ?? 0) <= start) at += 1;
+    return (bare[at]?.[0] ?? Infinity) < end ? at : null;
+  });
+}
+
+function rowsOf(
+  tokens: TextTokens,
+  firsts: readonly (number | null)[],
+  { tokenizer, limits }: TokenModel,
+): TaggedRow[] {
+  const rules = { room: limits.maxTokens - tokenizer.specialTokens.single, overlap: 0 };
+  return [...windowsOf(tokens.ids.length, rules)].map(([from, to]) => {
+    const { ids, starts } = tokenizer.wrap(tokens.ids.slice(from, to));
+    const before = (starts[0] ?? 0) - from;
+    const own = firsts.flatMap((token, word) =>
+      token !== null && token >= from && token < to ? [{ word, token: token + before }] : [],
+    );
+    return { ids, firsts: own };
+  });
+}
+
+/** In order. @throws the signal's reason */
+export async function encodeTagged(
+  examples: readonly TaggedExample[],
+  model: TokenModel,
+  signal: AbortSignal,
+): Promise<TaggedText[]> {
+  const slices = new TimeSlices(signal);
+  const texts: TaggedText[] = [];
+  const named = examples.map((example, at) => ({ text: textOf(example), name: `${at}` }));
+  for await (const tokens of encodeTexts(named, model.tokenizer, { signal })) {
+    slices.begin();
+    const example = examples[texts.length];
+    if (example === undefined) break;
+    const { spans, tags } = wordsOf(example, tokens, model.tokenizer);
+    const rows = rowsOf(tokens, firstTokens(tokens, spans), model);
+    texts.push({ text: tokens.text, tags, rows });
+    if (slices.over) await slices.next();
+  }
+  return texts;
+}

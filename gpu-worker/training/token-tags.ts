@@ -1,0 +1,105 @@
+/**
+ * Classification of tokens as the loop trains and judges it: the first token of a word has the word's tag, others do
+ * not count (Devlin et al., https://arxiv.org/abs/1810.04805, 5.3). A word is answered by the surest class of its first
+ * token, as the service answers under `aggregation_strategy: "first"`.
+ */
+import { majorityPredictions } from "../evaluation/held-out.ts";
+import { outsideTag } from "../evaluation/tag-counts.ts";
+import { int64 } from "../tensor/tensor.ts";
+import type { TaggedRow, TaggedText } from "./token-rows.ts";
+import type { HeldOutData, TaskData } from "./training-task.ts";
+
+/** torch.nn.CrossEntropyLoss's. */
+const notCounted = -100;
+
+/** Classes of so many kinds of entity: O, and a beginning and an inside of each. */
+export function tagsOf(kinds: readonly string[]): string[] {
+  return [outsideTag, ...kinds.flatMap((kind) => [`B-${kind}`, `I-${kind}`])];
+}
+
+type Part = { readonly rows: readonly TaggedRow[] };
+
+/** @param labels all tags, by class */
+export function tagTask(
+  texts: readonly TaggedText[],
+  labels: readonly string[],
+): Part & { readonly data: TaskData } {
+  const classOf = new Map(labels.map((label, at) => [label, at]));
+  const labelled = texts.flatMap(({ rows, tags }) =>
+    rows.map(({ ids, firsts }) => {
+      const classes = ids.map(() => notCounted);
+      // From the last, because of words that share a token the first has it.
+      for (const { word, token } of firsts.toReversed()) {
+        classes[token] = classOf.get(tags[word] ?? "") ?? notCounted;
+      }
+      return classes;
+    }),
+  );
+  return {
+    rows: texts.flatMap(({ rows }) => rows),
+    data: {
+      task: { name: "token-classification" },
+      feeds(indices, longest) {
+        const padded = indices.flatMap((at) => {
+          const own = labelled[at] ?? [];
+          return [...own, ...Array.from({ length: longest - own.length }, () => notCounted)];
+        });
+        return { labels: int64([indices.length, longest], padded) };
+      },
+    },
+  };
+}
+
+function surestClass(scores: Float32Array): number {
+  return scores.reduce((best, score, at) => (score > (scores[best] ?? 0) ? at : best), 0);
+}
+
+/** A word that no token stands for is outside of all entities. */
+function saidOf(
+  { tags, rows }: TaggedText,
+  logits: readonly Float32Array[],
+  labels: readonly string[],
+) {
+  const said = tags.map(() => outsideTag);
+  for (const [at, { firsts }] of rows.entries()) {
+    for (const { word, token } of firsts) {
+      const own = logits[at]?.subarray(token * labels.length, (token + 1) * labels.length);
+      said[word] = labels[surestClass(own ?? new Float32Array())] ?? outsideTag;
+    }
+  }
+  return said;
+}
+
+/** The majority is counted in the texts that are trained with. */
+export function heldOutTags(
+  texts: readonly TaggedText[],
+  labels: readonly string[],
+  trained: readonly TaggedText[],
+): Part & { readonly data: HeldOutData } {
+  const { rows, data } = tagTask(texts, labels);
+  const commonest = majorityPredictions(
+    trained.flatMap(({ tags }) => tags),
+    1,
+  ).values[0];
+  return {
+    rows,
+    data: {
+      ...data,
+      judge(logits) {
+        let next = 0;
+        const said = texts.map((each) => {
+          const from = next;
+          next += each.rows.length;
+          return saidOf(each, logits.slice(from, next), labels);
+        });
+        return {
+          kind: "tags",
+          texts: texts.map(({ text }) => text),
+          expected: texts.map(({ tags }) => tags),
+          base: { values: texts.map(({ tags }) => tags.map(() => commonest ?? outsideTag)) },
+          tuned: { values: said },
+        };
+      },
+    },
+  };
+}
