@@ -17,6 +17,8 @@ export type TunedEncoder = {
   readonly layers: readonly HeadLayer[];
   /** The name of a tensor in the saved file, by its name in the file that it was read from. */
   readonly savedName: (stored: string) => string;
+  /** Whether a tensor is of the head, or of one of the last `count` layers. */
+  readonly isOfLast: (stored: string, count: number) => boolean;
 };
 
 const families: Readonly<Record<string, string>> = {
@@ -38,11 +40,16 @@ function isOfBase(family: string, layer: string): boolean {
   return family === "bert" && layer === "pooler.dense";
 }
 
+function bareName(stored: string, prefix: string): string {
+  return stored.startsWith(prefix) ? stored.slice(prefix.length) : stored;
+}
+
 export function tunedEncoderOf(
-  { prefixes, hidden, sequenceHead }: Architecture,
+  architecture: Architecture,
   family: string,
   head: TunedHead,
 ): TunedEncoder {
+  const { prefixes, hidden, sequenceHead } = architecture;
   const name = families[family];
   const [prefix = ""] = prefixes;
   if (name === undefined) throw new ConfigError(`model_type ${family} is not tuned`);
@@ -55,9 +62,16 @@ export function tunedEncoderOf(
     className: `${name}${endings[head]}`,
     layers: names.map((each) => ({ name: each, inputs: hidden })),
     savedName: (stored) => {
-      const bare = stored.startsWith(prefix) ? stored.slice(prefix.length) : stored;
+      const bare = bareName(stored, prefix);
       const isOutside = outside.some((each) => bare.startsWith(`${each}.`));
       return isOutside ? bare : `${prefix}${bare}`;
+    },
+    isOfLast: (stored, count) => {
+      const bare = bareName(stored, prefix);
+      const last = Array.from({ length: count }, (_, at) =>
+        Object.values(architecture.layer(architecture.layers - 1 - at)),
+      );
+      return [...names, ...last.flat()].some((each) => bare.startsWith(`${each}.`));
     },
   };
 }

@@ -3,12 +3,12 @@
  * each bad line and its fix, and what the good examples are like.
  */
 import type { DataReport } from "#contract/training/report.ts";
-import { listKnownModels, presentFolder } from "../catalog/known-models.ts";
 import { decoderTokenizerFiles } from "../checkpoints/decoder-checkpoint.ts";
 import { isAdapter, readModelFolder } from "../checkpoints/model-folder.ts";
 import { judgeData } from "../datasets/judge-data.ts";
 import type { TokenRules } from "../datasets/token-counter.ts";
 import { loadTokenizer, makeTokenizer } from "../tokenizer/tokenizer.ts";
+import { findBase } from "./base-model.ts";
 import { reportInWords } from "./data-report.ts";
 import { openDataSource } from "./data-source.ts";
 import { openProgressBar } from "./progress-bar.ts";
@@ -63,16 +63,8 @@ export async function runCheckData(
 }
 
 /** @throws Error where the model is not known, not here, or no model of its own */
-async function tokenRulesOf(
-  id: string,
-  { modelsFolder, stateFolder }: ModelSettings,
-): Promise<TokenRules> {
-  const { models } = await listKnownModels(modelsFolder);
-  const known = models.find((each) => each.id === id || each.aliases.includes(id));
-  if (known === undefined)
-    throw new Error(`${id} is no model known here: see npm run model -- list`);
-  const folder = await presentFolder(known, stateFolder);
-  if (folder === null) throw new Error(`${id} is not here: npm run model -- fetch ${known.id}`);
+async function tokenRulesOf(id: string, settings: ModelSettings): Promise<TokenRules> {
+  const { folder } = await findBase(id, settings);
   const model = await readModelFolder(folder);
   if (isAdapter(model)) {
     throw new Error(`${id} is an adapter: name its base, ${model.adapter.baseName}`);

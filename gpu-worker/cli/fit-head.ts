@@ -6,17 +6,15 @@
 import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
-import { listKnownModels, presentFolder } from "../catalog/known-models.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
 import { type Adapter, writeAdapter } from "../checkpoints/adapter-folder.ts";
-import { readCheckpoint } from "../checkpoints/checkpoint.ts";
-import { sha256OfFile } from "../files/file-digest.ts";
 import { accuracyOf, type Choice, chooseL2, usualL2 } from "../fit/choose-l2.ts";
 import { fitHead } from "../fit/fit-head.ts";
 import { type HoldOut, holdOut } from "../fit/hold-out.ts";
 import { type FieldNames, type LabelledText, readLabelledTexts } from "../fit/labelled-texts.ts";
 import type { LabelledRows } from "../fit/softmax-loss.ts";
 import type { Runtime } from "../runtime/session.ts";
+import { describeBase, findBase } from "./base-model.ts";
 import { type BaseVectors, encodeFeatures } from "./encode-features.ts";
 import { type HeadFigures, headCard, percent } from "./head-card.ts";
 import { openProgressBar, type ProgressBar } from "./progress-bar.ts";
@@ -122,7 +120,7 @@ async function fit(
     heldOutOptions,
   );
   const vectors = await encode(rows, command, { ...tools, form: "f32" });
-  const base = await describeBase(command.base, tools);
+  const base = await describeBase(await findBase(command.base, tools.settings), tools.signal);
   const all = labelled(rows, vectors, labels);
   const heldOut = pick(all, split.heldOut);
   const choice = await choose(all, split, { command, tools, classCount: labels.length });
@@ -177,20 +175,6 @@ function encode(
     tools,
     (done) => bar.show(words, done, rows.length),
   );
-}
-
-/** Which weights the base has; it is here by now. */
-async function describeBase(id: string, { settings, signal }: Working) {
-  const { models } = await listKnownModels(settings.modelsFolder);
-  const known = models.find((each) => each.id === id || each.aliases.includes(id));
-  const folder = known === undefined ? null : await presentFolder(known, settings.stateFolder);
-  if (known === undefined || folder === null) throw new Error(`${id} is not here`);
-  const { derivedFrom, weightsFile } = await readCheckpoint(folder);
-  const hub = known.manifest?.sources.find((source) => source.kind === "hub");
-  return {
-    baseName: hub?.repository ?? known.id,
-    baseDigest: derivedFrom ?? (await sha256OfFile(weightsFile, signal)),
-  };
 }
 
 function labelled(

@@ -188,7 +188,11 @@ program
   .requiredOption("--data <file>", "examples, as check-data reads them")
   .requiredOption("--out <folder>", "where to write it; the folder's name is the new model's id")
   .option("--validation <file>", "examples to judge it by; default: a fifth of the data")
-  .addOption(new Option("--strategy <name>", "what is trained").choices(["full"]).default("full"))
+  .addOption(
+    new Option("--strategy <name>", "what is trained")
+      .choices(["head", "top-k", "full"])
+      .default("full"),
+  )
   .option("--layers <number>", "layers that are trained, from the last, of top-k", parseWhole, 2)
   .option("--epochs <number>", "times that all examples are gone through", parseWhole, 3)
   .option("--learning-rate <number>", "the highest, after the warm-up", parseRate, 1e-4)

@@ -6,19 +6,21 @@ import { hash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import path from "node:path";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
-import { listKnownModels, presentFolder } from "../catalog/known-models.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { readTextData } from "../training/text-data.ts";
+import type { TextData } from "../training/text-classes.ts";
 import { planTraining } from "../training/training-plan.ts";
 import type { TrainingPlan } from "../training/training-plan.ts";
 import type { Score } from "../training/run-training.ts";
 import { stateFolder, tuneTexts } from "../training/tune-texts.ts";
+import { type BaseModel, findBase } from "./base-model.ts";
 import { openDataSource } from "./data-source.ts";
-import { openProgressBar } from "./progress-bar.ts";
+import { openProgressBar, type ProgressBar } from "./progress-bar.ts";
 import { formatTable } from "./table.ts";
+import { tuneHead } from "./tune-head.ts";
 
 export type TuneCommand = {
   /** Id or hub name. */
@@ -26,7 +28,7 @@ export type TuneCommand = {
   data: string;
   /** Null: a share of the data is held out. */
   validation: string | null;
-  strategy: "full";
+  strategy: "head" | "top-k" | "full";
   layers: number;
   epochs: number;
   learningRate: number;
@@ -47,9 +49,9 @@ export type TuneTools = {
 
 /** @throws Error that says what is wrong with the data, the base or the folder, and what to do */
 export async function runTune(command: TuneCommand, tools: TuneTools): Promise<void> {
-  const { signal, say, runtime, stream } = tools;
+  const { signal, say, stream } = tools;
   await expectFree(command.out);
-  const base = await baseOf(command.model, tools.settings);
+  const base = await findBase(command.model, tools.settings);
   const { data: training, validation } = command;
   const open = (file: string) => () => openDataSource(file, signal);
   const data = await readTextData(
@@ -57,33 +59,46 @@ export async function runTune(command: TuneCommand, tools: TuneTools): Promise<v
     { seed: command.seed, signal },
   );
   const bar = openProgressBar(stream);
-  let steps = 0;
   try {
-    const report = await tuneTexts({
-      base,
-      data,
-      plan: ({ lengths }) => planTraining(command, lengths.training.length),
-      out: command.out,
-      fingerprint: await fingerprintOf(command, base.folder, signal),
-      saveEverySeconds: command.saveSeconds,
-      runtime,
-      events: {
-        onPlan: (plan, done) => {
-          ({ steps } = plan);
-          say(planInWords(plan, done));
-        },
-        onStep: ({ step }) => bar.show("Training", step, steps),
-        onEvaluation: ({ step }, score) => say(scoreInWords(step, score)),
-      },
-      now: () => performance.now(),
-      signal,
-    });
+    const report =
+      command.strategy === "head"
+        ? await tuneHead(command, { ...tools, bar, base, data })
+        : await tuneLayers(command, { ...tools, bar, base, data });
     bar.stop();
     say(reportInWords(report));
     say(path.resolve(command.out));
   } finally {
     bar.stop();
   }
+}
+
+type Working = TuneTools & { bar: ProgressBar; base: BaseModel; data: TextData };
+
+async function tuneLayers(
+  command: TuneCommand,
+  { base, data, bar, runtime, signal, say }: Working,
+): Promise<TrainingReport> {
+  const { strategy } = command;
+  let steps = 0;
+  return await tuneTexts({
+    base: { id: base.known.id, folder: base.folder },
+    data,
+    plan: ({ lengths }) => planTraining({ ...command, strategy }, lengths.training.length),
+    out: command.out,
+    fingerprint: await fingerprintOf(command, base.folder, signal),
+    saveEverySeconds: command.saveSeconds,
+    runtime,
+    events: {
+      onPlan: (plan, done) => {
+        ({ steps } = plan);
+        say(planInWords(plan, done));
+      },
+      onStep: ({ step }) => bar.show("Training", step, steps),
+      onEvaluation: ({ step }, score) => say(scoreInWords(step, score)),
+    },
+    now: () => performance.now(),
+    signal,
+  });
 }
 
 /** The folder may hold a training that was interrupted, and nothing else. */
@@ -95,17 +110,6 @@ async function expectFree(folder: string): Promise<void> {
   });
   if (names.includes(stateFolder) || names.length === 0) return;
   throw new Error(`${folder} is not empty: choose another --out`);
-}
-
-async function baseOf(id: string, { modelsFolder, stateFolder: state }: CatalogSettings) {
-  const { models } = await listKnownModels(modelsFolder);
-  const known = models.find((each) => each.id === id || each.aliases.includes(id));
-  if (known === undefined) {
-    throw new Error(`${id} is no model known here: see npm run model -- list`);
-  }
-  const folder = await presentFolder(known, state);
-  if (folder === null) throw new Error(`${id} is not here: npm run model -- fetch ${known.id}`);
-  return { id: known.id, folder };
 }
 
 /** Of all that decides what comes out but the time that it is given. */

@@ -7,7 +7,16 @@ import { majorityPredictions } from "../evaluation/held-out.ts";
 import { sigmoid, softmax } from "../tensor/activations.ts";
 import { float32, int64 } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import type { TrainingText } from "./encode-texts.ts";
 import type { HeldOutData, TaskData } from "./training-task.ts";
+
+export type TextPart = { readonly texts: readonly TrainingText[]; readonly targets: TextTargets };
+
+export type TextData = {
+  readonly labels: readonly string[];
+  readonly training: TextPart;
+  readonly heldOut: TextPart;
+};
 
 /** What is said of each text, by the kind of problem. Classes are indices of labels. */
 export type TextTargets =
@@ -50,12 +59,17 @@ export function textTask(examples: TextExamples): TaskData {
   };
 }
 
-/** @param trained what the majority is counted in */
-export function heldOutTexts(
-  examples: TextExamples & { readonly texts: readonly string[] },
-  trained: TextTargets,
-): HeldOutData {
-  return { ...textTask(examples), judge: (logits) => judge(examples, trained, logits) };
+/** The majority is counted in the examples that are trained with. */
+export function heldOutTexts({ labels, training, heldOut }: TextData): HeldOutData {
+  const examples = { labels, targets: heldOut.targets, texts: heldOut.texts.map(shown) };
+  return {
+    ...textTask(examples),
+    judge: (logits) => judge(examples, training.targets, logits),
+  };
+}
+
+function shown(text: TrainingText): string {
+  return typeof text === "string" ? text : `${text.text} | ${text.text_pair}`;
 }
 
 type Judged = TextExamples & { readonly texts: readonly string[] };

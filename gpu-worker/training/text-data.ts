@@ -12,21 +12,13 @@ import { judgeData } from "../datasets/judge-data.ts";
 import { readExamples } from "../datasets/read-examples.ts";
 import { stratifiedSplit } from "../datasets/stratified-split.ts";
 import type { TrainingText } from "./encode-texts.ts";
-import type { TextTargets } from "./text-classes.ts";
+import type { TextData, TextPart, TextTargets } from "./text-classes.ts";
 
 /** Each is opened twice. */
 export type DataFiles = {
   readonly training: () => Promise<DataSource>;
   /** Null: a share of the training file is held out. */
   readonly validation: (() => Promise<DataSource>) | null;
-};
-
-export type TextPart = { readonly texts: readonly TrainingText[]; readonly targets: TextTargets };
-
-export type TextData = {
-  readonly labels: readonly string[];
-  readonly training: TextPart;
-  readonly heldOut: TextPart;
 };
 
 const textForms = ["single-label", "multi-label", "regression"] as const;

@@ -48,6 +48,7 @@ const StateFile = z.object({
 });
 
 const stateName = "state.json";
+const tensorFile = /^(?:tensors|best)-\d+\.safetensors$/;
 
 async function writeTensors(folder: string, name: string, tensors: Tensors): Promise<void> {
   const list = [...tensors].map(([tensor, { dtype, shape, data }]) => ({
@@ -91,8 +92,10 @@ export async function saveTraining(
   }
   const state = { version: 1, fingerprint, plan, progress, ...names } as const;
   await writeAtomically(path.join(folder, stateName), JSON.stringify(state));
-  const kept = new Set<string | null>([stateName, names.tensors, names.best]);
-  for (const name of before) if (!kept.has(name)) await rm(path.join(folder, name));
+  const isOld = (name: string) => name !== names.tensors && name !== names.best;
+  for (const name of before) {
+    if (tensorFile.test(name) && isOld(name)) await rm(path.join(folder, name));
+  }
 }
 
 /**

@@ -5,13 +5,11 @@
 import { mkdir, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
+import { tunedEncoder } from "../architectures/encoder.ts";
 import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { makeReport } from "../evaluation/make-report.ts";
-import { writeAtomically } from "../files/write-atomically.ts";
-import { metricsCsv } from "../evaluation/metrics-csv.ts";
-import { reportPage } from "../evaluation/report-page.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { loadTokenizer } from "../tokenizer/tokenizer.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -24,14 +22,15 @@ import { withNewHead } from "./new-head.ts";
 import { runTraining } from "./run-training.ts";
 import type { TrainingEnd, TrainingEvents } from "./run-training.ts";
 import { heldOutTexts, textTask } from "./text-classes.ts";
-import type { TextData } from "./text-data.ts";
+import type { TextData } from "./text-classes.ts";
 import { openTrainStep } from "./train-step.ts";
 import { trainingGraphs } from "./training-graphs.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 import { readTraining, saveTraining } from "./training-state.ts";
-import { tuningCard } from "./tuning-card.ts";
+import { planInWords, tuningCard } from "./tuning-card.ts";
 import { writeCheckpoint } from "./write-checkpoint.ts";
+import { writeReport } from "./write-report.ts";
 
 export type TuneOptions = {
   readonly base: { readonly id: string; readonly folder: string };
@@ -102,13 +101,19 @@ export async function tuneTexts(options: TuneOptions): Promise<TrainingReport> {
   try {
     const graphs = trainingGraphs(base.checkpoint.config, weights, {
       task: textTask({ labels: data.labels, targets: data.training.targets }).task,
-      isTrained: () => true,
+      isTrained: trainedBy(plan, base.checkpoint.config),
     });
     const end = await train(options, { plan, from, rows, base, weights, graphs });
     return await write(options, { plan, base, weights, graphs, end });
   } finally {
     weights.close();
   }
+}
+
+/** Which tensors a strategy trains. */
+function trainedBy({ strategy, layers }: TrainingPlan, config: unknown): (name: string) => boolean {
+  const { isOfLast } = tunedEncoder(config, head);
+  return strategy === "top-k" ? (name) => isOfLast(name, layers) : () => true;
 }
 
 const lengthOf = ({ ids }: TokenRow) => ids.length;
@@ -143,9 +148,12 @@ async function train(
 ): Promise<TrainingEnd> {
   const { data, out, runtime, signal, now, events, fingerprint, saveEverySeconds } = options;
   const folder = stateFolderOf(out);
-  await mkdir(folder, { recursive: true });
+  const work = path.join(folder, "graphs");
+  // One that was killed has left its graphs behind.
+  await rm(work, { recursive: true, force: true });
+  await mkdir(work, { recursive: true });
   const { update, evaluation, trained } = graphs;
-  const step = await openTrainStep({ runtime, update, evaluation, weights, folder, signal });
+  const step = await openTrainStep({ runtime, update, evaluation, weights, folder: work, signal });
   const { labels } = data;
   try {
     return await runTraining({
@@ -159,10 +167,7 @@ async function train(
       },
       heldOut: {
         rows: rows.heldOut,
-        data: heldOutTexts(
-          { labels, targets: data.heldOut.targets, texts: data.heldOut.texts.map(shown) },
-          data.training.targets,
-        ),
+        data: heldOutTexts(data),
       },
       from,
       save: (state) => saveTraining(folder, { ...state, plan }, fingerprint),
@@ -174,10 +179,6 @@ async function train(
   } finally {
     await step.release();
   }
-}
-
-function shown(text: TextData["training"]["texts"][number]): string {
-  return typeof text === "string" ? text : `${text.text} | ${text.text_pair}`;
 }
 
 async function write(
@@ -206,9 +207,7 @@ async function write(
       tuned_bytes: graphs.read.map(tensorBytes).reduce((a, b) => a + b, 0),
     },
   });
-  await writeAtomically(path.join(out, "report.json"), `${JSON.stringify(report, null, 2)}\n`);
-  await writeAtomically(path.join(out, "report.html"), await reportPage(report));
-  await writeAtomically(path.join(out, "metrics.csv"), metricsCsv(end.progress.metrics));
+  await writeReport(out, report, end.progress.metrics);
   await writeCheckpoint(out, {
     base: { folder, config: checkpoint.config },
     head,
@@ -217,7 +216,12 @@ async function write(
     maxTokens: checkpoint.limits.maxTokens,
     weights: tuned,
     names: graphs.read,
-    card: tuningCard({ report, plan, licence: checkpoint.licence, labels: data.labels }),
+    card: tuningCard({
+      report,
+      how: planInWords(plan),
+      licence: checkpoint.licence,
+      labels: data.labels,
+    }),
   });
   await rm(stateFolderOf(out), { recursive: true, force: true });
   return report;

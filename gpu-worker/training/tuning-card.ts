@@ -6,7 +6,8 @@ const labelsNamed = 20;
 
 export type CardFacts = {
   readonly report: TrainingReport;
-  readonly plan: TrainingPlan;
+  /** A sentence of how it was trained, without its full stop. */
+  readonly how: string;
   /** Of the base. */
   readonly licence: string | null;
   readonly labels: readonly string[];
@@ -27,7 +28,7 @@ function digits(value: number | null): string {
   return value === null ? "–" : String(Number(value.toPrecision(4)));
 }
 
-export function tuningCard({ report, plan, licence, labels }: CardFacts): string {
+export function tuningCard({ report, how, licence, labels }: CardFacts): string {
   const { base_model: base, tuned_model: id, task, comparisons, stopped } = report;
   const rows = comparisons.map(
     ({ metric, base: before, tuned }) => `| ${metric} | ${digits(before)} | ${digits(tuned)} |`,
@@ -42,8 +43,7 @@ pipeline_tag: ${task}
 
 ${base}, tuned for ${task} on ${report.training_rows} examples. Labels: ${labelList(labels)}.
 
-Strategy ${plan.strategy}, AdamW at ${plan.learningRate} with linear decay and ${plan.warmup} steps of warm-up, batches of \
-${plan.batch}, at most ${plan.epochs} epochs (${plan.steps} steps), seed ${plan.seed}. Ended as ${stopped.reason}: \
+${how}. Ended as ${stopped.reason}: \
 ${stopped.detail}.
 
 | on ${report.held_out_rows} held-out examples | commonest answer | this model |
@@ -53,4 +53,13 @@ ${rows.join("\n")}
 The held-out examples also chose the best step, so the figures flatter a little. All of them: report.html, report.json,
 metrics.csv.
 `;
+}
+
+export function planInWords(plan: TrainingPlan): string {
+  const { strategy, layers, learningRate, warmup, batch, epochs, steps, seed } = plan;
+  const what = strategy === "top-k" ? `the last ${layers} layers` : "all layers";
+  return (
+    `Trained ${what} and the head by AdamW at ${learningRate} with linear decay and ${warmup} steps of warm-up, in ` +
+    `batches of ${batch}, at most ${epochs} epochs (${steps} steps), seed ${seed}`
+  );
 }

@@ -33,29 +33,34 @@ export async function writeLines(file: string, lines: readonly object[]): Promis
   return file;
 }
 
+export const usualCommand = {
+  validation: null,
+  strategy: "full",
+  layers: 2,
+  epochs: 3,
+  learningRate: 1e-2,
+  batch: 16,
+  seed: 0,
+  maxSeconds: 900,
+  saveSeconds: 60,
+} as const;
+
 /** @returns what it said */
 export async function tune(
   bench: CatalogBench,
   command: Pick<TuneCommand, "model" | "data" | "out"> & Partial<TuneCommand>,
   signal: AbortSignal = never,
+  onLine: (line: string) => void = () => undefined,
 ): Promise<string[]> {
   const said: string[] = [];
-  const usual = {
-    validation: null,
-    strategy: "full",
-    layers: 2,
-    epochs: 3,
-    learningRate: 1e-2,
-    batch: 16,
-    seed: 0,
-    maxSeconds: 900,
-    saveSeconds: 60,
-  } as const;
   const runtime = await openRuntime({ log, only: "c-api", threads: 1 });
   const stream = Object.assign(Object.create(process.stderr), { write: () => true, isTTY: false });
-  const say = (line: string) => void said.push(line);
+  const say = (line: string) => {
+    said.push(line);
+    onLine(line);
+  };
   const tools = { settings: bench.settings, runtime, signal, stream, say };
-  await runTune({ ...usual, ...command }, tools);
+  await runTune({ ...usualCommand, ...command }, tools);
   return said;
 }
 

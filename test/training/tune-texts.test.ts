@@ -16,6 +16,7 @@ beforeEach(async () => {
 
 afterEach(() => bench.close());
 
+const made = path.resolve(import.meta.dirname, "../checkpoints/library-checkpoints");
 const texts = madeTexts(240);
 const [trained, heldOut] = [texts.slice(0, 180), texts.slice(180)];
 
@@ -78,6 +79,42 @@ describe("one label each", () => {
   });
 });
 
+describe("strategies", () => {
+  it("top-k changes the last layers and the head alone", async () => {
+    const base = "bert-tags";
+    await copyFolder(path.join(made, base), bench.local(base));
+    const files = await writeData((text) => ({ label: animalOf(text) }));
+    const out = bench.local("tuned");
+    await tune(bench, { model: base, ...files, out, epochs: 1, strategy: "top-k", layers: 1 });
+    const [before, after] = [bench.local(base), out].map((folder) =>
+      openSafetensors(path.join(folder, "model.safetensors")),
+    );
+    const changed = (after?.names() ?? []).filter((name) => {
+      const was = before?.entry(name) == null ? null : before.read(name).data;
+      return was === null || after?.read(name).data.join() !== was.join();
+    });
+    before?.close();
+    after?.close();
+    expect(changed).toContain("bert.encoder.layer.1.output.dense.weight");
+    expect(changed).toContain("classifier.weight");
+    const others = changed.filter(
+      (name) => !/^bert\.encoder\.layer\.1|^bert\.pooler|^classifier/.test(name),
+    );
+    expect(others).toEqual([]);
+  });
+
+  it("head fits an adapter on the frozen base, served as it was judged", async () => {
+    const files = await writeData((text) => ({ label: animalOf(text) }));
+    const out = bench.local("tuned");
+    await tune(bench, { model: "tiny", ...files, out, strategy: "head" });
+    const [accuracy] = reportOf(out).comparisons;
+    expect(accuracy?.tuned).toBeGreaterThan(accuracy?.base ?? 1);
+    const answers = await classify(await bench.open(), "tuned", heldOut);
+    const right = answers.filter(([best], at) => best?.label === animalOf(heldOut[at] ?? ""));
+    expect(right.length / heldOut.length).toBeCloseTo(accuracy?.tuned ?? NaN, 10);
+  });
+});
+
 it("learns any number of labels each, and serves them by sigmoids", async () => {
   const files = await writeData((text) => ({ label: partsOf(text) }));
   const out = bench.local("tuned");
@@ -111,8 +148,6 @@ it("learns a number, and serves it as it is", async () => {
   const mean = squares.reduce((sum, square) => sum + square, 0) / squares.length;
   expect(mean).toBeCloseTo(error?.tuned ?? NaN, 4);
 });
-
-const made = path.resolve(import.meta.dirname, "../checkpoints/library-checkpoints");
 
 /** Each with a file that transformers saved of the class that is tuned. */
 const families = [
