@@ -10,12 +10,15 @@ import type { CatalogSettings } from "../catalog/open-catalog.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
 import type { Runtime } from "../runtime/session.ts";
-import { readTextData } from "../training/text-data.ts";
+import { readTrainingData } from "../training/read-training-data.ts";
+import type { TrainingData } from "../training/read-training-data.ts";
 import type { TextData } from "../training/text-classes.ts";
+import { textTuning } from "../training/text-classes.ts";
+import { tokenTuning } from "../training/token-tags.ts";
 import { planTraining } from "../training/training-plan.ts";
 import type { TrainingPlan } from "../training/training-plan.ts";
 import type { Score } from "../training/run-training.ts";
-import { stateFolder, tuneTexts } from "../training/tune-texts.ts";
+import { stateFolder, tuneEncoder } from "../training/tune-encoder.ts";
 import { type BaseModel, findBase } from "./base-model.ts";
 import { openDataSource } from "./data-source.ts";
 import { openProgressBar, type ProgressBar } from "./progress-bar.ts";
@@ -54,7 +57,7 @@ export async function runTune(command: TuneCommand, tools: TuneTools): Promise<v
   const base = await findBase(command.model, tools.settings);
   const { data: training, validation } = command;
   const open = (file: string) => () => openDataSource(file, signal);
-  const data = await readTextData(
+  const data = await readTrainingData(
     { training: open(training), validation: validation === null ? null : open(validation) },
     { seed: command.seed, signal },
   );
@@ -62,7 +65,7 @@ export async function runTune(command: TuneCommand, tools: TuneTools): Promise<v
   try {
     const report =
       command.strategy === "head"
-        ? await tuneHead(command, { ...tools, bar, base, data })
+        ? await tuneHead(command, { ...tools, bar, base, data: textsIn(data) })
         : await tuneLayers(command, { ...tools, bar, base, data });
     bar.stop();
     say(reportInWords(report));
@@ -72,17 +75,23 @@ export async function runTune(command: TuneCommand, tools: TuneTools): Promise<v
   }
 }
 
-type Working = TuneTools & { bar: ProgressBar; base: BaseModel; data: TextData };
+/** @throws Error for another task's */
+function textsIn({ task, data }: TrainingData): TextData {
+  if (task === "text-classification") return data;
+  throw new Error(`a head is fitted on whole texts, not for ${task}: use --strategy full`);
+}
+
+type Working = TuneTools & { bar: ProgressBar; base: BaseModel; data: TrainingData };
 
 async function tuneLayers(
   command: TuneCommand,
-  { base, data, bar, runtime, signal, say }: Working,
+  { base, data: given, bar, runtime, signal, say }: Working,
 ): Promise<TrainingReport> {
   const { strategy } = command;
   let steps = 0;
-  return await tuneTexts({
+  return await tuneEncoder({
     base: { id: base.known.id, folder: base.folder },
-    data,
+    data: given.task === "text-classification" ? textTuning(given.data) : tokenTuning(given.data),
     plan: ({ lengths }) => planTraining({ ...command, strategy }, lengths.training.length),
     out: command.out,
     fingerprint: await fingerprintOf(command, base.folder, signal),

@@ -7,8 +7,9 @@ import { majorityPredictions } from "../evaluation/held-out.ts";
 import { sigmoid, softmax } from "../tensor/activations.ts";
 import { float32, int64 } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { encodeTexts } from "./encode-texts.ts";
 import type { TrainingText } from "./encode-texts.ts";
-import type { HeldOutData, TaskData } from "./training-task.ts";
+import type { HeldOutData, TaskData, TuningData } from "./training-task.ts";
 
 export type TextPart = { readonly texts: readonly TrainingText[]; readonly targets: TextTargets };
 
@@ -52,7 +53,7 @@ function labelsFeed({ labels, targets }: TextExamples, indices: readonly number[
   }
 }
 
-export function textTask(examples: TextExamples): TaskData {
+function textTask(examples: TextExamples): TaskData {
   return {
     task: { name: "sequence-classification", problem: examples.targets.problem },
     feeds: (indices) => ({ labels: labelsFeed(examples, indices) }),
@@ -65,6 +66,27 @@ export function heldOutTexts({ labels, training, heldOut }: TextData): HeldOutDa
   return {
     ...textTask(examples),
     judge: (logits) => judge(examples, training.targets, logits),
+  };
+}
+
+export function textTuning(data: TextData): TuningData {
+  const { labels, training, heldOut } = data;
+  return {
+    task: "text-classification",
+    head: "sequence-classification",
+    labels,
+    problem: training.targets.problem,
+    examples: training.texts.length,
+    encode: async (model, signal) => ({
+      training: {
+        rows: await encodeTexts(training.texts, model, signal),
+        data: textTask({ labels, targets: training.targets }),
+      },
+      heldOut: {
+        rows: await encodeTexts(heldOut.texts, model, signal),
+        data: heldOutTexts(data),
+      },
+    }),
   };
 }
 

@@ -3,7 +3,7 @@ import type { FormName } from "#contract/training/forms.ts";
 import type { DataReport } from "#contract/training/report.ts";
 import type { DataSource } from "../datasets/data-file.ts";
 import { wordsOf } from "../datasets/example-words.ts";
-import { DataError, linesOf, partsOf } from "./checked-data.ts";
+import { linesOf, partsOf } from "./checked-data.ts";
 import type { DataFiles, Parts } from "./checked-data.ts";
 import type { TaggedExample } from "./token-rows.ts";
 
@@ -25,7 +25,7 @@ function describe({ form, line }: TaggedExample) {
 
 /**
  * @param report of the same files
- * @throws DataError; what a source throws; the signal's reason
+ * @throws DataError where nothing can be held out; what a source throws; the signal's reason
  */
 export async function readTokenData(
   files: DataFiles,
@@ -37,7 +37,6 @@ export async function readTokenData(
   }: { readonly form: TokenForm; readonly seed: number; readonly signal: AbortSignal },
 ): Promise<TokenData> {
   const kinds = (labels ?? []).map(({ label }) => label).toSorted();
-  if (kinds.length === 0) throw new DataError("no example has an entity");
   const options = { labels: new Set(kinds), signal };
   const read = async (source: DataSource): Promise<TaggedExample[]> =>
     form === "tags"

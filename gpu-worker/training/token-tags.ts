@@ -6,8 +6,10 @@
 import { majorityPredictions } from "../evaluation/held-out.ts";
 import { outsideTag } from "../evaluation/tag-counts.ts";
 import { int64 } from "../tensor/tensor.ts";
+import type { TokenData } from "./token-data.ts";
+import { encodeTagged } from "./token-rows.ts";
 import type { TaggedRow, TaggedText } from "./token-rows.ts";
-import type { HeldOutData, TaskData } from "./training-task.ts";
+import type { HeldOutData, TaskData, TuningData } from "./training-task.ts";
 
 /** torch.nn.CrossEntropyLoss's. */
 const notCounted = -100;
@@ -100,6 +102,25 @@ export function heldOutTags(
           tuned: { values: said },
         };
       },
+    },
+  };
+}
+
+export function tokenTuning({ kinds, training, heldOut }: TokenData): TuningData {
+  const labels = tagsOf(kinds);
+  return {
+    task: "token-classification",
+    head: "token-classification",
+    labels,
+    problem: "single_label",
+    examples: training.length,
+    async encode(model, signal) {
+      const trained = await encodeTagged(training, model, signal);
+      const judged = await encodeTagged(heldOut, model, signal);
+      return {
+        training: tagTask(trained, labels),
+        heldOut: heldOutTags(judged, labels, trained),
+      };
     },
   };
 }

@@ -1,15 +1,41 @@
-/** What the loop needs to know of a task: what a batch is fed besides its texts, and what is made of its logits. */
+/**
+ * What the loop needs to know of a task: what a batch is fed besides its texts, and what is made of its logits. A task
+ * is trained by whoever can make `TuningData` of its examples.
+ */
+import type { TrainingTask } from "#contract/training/forms.ts";
+import type { TunedHead } from "../architectures/tuned-encoder.ts";
 import type { EncoderTask } from "../architectures/training-encoder.ts";
 import type { HeldOut } from "../evaluation/held-out.ts";
+import type { Problem } from "../model/model-head.ts";
+import type { InputModel } from "../pipelines/encode-input.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import type { TokenRow } from "./encode-texts.ts";
 
 export type TaskData = {
   readonly task: EncoderTask;
-  /** The task's inputs for the examples of these indices, padded to `longest` tokens where they have any each. */
+  /** The task's inputs for the rows of these indices, padded to `longest` tokens where they have any each. */
   feeds(indices: readonly number[], longest: number): Record<string, Tensor>;
 };
 
 export type HeldOutData = TaskData & {
-  /** @param logits of each example, in their order: [classes], or [tokens, classes] */
+  /** @param logits of each row, in their order: [classes], or [tokens, classes] */
   judge(logits: readonly Float32Array[]): HeldOut;
+};
+
+/** Rows that a base reads, and what is said of them. */
+export type EncodedData = {
+  readonly training: { readonly rows: readonly TokenRow[]; readonly data: TaskData };
+  readonly heldOut: { readonly rows: readonly TokenRow[]; readonly data: HeldOutData };
+};
+
+/** Examples of a task, whatever base they are to train. */
+export type TuningData = {
+  readonly task: TrainingTask;
+  readonly head: TunedHead;
+  readonly labels: readonly string[];
+  readonly problem: Problem;
+  /** Examples that are trained with. */
+  readonly examples: number;
+  /** @throws CodedError for a text that the base cannot read; the signal's reason */
+  encode(model: Omit<InputModel, "sentence">, signal: AbortSignal): Promise<EncodedData>;
 };

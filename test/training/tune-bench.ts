@@ -9,6 +9,7 @@ import { runTune, type TuneCommand } from "../../gpu-worker/cli/tune.ts";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
 import { textClassification } from "../../gpu-worker/pipelines/text-classification.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
+import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
 import { acquireEncoder } from "../catalog/acquire-encoder.ts";
 import { type CatalogBench, never } from "../catalog/catalog-bench.ts";
 import { randomFrom } from "../random-from.ts";
@@ -86,4 +87,12 @@ export async function copyFolder(from: string, to: string): Promise<void> {
   await mkdir(to, { recursive: true });
   for (const name of await readdir(from))
     await copyFile(path.join(from, name), path.join(to, name));
+}
+
+/** Of tensors. */
+export function namesIn(folder: string): string[] {
+  const source = openSafetensors(path.join(folder, "model.safetensors"));
+  const names = source.names().toSorted();
+  source.close();
+  return names;
 }

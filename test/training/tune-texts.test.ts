@@ -5,7 +5,15 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
 import { type CatalogBench, openCatalogBench } from "../catalog/catalog-bench.ts";
 import { writeTinyEncoder } from "../catalog/tiny-encoder.ts";
-import { classify, copyFolder, madeTexts, reportOf, tune, writeLines } from "./tune-bench.ts";
+import {
+  classify,
+  copyFolder,
+  madeTexts,
+  reportOf,
+  tune,
+  writeLines,
+  namesIn,
+} from "./tune-bench.ts";
 
 let bench: CatalogBench;
 
@@ -157,13 +165,6 @@ const families = [
   ["electra-masks", "electra-classifier"],
   ["roberta-tags", "roberta-classifier"],
 ] as const;
-
-function namesIn(folder: string): string[] {
-  const source = openSafetensors(path.join(folder, "model.safetensors"));
-  const names = source.names().toSorted();
-  source.close();
-  return names;
-}
 
 function classOf(folder: string): unknown {
   return JSON.parse(readFileSync(path.join(folder, "config.json"), "utf8")).architectures;

@@ -1,11 +1,12 @@
 /**
- * A text classifier from a base's folder and examples: trained by the loop, then written with its report into a folder
- * that is served as it is. What a command and a job both call.
+ * An encoder from a base's folder and examples of a task: trained by the loop, then written with its report into a
+ * folder that is served as it is. What a command and a job both call.
  */
 import { mkdir, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { tunedEncoder } from "../architectures/encoder.ts";
+import type { TunedEncoder } from "../architectures/tuned-encoder.ts";
 import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
@@ -16,25 +17,24 @@ import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
-import { encodeTexts } from "./encode-texts.ts";
 import type { TokenRow } from "./encode-texts.ts";
 import { withNewHead } from "./new-head.ts";
 import { runTraining } from "./run-training.ts";
 import type { TrainingEnd, TrainingEvents } from "./run-training.ts";
-import { heldOutTexts, textTask } from "./text-classes.ts";
-import type { TextData } from "./text-classes.ts";
 import { openTrainStep } from "./train-step.ts";
 import { trainingGraphs } from "./training-graphs.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 import { readTraining, saveTraining } from "./training-state.ts";
+import type { SavedTraining } from "./training-state.ts";
+import type { EncodedData, TuningData } from "./training-task.ts";
 import { planInWords, tuningCard } from "./tuning-card.ts";
 import { writeCheckpoint } from "./write-checkpoint.ts";
 import { writeReport } from "./write-report.ts";
 
 export type TuneOptions = {
   readonly base: { readonly id: string; readonly folder: string };
-  readonly data: TextData;
+  readonly data: TuningData;
   /** Asked once, unless the training goes on. */
   readonly plan: (facts: TrainingFacts) => TrainingPlan | Promise<TrainingPlan>;
   /** Of the tuned model; its name is the new model's id. */
@@ -50,13 +50,9 @@ export type TuneOptions = {
 
 export type TrainingFacts = {
   readonly checkpoint: Checkpoint;
-  /** Tokens of each example that is trained, and of each that is held out. */
+  /** Tokens of each row that is trained, and of each that is held out. */
   readonly lengths: { readonly training: readonly number[]; readonly heldOut: readonly number[] };
 };
-
-const head = "sequence-classification";
-
-type Rows = { readonly training: readonly TokenRow[]; readonly heldOut: readonly TokenRow[] };
 
 type Base = { readonly checkpoint: Checkpoint; readonly tokenizer: Tokenizer };
 
@@ -74,36 +70,29 @@ async function readBase({ base: { id, folder } }: TuneOptions): Promise<Base> {
   return { checkpoint, tokenizer };
 }
 
-async function encode(
-  { base, data, signal }: TuneOptions,
-  { checkpoint, tokenizer }: Base,
-): Promise<Rows> {
-  const model = { id: base.id, tokenizer, limits: checkpoint.limits };
-  return {
-    training: await encodeTexts(data.training.texts, model, signal),
-    heldOut: await encodeTexts(data.heldOut.texts, model, signal),
-  };
-}
-
-export async function tuneTexts(options: TuneOptions): Promise<TrainingReport> {
+export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport> {
   const { out, data } = options;
   const base = await readBase(options);
-  const rows = await encode(options, base);
+  const { checkpoint, tokenizer } = base;
+  const model = { id: options.base.id, tokenizer, limits: checkpoint.limits };
+  const encoded = await data.encode(model, options.signal);
   const from = await readTraining(stateFolderOf(out), options.fingerprint);
-  const lengths = { training: rows.training.map(lengthOf), heldOut: rows.heldOut.map(lengthOf) };
-  const plan = from?.plan ?? (await options.plan({ checkpoint: base.checkpoint, lengths }));
+  const lengths = {
+    training: encoded.training.rows.map(lengthOf),
+    heldOut: encoded.heldOut.rows.map(lengthOf),
+  };
+  const plan = from?.plan ?? (await options.plan({ checkpoint, lengths }));
   options.events.onPlan(plan, from?.progress.step ?? 0);
-  const weights = withNewHead(
-    openSafetensors(base.checkpoint.weightsFile),
-    base.checkpoint.config,
-    { head, labels: data.labels.length, seed: plan.seed },
-  );
+  const { head, labels } = data;
+  const newHead = { head, labels: labels.length, seed: plan.seed };
+  const { config } = checkpoint;
+  const weights = withNewHead(openSafetensors(checkpoint.weightsFile), config, newHead);
   try {
-    const graphs = trainingGraphs(base.checkpoint.config, weights, {
-      task: textTask({ labels: data.labels, targets: data.training.targets }).task,
-      isTrained: trainedBy(plan, base.checkpoint.config),
+    const graphs = trainingGraphs(config, weights, {
+      task: encoded.training.data.task,
+      isTrained: trainedBy(plan, tunedEncoder(config, head)),
     });
-    const end = await train(options, { plan, from, rows, base, weights, graphs });
+    const end = await train(options, { plan, from, encoded, base, weights, graphs });
     return await write(options, { plan, base, weights, graphs, end });
   } finally {
     weights.close();
@@ -111,9 +100,8 @@ export async function tuneTexts(options: TuneOptions): Promise<TrainingReport> {
 }
 
 /** Which tensors a strategy trains. */
-function trainedBy({ strategy, layers }: TrainingPlan, config: unknown): (name: string) => boolean {
-  const { isOfLast } = tunedEncoder(config, head);
-  return strategy === "top-k" ? (name) => isOfLast(name, layers) : () => true;
+function trainedBy({ strategy, layers }: TrainingPlan, { isOfLast }: TunedEncoder) {
+  return strategy === "top-k" ? (name: string) => isOfLast(name, layers) : () => true;
 }
 
 const lengthOf = ({ ids }: TokenRow) => ids.length;
@@ -137,16 +125,13 @@ async function train(
   {
     plan,
     from,
-    rows,
+    encoded,
     base,
     weights,
     graphs,
-  }: Prepared & {
-    readonly from: Awaited<ReturnType<typeof readTraining>>;
-    readonly rows: Rows;
-  },
+  }: Prepared & { readonly from: SavedTraining | null; readonly encoded: EncodedData },
 ): Promise<TrainingEnd> {
-  const { data, out, runtime, signal, now, events, fingerprint, saveEverySeconds } = options;
+  const { out, runtime, signal, now, events, fingerprint, saveEverySeconds } = options;
   const folder = stateFolderOf(out);
   const work = path.join(folder, "graphs");
   // One that was killed has left its graphs behind.
@@ -154,21 +139,13 @@ async function train(
   await mkdir(work, { recursive: true });
   const { update, evaluation, trained } = graphs;
   const step = await openTrainStep({ runtime, update, evaluation, weights, folder: work, signal });
-  const { labels } = data;
   try {
     return await runTraining({
       plan,
       step,
       trained,
       paddingId: base.tokenizer.paddingId ?? 0,
-      training: {
-        rows: rows.training,
-        data: textTask({ labels, targets: data.training.targets }),
-      },
-      heldOut: {
-        rows: rows.heldOut,
-        data: heldOutTexts(data),
-      },
+      ...encoded,
       from,
       save: (state) => saveTraining(folder, { ...state, plan }, fingerprint),
       saveEverySeconds,
@@ -190,12 +167,12 @@ async function write(
   const tensorBytes = (name: string) =>
     4 * (tuned.entry(name)?.shape ?? []).reduce((a, b) => a * b, 1);
   const report = makeReport({
-    task: "text-classification",
+    task: data.task,
     base_model: id,
     tuned_model: path.basename(path.resolve(out)),
     base_kind: "majority",
     form: "f32",
-    training_rows: data.training.texts.length,
+    training_rows: data.examples,
     stopped: end.stopped,
     heldOut: end.heldOut,
     target: null,
@@ -210,9 +187,9 @@ async function write(
   await writeReport(out, report, end.progress.metrics);
   await writeCheckpoint(out, {
     base: { folder, config: checkpoint.config },
-    head,
+    head: data.head,
     labels: data.labels,
-    problem: data.training.targets.problem,
+    problem: data.problem,
     maxTokens: checkpoint.limits.maxTokens,
     weights: tuned,
     names: graphs.read,

@@ -1,0 +1,31 @@
+/** Files of examples as data of the task that their form is for. */
+import { DataError, judgeFiles } from "./checked-data.ts";
+import type { DataFiles } from "./checked-data.ts";
+import type { TextData } from "./text-classes.ts";
+import { isTextForm, readTextData } from "./text-data.ts";
+import { isTokenForm, readTokenData } from "./token-data.ts";
+import type { TokenData } from "./token-data.ts";
+
+export type TrainingData =
+  | { readonly task: "text-classification"; readonly data: TextData }
+  | { readonly task: "token-classification"; readonly data: TokenData };
+
+/** @throws DataError; what a source throws; the signal's reason */
+export async function readTrainingData(
+  files: DataFiles,
+  { seed, signal }: { readonly seed: number; readonly signal: AbortSignal },
+): Promise<TrainingData> {
+  const report = await judgeFiles(files, signal);
+  const { form } = report.training;
+  if (isTextForm(form)) {
+    const data = await readTextData(files, report, { form, seed, signal });
+    return { task: "text-classification", data };
+  }
+  if (isTokenForm(form)) {
+    const data = await readTokenData(files, report, { form, seed, signal });
+    return { task: "token-classification", data };
+  }
+  throw new DataError(
+    `the examples are of the form ${form ?? "none"}: only classified texts, tags and spans are trained`,
+  );
+}
