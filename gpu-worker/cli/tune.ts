@@ -13,6 +13,7 @@ import type { Runtime } from "../runtime/session.ts";
 import { readTrainingData } from "../training/read-training-data.ts";
 import type { TrainingData } from "../training/read-training-data.ts";
 import type { TextData } from "../training/text-classes.ts";
+import type { TuningData } from "../training/training-task.ts";
 import { textTuning } from "../training/text-classes.ts";
 import { tokenTuning } from "../training/token-tags.ts";
 import { planTraining } from "../training/training-plan.ts";
@@ -75,6 +76,11 @@ export async function runTune(command: TuneCommand, tools: TuneTools): Promise<v
   }
 }
 
+function tuningOf(given: TrainingData): TuningData {
+  if (given.task === "token-classification") return tokenTuning(given.data);
+  return textTuning(given.task, given.data);
+}
+
 /** @throws Error for another task's */
 function textsIn({ task, data }: TrainingData): TextData {
   if (task === "text-classification") return data;
@@ -91,7 +97,7 @@ async function tuneLayers(
   let steps = 0;
   return await tuneEncoder({
     base: { id: base.known.id, folder: base.folder },
-    data: given.task === "text-classification" ? textTuning(given.data) : tokenTuning(given.data),
+    data: tuningOf(given),
     plan: ({ lengths }) => planTraining({ ...command, strategy }, lengths.training.length),
     out: command.out,
     fingerprint: await fingerprintOf(command, base.folder, signal),

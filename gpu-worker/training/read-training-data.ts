@@ -7,7 +7,7 @@ import { isTokenForm, readTokenData } from "./token-data.ts";
 import type { TokenData } from "./token-data.ts";
 
 export type TrainingData =
-  | { readonly task: "text-classification"; readonly data: TextData }
+  | { readonly task: "text-classification" | "relation-extraction"; readonly data: TextData }
   | { readonly task: "token-classification"; readonly data: TokenData };
 
 /** @throws DataError; what a source throws; the signal's reason */
@@ -19,13 +19,13 @@ export async function readTrainingData(
   const { form } = report.training;
   if (isTextForm(form)) {
     const data = await readTextData(files, report, { form, seed, signal });
-    return { task: "text-classification", data };
+    return { task: form === "relation" ? "relation-extraction" : "text-classification", data };
   }
   if (isTokenForm(form)) {
     const data = await readTokenData(files, report, { form, seed, signal });
     return { task: "token-classification", data };
   }
   throw new DataError(
-    `the examples are of the form ${form ?? "none"}: only classified texts, tags and spans are trained`,
+    `the examples are of the form ${form ?? "none"}: only classified texts, relations, tags and spans are trained`,
   );
 }

@@ -15,6 +15,8 @@ export type TextPart = { readonly texts: readonly TrainingText[]; readonly targe
 
 export type TextData = {
   readonly labels: readonly string[];
+  /** One that is predicted but not scored. */
+  readonly ignoredLabel: string | null;
   readonly training: TextPart;
   readonly heldOut: TextPart;
 };
@@ -61,18 +63,23 @@ function textTask(examples: TextExamples): TaskData {
 }
 
 /** The majority is counted in the examples that are trained with. */
-export function heldOutTexts({ labels, training, heldOut }: TextData): HeldOutData {
-  const examples = { labels, targets: heldOut.targets, texts: heldOut.texts.map(shown) };
+export function heldOutTexts(data: TextData): HeldOutData {
+  const { labels, ignoredLabel, training, heldOut } = data;
+  const texts = heldOut.texts.map(shown);
+  const examples = { labels, ignoredLabel, targets: heldOut.targets, texts };
   return {
     ...textTask(examples),
     judge: (logits) => judge(examples, training.targets, logits),
   };
 }
 
-export function textTuning(data: TextData): TuningData {
+export function textTuning(
+  task: "text-classification" | "relation-extraction",
+  data: TextData,
+): TuningData {
   const { labels, training, heldOut } = data;
   return {
-    task: "text-classification",
+    task,
     head: "sequence-classification",
     labels,
     problem: training.targets.problem,
@@ -94,10 +101,10 @@ function shown(text: TrainingText): string {
   return typeof text === "string" ? text : `${text.text} | ${text.text_pair}`;
 }
 
-type Judged = TextExamples & { readonly texts: readonly string[] };
+type Judged = TextExamples & Pick<TextData, "ignoredLabel"> & { readonly texts: readonly string[] };
 
 function judge(
-  { texts, labels, targets }: Judged,
+  { texts, labels, ignoredLabel, targets }: Judged,
   trained: TextTargets,
   logits: readonly Float32Array[],
 ): HeldOut {
@@ -109,6 +116,7 @@ function judge(
       expected: targets.classes.map(nameOf),
       base: majorityPredictions(trained.classes.map(nameOf), texts.length),
       tuned: surest(logits, labels),
+      ...(ignoredLabel !== null && { ignoredLabel }),
     };
   }
   if (targets.problem === "multi_label" && trained.problem === "multi_label") {
