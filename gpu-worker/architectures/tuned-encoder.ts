@@ -5,7 +5,7 @@
 import type { Architecture } from "./architecture.ts";
 import { ConfigError } from "./parse-config.ts";
 
-export type TunedHead = "sequence-classification" | "token-classification";
+export type TunedHead = "sequence-classification" | "token-classification" | "question-answering";
 
 /** A linear layer that a checkpoint may lack. */
 export type HeadLayer = { readonly name: string; readonly inputs: number };
@@ -33,6 +33,7 @@ const families: Readonly<Record<string, string>> = {
 const endings: Readonly<Record<TunedHead, string>> = {
   "sequence-classification": "ForSequenceClassification",
   "token-classification": "ForTokenClassification",
+  "question-answering": "ForQuestionAnswering",
 };
 
 /** BERT alone has the layer before the classifier in its base. */
@@ -53,10 +54,12 @@ export function tunedEncoderOf(
   const name = families[family];
   const [prefix = ""] = prefixes;
   if (name === undefined) throw new ConfigError(`model_type ${family} is not tuned`);
-  const names =
-    head === "token-classification"
-      ? ["classifier"]
-      : [sequenceHead.dense, sequenceHead.classifier];
+  const layersOf: Readonly<Record<TunedHead, readonly string[]>> = {
+    "sequence-classification": [sequenceHead.dense, sequenceHead.classifier],
+    "token-classification": ["classifier"],
+    "question-answering": ["qa_outputs"],
+  };
+  const names = layersOf[head];
   const outside = names.filter((each) => !isOfBase(family, each));
   return {
     className: `${name}${endings[head]}`,

@@ -14,6 +14,7 @@ import { readTrainingData } from "../training/read-training-data.ts";
 import type { TrainingData } from "../training/read-training-data.ts";
 import type { TextData } from "../training/text-classes.ts";
 import type { TuningData } from "../training/training-task.ts";
+import { answerTuning } from "../training/answers.ts";
 import { textTuning } from "../training/text-classes.ts";
 import { tokenTuning } from "../training/token-tags.ts";
 import { planTraining } from "../training/training-plan.ts";
@@ -77,8 +78,14 @@ export async function runTune(command: TuneCommand, tools: TuneTools): Promise<v
 }
 
 function tuningOf(given: TrainingData): TuningData {
-  if (given.task === "token-classification") return tokenTuning(given.data);
-  return textTuning(given.task, given.data);
+  switch (given.task) {
+    case "token-classification":
+      return tokenTuning(given.data);
+    case "question-answering":
+      return answerTuning(given.data);
+    default:
+      return textTuning(given.task, given.data);
+  }
 }
 
 /** @throws Error for another task's */

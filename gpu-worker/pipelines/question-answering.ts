@@ -23,7 +23,7 @@ import { type WindowRules, isOverlapLowered, overlapWarning, windowsOf } from ".
 type Parameters = TaskParameters<"question-answering">;
 type Input = TaskInput<"question-answering">;
 
-type Passage = {
+export type Passage = {
   text: string;
   words: readonly number[];
   /** Of each token; empty for a token of white space. */
@@ -33,7 +33,7 @@ type Passage = {
 };
 
 /** Tokens `from` to `to` of a passage, which stand in their row from index `start` on. */
-type Window = { input: number; from: number; to: number; start: number };
+export type PassageWindow = { input: number; from: number; to: number; start: number };
 
 /** Part of a passage, UTF-16 code units. */
 type Found = { start: number; end: number; score: number };
@@ -46,23 +46,16 @@ export const questionAnswering: EncoderPipeline<"question-answering"> = {
     }
     const counter = new TokenCounter();
     const options = { parameters, counter, signal: context.signal };
-    const { passages, windows, rows, lowered } = await encode(inputs, model, options);
+    const { passages, windows, rows, lowered } = await encodePassages(inputs, model, options);
     const fix = "Lower top_k, or send fewer inputs.";
     const size = new ResultSize(context, { param: "top_k", fix });
     await size.expect(sum(passages.map((passage) => bytesOf(passage, parameters))));
-    const { align_to_words: toWords = true } = parameters;
-    const rules = spanRules(parameters, toWords);
     const gathered = passages.map((passage) => new GatheredAnswers(passage, parameters));
     await readRows(rows, model, context, {
       floatsOf: ({ ids }) => 2 * ids.length,
       async read(result, row, slices) {
         const window = windows[row];
-        if (window === undefined) return;
-        const passage = passages[window.input];
-        const spans = (toWords ? passage?.wordSpans : passage?.tokenSpans) ?? [];
-        const mayBound = (token: number) => !isEmpty(spans[window.from + token]);
-        const answers = await bestSpans(logitsOf(window, result), { ...rules, mayBound }, slices);
-        await gathered[window.input]?.add(window, answers, slices);
+        if (window !== undefined) await gathered[window.input]?.read(window, result, slices);
       },
     });
     const outputs = await new TimeSlices(context.signal).map(gathered, (each) => each.output(size));
@@ -100,7 +93,10 @@ function spanRules(
   return { topK: toWords ? answers * spansPerAnswer + spansBesides : answers, lengthMax };
 }
 
-function logitsOf({ from, to, start }: Window, { start_logits, end_logits }: RowResult) {
+function logitsOf(
+  { from, to, start }: PassageWindow,
+  { start_logits, end_logits }: Pick<RowResult, "start_logits" | "end_logits">,
+) {
   const [starts, ends] = [start_logits ?? new Float32Array(), end_logits ?? new Float32Array()];
   const last = start + to - from;
   // A model whose rows begin with no special token cannot say that there is no answer.
@@ -111,16 +107,24 @@ function logitsOf({ from, to, start }: Window, { start_logits, end_logits }: Row
   return { starts: starts.subarray(start, last), ends: ends.subarray(start, last), none };
 }
 
+type QuestionModel = Pick<EncoderModel, "id" | "tokenizer" | "limits">;
+
 type EncodeOptions = { parameters: Parameters; counter: TokenCounter; signal: AbortSignal };
 
-async function encode(
+/** @throws CodedError for what the model cannot read; the signal's reason */
+export async function encodePassages(
   inputs: readonly Input[],
-  model: EncoderModel,
+  model: QuestionModel,
   { parameters, counter, signal }: EncodeOptions,
-): Promise<{ passages: Passage[]; windows: Window[]; rows: EncoderRow[]; lowered: boolean }> {
+): Promise<{
+  passages: Passage[];
+  windows: PassageWindow[];
+  rows: EncoderRow[];
+  lowered: boolean;
+}> {
   const questions = await encodeQuestions(inputs, model, { parameters, counter, signal });
   const passages: Passage[] = [];
-  const windows: Window[] = [];
+  const windows: PassageWindow[] = [];
   const rows: EncoderRow[] = [];
   let lowered = false;
   const slices = new TimeSlices(signal);
@@ -151,7 +155,7 @@ function fieldOf(inputs: readonly Input[], field: keyof Input): NamedText[] {
 
 async function encodeQuestions(
   inputs: readonly Input[],
-  { tokenizer }: EncoderModel,
+  { tokenizer }: QuestionModel,
   { parameters, signal }: EncodeOptions,
 ): Promise<(readonly number[])[]> {
   const most = parameters.max_question_len ?? questionAnsweringDefaults.max_question_len;
@@ -199,14 +203,14 @@ function wholeWords(tokenSpans: readonly Span[], words: readonly number[]): Span
   return whole;
 }
 
-function windowLength({ max_seq_len: asked }: Parameters, { limits: own }: EncoderModel) {
+function windowLength({ max_seq_len: asked }: Parameters, { limits: own }: QuestionModel) {
   return Math.min(asked ?? questionAnsweringDefaults.max_seq_len, own.maxTokens);
 }
 
 function windowRules(
   question: number,
   name: string,
-  model: EncoderModel,
+  model: QuestionModel,
   parameters: Parameters,
 ): WindowRules {
   const length = windowLength(parameters, model);
@@ -222,14 +226,14 @@ function windowRules(
   return { room, overlap: parameters.doc_stride ?? questionAnsweringDefaults.doc_stride };
 }
 
-function cappedWarning(parameters: Parameters, { limits: own, id }: EncoderModel): string[] {
+function cappedWarning(parameters: Parameters, { limits: own, id }: QuestionModel): string[] {
   const { max_seq_len: asked } = parameters;
   if (asked === undefined || asked <= own.maxTokens) return [];
   return [`max_seq_len: ${asked} was lowered to ${own.maxTokens}, the most that ${id} reads`];
 }
 
 /** The answers of one passage's windows, in bounded memory. Of answers with the same words the best counts. */
-class GatheredAnswers {
+export class GatheredAnswers {
   readonly #passage: Passage;
   readonly #parameters: Parameters;
   readonly #topK: number;
@@ -248,7 +252,20 @@ class GatheredAnswers {
     this.#lower = lower.length === passage.text.length ? lower : null;
   }
 
-  async add(window: Window, answers: WindowAnswers, slices: TimeSlices): Promise<void> {
+  async read(
+    window: PassageWindow,
+    result: Pick<RowResult, "start_logits" | "end_logits">,
+    slices: TimeSlices,
+  ): Promise<void> {
+    const { align_to_words: toWords = true } = this.#parameters;
+    const { wordSpans, tokenSpans } = this.#passage;
+    const spans = toWords ? wordSpans : tokenSpans;
+    const mayBound = (token: number) => !isEmpty(spans[window.from + token]);
+    const rules = { ...spanRules(this.#parameters, toWords), mayBound };
+    await this.#add(window, await bestSpans(logitsOf(window, result), rules, slices), slices);
+  }
+
+  async #add(window: PassageWindow, answers: WindowAnswers, slices: TimeSlices): Promise<void> {
     this.#none = Math.min(this.#none, answers.none);
     for (const [text, found] of await this.#foundIn(window, answers, slices)) {
       const before = this.#merged.get(text);
@@ -262,30 +279,33 @@ class GatheredAnswers {
     }
   }
 
+  /** As many as were asked for, the best first; one without words is "no answer". */
+  best(): Found[] {
+    const found = [...this.#merged.values()];
+    if (this.#parameters.handle_impossible_answer === true) {
+      found.push({ start: 0, end: 0, score: this.#none });
+    }
+    return found.sort((a, b) => b.score - a.score).slice(0, this.#topK);
+  }
+
   output(size: ResultSize): TaskOutput<"question-answering"> {
-    const { handle_impossible_answer: mayBeNone = false, offset_unit: unit } = this.#parameters;
     const { text } = this.#passage;
-    const best = [...this.#merged.values()];
-    if (mayBeNone) best.push({ start: 0, end: 0, score: this.#none });
-    const offsetOf = offsetConverter(text, unit);
-    const answers = best
-      .sort((a, b) => b.score - a.score)
-      .slice(0, this.#topK)
-      .map(({ start, end, score }): Answer => {
-        size.add(answerBytes + end - start);
-        return {
-          answer: text.slice(start, end),
-          score,
-          start: offsetOf(start),
-          end: offsetOf(end),
-        };
-      });
+    const offsetOf = offsetConverter(text, this.#parameters.offset_unit);
+    const answers = this.best().map(({ start, end, score }): Answer => {
+      size.add(answerBytes + end - start);
+      return {
+        answer: text.slice(start, end),
+        score,
+        start: offsetOf(start),
+        end: offsetOf(end),
+      };
+    });
     const [first = { answer: "", score: 0, start: 0, end: 0 }] = answers;
     return this.#topK > 1 ? answers : first;
   }
 
   async #foundIn(
-    { from }: Window,
+    { from }: PassageWindow,
     { spans }: WindowAnswers,
     slices: TimeSlices,
   ): Promise<Map<string, Found>> {

@@ -7,7 +7,7 @@ import type { WeightSource } from "../weights/weight-source.ts";
 import { newLayer } from "./start-tensors.ts";
 
 /**
- * `weights` with a new classifier of so many labels, and whatever other layers of the head are not there. Closing it
+ * `weights` with a new last layer of so many outputs, and whatever other layers of the head are not there. Closing it
  * closes `weights`.
  */
 export function withNewHead(
@@ -15,9 +15,9 @@ export function withNewHead(
   config: unknown,
   {
     head,
-    labels,
+    outputs,
     seed,
-  }: { readonly head: TunedHead; readonly labels: number; readonly seed: number },
+  }: { readonly head: TunedHead; readonly outputs: number; readonly seed: number },
 ): WeightSource {
   const { layers, savedName } = tunedEncoder(config, head);
   const random = randomFrom(seed);
@@ -26,7 +26,7 @@ export function withNewHead(
     weights.entry(name) !== null || weights.entry(savedName(name)) !== null;
   const started = layers.flatMap(({ name, inputs }, at) => {
     if (at < last && has(`${name}.weight`)) return [];
-    return [...newLayer(name, { inputs, outputs: at < last ? inputs : labels }, random)];
+    return [...newLayer(name, { inputs, outputs: at < last ? inputs : outputs }, random)];
   });
   return layeredWeights(memoryWeights(new Map(started)), weights);
 }

@@ -1,4 +1,6 @@
 /** Files of examples as data of the task that their form is for. */
+import { readAnswerData } from "./answers.ts";
+import type { AnswerData } from "./answers.ts";
 import { DataError, judgeFiles } from "./checked-data.ts";
 import type { DataFiles } from "./checked-data.ts";
 import type { TextData } from "./text-classes.ts";
@@ -8,7 +10,8 @@ import type { TokenData } from "./token-data.ts";
 
 export type TrainingData =
   | { readonly task: "text-classification" | "relation-extraction"; readonly data: TextData }
-  | { readonly task: "token-classification"; readonly data: TokenData };
+  | { readonly task: "token-classification"; readonly data: TokenData }
+  | { readonly task: "question-answering"; readonly data: AnswerData };
 
 /** @throws DataError; what a source throws; the signal's reason */
 export async function readTrainingData(
@@ -25,7 +28,10 @@ export async function readTrainingData(
     const data = await readTokenData(files, report, { form, seed, signal });
     return { task: "token-classification", data };
   }
+  if (form === "question-answering") {
+    return { task: form, data: await readAnswerData(files, { seed, signal }) };
+  }
   throw new DataError(
-    `the examples are of the form ${form ?? "none"}: only classified texts, relations, tags and spans are trained`,
+    `the examples are of the form ${form ?? "none"}: only classified texts, relations, tags, spans and questions with answers are trained`,
   );
 }

@@ -182,17 +182,19 @@ class TrainingRun {
 
   async #judge(): Promise<{ heldOut: HeldOut; score: Score; higher: number }> {
     const { step, heldOut, paddingId, plan } = this.#options;
+    const { outputs: names = ["logits"] } = heldOut.data;
     const logits: Float32Array[] = [];
     let loss = 0;
     const lengths = heldOut.rows.map(({ ids }) => ids.length);
     for (const indices of evaluationBatches(lengths, plan.batch)) {
       const results = await step.evaluate(feedsOf(heldOut, indices, paddingId));
       loss += (numberOf(results["loss"]) * indices.length) / lengths.length;
-      for (const [row, own] of rowsIn(results["logits"]).entries()) {
-        logits[indices[row] ?? 0] = own;
+      const outputs = names.map((name) => rowsIn(results[name]));
+      for (const [row, index] of indices.entries()) {
+        logits[index] = joined(outputs.flatMap((rows) => rows[row] ?? []));
       }
     }
-    const judged = heldOut.data.judge(logits);
+    const judged = await heldOut.data.judge(logits);
     const { name, better, value } = tunedScore(judged);
     const score = { name, value: value ?? -Infinity, loss };
     const higher = better === "higher" || value === null ? score.value : -score.value;
@@ -235,6 +237,16 @@ function feedsOf({ rows, data }: Part, indices: readonly number[], paddingId: nu
 
 function numberOf(tensor: Tensor | undefined): number {
   return Number(tensor?.data[0] ?? NaN);
+}
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let from = 0;
+  for (const part of parts) {
+    whole.set(part, from);
+    from += part.length;
+  }
+  return whole;
 }
 
 /** A batch's results, one after the other. */

@@ -9,7 +9,7 @@ import { float32, int64 } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { encodeTexts } from "./encode-texts.ts";
 import type { TrainingText } from "./encode-texts.ts";
-import type { HeldOutData, TaskData, TuningData } from "./training-task.ts";
+import type { TaskData, TuningData } from "./training-task.ts";
 
 export type TextPart = { readonly texts: readonly TrainingText[]; readonly targets: TextTargets };
 
@@ -63,7 +63,9 @@ function textTask(examples: TextExamples): TaskData {
 }
 
 /** The majority is counted in the examples that are trained with. */
-export function heldOutTexts(data: TextData): HeldOutData {
+export function heldOutTexts(
+  data: TextData,
+): TaskData & { judge(logits: readonly Float32Array[]): HeldOut } {
   const { labels, ignoredLabel, training, heldOut } = data;
   const texts = heldOut.texts.map(shown);
   const examples = { labels, ignoredLabel, targets: heldOut.targets, texts };
@@ -82,6 +84,7 @@ export function textTuning(
     task,
     head: "sequence-classification",
     labels,
+    outputs: labels.length,
     problem: training.targets.problem,
     examples: training.texts.length,
     encode: async (model, signal) => ({

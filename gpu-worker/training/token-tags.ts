@@ -112,6 +112,7 @@ export function tokenTuning({ kinds, training, heldOut }: TokenData): TuningData
     task: "token-classification",
     head: "token-classification",
     labels,
+    outputs: labels.length,
     problem: "single_label",
     examples: training.length,
     async encode(model, signal) {

@@ -18,8 +18,10 @@ export type TaskData = {
 };
 
 export type HeldOutData = TaskData & {
-  /** @param logits of each row, in their order: [classes], or [tokens, classes] */
-  judge(logits: readonly Float32Array[]): HeldOut;
+  /** Of the evaluation graph, those to judge by. Default: `logits`. */
+  readonly outputs?: readonly string[];
+  /** @param logits of each row, in their order: [classes], or [tokens, classes]; of several outputs one after the other */
+  judge(logits: readonly Float32Array[]): HeldOut | Promise<HeldOut>;
 };
 
 /** Rows that a base reads, and what is said of them. */
@@ -32,7 +34,10 @@ export type EncodedData = {
 export type TuningData = {
   readonly task: TrainingTask;
   readonly head: TunedHead;
+  /** Of classes; none where the head has none. */
   readonly labels: readonly string[];
+  /** Of the head's last layer. */
+  readonly outputs: number;
   readonly problem: Problem;
   /** Examples that are trained with. */
   readonly examples: number;

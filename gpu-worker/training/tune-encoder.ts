@@ -83,8 +83,8 @@ export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport>
   };
   const plan = from?.plan ?? (await options.plan({ checkpoint, lengths }));
   options.events.onPlan(plan, from?.progress.step ?? 0);
-  const { head, labels } = data;
-  const newHead = { head, labels: labels.length, seed: plan.seed };
+  const { head, outputs } = data;
+  const newHead = { head, outputs, seed: plan.seed };
   const { config } = checkpoint;
   const weights = withNewHead(openSafetensors(checkpoint.weightsFile), config, newHead);
   try {

@@ -41,7 +41,7 @@ pipeline_tag: ${task}
 
 # ${id}
 
-${base}, tuned for ${task} on ${report.training_rows} examples. Labels: ${labelList(labels)}.
+${base}, tuned for ${task} on ${report.training_rows} examples.${labels.length === 0 ? "" : ` Labels: ${labelList(labels)}.`}
 
 ${how}. Ended as ${stopped.reason}: \
 ${stopped.detail}.

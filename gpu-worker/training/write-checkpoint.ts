@@ -50,12 +50,21 @@ function json(value: object): string {
 }
 
 function configOf({ base, head, labels, problem }: TunedCheckpoint, className: string) {
-  const { num_labels: _, torch_dtype: __, dtype: ___, ...config } = base.config;
+  const {
+    num_labels: _,
+    torch_dtype: __,
+    dtype: ___,
+    id2label: ____,
+    label2id: _____,
+    ...config
+  } = base.config;
   return {
     ...config,
     architectures: [className],
-    id2label: Object.fromEntries(labels.map((label, at) => [at, label])),
-    label2id: Object.fromEntries(labels.map((label, at) => [label, at])),
+    ...(labels.length > 0 && {
+      id2label: Object.fromEntries(labels.map((label, at) => [at, label])),
+      label2id: Object.fromEntries(labels.map((label, at) => [label, at])),
+    }),
     ...(head === "sequence-classification" && { problem_type: problemTypes[problem] }),
     torch_dtype: "float32",
   };
