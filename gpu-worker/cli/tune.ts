@@ -9,18 +9,28 @@ import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
+import { measureGemm } from "../runtime/measure-gemm.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { readTextData } from "../training/text-data.ts";
 import type { TextData } from "../training/text-classes.ts";
+import { type Choice, choosePlan } from "../training/choose-plan.ts";
+import { readTraining } from "../training/training-state.ts";
+import { planInWords } from "../training/tuning-card.ts";
 import { planTraining } from "../training/training-plan.ts";
 import type { TrainingPlan } from "../training/training-plan.ts";
 import type { Score } from "../training/run-training.ts";
-import { stateFolder, tuneTexts } from "../training/tune-texts.ts";
+import {
+  type PreparedTexts,
+  prepareTexts,
+  stateFolder,
+  stateFolderOf,
+  tuneTexts,
+} from "../training/tune-texts.ts";
 import { type BaseModel, findBase } from "./base-model.ts";
 import { openDataSource } from "./data-source.ts";
 import { openProgressBar, type ProgressBar } from "./progress-bar.ts";
 import { formatTable } from "./table.ts";
-import { tuneHead } from "./tune-head.ts";
+import { isHeadData, tuneHead } from "./tune-head.ts";
 
 export type TuneCommand = {
   /** Id or hub name. */
@@ -28,10 +38,13 @@ export type TuneCommand = {
   data: string;
   /** Null: a share of the data is held out. */
   validation: string | null;
-  strategy: "head" | "top-k" | "full";
+  strategy: "auto" | "head" | "top-k" | "full";
+  /** Of top-k. */
   layers: number;
-  epochs: number;
-  learningRate: number;
+  /** Null: chosen by how many examples and seconds there are. */
+  epochs: number | null;
+  /** Null: by the model's width. */
+  learningRate: number | null;
   batch: number;
   seed: number;
   maxSeconds: number;
@@ -42,6 +55,8 @@ export type TuneCommand = {
 export type TuneTools = {
   settings: CatalogSettings;
   runtime: Runtime;
+  /** What the training may take. */
+  memoryBytes: number;
   signal: AbortSignal;
   stream: NodeJS.WriteStream;
   say(line: string): void;
@@ -60,10 +75,7 @@ export async function runTune(command: TuneCommand, tools: TuneTools): Promise<v
   );
   const bar = openProgressBar(stream);
   try {
-    const report =
-      command.strategy === "head"
-        ? await tuneHead(command, { ...tools, bar, base, data })
-        : await tuneLayers(command, { ...tools, bar, base, data });
+    const report = await tuneData(command, { ...tools, bar, base, data });
     bar.stop();
     say(reportInWords(report));
     say(path.resolve(command.out));
@@ -74,31 +86,61 @@ export async function runTune(command: TuneCommand, tools: TuneTools): Promise<v
 
 type Working = TuneTools & { bar: ProgressBar; base: BaseModel; data: TextData };
 
-async function tuneLayers(
+/** The plan of the training that was interrupted, or a new one. @throws MemoryError */
+async function decide(
   command: TuneCommand,
-  { base, data, bar, runtime, signal, say }: Working,
-): Promise<TrainingReport> {
-  const { strategy } = command;
-  let steps = 0;
+  prepared: PreparedTexts,
+  { runtime, memoryBytes, signal, say }: Working,
+): Promise<TrainingPlan> {
+  const { facts, data } = prepared;
+  const { threads } = runtime;
+  const now = () => performance.now();
+  const options = { dtype: "float32", threads, repeats: 3, now, signal } as const;
+  const gemmRate = (await measureGemm(runtime, options)) * 1e9;
+  const wishes = {
+    ...command,
+    strategy: command.strategy === "auto" ? null : command.strategy,
+    headFits: isHeadData(data),
+  };
+  const choice = choosePlan(facts, wishes, { gemmRate, memoryBytes });
+  say(choiceInWords(command, choice));
+  const { seed, maxSeconds } = command;
+  return planTraining({ ...choice, seed, maxSeconds }, facts.lengths.training.length);
+}
+
+async function tuneData(command: TuneCommand, tools: Working): Promise<TrainingReport> {
+  const { base, data, bar, runtime, signal, say } = tools;
+  const { id } = base.known;
+  const prepared = await prepareTexts({ id, folder: base.folder }, data, signal);
+  const fingerprint = await fingerprintOf(command, base.folder, signal);
+  const from = await readTraining(stateFolderOf(command.out), fingerprint);
+  const plan = from?.plan ?? (await decide(command, prepared, tools));
+  if (from !== null) say(`goes on after step ${from.progress.step}`);
+  if (plan.strategy === "head") return await tuneHead(command, tools);
+  say(planInWords(plan));
   return await tuneTexts({
-    base: { id: base.known.id, folder: base.folder },
-    data,
-    plan: ({ lengths }) => planTraining({ ...command, strategy }, lengths.training.length),
+    prepared,
+    plan,
+    from,
     out: command.out,
-    fingerprint: await fingerprintOf(command, base.folder, signal),
+    fingerprint,
     saveEverySeconds: command.saveSeconds,
     runtime,
     events: {
-      onPlan: (plan, done) => {
-        ({ steps } = plan);
-        say(planInWords(plan, done));
-      },
-      onStep: ({ step }) => bar.show("Training", step, steps),
+      onStep: ({ step }) => bar.show("Training", step, plan.steps),
       onEvaluation: ({ step }, score) => say(scoreInWords(step, score)),
     },
     now: () => performance.now(),
     signal,
   });
+}
+
+function choiceInWords({ strategy, maxSeconds }: TuneCommand, choice: Choice): string {
+  const { strategy: chosen, layers, epochs, seconds } = choice;
+  const what = chosen === "top-k" ? `top-k of ${layers} layers` : chosen;
+  const passes = chosen === "head" ? "" : `, ${epochs} epochs`;
+  const by = strategy === "auto" ? "chosen by auto, " : "";
+  return `${what}${passes}: ${by}about ${Math.ceil(seconds)} of ${maxSeconds} seconds`;
 }
 
 /** The folder may hold a training that was interrupted, and nothing else. */
@@ -124,14 +166,6 @@ async function fingerprintOf(
   const files = [weightsFile, data, ...(validation === null ? [] : [validation])];
   const digests = await Promise.all(files.map((file) => sha256OfFile(file, signal)));
   return hash("sha256", JSON.stringify({ options, digests }));
-}
-
-function planInWords(plan: TrainingPlan, done: number): string {
-  const { strategy, epochs, steps, batch, learningRate, maxSeconds } = plan;
-  const rest =
-    `${epochs} epochs of batches of ${batch}, ${steps} steps at a learning rate of ${learningRate}, ` +
-    `${maxSeconds} seconds at most`;
-  return `${strategy}: ${rest}${done === 0 ? "" : `; goes on after step ${done}`}`;
 }
 
 function scoreInWords(step: number, { name, value, loss }: Score): string {

@@ -5,12 +5,13 @@
 import { mkdir, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
-import { tunedEncoder } from "../architectures/encoder.ts";
+import { attentionOf, tunedEncoder } from "../architectures/encoder.ts";
 import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { makeReport } from "../evaluation/make-report.ts";
 import type { Runtime } from "../runtime/session.ts";
+import { elementCount } from "../tensor/shape.ts";
 import { loadTokenizer } from "../tokenizer/tokenizer.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
@@ -26,42 +27,50 @@ import type { TextData } from "./text-classes.ts";
 import { openTrainStep } from "./train-step.ts";
 import { trainingGraphs } from "./training-graphs.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
+import type { CostFacts } from "./training-cost.ts";
 import type { TrainingPlan } from "./training-plan.ts";
-import { readTraining, saveTraining } from "./training-state.ts";
+import { saveTraining } from "./training-state.ts";
+import type { SavedTraining } from "./training-state.ts";
 import { planInWords, tuningCard } from "./tuning-card.ts";
 import { writeCheckpoint } from "./write-checkpoint.ts";
 import { writeReport } from "./write-report.ts";
 
 export type TuneOptions = {
-  readonly base: { readonly id: string; readonly folder: string };
-  readonly data: TextData;
-  /** Asked once, unless the training goes on. */
-  readonly plan: (facts: TrainingFacts) => TrainingPlan | Promise<TrainingPlan>;
+  readonly prepared: PreparedTexts;
+  readonly plan: TrainingPlan;
+  /** Where the training was interrupted; null: it begins. */
+  readonly from: SavedTraining | null;
   /** Of the tuned model; its name is the new model's id. */
   readonly out: string;
   /** Of all that decides the result, so that a state is taken up by the same training alone. */
   readonly fingerprint: string;
   readonly saveEverySeconds: number;
   readonly runtime: Runtime;
-  readonly events: TrainingEvents & { onPlan(plan: TrainingPlan, step: number): void };
+  readonly events: TrainingEvents;
   readonly now: () => number;
   readonly signal: AbortSignal;
 };
 
-export type TrainingFacts = {
-  readonly checkpoint: Checkpoint;
-  /** Tokens of each example that is trained, and of each that is held out. */
-  readonly lengths: { readonly training: readonly number[]; readonly heldOut: readonly number[] };
+/** All that is known before it is decided how to train. */
+export type PreparedTexts = Base & {
+  readonly data: TextData;
+  readonly rows: Rows;
+  readonly facts: CostFacts;
 };
 
 const head = "sequence-classification";
 
 type Rows = { readonly training: readonly TokenRow[]; readonly heldOut: readonly TokenRow[] };
 
-type Base = { readonly checkpoint: Checkpoint; readonly tokenizer: Tokenizer };
+type Base = {
+  readonly id: string;
+  readonly folder: string;
+  readonly checkpoint: Checkpoint;
+  readonly tokenizer: Tokenizer;
+};
 
 /** @throws Error that says why the base cannot be trained */
-async function readBase({ base: { id, folder } }: TuneOptions): Promise<Base> {
+async function readBase({ id, folder }: Pick<Base, "id" | "folder">): Promise<Base> {
   const checkpoint = await readCheckpoint(folder);
   if (checkpoint.format !== "safetensors") {
     throw new Error(`${id} is a ready-made ONNX file: only weights in safetensors are trained`);
@@ -71,40 +80,56 @@ async function readBase({ base: { id, folder } }: TuneOptions): Promise<Base> {
   }
   const tokenizer = await loadTokenizer(folder, checkpoint);
   checkTokenizer(tokenizer, checkpoint);
-  return { checkpoint, tokenizer };
+  return { id, folder, checkpoint, tokenizer };
 }
 
-async function encode(
-  { base, data, signal }: TuneOptions,
-  { checkpoint, tokenizer }: Base,
-): Promise<Rows> {
-  const model = { id: base.id, tokenizer, limits: checkpoint.limits };
-  return {
+/** @throws Error that says why the base cannot be trained; the signal's reason */
+export async function prepareTexts(
+  of: Pick<Base, "id" | "folder">,
+  data: TextData,
+  signal: AbortSignal,
+): Promise<PreparedTexts> {
+  const base = await readBase(of);
+  const { checkpoint, tokenizer, id } = base;
+  const model = { id, tokenizer, limits: checkpoint.limits };
+  const rows = {
     training: await encodeTexts(data.training.texts, model, signal),
     heldOut: await encodeTexts(data.heldOut.texts, model, signal),
   };
+  const lengths = { training: rows.training.map(lengthOf), heldOut: rows.heldOut.map(lengthOf) };
+  return { ...base, data, rows, facts: factsOf(checkpoint, lengths) };
+}
+
+const lengthOf = ({ ids }: TokenRow) => ids.length;
+
+function factsOf({ config, weightsFile }: Checkpoint, lengths: CostFacts["lengths"]): CostFacts {
+  const source = openSafetensors(weightsFile);
+  try {
+    const counts = source.names().map((name) => elementCount(source.entry(name)?.shape ?? []));
+    const parameters = counts.reduce((sum, count) => sum + count, 0);
+    const { hidden, intermediate, heads } = attentionOf(config);
+    const { layerCount: layers } = tunedEncoder(config, head);
+    return { layers, hidden, intermediate, heads, parameters, lengths };
+  } finally {
+    source.close();
+  }
 }
 
 export async function tuneTexts(options: TuneOptions): Promise<TrainingReport> {
-  const { out, data } = options;
-  const base = await readBase(options);
-  const rows = await encode(options, base);
-  const from = await readTraining(stateFolderOf(out), options.fingerprint);
-  const lengths = { training: rows.training.map(lengthOf), heldOut: rows.heldOut.map(lengthOf) };
-  const plan = from?.plan ?? (await options.plan({ checkpoint: base.checkpoint, lengths }));
-  options.events.onPlan(plan, from?.progress.step ?? 0);
-  const weights = withNewHead(
-    openSafetensors(base.checkpoint.weightsFile),
-    base.checkpoint.config,
-    { head, labels: data.labels.length, seed: plan.seed },
-  );
+  const { plan, prepared } = options;
+  const { checkpoint, data } = prepared;
+  const weights = withNewHead(openSafetensors(checkpoint.weightsFile), checkpoint.config, {
+    head,
+    labels: data.labels.length,
+    seed: plan.seed,
+  });
   try {
-    const graphs = trainingGraphs(base.checkpoint.config, weights, {
+    const graphs = trainingGraphs(checkpoint.config, weights, {
       task: textTask({ labels: data.labels, targets: data.training.targets }).task,
-      isTrained: trainedBy(plan, base.checkpoint.config),
+      isTrained: trainedBy(plan, checkpoint.config),
     });
-    const end = await train(options, { plan, from, rows, base, weights, graphs });
-    return await write(options, { plan, base, weights, graphs, end });
+    const end = await train(options, weights, graphs);
+    return await write(options, { weights, graphs, end });
   } finally {
     weights.close();
   }
@@ -116,37 +141,20 @@ function trainedBy({ strategy, layers }: TrainingPlan, config: unknown): (name: 
   return strategy === "top-k" ? (name) => isOfLast(name, layers) : () => true;
 }
 
-const lengthOf = ({ ids }: TokenRow) => ids.length;
-
 /** In the folder that is written to, until the training has ended. */
 export const stateFolder = "training-state";
 
-function stateFolderOf(out: string): string {
+export function stateFolderOf(out: string): string {
   return path.join(out, stateFolder);
 }
 
-type Prepared = {
-  readonly plan: TrainingPlan;
-  readonly base: Base;
-  readonly weights: WeightSource;
-  readonly graphs: TrainingGraphs;
-};
-
 async function train(
   options: TuneOptions,
-  {
-    plan,
-    from,
-    rows,
-    base,
-    weights,
-    graphs,
-  }: Prepared & {
-    readonly from: Awaited<ReturnType<typeof readTraining>>;
-    readonly rows: Rows;
-  },
+  weights: WeightSource,
+  graphs: TrainingGraphs,
 ): Promise<TrainingEnd> {
-  const { data, out, runtime, signal, now, events, fingerprint, saveEverySeconds } = options;
+  const { prepared, plan, from, out, runtime, signal, now, events, fingerprint } = options;
+  const { data, rows, tokenizer } = prepared;
   const folder = stateFolderOf(out);
   const work = path.join(folder, "graphs");
   // One that was killed has left its graphs behind.
@@ -160,7 +168,7 @@ async function train(
       plan,
       step,
       trained,
-      paddingId: base.tokenizer.paddingId ?? 0,
+      paddingId: tokenizer.paddingId ?? 0,
       training: {
         rows: rows.training,
         data: textTask({ labels, targets: data.training.targets }),
@@ -171,7 +179,7 @@ async function train(
       },
       from,
       save: (state) => saveTraining(folder, { ...state, plan }, fingerprint),
-      saveEverySeconds,
+      saveEverySeconds: options.saveEverySeconds,
       events,
       now,
       signal,
@@ -182,10 +190,9 @@ async function train(
 }
 
 async function write(
-  { base: { id, folder }, data, out }: TuneOptions,
-  { plan, base, weights, graphs, end }: Prepared & { readonly end: TrainingEnd },
+  { prepared: { id, folder, checkpoint, data }, plan, out }: TuneOptions,
+  { weights, graphs, end }: { weights: WeightSource; graphs: TrainingGraphs; end: TrainingEnd },
 ): Promise<TrainingReport> {
-  const { checkpoint } = base;
   const tuned = layeredWeights(memoryWeights(end.best), weights);
   const tensorBytes = (name: string) =>
     4 * (tuned.entry(name)?.shape ?? []).reduce((a, b) => a * b, 1);
