@@ -13,6 +13,7 @@ export type HeadLayer = { readonly name: string; readonly inputs: number };
 export type TunedEncoder = {
   /** As in config.json's `architectures`. */
   readonly className: string;
+  readonly layerCount: number;
   /** Of the head, the classifier last: its outputs are the classes, those of the others as many as their inputs. */
   readonly layers: readonly HeadLayer[];
   /** The name of a tensor in the saved file, by its name in the file that it was read from. */
@@ -62,6 +63,7 @@ export function tunedEncoderOf(
   const names = layersOf[head];
   const outside = names.filter((each) => !isOfBase(family, each));
   return {
+    layerCount: architecture.layers,
     className: `${name}${endings[head]}`,
     layers: names.map((each) => ({ name: each, inputs: hidden })),
     savedName: (stored) => {

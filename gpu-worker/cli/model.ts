@@ -179,7 +179,11 @@ function parseRate(text: string): number {
   throw new InvalidArgumentError("a learning rate lies above 0 and is at most 1.");
 }
 
-type TuneOptions = Omit<TuneCommand, "validation"> & { validation?: string };
+type TuneOptions = Omit<TuneCommand, "validation" | "epochs" | "learningRate"> & {
+  validation?: string;
+  epochs?: number;
+  learningRate?: number;
+};
 
 program
   .command("tune")
@@ -189,13 +193,13 @@ program
   .requiredOption("--out <folder>", "where to write it; the folder's name is the new model's id")
   .option("--validation <file>", "examples to judge it by; default: a fifth of the data")
   .addOption(
-    new Option("--strategy <name>", "what is trained")
-      .choices(["head", "top-k", "full"])
-      .default("full"),
+    new Option("--strategy <name>", "what is trained; auto: what fits the time and the examples")
+      .choices(["auto", "head", "top-k", "full"])
+      .default("auto"),
   )
   .option("--layers <number>", "layers that are trained, from the last, of top-k", parseWhole, 2)
-  .option("--epochs <number>", "times that all examples are gone through", parseWhole, 3)
-  .option("--learning-rate <number>", "the highest, after the warm-up", parseRate, 1e-4)
+  .option("--epochs <number>", "times that all examples are gone through", parseWhole)
+  .option("--learning-rate <number>", "the highest, after the warm-up", parseRate)
   .option("--batch <number>", "examples of a step", parseWhole, 32)
   .option("--seed <number>", "decides what chance decides", parseSeed, 0)
   .option("--max-seconds <number>", "it ends by then with the best it has", parseWhole, 900)
@@ -204,9 +208,10 @@ program
     const { threads, poolThreads, ...settings } = modelConfig();
     const log = { info: () => undefined, warn: () => undefined };
     const runtime = await openRuntime({ log, poolThreads, ...(threads !== null && { threads }) });
-    const { validation = null, ...given } = options;
-    const tools = { settings, runtime, signal, stream: process.stderr, say };
-    await runTune({ ...given, validation }, tools);
+    const { validation = null, epochs = null, learningRate = null, ...given } = options;
+    const memoryBytes = process.availableMemory();
+    const tools = { settings, runtime, memoryBytes, signal, stream: process.stderr, say };
+    await runTune({ ...given, validation, epochs, learningRate }, tools);
   });
 
 /** commander has already said what is wrong with the use; everything else is ours to say. */

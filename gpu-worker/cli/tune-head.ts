@@ -100,6 +100,13 @@ function encode(texts: readonly string[], { settings, runtime, base, signal, bar
   return encodeFeatures(texts, tools, (done) => bar.show(words, done, texts.length));
 }
 
+/** Whether a head can be fitted on them. */
+export function isHeadData({ training, heldOut }: TextData): boolean {
+  const texts = [...training.texts, ...heldOut.texts];
+  const isPlain = texts.every((text) => typeof text === "string");
+  return training.targets.problem === "single_label" && isPlain;
+}
+
 function plainRows({ texts, targets }: TextPart): { texts: string[]; classes: Uint16Array } {
   if (targets.problem !== "single_label") {
     throw new Error(

@@ -9,23 +9,33 @@ import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
+import { measureGemm } from "../runtime/measure-gemm.ts";
 import type { Runtime } from "../runtime/session.ts";
+import { answerTuning } from "../training/answers.ts";
 import { readTrainingData } from "../training/read-training-data.ts";
 import type { TrainingData } from "../training/read-training-data.ts";
-import type { TextData } from "../training/text-classes.ts";
-import type { TuningData } from "../training/training-task.ts";
-import { answerTuning } from "../training/answers.ts";
 import { textTuning } from "../training/text-classes.ts";
 import { tokenTuning } from "../training/token-tags.ts";
+import type { TuningData } from "../training/training-task.ts";
+import type { TextData } from "../training/text-classes.ts";
+import { type Choice, choosePlan } from "../training/choose-plan.ts";
+import { readTraining } from "../training/training-state.ts";
+import { planInWords } from "../training/tuning-card.ts";
 import { planTraining } from "../training/training-plan.ts";
 import type { TrainingPlan } from "../training/training-plan.ts";
 import type { Score } from "../training/run-training.ts";
-import { stateFolder, tuneEncoder } from "../training/tune-encoder.ts";
+import {
+  type PreparedTuning,
+  prepareTuning,
+  stateFolder,
+  stateFolderOf,
+  tuneEncoder,
+} from "../training/tune-encoder.ts";
 import { type BaseModel, findBase } from "./base-model.ts";
 import { openDataSource } from "./data-source.ts";
 import { openProgressBar, type ProgressBar } from "./progress-bar.ts";
 import { formatTable } from "./table.ts";
-import { tuneHead } from "./tune-head.ts";
+import { isHeadData, tuneHead } from "./tune-head.ts";
 
 export type TuneCommand = {
   /** Id or hub name. */
@@ -33,10 +43,13 @@ export type TuneCommand = {
   data: string;
   /** Null: a share of the data is held out. */
   validation: string | null;
-  strategy: "head" | "top-k" | "full";
+  strategy: "auto" | "head" | "top-k" | "full";
+  /** Of top-k. */
   layers: number;
-  epochs: number;
-  learningRate: number;
+  /** Null: chosen by how many examples and seconds there are. */
+  epochs: number | null;
+  /** Null: by the model's width. */
+  learningRate: number | null;
   batch: number;
   seed: number;
   maxSeconds: number;
@@ -47,6 +60,8 @@ export type TuneCommand = {
 export type TuneTools = {
   settings: CatalogSettings;
   runtime: Runtime;
+  /** What the training may take. */
+  memoryBytes: number;
   signal: AbortSignal;
   stream: NodeJS.WriteStream;
   say(line: string): void;
@@ -65,10 +80,7 @@ export async function runTune(command: TuneCommand, tools: TuneTools): Promise<v
   );
   const bar = openProgressBar(stream);
   try {
-    const report =
-      command.strategy === "head"
-        ? await tuneHead(command, { ...tools, bar, base, data: textsIn(data) })
-        : await tuneLayers(command, { ...tools, bar, base, data });
+    const report = await tuneData(command, { ...tools, bar, base, data });
     bar.stop();
     say(reportInWords(report));
     say(path.resolve(command.out));
@@ -76,6 +88,8 @@ export async function runTune(command: TuneCommand, tools: TuneTools): Promise<v
     bar.stop();
   }
 }
+
+type Working = TuneTools & { bar: ProgressBar; base: BaseModel; data: TrainingData };
 
 function tuningOf(given: TrainingData): TuningData {
   switch (given.task) {
@@ -94,33 +108,62 @@ function textsIn({ task, data }: TrainingData): TextData {
   throw new Error(`a head is fitted on whole texts, not for ${task}: use --strategy full`);
 }
 
-type Working = TuneTools & { bar: ProgressBar; base: BaseModel; data: TrainingData };
+const now = () => performance.now();
 
-async function tuneLayers(
+/** The plan of the training that was interrupted, or a new one. @throws MemoryError */
+async function decide(
   command: TuneCommand,
-  { base, data: given, bar, runtime, signal, say }: Working,
-): Promise<TrainingReport> {
-  const { strategy } = command;
-  let steps = 0;
+  prepared: PreparedTuning,
+  { data, runtime, memoryBytes, signal, say }: Working,
+): Promise<TrainingPlan> {
+  const { facts } = prepared;
+  const { threads } = runtime;
+  const options = { dtype: "float32", threads, repeats: 3, now, signal } as const;
+  const gemmRate = (await measureGemm(runtime, options)) * 1e9;
+  const wishes = {
+    ...command,
+    strategy: command.strategy === "auto" ? null : command.strategy,
+    headFits: data.task === "text-classification" && isHeadData(data.data),
+  };
+  const choice = choosePlan(facts, wishes, { gemmRate, memoryBytes });
+  say(choiceInWords(command, choice));
+  const { seed, maxSeconds } = command;
+  return planTraining({ ...choice, seed, maxSeconds }, facts.lengths.training.length);
+}
+
+async function tuneData(command: TuneCommand, tools: Working): Promise<TrainingReport> {
+  const { base, data, bar, runtime, signal, say } = tools;
+  const { id } = base.known;
+  const prepared = await prepareTuning({ id, folder: base.folder }, tuningOf(data), signal);
+  const fingerprint = await fingerprintOf(command, base.folder, signal);
+  const from = await readTraining(stateFolderOf(command.out), fingerprint);
+  const plan = from?.plan ?? (await decide(command, prepared, tools));
+  if (from !== null) say(`goes on after step ${from.progress.step}`);
+  if (plan.strategy === "head") return await tuneHead(command, { ...tools, data: textsIn(data) });
+  say(planInWords(plan));
   return await tuneEncoder({
-    base: { id: base.known.id, folder: base.folder },
-    data: tuningOf(given),
-    plan: ({ lengths }) => planTraining({ ...command, strategy }, lengths.training.length),
+    prepared,
+    plan,
+    from,
     out: command.out,
-    fingerprint: await fingerprintOf(command, base.folder, signal),
+    fingerprint,
     saveEverySeconds: command.saveSeconds,
     runtime,
     events: {
-      onPlan: (plan, done) => {
-        ({ steps } = plan);
-        say(planInWords(plan, done));
-      },
-      onStep: ({ step }) => bar.show("Training", step, steps),
+      onStep: ({ step }) => bar.show("Training", step, plan.steps),
       onEvaluation: ({ step }, score) => say(scoreInWords(step, score)),
     },
-    now: () => performance.now(),
+    now,
     signal,
   });
+}
+
+function choiceInWords({ strategy, maxSeconds }: TuneCommand, choice: Choice): string {
+  const { strategy: chosen, layers, epochs, seconds } = choice;
+  const what = chosen === "top-k" ? `top-k of ${layers} layers` : chosen;
+  const passes = chosen === "head" ? "" : `, ${epochs} epochs`;
+  const by = strategy === "auto" ? "chosen by auto, " : "";
+  return `${what}${passes}: ${by}about ${Math.ceil(seconds)} of ${maxSeconds} seconds`;
 }
 
 /** The folder may hold a training that was interrupted, and nothing else. */
@@ -146,14 +189,6 @@ async function fingerprintOf(
   const files = [weightsFile, data, ...(validation === null ? [] : [validation])];
   const digests = await Promise.all(files.map((file) => sha256OfFile(file, signal)));
   return hash("sha256", JSON.stringify({ options, digests }));
-}
-
-function planInWords(plan: TrainingPlan, done: number): string {
-  const { strategy, epochs, steps, batch, learningRate, maxSeconds } = plan;
-  const rest =
-    `${epochs} epochs of batches of ${batch}, ${steps} steps at a learning rate of ${learningRate}, ` +
-    `${maxSeconds} seconds at most`;
-  return `${strategy}: ${rest}${done === 0 ? "" : `; goes on after step ${done}`}`;
 }
 
 function scoreInWords(step: number, { name, value, loss }: Score): string {

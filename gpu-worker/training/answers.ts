@@ -1,7 +1,7 @@
 /**
  * Questions that a passage answers, as the loop trains and judges them: by the two ends of the answer. Held-out answers
- * are chosen as the service chooses them by default; where the training examples have some without an answer, as it does
- * under `handle_impossible_answer`.
+ * are chosen as the service chooses them by default; where the training examples have some without an answer, as it
+ * does under `handle_impossible_answer`.
  */
 import type { DataFiles, Parts } from "./checked-data.ts";
 import { linesOf, partsOf } from "./checked-data.ts";

@@ -32,6 +32,7 @@ export async function readTrainingData(
     return { task: form, data: await readAnswerData(files, { seed, signal }) };
   }
   throw new DataError(
-    `the examples are of the form ${form ?? "none"}: only classified texts, relations, tags, spans and questions with answers are trained`,
+    `the examples are of the form ${form ?? "none"}: only classified texts, relations, tags, spans ` +
+      "and questions with answers are trained",
   );
 }

@@ -20,7 +20,7 @@ export type TaskData = {
 export type HeldOutData = TaskData & {
   /** Of the evaluation graph, those to judge by. Default: `logits`. */
   readonly outputs?: readonly string[];
-  /** @param logits of each row, in their order: [classes], or [tokens, classes]; of several outputs one after the other */
+  /** @param logits of each row, in their order: [classes], or [tokens, classes]; several outputs one after the other */
   judge(logits: readonly Float32Array[]): HeldOut | Promise<HeldOut>;
 };
 

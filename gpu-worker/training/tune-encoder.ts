@@ -5,13 +5,14 @@
 import { mkdir, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
-import { tunedEncoder } from "../architectures/encoder.ts";
+import { attentionOf, tunedEncoder } from "../architectures/encoder.ts";
 import type { TunedEncoder } from "../architectures/tuned-encoder.ts";
 import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { makeReport } from "../evaluation/make-report.ts";
 import type { Runtime } from "../runtime/session.ts";
+import { elementCount } from "../tensor/shape.ts";
 import { loadTokenizer } from "../tokenizer/tokenizer.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
@@ -24,8 +25,9 @@ import type { TrainingEnd, TrainingEvents } from "./run-training.ts";
 import { openTrainStep } from "./train-step.ts";
 import { trainingGraphs } from "./training-graphs.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
+import type { CostFacts } from "./training-cost.ts";
 import type { TrainingPlan } from "./training-plan.ts";
-import { readTraining, saveTraining } from "./training-state.ts";
+import { saveTraining } from "./training-state.ts";
 import type { SavedTraining } from "./training-state.ts";
 import type { EncodedData, TuningData } from "./training-task.ts";
 import { planInWords, tuningCard } from "./tuning-card.ts";
@@ -33,31 +35,37 @@ import { writeCheckpoint } from "./write-checkpoint.ts";
 import { writeReport } from "./write-report.ts";
 
 export type TuneOptions = {
-  readonly base: { readonly id: string; readonly folder: string };
-  readonly data: TuningData;
-  /** Asked once, unless the training goes on. */
-  readonly plan: (facts: TrainingFacts) => TrainingPlan | Promise<TrainingPlan>;
+  readonly prepared: PreparedTuning;
+  readonly plan: TrainingPlan;
+  /** Where the training was interrupted; null: it begins. */
+  readonly from: SavedTraining | null;
   /** Of the tuned model; its name is the new model's id. */
   readonly out: string;
   /** Of all that decides the result, so that a state is taken up by the same training alone. */
   readonly fingerprint: string;
   readonly saveEverySeconds: number;
   readonly runtime: Runtime;
-  readonly events: TrainingEvents & { onPlan(plan: TrainingPlan, step: number): void };
+  readonly events: TrainingEvents;
   readonly now: () => number;
   readonly signal: AbortSignal;
 };
 
-export type TrainingFacts = {
-  readonly checkpoint: Checkpoint;
-  /** Tokens of each row that is trained, and of each that is held out. */
-  readonly lengths: { readonly training: readonly number[]; readonly heldOut: readonly number[] };
+/** All that is known before it is decided how to train. */
+export type PreparedTuning = Base & {
+  readonly data: TuningData;
+  readonly encoded: EncodedData;
+  readonly facts: CostFacts;
 };
 
-type Base = { readonly checkpoint: Checkpoint; readonly tokenizer: Tokenizer };
+type Base = {
+  readonly id: string;
+  readonly folder: string;
+  readonly checkpoint: Checkpoint;
+  readonly tokenizer: Tokenizer;
+};
 
 /** @throws Error that says why the base cannot be trained */
-async function readBase({ base: { id, folder } }: TuneOptions): Promise<Base> {
+async function readBase({ id, folder }: Pick<Base, "id" | "folder">): Promise<Base> {
   const checkpoint = await readCheckpoint(folder);
   if (checkpoint.format !== "safetensors") {
     throw new Error(`${id} is a ready-made ONNX file: only weights in safetensors are trained`);
@@ -67,33 +75,61 @@ async function readBase({ base: { id, folder } }: TuneOptions): Promise<Base> {
   }
   const tokenizer = await loadTokenizer(folder, checkpoint);
   checkTokenizer(tokenizer, checkpoint);
-  return { checkpoint, tokenizer };
+  return { id, folder, checkpoint, tokenizer };
 }
 
-export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport> {
-  const { out, data } = options;
-  const base = await readBase(options);
-  const { checkpoint, tokenizer } = base;
-  const model = { id: options.base.id, tokenizer, limits: checkpoint.limits };
-  const encoded = await data.encode(model, options.signal);
-  const from = await readTraining(stateFolderOf(out), options.fingerprint);
+/** @throws Error that says why the base cannot be trained; the signal's reason */
+export async function prepareTuning(
+  of: Pick<Base, "id" | "folder">,
+  data: TuningData,
+  signal: AbortSignal,
+): Promise<PreparedTuning> {
+  const base = await readBase(of);
+  const { checkpoint, tokenizer, id } = base;
+  const model = { id, tokenizer, limits: checkpoint.limits };
+  const encoded = await data.encode(model, signal);
   const lengths = {
     training: encoded.training.rows.map(lengthOf),
     heldOut: encoded.heldOut.rows.map(lengthOf),
   };
-  const plan = from?.plan ?? (await options.plan({ checkpoint, lengths }));
-  options.events.onPlan(plan, from?.progress.step ?? 0);
+  const shape = {
+    ...attentionOf(checkpoint.config),
+    layers: tunedEncoder(checkpoint.config, data.head).layerCount,
+  };
+  return { ...base, data, encoded, facts: factsOf(checkpoint.weightsFile, shape, lengths) };
+}
+
+const lengthOf = ({ ids }: TokenRow) => ids.length;
+
+function factsOf(
+  weightsFile: string,
+  { layers, hidden, intermediate, heads }: Omit<CostFacts, "parameters" | "lengths">,
+  lengths: CostFacts["lengths"],
+): CostFacts {
+  const source = openSafetensors(weightsFile);
+  try {
+    const counts = source.names().map((name) => elementCount(source.entry(name)?.shape ?? []));
+    const parameters = counts.reduce((sum, count) => sum + count, 0);
+    return { layers, hidden, intermediate, heads, parameters, lengths };
+  } finally {
+    source.close();
+  }
+}
+
+export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport> {
+  const { plan, prepared } = options;
+  const { data, encoded } = prepared;
+  const { config, weightsFile } = prepared.checkpoint;
   const { head, outputs } = data;
   const newHead = { head, outputs, seed: plan.seed };
-  const { config } = checkpoint;
-  const weights = withNewHead(openSafetensors(checkpoint.weightsFile), config, newHead);
+  const weights = withNewHead(openSafetensors(weightsFile), config, newHead);
   try {
     const graphs = trainingGraphs(config, weights, {
       task: encoded.training.data.task,
       isTrained: trainedBy(plan, tunedEncoder(config, head)),
     });
-    const end = await train(options, { plan, from, encoded, base, weights, graphs });
-    return await write(options, { plan, base, weights, graphs, end });
+    const end = await train(options, weights, graphs);
+    return await write(options, { weights, graphs, end });
   } finally {
     weights.close();
   }
@@ -104,34 +140,20 @@ function trainedBy({ strategy, layers }: TrainingPlan, { isOfLast }: TunedEncode
   return strategy === "top-k" ? (name: string) => isOfLast(name, layers) : () => true;
 }
 
-const lengthOf = ({ ids }: TokenRow) => ids.length;
-
 /** In the folder that is written to, until the training has ended. */
 export const stateFolder = "training-state";
 
-function stateFolderOf(out: string): string {
+export function stateFolderOf(out: string): string {
   return path.join(out, stateFolder);
 }
 
-type Prepared = {
-  readonly plan: TrainingPlan;
-  readonly base: Base;
-  readonly weights: WeightSource;
-  readonly graphs: TrainingGraphs;
-};
-
 async function train(
   options: TuneOptions,
-  {
-    plan,
-    from,
-    encoded,
-    base,
-    weights,
-    graphs,
-  }: Prepared & { readonly from: SavedTraining | null; readonly encoded: EncodedData },
+  weights: WeightSource,
+  graphs: TrainingGraphs,
 ): Promise<TrainingEnd> {
-  const { out, runtime, signal, now, events, fingerprint, saveEverySeconds } = options;
+  const { prepared, plan, from, out, runtime, signal, now, events, fingerprint } = options;
+  const { encoded, tokenizer } = prepared;
   const folder = stateFolderOf(out);
   const work = path.join(folder, "graphs");
   // One that was killed has left its graphs behind.
@@ -144,11 +166,11 @@ async function train(
       plan,
       step,
       trained,
-      paddingId: base.tokenizer.paddingId ?? 0,
+      paddingId: tokenizer.paddingId ?? 0,
       ...encoded,
       from,
       save: (state) => saveTraining(folder, { ...state, plan }, fingerprint),
-      saveEverySeconds,
+      saveEverySeconds: options.saveEverySeconds,
       events,
       now,
       signal,
@@ -159,10 +181,9 @@ async function train(
 }
 
 async function write(
-  { base: { id, folder }, data, out }: TuneOptions,
-  { plan, base, weights, graphs, end }: Prepared & { readonly end: TrainingEnd },
+  { prepared: { id, folder, checkpoint, data }, plan, out }: TuneOptions,
+  { weights, graphs, end }: { weights: WeightSource; graphs: TrainingGraphs; end: TrainingEnd },
 ): Promise<TrainingReport> {
-  const { checkpoint } = base;
   const tuned = layeredWeights(memoryWeights(end.best), weights);
   const tensorBytes = (name: string) =>
     4 * (tuned.entry(name)?.shape ?? []).reduce((a, b) => a * b, 1);

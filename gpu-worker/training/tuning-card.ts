@@ -19,9 +19,10 @@ function quoted(label: string): string {
 }
 
 function labelList(labels: readonly string[]): string {
+  if (labels.length === 0) return "";
   const named = labels.slice(0, labelsNamed).map(quoted).join(", ");
   const more = labels.length - labelsNamed;
-  return `${named}${more > 0 ? ` and ${more} more, in config.json` : ""}`;
+  return ` Labels: ${named}${more > 0 ? ` and ${more} more, in config.json` : ""}.`;
 }
 
 function digits(value: number | null): string {
@@ -41,7 +42,7 @@ pipeline_tag: ${task}
 
 # ${id}
 
-${base}, tuned for ${task} on ${report.training_rows} examples.${labels.length === 0 ? "" : ` Labels: ${labelList(labels)}.`}
+${base}, tuned for ${task} on ${report.training_rows} examples.${labelList(labels)}
 
 ${how}. Ended as ${stopped.reason}: \
 ${stopped.detail}.

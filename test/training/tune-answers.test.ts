@@ -69,11 +69,9 @@ it("are learnt, and served as they were evaluated", async () => {
   expect(await servedShare(heldOut, false)).toBeCloseTo(exact?.tuned ?? NaN, 10);
 });
 
+const mixed = (from: number, to: number) => [...answered.slice(from, to), ...bare.slice(from, to)];
+
 it("may be none, where some examples have none", async () => {
-  const mixed = (from: number, to: number) => [
-    ...answered.slice(from, to),
-    ...bare.slice(from, to),
-  ];
   const heldOut = mixed(100, 130);
   const exact = await learn(mixed(0, 100), heldOut);
   expect(exact?.base).toBe(0.5);
@@ -83,7 +81,7 @@ it("may be none, where some examples have none", async () => {
 
 const made = path.resolve(import.meta.dirname, "../checkpoints/library-checkpoints");
 
-it.each(["bert", "deberta-v2", "distilbert", "electra", "roberta", "xlm-roberta"])(
+it.each(["bert", "deberta-v2", "electra", "xlm-roberta"])(
   "%s gets the names of tensors that transformers gives it",
   async (family) => {
     await copyFolder(path.join(made, `${family}-tags`), bench.local("base"));

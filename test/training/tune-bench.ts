@@ -60,7 +60,7 @@ export async function tune(
     said.push(line);
     onLine(line);
   };
-  const tools = { settings: bench.settings, runtime, signal, stream, say };
+  const tools = { settings: bench.settings, runtime, memoryBytes: 2e9, signal, stream, say };
   await runTune({ ...usualCommand, ...command }, tools);
   return said;
 }

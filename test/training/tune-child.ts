@@ -12,6 +12,7 @@ const say = (line: string) => process.stdout.write(`${line}\n`);
 await runTune(command, {
   settings,
   runtime,
+  memoryBytes: 2e9,
   signal: interruption.signal,
   stream: process.stderr,
   say,

@@ -52,10 +52,11 @@ const texts = madeTexts(280)
   .slice(0, 240);
 const [trained, heldOut] = [texts.slice(0, 180), texts.slice(180)];
 
-async function writeData(of: (text: string) => object) {
-  const file = (name: string) => path.join(bench.folder, name);
+const file = (name: string) => path.join(bench.folder, name);
+
+async function writeData(of: (text: string) => object, examples = trained) {
   return {
-    data: await writeLines(file("train.jsonl"), trained.map(of)),
+    data: await writeLines(file("train.jsonl"), examples.map(of)),
     validation: await writeLines(file("held-out.jsonl"), heldOut.map(of)),
   };
 }
@@ -69,10 +70,11 @@ async function find(id: string, inputs: readonly string[]): Promise<Entity[][]> 
   return (await runner.run(tokenClassification, request, model, { signal: never })).outputs;
 }
 
+const keys = (list: readonly { start: number; end: number }[]) =>
+  list.map(({ start, end }) => `${start} ${end}`);
+
 /** Of entities by their exact places. */
 function f1(found: readonly (readonly Entity[])[]): number {
-  const keys = (list: readonly { start: number; end: number }[]) =>
-    list.map(({ start, end }) => `${start} ${end}`);
   const said = found.map(keys);
   const meant = heldOut.map((text) => keys(entitiesIn(text)));
   const hits = said.flatMap((list, at) => list.filter((key) => meant[at]?.includes(key))).length;
@@ -104,17 +106,19 @@ const made = path.resolve(import.meta.dirname, "../checkpoints/library-checkpoin
 /** Each with a file that transformers saved of the class that is tuned. */
 const families = [
   ["bert-masks", "bert-tags"],
-  ["deberta-v2-masks", "deberta-v2-tags"],
   ["distilbert-masks", "distilbert-tags"],
-  ["electra-masks", "electra-tags"],
   ["roberta-masks", "roberta-tags"],
-  ["xlm-roberta-masks", "xlm-roberta-tags"],
 ] as const;
 
 it.each(families)("%s gets the names of tensors of %s", async (base, tagger) => {
   await copyFolder(path.join(made, base), bench.local(base));
   const out = bench.local("tuned");
-  await tune(bench, { model: base, ...(await writeData(tagsOf)), out, epochs: 1 });
+  await tune(bench, {
+    model: base,
+    ...(await writeData(tagsOf, trained.slice(0, 16))),
+    out,
+    epochs: 1,
+  });
   expect(namesIn(out)).toEqual(namesIn(path.join(made, tagger)));
   await expect(find("tuned", ["a fox"])).resolves.toHaveLength(1);
 });

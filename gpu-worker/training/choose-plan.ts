@@ -1,0 +1,78 @@
+/** What `auto` chooses: the strategy that is likely to gain most of those that end in time. Pure. */
+import { estimateBytes, estimateSeconds } from "./training-cost.ts";
+import type { CostFacts, CostOptions } from "./training-cost.ts";
+import type { TrainingPlan } from "./training-plan.ts";
+
+export type Wishes = {
+  /** Null: to be chosen. */
+  readonly strategy: TrainingPlan["strategy"] | null;
+  readonly epochs: number | null;
+  readonly learningRate: number | null;
+  readonly layers: number;
+  readonly batch: number;
+  readonly maxSeconds: number;
+  /** Whether the examples are such that a head alone is fitted on them. */
+  readonly headFits: boolean;
+};
+
+export type Limits = {
+  /** Operations a second. */
+  readonly gemmRate: number;
+  /** What it may take. */
+  readonly memoryBytes: number;
+};
+
+export type Choice = CostOptions & {
+  readonly learningRate: number;
+  readonly seconds: number;
+};
+
+/** More examples need fewer passes; early stopping ends those that need less. */
+const examplesSeen = 60_000;
+const epochsMax = 20;
+/** Of the seconds there are: the estimate is rough. */
+const safety = 0.8;
+/** What did best for an encoder 384 wide; wider ones bear less. */
+const rate = { value: 2e-4, hidden: 384 };
+
+/** Training that is too large for the memory there is. */
+export class MemoryError extends Error {}
+
+function megabytes(bytes: number): string {
+  return `${Math.ceil(bytes / 1e6)} MB`;
+}
+
+/** @throws MemoryError where nothing that was asked for fits */
+export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Choice {
+  const { batch } = wishes;
+  const learningRate = wishes.learningRate ?? (rate.value * rate.hidden) / facts.hidden;
+  const usual = Math.round(examplesSeen / facts.lengths.training.length);
+  const wanted = wishes.epochs ?? Math.min(epochsMax, Math.max(1, usual));
+  const passes = wishes.epochs === null ? halves(wanted) : [wanted];
+  const strategies = wishes.strategy === null ? usualStrategies(wishes) : [wishes.strategy];
+  const candidates = strategies.flatMap((strategy) =>
+    passes.map((epochs) => {
+      const options = { strategy, layers: wishes.layers, epochs, batch };
+      const seconds = estimateSeconds(facts, options, limits.gemmRate);
+      return { ...options, learningRate, seconds, bytes: estimateBytes(facts, options) };
+    }),
+  );
+  const fitting = candidates.filter(({ bytes }) => bytes <= limits.memoryBytes);
+  const chosen =
+    fitting.find(({ seconds }) => seconds <= wishes.maxSeconds * safety) ?? fitting.at(-1);
+  if (chosen !== undefined) return chosen;
+  const least = Math.min(...candidates.map(({ bytes }) => bytes));
+  throw new MemoryError(
+    `training takes about ${megabytes(least)} of memory and there are ${megabytes(limits.memoryBytes)}: ` +
+      "lower --batch, shorten the texts, or train less with --strategy top-k or head",
+  );
+}
+
+function usualStrategies({ headFits }: Wishes): TrainingPlan["strategy"][] {
+  return headFits ? ["full", "top-k", "head"] : ["full", "top-k"];
+}
+
+/** As many epochs, then half of them, down to one. */
+function halves(epochs: number): number[] {
+  return epochs <= 1 ? [1] : [epochs, ...halves(Math.floor(epochs / 2))];
+}
