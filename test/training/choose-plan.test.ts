@@ -30,7 +30,7 @@ const limits = { gemmRate: 180e9, memoryBytes: 8e9 };
 
 it("trains all layers where there is time, the longer the fewer examples there are", () => {
   expect(choosePlan(facts(500), auto, limits)).toMatchObject({ strategy: "full", epochs: 20 });
-  expect(choosePlan(facts(3_000), auto, limits)).toMatchObject({ strategy: "full", epochs: 20 });
+  expect(choosePlan(facts(3_000), auto, limits)).toMatchObject({ strategy: "full", epochs: 10 });
   expect(choosePlan(facts(20_000, 12), auto, limits)).toMatchObject({
     strategy: "full",
     epochs: 3,
