@@ -118,6 +118,14 @@ const law: Record<string, string[] | "*"> = {
   "gpu-worker/batching": ["gpu-worker/model"],
   "gpu-worker/datasets": ["contract", "gpu-worker/event-loop", "gpu-worker/tokenizer"],
   "gpu-worker/fit": ["gpu-worker/event-loop", "gpu-worker/tensor"],
+  "gpu-worker/training": [
+    "gpu-worker/autodiff",
+    "gpu-worker/architectures",
+    "gpu-worker/weights",
+    "gpu-worker/onnx",
+    "gpu-worker/runtime",
+    "gpu-worker/tensor",
+  ],
   "gpu-worker/llm": [
     "contract",
     "gpu-worker/batching",

@@ -41,6 +41,8 @@ export type AttentionInputs = {
   readonly terms: ScoreTerms | null;
   /** Null: all queries at once, however many. */
   readonly turns: QueryTurns | null;
+  /** Of the probabilities, where all queries are computed at once. */
+  readonly dropout: (probabilities: Value) => Value;
 };
 
 /** How the queries of a batch take turns, computed once for all layers. All turns are alike in size. */
@@ -101,15 +103,14 @@ export function attend(graph: GraphBuilder, inputs: AttentionInputs): Value {
 }
 
 function attendAtOnce(graph: GraphBuilder, inputs: AttentionInputs): Value {
-  const { query, key, value, mask, shape, terms } = inputs;
+  const { query, key, value, mask, shape, terms, dropout } = inputs;
   const hidden = Number(query.shape[1]);
   const split = (rows: Value) => graph.outer(rows).op("Reshape", [shape]);
   const products = split(query)
     .transpose([1, 2, 0, 3])
     .matMul(split(key).transpose([1, 2, 3, 0]));
-  return (terms === null ? products : products.add(terms.whole(graph)))
-    .add(mask)
-    .softmax(-1)
+  const scores = (terms === null ? products : products.add(terms.whole(graph))).add(mask);
+  return dropout(scores.softmax(-1))
     .matMul(split(value).transpose([1, 2, 0, 3]))
     .transpose([2, 0, 1, 3])
     .reshape([-1, hidden]);

@@ -23,8 +23,8 @@ export function convolve(
   const { graph } = parameters;
   const { name, width, groups, activation } = convolution;
   const hidden = Number(x.shape[1]);
-  const weight = parameters.constant(`${name}.weight`, [hidden, hidden / groups, width]);
-  const bias = parameters.constant(`${name}.bias`, [hidden]);
+  const weight = parameters.tensor(`${name}.weight`, [hidden, hidden / groups, width]);
+  const bias = parameters.tensor(`${name}.bias`, [hidden]);
   const before = Math.floor((width - 1) / 2);
   const shape = graph.op("Concat", [rows.gridShape, graph.integers([hidden])], { axis: 0 });
   const sums = rows

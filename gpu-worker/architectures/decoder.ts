@@ -11,6 +11,8 @@ import { gemma3 } from "./gemma.ts";
 import { llama, mistral } from "./llama.ts";
 import { ConfigError, FamilyConfig, parseConfig } from "./parse-config.ts";
 import { qwen2, qwen3 } from "./qwen.ts";
+import { buildTrainingCausalTransformer } from "./training-decoder.ts";
+import type { DecoderTrainingOptions } from "./training-decoder.ts";
 import { refuseUnread, watchReads } from "./unread-tensors.ts";
 
 const families = new Map<string, z.ZodType<DecoderArchitecture>>([
@@ -44,6 +46,15 @@ export function decoderOf(config: unknown): DecoderArchitecture {
     throw new ConfigError(`config.json: no head is built for ${name}, only one for causal LM`);
   }
   return parseConfig(family, config);
+}
+
+/** The graph that trains it, see training-decoder.ts. Throws as `buildDecoder`, but for what it leaves out. */
+export function buildTrainingDecoder(
+  config: unknown,
+  weights: WeightSource,
+  options: DecoderTrainingOptions,
+): Graph {
+  return buildTrainingCausalTransformer(decoderOf(config), weights, options);
 }
 
 /** Saved by older versions with the weights; they follow from config.json. */

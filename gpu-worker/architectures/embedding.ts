@@ -7,9 +7,10 @@ import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
 import { tensor } from "../tensor/tensor.ts";
 import type { Architecture, Embeddings } from "./architecture.ts";
-import { f32Layers } from "./f32-layers.ts";
 import { layerNorm } from "./layer-norm.ts";
+import type { LinearLayers } from "./linear-layers.ts";
 import type { Parameters } from "./parameters.ts";
+import { withVirtualTokens } from "./virtual-tokens.ts";
 import type { TokenRows } from "./token-rows.ts";
 
 type TableShape = { readonly rows: number; readonly width: number };
@@ -28,7 +29,9 @@ function lookUp(
   indices: Value,
 ): Value {
   const { graph } = parameters;
-  if (!parameters.isInt8(name)) return parameters.constant(name, [rows, width]).gather(indices, 0);
+  if (!parameters.isInt8(name) || parameters.isInput(name)) {
+    return parameters.tensor(name, [rows, width]).gather(indices, 0);
+  }
   const stored = parameters.int8Rows(name, width);
   const unique = graph.uniqueName(name);
   const values = graph.constant(tensor("int8", [rows, width], stored.values), unique);
@@ -41,6 +44,8 @@ export type TokenIds = {
   readonly ids: Value;
   /** Null where the table has one row, or none. */
   readonly types: Value | null;
+  /** The shape of each token's word; null: the checkpoint has no table of shapes. */
+  readonly shapes: Value | null;
   readonly rows: TokenRows;
 };
 
@@ -51,7 +56,7 @@ function typeVectors(
 ): Value | null {
   if (rows === 0) return null;
   const name = tableName("token_type");
-  if (types === null) return parameters.constant(name, [rows, width]);
+  if (types === null) return parameters.tensor(name, [rows, width]);
   return lookUp(parameters, name, { rows, width }, tokens.pick(types));
 }
 
@@ -79,24 +84,43 @@ function positionVectors(
   return lookUp(parameters, tableName("position"), { rows, width }, indices);
 }
 
+/** A row for each shape that a token's word may have (lower, UPPER, Title …), which an uncased vocabulary loses. */
+export const shapeTable = tableName("word_shape");
+
+function shapeVectors(
+  parameters: Parameters,
+  { width }: Embeddings,
+  { shapes, rows: tokens }: TokenIds,
+): Value | null {
+  if (shapes === null) return null;
+  const rows = parameters.shapeOf(shapeTable)[0] ?? 0;
+  return lookUp(parameters, shapeTable, { rows, width }, tokens.pick(shapes));
+}
+
 /** [tokens, hidden]. */
 export function embedTokens(
   parameters: Parameters,
   { vocabulary, hidden, epsilon, embeddings }: Architecture,
   tokens: TokenIds,
+  small: LinearLayers,
 ): Value {
   const { width, projection } = embeddings;
-  const table = { rows: vocabulary, width };
-  const words = lookUp(parameters, wordTable, table, tokens.rows.pick(tokens.ids));
-  const types = typeVectors(parameters, embeddings, tokens);
-  const positions = positionVectors(parameters, embeddings, tokens);
-  const sum = [types, positions].reduce<Value>((x, y) => (y === null ? x : x.add(y)), words);
+  const ids = tokens.rows.pick(tokens.ids);
+  const words = withVirtualTokens(parameters, ids, { vocabulary, width }, (known) =>
+    lookUp(parameters, wordTable, { rows: vocabulary, width }, known),
+  );
+  const added = [
+    typeVectors(parameters, embeddings, tokens),
+    positionVectors(parameters, embeddings, tokens),
+    shapeVectors(parameters, embeddings, tokens),
+  ];
+  const sum = added.reduce<Value>((x, y) => (y === null ? x : x.add(y)), words);
   const project = (x: Value, place: "before norm" | "after norm") => {
     if (projection?.place !== place) return x;
     const { name, bias } = projection;
     const shape = { inputs: width, outputs: hidden };
-    const dense = f32Layers(parameters).on(x, { readers: [name] });
-    return dense.dense(name, bias ? shape : { ...shape, bias: null });
+    const on = small.on(x, { readers: [name] });
+    return on.dense(name, bias ? shape : { ...shape, bias: "none" });
   };
   const before = project(sum, "before norm");
   const norm = { name: "embeddings.LayerNorm", width: Number(before.shape[1]), epsilon };

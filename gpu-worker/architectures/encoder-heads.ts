@@ -7,21 +7,23 @@ import { activate } from "./activation.ts";
 import type { Architecture, MaskedHead } from "./architecture.ts";
 import { wordTable } from "./embedding.ts";
 import type { Head } from "./encoder-head.ts";
-import { f32Layers } from "./f32-layers.ts";
+import type { LayerForms } from "./layer-forms.ts";
 import { layerNorm } from "./layer-norm.ts";
 import type { Parameters } from "./parameters.ts";
 import { sentenceHead } from "./sentence-head.ts";
 import type { TokenStates } from "./sentence-head.ts";
 import { WeightError } from "../weights/weight-source.ts";
-import { transposeMatrix } from "./transpose-matrix.ts";
 
 export type HeadInputs = TokenStates & {
   readonly architecture: Architecture;
   readonly parameters: Parameters;
+  readonly forms: LayerForms;
 };
 
+export type Logits = Readonly<Record<string, Value>>;
+
 /** [batch, sequence, width] → the same as rows, [tokens, width]. */
-function asRows(states: Value, width: number): Value {
+export function asRows(states: Value, width: number): Value {
   return states.reshape([-1, width]);
 }
 
@@ -36,8 +38,8 @@ function inBatch({ parameters, mask }: HeadInputs, rows: Value, width: number): 
 type Classes = { readonly count: number | undefined; readonly by: string };
 
 /** A linear layer with as many outputs as the checkpoint has. @throws WeightError where they are not `classes` */
-function classifier(
-  { parameters, architecture }: HeadInputs,
+export function classifier(
+  { parameters, forms }: HeadInputs,
   rows: Value,
   name: string,
   { count, by }: Classes,
@@ -48,9 +50,9 @@ function classifier(
       `"${name}.weight" has ${outputs} rows, one for each class, but ${by} ${count}`,
     );
   }
-  return f32Layers(parameters)
-    .on(rows, { readers: [name] })
-    .dense(name, { inputs: architecture.hidden, outputs });
+  return forms.exact
+    .on(forms.dropout.head(rows), { readers: [name] })
+    .dense(name, { inputs: Number(rows.shape[1]), outputs });
 }
 
 function perToken(inputs: HeadInputs, name: string, classes: Classes): Value {
@@ -59,29 +61,37 @@ function perToken(inputs: HeadInputs, name: string, classes: Classes): Value {
   return inBatch(inputs, rows, Number(rows.shape[1]));
 }
 
-const labelsOf = (count: number | undefined): Classes => ({ count, by: "config.json names" });
+export const labelsOf = (count: number | undefined): Classes => ({
+  count,
+  by: "config.json names",
+});
 
-function sequenceClassification(inputs: HeadInputs, labels: number | undefined): void {
-  const { parameters, architecture, hidden } = inputs;
+function sequenceClassification(inputs: HeadInputs, labels: number | undefined): Logits {
+  const { parameters, architecture, forms, hidden } = inputs;
   const { dense, activation, classifier: last } = architecture.sequenceHead;
   const first = hidden.slice(1, 0, 1).squeeze([1]);
   const shape = { inputs: architecture.hidden, outputs: architecture.hidden };
-  const pooled = f32Layers(parameters)
-    .on(first, { readers: [dense] })
-    .dense(dense, shape);
+  const pooled = forms.exact.on(first, { readers: [dense] }).dense(dense, shape);
   const logits = classifier(inputs, activate(activation, pooled), last, labelsOf(labels));
   parameters.graph.output("logits", logits);
+  return { logits };
 }
 
-function tokenClassification(inputs: HeadInputs, labels: number | undefined): void {
-  inputs.parameters.graph.output("logits", perToken(inputs, "classifier", labelsOf(labels)));
+function tokenClassification(inputs: HeadInputs, labels: number | undefined): Logits {
+  const logits = perToken(inputs, "classifier", labelsOf(labels));
+  inputs.parameters.graph.output("logits", logits);
+  return { logits };
 }
 
-function questionAnswering(inputs: HeadInputs): void {
+function questionAnswering(inputs: HeadInputs): Logits {
   const { graph } = inputs.parameters;
   const logits = perToken(inputs, "qa_outputs", { count: 2, by: "an answer has" });
-  graph.output("start_logits", logits.gather(graph.scalar("int64", 0), 2));
-  graph.output("end_logits", logits.gather(graph.scalar("int64", 1), 2));
+  const output = (name: string, at: number): Value => {
+    const own = logits.gather(graph.scalar("int64", at), 2);
+    graph.output(name, own);
+    return own;
+  };
+  return { start_logits: output("start_logits", 0), end_logits: output("end_logits", 1) };
 }
 
 function maskedHeadOf({ parameters, architecture }: HeadInputs): MaskedHead {
@@ -93,24 +103,23 @@ function maskedHeadOf({ parameters, architecture }: HeadInputs): MaskedHead {
 }
 
 /** `states` [tokens, hidden] → [tokens, vocabulary]. */
-function vocabularyLogits(inputs: HeadInputs, states: Value): Value {
-  const { parameters, architecture } = inputs;
+export function vocabularyLogits(inputs: HeadInputs, states: Value): Value {
+  const { parameters, architecture, forms } = inputs;
   const { hidden, vocabulary, epsilon } = architecture;
   const head = maskedHeadOf(inputs);
   const { dense, width } = head;
-  const rows = f32Layers(parameters)
+  const rows = forms.exact
     .on(states, { readers: [dense] })
     .dense(dense, { inputs: hidden, outputs: width });
   const activated = activate(head.activation, rows);
   const normed = layerNorm(parameters, activated, { name: head.norm, width, epsilon });
   const own = head.decoder !== null && parameters.has(head.decoder);
-  const matrix = own ? head.decoder : wordTable;
-  const weight = parameters.constant(matrix, [width, vocabulary], (elements) =>
-    transposeMatrix(elements, width),
-  );
+  const weight = own ? head.decoder : wordTable;
   const [first = ""] = head.bias;
   const bias = head.bias.find((name) => parameters.has(name)) ?? first;
-  return normed.op("Gemm", [weight, parameters.constant(bias, [vocabulary])]);
+  return forms.exact
+    .on(normed, { readers: [weight] })
+    .dense({ weight, bias }, { inputs: width, outputs: vocabulary });
 }
 
 function maskedLm(inputs: HeadInputs, at: "positions" | undefined): void {
@@ -125,26 +134,24 @@ function maskedLm(inputs: HeadInputs, at: "positions" | undefined): void {
   graph.output("logits", vocabularyLogits(inputs, rows.gather(positions, 0)));
 }
 
-/** Adds `head` and its outputs to the graph. */
-export function encoderHead(inputs: HeadInputs, head: Head): void {
+/** Adds `head` and its outputs to the graph. @returns the logits by their outputs' names, of a head that has any */
+export function encoderHead(inputs: HeadInputs, head: Head): Logits {
   const { graph } = inputs.parameters;
   switch (head.name) {
     case "none":
       graph.output("last_hidden_state", inputs.hidden);
-      return;
+      return {};
     case "sentence":
       sentenceHead(graph, inputs, head);
-      return;
+      return {};
     case "sequence-classification":
-      sequenceClassification(inputs, head.labels);
-      return;
+      return sequenceClassification(inputs, head.labels);
     case "token-classification":
-      tokenClassification(inputs, head.labels);
-      return;
+      return tokenClassification(inputs, head.labels);
     case "question-answering":
-      questionAnswering(inputs);
-      return;
+      return questionAnswering(inputs);
     case "masked-lm":
       maskedLm(inputs, head.at);
+      return {};
   }
 }

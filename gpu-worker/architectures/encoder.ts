@@ -14,6 +14,8 @@ import { electra } from "./electra.ts";
 import type { EncoderOptions, Head, HeadName } from "./encoder-head.ts";
 import { ConfigError, FamilyConfig, parseConfig } from "./parse-config.ts";
 import { roberta, xlmRoberta } from "./roberta.ts";
+import { buildTrainingTransformer } from "./training-encoder.ts";
+import type { EncoderTrainingOptions } from "./training-encoder.ts";
 import { buildTransformer, buildTransformerRanges, defaultScoreBytes } from "./transformer.ts";
 import { harmlessToEncoder, refuseUnread, watchReads } from "./unread-tensors.ts";
 
@@ -166,6 +168,15 @@ export function buildWholeEncoder(
   const isHarmless = harmlessToEncoder(architecture, options.head.name);
   refuseUnread(weights, read, { name, prefixes, isHarmless });
   return graph;
+}
+
+/** The graph that trains it, see training-encoder.ts. Throws as `buildEncoder`. */
+export function buildTrainingEncoder(
+  config: unknown,
+  weights: WeightSource,
+  options: EncoderTrainingOptions,
+): Graph {
+  return buildTrainingTransformer(architectureOf(config), weights, options);
 }
 
 /** The graph that measures what the int8 form rounds by: see channel-ranges.ts. Throws as `buildEncoder`. */

@@ -1,6 +1,8 @@
 /**
- * Linear layers in float32.
+ * Linear layers in float32, of constants.
  */
+import { foldedBias } from "./folded-bias.ts";
+import { tensorsOf } from "./linear-layers.ts";
 import type { LayersOnInput, LinearLayers } from "./linear-layers.ts";
 import type { Parameters } from "./parameters.ts";
 import { transposeMatrix } from "./transpose-matrix.ts";
@@ -8,13 +10,15 @@ import { transposeMatrix } from "./transpose-matrix.ts";
 export function f32Layers(parameters: Parameters): LinearLayers {
   return {
     on: (x): LayersOnInput => ({
-      dense: (name, { inputs, outputs, bias, gain = 1 }) => {
-        const weight = parameters.constant(`${name}.weight`, [inputs, outputs], (matrix) => {
+      dense: (layer, shape) => {
+        const { inputs, outputs, gain = 1 } = shape;
+        const weight = parameters.tensor(tensorsOf(layer).weight, [inputs, outputs], (matrix) => {
           const transposed = transposeMatrix(matrix, inputs);
           return gain === 1 ? transposed : transposed.map((element) => element * gain);
         });
+        const bias = foldedBias(parameters, layer, shape);
         if (bias === null) return x.matMul(weight);
-        return x.op("Gemm", [weight, parameters.constant(`${name}.bias`, [outputs], bias)]);
+        return x.op("Gemm", [weight, parameters.tensor(bias.name, [outputs], bias.fold)]);
       },
     }),
   };

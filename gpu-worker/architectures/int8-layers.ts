@@ -11,6 +11,8 @@ import { dequantiseRows, quantiseRows } from "../weights/int8-rows.ts";
 import type { Int8Rows } from "../weights/int8-rows.ts";
 import { smoothingFactors } from "./channel-ranges.ts";
 import type { ChannelRanges } from "./channel-ranges.ts";
+import { foldedBias } from "./folded-bias.ts";
+import { tensorsOf } from "./linear-layers.ts";
 import type { LayerInput, LayersOnInput, LinearLayers } from "./linear-layers.ts";
 import type { Parameters } from "./parameters.ts";
 import { transposeInto } from "./transpose-matrix.ts";
@@ -128,8 +130,8 @@ export function int8Layers(parameters: Parameters, options: Int8Options): Linear
 
   /** gain·x·Wᵀ [tokens, out] in f32. */
   function product(x: Rounded, name: string, inputs: number, gain: number): Value {
-    const rows = weightRows(`${name}.weight`, inputs, x.factors);
-    const unique = graph.uniqueName(`${name}.weight`);
+    const rows = weightRows(name, inputs, x.factors);
+    const unique = graph.uniqueName(name);
     const { weight, zeroPoint } = weightConstant(graph, unique, rows, options.saturates);
     const gained = rows.scales.map((scale) => scale * gain);
     const scales = graph.constant(tensor("float32", [rows.rows], gained), `${unique}.scale`);
@@ -143,11 +145,13 @@ export function int8Layers(parameters: Parameters, options: Int8Options): Linear
     on: (x, input): LayersOnInput => {
       const rounded = round(x, input);
       return {
-        dense: (name, { inputs, outputs, bias, gain = 1 }) => {
-          const sum = product(rounded, name, inputs, gain);
+        dense: (layer, shape) => {
+          const { inputs, outputs, gain = 1 } = shape;
+          const sum = product(rounded, tensorsOf(layer).weight, inputs, gain);
+          const bias = foldedBias(parameters, layer, shape);
           if (bias === null) return sum;
           // Two axes, because ONNX Runtime fuses a sum with a vector into GELU, and that operator is slower than both.
-          return sum.add(parameters.constant(`${name}.bias`, [1, outputs], bias));
+          return sum.add(parameters.tensor(bias.name, [1, outputs], bias.fold));
         },
       };
     },

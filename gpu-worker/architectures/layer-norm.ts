@@ -14,7 +14,7 @@ export type NormName = {
 /** `x` [tokens, width], normalised along its last axis. */
 export function layerNorm(parameters: Parameters, x: Value, norm: NormName): Value {
   const { name, width, epsilon } = norm;
-  const scale = parameters.constant(`${name}.weight`, [width]);
-  const shift = parameters.constant(`${name}.bias`, [width]);
+  const scale = parameters.tensor(`${name}.weight`, [width]);
+  const shift = parameters.tensor(`${name}.bias`, [width]);
   return x.op("LayerNormalization", [scale, shift], { axis: -1, epsilon });
 }

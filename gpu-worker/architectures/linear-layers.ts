@@ -6,12 +6,28 @@ import type { Value } from "../onnx/value.ts";
 
 export type LayerShape = { readonly inputs: number; readonly outputs: number };
 
+/**
+ * What a layer's bias does, so that a form of constants can fold it away; a trainable one adds each where it stands.
+ *
+ * - `none`: the checkpoint has none.
+ * - `idle`: it changes no result.
+ * - `deferred`: a layer further on, which names this one in `takes`, can add it through its own weights.
+ */
+export type Bias = "none" | "idle" | "deferred" | { readonly takes: string };
+
 export type DenseShape = LayerShape & {
-  /** What to make of the checkpoint's bias; null to leave it out. Default: as it is. */
-  readonly bias?: ((bias: Float32Array) => Float32Array) | null;
-  /** Factor of x·Wᵀ, folded into the weights; a bias is not multiplied. Default 1. */
+  /** Default: the layer's own, added here. */
+  readonly bias?: Bias;
+  /** Factor of the whole layer. Default 1. */
   readonly gain?: number;
 };
+
+/** The checkpoint's `name`.weight [out, in] and `name`.bias [out], or tensors of other names. */
+export type LayerName = string | { readonly weight: string; readonly bias: string };
+
+export function tensorsOf(name: LayerName): { readonly weight: string; readonly bias: string } {
+  return typeof name === "string" ? { weight: `${name}.weight`, bias: `${name}.bias` } : name;
+}
 
 /** What is known of a layer's inputs before it is built. */
 export type LayerInput = {
@@ -28,8 +44,7 @@ export type LinearLayers = {
   on(x: Value, input: LayerInput): LayersOnInput;
 };
 
-/** A layer is the checkpoint's `name`.weight [out, in] and `name`.bias [out]. */
 export type LayersOnInput = {
-  /** gain·x·Wᵀ + bias, [tokens, out]. */
-  dense(name: string, shape: DenseShape): Value;
+  /** gain·(x·Wᵀ + bias), [tokens, out]. */
+  dense(name: LayerName, shape: DenseShape): Value;
 };

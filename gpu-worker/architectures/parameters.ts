@@ -1,6 +1,7 @@
 /**
- * A checkpoint's tensors as constants of a graph, under the names the checkpoint gives them. Shapes are checked when
- * the constant is made, bytes are read when the graph is written: the source must stay open until then.
+ * A checkpoint's tensors in a graph, under the names the checkpoint gives them. They are constants, which may be
+ * rearranged and folded into each other, or inputs as they are stored, of a graph that trains. Shapes are checked when
+ * a tensor is asked for, constants' bytes are read when the graph is written: the source must stay open until then.
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
@@ -20,12 +21,28 @@ export class Parameters {
   readonly graph: GraphBuilder;
   readonly #source: WeightSource;
   readonly #prefixes: readonly string[];
+  readonly #isInput: ((stored: string) => boolean) | null;
+  /** Of a graph that trains: tensors as they are stored, each once however many read it. */
+  readonly #whole = new Map<string, Value>();
 
-  /** `prefixes`: what checkpoints put before a name ("bert."), tried in order after the bare name. */
-  constructor(graph: GraphBuilder, source: WeightSource, prefixes: readonly string[]) {
+  /**
+   * @param prefixes what checkpoints put before a name ("bert."), tried in order after the bare name
+   * @param isInput by the name that the checkpoint has; null: the graph does not train, all are constants
+   */
+  constructor(
+    graph: GraphBuilder,
+    source: WeightSource,
+    prefixes: readonly string[],
+    isInput: ((stored: string) => boolean) | null = null,
+  ) {
     this.graph = graph;
     this.#source = source;
     this.#prefixes = ["", ...prefixes];
+    this.#isInput = isInput;
+  }
+
+  isInput(name: string): boolean {
+    return this.#isInput?.(this.#stored(name)) ?? false;
   }
 
   has(name: string): boolean {
@@ -36,8 +53,11 @@ export class Parameters {
     return this.#source.entry(this.#stored(name))?.shape ?? [];
   }
 
-  /** The tensor as f32 of `shape`, through `transform` if its elements have to be rearranged first. */
-  constant(
+  /**
+   * The tensor as f32 of `shape`; a constant through `transform` if its elements have to be rearranged first.
+   * @throws TypeError for an input that would have to be
+   */
+  tensor(
     name: string,
     shape: Shape,
     transform: ((elements: Float32Array) => Float32Array) | undefined = undefined,
@@ -47,6 +67,26 @@ export class Parameters {
     if (elementCount(found) !== elementCount(shape)) {
       throw new WeightError(`"${stored}" is [${found.join(", ")}], not [${shape.join(", ")}]`);
     }
+    const asStored = transform === undefined && found.join() === shape.join();
+    if (this.#isInput?.(stored) && !asStored) {
+      throw new TypeError(`"${stored}" is an input as it is stored, not rearranged`);
+    }
+    if (this.#isInput === null || !asStored) return this.#constant(stored, shape, transform);
+    const whole = this.#whole.get(stored) ?? this.#asStored(stored, shape);
+    this.#whole.set(stored, whole);
+    return whole;
+  }
+
+  #asStored(stored: string, shape: Shape): Value {
+    if (this.#isInput?.(stored)) return this.graph.input(stored, "float32", shape);
+    return this.#constant(stored, shape, undefined);
+  }
+
+  #constant(
+    stored: string,
+    shape: Shape,
+    transform: ((elements: Float32Array) => Float32Array) | undefined,
+  ): Value {
     return this.graph.initializer({
       name: this.graph.uniqueName(stored),
       dtype: "float32",

@@ -12,8 +12,8 @@ import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
 import type { Architecture, LayerNames, RelativePositions } from "./architecture.ts";
 import type { ScoreTerms, Turn } from "./attention.ts";
-import { f32Layers } from "./f32-layers.ts";
 import { layerNorm } from "./layer-norm.ts";
+import type { LinearLayers } from "./linear-layers.ts";
 import type { Parameters } from "./parameters.ts";
 
 /** In float32 throughout, as PyTorch computes it: a rounding apart is a bucket apart. */
@@ -57,7 +57,7 @@ export function readDistances(
   gridShape: Value,
 ): Distances {
   const { graph } = parameters;
-  const raw = parameters.constant(relative.table, [2 * relative.span, hidden]);
+  const raw = parameters.tensor(relative.table, [2 * relative.span, hidden]);
   const norm = { name: relative.norm ?? "", width: hidden, epsilon };
   const table = relative.norm === null ? raw : layerNorm(parameters, raw, norm);
   // Beyond both, every distance has the row of the farthest.
@@ -115,15 +115,14 @@ export type Content = {
 };
 
 /** What all layers' scores are made of. */
-type Table = Distances & { readonly parameters: Parameters; readonly architecture: Architecture };
+type Table = Distances & { readonly layers: LinearLayers; readonly architecture: Architecture };
 
 /** The rows of the table as `layer` reads them, [2·span, hidden]. */
-function rowsOf({ parameters, architecture, table }: Table, layer: string, gain: number): Value {
+function rowsOf({ layers, architecture, table }: Table, layer: string, gain: number): Value {
   const { hidden } = architecture;
-  const bias = (elements: Float32Array) => elements.map((element) => element * gain);
-  return f32Layers(parameters)
+  return layers
     .on(table, { readers: [layer] })
-    .dense(layer, { inputs: hidden, outputs: hidden, gain, bias });
+    .dense(layer, { inputs: hidden, outputs: hidden, gain });
 }
 
 /** Rows [n, hidden] → [heads, width, n]. */
@@ -208,17 +207,17 @@ function sizesOf(graph: GraphBuilder, shape: Value, rows: Value): Value {
 
 /** What distances add to one layer's scores. */
 export function relativeScores(
-  parameters: Parameters,
+  layers: LinearLayers,
   architecture: Architecture,
   relative: RelativePositions,
   distances: Distances,
 ): (content: Content) => ScoreTerms {
-  const table: Table = { ...distances, parameters, architecture };
+  const table: Table = { ...distances, layers, architecture };
   return (content) => {
-    const layers = relative.layers(content.names);
+    const sources = relative.layers(content.names);
     const sides: ScoreTerms[] = [];
-    if (layers.key !== null) sides.push(contentToPosition(table, layers.key, content));
-    if (layers.query !== null) sides.push(positionToContent(table, layers.query, content));
+    if (sources.key !== null) sides.push(contentToPosition(table, sources.key, content));
+    if (sources.query !== null) sides.push(positionToContent(table, sources.query, content));
     return {
       whole: (graph) => sum(sides.map((side) => side.whole(graph))),
       turns(graph) {

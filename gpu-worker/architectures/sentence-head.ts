@@ -108,6 +108,23 @@ function applyStage(graph: GraphBuilder, x: Value, stage: SentenceStage): Value 
   }
 }
 
+/** Several poolings side by side. */
+function pool(states: PooledStates, pooling: SentenceHead["pooling"]): Value {
+  const [first, ...others] = [pooling].flat().map((each) => poolings[each](states));
+  if (first === undefined) throw new Error("a sentence head needs a pooling");
+  return others.length === 0 ? first : first.op("Concat", others, { axis: -1 });
+}
+
+/** A vector for each text, f32 [batch, width], of length 1 if `normalize`. */
+export function pooledVectors(
+  graph: GraphBuilder,
+  states: TokenStates,
+  { pooling, normalize }: Pick<SentenceHead, "pooling" | "normalize">,
+): Value {
+  const pooled = pool({ ...states, graph, chosen: null }, pooling);
+  return normalize ? toUnit(pooled) : pooled;
+}
+
 export function sentenceHead(
   graph: GraphBuilder,
   states: TokenStates,
@@ -115,10 +132,7 @@ export function sentenceHead(
 ): void {
   const shape = ["batch", "sequence"];
   const chosen = masked ? graph.input("pooling_mask", "int64", shape).cast("float32") : null;
-  const parts = [pooling].flat().map((each) => poolings[each]({ ...states, graph, chosen }));
-  const [first, ...others] = parts;
-  if (first === undefined) throw new Error("a sentence head needs a pooling");
-  const joined = others.length === 0 ? first : first.op("Concat", others, { axis: -1 });
+  const joined = pool({ ...states, graph, chosen }, pooling);
   const pooled = stages.reduce((x, stage) => applyStage(graph, x, stage), joined);
   const cut = (x: Value) => (keep === null ? x : x.slice(1, 0, keep));
   graph.output("pooled", cut(pooled));

@@ -15,14 +15,16 @@ import { attend, planTurns } from "./attention.ts";
 import type { QueryTurns, ScoreTerms } from "./attention.ts";
 import { measuringLayers } from "./channel-ranges.ts";
 import { convolve } from "./convolution.ts";
-import { embedTokens } from "./embedding.ts";
+import { embedTokens, shapeTable } from "./embedding.ts";
 import type { EncoderOptions } from "./encoder-head.ts";
 import { encoderHead } from "./encoder-heads.ts";
 import type { HeadInputs } from "./encoder-heads.ts";
 import { f32Layers } from "./f32-layers.ts";
 import { int8Layers } from "./int8-layers.ts";
+import { servedForms } from "./layer-forms.ts";
+import type { LayerForms } from "./layer-forms.ts";
 import { layerNorm } from "./layer-norm.ts";
-import type { DenseShape, LinearLayers } from "./linear-layers.ts";
+import type { DenseShape } from "./linear-layers.ts";
 import { Parameters } from "./parameters.ts";
 import { readDistances, relativeScores } from "./relative-scores.ts";
 import type { Content } from "./relative-scores.ts";
@@ -52,6 +54,7 @@ type Batch = {
   readonly ids: Value;
   /** Null: types make no difference. */
   readonly types: Value | null;
+  readonly shapes: Value | null;
   readonly rows: TokenRows;
   /** f32 [batch, sequence], 1 for a token. */
   readonly mask: Value;
@@ -66,28 +69,31 @@ type Batch = {
 type Encoder = {
   readonly architecture: Architecture;
   readonly parameters: Parameters;
-  readonly layers: LinearLayers;
+  readonly forms: LayerForms;
   readonly batch: Batch;
   /** What distances add to a layer's scores; null for nothing. */
   readonly distanceScores: ((content: Content) => ScoreTerms) | null;
 };
 
 function readBatch(
-  graph: GraphBuilder,
+  parameters: Parameters,
   architecture: Architecture,
-  { packed, scoreBytes }: Pick<Parts, "packed" | "scoreBytes">,
+  { packed, scoreBytes }: Pick<EncoderParts, "packed" | "scoreBytes">,
 ): Batch {
+  const { graph } = parameters;
   const { heads, hidden, embeddings } = architecture;
   const shape = ["batch", "sequence"];
   const ids = graph.input("input_ids", "int64", shape);
   const given = graph.input("attention_mask", "int64", shape);
   const types = embeddings.tokenTypes > 1 ? graph.input("token_type_ids", "int64", shape) : null;
+  const shapes = parameters.has(shapeTable) ? graph.input("word_shapes", "int64", shape) : null;
   const rows = packed ? packedRows(graph, given) : paddedRows(graph, given);
   const mask = given.cast("float32");
   const sizes = [rows.gridShape, graph.integers([heads, hidden / heads])];
   return {
     ids,
     types,
+    shapes,
     rows,
     mask,
     scoreMask: graph.scalar("float32", 1).sub(mask).mul(hiddenScore).unsqueeze([1, 2]),
@@ -102,55 +108,43 @@ function norm({ parameters, architecture }: Encoder, x: Value, name: string): Va
   return layerNorm(parameters, x, { name, width, epsilon });
 }
 
-/** bias + W·added, for `bias` and `weight` of the layer `name` and the bias of what feeds it. */
-function passThrough(parameters: Parameters, name: string, added: string) {
-  // Looked up now: what a build has not looked up counts as unread.
-  parameters.shapeOf(`${added}.bias`);
-  return (bias: Float32Array): Float32Array => {
-    const weight = parameters.elements(`${name}.weight`);
-    const input = parameters.elements(`${added}.bias`);
-    const row = (at: number) => weight.subarray(at * input.length, (at + 1) * input.length);
-    return bias.map((start, at) =>
-      row(at).reduce((sum, element, column) => sum + element * (input[column] ?? 0), start),
-    );
-  };
-}
-
 /**
  * What attention adds to `x`, [tokens, hidden]. Two biases cost nothing: a key's adds the same to every score of a
  * query, which softmax ignores (unless distances meet the key); a value's adds itself to every result, because a
  * softmax sums to 1, so it goes through the output layer's weights into that layer's bias.
  */
 function selfAttention(encoder: Encoder, x: Value, names: LayerNames): Value {
-  const { architecture, parameters, layers, batch, distanceScores } = encoder;
+  const { architecture, parameters, batch, distanceScores } = encoder;
+  const { layers, dropout } = encoder.forms;
   const { hidden, heads, scoreTerms } = architecture;
   const square = { inputs: hidden, outputs: hidden };
   const gain = 1 / Math.sqrt((hidden / heads) * scoreTerms);
   const readers = [names.query, names.key, names.value];
   const on = layers.on(batch.rows.toGrid(x), { readers, uneven: true });
-  const scaled = (bias: Float32Array) => bias.map((element) => element * gain);
-  const keyShape: DenseShape = distanceScores === null ? { ...square, bias: null } : square;
-  const query = on.dense(names.query, { ...square, gain, bias: scaled });
+  const keyShape: DenseShape = distanceScores === null ? { ...square, bias: "idle" } : square;
+  const query = on.dense(names.query, { ...square, gain });
   const key = on.dense(names.key, keyShape);
   const shape = batch.headShape;
   const context = attend(parameters.graph, {
     query,
     key,
-    value: on.dense(names.value, { ...square, bias: null }),
+    value: on.dense(names.value, { ...square, bias: "deferred" }),
     mask: batch.scoreMask,
     shape,
     terms: distanceScores?.({ query, key, shape, names, gain }) ?? null,
     turns: batch.turns,
+    dropout: dropout.attention,
   });
-  const bias = passThrough(parameters, names.attentionOutput, names.value);
+  const bias = { takes: names.value };
   return layers
     .on(batch.rows.fromGrid(context), { readers: [names.attentionOutput] })
     .dense(names.attentionOutput, { ...square, bias });
 }
 
 /** What the feed-forward block adds to `x`, [tokens, hidden]. */
-function feedForward({ architecture, layers }: Encoder, x: Value, names: LayerNames): Value {
+function feedForward({ architecture, forms }: Encoder, x: Value, names: LayerNames): Value {
   const { hidden, intermediate, activation } = architecture;
+  const { layers } = forms;
   const wide = layers
     .on(x, { readers: [names.intermediate], uneven: true })
     .dense(names.intermediate, { inputs: hidden, outputs: intermediate });
@@ -161,15 +155,18 @@ function feedForward({ architecture, layers }: Encoder, x: Value, names: LayerNa
 }
 
 function layer(encoder: Encoder, x: Value, names: LayerNames): Value {
-  const y = norm(encoder, x.add(selfAttention(encoder, x, names)), names.attentionNorm);
-  return norm(encoder, y.add(feedForward(encoder, y, names)), names.norm);
+  const { hidden: drop } = encoder.forms.dropout;
+  const y = norm(encoder, x.add(drop(selfAttention(encoder, x, names))), names.attentionNorm);
+  return norm(encoder, y.add(drop(feedForward(encoder, y, names))), names.norm);
 }
 
 /** [tokens, hidden]. */
 function encode(encoder: Encoder): Value {
-  const { architecture, parameters, batch } = encoder;
+  const { architecture, parameters, batch, forms } = encoder;
   const { graph } = parameters;
-  const embedded = graph.scope("embeddings", () => embedTokens(parameters, architecture, batch));
+  const embedded = graph.scope("embeddings", () =>
+    forms.dropout.hidden(embedTokens(parameters, architecture, batch, forms.exact)),
+  );
   let x = embedded;
   for (let index = 0; index < architecture.layers; index++) {
     x = graph.scope(`encoder.layer.${index}`, () => layer(encoder, x, architecture.layer(index)));
@@ -183,45 +180,48 @@ function encode(encoder: Encoder): Value {
   return x;
 }
 
-function scoresOfDistances(parameters: Parameters, architecture: Architecture, { rows }: Batch) {
+function scoresOfDistances(
+  parameters: Parameters,
+  architecture: Architecture,
+  { rows, forms }: { readonly rows: TokenRows; readonly forms: LayerForms },
+) {
   const { relative } = architecture;
   if (relative === null) return null;
   return parameters.graph.scope("distances", () => {
     const distances = readDistances(parameters, architecture, relative, rows.gridShape);
-    return relativeScores(parameters, architecture, relative, distances);
+    return relativeScores(forms.exact, architecture, relative, distances);
   });
 }
 
-type Parts = {
+export type EncoderParts = {
   readonly architecture: Architecture;
-  readonly weights: WeightSource;
   readonly packed: boolean;
   /** Of attention's scores at a time; null for all at once. */
   readonly scoreBytes: number | null;
-  readonly compute: (parameters: Parameters) => LinearLayers;
+  readonly parameters: Parameters;
+  readonly forms: LayerForms;
 };
 
 /** Builds all but the head, which `finish` adds. */
-function buildWith(
-  { architecture, weights, compute, ...given }: Parts,
-  graph: GraphBuilder,
+export function buildEncoderWith(
+  { architecture, parameters, forms, ...given }: EncoderParts,
   finish: (inputs: HeadInputs) => void,
 ): Graph {
-  const parameters = new Parameters(graph, weights, architecture.prefixes);
-  const batch = readBatch(graph, architecture, given);
+  const { graph } = parameters;
+  const batch = readBatch(parameters, architecture, given);
   const rows = encode({
     architecture,
     parameters,
-    layers: compute(parameters),
+    forms,
     batch,
-    distanceScores: scoresOfDistances(parameters, architecture, batch),
+    distanceScores: scoresOfDistances(parameters, architecture, { ...batch, forms }),
   });
   const sizes = [batch.rows.gridShape, graph.integers([architecture.hidden])];
   const hidden = batch.rows
     .toGrid(rows)
     .op("Reshape", [graph.op("Concat", sizes, { axis: 0 })])
     .transpose([1, 0, 2]);
-  graph.scope("head", () => finish({ architecture, parameters, hidden, mask: batch.mask }));
+  graph.scope("head", () => finish({ architecture, parameters, forms, hidden, mask: batch.mask }));
   return graph.build();
 }
 
@@ -235,21 +235,22 @@ export function buildTransformer(
   const { scoreBytes: asked = defaultScoreBytes(architecture) } = options;
   // Autocast casts no subgraphs: a GPU's runs are bounded by the size of its batches alone.
   const scoreBytes = form === "f16" ? null : asked;
-  const compute = (parameters: Parameters) =>
-    form === "int8" ? int8Layers(parameters, { saturates, ranges }) : f32Layers(parameters);
   const graph = new GraphBuilder(architecture.name, { form, head: head.name });
-  return buildWith({ architecture, weights, packed, scoreBytes, compute }, graph, (inputs) =>
-    encoderHead(inputs, head),
-  );
+  const parameters = new Parameters(graph, weights, architecture.prefixes);
+  const int8 = () => servedForms(parameters, int8Layers(parameters, { saturates, ranges }));
+  const forms = form === "int8" ? int8() : servedForms(parameters);
+  return buildEncoderWith({ architecture, parameters, forms, packed, scoreBytes }, (inputs) => {
+    encoderHead(inputs, head);
+  });
 }
 
 /** The f32 encoder that gives the ranges of its layers' inputs (channel-ranges.ts). */
 export function buildTransformerRanges(architecture: Architecture, weights: WeightSource): Graph {
   const graph = new GraphBuilder(`${architecture.name}-ranges`);
-  const compute = (parameters: Parameters) => measuringLayers(f32Layers(parameters), graph);
-  return buildWith(
-    { architecture, weights, packed: false, scoreBytes: null, compute },
-    graph,
+  const parameters = new Parameters(graph, weights, architecture.prefixes);
+  const forms = servedForms(parameters, measuringLayers(f32Layers(parameters), graph));
+  return buildEncoderWith(
+    { architecture, parameters, forms, packed: false, scoreBytes: null },
     () => undefined,
   );
 }

@@ -2,7 +2,7 @@
  * A random BERT checkpoint in memory, with every head's weights, and the config.json that belongs to it.
  */
 import { tensor } from "../../gpu-worker/tensor/tensor.ts";
-import { WeightError } from "../../gpu-worker/weights/weight-source.ts";
+import { memoryWeights } from "../../gpu-worker/weights/memory-weights.ts";
 import type { WeightSource } from "../../gpu-worker/weights/weight-source.ts";
 import { numbers } from "../onnx/run-graph.ts";
 import type { PlainConfig, Weights } from "./plain-bert.ts";
@@ -84,22 +84,8 @@ export function randomWeights(config: PlainConfig): Weights {
 
 /** `rename` is how the file names what the weights call by the bare name. */
 export function sourceOf(weights: Weights, rename: (name: string) => string): WeightSource {
-  const tensors = new Map(
-    [...weights].map(([name, { shape, data }]) => [rename(name), tensor("float32", shape, data)]),
+  const tensors = [...weights].map(
+    ([name, { shape, data }]) => [rename(name), tensor("float32", shape, data)] as const,
   );
-  return {
-    metadata: {},
-    names: () => [...tensors.keys()],
-    entry: (name) => {
-      const found = tensors.get(name);
-      if (found === undefined) return null;
-      return { name, dtype: found.dtype, shape: found.shape, byteLength: found.data.byteLength };
-    },
-    read: (name) => {
-      const found = tensors.get(name);
-      if (found === undefined) throw new WeightError(`there is no tensor "${name}"`);
-      return found;
-    },
-    close: () => undefined,
-  };
+  return memoryWeights(new Map(tensors));
 }

@@ -1,0 +1,195 @@
+/**
+ * Encoders as graphs that train: tensors are inputs under their names in the checkpoint, a task's labels are further
+ * inputs, and the loss is the output `loss`, f32 []. Without labels the same graph evaluates. What a checkpoint lacks
+ * for its task (a new classifier, adapters of low rank, a table of word shapes, virtual tokens) is found among its
+ * weights all the same: see training/start-tensors.ts.
+ */
+import { GraphBuilder } from "../onnx/graph-builder.ts";
+import type { Graph } from "../onnx/graph.ts";
+import type { Value } from "../onnx/value.ts";
+import type { WeightSource } from "../weights/weight-source.ts";
+import type { Architecture } from "./architecture.ts";
+import type { Head, SentenceHead } from "./encoder-head.ts";
+import { asRows, classifier, encoderHead, labelsOf, vocabularyLogits } from "./encoder-heads.ts";
+import type { HeadInputs } from "./encoder-heads.ts";
+import type { Dropout } from "./layer-forms.ts";
+import { noDropout } from "./layer-forms.ts";
+import { binaryCrossEntropy, crossEntropy, inBatchContrast } from "./losses.ts";
+import { meanSquaredError, slicedCrossEntropy } from "./losses.ts";
+import { Parameters } from "./parameters.ts";
+import { pooledVectors } from "./sentence-head.ts";
+import { trainableLayers, trainingPrefixes } from "./trainable-layers.ts";
+import { buildEncoderWith } from "./transformer.ts";
+
+/** Tasks that an encoder is trained for, and the inputs that say what is right. */
+export type EncoderTask =
+  /** `labels` int64 [batch], or f32 [batch, labels] of several classes at once, or f32 [batch] of a number. */
+  | {
+      readonly name: "sequence-classification";
+      readonly problem: "single_label" | "multi_label" | "regression";
+    }
+  /** `labels` int64 [batch, sequence], −100 for a token that does not count. */
+  | { readonly name: "token-classification" }
+  /** `start_positions` and `end_positions` int64 [batch]. */
+  | { readonly name: "question-answering" }
+  /**
+   * `positions` int64 [masked], tokens by their index in the flattened [batch · sequence], and `labels` int64 [masked].
+   * The vocabulary is scored in `slices` of them, where all their logits would be too many. Gives no logits.
+   */
+  | { readonly name: "masked-lm"; readonly slices?: number }
+  /**
+   * The rows of a batch are all first texts of pairs that belong together, then all second ones; no labels. Gives
+   * `sentence_embedding` f32 [batch, width].
+   */
+  | { readonly name: "similarity"; readonly pooling: SentenceHead["pooling"] }
+  /**
+   * How two parts of a text relate, from the means of their tokens' vectors and of all: `head_mask` and `tail_mask`
+   * int64 [batch, sequence], 1 for a token of the part, and `labels` int64 [batch].
+   */
+  | { readonly name: "relation" };
+
+export type TrainingOptions = {
+  /**
+   * Which of the checkpoint's tensors, by its names, are inputs: those that are trained, and frozen ones that the
+   * runtime is to hold once, for all graphs. A constant is packed anew for each product that reads it: SmolLM2 takes
+   * 620 MB more.
+   */
+  readonly isInput: (name: string) => boolean;
+  /** Factor of adapters of low rank, see `loraScale`. Default 1. */
+  readonly loraScale?: number;
+  /** Default: none. */
+  readonly dropout?: (graph: GraphBuilder) => Dropout;
+};
+
+export type EncoderTrainingOptions = TrainingOptions & {
+  readonly task: EncoderTask;
+  /** Whether the graph has the task's labels and `loss`. Default true; false: its logits alone. */
+  readonly labelled?: boolean;
+  /** Whether layers leave padding out (token-rows.ts). Default false. */
+  readonly packed?: boolean;
+};
+
+type Task<N extends EncoderTask["name"]> = Extract<EncoderTask, { name: N }>;
+
+const batch = ["batch"];
+const grid = ["batch", "sequence"];
+
+type Labelled = { readonly inputs: HeadInputs; readonly isLabelled: boolean };
+
+/** The checkpoint's own head. */
+function logitsOf(inputs: HeadInputs, head: Head, name = "logits"): Value {
+  const logits = encoderHead(inputs, head)[name];
+  if (logits === undefined) throw new TypeError(`the head gives no ${name}`);
+  return logits;
+}
+
+function sequenceLoss(
+  { inputs, isLabelled }: Labelled,
+  { problem }: Task<"sequence-classification">,
+) {
+  const { graph } = inputs.parameters;
+  const logits = logitsOf(inputs, { name: "sequence-classification" });
+  if (!isLabelled) return null;
+  switch (problem) {
+    case "single_label":
+      return crossEntropy(graph, { logits, labels: graph.input("labels", "int64", batch) });
+    case "multi_label": {
+      const labels = graph.input("labels", "float32", ["batch", Number(logits.shape[1])]);
+      return binaryCrossEntropy(graph, logits, labels);
+    }
+    case "regression":
+      return meanSquaredError(graph, logits.squeeze([1]), graph.input("labels", "float32", batch));
+  }
+}
+
+function tokenLoss({ inputs, isLabelled }: Labelled): Value | null {
+  const { graph } = inputs.parameters;
+  const logits = logitsOf(inputs, { name: "token-classification" });
+  if (!isLabelled) return null;
+  const labels = graph.input("labels", "int64", grid).reshape([-1]);
+  return crossEntropy(graph, { logits: asRows(logits, Number(logits.shape[2])), labels });
+}
+
+function answerLoss({ inputs, isLabelled }: Labelled): Value | null {
+  const { graph } = inputs.parameters;
+  const { start_logits: start, end_logits: end } = encoderHead(inputs, {
+    name: "question-answering",
+  });
+  if (start === undefined || end === undefined) throw new TypeError("an answer has two ends");
+  if (!isLabelled) return null;
+  const lossOfEnd = (logits: Value, name: string) =>
+    crossEntropy(graph, { logits, labels: graph.input(name, "int64", batch) });
+  return lossOfEnd(start, "start_positions").add(lossOfEnd(end, "end_positions")).div(2);
+}
+
+function maskedLoss({ inputs, isLabelled }: Labelled, { slices = 1 }: Task<"masked-lm">) {
+  const { graph } = inputs.parameters;
+  if (!isLabelled) {
+    encoderHead(inputs, { name: "masked-lm", at: "positions" });
+    return null;
+  }
+  const positions = graph.input("positions", "int64", ["masked"]);
+  const states = asRows(inputs.hidden, inputs.architecture.hidden).gather(positions, 0);
+  const labels = graph.input("labels", "int64", ["masked"]);
+  const score = (rows: Value) => vocabularyLogits(inputs, rows);
+  return slicedCrossEntropy(graph, { states, labels, slices }, score);
+}
+
+function similarityLoss({ inputs, isLabelled }: Labelled, { pooling }: Task<"similarity">) {
+  const { graph } = inputs.parameters;
+  const vectors = pooledVectors(graph, inputs, { pooling, normalize: true });
+  graph.output("sentence_embedding", vectors);
+  return isLabelled ? inBatchContrast(graph, vectors) : null;
+}
+
+function relationLoss({ inputs, isLabelled }: Labelled): Value | null {
+  const { graph } = inputs.parameters;
+  const mean = (mask: Value) =>
+    pooledVectors(graph, { hidden: inputs.hidden, mask }, { pooling: "mean", normalize: false });
+  const part = (name: string) => mean(graph.input(name, "int64", grid).cast("float32"));
+  const parts = [part("tail_mask"), mean(inputs.mask)];
+  const features = part("head_mask").op("Concat", parts, { axis: 1 });
+  const logits = classifier(inputs, features, "classifier", labelsOf(undefined));
+  graph.output("logits", logits);
+  if (!isLabelled) return null;
+  return crossEntropy(graph, { logits, labels: graph.input("labels", "int64", batch) });
+}
+
+function lossOf(given: Labelled, task: EncoderTask): Value | null {
+  switch (task.name) {
+    case "sequence-classification":
+      return sequenceLoss(given, task);
+    case "token-classification":
+      return tokenLoss(given);
+    case "question-answering":
+      return answerLoss(given);
+    case "masked-lm":
+      return maskedLoss(given, task);
+    case "similarity":
+      return similarityLoss(given, task);
+    case "relation":
+      return relationLoss(given);
+  }
+}
+
+/** Reads `weights` when the graph is written: keep them open until then. */
+export function buildTrainingTransformer(
+  architecture: Architecture,
+  weights: WeightSource,
+  options: EncoderTrainingOptions,
+): Graph {
+  const { task, labelled = true, packed = false, isInput, loraScale = 1 } = options;
+  const graph = new GraphBuilder(`${architecture.name}-training`, { task: task.name });
+  const prefixes = trainingPrefixes(architecture.prefixes);
+  const parameters = new Parameters(graph, weights, prefixes, isInput);
+  const layers = trainableLayers(parameters, loraScale);
+  const dropout = options.dropout?.(graph) ?? noDropout;
+  const forms = { layers, exact: layers, dropout };
+  return buildEncoderWith(
+    { architecture, parameters, forms, packed, scoreBytes: null },
+    (inputs) => {
+      const loss = lossOf({ inputs, isLabelled: labelled }, task);
+      if (loss !== null) graph.output("loss", loss);
+    },
+  );
+}
