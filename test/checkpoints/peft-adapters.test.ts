@@ -3,7 +3,7 @@
  * (peft-adapters/make_adapters.py): within 1e-4, alone and in one batch with others of the base and with none.
  */
 import { existsSync, readFileSync } from "node:fs";
-import { cp, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
+import { cp, readFile, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as z from "zod";
