@@ -1,7 +1,7 @@
 /**
- * 64 short texts in one batch: classified by 16 tuned models of one backbone, four texts each, beside all by one. They are
- * heads alone, or adapters of low rank with a head. The two take turns, so that a machine that slows down meets both.
- * Model by model, in 16 batches, is measured too: what it would cost if they could not share one.
+ * 64 short texts in one batch: classified by 16 tuned models of one backbone, four texts each, beside all by one. They
+ * are heads alone, or adapters of low rank with a head. The two take turns, so that a machine that slows down meets
+ * both. Model by model, in 16 batches, is measured too: what it would cost if they could not share one.
  */
 import { mkdirSync } from "node:fs";
 import path from "node:path";

@@ -127,7 +127,10 @@ export function prefixesOf(config: unknown): readonly string[] {
   return ["", ...architectureOf(config).prefixes];
 }
 
-/** Whether its layers can take adapters of low rank: not where keys are computed of distances too. Throws as `sizesOf`. */
+/**
+ * Whether its layers can take adapters of low rank: not where keys are computed of distances too. Throws as
+ * `sizesOf`.
+ */
 export function takesAdapters(config: unknown): boolean {
   return architectureOf(config).relative === null;
 }

@@ -1,8 +1,8 @@
 /**
  * Where each token of a batch stands among the rows that an encoder's layers work on: token by token, all texts' first
  * tokens, then all second ones. Packed, padding has no row: layers compute real tokens alone, and only attention sees
- * the whole grid of texts × tokens. A packed batch must hold at least one token. Grouped, rows are as packed ones, but in
- * an order that the batch gives.
+ * the whole grid of texts × tokens. A packed batch must hold at least one token. Grouped, rows are as packed ones, but
+ * in an order that the batch gives.
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";

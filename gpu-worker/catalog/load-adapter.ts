@@ -1,7 +1,7 @@
 /**
  * An adapter as a model of the catalog: a head of its own on the session and tokenizer of its base, so that texts for
- * many heads share the base's batches; where it changes layers of the base, on the session that all such adapters of the
- * base share. It holds the base while it is loaded, and is refused on any other base than its own.
+ * many heads share the base's batches; where it changes layers of the base, on the session that all such adapters of
+ * the base share. It holds the base while it is loaded, and is refused on any other base than its own.
  */
 import { createHash } from "node:crypto";
 import path from "node:path";
@@ -100,7 +100,9 @@ async function hold(base: LoadedEncoder, model: AdapterModel, signal: AbortSigna
 
 /** What loading it takes of memory, about, beside its base. */
 function bytesNeeded({ adapter, sizeBytes }: AdapterModel, base: LoadedEncoder): number {
-  return adapter.lora.length === 0 ? 0 : sizeBytes + (base.lora?.base.bytesNeeded() ?? 0);
+  return adapter.lora.length === 0
+    ? 0
+    : sizeBytes + (base.lora?.base.bytesNeeded(adapter.lora) ?? 0);
 }
 
 export type AdapterLoading = {

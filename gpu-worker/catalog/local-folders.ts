@@ -1,7 +1,7 @@
 /**
  * The models an operator put on the disk: each folder below `LLM_OS_MODELS` that holds a config.json, a modules.json,
- * an adapter_config.json or a GGUF file is one, named as its folder, or as an adapter's llm-os.json says: names of tuned
- * models hold colons, which not every file system takes. Whether it can be served is found out elsewhere.
+ * an adapter_config.json or a GGUF file is one, named as its folder, or as an adapter's llm-os.json says: names of
+ * tuned models hold colons, which not every file system takes. Whether it can be served is found out elsewhere.
  */
 import { readdir } from "node:fs/promises";
 import path from "node:path";

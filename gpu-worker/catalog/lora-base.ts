@@ -1,7 +1,7 @@
 /**
- * What a base has for adapters of low rank: a second graph, with their stacks, which is opened for the first adapter and
- * released with the last. All adapters of a base share its batches; the base itself goes on with its own graph, which
- * costs its callers nothing.
+ * What a base has for adapters of low rank: a second graph, with their stacks, which is opened for the first adapter
+ * and released with the last. All adapters of a base share its batches; the base itself goes on with its own graph,
+ * which costs its callers nothing.
  */
 import { SharedTask } from "../event-loop/shared-task.ts";
 import type { LoraMatrices, LoraSession } from "../graphs/lora-session.ts";
@@ -40,9 +40,10 @@ export class LoraBase {
     return this.#opened === null ? 0 : this.#opened.bytes + this.#opened.session.bytes;
   }
 
-  /** What an adapter more would need beside its own numbers. */
-  bytesNeeded(): number {
-    return this.#opened === null ? this.#opening.bytesNeeded() : 0;
+  /** What an adapter more would need beside its own numbers, about. */
+  bytesNeeded(parts: readonly { readonly name: string; readonly rank: number }[]): number {
+    const opened = this.#opened;
+    return opened === null ? this.#opening.bytesNeeded() : opened.session.growth(parts);
   }
 
   /**

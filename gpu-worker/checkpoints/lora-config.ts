@@ -1,6 +1,6 @@
 /**
- * What PEFT's `adapter_config.json` says of layers of low rank (LoraConfig of peft 0.21), and the layers that the weights
- * beside it hold. What is not computed as PEFT computes it is refused by name.
+ * What PEFT's `adapter_config.json` says of layers of low rank (LoraConfig of peft 0.21), and the layers that the
+ * weights beside it hold. What is not computed as PEFT computes it is refused by name.
  */
 import * as z from "zod";
 import { peftPrefix } from "../architectures/trainable-layers.ts";

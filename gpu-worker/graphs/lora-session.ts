@@ -1,9 +1,10 @@
 /**
  * A graph with stacks of adapters of low rank (architectures/lora-layers.ts), and what is in them: adapters come and go
- * while others run, and one batch may mix them. Adapters are counted from 1 and no number is given twice, so that rows of
- * one that has gone are refused, never run with another.
+ * while others run, and one batch may mix them. Adapters are counted from 1 and no number is given twice, so that rows
+ * of one that has gone are refused, never run with another.
  *
- * Slot 0 stays empty, for rows without an adapter. Where an adapter has no part in a layer its matrices there are zeros.
+ * Slot 0 stays empty, for rows without an adapter. Where an adapter has no part in a layer its matrices there are
+ * zeros.
  */
 import type { EncoderSession } from "../model/encoder-session.ts";
 import { type RunOptions, RuntimeError, type Session } from "../runtime/session.ts";
@@ -40,6 +41,10 @@ const upSuffix = ".lora_B";
  */
 const rowsPerCopiedNumber = 128;
 
+function isStack(name: string): boolean {
+  return name.endsWith(downSuffix) || name.endsWith(upSuffix);
+}
+
 function paddedRank(rank: number): number {
   return rank === 0 ? 0 : Math.max(rankMin, 2 ** Math.ceil(Math.log2(rank)));
 }
@@ -73,9 +78,9 @@ function widened(
   return to;
 }
 
-export class LoraSession implements EncoderSession {
+export class LoraSession implements EncoderSession, Session {
   readonly #session: Session;
-  readonly #stacks: Map<string, Stack>;
+  readonly #stacks = new Map<string, Stack>();
   /** Of each adapter. */
   readonly #slots = new Map<number, number>();
   readonly #running = new Set<Promise<unknown>>();
@@ -93,11 +98,9 @@ export class LoraSession implements EncoderSession {
     const { provider, concurrency, inputs, outputs } = session;
     this.#session = session;
     const empty = { rank: 0, down: new Float32Array(), up: new Float32Array() };
-    const stacks = [...sizesOf(session)].map(([layer, size]) => [layer, { ...size, ...empty }]);
-    this.#stacks = new Map(stacks as [string, Stack][]);
+    for (const [layer, size] of sizesOf(session)) this.#stacks.set(layer, { ...size, ...empty });
     this.provider = provider;
     this.concurrency = concurrency;
-    const isStack = (name: string) => name.endsWith(downSuffix) || name.endsWith(upSuffix);
     this.inputs = inputs.filter(({ name }) => !isStack(name));
     this.outputs = outputs;
     this.#refeed();
@@ -113,6 +116,18 @@ export class LoraSession implements EncoderSession {
     return [...this.#stacks.values()].reduce((sum, { down, up }) => {
       return sum + down.byteLength + up.byteLength;
     }, 0);
+  }
+
+  /** What the stacks would grow by with an adapter more. @param parts by the names of layers, prefixes and all */
+  growth(parts: readonly { readonly name: string; readonly rank: number }[]): number {
+    const slots = this.#free.length > 0 ? this.#slotCount : 2 * this.#slotCount;
+    let bytes = 0;
+    for (const [layer, { inputs, outputs, rank }] of this.#stacks) {
+      const part = parts.find(({ name }) => name.endsWith(layer));
+      const wide = Math.max(rank, paddedRank(part?.rank ?? 0));
+      bytes += slots * wide * (inputs + outputs) * Float32Array.BYTES_PER_ELEMENT;
+    }
+    return bytes - this.bytes;
   }
 
   get groupOverheadRows(): number {

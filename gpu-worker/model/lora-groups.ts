@@ -1,7 +1,7 @@
 /**
- * The tokens of a batch in groups of one adapter each, all equally long, as architectures/lora-layers.ts takes them. Pure.
- * A group that its adapter's tokens do not fill repeats a token, which is computed for nothing; and each group costs a
- * copy of its adapter. So groups are as long as makes both least.
+ * The tokens of a batch in groups of one adapter each, all equally long, as architectures/lora-layers.ts takes them.
+ * Pure. A group that its adapter's tokens do not fill repeats a token, which is computed for nothing; and each group
+ * costs a copy of its adapter. So groups are as long as makes both least.
  */
 
 /** A text of the batch. */

@@ -1,4 +1,7 @@
-/** Adapters of low rank through the catalog: what is refused, what shares batches, what comes and goes while others run. */
+/**
+ * Adapters of low rank through the catalog: what is refused, what shares batches, what comes and goes while others
+ * run.
+ */
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Catalog } from "../../gpu-worker/catalog/catalog.ts";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
@@ -131,6 +134,27 @@ describe("adapters of low rank", () => {
     expect(base.bytes).toBe(plain);
     await catalog.acquire("one", never);
     expect(base.bytes).toBeGreaterThan(plain);
+  });
+
+  it("make way for each other where memory is short, the least recently used first", async () => {
+    for (const [at, id] of ["one", "two", "three"].entries()) {
+      await writeTunedAdapter(bench, id, { seed: at + 1, rank: 128 });
+    }
+    const measured = await bench.open();
+    const base = await acquireEncoder(measured, "tiny");
+    const scores = new Classifying(measured);
+    const first = await scores.scoreBy("one");
+    const { bytes } = await acquireEncoder(measured, "one");
+    // The stacks of one adapter and a half: a second slot would double them.
+    const catalog = await bench.open({ memory: base.bytes + Math.floor(bytes * 1.5) });
+    const classifying = new Classifying(catalog);
+    for (const id of ["one", "two", "three"]) {
+      bench.nowMs += 1;
+      await classifying.scoreBy(id);
+      expect(stateOf(catalog, id).loaded).toBe(true);
+    }
+    expect(stateOf(catalog, "one").loaded).toBe(false);
+    expect(await classifying.scoreBy("one")).toBeCloseTo(first, 6);
   });
 });
 

@@ -1,11 +1,11 @@
-"""Adapters as PEFT saves them, on the small random taggers of ../library-checkpoints and on all-MiniLM-L6-v2, and the logits
-that PEFT and transformers compute with them: the oracle of test/checkpoints/peft-adapters.test.ts.
+"""Adapters as PEFT saves them, on the small random taggers of ../library-checkpoints and on all-MiniLM-L6-v2, and the
+logits that PEFT and transformers compute with them: the oracle of test/checkpoints/peft-adapters.test.ts.
 
     python -m venv .bench/peft && .bench/peft/bin/pip install peft==0.21.2 torch==2.15.0 transformers==5.24.0
     .bench/peft/bin/python test/checkpoints/peft-adapters/make_adapters.py ../shared/models/all-MiniLM-L6-v2
 
-writes a folder for each adapter, and expected.json: by adapter, its base and for each text its ids and the logits of its
-tokens. Made in f32 on the CPU.
+writes a folder for each adapter, and expected.json: by adapter, its base and for each text its ids and the logits of
+its tokens. Made in f32 on the CPU.
 """
 import json, pathlib, sys
 
@@ -21,16 +21,31 @@ BASES = HERE.parent / "library-checkpoints"
 MINILM = pathlib.Path(sys.argv[1])
 LABELS = ["O", "B-A", "I-A"]
 
+FEED_FORWARD = ["intermediate.dense", "output.dense"]
+ATTENTION = ["query", "key", "value", "attention.output.dense"]
+PATTERNS = dict(
+    rank_pattern={"layer.0.attention.self.query": 5, "intermediate.dense": 9},
+    alpha_pattern={"^bert.encoder.layer.1.attention.self.query": 3},
+)
+
+
+def lora(family, rank, alpha, targets, **more):
+    config = dict(task_type="TOKEN_CLS", bias="none", r=rank, lora_alpha=alpha, target_modules=targets)
+    return family, LoraConfig(**config, **more)
+
+
 ADAPTERS = {
-    "bert-query-value": ("bert", dict(r=4, lora_alpha=8, target_modules=["query", "value"])),
-    "bert-all-linear": ("bert", dict(r=3, lora_alpha=16, use_rslora=True, target_modules=["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"], exclude_modules=[".*pooler.*"])),
-    "bert-patterns": ("bert", dict(r=2, lora_alpha=6, target_modules=["query", "intermediate.dense"], rank_pattern={"layer.0.attention.self.query": 5, "intermediate.dense": 9}, alpha_pattern={"^bert.encoder.layer.1.attention.self.query": 3})),
-    "bert-one-layer": ("bert", dict(r=2, lora_alpha=4, target_modules=["value"], layers_to_transform=[1], layers_pattern="layer")),
-    "distilbert-attention": ("distilbert", dict(r=4, lora_alpha=4, target_modules=["q_lin", "k_lin", "v_lin", "out_lin"])),
-    "electra-feed-forward": ("electra", dict(r=2, lora_alpha=8, target_modules=["intermediate.dense", "output.dense"])),
-    "roberta-value-output": ("roberta", dict(r=6, lora_alpha=12, target_modules=["value", "attention.output.dense"])),
-    "xlm-roberta-key": ("xlm-roberta", dict(r=1, lora_alpha=2, target_modules=["key", "query"])),
-    "minilm-query-value": ("minilm", dict(r=2, lora_alpha=4, target_modules=["query", "value"])),
+    "bert-query-value": lora("bert", 4, 8, ["query", "value"]),
+    "bert-all-linear": lora(
+        "bert", 3, 16, ATTENTION + FEED_FORWARD, use_rslora=True, exclude_modules=[".*pooler.*"]
+    ),
+    "bert-patterns": lora("bert", 2, 6, ["query", "intermediate.dense"], **PATTERNS),
+    "bert-one-layer": lora("bert", 2, 4, ["value"], layers_to_transform=[1], layers_pattern="layer"),
+    "distilbert-attention": lora("distilbert", 4, 4, ["q_lin", "k_lin", "v_lin", "out_lin"]),
+    "electra-feed-forward": lora("electra", 2, 8, FEED_FORWARD),
+    "roberta-value-output": lora("roberta", 6, 12, ["value", "attention.output.dense"]),
+    "xlm-roberta-key": lora("xlm-roberta", 1, 2, ["key", "query"]),
+    "minilm-query-value": lora("minilm", 2, 4, ["query", "value"]),
 }
 
 
@@ -50,7 +65,7 @@ def texts_of(model, family):
 def make(name, family, config):
     torch.manual_seed(sum(name.encode()))
     base = base_of(family)
-    model = get_peft_model(base, LoraConfig(task_type="TOKEN_CLS", bias="none", **config))
+    model = get_peft_model(base, config)
     # As wide as what they are added to, so that nothing that is left out goes unnoticed.
     for key, parameter in model.named_parameters():
         if "lora_" in key or "classifier.modules_to_save" in key:
@@ -63,9 +78,11 @@ def make(name, family, config):
     file = HERE / name / "adapter_config.json"
     saved = json.loads(file.read_text())
     saved["base_model_name_or_path"] = f"{family}-base"
+    saved["target_modules"] = sorted(saved["target_modules"])
     file.write_text(json.dumps(saved, indent=2) + "\n")
     rounded = [[[round(value, 6) for value in token] for token in text.tolist()] for text in logits]
-    return {"base": family, "labels": logits[0].shape[-1], "texts": [{"ids": ids, "logits": rows} for ids, rows in zip(texts, rounded)]}
+    given = [{"ids": ids, "logits": rows} for ids, rows in zip(texts, rounded)]
+    return {"base": family, "labels": logits[0].shape[-1], "texts": given}
 
 
 expected = {name: make(name, *rest) for name, rest in ADAPTERS.items()}
