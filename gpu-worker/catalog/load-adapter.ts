@@ -84,7 +84,18 @@ function headOf({ task, labels, problem, pooling, weight, bias }: Adapter): Load
   return { name, labels, problem, linear: { pooling, weight, bias } };
 }
 
-type Held = Pick<LoadedEncoder, "session" | "dispose"> & Partial<Pick<LoadedEncoder, "adapter">>;
+type Held = Pick<LoadedEncoder, "session" | "dispose"> &
+  Partial<Pick<LoadedEncoder, "adapter" | "memory">>;
+
+/** Rows for each of a text's tokens at most, and groups of them for each text, about (model/lora-groups.ts). */
+const [rowsPerToken, groupsPerText] = [3, 2];
+
+/** What a run takes where its rows are in groups. */
+function groupedMemory({ memory }: LoadedEncoder, session: LoraSession): Pick<Held, "memory"> {
+  if (memory === undefined) return {};
+  const perToken = memory.perToken * rowsPerToken;
+  return { memory: { ...memory, perToken, perText: session.groupBytes * groupsPerText } };
+}
 
 /** The session that the adapter's rows run in. */
 async function hold(base: LoadedEncoder, model: AdapterModel, signal: AbortSignal): Promise<Held> {
@@ -95,7 +106,7 @@ async function hold(base: LoadedEncoder, model: AdapterModel, signal: AbortSigna
   if (lora === null) throw new Error(`its base ${base.id} takes no layers of LoRA`);
   const read = ({ layers }: LoraSession) => readLora(model, lora.checkpoint, layers);
   const { session, adapter, release } = await lora.base.hold(read, signal);
-  return { session, adapter, dispose: release };
+  return { session, adapter, dispose: release, ...groupedMemory(base, session) };
 }
 
 /** What loading it takes of memory, about, beside its base. */

@@ -118,6 +118,14 @@ export class LoraSession implements EncoderSession, Session {
     }, 0);
   }
 
+  /** What a group of rows takes for its adapter's part in a layer, the largest. */
+  get groupBytes(): number {
+    const numbers = [...this.#stacks.values()].map((stack) => {
+      return stack.rank * (stack.inputs + stack.outputs);
+    });
+    return Math.max(...numbers) * Float32Array.BYTES_PER_ELEMENT;
+  }
+
   /** What the stacks would grow by with an adapter more. @param parts by the names of layers, prefixes and all */
   growth(parts: readonly { readonly name: string; readonly rank: number }[]): number {
     const slots = this.#free.length > 0 ? this.#slotCount : 2 * this.#slotCount;

@@ -1,7 +1,7 @@
 /**
  * The tokens of a batch in groups of one adapter each, all equally long, as architectures/lora-layers.ts takes them.
  * Pure. A group that its adapter's tokens do not fill repeats a token, which is computed for nothing; and each group
- * costs a copy of its adapter. So groups are as long as makes both least.
+ * costs a copy of its adapter. So groups are as long as makes both least, and rows are at most thrice the tokens.
  */
 
 /** A text of the batch. */
@@ -38,10 +38,15 @@ function groupLength(counts: readonly number[], overheadRows: number): number {
       Array.from({ length: groupsPerAdapterMax }, (_, at) => Math.ceil(tokens / (at + 1))),
     ),
   );
-  let best = { length: Math.max(...counts), cost: Infinity };
-  for (const length of candidates) {
-    const cost = groupsOf(counts, length) * (length + overheadRows);
-    if (cost < best.cost) best = { length, cost };
+  const total = counts.reduce((sum, tokens) => sum + tokens, 0);
+  // As long as an adapter has tokens in the mean, there are no more full groups than adapters, and one more of each.
+  const mean = Math.ceil(total / counts.length);
+  const rowsMax = 2 * total + counts.length;
+  let best = { length: mean, cost: Infinity };
+  for (const length of candidates.add(mean)) {
+    const groups = groupsOf(counts, length);
+    const cost = groups * (length + overheadRows);
+    if (groups * length <= rowsMax && cost < best.cost) best = { length, cost };
   }
   return best.length;
 }
