@@ -54,13 +54,14 @@ function groupLength(counts: readonly number[], overheadRows: number): number {
 function countTokens(texts: readonly LoraText[]): Map<number, number> {
   const counts = new Map<number, number>();
   for (const { adapter, tokens } of texts) {
+    if (tokens === 0) continue;
     counts.set(adapter, (counts.get(adapter) ?? 0) + tokens);
   }
   return counts;
 }
 
 /**
- * @param texts at least one, of at least one token each
+ * @param texts with at least one token in all
  * @param sequence tokens that each is padded to
  * @param overheadRows what a group costs beside its rows, in rows
  */

@@ -8,7 +8,7 @@ import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts
 import { runRows } from "../../gpu-worker/model/run-rows.ts";
 import { textClassification } from "../../gpu-worker/pipelines/text-classification.ts";
 import { acquireEncoder } from "./acquire-encoder.ts";
-import { type CatalogBench, never, openCatalogBench, stateOf } from "./catalog-bench.ts";
+import { type CatalogBench, never, openCatalogBench, stateOf, until } from "./catalog-bench.ts";
 import { writeTinyEncoder } from "./tiny-encoder.ts";
 import { writeTunedAdapter } from "./tuned-adapter.ts";
 
@@ -134,6 +134,23 @@ describe("adapters of low rank", () => {
     expect(base.bytes).toBe(plain);
     await catalog.acquire("one", never);
     expect(base.bytes).toBeGreaterThan(plain);
+  });
+
+  it("let go of their base, and of its second graph, where nobody waits any longer", async () => {
+    await writeTunedAdapter(bench, "one");
+    const catalog = await bench.open();
+    const base = await acquireEncoder(catalog, "tiny");
+    const plain = base.bytes;
+    const leaving = new AbortController();
+    const asked = catalog.acquire("one", leaving.signal);
+    await until(catalog, () => stateOf(catalog, "one").reason !== null);
+    leaving.abort(new Error("left"));
+    await expect(asked).rejects.toThrow("left");
+    await catalog.release("one");
+    expect(base.bytes).toBe(plain);
+    await catalog.release("tiny");
+    expect(stateOf(catalog, "tiny").loaded).toBe(false);
+    expect((await acquireEncoder(catalog, "one")).adapter).toBe(1);
   });
 
   it("make way for each other where memory is short, the least recently used first", async () => {

@@ -18,9 +18,10 @@ describe("groups of tokens", () => {
     for (let round = 0; round < 200; round += 1) {
       const adapterCount = upTo(10);
       const batch = Array.from({ length: upTo(30) }, () => ({
-        tokens: upTo(40),
+        tokens: upTo(40) - 1,
         adapter: upTo(adapterCount) - 1,
       }));
+      batch.push({ tokens: 1, adapter: 0 });
       const sequence = Math.max(...batch.map(({ tokens }) => tokens)) + 2;
       const { adapters, length, cells, rows } = groupTokens(batch, sequence, random() * 80);
       expect(cells).toHaveLength(adapters.length * length);
