@@ -8,7 +8,7 @@ import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { listKnownModels, presentFolder } from "../catalog/known-models.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
-import { type Adapter, writeAdapter } from "../checkpoints/adapter-folder.ts";
+import { type AdapterHead, writeAdapter } from "../checkpoints/adapter-folder.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
 import { accuracyOf, type Choice, chooseL2, usualL2 } from "../fit/choose-l2.ts";
@@ -116,7 +116,7 @@ async function fit(
   { rows, files, labels }: Data & { labels: string[] },
   command: FitHeadCommand,
   tools: Working,
-): Promise<{ adapter: Adapter; figures: HeadFigures }> {
+): Promise<{ adapter: AdapterHead; figures: HeadFigures }> {
   const split = holdOut(
     rows.map(({ text }) => text),
     heldOutOptions,
