@@ -84,6 +84,8 @@ export async function runTune(command: TuneCommand, tools: TuneTools): Promise<v
   }
 }
 
+const now = () => performance.now();
+
 type Working = TuneTools & { bar: ProgressBar; base: BaseModel; data: TextData };
 
 /** The plan of the training that was interrupted, or a new one. @throws MemoryError */
@@ -94,7 +96,6 @@ async function decide(
 ): Promise<TrainingPlan> {
   const { facts, data } = prepared;
   const { threads } = runtime;
-  const now = () => performance.now();
   const options = { dtype: "float32", threads, repeats: 3, now, signal } as const;
   const gemmRate = (await measureGemm(runtime, options)) * 1e9;
   const wishes = {
@@ -130,7 +131,7 @@ async function tuneData(command: TuneCommand, tools: Working): Promise<TrainingR
       onStep: ({ step }) => bar.show("Training", step, plan.steps),
       onEvaluation: ({ step }, score) => say(scoreInWords(step, score)),
     },
-    now: () => performance.now(),
+    now,
     signal,
   });
 }

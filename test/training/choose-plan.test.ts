@@ -26,6 +26,9 @@ const auto: Wishes = {
   maxSeconds: 900,
   headFits: true,
 };
+const chosen = (maxSeconds: number) => choosePlan(facts(8_000), { ...auto, maxSeconds }, limits);
+const bytes = (batch: number, strategy: "full" | "top-k") =>
+  estimateBytes(facts(100, 256), { strategy, layers: 1, epochs: 1, batch });
 const limits = { gemmRate: 180e9, memoryBytes: 8e9 };
 
 it("trains all layers where there is time, the longer the fewer examples there are", () => {
@@ -42,7 +45,6 @@ it("trains all layers where there is time, the longer the fewer examples there a
 });
 
 it("passes over the examples less often, then trains fewer layers, then a head alone", () => {
-  const chosen = (maxSeconds: number) => choosePlan(facts(8_000), { ...auto, maxSeconds }, limits);
   const order = [900, 600, 300, 200, 100].map((seconds) => chosen(seconds));
   const words = order.map(({ strategy, epochs }) => `${strategy} ${epochs}`);
   expect(words).toEqual(["full 4", "full 2", "full 1", "top-k 1", "head 8"]);
@@ -73,15 +75,13 @@ it("refuses what memory is too small for, and says what would take less", () => 
   const refused = () => choosePlan(facts(1_000, 256), full, { ...limits, memoryBytes: 2e9 });
   expect(refused).toThrow(MemoryError);
   expect(refused).toThrow(/about \d+ MB of memory and there are 2000 MB: lower --batch/);
-  const bytes = (batch: number, strategy: "full" | "top-k") =>
-    estimateBytes(facts(100, 256), { strategy, layers: 1, epochs: 1, batch });
   expect(bytes(64, "full")).toBeGreaterThan(bytes(32, "full"));
   expect(bytes(32, "full")).toBeGreaterThan(bytes(32, "top-k"));
 });
 
 it("warms up, falls evenly, and takes no step at rate 0", () => {
-  const chosen = { strategy: "full", layers: 2, epochs: 2, batch: 10, seed: 0 } as const;
-  const plan = planTraining({ ...chosen, learningRate: 1, maxSeconds: 9 }, 495);
+  const options = { strategy: "full", layers: 2, epochs: 2, batch: 10, seed: 0 } as const;
+  const plan = planTraining({ ...options, learningRate: 1, maxSeconds: 9 }, 495);
   expect(plan).toMatchObject({ steps: 100, warmup: 6, evaluateEvery: 20, patience: 3 });
   const rates = Array.from({ length: plan.steps }, (_, step) => learningRateAt(plan, step));
   expect(rates[0]).toBeCloseTo(1 / 6);

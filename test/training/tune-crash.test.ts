@@ -21,6 +21,7 @@ afterEach(() => bench.close());
 
 const options = { model: "tiny", epochs: 40, saveSeconds: 0, seed: 5 };
 const tuned = (out: string) => readFileSync(path.join(out, "model.safetensors"));
+const metrics = (out: string) => readFileSync(path.join(out, "metrics.csv"), "utf8");
 const stateOf = (out: string) => path.join(out, "training-state", "state.json");
 
 /** Runs it until it has said so many evaluations, then sends the signal. */
@@ -49,7 +50,6 @@ it("ends the same to the bit after kill −9, twice, and an interruption", async
   const said = await tune(bench, { ...options, data, out: broken });
   expect(said[0]).toMatch(/^goes on after step \d+$/);
   expect(tuned(broken).equals(tuned(whole))).toBe(true);
-  const metrics = (out: string) => readFileSync(path.join(out, "metrics.csv"), "utf8");
   expect(metrics(broken)).toBe(metrics(whole));
   expect(readdirSync(broken)).toEqual(readdirSync(whole));
 }, 60_000);

@@ -183,19 +183,19 @@ describe.each(families)("%s", (base, classifier) => {
   });
 });
 
+const outFolder = () => bench.local("tuned");
+
+async function refusal(lines: readonly object[], options = {}): Promise<string> {
+  const data = await writeLines(path.join(bench.folder, "data.jsonl"), lines);
+  const told = tune(bench, { model: "tiny", data, out: outFolder(), ...options });
+  const message = told.then(
+    () => "it was tuned",
+    (error: Error) => error.message,
+  );
+  return await message;
+}
+
 describe("refusals", () => {
-  const out = () => bench.local("tuned");
-
-  async function refusal(lines: readonly object[], options = {}): Promise<string> {
-    const data = await writeLines(path.join(bench.folder, "data.jsonl"), lines);
-    const told = tune(bench, { model: "tiny", data, out: out(), ...options });
-    const message = told.then(
-      () => "it was tuned",
-      (error: Error) => error.message,
-    );
-    return await message;
-  }
-
   const lines = texts.map((text) => ({ text, label: animalOf(text) }));
 
   it("names bad lines, and forms that are not trained", async () => {
@@ -204,7 +204,7 @@ describe("refusals", () => {
     expect(await refusal(texts.map((text) => ({ text })))).toMatch(/of the form text/);
     const same = await refusal(texts.map((text) => ({ text, label: "x" })));
     expect(same).toMatch(/every example is labelled x|two labels/);
-    expect(existsSync(out())).toBe(false);
+    expect(existsSync(outFolder())).toBe(false);
   });
 
   it("names what is too little for it", async () => {
@@ -214,9 +214,9 @@ describe("refusals", () => {
   });
 
   it("writes over nothing", async () => {
-    await writeLines(path.join(out(), "mine.jsonl"), []);
+    await writeLines(path.join(outFolder(), "mine.jsonl"), []);
     expect(await refusal(lines)).toMatch(/tuned is not empty: choose another --out/);
-    expect(readdirSync(out())).toEqual(["mine.jsonl"]);
+    expect(readdirSync(outFolder())).toEqual(["mine.jsonl"]);
   });
 
   it("head asks for one label each", async () => {
