@@ -59,7 +59,9 @@ export default defineConfig({
           environment: "node",
           testTimeout: 60_000,
           hookTimeout: 60_000,
-          fileParallelism: false,
+          // A stack waits for much of its time: for messages to be seen again, for jobs to be taken for lost.
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

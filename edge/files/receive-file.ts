@@ -45,13 +45,13 @@ export async function receiveFile(
 ): Promise<ReceivedForm> {
   // It may wait for its turn, too.
   const going = setInterval(onGoing, saidMs);
-  let release = () => {};
+  let release: (() => void) | undefined;
   try {
     release = await permits.acquire(2 * partBytes, request.signal);
     return await receive(request, new Receiver(() => new ObjectWriter(settings, key)));
   } finally {
     clearInterval(going);
-    release();
+    release?.();
   }
 }
 

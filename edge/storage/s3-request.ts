@@ -1,4 +1,7 @@
-/** Calls of the object store (S3 API, signed by aws4fetch), each tried again where the store is busy. */
+/**
+ * Calls of the object store (S3 API, signed by aws4fetch), each tried again where the store is busy or its connection
+ * breaks: one that was idle may be closed by the other side just as it is used again.
+ */
 import { AwsClient } from "aws4fetch";
 import type { Settings } from "../environment.ts";
 
@@ -17,7 +20,10 @@ export type StoreCall = {
   signal: AbortSignal;
 };
 
-/** The body is not part of what is signed: a Request that holds it would copy it. */
+/**
+ * The body is not part of what is signed: a Request that holds it would copy it.
+ * @throws what the last try met where that was no answer; the signal's reason
+ */
 export async function sendToStore(
   { s3, s3Credentials }: Settings,
   { method, key, query = {}, headers = {}, body, signal }: StoreCall,
@@ -27,15 +33,14 @@ export async function sendToStore(
   for (const [name, value] of Object.entries(query)) url.searchParams.set(name, value);
   for (let tries = 1; ; tries += 1) {
     const signed = await client.sign(url, { method, headers });
-    const response = await fetch(url, {
-      method,
-      headers: signed.headers,
-      signal,
-      ...(body === undefined ? {} : { body }),
+    const request = { method, headers: signed.headers, signal, ...(body && { body }) };
+    const response = await fetch(url, request).catch((error: unknown) => {
+      if (signal.aborted || tries === triesMax) throw error;
+      return null;
     });
-    const busy = response.status >= 500 || response.status === 429;
-    if (!busy || tries === triesMax) return response;
-    await response.body?.cancel();
+    const busy = response === null || response.status >= 500 || response.status === 429;
+    if (response !== null && (!busy || tries === triesMax)) return response;
+    await response?.body?.cancel();
     await new Promise((resolve) => setTimeout(resolve, tries * pauseMs));
   }
 }

@@ -93,4 +93,6 @@ export type EncoderOptions = {
    * model has more than 512 positions, else null. In f16 always all at once.
    */
   readonly scoreBytes?: number | null;
+  /** Whether layers take stacks of adapters of low rank, one for each text (lora-layers.ts). Default false. */
+  readonly lora?: boolean;
 };

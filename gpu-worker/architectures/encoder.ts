@@ -124,6 +124,19 @@ export function positionsOf(config: unknown): number {
   return sizesOf(config).positions;
 }
 
+/** What a checkpoint may put before the names of the encoder's tensors. Throws as `sizesOf`. */
+export function prefixesOf(config: unknown): readonly string[] {
+  return ["", ...architectureOf(config).prefixes];
+}
+
+/**
+ * Whether its layers can take adapters of low rank: not where keys are computed of distances too. Throws as
+ * `sizesOf`.
+ */
+export function takesAdapters(config: unknown): boolean {
+  return architectureOf(config).relative === null;
+}
+
 function familyOf(config: unknown): z.ZodType<Architecture> {
   const { model_type: type } = parseConfig(FamilyConfig, config);
   const family = families.get(type);

@@ -1,10 +1,12 @@
 /**
  * Where each token of a batch stands among the rows that an encoder's layers work on: token by token, all texts' first
  * tokens, then all second ones. Packed, padding has no row: layers compute real tokens alone, and only attention sees
- * the whole grid of texts × tokens. A packed batch must hold at least one token.
+ * the whole grid of texts × tokens. A packed batch must hold at least one token. Grouped, rows are as packed ones, but
+ * in an order that the batch gives.
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
+import type { LoraGroups } from "./lora-layers.ts";
 
 export type TokenRows = {
   /** int64 [sequence, batch]'s own shape, [2]. */
@@ -17,6 +19,8 @@ export type TokenRows = {
   toGrid(rows: Value): Value;
   /** Back: [sequence·batch, width] → [tokens, width]. */
   fromGrid(rows: Value): Value;
+  /** Whether attention's layers work on rows of tokens, and their results go to the grid; else what they read does. */
+  readonly late: boolean;
 };
 
 function same(rows: Value): Value {
@@ -39,7 +43,7 @@ function columns(graph: GraphBuilder, gridShape: Value): Value {
 export function paddedRows(graph: GraphBuilder, mask: Value): TokenRows {
   const gridShape = mask.transpose([1, 0]).op("Shape");
   const positions = columns(graph, gridShape);
-  return { gridShape, positions, pick: flatten, toGrid: same, fromGrid: same };
+  return { gridShape, positions, pick: flatten, toGrid: same, fromGrid: same, late: false };
 }
 
 export function packedRows(graph: GraphBuilder, mask: Value): TokenRows {
@@ -54,5 +58,20 @@ export function packedRows(graph: GraphBuilder, mask: Value): TokenRows {
     pick: (values) => flatten(values).gather(cells, 0),
     toGrid: (rows) => rows.gather(rowOfCell, 0),
     fromGrid: (rows) => rows.gather(cells, 0),
+    late: false,
+  };
+}
+
+/** Where a row repeats a token, only one of them is that token's. */
+export function groupedRows(graph: GraphBuilder, mask: Value, groups: LoraGroups): TokenRows {
+  const { gridShape, positions } = paddedRows(graph, mask);
+  const cells = groups.cells.reshape([-1]);
+  return {
+    gridShape,
+    positions: positions.gather(cells, 0),
+    pick: (values) => flatten(values).gather(cells, 0),
+    toGrid: (rows) => rows.gather(groups.rows, 0),
+    fromGrid: (rows) => rows.gather(cells, 0),
+    late: true,
   };
 }

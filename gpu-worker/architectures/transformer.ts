@@ -24,11 +24,13 @@ import { int8Layers } from "./int8-layers.ts";
 import { servedForms } from "./layer-forms.ts";
 import type { LayerForms } from "./layer-forms.ts";
 import { layerNorm } from "./layer-norm.ts";
+import { loraGroups, loraLayers } from "./lora-layers.ts";
+import type { LoraGroups } from "./lora-layers.ts";
 import type { DenseShape } from "./linear-layers.ts";
 import { Parameters } from "./parameters.ts";
 import { readDistances, relativeScores } from "./relative-scores.ts";
 import type { Content } from "./relative-scores.ts";
-import { packedRows, paddedRows } from "./token-rows.ts";
+import { groupedRows, packedRows, paddedRows } from "./token-rows.ts";
 import type { TokenRows } from "./token-rows.ts";
 
 /** Least float32: hides padding from a softmax without making a row of padding NaN. */
@@ -75,10 +77,19 @@ type Encoder = {
   readonly distanceScores: ((content: Content) => ScoreTerms) | null;
 };
 
+function rowsOf(
+  graph: GraphBuilder,
+  mask: Value,
+  { packed, groups }: { packed: boolean; groups: LoraGroups | null },
+): TokenRows {
+  if (groups !== null) return groupedRows(graph, mask, groups);
+  return packed ? packedRows(graph, mask) : paddedRows(graph, mask);
+}
+
 function readBatch(
   parameters: Parameters,
   architecture: Architecture,
-  { packed, scoreBytes }: Pick<EncoderParts, "packed" | "scoreBytes">,
+  { packed, groups = null, scoreBytes }: Pick<EncoderParts, "packed" | "groups" | "scoreBytes">,
 ): Batch {
   const { graph } = parameters;
   const { heads, hidden, embeddings } = architecture;
@@ -87,7 +98,7 @@ function readBatch(
   const given = graph.input("attention_mask", "int64", shape);
   const types = embeddings.tokenTypes > 1 ? graph.input("token_type_ids", "int64", shape) : null;
   const shapes = parameters.has(shapeTable) ? graph.input("word_shapes", "int64", shape) : null;
-  const rows = packed ? packedRows(graph, given) : paddedRows(graph, given);
+  const rows = rowsOf(graph, given, { packed, groups });
   const mask = given.cast("float32");
   const sizes = [rows.gridShape, graph.integers([heads, hidden / heads])];
   return {
@@ -120,15 +131,18 @@ function selfAttention(encoder: Encoder, x: Value, names: LayerNames): Value {
   const square = { inputs: hidden, outputs: hidden };
   const gain = 1 / Math.sqrt((hidden / heads) * scoreTerms);
   const readers = [names.query, names.key, names.value];
-  const on = layers.on(batch.rows.toGrid(x), { readers, uneven: true });
+  const { late, toGrid, fromGrid } = batch.rows;
+  const on = layers.on(late ? x : toGrid(x), { readers, uneven: true });
+  const read = (name: string, shape: DenseShape) =>
+    late ? toGrid(on.dense(name, shape)) : on.dense(name, shape);
   const keyShape: DenseShape = distanceScores === null ? { ...square, bias: "idle" } : square;
-  const query = on.dense(names.query, { ...square, gain });
-  const key = on.dense(names.key, keyShape);
+  const query = read(names.query, { ...square, gain });
+  const key = read(names.key, keyShape);
   const shape = batch.headShape;
   const context = attend(parameters.graph, {
     query,
     key,
-    value: on.dense(names.value, { ...square, bias: "deferred" }),
+    value: read(names.value, { ...square, bias: "deferred" }),
     mask: batch.scoreMask,
     shape,
     terms: distanceScores?.({ query, key, shape, names, gain }) ?? null,
@@ -137,7 +151,7 @@ function selfAttention(encoder: Encoder, x: Value, names: LayerNames): Value {
   });
   const bias = { takes: names.value };
   return layers
-    .on(batch.rows.fromGrid(context), { readers: [names.attentionOutput] })
+    .on(fromGrid(context), { readers: [names.attentionOutput] })
     .dense(names.attentionOutput, { ...square, bias });
 }
 
@@ -196,6 +210,8 @@ function scoresOfDistances(
 export type EncoderParts = {
   readonly architecture: Architecture;
   readonly packed: boolean;
+  /** Of rows that adapters are for; default null: there are none. */
+  readonly groups?: LoraGroups | null;
   /** Of attention's scores at a time; null for all at once. */
   readonly scoreBytes: number | null;
   readonly parameters: Parameters;
@@ -231,15 +247,19 @@ export function buildTransformer(
   weights: WeightSource,
   options: EncoderOptions,
 ): Graph {
-  const { head, form, packed = false, saturates = false, ranges = null } = options;
+  const { head, form, packed = false, lora = false, saturates = false, ranges = null } = options;
   const { scoreBytes: asked = defaultScoreBytes(architecture) } = options;
   // Autocast casts no subgraphs: a GPU's runs are bounded by the size of its batches alone.
   const scoreBytes = form === "f16" ? null : asked;
   const graph = new GraphBuilder(architecture.name, { form, head: head.name });
   const parameters = new Parameters(graph, weights, architecture.prefixes);
-  const int8 = () => servedForms(parameters, int8Layers(parameters, { saturates, ranges }));
-  const forms = form === "int8" ? int8() : servedForms(parameters);
-  return buildEncoderWith({ architecture, parameters, forms, packed, scoreBytes }, (inputs) => {
+  const plain =
+    form === "int8" ? int8Layers(parameters, { saturates, ranges }) : f32Layers(parameters);
+  const groups = lora ? loraGroups(graph) : null;
+  const layers = groups === null ? plain : loraLayers(plain, parameters, groups);
+  const forms = servedForms(parameters, layers);
+  const parts = { architecture, parameters, forms, packed, groups, scoreBytes };
+  return buildEncoderWith(parts, (inputs) => {
     encoderHead(inputs, head);
   });
 }

@@ -1,7 +1,7 @@
 /**
  * An adapter as a model of the catalog: a head of its own on the session and tokenizer of its base, so that texts for
- * many heads share the base's batches. It holds the base while it is loaded, and is refused on any other base than its
- * own.
+ * many heads share the base's batches; where it changes layers of the base, on the session that all such adapters of
+ * the base share. It holds the base while it is loaded, and is refused on any other base than its own.
  */
 import { createHash } from "node:crypto";
 import path from "node:path";
@@ -10,22 +10,27 @@ import { type Adapter, adapterFiles } from "../checkpoints/adapter-folder.ts";
 import type { AdapterModel } from "../checkpoints/model-folder.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
 import type { ModelLease } from "../model/served-model.ts";
+import type { LoraSession } from "../graphs/lora-session.ts";
 import type { LoadedEncoder, LoadedModel } from "./loaded-model.ts";
+import { readLora } from "./read-lora.ts";
 
 /** Of what the adapter adds to its base. */
-async function ownDigest(folder: string, signal: AbortSignal): Promise<string> {
+async function ownDigest({ folder, adapter }: AdapterModel, signal: AbortSignal): Promise<string> {
   const weights = await sha256OfFile(path.join(folder, adapterFiles.weights), signal);
   const own = await sha256OfFile(path.join(folder, adapterFiles.own), signal);
-  return `${adapterFiles.weights} ${weights}\n${adapterFiles.own} ${own}\n`;
+  const digest = `${adapterFiles.weights} ${weights}\n${adapterFiles.own} ${own}\n`;
+  if (adapter.lora.length === 0) return digest;
+  const config = await sha256OfFile(path.join(folder, adapterFiles.config), signal);
+  return `${digest}${adapterFiles.config} ${config}\n`;
 }
 
 /** @param baseDigest of the base as it is computed here @returns lower-case hex */
 export async function adapterDigest(
-  { folder }: AdapterModel,
+  model: AdapterModel,
   baseDigest: string,
   signal: AbortSignal,
 ): Promise<string> {
-  const own = await ownDigest(folder, signal);
+  const own = await ownDigest(model, signal);
   return createHash("sha256").update(`base ${baseDigest}\n${own}`).digest("hex");
 }
 
@@ -79,29 +84,74 @@ function headOf({ task, labels, problem, pooling, weight, bias }: Adapter): Load
   return { name, labels, problem, linear: { pooling, weight, bias } };
 }
 
-/**
- * @param lease of the base; released where this throws, and when the adapter is disposed of
- * @throws Error whose message completes "the model cannot be served: …"
- */
+type Held = Pick<LoadedEncoder, "session" | "dispose"> &
+  Partial<Pick<LoadedEncoder, "adapter" | "memory">>;
+
+/** Rows for each of a text's tokens at most, and groups of them for each text, about (model/lora-groups.ts). */
+const [rowsPerToken, groupsPerText] = [3, 2];
+
+/** What a run takes where its rows are in groups. */
+function groupedMemory({ memory }: LoadedEncoder, session: LoraSession): Pick<Held, "memory"> {
+  if (memory === undefined) return {};
+  const perToken = memory.perToken * rowsPerToken;
+  return { memory: { ...memory, perToken, perText: session.groupBytes * groupsPerText } };
+}
+
+/** The session that the adapter's rows run in. */
+async function hold(base: LoadedEncoder, model: AdapterModel, signal: AbortSignal): Promise<Held> {
+  if (model.adapter.lora.length === 0) {
+    return { session: base.session, dispose: () => Promise.resolve() };
+  }
+  const { lora } = base;
+  if (lora === null) throw new Error(`its base ${base.id} takes no layers of LoRA`);
+  const read = ({ layers }: LoraSession) => readLora(model, lora.checkpoint, layers);
+  const { session, adapter, release } = await lora.base.hold(read, signal);
+  return { session, adapter, dispose: release, ...groupedMemory(base, session) };
+}
+
+/** What loading it takes of memory, about, beside its base. */
+function bytesNeeded({ adapter, sizeBytes }: AdapterModel, base: LoadedEncoder): number {
+  return adapter.lora.length === 0
+    ? 0
+    : sizeBytes + (base.lora?.base.bytesNeeded(adapter.lora) ?? 0);
+}
+
+export type AdapterLoading = {
+  /** Of the base; released where loading fails, and when the adapter is disposed of. */
+  lease: ModelLease<LoadedModel>;
+  /** Loads once others have made room for so many bytes. */
+  withRoom(bytes: number, load: () => Promise<LoadedModel>): Promise<LoadedModel>;
+  signal: AbortSignal;
+};
+
+/** @throws Error whose message completes "the model cannot be served: …"; the signal's reason */
 export async function loadAdapter(
   { id, model }: { id: string; model: AdapterModel },
-  lease: ModelLease<LoadedModel>,
-  signal: AbortSignal,
-): Promise<LoadedEncoder> {
+  { lease, withRoom, signal }: AdapterLoading,
+): Promise<LoadedModel> {
   const { adapter, tasks } = model;
   try {
     const base = asBase(adapter, lease.model);
-    return {
-      ...base,
-      id,
-      tasks,
-      digest: await adapterDigest(model, base.digest, signal),
-      limits: adapterLimits(adapter, base.limits),
-      head: headOf(adapter),
-      entityModel: adapter.entityModel,
-      bytes: model.sizeBytes,
-      dispose: () => Promise.resolve(lease.release()),
-    };
+    const digest = await adapterDigest(model, base.digest, signal);
+    return await withRoom(bytesNeeded(model, base), async () => {
+      const { dispose, ...held } = await hold(base, model, signal);
+      return {
+        ...base,
+        ...held,
+        id,
+        tasks,
+        digest,
+        limits: adapterLimits(adapter, base.limits),
+        head: headOf(adapter),
+        entityModel: adapter.entityModel,
+        lora: null,
+        bytes: model.sizeBytes,
+        dispose: async () => {
+          await dispose();
+          lease.release();
+        },
+      };
+    });
   } catch (error) {
     lease.release();
     throw error;

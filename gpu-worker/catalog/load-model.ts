@@ -6,6 +6,7 @@
  */
 import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
+import { takesAdapters } from "../architectures/encoder.ts";
 import type { Adapter } from "../checkpoints/adapter-folder.ts";
 import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
@@ -17,9 +18,15 @@ import type { Form } from "../compute-form/form-choice.ts";
 import { ModelForms } from "../compute-form/model-forms.ts";
 import { buildGraph } from "../graphs/build-graph.ts";
 import { graphBytes } from "../graphs/graph-bytes.ts";
-import { builderVersion, decoderDigestIn, digestIn, graphKey } from "../graphs/graph-key.ts";
+import {
+  builderVersion,
+  decoderDigestIn,
+  digestIn,
+  graphKey,
+  loraGraphKey,
+} from "../graphs/graph-key.ts";
 import { measureCosts } from "../graphs/measure-costs.ts";
-import { openSession } from "../graphs/open-session.ts";
+import { openLoraSession, openSession } from "../graphs/open-session.ts";
 import { returnRunMemory } from "../runtime/return-run-memory.ts";
 import type { Session } from "../runtime/session.ts";
 import { loadTokenizer } from "../tokenizer/tokenizer.ts";
@@ -29,6 +36,7 @@ import { decoderBytesNeeded, loadDecoder } from "./load-decoder.ts";
 import type { Watch } from "./load-step.ts";
 import type { LoaderDependencies } from "./loader-dependencies.ts";
 import type { LoadedEncoder, LoadedModel } from "./loaded-model.ts";
+import { LoraBase } from "./lora-base.ts";
 import { openCachedGraph } from "./open-cached-graph.ts";
 import { runMemoryOf } from "./run-memory.ts";
 import { verifiedDigest } from "./verified-digest.ts";
@@ -77,7 +85,8 @@ export class ModelLoader {
     const { signal } = watch;
     if (isAdapter(model)) {
       const lease = await this.#others.baseOf(model.adapter).lease(signal);
-      return loadAdapter({ id, model }, lease, signal);
+      const withRoom = this.#others.withRoom.bind(this.#others);
+      return loadAdapter({ id, model }, { lease, withRoom, signal });
     }
     const bytes = await this.#bytesNeeded(model, signal);
     const files = await verifiedDigest(model, this.#tools.digests, signal);
@@ -103,6 +112,8 @@ export class ModelLoader {
     const { session, file } = await this.#openGraph(model, form, watch);
     const { maxTokens } = limits;
     const measuring = { maxTokens, now: () => performance.now(), signal: watch.signal };
+    const bytes = await this.#bytesOf(checkpoint, file);
+    const lora = this.#loraOf(model, form);
     return {
       kind: "encoder",
       id,
@@ -119,12 +130,43 @@ export class ModelLoader {
       memory: runMemoryOf(checkpoint, form.form, runsMemory / session.concurrency),
       ...(deviceMemory && { batchTokensMax: batchTokensMax(deviceMemory, limits) }),
       upstreamDigest: derivedFrom ?? files.weights,
-      bytes: await this.#bytesOf(checkpoint, file),
+      lora,
+      get bytes() {
+        return bytes + (lora?.base.bytes ?? 0);
+      },
       dispose: async () => {
         await session.release();
         await returnRunMemory(runtime);
       },
     };
+  }
+
+  /** Adapters are for encoders without a head, built here, in a form that is known. */
+  #loraOf(model: IdentifiedCheckpoint, form: Form): LoadedEncoder["lora"] {
+    const { checkpoint } = model;
+    const { format, head, config } = checkpoint;
+    if (format === "onnx" || head.name !== "none" || !takesAdapters(config)) return null;
+    const base = new LoraBase({
+      bytesNeeded: () => graphBytes(checkpoint, form),
+      open: (signal) => this.#openLora(model, form, signal),
+    });
+    return { base, checkpoint };
+  }
+
+  async #openLora({ checkpoint, files }: IdentifiedCheckpoint, form: Form, signal: AbortSignal) {
+    const { runtime, provider, deviceMemory } = this.#tools;
+    const key = loraGraphKey(graphKey(form, digestIn(form, files, provider), provider));
+    return openCachedGraph(key, {
+      tools: this.#tools,
+      watch: { onStep: () => undefined, signal },
+      build: (file) => buildGraph(checkpoint, form, { file, lora: true, runtime, signal }),
+      open: async (file) => {
+        const bytes = await this.#bytesOf(checkpoint, file);
+        const deviceMemoryBytes = deviceMemory === null ? null : bytes;
+        const options = { runtime, provider, deviceMemoryBytes, signal };
+        return { session: await openLoraSession(file, options), bytes };
+      },
+    });
   }
 
   async #openGraph(

@@ -6,7 +6,9 @@ import type { ComputeForm } from "../architectures/encoder-head.ts";
 import type { DecoderForm } from "../architectures/decoder-form.ts";
 import type { DecoderModel } from "../model/decoder-model.ts";
 import type { EncoderModel } from "../model/encoder-model.ts";
+import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import type { Session } from "../runtime/session.ts";
+import type { LoraBase } from "./lora-base.ts";
 
 type Kept = {
   /** sha256 of the upstream f32 weights file: what adapters name their base by. */
@@ -18,6 +20,11 @@ type Kept = {
 };
 
 export type LoadedEncoder = EncoderModel &
-  Kept & { readonly form: ComputeForm; readonly session: Session };
+  Kept & {
+    readonly form: ComputeForm;
+    readonly session: Session;
+    /** For adapters of low rank, with the files they were made for; null: it takes none. */
+    readonly lora: { readonly base: LoraBase; readonly checkpoint: Checkpoint } | null;
+  };
 export type LoadedDecoder = DecoderModel & Kept & { readonly form: DecoderForm };
 export type LoadedModel = LoadedEncoder | LoadedDecoder;

@@ -1,9 +1,11 @@
 /**
  * The models an operator put on the disk: each folder below `LLM_OS_MODELS` that holds a config.json, a modules.json,
- * an adapter_config.json or a GGUF file is one, named as its folder. Whether it can be served is found out elsewhere.
+ * an adapter_config.json or a GGUF file is one, named as its folder, or as an adapter's llm-os.json says: names of
+ * tuned models hold colons, which not every file system takes. Whether it can be served is found out elsewhere.
  */
 import { readdir } from "node:fs/promises";
 import path from "node:path";
+import { adapterFiles, readAdapterId } from "../checkpoints/adapter-folder.ts";
 
 const modelFiles: readonly string[] = ["config.json", "modules.json", "adapter_config.json"];
 
@@ -18,12 +20,12 @@ async function namesIn(folder: string): Promise<string[]> {
 export async function listLocalFolders(modelsFolder: string): Promise<LocalFolder[]> {
   const names = (await readdir(modelsFolder)).filter((name) => !name.startsWith("."));
   const found = await Promise.all(
-    names.map(async (id) => {
-      const folder = path.join(modelsFolder, id);
-      const isModel = (await namesIn(folder)).some(
-        (name) => modelFiles.includes(name) || name.endsWith(".gguf"),
-      );
-      return isModel ? [{ id, folder }] : [];
+    names.map(async (name) => {
+      const folder = path.join(modelsFolder, name);
+      const files = await namesIn(folder);
+      if (!files.some((file) => modelFiles.includes(file) || file.endsWith(".gguf"))) return [];
+      const own = files.includes(adapterFiles.config) ? await readAdapterId(folder) : null;
+      return [{ id: own ?? name, folder }];
     }),
   );
   return found.flat().toSorted((a, b) => a.id.localeCompare(b.id));

@@ -1,7 +1,8 @@
 /**
  * A tuned head in a folder of its own, in the layout of Hugging Face's PEFT library: `adapter_config.json` names the
- * base, `adapter_model.safetensors` holds the classifier, `llm-os.json` says what PEFT has no field for. Only heads are
- * served yet, layers of LoRA are refused. Whether the base is the one here is not checked here: `baseDigest` tells.
+ * base, `adapter_model.safetensors` holds the classifier and, where the base was tuned too, its layers of LoRA
+ * (lora-config.ts); `llm-os.json` says what PEFT has no field for. Whether the base is the one here is not checked
+ * here: `baseDigest` tells.
  */
 import { mkdir, rename, rm } from "node:fs/promises";
 import path from "node:path";
@@ -15,6 +16,7 @@ import { readFloat32 } from "../weights/read-float32.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { writeSafetensors } from "../weights/safetensors-writer.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
+import { checkLoraConfig, loraFields, type LoraLayer, readLoraLayers } from "./lora-config.ts";
 
 /** Tasks a linear head can do, with PEFT's name of each. */
 const taskTypes = {
@@ -32,12 +34,18 @@ export const AdapterConfigFile = z.looseObject({
   task_type: z.string(),
   base_model_name_or_path: z.string().min(1).max(200),
   modules_to_save: z.array(z.string()).nullish(),
+  ...loraFields,
 });
 type AdapterConfigFile = z.infer<typeof AdapterConfigFile>;
+
+/** Of a tuned model: `ft:base:suffix:id`, or any other name. */
+const AdapterId = z.string().regex(/^[\w.:-]{1,200}$/);
 
 /** llm-os.json beside it. */
 export const AdapterOwnFile = z.looseObject({
   formatVersion: z.literal(1),
+  /** By which the model is asked for; absent: by the folder's name, which on some systems may hold no colon. */
+  id: AdapterId.nullish(),
   task: AdapterTask,
   /** By row of the classifier. */
   labels: z
@@ -61,7 +69,8 @@ export const AdapterOwnFile = z.looseObject({
 });
 type AdapterOwnFile = z.infer<typeof AdapterOwnFile>;
 
-export type Adapter = {
+/** An adapter that leaves the layers of its base as they are. */
+export type AdapterHead = {
   task: AdapterTask;
   labels: string[];
   problem: Problem;
@@ -81,6 +90,13 @@ export type Adapter = {
   bias: Float32Array;
 };
 
+export type Adapter = AdapterHead & {
+  /** What llm-os.json says; null: its folder's name. */
+  id: string | null;
+  /** What it changes of its base. None: it is a head alone. */
+  lora: readonly LoraLayer[];
+};
+
 export const adapterFiles = {
   config: "adapter_config.json",
   weights: "adapter_model.safetensors",
@@ -91,10 +107,12 @@ export const adapterFiles = {
 const weightName = "base_model.model.classifier.weight";
 const biasName = "base_model.model.classifier.bias";
 
-function checkConfig({ peft_type: kind, task_type: type }: AdapterConfigFile, task: AdapterTask) {
+function checkConfig(config: AdapterConfigFile, task: AdapterTask): void {
+  const { peft_type: kind, task_type: type } = config;
   if (kind !== "LORA") {
     throw new Error(`${adapterFiles.config}: peft_type ${kind} is not served: only LORA is`);
   }
+  checkLoraConfig(config, adapterFiles.config);
   if (type === taskTypes[task]) return;
   throw new Error(
     `${adapterFiles.config}: task_type is ${type}, but ${task} in ${adapterFiles.own} needs ${taskTypes[task]}`,
@@ -115,14 +133,7 @@ function checkLabels({ labels, problem, pooling, task }: AdapterOwnFile): void {
   throw new Error(`${adapterFiles.own}: pooling ${pooling} does not fit the task ${task}`);
 }
 
-function checkTensors(source: WeightSource, labels: number): void {
-  const names = source.names();
-  const lora = names.find((name) => name.includes("lora_"));
-  if (lora !== undefined) {
-    throw new Error(`it holds layers of LoRA (${lora}), which are not served yet: only heads are`);
-  }
-  const foreign = names.find((name) => name !== weightName && name !== biasName);
-  if (foreign !== undefined) throw new Error(`${foreign} is not served: only the classifier is`);
+function checkHead(source: WeightSource, labels: number): void {
   const weight = source.entry(weightName)?.shape;
   const bias = source.entry(biasName)?.shape;
   if (weight === undefined) throw new Error(`${weightName} is missing`);
@@ -135,17 +146,18 @@ function checkTensors(source: WeightSource, labels: number): void {
   throw new Error(`${biasName} is [${bias.join(", ")}], expected [${labels}]`);
 }
 
-function readFinite(source: WeightSource, name: string): Float32Array {
+/** @throws Error where a number is not finite */
+export function readFinite(source: WeightSource, name: string): Float32Array {
   const values = readFloat32(source, name);
   if (!values.every(Number.isFinite)) throw new Error(`${name} holds a number that is not finite`);
   return values;
 }
 
-function readHead(folder: string, labels: number): Pick<Adapter, "weight" | "bias"> {
+/** What `read` makes of the folder's weights. @throws Error that names their file */
+export function readAdapterWeights<T>(folder: string, read: (source: WeightSource) => T): T {
   const source = openSafetensors(path.join(folder, adapterFiles.weights));
   try {
-    checkTensors(source, labels);
-    return { weight: readFinite(source, weightName), bias: readFinite(source, biasName) };
+    return read(source);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     const named = reason.startsWith(adapterFiles.weights);
@@ -153,6 +165,28 @@ function readHead(folder: string, labels: number): Pick<Adapter, "weight" | "bia
   } finally {
     source.close();
   }
+}
+
+function readWeights(
+  source: WeightSource,
+  labels: number,
+  config: AdapterConfigFile,
+): Pick<Adapter, "weight" | "bias" | "lora"> {
+  checkHead(source, labels);
+  const others = source.names().filter((name) => name !== weightName && name !== biasName);
+  const lora = readLoraLayers(source, others, config);
+  return {
+    weight: readFinite(source, weightName),
+    bias: readFinite(source, biasName),
+    lora,
+  };
+}
+
+/** The id that an adapter's folder gives itself; null: none, or it cannot be read. */
+export async function readAdapterId(folder: string): Promise<string | null> {
+  const Id = z.looseObject({ id: AdapterId.nullish() });
+  const own = await readJson(folder, adapterFiles.own, Id).catch(() => null);
+  return own?.id ?? null;
 }
 
 /**
@@ -168,7 +202,9 @@ export async function readAdapter(folder: string): Promise<Adapter | null> {
   }
   checkConfig(config, own.task);
   checkLabels(own);
+  const labels = own.labels.length;
   return {
+    id: own.id ?? null,
     task: own.task,
     labels: own.labels,
     problem: own.problem,
@@ -178,7 +214,7 @@ export async function readAdapter(folder: string): Promise<Adapter | null> {
     baseName: config.base_model_name_or_path,
     licence: own.licence ?? null,
     entityModel: own.entity_model ?? null,
-    ...readHead(folder, own.labels.length),
+    ...readAdapterWeights(folder, (source) => readWeights(source, labels, config)),
   };
 }
 
@@ -187,7 +223,7 @@ function json(value: object): string {
 }
 
 /** What PEFT writes of an adapter without layers of its own. */
-function configOf({ task, baseName }: Adapter) {
+function configOf({ task, baseName }: AdapterHead) {
   return {
     peft_type: "LORA",
     r: 1,
@@ -199,7 +235,7 @@ function configOf({ task, baseName }: Adapter) {
   };
 }
 
-function ownOf(adapter: Adapter): AdapterOwnFile {
+function ownOf(adapter: AdapterHead): AdapterOwnFile {
   const { task, labels, problem, pooling, maxLength, baseDigest, licence, entityModel } = adapter;
   const optional = entityModel === null ? {} : { entity_model: entityModel };
   return AdapterOwnFile.parse({
@@ -215,7 +251,7 @@ function ownOf(adapter: Adapter): AdapterOwnFile {
   });
 }
 
-async function writeHead(file: string, { labels, weight, bias }: Adapter): Promise<void> {
+async function writeHead(file: string, { labels, weight, bias }: AdapterHead): Promise<void> {
   const rows = labels.length;
   const shape = [rows, weight.length / rows];
   const neighbour = `${file}.tmp`;
@@ -240,7 +276,11 @@ async function writeHead(file: string, { labels, weight, bias }: Adapter): Promi
  * @param card README.md
  * @throws where it is no adapter that could be read again
  */
-export async function writeAdapter(folder: string, adapter: Adapter, card: string): Promise<void> {
+export async function writeAdapter(
+  folder: string,
+  adapter: AdapterHead,
+  card: string,
+): Promise<void> {
   const own = ownOf(adapter);
   checkLabels(own);
   if (!adapter.weight.every(Number.isFinite) || !adapter.bias.every(Number.isFinite)) {

@@ -7,7 +7,7 @@ import { createHash } from "node:crypto";
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
-import { type Adapter, writeAdapter } from "../checkpoints/adapter-folder.ts";
+import { type AdapterHead, writeAdapter } from "../checkpoints/adapter-folder.ts";
 import { accuracyOf, type Choice, chooseL2, usualL2 } from "../fit/choose-l2.ts";
 import { fitHead } from "../fit/fit-head.ts";
 import { type HoldOut, holdOut } from "../fit/hold-out.ts";
@@ -114,7 +114,7 @@ async function fit(
   { rows, files, labels }: Data & { labels: string[] },
   command: FitHeadCommand,
   tools: Working,
-): Promise<{ adapter: Adapter; figures: HeadFigures }> {
+): Promise<{ adapter: AdapterHead; figures: HeadFigures }> {
   const split = holdOut(
     rows.map(({ text }) => text),
     heldOutOptions,

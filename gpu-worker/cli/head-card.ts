@@ -1,5 +1,5 @@
 /** The model card of a fitted head: what it does, how well, and the command that made it. */
-import type { Adapter } from "../checkpoints/adapter-folder.ts";
+import type { AdapterHead } from "../checkpoints/adapter-folder.ts";
 
 export type HeadFigures = {
   /** Share of rows of the commonest label. */
@@ -28,7 +28,7 @@ function labelsOf(labels: readonly string[]): string {
   return `${shown.join(", ")}${more > 0 ? ` and ${more} more, in llm-os.json` : ""}`;
 }
 
-export function headCard(id: string, adapter: Adapter, figures: HeadFigures): string {
+export function headCard(id: string, adapter: AdapterHead, figures: HeadFigures): string {
   const { majority, accuracy, l2, chosen, rows, heldOut, data, command } = figures;
   const choice = chosen
     ? "L2 was\nchosen by the first of them, so they flatter it a little."

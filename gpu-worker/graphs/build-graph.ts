@@ -19,6 +19,9 @@ function graphHeadOf({ folder, head, sentence }: Checkpoint): Head {
   return "labels" in head ? { name: head.name, labels: head.labels.length } : { name: head.name };
 }
 
+/** `lora`: with stacks of adapters. */
+type BuildOptions = MeasureTools & { file: string; lora?: boolean };
+
 /**
  * Writes the graph to `file`, large constants beside it.
  * @throws Error for a checkpoint that is not what its configuration says; the signal's reason
@@ -26,19 +29,21 @@ function graphHeadOf({ folder, head, sentence }: Checkpoint): Head {
 export async function buildGraph(
   checkpoint: Checkpoint,
   form: Form,
-  { file, ...tools }: MeasureTools & { file: string },
+  { file, lora = false, ...tools }: BuildOptions,
 ): Promise<void> {
   const scratch = `${file}.ranges`;
   const ranges =
     form.form === "int8" ? await measureRanges(checkpoint, { ...tools, folder: scratch }) : null;
   const { signal } = tools;
-  await inThread(import.meta.url, writeGraph, [checkpoint, { ...form, ranges }, file], { signal });
+  await inThread(import.meta.url, writeGraph, [checkpoint, { ...form, ranges, lora }, file], {
+    signal,
+  });
 }
 
 /** On the calling thread. @throws WeightError or ConfigError */
 export async function writeGraph(
   checkpoint: Checkpoint,
-  { form, saturates, ranges }: Form & { ranges: ChannelRanges | null },
+  { form, saturates, ranges, lora }: Form & { ranges: ChannelRanges | null; lora: boolean },
   file: string,
 ): Promise<void> {
   const { config, weightsFile } = checkpoint;
@@ -51,6 +56,7 @@ export async function writeGraph(
       packed: true,
       saturates,
       ranges,
+      lora,
     });
     await writeModel(graph, file);
   } finally {

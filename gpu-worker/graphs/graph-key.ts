@@ -26,6 +26,11 @@ export function decoderGraphKey(form: DecoderForm, digest: string, provider: Pro
   return `${digest.slice(0, 32)}-${form}-${provider}-${builderVersion}`;
 }
 
+/** Of the graph that takes adapters, `key` being that of the one that does not. */
+export function loraGraphKey(key: string): string {
+  return `${key}-lora`;
+}
+
 /** @param digest of the model in that form */
 export function graphKey({ form, saturates }: Form, digest: string, provider: Provider): string {
   const shifted = saturates ? "-shifted" : "";

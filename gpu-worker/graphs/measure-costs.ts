@@ -4,6 +4,7 @@
  * that loading takes hardly longer for it.
  */
 import type { EncoderRow } from "../model/encoder-row.ts";
+import type { EncoderSession } from "../model/encoder-session.ts";
 import type { RunCost } from "../model/run-cost.ts";
 import { prepareRows } from "../model/run-rows.ts";
 import type { Session } from "../runtime/session.ts";
@@ -66,7 +67,11 @@ async function bestOf(
 }
 
 /** Inputs of made-up tokens for a session of any head. */
-export function madeUpFeeds(session: Session, rows: number, columns: number): Feeds {
+export function madeUpFeeds(
+  session: Pick<EncoderSession, "inputs" | "groupOverheadRows">,
+  rows: number,
+  columns: number,
+): Feeds {
   const row: EncoderRow = {
     ids: Array.from({ length: columns }, () => 0),
     positions: [0],

@@ -104,6 +104,11 @@ function checkMemory({ ids, positions = [] }: EncoderRow, { id, memory }: Encode
   );
 }
 
+/** Rows of a batch may be of models that differ in their adapters alone. */
+function rowsFor({ adapter }: EncoderModel, rows: readonly EncoderRow[]): readonly EncoderRow[] {
+  return adapter === undefined ? rows : rows.map((row) => ({ ...row, adapter }));
+}
+
 function noOtherModel(id: string): Promise<never> {
   return Promise.reject(new CodedError("model_not_found", `The model ${id} is not here`));
 }
@@ -202,7 +207,7 @@ export class TaskRunner {
       run: async (used, rows) => {
         for (const row of rows) checkMemory(row, used);
         const onProgress = progress.begin(rows.length);
-        return this.#queueOf(used).submit(rows, { ...options, onProgress });
+        return this.#queueOf(used).submit(rowsFor(used, rows), { ...options, onProgress });
       },
       charge: (tokens) => options.onRun?.(tokens),
       reserveOutputs,

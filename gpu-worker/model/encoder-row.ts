@@ -12,6 +12,8 @@ export type EncoderRow = {
   readonly positions?: readonly number[];
   /** For a sentence encoder: so many first tokens, a prompt's, are left out of the vector. Absent: none. */
   readonly unpooled?: number;
+  /** The adapter of low rank that it is run with, as its session counts them. Absent: 0, none. */
+  readonly adapter?: number;
 };
 
 /** Each output asked for, of one row: see `OutputName`. Copied out of the batch. */

@@ -7,6 +7,8 @@
 export type RunMemory = {
   /** Of each token, padding included. */
   perToken: number;
+  /** Of each text by itself, beside its tokens. Absent: nothing. */
+  perText?: number;
   /** Of each pair of positions in a text. */
   perPair: number;
   /** Of all pairs at a time, where attention computes some after others; Infinity where it cannot. */
@@ -27,7 +29,8 @@ export type RunShape = {
 
 export function bytesOfRun(memory: RunMemory, { longest, texts, asked }: RunShape): number {
   const pairs = Math.min(texts * longest ** 2 * memory.perPair, memory.pairsMax);
-  return texts * longest * memory.perToken + pairs + asked * memory.perAsked;
+  const { perToken, perText = 0, perAsked } = memory;
+  return texts * (longest * perToken + perText) + pairs + asked * perAsked;
 }
 
 /** The most tokens of a text alone. */

@@ -2,13 +2,18 @@
  * The run stage of every encoder task: one batch of token sequences through the model. Rows are padded to the longest,
  * or some more, with zeros that the attention mask hides; what comes back of padding is left out.
  */
-import type { Tensor } from "../tensor/tensor.ts";
+import { int64, type Tensor } from "../tensor/tensor.ts";
 import type { EncoderModel } from "./encoder-model.ts";
 import type { EncoderRow, RowResult } from "./encoder-row.ts";
-import type { OutputName } from "./encoder-session.ts";
+import type { EncoderSession, OutputName } from "./encoder-session.ts";
+import { groupTokens } from "./lora-groups.ts";
 
 /** Without limits, rows are padded to the longest and no more. */
 type Runnable = Pick<EncoderModel, "session"> & Partial<Pick<EncoderModel, "limits">>;
+
+type Preparable = Partial<Pick<EncoderModel, "limits">> & {
+  readonly session: Pick<EncoderSession, "inputs" | "groupOverheadRows">;
+};
 
 /** A batch that could run at once. */
 export type PreparedRows = {
@@ -31,7 +36,7 @@ export function runRows(
 /** The JavaScript that comes before a run, so that it can be done while another batch runs. */
 export function prepareRows(
   rows: readonly EncoderRow[],
-  { session, limits }: Runnable,
+  { session, limits }: Preparable,
 ): PreparedRows {
   const longest = rows.reduce((most, row) => Math.max(most, row.ids.length), 0);
   const sequence = paddedLength(longest, limits?.maxTokens ?? longest);
@@ -41,6 +46,9 @@ export function prepareRows(
   for (const { name } of session.inputs) {
     const make = feedMakers[name];
     if (make !== undefined) feeds[name] = make(rows, sequence);
+  }
+  if (session.groupOverheadRows !== undefined) {
+    Object.assign(feeds, groupFeeds(rows, sequence, session.groupOverheadRows));
   }
   return { rows, sequence, outputs: [...outputs], feeds };
 }
@@ -99,6 +107,22 @@ const feedMakers: Readonly<
     return { dtype: "int64", shape: [count], data };
   },
 };
+
+/** The rows of tokens by adapter. `lora_slots` names adapters as the session counts them. */
+function groupFeeds(
+  rows: readonly EncoderRow[],
+  sequence: number,
+  overheadRows: number,
+): Record<string, Tensor> {
+  const texts = rows.map(({ ids, adapter = 0 }) => ({ tokens: ids.length, adapter }));
+  const groups = groupTokens(texts, sequence, overheadRows);
+  const { adapters, length } = groups;
+  return {
+    lora_slots: int64([adapters.length], adapters),
+    lora_cells: { dtype: "int64", shape: [adapters.length, length], data: groups.cells },
+    lora_rows: { dtype: "int64", shape: [rows.length * sequence], data: groups.rows },
+  };
+}
 
 /** int64 [rows, sequence], with zeros where a row has no value. */
 function grid(

@@ -4,7 +4,7 @@
  */
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type Adapter, writeAdapter } from "../../gpu-worker/checkpoints/adapter-folder.ts";
+import { type AdapterHead, writeAdapter } from "../../gpu-worker/checkpoints/adapter-folder.ts";
 import type { Catalog } from "../../gpu-worker/catalog/catalog.ts";
 import { sha256OfFile } from "../../gpu-worker/files/file-digest.ts";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
@@ -29,8 +29,12 @@ const weightsOf = (id: string) =>
   sha256OfFile(path.join(bench.local(id), "model.safetensors"), never);
 
 /** A head on `tiny`, its weights all `fill`. */
-async function writeHead(id: string, changes: Partial<Adapter> = {}, fill = 0.5): Promise<void> {
-  const adapter: Adapter = {
+async function writeHead(
+  id: string,
+  changes: Partial<AdapterHead> = {},
+  fill = 0.5,
+): Promise<void> {
+  const adapter: AdapterHead = {
     task: "text-classification",
     labels: ["a", "b"],
     problem: "single_label",

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
-  type Adapter,
+  type AdapterHead,
   adapterFiles,
   readAdapter,
   writeAdapter,
@@ -17,7 +17,7 @@ beforeEach(async () => {
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
-const adapter: Adapter = {
+const adapter: AdapterHead = {
   task: "text-classification",
   labels: ["no", "yes"],
   problem: "single_label",
@@ -49,15 +49,29 @@ async function writeTensors(tensors: Record<string, { shape: number[]; values: n
 const weight = { shape: [2, 3], values: [1, 2, 3, 4, 5, 6] };
 const bias = { shape: [2], values: [0, 0] };
 
+const head = { [`${prefix}.weight`]: weight, [`${prefix}.bias`]: bias };
+
+const query = "base_model.model.bert.encoder.layer.0.attention.self.query";
+const ranked = (rows: number, columns: number) => ({
+  shape: [rows, columns],
+  values: Array.from({ length: rows * columns }, () => 1),
+});
+const manyLayers = Object.fromEntries(
+  Array.from({ length: 1_000 }, (_, at) => [
+    [`base_model.model.layer.${at}.lora_A.weight`, ranked(1, 1)],
+    [`base_model.model.layer.${at}.lora_B.weight`, ranked(1, 1)],
+  ]).flat(),
+);
+
 describe("an adapter folder", () => {
   it("is read as it was written", async () => {
     await writeAdapter(folder, adapter, "# card\n");
-    expect(await readAdapter(folder)).toEqual(adapter);
+    expect(await readAdapter(folder)).toEqual({ ...adapter, id: null, lora: [] });
     expect(await readFile(path.join(folder, "README.md"), "utf8")).toBe("# card\n");
   });
 
   it("keeps a relation head's entity model and a multi-label problem", async () => {
-    const relations: Adapter = {
+    const relations: AdapterHead = {
       ...adapter,
       task: "relation-extraction",
       problem: "multi_label",
@@ -66,7 +80,7 @@ describe("an adapter folder", () => {
       entityModel: "entities-en",
     };
     await writeAdapter(folder, relations, "");
-    expect(await readAdapter(folder)).toEqual(relations);
+    expect(await readAdapter(folder)).toEqual({ ...relations, id: null, lora: [] });
   });
 
   it("has the fields PEFT reads", async () => {
@@ -96,6 +110,17 @@ describe("an adapter folder", () => {
       { base_model_name_or_path: 3 },
       /adapter_config.*base_model_name_or_path/s,
     ],
+    [adapterFiles.config, { use_dora: true }, /adapter_config\.json: use_dora is not served/],
+    [adapterFiles.config, { bias: "lora_only" }, /bias "lora_only" is not served: only "none"/],
+    [adapterFiles.config, { fan_in_fan_out: true }, /fan_in_fan_out is not served/],
+    [adapterFiles.config, { layer_replication: [[0, 2]] }, /layer_replication is not served/],
+    [adapterFiles.config, { trainable_token_indices: [7] }, /trainable_token_indices is not/],
+    [adapterFiles.config, { init_lora_weights: "pissa" }, /init_lora_weights "pissa" changes/],
+    [adapterFiles.config, { r: 100_000 }, /adapter_config.*128.*at r/s],
+    [adapterFiles.config, { lora_alpha: 1e300 }, /adapter_config.*lora_alpha/s],
+    [adapterFiles.config, { rank_pattern: { "(a+)+$": 2 } }, /adapter_config.*rank_pattern/s],
+    [adapterFiles.own, { id: "ft:a b" }, /llm-os\.json.*at id/s],
+    [adapterFiles.own, { id: "../../etc" }, /llm-os\.json.*at id/s],
     [adapterFiles.own, { formatVersion: 2 }, /llm-os\.json.*formatVersion/s],
     [adapterFiles.own, { task: "fill-mask" }, /llm-os\.json.*task/s],
     [adapterFiles.own, { labels: ["yes", "yes"] }, /llm-os\.json.*twice.*labels/s],
@@ -128,19 +153,36 @@ describe("an adapter folder", () => {
       /classifier\.weight holds a number that is not finite/,
     ],
     [
-      "layers of LoRA",
-      {
-        [`${prefix}.weight`]: weight,
-        [`${prefix}.bias`]: bias,
-        "base_model.model.bert.encoder.layer.0.attention.self.query.lora_A.weight": bias,
-      },
-      /lora_A\.weight\), which are not served yet/,
+      "a layer of LoRA that is no matrix",
+      { ...head, [`${query}.lora_A.weight`]: bias },
+      /query\.lora_A\.weight is \[2\], expected a matrix/,
     ],
     [
-      "a tensor of no use",
-      { [`${prefix}.weight`]: weight, [`${prefix}.bias`]: bias, pooler: bias },
-      /pooler is not served/,
+      "half a layer of LoRA",
+      { ...head, [`${query}.lora_A.weight`]: ranked(1, 3) },
+      /query\.lora_B\.weight is missing/,
     ],
+    [
+      "a layer of another rank than the configuration's",
+      {
+        ...head,
+        [`${query}.lora_A.weight`]: ranked(2, 3),
+        [`${query}.lora_B.weight`]: ranked(3, 2),
+      },
+      /query has ranks 2 and 2, the configuration says 1/,
+    ],
+    ["a thousand layers of LoRA", { ...head, ...manyLayers }, /more than 512 layers of LoRA/],
+    [
+      "magnitudes of DoRA",
+      { ...head, [`${query}.lora_magnitude_vector`]: bias },
+      /lora_magnitude_vector is not served/,
+    ],
+    [
+      "words of its own",
+      { ...head, "base_model.model.bert.embeddings.word_embeddings.lora_embedding_A": bias },
+      /lora_embedding_A is not served/,
+    ],
+    ["a tensor of no use", { ...head, pooler: bias }, /pooler is not served/],
   ])("is refused for %s", async (_, tensors, message) => {
     await writeAdapter(folder, adapter, "");
     await writeTensors(tensors);

@@ -207,6 +207,46 @@ describe("what is refused", () => {
   });
 });
 
+describe("kill −9", () => {
+  it("of the edge in mid-upload leaves nothing of it to be seen", async () => {
+    const before = await client.files.list();
+    const part = new TextEncoder().encode(`${linesOf(1)}\n`.repeat(150_000));
+    const begun = Promise.withResolvers<void>();
+    const head = `--x\r\ncontent-disposition: form-data; name="file"; filename="a.jsonl"\r\n\r\n`;
+    const body = new ReadableStream({
+      start: (controller) => controller.enqueue(new TextEncoder().encode(head)),
+      // The second part is asked for once the first has gone; a third never comes.
+      async pull(controller) {
+        controller.enqueue(part);
+        begun.resolve();
+        await new Promise(() => {});
+      },
+    });
+    const broken = fetch(`${stack.url}/v1/files`, {
+      method: "POST",
+      body,
+      duplex: "half",
+      headers: {
+        authorization: `Bearer ${stack.operatorKey}`,
+        "content-type": "multipart/form-data; boundary=x",
+      },
+    } as RequestInit).then(
+      () => "answered",
+      () => "broken off",
+    );
+    await begun.promise;
+    await stack.kill("edge");
+    expect(await broken).toBe("broken off");
+    await vi.waitFor(async () => expect((await fetch(`${stack.url}/healthz`)).ok).toBe(true), {
+      timeout: 20_000,
+      interval: 50,
+    });
+    expect((await client.files.list()).data).toEqual(before.data);
+    const { id } = await upload(linesOf(10));
+    expect(await judged(id)).toMatchObject({ status: "processed" });
+  });
+});
+
 function twice(file: File): FormData {
   const form = formOf({ purpose: "fine-tune", file });
   form.append("file", file);

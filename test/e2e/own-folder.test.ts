@@ -2,6 +2,7 @@
  * A model in a folder of the operator's, on the whole running stack: its first calls, and one that cannot be served.
  */
 import {
+  cpSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -35,7 +36,25 @@ function writeModel(name: string, left: RegExp): void {
   }
 }
 
+const tuned = "ft:all-MiniLM-L6-v2:tags:0a1b";
+
+/** As PEFT saved it, with what it has no field for beside it. */
+function writeTuned(): void {
+  const folder = path.join(models, "tuned-tags");
+  const saved = "../checkpoints/peft-adapters/minilm-query-value";
+  cpSync(path.resolve(import.meta.dirname, saved), folder, { recursive: true });
+  const edit = (from: string, name: string, changes: object) => {
+    const file: object = JSON.parse(readFileSync(path.join(from, name), "utf8"));
+    writeFileSync(path.join(folder, name), JSON.stringify({ ...file, ...changes }));
+  };
+  edit(folder, "adapter_config.json", { base_model_name_or_path: "all-MiniLM-L6-v2" });
+  const labels = ["O", "B-A", "I-A"];
+  const own = { id: tuned, task: "token-classification", labels, pooling: "none" };
+  edit(path.join(embedded, "..", "sentiment-en"), "llm-os.json", own);
+}
+
 beforeAll(async () => {
+  writeTuned();
   symlinkSync(embedded, path.join(models, "own"));
   mkdirSync(path.join(models, "broken"));
   writeFileSync(path.join(models, "broken", "config.json"), '{"model_type":"gpt2"}');
@@ -65,6 +84,29 @@ it("answers the second identical call from the cache, however soon it comes", as
   expect([first.status, second.status]).toEqual([200, 200]);
   expect([first, second].map(({ headers }) => headers.get("x-cache"))).toEqual(["miss", "hit"]);
   expect(await second.text()).toBe(await first.text());
+});
+
+it("serves an adapter of low rank under the name that its folder gives it", async () => {
+  const before = await (await embed("all-MiniLM-L6-v2")).text();
+  const response = await fetch(`${stack.url}/hf/models/${tuned}`, {
+    method: "POST",
+    headers: {
+      "content-type": "application/json",
+      authorization: `Bearer ${stack.operatorKey}`,
+    },
+    body: JSON.stringify({
+      inputs: "The quick brown fox",
+      parameters: { aggregation_strategy: "none", ignore_labels: [] },
+    }),
+  });
+  expect(response.status).toBe(200);
+  const entities = (await response.json()) as { entity: string }[];
+  expect(entities.map(({ entity }) => entity)).toEqual(
+    Array.from({ length: 4 }, () => expect.stringMatching(/^(O|[BI]-A)$/)),
+  );
+  const listed = await (await fetch(`${stack.url}/v1/models/${tuned}`)).json();
+  expect(listed).toMatchObject({ id: tuned, status: "available" });
+  expect(await (await embed("all-MiniLM-L6-v2")).text()).toBe(before);
 });
 
 it("refuses a model that cannot be served at once, and names no folder", async () => {

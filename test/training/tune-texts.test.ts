@@ -1,5 +1,5 @@
 /** Text classifiers: tuned by the command, served from the folder it wrote. */
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
@@ -182,4 +182,59 @@ describe.each(families)("%s", (base, classifier) => {
     const [answer] = await classify(await bench.open(), "tuned", ["a fox"]);
     expect(answer?.map(({ label }) => label).toSorted()).toEqual(["fox", "none"]);
   });
+});
+
+const outFolder = () => bench.local("tuned");
+
+async function refusal(lines: readonly object[], options = {}): Promise<string> {
+  const data = await writeLines(path.join(bench.folder, "data.jsonl"), lines);
+  const told = tune(bench, { model: "tiny", data, out: outFolder(), ...options });
+  const message = told.then(
+    () => "it was tuned",
+    (error: Error) => error.message,
+  );
+  return await message;
+}
+
+describe("refusals", () => {
+  const lines = texts.map((text) => ({ text, label: animalOf(text) }));
+
+  it("names bad lines, and forms that are not trained", async () => {
+    const bad = await refusal([...lines, { text: "a", label: 3 }]);
+    expect(bad).toMatch(/cannot be trained with:\n.*241/);
+    expect(await refusal(texts.map((text) => ({ text })))).toMatch(/of the form text/);
+    const same = await refusal(texts.map((text) => ({ text, label: "x" })));
+    expect(same).toMatch(/every example is labelled x|two labels/);
+    expect(existsSync(outFolder())).toBe(false);
+  });
+
+  it("names what is too little for it", async () => {
+    const large = await refusal(lines, { batch: 1_000_000_000 });
+    expect(large).toMatch(/takes about \d+ MB of memory and there are 2000 MB: lower --batch/);
+    expect(await refusal(lines, { model: "nothing" })).toMatch(/nothing is no model known here/);
+  });
+
+  it("writes over nothing", async () => {
+    await writeLines(path.join(outFolder(), "mine.jsonl"), []);
+    expect(await refusal(lines)).toMatch(/tuned is not empty: choose another --out/);
+    expect(readdirSync(outFolder())).toEqual(["mine.jsonl"]);
+  });
+
+  it("head asks for one label each", async () => {
+    const sets = texts.map((text) => ({ text, label: partsOf(text) }));
+    expect(await refusal(sets, { strategy: "head" })).toMatch(/fitted on one label each/);
+  });
+});
+
+it("auto says what it chose in its first line", async () => {
+  const files = await writeData((text) => ({ label: animalOf(text) }));
+  const said = await tune(bench, {
+    model: "tiny",
+    ...files,
+    out: bench.local("tuned"),
+    strategy: "auto",
+    epochs: null,
+    learningRate: null,
+  });
+  expect(said[0]).toMatch(/^full, 20 epochs: chosen by auto, about \d+ of 900 seconds$/);
 });

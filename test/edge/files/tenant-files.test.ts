@@ -112,14 +112,17 @@ it("keeps an upload that is heard of", async () => {
   expect(await files.end("heard", fileOf(1))).toBe(true);
 });
 
+/** Checks of files of other tests may still be on their way. */
+function messagesOf(owner: string) {
+  return world.messages.filter(({ tenant }) => tenant === owner);
+}
+
 it("has a file checked again where its worker was lost, and then gives it up", async () => {
   const files = await stored("lost", 1);
   let failed = 0;
-  // Checks of files of other tests may still be on their way.
-  const own = () => world.messages.filter(({ tenant }) => tenant === "lost");
   const fail = async () => {
-    await vi.waitFor(() => expect(own()).toHaveLength(failed + 1));
-    const message = own()[failed];
+    await vi.waitFor(() => expect(messagesOf("lost")).toHaveLength(failed + 1));
+    const message = messagesOf("lost")[failed];
     if (message === undefined) throw new Error("no message");
     failed += 1;
     const error = { code: "worker_lost", message: "lost", param: null } as const;
@@ -135,5 +138,5 @@ it("has a file checked again where its worker was lost, and then gives it up", a
     status: "error",
     statusDetails: expect.stringMatching(/could not be checked/),
   });
-  expect(own()).toHaveLength(failed);
+  expect(messagesOf("lost")).toHaveLength(failed);
 });

@@ -1,0 +1,55 @@
+/** An adapter's layers of low rank as its base's stacks take them. */
+import { prefixesOf } from "../architectures/encoder.ts";
+import { transposeMatrix } from "../architectures/transpose-matrix.ts";
+import { readAdapterWeights, readFinite } from "../checkpoints/adapter-folder.ts";
+import type { Checkpoint } from "../checkpoints/checkpoint.ts";
+import { downName, type LoraLayer, upName } from "../checkpoints/lora-config.ts";
+import type { AdapterModel } from "../checkpoints/model-folder.ts";
+import type { LayerSize, LoraMatrices } from "../graphs/lora-session.ts";
+
+/** The layer of the base that an adapter's name stands for, which may begin with the base's prefix. */
+function findLayer(
+  { name, inputs, outputs }: LoraLayer,
+  layers: ReadonlyMap<string, LayerSize>,
+  prefixes: readonly string[],
+): string {
+  const prefix = prefixes.find(
+    (each) => name.startsWith(each) && layers.has(name.slice(each.length)),
+  );
+  const found = name.slice(prefix?.length ?? 0);
+  const size = layers.get(found);
+  if (size === undefined) {
+    throw new Error(`it changes ${name}, which is no layer of its base that can be changed here`);
+  }
+  if (size.inputs === inputs && size.outputs === outputs) return found;
+  throw new Error(
+    `${name} is [${outputs}, ${inputs}] in it and [${size.outputs}, ${size.inputs}] in its base`,
+  );
+}
+
+/**
+ * @param layers of the base
+ * @throws Error whose message completes "the model cannot be served: …"
+ */
+export function readLora(
+  { folder, adapter }: AdapterModel,
+  { config }: Pick<Checkpoint, "config">,
+  layers: ReadonlyMap<string, LayerSize>,
+): ReadonlyMap<string, LoraMatrices> {
+  const prefixes = prefixesOf(config);
+  return readAdapterWeights(folder, (source) => {
+    const read = adapter.lora.map((layer) => {
+      const { name, inputs, rank, scale } = layer;
+      const found = findLayer(layer, layers, prefixes);
+      const down = transposeMatrix(readFinite(source, downName(name)), inputs);
+      const up = transposeMatrix(readFinite(source, upName(name)), rank);
+      if (down.length !== inputs * rank || up.length !== layer.outputs * rank) {
+        throw new Error(`${name} has changed since the folder was read`);
+      }
+      return [found, { rank, down, up: up.map((element) => element * scale) }] as const;
+    });
+    const matrices = new Map(read);
+    if (matrices.size === read.length) return matrices;
+    throw new Error("it names a layer of its base twice");
+  });
+}

@@ -1,0 +1,91 @@
+/** What is chosen for how much data, time and memory there is, for a MiniLM on two cores. */
+import { expect, it } from "vitest";
+import { choosePlan, MemoryError, type Wishes } from "../../gpu-worker/training/choose-plan.ts";
+import { type CostFacts, estimateBytes } from "../../gpu-worker/training/training-cost.ts";
+import { learningRateAt, planTraining } from "../../gpu-worker/training/training-plan.ts";
+
+const sizes = {
+  layers: 6,
+  hidden: 384,
+  intermediate: 1536,
+  heads: 12,
+  parameters: 22_713_216,
+};
+
+function facts(examples: number, tokens = 32): CostFacts {
+  const lengths = (count: number) => Array.from({ length: count }, () => tokens);
+  return { ...sizes, lengths: { training: lengths(examples), heldOut: lengths(200) } };
+}
+
+const auto: Wishes = {
+  strategy: null,
+  epochs: null,
+  learningRate: null,
+  layers: 2,
+  batch: 32,
+  maxSeconds: 900,
+  headFits: true,
+};
+const chosen = (maxSeconds: number) => choosePlan(facts(8_000), { ...auto, maxSeconds }, limits);
+const bytes = (batch: number, strategy: "full" | "top-k") =>
+  estimateBytes(facts(100, 256), { strategy, layers: 1, epochs: 1, batch });
+const limits = { gemmRate: 180e9, memoryBytes: 8e9 };
+
+it("trains all layers where there is time, the longer the fewer examples there are", () => {
+  expect(choosePlan(facts(500), auto, limits)).toMatchObject({ strategy: "full", epochs: 20 });
+  expect(choosePlan(facts(3_000), auto, limits)).toMatchObject({ strategy: "full", epochs: 10 });
+  expect(choosePlan(facts(20_000, 12), auto, limits)).toMatchObject({
+    strategy: "full",
+    epochs: 3,
+  });
+  expect(choosePlan(facts(60_000, 12), auto, limits)).toMatchObject({
+    strategy: "full",
+    epochs: 1,
+  });
+});
+
+it("passes over the examples less often, then trains fewer layers, then a head alone", () => {
+  const order = [900, 600, 300, 200, 100].map((seconds) => chosen(seconds));
+  const words = order.map(({ strategy, epochs }) => `${strategy} ${epochs}`);
+  expect(words).toEqual(["full 4", "full 2", "full 1", "top-k 1", "head 8"]);
+  for (const seconds of [900, 600, 300, 200, 100]) {
+    expect(chosen(seconds).seconds).toBeLessThanOrEqual(seconds);
+  }
+});
+
+it("keeps to what was asked for", () => {
+  const asked = {
+    ...auto,
+    strategy: "full",
+    epochs: 7,
+    learningRate: 1e-5,
+    maxSeconds: 1,
+  } as const;
+  expect(choosePlan(facts(8_000), asked, limits)).toMatchObject({
+    strategy: "full",
+    epochs: 7,
+    learningRate: 1e-5,
+  });
+  const pairs = choosePlan(facts(8_000), { ...auto, maxSeconds: 1, headFits: false }, limits);
+  expect(pairs).toMatchObject({ strategy: "top-k", epochs: 1 });
+});
+
+it("refuses what memory is too small for, and says what would take less", () => {
+  const full = { ...auto, strategy: "full", batch: 512 } as const;
+  const refused = () => choosePlan(facts(1_000, 256), full, { ...limits, memoryBytes: 2e9 });
+  expect(refused).toThrow(MemoryError);
+  expect(refused).toThrow(/about \d+ MB of memory and there are 2000 MB: lower --batch/);
+  expect(bytes(64, "full")).toBeGreaterThan(bytes(32, "full"));
+  expect(bytes(32, "full")).toBeGreaterThan(bytes(32, "top-k"));
+});
+
+it("warms up, falls evenly, and takes no step at rate 0", () => {
+  const options = { strategy: "full", layers: 2, epochs: 2, batch: 10, seed: 0 } as const;
+  const plan = planTraining({ ...options, learningRate: 1, maxSeconds: 9 }, 495);
+  expect(plan).toMatchObject({ steps: 100, warmup: 6, evaluateEvery: 20, patience: 3 });
+  const rates = Array.from({ length: plan.steps }, (_, step) => learningRateAt(plan, step));
+  expect(rates[0]).toBeCloseTo(1 / 6);
+  expect(rates[5]).toBe(1);
+  expect(rates.at(-1)).toBeCloseTo(1 / 95);
+  expect(rates.every((rate) => rate > 0 && rate <= 1)).toBe(true);
+});
