@@ -36,39 +36,60 @@ export type TokenModel = {
   readonly limits: { readonly maxTokens: number };
 };
 
-type Words = { readonly spans: readonly Span[]; readonly tags: readonly string[] };
+type Words = {
+  readonly tags: readonly string[];
+  /** Index of each word's first token; null: it has none. */
+  readonly firsts: readonly (number | null)[];
+};
 
 function textOf({ form, line }: TaggedExample): string {
   return form === "tags" ? line.tokens.join(" ") : line.text;
 }
 
-/** Its words as the file has them, or as the tokenizer splits them. */
-function wordsOf({ form, line }: TaggedExample, tokens: TextTokens, tokenizer: Tokenizer): Words {
-  if (form === "tags") {
-    let end = -1;
-    const spans = line.tokens.map((word): Span => {
-      const start = end + 1;
-      end = start + word.length;
-      return [start, end];
-    });
-    return { spans, tags: line.tags };
-  }
-  const spans: [number, number][] = [];
-  const words = entityWords(tokens, tokenizer);
-  for (const [at, [start, end]] of tokens.offsets.entries()) {
-    const last = spans.at(-1);
-    if (last !== undefined && words[at] === words[at - 1]) last[1] = end;
-    else spans.push([start, end]);
-  }
-  return { spans, tags: alignSpans(line.text, line.entities, spans).tags };
+/** Words as the file has them. */
+function wordsOfTags({ tokens: words, tags }: Line<"tags">, tokens: TextTokens): Words {
+  let end = -1;
+  const spans = words.map((word): Span => {
+    const start = end + 1;
+    end = start + word.length;
+    return [start, end];
+  });
+  return { tags, firsts: firstTokens(tokens, spans) };
 }
 
-/** Index of the first token that shares a character with each word; null: it has none. */
+/** Words as the service splits the text. */
+function wordsOfSpans(
+  { text, entities }: Line<"spans">,
+  tokens: TextTokens,
+  tokenizer: Tokenizer,
+): Words {
+  const spans: [number, number][] = [];
+  const firsts: number[] = [];
+  const words = entityWords(tokens, tokenizer);
+  let before: number | undefined;
+  for (const [at, offsets] of tokens.offsets.entries()) {
+    const [start, end] = withoutSpace(text, ...offsets);
+    // A token of white space alone is no word.
+    if (start === end) continue;
+    const last = spans.at(-1);
+    if (last !== undefined && words[at] === before) last[1] = end;
+    else {
+      spans.push([start, end]);
+      firsts.push(at);
+    }
+    before = words[at];
+  }
+  return { tags: alignSpans(text, entities, spans).tags, firsts };
+}
+
+/** The first token that shares a character with each word. */
 function firstTokens({ text, offsets }: TextTokens, words: readonly Span[]): (number | null)[] {
   const bare = offsets.map(([start, end]) => withoutSpace(text, start, end));
+  // A sign for a word's beginning may have the offsets of the letter that follows, which is the token that counts.
+  const isSign = (token: number) => bare[token]?.[0] === bare[token + 1]?.[0];
   let at = 0;
   return words.map(([start, end]) => {
-    while (at < bare.length && (bare[at]?.[1] ?? 0) <= start) at += 1;
+    while (at < bare.length && ((bare[at]?.[1] ?? 0) <= start || isSign(at))) at += 1;
     return (bare[at]?.[0] ?? Infinity) < end ? at : null;
   });
 }
@@ -102,8 +123,11 @@ export async function encodeTagged(
     slices.begin();
     const example = examples[texts.length];
     if (example === undefined) break;
-    const { spans, tags } = wordsOf(example, tokens, model.tokenizer);
-    const rows = rowsOf(tokens, firstTokens(tokens, spans), model);
+    const { tags, firsts } =
+      example.form === "tags"
+        ? wordsOfTags(example.line, tokens)
+        : wordsOfSpans(example.line, tokens, model.tokenizer);
+    const rows = rowsOf(tokens, firsts, model);
     texts.push({ text: tokens.text, tags, rows });
     if (slices.over) await slices.next();
   }

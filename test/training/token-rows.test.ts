@@ -75,6 +75,21 @@ it("reads entities of a text by the words of the tokenizer", async () => {
   expect(text?.rows[0]?.firsts.map(({ token }) => token)).toEqual([1, 2, 3, 5]);
 });
 
+it("labels letters rather than signs that stand for a word's beginning", async () => {
+  const files = path.resolve(import.meta.dirname, "../checkpoints/library-checkpoints");
+  const signs = await loadTokenizer(path.join(files, "xlm-roberta-tags"));
+  const model = { tokenizer: signs, limits: { maxTokens: 64 } };
+  const [text] = await encodeTagged([tagged(["Ada", "zxq"], ["B-X", "O"])], model, never);
+  const row = text?.rows[0];
+  const pieces = row?.firsts.map(({ token }) => signs.token(row.ids[token] ?? 0)?.text);
+  expect(pieces).toEqual(["A", "z"]);
+  const line = { text: " Ada  zxq ", entities: [{ start: 1, end: 4, label: "X" }] };
+  const [whole] = await encodeTagged([{ form: "spans", line }], model, never);
+  const entity = whole?.tags.filter((tag) => tag !== "O");
+  expect(entity?.filter((tag) => tag === "B-X")).toHaveLength(1);
+  expect(new Set(whole?.rows[0]?.firsts.map(({ token }) => token)).size).toBe(whole?.tags.length);
+});
+
 it("cuts a text that is longer than the model, and puts its answers together", async () => {
   const tokens = ["a", "quick", "foxs", "a", "fox"];
   const texts = await encode(
