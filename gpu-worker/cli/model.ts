@@ -12,6 +12,7 @@ import { runEmbed } from "./embed-model.ts";
 import { runFetch } from "./fetch-model.ts";
 import { runFitHead } from "./fit-head.ts";
 import { formatModels, listModels } from "./list-models.ts";
+import { strategies } from "../training/training-plan.ts";
 import { runTune, type TuneCommand } from "./tune.ts";
 import { defaultTolerance, verifyModel } from "./verify-model.ts";
 
@@ -194,8 +195,8 @@ program
   .option("--validation <file>", "examples to judge it by; default: a fifth of the data")
   .addOption(
     new Option("--strategy <name>", "what is trained")
-      .choices(["head", "top-k", "full"])
-      .default("full"),
+      .choices(["auto", ...strategies])
+      .default("auto"),
   )
   .option("--layers <number>", "layers that are trained, from the last, of top-k", parseWhole, 2)
   .option("--epochs <number>", "times that all examples are gone through", parseWhole)

@@ -26,7 +26,7 @@ import {
   stateFolderOf,
   tuneTexts,
 } from "../training/tune-texts.ts";
-import { type BaseModel, findBase } from "./base-model.ts";
+import { type BaseModel, describeBase, findBase } from "./base-model.ts";
 import { openDataSource } from "./data-source.ts";
 import { openProgressBar, type ProgressBar } from "./progress-bar.ts";
 import { formatTable } from "./table.ts";
@@ -38,7 +38,7 @@ export type TuneCommand = {
   data: string;
   /** Null: a share of the data is held out. */
   validation: string | null;
-  strategy: "auto" | "head" | "top-k" | "full";
+  strategy: "auto" | TrainingPlan["strategy"];
   /** Of top-k. */
   layers: number;
   /** Null: chosen by how many examples and seconds there are. */
@@ -112,7 +112,8 @@ async function decide(
 async function tuneData(command: TuneCommand, tools: Working): Promise<TrainingReport> {
   const { base, data, bar, runtime, signal, say } = tools;
   const { id } = base.known;
-  const prepared = await prepareTexts({ id, folder: base.folder }, data, signal);
+  const upstream = await describeBase(base, signal);
+  const prepared = await prepareTexts({ id, folder: base.folder, upstream }, data, signal);
   const fingerprint = await fingerprintOf(command, base.folder, signal);
   const from = await readTraining(stateFolderOf(command.out), fingerprint);
   const plan = from?.plan ?? (await decide(command, prepared, tools));

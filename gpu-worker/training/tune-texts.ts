@@ -6,6 +6,10 @@ import { mkdir, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { attentionOf, tunedEncoder } from "../architectures/encoder.ts";
+import { peftPrefix } from "../architectures/trainable-layers.ts";
+import { writeAdapter } from "../checkpoints/adapter-folder.ts";
+import type { AdapterHead } from "../checkpoints/adapter-folder.ts";
+import { readFloat32 } from "../weights/read-float32.ts";
 import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
@@ -19,7 +23,8 @@ import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import { encodeTexts } from "./encode-texts.ts";
 import type { TokenRow } from "./encode-texts.ts";
-import { withNewHead } from "./new-head.ts";
+import { adapterClassifier, loraOptions, withNewAdapters, withNewHead } from "./new-head.ts";
+import { loraScale } from "./start-tensors.ts";
 import { runTraining } from "./run-training.ts";
 import type { TrainingEnd, TrainingEvents } from "./run-training.ts";
 import { heldOutTexts, textTask } from "./text-classes.ts";
@@ -30,7 +35,7 @@ import type { TrainingGraphs } from "./training-graphs.ts";
 import type { CostFacts } from "./training-cost.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 import { saveTraining } from "./training-state.ts";
-import type { SavedTraining } from "./training-state.ts";
+import type { SavedTraining, Tensors } from "./training-state.ts";
 import { planInWords, tuningCard } from "./tuning-card.ts";
 import { writeCheckpoint } from "./write-checkpoint.ts";
 import { writeReport } from "./write-report.ts";
@@ -59,18 +64,25 @@ export type PreparedTexts = Base & {
 };
 
 const head = "sequence-classification";
+/** Of the vectors that an adapter's classifier reads. */
+const pooling = "mean";
 
 type Rows = { readonly training: readonly TokenRow[]; readonly heldOut: readonly TokenRow[] };
 
 type Base = {
   readonly id: string;
   readonly folder: string;
+  /** Its name and its weights' digest, for adapters. */
+  readonly upstream: Pick<AdapterHead, "baseName" | "baseDigest">;
   readonly checkpoint: Checkpoint;
   readonly tokenizer: Tokenizer;
 };
 
+type NamedBase = Pick<Base, "id" | "folder" | "upstream">;
+
 /** @throws Error that says why the base cannot be trained */
-async function readBase({ id, folder }: Pick<Base, "id" | "folder">): Promise<Base> {
+async function readBase(named: NamedBase): Promise<Base> {
+  const { id, folder } = named;
   const checkpoint = await readCheckpoint(folder);
   if (checkpoint.format !== "safetensors") {
     throw new Error(`${id} is a ready-made ONNX file: only weights in safetensors are trained`);
@@ -80,12 +92,12 @@ async function readBase({ id, folder }: Pick<Base, "id" | "folder">): Promise<Ba
   }
   const tokenizer = await loadTokenizer(folder, checkpoint);
   checkTokenizer(tokenizer, checkpoint);
-  return { id, folder, checkpoint, tokenizer };
+  return { ...named, checkpoint, tokenizer };
 }
 
 /** @throws Error that says why the base cannot be trained; the signal's reason */
 export async function prepareTexts(
-  of: Pick<Base, "id" | "folder">,
+  of: NamedBase,
   data: TextData,
   signal: AbortSignal,
 ): Promise<PreparedTexts> {
@@ -118,15 +130,20 @@ function factsOf({ config, weightsFile }: Checkpoint, lengths: CostFacts["length
 export async function tuneTexts(options: TuneOptions): Promise<TrainingReport> {
   const { plan, prepared } = options;
   const { checkpoint, data } = prepared;
-  const weights = withNewHead(openSafetensors(checkpoint.weightsFile), checkpoint.config, {
-    head,
-    labels: data.labels.length,
-    seed: plan.seed,
-  });
+  const isLora = plan.strategy === "lora";
+  if (isLora) expectBare(prepared);
+  const stored = openSafetensors(checkpoint.weightsFile);
+  const start = { labels: data.labels.length, seed: plan.seed };
+  const { config } = checkpoint;
+  const weights = isLora
+    ? withNewAdapters(stored, config, start)
+    : withNewHead(stored, config, { head, ...start });
   try {
-    const graphs = trainingGraphs(checkpoint.config, weights, {
-      task: textTask({ labels: data.labels, targets: data.training.targets }).task,
-      isTrained: trainedBy(plan, checkpoint.config),
+    const { problem } = data.training.targets;
+    const graphs = trainingGraphs(config, weights, {
+      task: { name: head, problem, ...(isLora && { pooling }) },
+      isTrained: trainedBy(plan, config),
+      ...(isLora && { loraScale: loraScale(loraOptions) }),
     });
     const end = await train(options, weights, graphs);
     return await write(options, { weights, graphs, end });
@@ -135,9 +152,20 @@ export async function tuneTexts(options: TuneOptions): Promise<TrainingReport> {
   }
 }
 
+/** @throws Error where an adapter on it would not be served */
+function expectBare({ id, checkpoint }: Base): void {
+  if (checkpoint.head.name === "none") return;
+  throw new Error(`${id} has a head already: an adapter needs a bare base; use --strategy full`);
+}
+
+function isOfAdapter(name: string): boolean {
+  return name.startsWith(peftPrefix) || name.startsWith(`${adapterClassifier}.`);
+}
+
 /** Which tensors a strategy trains. */
 function trainedBy({ strategy, layers }: TrainingPlan, config: unknown): (name: string) => boolean {
   const { isOfLast } = tunedEncoder(config, head);
+  if (strategy === "lora") return isOfAdapter;
   return strategy === "top-k" ? (name) => isOfLast(name, layers) : () => true;
 }
 
@@ -189,10 +217,37 @@ async function train(
   }
 }
 
+async function writeLora(
+  { checkpoint, data, upstream }: PreparedTexts,
+  out: string,
+  { best, card }: { best: Tensors; card: string },
+): Promise<void> {
+  const trained = memoryWeights(best);
+  const adapter = {
+    task: "text-classification" as const,
+    labels: [...data.labels],
+    problem: data.training.targets.problem,
+    pooling: pooling as typeof pooling,
+    maxLength: checkpoint.limits.maxTokens,
+    licence: checkpoint.licence,
+    entityModel: null,
+    ...upstream,
+    weight: readFloat32(trained, `${adapterClassifier}.weight`),
+    bias: readFloat32(trained, `${adapterClassifier}.bias`),
+  };
+  const { prefix, adapted } = tunedEncoder(checkpoint.config, head);
+  await writeAdapter(out, adapter, card, {
+    ...loraOptions,
+    targets: adapted.map((name) => `${prefix}${name}`),
+    tensors: new Map([...best].filter(([name]) => name.startsWith(peftPrefix))),
+  });
+}
+
 async function write(
-  { prepared: { id, folder, checkpoint, data }, plan, out }: TuneOptions,
+  { prepared, plan, out }: TuneOptions,
   { weights, graphs, end }: { weights: WeightSource; graphs: TrainingGraphs; end: TrainingEnd },
 ): Promise<TrainingReport> {
+  const { id, folder, checkpoint, data } = prepared;
   const tuned = layeredWeights(memoryWeights(end.best), weights);
   const tensorBytes = (name: string) =>
     4 * (tuned.entry(name)?.shape ?? []).reduce((a, b) => a * b, 1);
@@ -211,25 +266,27 @@ async function write(
     latency: { base: null, tuned: null },
     size: {
       base_bytes: (await stat(checkpoint.weightsFile)).size,
-      tuned_bytes: graphs.read.map(tensorBytes).reduce((a, b) => a + b, 0),
+      tuned_bytes: (plan.strategy === "lora" ? graphs.trained : graphs.read)
+        .map(tensorBytes)
+        .reduce((a, b) => a + b, 0),
     },
   });
   await writeReport(out, report, end.progress.metrics);
-  await writeCheckpoint(out, {
-    base: { folder, config: checkpoint.config },
-    head,
-    labels: data.labels,
-    problem: data.training.targets.problem,
-    maxTokens: checkpoint.limits.maxTokens,
-    weights: tuned,
-    names: graphs.read,
-    card: tuningCard({
-      report,
-      how: planInWords(plan),
-      licence: checkpoint.licence,
+  const { licence } = checkpoint;
+  const card = tuningCard({ report, how: planInWords(plan), licence, labels: data.labels });
+  if (plan.strategy === "lora") await writeLora(prepared, out, { best: end.best, card });
+  else {
+    await writeCheckpoint(out, {
+      base: { folder, config: checkpoint.config },
+      head,
       labels: data.labels,
-    }),
-  });
+      problem: data.training.targets.problem,
+      maxTokens: checkpoint.limits.maxTokens,
+      weights: tuned,
+      names: graphs.read,
+      card,
+    });
+  }
   await rm(stateFolderOf(out), { recursive: true, force: true });
   return report;
 }

@@ -1,5 +1,5 @@
 /** The command `tune` on small models and made-up data, and what it wrote served by the worker's own classes. */
-import { copyFile, mkdir, readdir, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { TrainingReport } from "#contract/training/evaluation-report.ts";
 import type { Label } from "#contract/tasks/fields.ts";
@@ -77,13 +77,7 @@ export async function classify(
   const model = await acquireEncoder(catalog, id);
   const runner = new TaskRunner({ policy: cpuBatchPolicy, now: () => 0 });
   const task = "text-classification" as const;
-  const request = { task, inputs: [...inputs], parameters: {} };
+  const request = { task, inputs: [...inputs], parameters: { truncate: true } };
   const { outputs } = await runner.run(textClassification, request, model, { signal: never });
   return outputs;
-}
-
-export async function copyFolder(from: string, to: string): Promise<void> {
-  await mkdir(to, { recursive: true });
-  for (const name of await readdir(from))
-    await copyFile(path.join(from, name), path.join(to, name));
 }
