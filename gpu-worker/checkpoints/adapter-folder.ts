@@ -12,10 +12,9 @@ import { readJson } from "../files/json-file.ts";
 import { writeAtomically } from "../files/write-atomically.ts";
 import { type Problem, problems } from "../model/model-head.ts";
 import { type HeadPooling, headPoolings } from "../model/pooling.ts";
-import type { Tensor } from "../tensor/tensor.ts";
 import { readFloat32 } from "../weights/read-float32.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
-import { writeSafetensors } from "../weights/safetensors-writer.ts";
+import { type TensorToWrite, writeSafetensors } from "../weights/safetensors-writer.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import { checkLoraConfig, loraFields, type LoraLayer, readLoraLayers } from "./lora-config.ts";
 
@@ -229,8 +228,8 @@ export type TrainedLora = {
   readonly alpha: number;
   /** Names of layers, or their last parts. */
   readonly targets: readonly string[];
-  /** By PEFT's names, f32. */
-  readonly tensors: ReadonlyMap<string, Tensor>;
+  /** Under PEFT's names. */
+  readonly tensors: readonly TensorToWrite[];
 };
 
 /** What PEFT writes; of an adapter without layers of its own a target that is none. */
@@ -271,19 +270,13 @@ async function writeWeights(
   const rows = labels.length;
   const shape = [rows, weight.length / rows];
   const neighbour = `${file}.tmp`;
-  const layers = [...(lora?.tensors ?? [])].map(([name, tensor]) => ({
-    name,
-    dtype: tensor.dtype,
-    shape: tensor.shape,
-    load: () => tensor.data,
-  }));
   try {
     await writeSafetensors(
       neighbour,
       [
         { name: weightName, dtype: "float32", shape, load: () => weight },
         { name: biasName, dtype: "float32", shape: [rows], load: () => bias },
-        ...layers,
+        ...(lora?.tensors ?? []),
       ],
       { format: "pt" },
     );

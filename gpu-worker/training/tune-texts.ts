@@ -9,7 +9,6 @@ import { attentionOf, tunedEncoder } from "../architectures/encoder.ts";
 import { peftPrefix } from "../architectures/trainable-layers.ts";
 import { writeAdapter } from "../checkpoints/adapter-folder.ts";
 import type { AdapterHead } from "../checkpoints/adapter-folder.ts";
-import { readFloat32 } from "../weights/read-float32.ts";
 import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
@@ -19,22 +18,23 @@ import { elementCount } from "../tensor/shape.ts";
 import { loadTokenizer } from "../tokenizer/tokenizer.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
+import { readFloat32 } from "../weights/read-float32.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import { encodeTexts } from "./encode-texts.ts";
 import type { TokenRow } from "./encode-texts.ts";
 import { adapterClassifier, loraOptions, withNewAdapters, withNewHead } from "./new-head.ts";
-import { loraScale } from "./start-tensors.ts";
 import { runTraining } from "./run-training.ts";
 import type { TrainingEnd, TrainingEvents } from "./run-training.ts";
+import { loraScale } from "./start-tensors.ts";
 import { heldOutTexts, textTask } from "./text-classes.ts";
 import type { TextData } from "./text-classes.ts";
 import { openTrainStep } from "./train-step.ts";
+import type { CostFacts } from "./training-cost.ts";
 import { trainingGraphs } from "./training-graphs.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
-import type { CostFacts } from "./training-cost.ts";
 import type { TrainingPlan } from "./training-plan.ts";
-import { saveTraining } from "./training-state.ts";
+import { listTensors, saveTraining } from "./training-state.ts";
 import type { SavedTraining, Tensors } from "./training-state.ts";
 import { planInWords, tuningCard } from "./tuning-card.ts";
 import { writeCheckpoint } from "./write-checkpoint.ts";
@@ -223,11 +223,11 @@ async function writeLora(
   { best, card }: { best: Tensors; card: string },
 ): Promise<void> {
   const trained = memoryWeights(best);
-  const adapter = {
-    task: "text-classification" as const,
+  const adapter: AdapterHead = {
+    task: "text-classification",
     labels: [...data.labels],
     problem: data.training.targets.problem,
-    pooling: pooling as typeof pooling,
+    pooling,
     maxLength: checkpoint.limits.maxTokens,
     licence: checkpoint.licence,
     entityModel: null,
@@ -239,7 +239,7 @@ async function writeLora(
   await writeAdapter(out, adapter, card, {
     ...loraOptions,
     targets: adapted.map((name) => `${prefix}${name}`),
-    tensors: new Map([...best].filter(([name]) => name.startsWith(peftPrefix))),
+    tensors: listTensors(best).filter(({ name }) => name.startsWith(peftPrefix)),
   });
 }
 
