@@ -27,6 +27,8 @@ export type EncoderTask =
   | {
       readonly name: "sequence-classification";
       readonly problem: "single_label" | "multi_label" | "regression";
+      /** How the vectors are pooled that a linear classifier reads, as an adapter's does. Absent: the family's own head. */
+      readonly pooling?: SentenceHead["pooling"];
     }
   /** `labels` int64 [batch, sequence], −100 for a token that does not count. */
   | { readonly name: "token-classification" }
@@ -83,12 +85,24 @@ function logitsOf(inputs: HeadInputs, head: Head, name = "logits"): Value {
   return logits;
 }
 
+/** Of a linear classifier on the vectors of texts. */
+function pooledLogits(inputs: HeadInputs, pooling: SentenceHead["pooling"]): Value {
+  const { graph } = inputs.parameters;
+  const features = pooledVectors(graph, inputs, { pooling, normalize: false });
+  const logits = classifier(inputs, features, "classifier", labelsOf(undefined));
+  graph.output("logits", logits);
+  return logits;
+}
+
 function sequenceLoss(
   { inputs, isLabelled }: Labelled,
-  { problem }: Task<"sequence-classification">,
+  { problem, pooling }: Task<"sequence-classification">,
 ) {
   const { graph } = inputs.parameters;
-  const logits = logitsOf(inputs, { name: "sequence-classification" });
+  const logits =
+    pooling === undefined
+      ? logitsOf(inputs, { name: "sequence-classification" })
+      : pooledLogits(inputs, pooling);
   if (!isLabelled) return null;
   switch (problem) {
     case "single_label":

@@ -18,6 +18,10 @@ export type TunedEncoder = {
   readonly layers: readonly HeadLayer[];
   /** The name of a tensor in the saved file, by its name in the file that it was read from. */
   readonly savedName: (stored: string) => string;
+  /** The linear layers that adapters of low rank change, without prefix. */
+  readonly adapted: readonly string[];
+  /** What the class puts before the names of its base. */
+  readonly prefix: string;
   /** Whether a tensor is of the head, or of one of the last `count` layers. */
   readonly isOfLast: (stored: string, count: number) => boolean;
 };
@@ -71,6 +75,11 @@ export function tunedEncoderOf(
       const isOutside = outside.some((each) => bare.startsWith(`${each}.`));
       return isOutside ? bare : `${prefix}${bare}`;
     },
+    prefix,
+    adapted: Array.from({ length: architecture.layers }, (_, at) => {
+      const { query, value, intermediate, output } = architecture.layer(at);
+      return [query, value, intermediate, output];
+    }).flat(),
     isOfLast: (stored, count) => {
       const bare = bareName(stored, prefix);
       const last = Array.from({ length: count }, (_, at) =>

@@ -14,7 +14,7 @@ import { type Problem, problems } from "../model/model-head.ts";
 import { type HeadPooling, headPoolings } from "../model/pooling.ts";
 import { readFloat32 } from "../weights/read-float32.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
-import { writeSafetensors } from "../weights/safetensors-writer.ts";
+import { type TensorToWrite, writeSafetensors } from "../weights/safetensors-writer.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import { checkLoraConfig, loraFields, type LoraLayer, readLoraLayers } from "./lora-config.ts";
 
@@ -222,12 +222,23 @@ function json(value: object): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-/** What PEFT writes of an adapter without layers of its own. */
-function configOf({ task, baseName }: AdapterHead) {
+/** Layers of LoRA as they were trained. */
+export type TrainedLora = {
+  readonly rank: number;
+  readonly alpha: number;
+  /** Names of layers, or their last parts. */
+  readonly targets: readonly string[];
+  /** Under PEFT's names. */
+  readonly tensors: readonly TensorToWrite[];
+};
+
+/** What PEFT writes; of an adapter without layers of its own a target that is none. */
+function configOf({ task, baseName }: AdapterHead, lora: TrainedLora | null) {
   return {
     peft_type: "LORA",
-    r: 1,
-    target_modules: "dummy-target-modules",
+    r: lora?.rank ?? 1,
+    ...(lora !== null && { lora_alpha: lora.alpha, lora_dropout: 0, bias: "none" }),
+    target_modules: lora?.targets ?? "dummy-target-modules",
     task_type: taskTypes[task],
     base_model_name_or_path: baseName,
     modules_to_save: ["classifier"],
@@ -251,7 +262,11 @@ function ownOf(adapter: AdapterHead): AdapterOwnFile {
   });
 }
 
-async function writeHead(file: string, { labels, weight, bias }: AdapterHead): Promise<void> {
+async function writeWeights(
+  file: string,
+  { labels, weight, bias }: AdapterHead,
+  lora: TrainedLora | null,
+): Promise<void> {
   const rows = labels.length;
   const shape = [rows, weight.length / rows];
   const neighbour = `${file}.tmp`;
@@ -261,6 +276,7 @@ async function writeHead(file: string, { labels, weight, bias }: AdapterHead): P
       [
         { name: weightName, dtype: "float32", shape, load: () => weight },
         { name: biasName, dtype: "float32", shape: [rows], load: () => bias },
+        ...(lora?.tensors ?? []),
       ],
       { format: "pt" },
     );
@@ -274,12 +290,14 @@ async function writeHead(file: string, { labels, weight, bias }: AdapterHead): P
 /**
  * The config comes last, because it makes the folder an adapter: nobody takes one that is half written.
  * @param card README.md
+ * @param lora null: a head alone
  * @throws where it is no adapter that could be read again
  */
 export async function writeAdapter(
   folder: string,
   adapter: AdapterHead,
   card: string,
+  lora: TrainedLora | null = null,
 ): Promise<void> {
   const own = ownOf(adapter);
   checkLabels(own);
@@ -289,8 +307,8 @@ export async function writeAdapter(
   await mkdir(folder, { recursive: true });
   const write = (name: string, content: string) =>
     writeAtomically(path.join(folder, name), content);
-  await writeHead(path.join(folder, adapterFiles.weights), adapter);
+  await writeWeights(path.join(folder, adapterFiles.weights), adapter, lora);
   await write(adapterFiles.card, card);
   await write(adapterFiles.own, json(own));
-  await write(adapterFiles.config, json(configOf(adapter)));
+  await write(adapterFiles.config, json(configOf(adapter, lora)));
 }

@@ -12,6 +12,7 @@ import { runEmbed } from "./embed-model.ts";
 import { runFetch } from "./fetch-model.ts";
 import { runFitHead } from "./fit-head.ts";
 import { formatModels, listModels } from "./list-models.ts";
+import { strategies } from "../training/training-plan.ts";
 import { runTune, type TuneCommand } from "./tune.ts";
 import { defaultTolerance, verifyModel } from "./verify-model.ts";
 
@@ -193,8 +194,8 @@ program
   .requiredOption("--out <folder>", "where to write it; the folder's name is the new model's id")
   .option("--validation <file>", "examples to judge it by; default: a fifth of the data")
   .addOption(
-    new Option("--strategy <name>", "what is trained; auto: what fits the time and the examples")
-      .choices(["auto", "head", "top-k", "full"])
+    new Option("--strategy <name>", "what is trained")
+      .choices(["auto", ...strategies])
       .default("auto"),
   )
   .option("--layers <number>", "layers that are trained, from the last, of top-k", parseWhole, 2)

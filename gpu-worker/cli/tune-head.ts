@@ -4,7 +4,7 @@
  */
 import path from "node:path";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
-import { writeAdapter } from "../checkpoints/adapter-folder.ts";
+import { type AdapterHead, writeAdapter } from "../checkpoints/adapter-folder.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
 import { makeReport } from "../evaluation/make-report.ts";
 import { chooseL2, usualL2 } from "../fit/choose-l2.ts";
@@ -75,11 +75,11 @@ export async function tuneHead(
     latency: { base: null, tuned: null },
     size: { base_bytes: null, tuned_bytes: 4 * (head.weight.length + head.bias.length) },
   });
-  const adapter = {
-    task: "text-classification" as const,
+  const adapter: AdapterHead = {
+    task: "text-classification",
     labels: [...data.labels],
-    problem: "single_label" as const,
-    pooling: vectors.sentence?.pooling ?? ("mean" as const),
+    problem: "single_label",
+    pooling: vectors.sentence?.pooling ?? "mean",
     maxLength: vectors.limits.maxTokens,
     licence: null,
     entityModel: null,

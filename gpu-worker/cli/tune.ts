@@ -31,7 +31,7 @@ import {
   stateFolderOf,
   tuneEncoder,
 } from "../training/tune-encoder.ts";
-import { type BaseModel, findBase } from "./base-model.ts";
+import { type BaseModel, describeBase, findBase } from "./base-model.ts";
 import { openDataSource } from "./data-source.ts";
 import { openProgressBar, type ProgressBar } from "./progress-bar.ts";
 import { formatTable } from "./table.ts";
@@ -43,7 +43,7 @@ export type TuneCommand = {
   data: string;
   /** Null: a share of the data is held out. */
   validation: string | null;
-  strategy: "auto" | "head" | "top-k" | "full";
+  strategy: "auto" | TrainingPlan["strategy"];
   /** Of top-k. */
   layers: number;
   /** Null: chosen by how many examples and seconds there are. */
@@ -134,7 +134,9 @@ async function decide(
 async function tuneData(command: TuneCommand, tools: Working): Promise<TrainingReport> {
   const { base, data, bar, runtime, signal, say } = tools;
   const { id } = base.known;
-  const prepared = await prepareTuning({ id, folder: base.folder }, tuningOf(data), signal);
+  const upstream = await describeBase(base, signal);
+  const named = { id, folder: base.folder, upstream };
+  const prepared = await prepareTuning(named, tuningOf(data), signal);
   const fingerprint = await fingerprintOf(command, base.folder, signal);
   const from = await readTraining(stateFolderOf(command.out), fingerprint);
   const plan = from?.plan ?? (await decide(command, prepared, tools));

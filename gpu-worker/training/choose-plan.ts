@@ -35,6 +35,9 @@ const safety = 0.8;
 /** What did best for an encoder 384 wide; wider ones bear less. */
 const rate = { value: 2e-4, hidden: 384 };
 
+/** Adapters bear more than what they adapt. */
+const loraRate = 5;
+
 /** Training that is too large for the memory there is. */
 export class MemoryError extends Error {}
 
@@ -45,7 +48,8 @@ function megabytes(bytes: number): string {
 /** @throws MemoryError where nothing that was asked for fits */
 export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Choice {
   const { batch } = wishes;
-  const learningRate = wishes.learningRate ?? (rate.value * rate.hidden) / facts.hidden;
+  const scale = wishes.strategy === "lora" ? loraRate : 1;
+  const learningRate = wishes.learningRate ?? (scale * rate.value * rate.hidden) / facts.hidden;
   const usual = Math.round(examplesSeen / facts.lengths.training.length);
   const wanted = wishes.epochs ?? Math.min(epochsMax, Math.max(1, usual));
   const passes = wishes.epochs === null ? halves(wanted) : [wanted];

@@ -1,10 +1,10 @@
-/** The layers of a task's head that a checkpoint lacks, as transformers starts them. */
+/** What a checkpoint lacks before it is tuned: layers of low rank, and the layers of a task's head, as transformers starts them. */
 import { tunedEncoder } from "../architectures/encoder.ts";
 import type { TunedHead } from "../architectures/tuned-encoder.ts";
 import { randomFrom } from "../tensor/random.ts";
 import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
-import { newLayer } from "./start-tensors.ts";
+import { newAdapters, newLayer } from "./start-tensors.ts";
 
 /**
  * `weights` with a new last layer of so many outputs, and whatever other layers of the head are not there. Closing it
@@ -28,5 +28,26 @@ export function withNewHead(
     if (at < last && has(`${name}.weight`)) return [];
     return [...newLayer(name, { inputs, outputs: at < last ? inputs : outputs }, random)];
   });
+  return layeredWeights(memoryWeights(new Map(started)), weights);
+}
+
+export const loraOptions = { rank: 8, alpha: 16 } as const;
+
+/** The classifier that adapters have, one layer whatever the family, which reads so many features. */
+export const adapterClassifier = "classifier";
+
+/** `weights` with adapters of low rank that change nothing yet, and a linear classifier. Closing it closes `weights`. */
+export function withNewAdapters(
+  weights: WeightSource,
+  config: unknown,
+  { outputs, seed }: { readonly outputs: number; readonly seed: number },
+): WeightSource {
+  const { layers, adapted, prefix } = tunedEncoder(config, "sequence-classification");
+  const random = randomFrom(seed);
+  const inputs = layers[0]?.inputs ?? 0;
+  const started = [
+    ...newAdapters(weights, { rank: loraOptions.rank, targets: adapted, prefix }, random),
+    ...newLayer(adapterClassifier, { inputs, outputs }, random),
+  ];
   return layeredWeights(memoryWeights(new Map(started)), weights);
 }

@@ -2,6 +2,7 @@
  * What a training will take, told before it starts: seconds and bytes, from the sizes of the model and the lengths of
  * the examples. Pure. Products of matrices count by their operations, the optimizer by the parameters it goes through.
  */
+import { loraOptions } from "./new-head.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 
 export type CostFacts = {
@@ -23,6 +24,9 @@ const efficiency = 0.6;
 const secondsPerParameter = 4.2e-9;
 const evaluations = 5;
 
+/** Inputs and outputs of a layer's adapters, of query and value and of both layers of four times the width, in widths. */
+const loraWidths = 14;
+
 function sum(values: readonly number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
@@ -34,11 +38,13 @@ function layerParameters({ hidden, intermediate }: CostFacts): number {
 
 function trainedLayers(facts: CostFacts, { strategy, layers }: CostOptions): number {
   if (strategy === "head") return 0;
-  return strategy === "full" ? facts.layers : Math.min(layers, facts.layers);
+  return strategy !== "top-k" ? facts.layers : Math.min(layers, facts.layers);
 }
 
 function trainedParameters(facts: CostFacts, options: CostOptions): number {
   if (options.strategy === "full") return facts.parameters;
+  if (options.strategy === "lora")
+    return facts.layers * loraWidths * facts.hidden * loraOptions.rank;
   return trainedLayers(facts, options) * layerParameters(facts) + facts.hidden ** 2;
 }
 
@@ -56,7 +62,9 @@ export function estimateSeconds(facts: CostFacts, options: CostOptions, gemmRate
   const forward = operations(facts, training) / rate;
   const judged = (operations(facts, heldOut) / rate) * evaluations;
   if (options.strategy === "head") return forward + judged / evaluations;
-  const backward = (2 * trainedLayers(facts, options)) / facts.layers;
+  // Of frozen matrices the gradients by their inputs alone are computed.
+  const products = options.strategy === "lora" ? 1 : 2;
+  const backward = (products * trainedLayers(facts, options)) / facts.layers;
   const steps = Math.ceil(training.length / options.batch);
   const updates = steps * trainedParameters(facts, options) * secondsPerParameter;
   return options.epochs * (forward * (1 + backward) + updates) + judged;

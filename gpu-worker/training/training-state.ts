@@ -10,7 +10,7 @@ import { readNote } from "../files/json-file.ts";
 import { writeAtomically } from "../files/write-atomically.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
-import { writeSafetensors } from "../weights/safetensors-writer.ts";
+import { type TensorToWrite, writeSafetensors } from "../weights/safetensors-writer.ts";
 import { TrainingPlan } from "./training-plan.ts";
 
 export const Progress = z.object({
@@ -50,14 +50,18 @@ const StateFile = z.object({
 const stateName = "state.json";
 const tensorFile = /^(?:tensors|best)-\d+\.safetensors$/;
 
-async function writeTensors(folder: string, name: string, tensors: Tensors): Promise<void> {
-  const list = [...tensors].map(([tensor, { dtype, shape, data }]) => ({
-    name: tensor,
+/** As they are written to a file. */
+export function listTensors(tensors: Tensors): TensorToWrite[] {
+  return [...tensors].map(([name, { dtype, shape, data }]) => ({
+    name,
     dtype,
     shape,
     load: () => data,
   }));
-  await writeSafetensors(path.join(folder, name), list);
+}
+
+async function writeTensors(folder: string, name: string, tensors: Tensors): Promise<void> {
+  await writeSafetensors(path.join(folder, name), listTensors(tensors));
 }
 
 function readTensors(folder: string, name: string): Tensors {

@@ -7,6 +7,9 @@ import path from "node:path";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { attentionOf, tunedEncoder } from "../architectures/encoder.ts";
 import type { TunedEncoder } from "../architectures/tuned-encoder.ts";
+import { peftPrefix } from "../architectures/trainable-layers.ts";
+import { writeAdapter } from "../checkpoints/adapter-folder.ts";
+import type { AdapterHead } from "../checkpoints/adapter-folder.ts";
 import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
@@ -16,19 +19,21 @@ import { elementCount } from "../tensor/shape.ts";
 import { loadTokenizer } from "../tokenizer/tokenizer.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
+import { readFloat32 } from "../weights/read-float32.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import type { TokenRow } from "./encode-texts.ts";
-import { withNewHead } from "./new-head.ts";
+import { adapterClassifier, loraOptions, withNewAdapters, withNewHead } from "./new-head.ts";
 import { runTraining } from "./run-training.ts";
 import type { TrainingEnd, TrainingEvents } from "./run-training.ts";
+import { loraScale } from "./start-tensors.ts";
 import { openTrainStep } from "./train-step.ts";
+import type { CostFacts } from "./training-cost.ts";
 import { trainingGraphs } from "./training-graphs.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
-import type { CostFacts } from "./training-cost.ts";
 import type { TrainingPlan } from "./training-plan.ts";
-import { saveTraining } from "./training-state.ts";
-import type { SavedTraining } from "./training-state.ts";
+import { listTensors, saveTraining } from "./training-state.ts";
+import type { SavedTraining, Tensors } from "./training-state.ts";
 import type { EncodedData, TuningData } from "./training-task.ts";
 import { planInWords, tuningCard } from "./tuning-card.ts";
 import { writeCheckpoint } from "./write-checkpoint.ts";
@@ -57,15 +62,23 @@ export type PreparedTuning = Base & {
   readonly facts: CostFacts;
 };
 
+/** Of the vectors that an adapter's classifier reads. */
+const pooling = "mean";
+
 type Base = {
   readonly id: string;
   readonly folder: string;
+  /** Its name and its weights' digest, for adapters. */
+  readonly upstream: Pick<AdapterHead, "baseName" | "baseDigest">;
   readonly checkpoint: Checkpoint;
   readonly tokenizer: Tokenizer;
 };
 
+type NamedBase = Pick<Base, "id" | "folder" | "upstream">;
+
 /** @throws Error that says why the base cannot be trained */
-async function readBase({ id, folder }: Pick<Base, "id" | "folder">): Promise<Base> {
+async function readBase(named: NamedBase): Promise<Base> {
+  const { id, folder } = named;
   const checkpoint = await readCheckpoint(folder);
   if (checkpoint.format !== "safetensors") {
     throw new Error(`${id} is a ready-made ONNX file: only weights in safetensors are trained`);
@@ -75,12 +88,12 @@ async function readBase({ id, folder }: Pick<Base, "id" | "folder">): Promise<Ba
   }
   const tokenizer = await loadTokenizer(folder, checkpoint);
   checkTokenizer(tokenizer, checkpoint);
-  return { id, folder, checkpoint, tokenizer };
+  return { ...named, checkpoint, tokenizer };
 }
 
 /** @throws Error that says why the base cannot be trained; the signal's reason */
 export async function prepareTuning(
-  of: Pick<Base, "id" | "folder">,
+  of: NamedBase,
   data: TuningData,
   signal: AbortSignal,
 ): Promise<PreparedTuning> {
@@ -118,15 +131,22 @@ function factsOf(
 
 export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport> {
   const { plan, prepared } = options;
-  const { data, encoded } = prepared;
-  const { config, weightsFile } = prepared.checkpoint;
+  const { checkpoint, data, encoded } = prepared;
   const { head, outputs } = data;
-  const newHead = { head, outputs, seed: plan.seed };
-  const weights = withNewHead(openSafetensors(weightsFile), config, newHead);
+  const isLora = plan.strategy === "lora";
+  if (isLora) expectServedAdapter(prepared);
+  const stored = openSafetensors(checkpoint.weightsFile);
+  const start = { outputs, seed: plan.seed };
+  const { config } = checkpoint;
+  const weights = isLora
+    ? withNewAdapters(stored, config, start)
+    : withNewHead(stored, config, { head, ...start });
   try {
+    const { task } = encoded.training.data;
     const graphs = trainingGraphs(config, weights, {
-      task: encoded.training.data.task,
+      task: isLora && task.name === "sequence-classification" ? { ...task, pooling } : task,
       isTrained: trainedBy(plan, tunedEncoder(config, head)),
+      ...(isLora && { loraScale: loraScale(loraOptions) }),
     });
     const end = await train(options, weights, graphs);
     return await write(options, { weights, graphs, end });
@@ -135,8 +155,22 @@ export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport>
   }
 }
 
+/** @throws Error where an adapter on it would not be served */
+function expectServedAdapter({ id, checkpoint, data }: PreparedTuning): void {
+  if (data.task !== "text-classification") {
+    throw new Error(`lora is not trained for ${data.task}: use --strategy full`);
+  }
+  if (checkpoint.head.name === "none") return;
+  throw new Error(`${id} has a head already: an adapter needs a bare base; use --strategy full`);
+}
+
+function isOfAdapter(name: string): boolean {
+  return name.startsWith(peftPrefix) || name.startsWith(`${adapterClassifier}.`);
+}
+
 /** Which tensors a strategy trains. */
 function trainedBy({ strategy, layers }: TrainingPlan, { isOfLast }: TunedEncoder) {
+  if (strategy === "lora") return isOfAdapter;
   return strategy === "top-k" ? (name: string) => isOfLast(name, layers) : () => true;
 }
 
@@ -180,10 +214,37 @@ async function train(
   }
 }
 
+async function writeLora(
+  { checkpoint, data, upstream }: PreparedTuning,
+  out: string,
+  { best, card }: { best: Tensors; card: string },
+): Promise<void> {
+  const trained = memoryWeights(best);
+  const adapter: AdapterHead = {
+    task: "text-classification",
+    labels: [...data.labels],
+    problem: data.problem,
+    pooling,
+    maxLength: checkpoint.limits.maxTokens,
+    licence: checkpoint.licence,
+    entityModel: null,
+    ...upstream,
+    weight: readFloat32(trained, `${adapterClassifier}.weight`),
+    bias: readFloat32(trained, `${adapterClassifier}.bias`),
+  };
+  const { prefix, adapted } = tunedEncoder(checkpoint.config, data.head);
+  await writeAdapter(out, adapter, card, {
+    ...loraOptions,
+    targets: adapted.map((name) => `${prefix}${name}`),
+    tensors: listTensors(best).filter(({ name }) => name.startsWith(peftPrefix)),
+  });
+}
+
 async function write(
-  { prepared: { id, folder, checkpoint, data }, plan, out }: TuneOptions,
+  { prepared, plan, out }: TuneOptions,
   { weights, graphs, end }: { weights: WeightSource; graphs: TrainingGraphs; end: TrainingEnd },
 ): Promise<TrainingReport> {
+  const { id, folder, checkpoint, data } = prepared;
   const tuned = layeredWeights(memoryWeights(end.best), weights);
   const tensorBytes = (name: string) =>
     4 * (tuned.entry(name)?.shape ?? []).reduce((a, b) => a * b, 1);
@@ -202,25 +263,27 @@ async function write(
     latency: { base: null, tuned: null },
     size: {
       base_bytes: (await stat(checkpoint.weightsFile)).size,
-      tuned_bytes: graphs.read.map(tensorBytes).reduce((a, b) => a + b, 0),
+      tuned_bytes: (plan.strategy === "lora" ? graphs.trained : graphs.read)
+        .map(tensorBytes)
+        .reduce((a, b) => a + b, 0),
     },
   });
   await writeReport(out, report, end.progress.metrics);
-  await writeCheckpoint(out, {
-    base: { folder, config: checkpoint.config },
-    head: data.head,
-    labels: data.labels,
-    problem: data.problem,
-    maxTokens: checkpoint.limits.maxTokens,
-    weights: tuned,
-    names: graphs.read,
-    card: tuningCard({
-      report,
-      how: planInWords(plan),
-      licence: checkpoint.licence,
+  const { licence } = checkpoint;
+  const card = tuningCard({ report, how: planInWords(plan), licence, labels: data.labels });
+  if (plan.strategy === "lora") await writeLora(prepared, out, { best: end.best, card });
+  else {
+    await writeCheckpoint(out, {
+      base: { folder, config: checkpoint.config },
+      head: data.head,
       labels: data.labels,
-    }),
-  });
+      problem: data.problem,
+      maxTokens: checkpoint.limits.maxTokens,
+      weights: tuned,
+      names: graphs.read,
+      card,
+    });
+  }
   await rm(stateFolderOf(out), { recursive: true, force: true });
   return report;
 }

@@ -78,7 +78,7 @@ export async function classify(
   const model = await acquireEncoder(catalog, id);
   const runner = new TaskRunner({ policy: cpuBatchPolicy, now: () => 0 });
   const task = "text-classification" as const;
-  const request = { task, inputs: [...inputs], parameters: {} };
+  const request = { task, inputs: [...inputs], parameters: { truncate: true } };
   const { outputs } = await runner.run(textClassification, request, model, { signal: never });
   return outputs;
 }
@@ -90,8 +90,8 @@ export async function copyFolder(from: string, to: string): Promise<void> {
 }
 
 /** Of tensors. */
-export function namesIn(folder: string): string[] {
-  const source = openSafetensors(path.join(folder, "model.safetensors"));
+export function namesIn(folder: string, file = "model.safetensors"): string[] {
+  const source = openSafetensors(path.join(folder, file));
   const names = source.names().toSorted();
   source.close();
   return names;

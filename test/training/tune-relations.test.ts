@@ -74,6 +74,8 @@ it("refuses texts without marks, and heads", async () => {
   const out = bench.local("tuned");
   const head = tune(bench, { model: "tiny", data, out, strategy: "head" });
   await expect(head).rejects.toThrow("not for relation-extraction: use --strategy full");
+  const lora = tune(bench, { model: "tiny", data, out, strategy: "lora" });
+  await expect(lora).rejects.toThrow("not trained for relation-extraction: use --strategy full");
   await writeLines(data, [...lines, { text: "<e1>a</e1> fox", label: "Other" }]);
   await expect(tune(bench, { model: "tiny", data, out })).rejects.toThrow("<e2> is missing");
 });

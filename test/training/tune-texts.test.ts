@@ -1,19 +1,12 @@
 /** Text classifiers: tuned by the command, served from the folder it wrote. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { cp } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
 import { type CatalogBench, openCatalogBench } from "../catalog/catalog-bench.ts";
 import { writeTinyEncoder } from "../catalog/tiny-encoder.ts";
-import {
-  classify,
-  copyFolder,
-  madeTexts,
-  reportOf,
-  tune,
-  writeLines,
-  namesIn,
-} from "./tune-bench.ts";
+import { classify, madeTexts, reportOf, tune, writeLines, namesIn } from "./tune-bench.ts";
 
 let bench: CatalogBench;
 
@@ -91,7 +84,7 @@ describe("one label each", () => {
 describe("strategies", () => {
   it("top-k changes the last layers and the head alone", async () => {
     const base = "bert-tags";
-    await copyFolder(path.join(made, base), bench.local(base));
+    await cp(path.join(made, base), bench.local(base), { recursive: true });
     const files = await writeData((text) => ({ label: animalOf(text) }));
     const out = bench.local("tuned");
     await tune(bench, { model: base, ...files, out, epochs: 1, strategy: "top-k", layers: 1 });
@@ -111,6 +104,38 @@ describe("strategies", () => {
     );
     expect(others).toEqual([]);
   });
+
+  it.each([
+    ["tiny", 3e-2, 20],
+    ["st-distilbert-max", 1e-3, 1],
+    ["st-roberta-weightedmean", 1e-3, 1],
+  ] as const)(
+    "lora trains an adapter of %s in PEFT's layout",
+    async (base, learningRate, epochs) => {
+      if (base !== "tiny") await cp(path.join(made, base), bench.local(base), { recursive: true });
+      const files = await writeData((text) => ({ label: animalOf(text) }));
+      const out = bench.local("tuned");
+      const options = { strategy: "lora", learningRate, epochs } as const;
+      await tune(bench, { model: base, ...files, out, ...options });
+      expect(
+        namesIn(out, "adapter_model.safetensors").every((name) =>
+          name.startsWith("base_model.model."),
+        ),
+      ).toBe(true);
+      const config = JSON.parse(readFileSync(path.join(out, "adapter_config.json"), "utf8"));
+      expect(config).toMatchObject({
+        peft_type: "LORA",
+        r: 8,
+        lora_alpha: 16,
+        task_type: "SEQ_CLS",
+      });
+      const [accuracy] = reportOf(out).comparisons;
+      if (base === "tiny") expect(accuracy?.tuned).toBeGreaterThan((accuracy?.base ?? 1) + 0.1);
+      const answers = await classify(await bench.open(), "tuned", heldOut);
+      const right = answers.filter(([best], at) => best?.label === animalOf(heldOut[at] ?? ""));
+      expect(right.length / heldOut.length).toBeCloseTo(accuracy?.tuned ?? NaN, 10);
+    },
+  );
 
   it("head fits an adapter on the frozen base, served as it was judged", async () => {
     const files = await writeData((text) => ({ label: animalOf(text) }));
@@ -173,7 +198,7 @@ function classOf(folder: string): unknown {
 
 describe.each(families)("%s", (base, classifier) => {
   it("becomes a classifier with the names of tensors that transformers gives it", async () => {
-    await copyFolder(path.join(made, base), bench.local(base));
+    await cp(path.join(made, base), bench.local(base), { recursive: true });
     const files = await writeData((text) => ({ label: animalOf(text) }));
     const out = bench.local("tuned");
     await tune(bench, { model: base, ...files, out, epochs: 1 });
@@ -206,6 +231,12 @@ describe("refusals", () => {
     const same = await refusal(texts.map((text) => ({ text, label: "x" })));
     expect(same).toMatch(/every example is labelled x|two labels/);
     expect(existsSync(outFolder())).toBe(false);
+  });
+
+  it("lora asks for a base without a head, since none else takes its adapters", async () => {
+    await cp(path.join(made, "bert-tags"), bench.local("bert-tags"), { recursive: true });
+    const message = await refusal(lines, { strategy: "lora", model: "bert-tags" });
+    expect(message).toMatch(/bert-tags has a head already: an adapter needs a bare base/);
   });
 
   it("names what is too little for it", async () => {
