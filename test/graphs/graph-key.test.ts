@@ -9,20 +9,20 @@ describe("the names of a graph", () => {
     {
       form: { form: "f32", saturates: false },
       provider: "cpu",
-      digest: "5a027f2ad1486986df6fadea5e61cee38dceea31449831d01327aa4c0c707544",
-      key: "5a027f2ad1486986df6fadea5e61cee3-f32-cpu-7",
+      digest: "698fa78297566eda9d0e5635ade649423a219fd2725d3daf91352b9501aa9ceb",
+      key: "698fa78297566eda9d0e5635ade64942-f32-cpu-8",
     },
     {
       form: { form: "int8", saturates: true },
       provider: "cpu",
-      digest: "82f2332ffac2fa6106a3d989ccbbed9ae58db04643ea89ee291da09759fa7895",
-      key: "82f2332ffac2fa6106a3d989ccbbed9a-int8-shifted-cpu-7",
+      digest: "756febd6c95901055b3df03f8af58aba94f062a8df4f5f983389cd561b9622cf",
+      key: "756febd6c95901055b3df03f8af58aba-int8-shifted-cpu-8",
     },
     {
       form: { form: "f16", saturates: false },
       provider: "cuda",
-      digest: "41449af6ac95b15f33954907d5e0e2c77ca1f7399dc9157580a9428aa89ffb9f",
-      key: "41449af6ac95b15f33954907d5e0e2c7-f16-cuda-7",
+      digest: "3e439b782d8a50c352e9dc3688c9d62b4f753fdb527d3346588f3a58ce3b23d1",
+      key: "3e439b782d8a50c352e9dc3688c9d62b-f16-cuda-8",
     },
   ] as const)("stay while the builder does: $key", ({ form, provider, digest, key }) => {
     expect(digestIn(form, files, provider)).toBe(digest);
