@@ -27,7 +27,7 @@ export type EncoderTask =
   | {
       readonly name: "sequence-classification";
       readonly problem: "single_label" | "multi_label" | "regression";
-      /** How a linear classifier's vectors are pooled, as an adapter's are. Absent: the family's own head. */
+      /** Of the vectors that a linear classifier reads, as an adapter's does. Absent: the family's own head. */
       readonly pooling?: SentenceHead["pooling"];
     }
   /** `labels` int64 [batch, sequence], −100 for a token that does not count. */

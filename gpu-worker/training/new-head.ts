@@ -1,7 +1,4 @@
-/**
- * What a checkpoint lacks before it is tuned: layers of low rank, and the layers of a task's head, as transformers
- * starts them.
- */
+/** What a checkpoint lacks before it is tuned: adapters, layers of a head. As PEFT and transformers start them. */
 import { tunedEncoder } from "../architectures/encoder.ts";
 import type { TunedHead } from "../architectures/tuned-encoder.ts";
 import { randomFrom } from "../tensor/random.ts";
@@ -39,7 +36,7 @@ export const loraOptions = { rank: 8, alpha: 16 } as const;
 /** The classifier that adapters have, one layer whatever the family, which reads so many features. */
 export const adapterClassifier = "classifier";
 
-/** `weights` with adapters of low rank that change nothing yet and a linear classifier. Closing it closes `weights`. */
+/** `weights` with adapters that change nothing yet, and a linear classifier. Closing it closes `weights`. */
 export function withNewAdapters(
   weights: WeightSource,
   config: unknown,

@@ -24,7 +24,7 @@ const efficiency = 0.6;
 const secondsPerParameter = 4.2e-9;
 const evaluations = 5;
 
-/** Inputs and outputs, in widths, of a layer's adapters: of query, value and both layers of four times the width. */
+/** Inputs and outputs of a layer's four adapters together, in widths; the feed-forward block is four wide. */
 const loraWidths = 14;
 
 function sum(values: readonly number[]): number {
