@@ -13,7 +13,7 @@ import { type Bench, type BenchContext, comparedRow, plainRow, type Row } from "
 import { median } from "./harness/http-load.ts";
 import { withLinearHead } from "./harness/linear-heads.ts";
 import { writeLoraFolder } from "./harness/lora-folders.ts";
-import { type Random, randomFrom } from "./harness/random.ts";
+import { type Random, randomFrom } from "../gpu-worker/tensor/random.ts";
 import { ServedModels } from "./harness/served-models.ts";
 
 const stateFolder = path.resolve(import.meta.dirname, "..", ".bench", "mixed-heads");

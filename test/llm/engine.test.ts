@@ -1,6 +1,6 @@
 /** The engine on a decoder that shows every fault of its memory, through random courses. */
 import { describe, expect, it } from "vitest";
-import { randomFrom } from "../../bench/harness/random.ts";
+import { randomFrom } from "../../gpu-worker/tensor/random.ts";
 import type { EngineLimits } from "../../gpu-worker/llm/engine-limits.ts";
 import { bytesPerToken, expected, makeEngine, range, turn } from "./toy-engine.ts";
 import { type WriteOptions, writeText } from "./write-text.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { randomFrom } from "../../bench/harness/random.ts";
+import { randomFrom } from "../../gpu-worker/tensor/random.ts";
 import { FairQueueing } from "../../gpu-worker/batching/fair-queueing.ts";
 import type { EngineRequest, StepLimits } from "../../gpu-worker/llm/engine-request.ts";
 import { commitStep, planStep, sampledIn, type StepPlan } from "../../gpu-worker/llm/step-plan.ts";
