@@ -14,8 +14,9 @@ import { ObjectWriter, partBytes } from "../storage/object-writer.ts";
 
 /** So many uploads at once in one isolate, each with a part in its hands and another on its way. */
 const uploadsAtOnce = 4;
-/** 100 MB at a megabit a second. */
-const uploadMsMax = 900_000;
+/** An upload may take so long, and so much longer as more of it has arrived: half a megabit a second. */
+const [arrivalMsMin, arrivalBytesPerMs] = [30_000, 64];
+const uploadMsMax = arrivalMsMin + trainingLimits.fileBytesMax / arrivalBytesPerMs;
 const permits = new ByteSemaphore({
   bytesMax: uploadsAtOnce * 2 * partBytes,
   holdMsMax: uploadMsMax,
@@ -57,12 +58,32 @@ export async function receiveFile(
 
 async function receive(request: Request, form: Receiver): Promise<ReceivedForm> {
   try {
-    for await (const part of formParts(request)) await form.take(part);
+    const startedAt = Date.now();
+    let bytes = 0;
+    for await (const part of formParts(request)) {
+      if (part.kind === "chunk") bytes += part.bytes.byteLength;
+      if (isTooSlow(bytes, Date.now() - startedAt)) throw tooSlow();
+      await form.take(part);
+    }
     return form.received();
   } catch (error) {
     await form.abort();
     throw error;
   }
+}
+
+/** So that nobody keeps others from their turn by sending slowly. */
+export function isTooSlow(bytes: number, milliseconds: number): boolean {
+  return milliseconds > arrivalMsMin + bytes / arrivalBytesPerMs;
+}
+
+function tooSlow(): CodedError {
+  return new CodedError(
+    "request_timeout",
+    `The file arrives too slowly: an upload has ${arrivalMsMin / 1_000} s, and a second more for each ` +
+      `${arrivalBytesPerMs * 1_000} bytes. Send it faster, or in several files.`,
+    { param: "file" },
+  );
 }
 
 /** What a form holds, as its parts come. */
