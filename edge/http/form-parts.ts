@@ -12,6 +12,8 @@ const partsMax = 20;
 const fieldBytesMax = 10_000;
 /** Between two chunks. */
 const idleMsMax = 30_000;
+/** What is left of a refused body is read for so long. */
+const discardMsMax = 10_000;
 
 export type FormPart =
   | { readonly kind: "field"; readonly name: string; readonly value: string }
@@ -92,9 +94,16 @@ export async function* formParts(request: Request): AsyncGenerator<FormPart> {
       yield* found.splice(0);
     }
   } finally {
-    // A client that writes before it reads gets its answer, whatever it sends.
-    if (!over) await discardRest(reader);
+    if (!over) await discardInTime(reader);
   }
+}
+
+/** A client that writes before it reads gets its answer, whatever it sends; one that writes slowly is not waited for. */
+async function discardInTime(reader: ReadableStreamBYOBReader): Promise<void> {
+  await withTimeout(discardMsMax, (signal) => {
+    signal.addEventListener("abort", () => void reader.cancel().catch(() => {}));
+    return discardRest(reader);
+  }).catch(() => {});
 }
 
 /** In a buffer of its own each time: the parser keeps pieces of it. @throws CodedError `request_timeout` */
