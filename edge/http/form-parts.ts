@@ -98,7 +98,7 @@ export async function* formParts(request: Request): AsyncGenerator<FormPart> {
   }
 }
 
-/** A client that writes before it reads gets its answer, whatever it sends; one that writes slowly is not waited for. */
+/** A client that writes before it reads gets its answer; one that writes slowly is not waited for. */
 async function discardInTime(reader: ReadableStreamBYOBReader): Promise<void> {
   await withTimeout(discardMsMax, (signal) => {
     signal.addEventListener("abort", () => void reader.cancel().catch(() => {}));
