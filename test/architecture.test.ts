@@ -18,7 +18,7 @@ const law: Record<string, string[] | "*"> = {
   "edge/environment.ts": ["contract"],
   "edge/context.ts": ["contract", "edge/environment.ts"],
   "edge/http": edgeRooms(),
-  "edge/registry": edgeRooms(),
+  "edge/registry": edgeRooms("storage"),
   "edge/accounts": edgeRooms("http"),
   "edge/storage": edgeRooms("http"),
   "edge/answers": edgeRooms("http", "storage", "registry"),
