@@ -275,6 +275,10 @@ describe("what cannot be trusted", () => {
   });
 });
 
+const unreachable = () => {
+  throw new Error("connection reset by 10.1.2.3:9000");
+};
+
 describe("a store that does not answer", () => {
   it("is asked again, and then the failure is one that may pass", async () => {
     const source = await storedAdapter(1);
@@ -288,10 +292,7 @@ describe("a store that does not answer", () => {
     await load(await bench.open({}, { openObject: flaky }), source);
     expect(asked).toBe(3 * source.files.length);
     const other = await storedAdapter(2);
-    const down = () => {
-      throw new Error("connection reset by 10.1.2.3:9000");
-    };
-    const catalog = await bench.open({}, { openObject: down });
+    const catalog = await bench.open({}, { openObject: unreachable });
     const failed = catalog.lease(other.name, never, other);
     await expect(failed).rejects.toMatchObject({
       code: "model_unavailable",
@@ -306,10 +307,12 @@ describe("a store that does not answer", () => {
   });
 });
 
-describe("room", () => {
-  const bytesOf = ({ files }: TunedModelSource) =>
-    files.reduce((sum, { object }) => sum + object.bytes, 0);
+const bytesOf = ({ files }: TunedModelSource) =>
+  files.reduce((sum, { object }) => sum + object.bytes, 0);
+const foldersOnDisk = async () => (await onDisk()).filter((name) => !name.endsWith(".json"));
+const numbered = (at: number) => `ft:tiny:many:${String(at).padStart(32, "0")}`;
 
+describe("room", () => {
   it("is made on the disk by those that were not used for the longest time, never by one in use", async () => {
     const sources: TunedModelSource[] = [];
     for (let at = 0; at < 4; at += 1) sources.push(await storedAdapter(at + 1));
@@ -325,14 +328,13 @@ describe("room", () => {
     await load(catalog, two);
     bench.nowMs += 60_000;
     await load(catalog, three);
-    const folders = async () => (await onDisk()).filter((name) => !name.endsWith(".json"));
-    expect(await folders()).toEqual([one.digest, three.digest].toSorted());
+    expect(await foldersOnDisk()).toEqual([one.digest, three.digest].toSorted());
     // Deleted from the disk, it still answers who has it; and it is fetched again for who comes later.
     held.release();
     bench.nowMs += 60_000;
     await load(catalog, one);
     await load(catalog, four);
-    expect(await folders()).toEqual([one.digest, four.digest].toSorted());
+    expect(await foldersOnDisk()).toEqual([one.digest, four.digest].toSorted());
     await load(catalog, two);
   });
 
@@ -353,13 +355,13 @@ describe("room", () => {
   it("is made in the list of models: more of them than it holds are all served", async () => {
     const source = await storedAdapter(1);
     const catalog = await openCatalog();
-    const id = (at: number) => `ft:tiny:many:${String(at).padStart(32, "0")}`;
-    const [held] = await Promise.all([catalog.lease(id(0), never, { ...source, name: id(0) })]);
+    const first = { ...source, name: numbered(0) };
+    const held = await catalog.lease(first.name, never, first);
     for (let at = 1; at < tunedEntriesMax + 20; at += 1) {
-      await load(catalog, { ...source, name: id(at) });
+      await load(catalog, { ...source, name: numbered(at) });
     }
-    expect(await scoreBy(catalog, { ...source, name: id(1) })).toBeGreaterThan(0);
-    expect(await scoreBy(catalog, { ...source, name: id(0) })).toBeGreaterThan(0);
+    expect(await scoreBy(catalog, { ...source, name: numbered(1) })).toBeGreaterThan(0);
+    expect(await scoreBy(catalog, first)).toBeGreaterThan(0);
     held.release();
     expect(stateOf(catalog, "tiny").loaded).toBe(true);
     expect(store.opened).toHaveLength(source.files.length);
