@@ -6,3 +6,4 @@ export { TenantQuota } from "./accounts/tenant-quota.ts";
 export { TenantFiles } from "./files/tenant-files.ts";
 export { JobShard } from "./jobs/job-shard.ts";
 export { ModelRegistry } from "./registry/model-registry.ts";
+export { TunedModels } from "./registry/tuned-models.ts";
