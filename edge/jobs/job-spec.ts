@@ -1,6 +1,7 @@
 /** A validated job on its way from a route to its shard: what to compute, and how its result will be shown. */
 import type { JobId } from "#contract/job-id.ts";
 import type { Task } from "#contract/tasks.ts";
+import type { TunedModelSource } from "#contract/training/tuned-model.ts";
 import type { Rendering } from "../answers/rendering.ts";
 import type { Webhook } from "../webhooks/webhook.ts";
 
@@ -11,6 +12,8 @@ export type JobSpec = {
   tenant: string;
   task: Task;
   model: string;
+  /** Of a tuned model: where its files are. Absent: workers know the model. */
+  tuned?: TunedModelSource;
   /** Id of the model that finds the entities of the inputs; null: none need be found. */
   entityModel: string | null;
   parameters: Record<string, unknown>;

@@ -44,7 +44,7 @@ export function queueTextFor(
 
 /** @param inputs JSON of the inputs, or of where they lie */
 function textOf(spec: JobSpec, inputs: string, createdAt: number): string {
-  const { tenant, task, model, requestKey, parameters } = spec;
+  const { tenant, task, model, tuned, requestKey, parameters } = spec;
   // As JSON leaves out what is undefined.
   const stream = spec.stream || undefined;
   const content = JSON.stringify({
@@ -52,6 +52,7 @@ function textOf(spec: JobSpec, inputs: string, createdAt: number): string {
     task,
     model,
     requestKey,
+    tuned,
     createdAt,
     stream,
     parameters,
