@@ -42,7 +42,7 @@ import { listDeliveries } from "./routes/job-deliveries.ts";
 import { readEvents } from "./routes/job-events.ts";
 import { getJobOutput } from "./routes/job-output.ts";
 import { cancelJob, getJob } from "./routes/jobs.ts";
-import { getModel, listModels } from "./routes/models.ts";
+import { deleteModel, getModel, listModels } from "./routes/models.ts";
 import { getReferenceScript, showReference } from "./routes/reference.ts";
 import { createRerank, createTeiRerank } from "./routes/rerank.ts";
 import { runTask } from "./routes/tasks.ts";
@@ -85,7 +85,7 @@ export const routes: readonly Route[] = [
   { path: "/v1/fine_tuning/jobs/:id/events", on: { GET: listTuningEvents } },
   { path: "/v1/fine_tuning/jobs/:id/checkpoints", on: { GET: listTuningCheckpoints } },
   { path: "/v1/models", on: { GET: listModels } },
-  { path: "/v1/models/:id{.+}", on: { GET: getModel } },
+  { path: "/v1/models/:id{.+}", on: { GET: getModel, DELETE: deleteModel } },
   { path: "/v1/tasks/:task", on: { POST: runTask } },
   { path: "/v1/jobs/:id", on: { GET: getJob, DELETE: cancelJob } },
   { path: "/v1/jobs/:id/cancel", on: { POST: cancelJob } },

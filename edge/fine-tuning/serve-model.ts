@@ -5,7 +5,6 @@
  */
 import type { PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
-import type { Task } from "#contract/tasks.ts";
 import type { TuningResultFile } from "#contract/training/tuning-job.ts";
 import { type Env, settingsOf } from "../environment.ts";
 import { formatFileId, type StoredFile } from "../files/stored-file.ts";
@@ -15,7 +14,7 @@ import type { Made } from "./job-course.ts";
 import type { TuningJob } from "./tuning-job.ts";
 
 /** A worker loads the model that the message names, and says that it could. */
-const loadModelTask = "load-model" as Task;
+const loadModelTask = "load-model";
 
 /** Of the result files, the one that people read; the first that there is. */
 const reportNames = ["report.html", "report.json"];

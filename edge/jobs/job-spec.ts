@@ -12,8 +12,6 @@ export type JobSpec = {
   tenant: string;
   task: Task;
   model: string;
-  /** Of a tuned model: where its files are. Absent: workers know the model. */
-  tuned?: TunedModelSource;
   /** Id of the model that finds the entities of the inputs; null: none need be found. */
   entityModel: string | null;
   parameters: Record<string, unknown>;
@@ -28,4 +26,6 @@ export type JobSpec = {
   warnings: string[];
   /** Who is told of the job's progress, from `webhooks/read-webhook.ts`; null: nobody. */
   webhook: Webhook | null;
+  /** Where the files of a caller's own model are. Absent: workers know the model. */
+  tuned?: TunedModelSource;
 };

@@ -1,12 +1,12 @@
 /** Documents too large for a message or a callback, in object storage over the S3 API: verified when read. */
 import { createHash } from "node:crypto";
 import { AwsClient } from "aws4fetch";
-import type { ObjectReference } from "#contract/object-reference.ts";
+import { ObjectLost, type ObjectReference } from "#contract/object-reference.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import pRetry, { AbortError } from "p-retry";
 
 export type ObjectStore = {
-  /** The text of the document a reference names. @throws where it is gone or is not what the reference says */
+  /** The text of the document a reference names. @throws ObjectLost where it is gone or not what the reference says */
   read(reference: ObjectReference, signal: AbortSignal): Promise<string>;
   /** Its bytes as they arrive. @throws as `read`, at the end where the bytes are others */
   open(reference: ObjectReference, signal: AbortSignal): AsyncIterable<Uint8Array>;
@@ -37,7 +37,7 @@ export function openObjectStore(options: ObjectStoreOptions): ObjectStore {
     read: (reference, signal) =>
       withRetries(signal, async () => {
         const answer = await client.fetch(addressOf(reference.key), { signal });
-        await assertOk(answer, `GET ${reference.key}`);
+        await assertFound(answer, reference.key);
         const bytes = new Uint8Array(await answer.arrayBuffer());
         await verify(bytes, reference, signal);
         return new TextDecoder().decode(bytes);
@@ -46,7 +46,7 @@ export function openObjectStore(options: ObjectStoreOptions): ObjectStore {
       const { key } = reference;
       const answer = await withRetries(signal, async () => {
         const answered = await client.fetch(addressOf(key), { signal });
-        await assertOk(answered, `GET ${key}`);
+        await assertFound(answered, key);
         return answered;
       });
       const hash = createHash("sha256");
@@ -56,7 +56,8 @@ export function openObjectStore(options: ObjectStoreOptions): ObjectStore {
         bytes += chunk.byteLength;
         yield chunk;
       }
-      if (bytes !== reference.bytes || hash.digest("hex") !== reference.sha256) throw another(key);
+      if (bytes !== reference.bytes || hash.digest("hex") !== reference.sha256)
+        throw new ObjectLost(key, "altered");
     },
     async write(key, { contentType, parts }, signal) {
       const pieces: Buffer[] = [];
@@ -83,6 +84,12 @@ function withRetries<T>(signal: AbortSignal, attempt: () => Promise<T>): Promise
   });
 }
 
+async function assertFound(answer: Response, key: string): Promise<void> {
+  if (answer.status !== 404) return assertOk(answer, `GET ${key}`);
+  await answer.body?.cancel();
+  throw new AbortError(new ObjectLost(key, "gone"));
+}
+
 async function assertOk(answer: Response, what: string): Promise<void> {
   if (answer.ok) return;
   await answer.body?.cancel();
@@ -98,11 +105,7 @@ async function verify(
 ): Promise<void> {
   const same = bytes.byteLength === reference.bytes;
   if (same && (await digest(bytes, signal)) === reference.sha256) return;
-  throw new AbortError(another(reference.key));
-}
-
-function another(key: string): Error {
-  return new Error(`the object ${key} is not the one that was written`);
+  throw new AbortError(new ObjectLost(reference.key, "altered"));
 }
 
 /** Bytes hashed in one step. */
