@@ -8,7 +8,7 @@ import type { JobId } from "#contract/job-id.ts";
 import type { TuningResultFile } from "#contract/training/tuning-job.ts";
 import { type Env, settingsOf } from "../environment.ts";
 import { formatFileId, type StoredFile } from "../files/stored-file.ts";
-import { settleInternalJob } from "../jobs/internal-job.ts";
+import { type InternalJob, settleInternalJob } from "../jobs/internal-job.ts";
 import { deleteObject } from "../storage/object-writer.ts";
 import type { Made } from "./job-course.ts";
 import type { TuningJob } from "./tuning-job.ts";
@@ -41,7 +41,7 @@ export async function serveModel(
   const { tenant, loading } = job;
   if (loading.job === null) await env.TUNED_MODELS.getByName(tenant).put(model);
   const { name, digest, files } = model;
-  const wanted = {
+  const wanted: InternalJob = {
     tenant,
     task: loadModelTask,
     model: name,

@@ -108,12 +108,6 @@ export class TuningEvents {
     );
   }
 
-  /** How many were dropped. */
-  dropped(job: TuningJobId): number {
-    const { last, kept } = this.#count(job);
-    return last - kept;
-  }
-
   /** The newest first, from the one before `before`. One more than asked for, where there are more. */
   page(job: TuningJobId, limit: number, before: number | null): TuningEventObject[] {
     const rows = this.#sql.exec<EventRow>(
@@ -170,15 +164,11 @@ export class TuningEvents {
       before,
       limit + 1,
     );
-    return rows.toArray().map(({ step, at, metrics }) => ({
-      object: "fine_tuning.job.checkpoint",
-      id: idOf("ftckpt", job.id, step),
-      created_at: Math.floor(at / 1_000),
-      fine_tuned_model_checkpoint: `${job.name}:ckpt-step-${step}`,
-      fine_tuning_job_id: job.id,
-      step_number: step,
-      metrics: JSON.parse(metrics),
-    }));
+    return rows
+      .toArray()
+      .map(({ step, at, metrics }) =>
+        showCheckpoint(job, { step, at, metrics: JSON.parse(metrics) }),
+      );
   }
 
   forget(job: TuningJobId): void {
@@ -238,7 +228,30 @@ function thinned(): NewEvent {
   return { at: Date.now(), level: "warn", message, type: "message", data: {} };
 }
 
-function showEvent({ job, number, at, level, message, type, data }: EventRow): TuningEventObject {
+export function showCheckpoint(
+  { id, name }: { id: TuningJobId; name: string },
+  { step, at, metrics }: TuningCheckpoint,
+): TuningCheckpointObject {
+  return {
+    object: "fine_tuning.job.checkpoint",
+    id: idOf("ftckpt", id, step),
+    created_at: Math.floor(at / 1_000),
+    fine_tuned_model_checkpoint: `${name}:ckpt-step-${step}`,
+    fine_tuning_job_id: id,
+    step_number: step,
+    metrics,
+  };
+}
+
+export function showEvent({
+  job,
+  number,
+  at,
+  level,
+  message,
+  type,
+  data,
+}: EventRow): TuningEventObject {
   return {
     object: "fine_tuning.job.event",
     id: idOf("ftevent", job, number),
