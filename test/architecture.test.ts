@@ -25,6 +25,15 @@ const law: Record<string, string[] | "*"> = {
   "edge/webhooks": edgeRooms("http", "storage", "answers"),
   "edge/jobs": edgeRooms("http", "storage", "registry", "accounts", "answers", "webhooks"),
   "edge/files": edgeRooms("http", "storage", "accounts", "answers", "jobs"),
+  "edge/fine-tuning": edgeRooms(
+    "http",
+    "storage",
+    "registry",
+    "accounts",
+    "answers",
+    "jobs",
+    "files",
+  ),
   "edge/tasks": edgeRooms("http", "storage", "registry", "accounts", "answers", "webhooks", "jobs"),
   "edge/portal": edgeRooms("registry"),
   "edge/routes": [
@@ -37,14 +46,18 @@ const law: Record<string, string[] | "*"> = {
       "webhooks",
       "jobs",
       "files",
+      "fine-tuning",
       "tasks",
     ),
     "edge/portal",
   ],
-  "edge/openapi": [...edgeRooms("http", "answers", "webhooks", "tasks", "files"), "edge/routes"],
+  "edge/openapi": [
+    ...edgeRooms("http", "answers", "webhooks", "tasks", "files", "fine-tuning"),
+    "edge/routes",
+  ],
   /** The Worker itself: what it exports, and the table of addresses. */
   edge: [
-    ...edgeRooms("http", "registry", "accounts", "answers", "jobs", "files"),
+    ...edgeRooms("http", "registry", "accounts", "answers", "jobs", "files", "fine-tuning"),
     "edge/routes",
     "edge/openapi",
   ],
