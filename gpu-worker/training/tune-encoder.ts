@@ -23,7 +23,7 @@ import { readFloat32 } from "../weights/read-float32.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import type { TokenRow } from "./encode-texts.ts";
-import { adapterClassifier, loraOptions, withNewAdapters, withNewHead } from "./new-head.ts";
+import { adapterClassifier, withNewAdapters, withNewHead } from "./new-head.ts";
 import { runTraining } from "./run-training.ts";
 import type { TrainingEnd, TrainingEvents } from "./run-training.ts";
 import { loraScale } from "./start-tensors.ts";
@@ -31,7 +31,7 @@ import { openTrainStep } from "./train-step.ts";
 import type { CostFacts } from "./training-cost.ts";
 import { trainingGraphs } from "./training-graphs.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
-import type { TrainingPlan } from "./training-plan.ts";
+import type { LoraSizes, TrainingPlan } from "./training-plan.ts";
 import { listTensors, saveTraining } from "./training-state.ts";
 import type { SavedTraining, Tensors } from "./training-state.ts";
 import type { EncodedData, TuningData } from "./training-task.ts";
@@ -141,14 +141,14 @@ export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport>
   const start = { outputs, seed: plan.seed };
   const { config } = checkpoint;
   const weights = isLora
-    ? withNewAdapters(stored, config, start)
+    ? withNewAdapters(stored, config, { rank: plan.lora.rank, ...start })
     : withNewHead(stored, config, { head, ...start });
   try {
     const { task } = encoded.training.data;
     const graphs = trainingGraphs(config, weights, {
       task: isLora && task.name === "sequence-classification" ? { ...task, pooling } : task,
       isTrained: trainedBy(plan, tunedEncoder(config, head)),
-      ...(isLora && { loraScale: loraScale(loraOptions) }),
+      ...(isLora && { loraScale: loraScale(plan.lora) }),
     });
     const end = await train(options, weights, graphs);
     return await write(options, { weights, graphs, end });
@@ -222,7 +222,7 @@ async function train(
 async function writeLora(
   { checkpoint, data, upstream }: PreparedTuning,
   out: string,
-  { best, card }: { best: Tensors; card: string },
+  { best, card, lora }: { best: Tensors; card: string; lora: LoraSizes },
 ): Promise<void> {
   const trained = memoryWeights(best);
   const adapter: AdapterHead = {
@@ -239,7 +239,7 @@ async function writeLora(
   };
   const { prefix, adapted } = tunedEncoder(checkpoint.config, data.head);
   await writeAdapter(out, adapter, card, {
-    ...loraOptions,
+    ...lora,
     targets: adapted.map((name) => `${prefix}${name}`),
     tensors: listTensors(best).filter(({ name }) => name.startsWith(peftPrefix)),
   });
@@ -276,7 +276,8 @@ async function write(
   await writeReport(out, report, end.progress.metrics);
   const { licence } = checkpoint;
   const card = tuningCard({ report, how: planInWords(plan), licence, labels: data.labels });
-  if (plan.strategy === "lora") await writeLora(prepared, out, { best: end.best, card });
+  if (plan.strategy === "lora")
+    await writeLora(prepared, out, { best: end.best, card, lora: plan.lora });
   else {
     await writeCheckpoint(out, {
       base: { folder, config: checkpoint.config },

@@ -19,7 +19,7 @@ import { textTuning } from "./text-classes.ts";
 import type { TextData } from "./text-classes.ts";
 import { tokenTuning } from "./token-tags.ts";
 import { planTraining } from "./training-plan.ts";
-import type { TrainingPlan } from "./training-plan.ts";
+import type { LoraSizes, TrainingPlan } from "./training-plan.ts";
 import { type Progress, readTraining } from "./training-state.ts";
 import type { TuningData } from "./training-task.ts";
 import { type NamedBase, type PreparedTuning, prepareTuning } from "./tune-encoder.ts";
@@ -34,6 +34,15 @@ export type TuningOptions = {
   readonly epochs: number | null;
   /** Null: by the model's width. */
   readonly learningRate: number | null;
+  /** Of the rate, given or chosen. */
+  readonly learningRateMultiplier: number;
+  /** Null: `usualLora`. */
+  readonly lora: LoraSizes | null;
+  /** Evaluations without a gain of more than `threshold` after which it stops. Null: by how many there are. */
+  readonly patience: number | null;
+  readonly threshold: number;
+  /** Bad examples are left out, and not all of them refused. */
+  readonly skipInvalid: boolean;
   readonly batch: number;
   readonly seed: number;
   readonly maxSeconds: number;
@@ -104,7 +113,7 @@ const now = () => performance.now();
 export async function tuneModel(tuning: Tuning): Promise<TrainingReport> {
   const { base, training, validation, options, name, out, runtime, onEvent, signal } = tuning;
   const files = { training: training.open, validation: validation?.open ?? null };
-  const data = await readTrainingData(files, { seed: options.seed, signal });
+  const data = await readTrainingData(files, { ...options, signal });
   const prepared = await prepareTuning(base, dataOf(data), signal);
   const fingerprint = await fingerprintOf(tuning);
   const from = await readTraining(stateFolderOf(out), fingerprint);
@@ -153,8 +162,10 @@ async function decide(
   };
   const choice = choosePlan(facts, wishes, { gemmRate, memoryBytes });
   onEvent({ kind: "choice", choice });
-  const { seed, maxSeconds } = options;
-  return planTraining({ ...choice, seed, maxSeconds }, facts.lengths.training.length);
+  const { seed, maxSeconds, patience, threshold, learningRateMultiplier } = options;
+  const learningRate = choice.learningRate * learningRateMultiplier;
+  const wanted = { ...choice, learningRate, seed, maxSeconds, patience, threshold };
+  return planTraining(wanted, facts.lengths.training.length);
 }
 
 /** Of all that decides what comes out but the time that it is given. */
