@@ -193,7 +193,7 @@ function parseThreshold(text: string): number {
 }
 
 type Optional = Pick<TuneCommand, "validation" | "epochs" | "learningRate" | "patience">;
-type TuneOptions = Omit<TuneCommand, keyof Optional | "lora" | "skipInvalid"> & {
+type TuneOptions = Omit<TuneCommand, keyof Optional | "lora" | "skipInvalid" | "task"> & {
   [Name in keyof Optional]?: NonNullable<Optional[Name]>;
 } & { skipInvalid?: true; loraRank: number; loraAlpha: number };
 
@@ -231,7 +231,7 @@ program
     const optional = { validation, epochs, learningRate, patience };
     const memoryBytes = process.availableMemory();
     const tools = { settings, runtime, memoryBytes, signal, stream: process.stderr, say };
-    await runTune({ ...given, ...optional, lora: { rank, alpha }, skipInvalid }, tools);
+    await runTune({ ...given, ...optional, task: null, lora: { rank, alpha }, skipInvalid }, tools);
   });
 
 /** commander has already said what is wrong with the use; everything else is ours to say. */

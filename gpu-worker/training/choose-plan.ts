@@ -1,5 +1,5 @@
 /** What `auto` chooses: the strategy that is likely to gain most of those that end in time. Pure. */
-import { estimateBytes, estimateSeconds } from "./training-cost.ts";
+import { estimateBytes, estimateDisk, estimateSeconds } from "./training-cost.ts";
 import type { CostFacts, CostOptions } from "./training-cost.ts";
 import { type LoraSizes, type TrainingPlan, usualLora } from "./training-plan.ts";
 
@@ -42,8 +42,21 @@ const loraRate = 5;
 /** Training that is too large for the memory there is. */
 export class MemoryError extends Error {}
 
+/** Or for the room there is on the disk. */
+export class DiskError extends Error {}
+
 function megabytes(bytes: number): string {
   return `${Math.ceil(bytes / 1e6)} MB`;
+}
+
+/** @throws DiskError */
+export function expectDisk(facts: CostFacts, options: CostOptions, diskBytes: number): void {
+  const needed = estimateDisk(facts, options);
+  if (needed <= diskBytes) return;
+  throw new DiskError(
+    `training writes about ${megabytes(needed)} and there are ${megabytes(diskBytes)} on the disk: ` +
+      "free some, or train less with --strategy lora or head",
+  );
 }
 
 /** @throws MemoryError where nothing that was asked for fits */

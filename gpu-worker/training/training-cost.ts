@@ -93,3 +93,12 @@ export function estimateBytes(facts: CostFacts, options: CostOptions): number {
   const copies = 7 * trained;
   return processBytes + bytesPerNumber * (parameters + copies + tokens * kept * layers);
 }
+
+/**
+ * The most bytes of files at once: parameters in two graphs and in what comes out, and of those that are trained two
+ * states (the one before is removed last), each with the optimizer's and the best so far.
+ */
+export function estimateDisk(facts: CostFacts, options: CostOptions): number {
+  const trained = trainedParameters(facts, options);
+  return bytesPerNumber * (3 * facts.parameters + 2 * 4 * trained);
+}

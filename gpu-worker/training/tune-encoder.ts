@@ -36,6 +36,7 @@ import { listTensors, saveTraining } from "./training-state.ts";
 import type { SavedTraining, Tensors } from "./training-state.ts";
 import type { EncodedData, TuningData } from "./training-task.ts";
 import { planInWords, tuningCard } from "./tuning-card.ts";
+import { TuningError } from "./tuning-error.ts";
 import { writeCheckpoint } from "./write-checkpoint.ts";
 import { writeReport } from "./write-report.ts";
 
@@ -78,22 +79,27 @@ type Base = {
 
 export type NamedBase = Pick<Base, "id" | "folder" | "upstream">;
 
-/** @throws Error that says why the base cannot be trained */
+/** @throws TuningError that says why the base cannot be trained */
 async function readBase(named: NamedBase): Promise<Base> {
   const { id, folder } = named;
-  const checkpoint = await readCheckpoint(folder);
+  const checkpoint = await readCheckpoint(folder).catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new TuningError(`${id} cannot be trained: ${why}`, { cause: error });
+  });
   if (checkpoint.format !== "safetensors") {
-    throw new Error(`${id} is a ready-made ONNX file: only weights in safetensors are trained`);
+    throw new TuningError(
+      `${id} is a ready-made ONNX file: only weights in safetensors are trained`,
+    );
   }
   if (checkpoint.lowerCase) {
-    throw new Error(`${id} has its texts put into lower case by sentence-transformers alone`);
+    throw new TuningError(`${id} has its texts put into lower case by sentence-transformers alone`);
   }
   const tokenizer = await loadTokenizer(folder, checkpoint);
   checkTokenizer(tokenizer, checkpoint);
   return { ...named, checkpoint, tokenizer };
 }
 
-/** @throws Error that says why the base cannot be trained; the signal's reason */
+/** @throws TuningError that says why the base cannot be trained; the signal's reason */
 export async function prepareTuning(
   of: NamedBase,
   data: TuningData,
@@ -157,13 +163,15 @@ export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport>
   }
 }
 
-/** @throws Error where an adapter on it would not be served */
+/** @throws TuningError where an adapter on it would not be served */
 function expectServedAdapter({ id, checkpoint, data }: PreparedTuning): void {
   if (data.task !== "text-classification") {
-    throw new Error(`lora is not trained for ${data.task}: use --strategy full`);
+    throw new TuningError(`lora is not trained for ${data.task}: use --strategy full`);
   }
   if (checkpoint.head.name === "none") return;
-  throw new Error(`${id} has a head already: an adapter needs a bare base; use --strategy full`);
+  throw new TuningError(
+    `${id} has a head already: an adapter needs a bare base; use --strategy full`,
+  );
 }
 
 function isOfAdapter(name: string): boolean {

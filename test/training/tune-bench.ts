@@ -36,6 +36,7 @@ export async function writeLines(file: string, lines: readonly object[]): Promis
 
 export const usualCommand = {
   validation: null,
+  task: null,
   strategy: "full",
   layers: 2,
   epochs: 3,
