@@ -180,10 +180,11 @@ function parseRate(text: string): number {
   throw new InvalidArgumentError("a learning rate lies above 0 and is at most 1.");
 }
 
-type TuneOptions = Omit<TuneCommand, "validation" | "epochs" | "learningRate"> & {
+type TuneOptions = Omit<TuneCommand, "validation" | "epochs" | "learningRate" | "batch"> & {
   validation?: string;
   epochs?: number;
   learningRate?: number;
+  batch?: number;
 };
 
 program
@@ -201,7 +202,7 @@ program
   .option("--layers <number>", "layers that are trained, from the last, of top-k", parseWhole, 2)
   .option("--epochs <number>", "times that all examples are gone through", parseWhole)
   .option("--learning-rate <number>", "the highest, after the warm-up", parseRate)
-  .option("--batch <number>", "examples of a step", parseWhole, 32)
+  .option("--batch <number>", "examples of a step", parseWhole)
   .option("--seed <number>", "decides what chance decides", parseSeed, 0)
   .option("--max-seconds <number>", "it ends by then with the best it has", parseWhole, 900)
   .option("--save-seconds <number>", "seconds between two saved states", parseWhole, 60)
@@ -209,10 +210,10 @@ program
     const { threads, poolThreads, ...settings } = modelConfig();
     const log = { info: () => undefined, warn: () => undefined };
     const runtime = await openRuntime({ log, poolThreads, ...(threads !== null && { threads }) });
-    const { validation = null, epochs = null, learningRate = null, ...given } = options;
+    const { validation = null, epochs = null, learningRate = null, batch = null } = options;
     const memoryBytes = process.availableMemory();
     const tools = { settings, runtime, memoryBytes, signal, stream: process.stderr, say };
-    await runTune({ ...given, validation, epochs, learningRate }, tools);
+    await runTune({ ...options, validation, epochs, learningRate, batch }, tools);
   });
 
 /** commander has already said what is wrong with the use; everything else is ours to say. */

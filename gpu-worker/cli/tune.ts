@@ -7,13 +7,15 @@ import { readdir } from "node:fs/promises";
 import path from "node:path";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
-import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
 import { measureGemm } from "../runtime/measure-gemm.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { answerTuning } from "../training/answers.ts";
-import { readTrainingData } from "../training/read-training-data.ts";
-import type { TrainingData } from "../training/read-training-data.ts";
+import { baseNames } from "../evaluation/report-words.ts";
+import { chooseDecoderPlan } from "../training/choose-decoder-plan.ts";
+import type { DecoderData } from "../training/decoder-data.ts";
+import { isDecoderData, readTrainingData } from "../training/read-training-data.ts";
+import type { EncoderData, TrainingData } from "../training/read-training-data.ts";
 import { textTuning } from "../training/text-classes.ts";
 import { tokenTuning } from "../training/token-tags.ts";
 import type { TuningData } from "../training/training-task.ts";
@@ -24,14 +26,11 @@ import { planInWords } from "../training/tuning-card.ts";
 import { planTraining } from "../training/training-plan.ts";
 import type { TrainingPlan } from "../training/training-plan.ts";
 import type { Score } from "../training/run-training.ts";
-import {
-  type PreparedTuning,
-  prepareTuning,
-  stateFolder,
-  stateFolderOf,
-  tuneEncoder,
-} from "../training/tune-encoder.ts";
-import { type BaseModel, describeBase, findBase } from "./base-model.ts";
+import { stateFolder, stateFolderOf } from "../training/train-in-folder.ts";
+import type { TrainingRun } from "../training/train-in-folder.ts";
+import { prepareDecoder, tuneDecoder } from "../training/tune-decoder.ts";
+import { type PreparedTuning, prepareTuning, tuneEncoder } from "../training/tune-encoder.ts";
+import { type BaseModel, describeBase, findBase, weightsOf } from "./base-model.ts";
 import { openDataSource } from "./data-source.ts";
 import { openProgressBar, type ProgressBar } from "./progress-bar.ts";
 import { formatTable } from "./table.ts";
@@ -50,7 +49,8 @@ export type TuneCommand = {
   epochs: number | null;
   /** Null: by the model's width. */
   learningRate: number | null;
-  batch: number;
+  /** Null: by the kind of model. */
+  batch: number | null;
   seed: number;
   maxSeconds: number;
   saveSeconds: number;
@@ -89,9 +89,9 @@ export async function runTune(command: TuneCommand, tools: TuneTools): Promise<v
   }
 }
 
-type Working = TuneTools & { bar: ProgressBar; base: BaseModel; data: TrainingData };
+type Working<D = TrainingData> = TuneTools & { bar: ProgressBar; base: BaseModel; data: D };
 
-function tuningOf(given: TrainingData): TuningData {
+function tuningOf(given: EncoderData): TuningData {
   switch (given.task) {
     case "token-classification":
       return tokenTuning(given.data);
@@ -103,26 +103,38 @@ function tuningOf(given: TrainingData): TuningData {
 }
 
 /** @throws Error for another task's */
-function textsIn({ task, data }: TrainingData): TextData {
+function textsIn({ task, data }: EncoderData): TextData {
   if (task === "text-classification") return data;
   throw new Error(`a head is fitted on whole texts, not for ${task}: use --strategy full`);
 }
 
 const now = () => performance.now();
 
-/** The plan of the training that was interrupted, or a new one. @throws MemoryError */
+/** Operations a second. */
+async function gemmRateOf({ runtime, signal }: TuneTools): Promise<number> {
+  const { threads } = runtime;
+  const options = { dtype: "float32", threads, repeats: 3, now, signal } as const;
+  return (await measureGemm(runtime, options)) * 1e9;
+}
+
+const strategyOf = ({ strategy }: TuneCommand) => (strategy === "auto" ? null : strategy);
+
+/** Examples of a step. */
+const usualBatch = 32;
+
+/** @throws MemoryError */
 async function decide(
   command: TuneCommand,
   prepared: PreparedTuning,
-  { data, runtime, memoryBytes, signal, say }: Working,
+  tools: Working<EncoderData>,
 ): Promise<TrainingPlan> {
   const { facts } = prepared;
-  const { threads } = runtime;
-  const options = { dtype: "float32", threads, repeats: 3, now, signal } as const;
-  const gemmRate = (await measureGemm(runtime, options)) * 1e9;
+  const { data, memoryBytes, say } = tools;
+  const gemmRate = await gemmRateOf(tools);
   const wishes = {
     ...command,
-    strategy: command.strategy === "auto" ? null : command.strategy,
+    batch: command.batch ?? usualBatch,
+    strategy: strategyOf(command),
     headFits: data.task === "text-classification" && isHeadData(data.data),
   };
   const choice = choosePlan(facts, wishes, { gemmRate, memoryBytes });
@@ -131,33 +143,69 @@ async function decide(
   return planTraining({ ...choice, seed, maxSeconds }, facts.lengths.training.length);
 }
 
+/** By the kind of data. */
 async function tuneData(command: TuneCommand, tools: Working): Promise<TrainingReport> {
-  const { base, data, bar, runtime, signal, say } = tools;
-  const { id } = base.known;
-  const upstream = await describeBase(base, signal);
-  const named = { id, folder: base.folder, upstream };
-  const prepared = await prepareTuning(named, tuningOf(data), signal);
-  const fingerprint = await fingerprintOf(command, base.folder, signal);
-  const from = await readTraining(stateFolderOf(command.out), fingerprint);
-  const plan = from?.plan ?? (await decide(command, prepared, tools));
-  if (from !== null) say(`goes on after step ${from.progress.step}`);
-  if (plan.strategy === "head") return await tuneHead(command, { ...tools, data: textsIn(data) });
-  say(planInWords(plan));
-  return await tuneEncoder({
-    prepared,
-    plan,
-    from,
-    out: command.out,
-    fingerprint,
-    saveEverySeconds: command.saveSeconds,
-    runtime,
-    events: {
-      onStep: ({ step }) => bar.show("Training", step, plan.steps),
-      onEvaluation: ({ step }, score) => say(scoreInWords(step, score)),
-    },
-    now,
-    signal,
+  const { data, ...others } = tools;
+  return isDecoderData(data)
+    ? await tuneTexts(command, { ...others, data: data.data })
+    : await tuneLabels(command, { ...others, data });
+}
+
+async function tuneLabels(
+  command: TuneCommand,
+  tools: Working<EncoderData>,
+): Promise<TrainingReport> {
+  const { data, signal } = tools;
+  const prepared = await prepareTuning(await nameBase(tools), tuningOf(data), signal);
+  const run = await planRun(command, tools, () => decide(command, prepared, tools));
+  if (run.plan.strategy === "head") {
+    return await tuneHead(command, { ...tools, data: textsIn(data) });
+  }
+  tools.say(planInWords(run.plan));
+  return await tuneEncoder({ prepared, ...run });
+}
+
+async function tuneTexts(
+  command: TuneCommand,
+  tools: Working<DecoderData>,
+): Promise<TrainingReport> {
+  const { data, memoryBytes, signal, say } = tools;
+  const prepared = await prepareDecoder(await nameBase(tools), data, signal);
+  const run = await planRun(command, tools, async () => {
+    const { facts } = prepared;
+    const limits = { gemmRate: await gemmRateOf(tools), memoryBytes };
+    const wishes = { ...command, strategy: strategyOf(command) };
+    const choice = chooseDecoderPlan(facts, wishes, limits);
+    say(choiceInWords(command, choice));
+    const { seed, maxSeconds } = command;
+    return planTraining({ ...choice, seed, maxSeconds }, facts.training.length);
   });
+  say(planInWords(run.plan, false));
+  return await tuneDecoder({ prepared, ...run });
+}
+
+async function nameBase({ base, signal }: Working<unknown>) {
+  const { known, folder } = base;
+  return { id: known.id, folder, upstream: await describeBase(base, signal) };
+}
+
+/** The training that was interrupted, or one of a new plan. */
+async function planRun(
+  command: TuneCommand,
+  { base, bar, runtime, signal, say }: Working<unknown>,
+  decidePlan: () => Promise<TrainingPlan>,
+): Promise<TrainingRun> {
+  const { out, saveSeconds } = command;
+  const fingerprint = await fingerprintOf(command, base.folder, signal);
+  const from = await readTraining(stateFolderOf(out), fingerprint);
+  const plan = from?.plan ?? (await decidePlan());
+  if (from !== null) say(`goes on after step ${from.progress.step}`);
+  const events: TrainingRun["events"] = {
+    onStep: ({ step }) => bar.show("Training", step, plan.steps),
+    onEvaluation: ({ step }, score) => say(scoreInWords(step, score)),
+  };
+  const saved = { from, fingerprint, saveEverySeconds: saveSeconds };
+  return { ...saved, plan, out, runtime, events, now, signal };
 }
 
 function choiceInWords({ strategy, maxSeconds }: TuneCommand, choice: Choice): string {
@@ -187,8 +235,8 @@ async function fingerprintOf(
 ): Promise<string> {
   const { data, validation, strategy, layers, epochs, learningRate, batch, seed } = command;
   const options = { strategy, layers, epochs, learningRate, batch, seed };
-  const { weightsFile } = await readCheckpoint(folder);
-  const files = [weightsFile, data, ...(validation === null ? [] : [validation])];
+  const { files: weights } = await weightsOf(folder);
+  const files = [...weights, data, ...(validation === null ? [] : [validation])];
   const digests = await Promise.all(files.map((file) => sha256OfFile(file, signal)));
   return hash("sha256", JSON.stringify({ options, digests }));
 }
@@ -201,9 +249,10 @@ function figure(value: number | null): string {
   return value === null ? "-" : value.toFixed(4);
 }
 
-function reportInWords({ comparisons, held_out_rows: rows, stopped, verdict }: TrainingReport) {
+function reportInWords(report: TrainingReport) {
+  const { comparisons, held_out_rows: rows, stopped, verdict } = report;
   const table = formatTable(
-    [`${rows} HELD-OUT EXAMPLES`, "COMMONEST ANSWER", "TUNED"],
+    [`${rows} HELD-OUT EXAMPLES`, baseNames[report.base_kind].toUpperCase(), "TUNED"],
     comparisons.map(({ metric, base, tuned }) => [metric, figure(base), figure(tuned)]),
   );
   const [reason = ""] = verdict.reasons;

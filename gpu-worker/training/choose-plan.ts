@@ -31,7 +31,7 @@ export type Choice = CostOptions & {
 const examplesSeen = 60_000;
 const epochsMax = 20;
 /** Of the seconds there are: the estimate is rough. */
-const safety = 0.8;
+export const safety = 0.8;
 /** What did best for an encoder 384 wide; wider ones bear less. */
 const rate = { value: 2e-4, hidden: 384 };
 
@@ -43,6 +43,10 @@ export class MemoryError extends Error {}
 
 function megabytes(bytes: number): string {
   return `${Math.ceil(bytes / 1e6)} MB`;
+}
+
+export function memoryInWords(taken: number, there: number): string {
+  return `training takes about ${megabytes(taken)} of memory and there are ${megabytes(there)}`;
 }
 
 /** @throws MemoryError where nothing that was asked for fits */
@@ -67,7 +71,7 @@ export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Ch
   if (chosen !== undefined) return chosen;
   const least = Math.min(...candidates.map(({ bytes }) => bytes));
   throw new MemoryError(
-    `training takes about ${megabytes(least)} of memory and there are ${megabytes(limits.memoryBytes)}: ` +
+    `${memoryInWords(least, limits.memoryBytes)}: ` +
       "lower --batch, shorten the texts, or train less with --strategy top-k or head",
   );
 }
@@ -77,6 +81,6 @@ function usualStrategies({ headFits }: Wishes): TrainingPlan["strategy"][] {
 }
 
 /** As many epochs, then half of them, down to one. */
-function halves(epochs: number): number[] {
+export function halves(epochs: number): number[] {
   return epochs <= 1 ? [1] : [epochs, ...halves(Math.floor(epochs / 2))];
 }

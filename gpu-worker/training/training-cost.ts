@@ -19,10 +19,10 @@ export type CostFacts = {
 export type CostOptions = Pick<TrainingPlan, "strategy" | "layers" | "epochs" | "batch">;
 
 /** Of a training step's operations, as part of what products alone reach: the rest of the graph, and padding. */
-const efficiency = 0.6;
+export const efficiency = 0.6;
 /** AdamW, measured at 3.8 to 4.6 ms a million parameters on two cores. */
-const secondsPerParameter = 4.2e-9;
-const evaluations = 5;
+export const secondsPerParameter = 4.2e-9;
+export const evaluations = 5;
 
 /** Inputs and outputs of a layer's four adapters together, in widths; the feed-forward block is four wide. */
 const loraWidths = 14;
@@ -72,7 +72,7 @@ export function estimateSeconds(facts: CostFacts, options: CostOptions, gemmRate
 
 const bytesPerNumber = 4;
 /** Of the process, its code and the runtime, before any model. */
-const processBytes = 400e6;
+export const processBytes = 400e6;
 /** A token's values of `hidden` and of `intermediate` features that a layer keeps for its gradients. */
 const keptHidden = 18;
 const keptIntermediate = 5;

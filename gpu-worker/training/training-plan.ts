@@ -23,13 +23,16 @@ export const TrainingPlan = z.object({
   patience: z.int().positive(),
   threshold: z.number().nonnegative(),
   maxSeconds: z.number().positive(),
+  /** Whether of the forward part only what layers give is kept, and the rest computed again: it takes less memory. */
+  recomputes: z.boolean().default(false),
 });
 export type TrainingPlan = z.infer<typeof TrainingPlan>;
 
 type Chosen = Pick<
   TrainingPlan,
   "strategy" | "layers" | "epochs" | "batch" | "learningRate" | "seed" | "maxSeconds"
->;
+> &
+  Partial<Pick<TrainingPlan, "recomputes">>;
 
 const warmupShare = 0.06;
 /** Or once an epoch, where those are more. */
@@ -41,6 +44,7 @@ export function planTraining(chosen: Chosen, examples: number): TrainingPlan {
   const steps = Math.ceil(examples / chosen.batch) * chosen.epochs;
   const evaluations = Math.max(evaluationsMin, chosen.epochs);
   return {
+    recomputes: false,
     ...chosen,
     steps,
     warmup: Math.ceil(steps * warmupShare),
