@@ -30,6 +30,8 @@ export function isDecoderForm(form: FormName | null): form is DecoderForm {
   return decoderForms.some((each) => each === form);
 }
 
+const proseOf = (text: string) => ({ text, labels: [] });
+
 /** @throws DataError where nothing can be held out; what a source throws; the signal's reason */
 export async function readDecoderData(
   files: DataFiles,
@@ -58,13 +60,20 @@ export async function readDecoderData(
     case "text": {
       const read = async (source: DataSource) =>
         (await linesOf(source, form, options)).map(({ text }) => text);
-      const describe = (text: string) => ({ text, labels: [] });
-      return { task: "pretraining", parts: await partsOf(files, { seed, read, describe }) };
+      const parts = await partsOf(files, { seed, read, describe: proseOf });
+      return { task: "pretraining", parts };
     }
   }
 }
 
 export type EncodedTexts = Parts<LearntRow>;
+
+async function encodeParts<T>(
+  { training, heldOut }: Parts<T>,
+  encode: (examples: readonly T[]) => Promise<LearntRow[]>,
+): Promise<EncodedTexts> {
+  return { training: await encode(training), heldOut: await encode(heldOut) };
+}
 
 /** As the base reads them. @throws DataError for what it cannot; the signal's reason */
 export async function encodeDecoderData(
@@ -72,17 +81,13 @@ export async function encodeDecoderData(
   reader: TextReader & { readonly chatTemplate: ChatTemplate | null },
   signal: AbortSignal,
 ): Promise<EncodedTexts> {
-  const both = async <T>(
-    { training, heldOut }: Parts<T>,
-    encode: (examples: readonly T[]) => Promise<LearntRow[]>,
-  ) => ({ training: await encode(training), heldOut: await encode(heldOut) });
   switch (task) {
     case "chat":
-      return await both(parts, (examples) => encodeChats(examples, reader, signal));
+      return await encodeParts(parts, (examples) => encodeChats(examples, reader, signal));
     case "completion":
-      return await both(parts, (examples) => encodeCompletions(examples, reader, signal));
+      return await encodeParts(parts, (examples) => encodeCompletions(examples, reader, signal));
     case "pretraining":
-      return await both(parts, (texts) => encodeProse(texts, reader, signal));
+      return await encodeParts(parts, (texts) => encodeProse(texts, reader, signal));
   }
 }
 

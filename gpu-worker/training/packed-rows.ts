@@ -14,7 +14,7 @@ type Place = { readonly row: number; readonly column: number };
 
 /** In so many rows: the longest text first, each into the row that is the least full (Graham's LPT rule). */
 function spread(lengths: readonly number[], rows: number) {
-  const used = new Array<number>(rows).fill(0);
+  const used = Array.from({ length: rows }, () => 0);
   const places: Place[] = [];
   const byLength = (a: number, b: number) => (lengths[b] ?? 0) - (lengths[a] ?? 0) || a - b;
   for (const text of [...lengths.keys()].toSorted(byLength)) {
@@ -47,7 +47,7 @@ export function packedFeeds(
   // The last token is predicted, and nothing from it.
   const inputs = texts.map(({ ids }) => ids.slice(0, -1));
   const { places, rows, length } = placesOf(inputs.map((ids) => ids.length));
-  const grid = (filling: number) => new Array<number>(rows * length).fill(filling);
+  const grid = (filling: number) => Array.from({ length: rows * length }, () => filling);
   const [ids, positions, segments] = [grid(paddingId), grid(0), grid(paddingSegment)];
   const asked: { position: number; label: number }[] = [];
   for (const [text, own] of inputs.entries()) {
