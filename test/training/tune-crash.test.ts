@@ -63,7 +63,7 @@ it("ends the same to the bit after kill −9, twice, and an interruption", async
 }, 60_000);
 
 it("so does a decoder's adapter", async () => {
-  await writeChattyDecoder(bench.local("tiny"));
+  await writeChattyDecoder(bench.local("chatty"));
   const lines = Array.from({ length: 40 }, (_, at) => ({
     messages: [
       { role: "user", content: `w${10 + (at % 8)} w${20 + (at % 5)}` },
@@ -71,7 +71,7 @@ it("so does a decoder's adapter", async () => {
     ],
   }));
   data = await writeLines(path.join(bench.folder, "chats.jsonl"), lines);
-  const chat = { model: "tiny", strategy: "lora", epochs: 10, batch: 8, seed: 3 } as const;
+  const chat = { model: "chatty", strategy: "lora", epochs: 10, batch: 8, seed: 3 } as const;
   const [whole, broken] = [bench.local("whole"), bench.local("broken")];
   await tune(bench, { ...chat, data, out: whole });
   const killed = { ...chat, saveSeconds: 0 };
