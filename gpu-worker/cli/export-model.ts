@@ -7,6 +7,7 @@ import { copyFile, mkdir, readdir, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { Task } from "#contract/tasks.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
+import { describeBase, findBase } from "../catalog/base-model.ts";
 import { adapterLimits } from "../catalog/load-adapter.ts";
 import { type Checkpoint, identityFiles, readCheckpoint } from "../checkpoints/checkpoint.ts";
 import {
@@ -20,7 +21,6 @@ import { writeModel } from "../onnx/write-model.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { type TensorToWrite, writeSafetensors } from "../weights/safetensors-writer.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
-import { describeBase, findBase } from "./base-model.ts";
 import { graphOfAdapter, graphOfCheckpoint } from "./exported-graph.ts";
 import { mergedWeights } from "./merged-weights.ts";
 

@@ -1,5 +1,5 @@
 /** What `auto` chooses: the strategy that is likely to gain most of those that end in time. Pure. */
-import { estimateBytes, estimateDisk, estimateSeconds } from "./training-cost.ts";
+import { estimateBytes, estimateSeconds } from "./training-cost.ts";
 import type { CostFacts, CostOptions } from "./training-cost.ts";
 import { type LoraSizes, type TrainingPlan, usualLora } from "./training-plan.ts";
 
@@ -32,7 +32,7 @@ export type Choice = CostOptions & {
 const examplesSeen = 60_000;
 const epochsMax = 20;
 /** Of the seconds there are: the estimate is rough. */
-const safety = 0.8;
+export const safety = 0.8;
 /** What did best for an encoder 384 wide; wider ones bear less. */
 const rate = { value: 2e-4, hidden: 384 };
 
@@ -50,13 +50,16 @@ function megabytes(bytes: number): string {
 }
 
 /** @throws DiskError */
-export function expectDisk(facts: CostFacts, options: CostOptions, diskBytes: number): void {
-  const needed = estimateDisk(facts, options);
+export function expectDisk(needed: number, diskBytes: number): void {
   if (needed <= diskBytes) return;
   throw new DiskError(
     `training writes about ${megabytes(needed)} and there are ${megabytes(diskBytes)} on the disk: ` +
       "free some, or train less with --strategy lora or head",
   );
+}
+
+export function memoryInWords(taken: number, there: number): string {
+  return `training takes about ${megabytes(taken)} of memory and there are ${megabytes(there)}`;
 }
 
 /** @throws MemoryError where nothing that was asked for fits */
@@ -82,7 +85,7 @@ export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Ch
   if (chosen !== undefined) return chosen;
   const least = Math.min(...candidates.map(({ bytes }) => bytes));
   throw new MemoryError(
-    `training takes about ${megabytes(least)} of memory and there are ${megabytes(limits.memoryBytes)}: ` +
+    `${memoryInWords(least, limits.memoryBytes)}: ` +
       "lower --batch, shorten the texts, or train less with --strategy top-k or head",
   );
 }
@@ -92,6 +95,6 @@ function usualStrategies({ headFits }: Wishes): TrainingPlan["strategy"][] {
 }
 
 /** As many epochs, then half of them, down to one. */
-function halves(epochs: number): number[] {
+export function halves(epochs: number): number[] {
   return epochs <= 1 ? [1] : [epochs, ...halves(Math.floor(epochs / 2))];
 }

@@ -15,7 +15,7 @@ import type { Runtime } from "../runtime/session.ts";
 import { encodeFeatures } from "./encode-features.ts";
 import { heldOutTexts } from "./text-classes.ts";
 import type { TextData, TextPart } from "./text-classes.ts";
-import { stateFolderOf } from "./tune-encoder.ts";
+import { stateFolderOf } from "./train-in-folder.ts";
 import type { PreparedTuning } from "./tune-encoder.ts";
 import { tuningCard } from "./tuning-card.ts";
 import { TuningError } from "./tuning-error.ts";
