@@ -124,6 +124,7 @@ export class ModelLoader {
       head,
       sentence: sentence === null ? null : sentenceVectors(sentence),
       entityModel,
+      wordShapes: checkpoint.wordShapes,
       tokenizer,
       session,
       costs: await measureCosts(session, measuring),

@@ -36,7 +36,7 @@ const safety = 0.8;
 const rate = { value: 2e-4, hidden: 384 };
 
 /** Adapters bear more than what they adapt. */
-const loraRate = 5;
+export const loraRate = 5;
 
 /** Training that is too large for the memory there is. */
 export class MemoryError extends Error {}

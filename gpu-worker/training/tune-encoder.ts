@@ -22,6 +22,9 @@ import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
 import { readFloat32 } from "../weights/read-float32.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
+import { learntTask } from "./adapter-task.ts";
+import type { LearntTask } from "./adapter-task.ts";
+import { loraRate } from "./choose-plan.ts";
 import type { TokenRow } from "./encode-texts.ts";
 import { adapterClassifier, loraOptions, withNewAdapters, withNewHead } from "./new-head.ts";
 import { runTraining } from "./run-training.ts";
@@ -60,10 +63,9 @@ export type PreparedTuning = Base & {
   readonly data: TuningData;
   readonly encoded: EncodedData;
   readonly facts: CostFacts;
+  /** Whether it learns to read words' shapes, as taggers do that are given no case. */
+  readonly wordShapes: boolean;
 };
-
-/** Of the vectors that an adapter's classifier reads. */
-const pooling = "mean";
 
 type Base = {
   readonly id: string;
@@ -109,7 +111,9 @@ export async function prepareTuning(
     ...attentionOf(checkpoint.config),
     layers: tunedEncoder(checkpoint.config, data.head).layerCount,
   };
-  return { ...base, data, encoded, facts: factsOf(checkpoint.weightsFile, shape, lengths) };
+  const facts = factsOf(checkpoint.weightsFile, shape, lengths);
+  const wordShapes = data.task === "token-classification" && tokenizer.lowersCase;
+  return { ...base, data, encoded, facts, wordShapes };
 }
 
 const lengthOf = ({ ids }: TokenRow) => ids.length;
@@ -131,22 +135,23 @@ function factsOf(
 
 export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport> {
   const { plan, prepared } = options;
-  const { checkpoint, data, encoded } = prepared;
+  const { checkpoint, data, encoded, wordShapes } = prepared;
   const { head, outputs } = data;
-  const isLora = plan.strategy === "lora";
-  if (isLora) expectServedAdapter(prepared);
+  const adapter = plan.strategy === "lora" ? adapterFor(prepared) : null;
   const stored = openSafetensors(checkpoint.weightsFile);
-  const start = { outputs, seed: plan.seed };
+  const start = { outputs, seed: plan.seed, wordShapes };
   const { config } = checkpoint;
-  const weights = isLora
-    ? withNewAdapters(stored, config, start)
-    : withNewHead(stored, config, { head, ...start });
+  const weights =
+    adapter === null
+      ? withNewHead(stored, config, { head, ...start })
+      : withNewAdapters(stored, config, { vectors: adapter.vectors, ...start });
   try {
     const { task } = encoded.training.data;
     const graphs = trainingGraphs(config, weights, {
-      task: isLora && task.name === "sequence-classification" ? { ...task, pooling } : task,
+      task: adapter?.graphTask(task) ?? task,
       isTrained: trainedBy(plan, tunedEncoder(config, head)),
-      ...(isLora && { loraScale: loraScale(loraOptions) }),
+      shapesRate: adapter === null ? shapesRate : shapesRate / loraRate,
+      ...(adapter !== null && { loraScale: loraScale(loraOptions) }),
     });
     const end = await train(options, weights, graphs);
     return await write(options, { weights, graphs, end });
@@ -155,12 +160,13 @@ export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport>
   }
 }
 
+/** A table of word shapes begins at zero, and has few rows, each read often. */
+const shapesRate = 10;
+
 /** @throws Error where an adapter on it would not be served */
-function expectServedAdapter({ id, checkpoint, data }: PreparedTuning): void {
-  if (data.task !== "text-classification") {
-    throw new Error(`lora is not trained for ${data.task}: use --strategy full`);
-  }
-  if (checkpoint.head.name === "none") return;
+function adapterFor({ id, checkpoint, data }: PreparedTuning): LearntTask {
+  const learnt = learntTask(data.task);
+  if (checkpoint.head.name === "none") return learnt;
   throw new Error(`${id} has a head already: an adapter needs a bare base; use --strategy full`);
 }
 
@@ -215,19 +221,21 @@ async function train(
 }
 
 async function writeLora(
-  { checkpoint, data, upstream }: PreparedTuning,
+  { checkpoint, data, upstream, wordShapes }: PreparedTuning,
   out: string,
   { best, card }: { best: Tensors; card: string },
 ): Promise<void> {
   const trained = memoryWeights(best);
+  const { task, pooling } = learntTask(data.task);
   const adapter: AdapterHead = {
-    task: "text-classification",
+    task,
     labels: [...data.labels],
     problem: data.problem,
     pooling,
     maxLength: checkpoint.limits.maxTokens,
     licence: checkpoint.licence,
     entityModel: null,
+    wordShapes,
     ...upstream,
     weight: readFloat32(trained, `${adapterClassifier}.weight`),
     bias: readFloat32(trained, `${adapterClassifier}.bias`),
@@ -279,6 +287,7 @@ async function write(
       labels: data.labels,
       problem: data.problem,
       maxTokens: checkpoint.limits.maxTokens,
+      wordShapes: prepared.wordShapes,
       weights: tuned,
       names: graphs.read,
       card,
