@@ -119,9 +119,7 @@ async function hold(base: LoadedEncoder, model: AdapterModel, signal: AbortSigna
 
 /** What loading it takes of memory, about, beside its base. */
 function bytesNeeded({ adapter, sizeBytes }: AdapterModel, base: LoadedEncoder): number {
-  return isHeadAlone(adapter)
-    ? 0
-    : sizeBytes + (base.lora?.base.bytesNeeded(adapter.lora) ?? 0);
+  return isHeadAlone(adapter) ? 0 : sizeBytes + (base.lora?.base.bytesNeeded(adapter.lora) ?? 0);
 }
 
 export type AdapterLoading = {

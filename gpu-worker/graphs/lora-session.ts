@@ -285,7 +285,12 @@ export class LoraSession implements EncoderSession, Session {
     const tables =
       rows === 0
         ? []
-        : [[shapeTables, tensor("float32", [this.#slotCount, rows, columns], this.#tables)] as const];
+        : [
+            [
+              shapeTables,
+              tensor("float32", [this.#slotCount, rows, columns], this.#tables),
+            ] as const,
+          ];
     this.#feeds = Object.fromEntries([...stacks, ...tables]);
   }
 }

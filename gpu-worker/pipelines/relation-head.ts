@@ -73,7 +73,10 @@ async function readMarked(
   const rows: EncoderRow[] = [];
   const slices = new TimeSlices(context.signal);
   counter.expect(pairs.length, leastTokens(model));
-  const texts = await slices.map(pairs, (pair) => ({ text: withMarks(pair).text, name: pair.name }));
+  const texts = await slices.map(pairs, (pair) => ({
+    text: withMarks(pair).text,
+    name: pair.name,
+  }));
   for await (const tokens of encodeWhole(texts, model, { signal: context.signal, fix })) {
     if (slices.over) await slices.next();
     const { ids } = model.tokenizer.wrap(tokens.ids);

@@ -80,7 +80,10 @@ export function lowersCase(normalizer: Normalizer): boolean {
     case "BertNormalizer":
       return normalizer["lowercase"] !== false;
     case "Sequence":
-      return z.array(z.looseObject({ type: z.string() })).parse(normalizer["normalizers"] ?? []).some(lowersCase);
+      return z
+        .array(z.looseObject({ type: z.string() }))
+        .parse(normalizer["normalizers"] ?? [])
+        .some(lowersCase);
     default:
       return false;
   }

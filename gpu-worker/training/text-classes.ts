@@ -99,7 +99,10 @@ export function textTuning(
   };
 }
 
-type Encoding = { readonly model: Parameters<TuningData["encode"]>[0]; readonly signal: AbortSignal };
+type Encoding = {
+  readonly model: Parameters<TuningData["encode"]>[0];
+  readonly signal: AbortSignal;
+};
 
 async function encodePlain<T extends TaskData>(
   texts: readonly TrainingText[],
