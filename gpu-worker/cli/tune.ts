@@ -123,6 +123,7 @@ async function decide(
   const wishes = {
     ...command,
     strategy: command.strategy === "auto" ? null : command.strategy,
+    isTagging: data.task === "token-classification",
     headFits: data.task === "text-classification" && isHeadData(data.data),
   };
   const choice = choosePlan(facts, wishes, { gemmRate, memoryBytes });

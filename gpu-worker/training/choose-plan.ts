@@ -13,6 +13,8 @@ export type Wishes = {
   readonly maxSeconds: number;
   /** Whether the examples are such that a head alone is fitted on them. */
   readonly headFits: boolean;
+  /** Whether it is words that are classified. */
+  readonly isTagging: boolean;
 };
 
 export type Limits = {
@@ -32,8 +34,8 @@ const examplesSeen = 60_000;
 const epochsMax = 20;
 /** Of the seconds there are: the estimate is rough. */
 const safety = 0.8;
-/** What did best for an encoder 384 wide; wider ones bear less. */
-const rate = { value: 2e-4, hidden: 384 };
+/** What did best for an encoder 384 wide; wider ones bear less. Tags are many to an example, and bear more. */
+const rate = { value: 2e-4, ofTags: 3e-4, hidden: 384 };
 
 /** Adapters bear more than what they adapt. */
 export const loraRate = 5;
@@ -49,10 +51,11 @@ function megabytes(bytes: number): string {
 export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Choice {
   const { batch } = wishes;
   const scale = wishes.strategy === "lora" ? loraRate : 1;
-  const learningRate = wishes.learningRate ?? (scale * rate.value * rate.hidden) / facts.hidden;
+  const usualRate = wishes.isTagging && wishes.strategy !== "lora" ? rate.ofTags : rate.value;
+  const learningRate = wishes.learningRate ?? (scale * usualRate * rate.hidden) / facts.hidden;
   const usual = Math.round(examplesSeen / facts.lengths.training.length);
   const wanted = wishes.epochs ?? Math.min(epochsMax, Math.max(1, usual));
-  const passes = wishes.epochs === null ? halves(wanted) : [wanted];
+  const passes = wishes.epochs === null ? fewer(wanted) : [wanted];
   const strategies = wishes.strategy === null ? usualStrategies(wishes) : [wishes.strategy];
   const candidates = strategies.flatMap((strategy) =>
     passes.map((epochs) => {
@@ -76,7 +79,7 @@ function usualStrategies({ headFits }: Wishes): TrainingPlan["strategy"][] {
   return headFits ? ["full", "top-k", "head"] : ["full", "top-k"];
 }
 
-/** As many epochs, then half of them, down to one. */
-function halves(epochs: number): number[] {
-  return epochs <= 1 ? [1] : [epochs, ...halves(Math.floor(epochs / 2))];
+/** As many epochs, then one fewer each, down to one. */
+function fewer(epochs: number): number[] {
+  return Array.from({ length: epochs }, (_, at) => epochs - at);
 }

@@ -112,7 +112,11 @@ export async function prepareTuning(
     layers: tunedEncoder(checkpoint.config, data.head).layerCount,
   };
   const facts = factsOf(checkpoint.weightsFile, shape, lengths);
-  const wordShapes = data.task === "token-classification" && tokenizer.lowersCase;
+  const readsTags = data.task === "token-classification";
+  if (checkpoint.wordShapes && !readsTags) {
+    throw new Error(`${id} reads words' shapes: it is tuned for token-classification alone`);
+  }
+  const wordShapes = checkpoint.wordShapes || (readsTags && tokenizer.lowersCase);
   return { ...base, data, encoded, facts, wordShapes };
 }
 
