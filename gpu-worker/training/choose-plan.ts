@@ -32,8 +32,6 @@ export type Choice = CostOptions & {
 /** More examples need fewer passes; early stopping ends those that need less. */
 const examplesSeen = 60_000;
 const epochsMax = 20;
-/** Of the seconds there are: the estimate is rough. */
-const safety = 0.8;
 /** What did best for an encoder 384 wide; wider ones bear less. Tags are many to an example, and bear more. */
 const rate = { value: 2e-4, ofTags: 3e-4, hidden: 384 };
 
@@ -66,7 +64,7 @@ export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Ch
   );
   const fitting = candidates.filter(({ bytes }) => bytes <= limits.memoryBytes);
   const chosen =
-    fitting.find(({ seconds }) => seconds <= wishes.maxSeconds * safety) ?? fitting.at(-1);
+    fitting.find(({ seconds }) => seconds <= wishes.maxSeconds) ?? fitting.at(-1);
   if (chosen !== undefined) return chosen;
   const least = Math.min(...candidates.map(({ bytes }) => bytes));
   throw new MemoryError(
