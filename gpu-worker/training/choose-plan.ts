@@ -63,8 +63,7 @@ export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Ch
     }),
   );
   const fitting = candidates.filter(({ bytes }) => bytes <= limits.memoryBytes);
-  const chosen =
-    fitting.find(({ seconds }) => seconds <= wishes.maxSeconds) ?? fitting.at(-1);
+  const chosen = fitting.find(({ seconds }) => seconds <= wishes.maxSeconds) ?? fitting.at(-1);
   if (chosen !== undefined) return chosen;
   const least = Math.min(...candidates.map(({ bytes }) => bytes));
   throw new MemoryError(
