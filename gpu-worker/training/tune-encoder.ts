@@ -287,7 +287,14 @@ async function write(
   });
   await writeReport(out, report, end.progress.metrics);
   const { licence } = checkpoint;
-  const card = tuningCard({ report, how: planInWords(plan), licence, labels: data.labels });
+  const card = tuningCard({
+    report,
+    how: planInWords(plan),
+    licence,
+    labels: data.labels,
+    library: plan.strategy === "lora" ? "peft" : "transformers",
+    wordShapes: prepared.wordShapes,
+  });
   if (plan.strategy === "lora") await writeLora(prepared, out, { best: end.best, card });
   else {
     await writeCheckpoint(out, {

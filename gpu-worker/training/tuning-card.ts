@@ -1,5 +1,6 @@
 /** README.md of a tuned model, the model card of the hub: what it is, how it was made, how good it was found to be. */
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
+import { wordShapes } from "../model/word-shapes.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 
 const labelsNamed = 20;
@@ -11,6 +12,10 @@ export type CardFacts = {
   /** Of the base. */
   readonly licence: string | null;
   readonly labels: readonly string[];
+  /** The library whose files it is in. */
+  readonly library: "transformers" | "peft";
+  /** Whether its weights hold a table of word shapes. */
+  readonly wordShapes: boolean;
 };
 
 /** A label's own signs cannot end its place in the text. */
@@ -29,14 +34,23 @@ function digits(value: number | null): string {
   return value === null ? "–" : String(Number(value.toPrecision(4)));
 }
 
-export function tuningCard({ report, how, licence, labels }: CardFacts): string {
+const shapesInWords = `
+Words are read with their shapes (lower, UPPER, Title …), which the base's vocabulary loses: a table of \
+${wordShapes.length} rows,
+\`embeddings.word_shape_embeddings.weight\`, is added to the word embeddings. transformers and PEFT load the files \
+without
+it, which they say in a warning at most; their answers are then somewhat worse.
+`;
+
+export function tuningCard(facts: CardFacts): string {
+  const { report, how, licence, labels, library } = facts;
   const { base_model: base, tuned_model: id, task, comparisons, stopped } = report;
   const rows = comparisons.map(
     ({ metric, base: before, tuned }) => `| ${metric} | ${digits(before)} | ${digits(tuned)} |`,
   );
   return `---
 ${licence === null ? "" : `license: ${licence}\n`}base_model: ${base}
-library_name: transformers
+library_name: ${library}
 pipeline_tag: ${task}
 ---
 
@@ -53,7 +67,7 @@ ${rows.join("\n")}
 
 The held-out examples also chose the best step, so the figures flatter a little. All of them: report.html, report.json,
 metrics.csv.
-`;
+${facts.wordShapes ? shapesInWords : ""}`;
 }
 
 export function planInWords(plan: TrainingPlan): string {
