@@ -31,5 +31,6 @@ random.seed(3)
 SIGNS = list("abcXYZ019.-'éÉßЖж京½ ")
 WORDS += ["".join(random.choices(SIGNS, k=random.randint(1, 5))) for _ in range(200)]
 
-shapes = {word: shape(word) for word in WORDS}
-(pathlib.Path(__file__).parent / "word-shapes.json").write_text(json.dumps(shapes, ensure_ascii=False, indent=0) + "\n")
+if __name__ == "__main__":
+    shapes = {word: shape(word) for word in WORDS}
+    (pathlib.Path(__file__).parent / "word-shapes.json").write_text(json.dumps(shapes, ensure_ascii=False, indent=2) + "\n")
