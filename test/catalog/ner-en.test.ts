@@ -66,7 +66,10 @@ it.skipIf(!existsSync(upstream))("answers as PEFT does, words' shapes added", as
 
 describe.each(["f32", "int8"] as const)("in %s", (form) => {
   it.each([
-    ["Angela Merkel met Emmanuel Macron in Paris.", ["Angela Merkel PER", "Emmanuel Macron PER", "Paris LOC"]],
+    [
+      "Angela Merkel met Emmanuel Macron in Paris.",
+      ["Angela Merkel PER", "Emmanuel Macron PER", "Paris LOC"],
+    ],
     ["The European Commission fined Microsoft.", ["European Commission ORG", "Microsoft ORG"]],
     ["She lives in Germany with her French husband.", ["Germany LOC", "French MISC"]],
     ["They met in the garden and said nothing.", []],
