@@ -6,9 +6,11 @@
 import type { PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
 import type { TuningResultFile } from "#contract/training/tuning-job.ts";
+import type { TunedModel } from "#contract/training/tuned-model.ts";
 import { type Env, settingsOf } from "../environment.ts";
 import { formatFileId, type StoredFile } from "../files/stored-file.ts";
 import { type InternalJob, settleInternalJob } from "../jobs/internal-job.ts";
+import { TooManyTunedModels } from "../registry/tuned-models.ts";
 import { deleteObject } from "../storage/object-writer.ts";
 import type { Made } from "./job-course.ts";
 import type { TuningJob } from "./tuning-job.ts";
@@ -39,7 +41,8 @@ export async function serveModel(
   keep: (job: JobId) => void,
 ): Promise<Serving> {
   const { tenant, loading } = job;
-  if (loading.job === null) await env.TUNED_MODELS.getByName(tenant).put(model);
+  const refused = loading.job === null ? await put(env, tenant, model) : null;
+  if (refused !== null) return { kind: "failed", error: refused };
   const { name, digest, files } = model;
   const wanted: InternalJob = {
     tenant,
@@ -58,6 +61,18 @@ export async function serveModel(
   const tenantFiles = env.FILES.getByName(tenant);
   for (const file of stored) await tenantFiles.adopt(file);
   return { kind: "served", resultFiles: stored.map(({ id }) => id), report: reportOf(stored) };
+}
+
+/** @returns why it cannot be kept; null: it is */
+async function put(env: Env, tenant: string, model: TunedModel): Promise<PublicError | null> {
+  try {
+    await env.TUNED_MODELS.getByName(tenant).put(model);
+    return null;
+  } catch (error) {
+    const { name, message } = new TooManyTunedModels();
+    if (!String(error).includes(name)) throw error;
+    return { code: "insufficient_quota", message, param: null };
+  }
 }
 
 function reportOf(files: readonly StoredFile[]): string | null {

@@ -43,9 +43,12 @@ import { type NewTuningJob, prefixesOf, type TuningJob } from "./tuning-job.ts";
 import { tuningLimits, type TuningRefusal } from "./tuning-limits.ts";
 import { type TuningPage, TuningRows } from "./tuning-rows.ts";
 
-/** Files that are being checked, and models that are being loaded, are asked about so often: at first, and later. */
-const [soonMs, laterMs] = [250, 2_000];
-const soonForMs = 20_000;
+/**
+ * Files that are being checked, and models that are being loaded, are asked about after a part of the time that they
+ * took already, within these bounds.
+ */
+const [askMsMin, askMsMax] = [250, 30_000];
+const askPart = 1 / 20;
 /** What failed is tried again after this long. */
 const againMs = 5_000;
 /**
@@ -324,7 +327,8 @@ export class TenantTuning extends DurableObject<Env> {
 /** When something is to be done about a job; null: when it is next heard of. */
 function dueAt({ course, createdAt }: TuningJob, now: number): number | null {
   if (isAtRest(course)) return null;
-  const asking = (since: number) => now + (now - since < soonForMs ? soonMs : laterMs);
+  const asking = (since: number) =>
+    now + Math.min(askMsMax, Math.max(askMsMin, (now - since) * askPart));
   if (course.made !== null) return isOver(course) ? now + againMs : asking(course.made.at);
   if (course.status === "validating_files") return asking(createdAt);
   return lapsesAt(course) ?? course.sendAt;
