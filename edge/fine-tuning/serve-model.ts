@@ -11,9 +11,9 @@ import { type Env, settingsOf } from "../environment.ts";
 import { formatFileId, type StoredFile } from "../files/stored-file.ts";
 import { type InternalJob, settleInternalJob } from "../jobs/internal-job.ts";
 import { TooManyTunedModels } from "../registry/tuned-models.ts";
-import { deleteObject } from "../storage/object-writer.ts";
+import { deletePrefix } from "../storage/delete-prefix.ts";
 import type { Made } from "./job-course.ts";
-import type { TuningJob } from "./tuning-job.ts";
+import { folderOf, type TuningJob } from "./tuning-job.ts";
 
 /** A worker loads the model that the message names, and says that it could. */
 const loadModelTask = "load-model";
@@ -80,20 +80,15 @@ function reportOf(files: readonly StoredFile[]): string | null {
   return found[0]?.id ?? null;
 }
 
-/** Nothing is left of it: no row, no files, no bytes. */
-export async function discardModel(
-  env: Env,
-  job: TuningJob,
-  { model, resultFiles }: Made,
-): Promise<void> {
-  const { tenant } = job;
-  await env.TUNED_MODELS.getByName(tenant).remove(model.name);
-  for (const file of resultFiles) {
-    await env.FILES.getByName(tenant).remove((await storedFile(job, file)).id);
+/** Nothing is left of what its workers made: no row, no files, no bytes. */
+export async function discardObjects(env: Env, job: TuningJob): Promise<void> {
+  const { tenant, name, course } = job;
+  if (course.made !== null) {
+    await env.TUNED_MODELS.getByName(tenant).remove(name);
+    for (const file of course.made.resultFiles)
+      await env.FILES.getByName(tenant).remove((await storedFile(job, file)).id);
   }
-  const settings = settingsOf(env);
-  for (const { object } of [...model.files, ...resultFiles])
-    await deleteObject(settings, object.key);
+  await deletePrefix(settingsOf(env), folderOf(job.id));
 }
 
 /** Its id follows from the job and the name, so that it is one file however often it is stored. */

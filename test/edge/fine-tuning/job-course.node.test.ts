@@ -8,6 +8,7 @@ import {
   hasRoom,
   isAtRest,
   isOver,
+  isToBeDiscarded,
   moved,
   newCourse,
   secondsCharged,
@@ -141,6 +142,10 @@ class Board {
     this.#promise((reason !== null) === (status === "failed"), `${status} with an error`);
     this.#promise((finishedAt !== null) === ended, `${status} at ${finishedAt}`);
     this.#promise(status !== "running" || lease !== null || made !== null, "nobody runs it");
+    this.#promise(
+      status !== "succeeded" || (course.hasObjects && made === null),
+      "nothing is served",
+    );
     this.#promise(!isAtRest(course) || sendAt === null, "is sent for at rest");
   }
 
@@ -163,7 +168,7 @@ class Board {
 }
 
 function nextOf(course: Course): CourseChange {
-  if (isOver(course) && course.made !== null) return { kind: "discarded" };
+  if (isToBeDiscarded(course)) return { kind: "discarded" };
   if (course.made !== null) return { kind: "served" };
   if (course.lease !== null && course.wish !== null) return { kind: "lapsed" };
   if (course.lease !== null) return { kind: "ended", outcome: outcomes[0] ?? { kind: "released" } };

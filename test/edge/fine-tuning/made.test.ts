@@ -186,6 +186,21 @@ describe("what was made", () => {
   });
 });
 
+describe("what a worker stored before it was lost", () => {
+  it("goes with the job, once the store answers", async () => {
+    const { job, order } = await claimedJob(world);
+    const key = `${order.modelPrefix}half-way`;
+    world.objects.set(key, new Uint8Array(1));
+    world.storeIsUp = false;
+    await post(`/${job.id}/cancel`);
+    await report(order, { outcome: { kind: "cancelled" } });
+    await runDurableObjectAlarm(tuning());
+    expect(world.objects.has(key)).toBe(true);
+    world.storeIsUp = true;
+    await nothingIsLeft(order.name);
+  });
+});
+
 describe("a key's object that is put away", () => {
   it("goes on where it was, at each step of a job", async () => {
     const training_file = await checkedFile(world);
