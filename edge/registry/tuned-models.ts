@@ -1,6 +1,6 @@
 /**
- * The Durable Object that keeps what one tenant has tuned: the models, the digests that their results carry, and what is
- * still to be deleted of models that are gone. A model's bytes lie in the bucket, and pass it by.
+ * The Durable Object that keeps what one tenant has tuned: the models, the digests that their results carry, and what
+ * is still to be deleted of models that are gone. A model's bytes lie in the bucket, and pass it by.
  */
 import { DurableObject } from "cloudflare:workers";
 import { TunedModel } from "#contract/training/tuned-model.ts";
@@ -23,7 +23,7 @@ declare module "../environment.ts" {
 /** With the digests that its results may carry, as workers reported them. */
 export type KeptTunedModel = TunedModel & { digests: string[] };
 
-/** The tenant has as many models as it may. Where it crosses to a caller of this object, the name stays in its words. */
+/** The tenant has as many models as it may. */
 export class TooManyTunedModels extends Error {
   override readonly name = "TooManyTunedModels";
 

@@ -1,7 +1,7 @@
 /**
- * Models of the catalog that came with requests for them: each is a tenant's own, known by its name and digest together,
- * and told to nobody. Bounded in number: the least recently asked for of those that nobody uses are forgotten; their
- * files stay while there is room.
+ * Models of the catalog that came with requests for them: each is a tenant's own, known by its name and digest
+ * together, and told to nobody. Bounded in number: the least recently asked for of those that nobody uses are
+ * forgotten; their files stay while there is room.
  */
 import type { TunedModelSource } from "#contract/training/tuned-model.ts";
 import type { TunedFolders } from "../downloads/tuned-folders.ts";

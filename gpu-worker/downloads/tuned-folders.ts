@@ -167,7 +167,7 @@ export class TunedFolders {
 
   async #install(source: TunedModelSource, gathering: string, bytes: number): Promise<void> {
     const { digest } = source;
-    // What is there has no record, or files that are missing: another process may be writing it, too, and either will do.
+    // What is there has no record, or files are missing: another process may be writing it too, and either will do.
     await rm(this.#folder(digest), { recursive: true, force: true });
     await rename(gathering, this.#folder(digest));
     const files = source.files.map(({ path: name, object }) => ({

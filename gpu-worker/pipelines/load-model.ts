@@ -1,6 +1,6 @@
 /**
- * Says what a model is, once it is in memory. An encoder has run one short row by then: what a session does at its first
- * run is done before anybody waits for it.
+ * Says what a model is, once it is in memory. An encoder has run one short row by then: what a session does at its
+ * first run is done before anybody waits for it.
  */
 import type { EncoderModel } from "../model/encoder-model.ts";
 import type { OutputName } from "../model/encoder-session.ts";
