@@ -1,6 +1,6 @@
 /**
- * Deletes all objects whose keys begin alike, also those that nobody knows of: what was being stored when its sender was
- * lost.
+ * Deletes all objects whose keys begin alike, also those that nobody knows of: what was being stored when its sender
+ * was lost.
  */
 import type { Settings } from "../environment.ts";
 import { withTimeout } from "../http/with-timeout.ts";
