@@ -87,6 +87,12 @@ const Environment = z.object({
       "Set it to the MiB that loaded models may take together (of a GPU's memory where one computes), " +
         "64 or more, or leave it to the worker.",
     ),
+  LLM_OS_TUNED_MIB: wholeNumber
+    .pipe(z.int().min(64))
+    .default(10_240)
+    .describe(
+      "Set it to the MiB of disk that callers' tuned models may take in LLM_OS_STATE, 64 or more.",
+    ),
   UV_THREADPOOL_SIZE: wholeNumber
     .pipe(z.int().min(1).max(1_024))
     .default(4)
@@ -147,6 +153,7 @@ const ModelEnvironment = Environment.pick({
   LLM_OS_CUDA: true,
   LLM_OS_THREADS: true,
   LLM_OS_MODEL_MEMORY_MIB: true,
+  LLM_OS_TUNED_MIB: true,
   UV_THREADPOOL_SIZE: true,
 });
 type ModelEnvironment = z.infer<typeof ModelEnvironment>;
@@ -187,6 +194,8 @@ export type WorkerConfig = {
     threads: number | null;
     /** Bytes of all loaded models together; null: the catalog's own choice. */
     memory: number | null;
+    /** Bytes of disk that callers' tuned models may take. */
+    tunedBytes: number;
     /** Of a decoder's prompt and answer together, at most; null: the catalog's own choice. */
     contextTokens: number | null;
     /** Id of a model that is fetched before anybody asks for it; null: none. */
@@ -336,6 +345,7 @@ function arrangeModels(env: ModelEnvironment): WorkerConfig["models"] {
     threads: env.LLM_OS_THREADS ?? null,
     memory:
       env.LLM_OS_MODEL_MEMORY_MIB === undefined ? null : env.LLM_OS_MODEL_MEMORY_MIB * 2 ** 20,
+    tunedBytes: env.LLM_OS_TUNED_MIB * 2 ** 20,
     contextTokens: env.LLM_OS_CONTEXT_TOKENS ?? null,
     prefetch: env.LLM_OS_PREFETCH === "none" ? null : env.LLM_OS_PREFETCH,
     poolThreads: env.UV_THREADPOOL_SIZE,

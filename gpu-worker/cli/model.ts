@@ -9,6 +9,7 @@ import { readModelConfig } from "../config.ts";
 import { openRuntime } from "../runtime/open-runtime.ts";
 import { type CheckDataCommand, runCheckData } from "./check-data.ts";
 import { runEmbed } from "./embed-model.ts";
+import { runExport } from "./export-model.ts";
 import { runFetch } from "./fetch-model.ts";
 import { runFitHead } from "./fit-head.ts";
 import { formatModels, listModels } from "./list-models.ts";
@@ -232,6 +233,17 @@ program
     const memoryBytes = process.availableMemory();
     const tools = { settings, runtime, memoryBytes, signal, stream: process.stderr, say };
     await runTune({ ...given, ...optional, task: null, lora: { rank, alpha }, skipInvalid }, tools);
+  });
+
+program
+  .command("export")
+  .argument("<model>", "a model's folder, or its id")
+  .description("write an encoder as ONNX with its tokenizer and a script that runs it anywhere")
+  .requiredOption("--out <folder>", "where to write it")
+  .option("--merge", "of an adapter, its base's checkpoint with it merged too", false)
+  .action(async (model: string, options: { out: string; merge: boolean }) => {
+    const files = await runExport({ model, ...options }, modelConfig(), signal);
+    for (const file of files) say(file);
   });
 
 /** commander has already said what is wrong with the use; everything else is ours to say. */

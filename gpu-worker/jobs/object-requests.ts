@@ -1,6 +1,7 @@
 /** Requests to object storage over the S3 API: signed, one try each, and what is tried again. */
 import { AwsClient } from "aws4fetch";
 import pRetry, { AbortError } from "p-retry";
+import { ObjectLost } from "#contract/object-reference.ts";
 
 export type ObjectStoreOptions = {
   endpoint: string;
@@ -40,6 +41,7 @@ export function openObjectRequests(options: ObjectStoreOptions): SendObjectReque
       ...(contentType !== undefined && { headers: { "content-type": contentType } }),
       ...(body !== undefined && { body }),
     });
+    if (method === "GET" && answer.status === 404) await refuseLost(answer, key);
     await assertOk(answer, `${method} ${key}`);
     return answer;
   };
@@ -53,6 +55,11 @@ export function withRetries<T>(signal: AbortSignal, attempt: () => Promise<T>): 
     randomize: true,
     signal,
   });
+}
+
+async function refuseLost(answer: Response, key: string): Promise<never> {
+  await answer.body?.cancel();
+  throw new AbortError(new ObjectLost(key, "gone"));
 }
 
 async function assertOk(answer: Response, what: string): Promise<void> {

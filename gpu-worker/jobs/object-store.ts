@@ -1,12 +1,12 @@
 /** Documents too large for a message or a callback, in object storage over the S3 API: verified when read. */
 import { createHash } from "node:crypto";
-import type { ObjectReference } from "#contract/object-reference.ts";
+import { ObjectLost, type ObjectReference } from "#contract/object-reference.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import { AbortError } from "p-retry";
 import { type ObjectStoreOptions, openObjectRequests, withRetries } from "./object-requests.ts";
 
 export type ObjectStore = {
-  /** The text of the document a reference names. @throws where it is gone or is not what the reference says */
+  /** The text of the document a reference names. @throws ObjectLost where it is gone or not what the reference says */
   read(reference: ObjectReference, signal: AbortSignal): Promise<string>;
   /** Its bytes as they arrive. @throws as `read`, at the end where the bytes are others */
   open(reference: ObjectReference, signal: AbortSignal): AsyncIterable<Uint8Array>;
@@ -36,7 +36,8 @@ export function openObjectStore(options: ObjectStoreOptions): ObjectStore {
         bytes += chunk.byteLength;
         yield chunk;
       }
-      if (bytes !== reference.bytes || hash.digest("hex") !== reference.sha256) throw another(key);
+      if (bytes !== reference.bytes || hash.digest("hex") !== reference.sha256)
+        throw new ObjectLost(key, "altered");
     },
     async write(key, { contentType, parts }, signal) {
       const pieces: Buffer[] = [];
@@ -58,11 +59,7 @@ async function verify(
 ): Promise<void> {
   const same = bytes.byteLength === reference.bytes;
   if (same && (await digest(bytes, signal)) === reference.sha256) return;
-  throw new AbortError(another(reference.key));
-}
-
-function another(key: string): Error {
-  return new Error(`the object ${key} is not the one that was written`);
+  throw new AbortError(new ObjectLost(reference.key, "altered"));
 }
 
 /** Bytes hashed in one step. */
