@@ -44,7 +44,7 @@ export async function obtainBase(
   const { stateFolder, hub } = settings;
   const present = await presentFolder(known, stateFolder);
   if (present !== null) return { known, folder: present };
-  if (known.place.kind === "folder") throw new Error(`the folder of ${id} has gone`);
+  if (known.place.kind !== "manifest") throw new Error(`the folder of ${id} has gone`);
   const dispatcher = new EnvHttpProxyAgent(hubTimeouts);
   try {
     const fetching = { stateFolder, hub: { ...hub, dispatcher }, retryDelayMs, pythonCommands };

@@ -20,7 +20,7 @@ import { writeModel } from "../onnx/write-model.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { type TensorToWrite, writeSafetensors } from "../weights/safetensors-writer.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
-import { describeBase, findBase } from "./base-model.ts";
+import { describeBase, findBase } from "../catalog/base-model.ts";
 import { graphOfAdapter, graphOfCheckpoint } from "./exported-graph.ts";
 import { mergedWeights } from "./merged-weights.ts";
 
