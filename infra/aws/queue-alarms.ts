@@ -1,4 +1,4 @@
-/** Tells an operator of the two things of a queue that do not mend themselves: jobs given up, jobs that nobody takes. */
+/** Tells an operator of what does not mend itself in a queue: jobs given up, and jobs that nobody takes. */
 import { Duration } from "aws-cdk-lib";
 import {
   Alarm,
