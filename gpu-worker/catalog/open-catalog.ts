@@ -52,7 +52,7 @@ export type CatalogTools = {
 const tunedBytesDefault = 10 * 2 ** 30;
 
 /** The hub is slow to start a large file at times; a connection that gives nothing for a minute is dead. */
-const hubTimeouts = { headersTimeout: 60_000, bodyTimeout: 60_000 };
+export const hubTimeouts = { headersTimeout: 60_000, bodyTimeout: 60_000 };
 
 /** The GPU's memory, where one computes. */
 function memoryOfDevice({ device, memory }: CatalogSettings, { runtime }: CatalogTools) {
