@@ -75,17 +75,20 @@ async function measureSpeed(runtime: Runtime, { print, signal }: BenchContext): 
   try {
     const limits = [await limitOf()];
     const seconds: number[] = [];
+    const before = process.cpuUsage();
     for (let at = 0; at < steps; at++) {
       const start = now();
       await step.step(packedFeeds(rows, 0), { learningRate: 1e-3, signal });
       seconds.push((now() - start) / 1000);
     }
+    const { user } = process.cpuUsage(before);
     limits.push(await limitOf());
     const limit = Math.max(...limits);
     const best = Math.min(...seconds);
     const reached = operations / best / 1e9;
     print(
-      `${reached.toFixed(0)} of ${limit.toFixed(0)} GOP/s; median ${median(seconds).toFixed(2)} s`,
+      `${reached.toFixed(0)} of ${limit.toFixed(0)} GOP/s; median ${median(seconds).toFixed(2)} s, ` +
+        `${((steps * texts * tokens) / (user / 1e6)).toFixed(0)} tokens a second of a core`,
     );
     return [
       {
