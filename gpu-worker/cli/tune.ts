@@ -1,58 +1,34 @@
 /**
  * `npm run model -- tune`: trains a model on a file of examples and writes it as a folder that is served as it is, with
- * a report. Interrupted or killed, the same command goes on where it was.
+ * a report. Interrupted or killed, the same command goes on where it was. Here are its words alone: see
+ * training/tune-model.ts.
  */
-import { hash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import path from "node:path";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
+import { describeBase, findBase } from "../catalog/base-model.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
-import { sha256OfFile } from "../files/file-digest.ts";
-import { measureGemm } from "../runtime/measure-gemm.ts";
-import type { Runtime } from "../runtime/session.ts";
-import { answerTuning } from "../training/answers.ts";
 import { baseNames } from "../evaluation/report-words.ts";
-import { chooseDecoderPlan } from "../training/choose-decoder-plan.ts";
-import type { DecoderData } from "../training/decoder-data.ts";
-import { isDecoderData, readTrainingData } from "../training/read-training-data.ts";
-import type { EncoderData, TrainingData } from "../training/read-training-data.ts";
-import { textTuning } from "../training/text-classes.ts";
-import { tokenTuning } from "../training/token-tags.ts";
-import type { TuningData } from "../training/training-task.ts";
-import type { TextData } from "../training/text-classes.ts";
-import { type Choice, choosePlan } from "../training/choose-plan.ts";
-import { readTraining } from "../training/training-state.ts";
-import { planInWords } from "../training/tuning-card.ts";
-import { planTraining } from "../training/training-plan.ts";
-import type { TrainingPlan } from "../training/training-plan.ts";
+import { sha256OfFile } from "../files/file-digest.ts";
+import { freeBytes } from "../files/free-bytes.ts";
+import type { Runtime } from "../runtime/session.ts";
+import type { Choice } from "../training/choose-plan.ts";
 import type { Score } from "../training/run-training.ts";
-import { stateFolder, stateFolderOf } from "../training/train-in-folder.ts";
-import type { TrainingRun } from "../training/train-in-folder.ts";
-import { prepareDecoder, tuneDecoder } from "../training/tune-decoder.ts";
-import { type PreparedTuning, prepareTuning, tuneEncoder } from "../training/tune-encoder.ts";
-import { type BaseModel, describeBase, findBase, weightsOf } from "./base-model.ts";
-import { openDataSource } from "./data-source.ts";
+import { stateFolder } from "../training/train-in-folder.ts";
+import { type ExampleFile, tuneModel } from "../training/tune-model.ts";
+import type { TuningEvent, TuningOptions } from "../training/tune-model.ts";
+import { planInWords } from "../training/tuning-card.ts";
+import { expectFile, openDataSource } from "./data-source.ts";
+import { percent } from "./head-card.ts";
 import { openProgressBar, type ProgressBar } from "./progress-bar.ts";
 import { formatTable } from "./table.ts";
-import { isHeadData, tuneHead } from "./tune-head.ts";
 
-export type TuneCommand = {
+export type TuneCommand = TuningOptions & {
   /** Id or hub name. */
   model: string;
   data: string;
   /** Null: a share of the data is held out. */
   validation: string | null;
-  strategy: "auto" | TrainingPlan["strategy"];
-  /** Of top-k. */
-  layers: number;
-  /** Null: chosen by how many examples and seconds there are. */
-  epochs: number | null;
-  /** Null: by the model's width. */
-  learningRate: number | null;
-  /** Null: by the kind of model. */
-  batch: number | null;
-  seed: number;
-  maxSeconds: number;
   saveSeconds: number;
   out: string;
 };
@@ -69,143 +45,73 @@ export type TuneTools = {
 
 /** @throws Error that says what is wrong with the data, the base or the folder, and what to do */
 export async function runTune(command: TuneCommand, tools: TuneTools): Promise<void> {
-  const { signal, say, stream } = tools;
-  await expectFree(command.out);
-  const base = await findBase(command.model, tools.settings);
-  const { data: training, validation } = command;
-  const open = (file: string) => () => openDataSource(file, signal);
-  const data = await readTrainingData(
-    { training: open(training), validation: validation === null ? null : open(validation) },
-    { seed: command.seed, signal },
-  );
+  const { settings, runtime, memoryBytes, signal, say, stream } = tools;
+  const { model, data, validation, saveSeconds, out, ...options } = command;
+  await expectFree(out);
+  const base = await findBase(model, settings);
+  const { id } = base.known;
   const bar = openProgressBar(stream);
   try {
-    const report = await tuneData(command, { ...tools, bar, base, data });
+    const report = await tuneModel({
+      base: { id, folder: base.folder, upstream: await describeBase(base, signal) },
+      training: await exampleFile(data, signal),
+      validation: validation === null ? null : await exampleFile(validation, signal),
+      options,
+      name: path.basename(path.resolve(out)),
+      out,
+      saveSeconds,
+      runtime,
+      memoryBytes,
+      diskBytes: await freeBytes(path.dirname(path.resolve(out))),
+      onEvent: teller(command, id, { bar, say }),
+      signal,
+    });
     bar.stop();
     say(reportInWords(report));
-    say(path.resolve(command.out));
+    say(path.resolve(out));
   } finally {
     bar.stop();
   }
 }
 
-type Working<D = TrainingData> = TuneTools & { bar: ProgressBar; base: BaseModel; data: D };
-
-function tuningOf(given: EncoderData): TuningData {
-  switch (given.task) {
-    case "token-classification":
-      return tokenTuning(given.data);
-    case "question-answering":
-      return answerTuning(given.data);
-    default:
-      return textTuning(given.task, given.data);
-  }
+async function exampleFile(file: string, signal: AbortSignal): Promise<ExampleFile> {
+  await expectFile(file);
+  return { open: () => openDataSource(file, signal), sha256: await sha256OfFile(file, signal) };
 }
 
-/** @throws Error for another task's */
-function textsIn({ task, data }: EncoderData): TextData {
-  if (task === "text-classification") return data;
-  throw new Error(`a head is fitted on whole texts, not for ${task}: use --strategy full`);
-}
+type Telling = { bar: ProgressBar; say(line: string): void };
 
-const now = () => performance.now();
-
-/** Operations a second. */
-async function gemmRateOf({ runtime, signal }: TuneTools): Promise<number> {
-  const { threads } = runtime;
-  const options = { dtype: "float32", threads, repeats: 3, now, signal } as const;
-  return (await measureGemm(runtime, options)) * 1e9;
-}
-
-const strategyOf = ({ strategy }: TuneCommand) => (strategy === "auto" ? null : strategy);
-
-/** Examples of a step. */
-const usualBatch = 32;
-
-/** @throws MemoryError */
-async function decide(
-  command: TuneCommand,
-  prepared: PreparedTuning,
-  tools: Working<EncoderData>,
-): Promise<TrainingPlan> {
-  const { facts } = prepared;
-  const { data, memoryBytes, say } = tools;
-  const gemmRate = await gemmRateOf(tools);
-  const wishes = {
-    ...command,
-    batch: command.batch ?? usualBatch,
-    strategy: strategyOf(command),
-    headFits: data.task === "text-classification" && isHeadData(data.data),
+/** Says what is worth a line, and shows the rest on the bar. */
+function teller(command: TuneCommand, base: string, { bar, say }: Telling) {
+  let steps = 0;
+  return (event: TuningEvent): void => {
+    switch (event.kind) {
+      case "choice":
+        return say(choiceInWords(command, event.choice));
+      case "resumed":
+        return say(`goes on after step ${event.step}`);
+      case "plan":
+        ({ steps } = event.plan);
+        return say(planWords(event, base));
+      case "step":
+        return bar.show("Training", event.progress.step, steps);
+      case "evaluation":
+        return say(scoreInWords(event.progress.step, event.score));
+      case "read":
+        return bar.show(`Reading ${event.total} texts`, event.done, event.total);
+      case "trial":
+        return say(`L2 ${event.trial.l2}: ${percent(event.trial.accuracy)}`);
+      case "saved":
+        return;
+    }
   };
-  const choice = choosePlan(facts, wishes, { gemmRate, memoryBytes });
-  say(choiceInWords(command, choice));
-  const { seed, maxSeconds } = command;
-  return planTraining({ ...choice, seed, maxSeconds }, facts.lengths.training.length);
 }
 
-/** By the kind of data. */
-async function tuneData(command: TuneCommand, tools: Working): Promise<TrainingReport> {
-  const { data, ...others } = tools;
-  return isDecoderData(data)
-    ? await tuneTexts(command, { ...others, data: data.data })
-    : await tuneLabels(command, { ...others, data });
-}
+type Planned = Extract<TuningEvent, { kind: "plan" }>;
 
-async function tuneLabels(
-  command: TuneCommand,
-  tools: Working<EncoderData>,
-): Promise<TrainingReport> {
-  const { data, signal } = tools;
-  const prepared = await prepareTuning(await nameBase(tools), tuningOf(data), signal);
-  const run = await planRun(command, tools, () => decide(command, prepared, tools));
-  if (run.plan.strategy === "head") {
-    return await tuneHead(command, { ...tools, data: textsIn(data) });
-  }
-  tools.say(planInWords(run.plan));
-  return await tuneEncoder({ prepared, ...run });
-}
-
-async function tuneTexts(
-  command: TuneCommand,
-  tools: Working<DecoderData>,
-): Promise<TrainingReport> {
-  const { data, memoryBytes, signal, say } = tools;
-  const prepared = await prepareDecoder(await nameBase(tools), data, signal);
-  const run = await planRun(command, tools, async () => {
-    const { facts } = prepared;
-    const limits = { gemmRate: await gemmRateOf(tools), memoryBytes };
-    const wishes = { ...command, strategy: strategyOf(command) };
-    const choice = chooseDecoderPlan(facts, wishes, limits);
-    say(choiceInWords(command, choice));
-    const { seed, maxSeconds } = command;
-    return planTraining({ ...choice, seed, maxSeconds }, facts.training.length);
-  });
-  say(planInWords(run.plan, false));
-  return await tuneDecoder({ prepared, ...run });
-}
-
-async function nameBase({ base, signal }: Working<unknown>) {
-  const { known, folder } = base;
-  return { id: known.id, folder, upstream: await describeBase(base, signal) };
-}
-
-/** The training that was interrupted, or one of a new plan. */
-async function planRun(
-  command: TuneCommand,
-  { base, bar, runtime, signal, say }: Working<unknown>,
-  decidePlan: () => Promise<TrainingPlan>,
-): Promise<TrainingRun> {
-  const { out, saveSeconds } = command;
-  const fingerprint = await fingerprintOf(command, base.folder, signal);
-  const from = await readTraining(stateFolderOf(out), fingerprint);
-  const plan = from?.plan ?? (await decidePlan());
-  if (from !== null) say(`goes on after step ${from.progress.step}`);
-  const events: TrainingRun["events"] = {
-    onStep: ({ step }) => bar.show("Training", step, plan.steps),
-    onEvaluation: ({ step }, score) => say(scoreInWords(step, score)),
-  };
-  const saved = { from, fingerprint, saveEverySeconds: saveSeconds };
-  return { ...saved, plan, out, runtime, events, now, signal };
+function planWords({ plan, hasHead, sizes: { examples } }: Planned, base: string) {
+  if (plan.strategy !== "head") return planInWords(plan, hasHead);
+  return `head: a linear classifier on the vectors of ${base}, of ${examples} examples`;
 }
 
 function choiceInWords({ strategy, maxSeconds }: TuneCommand, choice: Choice): string {
@@ -225,20 +131,6 @@ async function expectFree(folder: string): Promise<void> {
   });
   if (names.includes(stateFolder) || names.length === 0) return;
   throw new Error(`${folder} is not empty: choose another --out`);
-}
-
-/** Of all that decides what comes out but the time that it is given. */
-async function fingerprintOf(
-  command: TuneCommand,
-  folder: string,
-  signal: AbortSignal,
-): Promise<string> {
-  const { data, validation, strategy, layers, epochs, learningRate, batch, seed } = command;
-  const options = { strategy, layers, epochs, learningRate, batch, seed };
-  const { files: weights } = await weightsOf(folder);
-  const files = [...weights, data, ...(validation === null ? [] : [validation])];
-  const digests = await Promise.all(files.map((file) => sha256OfFile(file, signal)));
-  return hash("sha256", JSON.stringify({ options, digests }));
 }
 
 function scoreInWords(step: number, { name, value, loss }: Score): string {

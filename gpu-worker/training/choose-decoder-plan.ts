@@ -6,16 +6,18 @@ import { halves, MemoryError, memoryInWords, safety } from "./choose-plan.ts";
 import type { Choice, Limits, Wishes } from "./choose-plan.ts";
 import { decoderBytes, decoderSeconds } from "./decoder-cost.ts";
 import type { DecoderFacts } from "./decoder-cost.ts";
+import { type TrainingPlan, usualLora } from "./training-plan.ts";
+import { TuningError } from "./tuning-error.ts";
 
 export type DecoderWishes = Pick<
   Wishes,
-  "strategy" | "epochs" | "learningRate" | "layers" | "maxSeconds"
+  "strategy" | "epochs" | "learningRate" | "layers" | "lora" | "maxSeconds"
 > & {
   /** Null: to be chosen. */
   readonly batch: number | null;
 };
 
-export type DecoderChoice = Choice & { readonly recomputes: boolean };
+export type DecoderChoice = Choice & Pick<TrainingPlan, "lora" | "recomputes">;
 
 /** Texts of a step: a decoder's are long, and each of its tokens is an example. */
 const usualBatch = 8;
@@ -27,7 +29,7 @@ const rates = { lora: 1e-3, others: 1e-4, hidden: 576 };
 
 /**
  * @throws MemoryError where nothing that was asked for fits
- * @throws Error for a strategy that trains no decoder
+ * @throws TuningError for a strategy that trains no decoder
  */
 export function chooseDecoderPlan(
   facts: DecoderFacts,
@@ -37,7 +39,7 @@ export function chooseDecoderPlan(
   const { strategy: asked, layers, maxSeconds } = wishes;
   const strategy = asked ?? "lora";
   if (strategy === "head")
-    throw new Error("a head classifies: a decoder is trained with lora, top-k or full");
+    throw new TuningError("a head classifies: a decoder is trained with lora, top-k or full");
   const rate = strategy === "lora" ? rates.lora : rates.others;
   const learningRate = wishes.learningRate ?? (rate * rates.hidden) / facts.architecture.hidden;
   const usual = Math.round(examplesSeen / facts.training.length);
@@ -45,7 +47,7 @@ export function chooseDecoderPlan(
   const passes = wishes.epochs === null ? halves(wanted) : [wanted];
   const candidates = formsOf(wishes.batch ?? usualBatch).flatMap((form) =>
     passes.map((epochs) => {
-      const options = { strategy, layers, epochs, ...form };
+      const options = { strategy, layers, lora: wishes.lora ?? usualLora, epochs, ...form };
       const seconds = decoderSeconds(facts, options, gemmRate);
       return { ...options, learningRate, seconds, bytes: decoderBytes(facts, options) };
     }),

@@ -5,8 +5,13 @@
 import type { DecoderArchitecture } from "../architectures/decoder-architecture.ts";
 import { decoderTargets } from "./decoder-graphs.ts";
 import type { LearntRow } from "./learnt-rows.ts";
-import { loraOptions } from "./new-head.ts";
-import { efficiency, evaluations, processBytes, secondsPerParameter } from "./training-cost.ts";
+import {
+  diskOf,
+  efficiency,
+  evaluations,
+  processBytes,
+  secondsPerParameter,
+} from "./training-cost.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 
 /** Tokens of a text, and how many of them are learnt. */
@@ -22,7 +27,7 @@ export type DecoderFacts = {
 
 export type DecoderOptions = Pick<
   TrainingPlan,
-  "strategy" | "layers" | "epochs" | "batch" | "recomputes"
+  "strategy" | "layers" | "lora" | "epochs" | "batch" | "recomputes"
 >;
 
 export function lengthsOf(rows: readonly LearntRow[]): TextLength[] {
@@ -69,7 +74,7 @@ function trainedParameters(facts: DecoderFacts, options: DecoderOptions): number
   if (options.strategy === "full") return parameters;
   const layers = trainedLayers(facts, options);
   return options.strategy === "lora"
-    ? layers * adapterWidths(architecture) * loraOptions.rank
+    ? layers * adapterWidths(architecture) * options.lora.rank
     : layers * layerParameters(architecture);
 }
 
@@ -137,4 +142,9 @@ export function decoderBytes(facts: DecoderFacts, options: DecoderOptions): numb
   // Beside the parameter a gradient, two states of AdamW, the best so far, and a copy of all while it is saved.
   const copies = 7 * trainedParameters(facts, options);
   return processBytes + bytesPerNumber * (parameters + copies + tokens * layered + logits);
+}
+
+/** The most bytes of files at once. */
+export function decoderDisk(facts: DecoderFacts, options: DecoderOptions): number {
+  return diskOf(facts.parameters, trainedParameters(facts, options));
 }

@@ -10,7 +10,6 @@ import { adamW } from "../autodiff/optimizers/adam-w.ts";
 import { randomFrom } from "../tensor/random.ts";
 import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
-import { loraOptions } from "./new-head.ts";
 import { loraScale, newAdapters } from "./start-tensors.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
 import type { TrainingPlan } from "./training-plan.ts";
@@ -35,8 +34,11 @@ const maxNorm = 1;
 const scoreSlices = 4;
 
 /** `weights` with adapters that change nothing yet. Closing it closes `weights`. */
-export function withDecoderAdapters(weights: WeightSource, seed: number): WeightSource {
-  const options = { rank: loraOptions.rank, targets: decoderTargets, prefix: classPrefix };
+export function withDecoderAdapters(
+  weights: WeightSource,
+  { seed, lora }: TrainingPlan,
+): WeightSource {
+  const options = { rank: lora.rank, targets: decoderTargets, prefix: classPrefix };
   return layeredWeights(memoryWeights(newAdapters(weights, options, randomFrom(seed))), weights);
 }
 
@@ -66,7 +68,7 @@ export function decoderGraphs(
   weights: WeightSource,
   { plan, positions, layerCount }: { plan: TrainingPlan; positions: number; layerCount: number },
 ): TrainingGraphs {
-  const shared = { positions, loraScale: loraScale(loraOptions), isInput: () => true };
+  const shared = { positions, loraScale: loraScale(plan.lora), isInput: () => true };
   const forward = buildTrainingDecoder(config, weights, shared);
   const read = forward.inputs.map(({ name }) => name).filter((name) => weights.entry(name));
   const trained = read.filter(trainedBy(plan, layerCount));

@@ -16,6 +16,13 @@ export type EncoderData =
   | { readonly task: "token-classification"; readonly data: TokenData }
   | { readonly task: "question-answering"; readonly data: AnswerData };
 
+export type ReadingOptions = {
+  readonly seed: number;
+  /** Bad examples are left out, and not all of them refused. */
+  readonly skipInvalid?: boolean;
+  readonly signal: AbortSignal;
+};
+
 export type TrainingData =
   | EncoderData
   | { readonly task: DecoderData["task"]; readonly data: DecoderData };
@@ -27,9 +34,9 @@ export function isDecoderData(given: TrainingData): given is Exclude<TrainingDat
 /** @throws DataError; what a source throws; the signal's reason */
 export async function readTrainingData(
   files: DataFiles,
-  { seed, signal }: { readonly seed: number; readonly signal: AbortSignal },
+  { seed, skipInvalid = false, signal }: ReadingOptions,
 ): Promise<TrainingData> {
-  const report = await judgeFiles(files, signal);
+  const report = await judgeFiles(files, { skipInvalid, signal });
   const { form } = report.training;
   if (isTextForm(form)) {
     const data = await readTextData(files, report, { form, seed, signal });

@@ -16,13 +16,15 @@ export type TrainingRun = {
   readonly plan: TrainingPlan;
   /** Where the training was interrupted; null: it begins. */
   readonly from: SavedTraining | null;
-  /** Of the tuned model; its name is the new model's id. */
+  /** Of the tuned model. */
+  readonly name: string;
+  /** Its folder. */
   readonly out: string;
   /** Of all that decides the result, so that a state is taken up by the same training alone. */
   readonly fingerprint: string;
   readonly saveEverySeconds: number;
   readonly runtime: Runtime;
-  readonly events: TrainingEvents;
+  readonly events: TrainingEvents & { onSave(step: number): void };
   readonly now: () => number;
   readonly signal: AbortSignal;
 };
@@ -62,7 +64,10 @@ export async function trainInFolder(
       paddingId,
       ...(await examples(step)),
       from,
-      save: (state) => saveTraining(folder, { ...state, plan }, fingerprint),
+      save: async (state) => {
+        await saveTraining(folder, { ...state, plan }, fingerprint);
+        events.onSave(state.progress.step);
+      },
       saveEverySeconds,
       events,
       now,

@@ -1,13 +1,14 @@
 /** The report of a training that has ended, and the size of what came of it. */
-import path from "node:path";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { makeReport } from "../evaluation/make-report.ts";
 import { elementCount } from "../tensor/shape.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import type { TrainingEnd } from "./run-training.ts";
 
-export type ReportFacts = Pick<TrainingReport, "task" | "base_model" | "base_kind"> & {
-  readonly out: string;
+export type ReportFacts = Pick<
+  TrainingReport,
+  "task" | "base_model" | "base_kind" | "tuned_model"
+> & {
   /** That were trained with. */
   readonly examples: number;
   readonly baseBytes: number;
@@ -16,14 +17,13 @@ export type ReportFacts = Pick<TrainingReport, "task" | "base_model" | "base_kin
 };
 
 export function trainingReport(
-  { out, examples, baseBytes, written, ...stated }: ReportFacts,
+  { examples, baseBytes, written, ...stated }: ReportFacts,
   { stopped, heldOut, progress }: TrainingEnd,
 ): TrainingReport {
   const { weights, names } = written;
   const numbers = names.map((name) => elementCount(weights.entry(name)?.shape ?? []));
   return makeReport({
     ...stated,
-    tuned_model: path.basename(path.resolve(out)),
     form: "f32",
     training_rows: examples,
     stopped,

@@ -20,7 +20,6 @@ import type { DecoderFacts } from "./decoder-cost.ts";
 import { batchData, encodeDecoderData, judgedData, scoresOf } from "./decoder-data.ts";
 import type { DecoderData, EncodedTexts } from "./decoder-data.ts";
 import { decoderGraphs, decoderTargets, withDecoderAdapters } from "./decoder-graphs.ts";
-import { loraOptions } from "./new-head.ts";
 import { evaluateAll } from "./run-training.ts";
 import type { TrainingEnd } from "./run-training.ts";
 import { stateFolderOf, trainInFolder } from "./train-in-folder.ts";
@@ -100,7 +99,7 @@ export async function tuneDecoder(options: TuneDecoderOptions): Promise<Training
     );
   }
   const { weights: stored } = openDecoderWeights(checkpoint);
-  const weights = isLora ? withDecoderAdapters(stored, plan.seed) : stored;
+  const weights = isLora ? withDecoderAdapters(stored, plan) : stored;
   try {
     const rows = [...encoded.training, ...encoded.heldOut];
     const positions = rows.reduce((most, { ids }) => Math.max(most, ids.length), 1);
@@ -139,7 +138,7 @@ async function examplesOf(
 }
 
 async function write(
-  { prepared, plan, out }: TuneDecoderOptions,
+  { prepared, plan, name, out }: TuneDecoderOptions,
   { weights, graphs, end }: { weights: WeightSource; graphs: TrainingGraphs; end: TrainingEnd },
 ): Promise<TrainingReport> {
   const { id, folder, checkpoint, config, data, encoded, upstream } = prepared;
@@ -150,7 +149,7 @@ async function write(
       task: data.task,
       base_model: id,
       base_kind: "base_model",
-      out,
+      tuned_model: name,
       examples: encoded.training.length,
       baseBytes: checkpoint.sizeBytes,
       written: { weights: tuned, names: isLora ? graphs.trained : graphs.read },
@@ -170,7 +169,7 @@ async function write(
   if (isLora) {
     const task = data.task === "chat" ? "chat-completion" : "text-generation";
     const adapter = { task, maxLength: limits.maxTokens, licence, ...upstream } as const;
-    const lora = { ...loraOptions, targets: decoderTargets, tensors: listTensors(end.best) };
+    const lora = { ...plan.lora, targets: decoderTargets, tensors: listTensors(end.best) };
     await writeDecoderAdapter(out, adapter, { lora, card });
   } else {
     await writeDecoder(out, { base: { folder, config }, weights: tuned, names: graphs.read, card });
