@@ -50,7 +50,7 @@ async function measureSpeed(runtime: Runtime, { print, signal }: BenchContext): 
   const { config, weights: stored } = openDecoderWeights(await readBase());
   const chosen = { strategy: "lora", layers: 0, epochs: 1, batch: texts } as const;
   const plan = planTraining({ ...chosen, learningRate: 1e-3, seed: 0, maxSeconds: 900 }, texts);
-  const weights = withDecoderAdapters(stored, 0);
+  const weights = withDecoderAdapters(stored, plan);
   const architecture = decoderOf(config);
   const layerCount = architecture.layers.length;
   const graphs = decoderGraphs(config, weights, { plan, positions: tokens, layerCount });
@@ -154,10 +154,16 @@ async function teach(runtime: Runtime, context: BenchContext): Promise<Row[]> {
       model: id,
       data: await file("train.jsonl", training),
       validation: await file("held-out.jsonl", heldOut),
+      task: null,
       strategy: "auto",
       layers: 2,
+      lora: null,
       epochs: 8,
       learningRate: null,
+      learningRateMultiplier: 1,
+      patience: null,
+      threshold: 0,
+      skipInvalid: false,
       batch: null,
       seed: 0,
       maxSeconds: 1_800,
