@@ -107,6 +107,9 @@ async function describe(
       "a model that writes is not exported: its checkpoint is read by transformers as it is",
     );
   }
+  if (isAdapter(read) ? read.adapter.wordShapes : read.wordShapes) {
+    throw new Error("it reads words' shapes, which no script makes yet: serve its folder as it is");
+  }
   if (!isAdapter(read)) return { ...describeCheckpoint(read), cardFolder: folder, adapter: null };
   const { adapter } = read;
   const found = await findBase(adapter.baseName, settings);

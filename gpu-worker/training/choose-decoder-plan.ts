@@ -2,7 +2,7 @@
  * How a decoder is trained where nothing is said: by adapters, in batches that fit the memory, as often as ends in time.
  * Pure.
  */
-import { halves, MemoryError, memoryInWords, safety } from "./choose-plan.ts";
+import { MemoryError, memoryInWords } from "./choose-plan.ts";
 import type { Choice, Limits, Wishes } from "./choose-plan.ts";
 import { decoderBytes, decoderSeconds } from "./decoder-cost.ts";
 import type { DecoderFacts } from "./decoder-cost.ts";
@@ -19,6 +19,8 @@ export type DecoderWishes = Pick<
 
 export type DecoderChoice = Choice & Pick<TrainingPlan, "lora" | "recomputes">;
 
+/** Of the seconds there are: the estimate is rough. */
+const safety = 0.8;
 /** Texts of a step: a decoder's are long, and each of its tokens is an example. */
 const usualBatch = 8;
 /** More examples need fewer passes; early stopping ends those that need less. */
@@ -70,4 +72,9 @@ export function chooseDecoderPlan(
 function formsOf(batch: number): { batch: number; recomputes: boolean }[] {
   const sizes = halves(batch);
   return [false, true].flatMap((recomputes) => sizes.map((size) => ({ batch: size, recomputes })));
+}
+
+/** As many, then half of them, down to one. */
+function halves(count: number): number[] {
+  return count <= 1 ? [1] : [count, ...halves(Math.floor(count / 2))];
 }

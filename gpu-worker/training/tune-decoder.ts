@@ -163,6 +163,7 @@ async function write(
     how: planInWords(plan, false),
     licence,
     labels: [],
+    wordShapes: false,
     library: isLora ? "peft" : "transformers",
     pipeline: "text-generation",
   });

@@ -19,6 +19,9 @@ import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
 import { readFloat32 } from "../weights/read-float32.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
+import { learntTask } from "./adapter-task.ts";
+import type { LearntTask } from "./adapter-task.ts";
+import { loraRate } from "./choose-plan.ts";
 import type { TokenRow } from "./encode-texts.ts";
 import { adapterClassifier, withNewAdapters, withNewHead } from "./new-head.ts";
 import type { TrainingEnd } from "./run-training.ts";
@@ -45,10 +48,9 @@ export type PreparedTuning = Base & {
   readonly data: TuningData;
   readonly encoded: EncodedData;
   readonly facts: CostFacts;
+  /** Whether it learns to read words' shapes, as taggers do that are given no case. */
+  readonly wordShapes: boolean;
 };
-
-/** Of the vectors that an adapter's classifier reads. */
-const pooling = "mean";
 
 type Base = {
   readonly id: string;
@@ -99,7 +101,13 @@ export async function prepareTuning(
     ...attentionOf(checkpoint.config),
     layers: tunedEncoder(checkpoint.config, data.head).layerCount,
   };
-  return { ...base, data, encoded, facts: factsOf(checkpoint.weightsFile, shape, lengths) };
+  const facts = factsOf(checkpoint.weightsFile, shape, lengths);
+  const readsTags = data.task === "token-classification";
+  if (checkpoint.wordShapes && !readsTags) {
+    throw new Error(`${id} reads words' shapes: it is tuned for token-classification alone`);
+  }
+  const wordShapes = checkpoint.wordShapes || (readsTags && tokenizer.lowersCase);
+  return { ...base, data, encoded, facts, wordShapes };
 }
 
 const lengthOf = ({ ids }: TokenRow) => ids.length;
@@ -121,22 +129,27 @@ function factsOf(
 
 export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport> {
   const { plan, prepared } = options;
-  const { checkpoint, data, encoded } = prepared;
+  const { checkpoint, data, encoded, wordShapes } = prepared;
   const { head, outputs } = data;
-  const isLora = plan.strategy === "lora";
-  if (isLora) expectServedAdapter(prepared);
+  const adapter = plan.strategy === "lora" ? adapterFor(prepared) : null;
   const stored = openSafetensors(checkpoint.weightsFile);
-  const start = { outputs, seed: plan.seed };
+  const start = { outputs, seed: plan.seed, wordShapes };
   const { config } = checkpoint;
-  const weights = isLora
-    ? withNewAdapters(stored, config, { rank: plan.lora.rank, ...start })
-    : withNewHead(stored, config, { head, ...start });
+  const weights =
+    adapter === null
+      ? withNewHead(stored, config, { head, ...start })
+      : withNewAdapters(stored, config, {
+          rank: plan.lora.rank,
+          vectors: adapter.vectors,
+          ...start,
+        });
   try {
     const { task } = encoded.training.data;
     const graphs = trainingGraphs(config, weights, {
-      task: isLora && task.name === "sequence-classification" ? { ...task, pooling } : task,
+      task: adapter?.graphTask(task) ?? task,
       isTrained: trainedBy(plan, tunedEncoder(config, head)),
-      ...(isLora && { loraScale: loraScale(plan.lora) }),
+      shapesRate: adapter === null ? shapesRate : shapesRate / loraRate,
+      ...(adapter !== null && { loraScale: loraScale(plan.lora) }),
     });
     const end = await trainInFolder(options, {
       graphs,
@@ -150,12 +163,13 @@ export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport>
   }
 }
 
+/** A table of word shapes begins at zero, and has few rows, each read often. */
+const shapesRate = 10;
+
 /** @throws TuningError where an adapter on it would not be served */
-function expectServedAdapter({ id, checkpoint, data }: PreparedTuning): void {
-  if (data.task !== "text-classification") {
-    throw new TuningError(`lora is not trained for ${data.task}: use --strategy full`);
-  }
-  if (checkpoint.head.name === "none") return;
+function adapterFor({ id, checkpoint, data }: PreparedTuning): LearntTask {
+  const learnt = learntTask(data.task);
+  if (checkpoint.head.name === "none") return learnt;
   throw new TuningError(
     `${id} has a head already: an adapter needs a bare base; use --strategy full`,
   );
@@ -172,19 +186,21 @@ function trainedBy({ strategy, layers }: TrainingPlan, { isOfLast }: TunedEncode
 }
 
 async function writeLora(
-  { checkpoint, data, upstream }: PreparedTuning,
+  { checkpoint, data, upstream, wordShapes }: PreparedTuning,
   out: string,
   { best, card, lora }: { best: Tensors; card: string; lora: LoraSizes },
 ): Promise<void> {
   const trained = memoryWeights(best);
+  const { task, pooling } = learntTask(data.task);
   const adapter: AdapterHead = {
-    task: "text-classification",
+    task,
     labels: [...data.labels],
     problem: data.problem,
     pooling,
     maxLength: checkpoint.limits.maxTokens,
     licence: checkpoint.licence,
     entityModel: null,
+    wordShapes,
     ...upstream,
     weight: readFloat32(trained, `${adapterClassifier}.weight`),
     bias: readFloat32(trained, `${adapterClassifier}.bias`),
@@ -218,7 +234,14 @@ async function write(
   );
   await writeReport(out, report, end.progress.metrics);
   const { licence } = checkpoint;
-  const card = tuningCard({ report, how: planInWords(plan), licence, labels: data.labels });
+  const card = tuningCard({
+    report,
+    how: planInWords(plan),
+    licence,
+    labels: data.labels,
+    library: plan.strategy === "lora" ? "peft" : "transformers",
+    wordShapes: prepared.wordShapes,
+  });
   if (plan.strategy === "lora")
     await writeLora(prepared, out, { best: end.best, card, lora: plan.lora });
   else {
@@ -228,6 +251,7 @@ async function write(
       labels: data.labels,
       problem: data.problem,
       maxTokens: checkpoint.limits.maxTokens,
+      wordShapes: prepared.wordShapes,
       weights: tuned,
       names: graphs.read,
       card,

@@ -90,7 +90,9 @@ export async function tuneHead(options: HeadOptions): Promise<TrainingReport> {
   };
   const how = `A linear classifier on the frozen base's vectors, L2 ${l2}`;
   await writeReport(out, report, []);
-  await writeAdapter(out, adapter, tuningCard({ report, how, licence: null, labels: data.labels }));
+  const files = { library: "peft", wordShapes: false } as const;
+  const card = tuningCard({ report, how, licence: null, labels: data.labels, ...files });
+  await writeAdapter(out, adapter, card);
   return report;
 }
 

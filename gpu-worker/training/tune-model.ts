@@ -163,9 +163,10 @@ async function tuneLabels(tuning: Tuning, data: EncoderData): Promise<TrainingRe
     tokens: lengths.reduce((sum, length) => sum + length, 0),
   };
   const run = await planRun(tuning, { sizes, hasHead: true }, (wishes, limits) => {
+    const isTagging = data.task === "token-classification";
     const headFits = data.task === "text-classification" && isHeadData(data.data);
     const batch = wishes.batch ?? usualBatch;
-    const choice = choosePlan(facts, { ...wishes, batch, headFits }, limits);
+    const choice = choosePlan(facts, { ...wishes, batch, isTagging, headFits }, limits);
     expectDisk(estimateDisk(facts, choice), diskBytes);
     return { choice, rows: lengths.length };
   });

@@ -1,6 +1,7 @@
 /** README.md of a tuned model, the model card of the hub: what it is, how it was made, how good it was found to be. */
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { baseNames } from "../evaluation/report-words.ts";
+import { wordShapes } from "../model/word-shapes.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 
 const labelsNamed = 20;
@@ -12,9 +13,12 @@ export type CardFacts = {
   /** Of the base. */
   readonly licence: string | null;
   readonly labels: readonly string[];
-  /** As the hub names them. Default: transformers, and the report's task. */
-  readonly library?: "transformers" | "peft";
+  /** The library whose files it is in. */
+  readonly library: "transformers" | "peft";
+  /** As the hub names it. Default: the report's task. */
   readonly pipeline?: string;
+  /** Whether its weights hold a table of word shapes. */
+  readonly wordShapes: boolean;
 };
 
 /** A label's own signs cannot end its place in the text. */
@@ -33,14 +37,16 @@ function digits(value: number | null): string {
   return value === null ? "–" : String(Number(value.toPrecision(4)));
 }
 
-export function tuningCard({
-  report,
-  how,
-  licence,
-  labels,
-  library = "transformers",
-  pipeline = report.task,
-}: CardFacts): string {
+const shapesInWords = `
+Words are read with their shapes (lower, UPPER, Title …), which the base's vocabulary loses: a table of \
+${wordShapes.length} rows,
+\`embeddings.word_shape_embeddings.weight\`, is added to the word embeddings. transformers and PEFT load the files \
+without
+it, which they say in a warning at most; their answers are then somewhat worse.
+`;
+
+export function tuningCard(facts: CardFacts): string {
+  const { report, how, licence, labels, library, pipeline = report.task } = facts;
   const { base_model: base, tuned_model: id, task, comparisons, stopped } = report;
   const rows = comparisons.map(
     ({ metric, base: before, tuned }) => `| ${metric} | ${digits(before)} | ${digits(tuned)} |`,
@@ -64,7 +70,7 @@ ${rows.join("\n")}
 
 The held-out examples also chose the best step, so the figures flatter a little. All of them: report.html, report.json,
 metrics.csv.
-`;
+${facts.wordShapes ? shapesInWords : ""}`;
 }
 
 /** @param head whether the model has one that is trained */

@@ -8,7 +8,7 @@ import { tunedEncoder } from "../architectures/encoder.ts";
 import type { TunedHead } from "../architectures/tuned-encoder.ts";
 import { writeAtomically } from "../files/write-atomically.ts";
 import { readJson, readText } from "../files/json-file.ts";
-import { TokenizerConfigFile } from "../checkpoints/checkpoint-files.ts";
+import { OwnFile, TokenizerConfigFile } from "../checkpoints/checkpoint-files.ts";
 import type { Problem } from "../model/model-head.ts";
 import { readFloat32 } from "../weights/read-float32.ts";
 import { writeSafetensors } from "../weights/safetensors-writer.ts";
@@ -22,6 +22,8 @@ export type TunedCheckpoint = {
   readonly problem: Problem;
   /** Longest input in tokens. */
   readonly maxTokens: number;
+  /** Whether its weights hold a table of word shapes. */
+  readonly wordShapes: boolean;
   /** Has what was trained, and the rest. */
   readonly weights: WeightSource;
   /** The tensors that the model reads, by their names in `weights`. */
@@ -110,5 +112,7 @@ export async function writeCheckpoint(out: string, tuned: TunedCheckpoint): Prom
   await writeWeights(out, weights, new Map(names.map((name) => [savedName(name), name])));
   await copyTokenizer(tuned, out);
   await writeAtomically(path.join(out, "README.md"), card);
+  const own: OwnFile = { formatVersion: 1, word_shapes: tuned.wordShapes };
+  if (tuned.wordShapes) await writeAtomically(path.join(out, "llm-os.json"), json(own));
   await writeAtomically(path.join(out, "config.json"), json(configOf(tuned, className)));
 }

@@ -17,6 +17,7 @@ export function tuningTeller(
 ): (event: TuningEvent) => void {
   let plan: Plan | null = null;
   let seconds: number | null = null;
+  let trials = 0;
   const begun = now();
   return (event) => {
     switch (event.kind) {
@@ -45,7 +46,8 @@ export function tuningTeller(
       case "trial": {
         const { l2, accuracy } = event.trial;
         const words = `L2 ${l2}: accuracy ${accuracy.toFixed(4)}`;
-        return lease.tell(words, { l2, valid_accuracy: accuracy }, { type: "metrics" });
+        const step = (trials += 1);
+        return lease.tell(words, { step, l2, valid_accuracy: accuracy }, { type: "metrics" });
       }
     }
   };
