@@ -152,8 +152,12 @@ async function tuneData(command: TuneCommand, tools: Working): Promise<TrainingR
     saveEverySeconds: command.saveSeconds,
     runtime,
     events: {
-      onStep: ({ step }) => bar.show("Training", step, plan.steps),
+      onStep: ({ step, steps }) => bar.show("Training", step, steps ?? plan.steps),
       onEvaluation: ({ step }, score) => say(scoreInWords(step, score)),
+      onShortened: (steps) =>
+        say(
+          `${steps} of ${plan.steps} steps fit in ${plan.maxSeconds} seconds: the rate ends there`,
+        ),
     },
     now,
     signal,
