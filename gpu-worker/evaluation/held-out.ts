@@ -28,13 +28,19 @@ export type AnswerRows = Rows<"answers", readonly string[], string>;
 export type SimilarityRows = Rows<"similarities", number>;
 export type ValueRows = Rows<"values", number>;
 
-/** Texts with the log likelihood (natural logarithm) of all their tokens, and how many they are. */
+/** Of each text the log likelihood (natural logarithm) of all its tokens, and how many of them were the likeliest. */
+export type TextScores = {
+  readonly logLikelihoods: readonly number[];
+  readonly hits?: readonly number[];
+};
+
+/** Texts, and how many tokens of each are predicted. */
 export type TextRows = {
   kind: "texts";
   texts: readonly string[];
   tokens: readonly number[];
-  base: { logLikelihoods: readonly number[] };
-  tuned: { logLikelihoods: readonly number[] };
+  base: TextScores;
+  tuned: TextScores;
 };
 
 export type HeldOut =

@@ -15,7 +15,7 @@ import { PaceMeter, stepsInTime } from "./time-fit.ts";
 import { learningRateAt, shortenPlan } from "./training-plan.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 import type { Progress, Tensors, TrainingState } from "./training-state.ts";
-import type { HeldOutData, TaskData } from "./training-task.ts";
+import type { BatchData, BatchResults, JudgedData } from "./training-task.ts";
 
 export type TrainingEvents = {
   /** @param secondsLeft of all steps, evaluations included */
@@ -31,8 +31,8 @@ export type RunOptions = {
   /** Of trained tensors, without the optimizer's states. */
   readonly trained: readonly string[];
   readonly paddingId: number;
-  readonly training: { readonly rows: readonly TokenRow[]; readonly data: TaskData };
-  readonly heldOut: { readonly rows: readonly TokenRow[]; readonly data: HeldOutData };
+  readonly training: { readonly rows: readonly TokenRow[]; readonly data: BatchData };
+  readonly heldOut: JudgedPart;
   /** Null: it begins. */
   readonly from: TrainingState | null;
   readonly save: (state: TrainingState) => Promise<void>;
@@ -43,7 +43,13 @@ export type RunOptions = {
   readonly signal: AbortSignal;
 };
 
-export type Score = { readonly name: string; readonly value: number; readonly loss: number };
+export type Score = {
+  readonly name: string;
+  readonly value: number;
+  readonly loss: number;
+  /** Of answers, or tokens; null: it is not measured. */
+  readonly accuracy: number | null;
+};
 
 export type TrainingEnd = {
   readonly progress: Progress;
@@ -206,7 +212,7 @@ class TrainingRun {
     const { score, higher } = await this.#judge();
     const { best, metrics } = this.#progress;
     const last = metrics.at(-1);
-    const measured = { valid_loss: score.loss, valid_mean_token_accuracy: accuracyOf(score) };
+    const measured = { valid_loss: score.loss, valid_mean_token_accuracy: score.accuracy };
     if (last !== undefined) metrics[metrics.length - 1] = { ...last, ...measured };
     const gain = isGain({ score: higher, loss: score.loss }, best, plan.threshold);
     if (gain) this.#best = await step.read(trained);
@@ -221,21 +227,10 @@ class TrainingRun {
 
   async #judge(): Promise<{ heldOut: HeldOut; score: Score; higher: number }> {
     const { step, heldOut, paddingId, plan } = this.#options;
-    const { outputs: names = ["logits"] } = heldOut.data;
-    const logits: Float32Array[] = [];
-    let loss = 0;
-    const lengths = heldOut.rows.map(({ ids }) => ids.length);
-    for (const indices of evaluationBatches(lengths, plan.batch)) {
-      const results = await step.evaluate(feedsOf(heldOut, indices, paddingId));
-      loss += (numberOf(results["loss"]) * indices.length) / lengths.length;
-      const outputs = names.map((name) => rowsIn(results[name]));
-      for (const [row, index] of indices.entries()) {
-        logits[index] = joined(outputs.flatMap((rows) => rows[row] ?? []));
-      }
-    }
-    const judged = await heldOut.data.judge(logits);
-    const { name, better, value } = tunedScore(judged);
-    const score = { name, value: value ?? -Infinity, loss };
+    const { rows, loss } = await evaluateAll(step, heldOut, { paddingId, batch: plan.batch });
+    const judged = await heldOut.data.judge(rows);
+    const { name, better, value, accuracy } = tunedScore(judged);
+    const score = { name, value: value ?? -Infinity, loss, accuracy };
     const higher = better === "higher" || value === null ? score.value : -score.value;
     return { heldOut: judged, score, higher: Math.max(higher, -Number.MAX_VALUE) };
   }
@@ -263,11 +258,42 @@ const nothingMeasured: Omit<MetricsStep, "step" | "train_loss"> = {
   valid_mean_token_accuracy: null,
 };
 
-function accuracyOf({ name, value }: Score): number | null {
-  return name === "accuracy" ? value : null;
+type Part = { readonly rows: readonly TokenRow[]; readonly data: BatchData };
+export type JudgedPart = { readonly rows: readonly TokenRow[]; readonly data: JudgedData };
+
+/** What the parameters as they are make of held-out rows, in their order, and the mean loss. */
+export async function evaluateAll(
+  step: Pick<TrainStep, "evaluate">,
+  heldOut: JudgedPart,
+  { paddingId, batch }: { readonly paddingId: number; readonly batch: number },
+): Promise<BatchResults> {
+  const rows: Float32Array[] = [];
+  let loss = 0;
+  const lengths = heldOut.rows.map(({ ids }) => ids.length);
+  const { data } = heldOut;
+  for (const indices of evaluationBatches(lengths, batch)) {
+    const results = await step.evaluate(feedsOf(heldOut, indices, paddingId));
+    const read = data.read?.(results, indices) ?? readRows(results, heldOut, indices.length);
+    loss += read.loss;
+    for (const [at, index] of indices.entries()) rows[index] = read.rows[at] ?? new Float32Array();
+  }
+  return { rows, loss };
 }
 
-type Part = { readonly rows: readonly TokenRow[]; readonly data: TaskData };
+/** @param count of the batch's rows */
+function readRows(
+  results: Readonly<Record<string, Tensor>>,
+  { rows, data: { outputs = ["logits"] } }: JudgedPart,
+  count: number,
+): BatchResults {
+  const read = outputs.map((name) => rowsIn(results[name]));
+  return {
+    rows: Array.from({ length: count }, (_, row) =>
+      joined(read.flatMap((each) => each[row] ?? [])),
+    ),
+    loss: (numberOf(results["loss"]) * count) / rows.length,
+  };
+}
 
 function feedsOf({ rows, data }: Part, indices: readonly number[], paddingId: number) {
   const own = indices.flatMap((at) => rows[at] ?? []);

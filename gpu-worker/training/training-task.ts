@@ -11,18 +11,26 @@ import type { InputModel } from "../pipelines/encode-input.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { TokenRow } from "./encode-texts.ts";
 
-export type TaskData = {
-  readonly task: EncoderTask;
+export type BatchData = {
   /** The task's inputs for the rows of these indices, padded to `longest` tokens where they have any each. */
   feeds(indices: readonly number[], longest: number): Record<string, Tensor>;
 };
 
-export type HeldOutData = TaskData & {
+export type TaskData = BatchData & { readonly task: EncoderTask };
+
+/** What an evaluation says of one batch: of each of its rows, and its part of the mean loss over all batches. */
+export type BatchResults = { readonly rows: readonly Float32Array[]; readonly loss: number };
+
+export type JudgedData = BatchData & {
   /** Of the evaluation graph, those to judge by. Default: `logits`. */
   readonly outputs?: readonly string[];
+  /** Default: the rows of `outputs`, and `loss` as the mean over the batch's rows. */
+  read?(results: Readonly<Record<string, Tensor>>, indices: readonly number[]): BatchResults;
   /** @param logits of each row, in their order: [classes], or [tokens, classes]; several outputs one after the other */
   judge(logits: readonly Float32Array[]): HeldOut | Promise<HeldOut>;
 };
+
+export type HeldOutData = TaskData & JudgedData;
 
 /** Rows that a base reads, and what is said of them. */
 export type EncodedData = {
