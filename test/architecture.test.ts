@@ -146,6 +146,8 @@ const law: Record<string, string[] | "*"> = {
     "gpu-worker/evaluation",
     "gpu-worker/tokenizer",
     "gpu-worker/checkpoints",
+    "gpu-worker/compute-form",
+    "gpu-worker/graphs",
     "gpu-worker/autodiff",
     "gpu-worker/architectures",
     "gpu-worker/pipelines",

@@ -44,13 +44,15 @@ export type TuneOptions = {
   readonly plan: TrainingPlan;
   /** Where the training was interrupted; null: it begins. */
   readonly from: SavedTraining | null;
-  /** Of the tuned model; its name is the new model's id. */
+  /** Of the tuned model. */
+  readonly name: string;
+  /** Its folder. */
   readonly out: string;
   /** Of all that decides the result, so that a state is taken up by the same training alone. */
   readonly fingerprint: string;
   readonly saveEverySeconds: number;
   readonly runtime: Runtime;
-  readonly events: TrainingEvents;
+  readonly events: TrainingEvents & { onSave(step: number): void };
   readonly now: () => number;
   readonly signal: AbortSignal;
 };
@@ -74,7 +76,7 @@ type Base = {
   readonly tokenizer: Tokenizer;
 };
 
-type NamedBase = Pick<Base, "id" | "folder" | "upstream">;
+export type NamedBase = Pick<Base, "id" | "folder" | "upstream">;
 
 /** @throws Error that says why the base cannot be trained */
 async function readBase(named: NamedBase): Promise<Base> {
@@ -203,7 +205,10 @@ async function train(
       paddingId: tokenizer.paddingId ?? 0,
       ...encoded,
       from,
-      save: (state) => saveTraining(folder, { ...state, plan }, fingerprint),
+      save: async (state) => {
+        await saveTraining(folder, { ...state, plan }, fingerprint);
+        events.onSave(state.progress.step);
+      },
       saveEverySeconds: options.saveEverySeconds,
       events,
       now,
@@ -241,17 +246,17 @@ async function writeLora(
 }
 
 async function write(
-  { prepared, plan, out }: TuneOptions,
+  { prepared, plan, name, out }: TuneOptions,
   { weights, graphs, end }: { weights: WeightSource; graphs: TrainingGraphs; end: TrainingEnd },
 ): Promise<TrainingReport> {
   const { id, folder, checkpoint, data } = prepared;
   const tuned = layeredWeights(memoryWeights(end.best), weights);
-  const tensorBytes = (name: string) =>
-    4 * (tuned.entry(name)?.shape ?? []).reduce((a, b) => a * b, 1);
+  const tensorBytes = (tensor: string) =>
+    4 * (tuned.entry(tensor)?.shape ?? []).reduce((a, b) => a * b, 1);
   const report = makeReport({
     task: data.task,
     base_model: id,
-    tuned_model: path.basename(path.resolve(out)),
+    tuned_model: name,
     base_kind: "majority",
     form: "f32",
     training_rows: data.examples,

@@ -1,6 +1,6 @@
 /** The model that something is made of: found by its id, and named as an adapter names it. */
-import { type KnownModel, listKnownModels, presentFolder } from "../catalog/known-models.ts";
-import type { CatalogSettings } from "../catalog/open-catalog.ts";
+import { type KnownModel, listKnownModels, presentFolder } from "./known-models.ts";
+import type { CatalogSettings } from "./open-catalog.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
 
