@@ -139,9 +139,10 @@ function figure(value: number | null): string {
   return value === null ? "-" : value.toFixed(4);
 }
 
-function reportInWords({ comparisons, held_out_rows: rows, stopped, verdict }: TrainingReport) {
+function reportInWords(report: TrainingReport): string {
+  const { comparisons, held_out_rows: rows, base_kind: base, stopped, verdict } = report;
   const table = formatTable(
-    [`${rows} HELD-OUT EXAMPLES`, "COMMONEST ANSWER", "TUNED"],
+    [`${rows} HELD-OUT EXAMPLES`, base === "base_model" ? "BASE" : "COMMONEST ANSWER", "TUNED"],
     comparisons.map(({ metric, base, tuned }) => [metric, figure(base), figure(tuned)]),
   );
   const [reason = ""] = verdict.reasons;

@@ -3,6 +3,8 @@ import { readAnswerData } from "./answers.ts";
 import type { AnswerData } from "./answers.ts";
 import { DataError, judgeFiles } from "./checked-data.ts";
 import type { DataFiles } from "./checked-data.ts";
+import { readSimilarityData } from "./similar-texts.ts";
+import type { SimilarityData } from "./similar-texts.ts";
 import type { TextData } from "./text-classes.ts";
 import { isTextForm, readTextData } from "./text-data.ts";
 import { isTokenForm, readTokenData } from "./token-data.ts";
@@ -11,7 +13,8 @@ import type { TokenData } from "./token-data.ts";
 export type TrainingData =
   | { readonly task: "text-classification" | "relation-extraction"; readonly data: TextData }
   | { readonly task: "token-classification"; readonly data: TokenData }
-  | { readonly task: "question-answering"; readonly data: AnswerData };
+  | { readonly task: "question-answering"; readonly data: AnswerData }
+  | { readonly task: "sentence-similarity"; readonly data: SimilarityData };
 
 /** @throws DataError; what a source throws; the signal's reason */
 export async function readTrainingData(
@@ -30,6 +33,10 @@ export async function readTrainingData(
   }
   if (form === "question-answering") {
     return { task: form, data: await readAnswerData(files, { seed, signal }) };
+  }
+  if (form === "pairs" || form === "similarity") {
+    const data = await readSimilarityData(files, { form, seed, signal });
+    return { task: "sentence-similarity", data };
   }
   throw new DataError(
     `the examples are of the form ${form ?? "none"}: only classified texts, relations, tags, spans ` +

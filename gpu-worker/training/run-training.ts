@@ -190,9 +190,10 @@ class TrainingRun {
     const plan = this.#plan;
     const done = this.#progress.step;
     const indices = this.#batch();
+    const draw = mixSeeds(plan.seed, done);
     const feeds = {
-      ...feedsOf(training, indices, paddingId),
-      seed: int64([], [mixSeeds(plan.seed, done)]),
+      ...feedsOf(training, indices, { paddingId, draw }),
+      seed: int64([], [draw]),
     };
     const { loss = NaN } = await step.step(feeds, { learningRate: learningRateAt(plan, done) });
     if (!Number.isFinite(loss)) return false;
@@ -272,7 +273,7 @@ export async function evaluateAll(
   const lengths = heldOut.rows.map(({ ids }) => ids.length);
   const { data } = heldOut;
   for (const indices of evaluationBatches(lengths, batch)) {
-    const results = await step.evaluate(feedsOf(heldOut, indices, paddingId));
+    const results = await step.evaluate(feedsOf(heldOut, indices, { paddingId, draw: 0 }));
     const read = data.read?.(results, indices) ?? readRows(results, heldOut, indices.length);
     loss += read.loss;
     for (const [at, index] of indices.entries()) rows[index] = read.rows[at] ?? new Float32Array();
@@ -295,10 +296,14 @@ function readRows(
   };
 }
 
-function feedsOf({ rows, data }: Part, indices: readonly number[], paddingId: number) {
-  const own = indices.flatMap((at) => rows[at] ?? []);
+function feedsOf(
+  { rows, data }: Part,
+  indices: readonly number[],
+  { paddingId, draw }: { readonly paddingId: number; readonly draw: number },
+) {
+  const own = data.rowsOf?.(indices, draw) ?? indices.flatMap((at) => rows[at] ?? []);
   const longest = Math.max(...own.map(({ ids }) => ids.length));
-  return { ...rowFeeds(own, paddingId), ...data.feeds(indices, longest) };
+  return { ...rowFeeds(own, paddingId), ...data.feeds(indices, longest, draw) };
 }
 
 function numberOf(tensor: Tensor | undefined): number {

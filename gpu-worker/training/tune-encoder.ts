@@ -5,7 +5,7 @@
 import { mkdir, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
-import { attentionOf, tunedEncoder } from "../architectures/encoder.ts";
+import { attentionOf, sizesOf, tunedEncoder } from "../architectures/encoder.ts";
 import type { TunedEncoder } from "../architectures/tuned-encoder.ts";
 import { peftPrefix } from "../architectures/trainable-layers.ts";
 import { writeAdapter } from "../checkpoints/adapter-folder.ts";
@@ -24,10 +24,11 @@ import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import type { TokenRow } from "./encode-texts.ts";
 import { adapterClassifier, loraOptions, withNewAdapters, withNewHead } from "./new-head.ts";
-import { runTraining } from "./run-training.ts";
+import { evaluateAll, runTraining } from "./run-training.ts";
 import type { TrainingEnd, TrainingEvents } from "./run-training.ts";
 import { loraScale } from "./start-tensors.ts";
 import { openTrainStep } from "./train-step.ts";
+import type { TrainStep } from "./train-step.ts";
 import type { CostFacts } from "./training-cost.ts";
 import { trainingGraphs } from "./training-graphs.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
@@ -101,7 +102,9 @@ export async function prepareTuning(
 ): Promise<PreparedTuning> {
   const base = await readBase(of);
   const { checkpoint, tokenizer, id } = base;
-  const model = { id, tokenizer, limits: checkpoint.limits };
+  const { limits, sentence } = checkpoint;
+  const { hidden } = sizesOf(checkpoint.config);
+  const model = { id, tokenizer, limits, sentence, hidden };
   const encoded = await data.encode(model, signal);
   const lengths = {
     training: encoded.training.rows.map(lengthOf),
@@ -196,14 +199,17 @@ async function train(
   await rm(work, { recursive: true, force: true });
   await mkdir(work, { recursive: true });
   const { update, evaluation, trained } = graphs;
+  const paddingId = tokenizer.paddingId ?? 0;
   const step = await openTrainStep({ runtime, update, evaluation, weights, folder: work, signal });
   try {
+    const heldOut = await comparedHeldOut(step, encoded, { paddingId, batch: plan.batch });
     return await runTraining({
       plan,
       step,
       trained,
-      paddingId: tokenizer.paddingId ?? 0,
-      ...encoded,
+      paddingId,
+      training: encoded.training,
+      heldOut,
       from,
       save: async (state) => {
         await saveTraining(folder, { ...state, plan }, fingerprint);
@@ -217,6 +223,17 @@ async function train(
   } finally {
     await step.release();
   }
+}
+
+/** What is held out, with the base's own answers where they are what the tuned model is compared with. */
+async function comparedHeldOut(
+  step: TrainStep,
+  { heldOut }: EncodedData,
+  options: { readonly paddingId: number; readonly batch: number },
+): Promise<EncodedData["heldOut"]> {
+  if (heldOut.data.against === undefined) return heldOut;
+  const { rows } = await evaluateAll(step, heldOut, options);
+  return { ...heldOut, data: heldOut.data.against(rows) };
 }
 
 async function writeLora(
@@ -245,6 +262,12 @@ async function writeLora(
   });
 }
 
+/** Tensors that the tuned class has and that were not read. */
+function keptNames({ checkpoint, data }: PreparedTuning, weights: WeightSource): string[] {
+  const { isKept } = tunedEncoder(checkpoint.config, data.head);
+  return weights.names().filter(isKept);
+}
+
 async function write(
   { prepared, plan, name, out }: TuneOptions,
   { weights, graphs, end }: { weights: WeightSource; graphs: TrainingGraphs; end: TrainingEnd },
@@ -257,7 +280,7 @@ async function write(
     task: data.task,
     base_model: id,
     tuned_model: name,
-    base_kind: "majority",
+    base_kind: prepared.encoded.heldOut.data.against === undefined ? "majority" : "base_model",
     form: "f32",
     training_rows: data.examples,
     stopped: end.stopped,
@@ -285,7 +308,8 @@ async function write(
       problem: data.problem,
       maxTokens: checkpoint.limits.maxTokens,
       weights: tuned,
-      names: graphs.read,
+      names: [...graphs.read, ...keptNames(prepared, weights)],
+      files: prepared.encoded.files ?? {},
       card,
     });
   }

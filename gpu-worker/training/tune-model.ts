@@ -15,6 +15,7 @@ import { type Choice, choosePlan } from "./choose-plan.ts";
 import { readTrainingData } from "./read-training-data.ts";
 import type { TrainingData } from "./read-training-data.ts";
 import type { Score } from "./run-training.ts";
+import { similarityTuning } from "./similar-texts.ts";
 import { textTuning } from "./text-classes.ts";
 import type { TextData } from "./text-classes.ts";
 import { tokenTuning } from "./token-tags.ts";
@@ -86,6 +87,8 @@ function dataOf(given: TrainingData): TuningData {
       return tokenTuning(given.data);
     case "question-answering":
       return answerTuning(given.data);
+    case "sentence-similarity":
+      return similarityTuning(given.data);
     default:
       return textTuning(given.task, given.data);
   }

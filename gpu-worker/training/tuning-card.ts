@@ -47,7 +47,7 @@ ${base}, tuned for ${task} on ${report.training_rows} examples.${labelList(label
 ${how}. Ended as ${stopped.reason}: \
 ${stopped.detail}.
 
-| on ${report.held_out_rows} held-out examples | commonest answer | this model |
+| on ${report.held_out_rows} held-out examples | ${report.base_kind === "base_model" ? "the base" : "commonest answer"} | this model |
 |---|---|---|
 ${rows.join("\n")}
 

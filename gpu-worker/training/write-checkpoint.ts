@@ -26,6 +26,8 @@ export type TunedCheckpoint = {
   readonly weights: WeightSource;
   /** The tensors that the model reads, by their names in `weights`. */
   readonly names: readonly string[];
+  /** Further files, by their paths in the folder. */
+  readonly files: Readonly<Record<string, string>>;
   /** README.md. */
   readonly card: string;
 };
@@ -95,6 +97,10 @@ export async function writeCheckpoint(out: string, tuned: TunedCheckpoint): Prom
   await writeSafetensors(`${file}.tmp`, tensors, { format: "pt" });
   await rename(`${file}.tmp`, file);
   await copyTokenizer(tuned, out);
+  for (const [name, content] of Object.entries(tuned.files)) {
+    await mkdir(path.dirname(path.join(out, name)), { recursive: true });
+    await writeAtomically(path.join(out, name), content);
+  }
   await writeAtomically(path.join(out, "README.md"), card);
   await writeAtomically(path.join(out, "config.json"), json(configOf(tuned, className)));
 }
