@@ -3,6 +3,8 @@ import { readAnswerData } from "./answers.ts";
 import type { AnswerData } from "./answers.ts";
 import { DataError, judgeFiles } from "./checked-data.ts";
 import type { DataFiles } from "./checked-data.ts";
+import { readPlainTexts } from "./masked-texts.ts";
+import type { PlainTexts } from "./masked-texts.ts";
 import { readSimilarityData } from "./similar-texts.ts";
 import type { SimilarityData } from "./similar-texts.ts";
 import type { TextData } from "./text-classes.ts";
@@ -14,7 +16,8 @@ export type TrainingData =
   | { readonly task: "text-classification" | "relation-extraction"; readonly data: TextData }
   | { readonly task: "token-classification"; readonly data: TokenData }
   | { readonly task: "question-answering"; readonly data: AnswerData }
-  | { readonly task: "sentence-similarity"; readonly data: SimilarityData };
+  | { readonly task: "sentence-similarity"; readonly data: SimilarityData }
+  | { readonly task: "pretraining"; readonly data: PlainTexts };
 
 /** @throws DataError; what a source throws; the signal's reason */
 export async function readTrainingData(
@@ -38,8 +41,11 @@ export async function readTrainingData(
     const data = await readSimilarityData(files, { form, seed, signal });
     return { task: "sentence-similarity", data };
   }
+  if (form === "text") {
+    return { task: "pretraining", data: await readPlainTexts(files, { seed, signal }) };
+  }
   throw new DataError(
-    `the examples are of the form ${form ?? "none"}: only classified texts, relations, tags, spans ` +
-      "and questions with answers are trained",
+    `the examples are of the form ${form ?? "none"}: only classified texts, relations, tags, spans, ` +
+      "questions with answers, pairs of texts and plain texts are trained",
   );
 }

@@ -113,6 +113,7 @@ export async function prepareTuning(
   const shape = {
     ...attentionOf(checkpoint.config),
     layers: tunedEncoder(checkpoint.config, data.head).layerCount,
+    scored: data.head === "masked-lm" ? limits.vocabularySize : 0,
   };
   return { ...base, data, encoded, facts: factsOf(checkpoint.weightsFile, shape, lengths) };
 }
@@ -121,14 +122,14 @@ const lengthOf = ({ ids }: TokenRow) => ids.length;
 
 function factsOf(
   weightsFile: string,
-  { layers, hidden, intermediate, heads }: Omit<CostFacts, "parameters" | "lengths">,
+  { layers, hidden, intermediate, heads, scored = 0 }: Omit<CostFacts, "parameters" | "lengths">,
   lengths: CostFacts["lengths"],
 ): CostFacts {
   const source = openSafetensors(weightsFile);
   try {
     const counts = source.names().map((name) => elementCount(source.entry(name)?.shape ?? []));
     const parameters = counts.reduce((sum, count) => sum + count, 0);
-    return { layers, hidden, intermediate, heads, parameters, lengths };
+    return { layers, hidden, intermediate, heads, scored, parameters, lengths };
   } finally {
     source.close();
   }

@@ -15,6 +15,7 @@ import { type Choice, choosePlan } from "./choose-plan.ts";
 import { readTrainingData } from "./read-training-data.ts";
 import type { TrainingData } from "./read-training-data.ts";
 import type { Score } from "./run-training.ts";
+import { maskedTuning } from "./masked-texts.ts";
 import { similarityTuning } from "./similar-texts.ts";
 import { textTuning } from "./text-classes.ts";
 import type { TextData } from "./text-classes.ts";
@@ -87,6 +88,8 @@ function dataOf(given: TrainingData): TuningData {
       return tokenTuning(given.data);
     case "question-answering":
       return answerTuning(given.data);
+    case "pretraining":
+      return maskedTuning(given.data);
     case "sentence-similarity":
       return similarityTuning(given.data);
     default:

@@ -34,6 +34,7 @@ export function tuningCard({ report, how, licence, labels }: CardFacts): string 
   const rows = comparisons.map(
     ({ metric, base: before, tuned }) => `| ${metric} | ${digits(before)} | ${digits(tuned)} |`,
   );
+  const before = report.base_kind === "base_model" ? "the base" : "commonest answer";
   return `---
 ${licence === null ? "" : `license: ${licence}\n`}base_model: ${base}
 library_name: transformers
@@ -47,7 +48,7 @@ ${base}, tuned for ${task} on ${report.training_rows} examples.${labelList(label
 ${how}. Ended as ${stopped.reason}: \
 ${stopped.detail}.
 
-| on ${report.held_out_rows} held-out examples | ${report.base_kind === "base_model" ? "the base" : "commonest answer"} | this model |
+| on ${report.held_out_rows} held-out examples | ${before} | this model |
 |---|---|---|
 ${rows.join("\n")}
 

@@ -51,7 +51,14 @@ function json(value: object): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-function configOf({ base, head, labels, problem }: TunedCheckpoint, className: string) {
+/** Whether a decoder of the vocabulary is stored beside the word embeddings. */
+function hasDecoder({ base, head, names }: TunedCheckpoint): boolean {
+  const { maskedHeads } = tunedEncoder(base.config, head);
+  return maskedHeads.some(({ decoder }) => decoder !== null && names.includes(decoder));
+}
+
+function configOf(tuned: TunedCheckpoint, className: string) {
+  const { base, head, labels, problem } = tuned;
   const {
     num_labels: _,
     torch_dtype: __,
@@ -67,6 +74,7 @@ function configOf({ base, head, labels, problem }: TunedCheckpoint, className: s
       id2label: Object.fromEntries(labels.map((label, at) => [at, label])),
       label2id: Object.fromEntries(labels.map((label, at) => [label, at])),
     }),
+    ...(head === "masked-lm" && { tie_word_embeddings: !hasDecoder(tuned) }),
     ...(head === "sequence-classification" && { problem_type: problemTypes[problem] }),
     torch_dtype: "float32",
   };

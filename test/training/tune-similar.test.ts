@@ -89,8 +89,13 @@ describe("scored pairs", () => {
   });
 });
 
+const mean = (values: readonly number[]) => values.reduce((x, y) => x + y, 0) / values.length;
+
+/** Of the first step. */
+const lossIn = (folder: string) =>
+  Number(readFileSync(path.join(folder, "metrics.csv"), "utf8").split(/[\n,]/)[6]);
+
 function correlation(a: readonly number[], b: readonly number[]): number {
-  const mean = (values: readonly number[]) => values.reduce((x, y) => x + y, 0) / values.length;
   const [x, y] = [a, b].map((values) => values.map((value) => value - mean(values)));
   return dot(x, y) / Math.sqrt(dot(x, x) * dot(y, y));
 }
@@ -149,10 +154,8 @@ describe("pairs", () => {
     const data = await writeLines(path.join(bench.folder, "plain.jsonl"), lines.slice(0, 240));
     const validation = path.join(bench.folder, "held-out.jsonl");
     await tune(bench, { model: "tiny", data, validation, out: plain, epochs: 1 });
-    const first = (folder: string) =>
-      Number(readFileSync(path.join(folder, "metrics.csv"), "utf8").split(/[\n,]/)[6]);
     expect(report.comparisons).toHaveLength(2);
-    expect(first(bench.local("tuned"))).toBeGreaterThan(first(plain));
+    expect(lossIn(bench.local("tuned"))).toBeGreaterThan(lossIn(plain));
   });
 });
 
