@@ -140,9 +140,9 @@ function figure(value: number | null): string {
 }
 
 function reportInWords(report: TrainingReport): string {
-  const { comparisons, held_out_rows: rows, base_kind: base, stopped, verdict } = report;
+  const { comparisons, held_out_rows: rows, base_kind: kind, stopped, verdict } = report;
   const table = formatTable(
-    [`${rows} HELD-OUT EXAMPLES`, base === "base_model" ? "BASE" : "COMMONEST ANSWER", "TUNED"],
+    [`${rows} HELD-OUT EXAMPLES`, kind === "base_model" ? "BASE" : "COMMONEST ANSWER", "TUNED"],
     comparisons.map(({ metric, base, tuned }) => [metric, figure(base), figure(tuned)]),
   );
   const [reason = ""] = verdict.reasons;
