@@ -9,13 +9,14 @@ import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { describeBase, findBase } from "../catalog/base-model.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
+import { freeBytes } from "../files/free-bytes.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { Choice } from "../training/choose-plan.ts";
 import type { Score } from "../training/run-training.ts";
 import type { TrainingPlan } from "../training/training-plan.ts";
 import { stateFolder } from "../training/tune-encoder.ts";
 import { type ExampleFile, tuneModel } from "../training/tune-model.ts";
-import type { TuningEvent, TuningOptions } from "../training/tune-model.ts";
+import type { TuningEvent, TuningOptions, TuningSizes } from "../training/tune-model.ts";
 import { planInWords } from "../training/tuning-card.ts";
 import { expectFile, openDataSource } from "./data-source.ts";
 import { percent } from "./head-card.ts";
@@ -61,6 +62,7 @@ export async function runTune(command: TuneCommand, tools: TuneTools): Promise<v
       saveSeconds,
       runtime,
       memoryBytes,
+      diskBytes: await freeBytes(path.dirname(path.resolve(out))),
       onEvent: teller(command, id, { bar, say }),
       signal,
     });
@@ -107,7 +109,9 @@ function teller(command: TuneCommand, base: string, { bar, say }: Telling) {
   };
 }
 
-function planWords({ plan, examples }: { plan: TrainingPlan; examples: number }, base: string) {
+type Planned = { plan: TrainingPlan; sizes: TuningSizes };
+
+function planWords({ plan, sizes: { examples } }: Planned, base: string) {
   if (plan.strategy !== "head") return planInWords(plan);
   return `head: a linear classifier on the vectors of ${base}, of ${examples} examples`;
 }

@@ -4,10 +4,18 @@ import { scheduleFactor } from "../autodiff/optimizers/schedules.ts";
 
 export const strategies = ["head", "top-k", "full", "lora"] as const;
 
+/** Of adapters of low rank, see `loraScale`. */
+export const LoraSizes = z.object({ rank: z.int().positive(), alpha: z.number().positive() });
+export type LoraSizes = z.infer<typeof LoraSizes>;
+
+export const usualLora: LoraSizes = { rank: 8, alpha: 16 };
+
 export const TrainingPlan = z.object({
   strategy: z.enum(strategies),
   /** Layers that are trained, counted from the last, of top-k. */
   layers: z.int().nonnegative(),
+  /** Of lora. */
+  lora: LoraSizes.default(usualLora),
   epochs: z.int().positive(),
   /** Examples. */
   batch: z.int().positive(),
@@ -29,7 +37,12 @@ export type TrainingPlan = z.infer<typeof TrainingPlan>;
 type Chosen = Pick<
   TrainingPlan,
   "strategy" | "layers" | "epochs" | "batch" | "learningRate" | "seed" | "maxSeconds"
->;
+> & {
+  readonly lora?: LoraSizes;
+  /** When to stop; by default, what `planTraining` finds fitting. */
+  readonly patience?: number | null;
+  readonly threshold?: number | null;
+};
 
 const warmupShare = 0.06;
 /** Or once an epoch, where those are more. */
@@ -43,18 +56,23 @@ export function evaluationsOf(epochs: number): number {
 }
 
 function paced(steps: number, epochs: number) {
-  const evaluations = evaluationsOf(epochs);
   return {
     steps,
     warmup: Math.ceil(steps * warmupShare),
-    evaluateEvery: Math.ceil(steps / evaluations),
-    patience: Math.max(patienceMin, Math.ceil(evaluations / 3)),
+    evaluateEvery: Math.ceil(steps / evaluationsOf(epochs)),
   };
 }
 
 export function planTraining(chosen: Chosen, examples: number): TrainingPlan {
   const steps = Math.ceil(examples / chosen.batch) * chosen.epochs;
-  return { ...chosen, ...paced(steps, chosen.epochs), threshold: 0 };
+  const usual = Math.max(patienceMin, Math.ceil(evaluationsOf(chosen.epochs) / 3));
+  return {
+    ...chosen,
+    ...paced(steps, chosen.epochs),
+    lora: chosen.lora ?? usualLora,
+    patience: chosen.patience ?? usual,
+    threshold: chosen.threshold ?? 0,
+  };
 }
 
 /** The same with a schedule that ends after so many steps. */

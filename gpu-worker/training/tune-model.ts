@@ -4,6 +4,7 @@
  */
 import { hash } from "node:crypto";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
+import type { TrainingTask } from "#contract/training/forms.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import type { DataSource } from "../datasets/data-file.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
@@ -11,7 +12,8 @@ import type { Trial } from "../fit/choose-l2.ts";
 import { measureGemm } from "../runtime/measure-gemm.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { answerTuning } from "./answers.ts";
-import { type Choice, choosePlan } from "./choose-plan.ts";
+import { DataError } from "./checked-data.ts";
+import { type Choice, choosePlan, expectDisk } from "./choose-plan.ts";
 import { readTrainingData } from "./read-training-data.ts";
 import type { TrainingData } from "./read-training-data.ts";
 import type { Score } from "./run-training.ts";
@@ -21,14 +23,17 @@ import { textTuning } from "./text-classes.ts";
 import type { TextData } from "./text-classes.ts";
 import { tokenTuning } from "./token-tags.ts";
 import { planTraining } from "./training-plan.ts";
-import type { TrainingPlan } from "./training-plan.ts";
+import type { LoraSizes, TrainingPlan } from "./training-plan.ts";
 import { type Progress, readTraining } from "./training-state.ts";
 import type { TuningData } from "./training-task.ts";
 import { type NamedBase, type PreparedTuning, prepareTuning } from "./tune-encoder.ts";
 import { stateFolderOf, tuneEncoder } from "./tune-encoder.ts";
 import { isHeadData, tuneHead } from "./tune-head.ts";
+import { TuningError } from "./tuning-error.ts";
 
 export type TuningOptions = {
+  /** What the examples are for. Null: their form says. */
+  readonly task: TrainingTask | null;
   readonly strategy: "auto" | TrainingPlan["strategy"];
   /** Of top-k. */
   readonly layers: number;
@@ -36,6 +41,15 @@ export type TuningOptions = {
   readonly epochs: number | null;
   /** Null: by the model's width. */
   readonly learningRate: number | null;
+  /** Of the rate, given or chosen. */
+  readonly learningRateMultiplier: number;
+  /** Null: `usualLora`. */
+  readonly lora: LoraSizes | null;
+  /** Evaluations without a gain of more than `threshold` after which it stops. Null: by how many there are. */
+  readonly patience: number | null;
+  readonly threshold: number;
+  /** Bad examples are left out, and not all of them refused. */
+  readonly skipInvalid: boolean;
   readonly batch: number;
   readonly seed: number;
   readonly maxSeconds: number;
@@ -47,12 +61,20 @@ export type ExampleFile = {
   readonly sha256: string;
 };
 
+export type TuningSizes = {
+  /** That are trained with. */
+  readonly examples: number;
+  readonly heldOut: number;
+  /** Of an epoch. */
+  readonly tokens: number;
+};
+
 /** What is to be told as it comes. */
 export type TuningEvent =
   | { readonly kind: "choice"; readonly choice: Choice }
   /** It goes on after this step of a training that was interrupted. */
   | { readonly kind: "resumed"; readonly step: number }
-  | { readonly kind: "plan"; readonly plan: TrainingPlan; readonly examples: number }
+  | { readonly kind: "plan"; readonly plan: TrainingPlan; readonly sizes: TuningSizes }
   | { readonly kind: "step"; readonly progress: Progress; readonly secondsLeft: number }
   | { readonly kind: "evaluation"; readonly progress: Progress; readonly score: Score }
   /** Its seconds are not enough for all steps: its schedule ends after so many. */
@@ -78,6 +100,8 @@ export type Tuning = {
   readonly runtime: Runtime;
   /** What the training may take. */
   readonly memoryBytes: number;
+  /** What it may write. */
+  readonly diskBytes: number;
   readonly onEvent: (event: TuningEvent) => void;
   readonly signal: AbortSignal;
 };
@@ -97,28 +121,29 @@ function dataOf(given: TrainingData): TuningData {
   }
 }
 
-/** @throws Error for another task's */
+/** @throws TuningError for another task's */
 function textsIn({ task, data }: TrainingData): TextData {
   if (task === "text-classification") return data;
-  throw new Error(`a head is fitted on whole texts, not for ${task}: use --strategy full`);
+  throw new TuningError(`a head is fitted on whole texts, not for ${task}: use --strategy full`);
 }
 
 const now = () => performance.now();
 
 /**
- * @throws DataError for the data, MemoryError for what there is of memory, Error for the base or the folder; the
- *   signal's reason, once the state is saved
+ * @throws DataError for the data, MemoryError and DiskError for what there is of memory and disk, TuningError for the
+ *   base, Error for the folder; the signal's reason, once the state is saved
  */
 export async function tuneModel(tuning: Tuning): Promise<TrainingReport> {
   const { base, training, validation, options, name, out, runtime, onEvent, signal } = tuning;
   const files = { training: training.open, validation: validation?.open ?? null };
-  const data = await readTrainingData(files, { seed: options.seed, signal });
+  const data = await readTrainingData(files, { ...options, signal });
+  expectTask(data, options.task);
   const prepared = await prepareTuning(base, dataOf(data), signal);
   const fingerprint = await fingerprintOf(tuning);
   const from = await readTraining(stateFolderOf(out), fingerprint);
   const plan = from?.plan ?? (await decide(tuning, data, prepared));
   if (from !== null) onEvent({ kind: "resumed", step: from.progress.step });
-  onEvent({ kind: "plan", plan, examples: prepared.data.examples });
+  onEvent({ kind: "plan", plan, sizes: sizesOf(prepared) });
   if (plan.strategy === "head") {
     const events = {
       onRead: (done: number, total: number) => onEvent({ kind: "read", done, total }),
@@ -146,9 +171,20 @@ export async function tuneModel(tuning: Tuning): Promise<TrainingReport> {
   });
 }
 
-/** @throws MemoryError */
+/** @throws DataError */
+function expectTask({ task }: TrainingData, wanted: TrainingTask | null): void {
+  if (wanted === null || wanted === task) return;
+  throw new DataError(`the examples are for ${task}, and ${wanted} was asked for`);
+}
+
+function sizesOf({ data, encoded, facts }: PreparedTuning): TuningSizes {
+  const tokens = facts.lengths.training.reduce((sum, length) => sum + length, 0);
+  return { examples: data.examples, heldOut: encoded.heldOut.rows.length, tokens };
+}
+
+/** @throws MemoryError or DiskError */
 async function decide(
-  { options, runtime, memoryBytes, onEvent, signal }: Tuning,
+  { options, runtime, memoryBytes, diskBytes, onEvent, signal }: Tuning,
   data: TrainingData,
   { facts }: PreparedTuning,
 ): Promise<TrainingPlan> {
@@ -162,8 +198,11 @@ async function decide(
   };
   const choice = choosePlan(facts, wishes, { gemmRate, memoryBytes });
   onEvent({ kind: "choice", choice });
-  const { seed, maxSeconds } = options;
-  return planTraining({ ...choice, seed, maxSeconds }, facts.lengths.training.length);
+  expectDisk(facts, choice, diskBytes);
+  const { seed, maxSeconds, patience, threshold, learningRateMultiplier } = options;
+  const learningRate = choice.learningRate * learningRateMultiplier;
+  const wanted = { ...choice, learningRate, seed, maxSeconds, patience, threshold };
+  return planTraining(wanted, facts.lengths.training.length);
 }
 
 /** Of all that decides what comes out but the time that it is given. */
