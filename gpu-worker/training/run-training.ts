@@ -69,7 +69,7 @@ const beginning = (): Progress => ({
 });
 
 /** A loss from which nothing comes back. */
-class Divergence extends Error {}
+export class Divergence extends Error {}
 
 /** @throws the signal's reason, once the state is saved */
 export async function runTraining(options: RunOptions): Promise<TrainingEnd> {

@@ -24,11 +24,12 @@ import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import type { TokenRow } from "./encode-texts.ts";
 import { adapterClassifier, withNewAdapters, withNewHead } from "./new-head.ts";
-import { evaluateAll, runTraining } from "./run-training.ts";
+import { Divergence, evaluateAll, runTraining } from "./run-training.ts";
 import type { TrainingEnd, TrainingEvents } from "./run-training.ts";
 import { loraScale } from "./start-tensors.ts";
 import { openTrainStep } from "./train-step.ts";
 import type { TrainStep } from "./train-step.ts";
+import type { TrialEnd } from "./search.ts";
 import type { CostFacts } from "./training-cost.ts";
 import { trainingGraphs } from "./training-graphs.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
@@ -142,6 +143,34 @@ function factsOf(
 }
 
 export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport> {
+  return await trainedEncoder(options, (trained) => write(options, trained));
+}
+
+/** Trained alike, and how good it came to be: nothing is written but its state. */
+export async function tryEncoder(options: TuneOptions): Promise<TrialEnd> {
+  const worst = { score: -Number.MAX_VALUE, loss: Number.MAX_VALUE };
+  const begun = options.now();
+  try {
+    return await trainedEncoder(options, async ({ end: { progress } }) => {
+      const { score, loss } = progress.best ?? worst;
+      return { score, loss, seconds: progress.seconds };
+    });
+  } catch (error) {
+    if (!(error instanceof Divergence)) throw error;
+    return { ...worst, seconds: (options.now() - begun) / 1000 };
+  }
+}
+
+type Trained = {
+  readonly weights: WeightSource;
+  readonly graphs: TrainingGraphs;
+  readonly end: TrainingEnd;
+};
+
+async function trainedEncoder<T>(
+  options: TuneOptions,
+  use: (trained: Trained) => Promise<T>,
+): Promise<T> {
   const { plan, prepared } = options;
   const { checkpoint, data, encoded } = prepared;
   const { head, outputs } = data;
@@ -161,7 +190,7 @@ export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport>
       ...(isLora && { loraScale: loraScale(plan.lora) }),
     });
     const end = await train(options, weights, graphs);
-    return await write(options, { weights, graphs, end });
+    return await use({ weights, graphs, end });
   } finally {
     weights.close();
   }
@@ -279,7 +308,7 @@ function keptNames({ checkpoint, data }: PreparedTuning, weights: WeightSource):
 
 async function write(
   { prepared, plan, name, out }: TuneOptions,
-  { weights, graphs, end }: { weights: WeightSource; graphs: TrainingGraphs; end: TrainingEnd },
+  { weights, graphs, end }: Trained,
 ): Promise<TrainingReport> {
   const { id, folder, checkpoint, data } = prepared;
   const tuned = layeredWeights(memoryWeights(end.best), weights);

@@ -3,6 +3,7 @@
  * Interrupted or killed, the same call goes on where it was.
  */
 import { hash } from "node:crypto";
+import { mkdir } from "node:fs/promises";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import type { TrainingTask } from "#contract/training/forms.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
@@ -13,7 +14,7 @@ import { measureGemm } from "../runtime/measure-gemm.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { answerTuning } from "./answers.ts";
 import { DataError } from "./checked-data.ts";
-import { type Choice, choosePlan, expectDisk } from "./choose-plan.ts";
+import { type Choice, choosePlan, expectDisk, type Limits } from "./choose-plan.ts";
 import { readTrainingData } from "./read-training-data.ts";
 import type { TrainingData } from "./read-training-data.ts";
 import type { Score } from "./run-training.ts";
@@ -22,12 +23,17 @@ import { similarityTuning } from "./similar-texts.ts";
 import { textTuning } from "./text-classes.ts";
 import type { TextData } from "./text-classes.ts";
 import { tokenTuning } from "./token-tags.ts";
+import { candidatesOf, spaceAround } from "./search-plan.ts";
+import type { TrialOptions } from "./search-plan.ts";
+import { searchOptions } from "./search.ts";
+import type { SearchTrial } from "./search.ts";
+import { estimateBytes, estimateSeconds } from "./training-cost.ts";
 import { planTraining } from "./training-plan.ts";
 import type { LoraSizes, TrainingPlan } from "./training-plan.ts";
 import { type Progress, readTraining } from "./training-state.ts";
 import type { TuningData } from "./training-task.ts";
 import { type NamedBase, type PreparedTuning, prepareTuning } from "./tune-encoder.ts";
-import { stateFolderOf, tuneEncoder } from "./tune-encoder.ts";
+import { stateFolderOf, tryEncoder, tuneEncoder } from "./tune-encoder.ts";
 import { isHeadData, tuneHead } from "./tune-head.ts";
 import { TuningError } from "./tuning-error.ts";
 
@@ -53,6 +59,8 @@ export type TuningOptions = {
   readonly batch: number;
   readonly seed: number;
   readonly maxSeconds: number;
+  /** So many options are tried before the best are trained with. Absent or 1: none. */
+  readonly trials?: number;
 };
 
 export type ExampleFile = {
@@ -83,7 +91,9 @@ export type TuningEvent =
   | { readonly kind: "saved"; readonly step: number }
   /** Of `head`: texts that the base has read, and how strongly a head was held back. */
   | { readonly kind: "read"; readonly done: number; readonly total: number }
-  | { readonly kind: "trial"; readonly trial: Trial };
+  | { readonly kind: "trial"; readonly trial: Trial }
+  /** Options that were tried, and how good they were: the higher the better. */
+  | { readonly kind: "searched"; readonly trial: SearchTrial };
 
 export type Tuning = {
   readonly base: NamedBase;
@@ -152,23 +162,23 @@ export async function tuneModel(tuning: Tuning): Promise<TrainingReport> {
     return await tuneHead({ prepared, data: textsIn(data), name, out, runtime, events, signal });
   }
   return await tuneEncoder({
-    prepared,
+    ...runOf(tuning, prepared),
     plan,
     from,
     name,
     out,
     fingerprint,
-    saveEverySeconds: tuning.saveSeconds,
-    runtime,
     events: {
       onStep: (progress, secondsLeft) => onEvent({ kind: "step", progress, secondsLeft }),
       onEvaluation: (progress, score) => onEvent({ kind: "evaluation", progress, score }),
       onShortened: (steps) => onEvent({ kind: "shortened", steps }),
       onSave: (step) => onEvent({ kind: "saved", step }),
     },
-    now,
-    signal,
   });
+}
+
+function runOf({ saveSeconds, runtime, signal }: Tuning, prepared: PreparedTuning) {
+  return { prepared, saveEverySeconds: saveSeconds, runtime, now, signal };
 }
 
 /** @throws DataError */
@@ -184,10 +194,12 @@ function sizesOf({ data, encoded, facts }: PreparedTuning): TuningSizes {
 
 /** @throws MemoryError or DiskError */
 async function decide(
-  { options, runtime, memoryBytes, diskBytes, onEvent, signal }: Tuning,
+  tuning: Tuning,
   data: TrainingData,
-  { facts }: PreparedTuning,
+  prepared: PreparedTuning,
 ): Promise<TrainingPlan> {
+  const { options, runtime, memoryBytes, diskBytes, onEvent, signal } = tuning;
+  const { facts } = prepared;
   const { threads } = runtime;
   const measuring = { dtype: "float32", threads, repeats: 3, now, signal } as const;
   const gemmRate = (await measureGemm(runtime, measuring)) * 1e9;
@@ -196,14 +208,58 @@ async function decide(
     strategy: options.strategy === "auto" ? null : options.strategy,
     headFits: data.task === "text-classification" && isHeadData(data.data),
   };
-  const choice = choosePlan(facts, wishes, { gemmRate, memoryBytes });
+  const limits = { gemmRate, memoryBytes };
+  const choice = choosePlan(facts, wishes, limits);
   onEvent({ kind: "choice", choice });
   expectDisk(facts, choice, diskBytes);
   const { seed, maxSeconds, patience, threshold, learningRateMultiplier } = options;
   const learningRate = choice.learningRate * learningRateMultiplier;
   const wanted = { ...choice, learningRate, seed, maxSeconds, patience, threshold };
-  return planTraining(wanted, facts.lengths.training.length);
+  const planOf = (of: TrialOptions, seconds = maxSeconds) =>
+    planTraining({ ...wanted, ...of, maxSeconds: seconds }, facts.lengths.training.length);
+  if ((options.trials ?? 1) <= 1 || choice.strategy === "head") return planOf(wanted);
+  const { best, seconds } = await search(tuning, prepared, { first: wanted, limits, planOf });
+  return planOf(best, Math.max(1, maxSeconds - seconds));
 }
+
+type Searched = {
+  readonly first: TrialOptions;
+  readonly limits: Limits;
+  readonly planOf: (of: TrialOptions) => TrainingPlan;
+};
+
+/** @throws the signal's reason */
+async function search(
+  tuning: Tuning,
+  prepared: PreparedTuning,
+  { first, limits: { gemmRate, memoryBytes }, planOf }: Searched,
+) {
+  const { options, out, onEvent } = tuning;
+  const { seed, maxSeconds, trials = 1 } = options;
+  const { facts } = prepared;
+  const fingerprint = await fingerprintOf(tuning);
+  const folder = stateFolderOf(out);
+  await mkdir(folder, { recursive: true });
+  const isPossible = (each: TrialOptions) => estimateBytes(facts, each) <= memoryBytes;
+  return await searchOptions({
+    folder,
+    fingerprint,
+    maxSeconds,
+    planOf,
+    candidates: async () =>
+      candidatesOf(first, spaceAround(first, options), { trials, seed, isPossible }),
+    secondsOf: (each) => estimateSeconds(facts, each, gemmRate),
+    train: async (plan, place, name) => {
+      const from = await readTraining(stateFolderOf(place), fingerprint);
+      const events = { onStep: ignore, onEvaluation: ignore, onSave: ignore };
+      const run = { ...runOf(tuning, prepared), from, fingerprint, events };
+      return await tryEncoder({ ...run, plan: from?.plan ?? plan, name, out: place });
+    },
+    onTrial: (trial) => onEvent({ kind: "searched", trial }),
+  });
+}
+
+const ignore = () => undefined;
 
 /** Of all that decides what comes out but the time that it is given. */
 async function fingerprintOf(tuning: Tuning): Promise<string> {
