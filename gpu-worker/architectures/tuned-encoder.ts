@@ -20,6 +20,8 @@ export type TunedEncoder = {
   /** As in config.json's `architectures`. */
   readonly className: string;
   readonly layerCount: number;
+  /** Of a row of the word embeddings. */
+  readonly embeddingWidth: number;
   /** Of the head, the classifier last: its outputs are the classes, those of the others as many as their inputs. */
   readonly layers: readonly HeadLayer[];
   /** The name of a tensor in the saved file, by its name in the file that it was read from. */
@@ -95,6 +97,7 @@ export function tunedEncoderOf(
   const outside = names.filter((each) => !isOfBase(family, each));
   return {
     layerCount: architecture.layers,
+    embeddingWidth: architecture.embeddings.width,
     className: `${name}${endings[head]}`,
     layers: layersOf[head].map((each) => ({ name: each, inputs: hidden })),
     savedName: (stored) => {

@@ -12,14 +12,19 @@ import { sha256OfFile } from "../files/file-digest.ts";
 import type { ModelLease } from "../model/served-model.ts";
 import type { LoraSession } from "../graphs/lora-session.ts";
 import type { LoadedEncoder, LoadedModel } from "./loaded-model.ts";
-import { readLora } from "./read-lora.ts";
+import { readLora, readShapes } from "./read-lora.ts";
+
+/** Whether its texts run as its base's do. */
+function isHeadAlone({ lora, wordShapes }: Adapter): boolean {
+  return lora.length === 0 && !wordShapes;
+}
 
 /** Of what the adapter adds to its base. */
 async function ownDigest({ folder, adapter }: AdapterModel, signal: AbortSignal): Promise<string> {
   const weights = await sha256OfFile(path.join(folder, adapterFiles.weights), signal);
   const own = await sha256OfFile(path.join(folder, adapterFiles.own), signal);
   const digest = `${adapterFiles.weights} ${weights}\n${adapterFiles.own} ${own}\n`;
-  if (adapter.lora.length === 0) return digest;
+  if (isHeadAlone(adapter)) return digest;
   const config = await sha256OfFile(path.join(folder, adapterFiles.config), signal);
   return `${digest}${adapterFiles.config} ${config}\n`;
 }
@@ -52,7 +57,7 @@ export type Base = {
 /** The hidden size that the head was fitted on. */
 function hiddenOf({ pooling, weight, labels }: Adapter): number {
   const features = weight.length / labels.length;
-  return pooling === "spans" ? features / 3 : features;
+  return pooling === "spans" || pooling === "marks" ? features / 3 : features;
 }
 
 /** @param upstreamDigest of the model here; null: not known yet @returns null where nothing is known to be wrong */
@@ -99,21 +104,22 @@ function groupedMemory({ memory }: LoadedEncoder, session: LoraSession): Pick<He
 
 /** The session that the adapter's rows run in. */
 async function hold(base: LoadedEncoder, model: AdapterModel, signal: AbortSignal): Promise<Held> {
-  if (model.adapter.lora.length === 0) {
+  if (isHeadAlone(model.adapter)) {
     return { session: base.session, dispose: () => Promise.resolve() };
   }
   const { lora } = base;
   if (lora === null) throw new Error(`its base ${base.id} takes no layers of LoRA`);
-  const read = ({ layers }: LoraSession) => readLora(model, lora.checkpoint, layers);
+  const read = ({ layers }: LoraSession) => ({
+    layers: readLora(model, lora.checkpoint, layers),
+    shapes: readShapes(model),
+  });
   const { session, adapter, release } = await lora.base.hold(read, signal);
   return { session, adapter, dispose: release, ...groupedMemory(base, session) };
 }
 
 /** What loading it takes of memory, about, beside its base. */
 function bytesNeeded({ adapter, sizeBytes }: AdapterModel, base: LoadedEncoder): number {
-  return adapter.lora.length === 0
-    ? 0
-    : sizeBytes + (base.lora?.base.bytesNeeded(adapter.lora) ?? 0);
+  return isHeadAlone(adapter) ? 0 : sizeBytes + (base.lora?.base.bytesNeeded(adapter.lora) ?? 0);
 }
 
 export type AdapterLoading = {
@@ -144,6 +150,7 @@ export async function loadAdapter(
         limits: adapterLimits(adapter, base.limits),
         head: headOf(adapter),
         entityModel: adapter.entityModel,
+        wordShapes: adapter.wordShapes,
         lora: null,
         bytes: model.sizeBytes,
         dispose: async () => {

@@ -14,6 +14,11 @@ export type LoraOpening = {
 
 type Opened = Awaited<ReturnType<LoraOpening["open"]>>;
 
+export type AdapterParts = {
+  readonly layers: ReadonlyMap<string, LoraMatrices>;
+  readonly shapes: Float32Array | null;
+};
+
 /** An adapter in its base's stacks. */
 export type HeldAdapter = {
   readonly session: LoraSession;
@@ -47,17 +52,19 @@ export class LoraBase {
   }
 
   /**
-   * @param read gives the adapter's part in each layer, once the session says what layers there are
+   * @param read gives the adapter's part in each layer, once the session says what layers there are, and its table of
+   *   word shapes, if it has one
    * @throws what `read` or the opening throws; the signal's reason
    */
   async hold(
-    read: (session: LoraSession) => ReadonlyMap<string, LoraMatrices>,
+    read: (session: LoraSession) => AdapterParts,
     signal: AbortSignal,
   ): Promise<HeldAdapter> {
     this.#users += 1;
     try {
       const { session } = await this.#open(signal);
-      const adapter = session.add(read(session));
+      const { layers, shapes } = read(session);
+      const adapter = session.add(layers, shapes);
       const release = async () => {
         await session.remove(adapter);
         await this.#leave();

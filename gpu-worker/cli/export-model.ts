@@ -7,6 +7,7 @@ import { copyFile, mkdir, readdir, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { Task } from "#contract/tasks.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
+import { describeBase, findBase } from "../catalog/base-model.ts";
 import { adapterLimits } from "../catalog/load-adapter.ts";
 import { type Checkpoint, identityFiles, readCheckpoint } from "../checkpoints/checkpoint.ts";
 import {
@@ -20,7 +21,6 @@ import { writeModel } from "../onnx/write-model.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { type TensorToWrite, writeSafetensors } from "../weights/safetensors-writer.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
-import { describeBase, findBase } from "./base-model.ts";
 import { graphOfAdapter, graphOfCheckpoint } from "./exported-graph.ts";
 import { mergedWeights } from "./merged-weights.ts";
 
@@ -106,6 +106,9 @@ async function describe(
     throw new Error(
       "a model that writes is not exported: its checkpoint is read by transformers as it is",
     );
+  }
+  if (isAdapter(read) ? read.adapter.wordShapes : read.wordShapes) {
+    throw new Error("it reads words' shapes, which no script makes yet: serve its folder as it is");
   }
   if (!isAdapter(read)) return { ...describeCheckpoint(read), cardFolder: folder, adapter: null };
   const { adapter } = read;

@@ -8,16 +8,16 @@ import path from "node:path";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { describeBase, findBase } from "../catalog/base-model.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
+import { baseNames } from "../evaluation/report-words.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
 import { freeBytes } from "../files/free-bytes.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { Choice } from "../training/choose-plan.ts";
 import type { Score } from "../training/run-training.ts";
 import type { SearchTrial } from "../training/search.ts";
-import type { TrainingPlan } from "../training/training-plan.ts";
-import { stateFolder } from "../training/tune-encoder.ts";
+import { stateFolder } from "../training/train-in-folder.ts";
 import { type ExampleFile, tuneModel } from "../training/tune-model.ts";
-import type { TuningEvent, TuningOptions, TuningSizes } from "../training/tune-model.ts";
+import type { TuningEvent, TuningOptions } from "../training/tune-model.ts";
 import { planInWords } from "../training/tuning-card.ts";
 import { expectFile, openDataSource } from "./data-source.ts";
 import { percent } from "./head-card.ts";
@@ -112,10 +112,10 @@ function teller(command: TuneCommand, base: string, { bar, say }: Telling) {
   };
 }
 
-type Planned = { plan: TrainingPlan; sizes: TuningSizes };
+type Planned = Extract<TuningEvent, { kind: "plan" }>;
 
-function planWords({ plan, sizes: { examples } }: Planned, base: string) {
-  if (plan.strategy !== "head") return planInWords(plan);
+function planWords({ plan, hasHead, sizes: { examples } }: Planned, base: string) {
+  if (plan.strategy !== "head") return planInWords(plan, hasHead);
   return `head: a linear classifier on the vectors of ${base}, of ${examples} examples`;
 }
 
@@ -154,10 +154,10 @@ function figure(value: number | null): string {
   return value === null ? "-" : value.toFixed(4);
 }
 
-function reportInWords(report: TrainingReport): string {
-  const { comparisons, held_out_rows: rows, base_kind: kind, stopped, verdict } = report;
+function reportInWords(report: TrainingReport) {
+  const { comparisons, held_out_rows: rows, stopped, verdict } = report;
   const table = formatTable(
-    [`${rows} HELD-OUT EXAMPLES`, kind === "base_model" ? "BASE" : "COMMONEST ANSWER", "TUNED"],
+    [`${rows} HELD-OUT EXAMPLES`, baseNames[report.base_kind].toUpperCase(), "TUNED"],
     comparisons.map(({ metric, base, tuned }) => [metric, figure(base), figure(tuned)]),
   );
   const [reason = ""] = verdict.reasons;

@@ -4,8 +4,9 @@
  * of one that has gone are refused, never run with another.
  *
  * Slot 0 stays empty, for rows without an adapter. Where an adapter has no part in a layer its matrices there are
- * zeros.
+ * zeros, and so is its table where it reads no word shapes.
  */
+import { shapeTables } from "../architectures/lora-layers.ts";
 import type { EncoderSession } from "../model/encoder-session.ts";
 import { type RunOptions, RuntimeError, type Session } from "../runtime/session.ts";
 import { tensor, type Tensor } from "../tensor/tensor.ts";
@@ -42,7 +43,7 @@ const upSuffix = ".lora_B";
 const rowsPerCopiedNumber = 128;
 
 function isStack(name: string): boolean {
-  return name.endsWith(downSuffix) || name.endsWith(upSuffix);
+  return name.endsWith(downSuffix) || name.endsWith(upSuffix) || name === shapeTables;
 }
 
 function paddedRank(rank: number): number {
@@ -60,6 +61,12 @@ function sizesOf({ inputs }: Pick<Session, "inputs">): Map<string, LayerSize> {
   }
   if (sizes.size === 0) throw new RuntimeError("the graph takes no adapters");
   return sizes;
+}
+
+/** Numbers of a table of word shapes: [shapes, width]. */
+function tableSizeOf({ inputs }: Pick<Session, "inputs">): { rows: number; columns: number } {
+  const [, rows = 0, columns = 0] = inputs.find(({ name }) => name === shapeTables)?.shape ?? [];
+  return { rows: Number(rows), columns: Number(columns) };
 }
 
 /** The same matrices [slots, rows, columns], each with room for more. */
@@ -81,6 +88,9 @@ function widened(
 export class LoraSession implements EncoderSession, Session {
   readonly #session: Session;
   readonly #stacks = new Map<string, Stack>();
+  readonly #table: { readonly rows: number; readonly columns: number };
+  /** Of word shapes, [slots, shapes, width]. */
+  #tables: Float32Array<ArrayBuffer>;
   /** Of each adapter. */
   readonly #slots = new Map<number, number>();
   readonly #running = new Set<Promise<unknown>>();
@@ -99,6 +109,8 @@ export class LoraSession implements EncoderSession, Session {
     this.#session = session;
     const empty = { rank: 0, down: new Float32Array(), up: new Float32Array() };
     for (const [layer, size] of sizesOf(session)) this.#stacks.set(layer, { ...size, ...empty });
+    this.#table = tableSizeOf(session);
+    this.#tables = new Float32Array(this.#tableLength);
     this.provider = provider;
     this.concurrency = concurrency;
     this.inputs = inputs.filter(({ name }) => !isStack(name));
@@ -115,7 +127,11 @@ export class LoraSession implements EncoderSession, Session {
   get bytes(): number {
     return [...this.#stacks.values()].reduce((sum, { down, up }) => {
       return sum + down.byteLength + up.byteLength;
-    }, 0);
+    }, this.#tables.byteLength);
+  }
+
+  get #tableLength(): number {
+    return this.#table.rows * this.#table.columns;
   }
 
   /** What a group of rows takes for its adapter's part in a layer, the largest. */
@@ -129,7 +145,7 @@ export class LoraSession implements EncoderSession, Session {
   /** What the stacks would grow by with an adapter more. @param parts by the names of layers, prefixes and all */
   growth(parts: readonly { readonly name: string; readonly rank: number }[]): number {
     const slots = this.#free.length > 0 ? this.#slotCount : 2 * this.#slotCount;
-    let bytes = 0;
+    let bytes = slots * this.#tableLength * Float32Array.BYTES_PER_ELEMENT;
     for (const [layer, { inputs, outputs, rank }] of this.#stacks) {
       const part = parts.find(({ name }) => name.endsWith(layer));
       const wide = Math.max(rank, paddedRank(part?.rank ?? 0));
@@ -148,9 +164,23 @@ export class LoraSession implements EncoderSession, Session {
     return (rowsPerCopiedNumber * copied) / weights;
   }
 
-  /** @param layers by name, of the sizes that `layers` says @returns the adapter's number */
-  add(layers: ReadonlyMap<string, LoraMatrices>): number {
+  /**
+   * @param layers by name, of the sizes that `layers` says
+   * @param table of word shapes, [shapes, width]; null: it reads none
+   * @returns the adapter's number
+   * @throws Error for a table of another size
+   */
+  add(layers: ReadonlyMap<string, LoraMatrices>, table: Float32Array | null = null): number {
+    const { rows, columns } = this.#table;
+    if (table !== null && table.length !== this.#tableLength) {
+      throw new Error(
+        `its table of word shapes holds ${table.length} numbers, not the ${rows} × ${columns} of its base`,
+      );
+    }
     const slot = this.#free.pop() ?? this.#newSlot();
+    const from = slot * this.#tableLength;
+    this.#tables.subarray(from, from + this.#tableLength).fill(0);
+    if (table !== null) this.#tables.set(table, from);
     for (const [layer, stack] of this.#stacks) this.#write(stack, slot, layers.get(layer) ?? null);
     this.#refeed();
     this.#adapters += 1;
@@ -201,6 +231,11 @@ export class LoraSession implements EncoderSession, Session {
     const slot = this.#slotCount;
     const grown = 2 * slot;
     for (const stack of this.#stacks.values()) this.#resize(stack, grown, stack.rank);
+    this.#tables = widened(
+      this.#tables,
+      { slots: slot, ...this.#table },
+      { slots: grown, ...this.#table },
+    );
     for (let more = grown - 1; more > slot; more -= 1) this.#free.push(more);
     this.#slotCount = grown;
     return slot;
@@ -246,6 +281,16 @@ export class LoraSession implements EncoderSession, Session {
         [`${layer}${upSuffix}`, tensor("float32", [slots, rank, outputs], up)],
       ] as const;
     });
-    this.#feeds = Object.fromEntries(stacks);
+    const { rows, columns } = this.#table;
+    const tables =
+      rows === 0
+        ? []
+        : [
+            [
+              shapeTables,
+              tensor("float32", [this.#slotCount, rows, columns], this.#tables),
+            ] as const,
+          ];
+    this.#feeds = Object.fromEntries([...stacks, ...tables]);
   }
 }

@@ -2,30 +2,15 @@
  * Continued pre-training of an encoder on plain texts, by masks that differ from batch to batch. Held-out texts have
  * the same masks each time, and their perplexity is that of the tokens that are asked for.
  */
-import type { DataSource } from "../datasets/data-file.ts";
 import { int64 } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { DataError, linesOf, partsOf } from "./checked-data.ts";
-import type { DataFiles, Parts } from "./checked-data.ts";
+import { DataError } from "./checked-data.ts";
+import type { DecoderData } from "./decoder-data.ts";
 import { encodeWindows, maskBatch } from "./masked-rows.ts";
 import type { MaskRules, TextWindow } from "./masked-rows.ts";
 import type { BatchResults, HeldOutData, TaskData, TuningData } from "./training-task.ts";
 
-export type PlainTexts = { readonly task: "pretraining"; readonly parts: Parts<string> };
-
-const unlabelled = (text: string) => ({ text, labels: [] });
-
-/** @throws DataError where nothing can be held out; what a source throws; the signal's reason */
-export async function readPlainTexts(
-  files: DataFiles,
-  { seed, signal }: { readonly seed: number; readonly signal: AbortSignal },
-): Promise<PlainTexts> {
-  const read = async (source: DataSource) => {
-    const lines = await linesOf(source, "text", { labels: null, signal });
-    return lines.map(({ text }) => text);
-  };
-  return { task: "pretraining", parts: await partsOf(files, { seed, read, describe: unlabelled }) };
-}
+export type PlainTexts = Extract<DecoderData, { task: "pretraining" }>;
 
 /** More would tell little more and take long at each evaluation. */
 const heldOutWindowsMax = 2_000;

@@ -1,10 +1,10 @@
 /** Files of examples as data of the task that their form is for. */
 import { readAnswerData } from "./answers.ts";
 import type { AnswerData } from "./answers.ts";
+import { isDecoderForm, readDecoderData } from "./decoder-data.ts";
+import type { DecoderData } from "./decoder-data.ts";
 import { DataError, judgeFiles } from "./checked-data.ts";
 import type { DataFiles } from "./checked-data.ts";
-import { readPlainTexts } from "./masked-texts.ts";
-import type { PlainTexts } from "./masked-texts.ts";
 import { readSimilarityData } from "./similar-texts.ts";
 import type { SimilarityData } from "./similar-texts.ts";
 import type { TextData } from "./text-classes.ts";
@@ -12,12 +12,12 @@ import { isTextForm, readTextData } from "./text-data.ts";
 import { isTokenForm, readTokenData } from "./token-data.ts";
 import type { TokenData } from "./token-data.ts";
 
-export type TrainingData =
+/** What encoders are trained with. */
+export type EncoderData =
   | { readonly task: "text-classification" | "relation-extraction"; readonly data: TextData }
   | { readonly task: "token-classification"; readonly data: TokenData }
   | { readonly task: "question-answering"; readonly data: AnswerData }
-  | { readonly task: "sentence-similarity"; readonly data: SimilarityData }
-  | { readonly task: "pretraining"; readonly data: PlainTexts };
+  | { readonly task: "sentence-similarity"; readonly data: SimilarityData };
 
 export type ReadingOptions = {
   readonly seed: number;
@@ -25,6 +25,14 @@ export type ReadingOptions = {
   readonly skipInvalid?: boolean;
   readonly signal: AbortSignal;
 };
+
+export type TrainingData =
+  | EncoderData
+  | { readonly task: DecoderData["task"]; readonly data: DecoderData };
+
+export function isDecoderData(given: TrainingData): given is Exclude<TrainingData, EncoderData> {
+  return given.task === "chat" || given.task === "completion" || given.task === "pretraining";
+}
 
 /** @throws DataError; what a source throws; the signal's reason */
 export async function readTrainingData(
@@ -48,11 +56,11 @@ export async function readTrainingData(
     const data = await readSimilarityData(files, { form, seed, signal });
     return { task: "sentence-similarity", data };
   }
-  if (form === "text") {
-    return { task: "pretraining", data: await readPlainTexts(files, { seed, signal }) };
+  if (isDecoderForm(form)) {
+    const data = await readDecoderData(files, { form, seed, signal });
+    return { task: data.task, data };
   }
   throw new DataError(
-    `the examples are of the form ${form ?? "none"}: only classified texts, relations, tags, spans, ` +
-      "questions with answers, pairs of texts and plain texts are trained",
+    `the examples are of the form ${form ?? "none"}, which is not trained: see docs/fine-tuning-data.md`,
   );
 }

@@ -31,18 +31,20 @@ export const TrainingPlan = z.object({
   patience: z.int().positive(),
   threshold: z.number().nonnegative(),
   maxSeconds: z.number().positive(),
+  /** Whether of the forward part only what layers give is kept, and the rest computed again: it takes less memory. */
+  recomputes: z.boolean().default(false),
 });
 export type TrainingPlan = z.infer<typeof TrainingPlan>;
 
 type Chosen = Pick<
   TrainingPlan,
   "strategy" | "layers" | "epochs" | "batch" | "learningRate" | "seed" | "maxSeconds"
-> & {
-  readonly lora?: LoraSizes;
-  /** When to stop; by default, what `planTraining` finds fitting. */
-  readonly patience?: number | null;
-  readonly threshold?: number | null;
-};
+> &
+  Partial<Pick<TrainingPlan, "lora" | "recomputes">> & {
+    /** When to stop; by default, what `planTraining` finds fitting. */
+    readonly patience?: number | null;
+    readonly threshold?: number | null;
+  };
 
 const warmupShare = 0.06;
 /** Or once an epoch, where those are more. */
@@ -67,6 +69,7 @@ export function planTraining(chosen: Chosen, examples: number): TrainingPlan {
   const steps = Math.ceil(examples / chosen.batch) * chosen.epochs;
   const usual = Math.max(patienceMin, Math.ceil(evaluationsOf(chosen.epochs) / 3));
   return {
+    recomputes: false,
     ...chosen,
     ...paced(steps, chosen.epochs),
     lora: chosen.lora ?? usualLora,
