@@ -36,13 +36,14 @@ export function spaceAround(
     readonly strategy: "auto" | TrialOptions["strategy"];
     readonly epochs: number | null;
     readonly learningRate: number | null;
+    readonly batch: number | null;
   },
 ): SearchSpace {
-  const passes = asked.epochs === null ? [0.5, 1, 2] : [1];
+  const around = (given: number | null) => (given === null ? [0.5, 1, 2] : [1]);
   return {
     strategies: asked.strategy === "auto" ? ["full", "top-k"] : [strategy],
-    epochs: wholeAround(epochs, passes),
-    batches: wholeAround(batch, [0.5, 1, 2]),
+    epochs: wholeAround(epochs, around(asked.epochs)),
+    batches: wholeAround(batch, around(asked.batch)),
     learningRates:
       asked.learningRate === null
         ? [0.25, 0.5, 1, 1.5, 2, 3].map((by) => Number((learningRate * by).toPrecision(3)))

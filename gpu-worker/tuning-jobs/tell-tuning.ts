@@ -144,7 +144,8 @@ function tellTrial(
 ) {
   const { strategy, epochs, batch, learningRate } = options;
   const { round, candidate, score, loss } = result;
-  const words = `Trial ${candidate + 1}, round ${round + 1} of ${rounds}: score ${score.toFixed(4)} after ${steps} steps`;
+  const name = `Trial ${candidate + 1}, round ${round + 1} of ${rounds}`;
+  const words = `${name}: score ${score.toFixed(4)} after ${steps} steps`;
   const tried = { strategy, n_epochs: epochs, batch_size: batch, learning_rate: learningRate };
   const figures = numbersOf({ valid_score: score, valid_loss: loss });
   lease.tell(

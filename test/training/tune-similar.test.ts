@@ -61,7 +61,7 @@ describe("scored pairs", () => {
 
   it("are learnt, and their cosines served as they were judged", async () => {
     const { report, said } = await learn(lines);
-    expect(said.at(-2)).toMatch(/BASE +TUNED/);
+    expect(said.at(-2)).toMatch(/BASE MODEL +TUNED/);
     expect(report).toMatchObject({ task: "sentence-similarity", base_kind: "base_model" });
     const [spearman, pearson] = report.comparisons;
     expect([spearman?.metric, pearson?.metric]).toEqual(["spearman", "pearson"]);
