@@ -139,15 +139,28 @@ export function meanSquaredError(graph: GraphBuilder, given: Value, wanted: Valu
 const cosineScale = 20;
 
 /**
- * Of pairs of texts that belong together: each first text has to find its second among all (Henderson et al.,
+ * Of texts and what belongs to them: each has to find its own among all candidates (Henderson et al.,
  * https://arxiv.org/abs/1705.00652; sentence-transformers' MultipleNegativesRankingLoss).
- * @param vectors f32 [2·pairs, width] of length 1: all first texts, then all second ones
+ * @param vectors f32 [texts + candidates, width] of length 1: all texts, then all candidates
+ * @param labels int64 [texts], the index of each one's own among the candidates
  */
-export function inBatchContrast(graph: GraphBuilder, vectors: Value): Value {
+export function inBatchContrast(graph: GraphBuilder, vectors: Value, labels: Value): Value {
+  const texts = labels.op("Shape");
+  const all = vectors.op("Shape", [], { start: 0, end: 1 });
+  const lengths = graph.op("Concat", [texts, all.sub(texts)], { axis: 0 });
+  const [own, candidates] = graph.ops("Split", [vectors, lengths], { axis: 0 }, 2);
+  if (!own || !candidates) throw new TypeError("a split gives two");
+  const logits = own.op("Gemm", [candidates], { transB: 1, alpha: cosineScale });
+  return crossEntropy(graph, { logits, labels });
+}
+
+/**
+ * How far the cosines of pairs are from what they should be, squared (sentence-transformers' CosineSimilarityLoss).
+ * @param vectors f32 [2·pairs, width] of length 1: all first texts, then all second ones
+ * @param wanted f32 [pairs]
+ */
+export function cosineError(graph: GraphBuilder, vectors: Value, wanted: Value): Value {
   const [first, second] = graph.ops("Split", [vectors], { axis: 0, num_outputs: 2 }, 2);
   if (!first || !second) throw new TypeError("a split gives two");
-  const logits = first.op("Gemm", [second], { transB: 1, alpha: cosineScale });
-  const pairs = first.op("Shape").gather(graph.scalar("int64", 0), 0);
-  const [zero, one] = [graph.scalar("int64", 0), graph.scalar("int64", 1)];
-  return crossEntropy(graph, { logits, labels: graph.op("Range", [zero, pairs, one]) });
+  return meanSquaredError(graph, first.mul(second).sum([1], false), wanted);
 }

@@ -221,6 +221,12 @@ program
   .option("--skip-invalid", "leave bad examples out")
   .option("--batch <number>", "examples of a step", parseWhole)
   .option("--seed <number>", "decides what chance decides", parseSeed, 0)
+  .option(
+    "--trials <number>",
+    "options that are tried before the best are trained with",
+    parseWhole,
+    1,
+  )
   .option("--max-seconds <number>", "it ends by then with the best it has", parseWhole, 900)
   .option("--save-seconds <number>", "seconds between two saved states", parseWhole, 60)
   .action(async (options: TuneOptions) => {

@@ -14,6 +14,7 @@ import { freeBytes } from "../files/free-bytes.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { Choice } from "../training/choose-plan.ts";
 import type { Score } from "../training/run-training.ts";
+import type { SearchTrial } from "../training/search.ts";
 import { stateFolder } from "../training/train-in-folder.ts";
 import { type ExampleFile, tuneModel } from "../training/tune-model.ts";
 import type { TuningEvent, TuningOptions } from "../training/tune-model.ts";
@@ -94,13 +95,17 @@ function teller(command: TuneCommand, base: string, { bar, say }: Telling) {
         ({ steps } = event.plan);
         return say(planWords(event, base));
       case "step":
-        return bar.show("Training", event.progress.step, steps);
+        return bar.show("Training", event.progress.step, event.progress.steps ?? steps);
+      case "shortened":
+        return say(`${event.steps} of ${steps} steps fit in the time: the rate falls to 0 by then`);
       case "evaluation":
         return say(scoreInWords(event.progress.step, event.score));
       case "read":
         return bar.show(`Reading ${event.total} texts`, event.done, event.total);
       case "trial":
         return say(`L2 ${event.trial.l2}: ${percent(event.trial.accuracy)}`);
+      case "searched":
+        return say(searchedInWords(event.trial));
       case "saved":
         return;
     }
@@ -131,6 +136,14 @@ async function expectFree(folder: string): Promise<void> {
   });
   if (names.includes(stateFolder) || names.length === 0) return;
   throw new Error(`${folder} is not empty: choose another --out`);
+}
+
+function searchedInWords({ result, options, steps, rounds }: SearchTrial): string {
+  const { strategy, epochs, batch, learningRate } = options;
+  return (
+    `round ${result.round + 1} of ${rounds}: ${strategy}, rate ${learningRate}, ${epochs} epochs, batch ${batch}: ` +
+    `${Math.abs(result.score).toFixed(4)} after ${steps} steps`
+  );
 }
 
 function scoreInWords(step: number, { name, value, loss }: Score): string {

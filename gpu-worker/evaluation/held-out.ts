@@ -43,6 +43,15 @@ export type TextRows = {
   tuned: TextScores;
 };
 
+/** Texts that each look for their own among so many candidates, and at which place they find it, from 1 on. */
+export type RankRows = {
+  kind: "ranks";
+  texts: readonly string[];
+  candidates: number;
+  base: { ranks: readonly number[] };
+  tuned: { ranks: readonly number[] };
+};
+
 export type HeldOut =
   | ClassRows
   | LabelSetRows
@@ -50,7 +59,8 @@ export type HeldOut =
   | AnswerRows
   | SimilarityRows
   | ValueRows
-  | TextRows;
+  | TextRows
+  | RankRows;
 
 /** The majority's answer for every row: what a model that has learnt nothing but the labels' counts says. */
 export function majorityPredictions(

@@ -22,6 +22,7 @@ import {
   measureValues,
   tokenAccuracy,
 } from "./measure-numbers.ts";
+import { measureRanks } from "./measure-ranks.ts";
 import type { Measured, PairedMetric } from "./measured.ts";
 import { requireFiniteSteps } from "./metrics-csv.ts";
 import { type BootstrapOptions, defaultBootstrap, pairedBootstrap } from "./paired-bootstrap.ts";
@@ -122,11 +123,14 @@ function measure(heldOut: HeldOut): Measured {
       return measureValues(heldOut);
     case "texts":
       return measureTexts(heldOut);
+    case "ranks":
+      return measureRanks(heldOut);
   }
 }
 
 function requireRows(heldOut: HeldOut): void {
   if (heldOut.kind === "texts") return requireSameLength(heldOut.texts, heldOut.tokens);
+  if (heldOut.kind === "ranks") return;
   requireSameLength(heldOut.expected, heldOut.texts);
   for (const system of ["base", "tuned"] as const)
     requireFinite(heldOut[system].confidences ?? [], `${system}.confidences`);

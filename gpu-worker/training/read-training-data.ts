@@ -5,6 +5,8 @@ import { isDecoderForm, readDecoderData } from "./decoder-data.ts";
 import type { DecoderData } from "./decoder-data.ts";
 import { DataError, judgeFiles } from "./checked-data.ts";
 import type { DataFiles } from "./checked-data.ts";
+import { readSimilarityData } from "./similar-texts.ts";
+import type { SimilarityData } from "./similar-texts.ts";
 import type { TextData } from "./text-classes.ts";
 import { isTextForm, readTextData } from "./text-data.ts";
 import { isTokenForm, readTokenData } from "./token-data.ts";
@@ -14,7 +16,8 @@ import type { TokenData } from "./token-data.ts";
 export type EncoderData =
   | { readonly task: "text-classification" | "relation-extraction"; readonly data: TextData }
   | { readonly task: "token-classification"; readonly data: TokenData }
-  | { readonly task: "question-answering"; readonly data: AnswerData };
+  | { readonly task: "question-answering"; readonly data: AnswerData }
+  | { readonly task: "sentence-similarity"; readonly data: SimilarityData };
 
 export type ReadingOptions = {
   readonly seed: number;
@@ -49,12 +52,15 @@ export async function readTrainingData(
   if (form === "question-answering") {
     return { task: form, data: await readAnswerData(files, { seed, signal }) };
   }
+  if (form === "pairs" || form === "similarity") {
+    const data = await readSimilarityData(files, { form, seed, signal });
+    return { task: "sentence-similarity", data };
+  }
   if (isDecoderForm(form)) {
     const data = await readDecoderData(files, { form, seed, signal });
     return { task: data.task, data };
   }
   throw new DataError(
-    `the examples are of the form ${form ?? "none"}: only classified texts, relations, tags, spans, ` +
-      "questions with answers, conversations, completions and plain texts are trained",
+    `the examples are of the form ${form ?? "none"}, which is not trained: see docs/fine-tuning-data.md`,
   );
 }

@@ -11,7 +11,8 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { batchesOf, evaluationBatches, mixSeeds, rowFeeds } from "./batches.ts";
 import type { TokenRow } from "./encode-texts.ts";
 import type { TrainStep } from "./train-step.ts";
-import { learningRateAt } from "./training-plan.ts";
+import { PaceMeter, stepsInTime } from "./time-fit.ts";
+import { learningRateAt, shortenPlan } from "./training-plan.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 import type { Progress, Tensors, TrainingState } from "./training-state.ts";
 import type { BatchData, BatchResults, JudgedData } from "./training-task.ts";
@@ -20,6 +21,8 @@ export type TrainingEvents = {
   /** @param secondsLeft of all steps, evaluations included */
   onStep(progress: Progress, secondsLeft: number): void;
   onEvaluation(progress: Progress, score: Score): void;
+  /** Its seconds are not enough for all steps: its schedule ends after so many. */
+  onShortened?(steps: number): void;
 };
 
 export type RunOptions = {
@@ -58,6 +61,7 @@ export type TrainingEnd = {
 
 const beginning = (): Progress => ({
   step: 0,
+  steps: null,
   seconds: 0,
   metrics: [],
   best: null,
@@ -65,7 +69,7 @@ const beginning = (): Progress => ({
 });
 
 /** A loss from which nothing comes back. */
-class Divergence extends Error {}
+export class Divergence extends Error {}
 
 /** @throws the signal's reason, once the state is saved */
 export async function runTraining(options: RunOptions): Promise<TrainingEnd> {
@@ -75,19 +79,26 @@ export async function runTraining(options: RunOptions): Promise<TrainingEnd> {
 class TrainingRun {
   readonly #options: RunOptions;
   readonly #lengths: readonly number[];
+  /** Shortened once it is known what ends in time. */
+  #plan: TrainingPlan;
+  readonly #pace = new PaceMeter();
   #progress: Progress;
   #best: Tensors | null;
   #epoch: { readonly index: number; readonly batches: number[][] } | null = null;
   /** When this run began, were the seconds before it its own. */
   readonly #start: number;
   #savedAt: number;
+  /** When what was before the step that is taken had ended. */
+  #stepFrom: number;
 
   constructor(options: RunOptions) {
     this.#options = options;
     this.#progress = options.from?.progress ?? beginning();
+    this.#plan = shortenPlan(options.plan, this.#progress.steps ?? options.plan.steps);
     this.#best = options.from?.best ?? null;
     this.#lengths = options.training.rows.map(({ ids }) => ids.length);
     this.#savedAt = options.now();
+    this.#stepFrom = this.#savedAt;
     this.#start = this.#savedAt - this.#progress.seconds * 1000;
   }
 
@@ -103,7 +114,7 @@ class TrainingRun {
   }
 
   async #steps(): Promise<TrainingEnd["stopped"]> {
-    const { plan, signal, now, saveEverySeconds } = this.#options;
+    const { signal, now, saveEverySeconds } = this.#options;
     for (;;) {
       const stop = this.#stop();
       if (stop !== null) return stop;
@@ -112,8 +123,10 @@ class TrainingRun {
         throw signal.reason;
       }
       const isFinite = await this.#takeStep();
+      await this.#fitInTime();
       const { step } = this.#progress;
-      const due = step % plan.evaluateEvery === 0 || step === plan.steps || this.#isLate();
+      const { evaluateEvery, steps } = this.#plan;
+      const due = step % evaluateEvery === 0 || step === steps || this.#isLate();
       if (!isFinite) return { reason: "diverged", detail: `the loss of step ${step} is no number` };
       if (due) await this.#evaluate();
       if (now() - this.#savedAt >= saveEverySeconds * 1000) await this.#save();
@@ -121,14 +134,34 @@ class TrainingRun {
   }
 
   #isLate(): boolean {
-    return this.#progress.seconds >= this.#options.plan.maxSeconds;
+    return this.#progress.seconds >= this.#plan.maxSeconds;
+  }
+
+  /** Decided once, and saved: one that goes on has the same rates. */
+  async #fitInTime(): Promise<void> {
+    const { plan, heldOut, events } = this.#options;
+    if (this.#progress.steps !== null) return;
+    const lengths = { training: this.#lengths, heldOut: heldOut.rows.map(({ ids }) => ids.length) };
+    const pace = this.#pace.read(plan, lengths);
+    if (pace === null) return;
+    const steps = stepsInTime(plan, { ...this.#progress, ...pace });
+    this.#progress = { ...this.#progress, steps };
+    if (steps === plan.steps) return;
+    this.#plan = shortenPlan(plan, steps);
+    events.onShortened?.(steps);
+    await this.#save();
   }
 
   #stop(): TrainingEnd["stopped"] | null {
-    const { plan } = this.#options;
+    const plan = this.#plan;
+    const { plan: whole } = this.#options;
     const { step, best, withoutGain } = this.#progress;
-    if (step >= plan.steps) {
+    if (step >= whole.steps) {
       return { reason: "completed", detail: `all ${plan.epochs} epochs, ${step} steps` };
+    }
+    if (step >= plan.steps) {
+      const detail = `${plan.maxSeconds} seconds are enough for ${step} of ${whole.steps} steps`;
+      return { reason: "time_limit", detail };
     }
     if (best !== null && withoutGain >= plan.patience) {
       return { reason: "early_stopping", detail: `no gain in ${withoutGain} evaluations` };
@@ -136,7 +169,7 @@ class TrainingRun {
     if (!this.#isLate() || best === null) return null;
     return {
       reason: "time_limit",
-      detail: `${plan.maxSeconds} seconds were over after ${step} of ${plan.steps} steps`,
+      detail: `${plan.maxSeconds} seconds were over after ${step} of ${whole.steps} steps`,
     };
   }
 
@@ -153,16 +186,22 @@ class TrainingRun {
 
   /** @returns whether the loss is a number */
   async #takeStep(): Promise<boolean> {
-    const { plan, step, training, paddingId, events, now } = this.#options;
+    const { step, training, paddingId, events, now } = this.#options;
+    const plan = this.#plan;
     const done = this.#progress.step;
     const indices = this.#batch();
+    const draw = mixSeeds(plan.seed, done);
     const feeds = {
-      ...feedsOf(training, indices, paddingId),
-      seed: int64([], [mixSeeds(plan.seed, done)]),
+      ...feedsOf(training, indices, { paddingId, draw }),
+      seed: int64([], [draw]),
     };
     const { loss = NaN } = await step.step(feeds, { learningRate: learningRateAt(plan, done) });
     if (!Number.isFinite(loss)) return false;
-    const seconds = (now() - this.#start) / 1000;
+    const after = now();
+    const tokens = indices.reduce((total, at) => total + (this.#lengths[at] ?? 0), 0);
+    this.#pace.add(tokens, (after - this.#stepFrom) / 1000);
+    this.#stepFrom = after;
+    const seconds = (after - this.#start) / 1000;
     this.#progress.metrics.push({ ...nothingMeasured, step: done + 1, train_loss: loss });
     this.#progress = { ...this.#progress, step: done + 1, seconds };
     events.onStep(this.#progress, (seconds / (done + 1)) * (plan.steps - done - 1));
@@ -170,7 +209,7 @@ class TrainingRun {
   }
 
   async #evaluate(): Promise<void> {
-    const { plan, step, trained, events } = this.#options;
+    const { plan, step, trained, events, now } = this.#options;
     const { score, higher } = await this.#judge();
     const { best, metrics } = this.#progress;
     const last = metrics.at(-1);
@@ -183,6 +222,7 @@ class TrainingRun {
       best: gain ? { step: this.#progress.step, score: higher, loss: score.loss } : best,
       withoutGain: gain ? 0 : this.#progress.withoutGain + 1,
     };
+    this.#stepFrom = now();
     events.onEvaluation(this.#progress, score);
   }
 
@@ -201,6 +241,7 @@ class TrainingRun {
     const tensors = await step.read(step.updated);
     await save({ progress: this.#progress, tensors, best: this.#best });
     this.#savedAt = now();
+    this.#stepFrom = this.#savedAt;
   }
 }
 
@@ -232,7 +273,7 @@ export async function evaluateAll(
   const lengths = heldOut.rows.map(({ ids }) => ids.length);
   const { data } = heldOut;
   for (const indices of evaluationBatches(lengths, batch)) {
-    const results = await step.evaluate(feedsOf(heldOut, indices, paddingId));
+    const results = await step.evaluate(feedsOf(heldOut, indices, { paddingId, draw: 0 }));
     const read = data.read?.(results, indices) ?? readRows(results, heldOut, indices.length);
     loss += read.loss;
     for (const [at, index] of indices.entries()) rows[index] = read.rows[at] ?? new Float32Array();
@@ -255,10 +296,14 @@ function readRows(
   };
 }
 
-function feedsOf({ rows, data }: Part, indices: readonly number[], paddingId: number) {
-  const own = indices.flatMap((at) => rows[at] ?? []);
+function feedsOf(
+  { rows, data }: Part,
+  indices: readonly number[],
+  { paddingId, draw }: { readonly paddingId: number; readonly draw: number },
+) {
+  const own = data.rowsOf?.(indices, draw) ?? indices.flatMap((at) => rows[at] ?? []);
   const longest = Math.max(...own.map(({ ids }) => ids.length));
-  return { ...rowFeeds(own, paddingId), ...data.feeds(indices, longest) };
+  return { ...rowFeeds(own, paddingId), ...data.feeds(indices, longest, draw) };
 }
 
 function numberOf(tensor: Tensor | undefined): number {

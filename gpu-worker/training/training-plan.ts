@@ -52,20 +52,36 @@ const evaluationsMin = 5;
 /** Or a third of all evaluations: many a training gains nothing for a while before it begins to. */
 const patienceMin = 3;
 
+/** Of a training of so many epochs. */
+export function evaluationsOf(epochs: number): number {
+  return Math.max(evaluationsMin, epochs);
+}
+
+function paced(steps: number, epochs: number) {
+  return {
+    steps,
+    warmup: Math.ceil(steps * warmupShare),
+    evaluateEvery: Math.ceil(steps / evaluationsOf(epochs)),
+  };
+}
+
 export function planTraining(chosen: Chosen, examples: number): TrainingPlan {
   const steps = Math.ceil(examples / chosen.batch) * chosen.epochs;
-  const evaluations = Math.max(evaluationsMin, chosen.epochs);
-  const usual = Math.max(patienceMin, Math.ceil(evaluations / 3));
+  const usual = Math.max(patienceMin, Math.ceil(evaluationsOf(chosen.epochs) / 3));
   return {
     recomputes: false,
     ...chosen,
+    ...paced(steps, chosen.epochs),
     lora: chosen.lora ?? usualLora,
-    steps,
-    warmup: Math.ceil(steps * warmupShare),
-    evaluateEvery: Math.ceil(steps / evaluations),
     patience: chosen.patience ?? usual,
     threshold: chosen.threshold ?? 0,
   };
+}
+
+/** The same with a schedule that ends after so many steps. */
+export function shortenPlan(plan: TrainingPlan, steps: number): TrainingPlan {
+  if (steps >= plan.steps) return plan;
+  return { ...plan, ...paced(steps, Math.ceil((plan.epochs * steps) / plan.steps)) };
 }
 
 /** Of a step, counted from 0. */

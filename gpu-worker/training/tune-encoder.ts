@@ -4,7 +4,7 @@
  */
 import { rm, stat } from "node:fs/promises";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
-import { attentionOf, tunedEncoder } from "../architectures/encoder.ts";
+import { attentionOf, sizesOf, tunedEncoder } from "../architectures/encoder.ts";
 import type { TunedEncoder } from "../architectures/tuned-encoder.ts";
 import { peftPrefix } from "../architectures/trainable-layers.ts";
 import { writeAdapter } from "../checkpoints/adapter-folder.ts";
@@ -24,8 +24,11 @@ import type { LearntTask } from "./adapter-task.ts";
 import { loraRate } from "./choose-plan.ts";
 import type { TokenRow } from "./encode-texts.ts";
 import { adapterClassifier, withNewAdapters, withNewHead } from "./new-head.ts";
+import { Divergence, evaluateAll } from "./run-training.ts";
 import type { TrainingEnd } from "./run-training.ts";
+import type { TrialEnd } from "./search.ts";
 import { loraScale } from "./start-tensors.ts";
+import type { TrainStep } from "./train-step.ts";
 import { stateFolderOf, trainInFolder } from "./train-in-folder.ts";
 import type { TrainingRun } from "./train-in-folder.ts";
 import type { CostFacts } from "./training-cost.ts";
@@ -91,7 +94,9 @@ export async function prepareTuning(
 ): Promise<PreparedTuning> {
   const base = await readBase(of);
   const { checkpoint, tokenizer, id } = base;
-  const model = { id, tokenizer, limits: checkpoint.limits };
+  const { limits, sentence } = checkpoint;
+  const { hidden } = sizesOf(checkpoint.config);
+  const model = { id, tokenizer, limits, sentence, hidden };
   const encoded = await data.encode(model, signal);
   const lengths = {
     training: encoded.training.rows.map(lengthOf),
@@ -100,6 +105,7 @@ export async function prepareTuning(
   const shape = {
     ...attentionOf(checkpoint.config),
     layers: tunedEncoder(checkpoint.config, data.head).layerCount,
+    scored: data.head === "masked-lm" ? limits.vocabularySize : 0,
   };
   const facts = factsOf(checkpoint.weightsFile, shape, lengths);
   const readsTags = data.task === "token-classification";
@@ -114,20 +120,48 @@ const lengthOf = ({ ids }: TokenRow) => ids.length;
 
 function factsOf(
   weightsFile: string,
-  { layers, hidden, intermediate, heads }: Omit<CostFacts, "parameters" | "lengths">,
+  { layers, hidden, intermediate, heads, scored = 0 }: Omit<CostFacts, "parameters" | "lengths">,
   lengths: CostFacts["lengths"],
 ): CostFacts {
   const source = openSafetensors(weightsFile);
   try {
     const counts = source.names().map((name) => elementCount(source.entry(name)?.shape ?? []));
     const parameters = counts.reduce((sum, count) => sum + count, 0);
-    return { layers, hidden, intermediate, heads, parameters, lengths };
+    return { layers, hidden, intermediate, heads, scored, parameters, lengths };
   } finally {
     source.close();
   }
 }
 
 export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport> {
+  return await trainedEncoder(options, (trained) => write(options, trained));
+}
+
+/** Trained alike, and how good it came to be: nothing is written but its state. */
+export async function tryEncoder(options: TuneOptions): Promise<TrialEnd> {
+  const worst = { score: -Number.MAX_VALUE, loss: Number.MAX_VALUE };
+  const begun = options.now();
+  try {
+    return await trainedEncoder(options, async ({ end: { progress } }) => {
+      const { score, loss } = progress.best ?? worst;
+      return { score, loss, seconds: progress.seconds };
+    });
+  } catch (error) {
+    if (!(error instanceof Divergence)) throw error;
+    return { ...worst, seconds: (options.now() - begun) / 1000 };
+  }
+}
+
+type Trained = {
+  readonly weights: WeightSource;
+  readonly graphs: TrainingGraphs;
+  readonly end: TrainingEnd;
+};
+
+async function trainedEncoder<T>(
+  options: TuneOptions,
+  use: (trained: Trained) => Promise<T>,
+): Promise<T> {
   const { plan, prepared } = options;
   const { checkpoint, data, encoded, wordShapes } = prepared;
   const { head, outputs } = data;
@@ -145,6 +179,7 @@ export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport>
         });
   try {
     const { task } = encoded.training.data;
+    const paddingId = prepared.tokenizer.paddingId ?? 0;
     const graphs = trainingGraphs(config, weights, {
       task: adapter?.graphTask(task) ?? task,
       isTrained: trainedBy(plan, tunedEncoder(config, head)),
@@ -154,10 +189,10 @@ export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport>
     const end = await trainInFolder(options, {
       graphs,
       weights,
-      paddingId: prepared.tokenizer.paddingId ?? 0,
-      examples: async () => encoded,
+      paddingId,
+      examples: (step) => comparedExamples(step, encoded, { paddingId, batch: plan.batch }),
     });
-    return await write(options, { weights, graphs, end });
+    return await use({ weights, graphs, end });
   } finally {
     weights.close();
   }
@@ -183,6 +218,17 @@ function isOfAdapter(name: string): boolean {
 function trainedBy({ strategy, layers }: TrainingPlan, { isOfLast }: TunedEncoder) {
   if (strategy === "lora") return isOfAdapter;
   return strategy === "top-k" ? (name: string) => isOfLast(name, layers) : () => true;
+}
+
+/** With the base's own answers to what is held out, where they are what the tuned model is compared with. */
+async function comparedExamples(
+  step: TrainStep,
+  { training, heldOut }: EncodedData,
+  options: { readonly paddingId: number; readonly batch: number },
+): Promise<Pick<EncodedData, "training" | "heldOut">> {
+  if (heldOut.data.against === undefined) return { training, heldOut };
+  const { rows } = await evaluateAll(step, heldOut, options);
+  return { training, heldOut: { ...heldOut, data: heldOut.data.against(rows) } };
 }
 
 async function writeLora(
@@ -213,9 +259,15 @@ async function writeLora(
   });
 }
 
+/** Tensors that the tuned class has and that were not read. */
+function keptNames({ checkpoint, data }: PreparedTuning, weights: WeightSource): string[] {
+  const { isKept } = tunedEncoder(checkpoint.config, data.head);
+  return weights.names().filter(isKept);
+}
+
 async function write(
   { prepared, plan, name, out }: TuneOptions,
-  { weights, graphs, end }: { weights: WeightSource; graphs: TrainingGraphs; end: TrainingEnd },
+  { weights, graphs, end }: Trained,
 ): Promise<TrainingReport> {
   const { id, folder, checkpoint, data } = prepared;
   const tuned = layeredWeights(memoryWeights(end.best), weights);
@@ -224,7 +276,7 @@ async function write(
     {
       task: data.task,
       base_model: id,
-      base_kind: "majority",
+      base_kind: prepared.encoded.heldOut.data.against === undefined ? "majority" : "base_model",
       tuned_model: name,
       examples: data.examples,
       baseBytes: (await stat(checkpoint.weightsFile)).size,
@@ -253,7 +305,8 @@ async function write(
       maxTokens: checkpoint.limits.maxTokens,
       wordShapes: prepared.wordShapes,
       weights: tuned,
-      names: graphs.read,
+      names: [...graphs.read, ...keptNames(prepared, weights)],
+      files: prepared.encoded.files ?? {},
       card,
     });
   }

@@ -5,6 +5,7 @@
 import { hash } from "node:crypto";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import type { TrainingTask } from "#contract/training/forms.ts";
+import { readDecoderCheckpoint } from "../checkpoints/decoder-checkpoint.ts";
 import { weightsOf } from "../checkpoints/weights-of.ts";
 import type { DataSource } from "../datasets/data-file.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
@@ -20,6 +21,9 @@ import type { DecoderData } from "./decoder-data.ts";
 import { isDecoderData, readTrainingData } from "./read-training-data.ts";
 import type { EncoderData, TrainingData } from "./read-training-data.ts";
 import type { Score } from "./run-training.ts";
+import { maskedTuning } from "./masked-texts.ts";
+import type { PlainTexts } from "./masked-texts.ts";
+import { similarityTuning } from "./similar-texts.ts";
 import { textTuning } from "./text-classes.ts";
 import type { TextData } from "./text-classes.ts";
 import { tokenTuning } from "./token-tags.ts";
@@ -32,6 +36,10 @@ import type { TrainingRun } from "./train-in-folder.ts";
 import { estimateDisk } from "./training-cost.ts";
 import { prepareDecoder, tuneDecoder } from "./tune-decoder.ts";
 import { type NamedBase, prepareTuning, tuneEncoder } from "./tune-encoder.ts";
+import type { SearchTrial } from "./search.ts";
+import { searchEncoder } from "./search-encoder.ts";
+import type { EncoderSearch } from "./search-encoder.ts";
+import type { TrialOptions } from "./search-plan.ts";
 import { isHeadData, tuneHead } from "./tune-head.ts";
 import { TuningError } from "./tuning-error.ts";
 
@@ -58,6 +66,8 @@ export type TuningOptions = {
   readonly batch: number | null;
   readonly seed: number;
   readonly maxSeconds: number;
+  /** So many options are tried before the best are trained with. Absent or 1: none. */
+  readonly trials?: number;
 };
 
 export type ExampleFile = {
@@ -88,11 +98,15 @@ export type TuningEvent =
     }
   | { readonly kind: "step"; readonly progress: Progress; readonly secondsLeft: number }
   | { readonly kind: "evaluation"; readonly progress: Progress; readonly score: Score }
+  /** Its seconds are not enough for all steps: its schedule ends after so many. */
+  | { readonly kind: "shortened"; readonly steps: number }
   /** A kill loses nothing up to this step. */
   | { readonly kind: "saved"; readonly step: number }
   /** Of `head`: texts that the base has read, and how strongly a head was held back. */
   | { readonly kind: "read"; readonly done: number; readonly total: number }
-  | { readonly kind: "trial"; readonly trial: Trial };
+  | { readonly kind: "trial"; readonly trial: Trial }
+  /** Options that were tried, and how good they were. */
+  | { readonly kind: "searched"; readonly trial: SearchTrial };
 
 export type Tuning = {
   readonly base: NamedBase;
@@ -115,19 +129,26 @@ export type Tuning = {
   readonly signal: AbortSignal;
 };
 
-function dataOf(given: EncoderData): TuningData {
+/** Plain texts are read alike for both kinds of model. */
+type ReadData = EncoderData | { readonly task: "pretraining"; readonly data: PlainTexts };
+
+function dataOf(given: ReadData): TuningData {
   switch (given.task) {
     case "token-classification":
       return tokenTuning(given.data);
     case "question-answering":
       return answerTuning(given.data);
+    case "sentence-similarity":
+      return similarityTuning(given.data);
+    case "pretraining":
+      return maskedTuning(given.data);
     default:
       return textTuning(given.task, given.data);
   }
 }
 
 /** @throws TuningError for another task's */
-function textsIn({ task, data }: EncoderData): TextData {
+function textsIn({ task, data }: ReadData): TextData {
   if (task === "text-classification") return data;
   throw new TuningError(`a head is fitted on whole texts, not for ${task}: use --strategy full`);
 }
@@ -143,7 +164,11 @@ export async function tuneModel(tuning: Tuning): Promise<TrainingReport> {
   const files = { training: training.open, validation: validation?.open ?? null };
   const data = await readTrainingData(files, { ...options, signal });
   expectTask(data, options.task);
-  return isDecoderData(data) ? await tuneTexts(tuning, data.data) : await tuneLabels(tuning, data);
+  if (!isDecoderData(data)) return await tuneLabels(tuning, data);
+  const { data: texts } = data;
+  const isDecoder = (await readDecoderCheckpoint(tuning.base.folder, null)) !== null;
+  if (isDecoder || texts.task !== "pretraining") return await tuneTexts(tuning, texts);
+  return await tuneLabels(tuning, { task: texts.task, data: texts });
 }
 
 /** @throws DataError */
@@ -152,7 +177,7 @@ function expectTask({ task }: TrainingData, wanted: TrainingTask | null): void {
   throw new DataError(`the examples are for ${task}, and ${wanted} was asked for`);
 }
 
-async function tuneLabels(tuning: Tuning, data: EncoderData): Promise<TrainingReport> {
+async function tuneLabels(tuning: Tuning, data: ReadData): Promise<TrainingReport> {
   const { base, name, out, runtime, onEvent, diskBytes, signal } = tuning;
   const prepared = await prepareTuning(base, dataOf(data), signal);
   const { facts, encoded } = prepared;
@@ -168,7 +193,9 @@ async function tuneLabels(tuning: Tuning, data: EncoderData): Promise<TrainingRe
     const batch = wishes.batch ?? usualBatch;
     const choice = choosePlan(facts, { ...wishes, batch, isTagging, headFits }, limits);
     expectDisk(estimateDisk(facts, choice), diskBytes);
-    return { choice, rows: lengths.length };
+    const search: Search = (of) =>
+      searchEncoder({ ...of, prepared, limits, asked: tuning.options });
+    return { choice, rows: lengths.length, search };
   });
   if (run.plan.strategy !== "head") return await tuneEncoder({ prepared, ...run });
   const events = {
@@ -199,7 +226,11 @@ type Strategies = { readonly strategy: TrainingPlan["strategy"] | null };
 type Choose = (
   wishes: Omit<TuningOptions, "strategy"> & Strategies,
   limits: Limits,
-) => { readonly choice: Choice; readonly rows: number };
+) => { readonly choice: Choice; readonly rows: number; readonly search?: Search };
+
+type Search = (
+  of: Omit<EncoderSearch, "prepared" | "limits" | "asked">,
+) => ReturnType<typeof searchEncoder>;
 
 /** The training that was interrupted, or one of a new plan. @throws MemoryError or DiskError */
 async function planRun(
@@ -210,34 +241,47 @@ async function planRun(
   const { name, out, saveSeconds, runtime, onEvent, signal } = tuning;
   const fingerprint = await fingerprintOf(tuning);
   const from = await readTraining(stateFolderOf(out), fingerprint);
-  const plan = from?.plan ?? (await decide(tuning, choose));
+  const saved = { fingerprint, saveEverySeconds: saveSeconds };
+  const run = { ...saved, name, out, runtime, now, signal };
+  const plan = from?.plan ?? (await decide(tuning, run, choose));
   if (from !== null) onEvent({ kind: "resumed", step: from.progress.step });
   onEvent({ kind: "plan", plan, ...what });
   const events: TrainingRun["events"] = {
     onStep: (progress, secondsLeft) => onEvent({ kind: "step", progress, secondsLeft }),
     onEvaluation: (progress, score) => onEvent({ kind: "evaluation", progress, score }),
+    onShortened: (steps) => onEvent({ kind: "shortened", steps }),
     onSave: (step) => onEvent({ kind: "saved", step }),
   };
-  const saved = { from, fingerprint, saveEverySeconds: saveSeconds };
-  return { ...saved, plan, name, out, runtime, events, now, signal };
+  return { ...run, plan, from, events };
 }
 
 /** Examples of an encoder's step. */
 const usualBatch = 32;
 
+/** @throws TuningError for a search over what is not searched */
 async function decide(
   { options, runtime, memoryBytes, onEvent, signal }: Tuning,
+  run: EncoderSearch["run"],
   choose: Choose,
 ): Promise<TrainingPlan> {
   const { threads } = runtime;
   const measuring = { dtype: "float32", threads, repeats: 3, now, signal } as const;
   const gemmRate = (await measureGemm(runtime, measuring)) * 1e9;
   const strategy = options.strategy === "auto" ? null : options.strategy;
-  const { choice, rows } = choose({ ...options, strategy }, { gemmRate, memoryBytes });
+  const { choice, rows, search } = choose({ ...options, strategy }, { gemmRate, memoryBytes });
   onEvent({ kind: "choice", choice });
   const { seed, maxSeconds, patience, threshold, learningRateMultiplier } = options;
   const learningRate = choice.learningRate * learningRateMultiplier;
-  return planTraining({ ...choice, learningRate, seed, maxSeconds, patience, threshold }, rows);
+  const first = { ...choice, learningRate, seed, maxSeconds, patience, threshold };
+  const planOf = (of: TrialOptions) => planTraining({ ...first, ...of }, rows);
+  const { trials = 1 } = options;
+  if (trials === 1 || choice.strategy === "head") return planOf(first);
+  if (search === undefined) {
+    throw new TuningError("trials are run for encoders alone: leave out --trials");
+  }
+  const onTrial = (trial: SearchTrial) => onEvent({ kind: "searched", trial });
+  const { best, seconds } = await search({ run, trials, first, planOf, onTrial });
+  return { ...planOf(best), maxSeconds: Math.max(1, maxSeconds - seconds) };
 }
 
 /** Of all that decides what comes out but the time that it is given. */

@@ -28,6 +28,8 @@ export type TunedCheckpoint = {
   readonly weights: WeightSource;
   /** The tensors that the model reads, by their names in `weights`. */
   readonly names: readonly string[];
+  /** Further files, by their paths in the folder. */
+  readonly files: Readonly<Record<string, string>>;
   /** README.md. */
   readonly card: string;
 };
@@ -51,7 +53,14 @@ export function json(value: object): string {
   return `${JSON.stringify(value, null, 2)}\n`;
 }
 
-function configOf({ base, head, labels, problem }: TunedCheckpoint, className: string) {
+/** Whether a decoder of the vocabulary is stored beside the word embeddings. */
+function hasDecoder({ base, head, names }: TunedCheckpoint): boolean {
+  const { maskedHeads } = tunedEncoder(base.config, head);
+  return maskedHeads.some(({ decoder }) => decoder !== null && names.includes(decoder));
+}
+
+function configOf(tuned: TunedCheckpoint, className: string) {
+  const { base, head, labels, problem } = tuned;
   const {
     num_labels: _,
     torch_dtype: __,
@@ -67,6 +76,7 @@ function configOf({ base, head, labels, problem }: TunedCheckpoint, className: s
       id2label: Object.fromEntries(labels.map((label, at) => [at, label])),
       label2id: Object.fromEntries(labels.map((label, at) => [label, at])),
     }),
+    ...(head === "masked-lm" && { tie_word_embeddings: !hasDecoder(tuned) }),
     ...(head === "sequence-classification" && { problem_type: problemTypes[problem] }),
     torch_dtype: "float32",
   };
@@ -111,6 +121,10 @@ export async function writeCheckpoint(out: string, tuned: TunedCheckpoint): Prom
   await mkdir(out, { recursive: true });
   await writeWeights(out, weights, new Map(names.map((name) => [savedName(name), name])));
   await copyTokenizer(tuned, out);
+  for (const [name, content] of Object.entries(tuned.files)) {
+    await mkdir(path.dirname(path.join(out, name)), { recursive: true });
+    await writeAtomically(path.join(out, name), content);
+  }
   await writeAtomically(path.join(out, "README.md"), card);
   const own: OwnFile = { formatVersion: 1, word_shapes: tuned.wordShapes };
   if (tuned.wordShapes) await writeAtomically(path.join(out, "llm-os.json"), json(own));

@@ -46,13 +46,14 @@ const usual = { layers: 2, learningRateMultiplier: 1 } as const;
 const Done = z.object({ version: z.literal(1) });
 
 function optionsOf({ options }: TuningOrder): TuningOptions {
-  const { earlyStopping, trials: _, layers, learningRateMultiplier, ...given } = options;
+  const { earlyStopping, trials, layers, learningRateMultiplier, ...given } = options;
   return {
     ...given,
     layers: layers ?? usual.layers,
     learningRateMultiplier: learningRateMultiplier ?? usual.learningRateMultiplier,
     patience: earlyStopping?.patience ?? null,
     threshold: earlyStopping?.threshold ?? 0,
+    trials: trials ?? 1,
   };
 }
 

@@ -111,7 +111,7 @@ describe("a tuning job", () => {
     expect(answer.status).toBe(200);
     expect(await answer.json()).toMatchObject([[{ label: "food" }, { label: "travel" }]]);
 
-    const listed = await Array.fromAsync(client.models.list());
+    const { data: listed } = await client.models.list();
     expect(listed.map(({ id }) => id)).toContain(model);
     const others = await fetch(`${stack.url}/v1/models`);
     expect(await others.text()).not.toContain(model);
