@@ -13,6 +13,7 @@ import { cors } from "./http/cors.ts";
 import { requestId } from "./http/request-id.ts";
 import { requestLog } from "./http/request-log.ts";
 import { getOpenApi } from "./openapi/get-openapi.ts";
+import { deleteAlias, getAlias, listAliases, pointAlias, rollBackAlias } from "./routes/aliases.ts";
 import { createChatCompletion } from "./routes/chat-completions.ts";
 import { createCompletion } from "./routes/completions.ts";
 import { createEmbeddings } from "./routes/embeddings.ts";
@@ -84,6 +85,9 @@ export const routes: readonly Route[] = [
   { path: "/v1/fine_tuning/jobs/:id/resume", on: { POST: resumeTuningJob } },
   { path: "/v1/fine_tuning/jobs/:id/events", on: { GET: listTuningEvents } },
   { path: "/v1/fine_tuning/jobs/:id/checkpoints", on: { GET: listTuningCheckpoints } },
+  { path: "/v1/aliases", on: { GET: listAliases, POST: pointAlias } },
+  { path: "/v1/aliases/:alias", on: { GET: getAlias, DELETE: deleteAlias } },
+  { path: "/v1/aliases/:alias/rollback", on: { POST: rollBackAlias } },
   { path: "/v1/models", on: { GET: listModels } },
   { path: "/v1/models/:id{.+}", on: { GET: getModel, DELETE: deleteModel } },
   { path: "/v1/tasks/:task", on: { POST: runTask } },

@@ -8,6 +8,7 @@ import { huggingFaceRequestSchema } from "../routes/hugging-face.ts";
 import { RerankRequest, TeiRerankRequest } from "../routes/rerank.ts";
 import { taskRequestSchema } from "../routes/tasks.ts";
 import { DetokenizeRequest, TokenizeRequest } from "../routes/tokens.ts";
+import { aliasOperations } from "./alias-operations.ts";
 import { askOperations } from "./ask-operations.ts";
 import { fileOperations } from "./file-operations.ts";
 import { tuningOperations } from "./fine-tuning-operations.ts";
@@ -183,5 +184,6 @@ export const operations: readonly Operation[] = [
   ...jobOperations,
   ...fileOperations,
   ...tuningOperations,
+  ...aliasOperations,
   ...askOperations,
 ];
