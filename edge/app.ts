@@ -34,6 +34,7 @@ import {
   resumeTuningJob,
 } from "./routes/fine-tuning.ts";
 import { listTuningCheckpoints, listTuningEvents } from "./routes/fine-tuning-events.ts";
+import { countFeedback, deleteFeedback, exportFeedback, giveFeedback } from "./routes/feedback.ts";
 import { getHealth } from "./routes/health.ts";
 import { runPipeline } from "./routes/hugging-face.ts";
 import { openEvents, receiveEvents } from "./routes/internal-events.ts";
@@ -88,6 +89,11 @@ export const routes: readonly Route[] = [
   { path: "/v1/aliases", on: { GET: listAliases, POST: pointAlias } },
   { path: "/v1/aliases/:alias", on: { GET: getAlias, DELETE: deleteAlias } },
   { path: "/v1/aliases/:alias/rollback", on: { POST: rollBackAlias } },
+  {
+    path: "/v1/feedback",
+    on: { GET: countFeedback, POST: giveFeedback, DELETE: deleteFeedback },
+  },
+  { path: "/v1/feedback/export", on: { POST: exportFeedback } },
   { path: "/v1/models", on: { GET: listModels } },
   { path: "/v1/models/:id{.+}", on: { GET: getModel, DELETE: deleteModel } },
   { path: "/v1/tasks/:task", on: { POST: runTask } },

@@ -28,6 +28,8 @@ import { TuningCheckpointObject, TuningEventObject } from "../fine-tuning/tuning
 import { Hyperparameters } from "../routes/fine-tuning-request.ts";
 import { Problem } from "#contract/training/problems.ts";
 import { LengthHistogram, Repeat } from "#contract/training/report.ts";
+import { AliasObject } from "../routes/aliases.ts";
+import { CountedFeedback } from "../routes/feedback.ts";
 import { ResponseFormat } from "../routes/chat-completions.ts";
 import { GenerateParameters } from "../routes/hugging-face-generation.ts";
 import { DeliveryObject } from "../routes/job-deliveries.ts";
@@ -97,6 +99,8 @@ const inResponses: Named = {
   Delivery: DeliveryObject,
   File: FileObject,
   FineTuningJob: TuningJobObject,
+  Alias: AliasObject,
+  CountedFeedback,
   FineTuningEvent: TuningEventObject,
   FineTuningCheckpoint: TuningCheckpointObject,
   Hyperparameters: ShownHyperparameters,

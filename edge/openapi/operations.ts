@@ -10,6 +10,7 @@ import { taskRequestSchema } from "../routes/tasks.ts";
 import { DetokenizeRequest, TokenizeRequest } from "../routes/tokens.ts";
 import { aliasOperations } from "./alias-operations.ts";
 import { askOperations } from "./ask-operations.ts";
+import { feedbackOperations } from "./feedback-operations.ts";
 import { fileOperations } from "./file-operations.ts";
 import { tuningOperations } from "./fine-tuning-operations.ts";
 import { type Example, exampleOf, huggingFaceExample, nativeExample } from "./examples.ts";
@@ -185,5 +186,6 @@ export const operations: readonly Operation[] = [
   ...fileOperations,
   ...tuningOperations,
   ...aliasOperations,
+  ...feedbackOperations,
   ...askOperations,
 ];

@@ -80,6 +80,13 @@ export function pointsTo({ model, rollout }: ModelAlias, name: string): boolean 
   return model === name || rollout?.model === name;
 }
 
+/** By which an alias, and the models that answer or answered for it, are called. */
+export function namesOf({ name, model, rollout, history }: ModelAlias): string[] {
+  const second = rollout === null ? [] : [rollout.model];
+  const before = history.map((each) => each.model);
+  return [...new Set([calledName(name), model, ...second, ...before])];
+}
+
 /** Of a request, as much as tells it from others. */
 const drawnCharactersMax = 65_536;
 

@@ -101,8 +101,8 @@ export async function pointAlias(c: EdgeContext): Promise<Response> {
 function noAliasName(alias: string): CodedError {
   return new CodedError(
     "invalid_value",
-    `${JSON.stringify(alias.slice(0, 80))} is no name of an alias. Send lower-case letters, digits, - and _, a letter ` +
-      "or a digit first, 64 characters at most. It is called with ft:@ before it, and created without.",
+    `${JSON.stringify(alias.slice(0, 80))} is no name of an alias. Send lower-case letters, digits, - and _, a ` +
+      "letter or a digit first, 64 characters at most. It is called with ft:@ before it, and created without.",
     { param: "alias" },
   );
 }
