@@ -48,6 +48,7 @@ import { deleteModel, getModel, listModels } from "./routes/models.ts";
 import { getReferenceScript, showReference } from "./routes/reference.ts";
 import { createRerank, createTeiRerank } from "./routes/rerank.ts";
 import { runTask } from "./routes/tasks.ts";
+import { askForRetune, deleteRetune, getRetune } from "./routes/retunes.ts";
 import { createText, createTokens } from "./routes/tokens.ts";
 import { showWelcome } from "./routes/welcome.ts";
 
@@ -89,6 +90,10 @@ export const routes: readonly Route[] = [
   { path: "/v1/aliases", on: { GET: listAliases, POST: pointAlias } },
   { path: "/v1/aliases/:alias", on: { GET: getAlias, DELETE: deleteAlias } },
   { path: "/v1/aliases/:alias/rollback", on: { POST: rollBackAlias } },
+  {
+    path: "/v1/aliases/:alias/retune",
+    on: { GET: getRetune, POST: askForRetune, DELETE: deleteRetune },
+  },
   {
     path: "/v1/feedback",
     on: { GET: countFeedback, POST: giveFeedback, DELETE: deleteFeedback },

@@ -163,6 +163,14 @@ export class FeedbackRows {
       .one().count;
   }
 
+  /** Of the last that came; 0: none has. */
+  lastNumber(): number {
+    return (
+      this.#sql.exec<{ last: number | null }>("SELECT max(number) AS last FROM feedback").one()
+        .last ?? 0
+    );
+  }
+
   /** @returns how many there were */
   forget(model: string): number {
     this.#sql.exec("DELETE FROM counts WHERE model = ?", model);

@@ -1,10 +1,15 @@
-/** The Durable Object that keeps what was said of the answers of one key's tuned models, and makes files of it. */
+/**
+ * The Durable Object that keeps what was said of the answers of one key's tuned models, makes files of it, and has the
+ * models of aliases trained anew. Its alarm takes one step of each re-tune; what is begun is kept before, so that a
+ * crash has nothing done twice.
+ */
 import { DurableObject } from "cloudflare:workers";
 import type { FormName } from "#contract/training/forms.ts";
 import type { Env } from "../environment.ts";
 import type { StorageRefusal } from "../files/storage-limits.ts";
 import { formatFileId, type StoredFile } from "../files/stored-file.ts";
 import { randomHex } from "../http/random-hex.ts";
+import { namesOf } from "../registry/model-alias.ts";
 import type { Feedback } from "./feedback.ts";
 import {
   commonForm,
@@ -12,10 +17,26 @@ import {
   type FeedbackOutcome,
   FeedbackRows,
 } from "./feedback-rows.ts";
+import {
+  isDue,
+  type Retune,
+  type RetuneEvent,
+  type RetuneRun,
+  type RetuneSettings,
+  type RetuneState,
+  scheduledAt,
+  told,
+} from "./retune.ts";
+import { RetuneRows } from "./retune-rows.ts";
+import { newRun, stepOf } from "./run-retune.ts";
 import { writeDataSet } from "./write-data-set.ts";
 
 /** Rows that are read at once. */
 const rowsAtOnce = 100;
+/** New corrections are looked at together. */
+const lookMs = 1_000;
+/** While a job trains, or there is no room for one, it is asked about this often; what failed is tried again. */
+const askMs = 30_000;
 
 declare module "../environment.ts" {
   interface Env {
@@ -29,14 +50,19 @@ export type Exported =
 
 export class TenantLearning extends DurableObject<Env> {
   readonly #feedback: FeedbackRows;
+  readonly #retunes: RetuneRows;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#feedback = new FeedbackRows(ctx.storage.sql);
+    this.#retunes = new RetuneRows(ctx.storage.sql);
   }
 
-  add(said: Feedback): FeedbackOutcome {
-    return this.#feedback.add(said, Date.now());
+  async add(said: Feedback): Promise<FeedbackOutcome> {
+    const outcome = this.#feedback.add(said, Date.now());
+    const isExample = "kept" in outcome && said.kind === "example";
+    if (isExample && this.#retunes.list().length > 0) await this.#wakeBy(Date.now() + lookMs);
+    return outcome;
   }
 
   counts(): FeedbackCount[] {
@@ -71,6 +97,121 @@ export class TenantLearning extends DurableObject<Env> {
     );
     return "refusal" in written ? written : { ...written, form, examples };
   }
+
+  /** Of one that is known the settings change, and it goes on. */
+  async askForRetune(settings: RetuneSettings): Promise<void> {
+    const state = { usedTo: 0, since: Date.now(), run: null, events: [] };
+    this.#retunes.ask({ settings, state });
+    await this.#wakeBy(Date.now());
+  }
+
+  /** @param names under which its corrections are @returns null: there is none */
+  retune(alias: string, names: readonly string[]): (Retune & { examples: number }) | null {
+    const retune = this.#retunes.find(alias);
+    if (retune === null) return null;
+    return { ...retune, examples: this.#newExamples(retune, names) };
+  }
+
+  /** What it has begun to train goes on, as any job. @returns whether there was one */
+  removeRetune(alias: string): boolean {
+    return this.#retunes.remove(alias);
+  }
+
+  override async alarm(): Promise<void> {
+    const now = Date.now();
+    const times: number[] = [];
+    for (const { settings } of this.#retunes.list()) {
+      try {
+        times.push(...(await this.#advance(settings.alias)));
+      } catch (error) {
+        const { alias } = settings;
+        console.error(
+          JSON.stringify({ event: "retune.not_advanced", alias, reason: String(error) }),
+        );
+        times.push(now + askMs);
+      }
+    }
+    if (times.length > 0) await this.#wakeBy(Math.min(...times));
+  }
+
+  /** @returns when it is to be looked at again; empty: when there is news */
+  async #advance(name: string): Promise<number[]> {
+    const { tenant } = this.#retunes.find(name)?.settings ?? {};
+    if (tenant === undefined) return [];
+    const alias = await this.env.TUNED_MODELS.getByName(tenant).findAlias(name);
+    const retune = this.#retunes.find(name);
+    if (retune === null) return [];
+    if (alias === null) {
+      this.#retunes.remove(name);
+      return [];
+    }
+    const names = namesOf(alias);
+    const { run } = retune.state;
+    if (run !== null) return this.#step(retune, run, names);
+    const examples = this.#newExamples(retune, names);
+    if (!isDue(retune, examples, Date.now())) {
+      const at = scheduledAt(retune);
+      // Past its time it waits for a correction.
+      return at === null || at <= Date.now() ? [] : [at];
+    }
+    const begun = newRun({ from: alias.model, upTo: this.#feedback.lastNumber() });
+    const message = `A re-tune of ${alias.model} begins, with ${examples} new corrections.`;
+    this.#retunes.keepState(name, { ...toldOf(retune.state, "info", message), run: begun });
+    return [Date.now()];
+  }
+
+  async #step(retune: Retune, run: RetuneRun, names: readonly string[]): Promise<number[]> {
+    const { alias, form } = retune.settings;
+    const keep = (next: RetuneRun) => this.#keepState(alias, (state) => ({ ...state, run: next }));
+    const sources = this.#feedback
+      .counts()
+      .filter((count) => names.includes(count.model) && count.form === form);
+    const corrections = () => ({
+      bytes: bytesOf(sources),
+      lines: linesOf(
+        this.#feedback,
+        sources.map(({ model }) => model),
+        false,
+      ),
+    });
+    const step = await stepOf(this.env, retune, run, { corrections, keep });
+    switch (step.kind) {
+      case "again":
+        keep(step.run);
+        return [Date.now()];
+      case "wait": {
+        const { why } = step;
+        if (why !== null) this.#keepState(alias, (state) => toldOf(state, "warn", why));
+        return [Date.now() + askMs];
+      }
+      case "over": {
+        const { level, message } = step;
+        const over = { run: null, usedTo: run.upTo, since: Date.now() };
+        this.#keepState(alias, (state) => ({ ...toldOf(state, level, message), ...over }));
+        return [Date.now()];
+      }
+    }
+  }
+
+  #keepState(alias: string, change: (state: RetuneState) => RetuneState): void {
+    const retune = this.#retunes.find(alias);
+    if (retune !== null) this.#retunes.keepState(alias, change(retune.state));
+  }
+
+  #newExamples({ settings, state }: Retune, names: readonly string[]): number {
+    const sources = this.#feedback.counts().filter(({ form }) => form === settings.form);
+    const of = sources.flatMap(({ model }) => (names.includes(model) ? [model] : []));
+    return this.#feedback.examplesAfter(of, state.usedTo);
+  }
+
+  async #wakeBy(at: number): Promise<void> {
+    const set = await this.ctx.storage.getAlarm();
+    if (set === null || set > at) await this.ctx.storage.setAlarm(at);
+  }
+}
+
+function toldOf(state: RetuneState, level: RetuneEvent["level"], message: string): RetuneState {
+  return told(state, { at: Date.now(), level, message });
 }
 
 /** Each line has an end, and may have a field of metadata. */

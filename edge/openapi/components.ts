@@ -34,6 +34,7 @@ import { ResponseFormat } from "../routes/chat-completions.ts";
 import { GenerateParameters } from "../routes/hugging-face-generation.ts";
 import { DeliveryObject } from "../routes/job-deliveries.ts";
 import { ModelObject } from "../routes/models.ts";
+import { RetuneObject } from "../routes/retunes.ts";
 import { MessageBody, TextPart } from "../tasks/chat-messages.ts";
 import { Options } from "../tasks/hugging-face-options.ts";
 import { ModelName } from "../tasks/model-name.ts";
@@ -100,6 +101,7 @@ const inResponses: Named = {
   File: FileObject,
   FineTuningJob: TuningJobObject,
   Alias: AliasObject,
+  Retune: RetuneObject,
   CountedFeedback,
   FineTuningEvent: TuningEventObject,
   FineTuningCheckpoint: TuningCheckpointObject,

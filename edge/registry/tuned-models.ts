@@ -3,7 +3,7 @@
  * and what is still to be deleted of models that are gone. A model's bytes lie in the bucket, and pass it by.
  */
 import { DurableObject } from "cloudflare:workers";
-import { TunedModel } from "#contract/training/tuned-model.ts";
+import { TunedModel, type TunedModelName } from "#contract/training/tuned-model.ts";
 import { type Env, settingsOf } from "../environment.ts";
 import { deleteObject } from "../storage/object-writer.ts";
 import { AliasRows } from "./alias-rows.ts";
@@ -24,6 +24,14 @@ declare module "../environment.ts" {
 
 /** With the digests that its results may carry, as workers reported them. */
 export type KeptTunedModel = TunedModel & { digests: string[] };
+
+export type AliasMove = {
+  name: string;
+  from: TunedModelName;
+  to: TunedModelName;
+  /** Null: all requests. */
+  share: number | null;
+};
 
 /** Why an alias cannot be as it was asked for. */
 export type AliasRefusal = "model" | "rollout.model" | "tasks" | "aliases";
@@ -117,6 +125,21 @@ export class TunedModels extends DurableObject<Env> {
       return { refusal: "tasks" };
     const alias = pointed(this.#aliases.find(asked.name), asked, Date.now());
     return this.#aliases.keep(alias) ? { alias } : { refusal: "aliases" };
+  }
+
+  /**
+   * Points an alias to a model, or has that answer a share of its requests, where it points to `from` still. Again, it
+   * changes nothing.
+   */
+  moveAlias({ name, from, to, share }: AliasMove): "moved" | "elsewhere" | "no model" {
+    const before = this.#aliases.find(name);
+    if (before !== null && pointsTo(before, to)) return "moved";
+    if (before === null || before.model !== from) return "elsewhere";
+    const next =
+      share === null
+        ? { name, model: to, rollout: null }
+        : { name, model: from, rollout: { model: to, share } };
+    return "alias" in this.pointAlias(next) ? "moved" : "no model";
   }
 
   /** @returns null: there is no such alias; a null `alias`: nothing is there to go back to */

@@ -179,9 +179,10 @@ export async function rollBackAlias(c: EdgeContext): Promise<Response> {
 }
 
 export async function deleteAlias(c: EdgeContext): Promise<Response> {
-  const { models } = aliasesOf(c);
+  const { tenant, models } = aliasesOf(c);
   const name = aliasNameOf(c);
   if (!(await models.removeAlias(name))) throw aliasNotFound();
+  await c.env.LEARNING.getByName(tenant).removeRetune(name);
   forgetAlias(c, name);
   const id = calledName(name);
   return c.json({ id, object: "alias", deleted: true } satisfies z.infer<typeof DeletedAlias>);
