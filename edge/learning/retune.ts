@@ -30,6 +30,8 @@ export type RetuneSettings = {
 /** Each step may be taken again, whatever was done of it before. */
 export type RetuneRun = {
   step: "write" | "create" | "train";
+  /** Milliseconds since the epoch. */
+  begunAt: number;
   /** What the alias pointed to. */
   from: TunedModelName;
   /** Number of the last correction that it was begun for. */

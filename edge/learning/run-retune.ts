@@ -33,9 +33,9 @@ const keptMs = 30 * 86_400_000;
 const reportBytesMax = 8 * 2 ** 20;
 const { fileBytesMax } = trainingLimits;
 
-export function newRun({ from, upTo }: Pick<RetuneRun, "from" | "upTo">): RetuneRun {
+export function newRun(begun: Pick<RetuneRun, "from" | "upTo" | "begunAt">): RetuneRun {
   const [file, job] = [formatFileId(randomHex()), formatTuningJobId(randomHex())];
-  return { step: "write", from, upTo, file, job };
+  return { ...begun, step: "write", file, job };
 }
 
 /** The job that a tuned model came of. */

@@ -35,8 +35,11 @@ import { writeDataSet } from "./write-data-set.ts";
 const rowsAtOnce = 100;
 /** New corrections are looked at together. */
 const lookMs = 1_000;
-/** While a job trains, or there is no room for one, it is asked about this often; what failed is tried again. */
-const askMs = 30_000;
+/** What is waited for is asked about after a part of the time that it took already, within these bounds. */
+const [askMsMin, askMsMax] = [500, 30_000];
+const askPart = 1 / 20;
+/** What failed is tried again after this long. */
+const againMs = 30_000;
 
 declare module "../environment.ts" {
   interface Env {
@@ -128,7 +131,7 @@ export class TenantLearning extends DurableObject<Env> {
         console.error(
           JSON.stringify({ event: "retune.not_advanced", alias, reason: String(error) }),
         );
-        times.push(now + askMs);
+        times.push(now + againMs);
       }
     }
     if (times.length > 0) await this.#wakeBy(Math.min(...times));
@@ -154,7 +157,11 @@ export class TenantLearning extends DurableObject<Env> {
       // Past its time it waits for a correction.
       return at === null || at <= Date.now() ? [] : [at];
     }
-    const begun = newRun({ from: alias.model, upTo: this.#feedback.lastNumber() });
+    const begun = newRun({
+      from: alias.model,
+      upTo: this.#feedback.lastNumber(),
+      begunAt: Date.now(),
+    });
     const message = `A re-tune of ${alias.model} begins, with ${examples} new corrections.`;
     this.#retunes.keepState(name, { ...toldOf(retune.state, "info", message), run: begun });
     return [Date.now()];
@@ -182,7 +189,8 @@ export class TenantLearning extends DurableObject<Env> {
       case "wait": {
         const { why } = step;
         if (why !== null) this.#keepState(alias, (state) => toldOf(state, "warn", why));
-        return [Date.now() + askMs];
+        const now = Date.now();
+        return [now + Math.min(askMsMax, Math.max(askMsMin, (now - run.begunAt) * askPart))];
       }
       case "over": {
         const { level, message } = step;
