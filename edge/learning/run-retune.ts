@@ -178,8 +178,9 @@ async function decide(
   const { better, why } = judge(report, old);
   const models = env.TUNED_MODELS.getByName(tenant);
   if (!better) {
-    await models.removeUnpointed(job.name);
-    return ended("info", run, `was not better (${why}), and its model is deleted`);
+    const left = await models.removeUnpointed(job.name);
+    const fate = "alias" in left ? `stays for the alias ${left.alias}` : "is deleted";
+    return ended("info", run, `was not better (${why}), and its model ${fate}`);
   }
   const moved = await models.moveAlias({ name: alias, from: run.from, to: job.name, share });
   switch (moved) {

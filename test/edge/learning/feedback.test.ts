@@ -185,9 +185,14 @@ describe("what is refused", () => {
   it("a body that is too large, or nested too deep", async () => {
     const large = await give({ model: alias, input: "a".repeat(70_000), rating: "up" });
     expect(await errorOf(large)).toMatchObject({ status: 413 });
-    const deep = `{"model":"${alias}","rating":"up","input":{"a":${"[".repeat(2_000)}${"]".repeat(2_000)}}}`;
-    const response = await call(path, deep, { operator: true });
-    expect(await errorOf(response)).toMatchObject({ status: 400 });
+    for (const levels of [100, 32_000]) {
+      const nested = `${"[".repeat(levels)}${"]".repeat(levels)}`;
+      for (const said of ['"rating":"up"', '"label":"x"', `"correct":{"tags":[]}`]) {
+        const body = `{"model":"${alias}",${said},"input":{"a":${nested}}}`;
+        const response = await call(path, body, { operator: true });
+        expect(await errorOf(response)).toMatchObject({ status: 400, param: "input" });
+      }
+    }
   });
 
   it("another form than what is kept", async () => {

@@ -240,6 +240,19 @@ describe("a re-tune", () => {
     expect(await pointedTo()).toBe(name);
   });
 
+  it("begins on its day, with whatever is new", async () => {
+    await aliased();
+    const { next_at: next } = await asked({ every_days: 2 });
+    expect(next).toBeGreaterThan(Date.now() / 1_000 + 86_400);
+    await correct("Fine.", "good");
+    await runDurableObjectAlarm(learning());
+    expect(await show()).toMatchObject({ status: "idle", new_examples: 1 });
+    await runInDurableObject(learning(), (_, { storage }) => {
+      storage.sql.exec("UPDATE retunes SET state = json_set(state, '$.since', 0)");
+    });
+    await eventually(({ job }) => job !== null);
+  });
+
   it("begins with a share of the requests where one is asked for", async () => {
     const { name } = await aliased();
     await asked({ min_examples: 1, share: 0.25 });

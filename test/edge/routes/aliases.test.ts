@@ -233,6 +233,15 @@ describe("a rollout", () => {
   });
 });
 
+it("chooses for a body of any depth, which is then refused as ever", async () => {
+  await rollOut(0.5);
+  const nested = `${"[".repeat(30_000)}${"]".repeat(30_000)}`;
+  const body = `{"inputs": "a", "parameters": {"x": ${nested}}}`;
+  const response = await call("/hf/models/ft:@mood", body, asOperator);
+  expect(response.status).toBe(400);
+  await response.body?.cancel();
+});
+
 describe("a rollback", () => {
   it("ends a rollout, then goes back model by model, and says where there is none", async () => {
     await pointed({ alias: "mood", model: first.name });
