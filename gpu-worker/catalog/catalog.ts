@@ -10,7 +10,8 @@ import { type AdapterModel, isAdapter } from "../checkpoints/model-folder.ts";
 import type { FetchSettings } from "../downloads/fetch-model.ts";
 import type { ModelLease } from "../model/served-model.ts";
 import type { KnownModel } from "./known-models.ts";
-import { adapterLimits, type Base, wrongBase } from "./load-adapter.ts";
+import { type Base, type NamedBase, wrongBase } from "./adapter-base.ts";
+import { adapterLimits } from "./load-adapter.ts";
 import { ModelLoader } from "./load-model.ts";
 import type { LoaderDependencies } from "./loader-dependencies.ts";
 import type { LoadedModel } from "./loaded-model.ts";
@@ -197,7 +198,7 @@ export class Catalog {
     };
   }
 
-  #baseEntry(named: Pick<Adapter, "baseName" | "baseDigest">): ModelEntry | undefined {
+  #baseEntry(named: NamedBase): ModelEntry | undefined {
     return [this.#find(named.baseName), ...this.#entries].find(
       (each): each is ModelEntry => each !== undefined && mayBe(each, named),
     );
@@ -211,9 +212,11 @@ export class Catalog {
     if (state.status === "available" && wrong !== null) {
       return { ...state, ...failedState(modelFailure(state.id, wrong)) };
     }
-    const limits = base?.state().limits ?? null;
-    if (state.limits !== null || limits === null) return state;
-    return { ...state, limits: adapterLimits(adapter, limits) };
+    if (base === undefined) return state;
+    const { limits, tasks } = base.state();
+    const own = adapter.kind === "decoder" ? { ...state, tasks } : state;
+    if (state.limits !== null || limits === null) return own;
+    return { ...own, limits: adapterLimits(adapter, limits) };
   }
 
   /** Unloads a model for another. */
@@ -229,11 +232,8 @@ export class Catalog {
 }
 
 /** By its name, or by weights that are known without reading them. Adapters are nobody's base. */
-function mayBe(
-  { known, folder }: ModelEntry,
-  { baseName, baseDigest }: Pick<Adapter, "baseName" | "baseDigest">,
-): boolean {
+function mayBe({ known, folder }: ModelEntry, { baseName, baseDigest }: NamedBase): boolean {
   if (folder !== null && isAdapter(folder)) return false;
   if (known.id === baseName || known.aliases.includes(baseName)) return true;
-  return folder?.derivedFrom === baseDigest;
+  return baseDigest !== null && folder?.derivedFrom === baseDigest;
 }

@@ -63,9 +63,9 @@ export function failedState(
 }
 
 function entityModelOf(folder: ModelFolder | null): Pick<ModelState, "entityModel"> {
-  if (folder === null) return {};
-  if (!isAdapter(folder) && folder.kind === "decoder") return {};
-  const { entityModel } = isAdapter(folder) ? folder.adapter : folder;
+  const described = folder !== null && isAdapter(folder) ? folder.adapter : folder;
+  if (described === null || described.kind === "decoder") return {};
+  const { entityModel } = described;
   return entityModel === null ? {} : { entityModel };
 }
 

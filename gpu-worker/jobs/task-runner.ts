@@ -219,7 +219,9 @@ export class TaskRunner {
   #openEngine(model: DecoderModel): Engine {
     const { now, log } = this.#options;
     const limits = { memoryBytes: model.keyValueBytes };
-    return new Engine(model, { scheduler: this.#scheduler, now, limits, ...(log && { log }) });
+    // Shared with others of its base, whose name it has.
+    const shared = { ...model, id: model.base ?? model.id };
+    return new Engine(shared, { scheduler: this.#scheduler, now, limits, ...(log && { log }) });
   }
 
   #queueOf(model: EncoderModel): EncoderQueue {

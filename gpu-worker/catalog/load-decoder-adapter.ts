@@ -1,0 +1,50 @@
+/**
+ * An adapter of a decoder as a model of the catalog: it writes in the steps and slots that all adapters of its base
+ * share, with the base's tokenizer and chat template.
+ */
+import { decoderPrefixes } from "../architectures/causal-transformer.ts";
+import type { DecoderAdapter } from "../checkpoints/decoder-adapter.ts";
+import type { AdapterOf } from "../checkpoints/model-folder.ts";
+import { type AdapterLoading, expectBase } from "./adapter-base.ts";
+import type { LoadedDecoder, LoadedModel } from "./loaded-model.ts";
+import { readLora } from "./read-lora.ts";
+
+/** @throws Error where the base is none for this adapter */
+function asBase(adapter: DecoderAdapter, base: LoadedModel): LoadedDecoder & { lora: object } {
+  if (base.kind !== "decoder") throw new Error(`its base ${base.id} is no decoder`);
+  expectBase(adapter, base);
+  const { lora } = base;
+  if (lora === null) throw new Error(`its base ${base.id} is an adapter itself`);
+  return { ...base, lora };
+}
+
+/**
+ * @param digest of base and adapter
+ * @throws Error whose message completes "the model cannot be served: …"; the signal's reason
+ */
+export function loadDecoderAdapter(
+  { id, model }: { id: string; model: AdapterOf<DecoderAdapter> },
+  digest: string,
+  { lease, withRoom, signal }: AdapterLoading,
+): Promise<LoadedModel> {
+  const base = asBase(model.adapter, lease.model);
+  const { lora } = base;
+  const prefixes = ["", ...decoderPrefixes];
+  return withRoom(model.sizeBytes + lora.bytesNeeded(model.adapter.lora), async () => {
+    const held = await lora.hold((layers) => readLora(model, prefixes, layers), signal);
+    return {
+      ...base,
+      id,
+      base: base.id,
+      digest,
+      session: held.session,
+      adapter: held.adapter,
+      lora: null,
+      bytes: model.sizeBytes,
+      dispose: async () => {
+        await held.release();
+        lease.release();
+      },
+    };
+  });
+}
