@@ -88,7 +88,7 @@ def make(name, base_name, config):
     (HERE / name / "README.md").unlink()
     file = HERE / name / "adapter_config.json"
     saved = json.loads(file.read_text())
-    saved["base_model_name_or_path"] = base_name.replace("/", "-")
+    saved["base_model_name_or_path"] = base_name.replace("shared/", "tiny-")
     saved["target_modules"] = sorted(saved["target_modules"])
     file.write_text(json.dumps(saved, indent=2) + "\n")
     return {"base": base_name, "texts": given}
