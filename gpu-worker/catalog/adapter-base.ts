@@ -18,6 +18,8 @@ export type NamedBase = Pick<Adapter, "baseDigest" | "baseName">;
 export type AdapterLoading = {
   /** Of the base; released where loading fails, and when the adapter is disposed of. */
   lease: ModelLease<LoadedModel>;
+  /** Unloads the adapter of the same base that was used longest ago. @returns false: all are in use */
+  unloadIdle(): Promise<boolean>;
   /** Loads once others have made room for so many bytes. */
   withRoom(bytes: number, load: () => Promise<LoadedModel>): Promise<LoadedModel>;
   signal: AbortSignal;

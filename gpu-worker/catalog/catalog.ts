@@ -9,7 +9,7 @@ import type { Adapter } from "../checkpoints/adapter-folder.ts";
 import { type AdapterModel, isAdapter } from "../checkpoints/model-folder.ts";
 import type { FetchSettings } from "../downloads/fetch-model.ts";
 import type { ModelLease } from "../model/served-model.ts";
-import type { KnownModel } from "./known-models.ts";
+import type { KnownModel, KnownModels } from "./known-models.ts";
 import { type Base, type NamedBase, wrongBase } from "./adapter-base.ts";
 import { adapterLimits } from "./load-adapter.ts";
 import { ModelLoader } from "./load-model.ts";
@@ -38,30 +38,37 @@ export type CatalogDependencies = {
   now(): number;
 };
 
-/** The edge sends no request for a model that cannot be served, so nobody else finds out that it was mended. */
+/** The edge sends no request for a model that is not here or cannot be served: nobody else finds out that it is now. */
 const recheckMs = 5_000;
 
 export class Catalog {
-  readonly #entries: readonly ModelEntry[];
+  /** The operator's folders first. */
+  #entries: readonly ModelEntry[] = [];
+  /** No longer listed, and still in use. */
+  readonly #retired = new Set<ModelEntry>();
+  readonly #newEntry: (known: KnownModel) => ModelEntry;
+  readonly #list: () => Promise<KnownModels>;
   readonly #log: CatalogLog;
   readonly #ownDispatcher: Dispatcher | null;
   readonly #listeners = new Set<() => void>();
   readonly #closing = new AbortController();
   #rechecking: NodeJS.Timeout | null = null;
   #identifying: Promise<void> = Promise.resolve();
+  #rechecked: Promise<void> = Promise.resolve();
 
-  /** @param models the operator's folders first */
+  /** @param list what there is now, the operator's folders first */
   constructor(
-    models: readonly KnownModel[],
+    list: () => Promise<KnownModels>,
     { fetching, ownDispatcher, loading, contextTokens, log, now }: CatalogDependencies,
   ) {
     const memory = new ModelMemory({
       budget: loading.modelsMemory,
-      residents: () => this.#entries.flatMap(({ resident }) => resident ?? []),
+      residents: () => this.#all().flatMap(({ resident }) => resident ?? []),
       unload: (id) => this.#makeWay(id),
     });
     const loader = new ModelLoader(loading, {
       baseOf: (adapter) => this.#baseOf(adapter),
+      unloadIdleAdapter: (base) => this.#unloadIdleAdapter(base),
       withRoom: (bytes, load) => memory.withRoom(bytes, load),
     });
     const dependencies = {
@@ -72,9 +79,10 @@ export class Catalog {
       onChange: () => this.#tell(),
       onFailure: (error: CodedError) => log.warn({ error }, "a model cannot be served"),
     };
+    this.#list = list;
     this.#log = log;
     this.#ownDispatcher = ownDispatcher;
-    this.#entries = models.map((known) => new ModelEntry(known, dependencies));
+    this.#newEntry = (known) => new ModelEntry(known, dependencies);
   }
 
   /**
@@ -82,6 +90,9 @@ export class Catalog {
    * found.
    */
   async begin(): Promise<void> {
+    const { models, problem } = await this.#list();
+    if (problem !== null) this.#log.warn({}, problem);
+    this.#entries = models.map(this.#newEntry);
     await Promise.all(this.#entries.map((entry) => entry.inspect()));
     this.#rechecking = setInterval(() => void this.recheck(), recheckMs).unref();
     this.#identifying = this.#identifyAll();
@@ -136,16 +147,59 @@ export class Catalog {
     await entry.release();
   }
 
-  /** Looks again at models that cannot be served, where their files have changed. Done by itself every few seconds. */
-  async recheck(): Promise<void> {
+  /**
+   * Looks again at the operator's folders: at new ones, at those that have gone, at adapters whose files were replaced,
+   * and at models that cannot be served where their files have changed. Done by itself every few seconds.
+   */
+  recheck(): Promise<void> {
+    const failed = (error: unknown) => this.#log.warn({ error }, "folders could not be looked at");
+    this.#rechecked = this.#rechecked.then(() => this.#recheck()).catch(failed);
+    return this.#rechecked;
+  }
+
+  async #recheck(): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    await this.#relist();
     await Promise.all(this.#entries.map((entry) => entry.recheck()));
+  }
+
+  /** What goes is unloaded when nobody uses it; nothing else notices. */
+  async #relist(): Promise<void> {
+    const { models, problem } = await this.#list();
+    // For a moment the folder cannot be read: its models stay.
+    if (problem !== null) return;
+    const before = new Map(this.#entries.map((entry) => [placeOf(entry.known), entry]));
+    const found = await Promise.all(
+      models.map(async (known) => {
+        const entry = before.get(placeOf(known));
+        return entry === undefined || (await entry.isOutdated()) ? this.#newEntry(known) : entry;
+      }),
+    );
+    const added = found.filter((entry) => !this.#entries.includes(entry));
+    const left = this.#entries.filter((entry) => !found.includes(entry));
+    if (added.length + left.length === 0) return;
+    await Promise.all(added.map((entry) => entry.inspect()));
+    this.#entries = found;
+    for (const entry of left) {
+      this.#retired.add(entry);
+      entry.retire();
+      this.#log.info({ model: entry.known.id }, "its folder has gone, or is another now");
+    }
+    this.#tell();
+    this.#identifying = this.#identifying.then(() => this.#identifyAll());
+  }
+
+  #all(): ModelEntry[] {
+    for (const entry of this.#retired) if (entry.gone) this.#retired.delete(entry);
+    return [...this.#entries, ...this.#retired];
   }
 
   /** Ends all work and unloads all models. */
   async close(): Promise<void> {
     if (this.#rechecking !== null) clearInterval(this.#rechecking);
     this.#closing.abort(new Error("The catalog is closed"));
-    await Promise.all([this.#identifying, ...this.#entries.map((entry) => entry.release())]);
+    await this.#rechecked;
+    await Promise.all([this.#identifying, ...this.#all().map((entry) => entry.release())]);
     await this.#ownDispatcher?.destroy();
   }
 
@@ -219,6 +273,20 @@ export class Catalog {
     return { ...own, limits: adapterLimits(adapter, limits) };
   }
 
+  async #unloadIdleAdapter(base: string): Promise<boolean> {
+    const idle = this.#entries.filter(({ folder, resident }) => {
+      if (resident === null || resident.inUse || folder === null || !isAdapter(folder))
+        return false;
+      const { adapter } = folder;
+      return adapter.lora.length > 0 && this.#baseEntry(adapter)?.known.id === base;
+    });
+    const usedAt = ({ resident }: ModelEntry) => resident?.usedAt ?? Infinity;
+    const [oldest] = idle.toSorted((a, b) => usedAt(a) - usedAt(b));
+    if (oldest === undefined) return false;
+    await this.#makeWay(oldest.known.id);
+    return true;
+  }
+
   /** Unloads a model for another. */
   async #makeWay(id: string): Promise<void> {
     this.#log.info({ model: id }, "unloaded to make room");
@@ -229,6 +297,11 @@ export class Catalog {
       this.#log.warn({ error, model: id }, "a model could not be unloaded cleanly");
     }
   }
+}
+
+/** The id with where its files are. */
+function placeOf({ id, place }: KnownModel): string {
+  return place.kind === "folder" ? `${id}\n${place.folder}` : id;
 }
 
 /** By its name, or by weights that are known without reading them. Adapters are nobody's base. */

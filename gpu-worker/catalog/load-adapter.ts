@@ -146,6 +146,12 @@ function loadEncoderAdapter(
   });
 }
 
+/** Where its base has as many adapters as it may, one that nobody uses makes way. */
+async function makePlace(base: LoadedModel, { unloadIdle }: AdapterLoading): Promise<void> {
+  const lora = base.kind === "decoder" ? base.lora : base.lora?.base;
+  while (lora?.full && (await unloadIdle()));
+}
+
 /** @throws Error whose message completes "the model cannot be served: …"; the signal's reason */
 export async function loadAdapter(
   { id, model }: { id: string; model: AdapterModel },
@@ -155,6 +161,7 @@ export async function loadAdapter(
   const { lease, signal } = loading;
   try {
     const digest = await adapterDigest(model, lease.model.digest, signal);
+    if (adapter.lora.length > 0) await makePlace(lease.model, loading);
     return adapter.kind === "decoder"
       ? await loadDecoderAdapter({ id, model: { ...model, adapter } }, digest, loading)
       : await loadEncoderAdapter({ id, model: { ...model, adapter } }, digest, loading);

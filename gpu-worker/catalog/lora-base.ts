@@ -6,6 +6,10 @@
 import { SharedTask } from "../event-loop/shared-task.ts";
 import type { AdapterStacks, LayerSize } from "../graphs/adapter-stacks.ts";
 import type { LoraMatrices } from "../graphs/lora-stack.ts";
+import { PassingFailure } from "./model-failure.ts";
+
+/** Of a base, in memory at a time. */
+export const adaptersMax = 63;
 
 /** A session with stacks of adapters. */
 type Stacked = { readonly stacks: AdapterStacks; release(): Promise<void> };
@@ -44,6 +48,11 @@ export class LoraBase<Session extends Stacked> {
     return this.#opened === null ? 0 : this.#opened.bytes + this.#opened.session.stacks.bytes;
   }
 
+  /** There is no place for an adapter more. */
+  get full(): boolean {
+    return this.#users >= adaptersMax;
+  }
+
   /** What an adapter more would need beside its own numbers, about. */
   bytesNeeded(parts: readonly { readonly name: string; readonly rank: number }[]): number {
     const opened = this.#opened;
@@ -52,12 +61,17 @@ export class LoraBase<Session extends Stacked> {
 
   /**
    * @param read gives the adapter's part in each layer, once the session says what layers there are
-   * @throws what `read` or the opening throws; the signal's reason
+   * @throws PassingFailure where it is full; what `read` or the opening throws; the signal's reason
    */
   async hold(
     read: (layers: ReadonlyMap<string, LayerSize>) => ReadonlyMap<string, LoraMatrices>,
     signal: AbortSignal,
   ): Promise<HeldAdapter<Session>> {
+    if (this.full) {
+      throw new PassingFailure(
+        `its base is run with ${adaptersMax} adapters already, the most at a time, all of them in use: try again later`,
+      );
+    }
     this.#users += 1;
     try {
       const { session } = await this.#open(signal);

@@ -88,6 +88,8 @@ export class ModelEntry {
   #usedAt = 0;
   /** Nobody has asked for it since it was to be fetched in advance. */
   #unasked = false;
+  #readSignature: string | null = null;
+  #retired = false;
   #digest: string | null = null;
   #upstreamDigest: string | null = null;
 
@@ -160,12 +162,38 @@ export class ModelEntry {
       const release = () => {
         if (held) this.#users -= 1;
         held = false;
+        this.#leaveWhenIdle();
       };
       return { model, release };
     } catch (error) {
       this.#users -= 1;
       throw error;
     }
+  }
+
+  /** Its files have gone, or others are there: it is unloaded as soon as nobody uses it. */
+  retire(): void {
+    this.#retired = true;
+    this.#leaveWhenIdle();
+  }
+
+  /** It is not loaded and will not be. */
+  get gone(): boolean {
+    return this.#retired && this.#users === 0 && this.#loaded === null;
+  }
+
+  #leaveWhenIdle(): void {
+    if (!this.#retired || this.#users > 0) return;
+    this.release().catch((error: unknown) => {
+      this.#dependencies.onFailure(modelFailure(this.known.id, error));
+    });
+  }
+
+  /** Whether an adapter's files are others than those that were read. */
+  async isOutdated(): Promise<boolean> {
+    const folder = this.#folder;
+    if (folder === null || !isAdapter(folder)) return false;
+    return (await this.#signature()) !== this.#readSignature;
   }
 
   /** What it keeps in memory; null while it is not loaded. */
@@ -256,7 +284,8 @@ export class ModelEntry {
     return fetchModel(place.manifest, this.#dependencies.fetching, { signal, onProgress });
   }
 
-  #read(folder: string): Promise<ModelFolder> {
+  async #read(folder: string): Promise<ModelFolder> {
+    this.#readSignature = await folderSignature(folder);
     const { prompts } = this.known.manifest ?? {};
     return readModelFolder(folder, { prompts, contextTokens: this.#dependencies.contextTokens });
   }

@@ -156,7 +156,9 @@ describe("an adapter of a decoder that PEFT saved", () => {
       for (const [text, tokens] of texts.entries()) {
         const own = alone[at % 3]?.[text] ?? [];
         expect(tokens.map(({ id }) => id)).toEqual(own.map(({ id }) => id));
-        const [found, wanted] = [tokens, own].map((all) => all.map(({ logprob }) => logprob ?? NaN));
+        const [found, wanted] = [tokens, own].map((all) =>
+          all.map(({ logprob }) => logprob ?? NaN),
+        );
         expect(farthest(found ?? [], wanted ?? [])).toBeLessThan(1e-5);
       }
     }
