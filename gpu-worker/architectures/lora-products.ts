@@ -5,10 +5,12 @@
  * all its tokens: what a text gets does not depend on the others.
  *
  * - `lora_slots` int64 [batch]: the slot of each text's adapter.
- * - `KIND.lora_A` f32 [slots · blocks, inputs, layers · rank], for the projections of a kind in all blocks, a slot's
- *   behind each other: the adapter's Aᵀ of each of the projection's layers, side by side.
+ * - `KIND.lora_A` f32 [slots · blocks, layers, inputs, rank], for the projections of a kind in all blocks, a slot's
+ *   behind each other: the adapter's Aᵀ of each of the projection's layers.
  * - `KIND.lora_B` f32 [slots · blocks, parts, rank, width]: its Bᵀ times its scale, in parts of equal width, of which a
- *   layer has one or several, so that the layers of a projection are one product. No rank is another's, 0 is one.
+ *   layer has one or several, so that the layers of a projection are one product.
+ *
+ * Of projections of one layer the second axis is left out. The rank may be 0, where no adapter has such a layer.
  */
 import type { Value } from "../onnx/value.ts";
 import { multiplyDims } from "../onnx/symbolic-shape.ts";
@@ -45,14 +47,13 @@ export function loraProducts(
   const entries: Value[] = [];
   const stacks = new Map<ProjectionKind, Stack>();
 
-  const addStack = (projection: Projection): Stack => {
-    const { kind, inputs, layers } = projection;
-    const [slots, rank] = [multiplyDims([blocks, "slots"]), `${kind}.rank`];
-    const { width, layers: parts } = loraPartsOf(projection);
-    const columns = multiplyDims([layers.length, rank]);
+  const addStack = ({ kind, inputs, layers }: Projection): Stack => {
+    const [entryCount, rank] = [multiplyDims([blocks, "slots"]), `${kind}.rank`];
+    const { width, layers: parts } = loraPartsOf({ layers });
+    const [low, high] = parts.length === 1 ? [[], []] : [[layers.length], [parts.length]];
     return {
-      down: graph.input(`${kind}.lora_A`, "float32", [slots, sizeOf(inputs), columns]),
-      up: graph.input(`${kind}.lora_B`, "float32", [slots, parts.length, rank, width]),
+      down: graph.input(`${kind}.lora_A`, "float32", [entryCount, ...low, sizeOf(inputs), rank]),
+      up: graph.input(`${kind}.lora_B`, "float32", [entryCount, ...high, rank, width]),
     };
   };
 
@@ -62,24 +63,20 @@ export function loraProducts(
     return stack;
   };
 
-  /** Of `low` [batch, sequence, layers · rank], what each part reads, [batch, parts, sequence, rank]. */
-  const spread = (low: Value, projection: Projection): Value => {
-    const count = projection.layers.length;
-    if (count === 1) return low.unsqueeze([1]);
-    const apart = low.reshape([0, 0, count, -1]).transpose([0, 2, 1, 3]);
-    const { layers } = loraPartsOf(projection);
-    return layers.length === count ? apart : apart.gather(graph.integers(layers), 1);
-  };
-
   /** What the texts' adapters add, [batch, sequence, outputs]. */
   const added = (x: Value, projection: Projection): Value => {
     const { down, up } = stackOf(projection);
     const entry = (entries[projection.block] ??= first.add(projection.block));
-    const low = spread(x.matMul(down.gather(entry, 0)), projection);
-    const high = low.matMul(up.gather(entry, 0));
+    const [a, b] = [down.gather(entry, 0), up.gather(entry, 0)];
     const { width, layers } = loraPartsOf(projection);
-    if (layers.length === 1) return high.squeeze([1]);
-    return high.transpose([0, 2, 1, 3]).reshape([0, 0, layers.length * width]);
+    if (layers.length === 1) return x.matMul(a).matMul(b);
+    const low = x.unsqueeze([1]).matMul(a);
+    const isWhole = layers.length === projection.layers.length;
+    const read = isWhole ? low : low.gather(graph.integers(layers), 1);
+    return read
+      .matMul(b)
+      .transpose([0, 2, 1, 3])
+      .reshape([0, 0, layers.length * width]);
   };
 
   return {

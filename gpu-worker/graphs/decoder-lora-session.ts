@@ -15,7 +15,8 @@ function stacksOf(config: unknown): AdapterStacks {
   const architecture = decoderOf(config);
   const blocks = architecture.layers.length;
   const layouts: StackLayout[] = Object.values(projectionsOf(architecture, 0)).map((projection) => {
-    const { width, layers: parts } = loraPartsOf(projection);
+    const { width, layers } = loraPartsOf(projection);
+    const parts = layers.length === 1 ? null : layers;
     return { name: projection.kind, blocks, inputs: sizeOf(projection.inputs), parts, width };
   });
   const layers = new Map<string, StackedLayer>();

@@ -19,7 +19,7 @@ export type StackLayout = {
   /** Times that a slot has the layers. */
   readonly blocks: number;
   readonly inputs: number;
-  /** Index of the layer that each part of the outputs is of; null: there is one layer, and B has no axis of parts. */
+  /** Index of the layer that each part of the outputs is of; null: there is one layer, and no axis of layers or parts. */
   readonly parts: readonly number[] | null;
   /** Of a part. */
   readonly width: number;
@@ -59,7 +59,7 @@ export class LoraStack {
   readonly #layers: number;
   #slots = 0;
   #rank = 0;
-  /** [slots, blocks, inputs, layers, rank]. */
+  /** [slots, blocks, layers, inputs, rank]. */
   #down = new Float32Array();
   /** [slots, blocks, parts, rank, width]. */
   #up = new Float32Array();
@@ -120,7 +120,7 @@ export class LoraStack {
     const { inputs, width, blocks } = this.#layout;
     const entry = slot * blocks + block;
     for (let row = 0; row < inputs; row += 1) {
-      const place = ((entry * inputs + row) * this.#layers + layer) * this.#rank;
+      const place = ((entry * this.#layers + layer) * inputs + row) * this.#rank;
       this.#down.set(down.subarray(row * rank, (row + 1) * rank), place);
     }
     const first = this.#parts.indexOf(layer);
@@ -139,10 +139,13 @@ export class LoraStack {
   feeds(): Record<string, Tensor> {
     const { name, blocks, inputs, parts, width } = this.#layout;
     const entries = this.#slots * blocks;
-    const columns = this.#layers * this.#rank;
-    const high = parts === null ? [] : [parts.length];
+    const [low, high] = parts === null ? [[], []] : [[this.#layers], [parts.length]];
     return {
-      [`${name}${downSuffix}`]: tensor("float32", [entries, inputs, columns], this.#down),
+      [`${name}${downSuffix}`]: tensor(
+        "float32",
+        [entries, ...low, inputs, this.#rank],
+        this.#down,
+      ),
       [`${name}${upSuffix}`]: tensor("float32", [entries, ...high, this.#rank, width], this.#up),
     };
   }

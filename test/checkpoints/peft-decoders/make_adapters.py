@@ -34,7 +34,9 @@ def lora(base, rank, alpha, targets, **more):
 ADAPTERS = {
     "llama-query-value": lora("llama-all-biases", 4, 8, ["q_proj", "v_proj"]),
     "llama-every-layer": lora("llama-all-biases", 3, 16, EVERY, use_rslora=True),
-    "llama-down-in-one": lora("llama-all-biases", 9, 9, ["down_proj"], layers_to_transform=[1], layers_pattern="layers"),
+    "llama-down-in-one": lora(
+        "llama-all-biases", 9, 9, ["down_proj"], layers_to_transform=[1], layers_pattern="layers"
+    ),
     "mistral-key-output": lora("mistral-window-old-form", 1, 2, ["k_proj", "o_proj"]),
     "qwen2-feed-forward": lora("qwen2-upper-layers-slide", 2, 8, FEED_FORWARD),
     "qwen3-patterns": lora(
@@ -76,14 +78,11 @@ def make(name, base_name, config):
             parameter.copy_(torch.randn_like(parameter) * 0.3)
     model.eval()
     texts = [torch.randint(3, vocabulary, (length,)).tolist() for length in (13, 5, 2)]
-    given = [
-        {
-            "ids": ids,
-            "logits": [[round(value, 5) for value in row] for row in model(torch.tensor([ids])).logits[0].tolist()],
-            "greedy": greedy(model, ids, 10),
-        }
-        for ids in texts
-    ]
+    given = []
+    for ids in texts:
+        logits = model(input_ids=torch.tensor([ids])).logits[0].tolist()
+        rounded = [[round(value, 5) for value in row] for row in logits]
+        given.append({"ids": ids, "logits": rounded, "greedy": greedy(model, ids, 10)})
     model.save_pretrained(HERE / name)
     (HERE / name / "README.md").unlink()
     file = HERE / name / "adapter_config.json"
