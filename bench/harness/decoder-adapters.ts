@@ -91,10 +91,13 @@ async function measureSteps(
   return steps;
 }
 
+/** Of rounds that were side by side. */
+function ratio(a: readonly number[], b: readonly number[]): number {
+  return median(a.map((each, at) => each / (b[at] ?? NaN)));
+}
+
 function rowsOf({ many, one, none }: Steps, what: string): Row[] {
   const peer = { name: "none", value: median(none) };
-  const ratio = (a: readonly number[], b: readonly number[]) =>
-    median(a.map((each, at) => each / (b[at] ?? NaN)));
   return [
     comparedRow(`a step of ${count} texts, ${count} adapters on ${what}`, "ms", median(many), peer),
     comparedRow(`a step of ${count} texts, one adapter on ${what}`, "ms", median(one), peer),

@@ -268,7 +268,8 @@ export class Catalog {
     }
     if (base === undefined) return state;
     const { limits, tasks } = base.state();
-    const own = adapter.kind === "decoder" ? { ...state, tasks } : state;
+    const asBase = adapter.kind === "decoder" && adapter.chatTemplate === null;
+    const own = asBase ? { ...state, tasks } : state;
     if (state.limits !== null || limits === null) return own;
     return { ...own, limits: adapterLimits(adapter, limits) };
   }
@@ -280,8 +281,7 @@ export class Catalog {
       const { adapter } = folder;
       return adapter.lora.length > 0 && this.#baseEntry(adapter)?.known.id === base;
     });
-    const usedAt = ({ resident }: ModelEntry) => resident?.usedAt ?? Infinity;
-    const [oldest] = idle.toSorted((a, b) => usedAt(a) - usedAt(b));
+    const [oldest] = idle.toSorted((a, b) => (a.resident?.usedAt ?? 0) - (b.resident?.usedAt ?? 0));
     if (oldest === undefined) return false;
     await this.#makeWay(oldest.known.id);
     return true;

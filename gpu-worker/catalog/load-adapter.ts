@@ -30,6 +30,9 @@ async function ownDigest({ folder, adapter }: AdapterModel, signal: AbortSignal)
   for (const name of identityOf(adapter)) {
     digest += `${name} ${await sha256OfFile(path.join(folder, name), signal)}\n`;
   }
+  if (adapter.kind === "decoder" && adapter.chatTemplate !== null) {
+    digest += `chat template ${JSON.stringify(adapter.chatTemplate)}\n`;
+  }
   return digest;
 }
 
@@ -149,7 +152,7 @@ function loadEncoderAdapter(
 /** Where its base has as many adapters as it may, one that nobody uses makes way. */
 async function makePlace(base: LoadedModel, { unloadIdle }: AdapterLoading): Promise<void> {
   const lora = base.kind === "decoder" ? base.lora : base.lora?.base;
-  while (lora?.full && (await unloadIdle()));
+  if (lora?.full) await unloadIdle();
 }
 
 /** @throws Error whose message completes "the model cannot be served: …"; the signal's reason */

@@ -1,6 +1,6 @@
 /**
  * An adapter of a decoder as a model of the catalog: it writes in the steps and slots that all adapters of its base
- * share, with the base's tokenizer and chat template.
+ * share, with the base's tokenizer.
  */
 import { decoderPrefixes } from "../architectures/causal-transformer.ts";
 import type { DecoderAdapter } from "../checkpoints/decoder-adapter.ts";
@@ -8,6 +8,17 @@ import type { AdapterOf } from "../checkpoints/model-folder.ts";
 import { type AdapterLoading, expectBase } from "./adapter-base.ts";
 import type { LoadedDecoder, LoadedModel } from "./loaded-model.ts";
 import { readLora } from "./read-lora.ts";
+
+/** Its own, with the base's tokens where it names none. */
+function chatTemplateOf({ chatTemplate: own }: DecoderAdapter, base: LoadedDecoder) {
+  if (own === null) return base.chatTemplate;
+  const { bosToken = "", eosToken = "" } = base.chatTemplate ?? {};
+  return {
+    template: own.template,
+    bosToken: own.bosToken || bosToken,
+    eosToken: own.eosToken || eosToken,
+  };
+}
 
 /** @throws Error where the base is none for this adapter */
 function asBase(adapter: DecoderAdapter, base: LoadedModel): LoadedDecoder & { lora: object } {
@@ -37,6 +48,8 @@ export function loadDecoderAdapter(
       id,
       base: base.id,
       digest,
+      tasks: model.adapter.chatTemplate === null ? base.tasks : model.tasks,
+      chatTemplate: chatTemplateOf(model.adapter, base),
       session: held.session,
       adapter: held.adapter,
       lora: null,

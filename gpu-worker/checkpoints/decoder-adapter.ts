@@ -1,10 +1,14 @@
 /**
  * A tuned decoder in a folder as PEFT saves one for causal LM: layers of LoRA alone (lora-config.ts). `llm-os.json`
- * beside it may say what PEFT has no field for. The base's tokenizer and chat template are its own.
+ * beside it may say what PEFT has no field for. Its tokenizer is the base's, and so is its chat template unless one
+ * was saved beside it, as trainers do.
  */
 import * as z from "zod";
 import { Sha256 } from "../files/file-digest.ts";
 import { readJson } from "../files/json-file.ts";
+import type { ChatTemplate } from "../model/decoder-model.ts";
+import { findChatTemplate } from "../tokenizer/chat-template-file.ts";
+import { readTokenizerConfig } from "../tokenizer/tokenizer-config.ts";
 import { AdapterId, adapterFiles, readAdapterWeights } from "./adapter-files.ts";
 import { checkLoraConfig, type LoraFields, type LoraLayer, readLoraLayers } from "./lora-config.ts";
 
@@ -17,6 +21,8 @@ export type DecoderAdapter = {
   /** Id or hub name of the base. */
   readonly baseName: string;
   readonly licence: string | null;
+  /** Null: its base's. */
+  readonly chatTemplate: ChatTemplate | null;
   /** What it changes of its base, at least one layer. */
   readonly lora: readonly LoraLayer[];
 };
@@ -46,8 +52,17 @@ function checkConfig(config: ConfigFile): void {
   if (!modules?.length) return;
   const named = JSON.stringify(modules);
   throw new Error(
-    `${adapterFiles.config}: modules_to_save ${named} is not served: an adapter of a decoder holds layers of LoRA alone`,
+    `${adapterFiles.config}: modules_to_save ${named} is not served: only layers of LoRA are`,
   );
+}
+
+/** Empty: not said there. */
+async function namedTokens(folder: string) {
+  const { special } = await readTokenizerConfig(folder);
+  return {
+    bosToken: special.bos_token?.content ?? "",
+    eosToken: special.eos_token?.content ?? "",
+  };
 }
 
 /**
@@ -63,6 +78,7 @@ export async function readDecoderAdapter(
   const lora = readAdapterWeights(folder, (source) =>
     readLoraLayers(source, source.names(), config, "layers of LoRA are"),
   );
+  const template = await findChatTemplate({ folder, gguf: null });
   if (lora.length === 0) throw new Error(`${adapterFiles.weights} holds no layers of LoRA`);
   return {
     kind: "decoder",
@@ -70,6 +86,7 @@ export async function readDecoderAdapter(
     baseDigest: own?.base_digest ?? null,
     baseName: config.base_model_name_or_path,
     licence: own?.licence ?? null,
+    chatTemplate: template === null ? null : { template, ...(await namedTokens(folder)) },
     lora,
   };
 }

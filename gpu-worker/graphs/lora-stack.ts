@@ -19,7 +19,7 @@ export type StackLayout = {
   /** Times that a slot has the layers. */
   readonly blocks: number;
   readonly inputs: number;
-  /** Index of the layer that each part of the outputs is of; null: there is one layer, and no axis of layers or parts. */
+  /** Index of the layer that each part of the outputs is of; null: there is one layer, and no axis for them. */
   readonly parts: readonly number[] | null;
   /** Of a part. */
   readonly width: number;

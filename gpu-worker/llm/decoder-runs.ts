@@ -65,7 +65,8 @@ export function runPrompt(
 }
 
 /**
- * For sessions without adapters. The piece's slot may be one between those of the batch: what is written to it there comes behind the piece.
+ * For sessions without adapters. The piece's slot may be one between those of the batch: what is written to it there
+ * comes behind the piece.
  * @returns f32 [rows asked and those of the piece, vocabulary], see `KeyValueSlots.run`
  */
 export function runMixed(

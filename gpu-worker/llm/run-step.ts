@@ -1,6 +1,7 @@
 /**
  * Computes a step: the tokens of all texts in one run with the first piece of a prompt, then further pieces, one run
- * each. With adapters the first piece has a run of its own, too. What a run gave is handed out while the next one computes, the last by whoever asked for the step.
+ * each. With adapters the first piece has a run of its own, too. What a run gave is handed out while the next one
+ * computes, the last by whoever asked for the step.
  */
 import type { GenerationHandlers } from "../model/generation.ts";
 import { runDecode, runMixed, runPrompt, scoredTokensMax } from "./decoder-runs.ts";

@@ -42,8 +42,8 @@ export async function writeDecoderAdapter(
       shape: [...shape],
       load: () => {
         const count = shape.reduce((product, size) => product * size, 1);
-        const numberAt = (at: number) => Math.sin(1 + at * 1.7 + seed * 13 + index);
-        return Float32Array.from({ length: count }, (_, at) => numberAt(at));
+        const from = 1 + seed * 13 + index;
+        return Float32Array.from({ length: count }, (_, at) => Math.sin(from + at * 1.7));
       },
     })),
   );

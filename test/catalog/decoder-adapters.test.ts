@@ -1,5 +1,5 @@
 /** Adapters of decoders through the catalog: what is refused, and what comes and goes while others write. */
-import { rename, rm } from "node:fs/promises";
+import { rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Catalog } from "../../gpu-worker/catalog/catalog.ts";
@@ -68,16 +68,34 @@ describe("adapters of a decoder", () => {
     expect(stateOf(plain, "ft:tiny:law:1").tasks).toEqual(["text-generation"]);
   });
 
+  it("read conversations by the template that was saved with them", async () => {
+    await writeDecoderAdapter(bench, "same");
+    await writeDecoderAdapter(bench, "own");
+    const words = "{{ bos_token }} w7 w7 {{ messages[0].content }}";
+    await writeFile(path.join(bench.local("own"), "chat_template.jinja"), words);
+    await writeTinyDecoder(bench.local("tiny"), undefined, { template: false });
+    const catalog = await bench.open();
+    const { model, release } = await catalog.lease("own", never);
+    expect(stateOf(catalog, "own").tasks).toEqual(model.tasks);
+    const inputs = [{ messages: [{ role: "user" as const, content: "w5 w9" }] }];
+    const request = { task: "chat-completion" as const, inputs, parameters: { max_tokens: 2 } };
+    const { usage } = await runner.run(chatCompletion, request, model, { signal: never });
+    expect(usage).toMatchObject({ promptTokens: 4 });
+    release();
+    expect((await catalog.acquire("same", never)).tasks).toEqual(["text-generation"]);
+    expect(stateOf(catalog, "own").digest).not.toBe(stateOf(catalog, "same").digest);
+  });
+
   it("are served from a folder that is put there, and go with it, while others write on", async () => {
     await writeDecoderAdapter(bench, "one");
     const catalog = await bench.open();
     const [plain, one] = [await writeBy(catalog, "tiny"), await writeBy(catalog, "one")];
     expect(one).not.toEqual(close(plain));
-    let goesOn = true;
+    const ending = new AbortController();
     let wrong = 0;
     const others = ["tiny", "one"].map(async (id, at) => {
       const own = at === 0 ? plain : one;
-      while (goesOn) {
+      while (!ending.signal.aborted) {
         const written = await writeBy(catalog, id);
         if (written.some((value, place) => Math.abs(value - (own[place] ?? NaN)) > 1e-4))
           wrong += 1;
@@ -102,7 +120,7 @@ describe("adapters of a decoder", () => {
       await runner.run(textGeneration, request, model, { signal: never });
       release();
     }
-    goesOn = false;
+    ending.abort();
     await Promise.all(others);
     expect(wrong).toBe(0);
   });
@@ -157,9 +175,9 @@ describe("adapters of a decoder", () => {
 
   it("are found by the weights of their base, whatever it is called, and refused on others", async () => {
     const weights = await sha256OfFile(path.join(bench.local("tiny"), "model.safetensors"), never);
-    const own = (base_digest: string) => ({ formatVersion: 1, base_digest });
-    await writeDecoderAdapter(bench, "right", { own: own(weights) });
-    await writeDecoderAdapter(bench, "foreign", { own: own("f".repeat(64)) });
+    for (const [id, base_digest] of Object.entries({ right: weights, foreign: "f".repeat(64) })) {
+      await writeDecoderAdapter(bench, id, { own: { formatVersion: 1, base_digest } });
+    }
     const catalog = await bench.open();
     await writeBy(catalog, "right");
     await expect(catalog.acquire("foreign", never)).rejects.toMatchObject({

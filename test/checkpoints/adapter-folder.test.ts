@@ -80,7 +80,12 @@ describe("an adapter folder", () => {
       entityModel: "entities-en",
     };
     await writeAdapter(folder, relations, "");
-    expect(await readAdapter(folder)).toEqual({ ...relations, kind: "encoder", id: null, lora: [] });
+    expect(await readAdapter(folder)).toEqual({
+      ...relations,
+      kind: "encoder",
+      id: null,
+      lora: [],
+    });
   });
 
   it("has the fields PEFT reads", async () => {
