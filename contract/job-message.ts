@@ -7,6 +7,7 @@ import { JobId } from "./job-id.ts";
 import { limits } from "./limits.ts";
 import { ObjectReference } from "./object-reference.ts";
 import { Sha256 } from "./sha256.ts";
+import { TunedModelSource } from "./training/tuned-model.ts";
 import { Task, type TaskInput, type TaskParameters, tasks } from "./tasks.ts";
 
 const envelope = {
@@ -23,6 +24,8 @@ const envelope = {
   requestKey: Sha256.nullable(),
   /** Whether tokens are reported as they are generated. Absent: the result alone. */
   stream: z.boolean().optional(),
+  /** Of a tuned model: where its files are. Absent: the worker knows the model. */
+  tuned: TunedModelSource.optional(),
   /** Milliseconds since the epoch. */
   createdAt: z.int().positive(),
 } as const;

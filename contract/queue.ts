@@ -23,4 +23,10 @@ export const queueNumbers = {
   deadLetterRetentionSeconds: 14 * 86_400,
 } as const;
 
-export const queueNames = { jobs: "llm-os-jobs", deadLetter: "llm-os-jobs-dead-letter" } as const;
+/** A queue for each pool of workers, with its dead-letter queue. */
+export const queueNames = {
+  jobs: "llm-os-jobs",
+  deadLetter: "llm-os-jobs-dead-letter",
+  training: "llm-os-training",
+  trainingDeadLetter: "llm-os-training-dead-letter",
+} as const;

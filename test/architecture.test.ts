@@ -18,13 +18,22 @@ const law: Record<string, string[] | "*"> = {
   "edge/environment.ts": ["contract"],
   "edge/context.ts": ["contract", "edge/environment.ts"],
   "edge/http": edgeRooms(),
-  "edge/registry": edgeRooms(),
-  "edge/accounts": edgeRooms("http"),
   "edge/storage": edgeRooms("http"),
+  "edge/registry": edgeRooms("storage"),
+  "edge/accounts": edgeRooms("http"),
   "edge/answers": edgeRooms("http", "storage", "registry"),
   "edge/webhooks": edgeRooms("http", "storage", "answers"),
   "edge/jobs": edgeRooms("http", "storage", "registry", "accounts", "answers", "webhooks"),
   "edge/files": edgeRooms("http", "storage", "accounts", "answers", "jobs"),
+  "edge/fine-tuning": edgeRooms(
+    "http",
+    "storage",
+    "registry",
+    "accounts",
+    "answers",
+    "jobs",
+    "files",
+  ),
   "edge/tasks": edgeRooms("http", "storage", "registry", "accounts", "answers", "webhooks", "jobs"),
   "edge/portal": edgeRooms("registry"),
   "edge/routes": [
@@ -37,14 +46,18 @@ const law: Record<string, string[] | "*"> = {
       "webhooks",
       "jobs",
       "files",
+      "fine-tuning",
       "tasks",
     ),
     "edge/portal",
   ],
-  "edge/openapi": [...edgeRooms("http", "answers", "webhooks", "tasks", "files"), "edge/routes"],
+  "edge/openapi": [
+    ...edgeRooms("http", "answers", "webhooks", "tasks", "files", "fine-tuning"),
+    "edge/routes",
+  ],
   /** The Worker itself: what it exports, and the table of addresses. */
   edge: [
-    ...edgeRooms("http", "registry", "accounts", "answers", "jobs", "files"),
+    ...edgeRooms("http", "registry", "accounts", "answers", "jobs", "files", "fine-tuning"),
     "edge/routes",
     "edge/openapi",
   ],
@@ -146,6 +159,8 @@ const law: Record<string, string[] | "*"> = {
     "gpu-worker/evaluation",
     "gpu-worker/tokenizer",
     "gpu-worker/checkpoints",
+    "gpu-worker/compute-form",
+    "gpu-worker/graphs",
     "gpu-worker/autodiff",
     "gpu-worker/architectures",
     "gpu-worker/pipelines",
@@ -166,8 +181,21 @@ const law: Record<string, string[] | "*"> = {
     "gpu-worker/telemetry",
   ],
   "gpu-worker/config.ts": ["contract"],
+  "gpu-worker/tuning-jobs": [
+    "contract",
+    "gpu-worker/config.ts",
+    "gpu-worker/event-loop",
+    "gpu-worker/files",
+    "gpu-worker/checkpoints",
+    "gpu-worker/runtime",
+    "gpu-worker/catalog",
+    "gpu-worker/training",
+    "gpu-worker/telemetry",
+    "gpu-worker/jobs",
+  ],
   "gpu-worker/cli": "*",
   "gpu-worker/main.ts": "*",
+  "gpu-worker/train.ts": "*",
   infra: ["contract"],
   bench: "*",
   examples: "*",
@@ -350,7 +378,9 @@ describe("the import law", () => {
     const reading = product.filter(
       ({ file, text }) =>
         /\bprocess\.env\b/.test(text) &&
-        !/^(gpu-worker\/(config|main)\.ts|gpu-worker\/cli\/|infra\/|bench\/|examples\/)/.test(file),
+        !/^(gpu-worker\/(config|main|train)\.ts|gpu-worker\/cli\/|infra\/|bench\/|examples\/)/.test(
+          file,
+        ),
     );
     expect(reading.map(({ file }) => file)).toEqual([]);
   });

@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import path from "node:path";
-import type { ModelLimits } from "#contract/models.ts";
+import type { ModelLimits } from "#contract/model-limits.ts";
 import { prefixesOf } from "../architectures/encoder.ts";
 import { adapterFiles } from "../checkpoints/adapter-files.ts";
 import type { Adapter, EncoderAdapter } from "../checkpoints/adapter-folder.ts";

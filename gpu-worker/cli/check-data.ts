@@ -8,7 +8,7 @@ import { isAdapter, readModelFolder } from "../checkpoints/model-folder.ts";
 import { judgeData } from "../datasets/judge-data.ts";
 import type { TokenRules } from "../datasets/token-counter.ts";
 import { loadTokenizer, makeTokenizer } from "../tokenizer/tokenizer.ts";
-import { findBase } from "./base-model.ts";
+import { findBase } from "../catalog/base-model.ts";
 import { reportInWords } from "./data-report.ts";
 import { openDataSource } from "./data-source.ts";
 import { openProgressBar } from "./progress-bar.ts";

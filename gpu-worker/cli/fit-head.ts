@@ -4,8 +4,9 @@
  * texts (fit/hold-out.ts), in both forms the base is computed in.
  */
 import { createHash } from "node:crypto";
-import { readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import path from "node:path";
+import { type BaseModel, describeBase, findBase } from "../catalog/base-model.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
 import { type AdapterHead, writeAdapter } from "../checkpoints/adapter-folder.ts";
 import { accuracyOf, type Choice, chooseL2, usualL2 } from "../fit/choose-l2.ts";
@@ -14,8 +15,12 @@ import { type HoldOut, holdOut } from "../fit/hold-out.ts";
 import { type FieldNames, type LabelledText, readLabelledTexts } from "../fit/labelled-texts.ts";
 import type { LabelledRows } from "../fit/softmax-loss.ts";
 import type { Runtime } from "../runtime/session.ts";
-import { describeBase, findBase } from "./base-model.ts";
-import { type BaseVectors, encodeFeatures } from "./encode-features.ts";
+import { readCheckpoint } from "../checkpoints/checkpoint.ts";
+import { calibrate, calibrationKey } from "../compute-form/calibrate.ts";
+import { openFormChoice } from "../compute-form/form-choice.ts";
+import { loadTokenizer } from "../tokenizer/tokenizer.ts";
+import { type BaseVectors, encodeFeatures, type FrozenBase } from "../training/encode-features.ts";
+import { encodeTexts, type TokenRow } from "../training/encode-texts.ts";
 import { type HeadFigures, headCard, percent } from "./head-card.ts";
 import { openProgressBar, type ProgressBar } from "./progress-bar.ts";
 
@@ -119,16 +124,16 @@ async function fit(
     rows.map(({ text }) => text),
     heldOutOptions,
   );
-  const vectors = await encode(rows, command, { ...tools, form: "f32" });
-  const base = await describeBase(await findBase(command.base, tools.settings), tools.signal);
+  const base = await findBase(command.base, tools.settings);
+  const upstream = await describeBase(base, tools.signal);
+  const frozen = await readFrozen(rows, base, tools.signal);
+  const encoded = (form: "f32" | "int8", indices: readonly number[]) =>
+    encode(frozen, indices, { ...tools, form });
+  const vectors = await encoded("f32", [...rows.keys()]);
   const all = labelled(rows, vectors, labels);
   const heldOut = pick(all, split.heldOut);
   const choice = await choose(all, split, { command, tools, classCount: labels.length });
-  const asInt8 = await encode(
-    split.heldOut.flatMap((at) => rows[at] ?? []),
-    command,
-    { ...tools, form: "int8" },
-  );
+  const asInt8 = await encoded("int8", split.heldOut);
   const { weight, bias } = await fitAll(all, { choice, tools });
   const figures = {
     majority: majorityOf(heldOut, labels.length),
@@ -143,38 +148,55 @@ async function fit(
     data: files,
     command: command.words,
   };
-  return { adapter: { ...describeHead(vectors, command, labels), ...base, weight, bias }, figures };
-}
-
-function describeHead(
-  { sentence, limits }: BaseVectors,
-  { licence }: FitHeadCommand,
-  labels: string[],
-) {
-  return {
-    task: "text-classification" as const,
+  const adapter: AdapterHead = {
+    task: "text-classification",
     labels,
-    problem: "single_label" as const,
-    pooling: sentence?.pooling ?? ("mean" as const),
-    maxLength: limits.maxTokens,
-    licence,
+    problem: "single_label",
+    pooling: vectors.pooling,
+    maxLength: frozen.checkpoint.limits.maxTokens,
+    licence: command.licence,
     entityModel: null,
+    ...upstream,
+    weight,
+    bias,
   };
+  return { adapter, figures };
 }
 
-function encode(
+type Frozen = FrozenBase & { tokens: readonly TokenRow[] };
+
+async function readFrozen(
   rows: readonly LabelledText[],
-  { base }: FitHeadCommand,
+  { known, folder }: BaseModel,
+  signal: AbortSignal,
+): Promise<Frozen> {
+  const { id } = known;
+  const checkpoint = await readCheckpoint(folder);
+  const tokenizer = await loadTokenizer(folder, checkpoint);
+  const model = { id, tokenizer, limits: checkpoint.limits };
+  const texts = rows.map(({ text }) => text);
+  return { id, checkpoint, tokens: await encodeTexts(texts, model, signal) };
+}
+
+async function encode(
+  frozen: Frozen,
+  indices: readonly number[],
   { settings, runtime, signal, bar, form }: Working & { form: "f32" | "int8" },
 ): Promise<BaseVectors> {
-  const tools = { settings: { ...settings, form, device: "cpu" as const }, runtime, base, signal };
-  const words = `Reading ${rows.length} texts by ${base} in ${form}`;
+  const { stateFolder } = settings;
+  const forms = openFormChoice({
+    setting: form,
+    stateFolder,
+    machine: calibrationKey(runtime),
+    measure: (stop) => calibrate(runtime, stop),
+    log: { info: () => undefined, warn: () => undefined },
+  });
+  await mkdir(stateFolder, { recursive: true });
+  const tools = { form: await forms.choose(signal), runtime, folder: stateFolder, signal };
+  const rows = indices.flatMap((at) => frozen.tokens[at] ?? []);
+  const words = `Reading ${rows.length} texts by ${frozen.id} in ${form}`;
   bar.show(words, 0, rows.length);
-  return encodeFeatures(
-    rows.map(({ text }) => text),
-    tools,
-    (done) => bar.show(words, done, rows.length),
-  );
+  return encodeFeatures(rows, frozen, tools, (done) => bar.show(words, done, rows.length));
 }
 
 function labelled(

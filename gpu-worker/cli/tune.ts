@@ -1,58 +1,34 @@
 /**
  * `npm run model -- tune`: trains a model on a file of examples and writes it as a folder that is served as it is, with
- * a report. Interrupted or killed, the same command goes on where it was.
+ * a report. Interrupted or killed, the same command goes on where it was. Here are its words alone: see
+ * training/tune-model.ts.
  */
-import { hash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import path from "node:path";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
+import { describeBase, findBase } from "../catalog/base-model.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
-import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
-import { measureGemm } from "../runtime/measure-gemm.ts";
+import { freeBytes } from "../files/free-bytes.ts";
 import type { Runtime } from "../runtime/session.ts";
-import { answerTuning } from "../training/answers.ts";
-import { readTrainingData } from "../training/read-training-data.ts";
-import type { TrainingData } from "../training/read-training-data.ts";
-import { textTuning } from "../training/text-classes.ts";
-import { tokenTuning } from "../training/token-tags.ts";
-import type { TuningData } from "../training/training-task.ts";
-import type { TextData } from "../training/text-classes.ts";
-import { type Choice, choosePlan } from "../training/choose-plan.ts";
-import { readTraining } from "../training/training-state.ts";
-import { planInWords } from "../training/tuning-card.ts";
-import { planTraining } from "../training/training-plan.ts";
-import type { TrainingPlan } from "../training/training-plan.ts";
+import type { Choice } from "../training/choose-plan.ts";
 import type { Score } from "../training/run-training.ts";
-import {
-  type PreparedTuning,
-  prepareTuning,
-  stateFolder,
-  stateFolderOf,
-  tuneEncoder,
-} from "../training/tune-encoder.ts";
-import { type BaseModel, describeBase, findBase } from "./base-model.ts";
-import { openDataSource } from "./data-source.ts";
+import type { TrainingPlan } from "../training/training-plan.ts";
+import { stateFolder } from "../training/tune-encoder.ts";
+import { type ExampleFile, tuneModel } from "../training/tune-model.ts";
+import type { TuningEvent, TuningOptions, TuningSizes } from "../training/tune-model.ts";
+import { planInWords } from "../training/tuning-card.ts";
+import { expectFile, openDataSource } from "./data-source.ts";
+import { percent } from "./head-card.ts";
 import { openProgressBar, type ProgressBar } from "./progress-bar.ts";
 import { formatTable } from "./table.ts";
-import { isHeadData, tuneHead } from "./tune-head.ts";
 
-export type TuneCommand = {
+export type TuneCommand = TuningOptions & {
   /** Id or hub name. */
   model: string;
   data: string;
   /** Null: a share of the data is held out. */
   validation: string | null;
-  strategy: "auto" | TrainingPlan["strategy"];
-  /** Of top-k. */
-  layers: number;
-  /** Null: chosen by how many examples and seconds there are. */
-  epochs: number | null;
-  /** Null: by the model's width. */
-  learningRate: number | null;
-  batch: number;
-  seed: number;
-  maxSeconds: number;
   saveSeconds: number;
   out: string;
 };
@@ -69,95 +45,73 @@ export type TuneTools = {
 
 /** @throws Error that says what is wrong with the data, the base or the folder, and what to do */
 export async function runTune(command: TuneCommand, tools: TuneTools): Promise<void> {
-  const { signal, say, stream } = tools;
-  await expectFree(command.out);
-  const base = await findBase(command.model, tools.settings);
-  const { data: training, validation } = command;
-  const open = (file: string) => () => openDataSource(file, signal);
-  const data = await readTrainingData(
-    { training: open(training), validation: validation === null ? null : open(validation) },
-    { seed: command.seed, signal },
-  );
+  const { settings, runtime, memoryBytes, signal, say, stream } = tools;
+  const { model, data, validation, saveSeconds, out, ...options } = command;
+  await expectFree(out);
+  const base = await findBase(model, settings);
+  const { id } = base.known;
   const bar = openProgressBar(stream);
   try {
-    const report = await tuneData(command, { ...tools, bar, base, data });
+    const report = await tuneModel({
+      base: { id, folder: base.folder, upstream: await describeBase(base, signal) },
+      training: await exampleFile(data, signal),
+      validation: validation === null ? null : await exampleFile(validation, signal),
+      options,
+      name: path.basename(path.resolve(out)),
+      out,
+      saveSeconds,
+      runtime,
+      memoryBytes,
+      diskBytes: await freeBytes(path.dirname(path.resolve(out))),
+      onEvent: teller(command, id, { bar, say }),
+      signal,
+    });
     bar.stop();
     say(reportInWords(report));
-    say(path.resolve(command.out));
+    say(path.resolve(out));
   } finally {
     bar.stop();
   }
 }
 
-type Working = TuneTools & { bar: ProgressBar; base: BaseModel; data: TrainingData };
-
-function tuningOf(given: TrainingData): TuningData {
-  switch (given.task) {
-    case "token-classification":
-      return tokenTuning(given.data);
-    case "question-answering":
-      return answerTuning(given.data);
-    default:
-      return textTuning(given.task, given.data);
-  }
+async function exampleFile(file: string, signal: AbortSignal): Promise<ExampleFile> {
+  await expectFile(file);
+  return { open: () => openDataSource(file, signal), sha256: await sha256OfFile(file, signal) };
 }
 
-/** @throws Error for another task's */
-function textsIn({ task, data }: TrainingData): TextData {
-  if (task === "text-classification") return data;
-  throw new Error(`a head is fitted on whole texts, not for ${task}: use --strategy full`);
-}
+type Telling = { bar: ProgressBar; say(line: string): void };
 
-const now = () => performance.now();
-
-/** The plan of the training that was interrupted, or a new one. @throws MemoryError */
-async function decide(
-  command: TuneCommand,
-  prepared: PreparedTuning,
-  { data, runtime, memoryBytes, signal, say }: Working,
-): Promise<TrainingPlan> {
-  const { facts } = prepared;
-  const { threads } = runtime;
-  const options = { dtype: "float32", threads, repeats: 3, now, signal } as const;
-  const gemmRate = (await measureGemm(runtime, options)) * 1e9;
-  const wishes = {
-    ...command,
-    strategy: command.strategy === "auto" ? null : command.strategy,
-    headFits: data.task === "text-classification" && isHeadData(data.data),
+/** Says what is worth a line, and shows the rest on the bar. */
+function teller(command: TuneCommand, base: string, { bar, say }: Telling) {
+  let steps = 0;
+  return (event: TuningEvent): void => {
+    switch (event.kind) {
+      case "choice":
+        return say(choiceInWords(command, event.choice));
+      case "resumed":
+        return say(`goes on after step ${event.step}`);
+      case "plan":
+        ({ steps } = event.plan);
+        return say(planWords(event, base));
+      case "step":
+        return bar.show("Training", event.progress.step, steps);
+      case "evaluation":
+        return say(scoreInWords(event.progress.step, event.score));
+      case "read":
+        return bar.show(`Reading ${event.total} texts`, event.done, event.total);
+      case "trial":
+        return say(`L2 ${event.trial.l2}: ${percent(event.trial.accuracy)}`);
+      case "saved":
+        return;
+    }
   };
-  const choice = choosePlan(facts, wishes, { gemmRate, memoryBytes });
-  say(choiceInWords(command, choice));
-  const { seed, maxSeconds } = command;
-  return planTraining({ ...choice, seed, maxSeconds }, facts.lengths.training.length);
 }
 
-async function tuneData(command: TuneCommand, tools: Working): Promise<TrainingReport> {
-  const { base, data, bar, runtime, signal, say } = tools;
-  const { id } = base.known;
-  const upstream = await describeBase(base, signal);
-  const named = { id, folder: base.folder, upstream };
-  const prepared = await prepareTuning(named, tuningOf(data), signal);
-  const fingerprint = await fingerprintOf(command, base.folder, signal);
-  const from = await readTraining(stateFolderOf(command.out), fingerprint);
-  const plan = from?.plan ?? (await decide(command, prepared, tools));
-  if (from !== null) say(`goes on after step ${from.progress.step}`);
-  if (plan.strategy === "head") return await tuneHead(command, { ...tools, data: textsIn(data) });
-  say(planInWords(plan));
-  return await tuneEncoder({
-    prepared,
-    plan,
-    from,
-    out: command.out,
-    fingerprint,
-    saveEverySeconds: command.saveSeconds,
-    runtime,
-    events: {
-      onStep: ({ step }) => bar.show("Training", step, plan.steps),
-      onEvaluation: ({ step }, score) => say(scoreInWords(step, score)),
-    },
-    now,
-    signal,
-  });
+type Planned = { plan: TrainingPlan; sizes: TuningSizes };
+
+function planWords({ plan, sizes: { examples } }: Planned, base: string) {
+  if (plan.strategy !== "head") return planInWords(plan);
+  return `head: a linear classifier on the vectors of ${base}, of ${examples} examples`;
 }
 
 function choiceInWords({ strategy, maxSeconds }: TuneCommand, choice: Choice): string {
@@ -177,20 +131,6 @@ async function expectFree(folder: string): Promise<void> {
   });
   if (names.includes(stateFolder) || names.length === 0) return;
   throw new Error(`${folder} is not empty: choose another --out`);
-}
-
-/** Of all that decides what comes out but the time that it is given. */
-async function fingerprintOf(
-  command: TuneCommand,
-  folder: string,
-  signal: AbortSignal,
-): Promise<string> {
-  const { data, validation, strategy, layers, epochs, learningRate, batch, seed } = command;
-  const options = { strategy, layers, epochs, learningRate, batch, seed };
-  const { weightsFile } = await readCheckpoint(folder);
-  const files = [weightsFile, data, ...(validation === null ? [] : [validation])];
-  const digests = await Promise.all(files.map((file) => sha256OfFile(file, signal)));
-  return hash("sha256", JSON.stringify({ options, digests }));
 }
 
 function scoreInWords(step: number, { name, value, loss }: Score): string {

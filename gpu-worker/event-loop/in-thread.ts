@@ -5,6 +5,7 @@
  */
 import { Worker } from "node:worker_threads";
 import type { ThreadCall } from "./call-thread.ts";
+import { keepWasmCode } from "./keep-wasm-code.ts";
 import { orAborted } from "./or-aborted.ts";
 
 type Callable = (...args: never[]) => unknown;
@@ -27,6 +28,7 @@ export async function inThread<F extends Callable>(
 ): Promise<Awaited<ReturnType<F>>> {
   signal.throwIfAborted();
   const handedOver = [...new Set(transfer)].filter((buffer) => buffer instanceof ArrayBuffer);
+  keepWasmCode();
   const worker = new Worker(new URL("call-thread.ts", import.meta.url), {
     workerData: { module, name: work.name, args } satisfies ThreadCall,
     transferList: handedOver,

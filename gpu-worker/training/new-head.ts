@@ -31,8 +31,6 @@ export function withNewHead(
   return layeredWeights(memoryWeights(new Map(started)), weights);
 }
 
-export const loraOptions = { rank: 8, alpha: 16 } as const;
-
 /** The classifier that adapters have, one layer whatever the family, which reads so many features. */
 export const adapterClassifier = "classifier";
 
@@ -40,13 +38,17 @@ export const adapterClassifier = "classifier";
 export function withNewAdapters(
   weights: WeightSource,
   config: unknown,
-  { outputs, seed }: { readonly outputs: number; readonly seed: number },
+  {
+    outputs,
+    seed,
+    rank,
+  }: { readonly outputs: number; readonly seed: number; readonly rank: number },
 ): WeightSource {
   const { layers, adapted, prefix } = tunedEncoder(config, "sequence-classification");
   const random = randomFrom(seed);
   const inputs = layers[0]?.inputs ?? 0;
   const started = [
-    ...newAdapters(weights, { rank: loraOptions.rank, targets: adapted, prefix }, random),
+    ...newAdapters(weights, { rank, targets: adapted, prefix }, random),
     ...newLayer(adapterClassifier, { inputs, outputs }, random),
   ];
   return layeredWeights(memoryWeights(new Map(started)), weights);

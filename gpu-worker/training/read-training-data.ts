@@ -13,12 +13,19 @@ export type TrainingData =
   | { readonly task: "token-classification"; readonly data: TokenData }
   | { readonly task: "question-answering"; readonly data: AnswerData };
 
+export type ReadingOptions = {
+  readonly seed: number;
+  /** Bad examples are left out, and not all of them refused. */
+  readonly skipInvalid?: boolean;
+  readonly signal: AbortSignal;
+};
+
 /** @throws DataError; what a source throws; the signal's reason */
 export async function readTrainingData(
   files: DataFiles,
-  { seed, signal }: { readonly seed: number; readonly signal: AbortSignal },
+  { seed, skipInvalid = false, signal }: ReadingOptions,
 ): Promise<TrainingData> {
-  const report = await judgeFiles(files, signal);
+  const report = await judgeFiles(files, { skipInvalid, signal });
   const { form } = report.training;
   if (isTextForm(form)) {
     const data = await readTextData(files, report, { form, seed, signal });

@@ -2,8 +2,7 @@
  * What a training will take, told before it starts: seconds and bytes, from the sizes of the model and the lengths of
  * the examples. Pure. Products of matrices count by their operations, the optimizer by the parameters it goes through.
  */
-import { loraOptions } from "./new-head.ts";
-import type { TrainingPlan } from "./training-plan.ts";
+import { type TrainingPlan, usualLora } from "./training-plan.ts";
 
 export type CostFacts = {
   readonly layers: number;
@@ -16,7 +15,8 @@ export type CostFacts = {
   readonly lengths: { readonly training: readonly number[]; readonly heldOut: readonly number[] };
 };
 
-export type CostOptions = Pick<TrainingPlan, "strategy" | "layers" | "epochs" | "batch">;
+export type CostOptions = Pick<TrainingPlan, "strategy" | "layers" | "epochs" | "batch"> &
+  Partial<Pick<TrainingPlan, "lora">>;
 
 /** Of a training step's operations, as part of what products alone reach: the rest of the graph, and padding. */
 const efficiency = 0.6;
@@ -43,8 +43,10 @@ function trainedLayers(facts: CostFacts, { strategy, layers }: CostOptions): num
 
 function trainedParameters(facts: CostFacts, options: CostOptions): number {
   if (options.strategy === "full") return facts.parameters;
-  if (options.strategy === "lora")
-    return facts.layers * loraWidths * facts.hidden * loraOptions.rank;
+  if (options.strategy === "lora") {
+    const { rank } = options.lora ?? usualLora;
+    return facts.layers * loraWidths * facts.hidden * rank;
+  }
   return trainedLayers(facts, options) * layerParameters(facts) + facts.hidden ** 2;
 }
 
@@ -90,4 +92,13 @@ export function estimateBytes(facts: CostFacts, options: CostOptions): number {
   // Beside the parameter a gradient, two states of AdamW, the best so far, and a copy of all while it is saved.
   const copies = 7 * trained;
   return processBytes + bytesPerNumber * (parameters + copies + tokens * kept * layers);
+}
+
+/**
+ * The most bytes of files at once: parameters in two graphs and in what comes out, and of those that are trained two
+ * states (the one before is removed last), each with the optimizer's and the best so far.
+ */
+export function estimateDisk(facts: CostFacts, options: CostOptions): number {
+  const trained = trainedParameters(facts, options);
+  return bytesPerNumber * (3 * facts.parameters + 2 * 4 * trained);
 }

@@ -4,10 +4,18 @@ import { scheduleFactor } from "../autodiff/optimizers/schedules.ts";
 
 export const strategies = ["head", "top-k", "full", "lora"] as const;
 
+/** Of adapters of low rank, see `loraScale`. */
+export const LoraSizes = z.object({ rank: z.int().positive(), alpha: z.number().positive() });
+export type LoraSizes = z.infer<typeof LoraSizes>;
+
+export const usualLora: LoraSizes = { rank: 8, alpha: 16 };
+
 export const TrainingPlan = z.object({
   strategy: z.enum(strategies),
   /** Layers that are trained, counted from the last, of top-k. */
   layers: z.int().nonnegative(),
+  /** Of lora. */
+  lora: LoraSizes.default(usualLora),
   epochs: z.int().positive(),
   /** Examples. */
   batch: z.int().positive(),
@@ -29,7 +37,12 @@ export type TrainingPlan = z.infer<typeof TrainingPlan>;
 type Chosen = Pick<
   TrainingPlan,
   "strategy" | "layers" | "epochs" | "batch" | "learningRate" | "seed" | "maxSeconds"
->;
+> & {
+  readonly lora?: LoraSizes;
+  /** When to stop; by default, what `planTraining` finds fitting. */
+  readonly patience?: number | null;
+  readonly threshold?: number | null;
+};
 
 const warmupShare = 0.06;
 /** Or once an epoch, where those are more. */
@@ -40,13 +53,15 @@ const patienceMin = 3;
 export function planTraining(chosen: Chosen, examples: number): TrainingPlan {
   const steps = Math.ceil(examples / chosen.batch) * chosen.epochs;
   const evaluations = Math.max(evaluationsMin, chosen.epochs);
+  const usual = Math.max(patienceMin, Math.ceil(evaluations / 3));
   return {
     ...chosen,
+    lora: chosen.lora ?? usualLora,
     steps,
     warmup: Math.ceil(steps * warmupShare),
     evaluateEvery: Math.ceil(steps / evaluations),
-    patience: Math.max(patienceMin, Math.ceil(evaluations / 3)),
-    threshold: 0,
+    patience: chosen.patience ?? usual,
+    threshold: chosen.threshold ?? 0,
   };
 }
 

@@ -23,7 +23,7 @@ import { readFloat32 } from "../weights/read-float32.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import type { TokenRow } from "./encode-texts.ts";
-import { adapterClassifier, loraOptions, withNewAdapters, withNewHead } from "./new-head.ts";
+import { adapterClassifier, withNewAdapters, withNewHead } from "./new-head.ts";
 import { runTraining } from "./run-training.ts";
 import type { TrainingEnd, TrainingEvents } from "./run-training.ts";
 import { loraScale } from "./start-tensors.ts";
@@ -31,11 +31,12 @@ import { openTrainStep } from "./train-step.ts";
 import type { CostFacts } from "./training-cost.ts";
 import { trainingGraphs } from "./training-graphs.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
-import type { TrainingPlan } from "./training-plan.ts";
+import type { LoraSizes, TrainingPlan } from "./training-plan.ts";
 import { listTensors, saveTraining } from "./training-state.ts";
 import type { SavedTraining, Tensors } from "./training-state.ts";
 import type { EncodedData, TuningData } from "./training-task.ts";
 import { planInWords, tuningCard } from "./tuning-card.ts";
+import { TuningError } from "./tuning-error.ts";
 import { writeCheckpoint } from "./write-checkpoint.ts";
 import { writeReport } from "./write-report.ts";
 
@@ -44,13 +45,15 @@ export type TuneOptions = {
   readonly plan: TrainingPlan;
   /** Where the training was interrupted; null: it begins. */
   readonly from: SavedTraining | null;
-  /** Of the tuned model; its name is the new model's id. */
+  /** Of the tuned model. */
+  readonly name: string;
+  /** Its folder. */
   readonly out: string;
   /** Of all that decides the result, so that a state is taken up by the same training alone. */
   readonly fingerprint: string;
   readonly saveEverySeconds: number;
   readonly runtime: Runtime;
-  readonly events: TrainingEvents;
+  readonly events: TrainingEvents & { onSave(step: number): void };
   readonly now: () => number;
   readonly signal: AbortSignal;
 };
@@ -74,24 +77,29 @@ type Base = {
   readonly tokenizer: Tokenizer;
 };
 
-type NamedBase = Pick<Base, "id" | "folder" | "upstream">;
+export type NamedBase = Pick<Base, "id" | "folder" | "upstream">;
 
-/** @throws Error that says why the base cannot be trained */
+/** @throws TuningError that says why the base cannot be trained */
 async function readBase(named: NamedBase): Promise<Base> {
   const { id, folder } = named;
-  const checkpoint = await readCheckpoint(folder);
+  const checkpoint = await readCheckpoint(folder).catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new TuningError(`${id} cannot be trained: ${why}`, { cause: error });
+  });
   if (checkpoint.format !== "safetensors") {
-    throw new Error(`${id} is a ready-made ONNX file: only weights in safetensors are trained`);
+    throw new TuningError(
+      `${id} is a ready-made ONNX file: only weights in safetensors are trained`,
+    );
   }
   if (checkpoint.lowerCase) {
-    throw new Error(`${id} has its texts put into lower case by sentence-transformers alone`);
+    throw new TuningError(`${id} has its texts put into lower case by sentence-transformers alone`);
   }
   const tokenizer = await loadTokenizer(folder, checkpoint);
   checkTokenizer(tokenizer, checkpoint);
   return { ...named, checkpoint, tokenizer };
 }
 
-/** @throws Error that says why the base cannot be trained; the signal's reason */
+/** @throws TuningError that says why the base cannot be trained; the signal's reason */
 export async function prepareTuning(
   of: NamedBase,
   data: TuningData,
@@ -139,14 +147,14 @@ export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport>
   const start = { outputs, seed: plan.seed };
   const { config } = checkpoint;
   const weights = isLora
-    ? withNewAdapters(stored, config, start)
+    ? withNewAdapters(stored, config, { rank: plan.lora.rank, ...start })
     : withNewHead(stored, config, { head, ...start });
   try {
     const { task } = encoded.training.data;
     const graphs = trainingGraphs(config, weights, {
       task: isLora && task.name === "sequence-classification" ? { ...task, pooling } : task,
       isTrained: trainedBy(plan, tunedEncoder(config, head)),
-      ...(isLora && { loraScale: loraScale(loraOptions) }),
+      ...(isLora && { loraScale: loraScale(plan.lora) }),
     });
     const end = await train(options, weights, graphs);
     return await write(options, { weights, graphs, end });
@@ -155,13 +163,15 @@ export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport>
   }
 }
 
-/** @throws Error where an adapter on it would not be served */
+/** @throws TuningError where an adapter on it would not be served */
 function expectServedAdapter({ id, checkpoint, data }: PreparedTuning): void {
   if (data.task !== "text-classification") {
-    throw new Error(`lora is not trained for ${data.task}: use --strategy full`);
+    throw new TuningError(`lora is not trained for ${data.task}: use --strategy full`);
   }
   if (checkpoint.head.name === "none") return;
-  throw new Error(`${id} has a head already: an adapter needs a bare base; use --strategy full`);
+  throw new TuningError(
+    `${id} has a head already: an adapter needs a bare base; use --strategy full`,
+  );
 }
 
 function isOfAdapter(name: string): boolean {
@@ -203,7 +213,10 @@ async function train(
       paddingId: tokenizer.paddingId ?? 0,
       ...encoded,
       from,
-      save: (state) => saveTraining(folder, { ...state, plan }, fingerprint),
+      save: async (state) => {
+        await saveTraining(folder, { ...state, plan }, fingerprint);
+        events.onSave(state.progress.step);
+      },
       saveEverySeconds: options.saveEverySeconds,
       events,
       now,
@@ -217,7 +230,7 @@ async function train(
 async function writeLora(
   { checkpoint, data, upstream }: PreparedTuning,
   out: string,
-  { best, card }: { best: Tensors; card: string },
+  { best, card, lora }: { best: Tensors; card: string; lora: LoraSizes },
 ): Promise<void> {
   const trained = memoryWeights(best);
   const adapter: AdapterHead = {
@@ -234,24 +247,24 @@ async function writeLora(
   };
   const { prefix, adapted } = tunedEncoder(checkpoint.config, data.head);
   await writeAdapter(out, adapter, card, {
-    ...loraOptions,
+    ...lora,
     targets: adapted.map((name) => `${prefix}${name}`),
     tensors: listTensors(best).filter(({ name }) => name.startsWith(peftPrefix)),
   });
 }
 
 async function write(
-  { prepared, plan, out }: TuneOptions,
+  { prepared, plan, name, out }: TuneOptions,
   { weights, graphs, end }: { weights: WeightSource; graphs: TrainingGraphs; end: TrainingEnd },
 ): Promise<TrainingReport> {
   const { id, folder, checkpoint, data } = prepared;
   const tuned = layeredWeights(memoryWeights(end.best), weights);
-  const tensorBytes = (name: string) =>
-    4 * (tuned.entry(name)?.shape ?? []).reduce((a, b) => a * b, 1);
+  const tensorBytes = (tensor: string) =>
+    4 * (tuned.entry(tensor)?.shape ?? []).reduce((a, b) => a * b, 1);
   const report = makeReport({
     task: data.task,
     base_model: id,
-    tuned_model: path.basename(path.resolve(out)),
+    tuned_model: name,
     base_kind: "majority",
     form: "f32",
     training_rows: data.examples,
@@ -271,7 +284,8 @@ async function write(
   await writeReport(out, report, end.progress.metrics);
   const { licence } = checkpoint;
   const card = tuningCard({ report, how: planInWords(plan), licence, labels: data.labels });
-  if (plan.strategy === "lora") await writeLora(prepared, out, { best: end.best, card });
+  if (plan.strategy === "lora")
+    await writeLora(prepared, out, { best: end.best, card, lora: plan.lora });
   else {
     await writeCheckpoint(out, {
       base: { folder, config: checkpoint.config },

@@ -58,7 +58,8 @@ metrics.csv.
 
 export function planInWords(plan: TrainingPlan): string {
   const { strategy, layers, learningRate, warmup, batch, epochs, steps, seed } = plan;
-  const whole = strategy === "lora" ? "adapters of low rank" : "all layers";
+  const { rank, alpha } = plan.lora;
+  const whole = strategy === "lora" ? `adapters of rank ${rank} (alpha ${alpha})` : "all layers";
   const what = strategy === "top-k" ? `the last ${layers} layers` : whole;
   return (
     `Trained ${what} and the head by AdamW at ${learningRate} with linear decay and ${warmup} steps of warm-up, in ` +

@@ -247,7 +247,8 @@ describe("a bound session", () => {
     const counting = setInterval(() => (turns += 1), 0);
     await bound.run({ x: float32([256, 256], new Float32Array(256 * 256)) });
     clearInterval(counting);
-    expect(turns).toBeGreaterThan(5);
+    // A run on this thread would leave none.
+    expect(turns).toBeGreaterThan(0);
   });
 });
 

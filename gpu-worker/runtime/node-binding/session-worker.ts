@@ -4,6 +4,7 @@
  * it and whatever is asked later.
  */
 import { Worker } from "node:worker_threads";
+import { keepWasmCode } from "../../event-loop/keep-wasm-code.ts";
 import { RuntimeError } from "../session.ts";
 import { forgetFlag, raiseFlag } from "./busy-flag.ts";
 import type { ThreadAnswer, ThreadRequest, ThreadStart } from "./thread-messages.ts";
@@ -21,6 +22,7 @@ type Waiting = Pick<PromiseWithResolvers<ThreadAnswer>, "resolve" | "reject">;
 
 export function startSessionWorker(start: Omit<ThreadStart, "busy">): SessionWorker {
   const busy = raiseFlag();
+  keepWasmCode();
   const worker = new Worker(new URL("session-thread.ts", import.meta.url), {
     workerData: { ...start, busy } satisfies ThreadStart,
     execArgv: [],

@@ -5,6 +5,7 @@
 import { vi } from "vitest";
 import { env } from "cloudflare:workers";
 import { JobMessage } from "../../../contract/job-message.ts";
+import { TuningMessage } from "../../../contract/training/tuning-job.ts";
 import { settingsOf } from "../../../edge/environment.ts";
 
 export type Hook = { url: string; headers: Headers; body: string };
@@ -12,6 +13,8 @@ export type Hook = { url: string; headers: Headers; body: string };
 export type OutsideWorld = {
   /** Messages the queue took, oldest first. */
   messages: JobMessage[];
+  /** And the queue of the training pool. */
+  trainingMessages: TuningMessage[];
   /** Sends that met a queue which was down. */
   sendsRefused: number;
   objects: Map<string, Uint8Array>;
@@ -30,9 +33,15 @@ function takeBatch(world: OutsideWorld, body: string): Response {
     world.sendsRefused += 1;
     return new Response("down", { status: 500 });
   }
-  const { Entries } = JSON.parse(body) as { Entries: Entry[] };
+  const { Entries, QueueUrl } = JSON.parse(body) as { Entries: Entry[]; QueueUrl: string };
+  const sent = Response.json({ Successful: Entries.map(({ Id }) => ({ Id })), Failed: [] });
+  if (QueueUrl === settingsOf(env).trainingQueueUrl) {
+    const jobs = Entries.map((entry) => TuningMessage.parse(JSON.parse(entry.MessageBody)));
+    world.trainingMessages.push(...jobs);
+    return sent;
+  }
   world.messages.push(...Entries.map((entry) => JobMessage.parse(JSON.parse(entry.MessageBody))));
-  return Response.json({ Successful: Entries.map(({ Id }) => ({ Id })), Failed: [] });
+  return sent;
 }
 
 async function answer(world: OutsideWorld, request: Request): Promise<Response> {
@@ -63,6 +72,7 @@ async function answer(world: OutsideWorld, request: Request): Promise<Response> 
 export function openOutsideWorld(): OutsideWorld {
   const world: OutsideWorld = {
     messages: [],
+    trainingMessages: [],
     sendsRefused: 0,
     objects: new Map(),
     storeIsUp: true,

@@ -2,71 +2,73 @@
  * The strategy `head`: the vectors of the frozen base are computed once, and a linear classifier is fitted on them
  * (fit/). What comes out is an adapter folder, which shares its base's batches with every other one.
  */
-import path from "node:path";
+import { mkdir, rm } from "node:fs/promises";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { type AdapterHead, writeAdapter } from "../checkpoints/adapter-folder.ts";
-import type { CatalogSettings } from "../catalog/open-catalog.ts";
 import { makeReport } from "../evaluation/make-report.ts";
 import { chooseL2, usualL2 } from "../fit/choose-l2.ts";
+import type { Trial } from "../fit/choose-l2.ts";
 import type { FittedHead } from "../fit/fit-head.ts";
 import type { LabelledRows } from "../fit/softmax-loss.ts";
 import { linearLogits } from "../pipelines/linear-head.ts";
 import type { Runtime } from "../runtime/session.ts";
-import { heldOutTexts } from "../training/text-classes.ts";
-import type { TextData, TextPart } from "../training/text-classes.ts";
-import { tuningCard } from "../training/tuning-card.ts";
-import { writeReport } from "../training/write-report.ts";
-import { type BaseModel, describeBase } from "./base-model.ts";
 import { encodeFeatures } from "./encode-features.ts";
-import { percent } from "./head-card.ts";
-import type { ProgressBar } from "./progress-bar.ts";
+import { heldOutTexts } from "./text-classes.ts";
+import type { TextData, TextPart } from "./text-classes.ts";
+import { stateFolderOf } from "./tune-encoder.ts";
+import type { PreparedTuning } from "./tune-encoder.ts";
+import { tuningCard } from "./tuning-card.ts";
+import { TuningError } from "./tuning-error.ts";
+import { writeReport } from "./write-report.ts";
 
-export type HeadTools = {
-  settings: CatalogSettings;
-  runtime: Runtime;
-  signal: AbortSignal;
-  bar: ProgressBar;
-  base: BaseModel;
-  data: TextData;
-  say(line: string): void;
+export type HeadEvents = {
+  /** Texts that the base has read. */
+  onRead(done: number, total: number): void;
+  onTrial(trial: Trial): void;
 };
 
-/** @throws Error for examples that no such head is fitted on */
-export async function tuneHead(
-  { out }: { out: string },
-  tools: HeadTools,
-): Promise<TrainingReport> {
-  const { data, base, signal, say } = tools;
-  const { id } = base.known;
-  const [trained, heldOut] = [plainRows(data.training), plainRows(data.heldOut)];
-  const texts = [...trained.texts, ...heldOut.texts];
-  say(`head: a linear classifier on the vectors of ${id}, of ${trained.texts.length} examples`);
-  const vectors = await encode(texts, tools);
+export type HeadOptions = {
+  readonly prepared: PreparedTuning;
+  readonly data: TextData;
+  /** Of the tuned model. */
+  readonly name: string;
+  readonly out: string;
+  readonly runtime: Runtime;
+  readonly events: HeadEvents;
+  readonly signal: AbortSignal;
+};
+
+/** @throws TuningError for examples that no such head is fitted on */
+export async function tuneHead(options: HeadOptions): Promise<TrainingReport> {
+  const { prepared, data, name, out, events, signal } = options;
+  const { id, checkpoint, upstream } = prepared;
+  const [trained, heldOut] = [classesOf(data.training), classesOf(data.heldOut)];
+  const vectors = await encode(options);
   const { width } = vectors;
-  const end = trained.texts.length * width;
+  const end = trained.length * width;
   const rowsOf = (features: Float32Array, classes: Uint16Array): LabelledRows => ({
     features,
     width,
     classes,
   });
-  const judged = rowsOf(vectors.features.subarray(end), heldOut.classes);
+  const judged = rowsOf(vectors.features.subarray(end), heldOut);
   const { head, l2, trials } = await chooseL2(
-    rowsOf(vectors.features.subarray(0, end), trained.classes),
+    rowsOf(vectors.features.subarray(0, end), trained),
     judged,
     {
       classCount: data.labels.length,
       candidates: usualL2,
       signal,
-      onTrial: (trial) => say(`L2 ${trial.l2}: ${percent(trial.accuracy)}`),
+      onTrial: (trial) => events.onTrial(trial),
     },
   );
   const report = makeReport({
     task: "text-classification",
     base_model: id,
-    tuned_model: path.basename(path.resolve(out)),
+    tuned_model: name,
     base_kind: "majority",
     form: "f32",
-    training_rows: trained.texts.length,
+    training_rows: trained.length,
     stopped: { reason: "completed", detail: `L2 ${l2}, the best of ${trials.length}` },
     heldOut: heldOutTexts(data).judge(logitsOf(head, judged)),
     target: null,
@@ -79,11 +81,11 @@ export async function tuneHead(
     task: "text-classification",
     labels: [...data.labels],
     problem: "single_label",
-    pooling: vectors.sentence?.pooling ?? "mean",
-    maxLength: vectors.limits.maxTokens,
+    pooling: vectors.pooling,
+    maxLength: checkpoint.limits.maxTokens,
     licence: null,
     entityModel: null,
-    ...(await describeBase(base, signal)),
+    ...upstream,
     ...head,
   };
   const how = `A linear classifier on the frozen base's vectors, L2 ${l2}`;
@@ -92,12 +94,18 @@ export async function tuneHead(
   return report;
 }
 
-function encode(texts: readonly string[], { settings, runtime, base, signal, bar }: HeadTools) {
-  const words = `Reading ${texts.length} texts`;
-  bar.show(words, 0, texts.length);
-  const frozen = { ...settings, form: "f32", device: "cpu" } as const;
-  const tools = { settings: frozen, runtime, base: base.known.id, signal };
-  return encodeFeatures(texts, tools, (done) => bar.show(words, done, texts.length));
+/** Of all examples, those that are held out last. */
+async function encode({ prepared, out, runtime, events, signal }: HeadOptions) {
+  const { training, heldOut } = prepared.encoded;
+  const rows = [...training.rows, ...heldOut.rows];
+  const folder = stateFolderOf(out);
+  await mkdir(folder, { recursive: true });
+  try {
+    const tools = { form: { form: "f32", saturates: false }, runtime, folder, signal } as const;
+    return await encodeFeatures(rows, prepared, tools, (done) => events.onRead(done, rows.length));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
 }
 
 /** Whether a head can be fitted on them. */
@@ -107,17 +115,16 @@ export function isHeadData({ training, heldOut }: TextData): boolean {
   return training.targets.problem === "single_label" && isPlain;
 }
 
-function plainRows({ texts, targets }: TextPart): { texts: string[]; classes: Uint16Array } {
+function classesOf({ texts, targets }: TextPart): Uint16Array {
   if (targets.problem !== "single_label") {
-    throw new Error(
+    throw new TuningError(
       `a head is fitted on one label each, not on ${targets.problem}: use --strategy full`,
     );
   }
-  const plain = texts.filter((text) => typeof text === "string");
-  if (plain.length < texts.length) {
-    throw new Error("a head reads one text at a time, not pairs: use --strategy full");
+  if (texts.some((text) => typeof text !== "string")) {
+    throw new TuningError("a head reads one text at a time, not pairs: use --strategy full");
   }
-  return { texts: plain, classes: Uint16Array.from(targets.classes) };
+  return Uint16Array.from(targets.classes);
 }
 
 function logitsOf(head: FittedHead, { features, width, classes }: LabelledRows): Float32Array[] {

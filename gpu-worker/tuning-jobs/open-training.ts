@@ -1,0 +1,33 @@
+/** What a process needs to train: loaded with its first job, for it is a hundred megabytes. */
+import type { TrainingConfig } from "../config.ts";
+import { collectGarbage } from "../event-loop/collect-garbage.ts";
+import { openFileUploads } from "../jobs/object-upload.ts";
+import { openObjectStore } from "../jobs/object-store.ts";
+import { openRuntime } from "../runtime/open-runtime.ts";
+import { returnRunMemory } from "../runtime/return-run-memory.ts";
+import type { Log } from "../telemetry/log.ts";
+import { runOrder } from "./run-order.ts";
+import type { TuningWorkerOptions } from "./tuning-worker.ts";
+
+/** @throws RuntimeError where nothing can be computed here */
+export async function openTraining(
+  { models, objectStore, saveSeconds }: TrainingConfig,
+  log: Log,
+): Promise<TuningWorkerOptions["run"]> {
+  const { poolThreads, threads } = models;
+  const runtime = await openRuntime({ log, poolThreads, ...(threads !== null && { threads }) });
+  const tools = {
+    settings: models,
+    objects: openObjectStore(objectStore),
+    upload: openFileUploads(objectStore),
+    runtime,
+    saveSeconds,
+    clock: { wall: Date.now, steady: () => performance.now() },
+    log,
+  };
+  return async (order, lease, done) => {
+    await runOrder(order, lease, tools, done);
+    await collectGarbage();
+    await returnRunMemory(runtime);
+  };
+}

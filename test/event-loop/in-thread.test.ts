@@ -1,0 +1,27 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import process from "node:process";
+import { expect, it } from "vitest";
+
+it("loads TypeScript in several threads without V8 freeing code that they share", () => {
+  const folder = mkdtempSync(path.join(tmpdir(), "llm-os-threads-"));
+  const log = path.join(folder, "v8.log");
+  const logging = ["--log-code", "--no-logfile-per-isolate", `--logfile=${log}`];
+  const script = path.join(import.meta.dirname, "two-threads.ts");
+  try {
+    const printed = execFileSync(process.execPath, ["--trace-wasm-code-gc", ...logging, script], {
+      encoding: "utf8",
+    });
+    // With what V8 would say of a collection.
+    expect(printed).toBe(
+      "first writeGraph writeDecoderGraph\nsecond writeGraph writeDecoderGraph\n",
+    );
+    const compiled = readFileSync(log, "utf8");
+    expect(compiled).toContain("code-creation,");
+    expect(compiled).not.toContain(",wasm-to-js,");
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
