@@ -308,15 +308,16 @@ export class Catalog {
   }
 
   async #unloadIdleAdapter(base: string): Promise<boolean> {
-    const idle = this.#entries.filter(({ folder, resident }) => {
-      if (resident === null || resident.inUse || folder === null || !isAdapter(folder))
-        return false;
+    const own = this.#entries.map((entry): [string, ModelEntry] => [entry.known.id, entry]);
+    const idle = [...own, ...this.#tuned.keyed].flatMap(([key, { folder, resident }]) => {
+      if (resident === null || resident.inUse || folder === null || !isAdapter(folder)) return [];
       const { adapter } = folder;
-      return adapter.lora.length > 0 && this.#baseEntry(adapter)?.known.id === base;
+      const isRun = adapter.lora.length > 0 && this.#baseEntry(adapter)?.known.id === base;
+      return isRun ? [{ key, usedAt: resident.usedAt }] : [];
     });
-    const [oldest] = idle.toSorted((a, b) => (a.resident?.usedAt ?? 0) - (b.resident?.usedAt ?? 0));
+    const [oldest] = idle.toSorted((a, b) => a.usedAt - b.usedAt);
     if (oldest === undefined) return false;
-    await this.#makeWay(oldest.known.id);
+    await this.#makeWay(oldest.key);
     return true;
   }
 
