@@ -180,15 +180,15 @@ export class Catalog {
 
   async #recheck(): Promise<void> {
     if (this.#closing.signal.aborted) return;
-    await this.#relist();
-    await Promise.all(this.#entries.map((entry) => entry.recheck()));
+    const others = await this.#relist();
+    await Promise.all(this.#entries.map((entry) => entry.recheck(others)));
   }
 
-  /** What goes is unloaded when nobody uses it; nothing else notices. */
-  async #relist(): Promise<void> {
+  /** What goes is unloaded when nobody uses it; nothing else notices. @returns whether there are other models now */
+  async #relist(): Promise<boolean> {
     const { models, problem } = await this.#list();
     // For a moment the folder cannot be read: its models stay.
-    if (problem !== null) return;
+    if (problem !== null) return false;
     const before = new Map(this.#entries.map((entry) => [placeOf(entry.known), entry]));
     const found = await Promise.all(
       models.map(async (known) => {
@@ -198,7 +198,7 @@ export class Catalog {
     );
     const added = found.filter((entry) => !this.#entries.includes(entry));
     const left = this.#entries.filter((entry) => !found.includes(entry));
-    if (added.length + left.length === 0) return;
+    if (added.length + left.length === 0) return false;
     await Promise.all(added.map((entry) => entry.inspect()));
     this.#entries = found;
     for (const entry of left) {
@@ -208,6 +208,7 @@ export class Catalog {
     }
     this.#tell();
     this.#identifying = this.#identifying.then(() => this.#identifyAll());
+    return true;
   }
 
   #all(): ModelEntry[] {

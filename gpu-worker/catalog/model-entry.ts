@@ -110,11 +110,16 @@ export class ModelEntry {
     }
   }
 
-  /** Looks again at a model that cannot be served, where its files have changed since that was found. */
-  async recheck(): Promise<void> {
+  /**
+   * Looks again at a model that cannot be served, where its files have changed since that was found.
+   * @param others there are other models since then: an adapter's base may be among them
+   */
+  async recheck(others: boolean): Promise<void> {
     const stage = this.#stage;
     if (stage.kind !== "failed" || stage.failure.code !== "model_not_servable") return;
-    if ((await this.#signature()) === stage.signature || this.#stage !== stage) return;
+    const mayBeServed = others && this.#folder !== null && isAdapter(this.#folder);
+    const changed = mayBeServed || (await this.#signature()) !== stage.signature;
+    if (!changed || this.#stage !== stage) return;
     this.#folder = null;
     await this.inspect();
     this.#dependencies.onChange();

@@ -125,6 +125,19 @@ describe("adapters of a decoder", () => {
     expect(wrong).toBe(0);
   });
 
+  it("may be there before their base", async () => {
+    await writeDecoderAdapter(bench, "early", { config: { base_model_name_or_path: "late" } });
+    const catalog = await bench.open();
+    await expect(catalog.acquire("early", never)).rejects.toMatchObject({
+      message: expect.stringContaining("its base late is not known"),
+    });
+    await writeTinyDecoder(bench.local("late"));
+    await catalog.recheck();
+    expect(stateOf(catalog, "early").status).toBe("available");
+    bench.nowMs += 60_000;
+    expect(await writeBy(catalog, "early")).toHaveLength(6);
+  });
+
   it("are replaced where their files are", async () => {
     await writeDecoderAdapter(bench, "one");
     const catalog = await bench.open();

@@ -122,7 +122,12 @@ describe("an adapter of a decoder that PEFT saved", () => {
       const numbers = [0, ...models.map(({ adapter = 0 }) => adapter)];
       const mixed = Array.from({ length: 16 }, (_, at) => numbers[(at * 7) % 4] ?? 0);
       const step = async (own: readonly number[]) => {
-        const fed = { ...nextTokens(session, own.length, 5), lora_slots: int64([own.length], own) };
+        const input_ids = int64(
+          [own.length, 1],
+          own.map(() => 7),
+        );
+        const lora_slots = int64([own.length], own);
+        const fed = { ...nextTokens(session, own.length, 5), input_ids, lora_slots };
         const { logits } = await session.run(fed);
         return Array.from(logits?.data ?? [], Number);
       };
@@ -133,8 +138,11 @@ describe("an adapter of a decoder that PEFT saved", () => {
         expect(together.slice(at * width, (at + 1) * width)).toEqual(alone);
       }
       const plain = await acquireDecoder("llama-all-biases", opened);
-      const { logits } = await plain.session.run(nextTokens(plain.session, 1, 5));
-      expect(await step([0])).toEqual(Array.from(logits?.data ?? [], Number));
+      const input_ids = int64([1, 1], [7]);
+      const { logits } = await plain.session.run({ ...nextTokens(plain.session, 1, 5), input_ids });
+      const own = await step([0]);
+      expect(own).toEqual(Array.from(logits?.data ?? [], Number));
+      expect(farthest(own, await step(numbers.slice(1, 2)))).toBeGreaterThan(0.01);
     }
   });
 
