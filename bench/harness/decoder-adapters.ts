@@ -12,7 +12,7 @@ import { writeSafetensors } from "../../gpu-worker/weights/safetensors-writer.ts
 import { type BenchContext, comparedRow, plainRow, type Row } from "../bench.ts";
 import { sharedFolder } from "./corpus.ts";
 import { DecodeStreams } from "./decode-streams.ts";
-import { median } from "./http-load.ts";
+import { median, quantile } from "./http-load.ts";
 import { ServedModels } from "./served-models.ts";
 
 const baseId = "SmolLM2-135M-Instruct";
@@ -65,7 +65,7 @@ async function writeAdapter(folder: string, targets: readonly string[], random: 
   await writeFile(path.join(folder, "adapter_config.json"), JSON.stringify(config));
 }
 
-/** Milliseconds of a step of all texts. */
+/** Milliseconds of a step of all texts, each round's median. */
 type Steps = { many: number[]; one: number[]; none: number[] };
 
 async function measureSteps(
@@ -85,7 +85,7 @@ async function measureSteps(
     for (const [what, streams, adapters] of round % 2 === 0 ? runs : runs.toReversed()) {
       const steady = await streams?.steady(count, context, newTokens, adapters);
       // The first round warms up.
-      if (round > 0) steps[what].push((1_000 * count) / (steady?.tokensPerSecond ?? NaN));
+      if (round > 0) steps[what].push(quantile(steady?.gapsMs ?? [], 0.5));
     }
   }
   return steps;
