@@ -3,8 +3,10 @@ import { prefixesOf } from "../architectures/encoder.ts";
 import { shapeTable } from "../architectures/embedding.ts";
 import { readLora, readShapes } from "../catalog/read-lora.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
-import type { AdapterModel } from "../checkpoints/model-folder.ts";
-import type { LayerSize, LoraMatrices } from "../graphs/lora-session.ts";
+import type { EncoderAdapter } from "../checkpoints/adapter-folder.ts";
+import type { AdapterOf } from "../checkpoints/model-folder.ts";
+import type { LayerSize } from "../graphs/adapter-stacks.ts";
+import type { LoraMatrices } from "../graphs/lora-stack.ts";
 import { wordShapes } from "../model/word-shapes.ts";
 import { scaleSuffix } from "../weights/int8-rows.ts";
 import { readFloat32 } from "../weights/read-float32.ts";
@@ -51,10 +53,11 @@ function addProduct(weight: Float32Array, { rank, down, up }: LoraMatrices): Flo
 export function mergedWeights(
   base: WeightSource,
   { config }: Pick<Checkpoint, "config">,
-  model: AdapterModel,
+  model: AdapterOf<EncoderAdapter>,
 ): WeightSource {
-  const tensors = matricesOf(base, prefixesOf(config));
-  const lora = readLora(model, { config }, sizesOf(base, tensors));
+  const prefixes = prefixesOf(config);
+  const tensors = matricesOf(base, prefixes);
+  const lora = readLora(model, prefixes, sizesOf(base, tensors));
   const added = new Map([...lora].map(([layer, matrices]) => [tensors.get(layer), matrices]));
   const shapes = shapeTensor(tensors, model);
   const own = base.names().filter((name) => !name.endsWith(scaleSuffix));
@@ -86,7 +89,7 @@ export function mergedWeights(
 const wordTable = "embeddings.word_embeddings";
 
 /** The adapter's table of word shapes under the name that a checkpoint has it by; null: it has none. */
-function shapeTensor(tensors: ReadonlyMap<string, string>, model: AdapterModel) {
+function shapeTensor(tensors: ReadonlyMap<string, string>, model: AdapterOf<EncoderAdapter>) {
   const values = readShapes(model);
   if (values === null) return null;
   const words = tensors.get(wordTable);
