@@ -66,7 +66,13 @@ const manyLayers = Object.fromEntries(
 describe("an adapter folder", () => {
   it("is read as it was written", async () => {
     await writeAdapter(folder, adapter, "# card\n");
-    expect(await readAdapter(folder)).toEqual({ ...adapter, kind: "encoder", id: null, lora: [] });
+    expect(await readAdapter(folder)).toEqual({
+      ...adapter,
+      kind: "encoder",
+      id: null,
+      lora: [],
+      wordShapes: false,
+    });
     expect(await readFile(path.join(folder, "README.md"), "utf8")).toBe("# card\n");
   });
 
@@ -85,6 +91,7 @@ describe("an adapter folder", () => {
       kind: "encoder",
       id: null,
       lora: [],
+      wordShapes: false,
     });
   });
 
