@@ -9,6 +9,8 @@ import { tensor } from "../tensor/tensor.ts";
 import type { Architecture, Embeddings } from "./architecture.ts";
 import { layerNorm } from "./layer-norm.ts";
 import type { LinearLayers } from "./linear-layers.ts";
+import { loraShapes } from "./lora-layers.ts";
+import type { LoraGroups } from "./lora-layers.ts";
 import type { Parameters } from "./parameters.ts";
 import { withVirtualTokens } from "./virtual-tokens.ts";
 import type { TokenRows } from "./token-rows.ts";
@@ -44,9 +46,11 @@ export type TokenIds = {
   readonly ids: Value;
   /** Null where the table has one row, or none. */
   readonly types: Value | null;
-  /** The shape of each token's word; null: the checkpoint has no table of shapes. */
+  /** The shape of each token's word; null: there is no table of shapes. */
   readonly shapes: Value | null;
   readonly rows: TokenRows;
+  /** Adapters, which may have tables of shapes; null: there are none. */
+  readonly groups: LoraGroups | null;
 };
 
 function typeVectors(
@@ -92,9 +96,18 @@ function shapeVectors(
   { width }: Embeddings,
   { shapes, rows: tokens }: TokenIds,
 ): Value | null {
-  if (shapes === null) return null;
+  if (shapes === null || !parameters.has(shapeTable)) return null;
   const rows = parameters.shapeOf(shapeTable)[0] ?? 0;
   return lookUp(parameters, shapeTable, { rows, width }, tokens.pick(shapes));
+}
+
+function adapterShapes(
+  { graph }: Parameters,
+  { width }: Embeddings,
+  { shapes, rows, groups }: TokenIds,
+): Value | null {
+  if (shapes === null || groups === null) return null;
+  return loraShapes(graph, groups, { shapes: rows.pick(shapes), width });
 }
 
 /** [tokens, hidden]. */
@@ -113,6 +126,7 @@ export function embedTokens(
     typeVectors(parameters, embeddings, tokens),
     positionVectors(parameters, embeddings, tokens),
     shapeVectors(parameters, embeddings, tokens),
+    adapterShapes(parameters, embeddings, tokens),
   ];
   const sum = added.reduce<Value>((x, y) => (y === null ? x : x.add(y)), words);
   const project = (x: Value, place: "before norm" | "after norm") => {

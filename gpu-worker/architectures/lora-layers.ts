@@ -8,6 +8,7 @@
  * adapters' products side by side, with a mask, would cost by the number of adapters.
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
+import { wordShapes } from "../model/word-shapes.ts";
 import { multiplyDims } from "../onnx/symbolic-shape.ts";
 import type { Value } from "../onnx/value.ts";
 import { tensorsOf } from "./linear-layers.ts";
@@ -30,6 +31,28 @@ export function loraGroups(graph: GraphBuilder): LoraGroups {
     cells: graph.input("lora_cells", "int64", ["groups", "length"]),
     rows: graph.input("lora_rows", "int64", [multiplyDims(["batch", "sequence"])]),
   };
+}
+
+/** All adapters' tables of word shapes, zeros where one has none: f32 [slots, shapes, width]. */
+export const shapeTables = "word_shape_tables";
+
+/**
+ * What adapters add to the word embeddings, [rows, width].
+ * @param shapes of each row's word, int64 [rows]
+ */
+export function loraShapes(
+  graph: GraphBuilder,
+  { slots, cells }: LoraGroups,
+  { shapes, width }: { readonly shapes: Value; readonly width: number },
+): Value {
+  const count = wordShapes.length;
+  const tables = graph.input(shapeTables, "float32", ["slots", count, width]);
+  const first = slots
+    .mul(count)
+    .unsqueeze([1])
+    .op("Expand", [cells.op("Shape")])
+    .reshape([-1]);
+  return tables.reshape([-1, width]).gather(first.add(shapes), 0);
 }
 
 export function loraLayers(

@@ -57,6 +57,7 @@ type Batch = {
   /** Null: types make no difference. */
   readonly types: Value | null;
   readonly shapes: Value | null;
+  readonly groups: LoraGroups | null;
   readonly rows: TokenRows;
   /** f32 [batch, sequence], 1 for a token. */
   readonly mask: Value;
@@ -97,7 +98,8 @@ function readBatch(
   const ids = graph.input("input_ids", "int64", shape);
   const given = graph.input("attention_mask", "int64", shape);
   const types = embeddings.tokenTypes > 1 ? graph.input("token_type_ids", "int64", shape) : null;
-  const shapes = parameters.has(shapeTable) ? graph.input("word_shapes", "int64", shape) : null;
+  const readsShapes = parameters.has(shapeTable) || groups !== null;
+  const shapes = readsShapes ? graph.input("word_shapes", "int64", shape) : null;
   const rows = rowsOf(graph, given, { packed, groups });
   const mask = given.cast("float32");
   const sizes = [rows.gridShape, graph.integers([heads, hidden / heads])];
@@ -105,6 +107,7 @@ function readBatch(
     ids,
     types,
     shapes,
+    groups,
     rows,
     mask,
     scoreMask: graph.scalar("float32", 1).sub(mask).mul(hiddenScore).unsqueeze([1, 2]),

@@ -13,7 +13,7 @@ import type { TunedFolders } from "../downloads/tuned-folders.ts";
 import type { ModelLease } from "../model/served-model.ts";
 import type { KnownModel, KnownModels } from "./known-models.ts";
 import { type Base, type NamedBase, wrongBase } from "./adapter-base.ts";
-import { adapterLimits } from "./load-adapter.ts";
+import { adapterLimits, isHeadAlone } from "./load-adapter.ts";
 import { ModelLoader } from "./load-model.ts";
 import type { LoaderDependencies } from "./loader-dependencies.ts";
 import type { LoadedModel } from "./loaded-model.ts";
@@ -154,8 +154,7 @@ export class Catalog {
     signal: AbortSignal,
     tuned?: TunedModelSource,
   ): Promise<ModelLease<LoadedModel>> {
-    const entry = tuned === undefined ? this.#known(name) : this.#tuned.of(tuned);
-    return entry.lease(signal);
+    return tuned === undefined ? this.#known(name).lease(signal) : this.#tuned.lease(tuned, signal);
   }
 
   /**
@@ -313,7 +312,7 @@ export class Catalog {
     const idle = [...own, ...this.#tuned.keyed].flatMap(([key, { folder, resident }]) => {
       if (resident === null || resident.inUse || folder === null || !isAdapter(folder)) return [];
       const { adapter } = folder;
-      const isRun = adapter.lora.length > 0 && this.#baseEntry(adapter)?.known.id === base;
+      const isRun = !isHeadAlone(adapter) && this.#baseEntry(adapter)?.known.id === base;
       return isRun ? [{ key, usedAt: resident.usedAt }] : [];
     });
     const [oldest] = idle.toSorted((a, b) => a.usedAt - b.usedAt);

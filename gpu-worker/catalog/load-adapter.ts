@@ -15,13 +15,18 @@ import type { LoraSession } from "../graphs/lora-session.ts";
 import { type AdapterLoading, expectBase } from "./adapter-base.ts";
 import { loadDecoderAdapter } from "./load-decoder-adapter.ts";
 import type { LoadedEncoder, LoadedModel } from "./loaded-model.ts";
-import { readLora } from "./read-lora.ts";
+import { readLora, readShapes } from "./read-lora.ts";
+
+/** Whether its texts run as its base's do. */
+export function isHeadAlone(adapter: Adapter): boolean {
+  return adapter.kind === "encoder" && adapter.lora.length === 0 && !adapter.wordShapes;
+}
 
 /** The files that decide what it adds to its base. What a decoder's llm-os.json says changes no answer. */
-function identityOf({ kind, lora }: Adapter): string[] {
+function identityOf(adapter: Adapter): string[] {
   const { weights, own, config } = adapterFiles;
-  const named = kind === "encoder" ? [weights, own] : [weights];
-  return lora.length === 0 ? named : [...named, config];
+  const named = adapter.kind === "encoder" ? [weights, own] : [weights];
+  return isHeadAlone(adapter) ? named : [...named, config];
 }
 
 /** Of what the adapter adds to its base. */
@@ -56,7 +61,7 @@ export function adapterLimits(adapter: Adapter, base: ModelLimits): ModelLimits 
 /** The hidden size that the head was fitted on. */
 function hiddenOf({ pooling, weight, labels }: EncoderAdapter): number {
   const features = weight.length / labels.length;
-  return pooling === "spans" ? features / 3 : features;
+  return pooling === "spans" || pooling === "marks" ? features / 3 : features;
 }
 
 /** @throws Error where the base is none for this adapter */
@@ -101,14 +106,14 @@ async function hold(
   model: AdapterOf<EncoderAdapter>,
   signal: AbortSignal,
 ): Promise<Held> {
-  if (model.adapter.lora.length === 0) {
+  if (isHeadAlone(model.adapter)) {
     return { session: base.session, dispose: () => Promise.resolve() };
   }
   const { lora } = base;
   if (lora === null) throw new Error(`its base ${base.id} takes no layers of LoRA`);
   const prefixes = prefixesOf(lora.checkpoint.config);
   const { session, adapter, release } = await lora.base.hold(
-    (layers) => readLora(model, prefixes, layers),
+    (layers) => ({ layers: readLora(model, prefixes, layers), shapes: readShapes(model) }),
     signal,
   );
   return { session, adapter, dispose: release, ...groupedMemory(base, session) };
@@ -116,9 +121,7 @@ async function hold(
 
 /** What loading it takes of memory, about, beside its base. */
 function bytesNeeded({ adapter, sizeBytes }: AdapterModel, base: LoadedEncoder): number {
-  return adapter.lora.length === 0
-    ? 0
-    : sizeBytes + (base.lora?.base.bytesNeeded(adapter.lora) ?? 0);
+  return isHeadAlone(adapter) ? 0 : sizeBytes + (base.lora?.base.bytesNeeded(adapter.lora) ?? 0);
 }
 
 function loadEncoderAdapter(
@@ -139,6 +142,7 @@ function loadEncoderAdapter(
       limits: adapterLimits(adapter, base.limits),
       head: headOf(adapter),
       entityModel: adapter.entityModel,
+      wordShapes: adapter.wordShapes,
       lora: null,
       bytes: model.sizeBytes,
       dispose: async () => {
@@ -164,7 +168,7 @@ export async function loadAdapter(
   const { lease, signal } = loading;
   try {
     const digest = await adapterDigest(model, lease.model.digest, signal);
-    if (adapter.lora.length > 0) await makePlace(lease.model, loading);
+    if (!isHeadAlone(adapter)) await makePlace(lease.model, loading);
     return adapter.kind === "decoder"
       ? await loadDecoderAdapter({ id, model: { ...model, adapter } }, digest, loading)
       : await loadEncoderAdapter({ id, model: { ...model, adapter } }, digest, loading);

@@ -42,7 +42,10 @@ export function loadDecoderAdapter(
   const { lora } = base;
   const prefixes = ["", ...decoderPrefixes];
   return withRoom(model.sizeBytes + lora.bytesNeeded(model.adapter.lora), async () => {
-    const held = await lora.hold((layers) => readLora(model, prefixes, layers), signal);
+    const held = await lora.hold(
+      (layers) => ({ layers: readLora(model, prefixes, layers), shapes: null }),
+      signal,
+    );
     return {
       ...base,
       id,

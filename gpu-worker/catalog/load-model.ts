@@ -114,6 +114,7 @@ export class ModelLoader {
     const form =
       known ?? (await this.#forms.measure({ ...model, tokenizer, open, discard }, watch.signal));
     const { session, file } = await this.#openGraph(model, form, watch);
+    await expectShapes(session, checkpoint);
     const { maxTokens } = limits;
     const measuring = { maxTokens, now: () => performance.now(), signal: watch.signal };
     const bytes = await this.#bytesOf(checkpoint, file);
@@ -128,6 +129,7 @@ export class ModelLoader {
       head,
       sentence: sentence === null ? null : sentenceVectors(sentence),
       entityModel,
+      wordShapes: checkpoint.wordShapes,
       tokenizer,
       session,
       costs: await measureCosts(session, measuring),
@@ -232,6 +234,18 @@ export class ModelLoader {
     const weights = format === "onnx" ? sizeBytes : await folderBytes(path.dirname(file));
     return weights + (this.#tools.deviceMemory?.runBytes ?? 0);
   }
+}
+
+/** @throws Error where the weights hold a table of word shapes unsaid, or none where one is said to be */
+async function expectShapes(session: Session, { wordShapes }: Checkpoint): Promise<void> {
+  const reads = session.inputs.some(({ name }) => name === "word_shapes");
+  if (reads === wordShapes) return;
+  await session.release();
+  throw new Error(
+    reads
+      ? "its weights hold a table of word shapes: llm-os.json has to say word_shapes: true"
+      : "llm-os.json says word_shapes, but its weights hold no table of them",
+  );
 }
 
 async function folderBytes(folder: string): Promise<number> {

@@ -22,6 +22,11 @@ export type LoraOpening<Session extends Stacked> = {
 
 type Opened<Session> = { session: Session; bytes: number };
 
+export type AdapterParts = {
+  readonly layers: ReadonlyMap<string, LoraMatrices>;
+  readonly shapes: Float32Array | null;
+};
+
 /** An adapter in its base's stacks. */
 export type HeldAdapter<Session> = {
   readonly session: Session;
@@ -60,11 +65,12 @@ export class LoraBase<Session extends Stacked> {
   }
 
   /**
-   * @param read gives the adapter's part in each layer, once the session says what layers there are
+   * @param read gives the adapter's part in each layer, once the session says what layers there are, and its table of
+   *   word shapes, if it has one
    * @throws PassingFailure where it is full; what `read` or the opening throws; the signal's reason
    */
   async hold(
-    read: (layers: ReadonlyMap<string, LayerSize>) => ReadonlyMap<string, LoraMatrices>,
+    read: (layers: ReadonlyMap<string, LayerSize>) => AdapterParts,
     signal: AbortSignal,
   ): Promise<HeldAdapter<Session>> {
     if (this.full) {
@@ -76,7 +82,8 @@ export class LoraBase<Session extends Stacked> {
     try {
       const { session } = await this.#open(signal);
       const { stacks } = session;
-      const adapter = stacks.add(read(stacks.layers));
+      const { layers, shapes } = read(stacks.layers);
+      const adapter = stacks.add(layers, shapes);
       const release = async () => {
         await stacks.remove(adapter);
         await this.#leave();

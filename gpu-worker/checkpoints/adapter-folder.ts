@@ -7,6 +7,8 @@
 import { mkdir, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import * as z from "zod";
+import { shapeTable } from "../architectures/embedding.ts";
+import { peftPrefix } from "../architectures/trainable-layers.ts";
 import { Sha256 } from "../files/file-digest.ts";
 import { readJson } from "../files/json-file.ts";
 import { writeAtomically } from "../files/write-atomically.ts";
@@ -53,7 +55,7 @@ export const AdapterOwnFile = z.looseObject({
   problem: z.enum(problems),
   /**
    * How token vectors become the features: `spans` are head, tail and whole text side by side; `none` is each token's
-   * own.
+   * own; `marks` are as `spans`, of the text written with its marks, which count with the part that they mark.
    */
   pooling: z.enum(headPoolings),
   /** Tokens, special ones included. */
@@ -63,6 +65,8 @@ export const AdapterOwnFile = z.looseObject({
   licence: z.string().min(1).max(100).nullish(),
   /** Id of the model that finds the entities this one relates. */
   entity_model: z.string().min(1).max(200).nullish(),
+  /** Whether its weights hold a table of words' shapes (model/word-shapes.ts). */
+  word_shapes: z.boolean().nullish(),
 });
 type AdapterOwnFile = z.infer<typeof AdapterOwnFile>;
 
@@ -81,6 +85,8 @@ export type AdapterHead = {
   licence: string | null;
   /** Id of the model that finds the entities this one relates. */
   entityModel: string | null;
+  /** Whether it reads words' shapes, by a table of its own. Absent: it does not. */
+  wordShapes?: boolean;
   /** f32 [labels, features]. */
   weight: Float32Array;
   /** f32 [labels]. */
@@ -91,6 +97,7 @@ export type EncoderAdapter = AdapterHead & {
   kind: "encoder";
   /** What llm-os.json says; null: its folder's name. */
   id: string | null;
+  wordShapes: boolean;
   /** What it changes of its base. None: it is a head alone. */
   lora: readonly LoraLayer[];
 };
@@ -139,13 +146,32 @@ function checkHead(source: WeightSource, labels: number): void {
   throw new Error(`${biasName} is [${bias.join(", ")}], expected [${labels}]`);
 }
 
+/** Whether a tensor is an adapter's table of word shapes, by its name. */
+export function isShapeTable(name: string): boolean {
+  return name.startsWith(peftPrefix) && name.endsWith(shapeTable);
+}
+
+/** @throws Error where the table is there unsaid, or said and not there */
+function checkShapes(tables: readonly string[], { word_shapes: said }: AdapterOwnFile): void {
+  const [table] = tables;
+  if (tables.length === (said === true ? 1 : 0)) return;
+  throw new Error(
+    table === undefined
+      ? `the table of word shapes is missing, which word_shapes in ${adapterFiles.own} says is there`
+      : `${table} is served with word_shapes: true in ${adapterFiles.own}, and one table alone`,
+  );
+}
+
 function readWeights(
   source: WeightSource,
-  labels: number,
+  own: AdapterOwnFile,
   config: AdapterConfigFile,
 ): Pick<EncoderAdapter, "weight" | "bias" | "lora"> {
-  checkHead(source, labels);
-  const others = source.names().filter((name) => name !== weightName && name !== biasName);
+  checkHead(source, own.labels.length);
+  checkShapes(source.names().filter(isShapeTable), own);
+  const others = source
+    .names()
+    .filter((name) => name !== weightName && name !== biasName && !isShapeTable(name));
   const lora = readLoraLayers(source, others, config, "the classifier and layers of LoRA are");
   return {
     weight: readFinite(source, weightName),
@@ -168,7 +194,6 @@ export async function readAdapter(folder: string): Promise<Adapter | null> {
   }
   checkConfig(config, own.task);
   checkLabels(own);
-  const labels = own.labels.length;
   return {
     kind: "encoder",
     id: own.id ?? null,
@@ -181,7 +206,8 @@ export async function readAdapter(folder: string): Promise<Adapter | null> {
     baseName: config.base_model_name_or_path,
     licence: own.licence ?? null,
     entityModel: own.entity_model ?? null,
-    ...readAdapterWeights(folder, (source) => readWeights(source, labels, config)),
+    wordShapes: own.word_shapes ?? false,
+    ...readAdapterWeights(folder, (source) => readWeights(source, own, config)),
   };
 }
 
@@ -215,7 +241,10 @@ function configOf({ task, baseName }: AdapterHead, lora: TrainedLora | null) {
 
 function ownOf(adapter: AdapterHead): AdapterOwnFile {
   const { task, labels, problem, pooling, maxLength, baseDigest, licence, entityModel } = adapter;
-  const optional = entityModel === null ? {} : { entity_model: entityModel };
+  const optional = {
+    ...(entityModel !== null && { entity_model: entityModel }),
+    ...(adapter.wordShapes === true && { word_shapes: true }),
+  };
   return AdapterOwnFile.parse({
     formatVersion: 1,
     task,
@@ -229,24 +258,10 @@ function ownOf(adapter: AdapterHead): AdapterOwnFile {
   });
 }
 
-async function writeWeights(
-  file: string,
-  { labels, weight, bias }: AdapterHead,
-  lora: TrainedLora | null,
-): Promise<void> {
-  const rows = labels.length;
-  const shape = [rows, weight.length / rows];
+async function writeWeights(file: string, tensors: readonly TensorToWrite[]): Promise<void> {
   const neighbour = `${file}.tmp`;
   try {
-    await writeSafetensors(
-      neighbour,
-      [
-        { name: weightName, dtype: "float32", shape, load: () => weight },
-        { name: biasName, dtype: "float32", shape: [rows], load: () => bias },
-        ...(lora?.tensors ?? []),
-      ],
-      { format: "pt" },
-    );
+    await writeSafetensors(neighbour, tensors, { format: "pt" });
     await rename(neighbour, file);
   } catch (error) {
     await rm(neighbour, { force: true });
@@ -254,8 +269,31 @@ async function writeWeights(
   }
 }
 
+export type AdapterFiles = {
+  readonly tensors: readonly TensorToWrite[];
+  /** README.md. */
+  readonly card: string;
+  /** llm-os.json. */
+  readonly own: object;
+  /** adapter_config.json. */
+  readonly config: object;
+};
+
+/** The config comes last, because it makes the folder an adapter: nobody takes one that is half written. */
+export async function writeAdapterFiles(
+  folder: string,
+  { tensors, card, own, config }: AdapterFiles,
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const write = (name: string, content: string) =>
+    writeAtomically(path.join(folder, name), content);
+  await writeWeights(path.join(folder, adapterFiles.weights), tensors);
+  await write(adapterFiles.card, card);
+  await write(adapterFiles.own, json(own));
+  await write(adapterFiles.config, json(config));
+}
+
 /**
- * The config comes last, because it makes the folder an adapter: nobody takes one that is half written.
  * @param card README.md
  * @param lora null: a head alone
  * @throws where it is no adapter that could be read again
@@ -271,11 +309,12 @@ export async function writeAdapter(
   if (!adapter.weight.every(Number.isFinite) || !adapter.bias.every(Number.isFinite)) {
     throw new Error("the head holds a number that is not finite");
   }
-  await mkdir(folder, { recursive: true });
-  const write = (name: string, content: string) =>
-    writeAtomically(path.join(folder, name), content);
-  await writeWeights(path.join(folder, adapterFiles.weights), adapter, lora);
-  await write(adapterFiles.card, card);
-  await write(adapterFiles.own, json(own));
-  await write(adapterFiles.config, json(configOf(adapter, lora)));
+  const { weight, bias, labels } = adapter;
+  const rows = labels.length;
+  const head = [
+    { name: weightName, shape: [rows, weight.length / rows], load: () => weight },
+    { name: biasName, shape: [rows], load: () => bias },
+  ].map((tensor) => ({ ...tensor, dtype: "float32" as const }));
+  const tensors = [...head, ...(lora?.tensors ?? [])];
+  await writeAdapterFiles(folder, { tensors, card, own, config: configOf(adapter, lora) });
 }

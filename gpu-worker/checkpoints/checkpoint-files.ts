@@ -27,4 +27,7 @@ export const OwnFile = z.looseObject({
   entity_model: z.string().min(1).max(200).nullish(),
   /** sha256 of the upstream f32 weights that these are another form of. */
   derivedFrom: Sha256.nullish(),
+  /** Whether it reads words' shapes (model/word-shapes.ts), of which its weights hold a table. */
+  word_shapes: z.boolean().nullish(),
 });
+export type OwnFile = z.infer<typeof OwnFile>;

@@ -57,6 +57,8 @@ export type Checkpoint = {
   derivedFrom: string | null;
   /** Id of the model that finds the entities this one relates; null: it names none. */
   entityModel: string | null;
+  /** Whether its graph reads words' shapes. */
+  wordShapes: boolean;
   /** Bytes of the weights. */
   sizeBytes: number;
 };
@@ -231,6 +233,7 @@ export async function readCheckpoint(
     licence: own?.licence ?? (await readCardLicence(folder)),
     derivedFrom: own?.derivedFrom ?? null,
     entityModel: own?.entity_model ?? null,
+    wordShapes: own?.word_shapes ?? false,
     sizeBytes: bytes,
   };
 }

@@ -33,7 +33,7 @@ export function graphOfAdapter(
   weights: WeightSource,
   { pooling, weight, bias }: Pick<AdapterHead, "pooling" | "weight" | "bias">,
 ): Graph {
-  if (pooling === "spans") {
+  if (pooling === "spans" || pooling === "marks") {
     throw new Error("its head reads parts of a text, which no graph of ours marks: not exported");
   }
   const own = [base.sentence?.pooling].flat().join() === pooling ? sentenceHead(base) : null;

@@ -193,7 +193,7 @@ function parseThreshold(text: string): number {
   throw new InvalidArgumentError("a number, 0 or more.");
 }
 
-type Optional = Pick<TuneCommand, "validation" | "epochs" | "learningRate" | "patience">;
+type Optional = Pick<TuneCommand, "validation" | "epochs" | "learningRate" | "batch" | "patience">;
 type TuneOptions = Omit<TuneCommand, keyof Optional | "lora" | "skipInvalid" | "task"> & {
   [Name in keyof Optional]?: NonNullable<Optional[Name]>;
 } & { skipInvalid?: true; loraRank: number; loraAlpha: number };
@@ -219,8 +219,14 @@ program
   .option("--patience <number>", "evaluations without a gain after which it stops", parseWhole)
   .option("--threshold <number>", "what counts as a gain of the score", parseThreshold, 0)
   .option("--skip-invalid", "leave bad examples out")
-  .option("--batch <number>", "examples of a step", parseWhole, 32)
+  .option("--batch <number>", "examples of a step", parseWhole)
   .option("--seed <number>", "decides what chance decides", parseSeed, 0)
+  .option(
+    "--trials <number>",
+    "options that are tried before the best are trained with",
+    parseWhole,
+    1,
+  )
   .option("--max-seconds <number>", "it ends by then with the best it has", parseWhole, 900)
   .option("--save-seconds <number>", "seconds between two saved states", parseWhole, 60)
   .action(async (options: TuneOptions) => {
@@ -228,8 +234,9 @@ program
     const log = { info: () => undefined, warn: () => undefined };
     const runtime = await openRuntime({ log, poolThreads, ...(threads !== null && { threads }) });
     const { loraRank: rank, loraAlpha: alpha, skipInvalid = false, ...given } = options;
-    const { validation = null, epochs = null, learningRate = null, patience = null } = given;
-    const optional = { validation, epochs, learningRate, patience };
+    const { validation = null, epochs = null, learningRate = null } = given;
+    const { batch = null, patience = null } = given;
+    const optional = { validation, epochs, learningRate, batch, patience };
     const memoryBytes = process.availableMemory();
     const tools = { settings, runtime, memoryBytes, signal, stream: process.stderr, say };
     await runTune({ ...given, ...optional, task: null, lora: { rank, alpha }, skipInvalid }, tools);

@@ -9,6 +9,7 @@ import { type Features, padRows, storedSize } from "../architectures/feature-hea
 import { padColumns } from "../architectures/projection-weights.ts";
 import { RuntimeError } from "../runtime/session.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { ShapeTables, type TableLayout } from "./shape-tables.ts";
 import { type LoraMatrices, LoraStack, type StackLayout, type StackPlace } from "./lora-stack.ts";
 
 /** As checkpoints have it. */
@@ -24,6 +25,7 @@ export type StackedLayer = StackPlace & {
 export class AdapterStacks {
   readonly #stacks: ReadonlyMap<string, LoraStack>;
   readonly #layers: ReadonlyMap<string, StackedLayer>;
+  readonly #tables: ShapeTables | null;
   /** Of each adapter. */
   readonly #slots = new Map<number, number>();
   readonly #running = new Set<Promise<unknown>>();
@@ -32,8 +34,17 @@ export class AdapterStacks {
   #adapters = 0;
   #feeds: Record<string, Tensor> = {};
 
-  /** @param layers by the names that adapters have for them */
-  constructor(layouts: readonly StackLayout[], layers: ReadonlyMap<string, StackedLayer>) {
+  /**
+   * @param layers by the names that adapters have for them
+   * @param table of word shapes, which they may have too
+   */
+  constructor(
+    layouts: readonly StackLayout[],
+    layers: ReadonlyMap<string, StackedLayer>,
+    table: TableLayout | null = null,
+  ) {
+    this.#tables = table === null ? null : new ShapeTables(table);
+    this.#tables?.grow(this.#slotCount);
     this.#stacks = new Map(layouts.map((layout) => [layout.name, new LoraStack(layout)]));
     this.#layers = layers;
     for (const stack of this.#stacks.values()) stack.grow(this.#slotCount);
@@ -58,7 +69,8 @@ export class AdapterStacks {
   }
 
   get bytes(): number {
-    return [...this.#stacks.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+    const tables = this.#tables?.bytes ?? 0;
+    return [...this.#stacks.values()].reduce((sum, { bytes }) => sum + bytes, tables);
   }
 
   /** What the stacks would grow by with an adapter more. @param parts by the names of layers, prefixes and all */
@@ -69,14 +81,21 @@ export class AdapterStacks {
       const rank = parts.find(({ name }) => name.endsWith(layer))?.rank ?? 0;
       ranks.set(stack, Math.max(ranks.get(stack) ?? 0, rank));
     }
-    let bytes = 0;
+    let bytes = this.#tables?.bytesWith(slots) ?? 0;
     for (const [name, stack] of this.#stacks) bytes += stack.bytesWith(slots, ranks.get(name) ?? 0);
     return bytes - this.bytes;
   }
 
-  /** @param matrices by the names of `layers`, of the sizes there @returns the adapter's number */
-  add(matrices: ReadonlyMap<string, LoraMatrices>): number {
+  /**
+   * @param matrices by the names of `layers`, of the sizes there
+   * @param table of word shapes; null: it reads none
+   * @returns the adapter's number
+   * @throws Error for a table of another size
+   */
+  add(matrices: ReadonlyMap<string, LoraMatrices>, table: Float32Array | null = null): number {
+    if (table !== null) this.#tables?.check(table);
     const slot = this.#free.pop() ?? this.#newSlot();
+    this.#tables?.write(slot, table);
     for (const stack of this.#stacks.values()) stack.clear(slot);
     for (const [name, { rank, down, up }] of matrices) {
       const layer = this.#layers.get(name);
@@ -133,11 +152,13 @@ export class AdapterStacks {
     const slot = this.#slotCount;
     this.#slotCount = 2 * slot;
     for (const stack of this.#stacks.values()) stack.grow(this.#slotCount);
+    this.#tables?.grow(this.#slotCount);
     for (let more = this.#slotCount - 1; more > slot; more -= 1) this.#free.push(more);
     return slot;
   }
 
   #refeed(): void {
-    this.#feeds = Object.assign({}, ...Array.from(this.stacks, (stack) => stack.feeds()));
+    const stacks = Array.from(this.stacks, (stack) => stack.feeds());
+    this.#feeds = Object.assign({}, ...stacks, this.#tables?.feeds());
   }
 }

@@ -1,4 +1,5 @@
 /** An encoder's graph with stacks of adapters of low rank (architectures/lora-layers.ts), and what is in them. */
+import { shapeTables } from "../architectures/lora-layers.ts";
 import type { EncoderSession } from "../model/encoder-session.ts";
 import { type RunOptions, RuntimeError, type Session } from "../runtime/session.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -12,7 +13,7 @@ import { downSuffix, type StackLayout, upSuffix } from "./lora-stack.ts";
 const rowsPerCopiedNumber = 128;
 
 export function isStack(name: string): boolean {
-  return name.endsWith(downSuffix) || name.endsWith(upSuffix);
+  return name.endsWith(downSuffix) || name.endsWith(upSuffix) || name === shapeTables;
 }
 
 /** A stack for each layer. @throws RuntimeError for a graph that has none */
@@ -28,7 +29,10 @@ function stacksOf({ inputs }: Pick<Session, "inputs">): AdapterStacks {
     layers.set(layer, { stack: layer, block: 0, layer: 0, ...size });
   }
   if (layers.size === 0) throw new RuntimeError("the graph takes no adapters");
-  return new AdapterStacks(layouts, layers);
+  const [, rows, columns] = inputs.find(({ name }) => name === shapeTables)?.shape ?? [];
+  const table =
+    rows === undefined ? null : { name: shapeTables, rows: Number(rows), columns: Number(columns) };
+  return new AdapterStacks(layouts, layers, table);
 }
 
 export class LoraSession implements EncoderSession, Session {

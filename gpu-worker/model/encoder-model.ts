@@ -30,4 +30,6 @@ export type EncoderModel = {
   readonly sentence: SentenceVectors | null;
   /** Id of the model that finds the entities this one relates; null: it names none. */
   readonly entityModel: string | null;
+  /** Whether rows are to have the shapes of their words. Absent: it reads none. */
+  readonly wordShapes?: boolean;
 };

@@ -7,6 +7,8 @@ export type EncoderRow = {
   readonly ids: readonly number[];
   /** Segment of each token. Absent: all 0. */
   readonly typeIds?: readonly number[];
+  /** Shape of each token's word (word-shapes.ts), for a model that reads them. Absent: all 0. */
+  readonly shapes?: readonly number[];
   readonly outputs: readonly OutputName[];
   /** For a masked-lm: the tokens whose logits are wanted. */
   readonly positions?: readonly number[];

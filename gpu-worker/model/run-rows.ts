@@ -83,6 +83,7 @@ const feedMakers: Readonly<
 > = {
   input_ids: (rows, sequence) => grid(rows, sequence, (row) => row.ids),
   token_type_ids: (rows, sequence) => grid(rows, sequence, (row) => row.typeIds),
+  word_shapes: (rows, sequence) => grid(rows, sequence, (row) => row.shapes),
   attention_mask(rows, sequence) {
     const data = new BigInt64Array(rows.length * sequence);
     for (const [row, { ids }] of rows.entries()) {

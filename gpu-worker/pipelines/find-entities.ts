@@ -9,6 +9,7 @@ import { softmax } from "../tensor/activations.ts";
 import type { EncoderModel } from "../model/encoder-model.ts";
 import type { OutputName } from "../model/encoder-session.ts";
 import type { LinearHead } from "../model/linear-head.ts";
+import { rowShapes, shapesOf } from "../model/word-shapes.ts";
 import {
   type Aggregation,
   type FoundEntity,
@@ -59,15 +60,19 @@ export async function findEntities(
     slices.begin();
     const spans = await trimOffsets(tokens.text, tokens.offsets, slices);
     const allWords = entityWords(tokens, model.tokenizer);
+    const shapes = model.wordShapes ? shapesOf({ ...tokens, words: allWords }) : null;
     const own = windowRules(model, rules);
     if (isOverlapLowered(tokens.ids.length, own)) rules.onOverlapLowered?.();
     for (const [from, to] of windowsOf(tokens.ids.length, own)) {
       if (slices.over) await slices.next();
       const { ids, starts } = model.tokenizer.wrap(tokens.ids.slice(from, to));
       rules.counter.add({ ids, truncated: false });
-      rows.push({ ids, outputs: [head.output] });
+      const [start = 0] = starts;
+      const place = { start, length: ids.length };
+      const given = shapes && { shapes: rowShapes(shapes.slice(from, to), place) };
+      rows.push({ ids, outputs: [head.output], ...given });
       const words = allWords.slice(from, to);
-      windows.push({ text, spans: spans.slice(from, to), words, start: starts[0] ?? 0 });
+      windows.push({ text, spans: spans.slice(from, to), words, start });
     }
     text += 1;
   }

@@ -1,6 +1,7 @@
 /** A request's text with two marked parts, and a text written with its marks. */
 import { CodedError } from "#contract/errors.ts";
 import { type MarkedText, readRelationMarks } from "#contract/relation-marks.ts";
+import type { Span } from "./offsets.ts";
 import type { NamedText } from "./text-tokens.ts";
 
 const rightForm =
@@ -13,14 +14,18 @@ export function readMarks({ text, name }: NamedText): MarkedText | null {
   throw new CodedError("invalid_value", `${name}: ${read.fault}. ${rightForm}`, { param: name });
 }
 
-/** The text with its two parts marked. They must not overlap. */
-export function writeMarks({ text, head, tail }: MarkedText): string {
-  const both = [
-    { span: head, name: "e1" },
-    { span: tail, name: "e2" },
-  ].toSorted((a, b) => b.span[0] - a.span[0]);
-  return both.reduce((written, { span: [start, end], name }) => {
-    const part = `<${name}>${written.slice(start, end)}</${name}>`;
-    return written.slice(0, start) + part + written.slice(end);
-  }, text);
+/** The text with its two parts marked, and their places, marks included. The parts must not overlap. */
+export function withMarks({ text, head, tail }: MarkedText): MarkedText {
+  const isInOrder = head[0] < tail[0];
+  const marked = (span: Span, name: string) => `<${name}>${text.slice(...span)}</${name}>`;
+  const [one, other] = [marked(head, "e1"), marked(tail, "e2")];
+  const [first, second] = isInOrder ? [one, other] : [other, one];
+  const [before, after] = isInOrder ? [head, tail] : [tail, head];
+  const written = text.slice(0, before[0]) + first + text.slice(before[1], after[0]);
+  const places: [Span, Span] = [
+    [before[0], before[0] + first.length],
+    [written.length, written.length + second.length],
+  ];
+  const [headPlace, tailPlace] = isInOrder ? places : [places[1], places[0]];
+  return { text: written + second + text.slice(after[1]), head: headPlace, tail: tailPlace };
 }

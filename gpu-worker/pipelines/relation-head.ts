@@ -1,7 +1,8 @@
 /**
  * How a model relates two parts of a text. A checkpoint reads the text with its marks, as it was trained to. A head
- * over a shared backbone reads the bare text once and makes its features of the token vectors: the mean over the first
- * part, over the second, and over the whole sequence with its special tokens, one after the other.
+ * over a shared backbone makes its features of the token vectors: the mean over the first part, over the second, and
+ * over the whole sequence with its special tokens, one after the other. It reads the bare text once for all pairs, or
+ * the text of each pair with its marks, which count with their parts.
  */
 import { CodedError } from "#contract/errors.ts";
 import type { MarkedText } from "#contract/relation-marks.ts";
@@ -10,8 +11,9 @@ import { sigmoid, softmax } from "../tensor/activations.ts";
 import type { EncoderModel } from "../model/encoder-model.ts";
 import type { LinearHead } from "../model/linear-head.ts";
 import { linearLogits, poolTokens } from "./linear-head.ts";
-import { writeMarks } from "./marked-spans.ts";
+import { withMarks } from "./marked-spans.ts";
 import { type Span, trimOffsets } from "./offsets.ts";
+import { tokensIn } from "./part-tokens.ts";
 import type { EncoderRow } from "../model/encoder-row.ts";
 import type { TaskContext } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
@@ -41,7 +43,9 @@ export function relationHeadOf(model: EncoderModel): RelationHead {
   if (whole !== null) {
     return { labels: whole.labels, scores: (pairs, run) => readMarked(whole, pairs, run) };
   }
-  if (head.name !== "sequence-classification" || head.linear?.pooling !== "spans") {
+  const pooling = "linear" in head ? head.linear?.pooling : undefined;
+  const isOfParts = pooling === "spans" || pooling === "marks";
+  if (head.name !== "sequence-classification" || head.linear === null || !isOfParts) {
     throw new CodedError("invalid_value", `${id} relates no parts of texts`, { param: "model" });
   }
   const { labels, linear } = head;
@@ -69,7 +73,10 @@ async function readMarked(
   const rows: EncoderRow[] = [];
   const slices = new TimeSlices(context.signal);
   counter.expect(pairs.length, leastTokens(model));
-  const texts = await slices.map(pairs, (pair) => ({ text: writeMarks(pair), name: pair.name }));
+  const texts = await slices.map(pairs, (pair) => ({
+    text: withMarks(pair).text,
+    name: pair.name,
+  }));
   for await (const tokens of encodeWhole(texts, model, { signal: context.signal, fix })) {
     if (slices.over) await slices.next();
     const { ids } = model.tokenizer.wrap(tokens.ids);
@@ -97,7 +104,8 @@ async function readSpans(
   pairs: readonly Pair[],
   { model, context, counter }: RelationRun,
 ): Promise<Float32Array[]> {
-  const texts = byText(pairs);
+  counter.expect(head.pooling === "marks" ? pairs.length : 0, leastTokens(model));
+  const texts = head.pooling === "marks" ? pairs.map(byItself) : byText(pairs);
   const rows: EncoderRow[] = [];
   const slices = new TimeSlices(context.signal);
   const read: { start: number; parts: PairTokens[] }[] = [];
@@ -132,6 +140,12 @@ async function readSpans(
   return inOrder;
 }
 
+function byItself(pair: Pair, index: number): SharedText {
+  const { name } = pair;
+  const marked = { name, ...withMarks(pair) };
+  return { text: marked.text, name, pairs: [marked], indices: [index] };
+}
+
 function byText(pairs: readonly Pair[]): SharedText[] {
   const texts = new Map<string, SharedText>();
   for (const [index, pair] of pairs.entries()) {
@@ -152,17 +166,15 @@ function tokenFinder(tokenSpans: readonly Span[], name: string): (part: Span) =>
   const known = new Map<string, Span>();
   return (part) => {
     const key = part.join("-");
-    const tokens = known.get(key) ?? tokensIn(part, tokenSpans, name);
+    const tokens = known.get(key) ?? tokensIn(part, tokenSpans);
+    if (tokens === null) throw unread(name);
     known.set(key, tokens);
     return tokens;
   };
 }
 
-function tokensIn([start, end]: Span, tokenSpans: readonly Span[], name: string): Span {
-  const overlaps = (span: Span) => span[0] < end && span[1] > start;
-  const first = tokenSpans.findIndex(overlaps);
-  if (first !== -1) return [first, tokenSpans.findLastIndex(overlaps) + 1];
-  throw new CodedError(
+function unread(name: string): CodedError {
+  return new CodedError(
     "invalid_value",
     `${name}: a marked part holds nothing that the model reads. Mark a word.`,
     { param: name },

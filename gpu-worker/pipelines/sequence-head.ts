@@ -45,7 +45,7 @@ function readLinear(
   pooled: NonNullable<EncoderModel["sentence"]>["pooling"] | null,
 ): LogitReader | null {
   const { pooling, weight, bias } = head;
-  if (pooling === "spans" || pooling === "none") return null;
+  if (pooling === "spans" || pooling === "marks" || pooling === "none") return null;
   const width = weight.length / bias.length;
   if (pooling === pooled) {
     return {

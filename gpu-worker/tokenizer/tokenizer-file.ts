@@ -70,6 +70,25 @@ function inLowerCase(definition: Definition): Definition {
   return { ...definition, normalizer: { type: "Sequence", normalizers } };
 }
 
+type Normalizer = Definition["normalizer"];
+
+/** Whether texts are put into lower case, by this or a part of it. BertNormalizer does unless told not to. */
+export function lowersCase(normalizer: Normalizer): boolean {
+  switch (normalizer?.type) {
+    case "Lowercase":
+      return true;
+    case "BertNormalizer":
+      return normalizer["lowercase"] !== false;
+    case "Sequence":
+      return z
+        .array(z.looseObject({ type: z.string() }))
+        .parse(normalizer["normalizers"] ?? [])
+        .some(lowersCase);
+    default:
+      return false;
+  }
+}
+
 /** BertTokenizerFast lets its config overrule the normaliser of tokenizer.json. */
 function asConfigured(definition: Definition, { normalizer: asked }: TokenizerConfig): Definition {
   const { normalizer } = definition;

@@ -17,6 +17,7 @@ import {
 } from "./special-tokens.ts";
 import {
   type Definition,
+  lowersCase,
   readTokenizerFiles,
   type TokenizerFiles,
   type TokenizerRules,
@@ -72,6 +73,8 @@ export type Tokenizer = {
   readonly paddingId: number | null;
   /** Whether tokens that go on with a word are marked, as WordPiece's are by ##: then `words` are words. */
   readonly marksContinuation: boolean;
+  /** Whether the same words in upper and in lower case are the same tokens. */
+  readonly lowersCase: boolean;
   readonly vocabularySize: number;
 };
 
@@ -107,6 +110,7 @@ export async function makeTokenizer({ definition, config }: TokenizerFiles): Pro
     unknownId: unknownIdOf(library, definition) ?? idNamed(config.special.unk_token),
     paddingId: idNamed(config.special.pad_token) ?? firstKnown(library, usualPaddings)?.id ?? null,
     marksContinuation: Boolean(definition.model.continuing_subword_prefix),
+    lowersCase: lowersCase(definition.normalizer),
     vocabularySize: library.getVocabSize(true),
   };
 }

@@ -60,7 +60,9 @@ export function evaluationBatches(lengths: readonly number[], size: number): num
   return chunks([...lengths.keys()].toSorted(byLength), size);
 }
 
-/** `input_ids`, `attention_mask` and `token_type_ids`, int64 [batch, sequence], padded on the right. */
+/**
+ * `input_ids`, `attention_mask`, `token_type_ids` and `word_shapes`, int64 [batch, sequence], padded on the right.
+ */
 export function rowFeeds(rows: readonly TokenRow[], paddingId: number): Record<string, Tensor> {
   const longest = Math.max(...rows.map(({ ids }) => ids.length));
   const shape = [rows.length, longest];
@@ -75,5 +77,6 @@ export function rowFeeds(rows: readonly TokenRow[], paddingId: number): Record<s
     input_ids: grid(({ ids }) => ids, paddingId),
     attention_mask: grid(({ ids }) => ids.map(() => 1), 0),
     token_type_ids: grid((row) => row.typeIds ?? row.ids.map(() => 0), 0),
+    word_shapes: grid((row) => row.shapes ?? row.ids.map(() => 0), 0),
   };
 }

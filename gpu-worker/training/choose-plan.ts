@@ -1,5 +1,5 @@
 /** What `auto` chooses: the strategy that is likely to gain most of those that end in time. Pure. */
-import { estimateBytes, estimateDisk, estimateSeconds } from "./training-cost.ts";
+import { estimateBytes, estimateSeconds } from "./training-cost.ts";
 import type { CostFacts, CostOptions } from "./training-cost.ts";
 import { type LoraSizes, type TrainingPlan, usualLora } from "./training-plan.ts";
 
@@ -14,6 +14,8 @@ export type Wishes = {
   readonly maxSeconds: number;
   /** Whether the examples are such that a head alone is fitted on them. */
   readonly headFits: boolean;
+  /** Whether it is words that are classified. */
+  readonly isTagging: boolean;
 };
 
 export type Limits = {
@@ -31,13 +33,11 @@ export type Choice = CostOptions & {
 /** More examples need fewer passes; early stopping ends those that need less. */
 const examplesSeen = 60_000;
 const epochsMax = 20;
-/** Of the seconds there are: the estimate is rough. */
-const safety = 0.8;
-/** What did best for an encoder 384 wide; wider ones bear less. */
-const rate = { value: 2e-4, hidden: 384 };
+/** What did best for an encoder 384 wide; wider ones bear less. Tags are many to an example, and bear more. */
+const rate = { value: 2e-4, ofTags: 3e-4, hidden: 384 };
 
 /** Adapters bear more than what they adapt. */
-const loraRate = 5;
+export const loraRate = 5;
 
 /** Training that is too large for the memory there is. */
 export class MemoryError extends Error {}
@@ -50,8 +50,7 @@ function megabytes(bytes: number): string {
 }
 
 /** @throws DiskError */
-export function expectDisk(facts: CostFacts, options: CostOptions, diskBytes: number): void {
-  const needed = estimateDisk(facts, options);
+export function expectDisk(needed: number, diskBytes: number): void {
   if (needed <= diskBytes) return;
   throw new DiskError(
     `training writes about ${megabytes(needed)} and there are ${megabytes(diskBytes)} on the disk: ` +
@@ -59,14 +58,19 @@ export function expectDisk(facts: CostFacts, options: CostOptions, diskBytes: nu
   );
 }
 
+export function memoryInWords(taken: number, there: number): string {
+  return `training takes about ${megabytes(taken)} of memory and there are ${megabytes(there)}`;
+}
+
 /** @throws MemoryError where nothing that was asked for fits */
 export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Choice {
   const { batch } = wishes;
   const scale = wishes.strategy === "lora" ? loraRate : 1;
-  const learningRate = wishes.learningRate ?? (scale * rate.value * rate.hidden) / facts.hidden;
+  const usualRate = wishes.isTagging && wishes.strategy !== "lora" ? rate.ofTags : rate.value;
+  const learningRate = wishes.learningRate ?? (scale * usualRate * rate.hidden) / facts.hidden;
   const usual = Math.round(examplesSeen / facts.lengths.training.length);
   const wanted = wishes.epochs ?? Math.min(epochsMax, Math.max(1, usual));
-  const passes = wishes.epochs === null ? halves(wanted) : [wanted];
+  const passes = wishes.epochs === null ? fewer(wanted) : [wanted];
   const strategies = wishes.strategy === null ? usualStrategies(wishes) : [wishes.strategy];
   const candidates = strategies.flatMap((strategy) =>
     passes.map((epochs) => {
@@ -77,12 +81,11 @@ export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Ch
     }),
   );
   const fitting = candidates.filter(({ bytes }) => bytes <= limits.memoryBytes);
-  const chosen =
-    fitting.find(({ seconds }) => seconds <= wishes.maxSeconds * safety) ?? fitting.at(-1);
+  const chosen = fitting.find(({ seconds }) => seconds <= wishes.maxSeconds) ?? fitting.at(-1);
   if (chosen !== undefined) return chosen;
   const least = Math.min(...candidates.map(({ bytes }) => bytes));
   throw new MemoryError(
-    `training takes about ${megabytes(least)} of memory and there are ${megabytes(limits.memoryBytes)}: ` +
+    `${memoryInWords(least, limits.memoryBytes)}: ` +
       "lower --batch, shorten the texts, or train less with --strategy top-k or head",
   );
 }
@@ -91,7 +94,7 @@ function usualStrategies({ headFits }: Wishes): TrainingPlan["strategy"][] {
   return headFits ? ["full", "top-k", "head"] : ["full", "top-k"];
 }
 
-/** As many epochs, then half of them, down to one. */
-function halves(epochs: number): number[] {
-  return epochs <= 1 ? [1] : [epochs, ...halves(Math.floor(epochs / 2))];
+/** As many epochs, then one fewer each, down to one. */
+function fewer(epochs: number): number[] {
+  return Array.from({ length: epochs }, (_, at) => epochs - at);
 }

@@ -9,7 +9,7 @@ import { rowsOfTexts } from "../pipelines/text-pairs.ts";
 export type TrainingText = TaskInput<"text-classification">;
 
 /** Special tokens included. */
-export type TokenRow = Pick<EncoderRow, "ids" | "typeIds">;
+export type TokenRow = Pick<EncoderRow, "ids" | "typeIds" | "shapes">;
 
 /** A request's tokens are bounded; a few texts at a time stay below that. */
 const textsAtOnce = 32;

@@ -1,10 +1,41 @@
-/** What a checkpoint lacks before it is tuned: adapters, layers of a head. As PEFT and transformers start them. */
-import { tunedEncoder } from "../architectures/encoder.ts";
+/**
+ * What a checkpoint lacks before it is tuned: adapters, layers of a head, a table of word shapes. As PEFT and
+ * transformers start them.
+ */
+import * as z from "zod";
+import { shapeTable, wordTable } from "../architectures/embedding.ts";
+import { prefixesOf, sizesOf, tunedEncoder } from "../architectures/encoder.ts";
+import { peftPrefix } from "../architectures/trainable-layers.ts";
 import type { TunedHead } from "../architectures/tuned-encoder.ts";
 import { randomFrom } from "../tensor/random.ts";
-import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
+import { float32 } from "../tensor/tensor.ts";
+import { layeredWeights, memoryWeights, weightsWithout } from "../weights/memory-weights.ts";
+import { readFloat32 } from "../weights/read-float32.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
-import { newAdapters, newLayer } from "./start-tensors.ts";
+import { newAdapters, newLayer, newWordShapes } from "./start-tensors.ts";
+import type { StartTensors } from "./start-tensors.ts";
+
+type Started = {
+  readonly outputs: number;
+  readonly seed: number;
+  /** Whether words' shapes are read, of which there may be a table already. */
+  readonly wordShapes: boolean;
+};
+
+/** @param prefix of the table's name */
+function startShapes(
+  weights: WeightSource,
+  config: unknown,
+  { wordShapes, prefix }: { readonly wordShapes: boolean; readonly prefix: string },
+): StartTensors {
+  const isThere = prefixesOf(config).some((each) => weights.entry(each + shapeTable) !== null);
+  if (!wordShapes || isThere) return new Map();
+  const { embeddingWidth } = tunedEncoder(config, "token-classification");
+  const named = [...newWordShapes(embeddingWidth)].map(
+    ([name, table]) => [prefix + name, table] as const,
+  );
+  return new Map(named);
+}
 
 /**
  * `weights` with a new last layer of so many outputs, and whatever other layers of the head are not there. Closing it
@@ -13,12 +44,9 @@ import { newAdapters, newLayer } from "./start-tensors.ts";
 export function withNewHead(
   weights: WeightSource,
   config: unknown,
-  {
-    head,
-    outputs,
-    seed,
-  }: { readonly head: TunedHead; readonly outputs: number; readonly seed: number },
+  { head, outputs, seed, wordShapes }: Started & { readonly head: TunedHead },
 ): WeightSource {
+  if (head === "masked-lm") return withMaskedHead(weights, config, seed);
   const { layers, savedName } = tunedEncoder(config, head);
   const random = randomFrom(seed);
   const last = layers.length - 1;
@@ -28,13 +56,59 @@ export function withNewHead(
     if (at < last && has(`${name}.weight`)) return [];
     return [...newLayer(name, { inputs, outputs: at < last ? inputs : outputs }, random)];
   });
-  return layeredWeights(memoryWeights(new Map(started)), weights);
+  const shapes = startShapes(weights, config, { wordShapes, prefix: "" });
+  return layeredWeights(memoryWeights(new Map([...started, ...shapes])), weights);
+}
+
+const filled = (length: number, value: number) =>
+  float32([length], new Float32Array(length).fill(value));
+
+/**
+ * `weights` with a head that scores the vocabulary, new where they have none: its decoder is the table of word
+ * embeddings, as in BERT. One that a file holds a second time is left out.
+ */
+function withMaskedHead(weights: WeightSource, config: unknown, seed: number): WeightSource {
+  const { maskedHeads, vocabulary, savedName } = tunedEncoder(config, "masked-lm");
+  const nameOf = (name: string) =>
+    [name, savedName(name)].find((each) => weights.entry(each) !== null) ?? null;
+  const found = maskedHeads.find(({ dense }) => nameOf(`${dense}.weight`) !== null);
+  const [first] = maskedHeads;
+  if (found !== undefined || first === undefined) {
+    const decoder = found?.decoder ?? null;
+    const copy = decoder !== null && isTied(weights, config, [decoder, nameOf(wordTable) ?? ""]);
+    return copy ? weightsWithout(weights, new Set([decoder])) : weights;
+  }
+  const { dense, norm, width, bias } = first;
+  const started = new Map([
+    ...newLayer(dense, { inputs: sizesOf(config).hidden, outputs: width }, randomFrom(seed)),
+    [`${norm}.weight`, filled(width, 1)] as const,
+    [`${norm}.bias`, filled(width, 0)] as const,
+    [bias.at(-1) ?? "", filled(vocabulary, 0)] as const,
+  ]);
+  return layeredWeights(memoryWeights(started), weights);
+}
+
+const TyingFile = z.looseObject({ tie_word_embeddings: z.boolean().nullish() });
+
+/** Whether two tensors are one to transformers: it ties them unless it is told not to. */
+function isTied(
+  weights: WeightSource,
+  config: unknown,
+  [decoder, table]: readonly [string, string],
+): boolean {
+  if (weights.entry(decoder) === null || weights.entry(table) === null) return false;
+  if (TyingFile.parse(config).tie_word_embeddings === false) return false;
+  const [own, words] = [readFloat32(weights, decoder), readFloat32(weights, table)];
+  return own.length === words.length && own.every((value, at) => value === words[at]);
 }
 
 /** The classifier that adapters have, one layer whatever the family, which reads so many features. */
 export const adapterClassifier = "classifier";
 
-/** `weights` with adapters that change nothing yet, and a linear classifier. Closing it closes `weights`. */
+/**
+ * `weights` with adapters that change nothing yet, and a linear classifier on so many vectors side by side. Closing it
+ * closes `weights`.
+ */
 export function withNewAdapters(
   weights: WeightSource,
   config: unknown,
@@ -42,14 +116,17 @@ export function withNewAdapters(
     outputs,
     seed,
     rank,
-  }: { readonly outputs: number; readonly seed: number; readonly rank: number },
+    wordShapes,
+    vectors,
+  }: Started & { readonly rank: number; readonly vectors: number },
 ): WeightSource {
   const { layers, adapted, prefix } = tunedEncoder(config, "sequence-classification");
   const random = randomFrom(seed);
-  const inputs = layers[0]?.inputs ?? 0;
+  const inputs = vectors * (layers[0]?.inputs ?? 0);
   const started = [
     ...newAdapters(weights, { rank, targets: adapted, prefix }, random),
     ...newLayer(adapterClassifier, { inputs, outputs }, random),
+    ...startShapes(weights, config, { wordShapes, prefix: peftPrefix + prefix }),
   ];
   return layeredWeights(memoryWeights(new Map(started)), weights);
 }

@@ -5,6 +5,7 @@
 import { shapeTable } from "../architectures/embedding.ts";
 import { peftPrefix } from "../architectures/trainable-layers.ts";
 import { promptTable } from "../architectures/virtual-tokens.ts";
+import { wordShapes } from "../model/word-shapes.ts";
 import { elementCount } from "../tensor/shape.ts";
 import { tensor } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
@@ -95,12 +96,9 @@ export function newAdapters(
   throw new WeightError(`no linear layer is named ${targets.join(", ")}`);
 }
 
-/** Special, digits, with digits, punctuation, lower, UPPER, single capital, Title, mixed. */
-export const wordShapeCount = 9;
-
 /** A table of word shapes that changes nothing at first, `width` as the word embeddings. */
 export function newWordShapes(width: number): StartTensors {
-  return new Map([[shapeTable, zeros([wordShapeCount, width])]]);
+  return new Map([[shapeTable, zeros([wordShapes.length, width])]]);
 }
 
 /**

@@ -9,6 +9,7 @@ import { float32, int64 } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { encodeTexts } from "./encode-texts.ts";
 import type { TrainingText } from "./encode-texts.ts";
+import { encodeRelations, partMasks } from "./relation-rows.ts";
 import type { TaskData, TuningData } from "./training-task.ts";
 
 export type TextPart = { readonly texts: readonly TrainingText[]; readonly targets: TextTargets };
@@ -87,17 +88,46 @@ export function textTuning(
     outputs: labels.length,
     problem: training.targets.problem,
     examples: training.texts.length,
-    encode: async (model, signal) => ({
-      training: {
-        rows: await encodeTexts(training.texts, model, signal),
-        data: textTask({ labels, targets: training.targets }),
-      },
-      heldOut: {
-        rows: await encodeTexts(heldOut.texts, model, signal),
-        data: heldOutTexts(data),
-      },
-    }),
+    async encode(model, signal) {
+      const encode = task === "relation-extraction" ? encodeParts : encodePlain;
+      const taught = textTask({ labels, targets: training.targets });
+      return {
+        training: await encode(training.texts, taught, { model, signal }),
+        heldOut: await encode(heldOut.texts, heldOutTexts(data), { model, signal }),
+      };
+    },
   };
+}
+
+type Encoding = {
+  readonly model: Parameters<TuningData["encode"]>[0];
+  readonly signal: AbortSignal;
+};
+
+async function encodePlain<T extends TaskData>(
+  texts: readonly TrainingText[],
+  data: T,
+  { model, signal }: Encoding,
+) {
+  return { rows: await encodeTexts(texts, model, signal), data };
+}
+
+/** Relations, with the places of their parts. */
+async function encodeParts<T extends TaskData>(
+  texts: readonly TrainingText[],
+  data: T,
+  { model, signal }: Encoding,
+) {
+  const plain = texts.filter((text) => typeof text === "string");
+  const rows = await encodeRelations(plain, model, signal);
+  const feeds: TaskData["feeds"] = (indices, longest, draw) => ({
+    ...data.feeds(indices, longest, draw),
+    ...partMasks(
+      indices.flatMap((at) => rows[at] ?? []),
+      longest,
+    ),
+  });
+  return { rows, data: { ...data, feeds } };
 }
 
 function shown(text: TrainingText): string {

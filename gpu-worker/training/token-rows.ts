@@ -5,6 +5,7 @@
 import type { Line } from "#contract/training/forms.ts";
 import { alignSpans } from "../datasets/align-spans.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
+import { rowShapes, shapesOf } from "../model/word-shapes.ts";
 import { entityWords } from "../pipelines/entity-words.ts";
 import type { Span } from "../pipelines/offsets.ts";
 import { withoutSpace } from "../pipelines/offsets.ts";
@@ -100,13 +101,19 @@ function rowsOf(
   { tokenizer, limits }: TokenModel,
 ): TaggedRow[] {
   const rules = { room: limits.maxTokens - tokenizer.specialTokens.single, overlap: 0 };
+  const shapes = tokenizer.lowersCase
+    ? shapesOf({ ...tokens, words: entityWords(tokens, tokenizer) })
+    : null;
   return [...windowsOf(tokens.ids.length, rules)].map(([from, to]) => {
     const { ids, starts } = tokenizer.wrap(tokens.ids.slice(from, to));
-    const before = (starts[0] ?? 0) - from;
+    const [start = 0] = starts;
+    const before = start - from;
     const own = firsts.flatMap((token, word) =>
       token !== null && token >= from && token < to ? [{ word, token: token + before }] : [],
     );
-    return { ids, firsts: own };
+    const row = { ids, firsts: own };
+    if (shapes === null) return row;
+    return { ...row, shapes: rowShapes(shapes.slice(from, to), { start, length: ids.length }) };
   });
 }
 

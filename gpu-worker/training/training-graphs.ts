@@ -2,6 +2,7 @@
  * The two graphs of an encoder's training: one that takes a step of AdamW, and one that evaluates. Which tensors are
  * trained is the strategy's choice.
  */
+import { shapeTable } from "../architectures/embedding.ts";
 import { buildTrainingEncoder } from "../architectures/encoder.ts";
 import type { EncoderTask } from "../architectures/training-encoder.ts";
 import { gradient } from "../autodiff/gradient.ts";
@@ -23,6 +24,8 @@ export type GraphOptions = {
   /** By the checkpoint's own names. */
   readonly isTrained: (name: string) => boolean;
   readonly loraScale?: number;
+  /** Factor of the learning rate for the table of word shapes. */
+  readonly shapesRate: number;
 };
 
 const weightDecay = 0.01;
@@ -33,24 +36,32 @@ function isPlain(name: string): boolean {
   return name.endsWith("bias") || name.endsWith("beta") || name.includes("LayerNorm");
 }
 
+function isShapes(name: string): boolean {
+  return name.endsWith(shapeTable);
+}
+
 /** Reads `weights` when the graphs are written: keep them open until then. */
 export function trainingGraphs(
   config: unknown,
   weights: WeightSource,
-  { task, isTrained, loraScale = 1 }: GraphOptions,
+  { task, isTrained, loraScale = 1, shapesRate }: GraphOptions,
 ): TrainingGraphs {
   const shared = { task, loraScale, packed: true, isInput: () => true };
   const dropout = encoderDropout(usualRates);
   const forward = buildTrainingEncoder(config, weights, { ...shared, dropout });
   const read = forward.inputs.map(({ name }) => name).filter((name) => weights.entry(name));
   const trained = read.filter(isTrained);
+  const others = trained.filter((name) => !isShapes(name));
   const groups = [
-    { parameters: trained.filter((name) => !isPlain(name)), weightDecay },
-    { parameters: trained.filter(isPlain), weightDecay: 0 },
+    { parameters: others.filter((name) => !isPlain(name)), weightDecay },
+    { parameters: others.filter(isPlain), weightDecay: 0 },
+    { parameters: trained.filter(isShapes), weightDecay: 0, rate: shapesRate },
   ].filter(({ parameters }) => parameters.length > 0);
   const update = adamW(gradient(forward, { loss: "loss", parameters: trained }), {
     groups,
     maxNorm,
   });
-  return { update, evaluation: buildTrainingEncoder(config, weights, shared), read, trained };
+  const judged = task.name === "masked-lm" ? { ...task, scored: true } : task;
+  const evaluation = buildTrainingEncoder(config, weights, { ...shared, task: judged });
+  return { update, evaluation, read, trained };
 }

@@ -2,10 +2,9 @@
  * An encoder from a base's folder and examples of a task: trained by the loop, then written with its report into a
  * folder that is served as it is. What a command and a job both call.
  */
-import { mkdir, rm, stat } from "node:fs/promises";
-import path from "node:path";
+import { rm, stat } from "node:fs/promises";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
-import { attentionOf, tunedEncoder } from "../architectures/encoder.ts";
+import { attentionOf, sizesOf, tunedEncoder } from "../architectures/encoder.ts";
 import type { TunedEncoder } from "../architectures/tuned-encoder.ts";
 import { peftPrefix } from "../architectures/trainable-layers.ts";
 import { writeAdapter } from "../checkpoints/adapter-folder.ts";
@@ -13,8 +12,6 @@ import type { AdapterHead } from "../checkpoints/adapter-folder.ts";
 import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
-import { makeReport } from "../evaluation/make-report.ts";
-import type { Runtime } from "../runtime/session.ts";
 import { elementCount } from "../tensor/shape.ts";
 import { loadTokenizer } from "../tokenizer/tokenizer.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -22,51 +19,41 @@ import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
 import { readFloat32 } from "../weights/read-float32.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
+import { learntTask } from "./adapter-task.ts";
+import type { LearntTask } from "./adapter-task.ts";
+import { loraRate } from "./choose-plan.ts";
 import type { TokenRow } from "./encode-texts.ts";
 import { adapterClassifier, withNewAdapters, withNewHead } from "./new-head.ts";
-import { runTraining } from "./run-training.ts";
-import type { TrainingEnd, TrainingEvents } from "./run-training.ts";
+import { Divergence, evaluateAll } from "./run-training.ts";
+import type { TrainingEnd } from "./run-training.ts";
+import type { TrialEnd } from "./search.ts";
 import { loraScale } from "./start-tensors.ts";
-import { openTrainStep } from "./train-step.ts";
+import type { TrainStep } from "./train-step.ts";
+import { stateFolderOf, trainInFolder } from "./train-in-folder.ts";
+import type { TrainingRun } from "./train-in-folder.ts";
 import type { CostFacts } from "./training-cost.ts";
 import { trainingGraphs } from "./training-graphs.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
 import type { LoraSizes, TrainingPlan } from "./training-plan.ts";
-import { listTensors, saveTraining } from "./training-state.ts";
-import type { SavedTraining, Tensors } from "./training-state.ts";
+import { trainingReport } from "./training-report.ts";
+import { listTensors } from "./training-state.ts";
+import type { Tensors } from "./training-state.ts";
 import type { EncodedData, TuningData } from "./training-task.ts";
 import { planInWords, tuningCard } from "./tuning-card.ts";
 import { TuningError } from "./tuning-error.ts";
 import { writeCheckpoint } from "./write-checkpoint.ts";
 import { writeReport } from "./write-report.ts";
 
-export type TuneOptions = {
-  readonly prepared: PreparedTuning;
-  readonly plan: TrainingPlan;
-  /** Where the training was interrupted; null: it begins. */
-  readonly from: SavedTraining | null;
-  /** Of the tuned model. */
-  readonly name: string;
-  /** Its folder. */
-  readonly out: string;
-  /** Of all that decides the result, so that a state is taken up by the same training alone. */
-  readonly fingerprint: string;
-  readonly saveEverySeconds: number;
-  readonly runtime: Runtime;
-  readonly events: TrainingEvents & { onSave(step: number): void };
-  readonly now: () => number;
-  readonly signal: AbortSignal;
-};
+export type TuneOptions = TrainingRun & { readonly prepared: PreparedTuning };
 
 /** All that is known before it is decided how to train. */
 export type PreparedTuning = Base & {
   readonly data: TuningData;
   readonly encoded: EncodedData;
   readonly facts: CostFacts;
+  /** Whether it learns to read words' shapes, as taggers do that are given no case. */
+  readonly wordShapes: boolean;
 };
-
-/** Of the vectors that an adapter's classifier reads. */
-const pooling = "mean";
 
 type Base = {
   readonly id: string;
@@ -107,7 +94,9 @@ export async function prepareTuning(
 ): Promise<PreparedTuning> {
   const base = await readBase(of);
   const { checkpoint, tokenizer, id } = base;
-  const model = { id, tokenizer, limits: checkpoint.limits };
+  const { limits, sentence } = checkpoint;
+  const { hidden } = sizesOf(checkpoint.config);
+  const model = { id, tokenizer, limits, sentence, hidden };
   const encoded = await data.encode(model, signal);
   const lengths = {
     training: encoded.training.rows.map(lengthOf),
@@ -116,59 +105,106 @@ export async function prepareTuning(
   const shape = {
     ...attentionOf(checkpoint.config),
     layers: tunedEncoder(checkpoint.config, data.head).layerCount,
+    scored: data.head === "masked-lm" ? limits.vocabularySize : 0,
   };
-  return { ...base, data, encoded, facts: factsOf(checkpoint.weightsFile, shape, lengths) };
+  const facts = factsOf(checkpoint.weightsFile, shape, lengths);
+  const readsTags = data.task === "token-classification";
+  if (checkpoint.wordShapes && !readsTags) {
+    throw new Error(`${id} reads words' shapes: it is tuned for token-classification alone`);
+  }
+  const wordShapes = checkpoint.wordShapes || (readsTags && tokenizer.lowersCase);
+  return { ...base, data, encoded, facts, wordShapes };
 }
 
 const lengthOf = ({ ids }: TokenRow) => ids.length;
 
 function factsOf(
   weightsFile: string,
-  { layers, hidden, intermediate, heads }: Omit<CostFacts, "parameters" | "lengths">,
+  { layers, hidden, intermediate, heads, scored = 0 }: Omit<CostFacts, "parameters" | "lengths">,
   lengths: CostFacts["lengths"],
 ): CostFacts {
   const source = openSafetensors(weightsFile);
   try {
     const counts = source.names().map((name) => elementCount(source.entry(name)?.shape ?? []));
     const parameters = counts.reduce((sum, count) => sum + count, 0);
-    return { layers, hidden, intermediate, heads, parameters, lengths };
+    return { layers, hidden, intermediate, heads, scored, parameters, lengths };
   } finally {
     source.close();
   }
 }
 
 export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport> {
+  return await trainedEncoder(options, (trained) => write(options, trained));
+}
+
+/** Trained alike, and how good it came to be: nothing is written but its state. */
+export async function tryEncoder(options: TuneOptions): Promise<TrialEnd> {
+  const worst = { score: -Number.MAX_VALUE, loss: Number.MAX_VALUE };
+  const begun = options.now();
+  try {
+    return await trainedEncoder(options, async ({ end: { progress } }) => {
+      const { score, loss } = progress.best ?? worst;
+      return { score, loss, seconds: progress.seconds };
+    });
+  } catch (error) {
+    if (!(error instanceof Divergence)) throw error;
+    return { ...worst, seconds: (options.now() - begun) / 1000 };
+  }
+}
+
+type Trained = {
+  readonly weights: WeightSource;
+  readonly graphs: TrainingGraphs;
+  readonly end: TrainingEnd;
+};
+
+async function trainedEncoder<T>(
+  options: TuneOptions,
+  use: (trained: Trained) => Promise<T>,
+): Promise<T> {
   const { plan, prepared } = options;
-  const { checkpoint, data, encoded } = prepared;
+  const { checkpoint, data, encoded, wordShapes } = prepared;
   const { head, outputs } = data;
-  const isLora = plan.strategy === "lora";
-  if (isLora) expectServedAdapter(prepared);
+  const adapter = plan.strategy === "lora" ? adapterFor(prepared) : null;
   const stored = openSafetensors(checkpoint.weightsFile);
-  const start = { outputs, seed: plan.seed };
+  const start = { outputs, seed: plan.seed, wordShapes };
   const { config } = checkpoint;
-  const weights = isLora
-    ? withNewAdapters(stored, config, { rank: plan.lora.rank, ...start })
-    : withNewHead(stored, config, { head, ...start });
+  const weights =
+    adapter === null
+      ? withNewHead(stored, config, { head, ...start })
+      : withNewAdapters(stored, config, {
+          rank: plan.lora.rank,
+          vectors: adapter.vectors,
+          ...start,
+        });
   try {
     const { task } = encoded.training.data;
+    const paddingId = prepared.tokenizer.paddingId ?? 0;
     const graphs = trainingGraphs(config, weights, {
-      task: isLora && task.name === "sequence-classification" ? { ...task, pooling } : task,
+      task: adapter?.graphTask(task) ?? task,
       isTrained: trainedBy(plan, tunedEncoder(config, head)),
-      ...(isLora && { loraScale: loraScale(plan.lora) }),
+      shapesRate: adapter === null ? shapesRate : shapesRate / loraRate,
+      ...(adapter !== null && { loraScale: loraScale(plan.lora) }),
     });
-    const end = await train(options, weights, graphs);
-    return await write(options, { weights, graphs, end });
+    const end = await trainInFolder(options, {
+      graphs,
+      weights,
+      paddingId,
+      examples: (step) => comparedExamples(step, encoded, { paddingId, batch: plan.batch }),
+    });
+    return await use({ weights, graphs, end });
   } finally {
     weights.close();
   }
 }
 
+/** A table of word shapes begins at zero, and has few rows, each read often. */
+const shapesRate = 10;
+
 /** @throws TuningError where an adapter on it would not be served */
-function expectServedAdapter({ id, checkpoint, data }: PreparedTuning): void {
-  if (data.task !== "text-classification") {
-    throw new TuningError(`lora is not trained for ${data.task}: use --strategy full`);
-  }
-  if (checkpoint.head.name === "none") return;
+function adapterFor({ id, checkpoint, data }: PreparedTuning): LearntTask {
+  const learnt = learntTask(data.task);
+  if (checkpoint.head.name === "none") return learnt;
   throw new TuningError(
     `${id} has a head already: an adapter needs a bare base; use --strategy full`,
   );
@@ -184,63 +220,33 @@ function trainedBy({ strategy, layers }: TrainingPlan, { isOfLast }: TunedEncode
   return strategy === "top-k" ? (name: string) => isOfLast(name, layers) : () => true;
 }
 
-/** In the folder that is written to, until the training has ended. */
-export const stateFolder = "training-state";
-
-export function stateFolderOf(out: string): string {
-  return path.join(out, stateFolder);
-}
-
-async function train(
-  options: TuneOptions,
-  weights: WeightSource,
-  graphs: TrainingGraphs,
-): Promise<TrainingEnd> {
-  const { prepared, plan, from, out, runtime, signal, now, events, fingerprint } = options;
-  const { encoded, tokenizer } = prepared;
-  const folder = stateFolderOf(out);
-  const work = path.join(folder, "graphs");
-  // One that was killed has left its graphs behind.
-  await rm(work, { recursive: true, force: true });
-  await mkdir(work, { recursive: true });
-  const { update, evaluation, trained } = graphs;
-  const step = await openTrainStep({ runtime, update, evaluation, weights, folder: work, signal });
-  try {
-    return await runTraining({
-      plan,
-      step,
-      trained,
-      paddingId: tokenizer.paddingId ?? 0,
-      ...encoded,
-      from,
-      save: async (state) => {
-        await saveTraining(folder, { ...state, plan }, fingerprint);
-        events.onSave(state.progress.step);
-      },
-      saveEverySeconds: options.saveEverySeconds,
-      events,
-      now,
-      signal,
-    });
-  } finally {
-    await step.release();
-  }
+/** With the base's own answers to what is held out, where they are what the tuned model is compared with. */
+async function comparedExamples(
+  step: TrainStep,
+  { training, heldOut }: EncodedData,
+  options: { readonly paddingId: number; readonly batch: number },
+): Promise<Pick<EncodedData, "training" | "heldOut">> {
+  if (heldOut.data.against === undefined) return { training, heldOut };
+  const { rows } = await evaluateAll(step, heldOut, options);
+  return { training, heldOut: { ...heldOut, data: heldOut.data.against(rows) } };
 }
 
 async function writeLora(
-  { checkpoint, data, upstream }: PreparedTuning,
+  { checkpoint, data, upstream, wordShapes }: PreparedTuning,
   out: string,
   { best, card, lora }: { best: Tensors; card: string; lora: LoraSizes },
 ): Promise<void> {
   const trained = memoryWeights(best);
+  const { task, pooling } = learntTask(data.task);
   const adapter: AdapterHead = {
-    task: "text-classification",
+    task,
     labels: [...data.labels],
     problem: data.problem,
     pooling,
     maxLength: checkpoint.limits.maxTokens,
     licence: checkpoint.licence,
     entityModel: null,
+    wordShapes,
     ...upstream,
     weight: readFloat32(trained, `${adapterClassifier}.weight`),
     bias: readFloat32(trained, `${adapterClassifier}.bias`),
@@ -253,37 +259,41 @@ async function writeLora(
   });
 }
 
+/** Tensors that the tuned class has and that were not read. */
+function keptNames({ checkpoint, data }: PreparedTuning, weights: WeightSource): string[] {
+  const { isKept } = tunedEncoder(checkpoint.config, data.head);
+  return weights.names().filter(isKept);
+}
+
 async function write(
   { prepared, plan, name, out }: TuneOptions,
-  { weights, graphs, end }: { weights: WeightSource; graphs: TrainingGraphs; end: TrainingEnd },
+  { weights, graphs, end }: Trained,
 ): Promise<TrainingReport> {
   const { id, folder, checkpoint, data } = prepared;
   const tuned = layeredWeights(memoryWeights(end.best), weights);
-  const tensorBytes = (tensor: string) =>
-    4 * (tuned.entry(tensor)?.shape ?? []).reduce((a, b) => a * b, 1);
-  const report = makeReport({
-    task: data.task,
-    base_model: id,
-    tuned_model: name,
-    base_kind: "majority",
-    form: "f32",
-    training_rows: data.examples,
-    stopped: end.stopped,
-    heldOut: end.heldOut,
-    target: null,
-    steps: end.progress.metrics,
-    sizes: [],
-    latency: { base: null, tuned: null },
-    size: {
-      base_bytes: (await stat(checkpoint.weightsFile)).size,
-      tuned_bytes: (plan.strategy === "lora" ? graphs.trained : graphs.read)
-        .map(tensorBytes)
-        .reduce((a, b) => a + b, 0),
+  const names = plan.strategy === "lora" ? graphs.trained : graphs.read;
+  const report = trainingReport(
+    {
+      task: data.task,
+      base_model: id,
+      base_kind: prepared.encoded.heldOut.data.against === undefined ? "majority" : "base_model",
+      tuned_model: name,
+      examples: data.examples,
+      baseBytes: (await stat(checkpoint.weightsFile)).size,
+      written: { weights: tuned, names },
     },
-  });
+    end,
+  );
   await writeReport(out, report, end.progress.metrics);
   const { licence } = checkpoint;
-  const card = tuningCard({ report, how: planInWords(plan), licence, labels: data.labels });
+  const card = tuningCard({
+    report,
+    how: planInWords(plan),
+    licence,
+    labels: data.labels,
+    library: plan.strategy === "lora" ? "peft" : "transformers",
+    wordShapes: prepared.wordShapes,
+  });
   if (plan.strategy === "lora")
     await writeLora(prepared, out, { best: end.best, card, lora: plan.lora });
   else {
@@ -293,8 +303,10 @@ async function write(
       labels: data.labels,
       problem: data.problem,
       maxTokens: checkpoint.limits.maxTokens,
+      wordShapes: prepared.wordShapes,
       weights: tuned,
-      names: graphs.read,
+      names: [...graphs.read, ...keptNames(prepared, weights)],
+      files: prepared.encoded.files ?? {},
       card,
     });
   }

@@ -15,7 +15,7 @@ import type { Runtime } from "../runtime/session.ts";
 import { encodeFeatures } from "./encode-features.ts";
 import { heldOutTexts } from "./text-classes.ts";
 import type { TextData, TextPart } from "./text-classes.ts";
-import { stateFolderOf } from "./tune-encoder.ts";
+import { stateFolderOf } from "./train-in-folder.ts";
 import type { PreparedTuning } from "./tune-encoder.ts";
 import { tuningCard } from "./tuning-card.ts";
 import { TuningError } from "./tuning-error.ts";
@@ -90,7 +90,9 @@ export async function tuneHead(options: HeadOptions): Promise<TrainingReport> {
   };
   const how = `A linear classifier on the frozen base's vectors, L2 ${l2}`;
   await writeReport(out, report, []);
-  await writeAdapter(out, adapter, tuningCard({ report, how, licence: null, labels: data.labels }));
+  const files = { library: "peft", wordShapes: false } as const;
+  const card = tuningCard({ report, how, licence: null, labels: data.labels, ...files });
+  await writeAdapter(out, adapter, card);
   return report;
 }
 

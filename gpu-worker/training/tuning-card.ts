@@ -1,5 +1,7 @@
 /** README.md of a tuned model, the model card of the hub: what it is, how it was made, how good it was found to be. */
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
+import { baseNames } from "../evaluation/report-words.ts";
+import { wordShapes } from "../model/word-shapes.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 
 const labelsNamed = 20;
@@ -11,6 +13,12 @@ export type CardFacts = {
   /** Of the base. */
   readonly licence: string | null;
   readonly labels: readonly string[];
+  /** The library whose files it is in. */
+  readonly library: "transformers" | "peft";
+  /** As the hub names it. Default: the report's task. */
+  readonly pipeline?: string;
+  /** Whether its weights hold a table of word shapes. */
+  readonly wordShapes: boolean;
 };
 
 /** A label's own signs cannot end its place in the text. */
@@ -29,15 +37,24 @@ function digits(value: number | null): string {
   return value === null ? "–" : String(Number(value.toPrecision(4)));
 }
 
-export function tuningCard({ report, how, licence, labels }: CardFacts): string {
+const shapesInWords = `
+Words are read with their shapes (lower, UPPER, Title …), which the base's vocabulary loses: a table of \
+${wordShapes.length} rows,
+\`embeddings.word_shape_embeddings.weight\`, is added to the word embeddings. transformers and PEFT load the files \
+without
+it, which they say in a warning at most; their answers are then somewhat worse.
+`;
+
+export function tuningCard(facts: CardFacts): string {
+  const { report, how, licence, labels, library, pipeline = report.task } = facts;
   const { base_model: base, tuned_model: id, task, comparisons, stopped } = report;
   const rows = comparisons.map(
     ({ metric, base: before, tuned }) => `| ${metric} | ${digits(before)} | ${digits(tuned)} |`,
   );
   return `---
 ${licence === null ? "" : `license: ${licence}\n`}base_model: ${base}
-library_name: transformers
-pipeline_tag: ${task}
+library_name: ${library}
+pipeline_tag: ${pipeline}
 ---
 
 # ${id}
@@ -47,22 +64,23 @@ ${base}, tuned for ${task} on ${report.training_rows} examples.${labelList(label
 ${how}. Ended as ${stopped.reason}: \
 ${stopped.detail}.
 
-| on ${report.held_out_rows} held-out examples | commonest answer | this model |
+| on ${report.held_out_rows} held-out examples | ${baseNames[report.base_kind]} | this model |
 |---|---|---|
 ${rows.join("\n")}
 
 The held-out examples also chose the best step, so the figures flatter a little. All of them: report.html, report.json,
 metrics.csv.
-`;
+${facts.wordShapes ? shapesInWords : ""}`;
 }
 
-export function planInWords(plan: TrainingPlan): string {
+/** @param head whether the model has one that is trained */
+export function planInWords(plan: TrainingPlan, head = true): string {
   const { strategy, layers, learningRate, warmup, batch, epochs, steps, seed } = plan;
   const { rank, alpha } = plan.lora;
   const whole = strategy === "lora" ? `adapters of rank ${rank} (alpha ${alpha})` : "all layers";
   const what = strategy === "top-k" ? `the last ${layers} layers` : whole;
   return (
-    `Trained ${what} and the head by AdamW at ${learningRate} with linear decay and ${warmup} steps of warm-up, in ` +
+    `Trained ${what}${head ? " and the head" : ""} by AdamW at ${learningRate} with linear decay and ${warmup} steps of warm-up, in ` +
     `batches of ${batch}, at most ${epochs} epochs (${steps} steps), seed ${seed}`
   );
 }

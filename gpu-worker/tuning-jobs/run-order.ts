@@ -41,19 +41,19 @@ export type OrderTools = {
 const diskReserve = 256e6;
 
 /** Where the data does not say. */
-const usual = { layers: 2, batch: 32, learningRateMultiplier: 1 } as const;
+const usual = { layers: 2, learningRateMultiplier: 1 } as const;
 
 const Done = z.object({ version: z.literal(1) });
 
 function optionsOf({ options }: TuningOrder): TuningOptions {
-  const { earlyStopping, trials: _, layers, batch, learningRateMultiplier, ...given } = options;
+  const { earlyStopping, trials, layers, learningRateMultiplier, ...given } = options;
   return {
     ...given,
     layers: layers ?? usual.layers,
-    batch: batch ?? usual.batch,
     learningRateMultiplier: learningRateMultiplier ?? usual.learningRateMultiplier,
     patience: earlyStopping?.patience ?? null,
     threshold: earlyStopping?.threshold ?? 0,
+    trials: trials ?? 1,
   };
 }
 

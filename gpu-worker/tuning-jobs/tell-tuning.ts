@@ -1,6 +1,7 @@
 /** What a training says of itself (training/tune-model.ts) as events of its job. */
 import type { TuningOptions } from "#contract/training/tuning-job.ts";
 import type { Score } from "../training/run-training.ts";
+import type { SearchTrial } from "../training/search.ts";
 import type { TrainingPlan } from "../training/training-plan.ts";
 import type { Progress } from "../training/training-state.ts";
 import type { TuningEvent, TuningSizes } from "../training/tune-model.ts";
@@ -17,6 +18,7 @@ export function tuningTeller(
 ): (event: TuningEvent) => void {
   let plan: Plan | null = null;
   let seconds: number | null = null;
+  let trials = 0;
   const begun = now();
   return (event) => {
     switch (event.kind) {
@@ -34,6 +36,12 @@ export function tuningTeller(
       case "evaluation":
         if (plan !== null) tellScore(plan, event, lease);
         return;
+      case "shortened":
+        return lease.tell(`${event.steps} steps fit in the time: the rate falls to 0 by then`, {
+          total_steps: event.steps,
+        });
+      case "searched":
+        return tellTrial(event.trial, lease);
       case "saved":
         return lease.tell(`State saved after step ${event.step}`, { step: event.step });
       case "read":
@@ -45,7 +53,8 @@ export function tuningTeller(
       case "trial": {
         const { l2, accuracy } = event.trial;
         const words = `L2 ${l2}: accuracy ${accuracy.toFixed(4)}`;
-        return lease.tell(words, { l2, valid_accuracy: accuracy }, { type: "metrics" });
+        const step = (trials += 1);
+        return lease.tell(words, { step, l2, valid_accuracy: accuracy }, { type: "metrics" });
       }
     }
   };
@@ -98,7 +107,7 @@ function progressOf(
   const trainedTokens = Math.round((sizes.tokens * plan.epochs * step) / plan.steps);
   return {
     step,
-    steps: plan.steps,
+    steps: progress.steps ?? plan.steps,
     trainedTokens,
     seconds,
     secondsLeft: Number.isFinite(secondsLeft) ? Math.max(0, secondsLeft) : null,
@@ -129,6 +138,23 @@ function tellScore(
   const data = { step, total_steps: plan.steps, ...figures };
   lease.tell(words, data, { type: "metrics" });
   if (progress.best?.step === step) lease.keep(step, { step, ...figures });
+}
+
+function tellTrial(
+  { result, options, steps, rounds }: SearchTrial,
+  lease: Pick<TuningLease, "tell">,
+) {
+  const { strategy, epochs, batch, learningRate } = options;
+  const { round, candidate, score, loss } = result;
+  const name = `Trial ${candidate + 1}, round ${round + 1} of ${rounds}`;
+  const words = `${name}: score ${score.toFixed(4)} after ${steps} steps`;
+  const tried = { strategy, n_epochs: epochs, batch_size: batch, learning_rate: learningRate };
+  const figures = numbersOf({ valid_score: score, valid_loss: loss });
+  lease.tell(
+    words,
+    { trial: candidate, round, step: steps, ...tried, ...figures },
+    { type: "metrics" },
+  );
 }
 
 /** What is no number has no place in JSON. */

@@ -4,8 +4,11 @@
  */
 import { describe, expect, it } from "vitest";
 import type { ComputeForm } from "../../gpu-worker/architectures/encoder-head.ts";
+import { shapeTable } from "../../gpu-worker/architectures/embedding.ts";
 import { buildEncoder } from "../../gpu-worker/architectures/encoder.ts";
+import { shapeTables } from "../../gpu-worker/architectures/lora-layers.ts";
 import { groupTokens } from "../../gpu-worker/model/lora-groups.ts";
+import { wordShapes } from "../../gpu-worker/model/word-shapes.ts";
 import type { Graph } from "../../gpu-worker/onnx/graph.ts";
 import { int64, tensor, type Tensor } from "../../gpu-worker/tensor/tensor.ts";
 import { numbers, runGraph } from "../onnx/run-graph.ts";
@@ -37,6 +40,11 @@ function grid(value: (id: number | undefined) => number): Tensor {
   return int64([texts.length, sequence], cells);
 }
 
+/** With shapes of words, for a graph that reads them. */
+function shapedFeeds(): Record<string, Tensor> {
+  return { ...plainFeeds(), word_shapes: grid((id = 0) => id % wordShapes.length) };
+}
+
 function plainFeeds(): Record<string, Tensor> {
   return {
     input_ids: grid((id) => id ?? 0),
@@ -49,7 +57,7 @@ type Stacks = ReadonlyMap<string, Tensor<"float32">>;
 
 /** Slot 0 is empty. */
 function stacksOf(graph: Graph, stackRank: number): Stacks {
-  const inputs = graph.inputs.filter(({ name }) => /lora_[AB]$/.test(name));
+  const inputs = graph.inputs.filter(({ name }) => /lora_[AB]$|_tables$/.test(name));
   return new Map(
     inputs.map(({ name, shape }, seed) => {
       const sizes = shape.map((dim) =>
@@ -66,7 +74,7 @@ function groupedFeeds(adapters: readonly number[], stacks: Stacks): Record<strin
   const of = texts.map(({ ids }, at) => ({ tokens: ids.length, adapter: adapters[at] ?? 0 }));
   const groups = groupTokens(of, sequence, 1);
   return {
-    ...plainFeeds(),
+    ...shapedFeeds(),
     ...Object.fromEntries(stacks),
     lora_slots: int64([groups.adapters.length], groups.adapters),
     lora_cells: tensor("int64", [groups.adapters.length, groups.length], groups.cells),
@@ -74,9 +82,13 @@ function groupedFeeds(adapters: readonly number[], stacks: Stacks): Record<strin
   };
 }
 
-/** W + (A·B)ᵀ of the slot, in each layer. */
+/** W + (A·B)ᵀ of the slot, in each layer, and its table of word shapes. */
 function merged(stacks: Stacks, slot: number): Weights {
   const all = new Map(weights);
+  const tables = stacks.get(shapeTables);
+  const [, rows = 0, width = 0] = tables?.shape ?? [];
+  const table = tables?.data.slice(slot * rows * width, (slot + 1) * rows * width);
+  all.set(shapeTable, { shape: [rows, width], data: table ?? new Float32Array() });
   for (const [name, { shape, data: down }] of stacks) {
     if (!name.endsWith(".lora_A")) continue;
     const layer = name.replace(/\.lora_A$/, "");
@@ -131,7 +143,7 @@ describe.each(["f32", "int8", "f16"] as const)("an encoder that takes adapters, 
     );
     const tolerance = { f32: 1e-5, f16: 0.03, int8: 0.3 }[form];
     for (const slot of [0, 1, 2]) {
-      const alone = await statesOf(build(form, false, merged(stacks, slot)), plainFeeds());
+      const alone = await statesOf(build(form, false, merged(stacks, slot)), shapedFeeds());
       for (const [at, { adapter }] of texts.entries()) {
         if (adapter !== slot) continue;
         const apart = mixed[at]?.map((value, index) =>

@@ -5,6 +5,8 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Catalog } from "../../gpu-worker/catalog/catalog.ts";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
+import type { EncoderRow } from "../../gpu-worker/model/encoder-row.ts";
+import { wordShapes } from "../../gpu-worker/model/word-shapes.ts";
 import { runRows } from "../../gpu-worker/model/run-rows.ts";
 import { textClassification } from "../../gpu-worker/pipelines/text-classification.ts";
 import { acquireEncoder } from "./acquire-encoder.ts";
@@ -123,6 +125,38 @@ describe("adapters of low rank", () => {
     );
     const after = await runRows([{ ...row, adapter: two.adapter ?? 0 }], two, never);
     expect(after).toEqual(before);
+  });
+
+  it("read words' shapes where they have a table, which leaves nothing in its slot", async () => {
+    const values = Array.from({ length: wordShapes.length * 8 }, (_, at) => Math.cos(at));
+    const name = "base_model.model.bert.embeddings.word_shape_embeddings.weight";
+    const tensors = { [name]: { shape: [wordShapes.length, 8], values } };
+    await writeTunedAdapter(bench, "loud", { tensors, own: { word_shapes: true } });
+    await writeTunedAdapter(bench, "plain");
+    await writeTunedAdapter(bench, "next");
+    const catalog = await bench.open();
+    const plain = await acquireEncoder(catalog, "plain");
+    const row = { ids: [2, 5, 6, 3], outputs: ["last_hidden_state"] as const };
+    const quiet = { ...row, adapter: plain.adapter ?? 0 };
+    const [before] = await runRows([quiet], plain, never);
+    const loud = await acquireEncoder(catalog, "loud");
+    const shaped = (shapes: number[]) => ({ ...row, shapes, adapter: loud.adapter ?? 0 });
+    const statesOf = async (...rows: EncoderRow[]) =>
+      (await runRows(rows, loud, never)).map((result) => [...(result.last_hidden_state ?? [])]);
+    const [lower = [], upper = [], other = []] = await statesOf(
+      shaped([0, 4, 4, 0]),
+      shaped([0, 5, 5, 0]),
+      quiet,
+    );
+    expect(other).toEqual([...(before?.last_hidden_state ?? [])]);
+    const apart = lower.map((value, at) => Math.abs(value - (upper[at] ?? NaN)));
+    expect(Math.max(...apart)).toBeGreaterThan(0.1);
+    const [alone = []] = await statesOf(shaped([0, 5, 5, 0]));
+    for (const [at, value] of alone.entries()) expect(value).toBeCloseTo(upper[at] ?? NaN, 5);
+    await catalog.release("loud");
+    const next = await acquireEncoder(catalog, "next");
+    const taker = { ...row, shapes: [0, 5, 5, 0], adapter: next.adapter ?? 0 };
+    expect(await runRows([taker], next, never)).toEqual([before]);
   });
 
   it("count with their base's memory, which has it back when the last has gone", async () => {

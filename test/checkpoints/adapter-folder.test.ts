@@ -232,4 +232,26 @@ describe("the adapters that ship with the worker", () => {
     const card = await readFile(path.join(home, "README.md"), "utf8");
     expect(card).toMatch(/held-out texts[\s\S]*npm run model -- fit-head/);
   });
+
+  it("ner-en is small, names the embedded base, reads words' shapes, and has its card", async () => {
+    const home = path.join(embedded, "ner-en");
+    const base: unknown = JSON.parse(
+      await readFile(path.join(embedded, "all-MiniLM-L6-v2/llm-os.json"), "utf8"),
+    );
+    const ready = await readAdapter(home);
+    expect(ready).toMatchObject({
+      task: "token-classification",
+      pooling: "none",
+      wordShapes: true,
+    });
+    if (ready?.kind !== "encoder") throw new Error("no head");
+    expect(base).toMatchObject({ derivedFrom: ready.baseDigest });
+    expect(new Set(ready.labels.map((label) => label.slice(2)))).toEqual(
+      new Set(["", "LOC", "MISC", "ORG", "PER"]),
+    );
+    const { size } = await stat(path.join(home, adapterFiles.weights));
+    expect(size).toBeLessThan(2e6);
+    const card = await readFile(path.join(home, "README.md"), "utf8");
+    expect(card).toMatch(/library_name: peft[\s\S]*held-out examples[\s\S]*npm run model -- tune/);
+  });
 });

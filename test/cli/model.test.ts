@@ -111,7 +111,10 @@ describe("npm run model -- list", () => {
     expect(code).toBe(0);
     const shipped = [
       { id: "all-MiniLM-L6-v2", status: "here", megabytes: 23, licence: "apache-2.0" },
-      ...["intent-banking", "sentiment-en", "topic-en"].map((id) => ({ id, status: "here" })),
+      ...["intent-banking", "ner-en", "sentiment-en", "topic-en"].map((id) => ({
+        id,
+        status: "here",
+      })),
     ];
     const detail = expect.stringContaining("fetch");
     const others = catalogue.slice(1).map(({ id }) => ({ id, status: "not fetched", detail }));

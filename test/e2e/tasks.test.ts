@@ -73,6 +73,17 @@ describe("@huggingface/inference", () => {
     expect(sum(scoresOf(labels))).toBeCloseTo(1, 4);
   });
 
+  it("finds entities with what ships", async () => {
+    const inputs = "Angela Merkel met Emmanuel Macron in Paris.";
+    const parameters = { aggregation_strategy: "first" } as const;
+    const found = await endpoint("ner-en").tokenClassification({ inputs, parameters });
+    expect(found.map(({ word, entity_group: group }) => `${word} ${group}`)).toEqual([
+      "Angela Merkel PER",
+      "Emmanuel Macron PER",
+      "Paris LOC",
+    ]);
+  });
+
   it("finds entities, whose offsets select the word", async () => {
     const found = await endpoint("minilm-entities").tokenClassification({
       inputs: multilingual,

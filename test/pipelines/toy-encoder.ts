@@ -38,6 +38,7 @@ const tokenizer: Tokenizer = {
   unknownId: null,
   paddingId: 0,
   marksContinuation: false,
+  lowersCase: false,
   vocabularySize: 1_000,
 };
 

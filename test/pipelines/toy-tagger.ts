@@ -53,6 +53,7 @@ export function toyTokenizer(): ToyTokenizer {
     unknownId: null,
     paddingId: null,
     marksContinuation: true,
+    lowersCase: false,
     vocabularySize: 1_000,
   };
 }

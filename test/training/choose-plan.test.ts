@@ -25,6 +25,7 @@ const auto: Wishes = {
   batch: 32,
   maxSeconds: 900,
   headFits: true,
+  isTagging: false,
 };
 const chosen = (maxSeconds: number) => choosePlan(facts(8_000), { ...auto, maxSeconds }, limits);
 const bytes = (batch: number, strategy: "full" | "top-k") =>
@@ -47,10 +48,21 @@ it("trains all layers where there is time, the longer the fewer examples there a
 it("passes over the examples less often, then trains fewer layers, then a head alone", () => {
   const order = [900, 600, 300, 200, 100].map((seconds) => chosen(seconds));
   const words = order.map(({ strategy, epochs }) => `${strategy} ${epochs}`);
-  expect(words).toEqual(["full 4", "full 2", "full 1", "top-k 1", "head 8"]);
+  expect(words).toEqual(["full 6", "full 4", "full 1", "top-k 1", "head 8"]);
   for (const seconds of [900, 600, 300, 200, 100]) {
     expect(chosen(seconds).seconds).toBeLessThanOrEqual(seconds);
   }
+});
+
+it("tags at a higher rate than texts, adapters at a rate of their own", () => {
+  // CoNLL-2003: sentences of 20 tokens.
+  const tags = { ...auto, headFits: false, isTagging: true };
+  const slow = { ...limits, gemmRate: 133e9 };
+  const plan = choosePlan(facts(14_041, 20), tags, slow);
+  expect(plan).toMatchObject({ strategy: "full", epochs: 4 });
+  expect(plan.learningRate).toBeCloseTo(3e-4);
+  const lora = choosePlan(facts(14_041, 20), { ...tags, strategy: "lora" }, limits);
+  expect(lora.learningRate).toBeCloseTo(1e-3);
 });
 
 it("keeps to what was asked for", () => {

@@ -1,8 +1,10 @@
 /** Token classifiers: tuned by the command, served from the folder it wrote. */
 import { readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Entity } from "#contract/tasks/token-classification.ts";
+import { readAdapter } from "../../gpu-worker/checkpoints/adapter-folder.ts";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
 import { tokenClassification } from "../../gpu-worker/pipelines/token-classification.ts";
 import { acquireEncoder } from "../catalog/acquire-encoder.ts";
@@ -101,16 +103,69 @@ describe.each([
   });
 });
 
+/** What the vocabulary, in lower case, cannot tell. */
+function loudTags(text: string) {
+  const tokens = text
+    .split(" ")
+    .map((word, at) => (text.length % (at + 2) === 0 ? word.toUpperCase() : word));
+  return { tokens, tags: tokens.map((word) => (word === word.toUpperCase() ? "B-LOUD" : "O")) };
+}
+
+describe("words' shapes", () => {
+  it.each(["full", "lora"] as const)(
+    "are learnt by %s, and served as they were evaluated",
+    async (strategy) => {
+      const out = bench.local("tuned");
+      await tune(bench, { ...learning, epochs: 8, strategy, ...(await writeData(loudTags)), out });
+      const [score] = reportOf(out).comparisons;
+      expect(score?.tuned).toBeGreaterThan(0.9);
+      const own = JSON.parse(readFileSync(path.join(out, "llm-os.json"), "utf8"));
+      expect(own).toMatchObject({ formatVersion: 1, word_shapes: true });
+      const lines = heldOut.map(loudTags);
+      const found = await find(
+        "tuned",
+        lines.map(({ tokens }) => tokens.join(" ")),
+      );
+      const said = found.map((list) => list.map(({ word }) => word));
+      const meant = lines.map(({ tokens, tags }) =>
+        tokens.filter((_, at) => tags[at] === "B-LOUD"),
+      );
+      const hits = said.flatMap((list, at) =>
+        list.filter((word) => meant[at]?.includes(word)),
+      ).length;
+      const served = (2 * hits) / (said.flat().length + meant.flat().length);
+      expect(served).toBeCloseTo(score?.tuned ?? NaN, 10);
+    },
+  );
+
+  it("are refused where llm-os.json does not say so", async () => {
+    const out = bench.local("tuned");
+    await tune(bench, {
+      ...learning,
+      epochs: 1,
+      strategy: "lora",
+      ...(await writeData(loudTags)),
+      out,
+    });
+    const saved = path.join(out, "llm-os.json");
+    const own = readFileSync(saved, "utf8");
+    await writeFile(saved, own.replace('"word_shapes": true', '"word_shapes": false'));
+    await expect(readAdapter(out)).rejects.toThrow(
+      "is served with word_shapes: true in llm-os.json",
+    );
+  });
+});
+
 const made = path.resolve(import.meta.dirname, "../checkpoints/library-checkpoints");
 
 /** Each with a file that transformers saved of the class that is tuned. */
 const families = [
-  ["bert-masks", "bert-tags"],
-  ["distilbert-masks", "distilbert-tags"],
-  ["roberta-masks", "roberta-tags"],
+  ["bert-masks", "bert-tags", true],
+  ["distilbert-masks", "distilbert-tags", true],
+  ["roberta-masks", "roberta-tags", false],
 ] as const;
 
-it.each(families)("%s gets the names of tensors of %s", async (base, tagger) => {
+it.each(families)("%s gets the names of tensors of %s", async (base, tagger, readsShapes) => {
   await copyFolder(path.join(made, base), bench.local(base));
   const out = bench.local("tuned");
   await tune(bench, {
@@ -119,7 +174,11 @@ it.each(families)("%s gets the names of tensors of %s", async (base, tagger) => 
     out,
     epochs: 1,
   });
-  expect(namesIn(out)).toEqual(namesIn(path.join(made, tagger)));
+  const shapes = /word_shape_embeddings/;
+  const others = namesIn(out).filter((name) => !shapes.test(name));
+  expect(others).toEqual(namesIn(path.join(made, tagger)));
+  // What their vocabularies lose of case is given back by a table of word shapes.
+  expect(namesIn(out).some((name) => shapes.test(name))).toBe(readsShapes);
   await expect(find("tuned", ["a fox"])).resolves.toHaveLength(1);
 });
 

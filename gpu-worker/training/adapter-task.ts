@@ -1,0 +1,35 @@
+/** What an adapter of low rank learns of a task, and what its linear classifier reads: the task as it is served. */
+import type { TrainingTask } from "#contract/training/forms.ts";
+import type { EncoderTask } from "../architectures/training-encoder.ts";
+import type { AdapterTask } from "../checkpoints/adapter-folder.ts";
+import type { HeadPooling } from "../model/pooling.ts";
+import { TuningError } from "./tuning-error.ts";
+
+export type LearntTask = {
+  readonly task: AdapterTask;
+  readonly pooling: HeadPooling;
+  /** That the classifier reads, side by side. */
+  readonly vectors: number;
+  /** @param full what the graph of a whole checkpoint learns */
+  graphTask(full: EncoderTask): EncoderTask;
+};
+
+const learnt: Readonly<Record<AdapterTask, Omit<LearntTask, "task">>> = {
+  "text-classification": {
+    pooling: "mean",
+    vectors: 1,
+    graphTask: (full) =>
+      full.name === "sequence-classification" ? { ...full, pooling: "mean" } : full,
+  },
+  "token-classification": { pooling: "none", vectors: 1, graphTask: (full) => full },
+  "relation-extraction": { pooling: "marks", vectors: 3, graphTask: () => ({ name: "relation" }) },
+};
+
+/** @throws TuningError for a task that no adapter is served for */
+export function learntTask(task: TrainingTask): LearntTask {
+  if (task in learnt) {
+    const known = task as AdapterTask;
+    return { task: known, ...learnt[known] };
+  }
+  throw new TuningError(`lora is not trained for ${task}: use --strategy full`);
+}
