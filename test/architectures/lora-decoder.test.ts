@@ -1,6 +1,6 @@
 /**
  * A decoder's graph with stacks of adapters, in each form: without adapters it gives to the bit what the plain graph
- * gives; with them, each text what it gets alone. What PEFT gives is compared in test/checkpoints/peft-decoders.test.ts.
+ * gives; with them, each text what it gets alone. PEFT is the oracle of test/checkpoints/peft-decoders.test.ts.
  */
 import { readFileSync } from "node:fs";
 import path from "node:path";

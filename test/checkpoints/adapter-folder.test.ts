@@ -63,10 +63,13 @@ const manyLayers = Object.fromEntries(
   ]).flat(),
 );
 
+/** Of a head alone. */
+const asRead = { kind: "encoder", id: null, wordShapes: false, lora: [] };
+
 describe("an adapter folder", () => {
   it("is read as it was written", async () => {
     await writeAdapter(folder, adapter, "# card\n");
-    expect(await readAdapter(folder)).toEqual({ ...adapter, kind: "encoder", id: null, lora: [] });
+    expect(await readAdapter(folder)).toEqual({ ...adapter, ...asRead });
     expect(await readFile(path.join(folder, "README.md"), "utf8")).toBe("# card\n");
   });
 
@@ -80,12 +83,7 @@ describe("an adapter folder", () => {
       entityModel: "entities-en",
     };
     await writeAdapter(folder, relations, "");
-    expect(await readAdapter(folder)).toEqual({
-      ...relations,
-      kind: "encoder",
-      id: null,
-      lora: [],
-    });
+    expect(await readAdapter(folder)).toEqual({ ...relations, ...asRead });
   });
 
   it("has the fields PEFT reads", async () => {
