@@ -18,7 +18,7 @@ import type { LoadedEncoder, LoadedModel } from "./loaded-model.ts";
 import { readLora, readShapes } from "./read-lora.ts";
 
 /** Whether its texts run as its base's do. */
-function isHeadAlone(adapter: Adapter): boolean {
+export function isHeadAlone(adapter: Adapter): boolean {
   return adapter.kind === "encoder" && adapter.lora.length === 0 && !adapter.wordShapes;
 }
 

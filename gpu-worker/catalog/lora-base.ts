@@ -4,7 +4,8 @@
  * which costs its callers nothing.
  */
 import { SharedTask } from "../event-loop/shared-task.ts";
-import type { AdapterParts, AdapterStacks, LayerSize } from "../graphs/adapter-stacks.ts";
+import type { AdapterStacks, LayerSize } from "../graphs/adapter-stacks.ts";
+import type { LoraMatrices } from "../graphs/lora-stack.ts";
 import { PassingFailure } from "./model-failure.ts";
 
 /** Of a base, in memory at a time. */
@@ -20,6 +21,11 @@ export type LoraOpening<Session extends Stacked> = {
 };
 
 type Opened<Session> = { session: Session; bytes: number };
+
+export type AdapterParts = {
+  readonly layers: ReadonlyMap<string, LoraMatrices>;
+  readonly shapes: Float32Array | null;
+};
 
 /** An adapter in its base's stacks. */
 export type HeldAdapter<Session> = {
@@ -59,7 +65,8 @@ export class LoraBase<Session extends Stacked> {
   }
 
   /**
-   * @param read gives what the adapter adds, once the session says what layers there are
+   * @param read gives the adapter's part in each layer, once the session says what layers there are, and its table of
+   *   word shapes, if it has one
    * @throws PassingFailure where it is full; what `read` or the opening throws; the signal's reason
    */
   async hold(
@@ -75,7 +82,8 @@ export class LoraBase<Session extends Stacked> {
     try {
       const { session } = await this.#open(signal);
       const { stacks } = session;
-      const adapter = stacks.add(read(stacks.layers));
+      const { layers, shapes } = read(stacks.layers);
+      const adapter = stacks.add(layers, shapes);
       const release = async () => {
         await stacks.remove(adapter);
         await this.#leave();

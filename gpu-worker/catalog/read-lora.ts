@@ -1,9 +1,9 @@
 /** An adapter's layers of low rank as its base's stacks take them. */
 import { transposeMatrix } from "../architectures/transpose-matrix.ts";
 import { readAdapterWeights, readFinite } from "../checkpoints/adapter-files.ts";
-import { type EncoderAdapter, isShapeTable } from "../checkpoints/adapter-folder.ts";
+import { isShapeTable } from "../checkpoints/adapter-folder.ts";
 import { downName, type LoraLayer, upName } from "../checkpoints/lora-config.ts";
-import type { AdapterModel, AdapterOf } from "../checkpoints/model-folder.ts";
+import type { AdapterModel } from "../checkpoints/model-folder.ts";
 import type { LayerSize } from "../graphs/adapter-stacks.ts";
 import type { LoraMatrices } from "../graphs/lora-stack.ts";
 
@@ -28,8 +28,8 @@ function findLayer(
 }
 
 /** Its table of word shapes, [shapes, width]; null: it reads none. */
-export function readShapes({ folder, adapter }: AdapterOf<EncoderAdapter>): Float32Array | null {
-  if (!adapter.wordShapes) return null;
+export function readShapes({ folder, adapter }: AdapterModel): Float32Array | null {
+  if (adapter.kind === "decoder" || !adapter.wordShapes) return null;
   return readAdapterWeights(folder, (source) => {
     const name = source.names().find(isShapeTable);
     if (name === undefined) throw new Error("its table of word shapes is missing");

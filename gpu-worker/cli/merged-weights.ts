@@ -3,8 +3,7 @@ import { prefixesOf } from "../architectures/encoder.ts";
 import { shapeTable } from "../architectures/embedding.ts";
 import { readLora, readShapes } from "../catalog/read-lora.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
-import type { EncoderAdapter } from "../checkpoints/adapter-folder.ts";
-import type { AdapterOf } from "../checkpoints/model-folder.ts";
+import type { AdapterModel } from "../checkpoints/model-folder.ts";
 import type { LayerSize } from "../graphs/adapter-stacks.ts";
 import type { LoraMatrices } from "../graphs/lora-stack.ts";
 import { wordShapes } from "../model/word-shapes.ts";
@@ -53,7 +52,7 @@ function addProduct(weight: Float32Array, { rank, down, up }: LoraMatrices): Flo
 export function mergedWeights(
   base: WeightSource,
   { config }: Pick<Checkpoint, "config">,
-  model: AdapterOf<EncoderAdapter>,
+  model: AdapterModel,
 ): WeightSource {
   const prefixes = prefixesOf(config);
   const tensors = matricesOf(base, prefixes);
@@ -89,7 +88,7 @@ export function mergedWeights(
 const wordTable = "embeddings.word_embeddings";
 
 /** The adapter's table of word shapes under the name that a checkpoint has it by; null: it has none. */
-function shapeTensor(tensors: ReadonlyMap<string, string>, model: AdapterOf<EncoderAdapter>) {
+function shapeTensor(tensors: ReadonlyMap<string, string>, model: AdapterModel) {
   const values = readShapes(model);
   if (values === null) return null;
   const words = tensors.get(wordTable);

@@ -11,7 +11,7 @@ import { padColumns } from "../architectures/projection-weights.ts";
 import { RuntimeError } from "../runtime/session.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { type LoraMatrices, LoraStack, type StackLayout, type StackPlace } from "./lora-stack.ts";
-import type { SlotTables } from "./slot-tables.ts";
+import { ShapeTables, type TableLayout } from "./shape-tables.ts";
 
 /** As checkpoints have it. */
 export type LayerSize = { readonly inputs: number; readonly outputs: number };
@@ -23,18 +23,10 @@ export type StackedLayer = StackPlace & {
   readonly outputs: Features;
 };
 
-/** What an adapter adds to its base, but for its head. */
-export type AdapterParts = {
-  /** By the names of the stacks' layers, of the sizes there. */
-  readonly layers: ReadonlyMap<string, LoraMatrices>;
-  /** Of word shapes, f32 [shapes, width]; null: it reads none. */
-  readonly shapes: Float32Array | null;
-};
-
 export class AdapterStacks {
   readonly #stacks: ReadonlyMap<string, LoraStack>;
   readonly #layers: ReadonlyMap<string, StackedLayer>;
-  readonly #tables: SlotTables | null;
+  readonly #tables: ShapeTables | null;
   /** Of each adapter. */
   readonly #slots = new Map<number, number>();
   readonly #running = new Set<Promise<unknown>>();
@@ -45,17 +37,18 @@ export class AdapterStacks {
 
   /**
    * @param layers by the names that adapters have for them
-   * @param tables of word shapes; null: the graph reads none
+   * @param table of word shapes, which they may have too
    */
   constructor(
     layouts: readonly StackLayout[],
     layers: ReadonlyMap<string, StackedLayer>,
-    tables: SlotTables | null = null,
+    table: TableLayout | null = null,
   ) {
+    this.#tables = table === null ? null : new ShapeTables(table);
+    this.#tables?.grow(this.#slotCount);
     this.#stacks = new Map(layouts.map((layout) => [layout.name, new LoraStack(layout)]));
     this.#layers = layers;
-    this.#tables = tables;
-    this.#grow();
+    for (const stack of this.#stacks.values()) stack.grow(this.#slotCount);
     this.#refeed();
   }
 
@@ -77,9 +70,8 @@ export class AdapterStacks {
   }
 
   get bytes(): number {
-    return [...this.#stacks.values()].reduce((sum, { bytes }) => {
-      return sum + bytes;
-    }, this.#tables?.bytes ?? 0);
+    const tables = this.#tables?.bytes ?? 0;
+    return [...this.#stacks.values()].reduce((sum, { bytes }) => sum + bytes, tables);
   }
 
   /** What the stacks would grow by with an adapter more. @param parts by the names of layers, prefixes and all */
@@ -95,13 +87,18 @@ export class AdapterStacks {
     return bytes - this.bytes;
   }
 
-  /** @returns the adapter's number @throws Error for a table of another size than the base's */
-  add({ layers, shapes }: AdapterParts): number {
-    if (shapes !== null) this.#checkTable(shapes);
+  /**
+   * @param matrices by the names of `layers`, of the sizes there
+   * @param table of word shapes; null: it reads none
+   * @returns the adapter's number
+   * @throws Error for a table where the graph reads none, or of another size
+   */
+  add(matrices: ReadonlyMap<string, LoraMatrices>, table: Float32Array | null = null): number {
+    if (table !== null) this.#checkTable(table);
     const slot = this.#free.pop() ?? this.#newSlot();
+    this.#tables?.write(slot, table);
     for (const stack of this.#stacks.values()) stack.clear(slot);
-    this.#tables?.write(slot, shapes);
-    for (const [name, { rank, down, up }] of layers) {
+    for (const [name, { rank, down, up }] of matrices) {
       const layer = this.#layers.get(name);
       if (layer === undefined) throw new RuntimeError(`there is no layer ${name}`);
       const { stack, inputs, outputs } = layer;
@@ -151,21 +148,17 @@ export class AdapterStacks {
     return { ...adapters, data: slots };
   }
 
-  #checkTable(shapes: Float32Array): void {
+  #checkTable(table: Float32Array): void {
     if (this.#tables === null) throw new Error("its base reads no word shapes");
-    this.#tables.check(shapes);
-  }
-
-  #grow(): void {
-    for (const stack of this.#stacks.values()) stack.grow(this.#slotCount);
-    this.#tables?.grow(this.#slotCount);
+    this.#tables.check(table);
   }
 
   /** Stacks grow by doubling. */
   #newSlot(): number {
     const slot = this.#slotCount;
     this.#slotCount = 2 * slot;
-    this.#grow();
+    for (const stack of this.#stacks.values()) stack.grow(this.#slotCount);
+    this.#tables?.grow(this.#slotCount);
     for (let more = this.#slotCount - 1; more > slot; more -= 1) this.#free.push(more);
     return slot;
   }

@@ -5,7 +5,6 @@ import { type RunOptions, RuntimeError, type Session } from "../runtime/session.
 import type { Tensor } from "../tensor/tensor.ts";
 import { AdapterStacks, type StackedLayer } from "./adapter-stacks.ts";
 import { downSuffix, type StackLayout, upSuffix } from "./lora-stack.ts";
-import { SlotTables } from "./slot-tables.ts";
 
 /**
  * Rows that a group costs beside its own, times the layers' weights, by the numbers of an adapter that it copies:
@@ -17,17 +16,8 @@ export function isStack(name: string): boolean {
   return name.endsWith(downSuffix) || name.endsWith(upSuffix) || name === shapeTables;
 }
 
-/** Null: the graph reads no word shapes. */
-function tablesOf({ inputs }: Pick<Session, "inputs">): SlotTables | null {
-  const input = inputs.find(({ name }) => name === shapeTables);
-  if (input === undefined) return null;
-  const [, rows, columns] = input.shape;
-  return new SlotTables({ name: shapeTables, rows: Number(rows), columns: Number(columns) });
-}
-
 /** A stack for each layer. @throws RuntimeError for a graph that has none */
-function stacksOf(session: Pick<Session, "inputs">): AdapterStacks {
-  const { inputs } = session;
+function stacksOf({ inputs }: Pick<Session, "inputs">): AdapterStacks {
   const layouts: StackLayout[] = [];
   const layers = new Map<string, StackedLayer>();
   for (const { name, shape } of inputs) {
@@ -39,7 +29,10 @@ function stacksOf(session: Pick<Session, "inputs">): AdapterStacks {
     layers.set(layer, { stack: layer, block: 0, layer: 0, ...size });
   }
   if (layers.size === 0) throw new RuntimeError("the graph takes no adapters");
-  return new AdapterStacks(layouts, layers, tablesOf(session));
+  const [, rows, columns] = inputs.find(({ name }) => name === shapeTables)?.shape ?? [];
+  const table =
+    rows === undefined ? null : { name: shapeTables, rows: Number(rows), columns: Number(columns) };
+  return new AdapterStacks(layouts, layers, table);
 }
 
 export class LoraSession implements EncoderSession, Session {

@@ -1,6 +1,6 @@
 /**
  * A decoder's graph with stacks of adapters, in each form: without adapters it gives to the bit what the plain graph
- * gives; with them, each text what it gets alone. test/checkpoints/peft-decoders.test.ts compares with PEFT.
+ * gives; with them, each text what it gets alone. PEFT is the oracle of test/checkpoints/peft-decoders.test.ts.
  */
 import { readFileSync } from "node:fs";
 import path from "node:path";
@@ -40,7 +40,7 @@ function step(session: Session, texts: number): Record<string, Tensor> {
 
 /** In every layer. */
 function addAdapter({ stacks }: DecoderLoraSession, rank: number, seed: number): number {
-  const layers = [...stacks.layers].map(([layer, { inputs, outputs }], at) => {
+  const matrices = [...stacks.layers].map(([layer, { inputs, outputs }], at) => {
     const own = {
       rank,
       down: filled(inputs * rank, seed + at),
@@ -48,7 +48,7 @@ function addAdapter({ stacks }: DecoderLoraSession, rank: number, seed: number):
     };
     return [layer, own] as const;
   });
-  return stacks.add({ layers: new Map(layers), shapes: null });
+  return stacks.add(new Map(matrices));
 }
 
 describe.each(["f32", "f16", "int8", "int4"] as const)(

@@ -1,14 +1,14 @@
-/** A table of each adapter, side by side in slots; zeros where an adapter has none. */
+/** Adapters' tables of word shapes (architectures/lora-layers.ts), in slots as their matrices are. */
 import { tensor, type Tensor } from "../tensor/tensor.ts";
 
 export type TableLayout = {
-  /** Of its input. */
+  /** Of the graph's input. */
   readonly name: string;
   readonly rows: number;
   readonly columns: number;
 };
 
-export class SlotTables {
+export class ShapeTables {
   readonly #layout: TableLayout;
   #slots = 0;
   /** [slots, rows, columns]. */
@@ -22,35 +22,36 @@ export class SlotTables {
     return this.#tables.byteLength;
   }
 
-  bytesWith(slots: number): number {
-    return slots * this.#size * Float32Array.BYTES_PER_ELEMENT;
-  }
-
-  get #size(): number {
+  get #length(): number {
     return this.#layout.rows * this.#layout.columns;
   }
 
-  /** Room for so many slots. Runs under way keep the array that they were given. */
-  grow(slots: number): void {
-    const grown = new Float32Array(slots * this.#size);
-    grown.set(this.#tables);
-    this.#tables = grown;
-    this.#slots = slots;
+  bytesWith(slots: number): number {
+    return slots * this.#length * Float32Array.BYTES_PER_ELEMENT;
   }
 
   /** @throws Error for a table of another size */
   check(table: Float32Array): void {
-    if (table.length === this.#size) return;
     const { rows, columns } = this.#layout;
+    if (table.length === this.#length) return;
     throw new Error(
       `its table of word shapes holds ${table.length} numbers, not the ${rows} × ${columns} of its base`,
     );
   }
 
-  /** @param table [rows, columns]; null: none */
+  /** Runs under way keep the array that they were given. */
+  grow(slots: number): void {
+    const grown = new Float32Array(slots * this.#length);
+    grown.set(this.#tables);
+    this.#tables = grown;
+    this.#slots = slots;
+  }
+
+  /** @param table null: it reads none, and has zeros */
   write(slot: number, table: Float32Array | null): void {
-    if (table === null) this.#tables.fill(0, slot * this.#size, (slot + 1) * this.#size);
-    else this.#tables.set(table, slot * this.#size);
+    const from = slot * this.#length;
+    this.#tables.fill(0, from, from + this.#length);
+    if (table !== null) this.#tables.set(table, from);
   }
 
   /** What a run is fed. */
