@@ -29,6 +29,8 @@ function wholeAround(value: number, factors: readonly number[]): number[] {
   return [...new Set(factors.map((by) => Math.max(1, Math.round(value * by))))];
 }
 
+const around = (given: number | null) => (given === null ? [0.5, 1, 2] : [1]);
+
 /** What is tried around the options that would be taken without a search: what was asked for stays as it is. */
 export function spaceAround(
   { strategy, epochs, batch, learningRate }: TrialOptions,
@@ -39,7 +41,6 @@ export function spaceAround(
     readonly batch: number | null;
   },
 ): SearchSpace {
-  const around = (given: number | null) => (given === null ? [0.5, 1, 2] : [1]);
   return {
     strategies: asked.strategy === "auto" ? ["full", "top-k"] : [strategy],
     epochs: wholeAround(epochs, around(asked.epochs)),
