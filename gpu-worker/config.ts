@@ -132,6 +132,7 @@ const TrainingEnvironment = Environment.omit({
   LLM_OS_HEALTH_PORT: true,
 }).extend({
   SQS_TRAINING_QUEUE_URL: address.describe("Set it to the URL of the queue of tuning jobs."),
+  ECS_AGENT_URI: address.optional().describe("Leave it to ECS, which sets it in its tasks."),
   LLM_OS_TRAINING_SAVE_SECONDS: wholeNumber
     .pipe(z.int().max(3_600))
     .default(60)
@@ -207,6 +208,8 @@ export type WorkerConfig = {
 export type TrainingConfig = Omit<WorkerConfig, "health" | "queue"> & {
   queue: Omit<WorkerConfig["queue"], "deadLetterUrl">;
   saveSeconds: number;
+  /** Null: it is no ECS task. */
+  ecsAgentUrl: string | null;
 };
 
 /** The environment cannot be used. The message lists every variable at fault with its fix. */
@@ -240,6 +243,7 @@ export function readTrainingConfig(
     ...arrangeProcess({ ...env, LLM_OS_PREFETCH: "none" }, fallbackWorkerId),
     queue: arrangeQueue(env, env.SQS_TRAINING_QUEUE_URL),
     saveSeconds: env.LLM_OS_TRAINING_SAVE_SECONDS,
+    ecsAgentUrl: env.ECS_AGENT_URI ?? null,
   };
 }
 
@@ -306,7 +310,7 @@ function arrangeQueue(env: QueueEnvironment, url: string): TrainingConfig["queue
 
 type ProcessEnvironment = Omit<
   TrainingEnvironment,
-  "SQS_TRAINING_QUEUE_URL" | "LLM_OS_TRAINING_SAVE_SECONDS"
+  "SQS_TRAINING_QUEUE_URL" | "LLM_OS_TRAINING_SAVE_SECONDS" | "ECS_AGENT_URI"
 > &
   Pick<Environment, "LLM_OS_PREFETCH">;
 

@@ -9,6 +9,7 @@ import { execFileSync } from "node:child_process";
 import { parse } from "acorn";
 import { full } from "acorn-walk";
 import { describe, expect, it } from "vitest";
+import { importsOf } from "./imports-of.ts";
 
 const root = path.resolve(import.meta.dirname, "..");
 
@@ -221,25 +222,6 @@ function roomOf(file: string): string {
   const room = rooms.find((name) => file === name || file.startsWith(`${name}/`));
   if (room === undefined) throw new Error(`${file} lies in no room: give it one in the law`);
   return room;
-}
-
-const importPattern = new RegExp(
-  [
-    String.raw`(?:^|\n)\s*(?:import|export)\b[^;'"]*?\bfrom\s*["']([^"']+)["']`,
-    String.raw`(?:^|\n)\s*import\s*["']([^"']+)["']`,
-    String.raw`\bimport\(\s*["']([^"']+)["']\s*\)`,
-  ].join("|"),
-  "g",
-);
-
-/** Paths of ours, from the root, that `text` imports. */
-function importsOf(file: string, text: string): string[] {
-  const specifiers = [...text.matchAll(importPattern)].map((m) => m[1] ?? m[2] ?? m[3] ?? "");
-  return specifiers.flatMap((specifier) => {
-    if (specifier.startsWith("#contract/")) return [specifier.slice(1)];
-    if (!specifier.startsWith(".")) return [];
-    return [path.posix.join(path.posix.dirname(file), specifier)];
-  });
 }
 
 function readSources(): SourceFile[] {

@@ -53,6 +53,8 @@ export type Course = {
   /** What its worker is told. */
   wish: "cancel" | "pause" | null;
   made: Made | null;
+  /** A worker had it, and may have stored something. */
+  hasObjects: boolean;
   error: PublicError | null;
   finishedAt: number | null;
   /** Of training, as workers said. */
@@ -86,6 +88,7 @@ export const newCourse: Course = {
   sendAt: null,
   wish: null,
   made: null,
+  hasObjects: false,
   error: null,
   finishedAt: null,
   seconds: 0,
@@ -96,9 +99,15 @@ export function isOver({ status }: Pick<Course, "status">): boolean {
   return status === "succeeded" || status === "failed" || status === "cancelled";
 }
 
+/** It came to nothing, and what workers stored of it is to be deleted. */
+export function isToBeDiscarded(course: Course): boolean {
+  const { status, lease, hasObjects } = course;
+  return isOver(course) && status !== "succeeded" && lease === null && hasObjects;
+}
+
 /** Nothing is to be done about it any more. */
 export function isAtRest(course: Course): boolean {
-  return isOver(course) && course.lease === null && course.made === null;
+  return isOver(course) && course.lease === null && !isToBeDiscarded(course);
 }
 
 /** Takes the place of the one job that runs. */
@@ -155,6 +164,7 @@ const rules: { readonly [K in CourseChange["kind"]]: Rule<K> } = {
           status: "running",
           sendAt: null,
           wish: null,
+          hasObjects: true,
           lease: { id, worker, heardAt: now, sequence: 0, spoken: false },
         },
   heard: ({ lease, seconds: before }, { sequence, seconds }, now) =>
@@ -192,7 +202,7 @@ const rules: { readonly [K in CourseChange["kind"]]: Rule<K> } = {
     status === "running" && made !== null
       ? { status: "succeeded", made: null, finishedAt: now }
       : null,
-  discarded: (course) => (isOver(course) && course.made !== null ? { made: null } : null),
+  discarded: (course) => (isToBeDiscarded(course) ? { made: null, hasObjects: false } : null),
 };
 
 function failed(error: PublicError, now: number): Partial<Course> {

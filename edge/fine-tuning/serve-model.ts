@@ -6,12 +6,14 @@
 import type { PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
 import type { TuningResultFile } from "#contract/training/tuning-job.ts";
+import type { TunedModel } from "#contract/training/tuned-model.ts";
 import { type Env, settingsOf } from "../environment.ts";
 import { formatFileId, type StoredFile } from "../files/stored-file.ts";
 import { type InternalJob, settleInternalJob } from "../jobs/internal-job.ts";
-import { deleteObject } from "../storage/object-writer.ts";
+import { TooManyTunedModels } from "../registry/tuned-models.ts";
+import { deletePrefix } from "../storage/delete-prefix.ts";
 import type { Made } from "./job-course.ts";
-import type { TuningJob } from "./tuning-job.ts";
+import { folderOf, type TuningJob } from "./tuning-job.ts";
 
 /** A worker loads the model that the message names, and says that it could. */
 const loadModelTask = "load-model";
@@ -39,7 +41,8 @@ export async function serveModel(
   keep: (job: JobId) => void,
 ): Promise<Serving> {
   const { tenant, loading } = job;
-  if (loading.job === null) await env.TUNED_MODELS.getByName(tenant).put(model);
+  const refused = loading.job === null ? await put(env, tenant, model) : null;
+  if (refused !== null) return { kind: "failed", error: refused };
   const { name, digest, files } = model;
   const wanted: InternalJob = {
     tenant,
@@ -60,25 +63,32 @@ export async function serveModel(
   return { kind: "served", resultFiles: stored.map(({ id }) => id), report: reportOf(stored) };
 }
 
+/** @returns why it cannot be kept; null: it is */
+async function put(env: Env, tenant: string, model: TunedModel): Promise<PublicError | null> {
+  try {
+    await env.TUNED_MODELS.getByName(tenant).put(model);
+    return null;
+  } catch (error) {
+    const { name, message } = new TooManyTunedModels();
+    if (!String(error).includes(name)) throw error;
+    return { code: "insufficient_quota", message, param: null };
+  }
+}
+
 function reportOf(files: readonly StoredFile[]): string | null {
   const found = reportNames.flatMap((name) => files.filter(({ filename }) => filename === name));
   return found[0]?.id ?? null;
 }
 
-/** Nothing is left of it: no row, no files, no bytes. */
-export async function discardModel(
-  env: Env,
-  job: TuningJob,
-  { model, resultFiles }: Made,
-): Promise<void> {
-  const { tenant } = job;
-  await env.TUNED_MODELS.getByName(tenant).remove(model.name);
-  for (const file of resultFiles) {
-    await env.FILES.getByName(tenant).remove((await storedFile(job, file)).id);
+/** Nothing is left of what its workers made: no row, no files, no bytes. */
+export async function discardObjects(env: Env, job: TuningJob): Promise<void> {
+  const { tenant, name, course } = job;
+  if (course.made !== null) {
+    await env.TUNED_MODELS.getByName(tenant).remove(name);
+    for (const file of course.made.resultFiles)
+      await env.FILES.getByName(tenant).remove((await storedFile(job, file)).id);
   }
-  const settings = settingsOf(env);
-  for (const { object } of [...model.files, ...resultFiles])
-    await deleteObject(settings, object.key);
+  await deletePrefix(settingsOf(env), folderOf(job.id));
 }
 
 /** Its id follows from the job and the name, so that it is one file however often it is stored. */

@@ -23,6 +23,7 @@ import {
   type CourseChange,
   hasRoom,
   isAtRest,
+  isToBeDiscarded,
   isOver,
   lapsesAt,
   moved,
@@ -31,7 +32,7 @@ import {
   whoseTurn,
 } from "./job-course.ts";
 import { filesOfOrder, judgeFiles } from "./judge-files.ts";
-import { discardModel, serveModel } from "./serve-model.ts";
+import { discardObjects, serveModel } from "./serve-model.ts";
 import { openTrainingQueue } from "./training-queue.ts";
 import { wordsOfChange } from "./change-words.ts";
 import {
@@ -43,9 +44,12 @@ import { type NewTuningJob, prefixesOf, type TuningJob } from "./tuning-job.ts";
 import { tuningLimits, type TuningRefusal } from "./tuning-limits.ts";
 import { type TuningPage, TuningRows } from "./tuning-rows.ts";
 
-/** Files that are being checked, and models that are being loaded, are asked about so often: at first, and later. */
-const [soonMs, laterMs] = [250, 2_000];
-const soonForMs = 20_000;
+/**
+ * Files that are being checked, and models that are being loaded, are asked about after a part of the time that they
+ * took already, within these bounds.
+ */
+const [askMsMin, askMsMax] = [250, 30_000];
+const askPart = 1 / 20;
 /** What failed is tried again after this long. */
 const againMs = 5_000;
 /**
@@ -228,6 +232,7 @@ export class TenantTuning extends DurableObject<Env> {
   /** One step of what is to be done about a job. What it awaits may take a while: rows are read again after it. */
   async #advance(job: TuningJob): Promise<void> {
     const { course, id } = job;
+    if (isToBeDiscarded(course)) return this.#discard(job);
     if (course.made !== null) return this.#serve(job, course.made);
     if (course.status === "validating_files") return this.#validate(job);
     const lapses = lapsesAt(course);
@@ -243,10 +248,6 @@ export class TenantTuning extends DurableObject<Env> {
   }
 
   async #serve(job: TuningJob, made: NonNullable<Course["made"]>): Promise<void> {
-    if (isOver(job.course)) {
-      await discardModel(this.env, job, made);
-      return void this.#change(job.id, { kind: "discarded" });
-    }
     const serving = await serveModel(this.env, job, made, (begun) =>
       this.#keepLoading(job.id, begun),
     );
@@ -254,6 +255,11 @@ export class TenantTuning extends DurableObject<Env> {
     if (serving.kind === "open") return;
     const { resultFiles, report } = serving;
     this.#change(job.id, { kind: "served" }, (now) => ({ ...now, resultFiles, report }));
+  }
+
+  async #discard(job: TuningJob): Promise<void> {
+    await discardObjects(this.env, job);
+    this.#change(job.id, { kind: "discarded" });
   }
 
   #keepLoading(id: TuningJobId, begun: JobId): void {
@@ -324,8 +330,10 @@ export class TenantTuning extends DurableObject<Env> {
 /** When something is to be done about a job; null: when it is next heard of. */
 function dueAt({ course, createdAt }: TuningJob, now: number): number | null {
   if (isAtRest(course)) return null;
-  const asking = (since: number) => now + (now - since < soonForMs ? soonMs : laterMs);
-  if (course.made !== null) return isOver(course) ? now + againMs : asking(course.made.at);
+  const asking = (since: number) =>
+    now + Math.min(askMsMax, Math.max(askMsMin, (now - since) * askPart));
+  if (isToBeDiscarded(course)) return now + againMs;
+  if (course.made !== null && !isOver(course)) return asking(course.made.at);
   if (course.status === "validating_files") return asking(createdAt);
   return lapsesAt(course) ?? course.sendAt;
 }

@@ -58,8 +58,12 @@ export function formatTunedModelName(job: {
   return `ft:${job.model}:${job.suffix ?? ""}:${digitsOf(job.id)}`;
 }
 
-/** Where in the bucket what a worker makes of it belongs. */
+/** Where in the bucket everything lies that workers make of it. */
+export function folderOf(id: TuningJobId): string {
+  return `tuned/${digitsOf(id)}/`;
+}
+
+/** And where the files of the model, and what is told of it. */
 export function prefixesOf(id: TuningJobId): { modelPrefix: string; resultPrefix: string } {
-  const folder = `tuned/${digitsOf(id)}`;
-  return { modelPrefix: `${folder}/model/`, resultPrefix: `${folder}/results/` };
+  return { modelPrefix: `${folderOf(id)}model/`, resultPrefix: `${folderOf(id)}results/` };
 }

@@ -142,8 +142,7 @@ export class Catalog {
     signal: AbortSignal,
     tuned?: TunedModelSource,
   ): Promise<ModelLease<LoadedModel>> {
-    const entry = tuned === undefined ? this.#known(name) : this.#tuned.of(tuned);
-    return entry.lease(signal);
+    return tuned === undefined ? this.#known(name).lease(signal) : this.#tuned.lease(tuned, signal);
   }
 
   /**

@@ -127,6 +127,7 @@ export async function openCatalog(
       stateFolder,
       bytesMax: settings.tunedBytes ?? tunedBytesDefault,
       openObject: tools.openObject ?? null,
+      derived: loading.graphs,
       retryDelayMs: fetching.retryDelayMs,
       now,
     }),

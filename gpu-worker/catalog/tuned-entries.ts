@@ -5,7 +5,9 @@
  */
 import type { TunedModelSource } from "#contract/training/tuned-model.ts";
 import type { TunedFolders } from "../downloads/tuned-folders.ts";
+import type { ModelLease } from "../model/served-model.ts";
 import type { ModelPlace } from "./known-models.ts";
+import type { LoadedModel } from "./loaded-model.ts";
 import { type EntryDependencies, ModelEntry } from "./model-entry.ts";
 import type { Resident } from "./unload-plan.ts";
 
@@ -19,19 +21,33 @@ export type TunedEntriesOptions = Omit<EntryDependencies, "onChange"> & {
 /** The time of a model's files is written once in so long. */
 const touchedEveryMs = 60_000;
 
-type TunedEntry = { entry: ModelEntry; digest: string; touchedAtMs: number };
+type TunedEntry = {
+  entry: ModelEntry;
+  /** Of its files. */
+  digest: string;
+  touchedAtMs: number;
+};
 
 export class TunedEntries {
   readonly #options: TunedEntriesOptions;
   /** By name and digest, the one asked for last at the end. */
   readonly #entries = new Map<string, TunedEntry>();
+  readonly #noted = new WeakSet<LoadedModel>();
 
   constructor(options: TunedEntriesOptions) {
     this.#options = options;
   }
 
+  /** @throws CodedError as `Catalog.lease` */
+  async lease(source: TunedModelSource, signal: AbortSignal): Promise<ModelLease<LoadedModel>> {
+    const known = this.#of(source);
+    const lease = await known.entry.lease(signal);
+    await this.#note(known, lease.model);
+    return lease;
+  }
+
   /** The entry of a model, made where there is none. */
-  of(source: TunedModelSource): ModelEntry {
+  #of(source: TunedModelSource): TunedEntry {
     const { name, digest } = source;
     const key = `${name} ${digest}`;
     const known = this.#entries.get(key) ?? {
@@ -43,7 +59,18 @@ export class TunedEntries {
     this.#entries.set(key, known);
     this.#touch(known);
     this.#forgetOldest();
-    return known.entry;
+    return known;
+  }
+
+  /** Once each time it is loaded. */
+  async #note(known: TunedEntry, model: LoadedModel): Promise<void> {
+    if (this.#noted.has(model)) return;
+    this.#noted.add(model);
+    try {
+      await this.#options.folders.noteLoaded(known, model.digest);
+    } catch (error) {
+      this.#options.log.warn({ error }, "what a tuned model takes of the disk could not be noted");
+    }
   }
 
   /** What they keep in memory, each by its key here. */

@@ -3,7 +3,8 @@
  * tokenizer.json, model.json (labels and what its numbers mean), its card, and run.mjs, a script that runs them. An
  * adapter is merged into its base; with `--merge`, the base's checkpoint too.
  */
-import { copyFile, mkdir, readdir, stat, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { stripTypeScriptTypes } from "node:module";
 import path from "node:path";
 import type { Task } from "#contract/tasks.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
@@ -17,6 +18,7 @@ import {
   readModelFolder,
 } from "../checkpoints/model-folder.ts";
 import type { ModelHead, Problem } from "../model/model-head.ts";
+import { loadTokenizer } from "../tokenizer/tokenizer.ts";
 import { writeModel } from "../onnx/write-model.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { type TensorToWrite, writeSafetensors } from "../weights/safetensors-writer.ts";
@@ -47,6 +49,8 @@ type Description = {
   per_token: boolean;
   max_tokens: number;
   lower_case: boolean;
+  /** Whether it reads the shape of each token's word: word-shapes.mjs makes them. */
+  word_shapes: boolean;
 };
 
 type Exported = {
@@ -67,6 +71,7 @@ export async function runExport(
   const exported = await describe(await folderOf(model, settings), settings, signal);
   const { base, adapter } = exported;
   if (merge && adapter === null) throw new Error("--merge is for adapters: this is a checkpoint");
+  if (exported.description.word_shapes) await expectMarkedWords(base.folder);
   await makeEmpty(out);
   const opened = openSafetensors(base.weightsFile);
   try {
@@ -83,6 +88,15 @@ export async function runExport(
   }
   await writeRest(out, exported);
   return (await readdir(out)).toSorted();
+}
+
+/** @throws Error where words are told apart as word-shapes.mjs does not */
+async function expectMarkedWords(folder: string): Promise<void> {
+  const { marksContinuation } = await loadTokenizer(folder);
+  if (marksContinuation) return;
+  throw new Error(
+    "it reads words' shapes, by words that its tokenizer does not mark: not exported",
+  );
 }
 
 async function folderOf(model: string, settings: Settings): Promise<string> {
@@ -106,9 +120,6 @@ async function describe(
     throw new Error(
       "a model that writes is not exported: its checkpoint is read by transformers as it is",
     );
-  }
-  if (isAdapter(read) ? read.adapter.wordShapes : read.wordShapes) {
-    throw new Error("it reads words' shapes, which no script makes yet: serve its folder as it is");
   }
   if (!isAdapter(read)) return { ...describeCheckpoint(read), cardFolder: folder, adapter: null };
   const { adapter } = read;
@@ -139,7 +150,8 @@ function describeCheckpoint(base: Checkpoint): Pick<Exported, "description" | "b
       : head.name === "question-answering"
         ? ["start_logits", "end_logits"]
         : ["logits"];
-  const described = { task, outputs, ...labelsOf(head), ...readingOf(base) };
+  const { wordShapes: word_shapes } = base;
+  const described = { task, outputs, ...labelsOf(head), ...readingOf(base), word_shapes };
   return { base, description: { ...described, max_tokens: base.limits.maxTokens } };
 }
 
@@ -159,6 +171,7 @@ function describeAdapter({ adapter }: AdapterModel, base: Checkpoint): Descripti
     outputs: ["logits"],
     ...scoresOf(labels, problem, task === "token-classification"),
     ...readingOf(base),
+    word_shapes: adapter.wordShapes,
     max_tokens: adapterLimits(adapter, base.limits).maxTokens,
   };
 }
@@ -187,8 +200,16 @@ async function writeRest(out: string, { base, cardFolder, description }: Exporte
   });
   await copy(base.folder, out, "tokenizer_config.json");
   await copy(cardFolder, out, "README.md");
+  if (description.word_shapes) await writeWordShapes(out);
   await writeFile(path.join(out, "model.json"), `${JSON.stringify(description, null, 2)}\n`);
   await copyFile(path.join(import.meta.dirname, "run-exported.mjs"), path.join(out, "run.mjs"));
+}
+
+/** Ours, without its types. */
+async function writeWordShapes(out: string): Promise<void> {
+  const source = path.join(import.meta.dirname, "../model/word-shapes.ts");
+  const text = stripTypeScriptTypes(await readFile(source, "utf8"));
+  await writeFile(path.join(out, "word-shapes.mjs"), text.replaceAll(/[ \t]+$/gm, ""));
 }
 
 async function copy(

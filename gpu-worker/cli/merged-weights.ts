@@ -1,9 +1,11 @@
 /** A base's weights with an adapter's layers of low rank added to them: W + s·B·A (arXiv:2106.09685, section 4.1). */
 import { prefixesOf } from "../architectures/encoder.ts";
-import { readLora } from "../catalog/read-lora.ts";
+import { shapeTable } from "../architectures/embedding.ts";
+import { readLora, readShapes } from "../catalog/read-lora.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import type { AdapterModel } from "../checkpoints/model-folder.ts";
 import type { LayerSize, LoraMatrices } from "../graphs/lora-session.ts";
+import { wordShapes } from "../model/word-shapes.ts";
 import { scaleSuffix } from "../weights/int8-rows.ts";
 import { readFloat32 } from "../weights/read-float32.ts";
 import { WeightError, type WeightSource } from "../weights/weight-source.ts";
@@ -54,8 +56,11 @@ export function mergedWeights(
   const tensors = matricesOf(base, prefixesOf(config));
   const lora = readLora(model, { config }, sizesOf(base, tensors));
   const added = new Map([...lora].map(([layer, matrices]) => [tensors.get(layer), matrices]));
-  const names = base.names().filter((name) => !name.endsWith(scaleSuffix));
+  const shapes = shapeTensor(tensors, model);
+  const own = base.names().filter((name) => !name.endsWith(scaleSuffix));
+  const names = shapes === null ? own : [...own, shapes.name];
   const entry = (name: string) => {
+    if (name === shapes?.name) return shapes.entry;
     const found = names.includes(name) ? base.entry(name) : null;
     if (found === null || !isReal(found.dtype)) return found;
     const size = found.shape.reduce((product, each) => product * each, 1);
@@ -69,13 +74,27 @@ export function mergedWeights(
       const found = entry(name);
       if (found === null) throw new WeightError(`there is no tensor "${name}"`);
       if (found.dtype !== "float32") return base.read(name);
-      const weight = readFloat32(base, name);
+      const weight = name === shapes?.name ? shapes.values : readFloat32(base, name);
       const matrices = added.get(name);
       const data = matrices === undefined ? weight : addProduct(weight, matrices);
       return { dtype: "float32", shape: found.shape, data: Float32Array.from(data) };
     },
     close: () => base.close(),
   };
+}
+
+const wordTable = "embeddings.word_embeddings";
+
+/** The adapter's table of word shapes under the name that a checkpoint has it by; null: it has none. */
+function shapeTensor(tensors: ReadonlyMap<string, string>, model: AdapterModel) {
+  const values = readShapes(model);
+  if (values === null) return null;
+  const words = tensors.get(wordTable);
+  if (words === undefined) throw new Error(`its base has no ${wordTable}${weightSuffix}`);
+  const name = words.slice(0, -(wordTable + weightSuffix).length) + shapeTable;
+  const shape = [wordShapes.length, values.length / wordShapes.length];
+  const entry = { name, dtype: "float32" as const, shape, byteLength: values.byteLength };
+  return { name, values, entry };
 }
 
 /** A position table of ids stays as it is. */

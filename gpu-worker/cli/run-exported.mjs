@@ -11,6 +11,16 @@ tokenizer.setTruncation(model.max_tokens);
 tokenizer.disablePadding();
 const session = await InferenceSession.create(file("model.onnx"));
 
+const { shapesOf } = model.word_shapes ? await import("./word-shapes.mjs") : {};
+/** Of each token's word; special tokens are words of their own, without a text. */
+const shapesIn = (text, encoding) => {
+  const signs = [...text];
+  const place = (at) => signs.slice(0, at).join("").length;
+  const offsets = encoding.getOffsets().map((span) => span.map(place));
+  const words = encoding.getWordIds().map((word, at) => word ?? -1 - at);
+  return shapesOf({ text, offsets, words });
+};
+
 const sigmoid = (row) => row.map((x) => 1 / (1 + Math.exp(-x)));
 const softmax = (row) => {
   const powers = row.map((x) => Math.exp(x - Math.max(...row)));
@@ -29,6 +39,7 @@ for (const argument of process.argv.slice(2)) {
     input_ids: ids,
     attention_mask: ids.map(() => 1),
     token_type_ids: encoding.getTypeIds(),
+    word_shapes: shapesOf && shapesIn(first, encoding),
   };
   const feeds = Object.fromEntries(session.inputNames.map((name) => [name, tensor(rows[name])]));
   const results = await session.run(feeds, model.outputs);

@@ -27,6 +27,11 @@ export type TunedFoldersOptions = {
   bytesMax: number;
   /** Null: there is no object store here. */
   openObject: OpenObject | null;
+  /** What else is kept here of a model that was loaded, by its digest as it is computed: its graphs. */
+  derived: {
+    bytesOf(modelDigest: string): Promise<number>;
+    discardModel(modelDigest: string): Promise<void>;
+  };
   /** Milliseconds before the second try of a file. */
   retryDelayMs: number;
   /** Milliseconds since the epoch. */
@@ -37,7 +42,10 @@ const Record = z.object({
   formatVersion: z.literal(1),
   bytes: z.int().nonnegative(),
   files: z.array(z.object({ path: z.string(), bytes: z.int().nonnegative() })),
+  /** As it was computed here. */
+  modelDigests: z.array(z.string()),
 });
+type Record = z.infer<typeof Record>;
 
 const triesOfFile = 4;
 /** Without a call for so long a model may have been deleted by its owner. */
@@ -124,6 +132,18 @@ export class TunedFolders {
     await utimes(this.#record(digest), time, time).catch(() => undefined);
   }
 
+  /** It was loaded, and has this digest as it is computed: what is kept of it counts, and goes, with its files. */
+  async noteLoaded(
+    { digest }: Pick<TunedModelSource, "digest">,
+    modelDigest: string,
+  ): Promise<void> {
+    const record = await readNote(this.#record(digest), Record);
+    if (record === null || record.modelDigests.includes(modelDigest)) return;
+    const bytes = record.bytes + (await this.#options.derived.bytesOf(modelDigest));
+    const modelDigests = [...record.modelDigests, modelDigest];
+    await this.#writeRecord(digest, { ...record, bytes, modelDigests });
+  }
+
   #folder(digest: string): string {
     return path.join(this.#root, digest);
   }
@@ -161,7 +181,9 @@ export class TunedFolders {
 
   /** The record first: without it the folder is none. */
   async #remove(digest: string): Promise<void> {
+    const record = await readNote(this.#record(digest), Record);
     await rm(this.#record(digest), { force: true });
+    for (const each of record?.modelDigests ?? []) await this.#options.derived.discardModel(each);
     await rm(this.#folder(digest), { recursive: true, force: true });
   }
 
@@ -174,9 +196,12 @@ export class TunedFolders {
       path: name,
       bytes: object.bytes,
     }));
-    const record: z.infer<typeof Record> = { formatVersion: 1, bytes, files };
+    await this.#writeRecord(digest, { formatVersion: 1, bytes, files, modelDigests: [] });
+  }
+
+  async #writeRecord(digest: string, record: Record): Promise<void> {
     await writeAtomically(this.#record(digest), JSON.stringify(record));
-    await this.touch(source);
+    await this.touch({ digest });
   }
 
   async #fetchFile(

@@ -5,7 +5,7 @@ import type { Form } from "../compute-form/form-choice.ts";
 import type { Provider } from "../runtime/session.ts";
 
 /** Grows whenever the same files give another graph: older compiled graphs and cached results are then left behind. */
-export const builderVersion = 9;
+export const builderVersion = 8;
 
 /**
  * Of the model as it is computed here, lower-case hex. Whether weights are shifted changes the graph but no answer: it
@@ -21,18 +21,26 @@ export function decoderDigestIn(form: DecoderForm, files: FilesDigest, provider:
   return modelDigest(files, `${form} ${provider}`, builderVersion);
 }
 
+/** How the keys of all graphs of a model in one form begin. */
+export function keyPrefix(digest: string): string {
+  return `${digest.slice(0, 32)}-`;
+}
+
 /** @param digest of the decoder in that form */
 export function decoderGraphKey(form: DecoderForm, digest: string, provider: Provider): string {
-  return `${digest.slice(0, 32)}-${form}-${provider}-${builderVersion}`;
+  return `${keyPrefix(digest)}${form}-${provider}-${builderVersion}`;
 }
+
+/** Grows whenever the same files give another graph of adapters, and the same answers. */
+const loraVersion = 2;
 
 /** Of the graph that takes adapters, `key` being that of the one that does not. */
 export function loraGraphKey(key: string): string {
-  return `${key}-lora`;
+  return `${key}-lora-${loraVersion}`;
 }
 
 /** @param digest of the model in that form */
 export function graphKey({ form, saturates }: Form, digest: string, provider: Provider): string {
   const shifted = saturates ? "-shifted" : "";
-  return `${digest.slice(0, 32)}-${form}${shifted}-${provider}-${builderVersion}`;
+  return `${keyPrefix(digest)}${form}${shifted}-${provider}-${builderVersion}`;
 }

@@ -58,7 +58,10 @@ function adapterWidths(architecture: DecoderArchitecture): number {
   return sum(decoderTargets.map((target) => of[target]));
 }
 
-function trainedLayers({ architecture }: DecoderFacts, { strategy, layers }: DecoderOptions) {
+function trainedLayers(
+  { architecture }: Pick<DecoderFacts, "architecture">,
+  { strategy, layers }: Strategy,
+) {
   const count = architecture.layers.length;
   return strategy === "top-k" ? Math.min(layers, count) : count;
 }
@@ -73,7 +76,7 @@ function trainedParameters(facts: DecoderFacts, options: DecoderOptions): number
 }
 
 /** Of one pass forward. */
-function operations({ architecture }: DecoderFacts, texts: readonly TextLength[]): number {
+function operations(architecture: DecoderArchitecture, texts: readonly TextLength[]): number {
   const { layers, hidden, vocabulary } = architecture;
   const { query } = widths(architecture);
   const tokens = sum(texts.map((text) => text.tokens));
@@ -83,21 +86,32 @@ function operations({ architecture }: DecoderFacts, texts: readonly TextLength[]
   return layers.length * ofLayer + 2 * hidden * vocabulary * learnt;
 }
 
+type Strategy = Pick<DecoderOptions, "strategy" | "layers">;
+
+/** Of one pass over all texts, forward and backward: of frozen matrices the gradients by their inputs alone. */
+export function trainingOperations(
+  { architecture, training }: Pick<DecoderFacts, "architecture" | "training">,
+  options: Strategy,
+): number {
+  const share = trainedLayers({ architecture }, options) / architecture.layers.length;
+  const backward = (options.strategy === "lora" ? 1 : 2) * share;
+  return operations(architecture, training) * (1 + backward);
+}
+
 /** @param gemmRate operations a second that products of matrices reach here */
 export function decoderSeconds(
   facts: DecoderFacts,
   options: DecoderOptions,
   gemmRate: number,
 ): number {
+  const { architecture, training, heldOut } = facts;
   const rate = gemmRate * efficiency;
-  const forward = operations(facts, facts.training) / rate;
-  const judged = operations(facts, facts.heldOut) / rate;
-  const share = trainedLayers(facts, options) / facts.architecture.layers.length;
-  // Of frozen matrices the gradients by their inputs alone are computed.
-  const backward = (options.strategy === "lora" ? 1 : 2) * share + (options.recomputes ? 1 : 0);
+  const again = options.recomputes ? operations(architecture, training) : 0;
+  const pass = (trainingOperations(facts, options) + again) / rate;
+  const judged = operations(architecture, heldOut) / rate;
   const steps = Math.ceil(facts.training.length / options.batch);
   const updates = steps * trainedParameters(facts, options) * secondsPerParameter;
-  return options.epochs * (forward * (1 + backward) + updates) + judged * (evaluations + 2);
+  return options.epochs * (pass + updates) + judged * (evaluations + 2);
 }
 
 const bytesPerNumber = 4;

@@ -36,6 +36,10 @@ function isPlain(name: string): boolean {
   return name.endsWith("bias") || name.endsWith("beta") || name.includes("LayerNorm");
 }
 
+function isShapes(name: string): boolean {
+  return name.endsWith(shapeTable);
+}
+
 /** Reads `weights` when the graphs are written: keep them open until then. */
 export function trainingGraphs(
   config: unknown,
@@ -47,7 +51,6 @@ export function trainingGraphs(
   const forward = buildTrainingEncoder(config, weights, { ...shared, dropout });
   const read = forward.inputs.map(({ name }) => name).filter((name) => weights.entry(name));
   const trained = read.filter(isTrained);
-  const isShapes = (name: string) => name.endsWith(shapeTable);
   const others = trained.filter((name) => !isShapes(name));
   const groups = [
     { parameters: others.filter((name) => !isPlain(name)), weightDecay },

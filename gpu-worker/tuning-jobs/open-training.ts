@@ -7,11 +7,15 @@ import { openRuntime } from "../runtime/open-runtime.ts";
 import { returnRunMemory } from "../runtime/return-run-memory.ts";
 import type { Log } from "../telemetry/log.ts";
 import { runOrder } from "./run-order.ts";
+import { taskProtection } from "./task-protection.ts";
 import type { TuningWorkerOptions } from "./tuning-worker.ts";
+
+/** Beside the training: files fetched, a model stored. */
+const protectedMinutes = 60;
 
 /** @throws RuntimeError where nothing can be computed here */
 export async function openTraining(
-  { models, objectStore, saveSeconds }: TrainingConfig,
+  { models, objectStore, saveSeconds, ecsAgentUrl }: TrainingConfig,
   log: Log,
 ): Promise<TuningWorkerOptions["run"]> {
   const { poolThreads, threads } = models;
@@ -25,8 +29,14 @@ export async function openTraining(
     clock: { wall: Date.now, steady: () => performance.now() },
     log,
   };
+  const protect = taskProtection(ecsAgentUrl, log);
   return async (order, lease, done) => {
-    await runOrder(order, lease, tools, done);
+    await protect(order.options.maxSeconds / 60 + protectedMinutes);
+    try {
+      await runOrder(order, lease, tools, done);
+    } finally {
+      await protect(0);
+    }
     await collectGarbage();
     await returnRunMemory(runtime);
   };

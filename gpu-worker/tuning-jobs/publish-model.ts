@@ -63,7 +63,9 @@ async function describe(folder: string, { known, folder: baseFolder }: BaseModel
   if (!isAdapter(tuned)) return { ...of, kind: "checkpoint" as const, limits: tuned.limits };
   if (isAdapter(base)) throw new TuningError(`${known.id} is an adapter: tune its base`);
   const limits = adapterLimits(tuned.adapter, base.limits);
-  return { ...of, kind: "adapter" as const, limits };
+  // A decoder's base says whether it takes conversations.
+  const tasks = of.tasks.filter((task) => base.kind === "encoder" || base.tasks.includes(task));
+  return { ...of, tasks, kind: "adapter" as const, limits };
 }
 
 /** @throws TuningError for a model that is too large; Error where a file cannot be sent; the signal's reason */

@@ -18,6 +18,7 @@ export function tuningTeller(
 ): (event: TuningEvent) => void {
   let plan: Plan | null = null;
   let seconds: number | null = null;
+  let trials = 0;
   const begun = now();
   return (event) => {
     switch (event.kind) {
@@ -52,7 +53,8 @@ export function tuningTeller(
       case "trial": {
         const { l2, accuracy } = event.trial;
         const words = `L2 ${l2}: accuracy ${accuracy.toFixed(4)}`;
-        return lease.tell(words, { l2, valid_accuracy: accuracy }, { type: "metrics" });
+        const step = (trials += 1);
+        return lease.tell(words, { step, l2, valid_accuracy: accuracy }, { type: "metrics" });
       }
     }
   };

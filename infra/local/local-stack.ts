@@ -1,7 +1,7 @@
 /**
- * A whole stack on loopback: starts queue server, edge and workers at once and what trains when these serve, starts each
- * again when it ends, keeps `run.json` true, and takes everything down in order. What it prints is for the person at the
- * terminal.
+ * A whole stack on loopback: starts queue server, edge and workers at once and what trains when these serve, starts
+ * each again when it ends, keeps `run.json` true, and takes everything down in order. What it prints is for the person
+ * at the terminal.
  */
 import { existsSync, readFileSync, renameSync, statSync } from "node:fs";
 import process from "node:process";

@@ -101,6 +101,8 @@ function trainingVariables(state: State, ports: StackPorts): Record<string, stri
     LLM_OS_WORKER_ID: trainingName,
     // The launcher waits 10 s before it kills.
     LLM_OS_DRAIN_SECONDS: "8",
+    // Runs wait on some of them, files and names on four.
+    UV_THREADPOOL_SIZE: "8",
   };
 }
 

@@ -1,5 +1,5 @@
 /** Models that come with a request: fetched at first use, verified, served beside all others, told to nobody. */
-import { mkdir, readdir, rm, stat, truncate, utimes } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, truncate, utimes } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { TunedModelSource } from "../../contract/training/tuned-model.ts";
@@ -320,6 +320,8 @@ describe("a store that does not answer", () => {
 const bytesOf = ({ files }: TunedModelSource) =>
   files.reduce((sum, { object }) => sum + object.bytes, 0);
 const foldersOnDisk = async () => (await onDisk()).filter((name) => !name.endsWith(".json"));
+const graphsOnDisk = async () =>
+  (await readdir(path.join(bench.settings.stateFolder, "graphs"))).toSorted();
 const numbered = (at: number) => `ft:tiny:many:${String(at).padStart(32, "0")}`;
 
 describe("room", () => {
@@ -349,17 +351,27 @@ describe("room", () => {
   });
 
   it("is made of what nobody asked for in a day", async () => {
-    const [one, two] = [await storedAdapter(1), await storedAdapter(2)];
+    const [one, two] = [await storedCheckpoint(5), await storedAdapter(2)];
     bench.nowMs = 48 * 3_600_000;
     const catalog = await openCatalog();
+    await load(catalog, two);
+    const others = await graphsOnDisk();
     await load(catalog, one);
+    // Its compiled graph, which counts and goes with its files.
+    expect(await graphsOnDisk()).toHaveLength(others.length + 1);
+    const record = path.join(stateFolder(), `${one.digest}.json`);
+    expect(JSON.parse(await readFile(record, "utf8")).bytes).toBeGreaterThan(bytesOf(one) + 1_000);
     const dead = path.join(stateFolder(), `${"a".repeat(64)}.x.tmp`);
     await mkdir(dead);
     await utimes(dead, 0, 0);
     bench.nowMs += 24 * 3_600_000 + 1;
     await load(catalog, two);
-    expect(await onDisk()).toEqual([two.digest, `${two.digest}.json`]);
-    expect((await stat(path.join(stateFolder(), two.digest))).isDirectory()).toBe(true);
+    const last = await storedAdapter(3);
+    await load(catalog, last);
+    const kept = [last.digest, `${last.digest}.json`, two.digest, `${two.digest}.json`];
+    expect(await onDisk()).toEqual(kept.toSorted());
+    expect(await graphsOnDisk()).toEqual(others);
+    await load(await openCatalog(), one);
   });
 
   it("is made in the list of models: more of them than it holds are all served", async () => {

@@ -6,6 +6,8 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Catalog } from "../../gpu-worker/catalog/catalog.ts";
 import { runExport } from "../../gpu-worker/cli/export-model.ts";
+import { shapeTable } from "../../gpu-worker/architectures/embedding.ts";
+import { wordShapes } from "../../gpu-worker/model/word-shapes.ts";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
 import { featureExtraction } from "../../gpu-worker/pipelines/feature-extraction.ts";
 import { textClassification } from "../../gpu-worker/pipelines/text-classification.ts";
@@ -69,6 +71,13 @@ beforeAll(async () => {
     seed: 4,
     config: { task_type: "TOKEN_CLS" },
     own: { task: "token-classification", pooling: "none", labels: ["A", "B"] },
+  });
+  const shapes = { shape: [wordShapes.length, 8], values: numbers(wordShapes.length * 8, 5) };
+  await writeTunedAdapter(bench, "shapes", {
+    seed: 5,
+    config: { task_type: "TOKEN_CLS" },
+    own: { task: "token-classification", pooling: "none", word_shapes: true },
+    tensors: { [`base_model.model.${shapeTable}`]: shapes },
   });
   await writeTunedAdapter(bench, "spans", {
     own: { task: "relation-extraction", pooling: "spans" },
@@ -145,11 +154,12 @@ it("a checkpoint that classifies, of two texts too", async () => {
   expectAlike(await runExported("classifier", [...texts, JSON.stringify(pair)]), served);
 });
 
-it("an adapter that tags tokens", async () => {
-  const found = await runExported("tags", texts);
-  const served = await leased("tags", async (model) => {
+it.each(["tags", "shapes"])("an adapter that tags tokens: %s", async (id) => {
+  const inputs = [...texts, "A quick FOX, 🦊 Brown a2 foXs"];
+  const found = await runExported(id, inputs);
+  const served = await leased(id, async (model) => {
     const parameters = { aggregation_strategy: "none" as const, ignore_labels: [] };
-    const request = { task: "token-classification" as const, inputs: texts, parameters };
+    const request = { task: "token-classification" as const, inputs, parameters };
     return runner.run(tokenClassification, request, model, { signal: never });
   });
   for (const [at, output] of served.outputs.entries()) {

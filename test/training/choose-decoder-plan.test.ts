@@ -38,6 +38,9 @@ const auto = {
 };
 const limits = { gemmRate: 150e9, memoryBytes: 16e9 };
 
+const at = (memoryBytes: number) =>
+  chooseDecoderPlan(facts(40, 500), auto, { ...limits, memoryBytes });
+
 describe("by itself", () => {
   it("it trains adapters, small sets often and large ones once", () => {
     const small = chooseDecoderPlan(facts(80, 40), auto, limits);
@@ -58,8 +61,6 @@ describe("by itself", () => {
   });
 
   it("it takes fewer texts at a step where memory is short, and then computes anew", () => {
-    const at = (memoryBytes: number) =>
-      chooseDecoderPlan(facts(40, 500), auto, { ...limits, memoryBytes });
     expect(at(32e9)).toMatchObject({ batch: 8, recomputes: false });
     const smaller = at(6e9);
     expect(smaller.recomputes).toBe(false);

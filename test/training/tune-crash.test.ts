@@ -23,6 +23,7 @@ afterEach(() => bench.close());
 
 const options = { model: "tiny", epochs: 40, saveSeconds: 0, seed: 5 };
 const tuned = (out: string) => readFileSync(path.join(out, "model.safetensors"));
+const adapterOf = (out: string) => readFileSync(path.join(out, "adapter_model.safetensors"));
 const metrics = (out: string) => readFileSync(path.join(out, "metrics.csv"), "utf8");
 const stateOf = (out: string) => path.join(out, "training-state", "state.json");
 
@@ -78,8 +79,7 @@ it("so does a decoder's adapter", async () => {
   await stopAfter({ out: broken, evaluations: 3, signal: "SIGKILL" }, killed);
   const said = await tune(bench, { ...killed, data, out: broken });
   expect(said[0]).toMatch(/^goes on after step \d+$/);
-  const adapter = (out: string) => readFileSync(path.join(out, "adapter_model.safetensors"));
-  expect(adapter(broken).equals(adapter(whole))).toBe(true);
+  expect(adapterOf(broken).equals(adapterOf(whole))).toBe(true);
   expect(metrics(broken)).toBe(metrics(whole));
   expect(readFileSync(path.join(broken, "report.json"), "utf8")).toBe(
     readFileSync(path.join(whole, "report.json"), "utf8").replace('"whole"', '"broken"'),

@@ -51,6 +51,14 @@ export class TrainingEdge {
     await new Promise((resolve) => this.#server.close(resolve));
   }
 
+  /** What was heard, and how to misbehave. */
+  forget(): void {
+    this.claims.length = 0;
+    this.reports.length = 0;
+    this.status = 200;
+    this.action = () => "continue";
+  }
+
   get events() {
     return this.reports.flatMap(({ events }) => events);
   }

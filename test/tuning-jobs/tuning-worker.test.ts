@@ -2,7 +2,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { TuningOrder, TuningOutcome } from "../../contract/training/tuning-job.ts";
 import { openFileUploads } from "../../gpu-worker/jobs/object-upload.ts";
 import { never } from "../catalog/catalog-bench.ts";
@@ -11,10 +11,12 @@ import { labelled, sha256, storeOf, TuningRig, usualOptions } from "./tuning-rig
 
 let rig: TuningRig;
 
-beforeEach(async () => {
+beforeAll(async () => {
   rig = await TuningRig.open();
+  await rig.work();
 });
-afterEach(() => rig.close());
+beforeEach(() => rig.edge.forget());
+afterAll(() => rig.close());
 
 async function outcomeOf(order: TuningOrder): Promise<TuningOutcome> {
   const own = () => rig.edge.reports.filter(({ id, outcome }) => id === order.id && outcome);
@@ -59,7 +61,6 @@ function madeRelations(): string {
 
 describe("a job", () => {
   it("is claimed, its message deleted, trained and stored, and told from its plan to its model", async () => {
-    await rig.work();
     const order = await rig.add({}, labelled(200));
     const outcome = await succeeded(order);
     expect(rig.edge.claims).toEqual([{ id: order.id, tenant: "operator", worker: "trainer" }]);
@@ -95,7 +96,6 @@ describe("a job", () => {
   });
 
   it("gives files that serve, described as the catalogue announces them", async () => {
-    await rig.work();
     const { model } = await succeeded(await rig.add(wanting({ epochs: 20 })));
     const lines = model.files.map(({ path: name, object }) => `${object.sha256}  ${name}\n`);
     expect(model.digest).toBe(sha256(lines.join("")));
@@ -111,7 +111,6 @@ describe("a job", () => {
   });
 
   it("of lora and of a head gives an adapter beside its base", async () => {
-    await rig.work();
     for (const strategy of ["lora", "head"] as const) {
       const { model } = await succeeded(await rig.add(wanting({ strategy, epochs: 1 })));
       expect(model).toMatchObject({ kind: "adapter", tasks: ["text-classification"] });
@@ -124,7 +123,6 @@ describe("a job", () => {
   });
 
   it("that nobody has to do is deleted, and so is a message that comes twice", async () => {
-    await rig.work();
     rig.send({ id: `ftjob-${"0".repeat(32)}`, tenant: "operator" });
     const order = await rig.add(wanting({ epochs: 1 }));
     rig.send(order);
@@ -136,7 +134,6 @@ describe("a job", () => {
 
   it("is held while the edge does not answer, and claimed once it does", async () => {
     rig.edge.status = 503;
-    await rig.work();
     const order = await rig.add(wanting({ epochs: 1 }));
     let asked = 0;
     await rig.edge.until(() => (asked += 1) > 8);
@@ -146,7 +143,6 @@ describe("a job", () => {
   });
 
   it("that cannot be read comes to the dead letters, and the next is taken", async () => {
-    await rig.work();
     rig.queueServer.sendMessage("jobs", '{"version":7}');
     await succeeded(await rig.add(wanting({ epochs: 1 })));
     await expect.poll(() => rig.queued("dead"), { timeout: 20_000 }).toBe(1);
@@ -157,14 +153,12 @@ describe("the edge's word", () => {
   const long = wanting({ epochs: 50, batch: 1 });
   it("cancel ends it within a step and leaves nothing", async () => {
     afterFirstScore("cancel");
-    await rig.work();
     const order = await rig.add(long);
     expect(await outcomeOf(order)).toEqual({ kind: "cancelled" });
     await expect.poll(() => existsSync(rig.folderOf(order))).toBe(false);
   });
 
   it("pause keeps its state, from which it ends as one that never paused", async () => {
-    await rig.work();
     const options = wanting({ epochs: 20, batch: 4 });
     const whole = await succeeded(await rig.add(options));
     afterFirstScore("pause");
@@ -183,7 +177,6 @@ describe("the edge's word", () => {
 
   it("stop ends it with nothing more to be said", async () => {
     afterFirstScore("stop");
-    await rig.work();
     const order = await rig.add(long);
     await rig.edge.until(() => rig.edge.events.some(({ type }) => type === "metrics"));
     const told = rig.edge.reports.length;
@@ -197,7 +190,6 @@ describe("the edge's word", () => {
 
 describe("a failure", () => {
   it("is said in words for the caller, and the next job is taken", async () => {
-    await rig.work();
     expect(await failureOf(rig.add({}, '{"text":"a","label":"x"}\n{"text":"b"}\n'))).toMatchObject({
       code: "invalid_value",
       param: "training_file",
@@ -224,7 +216,6 @@ describe("a failure", () => {
     const folder = rig.folderOf({ id });
     await mkdir(folder, { recursive: true });
     await symlink("/dev/full", path.join(folder, "training-file.part"));
-    await rig.work();
     expect(await failureOf(rig.add({ id }))).toEqual({
       code: "internal_error",
       message: "The disk of the machine that trains is full. Create the job again later.",
@@ -234,7 +225,6 @@ describe("a failure", () => {
   });
 
   it("that nobody foresaw is told as ours", async () => {
-    await rig.work();
     const lost = { filename: "x.jsonl", object: { key: "gone", bytes: 3, sha256: sha256("abc") } };
     expect(await failureOf(rig.add({ training: lost }))).toMatchObject({ code: "internal_error" });
   });

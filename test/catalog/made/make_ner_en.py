@@ -1,5 +1,5 @@
-"""What PEFT and transformers compute with the adapter `ner-en`, its table of word shapes added to the word embeddings: the
-oracle of test/catalog/ner-en.test.ts.
+"""What PEFT and transformers compute with the adapter `ner-en`, its table of word shapes added to the word
+embeddings: the oracle of test/catalog/ner-en.test.ts.
 
     python -m venv .bench/peft && .bench/peft/bin/pip install peft==0.21.2 torch==2.15.0 transformers==5.24.0
     .bench/peft/bin/python test/catalog/made/make_ner_en.py ../shared/models/all-MiniLM-L6-v2

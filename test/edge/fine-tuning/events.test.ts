@@ -144,13 +144,13 @@ describe("events", () => {
   });
 });
 
-describe("the tail of a job", () => {
-  const open = (id: string, query: string, headers: Record<string, string> = {}) =>
-    callOpen(`/v1/fine_tuning/jobs/${id}/events${query}`, { method: "GET", headers });
+const openTail = (id: string, query: string, headers: Record<string, string> = {}) =>
+  callOpen(`/v1/fine_tuning/jobs/${id}/events${query}`, { method: "GET", headers });
 
+describe("the tail of a job", () => {
   it("tells what was, then what comes, and ends with the job", async () => {
     const { job, order } = await claimedJob(world);
-    const response = await open(job.id, "?stream=true");
+    const response = await openTail(job.id, "?stream=true");
     expect(response.headers.get("content-type")).toMatch(/^text\/event-stream/);
     const events = new SseReader(response);
     expect(await events.next()).toMatchObject({
@@ -167,13 +167,13 @@ describe("the tail of a job", () => {
       { data: { done: true } },
     ]);
     const headers = { accept: "text/event-stream", "last-event-id": "5" };
-    const again = await new SseReader(await open(job.id, "", headers)).rest();
+    const again = await new SseReader(await openTail(job.id, "", headers)).rest();
     expect(again.map(({ id }) => id)).toEqual(["6", undefined]);
   });
 
   it("is let go by a reader that leaves", async () => {
     const job = await create({ training_file: await upload() });
-    const response = await open(job.id, "?stream=true");
+    const response = await openTail(job.id, "?stream=true");
     await response.body?.cancel();
     expect((await post(`/${job.id}/cancel`)).status).toBe(200);
     await runDurableObjectAlarm(tuning());
@@ -181,21 +181,21 @@ describe("the tail of a job", () => {
 
   it("begins at the number of an event", async () => {
     const job = await create({ training_file: await upload() });
-    const response = await open(job.id, "?stream=true", { "last-event-id": "x" });
+    const response = await openTail(job.id, "?stream=true", { "last-event-id": "x" });
     expect(await errorOf(response)).toMatchObject({ status: 400, param: "last-event-id" });
   });
 });
 
-describe("checkpoints", () => {
-  const listOf = async (path: string) =>
-    (await get(path)).json<List<TuningCheckpointObject> & { last_id: string | null }>();
+const checkpointsOf = async (path: string) =>
+  (await get(path)).json<List<TuningCheckpointObject> & { last_id: string | null }>();
 
+describe("checkpoints", () => {
   it("are listed, the last step first, each once", async () => {
     const { job, order } = await claimedJob(world);
     const at = Date.now();
     const checkpoints = [10, 20, 30].map((step) => ({ step, at, metrics: { valid_loss: step } }));
     for (let times = 0; times < 2; times += 1) await report(order, { checkpoints });
-    const first = await listOf(`/${job.id}/checkpoints?limit=2`);
+    const first = await checkpointsOf(`/${job.id}/checkpoints?limit=2`);
     expect(first).toMatchObject({
       has_more: true,
       data: [{ step_number: 30, metrics: { valid_loss: 30 } }, { step_number: 20 }],
@@ -205,7 +205,7 @@ describe("checkpoints", () => {
       fine_tuning_job_id: job.id,
       fine_tuned_model_checkpoint: `${order.name}:ckpt-step-30`,
     });
-    const second = await listOf(`/${job.id}/checkpoints?after=${first.last_id}`);
+    const second = await checkpointsOf(`/${job.id}/checkpoints?after=${first.last_id}`);
     expect(second).toMatchObject({ has_more: false, data: [{ step_number: 10 }] });
     expect((await get(`/${job.id}/checkpoints?after=x`)).status).toBe(404);
   });

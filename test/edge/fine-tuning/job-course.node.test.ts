@@ -8,6 +8,7 @@ import {
   hasRoom,
   isAtRest,
   isOver,
+  isToBeDiscarded,
   moved,
   newCourse,
   secondsCharged,
@@ -141,6 +142,10 @@ class Board {
     this.#promise((reason !== null) === (status === "failed"), `${status} with an error`);
     this.#promise((finishedAt !== null) === ended, `${status} at ${finishedAt}`);
     this.#promise(status !== "running" || lease !== null || made !== null, "nobody runs it");
+    this.#promise(
+      status !== "succeeded" || (course.hasObjects && made === null),
+      "nothing is served",
+    );
     this.#promise(!isAtRest(course) || sendAt === null, "is sent for at rest");
   }
 
@@ -163,7 +168,7 @@ class Board {
 }
 
 function nextOf(course: Course): CourseChange {
-  if (isOver(course) && course.made !== null) return { kind: "discarded" };
+  if (isToBeDiscarded(course)) return { kind: "discarded" };
   if (course.made !== null) return { kind: "served" };
   if (course.lease !== null && course.wish !== null) return { kind: "lapsed" };
   if (course.lease !== null) return { kind: "ended", outcome: outcomes[0] ?? { kind: "released" } };
@@ -189,7 +194,7 @@ describe("whatever happens", () => {
 });
 
 /** @throws where one of the changes cannot happen */
-function after(...changes: CourseChange[]): Course {
+function courseAfter(...changes: CourseChange[]): Course {
   return changes.reduce<Course>((course, change) => {
     const next = moved(course, change, 1_000);
     if (next === null) throw new Error(`${change.kind} cannot happen to ${course.status}`);
@@ -210,27 +215,30 @@ describe("a job", () => {
       { kind: "heard", sequence: 1, seconds: 40 } as const,
       { kind: "lapsed" } as const,
     ]).flat();
-    const course = after(...claimed.slice(0, 2), ...lost);
+    const course = courseAfter(...claimed.slice(0, 2), ...lost);
     expect(course).toMatchObject({ status: "failed", error: { code: "worker_lost" } });
     expect(secondsCharged(course)).toBe(0);
   });
 
   it("that is handed back counts no attempt", () => {
     const back = [...claimed.slice(2), { kind: "ended", outcome: { kind: "released" } } as const];
-    const course = after(...claimed.slice(0, 2), ...back, ...back, ...back, ...back);
+    const course = courseAfter(...claimed.slice(0, 2), ...back, ...back, ...back, ...back);
     expect(course).toMatchObject({ status: "queued", lapses: 0, sendAt: 1_000 });
   });
 
   it("that fails by its own fault is charged what it took", () => {
     const heard = { kind: "heard", sequence: 1, seconds: 40.2 } as const;
-    const course = after(...claimed, heard, { kind: "ended", outcome: { kind: "failed", error } });
+    const course = courseAfter(...claimed, heard, {
+      kind: "ended",
+      outcome: { kind: "failed", error },
+    });
     expect(secondsCharged(course)).toBe(41);
   });
 
   it("that is cancelled in training is settled when its worker has heard", () => {
-    const course = after(...claimed, { kind: "cancel" });
+    const course = courseAfter(...claimed, { kind: "cancel" });
     expect(course).toMatchObject({ status: "cancelled", wish: "cancel", settled: false });
-    expect(whoseTurn([course, after({ kind: "validated" })])).toBe(-1);
+    expect(whoseTurn([course, courseAfter({ kind: "validated" })])).toBe(-1);
     const ended = moved(course, { kind: "ended", outcome: { kind: "cancelled" } }, 2_000);
     expect(ended).toMatchObject({ settled: true, lease: null, finishedAt: 1_000 });
   });
@@ -238,7 +246,11 @@ describe("a job", () => {
   it("that is cancelled at its end leaves nothing to serve", () => {
     const [succeeded] = outcomes;
     if (succeeded === undefined) throw new Error("no outcome");
-    const course = after(...claimed, { kind: "cancel" }, { kind: "ended", outcome: succeeded });
+    const course = courseAfter(
+      ...claimed,
+      { kind: "cancel" },
+      { kind: "ended", outcome: succeeded },
+    );
     expect(course).toMatchObject({ status: "cancelled", settled: true });
     expect(course.made).not.toBeNull();
     expect(moved(course, { kind: "served" }, 1)).toBeNull();

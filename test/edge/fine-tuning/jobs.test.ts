@@ -39,6 +39,14 @@ afterEach(async () => {
   vi.restoreAllMocks();
 });
 
+const idsOf = async (query: string) => {
+  const list = await (await get(query)).json<{ data: { id: string }[]; has_more: boolean }>();
+  return [list.has_more, ...list.data.map(({ id }) => id)];
+};
+
+const pairs = (count: number, length = 1) =>
+  Object.fromEntries(Array.from({ length: count }, (_, at) => [`k${at}`, "v".repeat(length)]));
+
 describe("a job", () => {
   it("waits for its file, then for a worker, and shows what was asked for", async () => {
     const file = await upload();
@@ -105,10 +113,6 @@ describe("a job", () => {
     for (const metadata of [{ a: "1" }, { a: "2", b: "x" }, undefined])
       made.push((await create({ training_file, metadata })).id);
     const [first, second, third] = made;
-    const idsOf = async (query: string) => {
-      const list = await (await get(query)).json<{ data: { id: string }[]; has_more: boolean }>();
-      return [list.has_more, ...list.data.map(({ id }) => id)];
-    };
     expect(await idsOf("")).toEqual([false, third, second, first]);
     expect(await idsOf("?limit=2")).toEqual([true, third, second]);
     expect(await idsOf(`?limit=2&after=${second}`)).toEqual([false, first]);
@@ -200,8 +204,6 @@ describe("a file", () => {
 
 describe("what is refused", () => {
   const base = { model: "all-MiniLM-L6-v2", training_file: "" };
-  const pairs = (count: number, length = 1) =>
-    Object.fromEntries(Array.from({ length: count }, (_, at) => [`k${at}`, "v".repeat(length)]));
 
   it.each<[string, Record<string, unknown>, string, string]>([
     ["no model", { model: undefined }, "missing_required_parameter", "model"],

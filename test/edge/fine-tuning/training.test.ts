@@ -1,9 +1,6 @@
-/** Fine-tuning jobs as workers have them: claims, reports, leases, what is made, and what a crash leaves half done. */
-import { runDurableObjectAlarm } from "cloudflare:test";
-import { env } from "cloudflare:workers";
+/** Fine-tuning jobs as workers have them: claims, reports, leases, messages. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { leaseNumbers } from "../../../contract/training/tuning-job.ts";
-import { call } from "../caller.ts";
 import { openOutsideWorld, type OutsideWorld } from "../jobs/outside-world.ts";
 import { announce, miniLm } from "../stand-in-worker.ts";
 import {
@@ -11,21 +8,16 @@ import {
   claim,
   claimedJob,
   create,
-  fail,
   forgetTuning,
   isToBeSent,
   lapse,
-  madeOf,
-  messageOf,
   post,
   progressOf,
   report,
   retrieve,
   secondsUsed,
   sentFor,
-  succeed,
   tenant,
-  tuning,
   until,
 } from "./tuning-in-tests.ts";
 
@@ -42,12 +34,6 @@ afterEach(async () => {
 });
 
 const error = { code: "invalid_value", message: "too few of a label", param: null } as const;
-const loads = (name: string) =>
-  messageOf(world, ({ task, model }) => task === "load-model" && model === name);
-const loaded = { tasks: [], limits: miniLm.limits, digest: "d" };
-const models = () => env.TUNED_MODELS.getByName(tenant);
-const resultKeys = () => [...world.objects.keys()].filter((key) => key.startsWith("tuned/"));
-
 describe("a claim", () => {
   it("is granted once", async () => {
     const { job, order } = await claimedJob(world);
@@ -205,134 +191,3 @@ describe("a report", () => {
     expect(await retrieve(job.id)).toMatchObject({ status: "cancelled", error: null });
   });
 });
-
-describe("what was made", () => {
-  it("answers before the job is said to have succeeded, and its files are the key's", async () => {
-    const { job, order } = await claimedJob(world, { max_seconds: 100, suffix: "mood" });
-    const made = madeOf(world, order);
-    await report(order, { progress: progressOf(60), outcome: made });
-    const message = await loads(order.name);
-    expect(message.tuned).toEqual({
-      name: order.name,
-      digest: made.model.digest,
-      files: made.model.files,
-    });
-    expect(await retrieve(job.id)).toMatchObject({ status: "running", fine_tuned_model: null });
-    expect(await models().find(order.name)).toMatchObject(made.model);
-    await succeed(message, loaded);
-    const done = await until(job.id, "succeeded");
-    expect(done).toMatchObject({
-      fine_tuned_model: order.name,
-      trained_tokens: 1_234,
-      error: null,
-    });
-    expect(done.result_files).toHaveLength(2);
-    expect(await secondsUsed()).toBe(60);
-    const [metrics] = done.result_files;
-    const file = await call(`/v1/files/${metrics}`, undefined, { operator: true });
-    expect(await file.json()).toMatchObject({
-      filename: "metrics.csv",
-      purpose: "fine-tune-results",
-      status: "processed",
-    });
-    const listed = await call("/v1/files?purpose=fine-tune-results", undefined, { operator: true });
-    expect((await listed.json<{ data: { id: string }[] }>()).data.map(({ id }) => id)).toEqual(
-      expect.arrayContaining(done.result_files),
-    );
-    expect(done.report).toBe(`/v1/files/${done.result_files[1]}/content`);
-    // It may be asked for as its job was given it: it is no file to train with.
-    const again = await post("", { model: miniLm.id, training_file: metrics });
-    expect(again.status).toBe(400);
-    await call(`/v1/files/${metrics}`, undefined, { method: "DELETE", operator: true });
-    await vi.waitFor(async () => {
-      await runDurableObjectAlarm(env.FILES.getByName(tenant));
-      expect(world.objects.has(`${order.resultPrefix}metrics.csv`)).toBe(false);
-    });
-    await models().remove(order.name);
-  });
-
-  it("is loaded by another worker where one was lost, and by three at most", async () => {
-    const { job, order } = await claimedJob(world, { max_seconds: 100 });
-    await report(order, { progress: progressOf(60), outcome: madeOf(world, order) });
-    const seen = new Set<string>();
-    for (let tries = 0; tries < 3; tries += 1) {
-      const message = await messageOf(
-        world,
-        ({ id, task, model }) => task === "load-model" && model === order.name && !seen.has(id),
-      );
-      seen.add(message.id);
-      await fail(message, "worker_lost");
-    }
-    const failed = await until(job.id, "failed");
-    expect(failed.error).toMatchObject({ message: expect.stringMatching(/no worker could load/) });
-    await nothingIsLeft(order.name);
-    expect(await secondsUsed()).toBe(0);
-  });
-
-  it("that cannot be loaded at all fails the job, and nothing is left of it", async () => {
-    const { job, order } = await claimedJob(world);
-    await report(order, { outcome: madeOf(world, order) });
-    await fail(await loads(order.name), "model_not_servable");
-    expect(await until(job.id, "failed")).toMatchObject({
-      error: { code: "model_not_servable" },
-      fine_tuned_model: null,
-      result_files: [],
-      report: null,
-    });
-    await nothingIsLeft(order.name);
-  });
-
-  it("is thrown away where the job was cancelled meanwhile", async () => {
-    const { job, order } = await claimedJob(world);
-    await post(`/${job.id}/cancel`);
-    expect(await report(order, { outcome: madeOf(world, order) })).toBe("continue");
-    await nothingIsLeft(order.name);
-    const other = await claimedJob(world);
-    await report(other.order, { outcome: madeOf(world, other.order) });
-    const message = await loads(other.order.name);
-    await post(`/${other.job.id}/cancel`);
-    await succeed(message, loaded);
-    await nothingIsLeft(other.order.name);
-    expect(await retrieve(other.job.id)).toMatchObject({ status: "cancelled" });
-  });
-
-  it("is put in place in the end, however often that broke off", async () => {
-    const { job, order } = await claimedJob(world, { max_seconds: 100 });
-    const outcome = madeOf(world, order);
-    // The answer to the report was lost, and the object put away.
-    await report(order, { progress: progressOf(60), outcome });
-    await report(order, { progress: progressOf(60), outcome });
-    world.queueIsUp = false;
-    await runDurableObjectAlarm(tuning());
-    world.queueIsUp = true;
-    await succeed(await loads(order.name), loaded);
-    const done = await until(job.id, "succeeded");
-    await Promise.all([1, 2, 3].map(() => runDurableObjectAlarm(tuning())));
-    expect(await retrieve(job.id)).toEqual(done);
-    expect(await models().list()).toHaveLength(1);
-    expect(await secondsUsed()).toBe(60);
-    await models().remove(order.name);
-  });
-
-  it.each([
-    ["another name", { name: `ft:all-MiniLM-L6-v2::${"e".repeat(32)}` }],
-    ["another base", { base: "other" }],
-    [
-      "another's files",
-      { files: [{ path: "a", object: { key: "files/x", bytes: 1, sha256: "0".repeat(64) } }] },
-    ],
-  ])("that has %s is not taken", async (_, changed) => {
-    const { job, order } = await claimedJob(world);
-    await report(order, { outcome: madeOf(world, order, changed) });
-    expect(await until(job.id, "failed")).toMatchObject({ error: { code: "internal_error" } });
-    expect(await models().list()).toEqual([]);
-  });
-});
-
-async function nothingIsLeft(name: string): Promise<void> {
-  await vi.waitFor(async () => {
-    await runDurableObjectAlarm(tuning());
-    expect(await models().find(name)).toBeNull();
-    expect(resultKeys().filter((key) => key.includes(name.slice(-32)))).toEqual([]);
-  });
-}

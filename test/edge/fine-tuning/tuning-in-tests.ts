@@ -38,12 +38,12 @@ export async function forgetTuning(): Promise<void> {
 
 /** What alarms bring about. */
 const often = { interval: 10, timeout: 5_000 };
-let files = 0;
+let uploads = 0;
 
 /** A file that was uploaded, and is not checked yet. */
 export async function upload(): Promise<string> {
-  files += 1;
-  const id = formatFileId(String(files).padStart(32, "0"));
+  uploads += 1;
+  const id = formatFileId(String(uploads).padStart(32, "0"));
   const stub = env.FILES.getByName(tenant);
   expect(await stub.begin(id, 10)).toBeNull();
   const file: StoredFile = {
@@ -68,21 +68,21 @@ export const goodReport: FileReport = tasks["file-check"].example.output;
 export async function check(
   world: OutsideWorld,
   file: string,
-  report: Partial<FileReport> = {},
+  found: Partial<FileReport> = {},
 ): Promise<void> {
   const message = await messageOf(
     world,
     ({ task, inputs }) => task === "file-check" && JSON.stringify(inputs).includes(file),
   );
-  await succeed(message, { ...goodReport, ...report });
+  await succeed(message, { ...goodReport, ...found });
 }
 
 export async function checkedFile(
   world: OutsideWorld,
-  report: Partial<FileReport> = {},
+  found: Partial<FileReport> = {},
 ): Promise<string> {
   const file = await upload();
-  await check(world, file, report);
+  await check(world, file, found);
   return file;
 }
 

@@ -50,6 +50,8 @@ async function answer(world: OutsideWorld, request: Request): Promise<Response> 
   const bucket = `${s3.endpoint}/${s3.bucket}/`;
   if (request.url.startsWith(bucket)) {
     if (!world.storeIsUp) return new Response("down", { status: 403 });
+    const { searchParams: query } = new URL(request.url);
+    if (query.has("list-type")) return listOf(world, query.get("prefix") ?? "");
     const key = request.url.slice(bucket.length);
     if (request.method === "PUT") {
       world.objects.set(key, new Uint8Array(await request.arrayBuffer()));
@@ -66,6 +68,12 @@ async function answer(world: OutsideWorld, request: Request): Promise<Response> 
   const hook = { url: request.url, headers: request.headers, body: await request.text() };
   world.hooks.push(hook);
   return world.answerHook(hook, world.hooks.length);
+}
+
+function listOf({ objects }: OutsideWorld, prefix: string): Response {
+  const keys = [...objects.keys()].filter((key) => key.startsWith(prefix));
+  const contents = keys.map((key) => `<Contents><Key>${key}</Key></Contents>`).join("");
+  return new Response(`<ListBucketResult>${contents}</ListBucketResult>`);
 }
 
 /** Replaces `fetch`; undone by `vi.restoreAllMocks()`. */

@@ -33,4 +33,5 @@ WORDS += ["".join(random.choices(SIGNS, k=random.randint(1, 5))) for _ in range(
 
 if __name__ == "__main__":
     shapes = {word: shape(word) for word in WORDS}
-    (pathlib.Path(__file__).parent / "word-shapes.json").write_text(json.dumps(shapes, ensure_ascii=False, indent=2) + "\n")
+    file = pathlib.Path(__file__).parent / "word-shapes.json"
+    file.write_text(json.dumps(shapes, ensure_ascii=False, indent=2) + "\n")
