@@ -72,6 +72,12 @@ function configOf({ base, head, labels, problem }: TunedCheckpoint, className: s
   };
 }
 
+/** Null: transformers' files say all. */
+function ownOf({ head, wordShapes }: TunedCheckpoint): OwnFile | null {
+  if (head !== "token-classification") return null;
+  return { formatVersion: 1, decoding: "iob2", ...(wordShapes && { word_shapes: true }) };
+}
+
 async function copyTokenizer({ base, maxTokens }: TunedCheckpoint, out: string): Promise<void> {
   for (const name of tokenizerFiles) {
     const text = await readText(base.folder, name);
@@ -98,7 +104,7 @@ export async function writeCheckpoint(out: string, tuned: TunedCheckpoint): Prom
   await rename(`${file}.tmp`, file);
   await copyTokenizer(tuned, out);
   await writeAtomically(path.join(out, "README.md"), card);
-  const own: OwnFile = { formatVersion: 1, word_shapes: tuned.wordShapes };
-  if (tuned.wordShapes) await writeAtomically(path.join(out, "llm-os.json"), json(own));
+  const own = ownOf(tuned);
+  if (own !== null) await writeAtomically(path.join(out, "llm-os.json"), json(own));
   await writeAtomically(path.join(out, "config.json"), json(configOf(tuned, className)));
 }

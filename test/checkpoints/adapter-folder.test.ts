@@ -66,7 +66,13 @@ const manyLayers = Object.fromEntries(
 describe("an adapter folder", () => {
   it("is read as it was written", async () => {
     await writeAdapter(folder, adapter, "# card\n");
-    expect(await readAdapter(folder)).toEqual({ ...adapter, id: null, lora: [] });
+    expect(await readAdapter(folder)).toEqual({
+      ...adapter,
+      id: null,
+      lora: [],
+      wordShapes: false,
+      decoding: null,
+    });
     expect(await readFile(path.join(folder, "README.md"), "utf8")).toBe("# card\n");
   });
 
@@ -80,7 +86,13 @@ describe("an adapter folder", () => {
       entityModel: "entities-en",
     };
     await writeAdapter(folder, relations, "");
-    expect(await readAdapter(folder)).toEqual({ ...relations, id: null, lora: [] });
+    expect(await readAdapter(folder)).toEqual({
+      ...relations,
+      id: null,
+      lora: [],
+      wordShapes: false,
+      decoding: null,
+    });
   });
 
   it("has the fields PEFT reads", async () => {
