@@ -4,7 +4,7 @@
  * download against the hub's own `x-linked-etag` and recorded from then on.
  */
 import * as z from "zod";
-import { ModelLimits } from "./models.ts";
+import { ModelLimits } from "./model-limits.ts";
 import { Sha256 } from "./sha256.ts";
 import { sentenceTasks, Task } from "./tasks.ts";
 

@@ -3,17 +3,8 @@
  * (POST /internal/workers, every `limits.workerAnnounceSeconds` and on each change).
  */
 import * as z from "zod";
+import { ModelLimits } from "./model-limits.ts";
 import { Task } from "./tasks.ts";
-
-export const ModelLimits = z.object({
-  /** Longest input in tokens, special tokens included. */
-  maxTokens: z.int().positive(),
-  /** Length of a sentence vector; null for a model that makes none. */
-  dimensions: z.int().positive().nullable(),
-  /** Token ids are 0 … vocabularySize − 1. */
-  vocabularySize: z.int().positive(),
-});
-export type ModelLimits = z.infer<typeof ModelLimits>;
 
 export const ModelStatus = z.enum(["available", "downloading", "failed"]);
 export type ModelStatus = z.infer<typeof ModelStatus>;

@@ -9,3 +9,19 @@ export const ObjectReference = z.object({
   sha256: Sha256,
 });
 export type ObjectReference = z.infer<typeof ObjectReference>;
+
+/** An object that cannot be had, however often it is asked for. */
+export class ObjectLost extends Error {
+  /** What became of it: "its file …" goes before. */
+  readonly words: string;
+
+  constructor(key: string, fate: "gone" | "altered") {
+    super(
+      fate === "gone"
+        ? `the object ${key} is gone`
+        : `the object ${key} is not the one that was written`,
+    );
+    this.name = "ObjectLost";
+    this.words = fate === "gone" ? "is gone" : "is not the one that was stored";
+  }
+}

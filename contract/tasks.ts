@@ -9,6 +9,7 @@ import { featureExtraction } from "./tasks/feature-extraction.ts";
 import { fewShotClassification } from "./tasks/few-shot-classification.ts";
 import { fileCheck } from "./tasks/file-check.ts";
 import { fillMask } from "./tasks/fill-mask.ts";
+import { loadModel } from "./tasks/load-model.ts";
 import { noop } from "./tasks/noop.ts";
 import { questionAnswering } from "./tasks/question-answering.ts";
 import { relationExtraction } from "./tasks/relation-extraction.ts";
@@ -37,6 +38,7 @@ export const tasks = {
   tokenize,
   detokenize,
   "file-check": fileCheck,
+  "load-model": loadModel,
 } as const;
 
 export type Task = keyof typeof tasks;

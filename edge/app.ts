@@ -24,15 +24,25 @@ import {
   getFileReport,
   listFiles,
 } from "./routes/files.ts";
+import {
+  cancelTuningJob,
+  createTuningJob,
+  getTuningJob,
+  listTuningJobs,
+  pauseTuningJob,
+  resumeTuningJob,
+} from "./routes/fine-tuning.ts";
+import { listTuningCheckpoints, listTuningEvents } from "./routes/fine-tuning-events.ts";
 import { getHealth } from "./routes/health.ts";
 import { runPipeline } from "./routes/hugging-face.ts";
 import { openEvents, receiveEvents } from "./routes/internal-events.ts";
+import { claimTuningJob, takeTuningReport } from "./routes/internal-training.ts";
 import { announceWorker } from "./routes/internal-workers.ts";
 import { listDeliveries } from "./routes/job-deliveries.ts";
 import { readEvents } from "./routes/job-events.ts";
 import { getJobOutput } from "./routes/job-output.ts";
 import { cancelJob, getJob } from "./routes/jobs.ts";
-import { getModel, listModels } from "./routes/models.ts";
+import { deleteModel, getModel, listModels } from "./routes/models.ts";
 import { getReferenceScript, showReference } from "./routes/reference.ts";
 import { createRerank, createTeiRerank } from "./routes/rerank.ts";
 import { runTask } from "./routes/tasks.ts";
@@ -67,8 +77,15 @@ export const routes: readonly Route[] = [
   { path: "/v1/files/:id", on: { GET: getFile, DELETE: deleteFile } },
   { path: "/v1/files/:id/content", on: { GET: getFileContent } },
   { path: "/v1/files/:id/report", on: { GET: getFileReport } },
+  { path: "/v1/fine_tuning/jobs", on: { GET: listTuningJobs, POST: createTuningJob } },
+  { path: "/v1/fine_tuning/jobs/:id", on: { GET: getTuningJob } },
+  { path: "/v1/fine_tuning/jobs/:id/cancel", on: { POST: cancelTuningJob } },
+  { path: "/v1/fine_tuning/jobs/:id/pause", on: { POST: pauseTuningJob } },
+  { path: "/v1/fine_tuning/jobs/:id/resume", on: { POST: resumeTuningJob } },
+  { path: "/v1/fine_tuning/jobs/:id/events", on: { GET: listTuningEvents } },
+  { path: "/v1/fine_tuning/jobs/:id/checkpoints", on: { GET: listTuningCheckpoints } },
   { path: "/v1/models", on: { GET: listModels } },
-  { path: "/v1/models/:id{.+}", on: { GET: getModel } },
+  { path: "/v1/models/:id{.+}", on: { GET: getModel, DELETE: deleteModel } },
   { path: "/v1/tasks/:task", on: { POST: runTask } },
   { path: "/v1/jobs/:id", on: { GET: getJob, DELETE: cancelJob } },
   { path: "/v1/jobs/:id/cancel", on: { POST: cancelJob } },
@@ -77,6 +94,8 @@ export const routes: readonly Route[] = [
   { path: "/v1/jobs/:id/output", on: { GET: getJobOutput }, signed: true },
   { path: "/hf/models/:rest{.+}", on: { POST: runPipeline } },
   { path: "/internal/shards/:shard/events", on: { GET: openEvents, POST: receiveEvents } },
+  { path: "/internal/training/claim", on: { POST: claimTuningJob } },
+  { path: "/internal/training/reports", on: { POST: takeTuningReport } },
   { path: "/internal/workers", on: { POST: announceWorker } },
 ];
 

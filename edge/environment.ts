@@ -3,6 +3,7 @@
  * parses them once per isolate, and everything past it reads typed values with units in their names.
  */
 import * as z from "zod";
+import { queueNames } from "#contract/queue.ts";
 
 /**
  * Bindings, and the unparsed variables and secrets beside them. The binding of a Durable Object is declared by the file
@@ -17,6 +18,7 @@ export interface Env {
   readonly EGRESS?: Fetcher;
   readonly SQS_ENDPOINT: string;
   readonly SQS_QUEUE_URL: string;
+  readonly SQS_TRAINING_QUEUE_URL: string;
   readonly S3_ENDPOINT: string;
   readonly S3_BUCKET: string;
   readonly S3_REGION: string;
@@ -25,6 +27,7 @@ export interface Env {
   readonly FREE_REQUESTS_PER_MINUTE: string;
   readonly FREE_UNITS_PER_DAY: string;
   readonly FREE_OPEN_REQUESTS: string;
+  readonly TRAINING_SECONDS_PER_DAY: string;
   readonly FREE_REFUSALS_PER_MINUTE: string;
   readonly BODY_BYTES_MAX: string;
   readonly SYNC_WINDOW_SECONDS: string;
@@ -49,6 +52,7 @@ const Settings = z
   .object({
     SQS_ENDPOINT: z.url(),
     SQS_QUEUE_URL: z.url(),
+    SQS_TRAINING_QUEUE_URL: z.string().default(""),
     S3_ENDPOINT: z.url(),
     S3_BUCKET: z.string().min(1),
     S3_REGION: z.string().min(1).default("auto"),
@@ -58,6 +62,7 @@ const Settings = z
     FREE_UNITS_PER_DAY: count,
     FREE_OPEN_REQUESTS: count,
     FREE_REFUSALS_PER_MINUTE: count,
+    TRAINING_SECONDS_PER_DAY: count.default(14_400),
     BODY_BYTES_MAX: count,
     SYNC_WINDOW_SECONDS: z.coerce.number().positive(),
     SILENT_WORK_SECONDS: z.coerce.number().positive().default(180),
@@ -79,6 +84,7 @@ const Settings = z
   .transform((vars) => ({
     sqs: { endpoint: vars.SQS_ENDPOINT, queueUrl: vars.SQS_QUEUE_URL },
     s3: { endpoint: vars.S3_ENDPOINT, bucket: vars.S3_BUCKET, region: vars.S3_REGION },
+    trainingQueueUrl: vars.SQS_TRAINING_QUEUE_URL || besideJobQueue(vars.SQS_QUEUE_URL),
     awsRegion: vars.AWS_REGION,
     sqsCredentials: {
       accessKeyId: vars.AWS_ACCESS_KEY_ID,
@@ -95,6 +101,7 @@ const Settings = z
       openRequests: vars.FREE_OPEN_REQUESTS,
       refusalsPerMinute: vars.FREE_REFUSALS_PER_MINUTE,
     },
+    trainingSecondsPerDay: vars.TRAINING_SECONDS_PER_DAY,
     bodyBytesMax: vars.BODY_BYTES_MAX,
     syncWindowSeconds: vars.SYNC_WINDOW_SECONDS,
     silentWorkSeconds: vars.SILENT_WORK_SECONDS,
@@ -110,6 +117,11 @@ const Settings = z
     operatorKey: vars.OPERATOR_KEY,
   }));
 export type Settings = z.infer<typeof Settings>;
+
+/** A queue's address ends with its name, and all queues of a platform lie in one account. */
+function besideJobQueue(url: string): string {
+  return new URL(queueNames.training, url).href;
+}
 
 function listOf(text: string): string[] {
   return text.split(",").flatMap((entry) => (entry.trim() === "" ? [] : [entry.trim()]));

@@ -87,6 +87,12 @@ const Environment = z.object({
       "Set it to the MiB that loaded models may take together (of a GPU's memory where one computes), " +
         "64 or more, or leave it to the worker.",
     ),
+  LLM_OS_TUNED_MIB: wholeNumber
+    .pipe(z.int().min(64))
+    .default(10_240)
+    .describe(
+      "Set it to the MiB of disk that callers' tuned models may take in LLM_OS_STATE, 64 or more.",
+    ),
   UV_THREADPOOL_SIZE: wholeNumber
     .pipe(z.int().min(1).max(1_024))
     .default(4)
@@ -117,6 +123,23 @@ const Environment = z.object({
 });
 type Environment = z.infer<typeof Environment>;
 
+/** Those of the process that trains: another queue, and nothing to watch. */
+const TrainingEnvironment = Environment.omit({
+  SQS_QUEUE_URL: true,
+  SQS_DEAD_LETTER_URL: true,
+  LLM_OS_PREFETCH: true,
+  LLM_OS_HEALTH_HOST: true,
+  LLM_OS_HEALTH_PORT: true,
+}).extend({
+  SQS_TRAINING_QUEUE_URL: address.describe("Set it to the URL of the queue of tuning jobs."),
+  ECS_AGENT_URI: address.optional().describe("Leave it to ECS, which sets it in its tasks."),
+  LLM_OS_TRAINING_SAVE_SECONDS: wholeNumber
+    .pipe(z.int().max(3_600))
+    .default(60)
+    .describe("Set it to the seconds between two saved states of a training, 0 to 3600."),
+});
+type TrainingEnvironment = z.infer<typeof TrainingEnvironment>;
+
 /** The variables that say where models are and how they are computed: all that the model commands need. */
 const ModelEnvironment = Environment.pick({
   LLM_OS_STATE: true,
@@ -130,6 +153,7 @@ const ModelEnvironment = Environment.pick({
   LLM_OS_CUDA: true,
   LLM_OS_THREADS: true,
   LLM_OS_MODEL_MEMORY_MIB: true,
+  LLM_OS_TUNED_MIB: true,
   UV_THREADPOOL_SIZE: true,
 });
 type ModelEnvironment = z.infer<typeof ModelEnvironment>;
@@ -170,6 +194,8 @@ export type WorkerConfig = {
     threads: number | null;
     /** Bytes of all loaded models together; null: the catalog's own choice. */
     memory: number | null;
+    /** Bytes of disk that callers' tuned models may take. */
+    tunedBytes: number;
     /** Of a decoder's prompt and answer together, at most; null: the catalog's own choice. */
     contextTokens: number | null;
     /** Id of a model that is fetched before anybody asks for it; null: none. */
@@ -177,6 +203,13 @@ export type WorkerConfig = {
     /** libuv's, on which models run. */
     poolThreads: number;
   };
+};
+
+export type TrainingConfig = Omit<WorkerConfig, "health" | "queue"> & {
+  queue: Omit<WorkerConfig["queue"], "deadLetterUrl">;
+  saveSeconds: number;
+  /** Null: it is no ECS task. */
+  ecsAgentUrl: string | null;
 };
 
 /** The environment cannot be used. The message lists every variable at fault with its fix. */
@@ -189,8 +222,29 @@ export function readConfig(
   environment: Readonly<Record<string, string | undefined>>,
   fallbackWorkerId: string,
 ): WorkerConfig {
-  const parsed = parse(Environment, environment, "The worker cannot start");
-  return arrange(parsed, fallbackWorkerId);
+  const env = parse(Environment, environment, "The worker cannot start");
+  return {
+    ...arrangeProcess(env, fallbackWorkerId),
+    health: { host: env.LLM_OS_HEALTH_HOST, port: env.LLM_OS_HEALTH_PORT },
+    queue: {
+      ...arrangeQueue(env, env.SQS_QUEUE_URL),
+      deadLetterUrl: env.SQS_DEAD_LETTER_URL ?? null,
+    },
+  };
+}
+
+/** @param fallbackWorkerId as of `readConfig` */
+export function readTrainingConfig(
+  environment: Readonly<Record<string, string | undefined>>,
+  fallbackWorkerId: string,
+): TrainingConfig {
+  const env = parse(TrainingEnvironment, environment, "The training process cannot start");
+  return {
+    ...arrangeProcess({ ...env, LLM_OS_PREFETCH: "none" }, fallbackWorkerId),
+    queue: arrangeQueue(env, env.SQS_TRAINING_QUEUE_URL),
+    saveSeconds: env.LLM_OS_TRAINING_SAVE_SECONDS,
+    ecsAgentUrl: env.ECS_AGENT_URI ?? null,
+  };
 }
 
 /** The part of the environment that concerns models, for commands that need no edge and no queue. */
@@ -200,27 +254,39 @@ export function readModelConfig(
   return arrangeModels(parse(ModelEnvironment, environment, "The command cannot run"));
 }
 
-function parse<T>(
-  schema: z.ZodType<T>,
+type Schema<Shape extends z.ZodRawShape> = z.ZodObject<Shape>;
+
+function parse<Shape extends z.ZodRawShape>(
+  schema: Schema<Shape>,
   environment: Readonly<Record<string, string | undefined>>,
   consequence: string,
-): T {
+): z.infer<Schema<Shape>> {
   const set = Object.fromEntries(Object.entries(environment).filter(([, value]) => value !== ""));
   const parsed = schema.safeParse(set);
-  if (!parsed.success) throw new ConfigError(`${consequence}:\n${explain(parsed.error, set)}`);
+  if (!parsed.success)
+    throw new ConfigError(`${consequence}:\n${explain(schema, parsed.error, set)}`);
   return parsed.data;
 }
 
-function explain(error: z.ZodError, set: Record<string, string | undefined>): string {
+function explain(
+  schema: Schema<z.ZodRawShape>,
+  error: z.ZodError,
+  set: Record<string, string | undefined>,
+): string {
   const names = new Set(error.issues.map((issue) => String(issue.path[0])));
   const lines = [...names].map((name) => {
-    const fix = Object.entries(Environment.shape).find(([key]) => key === name)?.[1].description;
+    const fix = z.globalRegistry.get(schema.shape[name] ?? z.never())?.description;
     return `${name} ${set[name] === undefined ? "is not set" : "has a value that cannot be used"}. ${fix ?? ""}`;
   });
   return lines.map((line) => `  ${line}`).join("\n");
 }
 
-function credentialsOf(env: Environment): WorkerConfig["queue"]["credentials"] {
+type QueueEnvironment = Pick<
+  Environment,
+  "SQS_ENDPOINT" | "SQS_WAIT_SECONDS" | "AWS_REGION" | "AWS_ACCESS_KEY_ID" | "AWS_SECRET_ACCESS_KEY"
+>;
+
+function credentialsOf(env: QueueEnvironment): WorkerConfig["queue"]["credentials"] {
   const { AWS_ACCESS_KEY_ID: accessKeyId, AWS_SECRET_ACCESS_KEY: secretAccessKey } = env;
   if (accessKeyId !== undefined && secretAccessKey !== undefined) {
     return { accessKeyId, secretAccessKey };
@@ -232,21 +298,31 @@ function credentialsOf(env: Environment): WorkerConfig["queue"]["credentials"] {
   );
 }
 
-function arrange(env: Environment, fallbackWorkerId: string): WorkerConfig {
+function arrangeQueue(env: QueueEnvironment, url: string): TrainingConfig["queue"] {
+  return {
+    url,
+    endpoint: env.SQS_ENDPOINT ?? null,
+    region: env.AWS_REGION,
+    waitSeconds: env.SQS_WAIT_SECONDS,
+    credentials: credentialsOf(env),
+  };
+}
+
+type ProcessEnvironment = Omit<
+  TrainingEnvironment,
+  "SQS_TRAINING_QUEUE_URL" | "LLM_OS_TRAINING_SAVE_SECONDS" | "ECS_AGENT_URI"
+> &
+  Pick<Environment, "LLM_OS_PREFETCH">;
+
+function arrangeProcess(
+  env: ProcessEnvironment,
+  fallbackWorkerId: string,
+): Omit<WorkerConfig, "health" | "queue"> {
   return {
     workerId: env.LLM_OS_WORKER_ID ?? fallbackWorkerId,
     drainSeconds: env.LLM_OS_DRAIN_SECONDS,
-    health: { host: env.LLM_OS_HEALTH_HOST, port: env.LLM_OS_HEALTH_PORT },
     logLevel: env.LLM_OS_LOG_LEVEL,
     edge: { url: env.LLM_OS_EDGE_URL, callbackSecret: env.LLM_OS_CALLBACK_SECRET },
-    queue: {
-      url: env.SQS_QUEUE_URL,
-      deadLetterUrl: env.SQS_DEAD_LETTER_URL ?? null,
-      endpoint: env.SQS_ENDPOINT ?? null,
-      region: env.AWS_REGION,
-      waitSeconds: env.SQS_WAIT_SECONDS,
-      credentials: credentialsOf(env),
-    },
     objectStore: {
       endpoint: env.S3_ENDPOINT,
       bucket: env.S3_BUCKET,
@@ -269,6 +345,7 @@ function arrangeModels(env: ModelEnvironment): WorkerConfig["models"] {
     threads: env.LLM_OS_THREADS ?? null,
     memory:
       env.LLM_OS_MODEL_MEMORY_MIB === undefined ? null : env.LLM_OS_MODEL_MEMORY_MIB * 2 ** 20,
+    tunedBytes: env.LLM_OS_TUNED_MIB * 2 ** 20,
     contextTokens: env.LLM_OS_CONTEXT_TOKENS ?? null,
     prefetch: env.LLM_OS_PREFETCH === "none" ? null : env.LLM_OS_PREFETCH,
     poolThreads: env.UV_THREADPOOL_SIZE,

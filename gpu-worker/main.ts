@@ -213,9 +213,13 @@ async function main(): Promise<void> {
     shutdown.fail("the device is broken");
   };
   const runtime = await openWatchedRuntime(config, log, onBroken).catch(exitUnsupported);
-  const models = await openCatalog(config.models, { runtime, log, now: Date.now }).catch(
-    exitUnsupported,
-  );
+  const objects = openObjectStore(config.objectStore);
+  const models = await openCatalog(config.models, {
+    runtime,
+    log,
+    now: Date.now,
+    openObject: (reference, signal) => objects.open(reference, signal),
+  }).catch(exitUnsupported);
   catalog = models;
   notifyModels(models);
   metrics.watch("modelsLoaded", () => models.states().filter(({ loaded }) => loaded).length);
@@ -224,7 +228,7 @@ async function main(): Promise<void> {
     queue,
     deadLetters,
     edge,
-    objects: openObjectStore(config.objectStore),
+    objects,
     returnMemory,
     onIdle: () => void releaseMemory(runtime, log),
     models,

@@ -20,7 +20,11 @@ type SchemaName =
   | "ListModelsResponse"
   | "Model"
   | "ErrorResponse"
-  | "OpenAIFile";
+  | "OpenAIFile"
+  | "FineTuningJob"
+  | "ListPaginatedFineTuningJobsResponse"
+  | "ListFineTuningJobEventsResponse"
+  | "ListFineTuningJobCheckpointsResponse";
 
 let made: Ajv2020 | null = null;
 
@@ -43,15 +47,17 @@ function load(): Ajv2020 {
 
 function schemasOf(document: unknown): unknown {
   const { components } = document as { components: { schemas: unknown } };
-  return { schemas: withoutNullable(components.schemas) };
+  return { schemas: inWordsOf31(components.schemas) };
 }
 
-/** The document says 3.1, where null is a type, and often words it as 3.0 does. */
-function withoutNullable(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutNullable);
+/** The document says 3.1, where null is a type and a bound excludes itself, and often words both as 3.0 does. */
+function inWordsOf31(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inWordsOf31);
   if (typeof value !== "object" || value === null) return value;
   const { nullable, ...schema } = Object.fromEntries(
-    Object.entries(value).map(([key, part]) => [key, withoutNullable(part)]),
+    Object.entries(value).map(([key, part]) => [key, inWordsOf31(part)]),
   );
-  return nullable === true ? { anyOf: [schema, { type: "null" }] } : { ...schema };
+  const { exclusiveMinimum, minimum, ...rest } = schema;
+  const bounded = exclusiveMinimum === true ? { ...rest, exclusiveMinimum: minimum } : schema;
+  return nullable === true ? { anyOf: [bounded, { type: "null" }] } : bounded;
 }

@@ -54,6 +54,7 @@ describe("readConfig", () => {
         cudaFolder: path.join(".llm-os", "cuda"),
         threads: null,
         memory: null,
+        tunedBytes: 10 * 2 ** 30,
         contextTokens: null,
         prefetch: null,
         poolThreads: 4,

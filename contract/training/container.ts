@@ -28,6 +28,7 @@ export const tableForms: readonly FormName[] = [
   "relation",
   "regression",
   "similarity",
+  "pairs",
   "completion",
   "text",
 ];

@@ -25,6 +25,7 @@ export function formOf(fields: Fields): FormName | null {
   if (has("question", "context", "answers")) return "question-answering";
   if (has("label")) return labelledForm(fields);
   if (has("score")) return has("text_pair") ? "similarity" : "regression";
+  if (has("text_pair")) return "pairs";
   return has("text") ? "text" : null;
 }
 

@@ -67,6 +67,8 @@ const schemas = {
   "multi-label": z.object({ ...pair, label: z.array(LabelName).max(labelsMax) }),
   regression: z.object({ text: Text, score: z.number() }),
   similarity: z.object({ text: Text, text_pair: Text, score: z.number() }),
+  /** Two texts that belong together, and one that does not belong to the first though it looks so. */
+  pairs: z.object({ text: Text, text_pair: Text, negative: Text.optional() }),
   tags: z.object({
     tokens: z.array(Text).min(1).max(tokensMax),
     tags: z.array(LabelName).min(1).max(tokensMax),
@@ -115,6 +117,10 @@ export const forms = {
   similarity: {
     task: "sentence-similarity",
     example: { text: "A cat sleeps.", text_pair: "A cat is asleep.", score: 0.9 },
+  },
+  pairs: {
+    task: "sentence-similarity",
+    example: { text: "Where is my parcel?", text_pair: "Track your order under Orders." },
   },
   tags: {
     task: "token-classification",

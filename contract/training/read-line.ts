@@ -13,7 +13,7 @@ import { kindOf, pathInWords, typeInWords } from "./value-words.ts";
 export type ReadLine<F extends FormName> = { line: Line<F> } | { faults: Fault[] };
 
 /** Fields whose white space alone is as good as nothing. */
-const texts = ["text", "text_pair", "label", "question", "context", "completion"];
+const texts = ["text", "text_pair", "negative", "label", "question", "context", "completion"];
 
 export function readLine<F extends FormName>(form: F, given: Fields): ReadLine<F> {
   const fields = renameFields(given);

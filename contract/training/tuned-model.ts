@@ -3,7 +3,7 @@
  * one that `LLM_OS_MODELS` could hold: a checkpoint, or an adapter beside its base.
  */
 import * as z from "zod";
-import { ModelLimits } from "../models.ts";
+import { ModelLimits } from "../model-limits.ts";
 import { ObjectReference } from "../object-reference.ts";
 import { Sha256 } from "../sha256.ts";
 import { Task } from "../tasks.ts";

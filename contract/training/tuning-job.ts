@@ -1,8 +1,8 @@
 /**
  * What edge and training workers say to each other of a tuning job. The queue's message names the job alone. A worker
- * claims it (POST /internal/training/claim), deletes the message, and reports (POST /internal/training/reports) at least
- * every `leaseNumbers.reportSeconds` under the lease that it was given. A lease that is not heard of lapses, and the
- * message is sent again. All posts are signed as every worker's are.
+ * claims it (POST /internal/training/claim), deletes the message, and reports (POST /internal/training/reports) at
+ * least every `leaseNumbers.reportSeconds` under the lease that it was given. A lease that is not heard of lapses, and
+ * the message is sent again. All posts are signed as every worker's are.
  */
 import * as z from "zod";
 import { PublicError } from "../errors.ts";

@@ -4,10 +4,11 @@
  */
 import type { JobId } from "#contract/job-id.ts";
 import { ObjectReference } from "#contract/object-reference.ts";
-import type { FilePurpose, FileStatus, StoredFile } from "./stored-file.ts";
+import { type FilePurpose, type FileStatus, keyOfFile, type StoredFile } from "./stored-file.ts";
 
 type FileRow = {
   id: string;
+  key: string | null;
   filename: string;
   purpose: FilePurpose;
   bytes: number;
@@ -19,7 +20,7 @@ type FileRow = {
 };
 
 const columns =
-  "id, filename, purpose, bytes, sha256, created_at, expires_at, status, status_details";
+  "id, key, filename, purpose, bytes, sha256, created_at, expires_at, status, status_details";
 
 /** `uploading` and `deleted` are seen by nobody; the first was created when it was last heard of. */
 const tables = `
@@ -38,6 +39,8 @@ const tables = `
     report TEXT
   ) STRICT;
 `;
+/** Of older tables it is missing. Null: where uploads lie. */
+const keyColumn = "ALTER TABLE files ADD COLUMN key TEXT";
 
 /** What came of a file's check. */
 export type FileVerdict = Pick<StoredFile, "status" | "statusDetails"> & {
@@ -57,7 +60,8 @@ export type FilePage = {
 function fileOf(row: FileRow): StoredFile {
   const { created_at: createdAt, expires_at: expiresAt, status_details: statusDetails } = row;
   const { id, filename, purpose, bytes, sha256, status } = row;
-  return { id, filename, purpose, bytes, sha256, createdAt, expiresAt, status, statusDetails };
+  const key = row.key ?? keyOfFile(id);
+  return { id, key, filename, purpose, bytes, sha256, createdAt, expiresAt, status, statusDetails };
 }
 
 const seen = "status NOT IN ('uploading', 'deleted')";
@@ -68,6 +72,8 @@ export class FileRows {
   constructor(sql: SqlStorage) {
     this.#sql = sql;
     sql.exec(tables);
+    const columnsNow = sql.exec("SELECT 1 FROM pragma_table_info('files') WHERE name = 'key'");
+    if (columnsNow.toArray().length === 0) sql.exec(keyColumn);
   }
 
   /** What is stored, and what uploads under way may come to. */
@@ -104,6 +110,23 @@ export class FileRows {
       id,
     );
     return rowsWritten > 0;
+  }
+
+  /** A file whose bytes are in the bucket already. One that is known stays as it is. */
+  adopt(file: StoredFile): void {
+    const { id, key, filename, purpose, bytes, sha256, createdAt, status } = file;
+    this.#sql.exec(
+      `INSERT OR IGNORE INTO files (id, key, filename, purpose, bytes, sha256, created_at, status)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
+      id,
+      key,
+      filename,
+      purpose,
+      bytes,
+      sha256,
+      createdAt,
+      status,
+    );
   }
 
   find(id: string): StoredFile | null {
@@ -158,9 +181,11 @@ export class FileRows {
     );
   }
 
-  deleted(): string[] {
-    const rows = this.#sql.exec<{ id: string }>("SELECT id FROM files WHERE status = 'deleted'");
-    return rows.toArray().map(({ id }) => id);
+  deleted(): { id: string; key: string }[] {
+    const rows = this.#sql.exec<{ id: string; key: string | null }>(
+      "SELECT id, key FROM files WHERE status = 'deleted'",
+    );
+    return rows.toArray().map(({ id, key }) => ({ id, key: key ?? keyOfFile(id) }));
   }
 
   /** Seconds since the epoch: when the next file expires; null: none does. */

@@ -1,8 +1,11 @@
 /** A file that a key has uploaded, as its rows keep it, and as OpenAI's API shows it. */
 import * as z from "zod";
 
-/** What a file may be for. OpenAI's other purposes belong to products that are not offered here. */
-export const filePurposes = ["fine-tune"] as const;
+/**
+ * What a file may be for: what is uploaded, and what came of a training. OpenAI's other purposes belong to products
+ * that are not offered here.
+ */
+export const filePurposes = ["fine-tune", "fine-tune-results"] as const;
 export type FilePurpose = (typeof filePurposes)[number];
 
 export const FileStatus = z.enum(["uploaded", "processed", "error"]);
@@ -10,6 +13,8 @@ export type FileStatus = z.infer<typeof FileStatus>;
 
 export type StoredFile = {
   id: string;
+  /** Where its bytes lie in the bucket. */
+  key: string;
   filename: string;
   purpose: FilePurpose;
   bytes: number;
@@ -33,7 +38,7 @@ export function formatFileId(random: string): string {
   return `file-${random}`;
 }
 
-/** Where its bytes lie in the bucket. */
+/** Where the bytes of an upload lie in the bucket. */
 export function keyOfFile(id: string): string {
   return `files/${id}`;
 }

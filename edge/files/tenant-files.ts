@@ -10,7 +10,7 @@ import { deleteObject } from "../storage/object-writer.ts";
 import { type FilePage, FileRows } from "./file-rows.ts";
 import { FileCheck } from "./file-check.ts";
 import { storageLimits, type StorageRefusal } from "./storage-limits.ts";
-import { keyOfFile, keyOfReport, type StoredFile } from "./stored-file.ts";
+import { keyOfReport, type StoredFile } from "./stored-file.ts";
 
 /** An upload that was not heard of for so long has lost its isolate. */
 const quietSecondsMax = 90;
@@ -59,6 +59,11 @@ export class TenantFiles extends DurableObject<Env> {
     return true;
   }
 
+  /** Takes a file that is the platform's own work, and whose bytes are in the bucket. Again, it changes nothing. */
+  adopt(file: StoredFile): void {
+    this.#rows.adopt(file);
+  }
+
   /** The upload came to nothing: what there is of it is deleted. */
   async discard(id: string): Promise<void> {
     await this.#delete(id);
@@ -105,9 +110,9 @@ export class TenantFiles extends DurableObject<Env> {
   /** One after the other; what fails is tried again by the next alarm. */
   async #deleteObjects(): Promise<void> {
     const settings = settingsOf(this.env);
-    for (const id of this.#rows.deleted()) {
+    for (const { id, key } of this.#rows.deleted()) {
       try {
-        await deleteObject(settings, keyOfFile(id));
+        await deleteObject(settings, key);
         await deleteObject(settings, keyOfReport(id));
         this.#rows.remove(id);
       } catch (error) {

@@ -18,6 +18,7 @@ import { type Settings, settingsOf } from "../environment.ts";
 import { type Preference, parsePreference, preferenceApplied } from "../http/preference.ts";
 import { randomHex } from "../http/random-hex.ts";
 import { learnDigests } from "../registry/known-models.ts";
+import { learnOwnDigests } from "../registry/own-models.ts";
 import { keepResult } from "../storage/result-cache.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
 import type { JobSpec } from "./job-spec.ts";
@@ -224,13 +225,16 @@ async function succeeded(
 /** In this isolate, where the next such call looks first. Without a request key a call leaves no trace. */
 function remember(
   c: EdgeContext,
-  job: Pick<JobSpec, "requestKey" | "model" | "entityModel">,
+  job: Pick<JobSpec, "requestKey" | "tenant" | "model" | "entityModel">,
   { document, rendered }: { document: string; rendered: RenderedResult },
 ): void {
-  const { requestKey, model, entityModel } = job;
+  const { requestKey, tenant, model, entityModel } = job;
   if (requestKey === null) return;
   const { modelDigest } = rendered.head;
-  learnDigests(c, digestsIn(modelDigest, [model, ...(entityModel === null ? [] : [entityModel])]));
+  const models = entityModel === null ? [model] : [model, entityModel];
+  const carried = digestsIn(modelDigest, models);
+  learnDigests(c, carried);
+  learnOwnDigests(c, tenant, carried);
   keepResult({ requestKey, modelDigest }, document);
   keepAnswer(c, job, rendered);
 }

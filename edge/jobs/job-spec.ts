@@ -1,6 +1,7 @@
 /** A validated job on its way from a route to its shard: what to compute, and how its result will be shown. */
 import type { JobId } from "#contract/job-id.ts";
 import type { Task } from "#contract/tasks.ts";
+import type { TunedModelSource } from "#contract/training/tuned-model.ts";
 import type { Rendering } from "../answers/rendering.ts";
 import type { Webhook } from "../webhooks/webhook.ts";
 
@@ -25,4 +26,6 @@ export type JobSpec = {
   warnings: string[];
   /** Who is told of the job's progress, from `webhooks/read-webhook.ts`; null: nobody. */
   webhook: Webhook | null;
+  /** Where the files of a caller's own model are. Absent: workers know the model. */
+  tuned?: TunedModelSource;
 };

@@ -44,7 +44,7 @@ export function queueTextFor(
 
 /** @param inputs JSON of the inputs, or of where they lie */
 function textOf(spec: JobSpec, inputs: string, createdAt: number): string {
-  const { tenant, task, model, requestKey, parameters } = spec;
+  const { tenant, task, model, requestKey, tuned, parameters } = spec;
   // As JSON leaves out what is undefined.
   const stream = spec.stream || undefined;
   const content = JSON.stringify({
@@ -52,6 +52,7 @@ function textOf(spec: JobSpec, inputs: string, createdAt: number): string {
     task,
     model,
     requestKey,
+    tuned,
     createdAt,
     stream,
     parameters,
@@ -91,17 +92,18 @@ export async function queueText(
   return { message: short, messageBytes: utf8Bytes(short, limits.inlineInputsBytesMax) };
 }
 
-function tooLarge({ parameters, rendering }: JobSpec): CodedError {
+function tooLarge({ parameters, rendering, tuned }: JobSpec): CodedError {
   const sizes = Object.entries(parameters).map(([name, value]) => ({
     name,
     bytes: utf8Bytes(escaped(JSON.stringify(value) ?? ""), 0),
   }));
   const [largest] = sizes.toSorted((a, b) => b.bytes - a.bytes);
   const field = parameterField(rendering, largest?.name ?? "parameters");
+  const tunedBytes = tuned === undefined ? 0 : utf8Bytes(escaped(JSON.stringify(tuned)), 0);
   return new CodedError(
     "invalid_value",
     `${field} takes ${largest?.bytes ?? 0} bytes, and all parameters of a job together may take ` +
-      `${queueNumbers.messageBytesMax - referenceBytesMax}. Send less of it.`,
+      `${queueNumbers.messageBytesMax - referenceBytesMax - tunedBytes}. Send less of it.`,
     { param: field },
   );
 }

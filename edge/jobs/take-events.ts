@@ -16,6 +16,7 @@ import { settle, unitsOf } from "../accounts/settle.ts";
 import { type Env, type Settings, settingsOf } from "../environment.ts";
 import { RareLog } from "../http/rare-log.ts";
 import { tellDigests } from "../registry/known-models.ts";
+import { tellOwnDigests } from "../registry/own-models.ts";
 import { cacheResult, storable } from "../storage/store-result.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
 import type { ReceiveRequest, ReceiveResponse, ShardEvent, Verdict } from "./shard-protocol.ts";
@@ -43,6 +44,7 @@ export async function takeEvents(
     : null;
   // Before anybody is answered: the same request may come again at once, from anywhere.
   await tellDigests({ env }, ends.flatMap(modelsOf));
+  await Promise.all(ends.map((end) => tellOwnDigests(env, end.tenant, modelsOf(end))));
   const rest = early === null ? events : ends;
   const late =
     early !== null && rest.length === 0 ? none : await carryAll(env, shard, rest, inFlight);

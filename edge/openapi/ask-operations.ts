@@ -1,7 +1,7 @@
 /** The operations that have no model run: models, jobs, health. */
 import type * as z from "zod";
 import { DeliveryList } from "../routes/job-deliveries.ts";
-import { ModelList, ModelObject } from "../routes/models.ts";
+import { DeletedModel, ModelList, ModelObject } from "../routes/models.ts";
 import { jobExample, unfinishedJobExample } from "./examples.ts";
 import type { Operation } from "./operation.ts";
 import {
@@ -11,6 +11,8 @@ import {
   JobResponse,
   OutputResponse,
 } from "./response-schemas.ts";
+
+const tunedModel = "ft:all-MiniLM-L6-v2:mine:5f0c8a0e7b1d4c2f9a3e6d8b7c5a4f21";
 
 const modelExample: z.infer<typeof ModelObject> = {
   id: "all-MiniLM-L6-v2",
@@ -68,7 +70,8 @@ export const askOperations: readonly Operation[] = [
     id: "listModels",
     tag: "Models",
     summary: "List models",
-    description: "Every model that can be called, with what it does and what it takes.",
+    description:
+      "Every model that can be called, with what it does and what it takes; those that the key has tuned come last.",
     response: ModelList,
     example: { response: { object: "list", data: [modelExample] } },
     errors: [401, 429, 500],
@@ -84,6 +87,19 @@ export const askOperations: readonly Operation[] = [
     response: ModelObject,
     example: { response: modelExample },
     errors: [401, 404, 429, 500],
+    headers: "any",
+  },
+  {
+    method: "delete",
+    path: "/v1/models/{model}",
+    id: "deleteModel",
+    tag: "Models",
+    summary: "Delete a tuned model",
+    description: "One that the key has tuned. It answers no more, and its files are deleted.",
+    response: DeletedModel,
+    model: tunedModel,
+    example: { response: { id: tunedModel, object: "model", deleted: true } },
+    errors: [401, 403, 404, 429, 500],
     headers: "any",
   },
   {

@@ -23,6 +23,9 @@ import { RankedText } from "#contract/tasks/rerank.ts";
 import { TextPair } from "#contract/tasks/text-classification.ts";
 import { Entity } from "#contract/tasks/token-classification.ts";
 import { FileObject } from "../files/stored-file.ts";
+import { ShownHyperparameters, TuningJobObject } from "../fine-tuning/show-job.ts";
+import { TuningCheckpointObject, TuningEventObject } from "../fine-tuning/tuning-events.ts";
+import { Hyperparameters } from "../routes/fine-tuning-request.ts";
 import { Problem } from "#contract/training/problems.ts";
 import { LengthHistogram, Repeat } from "#contract/training/report.ts";
 import { ResponseFormat } from "../routes/chat-completions.ts";
@@ -79,6 +82,7 @@ const inRequests: Named = {
   ChatMessage: MessageBody,
   TextPart,
   StreamOptions,
+  TuningSettings: Hyperparameters,
   ResponseFormat,
   GenerateParameters,
   Webhook: webhookFields.webhook,
@@ -92,6 +96,10 @@ const inResponses: Named = {
   Model: ModelObject,
   Delivery: DeliveryObject,
   File: FileObject,
+  FineTuningJob: TuningJobObject,
+  FineTuningEvent: TuningEventObject,
+  FineTuningCheckpoint: TuningCheckpointObject,
+  Hyperparameters: ShownHyperparameters,
   DataProblem: Problem,
   RepeatedExample: Repeat,
   LengthHistogram,

@@ -12,6 +12,7 @@ import { Components, pascalCase } from "./components.ts";
 import { errorComponents, errorComponentName } from "./error-responses.ts";
 import { jobId, unfinishedJobExample } from "./examples.ts";
 import { fileId } from "./file-operations.ts";
+import { tuningJobId } from "./fine-tuning-operations.ts";
 import { type Operation, tags } from "./operation.ts";
 import { operations } from "./operations.ts";
 import {
@@ -158,6 +159,14 @@ const parameters = {
     description: "The file's id.",
     schema: { type: "string", pattern: "^file-[0-9a-f]{32}$" },
     example: fileId,
+  },
+  fine_tuning_job: {
+    name: "fine_tuning_job",
+    in: "path",
+    required: true,
+    description: "The fine-tuning job's id.",
+    schema: { type: "string", pattern: "^ftjob-[0-9a-f]{32}$" },
+    example: tuningJobId,
   },
   strict: {
     name: "strict",

@@ -13,6 +13,7 @@ export const tags = {
   Tokens: "Texts to the tokens of a model, and back.",
   Models: "What can be asked for.",
   Files: "What models are trained with, of a key.",
+  "Fine-tuning": "Models trained on files, of a key, as OpenAI words it.",
   Jobs: "Work that goes on after its call was answered.",
   Health: "Whether the platform answers.",
 } as const;

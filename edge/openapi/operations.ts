@@ -10,6 +10,7 @@ import { taskRequestSchema } from "../routes/tasks.ts";
 import { DetokenizeRequest, TokenizeRequest } from "../routes/tokens.ts";
 import { askOperations } from "./ask-operations.ts";
 import { fileOperations } from "./file-operations.ts";
+import { tuningOperations } from "./fine-tuning-operations.ts";
 import { type Example, exampleOf, huggingFaceExample, nativeExample } from "./examples.ts";
 import { generate, generationOperations } from "./generation-operations.ts";
 import type { Operation } from "./operation.ts";
@@ -181,5 +182,6 @@ function tokensExample(task: Task, field: "input" | "tokens"): Example {
 export const operations: readonly Operation[] = [
   ...jobOperations,
   ...fileOperations,
+  ...tuningOperations,
   ...askOperations,
 ];

@@ -5,9 +5,11 @@
 import { LRUCache } from "lru-cache";
 import { CodedError } from "#contract/errors.ts";
 import { type ModelDigest, joinDigests } from "#contract/models.ts";
+import { isTunedModelName } from "#contract/training/tuned-model.ts";
 import type { EdgeContext } from "../context.ts";
 import type { Env } from "../environment.ts";
 import type { ModelListing } from "./merge-models.ts";
+import { ownModel } from "./own-models.ts";
 
 const freshMs = 1_000;
 const usableMs = 60_000;
@@ -33,10 +35,13 @@ export class KnownModels {
     return this.#byName.get(name);
   }
 
-  /** What results of these models may carry now. */
-  digestsOf({ model, entityModel }: ResultModels): string[] {
-    const own = this.#byName.get(model)?.digests ?? [];
-    if (entityModel === null) return own;
+  /**
+   * What results of these models may carry now.
+   * @param tuned digests of the request's own model where it is a caller's; absent: it is one of these
+   */
+  digestsOf({ model, entityModel }: ResultModels, tuned?: readonly string[]): string[] {
+    const own = tuned ?? this.#byName.get(model)?.digests ?? [];
+    if (entityModel === null) return [...own];
     const others = this.#byName.get(entityModel)?.digests ?? [];
     return own.flatMap((digest) => others.map((other) => joinDigests([digest, other])));
   }
@@ -96,12 +101,13 @@ export function usableModels(c: EdgeContext): KnownModels | null {
 }
 
 /**
- * @returns the model, looked up again where a copy that may be stale does not know it
+ * @returns the model, the caller's own among them, looked up again where a copy that may be stale does not know it
  * @throws CodedError `model_not_found`
  */
 export async function modelNamed(c: EdgeContext, name: string): Promise<ModelListing> {
   const models = await knownModels(c);
-  const model = models.find(name) ?? (await lookAgain(c, models)).find(name);
+  const model =
+    models.find(name) ?? (await ownModel(c, name)) ?? (await lookAgain(c, models)).find(name);
   if (model !== undefined) return model;
   const examples = models.list.slice(0, 5).map(({ id }) => id);
   throw new CodedError(
@@ -111,18 +117,31 @@ export async function modelNamed(c: EdgeContext, name: string): Promise<ModelLis
   );
 }
 
-/** The registry as it stands: where a copy that may be stale knows no digest of a model. */
-export function freshModels(c: EdgeContext): Promise<KnownModels> {
-  return fetchModels(c.env);
+/** What results of these models may carry now, the caller's own among them; none: a result of them is good no more. */
+export async function digestsNow(c: EdgeContext, asked: ResultModels): Promise<string[]> {
+  const models = usableModels(c) ?? (await knownModels(c));
+  return digestsAmong(c, models, asked);
+}
+
+/** As `digestsNow`, of the registry as it stands: where a copy that may be stale knows no digest of a model. */
+export async function freshDigests(c: EdgeContext, asked: ResultModels): Promise<string[]> {
+  return digestsAmong(c, await fetchModels(c.env), asked);
+}
+
+async function digestsAmong(c: EdgeContext, models: KnownModels, asked: ResultModels) {
+  const { model } = asked;
+  const platforms = !isTunedModelName(model) || models.find(model) !== undefined;
+  if (platforms) return models.digestsOf(asked);
+  return models.digestsOf(asked, (await ownModel(c, model))?.digests ?? []);
 }
 
 /**
  * Results carry these digests: from now on they are vouched for here, before any worker's announcement has come. Makes
- * no call to the registry: see `tellDigests`.
+ * no call to the registry: see `tellDigests`. Of tenants' own models see own-models.ts.
  */
 export function learnDigests(c: Pick<EdgeContext, "env">, carried: readonly ModelDigest[]): void {
   const copy = copyOf(c.env);
-  const news = carried.filter((each) => !isKnown(copy, each));
+  const news = carried.filter((each) => !isTunedModelName(each.id) && !isKnown(copy, each));
   if (news.length > 0) copy.models = copy.models?.with(news) ?? null;
 }
 
@@ -135,7 +154,8 @@ export async function tellDigests(
   const nowMs = Date.now();
   const news = carried.filter((each) => {
     const toldAtMs = copy.toldAtMs.get(keyOf(each)) ?? 0;
-    return !isKnown(copy, each) && nowMs - toldAtMs > toldAgainMs;
+    const ours = !isTunedModelName(each.id);
+    return ours && !isKnown(copy, each) && nowMs - toldAtMs > toldAgainMs;
   });
   learnDigests(c, carried);
   if (news.length === 0) return;

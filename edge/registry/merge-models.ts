@@ -5,6 +5,7 @@
  */
 import { catalogue } from "#contract/catalogue.ts";
 import type { ModelDigest, ModelState, ModelStatus } from "#contract/models.ts";
+import type { TunedModel } from "#contract/training/tuned-model.ts";
 
 export type Announced = { state: ModelState; seenAtMs: number; live: boolean };
 
@@ -17,6 +18,8 @@ export type MergedModel = Omit<ModelState, "digest" | "notServable"> & {
 export type ModelListing = MergedModel & {
   /** When this platform first listed it. */
   createdAtMs: number;
+  /** Its caller's own, and where its files are. Absent: the platform's. */
+  tuned?: TunedModel;
 };
 
 /** The more useful first: one worker that can serve a model is enough. */

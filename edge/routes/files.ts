@@ -7,13 +7,13 @@ import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import type { ObjectReference } from "#contract/object-reference.ts";
 import { trainingLimits } from "#contract/training/limits.ts";
+import { keyOwner } from "../accounts/key-owner.ts";
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
 import { receiveFile, type ReceivedForm, tooLarge } from "../files/receive-file.ts";
 import {
   FileId,
   FileObject,
-  filePurposes,
   formatFileId,
   keyOfFile,
   showFile,
@@ -42,8 +42,11 @@ export const DeletedFile = z.object({
   deleted: z.literal(true).describe("Nobody sees it any more."),
 });
 
+/** Of those, what callers upload. */
+const uploadedPurposes = ["fine-tune"] as const;
+
 const Form = z.strictObject({
-  purpose: z.enum(filePurposes),
+  purpose: z.enum(uploadedPurposes),
   "expires_after[anchor]": z.literal("created_at").optional(),
   "expires_after[seconds]": z.coerce.number().int().min(3_600).max(2_592_000).optional(),
 });
@@ -51,7 +54,7 @@ const Form = z.strictObject({
 /** As published. */
 export const CreateFileRequest = z.strictObject({
   file: z.string().describe(`The file, of ${trainingLimits.fileBytesMax} bytes at most.`),
-  purpose: z.enum(filePurposes).describe("What it is for."),
+  purpose: z.enum(uploadedPurposes).describe("What it is for."),
   expires_after: z
     .strictObject({
       anchor: z.literal("created_at").describe("From when the time runs."),
@@ -68,15 +71,8 @@ const Query = z.strictObject({
   after: z.string().optional(),
 });
 
-/** Files belong to a key: behind an address there may be anybody. @throws CodedError for who has none */
 function filesOf(c: EdgeContext) {
-  const { tenant, operator } = c.get("caller");
-  if (!operator) {
-    throw new CodedError(
-      "insufficient_permissions",
-      "Files belong to a key, and this call has none. Send the operator's key: Authorization: Bearer KEY.",
-    );
-  }
+  const tenant = keyOwner(c, "Files");
   return { tenant, files: c.env.FILES.getByName(tenant) };
 }
 
@@ -150,6 +146,7 @@ function storedFile(
   const seconds = form["expires_after[seconds]"];
   return {
     id,
+    key: keyOfFile(id),
     filename: filename.slice(0, filenameCharactersMax),
     purpose: form.purpose,
     bytes: reference.bytes,
@@ -208,10 +205,10 @@ export async function deleteFile(c: EdgeContext): Promise<Response> {
 }
 
 export async function getFileContent(c: EdgeContext): Promise<Response> {
-  const { id, bytes, sha256, filename } = await fileOf(c);
+  const { key, bytes, sha256, filename } = await fileOf(c);
   return objectResponse(
     c,
-    { key: keyOfFile(id), bytes, sha256 },
+    { key, bytes, sha256 },
     {
       "content-type": "application/octet-stream",
       "content-disposition": `attachment; filename*=UTF-8''${encodeURIComponent(filename)}`,

@@ -1,10 +1,16 @@
-/** GET /v1/models and /v1/models/{id}: OpenAI's model object, with what a caller of a shared platform wants to know. */
+/**
+ * GET /v1/models, GET and DELETE /v1/models/{id}: OpenAI's model object, with what a caller of a shared platform wants
+ * to know. Those that a key has tuned are listed to it, and deleted by it, alone.
+ */
 import * as z from "zod";
-import { ModelLimits, ModelStatus } from "#contract/models.ts";
+import { CodedError } from "#contract/errors.ts";
+import type { ModelLimits } from "#contract/model-limits.ts";
+import { ModelStatus } from "#contract/models.ts";
 import { isOfEveryModel } from "#contract/task-table.ts";
 import { Task } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
 import { knownModels, modelNamed } from "../registry/known-models.ts";
+import { ownModels, removeOwnModel } from "../registry/own-models.ts";
 import type { ModelListing } from "../registry/merge-models.ts";
 
 export const ModelObject = z.object({
@@ -35,6 +41,7 @@ export const ModelObject = z.object({
     .nullable()
     .describe("What it takes. Null: not known yet."),
   licence: z.string().nullable().describe("Its licence. Null: not known."),
+  base_model: z.string().optional().describe("What it was tuned from. Absent: not tuned here."),
 });
 export type ModelObject = z.infer<typeof ModelObject>;
 
@@ -43,23 +50,49 @@ export const ModelList = z.object({
   data: z.array(ModelObject).describe("The models."),
 });
 
+export const DeletedModel = z.object({
+  id: z.string().describe("Of the model."),
+  object: z.literal("model").describe("What it was."),
+  deleted: z.literal(true).describe("It answers no more, within a second everywhere."),
+});
+
+/** The caller's own after all others. */
 export async function listModels(c: EdgeContext): Promise<Response> {
-  const { list } = await knownModels(c);
-  return c.json({ object: "list", data: list.map(modelObject) } satisfies z.infer<
-    typeof ModelList
-  >);
+  const [{ list }, own] = await Promise.all([knownModels(c), ownModels(c)]);
+  const { tenant } = c.get("caller");
+  return c.json({
+    object: "list",
+    data: [...list, ...own].map((model) => modelObject(model, tenant)),
+  } satisfies z.infer<typeof ModelList>);
 }
 
 export async function getModel(c: EdgeContext): Promise<Response> {
-  return c.json(modelObject(await modelNamed(c, c.req.param("id") ?? "")));
+  const model = await modelNamed(c, c.req.param("id") ?? "");
+  return c.json(modelObject(model, c.get("caller").tenant));
 }
 
-function modelObject(model: ModelListing): ModelObject {
+/** @throws CodedError `model_not_found`; `insufficient_permissions` for a model of the platform */
+export async function deleteModel(c: EdgeContext): Promise<Response> {
+  const id = c.req.param("id") ?? "";
+  if (await removeOwnModel(c, id)) {
+    return c.json({ id, object: "model", deleted: true } satisfies z.infer<typeof DeletedModel>);
+  }
+  const model = await modelNamed(c, id);
+  throw new CodedError(
+    "insufficient_permissions",
+    `${model.id} is the platform's, and cannot be deleted. A key may delete what it has tuned: ` +
+      "models whose names begin with ft:.",
+    { param: "model" },
+  );
+}
+
+/** @param tenant whose a tuned model is: nobody else is shown it */
+function modelObject(model: ModelListing, tenant: string): ModelObject {
   return {
     id: model.id,
     object: "model",
     created: Math.floor(model.createdAtMs / 1_000),
-    owned_by: ownerOf(model),
+    owned_by: model.tuned === undefined ? ownerOf(model) : tenant,
     task: model.tasks.find((task) => !isOfEveryModel(task)) ?? null,
     tasks: model.tasks,
     aliases: model.aliases,
@@ -70,6 +103,7 @@ function modelObject(model: ModelListing): ModelObject {
     size_bytes: model.sizeBytes,
     limits: limitsObject(model.limits),
     licence: model.licence,
+    ...(model.tuned !== undefined && { base_model: model.tuned.base }),
   };
 }
 

@@ -4,6 +4,7 @@
 import { CodedError } from "#contract/errors.ts";
 import { isOfEveryModel, taskTable } from "#contract/task-table.ts";
 import type { Task, TaskInput, TaskParameters } from "#contract/tasks.ts";
+import { isTunedModelName, TunedModelSource } from "#contract/training/tuned-model.ts";
 import type { Rendering } from "../answers/rendering.ts";
 import { renderError } from "../answers/surfaces.ts";
 import type { EdgeContext } from "../context.ts";
@@ -32,6 +33,8 @@ export type JobRequest = {
   /** The answer is a stream of events (answers/stream-surfaces.ts), told while the result is made. */
   stream: boolean;
   webhook: WebhookFields;
+  /** Where the files of the caller's own model are. Absent: workers know the model. */
+  tuned?: TunedModelSource;
 };
 
 /** A task, its inputs and its parameters, parsed by the table of tasks. */
@@ -80,6 +83,7 @@ export async function jobRequest<T extends Task>(
     cacheable: taskTable[task].repeats?.(parameters) ?? true,
     stream,
     webhook,
+    ...(model.tuned !== undefined && { tuned: TunedModelSource.parse(model.tuned) }),
   };
 }
 
@@ -100,7 +104,15 @@ async function entityModelOf<T extends Task>(
   if (readsEntities === undefined || !inputs.some((input) => readsEntities(input))) return null;
   const named = "entity_model" in parameters ? parameters.entity_model : undefined;
   const name = typeof named === "string" ? named : (model.entityModel ?? null);
-  return name === null ? null : ((await knownModels(c)).find(name)?.id ?? name);
+  if (name === null) return null;
+  const found = (await knownModels(c)).find(name);
+  if (found !== undefined || !isTunedModelName(name)) return found?.id ?? name;
+  throw new CodedError(
+    "invalid_value",
+    "entity_model takes a model of the platform: a tuned one finds no entities for another. " +
+      "Have it find them first (token-classification), and mark them in the text with <e1> and <e2>.",
+    { param: "entity_model" },
+  );
 }
 
 /** Whether each input must fit the model; what is read by windows, or only put together again, may be of any length. */

@@ -24,7 +24,7 @@ import { decodeText, parseJson } from "../http/request-body.ts";
 import { dispatch, dispatchKnown, type PreparedJob, prepareJob } from "../jobs/dispatch.ts";
 import { streamKnown } from "../jobs/stream-call.ts";
 import type { JobSpec } from "../jobs/job-spec.ts";
-import { freshModels, knownModels, usableModels } from "../registry/known-models.ts";
+import { digestsNow, freshDigests } from "../registry/known-models.ts";
 import { findResult } from "../storage/result-cache.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
 import { readWebhook } from "../webhooks/read-webhook.ts";
@@ -148,8 +148,7 @@ async function answerExactCall(
   c.set("exactCallKey", key);
   const answer = findAnswer(key);
   if (answer === undefined) return null;
-  const models = usableModels(c) ?? (await knownModels(c));
-  if (!models.digestsOf(answer).includes(answer.modelDigest)) return null;
+  if (!(await digestsNow(c, answer)).includes(answer.modelDigest)) return null;
   await admitHit(c);
   c.set("cache", "hit");
   return answerWith(answer);
@@ -187,8 +186,8 @@ async function answerFromCache(
 
 /** A model of which no digest is known may have been loaded a moment ago, and answered by another isolate. */
 async function digestsOf(c: EdgeContext, request: FormedRequest): Promise<string[]> {
-  const known = (await knownModels(c)).digestsOf(request);
-  return known.length > 0 ? known : (await freshModels(c)).digestsOf(request);
+  const known = await digestsNow(c, request);
+  return known.length > 0 ? known : freshDigests(c, request);
 }
 
 /** @returns null where the result is not to be had: it is computed again */
@@ -231,6 +230,7 @@ function specOf(
   { id, shard }: Pick<JobSpec, "id" | "shard">,
 ): JobSpec {
   const { task, model, entityModel, parameters, inputs, rendering, warnings, stream } = request;
+  const { tuned } = request;
   return {
     id,
     shard,
@@ -245,5 +245,6 @@ function specOf(
     warnings,
     stream,
     webhook,
+    ...(tuned !== undefined && { tuned }),
   };
 }

@@ -36,6 +36,22 @@ export function crossEntropy(graph: GraphBuilder, rows: LabelledRows): Value {
   return sum.div(countOf(graph, rows.labels));
 }
 
+export type TokenScores = {
+  /** log p of each row's label, f32 [rows]. */
+  readonly logLikelihoods: Value;
+  /** 1 where no class is likelier than the label, f32 [rows]. */
+  readonly hits: Value;
+};
+
+function tokenScores(graph: GraphBuilder, rows: LabelledRows): TokenScores {
+  const logLikelihoods = negativeLogLikelihoods(graph, rows).neg();
+  const best = rows.logits
+    .op("LogSoftmax", [], { axis: -1 })
+    .op("ReduceMax", [graph.integers([-1])], { keepdims: 0 });
+  const hits = logLikelihoods.op("GreaterOrEqual", [best]).cast("float32");
+  return { logLikelihoods, hits };
+}
+
 /** As even as can be, of the rows of `labels`, int64 [slices]; some are 0 where rows are few. */
 function sliceLengths(graph: GraphBuilder, labels: Value, slices: number): Value {
   const rows = labels.op("Shape");
@@ -47,25 +63,55 @@ function sliceLengths(graph: GraphBuilder, labels: Value, slices: number): Value
   return bounds(1).sub(bounds(0));
 }
 
-/**
- * The same of logits that are too many to be held at once: `score` makes those of some of the `states` [rows, width].
- * @param slices as many parts the rows are scored in
- */
-export function slicedCrossEntropy(
+export type SlicedRows = {
+  /** f32 [rows, width]. */
+  readonly states: Value;
+  /** int64 [rows]. */
+  readonly labels: Value;
+  /** In as many parts the rows are scored. */
+  readonly slices: number;
+};
+
+/** Rows whose logits, which `score` makes of states, are too many to be held at once. */
+function slicesOf(
   graph: GraphBuilder,
-  { states, labels, slices }: { states: Value; labels: Value; slices: number },
+  { states, labels, slices }: SlicedRows,
   score: (states: Value) => Value,
-): Value {
-  if (slices === 1) return crossEntropy(graph, { logits: score(states), labels });
+): LabelledRows[] {
+  if (slices === 1) return [{ logits: score(states), labels }];
   const lengths = sliceLengths(graph, labels, slices);
   const split = (value: Value) => graph.ops("Split", [value, lengths], { axis: 0 }, slices);
   const labelParts = split(labels);
-  const sums = split(states).flatMap((part, at) => {
+  return split(states).flatMap((part, at) => {
     const own = labelParts[at];
-    if (own === undefined) return [];
-    return negativeLogLikelihoods(graph, { logits: score(part), labels: own }).sum([0], false);
+    return own === undefined ? [] : [{ logits: score(part), labels: own }];
   });
-  return sums.reduce((total, sum) => total.add(sum)).div(countOf(graph, labels));
+}
+
+/** As `crossEntropy`, slice by slice. */
+export function slicedCrossEntropy(
+  graph: GraphBuilder,
+  rows: SlicedRows,
+  score: (states: Value) => Value,
+): Value {
+  const sums = slicesOf(graph, rows, score).map((part) =>
+    negativeLogLikelihoods(graph, part).sum([0], false),
+  );
+  return sums.reduce((total, sum) => total.add(sum)).div(countOf(graph, rows.labels));
+}
+
+/** Of all rows, slice by slice. */
+export function slicedTokenScores(
+  graph: GraphBuilder,
+  rows: SlicedRows,
+  score: (states: Value) => Value,
+): TokenScores {
+  const parts = slicesOf(graph, rows, score).map((part) => tokenScores(graph, part));
+  const joined = (values: readonly Value[]) => graph.op("Concat", values, { axis: 0 });
+  return {
+    logLikelihoods: joined(parts.map(({ logLikelihoods }) => logLikelihoods)),
+    hits: joined(parts.map(({ hits }) => hits)),
+  };
 }
 
 /**
@@ -93,15 +139,28 @@ export function meanSquaredError(graph: GraphBuilder, given: Value, wanted: Valu
 const cosineScale = 20;
 
 /**
- * Of pairs of texts that belong together: each first text has to find its second among all (Henderson et al.,
+ * Of texts and what belongs to them: each has to find its own among all candidates (Henderson et al.,
  * https://arxiv.org/abs/1705.00652; sentence-transformers' MultipleNegativesRankingLoss).
- * @param vectors f32 [2·pairs, width] of length 1: all first texts, then all second ones
+ * @param vectors f32 [texts + candidates, width] of length 1: all texts, then all candidates
+ * @param labels int64 [texts], the index of each one's own among the candidates
  */
-export function inBatchContrast(graph: GraphBuilder, vectors: Value): Value {
+export function inBatchContrast(graph: GraphBuilder, vectors: Value, labels: Value): Value {
+  const texts = labels.op("Shape");
+  const all = vectors.op("Shape", [], { start: 0, end: 1 });
+  const lengths = graph.op("Concat", [texts, all.sub(texts)], { axis: 0 });
+  const [own, candidates] = graph.ops("Split", [vectors, lengths], { axis: 0 }, 2);
+  if (!own || !candidates) throw new TypeError("a split gives two");
+  const logits = own.op("Gemm", [candidates], { transB: 1, alpha: cosineScale });
+  return crossEntropy(graph, { logits, labels });
+}
+
+/**
+ * How far the cosines of pairs are from what they should be, squared (sentence-transformers' CosineSimilarityLoss).
+ * @param vectors f32 [2·pairs, width] of length 1: all first texts, then all second ones
+ * @param wanted f32 [pairs]
+ */
+export function cosineError(graph: GraphBuilder, vectors: Value, wanted: Value): Value {
   const [first, second] = graph.ops("Split", [vectors], { axis: 0, num_outputs: 2 }, 2);
   if (!first || !second) throw new TypeError("a split gives two");
-  const logits = first.op("Gemm", [second], { transB: 1, alpha: cosineScale });
-  const pairs = first.op("Shape").gather(graph.scalar("int64", 0), 0);
-  const [zero, one] = [graph.scalar("int64", 0), graph.scalar("int64", 1)];
-  return crossEntropy(graph, { logits, labels: graph.op("Range", [zero, pairs, one]) });
+  return meanSquaredError(graph, first.mul(second).sum([1], false), wanted);
 }

@@ -6,7 +6,8 @@
  *   the number of that text in the row. A token sees those before it of its own text; padding is a text of its own.
  * - `positions` int64 [asked]: tokens by their index in the flattened [batch · sequence], whose next token counts, and
  *   `labels` int64 [asked], that next token.
- * - `loss` f32 []: the mean cross-entropy. Without labels `logits` f32 [asked, vocabulary] instead.
+ * - `loss` f32 []: the mean cross-entropy. Instead, to evaluate: `log_likelihoods` and `hits` f32 [asked], of each label
+ *   its log p and whether no token is likelier; or, without labels, `logits` f32 [asked, vocabulary].
  *
  * Tensors are inputs under their names in the checkpoint; adapters and virtual tokens as in training-encoder.ts.
  */
@@ -18,7 +19,7 @@ import { activate } from "./activation.ts";
 import { decoderPrefixes } from "./causal-transformer.ts";
 import type { DecoderArchitecture, DecoderLayer } from "./decoder-architecture.ts";
 import type { LinearLayers } from "./linear-layers.ts";
-import { slicedCrossEntropy } from "./losses.ts";
+import { slicedCrossEntropy, slicedTokenScores } from "./losses.ts";
 import { Parameters } from "./parameters.ts";
 import { ropeTables } from "./rope.ts";
 import type { Rope, RopeTables } from "./rope.ts";
@@ -29,8 +30,8 @@ import { withVirtualTokens } from "./virtual-tokens.ts";
 export type DecoderTrainingOptions = Omit<TrainingOptions, "dropout"> & {
   /** Tokens of the longest text; a row that several share may be longer. */
   readonly positions: number;
-  /** Default true. */
-  readonly labelled?: boolean;
+  /** What it gives. Default: the loss. */
+  readonly gives?: "loss" | "scores" | "logits";
   /** In as many parts the tokens asked for are scored, where all their logits would be too many. Default 1. */
   readonly slices?: number;
 };
@@ -262,14 +263,17 @@ export function buildTrainingCausalTransformer(
     const name = `layers.${index}`;
     x = graph.scope(name, () => decoderLayer(decoder, x, { name, layer }));
   }
-  const { labelled = true, slices = 1 } = options;
+  const { gives = "loss", slices = 1 } = options;
   graph.scope("head", () => {
     const asked = x.gather(graph.input("positions", "int64", ["asked"]), 0);
     const states = rmsNorm(decoder, asked, { name: "norm", width: architecture.hidden });
     const score = (rows: Value) => logits(decoder, rows);
-    if (!labelled) return graph.output("logits", score(states));
-    const labels = graph.input("labels", "int64", ["asked"]);
-    return graph.output("loss", slicedCrossEntropy(graph, { states, labels, slices }, score));
+    if (gives === "logits") return graph.output("logits", score(states));
+    const rows = { states, labels: graph.input("labels", "int64", ["asked"]), slices };
+    if (gives === "loss") return graph.output("loss", slicedCrossEntropy(graph, rows, score));
+    const { logLikelihoods, hits } = slicedTokenScores(graph, rows, score);
+    graph.output("log_likelihoods", logLikelihoods);
+    return graph.output("hits", hits);
   });
   return graph.build();
 }

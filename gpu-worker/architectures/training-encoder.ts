@@ -14,8 +14,8 @@ import { asRows, classifier, encoderHead, labelsOf, vocabularyLogits } from "./e
 import type { HeadInputs } from "./encoder-heads.ts";
 import type { Dropout } from "./layer-forms.ts";
 import { noDropout } from "./layer-forms.ts";
-import { binaryCrossEntropy, crossEntropy, inBatchContrast } from "./losses.ts";
-import { meanSquaredError, slicedCrossEntropy } from "./losses.ts";
+import { binaryCrossEntropy, cosineError, crossEntropy, inBatchContrast } from "./losses.ts";
+import { meanSquaredError, slicedCrossEntropy, slicedTokenScores } from "./losses.ts";
 import { Parameters } from "./parameters.ts";
 import { pooledVectors } from "./sentence-head.ts";
 import { trainableLayers, trainingPrefixes } from "./trainable-layers.ts";
@@ -36,14 +36,20 @@ export type EncoderTask =
   | { readonly name: "question-answering" }
   /**
    * `positions` int64 [masked], tokens by their index in the flattened [batch · sequence], and `labels` int64 [masked].
-   * The vocabulary is scored in `slices` of them, where all their logits would be too many. Gives no logits.
+   * The vocabulary is scored in `slices` of them, where all their logits would be too many. Gives no logits;
+   * `scored`: `log_likelihoods` f32 [masked] instead.
    */
-  | { readonly name: "masked-lm"; readonly slices?: number }
+  | { readonly name: "masked-lm"; readonly slices?: number; readonly scored?: boolean }
   /**
-   * The rows of a batch are all first texts of pairs that belong together, then all second ones; no labels. Gives
-   * `sentence_embedding` f32 [batch, width].
+   * Gives `sentence_embedding` f32 [batch, width]. By contrast the rows of a batch are texts, then candidates, and
+   * `labels` int64 [texts] are the indices of those that belong to them; by cosine they are all first texts of pairs,
+   * then all second ones, and `labels` f32 [pairs] are what their cosines should be.
    */
-  | { readonly name: "similarity"; readonly pooling: SentenceHead["pooling"] }
+  | {
+      readonly name: "similarity";
+      readonly pooling: SentenceHead["pooling"];
+      readonly by: "contrast" | "cosine";
+    }
   /**
    * How two parts of a text relate, from the means of their tokens' vectors and of all: `head_mask` and `tail_mask`
    * int64 [batch, sequence], 1 for a token of the part, and `labels` int64 [batch].
@@ -136,7 +142,10 @@ function answerLoss({ inputs, isLabelled }: Labelled): Value | null {
   return lossOfEnd(start, "start_positions").add(lossOfEnd(end, "end_positions")).div(2);
 }
 
-function maskedLoss({ inputs, isLabelled }: Labelled, { slices = 1 }: Task<"masked-lm">) {
+function maskedLoss(
+  { inputs, isLabelled }: Labelled,
+  { slices = 1, scored = false }: Task<"masked-lm">,
+) {
   const { graph } = inputs.parameters;
   if (!isLabelled) {
     encoderHead(inputs, { name: "masked-lm", at: "positions" });
@@ -146,14 +155,22 @@ function maskedLoss({ inputs, isLabelled }: Labelled, { slices = 1 }: Task<"mask
   const states = asRows(inputs.hidden, inputs.architecture.hidden).gather(positions, 0);
   const labels = graph.input("labels", "int64", ["masked"]);
   const score = (rows: Value) => vocabularyLogits(inputs, rows);
-  return slicedCrossEntropy(graph, { states, labels, slices }, score);
+  const rows = { states, labels, slices };
+  if (scored) {
+    graph.output("log_likelihoods", slicedTokenScores(graph, rows, score).logLikelihoods);
+    return null;
+  }
+  return slicedCrossEntropy(graph, rows, score);
 }
 
-function similarityLoss({ inputs, isLabelled }: Labelled, { pooling }: Task<"similarity">) {
+function similarityLoss({ inputs, isLabelled }: Labelled, { pooling, by }: Task<"similarity">) {
   const { graph } = inputs.parameters;
   const vectors = pooledVectors(graph, inputs, { pooling, normalize: true });
   graph.output("sentence_embedding", vectors);
-  return isLabelled ? inBatchContrast(graph, vectors) : null;
+  if (!isLabelled) return null;
+  return by === "contrast"
+    ? inBatchContrast(graph, vectors, graph.input("labels", "int64", ["texts"]))
+    : cosineError(graph, vectors, graph.input("labels", "float32", ["texts"]));
 }
 
 function relationLoss({ inputs, isLabelled }: Labelled): Value | null {

@@ -2,10 +2,16 @@
  * How transformers saves an encoder that is tuned for a task: the name of its class, and names of tensors with the
  * prefix that the class puts before those of its base.
  */
-import type { Architecture } from "./architecture.ts";
+import type { Architecture, MaskedHead } from "./architecture.ts";
 import { ConfigError } from "./parse-config.ts";
 
-export type TunedHead = "sequence-classification" | "token-classification" | "question-answering";
+export type TunedHead =
+  | "sequence-classification"
+  | "token-classification"
+  | "question-answering"
+  | "masked-lm"
+  /** The bare encoder, of whose states vectors are made. */
+  | "none";
 
 /** A linear layer that a checkpoint may lack. */
 export type HeadLayer = { readonly name: string; readonly inputs: number };
@@ -26,6 +32,12 @@ export type TunedEncoder = {
   readonly prefix: string;
   /** Whether a tensor is of the head, or of one of the last `count` layers. */
   readonly isOfLast: (stored: string, count: number) => boolean;
+  /** Whether the class has a tensor that no graph of ours reads. */
+  readonly isKept: (stored: string) => boolean;
+  /** Of the family; the first is what a checkpoint without one gets. */
+  readonly maskedHeads: readonly MaskedHead[];
+  /** Tokens that a masked head scores. */
+  readonly vocabulary: number;
 };
 
 const families: Readonly<Record<string, string>> = {
@@ -41,7 +53,20 @@ const endings: Readonly<Record<TunedHead, string>> = {
   "sequence-classification": "ForSequenceClassification",
   "token-classification": "ForTokenClassification",
   "question-answering": "ForQuestionAnswering",
+  "masked-lm": "ForMaskedLM",
+  none: "Model",
 };
+
+/** Layers and tensors of the ways in which a family scores its vocabulary. */
+function maskedNames(heads: readonly MaskedHead[]): string[] {
+  return heads.flatMap(({ dense, norm, decoder, bias }) =>
+    [dense, norm, decoder ?? [], bias].flat(),
+  );
+}
+
+function isOf(bare: string, names: readonly string[]): boolean {
+  return names.some((each) => bare === each || bare.startsWith(`${each}.`));
+}
 
 /** BERT alone has the layer before the classifier in its base. */
 function isOfBase(family: string, layer: string): boolean {
@@ -57,7 +82,7 @@ export function tunedEncoderOf(
   family: string,
   head: TunedHead,
 ): TunedEncoder {
-  const { prefixes, hidden, sequenceHead } = architecture;
+  const { prefixes, hidden, sequenceHead, maskedHeads } = architecture;
   const name = families[family];
   const [prefix = ""] = prefixes;
   if (name === undefined) throw new ConfigError(`model_type ${family} is not tuned`);
@@ -65,18 +90,19 @@ export function tunedEncoderOf(
     "sequence-classification": [sequenceHead.dense, sequenceHead.classifier],
     "token-classification": ["classifier"],
     "question-answering": ["qa_outputs"],
+    "masked-lm": [],
+    none: [],
   };
-  const names = layersOf[head];
+  const names = head === "masked-lm" ? maskedNames(maskedHeads) : layersOf[head];
   const outside = names.filter((each) => !isOfBase(family, each));
   return {
     layerCount: architecture.layers,
     embeddingWidth: architecture.embeddings.width,
     className: `${name}${endings[head]}`,
-    layers: names.map((each) => ({ name: each, inputs: hidden })),
+    layers: layersOf[head].map((each) => ({ name: each, inputs: hidden })),
     savedName: (stored) => {
       const bare = bareName(stored, prefix);
-      const isOutside = outside.some((each) => bare.startsWith(`${each}.`));
-      return isOutside ? bare : `${prefix}${bare}`;
+      return head === "none" || isOf(bare, outside) ? bare : `${prefix}${bare}`;
     },
     prefix,
     adapted: Array.from({ length: architecture.layers }, (_, at) => {
@@ -88,7 +114,10 @@ export function tunedEncoderOf(
       const last = Array.from({ length: count }, (_, at) =>
         Object.values(architecture.layer(architecture.layers - 1 - at)),
       );
-      return [...names, ...last.flat()].some((each) => bare.startsWith(`${each}.`));
+      return isOf(bare, [...names, ...last.flat()]);
     },
+    isKept: (stored) => head === "none" && bareName(stored, prefix).startsWith("pooler."),
+    maskedHeads,
+    vocabulary: architecture.vocabulary,
   };
 }

@@ -5,9 +5,11 @@
 import type { Dispatcher } from "undici";
 import { CodedError } from "#contract/errors.ts";
 import type { ModelState } from "#contract/models.ts";
+import type { TunedModelSource } from "#contract/training/tuned-model.ts";
 import type { Adapter } from "../checkpoints/adapter-folder.ts";
 import { type AdapterModel, isAdapter } from "../checkpoints/model-folder.ts";
 import type { FetchSettings } from "../downloads/fetch-model.ts";
+import type { TunedFolders } from "../downloads/tuned-folders.ts";
 import type { ModelLease } from "../model/served-model.ts";
 import type { KnownModel } from "./known-models.ts";
 import { adapterLimits, type Base, wrongBase } from "./load-adapter.ts";
@@ -17,6 +19,7 @@ import type { LoadedModel } from "./loaded-model.ts";
 import { failedState, ModelEntry } from "./model-entry.ts";
 import { modelFailure } from "./model-failure.ts";
 import { ModelMemory } from "./model-memory.ts";
+import { TunedEntries } from "./tuned-entries.ts";
 
 /** A pino logger fits. */
 export type CatalogLog = {
@@ -27,6 +30,8 @@ export type CatalogLog = {
 export type CatalogDependencies = {
   /** How models that are not here are fetched. */
   fetching: FetchSettings;
+  /** Where tenants' own models are kept. */
+  tuned: TunedFolders;
   /** Destroyed with the catalog; null: whoever opened it sees to that. */
   ownDispatcher: Dispatcher | null;
   loading: LoaderDependencies;
@@ -39,24 +44,30 @@ export type CatalogDependencies = {
 
 /** The edge sends no request for a model that cannot be served, so nobody else finds out that it was mended. */
 const recheckMs = 5_000;
+const sweepMs = 3_600_000;
 
 export class Catalog {
   readonly #entries: readonly ModelEntry[];
+  readonly #tuned: TunedEntries;
   readonly #log: CatalogLog;
   readonly #ownDispatcher: Dispatcher | null;
   readonly #listeners = new Set<() => void>();
   readonly #closing = new AbortController();
   #rechecking: NodeJS.Timeout | null = null;
+  #sweeping: NodeJS.Timeout | null = null;
   #identifying: Promise<void> = Promise.resolve();
 
   /** @param models the operator's folders first */
   constructor(
     models: readonly KnownModel[],
-    { fetching, ownDispatcher, loading, contextTokens, log, now }: CatalogDependencies,
+    { fetching, tuned, ownDispatcher, loading, contextTokens, log, now }: CatalogDependencies,
   ) {
     const memory = new ModelMemory({
       budget: loading.modelsMemory,
-      residents: () => this.#entries.flatMap(({ resident }) => resident ?? []),
+      residents: () => [
+        ...this.#entries.flatMap(({ resident }) => resident ?? []),
+        ...this.#tuned.residents,
+      ],
       unload: (id) => this.#makeWay(id),
     });
     const loader = new ModelLoader(loading, {
@@ -74,6 +85,7 @@ export class Catalog {
     this.#log = log;
     this.#ownDispatcher = ownDispatcher;
     this.#entries = models.map((known) => new ModelEntry(known, dependencies));
+    this.#tuned = new TunedEntries({ ...dependencies, folders: tuned, log });
   }
 
   /**
@@ -83,6 +95,7 @@ export class Catalog {
   async begin(): Promise<void> {
     await Promise.all(this.#entries.map((entry) => entry.inspect()));
     this.#rechecking = setInterval(() => void this.recheck(), recheckMs).unref();
+    this.#sweeping = setInterval(() => void this.#sweep(), sweepMs).unref();
     this.#identifying = this.#identifyAll();
   }
 
@@ -120,9 +133,16 @@ export class Catalog {
     await this.#known(name).prefetch(signal);
   }
 
-  /** As `acquire`; the model stays loaded until the lease is released. */
-  async lease(name: string, signal: AbortSignal): Promise<ModelLease<LoadedModel>> {
-    return this.#known(name).lease(signal);
+  /**
+   * As `acquire`; the model stays loaded until the lease is released.
+   * @param tuned a tenant's own model, and no other of that name: fetched where it is not here
+   */
+  async lease(
+    name: string,
+    signal: AbortSignal,
+    tuned?: TunedModelSource,
+  ): Promise<ModelLease<LoadedModel>> {
+    return tuned === undefined ? this.#known(name).lease(signal) : this.#tuned.lease(tuned, signal);
   }
 
   /**
@@ -142,10 +162,22 @@ export class Catalog {
 
   /** Ends all work and unloads all models. */
   async close(): Promise<void> {
-    if (this.#rechecking !== null) clearInterval(this.#rechecking);
+    for (const timer of [this.#rechecking, this.#sweeping]) clearInterval(timer ?? undefined);
     this.#closing.abort(new Error("The catalog is closed"));
-    await Promise.all([this.#identifying, ...this.#entries.map((entry) => entry.release())]);
+    await Promise.all([
+      this.#identifying,
+      ...this.#entries.map((entry) => entry.release()),
+      this.#tuned.close(),
+    ]);
     await this.#ownDispatcher?.destroy();
+  }
+
+  async #sweep(): Promise<void> {
+    try {
+      await this.#tuned.sweep();
+    } catch (error) {
+      this.#log.warn({ error }, "tuned models that nobody uses could not be deleted");
+    }
   }
 
   #tell(): void {
@@ -220,7 +252,7 @@ export class Catalog {
   async #makeWay(id: string): Promise<void> {
     this.#log.info({ model: id }, "unloaded to make room");
     try {
-      await this.#find(id)?.release();
+      await (this.#find(id) ?? this.#tuned.find(id))?.release();
     } catch (error) {
       // It is gone from the list all the same, and whoever needs the room is not to blame.
       this.#log.warn({ error, model: id }, "a model could not be unloaded cleanly");

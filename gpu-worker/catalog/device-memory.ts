@@ -3,7 +3,7 @@
  * (`gpu_mem_limit`). ONNX Runtime keeps what a session has once taken, so the whole of it counts against the bound on
  * loaded models, and batches are no larger than fits. Pure.
  */
-import type { ModelLimits } from "#contract/models.ts";
+import type { ModelLimits } from "#contract/model-limits.ts";
 
 export type DeviceMemory = {
   /** Bytes of all sessions together. */

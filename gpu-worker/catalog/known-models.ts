@@ -4,12 +4,19 @@
  */
 import path from "node:path";
 import { catalogue, type ModelManifest } from "#contract/catalogue.ts";
+import type { FetchOptions } from "../downloads/fetch-model.ts";
 import { cachedFolder, readFetchRecord } from "../downloads/model-cache.ts";
 import { listLocalFolders } from "./local-folders.ts";
 
 export type ModelPlace =
   | { kind: "folder"; folder: string }
-  | { kind: "manifest"; manifest: ModelManifest };
+  | { kind: "manifest"; manifest: ModelManifest }
+  /** A tenant's own. */
+  | {
+      kind: "tuned";
+      present(): Promise<string | null>;
+      fetch(options: FetchOptions): Promise<string>;
+    };
 
 export type KnownModel = {
   id: string;
@@ -25,6 +32,7 @@ export async function presentFolder(
   stateFolder: string,
 ): Promise<string | null> {
   if (place.kind === "folder") return place.folder;
+  if (place.kind === "tuned") return place.present();
   const folder = cachedFolder(stateFolder, id);
   return (await readFetchRecord(folder)) === null ? null : folder;
 }

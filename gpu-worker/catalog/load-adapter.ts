@@ -5,7 +5,7 @@
  */
 import { createHash } from "node:crypto";
 import path from "node:path";
-import type { ModelLimits } from "#contract/models.ts";
+import type { ModelLimits } from "#contract/model-limits.ts";
 import { type Adapter, adapterFiles } from "../checkpoints/adapter-folder.ts";
 import type { AdapterModel } from "../checkpoints/model-folder.ts";
 import { sha256OfFile } from "../files/file-digest.ts";

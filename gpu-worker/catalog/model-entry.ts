@@ -176,6 +176,11 @@ export class ModelEntry {
     return { id: this.known.id, bytes: model.bytes, usedAt: this.#usedAt, inUse };
   }
 
+  /** In use, or being brought up. */
+  get busy(): boolean {
+    return this.#users > 0 || this.#stage.kind === "working";
+  }
+
   get folder(): ModelFolder | null {
     return this.#folder;
   }
@@ -253,6 +258,7 @@ export class ModelEntry {
     const { id, place } = this.known;
     if (place.kind === "folder") throw new Error(`its folder ${id} has gone`);
     const onProgress = (progress: FetchProgress) => onStep(fetchStep(progress));
+    if (place.kind === "tuned") return place.fetch({ signal, onProgress });
     return fetchModel(place.manifest, this.#dependencies.fetching, { signal, onProgress });
   }
 

@@ -8,6 +8,7 @@ import { DecoderForms } from "../compute-form/decoder-form-choice.ts";
 import { deviceFormChoice, type FormSetting, openFormChoice } from "../compute-form/form-choice.ts";
 import { openKeptFigures } from "../compute-form/int8-accuracy.ts";
 import { type PythonCommands, pythonCommands } from "../downloads/pip-wheel.ts";
+import { type OpenObject, TunedFolders } from "../downloads/tuned-folders.ts";
 import { openKeptDigests } from "../files/kept-digests.ts";
 import { openGraphCache } from "../graphs/graph-cache.ts";
 import { builderVersion } from "../graphs/graph-key.ts";
@@ -31,6 +32,8 @@ export type CatalogSettings = {
   contextTokens?: number | null;
   /** Bytes that all runs take together, at most; null for a quarter of what this process may use. */
   runsMemory?: number | null;
+  /** Bytes of tenants' own models on the disk; null for 10 GiB. */
+  tunedBytes?: number | null;
 };
 
 export type CatalogTools = {
@@ -40,12 +43,16 @@ export type CatalogTools = {
   now: () => number;
   /** How the hub is reached; by default as HTTP_PROXY and its like say. */
   dispatcher?: Dispatcher;
+  /** Where files of tenants' own models come from; absent: they cannot be had. */
+  openObject?: OpenObject;
   pythonCommands?: PythonCommands;
   retryDelayMs?: number;
 };
 
+const tunedBytesDefault = 10 * 2 ** 30;
+
 /** The hub is slow to start a large file at times; a connection that gives nothing for a minute is dead. */
-const hubTimeouts = { headersTimeout: 60_000, bodyTimeout: 60_000 };
+export const hubTimeouts = { headersTimeout: 60_000, bodyTimeout: 60_000 };
 
 /** The GPU's memory, where one computes. */
 function memoryOfDevice({ device, memory }: CatalogSettings, { runtime }: CatalogTools) {
@@ -116,6 +123,14 @@ export async function openCatalog(
   if (problem !== null) log.warn({ folder: modelsFolder }, problem);
   const catalog = new Catalog(models, {
     fetching,
+    tuned: new TunedFolders({
+      stateFolder,
+      bytesMax: settings.tunedBytes ?? tunedBytesDefault,
+      openObject: tools.openObject ?? null,
+      derived: loading.graphs,
+      retryDelayMs: fetching.retryDelayMs,
+      now,
+    }),
     ownDispatcher: tools.dispatcher === undefined ? dispatcher : null,
     loading,
     contextTokens: settings.contextTokens ?? null,

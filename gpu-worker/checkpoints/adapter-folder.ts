@@ -297,24 +297,10 @@ function ownOf(adapter: AdapterHead): AdapterOwnFile {
   });
 }
 
-async function writeWeights(
-  file: string,
-  { labels, weight, bias }: AdapterHead,
-  lora: TrainedLora | null,
-): Promise<void> {
-  const rows = labels.length;
-  const shape = [rows, weight.length / rows];
+async function writeWeights(file: string, tensors: readonly TensorToWrite[]): Promise<void> {
   const neighbour = `${file}.tmp`;
   try {
-    await writeSafetensors(
-      neighbour,
-      [
-        { name: weightName, dtype: "float32", shape, load: () => weight },
-        { name: biasName, dtype: "float32", shape: [rows], load: () => bias },
-        ...(lora?.tensors ?? []),
-      ],
-      { format: "pt" },
-    );
+    await writeSafetensors(neighbour, tensors, { format: "pt" });
     await rename(neighbour, file);
   } catch (error) {
     await rm(neighbour, { force: true });
@@ -322,8 +308,31 @@ async function writeWeights(
   }
 }
 
+export type AdapterFiles = {
+  readonly tensors: readonly TensorToWrite[];
+  /** README.md. */
+  readonly card: string;
+  /** llm-os.json. */
+  readonly own: object;
+  /** adapter_config.json. */
+  readonly config: object;
+};
+
+/** The config comes last, because it makes the folder an adapter: nobody takes one that is half written. */
+export async function writeAdapterFiles(
+  folder: string,
+  { tensors, card, own, config }: AdapterFiles,
+): Promise<void> {
+  await mkdir(folder, { recursive: true });
+  const write = (name: string, content: string) =>
+    writeAtomically(path.join(folder, name), content);
+  await writeWeights(path.join(folder, adapterFiles.weights), tensors);
+  await write(adapterFiles.card, card);
+  await write(adapterFiles.own, json(own));
+  await write(adapterFiles.config, json(config));
+}
+
 /**
- * The config comes last, because it makes the folder an adapter: nobody takes one that is half written.
  * @param card README.md
  * @param lora null: a head alone
  * @throws where it is no adapter that could be read again
@@ -339,11 +348,12 @@ export async function writeAdapter(
   if (!adapter.weight.every(Number.isFinite) || !adapter.bias.every(Number.isFinite)) {
     throw new Error("the head holds a number that is not finite");
   }
-  await mkdir(folder, { recursive: true });
-  const write = (name: string, content: string) =>
-    writeAtomically(path.join(folder, name), content);
-  await writeWeights(path.join(folder, adapterFiles.weights), adapter, lora);
-  await write(adapterFiles.card, card);
-  await write(adapterFiles.own, json(own));
-  await write(adapterFiles.config, json(configOf(adapter, lora)));
+  const { weight, bias, labels } = adapter;
+  const rows = labels.length;
+  const head = [
+    { name: weightName, shape: [rows, weight.length / rows], load: () => weight },
+    { name: biasName, shape: [rows], load: () => bias },
+  ].map((tensor) => ({ ...tensor, dtype: "float32" as const }));
+  const tensors = [...head, ...(lora?.tensors ?? [])];
+  await writeAdapterFiles(folder, { tensors, card, own, config: configOf(adapter, lora) });
 }

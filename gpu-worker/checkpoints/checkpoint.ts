@@ -5,7 +5,7 @@
 import { readdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { entailmentClasses } from "#contract/entailment.ts";
-import type { ModelLimits } from "#contract/models.ts";
+import type { ModelLimits } from "#contract/model-limits.ts";
 import { sentenceTasks, type Task } from "#contract/tasks.ts";
 import {
   headOfAnyFamily,

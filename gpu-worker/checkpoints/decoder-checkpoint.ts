@@ -3,7 +3,7 @@
  * what ends one. One that cannot be served is refused in words that say why.
  */
 import * as z from "zod";
-import type { ModelLimits } from "#contract/models.ts";
+import type { ModelLimits } from "#contract/model-limits.ts";
 import type { Task } from "#contract/tasks.ts";
 import type { DecoderArchitecture } from "../architectures/decoder-architecture.ts";
 import { decoderOf } from "../architectures/decoder.ts";

@@ -9,10 +9,11 @@ import { readModelConfig } from "../config.ts";
 import { openRuntime } from "../runtime/open-runtime.ts";
 import { type CheckDataCommand, runCheckData } from "./check-data.ts";
 import { runEmbed } from "./embed-model.ts";
+import { runExport } from "./export-model.ts";
 import { runFetch } from "./fetch-model.ts";
 import { runFitHead } from "./fit-head.ts";
 import { formatModels, listModels } from "./list-models.ts";
-import { strategies } from "../training/training-plan.ts";
+import { strategies, usualLora } from "../training/training-plan.ts";
 import { runTune, type TuneCommand } from "./tune.ts";
 import { defaultTolerance, verifyModel } from "./verify-model.ts";
 
@@ -180,11 +181,22 @@ function parseRate(text: string): number {
   throw new InvalidArgumentError("a learning rate lies above 0 and is at most 1.");
 }
 
-type TuneOptions = Omit<TuneCommand, "validation" | "epochs" | "learningRate"> & {
-  validation?: string;
-  epochs?: number;
-  learningRate?: number;
-};
+function parsePositive(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && value > 0 && Number.isFinite(value)) return value;
+  throw new InvalidArgumentError("a number above 0.");
+}
+
+function parseThreshold(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && value >= 0 && Number.isFinite(value)) return value;
+  throw new InvalidArgumentError("a number, 0 or more.");
+}
+
+type Optional = Pick<TuneCommand, "validation" | "epochs" | "learningRate" | "batch" | "patience">;
+type TuneOptions = Omit<TuneCommand, keyof Optional | "lora" | "skipInvalid" | "task"> & {
+  [Name in keyof Optional]?: NonNullable<Optional[Name]>;
+} & { skipInvalid?: true; loraRank: number; loraAlpha: number };
 
 program
   .command("tune")
@@ -201,18 +213,44 @@ program
   .option("--layers <number>", "layers that are trained, from the last, of top-k", parseWhole, 2)
   .option("--epochs <number>", "times that all examples are gone through", parseWhole)
   .option("--learning-rate <number>", "the highest, after the warm-up", parseRate)
-  .option("--batch <number>", "examples of a step", parseWhole, 32)
+  .option("--learning-rate-multiplier <number>", "of the learning rate", parsePositive, 1)
+  .option("--lora-rank <number>", "of the adapters of lora", parseWhole, usualLora.rank)
+  .option("--lora-alpha <number>", "their weight, times the rank", parsePositive, usualLora.alpha)
+  .option("--patience <number>", "evaluations without a gain after which it stops", parseWhole)
+  .option("--threshold <number>", "what counts as a gain of the score", parseThreshold, 0)
+  .option("--skip-invalid", "leave bad examples out")
+  .option("--batch <number>", "examples of a step", parseWhole)
   .option("--seed <number>", "decides what chance decides", parseSeed, 0)
+  .option(
+    "--trials <number>",
+    "options that are tried before the best are trained with",
+    parseWhole,
+    1,
+  )
   .option("--max-seconds <number>", "it ends by then with the best it has", parseWhole, 900)
   .option("--save-seconds <number>", "seconds between two saved states", parseWhole, 60)
   .action(async (options: TuneOptions) => {
     const { threads, poolThreads, ...settings } = modelConfig();
     const log = { info: () => undefined, warn: () => undefined };
     const runtime = await openRuntime({ log, poolThreads, ...(threads !== null && { threads }) });
-    const { validation = null, epochs = null, learningRate = null, ...given } = options;
+    const { loraRank: rank, loraAlpha: alpha, skipInvalid = false, ...given } = options;
+    const { validation = null, epochs = null, learningRate = null } = given;
+    const { batch = null, patience = null } = given;
+    const optional = { validation, epochs, learningRate, batch, patience };
     const memoryBytes = process.availableMemory();
     const tools = { settings, runtime, memoryBytes, signal, stream: process.stderr, say };
-    await runTune({ ...given, validation, epochs, learningRate }, tools);
+    await runTune({ ...given, ...optional, task: null, lora: { rank, alpha }, skipInvalid }, tools);
+  });
+
+program
+  .command("export")
+  .argument("<model>", "a model's folder, or its id")
+  .description("write an encoder as ONNX with its tokenizer and a script that runs it anywhere")
+  .requiredOption("--out <folder>", "where to write it")
+  .option("--merge", "of an adapter, its base's checkpoint with it merged too", false)
+  .action(async (model: string, options: { out: string; merge: boolean }) => {
+    const files = await runExport({ model, ...options }, modelConfig(), signal);
+    for (const file of files) say(file);
   });
 
 /** commander has already said what is wrong with the use; everything else is ours to say. */

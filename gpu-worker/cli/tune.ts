@@ -8,12 +8,14 @@ import path from "node:path";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { describeBase, findBase } from "../catalog/base-model.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
+import { baseNames } from "../evaluation/report-words.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
+import { freeBytes } from "../files/free-bytes.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { Choice } from "../training/choose-plan.ts";
 import type { Score } from "../training/run-training.ts";
-import type { TrainingPlan } from "../training/training-plan.ts";
-import { stateFolder } from "../training/tune-encoder.ts";
+import type { SearchTrial } from "../training/search.ts";
+import { stateFolder } from "../training/train-in-folder.ts";
 import { type ExampleFile, tuneModel } from "../training/tune-model.ts";
 import type { TuningEvent, TuningOptions } from "../training/tune-model.ts";
 import { planInWords } from "../training/tuning-card.ts";
@@ -61,6 +63,7 @@ export async function runTune(command: TuneCommand, tools: TuneTools): Promise<v
       saveSeconds,
       runtime,
       memoryBytes,
+      diskBytes: await freeBytes(path.dirname(path.resolve(out))),
       onEvent: teller(command, id, { bar, say }),
       signal,
     });
@@ -92,21 +95,27 @@ function teller(command: TuneCommand, base: string, { bar, say }: Telling) {
         ({ steps } = event.plan);
         return say(planWords(event, base));
       case "step":
-        return bar.show("Training", event.progress.step, steps);
+        return bar.show("Training", event.progress.step, event.progress.steps ?? steps);
+      case "shortened":
+        return say(`${event.steps} of ${steps} steps fit in the time: the rate falls to 0 by then`);
       case "evaluation":
         return say(scoreInWords(event.progress.step, event.score));
       case "read":
         return bar.show(`Reading ${event.total} texts`, event.done, event.total);
       case "trial":
         return say(`L2 ${event.trial.l2}: ${percent(event.trial.accuracy)}`);
+      case "searched":
+        return say(searchedInWords(event.trial));
       case "saved":
         return;
     }
   };
 }
 
-function planWords({ plan, examples }: { plan: TrainingPlan; examples: number }, base: string) {
-  if (plan.strategy !== "head") return planInWords(plan);
+type Planned = Extract<TuningEvent, { kind: "plan" }>;
+
+function planWords({ plan, hasHead, sizes: { examples } }: Planned, base: string) {
+  if (plan.strategy !== "head") return planInWords(plan, hasHead);
   return `head: a linear classifier on the vectors of ${base}, of ${examples} examples`;
 }
 
@@ -129,6 +138,14 @@ async function expectFree(folder: string): Promise<void> {
   throw new Error(`${folder} is not empty: choose another --out`);
 }
 
+function searchedInWords({ result, options, steps, rounds }: SearchTrial): string {
+  const { strategy, epochs, batch, learningRate } = options;
+  return (
+    `round ${result.round + 1} of ${rounds}: ${strategy}, rate ${learningRate}, ${epochs} epochs, batch ${batch}: ` +
+    `${Math.abs(result.score).toFixed(4)} after ${steps} steps`
+  );
+}
+
 function scoreInWords(step: number, { name, value, loss }: Score): string {
   return `step ${step}: ${name} ${value.toFixed(4)}, loss ${loss.toFixed(4)}`;
 }
@@ -137,9 +154,10 @@ function figure(value: number | null): string {
   return value === null ? "-" : value.toFixed(4);
 }
 
-function reportInWords({ comparisons, held_out_rows: rows, stopped, verdict }: TrainingReport) {
+function reportInWords(report: TrainingReport) {
+  const { comparisons, held_out_rows: rows, stopped, verdict } = report;
   const table = formatTable(
-    [`${rows} HELD-OUT EXAMPLES`, "COMMONEST ANSWER", "TUNED"],
+    [`${rows} HELD-OUT EXAMPLES`, baseNames[report.base_kind].toUpperCase(), "TUNED"],
     comparisons.map(({ metric, base, tuned }) => [metric, figure(base), figure(tuned)]),
   );
   const [reason = ""] = verdict.reasons;

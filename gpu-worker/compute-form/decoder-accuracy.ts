@@ -1,11 +1,13 @@
 /**
  * How far a decoder in a reduced form is from itself in f32: the next token's distribution at every token that it
- * writes in f32. Compared on a thread: a vocabulary's worth of exponentials for each token.
+ * writes in f32.
  */
 import * as z from "zod";
 import { inThread } from "../event-loop/in-thread.ts";
 import { wholeText } from "../model/decoder-feeds.ts";
 import type { Session } from "../runtime/session.ts";
+import { compareLogits, module } from "./compare-logits.ts";
+import type { Sums } from "./compare-logits.ts";
 import type { DecoderSample } from "./decoder-samples.ts";
 
 export const DecoderFigures = z.object({
@@ -17,9 +19,6 @@ export const DecoderFigures = z.object({
   agreement: z.number(),
 });
 export type DecoderFigures = z.infer<typeof DecoderFigures>;
-
-/** By so little of log probability ties turn over in any form, and the text is as good. */
-const tie = 0.2;
 
 const bounds = { divergence: 0.006, logprobShift: 0.05, agreement: 0.98 };
 
@@ -62,56 +61,6 @@ async function logitsOf(
   return new Float32Array(logits.data);
 }
 
-/** Sums over the places of a text. */
-type Sums = { divergence: number; logprobShift: number; agreeing: number; places: number };
-
-/** On the calling thread. */
-export function compareLogits(
-  exact: Float32Array,
-  found: Float32Array,
-  { ids, from }: DecoderSample,
-): Sums {
-  const width = exact.length / ids.length;
-  const sums = { divergence: 0, logprobShift: 0, agreeing: 0, places: ids.length - from };
-  for (let at = from - 1; at < ids.length - 1; at += 1) {
-    const p = describe(exact.subarray(at * width, (at + 1) * width));
-    const q = describe(found.subarray(at * width, (at + 1) * width));
-    const next = ids[at + 1] ?? 0;
-    sums.divergence += divergence(p, q);
-    sums.logprobShift += Math.abs(logprob(p, next) - logprob(q, next));
-    if (logprob(p, p.first) - logprob(p, q.first) < tie) sums.agreeing += 1;
-  }
-  return sums;
-}
-
-/** `first`: the likeliest. */
-type Distribution = { logits: Float32Array; normaliser: number; first: number };
-
-function describe(logits: Float32Array): Distribution {
-  let first = 0;
-  for (let id = 1; id < logits.length; id += 1) {
-    if (valueAt(logits, id) > valueAt(logits, first)) first = id;
-  }
-  const most = valueAt(logits, first);
-  let sum = 0;
-  for (let id = 0; id < logits.length; id += 1) sum += Math.exp(valueAt(logits, id) - most);
-  return { logits, normaliser: most + Math.log(sum), first };
-}
-
-function divergence(p: Distribution, q: Distribution): number {
-  let sum = 0;
-  for (let id = 0; id < p.logits.length; id += 1) {
-    const own = logprob(p, id);
-    sum += Math.exp(own) * (own - logprob(q, id));
-  }
-  return sum;
-}
-
-const logprob = ({ logits, normaliser }: Distribution, id: number) =>
-  valueAt(logits, id) - normaliser;
-
-const valueAt = (row: Float32Array, id: number): number => row[id] ?? NaN;
-
 /**
  * @param exact the decoder in f32
  * @returns the figures of each other session, in order @throws the signal's reason
@@ -130,7 +79,7 @@ export async function measureDecoders(
       const found = await logitsOf(session, sample.ids, signal);
       const args: Parameters<typeof compareLogits> = [wanted, found, sample];
       const transfer = [found.buffer];
-      const more = await inThread(import.meta.url, compareLogits, args, { signal, transfer });
+      const more = await inThread(module, compareLogits, args, { signal, transfer });
       sums.divergence += more.divergence;
       sums.logprobShift += more.logprobShift;
       sums.agreeing += more.agreeing;

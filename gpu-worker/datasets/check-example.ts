@@ -20,6 +20,7 @@ const rules: Rules = {
   },
   regression: none,
   similarity: none,
+  pairs: none,
   tags: tokensFaults,
   spans: spanFaults,
   relation: ({ text }) => {

@@ -42,6 +42,10 @@ const words: Words = {
   },
   regression: ({ text, score }) => of([text], String(score), null),
   similarity: ({ text, text_pair, score }) => of([text, text_pair], String(score), null),
+  pairs: ({ text, text_pair, negative }) => ({
+    ...of([text, text_pair], "", null),
+    readings: negative === undefined ? [text, text_pair] : [text, text_pair, negative],
+  }),
   tags: ({ tokens, tags }) => of([tokens.join(" ")], tags.join(" "), entityLabels(tags)),
   spans: ({ text, entities }) => {
     const said = entities.map(({ start, end, label }) => `${start} ${end} ${label}`);

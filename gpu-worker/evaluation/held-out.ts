@@ -28,13 +28,28 @@ export type AnswerRows = Rows<"answers", readonly string[], string>;
 export type SimilarityRows = Rows<"similarities", number>;
 export type ValueRows = Rows<"values", number>;
 
-/** Texts with the log likelihood (natural logarithm) of all their tokens, and how many they are. */
+/** Of each text the log likelihood (natural logarithm) of all its tokens, and how many of them were the likeliest. */
+export type TextScores = {
+  readonly logLikelihoods: readonly number[];
+  readonly hits?: readonly number[];
+};
+
+/** Texts, and how many tokens of each are predicted. */
 export type TextRows = {
   kind: "texts";
   texts: readonly string[];
   tokens: readonly number[];
-  base: { logLikelihoods: readonly number[] };
-  tuned: { logLikelihoods: readonly number[] };
+  base: TextScores;
+  tuned: TextScores;
+};
+
+/** Texts that each look for their own among so many candidates, and at which place they find it, from 1 on. */
+export type RankRows = {
+  kind: "ranks";
+  texts: readonly string[];
+  candidates: number;
+  base: { ranks: readonly number[] };
+  tuned: { ranks: readonly number[] };
 };
 
 export type HeldOut =
@@ -44,7 +59,8 @@ export type HeldOut =
   | AnswerRows
   | SimilarityRows
   | ValueRows
-  | TextRows;
+  | TextRows
+  | RankRows;
 
 /** The majority's answer for every row: what a model that has learnt nothing but the labels' counts says. */
 export function majorityPredictions(

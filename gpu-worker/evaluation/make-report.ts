@@ -20,7 +20,9 @@ import {
   measureSimilarities,
   measureTexts,
   measureValues,
+  tokenAccuracy,
 } from "./measure-numbers.ts";
+import { measureRanks } from "./measure-ranks.ts";
 import type { Measured, PairedMetric } from "./measured.ts";
 import { requireFiniteSteps } from "./metrics-csv.ts";
 import { type BootstrapOptions, defaultBootstrap, pairedBootstrap } from "./paired-bootstrap.ts";
@@ -87,15 +89,22 @@ export function makeReport(input: ReportInput): TrainingReport {
   } satisfies TrainingReport);
 }
 
-/** What the verdict will go by, of the tuned system; null where it is not defined. */
-export function tunedScore(heldOut: HeldOut): Pick<PairedMetric, "name" | "better"> & {
+export type TunedScore = Pick<PairedMetric, "name" | "better"> & {
+  /** Null where it is not defined. */
   readonly value: number | null;
-} {
+  /** Of answers where the verdict goes by that, or of tokens; null: neither is measured. */
+  readonly accuracy: number | null;
+};
+
+/** What the verdict will go by, of the tuned system. */
+export function tunedScore(heldOut: HeldOut): TunedScore {
   const { rows, metrics } = measure(heldOut);
   const [first] = metrics;
   if (first === undefined) throw new Error(`${heldOut.kind} has no metric`);
+  const valueOf = ({ tuned }: PairedMetric) => finiteOrNull(tuned(eachOnce(rows)));
   const { name, better } = first;
-  return { name, better, value: finiteOrNull(first.tuned(eachOnce(rows))) };
+  const shares = name === "accuracy" ? first : metrics.find((each) => each.name === tokenAccuracy);
+  return { name, better, value: valueOf(first), accuracy: shares ? valueOf(shares) : null };
 }
 
 function measure(heldOut: HeldOut): Measured {
@@ -114,11 +123,14 @@ function measure(heldOut: HeldOut): Measured {
       return measureValues(heldOut);
     case "texts":
       return measureTexts(heldOut);
+    case "ranks":
+      return measureRanks(heldOut);
   }
 }
 
 function requireRows(heldOut: HeldOut): void {
   if (heldOut.kind === "texts") return requireSameLength(heldOut.texts, heldOut.tokens);
+  if (heldOut.kind === "ranks") return;
   requireSameLength(heldOut.expected, heldOut.texts);
   for (const system of ["base", "tuned"] as const)
     requireFinite(heldOut[system].confidences ?? [], `${system}.confidences`);

@@ -3,6 +3,7 @@ import { scoreAnswer } from "./answer-scores.ts";
 import type { AnswerRows, SimilarityRows, TextRows, ValueRows } from "./held-out.ts";
 import { type Measured, paired } from "./measured.ts";
 import {
+  hitShare,
   meanAbsoluteError,
   meanMetric,
   meanSquaredError,
@@ -70,6 +71,8 @@ export function measureValues(rows: ValueRows): Measured {
   };
 }
 
+export const tokenAccuracy = "token_accuracy";
+
 export function measureTexts({ texts, tokens, base, tuned }: TextRows): Measured {
   const perToken = (sums: readonly number[], row: number): number =>
     (sums[row] ?? 0) / Math.max(1, tokens[row] ?? 0);
@@ -81,6 +84,14 @@ export function measureTexts({ texts, tokens, base, tuned }: TextRows): Measured
         base: perplexity(base.logLikelihoods, tokens),
         tuned: perplexity(tuned.logLikelihoods, tokens),
       }),
+      ...(base.hits && tuned.hits
+        ? [
+            paired(tokenAccuracy, "higher", {
+              base: hitShare(base.hits, tokens),
+              tuned: hitShare(tuned.hits, tokens),
+            }),
+          ]
+        : []),
     ],
     outcomes: texts.map((_, row) => ({
       baseScore: perToken(base.logLikelihoods, row),

@@ -32,6 +32,13 @@ export function perplexity(logLikelihoods: Numbers, tokens: Numbers): RowMetric 
     Math.exp(-weightedMean(logLikelihoods, weights) / weightedMean(tokens, weights));
 }
 
+/** Of all tokens the share that was hit. [rows]: counts of a row. */
+export function hitShare(hits: Numbers, tokens: Numbers): RowMetric {
+  requireSameLength(hits, tokens);
+  requireFinite(hits, "hits");
+  return (weights) => weightedMean(hits, weights) / weightedMean(tokens, weights);
+}
+
 /** NaN where a side is constant. */
 export function pearson(gold: Numbers, predicted: Numbers): RowMetric {
   requirePair(gold, predicted);

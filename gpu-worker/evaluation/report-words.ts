@@ -1,10 +1,22 @@
 /** Numbers of a report as people read them. */
-import type { StopReason, TableLevel, Verdict } from "#contract/training/evaluation-report.ts";
+import type {
+  StopReason,
+  TableLevel,
+  TrainingReport,
+  Verdict,
+} from "#contract/training/evaluation-report.ts";
 
 export const decisions: Readonly<Record<Verdict["decision"], string>> = {
   deploy: "Deploy",
   no_gain: "No gain",
   more_labels: "More labels needed",
+};
+
+/** What the tuned model is compared with. */
+export const baseNames: Readonly<Record<TrainingReport["base_kind"], string>> = {
+  zero_shot: "without training",
+  majority: "commonest answer",
+  base_model: "base model",
 };
 
 export const stopReasons: Readonly<Record<StopReason, string>> = {

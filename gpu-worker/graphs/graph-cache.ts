@@ -7,6 +7,7 @@ import { randomUUID } from "node:crypto";
 import { mkdir, readdir, rename, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import * as z from "zod";
+import { keyPrefix } from "./graph-key.ts";
 import { readNote } from "../files/json-file.ts";
 import type { KeptDigests } from "../files/kept-digests.ts";
 
@@ -25,6 +26,9 @@ export type GraphCache = {
   get(key: string, build: BuildGraph, signal: AbortSignal): Promise<CachedGraph>;
   /** Forgets a graph that turned out to be of no use. */
   discard(key: string): Promise<void>;
+  /** Of all graphs of a model, in every form it was built in. @param digest as the model has it in that form */
+  bytesOf(digest: string): Promise<number>;
+  discardModel(digest: string): Promise<void>;
   /** Takes away what processes that were killed while they built have left. */
   sweep(nowMs: number): Promise<void>;
 };
@@ -99,5 +103,27 @@ export function openGraphCache(stateFolder: string, digests: KeptDigests): Graph
     async discard(key) {
       await rm(folderOf(key), { recursive: true, force: true });
     },
+    async bytesOf(digest) {
+      const folders = await foldersOf(stateFolder, digest);
+      const sizes = folders.map(async (folder) => {
+        const names = await readdir(folder).catch(() => []);
+        const files = names.map((name) => stat(path.join(folder, name)).catch(() => ({ size: 0 })));
+        return (await Promise.all(files)).reduce((sum, { size }) => sum + size, 0);
+      });
+      return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+    },
+    async discardModel(digest) {
+      for (const folder of await foldersOf(stateFolder, digest)) {
+        await rm(folder, { recursive: true, force: true });
+      }
+    },
   };
+}
+
+/** By how graph-key.ts begins their names. */
+async function foldersOf(stateFolder: string, digest: string): Promise<string[]> {
+  const graphs = path.join(stateFolder, "graphs");
+  const names = await readdir(graphs).catch(() => []);
+  const own = names.filter((name) => name.startsWith(keyPrefix(digest)));
+  return own.map((name) => path.join(graphs, name));
 }

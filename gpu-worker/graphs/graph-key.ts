@@ -21,9 +21,14 @@ export function decoderDigestIn(form: DecoderForm, files: FilesDigest, provider:
   return modelDigest(files, `${form} ${provider}`, builderVersion);
 }
 
+/** How the keys of all graphs of a model in one form begin. */
+export function keyPrefix(digest: string): string {
+  return `${digest.slice(0, 32)}-`;
+}
+
 /** @param digest of the decoder in that form */
 export function decoderGraphKey(form: DecoderForm, digest: string, provider: Provider): string {
-  return `${digest.slice(0, 32)}-${form}-${provider}-${builderVersion}`;
+  return `${keyPrefix(digest)}${form}-${provider}-${builderVersion}`;
 }
 
 /** Grows whenever the same files give another graph of adapters, and the same answers. */
@@ -37,5 +42,5 @@ export function loraGraphKey(key: string): string {
 /** @param digest of the model in that form */
 export function graphKey({ form, saturates }: Form, digest: string, provider: Provider): string {
   const shifted = saturates ? "-shifted" : "";
-  return `${digest.slice(0, 32)}-${form}${shifted}-${provider}-${builderVersion}`;
+  return `${keyPrefix(digest)}${form}${shifted}-${provider}-${builderVersion}`;
 }

@@ -15,6 +15,7 @@ import {
   resultDocumentType,
 } from "#contract/result-document.ts";
 import { type Task, type TaskInput, tasks } from "#contract/tasks.ts";
+import type { TunedModelSource } from "#contract/training/tuned-model.ts";
 import type * as z from "zod";
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import type { ModelLease } from "../model/served-model.ts";
@@ -29,9 +30,11 @@ import type { TaskRunner } from "./task-runner.ts";
 /** What a computation needs of the catalog. */
 export type LeasableModels = {
   /**
-   * The model, loaded, and not unloaded before it is released. @throws CodedError where it is unknown or cannot be had
+   * The model, loaded, and not unloaded before it is released.
+   * @param tuned a tenant's own model, of that name
+   * @throws CodedError where it is unknown or cannot be had
    */
-  lease(id: string, signal: AbortSignal): Promise<ModelLease>;
+  lease(id: string, signal: AbortSignal, tuned?: TunedModelSource): Promise<ModelLease>;
 };
 
 export type ComputationExecutorOptions = {
@@ -93,7 +96,7 @@ export class ComputationExecutor {
       ? message.inputs
       : await this.#fetchInputs(message.task, message.inputs, options.signal);
     const request = { task: message.task, inputs, parameters: message.parameters };
-    const { result: computed, models } = await this.#compute<Task>(request, message.model, options);
+    const { result: computed, models } = await this.#compute<Task>(request, message, options);
     const result = { task: message.task, ...computed, warnings: cutWarnings(computed.warnings) };
     const { modelDigest, usage } = computed;
     return {
@@ -106,7 +109,7 @@ export class ComputationExecutor {
 
   async #compute<T extends Task>(
     request: TaskRequest<T>,
-    modelId: string,
+    { model: modelId, tuned }: Pick<JobMessage, "model" | "tuned">,
     options: RunOptions,
   ): Promise<Computed> {
     const pipeline: Pipeline<T> = pipelines[request.task];
@@ -120,16 +123,16 @@ export class ComputationExecutor {
       return { result: { model: modelId, modelDigest, outputs, usage, warnings: [] }, models: [] };
     }
     const leases: ModelLease[] = [];
-    const acquire = async (id: string) => {
-      const lease = await this.#options.models.lease(id, options.signal);
+    const acquire = async (id: string, source?: TunedModelSource) => {
+      const lease = await this.#options.models.lease(id, options.signal, source);
       leases.push(lease);
       return lease.model;
     };
     try {
-      const model = await acquire(modelId);
+      const model = await acquire(modelId, tuned);
       const answer = await this.#options.runner.run(pipeline, request, model, {
         ...options,
-        acquire,
+        acquire: (id) => acquire(id),
       });
       const models = leases.map(({ model: { id, digest } }) => ({ id, digest }));
       const modelDigest = joinDigests(models.map(({ digest }) => digest));

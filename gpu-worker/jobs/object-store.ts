@@ -1,12 +1,12 @@
 /** Documents too large for a message or a callback, in object storage over the S3 API: verified when read. */
 import { createHash } from "node:crypto";
-import { AwsClient } from "aws4fetch";
-import type { ObjectReference } from "#contract/object-reference.ts";
+import { ObjectLost, type ObjectReference } from "#contract/object-reference.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
-import pRetry, { AbortError } from "p-retry";
+import { AbortError } from "p-retry";
+import { type ObjectStoreOptions, openObjectRequests, withRetries } from "./object-requests.ts";
 
 export type ObjectStore = {
-  /** The text of the document a reference names. @throws where it is gone or is not what the reference says */
+  /** The text of the document a reference names. @throws ObjectLost where it is gone or not what the reference says */
   read(reference: ObjectReference, signal: AbortSignal): Promise<string>;
   /** Its bytes as they arrive. @throws as `read`, at the end where the bytes are others */
   open(reference: ObjectReference, signal: AbortSignal): AsyncIterable<Uint8Array>;
@@ -16,39 +16,19 @@ export type ObjectStore = {
 /** `parts`: its text, in pieces of some kilobytes. */
 export type Document = { contentType: string; parts: AsyncIterable<string> };
 
-export type ObjectStoreOptions = {
-  endpoint: string;
-  bucket: string;
-  region: string;
-  accessKeyId: string;
-  secretAccessKey: string;
-};
-
 export function openObjectStore(options: ObjectStoreOptions): ObjectStore {
-  const { accessKeyId, secretAccessKey, region } = options;
-  const client = new AwsClient({ accessKeyId, secretAccessKey, region, service: "s3", retries: 0 });
-  const addressOf = (key: string) =>
-    [
-      options.endpoint.replace(/\/$/, ""),
-      options.bucket,
-      ...key.split("/").map(encodeURIComponent),
-    ].join("/");
+  const send = openObjectRequests(options);
   return {
     read: (reference, signal) =>
       withRetries(signal, async () => {
-        const answer = await client.fetch(addressOf(reference.key), { signal });
-        await assertOk(answer, `GET ${reference.key}`);
+        const answer = await send({ method: "GET", key: reference.key, signal });
         const bytes = new Uint8Array(await answer.arrayBuffer());
         await verify(bytes, reference, signal);
         return new TextDecoder().decode(bytes);
       }),
     async *open(reference, signal) {
       const { key } = reference;
-      const answer = await withRetries(signal, async () => {
-        const answered = await client.fetch(addressOf(key), { signal });
-        await assertOk(answered, `GET ${key}`);
-        return answered;
-      });
+      const answer = await withRetries(signal, () => send({ method: "GET", key, signal }));
       const hash = createHash("sha256");
       let bytes = 0;
       for await (const chunk of answer.body ?? []) {
@@ -56,7 +36,8 @@ export function openObjectStore(options: ObjectStoreOptions): ObjectStore {
         bytes += chunk.byteLength;
         yield chunk;
       }
-      if (bytes !== reference.bytes || hash.digest("hex") !== reference.sha256) throw another(key);
+      if (bytes !== reference.bytes || hash.digest("hex") !== reference.sha256)
+        throw new ObjectLost(key, "altered");
     },
     async write(key, { contentType, parts }, signal) {
       const pieces: Buffer[] = [];
@@ -64,31 +45,11 @@ export function openObjectStore(options: ObjectStoreOptions): ObjectStore {
       const bytes = Buffer.concat(pieces);
       const sha256 = await digest(bytes, signal);
       return withRetries(signal, async () => {
-        const headers = { "content-type": contentType };
-        const request = { method: "PUT", body: bytes, headers, signal };
-        await assertOk(await client.fetch(addressOf(key), request), `PUT ${key}`);
+        await send({ method: "PUT", key, contentType, body: bytes, signal });
         return { key, bytes: bytes.byteLength, sha256 };
       });
     },
   };
-}
-
-function withRetries<T>(signal: AbortSignal, attempt: () => Promise<T>): Promise<T> {
-  return pRetry(attempt, {
-    retries: 4,
-    minTimeout: 200,
-    maxTimeout: 3_000,
-    randomize: true,
-    signal,
-  });
-}
-
-async function assertOk(answer: Response, what: string): Promise<void> {
-  if (answer.ok) return;
-  await answer.body?.cancel();
-  const error = new Error(`${what} answered ${answer.status}`);
-  const transient = answer.status >= 500 || answer.status === 408 || answer.status === 429;
-  throw transient ? error : new AbortError(error);
 }
 
 async function verify(
@@ -98,11 +59,7 @@ async function verify(
 ): Promise<void> {
   const same = bytes.byteLength === reference.bytes;
   if (same && (await digest(bytes, signal)) === reference.sha256) return;
-  throw new AbortError(another(reference.key));
-}
-
-function another(key: string): Error {
-  return new Error(`the object ${key} is not the one that was written`);
+  throw new AbortError(new ObjectLost(reference.key, "altered"));
 }
 
 /** Bytes hashed in one step. */

@@ -185,6 +185,9 @@ export class TaskRunner {
       const decoder = decoderFor(request.task, model);
       return this.#generations.run(pipeline, request, decoder, { ...options, memory });
     }
+    if (pipeline.kind === "any") {
+      return pipeline.answer(request, model, this.#contextOf(options));
+    }
     const { reserveResult } = memory;
     const charge: TaskContext["charge"] = (tokens) => options.onRun?.(tokens);
     return pipeline.answer(request, model, { signal, charge, reserveResult });

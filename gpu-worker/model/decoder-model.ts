@@ -1,5 +1,5 @@
 /** A decoder in service: all that is needed to turn a prompt into token ids, go on with it, and tell when to end. */
-import type { ModelLimits } from "#contract/models.ts";
+import type { ModelLimits } from "#contract/model-limits.ts";
 import type { Task } from "#contract/tasks.ts";
 import type { LoadedSession } from "../runtime/session.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";

@@ -1,5 +1,5 @@
 /** An encoder in service: all that is needed to turn texts into rows, have them run and read what comes back. */
-import type { ModelLimits } from "#contract/models.ts";
+import type { ModelLimits } from "#contract/model-limits.ts";
 import type { Task } from "#contract/tasks.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import type { EncoderSession } from "./encoder-session.ts";

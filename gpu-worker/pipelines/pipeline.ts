@@ -15,7 +15,7 @@ import type { EncoderModel } from "../model/encoder-model.ts";
 import type { LinearLayer } from "../model/linear-head.ts";
 import type { EncoderRow, RowResult } from "../model/encoder-row.ts";
 import type { GenerationEnd, GenerationHandlers, GenerationRequest } from "../model/generation.ts";
-import type { TextModel } from "../model/served-model.ts";
+import type { ServedModel, TextModel } from "../model/served-model.ts";
 
 export type TaskRequest<T extends Task> = {
   task: T;
@@ -121,9 +121,17 @@ export type DecoderPipeline<T extends Task> = {
   ): Promise<TaskAnswer<T>>;
 };
 
+/** Asks a model of any kind for what is no task of its own. */
+export type AnyModelPipeline<T extends Task> = {
+  kind: "any";
+  /** @throws CodedError; the signal's reason */
+  answer(request: TaskRequest<T>, model: ServedModel, context: TaskContext): Promise<TaskAnswer<T>>;
+};
+
 /** What it takes a model for. */
 export type ModelPipeline<T extends Task> =
   | TokenizerPipeline<T>
+  | AnyModelPipeline<T>
   | EncoderPipeline<T>
   | DecoderPipeline<T>;
 

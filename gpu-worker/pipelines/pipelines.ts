@@ -6,6 +6,7 @@ import { featureExtraction } from "./feature-extraction.ts";
 import { fewShotClassification } from "./few-shot-classification.ts";
 import { fileCheck } from "./file-check.ts";
 import { fillMask } from "./fill-mask.ts";
+import { loadModel } from "./load-model.ts";
 import { noop } from "./noop.ts";
 import { questionAnswering } from "./question-answering.ts";
 import { relationExtraction } from "./relation-extraction.ts";
@@ -35,4 +36,5 @@ export const pipelines: { readonly [T in Task]: Pipeline<T> } = {
   tokenize,
   detokenize,
   "file-check": fileCheck,
+  "load-model": loadModel,
 };

@@ -3,6 +3,7 @@ import type { TrainingTask } from "#contract/training/forms.ts";
 import type { EncoderTask } from "../architectures/training-encoder.ts";
 import type { AdapterTask } from "../checkpoints/adapter-folder.ts";
 import type { HeadPooling } from "../model/pooling.ts";
+import { TuningError } from "./tuning-error.ts";
 
 export type LearntTask = {
   readonly task: AdapterTask;
@@ -24,11 +25,11 @@ const learnt: Readonly<Record<AdapterTask, Omit<LearntTask, "task">>> = {
   "relation-extraction": { pooling: "marks", vectors: 3, graphTask: () => ({ name: "relation" }) },
 };
 
-/** @throws Error for a task that no adapter is served for */
+/** @throws TuningError for a task that no adapter is served for */
 export function learntTask(task: TrainingTask): LearntTask {
   if (task in learnt) {
     const known = task as AdapterTask;
     return { task: known, ...learnt[known] };
   }
-  throw new Error(`lora is not trained for ${task}: use --strategy full`);
+  throw new TuningError(`lora is not trained for ${task}: use --strategy full`);
 }

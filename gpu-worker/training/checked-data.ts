@@ -1,6 +1,6 @@
 /**
  * Files of examples, judged before anything is trained with them, and the share that is held out where there is no
- * file of its own. A file with bad lines is refused.
+ * file of its own. A file with bad lines is refused, unless they are to be left out.
  */
 import type { FormName, Line } from "#contract/training/forms.ts";
 import { hasProblems } from "#contract/training/report.ts";
@@ -31,15 +31,23 @@ const problemsShown = 5;
 /** @throws DataError; what a source throws; the signal's reason */
 export async function judgeFiles(
   { training, validation }: DataFiles,
-  signal: AbortSignal,
+  { skipInvalid, signal }: { readonly skipInvalid: boolean; readonly signal: AbortSignal },
 ): Promise<DataReport> {
   const files = { training: await training(), validation: (await validation?.()) ?? null };
   const report = await judgeData(files, { signal, tokens: null, onProgress: () => undefined });
-  if (!hasProblems(report)) return report;
+  if (!hasProblems(report) || (skipInvalid && hasExamples(report))) return report;
   const problems = [report.training, report.validation].flatMap((file) => file?.problems ?? []);
   const shown = problems.slice(0, problemsShown).map(wordsOfProblem);
   const more = problems.length > shown.length ? `\nand ${problems.length - shown.length} more` : "";
   throw new DataError(`the data cannot be trained with:\n${shown.join("\n")}${more}`);
+}
+
+/** Whether there are good ones in each file, and nothing wrong with it as a whole. */
+function hasExamples({ training, validation }: DataReport): boolean {
+  const files = validation === null ? [training] : [training, validation];
+  return files.every(
+    ({ examples, problems }) => examples > 0 && problems.every(({ line }) => line !== null),
+  );
 }
 
 /** @param labels that an example may have; null: the form has none */

@@ -1,7 +1,7 @@
 /** What `auto` chooses: the strategy that is likely to gain most of those that end in time. Pure. */
 import { estimateBytes, estimateSeconds } from "./training-cost.ts";
 import type { CostFacts, CostOptions } from "./training-cost.ts";
-import type { TrainingPlan } from "./training-plan.ts";
+import { type LoraSizes, type TrainingPlan, usualLora } from "./training-plan.ts";
 
 export type Wishes = {
   /** Null: to be chosen. */
@@ -9,6 +9,7 @@ export type Wishes = {
   readonly epochs: number | null;
   readonly learningRate: number | null;
   readonly layers: number;
+  readonly lora?: LoraSizes | null;
   readonly batch: number;
   readonly maxSeconds: number;
   /** Whether the examples are such that a head alone is fitted on them. */
@@ -41,8 +42,24 @@ export const loraRate = 5;
 /** Training that is too large for the memory there is. */
 export class MemoryError extends Error {}
 
+/** Or for the room there is on the disk. */
+export class DiskError extends Error {}
+
 function megabytes(bytes: number): string {
   return `${Math.ceil(bytes / 1e6)} MB`;
+}
+
+/** @throws DiskError */
+export function expectDisk(needed: number, diskBytes: number): void {
+  if (needed <= diskBytes) return;
+  throw new DiskError(
+    `training writes about ${megabytes(needed)} and there are ${megabytes(diskBytes)} on the disk: ` +
+      "free some, or train less with --strategy lora or head",
+  );
+}
+
+export function memoryInWords(taken: number, there: number): string {
+  return `training takes about ${megabytes(taken)} of memory and there are ${megabytes(there)}`;
 }
 
 /** @throws MemoryError where nothing that was asked for fits */
@@ -57,7 +74,8 @@ export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Ch
   const strategies = wishes.strategy === null ? usualStrategies(wishes) : [wishes.strategy];
   const candidates = strategies.flatMap((strategy) =>
     passes.map((epochs) => {
-      const options = { strategy, layers: wishes.layers, epochs, batch };
+      const lora = wishes.lora ?? usualLora;
+      const options = { strategy, layers: wishes.layers, lora, epochs, batch };
       const seconds = estimateSeconds(facts, options, limits.gemmRate);
       return { ...options, learningRate, seconds, bytes: estimateBytes(facts, options) };
     }),
@@ -67,7 +85,7 @@ export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Ch
   if (chosen !== undefined) return chosen;
   const least = Math.min(...candidates.map(({ bytes }) => bytes));
   throw new MemoryError(
-    `training takes about ${megabytes(least)} of memory and there are ${megabytes(limits.memoryBytes)}: ` +
+    `${memoryInWords(least, limits.memoryBytes)}: ` +
       "lower --batch, shorten the texts, or train less with --strategy top-k or head",
   );
 }

@@ -11,6 +11,7 @@ import type { PlainPooling } from "../model/pooling.ts";
 import { runRows } from "../model/run-rows.ts";
 import type { Runtime, Session } from "../runtime/session.ts";
 import type { TokenRow } from "./encode-texts.ts";
+import { TuningError } from "./tuning-error.ts";
 
 export type FrozenBase = { readonly id: string; readonly checkpoint: Checkpoint };
 
@@ -32,18 +33,18 @@ export type BaseVectors = {
 /** Products of more rows are hardly faster. */
 const batchTokens = 512;
 
-/** @throws Error for a base that makes no plain vectors */
+/** @throws TuningError for a base that makes no plain vectors */
 function poolingOf({ id, checkpoint }: FrozenBase): PlainPooling {
   const { sentence } = checkpoint;
-  if (sentence === null) throw new Error(`${id} makes no sentence vectors`);
+  if (sentence === null) throw new TuningError(`${id} makes no sentence vectors`);
   const { pooling } = sentenceVectors(sentence);
   if (pooling !== null) return pooling;
-  throw new Error(`the vectors of ${id} are no plain pooling of its token vectors`);
+  throw new TuningError(`the vectors of ${id} are no plain pooling of its token vectors`);
 }
 
 /**
  * @param onProgress rows done
- * @throws Error for a base that makes no such vectors; the signal's reason
+ * @throws TuningError for a base that makes no such vectors; the signal's reason
  */
 export async function encodeFeatures(
   rows: readonly TokenRow[],

@@ -1,10 +1,16 @@
-/** What a checkpoint lacks before it is tuned: adapters, layers of a head, a table of word shapes. */
-import { shapeTable } from "../architectures/embedding.ts";
-import { prefixesOf, tunedEncoder } from "../architectures/encoder.ts";
+/**
+ * What a checkpoint lacks before it is tuned: adapters, layers of a head, a table of word shapes. As PEFT and
+ * transformers start them.
+ */
+import * as z from "zod";
+import { shapeTable, wordTable } from "../architectures/embedding.ts";
+import { prefixesOf, sizesOf, tunedEncoder } from "../architectures/encoder.ts";
 import { peftPrefix } from "../architectures/trainable-layers.ts";
 import type { TunedHead } from "../architectures/tuned-encoder.ts";
 import { randomFrom } from "../tensor/random.ts";
-import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
+import { float32 } from "../tensor/tensor.ts";
+import { layeredWeights, memoryWeights, weightsWithout } from "../weights/memory-weights.ts";
+import { readFloat32 } from "../weights/read-float32.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import { newAdapters, newLayer, newWordShapes } from "./start-tensors.ts";
 import type { StartTensors } from "./start-tensors.ts";
@@ -40,6 +46,7 @@ export function withNewHead(
   config: unknown,
   { head, outputs, seed, wordShapes }: Started & { readonly head: TunedHead },
 ): WeightSource {
+  if (head === "masked-lm") return withMaskedHead(weights, config, seed);
   const { layers, savedName } = tunedEncoder(config, head);
   const random = randomFrom(seed);
   const last = layers.length - 1;
@@ -53,7 +60,47 @@ export function withNewHead(
   return layeredWeights(memoryWeights(new Map([...started, ...shapes])), weights);
 }
 
-export const loraOptions = { rank: 8, alpha: 16 } as const;
+const filled = (length: number, value: number) =>
+  float32([length], new Float32Array(length).fill(value));
+
+/**
+ * `weights` with a head that scores the vocabulary, new where they have none: its decoder is the table of word
+ * embeddings, as in BERT. One that a file holds a second time is left out.
+ */
+function withMaskedHead(weights: WeightSource, config: unknown, seed: number): WeightSource {
+  const { maskedHeads, vocabulary, savedName } = tunedEncoder(config, "masked-lm");
+  const nameOf = (name: string) =>
+    [name, savedName(name)].find((each) => weights.entry(each) !== null) ?? null;
+  const found = maskedHeads.find(({ dense }) => nameOf(`${dense}.weight`) !== null);
+  const [first] = maskedHeads;
+  if (found !== undefined || first === undefined) {
+    const decoder = found?.decoder ?? null;
+    const copy = decoder !== null && isTied(weights, config, [decoder, nameOf(wordTable) ?? ""]);
+    return copy ? weightsWithout(weights, new Set([decoder])) : weights;
+  }
+  const { dense, norm, width, bias } = first;
+  const started = new Map([
+    ...newLayer(dense, { inputs: sizesOf(config).hidden, outputs: width }, randomFrom(seed)),
+    [`${norm}.weight`, filled(width, 1)] as const,
+    [`${norm}.bias`, filled(width, 0)] as const,
+    [bias.at(-1) ?? "", filled(vocabulary, 0)] as const,
+  ]);
+  return layeredWeights(memoryWeights(started), weights);
+}
+
+const TyingFile = z.looseObject({ tie_word_embeddings: z.boolean().nullish() });
+
+/** Whether two tensors are one to transformers: it ties them unless it is told not to. */
+function isTied(
+  weights: WeightSource,
+  config: unknown,
+  [decoder, table]: readonly [string, string],
+): boolean {
+  if (weights.entry(decoder) === null || weights.entry(table) === null) return false;
+  if (TyingFile.parse(config).tie_word_embeddings === false) return false;
+  const [own, words] = [readFloat32(weights, decoder), readFloat32(weights, table)];
+  return own.length === words.length && own.every((value, at) => value === words[at]);
+}
 
 /** The classifier that adapters have, one layer whatever the family, which reads so many features. */
 export const adapterClassifier = "classifier";
@@ -65,13 +112,19 @@ export const adapterClassifier = "classifier";
 export function withNewAdapters(
   weights: WeightSource,
   config: unknown,
-  { outputs, seed, wordShapes, vectors }: Started & { readonly vectors: number },
+  {
+    outputs,
+    seed,
+    rank,
+    wordShapes,
+    vectors,
+  }: Started & { readonly rank: number; readonly vectors: number },
 ): WeightSource {
   const { layers, adapted, prefix } = tunedEncoder(config, "sequence-classification");
   const random = randomFrom(seed);
   const inputs = vectors * (layers[0]?.inputs ?? 0);
   const started = [
-    ...newAdapters(weights, { rank: loraOptions.rank, targets: adapted, prefix }, random),
+    ...newAdapters(weights, { rank, targets: adapted, prefix }, random),
     ...newLayer(adapterClassifier, { inputs, outputs }, random),
     ...startShapes(weights, config, { wordShapes, prefix: peftPrefix + prefix }),
   ];

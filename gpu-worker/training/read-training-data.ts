@@ -1,24 +1,45 @@
 /** Files of examples as data of the task that their form is for. */
 import { readAnswerData } from "./answers.ts";
 import type { AnswerData } from "./answers.ts";
+import { isDecoderForm, readDecoderData } from "./decoder-data.ts";
+import type { DecoderData } from "./decoder-data.ts";
 import { DataError, judgeFiles } from "./checked-data.ts";
 import type { DataFiles } from "./checked-data.ts";
+import { readSimilarityData } from "./similar-texts.ts";
+import type { SimilarityData } from "./similar-texts.ts";
 import type { TextData } from "./text-classes.ts";
 import { isTextForm, readTextData } from "./text-data.ts";
 import { isTokenForm, readTokenData } from "./token-data.ts";
 import type { TokenData } from "./token-data.ts";
 
-export type TrainingData =
+/** What encoders are trained with. */
+export type EncoderData =
   | { readonly task: "text-classification" | "relation-extraction"; readonly data: TextData }
   | { readonly task: "token-classification"; readonly data: TokenData }
-  | { readonly task: "question-answering"; readonly data: AnswerData };
+  | { readonly task: "question-answering"; readonly data: AnswerData }
+  | { readonly task: "sentence-similarity"; readonly data: SimilarityData };
+
+export type ReadingOptions = {
+  readonly seed: number;
+  /** Bad examples are left out, and not all of them refused. */
+  readonly skipInvalid?: boolean;
+  readonly signal: AbortSignal;
+};
+
+export type TrainingData =
+  | EncoderData
+  | { readonly task: DecoderData["task"]; readonly data: DecoderData };
+
+export function isDecoderData(given: TrainingData): given is Exclude<TrainingData, EncoderData> {
+  return given.task === "chat" || given.task === "completion" || given.task === "pretraining";
+}
 
 /** @throws DataError; what a source throws; the signal's reason */
 export async function readTrainingData(
   files: DataFiles,
-  { seed, signal }: { readonly seed: number; readonly signal: AbortSignal },
+  { seed, skipInvalid = false, signal }: ReadingOptions,
 ): Promise<TrainingData> {
-  const report = await judgeFiles(files, signal);
+  const report = await judgeFiles(files, { skipInvalid, signal });
   const { form } = report.training;
   if (isTextForm(form)) {
     const data = await readTextData(files, report, { form, seed, signal });
@@ -31,8 +52,15 @@ export async function readTrainingData(
   if (form === "question-answering") {
     return { task: form, data: await readAnswerData(files, { seed, signal }) };
   }
+  if (form === "pairs" || form === "similarity") {
+    const data = await readSimilarityData(files, { form, seed, signal });
+    return { task: "sentence-similarity", data };
+  }
+  if (isDecoderForm(form)) {
+    const data = await readDecoderData(files, { form, seed, signal });
+    return { task: data.task, data };
+  }
   throw new DataError(
-    `the examples are of the form ${form ?? "none"}: only classified texts, relations, tags, spans ` +
-      "and questions with answers are trained",
+    `the examples are of the form ${form ?? "none"}, which is not trained: see docs/fine-tuning-data.md`,
   );
 }

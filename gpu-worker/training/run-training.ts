@@ -11,15 +11,18 @@ import type { Tensor } from "../tensor/tensor.ts";
 import { batchesOf, evaluationBatches, mixSeeds, rowFeeds } from "./batches.ts";
 import type { TokenRow } from "./encode-texts.ts";
 import type { TrainStep } from "./train-step.ts";
-import { learningRateAt } from "./training-plan.ts";
+import { PaceMeter, stepsInTime } from "./time-fit.ts";
+import { learningRateAt, shortenPlan } from "./training-plan.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 import type { Progress, Tensors, TrainingState } from "./training-state.ts";
-import type { HeldOutData, TaskData } from "./training-task.ts";
+import type { BatchData, BatchResults, JudgedData } from "./training-task.ts";
 
 export type TrainingEvents = {
   /** @param secondsLeft of all steps, evaluations included */
   onStep(progress: Progress, secondsLeft: number): void;
   onEvaluation(progress: Progress, score: Score): void;
+  /** Its seconds are not enough for all steps: its schedule ends after so many. */
+  onShortened?(steps: number): void;
 };
 
 export type RunOptions = {
@@ -28,8 +31,8 @@ export type RunOptions = {
   /** Of trained tensors, without the optimizer's states. */
   readonly trained: readonly string[];
   readonly paddingId: number;
-  readonly training: { readonly rows: readonly TokenRow[]; readonly data: TaskData };
-  readonly heldOut: { readonly rows: readonly TokenRow[]; readonly data: HeldOutData };
+  readonly training: { readonly rows: readonly TokenRow[]; readonly data: BatchData };
+  readonly heldOut: JudgedPart;
   /** Null: it begins. */
   readonly from: TrainingState | null;
   readonly save: (state: TrainingState) => Promise<void>;
@@ -40,7 +43,13 @@ export type RunOptions = {
   readonly signal: AbortSignal;
 };
 
-export type Score = { readonly name: string; readonly value: number; readonly loss: number };
+export type Score = {
+  readonly name: string;
+  readonly value: number;
+  readonly loss: number;
+  /** Of answers, or tokens; null: it is not measured. */
+  readonly accuracy: number | null;
+};
 
 export type TrainingEnd = {
   readonly progress: Progress;
@@ -52,6 +61,7 @@ export type TrainingEnd = {
 
 const beginning = (): Progress => ({
   step: 0,
+  steps: null,
   seconds: 0,
   metrics: [],
   best: null,
@@ -59,7 +69,7 @@ const beginning = (): Progress => ({
 });
 
 /** A loss from which nothing comes back. */
-class Divergence extends Error {}
+export class Divergence extends Error {}
 
 /** @throws the signal's reason, once the state is saved */
 export async function runTraining(options: RunOptions): Promise<TrainingEnd> {
@@ -69,19 +79,26 @@ export async function runTraining(options: RunOptions): Promise<TrainingEnd> {
 class TrainingRun {
   readonly #options: RunOptions;
   readonly #lengths: readonly number[];
+  /** Shortened once it is known what ends in time. */
+  #plan: TrainingPlan;
+  readonly #pace = new PaceMeter();
   #progress: Progress;
   #best: Tensors | null;
   #epoch: { readonly index: number; readonly batches: number[][] } | null = null;
   /** When this run began, were the seconds before it its own. */
   readonly #start: number;
   #savedAt: number;
+  /** When what was before the step that is taken had ended. */
+  #stepFrom: number;
 
   constructor(options: RunOptions) {
     this.#options = options;
     this.#progress = options.from?.progress ?? beginning();
+    this.#plan = shortenPlan(options.plan, this.#progress.steps ?? options.plan.steps);
     this.#best = options.from?.best ?? null;
     this.#lengths = options.training.rows.map(({ ids }) => ids.length);
     this.#savedAt = options.now();
+    this.#stepFrom = this.#savedAt;
     this.#start = this.#savedAt - this.#progress.seconds * 1000;
   }
 
@@ -97,7 +114,7 @@ class TrainingRun {
   }
 
   async #steps(): Promise<TrainingEnd["stopped"]> {
-    const { plan, signal, now, saveEverySeconds } = this.#options;
+    const { signal, now, saveEverySeconds } = this.#options;
     for (;;) {
       const stop = this.#stop();
       if (stop !== null) return stop;
@@ -106,8 +123,10 @@ class TrainingRun {
         throw signal.reason;
       }
       const isFinite = await this.#takeStep();
+      await this.#fitInTime();
       const { step } = this.#progress;
-      const due = step % plan.evaluateEvery === 0 || step === plan.steps || this.#isLate();
+      const { evaluateEvery, steps } = this.#plan;
+      const due = step % evaluateEvery === 0 || step === steps || this.#isLate();
       if (!isFinite) return { reason: "diverged", detail: `the loss of step ${step} is no number` };
       if (due) await this.#evaluate();
       if (now() - this.#savedAt >= saveEverySeconds * 1000) await this.#save();
@@ -115,14 +134,34 @@ class TrainingRun {
   }
 
   #isLate(): boolean {
-    return this.#progress.seconds >= this.#options.plan.maxSeconds;
+    return this.#progress.seconds >= this.#plan.maxSeconds;
+  }
+
+  /** Decided once, and saved: one that goes on has the same rates. */
+  async #fitInTime(): Promise<void> {
+    const { plan, heldOut, events } = this.#options;
+    if (this.#progress.steps !== null) return;
+    const lengths = { training: this.#lengths, heldOut: heldOut.rows.map(({ ids }) => ids.length) };
+    const pace = this.#pace.read(plan, lengths);
+    if (pace === null) return;
+    const steps = stepsInTime(plan, { ...this.#progress, ...pace });
+    this.#progress = { ...this.#progress, steps };
+    if (steps === plan.steps) return;
+    this.#plan = shortenPlan(plan, steps);
+    events.onShortened?.(steps);
+    await this.#save();
   }
 
   #stop(): TrainingEnd["stopped"] | null {
-    const { plan } = this.#options;
+    const plan = this.#plan;
+    const { plan: whole } = this.#options;
     const { step, best, withoutGain } = this.#progress;
-    if (step >= plan.steps) {
+    if (step >= whole.steps) {
       return { reason: "completed", detail: `all ${plan.epochs} epochs, ${step} steps` };
+    }
+    if (step >= plan.steps) {
+      const detail = `${plan.maxSeconds} seconds are enough for ${step} of ${whole.steps} steps`;
+      return { reason: "time_limit", detail };
     }
     if (best !== null && withoutGain >= plan.patience) {
       return { reason: "early_stopping", detail: `no gain in ${withoutGain} evaluations` };
@@ -130,7 +169,7 @@ class TrainingRun {
     if (!this.#isLate() || best === null) return null;
     return {
       reason: "time_limit",
-      detail: `${plan.maxSeconds} seconds were over after ${step} of ${plan.steps} steps`,
+      detail: `${plan.maxSeconds} seconds were over after ${step} of ${whole.steps} steps`,
     };
   }
 
@@ -147,16 +186,22 @@ class TrainingRun {
 
   /** @returns whether the loss is a number */
   async #takeStep(): Promise<boolean> {
-    const { plan, step, training, paddingId, events, now } = this.#options;
+    const { step, training, paddingId, events, now } = this.#options;
+    const plan = this.#plan;
     const done = this.#progress.step;
     const indices = this.#batch();
+    const draw = mixSeeds(plan.seed, done);
     const feeds = {
-      ...feedsOf(training, indices, paddingId),
-      seed: int64([], [mixSeeds(plan.seed, done)]),
+      ...feedsOf(training, indices, { paddingId, draw }),
+      seed: int64([], [draw]),
     };
     const { loss = NaN } = await step.step(feeds, { learningRate: learningRateAt(plan, done) });
     if (!Number.isFinite(loss)) return false;
-    const seconds = (now() - this.#start) / 1000;
+    const after = now();
+    const tokens = indices.reduce((total, at) => total + (this.#lengths[at] ?? 0), 0);
+    this.#pace.add(tokens, (after - this.#stepFrom) / 1000);
+    this.#stepFrom = after;
+    const seconds = (after - this.#start) / 1000;
     this.#progress.metrics.push({ ...nothingMeasured, step: done + 1, train_loss: loss });
     this.#progress = { ...this.#progress, step: done + 1, seconds };
     events.onStep(this.#progress, (seconds / (done + 1)) * (plan.steps - done - 1));
@@ -164,11 +209,11 @@ class TrainingRun {
   }
 
   async #evaluate(): Promise<void> {
-    const { plan, step, trained, events } = this.#options;
+    const { plan, step, trained, events, now } = this.#options;
     const { score, higher } = await this.#judge();
     const { best, metrics } = this.#progress;
     const last = metrics.at(-1);
-    const measured = { valid_loss: score.loss, valid_mean_token_accuracy: accuracyOf(score) };
+    const measured = { valid_loss: score.loss, valid_mean_token_accuracy: score.accuracy };
     if (last !== undefined) metrics[metrics.length - 1] = { ...last, ...measured };
     const gain = isGain({ score: higher, loss: score.loss }, best, plan.threshold);
     if (gain) this.#best = await step.read(trained);
@@ -177,26 +222,16 @@ class TrainingRun {
       best: gain ? { step: this.#progress.step, score: higher, loss: score.loss } : best,
       withoutGain: gain ? 0 : this.#progress.withoutGain + 1,
     };
+    this.#stepFrom = now();
     events.onEvaluation(this.#progress, score);
   }
 
   async #judge(): Promise<{ heldOut: HeldOut; score: Score; higher: number }> {
     const { step, heldOut, paddingId, plan } = this.#options;
-    const { outputs: names = ["logits"] } = heldOut.data;
-    const logits: Float32Array[] = [];
-    let loss = 0;
-    const lengths = heldOut.rows.map(({ ids }) => ids.length);
-    for (const indices of evaluationBatches(lengths, plan.batch)) {
-      const results = await step.evaluate(feedsOf(heldOut, indices, paddingId));
-      loss += (numberOf(results["loss"]) * indices.length) / lengths.length;
-      const outputs = names.map((name) => rowsIn(results[name]));
-      for (const [row, index] of indices.entries()) {
-        logits[index] = joined(outputs.flatMap((rows) => rows[row] ?? []));
-      }
-    }
-    const judged = await heldOut.data.judge(logits);
-    const { name, better, value } = tunedScore(judged);
-    const score = { name, value: value ?? -Infinity, loss };
+    const { rows, loss } = await evaluateAll(step, heldOut, { paddingId, batch: plan.batch });
+    const judged = await heldOut.data.judge(rows);
+    const { name, better, value, accuracy } = tunedScore(judged);
+    const score = { name, value: value ?? -Infinity, loss, accuracy };
     const higher = better === "higher" || value === null ? score.value : -score.value;
     return { heldOut: judged, score, higher: Math.max(higher, -Number.MAX_VALUE) };
   }
@@ -206,6 +241,7 @@ class TrainingRun {
     const tensors = await step.read(step.updated);
     await save({ progress: this.#progress, tensors, best: this.#best });
     this.#savedAt = now();
+    this.#stepFrom = this.#savedAt;
   }
 }
 
@@ -223,16 +259,51 @@ const nothingMeasured: Omit<MetricsStep, "step" | "train_loss"> = {
   valid_mean_token_accuracy: null,
 };
 
-function accuracyOf({ name, value }: Score): number | null {
-  return name === "accuracy" ? value : null;
+type Part = { readonly rows: readonly TokenRow[]; readonly data: BatchData };
+export type JudgedPart = { readonly rows: readonly TokenRow[]; readonly data: JudgedData };
+
+/** What the parameters as they are make of held-out rows, in their order, and the mean loss. */
+export async function evaluateAll(
+  step: Pick<TrainStep, "evaluate">,
+  heldOut: JudgedPart,
+  { paddingId, batch }: { readonly paddingId: number; readonly batch: number },
+): Promise<BatchResults> {
+  const rows: Float32Array[] = [];
+  let loss = 0;
+  const lengths = heldOut.rows.map(({ ids }) => ids.length);
+  const { data } = heldOut;
+  for (const indices of evaluationBatches(lengths, batch)) {
+    const results = await step.evaluate(feedsOf(heldOut, indices, { paddingId, draw: 0 }));
+    const read = data.read?.(results, indices) ?? readRows(results, heldOut, indices.length);
+    loss += read.loss;
+    for (const [at, index] of indices.entries()) rows[index] = read.rows[at] ?? new Float32Array();
+  }
+  return { rows, loss };
 }
 
-type Part = { readonly rows: readonly TokenRow[]; readonly data: TaskData };
+/** @param count of the batch's rows */
+function readRows(
+  results: Readonly<Record<string, Tensor>>,
+  { rows, data: { outputs = ["logits"] } }: JudgedPart,
+  count: number,
+): BatchResults {
+  const read = outputs.map((name) => rowsIn(results[name]));
+  return {
+    rows: Array.from({ length: count }, (_, row) =>
+      joined(read.flatMap((each) => each[row] ?? [])),
+    ),
+    loss: (numberOf(results["loss"]) * count) / rows.length,
+  };
+}
 
-function feedsOf({ rows, data }: Part, indices: readonly number[], paddingId: number) {
-  const own = indices.flatMap((at) => rows[at] ?? []);
+function feedsOf(
+  { rows, data }: Part,
+  indices: readonly number[],
+  { paddingId, draw }: { readonly paddingId: number; readonly draw: number },
+) {
+  const own = data.rowsOf?.(indices, draw) ?? indices.flatMap((at) => rows[at] ?? []);
   const longest = Math.max(...own.map(({ ids }) => ids.length));
-  return { ...rowFeeds(own, paddingId), ...data.feeds(indices, longest) };
+  return { ...rowFeeds(own, paddingId), ...data.feeds(indices, longest, draw) };
 }
 
 function numberOf(tensor: Tensor | undefined): number {

@@ -120,8 +120,8 @@ async function encodeParts<T extends TaskData>(
 ) {
   const plain = texts.filter((text) => typeof text === "string");
   const rows = await encodeRelations(plain, model, signal);
-  const feeds: TaskData["feeds"] = (indices, longest) => ({
-    ...data.feeds(indices, longest),
+  const feeds: TaskData["feeds"] = (indices, longest, draw) => ({
+    ...data.feeds(indices, longest, draw),
     ...partMasks(
       indices.flatMap((at) => rows[at] ?? []),
       longest,

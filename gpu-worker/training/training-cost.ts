@@ -2,8 +2,7 @@
  * What a training will take, told before it starts: seconds and bytes, from the sizes of the model and the lengths of
  * the examples. Pure. Products of matrices count by their operations, the optimizer by the parameters it goes through.
  */
-import { loraOptions } from "./new-head.ts";
-import type { TrainingPlan } from "./training-plan.ts";
+import { type TrainingPlan, usualLora } from "./training-plan.ts";
 
 export type CostFacts = {
   readonly layers: number;
@@ -12,17 +11,23 @@ export type CostFacts = {
   readonly heads: number;
   /** Numbers in all tensors. */
   readonly parameters: number;
+  /** Tokens that are scored for some of an example's, of a masked head. Absent: none. */
+  readonly scored?: number;
   /** Tokens of each example. */
   readonly lengths: { readonly training: readonly number[]; readonly heldOut: readonly number[] };
 };
 
-export type CostOptions = Pick<TrainingPlan, "strategy" | "layers" | "epochs" | "batch">;
+export type CostOptions = Pick<TrainingPlan, "strategy" | "layers" | "epochs" | "batch"> &
+  Partial<Pick<TrainingPlan, "lora">>;
 
 /** Of what products alone reach, measured with MiniLM in batches of 16 × 64 and of CoNLL-2003's sentences. */
 const efficiency = 0.85;
 /** AdamW, measured at 3.8 to 4.6 ms a million parameters on two cores. */
-const secondsPerParameter = 4.2e-9;
-const evaluations = 5;
+export const secondsPerParameter = 4.2e-9;
+export const evaluations = 5;
+
+/** Of an example's tokens that a masked head is asked for. */
+const scoredShare = 0.15;
 
 /** Inputs and outputs of a layer's four adapters together, in widths; the feed-forward block is four wide. */
 const loraWidths = 14;
@@ -43,14 +48,17 @@ function trainedLayers(facts: CostFacts, { strategy, layers }: CostOptions): num
 
 function trainedParameters(facts: CostFacts, options: CostOptions): number {
   if (options.strategy === "full") return facts.parameters;
-  if (options.strategy === "lora")
-    return facts.layers * loraWidths * facts.hidden * loraOptions.rank;
+  if (options.strategy === "lora") {
+    const { rank } = options.lora ?? usualLora;
+    return facts.layers * loraWidths * facts.hidden * rank;
+  }
   return trainedLayers(facts, options) * layerParameters(facts) + facts.hidden ** 2;
 }
 
 /** Of one pass forward over texts of these lengths. */
 function operations(facts: CostFacts, lengths: readonly number[]): number {
-  const perToken = 2 * layerParameters(facts) * facts.layers;
+  const scores = scoredShare * (facts.scored ?? 0) * facts.hidden;
+  const perToken = 2 * (layerParameters(facts) * facts.layers + scores);
   const attention = 4 * facts.hidden * facts.layers * sum(lengths.map((length) => length ** 2));
   return perToken * sum(lengths) + attention;
 }
@@ -72,7 +80,7 @@ export function estimateSeconds(facts: CostFacts, options: CostOptions, gemmRate
 
 const bytesPerNumber = 4;
 /** Of the process, its code and the runtime, before any model. */
-const processBytes = 400e6;
+export const processBytes = 400e6;
 /** A token's values of `hidden` and of `intermediate` features that a layer keeps for its gradients. */
 const keptHidden = 18;
 const keptIntermediate = 5;
@@ -87,7 +95,20 @@ export function estimateBytes(facts: CostFacts, options: CostOptions): number {
   const tokens = longest * options.batch;
   const kept = keptHidden * hidden + keptIntermediate * intermediate + keptScores * heads * longest;
   const layers = Math.max(1, trainedLayers(facts, options));
+  const scores = keptScores * scoredShare * (facts.scored ?? 0) * tokens;
   // Beside the parameter a gradient, two states of AdamW, the best so far, and a copy of all while it is saved.
   const copies = 7 * trained;
-  return processBytes + bytesPerNumber * (parameters + copies + tokens * kept * layers);
+  return processBytes + bytesPerNumber * (parameters + copies + tokens * kept * layers + scores);
+}
+
+/**
+ * The most bytes of files at once: parameters in two graphs and in what comes out, and of those that are trained two
+ * states (the one before is removed last), each with the optimizer's and the best so far.
+ */
+export function diskOf(parameters: number, trained: number): number {
+  return bytesPerNumber * (3 * parameters + 2 * 4 * trained);
+}
+
+export function estimateDisk(facts: CostFacts, options: CostOptions): number {
+  return diskOf(facts.parameters, trainedParameters(facts, options));
 }

@@ -61,5 +61,7 @@ export function trainingGraphs(
     groups,
     maxNorm,
   });
-  return { update, evaluation: buildTrainingEncoder(config, weights, shared), read, trained };
+  const judged = task.name === "masked-lm" ? { ...task, scored: true } : task;
+  const evaluation = buildTrainingEncoder(config, weights, { ...shared, task: judged });
+  return { update, evaluation, read, trained };
 }

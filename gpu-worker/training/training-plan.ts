@@ -4,10 +4,18 @@ import { scheduleFactor } from "../autodiff/optimizers/schedules.ts";
 
 export const strategies = ["head", "top-k", "full", "lora"] as const;
 
+/** Of adapters of low rank, see `loraScale`. */
+export const LoraSizes = z.object({ rank: z.int().positive(), alpha: z.number().positive() });
+export type LoraSizes = z.infer<typeof LoraSizes>;
+
+export const usualLora: LoraSizes = { rank: 8, alpha: 16 };
+
 export const TrainingPlan = z.object({
   strategy: z.enum(strategies),
   /** Layers that are trained, counted from the last, of top-k. */
   layers: z.int().nonnegative(),
+  /** Of lora. */
+  lora: LoraSizes.default(usualLora),
   epochs: z.int().positive(),
   /** Examples. */
   batch: z.int().positive(),
@@ -23,13 +31,20 @@ export const TrainingPlan = z.object({
   patience: z.int().positive(),
   threshold: z.number().nonnegative(),
   maxSeconds: z.number().positive(),
+  /** Whether of the forward part only what layers give is kept, and the rest computed again: it takes less memory. */
+  recomputes: z.boolean().default(false),
 });
 export type TrainingPlan = z.infer<typeof TrainingPlan>;
 
 type Chosen = Pick<
   TrainingPlan,
   "strategy" | "layers" | "epochs" | "batch" | "learningRate" | "seed" | "maxSeconds"
->;
+> &
+  Partial<Pick<TrainingPlan, "lora" | "recomputes">> & {
+    /** When to stop; by default, what `planTraining` finds fitting. */
+    readonly patience?: number | null;
+    readonly threshold?: number | null;
+  };
 
 const warmupShare = 0.06;
 /** Or once an epoch, where those are more. */
@@ -37,17 +52,36 @@ const evaluationsMin = 5;
 /** Or a third of all evaluations: many a training gains nothing for a while before it begins to. */
 const patienceMin = 3;
 
-export function planTraining(chosen: Chosen, examples: number): TrainingPlan {
-  const steps = Math.ceil(examples / chosen.batch) * chosen.epochs;
-  const evaluations = Math.max(evaluationsMin, chosen.epochs);
+/** Of a training of so many epochs. */
+export function evaluationsOf(epochs: number): number {
+  return Math.max(evaluationsMin, epochs);
+}
+
+function paced(steps: number, epochs: number) {
   return {
-    ...chosen,
     steps,
     warmup: Math.ceil(steps * warmupShare),
-    evaluateEvery: Math.ceil(steps / evaluations),
-    patience: Math.max(patienceMin, Math.ceil(evaluations / 3)),
-    threshold: 0,
+    evaluateEvery: Math.ceil(steps / evaluationsOf(epochs)),
   };
+}
+
+export function planTraining(chosen: Chosen, examples: number): TrainingPlan {
+  const steps = Math.ceil(examples / chosen.batch) * chosen.epochs;
+  const usual = Math.max(patienceMin, Math.ceil(evaluationsOf(chosen.epochs) / 3));
+  return {
+    recomputes: false,
+    ...chosen,
+    ...paced(steps, chosen.epochs),
+    lora: chosen.lora ?? usualLora,
+    patience: chosen.patience ?? usual,
+    threshold: chosen.threshold ?? 0,
+  };
+}
+
+/** The same with a schedule that ends after so many steps. */
+export function shortenPlan(plan: TrainingPlan, steps: number): TrainingPlan {
+  if (steps >= plan.steps) return plan;
+  return { ...plan, ...paced(steps, Math.ceil((plan.epochs * steps) / plan.steps)) };
 }
 
 /** Of a step, counted from 0. */

@@ -16,6 +16,8 @@ import { TrainingPlan } from "./training-plan.ts";
 export const Progress = z.object({
   /** Steps taken. */
   step: z.int().nonnegative(),
+  /** At which its schedule ends, once it is known how many end in time; null: as yet unknown. */
+  steps: z.int().positive().nullable().default(null),
   /** Of this run and those before it that it goes on from. */
   seconds: z.number().nonnegative(),
   /** Each step that was logged. */

@@ -2,10 +2,9 @@
  * An encoder from a base's folder and examples of a task: trained by the loop, then written with its report into a
  * folder that is served as it is. What a command and a job both call.
  */
-import { mkdir, rm, stat } from "node:fs/promises";
-import path from "node:path";
+import { rm, stat } from "node:fs/promises";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
-import { attentionOf, tunedEncoder } from "../architectures/encoder.ts";
+import { attentionOf, sizesOf, tunedEncoder } from "../architectures/encoder.ts";
 import type { TunedEncoder } from "../architectures/tuned-encoder.ts";
 import { peftPrefix } from "../architectures/trainable-layers.ts";
 import { writeAdapter } from "../checkpoints/adapter-folder.ts";
@@ -13,8 +12,6 @@ import type { AdapterHead } from "../checkpoints/adapter-folder.ts";
 import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
-import { makeReport } from "../evaluation/make-report.ts";
-import type { Runtime } from "../runtime/session.ts";
 import { elementCount } from "../tensor/shape.ts";
 import { loadTokenizer } from "../tokenizer/tokenizer.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -26,39 +23,28 @@ import { learntTask } from "./adapter-task.ts";
 import type { LearntTask } from "./adapter-task.ts";
 import { loraRate } from "./choose-plan.ts";
 import type { TokenRow } from "./encode-texts.ts";
-import { adapterClassifier, loraOptions, withNewAdapters, withNewHead } from "./new-head.ts";
-import { runTraining } from "./run-training.ts";
-import type { TrainingEnd, TrainingEvents } from "./run-training.ts";
+import { adapterClassifier, withNewAdapters, withNewHead } from "./new-head.ts";
+import { Divergence, evaluateAll } from "./run-training.ts";
+import type { TrainingEnd } from "./run-training.ts";
+import type { TrialEnd } from "./search.ts";
 import { loraScale } from "./start-tensors.ts";
-import { openTrainStep } from "./train-step.ts";
+import type { TrainStep } from "./train-step.ts";
+import { stateFolderOf, trainInFolder } from "./train-in-folder.ts";
+import type { TrainingRun } from "./train-in-folder.ts";
 import type { CostFacts } from "./training-cost.ts";
 import { trainingGraphs } from "./training-graphs.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
-import type { TrainingPlan } from "./training-plan.ts";
-import { listTensors, saveTraining } from "./training-state.ts";
-import type { SavedTraining, Tensors } from "./training-state.ts";
+import type { LoraSizes, TrainingPlan } from "./training-plan.ts";
+import { trainingReport } from "./training-report.ts";
+import { listTensors } from "./training-state.ts";
+import type { Tensors } from "./training-state.ts";
 import type { EncodedData, TuningData } from "./training-task.ts";
 import { planInWords, tuningCard } from "./tuning-card.ts";
+import { TuningError } from "./tuning-error.ts";
 import { writeCheckpoint } from "./write-checkpoint.ts";
 import { writeReport } from "./write-report.ts";
 
-export type TuneOptions = {
-  readonly prepared: PreparedTuning;
-  readonly plan: TrainingPlan;
-  /** Where the training was interrupted; null: it begins. */
-  readonly from: SavedTraining | null;
-  /** Of the tuned model. */
-  readonly name: string;
-  /** Its folder. */
-  readonly out: string;
-  /** Of all that decides the result, so that a state is taken up by the same training alone. */
-  readonly fingerprint: string;
-  readonly saveEverySeconds: number;
-  readonly runtime: Runtime;
-  readonly events: TrainingEvents & { onSave(step: number): void };
-  readonly now: () => number;
-  readonly signal: AbortSignal;
-};
+export type TuneOptions = TrainingRun & { readonly prepared: PreparedTuning };
 
 /** All that is known before it is decided how to train. */
 export type PreparedTuning = Base & {
@@ -80,22 +66,27 @@ type Base = {
 
 export type NamedBase = Pick<Base, "id" | "folder" | "upstream">;
 
-/** @throws Error that says why the base cannot be trained */
+/** @throws TuningError that says why the base cannot be trained */
 async function readBase(named: NamedBase): Promise<Base> {
   const { id, folder } = named;
-  const checkpoint = await readCheckpoint(folder);
+  const checkpoint = await readCheckpoint(folder).catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new TuningError(`${id} cannot be trained: ${why}`, { cause: error });
+  });
   if (checkpoint.format !== "safetensors") {
-    throw new Error(`${id} is a ready-made ONNX file: only weights in safetensors are trained`);
+    throw new TuningError(
+      `${id} is a ready-made ONNX file: only weights in safetensors are trained`,
+    );
   }
   if (checkpoint.lowerCase) {
-    throw new Error(`${id} has its texts put into lower case by sentence-transformers alone`);
+    throw new TuningError(`${id} has its texts put into lower case by sentence-transformers alone`);
   }
   const tokenizer = await loadTokenizer(folder, checkpoint);
   checkTokenizer(tokenizer, checkpoint);
   return { ...named, checkpoint, tokenizer };
 }
 
-/** @throws Error that says why the base cannot be trained; the signal's reason */
+/** @throws TuningError that says why the base cannot be trained; the signal's reason */
 export async function prepareTuning(
   of: NamedBase,
   data: TuningData,
@@ -103,7 +94,9 @@ export async function prepareTuning(
 ): Promise<PreparedTuning> {
   const base = await readBase(of);
   const { checkpoint, tokenizer, id } = base;
-  const model = { id, tokenizer, limits: checkpoint.limits };
+  const { limits, sentence } = checkpoint;
+  const { hidden } = sizesOf(checkpoint.config);
+  const model = { id, tokenizer, limits, sentence, hidden };
   const encoded = await data.encode(model, signal);
   const lengths = {
     training: encoded.training.rows.map(lengthOf),
@@ -112,6 +105,7 @@ export async function prepareTuning(
   const shape = {
     ...attentionOf(checkpoint.config),
     layers: tunedEncoder(checkpoint.config, data.head).layerCount,
+    scored: data.head === "masked-lm" ? limits.vocabularySize : 0,
   };
   const facts = factsOf(checkpoint.weightsFile, shape, lengths);
   const readsTags = data.task === "token-classification";
@@ -126,20 +120,48 @@ const lengthOf = ({ ids }: TokenRow) => ids.length;
 
 function factsOf(
   weightsFile: string,
-  { layers, hidden, intermediate, heads }: Omit<CostFacts, "parameters" | "lengths">,
+  { layers, hidden, intermediate, heads, scored = 0 }: Omit<CostFacts, "parameters" | "lengths">,
   lengths: CostFacts["lengths"],
 ): CostFacts {
   const source = openSafetensors(weightsFile);
   try {
     const counts = source.names().map((name) => elementCount(source.entry(name)?.shape ?? []));
     const parameters = counts.reduce((sum, count) => sum + count, 0);
-    return { layers, hidden, intermediate, heads, parameters, lengths };
+    return { layers, hidden, intermediate, heads, scored, parameters, lengths };
   } finally {
     source.close();
   }
 }
 
 export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport> {
+  return await trainedEncoder(options, (trained) => write(options, trained));
+}
+
+/** Trained alike, and how good it came to be: nothing is written but its state. */
+export async function tryEncoder(options: TuneOptions): Promise<TrialEnd> {
+  const worst = { score: -Number.MAX_VALUE, loss: Number.MAX_VALUE };
+  const begun = options.now();
+  try {
+    return await trainedEncoder(options, async ({ end: { progress } }) => {
+      const { score, loss } = progress.best ?? worst;
+      return { score, loss, seconds: progress.seconds };
+    });
+  } catch (error) {
+    if (!(error instanceof Divergence)) throw error;
+    return { ...worst, seconds: (options.now() - begun) / 1000 };
+  }
+}
+
+type Trained = {
+  readonly weights: WeightSource;
+  readonly graphs: TrainingGraphs;
+  readonly end: TrainingEnd;
+};
+
+async function trainedEncoder<T>(
+  options: TuneOptions,
+  use: (trained: Trained) => Promise<T>,
+): Promise<T> {
   const { plan, prepared } = options;
   const { checkpoint, data, encoded, wordShapes } = prepared;
   const { head, outputs } = data;
@@ -150,17 +172,27 @@ export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport>
   const weights =
     adapter === null
       ? withNewHead(stored, config, { head, ...start })
-      : withNewAdapters(stored, config, { vectors: adapter.vectors, ...start });
+      : withNewAdapters(stored, config, {
+          rank: plan.lora.rank,
+          vectors: adapter.vectors,
+          ...start,
+        });
   try {
     const { task } = encoded.training.data;
+    const paddingId = prepared.tokenizer.paddingId ?? 0;
     const graphs = trainingGraphs(config, weights, {
       task: adapter?.graphTask(task) ?? task,
       isTrained: trainedBy(plan, tunedEncoder(config, head)),
       shapesRate: adapter === null ? shapesRate : shapesRate / loraRate,
-      ...(adapter !== null && { loraScale: loraScale(loraOptions) }),
+      ...(adapter !== null && { loraScale: loraScale(plan.lora) }),
     });
-    const end = await train(options, weights, graphs);
-    return await write(options, { weights, graphs, end });
+    const end = await trainInFolder(options, {
+      graphs,
+      weights,
+      paddingId,
+      examples: (step) => comparedExamples(step, encoded, { paddingId, batch: plan.batch }),
+    });
+    return await use({ weights, graphs, end });
   } finally {
     weights.close();
   }
@@ -169,11 +201,13 @@ export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport>
 /** A table of word shapes begins at zero, and has few rows, each read often. */
 const shapesRate = 10;
 
-/** @throws Error where an adapter on it would not be served */
+/** @throws TuningError where an adapter on it would not be served */
 function adapterFor({ id, checkpoint, data }: PreparedTuning): LearntTask {
   const learnt = learntTask(data.task);
   if (checkpoint.head.name === "none") return learnt;
-  throw new Error(`${id} has a head already: an adapter needs a bare base; use --strategy full`);
+  throw new TuningError(
+    `${id} has a head already: an adapter needs a bare base; use --strategy full`,
+  );
 }
 
 function isOfAdapter(name: string): boolean {
@@ -186,53 +220,21 @@ function trainedBy({ strategy, layers }: TrainingPlan, { isOfLast }: TunedEncode
   return strategy === "top-k" ? (name: string) => isOfLast(name, layers) : () => true;
 }
 
-/** In the folder that is written to, until the training has ended. */
-export const stateFolder = "training-state";
-
-export function stateFolderOf(out: string): string {
-  return path.join(out, stateFolder);
-}
-
-async function train(
-  options: TuneOptions,
-  weights: WeightSource,
-  graphs: TrainingGraphs,
-): Promise<TrainingEnd> {
-  const { prepared, plan, from, out, runtime, signal, now, events, fingerprint } = options;
-  const { encoded, tokenizer } = prepared;
-  const folder = stateFolderOf(out);
-  const work = path.join(folder, "graphs");
-  // One that was killed has left its graphs behind.
-  await rm(work, { recursive: true, force: true });
-  await mkdir(work, { recursive: true });
-  const { update, evaluation, trained } = graphs;
-  const step = await openTrainStep({ runtime, update, evaluation, weights, folder: work, signal });
-  try {
-    return await runTraining({
-      plan,
-      step,
-      trained,
-      paddingId: tokenizer.paddingId ?? 0,
-      ...encoded,
-      from,
-      save: async (state) => {
-        await saveTraining(folder, { ...state, plan }, fingerprint);
-        events.onSave(state.progress.step);
-      },
-      saveEverySeconds: options.saveEverySeconds,
-      events,
-      now,
-      signal,
-    });
-  } finally {
-    await step.release();
-  }
+/** With the base's own answers to what is held out, where they are what the tuned model is compared with. */
+async function comparedExamples(
+  step: TrainStep,
+  { training, heldOut }: EncodedData,
+  options: { readonly paddingId: number; readonly batch: number },
+): Promise<Pick<EncodedData, "training" | "heldOut">> {
+  if (heldOut.data.against === undefined) return { training, heldOut };
+  const { rows } = await evaluateAll(step, heldOut, options);
+  return { training, heldOut: { ...heldOut, data: heldOut.data.against(rows) } };
 }
 
 async function writeLora(
   { checkpoint, data, upstream, wordShapes }: PreparedTuning,
   out: string,
-  { best, card }: { best: Tensors; card: string },
+  { best, card, lora }: { best: Tensors; card: string; lora: LoraSizes },
 ): Promise<void> {
   const trained = memoryWeights(best);
   const { task, pooling } = learntTask(data.task);
@@ -252,40 +254,37 @@ async function writeLora(
   };
   const { prefix, adapted } = tunedEncoder(checkpoint.config, data.head);
   await writeAdapter(out, adapter, card, {
-    ...loraOptions,
+    ...lora,
     targets: adapted.map((name) => `${prefix}${name}`),
     tensors: listTensors(best).filter(({ name }) => name.startsWith(peftPrefix)),
   });
 }
 
+/** Tensors that the tuned class has and that were not read. */
+function keptNames({ checkpoint, data }: PreparedTuning, weights: WeightSource): string[] {
+  const { isKept } = tunedEncoder(checkpoint.config, data.head);
+  return weights.names().filter(isKept);
+}
+
 async function write(
   { prepared, plan, name, out }: TuneOptions,
-  { weights, graphs, end }: { weights: WeightSource; graphs: TrainingGraphs; end: TrainingEnd },
+  { weights, graphs, end }: Trained,
 ): Promise<TrainingReport> {
   const { id, folder, checkpoint, data } = prepared;
   const tuned = layeredWeights(memoryWeights(end.best), weights);
-  const tensorBytes = (tensor: string) =>
-    4 * (tuned.entry(tensor)?.shape ?? []).reduce((a, b) => a * b, 1);
-  const report = makeReport({
-    task: data.task,
-    base_model: id,
-    tuned_model: name,
-    base_kind: "majority",
-    form: "f32",
-    training_rows: data.examples,
-    stopped: end.stopped,
-    heldOut: end.heldOut,
-    target: null,
-    steps: end.progress.metrics,
-    sizes: [],
-    latency: { base: null, tuned: null },
-    size: {
-      base_bytes: (await stat(checkpoint.weightsFile)).size,
-      tuned_bytes: (plan.strategy === "lora" ? graphs.trained : graphs.read)
-        .map(tensorBytes)
-        .reduce((a, b) => a + b, 0),
+  const names = plan.strategy === "lora" ? graphs.trained : graphs.read;
+  const report = trainingReport(
+    {
+      task: data.task,
+      base_model: id,
+      base_kind: prepared.encoded.heldOut.data.against === undefined ? "majority" : "base_model",
+      tuned_model: name,
+      examples: data.examples,
+      baseBytes: (await stat(checkpoint.weightsFile)).size,
+      written: { weights: tuned, names },
     },
-  });
+    end,
+  );
   await writeReport(out, report, end.progress.metrics);
   const { licence } = checkpoint;
   const card = tuningCard({
@@ -296,7 +295,8 @@ async function write(
     library: plan.strategy === "lora" ? "peft" : "transformers",
     wordShapes: prepared.wordShapes,
   });
-  if (plan.strategy === "lora") await writeLora(prepared, out, { best: end.best, card });
+  if (plan.strategy === "lora")
+    await writeLora(prepared, out, { best: end.best, card, lora: plan.lora });
   else {
     await writeCheckpoint(out, {
       base: { folder, config: checkpoint.config },
@@ -306,7 +306,8 @@ async function write(
       maxTokens: checkpoint.limits.maxTokens,
       wordShapes: prepared.wordShapes,
       weights: tuned,
-      names: graphs.read,
+      names: [...graphs.read, ...keptNames(prepared, weights)],
+      files: prepared.encoded.files ?? {},
       card,
     });
   }

@@ -15,9 +15,10 @@ import type { Runtime } from "../runtime/session.ts";
 import { encodeFeatures } from "./encode-features.ts";
 import { heldOutTexts } from "./text-classes.ts";
 import type { TextData, TextPart } from "./text-classes.ts";
-import { stateFolderOf } from "./tune-encoder.ts";
+import { stateFolderOf } from "./train-in-folder.ts";
 import type { PreparedTuning } from "./tune-encoder.ts";
 import { tuningCard } from "./tuning-card.ts";
+import { TuningError } from "./tuning-error.ts";
 import { writeReport } from "./write-report.ts";
 
 export type HeadEvents = {
@@ -37,7 +38,7 @@ export type HeadOptions = {
   readonly signal: AbortSignal;
 };
 
-/** @throws Error for examples that no such head is fitted on */
+/** @throws TuningError for examples that no such head is fitted on */
 export async function tuneHead(options: HeadOptions): Promise<TrainingReport> {
   const { prepared, data, name, out, events, signal } = options;
   const { id, checkpoint, upstream } = prepared;
@@ -118,12 +119,12 @@ export function isHeadData({ training, heldOut }: TextData): boolean {
 
 function classesOf({ texts, targets }: TextPart): Uint16Array {
   if (targets.problem !== "single_label") {
-    throw new Error(
+    throw new TuningError(
       `a head is fitted on one label each, not on ${targets.problem}: use --strategy full`,
     );
   }
   if (texts.some((text) => typeof text !== "string")) {
-    throw new Error("a head reads one text at a time, not pairs: use --strategy full");
+    throw new TuningError("a head reads one text at a time, not pairs: use --strategy full");
   }
   return Uint16Array.from(targets.classes);
 }

@@ -1,5 +1,6 @@
 /** README.md of a tuned model, the model card of the hub: what it is, how it was made, how good it was found to be. */
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
+import { baseNames } from "../evaluation/report-words.ts";
 import { wordShapes } from "../model/word-shapes.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 
@@ -14,6 +15,8 @@ export type CardFacts = {
   readonly labels: readonly string[];
   /** The library whose files it is in. */
   readonly library: "transformers" | "peft";
+  /** As the hub names it. Default: the report's task. */
+  readonly pipeline?: string;
   /** Whether its weights hold a table of word shapes. */
   readonly wordShapes: boolean;
 };
@@ -43,7 +46,7 @@ it, which they say in a warning at most; their answers are then somewhat worse.
 `;
 
 export function tuningCard(facts: CardFacts): string {
-  const { report, how, licence, labels, library } = facts;
+  const { report, how, licence, labels, library, pipeline = report.task } = facts;
   const { base_model: base, tuned_model: id, task, comparisons, stopped } = report;
   const rows = comparisons.map(
     ({ metric, base: before, tuned }) => `| ${metric} | ${digits(before)} | ${digits(tuned)} |`,
@@ -51,7 +54,7 @@ export function tuningCard(facts: CardFacts): string {
   return `---
 ${licence === null ? "" : `license: ${licence}\n`}base_model: ${base}
 library_name: ${library}
-pipeline_tag: ${task}
+pipeline_tag: ${pipeline}
 ---
 
 # ${id}
@@ -61,7 +64,7 @@ ${base}, tuned for ${task} on ${report.training_rows} examples.${labelList(label
 ${how}. Ended as ${stopped.reason}: \
 ${stopped.detail}.
 
-| on ${report.held_out_rows} held-out examples | commonest answer | this model |
+| on ${report.held_out_rows} held-out examples | ${baseNames[report.base_kind]} | this model |
 |---|---|---|
 ${rows.join("\n")}
 
@@ -70,12 +73,14 @@ metrics.csv.
 ${facts.wordShapes ? shapesInWords : ""}`;
 }
 
-export function planInWords(plan: TrainingPlan): string {
+/** @param head whether the model has one that is trained */
+export function planInWords(plan: TrainingPlan, head = true): string {
   const { strategy, layers, learningRate, warmup, batch, epochs, steps, seed } = plan;
-  const whole = strategy === "lora" ? "adapters of low rank" : "all layers";
+  const { rank, alpha } = plan.lora;
+  const whole = strategy === "lora" ? `adapters of rank ${rank} (alpha ${alpha})` : "all layers";
   const what = strategy === "top-k" ? `the last ${layers} layers` : whole;
   return (
-    `Trained ${what} and the head by AdamW at ${learningRate} with linear decay and ${warmup} steps of warm-up, in ` +
+    `Trained ${what}${head ? " and the head" : ""} by AdamW at ${learningRate} with linear decay and ${warmup} steps of warm-up, in ` +
     `batches of ${batch}, at most ${epochs} epochs (${steps} steps), seed ${seed}`
   );
 }

@@ -24,6 +24,17 @@ export function memoryWeights(tensors: ReadonlyMap<string, Tensor>): WeightSourc
   };
 }
 
+/** `weights` but for some. Closing it closes `weights`. */
+export function weightsWithout(weights: WeightSource, names: ReadonlySet<string>): WeightSource {
+  return {
+    metadata: weights.metadata,
+    names: () => weights.names().filter((name) => !names.has(name)),
+    entry: (name) => (names.has(name) ? null : weights.entry(name)),
+    read: (name) => weights.read(name),
+    close: () => weights.close(),
+  };
+}
+
 /** What `over` lacks is read of `under`. Closing closes both. */
 export function layeredWeights(over: WeightSource, under: WeightSource): WeightSource {
   const sourceOf = (name: string) => (over.entry(name) === null ? under : over);

@@ -1,4 +1,4 @@
-/** The job queue and its dead-letter queue, with the numbers that the worker obeys. */
+/** A queue for each pool of workers with its dead-letter queue, with the numbers that the workers obey. */
 import { Duration } from "aws-cdk-lib";
 import { Queue, QueueEncryption } from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
@@ -6,26 +6,37 @@ import { queueNames, queueNumbers } from "#contract/queue.ts";
 
 const longestPollSeconds = 20;
 
+export type QueuePair = { readonly queue: Queue; readonly deadLetter: Queue };
+
 export class JobQueues extends Construct {
-  readonly jobs: Queue;
-  readonly deadLetter: Queue;
+  readonly jobs: QueuePair;
+  readonly training: QueuePair;
 
   constructor(scope: Construct, id: string) {
     super(scope, id);
-    this.deadLetter = new Queue(this, "DeadLetter", {
-      queueName: queueNames.deadLetter,
+    this.jobs = this.#pair("", { name: queueNames.jobs, deadLetter: queueNames.deadLetter });
+    this.training = this.#pair("Training", {
+      name: queueNames.training,
+      deadLetter: queueNames.trainingDeadLetter,
+    });
+  }
+
+  #pair(prefix: string, names: { name: string; deadLetter: string }): QueuePair {
+    const deadLetter = new Queue(this, `${prefix}DeadLetter`, {
+      queueName: names.deadLetter,
       enforceSSL: true,
       encryption: QueueEncryption.SQS_MANAGED,
       retentionPeriod: Duration.seconds(queueNumbers.deadLetterRetentionSeconds),
     });
-    this.jobs = new Queue(this, "Jobs", {
-      queueName: queueNames.jobs,
+    const queue = new Queue(this, `${prefix}Jobs`, {
+      queueName: names.name,
       enforceSSL: true,
       encryption: QueueEncryption.SQS_MANAGED,
       visibilityTimeout: Duration.seconds(queueNumbers.visibilityTimeoutSeconds),
       retentionPeriod: Duration.seconds(queueNumbers.retentionSeconds),
       receiveMessageWaitTime: Duration.seconds(longestPollSeconds),
-      deadLetterQueue: { queue: this.deadLetter, maxReceiveCount: queueNumbers.maxReceiveCount },
+      deadLetterQueue: { queue: deadLetter, maxReceiveCount: queueNumbers.maxReceiveCount },
     });
+    return { queue, deadLetter };
   }
 }

@@ -6,12 +6,14 @@
 import { CfnOutput, CfnParameter, Stack, type StackProps, Validations } from "aws-cdk-lib";
 import { User } from "aws-cdk-lib/aws-iam";
 import type { Construct } from "constructs";
+import { FirstDeploy } from "./first-deploy.ts";
 import { FleetNetwork } from "./fleet-network.ts";
 import { JobQueues } from "./job-queues.ts";
 import { ModelBucket } from "./model-bucket.ts";
 import { outputs } from "./outputs.ts";
 import { QueueAlarms } from "./queue-alarms.ts";
 import { SharedSecrets } from "./shared-secrets.ts";
+import { TrainingFleet } from "./training-fleet.ts";
 import { WorkerFleet } from "./worker-fleet.ts";
 
 export type LlmOsStackProps = StackProps & { instanceType: string; tasksMax: number };
@@ -21,13 +23,11 @@ export class LlmOsStack extends Stack {
     super(scope, id, props);
     const queues = new JobQueues(this, "Queues");
     const edgeUser = this.#edgeUser();
-    queues.jobs.grant(edgeUser, "sqs:SendMessage");
+    const { jobs, training } = queues;
+    for (const { queue } of [jobs, training]) queue.grant(edgeUser, "sqs:SendMessage");
     const secrets = new SharedSecrets(this, "Secrets", edgeUser);
-    const fleet = new WorkerFleet(this, "Fleet", {
-      vpc: new FleetNetwork(this, "Network").vpc,
-      queue: queues.jobs,
-      deadLetter: queues.deadLetter,
-      models: new ModelBucket(this, "ModelFiles").bucket,
+    const { tasksMax } = props;
+    const shared = {
       secrets,
       edgeUrl: this.#parameter(
         "EdgeUrl",
@@ -38,20 +38,35 @@ export class LlmOsStack extends Stack {
         bucket: this.#parameter("ObjectStorageBucket", "Bucket of the edge's object storage"),
         region: this.#parameter("ObjectStorageRegion", "Its region; auto is R2's"),
       },
+      tasksMax,
+      firstDeploy: new FirstDeploy(this, "First"),
+    };
+    const fleet = new WorkerFleet(this, "Fleet", {
+      ...shared,
+      ...jobs,
+      vpc: new FleetNetwork(this, "Network").vpc,
+      models: new ModelBucket(this, "ModelFiles").bucket,
       instanceType: props.instanceType,
-      tasksMax: props.tasksMax,
+    });
+    const { cluster } = fleet;
+    const trainers = new TrainingFleet(this, "Training", {
+      ...shared,
+      cluster,
+      queue: training.queue,
     });
     new QueueAlarms(this, "Alarms", queues);
-    this.#output(outputs.queueUrl, queues.jobs.queueUrl);
-    this.#output(outputs.clusterName, fleet.cluster.clusterName);
+    this.#output(outputs.queueUrl, jobs.queue.queueUrl);
+    this.#output(outputs.trainingQueueUrl, training.queue.queueUrl);
+    this.#output(outputs.clusterName, cluster.clusterName);
     this.#output(outputs.serviceName, fleet.service.serviceName);
+    this.#output(outputs.trainingServiceName, trainers.service.serviceName);
     this.#output(outputs.callbackSecret, secrets.callback.secretArn);
     this.#output(outputs.operatorKey, secrets.operatorKey.secretArn);
     this.#output(outputs.objectStorageKeys, secrets.objectStorage.secretArn);
     this.#output(outputs.edgeKeys, secrets.edgeKeys.secretArn);
   }
 
-  /** The edge lives outside AWS and cannot take a role: a user that may send to the job queue and do nothing else. */
+  /** The edge lives outside AWS and cannot take a role: a user that may send to the queues and do nothing else. */
   #edgeUser(): User {
     const user = new User(this, "EdgeUser");
     Validations.of(user).acknowledge({

@@ -3,12 +3,11 @@
  * messages wait and none runs, or more wait for each than it should; one is taken away when nothing has waited or run
  * for a while.
  */
-import { Aws, CfnCondition, CfnParameter, Duration, Fn, Stack } from "aws-cdk-lib";
+import { Duration } from "aws-cdk-lib";
 import { AdjustmentType } from "aws-cdk-lib/aws-applicationautoscaling";
 import { MathExpression, Metric } from "aws-cdk-lib/aws-cloudwatch";
 import type { Vpc } from "aws-cdk-lib/aws-ec2";
 import {
-  CfnService,
   Cluster,
   ContainerInsights,
   Ec2Service,
@@ -16,6 +15,7 @@ import {
 } from "aws-cdk-lib/aws-ecs";
 import type { Queue } from "aws-cdk-lib/aws-sqs";
 import { Construct } from "constructs";
+import type { FirstDeploy } from "./first-deploy.ts";
 import { GpuCapacity } from "./gpu-capacity.ts";
 import { WorkerTask, type WorkerTaskProps } from "./worker-task.ts";
 
@@ -23,6 +23,7 @@ export type WorkerFleetProps = WorkerTaskProps & {
   vpc: Vpc;
   instanceType: string;
   tasksMax: number;
+  firstDeploy: FirstDeploy;
 };
 
 const period = Duration.minutes(1);
@@ -59,30 +60,10 @@ export class WorkerFleet extends Construct {
       ],
       circuitBreaker: { rollback: true },
     });
-    this.#leaveTheirNumber();
+    props.firstDeploy.leaveNumber(this.service);
     const tasks = this.service.autoScaleTaskCount({ minCapacity: 0, maxCapacity: tasksMax });
     this.#scaleOut(tasks, props.queue);
     this.#scaleIn(tasks, props.queue);
-  }
-
-  /**
-   * A template that names a number sets a running fleet to it at every deploy; one that names none starts a new service
-   * with one task. So none is wanted at the first deploy, whose edge is still to come, and later ones leave the number
-   * as the autoscaling has it.
-   */
-  #leaveTheirNumber(): void {
-    const first = new CfnParameter(Stack.of(this), "FirstDeploy", {
-      type: "String",
-      allowedValues: ["yes", "no"],
-      default: "no",
-      description: "Whether the fleet is made by this deploy, and waits for its edge",
-    });
-    const isFirst = new CfnCondition(this, "IsFirstDeploy", {
-      expression: Fn.conditionEquals(first.valueAsString, "yes"),
-    });
-    const count = Fn.conditionIf(isFirst.logicalId, 0, Aws.NO_VALUE);
-    const service = this.service.node.children.find((each) => each instanceof CfnService);
-    service?.addPropertyOverride("DesiredCount", count);
   }
 
   /** Step scaling, because target tracking cannot start from zero tasks and takes no expression. */

@@ -21,17 +21,17 @@ import { queueNumbers } from "#contract/queue.ts";
 import { root } from "../run-program.ts";
 import type { SharedSecrets } from "./shared-secrets.ts";
 
-export type WorkerTaskProps = {
-  queue: Queue;
-  deadLetter: Queue;
-  models: Bucket;
+/** What every process of the image is told. */
+export type SharedProps = {
   secrets: SharedSecrets;
   edgeUrl: string;
   /** The S3 API and the bucket in which the edge keeps large documents. */
   objectStorage: { endpoint: string; bucket: string; region: string };
 };
 
-const stateFolder = "/var/lib/llm-os";
+export type WorkerTaskProps = SharedProps & { queue: Queue; deadLetter: Queue; models: Bucket };
+
+export const stateFolder = "/var/lib/llm-os";
 const healthPort = 8080;
 const healthProbe =
   `fetch("http://127.0.0.1:${healthPort}/healthz")` +
@@ -39,7 +39,7 @@ const healthProbe =
 /**
  * ECS allows two minutes from SIGTERM to the end, as spot instances have. What of it is the worker's follows from this.
  */
-const stopTimeoutSeconds = 110;
+export const stopTimeoutSeconds = 110;
 const scratchMiB = 256;
 /** Of a g6.xlarge: 4 vCPU and 16 GiB, some of it the system's. */
 const memoryReservationMiB = 12_288;
@@ -90,24 +90,14 @@ export class WorkerTask extends Construct {
 
   #addContainer(props: WorkerTaskProps): void {
     const container = this.definition.addContainer("worker", {
-      image: ContainerImage.fromAsset(root, {
-        file: "gpu-worker/Dockerfile",
-        ignoreMode: IgnoreMode.DOCKER,
-      }),
+      image: workerImage(),
       gpuCount: 1,
       memoryReservationMiB,
       readonlyRootFilesystem: true,
       linuxParameters: this.#scratch(),
       stopTimeout: Duration.seconds(stopTimeoutSeconds),
       environment: environmentOf(this, props),
-      secrets: {
-        LLM_OS_CALLBACK_SECRET: Secret.fromSecretsManager(props.secrets.callback),
-        S3_ACCESS_KEY_ID: Secret.fromSecretsManager(props.secrets.objectStorage, "accessKeyId"),
-        S3_SECRET_ACCESS_KEY: Secret.fromSecretsManager(
-          props.secrets.objectStorage,
-          "secretAccessKey",
-        ),
-      },
+      secrets: secretsOf(props),
       healthCheck: {
         command: ["CMD", "node", "-e", healthProbe],
         // A first start fetches and compiles models.
@@ -133,18 +123,40 @@ export class WorkerTask extends Construct {
   }
 }
 
-function environmentOf(scope: Construct, props: WorkerTaskProps): Record<string, string> {
+export function workerImage(): ContainerImage {
+  return ContainerImage.fromAsset(root, {
+    file: "gpu-worker/Dockerfile",
+    ignoreMode: IgnoreMode.DOCKER,
+  });
+}
+
+export function secretsOf({ secrets }: SharedProps): Record<string, Secret> {
+  const { callback, objectStorage } = secrets;
+  return {
+    LLM_OS_CALLBACK_SECRET: Secret.fromSecretsManager(callback),
+    S3_ACCESS_KEY_ID: Secret.fromSecretsManager(objectStorage, "accessKeyId"),
+    S3_SECRET_ACCESS_KEY: Secret.fromSecretsManager(objectStorage, "secretAccessKey"),
+  };
+}
+
+export function sharedEnvironment(scope: Construct, props: SharedProps): Record<string, string> {
   return {
     AWS_REGION: Stack.of(scope).region,
-    SQS_QUEUE_URL: props.queue.queueUrl,
-    SQS_DEAD_LETTER_URL: props.deadLetter.queueUrl,
     LLM_OS_EDGE_URL: props.edgeUrl,
     S3_ENDPOINT: props.objectStorage.endpoint,
     S3_BUCKET: props.objectStorage.bucket,
     S3_REGION: props.objectStorage.region,
     LLM_OS_STATE: stateFolder,
+    LLM_OS_DRAIN_SECONDS: String(stopTimeoutSeconds - queueNumbers.handBackSeconds),
+  };
+}
+
+function environmentOf(scope: Construct, props: WorkerTaskProps): Record<string, string> {
+  return {
+    ...sharedEnvironment(scope, props),
+    SQS_QUEUE_URL: props.queue.queueUrl,
+    SQS_DEAD_LETTER_URL: props.deadLetter.queueUrl,
     LLM_OS_DEVICE: "cuda",
     LLM_OS_HEALTH_PORT: String(healthPort),
-    LLM_OS_DRAIN_SECONDS: String(stopTimeoutSeconds - queueNumbers.handBackSeconds),
   };
 }

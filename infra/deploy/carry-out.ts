@@ -39,7 +39,8 @@ export async function carryOut(settings: DeploySettings, { rotate, print }: Carr
   const stale = await keepStorageKeys(settings, secrets, output("objectStorageKeys"));
   print("== Cloudflare");
   const others = await edgeSecrets(settings, secrets, output);
-  const fleet = { cluster: output("clusterName"), service: output("serviceName") };
+  const cluster = output("clusterName");
+  const services = [output("serviceName"), output("trainingServiceName")];
   const world = {
     secret: rotatedSecret(aws.secretsManager, output("callbackSecret")),
     deployEdge: (accepted: { callback: string; previous: string }) =>
@@ -48,7 +49,12 @@ export async function carryOut(settings: DeploySettings, { rotate, print }: Carr
         CALLBACK_SECRET: accepted.callback,
         CALLBACK_SECRET_PREVIOUS: accepted.previous,
       }),
-    rollFleet: () => rollFleet(aws.ecs, fleet, (milliseconds) => wait(milliseconds)),
+    rollFleet: async () => {
+      const rolled = await Promise.all(
+        services.map((service) => rollFleet(aws.ecs, { cluster, service }, wait)),
+      );
+      return rolled.every(Boolean);
+    },
     print,
   };
   await rollOut(world, { rotate, stale: stale && !isFirst });
@@ -141,6 +147,7 @@ async function deployEdge(
   const secretsFile = path.join(cdkOutput, "edge-secrets.json");
   const addresses = {
     queueUrl: output("queueUrl"),
+    trainingQueueUrl: output("trainingQueueUrl"),
     region: settings.AWS_REGION,
     objectStorage: {
       endpoint: settings.S3_ENDPOINT,

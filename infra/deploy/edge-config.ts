@@ -9,6 +9,7 @@ import { root } from "../run-program.ts";
 
 export type EdgeAddresses = {
   queueUrl: string;
+  trainingQueueUrl: string;
   region: string;
   objectStorage: { endpoint: string; bucket: string; region: string };
   cacheNamespaceId: string;
@@ -37,6 +38,7 @@ export function edgeConfig(addresses: EdgeAddresses): Record<string, unknown> {
       ...vars,
       SQS_ENDPOINT: new URL(addresses.queueUrl).origin,
       SQS_QUEUE_URL: addresses.queueUrl,
+      SQS_TRAINING_QUEUE_URL: addresses.trainingQueueUrl,
       S3_ENDPOINT: addresses.objectStorage.endpoint,
       S3_BUCKET: addresses.objectStorage.bucket,
       S3_REGION: addresses.objectStorage.region,

@@ -1,6 +1,7 @@
 /**
- * A whole stack on loopback: starts queue server, edge and workers at once, starts each again when it ends, keeps
- * `run.json` true, and takes everything down in order. What it prints is for the person at the terminal.
+ * A whole stack on loopback: starts queue server, edge and workers at once and what trains when these serve, starts
+ * each again when it ends, keeps `run.json` true, and takes everything down in order. What it prints is for the person
+ * at the terminal.
  */
 import { existsSync, readFileSync, renameSync, statSync } from "node:fs";
 import process from "node:process";
@@ -9,7 +10,7 @@ import { freePort, freePorts, loopback } from "./free-ports.ts";
 import { ModelWatch } from "./model-watch.ts";
 import { cleanUpPreviousRun, killIfOurs } from "./previous-run.ts";
 import { removeRun, type Run, writeRun } from "./run-file.ts";
-import { type Environment, planChildren } from "./stack-plan.ts";
+import { type Environment, planChildren, trainingName } from "./stack-plan.ts";
 import { openState, StartError, type State } from "./state-folder.ts";
 import { type ChildPlan, SupervisedChild } from "./supervised-child.ts";
 
@@ -25,7 +26,7 @@ export type StackOptions = {
 
 /** A child that fails this often before the stack was ever ready will not get better. */
 const startFailuresMax = 4;
-const graceMs = { worker: 4_000, others: 2_000 } as const;
+const graceMs = { worker: 4_000, training: 10_000, others: 2_000 } as const;
 const logBytesMax = 8 * 1024 * 1024;
 const logLinesShown = 30;
 
@@ -79,7 +80,7 @@ export class LocalStack {
     };
     const plans = planChildren(state, ports, options.environment, options.neighbours);
     const stack = new LocalStack(state, run, plans, print);
-    stack.#startChildren();
+    stack.#startChildren((name) => name !== trainingName);
     return stack;
   }
 
@@ -96,6 +97,7 @@ export class LocalStack {
     });
     await Promise.race([serving, this.#failed.promise]);
     for (const child of this.#children) child.forgive();
+    this.#startChildren((name) => name === trainingName);
     this.#run.ready = true;
     writeRun(this.#state.folder, this.#run);
     void watch.follow(signal);
@@ -106,17 +108,17 @@ export class LocalStack {
     this.#failed.reject(new StartError("stopped before it was ready"));
     this.#ending.abort();
     for (const child of this.#children) child.retire();
-    const workers = this.#children.filter(({ plan }) => isWorker(plan.name));
-    const others = this.#children.filter(({ plan }) => !isWorker(plan.name));
-    await Promise.all(workers.map((child) => child.stop(graceMs.worker)));
+    const workers = this.#children.filter(({ plan }) => plan.drains);
+    const others = this.#children.filter(({ plan }) => !plan.drains);
+    await Promise.all(workers.map((child) => child.stop(graceOf(child.plan.name))));
     await Promise.all(others.map((child) => child.stop(graceMs.others)));
     this.#killWorkerd();
     removeRun(this.#state.folder);
     this.#state.release();
   }
 
-  #startChildren(): void {
-    for (const child of this.#children) {
+  #startChildren(isWanted: (name: string) => boolean): void {
+    for (const child of this.#children.filter(({ plan }) => isWanted(plan.name))) {
       rotate(child.plan.logFile);
       child.start();
     }
@@ -168,6 +170,10 @@ export class LocalStack {
 
 function isWorker(name: string): boolean {
   return /^worker(-\d+)?$/.test(name);
+}
+
+function graceOf(name: string): number {
+  return name === trainingName ? graceMs.training : graceMs.worker;
 }
 
 function isAwaited(name: string): boolean {

@@ -15,6 +15,7 @@ const commands: Record<string, RegExp> = {
   edge: /local.edge\.ts|node\.exe/,
   queue: /local.queue\.ts|node\.exe/,
   worker: /gpu-worker.main\.ts|node\.exe/,
+  training: /gpu-worker.train\.ts|node\.exe/,
 };
 
 /** @returns names of the processes that had to be killed */

@@ -11,8 +11,6 @@ import { type FauxqsServer, startFauxqs } from "fauxqs";
 import { onLauncherGone, QueueSettings, readSettings, tellLauncher } from "./child-protocol.ts";
 import { loopback } from "./free-ports.ts";
 
-const deadLetterArn = `arn:aws:sqs:us-east-1:000000000000:${queueNames.deadLetter}`;
-
 /** fauxqs binds to every interface and has no option for it: whatever this process listens on stays on loopback. */
 function listenOnLoopbackOnly(): void {
   const listen = Server.prototype.listen;
@@ -36,19 +34,26 @@ function syncAtCheckpoints(): void {
   };
 }
 
-function createMissing(server: FauxqsServer, bucket: string): void {
-  const attributes: Record<string, Record<string, string>> = {
-    [queueNames.deadLetter]: {
-      MessageRetentionPeriod: String(queueNumbers.deadLetterRetentionSeconds),
-    },
-    [queueNames.jobs]: {
+/** Of a queue and of its dead-letter queue, which has to be there first. */
+function queueAttributes(name: string, deadLetter: string): Record<string, Record<string, string>> {
+  return {
+    [deadLetter]: { MessageRetentionPeriod: String(queueNumbers.deadLetterRetentionSeconds) },
+    [name]: {
       MessageRetentionPeriod: String(queueNumbers.retentionSeconds),
       VisibilityTimeout: String(queueNumbers.visibilityTimeoutSeconds),
       RedrivePolicy: JSON.stringify({
-        deadLetterTargetArn: deadLetterArn,
+        deadLetterTargetArn: `arn:aws:sqs:us-east-1:000000000000:${deadLetter}`,
         maxReceiveCount: String(queueNumbers.maxReceiveCount),
       }),
     },
+  };
+}
+
+function createMissing(server: FauxqsServer, bucket: string): void {
+  const { jobs, deadLetter, training, trainingDeadLetter } = queueNames;
+  const attributes = {
+    ...queueAttributes(jobs, deadLetter),
+    ...queueAttributes(training, trainingDeadLetter),
   };
   for (const [name, values] of Object.entries(attributes)) {
     // Creating a queue that is there would empty it.

@@ -23,7 +23,7 @@ export const Run = z.object({
     /** Of the socket behind the relay, once it is open. */
     workerd: z.int().optional(),
   }),
-  /** Null while a process is being started again. `worker`, `worker-2` … are the workers. */
+  /** Null while a process is being started again. `worker`, `worker-2` … are the workers, `training` trains. */
   pids: z.record(z.string(), Pid.nullable()),
 });
 export type Run = z.infer<typeof Run>;

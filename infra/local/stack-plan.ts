@@ -40,9 +40,14 @@ function storageVariables(queuePort: number): Record<string, string> {
   };
 }
 
+function trainingQueueUrl(queuePort: number): string {
+  return `http://${loopback}:${queuePort}/000000000000/${queueNames.training}`;
+}
+
 function edgeBindings(state: State, ports: StackPorts, env: Environment): Record<string, string> {
   return {
     ...storageVariables(ports.queue),
+    SQS_TRAINING_QUEUE_URL: trainingQueueUrl(ports.queue),
     CALLBACK_SECRET: state.callbackSecret,
     OPERATOR_KEY: state.operatorKey,
     LOCAL_STACK: "1",
@@ -51,6 +56,9 @@ function edgeBindings(state: State, ports: StackPorts, env: Environment): Record
     WEBHOOK_ALLOW: env["LLM_OS_WEBHOOK_ALLOW"] ?? "",
   };
 }
+
+/** A long poll that its worker abandons swallows a message until its visibility ends: poll briefly. */
+const pollSeconds = "1";
 
 /** Fetched once the stack serves, so that it is there when somebody wants to chat. */
 const chatModel = "SmolLM2-135M-Instruct";
@@ -65,8 +73,7 @@ function workerVariables(
   return {
     ...storageVariables(ports.queue),
     SQS_DEAD_LETTER_URL: `http://${loopback}:${ports.queue}/000000000000/${queueNames.deadLetter}`,
-    // A long poll that its worker abandons swallows a message until its visibility ends: poll briefly.
-    SQS_WAIT_SECONDS: "1",
+    SQS_WAIT_SECONDS: pollSeconds,
     LLM_OS_EDGE_URL: `http://${loopback}:${ports.edge}`,
     LLM_OS_CALLBACK_SECRET: state.callbackSecret,
     LLM_OS_STATE: state.folder,
@@ -80,11 +87,30 @@ function workerVariables(
   };
 }
 
+/** Of the process that trains. */
+export const trainingName = "training";
+
+function trainingVariables(state: State, ports: StackPorts): Record<string, string> {
+  return {
+    ...storageVariables(ports.queue),
+    SQS_TRAINING_QUEUE_URL: trainingQueueUrl(ports.queue),
+    SQS_WAIT_SECONDS: pollSeconds,
+    LLM_OS_EDGE_URL: `http://${loopback}:${ports.edge}`,
+    LLM_OS_CALLBACK_SECRET: state.callbackSecret,
+    LLM_OS_STATE: state.folder,
+    LLM_OS_WORKER_ID: trainingName,
+    // The launcher waits 10 s before it kills.
+    LLM_OS_DRAIN_SECONDS: "8",
+    // Runs wait on some of them, files and names on four.
+    UV_THREADPOOL_SIZE: "8",
+  };
+}
+
 export function workerName(index: number): string {
   return index === 0 ? "worker" : `worker-${index + 1}`;
 }
 
-/** The children in the order of their importance to a caller; all are started at once. */
+/** The children in the order of their importance to a caller. */
 export function planChildren(
   state: State,
   ports: StackPorts,
@@ -123,5 +149,8 @@ export function planChildren(
       plan(workerName(i), "gpu-worker/main.ts", workerVariables(state, ports, { index: i, env })),
     ),
     plan("queue", "infra/local/queue.ts", settingsEnvironment(queue)),
+    ...(env["LLM_OS_TRAINING"] === "off"
+      ? []
+      : [plan(trainingName, "gpu-worker/train.ts", trainingVariables(state, ports))]),
   ];
 }

@@ -74,7 +74,7 @@ function spawnLauncher(state: string, options: StartStackOptions): ChildProcess 
   const flags = ["--state", state, "--port", String(port), "--workers", String(workers)];
   return spawn(process.execPath, [script, ...flags], {
     // Whoever measures or tests wants nothing to go on beside.
-    env: { LLM_OS_PREFETCH: "none", ...process.env, ...env },
+    env: { LLM_OS_PREFETCH: "none", LLM_OS_TRAINING: "off", ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
     windowsHide: true,
   });

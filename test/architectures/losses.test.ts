@@ -2,6 +2,7 @@
 import { describe, expect, it } from "vitest";
 import {
   binaryCrossEntropy,
+  cosineError,
   crossEntropy,
   inBatchContrast,
   meanSquaredError,
@@ -116,21 +117,38 @@ describe("the other losses", () => {
     expect(loss).toBeCloseTo((1 + 0.25 + 6.25) / 3, 6);
   });
 
-  it("have each text find its pair among all of the batch", async () => {
-    const width = 4;
-    const vectors = rowsOf(numbers(6 * width, 5), width).map((row) => {
-      const length = Math.hypot(...row);
-      return row.map((element) => element / length);
-    });
-    const [first, second] = [vectors.slice(0, 3), vectors.slice(3)];
-    const expected = first.map((text, at) =>
+  const width = 4;
+  const vectors = rowsOf(numbers(8 * width, 5), width).map((row) => {
+    const length = Math.hypot(...row);
+    return row.map((element) => element / length);
+  });
+
+  it("have each text find its own among all candidates of the batch", async () => {
+    const own = [1, 0, 1];
+    const [texts, candidates] = [vectors.slice(0, 3), vectors.slice(3)];
+    const expected = texts.map((text, at) =>
       negativeLogLikelihood(
-        second.map((other) => 20 * dot(text, other)),
-        at,
+        candidates.map((other) => 20 * dot(text, other)),
+        own[at] ?? NaN,
       ),
     );
-    const feeds = { vectors: float32([6, width], vectors.flat()) };
-    const loss = await lossOf(feeds, (graph, of) => inBatchContrast(graph, of("vectors")));
+    const feeds = { vectors: float32([8, width], vectors.flat()), own: int64([3], own) };
+    const loss = await lossOf(feeds, (graph, of) =>
+      inBatchContrast(graph, of("vectors"), of("own")),
+    );
+    expect(loss).toBeCloseTo(mean(expected), 5);
+  });
+
+  it("square what the cosines of pairs are off by", async () => {
+    const wanted = [0.5, 1, -1, 0];
+    const expected = wanted.map((value, at) => {
+      const [first = [], second = []] = [vectors[at], vectors[at + 4]];
+      return (dot(first, second) - value) ** 2;
+    });
+    const feeds = { vectors: float32([8, width], vectors.flat()), wanted: float32([4], wanted) };
+    const loss = await lossOf(feeds, (graph, of) =>
+      cosineError(graph, of("vectors"), of("wanted")),
+    );
     expect(loss).toBeCloseTo(mean(expected), 5);
   });
 });

@@ -41,7 +41,7 @@ describe("the form that trains answers as the one that serves", () => {
         const { logits } = await runGraph(served, wholeText(served, text));
         expected.push(...(logits?.data ?? []));
       }
-      const options = { positions: 32, labelled: false, isInput: () => true };
+      const options = { positions: 32, gives: "logits" as const, isInput: () => true };
       const graph = buildTrainingDecoder(config, weights, options);
       const packed = packTexts([texts, texts.toReversed()], rowLength);
       const { logits } = await runGraph(graph, { ...packed, ...parametersOf(graph, weights) });

@@ -70,7 +70,7 @@ function taskOf(head: Head): { task: EncoderTask; served: Head; outputs: string[
     case "none":
     case "sentence": {
       const served = { name: "sentence", pooling: ["mean", "max"], normalize: true } as const;
-      const task = { name: "similarity", pooling: served.pooling } as const;
+      const task = { name: "similarity", pooling: served.pooling, by: "contrast" } as const;
       return { task, served, outputs: ["sentence_embedding"] };
     }
   }

@@ -8,7 +8,11 @@ import path from "node:path";
 import { Agent } from "undici";
 import type { ModelState } from "#contract/models.ts";
 import type { Catalog } from "../../gpu-worker/catalog/catalog.ts";
-import { type CatalogSettings, openCatalog } from "../../gpu-worker/catalog/open-catalog.ts";
+import {
+  type CatalogSettings,
+  type CatalogTools,
+  openCatalog,
+} from "../../gpu-worker/catalog/open-catalog.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import { type HubServer, startHubServer } from "../downloads/hub-server.ts";
 import { tinyEncoderBytes } from "./tiny-encoder.ts";
@@ -41,8 +45,11 @@ export class CatalogBench {
     };
   }
 
-  async open(changes: Partial<CatalogSettings> = {}): Promise<Catalog> {
-    const tools = { dispatcher: new Agent(), pythonCommands: [], retryDelayMs: 1 };
+  async open(
+    changes: Partial<CatalogSettings> = {},
+    more: Pick<CatalogTools, "openObject"> = {},
+  ): Promise<Catalog> {
+    const tools = { ...more, dispatcher: new Agent(), pythonCommands: [], retryDelayMs: 1 };
     const catalog = await openCatalog(
       { ...this.settings, ...changes },
       {

@@ -10,8 +10,8 @@ import {
   decoderTokenizerFiles,
   readDecoderCheckpoint,
 } from "../../gpu-worker/checkpoints/decoder-checkpoint.ts";
+import { compareLogits } from "../../gpu-worker/compute-form/compare-logits.ts";
 import {
-  compareLogits,
   isAccurateDecoder,
   measureDecoders,
   shippedFigures,

@@ -84,6 +84,8 @@ describe("tables", () => {
   it.each([
     ["text,score", "A,0.5", "regression"],
     ["text,text_pair,score", "A,B,-1e3", "similarity"],
+    ["text,text_pair", "A,B", "pairs"],
+    ["text,text_pair,negative", "A,B,C", "pairs"],
     ["prompt,completion", "A,B", "completion"],
     ["text,label", "The <e1>a</e1> <e2>b</e2>,x", "relation"],
     ["text", "A", "text"],
@@ -159,6 +161,9 @@ const faults: readonly (readonly [FormName, object | string, string])[] = [
   ["multi-label", { text: "a", label: ["a", " "] }, "empty label[1]"],
   ["regression", '{"text": "a", "score": 1e999}', "wrong_type score"],
   ["similarity", { text: "a", text_pair: "b", score: "1" }, "wrong_type score"],
+  ["pairs", { text: "a" }, "missing text_pair"],
+  ["pairs", { text: "a", text_pair: "b", negative: " " }, "empty negative"],
+  ["pairs", { text: "a", text_pair: "b", negative: 1 }, "wrong_type negative"],
   ["text", { text: "a", label: "b" }, "mixed_form"],
   ["completion", { prompt: "a" }, "missing completion"],
   ["completion", { prompt: "a", completion: "" }, "empty completion"],

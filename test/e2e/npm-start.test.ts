@@ -40,7 +40,7 @@ it.skipIf(process.platform === "win32").each(["SIGTERM", "SIGHUP", "SIGKILL"] as
     });
     await untilReady(npm);
     const pids = Object.values(readRun(state)?.pids ?? {}).filter((pid) => pid !== null);
-    expect(pids).toHaveLength(5);
+    expect(pids).toHaveLength(6);
     npm.kill(signal);
     const ends = await Promise.all(pids.map((pid) => waitForEnd(pid, 10_000)));
     expect(ends).toEqual(pids.map(() => true));

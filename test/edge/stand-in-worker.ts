@@ -85,6 +85,8 @@ export function install(answer: Answer = succeed): void {
   vi.stubGlobal("fetch", async (input: RequestInfo, init?: RequestInit) => {
     const request = new Request(input, init);
     if (!request.url.startsWith(env.SQS_ENDPOINT)) return new Response(null, { status: 502 });
+    // Of an object.
+    if (request.method === "DELETE") return new Response(null, { status: 204 });
     const body: { Entries: { Id: string; MessageBody: string }[] } = await request.json();
     const batch = body.Entries.map((entry) => JobMessage.parse(JSON.parse(entry.MessageBody)));
     messages.push(...batch);

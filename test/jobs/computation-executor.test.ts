@@ -5,6 +5,7 @@ import { describe, expect, it } from "vitest";
 import { parseResultDocument } from "../contract/parse-result-document.ts";
 import type { JobMessage } from "../../contract/job-message.ts";
 import { limits } from "../../contract/limits.ts";
+import type { TunedModelSource } from "../../contract/training/tuned-model.ts";
 import { ComputationExecutor } from "../../gpu-worker/jobs/computation-executor.ts";
 import { MemorySemaphore } from "../../gpu-worker/jobs/memory-semaphore.ts";
 import { jsonItems, jsonParts } from "../../gpu-worker/jobs/json-parts.ts";
@@ -18,17 +19,26 @@ const models = await randomModels();
 type Given = {
   signal?: AbortSignal;
   onRun?(tokens: number): void;
+  onLease?(id: string, tuned: TunedModelSource | undefined): void;
   returnMemory?(): Promise<void>;
 };
 
 function answer(
   message: object,
-  { signal = never, onRun = () => undefined, returnMemory = () => Promise.resolve() }: Given = {},
+  {
+    signal = never,
+    onRun = () => undefined,
+    onLease = () => undefined,
+    returnMemory = () => Promise.resolve(),
+  }: Given = {},
 ) {
   const executor = new ComputationExecutor({
     models: {
-      lease: (id) =>
-        Promise.resolve({ model: models[id as keyof typeof models], release: () => undefined }),
+      lease: (id, _, tuned) => {
+        onLease(id, tuned);
+        const model = models[tuned === undefined ? (id as keyof typeof models) : "classes"];
+        return Promise.resolve({ model, release: () => undefined });
+      },
     },
     runner: new TaskRunner({
       policy: cpuBatchPolicy,
@@ -64,6 +74,36 @@ describe("the digest of a result", () => {
   it("is the model's own where the parts are marked", async () => {
     const { modelDigest } = await relate("<e1>Paris</e1> and <e2>Köln</e2>");
     expect(modelDigest).toBe("digest of classes");
+  });
+});
+
+describe("a message for a tenant's own model", () => {
+  it("leases the model by what it says of its files, and others by their names alone", async () => {
+    const name = `ft:tiny:mine:${"0".repeat(32)}`;
+    const object = { key: "tuned/0", bytes: 1, sha256: "ab".repeat(32) };
+    const tuned = { name, digest: "cd".repeat(32), files: [{ path: "config.json", object }] };
+    const leased: unknown[] = [];
+    const onLease = (...lease: unknown[]) => leased.push(lease);
+    const inputs = ["Paris and a storm near Köln"];
+    const message = { task: "relation-extraction", model: name, inputs, parameters: {}, tuned };
+    await answer(message, { onLease });
+    expect(leased).toEqual([
+      [name, tuned],
+      ["entities", undefined],
+    ]);
+  });
+
+  it("is answered with what the model is, where that is all that is asked", async () => {
+    const { result, usage } = await answer({
+      task: "load-model",
+      model: "classes",
+      inputs: [{}],
+      parameters: {},
+    });
+    const { tasks, limits: own, digest } = models.classes;
+    const { outputs } = parseResultDocument(String(result));
+    expect(outputs).toEqual([{ tasks, limits: own, digest }]);
+    expect(usage.promptTokens).toBe(0);
   });
 });
 

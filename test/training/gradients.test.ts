@@ -169,14 +169,14 @@ const cases: Readonly<Record<string, Case>> = {
   },
   "ELECTRA by pairs of texts": {
     folder: "checkpoints/electra-narrow-embeddings",
-    task: { name: "similarity", pooling: "mean" },
-    labels: {},
+    task: { name: "similarity", pooling: "mean", by: "contrast" },
+    labels: { labels: int64([2], [1, 0]) },
     ends: ["embeddings_project.weight", "0.intermediate.dense.weight"],
   },
   "DeBERTa v2 with its convolution": {
     folder: "checkpoints/deberta-v2-convolution",
-    task: { name: "similarity", pooling: "cls" },
-    labels: {},
+    task: { name: "similarity", pooling: "cls", by: "cosine" },
+    labels: { labels: float32([2], [0.9, -0.2]) },
     ends: [
       "encoder.conv.conv.weight",
       "encoder.conv.conv.bias",

@@ -16,6 +16,8 @@ import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime } from "../../gpu-worker/runtime/session.ts";
 import { int64 } from "../../gpu-worker/tensor/tensor.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
+import type { LearntRow } from "../../gpu-worker/training/learnt-rows.ts";
+import { packedFeeds } from "../../gpu-worker/training/packed-rows.ts";
 import { loraScale } from "../../gpu-worker/training/start-tensors.ts";
 import { openTrainStep } from "../../gpu-worker/training/train-step.ts";
 import { openGgufCheckpoint } from "../../gpu-worker/weights/gguf-checkpoint.ts";
@@ -166,9 +168,8 @@ describe.skipIf(sharedFolder === null)("twenty steps are PyTorch's", () => {
     try {
       const taken: Taken[] = [];
       for (const { input_ids: ids, labels } of steps) {
-        const figures = await training.step(nextTokens(ids, Rows.parse(labels)), {
-          learningRate: 1e-3,
-        });
+        const texts = learntRows(ids, Rows.parse(labels));
+        const figures = await training.step(packedFeeds(texts, 0), { learningRate: 1e-3 });
         taken.push({ loss: figures["loss"] ?? NaN, norm: null });
       }
       const apart = farthest(taken, steps);
@@ -180,25 +181,10 @@ describe.skipIf(sharedFolder === null)("twenty steps are PyTorch's", () => {
   });
 });
 
-/** Texts of a row each; −100: a token that is not to be predicted. */
-function nextTokens(ids: number[][], labels: number[][]): Record<string, Tensor> {
-  const width = ids[0]?.length ?? 0;
-  const asked = labels.flatMap((row, text) =>
-    row.flatMap((label, at) =>
-      at > 0 && label !== -100 ? [{ position: text * width + at - 1, label }] : [],
-    ),
-  );
-  return {
-    input_ids: grid(ids),
-    position_ids: grid(ids.map((row) => row.map((_, at) => at))),
-    segment_ids: grid(ids.map((row) => row.map(() => 0))),
-    positions: int64(
-      [asked.length],
-      asked.map(({ position }) => position),
-    ),
-    labels: int64(
-      [asked.length],
-      asked.map(({ label }) => label),
-    ),
-  };
+/** −100: a token that is not to be predicted. */
+function learntRows(ids: number[][], labels: number[][]): LearntRow[] {
+  return ids.map((own, text) => ({
+    ids: own,
+    learnt: [...own.keys()].filter((at) => at > 0 && labels[text]?.[at] !== -100),
+  }));
 }

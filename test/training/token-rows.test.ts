@@ -44,7 +44,7 @@ it("gives a word's tag to its first token, and to no other", async () => {
   expect(rows).toHaveLength(2);
   const none = -100;
   const first = [none, 0, 1, none, 2, none];
-  expect(feedOf(data.feeds([0, 1], 6)["labels"])).toEqual([
+  expect(feedOf(data.feeds([0, 1], 6, 0)["labels"])).toEqual([
     ...first,
     none,
     0,

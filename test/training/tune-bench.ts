@@ -36,10 +36,16 @@ export async function writeLines(file: string, lines: readonly object[]): Promis
 
 export const usualCommand = {
   validation: null,
+  task: null,
   strategy: "full",
   layers: 2,
   epochs: 3,
   learningRate: 1e-2,
+  learningRateMultiplier: 1,
+  lora: null,
+  patience: null,
+  threshold: 0,
+  skipInvalid: false,
   batch: 16,
   seed: 0,
   maxSeconds: 900,

@@ -227,7 +227,8 @@ describe("refusals", () => {
   it("names bad lines, and forms that are not trained", async () => {
     const bad = await refusal([...lines, { text: "a", label: 3 }]);
     expect(bad).toMatch(/cannot be trained with:\n.*241/);
-    expect(await refusal(texts.map((text) => ({ text })))).toMatch(/of the form text/);
+    const completions = texts.map((text) => ({ prompt: text, completion: "a" }));
+    expect(await refusal(completions)).toMatch(/tiny writes no text: completion trains decoders/);
     const same = await refusal(texts.map((text) => ({ text, label: "x" })));
     expect(same).toMatch(/every example is labelled x|two labels/);
     expect(existsSync(outFolder())).toBe(false);

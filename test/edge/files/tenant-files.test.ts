@@ -24,6 +24,7 @@ const idOf = (at: number) => formatFileId(String(at).padStart(32, "0"));
 function fileOf(at: number, expiresAt: number | null = null): StoredFile {
   return {
     id: idOf(at),
+    key: keyOfFile(idOf(at)),
     filename: "a.jsonl",
     purpose: "fine-tune",
     bytes: 10,

@@ -5,6 +5,7 @@
 import { vi } from "vitest";
 import { env } from "cloudflare:workers";
 import { JobMessage } from "../../../contract/job-message.ts";
+import { TuningMessage } from "../../../contract/training/tuning-job.ts";
 import { settingsOf } from "../../../edge/environment.ts";
 
 export type Hook = { url: string; headers: Headers; body: string };
@@ -12,6 +13,8 @@ export type Hook = { url: string; headers: Headers; body: string };
 export type OutsideWorld = {
   /** Messages the queue took, oldest first. */
   messages: JobMessage[];
+  /** And the queue of the training pool. */
+  trainingMessages: TuningMessage[];
   /** Sends that met a queue which was down. */
   sendsRefused: number;
   objects: Map<string, Uint8Array>;
@@ -30,9 +33,15 @@ function takeBatch(world: OutsideWorld, body: string): Response {
     world.sendsRefused += 1;
     return new Response("down", { status: 500 });
   }
-  const { Entries } = JSON.parse(body) as { Entries: Entry[] };
+  const { Entries, QueueUrl } = JSON.parse(body) as { Entries: Entry[]; QueueUrl: string };
+  const sent = Response.json({ Successful: Entries.map(({ Id }) => ({ Id })), Failed: [] });
+  if (QueueUrl === settingsOf(env).trainingQueueUrl) {
+    const jobs = Entries.map((entry) => TuningMessage.parse(JSON.parse(entry.MessageBody)));
+    world.trainingMessages.push(...jobs);
+    return sent;
+  }
   world.messages.push(...Entries.map((entry) => JobMessage.parse(JSON.parse(entry.MessageBody))));
-  return Response.json({ Successful: Entries.map(({ Id }) => ({ Id })), Failed: [] });
+  return sent;
 }
 
 async function answer(world: OutsideWorld, request: Request): Promise<Response> {
@@ -41,6 +50,8 @@ async function answer(world: OutsideWorld, request: Request): Promise<Response> 
   const bucket = `${s3.endpoint}/${s3.bucket}/`;
   if (request.url.startsWith(bucket)) {
     if (!world.storeIsUp) return new Response("down", { status: 403 });
+    const { searchParams: query } = new URL(request.url);
+    if (query.has("list-type")) return listOf(world, query.get("prefix") ?? "");
     const key = request.url.slice(bucket.length);
     if (request.method === "PUT") {
       world.objects.set(key, new Uint8Array(await request.arrayBuffer()));
@@ -59,10 +70,17 @@ async function answer(world: OutsideWorld, request: Request): Promise<Response> 
   return world.answerHook(hook, world.hooks.length);
 }
 
+function listOf({ objects }: OutsideWorld, prefix: string): Response {
+  const keys = [...objects.keys()].filter((key) => key.startsWith(prefix));
+  const contents = keys.map((key) => `<Contents><Key>${key}</Key></Contents>`).join("");
+  return new Response(`<ListBucketResult>${contents}</ListBucketResult>`);
+}
+
 /** Replaces `fetch`; undone by `vi.restoreAllMocks()`. */
 export function openOutsideWorld(): OutsideWorld {
   const world: OutsideWorld = {
     messages: [],
+    trainingMessages: [],
     sendsRefused: 0,
     objects: new Map(),
     storeIsUp: true,

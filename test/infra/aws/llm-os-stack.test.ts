@@ -63,19 +63,25 @@ function stepScaling(adjustments: object[]) {
   };
 }
 
-describe("the queue", () => {
-  it("has the numbers of the contract and hands what fails to the dead-letter queue", () => {
-    template.hasResourceProperties("AWS::SQS::Queue", {
-      QueueName: queueNames.jobs,
-      VisibilityTimeout: queueNumbers.visibilityTimeoutSeconds,
-      MessageRetentionPeriod: queueNumbers.retentionSeconds,
-      RedrivePolicy: { maxReceiveCount: queueNumbers.maxReceiveCount },
-    });
-    template.hasResourceProperties("AWS::SQS::Queue", {
-      QueueName: queueNames.deadLetter,
-      MessageRetentionPeriod: queueNumbers.deadLetterRetentionSeconds,
-    });
-  });
+describe("a queue", () => {
+  it.each([
+    [queueNames.jobs, queueNames.deadLetter],
+    [queueNames.training, queueNames.trainingDeadLetter],
+  ])(
+    "%s has the contract's numbers and hands what fails to its dead-letter queue",
+    (name, dead) => {
+      template.hasResourceProperties("AWS::SQS::Queue", {
+        QueueName: name,
+        VisibilityTimeout: queueNumbers.visibilityTimeoutSeconds,
+        MessageRetentionPeriod: queueNumbers.retentionSeconds,
+        RedrivePolicy: { maxReceiveCount: queueNumbers.maxReceiveCount },
+      });
+      template.hasResourceProperties("AWS::SQS::Queue", {
+        QueueName: dead,
+        MessageRetentionPeriod: queueNumbers.deadLetterRetentionSeconds,
+      });
+    },
+  );
 
   it("raises an alarm for a dead letter and for a message that waits", () => {
     template.hasResourceProperties("AWS::CloudWatch::Alarm", {
@@ -111,14 +117,14 @@ describe("the fleet", () => {
     const [condition = ""] = Object.keys(
       template.findConditions("*", { "Fn::Equals": [{ Ref: "FirstDeploy" }, "yes"] }),
     );
-    template.hasResourceProperties("AWS::ECS::Service", {
-      DesiredCount: { "Fn::If": [condition, 0, { Ref: "AWS::NoValue" }] },
-    });
-    expect(Object.keys(template.findResources("AWS::ECS::Service"))).toHaveLength(1);
+    const desired = { "Fn::If": [condition, 0, { Ref: "AWS::NoValue" }] };
+    template.allResourcesProperties("AWS::ECS::Service", { DesiredCount: desired });
+    template.resourceCountIs("AWS::ECS::Service", 2);
   });
 
   it("has the worker drain in the time that the container is given, and hand back in what is left", () => {
-    const [definition] = Object.values(template.findResources("AWS::ECS::TaskDefinition"));
+    const definitions = Object.entries(template.findResources("AWS::ECS::TaskDefinition"));
+    const [, definition] = definitions.find(([id]) => id.startsWith("Fleet")) ?? [];
     const [worker] = Definition.parse(definition).Properties.ContainerDefinitions;
     const variables = new Map(worker?.Environment.map(({ Name, Value }) => [Name, Value]));
     const drain = Number(variables.get("LLM_OS_DRAIN_SECONDS"));
@@ -164,8 +170,45 @@ describe("the fleet", () => {
   });
 });
 
+describe("training", () => {
+  it("runs the workers' image with another command and without a GPU, scaled from none", () => {
+    template.hasResourceProperties("AWS::ECS::TaskDefinition", {
+      RequiresCompatibilities: ["FARGATE"],
+      ContainerDefinitions: [
+        Match.objectLike({
+          Command: ["node", "gpu-worker/train.ts"],
+          ReadonlyRootFilesystem: true,
+          ResourceRequirements: Match.absent(),
+          Environment: Match.arrayWith([Match.objectLike({ Name: "SQS_TRAINING_QUEUE_URL" })]),
+          Secrets: Match.arrayWith([Match.objectLike({ Name: "LLM_OS_CALLBACK_SECRET" })]),
+        }),
+      ],
+    });
+    template.allResourcesProperties("AWS::ApplicationAutoScaling::ScalableTarget", {
+      MinCapacity: 0,
+      MaxCapacity: 5,
+    });
+    template.hasResourceProperties(
+      "AWS::ApplicationAutoScaling::ScalingPolicy",
+      stepScaling([{ ScalingAdjustment: 1 }, { ScalingAdjustment: 2 }]),
+    );
+  });
+
+  it("takes messages and protects its own task, and does nothing else", () => {
+    expect(actionsOf("TrainingTaskTaskRole")).toEqual([
+      "ecs:GetTaskProtection",
+      "ecs:UpdateTaskProtection",
+      "sqs:ChangeMessageVisibility",
+      "sqs:DeleteMessage",
+      "sqs:GetQueueAttributes",
+      "sqs:GetQueueUrl",
+      "sqs:ReceiveMessage",
+    ]);
+  });
+});
+
 describe("keys", () => {
-  it("let the edge send to the queue and do nothing else", () => {
+  it("let the edge send to the queues and do nothing else", () => {
     expect(actionsOf("EdgeUser")).toEqual(["sqs:SendMessage"]);
   });
 

@@ -6,6 +6,7 @@ import { edgeConfig } from "../../../infra/deploy/edge-config.ts";
 it("replaces the local addresses of wrangler.toml and keeps its limits", () => {
   const config = edgeConfig({
     queueUrl: "https://sqs.eu-west-1.amazonaws.com/1234/llm-os-jobs",
+    trainingQueueUrl: "https://sqs.eu-west-1.amazonaws.com/1234/llm-os-training",
     region: "eu-west-1",
     objectStorage: { endpoint: "https://account.r2.example.com", bucket: "files", region: "auto" },
     cacheNamespaceId: "f00",
@@ -16,6 +17,7 @@ it("replaces the local addresses of wrangler.toml and keeps its limits", () => {
   expect(config["vars"]).toMatchObject({
     SQS_ENDPOINT: "https://sqs.eu-west-1.amazonaws.com",
     SQS_QUEUE_URL: "https://sqs.eu-west-1.amazonaws.com/1234/llm-os-jobs",
+    SQS_TRAINING_QUEUE_URL: "https://sqs.eu-west-1.amazonaws.com/1234/llm-os-training",
     S3_BUCKET: "files",
     S3_REGION: "auto",
     AWS_REGION: "eu-west-1",

@@ -1,0 +1,106 @@
+/** Whether the files of a tuning job can be trained on, as their check and the job's own words have it. */
+import type { PublicError } from "#contract/errors.ts";
+import type { ObjectReference } from "#contract/object-reference.ts";
+import { trainingLimits } from "#contract/training/limits.ts";
+import { wordsOfProblem } from "#contract/training/problems.ts";
+import { FileReport } from "#contract/training/report.ts";
+import type { TuningFile } from "#contract/training/tuning-job.ts";
+import { type Env, settingsOf } from "../environment.ts";
+import type { StoredFile } from "../files/stored-file.ts";
+import { openObject } from "../storage/object-store.ts";
+import { baseProblem } from "./base-model.ts";
+import type { NewTuningJob } from "./tuning-job.ts";
+
+/** Null: they are still being checked. */
+export type FilesVerdict = { task: FileReport["task"] } | { error: PublicError } | null;
+
+type Judged = Pick<
+  NewTuningJob,
+  "tenant" | "model" | "baseTasks" | "trainingFile" | "validationFile" | "options"
+>;
+type Field = "training_file" | "validation_file";
+
+export async function judgeFiles(env: Env, job: Judged): Promise<FilesVerdict> {
+  const training = await judgeFile(env, job, "training_file");
+  if (training === null || "error" in training) return training;
+  const task = job.options.task ?? training.task;
+  const mismatch = task === null ? null : baseProblem(job.model, job.baseTasks, task);
+  if (mismatch !== null) return wrong(mismatch, "model");
+  if (job.validationFile === null) return training;
+  const validation = await judgeFile(env, job, "validation_file");
+  if (validation === null || "error" in validation) return validation;
+  return validation.task === training.task
+    ? training
+    : wrong(
+        `The validation file is for ${validation.task}, and the training file for ${training.task}. ` +
+          "Write both in the same form.",
+        "validation_file",
+      );
+}
+
+/** The files as a worker fetches them. @returns an error where one is not there any more */
+export async function filesOfOrder(
+  env: Env,
+  job: Judged,
+): Promise<{ training: TuningFile; validation: TuningFile | null } | { error: PublicError }> {
+  const training = await findFile(env, job, "training_file");
+  if (training === null) return gone(job, "training_file");
+  if (job.validationFile === null) return { training: shown(training), validation: null };
+  const validation = await findFile(env, job, "validation_file");
+  if (validation === null) return gone(job, "validation_file");
+  return { training: shown(training), validation: shown(validation) };
+}
+
+function shown({ filename, key, bytes, sha256 }: StoredFile): TuningFile {
+  return { filename, object: { key, bytes, sha256 } };
+}
+
+async function judgeFile(env: Env, job: Judged, field: Field): Promise<FilesVerdict> {
+  const file = await findFile(env, job, field);
+  if (file === null) return gone(job, field);
+  if (file.status === "uploaded") return null;
+  const report = await reportOf(env, job.tenant, file.id);
+  if (file.status === "processed") return { task: report?.task ?? null };
+  const words = report?.problems[0] === undefined ? null : wordsOfProblem(report.problems[0]);
+  const reason = words ?? file.statusDetails ?? "it could not be checked";
+  if (report === null) return wrong(`${file.id} cannot be used: ${reason}`, field);
+  const hasGood = report.form !== null && report.examples >= trainingLimits.examplesMin;
+  if (job.options.skipInvalid && hasGood) return { task: report.task };
+  return wrong(
+    `${report.bad_examples} of ${report.examples + report.bad_examples} examples of ${file.id} cannot be used; ` +
+      `the first problem: ${reason}. ` +
+      (hasGood
+        ? "Correct them, or send skip_invalid: true to leave them out."
+        : "Upload a file without it."),
+    field,
+  );
+}
+
+function idOf(job: Judged, field: Field): string {
+  return field === "training_file" ? job.trainingFile : (job.validationFile ?? "");
+}
+
+/** Of the key's files, one to train with. */
+export async function findFile(env: Env, job: Judged, field: Field): Promise<StoredFile | null> {
+  const file = await env.FILES.getByName(job.tenant).find(job.tenant, idOf(job, field));
+  return file?.purpose === "fine-tune" ? file : null;
+}
+
+/** @returns null where there is none */
+async function reportOf(env: Env, tenant: string, file: string): Promise<FileReport | null> {
+  const reference: ObjectReference | null = await env.FILES.getByName(tenant).report(file);
+  const chunks = reference === null ? null : await openObject(settingsOf(env), reference);
+  if (chunks === null) return null;
+  const decoder = new TextDecoder();
+  let text = "";
+  for await (const chunk of chunks) text += decoder.decode(chunk, { stream: true });
+  return FileReport.parse(JSON.parse(text + decoder.decode()));
+}
+
+function wrong(message: string, param: string): { error: PublicError } {
+  return { error: { code: "invalid_value", message, param } };
+}
+
+function gone(job: Judged, field: Field): { error: PublicError } {
+  return wrong(`${idOf(job, field)} is not there any more. Upload it again.`, field);
+}

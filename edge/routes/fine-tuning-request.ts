@@ -1,0 +1,231 @@
+/** The body of POST /v1/fine_tuning/jobs: OpenAI's fields, and ours beside them. */
+import * as z from "zod";
+import { CodedError } from "#contract/errors.ts";
+import { TrainingTask } from "#contract/training/forms.ts";
+import { tuningBounds, type TuningOptions, TuningStrategy } from "#contract/training/tuning-job.ts";
+import { tunedModelBounds } from "#contract/training/tuned-model.ts";
+import { validate } from "../http/validation.ts";
+import { unsupported } from "../tasks/unsupported.ts";
+
+/** OpenAI's limits. */
+const [pairsMax, keyMax, valueMax] = [16, 64, 512];
+const secondsDefault = 900;
+const seedMax = 2 ** 31 - 1;
+const { suffixCharactersMax } = tunedModelBounds;
+
+const fileId = z.string().max(100);
+const auto = z.literal("auto");
+
+export const Hyperparameters = z.strictObject({
+  n_epochs: z
+    .union([auto, z.int().positive().max(tuningBounds.epochsMax)])
+    .optional()
+    .describe("How often all examples are gone through. auto: by the data and the time there is."),
+  batch_size: z
+    .union([auto, z.int().positive().max(tuningBounds.batchMax)])
+    .optional()
+    .describe("Examples of a step. auto: as the base is best trained."),
+  learning_rate_multiplier: z
+    .union([auto, z.number().positive()])
+    .optional()
+    .describe("Of the learning rate that is chosen. auto: 1."),
+});
+type Hyperparameters = z.infer<typeof Hyperparameters>;
+
+const Method = z.strictObject({
+  type: z.literal("supervised").describe("By examples with their answers, the only one here."),
+  supervised: z
+    .strictObject({ hyperparameters: Hyperparameters.optional().describe("How it is trained.") })
+    .optional()
+    .describe("Its settings."),
+});
+
+const Lora = z.strictObject({
+  rank: z.int().positive().max(tuningBounds.loraRankMax).describe("Of the adapters' matrices."),
+  alpha: z.number().positive().describe("Their scale is alpha / rank."),
+});
+
+const EarlyStopping = z.strictObject({
+  patience: z.int().positive().describe("Evaluations that may bring nothing before it stops."),
+  threshold: z
+    .number()
+    .nonnegative()
+    .describe("What counts as better is better by more than this."),
+});
+
+/** Ours. */
+const own = {
+  task: TrainingTask.optional().describe("What it is trained for. Default: as its file says."),
+  strategy: TuningStrategy.optional().describe(
+    "What is trained: a head, the last layers, everything, adapters (lora), or what fits the time (auto, the default).",
+  ),
+  layers: z
+    .int()
+    .positive()
+    .max(tuningBounds.layersMax)
+    .optional()
+    .describe("Layers that top-k trains. Default: 2."),
+  learning_rate: z
+    .number()
+    .positive()
+    .optional()
+    .describe("The highest learning rate. Default: by the base."),
+  lora: Lora.optional().describe("Of the strategy lora."),
+  early_stopping: EarlyStopping.optional().describe("When it ends before its last step."),
+  n_trials: z
+    .int()
+    .positive()
+    .max(tuningBounds.trialsMax)
+    .optional()
+    .describe("Trainings with other settings, of which the best is kept. Default: one."),
+  max_seconds: z
+    .int()
+    .positive()
+    .max(tuningBounds.secondsMax)
+    .optional()
+    .describe(
+      `Seconds of training, at most: settings are chosen to fit. Default: ${secondsDefault}.`,
+    ),
+  skip_invalid: z
+    .boolean()
+    .optional()
+    .describe("Leave bad examples out. Default: a file that has any is refused."),
+} as const;
+
+export const CreateTuningJobRequest = z.strictObject({
+  model: z.string().min(1).max(200).describe("Id or alias of the model to start from."),
+  training_file: fileId.describe("Id of a file to train with."),
+  validation_file: fileId
+    .optional()
+    .describe("Id of a file to choose and to judge by. Default: part of the other is held out."),
+  method: Method.optional().describe("How it is trained. Default: supervised, all auto."),
+  hyperparameters: Hyperparameters.optional().describe("As in method. Deprecated by OpenAI."),
+  suffix: z
+    .string()
+    .min(1)
+    .max(suffixCharactersMax)
+    .optional()
+    .describe("Part of the tuned model's name: letters, digits, - and _."),
+  seed: z
+    .int()
+    .nonnegative()
+    .max(seedMax)
+    .optional()
+    .describe("The same seed trains the same. Default: chosen by chance, and shown."),
+  metadata: z
+    .record(z.string(), z.string().max(valueMax))
+    .optional()
+    .describe(`Up to ${pairsMax} pairs, to find the job by.`),
+  ...own,
+});
+export type CreateTuningJobRequest = z.infer<typeof CreateTuningJobRequest>;
+
+/** @throws CodedError that names the field, its limit and what to do */
+export function readTuningRequest(body: unknown): CreateTuningJobRequest {
+  refuseOthers(body);
+  const request = validate(CreateTuningJobRequest, body);
+  checkMetadata(request.metadata ?? {});
+  checkSuffix(request.suffix ?? "");
+  checkTogether(request);
+  return request;
+}
+
+/** What OpenAI has, and is not done here. */
+function refuseOthers(body: unknown): void {
+  if (typeof body !== "object" || body === null) return;
+  if ("integrations" in body && !isNothing(body.integrations)) throw unsupported(["integrations"]);
+  if (!("method" in body) || typeof body.method !== "object" || body.method === null) return;
+  const type = "type" in body.method ? body.method.type : undefined;
+  for (const name of ["dpo", "reinforcement"]) {
+    if (type !== name && !(name in body.method)) continue;
+    throw unsupported(["method", type === name ? "type" : name], "Send the type supervised.");
+  }
+}
+
+function isNothing(value: unknown): boolean {
+  return value === null || (Array.isArray(value) && value.length === 0);
+}
+
+function wrong(param: string, message: string): CodedError {
+  return new CodedError("invalid_value", message, { param: param.slice(0, 200) });
+}
+
+function checkMetadata(metadata: Record<string, string>): void {
+  const keys = Object.keys(metadata);
+  if (keys.length > pairsMax)
+    throw wrong(
+      "metadata",
+      `metadata holds ${keys.length} pairs, and at most ${pairsMax} are kept. Send fewer.`,
+    );
+  const long = keys.find((key) => key.length > keyMax);
+  if (long !== undefined) {
+    throw wrong(
+      "metadata",
+      `A key of metadata is over its limit of ${keyMax} characters: ${long.slice(0, keyMax)}… Shorten it.`,
+    );
+  }
+}
+
+function checkSuffix(suffix: string): void {
+  if (/^[\w-]*$/.test(suffix)) return;
+  throw wrong("suffix", "suffix may hold letters, digits, - and _. Leave other characters out.");
+}
+
+/** What has no meaning beside something else. */
+function checkTogether(request: CreateTuningJobRequest): void {
+  const { strategy = "auto", layers, lora, learning_rate: rate } = request;
+  if (layers !== undefined && strategy !== "top-k")
+    throw wrong(
+      "layers",
+      "layers belongs to the strategy top-k. Send that too, or leave layers out.",
+    );
+  if (lora !== undefined && strategy !== "lora")
+    throw wrong("lora", "lora belongs to the strategy lora. Send that too, or leave lora out.");
+  const { learning_rate_multiplier: multiplier = "auto" } = hyperparametersOf(request);
+  if (rate !== undefined && multiplier !== "auto") {
+    throw wrong(
+      "learning_rate",
+      "learning_rate and learning_rate_multiplier contradict each other. Send one of them.",
+    );
+  }
+}
+
+/** @throws CodedError where both places say something */
+function hyperparametersOf({ method, hyperparameters }: CreateTuningJobRequest): Hyperparameters {
+  const ofMethod = method?.supervised?.hyperparameters;
+  if (ofMethod !== undefined && hyperparameters !== undefined) {
+    throw wrong(
+      "hyperparameters",
+      "hyperparameters stand in method too. Send method.supervised.hyperparameters alone.",
+    );
+  }
+  return ofMethod ?? hyperparameters ?? {};
+}
+
+/** @param seed where none was sent */
+export function optionsOf(request: CreateTuningJobRequest, seed: number): TuningOptions {
+  const { n_epochs, batch_size, learning_rate_multiplier } = hyperparametersOf(request);
+  return {
+    task: request.task ?? null,
+    strategy: request.strategy ?? "auto",
+    layers: request.layers ?? null,
+    epochs: chosen(n_epochs),
+    batch: chosen(batch_size),
+    learningRate: request.learning_rate ?? null,
+    learningRateMultiplier: chosen(learning_rate_multiplier),
+    lora: request.lora ?? null,
+    earlyStopping: request.early_stopping ?? null,
+    trials: request.n_trials ?? null,
+    seed: request.seed ?? seed,
+    maxSeconds: request.max_seconds ?? secondsDefault,
+    skipInvalid: request.skip_invalid ?? false,
+  };
+}
+
+function chosen(value: number | "auto" | undefined): number | null {
+  return value === undefined || value === "auto" ? null : value;
+}
+
+export function randomSeed(): number {
+  return (crypto.getRandomValues(new Uint32Array(1))[0] ?? 0) & seedMax;
+}

@@ -1,0 +1,74 @@
+/**
+ * The composition root of the process that trains: reads the configuration, takes tuning jobs from their queue one at
+ * a time, and ends in order on SIGTERM, SIGINT or when the launcher that started it is gone. It is to be small while it
+ * waits: what trains is loaded with the first job.
+ */
+import { hostname } from "node:os";
+import process from "node:process";
+import { type TrainingConfig, ConfigError, readTrainingConfig } from "./config.ts";
+import { openEdgeClient } from "./jobs/edge-client.ts";
+import { openSqsQueue } from "./jobs/sqs-queue.ts";
+import { createLog } from "./telemetry/log.ts";
+import { lowerPriority } from "./tuning-jobs/lower-priority.ts";
+import { TuningWorker, type TuningWorkerOptions } from "./tuning-jobs/tuning-worker.ts";
+
+/** Without the launcher the edge is gone too, so that nothing could be told. */
+const orphanGraceMs = 1_000;
+
+function readConfigOrExit(): TrainingConfig {
+  try {
+    return readTrainingConfig(process.env, `${hostname()}-${process.pid}`);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    process.exit(1);
+  }
+}
+
+const config = readConfigOrExit();
+const log = createLog({ level: config.logLevel, worker: config.workerId });
+const ending = new AbortController();
+const deadline = new AbortController();
+
+function end(reason: string, afterMs: number): void {
+  log.info({ reason, afterMs }, "ending");
+  if (ending.signal.aborted) deadline.abort();
+  ending.abort(new Error(`ending: ${reason}`));
+  setTimeout(() => deadline.abort(), afterMs).unref();
+}
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  process.on(signal, () => end(signal, config.drainSeconds * 1_000));
+}
+process.once("disconnect", () => end("the launcher is gone", orphanGraceMs));
+
+/** What trains, once: the runtime stays for the next job. */
+let opened: Promise<TuningWorkerOptions["run"]> | null = null;
+
+function openTraining(): Promise<TuningWorkerOptions["run"]> {
+  opened ??= import("./tuning-jobs/open-training.ts").then(({ openTraining: open }) =>
+    open(config, log),
+  );
+  return opened;
+}
+
+lowerPriority();
+const queue = openSqsQueue(config.queue);
+const { url, callbackSecret: secret } = config.edge;
+const edge = openEdgeClient({ url, secret, wallClock: Date.now });
+const worker = new TuningWorker({
+  id: config.workerId,
+  queue,
+  edge,
+  run: async (order, lease, done) => (await openTraining())(order, lease, done),
+  backoff: { firstMs: 100, maxMs: 3_000, random: Math.random },
+  wallClock: Date.now,
+  log,
+});
+log.info({}, "ready");
+process.send?.({ type: "ready" });
+await worker.work(ending.signal, deadline.signal);
+queue.close();
+await edge.close();
+log.info({}, "ended");
+// Connections that libraries keep alive must not keep the process.
+process.exit();

@@ -1,0 +1,79 @@
+/** A training in the folder of the model that comes of it: its graphs, its state while it is not at its end. */
+import { mkdir, rm } from "node:fs/promises";
+import path from "node:path";
+import type { Runtime } from "../runtime/session.ts";
+import type { WeightSource } from "../weights/weight-source.ts";
+import { runTraining } from "./run-training.ts";
+import type { RunOptions, TrainingEnd, TrainingEvents } from "./run-training.ts";
+import { openTrainStep } from "./train-step.ts";
+import type { TrainStep } from "./train-step.ts";
+import type { TrainingGraphs } from "./training-graphs.ts";
+import type { TrainingPlan } from "./training-plan.ts";
+import { saveTraining } from "./training-state.ts";
+import type { SavedTraining } from "./training-state.ts";
+
+export type TrainingRun = {
+  readonly plan: TrainingPlan;
+  /** Where the training was interrupted; null: it begins. */
+  readonly from: SavedTraining | null;
+  /** Of the tuned model. */
+  readonly name: string;
+  /** Its folder. */
+  readonly out: string;
+  /** Of all that decides the result, so that a state is taken up by the same training alone. */
+  readonly fingerprint: string;
+  readonly saveEverySeconds: number;
+  readonly runtime: Runtime;
+  readonly events: TrainingEvents & { onSave(step: number): void };
+  readonly now: () => number;
+  readonly signal: AbortSignal;
+};
+
+/** In the folder that is written to, until the training has ended. */
+export const stateFolder = "training-state";
+
+export function stateFolderOf(out: string): string {
+  return path.join(out, stateFolder);
+}
+
+type Trained = {
+  readonly graphs: TrainingGraphs;
+  readonly weights: WeightSource;
+  readonly paddingId: number;
+  /** @param step with the parameters as they are before the training, whether it begins or goes on */
+  examples(step: TrainStep): Promise<Pick<RunOptions, "training" | "heldOut">>;
+};
+
+/** @throws the signal's reason, once the state is saved */
+export async function trainInFolder(
+  { plan, from, out, fingerprint, saveEverySeconds, runtime, events, now, signal }: TrainingRun,
+  { graphs, weights, paddingId, examples }: Trained,
+): Promise<TrainingEnd> {
+  const folder = stateFolderOf(out);
+  const work = path.join(folder, "graphs");
+  // One that was killed has left its graphs behind.
+  await rm(work, { recursive: true, force: true });
+  await mkdir(work, { recursive: true });
+  const { update, evaluation, trained } = graphs;
+  const step = await openTrainStep({ runtime, update, evaluation, weights, folder: work, signal });
+  try {
+    return await runTraining({
+      plan,
+      step,
+      trained,
+      paddingId,
+      ...(await examples(step)),
+      from,
+      save: async (state) => {
+        await saveTraining(folder, { ...state, plan }, fingerprint);
+        events.onSave(state.progress.step);
+      },
+      saveEverySeconds,
+      events,
+      now,
+      signal,
+    });
+  } finally {
+    await step.release();
+  }
+}

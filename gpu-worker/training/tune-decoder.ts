@@ -1,0 +1,180 @@
+/**
+ * A decoder from a base's folder and examples: trained by the loop, then written with its report into a folder, layers
+ * of LoRA as PEFT has them or a whole checkpoint. What a command and a job both call.
+ */
+import { rm } from "node:fs/promises";
+import type { TrainingReport } from "#contract/training/evaluation-report.ts";
+import { decoderOf } from "../architectures/decoder.ts";
+import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
+import { writeDecoderAdapter } from "../checkpoints/decoder-adapter-folder.ts";
+import type { DecoderAdapter } from "../checkpoints/decoder-adapter-folder.ts";
+import { decoderTokenizerFiles, readDecoderCheckpoint } from "../checkpoints/decoder-checkpoint.ts";
+import type { DecoderCheckpoint } from "../checkpoints/decoder-checkpoint.ts";
+import { openDecoderWeights } from "../checkpoints/decoder-weights.ts";
+import { makeTokenizer } from "../tokenizer/tokenizer.ts";
+import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
+import type { WeightSource } from "../weights/weight-source.ts";
+import { lengthsOf } from "./decoder-cost.ts";
+import type { DecoderFacts } from "./decoder-cost.ts";
+import { batchData, encodeDecoderData, judgedData, scoresOf } from "./decoder-data.ts";
+import type { DecoderData, EncodedTexts } from "./decoder-data.ts";
+import { decoderGraphs, decoderTargets, withDecoderAdapters } from "./decoder-graphs.ts";
+import { evaluateAll } from "./run-training.ts";
+import type { TrainingEnd } from "./run-training.ts";
+import { stateFolderOf, trainInFolder } from "./train-in-folder.ts";
+import type { TrainingRun } from "./train-in-folder.ts";
+import type { TrainStep } from "./train-step.ts";
+import type { TrainingGraphs } from "./training-graphs.ts";
+import { trainingReport } from "./training-report.ts";
+import { listTensors } from "./training-state.ts";
+import { planInWords, tuningCard } from "./tuning-card.ts";
+import { writeDecoder } from "./write-decoder.ts";
+import { writeReport } from "./write-report.ts";
+
+type Named = {
+  readonly id: string;
+  readonly folder: string;
+  /** Its name and its weights' digest, for adapters. */
+  readonly upstream: Pick<DecoderAdapter, "baseName" | "baseDigest">;
+};
+
+/** All that is known before it is decided how to train. */
+export type PreparedDecoder = Named & {
+  readonly checkpoint: DecoderCheckpoint;
+  readonly tokenizer: Tokenizer;
+  /** config.json, or what a GGUF file says in its place. */
+  readonly config: unknown;
+  readonly data: DecoderData;
+  readonly encoded: EncodedTexts;
+  readonly facts: DecoderFacts;
+};
+
+export type TuneDecoderOptions = TrainingRun & { readonly prepared: PreparedDecoder };
+
+function configIn(checkpoint: DecoderCheckpoint): unknown {
+  const { config, weights } = openDecoderWeights(checkpoint);
+  weights.close();
+  return config;
+}
+
+/** @throws Error that says why the base cannot be trained on the data; the signal's reason */
+export async function prepareDecoder(
+  named: Named,
+  data: DecoderData,
+  signal: AbortSignal,
+): Promise<PreparedDecoder> {
+  const { id, folder } = named;
+  const checkpoint = await readDecoderCheckpoint(folder, null);
+  if (checkpoint === null) throw new Error(`${id} writes no text: ${data.task} trains decoders`);
+  const tokenizer = await makeTokenizer(await decoderTokenizerFiles(checkpoint));
+  checkTokenizer(tokenizer, checkpoint);
+  const { limits, endTokens, chatTemplate, parameters } = checkpoint;
+  const reader = {
+    id,
+    tokenizer,
+    tokensMax: limits.maxTokens,
+    endToken: endTokens[0] ?? null,
+    endTokens: new Set(endTokens),
+    chatTemplate,
+  };
+  const encoded = await encodeDecoderData(data, reader, signal);
+  const config = configIn(checkpoint);
+  const facts = {
+    architecture: decoderOf(config),
+    parameters,
+    training: lengthsOf(encoded.training),
+    heldOut: lengthsOf(encoded.heldOut),
+  };
+  return { ...named, checkpoint, tokenizer, config, data, encoded, facts };
+}
+
+export async function tuneDecoder(options: TuneDecoderOptions): Promise<TrainingReport> {
+  const { plan, prepared } = options;
+  const { checkpoint, config, encoded, facts, tokenizer, id } = prepared;
+  const isLora = plan.strategy === "lora";
+  if (!isLora && checkpoint.format === "gguf") {
+    throw new Error(
+      `${id} is a GGUF file, whose weights are rounded: use lora, or its safetensors`,
+    );
+  }
+  const { weights: stored } = openDecoderWeights(checkpoint);
+  const weights = isLora ? withDecoderAdapters(stored, plan) : stored;
+  try {
+    const rows = [...encoded.training, ...encoded.heldOut];
+    const positions = rows.reduce((most, { ids }) => Math.max(most, ids.length), 1);
+    const layerCount = facts.architecture.layers.length;
+    const graphs = decoderGraphs(config, weights, { plan, positions, layerCount });
+    const paddingId = tokenizer.paddingId ?? 0;
+    const end = await trainInFolder(options, {
+      graphs,
+      weights,
+      paddingId,
+      examples: (step) => examplesOf(prepared, step, { paddingId, batch: plan.batch }),
+    });
+    return await write(options, { weights, graphs, end });
+  } finally {
+    weights.close();
+  }
+}
+
+/** Held-out texts are scored by the base first: adapters change nothing as they begin. */
+async function examplesOf(
+  { encoded, tokenizer }: PreparedDecoder,
+  step: TrainStep,
+  { paddingId, batch }: { readonly paddingId: number; readonly batch: number },
+) {
+  const { training, heldOut } = encoded;
+  const texts = await tokenizer.decodeAll(heldOut.map(({ ids }) => ids));
+  const of = (base: Parameters<typeof judgedData>[1]["base"]) => ({
+    rows: heldOut,
+    data: judgedData(heldOut, { paddingId, texts, base }),
+  });
+  const { rows } = await evaluateAll(step, of({ logLikelihoods: [] }), { paddingId, batch });
+  return {
+    training: { rows: training, data: batchData(training, paddingId) },
+    heldOut: of(scoresOf(rows)),
+  };
+}
+
+async function write(
+  { prepared, plan, name, out }: TuneDecoderOptions,
+  { weights, graphs, end }: { weights: WeightSource; graphs: TrainingGraphs; end: TrainingEnd },
+): Promise<TrainingReport> {
+  const { id, folder, checkpoint, config, data, encoded, upstream } = prepared;
+  const isLora = plan.strategy === "lora";
+  const tuned = layeredWeights(memoryWeights(end.best), weights);
+  const report = trainingReport(
+    {
+      task: data.task,
+      base_model: id,
+      base_kind: "base_model",
+      tuned_model: name,
+      examples: encoded.training.length,
+      baseBytes: checkpoint.sizeBytes,
+      written: { weights: tuned, names: isLora ? graphs.trained : graphs.read },
+    },
+    end,
+  );
+  await writeReport(out, report, end.progress.metrics);
+  const { licence, limits } = checkpoint;
+  const card = tuningCard({
+    report,
+    how: planInWords(plan, false),
+    licence,
+    labels: [],
+    wordShapes: false,
+    library: isLora ? "peft" : "transformers",
+    pipeline: "text-generation",
+  });
+  if (isLora) {
+    const task = data.task === "chat" ? "chat-completion" : "text-generation";
+    const adapter = { task, maxLength: limits.maxTokens, licence, ...upstream } as const;
+    const lora = { ...plan.lora, targets: decoderTargets, tensors: listTensors(end.best) };
+    await writeDecoderAdapter(out, adapter, { lora, card });
+  } else {
+    await writeDecoder(out, { base: { folder, config }, weights: tuned, names: graphs.read, card });
+  }
+  await rm(stateFolderOf(out), { recursive: true, force: true });
+  return report;
+}

@@ -1,0 +1,166 @@
+/** What a training says of itself (training/tune-model.ts) as events of its job. */
+import type { TuningOptions } from "#contract/training/tuning-job.ts";
+import type { Score } from "../training/run-training.ts";
+import type { SearchTrial } from "../training/search.ts";
+import type { TrainingPlan } from "../training/training-plan.ts";
+import type { Progress } from "../training/training-state.ts";
+import type { TuningEvent, TuningSizes } from "../training/tune-model.ts";
+import type { TuningLease } from "./tuning-lease.ts";
+
+type Plan = Extract<TuningEvent, { kind: "plan" }>;
+
+/** @returns takes what is told, in order */
+export function tuningTeller(
+  options: Pick<TuningOptions, "strategy" | "maxSeconds">,
+  lease: Pick<TuningLease, "tell" | "keep" | "advance">,
+  /** Milliseconds, monotonic. */
+  now: () => number,
+): (event: TuningEvent) => void {
+  let plan: Plan | null = null;
+  let seconds: number | null = null;
+  let trials = 0;
+  const begun = now();
+  return (event) => {
+    switch (event.kind) {
+      case "choice":
+        seconds = event.choice.seconds;
+        return;
+      case "resumed":
+        return lease.tell(`Goes on after step ${event.step}`, { step: event.step });
+      case "plan":
+        plan = event;
+        return tellPlan(event, { ...options, seconds }, lease);
+      case "step":
+        if (plan !== null) lease.advance(progressOf(plan, event));
+        return;
+      case "evaluation":
+        if (plan !== null) tellScore(plan, event, lease);
+        return;
+      case "shortened":
+        return lease.tell(`${event.steps} steps fit in the time: the rate falls to 0 by then`, {
+          total_steps: event.steps,
+        });
+      case "searched":
+        return tellTrial(event.trial, lease);
+      case "saved":
+        return lease.tell(`State saved after step ${event.step}`, { step: event.step });
+      case "read":
+        lease.advance({
+          ...readingOf(plan?.sizes.tokens ?? 0, event),
+          seconds: (now() - begun) / 1000,
+        });
+        return;
+      case "trial": {
+        const { l2, accuracy } = event.trial;
+        const words = `L2 ${l2}: accuracy ${accuracy.toFixed(4)}`;
+        const step = (trials += 1);
+        return lease.tell(words, { step, l2, valid_accuracy: accuracy }, { type: "metrics" });
+      }
+    }
+  };
+}
+
+type Told = Pick<TuningOptions, "strategy" | "maxSeconds"> & { seconds: number | null };
+
+function tellPlan(
+  { plan, sizes }: Plan,
+  { strategy: asked, maxSeconds, seconds }: Told,
+  lease: Pick<TuningLease, "tell">,
+): void {
+  const { strategy, epochs, batch, steps, learningRate, seed } = plan;
+  const estimate = seconds === null ? "" : ` About ${Math.ceil(seconds)} of ${maxSeconds} seconds.`;
+  lease.tell(`${strategyWords(plan, asked)}: ${workWords(plan, sizes)}.${estimate}`, {
+    strategy,
+    ...(strategy === "top-k" && { layers: plan.layers }),
+    ...(strategy === "lora" && { lora_rank: plan.lora.rank, lora_alpha: plan.lora.alpha }),
+    ...(strategy !== "head" && {
+      n_epochs: epochs,
+      batch_size: batch,
+      total_steps: steps,
+      learning_rate: learningRate,
+    }),
+    seed,
+    training_examples: sizes.examples,
+    held_out_examples: sizes.heldOut,
+    estimated_seconds: seconds,
+    max_seconds: maxSeconds,
+  });
+}
+
+function strategyWords({ strategy, layers }: TrainingPlan, asked: TuningOptions["strategy"]) {
+  const what = strategy === "top-k" ? `top-k of ${layers} layers` : strategy;
+  return asked === "auto" ? `Strategy ${what}, chosen by auto` : `Strategy ${what}`;
+}
+
+function workWords({ strategy, epochs, batch, steps }: TrainingPlan, sizes: TuningSizes): string {
+  const { examples, heldOut } = sizes;
+  const judged = `${heldOut} examples are held out to judge by`;
+  if (strategy === "head") return `all ${examples} examples read once; ${judged}`;
+  return `${epochs} epochs of all ${examples} examples, ${batch} a step (${steps} steps); ${judged}`;
+}
+
+function progressOf(
+  { plan, sizes }: Plan,
+  { progress, secondsLeft }: { progress: Progress; secondsLeft: number },
+) {
+  const { step, seconds } = progress;
+  const trainedTokens = Math.round((sizes.tokens * plan.epochs * step) / plan.steps);
+  return {
+    step,
+    steps: progress.steps ?? plan.steps,
+    trainedTokens,
+    seconds,
+    secondsLeft: Number.isFinite(secondsLeft) ? Math.max(0, secondsLeft) : null,
+  };
+}
+
+/** Of `head`, which takes no steps: texts in their place. */
+function readingOf(tokens: number, { done, total }: { done: number; total: number }) {
+  const trainedTokens = Math.round((tokens * done) / Math.max(1, total));
+  return { step: done, steps: total, trainedTokens, secondsLeft: null };
+}
+
+type Numbers = Readonly<Record<string, number | null>>;
+
+function tellScore(
+  { plan }: Plan,
+  { progress, score }: { progress: Progress; score: Score },
+  lease: Pick<TuningLease, "tell" | "keep">,
+): void {
+  const { step } = progress;
+  const figures = numbersOf({
+    train_loss: progress.metrics.at(-1)?.train_loss ?? null,
+    valid_loss: score.loss,
+    valid_mean_token_accuracy: progress.metrics.at(-1)?.valid_mean_token_accuracy ?? null,
+    [`valid_${score.name.replaceAll(/\W+/g, "_")}`]: score.value,
+  });
+  const words = `Step ${step}/${plan.steps}: ${score.name} ${score.value.toFixed(4)}, loss ${score.loss.toFixed(4)}`;
+  const data = { step, total_steps: plan.steps, ...figures };
+  lease.tell(words, data, { type: "metrics" });
+  if (progress.best?.step === step) lease.keep(step, { step, ...figures });
+}
+
+function tellTrial(
+  { result, options, steps, rounds }: SearchTrial,
+  lease: Pick<TuningLease, "tell">,
+) {
+  const { strategy, epochs, batch, learningRate } = options;
+  const { round, candidate, score, loss } = result;
+  const name = `Trial ${candidate + 1}, round ${round + 1} of ${rounds}`;
+  const words = `${name}: score ${score.toFixed(4)} after ${steps} steps`;
+  const tried = { strategy, n_epochs: epochs, batch_size: batch, learning_rate: learningRate };
+  const figures = numbersOf({ valid_score: score, valid_loss: loss });
+  lease.tell(
+    words,
+    { trial: candidate, round, step: steps, ...tried, ...figures },
+    { type: "metrics" },
+  );
+}
+
+/** What is no number has no place in JSON. */
+function numbersOf(figures: Numbers): Record<string, number> {
+  const finite = Object.entries(figures).flatMap(([name, value]) =>
+    value !== null && Number.isFinite(value) ? [[name, value] as const] : [],
+  );
+  return Object.fromEntries(finite);
+}

@@ -1,0 +1,188 @@
+/**
+ * Fine-tuning on the whole running stack, by OpenAI's own client: a file is uploaded, a job created, its events followed,
+ * the tuned model called and deleted. And what a crash, a pause and a cancellation leave.
+ */
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import process from "node:process";
+import OpenAI, { toFile } from "openai";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { TrainingReport } from "../../contract/training/evaluation-report.ts";
+import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
+
+const state = mkdtempSync(path.join(tmpdir(), "llm-os-fine-tuning-"));
+let stack: RunningStack;
+let client: OpenAI;
+
+beforeAll(async () => {
+  stack = await startStack({ state, env: { LLM_OS_TRAINING: "on" } });
+  client = new OpenAI({ apiKey: stack.operatorKey, baseURL: `${stack.url}/v1`, maxRetries: 0 });
+});
+
+afterAll(async () => {
+  await stack.stop();
+  rmSync(state, { recursive: true, force: true });
+});
+
+const base = "all-MiniLM-L6-v2";
+const dishes = ["soup", "bread", "pasta", "salad", "cake", "curry", "cheese", "rice"];
+const trips = ["train", "bus", "flight", "ferry", "tram", "taxi", "coach", "metro"];
+
+/** Two labels that are easily told apart. */
+function examples(rounds: number): string {
+  return Array.from({ length: rounds }, (_, round) => [
+    ...dishes.map((dish) => ({ text: `The ${dish} number ${round} was tasty`, label: "food" })),
+    ...trips.map((trip) => ({ text: `The ${trip} number ${round} was late`, label: "travel" })),
+  ])
+    .flat()
+    .map((example) => JSON.stringify(example))
+    .join("\n");
+}
+
+async function upload(content: string): Promise<string> {
+  const file = await toFile(Buffer.from(content), "train.jsonl");
+  return (await client.files.create({ file, purpose: "fine-tune" })).id;
+}
+
+type Extra = { strategy?: string; max_seconds?: number; suffix?: string };
+type Job = OpenAI.FineTuning.FineTuningJob;
+
+async function create(file: string, epochs: number, extra: Extra = {}): Promise<Job> {
+  const hyperparameters = { n_epochs: epochs };
+  const body = { model: base, training_file: file, hyperparameters, seed: 3, ...extra };
+  return client.fineTuning.jobs.create(body);
+}
+
+async function reaches(id: string, ...statuses: string[]): Promise<Job> {
+  return vi.waitFor(
+    async () => {
+      const job = await client.fineTuning.jobs.retrieve(id);
+      const failure = job.error?.message ?? "";
+      expect(statuses, `${job.status} ${failure}`).toContain(job.status);
+      return job;
+    },
+    { timeout: 50_000, interval: 100 },
+  );
+}
+
+/** Once it has taken a step. */
+async function steps(id: string): Promise<void> {
+  await vi.waitFor(
+    async () => {
+      const job = (await client.fineTuning.jobs.retrieve(id)) as Job & {
+        progress: { step: number } | null;
+      };
+      expect(job.progress?.step ?? 0).toBeGreaterThan(0);
+    },
+    { timeout: 40_000, interval: 50 },
+  );
+}
+
+function call(address: string, options: RequestInit = {}): Promise<Response> {
+  const headers = { authorization: `Bearer ${stack.operatorKey}`, ...options.headers };
+  return fetch(`${stack.url}${address}`, { ...options, headers });
+}
+
+async function classify(model: string, inputs: string, headers = {}): Promise<Response> {
+  return call(`/hf/models/${encodeURIComponent(model)}/pipeline/text-classification`, {
+    method: "POST",
+    body: JSON.stringify({ inputs }),
+    headers: { "content-type": "application/json", ...headers },
+  });
+}
+
+describe("a tuning job", () => {
+  it("is created, followed, used and deleted by OpenAI's client", async () => {
+    const file = await upload(examples(3));
+    const created = await create(file, 3, { strategy: "lora", suffix: "topics" });
+    expect(["validating_files", "queued", "running"]).toContain(created.status);
+
+    const tail = await call(`/v1/fine_tuning/jobs/${created.id}/events?stream=true`);
+    const told = await tail.text();
+    expect(told).toContain("lora");
+
+    const job = await reaches(created.id, "succeeded");
+    const model = job.fine_tuned_model ?? "";
+    expect(model).toMatch(/^ft:all-MiniLM-L6-v2:topics:[0-9a-f]{32}$/);
+    expect(job.trained_tokens).toBeGreaterThan(0);
+
+    const answer = await classify(model, "The omelette was tasty");
+    expect(answer.status).toBe(200);
+    expect(await answer.json()).toMatchObject([[{ label: "food" }, { label: "travel" }]]);
+
+    const { data: listed } = await client.models.list();
+    expect(listed.map(({ id }) => id)).toContain(model);
+    const others = await fetch(`${stack.url}/v1/models`);
+    expect(await others.text()).not.toContain(model);
+    const anonymous = await classify(model, "The omelette was tasty", {
+      authorization: "Bearer anonymous",
+    });
+    expect(anonymous.status).toBe(404);
+
+    const { data: events } = await client.fineTuning.jobs.listEvents(created.id, { limit: 100 });
+    expect(events.some(({ type }) => type === "metrics")).toBe(true);
+    const { data: checkpoints } = await client.fineTuning.jobs.checkpoints.list(created.id);
+    expect(checkpoints.length).toBeGreaterThan(0);
+
+    const files = await Promise.all(job.result_files.map((id) => client.files.retrieve(id)));
+    expect(files.map(({ filename }) => filename).toSorted()).toEqual([
+      "metrics.csv",
+      "report.html",
+      "report.json",
+    ]);
+    const report = files.find(({ filename }) => filename === "report.json")?.id ?? "";
+    const text = await (await client.files.content(report)).text();
+    expect(TrainingReport.parse(JSON.parse(text)).task).toBe("text-classification");
+
+    expect(await client.models.delete(model)).toEqual({
+      id: model,
+      object: "model",
+      deleted: true,
+    });
+    expect((await classify(model, "The omelette was tasty")).status).toBe(404);
+  });
+
+  it("goes on after its process was killed, and is served once", async () => {
+    const file = await upload(examples(6));
+    const created = await create(file, 12, { strategy: "full" });
+    await steps(created.id);
+    process.kill(trainingPid(), "SIGKILL");
+    const job = await reaches(created.id, "succeeded");
+    const model = job.fine_tuned_model ?? "";
+    expect((await classify(model, "The waffle was tasty")).status).toBe(200);
+    await client.models.delete(model);
+  }, 120_000);
+
+  it("pauses and goes on, and is cancelled while it runs", async () => {
+    const file = await upload(examples(6));
+    const paused = await create(file, 50, { strategy: "full" });
+    await steps(paused.id);
+    await client.fineTuning.jobs.pause(paused.id);
+    await reaches(paused.id, "paused");
+    await client.fineTuning.jobs.resume(paused.id);
+    await reaches(paused.id, "running");
+    await client.fineTuning.jobs.cancel(paused.id);
+    await reaches(paused.id, "cancelled");
+    const next = await create(file, 1, { strategy: "head" });
+    const { fine_tuned_model: model } = await reaches(next.id, "succeeded");
+    expect((await classify(model ?? "", "The ferry was late")).status).toBe(200);
+  }, 120_000);
+
+  it("fails by the file's first bad line, and leaves bad lines out where told to", async () => {
+    const file = await upload(`${examples(2)}\n{"text": "no label"}`);
+    const refused = await create(file, 1, { strategy: "head" });
+    const failed = await reaches(refused.id, "failed");
+    expect(failed.error).toMatchObject({ param: "training_file" });
+    expect(failed.error?.message).toMatch(/33/);
+  });
+});
+
+function trainingPid(): number {
+  const run = JSON.parse(readFileSync(path.join(state, "run.json"), "utf8")) as {
+    pids: Record<string, number>;
+  };
+  const pid = run.pids["training"];
+  if (pid === undefined) throw new Error("no training process");
+  return pid;
+}

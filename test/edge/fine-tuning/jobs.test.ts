@@ -1,0 +1,388 @@
+/** Fine-tuning jobs as callers ask for them: what is taken, what is refused, what is shown. */
+import { env } from "cloudflare:workers";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { problemAt } from "../../../contract/training/problems.ts";
+import { call, errorOf } from "../caller.ts";
+import { openOutsideWorld, type OutsideWorld } from "../jobs/outside-world.ts";
+import { announce, decoder, miniLm } from "../stand-in-worker.ts";
+import {
+  check,
+  checkedFile,
+  claim,
+  claimedJob,
+  create,
+  forgetTuning,
+  get,
+  post,
+  progressOf,
+  report,
+  retrieve,
+  secondsUsed,
+  sentFor,
+  tenant,
+  until,
+  upload,
+} from "./tuning-in-tests.ts";
+import { tunedModel } from "./tuned-model-sample.ts";
+
+const path = "/v1/fine_tuning/jobs";
+const nobodys = `ftjob-${"0".repeat(32)}`;
+let world: OutsideWorld;
+
+beforeEach(async () => {
+  world = openOutsideWorld();
+  await announce([miniLm, decoder]);
+  await forgetTuning();
+});
+afterEach(async () => {
+  await forgetTuning();
+  vi.restoreAllMocks();
+});
+
+const idsOf = async (query: string) => {
+  const list = await (await get(query)).json<{ data: { id: string }[]; has_more: boolean }>();
+  return [list.has_more, ...list.data.map(({ id }) => id)];
+};
+
+const pairs = (count: number, length = 1) =>
+  Object.fromEntries(Array.from({ length: count }, (_, at) => [`k${at}`, "v".repeat(length)]));
+
+describe("a job", () => {
+  it("waits for its file, then for a worker, and shows what was asked for", async () => {
+    const file = await upload();
+    const job = await create({
+      model: "sentence-transformers/all-MiniLM-L6-v2",
+      training_file: file,
+      suffix: "mood",
+      seed: 7,
+      metadata: { team: "support" },
+      method: { type: "supervised", supervised: { hyperparameters: { n_epochs: 3 } } },
+      strategy: "lora",
+      lora: { rank: 4, alpha: 8 },
+      early_stopping: { patience: 2, threshold: 0 },
+      max_seconds: 60,
+      validation_file: null,
+    });
+    expect(job).toMatchObject({
+      object: "fine_tuning.job",
+      status: "validating_files",
+      model: "all-MiniLM-L6-v2",
+      training_file: file,
+      validation_file: null,
+      seed: 7,
+      metadata: { team: "support" },
+      hyperparameters: { n_epochs: 3, batch_size: "auto", learning_rate_multiplier: "auto" },
+      strategy: "lora",
+      lora: { rank: 4, alpha: 8 },
+      early_stopping: { patience: 2, threshold: 0 },
+      max_seconds: 60,
+      fine_tuned_model: null,
+      finished_at: null,
+      trained_tokens: null,
+      result_files: [],
+      progress: null,
+      report: null,
+    });
+    expect(world.trainingMessages).toEqual([]);
+    await check(world, file);
+    await until(job.id, "queued");
+    await sentFor(world, job.id);
+    expect(await claim(job.id)).toMatchObject({
+      attempt: 1,
+      model: "all-MiniLM-L6-v2",
+      training: { filename: `${file}.jsonl`, object: { key: `files/${file}` } },
+      validation: null,
+      options: { epochs: 3, batch: null, lora: { rank: 4, alpha: 8 }, seed: 7, maxSeconds: 60 },
+      name: `ft:all-MiniLM-L6-v2:mood:${job.id.slice("ftjob-".length)}`,
+    });
+    expect(await retrieve(job.id)).toMatchObject({
+      status: "running",
+      task: "text-classification",
+    });
+  });
+
+  it("has a seed of its own where none was sent", async () => {
+    const training_file = await upload();
+    const seeds = [await create({ training_file }), await create({ training_file })];
+    expect(seeds[0]?.seed).not.toBe(seeds[1]?.seed);
+  });
+
+  it("is listed, the newest first, by pages and by metadata", async () => {
+    const training_file = await upload();
+    const made = [];
+    for (const metadata of [{ a: "1" }, { a: "2", b: "x" }, undefined])
+      made.push((await create({ training_file, metadata })).id);
+    const [first, second, third] = made;
+    expect(await idsOf("")).toEqual([false, third, second, first]);
+    expect(await idsOf("?limit=2")).toEqual([true, third, second]);
+    expect(await idsOf(`?limit=2&after=${second}`)).toEqual([false, first]);
+    expect(await idsOf("?metadata[a]=2&metadata[b]=x")).toEqual([false, second]);
+    expect(await idsOf("?metadata[a]=x")).toEqual([false]);
+    expect(await idsOf("?metadata=null")).toEqual([false, third]);
+    expect(await errorOf(await get(`?after=${nobodys}`))).toMatchObject({ status: 404 });
+    expect(await errorOf(await get("?limit=0"))).toMatchObject({ status: 400, param: "limit" });
+    expect(await errorOf(await get("?order=asc"))).toMatchObject({ status: 400, param: "order" });
+  });
+});
+
+describe("a file", () => {
+  it("with bad examples fails the job by the first of them, unless they are to be left out", async () => {
+    const bad = {
+      bad_examples: 2,
+      examples: 18,
+      problems: [problemAt(3, { code: "invalid_json" })],
+    };
+    const file = await checkedFile(world, bad);
+    const refused = await create({ training_file: file });
+    expect((await until(refused.id, "failed")).error).toMatchObject({
+      code: "invalid_value",
+      message: expect.stringMatching(/2 of 20 examples.*line 3: it is not JSON.*skip_invalid/s),
+      param: "training_file",
+    });
+    expect((await retrieve(refused.id)).finished_at).not.toBeNull();
+    const taken = await create({ training_file: file, skip_invalid: true });
+    await until(taken.id, "queued");
+  });
+
+  it("without enough good examples fails the job even so", async () => {
+    const training_file = await checkedFile(world, {
+      examples: 0,
+      bad_examples: 5,
+      form: null,
+      task: null,
+      problems: [problemAt(null, { code: "unknown_form", found: "x", expected: "text" })],
+    });
+    const { id } = await create({ training_file, skip_invalid: true });
+    expect((await until(id, "failed")).error).toMatchObject({ param: "training_file" });
+  });
+
+  it("that is deleted meanwhile fails the job, before it is checked and before it is claimed", async () => {
+    const file = await upload();
+    const early = await create({ training_file: file });
+    await env.FILES.getByName(tenant).remove(file);
+    expect((await until(early.id, "failed")).error).toMatchObject({ param: "training_file" });
+    const other = await checkedFile(world);
+    const late = await create({ training_file: other });
+    await sentFor(world, late.id);
+    await env.FILES.getByName(tenant).remove(other);
+    expect(await claim(late.id)).toBeNull();
+    expect(await retrieve(late.id)).toMatchObject({ status: "failed" });
+    expect(await secondsUsed()).toBe(0);
+  });
+
+  it("of another form than the validation file fails the job", async () => {
+    const training_file = await checkedFile(world);
+    const validation_file = await checkedFile(world, {
+      form: "tags",
+      task: "token-classification",
+    });
+    const { id } = await create({ training_file, validation_file });
+    expect((await until(id, "failed")).error).toMatchObject({ param: "validation_file" });
+  });
+
+  it("that the base cannot learn is refused where that is known, or fails the job", async () => {
+    const chat = { form: "chat", task: "chat" } as const;
+    const known = await post("", {
+      model: "all-MiniLM-L6-v2",
+      training_file: await vi.waitFor(async () => {
+        const file = await checkedFile(world, chat);
+        expect((await env.FILES.getByName(tenant).find(tenant, file))?.status).toBe("processed");
+        return file;
+      }),
+    });
+    expect(await errorOf(known)).toMatchObject({
+      status: 400,
+      param: "model",
+      message: expect.stringMatching(/is an encoder, and chat is learnt by a model that writes/),
+    });
+    const file = await upload();
+    const { id } = await create({ model: decoder.id, training_file: file });
+    await check(world, file);
+    expect((await until(id, "failed")).error).toMatchObject({ param: "model" });
+  });
+});
+
+describe("what is refused", () => {
+  const base = { model: "all-MiniLM-L6-v2", training_file: "" };
+
+  it.each<[string, Record<string, unknown>, string, string]>([
+    ["no model", { model: undefined }, "missing_required_parameter", "model"],
+    ["no file", { training_file: undefined }, "missing_required_parameter", "training_file"],
+    ["nobody's file", { training_file: "file-abc" }, "invalid_value", "training_file"],
+    ["nobody's other file", { validation_file: "x" }, "invalid_value", "validation_file"],
+    ["a model nobody has", { model: "gpt-4o-mini" }, "model_not_found", "model"],
+    ["a tuned model", { model: `ft:a::${"0".repeat(32)}` }, "invalid_value", "model"],
+    ["an unknown field", { label_names: [] }, "unknown_parameter", "label_names"],
+    ["a dry run", { dry_run: true }, "unknown_parameter", "dry_run"],
+    [
+      "integrations",
+      { integrations: [{ type: "wandb" }] },
+      "unsupported_parameter",
+      "integrations",
+    ],
+    ["dpo", { method: { type: "dpo" } }, "unsupported_parameter", "method.type"],
+    [
+      "dpo beside",
+      { method: { type: "supervised", dpo: {} } },
+      "unsupported_parameter",
+      "method.dpo",
+    ],
+    ["another method", { method: { type: "x" } }, "invalid_value", "method.type"],
+    [
+      "epochs beyond",
+      { hyperparameters: { n_epochs: 51 } },
+      "invalid_value",
+      "hyperparameters.n_epochs",
+    ],
+    ["a long suffix", { suffix: "x".repeat(65) }, "invalid_value", "suffix"],
+    ["a suffix with colons", { suffix: "a:b" }, "invalid_value", "suffix"],
+    ["a negative seed", { seed: -1 }, "invalid_value", "seed"],
+    ["a seed beyond", { seed: 2 ** 31 }, "invalid_value", "seed"],
+    ["many pairs", { metadata: pairs(17) }, "invalid_value", "metadata"],
+    ["a long value", { metadata: pairs(1, 513) }, "invalid_value", "metadata.k0"],
+    ["a long key", { metadata: { ["k".repeat(65)]: "" } }, "invalid_value", "metadata"],
+    ["a value that is no text", { metadata: { a: 1 } }, "invalid_value", "metadata.a"],
+    ["layers alone", { layers: 2 }, "invalid_value", "layers"],
+    ["lora alone", { lora: { rank: 4, alpha: 8 } }, "invalid_value", "lora"],
+    ["a task of decoders", { task: "chat" }, "invalid_value", "model"],
+    ["no seconds", { max_seconds: 0 }, "invalid_value", "max_seconds"],
+    [
+      "two rates",
+      { learning_rate: 1, hyperparameters: { learning_rate_multiplier: 2 } },
+      "invalid_value",
+      "learning_rate",
+    ],
+    [
+      "settings twice",
+      {
+        hyperparameters: {},
+        method: { type: "supervised", supervised: { hyperparameters: {} } },
+      },
+      "invalid_value",
+      "hyperparameters",
+    ],
+  ])("%s", async (_, more, code, param) => {
+    const body = { ...base, training_file: await upload(), ...more };
+    const refused = await errorOf(await post("", body));
+    expect(refused).toMatchObject({ code, param });
+    expect(refused.status).toBe(code === "model_not_found" ? 404 : 400);
+    expect(refused.message).toMatch(/\. |…/);
+    expect(await secondsUsed()).toBe(0);
+  });
+
+  it.each<[string, string | Uint8Array, number]>([
+    ["nothing", "", 400],
+    ["no object", "[]", 400],
+    ["null", "null", 400],
+    ["no JSON", "{", 400],
+    ["no UTF-8", new Uint8Array([0x7b, 0xff, 0x7d]), 400],
+    ["too much", JSON.stringify({ metadata: { a: "x".repeat(300_000) } }), 413],
+    ["a prototype", '{"__proto__": {"model": "x"}}', 400],
+  ])("a body that is %s", async (_, body, status) => {
+    expect((await errorOf(await post("", body))).status).toBe(status);
+  });
+
+  it("who has no key", async () => {
+    for (const [method, address] of [
+      ["POST", path],
+      ["GET", path],
+      ["GET", `${path}/${nobodys}`],
+      ["POST", `${path}/${nobodys}/cancel`],
+      ["GET", `${path}/${nobodys}/events`],
+      ["GET", `${path}/${nobodys}/checkpoints`],
+    ] as const) {
+      const response = await call(address, undefined, { method });
+      expect(await errorOf(response)).toMatchObject({
+        status: 403,
+        code: "insufficient_permissions",
+      });
+    }
+  });
+
+  it.each(["ftjob-1", nobodys, "..", "ftjob-%00"])("an id that is nobody's: %s", async (id) => {
+    for (const response of [
+      await get(`/${id}`),
+      await get(`/${id}/events`),
+      await get(`/${id}/checkpoints`),
+      await post(`/${id}/cancel`),
+      await post(`/${id}/pause`),
+      await post(`/${id}/resume`),
+    ])
+      expect(response.status).toBe(404);
+  });
+
+  it("workers without the secret", async () => {
+    for (const address of ["/internal/training/claim", "/internal/training/reports"]) {
+      const response = await call(
+        address,
+        { id: nobodys, tenant, worker: "w" },
+        { operator: true },
+      );
+      expect(response.status).toBe(401);
+    }
+  });
+});
+
+describe("how much", () => {
+  it("one runs and three wait; of a paused one the place is free", async () => {
+    const { job } = await claimedJob(world, { max_seconds: 10 });
+    const training_file = job.training_file;
+    const waiting = [];
+    for (let at = 0; at < 3; at += 1)
+      waiting.push(await create({ training_file, max_seconds: 10 }));
+    const refused = await post("", { model: miniLm.id, training_file });
+    expect(await errorOf(refused)).toMatchObject({ status: 429, code: "rate_limit_exceeded" });
+    expect(await secondsUsed()).toBe(40);
+    expect(await (await post(`/${waiting[2]?.id}/cancel`)).json()).toMatchObject({
+      status: "cancelled",
+    });
+    expect(await secondsUsed()).toBe(30);
+    await until(waiting[0]?.id ?? "", "queued");
+    expect((await post(`/${waiting[0]?.id}/pause`)).status).toBe(200);
+    await create({ training_file, max_seconds: 10 });
+    await create({ training_file, max_seconds: 10 });
+    const resumed = await errorOf(await post(`/${waiting[0]?.id}/resume`));
+    expect(resumed).toMatchObject({ status: 429, code: "rate_limit_exceeded" });
+    // The message of one job alone was sent.
+    expect(new Set(world.trainingMessages.map(({ id }) => id))).toEqual(new Set([job.id]));
+  });
+
+  it("so many seconds a day, given back at the end, and again on the next day", async () => {
+    const { job, order } = await claimedJob(world, { max_seconds: 14_000 });
+    const training_file = job.training_file;
+    const more = { model: miniLm.id, training_file, max_seconds: 500 };
+    const refused = await post("", more);
+    expect(refused.headers.get("x-should-retry")).toBe("false");
+    expect(await errorOf(refused)).toMatchObject({
+      status: 429,
+      code: "insufficient_quota",
+      param: "max_seconds",
+      message: expect.stringMatching(/max_seconds is 500.*14400 seconds.*400 are left/s),
+    });
+    await report(order, { progress: progressOf(99.5), outcome: { kind: "cancelled" } });
+    expect(await secondsUsed()).toBe(100);
+    const { id } = await create({ training_file, max_seconds: 14_300 });
+    const now = Date.now();
+    const midnight = Math.ceil(now / 86_400_000) * 86_400_000;
+    const clock = vi.spyOn(Date, "now").mockReturnValue(midnight - 1);
+    expect((await post("", more)).status).toBe(429);
+    clock.mockReturnValue(midnight);
+    expect((await post("", more)).status).toBe(200);
+    expect(await secondsUsed()).toBe(500);
+    // What was reserved yesterday is given back to yesterday.
+    await post(`/${id}/cancel`);
+    expect(await secondsUsed()).toBe(500);
+  });
+
+  it("no more tuned models than a key may have", async () => {
+    const models = env.TUNED_MODELS.getByName(tenant);
+    const names = Array.from(
+      { length: 20 },
+      (_, at) => `ft:all-MiniLM-L6-v2::${String(at).padStart(32, "0")}`,
+    );
+    for (const name of names) await models.put(tunedModel({ name }));
+    const refused = await post("", { model: miniLm.id, training_file: await upload() });
+    expect(await errorOf(refused)).toMatchObject({ status: 429, code: "insufficient_quota" });
+    for (const name of names) await models.remove(name);
+  });
+});

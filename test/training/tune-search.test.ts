@@ -1,0 +1,77 @@
+/** A search for the options of a training: by the command, killed and gone on with. */
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { type CatalogBench, openCatalogBench } from "../catalog/catalog-bench.ts";
+import { writeTinyEncoder } from "../catalog/tiny-encoder.ts";
+import { madeTexts, reportOf, tune, usualCommand, writeLines } from "./tune-bench.ts";
+
+let bench: CatalogBench;
+let data: string;
+
+beforeEach(async () => {
+  bench = await openCatalogBench();
+  await writeTinyEncoder(bench.local("tiny"));
+  const lines = madeTexts(200).map((text) => ({ text, label: String(text.includes("quick")) }));
+  data = await writeLines(path.join(bench.folder, "train.jsonl"), lines);
+});
+
+afterEach(() => bench.close());
+
+const options = {
+  model: "tiny",
+  strategy: "auto",
+  epochs: 6,
+  learningRate: null,
+  learningRateMultiplier: 0.2,
+  trials: 4,
+  seed: 3,
+} as const;
+const weights = (out: string) => readFileSync(path.join(out, "model.safetensors"));
+const searchFile = (out: string) => path.join(out, "training-state", "search.json");
+const rounds = (said: readonly string[]) => said.filter((line) => line.startsWith("round "));
+
+/** Kills it once it has said so many trials. */
+async function killAfter(out: string, trials: number): Promise<string[]> {
+  const command = { ...usualCommand, ...options, data, out };
+  const script = path.join(import.meta.dirname, "tune-child.ts");
+  const words = [script, JSON.stringify({ settings: bench.settings, command })];
+  const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "ignore"] });
+  let said = "";
+  child.stdout.on("data", (bytes: Buffer) => {
+    said += String(bytes);
+    if (said.split("round ").length > trials) child.kill("SIGKILL");
+  });
+  await new Promise((resolve) => child.once("close", resolve));
+  return rounds(said.split("\n"));
+}
+
+it("says each trial, trains with the best, and is the same after kill −9", async () => {
+  const whole = bench.local("whole");
+  const said = rounds(await tune(bench, { ...options, data, out: whole }));
+  expect(said).toHaveLength(6);
+  expect(said.map((line) => line.slice(0, 12))).toEqual([
+    ...Array.from({ length: 4 }, () => "round 1 of 2"),
+    ...Array.from({ length: 2 }, () => "round 2 of 2"),
+  ]);
+  expect(reportOf(whole).comparisons[0]?.tuned).toBeGreaterThan(0.5);
+  const broken = bench.local("broken");
+  const before = await killAfter(broken, 2);
+  const kept = JSON.parse(readFileSync(searchFile(broken), "utf8"));
+  expect(kept.results.length).toBeGreaterThanOrEqual(2);
+  expect(existsSync(path.join(broken, "config.json"))).toBe(false);
+  const after = rounds(await tune(bench, { ...options, data, out: broken }));
+  expect(after.length).toBe(6 - kept.results.length);
+  expect([...before, ...after.slice(before.length + after.length - 6)]).toEqual(said);
+  expect(weights(broken).equals(weights(whole))).toBe(true);
+  expect(existsSync(path.join(broken, "training-state"))).toBe(false);
+}, 60_000);
+
+it("has seconds for all of it, trials included", async () => {
+  const out = bench.local("tuned");
+  const long = { ...options, strategy: "full", epochs: 20_000, maxSeconds: 4 } as const;
+  expect(rounds(await tune(bench, { ...long, data, out, trials: 2 }))).toHaveLength(2);
+  expect(reportOf(out).stopped.reason).toBe("time_limit");
+  expect(reportOf(out).stopped.detail).not.toMatch(/^4 seconds/);
+}, 60_000);
