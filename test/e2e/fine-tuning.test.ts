@@ -1,6 +1,6 @@
 /**
- * Fine-tuning on the whole running stack, by OpenAI's own client: a file is uploaded, a job created, its events followed,
- * the tuned model called and deleted. And what a crash, a pause and a cancellation leave.
+ * Fine-tuning on the whole running stack, by OpenAI's own client: a file is uploaded, a job created, its events
+ * followed, the tuned model called and deleted. And what a crash, a pause and a cancellation leave.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
