@@ -42,13 +42,11 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
 process.once("disconnect", () => end("the launcher is gone", orphanGraceMs));
 
 /** What trains, once: the runtime stays for the next job. */
-let opened: Promise<TuningWorkerOptions["run"]> | null = null;
+let opened: TuningWorkerOptions["run"] | null = null;
 
-function openTraining(): Promise<TuningWorkerOptions["run"]> {
-  opened ??= import("./tuning-jobs/open-training.ts").then(({ openTraining: open }) =>
-    open(config, log),
-  );
-  return opened;
+async function openTraining(): Promise<TuningWorkerOptions["run"]> {
+  const { openTraining: open } = await import("./tuning-jobs/open-training.ts");
+  return (opened ??= await open(config, log));
 }
 
 lowerPriority();

@@ -75,16 +75,11 @@ function asBase(adapter: EncoderAdapter, base: LoadedModel): LoadedEncoder {
   throw new Error(`its head reads ${hidden} features, but ${base.id} gives ${dimensions}`);
 }
 
-function headOf({
-  task,
-  labels,
-  problem,
-  pooling,
-  weight,
-  bias,
-}: EncoderAdapter): LoadedEncoder["head"] {
+function headOf(adapter: EncoderAdapter): LoadedEncoder["head"] {
+  const { task, labels, problem, pooling, weight, bias, decoding } = adapter;
   const name = task === "token-classification" ? task : "sequence-classification";
-  return { name, labels, problem, linear: { pooling, weight, bias } };
+  const linear = { pooling, weight, bias };
+  return { name, labels, problem, linear, ...(decoding && { decoding }) };
 }
 
 type Held = Pick<LoadedEncoder, "session" | "dispose"> &

@@ -12,7 +12,7 @@ import { peftPrefix } from "../architectures/trainable-layers.ts";
 import { Sha256 } from "../files/file-digest.ts";
 import { readJson } from "../files/json-file.ts";
 import { writeAtomically } from "../files/write-atomically.ts";
-import { type Problem, problems } from "../model/model-head.ts";
+import { type Problem, problems, type TagDecoding, tagDecodings } from "../model/model-head.ts";
 import { type HeadPooling, headPoolings } from "../model/pooling.ts";
 import { type TensorToWrite, writeSafetensors } from "../weights/safetensors-writer.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
@@ -67,6 +67,8 @@ export const AdapterOwnFile = z.looseObject({
   entity_model: z.string().min(1).max(200).nullish(),
   /** Whether its weights hold a table of words' shapes (model/word-shapes.ts). */
   word_shapes: z.boolean().nullish(),
+  /** Of a tagger: how its tags are chosen. Absent: each word's surest. */
+  decoding: z.enum(tagDecodings).nullish(),
 });
 type AdapterOwnFile = z.infer<typeof AdapterOwnFile>;
 
@@ -87,6 +89,8 @@ export type AdapterHead = {
   entityModel: string | null;
   /** Whether it reads words' shapes, by a table of its own. Absent: it does not. */
   wordShapes?: boolean;
+  /** Of a tagger. Absent or null: each word's surest class. */
+  decoding?: TagDecoding | null;
   /** f32 [labels, features]. */
   weight: Float32Array;
   /** f32 [labels]. */
@@ -207,6 +211,7 @@ export async function readAdapter(folder: string): Promise<Adapter | null> {
     licence: own.licence ?? null,
     entityModel: own.entity_model ?? null,
     wordShapes: own.word_shapes ?? false,
+    decoding: own.decoding ?? null,
     ...readAdapterWeights(folder, (source) => readWeights(source, own, config)),
   };
 }
@@ -244,6 +249,7 @@ function ownOf(adapter: AdapterHead): AdapterOwnFile {
   const optional = {
     ...(entityModel !== null && { entity_model: entityModel }),
     ...(adapter.wordShapes === true && { word_shapes: true }),
+    ...(adapter.decoding && { decoding: adapter.decoding }),
   };
   return AdapterOwnFile.parse({
     formatVersion: 1,

@@ -11,7 +11,7 @@ type Plan = Extract<TuningEvent, { kind: "plan" }>;
 
 /** @returns takes what is told, in order */
 export function tuningTeller(
-  options: Pick<TuningOptions, "strategy" | "maxSeconds">,
+  options: Pick<TuningOptions, "strategy" | "maxSeconds" | "trials">,
   lease: Pick<TuningLease, "tell" | "keep" | "advance">,
   /** Milliseconds, monotonic. */
   now: () => number,
@@ -24,7 +24,7 @@ export function tuningTeller(
     switch (event.kind) {
       case "choice":
         seconds = event.choice.seconds;
-        return;
+        return tellSearch(event.choice, options, lease);
       case "resumed":
         return lease.tell(`Goes on after step ${event.step}`, { step: event.step });
       case "plan":
@@ -58,6 +58,17 @@ export function tuningTeller(
       }
     }
   };
+}
+
+/** A search comes before the plan. */
+function tellSearch(
+  { strategy, epochs }: Extract<TuningEvent, { kind: "choice" }>["choice"],
+  { trials }: Pick<TuningOptions, "trials">,
+  lease: Pick<TuningLease, "tell">,
+): void {
+  if (trials === null || trials === 1 || strategy === "head") return;
+  const words = `${trials} trials of settings around strategy ${strategy} and ${epochs} epochs, the best kept`;
+  lease.tell(words, { n_trials: trials, strategy, n_epochs: epochs });
 }
 
 type Told = Pick<TuningOptions, "strategy" | "maxSeconds"> & { seconds: number | null };
@@ -134,8 +145,9 @@ function tellScore(
     valid_mean_token_accuracy: progress.metrics.at(-1)?.valid_mean_token_accuracy ?? null,
     [`valid_${score.name.replaceAll(/\W+/g, "_")}`]: score.value,
   });
-  const words = `Step ${step}/${plan.steps}: ${score.name} ${score.value.toFixed(4)}, loss ${score.loss.toFixed(4)}`;
-  const data = { step, total_steps: plan.steps, ...figures };
+  const steps = progress.steps ?? plan.steps;
+  const words = `Step ${step}/${steps}: ${score.name} ${score.value.toFixed(4)}, loss ${score.loss.toFixed(4)}`;
+  const data = { step, total_steps: steps, ...figures };
   lease.tell(words, data, { type: "metrics" });
   if (progress.best?.step === step) lease.keep(step, { step, ...figures });
 }

@@ -111,7 +111,7 @@ describe("npm run model -- list", () => {
     expect(code).toBe(0);
     const shipped = [
       { id: "all-MiniLM-L6-v2", status: "here", megabytes: 23, licence: "apache-2.0" },
-      ...["intent-banking", "ner-en", "sentiment-en", "topic-en"].map((id) => ({
+      ...["intent-banking", "ner-en", "relation-en", "sentiment-en", "topic-en"].map((id) => ({
         id,
         status: "here",
       })),

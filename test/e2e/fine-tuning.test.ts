@@ -1,6 +1,6 @@
 /**
- * Fine-tuning on the whole running stack, by OpenAI's own client: a file is uploaded, a job created, its events followed,
- * the tuned model called and deleted. And what a crash, a pause and a cancellation leave.
+ * Fine-tuning on the whole running stack, by OpenAI's own client: a file is uploaded, a job created, its events
+ * followed, the tuned model called and deleted. And what a crash, a pause and a cancellation leave.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,14 +9,18 @@ import process from "node:process";
 import OpenAI, { toFile } from "openai";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { TrainingReport } from "../../contract/training/evaluation-report.ts";
+import { writeTinyEncoder } from "../catalog/tiny-encoder.ts";
 import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
 
 const state = mkdtempSync(path.join(tmpdir(), "llm-os-fine-tuning-"));
+const tiny = "tiny-encoder";
 let stack: RunningStack;
 let client: OpenAI;
 
 beforeAll(async () => {
-  stack = await startStack({ state, env: { LLM_OS_TRAINING: "on" } });
+  const models = path.join(state, "models");
+  await writeTinyEncoder(path.join(models, tiny));
+  stack = await startStack({ state, env: { LLM_OS_TRAINING: "on", LLM_OS_MODELS: models } });
   client = new OpenAI({ apiKey: stack.operatorKey, baseURL: `${stack.url}/v1`, maxRetries: 0 });
 });
 
@@ -25,7 +29,6 @@ afterAll(async () => {
   rmSync(state, { recursive: true, force: true });
 });
 
-const base = "all-MiniLM-L6-v2";
 const dishes = ["soup", "bread", "pasta", "salad", "cake", "curry", "cheese", "rice"];
 const trips = ["train", "bus", "flight", "ferry", "tram", "taxi", "coach", "metro"];
 
@@ -40,17 +43,30 @@ function examples(rounds: number): string {
     .join("\n");
 }
 
+/** In the words of the tiny encoder. */
+function tinyExamples(): string {
+  const texts = Array.from({ length: 400 }, (_, at) => `a ${"quick ".repeat(at % 9)}fox`);
+  return texts
+    .flatMap((text) => [
+      { text, label: "fox" },
+      { text: `${text} brown`, label: "brown" },
+    ])
+    .map((example) => JSON.stringify(example))
+    .join("\n");
+}
+
 async function upload(content: string): Promise<string> {
   const file = await toFile(Buffer.from(content), "train.jsonl");
   return (await client.files.create({ file, purpose: "fine-tune" })).id;
 }
 
-type Extra = { strategy?: string; max_seconds?: number; suffix?: string };
 type Job = OpenAI.FineTuning.FineTuningJob;
+/** With the fields that OpenAI's clients do not know. */
+type Wanted = { strategy: string; suffix?: string; skip_invalid?: boolean };
 
-async function create(file: string, epochs: number, extra: Extra = {}): Promise<Job> {
-  const hyperparameters = { n_epochs: epochs };
-  const body = { model: base, training_file: file, hyperparameters, seed: 3, ...extra };
+async function create(file: string, model: string, epochs: number, wanted: Wanted): Promise<Job> {
+  const hyperparameters = { n_epochs: epochs, batch_size: model === tiny ? 1 : 16 };
+  const body = { model, training_file: file, hyperparameters, seed: 3, ...wanted };
   return client.fineTuning.jobs.create(body);
 }
 
@@ -62,7 +78,7 @@ async function reaches(id: string, ...statuses: string[]): Promise<Job> {
       expect(statuses, `${job.status} ${failure}`).toContain(job.status);
       return job;
     },
-    { timeout: 50_000, interval: 100 },
+    { timeout: 100_000, interval: 100 },
   );
 }
 
@@ -95,7 +111,10 @@ async function classify(model: string, inputs: string, headers = {}): Promise<Re
 describe("a tuning job", () => {
   it("is created, followed, used and deleted by OpenAI's client", async () => {
     const file = await upload(examples(3));
-    const created = await create(file, 3, { strategy: "lora", suffix: "topics" });
+    const created = await create(file, "all-MiniLM-L6-v2", 3, {
+      strategy: "lora",
+      suffix: "topics",
+    });
     expect(["validating_files", "queued", "running"]).toContain(created.status);
 
     const tail = await call(`/v1/fine_tuning/jobs/${created.id}/events?stream=true`);
@@ -144,37 +163,42 @@ describe("a tuning job", () => {
   });
 
   it("goes on after its process was killed, and is served once", async () => {
-    const file = await upload(examples(6));
-    const created = await create(file, 12, { strategy: "full" });
+    const created = await create(await upload(tinyExamples()), tiny, 2, { strategy: "full" });
     await steps(created.id);
     process.kill(trainingPid(), "SIGKILL");
     const job = await reaches(created.id, "succeeded");
     const model = job.fine_tuned_model ?? "";
-    expect((await classify(model, "The waffle was tasty")).status).toBe(200);
+    expect((await classify(model, "a quick fox")).status).toBe(200);
+    const { data } = await client.models.list();
+    expect(data.filter(({ id }) => id.startsWith("ft:")).map(({ id }) => id)).toEqual([model]);
     await client.models.delete(model);
   }, 120_000);
 
   it("pauses and goes on, and is cancelled while it runs", async () => {
-    const file = await upload(examples(6));
-    const paused = await create(file, 50, { strategy: "full" });
+    const file = await upload(tinyExamples());
+    const paused = await create(file, tiny, 50, { strategy: "full" });
     await steps(paused.id);
     await client.fineTuning.jobs.pause(paused.id);
-    await reaches(paused.id, "paused");
+    expect((await client.fineTuning.jobs.retrieve(paused.id)).status).toBe("paused");
     await client.fineTuning.jobs.resume(paused.id);
     await reaches(paused.id, "running");
     await client.fineTuning.jobs.cancel(paused.id);
-    await reaches(paused.id, "cancelled");
-    const next = await create(file, 1, { strategy: "head" });
+    expect((await client.fineTuning.jobs.retrieve(paused.id)).status).toBe("cancelled");
+    const next = await create(file, tiny, 1, { strategy: "head" });
     const { fine_tuned_model: model } = await reaches(next.id, "succeeded");
-    expect((await classify(model ?? "", "The ferry was late")).status).toBe(200);
+    expect((await classify(model ?? "", "a quick fox")).status).toBe(200);
+    await client.models.delete(model ?? "");
   }, 120_000);
 
   it("fails by the file's first bad line, and leaves bad lines out where told to", async () => {
-    const file = await upload(`${examples(2)}\n{"text": "no label"}`);
-    const refused = await create(file, 1, { strategy: "head" });
+    const file = await upload(`${tinyExamples()}\n{"text": "no label"}`);
+    const refused = await create(file, tiny, 1, { strategy: "head" });
     const failed = await reaches(refused.id, "failed");
     expect(failed.error).toMatchObject({ param: "training_file" });
-    expect(failed.error?.message).toMatch(/33/);
+    expect(failed.error?.message).toMatch(/801/);
+    const created = await create(file, tiny, 1, { strategy: "head", skip_invalid: true });
+    const job = await reaches(created.id, "succeeded");
+    await client.models.delete(job.fine_tuned_model ?? "");
   });
 });
 

@@ -73,10 +73,10 @@ it("learn made-up facts by adapters, of which the base knows none", async () => 
   const said = await tune(bench, {
     ...command,
     strategy: "auto",
-    epochs: 80,
+    epochs: 40,
     learningRate: 3e-2,
   });
-  expect(said[0]).toMatch(/^lora, 80 epochs: chosen by auto/);
+  expect(said[0]).toMatch(/^lora, 40 epochs: chosen by auto/);
   expect(await knownFacts(null)).toBe(0);
   expect(await knownFacts(out)).toBeGreaterThanOrEqual(0.9);
   const catalog = await bench.open();
@@ -107,7 +107,7 @@ it("learn made-up facts by adapters, of which the base knows none", async () => 
 it("is trained whole, and served from its folder", async () => {
   const data = await writeLines(file("train.jsonl"), chats);
   const out = bench.local("tuned");
-  const options = { model: "tiny", data, validation: data, out, batch: 4, epochs: 60 };
+  const options = { model: "tiny", data, validation: data, out, batch: 4, epochs: 30 };
   await tune(bench, { ...options, learningRate: 2e-2 });
   expect(namesIn(out)).toEqual(namesIn(bench.local("tiny")));
   expect(await servedFacts(await bench.open(), "tuned")).toBeGreaterThanOrEqual(0.9);

@@ -110,6 +110,14 @@ describe("a job", () => {
     expect(model).toMatchObject({ kind: "checkpoint", base: "tiny" });
   });
 
+  it("of several trials says each, and then what it made of them", async () => {
+    await succeeded(await rig.add(wanting({ trials: 2, epochs: null, learningRate: null })));
+    const messages = rig.edge.events.map(({ message }) => message);
+    expect(messages[0]).toMatch(/^2 trials of settings around strategy full and \d+ epochs/);
+    expect(messages.filter((words) => /^Trial [12], round /.test(words)).length).toBeGreaterThan(1);
+    expect(messages.some((words) => words.startsWith("Strategy full: "))).toBe(true);
+  });
+
   it("of lora and of a head gives an adapter beside its base", async () => {
     for (const strategy of ["lora", "head"] as const) {
       const { model } = await succeeded(await rig.add(wanting({ strategy, epochs: 1 })));
