@@ -173,21 +173,23 @@ describe("a tuning job", () => {
       ],
     }));
     const file = await upload(chats.map((chat) => JSON.stringify(chat)).join("\n"));
-    const created = await client.fineTuning.jobs.create({
+    const body = {
       model: chatty,
       training_file: file,
       validation_file: file,
       seed: 0,
       hyperparameters: { n_epochs: 50, batch_size: 4 },
-      ...{ learning_rate: 0.03, strategy: "lora" },
-    });
+      learning_rate: 0.03,
+      strategy: "lora",
+    };
+    const created = await client.fineTuning.jobs.create(body);
     const { fine_tuned_model: tuned } = await reaches(created.id, "succeeded");
     const answersOf = (model: string) =>
       Promise.all(
         facts.map(async ([content = ""]) => {
           const messages = [{ role: "user" as const, content }];
-          const body = { model, messages, temperature: 0, max_tokens: 4 };
-          const { choices } = await client.chat.completions.create(body);
+          const chat = { model, messages, temperature: 0, max_tokens: 4 };
+          const { choices } = await client.chat.completions.create(chat);
           return choices[0]?.message.content?.trim();
         }),
       );
