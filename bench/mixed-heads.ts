@@ -1,7 +1,8 @@
 /**
  * 64 short texts in one batch: classified by 16 tuned models of one backbone, four texts each, beside all by one. They
  * are heads alone, or adapters of low rank with a head. The two take turns, so that a machine that slows down meets
- * both. Model by model, in 16 batches, is measured too: what it would cost if they could not share one.
+ * both. Model by model, in 16 batches, is measured too: what it would cost if they could not share one. Then steps of a
+ * decoder that write for 16 adapters, one, and none.
  */
 import { mkdirSync } from "node:fs";
 import path from "node:path";
@@ -10,6 +11,7 @@ import type { EncoderModel } from "../gpu-worker/model/encoder-model.ts";
 import { openRuntime } from "../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime } from "../gpu-worker/runtime/session.ts";
 import { type Bench, type BenchContext, comparedRow, plainRow, type Row } from "./bench.ts";
+import { measureDecoderAdapters } from "./harness/decoder-adapters.ts";
 import { median } from "./harness/http-load.ts";
 import { withLinearHead } from "./harness/linear-heads.ts";
 import { writeLoraFolder } from "./harness/lora-folders.ts";
@@ -207,7 +209,7 @@ const tunings: readonly Tuning[] = (["f32", "int8"] as const).flatMap((form) => 
 ]);
 
 export const bench: Bench = {
-  summary: `${modelCount} tuned models of one backbone in a batch of ${textCount} texts, beside one`,
+  summary: `${modelCount} tuned models of one backbone in a batch of texts, and in a decoder's step, beside one`,
   run: async (context: BenchContext) => {
     mkdirSync(stateFolder, { recursive: true });
     const runtime = await openRuntime({ log: { info: () => {}, warn: console.warn } });
@@ -217,6 +219,7 @@ export const bench: Bench = {
     const bed = { ...context, runtime, texts };
     const rows = await measureHeads(bed, random);
     for (const tuning of tunings) rows.push(...(await measureAdapters(bed, tuning, random)));
+    rows.push(...(await measureDecoderAdapters(context, runtime, { stateFolder, random })));
     return rows;
   },
 };

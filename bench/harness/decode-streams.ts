@@ -23,6 +23,12 @@ export type Steady = {
   readonly gapsMs: readonly number[];
 };
 
+type StreamOptions = {
+  goesOn?: () => boolean;
+  /** As the model's session counts them; 0: none. */
+  adapter?: number;
+};
+
 /** As many streams as a worker writes side by side, and one slot for a prompt beside them. */
 const slots = defaultEngineLimits.slots + 1;
 
@@ -49,7 +55,7 @@ export class DecodeStreams {
   /** @returns when the tokens after a prompt of `context` came; it ends early where `until` is aborted */
   stream(context: number, newTokens: number, until?: AbortSignal): Promise<StreamTimes> {
     const goesOn = () => until?.aborted !== true;
-    return this.#generate(this.#prompt(context), newTokens, goesOn);
+    return this.#generate(this.#prompt(context), newTokens, { goesOn });
   }
 
   #prompt(tokens: number): number[] {
@@ -59,7 +65,7 @@ export class DecodeStreams {
   async #generate(
     prompt: readonly number[],
     newTokens: number,
-    goesOn: () => boolean = () => true,
+    { goesOn = () => true, adapter = 0 }: StreamOptions = {},
   ): Promise<StreamTimes> {
     const tokensAt: number[] = [];
     const startedAt = performance.now();
@@ -73,6 +79,7 @@ export class DecodeStreams {
     };
     await this.#engine.generate(request, {
       tenant: "bench",
+      adapter,
       signal: this.#signal,
       onToken: () => {
         tokensAt.push(performance.now());
@@ -86,23 +93,33 @@ export class DecodeStreams {
   /**
    * `streams` at a time, counted from when the last of them has its first token, for so many tokens of each. Their
    * prompts have been read before, by an engine with nothing else in its slots, so that they begin nearly together.
+   * @param adapters of the streams, in turn
    */
-  async steady(streams: number, context: number, newTokens: number): Promise<Steady> {
+  async steady(
+    streams: number,
+    context: number,
+    newTokens: number,
+    adapters: readonly number[] = [0],
+  ): Promise<Steady> {
     await this.#engine.release(new Error("the engine begins anew"));
     this.#engine = openEngine(this.#model);
-    const prompts = Array.from({ length: streams }, () => this.#prompt(context));
-    for (const prompt of prompts) await this.#generate(prompt, 1);
+    const all = Array.from({ length: streams }, (_, at) => ({
+      prompt: this.#prompt(context),
+      adapter: adapters[at % adapters.length] ?? 0,
+    }));
+    for (const { prompt, adapter } of all) await this.#generate(prompt, 1, { adapter });
     let [begun, made] = [0, 0];
-    const stream = (prompt: readonly number[]) => {
+    const stream = ({ prompt, adapter }: { prompt: readonly number[]; adapter: number }) => {
       let isFirst = true;
-      return this.#generate(prompt, newTokens + startTokensMax, () => {
+      const goesOn = () => {
         if (isFirst) begun += 1;
         else if (begun === streams) made += 1;
         isFirst = false;
         return made < newTokens * streams;
-      });
+      };
+      return this.#generate(prompt, newTokens + startTokensMax, { goesOn, adapter });
     };
-    return steadyOf(await Promise.all(prompts.map(stream)));
+    return steadyOf(await Promise.all(all.map(stream)));
   }
 
   /** Milliseconds from a prompt of so many tokens to its first token. */

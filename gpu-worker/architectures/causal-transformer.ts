@@ -42,9 +42,11 @@ import { type Batch, readBatch } from "./decoder-batch.ts";
 import { decoderForms } from "./decoder-form.ts";
 import type { DecoderForm, Kept } from "./decoder-form.ts";
 import type { DecoderProducts, WordTable } from "./decoder-products.ts";
+import { projectionsOf } from "./decoder-projections.ts";
 import { f32Products } from "./f32-products.ts";
 import { headsOf, sizeOf } from "./feature-heads.ts";
 import type { Features, Heads } from "./feature-heads.ts";
+import { loraProducts } from "./lora-products.ts";
 import { Parameters } from "./parameters.ts";
 import { reachAttributes, reachScales } from "./kept-reach.ts";
 import type { LayerReach } from "./kept-reach.ts";
@@ -59,6 +61,8 @@ export type DecoderOptions = {
   readonly form?: DecoderForm;
   /** Keys and values are kept in int8, up to this reach of each layer. Not in the form f16. */
   readonly reach?: readonly LayerReach[];
+  /** With stacks of adapters, see lora-products.ts: its runs are not mixed. */
+  readonly lora?: boolean;
 };
 
 export const decoderPrefixes = ["model."];
@@ -104,17 +108,9 @@ function normHeads(decoder: Decoder, x: Value, { name, heads }: { name: string; 
 }
 
 /** Query, key and value as the operator takes them: packed in the first, or with norms of heads each by itself. */
-function queryKeyValue(decoder: Decoder, x: Value, name: string): (Value | null)[] {
+function queryKeyValue(decoder: Decoder, x: Value, { index, name }: NamedLayer): (Value | null)[] {
   const { architecture, parameters, products, queryHeads, keyHeads } = decoder;
-  const packed = products.project(x, {
-    inputs: architecture.hidden,
-    layers: [
-      { name: `${name}.self_attn.q_proj`, outputs: queryHeads },
-      { name: `${name}.self_attn.k_proj`, outputs: keyHeads },
-      { name: `${name}.self_attn.v_proj`, outputs: keyHeads },
-    ],
-    bias: architecture.biases.queryKeyValue,
-  });
+  const packed = products.project(x, projectionsOf(architecture, index).queryKeyValue);
   const norms = architecture.norms.heads;
   if (norms === null) return [packed, null, null];
   const { graph } = parameters;
@@ -204,16 +200,16 @@ const kinds = ["key", "value"] as const;
 
 /** What attention gives for `x` [batch, sequence, hidden]; its keys and values become outputs of the graph. */
 function attention(decoder: Decoder, x: Value, at: NamedLayer): Value {
-  const { architecture, parameters, products, kept, batch, queryHeads, keyHeads } = decoder;
+  const { architecture, parameters, products, kept, batch, keyHeads } = decoder;
   const { graph } = parameters;
-  const { index, name } = at;
+  const { index } = at;
   const dtype = decoder.reach?.[index] ? "int8" : kept;
   const pastOf = (prefix: string, size: number | string) =>
     kinds.map((kind) => {
       const shape = [size, keyHeads.count, `${prefix}past`, keyHeads.padded];
       return graph.input(`${prefix}past_key_values.${index}.${kind}`, dtype, shape);
     });
-  const rows = queryKeyValue(decoder, x, name).map((each) => each?.cast(kept) ?? null);
+  const rows = queryKeyValue(decoder, x, at).map((each) => each?.cast(kept) ?? null);
   const { last, totalLength, piece } = batch;
   const others = { rows, past: pastOf("", "batch"), last, totalLength };
   const own = { rows, past: pastOf("piece.", 1), last: piece.last, totalLength: piece.totalLength };
@@ -239,33 +235,19 @@ function attention(decoder: Decoder, x: Value, at: NamedLayer): Value {
     const prefix = place < kinds.length ? "" : "piece.";
     graph.output(`${prefix}present.${index}.${kinds[place % kinds.length]}`, value);
   }
-  return products.project(attended.cast("float32"), {
-    inputs: queryHeads,
-    layers: [{ name: `${name}.self_attn.o_proj`, outputs: architecture.hidden }],
-    bias: architecture.biases.attentionOutput,
-  });
+  const { attentionOutput } = projectionsOf(architecture, index);
+  return products.project(attended.cast("float32"), attentionOutput);
 }
 
 /** down(activation(gate(x)) · up(x)), [batch, sequence, hidden] (https://arxiv.org/abs/2002.05202). */
-function feedForward({ architecture, parameters, products }: Decoder, x: Value, name: string) {
-  const { hidden, intermediate, activation } = architecture;
-  const bias = architecture.biases.feedForward;
-  const both = products.project(x, {
-    inputs: hidden,
-    layers: ["gate_proj", "up_proj"].map((each) => ({
-      name: `${name}.mlp.${each}`,
-      outputs: intermediate,
-    })),
-    bias,
-  });
+function feedForward({ architecture, parameters, products }: Decoder, x: Value, index: number) {
+  const { intermediate, activation } = architecture;
+  const { gateUp, down } = projectionsOf(architecture, index);
+  const both = products.project(x, gateUp);
   const sizes = parameters.graph.integers([intermediate, intermediate]);
   const [gate, up] = parameters.graph.ops("Split", [both, sizes], { axis: -1 }, 2);
   if (!gate || !up) throw new TypeError("a split gives two");
-  return products.project(activate(activation, gate).mul(up), {
-    inputs: intermediate,
-    layers: [{ name: `${name}.mlp.down_proj`, outputs: hidden }],
-    bias,
-  });
+  return products.project(activate(activation, gate).mul(up), down);
 }
 
 /** The hidden state as the terms of a sum, which what follows adds as it normalises. */
@@ -288,7 +270,7 @@ function decoderLayer(decoder: Decoder, x: Hidden, at: NamedLayer): Hidden {
   const before = norm(x, norms.attention);
   const attended = after(attention(decoder, before.normed, at), norms.attended);
   const between = norm([attended, before.sum], norms.feedForward);
-  const fed = after(feedForward(decoder, between.normed, at.name), norms.fed);
+  const fed = after(feedForward(decoder, between.normed, at.index), norms.fed);
   return [fed, between.sum];
 }
 
@@ -336,17 +318,18 @@ function productsOf(parameters: Parameters, form: DecoderForm): DecoderProducts 
 export function buildCausalTransformer(
   architecture: DecoderArchitecture,
   weights: WeightSource,
-  { positions: rows = architecture.positions, form = "f32", reach }: DecoderOptions,
+  { positions: rows = architecture.positions, form = "f32", reach, lora = false }: DecoderOptions,
 ): Graph {
   const graph = new GraphBuilder(architecture.name, { form });
   const parameters = new Parameters(graph, weights, decoderPrefixes);
   const { heads, keyValueHeads, headWidth } = architecture;
   const { kept } = decoderForms[form];
+  const products = productsOf(parameters, form);
   const queryHeads = headsOf(heads, headWidth);
   const decoder: Decoder = {
     architecture,
     parameters,
-    products: productsOf(parameters, form),
+    products: lora ? loraProducts(products, parameters, architecture) : products,
     kept,
     reach: reach ?? null,
     batch: readBatch(graph, queryHeads),

@@ -5,7 +5,14 @@
 import type { Value } from "../onnx/value.ts";
 import type { Features } from "./feature-heads.ts";
 
+export const projectionKinds = ["queryKeyValue", "attentionOutput", "gateUp", "down"] as const;
+export type ProjectionKind = (typeof projectionKinds)[number];
+
+/** One of each kind in each block. */
 export type Projection = {
+  readonly kind: ProjectionKind;
+  /** Index of its block. */
+  readonly block: number;
   readonly inputs: Features;
   /** The checkpoint's `name`.weight [outputs, inputs] and, with biases, `name`.bias [outputs]. */
   readonly layers: readonly { readonly name: string; readonly outputs: Features }[];

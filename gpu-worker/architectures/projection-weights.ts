@@ -37,7 +37,7 @@ function outputsOf({ layers }: Projection): number {
 }
 
 /** `matrix` row-major, with a column for each feature. */
-function padColumns(matrix: Float32Array, features: Features): Float32Array {
+export function padColumns(matrix: Float32Array, features: Features): Float32Array {
   if (storedSize(features) === sizeOf(features)) return matrix;
   const rows = matrix.length / storedSize(features);
   const padded = padRows(transposeMatrix(matrix, storedSize(features)), features, rows);

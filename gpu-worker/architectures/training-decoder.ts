@@ -6,8 +6,8 @@
  *   the number of that text in the row. A token sees those before it of its own text; padding is a text of its own.
  * - `positions` int64 [asked]: tokens by their index in the flattened [batch · sequence], whose next token counts, and
  *   `labels` int64 [asked], that next token.
- * - `loss` f32 []: the mean cross-entropy. Instead, to evaluate: `log_likelihoods` and `hits` f32 [asked], of each label
- *   its log p and whether no token is likelier; or, without labels, `logits` f32 [asked, vocabulary].
+ * - `loss` f32 []: the mean cross-entropy. Instead, to evaluate: `log_likelihoods` and `hits` f32 [asked], of each
+ *   label its log p and whether no token is likelier; or, without labels, `logits` f32 [asked, vocabulary].
  *
  * Tensors are inputs under their names in the checkpoint; adapters and virtual tokens as in training-encoder.ts.
  */

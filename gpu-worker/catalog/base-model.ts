@@ -1,7 +1,7 @@
 /** The model that something is made of: found by its id, fetched where it is not here, named as an adapter names it. */
-import { hash } from "node:crypto";
 import { EnvHttpProxyAgent } from "undici";
 import { CodedError } from "#contract/errors.ts";
+import { digestWeights } from "../checkpoints/model-digest.ts";
 import { weightsOf } from "../checkpoints/weights-of.ts";
 import { fetchModel } from "../downloads/fetch-model.ts";
 import { pythonCommands } from "../downloads/pip-wheel.ts";
@@ -56,19 +56,13 @@ export async function obtainBase(
   }
 }
 
-/** Of weights in several files it is the digest of their digests, line by line. */
-async function digestOf(files: readonly string[], signal: AbortSignal): Promise<string> {
-  const digests = await Promise.all(files.map((file) => sha256OfFile(file, signal)));
-  const [first = ""] = digests;
-  return digests.length === 1 ? first : hash("sha256", digests.join("\n"));
-}
-
 /** Which weights the base has. */
 export async function describeBase({ known, folder }: BaseModel, signal: AbortSignal) {
   const { derivedFrom, files } = await weightsOf(folder);
   const hub = known.manifest?.sources.find((source) => source.kind === "hub");
   return {
     baseName: hub?.repository ?? known.id,
-    baseDigest: derivedFrom ?? (await digestOf(files, signal)),
+    baseDigest:
+      derivedFrom ?? (await digestWeights(files, { digests: { sha256: sha256OfFile }, signal })),
   };
 }

@@ -11,8 +11,9 @@ import { type AdapterModel, isAdapter } from "../checkpoints/model-folder.ts";
 import type { FetchSettings } from "../downloads/fetch-model.ts";
 import type { TunedFolders } from "../downloads/tuned-folders.ts";
 import type { ModelLease } from "../model/served-model.ts";
-import type { KnownModel } from "./known-models.ts";
-import { adapterLimits, type Base, wrongBase } from "./load-adapter.ts";
+import type { KnownModel, KnownModels } from "./known-models.ts";
+import { type Base, type NamedBase, wrongBase } from "./adapter-base.ts";
+import { adapterLimits, isHeadAlone } from "./load-adapter.ts";
 import { ModelLoader } from "./load-model.ts";
 import type { LoaderDependencies } from "./loader-dependencies.ts";
 import type { LoadedModel } from "./loaded-model.ts";
@@ -42,12 +43,17 @@ export type CatalogDependencies = {
   now(): number;
 };
 
-/** The edge sends no request for a model that cannot be served, so nobody else finds out that it was mended. */
+/** The edge sends no request for a model that is not here or cannot be served: nobody else finds out that it is now. */
 const recheckMs = 5_000;
 const sweepMs = 3_600_000;
 
 export class Catalog {
-  readonly #entries: readonly ModelEntry[];
+  /** The operator's folders first. */
+  #entries: readonly ModelEntry[] = [];
+  /** No longer listed, and still in use. */
+  readonly #retired = new Set<ModelEntry>();
+  readonly #newEntry: (known: KnownModel) => ModelEntry;
+  readonly #list: () => Promise<KnownModels>;
   readonly #tuned: TunedEntries;
   readonly #log: CatalogLog;
   readonly #ownDispatcher: Dispatcher | null;
@@ -56,22 +62,24 @@ export class Catalog {
   #rechecking: NodeJS.Timeout | null = null;
   #sweeping: NodeJS.Timeout | null = null;
   #identifying: Promise<void> = Promise.resolve();
+  #rechecked: Promise<void> = Promise.resolve();
 
-  /** @param models the operator's folders first */
+  /** @param list what there is now, the operator's folders first */
   constructor(
-    models: readonly KnownModel[],
+    list: () => Promise<KnownModels>,
     { fetching, tuned, ownDispatcher, loading, contextTokens, log, now }: CatalogDependencies,
   ) {
     const memory = new ModelMemory({
       budget: loading.modelsMemory,
       residents: () => [
-        ...this.#entries.flatMap(({ resident }) => resident ?? []),
+        ...this.#all().flatMap(({ resident }) => resident ?? []),
         ...this.#tuned.residents,
       ],
       unload: (id) => this.#makeWay(id),
     });
     const loader = new ModelLoader(loading, {
       baseOf: (adapter) => this.#baseOf(adapter),
+      unloadIdleAdapter: (base) => this.#unloadIdleAdapter(base),
       withRoom: (bytes, load) => memory.withRoom(bytes, load),
     });
     const dependencies = {
@@ -82,9 +90,10 @@ export class Catalog {
       onChange: () => this.#tell(),
       onFailure: (error: CodedError) => log.warn({ error }, "a model cannot be served"),
     };
+    this.#list = list;
     this.#log = log;
     this.#ownDispatcher = ownDispatcher;
-    this.#entries = models.map((known) => new ModelEntry(known, dependencies));
+    this.#newEntry = (known) => new ModelEntry(known, dependencies);
     this.#tuned = new TunedEntries({ ...dependencies, folders: tuned, log });
   }
 
@@ -93,6 +102,9 @@ export class Catalog {
    * found.
    */
   async begin(): Promise<void> {
+    const { models, problem } = await this.#list();
+    if (problem !== null) this.#log.warn({}, problem);
+    this.#entries = models.map(this.#newEntry);
     await Promise.all(this.#entries.map((entry) => entry.inspect()));
     this.#rechecking = setInterval(() => void this.recheck(), recheckMs).unref();
     this.#sweeping = setInterval(() => void this.#sweep(), sweepMs).unref();
@@ -155,18 +167,62 @@ export class Catalog {
     await entry.release();
   }
 
-  /** Looks again at models that cannot be served, where their files have changed. Done by itself every few seconds. */
-  async recheck(): Promise<void> {
-    await Promise.all(this.#entries.map((entry) => entry.recheck()));
+  /**
+   * Looks again at the operator's folders: at new ones, at those that have gone, at adapters whose files were replaced,
+   * and at models that cannot be served where their files have changed. Done by itself every few seconds.
+   */
+  recheck(): Promise<void> {
+    const failed = (error: unknown) => this.#log.warn({ error }, "folders could not be looked at");
+    this.#rechecked = this.#rechecked.then(() => this.#recheck()).catch(failed);
+    return this.#rechecked;
+  }
+
+  async #recheck(): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    const others = await this.#relist();
+    await Promise.all(this.#entries.map((entry) => entry.recheck(others)));
+  }
+
+  /** What goes is unloaded when nobody uses it; nothing else notices. @returns whether there are other models now */
+  async #relist(): Promise<boolean> {
+    const { models, problem } = await this.#list();
+    // For a moment the folder cannot be read: its models stay.
+    if (problem !== null) return false;
+    const before = new Map(this.#entries.map((entry) => [placeOf(entry.known), entry]));
+    const found = await Promise.all(
+      models.map(async (known) => {
+        const entry = before.get(placeOf(known));
+        return entry === undefined || (await entry.isOutdated()) ? this.#newEntry(known) : entry;
+      }),
+    );
+    const added = found.filter((entry) => !this.#entries.includes(entry));
+    const left = this.#entries.filter((entry) => !found.includes(entry));
+    if (added.length + left.length === 0) return false;
+    await Promise.all(added.map((entry) => entry.inspect()));
+    this.#entries = found;
+    for (const entry of left) {
+      this.#retired.add(entry);
+      entry.retire();
+      this.#log.info({ model: entry.known.id }, "its folder has gone, or is another now");
+    }
+    this.#tell();
+    this.#identifying = this.#identifying.then(() => this.#identifyAll());
+    return true;
+  }
+
+  #all(): ModelEntry[] {
+    for (const entry of this.#retired) if (entry.gone) this.#retired.delete(entry);
+    return [...this.#entries, ...this.#retired];
   }
 
   /** Ends all work and unloads all models. */
   async close(): Promise<void> {
     for (const timer of [this.#rechecking, this.#sweeping]) clearInterval(timer ?? undefined);
     this.#closing.abort(new Error("The catalog is closed"));
+    await this.#rechecked;
     await Promise.all([
       this.#identifying,
-      ...this.#entries.map((entry) => entry.release()),
+      ...this.#all().map((entry) => entry.release()),
       this.#tuned.close(),
     ]);
     await this.#ownDispatcher?.destroy();
@@ -229,7 +285,7 @@ export class Catalog {
     };
   }
 
-  #baseEntry(named: Pick<Adapter, "baseName" | "baseDigest">): ModelEntry | undefined {
+  #baseEntry(named: NamedBase): ModelEntry | undefined {
     return [this.#find(named.baseName), ...this.#entries].find(
       (each): each is ModelEntry => each !== undefined && mayBe(each, named),
     );
@@ -243,9 +299,26 @@ export class Catalog {
     if (state.status === "available" && wrong !== null) {
       return { ...state, ...failedState(modelFailure(state.id, wrong)) };
     }
-    const limits = base?.state().limits ?? null;
-    if (state.limits !== null || limits === null) return state;
-    return { ...state, limits: adapterLimits(adapter, limits) };
+    if (base === undefined) return state;
+    const { limits, tasks } = base.state();
+    const asBase = adapter.kind === "decoder" && adapter.chatTemplate === null;
+    const own = asBase ? { ...state, tasks } : state;
+    if (state.limits !== null || limits === null) return own;
+    return { ...own, limits: adapterLimits(adapter, limits) };
+  }
+
+  async #unloadIdleAdapter(base: string): Promise<boolean> {
+    const own = this.#entries.map((entry): [string, ModelEntry] => [entry.known.id, entry]);
+    const idle = [...own, ...this.#tuned.keyed].flatMap(([key, { folder, resident }]) => {
+      if (resident === null || resident.inUse || folder === null || !isAdapter(folder)) return [];
+      const { adapter } = folder;
+      const isRun = !isHeadAlone(adapter) && this.#baseEntry(adapter)?.known.id === base;
+      return isRun ? [{ key, usedAt: resident.usedAt }] : [];
+    });
+    const [oldest] = idle.toSorted((a, b) => a.usedAt - b.usedAt);
+    if (oldest === undefined) return false;
+    await this.#makeWay(oldest.key);
+    return true;
   }
 
   /** Unloads a model for another. */
@@ -260,12 +333,14 @@ export class Catalog {
   }
 }
 
+/** The id with where its files are. */
+function placeOf({ id, place }: KnownModel): string {
+  return place.kind === "folder" ? `${id}\n${place.folder}` : id;
+}
+
 /** By its name, or by weights that are known without reading them. Adapters are nobody's base. */
-function mayBe(
-  { known, folder }: ModelEntry,
-  { baseName, baseDigest }: Pick<Adapter, "baseName" | "baseDigest">,
-): boolean {
+function mayBe({ known, folder }: ModelEntry, { baseName, baseDigest }: NamedBase): boolean {
   if (folder !== null && isAdapter(folder)) return false;
   if (known.id === baseName || known.aliases.includes(baseName)) return true;
-  return folder?.derivedFrom === baseDigest;
+  return baseDigest !== null && folder?.derivedFrom === baseDigest;
 }

@@ -6,27 +6,39 @@
 import { createHash } from "node:crypto";
 import path from "node:path";
 import type { ModelLimits } from "#contract/model-limits.ts";
-import { type Adapter, adapterFiles } from "../checkpoints/adapter-folder.ts";
-import type { AdapterModel } from "../checkpoints/model-folder.ts";
+import { prefixesOf } from "../architectures/encoder.ts";
+import { adapterFiles } from "../checkpoints/adapter-files.ts";
+import type { Adapter, EncoderAdapter } from "../checkpoints/adapter-folder.ts";
+import type { AdapterModel, AdapterOf } from "../checkpoints/model-folder.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
-import type { ModelLease } from "../model/served-model.ts";
 import type { LoraSession } from "../graphs/lora-session.ts";
+import { type AdapterLoading, expectBase } from "./adapter-base.ts";
+import { loadDecoderAdapter } from "./load-decoder-adapter.ts";
 import type { LoadedEncoder, LoadedModel } from "./loaded-model.ts";
 import { readLora, readShapes } from "./read-lora.ts";
 
 /** Whether its texts run as its base's do. */
-function isHeadAlone({ lora, wordShapes }: Adapter): boolean {
-  return lora.length === 0 && !wordShapes;
+export function isHeadAlone(adapter: Adapter): boolean {
+  return adapter.kind === "encoder" && adapter.lora.length === 0 && !adapter.wordShapes;
+}
+
+/** The files that decide what it adds to its base. What a decoder's llm-os.json says changes no answer. */
+function identityOf(adapter: Adapter): string[] {
+  const { weights, own, config } = adapterFiles;
+  const named = adapter.kind === "encoder" ? [weights, own] : [weights];
+  return isHeadAlone(adapter) ? named : [...named, config];
 }
 
 /** Of what the adapter adds to its base. */
 async function ownDigest({ folder, adapter }: AdapterModel, signal: AbortSignal): Promise<string> {
-  const weights = await sha256OfFile(path.join(folder, adapterFiles.weights), signal);
-  const own = await sha256OfFile(path.join(folder, adapterFiles.own), signal);
-  const digest = `${adapterFiles.weights} ${weights}\n${adapterFiles.own} ${own}\n`;
-  if (isHeadAlone(adapter)) return digest;
-  const config = await sha256OfFile(path.join(folder, adapterFiles.config), signal);
-  return `${digest}${adapterFiles.config} ${config}\n`;
+  let digest = "";
+  for (const name of identityOf(adapter)) {
+    digest += `${name} ${await sha256OfFile(path.join(folder, name), signal)}\n`;
+  }
+  if (adapter.kind === "decoder" && adapter.chatTemplate !== null) {
+    digest += `chat template ${JSON.stringify(adapter.chatTemplate)}\n`;
+  }
+  return digest;
 }
 
 /** @param baseDigest of the base as it is computed here @returns lower-case hex */
@@ -39,54 +51,35 @@ export async function adapterDigest(
   return createHash("sha256").update(`base ${baseDigest}\n${own}`).digest("hex");
 }
 
-export function adapterLimits({ maxLength }: Adapter, base: ModelLimits): ModelLimits {
+export function adapterLimits(adapter: Adapter, base: ModelLimits): ModelLimits {
+  if (adapter.kind === "decoder") return base;
+  const { maxLength } = adapter;
   const { maxTokens, vocabularySize } = base;
   return { maxTokens: Math.min(maxLength, maxTokens), dimensions: null, vocabularySize };
 }
 
-/** The model that an adapter's head was fitted on. */
-export type Base = {
-  /**
-   * Null: it is not known before the model has been loaded once. @throws where its files are not here, or cannot be
-   * read
-   */
-  digest(signal: AbortSignal): Promise<string | null>;
-  lease(signal: AbortSignal): Promise<ModelLease<LoadedModel>>;
-};
-
 /** The hidden size that the head was fitted on. */
-function hiddenOf({ pooling, weight, labels }: Adapter): number {
+function hiddenOf({ pooling, weight, labels }: EncoderAdapter): number {
   const features = weight.length / labels.length;
   return pooling === "spans" || pooling === "marks" ? features / 3 : features;
 }
 
-/** @param upstreamDigest of the model here; null: not known yet @returns null where nothing is known to be wrong */
-export function wrongBase(
-  { baseDigest, baseName }: Adapter,
-  id: string,
-  upstreamDigest: string | null,
-): Error | null {
-  if (upstreamDigest === null || upstreamDigest === baseDigest) return null;
-  return new Error(
-    `it was fitted on ${baseName} with sha256 ${baseDigest}, but the weights of ${id} here have ${upstreamDigest}`,
-  );
-}
-
 /** @throws Error where the base is none for this adapter */
-function asBase({ baseDigest, baseName, ...adapter }: Adapter, base: LoadedModel): LoadedEncoder {
+function asBase(adapter: EncoderAdapter, base: LoadedModel): LoadedEncoder {
   if (base.kind === "decoder") throw new Error(`its base ${base.id} is a decoder`);
-  const wrong = wrongBase({ baseDigest, baseName, ...adapter }, base.id, base.upstreamDigest);
-  if (wrong !== null) throw wrong;
+  expectBase(adapter, base);
   if (base.head.name !== "none") throw new Error(`its base ${base.id} has a head already`);
   const { dimensions } = base.limits;
-  const hidden = hiddenOf({ ...adapter, baseDigest, baseName });
+  const hidden = hiddenOf(adapter);
   if (dimensions === null || hidden === dimensions) return base;
   throw new Error(`its head reads ${hidden} features, but ${base.id} gives ${dimensions}`);
 }
 
-function headOf({ task, labels, problem, pooling, weight, bias }: Adapter): LoadedEncoder["head"] {
+function headOf(adapter: EncoderAdapter): LoadedEncoder["head"] {
+  const { task, labels, problem, pooling, weight, bias, decoding } = adapter;
   const name = task === "token-classification" ? task : "sequence-classification";
-  return { name, labels, problem, linear: { pooling, weight, bias } };
+  const linear = { pooling, weight, bias };
+  return { name, labels, problem, linear, ...(decoding && { decoding }) };
 }
 
 type Held = Pick<LoadedEncoder, "session" | "dispose"> &
@@ -103,17 +96,21 @@ function groupedMemory({ memory }: LoadedEncoder, session: LoraSession): Pick<He
 }
 
 /** The session that the adapter's rows run in. */
-async function hold(base: LoadedEncoder, model: AdapterModel, signal: AbortSignal): Promise<Held> {
+async function hold(
+  base: LoadedEncoder,
+  model: AdapterOf<EncoderAdapter>,
+  signal: AbortSignal,
+): Promise<Held> {
   if (isHeadAlone(model.adapter)) {
     return { session: base.session, dispose: () => Promise.resolve() };
   }
   const { lora } = base;
   if (lora === null) throw new Error(`its base ${base.id} takes no layers of LoRA`);
-  const read = ({ layers }: LoraSession) => ({
-    layers: readLora(model, lora.checkpoint, layers),
-    shapes: readShapes(model),
-  });
-  const { session, adapter, release } = await lora.base.hold(read, signal);
+  const prefixes = prefixesOf(lora.checkpoint.config);
+  const { session, adapter, release } = await lora.base.hold(
+    (layers) => ({ layers: readLora(model, prefixes, layers), shapes: readShapes(model) }),
+    signal,
+  );
   return { session, adapter, dispose: release, ...groupedMemory(base, session) };
 }
 
@@ -122,43 +119,54 @@ function bytesNeeded({ adapter, sizeBytes }: AdapterModel, base: LoadedEncoder):
   return isHeadAlone(adapter) ? 0 : sizeBytes + (base.lora?.base.bytesNeeded(adapter.lora) ?? 0);
 }
 
-export type AdapterLoading = {
-  /** Of the base; released where loading fails, and when the adapter is disposed of. */
-  lease: ModelLease<LoadedModel>;
-  /** Loads once others have made room for so many bytes. */
-  withRoom(bytes: number, load: () => Promise<LoadedModel>): Promise<LoadedModel>;
-  signal: AbortSignal;
-};
+function loadEncoderAdapter(
+  { id, model }: { id: string; model: AdapterOf<EncoderAdapter> },
+  digest: string,
+  { lease, withRoom, signal }: AdapterLoading,
+): Promise<LoadedModel> {
+  const { adapter, tasks } = model;
+  const base = asBase(adapter, lease.model);
+  return withRoom(bytesNeeded(model, base), async () => {
+    const { dispose, ...held } = await hold(base, model, signal);
+    return {
+      ...base,
+      ...held,
+      id,
+      tasks,
+      digest,
+      limits: adapterLimits(adapter, base.limits),
+      head: headOf(adapter),
+      entityModel: adapter.entityModel,
+      wordShapes: adapter.wordShapes,
+      lora: null,
+      bytes: model.sizeBytes,
+      dispose: async () => {
+        await dispose();
+        lease.release();
+      },
+    };
+  });
+}
+
+/** Where its base has as many adapters as it may, one that nobody uses makes way. */
+async function makePlace(base: LoadedModel, { unloadIdle }: AdapterLoading): Promise<void> {
+  const lora = base.kind === "decoder" ? base.lora : base.lora?.base;
+  if (lora?.full) await unloadIdle();
+}
 
 /** @throws Error whose message completes "the model cannot be served: …"; the signal's reason */
 export async function loadAdapter(
   { id, model }: { id: string; model: AdapterModel },
-  { lease, withRoom, signal }: AdapterLoading,
+  loading: AdapterLoading,
 ): Promise<LoadedModel> {
-  const { adapter, tasks } = model;
+  const { adapter } = model;
+  const { lease, signal } = loading;
   try {
-    const base = asBase(adapter, lease.model);
-    const digest = await adapterDigest(model, base.digest, signal);
-    return await withRoom(bytesNeeded(model, base), async () => {
-      const { dispose, ...held } = await hold(base, model, signal);
-      return {
-        ...base,
-        ...held,
-        id,
-        tasks,
-        digest,
-        limits: adapterLimits(adapter, base.limits),
-        head: headOf(adapter),
-        entityModel: adapter.entityModel,
-        wordShapes: adapter.wordShapes,
-        lora: null,
-        bytes: model.sizeBytes,
-        dispose: async () => {
-          await dispose();
-          lease.release();
-        },
-      };
-    });
+    const digest = await adapterDigest(model, lease.model.digest, signal);
+    if (!isHeadAlone(adapter)) await makePlace(lease.model, loading);
+    return adapter.kind === "decoder"
+      ? await loadDecoderAdapter({ id, model: { ...model, adapter } }, digest, loading)
+      : await loadEncoderAdapter({ id, model: { ...model, adapter } }, digest, loading);
   } catch (error) {
     lease.release();
     throw error;

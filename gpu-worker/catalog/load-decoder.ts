@@ -9,10 +9,12 @@ import {
   decoderTokenizerFiles,
 } from "../checkpoints/decoder-checkpoint.ts";
 import type { FilesDigest } from "../checkpoints/model-digest.ts";
+import { openDecoderWeights } from "../checkpoints/decoder-weights.ts";
 import { buildDecoderGraph } from "../graphs/build-decoder.ts";
 import { decoderGraphBytes } from "../graphs/graph-bytes.ts";
-import { decoderDigestIn, decoderGraphKey } from "../graphs/graph-key.ts";
-import { expectBinding, openDecoder } from "../graphs/open-decoder.ts";
+import type { DecoderLoraSession } from "../graphs/decoder-lora-session.ts";
+import { decoderDigestIn, decoderGraphKey, loraGraphKey } from "../graphs/graph-key.ts";
+import { expectBinding, openDecoder, openLoraDecoder } from "../graphs/open-decoder.ts";
 import { returnRunMemory } from "../runtime/return-run-memory.ts";
 import type { LoadedSession } from "../runtime/session.ts";
 import { makeTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -20,6 +22,7 @@ import { keyValueBytes } from "./key-value-memory.ts";
 import type { LoaderDependencies } from "./loader-dependencies.ts";
 import type { Watch } from "./load-step.ts";
 import type { LoadedDecoder } from "./loaded-model.ts";
+import { LoraBase } from "./lora-base.ts";
 import { openCachedGraph } from "./open-cached-graph.ts";
 
 export type IdentifiedDecoder = { id: string; checkpoint: DecoderCheckpoint; files: FilesDigest };
@@ -106,6 +109,10 @@ export async function loadDecoder(
   const form = await formOf(model, opening);
   const bytes = decoderBytes(checkpoint, form, tools);
   const session = await openGraph(model, form, opening);
+  const lora = new LoraBase({
+    bytesNeeded: () => bytes,
+    open: async (signal) => ({ session: await openLora(model, form, { tools, signal }), bytes }),
+  });
   return {
     kind: "decoder",
     id,
@@ -120,7 +127,10 @@ export async function loadDecoder(
     endTokens: endTokensOf(checkpoint, tokenizer),
     chatTemplate,
     upstreamDigest: derivedFrom ?? files.weights,
-    bytes,
+    lora,
+    get bytes() {
+      return bytes + lora.bytes;
+    },
     dispose: async () => {
       await session.release();
       await returnRunMemory(runtime);
@@ -144,5 +154,24 @@ function openGraph(
     watch,
     build: (file) => buildDecoderGraph(checkpoint, form, { file, signal }),
     open: (file) => openDecoder(file, { runtime, provider, deviceMemoryBytes, signal }),
+  });
+}
+
+/** The graph that takes adapters, with keys and values of its own. */
+function openLora(
+  { checkpoint, files }: IdentifiedDecoder,
+  form: DecoderForm,
+  { tools, signal }: { tools: LoaderDependencies; signal: AbortSignal },
+): Promise<DecoderLoraSession> {
+  const { runtime, provider, deviceMemory } = tools;
+  const { config, weights } = openDecoderWeights(checkpoint);
+  weights.close();
+  const key = decoderGraphKey(form, decoderDigestIn(form, files, provider), provider);
+  const deviceMemoryBytes = deviceMemory === null ? null : decoderBytes(checkpoint, form, tools);
+  return openCachedGraph(loraGraphKey(key), {
+    tools,
+    watch: { onStep: () => undefined, signal },
+    build: (file) => buildDecoderGraph(checkpoint, form, { file, lora: true, signal }),
+    open: (file) => openLoraDecoder(file, config, { runtime, provider, deviceMemoryBytes, signal }),
   });
 }

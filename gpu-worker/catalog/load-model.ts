@@ -31,7 +31,8 @@ import { returnRunMemory } from "../runtime/return-run-memory.ts";
 import type { Session } from "../runtime/session.ts";
 import { loadTokenizer } from "../tokenizer/tokenizer.ts";
 import { batchTokensMax } from "./device-memory.ts";
-import { adapterDigest, type Base, loadAdapter } from "./load-adapter.ts";
+import type { Base } from "./adapter-base.ts";
+import { adapterDigest, loadAdapter } from "./load-adapter.ts";
 import { decoderBytesNeeded, loadDecoder } from "./load-decoder.ts";
 import type { Watch } from "./load-step.ts";
 import type { LoaderDependencies } from "./loader-dependencies.ts";
@@ -45,6 +46,8 @@ import { verifiedDigest } from "./verified-digest.ts";
 export type OtherModels = {
   /** @throws Error where no model here can be it */
   baseOf(adapter: Adapter): Base;
+  /** Unloads the adapter of that base that was used longest ago. @returns false: all are in use */
+  unloadIdleAdapter(base: string): Promise<boolean>;
   /** Loads once others have made room for so many bytes. */
   withRoom(bytes: number, load: () => Promise<LoadedModel>): Promise<LoadedModel>;
 };
@@ -86,7 +89,8 @@ export class ModelLoader {
     if (isAdapter(model)) {
       const lease = await this.#others.baseOf(model.adapter).lease(signal);
       const withRoom = this.#others.withRoom.bind(this.#others);
-      return loadAdapter({ id, model }, { lease, withRoom, signal });
+      const unloadIdle = () => this.#others.unloadIdleAdapter(lease.model.id);
+      return loadAdapter({ id, model }, { lease, unloadIdle, withRoom, signal });
     }
     const bytes = await this.#bytesNeeded(model, signal);
     const files = await verifiedDigest(model, this.#tools.digests, signal);

@@ -8,6 +8,8 @@ import type { DecoderModel } from "../model/decoder-model.ts";
 import type { EncoderModel } from "../model/encoder-model.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import type { Session } from "../runtime/session.ts";
+import type { DecoderLoraSession } from "../graphs/decoder-lora-session.ts";
+import type { LoraSession } from "../graphs/lora-session.ts";
 import type { LoraBase } from "./lora-base.ts";
 
 type Kept = {
@@ -24,7 +26,12 @@ export type LoadedEncoder = EncoderModel &
     readonly form: ComputeForm;
     readonly session: Session;
     /** For adapters of low rank, with the files they were made for; null: it takes none. */
-    readonly lora: { readonly base: LoraBase; readonly checkpoint: Checkpoint } | null;
+    readonly lora: { readonly base: LoraBase<LoraSession>; readonly checkpoint: Checkpoint } | null;
   };
-export type LoadedDecoder = DecoderModel & Kept & { readonly form: DecoderForm };
+export type LoadedDecoder = DecoderModel &
+  Kept & {
+    readonly form: DecoderForm;
+    /** For adapters of low rank; null: it is one itself. */
+    readonly lora: LoraBase<DecoderLoraSession> | null;
+  };
 export type LoadedModel = LoadedEncoder | LoadedDecoder;

@@ -5,7 +5,7 @@
  */
 import { readdir } from "node:fs/promises";
 import path from "node:path";
-import { adapterFiles, readAdapterId } from "../checkpoints/adapter-folder.ts";
+import { adapterFiles, readAdapterId } from "../checkpoints/adapter-files.ts";
 
 const modelFiles: readonly string[] = ["config.json", "modules.json", "adapter_config.json"];
 

@@ -63,9 +63,9 @@ export function failedState(
 }
 
 function entityModelOf(folder: ModelFolder | null): Pick<ModelState, "entityModel"> {
-  if (folder === null) return {};
-  if (!isAdapter(folder) && folder.kind === "decoder") return {};
-  const { entityModel } = isAdapter(folder) ? folder.adapter : folder;
+  const described = folder !== null && isAdapter(folder) ? folder.adapter : folder;
+  if (described === null || described.kind === "decoder") return {};
+  const { entityModel } = described;
   return entityModel === null ? {} : { entityModel };
 }
 
@@ -88,6 +88,8 @@ export class ModelEntry {
   #usedAt = 0;
   /** Nobody has asked for it since it was to be fetched in advance. */
   #unasked = false;
+  #readSignature: string | null = null;
+  #retired = false;
   #digest: string | null = null;
   #upstreamDigest: string | null = null;
 
@@ -108,11 +110,16 @@ export class ModelEntry {
     }
   }
 
-  /** Looks again at a model that cannot be served, where its files have changed since that was found. */
-  async recheck(): Promise<void> {
+  /**
+   * Looks again at a model that cannot be served, where its files have changed since that was found.
+   * @param others there are other models since then: an adapter's base may be among them
+   */
+  async recheck(others: boolean): Promise<void> {
     const stage = this.#stage;
     if (stage.kind !== "failed" || stage.failure.code !== "model_not_servable") return;
-    if ((await this.#signature()) === stage.signature || this.#stage !== stage) return;
+    const mayBeServed = others && this.#folder !== null && isAdapter(this.#folder);
+    const changed = mayBeServed || (await this.#signature()) !== stage.signature;
+    if (!changed || this.#stage !== stage) return;
     this.#folder = null;
     await this.inspect();
     this.#dependencies.onChange();
@@ -160,12 +167,38 @@ export class ModelEntry {
       const release = () => {
         if (held) this.#users -= 1;
         held = false;
+        this.#leaveWhenIdle();
       };
       return { model, release };
     } catch (error) {
       this.#users -= 1;
       throw error;
     }
+  }
+
+  /** Its files have gone, or others are there: it is unloaded as soon as nobody uses it. */
+  retire(): void {
+    this.#retired = true;
+    this.#leaveWhenIdle();
+  }
+
+  /** It is not loaded and will not be. */
+  get gone(): boolean {
+    return this.#retired && this.#users === 0 && this.#loaded === null;
+  }
+
+  #leaveWhenIdle(): void {
+    if (!this.#retired || this.#users > 0) return;
+    this.release().catch((error: unknown) => {
+      this.#dependencies.onFailure(modelFailure(this.known.id, error));
+    });
+  }
+
+  /** Whether an adapter's files are others than those that were read. */
+  async isOutdated(): Promise<boolean> {
+    const folder = this.#folder;
+    if (folder === null || !isAdapter(folder)) return false;
+    return (await this.#signature()) !== this.#readSignature;
   }
 
   /** What it keeps in memory; null while it is not loaded. */
@@ -262,7 +295,8 @@ export class ModelEntry {
     return fetchModel(place.manifest, this.#dependencies.fetching, { signal, onProgress });
   }
 
-  #read(folder: string): Promise<ModelFolder> {
+  async #read(folder: string): Promise<ModelFolder> {
+    this.#readSignature = await folderSignature(folder);
     const { prompts } = this.known.manifest ?? {};
     return readModelFolder(folder, { prompts, contextTokens: this.#dependencies.contextTokens });
   }

@@ -119,9 +119,7 @@ export async function openCatalog(
     retryDelayMs: tools.retryDelayMs ?? 1_000,
     pythonCommands: tools.pythonCommands ?? pythonCommands,
   };
-  const { models, problem } = await listKnownModels(modelsFolder);
-  if (problem !== null) log.warn({ folder: modelsFolder }, problem);
-  const catalog = new Catalog(models, {
+  const catalog = new Catalog(() => listKnownModels(modelsFolder), {
     fetching,
     tuned: new TunedFolders({
       stateFolder,

@@ -1,11 +1,11 @@
 /** An adapter's layers of low rank as its base's stacks take them. */
-import { prefixesOf } from "../architectures/encoder.ts";
 import { transposeMatrix } from "../architectures/transpose-matrix.ts";
-import { isShapeTable, readAdapterWeights, readFinite } from "../checkpoints/adapter-folder.ts";
-import type { Checkpoint } from "../checkpoints/checkpoint.ts";
+import { readAdapterWeights, readFinite } from "../checkpoints/adapter-files.ts";
+import { isShapeTable } from "../checkpoints/adapter-folder.ts";
 import { downName, type LoraLayer, upName } from "../checkpoints/lora-config.ts";
 import type { AdapterModel } from "../checkpoints/model-folder.ts";
-import type { LayerSize, LoraMatrices } from "../graphs/lora-session.ts";
+import type { LayerSize } from "../graphs/adapter-stacks.ts";
+import type { LoraMatrices } from "../graphs/lora-stack.ts";
 
 /** The layer of the base that an adapter's name stands for, which may begin with the base's prefix. */
 function findLayer(
@@ -29,7 +29,7 @@ function findLayer(
 
 /** Its table of word shapes, [shapes, width]; null: it reads none. */
 export function readShapes({ folder, adapter }: AdapterModel): Float32Array | null {
-  if (!adapter.wordShapes) return null;
+  if (adapter.kind === "decoder" || !adapter.wordShapes) return null;
   return readAdapterWeights(folder, (source) => {
     const name = source.names().find(isShapeTable);
     if (name === undefined) throw new Error("its table of word shapes is missing");
@@ -38,15 +38,15 @@ export function readShapes({ folder, adapter }: AdapterModel): Float32Array | nu
 }
 
 /**
+ * @param prefixes that its base may put before the names of its layers
  * @param layers of the base
  * @throws Error whose message completes "the model cannot be served: …"
  */
 export function readLora(
   { folder, adapter }: AdapterModel,
-  { config }: Pick<Checkpoint, "config">,
+  prefixes: readonly string[],
   layers: ReadonlyMap<string, LayerSize>,
 ): ReadonlyMap<string, LoraMatrices> {
-  const prefixes = prefixesOf(config);
   return readAdapterWeights(folder, (source) => {
     const read = adapter.lora.map((layer) => {
       const { name, inputs, rank, scale } = layer;

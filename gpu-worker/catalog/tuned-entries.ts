@@ -85,6 +85,10 @@ export class TunedEntries {
     );
   }
 
+  get keyed(): [key: string, entry: ModelEntry][] {
+    return [...this.#entries].map(([key, { entry }]) => [key, entry]);
+  }
+
   /** @param key as `residents` names it */
   find(key: string): ModelEntry | undefined {
     return this.#entries.get(key)?.entry;

@@ -12,12 +12,12 @@ import { peftPrefix } from "../architectures/trainable-layers.ts";
 import { Sha256 } from "../files/file-digest.ts";
 import { readJson } from "../files/json-file.ts";
 import { writeAtomically } from "../files/write-atomically.ts";
-import { type Problem, problems } from "../model/model-head.ts";
+import { type Problem, problems, type TagDecoding, tagDecodings } from "../model/model-head.ts";
 import { type HeadPooling, headPoolings } from "../model/pooling.ts";
-import { readFloat32 } from "../weights/read-float32.ts";
-import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { type TensorToWrite, writeSafetensors } from "../weights/safetensors-writer.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
+import { AdapterId, adapterFiles, readAdapterWeights, readFinite } from "./adapter-files.ts";
+import { causalLanguageModel, type DecoderAdapter, readDecoderAdapter } from "./decoder-adapter.ts";
 import { checkLoraConfig, loraFields, type LoraLayer, readLoraLayers } from "./lora-config.ts";
 
 /** Tasks a linear head can do, with PEFT's name of each. */
@@ -39,9 +39,6 @@ export const AdapterConfigFile = z.looseObject({
   ...loraFields,
 });
 type AdapterConfigFile = z.infer<typeof AdapterConfigFile>;
-
-/** Of a tuned model: `ft:base:suffix:id`, or any other name. */
-const AdapterId = z.string().regex(/^[\w.:-]{1,200}$/);
 
 /** llm-os.json beside it. */
 export const AdapterOwnFile = z.looseObject({
@@ -70,6 +67,8 @@ export const AdapterOwnFile = z.looseObject({
   entity_model: z.string().min(1).max(200).nullish(),
   /** Whether its weights hold a table of words' shapes (model/word-shapes.ts). */
   word_shapes: z.boolean().nullish(),
+  /** Of a tagger: how its tags are chosen. Absent: each word's surest. */
+  decoding: z.enum(tagDecodings).nullish(),
 });
 type AdapterOwnFile = z.infer<typeof AdapterOwnFile>;
 
@@ -90,13 +89,16 @@ export type AdapterHead = {
   entityModel: string | null;
   /** Whether it reads words' shapes, by a table of its own. Absent: it does not. */
   wordShapes?: boolean;
+  /** Of a tagger. Absent or null: each word's surest class. */
+  decoding?: TagDecoding | null;
   /** f32 [labels, features]. */
   weight: Float32Array;
   /** f32 [labels]. */
   bias: Float32Array;
 };
 
-export type Adapter = AdapterHead & {
+export type EncoderAdapter = AdapterHead & {
+  kind: "encoder";
   /** What llm-os.json says; null: its folder's name. */
   id: string | null;
   wordShapes: boolean;
@@ -104,12 +106,7 @@ export type Adapter = AdapterHead & {
   lora: readonly LoraLayer[];
 };
 
-export const adapterFiles = {
-  config: "adapter_config.json",
-  weights: "adapter_model.safetensors",
-  own: "llm-os.json",
-  card: "README.md",
-} as const;
+export type Adapter = EncoderAdapter | DecoderAdapter;
 
 const weightName = "base_model.model.classifier.weight";
 const biasName = "base_model.model.classifier.bias";
@@ -153,27 +150,6 @@ function checkHead(source: WeightSource, labels: number): void {
   throw new Error(`${biasName} is [${bias.join(", ")}], expected [${labels}]`);
 }
 
-/** @throws Error where a number is not finite */
-export function readFinite(source: WeightSource, name: string): Float32Array {
-  const values = readFloat32(source, name);
-  if (!values.every(Number.isFinite)) throw new Error(`${name} holds a number that is not finite`);
-  return values;
-}
-
-/** What `read` makes of the folder's weights. @throws Error that names their file */
-export function readAdapterWeights<T>(folder: string, read: (source: WeightSource) => T): T {
-  const source = openSafetensors(path.join(folder, adapterFiles.weights));
-  try {
-    return read(source);
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    const named = reason.startsWith(adapterFiles.weights);
-    throw new Error(named ? reason : `${adapterFiles.weights}: ${reason}`, { cause });
-  } finally {
-    source.close();
-  }
-}
-
 /** Whether a tensor is an adapter's table of word shapes, by its name. */
 export function isShapeTable(name: string): boolean {
   return name.startsWith(peftPrefix) && name.endsWith(shapeTable);
@@ -194,25 +170,18 @@ function readWeights(
   source: WeightSource,
   own: AdapterOwnFile,
   config: AdapterConfigFile,
-): Pick<Adapter, "weight" | "bias" | "lora"> {
+): Pick<EncoderAdapter, "weight" | "bias" | "lora"> {
   checkHead(source, own.labels.length);
   checkShapes(source.names().filter(isShapeTable), own);
   const others = source
     .names()
     .filter((name) => name !== weightName && name !== biasName && !isShapeTable(name));
-  const lora = readLoraLayers(source, others, config);
+  const lora = readLoraLayers(source, others, config, "the classifier and layers of LoRA are");
   return {
     weight: readFinite(source, weightName),
     bias: readFinite(source, biasName),
     lora,
   };
-}
-
-/** The id that an adapter's folder gives itself; null: none, or it cannot be read. */
-export async function readAdapterId(folder: string): Promise<string | null> {
-  const Id = z.looseObject({ id: AdapterId.nullish() });
-  const own = await readJson(folder, adapterFiles.own, Id).catch(() => null);
-  return own?.id ?? null;
 }
 
 /**
@@ -222,6 +191,7 @@ export async function readAdapterId(folder: string): Promise<string | null> {
 export async function readAdapter(folder: string): Promise<Adapter | null> {
   const config = await readJson(folder, adapterFiles.config, AdapterConfigFile);
   if (config === null) return null;
+  if (config.task_type === causalLanguageModel) return readDecoderAdapter(folder, config);
   const own = await readJson(folder, adapterFiles.own, AdapterOwnFile);
   if (own === null) {
     throw new Error(`${adapterFiles.own} is missing: it says the task, the labels and the base`);
@@ -229,6 +199,7 @@ export async function readAdapter(folder: string): Promise<Adapter | null> {
   checkConfig(config, own.task);
   checkLabels(own);
   return {
+    kind: "encoder",
     id: own.id ?? null,
     task: own.task,
     labels: own.labels,
@@ -240,6 +211,7 @@ export async function readAdapter(folder: string): Promise<Adapter | null> {
     licence: own.licence ?? null,
     entityModel: own.entity_model ?? null,
     wordShapes: own.word_shapes ?? false,
+    decoding: own.decoding ?? null,
     ...readAdapterWeights(folder, (source) => readWeights(source, own, config)),
   };
 }
@@ -277,6 +249,7 @@ function ownOf(adapter: AdapterHead): AdapterOwnFile {
   const optional = {
     ...(entityModel !== null && { entity_model: entityModel }),
     ...(adapter.wordShapes === true && { word_shapes: true }),
+    ...(adapter.decoding && { decoding: adapter.decoding }),
   };
   return AdapterOwnFile.parse({
     formatVersion: 1,

@@ -3,6 +3,7 @@
  * Lenient to everything beyond, since every tool adds fields of its own.
  */
 import * as z from "zod";
+import { tagDecodings } from "../model/model-head.ts";
 import { Sha256 } from "../files/file-digest.ts";
 
 /** config.json of the transformers library. What a family needs beyond this is read by its architecture. */
@@ -29,5 +30,7 @@ export const OwnFile = z.looseObject({
   derivedFrom: Sha256.nullish(),
   /** Whether it reads words' shapes (model/word-shapes.ts), of which its weights hold a table. */
   word_shapes: z.boolean().nullish(),
+  /** Of a tagger: how its tags are chosen. Absent: each word's surest. */
+  decoding: z.enum(tagDecodings).nullish(),
 });
 export type OwnFile = z.infer<typeof OwnFile>;

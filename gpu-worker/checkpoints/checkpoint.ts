@@ -155,6 +155,11 @@ async function withScoring(
   return { ...head, crossEncoder: await readCrossEncoder(folder, config) };
 }
 
+function withDecoding(head: ModelHead, own: OwnFile | null): ModelHead {
+  const decoding = own?.decoding;
+  return head.name === "token-classification" && decoding ? { ...head, decoding } : head;
+}
+
 /** What the catalogue says of a model, where its folder is silent. */
 export type CatalogueWords = { prompts?: Readonly<Record<string, string>> | undefined };
 
@@ -221,7 +226,7 @@ export async function readCheckpoint(
     config,
     format,
     weightsFile: file,
-    head,
+    head: withDecoding(head, own),
     sentence,
     lowerCase: stages?.encoder.lowerCase ?? false,
     stageFiles: stages?.files ?? [],

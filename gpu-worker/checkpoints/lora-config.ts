@@ -124,18 +124,20 @@ const loraTensor = /^base_model\.model\.(.+)\.lora_[AB]\.weight$/;
 
 /**
  * @param names of the tensors that are no head's
+ * @param served what the file may hold, in words: "… are"
  * @throws Error that names what is not served, or does not fit the configuration
  */
 export function readLoraLayers(
   source: WeightSource,
   names: readonly string[],
   config: LoraFields,
+  served: string,
 ): LoraLayer[] {
   const layers = new Set<string>();
   for (const name of names) {
     const layer = loraTensor.exec(name)?.[1];
     if (layer === undefined) {
-      throw new Error(`${name} is not served: only the classifier and layers of LoRA are`);
+      throw new Error(`${name} is not served: only ${served}`);
     }
     layers.add(layer);
     if (layers.size > layersMax) throw new Error(`it has more than ${layersMax} layers of LoRA`);

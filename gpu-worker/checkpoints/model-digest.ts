@@ -11,7 +11,7 @@ import { onnxDataNames } from "./onnx-file.ts";
 
 export type FilesDigest = {
   format: WeightsFormat | DecoderCheckpoint["format"];
-  /** sha256 of the weights file; of several, over their names and digests. */
+  /** As `digestWeights` gives it: sha256 of the weights file; of several, over their names and digests. */
   weights: string;
   /** sha256 over the weights' and all other identity files' names and digests. */
   files: string;
@@ -49,7 +49,7 @@ function digestDecoder(
   return digestNamed({ folder, format, weightsFiles, others, words }, reading);
 }
 
-type Reading = { digests: KeptDigests; signal: AbortSignal };
+type Reading = { digests: Pick<KeptDigests, "sha256">; signal: AbortSignal };
 type NamedFiles = {
   folder: string;
   format: FilesDigest["format"];
@@ -73,7 +73,8 @@ async function digestNamed(
   return { format, weights, files: hash.update(words).digest("hex") };
 }
 
-async function digestWeights(
+/** What adapters name their base by. @returns lower-case hex */
+export async function digestWeights(
   files: readonly string[],
   { digests, signal }: Reading,
 ): Promise<string> {

@@ -2,27 +2,34 @@
 import { stat } from "node:fs/promises";
 import path from "node:path";
 import type { Task } from "#contract/tasks.ts";
-import { type Adapter, adapterFiles, readAdapter } from "./adapter-folder.ts";
+import { adapterFiles } from "./adapter-files.ts";
+import { type Adapter, readAdapter } from "./adapter-folder.ts";
 import { type CatalogueWords, type Checkpoint, readCheckpoint } from "./checkpoint.ts";
 import { type DecoderCheckpoint, readDecoderCheckpoint } from "./decoder-checkpoint.ts";
 import { expectTokenizer } from "./expect-tokenizer.ts";
 
+const decoderTasks = ["text-generation", "chat-completion"] as const;
+
 /** What can be told of an adapter's folder without its base. */
-export type AdapterModel = {
+export type AdapterOf<Kind extends Adapter> = {
   folder: string;
-  adapter: Adapter;
+  adapter: Kind;
   tasks: Task[];
   /** Null: the base says. */
   limits: null;
   licence: string | null;
-  /** Bytes of the head. */
+  /** Bytes of its weights. */
   sizeBytes: number;
 };
 
+export type AdapterModel = AdapterOf<Adapter>;
+
 async function describeAdapter(folder: string, adapter: Adapter): Promise<AdapterModel> {
   const { size } = await stat(path.join(folder, adapterFiles.weights));
-  const { task, licence } = adapter;
-  return { folder, adapter, tasks: [task], limits: null, licence, sizeBytes: size };
+  const { licence } = adapter;
+  // A decoder's base says whether it takes conversations.
+  const tasks: Task[] = adapter.kind === "encoder" ? [adapter.task] : [...decoderTasks];
+  return { folder, adapter, tasks, limits: null, licence, sizeBytes: size };
 }
 
 export function isAdapter(model: object): model is AdapterModel {

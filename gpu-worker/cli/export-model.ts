@@ -10,9 +10,10 @@ import type { Task } from "#contract/tasks.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
 import { describeBase, findBase } from "../catalog/base-model.ts";
 import { adapterLimits } from "../catalog/load-adapter.ts";
+import type { EncoderAdapter } from "../checkpoints/adapter-folder.ts";
 import { type Checkpoint, identityFiles, readCheckpoint } from "../checkpoints/checkpoint.ts";
 import {
-  type AdapterModel,
+  type AdapterOf,
   isAdapter,
   isDecoderFolder,
   readModelFolder,
@@ -59,7 +60,7 @@ type Exported = {
   base: Checkpoint;
   cardFolder: string;
   /** Null: a checkpoint. */
-  adapter: AdapterModel | null;
+  adapter: AdapterOf<EncoderAdapter> | null;
 };
 
 /** @throws Error in words for people */
@@ -123,6 +124,9 @@ async function describe(
   }
   if (!isAdapter(read)) return { ...describeCheckpoint(read), cardFolder: folder, adapter: null };
   const { adapter } = read;
+  if (adapter.kind === "decoder") {
+    throw new Error("an adapter of a model that writes is not exported: PEFT reads it as it is");
+  }
   const found = await findBase(adapter.baseName, settings);
   const { baseDigest } = await describeBase(found, signal);
   if (baseDigest !== adapter.baseDigest) {
@@ -131,7 +135,12 @@ async function describe(
     );
   }
   const base = await readCheckpoint(found.folder);
-  return { description: describeAdapter(read, base), base, cardFolder: folder, adapter: read };
+  return {
+    description: describeAdapter(adapter, base),
+    base,
+    cardFolder: folder,
+    adapter: { ...read, adapter },
+  };
 }
 
 const classifies: readonly Task[] = ["text-classification", "relation-extraction"];
@@ -164,7 +173,7 @@ function isExported(task: Task): boolean {
   return classifies.includes(task) || others.includes(task);
 }
 
-function describeAdapter({ adapter }: AdapterModel, base: Checkpoint): Description {
+function describeAdapter(adapter: EncoderAdapter, base: Checkpoint): Description {
   const { task, labels, problem } = adapter;
   return {
     task,

@@ -4,7 +4,8 @@ import { shapeTable } from "../architectures/embedding.ts";
 import { readLora, readShapes } from "../catalog/read-lora.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import type { AdapterModel } from "../checkpoints/model-folder.ts";
-import type { LayerSize, LoraMatrices } from "../graphs/lora-session.ts";
+import type { LayerSize } from "../graphs/adapter-stacks.ts";
+import type { LoraMatrices } from "../graphs/lora-stack.ts";
 import { wordShapes } from "../model/word-shapes.ts";
 import { scaleSuffix } from "../weights/int8-rows.ts";
 import { readFloat32 } from "../weights/read-float32.ts";
@@ -53,8 +54,9 @@ export function mergedWeights(
   { config }: Pick<Checkpoint, "config">,
   model: AdapterModel,
 ): WeightSource {
-  const tensors = matricesOf(base, prefixesOf(config));
-  const lora = readLora(model, { config }, sizesOf(base, tensors));
+  const prefixes = prefixesOf(config);
+  const tensors = matricesOf(base, prefixes);
+  const lora = readLora(model, prefixes, sizesOf(base, tensors));
   const added = new Map([...lora].map(([layer, matrices]) => [tensors.get(layer), matrices]));
   const shapes = shapeTensor(tensors, model);
   const own = base.names().filter((name) => !name.endsWith(scaleSuffix));

@@ -6,6 +6,9 @@ import type { DecoderForm } from "../architectures/decoder-form.ts";
 import { inThread } from "../event-loop/in-thread.ts";
 import { writeModel } from "../onnx/write-model.ts";
 
+/** `lora`: with stacks of adapters. */
+type BuildOptions = { file: string; lora?: boolean };
+
 /**
  * Writes the graph to `file`, large constants beside it.
  * @throws Error for a checkpoint that is not what its configuration says; the signal's reason
@@ -13,20 +16,22 @@ import { writeModel } from "../onnx/write-model.ts";
 export async function buildDecoderGraph(
   checkpoint: DecoderCheckpoint,
   form: DecoderForm,
-  { file, signal }: { file: string; signal: AbortSignal },
+  { file, lora = false, signal }: BuildOptions & { signal: AbortSignal },
 ): Promise<void> {
-  await inThread(import.meta.url, writeDecoderGraph, [checkpoint, { form, file }], { signal });
+  await inThread(import.meta.url, writeDecoderGraph, [checkpoint, { form, file, lora }], {
+    signal,
+  });
 }
 
 /** On the calling thread. @throws WeightError or ConfigError */
 export async function writeDecoderGraph(
   checkpoint: DecoderCheckpoint,
-  { form, file }: { form: DecoderForm; file: string },
+  { form, file, lora = false }: BuildOptions & { form: DecoderForm },
 ): Promise<void> {
   const { config, weights } = openDecoderWeights(checkpoint);
   try {
     const positions = checkpoint.limits.maxTokens;
-    await writeModel(buildDecoder(config, weights, { positions, form }), file);
+    await writeModel(buildDecoder(config, weights, { positions, form, lora }), file);
   } finally {
     weights.close();
   }

@@ -1,6 +1,7 @@
 /** From a decoder's graph to a session that is warmed up: one run at a time, which all threads share. */
 import { wholeText } from "../model/decoder-feeds.ts";
 import type { LoadedSession, Runtime } from "../runtime/session.ts";
+import { DecoderLoraSession } from "./decoder-lora-session.ts";
 import type { SessionOptions } from "./open-session.ts";
 
 /** Of the run that warms a session up. */
@@ -14,21 +15,39 @@ export function expectBinding({ name }: Pick<Runtime, "name">): void {
   );
 }
 
+/** Takes a loaded session for what is run; released with it. */
+type Wrap<Opened extends LoadedSession> = (session: LoadedSession) => Opened;
+
 /** @throws Error that says what is wrong with the file; the signal's reason */
-export async function openDecoder(
+export function openDecoder(file: string, options: SessionOptions): Promise<LoadedSession> {
+  return open(file, options, (session) => session);
+}
+
+/** A graph that takes adapters of low rank, none there yet. @param config of its checkpoint @throws as `openDecoder` */
+export function openLoraDecoder(
+  file: string,
+  config: unknown,
+  options: SessionOptions,
+): Promise<DecoderLoraSession> {
+  return open(file, options, (session) => new DecoderLoraSession(session, config));
+}
+
+async function open<Opened extends LoadedSession>(
   file: string,
   { runtime, provider, deviceMemoryBytes, signal }: SessionOptions,
-): Promise<LoadedSession> {
+  wrap: Wrap<Opened>,
+): Promise<Opened> {
   expectBinding(runtime);
   const bound = deviceMemoryBytes === null ? {} : { deviceMemoryBytes };
   // Of the pool that encoders' runs share, a machine of few cores has no threads left for a run by itself.
   const threads = provider === "cpu" ? runtime.threads : 1;
-  const session = await runtime.load({ path: file }, { threads, provider, signal, ...bound });
+  const loaded = await runtime.load({ path: file }, { threads, provider, signal, ...bound });
   try {
+    const session = wrap(loaded);
     await session.run(wholeText(session, warmUpIds), { outputs: ["logits"], signal });
     return session;
   } catch (error) {
-    await session.release();
+    await loaded.release();
     throw error;
   }
 }

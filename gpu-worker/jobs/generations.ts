@@ -29,7 +29,7 @@ export type GenerationEngine = {
   /** @throws the signal's reason */
   generate(
     request: GenerationRequest,
-    handlers: GenerationHandlers & { readonly tenant?: string },
+    handlers: GenerationHandlers & { readonly tenant?: string; readonly adapter?: number },
   ): Promise<GenerationEnd>;
   /** Tokens of prompts that are not computed yet, each tenant's. */
   backlog(): ReadonlyMap<Tenant, number>;
@@ -120,7 +120,8 @@ export class Generations {
     const engine = this.#engineOf(model);
     this.#busy.set(engine, (this.#busy.get(engine) ?? 0) + 1);
     try {
-      return await engine.generate(request, handlers);
+      const { adapter } = model;
+      return await engine.generate(request, { ...handlers, ...(adapter && { adapter }) });
     } finally {
       const left = (this.#busy.get(engine) ?? 1) - 1;
       if (left > 0) this.#busy.set(engine, left);

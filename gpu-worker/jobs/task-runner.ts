@@ -222,7 +222,12 @@ export class TaskRunner {
   #openEngine(model: DecoderModel): Engine {
     const { now, log } = this.#options;
     const limits = { memoryBytes: model.keyValueBytes };
-    return new Engine(model, { scheduler: this.#scheduler, now, limits, ...(log && { log }) });
+    // Where other tunes of its base share it, it has the base's name.
+    const { session, limits: own, base: id = model.id } = model;
+    return new Engine(
+      { id, session, limits: own },
+      { scheduler: this.#scheduler, now, limits, ...(log && { log }) },
+    );
   }
 
   #queueOf(model: EncoderModel): EncoderQueue {

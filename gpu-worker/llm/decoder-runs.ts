@@ -12,6 +12,8 @@ export type DecodeRow = {
   readonly token: number;
   /** Of its text, the new token counted. */
   readonly length: number;
+  /** 0: none. */
+  readonly adapter: number;
   /** Its logits are wanted. */
   readonly asked: boolean;
 };
@@ -26,6 +28,8 @@ export const scoredTokensMax = 16;
 
 export type PromptPiece = {
   readonly slot: number;
+  /** 0: none. */
+  readonly adapter: number;
   readonly tokens: readonly number[];
   /** Position of the first of them in its text. */
   readonly from: number;
@@ -42,23 +46,27 @@ export function runDecode(
   const { tokens, lengths, asked } = decodeFeeds(rows);
   const window = { first, count: rows.length, piece: null, asked: asked.length };
   const ids = int64([tokens.length, 1], tokens);
-  return slots.run(window, { ...feeds(ids, lengths, asked), ...noPiece }, signal);
+  const adapters = rows.map(({ adapter }) => adapter);
+  const fed = { ...feeds(ids, lengths, asked), ...noPiece, ...slotFeeds(slots, adapters) };
+  return slots.run(window, fed, signal);
 }
 
 /** @returns f32 [asked, vocabulary], see `KeyValueSlots.run` */
 export function runPrompt(
   slots: KeyValueSlots,
-  { slot: first, tokens, from, asked }: PromptPiece,
+  { slot: first, tokens, from, asked, adapter }: PromptPiece,
   signal: AbortSignal,
 ): Promise<Float32Array> {
   const window = { first, count: 1, piece: null, asked: asked.length };
   const ids = int64([1, tokens.length], tokens);
   const lengths = [from + tokens.length];
-  return slots.run(window, { ...feeds(ids, lengths, asked), ...noPiece }, signal);
+  const fed = { ...feeds(ids, lengths, asked), ...noPiece, ...slotFeeds(slots, [adapter]) };
+  return slots.run(window, fed, signal);
 }
 
 /**
- * The piece's slot may be one between those of the batch: what is written to it there comes behind the piece.
+ * For sessions without adapters. The piece's slot may be one between those of the batch: what is written to it there
+ * comes behind the piece.
  * @returns f32 [rows asked and those of the piece, vocabulary], see `KeyValueSlots.run`
  */
 export function runMixed(
@@ -86,6 +94,13 @@ function decodeFeeds(rows: readonly DecodeRow[]) {
     lengths: rows.map(({ length }) => length),
     asked: rows.flatMap((row, at) => (row.asked ? [at] : [])),
   };
+}
+
+function slotFeeds(
+  { takesAdapters }: KeyValueSlots,
+  adapters: readonly number[],
+): Record<string, Tensor> {
+  return takesAdapters ? { lora_slots: int64([adapters.length], adapters) } : {};
 }
 
 function feeds(

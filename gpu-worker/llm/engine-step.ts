@@ -95,7 +95,7 @@ function reuses({ choice, generation }: Text): boolean {
 
 function cachedTokens(text: Text, { slots }: StepState): number {
   const { tokens, generation } = text;
-  return reuses(text) ? slots.table.cachedTokens({ tenant: generation.tenant, tokens }) : 0;
+  return reuses(text) ? slots.table.cachedTokens({ owner: generation, tokens }) : 0;
 }
 
 /** Its tokens are known: it goes on from them when it gets a slot again. */
@@ -109,10 +109,10 @@ function preempt(text: Text, { slots, running, waiting, now }: StepState): void 
 
 function admit(text: Text, state: StepState): SlotWork[] {
   const { generation, tokens, id, choice } = text;
-  const { tenant } = generation;
+  const { tenant, adapter } = generation;
   state.waiting.delete(text, { now: state.now });
   state.running.add(text);
-  const placed = state.slots.table.place({ id, tenant, tokens }, reuses(text));
+  const placed = state.slots.table.place({ id, owner: { tenant, adapter }, tokens }, reuses(text));
   text.slot = placed.slot;
   text.admittedTokens = tokens.length;
   text.computed = placed.cachedTokens;

@@ -39,6 +39,8 @@ export type EngineOptions = {
 export type GenerateOptions = GenerationHandlers & {
   /** Whose share the request takes and whose keys and values it may use. Absent: a tenant of its own. */
   tenant?: Tenant;
+  /** As the session counts them. Absent: none. */
+  adapter?: number;
 };
 
 export class Engine implements StepUser {
@@ -113,7 +115,7 @@ export class Engine implements StepUser {
 
   #open(
     request: GenerationRequest,
-    { tenant = Symbol("a tenant of its own"), ...handlers }: GenerateOptions,
+    { tenant = Symbol("a tenant of its own"), adapter = 0, ...handlers }: GenerateOptions,
     settle: Pick<Generation, "resolve" | "reject">,
   ): void {
     const { scheduler, now } = this.#options;
@@ -123,6 +125,7 @@ export class Engine implements StepUser {
       request,
       handlers,
       tenant,
+      adapter,
       arrival: scheduler.nextArrival(),
       promptTokens: new Set(request.prompt),
       promptScores: request.promptLogprobs ? [null] : null,

@@ -99,6 +99,11 @@ export class KeyValueSlots {
     this.#logits = logits;
   }
 
+  /** Its texts have adapters. Such runs are never mixed: each text's tokens are a row of the batch. */
+  get takesAdapters(): boolean {
+    return this.#session.inputs.some(({ name }) => name === "lora_slots");
+  }
+
   static async open(session: LoadedSession, shape: SlotsShape): Promise<KeyValueSlots> {
     const values: AllocatedValue[] = [];
     const allocate = async (dtype: DType, size: Shape) => {

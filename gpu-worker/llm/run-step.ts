@@ -1,6 +1,7 @@
 /**
  * Computes a step: the tokens of all texts in one run with the first piece of a prompt, then further pieces, one run
- * each. What a run gave is handed out while the next one computes, the last by whoever asked for the step.
+ * each. With adapters the first piece has a run of its own, too. What a run gave is handed out while the next one
+ * computes, the last by whoever asked for the step.
  */
 import type { GenerationHandlers } from "../model/generation.ts";
 import { runDecode, runMixed, runPrompt, scoredTokensMax } from "./decoder-runs.ts";
@@ -31,9 +32,6 @@ export type StepRunner = {
 
 /** Never rejects. */
 export async function runStep(step: EngineStep, runner: StepRunner): Promise<() => void> {
-  const [first, ...others] = step.prompts.flatMap(piecesOf);
-  const planned: Planned[] = others.map((piece) => ({ texts: [], piece }));
-  planned.unshift({ texts: step.decode, piece: first ?? null });
   let memory: KeyValueSlots;
   try {
     memory = await runner.slots.prepare(step.work);
@@ -41,7 +39,7 @@ export async function runStep(step: EngineStep, runner: StepRunner): Promise<() 
     return () => runner.broken(error);
   }
   let handOut = nothing;
-  for (const each of planned) {
+  for (const each of plannedRuns(step, memory)) {
     const computing = compute(each, memory, runner);
     handOut();
     handOut = await computing;
@@ -53,6 +51,15 @@ const nothing = (): void => {};
 
 /** A run: one token of each text, the next ones of a prompt, or both. */
 type Planned = { texts: readonly Text[]; piece: Piece | null };
+
+function plannedRuns(step: EngineStep, { takesAdapters }: KeyValueSlots): Planned[] {
+  const pieces = step.prompts.flatMap(piecesOf);
+  const first = takesAdapters ? null : (pieces.shift() ?? null);
+  return [
+    { texts: step.decode, piece: first },
+    ...pieces.map((piece): Planned => ({ texts: [], piece })),
+  ];
+}
 
 type Piece = { text: Text; tokens: number; scored: boolean };
 
@@ -111,7 +118,9 @@ function decodeBatch(texts: readonly Text[], { slots }: StepRunner) {
   const { first: firstSlot, held } = slots.table.window(ordered.flatMap(({ slot }) => slot ?? []));
   const rows = held.map((computed, at) => {
     const text = bySlot.get(firstSlot + at);
-    return { token: text?.tokens.at(-1) ?? 0, length: computed + 1, asked: text !== undefined };
+    const adapter = text?.generation.adapter ?? 0;
+    const token = text?.tokens.at(-1) ?? 0;
+    return { token, length: computed + 1, adapter, asked: text !== undefined };
   });
   return { ordered, batch: { firstSlot, rows } };
 }
@@ -139,7 +148,8 @@ function promptPiece(piece: Piece): PreparedPiece | null {
   const last = computed + tokens === text.tokens.length;
   const every = scored ? part.map((_, at) => at) : [];
   const asked = last && !scored ? [part.length - 1] : every;
-  return { ...piece, last, batch: { slot, tokens: part, from, asked } };
+  const { adapter } = text.generation;
+  return { ...piece, last, batch: { slot, adapter, tokens: part, from, asked } };
 }
 
 /** @param logits of the piece's tokens asked for @returns hands the next token out */

@@ -2,13 +2,21 @@
  * What is in each slot, and which slot a text gets: pure, knows no model. A text that has ended leaves its keys and
  * values to those that begin the same, until the slot or its memory is needed: what was used longest ago goes first.
  * Texts that run lie close together, because one batch is a row of neighbouring slots. Tenants share nothing: what one
- * asked cannot be told from how fast another is answered.
+ * asked cannot be told from how fast another is answered. Nor do adapters, which make other keys and values of the
+ * same tokens.
  */
 import type { Tenant } from "../batching/fair-queueing.ts";
 
+/** Whose texts alone may go on from each other. */
+export type SlotOwner = {
+  readonly tenant: Tenant;
+  /** 0: none. */
+  readonly adapter: number;
+};
+
 export type SlotText = {
   readonly id: string;
-  readonly tenant: Tenant;
+  readonly owner: SlotOwner;
   /** Known ones; a slot holds keys and values of the first of them. */
   readonly tokens: readonly number[];
 };
@@ -20,7 +28,7 @@ export type SlotWork =
 
 type Slot = {
   /** Null: nothing of use. */
-  tenant: Tenant | null;
+  owner: SlotOwner | null;
   tokens: readonly number[];
   computed: number;
   /** Tokens for which it has taken memory. */
@@ -43,7 +51,7 @@ export class SlotTable {
 
   constructor(slots: number) {
     this.#slots = Array.from({ length: slots }, () => ({
-      tenant: null,
+      owner: null,
       tokens: [],
       computed: 0,
       touched: 0,
@@ -53,13 +61,13 @@ export class SlotTable {
   }
 
   /** How many of a text's first tokens a slot has. */
-  cachedTokens({ tenant, tokens }: Omit<SlotText, "id">): number {
-    return this.#longestMatch(tenant, tokens).tokens;
+  cachedTokens({ owner, tokens }: Omit<SlotText, "id">): number {
+    return this.#longestMatch(owner, tokens).tokens;
   }
 
   /** Gives a text that was admitted one of the free slots, of which there must be one. */
   place(text: SlotText, reuse = true): { slot: number; cachedTokens: number; work: SlotWork[] } {
-    const match = reuse ? this.#longestMatch(text.tenant, text.tokens) : { slot: null, tokens: 0 };
+    const match = reuse ? this.#longestMatch(text.owner, text.tokens) : { slot: null, tokens: 0 };
     // The last token is always computed: the next one is sampled from its row.
     const cachedTokens = Math.min(match.tokens, text.tokens.length - 1);
     const slot = this.#choose(match);
@@ -121,12 +129,12 @@ export class SlotTable {
     const between = this.#indexes((slot, at) => slot.text === null && at > first && at < last);
     const to = this.#leastUseful(between);
     const moved = this.#at(last);
-    if (to === null || moved.text === null || moved.tenant === null) return null;
-    const { text, tenant, tokens, computed } = moved;
+    if (to === null || moved.text === null || moved.owner === null) return null;
+    const { text, owner, tokens, computed } = moved;
     const work = this.#vacate(to, null);
     work.push({ do: "copy", from: last, to, tokens: computed });
-    this.#fill(to, { id: text, tenant, tokens }, computed);
-    Object.assign(moved, { tenant: null, tokens: [], computed: 0, text: null });
+    this.#fill(to, { id: text, owner, tokens }, computed);
+    Object.assign(moved, { owner: null, tokens: [], computed: 0, text: null });
     return { text, to, work };
   }
 
@@ -147,12 +155,12 @@ export class SlotTable {
   }
 
   #longestMatch(
-    tenant: Tenant,
+    owner: SlotOwner,
     tokens: readonly number[],
   ): { slot: number | null; tokens: number } {
     let best: { slot: number | null; tokens: number } = { slot: null, tokens: 0 };
     for (const [index, slot] of this.#slots.entries()) {
-      if (slot.tenant !== tenant || slot.computed <= best.tokens) continue;
+      if (!isSame(slot.owner, owner) || slot.computed <= best.tokens) continue;
       const common = commonPrefix(slot.tokens, tokens, slot.computed);
       if (common > best.tokens && common >= matchTokensMin) best = { slot: index, tokens: common };
     }
@@ -180,23 +188,23 @@ export class SlotTable {
 
   /** Saves what a slot holds in one that holds less of use. @param spared is not overwritten */
   #vacate(slot: number, spared: number | null): SlotWork[] {
-    const { tenant, tokens, computed } = this.#at(slot);
+    const { owner, tokens, computed } = this.#at(slot);
     const free = this.#indexes((other, at) => other.text === null && at !== spared);
     const to = this.#leastUseful(free);
-    if (tenant === null || computed === 0 || to === null || to === slot) return [];
-    this.#fill(to, { id: "", tenant, tokens }, computed);
+    if (owner === null || computed === 0 || to === null || to === slot) return [];
+    this.#fill(to, { id: "", owner, tokens }, computed);
     this.#at(to).text = null;
     this.#at(to).usedAt = this.#at(slot).usedAt;
     return [{ do: "copy", from: slot, to, tokens: computed }];
   }
 
-  #fill(slot: number, { id, tenant, tokens }: SlotText, computed: number): void {
+  #fill(slot: number, { id, owner, tokens }: SlotText, computed: number): void {
     const touched = Math.max(this.#at(slot).touched, computed);
-    this.#slots[slot] = { tenant, tokens, computed, touched, text: id, usedAt: this.#nextUse() };
+    this.#slots[slot] = { owner, tokens, computed, touched, text: id, usedAt: this.#nextUse() };
   }
 
   #discard(slot: number): SlotWork {
-    Object.assign(this.#at(slot), { tenant: null, tokens: [], computed: 0, touched: 0 });
+    Object.assign(this.#at(slot), { owner: null, tokens: [], computed: 0, touched: 0 });
     return { do: "discard", slot };
   }
 
@@ -223,6 +231,10 @@ export class SlotTable {
     this.#uses += 1;
     return this.#uses;
   }
+}
+
+function isSame(a: SlotOwner | null, { tenant, adapter }: SlotOwner): boolean {
+  return a !== null && a.tenant === tenant && a.adapter === adapter;
 }
 
 function commonPrefix(a: readonly number[], b: readonly number[], most: number): number {

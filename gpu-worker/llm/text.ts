@@ -12,6 +12,8 @@ export type Generation = {
   readonly request: GenerationRequest;
   readonly handlers: GenerationHandlers;
   readonly tenant: Tenant;
+  /** That its texts are computed with, as the session counts them; 0: none. */
+  readonly adapter: number;
   readonly arrival: number;
   readonly promptTokens: ReadonlySet<number>;
   /** Of the prompt, by position, as they become known; null: they are not wanted, or were told. */

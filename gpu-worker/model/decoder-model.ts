@@ -32,6 +32,10 @@ export type DecoderModel = {
   readonly tokenizer: Tokenizer;
   /** Inputs and outputs as architectures/causal-transformer.ts says. */
   readonly session: LoadedSession;
+  /** Of low rank, that its texts are written with, as the session counts them. Absent: none. */
+  readonly adapter?: number;
+  /** Id of the model that it is tuned from, whose other tunes share the session. Absent: of none. */
+  readonly base?: string;
   readonly keyValues: KeyValueShape;
   /** Bytes that keys and values may take, of all texts together: room for a text of `maxTokens` or more. */
   readonly keyValueBytes: number;

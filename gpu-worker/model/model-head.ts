@@ -6,6 +6,10 @@ import type { LinearHead } from "./linear-head.ts";
 export const problems = ["single_label", "multi_label", "regression"] as const;
 export type Problem = (typeof problems)[number];
 
+/** How tags of words that follow each other are chosen: the likeliest of those that IOB2 allows. */
+export const tagDecodings = ["iob2"] as const;
+export type TagDecoding = (typeof tagDecodings)[number];
+
 export type ModelHead =
   /** Hidden states alone: see `sentence` of the model. */
   | { readonly name: "none" }
@@ -18,6 +22,8 @@ export type ModelHead =
       readonly linear: LinearHead | null;
       /** Of one label. Absent: a sigmoid, and nothing before the query. */
       readonly crossEncoder?: CrossEncoder;
+      /** Of tags. Absent: each word's surest class. */
+      readonly decoding?: TagDecoding;
     }
   | { readonly name: "question-answering" }
   | { readonly name: "masked-lm" };

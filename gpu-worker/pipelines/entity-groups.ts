@@ -5,6 +5,8 @@
  * hyphen is taken off.
  */
 import type { TaskParameters } from "#contract/tasks.ts";
+import type { TagDecoding } from "../model/model-head.ts";
+import { iob2Path } from "./iob2-path.ts";
 import type { Span } from "./offsets.ts";
 
 export type Aggregation = NonNullable<
@@ -22,16 +24,38 @@ export type ScoredToken = {
 /** A part of a text and its class, as the model names it or, of a group, without its letter. */
 export type FoundEntity = { label: string; score: number; start: number; end: number };
 
+/** @param head whose tags are IOB2's, where it says so, has its groups by the likeliest of those allowed */
 export function entitiesOf(
   tokens: readonly ScoredToken[],
-  labels: readonly string[],
+  { labels, decoding }: TagHead,
   aggregation: Aggregation,
 ): FoundEntity[] {
+  if (aggregation === "none") return unitsOf(tokens.map(single), labels, null);
   const units =
-    aggregation === "none" || aggregation === "simple"
-      ? tokens.map((token) => found([token], token.scores, labels))
-      : wordsOf(tokens).map((word) => found(word, wordScores[aggregation](word), labels));
-  return aggregation === "none" ? units : group(units);
+    aggregation === "simple"
+      ? tokens.map(single)
+      : wordsOf(tokens).map((word) => ({ tokens: word, scores: wordScores[aggregation](word) }));
+  return group(unitsOf(units, labels, decoding ?? null));
+}
+
+export type TagHead = {
+  readonly labels: readonly string[];
+  /** Absent: each word by itself. */
+  readonly decoding?: TagDecoding;
+};
+
+type Unit = { readonly tokens: readonly ScoredToken[]; readonly scores: readonly number[] };
+
+const single = (token: ScoredToken): Unit => ({ tokens: [token], scores: token.scores });
+
+function unitsOf(
+  units: readonly Unit[],
+  labels: readonly string[],
+  decoding: TagDecoding | null,
+): FoundEntity[] {
+  const scores = units.map((unit) => unit.scores);
+  const classes = decoding === "iob2" ? iob2Path(scores, labels) : scores.map(bestOf);
+  return units.map((unit, at) => found(unit, classes[at] ?? 0, labels));
 }
 
 /** Without the prefix of a tagging scheme (B- and I-; S-, E-, L- and U- of other schemes). */
@@ -64,14 +88,13 @@ function isBetter(entity: FoundEntity, last: FoundEntity): boolean {
 }
 
 function found(
-  tokens: readonly ScoredToken[],
-  scores: readonly number[],
+  { tokens, scores }: Unit,
+  classOfUnit: number,
   labels: readonly string[],
 ): FoundEntity {
-  const best = bestOf(scores);
   return {
-    label: labels[best] ?? "",
-    score: scores[best] ?? 0,
+    label: labels[classOfUnit] ?? "",
+    score: scores[classOfUnit] ?? 0,
     start: tokens[0]?.span[0] ?? 0,
     end: tokens.at(-1)?.span[1] ?? 0,
   };

@@ -14,6 +14,7 @@ import {
   type Aggregation,
   type FoundEntity,
   type ScoredToken,
+  type TagHead,
   classOf,
   entitiesOf,
   withoutOverlaps,
@@ -83,7 +84,7 @@ export async function findEntities(
       const window = windows[index];
       if (window === undefined) return [];
       const scored = scoredTokens(window, head.logitsOf(result));
-      const entities = entitiesOf(scored, head.labels, rules.aggregation);
+      const entities = entitiesOf(scored, head, rules.aggregation);
       return readable(entities, texts[window.text]?.text ?? "", ignored);
     },
   });
@@ -143,8 +144,7 @@ function scoredTokens(window: Window, logits: (token: number) => Float32Array): 
   }));
 }
 
-type TokenHead = {
-  readonly labels: readonly string[];
+type TokenHead = TagHead & {
   readonly output: OutputName;
   /** Numbers of the output for one token. */
   readonly width: number;
@@ -158,21 +158,22 @@ function tokenHeadOf({ head, id }: EncoderModel, param: string): TokenHead {
       param,
     });
   }
-  const { labels, linear } = head;
-  if (linear !== null) return linearTokenHead(labels, linear);
+  const { labels, linear, decoding } = head;
+  const tags: TagHead = { labels, ...(decoding && { decoding }) };
+  if (linear !== null) return linearTokenHead(tags, linear);
   const width = labels.length;
   return {
-    labels,
+    ...tags,
     output: "logits",
     width,
     logitsOf: ({ logits = new Float32Array() }) => sliceOf(logits, width),
   };
 }
 
-function linearTokenHead(labels: readonly string[], linear: LinearHead): TokenHead {
+function linearTokenHead(tags: TagHead, linear: LinearHead): TokenHead {
   const width = linear.weight.length / linear.bias.length;
   return {
-    labels,
+    ...tags,
     output: "last_hidden_state",
     width,
     logitsOf({ last_hidden_state: states = new Float32Array() }) {

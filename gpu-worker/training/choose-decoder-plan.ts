@@ -1,6 +1,6 @@
 /**
- * How a decoder is trained where nothing is said: by adapters, in batches that fit the memory, as often as ends in time.
- * Pure.
+ * How a decoder is trained where nothing is said: by adapters, in batches that fit the memory, as often as ends in
+ * time. Pure.
  */
 import { MemoryError, memoryInWords } from "./choose-plan.ts";
 import type { Choice, Limits, Wishes } from "./choose-plan.ts";

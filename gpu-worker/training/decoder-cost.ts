@@ -115,8 +115,8 @@ export function decoderSeconds(
 }
 
 const bytesPerNumber = 4;
-/** Values of so many features each that a layer keeps of a token for its gradients, and copies of attention's scores. */
-const kept = { hidden: 14, query: 8, intermediate: 8, scores: 4 };
+/** Values of a token, of so many features each, that a layer keeps for its gradients; copies of attention's scores. */
+const kept = { hidden: 7, query: 4, intermediate: 5, scores: 3 };
 /** Of the logits of tokens that are learnt. */
 const logitCopies = 4;
 

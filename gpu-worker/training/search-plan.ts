@@ -29,6 +29,11 @@ function wholeAround(value: number, factors: readonly number[]): number[] {
   return [...new Set(factors.map((by) => Math.max(1, Math.round(value * by))))];
 }
 
+/** What is tried of a number, as parts of the usual one. */
+function factorsAround(given: number | null): number[] {
+  return given === null ? [0.5, 1, 2] : [1];
+}
+
 /** What is tried around the options that would be taken without a search: what was asked for stays as it is. */
 export function spaceAround(
   { strategy, epochs, batch, learningRate }: TrialOptions,
@@ -39,11 +44,10 @@ export function spaceAround(
     readonly batch: number | null;
   },
 ): SearchSpace {
-  const around = (given: number | null) => (given === null ? [0.5, 1, 2] : [1]);
   return {
     strategies: asked.strategy === "auto" ? ["full", "top-k"] : [strategy],
-    epochs: wholeAround(epochs, around(asked.epochs)),
-    batches: wholeAround(batch, around(asked.batch)),
+    epochs: wholeAround(epochs, factorsAround(asked.epochs)),
+    batches: wholeAround(batch, factorsAround(asked.batch)),
     learningRates:
       asked.learningRate === null
         ? [0.25, 0.5, 1, 1.5, 2, 3].map((by) => Number((learningRate * by).toPrecision(3)))

@@ -1,10 +1,12 @@
 /**
  * Classification of tokens as the loop trains and judges it: the first token of a word has the word's tag, others do
- * not count (Devlin et al., https://arxiv.org/abs/1810.04805, 5.3). A word is answered by the surest class of its first
- * token, as the service answers under `aggregation_strategy: "first"`.
+ * not count (Devlin et al., https://arxiv.org/abs/1810.04805, 5.3). Words are answered by their first tokens' classes,
+ * the likeliest that IOB2 allows, as the service answers under `aggregation_strategy: "first"`.
  */
 import { majorityPredictions } from "../evaluation/held-out.ts";
 import { outsideTag } from "../evaluation/tag-counts.ts";
+import { iob2Path } from "../pipelines/iob2-path.ts";
+import { softmax } from "../tensor/activations.ts";
 import { int64 } from "../tensor/tensor.ts";
 import type { TokenData } from "./token-data.ts";
 import { encodeTagged } from "./token-rows.ts";
@@ -52,10 +54,6 @@ export function tagTask(
   };
 }
 
-function surestClass(scores: Float32Array): number {
-  return scores.reduce((best, score, at) => (score > (scores[best] ?? 0) ? at : best), 0);
-}
-
 /** A word that no token stands for is outside of all entities. */
 function saidOf(
   { tags, rows }: TaggedText,
@@ -64,9 +62,12 @@ function saidOf(
 ) {
   const said = tags.map(() => outsideTag);
   for (const [at, { firsts }] of rows.entries()) {
-    for (const { word, token } of firsts) {
-      const own = logits[at]?.subarray(token * labels.length, (token + 1) * labels.length);
-      said[word] = labels[surestClass(own ?? new Float32Array())] ?? outsideTag;
+    const scores = firsts.map(({ token }) =>
+      softmax(logits[at]?.subarray(token * labels.length, (token + 1) * labels.length) ?? []),
+    );
+    const classes = iob2Path(scores, labels);
+    for (const [index, { word }] of firsts.entries()) {
+      said[word] = labels[classes[index] ?? 0] ?? outsideTag;
     }
   }
   return said;

@@ -6,11 +6,10 @@ import { rm } from "node:fs/promises";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { decoderOf } from "../architectures/decoder.ts";
 import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
-import { writeDecoderAdapter } from "../checkpoints/decoder-adapter-folder.ts";
-import type { DecoderAdapter } from "../checkpoints/decoder-adapter-folder.ts";
 import { decoderTokenizerFiles, readDecoderCheckpoint } from "../checkpoints/decoder-checkpoint.ts";
 import type { DecoderCheckpoint } from "../checkpoints/decoder-checkpoint.ts";
 import { openDecoderWeights } from "../checkpoints/decoder-weights.ts";
+import { type TunedDecoder, writeDecoderAdapter } from "../checkpoints/write-decoder-adapter.ts";
 import { makeTokenizer } from "../tokenizer/tokenizer.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
@@ -36,7 +35,7 @@ type Named = {
   readonly id: string;
   readonly folder: string;
   /** Its name and its weights' digest, for adapters. */
-  readonly upstream: Pick<DecoderAdapter, "baseName" | "baseDigest">;
+  readonly upstream: Pick<TunedDecoder, "baseName" | "baseDigest">;
 };
 
 /** All that is known before it is decided how to train. */

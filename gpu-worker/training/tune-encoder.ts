@@ -247,6 +247,7 @@ async function writeLora(
     licence: checkpoint.licence,
     entityModel: null,
     wordShapes,
+    decoding: task === "token-classification" ? "iob2" : null,
     ...upstream,
     weight: readFloat32(trained, `${adapterClassifier}.weight`),
     bias: readFloat32(trained, `${adapterClassifier}.bias`),

@@ -80,7 +80,7 @@ export function planInWords(plan: TrainingPlan, head = true): string {
   const whole = strategy === "lora" ? `adapters of rank ${rank} (alpha ${alpha})` : "all layers";
   const what = strategy === "top-k" ? `the last ${layers} layers` : whole;
   return (
-    `Trained ${what}${head ? " and the head" : ""} by AdamW at ${learningRate} with linear decay and ${warmup} steps of warm-up, in ` +
-    `batches of ${batch}, at most ${epochs} epochs (${steps} steps), seed ${seed}`
+    `Trained ${what}${head ? " and the head" : ""} by AdamW at ${learningRate} with linear decay and ` +
+    `${warmup} steps of warm-up, in batches of ${batch}, at most ${epochs} epochs (${steps} steps), seed ${seed}`
   );
 }

@@ -82,6 +82,13 @@ function configOf(tuned: TunedCheckpoint, className: string) {
   };
 }
 
+/** Null: transformers' files say all. */
+function ownOf({ head, wordShapes }: TunedCheckpoint): OwnFile | null {
+  const tagger = head === "token-classification" ? ({ decoding: "iob2" } as const) : null;
+  if (tagger === null && !wordShapes) return null;
+  return { formatVersion: 1, ...tagger, ...(wordShapes && { word_shapes: true }) };
+}
+
 /** Those of them that are there. */
 export async function copyTexts(from: string, names: readonly string[], to: string): Promise<void> {
   for (const name of names) {
@@ -126,7 +133,7 @@ export async function writeCheckpoint(out: string, tuned: TunedCheckpoint): Prom
     await writeAtomically(path.join(out, name), content);
   }
   await writeAtomically(path.join(out, "README.md"), card);
-  const own: OwnFile = { formatVersion: 1, word_shapes: tuned.wordShapes };
-  if (tuned.wordShapes) await writeAtomically(path.join(out, "llm-os.json"), json(own));
+  const own = ownOf(tuned);
+  if (own !== null) await writeAtomically(path.join(out, "llm-os.json"), json(own));
   await writeAtomically(path.join(out, "config.json"), json(configOf(tuned, className)));
 }

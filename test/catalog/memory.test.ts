@@ -96,17 +96,20 @@ describe("with room for two models and a bit", () => {
 
   it("refuses a model that is larger than all room by name, before its weights are read", async () => {
     const size = { hidden: 128, intermediate: 512, heads: 2, vocabulary: 50_000, positions: 32 };
-    await writeRandomEncoder(bench.local("large"), { ...size, layers: 1 });
+    // Where no other catalog looks.
+    const modelsFolder = path.join(bench.folder, "apart");
+    await writeRandomEncoder(path.join(modelsFolder, "large"), { ...size, layers: 1 });
+    await writeTinyEncoder(path.join(modelsFolder, "one"), 0);
     const refusal =
       /large cannot be served: it needs 2[56] MiB.*may take 20 MiB here\. Use a smaller model$/;
     for (const form of ["f32", "int8"] as const) {
-      const tight = await bench.open({ memory: 20 * 2 ** 20, form });
+      const tight = await bench.open({ memory: 20 * 2 ** 20, form, modelsFolder });
       await expect(tight.acquire("large", never)).rejects.toThrow(refusal);
       expect(stateOf(tight, "large")).toMatchObject({ status: "failed", digest: null });
       await tight.acquire("one", never);
     }
     // Digests of large files are kept by their sizes: this one was never read.
-    const { size: bytes } = await stat(path.join(bench.local("large"), "model.safetensors"));
+    const { size: bytes } = await stat(path.join(modelsFolder, "large", "model.safetensors"));
     const kept = await readFile(path.join(bench.settings.stateFolder, "file-digests.json"), "utf8");
     expect(Object.keys(JSON.parse(kept)).filter((key) => key.includes(`-${bytes}-`))).toEqual([]);
   });

@@ -1,7 +1,8 @@
 /** Folders with a decoder of a few kilobytes, made up, and a tokenizer whose words are w3, w4 … */
-import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
+import { sharedFolder } from "./shared-folder.ts";
 import { writeSafetensors } from "../../gpu-worker/weights/safetensors-writer.ts";
 
 const made = path.join(import.meta.dirname, "../architectures/decoders");
@@ -59,14 +60,22 @@ export async function writeTinyTokenizer(
   );
 }
 
+function madeFolder(name: string): string {
+  if (!name.startsWith("shared/")) return path.join(made, name);
+  return path.join(sharedFolder ?? "", "models/references/tiny", path.basename(name));
+}
+
+/** @param name of a folder of `made`, or `shared/` and that of one of the shared folder */
 export async function writeTinyDecoder(
   folder: string,
   name = "llama-all-biases",
   options: { template?: boolean } = {},
 ): Promise<Expected> {
   await mkdir(folder, { recursive: true });
-  const from = path.join(made, name);
-  for (const each of names) await copyFile(path.join(from, each), path.join(folder, each));
+  const from = madeFolder(name);
+  const there = new Set(await readdir(from));
+  for (const each of names.filter((file) => there.has(file)))
+    await copyFile(path.join(from, each), path.join(folder, each));
   const config: { vocab_size: number } = JSON.parse(
     await readFile(path.join(from, "config.json"), "utf8"),
   );

@@ -67,7 +67,7 @@ describe("npm run model -- fit-head", () => {
       baseDigest: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
       licence: "apache-2.0",
     });
-    expect(adapter?.weight).toHaveLength(2 * 384);
+    expect(adapter).toMatchObject({ weight: { length: 2 * 384 } });
     const card = await readFile(path.join(out, "README.md"), "utf8");
     expect(card).toMatch(/license: apache-2\.0/);
     expect(card).toContain("npm run model -- fit-head --base all-MiniLM-L6-v2 --data");

@@ -5,22 +5,8 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import { openCatalog } from "../../gpu-worker/catalog/open-catalog.ts";
-import type { DecoderForm } from "../../gpu-worker/architectures/decoder-form.ts";
-import {
-  decoderTokenizerFiles,
-  readDecoderCheckpoint,
-} from "../../gpu-worker/checkpoints/decoder-checkpoint.ts";
 import { compareLogits } from "../../gpu-worker/compute-form/compare-logits.ts";
-import {
-  isAccurateDecoder,
-  measureDecoders,
-  shippedFigures,
-} from "../../gpu-worker/compute-form/decoder-accuracy.ts";
-import { decoderSamples } from "../../gpu-worker/compute-form/decoder-samples.ts";
-import { sha256OfFile } from "../../gpu-worker/files/file-digest.ts";
-import { writeDecoderGraph } from "../../gpu-worker/graphs/build-decoder.ts";
-import { openDecoder } from "../../gpu-worker/graphs/open-decoder.ts";
-import { makeTokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
+import { isAccurateDecoder } from "../../gpu-worker/compute-form/decoder-accuracy.ts";
 import { type CatalogBench, never, openCatalogBench, stateOf } from "../catalog/catalog-bench.ts";
 import { sharedFolder } from "../catalog/shared-folder.ts";
 import { writeTinyDecoder } from "../catalog/tiny-decoder.ts";
@@ -29,7 +15,6 @@ const id = "tiny";
 const smollm = "SmolLM2-135M-Instruct";
 const shared = path.join(sharedFolder ?? "", "models", smollm);
 const here = sharedFolder !== null && existsSync(shared);
-const digestOf = (file: string) => sha256OfFile(file, never);
 
 let bench: CatalogBench;
 
@@ -96,35 +81,6 @@ describe("the form of a decoder", () => {
     },
     120_000,
   );
-});
-
-describe.skipIf(!here)("SmolLM2's figures", () => {
-  it("are those that it ships with", async () => {
-    const checkpoint = await readDecoderCheckpoint(shared, 256);
-    if (checkpoint === null) throw new Error("it is a decoder");
-    const log = { info: () => undefined, warn: () => undefined };
-    const runtime = await openRuntime({ log });
-    const options = { runtime, provider: "cpu", deviceMemoryBytes: null, signal: never } as const;
-    const open = async (form: DecoderForm) => {
-      const file = path.join(bench.folder, `${form}.onnx`);
-      await writeDecoderGraph(checkpoint, { form, file });
-      return openDecoder(file, options);
-    };
-    const [exact, ...others] = [await open("f32"), await open("int8"), await open("int4")];
-    const tokenizer = await makeTokenizer(await decoderTokenizerFiles(checkpoint));
-    const maxTokens = checkpoint.limits.maxTokens;
-    const samples = await decoderSamples(exact, tokenizer, { maxTokens, signal: never });
-    const found = await measureDecoders(exact, others, { samples, signal: never });
-    await Promise.all([exact, ...others].map((session) => session.release()));
-    const shipped = shippedFigures(await digestOf(checkpoint.weightsFiles[0] ?? ""));
-    for (const [at, form] of ["int8", "int4"].entries()) {
-      const { divergence = NaN, logprobShift = NaN, agreement = NaN } = shipped?.[form] ?? {};
-      expect(found[at]?.divergence).toBeCloseTo(divergence, 3);
-      expect(found[at]?.logprobShift).toBeCloseTo(logprobShift, 2);
-      expect(found[at]?.agreement).toBeCloseTo(agreement, 1);
-      expect(found[at]).toSatisfy(isAccurateDecoder);
-    }
-  }, 180_000);
 });
 
 describe("the comparison of two forms", () => {

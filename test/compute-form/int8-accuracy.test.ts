@@ -169,7 +169,11 @@ async function open(setting: FormSetting, measured: string[]) {
       runsMemory: 2 ** 30,
       log,
     },
-    { baseOf: () => expect.unreachable(), withRoom: (_, load) => load() },
+    {
+      unloadIdleAdapter: () => Promise.resolve(false),
+      baseOf: () => expect.unreachable(),
+      withRoom: (_, load) => load(),
+    },
   );
   const checkpoint = await readCheckpoint(path.join(folder, "tiny"));
   return {

@@ -1,6 +1,6 @@
 /**
- * Fine-tuning on the whole running stack, by OpenAI's own client: a file is uploaded, a job created, its events followed,
- * the tuned model called and deleted. And what a crash, a pause and a cancellation leave.
+ * Fine-tuning on the whole running stack, by OpenAI's own client: a file is uploaded, a job created, its events
+ * followed, the tuned model called and deleted. And what a crash, a pause and a cancellation leave.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,16 +10,18 @@ import OpenAI, { toFile } from "openai";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { TrainingReport } from "../../contract/training/evaluation-report.ts";
 import { writeTinyEncoder } from "../catalog/tiny-encoder.ts";
+import { writeChattyDecoder } from "../training/chatty-decoder.ts";
 import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
 
 const state = mkdtempSync(path.join(tmpdir(), "llm-os-fine-tuning-"));
-const tiny = "tiny-encoder";
+const [tiny, chatty] = ["tiny-encoder", "chatty-decoder"];
 let stack: RunningStack;
 let client: OpenAI;
 
 beforeAll(async () => {
   const models = path.join(state, "models");
   await writeTinyEncoder(path.join(models, tiny));
+  await writeChattyDecoder(path.join(models, chatty));
   stack = await startStack({ state, env: { LLM_OS_TRAINING: "on", LLM_OS_MODELS: models } });
   client = new OpenAI({ apiKey: stack.operatorKey, baseURL: `${stack.url}/v1`, maxRetries: 0 });
 });
@@ -167,6 +169,42 @@ describe("a tuning job", () => {
     });
     expect((await classify(model, "The omelette was tasty")).status).toBe(404);
   });
+
+  it("teaches a model that writes new answers, beside which the base keeps its own", async () => {
+    const facts = Array.from({ length: 10 }, (_, at) => [`w${10 + at}`, `w${20 + at} w${40 - at}`]);
+    const chats = facts.map(([content, answer]) => ({
+      messages: [
+        { role: "user", content },
+        { role: "assistant", content: answer },
+      ],
+    }));
+    const file = await upload(chats.map((chat) => JSON.stringify(chat)).join("\n"));
+    const body = {
+      model: chatty,
+      training_file: file,
+      validation_file: file,
+      seed: 0,
+      hyperparameters: { n_epochs: 50, batch_size: 4 },
+      learning_rate: 0.03,
+      strategy: "lora",
+    };
+    const created = await client.fineTuning.jobs.create(body);
+    const { fine_tuned_model: tuned } = await reaches(created.id, "succeeded");
+    const answersOf = (model: string) =>
+      Promise.all(
+        facts.map(async ([content = ""]) => {
+          const messages = [{ role: "user" as const, content }];
+          const chat = { model, messages, temperature: 0, max_tokens: 4 };
+          const { choices } = await client.chat.completions.create(chat);
+          return choices[0]?.message.content?.trim();
+        }),
+      );
+    const [taught, untaught] = await Promise.all([answersOf(tuned ?? ""), answersOf(chatty)]);
+    const isRight = (answer: string | undefined, at: number) => answer === facts[at]?.[1];
+    expect(taught.filter(isRight).length).toBeGreaterThanOrEqual(9);
+    expect(untaught.filter(isRight)).toEqual([]);
+    await client.models.delete(tuned ?? "");
+  }, 120_000);
 
   it("goes on after its process was killed, and is served once", async () => {
     const created = await create(await upload(tinyExamples()), tiny, 2, { strategy: "full" });

@@ -24,6 +24,7 @@ function textOf(tenant: string): Text {
         onRun: () => undefined,
       },
       tenant,
+      adapter: 0,
       arrival: made,
       promptTokens: new Set(),
       promptScores: null,

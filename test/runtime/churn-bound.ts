@@ -34,12 +34,14 @@ async function runs(session: LoadedSession, count: number): Promise<void> {
 
 const large = float32([512, width], new Float32Array(512 * width).fill(1));
 
-/** Each binding with a run, and values of 32 MiB, of which every page is written. */
+const small = float32([128, width], new Float32Array(128 * width).fill(1));
+
+/** Each binding with a run, and values of 8 MiB, of which every page is written. */
 async function comeAndGo(session: LoadedSession, count: number): Promise<void> {
   for (let round = 0; round < count; round++) {
-    const values = await session.allocate("float32", [512, width]);
-    await values.write(large);
-    const state = values.view(width * round, [width]);
+    const values = await session.allocate("float32", [128, width]);
+    await values.write(small);
+    const state = values.view(width * (round % 128), [width]);
     const bound = session.bind({ inputs: { state }, outputs: { total: state } });
     await bound.run({ x: ones() });
     if (round % 10 === 0) collect();

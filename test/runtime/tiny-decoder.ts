@@ -13,12 +13,13 @@ export async function tinyDecoder(
   name: string,
   positions: number,
   form: DecoderForm = "f32",
+  lora = false,
 ): Promise<Uint8Array> {
   const folder = path.join(import.meta.dirname, "../architectures/decoders", name);
   const weights = openSafetensors(path.join(folder, "model.safetensors"));
   try {
     const config: unknown = JSON.parse(readFileSync(path.join(folder, "config.json"), "utf8"));
-    return await encodeModel(buildDecoder(config, weights, { positions, form }));
+    return await encodeModel(buildDecoder(config, weights, { positions, form, lora }));
   } finally {
     weights.close();
   }

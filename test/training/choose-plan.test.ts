@@ -34,7 +34,7 @@ const limits = { gemmRate: 180e9, memoryBytes: 8e9 };
 
 it("trains all layers where there is time, the longer the fewer examples there are", () => {
   expect(choosePlan(facts(500), auto, limits)).toMatchObject({ strategy: "full", epochs: 20 });
-  expect(choosePlan(facts(3_000), auto, limits)).toMatchObject({ strategy: "full", epochs: 10 });
+  expect(choosePlan(facts(3_000), auto, limits)).toMatchObject({ strategy: "full", epochs: 18 });
   expect(choosePlan(facts(20_000, 12), auto, limits)).toMatchObject({
     strategy: "full",
     epochs: 3,
@@ -46,10 +46,10 @@ it("trains all layers where there is time, the longer the fewer examples there a
 });
 
 it("passes over the examples less often, then trains fewer layers, then a head alone", () => {
-  const order = [900, 600, 300, 200, 100].map((seconds) => chosen(seconds));
+  const order = [900, 600, 300, 100, 50].map((seconds) => chosen(seconds));
   const words = order.map(({ strategy, epochs }) => `${strategy} ${epochs}`);
-  expect(words).toEqual(["full 6", "full 4", "full 1", "top-k 1", "head 8"]);
-  for (const seconds of [900, 600, 300, 200, 100]) {
+  expect(words).toEqual(["full 6", "full 4", "full 2", "top-k 1", "head 8"]);
+  for (const seconds of [900, 600, 300, 100, 50]) {
     expect(chosen(seconds).seconds).toBeLessThanOrEqual(seconds);
   }
 });

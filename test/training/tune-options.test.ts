@@ -33,6 +33,10 @@ it("leaves bad examples out where it is told to, and otherwise names them", asyn
   await expect(empty).rejects.toThrow("the data cannot be trained with");
 });
 
+function rateIn(words = ""): number {
+  return Number(/by AdamW at (\S+) /.exec(words)?.[1]);
+}
+
 it("multiplies the rate, whether it was given or chosen", async () => {
   const run = { model: "tiny", data, epochs: 1, learningRateMultiplier: 0.5 };
   const given = await tune(bench, { ...run, out: bench.local("given"), learningRate: 1e-2 });
@@ -40,7 +44,6 @@ it("multiplies the rate, whether it was given or chosen", async () => {
   const chosen = await tune(bench, { ...run, out: bench.local("chosen"), learningRate: null });
   const twice = { ...run, learningRateMultiplier: 1, learningRate: null };
   const whole = await tune(bench, { ...twice, out: bench.local("whole") });
-  const rateIn = (words = "") => Number(/by AdamW at (\S+) /.exec(words)?.[1]);
   expect(rateIn(chosen[1])).toBeCloseTo(rateIn(whole[1]) / 2, 12);
 });
 

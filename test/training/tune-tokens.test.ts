@@ -190,5 +190,5 @@ it("refuses what it cannot learn from, by name", async () => {
   const files = await writeData(tagsOf);
   await expect(learn({ ...files, strategy: "head" })).rejects.toThrow("use --strategy full");
   const chats = await writeData((text) => ({ prompt: text, completion: text }));
-  await expect(learn(chats)).rejects.toThrow("the examples are of the form completion");
+  await expect(learn(chats)).rejects.toThrow("tiny writes no text: completion trains");
 });

@@ -6,7 +6,7 @@
 import { Worker } from "node:worker_threads";
 import { keepWasmCode } from "../../event-loop/keep-wasm-code.ts";
 import { RuntimeError } from "../session.ts";
-import { forgetFlag, raiseFlag } from "./busy-flag.ts";
+import { forgetFlag, keepBusy, raiseFlag } from "./busy-flag.ts";
 import type { ThreadAnswer, ThreadRequest, ThreadStart } from "./thread-messages.ts";
 
 export type SessionWorker = {
@@ -67,11 +67,13 @@ export function startSessionWorker(start: Omit<ThreadStart, "busy">): SessionWor
     started: expectAnswer(),
     ask: (request) => {
       const answer = expectAnswer();
+      keepBusy(busy);
       worker.postMessage(request, []);
       return answer;
     },
     end: () => {
       worker.ref();
+      keepBusy(busy);
       worker.postMessage({ kind: "release" } satisfies ThreadRequest, []);
       return ended.promise;
     },

@@ -4,23 +4,21 @@
  */
 import { writeAdapterFiles } from "./adapter-folder.ts";
 import type { TrainedLora } from "./adapter-folder.ts";
+import { causalLanguageModel, type DecoderAdapter } from "./decoder-adapter.ts";
 
-export type DecoderAdapter = {
+export type TunedDecoder = Pick<DecoderAdapter, "baseName" | "licence"> & {
   /** What it was tuned for. */
   readonly task: "chat-completion" | "text-generation";
   /** Tokens of prompt and answer together. */
   readonly maxLength: number;
   /** sha256 of the base's upstream weights file. */
   readonly baseDigest: string;
-  /** Id or hub name of the base. */
-  readonly baseName: string;
-  readonly licence: string | null;
 };
 
-function configOf({ baseName }: DecoderAdapter, { rank, alpha, targets }: TrainedLora) {
+function configOf({ baseName }: TunedDecoder, { rank, alpha, targets }: TrainedLora) {
   return {
     peft_type: "LORA",
-    task_type: "CAUSAL_LM",
+    task_type: causalLanguageModel,
     base_model_name_or_path: baseName,
     r: rank,
     lora_alpha: alpha,
@@ -34,7 +32,7 @@ function configOf({ baseName }: DecoderAdapter, { rank, alpha, targets }: Traine
 /** @param card README.md */
 export async function writeDecoderAdapter(
   folder: string,
-  adapter: DecoderAdapter,
+  adapter: TunedDecoder,
   { lora, card }: { readonly lora: TrainedLora; readonly card: string },
 ): Promise<void> {
   const { task, maxLength, baseDigest, licence } = adapter;
