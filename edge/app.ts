@@ -13,6 +13,7 @@ import { cors } from "./http/cors.ts";
 import { requestId } from "./http/request-id.ts";
 import { requestLog } from "./http/request-log.ts";
 import { getOpenApi } from "./openapi/get-openapi.ts";
+import { deleteAlias, getAlias, listAliases, pointAlias, rollBackAlias } from "./routes/aliases.ts";
 import { createChatCompletion } from "./routes/chat-completions.ts";
 import { createCompletion } from "./routes/completions.ts";
 import { createEmbeddings } from "./routes/embeddings.ts";
@@ -33,6 +34,7 @@ import {
   resumeTuningJob,
 } from "./routes/fine-tuning.ts";
 import { listTuningCheckpoints, listTuningEvents } from "./routes/fine-tuning-events.ts";
+import { countFeedback, deleteFeedback, exportFeedback, giveFeedback } from "./routes/feedback.ts";
 import { getHealth } from "./routes/health.ts";
 import { runPipeline } from "./routes/hugging-face.ts";
 import { openEvents, receiveEvents } from "./routes/internal-events.ts";
@@ -46,6 +48,7 @@ import { deleteModel, getModel, listModels } from "./routes/models.ts";
 import { getReferenceScript, showReference } from "./routes/reference.ts";
 import { createRerank, createTeiRerank } from "./routes/rerank.ts";
 import { runTask } from "./routes/tasks.ts";
+import { askForRetune, deleteRetune, getRetune } from "./routes/retunes.ts";
 import { createText, createTokens } from "./routes/tokens.ts";
 import { showWelcome } from "./routes/welcome.ts";
 
@@ -84,6 +87,18 @@ export const routes: readonly Route[] = [
   { path: "/v1/fine_tuning/jobs/:id/resume", on: { POST: resumeTuningJob } },
   { path: "/v1/fine_tuning/jobs/:id/events", on: { GET: listTuningEvents } },
   { path: "/v1/fine_tuning/jobs/:id/checkpoints", on: { GET: listTuningCheckpoints } },
+  { path: "/v1/aliases", on: { GET: listAliases, POST: pointAlias } },
+  { path: "/v1/aliases/:alias", on: { GET: getAlias, DELETE: deleteAlias } },
+  { path: "/v1/aliases/:alias/rollback", on: { POST: rollBackAlias } },
+  {
+    path: "/v1/aliases/:alias/retune",
+    on: { GET: getRetune, POST: askForRetune, DELETE: deleteRetune },
+  },
+  {
+    path: "/v1/feedback",
+    on: { GET: countFeedback, POST: giveFeedback, DELETE: deleteFeedback },
+  },
+  { path: "/v1/feedback/export", on: { POST: exportFeedback } },
   { path: "/v1/models", on: { GET: listModels } },
   { path: "/v1/models/:id{.+}", on: { GET: getModel, DELETE: deleteModel } },
   { path: "/v1/tasks/:task", on: { POST: runTask } },

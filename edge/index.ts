@@ -6,5 +6,6 @@ export { TenantQuota } from "./accounts/tenant-quota.ts";
 export { TenantFiles } from "./files/tenant-files.ts";
 export { TenantTuning } from "./fine-tuning/tenant-tuning.ts";
 export { JobShard } from "./jobs/job-shard.ts";
+export { TenantLearning } from "./learning/tenant-learning.ts";
 export { ModelRegistry } from "./registry/model-registry.ts";
 export { TunedModels } from "./registry/tuned-models.ts";

@@ -35,6 +35,7 @@ const law: Record<string, string[] | "*"> = {
     "jobs",
     "files",
   ),
+  "edge/learning": edgeRooms("http", "storage", "registry", "files", "fine-tuning"),
   "edge/tasks": edgeRooms("http", "storage", "registry", "accounts", "answers", "webhooks", "jobs"),
   "edge/portal": edgeRooms("registry"),
   "edge/routes": [
@@ -48,6 +49,7 @@ const law: Record<string, string[] | "*"> = {
       "jobs",
       "files",
       "fine-tuning",
+      "learning",
       "tasks",
     ),
     "edge/portal",
@@ -58,7 +60,16 @@ const law: Record<string, string[] | "*"> = {
   ],
   /** The Worker itself: what it exports, and the table of addresses. */
   edge: [
-    ...edgeRooms("http", "registry", "accounts", "answers", "jobs", "files", "fine-tuning"),
+    ...edgeRooms(
+      "http",
+      "registry",
+      "accounts",
+      "answers",
+      "jobs",
+      "files",
+      "fine-tuning",
+      "learning",
+    ),
     "edge/routes",
     "edge/openapi",
   ],

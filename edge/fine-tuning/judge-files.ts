@@ -87,7 +87,7 @@ export async function findFile(env: Env, job: Judged, field: Field): Promise<Sto
 }
 
 /** @returns null where there is none */
-async function reportOf(env: Env, tenant: string, file: string): Promise<FileReport | null> {
+export async function reportOf(env: Env, tenant: string, file: string): Promise<FileReport | null> {
   const reference: ObjectReference | null = await env.FILES.getByName(tenant).report(file);
   const chunks = reference === null ? null : await openObject(settingsOf(env), reference);
   if (chunks === null) return null;

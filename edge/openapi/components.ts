@@ -28,10 +28,13 @@ import { TuningCheckpointObject, TuningEventObject } from "../fine-tuning/tuning
 import { Hyperparameters } from "../routes/fine-tuning-request.ts";
 import { Problem } from "#contract/training/problems.ts";
 import { LengthHistogram, Repeat } from "#contract/training/report.ts";
+import { AliasObject } from "../routes/aliases.ts";
+import { CountedFeedback } from "../routes/feedback.ts";
 import { ResponseFormat } from "../routes/chat-completions.ts";
 import { GenerateParameters } from "../routes/hugging-face-generation.ts";
 import { DeliveryObject } from "../routes/job-deliveries.ts";
 import { ModelObject } from "../routes/models.ts";
+import { RetuneObject } from "../routes/retunes.ts";
 import { MessageBody, TextPart } from "../tasks/chat-messages.ts";
 import { Options } from "../tasks/hugging-face-options.ts";
 import { ModelName } from "../tasks/model-name.ts";
@@ -97,6 +100,9 @@ const inResponses: Named = {
   Delivery: DeliveryObject,
   File: FileObject,
   FineTuningJob: TuningJobObject,
+  Alias: AliasObject,
+  Retune: RetuneObject,
+  CountedFeedback,
   FineTuningEvent: TuningEventObject,
   FineTuningCheckpoint: TuningCheckpointObject,
   Hyperparameters: ShownHyperparameters,

@@ -168,6 +168,14 @@ const parameters = {
     schema: { type: "string", pattern: "^ftjob-[0-9a-f]{32}$" },
     example: tuningJobId,
   },
+  alias: {
+    name: "alias",
+    in: "path",
+    required: true,
+    description: "The alias, also as it is called: with ft:@ before it.",
+    schema: { type: "string", minLength: 1 },
+    example: "mood",
+  },
   strict: {
     name: "strict",
     in: "query",

@@ -14,6 +14,7 @@ export const tags = {
   Models: "What can be asked for.",
   Files: "What models are trained with, of a key.",
   "Fine-tuning": "Models trained on files, of a key, as OpenAI words it.",
+  "Learning from use": "Names for tuned models, and what their answers should have been.",
   Jobs: "Work that goes on after its call was answered.",
   Health: "Whether the platform answers.",
 } as const;

@@ -8,7 +8,9 @@ import { huggingFaceRequestSchema } from "../routes/hugging-face.ts";
 import { RerankRequest, TeiRerankRequest } from "../routes/rerank.ts";
 import { taskRequestSchema } from "../routes/tasks.ts";
 import { DetokenizeRequest, TokenizeRequest } from "../routes/tokens.ts";
+import { aliasOperations } from "./alias-operations.ts";
 import { askOperations } from "./ask-operations.ts";
+import { feedbackOperations } from "./feedback-operations.ts";
 import { fileOperations } from "./file-operations.ts";
 import { tuningOperations } from "./fine-tuning-operations.ts";
 import { type Example, exampleOf, huggingFaceExample, nativeExample } from "./examples.ts";
@@ -183,5 +185,7 @@ export const operations: readonly Operation[] = [
   ...jobOperations,
   ...fileOperations,
   ...tuningOperations,
+  ...aliasOperations,
+  ...feedbackOperations,
   ...askOperations,
 ];

@@ -1,11 +1,13 @@
 /**
- * The Durable Object that keeps what one tenant has tuned: the models, the digests that their results carry, and what
- * is still to be deleted of models that are gone. A model's bytes lie in the bucket, and pass it by.
+ * The Durable Object that keeps what one tenant has tuned: the models, the digests that their results carry, aliases,
+ * and what is still to be deleted of models that are gone. A model's bytes lie in the bucket, and pass it by.
  */
 import { DurableObject } from "cloudflare:workers";
-import { TunedModel } from "#contract/training/tuned-model.ts";
+import { TunedModel, type TunedModelName } from "#contract/training/tuned-model.ts";
 import { type Env, settingsOf } from "../environment.ts";
 import { deleteObject } from "../storage/object-writer.ts";
+import { AliasRows } from "./alias-rows.ts";
+import { type AskedAlias, type ModelAlias, pointed, pointsTo, rolledBack } from "./model-alias.ts";
 
 /** Models of one tenant. */
 export const tunedModelsMax = 20;
@@ -23,6 +25,17 @@ declare module "../environment.ts" {
 /** With the digests that its results may carry, as workers reported them. */
 export type KeptTunedModel = TunedModel & { digests: string[] };
 
+export type AliasMove = {
+  name: string;
+  from: TunedModelName;
+  to: TunedModelName;
+  /** Null: all requests. */
+  share: number | null;
+};
+
+/** Why an alias cannot be as it was asked for. */
+export type AliasRefusal = "model" | "rollout.model" | "tasks" | "aliases";
+
 /** The tenant has as many models as it may. */
 export class TooManyTunedModels extends Error {
   override readonly name = "TooManyTunedModels";
@@ -37,6 +50,7 @@ export class TooManyTunedModels extends Error {
 
 export class TunedModels extends DurableObject<Env> {
   readonly #sql: SqlStorage;
+  readonly #aliases: AliasRows;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -49,6 +63,7 @@ export class TunedModels extends DurableObject<Env> {
         name TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (name, digest)
       ) STRICT;
     `);
+    this.#aliases = new AliasRows(this.#sql);
   }
 
   /**
@@ -90,6 +105,61 @@ export class TunedModels extends DurableObject<Env> {
       digestsMax,
     );
     return true;
+  }
+
+  aliases(): ModelAlias[] {
+    return this.#aliases.list();
+  }
+
+  findAlias(name: string): ModelAlias | null {
+    return this.#aliases.find(name);
+  }
+
+  /** @returns the alias as it is from now on, or what it cannot be */
+  pointAlias(asked: AskedAlias): { alias: ModelAlias } | { refusal: AliasRefusal } {
+    const model = this.find(asked.model);
+    if (model === null) return { refusal: "model" };
+    const second = asked.rollout === null ? model : this.find(asked.rollout.model);
+    if (second === null) return { refusal: "rollout.model" };
+    if (second.tasks.toSorted().join() !== model.tasks.toSorted().join())
+      return { refusal: "tasks" };
+    const alias = pointed(this.#aliases.find(asked.name), asked, Date.now());
+    return this.#aliases.keep(alias) ? { alias } : { refusal: "aliases" };
+  }
+
+  /**
+   * Points an alias to a model, or has that answer a share of its requests, where it points to `from` still. Again, it
+   * changes nothing.
+   */
+  moveAlias({ name, from, to, share }: AliasMove): "moved" | "elsewhere" | "no model" {
+    const before = this.#aliases.find(name);
+    if (before !== null && pointsTo(before, to)) return "moved";
+    if (before === null || before.model !== from) return "elsewhere";
+    const next =
+      share === null
+        ? { name, model: to, rollout: null }
+        : { name, model: from, rollout: { model: to, share } };
+    return "alias" in this.pointAlias(next) ? "moved" : "no model";
+  }
+
+  /** @returns null: there is no such alias; a null `alias`: nothing is there to go back to */
+  rollBackAlias(name: string): { alias: ModelAlias | null } | null {
+    const before = this.#aliases.find(name);
+    if (before === null) return null;
+    const alias = rolledBack(before, (model) => this.find(model) !== null, Date.now());
+    if (alias !== null) this.#aliases.keep(alias);
+    return { alias };
+  }
+
+  /** @returns whether there was such an alias */
+  removeAlias(name: string): boolean {
+    return this.#aliases.remove(name);
+  }
+
+  /** As `remove`, of a model that no alias needs. */
+  async removeUnpointed(name: string): Promise<{ removed: boolean } | { alias: string }> {
+    const alias = this.#aliases.list().find((each) => pointsTo(each, name));
+    return alias === undefined ? { removed: await this.remove(name) } : { alias: alias.name };
   }
 
   /** Nobody sees it any more; its files are deleted from now on. @returns whether there was such a model */

@@ -119,7 +119,7 @@ function missingFile(): CodedError {
   );
 }
 
-function noRoom(refusal: StorageRefusal): CodedError {
+export function noRoom(refusal: StorageRefusal): CodedError {
   if (refusal === "uploads") {
     return new CodedError(
       "rate_limit_exceeded",

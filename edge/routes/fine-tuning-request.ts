@@ -92,6 +92,8 @@ const own = {
     .describe("Leave bad examples out. Default: a file that has any is refused."),
 } as const;
 
+export const MetadataPairs = z.record(z.string(), z.string().max(valueMax));
+
 export const CreateTuningJobRequest = z.strictObject({
   model: z.string().min(1).max(200).describe("Id or alias of the model to start from."),
   training_file: fileId.describe("Id of a file to train with."),
@@ -112,10 +114,7 @@ export const CreateTuningJobRequest = z.strictObject({
     .max(seedMax)
     .optional()
     .describe("The same seed trains the same. Default: chosen by chance, and shown."),
-  metadata: z
-    .record(z.string(), z.string().max(valueMax))
-    .optional()
-    .describe(`Up to ${pairsMax} pairs, to find the job by.`),
+  metadata: MetadataPairs.optional().describe(`Up to ${pairsMax} pairs, to find the job by.`),
   ...own,
 });
 export type CreateTuningJobRequest = z.infer<typeof CreateTuningJobRequest>;
@@ -150,7 +149,7 @@ function wrong(param: string, message: string): CodedError {
   return new CodedError("invalid_value", message, { param: param.slice(0, 200) });
 }
 
-function checkMetadata(metadata: Record<string, string>): void {
+export function checkMetadata(metadata: Record<string, string>): void {
   const keys = Object.keys(metadata);
   if (keys.length > pairsMax)
     throw wrong(

@@ -10,6 +10,7 @@ import { isOfEveryModel } from "#contract/task-table.ts";
 import { Task } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
 import { knownModels, modelNamed } from "../registry/known-models.ts";
+import { aliasCalled } from "../registry/model-alias.ts";
 import { ownModels, removeOwnModel } from "../registry/own-models.ts";
 import type { ModelListing } from "../registry/merge-models.ts";
 
@@ -71,13 +72,24 @@ export async function getModel(c: EdgeContext): Promise<Response> {
   return c.json(modelObject(model, c.get("caller").tenant));
 }
 
-/** @throws CodedError `model_not_found`; `insufficient_permissions` for a model of the platform */
+/**
+ * @throws CodedError `model_not_found`; `insufficient_permissions` for a model of the platform; `invalid_value` for an
+ * alias, and for what one points to
+ */
 export async function deleteModel(c: EdgeContext): Promise<Response> {
   const id = c.req.param("id") ?? "";
   if (await removeOwnModel(c, id)) {
     return c.json({ id, object: "model", deleted: true } satisfies z.infer<typeof DeletedModel>);
   }
   const model = await modelNamed(c, id);
+  const alias = aliasCalled(id);
+  if (alias !== null) {
+    throw new CodedError(
+      "invalid_value",
+      `${id} is an alias. Delete it as one: DELETE /v1/aliases/${alias}.`,
+      { param: "model" },
+    );
+  }
   throw new CodedError(
     "insufficient_permissions",
     `${model.id} is the platform's, and cannot be deleted. A key may delete what it has tuned: ` +

@@ -62,7 +62,8 @@ export class ObjectWriter {
 
   /** Nothing is left of what was written. */
   async abort(): Promise<void> {
-    // It may be closed already.
+    // Nobody waits for it any more, and it may be closed already.
+    this.#digest.digest.catch(() => {});
     await this.#hash.abort().catch(() => {});
     if (this.#uploadId === null) return;
     await this.#call({ method: "DELETE", query: { uploadId: this.#uploadId } });

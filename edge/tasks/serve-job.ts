@@ -70,7 +70,11 @@ async function readAndPrepare(c: EdgeContext, read: ReadJob, permit: BodyPermit)
   refuseKnown(c);
   const use = cacheUseOf(c);
   const given = await readCall(c, use, permit);
-  return "answer" in given ? given : prepareCall(c, use, formed(await read(c, given.body)));
+  if ("answer" in given) return given;
+  c.set("rolloutBy", given.body);
+  const request = await read(c, given.body);
+  c.set("rolloutBy", undefined);
+  return prepareCall(c, use, formed(request));
 }
 
 /** A job whose inputs are JSON text: what was parsed is let go. */

@@ -102,6 +102,12 @@ function call(address: string, options: RequestInit = {}): Promise<Response> {
   return fetch(`${stack.url}${address}`, { ...options, headers });
 }
 
+async function send(address: string, body: object): Promise<void> {
+  const headers = { "content-type": "application/json" };
+  const response = await call(address, { method: "POST", body: JSON.stringify(body), headers });
+  expect(response.status, await response.text()).toBe(200);
+}
+
 async function classify(model: string, inputs: string, headers = {}): Promise<Response> {
   return call(`/hf/models/${encodeURIComponent(model)}/pipeline/text-classification`, {
     method: "POST",
@@ -226,6 +232,33 @@ describe("a tuning job", () => {
     const { fine_tuned_model: model } = await reaches(next.id, "succeeded");
     expect((await classify(model ?? "", "a quick fox")).status).toBe(200);
     await client.models.delete(model ?? "");
+  }, 120_000);
+
+  it("is behind an alias that learns from corrections", async () => {
+    const created = await create(await upload(tinyExamples()), tiny, 1, { strategy: "head" });
+    const { fine_tuned_model: first } = await reaches(created.id, "succeeded");
+    await send("/v1/aliases", { alias: "mood", model: first });
+    const answer = await classify("ft:@mood", "a quick fox");
+    expect(answer.status).toBe(200);
+    await send("/v1/aliases/mood/retune", { min_examples: 2 });
+    for (const input of ["a quick quick brown fox", "brown"])
+      await send("/v1/feedback", { model: "ft:@mood", input, label: "brown" });
+    const { events } = await vi.waitFor(
+      async () => {
+        const shown = await (await call("/v1/aliases/mood/retune")).json();
+        expect(shown).toMatchObject({ status: "idle", new_examples: 0 });
+        return shown as { events: { message: string }[] };
+      },
+      { timeout: 60_000, interval: 200 },
+    );
+    expect(events).toHaveLength(2);
+    const { model } = (await (await call("/v1/aliases/mood")).json()) as { model: string };
+    const moved = events[0]?.message.includes("is better") === true;
+    expect(model !== first).toBe(moved);
+    expect((await classify("ft:@mood", "a quick fox")).status).toBe(200);
+    await call("/v1/aliases/mood", { method: "DELETE" });
+    for (const { id } of (await client.models.list()).data)
+      if (id.startsWith("ft:")) await client.models.delete(id);
   }, 120_000);
 
   it("fails by the file's first bad line, and leaves bad lines out where told to", async () => {

@@ -1,0 +1,396 @@
+/**
+ * An alias that learns from corrections: when a training begins, on what, and what becomes of the alias. The worker
+ * that trains is played; everything else is the product.
+ */
+import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { env } from "cloudflare:workers";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { TrainingReport } from "../../../contract/training/evaluation-report.ts";
+import type { TuningOrder } from "../../../contract/training/tuning-job.ts";
+import { formatFileId, keyOfFile } from "../../../edge/files/stored-file.ts";
+import { isDue, judge, type Retune } from "../../../edge/learning/retune.ts";
+import type { RetuneObject } from "../../../edge/routes/retunes.ts";
+import { call, errorOf } from "../caller.ts";
+import {
+  check,
+  claim,
+  create,
+  forgetTuning,
+  madeOf,
+  messageOf,
+  report,
+  retrieve,
+  sentFor,
+  succeed,
+  tenant,
+  until,
+} from "../fine-tuning/tuning-in-tests.ts";
+import { openOutsideWorld, type OutsideWorld } from "../jobs/outside-world.ts";
+import { announce, miniLm } from "../stand-in-worker.ts";
+
+let world: OutsideWorld;
+const models = () => env.TUNED_MODELS.getByName(tenant);
+const learning = () => env.LEARNING.getByName(tenant);
+
+async function forgetAll(): Promise<void> {
+  await forgetTuning();
+  await runInDurableObject(learning(), (_, { storage }) => {
+    for (const table of ["feedback", "counts", "retunes"]) storage.sql.exec(`DELETE FROM ${table}`);
+  });
+  await runInDurableObject(models(), (_, { storage }) => {
+    storage.sql.exec("DELETE FROM aliases");
+    storage.sql.exec("DELETE FROM models");
+  });
+}
+
+beforeEach(async () => {
+  world = openOutsideWorld();
+  await announce([miniLm]);
+  await forgetAll();
+});
+afterEach(async () => {
+  await forgetAll();
+  vi.restoreAllMocks();
+});
+
+const often = { interval: 10, timeout: 5_000 };
+const oldLines = ['{"text": "A delight.", "label": "good"}', '{"text": "Dull.", "label": "bad"}'];
+let files = 1_000;
+
+async function reference(key: string, bytes: Uint8Array) {
+  world.objects.set(key, bytes);
+  const digest = await crypto.subtle.digest("SHA-256", bytes);
+  return { key, bytes: bytes.byteLength, sha256: new Uint8Array(digest).toHex() };
+}
+
+/** A checked file of the key, without a line end at its end. */
+async function trainingFile(text = oldLines.join("\n"), found: object = {}): Promise<string> {
+  const id = formatFileId(String((files += 1)).padStart(32, "0"));
+  const stub = env.FILES.getByName(tenant);
+  const bytes = new TextEncoder().encode(text);
+  expect(await stub.begin(id, bytes.byteLength)).toBeNull();
+  await stub.end(tenant, {
+    id,
+    ...(await reference(keyOfFile(id), bytes)),
+    filename: "train.jsonl",
+    purpose: "fine-tune",
+    createdAt: 1_764_336_000,
+    expiresAt: null,
+    status: "uploaded",
+    statusDetails: null,
+  });
+  await check(world, id, { container: "jsonl", form: "single-label", ...found });
+  return id;
+}
+
+function reportWith(decision: "deploy" | "no_gain", f1: number): TrainingReport {
+  return {
+    version: 1,
+    task: "text-classification",
+    base_model: miniLm.id,
+    tuned_model: "ft:x",
+    base_kind: "majority",
+    form: "f32",
+    held_out_rows: 100,
+    training_rows: 400,
+    verdict: { decision, more_labels: null, reasons: [`macro F1 is ${f1}`] },
+    stopped: { reason: "completed", detail: "" },
+    comparisons: [{ metric: "macro F1", better: "higher", base: 0.3, tuned: f1, interval: null }],
+    mcnemar: null,
+    tables: [],
+    confusion: null,
+    regressions: { total: 0, worst: [] },
+    learning_curve: { steps: [], sizes: [], fit: null },
+    latency: { base: null, tuned: null },
+    size: { base_bytes: null, tuned_bytes: null },
+  };
+}
+
+/** The worker makes of a job a model with this report. */
+async function train(id: string, made: TrainingReport): Promise<TuningOrder> {
+  await sentFor(world, id);
+  const order = await claim(id);
+  if (order === null) throw new Error("nothing to claim");
+  const outcome = madeOf(world, order);
+  const bytes = new TextEncoder().encode(JSON.stringify(made));
+  const object = await reference(`${order.resultPrefix}report.json`, bytes);
+  const file = { filename: "report.json", contentType: "application/json", object };
+  await report(order, { outcome: { ...outcome, resultFiles: [...outcome.resultFiles, file] } });
+  const loads = await messageOf(
+    world,
+    ({ task, model }) => task === "load-model" && model === order.name,
+  );
+  await succeed(loads, { tasks: [], limits: miniLm.limits, digest: "d" });
+  await until(id, "succeeded");
+  return order;
+}
+
+/** An alias to a model that was trained here. */
+async function aliased(made = reportWith("deploy", 0.7), more: object = {}) {
+  const file = await trainingFile();
+  const job = await create({ training_file: file, suffix: "mood", seed: 3, ...more });
+  const { name } = await train(job.id, made);
+  await models().pointAlias({ name: "mood", model: name, rollout: null });
+  return { name, file, job };
+}
+
+const path = "/v1/aliases/mood/retune";
+const post = (to: string, body: object) => call(to, body, { operator: true });
+const show = async () => (await call(path, undefined, { operator: true })).json<RetuneObject>();
+
+async function asked(body: object = { min_examples: 2 }): Promise<RetuneObject> {
+  const response = await post(path, body);
+  expect(response.status, await response.clone().text()).toBe(200);
+  return response.json();
+}
+
+async function correct(input: string, label: string): Promise<void> {
+  const response = await post("/v1/feedback", { model: "ft:@mood", input, label });
+  expect(response.status).toBe(200);
+}
+
+/** What alarms bring about. */
+function eventually(is: (retune: RetuneObject) => boolean): Promise<RetuneObject> {
+  return vi.waitFor(async () => {
+    await runDurableObjectAlarm(learning());
+    const shown = await show();
+    if (!is(shown)) throw new Error(JSON.stringify(shown));
+    return shown;
+  }, often);
+}
+
+/** A re-tune has begun, and its file is checked. */
+async function begun(): Promise<{ job: string; file: string }> {
+  const { job } = await eventually((each) => each.job !== null);
+  const { training_file: file } = await retrieve(job ?? "");
+  await check(world, file, { container: "jsonl", form: "single-label" });
+  return { job: job ?? "", file };
+}
+
+const isIdle = ({ status, events }: RetuneObject) => status === "idle" && events.length > 1;
+const pointedTo = async () => (await models().findAlias("mood"))?.model;
+
+describe("a re-tune", () => {
+  it("trains on old and new, and the alias moves where the report says better", async () => {
+    const { name, file, job: first } = await aliased();
+    expect(await asked()).toMatchObject({
+      object: "alias.retune",
+      alias: "ft:@mood",
+      min_examples: 2,
+      every_days: null,
+      training_files: [file],
+      new_examples: 0,
+      status: "idle",
+      next_at: null,
+    });
+    await correct("Fine.", "good");
+    await runDurableObjectAlarm(learning());
+    expect(await show()).toMatchObject({ new_examples: 1, status: "idle" });
+    await correct("Ça, non.", "bad");
+    const run = await begun();
+    const job = await retrieve(run.job);
+    expect(job).toMatchObject({
+      model: first.model,
+      suffix: "mood",
+      seed: 3,
+      skip_invalid: true,
+      metadata: { retune_of: "mood" },
+    });
+    const text = new TextDecoder().decode(world.objects.get(keyOfFile(run.file)));
+    expect(text).toBe(
+      `${oldLines.join("\n")}\n{"text":"Fine.","label":"good"}\n{"text":"Ça, non.","label":"bad"}\n`,
+    );
+    const order = await train(run.job, reportWith("deploy", 0.8));
+    const done = await eventually(isIdle);
+    expect(done).toMatchObject({ new_examples: 0, job: null });
+    expect(done.events[0]?.message).toContain(`${order.name} is better`);
+    expect(await pointedTo()).toBe(order.name);
+    const back = await call("/v1/aliases/mood/rollback", undefined, {
+      operator: true,
+      method: "POST",
+    });
+    expect(await back.json()).toMatchObject({ model: name });
+  });
+
+  it("leaves the alias where it does not, deletes the model and says why", async () => {
+    const { name } = await aliased();
+    await asked({ min_examples: 1 });
+    await correct("Fine.", "good");
+    const run = await begun();
+    const order = await train(run.job, reportWith("no_gain", 0.2));
+    const { events } = await eventually(isIdle);
+    expect(events[0]?.message).toContain("no_gain: macro F1 is 0.2");
+    expect(await pointedTo()).toBe(name);
+    expect(await models().find(order.name)).toBeNull();
+    // It is not tried again with the same.
+    await runDurableObjectAlarm(learning());
+    expect(await show()).toMatchObject({ status: "idle", new_examples: 0 });
+  });
+
+  it("is not better where it is worse on the same held-out rows", async () => {
+    const { name } = await aliased(reportWith("deploy", 0.7), {
+      validation_file: await trainingFile(),
+    });
+    await asked({ min_examples: 1 });
+    await correct("Fine.", "good");
+    const run = await begun();
+    await train(run.job, reportWith("deploy", 0.65));
+    const { events } = await eventually(isIdle);
+    expect(events[0]?.message).toContain("0.6500, and of the model before 0.7000");
+    expect(await pointedTo()).toBe(name);
+  });
+
+  it("begins on its day, with whatever is new", async () => {
+    await aliased();
+    const { next_at: next } = await asked({ every_days: 2 });
+    expect(next).toBeGreaterThan(Date.now() / 1_000 + 86_400);
+    await correct("Fine.", "good");
+    await runDurableObjectAlarm(learning());
+    expect(await show()).toMatchObject({ status: "idle", new_examples: 1 });
+    await runInDurableObject(learning(), (_, { storage }) => {
+      storage.sql.exec("UPDATE retunes SET state = json_set(state, '$.since', 0)");
+    });
+    await eventually(({ job }) => job !== null);
+  });
+
+  it("begins with a share of the requests where one is asked for", async () => {
+    const { name } = await aliased();
+    await asked({ min_examples: 1, share: 0.25 });
+    await correct("Fine.", "good");
+    const run = await begun();
+    const order = await train(run.job, reportWith("deploy", 0.9));
+    await eventually(isIdle);
+    expect(await models().findAlias("mood")).toMatchObject({
+      model: name,
+      rollout: { model: order.name, share: 0.25 },
+    });
+  });
+
+  it("leaves an alias alone that its owner has pointed elsewhere meanwhile", async () => {
+    await aliased();
+    await asked({ min_examples: 1 });
+    await correct("Fine.", "good");
+    const run = await begun();
+    const other = await create({ training_file: await trainingFile() });
+    const order = await train(run.job, reportWith("deploy", 0.9));
+    const { name } = await train(other.id, reportWith("deploy", 0.9));
+    await models().pointAlias({ name: "mood", model: name, rollout: null });
+    const { events } = await eventually(isIdle);
+    expect(events[0]).toMatchObject({ level: "warn" });
+    expect(await pointedTo()).toBe(name);
+    expect(await models().find(order.name)).not.toBeNull();
+  });
+
+  it("waits while the key has as many jobs as it may, and begins one job in all", async () => {
+    const { file } = await aliased();
+    const others = await Promise.all([1, 2, 3, 4].map(() => create({ training_file: file })));
+    await asked({ min_examples: 1 });
+    await correct("Fine.", "good");
+    const waits = await eventually(({ events }) => events[0]?.level === "warn");
+    expect(waits).toMatchObject({ status: "running", job: null });
+    expect(waits.events[0]?.message).toContain("as many fine-tuning jobs");
+    await runDurableObjectAlarm(learning());
+    expect((await show()).events).toHaveLength(2);
+    for (const { id } of others) {
+      await call(`/v1/fine_tuning/jobs/${id}/cancel`, undefined, {
+        operator: true,
+        method: "POST",
+      });
+    }
+    await eventually(({ job }) => job !== null);
+  });
+
+  it("does nothing twice, whatever breaks off on the way", async () => {
+    await aliased();
+    await asked({ min_examples: 1 });
+    await correct("Fine.", "good");
+    world.storeIsUp = false;
+    const stub = learning();
+    await runDurableObjectAlarm(stub);
+    await runDurableObjectAlarm(stub);
+    expect(await show()).toMatchObject({ status: "running", job: null });
+    world.storeIsUp = true;
+    await abortAllDurableObjects();
+    const run = await begun();
+    // As after a crash before the end of each step was kept.
+    for (const step of ["write", "create"]) {
+      await runInDurableObject(learning(), (_, { storage }) => {
+        storage.sql.exec("UPDATE retunes SET state = json_set(state, '$.run.step', ?)", step);
+      });
+      await abortAllDurableObjects();
+      expect(await begunAgain()).toBe(run.job);
+    }
+    const order = await train(run.job, reportWith("deploy", 0.9));
+    await abortAllDurableObjects();
+    await eventually(isIdle);
+    expect(await pointedTo()).toBe(order.name);
+    const jobs = await call("/v1/fine_tuning/jobs?metadata[retune_of]=mood", undefined, {
+      operator: true,
+    });
+    expect((await jobs.json<{ data: object[] }>()).data).toHaveLength(1);
+    const stored = await call("/v1/files", undefined, { operator: true });
+    const { data } = await stored.json<{ data: { id: string; filename: string }[] }>();
+    const made = data.filter(({ filename }) => filename === "retune-mood.jsonl");
+    expect(made.map(({ id }) => id)).toContain(run.file);
+    expect(new Set(made.map(({ id }) => id)).size).toBe(made.length);
+  });
+
+  it("ends with its alias", async () => {
+    await aliased();
+    await asked({ min_examples: 1 });
+    await call("/v1/aliases/mood", undefined, { operator: true, method: "DELETE" });
+    await runInDurableObject(learning(), (_, { storage }) => {
+      expect(storage.sql.exec("SELECT * FROM retunes").toArray()).toEqual([]);
+    });
+  });
+});
+
+async function begunAgain(): Promise<string | null> {
+  return (await eventually(({ job }) => job !== null)).job;
+}
+
+describe("what is refused", () => {
+  it("files that corrections cannot be put to, and aliases that are not there", async () => {
+    await aliased();
+    const csv = await trainingFile("text,label\na,b", { container: "csv" });
+    const scores = await trainingFile("{}", { form: "regression" });
+    const good = await trainingFile();
+    for (const training_files of [[csv], [good, scores], ["file-none"], []]) {
+      const response = await post(path, { training_files });
+      expect(await errorOf(response)).toMatchObject({ status: 400, param: "training_files" });
+    }
+    for (const body of [{ min_examples: 0 }, { every_days: 0 }, { share: 1 }, { other: 1 }])
+      expect(await errorOf(await post(path, body))).toMatchObject({ status: 400 });
+    expect(await errorOf(await post("/v1/aliases/nobody/retune", {}))).toMatchObject({
+      status: 404,
+    });
+    expect(await errorOf(await call(path, undefined, { operator: true }))).toMatchObject({
+      status: 404,
+    });
+    expect(await errorOf(await call(path, {}))).toMatchObject({ status: 403 });
+  });
+});
+
+const dayMs = 86_400_000;
+const dueAfter = (everyDays: number | null): Retune => ({
+  settings: { minExamples: 5, everyDays } as Retune["settings"],
+  state: { usedTo: 0, since: 0, run: null, events: [] },
+});
+
+describe("when one is due, and what is better", () => {
+  it("is due at its threshold, or on its day where there is anything new", () => {
+    expect(isDue(dueAfter(null), 4, 99 * dayMs)).toBe(false);
+    expect(isDue(dueAfter(null), 5, 0)).toBe(true);
+    expect(isDue(dueAfter(7), 1, 7 * dayMs - 1)).toBe(false);
+    expect(isDue(dueAfter(7), 1, 7 * dayMs)).toBe(true);
+    expect(isDue(dueAfter(7), 0, 7 * dayMs)).toBe(false);
+  });
+
+  it("is better by the verdict, and never without a report", () => {
+    expect(judge(null, null).better).toBe(false);
+    expect(judge(reportWith("no_gain", 0.9), null).better).toBe(false);
+    expect(judge(reportWith("deploy", 0.5), null).better).toBe(true);
+    expect(judge(reportWith("deploy", 0.5), reportWith("deploy", 0.5)).better).toBe(true);
+    expect(judge(reportWith("deploy", 0.5), reportWith("deploy", 0.51)).better).toBe(false);
+  });
+});
