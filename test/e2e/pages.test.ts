@@ -68,7 +68,7 @@ describe.skipIf(browserPath === null)("in a browser", () => {
         expect(await check(page, "faint")).toEqual([]);
         const request = await page.locator(".panel:visible").first().boundingBox();
         expect((request?.y ?? Infinity) + (request?.height ?? Infinity)).toBeLessThan(800);
-        expect(await page.getByText("4 models ready").isVisible()).toBe(true);
+        expect(await page.getByText("6 models ready").isVisible()).toBe(true);
         expect(wrongs).toEqual([]);
       },
     );
