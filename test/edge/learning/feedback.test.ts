@@ -53,7 +53,12 @@ async function counts(name = alias): Promise<FeedbackCounts> {
   return (await ask(`?model=${name}`)).json();
 }
 
-const files = async () => (await call("/v1/files", undefined, { operator: true })).json();
+/** Ids of the key's files: what is in them is being checked meanwhile. */
+async function files(): Promise<string[]> {
+  const response = await call("/v1/files", undefined, { operator: true });
+  const { data }: { data: FileObject[] } = await response.json();
+  return data.map(({ id }) => id);
+}
 
 /** The lines of a file of the key. */
 async function exportedOf(name: string): Promise<unknown[]> {
