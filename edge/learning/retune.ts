@@ -83,13 +83,15 @@ export type Judgement = { better: boolean; why: string };
 export function judge(report: TrainingReport | null, before: TrainingReport | null): Judgement {
   if (report === null) return { better: false, why: "its report cannot be read" };
   const { decision, reasons } = report.verdict;
-  if (decision !== "deploy") return { better: false, why: `${decision}: ${reasons[0] ?? ""}` };
+  // A sentence of its own, which becomes a part of another.
+  const reason = (reasons[0] ?? "").replace(/\.$/, "");
+  if (decision !== "deploy") return { better: false, why: `${decision}: ${reason}` };
   const [now] = report.comparisons;
   const [then] = before?.comparisons ?? [];
   if (now === undefined || then === undefined || now.metric !== then.metric)
-    return { better: true, why: reasons[0] ?? "" };
+    return { better: true, why: reason };
   const [is, was] = [now.tuned, then.tuned];
-  if (is === null || was === null) return { better: true, why: reasons[0] ?? "" };
+  if (is === null || was === null) return { better: true, why: reason };
   const worse = now.better === "higher" ? is < was : is > was;
   const figures = `${now.metric} ${rounded(is)}, and of the model before ${rounded(was)}`;
   return { better: !worse, why: `on the same held-out rows ${figures}` };

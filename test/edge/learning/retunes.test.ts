@@ -93,7 +93,7 @@ function reportWith(decision: "deploy" | "no_gain", f1: number): TrainingReport 
     form: "f32",
     held_out_rows: 100,
     training_rows: 400,
-    verdict: { decision, more_labels: null, reasons: [`macro F1 is ${f1}`] },
+    verdict: { decision, more_labels: null, reasons: [`macro F1 is ${f1}.`] },
     stopped: { reason: "completed", detail: "" },
     comparisons: [{ metric: "macro F1", better: "higher", base: 0.3, tuned: f1, interval: null }],
     mcnemar: null,
@@ -204,6 +204,7 @@ describe("a re-tune", () => {
     const done = await eventually(isIdle);
     expect(done).toMatchObject({ new_examples: 0, job: null });
     expect(done.events[0]?.message).toContain(`${order.name} is better`);
+    expect(done.events[0]?.message).not.toContain("..");
     expect(await pointedTo()).toBe(order.name);
     const back = await call("/v1/aliases/mood/rollback", undefined, {
       operator: true,
