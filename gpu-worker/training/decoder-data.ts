@@ -38,29 +38,21 @@ export async function readDecoderData(
   { form, seed, signal }: { form: DecoderForm; seed: number; signal: AbortSignal },
 ): Promise<DecoderData> {
   const options = { labels: null, signal };
+  const read = <F extends "chat" | "completion">(of: F) =>
+    partsOf(files, {
+      seed,
+      read: (source) => linesOf(source, of, options),
+      describe: (example) => ({ text: wordsOf(of, example).text, labels: [] }),
+    });
   switch (form) {
     case "chat":
-      return {
-        task: "chat",
-        parts: await partsOf(files, {
-          seed,
-          read: (source) => linesOf(source, form, options),
-          describe: (example) => ({ text: wordsOf(form, example).text, labels: [] }),
-        }),
-      };
+      return { task: "chat", parts: await read(form) };
     case "completion":
-      return {
-        task: "completion",
-        parts: await partsOf(files, {
-          seed,
-          read: (source) => linesOf(source, form, options),
-          describe: (example) => ({ text: wordsOf(form, example).text, labels: [] }),
-        }),
-      };
+      return { task: "completion", parts: await read(form) };
     case "text": {
-      const read = async (source: DataSource) =>
+      const textsOf = async (source: DataSource) =>
         (await linesOf(source, form, options)).map(({ text }) => text);
-      const parts = await partsOf(files, { seed, read, describe: proseOf });
+      const parts = await partsOf(files, { seed, read: textsOf, describe: proseOf });
       return { task: "pretraining", parts };
     }
   }

@@ -1,6 +1,6 @@
 /** What is told of fine-tuning jobs: events as lists and as they come, bounded; checkpoints. */
 import { runDurableObjectAlarm } from "cloudflare:test";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { TuningEvent } from "../../../contract/training/tuning-job.ts";
 import type {
   TuningCheckpointObject,
@@ -10,13 +10,13 @@ import { tuningLimits } from "../../../edge/fine-tuning/tuning-limits.ts";
 import { SseReader } from "../../sse-reader.ts";
 import { errorOf } from "../caller.ts";
 import { call as callOpen } from "../jobs/caller-and-worker.ts";
-import { openOutsideWorld, type OutsideWorld } from "../jobs/outside-world.ts";
-import { announce, miniLm } from "../stand-in-worker.ts";
+import type { OutsideWorld } from "../jobs/outside-world.ts";
 import {
+  beginTuning,
   claim,
   claimedJob,
   create,
-  forgetTuning,
+  endTuning,
   get,
   lapse,
   post,
@@ -29,14 +29,9 @@ import {
 let world: OutsideWorld;
 
 beforeEach(async () => {
-  world = openOutsideWorld();
-  await announce([miniLm]);
-  await forgetTuning();
+  world = await beginTuning();
 });
-afterEach(async () => {
-  await forgetTuning();
-  vi.restoreAllMocks();
-});
+afterEach(endTuning);
 
 type List<T> = { data: T[]; has_more: boolean };
 

@@ -7,15 +7,16 @@ import { formatTuningJobId } from "../../../edge/fine-tuning/tuning-job.ts";
 import { tuningLimits } from "../../../edge/fine-tuning/tuning-limits.ts";
 import { TuningRows } from "../../../edge/fine-tuning/tuning-rows.ts";
 import { call } from "../caller.ts";
-import { openOutsideWorld, type OutsideWorld } from "../jobs/outside-world.ts";
-import { announce, miniLm } from "../stand-in-worker.ts";
+import type { OutsideWorld } from "../jobs/outside-world.ts";
+import { miniLm } from "../stand-in-worker.ts";
 import {
+  beginTuning,
   checkedFile,
   claim,
   claimedJob,
   create,
+  endTuning,
   fail,
-  forgetTuning,
   get,
   madeOf,
   messageOf,
@@ -35,14 +36,9 @@ import { tunedModel } from "./tuned-model-sample.ts";
 let world: OutsideWorld;
 
 beforeEach(async () => {
-  world = openOutsideWorld();
-  await announce([miniLm]);
-  await forgetTuning();
+  world = await beginTuning();
 });
-afterEach(async () => {
-  await forgetTuning();
-  vi.restoreAllMocks();
-});
+afterEach(endTuning);
 
 const loads = (name: string) =>
   messageOf(world, ({ task, model }) => task === "load-model" && model === name);

@@ -1,14 +1,14 @@
 /** Fine-tuning jobs as workers have them: claims, reports, leases, messages. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { leaseNumbers } from "../../../contract/training/tuning-job.ts";
-import { openOutsideWorld, type OutsideWorld } from "../jobs/outside-world.ts";
-import { announce, miniLm } from "../stand-in-worker.ts";
+import type { OutsideWorld } from "../jobs/outside-world.ts";
 import {
+  beginTuning,
   checkedFile,
   claim,
   claimedJob,
   create,
-  forgetTuning,
+  endTuning,
   isToBeSent,
   lapse,
   post,
@@ -24,14 +24,9 @@ import {
 let world: OutsideWorld;
 
 beforeEach(async () => {
-  world = openOutsideWorld();
-  await announce([miniLm]);
-  await forgetTuning();
+  world = await beginTuning();
 });
-afterEach(async () => {
-  await forgetTuning();
-  vi.restoreAllMocks();
-});
+afterEach(endTuning);
 
 const error = { code: "invalid_value", message: "too few of a label", param: null } as const;
 describe("a claim", () => {

@@ -19,7 +19,8 @@ import type { TuningJobObject } from "../../../edge/fine-tuning/show-job.ts";
 import { shardStub } from "../../../edge/jobs/shard-stub.ts";
 import { call } from "../caller.ts";
 import { postAsWorker } from "../jobs/caller-and-worker.ts";
-import type { OutsideWorld } from "../jobs/outside-world.ts";
+import { openOutsideWorld, type OutsideWorld } from "../jobs/outside-world.ts";
+import { announce, miniLm } from "../stand-in-worker.ts";
 import { tunedModel } from "./tuned-model-sample.ts";
 
 export const tenant = "operator";
@@ -34,6 +35,20 @@ export async function forgetTuning(): Promise<void> {
       storage.sql.exec(`DELETE FROM ${table}`);
     storage.sql.exec("UPDATE meter SET unitsUsed = 0, debt = 0, day = 0");
   });
+}
+
+/** Before a test: a world around the edge, a base to tune, and nothing tuned yet. */
+export async function beginTuning(): Promise<OutsideWorld> {
+  const world = openOutsideWorld();
+  await announce([miniLm]);
+  await forgetTuning();
+  return world;
+}
+
+/** After it. */
+export async function endTuning(): Promise<void> {
+  await forgetTuning();
+  vi.restoreAllMocks();
 }
 
 /** What alarms bring about. */
