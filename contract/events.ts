@@ -16,6 +16,7 @@ import { ObjectReference } from "./object-reference.ts";
 import { ResultDocument, Usage } from "./result-document.ts";
 import { Sha256 } from "./sha256.ts";
 import { FinishReason, TokenLogprob } from "./tasks/generation.ts";
+import { ToolCallPiece } from "./tasks/tool-call.ts";
 
 const common = {
   jobId: JobId,
@@ -49,6 +50,8 @@ export const Piece = z.object({
   text: z.string(),
   /** Of the tokens, where they were asked for. */
   logprobs: z.array(TokenLogprob).optional(),
+  /** Calls of tools that it grew by. */
+  toolCalls: z.array(ToolCallPiece).optional(),
   /** With the last piece of the choice. */
   finishReason: FinishReason.optional(),
 });

@@ -18,6 +18,8 @@ export const Usage = z.object({
   completionTokens: z.int().nonnegative().optional(),
   /** Of the prompt's, those whose keys and values were there from another request. Absent: none. */
   cachedTokens: z.int().nonnegative().optional(),
+  /** Of the completion's, those that a structure left no choice of: made without a step of the model. Absent: none. */
+  forcedTokens: z.int().nonnegative().optional(),
   /** Inputs that were cut, as the request allowed. Absent: none. */
   truncatedInputs: z.int().positive().optional(),
 });

@@ -4,6 +4,8 @@
  */
 import * as z from "zod";
 import { limits } from "../limits.ts";
+import { Structure } from "./structure.ts";
+import { ToolCall } from "./tool-call.ts";
 
 export const generationLimits = {
   /** Choices of one input (`n`). */
@@ -89,6 +91,7 @@ export const generationParameters = {
     .describe(
       "Each token's log probability is told, and those of so many alternatives. Absent: none.",
     ),
+  structure: Structure.optional().describe("What is written must look like this."),
 } as const;
 
 export const GenerationParameters = z.strictObject(generationParameters);
@@ -125,7 +128,7 @@ export const TokenLogprob = z.object({
 });
 export type TokenLogprob = z.infer<typeof TokenLogprob>;
 
-export const FinishReason = z.enum(["length", "end_token", "stop_sequence"]);
+export const FinishReason = z.enum(["length", "end_token", "stop_sequence", "tool_calls"]);
 export type FinishReason = z.infer<typeof FinishReason>;
 
 export const Choice = z.object({
@@ -139,6 +142,7 @@ export const Choice = z.object({
     .array(TokenLogprob)
     .nullable()
     .describe("Of each token, with echo the prompt's first. Null: not asked for."),
+  tool_calls: z.array(ToolCall).min(1).optional().describe("What it calls. Absent: nothing."),
 });
 export type Choice = z.infer<typeof Choice>;
 

@@ -23,8 +23,8 @@ export function showChoices(
     .join(",");
 }
 
-export function openaiFinish(reason: FinishReason): "stop" | "length" {
-  return reason === "length" ? "length" : "stop";
+export function openaiFinish(reason: FinishReason): "stop" | "length" | "tool_calls" {
+  return reason === "length" || reason === "tool_calls" ? reason : "stop";
 }
 
 export function chatChoice({ text, finish_reason: reason, logprobs }: Choice, index: number) {
@@ -123,6 +123,7 @@ const tgiFinish = {
   length: "length",
   end_token: "eos_token",
   stop_sequence: "stop_sequence",
+  tool_calls: "eos_token",
 } as const satisfies Record<FinishReason, string>;
 
 export type TgiForm = { details: boolean; topTokens: boolean; seed: number | null };

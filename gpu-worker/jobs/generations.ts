@@ -106,6 +106,7 @@ export class Generations {
           signal,
           onRun: promptCounter(request, (tokens) => onRun?.(tokens)),
         }),
+      constrain: () => Promise.reject(notHere()),
       renderChat: (template, messages) =>
         this.#render(template, messages, { model, signal, tenant }),
       ...(onPieces && { report: (pieces) => onPieces(model, pieces) }),
@@ -150,6 +151,11 @@ export class Generations {
       throw error;
     }
   }
+}
+
+function notHere(): CodedError {
+  const words = "This worker cannot hold a text to a structure. Leave it out.";
+  return new CodedError("unsupported_parameter", words, { param: "structure" });
 }
 
 /** Counts a prompt once: what is run after it is generated, or run again. */

@@ -1,5 +1,7 @@
 /** What a decoder is asked to write, token by token, and what it says of each token. */
 
+import type { TokenConstraint } from "./token-constraint.ts";
+
 export type SamplingParameters = {
   /** 0: the likeliest token, whatever the filters. */
   temperature: number;
@@ -29,6 +31,8 @@ export type GeneratedToken = {
   /** Null: not asked for. */
   logprob: number | null;
   topLogprobs: TokenScore[];
+  /** Nothing else could come: the model was not asked. */
+  forced?: true;
 };
 
 /** One prompt, of which several choices may be made. */
@@ -42,6 +46,8 @@ export type GenerationRequest = {
   readonly sampling: SamplingParameters;
   /** Log probabilities of the prompt's own tokens are wanted too. */
   readonly promptLogprobs: boolean;
+  /** What the text of a choice must look like; the engine disposes of it. Absent: anything. */
+  readonly constraint?: (choice: number) => TokenConstraint;
 };
 
 export type GenerationHandlers = {

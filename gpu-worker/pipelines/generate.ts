@@ -7,6 +7,7 @@ import type { Usage } from "#contract/result-document.ts";
 import type { Generation, GenerationParameters, TokenLogprob } from "#contract/tasks/generation.ts";
 import type { DecoderModel } from "../model/decoder-model.ts";
 import type { GeneratedToken, SamplingParameters } from "../model/generation.ts";
+import type { TokenConstraint } from "../model/token-constraint.ts";
 import { type ChoiceStart, ChoiceWriter, type Growth } from "./choice-writer.ts";
 import { type OrderedPrompt, orderPrompts, samplingOf } from "./generation-order.ts";
 import { PieceGatherer } from "./piece-gatherer.ts";
@@ -39,7 +40,10 @@ export async function generate(
   const ordered = await orderPrompts(prompts, parameters, model);
   const size = await expectResult(ordered, { parameters, echo }, context);
   const pieces = new PieceGatherer(context.report?.bind(context));
-  const run = new GenerationRun({ model, context, parameters, echo, size, pieces });
+  const { structure } = parameters;
+  const constraint =
+    structure === undefined ? null : await context.constrain(model, structure, "structure");
+  const run = new GenerationRun({ model, context, parameters, echo, size, pieces, constraint });
   const ends = await inTurns(ordered, (prompt, at) => run.generate(prompt, at, sampling(at)));
   pieces.flush();
   return {
@@ -107,6 +111,7 @@ type RunOptions = Asked & {
   readonly context: GenerationContext;
   readonly size: ResultSize;
   readonly pieces: PieceGatherer;
+  readonly constraint: ((choice: number) => TokenConstraint) | null;
 };
 
 /** The prompts of one request; where one fails, the others end with their next token. */
@@ -131,6 +136,7 @@ class GenerationRun {
       endTokens: model.endTokens,
       sampling,
       promptLogprobs,
+      ...(this.#options.constraint && { constraint: this.#options.constraint }),
     };
     const handlers = {
       onPrompt: (tokens: readonly (GeneratedToken | null)[]) => begun?.tell(tokens),

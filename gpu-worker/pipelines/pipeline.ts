@@ -10,12 +10,14 @@ import type { ObjectReference } from "#contract/object-reference.ts";
 import type { Usage } from "#contract/result-document.ts";
 import type { Task, TaskInput, TaskOutput, TaskParameters } from "#contract/tasks.ts";
 import type { ChatMessage } from "#contract/tasks/chat-completion.ts";
+import type { Structure } from "#contract/tasks/structure.ts";
 import type { ChatTemplate, DecoderModel } from "../model/decoder-model.ts";
 import type { EncoderModel } from "../model/encoder-model.ts";
 import type { LinearLayer } from "../model/linear-head.ts";
 import type { EncoderRow, RowResult } from "../model/encoder-row.ts";
 import type { GenerationEnd, GenerationHandlers, GenerationRequest } from "../model/generation.ts";
 import type { ServedModel, TextModel } from "../model/served-model.ts";
+import type { TokenConstraint } from "../model/token-constraint.ts";
 
 export type TaskRequest<T extends Task> = {
   task: T;
@@ -105,6 +107,15 @@ export type GenerationContext = Pick<TaskContext, "signal" | "charge" | "reserve
     request: GenerationRequest,
     handlers: Pick<GenerationHandlers, "onPrompt" | "onToken">,
   ): Promise<GenerationEnd>;
+  /**
+   * What each choice is held to, compiled or found compiled. @param param the request's name for the structure
+   * @throws CodedError for a structure that cannot be kept to; the signal's reason
+   */
+  constrain(
+    model: DecoderModel,
+    structure: Structure,
+    param: string,
+  ): Promise<(choice: number) => TokenConstraint>;
   /** The prompt of a conversation. @throws CodedError where the template does not take it */
   renderChat(template: ChatTemplate, messages: readonly ChatMessage[]): Promise<string>;
   /** What choices have grown by; absent: nobody wants it before the result. */

@@ -159,7 +159,12 @@ function choicesOf(outputs: readonly unknown[]): Choice[] {
   return outputs.flatMap((output) => Generation.parse(output).choices);
 }
 
-const stops = { length: "length", end_token: "stop", stop_sequence: "stop" };
+const stops = {
+  length: "length",
+  end_token: "stop",
+  stop_sequence: "stop",
+  tool_calls: "tool_calls",
+};
 
 type Ranked = { index: number; score: number; text?: string };
 
