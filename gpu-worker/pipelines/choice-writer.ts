@@ -1,6 +1,7 @@
 /**
  * One choice as it grows: tokens in, text out, until an end token, a stop string or its length ends it. Special tokens
- * are no text, as with `skip_special_tokens` of transformers and vLLM.
+ * are no text, as with `skip_special_tokens` of transformers and vLLM. One that was closed because no more would fit is
+ * cut, as OpenAI's `length` says, though it is whole.
  */
 import type { Piece } from "#contract/events.ts";
 import type { Choice, FinishReason, TokenLogprob } from "#contract/tasks/generation.ts";
@@ -38,6 +39,7 @@ export class ChoiceWriter {
   readonly #logprobs: TokenLogprob[] = [];
   #text = "";
   #tokens = 0;
+  #forcedTokens = 0;
   #finishReason: FinishReason | null = null;
 
   constructor(options: ChoiceOptions) {
@@ -52,6 +54,11 @@ export class ChoiceWriter {
     return this.#tokens;
   }
 
+  /** Of them, those that the model was not asked for. */
+  get forcedTokens(): number {
+    return this.#forcedTokens;
+  }
+
   /** The next token. After one with a `finishReason` there is none. */
   push(generated: GeneratedToken): Growth {
     const { tokenizer, logprobs, start } = this.#options;
@@ -59,7 +66,8 @@ export class ChoiceWriter {
     const textFrom = this.#text.length;
     const before = from === 0 ? start() : null;
     this.#tokens += 1;
-    const text = (before?.text ?? "") + this.#read(generated.token);
+    if (generated.forced) this.#forcedTokens += 1;
+    const text = (before?.text ?? "") + this.#read(generated);
     this.#text += text;
     const told = logprobs
       ? [...(before?.logprobs ?? []), tokenLogprob(generated.token, generated, tokenizer)]
@@ -87,14 +95,14 @@ export class ChoiceWriter {
   }
 
   /** @returns what may be shown now */
-  #read(token: number): string {
+  #read({ token, closing }: GeneratedToken): string {
     const ends = this.#options.endTokens.has(token);
     const first = ends ? { text: "", stop: null } : this.#scanner.push(this.#stream.push(token));
     if (first.stop !== null) return this.#end("stop_sequence", first.text);
     if (!ends && this.#tokens < this.#options.maxTokens) return first.text;
     const last = this.#scanner.push(this.#stream.finish());
     if (last.stop !== null) return this.#end("stop_sequence", first.text + last.text);
-    const reason = ends ? "end_token" : "length";
+    const reason = ends && !closing ? "end_token" : "length";
     return this.#end(reason, first.text + last.text + this.#scanner.finish());
   }
 

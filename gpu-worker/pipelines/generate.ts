@@ -95,14 +95,19 @@ async function inTurns<T, R>(
   return made;
 }
 
-type End = { output: Generation; completionTokens: number; cachedTokens: number };
+type End = { output: Generation } & Record<
+  "completionTokens" | "forcedTokens" | "cachedTokens",
+  number
+>;
 
 function usageOf(prompts: readonly Prompt[], ends: readonly End[]): Usage {
   const cachedTokens = ends.reduce((sum, end) => sum + end.cachedTokens, 0);
+  const forcedTokens = ends.reduce((sum, end) => sum + end.forcedTokens, 0);
   return {
     promptTokens: prompts.reduce((sum, { ids }) => sum + ids.length, 0),
     completionTokens: ends.reduce((sum, end) => sum + end.completionTokens, 0),
     ...(cachedTokens > 0 && { cachedTokens }),
+    ...(forcedTokens > 0 && { forcedTokens }),
   };
 }
 
@@ -151,6 +156,7 @@ class GenerationRun {
     return {
       output: { choices: writers.map((writer) => writer.choice()) },
       completionTokens: writers.reduce((sum, { tokens }) => sum + tokens, 0),
+      forcedTokens: writers.reduce((sum, writer) => sum + writer.forcedTokens, 0),
       cachedTokens,
     };
   }
