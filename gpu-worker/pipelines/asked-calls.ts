@@ -60,7 +60,7 @@ async function constrain(
     if (!(error instanceof CodedError) || error.param?.startsWith("tools") !== true) throw error;
     for (const [index, { parameters: schema = noArguments }] of asked.tools.entries()) {
       const own = { type: "json_schema", schema } as const;
-      await context.constrain(model, own, `tools[${index}].parameters`);
+      await context.constrain(model, own, `tools[${index}]`);
     }
     throw error;
   }
