@@ -12,13 +12,15 @@ const added = [...special, "<tool_call>", "</tool_call>"];
 const hidden = 16;
 const intermediate = 16;
 
+function isSeen(byte: number): boolean {
+  return (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
+}
+
 /** As GPT-2's tokenizer writes bytes: each as a letter that can be seen. */
 function byteLetters(): string[] {
-  const seen = (byte: number) =>
-    (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
   let hiddenBytes = 0;
   return Array.from({ length: 256 }, (_, byte) =>
-    String.fromCodePoint(seen(byte) ? byte : 256 + hiddenBytes++),
+    String.fromCodePoint(isSeen(byte) ? byte : 256 + hiddenBytes++),
   );
 }
 

@@ -246,18 +246,19 @@ describe("ai", () => {
   });
 });
 
-describe("@langchain/openai", () => {
-  const chat = () =>
-    new ChatOpenAI({
-      model,
-      apiKey: stack.operatorKey,
-      maxTokens: 400,
-      maxRetries: 0,
-      configuration: { baseURL: `${stack.url}/v1` },
-    });
+function langChain(): ChatOpenAI {
+  return new ChatOpenAI({
+    model,
+    apiKey: stack.operatorKey,
+    maxTokens: 400,
+    maxRetries: 0,
+    configuration: { baseURL: `${stack.url}/v1` },
+  });
+}
 
+describe("@langchain/openai", () => {
   it("binds tools", async () => {
-    const bound = chat().bindTools(tools, { tool_choice: "required" });
+    const bound = langChain().bindTools(tools, { tool_choice: "required" });
     const { tool_calls: calls = [] } = await bound.invoke("How warm is it?");
     expect(calls.length).toBeGreaterThan(0);
     for (const { name, args } of calls)
@@ -266,7 +267,7 @@ describe("@langchain/openai", () => {
 
   it("has answers of a schema by the call of a function", async () => {
     const schema = z.object({ city: z.enum(["Paris", "Rome"]), warm: z.boolean() });
-    const structured = chat().withStructuredOutput(schema, { method: "functionCalling" });
+    const structured = langChain().withStructuredOutput(schema, { method: "functionCalling" });
     expect(schema.safeParse(await structured.invoke("How warm is it?")).success).toBe(true);
   });
 });

@@ -111,6 +111,12 @@ const calls = [
 const plain = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}";
 const hermes = templateOf("qwen-tools");
 
+async function idsOf(jobId: string): Promise<string[]> {
+  const writes = writeCalls(hermesForm, calls);
+  const { choice } = await chat({ template: hermes, parameters: { tools }, writes, jobId });
+  return choice?.tool_calls?.map(({ id }) => id) ?? [];
+}
+
 describe("tokens that call tools", () => {
   it.each([
     ["of text", false],
@@ -142,11 +148,6 @@ describe("tokens that call tools", () => {
   });
 
   it("have ids that another worker gives them too, and no other job", async () => {
-    const idsOf = async (jobId: string) => {
-      const writes = writeCalls(hermesForm, calls);
-      const { choice } = await chat({ template: hermes, parameters: { tools }, writes, jobId });
-      return choice?.tool_calls?.map(({ id }) => id) ?? [];
-    };
     const first = await idsOf("job_0_a");
     expect(first.every((id) => /^call_[a-zA-Z0-9]{24}$/.test(id))).toBe(true);
     expect(await idsOf("job_0_a")).toEqual(first);
@@ -182,14 +183,20 @@ describe("tokens that call tools", () => {
   });
 });
 
+/** Of the second tool's schema, and of whatever holds it. */
+function refuseSecond({ type }: Structure, param: string): void {
+  if (type === "json_schema" && param !== "tools[1]") return;
+  throw new CodedError("invalid_value", `${param}: no`, { param });
+}
+
 describe("a schema that cannot be kept to", () => {
   it("is refused by the name of its tool", async () => {
-    const refuses = ({ type }: Structure, param: string) => {
-      const isOther = type === "json_schema" && param !== "tools[1]";
-      if (isOther) return;
-      throw new CodedError("invalid_value", `${param}: no`, { param });
-    };
-    const asked = chat({ template: hermes, parameters: { tools }, writes: null, refuses });
+    const asked = chat({
+      template: hermes,
+      parameters: { tools },
+      writes: null,
+      refuses: refuseSecond,
+    });
     await expect(asked).rejects.toMatchObject({ param: "tools[1]", message: "tools[1]: no" });
   });
 

@@ -147,7 +147,13 @@ const callPieces: Piece[] = [
     { index: 1, id: "call_1", name: "f", argumentsFrom: 0, arguments: "{}" },
   ],
 ].map((toolCalls, from) => ({
-  ...{ input: 0, choice: 0, from, tokens: 1, textFrom: 0, text: "", toolCalls },
+  input: 0,
+  choice: 0,
+  from,
+  tokens: 1,
+  textFrom: 0,
+  text: "",
+  toolCalls,
   ...(from === 2 && { finishReason: "tool_calls" as const }),
 }));
 

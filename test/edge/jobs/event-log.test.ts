@@ -165,7 +165,7 @@ describe("a transcript", () => {
       const transcript = new Transcript();
       const first = callPieces(calls, random);
       const second = callPieces(calls, random);
-      const told = [
+      const fresh = [
         ...first.slice(0, Math.floor(random() * first.length)),
         ...second.slice(0, Math.floor(random() * second.length)),
       ].flatMap((each) => {
@@ -176,7 +176,7 @@ describe("a transcript", () => {
       const rest = transcript.rest(0, { choices: [{ ...choice, tool_calls: calls }] }) ?? [];
       expect(rest.at(-1)?.finishReason).toBe("tool_calls");
       const grown: { id: string; name: string; arguments: string }[] = [];
-      for (const each of [...told, ...rest].flatMap(({ toolCalls = [] }) => toolCalls)) {
+      for (const each of [...fresh, ...rest].flatMap(({ toolCalls = [] }) => toolCalls)) {
         const { index, id, name, argumentsFrom, arguments: given } = each;
         if (id !== undefined && name !== undefined) grown[index] = { id, name, arguments: "" };
         const call = grown[index];
@@ -199,14 +199,14 @@ describe("a transcript", () => {
     expect(call(1, [{ index: 0, argumentsFrom: 9, arguments: "x" }])).toBe("gap");
     expect(call(1, [{ ...begun, index: 2 }])).toBe("gap");
     expect(call(1, [{ index: 1, argumentsFrom: 0, arguments: "x" }])).toBe("gap");
-    const made = { text: "", finish_reason: "length", tokens: 9, logprobs: null } as const;
+    const whole = { text: "", finish_reason: "length", tokens: 9, logprobs: null } as const;
     const restOf = (given: string) => {
       const tool_calls = [{ id: "a", name: "f", arguments: given }];
-      return transcript.rest(0, { choices: [{ ...made, tool_calls }] });
+      return transcript.rest(0, { choices: [{ ...whole, tool_calls }] });
     };
     expect(restOf("{")).toBeNull();
     expect(restOf('{"b": 1}')).toBeNull();
-    expect(transcript.rest(0, { choices: [made] })).toBeNull();
+    expect(transcript.rest(0, { choices: [whole] })).toBeNull();
     expect(restOf('{"a": 1}')).not.toBeNull();
   });
 

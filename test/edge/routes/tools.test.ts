@@ -1,4 +1,4 @@
-/** Tools of POST /v1/chat/completions: what a worker is told of them, what callers are told of calls, what is refused. */
+/** Tools of POST /v1/chat/completions: what a worker is told, what callers are told of calls, what is refused. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Choice } from "../../../contract/tasks/generation.ts";
 import { call, type CallOptions, errorOf, freshAddress } from "../caller.ts";
@@ -162,10 +162,13 @@ function nested(depth: number): object {
   return value;
 }
 
+function assistant(more: object): object {
+  return { messages: [question, { role: "assistant", ...more }] };
+}
+
 describe("tools that are wrong", () => {
   const many = Array.from({ length: 129 }, (_, at) => tool({ name: `f${at}` }));
-  const call = { id: "a", type: "function", function: { name: "f", arguments: "{}" } };
-  const assistant = (more: object) => ({ messages: [question, { role: "assistant", ...more }] });
+  const made = { id: "a", type: "function", function: { name: "f", arguments: "{}" } };
   it.each<[string, object, RegExp]>([
     ["tools", { tools: many }, /limit of 128/],
     ["tools", { tools: [tool(), tool()] }, /weather twice/],
@@ -209,12 +212,12 @@ describe("tools that are wrong", () => {
     ["functions[0].parameters", { functions: [{ ...weather, parameters: { type: 5 } }] }, /object/],
     [
       "messages[1].tool_calls[0].function.arguments",
-      assistant({ tool_calls: [{ ...call, function: { name: "f", arguments: {} } }] }),
+      assistant({ tool_calls: [{ ...made, function: { name: "f", arguments: {} } }] }),
       /a string/,
     ],
     [
       "messages[1].tool_calls",
-      assistant({ tool_calls: Array.from({ length: 129 }, () => call) }),
+      assistant({ tool_calls: Array.from({ length: 129 }, () => made) }),
       /limit of 128/,
     ],
   ])("by %s", async (param, body, says) => {
