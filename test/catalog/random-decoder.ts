@@ -24,6 +24,13 @@ function byteLetters(): string[] {
   );
 }
 
+const byteLevel = {
+  type: "ByteLevel",
+  add_prefix_space: false,
+  trim_offsets: false,
+  use_regex: false,
+};
+
 function tokenizer(): object {
   const words = [...added, ...byteLetters()];
   return {
@@ -38,9 +45,9 @@ function tokenizer(): object {
       normalized: false,
     })),
     normalizer: null,
-    pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, use_regex: false },
+    pre_tokenizer: byteLevel,
     post_processor: null,
-    decoder: { type: "ByteLevel" },
+    decoder: byteLevel,
     model: {
       type: "BPE",
       vocab: Object.fromEntries(words.map((word, id) => [word, id])),

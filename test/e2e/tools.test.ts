@@ -82,7 +82,7 @@ type Calls = readonly OpenAI.ChatCompletionMessageToolCall[] | undefined;
 
 function plain(calls: Calls): string[][] {
   return (calls ?? []).flatMap((call) =>
-    call.type === "function" ? [[call.id, call.function.name, call.function.arguments]] : [],
+    call.type === "function" ? [[call.function.name, call.function.arguments]] : [],
   );
 }
 
@@ -100,21 +100,18 @@ function expectValid(calls: Calls): void {
 
 describe.each(names)("calls of %s", (name) => {
   it("are valid whenever one is required, however it is written", async () => {
-    for (const seed of [1, 2, 3]) {
-      const answer = await openai().chat.completions.create({
-        ...asked,
-        model: name,
-        seed,
-        n: 2,
-        temperature: 2,
-        tool_choice: "required",
-      });
-      if (noSchemas === null) expect(wrongBy("CreateChatCompletionResponse", answer)).toEqual([]);
-      for (const { message, finish_reason: end } of answer.choices) {
-        expect(message.content).toBeNull();
-        expect(end).toBe("tool_calls");
-        expectValid(message.tool_calls);
-      }
+    const answer = await openai().chat.completions.create({
+      ...asked,
+      model: name,
+      n: 4,
+      temperature: 2,
+      tool_choice: "required",
+    });
+    if (noSchemas === null) expect(wrongBy("CreateChatCompletionResponse", answer)).toEqual([]);
+    for (const { message, finish_reason: end } of answer.choices) {
+      expect(message.content).toBeNull();
+      expect(end).toMatch(/tool_calls|length/);
+      expectValid(message.tool_calls);
     }
   });
 
