@@ -151,6 +151,7 @@ const law: Record<string, string[] | "*"> = {
     "gpu-worker/runtime",
     "gpu-worker/tensor",
   ],
+  "gpu-worker/tool-calls": ["contract", "gpu-worker/tokenizer"],
   "gpu-worker/pipelines": [
     "contract",
     "gpu-worker/datasets",
@@ -159,6 +160,7 @@ const law: Record<string, string[] | "*"> = {
     "gpu-worker/llm",
     "gpu-worker/model",
     "gpu-worker/tokenizer",
+    "gpu-worker/tool-calls",
     "gpu-worker/tensor",
   ],
   "gpu-worker/training": [
@@ -187,6 +189,7 @@ const law: Record<string, string[] | "*"> = {
     "gpu-worker/event-loop",
     "gpu-worker/model",
     "gpu-worker/tokenizer",
+    "gpu-worker/tool-calls",
     "gpu-worker/pipelines",
     "gpu-worker/batching",
     "gpu-worker/llm",

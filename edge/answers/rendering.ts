@@ -16,6 +16,8 @@ export type Rendering =
       maxTokensField: string | null;
       /** Of a stream: its last chunk tells the usage. */
       includeUsage: boolean;
+      /** A call is told in OpenAI's older words, as `function_call`. Absent: no. */
+      functionCalls?: true;
     }
   | {
       route: "openai.completions";

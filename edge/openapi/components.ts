@@ -20,6 +20,7 @@ import { Filling } from "#contract/tasks/fill-mask.ts";
 import { Answer } from "#contract/tasks/question-answering.ts";
 import { RelatedPair } from "#contract/tasks/relation-extraction.ts";
 import { RankedText } from "#contract/tasks/rerank.ts";
+import { Structure } from "#contract/tasks/structure.ts";
 import { TextPair } from "#contract/tasks/text-classification.ts";
 import { Entity } from "#contract/tasks/token-classification.ts";
 import { FileObject } from "../files/stored-file.ts";
@@ -35,14 +36,24 @@ import { GenerateParameters } from "../routes/hugging-face-generation.ts";
 import { DeliveryObject } from "../routes/job-deliveries.ts";
 import { ModelObject } from "../routes/models.ts";
 import { RetuneObject } from "../routes/retunes.ts";
-import { MessageBody, TextPart } from "../tasks/chat-messages.ts";
+import { MessageBody, MessageToolCall, TextPart } from "../tasks/chat-messages.ts";
 import { Options } from "../tasks/hugging-face-options.ts";
 import { ModelName } from "../tasks/model-name.ts";
 import { StreamOptions } from "../tasks/sampling.ts";
+import {
+  FunctionBody,
+  NamedFunction,
+  NamedTool,
+  OlderFunctionBody,
+  ToolBody,
+  ToolChoiceBody,
+} from "../tasks/tools.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 import {
   ChatLogprobs,
   ChatTokenLogprob,
+  ChatToolCall,
+  ChatToolCallDelta,
   ChatTopLogprob,
   CompletionLogprobs,
   CompletionUsage,
@@ -83,7 +94,15 @@ const inRequests: Named = {
   ReturnText: tasks.rerank.parameters.shape.return_text,
   Options,
   ChatMessage: MessageBody,
+  MessageToolCall,
+  Tool: ToolBody,
+  ToolFunction: FunctionBody,
+  ToolChoice: ToolChoiceBody,
+  NamedFunction,
+  NamedTool,
+  OlderFunction: OlderFunctionBody,
   TextPart,
+  Structure,
   StreamOptions,
   TuningSettings: Hyperparameters,
   ResponseFormat,
@@ -125,6 +144,8 @@ const inResponses: Named = {
   ChatLogprobs,
   ChatTokenLogprob,
   ChatTopLogprob,
+  ChatToolCall,
+  ChatToolCallDelta,
   CompletionLogprobs,
   TgiToken,
   JobProgress,

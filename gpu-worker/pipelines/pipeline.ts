@@ -9,7 +9,6 @@ import type { Piece } from "#contract/events.ts";
 import type { ObjectReference } from "#contract/object-reference.ts";
 import type { Usage } from "#contract/result-document.ts";
 import type { Task, TaskInput, TaskOutput, TaskParameters } from "#contract/tasks.ts";
-import type { ChatMessage } from "#contract/tasks/chat-completion.ts";
 import type { Structure } from "#contract/tasks/structure.ts";
 import type { ChatTemplate, DecoderModel } from "../model/decoder-model.ts";
 import type { EncoderModel } from "../model/encoder-model.ts";
@@ -18,6 +17,7 @@ import type { EncoderRow, RowResult } from "../model/encoder-row.ts";
 import type { GenerationEnd, GenerationHandlers, GenerationRequest } from "../model/generation.ts";
 import type { ServedModel, TextModel } from "../model/served-model.ts";
 import type { TokenConstraint } from "../model/token-constraint.ts";
+import type { ToolConversation } from "../tool-calls/tool-conversation.ts";
 
 export type TaskRequest<T extends Task> = {
   task: T;
@@ -117,7 +117,7 @@ export type GenerationContext = Pick<TaskContext, "signal" | "charge" | "reserve
     param: string,
   ): Promise<(choice: number) => TokenConstraint>;
   /** The prompt of a conversation. @throws CodedError where the template does not take it */
-  renderChat(template: ChatTemplate, messages: readonly ChatMessage[]): Promise<string>;
+  renderChat(template: ChatTemplate, conversation: ToolConversation): Promise<string>;
   /** What choices have grown by; absent: nobody wants it before the result. */
   report?(pieces: readonly Piece[]): void;
 };
