@@ -2,7 +2,7 @@
 import type { PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
-import type { Computation, ComputationTable } from "./computation-table.ts";
+import type { Computation, ComputationTable, Waiter } from "./computation-table.ts";
 import type { ComputationWatch } from "./computation-watch.ts";
 import { endedLog } from "./event-log.ts";
 import { EventLogs } from "./event-logs.ts";
@@ -21,7 +21,7 @@ const tooManyReaders: PublicError = {
   param: null,
 };
 
-type Reader = Pick<ReadRequest, "waiter" | "graceMilliseconds">;
+type Reader = Pick<ReadRequest, "waiter" | "graceMilliseconds"> & Pick<Waiter, "owned">;
 
 export class ComputationStreams {
   readonly #jobs: KeptJobs;
@@ -72,8 +72,8 @@ export class ComputationStreams {
   }
 
   /** The reader wants the computation from now until it leaves. */
-  listen(computation: Computation, { waiter, graceMilliseconds }: Reader): void {
-    this.#computations.addWaiter(computation, waiter, { graceMilliseconds, call: null });
+  listen(computation: Computation, { waiter, ...reader }: Reader): void {
+    this.#computations.addWaiter(computation, waiter, { ...reader, call: null });
     this.#watch.keepStream(computation);
   }
 

@@ -13,6 +13,8 @@ export type Claim = Pick<RunRequest, "job" | "webhook">;
 /** Somebody who wants a computation while it runs. */
 export type Waiter = {
   graceMilliseconds: number;
+  /** Job that ends when the waiter leaves; null: none does. */
+  owned: JobId | null;
   /** A call that wants the end; null: a stream, which reads all of it in the log. */
   call: {
     claim: Claim;
