@@ -228,6 +228,8 @@ export class ResponseTeller implements StreamTeller {
 
   #fail({ error, outcome }: Extract<StreamEntry, { kind: "error" }>): Fields {
     if (outcome === undefined) {
+      // Whatever the reader has, it is told.
+      this.#next = Math.max(this.#next, this.#after);
       const { code, message, param } = error;
       // OpenAI's clients throw what has an `error`: the stream is over, whatever became of the response.
       return { type: "error", code, message, param, ...openaiError.body(error) };

@@ -104,6 +104,13 @@ function tellerOf(rendering: Rendering, after: number): StreamTeller | null {
   return rendering.route === "openai.responses" ? new ResponseTeller(rendering, after) : null;
 }
 
+/** Told to a reader whose events are gone. */
+export function whereResultOf(rendering: Rendering, jobId: string): string {
+  return rendering.route === "openai.responses"
+    ? `The whole response, where it was stored, is at GET /v1/responses/${rendering.id}.`
+    : `The whole result, where the job was kept, is at /v1/jobs/${jobId}.`;
+}
+
 export function canStream({ route }: Rendering): boolean {
   return streams[route] !== undefined || route === "openai.responses";
 }

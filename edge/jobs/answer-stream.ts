@@ -1,5 +1,5 @@
 /** A log that was opened for a caller, as the shard answers: server-sent events, or how it ended before any came. */
-import { StreamRenderer } from "../answers/stream-surfaces.ts";
+import { StreamRenderer, whereResultOf } from "../answers/stream-surfaces.ts";
 import type { Settings } from "../environment.ts";
 import type { EventLog } from "./event-log.ts";
 import { EventStream } from "./event-stream.ts";
@@ -28,7 +28,7 @@ export async function answerStream(opened: OpenLog, use: StreamUse): Promise<Res
     if (refused !== null) return Response.json(refused);
   }
   const renderer = new StreamRenderer({ jobId, createdAt, rendering }, use.ofJob, use.after);
-  const whereResult = `The whole result, where the job was kept, is at /v1/jobs/${jobId}.`;
+  const whereResult = whereResultOf(rendering, jobId);
   const { readable } = new EventStream({ log, renderer, whereResult, ...use });
   return new Response(readable, { headers: streamHeaders(jobId) });
 }

@@ -81,12 +81,12 @@ export class JobBoard {
     const entered = this.#enter(request);
     if ("kind" in entered) return entered;
     const { computation, kept } = entered;
-    const owned = request.keep === "while-held" ? (kept?.id ?? null) : null;
+    const ofJob = { jobId: kept?.id ?? null, isOwner: request.keep === "while-held" };
     if (wait === null) return { kind: "waiting", job: kept ?? this.#issue(computation, request) };
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#outlast(wait.waiter), wait.milliseconds);
-      const call = { claim: { job, webhook }, jobId: kept?.id ?? null, resolve, timer };
-      this.#computations.addWaiter(computation, wait.waiter, { ...wait, owned, call });
+      const call = { claim: { job, webhook }, resolve, timer };
+      this.#computations.addWaiter(computation, wait.waiter, { ...wait, ...ofJob, call });
     });
   }
 
@@ -103,9 +103,8 @@ export class JobBoard {
       if (entered.kind !== "succeeded") return entered;
       return this.streams.ofResult(job, entered.result);
     }
-    const jobId = entered.kept?.id ?? null;
-    const owned = keep === "while-held" ? jobId : null;
-    return this.streams.open(entered.computation, job, jobId, { ...wait, owned });
+    const ofJob = { jobId: entered.kept?.id ?? null, isOwner: keep === "while-held" };
+    return this.streams.open(entered.computation, job, { ...wait, ...ofJob });
   }
 
   /** Goes on with a stream, or begins to read a job. @returns null where the tenant has none such */
@@ -116,7 +115,7 @@ export class JobBoard {
     const error = this.streams.refusal(found.computation);
     if (error !== null) return { kind: "failed", jobId: id, error };
     this.#takeUp(found.computation);
-    this.streams.listen(found.computation, { ...wait, owned: null });
+    this.streams.listen(found.computation, { ...wait, jobId: id, isOwner: false });
     return found;
   }
 
@@ -132,11 +131,11 @@ export class JobBoard {
     if (taken === undefined) return;
     const { computation } = taken;
     taken.waiter.call?.resolve({ kind: "left" });
-    const { graceMilliseconds: grace, owned } = taken.waiter;
-    const drop = () =>
-      owned === null
-        ? this.#dropUnwanted(computation)
-        : void this.cancel(owned, computation.tenant);
+    const { graceMilliseconds: grace, jobId, isOwner } = taken.waiter;
+    const drop = () => {
+      if (isOwner && jobId !== null) this.cancel(jobId, computation.tenant);
+      else this.#dropUnwanted(computation);
+    };
     if (grace === 0) drop();
     else setTimeout(drop, grace);
   }
@@ -148,8 +147,12 @@ export class JobBoard {
     if (stored.job.finishedAt !== null) return stored.job;
     this.jobs.finish(id, { status: "canceled" });
     const computation = this.#computations.find(stored.computationId);
-    computation?.jobs.delete(id);
-    if (computation !== undefined) this.#dropUnwanted(computation);
+    if (computation !== undefined) {
+      computation.jobs.delete(id);
+      this.#computations.dropReaders(computation, id);
+      this.#dropUnwanted(computation);
+      if (!isWanted(computation)) this.streams.cancel(computation);
+    }
     return this.jobs.shown(id, tenant);
   }
 
@@ -230,11 +233,7 @@ export class JobBoard {
     const { job, keep } = request;
     const isKept = keep !== "if-it-outlasts";
     const repeated = isKept ? this.jobs.repeated(job) : undefined;
-    if (repeated !== undefined) {
-      const open = keep === "while-held" ? this.jobs.computationOf(repeated.id) : undefined;
-      if (open !== undefined) return { computation: open, kept: repeated };
-      return { kind: "waiting", job: repeated };
-    }
+    if (repeated !== undefined) return this.jobs.again(repeated, keep === "while-held");
     const computation = this.#join(job) ?? this.#open(request);
     if (computation === null) return this.#tellEnd(request);
     return { computation, kept: isKept ? this.#issue(computation, request) : null };
@@ -284,7 +283,8 @@ export class JobBoard {
     const taken = this.#computations.takeWaiter(name);
     if (taken === undefined || taken.waiter.call === null) return;
     const { computation } = taken;
-    const { claim, jobId, resolve } = taken.waiter.call;
+    const { jobId } = taken.waiter;
+    const { claim, resolve } = taken.waiter.call;
     const known = jobId === null ? undefined : this.jobs.find(jobId, computation.tenant);
     const job =
       known === undefined
@@ -366,10 +366,10 @@ export class JobBoard {
   #finish(computation: Computation, outcome: Exclude<Outcome, { status: "canceled" }>): void {
     this.#end(computation);
     for (const id of computation.jobs.keys()) this.jobs.finish(id, outcome);
-    for (const { call } of computation.waiters.values()) {
+    for (const { call, jobId: own } of computation.waiters.values()) {
       if (call === null) continue;
       clearTimeout(call.timer);
-      const jobId = call.jobId ?? computation.id;
+      const jobId = own ?? computation.id;
       if (outcome.status === "failed")
         call.resolve({ kind: "failed", jobId, error: outcome.error });
       else call.resolve({ kind: "succeeded", jobId, result: outcome.result });

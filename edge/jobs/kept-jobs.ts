@@ -7,7 +7,7 @@ import type { Job } from "../answers/job.ts";
 import type { Webhook, WebhookEvent } from "../webhooks/webhook.ts";
 import type { Claim, Computation, ComputationTable } from "./computation-table.ts";
 import type { JobRows, Outcome, StoredJob } from "./job-rows.ts";
-import type { JobHead, KeepRequest } from "./shard-protocol.ts";
+import type { JobHead, KeepRequest, RunOutcome } from "./shard-protocol.ts";
 
 export type JobDependencies = {
   rows: JobRows;
@@ -59,12 +59,17 @@ export class KeptJobs {
     return stored?.job.createdAt === createdAt ? this.show(stored) : undefined;
   }
 
-  /** @returns the computation of an open job */
-  computationOf(id: JobId): Computation | undefined {
-    const stored = this.#dependencies.rows.find(id);
-    return stored?.job.finishedAt === null
-      ? this.#computations.find(stored.computationId)
-      : undefined;
+  /** @param isHeld its call waits for the end, or reads on @returns how it goes on, or what is told of it */
+  again(job: Job, isHeld: boolean): { computation: Computation; kept: Job } | RunOutcome {
+    const { id, result, error } = job;
+    if (isHeld && result !== null) return { kind: "succeeded", jobId: id, result };
+    if (isHeld && error !== null) return { kind: "failed", jobId: id, error };
+    const { computationId = "" } = this.#dependencies.rows.find(id) ?? {};
+    const computation =
+      job.finishedAt === null ? this.#computations.find(computationId) : undefined;
+    return isHeld && computation !== undefined
+      ? { computation, kept: job }
+      : { kind: "waiting", job };
   }
 
   /** A job whose result is known already. */

@@ -10,7 +10,7 @@ import type { ResponseRendering } from "../answers/model-response.ts";
 import { modelResponse, unfinishedStatus } from "../answers/model-response.ts";
 import { render, warningsHeader } from "../answers/render.ts";
 import { responseId, type ResponseItem } from "../answers/response-items.ts";
-import { StreamRenderer } from "../answers/stream-surfaces.ts";
+import { StreamRenderer, whereResultOf } from "../answers/stream-surfaces.ts";
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
 import { randomHex } from "../http/random-hex.ts";
@@ -87,16 +87,16 @@ async function readAsChat(c: EdgeContext, body: object, names: readonly string[]
 }
 
 function keptAs(c: EdgeContext, hex: string, response: Omit<NewResponse, "job">): Kept {
-  const responses = responsesOf(c);
+  // A stub is of no use any more once its object was struck down.
   const checked = async (kept: Promise<boolean>) => {
     if (!(await kept)) throw tooManyOpen(response.tenant);
   };
   return {
     hex,
     background: response.rendering.background,
-    begin: (job) => checked(responses.begin({ ...response, job })),
-    know: (result) => checked(responses.keep({ ...response, job: null }, result)),
-    forget: async () => void (await responses.remove(response.id)),
+    begin: (job) => checked(responsesOf(c).begin({ ...response, job })),
+    know: (result) => checked(responsesOf(c).keep({ ...response, job: null }, result)),
+    forget: async () => void (await responsesOf(c).remove(response.id)),
   };
 }
 
@@ -300,7 +300,7 @@ async function streamStored(
     log,
     renderer: new StreamRenderer({ jobId: job ?? "", createdAt, rendering }, false, after),
     after,
-    whereResult: `The whole response is at GET /v1/responses/${rendering.id}.`,
+    whereResult: whereResultOf(rendering, ""),
     settings: settingsOf(c.env),
     waiting: () => null,
     onGone: () => {},
