@@ -31,7 +31,7 @@ export function modelResponse(
     ...frame(rendering, error),
     output,
     ...ending(status),
-    usage: usage === null ? null : responseUsage(usage),
+    ...(usage === null ? {} : { usage: responseUsage(usage) }),
   };
 }
 

@@ -38,6 +38,8 @@ import { RetuneObject } from "../routes/retunes.ts";
 import { MessageBody, TextPart } from "../tasks/chat-messages.ts";
 import { Options } from "../tasks/hugging-face-options.ts";
 import { ModelName } from "../tasks/model-name.ts";
+import { ResponseTextPart } from "../routes/response-input.ts";
+import { FunctionTool, NamedFunction, TextFormat, ToolChoice } from "../routes/response-request.ts";
 import { StreamOptions } from "../tasks/sampling.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 import {
@@ -48,6 +50,13 @@ import {
   CompletionUsage,
   TgiToken,
 } from "./generation-schemas.ts";
+import {
+  FunctionCall,
+  InputText,
+  ModelResponse,
+  OutputText,
+  WrittenMessage,
+} from "./model-response-schemas.ts";
 import {
   answerSchemas,
   ApiUsage,
@@ -68,7 +77,12 @@ export function pascalCase(name: string): string {
   return name.replaceAll(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
+/** What a response repeats of its request. */
+const repeated: Named = { FunctionTool, NamedFunction, ToolChoice, TextFormat };
+
 const inRequests: Named = {
+  ...repeated,
+  ResponseTextPart,
   Text,
   TextPair,
   ModelName,
@@ -94,6 +108,12 @@ const inRequests: Named = {
 };
 
 const inResponses: Named = {
+  ...repeated,
+  ModelResponse,
+  WrittenMessage,
+  FunctionCall,
+  OutputText,
+  InputText,
   Task,
   ModelStatus,
   Model: ModelObject,

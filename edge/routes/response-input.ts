@@ -25,14 +25,14 @@ const own = {
   status: z.enum(statuses).optional().describe(notActedOn),
 } as const;
 
-const TextPart = z.strictObject({
+export const ResponseTextPart = z.strictObject({
   type: z.enum(["input_text", "output_text"]).describe("Only texts are read."),
   text: text.describe("A part of what is said."),
   annotations: z.array(z.unknown()).optional().describe(notActedOn),
   logprobs: z.array(z.unknown()).nullish().describe(notActedOn),
-  prompt_cache_breakpoint: AnyObject.nullish(),
+  prompt_cache_breakpoint: AnyObject.nullish().describe(notActedOn),
 });
-const Parts = z.array(TextPart).min(1).max(limits.inputsMax);
+const Parts = z.array(ResponseTextPart).min(1).max(limits.inputsMax);
 
 const MessageItem = z.strictObject({
   type: z.literal("message").optional().describe("What this is. Default: message."),

@@ -44,7 +44,7 @@ const unsupportedFields = {
   moderation: z.null().optional().describe("Nothing is moderated here."),
 } as const;
 
-const FunctionTool = z
+export const FunctionTool = z
   .strictObject({
     type: z.literal("function").describe("Only functions can be called."),
     name: z
@@ -62,12 +62,12 @@ const FunctionTool = z
 type FunctionTool = z.infer<typeof FunctionTool>;
 
 const toolsMax = 128;
-const NamedFunction = z.strictObject({
+export const NamedFunction = z.strictObject({
   type: z.literal("function").describe("Only functions can be called."),
   name: z.string().describe("Of the function."),
 });
 
-const ToolChoice = z
+export const ToolChoice = z
   .union([
     z.enum(["none", "auto", "required"]),
     NamedFunction,
@@ -79,7 +79,7 @@ const ToolChoice = z
   ])
   .describe("Whether functions are called, and which. Default: auto.");
 
-const TextFormat = z
+export const TextFormat = z
   .discriminatedUnion("type", [
     z.strictObject({ type: z.literal("text").describe("Any text.") }),
     z.strictObject({ type: z.literal("json_object").describe("A JSON object.") }),

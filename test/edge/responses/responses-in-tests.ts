@@ -11,7 +11,7 @@ export type ResponseBody = {
   status: string;
   error: { code: string; message: string } | null;
   output: { id: string; type: string; status: string; content: { text: string }[] }[];
-  usage: Record<string, unknown> | null;
+  usage?: Record<string, unknown>;
 };
 
 export function create(body: object, options: CallOptions = {}): Promise<Response> {

@@ -1,4 +1,4 @@
-/** POST /v1/responses and what is kept of it: answers, what a worker is told, who may see it, how one follows another. */
+/** POST /v1/responses and what is kept of it: answers, who may see them, how one follows another. */
 import { env } from "cloudflare:workers";
 import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
