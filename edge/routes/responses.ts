@@ -204,7 +204,12 @@ export async function getResponse(c: EdgeContext): Promise<Response> {
   const { stream, starting_after: last } = validate(Query, c.req.query());
   const stored = await responsesOf(c).find(id);
   if (stored === null) throw responseNotFound();
-  if (stream === "true") return streamStored(c, stored, last === undefined ? 0 : last + 1);
+  if (stream === "true") {
+    const events = await streamStored(c, stored, last === undefined ? 0 : last + 1);
+    // HEAD is answered without the body: nobody reads it.
+    if (c.req.method === "HEAD") await events.body?.cancel();
+    return events;
+  }
   if (last === undefined) return showStored(stored);
   throw new CodedError(
     "invalid_value",

@@ -242,6 +242,33 @@ describe("a response in the background", () => {
   });
 });
 
+describe("a job that is asked for by Prefer", () => {
+  it("has the response as its output", async () => {
+    const asked = { model: writer.id, input: "by Prefer" };
+    const prefer = { headers: { prefer: "respond-async" }, body: asked };
+    const response = await call(path, prefer);
+    expect(response.status).toBe(202);
+    const { id } = await response.json<{ id: string }>();
+    const message = await sent(world);
+    await report(message.shard, [ends(message)]);
+    const job = await call(`/v1/jobs/${id}`, { method: "GET" });
+    const { output } = await job.json<{ output: ResponseBody }>();
+    expect(await get(output.id)).toEqual(output);
+  });
+});
+
+describe("a response of a megabyte and more", () => {
+  it("is kept from object storage, in characters of several bytes", async () => {
+    const { id, message } = await background();
+    const text = "\u{1f30d}é".repeat(300_000);
+    await report(message.shard, [generated(message, 2, [text])]);
+    expect(world.objects.size).toBe(1);
+    expect((await get(id)).output[0]?.content[0]?.text === text).toBe(true);
+    world.storeIsUp = false;
+    expect((await get(id)).output[0]?.content[0]?.text === text).toBe(true);
+  });
+});
+
 describe("a caller that hangs up", () => {
   it.each([[true], [false]])("has its response cancelled: stream %s", async (stream) => {
     const hangUp = new AbortController();
