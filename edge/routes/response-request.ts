@@ -298,10 +298,13 @@ function chatTool({ name, description, parameters, strict }: FunctionTool) {
 
 function chatToolChoice(choice: z.infer<typeof ToolChoice>) {
   if (typeof choice === "string") return choice;
-  const named = ({ name }: { name: string }) => ({ type: "function", function: { name } });
-  if (choice.type === "function") return named(choice);
+  if (choice.type === "function") return chatFunction(choice);
   const { mode, tools } = choice;
-  return { type: "allowed_tools", allowed_tools: { mode, tools: tools.map(named) } };
+  return { type: "allowed_tools", allowed_tools: { mode, tools: tools.map(chatFunction) } };
+}
+
+function chatFunction({ name }: z.infer<typeof NamedFunction>) {
+  return { type: "function", function: { name } };
 }
 
 function chatFormat(format: TextFormat) {

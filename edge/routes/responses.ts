@@ -149,8 +149,8 @@ function notToFollow(
   if (problem.problem === "long") {
     return new CodedError(
       "context_length_exceeded",
-      `What was said until ${previous} has over ${problem.count - 1} items or ${problem.characters} characters; the limit ` +
-        `is ${itemsMax} items and ${charactersMax} characters. Begin anew, and send what matters of it as input.`,
+      `What was said until ${previous} has over ${problem.count - 1} items or ${problem.characters} characters; the ` +
+        `limit is ${itemsMax} items and ${charactersMax} characters. Begin anew, and send what matters of it as input.`,
       { param: previousField },
     );
   }
@@ -169,7 +169,7 @@ function checkLength(count: number): void {
   if (count <= limits.inputsMax) return;
   throw new CodedError(
     "context_length_exceeded",
-    `The conversation has ${count} messages; the limit is ${limits.inputsMax}. Begin anew, and send what matters of it.`,
+    `The conversation has ${count} messages; the limit is ${limits.inputsMax}. Begin anew, and send what matters.`,
     { param: "input" },
   );
 }

@@ -97,6 +97,9 @@ function documentOf(choice: Choice): string {
   return resultDocument({ task: "chat-completion", ...maker, outputs, usage, warnings: [] });
 }
 
+const calledAs = (...ids: string[]) =>
+  ids.map((id) => ({ id, type: "function", function: { name: "weather", arguments: "{}" } }));
+
 const resultHead = { task: "chat-completion" as const, ...maker, usage, warnings: [] };
 
 function told(choice: Choice, { background = false, after = 0 } = {}): Record<string, unknown>[] {
@@ -188,8 +191,6 @@ describe.skipIf(noSchemas !== null)("by OpenAI's schemas", () => {
     const { messages, names } = messagesOf(items);
     const chat = chatBodyOf(body, messages);
     expect(wrongBy("CreateChatCompletionRequest", chat)).toEqual([]);
-    const calls = (...ids: string[]) =>
-      ids.map((id) => ({ id, type: "function", function: { name: "weather", arguments: "{}" } }));
     expect(messages).toEqual([
       { role: "developer", content: "Be brief." },
       {
@@ -199,10 +200,10 @@ describe.skipIf(noSchemas !== null)("by OpenAI's schemas", () => {
           { type: "text", text: "b" },
         ],
       },
-      { role: "assistant", content: "c", tool_calls: calls("call_1", "call_2") },
+      { role: "assistant", content: "c", tool_calls: calledAs("call_1", "call_2") },
       { role: "tool", tool_call_id: "call_1", content: "sun" },
       { role: "tool", tool_call_id: "call_2", content: "rain" },
-      { role: "assistant", content: null, tool_calls: calls("call_3") },
+      { role: "assistant", content: null, tool_calls: calledAs("call_3") },
     ]);
     expect(names).toEqual([0, 1, 2, 5, 6, 7].map((index) => `input[${index}]`));
     expect(chat).toMatchObject({

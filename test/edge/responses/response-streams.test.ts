@@ -44,6 +44,11 @@ async function background(more: object = {}) {
   return { id: body.id, body, message: await sent(world) };
 }
 
+function responseOf(data: SseEvent["data"] | undefined): ResponseBody {
+  if (data === undefined) throw new Error("no event");
+  return data["response"] as ResponseBody;
+}
+
 const typesOf = (events: readonly SseEvent[]) => events.map(({ data }) => data["type"]);
 const numbersOf = (events: readonly SseEvent[]) =>
   events.map(({ data }) => data["sequence_number"]);
@@ -136,7 +141,7 @@ describe("a stream", () => {
       type: "response.failed",
       response: { status: "failed", error: { code: "invalid_prompt", message: "too long" } },
     });
-    const { id } = last?.["response"] as ResponseBody;
+    const { id } = responseOf(last);
     expect(await get(id)).toMatchObject({ status: "failed", error: { code: "invalid_prompt" } });
   });
 
@@ -172,7 +177,7 @@ describe("a response in the background", () => {
     const stream = new SseReader(await opened);
     const events: SseEvent[] = [];
     for (const _ of upTo(4)) events.push(...[await stream.next()].flatMap((each) => each ?? []));
-    const { id } = events[0]?.data["response"] as ResponseBody;
+    const { id } = responseOf(events[0]?.data);
     const later = await reader(id, "&starting_after=3");
     const next = await later.next();
     expect(next?.data).toMatchObject({ sequence_number: 4 });
@@ -211,7 +216,7 @@ describe("a response in the background", () => {
     await first;
     const stream = new SseReader(await create({ ...asked, background: true, stream: true }));
     const events = await stream.rest();
-    const { id } = events[0]?.data["response"] as ResponseBody;
+    const { id } = responseOf(events[0]?.data);
     expect(typesOf(events).at(-1)).toBe("response.completed");
     expect(world.messages).toHaveLength(1);
     const rest = await (await reader(id, "&starting_after=3")).rest();

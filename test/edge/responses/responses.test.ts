@@ -14,8 +14,13 @@ beforeEach(async () => {
 });
 afterEach(() => vi.unstubAllGlobals());
 
-const asked = () =>
-  (messages.at(-1)?.inputs as { messages: { role: string; content: unknown }[] }[])[0]?.messages;
+const reference = (id = "") => ({ type: "item_reference", id });
+
+/** The conversation that the worker was given last. */
+function asked(): { role: string; content: unknown }[] | undefined {
+  const inputs: unknown = messages.at(-1)?.inputs;
+  return (inputs as { messages: { role: string; content: unknown }[] }[])[0]?.messages;
+}
 
 describe("a response", () => {
   it("is OpenAI's object, the same when it is asked for again", async () => {
@@ -181,7 +186,6 @@ describe("a response that follows another", () => {
   it("may name items instead, of any response that is kept", async () => {
     const { id, output } = await created({ input: "one" });
     const given = (await itemsOf(id)).data[0];
-    const reference = (name = "") => ({ type: "item_reference", id: name });
     const input = [reference(given?.id), { id: output[0]?.id }, { role: "user", content: "two" }];
     await created({ input });
     expect(asked()).toEqual([
