@@ -53,11 +53,12 @@ export type NewResponse = {
 };
 
 export type ResponseEnd =
-  | { status: "succeeded"; document: string; fromResult: boolean }
+  | { status: "succeeded"; document: string; output: string | null; fromResult: boolean }
   | { status: "failed"; error: PublicError }
   | { status: "canceled" };
 
-type Part = "input" | "result";
+/** `output`: of a large result the items alone, without log probabilities. */
+type Part = "input" | "result" | "output";
 
 export class ResponseRows {
   readonly #sql: SqlStorage;
@@ -126,7 +127,9 @@ export class ResponseRows {
       end.status === "failed" ? JSON.stringify(end.error) : null,
       number,
     );
-    if (succeeded) this.#write(number, "result", end.document);
+    if (!succeeded) return;
+    this.#write(number, "result", end.document);
+    if (end.output !== null) this.#write(number, "output", end.output);
   }
 
   /** @returns whether there was one */
@@ -161,16 +164,34 @@ export class ResponseRows {
     return this.#sql.exec<{ look: number | null; oldest: number | null }>(statement).one();
   }
 
-  read({ number }: Pick<ResponseRow, "number">, part: Part): string {
-    const pieces = this.#sql.exec<{ bytes: ArrayBuffer }>(
-      "SELECT bytes FROM pieces WHERE response = ? AND part = ? ORDER BY number",
-      number,
-      part,
-    );
+  /** @returns "" where there is none */
+  read(row: Pick<ResponseRow, "number">, part: Part): string {
     const decoder = new TextDecoder();
     let text = "";
-    for (const { bytes } of pieces) text += decoder.decode(bytes, { stream: true });
-    return text + decoder.decode();
+    for (let at = 0; ; at += 1) {
+      const piece = this.piece(row, part, at);
+      if (piece === null) return text + decoder.decode();
+      text += decoder.decode(piece, { stream: true });
+    }
+  }
+
+  /** @returns null past the last */
+  piece({ number }: Pick<ResponseRow, "number">, part: Part, at: number): Uint8Array | null {
+    const [piece] = this.#sql
+      .exec<{ bytes: ArrayBuffer }>(
+        "SELECT bytes FROM pieces WHERE response = ? AND part = ? AND number = ?",
+        number,
+        part,
+        at,
+      )
+      .toArray();
+    return piece === undefined ? null : new Uint8Array(piece.bytes);
+  }
+
+  bytesOf({ number }: Pick<ResponseRow, "number">, part: Part): number {
+    const statement = `SELECT coalesce(sum(length(bytes)), 0) AS bytes FROM pieces
+      WHERE response = ? AND part = ?`;
+    return this.#sql.exec<{ bytes: number }>(statement, number, part).one().bytes;
   }
 
   #write(response: number, part: Part, text: string): void {

@@ -10,15 +10,20 @@ import { limits } from "#contract/limits.ts";
 import type { Job, JobStatus } from "../answers/job.ts";
 import type { ResponseRendering } from "../answers/model-response.ts";
 import { openResult } from "../answers/read-result.ts";
-import { placeOfItem, type ResponseItem } from "../answers/response-items.ts";
+import { type ItemPlace, placeOfItem, type ResponseItem } from "../answers/response-items.ts";
 import { type Env, settingsOf } from "../environment.ts";
+import { ByteSemaphore } from "../http/byte-semaphore.ts";
 import { shardStub } from "../jobs/shard-stub.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
 import {
+  charactersOf,
   type Conversation,
   conversationUpTo,
+  type ItemPage,
   itemsGiven,
+  itemsIn,
   itemsOf,
+  pageOf,
   writtenItems,
 } from "./conversation.ts";
 import { limitsOfTenant } from "./response-limits.ts";
@@ -49,7 +54,8 @@ export type StoredResponse = Pick<ResponseRow, "job"> & {
   fromResult: boolean;
   state:
     | { kind: "open"; status: JobStatus }
-    | { kind: "succeeded"; document: string }
+    /** Null: it is large, and to be had by itself. */
+    | { kind: "succeeded"; document: string | null }
     | { kind: "failed"; error: PublicError }
     | { kind: "canceled" };
 };
@@ -75,10 +81,10 @@ export class TenantResponses extends DurableObject<Env> {
   /** Keeps a response whose result was there already. @returns false: too many are open */
   async keep(response: NewResponse, result: StoredResult): Promise<boolean> {
     if (!this.#makeRoom(response)) return false;
-    const document = await documentOf(this.env, result);
+    const end = await endOf(this.env, response.id, result, true);
     this.#rows.add(response, Date.now(), Date.now() + lookMsMin);
     const row = this.#rows.find(response.id);
-    if (row !== null) this.#end(row, endOf(document, true));
+    if (row !== null) this.#end(row, end);
     await this.#keepAlarm();
     return true;
   }
@@ -105,37 +111,67 @@ export class TenantResponses extends DurableObject<Env> {
   }
 
   /** @param last the response that another follows */
-  async conversation(last: string): Promise<Conversation> {
+  async conversation(last: string, charactersMax: number): Promise<Conversation> {
     await this.#settle(last);
-    const charactersMax = settingsOf(this.env).bodyBytesMax;
-    return conversationUpTo(this.#rows, last, { itemsMax: limits.inputsMax, charactersMax });
+    return conversationUpTo(this.#rows, last, charactersMax);
   }
 
-  /** @returns null where there is no such response */
-  async itemsGiven(id: string): Promise<ResponseItem[] | null> {
+  /** @returns what there is not, where that is so */
+  itemsGiven(
+    id: string,
+    page: ItemPage,
+  ): NonNullable<ReturnType<typeof pageOf>> | "response" | "after" {
     const row = this.#rows.find(id);
-    return row === null ? null : itemsGiven(this.#rows, row, limits.inputsMax);
+    return row === null ? "response" : (pageOf(itemsGiven(this.#rows, row), page) ?? "after");
   }
 
-  /** Items by their ids, in order; null for each that is not here. */
-  async items(ids: readonly string[]): Promise<(ResponseItem | null)[]> {
-    const places = ids.map(placeOfItem);
+  /** The result of one that succeeded, whatever its size. */
+  document(id: string): ReadableStream<Uint8Array> | null {
+    const row = this.#rows.find(id);
+    if (row?.status !== "succeeded") return null;
+    const bytes = this.#rows.bytesOf(row, "result");
+    let [at, sent] = [0, 0];
+    const pull = (controller: ReadableByteStreamController) => {
+      const piece = this.#rows.piece(row, "result", at);
+      at += 1;
+      if (piece !== null) {
+        sent += piece.byteLength;
+        controller.enqueue(piece);
+      } else if (sent === bytes) controller.close();
+      else controller.error(new Error("the response was deleted while it was read"));
+    };
+    return new ReadableStream({ type: "bytes", pull });
+  }
+
+  /**
+   * Items by their ids, in order; null for each that is not here.
+   * @returns how many characters they have, where those are more than was to be read
+   */
+  async items(
+    ids: readonly string[],
+    charactersMax: number,
+  ): Promise<(ResponseItem | null)[] | { characters: number }> {
+    const items: (ResponseItem | null)[] = [];
     const known = new Map<string, ResponseItem[]>();
-    for (const place of places) {
-      if (place === null || known.has(`${place.response} ${place.side}`)) continue;
-      const row = (await this.#settle(place.response))?.row ?? null;
-      const items =
-        row === null
-          ? []
-          : place.side === "in"
-            ? itemsOf(this.#rows.read(row, "input"))
-            : writtenItems(this.#rows, row);
-      known.set(`${place.response} ${place.side}`, items);
+    let characters = 0;
+    for (const id of ids) {
+      const place = placeOfItem(id);
+      const side = `${place?.response} ${place?.side}`;
+      const all = known.get(side) ?? (place === null ? [] : await this.#itemsAt(place));
+      known.set(side, all);
+      const item = all.find((each) => each.id === id) ?? null;
+      characters += item === null ? 0 : charactersOf([item]);
+      if (characters > charactersMax) return { characters };
+      items.push(item);
     }
-    return places.map((place, at) => {
-      const items = place === null ? [] : (known.get(`${place.response} ${place.side}`) ?? []);
-      return items.find((item) => item.id === ids[at]) ?? null;
-    });
+    return items;
+  }
+
+  async #itemsAt({ response, side }: ItemPlace): Promise<ResponseItem[]> {
+    const settled = await this.#settle(response);
+    if (settled === null) return [];
+    const { row } = settled;
+    return side === "in" ? itemsOf(this.#rows.read(row, "input")) : writtenItems(this.#rows, row);
   }
 
   override async alarm(): Promise<void> {
@@ -178,7 +214,7 @@ export class TenantResponses extends DurableObject<Env> {
     if (job.finishedAt === null) return null;
     if (job.error !== null) return { status: "failed", error: job.error };
     if (job.result === null) return { status: "canceled" };
-    return endOf(await documentOf(this.env, job.result), false);
+    return endOf(this.env, row.id, job.result, false);
   }
 
   #end(row: ResponseRow, end: ResponseEnd): void {
@@ -214,12 +250,17 @@ export class TenantResponses extends DurableObject<Env> {
       case "open":
         return { kind: "open", status };
       case "succeeded":
-        return { kind: "succeeded", document: this.#rows.read(row, "result") };
+        return { kind: "succeeded", document: this.#smallDocument(row) };
       case "failed":
         return { kind: "failed", error: JSON.parse(row.error ?? "null") };
       case "canceled":
         return { kind: "canceled" };
     }
+  }
+
+  #smallDocument(row: ResponseRow): string | null {
+    const small = this.#rows.bytesOf(row, "result") <= limits.inlineResultBytesMax;
+    return small ? this.#rows.read(row, "result") : null;
   }
 
   async #keepAlarm(): Promise<void> {
@@ -246,14 +287,42 @@ const gone: PublicError = {
   param: null,
 };
 
-function endOf(document: string | null, fromResult: boolean): ResponseEnd {
-  if (document === null) return { status: "failed", error: gone };
-  return { status: "succeeded", document, fromResult };
+/** Of a large result no more is in memory than of one: all that are kept here may share an isolate. */
+const large = new ByteSemaphore({
+  bytesMax: limits.resultBytesMax,
+  holdMsMax: 60_000,
+  now: () => Date.now(),
+});
+const never = new AbortController().signal;
+/** Of a larger document the items are kept beside it, so that it need not be read with all its log probabilities. */
+const itemsApartCharacters = 64 * 1024;
+
+async function endOf(
+  env: Env,
+  id: string,
+  stored: StoredResult,
+  fromResult: boolean,
+): Promise<ResponseEnd> {
+  if (stored.kind === "inline") return succeeded(id, stored.document, fromResult);
+  const release = await large.acquire(stored.reference.bytes, never);
+  try {
+    const document = await documentOf(env, stored);
+    return document === null
+      ? { status: "failed", error: gone }
+      : succeeded(id, document, fromResult);
+  } finally {
+    release();
+  }
+}
+
+function succeeded(id: string, document: string, fromResult: boolean): ResponseEnd {
+  const apart = document.length > itemsApartCharacters;
+  const output = apart ? JSON.stringify(itemsIn(id, document)) : null;
+  return { status: "succeeded", document, output, fromResult };
 }
 
 /** @returns null where it is gone from object storage @throws where that cannot be read */
 async function documentOf(env: Env, stored: StoredResult): Promise<string | null> {
-  if (stored.kind === "inline") return stored.document;
   const open = await openResult(stored, settingsOf(env));
   if (open === null) return null;
   let document = `${JSON.stringify(open.head)}\n`;

@@ -8,11 +8,14 @@ import type { JobId } from "#contract/job-id.ts";
 import { limits } from "#contract/limits.ts";
 import type { ResponseRendering } from "../answers/model-response.ts";
 import { modelResponse, unfinishedStatus } from "../answers/model-response.ts";
-import { render, warningsHeader } from "../answers/render.ts";
+import { openChunks } from "../answers/read-result.ts";
+import { answerHeaders, render, warningsHeader } from "../answers/render.ts";
 import { responseId, type ResponseItem } from "../answers/response-items.ts";
 import { StreamRenderer, whereResultOf } from "../answers/stream-surfaces.ts";
+import { resultFormOf } from "../answers/surfaces.ts";
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
+import { smallBodyBytes } from "../http/body-permit.ts";
 import { randomHex } from "../http/random-hex.ts";
 import { validate } from "../http/validation.ts";
 import { streamHeaders } from "../jobs/answer-stream.ts";
@@ -21,7 +24,7 @@ import { EventStream } from "../jobs/event-stream.ts";
 import type { Outcome } from "../jobs/job-rows.ts";
 import type { Kept } from "../jobs/job-spec.ts";
 import { graceOf, streamJob } from "../jobs/stream-call.ts";
-import type { Conversation } from "../responses/conversation.ts";
+import { type Conversation, conversationLimits } from "../responses/conversation.ts";
 import { limitsOfTenant } from "../responses/response-limits.ts";
 import type { NewResponse } from "../responses/response-rows.ts";
 import type { StoredResponse } from "../responses/tenant-responses.ts";
@@ -111,7 +114,7 @@ function tooManyOpen(tenant: string): CodedError {
 /** Items that are kept stand for themselves. */
 async function resolved(c: EdgeContext, given: readonly GivenItem[]) {
   const ids = given.flatMap((each) => ("reference" in each ? [each.reference] : []));
-  const found = ids.length === 0 ? [] : await responsesOf(c).items(ids);
+  const found = ids.length === 0 ? [] : await itemsNamed(c, ids);
   const byId = new Map(ids.map((id, at) => [id, found[at] ?? null]));
   return given.map((each): { item: ResponseItem; name: string } => {
     if ("item" in each) return each;
@@ -126,26 +129,43 @@ async function resolved(c: EdgeContext, given: readonly GivenItem[]) {
   });
 }
 
+async function itemsNamed(c: EdgeContext, ids: readonly string[]) {
+  const { charactersMax } = conversationLimits;
+  const small = await responsesOf(c).items(ids, smallBodyBytes);
+  if (!("characters" in small)) return small;
+  await c.get("bodyPermit")?.acquireStored(charactersMax);
+  const found = await responsesOf(c).items(ids, charactersMax);
+  if (!("characters" in found)) return found;
+  throw new CodedError(
+    "context_length_exceeded",
+    `The items that input names have over ${found.characters - 1} characters; the limit is ${charactersMax}. Name fewer.`,
+    { param: "input" },
+  );
+}
+
 const previousField = "previous_response_id";
 
 async function saidBefore(c: EdgeContext, { previous_response_id: previous }: ResponsesBody) {
   if (previous === undefined) return [];
-  const known: Conversation = responseId.test(previous)
-    ? await responsesOf(c).conversation(previous)
-    : { problem: "unknown", id: previous };
+  const known = await conversationUpTo(c, previous);
   if ("items" in known) return known.items.map((item) => ({ item, name: previousField }));
-  throw notToFollow(c, previous, known);
+  throw notToFollow(previous, known);
+}
+
+async function conversationUpTo(c: EdgeContext, previous: string): Promise<Conversation> {
+  if (!responseId.test(previous)) return { problem: "unknown", id: previous };
+  const small: Conversation = await responsesOf(c).conversation(previous, smallBodyBytes);
+  if (!("problem" in small) || small.problem !== "large") return small;
+  await c.get("bodyPermit")?.acquireStored(small.characters);
+  return responsesOf(c).conversation(previous, conversationLimits.charactersMax);
 }
 
 function notToFollow(
-  c: EdgeContext,
   previous: string,
   problem: Extract<Conversation, { problem: unknown }>,
 ): CodedError {
-  const { charactersMax, itemsMax } = {
-    charactersMax: settingsOf(c.env).bodyBytesMax,
-    itemsMax: limits.inputsMax,
-  };
+  const { charactersMax, itemsMax } = conversationLimits;
+  if (problem.problem === "large") throw new Error("all of it was to be read");
   if (problem.problem === "long") {
     return new CodedError(
       "context_length_exceeded",
@@ -210,7 +230,7 @@ export async function getResponse(c: EdgeContext): Promise<Response> {
     if (c.req.method === "HEAD") await events.body?.cancel();
     return events;
   }
-  if (last === undefined) return showStored(stored);
+  if (last === undefined) return showStored(c, stored);
   throw new CodedError(
     "invalid_value",
     "starting_after says where a stream goes on, and none is asked for. Send stream=true too.",
@@ -221,7 +241,7 @@ export async function getResponse(c: EdgeContext): Promise<Response> {
 export async function cancelResponse(c: EdgeContext): Promise<Response> {
   const stored = await responsesOf(c).cancel(idOf(c));
   if (stored === null) throw responseNotFound();
-  return showStored(stored);
+  return showStored(c, stored);
 }
 
 export const DeletedResponse = z.object({
@@ -249,29 +269,37 @@ const PageQuery = z.strictObject({
 
 export async function listInputItems(c: EdgeContext): Promise<Response> {
   const { limit, order, after } = validate(PageQuery, c.req.query());
-  const items = await responsesOf(c).itemsGiven(idOf(c));
-  if (items === null) throw responseNotFound();
-  const sorted = order === "asc" ? items : items.toReversed();
-  const at = after === undefined ? -1 : sorted.findIndex(({ id }) => id === after);
-  if (after !== undefined && at === -1) {
+  const page = await responsesOf(c).itemsGiven(idOf(c), { limit, order, after: after ?? null });
+  if (page === "response") throw responseNotFound();
+  if (page === "after") {
     throw new CodedError("invalid_value", "after names no item of this list. Leave it out.", {
       param: "after",
     });
   }
-  const data = sorted.slice(at + 1, at + 1 + limit);
+  const { data, hasMore } = page;
   return c.json({
     object: "list",
     data,
     first_id: data[0]?.id ?? "",
     last_id: data.at(-1)?.id ?? "",
-    has_more: at + 1 + limit < sorted.length,
+    has_more: hasMore,
   });
 }
 
-function showStored({ rendering, warnings, state, job }: StoredResponse): Response {
+async function showStored(c: EdgeContext, stored: StoredResponse): Promise<Response> {
+  const { rendering, warnings, state, job } = stored;
   const named: Record<string, string> = job === null ? {} : { "x-job-id": job };
+  if (state.kind === "succeeded" && state.document === null) {
+    const open = await openLarge(c, rendering.id);
+    const headers = { ...answerHeaders(open.head, warnings), ...named };
+    if (c.req.method !== "HEAD") {
+      return new Response(open.body(resultFormOf(rendering, open.head)), { headers });
+    }
+    await open.cancel();
+    return new Response(null, { headers });
+  }
   if (state.kind === "succeeded") {
-    const { body, headers } = render(rendering, state.document, warnings);
+    const { body, headers } = render(rendering, state.document ?? "", warnings);
     return new Response(body, { headers: { ...headers, ...named } });
   }
   const warning = warningsHeader(warnings);
@@ -283,6 +311,16 @@ function showStored({ rendering, warnings, state, job }: StoredResponse): Respon
   return Response.json(modelResponse(rendering, { status, error }), {
     headers: { ...named, ...(warning === null ? {} : { "x-warnings": warning }) },
   });
+}
+
+async function openLarge(c: EdgeContext, id: string) {
+  const stream = await responsesOf(c).document(id);
+  if (stream === null) throw responseNotFound();
+  return openChunks(chunksOf(stream));
+}
+
+async function* chunksOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  yield* stream;
 }
 
 /**
@@ -298,6 +336,13 @@ async function streamStored(
   const end = outcomeOf(state);
   const live = job === null ? null : await streamOfJob(c, job, after, rendering);
   if (live !== null) return live;
+  if (state.kind === "succeeded" && state.document === null) {
+    throw new CodedError(
+      "invalid_value",
+      "This response is too large to be told by events again. Ask for it without stream.",
+      { param: "stream" },
+    );
+  }
   const log = new EventLog(!fromResult);
   log.finish(end ?? { status: "failed", error: unheard });
   const createdAt = 1_000 * rendering.created;
@@ -330,7 +375,7 @@ function outcomeOf(state: StoredResponse["state"]): Outcome | null {
     case "open":
       return null;
     case "succeeded":
-      return { status: "succeeded", result: { kind: "inline", document: state.document } };
+      return { status: "succeeded", result: { kind: "inline", document: state.document ?? "" } };
     case "failed":
       return { status: "failed", error: state.error };
     case "canceled":

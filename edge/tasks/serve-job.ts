@@ -52,6 +52,7 @@ export async function serveJob(c: EdgeContext, read: ReadJob, repeats = true): P
   const permit = new BodyPermit(c.req.raw);
   try {
     const use = { ...cacheUseOf(c), repeats };
+    c.set("bodyPermit", permit);
     const step = await readAndPrepare(c, read, use, permit);
     // From here on nothing large is held: a call may wait for minutes.
     permit.release();

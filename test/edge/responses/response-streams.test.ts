@@ -8,6 +8,7 @@ import { type SseEvent, SseReader } from "../../sse-reader.ts";
 import { call, failed, report, sent, started } from "../jobs/caller-and-worker.ts";
 import { openOutsideWorld, type OutsideWorld } from "../jobs/outside-world.ts";
 import { generated, piece, tokens, writer } from "../jobs/streams-in-tests.ts";
+import type { ErrorBody } from "../caller.ts";
 import { announce } from "../stand-in-worker.ts";
 import { endToken, token } from "../written.ts";
 import type { ResponseBody } from "./responses-in-tests.ts";
@@ -269,8 +270,32 @@ describe("a response of a megabyte and more", () => {
     await report(message.shard, [generated(message, 2, [text])]);
     expect(world.objects.size).toBe(1);
     expect((await get(id)).output[0]?.content[0]?.text === text).toBe(true);
-    world.storeIsUp = false;
+    // From now on of our own copy, from which another goes on.
+    world.objects.clear();
     expect((await get(id)).output[0]?.content[0]?.text === text).toBe(true);
+    const next = create({ previous_response_id: id, input: "x".repeat(150_000) });
+    const following = await sent(world, 1);
+    expect(following.inputs).toMatchObject({ bytes: expect.any(Number) });
+    const [given] = [...world.objects.values()].map((bytes) => new TextDecoder().decode(bytes));
+    expect(given?.includes(text)).toBe(true);
+    await report(following.shard, [ends(following)]);
+    // What follows that in turn is more than any model reads.
+    const { id: last } = await (await next).json<ResponseBody>();
+    const error = async (body: object) => (await create(body)).json<ErrorBody>();
+    const long = await error({ previous_response_id: last });
+    expect(long.error).toMatchObject({
+      code: "context_length_exceeded",
+      param: "previous_response_id",
+    });
+    expect(long.error.message).toMatch(
+      /over 3 items or 105\d{4} characters; the limit is 2048 items and 1000000/,
+    );
+    const { output } = await get(id);
+    const named = [1, 2].map(() => ({ type: "item_reference", id: output[0]?.id }));
+    expect((await error({ input: named })).error).toMatchObject({
+      code: "context_length_exceeded",
+      param: "input",
+    });
   });
 });
 
