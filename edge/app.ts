@@ -48,6 +48,13 @@ import { deleteModel, getModel, listModels } from "./routes/models.ts";
 import { getReferenceScript, showReference } from "./routes/reference.ts";
 import { createRerank, createTeiRerank } from "./routes/rerank.ts";
 import { runTask } from "./routes/tasks.ts";
+import {
+  cancelResponse,
+  createResponse,
+  deleteResponse,
+  getResponse,
+  listInputItems,
+} from "./routes/responses.ts";
 import { askForRetune, deleteRetune, getRetune } from "./routes/retunes.ts";
 import { createText, createTokens } from "./routes/tokens.ts";
 import { showWelcome } from "./routes/welcome.ts";
@@ -70,6 +77,10 @@ export const routes: readonly Route[] = [
   { path: "/openapi.json", on: { GET: getOpenApi } },
   { path: "/v1/chat/completions", on: { POST: createChatCompletion } },
   { path: "/v1/completions", on: { POST: createCompletion } },
+  { path: "/v1/responses", on: { POST: createResponse } },
+  { path: "/v1/responses/:id", on: { GET: getResponse, DELETE: deleteResponse } },
+  { path: "/v1/responses/:id/cancel", on: { POST: cancelResponse } },
+  { path: "/v1/responses/:id/input_items", on: { GET: listInputItems } },
   { path: "/v1/embeddings", on: { POST: createEmbeddings } },
   { path: "/v1/rerank", on: { POST: createRerank } },
   { path: "/v2/rerank", on: { POST: createRerank } },

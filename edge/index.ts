@@ -8,4 +8,5 @@ export { TenantTuning } from "./fine-tuning/tenant-tuning.ts";
 export { JobShard } from "./jobs/job-shard.ts";
 export { TenantLearning } from "./learning/tenant-learning.ts";
 export { ModelRegistry } from "./registry/model-registry.ts";
+export { TenantResponses } from "./responses/tenant-responses.ts";
 export { TunedModels } from "./registry/tuned-models.ts";

@@ -36,6 +36,7 @@ const law: Record<string, string[] | "*"> = {
     "files",
   ),
   "edge/learning": edgeRooms("http", "storage", "registry", "files", "fine-tuning"),
+  "edge/responses": edgeRooms("http", "storage", "accounts", "answers", "jobs"),
   "edge/tasks": edgeRooms("http", "storage", "registry", "accounts", "answers", "webhooks", "jobs"),
   "edge/portal": edgeRooms("registry"),
   "edge/routes": [
@@ -50,6 +51,7 @@ const law: Record<string, string[] | "*"> = {
       "files",
       "fine-tuning",
       "learning",
+      "responses",
       "tasks",
     ),
     "edge/portal",
@@ -69,6 +71,7 @@ const law: Record<string, string[] | "*"> = {
       "files",
       "fine-tuning",
       "learning",
+      "responses",
     ),
     "edge/routes",
     "edge/openapi",

@@ -34,6 +34,19 @@ export type Rendering =
       /** Whether each token is told as TGI tells it, beside OpenAI's fields. */
       tgi: boolean;
     }
+  | {
+      route: "openai.responses";
+      /** `resp_` and 32 hex digits, fixed with the call. */
+      id: string;
+      /** Seconds since the epoch. */
+      created: number;
+      /** The model's own id. */
+      model: string;
+      /** The response goes on without its caller. */
+      background: boolean;
+      /** What its answers repeat of the request. */
+      echo: Readonly<Record<string, unknown>>;
+    }
   /** `topTokens`: with the details the likeliest tokens at each place are told. */
   | {
       route: "hugging-face.text-generation";

@@ -16,6 +16,8 @@ import {
   generatedText,
   showChoices,
 } from "./generations.ts";
+import type { Job } from "./job.ts";
+import { modelResponse, responseForm, unfinishedStatus } from "./model-response.ts";
 import type { Rendering, RenderingOf } from "./rendering.ts";
 import { decodeTokenVectors, decodeVector } from "./vector.ts";
 
@@ -39,6 +41,8 @@ export type ResultForm = {
 type Surface<R extends Rendering> = {
   /** The JSON of an object with these fields in this order. */
   result: (rendering: R, head: ResultHead) => ResultForm;
+  /** A job that has no result, as a call is answered that does not wait for it. Absent: as a job. */
+  unfinished?: (rendering: R, job: Pick<Job, "status" | "error">) => object;
   /** @param input as a worker names it, `inputs[3].text` @returns as the caller wrote it */
   field: (rendering: R, input: string) => string;
   /** The field that holds the parameters; null: they stand in the body itself. */
@@ -80,6 +84,18 @@ const surfaces: { readonly [Route in Rendering["route"]]: Surface<RenderingOf<Ro
       ...(maxTokensField === null ? {} : { max_tokens: maxTokensField }),
       ...(functionCalls && { tools: "functions", tool_choice: "function_call" }),
     }),
+  },
+  "openai.responses": {
+    result: (rendering, head) => ({
+      ...answers("chat-completion"),
+      ...responseForm(rendering, head),
+    }),
+    unfinished: (rendering, { status, error }) =>
+      modelResponse(rendering, { status: unfinishedStatus(status, rendering.background), error }),
+    // Messages are made of the input's items, of what came before them and of the instructions.
+    field: (_, input) => input.replace(/^inputs.*/, "input"),
+    parameters: inBody,
+    renamed: () => ({ max_tokens: "max_output_tokens", structure: "text.format" }),
   },
   "openai.completions": {
     result: (rendering, head) => ({
@@ -146,6 +162,14 @@ const surfaces: { readonly [Route in Rendering["route"]]: Surface<RenderingOf<Ro
 /** @returns how the result is shown */
 export function resultFormOf(rendering: Rendering, head: ResultHead): ResultForm {
   return surfaceOf(rendering).result(rendering, head);
+}
+
+/** @returns the answer to a call that does not wait for the job; null: the job itself */
+export function unfinishedBody(
+  rendering: Rendering,
+  job: Pick<Job, "status" | "error">,
+): object | null {
+  return surfaceOf(rendering).unfinished?.(rendering, job) ?? null;
 }
 
 const parameterNames = new Set(

@@ -5,7 +5,7 @@
  * beyond them is read from the result, numbered on.
  */
 import type { TokensEvent } from "#contract/events.ts";
-import type { StreamEntry } from "../answers/stream-surfaces.ts";
+import type { StreamEntry } from "../answers/stream-entry.ts";
 import { Transcript } from "../answers/transcript.ts";
 import type { Outcome } from "./job-rows.ts";
 

@@ -39,6 +39,8 @@ import { RetuneObject } from "../routes/retunes.ts";
 import { MessageBody, MessageToolCall, TextPart } from "../tasks/chat-messages.ts";
 import { Options } from "../tasks/hugging-face-options.ts";
 import { ModelName } from "../tasks/model-name.ts";
+import { ResponseTextPart } from "../routes/response-input.ts";
+import { FunctionTool, NamedFunction, TextFormat, ToolChoice } from "../routes/response-request.ts";
 import { StreamOptions } from "../tasks/sampling.ts";
 import {
   FunctionBody,
@@ -60,6 +62,13 @@ import {
   TgiToken,
 } from "./generation-schemas.ts";
 import {
+  FunctionCall,
+  InputText,
+  ModelResponse,
+  OutputText,
+  WrittenMessage,
+} from "./model-response-schemas.ts";
+import {
   answerSchemas,
   ApiUsage,
   CohereErrorResponse,
@@ -79,7 +88,12 @@ export function pascalCase(name: string): string {
   return name.replaceAll(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
+/** What a response repeats of its request. */
+const repeated: Named = { FunctionTool, NamedFunction, ToolChoice, TextFormat };
+
 const inRequests: Named = {
+  ...repeated,
+  ResponseTextPart,
   Text,
   TextPair,
   ModelName,
@@ -113,6 +127,12 @@ const inRequests: Named = {
 };
 
 const inResponses: Named = {
+  ...repeated,
+  ModelResponse,
+  WrittenMessage,
+  FunctionCall,
+  OutputText,
+  InputText,
   Task,
   ModelStatus,
   Model: ModelObject,

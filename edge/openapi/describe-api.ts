@@ -11,6 +11,7 @@ import { tokenIdsHeader } from "../tasks/token-ids.ts";
 import { Components, pascalCase } from "./components.ts";
 import { errorComponents, errorComponentName } from "./error-responses.ts";
 import { jobId, unfinishedJobExample } from "./examples.ts";
+import { modelResponseId } from "./model-response-operations.ts";
 import { fileId } from "./file-operations.ts";
 import { tuningJobId } from "./fine-tuning-operations.ts";
 import { type Operation, tags } from "./operation.ts";
@@ -175,6 +176,14 @@ const parameters = {
     description: "The alias, also as it is called: with ft:@ before it.",
     schema: { type: "string", minLength: 1 },
     example: "mood",
+  },
+  response: {
+    name: "response",
+    in: "path",
+    required: true,
+    description: "The response's id.",
+    schema: { type: "string", pattern: "^resp_[0-9a-f]{32}$" },
+    example: modelResponseId,
   },
   strict: {
     name: "strict",

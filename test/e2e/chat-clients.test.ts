@@ -13,6 +13,7 @@ import { isLarge, messageOf, model, placeModel } from "./chat-clients/chat-truth
 import { describeHuggingFace } from "./chat-clients/hugging-face.ts";
 import { describeLangChain } from "./chat-clients/langchain.ts";
 import { describeOpenai } from "./chat-clients/openai.ts";
+import { describeResponses } from "./chat-clients/responses.ts";
 
 const run = promisify(execFile);
 const models = mkdtempSync(path.join(tmpdir(), "llm-os-chat-clients-"));
@@ -33,6 +34,7 @@ afterAll(async () => {
 const running = () => stack;
 
 describeOpenai(running);
+describeResponses(running);
 describeAiSdk(running);
 describeLangChain(running);
 describeHuggingFace(running);
