@@ -37,6 +37,7 @@ const law: Record<string, string[] | "*"> = {
   ),
   "edge/learning": edgeRooms("http", "storage", "registry", "files", "fine-tuning"),
   "edge/tasks": edgeRooms("http", "storage", "registry", "accounts", "answers", "webhooks", "jobs"),
+  "edge/prompts": edgeRooms("http", "accounts", "answers", "jobs", "tasks"),
   "edge/portal": edgeRooms("registry"),
   "edge/routes": [
     ...edgeRooms(
@@ -51,11 +52,12 @@ const law: Record<string, string[] | "*"> = {
       "fine-tuning",
       "learning",
       "tasks",
+      "prompts",
     ),
     "edge/portal",
   ],
   "edge/openapi": [
-    ...edgeRooms("http", "answers", "webhooks", "tasks", "files", "fine-tuning"),
+    ...edgeRooms("http", "answers", "webhooks", "tasks", "files", "fine-tuning", "prompts"),
     "edge/routes",
   ],
   /** The Worker itself: what it exports, and the table of addresses. */
@@ -69,6 +71,7 @@ const law: Record<string, string[] | "*"> = {
       "files",
       "fine-tuning",
       "learning",
+      "prompts",
     ),
     "edge/routes",
     "edge/openapi",
@@ -154,6 +157,7 @@ const law: Record<string, string[] | "*"> = {
   "gpu-worker/pipelines": [
     "contract",
     "gpu-worker/datasets",
+    "gpu-worker/evaluation",
     "gpu-worker/event-loop",
     "gpu-worker/fit",
     "gpu-worker/llm",

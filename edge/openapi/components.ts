@@ -26,14 +26,25 @@ import { FileObject } from "../files/stored-file.ts";
 import { ShownHyperparameters, TuningJobObject } from "../fine-tuning/show-job.ts";
 import { TuningCheckpointObject, TuningEventObject } from "../fine-tuning/tuning-events.ts";
 import { Hyperparameters } from "../routes/fine-tuning-request.ts";
+import { PromptExample, PromptMessage } from "#contract/prompts/prompt.ts";
+import { VariableSchema, VariablesSchema } from "#contract/prompts/variables.ts";
+import {
+  Accuracy,
+  PromptCandidate,
+  PromptFigures,
+  PromptReport,
+} from "#contract/prompts/prompt-report.ts";
+import { PromptReference } from "../prompts/apply-prompt.ts";
 import { Problem } from "#contract/training/problems.ts";
 import { LengthHistogram, Repeat } from "#contract/training/report.ts";
 import { AliasObject } from "../routes/aliases.ts";
 import { CountedFeedback } from "../routes/feedback.ts";
 import { ResponseFormat } from "../routes/chat-completions.ts";
 import { GenerateParameters } from "../routes/hugging-face-generation.ts";
+import { PromptParameters } from "../routes/prompt-request.ts";
+import { WrittenGenerateParameters } from "../routes/hugging-face-written.ts";
 import { DeliveryObject } from "../routes/job-deliveries.ts";
-import { ModelObject } from "../routes/models.ts";
+import { ModelObject, ModelTask } from "../routes/models.ts";
 import { RetuneObject } from "../routes/retunes.ts";
 import { MessageBody, TextPart } from "../tasks/chat-messages.ts";
 import { Options } from "../tasks/hugging-face-options.ts";
@@ -82,6 +93,13 @@ const inRequests: Named = {
   RawScores: tasks.rerank.parameters.shape.raw_scores,
   ReturnText: tasks.rerank.parameters.shape.return_text,
   Options,
+  PromptMessage,
+  PromptExample,
+  PromptVariables: VariablesSchema,
+  PromptVariable: VariableSchema,
+  PromptParameters,
+  PromptReference,
+  WrittenGenerateParameters,
   ChatMessage: MessageBody,
   TextPart,
   StreamOptions,
@@ -96,7 +114,17 @@ const inRequests: Named = {
 const inResponses: Named = {
   Task,
   ModelStatus,
+  ModelTask,
   Model: ModelObject,
+  PromptMessage,
+  PromptExample,
+  PromptVariables: VariablesSchema,
+  PromptVariable: VariableSchema,
+  PromptParameters,
+  PromptReport,
+  PromptFigures,
+  PromptAccuracy: Accuracy,
+  PromptCandidate,
   Delivery: DeliveryObject,
   File: FileObject,
   FineTuningJob: TuningJobObject,

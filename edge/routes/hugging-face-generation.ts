@@ -4,9 +4,12 @@
  */
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
+import { renderPrompt } from "#contract/prompts/prompt.ts";
+import { inputVariable, type ReadyPrompt, readyPrompt } from "#contract/prompts/ready-prompts.ts";
 import { generationParameters } from "#contract/tasks/generation.ts";
 import { Text } from "#contract/tasks/fields.ts";
 import type { EdgeContext } from "../context.ts";
+import { settingsOf } from "../environment.ts";
 import { validate } from "../http/validation.ts";
 import { fieldsOf } from "../tasks/fields-of.ts";
 import { type JobRequest, jobRequest, noteUnused } from "../tasks/job-request.ts";
@@ -77,9 +80,8 @@ export async function readGenerate(
   const { inputs, parameters: given = {}, options, stream = false, ...webhook } = body;
   checkTold(given, stream);
   const details = given.details === true;
-  const parameters = readParameters("text-generation", parametersOf(given, details || stream), []);
-  return jobRequest(c, { task: "text-generation", inputs: [inputs], parameters } as const, {
-    model: id,
+  const parameters = parametersOf(given, details || stream);
+  const posed = {
     nameOf: () => "inputs",
     rendering: {
       route: "hugging-face.text-generation",
@@ -90,7 +92,40 @@ export async function readGenerate(
     stream,
     webhook,
     warnings: noteUnused(c, { options }),
-  });
+  } as const;
+  const ready = readyPrompt(id);
+  if (ready !== undefined) {
+    const model = settingsOf(c.env).promptModel;
+    return jobRequest(c, promptedCall(ready, inputs, parameters), { model, ...posed });
+  }
+  const call = {
+    task: "text-generation" as const,
+    inputs: [inputs],
+    parameters: readParameters("text-generation", parameters, []),
+  };
+  return jobRequest(c, call, { model: id, ...posed });
+}
+
+/** Of a prompt that ships, which has a text answered, and not gone on with. */
+function promptedCall(
+  ready: ReadyPrompt,
+  text: string,
+  { echo, ...given }: ReturnType<typeof parametersOf>,
+) {
+  if (echo === true) {
+    throw new CodedError(
+      "unsupported_parameter",
+      `parameters.return_full_text is not possible with ${ready.id}: it answers a text. Leave it out.`,
+      { param: "parameters.return_full_text" },
+    );
+  }
+  const messages = renderPrompt(ready, { [inputVariable]: text }, "parameters");
+  const limited = { ...given, max_tokens: given.max_tokens ?? ready.parameters.max_tokens };
+  return {
+    task: "chat-completion" as const,
+    inputs: [{ messages }],
+    parameters: readParameters("chat-completion", limited, []),
+  };
 }
 
 /** @param told tokens are told one by one */
@@ -108,7 +143,12 @@ function parametersOf(given: Generate, told: boolean) {
 }
 
 /** As TGI: any of these means that the likeliest token is not always wanted. */
-function isSampled({ do_sample, temperature: heat, top_k: best, top_p: mass }: Generate) {
+export function isSampled({
+  do_sample,
+  temperature: heat,
+  top_k: best,
+  top_p: mass,
+}: Pick<Generate, "do_sample" | "temperature" | "top_k" | "top_p">): boolean {
   return do_sample === true || [heat, best, mass].some((value) => value !== undefined);
 }
 
