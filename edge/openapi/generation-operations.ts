@@ -112,8 +112,8 @@ export const generate: GenerationOperation = {
 };
 
 const ofAnyModel =
-  "Of a prompt of the platform, by its id, or of any model that takes a conversation. Clients of Hugging Face work as " +
-  "they are.";
+  "Of a prompt of the platform, by its id, or of any model that takes a conversation. Clients of Hugging Face " +
+  "work as they are.";
 
 export const writtenOperations: readonly Omit<GenerationOperation, "event">[] = [
   {

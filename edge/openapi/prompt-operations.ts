@@ -198,7 +198,8 @@ export const evaluateOperation = {
   summary: "Evaluate a prompt on labelled examples, or improve it",
   description:
     "Always a job: 202 with its address. Its output is a report: accuracy with its interval, classes, the worst " +
-    "misses, what it cost; with optimise what was tried, and whether the winner is better. With dry_run: what it would cost.",
+    "misses, what it cost; with optimise what was tried, and whether the winner is better. With dry_run: what it " +
+    "would cost.",
   request: EvaluateRequest,
   response: PromptQuote,
   example: {

@@ -1,6 +1,7 @@
 /**
  * A step before a conversation's body is read: the prompt that it names becomes messages before its own, and fields
- * that it leaves out are the prompt's. A prompt that ships is named as a model, too: the conversation is then its input.
+ * that it leaves out are the prompt's. A prompt that ships is named as a model, too: then the conversation is its
+ * input.
  */
 import * as z from "zod";
 import { renderPrompt } from "#contract/prompts/prompt.ts";

@@ -28,11 +28,10 @@ const tables = `
 `;
 
 const heads = `
-  SELECT prompts.number, id, name, version, prompts.created_at AS createdAt, versions.created_at AS changedAt
+  SELECT id, name, version, prompts.created_at AS createdAt, versions.created_at AS changedAt
   FROM prompts JOIN versions ON prompt = id AND version = (SELECT max(version) FROM versions WHERE prompt = id)
 `;
 
-type HeadRow = PromptHead & { number: number };
 type VersionRow = Pick<StoredVersion, "id" | "name" | "version" | "createdAt"> & {
   content: string;
   report: string | null;
@@ -140,13 +139,12 @@ export class PromptRows {
     if (from === undefined) return null;
     const sign = order === "asc" ? ">" : "<";
     return this.#sql
-      .exec<HeadRow>(
+      .exec<PromptHead>(
         `${heads} WHERE ?1 IS NULL OR prompts.number ${sign} ?1 ORDER BY prompts.number ${order} LIMIT ?2`,
         from.number,
         limit,
       )
-      .toArray()
-      .map(({ number: _, ...head }) => head);
+      .toArray();
   }
 
   /** The newest first; none: there is no such prompt. */

@@ -120,9 +120,9 @@ class Evaluation {
       judged_on: divided.judged.length,
       held_out: heldOut.length,
       split_seed,
-      candidates: contenders.map(told),
+      candidates: contenders.map(shownCandidate),
       baseline: accuracyOf(base),
-      winner: { ...told(winner), accuracy: accuracyOf(other) },
+      winner: { ...shownCandidate(winner), accuracy: accuracyOf(other) },
       difference,
       better,
       prompt: winner === first ? null : winner.candidate.prompt,
@@ -217,7 +217,7 @@ function callsOf({ prompt }: Candidate, indices: readonly number[]): Call[] {
   return indices.map((index) => ({ prompt, index }));
 }
 
-function told({ candidate, judged }: Contender) {
+function shownCandidate({ candidate, judged }: Contender) {
   const { wording, prompt } = candidate;
   return {
     wording,
