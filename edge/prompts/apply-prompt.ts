@@ -62,8 +62,9 @@ function asModel(c: EdgeContext, ready: ReadyPrompt, body: Fields): unknown {
 
 function joined(body: Fields, before: readonly ChatMessage[], defaults: Fields): unknown {
   const { messages: own } = body;
-  // What is wrong with one is said of its place in the body.
-  if (own !== undefined && own !== null) readMessages(own);
+  // What is wrong with one is said of its place in the body; OpenAI's clients want a list, if an empty one.
+  const none = own === undefined || own === null || (Array.isArray(own) && own.length === 0);
+  if (!none) readMessages(own);
   const said = Object.entries(body).filter(([, given]) => given !== undefined && given !== null);
   const limited = said.some(([name]) => name === "max_tokens" || name === "max_completion_tokens");
   const { max_tokens, ...rest } = defaults;

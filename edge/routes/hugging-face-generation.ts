@@ -4,13 +4,13 @@
  */
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
-import { renderPrompt } from "#contract/prompts/prompt.ts";
-import { inputVariable, type ReadyPrompt, readyPrompt } from "#contract/prompts/ready-prompts.ts";
+import { readyPrompt } from "#contract/prompts/ready-prompts.ts";
 import { generationParameters } from "#contract/tasks/generation.ts";
 import { Text } from "#contract/tasks/fields.ts";
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
 import { validate } from "../http/validation.ts";
+import { callOfTexts } from "../prompts/answer-texts.ts";
 import { fieldsOf } from "../tasks/fields-of.ts";
 import { type JobRequest, jobRequest, noteUnused } from "../tasks/job-request.ts";
 import { Options } from "../tasks/hugging-face-options.ts";
@@ -95,8 +95,9 @@ export async function readGenerate(
   } as const;
   const ready = readyPrompt(id);
   if (ready !== undefined) {
-    const model = settingsOf(c.env).promptModel;
-    return jobRequest(c, promptedCall(ready, inputs, parameters), { model, ...posed });
+    const names = { texts: "inputs", echo: "parameters.return_full_text" };
+    const call = callOfTexts(ready, [inputs], parameters, names);
+    return jobRequest(c, call, { model: settingsOf(c.env).promptModel, ...posed });
   }
   const call = {
     task: "text-generation" as const,
@@ -104,28 +105,6 @@ export async function readGenerate(
     parameters: readParameters("text-generation", parameters, []),
   };
   return jobRequest(c, call, { model: id, ...posed });
-}
-
-/** Of a prompt that ships, which has a text answered, and not gone on with. */
-function promptedCall(
-  ready: ReadyPrompt,
-  text: string,
-  { echo, ...given }: ReturnType<typeof parametersOf>,
-) {
-  if (echo === true) {
-    throw new CodedError(
-      "unsupported_parameter",
-      `parameters.return_full_text is not possible with ${ready.id}: it answers a text. Leave it out.`,
-      { param: "parameters.return_full_text" },
-    );
-  }
-  const messages = renderPrompt(ready, { [inputVariable]: text }, "parameters");
-  const limited = { ...given, max_tokens: given.max_tokens ?? ready.parameters.max_tokens };
-  return {
-    task: "chat-completion" as const,
-    inputs: [{ messages }],
-    parameters: readParameters("chat-completion", limited, []),
-  };
 }
 
 /** @param told tokens are told one by one */

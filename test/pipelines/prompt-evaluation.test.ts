@@ -95,20 +95,29 @@ const reviews = [
   mood("bore four", "bad"),
 ];
 
+/** Right of two, wrong of one, and no label of another. */
+const halfRight: Answerer = ({ text }) => {
+  if (text === "joy two") return "bad";
+  if (text === "joy three") return "what";
+  return text.startsWith("joy") ? "good" : "bad";
+};
+
+/** Right where the labels were told. */
+const wantsLabels: Answerer = ({ whole, text }) =>
+  whole.includes("answer with one of") && text.startsWith("bore") ? "bad" : "good";
+
+/** Right where it is asked in a caller's words, and shown eight examples. */
+const wantsPepper: Answerer = ({ whole, text }) => {
+  const shown = whole.split("assistant :").length - 1;
+  return whole.includes("pepper") && shown === 8 && text.includes("joy") ? "good" : "bad";
+};
+
 describe("an evaluation", () => {
   it("counts labels as scikit-learn's report does, and tells of the misses", async () => {
-    const answerer: Answerer = ({ text }) =>
-      text === "joy two"
-        ? "bad"
-        : text === "joy three"
-          ? "what"
-          : text.startsWith("joy")
-            ? "good"
-            : "bad";
     const told: number[][] = [];
     const { report, usage } = await evaluate(
       { examples: reviews, labels },
-      answerer,
+      halfRight,
       {},
       {
         onProgress: (...at) => told.push(at),
@@ -198,13 +207,9 @@ describe("an optimisation", () => {
   const optimise = { optimise: true, split_seed: 3 };
 
   it("finds the wording that is understood, and judges it on examples that nothing saw", async () => {
-    const answerer: Answerer = ({ whole, text }) => {
-      if (whole.includes("answer with one of")) return text.startsWith("joy") ? "good" : "bad";
-      return "good";
-    };
     const { report, engine, input, usage } = await evaluate(
       { examples: many, labels },
-      answerer,
+      wantsLabels,
       optimise,
     );
     const found = report.optimisation;
@@ -227,7 +232,7 @@ describe("an optimisation", () => {
     expect(engine.requests.length).toBe(report.cost.calls);
     expect(report.cost.calls).toBeLessThanOrEqual(estimated.length);
     expect(usage.promptTokens).toBe(report.cost.prompt_tokens);
-    const again = await evaluate({ examples: many, labels }, answerer, optimise);
+    const again = await evaluate({ examples: many, labels }, wantsLabels, optimise);
     expect(again.report).toEqual(report);
   });
 
@@ -246,12 +251,7 @@ describe("an optimisation", () => {
     const variants = [
       { name: "mine", messages: [{ role: "user" as const, content: "Pepper {{text}}" }] },
     ];
-    const answerer: Answerer = ({ whole, text }) => {
-      const shown = whole.split("assistant :").length - 1;
-      const understood = whole.includes("pepper") && shown === 8;
-      return understood && text.includes("joy") ? "good" : "bad";
-    };
-    const { report } = await evaluate({ examples: many, labels, variants }, answerer, optimise);
+    const { report } = await evaluate({ examples: many, labels, variants }, wantsPepper, optimise);
     const { winner, prompt: best } = report.optimisation ?? {};
     expect(winner).toMatchObject({ wording: "mine", shots: 8 });
     const outputs = best?.examples.map(({ output }) => output) ?? [];
@@ -259,13 +259,14 @@ describe("an optimisation", () => {
   });
 });
 
+function wilson(right: number, rows: number): string[] {
+  const { low, high } = wilsonInterval(right, rows);
+  return [low.toFixed(4), high.toFixed(4)];
+}
+
 it("has Wilson's interval as Newcombe tells it (1998, table I, method 3)", () => {
-  const rounded = (right: number, rows: number) => {
-    const { low, high } = wilsonInterval(right, rows);
-    return [low.toFixed(4), high.toFixed(4)];
-  };
-  expect(rounded(81, 263)).toEqual(["0.2553", "0.3662"]);
-  expect(rounded(15, 148)).toEqual(["0.0624", "0.1605"]);
-  expect(rounded(0, 20)).toEqual(["0.0000", "0.1611"]);
-  expect(rounded(1, 29)).toEqual(["0.0061", "0.1718"]);
+  expect(wilson(81, 263)).toEqual(["0.2553", "0.3662"]);
+  expect(wilson(15, 148)).toEqual(["0.0624", "0.1605"]);
+  expect(wilson(0, 20)).toEqual(["0.0000", "0.1611"]);
+  expect(wilson(1, 29)).toEqual(["0.0061", "0.1718"]);
 });

@@ -214,14 +214,15 @@ describe("an evaluation", () => {
   });
 });
 
+/** What became of a prompt's optimisations, once it was looked at. */
+async function evaluations(id: string): Promise<{ status: string; stored_version: number }[]> {
+  await runDurableObjectAlarm(prompts());
+  const response = await get(`${path}/${id}/evaluations`);
+  return (await response.json<{ data: { status: string; stored_version: number }[] }>()).data;
+}
+
 describe("an optimisation", () => {
   const optimise = { optimise: true };
-
-  async function evaluations(id: string): Promise<{ status: string; stored_version: number }[]> {
-    await runDurableObjectAlarm(prompts());
-    const response = await get(`${path}/${id}/evaluations`);
-    return (await response.json<{ data: { status: string; stored_version: number }[] }>()).data;
-  }
 
   it("stores the winner as a version, with its report, once", async () => {
     const report = optimised("Judge well.", true);

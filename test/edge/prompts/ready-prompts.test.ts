@@ -189,6 +189,26 @@ describe("POST /hf/models/{prompt}", () => {
     expect(await response.text()).toContain('"generated_text":" x"');
   });
 
+  it("goes on with a text by the address that Hugging Face's client has for it", async () => {
+    for (const [path, body] of [
+      ["/hf/models/code/v1/completions", { prompt: "x" }],
+      ["/v1/completions", { model: "code", prompt: "x" }],
+    ] as const) {
+      expect(await (await send(path, body)).json()).toMatchObject({
+        model,
+        choices: [{ text: " x", finish_reason: "stop" }],
+      });
+      expect(sent()[0]?.messages.at(-1)).toEqual({ role: "user", content: "x" });
+    }
+    for (const [wrong, param] of [
+      [{ prompt: "x", echo: true }, "echo"],
+      [{ prompt: [1, 2] }, "prompt"],
+    ] as const) {
+      const response = await send("/v1/completions", { model: "code", ...wrong });
+      expect(await errorOf(response)).toMatchObject({ status: 400, param });
+    }
+  });
+
   it.each([
     ["summarize", { inputs: "" }, "inputs"],
     ["summarize", { inputs: [] }, "inputs"],
