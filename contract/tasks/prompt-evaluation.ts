@@ -127,7 +127,11 @@ export const promptEvaluation = defineTask({
   output: PromptReport,
   reads: (input, { max_tokens, optimise }) =>
     estimatedCalls(input, optimise).flatMap((messages) => [
-      ...messages.flatMap(({ content }) => [content, { tokens: tokensPerMessage }]),
+      ...messages.flatMap(({ content }) => [
+        // A prompt's messages are texts, and no parts.
+        ...(typeof content === "string" ? [content] : []),
+        { tokens: tokensPerMessage },
+      ]),
       { tokens: max_tokens },
     ]),
   repeats: isRepeatable,

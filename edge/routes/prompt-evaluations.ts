@@ -6,7 +6,7 @@ import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { JobId } from "#contract/job-id.ts";
 import { limits } from "#contract/limits.ts";
-import { estimatedCalls } from "#contract/prompts/estimated-calls.ts";
+import { countCalls, type Evaluated, readsTooMuch } from "#contract/prompts/estimated-calls.ts";
 import { evaluationLimits } from "#contract/prompts/evaluation-plan.ts";
 import { checkPrompt, fillIn, type Prompt, type PromptExample } from "#contract/prompts/prompt.ts";
 import { readyPrompt } from "#contract/prompts/ready-prompts.ts";
@@ -151,9 +151,11 @@ async function readEvaluation(
     optimise,
     split_seed: seed,
   };
+  const evaluated = { prompt, examples, labels, variants };
+  if (readsTooMuch(evaluated, optimise)) throw tooMuch();
   const call: TaskCall<"prompt-evaluation"> = {
     task: "prompt-evaluation",
-    inputs: [{ prompt, examples, labels, variants }],
+    inputs: [evaluated],
     parameters: validate(EvaluationParameters, given, ["parameters"]),
   };
   const { webhook, webhook_events_filter, webhook_secret } = request;
@@ -215,9 +217,8 @@ async function quote(
   { model, units, inputs, parameters }: JobRequest,
 ): Promise<Response> {
   await admitHit(c);
-  const [input] = inputs as Parameters<typeof estimatedCalls>[0][];
-  const calls =
-    input === undefined ? 0 : estimatedCalls(input, parameters["optimise"] === true).length;
+  const [input] = inputs as Evaluated[];
+  const calls = input === undefined ? 0 : countCalls(input, parameters["optimise"] === true);
   const told = { object: "prompt.quote", prompt: id, version, model, calls, units } as const;
   return c.json(told satisfies z.infer<typeof PromptQuote>);
 }

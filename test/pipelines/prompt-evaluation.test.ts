@@ -6,7 +6,7 @@ import path from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import type { PromptExample } from "../../contract/prompts/prompt.ts";
 import type { TaskInput, TaskParameters } from "../../contract/tasks.ts";
-import { estimatedCalls } from "../../contract/prompts/estimated-calls.ts";
+import { countCalls, estimatedCalls } from "../../contract/prompts/estimated-calls.ts";
 import { checkPrompt } from "../../contract/prompts/prompt.ts";
 import { wilsonInterval } from "../../gpu-worker/evaluation/wilson.ts";
 import { cpuBatchPolicy, type RunOptions, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
@@ -229,6 +229,7 @@ describe("an optimisation", () => {
     expect(winner.messages[0]?.content).toBe("Judge. Answer with one of: good, bad.");
     // What is reserved covers what is done, and the examples that are held out are asked of two prompts alone.
     const estimated = estimatedCalls(input, true);
+    expect(countCalls(input, true)).toBe(estimated.length);
     expect(engine.requests.length).toBe(report.cost.calls);
     expect(report.cost.calls).toBeLessThanOrEqual(estimated.length);
     expect(usage.promptTokens).toBe(report.cost.prompt_tokens);

@@ -198,6 +198,17 @@ describe("an evaluation", () => {
     [{ version: 2 }, "id"],
     [{ model: "nobody" }, "model"],
     [{ examples: Array.from({ length: 160 }, () => longest) }, "examples"],
+    // What would be read has as many characters as all of these calls have, were it formed.
+    [
+      {
+        optimise: true,
+        examples: Array.from({ length: 500 }, () => longest),
+        variants: [
+          { name: "long", messages: [{ role: "user", content: "{{text}} x".repeat(99_999) }] },
+        ],
+      },
+      "examples",
+    ],
   ])("that could not be done is refused by name: %#", async (body, param) => {
     const response = await evaluate(await created(), body);
     const { status, ...error } = await errorOf(response);
