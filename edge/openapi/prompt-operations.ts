@@ -215,7 +215,7 @@ export const evaluateOperation = {
       version: 1,
       model,
       calls: 2,
-      units: 130,
+      units: 97,
     },
   },
 } as const;

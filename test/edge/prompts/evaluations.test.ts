@@ -161,7 +161,7 @@ describe("an evaluation", () => {
 
   it("reserves what it was told to cost, and is refused where a day has not as much", async () => {
     const address = freshAddress();
-    const long = { variables: { text: "x".repeat(30_000) }, output: "x" };
+    const long = { variables: { text: "x".repeat(6_000) }, output: "x" };
     const body = { examples: Array.from({ length: 60 }, () => long) };
     const to = `${path}/summarize/evaluate`;
     const quoted = await call(to, { ...body, dry_run: true }, { address });
