@@ -11,6 +11,7 @@ import { fileCheck } from "./tasks/file-check.ts";
 import { fillMask } from "./tasks/fill-mask.ts";
 import { loadModel } from "./tasks/load-model.ts";
 import { noop } from "./tasks/noop.ts";
+import { promptEvaluation } from "./tasks/prompt-evaluation.ts";
 import { questionAnswering } from "./tasks/question-answering.ts";
 import { relationExtraction } from "./tasks/relation-extraction.ts";
 import { rerank } from "./tasks/rerank.ts";
@@ -39,6 +40,7 @@ export const tasks = {
   detokenize,
   "file-check": fileCheck,
   "load-model": loadModel,
+  "prompt-evaluation": promptEvaluation,
 } as const;
 
 export type Task = keyof typeof tasks;

@@ -38,6 +38,7 @@ const law: Record<string, string[] | "*"> = {
   "edge/learning": edgeRooms("http", "storage", "registry", "files", "fine-tuning"),
   "edge/responses": edgeRooms("http", "storage", "accounts", "answers", "jobs"),
   "edge/tasks": edgeRooms("http", "storage", "registry", "accounts", "answers", "webhooks", "jobs"),
+  "edge/prompts": edgeRooms("http", "accounts", "answers", "jobs", "tasks"),
   "edge/portal": edgeRooms("registry"),
   "edge/routes": [
     ...edgeRooms(
@@ -53,11 +54,12 @@ const law: Record<string, string[] | "*"> = {
       "learning",
       "responses",
       "tasks",
+      "prompts",
     ),
     "edge/portal",
   ],
   "edge/openapi": [
-    ...edgeRooms("http", "answers", "webhooks", "tasks", "files", "fine-tuning"),
+    ...edgeRooms("http", "answers", "webhooks", "tasks", "files", "fine-tuning", "prompts"),
     "edge/routes",
   ],
   /** The Worker itself: what it exports, and the table of addresses. */
@@ -72,6 +74,7 @@ const law: Record<string, string[] | "*"> = {
       "fine-tuning",
       "learning",
       "responses",
+      "prompts",
     ),
     "edge/routes",
     "edge/openapi",
@@ -158,6 +161,7 @@ const law: Record<string, string[] | "*"> = {
   "gpu-worker/pipelines": [
     "contract",
     "gpu-worker/datasets",
+    "gpu-worker/evaluation",
     "gpu-worker/event-loop",
     "gpu-worker/fit",
     "gpu-worker/llm",

@@ -54,7 +54,15 @@ export type Rendering =
       topTokens: boolean;
       seed: number | null;
     }
+  /** What was written, by the name that the task has for it. */
+  | {
+      route: "hugging-face.written";
+      field: "summary_text" | "translation_text";
+      single: boolean;
+    }
   | { route: "hugging-face"; task: Task; single: boolean }
+  /** The report itself. */
+  | { route: "prompt.evaluation" }
   | { route: "tasks" }
   /** `id` is the body's own, fixed with the call that had it made, so that a job shows the same body each time. */
   | { route: "cohere.rerank"; topN: number | null; id: string }

@@ -117,6 +117,20 @@ const surfaces: { readonly [Route in Rendering["route"]]: Surface<RenderingOf<Ro
     parameters: () => "parameters",
     renamed: () => ({ max_tokens: "max_new_tokens", top_logprobs: "top_n_tokens" }),
   },
+  "hugging-face.written": {
+    result: ({ field }) => ({
+      ...listOf("chat-completion"),
+      show: (piece, index) => showChoices(piece, index, ({ text }) => ({ [field]: text.trim() })),
+    }),
+    field: ({ single }, input) => (single ? input.replace(/^inputs\[0\]/, "inputs") : input),
+    parameters: () => "parameters",
+    renamed: () => ({ max_tokens: "max_new_tokens" }),
+  },
+  "prompt.evaluation": {
+    result: () => answers("prompt-evaluation"),
+    field: (_, input) => input.replace(/^inputs\[0\]\./, ""),
+    parameters: () => "parameters",
+  },
   "hugging-face": {
     result: ({ task, single }) =>
       single ? answerToOne(task) : { ...listOf(task), show: showOf(task, asBatch) },

@@ -27,20 +27,36 @@ import { FileObject } from "../files/stored-file.ts";
 import { ShownHyperparameters, TuningJobObject } from "../fine-tuning/show-job.ts";
 import { TuningCheckpointObject, TuningEventObject } from "../fine-tuning/tuning-events.ts";
 import { Hyperparameters } from "../routes/fine-tuning-request.ts";
+import { PromptExample, PromptMessage } from "#contract/prompts/prompt.ts";
+import { VariableSchema, VariablesSchema } from "#contract/prompts/variables.ts";
+import {
+  Accuracy,
+  PromptCandidate,
+  PromptFigures,
+  PromptReport,
+} from "#contract/prompts/prompt-report.ts";
+import { PromptReference } from "../prompts/apply-prompt.ts";
 import { Problem } from "#contract/training/problems.ts";
 import { LengthHistogram, Repeat } from "#contract/training/report.ts";
 import { AliasObject } from "../routes/aliases.ts";
 import { CountedFeedback } from "../routes/feedback.ts";
 import { ResponseFormat } from "../routes/chat-completions.ts";
 import { GenerateParameters } from "../routes/hugging-face-generation.ts";
+import { PromptParameters } from "../routes/prompt-request.ts";
+import { WrittenGenerateParameters } from "../routes/hugging-face-written.ts";
 import { DeliveryObject } from "../routes/job-deliveries.ts";
-import { ModelObject } from "../routes/models.ts";
+import { ModelObject, ModelTask } from "../routes/models.ts";
 import { RetuneObject } from "../routes/retunes.ts";
 import { MessageBody, MessageToolCall, TextPart } from "../tasks/chat-messages.ts";
 import { Options } from "../tasks/hugging-face-options.ts";
 import { ModelName } from "../tasks/model-name.ts";
 import { ResponseTextPart } from "../routes/response-input.ts";
-import { FunctionTool, NamedFunction, TextFormat, ToolChoice } from "../routes/response-request.ts";
+import {
+  FunctionTool,
+  ToolChoiceFunction,
+  TextFormat,
+  ToolChoice,
+} from "../routes/response-request.ts";
 import { StreamOptions } from "../tasks/sampling.ts";
 import {
   FunctionBody,
@@ -89,7 +105,7 @@ export function pascalCase(name: string): string {
 }
 
 /** What a response repeats of its request. */
-const repeated: Named = { FunctionTool, NamedFunction, ToolChoice, TextFormat };
+const repeated: Named = { FunctionTool, ToolChoiceFunction, ToolChoice, TextFormat };
 
 const inRequests: Named = {
   ...repeated,
@@ -107,6 +123,13 @@ const inRequests: Named = {
   RawScores: tasks.rerank.parameters.shape.raw_scores,
   ReturnText: tasks.rerank.parameters.shape.return_text,
   Options,
+  PromptMessage,
+  PromptExample,
+  PromptVariables: VariablesSchema,
+  PromptVariable: VariableSchema,
+  PromptParameters,
+  PromptReference,
+  WrittenGenerateParameters,
   ChatMessage: MessageBody,
   MessageToolCall,
   Tool: ToolBody,
@@ -135,7 +158,17 @@ const inResponses: Named = {
   InputText,
   Task,
   ModelStatus,
+  ModelTask,
   Model: ModelObject,
+  PromptMessage,
+  PromptExample,
+  PromptVariables: VariablesSchema,
+  PromptVariable: VariableSchema,
+  PromptParameters,
+  PromptReport,
+  PromptFigures,
+  PromptAccuracy: Accuracy,
+  PromptCandidate,
   Delivery: DeliveryObject,
   File: FileObject,
   FineTuningJob: TuningJobObject,

@@ -16,6 +16,7 @@ import { fileId } from "./file-operations.ts";
 import { tuningJobId } from "./fine-tuning-operations.ts";
 import { type Operation, tags } from "./operation.ts";
 import { operations } from "./operations.ts";
+import { promptId } from "./prompt-operations.ts";
 import {
   CohereErrorResponse,
   ErrorResponse,
@@ -184,6 +185,22 @@ const parameters = {
     description: "The response's id.",
     schema: { type: "string", pattern: "^resp_[0-9a-f]{32}$" },
     example: modelResponseId,
+  },
+  prompt: {
+    name: "prompt",
+    in: "path",
+    required: true,
+    description: "The prompt's id.",
+    schema: { type: "string", minLength: 1 },
+    example: promptId,
+  },
+  version: {
+    name: "version",
+    in: "path",
+    required: true,
+    description: "The version's number.",
+    schema: { type: "integer", minimum: 1 },
+    example: 1,
   },
   strict: {
     name: "strict",

@@ -232,3 +232,11 @@ export const GeneratedTextChunk = z.object({
   generated_text: z.string().nullable().describe("All of it, with the last token; else null."),
   details: z.object(tgiEnd).nullable().describe("With the last token; else null."),
 });
+
+export const SummarizationResponse = z.array(
+  z.object({ summary_text: z.string().describe("The summary of a text.") }),
+);
+
+export const TranslationResponse = z.array(
+  z.object({ translation_text: z.string().describe("The translation of a text.") }),
+);

@@ -15,6 +15,7 @@ export const tags = {
   Files: "What models are trained with, of a key.",
   "Fine-tuning": "Models trained on files, of a key, as OpenAI words it.",
   "Learning from use": "Names for tuned models, and what their answers should have been.",
+  Prompts: "Messages that are kept, and how well they do.",
   Jobs: "Work that goes on after its call was answered.",
   Health: "Whether the platform answers.",
 } as const;

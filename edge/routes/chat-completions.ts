@@ -4,6 +4,7 @@ import { CodedError } from "#contract/errors.ts";
 import { generationParameters } from "#contract/tasks/generation.ts";
 import type { EdgeContext } from "../context.ts";
 import { validate } from "../http/validation.ts";
+import { PromptReference, promptedBody } from "../prompts/apply-prompt.ts";
 import { AnyObject, Messages, readMessages } from "../tasks/chat-messages.ts";
 import { completionIdentity } from "../tasks/completion-identity.ts";
 import { fieldsOf } from "../tasks/fields-of.ts";
@@ -73,8 +74,11 @@ const fields = {
 
 /** As published; what is read of `messages` is chat-messages.ts's, and of tools tools.ts's. */
 export const ChatCompletionsRequest = z.strictObject({
-  model: ModelName,
-  messages: Messages,
+  model: ModelName.optional().describe("Which model. Default: the prompt's."),
+  messages: Messages.optional().describe("What was said so far. With a prompt it comes first."),
+  prompt: PromptReference.optional().describe(
+    "A stored prompt: its messages come before these, and its values for what is left out.",
+  ),
   ...fields,
   ...toolFields,
 });
@@ -93,12 +97,13 @@ export function createChatCompletion(c: EdgeContext): Promise<Response> {
   return serveJob(c, readChatCompletion);
 }
 
-/** @param addressed the model of the call's address; null: the body names it */
+/** @param address the model of the call's address; null: the body names it */
 export async function readChatCompletion(
   c: EdgeContext,
-  value: unknown,
-  addressed: string | null = null,
+  given: unknown,
+  address: string | null = null,
 ): Promise<JobRequest> {
+  const { body: value, addressed } = await promptedBody(c, given, address);
   refuseUnsupported(unsupported, value);
   const body: z.infer<typeof AddressedBody> =
     addressed === null ? validate(Body, value) : validate(AddressedBody, value);

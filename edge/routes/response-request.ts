@@ -62,7 +62,7 @@ export const FunctionTool = z
 type FunctionTool = z.infer<typeof FunctionTool>;
 
 const toolsMax = 128;
-export const NamedFunction = z.strictObject({
+export const ToolChoiceFunction = z.strictObject({
   type: z.literal("function").describe("Only functions can be called."),
   name: z.string().describe("Of the function."),
 });
@@ -70,11 +70,11 @@ export const NamedFunction = z.strictObject({
 export const ToolChoice = z
   .union([
     z.enum(["none", "auto", "required"]),
-    NamedFunction,
+    ToolChoiceFunction,
     z.strictObject({
       type: z.literal("allowed_tools").describe("Only some may be called."),
       mode: z.enum(["auto", "required"]).describe("Whether one must be."),
-      tools: z.array(NamedFunction).min(1).max(toolsMax).describe("Those that may."),
+      tools: z.array(ToolChoiceFunction).min(1).max(toolsMax).describe("Those that may."),
     }),
   ])
   .describe("Whether functions are called, and which. Default: auto.");
@@ -303,7 +303,7 @@ function chatToolChoice(choice: z.infer<typeof ToolChoice>) {
   return { type: "allowed_tools", allowed_tools: { mode, tools: tools.map(chatFunction) } };
 }
 
-function chatFunction({ name }: z.infer<typeof NamedFunction>) {
+function chatFunction({ name }: z.infer<typeof ToolChoiceFunction>) {
   return { type: "function", function: { name } };
 }
 

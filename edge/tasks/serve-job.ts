@@ -32,8 +32,8 @@ import type { JobRequest } from "./job-request.ts";
 import { requestKeyOf } from "./request-key.ts";
 import { tokenIdsHeader } from "./token-ids.ts";
 
-/** @throws CodedError where the body is no such job */
-export type ReadJob = (c: EdgeContext, body: unknown) => Promise<JobRequest>;
+/** A response in place of a job needs no model. @throws CodedError where the body is no such job */
+export type ReadJob = (c: EdgeContext, body: unknown) => Promise<JobRequest | Response>;
 
 /** How this call stands to the cache. */
 type CacheUse = {
@@ -82,6 +82,7 @@ async function readAndPrepare(
   c.set("rolloutBy", given.body);
   const request = await read(c, given.body);
   c.set("rolloutBy", undefined);
+  if (request instanceof Response) return { answer: request };
   return prepareCall(c, use, formed(request));
 }
 

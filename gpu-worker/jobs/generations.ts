@@ -45,6 +45,8 @@ export type GenerationOptions = {
   onRun?(tokens: number): void;
   /** So many tokens were generated, whatever it takes to go on from them. */
   onGenerated?(tokens: number): void;
+  /** So many answers of a request that has many are there. */
+  onProgress?(completed: number, total: number): void;
   /** What choices have grown by. Absent: nobody wants it before the answer. */
   onPieces?(model: DecoderModel, pieces: readonly Piece[]): void;
 };
@@ -89,7 +91,15 @@ export class Generations {
     model: DecoderModel,
     { memory, ...options }: GenerationOptions & { memory: Memory },
   ): GenerationContext {
-    const { signal, tenant, jobId = randomUUID(), onRun, onGenerated, onPieces } = options;
+    const {
+      signal,
+      tenant,
+      jobId = randomUUID(),
+      onRun,
+      onGenerated,
+      onPieces,
+      onProgress,
+    } = options;
     return {
       signal,
       jobId,
@@ -109,6 +119,7 @@ export class Generations {
       constrain: () => Promise.reject(notHere()),
       renderChat: (template, conversation) =>
         this.#render(template, conversation, { model, signal, tenant }),
+      ...(onProgress && { progress: onProgress }),
       ...(onPieces && { report: (pieces) => onPieces(model, pieces) }),
     };
   }

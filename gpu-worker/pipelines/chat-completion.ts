@@ -25,7 +25,7 @@ export const chatCompletion: DecoderPipeline<"chat-completion"> = {
 };
 
 /** @throws CodedError where the model takes no conversation */
-function templateOf({ id, chatTemplate }: DecoderModel): ChatTemplate {
+export function templateOf({ id, chatTemplate }: DecoderModel): ChatTemplate {
   if (chatTemplate !== null) return chatTemplate;
   throw new CodedError(
     "invalid_value",

@@ -118,6 +118,8 @@ export type GenerationContext = Pick<TaskContext, "signal" | "charge" | "reserve
   ): Promise<(choice: number) => TokenConstraint>;
   /** The prompt of a conversation. @throws CodedError where the template does not take it */
   renderChat(template: ChatTemplate, conversation: ToolConversation): Promise<string>;
+  /** So many answers of a request that has many are there; absent: nobody asks. */
+  progress?(completed: number, total: number): void;
   /** What choices have grown by; absent: nobody wants it before the result. */
   report?(pieces: readonly Piece[]): void;
 };

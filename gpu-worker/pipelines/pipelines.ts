@@ -8,6 +8,7 @@ import { fileCheck } from "./file-check.ts";
 import { fillMask } from "./fill-mask.ts";
 import { loadModel } from "./load-model.ts";
 import { noop } from "./noop.ts";
+import { promptEvaluation } from "./prompt-evaluation.ts";
 import { questionAnswering } from "./question-answering.ts";
 import { relationExtraction } from "./relation-extraction.ts";
 import { rerank } from "./rerank.ts";
@@ -37,4 +38,5 @@ export const pipelines: { readonly [T in Task]: Pipeline<T> } = {
   detokenize,
   "file-check": fileCheck,
   "load-model": loadModel,
+  "prompt-evaluation": promptEvaluation,
 };

@@ -63,7 +63,9 @@ function resolve(value: unknown): unknown {
 function* nodesOf(value: unknown, path: string): Generator<{ path: string; node: Node }> {
   if (!isNode(value)) return;
   yield { path, node: value };
-  for (const [key, part] of Object.entries(value)) yield* nodesOf(part, `${path}/${key}`);
+  // An example is no schema, though it may hold one.
+  const parts = Object.entries(value).filter(([key]) => key !== "example");
+  for (const [key, part] of parts) yield* nodesOf(part, `${path}/${key}`);
 }
 
 /** The schema and all that it refers to. */
