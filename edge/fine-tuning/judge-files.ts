@@ -1,10 +1,11 @@
 /** Whether the files of a tuning job can be trained on, as their check and the job's own words have it. */
 import type { PublicError } from "#contract/errors.ts";
 import type { ObjectReference } from "#contract/object-reference.ts";
+import { labelNamesProblem } from "#contract/training/label-names.ts";
 import { trainingLimits } from "#contract/training/limits.ts";
 import { wordsOfProblem } from "#contract/training/problems.ts";
 import { FileReport } from "#contract/training/report.ts";
-import type { TuningFile } from "#contract/training/tuning-job.ts";
+import type { TuningFile } from "#contract/training/tuning-options.ts";
 import { type Env, settingsOf } from "../environment.ts";
 import type { StoredFile } from "../files/stored-file.ts";
 import { openObject } from "../storage/object-store.ts";
@@ -13,6 +14,9 @@ import type { NewTuningJob } from "./tuning-job.ts";
 
 /** Null: they are still being checked. */
 export type FilesVerdict = { task: FileReport["task"] } | { error: PublicError } | null;
+
+/** And what is wrong with the names of its classes; null: nothing that can be told. */
+type FileVerdict = { task: FileReport["task"]; namesProblem: string | null };
 
 type Judged = Pick<
   NewTuningJob,
@@ -26,6 +30,7 @@ export async function judgeFiles(env: Env, job: Judged): Promise<FilesVerdict> {
   const task = job.options.task ?? training.task;
   const mismatch = task === null ? null : baseProblem(job.model, job.baseTasks, task);
   if (mismatch !== null) return wrong(mismatch, "model");
+  if (training.namesProblem !== null) return wrong(training.namesProblem, "label_names");
   if (job.validationFile === null) return training;
   const validation = await judgeFile(env, job, "validation_file");
   if (validation === null || "error" in validation) return validation;
@@ -55,17 +60,21 @@ function shown({ filename, key, bytes, sha256 }: StoredFile): TuningFile {
   return { filename, object: { key, bytes, sha256 } };
 }
 
-async function judgeFile(env: Env, job: Judged, field: Field): Promise<FilesVerdict> {
+async function judgeFile(
+  env: Env,
+  job: Judged,
+  field: Field,
+): Promise<FileVerdict | { error: PublicError } | null> {
   const file = await findFile(env, job, field);
   if (file === null) return gone(job, field);
   if (file.status === "uploaded") return null;
   const report = await reportOf(env, job.tenant, file.id);
-  if (file.status === "processed") return { task: report?.task ?? null };
+  if (file.status === "processed") return goodFile(job, report);
   const words = report?.problems[0] === undefined ? null : wordsOfProblem(report.problems[0]);
   const reason = words ?? file.statusDetails ?? "it could not be checked";
   if (report === null) return wrong(`${file.id} cannot be used: ${reason}`, field);
   const hasGood = report.form !== null && report.examples >= trainingLimits.examplesMin;
-  if (job.options.skipInvalid && hasGood) return { task: report.task };
+  if (job.options.skipInvalid && hasGood) return goodFile(job, report);
   return wrong(
     `${report.bad_examples} of ${report.examples + report.bad_examples} examples of ${file.id} cannot be used; ` +
       `the first problem: ${reason}. ` +
@@ -74,6 +83,15 @@ async function judgeFile(env: Env, job: Judged, field: Field): Promise<FilesVerd
         : "Upload a file without it."),
     field,
   );
+}
+
+function goodFile({ options }: Judged, report: FileReport | null): FileVerdict {
+  const { labelNames } = options;
+  const isNamed = labelNames !== null && report !== null;
+  return {
+    task: report?.task ?? null,
+    namesProblem: isNamed ? labelNamesProblem(labelNames, report) : null,
+  };
 }
 
 function idOf(job: Judged, field: Field): string {

@@ -2,7 +2,8 @@
 import type { JobId } from "#contract/job-id.ts";
 import type { Task } from "#contract/tasks.ts";
 import type { TrainingTask } from "#contract/training/forms.ts";
-import type { TuningJobId, TuningOptions, TuningProgress } from "#contract/training/tuning-job.ts";
+import type { TuningJobId, TuningProgress } from "#contract/training/tuning-job.ts";
+import type { TuningOptions } from "#contract/training/tuning-options.ts";
 import type { TunedModelName } from "#contract/training/tuned-model.ts";
 import type { Course } from "./job-course.ts";
 

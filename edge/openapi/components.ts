@@ -27,7 +27,7 @@ import { ShownHyperparameters, TuningJobObject } from "../fine-tuning/show-job.t
 import { TuningCheckpointObject, TuningEventObject } from "../fine-tuning/tuning-events.ts";
 import { Hyperparameters } from "../routes/fine-tuning-request.ts";
 import { Problem } from "#contract/training/problems.ts";
-import { LengthHistogram, Repeat } from "#contract/training/report.ts";
+import { FileReport, LengthHistogram, Repeat } from "#contract/training/report.ts";
 import { AliasObject } from "../routes/aliases.ts";
 import { CountedFeedback } from "../routes/feedback.ts";
 import { ResponseFormat } from "../routes/chat-completions.ts";
@@ -106,6 +106,7 @@ const inResponses: Named = {
   FineTuningEvent: TuningEventObject,
   FineTuningCheckpoint: TuningCheckpointObject,
   Hyperparameters: ShownHyperparameters,
+  FileReport,
   DataProblem: Problem,
   RepeatedExample: Repeat,
   LengthHistogram,

@@ -6,7 +6,8 @@ import { createReadStream } from "node:fs";
 import { rm } from "node:fs/promises";
 import * as z from "zod";
 import type { ObjectReference } from "#contract/object-reference.ts";
-import type { TuningFile, TuningOrder, TuningOutcome } from "#contract/training/tuning-job.ts";
+import type { TuningOrder, TuningOutcome } from "#contract/training/tuning-job.ts";
+import type { TuningFile } from "#contract/training/tuning-options.ts";
 import { type BaseModel, describeBase, obtainBase } from "../catalog/base-model.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
 import { freeBytes } from "../files/free-bytes.ts";
@@ -18,10 +19,10 @@ import type { Runtime } from "../runtime/session.ts";
 import type { Log } from "../telemetry/log.ts";
 import { DiskError } from "../training/choose-plan.ts";
 import { type ExampleFile, tuneModel } from "../training/tune-model.ts";
-import type { TuningOptions } from "../training/tune-model.ts";
 import { downloadFile } from "./download-file.ts";
 import { jobFailure } from "./job-failure.ts";
 import { type JobFolder, openJobFolder, sweepJobFolders } from "./job-folder.ts";
+import { optionsOf } from "./order-options.ts";
 import { publishModel } from "./publish-model.ts";
 import { tuningTeller } from "./tell-tuning.ts";
 import type { TuningLease } from "./tuning-lease.ts";
@@ -40,22 +41,7 @@ export type OrderTools = {
 /** What else the machine's disk is for. */
 const diskReserve = 256e6;
 
-/** Where the data does not say. */
-const usual = { layers: 2, learningRateMultiplier: 1 } as const;
-
 const Done = z.object({ version: z.literal(1) });
-
-function optionsOf({ options }: TuningOrder): TuningOptions {
-  const { earlyStopping, trials, layers, learningRateMultiplier, ...given } = options;
-  return {
-    ...given,
-    layers: layers ?? usual.layers,
-    learningRateMultiplier: learningRateMultiplier ?? usual.learningRateMultiplier,
-    patience: earlyStopping?.patience ?? null,
-    threshold: earlyStopping?.threshold ?? 0,
-    trials: trials ?? 1,
-  };
-}
 
 /**
  * @returns null: the job is another's
@@ -146,7 +132,7 @@ async function train(order: TuningOrder, { folder, base, lease, tools }: Trainin
     base: { id: base.known.id, folder: base.folder, upstream: await describeBase(base, signal) },
     training: await fetched(training, folder.training),
     validation: validation === null ? null : await fetched(validation, folder.validation),
-    options: optionsOf(order),
+    options: optionsOf(options),
     name,
     out: folder.model,
     saveSeconds,

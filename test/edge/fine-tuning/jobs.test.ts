@@ -144,6 +144,28 @@ describe("a file", () => {
     await until(taken.id, "queued");
   });
 
+  it("with labels that label_names lacks is refused where that is known, or fails the job", async () => {
+    const names = { label_names: ["positive", "neutral"] };
+    const file = await upload();
+    const { id } = await create({ training_file: file, ...names });
+    await check(world, file);
+    expect((await until(id, "failed")).error).toMatchObject({
+      param: "label_names",
+      message: expect.stringMatching(
+        /has no "negative", which the examples have.*"positive", "neutral"/,
+      ),
+    });
+    const known = await errorOf(
+      await post("", { model: miniLm.id, training_file: file, ...names }),
+    );
+    expect(known).toMatchObject({ status: 400, param: "label_names" });
+    const label_names = ["neutral", "negative", "positive"];
+    const taken = await create({ training_file: file, label_names });
+    await sentFor(world, taken.id);
+    expect(await claim(taken.id)).toMatchObject({ options: { labelNames: label_names } });
+    expect(await retrieve(taken.id)).toMatchObject({ label_names });
+  });
+
   it("without enough good examples fails the job even so", async () => {
     const training_file = await checkedFile(world, {
       examples: 0,
@@ -212,8 +234,15 @@ describe("what is refused", () => {
     ["nobody's other file", { validation_file: "x" }, "invalid_value", "validation_file"],
     ["a model nobody has", { model: "gpt-4o-mini" }, "model_not_found", "model"],
     ["a tuned model", { model: `ft:a::${"0".repeat(32)}` }, "invalid_value", "model"],
-    ["an unknown field", { label_names: [] }, "unknown_parameter", "label_names"],
-    ["a dry run", { dry_run: true }, "unknown_parameter", "dry_run"],
+    ["an unknown field", { labels: [] }, "unknown_parameter", "labels"],
+    ["no names", { label_names: [] }, "invalid_value", "label_names"],
+    ["a name twice", { label_names: ["a", "b", "a"] }, "invalid_value", "label_names"],
+    [
+      "a dry run of nobody's file",
+      { dry_run: true, training_file: "x" },
+      "invalid_value",
+      "training_file",
+    ],
     [
       "integrations",
       { integrations: [{ type: "wandb" }] },
