@@ -18,6 +18,7 @@ export const tuningPlan = defineTask({
         object: { key: "files/file-0", bytes: 460, sha256: "0".repeat(64) },
       },
       validation: null,
+      start: null,
       options: {
         task: null,
         strategy: "auto",
@@ -65,6 +66,8 @@ export const tuningPlan = defineTask({
   input: z.object({
     training: TuningFile,
     validation: TuningFile.nullable(),
+    /** What it would go on from: a tuned model of this kind. Null: from the base itself. */
+    start: z.enum(["adapter", "checkpoint"]).nullable(),
     options: TuningOptions,
   }),
   parameters: z.strictObject({}),

@@ -7,7 +7,7 @@
 import * as z from "zod";
 import { PublicError } from "../errors.ts";
 import { ObjectReference } from "../object-reference.ts";
-import { TunedModel, TunedModelName } from "./tuned-model.ts";
+import { TunedModel, TunedModelName, TunedModelSource } from "./tuned-model.ts";
 import { TuningFile, TuningOptions } from "./tuning-options.ts";
 
 export const leaseNumbers = {
@@ -39,6 +39,10 @@ export type TuningMessage = z.infer<typeof TuningMessage>;
 export const TuningClaim = z.object({ ...address, worker: z.string().min(1).max(100) });
 export type TuningClaim = z.infer<typeof TuningClaim>;
 
+/** An adapter goes on beside its base; a checkpoint is trained in its place. */
+export const TuningStart = z.object({ kind: TunedModel.shape.kind, source: TunedModelSource });
+export type TuningStart = z.infer<typeof TuningStart>;
+
 export const TuningOrder = z.object({
   ...address,
   /** Named in each report. */
@@ -47,6 +51,8 @@ export const TuningOrder = z.object({
   attempt: z.int().positive(),
   /** Id of the base. */
   model: z.string().min(1).max(200),
+  /** A tuned model of that base which the training goes on from. Null: it begins with the base. */
+  start: TuningStart.nullable().default(null),
   training: TuningFile,
   validation: TuningFile.nullable(),
   options: TuningOptions,

@@ -5,6 +5,8 @@ import { labelNamesProblem } from "#contract/training/label-names.ts";
 import { trainingLimits } from "#contract/training/limits.ts";
 import { wordsOfProblem } from "#contract/training/problems.ts";
 import { FileReport } from "#contract/training/report.ts";
+import { TunedModelSource } from "#contract/training/tuned-model.ts";
+import type { TuningOrder } from "#contract/training/tuning-job.ts";
 import type { TuningFile } from "#contract/training/tuning-options.ts";
 import { type Env, settingsOf } from "../environment.ts";
 import type { StoredFile } from "../files/stored-file.ts";
@@ -20,7 +22,7 @@ type FileVerdict = { task: FileReport["task"]; namesProblem: string | null };
 
 type Judged = Pick<
   NewTuningJob,
-  "tenant" | "model" | "baseTasks" | "trainingFile" | "validationFile" | "options"
+  "tenant" | "model" | "baseTasks" | "start" | "trainingFile" | "validationFile" | "options"
 >;
 type Field = "training_file" | "validation_file";
 
@@ -43,17 +45,34 @@ export async function judgeFiles(env: Env, job: Judged): Promise<FilesVerdict> {
       );
 }
 
+export type FilesOfOrder = Pick<TuningOrder, "training" | "validation" | "start">;
+
 /** The files as a worker fetches them. @returns an error where one is not there any more */
 export async function filesOfOrder(
   env: Env,
   job: Judged,
-): Promise<{ training: TuningFile; validation: TuningFile | null } | { error: PublicError }> {
+): Promise<FilesOfOrder | { error: PublicError }> {
+  const start = await startOfOrder(env, job);
+  if (start !== null && "error" in start) return start;
   const training = await findFile(env, job, "training_file");
   if (training === null) return gone(job, "training_file");
-  if (job.validationFile === null) return { training: shown(training), validation: null };
+  const found = { training: shown(training), validation: null, start };
+  if (job.validationFile === null) return found;
   const validation = await findFile(env, job, "validation_file");
   if (validation === null) return gone(job, "validation_file");
-  return { training: shown(training), validation: shown(validation) };
+  return { ...found, validation: shown(validation) };
+}
+
+/** @returns null: it begins with the base */
+async function startOfOrder(
+  env: Env,
+  { tenant, start }: Judged,
+): Promise<TuningOrder["start"] | { error: PublicError }> {
+  if (start === undefined) return null;
+  const found = await env.TUNED_MODELS.getByName(tenant).find(start.name);
+  if (found === null)
+    return wrong(`${start.name} is not there any more. Name another model.`, "model");
+  return { kind: found.kind, source: TunedModelSource.parse(found) };
 }
 
 function shown({ filename, key, bytes, sha256 }: StoredFile): TuningFile {

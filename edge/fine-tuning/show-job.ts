@@ -125,7 +125,7 @@ export function showJob(job: TuningJob): TuningJobObject {
   return {
     object: "fine_tuning.job",
     id: job.id,
-    model: job.model,
+    model: job.start?.name ?? job.model,
     created_at: unixSeconds(job.createdAt),
     ...showCourse(job),
     organization_id: job.tenant,

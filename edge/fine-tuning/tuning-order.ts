@@ -1,13 +1,11 @@
 /** A job as its worker is told of it, and whether what came of it is what was ordered. */
 import type { PublicError } from "#contract/errors.ts";
 import type { TuningOrder, TuningOutcome } from "#contract/training/tuning-job.ts";
+import type { FilesOfOrder } from "./judge-files.ts";
 import { prefixesOf, type TuningJob } from "./tuning-job.ts";
 
 /** What a worker that claimed it is told. @returns null: nobody has it */
-export function orderOf(
-  job: TuningJob,
-  files: Pick<TuningOrder, "training" | "validation">,
-): TuningOrder | null {
+export function orderOf(job: TuningJob, files: FilesOfOrder): TuningOrder | null {
   const { id, tenant, model, options, name, course } = job;
   if (course.lease === null) return null;
   const attempt = course.lapses + 1;

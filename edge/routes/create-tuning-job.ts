@@ -4,10 +4,11 @@
  */
 import { CodedError } from "#contract/errors.ts";
 import {
+  type TunedModel,
   tunedModelBounds,
-  isTunedModelName,
   TunedModelName,
 } from "#contract/training/tuned-model.ts";
+import type { TuningStrategy } from "#contract/training/tuning-options.ts";
 import { formatDuration } from "../accounts/rate-limit-headers.ts";
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
@@ -81,7 +82,7 @@ async function jobAskedFor(
   request: CreateTuningJobRequest,
   tenant: string,
 ): Promise<NewTuningJob> {
-  const base = await baseOf(c, request);
+  const { base, start } = await baseOf(c, request);
   const id = formatTuningJobId(randomHex());
   const suffix = request.suffix ?? null;
   const asked: NewTuningJob = {
@@ -89,6 +90,7 @@ async function jobAskedFor(
     tenant,
     model: base.id,
     baseTasks: base.tasks,
+    ...(start !== undefined && { start }),
     trainingFile: request.training_file,
     validationFile: request.validation_file ?? null,
     name: nameOf({ id, model: base.id, suffix }),
@@ -103,16 +105,12 @@ async function jobAskedFor(
 /** @throws CodedError where there is no such model, or it cannot be the base of this task */
 async function baseOf(
   c: EdgeContext,
-  { model, task }: CreateTuningJobRequest,
-): Promise<ModelListing> {
-  if (isTunedModelName(model)) {
-    throw new CodedError(
-      "invalid_value",
-      "model is a tuned model, and those are not tuned again yet. Name the model that it was tuned from.",
-      { param: "model" },
-    );
-  }
-  const base = await modelNamed(c, model);
+  request: CreateTuningJobRequest,
+): Promise<{ base: ModelListing } & Pick<NewTuningJob, "start">> {
+  const { model, task } = request;
+  const { tuned, ...named } = await modelNamed(c, model);
+  if (tuned !== undefined) checkStart(tuned, request);
+  const base = tuned === undefined ? named : await modelNamed(c, tuned.base);
   if (base.notServable) {
     throw new CodedError("model_not_servable", base.reason ?? `${base.id} cannot be served`, {
       param: "model",
@@ -120,8 +118,35 @@ async function baseOf(
   }
   const problem = task === undefined ? null : baseProblem(base.id, base.tasks, task);
   if (problem !== null) throw new CodedError("invalid_value", problem, { param: "model" });
-  return base;
+  return tuned === undefined ? { base } : { base, start: { name: tuned.name, kind: tuned.kind } };
 }
+
+/** What goes on from a tuned model is served as that is. @throws CodedError */
+function checkStart(
+  { name, kind, base }: TunedModel,
+  { strategy = "auto", lora }: CreateTuningJobRequest,
+): void {
+  const allowed = strategiesFrom[kind];
+  if (!allowed.includes(strategy)) {
+    throw new CodedError(
+      "invalid_value",
+      `${name} is ${kind === "adapter" ? "an adapter" : "a whole checkpoint"}, and goes on with the strategy ` +
+        `${allowed.join(" or ")}. Send one of these, or name ${base} to begin anew with ${strategy}.`,
+      { param: "strategy" },
+    );
+  }
+  if (lora === undefined) return;
+  throw new CodedError(
+    "invalid_value",
+    `The rank and alpha of ${name} stay what they are. Leave lora out, or name ${base} to begin anew.`,
+    { param: "lora" },
+  );
+}
+
+const strategiesFrom: Readonly<Record<TunedModel["kind"], readonly TuningStrategy[]>> = {
+  adapter: ["auto", "lora"],
+  checkpoint: ["auto", "top-k", "full"],
+};
 
 function nameOf(parts: Parameters<typeof formatTunedModelName>[0]): TunedModelName {
   const name = TunedModelName.safeParse(formatTunedModelName(parts));

@@ -117,7 +117,11 @@ const own = {
 export const MetadataPairs = z.record(z.string(), z.string().max(valueMax));
 
 export const CreateTuningJobRequest = z.strictObject({
-  model: z.string().min(1).max(200).describe("Id or alias of the model to start from."),
+  model: z
+    .string()
+    .min(1)
+    .max(200)
+    .describe("Id or alias of the model to start from, a tuned one of the key too."),
   training_file: fileId.describe("Id of a file to train with."),
   validation_file: fileId
     .optional()

@@ -44,7 +44,7 @@ export async function planTuningJob(c: EdgeContext, asked: NewTuningJob): Promis
       model,
       entityModel: null,
       parameters: {},
-      inputs: [{ ...files, options }],
+      inputs: [{ ...files, start: files.start?.kind ?? null, options }],
       rendering: { route: "tuning-plan", trainingFile, validationFile },
       warnings: [],
       units: 0,

@@ -24,6 +24,7 @@ import type { PreparedDecoder } from "./tune-decoder.ts";
 import { prepareTuning } from "./tune-encoder.ts";
 import type { NamedBase, PreparedTuning } from "./tune-encoder.ts";
 import { isHeadData } from "./tune-head.ts";
+import { TuningError } from "./tuning-error.ts";
 
 export type TuningOptions = {
   /** What the examples are for. Null: their form says. */
@@ -138,6 +139,30 @@ export function wishesOf(options: TuningOptions): TrainingWishes {
   return { ...options, strategy: options.strategy === "auto" ? null : options.strategy };
 }
 
+/**
+ * What goes on stays what it is, since what serves it is: an adapter one of its base, with its sizes, a checkpoint a
+ * checkpoint. @throws TuningError for another
+ */
+function continuedWishes(
+  { kind: of, prepared }: PreparedTraining,
+  wishes: TrainingWishes,
+): TrainingWishes {
+  const { from, start } = prepared;
+  const { strategy } = wishes;
+  const kind = from?.kind;
+  if (kind === undefined) return wishes;
+  if (kind === "adapter") {
+    if (strategy !== null && strategy !== "lora")
+      throw new TuningError("a tuned adapter goes on as lora alone: leave out --strategy");
+    return { ...wishes, strategy: "lora", lora: start?.sizes ?? wishes.lora };
+  }
+  if (strategy === "lora" || strategy === "head")
+    throw new TuningError(
+      `${strategy} makes an adapter, which needs a base of the platform: use --strategy full or top-k`,
+    );
+  return { ...wishes, strategy: strategy ?? (of === "decoder" ? "full" : null) };
+}
+
 /** Examples of an encoder's step. */
 const usualBatch = 32;
 
@@ -147,12 +172,14 @@ export function chooseTraining(
   wishes: TrainingWishes,
   limits: Limits,
 ): DecoderChoice {
-  if (of.kind === "decoder") return chooseDecoderPlan(of.prepared.facts, wishes, limits);
+  const allowed = continuedWishes(of, wishes);
+  if (of.kind === "decoder") return chooseDecoderPlan(of.prepared.facts, allowed, limits);
   const { data, prepared } = of;
   const isTagging = data.task === "token-classification";
-  const headFits = data.task === "text-classification" && isHeadData(data.data);
+  const isBare = prepared.from === undefined;
+  const headFits = isBare && data.task === "text-classification" && isHeadData(data.data);
   const batch = wishes.batch ?? usualBatch;
-  const asked = { ...wishes, batch, isTagging, headFits };
+  const asked = { ...allowed, batch, isTagging, headFits };
   return { ...choosePlan(prepared.facts, asked, limits), recomputes: false };
 }
 

@@ -3,8 +3,10 @@
  * Interrupted or killed, the same call goes on where it was.
  */
 import { hash } from "node:crypto";
+import path from "node:path";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import type { DataReport } from "#contract/training/report.ts";
+import { adapterFiles } from "../checkpoints/adapter-files.ts";
 import { weightsOf } from "../checkpoints/weights-of.ts";
 import type { DataSource } from "../datasets/data-file.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
@@ -200,7 +202,10 @@ async function fingerprintOf(tuning: Tuning): Promise<string> {
   const { maxSeconds: _, ...deciding } = tuning.options;
   const options = Object.entries(deciding).toSorted(([a], [b]) => a.localeCompare(b));
   const { files } = await weightsOf(base.folder);
-  const weights = await Promise.all(files.map((file) => sha256OfFile(file, signal)));
+  const { from } = base;
+  const adapter = from?.kind === "adapter" && from.folder !== null ? from.folder : null;
+  const known = adapter === null ? files : [...files, path.join(adapter, adapterFiles.weights)];
+  const weights = await Promise.all(known.map((file) => sha256OfFile(file, signal)));
   const examples = [training, ...(validation === null ? [] : [validation])];
   const digests = [...weights, ...examples.map(({ sha256 }) => sha256)];
   return hash("sha256", JSON.stringify({ options, digests }));

@@ -21,11 +21,18 @@ export type PlanTools = {
   readonly now: () => number;
 };
 
+/** Its sizes are about its base's, so that its files are not fetched. */
+const startKinds = {
+  adapter: { kind: "adapter", folder: null },
+  checkpoint: { kind: "checkpoint" },
+} as const;
+
 /** Of that time: whose patience ends first, the job's or this one's, is told apart. */
 class TimeIsUp extends Error {}
 
 export function openPlanner({ settings, runtime, now }: PlanTools): PlanTuning {
-  return async (model, { training, validation, options }, { signal: asked, open, onProgress }) => {
+  return async (model, input, { signal: asked, open, onProgress }) => {
+    const { training, validation, start, options } = input;
     const patience = new AbortController();
     const timer = setTimeout(() => patience.abort(new TimeIsUp()), 1_000 * secondsMax);
     const signal = AbortSignal.any([asked, patience.signal]);
@@ -37,6 +44,7 @@ export function openPlanner({ settings, runtime, now }: PlanTools): PlanTuning {
           id: base.known.id,
           folder: base.folder,
           upstream: await describeBase(base, signal),
+          ...(start !== null && { from: startKinds[start] }),
         },
         training: source(training),
         validation: validation === null ? null : source(validation),

@@ -3,7 +3,8 @@
  * Whatever goes wrong is the job's failure and nobody else's.
  */
 import { createReadStream } from "node:fs";
-import { rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
+import path from "node:path";
 import * as z from "zod";
 import type { ObjectReference } from "#contract/object-reference.ts";
 import type { TuningOrder, TuningOutcome } from "#contract/training/tuning-job.ts";
@@ -18,6 +19,7 @@ import type { UploadFile } from "../jobs/object-upload.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { Log } from "../telemetry/log.ts";
 import { DiskError } from "../training/choose-plan.ts";
+import type { NamedBase } from "../training/tune-encoder.ts";
 import { type ExampleFile, tuneModel } from "../training/tune-model.ts";
 import { downloadFile } from "./download-file.ts";
 import { jobFailure } from "./job-failure.ts";
@@ -119,7 +121,9 @@ async function train(order: TuningOrder, { folder, base, lease, tools }: Trainin
   const { training, validation, options, name } = order;
   const { settings, runtime, saveSeconds, clock } = tools;
   const { signal } = lease;
-  await expectRoom(settings.stateFolder, [training, ...(validation === null ? [] : [validation])]);
+  const { start } = order;
+  const files = [training, ...(validation === null ? [] : [validation])];
+  await expectRoom(settings.stateFolder, [...files, ...(start?.source.files ?? [])]);
   const fetched = async (file: TuningFile, at: string): Promise<ExampleFile> => {
     await downloadFile(tools.objects, { reference: file.object, file: at }, signal);
     const open = async () => ({
@@ -129,7 +133,7 @@ async function train(order: TuningOrder, { folder, base, lease, tools }: Trainin
     return { open, sha256: file.object.sha256 };
   };
   await tuneModel({
-    base: { id: base.known.id, folder: base.folder, upstream: await describeBase(base, signal) },
+    base: await begunFrom({ base, start, folder: folder.start, objects: tools.objects }, signal),
     training: await fetched(training, folder.training),
     validation: validation === null ? null : await fetched(validation, folder.validation),
     options: optionsOf(options),
@@ -142,6 +146,32 @@ async function train(order: TuningOrder, { folder, base, lease, tools }: Trainin
     onEvent: tuningTeller(options, lease, clock.steady),
     signal,
   });
+}
+
+type Begun = {
+  base: BaseModel;
+  start: TuningOrder["start"];
+  /** Of the tuned model's files. */
+  folder: string;
+  objects: OrderTools["objects"];
+};
+
+/** The base, or what was tuned of it: an adapter beside it, a checkpoint in its place. */
+async function begunFrom(
+  { base, start, folder, objects }: Begun,
+  signal: AbortSignal,
+): Promise<NamedBase> {
+  const upstream = await describeBase(base, signal);
+  const named = { id: base.known.id, folder: base.folder, upstream };
+  if (start === null) return named;
+  for (const { path: name, object } of start.source.files) {
+    const file = path.join(folder, name);
+    await mkdir(path.dirname(file), { recursive: true });
+    await downloadFile(objects, { reference: object, file }, signal);
+  }
+  return start.kind === "adapter"
+    ? { ...named, from: { kind: "adapter", folder } }
+    : { ...named, folder, from: { kind: "checkpoint" } };
 }
 
 /** @throws DiskError */

@@ -80,6 +80,7 @@ export class TuningRig {
       lease: "none",
       attempt: 1,
       model: "tiny",
+      start: null,
       training: { filename: "train.jsonl", object: await this.store(`uploads/${id}`, data) },
       validation: null,
       options: usualOptions,

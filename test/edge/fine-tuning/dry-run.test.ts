@@ -5,7 +5,7 @@ import { shardOfJobId } from "../../../contract/job-id.ts";
 import { tasks } from "../../../contract/tasks.ts";
 import { TuningDryRun } from "../../../edge/routes/plan-tuning-job.ts";
 import { call, errorOf } from "../caller.ts";
-import { report as reportJobs, started } from "../jobs/caller-and-worker.ts";
+import { call as callFor, report as reportJobs, started } from "../jobs/caller-and-worker.ts";
 import type { OutsideWorld } from "../jobs/outside-world.ts";
 import { miniLm } from "../stand-in-worker.ts";
 import {
@@ -31,9 +31,9 @@ beforeEach(async () => {
 afterEach(endTuning);
 
 /** Another's may be among the messages: each test has files of its own. */
-function askOf(training_file: string, more: object = {}, options: object = {}) {
+function askOf(training_file: string, more: object = {}) {
   const body = { model: miniLm.id, training_file, dry_run: true, ...more };
-  return call(path, body, { operator: true, ...options });
+  return call(path, body, { operator: true });
 }
 
 const messageFor = (file: string) =>
@@ -96,7 +96,8 @@ describe("a dry run", () => {
   it("ends with its caller, and gives its place to the next", async () => {
     const [first, second] = [await upload(), await upload()];
     const controller = new AbortController();
-    const asked = askOf(first, {}, { signal: controller.signal });
+    const body = { model: miniLm.id, training_file: first, dry_run: true };
+    const asked = callFor(path, { body, signal: controller.signal });
     const message = await messageFor(first);
     await reportJobs(message.shard, [started(message)], [message.id]);
     controller.abort();

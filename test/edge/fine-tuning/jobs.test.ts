@@ -125,6 +125,58 @@ describe("a job", () => {
   });
 });
 
+describe("a tuned model of the key", () => {
+  const name = `ft:all-MiniLM-L6-v2:mood:${"a".repeat(32)}`;
+  const models = () => env.TUNED_MODELS.getByName(tenant);
+  const begun = async (more: Record<string, unknown> = {}) => {
+    const job = await create({ model: name, training_file: await checkedFile(world), ...more });
+    await sentFor(world, job.id);
+    return job;
+  };
+
+  beforeEach(async () => {
+    await models().put(tunedModel({ name }));
+  });
+  afterEach(async () => {
+    await models().remove(name);
+  });
+
+  it("is gone on from: a worker is told of its base, its kind and its files", async () => {
+    const { kind, digest, files } = tunedModel({ name });
+    const job = await begun({ suffix: "again" });
+    expect(job).toMatchObject({ model: name });
+    expect(await claim(job.id)).toMatchObject({
+      model: "all-MiniLM-L6-v2",
+      start: { kind, source: { name, digest, files } },
+      name: `ft:all-MiniLM-L6-v2:again:${job.id.slice("ftjob-".length)}`,
+    });
+  });
+
+  it("that is deleted before it is its turn fails the job", async () => {
+    const { id } = await begun();
+    await models().remove(name);
+    expect(await claim(id)).toBeNull();
+    expect((await retrieve(id)).error).toMatchObject({ code: "invalid_value", param: "model" });
+    expect(await secondsUsed()).toBe(0);
+  });
+
+  it.each<["adapter" | "checkpoint", Record<string, unknown>, string]>([
+    ["adapter", { strategy: "full" }, "strategy"],
+    ["adapter", { strategy: "head" }, "strategy"],
+    ["adapter", { strategy: "lora", lora: { rank: 4, alpha: 8 } }, "lora"],
+    ["checkpoint", { strategy: "lora" }, "strategy"],
+    ["checkpoint", { strategy: "head" }, "strategy"],
+    ["adapter", { task: "chat" }, "model"],
+  ])("that is an %s is not gone on from with %j", async (kind, more, param) => {
+    // What is known of a name stays so for a second.
+    const other = `ft:all-MiniLM-L6-v2:${kind}:${"b".repeat(32)}`;
+    await models().put(tunedModel({ name: other, kind }));
+    const body = { model: other, training_file: await upload(), ...more };
+    expect(await errorOf(await post("", body))).toMatchObject({ status: 400, param });
+    await models().remove(other);
+  });
+});
+
 describe("a file", () => {
   it("with bad examples fails the job by the first of them, unless they are to be left out", async () => {
     const bad = {
@@ -233,7 +285,7 @@ describe("what is refused", () => {
     ["nobody's file", { training_file: "file-abc" }, "invalid_value", "training_file"],
     ["nobody's other file", { validation_file: "x" }, "invalid_value", "validation_file"],
     ["a model nobody has", { model: "gpt-4o-mini" }, "model_not_found", "model"],
-    ["a tuned model", { model: `ft:a::${"0".repeat(32)}` }, "invalid_value", "model"],
+    ["a tuned model nobody has", { model: `ft:a::${"0".repeat(32)}` }, "model_not_found", "model"],
     ["an unknown field", { labels: [] }, "unknown_parameter", "labels"],
     ["no names", { label_names: [] }, "invalid_value", "label_names"],
     ["a name twice", { label_names: ["a", "b", "a"] }, "invalid_value", "label_names"],

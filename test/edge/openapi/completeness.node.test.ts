@@ -140,7 +140,7 @@ describe("every operation", () => {
 
   it("can meet a conflict exactly where a key makes it one with what was sent before", () => {
     for (const { name, operation } of all) {
-      const hasKey = JSON.stringify(operation.parameters).includes("idempotencyKey");
+      const hasKey = JSON.stringify(operation["parameters"]).includes("idempotencyKey");
       expect(Object.keys(operation.responses).includes("409"), name).toBe(hasKey);
     }
   });
