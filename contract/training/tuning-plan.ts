@@ -8,8 +8,8 @@ import { FileReport, Leakage } from "./report.ts";
 import { TuningStrategy } from "./tuning-options.ts";
 
 export const tuningPlanBounds = {
-  /** Of it, what the settings are chosen by; all of a file is judged. */
-  sampleBytesMax: 8 * 1024 * 1024,
+  /** Of a file, what is tokenised, and what the settings are chosen by; all of it is judged. */
+  sampleBytesMax: 2 * 1024 * 1024,
   /** It is given up after so long. */
   secondsMax: 300,
   warningsMax: 50,

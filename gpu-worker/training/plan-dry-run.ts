@@ -56,12 +56,17 @@ export async function planDryRun(
   inWords: (error: unknown) => NonNullable<TuningPlan["error"]>,
 ): Promise<TuningPlan> {
   const { base, options, signal, onProgress } = run;
-  const tokens = await readTokenRules(base.id, base.folder);
+  const rules = await readTokenRules(base.id, base.folder);
+  const tokens = { ...rules, charactersMax: sampleBytesMax };
   const training = keepHead(run.training, sampleBytesMax);
   const validation = run.validation === null ? null : keepHead(run.validation, sampleBytesMax);
   const files = { training: training.source, validation: validation?.source ?? null };
   const report = await judgeData(files, { signal, tokens, onProgress });
-  const notices = noticesOfData(report, options.labelNames ?? null);
+  const isWhole = training.isWhole && validation?.isWhole !== false;
+  const notices = [
+    ...(isWhole ? [] : [partInWords]),
+    ...noticesOfData(report, options.labelNames ?? null),
+  ];
   try {
     const found = await choose(run, report, { training, validation });
     const warnings = [...notices, ...wordsOfTime(found, options)].slice(0, warningsMax);
@@ -76,6 +81,10 @@ export async function planDryRun(
     };
   }
 }
+
+const partInWords =
+  `Of a file of more than ${sampleBytesMax / 2 ** 20} MiB tokens are counted, and the estimate is made, by its ` +
+  "beginning; all else is told of the whole file";
 
 type Heads = { readonly training: KeptHead; readonly validation: KeptHead | null };
 
