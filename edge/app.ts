@@ -15,6 +15,7 @@ import { requestLog } from "./http/request-log.ts";
 import { getOpenApi } from "./openapi/get-openapi.ts";
 import { deleteAlias, getAlias, listAliases, pointAlias, rollBackAlias } from "./routes/aliases.ts";
 import { createChatCompletion } from "./routes/chat-completions.ts";
+import { createTuningJob } from "./routes/create-tuning-job.ts";
 import { createCompletion } from "./routes/completions.ts";
 import { createEmbeddings } from "./routes/embeddings.ts";
 import {
@@ -27,7 +28,6 @@ import {
 } from "./routes/files.ts";
 import {
   cancelTuningJob,
-  createTuningJob,
   getTuningJob,
   listTuningJobs,
   pauseTuningJob,

@@ -211,6 +211,7 @@ const law: Record<string, string[] | "*"> = {
     "gpu-worker/checkpoints",
     "gpu-worker/runtime",
     "gpu-worker/catalog",
+    "gpu-worker/datasets",
     "gpu-worker/training",
     "gpu-worker/telemetry",
     "gpu-worker/jobs",

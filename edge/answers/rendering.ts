@@ -67,6 +67,8 @@ export type Rendering =
   /** `id` is the body's own, fixed with the call that had it made, so that a job shows the same body each time. */
   | { route: "cohere.rerank"; topN: number | null; id: string }
   | { route: "tei.rerank"; topN: number | null }
+  /** Ids of files, as the caller knows them. */
+  | { route: "tuning-plan"; trainingFile: string; validationFile: string | null }
   /** Of the caller's one field, a list or not. */
   | { route: "tokens"; field: "input" | "tokens"; single: boolean };
 

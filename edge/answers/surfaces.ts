@@ -162,6 +162,18 @@ const surfaces: { readonly [Route in Rendering["route"]]: Surface<RenderingOf<Ro
     field: (_, input) => rerankField(input),
     parameters: inBody,
   },
+  "tuning-plan": {
+    result: ({ trainingFile, validationFile }, { model }) => ({
+      ...answers("tuning-plan"),
+      show: (piece) => {
+        const plan = tasks["tuning-plan"].output.parse(piece);
+        const files = { training_file: trainingFile, validation_file: validationFile };
+        return JSON.stringify({ object: "fine_tuning.dry_run", model, ...files, ...plan });
+      },
+    }),
+    field: () => "training_file",
+    parameters: inBody,
+  },
   tokens: {
     result: ({ single }, { task, model }) => ({
       ...answers(task),

@@ -37,7 +37,7 @@ import {
 } from "#contract/prompts/prompt-report.ts";
 import { PromptReference } from "../prompts/apply-prompt.ts";
 import { Problem } from "#contract/training/problems.ts";
-import { LengthHistogram, Repeat } from "#contract/training/report.ts";
+import { FileReport, LengthHistogram, Repeat } from "#contract/training/report.ts";
 import { AliasObject } from "../routes/aliases.ts";
 import { CountedFeedback } from "../routes/feedback.ts";
 import { ResponseFormat } from "../routes/chat-completions.ts";
@@ -178,6 +178,7 @@ const inResponses: Named = {
   FineTuningEvent: TuningEventObject,
   FineTuningCheckpoint: TuningCheckpointObject,
   Hyperparameters: ShownHyperparameters,
+  FileReport,
   DataProblem: Problem,
   RepeatedExample: Repeat,
   LengthHistogram,

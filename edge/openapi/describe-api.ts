@@ -216,6 +216,15 @@ const parameters = {
     schema: { type: "string" },
     example: "wait=10",
   },
+  idempotencyKey: {
+    name: "Idempotency-Key",
+    in: "header",
+    description:
+      "Names what is created: sent again with the same body within 24 hours, it is answered by what it made. " +
+      "Absent: only a client that counts its tries in X-Stainless-Retry-Count, as OpenAI's do, is answered so.",
+    schema: { type: "string", minLength: 1, maxLength: 255 },
+    example: "8e03978e-40d5-43e8-bc93-6894a57f9324",
+  },
   lastEventId: {
     name: "Last-Event-ID",
     in: "header",

@@ -56,11 +56,21 @@ export async function serveJob(c: EdgeContext, read: ReadJob, repeats = true): P
     const step = await readAndPrepare(c, read, use, permit);
     // From here on nothing large is held: a call may wait for minutes.
     permit.release();
-    const answer = await ("answer" in step ? step.answer : dispatch(c, step.job, step.readmit));
-    return withPreference(c, answer);
+    return withPreference(c, await answerOf(c, step));
   } finally {
     permit.release();
   }
+}
+
+/** As `serveJob`, of a call whose body is read already, and small. */
+export async function serveRequest(c: EdgeContext, request: JobRequest): Promise<Response> {
+  refuseKnown(c);
+  const step = await prepareCall(c, cacheUseOf(c), formed(request));
+  return withPreference(c, await answerOf(c, step));
+}
+
+function answerOf(c: EdgeContext, step: Step): Response | Promise<Response> {
+  return "answer" in step ? step.answer : dispatch(c, step.job, step.readmit);
 }
 
 /** Says of an answer which preferences it honours; one that failed honours none. */

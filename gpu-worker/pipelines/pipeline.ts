@@ -67,6 +67,11 @@ export type FileContext = Pick<TaskContext, "signal"> & {
   open(reference: ObjectReference): AsyncIterable<Uint8Array>;
   /** Of all files of the request, in bytes. */
   onProgress(completed: number, total: number): void;
+  /** What a training of the request's model would do and cost. @throws CodedError; the signal's reason */
+  planTuning(
+    input: TaskInput<"tuning-plan">,
+    onProgress: (bytes: number) => void,
+  ): Promise<TaskOutput<"tuning-plan">>;
 };
 
 /** Reads files from object storage, and has no model run. */
