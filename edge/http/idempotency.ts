@@ -15,7 +15,7 @@ export function idempotencyKey(header: string | undefined): string | null {
   );
 }
 
-/** OpenAI's clients send no key of their own, and count how often they tried. @param header `X-Stainless-Retry-Count` */
+/** OpenAI's clients send no key of their own, and count their tries. @param header `X-Stainless-Retry-Count` */
 export function isRetried(header: string | undefined): boolean {
   return header !== undefined && /^[1-9]\d{0,3}$/.test(header);
 }

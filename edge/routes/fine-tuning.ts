@@ -1,6 +1,6 @@
 /**
- * Fine-tuning jobs as OpenAI words them: GET /v1/fine_tuning/jobs, GET one, and POST its cancel, pause and resume. One is
- * created by create-tuning-job.ts.
+ * Fine-tuning jobs as OpenAI words them: GET /v1/fine_tuning/jobs, GET one, and POST its cancel, pause and resume.
+ * One is created by create-tuning-job.ts.
  */
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";

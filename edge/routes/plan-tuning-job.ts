@@ -1,4 +1,4 @@
-/** POST /v1/fine_tuning/jobs with `dry_run: true`: a worker says what the job would do and cost, and none is created. */
+/** POST /v1/fine_tuning/jobs with `dry_run: true`: a worker says what the job would do and cost. None is created. */
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { TuningPlan } from "#contract/training/tuning-plan.ts";

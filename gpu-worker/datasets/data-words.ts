@@ -1,4 +1,4 @@
-/** What both files of a training are like together, in words: what is no fault, and worth knowing before it is trained. */
+/** What the files of a training are like together, in words: no fault, and worth knowing before it is trained. */
 import { unusedNames } from "#contract/training/label-names.ts";
 import type { DataReport, Leakage } from "#contract/training/report.ts";
 

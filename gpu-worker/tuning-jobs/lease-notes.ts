@@ -1,8 +1,8 @@
 /**
- * Which leases the training processes of this machine hold, a note each under `STATE/training-leases`: so that a process
- * which starts can say at once of one that was killed that its lease is lost. A holder is dead for sure only where its
- * process number can be judged: in the same boot, the same namespace of processes, and not another process's by now.
- * Where that cannot be told, as on another machine that shares the folder, or without /proc, the lease lapses by itself.
+ * Which leases the training processes of this machine hold, a note each under `STATE/training-leases`: so that a
+ * process which starts can say at once of one that was killed that its lease is lost. A holder is dead for sure only
+ * where its process number can be judged: in the same boot, the same namespace of processes, and not another process's
+ * by now. Where that cannot be told, as on another machine that shares the folder, or without /proc, the lease lapses.
  */
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { rm } from "node:fs/promises";

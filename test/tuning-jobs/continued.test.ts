@@ -36,6 +36,12 @@ async function made(changes: Partial<TuningOrder>) {
   return outcome.model;
 }
 
+/** Why it failed; else what became of it. */
+async function refused(changes: Partial<TuningOrder>, data?: string): Promise<string> {
+  const outcome = await outcomeOf(await rig.add(changes, data));
+  return outcome.kind === "failed" ? outcome.error.message : outcome.kind;
+}
+
 type Model = Awaited<ReturnType<typeof made>>;
 
 const startOf = (model: Model) => ({
@@ -79,7 +85,8 @@ describe("an adapter", () => {
 
   it("goes on beside the same base, in its own sizes, each label where it is now", async () => {
     const labelNames = ["maybe", "true", "false"];
-    const options = { ...still, strategy: "auto", labelNames } as const;
+    const strategy = "auto" as const;
+    const options = { ...still, strategy, labelNames };
     const next = await made({ options, ...startOf(first) });
     expect(next).toMatchObject({ kind: "adapter", base: "tiny" });
     const told = rig.edge.events.map(({ message }) => message).join("\n");
@@ -103,10 +110,6 @@ describe("an adapter", () => {
 
   it("that is a head alone, of another task or another strategy, is refused by name", async () => {
     const head = await made({ options: { ...usualOptions, strategy: "head" } });
-    const refused = async (changes: Partial<TuningOrder>, data?: string) => {
-      const outcome = await outcomeOf(await rig.add(changes, data));
-      return outcome.kind === "failed" ? outcome.error.message : outcome.kind;
-    };
     const auto = { options: { ...still, strategy: "auto" } } as const;
     expect(await refused({ ...auto, ...startOf(head) })).toMatch(/a head alone.*name its base/);
     expect(await refused({ options: still, ...startOf(first) })).toMatch(/goes on as lora alone/);
@@ -144,7 +147,8 @@ describe("numbers as labels", () => {
     const lines = labelled(120)
       .replaceAll('"label":"true"', '"label":1')
       .replaceAll('"label":"false"', '"label":0');
-    const options = { ...usualOptions, strategy: "head", labelNames: ["no", "yes"] } as const;
+    const strategy = "head" as const;
+    const options = { ...usualOptions, strategy, labelNames: ["no", "yes"] };
     const outcome = await outcomeOf(await rig.add({ options }, lines));
     if (outcome.kind !== "succeeded") throw new Error(JSON.stringify(outcome));
     const own = outcome.model.files.find((each) => each.path === "llm-os.json");
