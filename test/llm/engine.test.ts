@@ -102,14 +102,11 @@ async function play({ seed, failures, limits }: Course): Promise<Ends> {
 describe("any course of requests, callers that leave and runs that fail", () => {
   it.each([
     ["in ample memory", { slots: 6 }],
-    ["in one slot", { slots: 1 }],
-    ["in little memory", { slots: 5, memoryBytes: 128 * bytesPerToken }],
+    ["in one slot, with guesses", { slots: 1, draftTokensMax: 15 }],
     ["with long pieces", { slots: 4, stepTokensMax: 64, shareTokens: 16 }],
-    ["with guesses", { slots: 4, draftTokensMax: 15, stallMsMax: 0 }],
-    ["with guesses in one slot", { slots: 1, draftTokensMax: 15 }],
     [
-      "with guesses in little memory",
-      { slots: 5, memoryBytes: 128 * bytesPerToken, draftTokensMax: 15 },
+      "in little memory, with guesses",
+      { slots: 5, memoryBytes: 128 * bytesPerToken, draftTokensMax: 15, stallMsMax: 0 },
     ],
   ] as const)("gives each text what it gets alone, %s", { timeout: 60_000 }, async (_, limits) => {
     const ends: Ends = { done: 0, cancelled: 0, failed: 0, cached: 0, constrained: 0, closed: 0 };
