@@ -106,6 +106,19 @@ describe("a text gone on with", () => {
     ]);
   });
 
+  it.each([
+    [{}, false],
+    [{ temperature: 0.5 }, false],
+    [{ temperature: 0 }, true],
+    [{ seed: 3 }, true],
+  ])(
+    "is asked of the engine as one that repeats, or as one that need not: %j",
+    async (asked, repeatable) => {
+      const { requests } = await write(writes(), ["a"], asked);
+      expect(requests.map((request) => request.repeatable)).toEqual([repeatable]);
+    },
+  );
+
   it("counts what the model was not asked for, and is cut where it was closed for its length", async () => {
     const ids = await idsOf("hello world");
     const forced = true as const;
