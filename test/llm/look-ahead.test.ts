@@ -81,7 +81,7 @@ describe("a text that says again what it said", () => {
       expect(tokens[0]).toEqual(expected(range(60, from), length, { bend: countOn }));
     });
     await Promise.all(texts);
-    expect(session.runs.length).toBeLessThan(length * 0.7);
+    expect(session.runs.length).toBeLessThan(length * 0.8);
     expect(session.runs.some(({ texts: beside, piece = 0 }) => beside === 3 && piece > 1)).toBe(
       true,
     );
