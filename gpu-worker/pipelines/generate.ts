@@ -4,6 +4,7 @@
  */
 import type { Piece } from "#contract/events.ts";
 import type { Usage } from "#contract/result-document.ts";
+import { isRepeatable } from "#contract/tasks/generation.ts";
 import type { Generation, GenerationParameters, TokenLogprob } from "#contract/tasks/generation.ts";
 import type { DecoderModel } from "../model/decoder-model.ts";
 import type { GeneratedToken, SamplingParameters } from "../model/generation.ts";
@@ -162,6 +163,7 @@ class GenerationRun {
       endTokens: model.endTokens,
       sampling,
       promptLogprobs,
+      repeatable: isRepeatable(parameters),
       ...(this.#options.constraint && { constraint: this.#options.constraint }),
     };
     const handlers = {
