@@ -8,7 +8,8 @@ import type { Generation, GenerationParameters, TokenLogprob } from "#contract/t
 import type { DecoderModel } from "../model/decoder-model.ts";
 import type { GeneratedToken, SamplingParameters } from "../model/generation.ts";
 import type { TokenConstraint } from "../model/token-constraint.ts";
-import { type CallReading, type ChoiceStart, ChoiceWriter, type Growth } from "./choice-writer.ts";
+import type { CallParser } from "../tool-calls/call-parser.ts";
+import { type ChoiceStart, ChoiceWriter, type Growth } from "./choice-writer.ts";
 import { type OrderedPrompt, orderPrompts, samplingOf } from "./generation-order.ts";
 import { PieceGatherer } from "./piece-gatherer.ts";
 import type { GenerationContext } from "./pipeline.ts";
@@ -32,7 +33,8 @@ export type Asked = {
   readonly calls?: {
     /** What the texts are held to, in place of `parameters.structure`. */
     constrain(): Promise<(choice: number) => TokenConstraint>;
-    read(place: Place): CallReading;
+    /** What parts a choice into text and calls. */
+    parserOf(place: Place): CallParser;
   };
 };
 
@@ -185,7 +187,7 @@ class GenerationRun {
       stops: parameters.stop ?? [],
       prompt: prompt.ids,
       logprobs: parameters.top_logprobs !== undefined,
-      ...(calls && { calls: calls.read(place) }),
+      ...(calls && { calls: calls.parserOf(place) }),
       start: () => begun?.start() ?? { text: "", logprobs: [] },
     });
   }
