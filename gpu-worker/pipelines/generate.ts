@@ -38,33 +38,23 @@ export type Asked = {
   };
 };
 
+type With = { model: DecoderModel; context: GenerationContext };
+
 export type Generated = { outputs: Generation[]; usage: Usage; warnings: string[] };
 
 /** @throws CodedError for what the model cannot do; the signal's reason */
 export async function generate(
   prompts: AsyncIterable<Prompt>,
-  { parameters, echo, calls }: Asked,
-  { model, context }: { model: DecoderModel; context: GenerationContext },
+  asked: Asked,
+  { model, context }: With,
 ): Promise<Generated> {
+  const { parameters } = asked;
   const sampling = samplingOf(parameters, model, context.jobId);
   const ordered = await orderPrompts(prompts, parameters, model);
-  const size = await expectResult(ordered, { parameters, echo }, context);
+  const size = await expectResult(ordered, asked, context);
   const pieces = new PieceGatherer(context.report?.bind(context));
-  const { structure } = parameters;
-  const constraint =
-    structure === undefined || calls !== undefined
-      ? ((await calls?.constrain()) ?? null)
-      : await context.constrain(model, structure, "structure");
-  const run = new GenerationRun({
-    model,
-    context,
-    parameters,
-    echo,
-    ...(calls && { calls }),
-    size,
-    pieces,
-    constraint,
-  });
+  const constraint = await constraintOf(asked, { model, context });
+  const run = new GenerationRun({ ...asked, model, context, size, pieces, constraint });
   const ends = await inTurns(ordered, (prompt, at) => run.generate(prompt, at, sampling(at)));
   pieces.flush();
   return {
@@ -72,6 +62,15 @@ export async function generate(
     usage: usageOf(ordered, ends),
     warnings: [],
   };
+}
+
+/** @returns null: the texts are free */
+async function constraintOf(
+  { parameters: { structure }, calls }: Asked,
+  { model, context }: With,
+): Promise<RunOptions["constraint"]> {
+  if (calls !== undefined) return calls.constrain();
+  return structure === undefined ? null : context.constrain(model, structure, "structure");
 }
 
 async function expectResult(
