@@ -37,7 +37,7 @@ const law: Record<string, string[] | "*"> = {
   ),
   "edge/learning": edgeRooms("http", "storage", "registry", "files", "fine-tuning"),
   "edge/tasks": edgeRooms("http", "storage", "registry", "accounts", "answers", "webhooks", "jobs"),
-  "edge/prompts": edgeRooms("http", "accounts", "answers", "jobs", "tasks"),
+  "edge/prompts": edgeRooms("http", "storage", "accounts", "answers", "jobs", "files", "tasks"),
   "edge/portal": edgeRooms("registry"),
   "edge/routes": [
     ...edgeRooms(

@@ -5,8 +5,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { PromptReport } from "../../../contract/prompts/prompt-report.ts";
 import { type TaskInput, tasks } from "../../../contract/tasks.ts";
 import { promptLimits } from "../../../contract/prompts/prompt.ts";
+import { formatFileId, keyOfFile } from "../../../edge/files/stored-file.ts";
 import type { PromptObject } from "../../../edge/routes/prompt-request.ts";
 import { call, errorOf, freshAddress } from "../caller.ts";
+import { openOutsideWorld } from "../jobs/outside-world.ts";
 import {
   allReported,
   announce,
@@ -215,6 +217,45 @@ describe("an evaluation", () => {
     expect(error).toMatchObject({ param });
     expect([400, 404]).toContain(status);
     expect(messages).toEqual([]);
+  });
+
+  it("reads its examples out of a training file of the key", async () => {
+    const id = await created();
+    const [kept, bad] = ["1", "2"].map((digit) => formatFileId(digit.repeat(32)));
+    const lines: Record<string, string> = {
+      [kept ?? ""]: '{"text":"A joy.","label":"good"}\n\n{"text":"A bore.","label":"bad"}',
+      [bad ?? ""]: '{"text":["x"],"label":"good"}\n{"text":{"a":1},"label":"good"}\n',
+    };
+    const world = openOutsideWorld();
+    for (const [file, text] of Object.entries(lines)) {
+      const bytes = new TextEncoder().encode(text);
+      const key = keyOfFile(file);
+      world.objects.set(key, bytes);
+      const sha256 = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+      await env.FILES.getByName("operator").adopt({
+        id: file,
+        key,
+        filename: "train.jsonl",
+        purpose: "fine-tune",
+        bytes: bytes.byteLength,
+        sha256,
+        createdAt: 0,
+        expiresAt: null,
+        status: "processed",
+        statusDetails: null,
+      });
+    }
+    const asked = { examples: undefined, file: kept, dry_run: true };
+    expect(await (await evaluate(id, asked)).json()).toMatchObject({ calls: 2 });
+    for (const [body, param] of [
+      [{ file: kept }, "file"],
+      [{ examples: undefined, file: bad }, "file"],
+      [{ examples: undefined, file: formatFileId("3".repeat(32)) }, "file"],
+      [{ examples: undefined, file: "../x" }, "file"],
+      [{ examples: undefined, file: kept, labels: ["good", "fine"] }, "examples[1].output"],
+    ] as const)
+      expect(await errorOf(await evaluate(id, body))).toMatchObject({ status: 400, param });
+    vi.restoreAllMocks();
   });
 
   it("of a prompt that ships needs no key, but changes nothing", async () => {
