@@ -37,7 +37,16 @@ const law: Record<string, string[] | "*"> = {
   ),
   "edge/learning": edgeRooms("http", "storage", "registry", "files", "fine-tuning"),
   "edge/tasks": edgeRooms("http", "storage", "registry", "accounts", "answers", "webhooks", "jobs"),
-  "edge/prompts": edgeRooms("http", "storage", "accounts", "answers", "jobs", "files", "tasks"),
+  "edge/prompts": edgeRooms(
+    "http",
+    "storage",
+    "registry",
+    "accounts",
+    "answers",
+    "jobs",
+    "files",
+    "tasks",
+  ),
   "edge/portal": edgeRooms("registry"),
   "edge/routes": [
     ...edgeRooms(

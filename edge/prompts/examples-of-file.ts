@@ -1,6 +1,6 @@
 /**
- * Labelled examples out of a training file of the key: of each line the fields that are named as the prompt's variables,
- * and its answer. As many lines as an evaluation takes are read, and no more of the file.
+ * Labelled examples out of a training file of the key: of each line the fields that are named as the prompt's
+ * variables, and its answer. As many lines as an evaluation takes are read, and no more of the file.
  */
 import { CodedError } from "#contract/errors.ts";
 import { evaluationLimits } from "#contract/prompts/evaluation-plan.ts";

@@ -1,4 +1,4 @@
-/** Evaluations of prompts: what they cost before they begin, their jobs, and the version that an optimisation stores. */
+/** Evaluations of prompts: what they cost before they begin, their jobs, and the versions that optimisations store. */
 import { env } from "cloudflare:workers";
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
