@@ -37,16 +37,10 @@ const law: Record<string, string[] | "*"> = {
   ),
   "edge/learning": edgeRooms("http", "storage", "registry", "files", "fine-tuning"),
   "edge/tasks": edgeRooms("http", "storage", "registry", "accounts", "answers", "webhooks", "jobs"),
-  "edge/prompts": edgeRooms(
-    "http",
-    "storage",
-    "registry",
-    "accounts",
-    "answers",
-    "jobs",
-    "files",
-    "tasks",
-  ),
+  "edge/prompts": [
+    ...edgeRooms("http", "storage", "registry", "accounts", "answers", "jobs", "files"),
+    "edge/tasks",
+  ],
   "edge/portal": edgeRooms("registry"),
   "edge/routes": [
     ...edgeRooms(
@@ -66,7 +60,8 @@ const law: Record<string, string[] | "*"> = {
     "edge/portal",
   ],
   "edge/openapi": [
-    ...edgeRooms("http", "answers", "webhooks", "tasks", "files", "fine-tuning", "prompts"),
+    ...edgeRooms("http", "answers", "webhooks", "tasks", "files", "fine-tuning"),
+    "edge/prompts",
     "edge/routes",
   ],
   /** The Worker itself: what it exports, and the table of addresses. */
