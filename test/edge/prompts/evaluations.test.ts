@@ -31,7 +31,7 @@ const mood = {
   parameters: { max_tokens: 300, top_p: 0.5 },
 };
 const labels = ["good", "bad"];
-const examples = Array.from({ length: 30 }, (_, at) => ({
+const examples = Array.from({ length: 50 }, (_, at) => ({
   variables: { text: `Review ${at}.` },
   output: labels[at % 2] ?? "",
 }));
@@ -150,10 +150,10 @@ describe("an evaluation", () => {
       prompt: id,
       version: 1,
       model: decoder.id,
-      calls: 30,
+      calls: 50,
     });
-    // 30 answers of 16 tokens each, and what they are answers to.
-    expect(short.units).toBeGreaterThan(30 * 30);
+    // 50 answers of 16 tokens each, and what they are answers to.
+    expect(short.units).toBeGreaterThan(50 * 30);
     const long = await evaluate(id, { dry_run: true, optimise: true });
     const quoted = await long.json<{ calls: number; units: number }>();
     expect(quoted.calls).toBeGreaterThan(100);
@@ -194,7 +194,7 @@ describe("an evaluation", () => {
       { optimise: true, variants: [{ name: "x", messages: [{ role: "user", content: "{{b}}" }] }] },
       "variants[0].messages[0].content",
     ],
-    [{ optimise: true, examples: examples.slice(0, 19) }, "examples"],
+    [{ optimise: true, examples: examples.slice(0, 49) }, "examples"],
     [{ parameters: { max_tokens: 513 } }, "parameters.max_tokens"],
     [{ parameters: { n: 2 } }, "parameters.n"],
     [{ version: 2 }, "id"],
