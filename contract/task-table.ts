@@ -43,7 +43,10 @@ export const huggingFaceTasks = taskNames.filter((task) => taskTable[task].huggi
 const ofEveryModel: readonly Task[] = ["tokenize", "detokenize"];
 
 /** A task that callers name. */
-export type CallerTask = Exclude<Task, "file-check" | "load-model" | "prompt-evaluation">;
+export type CallerTask = Exclude<
+  Task,
+  "file-check" | "load-model" | "prompt-evaluation" | "tuning-plan"
+>;
 
 /** Whether a caller may mean it. */
 export function isTask(name: string): name is CallerTask {

@@ -20,6 +20,7 @@ import { textClassification } from "./tasks/text-classification.ts";
 import { textGeneration } from "./tasks/text-generation.ts";
 import { tokenClassification } from "./tasks/token-classification.ts";
 import { tokenize } from "./tasks/tokenize.ts";
+import { tuningPlan } from "./tasks/tuning-plan.ts";
 import { zeroShotClassification } from "./tasks/zero-shot-classification.ts";
 
 export const tasks = {
@@ -41,6 +42,7 @@ export const tasks = {
   "file-check": fileCheck,
   "load-model": loadModel,
   "prompt-evaluation": promptEvaluation,
+  "tuning-plan": tuningPlan,
 } as const;
 
 export type Task = keyof typeof tasks;

@@ -15,6 +15,7 @@ import { requestLog } from "./http/request-log.ts";
 import { getOpenApi } from "./openapi/get-openapi.ts";
 import { deleteAlias, getAlias, listAliases, pointAlias, rollBackAlias } from "./routes/aliases.ts";
 import { createChatCompletion } from "./routes/chat-completions.ts";
+import { createTuningJob } from "./routes/create-tuning-job.ts";
 import { createCompletion } from "./routes/completions.ts";
 import { createEmbeddings } from "./routes/embeddings.ts";
 import {
@@ -27,7 +28,6 @@ import {
 } from "./routes/files.ts";
 import {
   cancelTuningJob,
-  createTuningJob,
   getTuningJob,
   listTuningJobs,
   pauseTuningJob,
@@ -59,6 +59,13 @@ import {
 } from "./routes/prompts.ts";
 import { createRerank, createTeiRerank } from "./routes/rerank.ts";
 import { runTask } from "./routes/tasks.ts";
+import {
+  cancelResponse,
+  createResponse,
+  deleteResponse,
+  getResponse,
+  listInputItems,
+} from "./routes/responses.ts";
 import { askForRetune, deleteRetune, getRetune } from "./routes/retunes.ts";
 import { createText, createTokens } from "./routes/tokens.ts";
 import { showWelcome } from "./routes/welcome.ts";
@@ -81,6 +88,10 @@ export const routes: readonly Route[] = [
   { path: "/openapi.json", on: { GET: getOpenApi } },
   { path: "/v1/chat/completions", on: { POST: createChatCompletion } },
   { path: "/v1/completions", on: { POST: createCompletion } },
+  { path: "/v1/responses", on: { POST: createResponse } },
+  { path: "/v1/responses/:id", on: { GET: getResponse, DELETE: deleteResponse } },
+  { path: "/v1/responses/:id/cancel", on: { POST: cancelResponse } },
+  { path: "/v1/responses/:id/input_items", on: { GET: listInputItems } },
   { path: "/v1/embeddings", on: { POST: createEmbeddings } },
   { path: "/v1/rerank", on: { POST: createRerank } },
   { path: "/v2/rerank", on: { POST: createRerank } },

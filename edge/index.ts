@@ -9,4 +9,5 @@ export { JobShard } from "./jobs/job-shard.ts";
 export { TenantLearning } from "./learning/tenant-learning.ts";
 export { TenantPrompts } from "./prompts/tenant-prompts.ts";
 export { ModelRegistry } from "./registry/model-registry.ts";
+export { TenantResponses } from "./responses/tenant-responses.ts";
 export { TunedModels } from "./registry/tuned-models.ts";

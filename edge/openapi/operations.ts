@@ -15,6 +15,7 @@ import { fileOperations } from "./file-operations.ts";
 import { tuningOperations } from "./fine-tuning-operations.ts";
 import { type Example, exampleOf, huggingFaceExample, nativeExample } from "./examples.ts";
 import { generate, generationOperations, writtenOperations } from "./generation-operations.ts";
+import { createResponse, modelResponseOperations } from "./model-response-operations.ts";
 import type { Operation } from "./operation.ts";
 import { evaluateOperation, promptOperations } from "./prompt-operations.ts";
 import {
@@ -99,6 +100,7 @@ function cohereRerank(path: string, id: string, as: string): Operation {
 
 const jobOperations: readonly Operation[] = [
   ...generationOperations.map(({ path, id, ...of }) => job(path, id, of)),
+  job("/v1/responses", "createResponse", createResponse),
   job("/v1/embeddings", "createEmbeddings", {
     tag: "Embeddings",
     summary: "Embed texts, as OpenAI does",
@@ -186,6 +188,7 @@ function tokensExample(task: Task, field: "input" | "tokens"): Example {
 
 export const operations: readonly Operation[] = [
   ...jobOperations,
+  ...modelResponseOperations,
   ...fileOperations,
   ...tuningOperations,
   ...aliasOperations,

@@ -9,6 +9,7 @@ import type { Rendering } from "../answers/rendering.ts";
 import { renderError } from "../answers/surfaces.ts";
 import type { EdgeContext } from "../context.ts";
 import { knownModels, modelNamed } from "../registry/known-models.ts";
+import type { Kept } from "../jobs/job-spec.ts";
 import type { ModelListing } from "../registry/merge-models.ts";
 import type { WebhookFields } from "../webhooks/read-webhook.ts";
 import { tooManyChoices } from "./choices.ts";
@@ -35,6 +36,8 @@ export type JobRequest = {
   webhook: WebhookFields;
   /** Where the files of the caller's own model are. Absent: workers know the model. */
   tuned?: TunedModelSource;
+  /** Its caller comes back for the answer by an id of its own. Absent: by its job's alone. */
+  kept?: Kept;
 };
 
 /** A task, its inputs and its parameters, parsed by the table of tasks. */

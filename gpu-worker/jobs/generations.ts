@@ -7,7 +7,6 @@ import type { Tenant } from "../batching/fair-queueing.ts";
 import type { Piece } from "#contract/events.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { Task } from "#contract/tasks.ts";
-import type { ChatMessage } from "#contract/tasks/chat-completion.ts";
 import type { ChatTemplate, DecoderModel } from "../model/decoder-model.ts";
 import type { GenerationEnd, GenerationHandlers, GenerationRequest } from "../model/generation.ts";
 import type {
@@ -23,6 +22,7 @@ import {
   ChatTemplateError,
   openChatRenderer,
 } from "../tokenizer/chat-template.ts";
+import type { ToolConversation } from "../tool-calls/tool-conversation.ts";
 
 /** Makes the tokens of all requests for one decoder. */
 export type GenerationEngine = {
@@ -117,8 +117,8 @@ export class Generations {
           onRun: promptCounter(request, (tokens) => onRun?.(tokens)),
         }),
       constrain: () => Promise.reject(notHere()),
-      renderChat: (template, messages) =>
-        this.#render(template, messages, { model, signal, tenant }),
+      renderChat: (template, conversation) =>
+        this.#render(template, conversation, { model, signal, tenant }),
       ...(onProgress && { progress: onProgress }),
       ...(onPieces && { report: (pieces) => onPieces(model, pieces) }),
     };
@@ -149,12 +149,12 @@ export class Generations {
 
   async #render(
     template: ChatTemplate,
-    messages: readonly ChatMessage[],
+    conversation: ToolConversation,
     { model, signal, tenant }: Rendering,
   ): Promise<string> {
     this.#renderer ??= openChatRenderer();
     try {
-      const chat = { ...template, messages, addGenerationPrompt: true };
+      const chat = { ...template, ...conversation, addGenerationPrompt: true };
       return await this.#renderer.render(chat, signal, tenant);
     } catch (error) {
       if (error instanceof ChatRefused) throw refused(model, `it says: ${error.message}`, error);

@@ -17,6 +17,7 @@ import { textClassification } from "./text-classification.ts";
 import { textGeneration } from "./text-generation.ts";
 import { tokenClassification } from "./token-classification.ts";
 import { tokenize } from "./tokenize.ts";
+import { tuningPlan } from "./tuning-plan.ts";
 import { zeroShotClassification } from "./zero-shot-classification.ts";
 import type { Pipeline } from "./pipeline.ts";
 
@@ -39,4 +40,5 @@ export const pipelines: { readonly [T in Task]: Pipeline<T> } = {
   "file-check": fileCheck,
   "load-model": loadModel,
   "prompt-evaluation": promptEvaluation,
+  "tuning-plan": tuningPlan,
 };

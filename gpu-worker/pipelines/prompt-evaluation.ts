@@ -17,6 +17,7 @@ import {
   type JudgedExample,
 } from "../evaluation/prompt-figures.ts";
 import type { ChatTemplate, DecoderModel } from "../model/decoder-model.ts";
+import { toolTemplateOf } from "../tool-calls/tool-conversation.ts";
 import { templateOf } from "./chat-completion.ts";
 import { generate } from "./generate.ts";
 import type { DecoderPipeline, GenerationContext } from "./pipeline.ts";
@@ -203,10 +204,11 @@ class Evaluation {
   /** One after the other, so that no more than one is held as a text. */
   async *#prompts(calls: readonly Call[]): AsyncGenerator<ReadPrompt> {
     const { input, name, model, context } = this.#options;
+    const { converse } = toolTemplateOf(this.#template.template);
     for (const { prompt, index } of calls) {
       const at = `${name}.examples[${index}]`;
       const messages = renderPrompt(prompt, input.examples[index]?.variables ?? {}, at);
-      const text = await context.renderChat(this.#template, messages);
+      const text = await context.renderChat(this.#template, converse(messages, []));
       const rules = { wrapped: false, signal: context.signal };
       yield* readPrompts([{ input: text, name: at }], model, rules);
     }

@@ -14,6 +14,7 @@ import { describeHuggingFace } from "./chat-clients/hugging-face.ts";
 import { describeLangChain } from "./chat-clients/langchain.ts";
 import { describeOpenai } from "./chat-clients/openai.ts";
 import { describePrompts } from "./chat-clients/prompts.ts";
+import { describeResponses } from "./chat-clients/responses.ts";
 
 const run = promisify(execFile);
 const models = mkdtempSync(path.join(tmpdir(), "llm-os-chat-clients-"));
@@ -34,6 +35,7 @@ afterAll(async () => {
 const running = () => stack;
 
 describeOpenai(running);
+describeResponses(running);
 describeAiSdk(running);
 describeLangChain(running);
 describeHuggingFace(running);

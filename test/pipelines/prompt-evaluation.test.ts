@@ -164,7 +164,7 @@ describe("an evaluation", () => {
       jobId: "job",
       charge: () => undefined,
       reserveResult: async () => undefined,
-      renderChat: async (_, said) =>
+      renderChat: async (_, { messages: said }) =>
         said.map(({ role, content }) => `${role}: ${content}\n`).join(""),
       generate: (_, request, handlers) =>
         engine.generate(request, { ...handlers, signal: context.signal, onRun: () => undefined }),
