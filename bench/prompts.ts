@@ -1,7 +1,8 @@
 /**
  * How well SmolLM2-135M classifies by prompts, through the public API: samples of sst2 and agnews out of
  * `../shared/data`, with no examples, with some, and as an optimisation leaves it. `npm run bench -- prompts sst2` does
- * one. Labels alone may be written, where the worker can hold a text to them; `free` lets the model write as it likes.
+ * one; a number says how many examples. Labels alone may be written, where the worker can hold a text to them; `free`
+ * lets the model write as it likes.
  */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -41,8 +42,8 @@ const dataSets: readonly DataSet[] = [
   },
 ];
 
-/** Examples that are evaluated, and those of them that are shown as shots by hand: as many of each label. */
-const sampled = 200;
+/** Examples that are evaluated unless a number says otherwise, and shots by hand beside them: as many of each label. */
+const sampledDefault = 200;
 const shotsOfEach = 2;
 const seed = 0;
 const pollMs = 2_000;
@@ -74,11 +75,13 @@ class Evaluations {
   readonly #stack: RunningStack;
   readonly #context: BenchContext;
   readonly #constrain: boolean;
+  readonly #sampled: number;
 
   constructor(stack: RunningStack, context: BenchContext) {
     this.#stack = stack;
     this.#context = context;
     this.#constrain = !context.args.includes("free");
+    this.#sampled = Number(context.args.find(isNumber) ?? sampledDefault);
   }
 
   async run(dataSet: DataSet): Promise<Row[]> {
@@ -87,7 +90,7 @@ class Evaluations {
     const shots = labels.flatMap((label) =>
       sample.filter(({ output }) => output === label).slice(0, shotsOfEach),
     );
-    const examples = sample.filter((each) => !shots.includes(each)).slice(0, sampled);
+    const examples = sample.filter((each) => !shots.includes(each)).slice(0, this.#sampled);
     const messages = [
       { role: "system", content: instruction },
       { role: "user", content: input },
@@ -175,8 +178,12 @@ function accuracyRows(
   ];
 }
 
+function isNumber(arg: string): boolean {
+  return /^\d+$/.test(arg);
+}
+
 async function run(context: BenchContext): Promise<Row[]> {
-  const names = context.args.filter((arg) => arg !== "free");
+  const names = context.args.filter((arg) => arg !== "free" && !isNumber(arg));
   const chosen = dataSets.filter(({ folder }) => names.length === 0 || names.includes(folder));
   if (chosen.length === 0)
     throw new Error(`no such data set: one of ${dataSets.map(({ folder }) => folder).join(", ")}`);

@@ -38,7 +38,10 @@ const law: Record<string, string[] | "*"> = {
   "edge/learning": edgeRooms("http", "storage", "registry", "files", "fine-tuning"),
   "edge/responses": edgeRooms("http", "storage", "accounts", "answers", "jobs"),
   "edge/tasks": edgeRooms("http", "storage", "registry", "accounts", "answers", "webhooks", "jobs"),
-  "edge/prompts": edgeRooms("http", "accounts", "answers", "jobs", "tasks"),
+  "edge/prompts": [
+    ...edgeRooms("http", "storage", "registry", "accounts", "answers", "jobs", "files"),
+    "edge/tasks",
+  ],
   "edge/portal": edgeRooms("registry"),
   "edge/routes": [
     ...edgeRooms(
@@ -59,7 +62,8 @@ const law: Record<string, string[] | "*"> = {
     "edge/portal",
   ],
   "edge/openapi": [
-    ...edgeRooms("http", "answers", "webhooks", "tasks", "files", "fine-tuning", "prompts"),
+    ...edgeRooms("http", "answers", "webhooks", "tasks", "files", "fine-tuning"),
+    "edge/prompts",
     "edge/routes",
   ],
   /** The Worker itself: what it exports, and the table of addresses. */

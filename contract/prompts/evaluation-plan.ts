@@ -5,8 +5,8 @@
  */
 export const evaluationLimits = {
   examplesMax: 500,
-  /** Fewer cannot be divided. */
-  optimisedExamplesMin: 20,
+  /** Of fewer than twenty that are held out, an interval of resampled rows is narrower than the truth. */
+  optimisedExamplesMin: 50,
   labelsMax: 100,
   labelCharactersMax: 200,
   variantsMax: 8,

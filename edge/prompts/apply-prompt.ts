@@ -5,13 +5,14 @@
  */
 import * as z from "zod";
 import { renderPrompt } from "#contract/prompts/prompt.ts";
-import { inputVariable, type ReadyPrompt, readyPrompt } from "#contract/prompts/ready-prompts.ts";
+import { inputVariable, type ReadyPrompt } from "#contract/prompts/ready-prompts.ts";
 import type { ChatMessage } from "#contract/tasks/chat-completion.ts";
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
 import { validate } from "../http/validation.ts";
 import { readMessages } from "../tasks/chat-messages.ts";
 import { findPrompt, VersionNumber } from "./find-prompt.ts";
+import { shippedModel } from "./shipped-model.ts";
 
 export const PromptReference = z.strictObject({
   id: z.string().min(1).max(100).describe("Of a prompt: GET /v1/prompts lists them."),
@@ -30,7 +31,7 @@ export async function promptedBody(
   value: unknown,
   address: string | null,
 ): Promise<{ body: unknown; addressed: string | null }> {
-  const ready = address === null ? undefined : readyPrompt(address);
+  const ready = address === null ? undefined : await shippedModel(c, address);
   if (ready === undefined || !isFields(value))
     return { body: await applyPrompt(c, value), addressed: address };
   return { body: await applyPrompt(c, { ...value, model: ready.id }), addressed: null };
@@ -41,7 +42,8 @@ export async function applyPrompt(c: EdgeContext, value: unknown): Promise<unkno
   if (!isFields(value)) return value;
   const { prompt: named, ...body } = value;
   if (named === undefined || named === null) {
-    const ready = typeof body["model"] === "string" ? readyPrompt(body["model"]) : undefined;
+    const { model: name } = body;
+    const ready = typeof name === "string" ? await shippedModel(c, name) : undefined;
     return ready === undefined ? body : asModel(c, ready, body);
   }
   // The same bytes mean another prompt once there is a newer version.

@@ -2,13 +2,13 @@
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
-import { readyPrompt } from "#contract/prompts/ready-prompts.ts";
 import type { TaskInput } from "#contract/tasks.ts";
 import { textGeneration } from "#contract/tasks/text-generation.ts";
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
 import { validate } from "../http/validation.ts";
 import { callOfTexts } from "../prompts/answer-texts.ts";
+import { shippedModel } from "../prompts/shipped-model.ts";
 import { completionIdentity } from "../tasks/completion-identity.ts";
 import { Options } from "../tasks/hugging-face-options.ts";
 import { type JobRequest, jobRequest, modelForTask, noteUnused } from "../tasks/job-request.ts";
@@ -94,7 +94,7 @@ export async function readCompletion(
   const nameOf = (index: number) => (single ? "prompt" : `prompt[${index}]`);
   checkLengths(inputs, nameOf);
   const name = addressed ?? body.model ?? "";
-  const ready = readyPrompt(name);
+  const ready = await shippedModel(c, name);
   const { id: model } =
     ready === undefined
       ? await modelForTask(c, name, "text-generation")

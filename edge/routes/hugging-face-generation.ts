@@ -4,13 +4,13 @@
  */
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
-import { readyPrompt } from "#contract/prompts/ready-prompts.ts";
 import { generationParameters } from "#contract/tasks/generation.ts";
 import { Text } from "#contract/tasks/fields.ts";
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
 import { validate } from "../http/validation.ts";
 import { callOfTexts } from "../prompts/answer-texts.ts";
+import { shippedModel } from "../prompts/shipped-model.ts";
 import { fieldsOf } from "../tasks/fields-of.ts";
 import { type JobRequest, jobRequest, noteUnused } from "../tasks/job-request.ts";
 import { Options } from "../tasks/hugging-face-options.ts";
@@ -93,7 +93,7 @@ export async function readGenerate(
     webhook,
     warnings: noteUnused(c, { options }),
   } as const;
-  const ready = readyPrompt(id);
+  const ready = await shippedModel(c, id);
   if (ready !== undefined) {
     const names = { texts: "inputs", echo: "parameters.return_full_text" };
     const call = callOfTexts(ready, [inputs], parameters, names);

@@ -17,6 +17,7 @@ import { Text } from "#contract/tasks/fields.ts";
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
 import { validate } from "../http/validation.ts";
+import { shippedModel } from "../prompts/shipped-model.ts";
 import { fieldsOf } from "../tasks/fields-of.ts";
 import { Options } from "../tasks/hugging-face-options.ts";
 import { type JobRequest, jobRequest, noteUnused } from "../tasks/job-request.ts";
@@ -115,7 +116,7 @@ export async function readWritten(
 ): Promise<JobRequest> {
   const body = validate(bodies[task], value);
   const { inputs: given, parameters = {}, options, ...webhook } = body;
-  const named = readyPrompt(id);
+  const named = await shippedModel(c, id);
   const prompt = named ?? readyPrompt(general[task]);
   if (prompt === undefined) throw new Error(`no prompt does ${task}`);
   const { inputs: texts, single } = readOneOrList(Text, given, "inputs");

@@ -6,10 +6,11 @@
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { huggingFaceTasks, isTask, taskTable } from "#contract/task-table.ts";
-import { readyPrompt, type WrittenTask, writtenTasks } from "#contract/prompts/ready-prompts.ts";
+import { type WrittenTask, writtenTasks } from "#contract/prompts/ready-prompts.ts";
 import type { Task } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
 import { validate } from "../http/validation.ts";
+import { shippedModel } from "../prompts/shipped-model.ts";
 import { modelNamed } from "../registry/known-models.ts";
 import { fieldsOf } from "../tasks/fields-of.ts";
 import { Options } from "../tasks/hugging-face-options.ts";
@@ -57,9 +58,9 @@ export function runPipeline(c: EdgeContext): Promise<Response> {
   const { id, task, api } = addressed(c);
   if (api !== null) return serveJob(c, (context, body) => readOther(context, { id, api }, body));
   if (task !== null && !isServed(task) && !isWritten(task)) throw unknownTask(task);
-  if (task !== null) checkReady(id, task);
   return serveJob(c, async (context, body) => {
-    const asked = task ?? readyPrompt(id)?.task ?? (await taskOf(context, id, body));
+    const asked = task ?? (await taskOf(context, id, body));
+    await checkShipped(context, id, asked);
     if (isWritten(asked)) return readWritten(context, { id, task: asked }, body);
     return asked === "text-generation"
       ? readGenerate(context, id, body)
@@ -112,8 +113,8 @@ function isWritten(task: string): task is WrittenTask {
 }
 
 /** @throws CodedError where a prompt that ships does something else */
-function checkReady(id: string, task: string): void {
-  const ready = readyPrompt(id);
+async function checkShipped(c: EdgeContext, id: string, task: string): Promise<void> {
+  const ready = await shippedModel(c, id);
   if (ready === undefined || ready.task === task) return;
   throw new CodedError(
     "invalid_value",
@@ -131,8 +132,10 @@ function unknownTask(task: string): CodedError {
   );
 }
 
-async function taskOf(c: EdgeContext, id: string, body: unknown): Promise<Task> {
+async function taskOf(c: EdgeContext, id: string, body: unknown): Promise<Task | WrittenTask> {
   validate(z.looseObject({}), body);
+  const shipped = await shippedModel(c, id);
+  if (shipped !== undefined) return shipped.task;
   const recognised = huggingFaceTasks.find(
     (task) => taskTable[task].huggingFace?.recognise?.safeParse(body).success,
   );

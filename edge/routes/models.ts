@@ -8,14 +8,10 @@ import type { ModelLimits } from "#contract/model-limits.ts";
 import { ModelStatus } from "#contract/models.ts";
 import { isOfEveryModel } from "#contract/task-table.ts";
 import { Task } from "#contract/tasks.ts";
-import {
-  type ReadyPrompt,
-  readyPrompt,
-  readyPrompts,
-  writtenTasks,
-} from "#contract/prompts/ready-prompts.ts";
+import { type ReadyPrompt, readyPrompts, writtenTasks } from "#contract/prompts/ready-prompts.ts";
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
+import { shippedModel } from "../prompts/shipped-model.ts";
 import { knownModels, modelNamed } from "../registry/known-models.ts";
 import { aliasCalled } from "../registry/model-alias.ts";
 import { ownModels, removeOwnModel } from "../registry/own-models.ts";
@@ -75,14 +71,16 @@ export async function listModels(c: EdgeContext): Promise<Response> {
   const [known, own] = await Promise.all([knownModels(c), ownModels(c)]);
   const { list } = known;
   const answering = known.find(settingsOf(c.env).promptModel);
+  const shipped = (by: ModelObject) =>
+    readyPrompts
+      .filter(({ id }) => known.find(id) === undefined)
+      .map((prompt) => promptObject(prompt, by));
   const { tenant } = c.get("caller");
   return c.json({
     object: "list",
     data: [
       ...list.map((model) => modelObject(model, tenant)),
-      ...(answering === undefined
-        ? []
-        : readyPrompts.map((prompt) => promptObject(prompt, modelObject(answering, tenant)))),
+      ...(answering === undefined ? [] : shipped(modelObject(answering, tenant))),
       ...own.map((model) => modelObject(model, tenant)),
     ],
   } satisfies z.infer<typeof ModelList>);
@@ -91,7 +89,7 @@ export async function listModels(c: EdgeContext): Promise<Response> {
 export async function getModel(c: EdgeContext): Promise<Response> {
   const id = c.req.param("id") ?? "";
   const { tenant } = c.get("caller");
-  const prompt = readyPrompt(id);
+  const prompt = await shippedModel(c, id);
   const model = modelObject(
     await modelNamed(c, prompt === undefined ? id : settingsOf(c.env).promptModel),
     tenant,
@@ -121,7 +119,7 @@ export async function deleteModel(c: EdgeContext): Promise<Response> {
   if (await removeOwnModel(c, id)) {
     return c.json({ id, object: "model", deleted: true } satisfies z.infer<typeof DeletedModel>);
   }
-  if (readyPrompt(id) !== undefined) throw isPlatforms(id);
+  if ((await shippedModel(c, id)) !== undefined) throw isPlatforms(id);
   const model = await modelNamed(c, id);
   const alias = aliasCalled(id);
   if (alias !== null) {

@@ -20,6 +20,7 @@ import { admitHit } from "../accounts/admission.ts";
 import type { EdgeContext } from "../context.ts";
 import { parsePreference } from "../http/preference.ts";
 import { validate } from "../http/validation.ts";
+import { examplesOfFile } from "../prompts/examples-of-file.ts";
 import { findPrompt, VersionNumber } from "../prompts/find-prompt.ts";
 import type { StoredVersion } from "../prompts/stored-prompt.ts";
 import { type JobRequest, jobRequest, type TaskCall } from "../tasks/job-request.ts";
@@ -35,7 +36,18 @@ const maxTokensDefault = { label: 16, text: 128 } as const;
 export const EvaluateRequest = z.strictObject({
   version: VersionNumber.optional().describe("Which version. Default: the newest."),
   model: ModelName.optional().describe("Which model answers. Default: the prompt's."),
-  examples: EvaluationExamples,
+  examples: EvaluationExamples.optional().describe(
+    "Variables, and what the answer to them is to be. Or a file.",
+  ),
+  file: z
+    .string()
+    .min(1)
+    .max(100)
+    .optional()
+    .describe(
+      "In place of examples: a training file as JSON Lines, whose fields are named as the variables, and the answer " +
+        `output, label or completion. The first ${evaluationLimits.examplesMax} lines are read.`,
+    ),
   labels: EvaluationLabels.optional().describe(
     "The classes, where answers are labels. Default: answers are texts, compared after normalisation.",
   ),
@@ -63,6 +75,8 @@ export const EvaluateRequest = z.strictObject({
   ...webhookFields,
 });
 type EvaluateRequest = z.infer<typeof EvaluateRequest>;
+/** With its examples at hand. */
+type WithExamples = EvaluateRequest & { examples: PromptExample[] };
 
 export const PromptQuote = z.object({
   object: z.literal("prompt.quote").describe("What this is."),
@@ -95,12 +109,9 @@ export async function evaluatePrompt(c: EdgeContext): Promise<Response> {
   askForJob(c);
   const own: { optimised: StoredVersion | null } = { optimised: null };
   const response = await serveJob(c, async (context, body) => {
-    const request = validate(EvaluateRequest, body);
-    const version = await findPrompt(
-      context,
-      context.req.param("id") ?? "",
-      request.version ?? null,
-    );
+    const asked = validate(EvaluateRequest, body);
+    const version = await findPrompt(context, context.req.param("id") ?? "", asked.version ?? null);
+    const request = { ...asked, examples: await examplesFor(context, asked, version) };
     if (request.optimise === true) own.optimised = ownPrompt(version);
     const job = await readEvaluation(context, request, version);
     return request.dry_run === true ? quote(context, version, job) : job;
@@ -108,6 +119,17 @@ export async function evaluatePrompt(c: EdgeContext): Promise<Response> {
   const id = JobId.safeParse(response.headers.get("x-job-id"));
   if (own.optimised !== null && response.ok && id.success) await watch(c, own.optimised, id.data);
   return response;
+}
+
+async function examplesFor(
+  c: EdgeContext,
+  { examples, file }: EvaluateRequest,
+  { content }: StoredVersion,
+): Promise<PromptExample[]> {
+  if (examples !== undefined && file !== undefined)
+    throw wrong("file", "stands beside examples. Send one of them");
+  if (file !== undefined) return examplesOfFile(c, file, content.variables);
+  return validate(EvaluationExamples, examples, ["examples"]);
 }
 
 async function watch(c: EdgeContext, { id: prompt, version }: StoredVersion, job: JobId) {
@@ -136,7 +158,7 @@ function ownPrompt(version: StoredVersion): StoredVersion {
 
 async function readEvaluation(
   c: EdgeContext,
-  request: EvaluateRequest,
+  request: WithExamples,
   version: StoredVersion,
 ): Promise<JobRequest> {
   const { examples, labels = null, variants = [], optimise = false, seed = 0 } = request;
@@ -180,7 +202,7 @@ function maxTokensOf({ labels, parameters }: EvaluateRequest, own: unknown): num
 }
 
 /** @throws CodedError for what could not be judged */
-function check(request: EvaluateRequest, prompt: Prompt): void {
+function check(request: WithExamples, prompt: Prompt): void {
   const { examples, labels, variants = [], optimise = false, constrain } = request;
   for (const [index, { variables }] of examples.entries())
     fillIn(prompt.variables, variables, `examples[${index}].variables`);

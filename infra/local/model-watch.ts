@@ -11,6 +11,8 @@ const ModelRow = z.looseObject({
   loaded: z.boolean(),
   progress: z.number().nullish(),
   reason: z.string().nullish(),
+  /** Of a tuned model, or a prompt: what is told of that is told of this. */
+  base_model: z.string().optional(),
 });
 type ModelRow = z.infer<typeof ModelRow>;
 const ModelList = z.looseObject({ data: z.array(ModelRow) });
@@ -76,7 +78,7 @@ export class ModelWatch {
   }
 
   #tell(model: ModelRow): void {
-    const words = describe(model);
+    const words = model.base_model === undefined ? describe(model) : null;
     if (words === null || this.#told.get(model.id) === words) return;
     this.#told.set(model.id, words);
     this.#print(`${model.id}: ${words}`);

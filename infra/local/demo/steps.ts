@@ -23,7 +23,14 @@ const Base64Embeddings = z.looseObject({
   usage,
 });
 const Models = z.looseObject({
-  data: z.array(z.looseObject({ id: z.string(), status: z.string(), loaded: z.boolean() })),
+  data: z.array(
+    z.looseObject({
+      id: z.string(),
+      status: z.string(),
+      loaded: z.boolean(),
+      base_model: z.string().optional(),
+    }),
+  ),
 });
 const Job = z.looseObject({ id: z.string(), status: z.string(), output: z.unknown() });
 const WebhookBody = z.looseObject({ type: z.string(), data: Job });
@@ -40,7 +47,8 @@ const models: DemoStep = {
       data.some(({ id, loaded }) => id === model && loaded),
       `${model} is not loaded`,
     );
-    return data.map(({ id, status, loaded }) => `${id}: ${status}${loaded ? ", loaded" : ""}`);
+    const own = data.filter(({ base_model: base }) => base === undefined);
+    return own.map(({ id, status, loaded }) => `${id}: ${status}${loaded ? ", loaded" : ""}`);
   },
 };
 

@@ -1,12 +1,14 @@
-/** Evaluations of prompts: what they cost before they begin, their jobs, and the version that an optimisation stores. */
+/** Evaluations of prompts: what they cost before they begin, their jobs, and the versions that optimisations store. */
 import { env } from "cloudflare:workers";
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { PromptReport } from "../../../contract/prompts/prompt-report.ts";
 import { type TaskInput, tasks } from "../../../contract/tasks.ts";
 import { promptLimits } from "../../../contract/prompts/prompt.ts";
+import { formatFileId, keyOfFile } from "../../../edge/files/stored-file.ts";
 import type { PromptObject } from "../../../edge/routes/prompt-request.ts";
 import { call, errorOf, freshAddress } from "../caller.ts";
+import { openOutsideWorld } from "../jobs/outside-world.ts";
 import {
   allReported,
   announce,
@@ -29,7 +31,7 @@ const mood = {
   parameters: { max_tokens: 300, top_p: 0.5 },
 };
 const labels = ["good", "bad"];
-const examples = Array.from({ length: 30 }, (_, at) => ({
+const examples = Array.from({ length: 50 }, (_, at) => ({
   variables: { text: `Review ${at}.` },
   output: labels[at % 2] ?? "",
 }));
@@ -148,10 +150,10 @@ describe("an evaluation", () => {
       prompt: id,
       version: 1,
       model: decoder.id,
-      calls: 30,
+      calls: 50,
     });
-    // 30 answers of 16 tokens each, and what they are answers to.
-    expect(short.units).toBeGreaterThan(30 * 30);
+    // 50 answers of 16 tokens each, and what they are answers to.
+    expect(short.units).toBeGreaterThan(50 * 30);
     const long = await evaluate(id, { dry_run: true, optimise: true });
     const quoted = await long.json<{ calls: number; units: number }>();
     expect(quoted.calls).toBeGreaterThan(100);
@@ -192,7 +194,7 @@ describe("an evaluation", () => {
       { optimise: true, variants: [{ name: "x", messages: [{ role: "user", content: "{{b}}" }] }] },
       "variants[0].messages[0].content",
     ],
-    [{ optimise: true, examples: examples.slice(0, 19) }, "examples"],
+    [{ optimise: true, examples: examples.slice(0, 49) }, "examples"],
     [{ parameters: { max_tokens: 513 } }, "parameters.max_tokens"],
     [{ parameters: { n: 2 } }, "parameters.n"],
     [{ version: 2 }, "id"],
@@ -215,6 +217,45 @@ describe("an evaluation", () => {
     expect(error).toMatchObject({ param });
     expect([400, 404]).toContain(status);
     expect(messages).toEqual([]);
+  });
+
+  it("reads its examples out of a training file of the key", async () => {
+    const id = await created();
+    const [kept, bad] = ["1", "2"].map((digit) => formatFileId(digit.repeat(32)));
+    const lines: Record<string, string> = {
+      [kept ?? ""]: '{"text":"A joy.","label":"good"}\n\n{"text":"A bore.","label":"bad"}',
+      [bad ?? ""]: '{"text":["x"],"label":"good"}\n{"text":{"a":1},"label":"good"}\n',
+    };
+    const world = openOutsideWorld();
+    for (const [file, text] of Object.entries(lines)) {
+      const bytes = new TextEncoder().encode(text);
+      const key = keyOfFile(file);
+      world.objects.set(key, bytes);
+      const sha256 = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+      await env.FILES.getByName("operator").adopt({
+        id: file,
+        key,
+        filename: "train.jsonl",
+        purpose: "fine-tune",
+        bytes: bytes.byteLength,
+        sha256,
+        createdAt: 0,
+        expiresAt: null,
+        status: "processed",
+        statusDetails: null,
+      });
+    }
+    const asked = { examples: undefined, file: kept, dry_run: true };
+    expect(await (await evaluate(id, asked)).json()).toMatchObject({ calls: 2 });
+    for (const [body, param] of [
+      [{ file: kept }, "file"],
+      [{ examples: undefined, file: bad }, "file"],
+      [{ examples: undefined, file: formatFileId("3".repeat(32)) }, "file"],
+      [{ examples: undefined, file: "../x" }, "file"],
+      [{ examples: undefined, file: kept, labels: ["good", "fine"] }, "examples[1].output"],
+    ] as const)
+      expect(await errorOf(await evaluate(id, body))).toMatchObject({ status: 400, param });
+    vi.restoreAllMocks();
   });
 
   it("of a prompt that ships needs no key, but changes nothing", async () => {

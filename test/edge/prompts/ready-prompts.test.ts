@@ -117,6 +117,19 @@ describe("a prompt that ships", () => {
     expect(await errorOf(lacking)).toMatchObject({ param: "prompt.variables.target_language" });
   });
 
+  it("gives way to a worker's model of its name", async () => {
+    await announce([decoder, other, { ...other, id: "code" }]);
+    const bindings = bindingsWith({});
+    const asked = { bindings, operator: true };
+    const body = { model: "code", messages: [{ role: "user", content: "x" }] };
+    expect((await call("/v1/chat/completions", body, asked)).status).toBe(200);
+    expect(messages.at(-1)).toMatchObject({ model: "code", inputs: [{ messages: body.messages }] });
+    const list = await call("/v1/models", undefined, { bindings });
+    const { data } = await list.json<{ data: ModelObject[] }>();
+    const [shown, ...more] = data.filter(({ id }) => id === "code");
+    expect([shown?.task, shown?.base_model, more]).toEqual(["text-generation", undefined, []]);
+  });
+
   it("is no model for what it does not do", async () => {
     const embedded = await errorOf(await send("/v1/embeddings", { model: "chat", input: "x" }));
     expect(embedded).toMatchObject({ status: 400, param: "model" });

@@ -1,0 +1,88 @@
+/**
+ * Labelled examples out of a training file of the key: of each line the fields that are named as the prompt's
+ * variables, and its answer. As many lines as an evaluation takes are read, and no more of the file.
+ */
+import { CodedError } from "#contract/errors.ts";
+import { evaluationLimits } from "#contract/prompts/evaluation-plan.ts";
+import type { PromptExample } from "#contract/prompts/prompt.ts";
+import { Value, type VariablesSchema } from "#contract/prompts/variables.ts";
+import { type Fields, parseJsonLine } from "#contract/training/json-line.ts";
+import { keyOwner } from "../accounts/key-owner.ts";
+import type { EdgeContext } from "../context.ts";
+import { settingsOf } from "../environment.ts";
+import { FileId } from "../files/stored-file.ts";
+import { openObject } from "../storage/object-store.ts";
+
+/** Read of a file at most; an evaluation holds far less. */
+const bytesMax = 8 * 1024 * 1024;
+
+/** The first that a line has. */
+const answers = ["output", "label", "completion"] as const;
+/** What a line calls the one variable of a prompt. */
+const inputs = ["text", "prompt", "input"] as const;
+
+/** @throws CodedError for a file that is none of the key's, or whose lines are no examples of the prompt */
+export async function examplesOfFile(
+  c: EdgeContext,
+  id: string,
+  variables: VariablesSchema,
+): Promise<PromptExample[]> {
+  const tenant = keyOwner(c, "Files");
+  const file = FileId.safeParse(id).success
+    ? await c.env.FILES.getByName(tenant).find(tenant, id)
+    : null;
+  const chunks = file === null ? null : await openObject(settingsOf(c.env), file);
+  if (file?.purpose !== "fine-tune" || chunks === null)
+    throw wrong(`${id.slice(0, 100)} is no training file of this key. Name another: GET /v1/files`);
+  const lines = await firstLines(chunks);
+  return lines.map((line, index) => exampleOf(line, index + 1, variables));
+}
+
+async function firstLines(chunks: AsyncGenerator<Uint8Array>): Promise<string[]> {
+  const decoder = new TextDecoder();
+  const lines: string[] = [];
+  let [begun, bytes] = ["", 0];
+  try {
+    for await (const chunk of chunks) {
+      bytes += chunk.byteLength;
+      const [first = "", ...others] = decoder.decode(chunk, { stream: true }).split("\n");
+      begun += first;
+      for (const next of others) {
+        lines.push(begun);
+        begun = next;
+      }
+      if (lines.length >= evaluationLimits.examplesMax || bytes > bytesMax) break;
+    }
+  } finally {
+    await chunks.return(undefined);
+  }
+  const whole = bytes > bytesMax ? lines : [...lines, begun];
+  const read = whole.slice(0, evaluationLimits.examplesMax);
+  return read.filter((line) => line.trim() !== "");
+}
+
+function exampleOf(line: string, number: number, { properties }: VariablesSchema): PromptExample {
+  const parsed = parseJsonLine(line);
+  if ("fault" in parsed) throw wrong(`line ${number} is no JSON object. Upload JSON Lines`);
+  const { fields } = parsed;
+  const output = answers.map((name) => fields[name]).find((value) => value !== undefined);
+  if (typeof output !== "string" || output === "")
+    throw wrong(`line ${number} has no text as its ${answers.join(", ")}. Add one of these`);
+  return { variables: valuesOf(fields, Object.keys(properties), number), output };
+}
+
+function valuesOf(fields: Fields, names: readonly string[], number: number) {
+  const only = names.length === 1 ? inputs : [];
+  const found = names.flatMap((name) => {
+    const value = [name, ...only].map((each) => fields[each]).find((each) => each !== undefined);
+    if (value === undefined) return [];
+    const read = Value.safeParse(value);
+    if (!read.success) throw wrong(`line ${number} has a ${name} that is no text, number or list`);
+    return [[name, read.data] as const];
+  });
+  return Object.fromEntries(found);
+}
+
+function wrong(problem: string): CodedError {
+  return new CodedError("invalid_value", `file: ${problem}.`, { param: "file" });
+}
