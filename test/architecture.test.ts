@@ -38,6 +38,7 @@ const law: Record<string, string[] | "*"> = {
   "edge/learning": edgeRooms("http", "storage", "registry", "files", "fine-tuning"),
   "edge/responses": edgeRooms("http", "storage", "accounts", "answers", "jobs"),
   "edge/tasks": edgeRooms("http", "storage", "registry", "accounts", "answers", "webhooks", "jobs"),
+  "edge/prompts": edgeRooms("http", "accounts", "answers", "jobs", "tasks"),
   "edge/portal": edgeRooms("registry"),
   "edge/routes": [
     ...edgeRooms(
@@ -53,11 +54,12 @@ const law: Record<string, string[] | "*"> = {
       "learning",
       "responses",
       "tasks",
+      "prompts",
     ),
     "edge/portal",
   ],
   "edge/openapi": [
-    ...edgeRooms("http", "answers", "webhooks", "tasks", "files", "fine-tuning"),
+    ...edgeRooms("http", "answers", "webhooks", "tasks", "files", "fine-tuning", "prompts"),
     "edge/routes",
   ],
   /** The Worker itself: what it exports, and the table of addresses. */
@@ -72,6 +74,7 @@ const law: Record<string, string[] | "*"> = {
       "fine-tuning",
       "learning",
       "responses",
+      "prompts",
     ),
     "edge/routes",
     "edge/openapi",
@@ -154,14 +157,17 @@ const law: Record<string, string[] | "*"> = {
     "gpu-worker/runtime",
     "gpu-worker/tensor",
   ],
+  "gpu-worker/tool-calls": ["contract", "gpu-worker/tokenizer"],
   "gpu-worker/pipelines": [
     "contract",
     "gpu-worker/datasets",
+    "gpu-worker/evaluation",
     "gpu-worker/event-loop",
     "gpu-worker/fit",
     "gpu-worker/llm",
     "gpu-worker/model",
     "gpu-worker/tokenizer",
+    "gpu-worker/tool-calls",
     "gpu-worker/tensor",
   ],
   "gpu-worker/training": [
@@ -190,6 +196,7 @@ const law: Record<string, string[] | "*"> = {
     "gpu-worker/event-loop",
     "gpu-worker/model",
     "gpu-worker/tokenizer",
+    "gpu-worker/tool-calls",
     "gpu-worker/pipelines",
     "gpu-worker/batching",
     "gpu-worker/llm",
@@ -204,6 +211,7 @@ const law: Record<string, string[] | "*"> = {
     "gpu-worker/checkpoints",
     "gpu-worker/runtime",
     "gpu-worker/catalog",
+    "gpu-worker/datasets",
     "gpu-worker/training",
     "gpu-worker/telemetry",
     "gpu-worker/jobs",

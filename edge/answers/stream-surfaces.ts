@@ -49,7 +49,7 @@ const jobEvents: StreamSurface<Rendering> = {
   progress: (_, { completed, total }) => [
     { event: "progress", data: JSON.stringify({ completed, total }) },
   ],
-  piece: (_, __, { input, choice, from, tokens, text, logprobs, finishReason }) => [
+  piece: (_, __, { input, choice, from, tokens, text, logprobs, toolCalls, finishReason }) => [
     {
       event: "output",
       data: JSON.stringify({
@@ -59,6 +59,7 @@ const jobEvents: StreamSurface<Rendering> = {
         tokens,
         text,
         logprobs: logprobs ?? null,
+        ...(toolCalls && { tool_calls: toolCalls.map(({ argumentsFrom: _at, ...call }) => call) }),
         finish_reason: finishReason ?? null,
       }),
     },

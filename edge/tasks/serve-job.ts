@@ -32,8 +32,8 @@ import type { JobRequest } from "./job-request.ts";
 import { requestKeyOf } from "./request-key.ts";
 import { tokenIdsHeader } from "./token-ids.ts";
 
-/** @throws CodedError where the body is no such job */
-export type ReadJob = (c: EdgeContext, body: unknown) => Promise<JobRequest>;
+/** A response in place of a job needs no model. @throws CodedError where the body is no such job */
+export type ReadJob = (c: EdgeContext, body: unknown) => Promise<JobRequest | Response>;
 
 /** How this call stands to the cache. */
 type CacheUse = {
@@ -56,11 +56,22 @@ export async function serveJob(c: EdgeContext, read: ReadJob, repeats = true): P
     const step = await readAndPrepare(c, read, use, permit);
     // From here on nothing large is held: a call may wait for minutes.
     permit.release();
-    const answer = await ("answer" in step ? step.answer : dispatch(c, step.job, step.readmit));
-    return withPreference(c, answer);
+    return withPreference(c, await answerOf(c, step));
   } finally {
     permit.release();
   }
+}
+
+/** As `serveJob`, of a call whose body is read already, and small. */
+export async function serveRequest(c: EdgeContext, request: JobRequest): Promise<Response> {
+  refuseKnown(c);
+  const use = { ...cacheUseOf(c), repeats: true };
+  const step = await prepareCall(c, use, formed(request));
+  return withPreference(c, await answerOf(c, step));
+}
+
+function answerOf(c: EdgeContext, step: Step): Response | Promise<Response> {
+  return "answer" in step ? step.answer : dispatch(c, step.job, step.readmit);
 }
 
 /** Says of an answer which preferences it honours; one that failed honours none. */
@@ -82,6 +93,7 @@ async function readAndPrepare(
   c.set("rolloutBy", given.body);
   const request = await read(c, given.body);
   c.set("rolloutBy", undefined);
+  if (request instanceof Response) return { answer: request };
   return prepareCall(c, use, formed(request));
 }
 

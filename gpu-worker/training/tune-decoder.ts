@@ -14,6 +14,7 @@ import { makeTokenizer } from "../tokenizer/tokenizer.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
+import { type AdapterStart, type Continued, startOf } from "./continued.ts";
 import { lengthsOf } from "./decoder-cost.ts";
 import type { DecoderFacts } from "./decoder-cost.ts";
 import { batchData, encodeDecoderData, judgedData, scoresOf } from "./decoder-data.ts";
@@ -36,6 +37,8 @@ type Named = {
   readonly folder: string;
   /** Its name and its weights' digest, for adapters. */
   readonly upstream: Pick<TunedDecoder, "baseName" | "baseDigest">;
+  /** A tuned model that the training goes on from. Absent: it begins with the base. */
+  readonly from?: Continued;
 };
 
 /** All that is known before it is decided how to train. */
@@ -47,6 +50,8 @@ export type PreparedDecoder = Named & {
   readonly data: DecoderData;
   readonly encoded: EncodedTexts;
   readonly facts: DecoderFacts;
+  /** Of an adapter that it goes on from; null: there is none. */
+  readonly start: AdapterStart | null;
 };
 
 export type TuneDecoderOptions = TrainingRun & { readonly prepared: PreparedDecoder };
@@ -85,7 +90,9 @@ export async function prepareDecoder(
     training: lengthsOf(encoded.training),
     heldOut: lengthsOf(encoded.heldOut),
   };
-  return { ...named, checkpoint, tokenizer, config, data, encoded, facts };
+  const { task } = data;
+  const start = await startOf(named.from, { task, baseDigest: named.upstream.baseDigest });
+  return { ...named, checkpoint, tokenizer, config, data, encoded, facts, start };
 }
 
 export async function tuneDecoder(options: TuneDecoderOptions): Promise<TrainingReport> {
@@ -98,7 +105,7 @@ export async function tuneDecoder(options: TuneDecoderOptions): Promise<Training
     );
   }
   const { weights: stored } = openDecoderWeights(checkpoint);
-  const weights = isLora ? withDecoderAdapters(stored, plan) : stored;
+  const weights = isLora ? withDecoderAdapters(stored, plan, prepared.start) : stored;
   try {
     const rows = [...encoded.training, ...encoded.heldOut];
     const positions = rows.reduce((most, { ids }) => Math.max(most, ids.length), 1);
