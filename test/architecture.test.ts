@@ -87,6 +87,12 @@ const law: Record<string, string[] | "*"> = {
     "gpu-worker/tensor",
     "gpu-worker/tokenizer",
   ],
+  "gpu-worker/grammar": [
+    "contract",
+    "gpu-worker/event-loop",
+    "gpu-worker/model",
+    "gpu-worker/tokenizer",
+  ],
   "gpu-worker/architectures": [
     "gpu-worker/model",
     "gpu-worker/weights",
@@ -185,6 +191,7 @@ const law: Record<string, string[] | "*"> = {
   "gpu-worker/jobs": [
     "contract",
     "gpu-worker/event-loop",
+    "gpu-worker/grammar",
     "gpu-worker/model",
     "gpu-worker/tokenizer",
     "gpu-worker/pipelines",

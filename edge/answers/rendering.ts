@@ -6,7 +6,7 @@ import type { Task } from "#contract/tasks.ts";
 
 export type Rendering =
   | { route: "openai.embeddings"; encodingFormat: "float" | "base64"; single: boolean }
-  /** `id` and `created` are the body's own, fixed with the call, so that a job shows the same body each time. */
+  /** `structureField`: by which the caller asked for a structure. `id` and `created` are the body's own, fixed with the call, so that a job shows the same body each time. */
   | {
       route: "openai.chat";
       id: string;
@@ -16,6 +16,7 @@ export type Rendering =
       maxTokensField: string | null;
       /** Of a stream: its last chunk tells the usage. */
       includeUsage: boolean;
+      structureField?: string;
     }
   | {
       route: "openai.completions";
@@ -31,6 +32,7 @@ export type Rendering =
       logprobs: boolean;
       /** Whether each token is told as TGI tells it, beside OpenAI's fields. */
       tgi: boolean;
+      structureField?: string;
     }
   /** `topTokens`: with the details the likeliest tokens at each place are told. */
   | {
@@ -38,6 +40,7 @@ export type Rendering =
       details: boolean;
       topTokens: boolean;
       seed: number | null;
+      structureField?: string;
     }
   | { route: "hugging-face"; task: Task; single: boolean }
   | { route: "tasks" }

@@ -75,8 +75,10 @@ const surfaces: { readonly [Route in Rendering["route"]]: Surface<RenderingOf<Ro
     field: (_, input) =>
       input.replace(/^inputs(\[0\])?$/, "messages").replace(/^inputs\[0\]\./, ""),
     parameters: inBody,
-    renamed: ({ maxTokensField }) =>
-      maxTokensField === null ? {} : { max_tokens: maxTokensField },
+    renamed: ({ maxTokensField, structureField }) => ({
+      ...(maxTokensField !== null && { max_tokens: maxTokensField }),
+      ...(structureField !== undefined && { structure: structureField }),
+    }),
   },
   "openai.completions": {
     result: (rendering, head) => ({
@@ -86,7 +88,10 @@ const surfaces: { readonly [Route in Rendering["route"]]: Surface<RenderingOf<Ro
     }),
     field: ({ single }, input) => input.replace(single ? /^inputs(\[0\])?/ : /^inputs/, "prompt"),
     parameters: inBody,
-    renamed: () => ({ top_logprobs: "logprobs" }),
+    renamed: ({ structureField }) => ({
+      top_logprobs: "logprobs",
+      ...(structureField !== undefined && { structure: structureField }),
+    }),
   },
   "hugging-face.text-generation": {
     result: (rendering) => ({
@@ -96,7 +101,11 @@ const surfaces: { readonly [Route in Rendering["route"]]: Surface<RenderingOf<Ro
     }),
     field: (_, input) => input.replace(/^inputs\[0\]/, "inputs"),
     parameters: () => "parameters",
-    renamed: () => ({ max_tokens: "max_new_tokens", top_logprobs: "top_n_tokens" }),
+    renamed: ({ structureField }) => ({
+      max_tokens: "max_new_tokens",
+      top_logprobs: "top_n_tokens",
+      ...(structureField !== undefined && { structure: structureField }),
+    }),
   },
   "hugging-face": {
     result: ({ task, single }) =>

@@ -20,6 +20,7 @@ import { Filling } from "#contract/tasks/fill-mask.ts";
 import { Answer } from "#contract/tasks/question-answering.ts";
 import { RelatedPair } from "#contract/tasks/relation-extraction.ts";
 import { RankedText } from "#contract/tasks/rerank.ts";
+import { Structure } from "#contract/tasks/structure.ts";
 import { TextPair } from "#contract/tasks/text-classification.ts";
 import { Entity } from "#contract/tasks/token-classification.ts";
 import { FileObject } from "../files/stored-file.ts";
@@ -30,7 +31,6 @@ import { Problem } from "#contract/training/problems.ts";
 import { LengthHistogram, Repeat } from "#contract/training/report.ts";
 import { AliasObject } from "../routes/aliases.ts";
 import { CountedFeedback } from "../routes/feedback.ts";
-import { ResponseFormat } from "../routes/chat-completions.ts";
 import { GenerateParameters } from "../routes/hugging-face-generation.ts";
 import { DeliveryObject } from "../routes/job-deliveries.ts";
 import { ModelObject } from "../routes/models.ts";
@@ -39,6 +39,7 @@ import { MessageBody, TextPart } from "../tasks/chat-messages.ts";
 import { Options } from "../tasks/hugging-face-options.ts";
 import { ModelName } from "../tasks/model-name.ts";
 import { StreamOptions } from "../tasks/sampling.ts";
+import { ResponseFormat, StructuredOutputs, TgiGrammar } from "../tasks/structured-output.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 import {
   ChatLogprobs,
@@ -86,7 +87,10 @@ const inRequests: Named = {
   TextPart,
   StreamOptions,
   TuningSettings: Hyperparameters,
+  Structure,
   ResponseFormat,
+  StructuredOutputs,
+  TgiGrammar,
   GenerateParameters,
   Webhook: webhookFields.webhook,
   WebhookEventsFilter: webhookFields.webhook_events_filter,

@@ -22,6 +22,7 @@ import {
   samplingParameters,
 } from "../tasks/sampling.ts";
 import { serveJob } from "../tasks/serve-job.ts";
+import { type NamedStructure, readStructure, structureFields } from "../tasks/structured-output.ts";
 import { readParameters } from "../tasks/task-inputs.ts";
 import { refuseUnsupported } from "../tasks/unsupported.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
@@ -43,17 +44,12 @@ const unused = {
   parallel_tool_calls: z.boolean().optional().describe(notActedOn),
 } as const;
 
-export const ResponseFormat = z
-  .strictObject({ type: z.literal("text").describe("Text is what is written.") })
-  .describe("Only text can be asked for.");
-
 /** What of these asks for nothing is taken. */
 const unsupported = {
   tools: z.array(z.unknown()).max(0).optional().describe("No model here calls tools."),
   tool_choice: z.literal("none").optional().describe("No model here calls tools."),
   functions: z.array(z.unknown()).max(0).optional().describe("No model here calls functions."),
   function_call: z.literal("none").optional().describe("No model here calls functions."),
-  response_format: ResponseFormat.optional(),
   modalities: z.array(z.literal("text")).min(1).optional().describe("Only text is written."),
   audio: z.null().optional().describe("No model here speaks."),
   web_search_options: z.null().optional().describe("No model here searches."),
@@ -69,6 +65,7 @@ const fields = {
   top_logprobs: generationParameters.top_logprobs.describe(
     "How many alternatives to each token are told. Only with logprobs.",
   ),
+  ...structureFields,
   ...unused,
   ...unsupported,
   ...webhookFields,
@@ -102,10 +99,11 @@ export async function readChatCompletion(
   checkStreamOptions(body);
   const { messages, unused: inMessages } = readMessages(body.messages);
   const model = await modelForTask(c, addressed ?? body.model ?? "", "chat-completion");
+  const structure = readStructure(body);
   const call = {
     task: "chat-completion" as const,
     inputs: [{ messages }],
-    parameters: readParameters("chat-completion", parametersOf(body), []),
+    parameters: readParameters("chat-completion", parametersOf(body, structure), []),
   } satisfies TaskCall<"chat-completion">;
   const { webhook, webhook_events_filter, webhook_secret, user } = body;
   const sent = { ...fieldsOf(body, unused), user, ...inMessages };
@@ -117,6 +115,7 @@ export async function readChatCompletion(
       ...completionIdentity(c, "chatcmpl"),
       maxTokensField: body.max_completion_tokens === undefined ? null : "max_completion_tokens",
       includeUsage: body.stream_options?.include_usage === true,
+      ...(structure && { structureField: structure.field }),
     },
     stream: body.stream === true,
     warnings: [...noteUnused(c, sent), ...noteOwnIds(model.id, body)],
@@ -124,9 +123,10 @@ export async function readChatCompletion(
   });
 }
 
-function parametersOf(body: z.infer<typeof AddressedBody>) {
+function parametersOf(body: z.infer<typeof AddressedBody>, structure: NamedStructure | null) {
   return {
     ...samplingParameters(body),
+    structure: structure?.structure,
     max_tokens: maxTokensOf(body),
     top_logprobs: topLogprobsOf(body),
   };

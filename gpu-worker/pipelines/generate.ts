@@ -2,6 +2,7 @@
  * What the tasks share that have a model write: prompts in, choices out, and what they grow by as they do. Prompts of a
  * request are generated side by side, in steps that they share with other requests.
  */
+import { CodedError } from "#contract/errors.ts";
 import type { Piece } from "#contract/events.ts";
 import type { Usage } from "#contract/result-document.ts";
 import type { Generation, GenerationParameters, TokenLogprob } from "#contract/tasks/generation.ts";
@@ -43,6 +44,7 @@ export async function generate(
   const { structure } = parameters;
   const constraint =
     structure === undefined ? null : await context.constrain(model, structure, "structure");
+  if (constraint !== null) await expectRoom(ordered, constraint(0));
   const run = new GenerationRun({ model, context, parameters, echo, size, pieces, constraint });
   const ends = await inTurns(ordered, (prompt, at) => run.generate(prompt, at, sampling(at)));
   pieces.flush();
@@ -51,6 +53,23 @@ export async function generate(
     usage: usageOf(ordered, ends),
     warnings: [],
   };
+}
+
+/** @throws CodedError where a choice has no room for even a short text of its structure */
+async function expectRoom(
+  prompts: readonly OrderedPrompt[],
+  begun: TokenConstraint,
+): Promise<void> {
+  using constraint = begun;
+  const { closing } = await constraint.next();
+  const room = Math.min(...prompts.map(({ maxTokens }) => maxTokens));
+  if (closing.length <= room) return;
+  throw new CodedError(
+    "invalid_value",
+    `A text of this structure takes at least about ${closing.length} tokens, and there is room for ${room}. Set ` +
+      `max_tokens to ${closing.length} or more, shorten the prompt, or ask for less.`,
+    { param: "max_tokens" },
+  );
 }
 
 async function expectResult(

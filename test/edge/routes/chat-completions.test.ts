@@ -237,7 +237,6 @@ describe("a body that is wrong", () => {
     ["tool_choice", { tool_choice: "auto" }],
     ["functions", { functions: [{ name: "f" }] }],
     ["function_call", { function_call: "auto" }],
-    ["response_format", { response_format: { type: "json_object" } }],
     ["audio", { audio: { voice: "alloy", format: "wav" } }],
     ["modalities", { modalities: ["text", "audio"] }],
     ["web_search_options", { web_search_options: {} }],
