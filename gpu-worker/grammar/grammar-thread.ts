@@ -14,8 +14,11 @@ export class ThreadEnded extends Error {
   /** Whether it ended over this request. */
   readonly atFault: boolean;
 
-  constructor(atFault: boolean) {
-    super(atFault ? "a thread ended over a grammar" : "a thread ended over another's grammar");
+  constructor(atFault: boolean, cause?: unknown) {
+    const message = atFault
+      ? "a thread ended over a grammar"
+      : "a thread ended over another's grammar";
+    super(message, cause === undefined ? undefined : { cause });
     this.atFault = atFault;
   }
 }
@@ -59,7 +62,7 @@ export class GrammarThread {
     this.#worker.stdout.resume();
     this.#worker.stderr.resume();
     this.#worker.on("message", (answer: ThreadAnswer) => this.#take(answer));
-    this.#worker.on("error", () => this.end());
+    this.#worker.on("error", (error) => this.end(error));
     this.#worker.on("exit", () => this.end());
     this.#worker.unref();
     this.#expect(startMillisecondsMax).catch(() => undefined);
@@ -94,13 +97,14 @@ export class GrammarThread {
     this.ask({ kind: "vocabulary", vocabulary }, startMillisecondsMax).catch(() => undefined);
   }
 
-  end(): void {
+  /** @param cause what went wrong in it; absent: it took too much, or is not needed */
+  end(cause?: unknown): void {
     if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#timer);
     void this.#worker.terminate();
     for (const [at, { answer }] of this.#waiting.splice(0).entries()) {
-      answer.reject(new ThreadEnded(at === 0));
+      answer.reject(new ThreadEnded(at === 0, cause));
     }
   }
 

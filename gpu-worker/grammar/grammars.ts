@@ -129,6 +129,8 @@ export class Grammars {
       return { ...wanted, pace };
     } catch (error) {
       if (!(error instanceof ThreadEnded)) throw error;
+      // Of XGrammar, which aborts; anything else is a fault of ours.
+      if (error.cause instanceof Error && !isAbort(error.cause)) throw error;
       const most = `${milliseconds / 1_000} s or ${Math.round(bytesMax / 2 ** 20)} MiB`;
       const message = `compiling it takes more than ${most}. Ask for less at once: fewer alternatives, fewer repetitions`;
       return { message, path: null };
@@ -149,6 +151,10 @@ export class Grammars {
     await thread.idle();
     return thread;
   }
+}
+
+function isAbort({ name, message }: Error): boolean {
+  return name === "RuntimeError" || name === "RangeError" || /memory/i.test(message);
 }
 
 function keyOf(structure: Structure): string {

@@ -178,8 +178,8 @@ class RegexReader {
     if ("*+?{".includes(next)) throw this.#wrong("nothing is there to repeat");
     this.#at += 1;
     if (next === ".") return write(dot);
-    if (next === "\\") return write(this.#escape(false));
-    return write(one(next.codePointAt(0) ?? 0));
+    if (next === "\\") return write(charactersOf(this.#escape(false)));
+    return write(charactersOf(one(next.codePointAt(0) ?? 0)));
   }
 
   #group(): Expression {
@@ -242,7 +242,7 @@ class RegexReader {
     if (control !== undefined) return one(control);
     if (next === "b" && inClass) return one(8);
     if (next === "x") return one(this.#hex(2));
-    if (next === "u") return one(this.#take("{") ? this.#braced() : this.#hex(4));
+    if (next === "u") return one(this.#take("{") ? this.#braced() : this.#unit());
     if (/[1-9k]/.test(next) && !inClass)
       throw this.#wrong("a reference to a group, which no grammar can hold to");
     if (/[bB]/.test(next))
@@ -251,6 +251,13 @@ class RegexReader {
       throw this.#wrong(`\\${next}{…}: list the characters in a class instead`);
     if (/[A-Za-z0-9]/.test(next)) throw this.#wrong(`\\${next}, which is no escape`);
     return one(next.codePointAt(0) ?? 0);
+  }
+
+  /** Of UTF-16; two that are one character are written one after the other. */
+  #unit(): number {
+    const high = this.#hex(4);
+    if (high < 0xd800 || high > 0xdbff || !this.#take("\\u")) return high;
+    return 0x10000 + ((high - 0xd800) << 10) + (this.#hex(4) - 0xdc00);
   }
 
   #hex(length: number): number {
@@ -286,6 +293,7 @@ const lookAround: readonly (readonly [string, string])[] = [
   ["?<!", "a look behind"],
 ];
 
+/** As it stands: an end of a range may be no character. */
 function one(code: number): CharacterSet {
-  return charactersOf([[code, code]]);
+  return [[code, code]];
 }

@@ -38,6 +38,11 @@ function bodyOf(structure: Structure, rules: Map<string, Expression>): Expressio
     case "regex":
       return readRegex(structure.pattern);
     case "choice":
+      if (structure.choices.some((each) => each.includes("\0") || !each.isWellFormed())) {
+        throw new StructureError(
+          "a choice has the character U+0000 or half of a character. Leave it out",
+        );
+      }
       return choice(...[...new Set(structure.choices)].map(text));
     case "grammar":
       return grammarBody(structure.grammar, rules);

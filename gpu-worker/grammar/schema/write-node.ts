@@ -45,6 +45,7 @@ export class NodeWriter {
   readonly #called = new Set<string>();
 
   readonly #prefix: string;
+  #names = 0;
 
   /** @param prefix of the names of its rules, so that several schemas have rules in one grammar */
   constructor(nodes: Nodes, rules: Map<string, Expression>, prefix: string) {
@@ -64,10 +65,13 @@ export class NodeWriter {
       this.#called.add(known);
       return rule(known);
     }
-    const name = `schema ${this.#prefix}: value ${this.#written.size}`;
+    const name = `schema ${this.#prefix}: value ${(this.#names += 1)}`;
     this.#written.set(referred, name);
     const body = this.#body(referred);
-    if (isNever(body) && !this.#called.has(name)) return never;
+    if (isNever(body) && !this.#called.has(name)) {
+      this.#written.delete(referred);
+      return never;
+    }
     return this.#named(referred, name, body);
   }
 
