@@ -206,10 +206,10 @@ it(
       ...times(1_000 - largest.length).map(() => schemaOf(anySchema(3))),
     ];
     const counts = { kept: 0, refused: 0 };
-    let over = false;
+    const over = new AbortController();
     const others = (async () => {
       let walks = 0;
-      for (; !over; walks += 1) {
+      for (; !over.signal.aborted; walks += 1) {
         using constraint = patient();
         const { text } = await randomWalk(model, constraint, {
           tokensMax: 60,
@@ -239,7 +239,7 @@ it(
         if (!told) unexpected.push([JSON.stringify(structure).slice(0, 500), String(error)]);
       }
     }
-    over = true;
+    over.abort();
     const walks = await others;
     process.stdout.write(
       `${counts.kept} are kept to, ${counts.refused} refused; another's texts meanwhile: ${walks}\n`,
