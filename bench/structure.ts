@@ -1,7 +1,7 @@
 /**
  * What it costs to hold texts to a JSON schema: tokens a second of eight streams of SmolLM2-135M-Instruct with it and
- * without, and how long a text of a schema that is known waits for its first mask, beside llama.cpp's own grammar of the
- * same schema on the same file.
+ * without, and how long a text of a schema that is known waits for its first mask, beside llama.cpp's own grammar of
+ * the same schema on the same file.
  */
 import { existsSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import path from "node:path";

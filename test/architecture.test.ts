@@ -87,12 +87,7 @@ const law: Record<string, string[] | "*"> = {
     "gpu-worker/tensor",
     "gpu-worker/tokenizer",
   ],
-  "gpu-worker/grammar": [
-    "contract",
-    "gpu-worker/event-loop",
-    "gpu-worker/model",
-    "gpu-worker/tokenizer",
-  ],
+  "gpu-worker/grammar": workerRooms("event-loop", "model", "tokenizer"),
   "gpu-worker/architectures": [
     "gpu-worker/model",
     "gpu-worker/weights",
@@ -150,13 +145,7 @@ const law: Record<string, string[] | "*"> = {
   "gpu-worker/datasets": ["contract", "gpu-worker/event-loop", "gpu-worker/tokenizer"],
   "gpu-worker/fit": ["gpu-worker/event-loop", "gpu-worker/tensor"],
   "gpu-worker/evaluation": ["contract", "gpu-worker/tensor"],
-  "gpu-worker/llm": [
-    "contract",
-    "gpu-worker/batching",
-    "gpu-worker/model",
-    "gpu-worker/runtime",
-    "gpu-worker/tensor",
-  ],
+  "gpu-worker/llm": workerRooms("batching", "model", "runtime", "tensor"),
   "gpu-worker/pipelines": [
     "contract",
     "gpu-worker/datasets",
@@ -230,6 +219,10 @@ function edgeRooms(...names: string[]): string[] {
     "edge/context.ts",
     ...names.map((name) => `edge/${name}`),
   ];
+}
+
+function workerRooms(...names: string[]): string[] {
+  return ["contract", ...names.map((name) => `gpu-worker/${name}`)];
 }
 
 type SourceFile = { file: string; text: string; room: string; imports: string[] };

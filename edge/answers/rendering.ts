@@ -6,7 +6,10 @@ import type { Task } from "#contract/tasks.ts";
 
 export type Rendering =
   | { route: "openai.embeddings"; encodingFormat: "float" | "base64"; single: boolean }
-  /** `structureField`: by which the caller asked for a structure. `id` and `created` are the body's own, fixed with the call, so that a job shows the same body each time. */
+  /**
+   * `structureField`: by which the caller asked for a structure. `id` and `created` are the body's own, fixed with the
+   * call, so that a job shows the same body each time.
+   */
   | {
       route: "openai.chat";
       id: string;

@@ -22,7 +22,7 @@ export const ResponseFormat = z
     z.strictObject({ type: z.literal("text").describe("Any text.") }),
     z.strictObject({
       type: z.literal("json_object").describe("A JSON object."),
-      schema: schema.nullish(),
+      schema: schema.nullish().describe("A JSON Schema that the object validates."),
       value: schema.nullish().describe("The same as schema, under TGI's name."),
     }),
     z.strictObject({

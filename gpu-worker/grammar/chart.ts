@@ -1,7 +1,7 @@
 /**
- * Where in a grammar a text stands, after Earley: for each character all the states of rules that it may have come to,
- * and where each rule began. XGrammar tells which tokens may come next; this tells what it does not: how a text can end,
- * what nothing else can follow, and how long a counted string is.
+ * Where in a grammar a text stands, after Earley: for each character all the states of rules that it may have come
+ * to, and where each rule began. XGrammar tells which tokens may come next; this tells what it does not: how a text
+ * can end, what nothing else can follow, and how long a counted string is.
  */
 import type { Automaton, Count } from "./automaton.ts";
 import { type CharacterSet, intersection } from "./character-set.ts";
@@ -102,19 +102,19 @@ export class Chart {
     return text;
   }
 
-  /** The shortest text to an end. @param within the next character is one of these @throws where there is none */
-  closing(within?: CharacterSet): string {
-    if (within === undefined) return this.#shortest();
+  /** The shortest text to an end. @param among the next character is one of these @throws where there is none */
+  closing(among?: CharacterSet): string {
+    if (among === undefined) return this.#shortest();
     const from = this.length;
     const options = this.nextSets().flatMap((each) => {
-      const code = this.#ways.sample(intersection(each, within)) ?? null;
+      const code = this.#ways.sample(intersection(each, among)) ?? null;
       if (code === null || !this.advance(code)) return [];
       const rest = this.#shortest();
       this.cut(from);
       return [String.fromCodePoint(code) + rest];
     });
     const [best] = options.toSorted((a, b) => a.length - b.length);
-    if (best === undefined) throw new Error("a character that was begun cannot be ended");
+    if (best === undefined) throw new StructureError("a character that was begun cannot be ended");
     return best;
   }
 
@@ -194,7 +194,7 @@ export class Chart {
         add(waiting[each] ?? 0, waiting[each + 1] ?? 0, node);
       }
     }
-    throw new Error("a text cannot come to an end");
+    throw new StructureError("what was written so far cannot come to an end");
   }
 
   #textOf(last: Node): string {

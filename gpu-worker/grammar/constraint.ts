@@ -1,7 +1,7 @@
 /**
- * A text that is held to a structure, followed in a thread. What comes next is asked for as soon as tokens come, so that
- * it is worked out while the model computes its step. Where a thread ends over another's grammar, the text goes on in
- * another one, from its tokens.
+ * A text that is held to a structure, followed in a thread. What comes next is asked for as soon as tokens come, so
+ * that it is worked out while the model computes its step. Where a thread ends over another's grammar, the text goes
+ * on in another one, from its tokens.
  */
 import type { NextTokens, TokenConstraint } from "../model/token-constraint.ts";
 import type { ForcedTokens } from "./forced-tokens.ts";

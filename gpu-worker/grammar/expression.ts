@@ -18,8 +18,8 @@ export type Expression =
     }
   | { readonly kind: "rule"; readonly name: string }
   /**
-   * Characters of a JSON string, so many. The matcher takes any number: masks are counted beside it, because a matcher's
-   * states for each count take seconds to compile.
+   * Characters of a JSON string, so many. The matcher takes any number: masks are counted beside it, because a
+   * matcher's states for each count take seconds to compile.
    */
   | { readonly kind: "counted"; readonly min: number; readonly max: number | null }
   /** Any text that has none of these in it. */

@@ -132,7 +132,7 @@ export class Grammars {
       // Of XGrammar, which aborts; anything else is a fault of ours.
       if (error.cause instanceof Error && !isAbort(error.cause)) throw error;
       const most = `${milliseconds / 1_000} s or ${Math.round(bytesMax / 2 ** 20)} MiB`;
-      const message = `compiling it takes more than ${most}. Ask for less at once: fewer alternatives, fewer repetitions`;
+      const message = `compiling it takes more than ${most}. Ask for less: fewer alternatives or repetitions`;
       return { message, path: null };
     }
   }

@@ -1,6 +1,6 @@
 /**
- * The threads that follow texts: one for grammars that were compiled at once, one for those that took long, so that what
- * is slow waits for what is slow. A thread that has grown large takes no more texts, and ends with its last.
+ * The threads that follow texts: one for grammars that were compiled at once, one for those that took long, so that
+ * what is slow waits for what is slow. A thread that has grown large takes no more texts, and ends with its last.
  */
 import { GrammarThread } from "./grammar-thread.ts";
 

@@ -1,6 +1,6 @@
 /**
- * One text that is held to a grammar: XGrammar says which tokens may come next; the chart beside it says what cannot but
- * come, how the text can end, and keeps count of strings whose length is limited.
+ * One text that is held to a grammar: XGrammar says which tokens may come next; the chart beside it says what cannot
+ * but come, how the text can end, and keeps count of strings whose length is limited.
  */
 import type { Automaton } from "./automaton.ts";
 import { Chart } from "./chart.ts";
@@ -141,12 +141,12 @@ export class Matcher {
         "a string whose length is limited may be another text of a choice. Drop the limit",
       );
     }
-    const masks = counts.map((count) => table.within(count));
+    const masks = counts.map((count) => table.roomFor(count));
     const [first, ...others] = masks;
     if (first !== undefined && first !== null && !others.includes(null)) {
       for (let word = 0; word < allowed.length; word += 1) {
-        const within = others.reduce((all, mask) => all | (mask?.[word] ?? 0), first[word] ?? 0);
-        allowed[word] = (allowed[word] ?? 0) & within;
+        const room = others.reduce((all, mask) => all | (mask?.[word] ?? 0), first[word] ?? 0);
+        allowed[word] = (allowed[word] ?? 0) & room;
       }
     }
     for (const token of table.quoting) {

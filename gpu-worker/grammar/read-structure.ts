@@ -6,11 +6,13 @@ import {
   type Expression,
   type Grammar,
   isNever,
+  never,
   rule,
   StructureError,
   text,
 } from "./expression.ts";
 import { jsonNames, jsonRules } from "./json-text.ts";
+import { onlyProductive } from "./productive.ts";
 import { readGbnf } from "./read-gbnf.ts";
 import { readRegex } from "./read-regex.ts";
 import { readSchema } from "./schema/read-schema.ts";
@@ -23,10 +25,12 @@ const root = "the text";
 export function readStructure(structure: Structure): Grammar {
   const rules = new Map<string, Expression>(jsonRules);
   const body = bodyOf(structure, rules);
-  if (isNever(body))
-    throw new StructureError("no text can be so: what it asks for excludes itself");
   rules.set(root, body);
-  return withoutEmptyTurns(reachable({ root, rules }));
+  const grammar = onlyProductive(reachable({ root, rules }));
+  if (isNever(grammar.rules.get(root) ?? never)) {
+    throw new StructureError("no text that ends can be so: what it asks for excludes itself");
+  }
+  return withoutEmptyTurns(reachable(grammar));
 }
 
 function bodyOf(structure: Structure, rules: Map<string, Expression>): Expression {

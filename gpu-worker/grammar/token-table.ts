@@ -18,7 +18,7 @@ export class TokenTable {
   /** By whether a string is just after a backslash: the characters that each token begins. */
   readonly #begun: readonly [Uint8Array, Uint8Array];
   /** By the same, and by a number of characters: tokens that begin no more, as a mask. */
-  readonly #within = new Map<string, Int32Array>();
+  readonly #rooms = new Map<string, Int32Array>();
 
   constructor(vocabulary: Vocabulary) {
     this.vocabulary = vocabulary;
@@ -58,10 +58,10 @@ export class TokenTable {
   }
 
   /** Tokens that a string of counted length has room for, as a mask. Those with a quote are looked at one by one. */
-  within({ left, escaping }: Count): Int32Array | null {
+  roomFor({ left, escaping }: Count): Int32Array | null {
     if (left >= 255) return null;
     const key = `${left} ${escaping}`;
-    const known = this.#within.get(key);
+    const known = this.#rooms.get(key);
     if (known !== undefined) return known;
     const mask = new Int32Array(Math.ceil(this.size / 32));
     const begun = this.#begun[escaping ? 1 : 0];
@@ -70,7 +70,7 @@ export class TokenTable {
     }
     for (const token of this.#quoting)
       mask[token >> 5] = (mask[token >> 5] ?? 0) | (1 << (token & 31));
-    this.#within.set(key, mask);
+    this.#rooms.set(key, mask);
     return mask;
   }
 

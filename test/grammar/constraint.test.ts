@@ -46,9 +46,12 @@ const person = json({
   additionalProperties: false,
 });
 const people = [
-  '{"name": "Zoë \\"Z\\" Ćirić", "nicknames": ["zo", "z\\u00f6"], "age": 42, "colour": "green", "partner": null}',
-  '{"name": "王小明 👩‍👩‍👧", "nicknames": [], "age": 7, "colour": "red", "partner": {"name": "", "nicknames": ["x y z"], "age": 130, "colour": "blue", "partner": null}}',
-].map((text) => text.replace("\\u00f6", "ö"));
+  '{"name": "Zoë \\"Z\\" Ćirić", "nicknames": ["zo", "zö"], "age": 42, "colour": "green", "partner": null}',
+  [
+    '{"name": "王小明 👩‍👩‍👧", "nicknames": [], "age": 7, "colour": "red", "partner": ',
+    '{"name": "", "nicknames": ["x y z"], "age": 130, "colour": "blue", "partner": null}}',
+  ].join(""),
+];
 
 const tokenizers = [
   ...madeNames.map((name) => [name, () => madeTokenizer(name)] as const),

@@ -1,4 +1,4 @@
-/** What an engine does with a constraint, without a model: tokens by chance, those that are forced, the way to an end. */
+/** What an engine does with a constraint, without a model: tokens by chance, those forced, the way to an end. */
 import type { DecoderModel } from "../../gpu-worker/model/decoder-model.ts";
 import type { TokenConstraint } from "../../gpu-worker/model/token-constraint.ts";
 

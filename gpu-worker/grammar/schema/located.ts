@@ -29,12 +29,10 @@ export function resolveReference(root: unknown, reference: unknown, at: string):
   if (typeof reference !== "string") throw new StructureError("$ref is no text", at);
   const own =
     isObject(root) && typeof root["$id"] === "string" ? root["$id"].replace(/#$/, "") : null;
-  const within =
-    own !== null && reference.startsWith(own) ? reference.slice(own.length) : reference;
-  if (within === "" || within === "#")
-    return { schema: schemaIn(root, "#"), path: "#", bare: false };
-  if (within.startsWith("#/")) return pointedAt(root, within, at);
-  const anchored = within.startsWith("#") ? findAnchor(root, within.slice(1), "#") : null;
+  const local = own !== null && reference.startsWith(own) ? reference.slice(own.length) : reference;
+  if (local === "" || local === "#") return { schema: schemaIn(root, "#"), path: "#", bare: false };
+  if (local.startsWith("#/")) return pointedAt(root, local, at);
+  const anchored = local.startsWith("#") ? findAnchor(root, local.slice(1), "#") : null;
   if (anchored !== null) return anchored;
   const words = "leads to no schema of this document: put what it refers to under $defs";
   throw new StructureError(`$ref ${reference.slice(0, 100)} ${words}`, at);

@@ -129,8 +129,8 @@ class SchemaReader {
         .findIndex((other) => !areDisjoint(option, other, this.nodes));
       if (also === -1) continue;
       throw new StructureError(
-        `a value may be of ${also} and of ${at} at once, which oneOf forbids and a grammar cannot tell. Use anyOf, or ` +
-          "give each a property whose const differs",
+        `a value may be of ${also} and of ${at} at once, which oneOf forbids and a grammar cannot tell. ` +
+          "Use anyOf, or give each a property whose const differs",
         path,
       );
     }

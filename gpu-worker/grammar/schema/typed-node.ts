@@ -1,4 +1,4 @@
-/** Schemas that a value must be at once, without those that they refer to, as one node: the strictest of each keyword. */
+/** Schemas that a value must be at once, without those they refer to, as one node: the strictest of each keyword. */
 import { StructureError } from "../expression.ts";
 import { type Located, pathTo, schemaIn } from "./located.ts";
 import {
@@ -188,7 +188,8 @@ function numberNode(keywords: Keywords, integer: boolean): NumberNode | typeof n
   }, 1);
   const below = low !== null && high !== null && low.value > high.value;
   if (below) return nothing;
-  return { kind: "number", integer, low, high, step: steps.length === 0 ? null : step };
+  const whole = integer || steps.length > 0;
+  return { kind: "number", integer: whole, low, high, step: steps.length === 0 ? null : step };
 }
 
 /** @param sign 1 where the largest is the strictest */

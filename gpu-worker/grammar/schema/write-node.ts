@@ -247,7 +247,8 @@ function writeString({ min, max, pattern, format }: StringNode): Expression {
   const { least, most } = lengthsOf(readRegex(regex, { anywhere: true }));
   if (least < min || (max !== null && most > max)) {
     throw new StructureError(
-      `its length is limited beside a ${pattern === null ? "format" : "pattern"}. Limit the length in a pattern, as in ^.{1,5}$`,
+      `its length is limited beside a ${pattern === null ? "format" : "pattern"}. ` +
+        "Limit the length in a pattern, as in ^.{1,5}$",
     );
   }
   return inQuotes(body);

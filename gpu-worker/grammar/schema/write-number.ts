@@ -182,8 +182,8 @@ function writeMultiples({ low, high }: NumberNode, step: number, addRule: AddRul
   const isFree = high === null && (low === null || (low.value === 0 && low.inclusive));
   if (!isFree || step > stepMax) {
     throw new StructureError(
-      `multiples are taken of whole numbers up to ${stepMax}, and otherwise only between a minimum and a maximum that ` +
-        `leave at most ${valuesMax} values`,
+      `multiples are taken of whole numbers up to ${stepMax}, and otherwise only between a minimum and a maximum ` +
+        `that leave at most ${valuesMax} values`,
     );
   }
   const remainders = (left: number, of: number): Expression =>
