@@ -38,7 +38,7 @@ export type LlamaRequest = {
   readonly promptTokens: number;
 };
 
-async function install({ print, signal }: BenchContext): Promise<void> {
+export async function installLlama({ print, signal }: BenchContext): Promise<void> {
   if (existsSync(path.join(peers, "node_modules", "node-llama-cpp"))) return;
   print("installing node-llama-cpp in bench/peers (725 MB)");
   // Not `npm ci`: it asks for the builds of all platforms, of which a registry may lack some.
@@ -55,7 +55,7 @@ export async function measureLlama(
   { gguf, ...request }: LlamaRequest,
   context: BenchContext,
 ): Promise<LlamaFigures> {
-  await install(context);
+  await installLlama(context);
   const file = form === "Q4_1" ? gguf : centredCopy(gguf, path.join(stateFolder, "peers"));
   const args = [peerScript("llama-cpp.mjs")];
   const input = { file, threads, steps, ...request };

@@ -144,12 +144,16 @@ function tokenName({ text, bytes }: Pick<TokenLogprob, "text" | "bytes">): strin
 }
 
 /** OpenAI's usage of what was written. */
-export function completionUsage({ promptTokens, completionTokens = 0, cachedTokens = 0 }: Usage) {
+export function completionUsage(usage: Usage) {
+  const { promptTokens, completionTokens = 0, cachedTokens = 0, forcedTokens } = usage;
   return {
     prompt_tokens: promptTokens,
     completion_tokens: completionTokens,
     total_tokens: promptTokens + completionTokens,
     prompt_tokens_details: { cached_tokens: cachedTokens },
+    ...(forcedTokens !== undefined && {
+      completion_tokens_details: { forced_tokens: forcedTokens },
+    }),
   };
 }
 

@@ -6,7 +6,10 @@ import type { Task } from "#contract/tasks.ts";
 
 export type Rendering =
   | { route: "openai.embeddings"; encodingFormat: "float" | "base64"; single: boolean }
-  /** `id` and `created` are the body's own, fixed with the call, so that a job shows the same body each time. */
+  /**
+   * `structureField`: by which the caller asked for a structure. `id` and `created` are the body's own, fixed with the
+   * call, so that a job shows the same body each time.
+   */
   | {
       route: "openai.chat";
       id: string;
@@ -18,6 +21,7 @@ export type Rendering =
       includeUsage: boolean;
       /** A call is told in OpenAI's older words, as `function_call`. Absent: no. */
       functionCalls?: true;
+      structureField?: string;
     }
   | {
       route: "openai.completions";
@@ -33,6 +37,7 @@ export type Rendering =
       logprobs: boolean;
       /** Whether each token is told as TGI tells it, beside OpenAI's fields. */
       tgi: boolean;
+      structureField?: string;
     }
   | {
       route: "openai.responses";
@@ -53,6 +58,7 @@ export type Rendering =
       details: boolean;
       topTokens: boolean;
       seed: number | null;
+      structureField?: string;
     }
   /** What was written, by the name that the task has for it. */
   | {

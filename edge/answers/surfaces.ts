@@ -80,8 +80,9 @@ const surfaces: { readonly [Route in Rendering["route"]]: Surface<RenderingOf<Ro
     field: (_, input) =>
       input.replace(/^inputs(\[0\])?$/, "messages").replace(/^inputs\[0\]\./, ""),
     parameters: inBody,
-    renamed: ({ maxTokensField, functionCalls }) => ({
-      ...(maxTokensField === null ? {} : { max_tokens: maxTokensField }),
+    renamed: ({ maxTokensField, functionCalls, structureField }) => ({
+      ...(maxTokensField !== null && { max_tokens: maxTokensField }),
+      ...(structureField !== undefined && { structure: structureField }),
       ...(functionCalls && { tools: "functions", tool_choice: "function_call" }),
     }),
   },
@@ -105,7 +106,10 @@ const surfaces: { readonly [Route in Rendering["route"]]: Surface<RenderingOf<Ro
     }),
     field: ({ single }, input) => input.replace(single ? /^inputs(\[0\])?/ : /^inputs/, "prompt"),
     parameters: inBody,
-    renamed: () => ({ top_logprobs: "logprobs" }),
+    renamed: ({ structureField }) => ({
+      top_logprobs: "logprobs",
+      ...(structureField !== undefined && { structure: structureField }),
+    }),
   },
   "hugging-face.text-generation": {
     result: (rendering) => ({
@@ -115,7 +119,11 @@ const surfaces: { readonly [Route in Rendering["route"]]: Surface<RenderingOf<Ro
     }),
     field: (_, input) => input.replace(/^inputs\[0\]/, "inputs"),
     parameters: () => "parameters",
-    renamed: () => ({ max_tokens: "max_new_tokens", top_logprobs: "top_n_tokens" }),
+    renamed: ({ structureField }) => ({
+      max_tokens: "max_new_tokens",
+      top_logprobs: "top_n_tokens",
+      ...(structureField !== undefined && { structure: structureField }),
+    }),
   },
   "hugging-face.written": {
     result: ({ field }) => ({

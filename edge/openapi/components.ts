@@ -40,7 +40,6 @@ import { Problem } from "#contract/training/problems.ts";
 import { FileReport, LengthHistogram, Repeat } from "#contract/training/report.ts";
 import { AliasObject } from "../routes/aliases.ts";
 import { CountedFeedback } from "../routes/feedback.ts";
-import { ResponseFormat } from "../routes/chat-completions.ts";
 import { GenerateParameters } from "../routes/hugging-face-generation.ts";
 import { PromptParameters } from "../routes/prompt-request.ts";
 import { WrittenGenerateParameters } from "../routes/hugging-face-written.ts";
@@ -58,6 +57,7 @@ import {
   ToolChoice,
 } from "../routes/response-request.ts";
 import { StreamOptions } from "../tasks/sampling.ts";
+import { ResponseFormat, StructuredOutputs, TgiGrammar } from "../tasks/structured-output.ts";
 import {
   FunctionBody,
   NamedFunction,
@@ -144,10 +144,12 @@ const inRequests: Named = {
   NamedTool,
   OlderFunction: OlderFunctionBody,
   TextPart,
-  Structure,
   StreamOptions,
   TuningSettings: Hyperparameters,
+  Structure,
   ResponseFormat,
+  StructuredOutputs,
+  TgiGrammar,
   GenerateParameters,
   Webhook: webhookFields.webhook,
   WebhookEventsFilter: webhookFields.webhook_events_filter,

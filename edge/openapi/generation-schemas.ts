@@ -32,6 +32,14 @@ export const CompletionUsage = z
         cached_tokens: count.describe("Those that another request had the model read before."),
       })
       .describe("Of the tokens that were read."),
+    completion_tokens_details: z
+      .object({
+        forced_tokens: count.describe(
+          "Those that a structure left no choice of: made without a step of the model.",
+        ),
+      })
+      .optional()
+      .describe("Of the tokens that were written. Only where a structure left no choice of some."),
   })
   .describe("What was read and written.");
 

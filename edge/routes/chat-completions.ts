@@ -23,6 +23,7 @@ import {
   samplingParameters,
 } from "../tasks/sampling.ts";
 import { serveJob } from "../tasks/serve-job.ts";
+import { type NamedStructure, readStructure, structureFields } from "../tasks/structured-output.ts";
 import { readParameters } from "../tasks/task-inputs.ts";
 import { readTools, toolFields, unreadTools } from "../tasks/tools.ts";
 import { refuseUnsupported } from "../tasks/unsupported.ts";
@@ -45,13 +46,8 @@ const unused = {
   tool_prompt: z.string().optional().describe(notActedOn),
 } as const;
 
-export const ResponseFormat = z
-  .strictObject({ type: z.literal("text").describe("Text is what is written.") })
-  .describe("Only text can be asked for.");
-
 /** What of these asks for nothing is taken. */
 const unsupported = {
-  response_format: ResponseFormat.optional(),
   modalities: z.array(z.literal("text")).min(1).optional().describe("Only text is written."),
   audio: z.null().optional().describe("No model here speaks."),
   web_search_options: z.null().optional().describe("No model here searches."),
@@ -67,6 +63,7 @@ const fields = {
   top_logprobs: generationParameters.top_logprobs.describe(
     "How many alternatives to each token are told. Only with logprobs.",
   ),
+  ...structureFields,
   ...unused,
   ...unsupported,
   ...webhookFields,
@@ -111,12 +108,13 @@ export async function readChatCompletion(
   const { messages, unused: inMessages } = readMessages(body.messages);
   const tools = readTools(body);
   const model = await modelForTask(c, addressed ?? body.model ?? "", "chat-completion");
+  const structure = readStructure(body);
   const call = {
     task: "chat-completion" as const,
     inputs: [{ messages }],
     parameters: readParameters(
       "chat-completion",
-      { ...parametersOf(body), ...tools.parameters },
+      { ...parametersOf(body, structure), ...tools.parameters },
       [],
     ),
   } satisfies TaskCall<"chat-completion">;
@@ -131,6 +129,7 @@ export async function readChatCompletion(
       maxTokensField: body.max_completion_tokens === undefined ? null : "max_completion_tokens",
       includeUsage: body.stream_options?.include_usage === true,
       ...(tools.older && { functionCalls: true }),
+      ...(structure && { structureField: structure.field }),
     },
     stream: body.stream === true,
     warnings: [...noteUnused(c, sent), ...noteOwnIds(model.id, body)],
@@ -138,9 +137,10 @@ export async function readChatCompletion(
   });
 }
 
-function parametersOf(body: z.infer<typeof AddressedBody>) {
+function parametersOf(body: z.infer<typeof AddressedBody>, structure: NamedStructure | null) {
   return {
     ...samplingParameters(body),
+    structure: structure?.structure,
     max_tokens: maxTokensOf(body),
     top_logprobs: topLogprobsOf(body),
   };

@@ -20,6 +20,7 @@ import {
   samplingParameters,
 } from "../tasks/sampling.ts";
 import { serveJob } from "../tasks/serve-job.ts";
+import { type NamedStructure, readStructure, structureFields } from "../tasks/structured-output.ts";
 import { readParameters } from "../tasks/task-inputs.ts";
 import { holdsTokenIds, readTexts, TextForms } from "../tasks/text-inputs.ts";
 import { refuseUnsupported, unsupported } from "../tasks/unsupported.ts";
@@ -44,6 +45,7 @@ const fields = {
       "Each token's log probability is told, and those of so many alternatives. Absent: none.",
     ),
   best_of: z.int().positive().optional().describe("As many as n: all that is written is answered."),
+  ...structureFields,
   ...unsupportedFields,
   ...webhookFields,
 } as const;
@@ -101,7 +103,8 @@ export async function readCompletion(
       : await modelForTask(c, settingsOf(c.env).promptModel, "chat-completion");
   // Hugging Face's JavaScript client streams text by this address, and looks for tokens as TGI words them.
   const tgi = addressed !== null && body.stream === true;
-  const parameters = parametersOf(body, tgi);
+  const structure = readStructure(body);
+  const parameters = parametersOf(body, { tokenwise: tgi, structure });
   const { webhook, webhook_events_filter, webhook_secret, user, details, options } = body;
   const posed = {
     model,
@@ -114,6 +117,7 @@ export async function readCompletion(
       includeUsage: body.stream_options?.include_usage === true,
       logprobs: body.logprobs !== undefined,
       tgi,
+      ...(structure && { structureField: structure.field }),
     },
     stream: body.stream === true,
     warnings: [
@@ -134,11 +138,14 @@ export async function readCompletion(
   return jobRequest(c, call, posed);
 }
 
-/** @param tokenwise each token is told by itself */
-function parametersOf(body: AnyBody, tokenwise: boolean) {
+type Told = { tokenwise: boolean; structure: NamedStructure | null };
+
+/** `tokenwise`: each token is told by itself. */
+function parametersOf(body: AnyBody, { tokenwise, structure }: Told) {
   const { logprobs, echo, return_full_text: whole, do_sample: sampled } = body;
   return {
     ...samplingParameters(sampled === false ? { ...body, temperature: 0 } : body),
+    structure: structure?.structure,
     // Left out rather than false: the same computation has the same key.
     echo: echo === true || whole === true ? true : undefined,
     top_logprobs: logprobs ?? (tokenwise ? 0 : undefined),

@@ -15,6 +15,7 @@ import { fieldsOf } from "../tasks/fields-of.ts";
 import { type JobRequest, jobRequest, noteUnused } from "../tasks/job-request.ts";
 import { Options } from "../tasks/hugging-face-options.ts";
 import { readParameters } from "../tasks/task-inputs.ts";
+import { type NamedStructure, ofTgiGrammar, TgiGrammar } from "../tasks/structured-output.ts";
 import { refuseUnsupported } from "../tasks/unsupported.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 
@@ -27,7 +28,6 @@ const unsupported = {
   watermark: z.literal(false).optional().describe("Nothing is marked here."),
   best_of: z.literal(1).optional().describe("One text is written."),
   decoder_input_details: z.literal(false).optional().describe("Nothing is told of the prompt."),
-  grammar: z.null().optional().describe("Text is free here."),
   adapter_id: z.null().optional().describe("No model here has adapters."),
 } as const;
 
@@ -52,6 +52,7 @@ export const GenerateParameters = z.strictObject({
   top_n_tokens: top_logprobs.describe(
     "How many of the likeliest tokens at each place are told. Only with details.",
   ),
+  grammar: TgiGrammar.optional(),
   ...unsupported,
 });
 type Generate = z.infer<typeof GenerateParameters>;
@@ -80,7 +81,8 @@ export async function readGenerate(
   const { inputs, parameters: given = {}, options, stream = false, ...webhook } = body;
   checkTold(given, stream);
   const details = given.details === true;
-  const parameters = parametersOf(given, details || stream);
+  const structure = given.grammar === undefined ? null : ofTgiGrammar(given.grammar);
+  const parameters = parametersOf(given, { told: details || stream, structure });
   const posed = {
     nameOf: () => "inputs",
     rendering: {
@@ -88,6 +90,7 @@ export async function readGenerate(
       details,
       topTokens: given.top_n_tokens !== undefined,
       seed: given.seed ?? null,
+      ...(structure && { structureField: structure.field.replace(/^parameters\./, "") }),
     },
     stream,
     webhook,
@@ -107,12 +110,15 @@ export async function readGenerate(
   return jobRequest(c, call, { model: id, ...posed });
 }
 
-/** @param told tokens are told one by one */
-function parametersOf(given: Generate, told: boolean) {
+type Told = { told: boolean; structure: NamedStructure | null };
+
+/** `told`: tokens are told one by one. */
+function parametersOf(given: Generate, { told, structure }: Told) {
   const { max_new_tokens: tokens, return_full_text: whole, top_n_tokens: top } = given;
   return {
     ...fieldsOf(given, generationParameters),
     max_tokens: tokens,
+    structure: structure?.structure,
     temperature: isSampled(given) ? given.temperature : 0,
     stop: stopsOf(given),
     // Left out rather than false: the same computation has the same key.

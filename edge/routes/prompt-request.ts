@@ -16,7 +16,7 @@ import { evaluatedSampling } from "#contract/tasks/prompt-evaluation.ts";
 import { utf8Bytes } from "../http/utf8-bytes.ts";
 import type { PromptContent, PromptHead, StoredVersion } from "../prompts/stored-prompt.ts";
 import { ModelName } from "../tasks/model-name.ts";
-import { ResponseFormat } from "./chat-completions.ts";
+import { ResponseFormat } from "../tasks/structured-output.ts";
 
 export const PromptParameters = z
   .strictObject({ ...evaluatedSampling, max_tokens: generationParameters.max_tokens })

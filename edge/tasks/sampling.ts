@@ -7,7 +7,7 @@ import { CodedError } from "#contract/errors.ts";
 import { generationParameters } from "#contract/tasks/generation.ts";
 import { fieldsOf } from "./fields-of.ts";
 
-const { stop, top_logprobs: _, ...own } = generationParameters;
+const { stop, top_logprobs: _, structure: __, ...own } = generationParameters;
 const stops = stop.unwrap();
 
 export const StreamOptions = z

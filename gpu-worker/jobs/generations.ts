@@ -1,12 +1,14 @@
 /**
  * What decoder pipelines use while they answer: an engine for each decoder in service, which makes the tokens of all
- * its requests, and the process that renders conversations, started with the first.
+ * its requests, the process that renders conversations and the threads that hold texts to structures, started with the
+ * first.
  */
 import { randomUUID } from "node:crypto";
 import type { Tenant } from "../batching/fair-queueing.ts";
 import type { Piece } from "#contract/events.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { Task } from "#contract/tasks.ts";
+import { Grammars } from "../grammar/grammars.ts";
 import type { ChatTemplate, DecoderModel } from "../model/decoder-model.ts";
 import type { GenerationEnd, GenerationHandlers, GenerationRequest } from "../model/generation.ts";
 import type {
@@ -61,6 +63,7 @@ export class Generations {
   /** Requests that each is at: only these are held, so that an engine goes with its model. */
   readonly #busy = new Map<GenerationEngine, number>();
   #renderer: ChatRenderer | null = null;
+  readonly #grammars = new Grammars();
 
   constructor(openEngine: (model: DecoderModel) => GenerationEngine) {
     this.#openEngine = openEngine;
@@ -81,8 +84,9 @@ export class Generations {
     return this.#busy.keys();
   }
 
-  /** Ends the process that renders. */
+  /** Ends the process that renders, and the threads that follow grammars. */
   async close(): Promise<void> {
+    this.#grammars.close();
     await this.#renderer?.close();
     this.#renderer = null;
   }
@@ -116,7 +120,8 @@ export class Generations {
           signal,
           onRun: promptCounter(request, (tokens) => onRun?.(tokens)),
         }),
-      constrain: () => Promise.reject(notHere()),
+      constrain: (used, structure, param) =>
+        this.#grammars.constrain(used, { structure, param }, { signal, tenant: tenant ?? jobId }),
       renderChat: (template, conversation) =>
         this.#render(template, conversation, { model, signal, tenant }),
       ...(onProgress && { progress: onProgress }),
@@ -162,11 +167,6 @@ export class Generations {
       throw error;
     }
   }
-}
-
-function notHere(): CodedError {
-  const words = "This worker cannot hold a text to a structure. Leave it out.";
-  return new CodedError("unsupported_parameter", words, { param: "structure" });
 }
 
 /** Counts a prompt once: what is run after it is generated, or run again. */

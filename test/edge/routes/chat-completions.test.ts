@@ -237,7 +237,6 @@ const part = (type: string, more: object) => [
 
 describe("a body that is wrong", () => {
   it.each<[string, object]>([
-    ["response_format", { response_format: { type: "json_object" } }],
     ["audio", { audio: { voice: "alloy", format: "wav" } }],
     ["modalities", { modalities: ["text", "audio"] }],
     ["web_search_options", { web_search_options: {} }],

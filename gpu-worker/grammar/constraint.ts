@@ -1,0 +1,152 @@
+/**
+ * A text that is held to a structure, followed in a thread. What comes next is asked for as soon as tokens come, so
+ * that it is worked out while the model computes its step. Where a thread ends over another's grammar, the text goes
+ * on in another one, from its tokens.
+ */
+import type { NextTokens, TokenConstraint } from "../model/token-constraint.ts";
+import type { ForcedTokens } from "./forced-tokens.ts";
+import { type GrammarThread, ThreadEnded } from "./grammar-thread.ts";
+import type { Lanes, Pace } from "./lanes.ts";
+import type { ThreadAnswer, ThreadRequest } from "./thread-protocol.ts";
+import type { Vocabulary } from "./vocabulary.ts";
+import type { Structure } from "#contract/tasks/structure.ts";
+
+/** Of one step. A slow grammar's may take as long as it took to compile. */
+const millisecondsMax: Readonly<Record<Pace, number>> = { quick: 500, slow: 2_000 };
+/** Of the first, which compiles the grammar here. */
+const openMillisecondsMax = 6_000;
+/** Other threads that a text may go on in, when its own end over others. */
+const movesMax = 8;
+
+/** A grammar that compiled within its bounds, and how fast. */
+export type ProvenGrammar = {
+  readonly key: string;
+  readonly structure: Structure;
+  readonly vocabulary: Vocabulary;
+  pace: Pace;
+};
+
+export type ConstraintOptions = {
+  readonly lanes: Lanes;
+  readonly grammar: ProvenGrammar;
+  readonly forced: ForcedTokens;
+  /** @returns what the caller is told where it cannot be followed */
+  refuse(reason: string, path: string | null): Error;
+};
+
+let texts = 0;
+
+export class ThreadConstraint implements TokenConstraint {
+  readonly #options: ConstraintOptions;
+  readonly #id = (texts += 1);
+  readonly #tokens: number[] = [];
+  #thread: GrammarThread | null = null;
+  #next: Promise<NextTokens> | null = null;
+  #disposed = false;
+
+  constructor(options: ConstraintOptions) {
+    this.#options = options;
+  }
+
+  next(): Promise<NextTokens> {
+    return (this.#next ??= this.#begin());
+  }
+
+  accept(tokens: readonly number[]): void {
+    if (tokens.length > 0) this.#go(tokens, 0);
+  }
+
+  takeBack(count: number): void {
+    if (count > 0) this.#go([], count);
+  }
+
+  [Symbol.dispose](): void {
+    if (this.#disposed) return;
+    this.#disposed = true;
+    this.#leave();
+  }
+
+  #go(tokens: readonly number[], takeBack: number): void {
+    const begun = this.#next !== null;
+    this.#tokens.length -= takeBack;
+    for (const token of tokens) this.#tokens.push(token);
+    const request = { kind: "go" as const, text: this.#id, takeBack, tokens };
+    this.#next = begun ? this.#ask(request) : this.#begin();
+    // Whoever asks is told; often nobody does.
+    this.#next.catch(() => undefined);
+  }
+
+  #begin(): Promise<NextTokens> {
+    const { lanes, grammar } = this.#options;
+    const thread = lanes.threadFor(grammar.pace);
+    thread.learn(grammar.vocabulary);
+    thread.texts += 1;
+    this.#thread = thread;
+    const { key, structure, vocabulary } = grammar;
+    return this.#ask({
+      kind: "open",
+      text: this.#id,
+      vocabulary: vocabulary.id,
+      key,
+      structure,
+      tokens: [...this.#tokens],
+    });
+  }
+
+  async #ask(request: ThreadRequest, moves = 0): Promise<NextTokens> {
+    const { grammar, refuse } = this.#options;
+    const [thread, length] = [this.#thread, this.#tokens.length];
+    if (thread === null) throw new Error("a text goes on after it was disposed of");
+    const opens = request.kind === "open";
+    try {
+      const limit = opens ? openMillisecondsMax : millisecondsMax[grammar.pace];
+      return await this.#nextOf(await thread.ask(request, limit));
+    } catch (error) {
+      if (!(error instanceof ThreadEnded) || this.#disposed) throw error;
+      if (error.atFault && grammar.pace === "slow") {
+        throw refuse("what may come next takes too long or too much memory to tell", null);
+      }
+      if (error.atFault) grammar.pace = "slow";
+      if (moves >= movesMax)
+        throw refuse("it could not be followed, because others' took too much", null);
+      // A later request has begun it anew, or goes by itself.
+      if (this.#tokens.length !== length) throw error;
+      return this.#moved(thread, moves + 1);
+    }
+  }
+
+  /** @param from the thread that ended */
+  async #moved(from: GrammarThread, moves: number): Promise<NextTokens> {
+    if (this.#thread === from) this.#leave();
+    const { lanes, grammar } = this.#options;
+    const thread = lanes.threadFor(grammar.pace);
+    thread.learn(grammar.vocabulary);
+    thread.texts += 1;
+    this.#thread = thread;
+    const { key, structure, vocabulary } = grammar;
+    const tokens = [...this.#tokens];
+    return this.#ask(
+      { kind: "open", text: this.#id, vocabulary: vocabulary.id, key, structure, tokens },
+      moves,
+    );
+  }
+
+  async #nextOf(answer: ThreadAnswer): Promise<NextTokens> {
+    if (answer.kind === "refused") throw this.#options.refuse(answer.message, answer.path);
+    if (answer.kind !== "next") throw new Error("a thread answered something else");
+    const { allowed, forced, final, closing } = answer.next;
+    return { allowed, closing, forced: await this.#options.forced.tokensOf(forced, final) };
+  }
+
+  #leave(): void {
+    const thread = this.#thread;
+    if (thread === null) return;
+    this.#thread = null;
+    thread.texts -= 1;
+    if (!thread.ended)
+      void thread
+        .ask({ kind: "close", text: this.#id }, millisecondsMax.slow)
+        .catch(() => undefined);
+    this.#options.lanes.release();
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * Structures as what holds a choice's tokens to them. Each is compiled first in a thread that nothing else runs in, and
+ * that is ended where it takes too long; one that passes is known from then on, however many ask.
+ */
+import { createHash } from "node:crypto";
+import { LRUCache } from "lru-cache";
+import { CodedError } from "#contract/errors.ts";
+import type { Structure } from "#contract/tasks/structure.ts";
+import { FairTurns } from "../event-loop/fair-turns.ts";
+import { orAborted } from "../event-loop/or-aborted.ts";
+import { SharedTask } from "../event-loop/shared-task.ts";
+import type { DecoderModel } from "../model/decoder-model.ts";
+import type { TokenConstraint } from "../model/token-constraint.ts";
+import { type ProvenGrammar, ThreadConstraint } from "./constraint.ts";
+import { ForcedTokens } from "./forced-tokens.ts";
+import { GrammarThread, ThreadEnded } from "./grammar-thread.ts";
+import { Lanes } from "./lanes.ts";
+import { readVocabulary, type Vocabulary } from "./vocabulary.ts";
+
+export type GrammarLimits = {
+  /** Of compiling one. Default 2 seconds. */
+  readonly milliseconds: number;
+  /** Of XGrammar's memory while it does, a vocabulary included. Default 192 MiB. */
+  readonly bytesMax: number;
+};
+
+const defaults: GrammarLimits = { milliseconds: 2_000, bytesMax: 192 * 2 ** 20 };
+
+/** Of those that are known to compile; what they hold of memory is in the threads. */
+const knownMax = 512;
+const charactersKnownMax = 8 * 2 ** 20;
+/** What compiles slower than this is followed apart from the others. */
+const quickMilliseconds = 100;
+
+export type Asked = { readonly structure: Structure; readonly param: string };
+export type Asker = { readonly signal: AbortSignal; readonly tenant: string };
+
+type Words = { readonly vocabulary: Vocabulary; readonly forced: ForcedTokens };
+/** What became of a trial. */
+type Proof = ProvenGrammar | { readonly message: string; readonly path: string | null };
+
+export class Grammars {
+  readonly #limits: GrammarLimits;
+  readonly #lanes = new Lanes();
+  readonly #turns = new FairTurns<string>();
+  readonly #words = new WeakMap<DecoderModel["tokenizer"], Promise<Words>>();
+  readonly #known = new LRUCache<string, Proof>({
+    max: knownMax,
+    maxSize: charactersKnownMax,
+    sizeCalculation: (_, key) => key.length,
+  });
+  readonly #trials = new Map<string, SharedTask<Proof>>();
+  #trialThread: GrammarThread | null = null;
+
+  constructor(limits: Partial<GrammarLimits> = {}) {
+    this.#limits = { ...defaults, ...limits };
+  }
+
+  /** What each choice is held to. @throws CodedError for a structure that cannot be kept to; the signal's reason */
+  async constrain(
+    model: DecoderModel,
+    { structure, param }: Asked,
+    { signal, tenant }: Asker,
+  ): Promise<() => TokenConstraint> {
+    const { vocabulary, forced } = await orAborted(this.#wordsOf(model), signal);
+    const key = keyOf(structure);
+    const proof = await this.#proofOf({ key, structure, vocabulary }, { signal, tenant });
+    const refuse = (message: string, path: string | null) =>
+      refused({ structure, param }, message, path);
+    if ("message" in proof) throw refuse(proof.message, proof.path);
+    const options = { lanes: this.#lanes, grammar: proof, forced, refuse };
+    return () => new ThreadConstraint(options);
+  }
+
+  close(): void {
+    this.#lanes.end();
+    this.#trialThread?.end();
+  }
+
+  #wordsOf({ tokenizer, endTokens }: DecoderModel): Promise<Words> {
+    const known = this.#words.get(tokenizer);
+    if (known !== undefined) return known;
+    const words = readVocabulary(tokenizer, endTokens).then((vocabulary) => ({
+      vocabulary,
+      forced: new ForcedTokens(tokenizer, vocabulary),
+    }));
+    this.#words.set(tokenizer, words);
+    return words;
+  }
+
+  async #proofOf(wanted: Omit<ProvenGrammar, "pace">, { signal, tenant }: Asker): Promise<Proof> {
+    const key = `${wanted.vocabulary.id} ${wanted.key}`;
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const running = this.#trials.get(key);
+    const trial =
+      running === undefined || running.givenUp
+        ? new SharedTask((given) => this.#turns.run(tenant, () => this.#try(wanted, given)))
+        : running;
+    this.#trials.set(key, trial);
+    try {
+      const proof = await trial.join(signal);
+      this.#known.set(key, proof);
+      return proof;
+    } finally {
+      if (this.#trials.get(key) === trial) this.#trials.delete(key);
+    }
+  }
+
+  async #try(wanted: Omit<ProvenGrammar, "pace">, signal: AbortSignal): Promise<Proof> {
+    signal.throwIfAborted();
+    const thread = await this.#freshThread(wanted.vocabulary);
+    const { milliseconds, bytesMax } = this.#limits;
+    const { key, structure, vocabulary } = wanted;
+    const began = performance.now();
+    const text = {
+      kind: "open",
+      text: 0,
+      vocabulary: vocabulary.id,
+      key,
+      structure,
+      tokens: [],
+    } as const;
+    try {
+      const answer = await thread.ask(text, milliseconds);
+      if (answer.kind === "refused") return answer;
+      const pace = performance.now() - began > quickMilliseconds ? "slow" : "quick";
+      await thread.ask({ kind: "close", text: 0 }, milliseconds);
+      return { ...wanted, pace };
+    } catch (error) {
+      if (!(error instanceof ThreadEnded)) throw error;
+      // Of XGrammar, which aborts; anything else is a fault of ours.
+      if (error.cause instanceof Error && !isAbort(error.cause)) throw error;
+      const most = `${milliseconds / 1_000} s or ${Math.round(bytesMax / 2 ** 20)} MiB`;
+      const message = `compiling it takes more than ${most}. Ask for less: fewer alternatives or repetitions`;
+      return { message, path: null };
+    }
+  }
+
+  /** Ready for a trial: its start and a vocabulary are on nobody's time. */
+  async #freshThread(vocabulary: Vocabulary): Promise<GrammarThread> {
+    const current = this.#trialThread;
+    const large = current !== null && current.heapBytes > this.#limits.bytesMax / 2;
+    if (large) current.end();
+    const thread =
+      current === null || current.ended
+        ? new GrammarThread({ bytesMax: this.#limits.bytesMax, grammarsMax: 1 })
+        : current;
+    this.#trialThread = thread;
+    thread.learn(vocabulary);
+    await thread.idle();
+    return thread;
+  }
+}
+
+function isAbort({ name, message }: Error): boolean {
+  return name === "RuntimeError" || name === "RangeError" || /memory/i.test(message);
+}
+
+function keyOf(structure: Structure): string {
+  return createHash("sha256").update(JSON.stringify(structure)).digest("base64");
+}
+
+function refused({ structure, param }: Asked, message: string, path: string | null): CodedError {
+  const words = `${param} cannot be kept to: ${path === null ? "" : `at ${path}, `}${message}.`;
+  const code = structure.type === "json_schema" ? "invalid_json_schema" : "invalid_value";
+  return new CodedError(code, words, { param });
+}

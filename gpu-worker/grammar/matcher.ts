@@ -1,0 +1,205 @@
+/**
+ * One text that is held to a grammar: XGrammar says which tokens may come next; the chart beside it says what cannot
+ * but come, how the text can end, and keeps count of strings whose length is limited.
+ */
+import type { Automaton } from "./automaton.ts";
+import { Chart } from "./chart.ts";
+import { StructureError } from "./expression.ts";
+import type { ShortestWays } from "./shortest-ways.ts";
+import type { TokenTable } from "./token-table.ts";
+import type { CompiledGrammar, GrammarMatcher } from "./xgrammar.ts";
+
+/** A grammar, ready to hold texts to. */
+export type Compiled = {
+  readonly grammar: CompiledGrammar;
+  readonly automaton: Automaton;
+  readonly ways: ShortestWays;
+  readonly table: TokenTable;
+  /** Whether it has strings whose length is counted. */
+  readonly counts: boolean;
+};
+
+export type Next = {
+  readonly allowed: Int32Array;
+  /** What nothing else can come instead of. */
+  readonly forced: string;
+  /** After that the text is at its end. */
+  readonly final: boolean;
+  readonly closing: readonly number[];
+};
+
+/** Characters that are forced, at once. */
+const forcedMax = 256;
+
+/** Bytes of a character that is not whole yet. */
+type Place = {
+  readonly length: number;
+  readonly begun: readonly number[];
+  readonly ended: boolean;
+};
+
+export class Matcher {
+  readonly #compiled: Compiled;
+  readonly #matcher: GrammarMatcher;
+  readonly #chart: Chart;
+  /** After each token, and before the first. */
+  readonly #places: Place[] = [{ length: 0, begun: [], ended: false }];
+
+  constructor(compiled: Compiled, matcher: GrammarMatcher) {
+    this.#compiled = compiled;
+    this.#matcher = matcher;
+    this.#chart = new Chart(compiled.automaton, compiled.ways);
+  }
+
+  get tokens(): number {
+    return this.#places.length - 1;
+  }
+
+  /** @throws StructureError for a token that may not come here; then the text cannot go on */
+  accept(token: number): void {
+    if (!this.#matcher.acceptToken(token))
+      throw new StructureError(`token ${token} may not come here`);
+    this.#places.push(this.#advance(token) ?? notHere(token));
+  }
+
+  takeBack(count: number): void {
+    if (count <= 0) return;
+    this.#matcher.rollBack(count);
+    this.#places.length -= count;
+    this.#chart.cut(this.#place.length);
+  }
+
+  async next(): Promise<Next> {
+    const { endTokens } = this.#compiled.table.vocabulary;
+    const { begun, ended } = this.#place;
+    if (ended)
+      return { allowed: new Int32Array(this.#words), forced: "", final: false, closing: [] };
+    const allowed = await this.#matcher.getNextTokenBitmask();
+    if (this.#compiled.counts) this.#keepCount(allowed);
+    const forced = begun.length === 0 ? this.#chart.forced(forcedMax) : "";
+    return {
+      allowed,
+      forced,
+      final: this.#isFinal(forced),
+      closing: [...this.#closing(), ...endTokens.slice(0, 1)],
+    };
+  }
+
+  dispose(): void {
+    this.#matcher.dispose();
+  }
+
+  get #words(): number {
+    return Math.ceil(this.#compiled.table.size / 32);
+  }
+
+  get #place(): Place {
+    const place = this.#places.at(-1);
+    if (place === undefined) throw new Error("more tokens were taken back than came");
+    return place;
+  }
+
+  /** @returns where the token leads to; null: it may not come here */
+  #advance(token: number): Place | null {
+    const bytes = this.#compiled.table.bytes(token);
+    const { length: from, begun } = this.#place;
+    if (bytes.length === 0) return { length: from, begun, ended: true };
+    const { codePoints, rest } = decoded([...begun, ...bytes]);
+    for (const codePoint of codePoints) {
+      if (this.#chart.advance(codePoint)) continue;
+      this.#chart.cut(from);
+      return null;
+    }
+    return { length: this.#chart.length, begun: rest, ended: false };
+  }
+
+  #closing(): readonly number[] {
+    const { begun } = this.#place;
+    const text = begun.length === 0 ? this.#chart.closing() : this.#chart.closing([rangeOf(begun)]);
+    const bytes = new TextEncoder().encode(text).subarray(begun.length);
+    const tokens = this.#compiled.table.spell(bytes);
+    if (tokens === null)
+      throw new StructureError("the model has no tokens for the end of such a text");
+    return tokens;
+  }
+
+  #isFinal(forced: string): boolean {
+    const from = this.#chart.length;
+    for (const character of forced) this.#chart.advance(character.codePointAt(0) ?? 0);
+    const final =
+      this.#place.begun.length === 0 && this.#chart.ended && this.#chart.nextSets().length === 0;
+    this.#chart.cut(from);
+    return final;
+  }
+
+  /** Forbids what would make a string too long, or end it too soon. */
+  #keepCount(allowed: Int32Array): void {
+    const { table } = this.#compiled;
+    const counts = this.#chart.counts();
+    if (counts === null) {
+      throw new StructureError(
+        "a string whose length is limited may be another text of a choice. Drop the limit",
+      );
+    }
+    const masks = counts.map((count) => table.roomFor(count));
+    const [first, ...others] = masks;
+    if (first !== undefined && first !== null && !others.includes(null)) {
+      for (let word = 0; word < allowed.length; word += 1) {
+        const room = others.reduce((all, mask) => all | (mask?.[word] ?? 0), first[word] ?? 0);
+        allowed[word] = (allowed[word] ?? 0) & room;
+      }
+    }
+    for (const token of table.quoting) {
+      const bit = 1 << (token & 31);
+      const word = allowed[token >> 5] ?? 0;
+      if ((word & bit) !== 0 && !this.#mayCome(token)) allowed[token >> 5] = word & ~bit;
+    }
+  }
+
+  #mayCome(token: number): boolean {
+    const { length } = this.#place;
+    const may = this.#advance(token) !== null;
+    this.#chart.cut(length);
+    return may;
+  }
+}
+
+function notHere(token: number): never {
+  throw new StructureError(`token ${token} may come here, and leads nowhere`);
+}
+
+/** Whole characters of UTF-8, and the bytes of one that is not whole. */
+function decoded(bytes: readonly number[]): { codePoints: number[]; rest: number[] } {
+  const codePoints: number[] = [];
+  let at = 0;
+  while (at < bytes.length) {
+    const length = lengthBy(bytes[at] ?? 0);
+    if (at + length > bytes.length) break;
+    codePoints.push(codePointOf(bytes.slice(at, at + length)));
+    at += length;
+  }
+  return { codePoints, rest: bytes.slice(at) };
+}
+
+function lengthBy(lead: number): number {
+  if (lead < 0xc0) return 1;
+  if (lead < 0xe0) return 2;
+  return lead < 0xf0 ? 3 : 4;
+}
+
+function codePointOf([lead = 0, ...rest]: readonly number[]): number {
+  const own = rest.length === 0 ? lead : lead & (0x3f >> rest.length);
+  return rest.reduce((code, byte) => (code << 6) | (byte & 0x3f), own);
+}
+
+/** The characters that begin with these bytes. */
+function rangeOf(begun: readonly number[]): readonly [number, number] {
+  const length = lengthBy(begun[0] ?? 0);
+  const filled = (byte: number) => [
+    ...begun,
+    ...Array.from({ length: length - begun.length }, () => byte),
+  ];
+  const [from, to] = [codePointOf(filled(0x80)), codePointOf(filled(0xbf))];
+  const leasts = [0, 0, 0x80, 0x800, 0x10000];
+  return [Math.max(from, leasts[length] ?? 0), Math.min(to, 0x10ffff)];
+}

@@ -1,0 +1,102 @@
+/** Which keywords of JSON Schema are kept to, and what to do instead of those that are not. */
+import { StructureError } from "../expression.ts";
+import { formats } from "./formats.ts";
+import { pathTo } from "./located.ts";
+
+const annotations = new Set([
+  "title",
+  "description",
+  "default",
+  "example",
+  "examples",
+  "deprecated",
+  "readOnly",
+  "writeOnly",
+  "discriminator",
+  "contentEncoding",
+  "contentMediaType",
+  "contentSchema",
+  "$comment",
+  "$schema",
+  "$id",
+  "id",
+  "$anchor",
+  "$defs",
+  "definitions",
+]);
+
+const keptTo = new Set([
+  "type",
+  "enum",
+  "const",
+  "$ref",
+  "allOf",
+  "anyOf",
+  "oneOf",
+  "minimum",
+  "maximum",
+  "exclusiveMinimum",
+  "exclusiveMaximum",
+  "multipleOf",
+  "minLength",
+  "maxLength",
+  "pattern",
+  "format",
+  "prefixItems",
+  "items",
+  "minItems",
+  "maxItems",
+  "unevaluatedItems",
+  "properties",
+  "required",
+  "additionalProperties",
+  "patternProperties",
+  "propertyNames",
+  "minProperties",
+  "maxProperties",
+  "unevaluatedProperties",
+]);
+
+const cases = "List the cases with anyOf";
+const instead: ReadonlyMap<string, string> = new Map([
+  ["nullable", 'Add "null" to its type'],
+  ["additionalItems", "Use prefixItems and items"],
+  ["dependencies", cases],
+  ["dependentRequired", cases],
+  ["dependentSchemas", cases],
+  ["if", cases],
+  ["then", cases],
+  ["else", cases],
+  ["not", "Say what is allowed"],
+  ["contains", "Say what all items are"],
+  ["uniqueItems", "List the values with enum, or leave it out"],
+]);
+
+/** @throws StructureError with the place of the first that is not kept to */
+export function checkKeywords(schema: Readonly<Record<string, unknown>>, path: string): void {
+  for (const [keyword, value] of Object.entries(schema)) {
+    if (value === undefined || annotations.has(keyword)) continue;
+    const at = pathTo(path, keyword);
+    if (keyword === "uniqueItems" && (value === false || schema["maxItems"] === 1)) continue;
+    if (!keptTo.has(keyword)) {
+      const fix = instead.get(keyword) ?? "Leave it out";
+      throw new StructureError(`${keyword.slice(0, 100)} is not kept to here. ${fix}`, at);
+    }
+    if (keyword === "format" && !Object.hasOwn(formats, String(value))) {
+      const known = Object.keys(formats).join(", ");
+      throw new StructureError(
+        `format ${String(value).slice(0, 100)} is not kept to here, but ${known}`,
+        at,
+      );
+    }
+    if (keyword === "items" && Array.isArray(value)) {
+      throw new StructureError("a list of schemas for items is written prefixItems", at);
+    }
+  }
+  for (const keyword of ["unevaluatedProperties", "unevaluatedItems"]) {
+    const others = ["$ref", "allOf", "anyOf", "oneOf"].some((each) => schema[each] !== undefined);
+    if (schema[keyword] === undefined || !others) continue;
+    const words = `${keyword} is not kept to beside $ref, allOf, anyOf and oneOf. List all of it in one schema`;
+    throw new StructureError(words, pathTo(path, keyword));
+  }
+}

@@ -1,0 +1,211 @@
+/**
+ * Numbers between bounds as decimal digits: of each length of the part before the point, the digits that keep to the
+ * bounds, one by one. At most 15 digits in all, so that no two texts are the same number, and none is rounded beyond a
+ * bound.
+ */
+import { charactersOf } from "../character-set.ts";
+import {
+  choice,
+  empty,
+  type Expression,
+  never,
+  optional,
+  repeat,
+  rule,
+  sequence,
+  set,
+  StructureError,
+  text,
+} from "../expression.ts";
+import { digit, digitsMax, integer, jsonNames, jsonText } from "../json-text.ts";
+import type { Bound, NumberNode } from "./node.ts";
+
+/** Digits after the point, where bounds have fewer. */
+const fractionDigits = 6;
+const valuesMax = 1_000;
+const stepMax = 32;
+const largest = 10 ** digitsMax - 1;
+
+export type AddRule = (name: string, body: () => Expression) => Expression;
+
+/** @throws StructureError for multiples that cannot be told */
+export function writeNumber(node: NumberNode, addRule: AddRule): Expression {
+  const { integer: whole, low, high, step } = node;
+  if (step !== null && step !== 1) return writeMultiples(node, step, addRule);
+  if (low === null && high === null) return whole ? integer : rule(jsonNames.number);
+  const fraction = whole && (step ?? 1) === 1 ? 0 : fractionDigits;
+  const positive = magnitudes(atLeastZero(low), high, fraction);
+  const negative = magnitudes(aboveZero(negated(high)), negated(low), fraction);
+  return choice(positive, sequence(text("-"), negative));
+}
+
+function negated(bound: Bound | null): Bound | null {
+  return bound === null ? null : { ...bound, value: -bound.value };
+}
+
+function atLeastZero(low: Bound | null): Bound {
+  return low === null || low.value < 0 ? { value: 0, inclusive: true } : low;
+}
+
+function aboveZero(low: Bound | null): Bound {
+  return low === null || low.value <= 0 ? { value: 0, inclusive: false } : low;
+}
+
+/** Texts without a sign. */
+function magnitudes(low: Bound, high: Bound | null, fraction: number): Expression {
+  if (low.value > largest || (high !== null && high.value < 0)) return never;
+  const above = high === null || high.value > largest ? null : new Decimal(high);
+  const below = new Decimal(low);
+  const lengths = Array.from({ length: digitsMax }, (_, at) => at + 1);
+  return choice(...lengths.map((length) => new Digits(length, fraction, [below, above]).write()));
+}
+
+/** A bound as its digits. */
+class Decimal {
+  readonly inclusive: boolean;
+  readonly whole: string;
+  readonly fraction: string;
+
+  constructor({ value, inclusive }: Bound) {
+    const [whole = "0", fraction = ""] = plain(value).split(".");
+    this.inclusive = inclusive;
+    this.whole = whole;
+    this.fraction = fraction;
+  }
+
+  digit(at: number): number {
+    return Number((this.whole + this.fraction)[at] ?? 0);
+  }
+
+  /** Whether nothing but zeros follows. */
+  isZeroFrom(at: number): boolean {
+    return /^0*$/.test((this.whole + this.fraction).slice(at));
+  }
+}
+
+/** Without an exponent. */
+function plain(value: number): string {
+  const [mantissa = "0", exponent = "0"] = String(value).split("e");
+  const [whole = "0", fraction = ""] = mantissa.split(".");
+  const shift = Number(exponent);
+  if (shift === 0) return mantissa;
+  if (shift > 0) return whole + fraction.padEnd(shift, "0");
+  return `0.${"0".repeat(-shift - 1)}${whole}${fraction}`;
+}
+
+/** Numbers with so many digits before the point. `low` and `high`: all digits so far are the bound's own. */
+class Digits {
+  readonly #length: number;
+  readonly #fraction: number;
+  readonly #low: Decimal;
+  readonly #high: Decimal | null;
+
+  constructor(length: number, fraction: number, [low, high]: [Decimal, Decimal | null]) {
+    const bounds = Math.max(low.fraction.length, high?.fraction.length ?? 0);
+    this.#length = length;
+    this.#fraction =
+      fraction === 0 ? 0 : Math.min(Math.max(fraction, bounds + 1), digitsMax - length);
+    this.#low = low;
+    this.#high = high;
+  }
+
+  write(): Expression {
+    if (this.#low.whole.length > this.#length) return never;
+    if (this.#high !== null && this.#high.whole.length < this.#length) return never;
+    const low = this.#low.whole.length === this.#length;
+    const high = this.#high?.whole.length === this.#length;
+    return this.#digits(0, low, high);
+  }
+
+  #digits(at: number, low: boolean, high: boolean): Expression {
+    if (at === this.#length) return this.#point(low, high);
+    if (!low && !high && at > 0) {
+      const rest = repeat(set(digit), this.#length - at, this.#length - at);
+      return sequence(rest, this.#point(false, false));
+    }
+    const least = at === 0 && this.#length > 1 ? 1 : 0;
+    return this.#split(at, [low, high, least], (...bounds) => this.#digits(at + 1, ...bounds));
+  }
+
+  #point(low: boolean, high: boolean): Expression {
+    const whole = this.#mayEnd(this.#length, low, high) ? empty : never;
+    if (this.#fraction === 0) return whole;
+    return choice(whole, sequence(text("."), this.#after(this.#length, low, high)));
+  }
+
+  /** One digit more after the point, or several. */
+  #after(at: number, low: boolean, high: boolean): Expression {
+    const left = this.#length + this.#fraction - at;
+    if (left <= 0) return never;
+    if (!low && !high) return repeat(set(digit), 1, left);
+    return this.#split(at, [low, high, 0], (...bounds) =>
+      choice(this.#mayEnd(at + 1, ...bounds) ? empty : never, this.#after(at + 1, ...bounds)),
+    );
+  }
+
+  /** The digit at a place, by whether it is still a bound's own. */
+  #split(
+    at: number,
+    [low, high, least]: [boolean, boolean, number],
+    rest: (low: boolean, high: boolean) => Expression,
+  ): Expression {
+    const from = Math.max(least, low ? this.#low.digit(at) : 0);
+    const to = high ? (this.#high?.digit(at) ?? 9) : 9;
+    const options: Expression[] = [];
+    const add = (first: number, last: number, bounds: [boolean, boolean]) => {
+      if (first <= last) options.push(sequence(digitsFrom(first, last), rest(...bounds)));
+    };
+    const ownLow = low && from === this.#low.digit(at);
+    if (from === to) add(from, to, [ownLow, high]);
+    else {
+      if (ownLow) add(from, from, [true, false]);
+      add(ownLow ? from + 1 : from, high ? to - 1 : to, [false, false]);
+      if (high) add(to, to, [false, true]);
+    }
+    return choice(...options);
+  }
+
+  #mayEnd(at: number, low: boolean, high: boolean): boolean {
+    if (low && !(this.#low.isZeroFrom(at) && this.#low.inclusive)) return false;
+    return !high || !(this.#high?.isZeroFrom(at) ?? false) || (this.#high?.inclusive ?? true);
+  }
+}
+
+function digitsFrom(first: number, last: number): Expression {
+  return set(charactersOf([[0x30 + first, 0x30 + last]]));
+}
+
+function writeMultiples({ low, high }: NumberNode, step: number, addRule: AddRule): Expression {
+  if (low !== null && high !== null && (high.value - low.value) / step <= valuesMax) {
+    return choice(...multiplesBetween(low, high, step).map((value) => text(jsonText(value))));
+  }
+  const isFree = high === null && (low === null || (low.value === 0 && low.inclusive));
+  if (!isFree || step > stepMax) {
+    throw new StructureError(
+      `multiples are taken of whole numbers up to ${stepMax}, and otherwise only between a minimum and a maximum ` +
+        `that leave at most ${valuesMax} values`,
+    );
+  }
+  const remainders = (left: number, of: number): Expression =>
+    addRule(`multiple of ${step}: ${of}, ${left}`, () => {
+      const options = Array.from({ length: left === 0 ? 0 : 10 }, (_, next) =>
+        sequence(digitsFrom(next, next), remainders(left - 1, (of * 10 + next) % step)),
+      );
+      return choice(of === 0 ? empty : never, ...options);
+    });
+  const firsts = Array.from({ length: 9 }, (_, at) =>
+    sequence(digitsFrom(at + 1, at + 1), remainders(digitsMax - 1, (at + 1) % step)),
+  );
+  const unsigned = choice(text("0"), ...firsts);
+  return low === null ? sequence(optional(text("-")), unsigned) : unsigned;
+}
+
+function multiplesBetween(low: Bound, high: Bound, step: number): number[] {
+  const multiples: number[] = [];
+  for (let times = Math.ceil(low.value / step); times * step <= high.value; times += 1) {
+    const value = times * step;
+    const over = low.inclusive || value > low.value;
+    if (over && (high.inclusive || value < high.value)) multiples.push(value === 0 ? 0 : value);
+  }
+  return multiples;
+}

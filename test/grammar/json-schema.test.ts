@@ -1,0 +1,125 @@
+/**
+ * What is written under a schema validates by it, as Ajv judges: every schema of the JSON Schema Test Suite that is
+ * taken. What is not taken is refused, with the place in the schema.
+ */
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { Ajv2020 } from "ajv/dist/2020.js";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { CodedError } from "#contract/errors.ts";
+import { Grammars } from "../../gpu-worker/grammar/grammars.ts";
+import { jsonText } from "../../gpu-worker/grammar/json-text.ts";
+import type { DecoderModel } from "../../gpu-worker/model/decoder-model.ts";
+import type { TokenConstraint } from "../../gpu-worker/model/token-constraint.ts";
+import { randomFrom } from "../random-from.ts";
+import { madeTokenizer, wordsOf } from "./made-tokenizers.ts";
+import { isAllowed, randomWalk } from "./random-walk.ts";
+
+type Case = { file: string; description: string; schema: unknown; tests: [unknown, boolean][] };
+const suite: Case[] = JSON.parse(
+  readFileSync(path.join(import.meta.dirname, "json-schema-test-suite/draft2020-12.json"), "utf8"),
+);
+
+const grammars = new Grammars();
+afterAll(() => grammars.close());
+const asker = { signal: new AbortController().signal, tenant: "test" };
+let model: DecoderModel;
+beforeAll(async () => {
+  model = wordsOf(await madeTokenizer("qwen2"));
+});
+
+async function constrained(schema: unknown): Promise<(() => TokenConstraint) | CodedError> {
+  const structure = { type: "json_schema" as const, schema: JSON.stringify(schema) };
+  try {
+    return await grammars.constrain(model, { structure, param: "response_format" }, asker);
+  } catch (error) {
+    if (error instanceof CodedError) return error;
+    throw error;
+  }
+}
+
+/** Whether the text of a value may be written. */
+async function mayWrite(make: () => TokenConstraint, value: unknown): Promise<boolean> {
+  using constraint = make();
+  const [encoding] = await model.tokenizer.encode([jsonText(value)]);
+  for (const token of encoding?.ids ?? []) {
+    if (!isAllowed((await constraint.next()).allowed, token)) return false;
+    constraint.accept([token]);
+  }
+  const { allowed } = await constraint.next();
+  return [...model.endTokens].some((end) => isAllowed(allowed, end));
+}
+
+/** A schema of numbers, with bounds of any size. */
+function anyNumbers(random: (below: number) => number): Record<string, unknown> {
+  const values = [0, 1, -0.25, 1e-7, 0.1 + 0.2, 99_999, 1e15, 123_456_789_012_345, -17.5, 6.02e11];
+  const bound = () => (values[random(values.length)] ?? 0) * (1 - 2 * random(2)) + random(3);
+  const schema: Record<string, unknown> = { type: ["integer", "number"][random(2)] };
+  for (const keyword of ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"]) {
+    if (random(5) < 2) schema[keyword] = bound();
+  }
+  if (random(4) === 0) schema["multipleOf"] = [2, 3, 5, 7, 10][random(5)];
+  return schema;
+}
+
+describe("numbers", () => {
+  it("keep to their bounds", async () => {
+    const ajv = new Ajv2020({ strict: false, logger: false });
+    const random = randomFrom(9);
+    let taken = 0;
+    for (let time = 0; time < 120; time += 1) {
+      const schema = anyNumbers(random);
+      const made = await constrained(schema);
+      if (made instanceof CodedError) continue;
+      taken += 1;
+      using constraint = made();
+      const { text } = await randomWalk(model, constraint, { tokensMax: 40, random });
+      expect([schema, text, ajv.validate(schema, JSON.parse(text))]).toEqual([schema, text, true]);
+    }
+    expect(taken).toBeGreaterThan(40);
+  });
+});
+
+describe("the JSON Schema Test Suite", () => {
+  it(
+    "is kept to where it is taken, and refused by place where not",
+    { timeout: 300_000 },
+    async () => {
+      const ajv = new Ajv2020({ strict: false, validateFormats: false, logger: false });
+      const counts = { taken: 0, refused: 0, valid: 0, written: 0 };
+      const wrong: unknown[] = [];
+      for (const { file, description, schema, tests } of suite) {
+        const made = await constrained(schema);
+        if (made instanceof CodedError) {
+          counts.refused += 1;
+          expect([file, description, made.code]).toEqual([
+            file,
+            description,
+            "invalid_json_schema",
+          ]);
+          continue;
+        }
+        counts.taken += 1;
+        const validate = ajv.compile(schema as object);
+        const random = randomFrom(counts.taken);
+        for (let time = 0; time < 2; time += 1) {
+          using constraint = made();
+          const { text } = await randomWalk(model, constraint, { tokensMax: 120, random });
+          if (!validate(JSON.parse(text))) wrong.push([file, description, schema, text]);
+        }
+        for (const [value, valid] of tests) {
+          const written = await mayWrite(made, value);
+          if (written && !valid) wrong.push([file, description, schema, value]);
+          counts.valid += valid ? 1 : 0;
+          counts.written += valid && written ? 1 : 0;
+        }
+      }
+      const { taken, refused, valid, written } = counts;
+      process.stdout.write(
+        `${taken} of ${taken + refused} schemas are taken; of their ${valid} valid values ${written} may be written\n`,
+      );
+      expect(wrong).toEqual([]);
+      expect(taken).toBeGreaterThan(150);
+    },
+  );
+});
