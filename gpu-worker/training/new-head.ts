@@ -102,12 +102,9 @@ function isTied(
   return own.length === words.length && own.every((value, at) => value === words[at]);
 }
 
-/** The classifier that adapters have, one layer whatever the family, which reads so many features. */
-export const adapterClassifier = "classifier";
-
 /**
- * `weights` with adapters that change nothing yet, and a linear classifier on so many vectors side by side. Closing it
- * closes `weights`.
+ * `weights` with adapters that change nothing yet, and a linear classifier, one layer whatever the family, on so many
+ * vectors side by side. Closing it closes `weights`.
  */
 export function withNewAdapters(
   weights: WeightSource,
@@ -118,14 +115,15 @@ export function withNewAdapters(
     rank,
     wordShapes,
     vectors,
-  }: Started & { readonly rank: number; readonly vectors: number },
+    classifier,
+  }: Started & { readonly rank: number; readonly vectors: number; readonly classifier: string },
 ): WeightSource {
   const { layers, adapted, prefix } = tunedEncoder(config, "sequence-classification");
   const random = randomFrom(seed);
   const inputs = vectors * (layers[0]?.inputs ?? 0);
   const started = [
     ...newAdapters(weights, { rank, targets: adapted, prefix }, random),
-    ...newLayer(adapterClassifier, { inputs, outputs }, random),
+    ...newLayer(classifier, { inputs, outputs }, random),
     ...startShapes(weights, config, { wordShapes, prefix: peftPrefix + prefix }),
   ];
   return layeredWeights(memoryWeights(new Map(started)), weights);

@@ -27,8 +27,8 @@ import { similarityTuning } from "./similar-texts.ts";
 import { textTuning } from "./text-classes.ts";
 import type { TextData } from "./text-classes.ts";
 import { tokenTuning } from "./token-tags.ts";
-import { planTraining } from "./training-plan.ts";
-import type { LoraSizes, TrainingPlan } from "./training-plan.ts";
+import { planTraining, usualSoftPrompt } from "./training-plan.ts";
+import type { LoraSizes, SoftPromptStart, TrainingPlan } from "./training-plan.ts";
 import { type Progress, readTraining } from "./training-state.ts";
 import type { TuningData } from "./training-task.ts";
 import { stateFolderOf } from "./train-in-folder.ts";
@@ -57,6 +57,8 @@ export type TuningOptions = {
   readonly learningRateMultiplier: number;
   /** Null: `usualLora`. */
   readonly lora: LoraSizes | null;
+  /** Absent or null: `usualSoftPrompt`. */
+  readonly softPrompt?: SoftPromptStart | null;
   /** Evaluations without a gain of more than `threshold` after which it stops. Null: by how many there are. */
   readonly patience: number | null;
   readonly threshold: number;
@@ -207,7 +209,10 @@ async function tuneLabels(tuning: Tuning, data: ReadData): Promise<TrainingRepor
 
 async function tuneTexts(tuning: Tuning, data: DecoderData): Promise<TrainingReport> {
   const { base, diskBytes, signal } = tuning;
-  const prepared = await prepareDecoder(base, data, signal);
+  const { strategy, softPrompt } = tuning.options;
+  const { virtualTokens } = softPrompt ?? usualSoftPrompt;
+  const reading = { virtualTokens: strategy === "soft-prompt" ? virtualTokens : 0, signal };
+  const prepared = await prepareDecoder(base, data, reading);
   const { facts } = prepared;
   const sizes = {
     examples: facts.training.length,
