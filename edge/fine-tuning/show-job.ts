@@ -29,7 +29,10 @@ const ShownLora = z.object({
 
 const ShownSoftPrompt = z.object({
   virtual_tokens: z.int().describe("Tokens that are learnt, and put before each text."),
-  initial_text: z.string().nullable().describe("What they begin as. Null: words drawn by the seed."),
+  initial_text: z
+    .string()
+    .nullable()
+    .describe("What they begin as. Null: words drawn by the seed."),
 });
 
 const ShownStopping = z.object({

@@ -53,7 +53,9 @@ const SoftPrompt = z.strictObject({
     .positive()
     .max(tuningBounds.virtualTokensMax)
     .optional()
-    .describe(`Tokens that are learnt, and put before each text. Default: ${virtualTokensDefault}.`),
+    .describe(
+      `Tokens that are learnt, and put before each text. Default: ${virtualTokensDefault}.`,
+    ),
   initial_text: z
     .string()
     .min(1)

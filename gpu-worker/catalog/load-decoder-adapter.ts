@@ -41,7 +41,10 @@ function asBase(adapter: DecoderAdapter, base: LoadedModel): Base {
 }
 
 /** Of its texts: virtual tokens count in each. */
-export function decoderAdapterLimits({ softPrompt }: DecoderAdapter, base: ModelLimits): ModelLimits {
+export function decoderAdapterLimits(
+  { softPrompt }: DecoderAdapter,
+  base: ModelLimits,
+): ModelLimits {
   return { ...base, maxTokens: Math.max(1, base.maxTokens - (softPrompt?.tokens ?? 0)) };
 }
 
@@ -65,7 +68,9 @@ async function holdLora(
 /** @throws Error for a soft prompt that its base cannot read */
 function expectPrompt({ tokens, width }: SoftPrompt, { id, limits, prompts }: Base): void {
   if (width !== prompts.width) {
-    throw new Error(`its virtual tokens have ${width} numbers each, those of ${id} ${prompts.width}`);
+    throw new Error(
+      `its virtual tokens have ${width} numbers each, those of ${id} ${prompts.width}`,
+    );
   }
   // A token of a prompt, and one of an answer.
   if (limits.maxTokens - tokens >= 2) return;

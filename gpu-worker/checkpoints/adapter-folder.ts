@@ -156,7 +156,10 @@ function checkLabels({ labels, problem, pooling, task }: AdapterOwnFile): void {
   throw new Error(`${adapterFiles.own}: pooling ${pooling} does not fit the task ${task}`);
 }
 
-function checkHead(source: WeightSource, { task, labels: { length: labels } }: AdapterOwnFile): void {
+function checkHead(
+  source: WeightSource,
+  { task, labels: { length: labels } }: AdapterOwnFile,
+): void {
   const names = headNames(task);
   const weight = source.entry(names.weight)?.shape;
   const bias = source.entry(names.bias)?.shape;

@@ -45,11 +45,12 @@ const OwnFile = z.looseObject({
   licence: z.string().min(1).max(100).nullish(),
 });
 
-type ConfigFile = LoraFields & SoftPromptFields & {
-  readonly peft_type: string;
-  readonly base_model_name_or_path: string;
-  readonly modules_to_save?: readonly string[] | null | undefined;
-};
+type ConfigFile = LoraFields &
+  SoftPromptFields & {
+    readonly peft_type: string;
+    readonly base_model_name_or_path: string;
+    readonly modules_to_save?: readonly string[] | null | undefined;
+  };
 
 function checkConfig(config: ConfigFile): void {
   const { peft_type: kind, modules_to_save: modules } = config;
@@ -65,7 +66,10 @@ function checkConfig(config: ConfigFile): void {
   throw new Error(`${adapterFiles.config}: modules_to_save ${named} is not served: ${served}`);
 }
 
-function readChange(folder: string, config: ConfigFile): Pick<DecoderAdapter, "lora" | "softPrompt"> {
+function readChange(
+  folder: string,
+  config: ConfigFile,
+): Pick<DecoderAdapter, "lora" | "softPrompt"> {
   return readAdapterWeights(folder, (source) => {
     if (config.peft_type === promptTuning) {
       return { lora: [], softPrompt: readSoftPrompt(source, config, adapterFiles.config) };

@@ -223,12 +223,7 @@ program
   .option("--learning-rate-multiplier <number>", "of the learning rate", parsePositive, 1)
   .option("--lora-rank <number>", "of the adapters of lora", parseWhole, usualLora.rank)
   .option("--lora-alpha <number>", "their weight, times the rank", parsePositive, usualLora.alpha)
-  .option(
-    "--virtual-tokens <number>",
-    "of soft-prompt",
-    parseWhole,
-    usualSoftPrompt.virtualTokens,
-  )
+  .option("--virtual-tokens <number>", "of soft-prompt", parseWhole, usualSoftPrompt.virtualTokens)
   .option("--initial-text <text>", "what they begin as; default: words by chance")
   .option("--patience <number>", "evaluations without a gain after which it stops", parseWhole)
   .option("--threshold <number>", "what counts as a gain of the score", parseThreshold, 0)

@@ -94,10 +94,7 @@ function spanRules(
   return { topK: toWords ? answers * spansPerAnswer + spansBesides : answers, lengthMax };
 }
 
-function logitsOf(
-  { from, to, start }: PassageWindow,
-  { start_logits, end_logits }: EndLogits,
-) {
+function logitsOf({ from, to, start }: PassageWindow, { start_logits, end_logits }: EndLogits) {
   const [starts, ends] = [start_logits ?? new Float32Array(), end_logits ?? new Float32Array()];
   const last = start + to - from;
   // A model whose rows begin with no special token cannot say that there is no answer.
@@ -253,11 +250,7 @@ export class GatheredAnswers {
     this.#lower = lower.length === passage.text.length ? lower : null;
   }
 
-  async read(
-    window: PassageWindow,
-    result: EndLogits,
-    slices: TimeSlices,
-  ): Promise<void> {
+  async read(window: PassageWindow, result: EndLogits, slices: TimeSlices): Promise<void> {
     const { align_to_words: toWords = true } = this.#parameters;
     const { wordSpans, tokenSpans } = this.#passage;
     const spans = toWords ? wordSpans : tokenSpans;

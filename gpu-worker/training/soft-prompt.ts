@@ -23,7 +23,9 @@ export async function initialTokens(
   const { ids = [] } = encoding ?? {};
   // As PEFT reads it, with the special tokens around a text.
   if (ids.length > 0) return tokenizer.wrap(ids).ids;
-  throw new TuningError("the text that a soft prompt begins as has no token: change --initial-text");
+  throw new TuningError(
+    "the text that a soft prompt begins as has no token: change --initial-text",
+  );
 }
 
 /** `weights` with a soft prompt. Closing it closes `weights`. @param words see `initialTokens` */

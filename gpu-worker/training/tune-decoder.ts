@@ -159,10 +159,10 @@ async function examplesOf(
 ) {
   const { heldOut } = encoded;
   const texts = await tokenizer.decodeAll(heldOut.map(({ ids }) => ids));
-  const of = (
-    judged: readonly LearntRow[],
-    base: Parameters<typeof judgedData>[1]["base"],
-  ) => ({ rows: judged, data: judgedData(judged, { paddingId, texts, base }) });
+  const of = (judged: readonly LearntRow[], base: Parameters<typeof judgedData>[1]["base"]) => ({
+    rows: judged,
+    data: judgedData(judged, { paddingId, texts, base }),
+  });
   const plain = of(heldOut, { logLikelihoods: [] });
   const { rows } = await evaluateAll(step, plain, { paddingId, batch });
   const { vocabulary } = facts.architecture;

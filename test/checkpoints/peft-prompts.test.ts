@@ -11,10 +11,11 @@ import * as z from "zod";
 import type { Catalog } from "../../gpu-worker/catalog/catalog.ts";
 import type { LoadedDecoder } from "../../gpu-worker/catalog/loaded-model.ts";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
-import { KeyValueSlots } from "../../gpu-worker/llm/key-value-slots.ts";
-import { wholeText } from "../../gpu-worker/model/decoder-feeds.ts";
+import { Sampler } from "../../gpu-worker/llm/sampler.ts";
+import { emptyCache, noPiece, wholeText } from "../../gpu-worker/model/decoder-feeds.ts";
 import { isVirtual } from "../../gpu-worker/model/virtual-tokens.ts";
 import { textGeneration } from "../../gpu-worker/pipelines/text-generation.ts";
+import { int64, tensor } from "../../gpu-worker/tensor/tensor.ts";
 import { writeSafetensors } from "../../gpu-worker/weights/safetensors-writer.ts";
 import { type CatalogBench, never, openCatalogBench, stateOf } from "../catalog/catalog-bench.ts";
 import { writeDecoderAdapter } from "../catalog/decoder-adapter.ts";
@@ -70,17 +71,18 @@ function farthest(a: readonly number[], b: readonly number[]): number {
   return Math.max(...a.map((value, at) => Math.abs(value - (b[at] ?? NaN))));
 }
 
-type Asking = { tokens?: number; tenant?: string; echo?: boolean };
+/** `seed` changes nothing that is written, and tells whose a text is. */
+type Asking = { tokens?: number; tenant?: string; echo?: boolean; seed?: number };
 
 async function write(
   model: LoadedDecoder,
   inputs: readonly (readonly number[])[],
-  { tokens = 8, tenant, echo = false }: Asking = {},
+  { tokens = 8, tenant, echo = false, seed = 0 }: Asking = {},
 ) {
   const request = {
     task: "text-generation" as const,
     inputs: inputs.map((ids) => [...ids]),
-    parameters: { max_tokens: tokens, temperature: 0, top_logprobs: 0, echo },
+    parameters: { max_tokens: tokens, temperature: 0, top_logprobs: 0, echo, seed },
   };
   const free = { ...model, endTokens: new Set<number>() };
   let charged = 0;
@@ -109,6 +111,36 @@ describe("a soft prompt that PEFT saved", () => {
     expect(farthest(await logitsOf(plain, ids), logits.flat())).toBeGreaterThan(0.01);
   });
 
+  it("gets in one run with another, and with none, what it gets alone", async () => {
+    const models = await Promise.all([...llamas, llama].map((id) => acquireDecoder(id)));
+    const [{ session } = await acquireDecoder(llama)] = models;
+    const ids = [7, 30, 12, 9];
+    const texts = models.map(({ softPrompt = [] }) => [...softPrompt, ...ids]);
+    const lengths = texts.map((text) => text.length);
+    const longest = Math.max(...lengths);
+    const padded = texts.map((text) => [...text, ...Array.from({ length: longest }, () => 0)]);
+    const { logits } = await session.run({
+      input_ids: int64(
+        [texts.length, longest],
+        padded.flatMap((text) => text.slice(0, longest)),
+      ),
+      lengths: tensor("int32", [texts.length], Int32Array.from(lengths)),
+      total_length: tensor("int32", [], Int32Array.of(longest)),
+      positions: int64(
+        [texts.length],
+        lengths.map((length, at) => at * longest + length - 1),
+      ),
+      ...noPiece,
+      ...emptyCache(session, texts.length, longest),
+    });
+    const rows = Array.from(logits?.data ?? [], Number);
+    const size = rows.length / texts.length;
+    for (const [at, model] of models.entries()) {
+      const alone = (await logitsOf(model, ids)).slice(-size);
+      expect(farthest(rows.slice(at * size, (at + 1) * size), alone)).toBeLessThan(1e-6);
+    }
+  });
+
   it("writes in the batches of its base, beside others, what it writes alone", async () => {
     const ids = [...llamas, llama, "lora"];
     const models = await Promise.all(ids.map((id) => acquireDecoder(id)));
@@ -116,19 +148,20 @@ describe("a soft prompt that PEFT saved", () => {
     expect(five?.session).toBe(base?.session);
     expect(nine?.session).toBe(base?.session);
     expect(lora?.session).not.toBe(base?.session);
-    const prompts = [5, 11, 17].map((from) =>
-      Array.from({ length: 12 }, (_, at) => 3 + ((from * at) % 38)),
-    );
+    const prompts = [5, 11, 17].map((from) => [from, from + 20, from + 4]);
+    const tokens = 18;
     const alone = [];
-    for (const model of models) alone.push((await write(model, prompts)).ids);
-    const run = vi.spyOn(KeyValueSlots.prototype, "run");
+    for (const model of models) alone.push((await write(model, prompts, { tokens })).ids);
+    const sample = vi.spyOn(Sampler.prototype, "sample");
     const rounds = await Promise.all(
-      [0, 1, 2].flatMap(() => models.map((model) => write(model, prompts))),
+      [0, 1, 2].flatMap(() => models.map((model, seed) => write(model, prompts, { tokens, seed }))),
     );
-    const widest = Math.max(...run.mock.calls.map(([{ count }]) => count));
-    run.mockRestore();
+    const mixed = sample.mock.calls.map(
+      ([, rows]) => new Set(rows.map(({ parameters }) => parameters.seed)).size,
+    );
+    sample.mockRestore();
     for (const [at, { ids: written }] of rounds.entries()) expect(written).toEqual(alone[at % 4]);
-    expect(widest).toBeGreaterThan(9);
+    expect(Math.max(...mixed)).toBeGreaterThan(1);
   });
 
   it("shows, counts and charges its caller's tokens alone, and keeps its beginning", async () => {
@@ -222,7 +255,10 @@ describe("a folder with a soft prompt that cannot be served", () => {
       const file = path.join(folder, "adapter_config.json");
       await writeFile(file, JSON.stringify({ ...config, ...changes }));
       if (Object.keys(tensors).length === 0) continue;
-      const shapes: Record<string, readonly number[]> = { prompt_embeddings: [5, width], ...tensors };
+      const shapes: Record<string, readonly number[]> = {
+        prompt_embeddings: [5, width],
+        ...tensors,
+      };
       await writeSafetensors(
         path.join(folder, "adapter_model.safetensors"),
         Object.entries(shapes).map(([name, [rows = 0, columns = 0, value = 0.5]]) => ({

@@ -9,6 +9,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as z from "zod";
 import { decoderOf } from "../../gpu-worker/architectures/decoder.ts";
 import { promptTable } from "../../gpu-worker/architectures/virtual-tokens.ts";
+import { runExport } from "../../gpu-worker/cli/export-model.ts";
+import type { TuneCommand } from "../../gpu-worker/cli/tune.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime } from "../../gpu-worker/runtime/session.ts";
 import { float32 } from "../../gpu-worker/tensor/tensor.ts";
@@ -18,8 +20,9 @@ import { behindSoftPrompt } from "../../gpu-worker/training/soft-prompt.ts";
 import { openTrainStep } from "../../gpu-worker/training/train-step.ts";
 import { planTraining } from "../../gpu-worker/training/training-plan.ts";
 import { layeredWeights, memoryWeights } from "../../gpu-worker/weights/memory-weights.ts";
+import { readFloat32 } from "../../gpu-worker/weights/read-float32.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
-import { type CatalogBench, openCatalogBench } from "../catalog/catalog-bench.ts";
+import { type CatalogBench, never, openCatalogBench } from "../catalog/catalog-bench.ts";
 import { writeTinyEncoder } from "../catalog/tiny-encoder.ts";
 import { writeChattyDecoder } from "./chatty-decoder.ts";
 import { tune, writeLines } from "./tune-bench.ts";
@@ -86,5 +89,77 @@ describe("ten steps are PEFT's", () => {
     } finally {
       await step.release();
     }
+  });
+});
+
+const chats = Array.from({ length: 12 }, (_, at) => ({
+  messages: [
+    { role: "user", content: `w${10 + at}` },
+    { role: "assistant", content: "w20 w40" },
+  ],
+}));
+
+async function train(name: string, options: Partial<TuneCommand>) {
+  const data = await writeLines(path.join(bench.folder, `${name}.jsonl`), chats);
+  const out = bench.local(name);
+  const command = { model: "tiny", data, out, strategy: "soft-prompt", epochs: 1 } as const;
+  return { out, said: await tune(bench, { ...command, ...options }) };
+}
+
+function valuesOf(weights: string, name: string): Float32Array {
+  const source = openSafetensors(weights);
+  const values = readFloat32(source, name);
+  source.close();
+  return values;
+}
+
+describe("a soft prompt", () => {
+  it("is written as PEFT has it: the vectors of its first text where it learns nothing", async () => {
+    const softPrompt = { virtualTokens: 5, initialText: "w7 w9" };
+    const { out, said } = await train("still", { softPrompt, learningRate: 1e-9 });
+    expect(said[1]).toMatch(/^Trained a soft prompt of 5 virtual tokens by AdamW/);
+    const config = JSON.parse(readFileSync(path.join(out, "adapter_config.json"), "utf8"));
+    expect(config).toMatchObject({
+      peft_type: "PROMPT_TUNING",
+      task_type: "CAUSAL_LM",
+      num_virtual_tokens: 5,
+      token_dim: 24,
+      num_transformer_submodules: 1,
+    });
+    const vectors = valuesOf(path.join(out, "adapter_model.safetensors"), promptTable);
+    const base = path.join(bench.local("tiny"), "model.safetensors");
+    const words = valuesOf(base, "model.embed_tokens.weight");
+    // With the token that begins every text.
+    const begun = [1, 7, 9, 1, 7].flatMap((id) => [...words.subarray(id * 24, (id + 1) * 24)]);
+    for (const [at, value] of begun.entries()) expect(vectors[at]).toBeCloseTo(value, 6);
+    await expect(
+      runExport(
+        { model: out, out: path.join(bench.folder, "exported"), merge: false },
+        bench.settings,
+        never,
+      ),
+    ).rejects.toThrow("an adapter of a model that writes is not exported: PEFT reads it as it is");
+  });
+
+  it("is refused where it has no room, no word to begin as, or a model that writes nothing", async () => {
+    await expect(
+      train("long", { softPrompt: { virtualTokens: 31, initialText: null } }),
+    ).rejects.toThrow(
+      /tiny reads 32 tokens, in which 31 virtual ones leave no room: lower --virtual-tokens/,
+    );
+    await expect(
+      train("cut", { softPrompt: { virtualTokens: 28, initialText: null } }),
+    ).rejects.toThrow(/the first 4, which are all that tiny reads/);
+    await expect(
+      train("empty", { softPrompt: { virtualTokens: 5, initialText: " " } }),
+    ).rejects.toThrow("change --initial-text");
+    const labelled = Array.from({ length: 20 }, (_, at) => ({
+      text: `a fox ${"quick ".repeat(at)}`,
+      label: at % 2 === 0 ? "one" : "two",
+    }));
+    const data = await writeLines(path.join(bench.folder, "labels.jsonl"), labelled);
+    await expect(train("classifier", { model: "encoder", data })).rejects.toThrow(
+      "a soft prompt is trained for models that write: use --strategy lora",
+    );
   });
 });
