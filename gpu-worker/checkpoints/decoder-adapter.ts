@@ -1,7 +1,7 @@
 /**
  * A tuned decoder in a folder as PEFT saves one for causal LM: layers of LoRA alone (lora-config.ts), or a soft prompt
- * (soft-prompt-config.ts). `llm-os.json` beside it may say what PEFT has no field for. Its tokenizer is the base's, and so is its chat template unless one
- * was saved beside it, as trainers do.
+ * (soft-prompt-config.ts). `llm-os.json` beside it may say what PEFT has no field for. Its tokenizer is the base's, and
+ * so is its chat template unless one was saved beside it, as trainers do.
  */
 import * as z from "zod";
 import { Sha256 } from "../files/file-digest.ts";

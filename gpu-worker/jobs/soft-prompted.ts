@@ -1,6 +1,6 @@
 /**
  * A request whose prompt the engine reads behind a soft prompt. Its virtual tokens are no tokens of the caller's: what
- * is told of the prompt is of its own. Nothing more is charged either: tokens run are counted up to the prompt's length.
+ * is told of the prompt is of its own. Nothing more is charged: tokens that are run count up to the prompt's length.
  */
 import type { GenerationEnd, GenerationHandlers, GenerationRequest } from "../model/generation.ts";
 

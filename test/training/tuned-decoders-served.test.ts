@@ -1,6 +1,6 @@
 /**
- * Decoders tuned by adapters and by soft prompts, served from their folders: side by side on their base, which is in two
- * files.
+ * Decoders tuned by adapters and by soft prompts, served from their folders: side by side on their base, which is in
+ * two files.
  */
 import { rm } from "node:fs/promises";
 import path from "node:path";

@@ -1,5 +1,6 @@
-"""Adapters as PEFT saves them, on the small random taggers of ../library-checkpoints, a model there that finds answers,
-and all-MiniLM-L6-v2, and the logits that PEFT and transformers compute with them: the oracle of test/checkpoints/peft-adapters.test.ts.
+"""Adapters as PEFT saves them, on the small random taggers of ../library-checkpoints, on a model there that finds
+answers and on all-MiniLM-L6-v2, and the logits that PEFT and transformers compute with them: the oracle of
+test/checkpoints/peft-adapters.test.ts.
 
     python -m venv .bench/peft && .bench/peft/bin/pip install peft==0.21.2 torch==2.15.0 transformers==5.24.0
     .bench/peft/bin/python test/checkpoints/peft-adapters/make_adapters.py ../shared/models/all-MiniLM-L6-v2
