@@ -13,6 +13,7 @@ import { openDecoderWeights } from "../checkpoints/decoder-weights.ts";
 import type { TrainedLora } from "../checkpoints/adapter-folder.ts";
 import { writeDecoderAdapter } from "../checkpoints/write-decoder-adapter.ts";
 import type { TrainedPrompt, TunedDecoder } from "../checkpoints/write-decoder-adapter.ts";
+import { virtualTokensMax } from "../model/virtual-tokens.ts";
 import { makeTokenizer } from "../tokenizer/tokenizer.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
@@ -70,6 +71,11 @@ function configIn(checkpoint: DecoderCheckpoint): unknown {
 
 /** Of a text, with the virtual tokens before it. @throws TuningError */
 function tokensMaxOf(id: string, maxTokens: number, virtualTokens: number): number {
+  if (virtualTokens > virtualTokensMax) {
+    throw new TuningError(
+      `${virtualTokens} virtual tokens are more than are served, ${virtualTokensMax}: lower --virtual-tokens`,
+    );
+  }
   if (maxTokens - virtualTokens >= 2) return maxTokens - virtualTokens;
   throw new TuningError(
     `${id} reads ${maxTokens} tokens, in which ${virtualTokens} virtual ones leave no room: lower --virtual-tokens`,

@@ -113,6 +113,17 @@ function valuesOf(weights: string, name: string): Float32Array {
   return values;
 }
 
+const refused = [
+  [
+    31,
+    null,
+    "tiny reads 32 tokens, in which 31 virtual ones leave no room: lower --virtual-tokens",
+  ],
+  [28, null, "the first 4, which are all that tiny reads"],
+  [1_001, null, "more than are served, 1000: lower --virtual-tokens"],
+  [5, " ", "change --initial-text"],
+] as const;
+
 describe("a soft prompt", () => {
   it("is written as PEFT has it: the vectors of its first text where it learns nothing", async () => {
     const softPrompt = { virtualTokens: 5, initialText: "w7 w9" };
@@ -142,17 +153,10 @@ describe("a soft prompt", () => {
   });
 
   it("is refused where it has no room, no word to begin as, or a model that writes nothing", async () => {
-    await expect(
-      train("long", { softPrompt: { virtualTokens: 31, initialText: null } }),
-    ).rejects.toThrow(
-      /tiny reads 32 tokens, in which 31 virtual ones leave no room: lower --virtual-tokens/,
-    );
-    await expect(
-      train("cut", { softPrompt: { virtualTokens: 28, initialText: null } }),
-    ).rejects.toThrow(/the first 4, which are all that tiny reads/);
-    await expect(
-      train("empty", { softPrompt: { virtualTokens: 5, initialText: " " } }),
-    ).rejects.toThrow("change --initial-text");
+    for (const [at, [virtualTokens, initialText, reason]] of refused.entries()) {
+      const softPrompt = { virtualTokens, initialText };
+      await expect(train(`refused-${at}`, { softPrompt })).rejects.toThrow(reason);
+    }
     const labelled = Array.from({ length: 20 }, (_, at) => ({
       text: `a fox ${"quick ".repeat(at)}`,
       label: at % 2 === 0 ? "one" : "two",
