@@ -43,11 +43,19 @@ export const huggingFaceTasks = taskNames.filter((task) => taskTable[task].huggi
 const ofEveryModel: readonly Task[] = ["tokenize", "detokenize"];
 
 /** A task that callers name. */
-export type CallerTask = Exclude<Task, "file-check" | "load-model">;
+export type CallerTask = Exclude<
+  Task,
+  "file-check" | "load-model" | "prompt-evaluation" | "tuning-plan"
+>;
 
 /** Whether a caller may mean it. */
 export function isTask(name: string): name is CallerTask {
   return Object.hasOwn(tasks, name) && taskTable[name as Task].internal !== true;
+}
+
+/** What a model must do to be asked for a task: the task, but for one that is made of another's answers. */
+export function taskOfModels(task: Task): Task {
+  return task === "prompt-evaluation" ? "chat-completion" : task;
 }
 
 export function isOfEveryModel(task: Task): boolean {

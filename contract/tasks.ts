@@ -11,6 +11,7 @@ import { fileCheck } from "./tasks/file-check.ts";
 import { fillMask } from "./tasks/fill-mask.ts";
 import { loadModel } from "./tasks/load-model.ts";
 import { noop } from "./tasks/noop.ts";
+import { promptEvaluation } from "./tasks/prompt-evaluation.ts";
 import { questionAnswering } from "./tasks/question-answering.ts";
 import { relationExtraction } from "./tasks/relation-extraction.ts";
 import { rerank } from "./tasks/rerank.ts";
@@ -19,6 +20,7 @@ import { textClassification } from "./tasks/text-classification.ts";
 import { textGeneration } from "./tasks/text-generation.ts";
 import { tokenClassification } from "./tasks/token-classification.ts";
 import { tokenize } from "./tasks/tokenize.ts";
+import { tuningPlan } from "./tasks/tuning-plan.ts";
 import { zeroShotClassification } from "./tasks/zero-shot-classification.ts";
 
 export const tasks = {
@@ -39,6 +41,8 @@ export const tasks = {
   detokenize,
   "file-check": fileCheck,
   "load-model": loadModel,
+  "prompt-evaluation": promptEvaluation,
+  "tuning-plan": tuningPlan,
 } as const;
 
 export type Task = keyof typeof tasks;

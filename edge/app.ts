@@ -15,6 +15,7 @@ import { requestLog } from "./http/request-log.ts";
 import { getOpenApi } from "./openapi/get-openapi.ts";
 import { deleteAlias, getAlias, listAliases, pointAlias, rollBackAlias } from "./routes/aliases.ts";
 import { createChatCompletion } from "./routes/chat-completions.ts";
+import { createTuningJob } from "./routes/create-tuning-job.ts";
 import { createCompletion } from "./routes/completions.ts";
 import { createEmbeddings } from "./routes/embeddings.ts";
 import {
@@ -27,7 +28,6 @@ import {
 } from "./routes/files.ts";
 import {
   cancelTuningJob,
-  createTuningJob,
   getTuningJob,
   listTuningJobs,
   pauseTuningJob,
@@ -46,8 +46,26 @@ import { getJobOutput } from "./routes/job-output.ts";
 import { cancelJob, getJob } from "./routes/jobs.ts";
 import { deleteModel, getModel, listModels } from "./routes/models.ts";
 import { getReferenceScript, showReference } from "./routes/reference.ts";
+import { evaluatePrompt, listPromptEvaluations } from "./routes/prompt-evaluations.ts";
+import {
+  createPrompt,
+  createPromptVersion,
+  deletePrompt,
+  deletePromptVersion,
+  getPrompt,
+  getPromptVersion,
+  listPrompts,
+  listPromptVersions,
+} from "./routes/prompts.ts";
 import { createRerank, createTeiRerank } from "./routes/rerank.ts";
 import { runTask } from "./routes/tasks.ts";
+import {
+  cancelResponse,
+  createResponse,
+  deleteResponse,
+  getResponse,
+  listInputItems,
+} from "./routes/responses.ts";
 import { askForRetune, deleteRetune, getRetune } from "./routes/retunes.ts";
 import { createText, createTokens } from "./routes/tokens.ts";
 import { showWelcome } from "./routes/welcome.ts";
@@ -70,6 +88,10 @@ export const routes: readonly Route[] = [
   { path: "/openapi.json", on: { GET: getOpenApi } },
   { path: "/v1/chat/completions", on: { POST: createChatCompletion } },
   { path: "/v1/completions", on: { POST: createCompletion } },
+  { path: "/v1/responses", on: { POST: createResponse } },
+  { path: "/v1/responses/:id", on: { GET: getResponse, DELETE: deleteResponse } },
+  { path: "/v1/responses/:id/cancel", on: { POST: cancelResponse } },
+  { path: "/v1/responses/:id/input_items", on: { GET: listInputItems } },
   { path: "/v1/embeddings", on: { POST: createEmbeddings } },
   { path: "/v1/rerank", on: { POST: createRerank } },
   { path: "/v2/rerank", on: { POST: createRerank } },
@@ -99,6 +121,18 @@ export const routes: readonly Route[] = [
     on: { GET: countFeedback, POST: giveFeedback, DELETE: deleteFeedback },
   },
   { path: "/v1/feedback/export", on: { POST: exportFeedback } },
+  { path: "/v1/prompts", on: { GET: listPrompts, POST: createPrompt } },
+  { path: "/v1/prompts/:id", on: { GET: getPrompt, DELETE: deletePrompt } },
+  {
+    path: "/v1/prompts/:id/versions",
+    on: { GET: listPromptVersions, POST: createPromptVersion },
+  },
+  {
+    path: "/v1/prompts/:id/versions/:version",
+    on: { GET: getPromptVersion, DELETE: deletePromptVersion },
+  },
+  { path: "/v1/prompts/:id/evaluate", on: { POST: evaluatePrompt } },
+  { path: "/v1/prompts/:id/evaluations", on: { GET: listPromptEvaluations } },
   { path: "/v1/models", on: { GET: listModels } },
   { path: "/v1/models/:id{.+}", on: { GET: getModel, DELETE: deleteModel } },
   { path: "/v1/tasks/:task", on: { POST: runTask } },

@@ -28,6 +28,7 @@ export interface Env {
   readonly FREE_UNITS_PER_DAY: string;
   readonly FREE_OPEN_REQUESTS: string;
   readonly TRAINING_SECONDS_PER_DAY: string;
+  readonly PROMPT_MODEL: string;
   readonly FREE_REFUSALS_PER_MINUTE: string;
   readonly BODY_BYTES_MAX: string;
   readonly SYNC_WINDOW_SECONDS: string;
@@ -63,6 +64,7 @@ const Settings = z
     FREE_OPEN_REQUESTS: count,
     FREE_REFUSALS_PER_MINUTE: count,
     TRAINING_SECONDS_PER_DAY: count.default(14_400),
+    PROMPT_MODEL: z.string().min(1).max(200).default("SmolLM2-135M-Instruct"),
     BODY_BYTES_MAX: count,
     SYNC_WINDOW_SECONDS: z.coerce.number().positive(),
     SILENT_WORK_SECONDS: z.coerce.number().positive().default(180),
@@ -102,6 +104,8 @@ const Settings = z
       refusalsPerMinute: vars.FREE_REFUSALS_PER_MINUTE,
     },
     trainingSecondsPerDay: vars.TRAINING_SECONDS_PER_DAY,
+    /** Id or alias of the model that prompts of the platform are answered by, where a call names none. */
+    promptModel: vars.PROMPT_MODEL,
     bodyBytesMax: vars.BODY_BYTES_MAX,
     syncWindowSeconds: vars.SYNC_WINDOW_SECONDS,
     silentWorkSeconds: vars.SILENT_WORK_SECONDS,

@@ -15,6 +15,7 @@ import { collectGarbage } from "./event-loop/collect-garbage.ts";
 import { whenAborted } from "./event-loop/when-aborted.ts";
 import { deviceProbe } from "./graphs/device-probe.ts";
 import { pause } from "./jobs/backoff.ts";
+import type { PlanTuning } from "./jobs/computation-executor.ts";
 import { openEdgeClient } from "./jobs/edge-client.ts";
 import { openObjectStore } from "./jobs/object-store.ts";
 import { type JobQueue, openSqsQueue } from "./jobs/sqs-queue.ts";
@@ -171,6 +172,14 @@ function exitUnsupported(error: unknown): never {
   process.exit(1);
 }
 
+/** Loaded when it is first asked for: it is all that trains. */
+function openPlanning({ models: settings }: WorkerConfig, runtime: Runtime): PlanTuning {
+  return async (...asked) => {
+    const { openPlanner } = await import("./tuning-jobs/plan-tuning.ts");
+    return await openPlanner({ settings, runtime, now: () => performance.now() })(...asked);
+  };
+}
+
 /** Short polls: no caller waits for these messages, and shutdown must not wait for a long poll. */
 function openDeadLetters({ queue }: WorkerConfig): JobQueue | null {
   if (queue.deadLetterUrl === null) return null;
@@ -232,6 +241,7 @@ async function main(): Promise<void> {
     returnMemory,
     onIdle: () => void releaseMemory(runtime, log),
     models,
+    planTuning: openPlanning(config, runtime),
     policy: runtime.deviceMemoryBytes === null ? cpuBatchPolicy : deviceBatchPolicy,
     isDeviceFault,
     metrics,

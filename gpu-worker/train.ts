@@ -10,6 +10,8 @@ import { openEdgeClient } from "./jobs/edge-client.ts";
 import { openSqsQueue } from "./jobs/sqs-queue.ts";
 import { createLog } from "./telemetry/log.ts";
 import { lowerPriority } from "./tuning-jobs/lower-priority.ts";
+import { LeaseNotes, readProcessTable } from "./tuning-jobs/lease-notes.ts";
+import { reportLost } from "./tuning-jobs/report-lost.ts";
 import { TuningWorker, type TuningWorkerOptions } from "./tuning-jobs/tuning-worker.ts";
 
 /** Without the launcher the edge is gone too, so that nothing could be told. */
@@ -53,18 +55,26 @@ lowerPriority();
 const queue = openSqsQueue(config.queue);
 const { url, callbackSecret: secret } = config.edge;
 const edge = openEdgeClient({ url, secret, wallClock: Date.now });
+const backoff = { firstMs: 100, maxMs: 3_000, random: Math.random };
+const notes = new LeaseNotes(config.models.stateFolder, readProcessTable(), process.pid);
 const worker = new TuningWorker({
   id: config.workerId,
   queue,
   edge,
-  run: async (order, lease, done) => (await openTraining())(order, lease, done),
-  backoff: { firstMs: 100, maxMs: 3_000, random: Math.random },
+  run: async (order, lease, done) => {
+    // Without it a job that is left by a crash waits until its lease lapses.
+    await notes.hold(order).catch((error: unknown) => log.warn({ error }, "a lease is not noted"));
+    const run = await openTraining();
+    await run(order, lease, done).finally(() => notes.release(order));
+  },
+  backoff,
   wallClock: Date.now,
   log,
 });
 log.info({}, "ready");
 process.send?.({ type: "ready" });
-await worker.work(ending.signal, deadline.signal);
+const lost = { notes, edge, worker: config.workerId, backoff, log };
+await Promise.all([reportLost(lost, ending.signal), worker.work(ending.signal, deadline.signal)]);
 queue.close();
 await edge.close();
 log.info({}, "ended");

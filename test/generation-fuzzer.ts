@@ -30,6 +30,14 @@ const odd: readonly unknown[] = [
   { type: "text", text: "a" },
   { __proto__: null, constructor: 1 },
   { 5: 1, "-1": 2, a: 1_000 },
+  [{ type: "function", function: { name: "f", parameters: { type: "object" } } }],
+  [
+    { type: "function", function: { name: "f" } },
+    { type: "function", function: { name: "f" } },
+  ],
+  [{ id: "a", type: "function", function: { name: "f", arguments: "\ud800{" } }],
+  { type: "function", function: { name: "f" } },
+  { name: "f", arguments: "{" },
 ];
 
 const fields = [
@@ -42,6 +50,7 @@ const fields = [
   ..."frequency_penalty logit_bias tools tool_choice functions response_format modalities audio".split(
     " ",
   ),
+  ..."parallel_tool_calls function_call structure".split(" "),
   ..."stream_options best_of suffix echo stream user store metadata webhook options do_sample x".split(
     " ",
   ),
@@ -50,6 +59,7 @@ const ofParameters = [
   ..."max_new_tokens temperature top_k top_p stop stop_sequences seed do_sample details".split(" "),
   ..."return_full_text repetition_penalty truncate best_of top_n_tokens grammar x".split(" "),
 ];
+const ofMessages = ["name", "tool_calls", "tool_call_id", "function_call", "x"];
 /** The right ones oftener. */
 const rightRoles = ["system", "developer", "user", "assistant", "tool"];
 const roles: readonly unknown[] = [
@@ -108,9 +118,7 @@ export class GenerationFuzzer {
   message(): unknown {
     const message = { role: this.one(roles), content: this.content() };
     if (this.#below(20) === 0) return this.one(odd);
-    return this.#below(6) > 0
-      ? message
-      : { ...message, [this.one(["name", "tool_calls", "x"])]: this.one(odd) };
+    return this.#below(6) > 0 ? message : { ...message, [this.one(ofMessages)]: this.one(odd) };
   }
 
   changes(names: readonly string[]): Record<string, unknown> {

@@ -13,6 +13,7 @@ export const noSchemas = existsSync(file) ? null : `no ${path.basename(file)} in
 if (noSchemas !== null) console.log(`Skipped: OpenAI's schemas, ${noSchemas}`);
 
 type SchemaName =
+  | "CreateChatCompletionRequest"
   | "CreateChatCompletionResponse"
   | "CreateChatCompletionStreamResponse"
   | "CreateCompletionResponse"
@@ -20,6 +21,9 @@ type SchemaName =
   | "ListModelsResponse"
   | "Model"
   | "ErrorResponse"
+  | "Response"
+  | "ResponseStreamEvent"
+  | "ResponseItemList"
   | "OpenAIFile"
   | "FineTuningJob"
   | "ListPaginatedFineTuningJobsResponse"

@@ -3,6 +3,7 @@
  * asks for is written token by token at a given pace. Started by scripted-stack.ts, with the environment of a worker.
  */
 import { pino } from "pino";
+import * as z from "zod";
 import type { JobMessage } from "#contract/job-message.ts";
 import type { ModelState } from "#contract/models.ts";
 import { limits } from "#contract/limits.ts";
@@ -108,14 +109,20 @@ function nextStep({ everyMs, offsetMs }: ScriptPrompt, abort: AbortSignal): Prom
   });
 }
 
+/** A prompt, or what was said last. */
+function scriptIn({ task, inputs }: JobMessage): string {
+  const [input] = Array.isArray(inputs) ? inputs : [];
+  if (task === "text-generation") return String(input);
+  const said = z.object({ messages: z.array(z.object({ content: z.string() })) }).parse(input);
+  return said.messages.at(-1)?.content ?? "";
+}
+
 async function write(
   message: JobMessage,
   { signal: abort, onRun }: ExecuteOptions,
 ): Promise<ComputationResult> {
-  if (message.task !== "text-generation" || !Array.isArray(message.inputs))
-    throw new Error("no script");
   const { id, digest } = scriptedModel;
-  const prompt = ScriptPrompt.parse(JSON.parse(String(message.inputs[0])));
+  const prompt = ScriptPrompt.parse(JSON.parse(scriptIn(message)));
   const { id: jobId, tenant, requestKey, shard } = message;
   // Past what is reported of its start.
   const sequence = Date.now() + 10;
@@ -163,7 +170,7 @@ async function write(
 const state: ModelState = {
   id: scriptedModel.id,
   aliases: [],
-  tasks: ["text-generation"],
+  tasks: ["text-generation", "chat-completion"],
   status: "available",
   progress: null,
   reason: null,

@@ -95,28 +95,20 @@ export type FileReport = z.infer<typeof FileReport>;
 
 /** Texts of the validation file that the training file has too, so that figures would flatter. */
 export const Leakage = z.object({
-  examples: count,
-  /** Of these, with something else said of them. */
-  conflicts: count,
-  /** `line` of the validation file, `first_line` of the training file. */
-  first: z.array(Repeat).max(repeatsListedMax),
+  examples: count.describe("Validation examples whose text the training file has."),
+  conflicts: count.describe("Of these, those of which the two files say something else."),
+  first: z
+    .array(Repeat)
+    .max(repeatsListedMax)
+    .describe("line of the validation file, first_line of the training file."),
 });
 export type Leakage = z.infer<typeof Leakage>;
-
-export const TrainingEstimate = z.object({
-  seconds: z.number().nonnegative(),
-  /** A unit is a token, as everywhere. */
-  units: count,
-});
-export type TrainingEstimate = z.infer<typeof TrainingEstimate>;
 
 export const DataReport = z.object({
   training: FileReport,
   validation: FileReport.nullable(),
   /** Null: there is no validation file. */
   leakage: Leakage.nullable(),
-  /** Of a dry run with a model. */
-  estimate: TrainingEstimate.optional(),
 });
 export type DataReport = z.infer<typeof DataReport>;
 

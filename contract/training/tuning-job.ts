@@ -7,8 +7,8 @@
 import * as z from "zod";
 import { PublicError } from "../errors.ts";
 import { ObjectReference } from "../object-reference.ts";
-import { TrainingTask } from "./forms.ts";
-import { TunedModel, TunedModelName } from "./tuned-model.ts";
+import { TunedModel, TunedModelName, TunedModelSource } from "./tuned-model.ts";
+import { TuningFile, TuningOptions } from "./tuning-options.ts";
 
 export const leaseNumbers = {
   /** A worker reports at least this often, and at once what is new. */
@@ -19,18 +19,11 @@ export const leaseNumbers = {
   attemptsMax: 3,
 } as const;
 
-export const tuningBounds = {
-  eventsPerReportMax: 200,
-  checkpointsPerReportMax: 20,
+/** Of one report. */
+export const tellingBounds = {
+  eventsMax: 200,
+  checkpointsMax: 20,
   messageCharactersMax: 2_000,
-  epochsMax: 50,
-  batchMax: 256,
-  layersMax: 100,
-  loraRankMax: 64,
-  virtualTokensMax: 200,
-  initialTextCharactersMax: 4_000,
-  trialsMax: 32,
-  secondsMax: 24 * 3_600,
 } as const;
 
 /** 128 random bits: nobody guesses one. */
@@ -43,54 +36,12 @@ const address = { id: TuningJobId, tenant: z.string().min(1).max(100) } as const
 export const TuningMessage = z.object({ version: z.literal(1), ...address });
 export type TuningMessage = z.infer<typeof TuningMessage>;
 
-export const TuningStrategy = z.enum(["auto", "head", "top-k", "full", "lora", "soft-prompt"]);
-export type TuningStrategy = z.infer<typeof TuningStrategy>;
-
-/** Null: chosen by the data, the base and the seconds there are. */
-export const TuningOptions = z.object({
-  task: TrainingTask.nullable(),
-  strategy: TuningStrategy,
-  /** Of top-k. */
-  layers: z.int().positive().max(tuningBounds.layersMax).nullable(),
-  epochs: z.int().positive().max(tuningBounds.epochsMax).nullable(),
-  batch: z.int().positive().max(tuningBounds.batchMax).nullable(),
-  learningRate: z.number().positive().nullable(),
-  /** Of the rate that is chosen; null: 1. */
-  learningRateMultiplier: z.number().positive().nullable(),
-  lora: z
-    .object({
-      rank: z.int().positive().max(tuningBounds.loraRankMax),
-      alpha: z.number().positive(),
-    })
-    .nullable(),
-  softPrompt: z
-    .object({
-      virtualTokens: z.int().positive().max(tuningBounds.virtualTokensMax),
-      /** What the virtual tokens begin as; null: words drawn by chance. */
-      initialText: z.string().min(1).max(tuningBounds.initialTextCharactersMax).nullable(),
-    })
-    .nullable()
-    // Of a job that was kept before there were any.
-    .default(null),
-  earlyStopping: z
-    .object({ patience: z.int().positive(), threshold: z.number().nonnegative() })
-    .nullable(),
-  trials: z.int().positive().max(tuningBounds.trialsMax).nullable(),
-  seed: z
-    .int()
-    .nonnegative()
-    .max(2 ** 31 - 1),
-  maxSeconds: z.number().positive().max(tuningBounds.secondsMax),
-  /** Bad examples are left out, and not the job refused. */
-  skipInvalid: z.boolean(),
-});
-export type TuningOptions = z.infer<typeof TuningOptions>;
-
-export const TuningFile = z.object({ filename: z.string().max(255), object: ObjectReference });
-export type TuningFile = z.infer<typeof TuningFile>;
-
 export const TuningClaim = z.object({ ...address, worker: z.string().min(1).max(100) });
 export type TuningClaim = z.infer<typeof TuningClaim>;
+
+/** An adapter goes on beside its base; a checkpoint is trained in its place. */
+export const TuningStart = z.object({ kind: TunedModel.shape.kind, source: TunedModelSource });
+export type TuningStart = z.infer<typeof TuningStart>;
 
 export const TuningOrder = z.object({
   ...address,
@@ -100,6 +51,8 @@ export const TuningOrder = z.object({
   attempt: z.int().positive(),
   /** Id of the base. */
   model: z.string().min(1).max(200),
+  /** A tuned model of that base which the training goes on from. Null: it begins with the base. */
+  start: TuningStart.nullable().default(null),
   training: TuningFile,
   validation: TuningFile.nullable(),
   options: TuningOptions,
@@ -124,7 +77,7 @@ export const TuningEvent = z.object({
   /** Milliseconds since the epoch. */
   at: z.int().positive(),
   level: z.enum(["info", "warn", "error"]),
-  message: z.string().max(tuningBounds.messageCharactersMax),
+  message: z.string().max(tellingBounds.messageCharactersMax),
   type: z.enum(["message", "metrics"]),
   /** By OpenAI's names where it has one: step, train_loss, valid_loss, total_steps… */
   data: z.record(z.string(), z.union([z.number(), z.string(), z.boolean(), z.null()])),
@@ -171,6 +124,8 @@ export const TuningOutcome = z.discriminatedUnion("kind", [
   z.object({ kind: z.literal("paused") }),
   /** It was handed back, as by a worker that shuts down: another lease, and no attempt is counted. */
   z.object({ kind: z.literal("released") }),
+  /** Its worker has died, says the one that came after it on that machine: as if the lease had lapsed already. */
+  z.object({ kind: z.literal("lost") }),
 ]);
 export type TuningOutcome = z.infer<typeof TuningOutcome>;
 
@@ -178,8 +133,8 @@ export const TuningReport = z.object({
   ...address,
   worker: z.string().min(1).max(100),
   lease: z.string().min(1).max(100),
-  events: z.array(TuningEvent).max(tuningBounds.eventsPerReportMax),
-  checkpoints: z.array(TuningCheckpoint).max(tuningBounds.checkpointsPerReportMax),
+  events: z.array(TuningEvent).max(tellingBounds.eventsMax),
+  checkpoints: z.array(TuningCheckpoint).max(tellingBounds.checkpointsMax),
   progress: TuningProgress.nullable(),
   outcome: TuningOutcome.nullable(),
 });

@@ -13,7 +13,7 @@ export const refusals: MiddlewareHandler<EdgeEnv> = async (c, next) => {
   const refused = status >= 400 && status <= 499;
   if (refused) await discardBody(c.req.raw);
   // What runs a job is counted among the requests; what is over a limit has cost nothing.
-  const asks = c.req.method !== "POST" || c.req.path.startsWith("/v1/jobs/");
+  const asks = c.req.method !== "POST" || /^\/v1\/(jobs|responses)\//.test(c.req.path);
   // A failure of ours (5xx) is not counted against the caller, who may not even be identified yet.
   if ((refused || (asks && status < 500)) && status !== 429) noteRefusal(c);
 };

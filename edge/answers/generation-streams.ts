@@ -5,9 +5,12 @@
 import type { Piece } from "#contract/events.ts";
 import type { Usage } from "#contract/result-document.ts";
 import {
+  type CallWords,
+  chatFinish,
   chatLogprobs,
   completionLogprobs,
   completionUsage,
+  deltaCalls,
   fingerprint,
   isText,
   openaiFinish,
@@ -55,8 +58,8 @@ export function chunksEnd(
 }
 
 /** The role comes first and by itself, and so does at the end why it ended. */
-export function chatChunks(form: ChunkForm, maker: Maker, piece: Piece): Data[] {
-  const { choice: index, from, textFrom, text, logprobs, finishReason } = piece;
+export function chatChunks(form: ChunkForm & CallWords, maker: Maker, piece: Piece): Data[] {
+  const { choice: index, from, textFrom, text, logprobs, toolCalls = [], finishReason } = piece;
   const isFirst = from === 0 && textFrom === 0;
   const told = logprobs?.some(isText) === true ? chatLogprobs(logprobs) : null;
   const part = (delta: object, more: { logprobs?: object | null; finish_reason?: string } = {}) => {
@@ -66,9 +69,10 @@ export function chatChunks(form: ChunkForm, maker: Maker, piece: Piece): Data[] 
   return [
     ...(isFirst ? [part({ role: "assistant", content: "", refusal: null })] : []),
     ...(text !== "" || told !== null ? [part({ content: text }, { logprobs: told })] : []),
+    ...(toolCalls.length > 0 ? [part(deltaCalls(toolCalls, form))] : []),
     ...(finishReason === undefined
       ? []
-      : [part({}, { finish_reason: openaiFinish(finishReason) })]),
+      : [part({}, { finish_reason: chatFinish(finishReason, form) })]),
   ];
 }
 

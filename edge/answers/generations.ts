@@ -7,6 +7,7 @@ import {
   type TokenAlternative,
   type TokenLogprob,
 } from "#contract/tasks/generation.ts";
+import type { ToolCall, ToolCallPiece } from "#contract/tasks/tool-call.ts";
 
 /** As every tokenizer's bytes are counted: UTF-8. */
 const encoder = new TextEncoder();
@@ -27,13 +28,51 @@ export function openaiFinish(reason: FinishReason): "stop" | "length" | "tool_ca
   return reason === "length" || reason === "tool_calls" ? reason : "stop";
 }
 
-export function chatChoice({ text, finish_reason: reason, logprobs }: Choice, index: number) {
+/** Whether calls are told in OpenAI's older words. */
+export type CallWords = { functionCalls?: true };
+
+export function chatChoice(choice: Choice, index: number, words: CallWords) {
+  const { text, finish_reason: reason, logprobs, tool_calls: calls = [] } = choice;
+  const content = text === "" && calls.length > 0 ? null : text;
   return {
     index,
-    message: { role: "assistant", content: text, refusal: null },
+    message: { role: "assistant", content, refusal: null, ...messageCalls(calls, words) },
     logprobs: logprobs === null ? null : chatLogprobs(logprobs),
-    finish_reason: openaiFinish(reason),
+    finish_reason: chatFinish(reason, words),
   };
+}
+
+function messageCalls(calls: readonly ToolCall[], { functionCalls }: CallWords): object {
+  const [first] = calls;
+  if (first === undefined) return {};
+  if (functionCalls) return { function_call: { name: first.name, arguments: first.arguments } };
+  const tool_calls = calls.map(({ id, name, arguments: given }) => ({
+    id,
+    type: "function",
+    function: { name, arguments: given },
+  }));
+  return { tool_calls };
+}
+
+export function chatFinish(reason: FinishReason, { functionCalls }: CallWords): string {
+  const finish = openaiFinish(reason);
+  return finish === "tool_calls" && functionCalls ? "function_call" : finish;
+}
+
+/** What calls have grown by, as the delta of a chunk. */
+export function deltaCalls(pieces: readonly ToolCallPiece[], { functionCalls }: CallWords): object {
+  if (functionCalls) {
+    const own = pieces.filter(({ index }) => index === 0);
+    const grown = own.map((piece) => piece.arguments).join("");
+    const name = own.find((piece) => piece.name !== undefined)?.name;
+    return { function_call: { ...(name !== undefined && { name }), arguments: grown } };
+  }
+  const tool_calls = pieces.map(({ index, id, name, arguments: grown }) => ({
+    index,
+    ...(id !== undefined && { id, type: "function" }),
+    function: { ...(name !== undefined && { name }), arguments: grown },
+  }));
+  return { tool_calls };
 }
 
 export function chatLogprobs(logprobs: readonly TokenLogprob[]) {

@@ -41,7 +41,11 @@ async function openDocument(
   settings: Settings,
 ): Promise<OpenResult | null> {
   const chunks = await openObject(settings, reference);
-  if (chunks === null) return null;
+  return chunks === null ? null : openChunks(chunks);
+}
+
+/** @param chunks of a document, given away @throws where it is no result */
+export async function openChunks(chunks: AsyncGenerator<Uint8Array>): Promise<OpenResult> {
   const cancel = async () => void (await chunks.return(undefined));
   try {
     const { line, rest } = await firstLine(chunks);

@@ -16,6 +16,8 @@ export type Rendering =
       maxTokensField: string | null;
       /** Of a stream: its last chunk tells the usage. */
       includeUsage: boolean;
+      /** A call is told in OpenAI's older words, as `function_call`. Absent: no. */
+      functionCalls?: true;
     }
   | {
       route: "openai.completions";
@@ -32,6 +34,19 @@ export type Rendering =
       /** Whether each token is told as TGI tells it, beside OpenAI's fields. */
       tgi: boolean;
     }
+  | {
+      route: "openai.responses";
+      /** `resp_` and 32 hex digits, fixed with the call. */
+      id: string;
+      /** Seconds since the epoch. */
+      created: number;
+      /** The model's own id. */
+      model: string;
+      /** The response goes on without its caller. */
+      background: boolean;
+      /** What its answers repeat of the request. */
+      echo: Readonly<Record<string, unknown>>;
+    }
   /** `topTokens`: with the details the likeliest tokens at each place are told. */
   | {
       route: "hugging-face.text-generation";
@@ -39,11 +54,21 @@ export type Rendering =
       topTokens: boolean;
       seed: number | null;
     }
+  /** What was written, by the name that the task has for it. */
+  | {
+      route: "hugging-face.written";
+      field: "summary_text" | "translation_text";
+      single: boolean;
+    }
   | { route: "hugging-face"; task: Task; single: boolean }
+  /** The report itself. */
+  | { route: "prompt.evaluation" }
   | { route: "tasks" }
   /** `id` is the body's own, fixed with the call that had it made, so that a job shows the same body each time. */
   | { route: "cohere.rerank"; topN: number | null; id: string }
   | { route: "tei.rerank"; topN: number | null }
+  /** Ids of files, as the caller knows them. */
+  | { route: "tuning-plan"; trainingFile: string; validationFile: string | null }
   /** Of the caller's one field, a list or not. */
   | { route: "tokens"; field: "input" | "tokens"; single: boolean };
 

@@ -6,7 +6,7 @@ import { Generation } from "#contract/tasks/generation.ts";
 import type { Settings } from "../environment.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
 import { openResult } from "./read-result.ts";
-import type { StreamEntry } from "./stream-surfaces.ts";
+import type { StreamEntry } from "./stream-entry.ts";
 import type { Transcript } from "./transcript.ts";
 
 /** Other text than was told: nothing that follows could be trusted. */

@@ -2,7 +2,8 @@
  * The API surfaces that stream: a row says by which server-sent events a result is told while it is made. What is told
  * stands in the log of its computation (edge/jobs/event-log.ts), one numbered entry after the other, so a row looks at
  * one entry by itself and keeps nothing: a reader may begin anywhere. The last event of an entry bears its number as
- * its SSE id.
+ * its SSE id. A surface whose events hang together, and bear numbers of its own, has a teller instead, which goes
+ * through the whole log for each reader.
  */
 import type { PublicError } from "#contract/errors.ts";
 import type { Piece } from "#contract/events.ts";
@@ -12,19 +13,9 @@ import type { JobProgress } from "./job.ts";
 import type { Rendering, RenderingOf } from "./rendering.ts";
 import { huggingFaceError, openaiError } from "./error-forms.ts";
 import { chatChunks, chunksEnd, completionChunks, tgiChunks } from "./generation-streams.ts";
+import { ResponseTeller } from "./response-stream.ts";
+import type { SentEvent, StreamEntry, StreamHead, StreamTeller } from "./stream-entry.ts";
 import { renderError, resultFormOf, usageBody } from "./surfaces.ts";
-
-export type StreamHead = {
-  jobId: JobId;
-  /** Milliseconds since the epoch. */
-  createdAt: number;
-  /** The model's own id, and its digest (`system_fingerprint`). */
-  model: string;
-  modelDigest: string;
-};
-
-/** A server-sent event: its name, absent for a plain one, and its data, which has no line break. */
-export type SentEvent = { event?: string; data: string };
 
 type StreamSurface<R extends Rendering> = {
   /** A worker has begun. Absent here and below: it is not told. */
@@ -58,7 +49,7 @@ const jobEvents: StreamSurface<Rendering> = {
   progress: (_, { completed, total }) => [
     { event: "progress", data: JSON.stringify({ completed, total }) },
   ],
-  piece: (_, __, { input, choice, from, tokens, text, logprobs, finishReason }) => [
+  piece: (_, __, { input, choice, from, tokens, text, logprobs, toolCalls, finishReason }) => [
     {
       event: "output",
       data: JSON.stringify({
@@ -68,6 +59,7 @@ const jobEvents: StreamSurface<Rendering> = {
         tokens,
         text,
         logprobs: logprobs ?? null,
+        ...(toolCalls && { tool_calls: toolCalls.map(({ argumentsFrom: _at, ...call }) => call) }),
         finish_reason: finishReason ?? null,
       }),
     },
@@ -108,19 +100,21 @@ const streams: { readonly [Route in Rendering["route"]]?: StreamSurface<Renderin
   },
 };
 
-export function canStream({ route }: Rendering): boolean {
-  return streams[route] !== undefined;
+/** @param after how many of its events the reader has */
+function tellerOf(rendering: Rendering, after: number): StreamTeller | null {
+  return rendering.route === "openai.responses" ? new ResponseTeller(rendering, after) : null;
 }
 
-/** What is told of a computation, one after the other. */
-export type StreamEntry =
-  | { kind: "started" }
-  | ({ kind: "progress" } & JobProgress)
-  | { kind: "piece"; piece: Piece; made: Made; textSoFar: () => string }
-  | { kind: "output"; result: ResultHead; index: number; output: string }
-  | { kind: "end"; result: ResultHead }
-  | { kind: "error"; error: PublicError };
-type Made = Pick<StreamHead, "model" | "modelDigest">;
+/** Told to a reader whose events are gone. */
+export function whereResultOf(rendering: Rendering, jobId: string): string {
+  return rendering.route === "openai.responses"
+    ? `The whole response, where it was stored, is at GET /v1/responses/${rendering.id}.`
+    : `The whole result, where the job was kept, is at /v1/jobs/${jobId}.`;
+}
+
+export function canStream({ route }: Rendering): boolean {
+  return streams[route] !== undefined || route === "openai.responses";
+}
 
 export type StreamView = Pick<StreamHead, "jobId" | "createdAt"> & { rendering: Rendering };
 
@@ -128,11 +122,26 @@ export type StreamView = Pick<StreamHead, "jobId" | "createdAt"> & { rendering: 
 export class StreamRenderer {
   readonly #view: StreamView;
   readonly #surface: StreamSurface<Rendering>;
+  readonly #teller: StreamTeller | null;
 
-  /** @param ofJob as `GET /v1/jobs/{id}/events` tells it, whatever the surface of the call was */
-  constructor(view: StreamView, ofJob = false) {
+  /**
+   * @param ofJob as `GET /v1/jobs/{id}/events` tells it, whatever the surface of the call was
+   * @param after how many events the reader has, where the surface numbers them itself
+   */
+  constructor(view: StreamView, ofJob = false, after = 0) {
     this.#view = view;
     this.#surface = ofJob ? jobEvents : surfaceOf(view.rendering);
+    this.#teller = ofJob ? null : tellerOf(view.rendering, after);
+  }
+
+  /** It is to be shown a log from its first entry, whatever its reader has. */
+  get startsOver(): boolean {
+    return this.#teller !== null;
+  }
+
+  /** @returns what comes before the first entry; often nothing */
+  begin(): string {
+    return eventText(this.#teller?.begin() ?? [], null);
   }
 
   /** @param id null: of an entry that stands in no log @returns server-sent events as text; often none */
@@ -143,6 +152,12 @@ export class StreamRenderer {
   #eventsOf(entry: StreamEntry): SentEvent[] {
     const { rendering, jobId } = this.#view;
     const surface = this.#surface;
+    if (this.#teller !== null) {
+      const { kind } = entry;
+      const own =
+        kind === "error" ? { ...entry, error: renderError(rendering, entry.error) } : entry;
+      return this.#teller.tell(own);
+    }
     switch (entry.kind) {
       case "started":
         return surface.started?.(rendering, jobId) ?? [];

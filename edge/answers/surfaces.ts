@@ -16,6 +16,8 @@ import {
   generatedText,
   showChoices,
 } from "./generations.ts";
+import type { Job } from "./job.ts";
+import { modelResponse, responseForm, unfinishedStatus } from "./model-response.ts";
 import type { Rendering, RenderingOf } from "./rendering.ts";
 import { decodeTokenVectors, decodeVector } from "./vector.ts";
 
@@ -39,6 +41,8 @@ export type ResultForm = {
 type Surface<R extends Rendering> = {
   /** The JSON of an object with these fields in this order. */
   result: (rendering: R, head: ResultHead) => ResultForm;
+  /** A job that has no result, as a call is answered that does not wait for it. Absent: as a job. */
+  unfinished?: (rendering: R, job: Pick<Job, "status" | "error">) => object;
   /** @param input as a worker names it, `inputs[3].text` @returns as the caller wrote it */
   field: (rendering: R, input: string) => string;
   /** The field that holds the parameters; null: they stand in the body itself. */
@@ -70,13 +74,28 @@ const surfaces: { readonly [Route in Rendering["route"]]: Surface<RenderingOf<Ro
     result: (rendering, head) => ({
       ...answers("chat-completion"),
       ...completionObject("chat.completion", rendering, head),
-      show: (piece, index) => showChoices(piece, index, chatChoice),
+      show: (piece, index) =>
+        showChoices(piece, index, (choice, at) => chatChoice(choice, at, rendering)),
     }),
     field: (_, input) =>
       input.replace(/^inputs(\[0\])?$/, "messages").replace(/^inputs\[0\]\./, ""),
     parameters: inBody,
-    renamed: ({ maxTokensField }) =>
-      maxTokensField === null ? {} : { max_tokens: maxTokensField },
+    renamed: ({ maxTokensField, functionCalls }) => ({
+      ...(maxTokensField === null ? {} : { max_tokens: maxTokensField }),
+      ...(functionCalls && { tools: "functions", tool_choice: "function_call" }),
+    }),
+  },
+  "openai.responses": {
+    result: (rendering, head) => ({
+      ...answers("chat-completion"),
+      ...responseForm(rendering, head),
+    }),
+    unfinished: (rendering, { status, error }) =>
+      modelResponse(rendering, { status: unfinishedStatus(status, rendering.background), error }),
+    // Messages are made of the input's items, of what came before them and of the instructions.
+    field: (_, input) => input.replace(/^inputs.*/, "input"),
+    parameters: inBody,
+    renamed: () => ({ max_tokens: "max_output_tokens", structure: "text.format" }),
   },
   "openai.completions": {
     result: (rendering, head) => ({
@@ -97,6 +116,20 @@ const surfaces: { readonly [Route in Rendering["route"]]: Surface<RenderingOf<Ro
     field: (_, input) => input.replace(/^inputs\[0\]/, "inputs"),
     parameters: () => "parameters",
     renamed: () => ({ max_tokens: "max_new_tokens", top_logprobs: "top_n_tokens" }),
+  },
+  "hugging-face.written": {
+    result: ({ field }) => ({
+      ...listOf("chat-completion"),
+      show: (piece, index) => showChoices(piece, index, ({ text }) => ({ [field]: text.trim() })),
+    }),
+    field: ({ single }, input) => (single ? input.replace(/^inputs\[0\]/, "inputs") : input),
+    parameters: () => "parameters",
+    renamed: () => ({ max_tokens: "max_new_tokens" }),
+  },
+  "prompt.evaluation": {
+    result: () => answers("prompt-evaluation"),
+    field: (_, input) => input.replace(/^inputs\[0\]\./, ""),
+    parameters: () => "parameters",
   },
   "hugging-face": {
     result: ({ task, single }) =>
@@ -129,6 +162,18 @@ const surfaces: { readonly [Route in Rendering["route"]]: Surface<RenderingOf<Ro
     field: (_, input) => rerankField(input),
     parameters: inBody,
   },
+  "tuning-plan": {
+    result: ({ trainingFile, validationFile }, { model }) => ({
+      ...answers("tuning-plan"),
+      show: (piece) => {
+        const plan = tasks["tuning-plan"].output.parse(piece);
+        const files = { training_file: trainingFile, validation_file: validationFile };
+        return JSON.stringify({ object: "fine_tuning.dry_run", model, ...files, ...plan });
+      },
+    }),
+    field: () => "training_file",
+    parameters: inBody,
+  },
   tokens: {
     result: ({ single }, { task, model }) => ({
       ...answers(task),
@@ -145,19 +190,34 @@ export function resultFormOf(rendering: Rendering, head: ResultHead): ResultForm
   return surfaceOf(rendering).result(rendering, head);
 }
 
+/** @returns the answer to a call that does not wait for the job; null: the job itself */
+export function unfinishedBody(
+  rendering: Rendering,
+  job: Pick<Job, "status" | "error">,
+): object | null {
+  return surfaceOf(rendering).unfinished?.(rendering, job) ?? null;
+}
+
 const parameterNames = new Set(
   Object.values(taskTable).flatMap(({ parameters }) => Object.keys(parameters.shape)),
 );
 
-/** @returns a parameter as the caller wrote it: the contract calls it by its bare name */
+/** @returns a parameter, or a part of one, as the caller wrote it: the contract calls it by its bare name */
 export function parameterField(rendering: Rendering, parameter: string): string {
   const holder = surfaceOf(rendering).parameters(rendering);
   const name = ownName(rendering, parameter);
-  return holder !== null && parameterNames.has(parameter) ? `${holder}.${name}` : name;
+  return holder !== null && parameterNames.has(wholeOf(parameter)) ? `${holder}.${name}` : name;
 }
 
 function ownName(rendering: Rendering, parameter: string): string {
-  return surfaceOf(rendering).renamed?.(rendering)[parameter] ?? parameter;
+  const whole = wholeOf(parameter);
+  const renamed = surfaceOf(rendering).renamed?.(rendering)[whole] ?? whole;
+  return renamed + parameter.slice(whole.length);
+}
+
+/** `tools` of `tools[3]`. */
+function wholeOf(parameter: string): string {
+  return /^\w*/.exec(parameter)?.[0] ?? "";
 }
 
 /** A message may name a second input, `inputs[0].query` beside `inputs[0].texts[3]`. */

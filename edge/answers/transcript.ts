@@ -4,8 +4,10 @@
  */
 import type { Piece } from "#contract/events.ts";
 import type { Choice, Generation } from "#contract/tasks/generation.ts";
+import type { ToolCall, ToolCallPiece } from "#contract/tasks/tool-call.ts";
+import { addCalls, beyondCalls, restOfCalls } from "./told-calls.ts";
 
-type Told = { tokens: number; text: string; finished: boolean };
+type Told = { tokens: number; text: string; calls: readonly ToolCall[]; finished: boolean };
 
 /**
  * What became of a piece: told, in whole or in part; known already; or it leaves something out, or says something else
@@ -23,7 +25,7 @@ const charactersMax = 2 * 1024 * 1024;
 const restTokensMax = 32;
 const restCharactersMax = 16_384;
 
-const untold: Told = { tokens: 0, text: "", finished: false };
+const untold: Told = { tokens: 0, text: "", calls: [], finished: false };
 
 export class Transcript {
   readonly #choices = new Map<string, Told>();
@@ -34,14 +36,17 @@ export class Transcript {
     const told = this.#of(piece.input, piece.choice);
     if (piece.from > told.tokens || piece.textFrom > told.text.length) return { kind: "gap" };
     if (this.#characters > charactersMax) return { kind: "gap" };
+    const calls = beyondCalls(piece.toolCalls ?? [], told.calls);
+    if (calls === "gap" || calls === "differs") return { kind: calls };
     const isNext = piece.from === told.tokens && piece.textFrom === told.text.length;
     if (isNext && !told.finished) {
-      this.#add(piece, told);
-      return { kind: "told", piece };
+      const next = withCalls(piece, calls);
+      this.#add(next, told);
+      return { kind: "told", piece: next };
     }
     const known = told.text.slice(piece.textFrom, piece.textFrom + piece.text.length);
     if (!piece.text.startsWith(known)) return { kind: "differs" };
-    const fresh = beyond(piece, told, known.length);
+    const fresh = beyond(withCalls(piece, calls), told, known.length);
     if (fresh === null) return { kind: "known" };
     // What a choice ended with before is its end.
     if (told.finished) return { kind: "differs" };
@@ -66,8 +71,9 @@ export class Transcript {
   rest(input: number, { choices }: Generation): Piece[] | null {
     const rests = choices.map((choice, index) => {
       const told = this.#of(input, index);
-      return choice.text.startsWith(told.text)
-        ? restOf(choice, told, { input, choice: index })
+      const calls = restOfCalls(choice.tool_calls ?? [], told.calls);
+      return choice.text.startsWith(told.text) && calls !== null
+        ? restOf(choice, { ...told, callsLeft: calls }, { input, choice: index })
         : null;
     });
     return rests.some((rest) => rest === null) ? null : rests.flatMap((rest) => rest ?? []);
@@ -77,15 +83,22 @@ export class Transcript {
     return this.#choices.get(`${input} ${choice}`) ?? untold;
   }
 
-  #add({ input, choice, tokens, text, finishReason }: Piece, told: Told): void {
+  #add(piece: Piece, told: Told): void {
+    const { input, choice, tokens, text, toolCalls = [], finishReason } = piece;
     this.#choices.set(`${input} ${choice}`, {
       tokens: told.tokens + tokens,
       text: told.text + text,
+      calls: addCalls(told.calls, toolCalls),
       finished: finishReason !== undefined,
     });
     this.#tokens += tokens;
     this.#characters += text.length;
+    for (const call of toolCalls) this.#characters += call.arguments.length;
   }
+}
+
+function withCalls({ toolCalls, ...piece }: Piece, calls: ToolCallPiece[]): Piece {
+  return toolCalls === undefined || calls.length === 0 ? piece : { ...piece, toolCalls: calls };
 }
 
 /** What of the piece was not told; null: nothing. */
@@ -95,7 +108,7 @@ function beyond(piece: Piece, told: Told, knownCharacters: number): Piece | null
   const tokens = piece.tokens - knownTokens;
   const text = piece.text.slice(knownCharacters);
   const ends = piece.finishReason !== undefined && !told.finished;
-  if (tokens === 0 && text === "" && !ends) return null;
+  if (tokens === 0 && text === "" && piece.toolCalls === undefined && !ends) return null;
   const { logprobs, ...rest } = piece;
   const left = logprobs === undefined ? {} : { logprobs: lastOf(logprobs, tokens) };
   return { ...rest, from: told.tokens, tokens, textFrom: told.text.length, text, ...left };
@@ -107,7 +120,11 @@ function lastOf<T>(list: readonly T[], count: number): T[] {
 }
 
 /** In pieces of some kilobytes. Those of a prompt that is repeated are no tokens of the choice. */
-function restOf(choice: Choice, told: Told, place: Pick<Piece, "input" | "choice">): Piece[] {
+function restOf(
+  choice: Choice,
+  told: Told & { callsLeft: readonly ToolCallPiece[] },
+  place: Pick<Piece, "input" | "choice">,
+): Piece[] {
   if (told.finished) return [];
   const tokens = Math.max(0, choice.tokens - told.tokens);
   const all = choice.logprobs;
@@ -115,7 +132,8 @@ function restOf(choice: Choice, told: Told, place: Pick<Piece, "input" | "choice
   const pieces: Piece[] = [];
   const prompt = Math.max(0, (logprobs?.length ?? 0) - tokens);
   let [from, textFrom, seen] = [told.tokens, told.text.length, 0];
-  for (const part of partsOf(choice.text.slice(textFrom), logprobs)) {
+  const parts = partsOf(choice.text.slice(textFrom), logprobs);
+  for (const part of [...parts, ...told.callsLeft.flatMap(partsOfCall)]) {
     const { length = 0 } = part.logprobs ?? [];
     const made = length - Math.min(length, Math.max(0, prompt - seen));
     seen += length;
@@ -127,6 +145,19 @@ function restOf(choice: Choice, told: Told, place: Pick<Piece, "input" | "choice
   if (last === undefined) return [];
   const left = told.tokens + tokens - last.from;
   return [...pieces.slice(0, -1), { ...last, tokens: left, finishReason: choice.finish_reason }];
+}
+
+function partsOfCall(call: ToolCallPiece): Pick<Piece, "text" | "toolCalls" | "logprobs">[] {
+  const { index, argumentsFrom, arguments: given } = call;
+  const first = wholeCharacters(given, restCharactersMax);
+  const parts = [{ text: "", toolCalls: [{ ...call, arguments: first }] }];
+  for (let at = first.length; at < given.length;) {
+    const part = wholeCharacters(given.slice(at), restCharactersMax);
+    const piece = { index, argumentsFrom: argumentsFrom + at, arguments: part };
+    parts.push({ text: "", toolCalls: [piece] });
+    at += part.length;
+  }
+  return parts;
 }
 
 /** At least one. A token is told with its text, as near as that can be told. */

@@ -225,6 +225,8 @@ function afterOutcome(course: Course, outcome: TuningOutcome, now: number): Part
       return { status: "cancelled", finishedAt: now };
     case "paused":
       return status === "running" ? { status: "paused" } : {};
+    case "lost":
+      return afterLapse(course, now);
     case "released":
       return status === "running" ? { status: "queued", sendAt: now } : {};
   }

@@ -1,9 +1,20 @@
 /** A tuning job as OpenAI words it, with our own fields beside theirs. */
 import * as z from "zod";
 import { TrainingTask } from "#contract/training/forms.ts";
-import { TuningJobId, TuningStrategy } from "#contract/training/tuning-job.ts";
-import { tuningStatuses } from "./job-course.ts";
+import { TuningJobId } from "#contract/training/tuning-job.ts";
+import { TuningStrategy } from "#contract/training/tuning-options.ts";
+import type { TuningStatus } from "./job-course.ts";
 import type { TuningJob } from "./tuning-job.ts";
+
+/** OpenAI's schema has no other. */
+const shownStatuses = [
+  "validating_files",
+  "queued",
+  "running",
+  "succeeded",
+  "failed",
+  "cancelled",
+] as const satisfies readonly TuningStatus[];
 
 const auto = z.literal("auto");
 
@@ -69,7 +80,10 @@ export const TuningJobObject = z.object({
     .nullable()
     .describe("The name to call it by. Null: there is none yet."),
   organization_id: z.string().describe("Whose it is."),
-  status: z.enum(tuningStatuses).describe("How it stands."),
+  status: z
+    .enum(shownStatuses)
+    .describe("How it stands. A paused one is queued until it is resumed."),
+  paused: z.boolean().describe("Whether it is paused: it waits for nothing but to be resumed."),
   error: TuningError.nullable().describe("Why it failed. Null: it did not."),
   training_file: z.string().describe("Id of a file."),
   validation_file: z
@@ -96,6 +110,10 @@ export const TuningJobObject = z.object({
   early_stopping: ShownStopping.nullable().describe("When it ends early. Null: as usual."),
   n_trials: z.int().nullable().describe("Trainings of which the best is kept. Null: one."),
   max_seconds: z.number().describe("Seconds of training, at most."),
+  label_names: z
+    .array(z.string())
+    .nullable()
+    .describe("Names of the classes, by their index. Null: the labels of the file."),
   skip_invalid: z.boolean().describe("Whether bad examples are left out."),
   progress: TuningProgressObject.nullable().describe("How far it is. Null: it has not begun."),
   report: z.string().nullable().describe("Address of the report. Null: there is none yet."),
@@ -116,7 +134,7 @@ export function showJob(job: TuningJob): TuningJobObject {
   return {
     object: "fine_tuning.job",
     id: job.id,
-    model: job.model,
+    model: job.start?.name ?? job.model,
     created_at: unixSeconds(job.createdAt),
     ...showCourse(job),
     organization_id: job.tenant,
@@ -138,6 +156,8 @@ export function showJob(job: TuningJob): TuningJobObject {
     early_stopping: options.earlyStopping,
     n_trials: options.trials,
     max_seconds: options.maxSeconds,
+    // Jobs from before there were names have none.
+    label_names: options.labelNames ?? null,
     skip_invalid: options.skipInvalid,
     progress: showProgress(job),
     report: course.status === "succeeded" && job.report !== null ? addressOf(job.report) : null,
@@ -156,7 +176,8 @@ function showCourse({ course, progress, name }: TuningJob) {
   const { status, finishedAt, error } = course;
   const left = status === "running" ? (progress?.secondsLeft ?? null) : null;
   return {
-    status,
+    status: status === "paused" ? ("queued" as const) : status,
+    paused: status === "paused",
     error,
     finished_at: finishedAt === null ? null : unixSeconds(finishedAt),
     estimated_finish:

@@ -4,19 +4,19 @@
  * and the network. Its alarm takes up again whatever a crash left half done.
  */
 import { DurableObject } from "cloudflare:workers";
-import type { PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
 import type {
   TuningClaim,
   TuningJobId,
   TuningOrder,
-  TuningOutcome,
   TuningReport,
   TuningReportAnswer,
 } from "#contract/training/tuning-job.ts";
+import { tuningPlanBounds } from "#contract/training/tuning-plan.ts";
 import { QuotaLedger } from "../accounts/quota-ledger.ts";
 import { type Env, type Settings, settingsOf } from "../environment.ts";
 import { randomHex } from "../http/random-hex.ts";
+import { CreatedJobs, type Sending } from "./created-before.ts";
 import { EventTails } from "./event-tail.ts";
 import {
   type Course,
@@ -33,6 +33,7 @@ import {
 } from "./job-course.ts";
 import { filesOfOrder, judgeFiles } from "./judge-files.ts";
 import { discardObjects, serveModel } from "./serve-model.ts";
+import { checkedOutcome, orderOf } from "./tuning-order.ts";
 import { openTrainingQueue } from "./training-queue.ts";
 import { wordsOfChange } from "./change-words.ts";
 import {
@@ -40,7 +41,7 @@ import {
   type TuningCheckpointObject,
   type TuningEventObject,
 } from "./tuning-events.ts";
-import { type NewTuningJob, prefixesOf, type TuningJob } from "./tuning-job.ts";
+import type { NewTuningJob, TuningJob } from "./tuning-job.ts";
 import { tuningLimits, type TuningRefusal } from "./tuning-limits.ts";
 import { type TuningPage, TuningRows } from "./tuning-rows.ts";
 
@@ -67,13 +68,20 @@ declare module "../environment.ts" {
 /** What came of cancel, pause or resume: the job; what it cannot be; or null, there is no such job. */
 export type TuningAnswer = { job: TuningJob } | { refused: Course["status"] | "no room" } | null;
 
+type Created = { job: TuningJob } | { refusal: TuningRefusal };
+/** `conflict`: the key was sent with another body. */
+export type CreationAnswer = Created | "conflict";
+
 export class TenantTuning extends DurableObject<Env> {
   readonly #settings: Settings;
   readonly #rows: TuningRows;
   readonly #events: TuningEvents;
   readonly #seconds: QuotaLedger;
+  readonly #created: CreatedJobs;
   readonly #tails = new EventTails();
   readonly #send: ReturnType<typeof openTrainingQueue>;
+  /** Milliseconds since the epoch. Not stored: it only limits. */
+  #dryRun: { id: string; until: number } | null = null;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -81,18 +89,48 @@ export class TenantTuning extends DurableObject<Env> {
     this.#rows = new TuningRows(ctx.storage.sql);
     this.#events = new TuningEvents(ctx.storage.sql);
     this.#seconds = new QuotaLedger(ctx.storage.sql);
+    this.#created = new CreatedJobs(ctx.storage.sql);
     this.#send = openTrainingQueue(this.#settings);
   }
 
-  async create(asked: NewTuningJob): Promise<{ job: TuningJob } | { refusal: TuningRefusal }> {
+  /** What an earlier sending of the same was answered. @returns null: it is new */
+  createdBefore(sending: Sending): CreationAnswer | null {
+    const before = this.#created.find(sending, Date.now());
+    if (before === null || before === "conflict") return before;
+    const job = this.#rows.find(before.job);
+    return job === null ? null : { job };
+  }
+
+  async create(asked: NewTuningJob): Promise<Created> {
+    const models = await this.env.TUNED_MODELS.getByName(asked.tenant).list();
+    return this.#create(asked, models.length);
+  }
+
+  /** What was sent before is answered by the job that it made. */
+  async createOnce(asked: NewTuningJob, sending: Sending): Promise<CreationAnswer> {
     const models = await this.env.TUNED_MODELS.getByName(asked.tenant).list();
     // From here on nothing else happens in between.
+    const before = this.createdBefore(sending);
+    if (before !== null) return before;
+    const created = this.#create(asked, models.length);
+    if ("job" in created) this.#created.add(asked.id, sending, Date.now());
+    else this.#created.refused(sending);
+    return created;
+  }
+
+  #create(asked: NewTuningJob, models: number): Created {
+    const refusal = this.#refusalOf(asked, models);
+    return refusal === null ? { job: this.#begin(asked) } : { refusal };
+  }
+
+  #refusalOf(asked: NewTuningJob, models: number): TuningRefusal | null {
     const open = this.#rows.toDo().filter(({ course }) => !isOver(course));
-    if (!hasRoom(open.map(({ course }) => course))) return { refusal: { kind: "jobs" } };
-    if (models.length + open.length >= tuningLimits.modelsMax)
-      return { refusal: { kind: "models" } };
-    const refusal = this.#reserve(asked);
-    if (refusal !== null) return { refusal };
+    if (!hasRoom(open.map(({ course }) => course))) return { kind: "jobs" };
+    if (models + open.length >= tuningLimits.modelsMax) return { kind: "models" };
+    return this.#reserve(asked);
+  }
+
+  #begin(asked: NewTuningJob): TuningJob {
     const job: TuningJob = {
       ...asked,
       createdAt: Date.now(),
@@ -107,8 +145,8 @@ export class TenantTuning extends DurableObject<Env> {
     this.#tell(job.id, `Created fine-tuning job: ${job.id}`);
     const files = [job.trainingFile, ...(job.validationFile === null ? [] : [job.validationFile])];
     for (const file of files) this.#tell(job.id, `Validating file: ${file}`);
-    await this.#wakeNow();
-    return { job };
+    void this.#wakeNow();
+    return job;
   }
 
   #reserve({ id, options }: NewTuningJob): TuningRefusal | null {
@@ -121,6 +159,18 @@ export class TenantTuning extends DurableObject<Env> {
     const { refusal, snapshot } = this.#seconds.reserve(request, limits, Date.now());
     const { remaining: left, resetMs } = snapshot.units;
     return refusal === null ? null : { kind: "seconds", left, resetMs };
+  }
+
+  /** @returns whether it may begin: one at a time does. One whose end was not told counts until it must be over. */
+  beginDryRun(id: string): boolean {
+    const now = Date.now();
+    if (this.#dryRun !== null && now < this.#dryRun.until) return false;
+    this.#dryRun = { id, until: now + 1_000 * tuningPlanBounds.secondsMax };
+    return true;
+  }
+
+  endDryRun(id: string): void {
+    if (this.#dryRun?.id === id) this.#dryRun = null;
   }
 
   find(id: TuningJobId): TuningJob | null {
@@ -192,7 +242,9 @@ export class TenantTuning extends DurableObject<Env> {
       return { action: endedLease === report.lease ? "continue" : "stop" };
     const heard = this.#hear(job, lease.sequence, report);
     if (report.outcome === null) return { action: wish ?? "continue" };
-    this.#move(heard, { kind: "ended", outcome: checked(heard, report.outcome) });
+    // Were it not so, its worker would have to be told to stop.
+    if (report.outcome.kind === "lost") this.#move(heard, { kind: "lapsed" });
+    else this.#move(heard, { kind: "ended", outcome: checkedOutcome(heard, report.outcome) });
     await this.#wakeNow();
     return { action: "continue" };
   }
@@ -342,33 +394,3 @@ function dueAt({ course, createdAt }: TuningJob, now: number): number | null {
 function isFor(worker: string, { sendAt, lease, wish }: Course): boolean {
   return sendAt !== null || (lease?.worker === worker && !lease.spoken && wish === null);
 }
-
-function orderOf(
-  job: TuningJob,
-  files: Pick<TuningOrder, "training" | "validation">,
-): TuningOrder | null {
-  const { id, tenant, model, options, name, course } = job;
-  if (course.lease === null) return null;
-  const attempt = course.lapses + 1;
-  const lease = course.lease.id;
-  return { id, tenant, lease, attempt, model, ...files, options, name, ...prefixesOf(id) };
-}
-
-/** A model must be the one that was ordered, and lie where it was ordered to. */
-function checked(job: TuningJob, outcome: TuningOutcome): TuningOutcome {
-  if (outcome.kind !== "succeeded") return outcome;
-  const { model, resultFiles } = outcome;
-  const { modelPrefix, resultPrefix } = prefixesOf(job.id);
-  const isOrdered =
-    model.name === job.name &&
-    model.base === job.model &&
-    model.files.every(({ object }) => object.key.startsWith(modelPrefix)) &&
-    resultFiles.every(({ object }) => object.key.startsWith(resultPrefix));
-  return isOrdered ? outcome : { kind: "failed", error: notOrdered };
-}
-
-const notOrdered: PublicError = {
-  code: "internal_error",
-  message: "The worker made another model than was asked for. Create the job again.",
-  param: null,
-};

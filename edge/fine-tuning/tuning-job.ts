@@ -2,8 +2,9 @@
 import type { JobId } from "#contract/job-id.ts";
 import type { Task } from "#contract/tasks.ts";
 import type { TrainingTask } from "#contract/training/forms.ts";
-import type { TuningJobId, TuningOptions, TuningProgress } from "#contract/training/tuning-job.ts";
-import type { TunedModelName } from "#contract/training/tuned-model.ts";
+import type { TuningJobId, TuningProgress } from "#contract/training/tuning-job.ts";
+import type { TuningOptions } from "#contract/training/tuning-options.ts";
+import type { TunedModel, TunedModelName } from "#contract/training/tuned-model.ts";
 import type { Course } from "./job-course.ts";
 
 /** Text by text. */
@@ -16,6 +17,8 @@ export type NewTuningJob = {
   /** Id of the base, and what it does. */
   model: string;
   baseTasks: readonly Task[];
+  /** A tuned model of that base which it goes on from. Absent: it begins with the base. */
+  start?: { name: TunedModelName; kind: TunedModel["kind"] };
   trainingFile: string;
   validationFile: string | null;
   /** Of the tuned model. */

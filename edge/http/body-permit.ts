@@ -14,10 +14,19 @@ const holdMsMax = 120_000;
 const now = () => Date.now();
 const medium = new ByteSemaphore({ bytesMax: 4 * 1024 * 1024, holdMsMax, now });
 const large = new ByteSemaphore({ bytesMax: 8 * 1024 * 1024, holdMsMax, now });
+const stored = new ByteSemaphore({ bytesMax: 4 * 1024 * 1024, holdMsMax, now });
+
+declare module "../context.ts" {
+  interface Variables {
+    /** Of the call's body, until its job is formed. */
+    bodyPermit: BodyPermit | undefined;
+  }
+}
 
 export class BodyPermit {
   readonly #request: Request;
   #release: () => void = () => {};
+  #releaseStored: () => void = () => {};
 
   constructor(request: Request) {
     this.#request = request;
@@ -29,8 +38,14 @@ export class BodyPermit {
     this.#release = await semaphore.acquire(bytes, this.#request.signal);
   }
 
+  /** For what was stored and is read beside the body, as `acquire`: those who hold it wait for no other. */
+  async acquireStored(bytes: number): Promise<void> {
+    this.#releaseStored = await stored.acquire(bytes, this.#request.signal);
+  }
+
   /** Nothing of the body is held any more. May be called again. */
   release(): void {
     this.#release();
+    this.#releaseStored();
   }
 }

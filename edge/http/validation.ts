@@ -96,7 +96,11 @@ function explain(issue: Issue, field: string): Explanation {
     case "invalid_union":
       return explainUnion(issue, field);
     case "invalid_format":
-      return wrong(`${field} is not of the form ${issue.format}. Correct it.`);
+      return wrong(
+        issue.format === "regex"
+          ? `${field} is not valid: ${issue.message}. Correct it.`
+          : `${field} is not of the form ${issue.format}. Correct it.`,
+      );
     default:
       return wrong(`${field} is not valid: ${issue.message}. Correct it.`);
   }

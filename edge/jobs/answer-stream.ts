@@ -1,5 +1,5 @@
 /** A log that was opened for a caller, as the shard answers: server-sent events, or how it ended before any came. */
-import { StreamRenderer } from "../answers/stream-surfaces.ts";
+import { StreamRenderer, whereResultOf } from "../answers/stream-surfaces.ts";
 import type { Settings } from "../environment.ts";
 import type { EventLog } from "./event-log.ts";
 import { EventStream } from "./event-stream.ts";
@@ -11,8 +11,10 @@ const heldMs = 1_000;
 
 export type StreamUse = {
   settings: Settings;
-  /** As `GET /v1/jobs/{id}/events` tells it; begun at once. */
+  /** As `GET /v1/jobs/{id}/events` tells it. */
   ofJob: boolean;
+  /** Not begun at once: what is refused gets a status. */
+  held: boolean;
   after: number;
   waiting: () => string | null;
   onGone: () => void;
@@ -20,13 +22,13 @@ export type StreamUse = {
 
 export async function answerStream(opened: OpenLog, use: StreamUse): Promise<Response> {
   const { log, jobId, createdAt, rendering } = opened;
-  if (!use.ofJob) {
+  if (use.held) {
     await untilAnswered(log);
     const refused = refusalOf(opened);
     if (refused !== null) return Response.json(refused);
   }
-  const renderer = new StreamRenderer({ jobId, createdAt, rendering }, use.ofJob);
-  const whereResult = `The whole result, where the job was kept, is at /v1/jobs/${jobId}.`;
+  const renderer = new StreamRenderer({ jobId, createdAt, rendering }, use.ofJob, use.after);
+  const whereResult = whereResultOf(rendering, jobId);
   const { readable } = new EventStream({ log, renderer, whereResult, ...use });
   return new Response(readable, { headers: streamHeaders(jobId) });
 }

@@ -2,9 +2,9 @@
 import type { PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
-import type { Computation, ComputationTable } from "./computation-table.ts";
+import type { Computation, ComputationTable, Waiter } from "./computation-table.ts";
 import type { ComputationWatch } from "./computation-watch.ts";
-import { endedLog } from "./event-log.ts";
+import { endedLog, EventLog } from "./event-log.ts";
 import { EventLogs } from "./event-logs.ts";
 import { findLog, type OpenLog } from "./find-log.ts";
 import type { Outcome } from "./job-rows.ts";
@@ -21,7 +21,7 @@ const tooManyReaders: PublicError = {
   param: null,
 };
 
-type Reader = Pick<ReadRequest, "waiter" | "graceMilliseconds">;
+type Reader = Pick<ReadRequest, "waiter" | "graceMilliseconds"> & Pick<Waiter, "jobId" | "isOwner">;
 
 export class ComputationStreams {
   readonly #jobs: KeptJobs;
@@ -44,9 +44,9 @@ export class ComputationStreams {
     this.#places = new QueuePlaces(computations, now);
   }
 
-  /** @param jobId of the job kept for the caller; null: none is */
-  open(computation: Computation, head: JobHead, jobId: JobId | null, reader: Reader): OpenLog {
+  open(computation: Computation, head: JobHead, reader: Reader): OpenLog {
     this.listen(computation, reader);
+    const { jobId } = reader;
     const { createdAt, rendering } = head;
     const { id, log } = computation;
     return { kind: "log", log, jobId: jobId ?? id, createdAt, rendering, computation };
@@ -72,8 +72,8 @@ export class ComputationStreams {
   }
 
   /** The reader wants the computation from now until it leaves. */
-  listen(computation: Computation, { waiter, graceMilliseconds }: Reader): void {
-    this.#computations.addWaiter(computation, waiter, { graceMilliseconds, call: null });
+  listen(computation: Computation, { waiter, ...reader }: Reader): void {
+    this.#computations.addWaiter(computation, waiter, { ...reader, call: null });
     this.#watch.keepStream(computation);
   }
 
@@ -86,6 +86,12 @@ export class ComputationStreams {
   end(computation: Computation, outcome: Outcome): void {
     computation.log.finish(outcome);
     this.#logs.keep(computation);
+  }
+
+  /** Its readers are told so. Whoever takes it up again begins with what comes then. */
+  cancel(computation: Computation): void {
+    computation.log.finish({ status: "canceled" });
+    computation.log = new EventLog(true);
   }
 
   /** What those are told who wait for a worker to begin; null: one has. */

@@ -13,11 +13,13 @@ export type Claim = Pick<RunRequest, "job" | "webhook">;
 /** Somebody who wants a computation while it runs. */
 export type Waiter = {
   graceMilliseconds: number;
+  /** The job that was kept for it, or that it reads; null: none is. */
+  jobId: JobId | null;
+  /** The job ends when it leaves. */
+  isOwner: boolean;
   /** A call that wants the end; null: a stream, which reads all of it in the log. */
   call: {
     claim: Claim;
-    /** Of the job kept for this caller from the start. */
-    jobId: JobId | null;
     resolve: (outcome: RunOutcome) => void;
     timer: ReturnType<typeof setTimeout>;
   } | null;
@@ -31,7 +33,7 @@ export type Computation = {
   /** Milliseconds since the epoch. */
   readonly openedAt: number;
   /** What happened to it, for whoever reads that. */
-  readonly log: EventLog;
+  log: EventLog;
   status: "starting" | "processing";
   /** Of the last event that counted. */
   sequence: number;
@@ -120,6 +122,13 @@ export class ComputationTable {
   addWaiter(computation: Computation, name: string, waiter: Waiter): void {
     computation.waiters.set(name, waiter);
     this.#byWaiter.set(name, computation);
+  }
+
+  /** Those who read a job that was cancelled want nothing any more. */
+  dropReaders({ waiters }: Computation, jobId: JobId): void {
+    for (const [name, waiter] of waiters) {
+      if (waiter.call === null && waiter.jobId === jobId) this.takeWaiter(name);
+    }
   }
 
   /** Takes a waiter out and stops its clock. */

@@ -5,14 +5,15 @@
  */
 import pRetry from "p-retry";
 import type { PublicError } from "#contract/errors.ts";
+import { formatJobId } from "#contract/job-id.ts";
 import { digestsIn } from "#contract/models.ts";
 import type { JobAddress } from "../accounts/admission.ts";
 import { keepAnswer } from "../answers/answer-cache.ts";
 import { errorResponse } from "../answers/error-response.ts";
 import type { Job } from "../answers/job.ts";
-import { render, type RenderedResult } from "../answers/render.ts";
+import { render, type RenderedResult, warningsHeader } from "../answers/render.ts";
 import { jobResponse, resultResponse } from "../answers/show-result.ts";
-import { renderError } from "../answers/surfaces.ts";
+import { renderError, unfinishedBody } from "../answers/surfaces.ts";
 import type { EdgeContext } from "../context.ts";
 import { type Settings, settingsOf } from "../environment.ts";
 import { type Preference, parsePreference, preferenceApplied } from "../http/preference.ts";
@@ -21,7 +22,7 @@ import { learnDigests } from "../registry/known-models.ts";
 import { learnOwnDigests } from "../registry/own-models.ts";
 import { keepResult } from "../storage/result-cache.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
-import type { JobSpec } from "./job-spec.ts";
+import type { JobSpec, Kept } from "./job-spec.ts";
 import { queueText, queueTextFor } from "./queue-text.ts";
 import type { AbandonRequest, JobHead, RunOutcome, RunRequest } from "./shard-protocol.ts";
 import { shardStub } from "./shard-stub.ts";
@@ -33,16 +34,17 @@ const abandonTries = { retries: 3, minTimeout: 200, factor: 4 };
 /** A job as its shard takes it. What it computes on is in the message, and nowhere else any more. */
 export type PreparedJob = Pick<JobSpec, "shard" | "entityModel" | "stream"> & {
   request: RunRequest;
+  kept: Kept | null;
   /** Names the call, whether it waits or not. */
   waiter: string;
 };
 
 /** Call it while the inputs are at hand; the waiting is `dispatch`'s, and holds nothing large. */
 export async function prepareJob(c: EdgeContext, spec: JobSpec): Promise<PreparedJob> {
-  const { id, tenant, shard, entityModel, stream } = spec;
+  const { id, tenant, shard, entityModel, stream, kept = null } = spec;
   const waiter = randomHex();
   try {
-    return { shard, entityModel, stream, request: await requestOf(c, spec, waiter), waiter };
+    return { shard, entityModel, stream, kept, request: await requestOf(c, spec, waiter), waiter };
   } catch (error) {
     abandon(c, shard, { id, tenant, waiter });
     throw error;
@@ -57,17 +59,26 @@ export async function dispatch(
 ): Promise<Response> {
   let admitted = job;
   try {
-    let outcome = await runWhileHeld(c, job);
+    let outcome = await runKept(c, job);
     if ("kind" in outcome && outcome.kind === "closed") {
       admitted = readdressed(job, await readmit());
-      outcome = await runWhileHeld(c, admitted);
+      outcome = await runKept(c, admitted);
     }
+    if ("kind" in outcome && outcome.kind === "failed") await job.kept?.forget();
     return await answer(c, admitted, outcome);
   } catch (error) {
     const { id, tenant } = admitted.request.job;
     abandon(c, admitted.shard, { id, tenant, waiter: job.waiter });
+    if (job.kept !== null) c.executionCtx.waitUntil(job.kept.forget());
     throw error;
   }
+}
+
+/** Its record is there before anybody computes it, so that it is found whatever becomes of this call. */
+async function runKept(c: EdgeContext, job: PreparedJob): Promise<RunOutcome | Response> {
+  const { keptId } = job.request.job;
+  if (job.kept !== null && keptId !== undefined) await job.kept.begin(keptId);
+  return runWhileHeld(c, job);
 }
 
 /** Nobody is charged for what failed on our side. The shard decides, since identical calls share a reservation. */
@@ -99,7 +110,7 @@ export async function dispatchKnown(
 
 async function answer(
   c: EdgeContext,
-  { request, entityModel }: PreparedJob,
+  { request, entityModel, kept }: PreparedJob,
   outcome: RunOutcome | Response,
 ): Promise<Response> {
   const { job } = request;
@@ -110,6 +121,7 @@ async function answer(
     case "failed":
       return failed(c, renderError(job.rendering, outcome.error), { "x-job-id": outcome.jobId });
     case "waiting":
+      if (kept?.background === true && !preferenceOf(c).respondAsync) return begun(outcome.job);
       return preferenceApplied(preferenceOf(c)) === null
         ? outlasted(c, outcome.job, settingsOf(c.env))
         : accepted(c, request, outcome.job);
@@ -130,14 +142,20 @@ async function requestOf(c: EdgeContext, spec: JobSpec, waiter: string): Promise
   const preference = preferenceOf(c);
   const createdAt = Date.now();
   const graceMilliseconds = graceOf(c);
-  const milliseconds = 1_000 * secondsHeld(preference, settings.syncWindowSeconds);
+  const background = spec.kept?.background === true;
+  const milliseconds = background ? 0 : 1_000 * secondsHeld(preference, settings.syncWindowSeconds);
   return {
     job: headOf(spec, createdAt),
     ...(await queueText(spec, settings, createdAt)),
-    keep: preference.respondAsync ? "from-start" : "if-it-outlasts",
+    keep: keepOf(spec, preference),
     wait: milliseconds === 0 && !spec.stream ? null : { waiter, milliseconds, graceMilliseconds },
     webhook: spec.webhook,
   };
+}
+
+function keepOf({ kept }: JobSpec, { respondAsync }: Preference): RunRequest["keep"] {
+  if (respondAsync || kept?.background === true) return "from-start";
+  return kept === undefined ? "if-it-outlasts" : "while-held";
 }
 
 /**
@@ -153,15 +171,21 @@ function readdressed(job: PreparedJob, to: JobAddress): PreparedJob {
     shard: to.shard,
     request: {
       ...request,
-      job: { ...request.job, id },
+      job: { ...request.job, id, ...keptAs(job.kept, to.shard) },
       ...queueTextFor(request, from, to),
     },
   };
 }
 
 function headOf(spec: JobSpec, createdAt: number): JobHead {
-  const { id, tenant, task, model, requestKey, rendering, warnings } = spec;
-  return { id, tenant, task, model, requestKey, createdAt, rendering, warnings };
+  const { id, tenant, task, model, requestKey, rendering, warnings, kept = null } = spec;
+  const head = { id, tenant, task, model, requestKey, createdAt, rendering, warnings };
+  return { ...head, ...keptAs(kept, spec.shard) };
+}
+
+/** The id of the job names the shard that has it. */
+function keptAs(kept: Kept | null, shard: number): Pick<JobHead, "keptId"> {
+  return kept === null ? {} : { keptId: formatJobId(shard, kept.hex) };
 }
 
 function secondsHeld({ respondAsync, waitSeconds }: Preference, windowSeconds: number): number {
@@ -242,6 +266,14 @@ function remember(
 function failed(c: EdgeContext, error: PublicError, headers: Record<string, string>): Response {
   c.set("failure", error);
   return errorResponse(error, c.req.path, headers);
+}
+
+/** The answer to a call that does not wait: what there is of it so far, in its own words. */
+function begun({ id, rendering, warnings, status, error }: Job): Response {
+  const warning = warningsHeader(warnings);
+  return Response.json(unfinishedBody(rendering, { status, error }), {
+    headers: { "x-job-id": id, ...(warning === null ? {} : { "x-warnings": warning }) },
+  });
 }
 
 function whereToComeBack(job: Job): Record<string, string> {

@@ -5,7 +5,7 @@
  * beyond them is read from the result, numbered on.
  */
 import type { TokensEvent } from "#contract/events.ts";
-import type { StreamEntry } from "../answers/stream-surfaces.ts";
+import type { StreamEntry } from "../answers/stream-entry.ts";
 import { Transcript } from "../answers/transcript.ts";
 import type { Outcome } from "./job-rows.ts";
 
@@ -13,6 +13,8 @@ const bytesMax = 2 * 1024 * 1024;
 const entryOverheadBytes = 300;
 /** Of a token's log probability, and of each alternative beside it. */
 const logprobBytes = 150;
+/** Of a call beside what its arguments grew by. */
+const callBytes = 200;
 
 type Kept = {
   entry: StreamEntry;
@@ -143,7 +145,9 @@ export function endedLog(end: Outcome): EventLog {
   return log;
 }
 
-function bytesOf({ text, logprobs = [] }: TokensEvent["pieces"][number]): number {
+function bytesOf(piece: TokensEvent["pieces"][number]): number {
+  const { text, logprobs = [], toolCalls = [] } = piece;
   const shown = logprobs.reduce((sum, { top }) => sum + 1 + top.length, 0);
-  return entryOverheadBytes + text.length + shown * logprobBytes;
+  const called = toolCalls.reduce((sum, call) => sum + callBytes + call.arguments.length, 0);
+  return entryOverheadBytes + text.length + called + shown * logprobBytes;
 }

@@ -5,7 +5,8 @@
  */
 import type { PublicError } from "#contract/errors.ts";
 import { restOfResult } from "../answers/result-entries.ts";
-import { commentText, type StreamEntry, type StreamRenderer } from "../answers/stream-surfaces.ts";
+import type { StreamEntry } from "../answers/stream-entry.ts";
+import { commentText, type StreamRenderer } from "../answers/stream-surfaces.ts";
 import type { Settings } from "../environment.ts";
 import type { EventLog } from "./event-log.ts";
 
@@ -20,7 +21,7 @@ const stuckIntervalsMax = 12;
 export type Reading = {
   log: EventLog;
   renderer: StreamRenderer;
-  /** Number of the last entry that the reader has; 0: it has none. */
+  /** Number of the last entry that the reader has, or of events where its surface numbers them; 0: it has none. */
   after: number;
   /** Where the whole result can be asked for, for a reader that comes too late. */
   whereResult: string;
@@ -49,7 +50,7 @@ export class EventStream {
     this.readable = readable;
     this.#writer = writable.getWriter();
     this.#reading = reading;
-    this.#cursor = reading.after;
+    this.#cursor = this.#from;
     const unlisten = reading.log.listen(() => this.#grow());
     const comments = setInterval(() => this.#tick(), commentIntervalMs);
     this.#comment = reading.log.hasAnswer ? "" : commentText(reading.waiting() ?? "waiting");
@@ -59,8 +60,15 @@ export class EventStream {
     });
   }
 
+  /** Number of the last entry that is not shown. */
+  get #from(): number {
+    const { renderer, after } = this.#reading;
+    return renderer.startsOver ? 0 : after;
+  }
+
   async #run(): Promise<void> {
     try {
+      await this.#write(this.#reading.renderer.begin());
       if (this.#isLost()) await this.#write(this.#show(lostEntry(this.#reading.whereResult)));
       else if (await this.#tellEntries()) await this.#tellEnd();
       await this.#writer.close();
@@ -104,7 +112,8 @@ export class EventStream {
   }
 
   async #tellEnd(): Promise<void> {
-    const { log, after, renderer, settings } = this.#reading;
+    const { log, renderer, settings } = this.#reading;
+    const after = this.#from;
     let id = log.lastId;
     try {
       for await (const entry of endEntries(log, settings)) {
@@ -170,7 +179,8 @@ class Gone extends Error {}
 async function* endEntries(log: EventLog, settings: Settings): AsyncGenerator<StreamEntry> {
   const { end } = log;
   if (end?.status === "succeeded") yield* restOfResult(end.result, log.transcript, settings);
-  else yield { kind: "error", error: end?.status === "failed" ? end.error : canceled };
+  else if (end?.status === "failed") yield { kind: "error", error: end.error, outcome: "failed" };
+  else yield { kind: "error", error: canceled, outcome: "canceled" };
 }
 
 function lostEntry(whereResult: string): StreamEntry {

@@ -30,7 +30,6 @@ import {
   type InterimEvent,
   isInterim,
   type JobHead,
-  type KeepRequest,
   type ReadRequest,
   type ReceiveRequest,
   type ReceiveResponse,
@@ -52,18 +51,18 @@ export type Dependencies = WatchDependencies &
 export class JobBoard {
   readonly #dependencies: Dependencies;
   readonly #computations = new ComputationTable();
-  readonly #jobs: KeptJobs;
+  readonly jobs: KeptJobs;
   readonly #watch: ComputationWatch;
   readonly #ended: EndedComputations;
   readonly streams: ComputationStreams;
 
   constructor(dependencies: Dependencies) {
     this.#dependencies = dependencies;
-    this.#jobs = new KeptJobs(dependencies, this.#computations);
+    this.jobs = new KeptJobs(dependencies, this.#computations);
     this.#watch = new ComputationWatch(dependencies, this.#computations);
     this.#ended = new EndedComputations(dependencies.now);
     const { now } = dependencies;
-    this.streams = new ComputationStreams(this.#jobs, this.#computations, this.#watch, now);
+    this.streams = new ComputationStreams(this.jobs, this.#computations, this.#watch, now);
   }
 
   /** When to `sweep`, ms since the epoch; null: nothing needs it. */
@@ -74,7 +73,7 @@ export class JobBoard {
   /** After the object was put away: open jobs want their computations again, unsent messages go out again. */
   restore(): void {
     this.#watch.restore();
-    this.#jobs.restore();
+    this.jobs.restore();
   }
 
   run(request: RunRequest): Promise<RunOutcome> | RunOutcome {
@@ -82,18 +81,20 @@ export class JobBoard {
     const entered = this.#enter(request);
     if ("kind" in entered) return entered;
     const { computation, kept } = entered;
+    const ofJob = { jobId: kept?.id ?? null, isOwner: request.keep === "while-held" };
     if (wait === null) return { kind: "waiting", job: kept ?? this.#issue(computation, request) };
     return new Promise((resolve) => {
       const timer = setTimeout(() => this.#outlast(wait.waiter), wait.milliseconds);
-      const call = { claim: { job, webhook }, jobId: kept?.id ?? null, resolve, timer };
-      this.#computations.addWaiter(computation, wait.waiter, { ...wait, call });
+      const call = { claim: { job, webhook }, resolve, timer };
+      this.#computations.addWaiter(computation, wait.waiter, { ...wait, ...ofJob, call });
     });
   }
 
   /** As `run`, for a call that reads all of it as it comes. */
   stream(request: StreamRequest): OpenLog | RunOutcome {
-    const { job, wait } = request;
+    const { job, keep } = request;
     const entered = this.#enter(request);
+    const { wait } = request;
     if ("kind" in entered) {
       if (entered.kind === "waiting") {
         const { id } = entered.job;
@@ -102,7 +103,8 @@ export class JobBoard {
       if (entered.kind !== "succeeded") return entered;
       return this.streams.ofResult(job, entered.result);
     }
-    return this.streams.open(entered.computation, job, entered.kept?.id ?? null, wait);
+    const ofJob = { jobId: entered.kept?.id ?? null, isOwner: keep === "while-held" };
+    return this.streams.open(entered.computation, job, { ...wait, ...ofJob });
   }
 
   /** Goes on with a stream, or begins to read a job. @returns null where the tenant has none such */
@@ -113,13 +115,8 @@ export class JobBoard {
     const error = this.streams.refusal(found.computation);
     if (error !== null) return { kind: "failed", jobId: id, error };
     this.#takeUp(found.computation);
-    this.streams.listen(found.computation, wait);
+    this.streams.listen(found.computation, { ...wait, jobId: id, isOwner: false });
     return found;
-  }
-
-  /** Keeps a job whose result is known already. */
-  keep(request: KeepRequest): Job {
-    return this.#jobs.repeated(request.job) ?? this.#jobs.keep(request);
   }
 
   /** The call is answered with a failure of ours: nobody is charged for what it alone wanted. */
@@ -134,26 +131,29 @@ export class JobBoard {
     if (taken === undefined) return;
     const { computation } = taken;
     taken.waiter.call?.resolve({ kind: "left" });
-    const grace = taken.waiter.graceMilliseconds;
-    if (grace === 0) this.#dropUnwanted(computation);
-    else setTimeout(() => this.#dropUnwanted(computation), grace);
-  }
-
-  find(id: JobId, tenant: string): Job | null {
-    const stored = this.#jobs.find(id, tenant);
-    return stored === undefined ? null : this.#jobs.show(stored);
+    const { graceMilliseconds: grace, jobId, isOwner } = taken.waiter;
+    const drop = () => {
+      if (isOwner && jobId !== null) this.cancel(jobId, computation.tenant);
+      else this.#dropUnwanted(computation);
+    };
+    if (grace === 0) drop();
+    else setTimeout(drop, grace);
   }
 
   /** A job that is finished already stays as it is. */
   cancel(id: JobId, tenant: string): Job | null {
-    const stored = this.#jobs.find(id, tenant);
+    const stored = this.jobs.find(id, tenant);
     if (stored === undefined) return null;
     if (stored.job.finishedAt !== null) return stored.job;
-    this.#jobs.finish(id, { status: "canceled" });
+    this.jobs.finish(id, { status: "canceled" });
     const computation = this.#computations.find(stored.computationId);
-    computation?.jobs.delete(id);
-    if (computation !== undefined) this.#dropUnwanted(computation);
-    return this.find(id, tenant);
+    if (computation !== undefined) {
+      computation.jobs.delete(id);
+      this.#computations.dropReaders(computation, id);
+      this.#dropUnwanted(computation);
+      if (!isWanted(computation)) this.streams.cancel(computation);
+    }
+    return this.jobs.shown(id, tenant);
   }
 
   receive({ events, inFlight }: ReceiveRequest): ReceiveResponse {
@@ -217,11 +217,6 @@ export class JobBoard {
     this.#watch.rearm();
   }
 
-  /** Forgets jobs whose day is over. @returns their ids */
-  purge(before: number): JobId[] {
-    return this.#jobs.purge(before);
-  }
-
   #join({ id, tenant, requestKey }: JobHead): Computation | undefined {
     const { silence, now } = this.#dependencies;
     const alike = this.#computations.alike(id, requestKey);
@@ -236,11 +231,12 @@ export class JobBoard {
   /** @returns the computation of a request, and its job where that is kept from the start; or what is told instead */
   #enter(request: RunRequest): { computation: Computation; kept: Job | null } | RunOutcome {
     const { job, keep } = request;
-    const repeated = keep === "from-start" ? this.#jobs.repeated(job) : undefined;
-    if (repeated !== undefined) return { kind: "waiting", job: repeated };
+    const isKept = keep !== "if-it-outlasts";
+    const repeated = isKept ? this.jobs.repeated(job) : undefined;
+    if (repeated !== undefined) return this.jobs.again(repeated, keep === "while-held");
     const computation = this.#join(job) ?? this.#open(request);
     if (computation === null) return this.#tellEnd(request);
-    return { computation, kept: keep === "from-start" ? this.#issue(computation, request) : null };
+    return { computation, kept: isKept ? this.#issue(computation, request) : null };
   }
 
   /** It is wanted again. */
@@ -265,7 +261,7 @@ export class JobBoard {
 
   /** What a call is told whose job ended before it came. */
   #tellEnd({ job, keep }: RunRequest): RunOutcome {
-    const result = keep === "from-start" ? undefined : this.#ended.resultOf(job.id);
+    const result = keep === "if-it-outlasts" ? this.#ended.resultOf(job.id) : undefined;
     return result === undefined ? { kind: "closed" } : { kind: "succeeded", jobId: job.id, result };
   }
 
@@ -279,7 +275,7 @@ export class JobBoard {
   /** From its first job on, a computation outlives this object. */
   #issue(computation: Computation, claim: Claim): Job {
     this.#watch.keepRow(computation);
-    return this.#jobs.issue(computation, claim);
+    return this.jobs.issue(computation, claim);
   }
 
   /** The waiting call's time is up: it gets a job instead of a result. */
@@ -287,12 +283,13 @@ export class JobBoard {
     const taken = this.#computations.takeWaiter(name);
     if (taken === undefined || taken.waiter.call === null) return;
     const { computation } = taken;
-    const { claim, jobId, resolve } = taken.waiter.call;
-    const known = jobId === null ? undefined : this.#jobs.find(jobId, computation.tenant);
+    const { jobId } = taken.waiter;
+    const { claim, resolve } = taken.waiter.call;
+    const known = jobId === null ? undefined : this.jobs.find(jobId, computation.tenant);
     const job =
       known === undefined
-        ? (this.#jobs.alike(computation, claim) ?? this.#issue(computation, claim))
-        : this.#jobs.show(known);
+        ? (this.jobs.alike(computation, claim) ?? this.#issue(computation, claim))
+        : this.jobs.show(known);
     resolve({ kind: "waiting", job });
   }
 
@@ -358,7 +355,7 @@ export class JobBoard {
     if (computation.status === "processing") return;
     computation.status = "processing";
     this.streams.begin(computation);
-    this.#jobs.tellStart(computation);
+    this.jobs.tellStart(computation);
   }
 
   #end(computation: Computation): void {
@@ -368,15 +365,14 @@ export class JobBoard {
 
   #finish(computation: Computation, outcome: Exclude<Outcome, { status: "canceled" }>): void {
     this.#end(computation);
-    for (const id of computation.jobs.keys()) this.#jobs.finish(id, outcome);
-    const told: RunOutcome =
-      outcome.status === "succeeded"
-        ? { kind: "succeeded", jobId: computation.id, result: outcome.result }
-        : { kind: "failed", jobId: computation.id, error: outcome.error };
-    for (const { call } of computation.waiters.values()) {
+    for (const id of computation.jobs.keys()) this.jobs.finish(id, outcome);
+    for (const { call, jobId: own } of computation.waiters.values()) {
       if (call === null) continue;
       clearTimeout(call.timer);
-      call.resolve(told);
+      const jobId = own ?? computation.id;
+      if (outcome.status === "failed")
+        call.resolve({ kind: "failed", jobId, error: outcome.error });
+      else call.resolve({ kind: "succeeded", jobId, result: outcome.result });
     }
     this.streams.end(computation, outcome);
   }

@@ -85,7 +85,7 @@ export class JobShard extends DurableObject<Env> {
 
   async run(request: RunRequest): Promise<RunOutcome> {
     const outcome = this.#board.run(request);
-    if (request.keep === "from-start") await this.#keepAlarm();
+    if (request.keep !== "if-it-outlasts") await this.#keepAlarm();
     const told = await outcome;
     if (told.kind === "waiting") await this.#keepAlarm();
     return told;
@@ -99,17 +99,18 @@ export class JobShard extends DurableObject<Env> {
     const { read } = asked;
     const opened = this.#board.read(read);
     if (opened?.kind !== "log") return Response.json(opened);
-    return this.#answer(opened, read.waiter, { ofJob: true, after: read.after });
+    const ofJob = read.asCalled !== true;
+    return this.#answer(opened, read.waiter, { ofJob, held: false, after: read.after });
   }
 
   async #stream(request: StreamRequest): Promise<Response> {
     const opened = this.#board.stream(request);
-    if (request.keep === "from-start") await this.#keepAlarm();
+    if (request.keep !== "if-it-outlasts") await this.#keepAlarm();
     if (opened.kind !== "log") return Response.json(opened);
-    return this.#answer(opened, request.wait.waiter, { ofJob: false, after: 0 });
+    return this.#answer(opened, request.wait.waiter, { ofJob: false, held: true, after: 0 });
   }
 
-  #answer(opened: OpenLog, waiter: string, use: Pick<StreamUse, "ofJob" | "after">) {
+  #answer(opened: OpenLog, waiter: string, use: Pick<StreamUse, "ofJob" | "held" | "after">) {
     const { computation } = opened;
     return answerStream(opened, {
       ...use,
@@ -128,13 +129,13 @@ export class JobShard extends DurableObject<Env> {
   }
 
   async keep(request: KeepRequest): Promise<Job> {
-    const job = this.#board.keep(request);
+    const job = this.#board.jobs.keep(request);
     await this.#keepAlarm();
     return job;
   }
 
   find(id: JobId, tenant: string): Job | null {
-    return this.#board.find(id, tenant);
+    return this.#board.jobs.shown(id, tenant);
   }
 
   /** For who has a signed link to the job's output. */
@@ -144,7 +145,7 @@ export class JobShard extends DurableObject<Env> {
 
   /** @returns null where the tenant has no such job */
   deliveries(id: JobId, tenant: string): DeliveryLog[] | null {
-    return this.#board.find(id, tenant) === null ? null : this.#deliveries.ofJob(id);
+    return this.#board.jobs.find(id, tenant) === undefined ? null : this.#deliveries.ofJob(id);
   }
 
   async cancel(id: JobId, tenant: string): Promise<Job | null> {
@@ -162,7 +163,7 @@ export class JobShard extends DurableObject<Env> {
   override async alarm(): Promise<void> {
     this.#board.sweep();
     await this.#webhooks.deliverDue();
-    for (const id of this.#board.purge(Date.now() - retentionMs)) this.#deliveries.remove(id);
+    for (const id of this.#board.jobs.purge(Date.now() - retentionMs)) this.#deliveries.remove(id);
     await this.#keepAlarm();
   }
 

@@ -3,6 +3,7 @@ import type { JobId } from "#contract/job-id.ts";
 import type { Task } from "#contract/tasks.ts";
 import type { TunedModelSource } from "#contract/training/tuned-model.ts";
 import type { Rendering } from "../answers/rendering.ts";
+import type { StoredResult } from "../storage/stored-result.ts";
 import type { Webhook } from "../webhooks/webhook.ts";
 
 export type JobSpec = {
@@ -28,4 +29,19 @@ export type JobSpec = {
   webhook: Webhook | null;
   /** Where the files of a caller's own model are. Absent: workers know the model. */
   tuned?: TunedModelSource;
+  kept?: Kept;
+};
+
+/** The record of an answer that its caller may come back for by an id of its own, whichever job makes it. */
+export type Kept = {
+  /** 32 hex digits, of the job's id too. */
+  hex: string;
+  /** The job goes on without its caller. Else it is given up with the call, and yet has a row from the start. */
+  background: boolean;
+  /** The job is about to be run, by this id. May be told again, of another id. */
+  begin: (job: JobId) => Promise<void>;
+  /** There was a result already. */
+  know: (result: StoredResult) => Promise<void>;
+  /** The call is answered by an error. */
+  forget: () => Promise<void>;
 };

@@ -7,7 +7,7 @@ import type { Job } from "../answers/job.ts";
 import type { Webhook, WebhookEvent } from "../webhooks/webhook.ts";
 import type { Claim, Computation, ComputationTable } from "./computation-table.ts";
 import type { JobRows, Outcome, StoredJob } from "./job-rows.ts";
-import type { JobHead, KeepRequest } from "./shard-protocol.ts";
+import type { JobHead, KeepRequest, RunOutcome } from "./shard-protocol.ts";
 
 export type JobDependencies = {
   rows: JobRows;
@@ -39,6 +39,12 @@ export class KeptJobs {
     return stored?.tenant === tenant ? stored : undefined;
   }
 
+  /** @returns null where the tenant has no such job */
+  shown(id: JobId, tenant: string): Job | null {
+    const stored = this.find(id, tenant);
+    return stored === undefined ? null : this.show(stored);
+  }
+
   /** With how far its computation is, while it is open. */
   show({ job, computationId }: StoredJob): Job {
     const computation = this.#computations.find(computationId);
@@ -48,13 +54,28 @@ export class KeptJobs {
   }
 
   /** The job of a request that was put down before the shard was struck down, and is now asked again. */
-  repeated({ id, tenant, createdAt }: JobHead): Job | undefined {
-    const stored = this.find(id, tenant);
+  repeated({ id, keptId, tenant, createdAt }: JobHead): Job | undefined {
+    const stored = this.find(keptId ?? id, tenant);
     return stored?.job.createdAt === createdAt ? this.show(stored) : undefined;
+  }
+
+  /** @param isHeld its call waits for the end, or reads on @returns how it goes on, or what is told of it */
+  again(job: Job, isHeld: boolean): { computation: Computation; kept: Job } | RunOutcome {
+    const { id, result, error } = job;
+    if (isHeld && result !== null) return { kind: "succeeded", jobId: id, result };
+    if (isHeld && error !== null) return { kind: "failed", jobId: id, error };
+    const { computationId = "" } = this.#dependencies.rows.find(id) ?? {};
+    const computation =
+      job.finishedAt === null ? this.#computations.find(computationId) : undefined;
+    return isHeld && computation !== undefined
+      ? { computation, kept: job }
+      : { kind: "waiting", job };
   }
 
   /** A job whose result is known already. */
   keep({ job, webhook, result }: KeepRequest): Job {
+    const repeated = this.repeated(job);
+    if (repeated !== undefined) return repeated;
     const { rows, notify } = this.#dependencies;
     const { id } = job;
     const kept = rows.add({ id, head: job, webhook, computationId: id });
@@ -66,7 +87,7 @@ export class KeptJobs {
   issue(computation: Computation, { job, webhook }: Claim): Job {
     const { rows, notify } = this.#dependencies;
     const isFirst = rows.find(computation.id) === undefined;
-    const id = isFirst ? computation.id : this.#freshId(computation.id);
+    const id = job.keptId ?? (isFirst ? computation.id : this.#freshId(computation.id));
     computation.jobs.set(id, lookOf(job, webhook));
     const issued = rows.add({ id, head: job, webhook, computationId: computation.id });
     const { status, progress } = computation;
@@ -79,7 +100,7 @@ export class KeptJobs {
    * first
    */
   alike(computation: Computation, { job, webhook }: Claim): Job | undefined {
-    if (webhook !== null) return undefined;
+    if (webhook !== null || job.keptId !== undefined) return undefined;
     const look = lookOf(job, webhook);
     const found = [...computation.jobs].find(([, other]) => other === look);
     const stored = found === undefined ? undefined : this.#dependencies.rows.find(found[0]);
@@ -113,7 +134,12 @@ export class KeptJobs {
   }
 }
 
-/** Jobs that look alike may be shared; one with a webhook is its caller's alone. */
-function lookOf(job: Pick<JobHead, "rendering" | "warnings">, webhook: Webhook | null): string {
-  return webhook === null ? JSON.stringify([job.rendering, job.warnings]) : "";
+/** Jobs that look alike may be shared; one with a webhook, or an id of its own, is its caller's alone. */
+function lookOf(
+  job: Pick<JobHead, "rendering" | "warnings" | "keptId">,
+  webhook: Webhook | null,
+): string {
+  return webhook === null && job.keptId === undefined
+    ? JSON.stringify([job.rendering, job.warnings])
+    : "";
 }

@@ -21,6 +21,8 @@ export type JobHead = {
   createdAt: number;
   rendering: Rendering;
   warnings: string[];
+  /** Of its row, where it gets one. Absent: the id of its computation, or a fresh one. */
+  keptId?: JobId;
 };
 
 export type RunRequest = {
@@ -29,8 +31,10 @@ export type RunRequest = {
   message: string;
   /** Size of `message` in UTF-8, or a bound above it. */
   messageBytes: number;
-  /** Keep a row from the start, or only once the caller has waited in vain. */
-  keep: "from-start" | "if-it-outlasts";
+  /**
+   * Keep a row from the start, also where the job ends with its call, or only once the caller has waited in vain.
+   */
+  keep: "from-start" | "while-held" | "if-it-outlasts";
   /** Null: the caller does not wait. */
   wait: {
     /** Names the waiting call, for `leave`. */
@@ -83,6 +87,8 @@ export type ReadRequest = {
   graceMilliseconds: number;
   /** Number of the last event that the reader has; 0: it has none. */
   after: number;
+  /** In the words of the call that the job was kept for, not as a job. */
+  asCalled?: true;
 };
 
 /** What the shard's `fetch` is asked, as JSON. A stream answers, or a `RunOutcome`; null where there is no such job. */

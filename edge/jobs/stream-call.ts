@@ -38,20 +38,26 @@ export async function streamRun(
   return withWarnings(passed(c, answer, passing), warnings);
 }
 
-/** @returns null where the tenant has no such job @throws CodedError where too many read it already */
+/**
+ * @param view of the call that the job was kept for, whose words it is told in; absent: as a job
+ * @returns null where the tenant has no such job @throws CodedError where too many read it already
+ */
 export async function streamJob(
   c: EdgeContext,
-  request: Omit<ReadRequest, "waiter">,
+  request: Omit<ReadRequest, "waiter" | "asCalled">,
+  view?: Rendering,
 ): Promise<Response | null> {
   const shard = shardOfJobId(request.id) ?? 0;
   const waiter = randomHex();
-  const answer = await askShard(c, shard, { read: { ...request, waiter } });
+  const ofJob = view === undefined;
+  const read = { ...request, waiter, ...(ofJob ? {} : { asCalled: true as const }) };
+  const answer = await askShard(c, shard, { read });
   if (!isStream(answer)) {
     const refused = await answer.json<RunOutcome | null>();
     if (refused?.kind !== "failed") return null;
     throw new CodedError(refused.error.code, refused.error.message);
   }
-  return passed(c, answer, { shard, waiter, view: { route: "tasks" }, ofJob: true });
+  return passed(c, answer, { shard, waiter, view: view ?? { route: "tasks" }, ofJob });
 }
 
 /** Tells a result that was there already. @param keep also as a job, for a caller that comes back for it */

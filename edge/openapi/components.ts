@@ -20,34 +20,70 @@ import { Filling } from "#contract/tasks/fill-mask.ts";
 import { Answer } from "#contract/tasks/question-answering.ts";
 import { RelatedPair } from "#contract/tasks/relation-extraction.ts";
 import { RankedText } from "#contract/tasks/rerank.ts";
+import { Structure } from "#contract/tasks/structure.ts";
 import { TextPair } from "#contract/tasks/text-classification.ts";
 import { Entity } from "#contract/tasks/token-classification.ts";
 import { FileObject } from "../files/stored-file.ts";
 import { ShownHyperparameters, TuningJobObject } from "../fine-tuning/show-job.ts";
 import { TuningCheckpointObject, TuningEventObject } from "../fine-tuning/tuning-events.ts";
 import { Hyperparameters } from "../routes/fine-tuning-request.ts";
+import { PromptExample, PromptMessage } from "#contract/prompts/prompt.ts";
+import { VariableSchema, VariablesSchema } from "#contract/prompts/variables.ts";
+import {
+  Accuracy,
+  PromptCandidate,
+  PromptFigures,
+  PromptReport,
+} from "#contract/prompts/prompt-report.ts";
+import { PromptReference } from "../prompts/apply-prompt.ts";
 import { Problem } from "#contract/training/problems.ts";
-import { LengthHistogram, Repeat } from "#contract/training/report.ts";
+import { FileReport, LengthHistogram, Repeat } from "#contract/training/report.ts";
 import { AliasObject } from "../routes/aliases.ts";
 import { CountedFeedback } from "../routes/feedback.ts";
 import { ResponseFormat } from "../routes/chat-completions.ts";
 import { GenerateParameters } from "../routes/hugging-face-generation.ts";
+import { PromptParameters } from "../routes/prompt-request.ts";
+import { WrittenGenerateParameters } from "../routes/hugging-face-written.ts";
 import { DeliveryObject } from "../routes/job-deliveries.ts";
-import { ModelObject } from "../routes/models.ts";
+import { ModelObject, ModelTask } from "../routes/models.ts";
 import { RetuneObject } from "../routes/retunes.ts";
-import { MessageBody, TextPart } from "../tasks/chat-messages.ts";
+import { MessageBody, MessageToolCall, TextPart } from "../tasks/chat-messages.ts";
 import { Options } from "../tasks/hugging-face-options.ts";
 import { ModelName } from "../tasks/model-name.ts";
+import { ResponseTextPart } from "../routes/response-input.ts";
+import {
+  FunctionTool,
+  ToolChoiceFunction,
+  TextFormat,
+  ToolChoice,
+} from "../routes/response-request.ts";
 import { StreamOptions } from "../tasks/sampling.ts";
+import {
+  FunctionBody,
+  NamedFunction,
+  NamedTool,
+  OlderFunctionBody,
+  ToolBody,
+  ToolChoiceBody,
+} from "../tasks/tools.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 import {
   ChatLogprobs,
   ChatTokenLogprob,
+  ChatToolCall,
+  ChatToolCallDelta,
   ChatTopLogprob,
   CompletionLogprobs,
   CompletionUsage,
   TgiToken,
 } from "./generation-schemas.ts";
+import {
+  FunctionCall,
+  InputText,
+  ModelResponse,
+  OutputText,
+  WrittenMessage,
+} from "./model-response-schemas.ts";
 import {
   answerSchemas,
   ApiUsage,
@@ -68,7 +104,12 @@ export function pascalCase(name: string): string {
   return name.replaceAll(/(?:^|-)(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
 
+/** What a response repeats of its request. */
+const repeated: Named = { FunctionTool, ToolChoiceFunction, ToolChoice, TextFormat };
+
 const inRequests: Named = {
+  ...repeated,
+  ResponseTextPart,
   Text,
   TextPair,
   ModelName,
@@ -82,8 +123,23 @@ const inRequests: Named = {
   RawScores: tasks.rerank.parameters.shape.raw_scores,
   ReturnText: tasks.rerank.parameters.shape.return_text,
   Options,
+  PromptMessage,
+  PromptExample,
+  PromptVariables: VariablesSchema,
+  PromptVariable: VariableSchema,
+  PromptParameters,
+  PromptReference,
+  WrittenGenerateParameters,
   ChatMessage: MessageBody,
+  MessageToolCall,
+  Tool: ToolBody,
+  ToolFunction: FunctionBody,
+  ToolChoice: ToolChoiceBody,
+  NamedFunction,
+  NamedTool,
+  OlderFunction: OlderFunctionBody,
   TextPart,
+  Structure,
   StreamOptions,
   TuningSettings: Hyperparameters,
   ResponseFormat,
@@ -94,9 +150,25 @@ const inRequests: Named = {
 };
 
 const inResponses: Named = {
+  ...repeated,
+  ModelResponse,
+  WrittenMessage,
+  FunctionCall,
+  OutputText,
+  InputText,
   Task,
   ModelStatus,
+  ModelTask,
   Model: ModelObject,
+  PromptMessage,
+  PromptExample,
+  PromptVariables: VariablesSchema,
+  PromptVariable: VariableSchema,
+  PromptParameters,
+  PromptReport,
+  PromptFigures,
+  PromptAccuracy: Accuracy,
+  PromptCandidate,
   Delivery: DeliveryObject,
   File: FileObject,
   FineTuningJob: TuningJobObject,
@@ -106,6 +178,7 @@ const inResponses: Named = {
   FineTuningEvent: TuningEventObject,
   FineTuningCheckpoint: TuningCheckpointObject,
   Hyperparameters: ShownHyperparameters,
+  FileReport,
   DataProblem: Problem,
   RepeatedExample: Repeat,
   LengthHistogram,
@@ -125,6 +198,8 @@ const inResponses: Named = {
   ChatLogprobs,
   ChatTokenLogprob,
   ChatTopLogprob,
+  ChatToolCall,
+  ChatToolCallDelta,
   CompletionLogprobs,
   TgiToken,
   JobProgress,

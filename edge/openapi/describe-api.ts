@@ -11,10 +11,12 @@ import { tokenIdsHeader } from "../tasks/token-ids.ts";
 import { Components, pascalCase } from "./components.ts";
 import { errorComponents, errorComponentName } from "./error-responses.ts";
 import { jobId, unfinishedJobExample } from "./examples.ts";
+import { modelResponseId } from "./model-response-operations.ts";
 import { fileId } from "./file-operations.ts";
 import { tuningJobId } from "./fine-tuning-operations.ts";
 import { type Operation, tags } from "./operation.ts";
 import { operations } from "./operations.ts";
+import { promptId } from "./prompt-operations.ts";
 import {
   CohereErrorResponse,
   ErrorResponse,
@@ -176,6 +178,30 @@ const parameters = {
     schema: { type: "string", minLength: 1 },
     example: "mood",
   },
+  response: {
+    name: "response",
+    in: "path",
+    required: true,
+    description: "The response's id.",
+    schema: { type: "string", pattern: "^resp_[0-9a-f]{32}$" },
+    example: modelResponseId,
+  },
+  prompt: {
+    name: "prompt",
+    in: "path",
+    required: true,
+    description: "The prompt's id.",
+    schema: { type: "string", minLength: 1 },
+    example: promptId,
+  },
+  version: {
+    name: "version",
+    in: "path",
+    required: true,
+    description: "The version's number.",
+    schema: { type: "integer", minimum: 1 },
+    example: 1,
+  },
   strict: {
     name: "strict",
     in: "query",
@@ -189,6 +215,15 @@ const parameters = {
     description: "respond-async: answer 202 at once. wait=N: answer 202 after N seconds.",
     schema: { type: "string" },
     example: "wait=10",
+  },
+  idempotencyKey: {
+    name: "Idempotency-Key",
+    in: "header",
+    description:
+      "Names what is created: sent again with the same body within 24 hours, it is answered by what it made. " +
+      "Absent: only a client that counts its tries in X-Stainless-Retry-Count, as OpenAI's do, is answered so.",
+    schema: { type: "string", minLength: 1, maxLength: 255 },
+    example: "8e03978e-40d5-43e8-bc93-6894a57f9324",
   },
   lastEventId: {
     name: "Last-Event-ID",

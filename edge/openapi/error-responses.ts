@@ -13,6 +13,10 @@ const examples = {
   403: ["insufficient_permissions", "This link has expired: outputs are kept for a day."],
   404: ["not_found", "No such job. Jobs are kept for a day, for their owner."],
   408: ["request_timeout", "The body did not arrive within 5 s. Send it faster, or less at once."],
+  409: [
+    "idempotency_key_conflict",
+    "This Idempotency-Key made a job of another body. Send another.",
+  ],
   413: ["request_too_large", "The body is larger than 8388608 bytes, the limit of one request."],
   415: [
     "unsupported_content_encoding",
@@ -58,7 +62,7 @@ function errorResponseOf(status: ErrorStatus, form: ErrorForm, schema: object): 
 }
 
 /** No route raises these. */
-const unused: readonly string[] = ["invalid_json_schema"];
+const unused: readonly string[] = ["invalid_json_schema", "idempotency_in_progress"];
 
 function codesOf(status: ErrorStatus): string {
   const codes = Object.entries(errorTable).filter(

@@ -1,10 +1,12 @@
 /** The operations of fine-tuning. */
+import * as z from "zod";
 import { formatTunedModelName, formatTuningJobId } from "../fine-tuning/tuning-job.ts";
 import type { TuningJobObject } from "../fine-tuning/show-job.ts";
 import { TuningJobObject as JobObject } from "../fine-tuning/show-job.ts";
 import { type TuningCheckpointObject, TuningEventObject } from "../fine-tuning/tuning-events.ts";
 import { TuningJobList } from "../routes/fine-tuning.ts";
 import { TuningCheckpointList, TuningEventList } from "../routes/fine-tuning-events.ts";
+import { TuningDryRun } from "../routes/plan-tuning-job.ts";
 import { CreateTuningJobRequest } from "../routes/fine-tuning-request.ts";
 import { fileId } from "./file-operations.ts";
 import type { Operation } from "./operation.ts";
@@ -29,6 +31,7 @@ const jobExample: TuningJobObject = {
   fine_tuned_model: name,
   organization_id: "operator",
   status: "succeeded",
+  paused: false,
   error: null,
   training_file: fileId,
   validation_file: null,
@@ -49,6 +52,7 @@ const jobExample: TuningJobObject = {
   early_stopping: null,
   n_trials: null,
   max_seconds: 900,
+  label_names: null,
   skip_invalid: false,
   progress: { step: 90, steps: 90, seconds: 151.2, seconds_left: 0 },
   report: "/v1/files/file-00000000000000000000000000000001/content",
@@ -111,7 +115,8 @@ function changing(change: "cancel" | "pause" | "resume", description: string): O
     example: {
       response: {
         ...queuedExample,
-        status: { cancel: "cancelled", pause: "paused", resume: "queued" }[change],
+        status: change === "cancel" ? "cancelled" : "queued",
+        paused: change === "pause",
       },
     },
     errors: [400, 401, 403, 404, 429, 500],
@@ -131,8 +136,12 @@ export const tuningOperations: readonly Operation[] = [
     summary: "Train a model on a file",
     description:
       "Takes OpenAI's fields, and ours beside them. One job of a key runs at a time, and 3 wait. max_seconds of the " +
-      "day's seconds of training are reserved, and what was not used is given back.",
+      "day's seconds of training are reserved, and what was not used is given back. With dry_run nothing is created, " +
+      "and the answer says what the job would do and cost; one of a key goes at a time.",
     request: CreateTuningJobRequest,
+    response: z.union([JobObject, TuningDryRun]),
+    job: true,
+    headers: "job",
     example: {
       request: {
         model,
@@ -144,7 +153,8 @@ export const tuningOperations: readonly Operation[] = [
       },
       response: { ...queuedExample, status: "validating_files" },
     },
-    errors: [400, 401, 403, 404, 408, 413, 415, 429, 500],
+    header: "idempotencyKey",
+    errors: [400, 401, 403, 404, 408, 409, 413, 415, 429, 500, 504],
   }),
   ofTuning({
     method: "get",

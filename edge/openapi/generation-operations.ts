@@ -5,6 +5,7 @@ import { requestId } from "../http/response-headers.ts";
 import { AddressedChatRequest, ChatCompletionsRequest } from "../routes/chat-completions.ts";
 import { AddressedCompletionsRequest, CompletionsRequest } from "../routes/completions.ts";
 import { GenerateRequest } from "../routes/hugging-face-generation.ts";
+import { SummarizationRequest, TranslationRequest } from "../routes/hugging-face-written.ts";
 import { type Example, exampleOf } from "./examples.ts";
 import {
   ChatCompletionChunk,
@@ -13,6 +14,8 @@ import {
   CompletionResponse,
   GeneratedTextChunk,
   GeneratedTextResponse,
+  SummarizationResponse,
+  TranslationResponse,
 } from "./generation-schemas.ts";
 import type { Operation } from "./operation.ts";
 
@@ -107,6 +110,43 @@ export const generate: GenerationOperation = {
   model: completion.model,
   strict: true,
 };
+
+const ofAnyModel =
+  "Of a prompt of the platform, by its id, or of any model that takes a conversation. Clients of Hugging Face " +
+  "work as they are.";
+
+export const writtenOperations: readonly Omit<GenerationOperation, "event">[] = [
+  {
+    path: "/hf/models/{model}/pipeline/summarization",
+    id: "summarization",
+    tag: "Hugging Face",
+    summary: "Summarize texts, as Hugging Face does",
+    description: ofAnyModel,
+    request: SummarizationRequest,
+    response: SummarizationResponse,
+    example: {
+      request: { inputs: "The council met on Monday. It approved the tram line.", parameters: {} },
+      response: [{ summary_text: "The council approved the tram line on Monday." }],
+    },
+    model: "summarize",
+    strict: true,
+  },
+  {
+    path: "/hf/models/{model}/pipeline/translation",
+    id: "translation",
+    tag: "Hugging Face",
+    summary: "Translate texts, as Hugging Face does",
+    description: ofAnyModel,
+    request: TranslationRequest,
+    response: TranslationResponse,
+    example: {
+      request: { inputs: "Good morning.", parameters: { tgt_lang: "fr" } },
+      response: [{ translation_text: "Bonjour." }],
+    },
+    model: "translate",
+    strict: true,
+  },
+];
 
 export const generationOperations: readonly GenerationOperation[] = [
   {

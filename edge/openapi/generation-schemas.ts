@@ -14,6 +14,12 @@ const logprob = z.number().describe("Natural logarithm, of the model's own distr
 const finish_reason = z
   .enum(["stop", "length"])
   .describe("stop: the model ended, or a stop string came. length: max_tokens, or the context.");
+const chatFinish = z
+  .enum(["stop", "length", "tool_calls", "function_call"])
+  .describe(
+    "stop: the model ended, or a stop string came. length: max_tokens, or the context. tool_calls: it waits for what " +
+      "it called. function_call: the same, where functions were declared.",
+  );
 const notYet = "Null: it goes on.";
 
 export const CompletionUsage = z
@@ -51,6 +57,30 @@ export const ChatLogprobs = z.object({
 });
 const chatLogprobs = ChatLogprobs.nullable().describe("Null: not asked for.");
 
+const functionName = z.string().describe("Of a function that the request declared.");
+const functionArguments = z.string().describe("JSON text that the function's schema validates.");
+const callId = z.string().describe("Of the call: the message that answers it names it.");
+const calledFunction = { name: functionName, arguments: functionArguments };
+const callType = z.literal("function").describe("What is called.");
+
+export const ChatToolCall = z.object({
+  id: callId,
+  type: callType,
+  function: z.object(calledFunction).describe("What is called, with what."),
+});
+
+const grown = {
+  name: functionName.optional(),
+  arguments: z.string().optional().describe("What its arguments have grown by."),
+};
+
+export const ChatToolCallDelta = z.object({
+  index: count.describe("Which call of the choice it is."),
+  id: callId.optional(),
+  type: callType.optional(),
+  function: z.object(grown).describe("Its name comes once, its arguments bit by bit."),
+});
+
 export const ChatCompletionResponse = z.object({
   id,
   object: z.literal("chat.completion").describe("What this is."),
@@ -64,12 +94,21 @@ export const ChatCompletionResponse = z.object({
         message: z
           .object({
             role: z.literal("assistant").describe("Who speaks."),
-            content: z.string().describe("What is said."),
+            content: z.string().nullable().describe("What is said. Null: there are calls alone."),
             refusal: z.null().describe("Nothing is refused."),
+            tool_calls: z
+              .array(ChatToolCall)
+              .min(1)
+              .optional()
+              .describe("What is to be called. Absent: nothing."),
+            function_call: z
+              .object(calledFunction)
+              .optional()
+              .describe("The same, where functions were declared."),
           })
           .describe("The next message of the conversation."),
         logprobs: chatLogprobs,
-        finish_reason,
+        finish_reason: chatFinish,
       }),
     )
     .describe("As many as n."),
@@ -95,10 +134,15 @@ export const ChatCompletionChunk = z.object({
             role: z.literal("assistant").optional().describe("With the first of a choice."),
             content: z.string().optional().describe("What is said next."),
             refusal: z.null().optional().describe("Nothing is refused."),
+            tool_calls: z.array(ChatToolCallDelta).optional().describe("Calls that have grown."),
+            function_call: z
+              .object(grown)
+              .optional()
+              .describe("The same, where functions were declared."),
           })
           .describe("What is new."),
         logprobs: chatLogprobs,
-        finish_reason: finish_reason.nullable().describe(notYet),
+        finish_reason: chatFinish.nullable().describe(notYet),
       }),
     )
     .describe("Those that have grown."),
@@ -188,3 +232,11 @@ export const GeneratedTextChunk = z.object({
   generated_text: z.string().nullable().describe("All of it, with the last token; else null."),
   details: z.object(tgiEnd).nullable().describe("With the last token; else null."),
 });
+
+export const SummarizationResponse = z.array(
+  z.object({ summary_text: z.string().describe("The summary of a text.") }),
+);
+
+export const TranslationResponse = z.array(
+  z.object({ translation_text: z.string().describe("The translation of a text.") }),
+);

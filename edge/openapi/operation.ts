@@ -2,7 +2,7 @@
 import type * as z from "zod";
 import type { headersOf } from "../http/response-headers.ts";
 
-export type ErrorStatus = 400 | 401 | 403 | 404 | 408 | 413 | 415 | 429 | 500 | 504;
+export type ErrorStatus = 400 | 401 | 403 | 404 | 408 | 409 | 413 | 415 | 429 | 500 | 504;
 
 export const tags = {
   Chat: "What is said next, as OpenAI words it, whole or as it is written.",
@@ -15,6 +15,7 @@ export const tags = {
   Files: "What models are trained with, of a key.",
   "Fine-tuning": "Models trained on files, of a key, as OpenAI words it.",
   "Learning from use": "Names for tuned models, and what their answers should have been.",
+  Prompts: "Messages that are kept, and how well they do.",
   Jobs: "Work that goes on after its call was answered.",
   Health: "Whether the platform answers.",
 } as const;
@@ -39,7 +40,7 @@ export type Operation = {
   /** Of what is asked for in the query: what each is, and one. */
   query?: Readonly<Record<string, { description: string; example: string; optional?: true }>>;
   /** A header that it alone takes. */
-  header?: "tokenIds" | "lastEventId";
+  header?: "tokenIds" | "lastEventId" | "idempotencyKey";
   /** Absent: it comes as a stream alone. */
   response?: z.ZodType;
   /** Of the answer as a stream, what each event holds; absent: it comes whole. */

@@ -14,8 +14,10 @@ import { feedbackOperations } from "./feedback-operations.ts";
 import { fileOperations } from "./file-operations.ts";
 import { tuningOperations } from "./fine-tuning-operations.ts";
 import { type Example, exampleOf, huggingFaceExample, nativeExample } from "./examples.ts";
-import { generate, generationOperations } from "./generation-operations.ts";
+import { generate, generationOperations, writtenOperations } from "./generation-operations.ts";
+import { createResponse, modelResponseOperations } from "./model-response-operations.ts";
 import type { Operation } from "./operation.ts";
+import { evaluateOperation, promptOperations } from "./prompt-operations.ts";
 import {
   DetokenizeResponse,
   EmbeddingsResponse,
@@ -98,6 +100,7 @@ function cohereRerank(path: string, id: string, as: string): Operation {
 
 const jobOperations: readonly Operation[] = [
   ...generationOperations.map(({ path, id, ...of }) => job(path, id, of)),
+  job("/v1/responses", "createResponse", createResponse),
   job("/v1/embeddings", "createEmbeddings", {
     tag: "Embeddings",
     summary: "Embed texts, as OpenAI does",
@@ -112,6 +115,7 @@ const jobOperations: readonly Operation[] = [
     strict: true,
     header: "tokenIds",
   }),
+  ...writtenOperations.map(({ path, id, ...of }) => job(path, id, of)),
   ...huggingFaceSchemas.map(({ task, request, response }) =>
     job(`/hf/models/{model}/pipeline/${task}`, camelCase(task), {
       tag: "Hugging Face",
@@ -148,6 +152,7 @@ const jobOperations: readonly Operation[] = [
       example: { ...nativeExample(task), event: jobEventExample },
     }),
   ),
+  job(evaluateOperation.path, evaluateOperation.id, evaluateOperation),
   cohereRerank("/v1/rerank", "createRerank", "Cohere and Jina do"),
   cohereRerank("/v2/rerank", "createRerankV2", "Cohere's newer clients ask for it"),
   job("/rerank", "createTeiRerank", {
@@ -183,9 +188,11 @@ function tokensExample(task: Task, field: "input" | "tokens"): Example {
 
 export const operations: readonly Operation[] = [
   ...jobOperations,
+  ...modelResponseOperations,
   ...fileOperations,
   ...tuningOperations,
   ...aliasOperations,
   ...feedbackOperations,
+  ...promptOperations,
   ...askOperations,
 ];

@@ -178,6 +178,17 @@ export const JobEvent = z.union([
       tokens: tokenCount.describe("How many it has grown by."),
       text: z.string().describe("What it has grown by. Often empty."),
       logprobs: z.array(TokenLogprob).nullable().describe("Of these tokens. Null: not asked for."),
+      tool_calls: z
+        .array(
+          z.object({
+            index: tokenCount.describe("Which call of the choice it is."),
+            id: z.string().optional().describe("Of the call. With its first piece."),
+            name: z.string().optional().describe("Of the tool. With its first piece."),
+            arguments: z.string().describe("What its arguments have grown by."),
+          }),
+        )
+        .optional()
+        .describe("Calls of tools that have grown. Absent: none has."),
       finish_reason: FinishReason.nullable().describe("Why it ended. Null: it goes on."),
     })
     .describe("output: what a model has written next."),

@@ -5,6 +5,7 @@
 import { LRUCache } from "lru-cache";
 import { CodedError } from "#contract/errors.ts";
 import { type ModelDigest, joinDigests } from "#contract/models.ts";
+import { type ReadyPrompt, readyPrompt } from "#contract/prompts/ready-prompts.ts";
 import { isTunedModelName } from "#contract/training/tuned-model.ts";
 import type { EdgeContext } from "../context.ts";
 import type { Env } from "../environment.ts";
@@ -109,10 +110,21 @@ export async function modelNamed(c: EdgeContext, name: string): Promise<ModelLis
   const model =
     models.find(name) ?? (await ownModel(c, name)) ?? (await lookAgain(c, models)).find(name);
   if (model !== undefined) return model;
+  const ready = readyPrompt(name);
+  if (ready !== undefined) throw isPrompt(ready);
   const examples = models.list.slice(0, 5).map(({ id }) => id);
   throw new CodedError(
     "model_not_found",
     `There is no model ${JSON.stringify(name.slice(0, 200))} here. Use one of GET /v1/models: ${examples.join(", ")}.`,
+    { param: "model" },
+  );
+}
+
+function isPrompt({ id, task }: ReadyPrompt): CodedError {
+  return new CodedError(
+    "invalid_value",
+    `${id} is a prompt that a model answers: ask it at /v1/chat/completions, or for ${task} at /hf/models/${id}. ` +
+      "Here, name another model.",
     { param: "model" },
   );
 }

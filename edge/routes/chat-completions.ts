@@ -4,6 +4,7 @@ import { CodedError } from "#contract/errors.ts";
 import { generationParameters } from "#contract/tasks/generation.ts";
 import type { EdgeContext } from "../context.ts";
 import { validate } from "../http/validation.ts";
+import { PromptReference, promptedBody } from "../prompts/apply-prompt.ts";
 import { AnyObject, Messages, readMessages } from "../tasks/chat-messages.ts";
 import { completionIdentity } from "../tasks/completion-identity.ts";
 import { fieldsOf } from "../tasks/fields-of.ts";
@@ -23,12 +24,13 @@ import {
 } from "../tasks/sampling.ts";
 import { serveJob } from "../tasks/serve-job.ts";
 import { readParameters } from "../tasks/task-inputs.ts";
+import { readTools, toolFields, unreadTools } from "../tasks/tools.ts";
 import { refuseUnsupported } from "../tasks/unsupported.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 
 const notActedOn = "Accepted, and not acted on.";
 
-/** Of OpenAI's schema; nothing is done with them. */
+/** Of OpenAI's schema and of TGI's; nothing is done with them. */
 const unused = {
   store: z.boolean().optional().describe(notActedOn),
   metadata: z.record(z.string(), z.string()).optional().describe(notActedOn),
@@ -40,7 +42,7 @@ const unused = {
   verbosity: z.enum(["low", "medium", "high"]).optional().describe(notActedOn),
   reasoning_effort: z.string().optional().describe(notActedOn),
   prediction: AnyObject.optional(),
-  parallel_tool_calls: z.boolean().optional().describe(notActedOn),
+  tool_prompt: z.string().optional().describe(notActedOn),
 } as const;
 
 export const ResponseFormat = z
@@ -49,10 +51,6 @@ export const ResponseFormat = z
 
 /** What of these asks for nothing is taken. */
 const unsupported = {
-  tools: z.array(z.unknown()).max(0).optional().describe("No model here calls tools."),
-  tool_choice: z.literal("none").optional().describe("No model here calls tools."),
-  functions: z.array(z.unknown()).max(0).optional().describe("No model here calls functions."),
-  function_call: z.literal("none").optional().describe("No model here calls functions."),
   response_format: ResponseFormat.optional(),
   modalities: z.array(z.literal("text")).min(1).optional().describe("Only text is written."),
   audio: z.null().optional().describe("No model here speaks."),
@@ -74,38 +72,53 @@ const fields = {
   ...webhookFields,
 } as const;
 
-/** As published; what is read of `messages` is chat-messages.ts's. */
+/** As published; what is read of `messages` is chat-messages.ts's, and of tools tools.ts's. */
 export const ChatCompletionsRequest = z.strictObject({
-  model: ModelName,
-  messages: Messages,
+  model: ModelName.optional().describe("Which model. Default: the prompt's."),
+  messages: Messages.optional().describe("What was said so far. With a prompt it comes first."),
+  prompt: PromptReference.optional().describe(
+    "A stored prompt: its messages come before these, and its values for what is left out.",
+  ),
   ...fields,
+  ...toolFields,
 });
 /** The address names the model. */
 export const AddressedChatRequest = ChatCompletionsRequest.extend({ model: AddressedModelName });
 
-const Body = z.strictObject({ model: ModelName, messages: z.unknown(), ...fields });
+const Body = z.strictObject({
+  model: ModelName,
+  messages: z.unknown(),
+  ...fields,
+  ...unreadTools,
+});
 const AddressedBody = Body.extend({ model: AddressedModelName });
 
 export function createChatCompletion(c: EdgeContext): Promise<Response> {
   return serveJob(c, readChatCompletion);
 }
 
-/** @param addressed the model of the call's address; null: the body names it */
+/** @param address the model of the call's address; null: the body names it */
 export async function readChatCompletion(
   c: EdgeContext,
-  value: unknown,
-  addressed: string | null = null,
+  given: unknown,
+  address: string | null = null,
 ): Promise<JobRequest> {
+  const { body: value, addressed } = await promptedBody(c, given, address);
   refuseUnsupported(unsupported, value);
   const body: z.infer<typeof AddressedBody> =
     addressed === null ? validate(Body, value) : validate(AddressedBody, value);
   checkStreamOptions(body);
   const { messages, unused: inMessages } = readMessages(body.messages);
+  const tools = readTools(body);
   const model = await modelForTask(c, addressed ?? body.model ?? "", "chat-completion");
   const call = {
     task: "chat-completion" as const,
     inputs: [{ messages }],
-    parameters: readParameters("chat-completion", parametersOf(body), []),
+    parameters: readParameters(
+      "chat-completion",
+      { ...parametersOf(body), ...tools.parameters },
+      [],
+    ),
   } satisfies TaskCall<"chat-completion">;
   const { webhook, webhook_events_filter, webhook_secret, user } = body;
   const sent = { ...fieldsOf(body, unused), user, ...inMessages };
@@ -117,6 +130,7 @@ export async function readChatCompletion(
       ...completionIdentity(c, "chatcmpl"),
       maxTokensField: body.max_completion_tokens === undefined ? null : "max_completion_tokens",
       includeUsage: body.stream_options?.include_usage === true,
+      ...(tools.older && { functionCalls: true }),
     },
     stream: body.stream === true,
     warnings: [...noteUnused(c, sent), ...noteOwnIds(model.id, body)],

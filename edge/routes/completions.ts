@@ -2,10 +2,13 @@
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { limits } from "#contract/limits.ts";
+import { readyPrompt } from "#contract/prompts/ready-prompts.ts";
 import type { TaskInput } from "#contract/tasks.ts";
 import { textGeneration } from "#contract/tasks/text-generation.ts";
 import type { EdgeContext } from "../context.ts";
+import { settingsOf } from "../environment.ts";
 import { validate } from "../http/validation.ts";
+import { callOfTexts } from "../prompts/answer-texts.ts";
 import { completionIdentity } from "../tasks/completion-identity.ts";
 import { Options } from "../tasks/hugging-face-options.ts";
 import { type JobRequest, jobRequest, modelForTask, noteUnused } from "../tasks/job-request.ts";
@@ -90,20 +93,21 @@ export async function readCompletion(
   const { inputs, single } = given;
   const nameOf = (index: number) => (single ? "prompt" : `prompt[${index}]`);
   checkLengths(inputs, nameOf);
-  const model = await modelForTask(c, addressed ?? body.model ?? "", "text-generation");
+  const name = addressed ?? body.model ?? "";
+  const ready = readyPrompt(name);
+  const { id: model } =
+    ready === undefined
+      ? await modelForTask(c, name, "text-generation")
+      : await modelForTask(c, settingsOf(c.env).promptModel, "chat-completion");
   // Hugging Face's JavaScript client streams text by this address, and looks for tokens as TGI words them.
   const tgi = addressed !== null && body.stream === true;
-  const call = {
-    task: "text-generation",
-    inputs,
-    parameters: readParameters("text-generation", parametersOf(body, tgi), []),
-  } as const;
+  const parameters = parametersOf(body, tgi);
   const { webhook, webhook_events_filter, webhook_secret, user, details, options } = body;
-  return jobRequest(c, call, {
-    model: model.id,
+  const posed = {
+    model,
     nameOf,
     rendering: {
-      route: "openai.completions",
+      route: "openai.completions" as const,
       ...completionIdentity(c, "cmpl"),
       single,
       n: body.n ?? 1,
@@ -114,10 +118,20 @@ export async function readCompletion(
     stream: body.stream === true,
     warnings: [
       ...noteUnused(c, { user, details, options }),
-      ...noteOwnIds(model.id, body, holdsTokenIds(given)),
+      ...noteOwnIds(model, body, holdsTokenIds(given)),
     ],
     webhook: { webhook, webhook_events_filter, webhook_secret },
-  });
+  };
+  if (ready !== undefined) {
+    const names = { texts: "prompt", echo: "echo" };
+    return jobRequest(c, callOfTexts(ready, inputs, parameters, names), posed);
+  }
+  const call = {
+    task: "text-generation" as const,
+    inputs,
+    parameters: readParameters("text-generation", parameters, []),
+  };
+  return jobRequest(c, call, posed);
 }
 
 /** @param tokenwise each token is told by itself */

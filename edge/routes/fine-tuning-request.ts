@@ -1,8 +1,15 @@
 /** The body of POST /v1/fine_tuning/jobs: OpenAI's fields, and ours beside them. */
 import * as z from "zod";
+import { cutText } from "#contract/cut-text.ts";
 import { CodedError } from "#contract/errors.ts";
+import { LabelName } from "#contract/tasks/fields.ts";
 import { TrainingTask } from "#contract/training/forms.ts";
-import { tuningBounds, type TuningOptions, TuningStrategy } from "#contract/training/tuning-job.ts";
+import { trainingLimits } from "#contract/training/limits.ts";
+import {
+  tuningBounds,
+  type TuningOptions,
+  TuningStrategy,
+} from "#contract/training/tuning-options.ts";
 import { tunedModelBounds } from "#contract/training/tuned-model.ts";
 import { validate } from "../http/validation.ts";
 import { unsupported } from "../tasks/unsupported.ts";
@@ -107,6 +114,21 @@ const own = {
     .describe(
       `Seconds of training, at most: settings are chosen to fit. Default: ${secondsDefault}.`,
     ),
+  dry_run: z
+    .boolean()
+    .optional()
+    .describe(
+      "Create nothing, and answer what the job would do and cost, and what its files are like. Default: false.",
+    ),
+  label_names: z
+    .array(LabelName)
+    .min(1)
+    .max(trainingLimits.labelsMax)
+    .optional()
+    .describe(
+      "Names of the classes, by their index; of tags, the kinds of entities. A label of the file is one of them, or " +
+        "its index from 0. Default: the labels that the file has.",
+    ),
   skip_invalid: z
     .boolean()
     .optional()
@@ -116,7 +138,11 @@ const own = {
 export const MetadataPairs = z.record(z.string(), z.string().max(valueMax));
 
 export const CreateTuningJobRequest = z.strictObject({
-  model: z.string().min(1).max(200).describe("Id or alias of the model to start from."),
+  model: z
+    .string()
+    .min(1)
+    .max(200)
+    .describe("Id or alias of the model to start from, a tuned one of the key too."),
   training_file: fileId.describe("Id of a file to train with."),
   validation_file: fileId
     .optional()
@@ -147,6 +173,7 @@ export function readTuningRequest(body: unknown): CreateTuningJobRequest {
   checkMetadata(request.metadata ?? {});
   checkSuffix(request.suffix ?? "");
   checkTogether(request);
+  checkLabelNames(request.label_names ?? []);
   return request;
 }
 
@@ -189,6 +216,13 @@ export function checkMetadata(metadata: Record<string, string>): void {
 function checkSuffix(suffix: string): void {
   if (/^[\w-]*$/.test(suffix)) return;
   throw wrong("suffix", "suffix may hold letters, digits, - and _. Leave other characters out.");
+}
+
+function checkLabelNames(names: readonly string[]): void {
+  const twice = names.find((name, at) => names.indexOf(name) !== at);
+  if (twice === undefined) return;
+  const shown = JSON.stringify(cutText(twice, 100));
+  throw wrong("label_names", `label_names has ${shown} twice. Name each class once.`);
 }
 
 /** What has no meaning beside something else. */
@@ -248,7 +282,8 @@ export function optionsOf(request: CreateTuningJobRequest, seed: number): Tuning
     earlyStopping: request.early_stopping ?? null,
     trials: request.n_trials ?? null,
     seed: request.seed ?? seed,
-    maxSeconds: request.max_seconds ?? secondsDefault,
+    maxSeconds: maxSecondsOf(request),
+    labelNames: request.label_names ?? null,
     skipInvalid: request.skip_invalid ?? false,
   };
 }
@@ -257,6 +292,10 @@ function softPromptOf({ soft_prompt: asked }: CreateTuningJobRequest): TuningOpt
   if (asked === undefined) return null;
   const { virtual_tokens: virtualTokens = virtualTokensDefault, initial_text: text } = asked;
   return { virtualTokens, initialText: text ?? null };
+}
+
+export function maxSecondsOf({ max_seconds: given }: CreateTuningJobRequest): number {
+  return given ?? secondsDefault;
 }
 
 function chosen(value: number | "auto" | undefined): number | null {

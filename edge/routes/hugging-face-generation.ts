@@ -4,10 +4,13 @@
  */
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
+import { readyPrompt } from "#contract/prompts/ready-prompts.ts";
 import { generationParameters } from "#contract/tasks/generation.ts";
 import { Text } from "#contract/tasks/fields.ts";
 import type { EdgeContext } from "../context.ts";
+import { settingsOf } from "../environment.ts";
 import { validate } from "../http/validation.ts";
+import { callOfTexts } from "../prompts/answer-texts.ts";
 import { fieldsOf } from "../tasks/fields-of.ts";
 import { type JobRequest, jobRequest, noteUnused } from "../tasks/job-request.ts";
 import { Options } from "../tasks/hugging-face-options.ts";
@@ -77,9 +80,8 @@ export async function readGenerate(
   const { inputs, parameters: given = {}, options, stream = false, ...webhook } = body;
   checkTold(given, stream);
   const details = given.details === true;
-  const parameters = readParameters("text-generation", parametersOf(given, details || stream), []);
-  return jobRequest(c, { task: "text-generation", inputs: [inputs], parameters } as const, {
-    model: id,
+  const parameters = parametersOf(given, details || stream);
+  const posed = {
     nameOf: () => "inputs",
     rendering: {
       route: "hugging-face.text-generation",
@@ -90,7 +92,19 @@ export async function readGenerate(
     stream,
     webhook,
     warnings: noteUnused(c, { options }),
-  });
+  } as const;
+  const ready = readyPrompt(id);
+  if (ready !== undefined) {
+    const names = { texts: "inputs", echo: "parameters.return_full_text" };
+    const call = callOfTexts(ready, [inputs], parameters, names);
+    return jobRequest(c, call, { model: settingsOf(c.env).promptModel, ...posed });
+  }
+  const call = {
+    task: "text-generation" as const,
+    inputs: [inputs],
+    parameters: readParameters("text-generation", parameters, []),
+  };
+  return jobRequest(c, call, { model: id, ...posed });
 }
 
 /** @param told tokens are told one by one */
@@ -108,7 +122,12 @@ function parametersOf(given: Generate, told: boolean) {
 }
 
 /** As TGI: any of these means that the likeliest token is not always wanted. */
-function isSampled({ do_sample, temperature: heat, top_k: best, top_p: mass }: Generate) {
+export function isSampled({
+  do_sample,
+  temperature: heat,
+  top_k: best,
+  top_p: mass,
+}: Pick<Generate, "do_sample" | "temperature" | "top_k" | "top_p">): boolean {
   return do_sample === true || [heat, best, mass].some((value) => value !== undefined);
 }
 

@@ -6,6 +6,7 @@
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { huggingFaceTasks, isTask, taskTable } from "#contract/task-table.ts";
+import { readyPrompt, type WrittenTask, writtenTasks } from "#contract/prompts/ready-prompts.ts";
 import type { Task } from "#contract/tasks.ts";
 import type { EdgeContext } from "../context.ts";
 import { validate } from "../http/validation.ts";
@@ -19,6 +20,7 @@ import { webhookFields } from "../webhooks/read-webhook.ts";
 import { readChatCompletion } from "./chat-completions.ts";
 import { readCompletion } from "./completions.ts";
 import { readGenerate } from "./hugging-face-generation.ts";
+import { readWritten } from "./hugging-face-written.ts";
 
 const options = Options.optional();
 
@@ -54,9 +56,11 @@ function isList(form: z.core.$ZodType): boolean {
 export function runPipeline(c: EdgeContext): Promise<Response> {
   const { id, task, api } = addressed(c);
   if (api !== null) return serveJob(c, (context, body) => readOther(context, { id, api }, body));
-  if (task !== null && !isServed(task)) throw unknownTask(task);
+  if (task !== null && !isServed(task) && !isWritten(task)) throw unknownTask(task);
+  if (task !== null) checkReady(id, task);
   return serveJob(c, async (context, body) => {
-    const asked = task ?? (await taskOf(context, id, body));
+    const asked = task ?? readyPrompt(id)?.task ?? (await taskOf(context, id, body));
+    if (isWritten(asked)) return readWritten(context, { id, task: asked }, body);
     return asked === "text-generation"
       ? readGenerate(context, id, body)
       : readBody(context, { id, task: asked }, body);
@@ -103,10 +107,26 @@ function isServed(task: string): task is Task {
   return isTask(task) && servedTasks.includes(task);
 }
 
+function isWritten(task: string): task is WrittenTask {
+  return writtenTasks.some((each) => each === task);
+}
+
+/** @throws CodedError where a prompt that ships does something else */
+function checkReady(id: string, task: string): void {
+  const ready = readyPrompt(id);
+  if (ready === undefined || ready.task === task) return;
+  throw new CodedError(
+    "invalid_value",
+    `${id} does not do ${task}. It does ${ready.task}: use that, or another model.`,
+    { param: "model" },
+  );
+}
+
 function unknownTask(task: string): CodedError {
   return new CodedError(
     "not_found",
-    `There is no task ${JSON.stringify(task.slice(0, 100))} here. Use one of ${servedTasks.join(", ")}.`,
+    `There is no task ${JSON.stringify(task.slice(0, 100))} here. Use one of ` +
+      `${[...servedTasks, ...writtenTasks].join(", ")}.`,
     { param: "task" },
   );
 }

@@ -8,21 +8,31 @@ import type { ModelLimits } from "#contract/model-limits.ts";
 import { ModelStatus } from "#contract/models.ts";
 import { isOfEveryModel } from "#contract/task-table.ts";
 import { Task } from "#contract/tasks.ts";
+import {
+  type ReadyPrompt,
+  readyPrompt,
+  readyPrompts,
+  writtenTasks,
+} from "#contract/prompts/ready-prompts.ts";
 import type { EdgeContext } from "../context.ts";
+import { settingsOf } from "../environment.ts";
 import { knownModels, modelNamed } from "../registry/known-models.ts";
 import { aliasCalled } from "../registry/model-alias.ts";
 import { ownModels, removeOwnModel } from "../registry/own-models.ts";
 import type { ModelListing } from "../registry/merge-models.ts";
+
+/** What a prompt of the platform does may be no task of a model's own. */
+export const ModelTask = z.union([Task, z.enum(writtenTasks)]);
 
 export const ModelObject = z.object({
   id: z.string().describe("The name to call it by."),
   object: z.literal("model").describe("What this is."),
   created: z.int().describe("When this platform first listed it, in seconds since the epoch."),
   owned_by: z.string().describe("Who published it."),
-  task: Task.nullable().describe(
+  task: ModelTask.nullable().describe(
     "What it does where a request names no task. Null: it failed before that was known.",
   ),
-  tasks: z.array(Task).describe("All that it does."),
+  tasks: z.array(ModelTask).describe("All that it does."),
   aliases: z.array(z.string()).describe("Other names that work, the hub's id among them."),
   status: ModelStatus.describe("Whether it can be called."),
   progress: z.number().nullable().describe("From 0 to 1 while it is fetched or compiled."),
@@ -42,7 +52,10 @@ export const ModelObject = z.object({
     .nullable()
     .describe("What it takes. Null: not known yet."),
   licence: z.string().nullable().describe("Its licence. Null: not known."),
-  base_model: z.string().optional().describe("What it was tuned from. Absent: not tuned here."),
+  base_model: z
+    .string()
+    .optional()
+    .describe("What it was tuned from, or of a prompt what answers it. Absent: neither."),
 });
 export type ModelObject = z.infer<typeof ModelObject>;
 
@@ -57,19 +70,46 @@ export const DeletedModel = z.object({
   deleted: z.literal(true).describe("It answers no more, within a second everywhere."),
 });
 
-/** The caller's own after all others. */
+/** The platform's prompts after its models, and the caller's own after all others. */
 export async function listModels(c: EdgeContext): Promise<Response> {
-  const [{ list }, own] = await Promise.all([knownModels(c), ownModels(c)]);
+  const [known, own] = await Promise.all([knownModels(c), ownModels(c)]);
+  const { list } = known;
+  const answering = known.find(settingsOf(c.env).promptModel);
   const { tenant } = c.get("caller");
   return c.json({
     object: "list",
-    data: [...list, ...own].map((model) => modelObject(model, tenant)),
+    data: [
+      ...list.map((model) => modelObject(model, tenant)),
+      ...(answering === undefined
+        ? []
+        : readyPrompts.map((prompt) => promptObject(prompt, modelObject(answering, tenant)))),
+      ...own.map((model) => modelObject(model, tenant)),
+    ],
   } satisfies z.infer<typeof ModelList>);
 }
 
 export async function getModel(c: EdgeContext): Promise<Response> {
-  const model = await modelNamed(c, c.req.param("id") ?? "");
-  return c.json(modelObject(model, c.get("caller").tenant));
+  const id = c.req.param("id") ?? "";
+  const { tenant } = c.get("caller");
+  const prompt = readyPrompt(id);
+  const model = modelObject(
+    await modelNamed(c, prompt === undefined ? id : settingsOf(c.env).promptModel),
+    tenant,
+  );
+  return c.json(prompt === undefined ? model : promptObject(prompt, model));
+}
+
+/** @param answering the model that it is given to */
+function promptObject({ id, task }: ReadyPrompt, answering: ModelObject): ModelObject {
+  return {
+    ...answering,
+    id,
+    owned_by: "llm-os",
+    task,
+    tasks: [task, "chat-completion"],
+    aliases: [],
+    base_model: answering.id,
+  };
 }
 
 /**
@@ -81,6 +121,7 @@ export async function deleteModel(c: EdgeContext): Promise<Response> {
   if (await removeOwnModel(c, id)) {
     return c.json({ id, object: "model", deleted: true } satisfies z.infer<typeof DeletedModel>);
   }
+  if (readyPrompt(id) !== undefined) throw isPlatforms(id);
   const model = await modelNamed(c, id);
   const alias = aliasCalled(id);
   if (alias !== null) {
@@ -90,9 +131,13 @@ export async function deleteModel(c: EdgeContext): Promise<Response> {
       { param: "model" },
     );
   }
-  throw new CodedError(
+  throw isPlatforms(model.id);
+}
+
+function isPlatforms(id: string): CodedError {
+  return new CodedError(
     "insufficient_permissions",
-    `${model.id} is the platform's, and cannot be deleted. A key may delete what it has tuned: ` +
+    `${id} is the platform's, and cannot be deleted. A key may delete what it has tuned: ` +
       "models whose names begin with ft:.",
     { param: "model" },
   );

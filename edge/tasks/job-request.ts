@@ -2,13 +2,14 @@
  * What a route makes of a body: a job that is fully checked, but not yet admitted. serve-job.ts takes it from there.
  */
 import { CodedError } from "#contract/errors.ts";
-import { isOfEveryModel, taskTable } from "#contract/task-table.ts";
+import { isOfEveryModel, taskOfModels, taskTable } from "#contract/task-table.ts";
 import type { Task, TaskInput, TaskParameters } from "#contract/tasks.ts";
 import { isTunedModelName, TunedModelSource } from "#contract/training/tuned-model.ts";
 import type { Rendering } from "../answers/rendering.ts";
 import { renderError } from "../answers/surfaces.ts";
 import type { EdgeContext } from "../context.ts";
 import { knownModels, modelNamed } from "../registry/known-models.ts";
+import type { Kept } from "../jobs/job-spec.ts";
 import type { ModelListing } from "../registry/merge-models.ts";
 import type { WebhookFields } from "../webhooks/read-webhook.ts";
 import { tooManyChoices } from "./choices.ts";
@@ -35,6 +36,8 @@ export type JobRequest = {
   webhook: WebhookFields;
   /** Where the files of the caller's own model are. Absent: workers know the model. */
   tuned?: TunedModelSource;
+  /** Its caller comes back for the answer by an id of its own. Absent: by its job's alone. */
+  kept?: Kept;
 };
 
 /** A task, its inputs and its parameters, parsed by the table of tasks. */
@@ -139,7 +142,7 @@ export async function modelForTask(
       param: "model",
     });
   }
-  if (model.tasks.includes(task)) return model;
+  if (model.tasks.includes(taskOfModels(task))) return model;
   if (model.tasks.length > 0 && isOfEveryModel(task)) return model;
   if (model.tasks.length === 0) {
     throw new CodedError(

@@ -32,8 +32,8 @@ import type { JobRequest } from "./job-request.ts";
 import { requestKeyOf } from "./request-key.ts";
 import { tokenIdsHeader } from "./token-ids.ts";
 
-/** @throws CodedError where the body is no such job */
-export type ReadJob = (c: EdgeContext, body: unknown) => Promise<JobRequest>;
+/** A response in place of a job needs no model. @throws CodedError where the body is no such job */
+export type ReadJob = (c: EdgeContext, body: unknown) => Promise<JobRequest | Response>;
 
 /** How this call stands to the cache. */
 type CacheUse = {
@@ -41,22 +41,36 @@ type CacheUse = {
   noStore: boolean;
   /** The caller comes back for a job: a result from the cache makes one that is finished. */
   respondAsync: boolean;
+  repeats: boolean;
 };
 
 /** What of a call is left once its inputs are on their way. */
 type Step = { answer: Response } | { job: PreparedJob; readmit: () => Promise<JobAddress> };
 
-export async function serveJob(c: EdgeContext, read: ReadJob): Promise<Response> {
+/** @param repeats the same bytes may be given the same answer, its id included */
+export async function serveJob(c: EdgeContext, read: ReadJob, repeats = true): Promise<Response> {
   const permit = new BodyPermit(c.req.raw);
   try {
-    const step = await readAndPrepare(c, read, permit);
+    const use = { ...cacheUseOf(c), repeats };
+    c.set("bodyPermit", permit);
+    const step = await readAndPrepare(c, read, use, permit);
     // From here on nothing large is held: a call may wait for minutes.
     permit.release();
-    const answer = await ("answer" in step ? step.answer : dispatch(c, step.job, step.readmit));
-    return withPreference(c, answer);
+    return withPreference(c, await answerOf(c, step));
   } finally {
     permit.release();
   }
+}
+
+/** As `serveJob`, of a call whose body is read already, and small. */
+export async function serveRequest(c: EdgeContext, request: JobRequest): Promise<Response> {
+  refuseKnown(c);
+  const step = await prepareCall(c, cacheUseOf(c), formed(request));
+  return withPreference(c, await answerOf(c, step));
+}
+
+function answerOf(c: EdgeContext, step: Step): Response | Promise<Response> {
+  return "answer" in step ? step.answer : dispatch(c, step.job, step.readmit);
 }
 
 /** Says of an answer which preferences it honours; one that failed honours none. */
@@ -66,14 +80,19 @@ function withPreference(c: EdgeContext, answer: Response): Response {
   return answer;
 }
 
-async function readAndPrepare(c: EdgeContext, read: ReadJob, permit: BodyPermit): Promise<Step> {
+async function readAndPrepare(
+  c: EdgeContext,
+  read: ReadJob,
+  use: CacheUse,
+  permit: BodyPermit,
+): Promise<Step> {
   refuseKnown(c);
-  const use = cacheUseOf(c);
   const given = await readCall(c, use, permit);
   if ("answer" in given) return given;
   c.set("rolloutBy", given.body);
   const request = await read(c, given.body);
   c.set("rolloutBy", undefined);
+  if (request instanceof Response) return { answer: request };
   return prepareCall(c, use, formed(request));
 }
 
@@ -127,7 +146,7 @@ async function prepareComputation(c: EdgeContext, use: CacheUse, asked: Asked): 
   return { job, readmit: () => admitJob(c, reservation, true) };
 }
 
-function cacheUseOf(c: EdgeContext): CacheUse {
+function cacheUseOf(c: EdgeContext): Omit<CacheUse, "repeats"> {
   const directives = c.req.header("cache-control");
   return {
     noStore: directives !== undefined && /(^|[\s,])no-store($|[\s,;])/i.test(directives),
@@ -140,7 +159,7 @@ async function answerExactCall(
   use: CacheUse,
   text: string,
 ): Promise<Response | null> {
-  if (use.noStore || use.respondAsync) return null;
+  if (use.noStore || use.respondAsync || !use.repeats) return null;
   const url = c.req.url;
   const key = exactCallKey({
     tenant: c.get("caller").tenant,
@@ -176,6 +195,7 @@ async function answerFromCache(
     const answer = found === null ? null : await showFound(c, asked, found);
     if (found === null || answer === null) continue;
     await accounted(answer, account);
+    await request.kept?.know(found);
     c.set("cache", "hit");
     if (!use.respondAsync && !request.stream) return answer;
     await answer.body?.cancel();
@@ -234,7 +254,7 @@ function specOf(
   { id, shard }: Pick<JobSpec, "id" | "shard">,
 ): JobSpec {
   const { task, model, entityModel, parameters, inputs, rendering, warnings, stream } = request;
-  const { tuned } = request;
+  const { tuned, kept } = request;
   return {
     id,
     shard,
@@ -250,5 +270,6 @@ function specOf(
     stream,
     webhook,
     ...(tuned !== undefined && { tuned }),
+    ...(kept !== undefined && { kept }),
   };
 }

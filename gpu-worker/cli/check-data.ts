@@ -3,11 +3,9 @@
  * each bad line and its fix, and what the good examples are like.
  */
 import type { DataReport } from "#contract/training/report.ts";
-import { decoderTokenizerFiles } from "../checkpoints/decoder-checkpoint.ts";
-import { isAdapter, readModelFolder } from "../checkpoints/model-folder.ts";
 import { judgeData } from "../datasets/judge-data.ts";
 import type { TokenRules } from "../datasets/token-counter.ts";
-import { loadTokenizer, makeTokenizer } from "../tokenizer/tokenizer.ts";
+import { readTokenRules } from "../training/token-rules.ts";
 import { findBase } from "../catalog/base-model.ts";
 import { reportInWords } from "./data-report.ts";
 import { openDataSource } from "./data-source.ts";
@@ -65,13 +63,5 @@ export async function runCheckData(
 /** @throws Error where the model is not known, not here, or no model of its own */
 async function tokenRulesOf(id: string, settings: ModelSettings): Promise<TokenRules> {
   const { folder } = await findBase(id, settings);
-  const model = await readModelFolder(folder);
-  if (isAdapter(model)) {
-    throw new Error(`${id} is an adapter: name its base, ${model.adapter.baseName}`);
-  }
-  const tokenizer =
-    model.kind === "decoder"
-      ? await makeTokenizer(await decoderTokenizerFiles(model))
-      : await loadTokenizer(folder, model);
-  return { tokenizer, tokensMax: model.limits.maxTokens };
+  return await readTokenRules(id, folder);
 }

@@ -1,11 +1,7 @@
 /** A report on training files for a terminal: what is wrong first, then what the examples are like. */
 import { wordsOfProblem } from "#contract/training/problems.ts";
-import type {
-  DataReport,
-  FileReport,
-  Leakage,
-  LengthHistogram,
-} from "#contract/training/report.ts";
+import type { DataReport, FileReport, LengthHistogram } from "#contract/training/report.ts";
+import { leakageInWords } from "../datasets/data-words.ts";
 import { formatTable } from "./table.ts";
 
 const problemsShown = 50;
@@ -18,13 +14,13 @@ export function reportInWords({ training, validation, leakage }: DataReport, nam
   const parts = [
     ...wordsOfFile(training, names.training),
     ...(validation === null ? [] : wordsOfFile(validation, names.validation ?? "")),
-    ...(leakage === null || leakage.examples === 0 ? [] : [wordsOfLeakage(leakage)]),
+    ...(leakage === null || leakage.examples === 0 ? [] : [`note: ${leakageInWords(leakage)}`]),
   ];
   return plain(parts.join("\n\n"));
 }
 
 /** A file's own words cannot move the terminal's cursor or change its colours. */
-function plain(text: string): string {
+export function plain(text: string): string {
   return text.replaceAll(/[\p{Cc}\p{Cf}]/gu, (sign) => (sign === "\n" ? sign : "\ufffd"));
 }
 
@@ -57,16 +53,6 @@ function wordsOfProblems({ problems, problem_counts: counts }: FileReport): stri
   const rows = Object.entries(counts).map(([code, count]) => [code, String(count)]);
   const more = `and ${total - shown.length} more problems; all of them by kind:`;
   return [...shown, more, formatTable(["PROBLEM", "COUNT"], rows)].join("\n");
-}
-
-function wordsOfLeakage({ examples, conflicts, first }: Leakage): string {
-  const [one] = first;
-  const where =
-    one === undefined ? "" : `, the first in line ${one.line} as in line ${one.first_line}`;
-  return (
-    `note: texts of the validation file that are in the training file too: ${examples}${where}; ` +
-    `${conflicts} of them with another answer. Figures on them flatter: take them out of one file`
-  );
 }
 
 function labelTable(labels: NonNullable<FileReport["labels"]>): string {

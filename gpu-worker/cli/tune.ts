@@ -16,8 +16,11 @@ import type { Choice } from "../training/choose-plan.ts";
 import type { Score } from "../training/run-training.ts";
 import type { SearchTrial } from "../training/search.ts";
 import { stateFolder } from "../training/train-in-folder.ts";
+import { plain } from "./data-report.ts";
+import { noticesOfData } from "../datasets/data-words.ts";
+import type { TuningOptions } from "../training/prepare-training.ts";
 import { type ExampleFile, tuneModel } from "../training/tune-model.ts";
-import type { TuningEvent, TuningOptions } from "../training/tune-model.ts";
+import type { TuningEvent } from "../training/tune-model.ts";
 import { planInWords } from "../training/tuning-card.ts";
 import { expectFile, openDataSource } from "./data-source.ts";
 import { percent } from "./head-card.ts";
@@ -91,6 +94,9 @@ function teller(command: TuneCommand, base: string, { bar, say }: Telling) {
         return say(choiceInWords(command, event.choice));
       case "resumed":
         return say(`goes on after step ${event.step}`);
+      case "data":
+        for (const words of noticesOfData(event.report, null)) say(plain(`note: ${words}`));
+        return;
       case "plan":
         ({ steps } = event.plan);
         return say(planWords(event, base));

@@ -33,7 +33,7 @@ function numbersOfClasses(scores: ReadonlySet<string>): string[] {
   const example = [...scores][0] ?? "";
   return [
     `the labels are ${scores.size} whole numbers, which a model learns to come near to; ` +
-      `if they are classes, write them as strings: "label": "${example}"`,
+      `if they are classes, write them as strings: "label": "${example}"; or send their names as label_names`,
   ];
 }
 

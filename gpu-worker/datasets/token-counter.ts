@@ -8,6 +8,8 @@ export type TokenRules = {
   readonly tokenizer: Pick<Tokenizer, "encode" | "specialTokens">;
   /** What the model reads at once. */
   readonly tokensMax: number;
+  /** After so many characters no more are counted. Absent: all are. */
+  readonly charactersMax?: number;
 };
 
 /** Forms whose texts may be longer than a model reads: they are read in windows. */
@@ -23,10 +25,12 @@ export class TokenCounter {
   #readings: (readonly string[])[] = [];
   #texts = 0;
   #characters = 0;
+  #left: number;
 
   constructor(form: FormName, rules: TokenRules) {
     this.#form = form;
     this.#rules = rules;
+    this.#left = rules.charactersMax ?? Infinity;
   }
 
   /** Whether so many texts wait that they should be counted. */
@@ -35,9 +39,12 @@ export class TokenCounter {
   }
 
   add(readings: readonly string[]): void {
+    if (this.#left <= 0) return;
     this.#readings.push(readings);
     this.#texts += readings.length;
-    for (const text of readings) this.#characters += text.length;
+    const characters = readings.reduce((sum, { length }) => sum + length, 0);
+    this.#characters += characters;
+    this.#left -= characters;
   }
 
   async histogram(signal: AbortSignal) {

@@ -14,18 +14,25 @@ import {
   resultDocumentKey,
   resultDocumentType,
 } from "#contract/result-document.ts";
-import { type Task, type TaskInput, tasks } from "#contract/tasks.ts";
+import { type Task, type TaskInput, type TaskOutput, tasks } from "#contract/tasks.ts";
 import type { TunedModelSource } from "#contract/training/tuned-model.ts";
 import type * as z from "zod";
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import type { ModelLease } from "../model/served-model.ts";
-import type { FilePipeline, Pipeline, TaskRequest } from "../pipelines/pipeline.ts";
+import type { FileContext, FilePipeline, Pipeline, TaskRequest } from "../pipelines/pipeline.ts";
 import { pipelines } from "../pipelines/pipelines.ts";
 import { charactersOf, ComputationMemory, type MemoryReservation } from "./computation-memory.ts";
 import { jsonItems, jsonParts } from "./json-parts.ts";
 import { MemorySemaphore } from "./memory-semaphore.ts";
 import type { ObjectStore } from "./object-store.ts";
 import type { TaskRunner } from "./task-runner.ts";
+
+/** @param model id of the base @throws CodedError; the signal's reason */
+export type PlanTuning = (
+  model: string,
+  input: TaskInput<"tuning-plan">,
+  context: { signal: AbortSignal; open: FileContext["open"]; onProgress(bytes: number): void },
+) => Promise<TaskOutput<"tuning-plan">>;
 
 /** What a computation needs of the catalog. */
 export type LeasableModels = {
@@ -41,6 +48,8 @@ export type ComputationExecutorOptions = {
   models: LeasableModels;
   runner: TaskRunner;
   objects: ObjectStore;
+  /** Absent: nothing is trained from here, and none is planned. */
+  planTuning?: PlanTuning;
   /**
    * Gives freed memory back to the machine: after large computations, since each thread of the tokenizer keeps much.
    */
@@ -72,7 +81,8 @@ type RunOptions = ExecuteOptions & { tenant: string; jobId: string; memory: Memo
 export class ComputationExecutor {
   readonly #options: ComputationExecutorOptions;
   readonly #memory = new ComputationMemory();
-  readonly #fileTurn = new MemorySemaphore(1);
+  /** By task. */
+  readonly #fileTurns = new Map<Task, MemorySemaphore>();
 
   constructor(options: ComputationExecutorOptions) {
     this.#options = options;
@@ -117,7 +127,7 @@ export class ComputationExecutor {
       const outputs =
         pipeline.kind === "direct"
           ? pipeline.answer(request)
-          : await this.#readFiles(pipeline, request, options);
+          : await this.#readFiles(pipeline, request, { ...options, modelId });
       const usage = { promptTokens: 0 };
       const modelDigest = request.task;
       return { result: { model: modelId, modelDigest, outputs, usage, warnings: [] }, models: [] };
@@ -142,16 +152,21 @@ export class ComputationExecutor {
     }
   }
 
-  /** One request at a time: what is kept of a file's texts, to find them again, takes memory. */
+  /** One request of a task at a time: what is kept of a file's texts, to find them again, takes memory. */
   async #readFiles<T extends Task>(
     pipeline: FilePipeline<T>,
     request: TaskRequest<T>,
-    { signal, onProgress }: RunOptions,
+    { signal, onProgress, modelId }: RunOptions & { modelId: string },
   ) {
-    const release = await this.#fileTurn.acquire(1, signal);
+    const { objects, planTuning: plan = cannotPlan } = this.#options;
+    const turn = this.#fileTurns.get(request.task) ?? new MemorySemaphore(1);
+    this.#fileTurns.set(request.task, turn);
+    const release = await turn.acquire(1, signal);
     try {
-      const open = (reference: ObjectReference) => this.#options.objects.open(reference, signal);
-      return await pipeline.answer(request, { signal, open, onProgress });
+      const open = (reference: ObjectReference) => objects.open(reference, signal);
+      const planTuning: FileContext["planTuning"] = (input, onBytes) =>
+        plan(modelId, input, { signal, open, onProgress: onBytes });
+      return await pipeline.answer(request, { signal, open, onProgress, planTuning });
     } finally {
       release();
     }
@@ -201,6 +216,11 @@ export class ComputationExecutor {
     return this.#options.objects.write(resultDocumentKey(message.id), document, signal);
   }
 }
+
+const cannotPlan: PlanTuning = (model) =>
+  Promise.reject(
+    new CodedError("model_unavailable", `A training of ${model} cannot be planned on this worker`),
+  );
 
 /** The same text as `resultDocument` makes, in pieces of some kilobytes. */
 async function* documentParts(

@@ -7,7 +7,6 @@ import type { Tenant } from "../batching/fair-queueing.ts";
 import type { Piece } from "#contract/events.ts";
 import { CodedError } from "#contract/errors.ts";
 import type { Task } from "#contract/tasks.ts";
-import type { ChatMessage } from "#contract/tasks/chat-completion.ts";
 import type { ChatTemplate, DecoderModel } from "../model/decoder-model.ts";
 import type { GenerationEnd, GenerationHandlers, GenerationRequest } from "../model/generation.ts";
 import type {
@@ -23,6 +22,7 @@ import {
   ChatTemplateError,
   openChatRenderer,
 } from "../tokenizer/chat-template.ts";
+import type { ToolConversation } from "../tool-calls/tool-conversation.ts";
 import { softPrompted } from "./soft-prompted.ts";
 
 /** Makes the tokens of all requests for one decoder. */
@@ -46,6 +46,8 @@ export type GenerationOptions = {
   onRun?(tokens: number): void;
   /** So many tokens were generated, whatever it takes to go on from them. */
   onGenerated?(tokens: number): void;
+  /** So many answers of a request that has many are there. */
+  onProgress?(completed: number, total: number): void;
   /** What choices have grown by. Absent: nobody wants it before the answer. */
   onPieces?(model: DecoderModel, pieces: readonly Piece[]): void;
 };
@@ -90,7 +92,15 @@ export class Generations {
     model: DecoderModel,
     { memory, ...options }: GenerationOptions & { memory: Memory },
   ): GenerationContext {
-    const { signal, tenant, jobId = randomUUID(), onRun, onGenerated, onPieces } = options;
+    const {
+      signal,
+      tenant,
+      jobId = randomUUID(),
+      onRun,
+      onGenerated,
+      onPieces,
+      onProgress,
+    } = options;
     return {
       signal,
       jobId,
@@ -108,8 +118,9 @@ export class Generations {
           onRun: promptCounter(request, (tokens) => onRun?.(tokens)),
         }),
       constrain: () => Promise.reject(notHere()),
-      renderChat: (template, messages) =>
-        this.#render(template, messages, { model, signal, tenant }),
+      renderChat: (template, conversation) =>
+        this.#render(template, conversation, { model, signal, tenant }),
+      ...(onProgress && { progress: onProgress }),
       ...(onPieces && { report: (pieces) => onPieces(model, pieces) }),
     };
   }
@@ -141,12 +152,12 @@ export class Generations {
 
   async #render(
     template: ChatTemplate,
-    messages: readonly ChatMessage[],
+    conversation: ToolConversation,
     { model, signal, tenant }: Rendering,
   ): Promise<string> {
     this.#renderer ??= openChatRenderer();
     try {
-      const chat = { ...template, messages, addGenerationPrompt: true };
+      const chat = { ...template, ...conversation, addGenerationPrompt: true };
       return await this.#renderer.render(chat, signal, tenant);
     } catch (error) {
       if (error instanceof ChatRefused) throw refused(model, `it says: ${error.message}`, error);

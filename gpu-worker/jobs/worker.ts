@@ -10,7 +10,11 @@ import { whenAborted } from "../event-loop/when-aborted.ts";
 import type { Log } from "../telemetry/log.ts";
 import type { Metrics } from "../telemetry/metrics.ts";
 import { Announcer } from "./announcer.ts";
-import { ComputationExecutor, type LeasableModels } from "./computation-executor.ts";
+import {
+  ComputationExecutor,
+  type LeasableModels,
+  type PlanTuning,
+} from "./computation-executor.ts";
 import { DeadLetters } from "./dead-letters.ts";
 import type { EdgeClient } from "./edge-client.ts";
 import { ComputationReporter } from "./computation-reporter.ts";
@@ -34,6 +38,8 @@ export type WorkerOptions = {
   deadLetters: JobQueue | null;
   edge: EdgeClient;
   objects: ObjectStore;
+  /** What a tuning job would do and cost. */
+  planTuning?: PlanTuning;
   /** What makes the tokens of a decoder's requests. */
   openEngine?: TaskRunnerOptions["openEngine"];
   /** Gives memory that was freed back to the machine. */

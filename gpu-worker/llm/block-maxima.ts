@@ -1,5 +1,6 @@
 /**
  * The highest score of each block of a vocabulary: most blocks hold nothing that could be chosen, and are passed over.
+ * Of the tokens that are allowed, they are bounds, so that a mask is looked at in few blocks.
  * Loops here and in token-weights.ts have no branches, which made them two to three times slower.
  */
 
@@ -28,6 +29,25 @@ export class BlockMaxima {
   best(): number {
     const block = this.#maxima.indexOf(this.highest);
     return this.#scores.indexOf(this.highest, block * blockTokens);
+  }
+
+  /** The first of the tokens with the highest score that are allowed; -1: none with a finite score is. */
+  bestAllowed(allowed: Int32Array): number {
+    let best = -1;
+    let highest = -Infinity;
+    for (let block = 0; block < this.#maxima.length; block += 1) {
+      if (!((this.#maxima[block] ?? 0) > highest)) continue;
+      const from = block * blockTokens;
+      if (((allowed[from >>> 5] ?? 0) | (allowed[(from >>> 5) + 1] ?? 0)) === 0) continue;
+      const to = Math.min(this.#scores.length, from + blockTokens);
+      for (let token = from; token < to; token += 1) {
+        const score = this.#scores[token] ?? 0;
+        if (!(score > highest) || !isAllowed(allowed, token)) continue;
+        best = token;
+        highest = score;
+      }
+    }
+    return best;
   }
 
   /** Blocks with a score of at least `lowest`. */
@@ -65,6 +85,11 @@ export class BlockMaxima {
     }
     return kept;
   }
+}
+
+/** @param allowed see `NextTokens`; what lies beyond its end is not */
+export function isAllowed(allowed: Int32Array, token: number): boolean {
+  return (((allowed[token >>> 5] ?? 0) >>> (token & 31)) & 1) === 1;
 }
 
 /** @returns the highest */

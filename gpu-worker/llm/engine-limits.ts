@@ -17,6 +17,10 @@ export type EngineLimits = {
    * token of a decoder is computed in the time of some eight.
    */
   shareTokens: number;
+  /** Tokens of a text that are guessed and computed at a time, at most `scoredTokensMax - 1`; 0: none ever is. */
+  draftTokensMax: number;
+  /** Milliseconds: a step is held up no longer by what may come next in one of its texts. */
+  stallMsMax: number;
   /** A tenant of which nothing got a slot for so long is overdue. */
   waitMsMax: number;
   /** With nothing to do for so long, the engine gives its memory back. */
@@ -28,6 +32,8 @@ export const defaultEngineLimits: EngineLimits = {
   memoryBytes: 2 ** 30,
   stepTokensMax: 256,
   shareTokens: 128,
+  draftTokensMax: 15,
+  stallMsMax: 3,
   waitMsMax: 1_000,
   idleMsMax: 120_000,
 };

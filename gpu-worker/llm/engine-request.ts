@@ -15,12 +15,16 @@ export type EngineRequest = {
   promptTokens: number;
   /** Tokens whose keys and values are in the slot; always fewer than the known ones. */
   computedTokens: number;
+  /** It has made a token since it got its slot: whatever is missing of it is computed a token a step. */
+  writes: boolean;
   /** Tokens at its beginning whose keys and values a slot can be given without computing them. */
   cachedTokens: number;
   /** Generated since it got its slot. */
   turnTokens: number;
   /** Null: it waits. */
   slot: number | null;
+  /** It is not known what may come next in it: nothing of it is computed. */
+  stalled: boolean;
   cancelled: boolean;
 };
 

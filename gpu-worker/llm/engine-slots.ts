@@ -1,7 +1,7 @@
 /** An engine's slots: what is in them, and their memory, which is taken with the first step and given back at rest. */
 import type { LoadedSession } from "../runtime/session.ts";
 import type { EngineRoom } from "./engine-limits.ts";
-import { KeyValueSlots } from "./key-value-slots.ts";
+import { KeyValueSlots, takesAdapters } from "./key-value-slots.ts";
 import { scoredTokensMax } from "./decoder-runs.ts";
 import { SlotTable, type SlotWork } from "./slot-table.ts";
 
@@ -15,6 +15,11 @@ export class EngineSlots {
     this.#session = session;
     this.#room = room;
     this.#table = new SlotTable(room.slots);
+  }
+
+  /** See `KeyValueSlots`. */
+  get takesAdapters(): boolean {
+    return takesAdapters(this.#session);
   }
 
   get table(): SlotTable {

@@ -3,16 +3,20 @@ import { CodedError } from "#contract/errors.ts";
 import type { FairQueueing } from "../batching/fair-queueing.ts";
 import { blockTokens, type EngineLimits, type EngineRoom } from "./engine-limits.ts";
 import type { EngineSlots } from "./engine-slots.ts";
+import { type Ahead, planAhead } from "./look-ahead.ts";
 import type { SlotWork } from "./slot-table.ts";
+import type { StepCosts } from "./step-costs.ts";
 import { decodes, planStep } from "./step-plan.ts";
 import { plannedText, progressOf, type Text } from "./text.ts";
-import type { WaitingTexts } from "./waiting-texts.ts";
+import type { Candidate, WaitingTexts } from "./waiting-texts.ts";
 
 export type EngineStep = {
   /** Before anything is computed. */
   work: SlotWork[];
   /** One token each. */
   decode: Text[];
+  /** Several of one more, in a step that reads no prompt. */
+  ahead: Ahead | null;
   prompts: { text: Text; tokens: number }[];
   outgrown: { text: Text; reason: CodedError }[];
   /** The first that waits has no room. */
@@ -25,6 +29,7 @@ export type StepState = {
   slots: EngineSlots;
   room: EngineRoom;
   limits: EngineLimits;
+  costs: StepCosts;
   /** Tokens of prompts that may be in the step. */
   promptTokens: number;
   now: number;
@@ -32,19 +37,9 @@ export type StepState = {
 };
 
 export function planEngineStep(state: StepState): EngineStep {
-  const { running, room, promptTokens, fairQueueing } = state;
+  const { running, room, promptTokens } = state;
   const candidates = state.waiting.firstOfEach(room.slots, state.now);
-  const startTagOf = ({ generation }: Text) => fairQueueing.next(generation.tenant);
-  const requests = [
-    ...Array.from(running, (text) => plannedText(text, { startTag: startTagOf(text) })),
-    ...candidates.map(({ text, overdueSince }) =>
-      plannedText(text, {
-        startTag: startTagOf(text),
-        overdueSince,
-        cachedTokens: cachedTokens(text, state),
-      }),
-    ),
-  ];
+  const requests = requestsOf(candidates, state);
   const writing = requests.filter((request) => request.slot !== null && decodes(request)).length;
   const plan = planStep(requests, {
     ...room,
@@ -60,28 +55,56 @@ export function planEngineStep(state: StepState): EngineStep {
   const admitted = textsOf(plan.admit.map(({ id }) => id));
   const work = admitted.flatMap((text) => admit(text, state));
   if (admitted.length === 0) work.push(...closeGap(state));
-  work.push(...shrink(state));
   const prompts = (promptTokens === 0 ? [] : plan.prefill).flatMap(({ id, tokens }) =>
     textsOf([id]).map((text) => ({ text, tokens: Math.min(tokens, missing(text)) })),
   );
-  charge(prompts, state);
+  // What was found in a slot may have made way for another that was admitted with it.
+  const decode = textsOf(plan.decode).filter((text) => decodes(progressOf(text)));
+  const mixes = !state.slots.takesAdapters;
+  const ahead = prompts.length > 0 ? null : planAhead(decode, { ...state, mixes });
+  work.push(...shrink(ahead, state));
+  charge({ prompts, ahead }, state);
   return {
     work,
-    // What was found in a slot may have made way for another that was admitted with it.
-    decode: textsOf(plan.decode).filter((text) => decodes(progressOf(text))),
+    decode: decode.filter((text) => text !== ahead?.text),
+    ahead,
     prompts,
     outgrown: textsOf(plan.outgrown).map((text) => ({ text, reason: outgrown(room) })),
     blocked: state.waiting.size > 0,
   };
 }
 
-/** What is read of prompts is taken from the share of their tenants, when it is: not what waits for it in a slot. */
-function charge(prompts: EngineStep["prompts"], { fairQueueing, limits }: StepState): void {
+function requestsOf(candidates: readonly Candidate[], state: StepState) {
+  const { fairQueueing, running } = state;
+  const startTagOf = ({ generation }: Text) => fairQueueing.next(generation.tenant);
+  return [
+    ...Array.from(running, (text) => plannedText(text, { startTag: startTagOf(text) })),
+    ...candidates.map(({ text, overdueSince }) =>
+      plannedText(text, {
+        startTag: startTagOf(text),
+        overdueSince,
+        cachedTokens: cachedTokens(text, state),
+      }),
+    ),
+  ];
+}
+
+/**
+ * What is read of prompts is taken from the share of their tenants, when it is: not what waits for it in a slot. So is
+ * what a text has computed beyond one token, whatever comes of it.
+ */
+function charge(
+  { prompts, ahead }: Pick<EngineStep, "prompts" | "ahead">,
+  { fairQueueing, limits }: StepState,
+): void {
   const [first] = prompts;
   if (first !== undefined) fairQueueing.advance(fairQueueing.next(first.text.generation.tenant));
   for (const { text, tokens } of prompts) {
     fairQueueing.serve(text.generation.tenant, tokens / limits.shareTokens);
   }
+  if (ahead === null) return;
+  const more = ahead.tokens + ahead.draft.length - 1;
+  fairQueueing.serve(ahead.text.generation.tenant, more / limits.shareTokens);
 }
 
 function missing({ tokens, computed }: Text): number {
@@ -103,6 +126,7 @@ function preempt(text: Text, { slots, running, waiting, now }: StepState): void 
   if (text.slot !== null) slots.table.leave(text.slot, text.generation.request.prompt.length);
   text.slot = null;
   text.computed = 0;
+  text.writes = false;
   running.delete(text);
   waiting.add(text, now);
 }
@@ -132,8 +156,9 @@ function closeGap({ slots, running }: StepState): SlotWork[] {
   return move.work;
 }
 
-function shrink({ slots, running, room }: StepState): SlotWork[] {
+function shrink(ahead: Ahead | null, { slots, running, room }: StepState): SlotWork[] {
   const lengths = new Map(Array.from(running, ({ id, tokens }) => [id, tokens.length]));
+  if (ahead !== null) lengths.set(ahead.text.id, ahead.text.tokens.length + ahead.draft.length);
   return slots.table.shrink(room.memoryTokens, (id) => lengths.get(id) ?? 0);
 }
 

@@ -7,7 +7,6 @@
  * A run that fails takes its own texts with it; a fault of the device takes all.
  */
 import { addAbortListener } from "node:events";
-import { CodedError } from "#contract/errors.ts";
 import type { Tenant } from "../batching/fair-queueing.ts";
 import { compareFronts, type QueueFront } from "../batching/slot-policy.ts";
 import type { SlotBatch, SlotScheduler, StepUser } from "../batching/slot-scheduler.ts";
@@ -21,10 +20,12 @@ import { planEngineStep, type EngineStep } from "./engine-step.ts";
 import { vocabularyOf } from "./key-value-slots.ts";
 import { StepCosts } from "./step-costs.ts";
 import { runStep } from "./run-step.ts";
-import { type Sampled, Sampler } from "./sampler.ts";
+import { PromptLookup } from "./prompt-lookup.ts";
+import { Sampler } from "./sampler.ts";
 import { decodes } from "./step-plan.ts";
-import { generatedTokens, progressOf } from "./text.ts";
+import { newText, progressOf } from "./text.ts";
 import type { Generation, Text } from "./text.ts";
+import { TextWriter } from "./text-writer.ts";
 import { WaitingTexts } from "./waiting-texts.ts";
 
 export type EngineOptions = {
@@ -52,6 +53,7 @@ export class Engine implements StepUser {
   readonly #slots: EngineSlots;
   readonly #costs: StepCosts;
   readonly #sampler: Sampler;
+  readonly #writer: TextWriter;
   readonly #waiting: WaitingTexts;
   readonly #running = new Set<Text>();
   readonly #generations = new Set<Generation>();
@@ -72,6 +74,13 @@ export class Engine implements StepUser {
     this.#costs = new StepCosts(this.#limits.stepTokensMax);
     this.#waiting = new WaitingTexts(this.#limits.waitMsMax);
     this.#sampler = new Sampler(vocabularyOf(model.session));
+    this.#writer = new TextWriter(this.#sampler, {
+      tell: (text, call) => this.#tell(text, call),
+      fail: (generation, reason) => this.#fail(generation, reason),
+      spread: (generation) => this.#spread(generation),
+      end: (text) => this.#end(text),
+      wake: () => options.scheduler.wakeStepper(this),
+    });
   }
 
   /** Prompt and answer together can have at most so many tokens. */
@@ -85,7 +94,8 @@ export class Engine implements StepUser {
 
   get ready(): boolean {
     if (this.#stepping) return false;
-    return this.#running.size > 0 || (this.#waiting.size > 0 && !this.#blocked);
+    const goesOn = Array.from(this.#running).some(({ stalled }) => !stalled);
+    return goesOn || (this.#waiting.size > 0 && !this.#blocked);
   }
 
   get quantumSeconds(): number {
@@ -97,7 +107,7 @@ export class Engine implements StepUser {
     const tokens = new Map<Tenant, number>();
     for (const text of [...this.#waiting, ...this.#running]) {
       const { tenant } = text.generation;
-      const missing = text.tokens.length - text.computed;
+      const missing = text.writes ? 0 : text.tokens.length - text.computed;
       if (missing > 1 && !text.ended) tokens.set(tenant, (tokens.get(tenant) ?? 0) + missing);
     }
     return tokens;
@@ -132,6 +142,7 @@ export class Engine implements StepUser {
       promptScores: request.promptLogprobs ? [null] : null,
       cachedTokens: 0,
       texts: new Set(),
+      spread: false,
       closed: false,
       listening: addAbortListener(handlers.signal, () =>
         this.#fail(generation, handlers.signal.reason),
@@ -143,25 +154,26 @@ export class Engine implements StepUser {
     }
     this.#generations.add(generation);
     clearTimeout(this.#idle);
+    this.#begin(generation);
     for (const text of generation.texts) if (text.choice === 0) this.#waiting.add(text, now());
     scheduler.wakeStepper(this);
   }
 
+  /** What its texts begin with may be certain, and even all that they are. */
+  #begin(generation: Generation): void {
+    try {
+      for (const text of generation.texts) if (!generation.closed) this.#writer.begin(text);
+    } catch (error) {
+      this.#fail(generation, error);
+    }
+  }
+
   #text(generation: Generation, choice: number): Text {
     this.#made += 1;
-    const { prompt } = generation.request;
-    return {
-      id: String(this.#made),
-      generation,
-      choice,
-      tokens: [...prompt],
-      counts: new Map(),
-      computed: 0,
-      slot: null,
-      admittedTokens: 0,
-      promptTold: choice === 0 ? 0 : prompt.length,
-      ended: false,
-    };
+    const text = newText(String(this.#made), generation, choice);
+    const guesses = generation.request.constraint === undefined && this.#limits.draftTokensMax > 0;
+    if (guesses) text.lookup = new PromptLookup();
+    return text;
   }
 
   front(): QueueFront | null {
@@ -170,7 +182,7 @@ export class Engine implements StepUser {
       const { tenant, arrival } = text.generation;
       return { overdueSince, startTag: fairQueueing.next(tenant), arrival };
     };
-    const reading = [...this.#running].filter((text) => !isWriting(text));
+    const reading = [...this.#running].filter((text) => !text.stalled && !isWriting(text));
     const waiting = this.#blocked ? [] : this.#waiting.firstOfEach(1, this.#options.now());
     const fronts = [
       ...reading.map((text) => frontOf(text)),
@@ -187,6 +199,7 @@ export class Engine implements StepUser {
       slots: this.#slots,
       room: this.#room,
       limits: this.#limits,
+      costs: this.#costs,
       promptTokens: promptSeconds === null ? 0 : this.#costs.tokensIn(promptSeconds),
       now: this.#options.now(),
       fairQueueing: this.#options.scheduler.fairQueueing,
@@ -202,10 +215,11 @@ export class Engine implements StepUser {
       costs: this.#costs,
       sampler: this.#sampler,
       now: this.#options.now,
-      begin: (texts) => this.#begin(texts),
+      stallMsMax: this.#limits.stallMsMax,
+      begin: (texts) => this.#beginRun(texts),
       end: (controller) => this.#runs.delete(controller),
       tell: (text, call) => this.#tell(text, call),
-      sampled: (text, sampled) => this.#sampled(text, sampled),
+      next: (text, logits) => this.#writer.next(text, logits),
       failed: (texts, error) => this.#failed(texts, error),
       broken: (error) => this.#broken(error),
     });
@@ -216,7 +230,7 @@ export class Engine implements StepUser {
     };
   }
 
-  #begin(texts: readonly Text[]): AbortController {
+  #beginRun(texts: readonly Text[]): AbortController {
     const controller = new AbortController();
     this.#runs.set(controller, texts);
     if (texts.every(({ ended }) => ended)) controller.abort(new Error("nobody waits for it"));
@@ -233,37 +247,17 @@ export class Engine implements StepUser {
     }
   }
 
-  /** Its caller gets a token, and those of its prompt before. */
-  #sampled(text: Text, sampled: Sampled): void {
-    const { generation, choice, tokens, counts } = text;
-    if (sampled.kind === "unusable") {
-      const words = `The model's computation gave no usable probabilities: ${sampled.reason}.`;
-      return this.#fail(generation, new CodedError("internal_error", words));
-    }
-    const { kind: _, ...token } = sampled;
-    const { promptScores, request } = generation;
-    if (promptScores !== null && choice === 0) {
-      generation.promptScores = null;
-      this.#tell(text, ({ onPrompt }) => onPrompt?.(promptScores));
-    }
-    tokens.push(token.token);
-    counts.set(token.token, (counts.get(token.token) ?? 0) + 1);
-    if (choice === 0 && generatedTokens(text) === 1) this.#spread(generation);
-    let goesOn = false;
-    this.#tell(text, (handlers) => {
-      goesOn = handlers.onToken(choice, token);
-    });
-    const whole = generatedTokens(text) === request.maxTokens;
-    if (goesOn && !whole && !request.endTokens.has(token.token)) return;
-    text.ended = true;
-    this.#retire(text);
-  }
-
-  /** The prompt's keys and values are there now, for the other choices to copy. */
-  #spread({ texts }: Generation): void {
-    for (const text of texts) {
+  /** Its other choices begin, which copy what the first has of their prompt. */
+  #spread(generation: Generation): void {
+    generation.spread = true;
+    for (const text of generation.texts) {
       if (text.choice > 0) this.#waiting.add(text, this.#options.now());
     }
+  }
+
+  #end(text: Text): void {
+    text.ended = true;
+    this.#retire(text);
   }
 
   /** What was computed of them before is right. */
@@ -293,10 +287,7 @@ export class Engine implements StepUser {
     if (generation.closed) return;
     generation.reject(reason);
     this.#close(generation);
-    for (const text of generation.texts) {
-      text.ended = true;
-      this.#retire(text);
-    }
+    for (const text of generation.texts) this.#end(text);
     for (const [controller, texts] of this.#runs) {
       if (texts.every(({ ended }) => ended)) controller.abort(reason);
     }
@@ -309,9 +300,12 @@ export class Engine implements StepUser {
     this.#running.delete(text);
     if (text.slot !== null) this.#slots.table.leave(text.slot, generation.request.prompt.length);
     text.slot = null;
+    text.guide?.[Symbol.dispose]();
     this.#blocked = false;
     generation.texts.delete(text);
-    if (generation.texts.size > 0 || generation.closed) return;
+    if (generation.closed) return;
+    if (text.choice === 0 && !generation.spread) this.#spread(generation);
+    if (generation.texts.size > 0) return;
     generation.resolve({ cachedTokens: generation.cachedTokens });
     this.#close(generation);
   }
@@ -338,7 +332,8 @@ export class Engine implements StepUser {
   }
 }
 
-/** Its next token is computed with the others', or will be: none of its prompt is left. */
+/** Its next token is computed with the others', or will be: none of its prompt is left, and it need not wait. */
 function isWriting(text: Text): boolean {
+  if (text.stalled) return false;
   return text.computed === text.tokens.length || decodes(progressOf(text));
 }

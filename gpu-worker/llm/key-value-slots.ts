@@ -71,6 +71,10 @@ export function vocabularyOf({ outputs }: Pick<LoadedSession, "outputs">): numbe
   return width;
 }
 
+export function takesAdapters({ inputs }: Pick<LoadedSession, "inputs">): boolean {
+  return inputs.some(({ name }) => name === "lora_slots");
+}
+
 /** Neighbouring slots, and for how many tokens of a run over them logits are wanted. */
 export type Window = {
   readonly first: number;
@@ -101,7 +105,7 @@ export class KeyValueSlots {
 
   /** Its texts have adapters. Such runs are never mixed: each text's tokens are a row of the batch. */
   get takesAdapters(): boolean {
-    return this.#session.inputs.some(({ name }) => name === "lora_slots");
+    return takesAdapters(this.#session);
   }
 
   static async open(session: LoadedSession, shape: SlotsShape): Promise<KeyValueSlots> {

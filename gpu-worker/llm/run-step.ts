@@ -1,7 +1,11 @@
 /**
- * Computes a step: the tokens of all texts in one run with the first piece of a prompt, then further pieces, one run
- * each. With adapters the first piece has a run of its own, too. What a run gave is handed out while the next one
- * computes, the last by whoever asked for the step.
+ * Computes a step: the tokens of all texts in one run with the first piece, of a prompt or of a text that has several
+ * tokens computed, then further pieces, one run each. With adapters the first piece has a run of its own, too. What a
+ * run gave is handed out while the next one computes, the last by whoever asked for the step.
+ *
+ * A text may change while a run computes it: it ends, what is next in it becomes known, or its last token is taken
+ * back. So its row counts where its token is still the last, and as computed counts what is still the same; what is
+ * not, the next run overwrites.
  */
 import type { GenerationHandlers } from "../model/generation.ts";
 import { isVirtual } from "../model/virtual-tokens.ts";
@@ -10,21 +14,26 @@ import type { DecodeBatch, PromptPiece } from "./decoder-runs.ts";
 import type { EngineSlots } from "./engine-slots.ts";
 import type { EngineStep } from "./engine-step.ts";
 import type { KeyValueSlots } from "./key-value-slots.ts";
-import type { LogitsRow, Sampled, Sampler } from "./sampler.ts";
+import type { Ahead } from "./look-ahead.ts";
+import { settledWithin } from "./settled-within.ts";
+import type { Sampler } from "./sampler.ts";
 import type { StepCosts } from "./step-costs.ts";
-import { generatedTokens, type Text } from "./text.ts";
+import type { Text } from "./text.ts";
 
 export type StepRunner = {
   slots: EngineSlots;
   costs: StepCosts;
   sampler: Sampler;
   now(): number;
+  /** Milliseconds that a step waits for what may come next in its texts. */
+  stallMsMax: number;
   /** A run for these begins. @returns stops it */
   begin(texts: readonly Text[]): AbortController;
   end(controller: AbortController): void;
   /** Calls a handler of its caller's; whatever it throws ends what it was for. */
   tell(text: Text, call: (handlers: GenerationHandlers) => void): void;
-  sampled(text: Text, sampled: Sampled): void;
+  /** The row about what comes behind its last token. @returns whether there is one more; else the row is lost */
+  next(text: Text, logits: Float32Array): boolean;
   /** A run of theirs. */
   failed(texts: readonly Text[], error: unknown): void;
   /** What was to be copied or given back before the runs. */
@@ -39,22 +48,25 @@ export async function runStep(step: EngineStep, runner: StepRunner): Promise<() 
   } catch (error) {
     return () => runner.broken(error);
   }
-  let handOut = nothing;
+  let handOutLast = nothing;
   for (const each of plannedRuns(step, memory)) {
     const computing = compute(each, memory, runner);
-    handOut();
-    handOut = await computing;
+    handOutLast();
+    handOutLast = await computing;
   }
-  return handOut;
+  return handOutLast;
 }
 
 const nothing = (): void => {};
 
-/** A run: one token of each text, the next ones of a prompt, or both. */
+/** A run: one token of each text, several of one, or both. */
 type Planned = { texts: readonly Text[]; piece: Piece | null };
 
 function plannedRuns(step: EngineStep, { takesAdapters }: KeyValueSlots): Planned[] {
-  const pieces = step.prompts.flatMap(piecesOf);
+  const pieces = [
+    ...(step.ahead === null ? [] : [aheadOf(step.ahead)]),
+    ...step.prompts.flatMap(piecesOf),
+  ];
   const first = takesAdapters ? null : (pieces.shift() ?? null);
   return [
     { texts: step.decode, piece: first },
@@ -62,7 +74,21 @@ function plannedRuns(step: EngineStep, { takesAdapters }: KeyValueSlots): Planne
   ];
 }
 
-type Piece = { text: Text; tokens: number; scored: boolean };
+type Piece = {
+  text: Text;
+  /** Known ones, from the first that is not computed. */
+  tokens: number;
+  /** What may come behind them. */
+  draft: readonly number[];
+  /** Of a text that is written: one of its tokens would be computed in any case. */
+  ahead: boolean;
+  /** The prompt's log probabilities are wanted. */
+  scored: boolean;
+};
+
+function aheadOf({ text, tokens, draft }: Ahead): Piece {
+  return { text, tokens, draft, ahead: true, scored: false };
+}
 
 /** The next tokens of a prompt, the last known one perhaps among them. */
 function piecesOf({ text, tokens }: EngineStep["prompts"][number]): Piece[] {
@@ -71,6 +97,8 @@ function piecesOf({ text, tokens }: EngineStep["prompts"][number]): Piece[] {
   return Array.from({ length: Math.ceil(tokens / most) }, (_, at) => ({
     text,
     tokens: Math.min(most, tokens - at * most),
+    draft: [],
+    ahead: false,
     scored,
   }));
 }
@@ -83,23 +111,28 @@ async function compute(
 ): Promise<() => void> {
   const written = texts.filter(({ ended }) => !ended);
   const decode = written.length === 0 ? null : decodeBatch(written, runner);
-  const prompt = piece === null ? null : promptPiece(piece);
-  const run = runOf(memory, decode?.batch ?? null, prompt?.batch ?? null);
+  const prepared = piece === null ? null : preparedPiece(piece, runner);
+  const run = runOf(memory, decode?.batch ?? null, prepared?.batch ?? null);
   if (run === null) return nothing;
-  const live = [...written, ...(prompt === null ? [] : [prompt.text])];
-  for (const text of written) tellRun(text, { tokens: 1, samples: true }, runner);
-  if (prompt !== null)
-    tellRun(prompt.text, { tokens: prompt.tokens, samples: prompt.last }, runner);
+  const live = [...written, ...(prepared === null ? [] : [prepared.text])];
+  for (const text of written) tellPrompt(text, 1, runner);
+  if (prepared !== null) tellPrompt(prepared.text, prepared.tokens, runner);
   const outcome = await timed(live, runner, run);
   if ("error" in outcome) return () => runner.failed(live, outcome.error);
   const { logits, seconds } = outcome;
-  runner.costs.ran({ texts: written.length, promptTokens: prompt?.tokens ?? 0, seconds });
-  const asked = written.length * runner.sampler.vocabulary;
-  const handOutPiece =
-    prompt === null ? nothing : committed(prompt, logits.subarray(asked), runner);
+  const alone = prepared?.ahead ? 1 : 0;
+  const promptTokens = prepared === null ? 0 : prepared.tokens + prepared.draft.length - alone;
+  runner.costs.ran({ texts: written.length + alone, promptTokens, seconds });
+  const asked = decode?.batch.rows.filter((row) => row.asked).length ?? 0;
+  const own = logits.subarray(asked * runner.sampler.vocabulary);
+  if (prepared !== null) readPiece(prepared, own, runner);
+  await settledWithin(
+    runner.stallMsMax,
+    live.map(({ guide }) => guide?.pending),
+  );
   return () => {
-    if (decode !== null) giveTokens(decode.ordered, logits.subarray(0, asked), runner);
-    handOutPiece();
+    if (decode !== null) handOutRows(decode, logits, runner);
+    if (prepared !== null) handOut(prepared.text, prepared.computed, own, runner);
   };
 }
 
@@ -112,61 +145,90 @@ function runOf(memory: KeyValueSlots, batch: DecodeBatch | null, piece: PromptPi
     piece === null ? runDecode(memory, batch, signal) : runMixed(memory, batch, piece, signal);
 }
 
+type DecodedTexts = {
+  batch: DecodeBatch;
+  /** By slot: those in whose rows its tokens are. */
+  ordered: readonly { text: Text; from: number; token: number; asked: boolean }[];
+};
+
 /** @param texts at least one */
-function decodeBatch(texts: readonly Text[], { slots }: StepRunner) {
-  const bySlot = new Map(texts.map((text) => [text.slot, text]));
-  const ordered = texts.toSorted((a, b) => (a.slot ?? 0) - (b.slot ?? 0));
-  const { first: firstSlot, held } = slots.table.window(ordered.flatMap(({ slot }) => slot ?? []));
+function decodeBatch(texts: readonly Text[], { slots }: StepRunner): DecodedTexts {
+  const ordered = texts
+    .toSorted((a, b) => (a.slot ?? 0) - (b.slot ?? 0))
+    .map((text) => {
+      const { tokens, computed: from } = text;
+      return { text, from, token: tokens[from] ?? 0, asked: from + 1 === tokens.length };
+    });
+  const bySlot = new Map(ordered.map((each) => [each.text.slot, each]));
+  const { first: firstSlot, held } = slots.table.window(
+    ordered.flatMap(({ text }) => text.slot ?? []),
+  );
   const rows = held.map((computed, at) => {
-    const text = bySlot.get(firstSlot + at);
-    const adapter = text?.generation.adapter ?? 0;
-    const token = text?.tokens.at(-1) ?? 0;
-    return { token, length: computed + 1, adapter, asked: text !== undefined };
+    const each = bySlot.get(firstSlot + at);
+    const adapter = each?.text.generation.adapter ?? 0;
+    const length = (each?.from ?? computed) + 1;
+    return { token: each?.token ?? 0, length, adapter, asked: each?.asked ?? false };
   });
   return { ordered, batch: { firstSlot, rows } };
 }
 
-function giveTokens(ordered: readonly Text[], logits: Float32Array, runner: StepRunner): void {
-  const sampled = runner.sampler.sample(logits, ordered.map(logitsRow));
-  for (const text of ordered) advance(text, 1, runner);
-  for (const [at, text] of ordered.entries()) give(text, sampled[at], runner);
+function handOutRows({ ordered }: DecodedTexts, logits: Float32Array, runner: StepRunner): void {
+  const { vocabulary } = runner.sampler;
+  let rows = 0;
+  for (const { text, from, token, asked } of ordered) {
+    const own = logits.subarray(rows * vocabulary, (rows + Number(asked)) * vocabulary);
+    rows += Number(asked);
+    handOut(text, { from, fed: [token], asked: Number(asked) }, own, runner);
+  }
 }
 
-type PreparedPiece = Piece & {
-  /** The next token is sampled from its last one. */
-  last: boolean;
-  batch: PromptPiece;
-};
+/** What a run computed of a text: tokens from a position on, and the logits of the last ones. */
+type Computed = { from: number; fed: readonly number[]; asked: number };
+
+type PreparedPiece = Piece & { batch: PromptPiece; computed: Computed };
 
 /** Null: nobody waits for it any more. */
-function promptPiece(piece: Piece): PreparedPiece | null {
-  const { text, tokens, scored } = piece;
+function preparedPiece(piece: Piece, { slots }: StepRunner): PreparedPiece | null {
+  const { text, tokens, draft, scored } = piece;
   const { computed, slot } = text;
   if (text.ended || slot === null) return null;
   // A token alone is read again with the one before it, which comes out as it was: see `decodes` of step-plan.ts.
-  const from = tokens === 1 ? Math.max(0, computed - 1) : computed;
-  const part = text.tokens.slice(from, computed + tokens);
+  const from = tokens + draft.length === 1 ? Math.max(0, computed - 1) : computed;
+  const known = text.tokens.slice(from, computed + tokens);
+  const fed = [...known, ...draft];
+  slots.table.touch(slot, from + fed.length);
   const last = computed + tokens === text.tokens.length;
-  const every = scored ? part.map((_, at) => at) : [];
-  const asked = last && !scored ? [part.length - 1] : every;
+  const first = scored ? 0 : known.length - 1;
+  const asked = last || scored ? fed.map((_, at) => at).slice(first) : [];
   const { adapter } = text.generation;
-  return { ...piece, last, batch: { slot, adapter, tokens: part, from, asked } };
+  const batch = { slot, adapter, tokens: fed, from, asked };
+  return { ...piece, batch, computed: { from, fed, asked: last ? draft.length + 1 : 0 } };
 }
 
-/** @param logits of the piece's tokens asked for @returns hands the next token out */
-function committed(
-  { text, tokens, scored, last, batch }: PreparedPiece,
+/** Before its rows are handed out: the next piece may be of the same text. */
+function readPiece(
+  { text, scored, batch, computed }: PreparedPiece,
   logits: Float32Array,
   runner: StepRunner,
-): () => void {
+) {
   const { sampler } = runner;
-  advance(text, tokens, runner);
+  if (!text.ended) advance(text, computed, text.tokens.length, runner);
   if (scored) scorePrompt(text, { logits, from: batch.from, sampler });
-  return () => {
-    if (!last || text.ended) return;
-    const row = logits.subarray(-sampler.vocabulary);
-    give(text, sampler.sample(row, [logitsRow(text)])[0], runner);
-  };
+}
+
+/** The text has so much computed, and goes on by its rows as far as they are about what it has become. */
+function handOut(text: Text, computed: Computed, logits: Float32Array, runner: StepRunner): void {
+  const { from, fed, asked } = computed;
+  const { vocabulary } = runner.sampler;
+  const rows = logits.subarray(logits.length - asked * vocabulary);
+  const first = from + fed.length - asked;
+  for (let row = 0; row < asked && !text.ended; row += 1) {
+    const at = first + row;
+    if (text.tokens.length !== at + 1 || text.tokens[at] !== fed[at - from]) break;
+    if (!runner.next(text, rows.subarray(row * vocabulary, (row + 1) * vocabulary))) break;
+  }
+  // From the row of its last token the next one comes.
+  if (!text.ended) advance(text, computed, text.tokens.length - 1, runner);
 }
 
 type Outcome = { logits: Float32Array; seconds: number } | { error: unknown };
@@ -188,34 +250,22 @@ async function timed(
   }
 }
 
-/** So many more of its tokens are computed. */
-function advance(text: Text, tokens: number, { slots }: StepRunner): void {
-  text.computed += tokens;
-  if (text.slot !== null) slots.table.computed(text.slot, text.computed);
+/** What was computed of it, and is still the same. */
+function advance(text: Text, { from, fed }: Computed, most: number, { slots }: StepRunner): void {
+  const { tokens, slot } = text;
+  let end = from;
+  while (end < most && tokens[end] === fed[end - from]) end += 1;
+  text.computed = Math.min(end, most);
+  if (slot !== null) slots.table.computed(slot, text.computed);
 }
 
-function give(text: Text, sampled: Sampled | undefined, runner: StepRunner): void {
-  if (sampled !== undefined && !text.ended) runner.sampled(text, sampled);
-}
-
-/** Tokens of the prompt once, however often they are computed, and those made. */
-function tellRun(
-  text: Text,
-  { tokens, samples }: { tokens: number; samples: boolean },
-  { tell }: StepRunner,
-): void {
+/** Tokens of the prompt are told once, however often they are computed. */
+function tellPrompt(text: Text, tokens: number, { tell }: StepRunner): void {
   const { computed, promptTold, generation } = text;
   const to = Math.min(computed + tokens, generation.request.prompt.length);
-  const fresh = Math.max(0, to - promptTold) + (samples ? 1 : 0);
+  const fresh = Math.max(0, to - promptTold);
   text.promptTold = Math.max(promptTold, to);
   if (fresh > 0) tell(text, (handlers) => handlers.onRun(fresh));
-}
-
-function logitsRow(text: Text): LogitsRow {
-  const { generation, choice, counts: outputCounts } = text;
-  const { promptTokens, request } = generation;
-  const position = generatedTokens(text);
-  return { parameters: request.sampling, promptTokens, outputCounts, choice, position };
 }
 
 /** What the model thought of each token of the prompt behind `from`: each row is about the token after its own. */

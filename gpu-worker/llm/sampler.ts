@@ -1,17 +1,19 @@
 /**
- * From rows of logits to tokens. Order, as in transformers' `_get_logits_processor` and vLLM's `Sampler`: logit bias,
+ * From a row of logits to a token. Order, as in transformers' `_get_logits_processor` and vLLM's `Sampler`: logit bias,
  * repetition penalty, frequency and presence penalty, temperature, top-k, top-p, min-p (where vLLM puts min-p before
  * top-k, this is transformers' order). Every filter is a lower bound on a token's weight, so nothing is sorted; tokens
  * of equal weight are kept or dropped together.
  *
- * Log probabilities are the model's own, before bias, penalties and temperature (vLLM's default, `raw_logprobs`): they
- * mean the same in every request, and stay finite at temperature 0.
+ * What is not allowed has no weight from the beginning: filters act on what is.
+ *
+ * Log probabilities are the model's own, before bias, penalties and temperature (vLLM's default, `raw_logprobs`), and
+ * whatever is allowed: they mean the same in every request, and stay finite at temperature 0.
  */
 
 import type { GeneratedToken, SamplingParameters, TokenScore } from "../model/generation.ts";
 import { BlockMaxima } from "./block-maxima.ts";
 import { boundOfLargest } from "./largest.ts";
-import { TokenWeights } from "./token-weights.ts";
+import { type MaskedScores, type Scale, TokenWeights } from "./token-weights.ts";
 import { uniformDraw } from "./uniform-draw.ts";
 
 export type LogitsRow = {
@@ -23,6 +25,8 @@ export type LogitsRow = {
   choice: number;
   /** How many tokens were generated before. */
   position: number;
+  /** Only these can come, see `NextTokens`. Null: any can. */
+  allowed: Int32Array | null;
 };
 
 export type Sampled =
@@ -30,7 +34,11 @@ export type Sampled =
   /** The row is no distribution: the model or its computation is broken. */
   | { kind: "unusable"; reason: UnusableRow };
 
-export type UnusableRow = "a logit is NaN" | "a logit is +Infinity" | "every logit is -Infinity";
+export type UnusableRow =
+  | "a logit is NaN"
+  | "a logit is +Infinity"
+  | "every logit is -Infinity"
+  | "every logit of an allowed token is -Infinity";
 
 /** Below it the likeliest token is taken, as vLLM does: quotients by less are beyond an f64. */
 const temperatureMin = 1e-5;
@@ -49,38 +57,32 @@ export class Sampler {
     this.#weights = new TokenWeights(vocabulary);
   }
 
-  /** @param logits [rows, vocabulary] f32 */
-  sample(logits: Float32Array, rows: readonly LogitsRow[]): Sampled[] {
-    if (logits.length !== rows.length * this.vocabulary) {
-      throw new RangeError(
-        `${logits.length} logits are not ${rows.length} rows of ${this.vocabulary}`,
-      );
-    }
-    return rows.map((row, index) => {
-      const from = index * this.vocabulary;
-      return this.#sampleRow(logits.subarray(from, from + this.vocabulary), row);
-    });
-  }
-
   /** What a token is drawn from at this row: probabilities [vocabulary], in memory of its own. */
   distribution(logits: Float32Array, row: LogitsRow): Float64Array {
     this.#maxima.read(logits);
     const scores = this.#score(logits, row);
     const probabilities = new Float64Array(this.vocabulary);
-    const best = this.#maxima.best();
+    const best = this.#best(row);
     if (row.parameters.temperature < temperatureMin) return probabilities.fill(1, best, best + 1);
-    this.#weigh(scores, row.parameters);
+    this.#weigh(scores, row, best);
     for (const [token, weight] of this.#weights) {
       probabilities[token] = weight / this.#weights.total;
     }
     return probabilities;
   }
 
-  #sampleRow(logits: Float32Array, row: LogitsRow): Sampled {
+  /** @param logits [vocabulary] f32 */
+  sample(logits: Float32Array, row: LogitsRow): Sampled {
+    if (logits.length !== this.vocabulary) {
+      throw new RangeError(`${logits.length} logits are not those of ${this.vocabulary} tokens`);
+    }
     this.#maxima.read(logits);
     const reason = unusable(this.#maxima.highest);
     if (reason !== null) return { kind: "unusable", reason };
     const token = this.#choose(this.#score(logits, row), row);
+    if (token === -1) {
+      return { kind: "unusable", reason: "every logit of an allowed token is -Infinity" };
+    }
     const { topLogprobs: count } = row.parameters;
     if (count === null) return { kind: "token", token, logprob: null, topLogprobs: [] };
     return { kind: "token", ...this.score(logits, token, count) };
@@ -90,7 +92,7 @@ export class Sampler {
   score(logits: Float32Array, token: number, count: number): GeneratedToken {
     this.#maxima.read(logits);
     const { highest } = this.#maxima;
-    this.#weights.weighAll(logits, { highest, temperature: 1 });
+    this.#weights.weighAll({ scores: logits, allowed: null }, { highest, temperature: 1 });
     const normaliser = highest + Math.log(this.#weights.total);
     const scoreOf = (id: number): TokenScore => ({
       token: id,
@@ -99,11 +101,18 @@ export class Sampler {
     return { ...scoreOf(token), topLogprobs: this.#maxima.largest(count).map(scoreOf) };
   }
 
-  #choose(scores: Float32Array, { parameters, choice, position }: LogitsRow): number {
-    if (parameters.temperature < temperatureMin) return this.#maxima.best();
-    this.#weigh(scores, parameters);
+  /** @returns -1: nothing that is allowed can come */
+  #choose(scores: Float32Array, row: LogitsRow): number {
+    const best = this.#best(row);
+    const { parameters, choice, position } = row;
+    if (parameters.temperature < temperatureMin || best === -1) return best;
+    this.#weigh(scores, row, best);
     const draw = uniformDraw({ seed: parameters.seed, choice, position });
-    return this.#weights.tokenAt(draw * this.#weights.total) ?? this.#maxima.best();
+    return this.#weights.tokenAt(draw * this.#weights.total) ?? best;
+  }
+
+  #best({ allowed }: LogitsRow): number {
+    return allowed === null ? this.#maxima.best() : this.#maxima.bestAllowed(allowed);
   }
 
   /** Logits after bias and penalties, and their maxima: the row's own memory where it has none. */
@@ -119,23 +128,21 @@ export class Sampler {
     return scores;
   }
 
-  /** Proportional to the probabilities, without what is filtered out; the highest weight is 1. */
-  #weigh(scores: Float32Array, { temperature, topK, topP, minP }: SamplingParameters): void {
+  /** Proportional to the probabilities, without what is filtered out; the weight of the best token is 1. */
+  #weigh(scores: Float32Array, { parameters, allowed }: LogitsRow, best: number): void {
     const [maxima, weights] = [this.#maxima, this.#weights];
-    const scale = { highest: maxima.highest, temperature };
+    const { temperature, topK, topP, minP } = parameters;
+    const scale = { highest: scores[best] ?? 0, temperature };
     /** Blocks with a weight of at least this, which is a little lowered for its rounding. */
     const blocksOf = (weight: number) =>
       maxima.blocksFrom(scale.highest + temperature * (Math.log(weight) - 1e-6));
     const limited = topK > 0 && topK < this.vocabulary;
     if (limited) {
-      const values = maxima.values();
-      const reached = topK <= values.length ? boundOfLargest(values, topK, "count") : -Infinity;
-      weights.weighBlocks(scores, scale, maxima.blocksFrom(reached));
-      weights.keepFrom(boundOfLargest(weights.values(), topK, "count"));
+      this.#weighLargest({ scores, allowed }, scale, topK);
     } else if (topP === 1 && minP > 0) {
-      weights.weighBlocks(scores, scale, blocksOf(minP));
+      weights.weighBlocks({ scores, allowed }, scale, blocksOf(minP));
     } else {
-      weights.weighAll(scores, scale);
+      weights.weighAll({ scores, allowed }, scale);
     }
     let bound = minP;
     if (topP < 1) {
@@ -148,6 +155,21 @@ export class Sampler {
       bound = Math.max(bound, weights.boundOfSum(kept));
     }
     if (bound > 0) weights.keepFrom(bound);
+  }
+
+  /** The blocks of the `count` highest maxima hold as many tokens that are as high, of which not all may be allowed. */
+  #weighLargest(masked: MaskedScores, scale: Scale, count: number): void {
+    const [maxima, weights] = [this.#maxima, this.#weights];
+    for (let blocks = count; ; blocks *= 4) {
+      const values = maxima.values();
+      const reached = blocks <= values.length ? boundOfLargest(values, blocks, "count") : -Infinity;
+      weights.weighBlocks(masked, scale, maxima.blocksFrom(reached));
+      if (masked.allowed === null || reached === -Infinity) break;
+      // A little raised for its rounding.
+      const bound = Math.exp((reached - scale.highest) / scale.temperature) * (1 + 1e-9);
+      if (weights.countFrom(bound) >= count) break;
+    }
+    weights.keepFrom(boundOfLargest(weights.values(), count, "count"));
   }
 }
 

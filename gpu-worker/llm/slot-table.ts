@@ -93,6 +93,12 @@ export class SlotTable {
     held.usedAt = this.#nextUse();
   }
 
+  /** Of a text that runs: so many tokens are written to, the last of them perhaps for nothing. */
+  touch(slot: number, tokens: number): void {
+    const held = this.#at(slot);
+    held.touched = Math.max(held.touched, tokens);
+  }
+
   /**
    * Its text no longer runs. What it holds of its prompt is kept: keys and values of generated tokens were computed one
    * by one, and a prompt that holds them would be answered a little differently where they are found.

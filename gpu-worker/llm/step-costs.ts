@@ -13,12 +13,12 @@ const quantumShare = 0.47;
 const newest = 0.25;
 /** Of a step of tokens alone among those that read prompts, which is the only one in a while. */
 const newestInWhile = 0.5;
-/** What fewer tokens of a prompt take is less than what steps differ by: nothing could be learnt from them. */
+/** What fewer tokens of a prompt take is less than what steps differ by: little could be learnt from them. */
 const pieceTokensMin = 8;
 /** So many steps read prompts, then one tells what tokens alone take now. */
 const mixedStepsMax = 31;
 
-/** What was computed in a run: tokens of so many texts, one each, and tokens of a prompt. */
+/** What was computed in a run: tokens of so many texts, one each, and others: of a prompt, or of one of the texts. */
 export type RunCost = { texts: number; promptTokens: number; seconds: number };
 
 export class StepCosts {
@@ -53,7 +53,8 @@ export class StepCosts {
     const alone = Math.min(this.#decodeSeconds ?? seconds, average(this.#decodeSeconds, seconds));
     this.#decodeSeconds = alone;
     const each = Math.max(0, seconds - alone) / promptTokens;
-    this.#secondsPerToken = average(this.#secondsPerToken, Math.min(each, alone / texts));
+    const weight = newest * Math.min(1, promptTokens / pieceTokensMin);
+    this.#secondsPerToken = average(this.#secondsPerToken, Math.min(each, alone / texts), weight);
     this.#mixed = true;
     this.#mixedSteps += 1;
   }
@@ -61,6 +62,19 @@ export class StepCosts {
   /** Of others, between two steps. */
   get quantumSeconds(): number {
     return quantumShare * (this.#decodeSeconds ?? 0);
+  }
+
+  /**
+   * How many tokens are worth computing in a step of so many texts beside their own, where the first of them counts
+   * with this chance, and each other if the one before it does: as many as make more tokens of a second than the step
+   * does without them. What is not measured yet is tried.
+   */
+  worthwhile(texts: number, chance: number): number {
+    if (this.#mixedSteps >= mixedStepsMax || this.#decodeSeconds === null) return 0;
+    if (this.#secondsPerToken === null) return pieceTokensMin;
+    const price = (this.#secondsPerToken * texts) / this.#decodeSeconds;
+    if (price >= chance) return 0;
+    return chance >= 1 ? Infinity : Math.floor(Math.log(price) / Math.log(chance));
   }
 
   /** Of prompts, in so many seconds. */

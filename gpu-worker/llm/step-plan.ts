@@ -43,7 +43,9 @@ export function planStep(requests: readonly EngineRequest[], limits: StepLimits)
   const waiting = preempted.length === 0 ? able.filter((request) => !runs(request)) : [];
   const { admitted, displaced } = planSeats(kept, waiting, limits);
   const seated = kept.filter((request) => !displaced.includes(request));
-  const running = [...seated, ...admitted].toSorted(inServiceOrder);
+  const running = [...seated, ...admitted]
+    .filter(({ stalled }) => !stalled)
+    .toSorted(inServiceOrder);
   const decoding = running.filter(decodes);
   return {
     leave: leave.map(({ id }) => id),
@@ -70,7 +72,7 @@ export function commitStep(requests: readonly EngineRequest[], plan: StepPlan): 
     .filter(({ id }) => !gone.has(id))
     .map((request) => {
       if (preempted.has(request.id))
-        return { ...request, slot: null, computedTokens: 0, turnTokens: 0 };
+        return { ...request, slot: null, computedTokens: 0, turnTokens: 0, writes: false };
       const admission = admitted.get(request.id);
       const from = admission?.cachedTokens ?? request.computedTokens;
       return {
@@ -81,7 +83,7 @@ export function commitStep(requests: readonly EngineRequest[], plan: StepPlan): 
     });
 }
 
-/** Requests from whose last row the next token is sampled. */
+/** Requests from whose last row the next token is sampled, where no more of those that are written are missing. */
 export function sampledIn(plan: StepPlan): string[] {
   return [...plan.decode, ...plan.prefill.filter(({ last }) => last).map(({ id }) => id)];
 }
@@ -100,13 +102,16 @@ function runs(request: EngineRequest): request is Seated {
 /**
  * Whether its next token is computed with those of the others. A run over one token of a text adds in another order
  * than one over several, and what is rounded to 8 bits makes much of that: so the last token of a prompt is never
- * computed in this way, and a text is the same whether its prompt was cached or not.
+ * computed in this way, and a text is the same whether its prompt was cached or not. Of a text that is written more
+ * than one may be missing, where nothing else could come.
  */
 export function decodes({
   knownTokens,
   computedTokens,
   promptTokens,
-}: Pick<EngineRequest, "knownTokens" | "computedTokens" | "promptTokens">): boolean {
+  writes,
+}: Pick<EngineRequest, "knownTokens" | "computedTokens" | "promptTokens" | "writes">): boolean {
+  if (writes) return true;
   return knownTokens - computedTokens === 1 && (knownTokens > promptTokens || knownTokens === 1);
 }
 

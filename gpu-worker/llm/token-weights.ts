@@ -23,6 +23,13 @@ export type Scale = {
   temperature: number;
 };
 
+export type MaskedScores = {
+  /** No NaN. */
+  scores: Float32Array;
+  /** Others weigh nothing, see `NextTokens`. Null: all are. */
+  allowed: Int32Array | null;
+};
+
 /** Powers of two in as many buckets as the table has steps: by the upper bits of a weight, which order as it does. */
 const bucketBits = 14;
 /** 1023: the exponent of 1. */
@@ -49,20 +56,27 @@ export class TokenWeights {
     this.#scratch = new Float64Array(vocabulary);
   }
 
-  /** Of all tokens. @param scores no NaN */
-  weighAll(scores: Float32Array, scale: Scale): void {
+  /** Of all tokens. */
+  weighAll({ scores, allowed }: MaskedScores, scale: Scale): void {
     this.count = scores.length;
-    this.total = weigh(scores, scale, this.#weights);
+    this.total =
+      allowed === null
+        ? weigh(scores, scale, this.#weights)
+        : weighAllowed({ scores, allowed, from: 0 }, scale, this.#weights);
     this.#all = true;
   }
 
   /** Of the tokens of some blocks. */
-  weighBlocks(scores: Float32Array, scale: Scale, blocks: readonly number[]): void {
+  weighBlocks({ scores, allowed }: MaskedScores, scale: Scale, blocks: readonly number[]): void {
     let [count, total] = [0, 0];
     for (const block of blocks) {
       const from = block * blockTokens;
       const own = scores.subarray(from, from + blockTokens);
-      total += weigh(own, scale, this.#weights.subarray(count));
+      const weights = this.#weights.subarray(count);
+      total +=
+        allowed === null
+          ? weigh(own, scale, weights)
+          : weighAllowed({ scores: own, allowed, from }, scale, weights);
       for (let at = 0; at < own.length; at += 1) this.#tokens[count + at] = from + at;
       count += own.length;
     }
@@ -103,6 +117,14 @@ export class TokenWeights {
     this.#all = false;
     this.count = count;
     this.total = total;
+  }
+
+  /** How many weights are at or above the bound; those that are 0 never. */
+  countFrom(bound: number): number {
+    const least = Math.max(bound, Number.MIN_VALUE);
+    let count = 0;
+    for (let at = 0; at < this.count; at += 1) if ((this.#weights[at] ?? 0) >= least) count += 1;
+    return count;
   }
 
   #tokenOf(at: number): number {
@@ -186,16 +208,50 @@ function weigh(
   const scale = stepsPerUnit / temperature;
   let total = 0;
   for (let token = 0; token < scores.length; token += 1) {
-    const place = Math.max(((scores[token] ?? 0) - highest) * scale, -last);
-    // To the nearest whole number, as it is not above 0.
-    const nearest = (place - 0.5) | 0;
-    const r = (place - nearest) * unitsPerStep;
-    const square = r * r;
-    // The terms in pairs, which the processor computes side by side.
-    const rest = 1 + r + square * (1 / 2 + r * (1 / 6) + square * (1 / 24));
-    const weight = (table[nearest + last] ?? 0) * rest;
+    const weight = powerOf(Math.max(((scores[token] ?? 0) - highest) * scale, -last));
     weights[token] = weight;
     total += weight;
   }
   return total;
+}
+
+/** Tokens of a word of a mask. */
+const wordTokens = 32;
+
+/** Of the allowed ones; the others weigh nothing. @param from first token of the scores, of a word of the mask too */
+function weighAllowed(
+  { scores, allowed, from }: { scores: Float32Array; allowed: Int32Array; from: number },
+  { highest, temperature }: Scale,
+  weights: Float64Array,
+): number {
+  const scale = stepsPerUnit / temperature;
+  let total = 0;
+  for (let at = 0; at < scores.length; at += wordTokens) {
+    const to = Math.min(scores.length, at + wordTokens);
+    let word = allowed[(from + at) / wordTokens] ?? 0;
+    if (word === 0) {
+      weights.fill(0, at, to);
+      continue;
+    }
+    for (let token = at; token < to; token += 1) {
+      // What is not allowed may be above the highest.
+      const place = Math.min(Math.max(((scores[token] ?? 0) - highest) * scale, -last), 0);
+      const weight = powerOf(place) * (word & 1);
+      word >>>= 1;
+      weights[token] = weight;
+      total += weight;
+    }
+  }
+  return total;
+}
+
+/** 2^(place / steps). @param place from -last to 0 */
+function powerOf(place: number): number {
+  // To the nearest whole number, as it is not above 0.
+  const nearest = (place - 0.5) | 0;
+  const r = (place - nearest) * unitsPerStep;
+  const square = r * r;
+  // The terms in pairs, which the processor computes side by side.
+  const rest = 1 + r + square * (1 / 2 + r * (1 / 6) + square * (1 / 24));
+  return (table[nearest + last] ?? 0) * rest;
 }

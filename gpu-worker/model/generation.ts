@@ -33,6 +33,8 @@ export type GeneratedToken = {
   topLogprobs: TokenScore[];
   /** Nothing else could come: the model was not asked. */
   forced?: true;
+  /** One of those that close a text which would not fit otherwise: it was cut, and is whole all the same. */
+  closing?: true;
 };
 
 /** One prompt, of which several choices may be made. */
@@ -40,7 +42,7 @@ export type GenerationRequest = {
   /** At least one. */
   readonly prompt: readonly number[];
   readonly choices: number;
-  /** Of each choice, at least 1; prompt and these fit the model. */
+  /** Of each choice, at least 1, forced ones and those that close it included; prompt and these fit the model. */
   readonly maxTokens: number;
   readonly endTokens: ReadonlySet<number>;
   readonly sampling: SamplingParameters;

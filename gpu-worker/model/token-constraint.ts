@@ -1,6 +1,6 @@
 /**
- * What may come next in one text that must have a structure. Made for one choice by whoever asks for it, and advanced by
- * the engine alone, token by token; another thread may compute what is next while the model computes its step.
+ * What may come next in one text that must have a structure. Made for one choice by whoever asks for it, and advanced
+ * by the engine alone, token by token; another thread may compute what is next while the model computes its step.
  */
 
 export type NextTokens = {

@@ -1,13 +1,16 @@
 /**
  * One choice as it grows: tokens in, text out, until an end token, a stop string or its length ends it. Special tokens
- * are no text, as with `skip_special_tokens` of transformers and vLLM.
+ * are no text, as with `skip_special_tokens` of transformers and vLLM. One that was closed because no more would fit is
+ * cut, as OpenAI's `length` says, though it is whole.
  */
 import type { Piece } from "#contract/events.ts";
 import type { Choice, FinishReason, TokenLogprob } from "#contract/tasks/generation.ts";
+import type { ToolCall, ToolCallPiece } from "#contract/tasks/tool-call.ts";
 import { StopScanner } from "../llm/stop-scanner.ts";
 import { TextStream } from "../llm/text-stream.ts";
 import type { GeneratedToken } from "../model/generation.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
+import type { CallParser } from "../tool-calls/call-parser.ts";
 import { tokenLogprob } from "./token-logprobs.ts";
 
 /** What a choice begins with, before its first token. */
@@ -21,12 +24,22 @@ export type ChoiceOptions = {
   readonly prompt: readonly number[];
   /** Whether each token's log probability is told. */
   readonly logprobs: boolean;
+  /** Parts what is written into text and calls. Absent: all of it is text. */
+  readonly calls?: CallReading;
   /** Asked for with the first token. */
   start(): ChoiceStart;
 };
 
+export type CallReading = {
+  readonly parser: CallParser;
+  /** Tokens to the text that holds them. */
+  readonly decode: (ids: readonly number[]) => string;
+};
+
 /** What a choice has grown by. */
 export type Growth = Omit<Piece, "input" | "choice">;
+
+type Read = { readonly text: string; readonly calls: ToolCallPiece[] };
 
 /** Tokens of a prompt that a decoder needs to see to go on with its text as it should. */
 const promptTokensSeen = 6;
@@ -38,18 +51,25 @@ export class ChoiceWriter {
   readonly #logprobs: TokenLogprob[] = [];
   #text = "";
   #tokens = 0;
+  #forcedTokens = 0;
   #finishReason: FinishReason | null = null;
 
   constructor(options: ChoiceOptions) {
-    const { tokenizer, prompt, stops } = options;
+    const { tokenizer, prompt, stops, calls } = options;
+    const decode = calls?.decode ?? ((ids: readonly number[]) => tokenizer.decode(ids));
     this.#options = options;
-    this.#stream = new TextStream((ids) => tokenizer.decode(ids), prompt.slice(-promptTokensSeen));
+    this.#stream = new TextStream(decode, prompt.slice(-promptTokensSeen));
     this.#scanner = new StopScanner(stops);
   }
 
   /** Tokens that were generated. */
   get tokens(): number {
     return this.#tokens;
+  }
+
+  /** Of them, those that the model was not asked for. */
+  get forcedTokens(): number {
+    return this.#forcedTokens;
   }
 
   /** The next token. After one with a `finishReason` there is none. */
@@ -59,7 +79,9 @@ export class ChoiceWriter {
     const textFrom = this.#text.length;
     const before = from === 0 ? start() : null;
     this.#tokens += 1;
-    const text = (before?.text ?? "") + this.#read(generated.token);
+    if (generated.forced) this.#forcedTokens += 1;
+    const read = this.#read(generated);
+    const text = (before?.text ?? "") + read.text;
     this.#text += text;
     const told = logprobs
       ? [...(before?.logprobs ?? []), tokenLogprob(generated.token, generated, tokenizer)]
@@ -71,6 +93,7 @@ export class ChoiceWriter {
       textFrom,
       text,
       ...(logprobs && { logprobs: told }),
+      ...(read.calls.length > 0 && { toolCalls: read.calls }),
       ...(this.#finishReason !== null && { finishReason: this.#finishReason }),
     };
   }
@@ -83,23 +106,40 @@ export class ChoiceWriter {
       finish_reason: this.#finishReason,
       tokens: this.#tokens,
       logprobs: this.#options.logprobs ? this.#logprobs : null,
+      ...(this.#calls.length > 0 && { tool_calls: [...this.#calls] }),
     };
   }
 
-  /** @returns what may be shown now */
-  #read(token: number): string {
-    const ends = this.#options.endTokens.has(token);
-    const first = ends ? { text: "", stop: null } : this.#scanner.push(this.#stream.push(token));
-    if (first.stop !== null) return this.#end("stop_sequence", first.text);
-    if (!ends && this.#tokens < this.#options.maxTokens) return first.text;
-    const last = this.#scanner.push(this.#stream.finish());
-    if (last.stop !== null) return this.#end("stop_sequence", first.text + last.text);
-    const reason = ends ? "end_token" : "length";
-    return this.#end(reason, first.text + last.text + this.#scanner.finish());
+  get #calls(): readonly ToolCall[] {
+    return this.#options.calls?.parser.calls ?? [];
   }
 
-  #end(reason: FinishReason, text: string): string {
-    this.#finishReason = reason;
-    return text;
+  /** @returns what may be shown now */
+  #read({ token, closing }: GeneratedToken): Read {
+    const ends = this.#options.endTokens.has(token);
+    const first = this.#part(ends ? "" : this.#stream.push(token));
+    if (first.stop !== null) return this.#end("stop_sequence", first);
+    if (!ends && this.#tokens < this.#options.maxTokens) return first;
+    const last = this.#part(this.#stream.finish(), true);
+    const both = { text: first.text + last.text, calls: [...first.calls, ...last.calls] };
+    if (last.stop !== null) return this.#end("stop_sequence", both);
+    const reason = ends && !closing ? "end_token" : "length";
+    return this.#end(reason, { ...both, text: both.text + this.#scanner.finish() });
+  }
+
+  /** Calls are not looked through for stop strings: what they hold must stay whole. @param last nothing follows */
+  #part(piece: string, last = false): Read & { stop: string | null } {
+    const parser = this.#options.calls?.parser;
+    if (parser === undefined) return { ...this.#scanner.push(piece), calls: [] };
+    const now = parser.push(piece);
+    const rest = last ? parser.finish() : { text: "", calls: [] };
+    const calls = [...now.calls, ...rest.calls];
+    return { ...this.#scanner.push(now.text + rest.text), calls };
+  }
+
+  #end(reason: FinishReason, read: Read): Read {
+    const calls = this.#calls.length > 0 && reason !== "length";
+    this.#finishReason = calls ? "tool_calls" : reason;
+    return { text: read.text, calls: read.calls };
   }
 }

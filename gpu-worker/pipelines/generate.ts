@@ -8,7 +8,7 @@ import type { Generation, GenerationParameters, TokenLogprob } from "#contract/t
 import type { DecoderModel } from "../model/decoder-model.ts";
 import type { GeneratedToken, SamplingParameters } from "../model/generation.ts";
 import type { TokenConstraint } from "../model/token-constraint.ts";
-import { type ChoiceStart, ChoiceWriter, type Growth } from "./choice-writer.ts";
+import { type CallReading, type ChoiceStart, ChoiceWriter, type Growth } from "./choice-writer.ts";
 import { type OrderedPrompt, orderPrompts, samplingOf } from "./generation-order.ts";
 import { PieceGatherer } from "./piece-gatherer.ts";
 import type { GenerationContext } from "./pipeline.ts";
@@ -22,10 +22,18 @@ const promptsAtOnce = 32;
 /** Bytes of a token's text as JSON, about. */
 const bytesPerToken = 6;
 
-type Asked = {
+type Place = Pick<Piece, "input" | "choice">;
+
+export type Asked = {
   readonly parameters: GenerationParameters;
   /** Whether a choice begins with its prompt. */
   readonly echo: boolean;
+  /** Calls of tools, which the texts may hold. Absent: none. */
+  readonly calls?: {
+    /** What the texts are held to, in place of `parameters.structure`. */
+    constrain(): Promise<(choice: number) => TokenConstraint>;
+    read(place: Place): CallReading;
+  };
 };
 
 export type Generated = { outputs: Generation[]; usage: Usage; warnings: string[] };
@@ -33,7 +41,7 @@ export type Generated = { outputs: Generation[]; usage: Usage; warnings: string[
 /** @throws CodedError for what the model cannot do; the signal's reason */
 export async function generate(
   prompts: AsyncIterable<Prompt>,
-  { parameters, echo }: Asked,
+  { parameters, echo, calls }: Asked,
   { model, context }: { model: DecoderModel; context: GenerationContext },
 ): Promise<Generated> {
   const sampling = samplingOf(parameters, model, context.jobId);
@@ -42,8 +50,19 @@ export async function generate(
   const pieces = new PieceGatherer(context.report?.bind(context));
   const { structure } = parameters;
   const constraint =
-    structure === undefined ? null : await context.constrain(model, structure, "structure");
-  const run = new GenerationRun({ model, context, parameters, echo, size, pieces, constraint });
+    structure === undefined || calls !== undefined
+      ? ((await calls?.constrain()) ?? null)
+      : await context.constrain(model, structure, "structure");
+  const run = new GenerationRun({
+    model,
+    context,
+    parameters,
+    echo,
+    ...(calls && { calls }),
+    size,
+    pieces,
+    constraint,
+  });
   const ends = await inTurns(ordered, (prompt, at) => run.generate(prompt, at, sampling(at)));
   pieces.flush();
   return {
@@ -95,14 +114,19 @@ async function inTurns<T, R>(
   return made;
 }
 
-type End = { output: Generation; completionTokens: number; cachedTokens: number };
+type End = { output: Generation } & Record<
+  "completionTokens" | "forcedTokens" | "cachedTokens",
+  number
+>;
 
 function usageOf(prompts: readonly Prompt[], ends: readonly End[]): Usage {
   const cachedTokens = ends.reduce((sum, end) => sum + end.cachedTokens, 0);
+  const forcedTokens = ends.reduce((sum, end) => sum + end.forcedTokens, 0);
   return {
     promptTokens: prompts.reduce((sum, { ids }) => sum + ids.length, 0),
     completionTokens: ends.reduce((sum, end) => sum + end.completionTokens, 0),
     ...(cachedTokens > 0 && { cachedTokens }),
+    ...(forcedTokens > 0 && { forcedTokens }),
   };
 }
 
@@ -128,7 +152,9 @@ class GenerationRun {
     const choices = parameters.n ?? 1;
     const promptLogprobs = echo && sampling.topLogprobs !== null;
     const begun = echo ? new EchoedPrompt(prompt, model) : null;
-    const writers = Array.from({ length: choices }, () => this.#writer(prompt, begun));
+    const writers = Array.from({ length: choices }, (_, choice) =>
+      this.#writer(prompt, begun, { input, choice }),
+    );
     const request = {
       prompt: prompt.ids,
       choices,
@@ -151,12 +177,13 @@ class GenerationRun {
     return {
       output: { choices: writers.map((writer) => writer.choice()) },
       completionTokens: writers.reduce((sum, { tokens }) => sum + tokens, 0),
+      forcedTokens: writers.reduce((sum, writer) => sum + writer.forcedTokens, 0),
       cachedTokens,
     };
   }
 
-  #writer(prompt: OrderedPrompt, begun: EchoedPrompt | null): ChoiceWriter {
-    const { model, parameters } = this.#options;
+  #writer(prompt: OrderedPrompt, begun: EchoedPrompt | null, place: Place): ChoiceWriter {
+    const { model, parameters, calls } = this.#options;
     return new ChoiceWriter({
       tokenizer: model.tokenizer,
       endTokens: model.endTokens,
@@ -164,16 +191,13 @@ class GenerationRun {
       stops: parameters.stop ?? [],
       prompt: prompt.ids,
       logprobs: parameters.top_logprobs !== undefined,
+      ...(calls && { calls: calls.read(place) }),
       start: () => begun?.start() ?? { text: "", logprobs: [] },
     });
   }
 
   /** @returns whether the choice goes on */
-  #take(
-    writer: ChoiceWriter | undefined,
-    token: GeneratedToken,
-    at: Pick<Piece, "input" | "choice">,
-  ): boolean {
+  #take(writer: ChoiceWriter | undefined, token: GeneratedToken, at: Place): boolean {
     if (writer === undefined || this.#failure !== null) return false;
     try {
       const growth = writer.push(token);
@@ -187,8 +211,15 @@ class GenerationRun {
   }
 }
 
-function bytesOf({ text, logprobs = [] }: Growth): number {
-  return jsonBytes(text) + logprobs.reduce((sum, each) => sum + logprobBytes(each), 0);
+/** Of a call as JSON, without its arguments. */
+const callBytes = 160;
+
+function bytesOf({ text, logprobs = [], toolCalls = [] }: Growth): number {
+  const calls = toolCalls.reduce(
+    (sum, { id, arguments: grown }) => sum + jsonBytes(grown) + (id === undefined ? 0 : callBytes),
+    0,
+  );
+  return jsonBytes(text) + calls + logprobs.reduce((sum, each) => sum + logprobBytes(each), 0);
 }
 
 /** What every choice of an echoed prompt begins with. */

@@ -9,7 +9,6 @@ import type { Piece } from "#contract/events.ts";
 import type { ObjectReference } from "#contract/object-reference.ts";
 import type { Usage } from "#contract/result-document.ts";
 import type { Task, TaskInput, TaskOutput, TaskParameters } from "#contract/tasks.ts";
-import type { ChatMessage } from "#contract/tasks/chat-completion.ts";
 import type { Structure } from "#contract/tasks/structure.ts";
 import type { ChatTemplate, DecoderModel } from "../model/decoder-model.ts";
 import type { EncoderModel } from "../model/encoder-model.ts";
@@ -18,6 +17,7 @@ import type { EncoderRow, RowResult } from "../model/encoder-row.ts";
 import type { GenerationEnd, GenerationHandlers, GenerationRequest } from "../model/generation.ts";
 import type { ServedModel, TextModel } from "../model/served-model.ts";
 import type { TokenConstraint } from "../model/token-constraint.ts";
+import type { ToolConversation } from "../tool-calls/tool-conversation.ts";
 
 export type TaskRequest<T extends Task> = {
   task: T;
@@ -67,6 +67,11 @@ export type FileContext = Pick<TaskContext, "signal"> & {
   open(reference: ObjectReference): AsyncIterable<Uint8Array>;
   /** Of all files of the request, in bytes. */
   onProgress(completed: number, total: number): void;
+  /** What a training of the request's model would do and cost. @throws CodedError; the signal's reason */
+  planTuning(
+    input: TaskInput<"tuning-plan">,
+    onProgress: (bytes: number) => void,
+  ): Promise<TaskOutput<"tuning-plan">>;
 };
 
 /** Reads files from object storage, and has no model run. */
@@ -117,7 +122,9 @@ export type GenerationContext = Pick<TaskContext, "signal" | "charge" | "reserve
     param: string,
   ): Promise<(choice: number) => TokenConstraint>;
   /** The prompt of a conversation. @throws CodedError where the template does not take it */
-  renderChat(template: ChatTemplate, messages: readonly ChatMessage[]): Promise<string>;
+  renderChat(template: ChatTemplate, conversation: ToolConversation): Promise<string>;
+  /** So many answers of a request that has many are there; absent: nobody asks. */
+  progress?(completed: number, total: number): void;
   /** What choices have grown by; absent: nobody wants it before the result. */
   report?(pieces: readonly Piece[]): void;
 };

@@ -8,6 +8,7 @@ import { fileCheck } from "./file-check.ts";
 import { fillMask } from "./fill-mask.ts";
 import { loadModel } from "./load-model.ts";
 import { noop } from "./noop.ts";
+import { promptEvaluation } from "./prompt-evaluation.ts";
 import { questionAnswering } from "./question-answering.ts";
 import { relationExtraction } from "./relation-extraction.ts";
 import { rerank } from "./rerank.ts";
@@ -16,6 +17,7 @@ import { textClassification } from "./text-classification.ts";
 import { textGeneration } from "./text-generation.ts";
 import { tokenClassification } from "./token-classification.ts";
 import { tokenize } from "./tokenize.ts";
+import { tuningPlan } from "./tuning-plan.ts";
 import { zeroShotClassification } from "./zero-shot-classification.ts";
 import type { Pipeline } from "./pipeline.ts";
 
@@ -37,4 +39,6 @@ export const pipelines: { readonly [T in Task]: Pipeline<T> } = {
   detokenize,
   "file-check": fileCheck,
   "load-model": loadModel,
+  "prompt-evaluation": promptEvaluation,
+  "tuning-plan": tuningPlan,
 };

@@ -16,11 +16,28 @@ export type ChatMessage = {
   role: string;
   /** Parts of text are put together line by line, as vLLM and llama.cpp do: most templates take only a text. */
   content: string | readonly { text: string }[];
+  /** What follows stands where it was said alone: templates ask whether it is there. */
+  name?: string;
+  tool_calls?: readonly ChatToolCall[];
+  tool_call_id?: string;
+};
+
+/** As transformers gives them to templates; arguments are an object, or a text that is none. */
+export type ChatToolCall = {
+  id: string;
+  type: "function";
+  function: { name: string; arguments: unknown };
+};
+export type ChatTool = {
+  type: "function";
+  function: { name: string; description?: string; parameters: unknown };
 };
 
 export type Chat = {
   template: string;
   messages: readonly ChatMessage[];
+  /** Absent: none. */
+  tools?: readonly ChatTool[];
   /** Whether the prompt ends where the assistant's answer begins. */
   addGenerationPrompt: boolean;
   /** Empty: the model has none. */
@@ -56,6 +73,7 @@ const startMillisecondsMax = 10_000;
 const nothing: RenderCall = {
   template: "",
   messages: [],
+  tools: null,
   addGenerationPrompt: false,
   bosToken: "",
   eosToken: "",
@@ -100,13 +118,14 @@ export function openChatRenderer(
   }
 
   return {
-    async render({ messages, ...chat }, signal, asker = "") {
-      const texts = messages.map((message) => ({ role: message.role, content: textOf(message) }));
+    async render({ messages, tools = [], ...chat }, signal, asker = "") {
+      const texts = messages.map((message) => ({ ...message, content: textOf(message) }));
       const turn = turns.run(asker, async () => {
         signal.throwIfAborted();
         return renderNow({
           ...chat,
           messages: texts,
+          tools: tools.length === 0 ? null : tools,
           now: now(),
           lengthMax,
           millisecondsMax: milliseconds,

@@ -8,7 +8,10 @@ import { strftime } from "./strftime.ts";
 /** What crosses to the process. */
 export type RenderCall = {
   template: string;
-  messages: readonly { role: string; content: string }[];
+  /** As chat-template.ts says, their contents in one text. */
+  messages: readonly object[];
+  /** Null: none. */
+  tools: readonly object[] | null;
   addGenerationPrompt: boolean;
   bosToken: string;
   eosToken: string;
@@ -69,7 +72,7 @@ function environmentOf(call: RenderCall): Environment {
       throw new Raised(String(reason));
     },
     messages: call.messages,
-    tools: null,
+    tools: call.tools,
     documents: null,
     add_generation_prompt: call.addGenerationPrompt,
     bos_token: call.bosToken,

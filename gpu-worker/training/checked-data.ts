@@ -22,9 +22,21 @@ export type DataFiles = {
 /** What is wrong with the data, in words for whoever brought it. */
 export class DataError extends Error {}
 
+/** What is wrong with the names of classes that were given for it. */
+export class LabelNamesError extends DataError {}
+
 /** Of the examples, and so many at most: more would tell little more and take long at each evaluation. */
 const heldOutShare = 0.2;
 const heldOutMax = 2_000;
+
+function shareOf(examples: number): number {
+  return Math.min(heldOutShare, heldOutMax / examples);
+}
+
+/** About so many of a file are held out where there is no other. */
+export function usuallyHeldOut(examples: number): number {
+  return Math.round(examples * shareOf(examples));
+}
 
 const problemsShown = 5;
 
@@ -35,7 +47,13 @@ export async function judgeFiles(
 ): Promise<DataReport> {
   const files = { training: await training(), validation: (await validation?.()) ?? null };
   const report = await judgeData(files, { signal, tokens: null, onProgress: () => undefined });
-  if (!hasProblems(report) || (skipInvalid && hasExamples(report))) return report;
+  expectUsable(report, skipInvalid);
+  return report;
+}
+
+/** @throws DataError */
+export function expectUsable(report: DataReport, skipInvalid: boolean): void {
+  if (!hasProblems(report) || (skipInvalid && hasExamples(report))) return;
   const problems = [report.training, report.validation].flatMap((file) => file?.problems ?? []);
   const shown = problems.slice(0, problemsShown).map(wordsOfProblem);
   const more = problems.length > shown.length ? `\nand ${problems.length - shown.length} more` : "";
@@ -92,7 +110,7 @@ function split<T>(
   described: readonly SplitExample[],
   seed: number,
 ): Parts<T> {
-  const share = Math.min(heldOutShare, heldOutMax / examples.length);
+  const share = shareOf(examples.length);
   const { training, validation } = stratifiedSplit(described, { share, seed });
   const pick = (indices: readonly number[]) => indices.flatMap((at) => examples[at] ?? []);
   return { training: pick(training), heldOut: pick(validation) };

@@ -28,9 +28,11 @@ export type Limits = {
   readonly memoryBytes: number;
 };
 
-export type Choice = CostOptions & {
+export type Choice = Required<CostOptions> & {
   readonly learningRate: number;
   readonly seconds: number;
+  /** Of memory, at most. */
+  readonly bytes: number;
 };
 
 /** More examples need fewer passes; early stopping ends those that need less. */

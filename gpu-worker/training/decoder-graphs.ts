@@ -11,6 +11,7 @@ import { adamW } from "../autodiff/optimizers/adam-w.ts";
 import { randomFrom } from "../tensor/random.ts";
 import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
+import { type AdapterStart, continuedTensors } from "./continued.ts";
 import { loraScale, newAdapters } from "./start-tensors.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
 import type { TrainingPlan } from "./training-plan.ts";
@@ -34,13 +35,19 @@ const maxNorm = 1;
 /** Parts in which an evaluation scores its tokens: their logits are the largest of its values. */
 const scoreSlices = 4;
 
-/** `weights` with adapters that change nothing yet. Closing it closes `weights`. */
+/**
+ * `weights` with adapters that change nothing yet, or as they were. Closing it closes `weights`.
+ * @param before the adapter that it goes on from; null: it begins
+ */
 export function withDecoderAdapters(
   weights: WeightSource,
   { seed, lora }: TrainingPlan,
+  before: AdapterStart | null = null,
 ): WeightSource {
   const options = { rank: lora.rank, targets: decoderTargets, prefix: classPrefix };
-  return layeredWeights(memoryWeights(newAdapters(weights, options, randomFrom(seed))), weights);
+  const started = newAdapters(weights, options, randomFrom(seed));
+  const tensors = before === null ? started : continuedTensors(started, before.tensors);
+  return layeredWeights(memoryWeights(tensors), weights);
 }
 
 /** Which tensors a strategy trains. @param layerCount of the model */

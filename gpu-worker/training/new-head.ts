@@ -12,11 +12,15 @@ import { float32 } from "../tensor/tensor.ts";
 import { layeredWeights, memoryWeights, weightsWithout } from "../weights/memory-weights.ts";
 import { readFloat32 } from "../weights/read-float32.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
+import { type AdapterStart, type Classifier } from "./continued.ts";
+import { continuedLayer, continuedTensors } from "./continued.ts";
 import { newAdapters, newLayer, newWordShapes } from "./start-tensors.ts";
 import type { StartTensors } from "./start-tensors.ts";
 
 type Started = {
   readonly outputs: number;
+  /** Of the classifier's rows; none: they have no names. */
+  readonly labels: readonly string[];
   readonly seed: number;
   /** Whether words' shapes are read, of which there may be a table already. */
   readonly wordShapes: boolean;
@@ -44,7 +48,18 @@ function startShapes(
 export function withNewHead(
   weights: WeightSource,
   config: unknown,
-  { head, outputs, seed, wordShapes }: Started & { readonly head: TunedHead },
+  {
+    head,
+    before,
+    outputs,
+    labels,
+    seed,
+    wordShapes,
+  }: Started & {
+    readonly head: TunedHead;
+    /** The classifier that it goes on from; null: it begins. */
+    readonly before: Classifier | null;
+  },
 ): WeightSource {
   if (head === "masked-lm") return withMaskedHead(weights, config, seed);
   const { layers, savedName } = tunedEncoder(config, head);
@@ -54,7 +69,9 @@ export function withNewHead(
     weights.entry(name) !== null || weights.entry(savedName(name)) !== null;
   const started = layers.flatMap(({ name, inputs }, at) => {
     if (at < last && has(`${name}.weight`)) return [];
-    return [...newLayer(name, { inputs, outputs: at < last ? inputs : outputs }, random)];
+    const layer = newLayer(name, { inputs, outputs: at < last ? inputs : outputs }, random);
+    const goesOn = before !== null && at === last;
+    return [...(goesOn ? continuedLayer(layer, name, labels, before) : layer)];
   });
   const shapes = startShapes(weights, config, { wordShapes, prefix: "" });
   return layeredWeights(memoryWeights(new Map([...started, ...shapes])), weights);
@@ -111,20 +128,32 @@ export function withNewAdapters(
   config: unknown,
   {
     outputs,
+    labels,
     seed,
     rank,
     wordShapes,
     vectors,
-    classifier,
-  }: Started & { readonly rank: number; readonly vectors: number; readonly classifier: string },
+    classifier: name,
+    before,
+  }: Started & {
+    readonly rank: number;
+    readonly vectors: number;
+    /** The name of its layer. */
+    readonly classifier: string;
+    /** The adapter that it goes on from; null: it begins. */
+    readonly before: AdapterStart | null;
+  },
 ): WeightSource {
   const { layers, adapted, prefix } = tunedEncoder(config, "sequence-classification");
   const random = randomFrom(seed);
   const inputs = vectors * (layers[0]?.inputs ?? 0);
-  const started = [
+  const adapters = new Map([
     ...newAdapters(weights, { rank, targets: adapted, prefix }, random),
-    ...newLayer(classifier, { inputs, outputs }, random),
     ...startShapes(weights, config, { wordShapes, prefix: peftPrefix + prefix }),
-  ];
-  return layeredWeights(memoryWeights(new Map(started)), weights);
+  ]);
+  const layer = newLayer(name, { inputs, outputs }, random);
+  const { tensors, classifier = null } = before ?? { tensors: null };
+  const goneOn = tensors === null ? adapters : continuedTensors(adapters, tensors);
+  const head = classifier === null ? layer : continuedLayer(layer, name, labels, classifier);
+  return layeredWeights(memoryWeights(new Map([...goneOn, ...head])), weights);
 }

@@ -1,9 +1,11 @@
 /** Files of examples as data of the task that their form is for. */
+import { labelNamesProblem } from "#contract/training/label-names.ts";
+import type { DataReport } from "#contract/training/report.ts";
 import { readAnswerData } from "./answers.ts";
 import type { AnswerData } from "./answers.ts";
 import { isDecoderForm, readDecoderData } from "./decoder-data.ts";
 import type { DecoderData } from "./decoder-data.ts";
-import { DataError, judgeFiles } from "./checked-data.ts";
+import { DataError, judgeFiles, LabelNamesError } from "./checked-data.ts";
 import type { DataFiles } from "./checked-data.ts";
 import { readSimilarityData } from "./similar-texts.ts";
 import type { SimilarityData } from "./similar-texts.ts";
@@ -23,6 +25,12 @@ export type ReadingOptions = {
   readonly seed: number;
   /** Bad examples are left out, and not all of them refused. */
   readonly skipInvalid?: boolean;
+  /** Of classes, by their index. Null, absent: those of the data, in their order. */
+  readonly labelNames?: readonly string[] | null;
+  /** What the files were found to hold, where that is known already and found good. */
+  readonly report?: DataReport;
+  /** Is told it, once they may be trained with. */
+  readonly onReport?: (report: DataReport) => void;
   readonly signal: AbortSignal;
 };
 
@@ -37,16 +45,20 @@ export function isDecoderData(given: TrainingData): given is Exclude<TrainingDat
 /** @throws DataError; what a source throws; the signal's reason */
 export async function readTrainingData(
   files: DataFiles,
-  { seed, skipInvalid = false, signal }: ReadingOptions,
+  options: ReadingOptions,
 ): Promise<TrainingData> {
-  const report = await judgeFiles(files, { skipInvalid, signal });
+  const { seed, skipInvalid = false, labelNames: names = null, signal } = options;
+  const report = options.report ?? (await judgeFiles(files, { skipInvalid, signal }));
+  options.onReport?.(report);
   const { form } = report.training;
+  const problem = names === null ? null : labelNamesProblem(names, report.training);
+  if (problem !== null) throw new LabelNamesError(problem);
   if (isTextForm(form)) {
-    const data = await readTextData(files, report, { form, seed, signal });
+    const data = await readTextData(files, report, { form, names, seed, signal });
     return { task: form === "relation" ? "relation-extraction" : "text-classification", data };
   }
   if (isTokenForm(form)) {
-    const data = await readTokenData(files, report, { form, seed, signal });
+    const data = await readTokenData(files, report, { form, names, seed, signal });
     return { task: "token-classification", data };
   }
   if (form === "question-answering") {

@@ -3,10 +3,11 @@
  * with two marked parts, which a checkpoint reads with its marks (pipelines/relation-head.ts).
  */
 import type { FormName, Line } from "#contract/training/forms.ts";
+import { placeOfLabel, unknownLabels } from "#contract/training/label-names.ts";
 import type { DataReport } from "#contract/training/report.ts";
 import type { DataSource } from "../datasets/data-file.ts";
 import { wordsOf } from "../datasets/example-words.ts";
-import { linesOf, partsOf } from "./checked-data.ts";
+import { LabelNamesError, linesOf, partsOf } from "./checked-data.ts";
 import type { DataFiles } from "./checked-data.ts";
 import type { TrainingText } from "./encode-texts.ts";
 import type { TextData, TextPart, TextTargets } from "./text-classes.ts";
@@ -106,28 +107,75 @@ function describe(example: Example) {
   return { text, labels: labels ?? [] };
 }
 
+/** Numbers are the places of names. @throws LabelNamesError */
+function classesOf(
+  examples: readonly Example[],
+  names: readonly string[],
+  form: TextForm,
+): Example[] {
+  const unknown = new Set<string>();
+  const named = (label: string) => {
+    const place = placeOfLabel(names, label, form);
+    if (place === null) unknown.add(label);
+    return names[place ?? 0] ?? "";
+  };
+  const read = examples.map((each): Example => {
+    const { form: kind, line } = each;
+    switch (kind) {
+      case "single-label":
+        return { form: kind, line: { ...line, label: named(line.label) } };
+      case "multi-label":
+        return { form: kind, line: { ...line, label: line.label.map(named) } };
+      case "regression":
+        return {
+          form: "single-label",
+          line: { text: line.text, label: named(String(line.score)) },
+        };
+    }
+  });
+  if (unknown.size === 0) return read;
+  throw new LabelNamesError(unknownLabels(names, [...unknown], form));
+}
+
 /**
  * @param report of the same files
- * @throws DataError where nothing can be held out; what a source throws; the signal's reason
+ * @throws DataError where nothing can be held out, or a label has none of the names; what a source throws; the signal's
+ *   reason
  */
 export async function readTextData(
   files: DataFiles,
   { training: { labels: counted } }: DataReport,
   {
     form,
+    names,
     seed,
     signal,
-  }: { readonly form: TextForm; readonly seed: number; readonly signal: AbortSignal },
+  }: {
+    readonly form: TextForm;
+    /** Of classes, by their index; null: of those that there are, in their order. */
+    readonly names: readonly string[] | null;
+    readonly seed: number;
+    readonly signal: AbortSignal;
+  },
 ): Promise<TextData> {
-  const labels = counted?.map(({ label }) => label).toSorted() ?? [labelOfNumbers];
-  const options = { labels: counted === null ? null : new Set(labels), signal };
-  const read = (source: DataSource) => readAll(source, form, options);
+  const found = counted?.map(({ label }) => label).toSorted() ?? null;
+  const labels = names ?? found ?? [labelOfNumbers];
+  const options = { labels: found === null ? null : new Set(found), signal };
+  const read = async (source: DataSource) => {
+    const examples = await readAll(source, form, options);
+    return names === null ? examples : classesOf(examples, names, form);
+  };
   const { training, heldOut } = await partsOf(files, { seed, read, describe });
-  const kind = form === "relation" ? "single-label" : form;
+  const kind = kindOf(form, names !== null);
   return {
     labels,
     ignoredLabel: form === "relation" && labels.includes(noRelation) ? noRelation : null,
     training: partOf(training, labels, kind),
     heldOut: partOf(heldOut, labels, kind),
   };
+}
+
+function kindOf(form: TextForm, isNamed: boolean): ExampleForm {
+  if (form === "relation") return "single-label";
+  return form === "regression" && isNamed ? "single-label" : form;
 }

@@ -32,12 +32,20 @@ export async function readTokenData(
   { training: { labels } }: DataReport,
   {
     form,
+    names,
     seed,
     signal,
-  }: { readonly form: TokenForm; readonly seed: number; readonly signal: AbortSignal },
+  }: {
+    readonly form: TokenForm;
+    /** Of kinds, in their order; null: of those that there are. */
+    readonly names: readonly string[] | null;
+    readonly seed: number;
+    readonly signal: AbortSignal;
+  },
 ): Promise<TokenData> {
-  const kinds = (labels ?? []).map(({ label }) => label).toSorted();
-  const options = { labels: new Set(kinds), signal };
+  const found = (labels ?? []).map(({ label }) => label);
+  const kinds = names ?? found.toSorted();
+  const options = { labels: new Set(found), signal };
   const read = async (source: DataSource): Promise<TaggedExample[]> =>
     form === "tags"
       ? (await linesOf(source, form, options)).map((line) => ({ form, line }))

@@ -18,6 +18,7 @@ import { makeTokenizer } from "../tokenizer/tokenizer.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
+import { type AdapterStart, type Continued, startOf } from "./continued.ts";
 import { lengthsOf } from "./decoder-cost.ts";
 import type { DecoderFacts } from "./decoder-cost.ts";
 import { batchData, encodeDecoderData, judgedData, scoresOf } from "./decoder-data.ts";
@@ -46,6 +47,8 @@ type Named = {
   readonly folder: string;
   /** Its name and its weights' digest, for adapters. */
   readonly upstream: Pick<TunedDecoder, "baseName" | "baseDigest">;
+  /** A tuned model that the training goes on from. Absent: it begins with the base. */
+  readonly from?: Continued;
 };
 
 /** All that is known before it is decided how to train. */
@@ -59,6 +62,8 @@ export type PreparedDecoder = Named & {
   /** Each text stands behind so many. */
   readonly virtualTokens: number;
   readonly facts: DecoderFacts;
+  /** Of an adapter that it goes on from; null: there is none. */
+  readonly start: AdapterStart | null;
 };
 
 export type TuneDecoderOptions = TrainingRun & { readonly prepared: PreparedDecoder };
@@ -113,12 +118,15 @@ export async function prepareDecoder(
     training: lengthsOf(encoded.training, virtualTokens),
     heldOut: lengthsOf(encoded.heldOut, virtualTokens),
   };
-  return { ...named, checkpoint, tokenizer, config, data, encoded, virtualTokens, facts };
+  const { task } = data;
+  const start = await startOf(named.from, { task, baseDigest: named.upstream.baseDigest });
+  const prepared = { ...named, checkpoint, tokenizer, config, data, encoded, facts, start };
+  return { ...prepared, virtualTokens };
 }
 
 /** `stored` with what is trained beside it, if anything is. Closing it closes `stored`. */
-async function startOf({ plan, prepared, signal }: TuneDecoderOptions, stored: WeightSource) {
-  if (plan.strategy === "lora") return withDecoderAdapters(stored, plan);
+async function withTrained({ plan, prepared, signal }: TuneDecoderOptions, stored: WeightSource) {
+  if (plan.strategy === "lora") return withDecoderAdapters(stored, plan, prepared.start);
   if (plan.strategy !== "soft-prompt") return stored;
   const { architecture } = prepared.facts;
   const words = await initialTokens(plan.softPrompt, prepared.tokenizer, signal);
@@ -136,7 +144,7 @@ export async function tuneDecoder(options: TuneDecoderOptions): Promise<Training
   const { weights: stored } = openDecoderWeights(checkpoint);
   let weights = stored;
   try {
-    weights = await startOf(options, stored);
+    weights = await withTrained(options, stored);
     const rows = [...facts.training, ...facts.heldOut];
     const positions = rows.reduce((most, { tokens }) => Math.max(most, tokens), 1);
     const layerCount = facts.architecture.layers.length;

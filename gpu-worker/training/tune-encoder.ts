@@ -22,6 +22,7 @@ import type { WeightSource } from "../weights/weight-source.ts";
 import { learntTask } from "./adapter-task.ts";
 import type { LearntTask } from "./adapter-task.ts";
 import { loraRate } from "./choose-plan.ts";
+import { type AdapterStart, type Classifier, type Continued, startOf } from "./continued.ts";
 import type { TokenRow } from "./encode-texts.ts";
 import { withNewAdapters, withNewHead } from "./new-head.ts";
 import { Divergence, evaluateAll } from "./run-training.ts";
@@ -53,6 +54,8 @@ export type PreparedTuning = Base & {
   readonly facts: CostFacts;
   /** Whether it learns to read words' shapes, as taggers do that are given no case. */
   readonly wordShapes: boolean;
+  /** Of an adapter that it goes on from; null: there is none. */
+  readonly start: AdapterStart | null;
 };
 
 type Base = {
@@ -60,11 +63,13 @@ type Base = {
   readonly folder: string;
   /** Its name and its weights' digest, for adapters. */
   readonly upstream: Pick<AdapterHead, "baseName" | "baseDigest">;
+  /** A tuned model that the training goes on from. Absent: it begins with the base. */
+  readonly from?: Continued;
   readonly checkpoint: Checkpoint;
   readonly tokenizer: Tokenizer;
 };
 
-export type NamedBase = Pick<Base, "id" | "folder" | "upstream">;
+export type NamedBase = Pick<Base, "id" | "folder" | "upstream" | "from">;
 
 /** @throws TuningError that says why the base cannot be trained */
 async function readBase(named: NamedBase): Promise<Base> {
@@ -110,10 +115,12 @@ export async function prepareTuning(
   const facts = factsOf(checkpoint.weightsFile, shape, lengths);
   const readsTags = data.task === "token-classification";
   if (checkpoint.wordShapes && !readsTags) {
-    throw new Error(`${id} reads words' shapes: it is tuned for token-classification alone`);
+    throw new TuningError(`${id} reads words' shapes: it is tuned for token-classification alone`);
   }
   const wordShapes = checkpoint.wordShapes || (readsTags && tokenizer.lowersCase);
-  return { ...base, data, encoded, facts, wordShapes };
+  const { task } = data;
+  const start = await startOf(of.from, { task, baseDigest: of.upstream.baseDigest });
+  return { ...base, data, encoded, facts, wordShapes, start };
 }
 
 const lengthOf = ({ ids }: TokenRow) => ids.length;
@@ -167,16 +174,18 @@ async function trainedEncoder<T>(
   const { head, outputs } = data;
   const adapter = plan.strategy === "lora" ? adapterFor(prepared) : null;
   const stored = openSafetensors(checkpoint.weightsFile);
-  const start = { outputs, seed: plan.seed, wordShapes };
+  const { labels } = data;
+  const begun = { outputs, labels, seed: plan.seed, wordShapes };
   const { config } = checkpoint;
   const weights =
     adapter === null
-      ? withNewHead(stored, config, { head, ...start })
+      ? withNewHead(stored, config, { head, before: headBefore(prepared, stored), ...begun })
       : withNewAdapters(stored, config, {
           rank: plan.lora.rank,
           vectors: adapter.vectors,
           classifier: adapter.classifier,
-          ...start,
+          before: prepared.start,
+          ...begun,
         });
   try {
     const { task } = encoded.training.data;
@@ -214,6 +223,21 @@ function adapterFor({ id, checkpoint, data }: PreparedTuning): LearntTask {
 /** Which tensors an adapter trains. */
 function isOf({ classifier }: LearntTask) {
   return (name: string) => name.startsWith(peftPrefix) || name.startsWith(`${classifier}.`);
+}
+
+/** The classifier of a checkpoint that the training goes on from. */
+function headBefore(
+  { from, checkpoint, data }: PreparedTuning,
+  stored: WeightSource,
+): Classifier | null {
+  const { head, config } = checkpoint;
+  const last = tunedEncoder(config, data.head).layers.at(-1)?.name;
+  if (from?.kind !== "checkpoint" || head.name !== data.head || last === undefined) return null;
+  const names = [`${last}.weight`, `${last}.bias`];
+  if (names.some((name) => stored.entry(name) === null)) return null;
+  const [weight, bias] = names.map((name) => readFloat32(stored, name));
+  if (weight === undefined || bias === undefined) return null;
+  return { labels: "labels" in head ? head.labels : [], weight, bias };
 }
 
 /** Which of a checkpoint's tensors a strategy trains. */

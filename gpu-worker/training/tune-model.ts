@@ -3,74 +3,38 @@
  * Interrupted or killed, the same call goes on where it was.
  */
 import { hash } from "node:crypto";
+import path from "node:path";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
-import type { TrainingTask } from "#contract/training/forms.ts";
-import { readDecoderCheckpoint } from "../checkpoints/decoder-checkpoint.ts";
+import type { DataReport } from "#contract/training/report.ts";
+import { adapterFiles } from "../checkpoints/adapter-files.ts";
 import { weightsOf } from "../checkpoints/weights-of.ts";
 import type { DataSource } from "../datasets/data-file.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
 import type { Trial } from "../fit/choose-l2.ts";
-import { measureGemm } from "../runtime/measure-gemm.ts";
 import type { Runtime } from "../runtime/session.ts";
-import { answerTuning } from "./answers.ts";
-import { DataError } from "./checked-data.ts";
-import { type Choice, type Limits, choosePlan, expectDisk } from "./choose-plan.ts";
-import { chooseDecoderPlan } from "./choose-decoder-plan.ts";
+import { type Choice, type Limits, expectDisk } from "./choose-plan.ts";
 import { decoderDisk } from "./decoder-cost.ts";
-import type { DecoderData } from "./decoder-data.ts";
-import { isDecoderData, readTrainingData } from "./read-training-data.ts";
-import type { EncoderData, TrainingData } from "./read-training-data.ts";
+import { chooseTraining, measureRate, plannedFrom } from "./prepare-training.ts";
+import { prepareTraining, wishesOf } from "./prepare-training.ts";
+import type { PreparedTraining, ReadData, TrainingWishes } from "./prepare-training.ts";
+import type { TuningOptions, TuningSizes } from "./prepare-training.ts";
+import { readTrainingData } from "./read-training-data.ts";
 import type { Score } from "./run-training.ts";
-import { maskedTuning } from "./masked-texts.ts";
-import type { PlainTexts } from "./masked-texts.ts";
-import { similarityTuning } from "./similar-texts.ts";
-import { textTuning } from "./text-classes.ts";
 import type { TextData } from "./text-classes.ts";
-import { tokenTuning } from "./token-tags.ts";
-import { planTraining, usualSoftPrompt } from "./training-plan.ts";
-import type { LoraSizes, SoftPromptStart, TrainingPlan } from "./training-plan.ts";
+import { planTraining } from "./training-plan.ts";
+import type { TrainingPlan } from "./training-plan.ts";
 import { type Progress, readTraining } from "./training-state.ts";
-import type { TuningData } from "./training-task.ts";
 import { stateFolderOf } from "./train-in-folder.ts";
 import type { TrainingRun } from "./train-in-folder.ts";
 import { estimateDisk } from "./training-cost.ts";
-import { prepareDecoder, tuneDecoder } from "./tune-decoder.ts";
-import { type NamedBase, prepareTuning, tuneEncoder } from "./tune-encoder.ts";
+import { tuneDecoder } from "./tune-decoder.ts";
+import { type NamedBase, tuneEncoder } from "./tune-encoder.ts";
 import type { SearchTrial } from "./search.ts";
 import { searchEncoder } from "./search-encoder.ts";
 import type { EncoderSearch } from "./search-encoder.ts";
 import type { TrialOptions } from "./search-plan.ts";
-import { isHeadData, tuneHead } from "./tune-head.ts";
+import { tuneHead } from "./tune-head.ts";
 import { TuningError } from "./tuning-error.ts";
-
-export type TuningOptions = {
-  /** What the examples are for. Null: their form says. */
-  readonly task: TrainingTask | null;
-  readonly strategy: "auto" | TrainingPlan["strategy"];
-  /** Of top-k. */
-  readonly layers: number;
-  /** Null: chosen by how many examples and seconds there are. */
-  readonly epochs: number | null;
-  /** Null: by the model's width. */
-  readonly learningRate: number | null;
-  /** Of the rate, given or chosen. */
-  readonly learningRateMultiplier: number;
-  /** Null: `usualLora`. */
-  readonly lora: LoraSizes | null;
-  /** Absent or null: `usualSoftPrompt`. */
-  readonly softPrompt?: SoftPromptStart | null;
-  /** Evaluations without a gain of more than `threshold` after which it stops. Null: by how many there are. */
-  readonly patience: number | null;
-  readonly threshold: number;
-  /** Bad examples are left out, and not all of them refused. */
-  readonly skipInvalid: boolean;
-  /** Examples of a step. Null: by the kind of model. */
-  readonly batch: number | null;
-  readonly seed: number;
-  readonly maxSeconds: number;
-  /** So many options are tried before the best are trained with. Absent or 1: none. */
-  readonly trials?: number;
-};
 
 export type ExampleFile = {
   /** It is read several times. */
@@ -78,16 +42,10 @@ export type ExampleFile = {
   readonly sha256: string;
 };
 
-export type TuningSizes = {
-  /** That are trained with. */
-  readonly examples: number;
-  readonly heldOut: number;
-  /** Of an epoch. */
-  readonly tokens: number;
-};
-
 /** What is to be told as it comes. */
 export type TuningEvent =
+  /** Each file is read, and both are compared. */
+  | { readonly kind: "data"; readonly report: DataReport }
   | { readonly kind: "choice"; readonly choice: Choice }
   /** It goes on after this step of a training that was interrupted. */
   | { readonly kind: "resumed"; readonly step: number }
@@ -131,24 +89,6 @@ export type Tuning = {
   readonly signal: AbortSignal;
 };
 
-/** Plain texts are read alike for both kinds of model. */
-type ReadData = EncoderData | { readonly task: "pretraining"; readonly data: PlainTexts };
-
-function dataOf(given: ReadData): TuningData {
-  switch (given.task) {
-    case "token-classification":
-      return tokenTuning(given.data);
-    case "question-answering":
-      return answerTuning(given.data);
-    case "sentence-similarity":
-      return similarityTuning(given.data);
-    case "pretraining":
-      return maskedTuning(given.data);
-    default:
-      return textTuning(given.task, given.data);
-  }
-}
-
 /** @throws TuningError for another task's */
 function textsIn({ task, data }: ReadData): TextData {
   if (task === "text-classification") return data;
@@ -162,42 +102,27 @@ const now = () => performance.now();
  *   base, Error for the folder; the signal's reason, once the state is saved
  */
 export async function tuneModel(tuning: Tuning): Promise<TrainingReport> {
-  const { training, validation, options, signal } = tuning;
+  const { base, training, validation, options, signal, onEvent } = tuning;
   const files = { training: training.open, validation: validation?.open ?? null };
-  const data = await readTrainingData(files, { ...options, signal });
-  expectTask(data, options.task);
-  if (!isDecoderData(data)) return await tuneLabels(tuning, data);
-  const { data: texts } = data;
-  const isDecoder = (await readDecoderCheckpoint(tuning.base.folder, null)) !== null;
-  if (isDecoder || texts.task !== "pretraining") return await tuneTexts(tuning, texts);
-  return await tuneLabels(tuning, { task: texts.task, data: texts });
+  const onReport = (report: DataReport) => onEvent({ kind: "data", report });
+  const data = await readTrainingData(files, { ...options, onReport, signal });
+  const prepared = await prepareTraining(base, data, { ...options, signal });
+  return await (prepared.kind === "encoder"
+    ? tuneLabels(tuning, prepared)
+    : tuneTexts(tuning, prepared));
 }
 
-/** @throws DataError */
-function expectTask({ task }: TrainingData, wanted: TrainingTask | null): void {
-  if (wanted === null || wanted === task) return;
-  throw new DataError(`the examples are for ${task}, and ${wanted} was asked for`);
-}
+type Of<K extends PreparedTraining["kind"]> = Extract<PreparedTraining, { kind: K }>;
 
-async function tuneLabels(tuning: Tuning, data: ReadData): Promise<TrainingReport> {
-  const { base, name, out, runtime, onEvent, diskBytes, signal } = tuning;
-  const prepared = await prepareTuning(base, dataOf(data), signal);
-  const { facts, encoded } = prepared;
-  const lengths = facts.lengths.training;
-  const sizes = {
-    examples: prepared.data.examples,
-    heldOut: encoded.heldOut.rows.length,
-    tokens: lengths.reduce((sum, length) => sum + length, 0),
-  };
+async function tuneLabels(tuning: Tuning, of: Of<"encoder">): Promise<TrainingReport> {
+  const { name, out, runtime, onEvent, diskBytes, signal } = tuning;
+  const { data, prepared, sizes } = of;
   const run = await planRun(tuning, { sizes, hasHead: true }, (wishes, limits) => {
-    const isTagging = data.task === "token-classification";
-    const headFits = data.task === "text-classification" && isHeadData(data.data);
-    const batch = wishes.batch ?? usualBatch;
-    const choice = choosePlan(facts, { ...wishes, batch, isTagging, headFits }, limits);
-    expectDisk(estimateDisk(facts, choice), diskBytes);
-    const search: Search = (of) =>
-      searchEncoder({ ...of, prepared, limits, asked: tuning.options });
-    return { choice, rows: lengths.length, search };
+    const choice = chooseTraining(of, wishes, limits);
+    expectDisk(estimateDisk(prepared.facts, choice), diskBytes);
+    const search: Search = (given) =>
+      searchEncoder({ ...given, prepared, limits, asked: tuning.options });
+    return { choice, rows: prepared.facts.lengths.training.length, search };
   });
   if (run.plan.strategy !== "head") return await tuneEncoder({ prepared, ...run });
   const events = {
@@ -207,29 +132,18 @@ async function tuneLabels(tuning: Tuning, data: ReadData): Promise<TrainingRepor
   return await tuneHead({ prepared, data: textsIn(data), name, out, runtime, events, signal });
 }
 
-async function tuneTexts(tuning: Tuning, data: DecoderData): Promise<TrainingReport> {
-  const { base, diskBytes, signal } = tuning;
-  const { strategy, softPrompt } = tuning.options;
-  const { virtualTokens } = softPrompt ?? usualSoftPrompt;
-  const reading = { virtualTokens: strategy === "soft-prompt" ? virtualTokens : 0, signal };
-  const prepared = await prepareDecoder(base, data, reading);
-  const { facts } = prepared;
-  const sizes = {
-    examples: facts.training.length,
-    heldOut: facts.heldOut.length,
-    tokens: facts.training.reduce((sum, { tokens }) => sum + tokens, 0),
-  };
+async function tuneTexts(tuning: Tuning, of: Of<"decoder">): Promise<TrainingReport> {
+  const { prepared, sizes } = of;
   const run = await planRun(tuning, { sizes, hasHead: false }, (wishes, limits) => {
-    const choice = chooseDecoderPlan(facts, wishes, limits);
-    expectDisk(decoderDisk(facts, choice), diskBytes);
-    return { choice, rows: facts.training.length };
+    const choice = chooseTraining(of, wishes, limits);
+    expectDisk(decoderDisk(prepared.facts, choice), tuning.diskBytes);
+    return { choice, rows: prepared.facts.training.length };
   });
   return await tuneDecoder({ prepared, ...run });
 }
 
-type Strategies = { readonly strategy: TrainingPlan["strategy"] | null };
 type Choose = (
-  wishes: Omit<TuningOptions, "strategy"> & Strategies,
+  wishes: TrainingWishes,
   limits: Limits,
 ) => { readonly choice: Choice; readonly rows: number; readonly search?: Search };
 
@@ -260,24 +174,17 @@ async function planRun(
   return { ...run, plan, from, events };
 }
 
-/** Examples of an encoder's step. */
-const usualBatch = 32;
-
 /** @throws TuningError for a search over what is not searched */
 async function decide(
   { options, runtime, memoryBytes, onEvent, signal }: Tuning,
   run: EncoderSearch["run"],
   choose: Choose,
 ): Promise<TrainingPlan> {
-  const { threads } = runtime;
-  const measuring = { dtype: "float32", threads, repeats: 3, now, signal } as const;
-  const gemmRate = (await measureGemm(runtime, measuring)) * 1e9;
-  const strategy = options.strategy === "auto" ? null : options.strategy;
-  const { choice, rows, search } = choose({ ...options, strategy }, { gemmRate, memoryBytes });
+  const gemmRate = await measureRate(runtime, now, signal);
+  const { choice, rows, search } = choose(wishesOf(options), { gemmRate, memoryBytes });
   onEvent({ kind: "choice", choice });
-  const { seed, maxSeconds, patience, threshold, learningRateMultiplier } = options;
-  const learningRate = choice.learningRate * learningRateMultiplier;
-  const first = { ...choice, learningRate, seed, maxSeconds, patience, threshold };
+  const first = plannedFrom(choice, options);
+  const { maxSeconds } = options;
   const planOf = (of: TrialOptions) => planTraining({ ...first, ...of }, rows);
   const { trials = 1 } = options;
   if (trials === 1 || choice.strategy === "head") return planOf(first);
@@ -295,7 +202,10 @@ async function fingerprintOf(tuning: Tuning): Promise<string> {
   const { maxSeconds: _, ...deciding } = tuning.options;
   const options = Object.entries(deciding).toSorted(([a], [b]) => a.localeCompare(b));
   const { files } = await weightsOf(base.folder);
-  const weights = await Promise.all(files.map((file) => sha256OfFile(file, signal)));
+  const { from } = base;
+  const adapter = from?.kind === "adapter" && from.folder !== null ? from.folder : null;
+  const known = adapter === null ? files : [...files, path.join(adapter, adapterFiles.weights)];
+  const weights = await Promise.all(known.map((file) => sha256OfFile(file, signal)));
   const examples = [training, ...(validation === null ? [] : [validation])];
   const digests = [...weights, ...examples.map(({ sha256 }) => sha256)];
   return hash("sha256", JSON.stringify({ options, digests }));

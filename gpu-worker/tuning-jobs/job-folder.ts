@@ -14,6 +14,8 @@ export type JobFolder = {
   readonly path: string;
   readonly training: string;
   readonly validation: string;
+  /** Of the tuned model that it goes on from. */
+  readonly start: string;
   /** The model's own folder. */
   readonly model: string;
   /** There once the model is whole. */
@@ -34,6 +36,7 @@ export async function openJobFolder(stateFolder: string, id: TuningJobId): Promi
     path: folder,
     training: at("training-file"),
     validation: at("validation-file"),
+    start: at("start"),
     model: at("model"),
     done: at("done"),
   };

@@ -3,10 +3,12 @@
  * Whatever goes wrong is the job's failure and nobody else's.
  */
 import { createReadStream } from "node:fs";
-import { rm } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
+import path from "node:path";
 import * as z from "zod";
 import type { ObjectReference } from "#contract/object-reference.ts";
-import type { TuningFile, TuningOrder, TuningOutcome } from "#contract/training/tuning-job.ts";
+import type { TuningOrder, TuningOutcome } from "#contract/training/tuning-job.ts";
+import type { TuningFile } from "#contract/training/tuning-options.ts";
 import { type BaseModel, describeBase, obtainBase } from "../catalog/base-model.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
 import { freeBytes } from "../files/free-bytes.ts";
@@ -17,11 +19,12 @@ import type { UploadFile } from "../jobs/object-upload.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { Log } from "../telemetry/log.ts";
 import { DiskError } from "../training/choose-plan.ts";
+import type { NamedBase } from "../training/tune-encoder.ts";
 import { type ExampleFile, tuneModel } from "../training/tune-model.ts";
-import type { TuningOptions } from "../training/tune-model.ts";
 import { downloadFile } from "./download-file.ts";
 import { jobFailure } from "./job-failure.ts";
 import { type JobFolder, openJobFolder, sweepJobFolders } from "./job-folder.ts";
+import { optionsOf } from "./order-options.ts";
 import { publishModel } from "./publish-model.ts";
 import { tuningTeller } from "./tell-tuning.ts";
 import type { TuningLease } from "./tuning-lease.ts";
@@ -40,22 +43,7 @@ export type OrderTools = {
 /** What else the machine's disk is for. */
 const diskReserve = 256e6;
 
-/** Where the data does not say. */
-const usual = { layers: 2, learningRateMultiplier: 1 } as const;
-
 const Done = z.object({ version: z.literal(1) });
-
-function optionsOf({ options }: TuningOrder): TuningOptions {
-  const { earlyStopping, trials, layers, learningRateMultiplier, ...given } = options;
-  return {
-    ...given,
-    layers: layers ?? usual.layers,
-    learningRateMultiplier: learningRateMultiplier ?? usual.learningRateMultiplier,
-    patience: earlyStopping?.patience ?? null,
-    threshold: earlyStopping?.threshold ?? 0,
-    trials: trials ?? 1,
-  };
-}
 
 /**
  * @returns null: the job is another's
@@ -133,7 +121,9 @@ async function train(order: TuningOrder, { folder, base, lease, tools }: Trainin
   const { training, validation, options, name } = order;
   const { settings, runtime, saveSeconds, clock } = tools;
   const { signal } = lease;
-  await expectRoom(settings.stateFolder, [training, ...(validation === null ? [] : [validation])]);
+  const { start } = order;
+  const files = [training, ...(validation === null ? [] : [validation])];
+  await expectRoom(settings.stateFolder, [...files, ...(start?.source.files ?? [])]);
   const fetched = async (file: TuningFile, at: string): Promise<ExampleFile> => {
     await downloadFile(tools.objects, { reference: file.object, file: at }, signal);
     const open = async () => ({
@@ -143,10 +133,10 @@ async function train(order: TuningOrder, { folder, base, lease, tools }: Trainin
     return { open, sha256: file.object.sha256 };
   };
   await tuneModel({
-    base: { id: base.known.id, folder: base.folder, upstream: await describeBase(base, signal) },
+    base: await begunFrom({ base, start, folder: folder.start, objects: tools.objects }, signal),
     training: await fetched(training, folder.training),
     validation: validation === null ? null : await fetched(validation, folder.validation),
-    options: optionsOf(order),
+    options: optionsOf(options),
     name,
     out: folder.model,
     saveSeconds,
@@ -156,6 +146,32 @@ async function train(order: TuningOrder, { folder, base, lease, tools }: Trainin
     onEvent: tuningTeller(options, lease, clock.steady),
     signal,
   });
+}
+
+type Begun = {
+  base: BaseModel;
+  start: TuningOrder["start"];
+  /** Of the tuned model's files. */
+  folder: string;
+  objects: OrderTools["objects"];
+};
+
+/** The base, or what was tuned of it: an adapter beside it, a checkpoint in its place. */
+async function begunFrom(
+  { base, start, folder, objects }: Begun,
+  signal: AbortSignal,
+): Promise<NamedBase> {
+  const upstream = await describeBase(base, signal);
+  const named = { id: base.known.id, folder: base.folder, upstream };
+  if (start === null) return named;
+  for (const { path: name, object } of start.source.files) {
+    const file = path.join(folder, name);
+    await mkdir(path.dirname(file), { recursive: true });
+    await downloadFile(objects, { reference: object, file }, signal);
+  }
+  return start.kind === "adapter"
+    ? { ...named, from: { kind: "adapter", folder } }
+    : { ...named, folder, from: { kind: "checkpoint" } };
 }
 
 /** @throws DiskError */

@@ -1,17 +1,20 @@
 /** What a training says of itself (training/tune-model.ts) as events of its job. */
-import type { TuningOptions } from "#contract/training/tuning-job.ts";
+import type { DataReport } from "#contract/training/report.ts";
+import type { TuningOptions } from "#contract/training/tuning-options.ts";
+import { noticesOfData } from "../datasets/data-words.ts";
 import type { Score } from "../training/run-training.ts";
 import type { SearchTrial } from "../training/search.ts";
 import type { TrainingPlan } from "../training/training-plan.ts";
 import type { Progress } from "../training/training-state.ts";
-import type { TuningEvent, TuningSizes } from "../training/tune-model.ts";
+import type { TuningSizes } from "../training/prepare-training.ts";
+import type { TuningEvent } from "../training/tune-model.ts";
 import type { TuningLease } from "./tuning-lease.ts";
 
 type Plan = Extract<TuningEvent, { kind: "plan" }>;
 
 /** @returns takes what is told, in order */
 export function tuningTeller(
-  options: Pick<TuningOptions, "strategy" | "maxSeconds" | "trials">,
+  options: Pick<TuningOptions, "strategy" | "maxSeconds" | "trials" | "labelNames">,
   lease: Pick<TuningLease, "tell" | "keep" | "advance">,
   /** Milliseconds, monotonic. */
   now: () => number,
@@ -22,6 +25,8 @@ export function tuningTeller(
   const begun = now();
   return (event) => {
     switch (event.kind) {
+      case "data":
+        return tellData(event.report, options, lease);
       case "choice":
         seconds = event.choice.seconds;
         return tellSearch(event.choice, options, lease);
@@ -58,6 +63,26 @@ export function tuningTeller(
       }
     }
   };
+}
+
+/** What is worth knowing of the files, one event each. */
+function tellData(
+  report: DataReport,
+  { labelNames }: Pick<TuningOptions, "labelNames">,
+  lease: Pick<TuningLease, "tell">,
+): void {
+  const { training, leakage } = report;
+  const { duplicates, conflicts } = training.repeats;
+  const data = {
+    training_examples: training.examples,
+    duplicates,
+    conflicts,
+    leaked_examples: leakage?.examples ?? null,
+  };
+  const [first, ...others] = noticesOfData(report, labelNames);
+  if (first === undefined) return;
+  lease.tell(first, data, { level: "warn" });
+  for (const words of others) lease.tell(words, {}, { level: "warn" });
 }
 
 /** A search comes before the plan. */

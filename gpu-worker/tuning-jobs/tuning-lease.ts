@@ -4,7 +4,7 @@
  */
 import {
   leaseNumbers,
-  tuningBounds,
+  tellingBounds,
   type TuningCheckpoint,
   type TuningEvent,
   type TuningOrder,
@@ -87,7 +87,7 @@ export class TuningLease {
     { type = "message", level = "info" }: Partial<Pick<TuningEvent, "type" | "level">> = {},
   ): void {
     const at = this.#options.wallClock();
-    const words = cutText(message, tuningBounds.messageCharactersMax);
+    const words = cutText(message, tellingBounds.messageCharactersMax);
     this.#events.push({ sequence: ++this.#sequence, at, level, message: words, type, data });
     this.#news.abort();
   }
@@ -109,7 +109,7 @@ export class TuningLease {
     await this.#reporting;
     if (outcome === null) return;
     while (this.interruption !== "stop" && !signal.aborted) {
-      const isLast = this.#events.length <= tuningBounds.eventsPerReportMax;
+      const isLast = this.#events.length <= tellingBounds.eventsMax;
       const heard = await this.#post(isLast ? outcome : null, signal);
       if (heard && isLast) return;
       if (!heard) await pause(backoffMs(this.#options.backoff, this.#failures), signal);
@@ -132,8 +132,8 @@ export class TuningLease {
   async #post(outcome: TuningOutcome | null, signal: AbortSignal): Promise<boolean> {
     const { edge, order, worker, log } = this.#options;
     const { id, tenant, lease } = order;
-    const events = this.#events.slice(0, tuningBounds.eventsPerReportMax);
-    const checkpoints = this.#checkpoints.slice(0, tuningBounds.checkpointsPerReportMax);
+    const events = this.#events.slice(0, tellingBounds.eventsMax);
+    const checkpoints = this.#checkpoints.slice(0, tellingBounds.checkpointsMax);
     const told = { events, checkpoints, progress: this.#progress, outcome };
     const report: TuningReport = { id, tenant, worker, lease, ...told };
     try {

@@ -61,7 +61,9 @@ describe("npm run model -- check-data", () => {
     expect(code).toBe(1);
     expect(out).toContain("line 14: it has 1 columns: write 2 columns");
     expect(out).toContain("line 15: label is empty: fill it, or take the line out");
-    expect(out).toContain("are in the training file too: 1, the first in line 2 as in line 3");
+    expect(out).toContain(
+      "1 validation example also stands in the training file (line 2 as in line 3)",
+    );
     expect(out).not.toContain("\u001b");
   });
 

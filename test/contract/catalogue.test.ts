@@ -10,6 +10,8 @@ const without: Partial<Record<Task, string>> = {
   detokenize: "every model does it",
   "file-check": "it needs none",
   "load-model": "any model is asked for it",
+  "prompt-evaluation": "every model does it that takes a conversation",
+  "tuning-plan": "any model that can be trained is asked for it",
   "relation-extraction":
     "we know of no plain encoder on the hub that classifies spans as this platform marks them; fine-tuning makes one",
 };

@@ -13,6 +13,8 @@ import { isLarge, messageOf, model, placeModel } from "./chat-clients/chat-truth
 import { describeHuggingFace } from "./chat-clients/hugging-face.ts";
 import { describeLangChain } from "./chat-clients/langchain.ts";
 import { describeOpenai } from "./chat-clients/openai.ts";
+import { describePrompts } from "./chat-clients/prompts.ts";
+import { describeResponses } from "./chat-clients/responses.ts";
 
 const run = promisify(execFile);
 const models = mkdtempSync(path.join(tmpdir(), "llm-os-chat-clients-"));
@@ -20,7 +22,7 @@ let stack: RunningStack;
 
 beforeAll(async () => {
   await placeModel(models);
-  stack = await startStack({ env: { LLM_OS_MODELS: models } });
+  stack = await startStack({ env: { LLM_OS_MODELS: models, PROMPT_MODEL: model } });
   // Its graph is built with the first call.
   await messageOf(stack);
 }, 180_000);
@@ -33,9 +35,11 @@ afterAll(async () => {
 const running = () => stack;
 
 describeOpenai(running);
+describeResponses(running);
 describeAiSdk(running);
 describeLangChain(running);
 describeHuggingFace(running);
+describePrompts(running);
 
 describe.skipIf(!isLarge)("the welcome page's chat", () => {
   it.skipIf(process.platform === "win32")("is answered as curl sends it", async () => {

@@ -10,7 +10,7 @@ import { type RunningStack, startStack } from "../../infra/local/start-stack.ts"
 const root = path.resolve(import.meta.dirname, "../..");
 const models = path.resolve(root, "../shared/models");
 const hasChatModel = existsSync(path.join(models, "SmolLM2-135M-Instruct"));
-if (!hasChatModel) console.info("Skipped: chat-openai, its model is not in ../shared/models");
+if (!hasChatModel) console.info("Skipped: what writes, its model is not in ../shared/models");
 let stack: RunningStack;
 
 beforeAll(async () => {
@@ -26,6 +26,7 @@ const expected: Record<string, RegExp> = {
     /^positive (0\.[5-9]\d|1\.00) An absolute .*\nnegative (0\.[5-9]\d|1\.00) Two hours .*\n$/,
   "embeddings-openai": /^login {3}0\.6\d\nweather -?0\.0\d\n$/,
   "similarity-hugging-face": /^0\.6\d I forgot my login\n-?0\.0\d The weather is nice today\n$/,
+  "translation-hugging-face": /^French: \S.*\n$/s,
 };
 
 function runExample(...words: string[]) {
@@ -42,7 +43,7 @@ it("lists every sample, and each is tested", async () => {
   expect([...listed, "run"].toSorted()).toEqual(names.toSorted());
 });
 
-const needsChatModel = (name: string) => name === "chat-openai";
+const needsChatModel = (name: string) => /^(chat|translation)-/.test(name);
 
 describe.each(Object.entries(expected))("%s", (name, output) => {
   it.skipIf(needsChatModel(name) && !hasChatModel)("prints what it promises", async () => {

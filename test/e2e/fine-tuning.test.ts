@@ -8,9 +8,11 @@ import path from "node:path";
 import process from "node:process";
 import OpenAI, { toFile } from "openai";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { leaseNumbers } from "../../contract/training/tuning-job.ts";
 import { TrainingReport } from "../../contract/training/evaluation-report.ts";
 import { writeTinyEncoder } from "../catalog/tiny-encoder.ts";
 import { writeChattyDecoder } from "../training/chatty-decoder.ts";
+import { TuningDryRun } from "../../edge/routes/plan-tuning-job.ts";
 import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
 
 const state = mkdtempSync(path.join(tmpdir(), "llm-os-fine-tuning-"));
@@ -64,12 +66,52 @@ async function upload(content: string): Promise<string> {
 
 type Job = OpenAI.FineTuning.FineTuningJob;
 /** With the fields that OpenAI's clients do not know. */
-type Wanted = { strategy: string; suffix?: string; skip_invalid?: boolean };
+type Wanted = {
+  strategy: string;
+  suffix?: string;
+  skip_invalid?: boolean;
+  label_names?: string[];
+};
 
-async function create(file: string, model: string, epochs: number, wanted: Wanted): Promise<Job> {
+function bodyOf(file: string, model: string, epochs: number, wanted: Wanted) {
   const hyperparameters = { n_epochs: epochs, batch_size: model === tiny ? 1 : 16 };
-  const body = { model, training_file: file, hyperparameters, seed: 3, ...wanted };
-  return client.fineTuning.jobs.create(body);
+  return { model, training_file: file, hyperparameters, seed: 3, ...wanted };
+}
+
+async function create(
+  file: string,
+  model: string,
+  epochs: number,
+  wanted: Wanted,
+  key?: string,
+): Promise<Job> {
+  const options = key === undefined ? {} : { headers: { "idempotency-key": key } };
+  return client.fineTuning.jobs.create(bodyOf(file, model, epochs, wanted), options);
+}
+
+/** What a worker says that such a job would do, with its first lines to choose by. */
+async function planOf(file: string, model: string, epochs: number, wanted: Wanted) {
+  const validation_file = await upload(examples(1));
+  const body = { ...bodyOf(file, model, epochs, wanted), dry_run: true };
+  const ask = async (more: object) =>
+    TuningDryRun.parse(await client.fineTuning.jobs.create({ ...body, ...more }));
+  const leaking = await ask({ validation_file });
+  expect(leaking).toMatchObject({
+    training: { examples: 48, labels: [{ examples: 24 }, { examples: 24 }] },
+    validation: { examples: 16, tokens: { unit: "tokens" } },
+    leakage: { examples: 16 },
+    split: { training_examples: 48, held_out_examples: 16 },
+    error: null,
+  });
+  expect(leaking.warnings.join()).toContain("16 validation examples also stand in the training");
+  await expect(ask({ label_names: ["food", "sport"] })).rejects.toMatchObject({
+    status: 400,
+    param: "label_names",
+  });
+  const plan = await ask({});
+  expect(plan.estimate?.seconds).toBeGreaterThan(0);
+  expect(plan.estimate?.memory_bytes).toBeGreaterThan(1e8);
+  return plan;
 }
 
 async function reaches(id: string, ...statuses: string[]): Promise<Job> {
@@ -119,15 +161,19 @@ async function classify(model: string, inputs: string, headers = {}): Promise<Re
 describe("a tuning job", () => {
   it("is created, followed, used and deleted by OpenAI's client", async () => {
     const file = await upload(examples(3));
-    const created = await create(file, "all-MiniLM-L6-v2", 3, {
-      strategy: "lora",
-      suffix: "topics",
-    });
+    const label_names = ["travel", "food"];
+    const wanted = { strategy: "lora", suffix: "topics", label_names };
+    const planned = await planOf(file, "all-MiniLM-L6-v2", 5, wanted);
+    expect(await client.fineTuning.jobs.list()).toMatchObject({ data: [] });
+    const sent = await create(file, "all-MiniLM-L6-v2", 5, wanted);
+    const again = await create(file, "all-MiniLM-L6-v2", 5, wanted, "once");
+    const created = await create(file, "all-MiniLM-L6-v2", 5, wanted, "once");
+    expect([created.id, again.id === sent.id]).toEqual([again.id, false]);
+    await client.fineTuning.jobs.cancel(sent.id);
     expect(["validating_files", "queued", "running"]).toContain(created.status);
 
     const tail = await call(`/v1/fine_tuning/jobs/${created.id}/events?stream=true`);
-    const told = await tail.text();
-    expect(told).toContain("lora");
+    expect(await tail.text()).toContain("lora");
 
     const job = await reaches(created.id, "succeeded");
     const model = job.fine_tuned_model ?? "";
@@ -149,6 +195,16 @@ describe("a tuning job", () => {
 
     const { data: events } = await client.fineTuning.jobs.listEvents(created.id, { limit: 100 });
     expect(events.some(({ type }) => type === "metrics")).toBe(true);
+    const told = events.find(({ data }) => (data as { strategy?: string }).strategy === "lora");
+    const { settings, split } = planned;
+    expect(told?.data).toMatchObject({
+      n_epochs: settings?.n_epochs,
+      batch_size: settings?.batch_size,
+      learning_rate: settings?.learning_rate,
+      total_steps: settings?.steps,
+      training_examples: split?.training_examples,
+      held_out_examples: split?.held_out_examples,
+    });
     const { data: checkpoints } = await client.fineTuning.jobs.checkpoints.list(created.id);
     expect(checkpoints.length).toBeGreaterThan(0);
 
@@ -203,14 +259,25 @@ describe("a tuning job", () => {
     const isRight = (answer: string | undefined, at: number) => answer === facts[at]?.[1];
     expect(taught.filter(isRight).length).toBeGreaterThanOrEqual(9);
     expect(untaught.filter(isRight)).toEqual([]);
+    // At next to no rate it is what it goes on from.
+    const still = { hyperparameters: { n_epochs: 1, batch_size: 4 }, learning_rate: 1e-9 };
+    const next = await client.fineTuning.jobs.create({ ...body, model: tuned ?? "", ...still });
+    const { fine_tuned_model: further } = await reaches(next.id, "succeeded");
     await client.models.delete(tuned ?? "");
+    expect(await answersOf(further ?? "")).toEqual(taught);
+    await client.models.delete(further ?? "");
   }, 120_000);
 
   it("goes on after its process was killed, and is served once", async () => {
     const created = await create(await upload(tinyExamples()), tiny, 2, { strategy: "full" });
     await steps(created.id);
     process.kill(trainingPid(), "SIGKILL");
+    const killedAt = Date.now() / 1_000;
     const job = await reaches(created.id, "succeeded");
+    const { data: events } = await client.fineTuning.jobs.listEvents(created.id, { limit: 100 });
+    const lost = events.find(({ message }) => message.startsWith("The worker that trained it was"));
+    // The next process says so, and nobody waits for the lease to lapse.
+    expect((lost?.created_at ?? Infinity) - killedAt).toBeLessThan(leaseNumbers.lapseSeconds - 5);
     const model = job.fine_tuned_model ?? "";
     expect((await classify(model, "a quick fox")).status).toBe(200);
     const { data } = await client.models.list();
@@ -223,7 +290,8 @@ describe("a tuning job", () => {
     const paused = await create(file, tiny, 50, { strategy: "full" });
     await steps(paused.id);
     await client.fineTuning.jobs.pause(paused.id);
-    expect((await client.fineTuning.jobs.retrieve(paused.id)).status).toBe("paused");
+    const shown = await client.fineTuning.jobs.retrieve(paused.id);
+    expect(shown).toMatchObject({ status: "queued", paused: true });
     await client.fineTuning.jobs.resume(paused.id);
     await reaches(paused.id, "running");
     await client.fineTuning.jobs.cancel(paused.id);

@@ -150,4 +150,37 @@ describe("kill −9", () => {
       expect(lost).toMatchObject({ event: "error" });
     },
   );
+
+  it("of workerd leaves no response open", { timeout: 90_000 }, async () => {
+    const respond = (more: object) => {
+      calls += 1;
+      const script = { tokens: 60, everyMs: 20, offsetMs: 0, stamped: false, call: String(calls) };
+      return fetch(`${stack.url}/v1/responses`, {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify({ model: scriptedModel.id, input: JSON.stringify(script), ...more }),
+      });
+    };
+    type Made = { id: string; status: string; output: { content: { text: string }[] }[] };
+    const queued = (await (await respond({ background: true })).json()) as Made;
+    const reader = new SseReader(await respond({ stream: true }));
+    const streamed = (await reader.next())?.data["response"] as Made;
+    for (let told = 0; told < 8; told += 1) await reader.next();
+    await stack.killWorkerd();
+    await reader.rest().catch(() => []);
+    await stack.run("edge");
+    for (const { id } of [queued, streamed]) {
+      const made = await vi.waitFor(
+        async () => {
+          const response = await fetch(`${stack.url}/v1/responses/${id}`);
+          const body = (await response.json()) as Made;
+          // The script ends where its tokens do.
+          expect(body.status).toBe("incomplete");
+          return body;
+        },
+        { timeout: 30_000, interval: 200 },
+      );
+      expect(made.output[0]?.content[0]?.text).toBe(written(60));
+    }
+  });
 });

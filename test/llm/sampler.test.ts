@@ -38,6 +38,7 @@ function rowOf(parameters: Partial<SamplingParameters>, row: Partial<LogitsRow> 
     outputCounts: new Map(),
     choice: 0,
     position: 0,
+    allowed: null,
     ...row,
   };
 }
@@ -49,8 +50,10 @@ function countsOf(tokens: number[]) {
 }
 
 function tokensOf(sampler: Sampler, logits: number[], rows: LogitsRow[]) {
-  const all = Float32Array.from(rows.flatMap(() => logits));
-  return sampler.sample(all, rows).map((one) => (one.kind === "token" ? one.token : -1));
+  return rows.map((row) => {
+    const sampled = sampler.sample(Float32Array.from(logits), row);
+    return sampled.kind === "token" ? sampled.token : -1;
+  });
 }
 
 describe("the distribution a token is drawn from", () => {
@@ -108,6 +111,93 @@ describe("the distribution a token is drawn from", () => {
     for (const topK of [1, 40, 49_999]) {
       const kept = sampler.distribution(logits, rowOf({ topK })).filter((p) => p > 0).length;
       expect(kept).toBe(topK);
+    }
+  });
+});
+
+/** Each token is in it with this chance. */
+function maskOf(tokens: number, chance: number, next: () => number): Int32Array {
+  const mask = new Int32Array(Math.ceil(tokens / 32));
+  for (let token = 0; token < tokens; token += 1) {
+    if (next() < chance) mask[token >>> 5] = (mask[token >>> 5] ?? 0) | (1 << (token & 31));
+  }
+  return mask;
+}
+
+const isIn = (mask: Int32Array, token: number) =>
+  (((mask[token >>> 5] ?? 0) >>> (token & 31)) & 1) === 1;
+
+describe("of the tokens that are allowed alone", () => {
+  it("the distribution is that of logits which are -Infinity elsewhere, for every combination", () => {
+    const next = randomFrom(11);
+    let masked = 0;
+    for (const { row, probabilities: _, logitBias, ...parameters } of reference.cases) {
+      const logits = Float32Array.from(reference.rows[row] ?? []);
+      const sampler = new Sampler(logits.length);
+      const allowed = maskOf(logits.length, [0.05, 0.5, 0.95][row % 3] ?? 1, next);
+      const others = logits.map((logit, token) => (isIn(allowed, token) ? logit : -Infinity));
+      if (!others.some(Number.isFinite)) continue;
+      const asked = rowOf(
+        { ...parameters, logitBias: new Map(logitBias) },
+        { promptTokens: new Set(reference.prompt), outputCounts: countsOf(reference.output) },
+      );
+      const actual = sampler.distribution(logits, { ...asked, allowed });
+      const expected = sampler.distribution(others, asked);
+      for (const [token, probability] of expected.entries()) {
+        expect(Math.abs((actual[token] ?? NaN) - probability)).toBeLessThan(1e-12);
+      }
+      masked += 1;
+    }
+    expect(masked).toBeGreaterThan(300);
+  });
+
+  it.each([1e-4, 0.01, 0.5, 0.999])("so it is in a large vocabulary, %f of which is", (chance) => {
+    const next = randomFrom(3);
+    const logits = Float32Array.from({ length: 50_000 }, () => Math.log(next() / next()) * 2);
+    const sampler = new Sampler(logits.length);
+    const allowed = maskOf(logits.length, chance, next);
+    // None beyond its end.
+    const short = allowed.subarray(0, 1_500);
+    for (const mask of [allowed, short]) {
+      const others = logits.map((logit, token) => (isIn(mask, token) ? logit : -Infinity));
+      for (const parameters of [
+        {},
+        { topP: 0.9 },
+        { topK: 40 },
+        { topK: 5_000, topP: 0.5 },
+        { minP: 0.1 },
+        { temperature: 0 },
+      ]) {
+        const actual = sampler.distribution(logits, rowOf(parameters, { allowed: mask }));
+        const expected = sampler.distribution(others, rowOf(parameters));
+        let worst = 0;
+        for (const [token, probability] of expected.entries()) {
+          worst = Math.max(worst, Math.abs((actual[token] ?? NaN) - probability));
+        }
+        expect(worst).toBeLessThan(1e-12);
+      }
+    }
+  });
+
+  it("the likeliest comes at temperature 0, and log probabilities stay the model's own", () => {
+    const logits = Float32Array.of(5, 1, 2, 4, 2);
+    const row = rowOf({ temperature: 0, topLogprobs: 1 }, { allowed: Int32Array.of(0b10110) });
+    const sampled = new Sampler(5).sample(logits, row);
+    const own = new Sampler(5).score(logits, 2, 1);
+    expect(sampled).toEqual({ kind: "token", ...own });
+    expect(own.topLogprobs[0]?.token).toBe(0);
+  });
+
+  it.each([
+    [Int32Array.of(0), Float32Array.of(1, 2)],
+    [Int32Array.of(2), Float32Array.of(1, -Infinity)],
+  ])("there may be none that can come", (allowed, logits) => {
+    for (const temperature of [0, 1]) {
+      const row = rowOf({ temperature }, { allowed });
+      expect(new Sampler(2).sample(logits, row)).toMatchObject({
+        kind: "unusable",
+        reason: "every logit of an allowed token is -Infinity",
+      });
     }
   });
 });
@@ -215,10 +305,8 @@ describe("log probabilities", () => {
     const total = Math.log(logits.reduce((sum, x) => sum + Math.exp(Math.fround(x)), 0));
     const order = [...logits.keys()].sort((a, b) => (logits[b] ?? 0) - (logits[a] ?? 0));
     const parameters = { temperature: 0, logitBias: new Map([[9, 100]]), topLogprobs: 20 };
-    const [sampled] = new Sampler(logits.length).sample(Float32Array.from(logits), [
-      rowOf(parameters),
-    ]);
-    if (sampled?.kind !== "token") throw new Error("no token");
+    const sampled = new Sampler(logits.length).sample(Float32Array.from(logits), rowOf(parameters));
+    if (sampled.kind !== "token") throw new Error("no token");
     expect(sampled.token).toBe(9);
     expect(sampled.logprob).toBeCloseTo(Math.fround(logits[9] ?? 0) - total, 9);
     expect(sampled.topLogprobs.map(({ token }) => token)).toEqual(order.slice(0, 20));
@@ -228,13 +316,13 @@ describe("log probabilities", () => {
   });
 
   it("come without alternatives when none are asked for", () => {
-    const [sampled] = new Sampler(2).sample(new Float32Array(2), [rowOf({ topLogprobs: 0 })]);
+    const sampled = new Sampler(2).sample(new Float32Array(2), rowOf({ topLogprobs: 0 }));
     expect(sampled).toMatchObject({ kind: "token", logprob: -Math.LN2, topLogprobs: [] });
   });
 });
 
 describe("a row that is no distribution", () => {
-  it("is named, and the rows beside it are sampled", () => {
+  it("is named, and others are sampled", () => {
     const rows = [
       [0, NaN, 1],
       [0, 5, -Infinity],
@@ -242,10 +330,8 @@ describe("a row that is no distribution", () => {
       [0, Infinity, 0],
     ];
     const greedy = rowOf({ temperature: 0 });
-    const sampled = new Sampler(3).sample(
-      Float32Array.from(rows.flat()),
-      rows.map(() => greedy),
-    );
+    const sampler = new Sampler(3);
+    const sampled = rows.map((row) => sampler.sample(Float32Array.from(row), greedy));
     expect(sampled).toMatchObject([
       { kind: "unusable", reason: "a logit is NaN" },
       { kind: "token", token: 1 },
@@ -254,7 +340,7 @@ describe("a row that is no distribution", () => {
     ]);
   });
 
-  it("a number of logits that does not fit the rows is refused", () => {
-    expect(() => new Sampler(3).sample(new Float32Array(4), [rowOf({})])).toThrow(RangeError);
+  it("a number of logits that does not fit the vocabulary is refused", () => {
+    expect(() => new Sampler(3).sample(new Float32Array(4), rowOf({}))).toThrow(RangeError);
   });
 });

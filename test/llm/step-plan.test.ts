@@ -25,6 +25,8 @@ function request(id: string, fields: Partial<EngineRequest> = {}): EngineRequest
     computedTokens: 0,
     cachedTokens: 0,
     turnTokens: 0,
+    writes: false,
+    stalled: false,
     slot: null,
     cancelled: false,
     ...fields,

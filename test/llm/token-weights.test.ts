@@ -18,7 +18,7 @@ describe("TokenWeights", () => {
       const highest = Math.max(...scores);
       for (const temperature of [0.3, 1, 2.5]) {
         const weights = new TokenWeights(scores.length);
-        weights.weighAll(scores, { highest, temperature });
+        weights.weighAll({ scores, allowed: null }, { highest, temperature });
         const exact = Array.from(scores, (score) => Math.exp((score - highest) / temperature));
         for (const [token, weight] of weights) {
           const own = exact[token] ?? NaN;
@@ -34,7 +34,10 @@ describe("TokenWeights", () => {
 
   it("have no weight where a score is -Infinity", () => {
     const weights = new TokenWeights(3);
-    weights.weighAll(Float32Array.of(1, -Infinity, 1), { highest: 1, temperature: 1 });
+    weights.weighAll(
+      { scores: Float32Array.of(1, -Infinity, 1), allowed: null },
+      { highest: 1, temperature: 1 },
+    );
     expect([...weights]).toEqual([
       [0, 1],
       [1, 0],
@@ -45,7 +48,7 @@ describe("TokenWeights", () => {
   it("find the bound of a sum as sorting does, and the token at each place", () => {
     for (const scores of rows) {
       const weights = new TokenWeights(scores.length);
-      weights.weighAll(scores, { highest: Math.max(...scores), temperature: 1 });
+      weights.weighAll({ scores, allowed: null }, { highest: Math.max(...scores), temperature: 1 });
       const line = [...weights];
       const sorted = line.map(([, weight]) => weight).toSorted((a, b) => b - a);
       for (const share of [0.01, 0.5, 0.9, 0.999]) {
@@ -65,9 +68,9 @@ describe("TokenWeights", () => {
     const scores = scoresOf(300, 2);
     const scale = { highest: Math.max(...scores), temperature: 1 };
     const [all, some] = [new TokenWeights(300), new TokenWeights(300)];
-    all.weighAll(scores, scale);
+    all.weighAll({ scores, allowed: null }, scale);
     all.keepBlocks([1, 4]);
-    some.weighBlocks(scores, scale, [1, 4]);
+    some.weighBlocks({ scores, allowed: null }, scale, [1, 4]);
     expect([...some]).toEqual([...all]);
     expect([some.count, some.total]).toEqual([64 + 44, expect.closeTo(all.total, 12)]);
     const bound = [...all].map(([, weight]) => weight).toSorted((a, b) => b - a)[9] ?? NaN;

@@ -23,37 +23,49 @@ export function makeEngine(
   const now = () => (clock === undefined ? (calls += 1) : clock.now);
   const engine = new Engine(
     { id: "toy", session, limits: { maxTokens, dimensions: null, vocabularySize: toyVocabulary } },
-    { scheduler, now, limits },
+    { scheduler, now, limits: { draftTokensMax: 0, ...limits } },
   );
   return { session, engine };
 }
+
+type ExpectedOptions = Partial<SamplingParameters> & {
+  choice?: number;
+  bend?: ToyDecoder["bend"];
+};
 
 /** What is written for a prompt by itself. */
 export function expected(
   prompt: readonly number[],
   length: number,
-  { choice = 0, ...parameters }: Partial<SamplingParameters> & { choice?: number } = {},
+  { choice = 0, bend = (_, logits) => logits, ...parameters }: ExpectedOptions = {},
 ): number[] {
   const sampler = new Sampler(toyVocabulary);
   const made: number[] = [];
   const counts = new Map<number, number>();
   while (made.length < length) {
-    const [sampled] = sampler.sample(toyLogits([...prompt, ...made]), [
-      {
-        parameters: { ...greedy, ...parameters },
-        promptTokens: new Set(prompt),
-        outputCounts: counts,
-        choice,
-        position: made.length,
-      },
-    ]);
-    if (sampled?.kind !== "token") throw new Error("no token");
+    const known = [...prompt, ...made];
+    const sampled = sampler.sample(bend(known, toyLogits(known)), {
+      parameters: { ...greedy, ...parameters },
+      promptTokens: new Set(prompt),
+      outputCounts: counts,
+      choice,
+      position: made.length,
+      allowed: null,
+    });
+    if (sampled.kind !== "token") throw new Error("no token");
     made.push(sampled.token);
     counts.set(sampled.token, (counts.get(sampled.token) ?? 0) + 1);
   }
   return made;
 }
 
-export const turn = () => new Promise((resolve) => setImmediate(resolve));
+/** Of a text that mostly counts on, and so says what it said before. */
+export const countOn: ToyDecoder["bend"] = (tokens, logits) => {
+  const last = tokens.at(-1) ?? 0;
+  const next = (last + 1) % toyVocabulary;
+  return last % 7 === 0 ? logits : logits.with(next, (logits[next] ?? 0) + 10);
+};
+
+export const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 export const range = (length: number, from = 0) =>
   Array.from({ length }, (_, at) => (from + at) % toyVocabulary);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Text } from "../../gpu-worker/llm/text.ts";
+import { newText, type Text } from "../../gpu-worker/llm/text.ts";
 import { WaitingTexts } from "../../gpu-worker/llm/waiting-texts.ts";
 import { greedy } from "./write-text.ts";
 
@@ -7,9 +7,9 @@ let made = 0;
 
 function textOf(tenant: string): Text {
   made += 1;
-  return {
-    id: String(made),
-    generation: {
+  return newText(
+    String(made),
+    {
       request: {
         prompt: [1],
         choices: 1,
@@ -30,20 +30,14 @@ function textOf(tenant: string): Text {
       promptScores: null,
       cachedTokens: 0,
       texts: new Set(),
+      spread: false,
       closed: false,
       listening: { [Symbol.dispose]: () => undefined },
       resolve: () => undefined,
       reject: () => undefined,
     },
-    choice: 0,
-    tokens: [1],
-    counts: new Map(),
-    computed: 0,
-    slot: null,
-    admittedTokens: 0,
-    promptTold: 0,
-    ended: false,
-  };
+    0,
+  );
 }
 
 describe("WaitingTexts", () => {

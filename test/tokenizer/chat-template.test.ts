@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import {
   type Chat,
   type ChatMessage,
+  type ChatTool,
   ChatRefused,
   type ChatRenderer,
   ChatTemplateError,
@@ -19,6 +20,7 @@ type Row = {
   bosToken: string;
   eosToken: string;
   messages: ChatMessage[];
+  tools?: ChatTool[];
   addGenerationPrompt: boolean;
   prompt?: string;
   refused?: string;

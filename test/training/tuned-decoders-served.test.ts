@@ -12,9 +12,9 @@ import { decoderFor } from "../../gpu-worker/model/served-model.ts";
 import { chatCompletion } from "../../gpu-worker/pipelines/chat-completion.ts";
 import { textGeneration } from "../../gpu-worker/pipelines/text-generation.ts";
 import type { TuneCommand } from "../../gpu-worker/cli/tune.ts";
-import { Sampler } from "../../gpu-worker/llm/sampler.ts";
 import { type CatalogBench, never, openCatalogBench, stateOf } from "../catalog/catalog-bench.ts";
 import { writeInShards } from "../catalog/tiny-decoder.ts";
+import { watchSteps } from "../llm/watch-steps.ts";
 import { writeChattyDecoder } from "./chatty-decoder.ts";
 import { tune, writeLines } from "./tune-bench.ts";
 
@@ -138,12 +138,10 @@ it("answer by their soft prompts, in one batch with their base", async () => {
   const ids = ["one", "two", "tiny"];
   const alone = [];
   for (const [at, id] of ids.entries()) alone.push(await repliesOf(catalog, id, at));
-  const sample = vi.spyOn(Sampler.prototype, "sample");
+  const steps = watchSteps();
   const together = await Promise.all(ids.map((id, at) => repliesOf(catalog, id, at)));
-  const mixed = sample.mock.calls.map(
-    ([, rows]) => new Set(rows.map(({ parameters }) => parameters.seed)).size,
-  );
-  expect(Math.max(...mixed)).toBeGreaterThan(1);
+  steps.stop();
+  expect(Math.max(...steps.seeds.map(({ size }) => size))).toBeGreaterThan(1);
   expect(together).toEqual(alone);
   const begun = together.map((answers) => answers.map((text) => text.slice(0, "w20 w40".length)));
   expect(begun.slice(0, 2)).toEqual([said.one, said.two]);

@@ -11,7 +11,8 @@ import type { FauxqsServer } from "fauxqs";
 import { pino } from "pino";
 import type { ObjectReference } from "../../contract/object-reference.ts";
 import type { TunedModelFile } from "../../contract/training/tuned-model.ts";
-import type { TuningOptions, TuningOrder } from "../../contract/training/tuning-job.ts";
+import type { TuningOrder } from "../../contract/training/tuning-job.ts";
+import type { TuningOptions } from "../../contract/training/tuning-options.ts";
 import { openEdgeClient } from "../../gpu-worker/jobs/edge-client.ts";
 import { openFileUploads } from "../../gpu-worker/jobs/object-upload.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
@@ -40,6 +41,7 @@ export const usualOptions: TuningOptions = {
   trials: null,
   seed: 1,
   maxSeconds: 900,
+  labelNames: null,
   skipInvalid: false,
 };
 
@@ -79,6 +81,7 @@ export class TuningRig {
       lease: "none",
       attempt: 1,
       model: "tiny",
+      start: null,
       training: { filename: "train.jsonl", object: await this.store(`uploads/${id}`, data) },
       validation: null,
       options: usualOptions,

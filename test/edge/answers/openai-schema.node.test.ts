@@ -16,6 +16,7 @@ import { render } from "../../../edge/answers/render.ts";
 import type { RenderingOf } from "../../../edge/answers/rendering.ts";
 import {
   ChatCompletionChunk,
+  ChatCompletionResponse,
   CompletionChunk,
   GeneratedTextChunk,
 } from "../../../edge/openapi/generation-schemas.ts";
@@ -42,6 +43,15 @@ const choices: Choice[] = [null, [], [token, endToken]].flatMap((logprobs) =>
     ["", "é"].map((text) => ({ text, finish_reason, tokens: logprobs?.length ?? 7, logprobs })),
   ),
 );
+
+const calls = [0, 1].map((at) => ({ id: `call_${at}`, name: "f", arguments: '{"a": 1}' }));
+const calling: Choice[] = ["", "Wait."].map((text) => ({
+  text,
+  finish_reason: "tool_calls",
+  tokens: 5,
+  logprobs: [token],
+  tool_calls: calls,
+}));
 
 const chat: RenderingOf<"openai.chat"> = {
   route: "openai.chat",
@@ -71,10 +81,14 @@ const exampleOf = (id: string) => operations.find((each) => each.id === id)?.exa
 
 describe.skipIf(noSchemas !== null)("a body", () => {
   it("of chat is OpenAI's", () => {
-    const { body } = render(chat, resultOf("chat-completion", { choices }));
-    const value: unknown = JSON.parse(body);
-    expect(wrongBy("CreateChatCompletionResponse", value)).toEqual([]);
-    expect(value).toMatchObject({ choices: { length: choices.length } });
+    const all = [...choices, ...calling];
+    for (const form of [chat, { ...chat, functionCalls: true as const }]) {
+      const { body } = render(form, resultOf("chat-completion", { choices: all }));
+      const value: unknown = JSON.parse(body);
+      expect(wrongBy("CreateChatCompletionResponse", value)).toEqual([]);
+      expect(value).toMatchObject({ choices: { length: all.length } });
+      ChatCompletionResponse.parse(value);
+    }
   });
 
   it("of completions is OpenAI's, but for a token that nothing came before", () => {
@@ -124,6 +138,25 @@ const pieces: Piece[] = [
   { tokens: 1, text: "", logprobs: [endToken], finishReason: "end_token" as const },
 ].map((piece, at) => ({ input: 0, choice: 0, from: Math.max(0, at - 1), textFrom: 0, ...piece }));
 
+/** A call that begins, grows and ends, and one beside it. */
+const callPieces: Piece[] = [
+  [{ index: 0, id: "call_0", name: "f", argumentsFrom: 0, arguments: "" }],
+  [{ index: 0, argumentsFrom: 0, arguments: '{"a' }],
+  [
+    { index: 0, argumentsFrom: 3, arguments: '": 1}' },
+    { index: 1, id: "call_1", name: "f", argumentsFrom: 0, arguments: "{}" },
+  ],
+].map((toolCalls, from) => ({
+  input: 0,
+  choice: 0,
+  from,
+  tokens: 1,
+  textFrom: 0,
+  text: "",
+  toolCalls,
+  ...(from === 2 && { finishReason: "tool_calls" as const }),
+}));
+
 function bare(piece: Piece): Piece {
   const copy = { ...piece };
   delete copy.logprobs;
@@ -136,8 +169,13 @@ const parsed = (events: readonly { data: string }[]): unknown[] =>
 
 describe.skipIf(noSchemas !== null)("a chunk", () => {
   it("of chat is OpenAI's and ours, whatever the piece", () => {
-    for (const piece of pieces.flatMap((each) => [each, bare(each)])) {
-      for (const chunk of parsed(chatChunks(chat, maker, piece))) {
+    const older = { ...chat, functionCalls: true as const };
+    const all = [...pieces.flatMap((each) => [each, bare(each)]), ...callPieces];
+    for (const [form, piece] of all.flatMap((each) => [
+      [chat, each] as const,
+      [older, each] as const,
+    ])) {
+      for (const chunk of parsed(chatChunks(form, maker, piece))) {
         expect(wrongBy("CreateChatCompletionStreamResponse", chunk)).toEqual([]);
         ChatCompletionChunk.parse(chunk);
       }

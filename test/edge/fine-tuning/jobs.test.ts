@@ -131,6 +131,58 @@ describe("a job", () => {
   });
 });
 
+describe("a tuned model of the key", () => {
+  const name = `ft:all-MiniLM-L6-v2:mood:${"a".repeat(32)}`;
+  const models = () => env.TUNED_MODELS.getByName(tenant);
+  const begun = async (more: Record<string, unknown> = {}) => {
+    const job = await create({ model: name, training_file: await checkedFile(world), ...more });
+    await sentFor(world, job.id);
+    return job;
+  };
+
+  beforeEach(async () => {
+    await models().put(tunedModel({ name }));
+  });
+  afterEach(async () => {
+    await models().remove(name);
+  });
+
+  it("is gone on from: a worker is told of its base, its kind and its files", async () => {
+    const { kind, digest, files } = tunedModel({ name });
+    const job = await begun({ suffix: "again" });
+    expect(job).toMatchObject({ model: name });
+    expect(await claim(job.id)).toMatchObject({
+      model: "all-MiniLM-L6-v2",
+      start: { kind, source: { name, digest, files } },
+      name: `ft:all-MiniLM-L6-v2:again:${job.id.slice("ftjob-".length)}`,
+    });
+  });
+
+  it("that is deleted before it is its turn fails the job", async () => {
+    const { id } = await begun();
+    await models().remove(name);
+    expect(await claim(id)).toBeNull();
+    expect((await retrieve(id)).error).toMatchObject({ code: "invalid_value", param: "model" });
+    expect(await secondsUsed()).toBe(0);
+  });
+
+  it.each<["adapter" | "checkpoint", Record<string, unknown>, string]>([
+    ["adapter", { strategy: "full" }, "strategy"],
+    ["adapter", { strategy: "head" }, "strategy"],
+    ["adapter", { strategy: "lora", lora: { rank: 4, alpha: 8 } }, "lora"],
+    ["checkpoint", { strategy: "lora" }, "strategy"],
+    ["checkpoint", { strategy: "head" }, "strategy"],
+    ["adapter", { task: "chat" }, "model"],
+  ])("that is an %s is not gone on from with %j", async (kind, more, param) => {
+    // What is known of a name stays so for a second.
+    const other = `ft:all-MiniLM-L6-v2:${kind}:${"b".repeat(32)}`;
+    await models().put(tunedModel({ name: other, kind }));
+    const body = { model: other, training_file: await upload(), ...more };
+    expect(await errorOf(await post("", body))).toMatchObject({ status: 400, param });
+    await models().remove(other);
+  });
+});
+
 describe("a file", () => {
   it("with bad examples fails the job by the first of them, unless they are to be left out", async () => {
     const bad = {
@@ -148,6 +200,28 @@ describe("a file", () => {
     expect((await retrieve(refused.id)).finished_at).not.toBeNull();
     const taken = await create({ training_file: file, skip_invalid: true });
     await until(taken.id, "queued");
+  });
+
+  it("with labels that label_names lacks is refused where that is known, or fails the job", async () => {
+    const names = { label_names: ["positive", "neutral"] };
+    const file = await upload();
+    const { id } = await create({ training_file: file, ...names });
+    await check(world, file);
+    expect((await until(id, "failed")).error).toMatchObject({
+      param: "label_names",
+      message: expect.stringMatching(
+        /has no "negative", which the examples have.*"positive", "neutral"/,
+      ),
+    });
+    const known = await errorOf(
+      await post("", { model: miniLm.id, training_file: file, ...names }),
+    );
+    expect(known).toMatchObject({ status: 400, param: "label_names" });
+    const label_names = ["neutral", "negative", "positive"];
+    const taken = await create({ training_file: file, label_names });
+    await sentFor(world, taken.id);
+    expect(await claim(taken.id)).toMatchObject({ options: { labelNames: label_names } });
+    expect(await retrieve(taken.id)).toMatchObject({ label_names });
   });
 
   it("without enough good examples fails the job even so", async () => {
@@ -217,9 +291,16 @@ describe("what is refused", () => {
     ["nobody's file", { training_file: "file-abc" }, "invalid_value", "training_file"],
     ["nobody's other file", { validation_file: "x" }, "invalid_value", "validation_file"],
     ["a model nobody has", { model: "gpt-4o-mini" }, "model_not_found", "model"],
-    ["a tuned model", { model: `ft:a::${"0".repeat(32)}` }, "invalid_value", "model"],
-    ["an unknown field", { label_names: [] }, "unknown_parameter", "label_names"],
-    ["a dry run", { dry_run: true }, "unknown_parameter", "dry_run"],
+    ["a tuned model nobody has", { model: `ft:a::${"0".repeat(32)}` }, "model_not_found", "model"],
+    ["an unknown field", { labels: [] }, "unknown_parameter", "labels"],
+    ["no names", { label_names: [] }, "invalid_value", "label_names"],
+    ["a name twice", { label_names: ["a", "b", "a"] }, "invalid_value", "label_names"],
+    [
+      "a dry run of nobody's file",
+      { dry_run: true, training_file: "x" },
+      "invalid_value",
+      "training_file",
+    ],
     [
       "integrations",
       { integrations: [{ type: "wandb" }] },

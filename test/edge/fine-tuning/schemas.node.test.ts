@@ -1,6 +1,6 @@
 /** Jobs, events and checkpoints against OpenAI's own schemas. */
 import { describe, expect, it } from "vitest";
-import type { TuningOptions } from "../../../contract/training/tuning-job.ts";
+import type { TuningOptions } from "../../../contract/training/tuning-options.ts";
 import { type Course, newCourse, type TuningStatus } from "../../../edge/fine-tuning/job-course.ts";
 import { showJob, TuningJobObject } from "../../../edge/fine-tuning/show-job.ts";
 import {
@@ -32,6 +32,7 @@ const options: TuningOptions = {
   trials: null,
   seed: 7,
   maxSeconds: 900,
+  labelNames: null,
   skipInvalid: false,
 };
 

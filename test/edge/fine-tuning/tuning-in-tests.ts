@@ -31,7 +31,7 @@ const hex = "0".repeat(64);
 /** As if the key had never tuned anything. */
 export async function forgetTuning(): Promise<void> {
   await runInDurableObject(tuning(), (_, { storage }) => {
-    for (const table of ["jobs", "events", "counts", "checkpoints", "reservations"])
+    for (const table of ["jobs", "events", "counts", "checkpoints", "reservations", "creations"])
       storage.sql.exec(`DELETE FROM ${table}`);
     storage.sql.exec("UPDATE meter SET unitsUsed = 0, debt = 0, day = 0");
   });

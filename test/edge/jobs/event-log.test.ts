@@ -33,6 +33,26 @@ function pieces(text: string, random: () => number): Piece[] {
   return cut;
 }
 
+/** Calls in pieces of random lengths, each of its own tokens. */
+function callPieces(
+  calls: readonly { id: string; name: string; arguments: string }[],
+  random: () => number,
+): Piece[] {
+  const cut: Piece[] = [];
+  for (const [index, { id, name, arguments: given }] of calls.entries()) {
+    for (let at = 0; at < given.length;) {
+      const part = given.slice(at, at + 1 + Math.floor(random() * 5));
+      const begins = at === 0 ? { id, name } : {};
+      const toolCalls = [{ index, ...begins, argumentsFrom: at, arguments: part }];
+      // A token for each character: the same place has the same number, however it is cut.
+      const from = calls.slice(0, index).reduce((sum, call) => sum + call.arguments.length, at);
+      cut.push({ ...piece(from, ""), tokens: part.length, toolCalls });
+      at += part.length;
+    }
+  }
+  return cut;
+}
+
 function randomFrom(seed: number): () => number {
   let state = seed;
   return () => {
@@ -131,6 +151,63 @@ describe("a transcript", () => {
     expect(rest.reduce((sum, { tokens }) => sum + tokens, 0)).toBe(899);
     expect(rest.at(-1)?.finishReason).toBe("length");
     expect(transcript.rest(0, { choices: [{ ...choice, text: "Ho" }] })).toBeNull();
+  });
+
+  it("tells every call once, however a second worker cuts it, and the rest of it from the result", () => {
+    const calls = ['{"a": "the quick brown fox"}', "{}"].map((given, at) => ({
+      id: `call_${at}`,
+      name: "f",
+      arguments: given,
+    }));
+    const choice = { text: "", finish_reason: "tool_calls", tokens: 99, logprobs: null } as const;
+    for (let seed = 1; seed <= 200; seed += 1) {
+      const random = randomFrom(seed);
+      const transcript = new Transcript();
+      const first = callPieces(calls, random);
+      const second = callPieces(calls, random);
+      const fresh = [
+        ...first.slice(0, Math.floor(random() * first.length)),
+        ...second.slice(0, Math.floor(random() * second.length)),
+      ].flatMap((each) => {
+        const taken = transcript.take(each);
+        expect(["told", "known"]).toContain(taken.kind);
+        return taken.kind === "told" ? [taken.piece] : [];
+      });
+      const rest = transcript.rest(0, { choices: [{ ...choice, tool_calls: calls }] }) ?? [];
+      expect(rest.at(-1)?.finishReason).toBe("tool_calls");
+      const grown: { id: string; name: string; arguments: string }[] = [];
+      for (const each of [...fresh, ...rest].flatMap(({ toolCalls = [] }) => toolCalls)) {
+        const { index, id, name, argumentsFrom, arguments: given } = each;
+        if (id !== undefined && name !== undefined) grown[index] = { id, name, arguments: "" };
+        const call = grown[index];
+        expect(call?.arguments.length).toBe(argumentsFrom);
+        if (call !== undefined) call.arguments += given;
+      }
+      expect(grown).toEqual(calls);
+    }
+  });
+
+  it("knows another call when it sees one", () => {
+    const transcript = new Transcript();
+    const begun = { index: 0, id: "a", name: "f", argumentsFrom: 0, arguments: '{"a' };
+    const call = (from: number, toolCalls: NonNullable<Piece["toolCalls"]>) =>
+      transcript.take({ ...piece(from, ""), toolCalls }).kind;
+    expect(call(0, [begun])).toBe("told");
+    expect(call(0, [{ ...begun, id: "b" }])).toBe("differs");
+    expect(call(0, [{ ...begun, name: "g" }])).toBe("differs");
+    expect(call(0, [{ ...begun, arguments: '{"b' }])).toBe("differs");
+    expect(call(1, [{ index: 0, argumentsFrom: 9, arguments: "x" }])).toBe("gap");
+    expect(call(1, [{ ...begun, index: 2 }])).toBe("gap");
+    expect(call(1, [{ index: 1, argumentsFrom: 0, arguments: "x" }])).toBe("gap");
+    const whole = { text: "", finish_reason: "length", tokens: 9, logprobs: null } as const;
+    const restOf = (given: string) => {
+      const tool_calls = [{ id: "a", name: "f", arguments: given }];
+      return transcript.rest(0, { choices: [{ ...whole, tool_calls }] });
+    };
+    expect(restOf("{")).toBeNull();
+    expect(restOf('{"b": 1}')).toBeNull();
+    expect(transcript.rest(0, { choices: [whole] })).toBeNull();
+    expect(restOf('{"a": 1}')).not.toBeNull();
   });
 
   it("tells log probabilities with their tokens, those of a repeated prompt before", () => {

@@ -36,7 +36,13 @@ const chat = (body: object, options: Parameters<typeof stream>[2] = {}) =>
 type Chunk = {
   id: string;
   created: number;
-  choices: { index: number; delta: { content?: string } }[];
+  choices: {
+    index: number;
+    delta: {
+      content?: string;
+      tool_calls?: { index: number; id?: string; function: { arguments: string } }[];
+    };
+  }[];
 };
 
 describe("a stream of chat", () => {
@@ -74,6 +80,30 @@ describe("a stream of chat", () => {
       expect(own.map(({ delta }) => delta.content ?? "").join("")).toBe(told.text);
       expect(JSON.stringify(own)).toContain('"token":" Paris","logprob":-0.25');
     }
+  });
+
+  it("tells calls of tools after what is said, a part at a time, cut between characters", async () => {
+    const long = `{"city": "${"é😀".repeat(12_000)}"}`;
+    const calls = [long, "{}"].map((given, at) => ({
+      id: `call_${at}`,
+      name: "f",
+      arguments: given,
+    }));
+    const choice: Choice = { ...paris, finish_reason: "tool_calls", tool_calls: calls };
+    const tools = [{ type: "function", function: { name: "f" } }];
+    const chunks = (await chat({ tools }, { choices: [choice] })).slice(0, -1) as Chunk[];
+    const grown = chunks.flatMap(({ choices }) => choices[0]?.delta.tool_calls ?? []);
+    const parts = [0, 1].map((index) => grown.filter((each) => each.index === index));
+    expect(parts[0]?.length).toBeGreaterThan(1);
+    for (const [index, own] of parts.entries()) {
+      expect(own.map((each) => each.function.arguments).join("")).toBe(calls[index]?.arguments);
+      expect(own.flatMap(({ id }) => id ?? [])).toEqual([`call_${index}`]);
+      expect(own.every((each) => each.function.arguments.isWellFormed())).toBe(true);
+    }
+    expect(chunks.at(-1)).toMatchObject({ choices: [{ finish_reason: "tool_calls" }] });
+    const older = (await chat({ functions: [{ name: "f" }] }, { choices: [choice] })).slice(0, -1);
+    expect(JSON.stringify(older)).toContain('"function_call":{"name":"f","arguments":"{');
+    expect(older.at(-1)).toMatchObject({ choices: [{ finish_reason: "function_call" }] });
   });
 
   it("is a stream again where its answer was kept", async () => {

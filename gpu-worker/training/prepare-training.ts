@@ -1,0 +1,213 @@
+/**
+ * All that is known of a training before it is decided how to train, and that decision: what a training begins with,
+ * and all that a dry run does.
+ */
+import type { TrainingTask } from "#contract/training/forms.ts";
+import { readDecoderCheckpoint } from "../checkpoints/decoder-checkpoint.ts";
+import { measureGemm } from "../runtime/measure-gemm.ts";
+import type { Runtime } from "../runtime/session.ts";
+import { answerTuning } from "./answers.ts";
+import { DataError } from "./checked-data.ts";
+import { chooseDecoderPlan, type DecoderChoice } from "./choose-decoder-plan.ts";
+import { type Choice, choosePlan, type Limits } from "./choose-plan.ts";
+import { maskedTuning } from "./masked-texts.ts";
+import type { PlainTexts } from "./masked-texts.ts";
+import { isDecoderData } from "./read-training-data.ts";
+import type { EncoderData, TrainingData } from "./read-training-data.ts";
+import { similarityTuning } from "./similar-texts.ts";
+import { textTuning } from "./text-classes.ts";
+import { tokenTuning } from "./token-tags.ts";
+import { usualSoftPrompt } from "./training-plan.ts";
+import type { LoraSizes, SoftPromptStart, TrainingPlan } from "./training-plan.ts";
+import type { TuningData } from "./training-task.ts";
+import { prepareDecoder } from "./tune-decoder.ts";
+import type { PreparedDecoder } from "./tune-decoder.ts";
+import { prepareTuning } from "./tune-encoder.ts";
+import type { NamedBase, PreparedTuning } from "./tune-encoder.ts";
+import { isHeadData } from "./tune-head.ts";
+import { TuningError } from "./tuning-error.ts";
+
+export type TuningOptions = {
+  /** What the examples are for. Null: their form says. */
+  readonly task: TrainingTask | null;
+  readonly strategy: "auto" | TrainingPlan["strategy"];
+  /** Of top-k. */
+  readonly layers: number;
+  /** Null: chosen by how many examples and seconds there are. */
+  readonly epochs: number | null;
+  /** Null: by the model's width. */
+  readonly learningRate: number | null;
+  /** Of the rate, given or chosen. */
+  readonly learningRateMultiplier: number;
+  /** Null: `usualLora`. */
+  readonly lora: LoraSizes | null;
+  /** Absent or null: `usualSoftPrompt`. */
+  readonly softPrompt?: SoftPromptStart | null;
+  /** Evaluations without a gain of more than `threshold` after which it stops. Null: by how many there are. */
+  readonly patience: number | null;
+  readonly threshold: number;
+  /** Of classes, by their index. Null, absent: those of the data, in their order. */
+  readonly labelNames?: readonly string[] | null;
+  /** Bad examples are left out, and not all of them refused. */
+  readonly skipInvalid: boolean;
+  /** Examples of a step. Null: by the kind of model. */
+  readonly batch: number | null;
+  readonly seed: number;
+  readonly maxSeconds: number;
+  /** So many options are tried before the best are trained with. Absent or 1: none. */
+  readonly trials?: number;
+};
+
+export type TuningSizes = {
+  /** That are trained with. */
+  readonly examples: number;
+  readonly heldOut: number;
+  /** Of an epoch. */
+  readonly tokens: number;
+};
+
+/** Plain texts are read alike for both kinds of model. */
+export type ReadData = EncoderData | { readonly task: "pretraining"; readonly data: PlainTexts };
+
+export type PreparedTraining =
+  | {
+      readonly kind: "encoder";
+      readonly data: ReadData;
+      readonly prepared: PreparedTuning;
+      readonly sizes: TuningSizes;
+    }
+  | { readonly kind: "decoder"; readonly prepared: PreparedDecoder; readonly sizes: TuningSizes };
+
+function dataOf(given: ReadData): TuningData {
+  switch (given.task) {
+    case "token-classification":
+      return tokenTuning(given.data);
+    case "question-answering":
+      return answerTuning(given.data);
+    case "sentence-similarity":
+      return similarityTuning(given.data);
+    case "pretraining":
+      return maskedTuning(given.data);
+    default:
+      return textTuning(given.task, given.data);
+  }
+}
+
+/** @throws DataError */
+function expectTask({ task }: TrainingData, wanted: TrainingTask | null): void {
+  if (wanted === null || wanted === task) return;
+  throw new DataError(`the examples are for ${task}, and ${wanted} was asked for`);
+}
+
+/** What decides how examples are read. */
+type ReadOptions = Pick<TuningOptions, "task" | "strategy" | "softPrompt">;
+
+/** @throws DataError for another task's; TuningError for a base that cannot be trained; the signal's reason */
+export async function prepareTraining(
+  base: NamedBase,
+  data: TrainingData,
+  { task, strategy, softPrompt, signal }: ReadOptions & { readonly signal: AbortSignal },
+): Promise<PreparedTraining> {
+  expectTask(data, task);
+  if (!isDecoderData(data)) return await prepareLabels(base, data, signal);
+  const { data: texts } = data;
+  const isDecoder = (await readDecoderCheckpoint(base.folder, null)) !== null;
+  if (!isDecoder && texts.task === "pretraining")
+    return await prepareLabels(base, { task: texts.task, data: texts }, signal);
+  const { virtualTokens } = softPrompt ?? usualSoftPrompt;
+  const reading = { virtualTokens: strategy === "soft-prompt" ? virtualTokens : 0, signal };
+  const prepared = await prepareDecoder(base, texts, reading);
+  const { training, heldOut } = prepared.facts;
+  const tokens = training.reduce((sum, each) => sum + each.tokens, 0);
+  const sizes = { examples: training.length, heldOut: heldOut.length, tokens };
+  return { kind: "decoder", prepared, sizes };
+}
+
+async function prepareLabels(
+  base: NamedBase,
+  data: ReadData,
+  signal: AbortSignal,
+): Promise<PreparedTraining> {
+  const prepared = await prepareTuning(base, dataOf(data), signal);
+  const { lengths } = prepared.facts;
+  const sizes = {
+    examples: prepared.data.examples,
+    heldOut: prepared.encoded.heldOut.rows.length,
+    tokens: lengths.training.reduce((sum, length) => sum + length, 0),
+  };
+  return { kind: "encoder", data, prepared, sizes };
+}
+
+/** What is asked for, as what chooses takes it. */
+export type TrainingWishes = Omit<TuningOptions, "strategy"> & {
+  readonly strategy: TrainingPlan["strategy"] | null;
+};
+
+export function wishesOf(options: TuningOptions): TrainingWishes {
+  return { ...options, strategy: options.strategy === "auto" ? null : options.strategy };
+}
+
+/**
+ * What goes on stays what it is, since what serves it is: an adapter one of its base, with its sizes, a checkpoint a
+ * checkpoint. @throws TuningError for another
+ */
+function continuedWishes(
+  { kind: of, prepared }: PreparedTraining,
+  wishes: TrainingWishes,
+): TrainingWishes {
+  const { from, start } = prepared;
+  const { strategy } = wishes;
+  const kind = from?.kind;
+  if (kind === undefined) return wishes;
+  if (kind === "adapter") {
+    if (strategy !== null && strategy !== "lora")
+      throw new TuningError("a tuned adapter goes on as lora alone: leave out --strategy");
+    return { ...wishes, strategy: "lora", lora: start?.sizes ?? wishes.lora };
+  }
+  if (strategy === "lora" || strategy === "head")
+    throw new TuningError(
+      `${strategy} makes an adapter, which needs a base of the platform: use --strategy full or top-k`,
+    );
+  return { ...wishes, strategy: strategy ?? (of === "decoder" ? "full" : null) };
+}
+
+/** Examples of an encoder's step. */
+const usualBatch = 32;
+
+/** @throws MemoryError where nothing that was asked for fits; TuningError for a strategy that does not */
+export function chooseTraining(
+  of: PreparedTraining,
+  wishes: TrainingWishes,
+  limits: Limits,
+): DecoderChoice {
+  const allowed = continuedWishes(of, wishes);
+  if (of.kind === "decoder") return chooseDecoderPlan(of.prepared.facts, allowed, limits);
+  const { data, prepared } = of;
+  const isTagging = data.task === "token-classification";
+  const isBare = prepared.from === undefined;
+  const headFits = isBare && data.task === "text-classification" && isHeadData(data.data);
+  const batch = wishes.batch ?? usualBatch;
+  const asked = { ...allowed, batch, isTagging, headFits };
+  const choice = choosePlan(prepared.facts, asked, limits);
+  return { ...choice, softPrompt: usualSoftPrompt, recomputes: false };
+}
+
+/** The choice with what else was asked for, as a plan is made of it. */
+export function plannedFrom<C extends Choice>(
+  choice: C,
+  { seed, maxSeconds, patience, threshold, learningRateMultiplier }: TuningOptions,
+) {
+  const learningRate = choice.learningRate * learningRateMultiplier;
+  return { ...choice, learningRate, seed, maxSeconds, patience, threshold };
+}
+
+/** Operations a second that products of matrices reach here. @param now milliseconds, monotonic */
+export async function measureRate(
+  runtime: Runtime,
+  now: () => number,
+  signal: AbortSignal,
+): Promise<number> {
+  const { threads } = runtime;
+  const measuring = { dtype: "float32", threads, repeats: 3, now, signal } as const;
+  return (await measureGemm(runtime, measuring)) * 1e9;
+}

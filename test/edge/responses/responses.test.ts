@@ -1,0 +1,333 @@
+/** POST /v1/responses and what is kept of it: answers, who may see them, how one follows another. */
+import { env } from "cloudflare:workers";
+import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { limitsOfTenant } from "../../../edge/responses/response-limits.ts";
+import { call, errorOf, freshAddress } from "../caller.ts";
+import { announce, decoder, install, messages } from "../stand-in-worker.ts";
+import { paris, told, writing } from "../written.ts";
+import { create, created, get, itemsOf, model, path, remove } from "./responses-in-tests.ts";
+
+beforeEach(async () => {
+  install(writing([paris]));
+  await announce([decoder]);
+});
+afterEach(() => vi.unstubAllGlobals());
+
+const reference = (id = "") => ({ type: "item_reference", id });
+
+/** The conversation that the worker was given last. */
+function asked(): { role: string; content: unknown }[] | undefined {
+  const inputs: unknown = messages.at(-1)?.inputs;
+  return (inputs as { messages: { role: string; content: unknown }[] }[])[0]?.messages;
+}
+
+describe("a response", () => {
+  it("is OpenAI's object, the same when it is asked for again", async () => {
+    const response = await create({
+      instructions: "Be brief.",
+      max_output_tokens: 16,
+      metadata: { trip: "1" },
+    });
+    const text = await response.text();
+    const body = JSON.parse(text);
+    expect(body).toEqual({
+      id: expect.stringMatching(/^resp_[0-9a-f]{32}$/),
+      object: "response",
+      created_at: expect.any(Number),
+      background: false,
+      error: null,
+      model,
+      instructions: "Be brief.",
+      max_output_tokens: 16,
+      metadata: { trip: "1" },
+      parallel_tool_calls: true,
+      previous_response_id: null,
+      reasoning: { effort: null, summary: null },
+      store: true,
+      temperature: 1,
+      text: { format: { type: "text" } },
+      tool_choice: "auto",
+      tools: [],
+      top_logprobs: 0,
+      top_p: 1,
+      truncation: "disabled",
+      output: [
+        {
+          id: expect.stringMatching(/^msg_[0-9a-f]{32}_out0$/),
+          type: "message",
+          role: "assistant",
+          status: "completed",
+          content: [{ type: "output_text", text: "In Paris.", annotations: [], logprobs: [] }],
+        },
+      ],
+      status: "completed",
+      incomplete_details: null,
+      usage: {
+        input_tokens: 31,
+        input_tokens_details: { cached_tokens: 16, cache_write_tokens: 0 },
+        output_tokens: 4,
+        output_tokens_details: { reasoning_tokens: 0 },
+        total_tokens: 35,
+      },
+    });
+    expect(messages.at(-1)?.parameters).toEqual({ max_tokens: 16 });
+    expect(asked()).toEqual([
+      { role: "system", content: "Be brief." },
+      { role: "user", content: "What is the capital of France?" },
+    ]);
+    const again = await call(`${path}/${body.id}`, undefined, { operator: true });
+    expect(await again.text()).toBe(text);
+    const job = response.headers.get("x-job-id") ?? "";
+    expect(again.headers.get("x-job-id")).toBe(job);
+    const { output } = await (
+      await call(`/v1/jobs/${job}`, undefined, { operator: true })
+    ).json<{ output: object }>();
+    expect(output).toEqual(body);
+  });
+
+  it("says that it is incomplete where its tokens ran out, and tells log probabilities if asked", async () => {
+    install(writing([{ ...told, finish_reason: "length" }]));
+    const include = ["message.output_text.logprobs"];
+    const body = await created({ include, top_logprobs: 2 });
+    expect(messages.at(-1)?.parameters).toEqual({ top_logprobs: 2 });
+    expect(body).toMatchObject({
+      status: "incomplete",
+      incomplete_details: { reason: "max_output_tokens" },
+      output: [{ status: "incomplete", content: [{ logprobs: { length: 3 } }] }],
+    });
+  });
+
+  it("has an id of its own, computed or from the cache", async () => {
+    const input = `greedy ${crypto.randomUUID()}`;
+    const bodies = [];
+    const caches = [];
+    for (const _ of [1, 2]) {
+      const response = await create({ input, temperature: 0 });
+      caches.push(response.headers.get("x-cache"));
+      bodies.push(await response.json<{ id: string; output: object[] }>());
+    }
+    expect(caches).toEqual(["miss", "hit"]);
+    expect(new Set(bodies.map(({ id }) => id)).size).toBe(2);
+    for (const { id, output } of bodies) expect((await get(id)).body.output).toEqual(output);
+  });
+
+  it("is not kept where store is false, nor where the call was refused", async () => {
+    const { id } = await created({ store: false });
+    expect((await get(id)).status).toBe(404);
+    install(() => ({
+      code: "context_length_exceeded",
+      message: "inputs[0]: 9 and 8",
+      param: "inputs[0]",
+    }));
+    const stub = env.RESPONSES.getByName("operator");
+    const count = () =>
+      runInDurableObject(stub, (_, { storage: { sql } }) =>
+        sql.exec("SELECT count(*) AS n FROM responses").one(),
+      );
+    const before = await count();
+    const error = await errorOf(await create({}));
+    expect(error).toMatchObject({ status: 400, param: "input", message: "input: 9 and 8" });
+    expect(await count()).toEqual(before);
+  });
+
+  it("belongs to its caller, and is gone when it is deleted", async () => {
+    const { id } = await created({});
+    const stranger = { operator: false, address: freshAddress() };
+    expect((await get(id, stranger)).status).toBe(404);
+    expect((await remove(id, stranger)).status).toBe(404);
+    const cancel = call(`${path}/${id}/cancel`, undefined, { ...stranger, method: "POST" });
+    expect((await cancel).status).toBe(404);
+    const follow = await create({ previous_response_id: id }, stranger);
+    expect(await errorOf(follow)).toMatchObject({ status: 400, param: "previous_response_id" });
+    expect(await (await remove(id)).json()).toEqual({ id, object: "response", deleted: true });
+    expect((await get(id)).status).toBe(404);
+    expect((await remove(id)).status).toBe(404);
+    // An address has responses of its own.
+    const own = await created({}, stranger);
+    expect((await get(own.id, stranger)).body.id).toBe(own.id);
+    expect((await get(own.id)).status).toBe(404);
+  });
+});
+
+describe("a response that follows another", () => {
+  it("is given what was said, but for instructions", async () => {
+    const first = await created({ input: "one", instructions: "In French." });
+    const second = await created({
+      input: [{ role: "user", content: [{ type: "input_text", text: "two" }] }],
+      previous_response_id: first.id,
+    });
+    await created({ input: "three", instructions: "New.", previous_response_id: second.id });
+    expect(asked()).toEqual([
+      { role: "system", content: "New." },
+      { role: "user", content: "one" },
+      { role: "assistant", content: "In Paris." },
+      { role: "user", content: "two" },
+      { role: "assistant", content: "In Paris." },
+      { role: "user", content: "three" },
+    ]);
+    const listed = await itemsOf(second.id, "?order=asc");
+    expect(listed.data.map(({ role, content }) => [role, content[0]?.text])).toEqual([
+      ["user", "one"],
+      ["assistant", "In Paris."],
+      ["user", "two"],
+    ]);
+    const page = await itemsOf(second.id, `?limit=1&after=${listed.last_id}`);
+    expect(page).toMatchObject({
+      data: [{ role: "assistant", id: first.output[0]?.id }],
+      has_more: true,
+    });
+    await remove(first.id);
+    const broken = await errorOf(await create({ previous_response_id: second.id }));
+    expect(broken).toMatchObject({ status: 400, param: "previous_response_id" });
+    expect(broken.message).toContain(`${first.id}, which ${second.id} follows, is no response`);
+  });
+
+  it("may name items instead, of any response that is kept", async () => {
+    const { id, output } = await created({ input: "one" });
+    const given = (await itemsOf(id)).data[0];
+    const input = [reference(given?.id), { id: output[0]?.id }, { role: "user", content: "two" }];
+    await created({ input });
+    expect(asked()).toEqual([
+      { role: "user", content: "one" },
+      { role: "assistant", content: "In Paris." },
+      { role: "user", content: "two" },
+    ]);
+    const unknown = await errorOf(await create({ input: [reference("msg_1")] }));
+    expect(unknown).toMatchObject({ status: 400, param: "input[0].id" });
+  });
+
+  it("is refused by numbers where it has too many items", async () => {
+    const many = Array.from({ length: 2_048 }, () => ({ role: "user", content: "a" }));
+    const items = await errorOf(await create({ input: many, instructions: "b" }));
+    expect(items).toMatchObject({ code: "context_length_exceeded", param: "input" });
+  });
+});
+
+describe("what is kept", () => {
+  const tenant = "operator";
+  const stub = () => env.RESPONSES.getByName(tenant);
+
+  it("is purged after thirty days", async () => {
+    const { id } = await created({});
+    expect((await get(id)).status).toBe(200);
+    const past = Date.now() - 1_000 * limitsOfTenant(tenant).keptSeconds - 1;
+    await runInDurableObject(stub(), (_, { storage: { sql } }) => {
+      sql.exec("UPDATE responses SET created_at = ? WHERE id = ?", past, id);
+    });
+    expect((await get(id)).status).toBe(404);
+    expect(await runDurableObjectAlarm(stub())).toBe(true);
+    const left = await runInDurableObject(stub(), (_, { storage: { sql } }) =>
+      sql.exec("SELECT count(*) AS n FROM responses WHERE id = ?", id).one(),
+    );
+    expect(left).toEqual({ n: 0 });
+  });
+
+  it("is bounded: of an address the oldest that are finished go", async () => {
+    const address = freshAddress();
+    const { responsesMax } = limitsOfTenant(`ip:${address}`);
+    const options = { operator: false, address };
+    const { id } = await created({}, options);
+    expect((await get(id, options)).status).toBe(200);
+    const own = () => env.RESPONSES.getByName(`ip:${address}`);
+    await runInDurableObject(own(), (_, { storage: { sql } }) => {
+      const copy = `INSERT INTO responses (id, tenant, status, from_result, rendering, warnings, bytes, created_at)
+        SELECT 'copy ' || ?, tenant, 'open', 0, rendering, warnings, 1, created_at FROM responses LIMIT 1`;
+      for (let index = 1; index < responsesMax; index += 1) sql.exec(copy, index);
+    });
+    await abortAllDurableObjects();
+    const next = await created({}, options);
+    expect((await get(id, options)).status).toBe(404);
+    expect((await get(next.id, options)).status).toBe(200);
+    await runInDurableObject(own(), (_, { storage: { sql } }) => {
+      sql.exec("UPDATE responses SET status = 'open' WHERE id = ?", next.id);
+    });
+    expect(await errorOf(await create({}, options))).toMatchObject({
+      status: 429,
+      message: expect.stringContaining(`${responsesMax} responses are kept`),
+    });
+  });
+});
+
+describe("what is wrong", () => {
+  it.each<[string, object, object]>([
+    ["a field of none", { seed: 1 }, { code: "unknown_parameter", param: "seed" }],
+    ["no input", { input: null }, { code: "missing_required_parameter", param: "input" }],
+    ["no item that is read", { input: [{ type: "reasoning", id: "rs_1" }] }, { param: "input" }],
+    [
+      "an item of another kind",
+      { input: [{ type: "web_search_call" }] },
+      { param: "input[0].type" },
+    ],
+    [
+      "an image",
+      { input: [{ role: "user", content: [{ type: "input_image", image_url: "x" }] }] },
+      { code: "unsupported_parameter", param: "input[0].content[0]" },
+    ],
+    ["a role of none", { input: [{ role: "tool", content: "x" }] }, { param: "input[0].role" }],
+    [
+      "another tool",
+      { tools: [{ type: "web_search" }] },
+      { code: "unsupported_parameter", param: "tools[0].type" },
+    ],
+    ["a conversation", { conversation: "conv_1" }, { param: "conversation" }],
+    ["a prompt", { prompt: { id: "p" } }, { param: "prompt" }],
+    ["what would be left out", { truncation: "auto" }, { param: "truncation" }],
+    ["a stream's options alone", { stream_options: {} }, { param: "stream_options" }],
+    ["background without a store", { background: true, store: false }, { param: "background" }],
+    ["a response of none", { previous_response_id: "resp_1" }, { param: "previous_response_id" }],
+    ["too many tokens", { max_output_tokens: 300_001 }, { param: "max_output_tokens" }],
+    ["a model of none", { model: "nope" }, { code: "model_not_found", param: "model" }],
+    ["too much to repeat", { instructions: "é".repeat(300_000) }, { code: "request_too_large" }],
+    ["metadata without end", { metadata: { a: "x".repeat(600) } }, { param: "metadata.a" }],
+  ])("names %s", async (_, body, error) => {
+    const response = await create(body);
+    expect([400, 404, 413]).toContain(response.status);
+    expect(await errorOf(response)).toMatchObject(error);
+  });
+
+  it("is said of what is accepted and not acted on, and refused with strict=1", async () => {
+    const body = {
+      user: "u",
+      reasoning: { effort: "low" },
+      text: { verbosity: "low" },
+      include: ["reasoning.encrypted_content"],
+      top_logprobs: 3,
+      input: [
+        { type: "reasoning", id: "rs_1", summary: [] },
+        { role: "user", content: "x" },
+      ],
+    };
+    const { headers } = await create(body);
+    for (const name of [
+      "user",
+      "reasoning",
+      "text.verbosity",
+      "include reasoning.encrypted_content",
+      "top_logprobs",
+      "input[0]",
+    ]) {
+      expect(headers.get("x-warnings")).toContain(`${name}: accepted and not acted on`);
+    }
+    const strict = await call(
+      `${path}?strict=1`,
+      { model, input: "x", user: "u" },
+      { operator: true },
+    );
+    expect(await errorOf(strict)).toMatchObject({ code: "unsupported_parameter", param: "user" });
+  });
+
+  it("is named in an address's query", async () => {
+    const { id } = await created({});
+    for (const [query, param] of [
+      ["starting_after=1", "starting_after"],
+      ["stream=yes", "stream"],
+      ["limits=1", "limits"],
+    ]) {
+      const response = await call(`${path}/${id}?${query}`, undefined, { operator: true });
+      expect(await errorOf(response)).toMatchObject({ status: 400, param });
+    }
+    const page = await call(`${path}/${id}/input_items?limit=101`, undefined, { operator: true });
+    expect(await errorOf(page)).toMatchObject({ status: 400, param: "limit" });
+  });
+});
