@@ -79,7 +79,7 @@ it("are learnt, and served as they were evaluated", async () => {
 
 it("are learnt by an adapter, which its base's session serves beside others", async () => {
   const [trained, heldOut] = [answered.slice(0, 160), answered.slice(160, 220)];
-  const lora = { strategy: "lora", epochs: 30, learningRate: 3e-2 } as const;
+  const lora = { strategy: "lora", epochs: 20, learningRate: 3e-2 } as const;
   const exact = await learn(trained, heldOut, lora);
   expect(exact?.tuned).toBeGreaterThan((exact?.base ?? 1) + 0.1);
   expect(await servedShare(heldOut, false)).toBeCloseTo(exact?.tuned ?? NaN, 10);
@@ -91,7 +91,7 @@ it("are learnt by an adapter, which its base's session serves beside others", as
   await writeFile(own, JSON.stringify({ ...said, labels: ["end", "start"] }));
   const odd = (await bench.open()).acquire("tuned", never);
   await expect(odd).rejects.toThrow("labels: question-answering has start and end");
-});
+}, 60_000);
 
 const mixed = (from: number, to: number) => [...answered.slice(from, to), ...bare.slice(from, to)];
 
