@@ -10,11 +10,13 @@ export const tuningBounds = {
   batchMax: 256,
   layersMax: 100,
   loraRankMax: 64,
+  virtualTokensMax: 200,
+  initialTextCharactersMax: 4_000,
   trialsMax: 32,
   secondsMax: 24 * 3_600,
 } as const;
 
-export const TuningStrategy = z.enum(["auto", "head", "top-k", "full", "lora"]);
+export const TuningStrategy = z.enum(["auto", "head", "top-k", "full", "lora", "soft-prompt"]);
 export type TuningStrategy = z.infer<typeof TuningStrategy>;
 
 /** Null: chosen by the data, the base and the seconds there are. */
@@ -34,6 +36,15 @@ export const TuningOptions = z.object({
       alpha: z.number().positive(),
     })
     .nullable(),
+  softPrompt: z
+    .object({
+      virtualTokens: z.int().positive().max(tuningBounds.virtualTokensMax),
+      /** What the virtual tokens begin as; null: words drawn by chance. */
+      initialText: z.string().min(1).max(tuningBounds.initialTextCharactersMax).nullable(),
+    })
+    .nullable()
+    // Of a job that was kept before there were any.
+    .default(null),
   earlyStopping: z
     .object({ patience: z.int().positive(), threshold: z.number().nonnegative() })
     .nullable(),

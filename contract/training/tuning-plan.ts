@@ -36,6 +36,11 @@ const Settings = z.object({
     })
     .nullable()
     .describe("Of the strategy lora. Null: it is another."),
+  virtual_tokens: z
+    .int()
+    .positive()
+    .nullable()
+    .describe("Of the strategy soft-prompt. Null: it is another."),
   n_epochs: z.int().positive().describe("How often all examples would be gone through."),
   batch_size: z.int().positive().describe("Examples of a step."),
   learning_rate: z.number().positive().describe("The highest learning rate."),

@@ -38,6 +38,14 @@ const ShownLora = z.object({
   alpha: z.number().describe("Their scale is alpha / rank."),
 });
 
+const ShownSoftPrompt = z.object({
+  virtual_tokens: z.int().describe("Tokens that are learnt, and put before each text."),
+  initial_text: z
+    .string()
+    .nullable()
+    .describe("What they begin as. Null: words drawn by the seed."),
+});
+
 const ShownStopping = z.object({
   patience: z.int().describe("Evaluations that may bring nothing before it stops."),
   threshold: z.number().describe("What counts as better is better by more than this."),
@@ -98,6 +106,7 @@ export const TuningJobObject = z.object({
   layers: z.int().nullable().describe("Layers that top-k trains. Null: as usual."),
   learning_rate: z.number().nullable().describe("The highest learning rate. Null: chosen."),
   lora: ShownLora.nullable().describe("Of the strategy lora. Null: as usual."),
+  soft_prompt: ShownSoftPrompt.nullable().describe("Of the strategy soft-prompt. Null: as usual."),
   early_stopping: ShownStopping.nullable().describe("When it ends early. Null: as usual."),
   n_trials: z.int().nullable().describe("Trainings of which the best is kept. Null: one."),
   max_seconds: z.number().describe("Seconds of training, at most."),
@@ -143,6 +152,7 @@ export function showJob(job: TuningJob): TuningJobObject {
     layers: options.layers,
     learning_rate: options.learningRate,
     lora: options.lora,
+    soft_prompt: showSoftPrompt(options.softPrompt),
     early_stopping: options.earlyStopping,
     n_trials: options.trials,
     max_seconds: options.maxSeconds,
@@ -152,6 +162,14 @@ export function showJob(job: TuningJob): TuningJobObject {
     progress: showProgress(job),
     report: course.status === "succeeded" && job.report !== null ? addressOf(job.report) : null,
   };
+}
+
+/** @param given undefined of a job that was kept before there were any */
+function showSoftPrompt(
+  given: TuningJob["options"]["softPrompt"] | undefined,
+): TuningJobObject["soft_prompt"] {
+  if (given === null || given === undefined) return null;
+  return { virtual_tokens: given.virtualTokens, initial_text: given.initialText };
 }
 
 function showCourse({ course, progress, name }: TuningJob) {

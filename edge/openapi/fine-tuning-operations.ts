@@ -48,6 +48,7 @@ const jobExample: TuningJobObject = {
   layers: null,
   learning_rate: null,
   lora: null,
+  soft_prompt: null,
   early_stopping: null,
   n_trials: null,
   max_seconds: 900,

@@ -52,6 +52,25 @@ const Lora = z.strictObject({
   alpha: z.number().positive().describe("Their scale is alpha / rank."),
 });
 
+const virtualTokensDefault = 20;
+
+const SoftPrompt = z.strictObject({
+  virtual_tokens: z
+    .int()
+    .positive()
+    .max(tuningBounds.virtualTokensMax)
+    .optional()
+    .describe(
+      `Tokens that are learnt, and put before each text. Default: ${virtualTokensDefault}.`,
+    ),
+  initial_text: z
+    .string()
+    .min(1)
+    .max(tuningBounds.initialTextCharactersMax)
+    .optional()
+    .describe("What they begin as, repeated or cut. Default: words drawn by the seed."),
+});
+
 const EarlyStopping = z.strictObject({
   patience: z.int().positive().describe("Evaluations that may bring nothing before it stops."),
   threshold: z
@@ -64,7 +83,8 @@ const EarlyStopping = z.strictObject({
 const own = {
   task: TrainingTask.optional().describe("What it is trained for. Default: as its file says."),
   strategy: TuningStrategy.optional().describe(
-    "What is trained: a head, the last layers, everything, adapters (lora), or what fits the time (auto, the default).",
+    "What is trained: a head, the last layers, everything, adapters (lora), tokens before each text (soft-prompt), " +
+      "or what fits the time (auto, the default).",
   ),
   layers: z
     .int()
@@ -78,6 +98,7 @@ const own = {
     .optional()
     .describe("The highest learning rate. Default: by the base."),
   lora: Lora.optional().describe("Of the strategy lora."),
+  soft_prompt: SoftPrompt.optional().describe("Of the strategy soft-prompt."),
   early_stopping: EarlyStopping.optional().describe("When it ends before its last step."),
   n_trials: z
     .int()
@@ -206,7 +227,7 @@ function checkLabelNames(names: readonly string[]): void {
 
 /** What has no meaning beside something else. */
 function checkTogether(request: CreateTuningJobRequest): void {
-  const { strategy = "auto", layers, lora, learning_rate: rate } = request;
+  const { strategy = "auto", layers, lora, soft_prompt: softPrompt } = request;
   if (layers !== undefined && strategy !== "top-k")
     throw wrong(
       "layers",
@@ -214,6 +235,16 @@ function checkTogether(request: CreateTuningJobRequest): void {
     );
   if (lora !== undefined && strategy !== "lora")
     throw wrong("lora", "lora belongs to the strategy lora. Send that too, or leave lora out.");
+  if (softPrompt !== undefined && strategy !== "soft-prompt")
+    throw wrong(
+      "soft_prompt",
+      "soft_prompt belongs to the strategy soft-prompt. Send that too, or leave soft_prompt out.",
+    );
+  checkRates(request);
+}
+
+function checkRates(request: CreateTuningJobRequest): void {
+  const { learning_rate: rate } = request;
   const { learning_rate_multiplier: multiplier = "auto" } = hyperparametersOf(request);
   if (rate !== undefined && multiplier !== "auto") {
     throw wrong(
@@ -247,6 +278,7 @@ export function optionsOf(request: CreateTuningJobRequest, seed: number): Tuning
     learningRate: request.learning_rate ?? null,
     learningRateMultiplier: chosen(learning_rate_multiplier),
     lora: request.lora ?? null,
+    softPrompt: softPromptOf(request),
     earlyStopping: request.early_stopping ?? null,
     trials: request.n_trials ?? null,
     seed: request.seed ?? seed,
@@ -254,6 +286,12 @@ export function optionsOf(request: CreateTuningJobRequest, seed: number): Tuning
     labelNames: request.label_names ?? null,
     skipInvalid: request.skip_invalid ?? false,
   };
+}
+
+function softPromptOf({ soft_prompt: asked }: CreateTuningJobRequest): TuningOptions["softPrompt"] {
+  if (asked === undefined) return null;
+  const { virtual_tokens: virtualTokens = virtualTokensDefault, initial_text: text } = asked;
+  return { virtualTokens, initialText: text ?? null };
 }
 
 export function maxSecondsOf({ max_seconds: given }: CreateTuningJobRequest): number {

@@ -53,6 +53,7 @@ import type { LayerReach } from "./kept-reach.ts";
 import { addRmsNorm, rmsNorm } from "./rms-norm.ts";
 import { ropeTables } from "./rope.ts";
 import type { Rope, RopeTables } from "./rope.ts";
+import { withPromptVectors } from "./virtual-tokens.ts";
 
 export type DecoderOptions = {
   /** Of the longest text that will be computed: as many rows the tables of turns have. Default: the model's most. */
@@ -63,6 +64,8 @@ export type DecoderOptions = {
   readonly reach?: readonly LayerReach[];
   /** With stacks of adapters, see lora-products.ts: its runs are not mixed. */
   readonly lora?: boolean;
+  /** Takes vectors of soft prompts, see virtual-tokens.ts. */
+  readonly prompts?: boolean;
 };
 
 export const decoderPrefixes = ["model."];
@@ -280,12 +283,13 @@ function wordTable({ architecture }: Decoder, name: string): WordTable {
 
 const embedding = "embed_tokens.weight";
 
-/** [batch, sequence, hidden]. */
-function embed(decoder: Decoder): Value {
-  const { batch, products, architecture } = decoder;
+/** [batch, sequence, hidden]. What is learnt in a word's place is not scaled, as in PEFT. */
+function embed(decoder: Decoder, prompts: boolean): Value {
+  const { batch, products, architecture, parameters } = decoder;
   const rows = products.embed(batch.ids, wordTable(decoder, embedding));
-  const { embeddingScale: scale } = architecture;
-  return scale === 1 ? rows : rows.mul(scale);
+  const { embeddingScale: scale, hidden } = architecture;
+  const words = scale === 1 ? rows : rows.mul(scale);
+  return prompts ? withPromptVectors(parameters.graph, words, hidden) : words;
 }
 
 /** [asked, vocabulary]: of the tokens asked for alone, the vocabulary is large. */
@@ -318,8 +322,10 @@ function productsOf(parameters: Parameters, form: DecoderForm): DecoderProducts 
 export function buildCausalTransformer(
   architecture: DecoderArchitecture,
   weights: WeightSource,
-  { positions: rows = architecture.positions, form = "f32", reach, lora = false }: DecoderOptions,
+  options: DecoderOptions,
 ): Graph {
+  const { positions: rows = architecture.positions, form = "f32", reach } = options;
+  const { lora = false, prompts = false } = options;
   const graph = new GraphBuilder(architecture.name, { form });
   const parameters = new Parameters(graph, weights, decoderPrefixes);
   const { heads, keyValueHeads, headWidth } = architecture;
@@ -337,7 +343,7 @@ export function buildCausalTransformer(
     queryHeads,
     keyHeads: headsOf(keyValueHeads, headWidth),
   };
-  let x: Hidden = [embed(decoder), null];
+  let x: Hidden = [embed(decoder, prompts), null];
   for (const [index, layer] of architecture.layers.entries()) {
     const name = `layers.${index}`;
     x = graph.scope(name, () => decoderLayer(decoder, x, { index, name, layer }));

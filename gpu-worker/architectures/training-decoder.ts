@@ -208,14 +208,13 @@ function decoderLayer(decoder: Decoder, x: Value, at: NamedLayer): Value {
 
 const embedding = "embed_tokens.weight";
 
-/** [tokens, hidden]. */
+/** [tokens, hidden]. What is learnt in a word's place is not scaled, as in PEFT. */
 function embed({ architecture, parameters, ids }: Decoder): Value {
   const { vocabulary, hidden: width, embeddingScale: scale } = architecture;
-  const flat = ids.reshape([-1]);
-  const rows = withVirtualTokens(parameters, flat, { vocabulary, width }, (words) =>
-    parameters.tensor(embedding, [vocabulary, width]).gather(words, 0),
-  );
-  return scale === 1 ? rows : rows.mul(scale);
+  return withVirtualTokens(parameters, ids.reshape([-1]), { vocabulary, width }, (words) => {
+    const rows = parameters.tensor(embedding, [vocabulary, width]).gather(words, 0);
+    return scale === 1 ? rows : rows.mul(scale);
+  });
 }
 
 /** Of `x` [asked, hidden], [asked, vocabulary]. */

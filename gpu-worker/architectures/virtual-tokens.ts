@@ -1,7 +1,9 @@
 /**
  * Soft prompts (Lester et al., prompt tuning, https://arxiv.org/abs/2104.08691): vectors that were learnt, in places
- * where a text has no words. Their ids follow the vocabulary's, so that they stand anywhere in any row.
+ * where a text has no words. In a graph that trains their ids follow the vocabulary's, so that they stand anywhere in
+ * any row; one that serves is given the vectors themselves, whosever they are, and costs one operator more.
  */
+import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
 import type { Parameters } from "./parameters.ts";
 
@@ -30,4 +32,14 @@ export function withVirtualTokens(
       parameters.tensor(promptTable, [count, width]).gather(virtual, 0),
       words(ids.op("Min", [lastWord])),
     ]);
+}
+
+/** What a graph is given of soft prompts: row and token of each place, int64 [virtual, 2], and its vector. */
+export const promptInputs = { places: "prompt_places", vectors: "prompt_vectors" } as const;
+
+/** `x` [batch, sequence, width] with the vectors that a run is given, which may be none. */
+export function withPromptVectors(graph: GraphBuilder, x: Value, width: number): Value {
+  const places = graph.input(promptInputs.places, "int64", ["virtual", 2]);
+  const vectors = graph.input(promptInputs.vectors, "float32", ["virtual", width]);
+  return x.op("ScatterND", [places, vectors]);
 }

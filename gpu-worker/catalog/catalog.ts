@@ -13,7 +13,7 @@ import type { TunedFolders } from "../downloads/tuned-folders.ts";
 import type { ModelLease } from "../model/served-model.ts";
 import type { KnownModel, KnownModels } from "./known-models.ts";
 import { type Base, type NamedBase, wrongBase } from "./adapter-base.ts";
-import { adapterLimits, isHeadAlone } from "./load-adapter.ts";
+import { adapterLimits, isStacked } from "./load-adapter.ts";
 import { ModelLoader } from "./load-model.ts";
 import type { LoaderDependencies } from "./loader-dependencies.ts";
 import type { LoadedModel } from "./loaded-model.ts";
@@ -312,7 +312,7 @@ export class Catalog {
     const idle = [...own, ...this.#tuned.keyed].flatMap(([key, { folder, resident }]) => {
       if (resident === null || resident.inUse || folder === null || !isAdapter(folder)) return [];
       const { adapter } = folder;
-      const isRun = !isHeadAlone(adapter) && this.#baseEntry(adapter)?.known.id === base;
+      const isRun = isStacked(adapter) && this.#baseEntry(adapter)?.known.id === base;
       return isRun ? [{ key, usedAt: resident.usedAt }] : [];
     });
     const [oldest] = idle.toSorted((a, b) => a.usedAt - b.usedAt);

@@ -13,13 +13,18 @@ import type { AdapterModel, AdapterOf } from "../checkpoints/model-folder.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
 import type { LoraSession } from "../graphs/lora-session.ts";
 import { type AdapterLoading, expectBase } from "./adapter-base.ts";
-import { loadDecoderAdapter } from "./load-decoder-adapter.ts";
+import { decoderAdapterLimits, loadDecoderAdapter } from "./load-decoder-adapter.ts";
 import type { LoadedEncoder, LoadedModel } from "./loaded-model.ts";
 import { readLora, readShapes } from "./read-lora.ts";
 
 /** Whether its texts run as its base's do. */
 export function isHeadAlone(adapter: Adapter): boolean {
   return adapter.kind === "encoder" && adapter.lora.length === 0 && !adapter.wordShapes;
+}
+
+/** Whether it takes a place in its base's stacks. */
+export function isStacked(adapter: Adapter): boolean {
+  return !isHeadAlone(adapter) && !(adapter.kind === "decoder" && adapter.softPrompt !== null);
 }
 
 /** The files that decide what it adds to its base. What a decoder's llm-os.json says changes no answer. */
@@ -52,7 +57,7 @@ export async function adapterDigest(
 }
 
 export function adapterLimits(adapter: Adapter, base: ModelLimits): ModelLimits {
-  if (adapter.kind === "decoder") return base;
+  if (adapter.kind === "decoder") return decoderAdapterLimits(adapter, base);
   const { maxLength } = adapter;
   const { maxTokens, vocabularySize } = base;
   return { maxTokens: Math.min(maxLength, maxTokens), dimensions: null, vocabularySize };
@@ -77,6 +82,7 @@ function asBase(adapter: EncoderAdapter, base: LoadedModel): LoadedEncoder {
 
 function headOf(adapter: EncoderAdapter): LoadedEncoder["head"] {
   const { task, labels, problem, pooling, weight, bias, decoding } = adapter;
+  if (task === "question-answering") return { name: task, linear: { pooling, weight, bias } };
   const name = task === "token-classification" ? task : "sequence-classification";
   const linear = { pooling, weight, bias };
   return { name, labels, problem, linear, ...(decoding && { decoding }) };
@@ -163,7 +169,7 @@ export async function loadAdapter(
   const { lease, signal } = loading;
   try {
     const digest = await adapterDigest(model, lease.model.digest, signal);
-    if (!isHeadAlone(adapter)) await makePlace(lease.model, loading);
+    if (isStacked(adapter)) await makePlace(lease.model, loading);
     return adapter.kind === "decoder"
       ? await loadDecoderAdapter({ id, model: { ...model, adapter } }, digest, loading)
       : await loadEncoderAdapter({ id, model: { ...model, adapter } }, digest, loading);

@@ -15,8 +15,8 @@ import { decoderGraphBytes } from "../graphs/graph-bytes.ts";
 import type { DecoderLoraSession } from "../graphs/decoder-lora-session.ts";
 import { decoderDigestIn, decoderGraphKey, loraGraphKey } from "../graphs/graph-key.ts";
 import { expectBinding, openDecoder, openLoraDecoder } from "../graphs/open-decoder.ts";
+import type { PromptedSession } from "../graphs/prompted-session.ts";
 import { returnRunMemory } from "../runtime/return-run-memory.ts";
-import type { LoadedSession } from "../runtime/session.ts";
 import { makeTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { keyValueBytes } from "./key-value-memory.ts";
 import type { LoaderDependencies } from "./loader-dependencies.ts";
@@ -128,6 +128,7 @@ export async function loadDecoder(
     chatTemplate,
     upstreamDigest: derivedFrom ?? files.weights,
     lora,
+    prompts: session,
     get bytes() {
       return bytes + lora.bytes;
     },
@@ -144,7 +145,7 @@ function openGraph(
   { checkpoint, files }: IdentifiedDecoder,
   form: DecoderForm,
   { tools, watch }: Opening,
-): Promise<LoadedSession> {
+): Promise<PromptedSession> {
   const { runtime, provider, deviceMemory } = tools;
   const { signal } = watch;
   const key = decoderGraphKey(form, decoderDigestIn(form, files, provider), provider);

@@ -10,6 +10,7 @@ import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import type { Session } from "../runtime/session.ts";
 import type { DecoderLoraSession } from "../graphs/decoder-lora-session.ts";
 import type { LoraSession } from "../graphs/lora-session.ts";
+import type { PromptedSession } from "../graphs/prompted-session.ts";
 import type { LoraBase } from "./lora-base.ts";
 
 type Kept = {
@@ -31,7 +32,9 @@ export type LoadedEncoder = EncoderModel &
 export type LoadedDecoder = DecoderModel &
   Kept & {
     readonly form: DecoderForm;
-    /** For adapters of low rank; null: it is one itself. */
+    /** For adapters of low rank; null: it is tuned itself. */
     readonly lora: LoraBase<DecoderLoraSession> | null;
+    /** For soft prompts; null: it is tuned itself. */
+    readonly prompts: PromptedSession | null;
   };
 export type LoadedModel = LoadedEncoder | LoadedDecoder;

@@ -19,16 +19,29 @@ import type { WeightSource } from "../weights/weight-source.ts";
 import { AdapterId, adapterFiles, readAdapterWeights, readFinite } from "./adapter-files.ts";
 import { causalLanguageModel, type DecoderAdapter, readDecoderAdapter } from "./decoder-adapter.ts";
 import { checkLoraConfig, loraFields, type LoraLayer, readLoraLayers } from "./lora-config.ts";
+import { softPromptFields } from "./soft-prompt-config.ts";
 
 /** Tasks a linear head can do, with PEFT's name of each. */
 const taskTypes = {
   "text-classification": "SEQ_CLS",
   "relation-extraction": "SEQ_CLS",
   "token-classification": "TOKEN_CLS",
+  "question-answering": "QUESTION_ANS",
 } as const;
 
 const AdapterTask = z.enum(Object.keys(taskTypes) as [keyof typeof taskTypes]);
 export type AdapterTask = z.infer<typeof AdapterTask>;
+
+/** What is computed of each token by itself. */
+const tokenTasks: readonly AdapterTask[] = ["token-classification", "question-answering"];
+
+/** Rows of a classifier that finds answers, as transformers has them. */
+export const answerEnds: readonly string[] = ["start", "end"];
+
+/** The layer that is the head, as the class of transformers for the task calls it. */
+export function classifierOf(task: AdapterTask): string {
+  return task === "question-answering" ? "qa_outputs" : "classifier";
+}
 
 /** adapter_config.json: what we rely on of PEFT's many fields. */
 export const AdapterConfigFile = z.looseObject({
@@ -37,6 +50,7 @@ export const AdapterConfigFile = z.looseObject({
   base_model_name_or_path: z.string().min(1).max(200),
   modules_to_save: z.array(z.string()).nullish(),
   ...loraFields,
+  ...softPromptFields,
 });
 type AdapterConfigFile = z.infer<typeof AdapterConfigFile>;
 
@@ -108,8 +122,10 @@ export type EncoderAdapter = AdapterHead & {
 
 export type Adapter = EncoderAdapter | DecoderAdapter;
 
-const weightName = "base_model.model.classifier.weight";
-const biasName = "base_model.model.classifier.bias";
+function headNames(task: AdapterTask): { readonly weight: string; readonly bias: string } {
+  const layer = `${peftPrefix}${classifierOf(task)}`;
+  return { weight: `${layer}.weight`, bias: `${layer}.bias` };
+}
 
 function checkConfig(config: AdapterConfigFile, task: AdapterTask): void {
   const { peft_type: kind, task_type: type } = config;
@@ -133,21 +149,28 @@ function checkLabels({ labels, problem, pooling, task }: AdapterOwnFile): void {
       `${adapterFiles.own}: labels: regression needs one, there are ${labels.length}`,
     );
   }
-  if ((pooling === "none") === (task === "token-classification")) return;
+  if (task === "question-answering" && labels.join() !== answerEnds.join()) {
+    throw new Error(`${adapterFiles.own}: labels: ${task} has ${answerEnds.join(" and ")}`);
+  }
+  if ((pooling === "none") === tokenTasks.includes(task)) return;
   throw new Error(`${adapterFiles.own}: pooling ${pooling} does not fit the task ${task}`);
 }
 
-function checkHead(source: WeightSource, labels: number): void {
-  const weight = source.entry(weightName)?.shape;
-  const bias = source.entry(biasName)?.shape;
-  if (weight === undefined) throw new Error(`${weightName} is missing`);
-  if (bias === undefined) throw new Error(`${biasName} is missing`);
+function checkHead(
+  source: WeightSource,
+  { task, labels: { length: labels } }: AdapterOwnFile,
+): void {
+  const names = headNames(task);
+  const weight = source.entry(names.weight)?.shape;
+  const bias = source.entry(names.bias)?.shape;
+  if (weight === undefined) throw new Error(`${names.weight} is missing`);
+  if (bias === undefined) throw new Error(`${names.bias} is missing`);
   const [rows, features, ...more] = weight;
   if (rows !== labels || features === undefined || features === 0 || more.length > 0) {
-    throw new Error(`${weightName} is [${weight.join(", ")}], expected [${labels}, features]`);
+    throw new Error(`${names.weight} is [${weight.join(", ")}], expected [${labels}, features]`);
   }
   if (bias.join() === String(labels)) return;
-  throw new Error(`${biasName} is [${bias.join(", ")}], expected [${labels}]`);
+  throw new Error(`${names.bias} is [${bias.join(", ")}], expected [${labels}]`);
 }
 
 /** Whether a tensor is an adapter's table of word shapes, by its name. */
@@ -171,15 +194,16 @@ function readWeights(
   own: AdapterOwnFile,
   config: AdapterConfigFile,
 ): Pick<EncoderAdapter, "weight" | "bias" | "lora"> {
-  checkHead(source, own.labels.length);
+  checkHead(source, own);
+  const head = headNames(own.task);
   checkShapes(source.names().filter(isShapeTable), own);
   const others = source
     .names()
-    .filter((name) => name !== weightName && name !== biasName && !isShapeTable(name));
+    .filter((name) => name !== head.weight && name !== head.bias && !isShapeTable(name));
   const lora = readLoraLayers(source, others, config, "the classifier and layers of LoRA are");
   return {
-    weight: readFinite(source, weightName),
-    bias: readFinite(source, biasName),
+    weight: readFinite(source, head.weight),
+    bias: readFinite(source, head.bias),
     lora,
   };
 }
@@ -239,7 +263,7 @@ function configOf({ task, baseName }: AdapterHead, lora: TrainedLora | null) {
     target_modules: lora?.targets ?? "dummy-target-modules",
     task_type: taskTypes[task],
     base_model_name_or_path: baseName,
-    modules_to_save: ["classifier"],
+    modules_to_save: [classifierOf(task)],
     inference_mode: true,
   };
 }
@@ -315,11 +339,12 @@ export async function writeAdapter(
   if (!adapter.weight.every(Number.isFinite) || !adapter.bias.every(Number.isFinite)) {
     throw new Error("the head holds a number that is not finite");
   }
-  const { weight, bias, labels } = adapter;
+  const { weight, bias, labels, task } = adapter;
   const rows = labels.length;
+  const names = headNames(task);
   const head = [
-    { name: weightName, shape: [rows, weight.length / rows], load: () => weight },
-    { name: biasName, shape: [rows], load: () => bias },
+    { name: names.weight, shape: [rows, weight.length / rows], load: () => weight },
+    { name: names.bias, shape: [rows], load: () => bias },
   ].map((tensor) => ({ ...tensor, dtype: "float32" as const }));
   const tensors = [...head, ...(lora?.tensors ?? [])];
   await writeAdapterFiles(folder, { tensors, card, own, config: configOf(adapter, lora) });

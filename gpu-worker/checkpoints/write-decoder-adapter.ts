@@ -1,10 +1,13 @@
 /**
- * Layers of LoRA on a decoder in a folder of their own, as Hugging Face's PEFT library writes and reads them; beside it
- * `llm-os.json`, which says what PEFT has no field for.
+ * Layers of LoRA on a decoder, or a soft prompt, in a folder of their own, as Hugging Face's PEFT library writes and
+ * reads them; beside it `llm-os.json`, which says what PEFT has no field for.
  */
+import type { DecoderArchitecture } from "../architectures/decoder-architecture.ts";
+import type { TensorToWrite } from "../weights/safetensors-writer.ts";
 import { writeAdapterFiles } from "./adapter-folder.ts";
 import type { TrainedLora } from "./adapter-folder.ts";
 import { causalLanguageModel, type DecoderAdapter } from "./decoder-adapter.ts";
+import { promptTuning } from "./soft-prompt-config.ts";
 
 export type TunedDecoder = Pick<DecoderAdapter, "baseName" | "licence"> & {
   /** What it was tuned for. */
@@ -15,16 +18,45 @@ export type TunedDecoder = Pick<DecoderAdapter, "baseName" | "licence"> & {
   readonly baseDigest: string;
 };
 
-function configOf({ baseName }: TunedDecoder, { rank, alpha, targets }: TrainedLora) {
+/** A soft prompt as it was trained. */
+export type TrainedPrompt = {
+  readonly virtualTokens: number;
+  /** Of the base. */
+  readonly architecture: Pick<DecoderArchitecture, "hidden" | "heads" | "layers">;
+  /** Under PEFT's name. */
+  readonly tensors: readonly TensorToWrite[];
+};
+
+function loraConfig({ rank, alpha, targets }: TrainedLora) {
   return {
     peft_type: "LORA",
-    task_type: causalLanguageModel,
-    base_model_name_or_path: baseName,
     r: rank,
     lora_alpha: alpha,
     lora_dropout: 0,
     bias: "none",
     target_modules: targets,
+  };
+}
+
+function promptConfig({ virtualTokens, architecture }: TrainedPrompt) {
+  const { hidden, heads, layers } = architecture;
+  return {
+    peft_type: promptTuning,
+    num_virtual_tokens: virtualTokens,
+    token_dim: hidden,
+    num_transformer_submodules: 1,
+    num_attention_heads: heads,
+    num_layers: layers.length,
+    // How PEFT would begin before it reads the vectors: with what needs no tokenizer.
+    prompt_tuning_init: "RANDOM",
+  };
+}
+
+function configOf({ baseName }: TunedDecoder, trained: TrainedLora | TrainedPrompt) {
+  return {
+    ...("rank" in trained ? loraConfig(trained) : promptConfig(trained)),
+    task_type: causalLanguageModel,
+    base_model_name_or_path: baseName,
     inference_mode: true,
   };
 }
@@ -33,11 +65,11 @@ function configOf({ baseName }: TunedDecoder, { rank, alpha, targets }: TrainedL
 export async function writeDecoderAdapter(
   folder: string,
   adapter: TunedDecoder,
-  { lora, card }: { readonly lora: TrainedLora; readonly card: string },
+  { trained, card }: { readonly trained: TrainedLora | TrainedPrompt; readonly card: string },
 ): Promise<void> {
   const { task, maxLength, baseDigest, licence } = adapter;
   await writeAdapterFiles(folder, {
-    tensors: lora.tensors,
+    tensors: trained.tensors,
     card,
     own: {
       formatVersion: 1,
@@ -46,6 +78,6 @@ export async function writeDecoderAdapter(
       base_digest: baseDigest,
       ...(licence !== null && { licence }),
     },
-    config: configOf(adapter, lora),
+    config: configOf(adapter, trained),
   });
 }

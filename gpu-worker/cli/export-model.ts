@@ -10,7 +10,7 @@ import type { Task } from "#contract/tasks.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
 import { describeBase, findBase } from "../catalog/base-model.ts";
 import { adapterLimits } from "../catalog/load-adapter.ts";
-import type { EncoderAdapter } from "../checkpoints/adapter-folder.ts";
+import { classifierOf, type EncoderAdapter } from "../checkpoints/adapter-folder.ts";
 import { type Checkpoint, identityFiles, readCheckpoint } from "../checkpoints/checkpoint.ts";
 import {
   type AdapterOf,
@@ -24,7 +24,7 @@ import { writeModel } from "../onnx/write-model.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { type TensorToWrite, writeSafetensors } from "../weights/safetensors-writer.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
-import { graphOfAdapter, graphOfCheckpoint } from "./exported-graph.ts";
+import { answerOutputs, graphOfAdapter, graphOfCheckpoint } from "./exported-graph.ts";
 import { mergedWeights } from "./merged-weights.ts";
 
 export type ExportCommand = {
@@ -157,7 +157,7 @@ function describeCheckpoint(base: Checkpoint): Pick<Exported, "description" | "b
     sentence !== null
       ? ["sentence_embedding"]
       : head.name === "question-answering"
-        ? ["start_logits", "end_logits"]
+        ? answerOutputs
         : ["logits"];
   const { wordShapes: word_shapes } = base;
   const described = { task, outputs, ...labelsOf(head), ...readingOf(base), word_shapes };
@@ -175,10 +175,11 @@ function isExported(task: Task): boolean {
 
 function describeAdapter(adapter: EncoderAdapter, base: Checkpoint): Description {
   const { task, labels, problem } = adapter;
+  const answers = task === "question-answering";
   return {
     task,
-    outputs: ["logits"],
-    ...scoresOf(labels, problem, task === "token-classification"),
+    outputs: answers ? answerOutputs : ["logits"],
+    ...(answers ? unlabelled : scoresOf(labels, problem, task === "token-classification")),
     ...readingOf(base),
     word_shapes: adapter.wordShapes,
     max_tokens: adapterLimits(adapter, base.limits).maxTokens,
@@ -189,10 +190,10 @@ const readingOf = ({ lowerCase }: Checkpoint) => ({ lower_case: lowerCase });
 
 type Scores = Pick<Description, "labels" | "scores" | "per_token">;
 
+const unlabelled: Scores = { labels: null, scores: "none", per_token: false };
+
 function labelsOf(head: ModelHead): Scores {
-  if (!("labels" in head)) {
-    return { labels: null, scores: "none", per_token: false };
-  }
+  if (!("labels" in head)) return unlabelled;
   return scoresOf(head.labels, head.problem, head.name === "token-classification");
 }
 
@@ -247,14 +248,15 @@ async function writeMerged(
   });
   await writeSafetensors(path.join(out, "model.safetensors"), tensors);
   if (adapter === null) return;
-  const { weight, bias } = adapter.adapter;
+  const { weight, bias, task } = adapter.adapter;
+  const layer = classifierOf(task);
   await writeSafetensors(path.join(out, "classifier.safetensors"), [
     {
-      name: "classifier.weight",
+      name: `${layer}.weight`,
       dtype: "float32",
       shape: [bias.length, weight.length / bias.length],
       load: () => weight,
     },
-    { name: "classifier.bias", dtype: "float32", shape: [bias.length], load: () => bias },
+    { name: `${layer}.bias`, dtype: "float32", shape: [bias.length], load: () => bias },
   ]);
 }

@@ -10,6 +10,9 @@ import { GraphBuilder } from "../onnx/graph-builder.ts";
 import { float32 } from "../tensor/tensor.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 
+/** Of a head that finds answers, by row of its classifier. */
+export const answerOutputs = ["start_logits", "end_logits"];
+
 function build({ config }: Checkpoint, weights: WeightSource, head: Head): Graph {
   return buildWholeEncoder(config, weights, { head, form: "f32" });
 }
@@ -27,11 +30,14 @@ export function graphOfCheckpoint(checkpoint: Checkpoint, weights: WeightSource)
   return build(checkpoint, weights, sentenceHead(checkpoint) ?? own);
 }
 
-/** As the served one reads it: `logits` of the features that the adapter's pooling makes. */
+/**
+ * As the served one reads it: `logits` of the features that the adapter's pooling makes; of answers, `start_logits` and
+ * `end_logits`.
+ */
 export function graphOfAdapter(
   base: Checkpoint,
   weights: WeightSource,
-  { pooling, weight, bias }: Pick<AdapterHead, "pooling" | "weight" | "bias">,
+  { task, pooling, weight, bias }: Pick<AdapterHead, "task" | "pooling" | "weight" | "bias">,
 ): Graph {
   if (pooling === "spans" || pooling === "marks") {
     throw new Error("its head reads parts of a text, which no graph of ours marks: not exported");
@@ -46,6 +52,12 @@ export function graphOfAdapter(
   const features = graph.value(pooling === "none" ? "last_hidden_state" : "pooled");
   const width = weight.length / bias.length;
   const matrix = graph.constant(float32([width, bias.length], transposeMatrix(weight, width)));
-  graph.output("logits", features.matMul(matrix).add(graph.constant(float32([bias.length], bias))));
+  const logits = features.matMul(matrix).add(graph.constant(float32([bias.length], bias)));
+  if (task !== "question-answering") graph.output("logits", logits);
+  else {
+    for (const [at, name] of answerOutputs.entries()) {
+      graph.output(name, logits.gather(graph.scalar("int64", at), 2));
+    }
+  }
   return graph.build();
 }

@@ -13,7 +13,7 @@ import { runExport } from "./export-model.ts";
 import { runFetch } from "./fetch-model.ts";
 import { runFitHead } from "./fit-head.ts";
 import { formatModels, listModels } from "./list-models.ts";
-import { strategies, usualLora } from "../training/training-plan.ts";
+import { strategies, usualLora, usualSoftPrompt } from "../training/training-plan.ts";
 import { runTune, type TuneCommand } from "./tune.ts";
 import { defaultTolerance, verifyModel } from "./verify-model.ts";
 
@@ -194,9 +194,16 @@ function parseThreshold(text: string): number {
 }
 
 type Optional = Pick<TuneCommand, "validation" | "epochs" | "learningRate" | "batch" | "patience">;
-type TuneOptions = Omit<TuneCommand, keyof Optional | "lora" | "skipInvalid" | "task"> & {
+type Nested = "lora" | "softPrompt" | "skipInvalid" | "task";
+type TuneOptions = Omit<TuneCommand, keyof Optional | Nested> & {
   [Name in keyof Optional]?: NonNullable<Optional[Name]>;
-} & { skipInvalid?: true; loraRank: number; loraAlpha: number };
+} & {
+  skipInvalid?: true;
+  loraRank: number;
+  loraAlpha: number;
+  virtualTokens: number;
+  initialText?: string;
+};
 
 program
   .command("tune")
@@ -216,6 +223,8 @@ program
   .option("--learning-rate-multiplier <number>", "of the learning rate", parsePositive, 1)
   .option("--lora-rank <number>", "of the adapters of lora", parseWhole, usualLora.rank)
   .option("--lora-alpha <number>", "their weight, times the rank", parsePositive, usualLora.alpha)
+  .option("--virtual-tokens <number>", "of soft-prompt", parseWhole, usualSoftPrompt.virtualTokens)
+  .option("--initial-text <text>", "what they begin as; default: words by chance")
   .option("--patience <number>", "evaluations without a gain after which it stops", parseWhole)
   .option("--threshold <number>", "what counts as a gain of the score", parseThreshold, 0)
   .option("--skip-invalid", "leave bad examples out")
@@ -233,13 +242,15 @@ program
     const { threads, poolThreads, ...settings } = modelConfig();
     const log = { info: () => undefined, warn: () => undefined };
     const runtime = await openRuntime({ log, poolThreads, ...(threads !== null && { threads }) });
-    const { loraRank: rank, loraAlpha: alpha, skipInvalid = false, ...given } = options;
+    const { loraRank: rank, loraAlpha: alpha, skipInvalid = false, ...others } = options;
+    const { virtualTokens, initialText = null, ...given } = others;
+    const nested = { lora: { rank, alpha }, softPrompt: { virtualTokens, initialText } };
     const { validation = null, epochs = null, learningRate = null } = given;
     const { batch = null, patience = null } = given;
     const optional = { validation, epochs, learningRate, batch, patience };
     const memoryBytes = process.availableMemory();
     const tools = { settings, runtime, memoryBytes, signal, stream: process.stderr, say };
-    await runTune({ ...given, ...optional, task: null, lora: { rank, alpha }, skipInvalid }, tools);
+    await runTune({ ...given, ...optional, ...nested, task: null, skipInvalid }, tools);
   });
 
 program

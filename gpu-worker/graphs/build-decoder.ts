@@ -6,7 +6,7 @@ import type { DecoderForm } from "../architectures/decoder-form.ts";
 import { inThread } from "../event-loop/in-thread.ts";
 import { writeModel } from "../onnx/write-model.ts";
 
-/** `lora`: with stacks of adapters. */
+/** `lora`: with stacks of adapters; otherwise with places for soft prompts. */
 type BuildOptions = { file: string; lora?: boolean };
 
 /**
@@ -31,7 +31,8 @@ export async function writeDecoderGraph(
   const { config, weights } = openDecoderWeights(checkpoint);
   try {
     const positions = checkpoint.limits.maxTokens;
-    await writeModel(buildDecoder(config, weights, { positions, form, lora }), file);
+    const options = { positions, form, lora, prompts: !lora };
+    await writeModel(buildDecoder(config, weights, options), file);
   } finally {
     weights.close();
   }

@@ -26,9 +26,12 @@ export function keyPrefix(digest: string): string {
   return `${digest.slice(0, 32)}-`;
 }
 
+/** Grows whenever the same files give another graph of a decoder, and the same answers. */
+const decoderVersion = 1;
+
 /** @param digest of the decoder in that form */
 export function decoderGraphKey(form: DecoderForm, digest: string, provider: Provider): string {
-  return `${keyPrefix(digest)}${form}-${provider}-${builderVersion}`;
+  return `${keyPrefix(digest)}${form}-${provider}-${builderVersion}-${decoderVersion}`;
 }
 
 /** Grows whenever the same files give another graph of adapters, and the same answers. */

@@ -2,6 +2,7 @@
 import { wholeText } from "../model/decoder-feeds.ts";
 import type { LoadedSession, Runtime } from "../runtime/session.ts";
 import { DecoderLoraSession } from "./decoder-lora-session.ts";
+import { PromptedSession } from "./prompted-session.ts";
 import type { SessionOptions } from "./open-session.ts";
 
 /** Of the run that warms a session up. */
@@ -19,8 +20,8 @@ export function expectBinding({ name }: Pick<Runtime, "name">): void {
 type Wrap<Opened extends LoadedSession> = (session: LoadedSession) => Opened;
 
 /** @throws Error that says what is wrong with the file; the signal's reason */
-export function openDecoder(file: string, options: SessionOptions): Promise<LoadedSession> {
-  return open(file, options, (session) => session);
+export function openDecoder(file: string, options: SessionOptions): Promise<PromptedSession> {
+  return open(file, options, (session) => new PromptedSession(session));
 }
 
 /** A graph that takes adapters of low rank, none there yet. @param config of its checkpoint @throws as `openDecoder` */

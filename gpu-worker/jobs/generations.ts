@@ -25,6 +25,7 @@ import {
   openChatRenderer,
 } from "../tokenizer/chat-template.ts";
 import type { ToolConversation } from "../tool-calls/tool-conversation.ts";
+import { softPrompted } from "./soft-prompted.ts";
 
 /** Makes the tokens of all requests for one decoder. */
 export type GenerationEngine = {
@@ -137,8 +138,10 @@ export class Generations {
     const engine = this.#engineOf(model);
     this.#busy.set(engine, (this.#busy.get(engine) ?? 0) + 1);
     try {
-      const { adapter } = model;
-      return await engine.generate(request, { ...handlers, ...(adapter && { adapter }) });
+      const { adapter, softPrompt = [] } = model;
+      const prompted = softPrompted(request, handlers, softPrompt);
+      const own = { ...prompted.handlers, ...(adapter && { adapter }) };
+      return prompted.endOf(await engine.generate(prompted.request, own));
     } finally {
       const left = (this.#busy.get(engine) ?? 1) - 1;
       if (left > 0) this.#busy.set(engine, left);

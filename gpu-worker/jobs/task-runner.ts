@@ -222,10 +222,11 @@ export class TaskRunner {
   #openEngine(model: DecoderModel): Engine {
     const { now, log } = this.#options;
     const limits = { memoryBytes: model.keyValueBytes };
-    // Where other tunes of its base share it, it has the base's name.
-    const { session, limits: own, base: id = model.id } = model;
+    // Where other tunes of its base share it, it has the base's name and length.
+    const { session, limits: own, base: id = model.id, softPrompt = [] } = model;
+    const maxTokens = own.maxTokens + softPrompt.length;
     return new Engine(
-      { id, session, limits: own },
+      { id, session, limits: { ...own, maxTokens } },
       { scheduler: this.#scheduler, now, limits, ...(log && { log }) },
     );
   }

@@ -2,6 +2,7 @@
 import { CodedError } from "#contract/errors.ts";
 import type { DecoderModel } from "../model/decoder-model.ts";
 import type { GenerationRequest } from "../model/generation.ts";
+import { isVirtual } from "../model/virtual-tokens.ts";
 import { bytesPerToken } from "./key-value-slots.ts";
 
 export type EngineLimits = {
@@ -77,7 +78,8 @@ export function checkRequest(
   if (prompt.length === 0) throw refusal("invalid_value", "The prompt has no tokens");
   const counts = [maxTokens, choices].every((count) => Number.isSafeInteger(count) && count >= 1);
   if (!counts) throw refusal("invalid_value", "At least one token of one choice is to be made");
-  const foreign = prompt.find((token) => !(token >= 0 && token < limits.vocabularySize));
+  const isOwn = (token: number) => token >= 0 && token < limits.vocabularySize;
+  const foreign = prompt.find((token) => !isOwn(token) && !isVirtual(token));
   if (foreign !== undefined || !prompt.every(Number.isInteger)) {
     const words = `The prompt has a token that ${id} has not: its ids are 0 to ${limits.vocabularySize - 1}`;
     throw refusal("invalid_value", words);

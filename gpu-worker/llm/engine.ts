@@ -11,6 +11,7 @@ import type { Tenant } from "../batching/fair-queueing.ts";
 import { compareFronts, type QueueFront } from "../batching/slot-policy.ts";
 import type { SlotBatch, SlotScheduler, StepUser } from "../batching/slot-scheduler.ts";
 import type { GenerationEnd, GenerationHandlers, GenerationRequest } from "../model/generation.ts";
+import { isVirtual } from "../model/virtual-tokens.ts";
 import { isDeviceFault } from "../runtime/device-faults.ts";
 import { checkRequest, defaultEngineLimits, engineRoom } from "./engine-limits.ts";
 import type { EngineLimits, EngineModel, EngineRoom } from "./engine-limits.ts";
@@ -137,7 +138,7 @@ export class Engine implements StepUser {
       tenant,
       adapter,
       arrival: scheduler.nextArrival(),
-      promptTokens: new Set(request.prompt),
+      promptTokens: new Set(request.prompt.filter((token) => !isVirtual(token))),
       promptScores: request.promptLogprobs ? [null] : null,
       cachedTokens: 0,
       texts: new Set(),

@@ -8,6 +8,7 @@
  * not, the next run overwrites.
  */
 import type { GenerationHandlers } from "../model/generation.ts";
+import { isVirtual } from "../model/virtual-tokens.ts";
 import { runDecode, runMixed, runPrompt, scoredTokensMax } from "./decoder-runs.ts";
 import type { DecodeBatch, PromptPiece } from "./decoder-runs.ts";
 import type { EngineSlots } from "./engine-slots.ts";
@@ -283,6 +284,7 @@ function scorePrompt(
   for (let row = 0; row < rows; row += 1) {
     const token = prompt[from + row + 1];
     if (token === undefined) return;
+    if (isVirtual(token)) continue;
     const own = logits.subarray(row * sampler.vocabulary, (row + 1) * sampler.vocabulary);
     scores[from + row + 1] = sampler.score(own, token, sampling.topLogprobs ?? 0);
   }

@@ -34,6 +34,8 @@ export type DecoderModel = {
   readonly session: LoadedSession;
   /** Of low rank, that its texts are written with, as the session counts them. Absent: none. */
   readonly adapter?: number;
+  /** Virtual tokens that its texts begin with, as the session counts them. Absent: none. */
+  readonly softPrompt?: readonly number[];
   /** Id of the model that it is tuned from, whose other tunes share the session. Absent: of none. */
   readonly base?: string;
   readonly keyValues: KeyValueShape;

@@ -25,5 +25,6 @@ export type ModelHead =
       /** Of tags. Absent: each word's surest class. */
       readonly decoding?: TagDecoding;
     }
-  | { readonly name: "question-answering" }
+  /** `linear`: of where an answer begins and where it ends. Absent: the graph computes both. */
+  | { readonly name: "question-answering"; readonly linear?: LinearHead }
   | { readonly name: "masked-lm" };

@@ -29,6 +29,9 @@ const moving = new Set(
   "Reshape Transpose Unsqueeze Squeeze Split Slice Gather Expand Flatten Identity".split(" "),
 );
 
+/** What gives its first input with others' elements in some places: in whatever type that has. */
+const placing = new Set(["ScatterND"]);
+
 function isKind(dtype: string | undefined): dtype is Kind {
   return dtype === "float32" || dtype === "float16";
 }
@@ -73,11 +76,17 @@ class Autocast {
     const floats = inputs.filter((name) => isKind(this.#types.get(name)?.dtype));
     const [first] = floats;
     if (moving.has(operator)) return first === inputs[0] && this.#isTable(first) ? "float16" : null;
+    if (placing.has(operator)) return this.#kindOfValue(first);
     // The widest, but single numbers take the type of what they meet.
     const deciding = floats.filter((name) => !this.#isSingle(name));
     if (deciding.length === 0) return null;
     const wide = deciding.some((name) => this.#types.get(name)?.dtype === "float32");
     return wide ? "float32" : "float16";
+  }
+
+  #kindOfValue(name: string | undefined): Kind | null {
+    const dtype = name === undefined ? undefined : this.#types.get(name)?.dtype;
+    return isKind(dtype) ? dtype : null;
   }
 
   #isSingle(name: string): boolean {

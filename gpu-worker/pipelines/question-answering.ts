@@ -9,10 +9,11 @@ import type { TaskInput, TaskOutput, TaskParameters } from "#contract/tasks.ts";
 import { type Answer, questionAnsweringDefaults } from "#contract/tasks/question-answering.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import { sum } from "../tensor/vectors.ts";
+import { type EndLogits, answerHeadOf } from "./answer-head.ts";
 import { type WindowAnswers, bestSpans } from "./answer-spans.ts";
 import type { EncoderModel } from "../model/encoder-model.ts";
 import { type Span, offsetConverter, trimOffsets } from "./offsets.ts";
-import type { EncoderRow, RowResult } from "../model/encoder-row.ts";
+import type { EncoderRow } from "../model/encoder-row.ts";
 import type { EncoderPipeline } from "./pipeline.ts";
 import { readRows } from "./read-rows.ts";
 import { ResultSize } from "./result-size.ts";
@@ -41,21 +42,21 @@ type Found = { start: number; end: number; score: number };
 export const questionAnswering: EncoderPipeline<"question-answering"> = {
   kind: "encoder",
   async answer({ inputs, parameters }, model, context) {
-    if (model.head.name !== "question-answering") {
-      throw new CodedError("invalid_value", `${model.id} answers no questions`, { param: "model" });
-    }
+    const head = answerHeadOf(model);
     const counter = new TokenCounter();
     const options = { parameters, counter, signal: context.signal };
-    const { passages, windows, rows, lowered } = await encodePassages(inputs, model, options);
+    const { passages, windows, lowered, ...encoded } = await encodePassages(inputs, model, options);
+    const rows = encoded.rows.map((row) => ({ ...row, outputs: head.outputs }));
     const fix = "Lower top_k, or send fewer inputs.";
     const size = new ResultSize(context, { param: "top_k", fix });
     await size.expect(sum(passages.map((passage) => bytesOf(passage, parameters))));
     const gathered = passages.map((passage) => new GatheredAnswers(passage, parameters));
     await readRows(rows, model, context, {
-      floatsOf: ({ ids }) => 2 * ids.length,
+      floatsOf: ({ ids }) => head.width * ids.length,
       async read(result, row, slices) {
         const window = windows[row];
-        if (window !== undefined) await gathered[window.input]?.read(window, result, slices);
+        if (window === undefined) return;
+        await gathered[window.input]?.read(window, head.logitsOf(result), slices);
       },
     });
     const outputs = await new TimeSlices(context.signal).map(gathered, (each) => each.output(size));
@@ -93,10 +94,7 @@ function spanRules(
   return { topK: toWords ? answers * spansPerAnswer + spansBesides : answers, lengthMax };
 }
 
-function logitsOf(
-  { from, to, start }: PassageWindow,
-  { start_logits, end_logits }: Pick<RowResult, "start_logits" | "end_logits">,
-) {
+function logitsOf({ from, to, start }: PassageWindow, { start_logits, end_logits }: EndLogits) {
   const [starts, ends] = [start_logits ?? new Float32Array(), end_logits ?? new Float32Array()];
   const last = start + to - from;
   // A model whose rows begin with no special token cannot say that there is no answer.
@@ -119,13 +117,13 @@ export async function encodePassages(
 ): Promise<{
   passages: Passage[];
   windows: PassageWindow[];
-  rows: EncoderRow[];
+  rows: Omit<EncoderRow, "outputs">[];
   lowered: boolean;
 }> {
   const questions = await encodeQuestions(inputs, model, { parameters, counter, signal });
   const passages: Passage[] = [];
   const windows: PassageWindow[] = [];
-  const rows: EncoderRow[] = [];
+  const rows: Omit<EncoderRow, "outputs">[] = [];
   let lowered = false;
   const slices = new TimeSlices(signal);
   for await (const tokens of encodeLong(fieldOf(inputs, "context"), model.tokenizer, {
@@ -142,7 +140,7 @@ export async function encodePassages(
       if (slices.over) await slices.next();
       const { ids, typeIds, starts } = model.tokenizer.wrap(question, tokens.ids.slice(from, to));
       counter.add({ ids, truncated: false });
-      rows.push({ ids, typeIds, outputs: ["start_logits", "end_logits"] });
+      rows.push({ ids, typeIds });
       windows.push({ input, from, to, start: starts[1] ?? 0 });
     }
   }
@@ -252,11 +250,7 @@ export class GatheredAnswers {
     this.#lower = lower.length === passage.text.length ? lower : null;
   }
 
-  async read(
-    window: PassageWindow,
-    result: Pick<RowResult, "start_logits" | "end_logits">,
-    slices: TimeSlices,
-  ): Promise<void> {
+  async read(window: PassageWindow, result: EndLogits, slices: TimeSlices): Promise<void> {
     const { align_to_words: toWords = true } = this.#parameters;
     const { wordSpans, tokenSpans } = this.#passage;
     const spans = toWords ? wordSpans : tokenSpans;

@@ -1,20 +1,27 @@
 /** What an adapter of low rank learns of a task, and what its linear classifier reads: the task as it is served. */
 import type { TrainingTask } from "#contract/training/forms.ts";
 import type { EncoderTask } from "../architectures/training-encoder.ts";
-import type { AdapterTask } from "../checkpoints/adapter-folder.ts";
+import { type AdapterTask, answerEnds, classifierOf } from "../checkpoints/adapter-folder.ts";
 import type { HeadPooling } from "../model/pooling.ts";
 import { TuningError } from "./tuning-error.ts";
 
 export type LearntTask = {
   readonly task: AdapterTask;
   readonly pooling: HeadPooling;
+  /** The classifier's layer. */
+  readonly classifier: string;
   /** That the classifier reads, side by side. */
   readonly vectors: number;
+  /** Of its rows; null: those of the data. */
+  readonly labels: readonly string[] | null;
   /** @param full what the graph of a whole checkpoint learns */
   graphTask(full: EncoderTask): EncoderTask;
 };
 
-const learnt: Readonly<Record<AdapterTask, Omit<LearntTask, "task">>> = {
+type Learnt = Pick<LearntTask, "pooling" | "vectors" | "graphTask"> &
+  Partial<Pick<LearntTask, "labels">>;
+
+const learnt: Readonly<Record<AdapterTask, Learnt>> = {
   "text-classification": {
     pooling: "mean",
     vectors: 1,
@@ -22,6 +29,12 @@ const learnt: Readonly<Record<AdapterTask, Omit<LearntTask, "task">>> = {
       full.name === "sequence-classification" ? { ...full, pooling: "mean" } : full,
   },
   "token-classification": { pooling: "none", vectors: 1, graphTask: (full) => full },
+  "question-answering": {
+    pooling: "none",
+    vectors: 1,
+    graphTask: (full) => full,
+    labels: answerEnds,
+  },
   "relation-extraction": { pooling: "marks", vectors: 3, graphTask: () => ({ name: "relation" }) },
 };
 
@@ -29,7 +42,7 @@ const learnt: Readonly<Record<AdapterTask, Omit<LearntTask, "task">>> = {
 export function learntTask(task: TrainingTask): LearntTask {
   if (task in learnt) {
     const known = task as AdapterTask;
-    return { task: known, ...learnt[known] };
+    return { task: known, classifier: classifierOf(known), labels: null, ...learnt[known] };
   }
   throw new TuningError(`lora is not trained for ${task}: use --strategy full`);
 }

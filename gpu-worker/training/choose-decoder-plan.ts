@@ -6,18 +6,18 @@ import { MemoryError, memoryInWords } from "./choose-plan.ts";
 import type { Choice, Limits, Wishes } from "./choose-plan.ts";
 import { decoderBytes, decoderSeconds } from "./decoder-cost.ts";
 import type { DecoderFacts } from "./decoder-cost.ts";
-import { type TrainingPlan, usualLora } from "./training-plan.ts";
+import { type TrainingPlan, usualLora, usualSoftPrompt } from "./training-plan.ts";
 import { TuningError } from "./tuning-error.ts";
 
 export type DecoderWishes = Pick<
   Wishes,
-  "strategy" | "epochs" | "learningRate" | "layers" | "lora" | "maxSeconds"
+  "strategy" | "epochs" | "learningRate" | "layers" | "lora" | "softPrompt" | "maxSeconds"
 > & {
   /** Null: to be chosen. */
   readonly batch: number | null;
 };
 
-export type DecoderChoice = Choice & Pick<TrainingPlan, "lora" | "recomputes">;
+export type DecoderChoice = Choice & Pick<TrainingPlan, "lora" | "softPrompt" | "recomputes">;
 
 /** Of the seconds there are: the estimate is rough. */
 const safety = 0.8;
@@ -27,7 +27,8 @@ const usualBatch = 8;
 const examplesSeen = 2_000;
 const epochsMax = 20;
 /** Of a decoder 576 wide; wider ones bear less. */
-const rates = { lora: 1e-3, others: 1e-4, hidden: 576 };
+const rates = { lora: 1e-3, "soft-prompt": 1e-2, "top-k": 1e-4, full: 1e-4 };
+const rateHidden = 576;
 
 /**
  * @throws MemoryError where nothing that was asked for fits
@@ -41,15 +42,19 @@ export function chooseDecoderPlan(
   const { strategy: asked, layers, maxSeconds } = wishes;
   const strategy = asked ?? "lora";
   if (strategy === "head")
-    throw new TuningError("a head classifies: a decoder is trained with lora, top-k or full");
-  const rate = strategy === "lora" ? rates.lora : rates.others;
-  const learningRate = wishes.learningRate ?? (rate * rates.hidden) / facts.architecture.hidden;
+    throw new TuningError(
+      "a head classifies: a decoder is trained with lora, soft-prompt, top-k or full",
+    );
+  const usualRate = (rates[strategy] * rateHidden) / facts.architecture.hidden;
+  const learningRate = wishes.learningRate ?? usualRate;
+  const lora = wishes.lora ?? usualLora;
+  const softPrompt = wishes.softPrompt ?? usualSoftPrompt;
   const usual = Math.round(examplesSeen / facts.training.length);
   const wanted = wishes.epochs ?? Math.min(epochsMax, Math.max(1, usual));
   const passes = wishes.epochs === null ? halves(wanted) : [wanted];
   const candidates = formsOf(wishes.batch ?? usualBatch).flatMap((form) =>
     passes.map((epochs) => {
-      const options = { strategy, layers, lora: wishes.lora ?? usualLora, epochs, ...form };
+      const options = { strategy, layers, lora, softPrompt, epochs, ...form };
       const seconds = decoderSeconds(facts, options, gemmRate);
       return { ...options, learningRate, seconds, bytes: decoderBytes(facts, options) };
     }),

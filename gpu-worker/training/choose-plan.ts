@@ -1,7 +1,9 @@
 /** What `auto` chooses: the strategy that is likely to gain most of those that end in time. Pure. */
 import { estimateBytes, estimateSeconds } from "./training-cost.ts";
 import type { CostFacts, CostOptions } from "./training-cost.ts";
-import { type LoraSizes, type TrainingPlan, usualLora } from "./training-plan.ts";
+import { type LoraSizes, type SoftPromptStart, type TrainingPlan } from "./training-plan.ts";
+import { usualLora } from "./training-plan.ts";
+import { TuningError } from "./tuning-error.ts";
 
 export type Wishes = {
   /** Null: to be chosen. */
@@ -10,6 +12,7 @@ export type Wishes = {
   readonly learningRate: number | null;
   readonly layers: number;
   readonly lora?: LoraSizes | null;
+  readonly softPrompt?: SoftPromptStart | null;
   readonly batch: number;
   readonly maxSeconds: number;
   /** Whether the examples are such that a head alone is fitted on them. */
@@ -64,9 +67,15 @@ export function memoryInWords(taken: number, there: number): string {
   return `training takes about ${megabytes(taken)} of memory and there are ${megabytes(there)}`;
 }
 
-/** @throws MemoryError where nothing that was asked for fits */
+/**
+ * @throws MemoryError where nothing that was asked for fits
+ * @throws TuningError for a strategy that trains no encoder
+ */
 export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Choice {
   const { batch } = wishes;
+  if (wishes.strategy === "soft-prompt") {
+    throw new TuningError("a soft prompt is trained for models that write: use --strategy lora");
+  }
   const scale = wishes.strategy === "lora" ? loraRate : 1;
   const usualRate = wishes.isTagging && wishes.strategy !== "lora" ? rate.ofTags : rate.value;
   const learningRate = wishes.learningRate ?? (scale * usualRate * rate.hidden) / facts.hidden;

@@ -5,7 +5,7 @@
 import type { TrainingTask } from "#contract/training/forms.ts";
 import { peftPrefix } from "../architectures/trainable-layers.ts";
 import { readAdapterWeights } from "../checkpoints/adapter-files.ts";
-import { type Adapter, readAdapter } from "../checkpoints/adapter-folder.ts";
+import { type Adapter, classifierOf, readAdapter } from "../checkpoints/adapter-folder.ts";
 import type { LoraLayer } from "../checkpoints/lora-config.ts";
 import { elementCount } from "../tensor/shape.ts";
 import { float32, type Tensor, tensor } from "../tensor/tensor.ts";
@@ -61,9 +61,13 @@ async function readAdapterStart(
     throw new TuningError(`its base has other weights than the tuned model was made of: ${again}`);
   }
   expectTask(adapter, task);
+  if (adapter.kind === "decoder" && adapter.softPrompt !== null) {
+    throw new TuningError(`the tuned model is a soft prompt, which nothing goes on from: ${again}`);
+  }
+  const head = adapter.kind === "decoder" ? null : `${peftPrefix}${classifierOf(adapter.task)}.`;
   const sizes = sizesOf(adapter.lora);
   const tensors = readAdapterWeights(folder, (source) => {
-    const names = source.names().filter((name) => !isClassifier(name));
+    const names = source.names().filter((name) => head === null || !name.startsWith(head));
     return new Map(names.map((name) => [name, readTensor(source, name)] as const));
   });
   if (adapter.kind === "decoder") return { sizes, tensors, classifier: null };
@@ -89,10 +93,6 @@ function sizesOf(layers: readonly LoraLayer[]): LoraSizes {
   if (layers.every((layer) => layer.rank === rank && layer.scale === scale))
     return { rank, alpha: rank * scale };
   throw new TuningError(`the tuned model's layers differ in rank or weight: ${again}`);
-}
-
-function isClassifier(name: string): boolean {
-  return name.startsWith(`${peftPrefix}classifier.`);
 }
 
 function readTensor(source: WeightSource, name: string): Tensor {

@@ -6,6 +6,7 @@ import type { DecoderArchitecture } from "../architectures/decoder-architecture.
 import { decoderTargets } from "./decoder-graphs.ts";
 import type { LearntRow } from "./learnt-rows.ts";
 import { diskOf, evaluations, processBytes, secondsPerParameter } from "./training-cost.ts";
+import { isAdapterStrategy, usualSoftPrompt } from "./training-plan.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 
 /** Tokens of a text, and how many of them are learnt. */
@@ -25,10 +26,12 @@ const efficiency = 0.6;
 export type DecoderOptions = Pick<
   TrainingPlan,
   "strategy" | "layers" | "lora" | "epochs" | "batch" | "recomputes"
->;
+> &
+  Partial<Pick<TrainingPlan, "softPrompt">>;
 
-export function lengthsOf(rows: readonly LearntRow[]): TextLength[] {
-  return rows.map(({ ids, learnt }) => ({ tokens: ids.length, learnt: learnt.length }));
+/** @param virtual tokens before each */
+export function lengthsOf(rows: readonly LearntRow[], virtual: number): TextLength[] {
+  return rows.map(({ ids, learnt }) => ({ tokens: virtual + ids.length, learnt: learnt.length }));
 }
 
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
@@ -69,6 +72,9 @@ function trainedLayers(
 function trainedParameters(facts: DecoderFacts, options: DecoderOptions): number {
   const { architecture, parameters } = facts;
   if (options.strategy === "full") return parameters;
+  if (options.strategy === "soft-prompt") {
+    return (options.softPrompt ?? usualSoftPrompt).virtualTokens * architecture.hidden;
+  }
   const layers = trainedLayers(facts, options);
   return options.strategy === "lora"
     ? layers * adapterWidths(architecture) * options.lora.rank
@@ -94,7 +100,7 @@ export function trainingOperations(
   options: Strategy,
 ): number {
   const share = trainedLayers({ architecture }, options) / architecture.layers.length;
-  const backward = (options.strategy === "lora" ? 1 : 2) * share;
+  const backward = (isAdapterStrategy(options.strategy) ? 1 : 2) * share;
   return operations(architecture, training) * (1 + backward);
 }
 

@@ -5,6 +5,7 @@
 import { buildTrainingDecoder } from "../architectures/decoder.ts";
 import { layerOutputs } from "../architectures/layer-outputs.ts";
 import { peftPrefix } from "../architectures/trainable-layers.ts";
+import { promptTable } from "../architectures/virtual-tokens.ts";
 import { gradient } from "../autodiff/gradient.ts";
 import { adamW } from "../autodiff/optimizers/adam-w.ts";
 import { randomFrom } from "../tensor/random.ts";
@@ -52,6 +53,7 @@ export function withDecoderAdapters(
 /** Which tensors a strategy trains. @param layerCount of the model */
 function trainedBy({ strategy, layers }: TrainingPlan, layerCount: number) {
   if (strategy === "lora") return (name: string) => name.startsWith(peftPrefix);
+  if (strategy === "soft-prompt") return (name: string) => name === promptTable;
   if (strategy === "full") return () => true;
   const last = new Set(Array.from({ length: layers }, (_, at) => `${layerCount - 1 - at}`));
   return (name: string) => {
@@ -61,9 +63,13 @@ function trainedBy({ strategy, layers }: TrainingPlan, layerCount: number) {
   };
 }
 
-/** Norms and biases are not decayed, as in transformers' Trainer, nor are adapters, which begin at zero. */
+/**
+ * Norms and biases are not decayed, as in transformers' Trainer, nor are adapters, which begin at zero, and virtual
+ * tokens, which begin as words.
+ */
 function isPlain(name: string): boolean {
-  return name.endsWith("norm.weight") || name.endsWith("bias") || name.startsWith(peftPrefix);
+  if (name.startsWith(peftPrefix) || name === promptTable) return true;
+  return name.endsWith("norm.weight") || name.endsWith("bias");
 }
 
 /**

@@ -119,12 +119,9 @@ function isTied(
   return own.length === words.length && own.every((value, at) => value === words[at]);
 }
 
-/** The classifier that adapters have, one layer whatever the family, which reads so many features. */
-export const adapterClassifier = "classifier";
-
 /**
- * `weights` with adapters that change nothing yet, and a linear classifier on so many vectors side by side. Closing it
- * closes `weights`.
+ * `weights` with adapters that change nothing yet, and a linear classifier, one layer whatever the family, on so many
+ * vectors side by side. Closing it closes `weights`.
  */
 export function withNewAdapters(
   weights: WeightSource,
@@ -136,10 +133,13 @@ export function withNewAdapters(
     rank,
     wordShapes,
     vectors,
+    classifier: name,
     before,
   }: Started & {
     readonly rank: number;
     readonly vectors: number;
+    /** The name of its layer. */
+    readonly classifier: string;
     /** The adapter that it goes on from; null: it begins. */
     readonly before: AdapterStart | null;
   },
@@ -151,10 +151,9 @@ export function withNewAdapters(
     ...newAdapters(weights, { rank, targets: adapted, prefix }, random),
     ...startShapes(weights, config, { wordShapes, prefix: peftPrefix + prefix }),
   ]);
-  const layer = newLayer(adapterClassifier, { inputs, outputs }, random);
+  const layer = newLayer(name, { inputs, outputs }, random);
   const { tensors, classifier = null } = before ?? { tensors: null };
   const goneOn = tensors === null ? adapters : continuedTensors(adapters, tensors);
-  const head =
-    classifier === null ? layer : continuedLayer(layer, adapterClassifier, labels, classifier);
+  const head = classifier === null ? layer : continuedLayer(layer, name, labels, classifier);
   return layeredWeights(memoryWeights(new Map([...goneOn, ...head])), weights);
 }

@@ -115,11 +115,12 @@ async function choose(run: DryRun, report: DataReport, heads: Heads): Promise<Fo
 }
 
 function settingsOf(plan: TrainingPlan): NonNullable<TuningPlan["settings"]> {
-  const { strategy, layers, lora, epochs, batch, learningRate, steps } = plan;
+  const { strategy, layers, lora, softPrompt, epochs, batch, learningRate, steps } = plan;
   return {
     strategy,
     layers: strategy === "top-k" ? layers : null,
     lora: strategy === "lora" ? { rank: lora.rank, alpha: lora.alpha } : null,
+    virtual_tokens: strategy === "soft-prompt" ? softPrompt.virtualTokens : null,
     n_epochs: epochs,
     batch_size: batch,
     learning_rate: learningRate,

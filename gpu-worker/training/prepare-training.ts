@@ -17,7 +17,8 @@ import type { EncoderData, TrainingData } from "./read-training-data.ts";
 import { similarityTuning } from "./similar-texts.ts";
 import { textTuning } from "./text-classes.ts";
 import { tokenTuning } from "./token-tags.ts";
-import type { LoraSizes, TrainingPlan } from "./training-plan.ts";
+import { usualSoftPrompt } from "./training-plan.ts";
+import type { LoraSizes, SoftPromptStart, TrainingPlan } from "./training-plan.ts";
 import type { TuningData } from "./training-task.ts";
 import { prepareDecoder } from "./tune-decoder.ts";
 import type { PreparedDecoder } from "./tune-decoder.ts";
@@ -40,6 +41,8 @@ export type TuningOptions = {
   readonly learningRateMultiplier: number;
   /** Null: `usualLora`. */
   readonly lora: LoraSizes | null;
+  /** Absent or null: `usualSoftPrompt`. */
+  readonly softPrompt?: SoftPromptStart | null;
   /** Evaluations without a gain of more than `threshold` after which it stops. Null: by how many there are. */
   readonly patience: number | null;
   readonly threshold: number;
@@ -96,11 +99,14 @@ function expectTask({ task }: TrainingData, wanted: TrainingTask | null): void {
   throw new DataError(`the examples are for ${task}, and ${wanted} was asked for`);
 }
 
+/** What decides how examples are read. */
+type ReadOptions = Pick<TuningOptions, "task" | "strategy" | "softPrompt">;
+
 /** @throws DataError for another task's; TuningError for a base that cannot be trained; the signal's reason */
 export async function prepareTraining(
   base: NamedBase,
   data: TrainingData,
-  { task, signal }: Pick<TuningOptions, "task"> & { readonly signal: AbortSignal },
+  { task, strategy, softPrompt, signal }: ReadOptions & { readonly signal: AbortSignal },
 ): Promise<PreparedTraining> {
   expectTask(data, task);
   if (!isDecoderData(data)) return await prepareLabels(base, data, signal);
@@ -108,7 +114,9 @@ export async function prepareTraining(
   const isDecoder = (await readDecoderCheckpoint(base.folder, null)) !== null;
   if (!isDecoder && texts.task === "pretraining")
     return await prepareLabels(base, { task: texts.task, data: texts }, signal);
-  const prepared = await prepareDecoder(base, texts, signal);
+  const { virtualTokens } = softPrompt ?? usualSoftPrompt;
+  const reading = { virtualTokens: strategy === "soft-prompt" ? virtualTokens : 0, signal };
+  const prepared = await prepareDecoder(base, texts, reading);
   const { training, heldOut } = prepared.facts;
   const tokens = training.reduce((sum, each) => sum + each.tokens, 0);
   const sizes = { examples: training.length, heldOut: heldOut.length, tokens };
@@ -180,7 +188,8 @@ export function chooseTraining(
   const headFits = isBare && data.task === "text-classification" && isHeadData(data.data);
   const batch = wishes.batch ?? usualBatch;
   const asked = { ...allowed, batch, isTagging, headFits };
-  return { ...choosePlan(prepared.facts, asked, limits), recomputes: false };
+  const choice = choosePlan(prepared.facts, asked, limits);
+  return { ...choice, softPrompt: usualSoftPrompt, recomputes: false };
 }
 
 /** The choice with what else was asked for, as a plan is made of it. */

@@ -101,21 +101,29 @@ export function newWordShapes(width: number): StartTensors {
   return new Map([[shapeTable, zeros([wordShapes.length, width])]]);
 }
 
-/**
- * Virtual tokens that start as words of the vocabulary, drawn by chance (https://arxiv.org/abs/2104.08691, 3.2).
- * @param table the word embeddings' name
- */
+export type PromptOptions = {
+  /** The word embeddings' name. */
+  readonly table: string;
+  readonly tokens: number;
+  /** What it starts as, in turn, as PEFT repeats a text. Absent or none: words drawn by chance. */
+  readonly words?: readonly number[];
+  /** Factor of embedded words. Default 1. */
+  readonly scale?: number;
+};
+
+/** Virtual tokens that start as words of the vocabulary (https://arxiv.org/abs/2104.08691, 3.2). */
 export function newPrompt(
   weights: WeightSource,
-  { table, tokens }: { readonly table: string; readonly tokens: number },
+  { table, tokens, words: given = [], scale = 1 }: PromptOptions,
   random: Random,
 ): StartTensors {
   const [rows = 0, width = 0] = weights.entry(table)?.shape ?? [];
   const words = readFloat32(weights, table);
   const vectors = new Float32Array(tokens * width);
   for (let token = 0; token < tokens; token++) {
-    const row = Math.floor(random() * rows) * width;
-    vectors.set(words.subarray(row, row + width), token * width);
+    const row = given[token % given.length] ?? Math.floor(random() * rows);
+    const vector = words.subarray(row * width, (row + 1) * width);
+    vectors.set(scale === 1 ? vector : vector.map((value) => value * scale), token * width);
   }
   return new Map([[promptTable, tensor("float32", [tokens, width], vectors)]]);
 }

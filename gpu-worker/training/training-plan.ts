@@ -2,7 +2,12 @@
 import * as z from "zod";
 import { scheduleFactor } from "../autodiff/optimizers/schedules.ts";
 
-export const strategies = ["head", "top-k", "full", "lora"] as const;
+export const strategies = ["head", "top-k", "full", "lora", "soft-prompt"] as const;
+
+/** Whether the base stays as it is, and what is trained is kept beside it. */
+export function isAdapterStrategy(strategy: TrainingPlan["strategy"]): boolean {
+  return strategy === "lora" || strategy === "soft-prompt";
+}
 
 /** Of adapters of low rank, see `loraScale`. */
 export const LoraSizes = z.object({ rank: z.int().positive(), alpha: z.number().positive() });
@@ -10,12 +15,24 @@ export type LoraSizes = z.infer<typeof LoraSizes>;
 
 export const usualLora: LoraSizes = { rank: 8, alpha: 16 };
 
+export const SoftPromptStart = z.object({
+  virtualTokens: z.int().positive(),
+  /** Null: words drawn by chance. */
+  initialText: z.string().nullable(),
+});
+export type SoftPromptStart = z.infer<typeof SoftPromptStart>;
+
+/** PEFT's examples have as many; Lester et al. gained little beyond. */
+export const usualSoftPrompt: SoftPromptStart = { virtualTokens: 20, initialText: null };
+
 export const TrainingPlan = z.object({
   strategy: z.enum(strategies),
   /** Layers that are trained, counted from the last, of top-k. */
   layers: z.int().nonnegative(),
   /** Of lora. */
   lora: LoraSizes.default(usualLora),
+  /** Of soft-prompt. */
+  softPrompt: SoftPromptStart.default(usualSoftPrompt),
   epochs: z.int().positive(),
   /** Examples. */
   batch: z.int().positive(),
@@ -40,7 +57,7 @@ type Chosen = Pick<
   TrainingPlan,
   "strategy" | "layers" | "epochs" | "batch" | "learningRate" | "seed" | "maxSeconds"
 > &
-  Partial<Pick<TrainingPlan, "lora" | "recomputes">> & {
+  Partial<Pick<TrainingPlan, "lora" | "softPrompt" | "recomputes">> & {
     /** When to stop; by default, what `planTraining` finds fitting. */
     readonly patience?: number | null;
     readonly threshold?: number | null;
@@ -73,6 +90,7 @@ export function planTraining(chosen: Chosen, examples: number): TrainingPlan {
     ...chosen,
     ...paced(steps, chosen.epochs),
     lora: chosen.lora ?? usualLora,
+    softPrompt: chosen.softPrompt ?? usualSoftPrompt,
     patience: chosen.patience ?? usual,
     threshold: chosen.threshold ?? 0,
   };

@@ -1,15 +1,19 @@
 /**
  * A decoder from a base's folder and examples: trained by the loop, then written with its report into a folder, layers
- * of LoRA as PEFT has them or a whole checkpoint. What a command and a job both call.
+ * of LoRA or a soft prompt as PEFT has them, or a whole checkpoint. What a command and a job both call.
  */
 import { rm } from "node:fs/promises";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { decoderOf } from "../architectures/decoder.ts";
+import type { DecoderArchitecture } from "../architectures/decoder-architecture.ts";
 import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
 import { decoderTokenizerFiles, readDecoderCheckpoint } from "../checkpoints/decoder-checkpoint.ts";
 import type { DecoderCheckpoint } from "../checkpoints/decoder-checkpoint.ts";
 import { openDecoderWeights } from "../checkpoints/decoder-weights.ts";
-import { type TunedDecoder, writeDecoderAdapter } from "../checkpoints/write-decoder-adapter.ts";
+import type { TrainedLora } from "../checkpoints/adapter-folder.ts";
+import { writeDecoderAdapter } from "../checkpoints/write-decoder-adapter.ts";
+import type { TrainedPrompt, TunedDecoder } from "../checkpoints/write-decoder-adapter.ts";
+import { virtualTokensMax } from "../model/virtual-tokens.ts";
 import { makeTokenizer } from "../tokenizer/tokenizer.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
@@ -20,15 +24,21 @@ import type { DecoderFacts } from "./decoder-cost.ts";
 import { batchData, encodeDecoderData, judgedData, scoresOf } from "./decoder-data.ts";
 import type { DecoderData, EncodedTexts } from "./decoder-data.ts";
 import { decoderGraphs, decoderTargets, withDecoderAdapters } from "./decoder-graphs.ts";
+import type { LearntRow } from "./learnt-rows.ts";
 import { evaluateAll } from "./run-training.ts";
 import type { TrainingEnd } from "./run-training.ts";
+import { behindSoftPrompt, initialTokens, withSoftPrompt } from "./soft-prompt.ts";
 import { stateFolderOf, trainInFolder } from "./train-in-folder.ts";
 import type { TrainingRun } from "./train-in-folder.ts";
 import type { TrainStep } from "./train-step.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
+import { isAdapterStrategy } from "./training-plan.ts";
+import type { TrainingPlan } from "./training-plan.ts";
 import { trainingReport } from "./training-report.ts";
 import { listTensors } from "./training-state.ts";
+import type { Tensors } from "./training-state.ts";
 import { planInWords, tuningCard } from "./tuning-card.ts";
+import { TuningError } from "./tuning-error.ts";
 import { writeDecoder } from "./write-decoder.ts";
 import { writeReport } from "./write-report.ts";
 
@@ -49,6 +59,8 @@ export type PreparedDecoder = Named & {
   readonly config: unknown;
   readonly data: DecoderData;
   readonly encoded: EncodedTexts;
+  /** Each text stands behind so many. */
+  readonly virtualTokens: number;
   readonly facts: DecoderFacts;
   /** Of an adapter that it goes on from; null: there is none. */
   readonly start: AdapterStart | null;
@@ -62,11 +74,27 @@ function configIn(checkpoint: DecoderCheckpoint): unknown {
   return config;
 }
 
-/** @throws Error that says why the base cannot be trained on the data; the signal's reason */
+/** Of a text, with the virtual tokens before it. @throws TuningError */
+function tokensMaxOf(id: string, maxTokens: number, virtualTokens: number): number {
+  if (virtualTokens > virtualTokensMax) {
+    throw new TuningError(
+      `${virtualTokens} virtual tokens are more than are served, ${virtualTokensMax}: lower --virtual-tokens`,
+    );
+  }
+  if (maxTokens - virtualTokens >= 2) return maxTokens - virtualTokens;
+  throw new TuningError(
+    `${id} reads ${maxTokens} tokens, in which ${virtualTokens} virtual ones leave no room: lower --virtual-tokens`,
+  );
+}
+
+/**
+ * @param virtualTokens of a soft prompt; 0: none
+ * @throws Error that says why the base cannot be trained on the data; the signal's reason
+ */
 export async function prepareDecoder(
   named: Named,
   data: DecoderData,
-  signal: AbortSignal,
+  { virtualTokens, signal }: { readonly virtualTokens: number; readonly signal: AbortSignal },
 ): Promise<PreparedDecoder> {
   const { id, folder } = named;
   const checkpoint = await readDecoderCheckpoint(folder, null);
@@ -77,7 +105,7 @@ export async function prepareDecoder(
   const reader = {
     id,
     tokenizer,
-    tokensMax: limits.maxTokens,
+    tokensMax: tokensMaxOf(id, limits.maxTokens, virtualTokens),
     endToken: endTokens[0] ?? null,
     endTokens: new Set(endTokens),
     chatTemplate,
@@ -87,28 +115,38 @@ export async function prepareDecoder(
   const facts = {
     architecture: decoderOf(config),
     parameters,
-    training: lengthsOf(encoded.training),
-    heldOut: lengthsOf(encoded.heldOut),
+    training: lengthsOf(encoded.training, virtualTokens),
+    heldOut: lengthsOf(encoded.heldOut, virtualTokens),
   };
   const { task } = data;
   const start = await startOf(named.from, { task, baseDigest: named.upstream.baseDigest });
-  return { ...named, checkpoint, tokenizer, config, data, encoded, facts, start };
+  const prepared = { ...named, checkpoint, tokenizer, config, data, encoded, facts, start };
+  return { ...prepared, virtualTokens };
+}
+
+/** `stored` with what is trained beside it, if anything is. Closing it closes `stored`. */
+async function withTrained({ plan, prepared, signal }: TuneDecoderOptions, stored: WeightSource) {
+  if (plan.strategy === "lora") return withDecoderAdapters(stored, plan, prepared.start);
+  if (plan.strategy !== "soft-prompt") return stored;
+  const { architecture } = prepared.facts;
+  const words = await initialTokens(plan.softPrompt, prepared.tokenizer, signal);
+  return withSoftPrompt(stored, plan, { architecture, words });
 }
 
 export async function tuneDecoder(options: TuneDecoderOptions): Promise<TrainingReport> {
   const { plan, prepared } = options;
-  const { checkpoint, config, encoded, facts, tokenizer, id } = prepared;
-  const isLora = plan.strategy === "lora";
-  if (!isLora && checkpoint.format === "gguf") {
+  const { checkpoint, config, facts, tokenizer, id } = prepared;
+  if (!isAdapterStrategy(plan.strategy) && checkpoint.format === "gguf") {
     throw new Error(
       `${id} is a GGUF file, whose weights are rounded: use lora, or its safetensors`,
     );
   }
   const { weights: stored } = openDecoderWeights(checkpoint);
-  const weights = isLora ? withDecoderAdapters(stored, plan, prepared.start) : stored;
+  let weights = stored;
   try {
-    const rows = [...encoded.training, ...encoded.heldOut];
-    const positions = rows.reduce((most, { ids }) => Math.max(most, ids.length), 1);
+    weights = await withTrained(options, stored);
+    const rows = [...facts.training, ...facts.heldOut];
+    const positions = rows.reduce((most, { tokens }) => Math.max(most, tokens), 1);
     const layerCount = facts.architecture.layers.length;
     const graphs = decoderGraphs(config, weights, { plan, positions, layerCount });
     const paddingId = tokenizer.paddingId ?? 0;
@@ -124,31 +162,49 @@ export async function tuneDecoder(options: TuneDecoderOptions): Promise<Training
   }
 }
 
-/** Held-out texts are scored by the base first: adapters change nothing as they begin. */
+/**
+ * Held-out texts are scored by the base first: adapters change nothing as they begin, and the base reads no soft
+ * prompt.
+ */
 async function examplesOf(
-  { encoded, tokenizer }: PreparedDecoder,
+  { encoded, tokenizer, virtualTokens: count, facts }: PreparedDecoder,
   step: TrainStep,
   { paddingId, batch }: { readonly paddingId: number; readonly batch: number },
 ) {
-  const { training, heldOut } = encoded;
+  const { heldOut } = encoded;
   const texts = await tokenizer.decodeAll(heldOut.map(({ ids }) => ids));
-  const of = (base: Parameters<typeof judgedData>[1]["base"]) => ({
-    rows: heldOut,
-    data: judgedData(heldOut, { paddingId, texts, base }),
+  const of = (judged: readonly LearntRow[], base: Parameters<typeof judgedData>[1]["base"]) => ({
+    rows: judged,
+    data: judgedData(judged, { paddingId, texts, base }),
   });
-  const { rows } = await evaluateAll(step, of({ logLikelihoods: [] }), { paddingId, batch });
+  const plain = of(heldOut, { logLikelihoods: [] });
+  const { rows } = await evaluateAll(step, plain, { paddingId, batch });
+  const { vocabulary } = facts.architecture;
+  const training = behindSoftPrompt(encoded.training, { vocabulary, count });
   return {
     training: { rows: training, data: batchData(training, paddingId) },
-    heldOut: of(scoresOf(rows)),
+    heldOut: of(behindSoftPrompt(heldOut, { vocabulary, count }), scoresOf(rows)),
   };
+}
+
+/** What an adapter's folder holds of what was trained. */
+function trainedBy(
+  { strategy, lora, softPrompt }: TrainingPlan,
+  architecture: DecoderArchitecture,
+  best: Tensors,
+): TrainedLora | TrainedPrompt {
+  const tensors = listTensors(best);
+  return strategy === "lora"
+    ? { ...lora, targets: decoderTargets, tensors }
+    : { virtualTokens: softPrompt.virtualTokens, architecture, tensors };
 }
 
 async function write(
   { prepared, plan, name, out }: TuneDecoderOptions,
   { weights, graphs, end }: { weights: WeightSource; graphs: TrainingGraphs; end: TrainingEnd },
 ): Promise<TrainingReport> {
-  const { id, folder, checkpoint, config, data, encoded, upstream } = prepared;
-  const isLora = plan.strategy === "lora";
+  const { id, folder, checkpoint, config, data, encoded, facts, upstream } = prepared;
+  const isAdapter = isAdapterStrategy(plan.strategy);
   const tuned = layeredWeights(memoryWeights(end.best), weights);
   const report = trainingReport(
     {
@@ -158,7 +214,7 @@ async function write(
       tuned_model: name,
       examples: encoded.training.length,
       baseBytes: checkpoint.sizeBytes,
-      written: { weights: tuned, names: isLora ? graphs.trained : graphs.read },
+      written: { weights: tuned, names: isAdapter ? graphs.trained : graphs.read },
     },
     end,
   );
@@ -170,14 +226,14 @@ async function write(
     licence,
     labels: [],
     wordShapes: false,
-    library: isLora ? "peft" : "transformers",
+    library: isAdapter ? "peft" : "transformers",
     pipeline: "text-generation",
   });
-  if (isLora) {
+  if (isAdapter) {
     const task = data.task === "chat" ? "chat-completion" : "text-generation";
     const adapter = { task, maxLength: limits.maxTokens, licence, ...upstream } as const;
-    const lora = { ...plan.lora, targets: decoderTargets, tensors: listTensors(end.best) };
-    await writeDecoderAdapter(out, adapter, { lora, card });
+    const trained = trainedBy(plan, facts.architecture, end.best);
+    await writeDecoderAdapter(out, adapter, { trained, card });
   } else {
     await writeDecoder(out, { base: { folder, config }, weights: tuned, names: graphs.read, card });
   }

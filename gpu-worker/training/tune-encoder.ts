@@ -24,7 +24,7 @@ import type { LearntTask } from "./adapter-task.ts";
 import { loraRate } from "./choose-plan.ts";
 import { type AdapterStart, type Classifier, type Continued, startOf } from "./continued.ts";
 import type { TokenRow } from "./encode-texts.ts";
-import { adapterClassifier, withNewAdapters, withNewHead } from "./new-head.ts";
+import { withNewAdapters, withNewHead } from "./new-head.ts";
 import { Divergence, evaluateAll } from "./run-training.ts";
 import type { TrainingEnd } from "./run-training.ts";
 import type { TrialEnd } from "./search.ts";
@@ -183,6 +183,7 @@ async function trainedEncoder<T>(
       : withNewAdapters(stored, config, {
           rank: plan.lora.rank,
           vectors: adapter.vectors,
+          classifier: adapter.classifier,
           before: prepared.start,
           ...begun,
         });
@@ -191,7 +192,7 @@ async function trainedEncoder<T>(
     const paddingId = prepared.tokenizer.paddingId ?? 0;
     const graphs = trainingGraphs(config, weights, {
       task: adapter?.graphTask(task) ?? task,
-      isTrained: trainedBy(plan, tunedEncoder(config, head)),
+      isTrained: adapter === null ? trainedBy(plan, tunedEncoder(config, head)) : isOf(adapter),
       shapesRate: adapter === null ? shapesRate : shapesRate / loraRate,
       ...(adapter !== null && { loraScale: loraScale(plan.lora) }),
     });
@@ -219,6 +220,11 @@ function adapterFor({ id, checkpoint, data }: PreparedTuning): LearntTask {
   );
 }
 
+/** Which tensors an adapter trains. */
+function isOf({ classifier }: LearntTask) {
+  return (name: string) => name.startsWith(peftPrefix) || name.startsWith(`${classifier}.`);
+}
+
 /** The classifier of a checkpoint that the training goes on from. */
 function headBefore(
   { from, checkpoint, data }: PreparedTuning,
@@ -234,13 +240,8 @@ function headBefore(
   return { labels: "labels" in head ? head.labels : [], weight, bias };
 }
 
-function isOfAdapter(name: string): boolean {
-  return name.startsWith(peftPrefix) || name.startsWith(`${adapterClassifier}.`);
-}
-
-/** Which tensors a strategy trains. */
+/** Which of a checkpoint's tensors a strategy trains. */
 function trainedBy({ strategy, layers }: TrainingPlan, { isOfLast }: TunedEncoder) {
-  if (strategy === "lora") return isOfAdapter;
   return strategy === "top-k" ? (name: string) => isOfLast(name, layers) : () => true;
 }
 
@@ -261,10 +262,10 @@ async function writeLora(
   { best, card, lora }: { best: Tensors; card: string; lora: LoraSizes },
 ): Promise<void> {
   const trained = memoryWeights(best);
-  const { task, pooling } = learntTask(data.task);
+  const { task, pooling, classifier, labels } = learntTask(data.task);
   const adapter: AdapterHead = {
     task,
-    labels: [...data.labels],
+    labels: [...(labels ?? data.labels)],
     problem: data.problem,
     pooling,
     maxLength: checkpoint.limits.maxTokens,
@@ -273,8 +274,8 @@ async function writeLora(
     wordShapes,
     decoding: task === "token-classification" ? "iob2" : null,
     ...upstream,
-    weight: readFloat32(trained, `${adapterClassifier}.weight`),
-    bias: readFloat32(trained, `${adapterClassifier}.bias`),
+    weight: readFloat32(trained, `${classifier}.weight`),
+    bias: readFloat32(trained, `${classifier}.bias`),
   };
   const { prefix, adapted } = tunedEncoder(checkpoint.config, data.head);
   await writeAdapter(out, adapter, card, {

@@ -77,8 +77,13 @@ ${facts.wordShapes ? shapesInWords : ""}`;
 export function planInWords(plan: TrainingPlan, head = true): string {
   const { strategy, layers, learningRate, warmup, batch, epochs, steps, seed } = plan;
   const { rank, alpha } = plan.lora;
-  const whole = strategy === "lora" ? `adapters of rank ${rank} (alpha ${alpha})` : "all layers";
-  const what = strategy === "top-k" ? `the last ${layers} layers` : whole;
+  const what = {
+    head: "nothing",
+    "top-k": `the last ${layers} layers`,
+    full: "all layers",
+    lora: `adapters of rank ${rank} (alpha ${alpha})`,
+    "soft-prompt": `a soft prompt of ${plan.softPrompt.virtualTokens} virtual tokens`,
+  }[strategy];
   return (
     `Trained ${what}${head ? " and the head" : ""} by AdamW at ${learningRate} with linear decay and ` +
     `${warmup} steps of warm-up, in batches of ${batch}, at most ${epochs} epochs (${steps} steps), seed ${seed}`

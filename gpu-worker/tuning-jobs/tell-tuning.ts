@@ -108,6 +108,7 @@ function tellPlan(
   lease.tell(`${strategyWords(plan, asked)}: ${workWords(plan, sizes)}.${estimate}`, {
     strategy,
     ...(strategy === "top-k" && { layers: plan.layers }),
+    ...(strategy === "soft-prompt" && { virtual_tokens: plan.softPrompt.virtualTokens }),
     ...(strategy === "lora" && { lora_rank: plan.lora.rank, lora_alpha: plan.lora.alpha }),
     ...(strategy !== "head" && {
       n_epochs: epochs,

@@ -11,6 +11,7 @@ import { decoderForms } from "../../gpu-worker/architectures/decoder-form.ts";
 import type { DecoderForm } from "../../gpu-worker/architectures/decoder-form.ts";
 import { measureReach } from "../../gpu-worker/architectures/kept-reach.ts";
 import type { LayerReach } from "../../gpu-worker/architectures/kept-reach.ts";
+import { PromptedSession } from "../../gpu-worker/graphs/prompted-session.ts";
 import { GraphBuilder } from "../../gpu-worker/onnx/graph-builder.ts";
 import type { Graph } from "../../gpu-worker/onnx/graph.ts";
 import { verifyGraph } from "../../gpu-worker/onnx/verify-graph.ts";
@@ -26,6 +27,7 @@ import {
   stepsOf,
 } from "../../gpu-worker/weights/block-matrix.ts";
 import { dequantise } from "../../gpu-worker/weights/ggml-blocks.ts";
+import { readFloat32 } from "../../gpu-worker/weights/read-float32.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
 import { numbers } from "../onnx/run-graph.ts";
 import { blockedDecoder, blocksOf } from "./blocked-decoder.ts";
@@ -275,4 +277,35 @@ describe("a text among others", () => {
     expect(Math.max(...differences)).toBeLessThan(1e-5);
     await session.release();
   });
+});
+
+describe("a graph that takes soft prompts", () => {
+  it.each(["f32", ...forms] as const)(
+    "gives the same in %s, to a word's vector too",
+    async (form) => {
+      const { config, weights } = blockedDecoder("Q4_1");
+      const options = { positions: 32, form };
+      const plain = await read(buildDecoder(config, weights, options), [text]);
+      const file = path.join(scratch, "prompted.onnx");
+      await writeModel(buildDecoder(config, weights, { ...options, prompts: true }), file);
+      const loaded = await runtime.load({ path: file }, { threads: 2, provider: "cpu" });
+      const session = new PromptedSession(loaded);
+      const logitsOf = async (ids: readonly number[]) => {
+        const { logits } = await session.run(wholeText(session, ids));
+        return Array.from(logits?.data ?? [], Number);
+      };
+      expect(await logitsOf(text)).toEqual(plain.flat(2));
+      const table = weights.names().find((name) => name.endsWith("embed_tokens.weight")) ?? "";
+      const words = readFloat32(weights, table);
+      const [second = 0, third = 0] = text.slice(1);
+      const vectors = [second, third].flatMap((id) => [
+        ...words.subarray(id * session.width, (id + 1) * session.width),
+      ]);
+      const virtual = session.add(Float32Array.from(vectors));
+      const [first = 0, , , ...rest] = text;
+      const found = await logitsOf([first, ...virtual, ...rest]);
+      await session.release();
+      expect(strayed(plain, [[found]])).toBeLessThan(form === "f32" ? 1e-6 : 0.03);
+    },
+  );
 });

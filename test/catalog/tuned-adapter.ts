@@ -21,6 +21,8 @@ export type TunedAdapter = {
   config?: object;
   own?: object;
   tensors?: Record<string, Matrix>;
+  /** The layer that is its head. */
+  head?: string;
 };
 
 function fixed(shape: number[], seed: number): Matrix {
@@ -32,7 +34,14 @@ function fixed(shape: number[], seed: number): Matrix {
 export async function writeTunedAdapter(
   bench: CatalogBench,
   name: string,
-  { seed = 1, rank = 2, targets = ["query", "value"], base = "tiny", ...more }: TunedAdapter = {},
+  {
+    seed = 1,
+    rank = 2,
+    targets = ["query", "value"],
+    base = "tiny",
+    head = "classifier",
+    ...more
+  }: TunedAdapter = {},
 ): Promise<void> {
   const folder = bench.local(name);
   await mkdir(folder, { recursive: true });
@@ -56,8 +65,8 @@ export async function writeTunedAdapter(
     ...more.own,
   };
   const tensors: Record<string, Matrix> = {
-    [`${prefix}classifier.weight`]: fixed([2, hidden], 5),
-    [`${prefix}classifier.bias`]: fixed([2], 6),
+    [`${prefix}${head}.weight`]: fixed([2, hidden], 5),
+    [`${prefix}${head}.bias`]: fixed([2], 6),
   };
   for (const [at, target] of targets.entries()) {
     tensors[`${prefix}${layer}${target}.lora_A.weight`] = fixed([rank, hidden], seed + at);

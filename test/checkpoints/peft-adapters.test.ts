@@ -47,18 +47,25 @@ const served = Object.entries(expected).filter(
 const baseId = (family: string) => `${family}-base`;
 const tunedId = (name: string) => `ft:${expected[name]?.base}:${name}:1`;
 
-/** A tagger's encoder, without its classifier. */
+/** The folder of the checkpoint that has a family's encoder. */
+const taggerOf = (family: string) =>
+  path.join(bases, family.endsWith("-answers") ? family : `${family}-tags`);
+
+const taskOf = (family: string) =>
+  family.endsWith("-answers") ? "question-answering" : "token-classification";
+
+/** A checkpoint's encoder, without its classifier. */
 async function writeBase(folder: string, tagger: string): Promise<void> {
   await cp(tagger, folder, { recursive: true });
   const file = path.join(folder, "config.json");
   const config = JSON.parse(await readFile(file, "utf8"));
   const classes = config.architectures.map((name: string) =>
-    name.replace("ForTokenClassification", "Model"),
+    name.replace(/For(TokenClassification|QuestionAnswering)/, "Model"),
   );
   const { id2label: _, label2id: __, ...rest } = config;
   await writeFile(file, JSON.stringify({ ...rest, architectures: classes }));
   const source = openSafetensors(path.join(tagger, "model.safetensors"));
-  const names = source.names().filter((name) => !name.startsWith("classifier."));
+  const names = source.names().filter((name) => !/^(classifier|qa_outputs)\./.test(name));
   const tensors = names.map((name) => ({
     name,
     dtype: "float32" as const,
@@ -77,8 +84,10 @@ async function writeAdapterFolder(bench: CatalogBench, name: string): Promise<vo
   const own = {
     formatVersion: 1,
     id: tunedId(name),
-    task: "token-classification",
-    labels: Array.from({ length: labels }, (_, at) => `L${at}`),
+    task: taskOf(base),
+    labels: base.endsWith("-answers")
+      ? ["start", "end"]
+      : Array.from({ length: labels }, (_, at) => `L${at}`),
     problem: "single_label",
     pooling: "none",
     max_length: 64,
@@ -91,10 +100,8 @@ const outputs = ["last_hidden_state"] as const;
 
 /** Logits of each token. */
 function logitsOf({ head }: LoadedEncoder, { last_hidden_state: states }: RowResult): number[][] {
-  if (!("linear" in head) || head.linear === null || states === undefined) {
-    throw new Error("no head");
-  }
-  const { linear } = head;
+  const linear = "linear" in head ? (head.linear ?? null) : null;
+  if (linear === null || states === undefined) throw new Error("no head");
   const width = linear.weight.length / linear.bias.length;
   return Array.from({ length: states.length / width }, (_, at) => [
     ...linearLogits(states.subarray(at * width, (at + 1) * width), linear),
@@ -121,7 +128,7 @@ beforeAll(async () => {
   for (const family of families) {
     const folder = bench.local(baseId(family));
     if (family === "minilm") await symlink(minilm, folder);
-    else await writeBase(folder, path.join(bases, `${family}-tags`));
+    else await writeBase(folder, taggerOf(family));
   }
   for (const [name] of served) await writeAdapterFolder(bench, name);
   catalog = await bench.open();

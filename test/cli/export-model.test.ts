@@ -9,6 +9,9 @@ import { runExport } from "../../gpu-worker/cli/export-model.ts";
 import { shapeTable } from "../../gpu-worker/architectures/embedding.ts";
 import { wordShapes } from "../../gpu-worker/model/word-shapes.ts";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
+import { runRows } from "../../gpu-worker/model/run-rows.ts";
+import { encoderFor } from "../../gpu-worker/model/served-model.ts";
+import { answerHeadOf } from "../../gpu-worker/pipelines/answer-head.ts";
 import { featureExtraction } from "../../gpu-worker/pipelines/feature-extraction.ts";
 import { textClassification } from "../../gpu-worker/pipelines/text-classification.ts";
 import { tokenClassification } from "../../gpu-worker/pipelines/token-classification.ts";
@@ -71,6 +74,11 @@ beforeAll(async () => {
     seed: 4,
     config: { task_type: "TOKEN_CLS" },
     own: { task: "token-classification", pooling: "none", labels: ["A", "B"] },
+  });
+  await writeTunedAdapter(bench, "answers", {
+    head: "qa_outputs",
+    config: { task_type: "QUESTION_ANS" },
+    own: { task: "question-answering", pooling: "none", labels: ["start", "end"] },
   });
   const shapes = { shape: [wordShapes.length, 8], values: numbers(wordShapes.length * 8, 5) };
   await writeTunedAdapter(bench, "shapes", {
@@ -169,6 +177,32 @@ it.each(["tags", "shapes"])("an adapter that tags tokens: %s", async (id) => {
       expect(rows[token + 1]?.[entity.entity]).toBeCloseTo(entity.score, 4);
     }
   }
+});
+
+it("an adapter that finds answers", async () => {
+  const [question, context] = ["a quick", "brown fox a foxs"];
+  const [found] = await runExported("answers", [JSON.stringify([question, context])], true);
+  await leased("answers", async (model) => {
+    const own = encoderFor("question-answering", model);
+    const head = answerHeadOf(own);
+    const [first, second] = await own.tokenizer.encode([question, context], { signal: never });
+    const row = own.tokenizer.wrap(first?.ids ?? [], second?.ids);
+    const adapter = own.adapter ?? 0;
+    const [result] = await runRows([{ ...row, outputs: head.outputs, adapter }], own, never);
+    const served = head.logitsOf(result ?? {});
+    expect(Object.keys(found as object)).toEqual(["start_logits", "end_logits"]);
+    for (const name of ["start_logits", "end_logits"] as const) {
+      const logits = Array.from(served[name] ?? []);
+      expect(logits).toHaveLength(row.ids.length);
+      expect((found as Record<string, number[]>)[name]).toEqual(
+        logits.map((logit): number => expect.closeTo(logit, 4)),
+      );
+    }
+  });
+  const beside = path.join(bench.folder, "exported-answers/checkpoint/classifier.safetensors");
+  const classifier = openSafetensors(beside);
+  expect(classifier.names().toSorted()).toEqual(["qa_outputs.bias", "qa_outputs.weight"]);
+  classifier.close();
 });
 
 it("a sentence encoder", async () => {

@@ -1,7 +1,10 @@
 /** How a decoder is trained where nothing is said: what fits the memory first, then what ends in time. */
 import { describe, expect, it } from "vitest";
 import { decoderOf } from "../../gpu-worker/architectures/decoder.ts";
-import { chooseDecoderPlan } from "../../gpu-worker/training/choose-decoder-plan.ts";
+import {
+  chooseDecoderPlan,
+  type DecoderWishes,
+} from "../../gpu-worker/training/choose-decoder-plan.ts";
 import { MemoryError } from "../../gpu-worker/training/choose-plan.ts";
 
 /** SmolLM2-135M's sizes. */
@@ -84,5 +87,17 @@ it("a wish counts", () => {
     batch: 4,
   });
   const head = () => chooseDecoderPlan(facts(40, 40), { ...auto, strategy: "head" }, limits);
-  expect(head).toThrow("lora, top-k or full");
+  expect(head).toThrow("lora, soft-prompt, top-k or full");
+});
+
+const choiceOf = (wishes: Pick<DecoderWishes, "strategy"> & Partial<DecoderWishes>) =>
+  chooseDecoderPlan(facts(40, 40), { ...auto, epochs: 1, ...wishes }, limits);
+
+it("a soft prompt trains the fewest numbers, of 20 tokens unless others are asked for", () => {
+  const soft = choiceOf({ strategy: "soft-prompt" });
+  expect(soft.softPrompt).toEqual({ virtualTokens: 20, initialText: null });
+  expect(soft.seconds).toBeLessThan(choiceOf({ strategy: "lora" }).seconds);
+  expect(soft.learningRate).toBeCloseTo(1e-2, 10);
+  const softPrompt = { virtualTokens: 50, initialText: "w" };
+  expect(choiceOf({ strategy: "soft-prompt", softPrompt }).softPrompt).toEqual(softPrompt);
 });

@@ -15,5 +15,8 @@ base, adapter, texts = sys.argv[1:]
 model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
 model = PeftModel.from_pretrained(model, adapter).eval()
 with torch.no_grad():
-    logits = [model(input_ids=torch.tensor([ids])).logits[0].tolist() for ids in json.loads(texts)]
+    # Of the text's own tokens, behind virtual ones.
+    logits = [
+        model(input_ids=torch.tensor([ids])).logits[0, -len(ids) :].tolist() for ids in json.loads(texts)
+    ]
 print(json.dumps(logits))

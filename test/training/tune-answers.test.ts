@@ -1,4 +1,5 @@
 /** Answers to questions: tuned by the command, served from the folder it wrote. */
+import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
@@ -6,6 +7,7 @@ import { questionAnswering } from "../../gpu-worker/pipelines/question-answering
 import { acquireEncoder } from "../catalog/acquire-encoder.ts";
 import { type CatalogBench, never, openCatalogBench } from "../catalog/catalog-bench.ts";
 import { writeTinyEncoder } from "../catalog/tiny-encoder.ts";
+import type { TuneCommand } from "../../gpu-worker/cli/tune.ts";
 import { copyFolder, madeTexts, namesIn, reportOf, tune, writeLines } from "./tune-bench.ts";
 
 let bench: CatalogBench;
@@ -37,12 +39,18 @@ const lines = madeTexts(900)
 const answered = lines.filter(({ answers }) => answers.length > 0);
 const bare = lines.filter(({ answers }) => answers.length === 0);
 
-async function learn(examples: readonly Line[], heldOut: readonly Line[]) {
+const usual = { strategy: "full", epochs: 15, learningRate: 2e-2 } as const;
+
+async function learn(
+  examples: readonly Line[],
+  heldOut: readonly Line[],
+  options: Pick<TuneCommand, "strategy"> & Partial<TuneCommand> = usual,
+) {
   const file = (name: string) => path.join(bench.folder, name);
   const out = bench.local("tuned");
   const data = await writeLines(file("train.jsonl"), examples);
   const validation = await writeLines(file("held-out.jsonl"), heldOut);
-  await tune(bench, { model: "tiny", data, validation, out, epochs: 15, learningRate: 2e-2 });
+  await tune(bench, { model: "tiny", data, validation, out, ...options });
   const [f1, exact] = reportOf(out).comparisons;
   expect([f1?.metric, exact?.metric]).toEqual(["answer_f1", "exact_match"]);
   return exact;
@@ -68,6 +76,22 @@ it("are learnt, and served as they were evaluated", async () => {
   expect(exact?.tuned).toBeGreaterThan((exact?.base ?? 1) + 0.2);
   expect(await servedShare(heldOut, false)).toBeCloseTo(exact?.tuned ?? NaN, 10);
 });
+
+it("are learnt by an adapter, which its base's session serves beside others", async () => {
+  const [trained, heldOut] = [answered.slice(0, 160), answered.slice(160, 220)];
+  const lora = { strategy: "lora", epochs: 20, learningRate: 3e-2 } as const;
+  const exact = await learn(trained, heldOut, lora);
+  expect(exact?.tuned).toBeGreaterThan((exact?.base ?? 1) + 0.1);
+  expect(await servedShare(heldOut, false)).toBeCloseTo(exact?.tuned ?? NaN, 10);
+  const out = bench.local("tuned");
+  const config = JSON.parse(await readFile(path.join(out, "adapter_config.json"), "utf8"));
+  expect(config).toMatchObject({ task_type: "QUESTION_ANS", modules_to_save: ["qa_outputs"] });
+  const own = path.join(out, "llm-os.json");
+  const said = JSON.parse(await readFile(own, "utf8"));
+  await writeFile(own, JSON.stringify({ ...said, labels: ["end", "start"] }));
+  const odd = (await bench.open()).acquire("tuned", never);
+  await expect(odd).rejects.toThrow("labels: question-answering has start and end");
+}, 60_000);
 
 const mixed = (from: number, to: number) => [...answered.slice(from, to), ...bare.slice(from, to)];
 

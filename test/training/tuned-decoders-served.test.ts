@@ -1,4 +1,7 @@
-/** Decoders tuned by adapters, served from their folders: side by side on their base, which is in two files. */
+/**
+ * Decoders tuned by adapters and by soft prompts, served from their folders: side by side on their base, which is in
+ * two files.
+ */
 import { rm } from "node:fs/promises";
 import path from "node:path";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
@@ -7,8 +10,11 @@ import { DecoderLoraSession } from "../../gpu-worker/graphs/decoder-lora-session
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
 import { decoderFor } from "../../gpu-worker/model/served-model.ts";
 import { chatCompletion } from "../../gpu-worker/pipelines/chat-completion.ts";
+import { textGeneration } from "../../gpu-worker/pipelines/text-generation.ts";
+import type { TuneCommand } from "../../gpu-worker/cli/tune.ts";
 import { type CatalogBench, never, openCatalogBench, stateOf } from "../catalog/catalog-bench.ts";
 import { writeInShards } from "../catalog/tiny-decoder.ts";
+import { watchSteps } from "../llm/watch-steps.ts";
 import { writeChattyDecoder } from "./chatty-decoder.ts";
 import { tune, writeLines } from "./tune-bench.ts";
 
@@ -36,17 +42,19 @@ const taught = {
   two: asked.map((_, at) => `w${30 - at} w${18 + ((at * 7) % 10)}`),
 };
 
-async function teach(name: keyof typeof taught): Promise<void> {
+type Learning = Pick<TuneCommand, "strategy"> & Partial<TuneCommand>;
+
+async function teach(name: string, said: readonly string[], learning: Learning): Promise<void> {
   const chats = asked.map((content, at) => ({
     messages: [
       { role: "user", content },
-      { role: "assistant", content: taught[name][at] },
+      { role: "assistant", content: said[at] ?? "" },
     ],
   }));
-  const data = await writeLines(path.join(bench.folder, `${name}.jsonl`), chats);
-  const command = { model: "tiny", data, validation: data, out: bench.local(name) };
-  const learning = { strategy: "lora", epochs: 60, batch: 4, learningRate: 3e-2 } as const;
-  await tune(bench, { ...command, ...learning });
+  const file = (of: string) => path.join(bench.folder, `${name}-${of}.jsonl`);
+  const data = await writeLines(file("train"), [...chats, ...chats, ...chats, ...chats]);
+  const validation = await writeLines(file("held-out"), chats);
+  await tune(bench, { model: "tiny", data, validation, out: bench.local(name), ...learning });
 }
 
 /** The likeliest answer to each question. */
@@ -79,8 +87,9 @@ async function watchRuns(catalog: Catalog, id: string): Promise<number[]> {
 }
 
 it("answer what each was taught, in one batch, which their base does not", async () => {
-  await teach("one");
-  await teach("two");
+  const learning = { strategy: "lora", epochs: 15, batch: 4, learningRate: 3e-2 } as const;
+  await teach("one", taught.one, learning);
+  await teach("two", taught.two, learning);
   const catalog = await bench.open();
   for (const id of ["one", "two"]) {
     expect(stateOf(catalog, id)).toMatchObject({
@@ -100,4 +109,42 @@ it("answer what each was taught, in one batch, which their base does not", async
   for (const [at, answer] of base.entries()) {
     expect([taught.one[at], taught.two[at]]).not.toContain(answer);
   }
+}, 60_000);
+
+/**
+ * The same, as token ids of what the template makes of them, so that all are there at once, and gone on with.
+ * @param seed changes no answer, and tells whose a text is
+ */
+async function repliesOf(catalog: Catalog, id: string, seed: number): Promise<string[]> {
+  const own = decoderFor("text-generation", await catalog.acquire(id, never));
+  const model = { ...own, endTokens: new Set<number>() };
+  const inputs = asked.map((_, at) => [1, 3, 10 + at, 2, 6, 4]);
+  const parameters = { max_tokens: 14, temperature: 0, seed };
+  const request = { task: "text-generation" as const, inputs, parameters };
+  const { outputs } = await runner.run(textGeneration, request, model, { signal: never });
+  return outputs.map(({ choices: [choice] }) => choice?.text.trim() ?? "");
+}
+
+it("answer by their soft prompts, in one batch with their base", async () => {
+  // As much as so few numbers learn of a model whose weights are random, and stay.
+  const said = { one: asked.map(() => "w20 w40"), two: asked.map(() => "w30 w18") };
+  const learning = { strategy: "soft-prompt", epochs: 12, batch: 8, learningRate: 0.3 } as const;
+  const initialTexts = { one: null, two: "w7 w30 w18 w9 w31 w25 w11 w12" };
+  for (const name of ["one", "two"] as const) {
+    const softPrompt = { virtualTokens: 12, initialText: initialTexts[name] };
+    await teach(name, said[name], { ...learning, softPrompt });
+  }
+  const catalog = await bench.open();
+  const ids = ["one", "two", "tiny"];
+  const alone = [];
+  for (const [at, id] of ids.entries()) alone.push(await repliesOf(catalog, id, at));
+  const steps = watchSteps();
+  const together = await Promise.all(ids.map((id, at) => repliesOf(catalog, id, at)));
+  steps.stop();
+  expect(Math.max(...steps.seeds.map(({ size }) => size))).toBeGreaterThan(1);
+  expect(together).toEqual(alone);
+  const begun = together.map((answers) => answers.map((text) => text.slice(0, "w20 w40".length)));
+  expect(begun.slice(0, 2)).toEqual([said.one, said.two]);
+  for (const answer of begun[2] ?? []) expect([said.one[0], said.two[0]]).not.toContain(answer);
+  expect(await answersOf(catalog, "two")).toEqual(said.two);
 }, 60_000);

@@ -36,6 +36,7 @@ export const usualOptions: TuningOptions = {
   learningRate: 1e-2,
   learningRateMultiplier: null,
   lora: null,
+  softPrompt: null,
   earlyStopping: null,
   trials: null,
   seed: 1,

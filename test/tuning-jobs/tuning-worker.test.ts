@@ -6,6 +6,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { TuningOrder, TuningOutcome } from "../../contract/training/tuning-job.ts";
 import { openFileUploads } from "../../gpu-worker/jobs/object-upload.ts";
 import { never } from "../catalog/catalog-bench.ts";
+import { writeChattyDecoder } from "../training/chatty-decoder.ts";
 import { classify } from "../training/tune-bench.ts";
 import { labelled, sha256, storeOf, TuningRig, usualOptions } from "./tuning-rig.ts";
 
@@ -116,6 +117,27 @@ describe("a job", () => {
     expect(messages[0]).toMatch(/^2 trials of settings around strategy full and \d+ epochs/);
     expect(messages.filter((words) => /^Trial [12], round /.test(words)).length).toBeGreaterThan(1);
     expect(messages.some((words) => words.startsWith("Strategy full: "))).toBe(true);
+  });
+
+  it("of a soft prompt gives one beside its base, in fewer tokens than that takes", async () => {
+    await writeChattyDecoder(rig.bench.local("chatty"));
+    const said = Array.from({ length: 12 }, (_, at) => ({
+      messages: [
+        { role: "user", content: `w${10 + at}` },
+        { role: "assistant", content: "w20 w40" },
+      ],
+    }));
+    const lines = said.map((line) => `${JSON.stringify(line)}\n`).join("");
+    const softPrompt = { virtualTokens: 6, initialText: null };
+    const wanted = wanting({ strategy: "soft-prompt", epochs: 1, softPrompt });
+    const order = await rig.add({ ...wanted, model: "chatty" }, lines);
+    const { model } = await succeeded(order);
+    expect(rig.edge.events[0]?.data).toMatchObject({ strategy: "soft-prompt", virtual_tokens: 6 });
+    expect(model).toMatchObject({ kind: "adapter", base: "chatty", limits: { maxTokens: 32 - 6 } });
+    await rig.fetchModel(model.files, rig.bench.local("soft"));
+    const catalog = await rig.bench.open();
+    const { limits, tasks } = await catalog.acquire("soft", never);
+    expect({ limits, tasks }).toEqual({ limits: model.limits, tasks: model.tasks });
   });
 
   it("of lora and of a head gives an adapter beside its base", async () => {

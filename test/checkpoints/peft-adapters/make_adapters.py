@@ -1,5 +1,6 @@
-"""Adapters as PEFT saves them, on the small random taggers of ../library-checkpoints and on all-MiniLM-L6-v2, and the
-logits that PEFT and transformers compute with them: the oracle of test/checkpoints/peft-adapters.test.ts.
+"""Adapters as PEFT saves them, on the small random taggers of ../library-checkpoints, on a model there that finds
+answers and on all-MiniLM-L6-v2, and the logits that PEFT and transformers compute with them: the oracle of
+test/checkpoints/peft-adapters.test.ts.
 
     python -m venv .bench/peft && .bench/peft/bin/pip install peft==0.21.2 torch==2.15.0 transformers==5.24.0
     .bench/peft/bin/python test/checkpoints/peft-adapters/make_adapters.py ../shared/models/all-MiniLM-L6-v2
@@ -29,8 +30,8 @@ PATTERNS = dict(
 )
 
 
-def lora(family, rank, alpha, targets, **more):
-    config = dict(task_type="TOKEN_CLS", bias="none", r=rank, lora_alpha=alpha, target_modules=targets)
+def lora(family, rank, alpha, targets, task_type="TOKEN_CLS", **more):
+    config = dict(task_type=task_type, bias="none", r=rank, lora_alpha=alpha, target_modules=targets)
     return family, LoraConfig(**config, **more)
 
 
@@ -46,10 +47,13 @@ ADAPTERS = {
     "roberta-value-output": lora("roberta", 6, 12, ["value", "attention.output.dense"]),
     "xlm-roberta-key": lora("xlm-roberta", 1, 2, ["key", "query"]),
     "minilm-query-value": lora("minilm", 2, 4, ["query", "value"]),
+    "answers-query-value": lora("bert-answers", 3, 6, ["query", "value"], task_type="QUESTION_ANS"),
 }
 
 
 def base_of(family):
+    if family.endswith("-answers"):
+        return transformers.AutoModelForQuestionAnswering.from_pretrained(BASES / family)
     if family != "minilm":
         return transformers.AutoModelForTokenClassification.from_pretrained(BASES / f"{family}-tags")
     return transformers.AutoModelForTokenClassification.from_pretrained(MINILM, num_labels=len(LABELS))
@@ -62,17 +66,24 @@ def texts_of(model, family):
     return [torch.randint(5, vocabulary, (length,)).tolist() for length in lengths]
 
 
+def logits_of(model, ids):
+    given = model(input_ids=torch.tensor([ids]))
+    if "logits" in given:
+        return given.logits[0]
+    return torch.stack([given.start_logits[0], given.end_logits[0]], dim=-1)
+
+
 def make(name, family, config):
     torch.manual_seed(sum(name.encode()))
     base = base_of(family)
     model = get_peft_model(base, config)
     # As wide as what they are added to, so that nothing that is left out goes unnoticed.
     for key, parameter in model.named_parameters():
-        if "lora_" in key or "classifier.modules_to_save" in key:
+        if "lora_" in key or "modules_to_save" in key:
             parameter.copy_(torch.randn_like(parameter) * (0.3 if family == "minilm" else 0.6))
     model.eval()
     texts = texts_of(base, family)
-    logits = [model(input_ids=torch.tensor([ids])).logits[0] for ids in texts]
+    logits = [logits_of(model, ids) for ids in texts]
     model.save_pretrained(HERE / name)
     (HERE / name / "README.md").unlink()
     file = HERE / name / "adapter_config.json"

@@ -101,6 +101,12 @@ describe("a job", () => {
     });
   });
 
+  it("takes a soft prompt, of as many tokens as are usual", async () => {
+    const asked = { strategy: "soft-prompt", soft_prompt: { initial_text: "Be brief." } };
+    const { soft_prompt } = await create({ training_file: await upload(), ...asked });
+    expect(soft_prompt).toEqual({ virtual_tokens: 20, initial_text: "Be brief." });
+  });
+
   it("has a seed of its own where none was sent", async () => {
     const training_file = await upload();
     const seeds = [await create({ training_file }), await create({ training_file })];
@@ -251,6 +257,7 @@ describe("what is refused", () => {
     ["a value that is no text", { metadata: { a: 1 } }, "invalid_value", "metadata.a"],
     ["layers alone", { layers: 2 }, "invalid_value", "layers"],
     ["lora alone", { lora: { rank: 4, alpha: 8 } }, "invalid_value", "lora"],
+    ["a soft prompt alone", { soft_prompt: { virtual_tokens: 4 } }, "invalid_value", "soft_prompt"],
     ["a task of decoders", { task: "chat" }, "invalid_value", "model"],
     ["no seconds", { max_seconds: 0 }, "invalid_value", "max_seconds"],
     [

@@ -27,6 +27,7 @@ const options: TuningOptions = {
   learningRate: null,
   learningRateMultiplier: 0.5,
   lora: null,
+  softPrompt: null,
   earlyStopping: null,
   trials: null,
   seed: 7,
