@@ -56,7 +56,7 @@ export async function searchEncoder({
     secondsOf: (each) => estimateSeconds(facts, each, gemmRate),
     train: async (plan, place, name) => {
       const from = await readTraining(stateFolderOf(place), fingerprint);
-      const events = { onStep: ignore, onEvaluation: ignore, onSave: ignore };
+      const events = { onStep: ignore, onEvaluation: ignore, onSave: ignore, onUnserved: ignore };
       const trial = { ...run, plan: from?.plan ?? plan, from, name, out: place, events };
       return await tryEncoder({ prepared, ...trial });
     },

@@ -2,7 +2,6 @@
  * A decoder from a base's folder and examples: trained by the loop, then written with its report into a folder, layers
  * of LoRA as PEFT has them or a whole checkpoint. What a command and a job both call.
  */
-import { rm } from "node:fs/promises";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { decoderOf } from "../architectures/decoder.ts";
 import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
@@ -16,20 +15,20 @@ import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import { lengthsOf } from "./decoder-cost.ts";
 import type { DecoderFacts } from "./decoder-cost.ts";
-import { batchData, encodeDecoderData, judgedData, scoresOf } from "./decoder-data.ts";
-import type { DecoderData, EncodedTexts } from "./decoder-data.ts";
+import { batchData, encodeDecoderData, judgedTexts } from "./decoder-data.ts";
+import type { DecoderData, EncodedTexts, JudgedTexts } from "./decoder-data.ts";
 import { decoderGraphs, decoderTargets, withDecoderAdapters } from "./decoder-graphs.ts";
-import { evaluateAll } from "./run-training.ts";
+import type { Measurement, ServedForm } from "./measure-served.ts";
 import type { TrainingEnd } from "./run-training.ts";
-import { stateFolderOf, trainInFolder } from "./train-in-folder.ts";
+import { decoderAnswers } from "./served-answers.ts";
+import type { ServedAnswers } from "./served-answers.ts";
+import { finishingOf, trainInFolder } from "./train-in-folder.ts";
 import type { TrainingRun } from "./train-in-folder.ts";
-import type { TrainStep } from "./train-step.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
-import { trainingReport } from "./training-report.ts";
+import { bytesOf, finishTuning } from "./training-report.ts";
 import { listTensors } from "./training-state.ts";
 import { planInWords, tuningCard } from "./tuning-card.ts";
 import { writeDecoder } from "./write-decoder.ts";
-import { writeReport } from "./write-report.ts";
 
 type Named = {
   readonly id: string;
@@ -105,75 +104,88 @@ export async function tuneDecoder(options: TuneDecoderOptions): Promise<Training
     const layerCount = facts.architecture.layers.length;
     const graphs = decoderGraphs(config, weights, { plan, positions, layerCount });
     const paddingId = tokenizer.paddingId ?? 0;
+    const examples = await examplesOf(prepared, paddingId);
     const end = await trainInFolder(options, {
       graphs,
       weights,
       paddingId,
-      examples: (step) => examplesOf(prepared, step, { paddingId, batch: plan.batch }),
+      examples,
     });
-    return await write(options, { weights, graphs, end });
+    return await write(options, { weights, graphs, end }, examples.heldOut);
   } finally {
     weights.close();
   }
 }
 
-/** Held-out texts are scored by the base first: adapters change nothing as they begin. */
-async function examplesOf(
-  { encoded, tokenizer }: PreparedDecoder,
-  step: TrainStep,
-  { paddingId, batch }: { readonly paddingId: number; readonly batch: number },
-) {
+/** Held-out texts are compared with what the base makes of them: adapters change nothing as they begin. */
+async function examplesOf({ encoded, tokenizer }: PreparedDecoder, paddingId: number) {
   const { training, heldOut } = encoded;
   const texts = await tokenizer.decodeAll(heldOut.map(({ ids }) => ids));
-  const of = (base: Parameters<typeof judgedData>[1]["base"]) => ({
-    rows: heldOut,
-    data: judgedData(heldOut, { paddingId, texts, base }),
-  });
-  const { rows } = await evaluateAll(step, of({ logLikelihoods: [] }), { paddingId, batch });
   return {
     training: { rows: training, data: batchData(training, paddingId) },
-    heldOut: of(scoresOf(rows)),
+    heldOut: judgedTexts(heldOut, { paddingId, texts }),
   };
 }
 
 async function write(
-  { prepared, plan, name, out }: TuneDecoderOptions,
+  options: TuneDecoderOptions,
   { weights, graphs, end }: { weights: WeightSource; graphs: TrainingGraphs; end: TrainingEnd },
+  heldOut: JudgedTexts,
 ): Promise<TrainingReport> {
+  const { prepared, plan, name, out } = options;
   const { id, folder, checkpoint, config, data, encoded, upstream } = prepared;
   const isLora = plan.strategy === "lora";
   const tuned = layeredWeights(memoryWeights(end.best), weights);
-  const report = trainingReport(
-    {
-      task: data.task,
-      base_model: id,
-      base_kind: "base_model",
-      tuned_model: name,
-      examples: encoded.training.length,
-      baseBytes: checkpoint.sizeBytes,
-      written: { weights: tuned, names: isLora ? graphs.trained : graphs.read },
-    },
-    end,
-  );
-  await writeReport(out, report, end.progress.metrics);
   const { licence, limits } = checkpoint;
-  const card = tuningCard({
-    report,
-    how: planInWords(plan, false),
-    licence,
-    labels: [],
-    wordShapes: false,
-    library: isLora ? "peft" : "transformers",
-    pipeline: "text-generation",
-  });
-  if (isLora) {
-    const task = data.task === "chat" ? "chat-completion" : "text-generation";
-    const adapter = { task, maxLength: limits.maxTokens, licence, ...upstream } as const;
-    const lora = { ...plan.lora, targets: decoderTargets, tensors: listTensors(end.best) };
-    await writeDecoderAdapter(out, adapter, { lora, card });
-  } else {
-    await writeDecoder(out, { base: { folder, config }, weights: tuned, names: graphs.read, card });
-  }
-  await rm(stateFolderOf(out), { recursive: true, force: true });
-  return report;
+  const tunedBytes = bytesOf(tuned, isLora ? graphs.trained : graphs.read);
+  return await finishTuning(
+    {
+      facts: {
+        task: data.task,
+        base_model: id,
+        tuned_model: name,
+        examples: encoded.training.length,
+        size: { base_bytes: checkpoint.sizeBytes, tuned_bytes: tunedBytes },
+        stopped: end.stopped,
+        steps: end.progress.metrics,
+      },
+      trained: { heldOut: end.heldOut, base_kind: "base_model" },
+      measurement: decoderMeasurement(heldOut.take(end.examples)),
+      cardOf: (report) =>
+        tuningCard({
+          report,
+          how: planInWords(plan, false),
+          licence,
+          labels: [],
+          wordShapes: false,
+          library: isLora ? "peft" : "transformers",
+          pipeline: "text-generation",
+        }),
+      async write(card) {
+        if (!isLora) {
+          const base = { folder, config };
+          return await writeDecoder(out, { base, weights: tuned, names: graphs.read, card });
+        }
+        const task = data.task === "chat" ? "chat-completion" : "text-generation";
+        const adapter = { task, maxLength: limits.maxTokens, licence, ...upstream } as const;
+        const lora = { ...plan.lora, targets: decoderTargets, tensors: listTensors(end.best) };
+        await writeDecoderAdapter(out, adapter, { lora, card });
+      },
+    },
+    finishingOf(options),
+  );
+}
+
+function answers({ rows }: JudgedTexts, model: ServedForm): ServedAnswers | null {
+  return model.kind === "decoder" ? decoderAnswers(rows, model) : null;
+}
+
+function decoderMeasurement(part: JudgedTexts): Measurement<JudgedTexts> {
+  return {
+    part,
+    take: (of, examples) => of.take(examples),
+    answers,
+    timed: answers,
+    others: () => Promise.resolve([]),
+  };
 }

@@ -22,6 +22,8 @@ import { isDecoderData, readTrainingData } from "./read-training-data.ts";
 import type { EncoderData, TrainingData } from "./read-training-data.ts";
 import type { Score } from "./run-training.ts";
 import { maskedTuning } from "./masked-texts.ts";
+import type { OpenServed } from "./measure-served.ts";
+import type { TimeFit } from "./time-fit.ts";
 import type { PlainTexts } from "./masked-texts.ts";
 import { similarityTuning } from "./similar-texts.ts";
 import { textTuning } from "./text-classes.ts";
@@ -31,7 +33,7 @@ import { planTraining } from "./training-plan.ts";
 import type { LoraSizes, TrainingPlan } from "./training-plan.ts";
 import { type Progress, readTraining } from "./training-state.ts";
 import type { TuningData } from "./training-task.ts";
-import { stateFolderOf } from "./train-in-folder.ts";
+import { finishingOf, stateFolderOf } from "./train-in-folder.ts";
 import type { TrainingRun } from "./train-in-folder.ts";
 import { estimateDisk } from "./training-cost.ts";
 import { prepareDecoder, tuneDecoder } from "./tune-decoder.ts";
@@ -99,7 +101,9 @@ export type TuningEvent =
   | { readonly kind: "step"; readonly progress: Progress; readonly secondsLeft: number }
   | { readonly kind: "evaluation"; readonly progress: Progress; readonly score: Score }
   /** Its seconds are not enough for all steps: its schedule ends after so many. */
-  | { readonly kind: "shortened"; readonly steps: number }
+  | ({ readonly kind: "shortened"; readonly heldOut: number } & TimeFit)
+  /** It could not be measured as it is served, but as it was trained. */
+  | { readonly kind: "unserved"; readonly why: string; readonly error: unknown }
   /** A kill loses nothing up to this step. */
   | { readonly kind: "saved"; readonly step: number }
   /** Of `head`: texts that the base has read, and how strongly a head was held back. */
@@ -121,6 +125,8 @@ export type Tuning = {
   /** Seconds between two saved states. */
   readonly saveSeconds: number;
   readonly runtime: Runtime;
+  /** Loads what was tuned, and its base, as they are served; null: nothing here does. */
+  readonly serve: OpenServed | null;
   /** What the training may take. */
   readonly memoryBytes: number;
   /** What it may write. */
@@ -178,7 +184,7 @@ function expectTask({ task }: TrainingData, wanted: TrainingTask | null): void {
 }
 
 async function tuneLabels(tuning: Tuning, data: ReadData): Promise<TrainingReport> {
-  const { base, name, out, runtime, onEvent, diskBytes, signal } = tuning;
+  const { base, runtime, onEvent, diskBytes, signal } = tuning;
   const prepared = await prepareTuning(base, dataOf(data), signal);
   const { facts, encoded } = prepared;
   const lengths = facts.lengths.training;
@@ -202,7 +208,15 @@ async function tuneLabels(tuning: Tuning, data: ReadData): Promise<TrainingRepor
     onRead: (done: number, total: number) => onEvent({ kind: "read", done, total }),
     onTrial: (trial: Trial) => onEvent({ kind: "trial", trial }),
   };
-  return await tuneHead({ prepared, data: textsIn(data), name, out, runtime, events, signal });
+  const { name } = run;
+  return await tuneHead({
+    ...finishingOf(run),
+    prepared,
+    data: textsIn(data),
+    name,
+    runtime,
+    events,
+  });
 }
 
 async function tuneTexts(tuning: Tuning, data: DecoderData): Promise<TrainingReport> {
@@ -238,18 +252,19 @@ async function planRun(
   what: { readonly sizes: TuningSizes; readonly hasHead: boolean },
   choose: Choose,
 ): Promise<TrainingRun> {
-  const { name, out, saveSeconds, runtime, onEvent, signal } = tuning;
+  const { name, out, saveSeconds, runtime, serve, onEvent, signal } = tuning;
   const fingerprint = await fingerprintOf(tuning);
   const from = await readTraining(stateFolderOf(out), fingerprint);
   const saved = { fingerprint, saveEverySeconds: saveSeconds };
-  const run = { ...saved, name, out, runtime, now, signal };
+  const run = { ...saved, name, out, runtime, serve, now, signal };
   const plan = from?.plan ?? (await decide(tuning, run, choose));
   if (from !== null) onEvent({ kind: "resumed", step: from.progress.step });
   onEvent({ kind: "plan", plan, ...what });
   const events: TrainingRun["events"] = {
     onStep: (progress, secondsLeft) => onEvent({ kind: "step", progress, secondsLeft }),
     onEvaluation: (progress, score) => onEvent({ kind: "evaluation", progress, score }),
-    onShortened: (steps) => onEvent({ kind: "shortened", steps }),
+    onShortened: (fit) => onEvent({ kind: "shortened", ...fit, heldOut: what.sizes.heldOut }),
+    onUnserved: (why, error) => onEvent({ kind: "unserved", why, error }),
     onSave: (step) => onEvent({ kind: "saved", step }),
   };
   return { ...run, plan, from, events };
