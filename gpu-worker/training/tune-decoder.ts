@@ -88,6 +88,25 @@ export async function prepareDecoder(
 }
 
 export async function tuneDecoder(options: TuneDecoderOptions): Promise<TrainingReport> {
+  return await trainedDecoder(options, (trained) => write(options, trained));
+}
+
+/** Trained alike: nothing is written but its state. */
+export async function tryDecoder(options: TuneDecoderOptions): Promise<TrainingEnd> {
+  return await trainedDecoder(options, async ({ end }) => end);
+}
+
+type Trained = {
+  readonly weights: WeightSource;
+  readonly graphs: TrainingGraphs;
+  readonly end: TrainingEnd;
+  readonly heldOut: JudgedTexts;
+};
+
+async function trainedDecoder<T>(
+  options: TuneDecoderOptions,
+  use: (trained: Trained) => Promise<T>,
+): Promise<T> {
   const { plan, prepared } = options;
   const { checkpoint, config, encoded, facts, tokenizer, id } = prepared;
   const isLora = plan.strategy === "lora";
@@ -111,7 +130,7 @@ export async function tuneDecoder(options: TuneDecoderOptions): Promise<Training
       paddingId,
       examples,
     });
-    return await write(options, { weights, graphs, end }, examples.heldOut);
+    return await use({ weights, graphs, end, heldOut: examples.heldOut });
   } finally {
     weights.close();
   }
@@ -129,8 +148,7 @@ async function examplesOf({ encoded, tokenizer }: PreparedDecoder, paddingId: nu
 
 async function write(
   options: TuneDecoderOptions,
-  { weights, graphs, end }: { weights: WeightSource; graphs: TrainingGraphs; end: TrainingEnd },
-  heldOut: JudgedTexts,
+  { weights, graphs, end, heldOut }: Trained,
 ): Promise<TrainingReport> {
   const { prepared, plan, name, out } = options;
   const { id, folder, checkpoint, config, data, encoded, upstream } = prepared;

@@ -25,9 +25,7 @@ import { loraRate } from "./choose-plan.ts";
 import type { TokenRow } from "./encode-texts.ts";
 import { encoderMeasurement } from "./measure-encoder.ts";
 import { adapterClassifier, withNewAdapters, withNewHead } from "./new-head.ts";
-import { Divergence } from "./run-training.ts";
 import type { TrainingEnd } from "./run-training.ts";
-import type { TrialEnd } from "./search.ts";
 import { loraScale } from "./start-tensors.ts";
 import { finishingOf, trainInFolder } from "./train-in-folder.ts";
 import type { TrainingRun } from "./train-in-folder.ts";
@@ -136,19 +134,9 @@ export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport>
   return await trainedEncoder(options, (trained) => write(options, trained));
 }
 
-/** Trained alike, and how good it came to be: nothing is written but its state. */
-export async function tryEncoder(options: TuneOptions): Promise<TrialEnd> {
-  const worst = { score: -Number.MAX_VALUE, loss: Number.MAX_VALUE };
-  const begun = options.now();
-  try {
-    return await trainedEncoder(options, async ({ end: { progress } }) => {
-      const { score, loss } = progress.best ?? worst;
-      return { score, loss, seconds: progress.seconds };
-    });
-  } catch (error) {
-    if (!(error instanceof Divergence)) throw error;
-    return { ...worst, seconds: (options.now() - begun) / 1000 };
-  }
+/** Trained alike: nothing is written but its state. */
+export async function tryEncoder(options: TuneOptions): Promise<TrainingEnd> {
+  return await trainedEncoder(options, async ({ end }) => end);
 }
 
 type Trained = {

@@ -16,7 +16,7 @@ import { answerTuning } from "./answers.ts";
 import { DataError } from "./checked-data.ts";
 import { type Choice, type Limits, choosePlan, expectDisk } from "./choose-plan.ts";
 import { chooseDecoderPlan } from "./choose-decoder-plan.ts";
-import { decoderDisk } from "./decoder-cost.ts";
+import { decoderBytes, decoderDisk, decoderSeconds } from "./decoder-cost.ts";
 import type { DecoderData } from "./decoder-data.ts";
 import { isDecoderData, readTrainingData } from "./read-training-data.ts";
 import type { EncoderData, TrainingData } from "./read-training-data.ts";
@@ -35,12 +35,12 @@ import { type Progress, readTraining } from "./training-state.ts";
 import type { TuningData } from "./training-task.ts";
 import { finishingOf, stateFolderOf } from "./train-in-folder.ts";
 import type { TrainingRun } from "./train-in-folder.ts";
-import { estimateDisk } from "./training-cost.ts";
-import { prepareDecoder, tuneDecoder } from "./tune-decoder.ts";
-import { type NamedBase, prepareTuning, tuneEncoder } from "./tune-encoder.ts";
+import { estimateBytes, estimateDisk, estimateSeconds } from "./training-cost.ts";
+import { prepareDecoder, tryDecoder, tuneDecoder } from "./tune-decoder.ts";
+import { type NamedBase, prepareTuning, tryEncoder, tuneEncoder } from "./tune-encoder.ts";
 import type { SearchTrial } from "./search.ts";
-import { searchEncoder } from "./search-encoder.ts";
-import type { EncoderSearch } from "./search-encoder.ts";
+import { searchTraining } from "./search-training.ts";
+import type { Searched, TrainingSearch } from "./search-training.ts";
 import type { TrialOptions } from "./search-plan.ts";
 import { isHeadData, tuneHead } from "./tune-head.ts";
 import { TuningError } from "./tuning-error.ts";
@@ -199,9 +199,13 @@ async function tuneLabels(tuning: Tuning, data: ReadData): Promise<TrainingRepor
     const batch = wishes.batch ?? usualBatch;
     const choice = choosePlan(facts, { ...wishes, batch, isTagging, headFits }, limits);
     expectDisk(estimateDisk(facts, choice), diskBytes);
-    const search: Search = (of) =>
-      searchEncoder({ ...of, prepared, limits, asked: tuning.options });
-    return { choice, rows: lengths.length, search };
+    const searched: Searched = {
+      strategies: ["full", "top-k"],
+      bytesOf: (each) => estimateBytes(facts, { ...choice, ...each }),
+      secondsOf: (each) => estimateSeconds(facts, { ...choice, ...each }, limits.gemmRate),
+      train: (trial) => tryEncoder({ prepared, ...trial }),
+    };
+    return { choice, rows: lengths.length, searched };
   });
   if (run.plan.strategy !== "head") return await tuneEncoder({ prepared, ...run });
   const events = {
@@ -231,7 +235,13 @@ async function tuneTexts(tuning: Tuning, data: DecoderData): Promise<TrainingRep
   const run = await planRun(tuning, { sizes, hasHead: false }, (wishes, limits) => {
     const choice = chooseDecoderPlan(facts, wishes, limits);
     expectDisk(decoderDisk(facts, choice), diskBytes);
-    return { choice, rows: facts.training.length };
+    const searched: Searched = {
+      strategies: [choice.strategy],
+      bytesOf: (each) => decoderBytes(facts, { ...choice, ...each }),
+      secondsOf: (each) => decoderSeconds(facts, { ...choice, ...each }, limits.gemmRate),
+      train: (trial) => tryDecoder({ prepared, ...trial }),
+    };
+    return { choice, rows: facts.training.length, searched };
   });
   return await tuneDecoder({ prepared, ...run });
 }
@@ -240,11 +250,7 @@ type Strategies = { readonly strategy: TrainingPlan["strategy"] | null };
 type Choose = (
   wishes: Omit<TuningOptions, "strategy"> & Strategies,
   limits: Limits,
-) => { readonly choice: Choice; readonly rows: number; readonly search?: Search };
-
-type Search = (
-  of: Omit<EncoderSearch, "prepared" | "limits" | "asked">,
-) => ReturnType<typeof searchEncoder>;
+) => { readonly choice: Choice; readonly rows: number; readonly searched: Searched };
 
 /** The training that was interrupted, or one of a new plan. @throws MemoryError or DiskError */
 async function planRun(
@@ -273,17 +279,16 @@ async function planRun(
 /** Examples of an encoder's step. */
 const usualBatch = 32;
 
-/** @throws TuningError for a search over what is not searched */
 async function decide(
   { options, runtime, memoryBytes, onEvent, signal }: Tuning,
-  run: EncoderSearch["run"],
+  run: TrainingSearch["run"],
   choose: Choose,
 ): Promise<TrainingPlan> {
   const { threads } = runtime;
   const measuring = { dtype: "float32", threads, repeats: 3, now, signal } as const;
   const gemmRate = (await measureGemm(runtime, measuring)) * 1e9;
   const strategy = options.strategy === "auto" ? null : options.strategy;
-  const { choice, rows, search } = choose({ ...options, strategy }, { gemmRate, memoryBytes });
+  const { choice, rows, searched } = choose({ ...options, strategy }, { gemmRate, memoryBytes });
   onEvent({ kind: "choice", choice });
   const { seed, maxSeconds, patience, threshold, learningRateMultiplier } = options;
   const learningRate = choice.learningRate * learningRateMultiplier;
@@ -291,11 +296,9 @@ async function decide(
   const planOf = (of: TrialOptions) => planTraining({ ...first, ...of }, rows);
   const { trials = 1 } = options;
   if (trials === 1 || choice.strategy === "head") return planOf(first);
-  if (search === undefined) {
-    throw new TuningError("trials are run for encoders alone: leave out --trials");
-  }
   const onTrial = (trial: SearchTrial) => onEvent({ kind: "searched", trial });
-  const { best, seconds } = await search({ run, trials, first, planOf, onTrial });
+  const search = { searched, run, asked: options, trials, first, planOf, memoryBytes, onTrial };
+  const { best, seconds } = await searchTraining(search);
   return { ...planOf(best), maxSeconds: Math.max(1, maxSeconds - seconds) };
 }
 
