@@ -3,7 +3,7 @@
  * weights, cores and texts, and beside what this machine's matrix products reach. Ours is measured before and after the
  * peers, so that a machine that slows down meets both.
  */
-import { existsSync, mkdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import * as z from "zod";
@@ -13,8 +13,8 @@ import type { Runtime } from "../gpu-worker/runtime/session.ts";
 import { cosine } from "../gpu-worker/tensor/vectors.ts";
 import { startStack } from "../infra/local/start-stack.ts";
 import { type Bench, type BenchContext, comparedRow, plainRow, type Row } from "./bench.ts";
-import { mixedTexts, sharedFolder } from "./harness/corpus.ts";
-import { fetchCheckpoint } from "./harness/fetch-checkpoint.ts";
+import { mixedTexts } from "./harness/corpus.ts";
+import { checkpointFolder } from "./harness/fetch-checkpoint.ts";
 import { Embedder, threads } from "./harness/embedder.ts";
 import { miniLmL6, operationsOf } from "./harness/encoder-operations.ts";
 import { median, runLoad } from "./harness/http-load.ts";
@@ -30,12 +30,6 @@ const steadyMs = () => performance.now();
 
 type Form = "f32" | "int8";
 type Figures = { rate: number; limitFraction: number; paddingEfficiency: number; first: number[] };
-
-/** The f32 checkpoint: beside the repository, or fetched as a user would. */
-async function checkpointFolder({ print, signal }: BenchContext): Promise<string> {
-  const shared = path.join(sharedFolder, "models", model);
-  return existsSync(shared) ? shared : fetchCheckpoint(model, stateFolder, { print, signal });
-}
 
 class OwnFigures {
   readonly #runtime: Runtime;
@@ -148,7 +142,7 @@ export const bench: Bench = {
   run: async (context) => {
     const { print, signal } = context;
     mkdirSync(stateFolder, { recursive: true });
-    const checkpoint = await checkpointFolder(context);
+    const checkpoint = await checkpointFolder(model, stateFolder, context);
     const modelsFolder = path.dirname(checkpoint);
     const texts = mixedTexts(textCount);
     const runtime = await openRuntime({ log: { info: () => {}, warn: console.warn } });

@@ -4,7 +4,7 @@
  * then a short request's wait while long ones run. Ours is measured before and after the peer, so that a machine that
  * slows down meets both.
  */
-import { cpSync, existsSync, mkdirSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import * as z from "zod";
@@ -13,9 +13,9 @@ import { openRuntime } from "../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime } from "../gpu-worker/runtime/session.ts";
 import { writeMinilmWithHead } from "../test/models/minilm-with-head.ts";
 import { type Bench, type BenchContext, comparedRow, plainRow, type Row } from "./bench.ts";
-import { mixedTexts, sharedFolder } from "./harness/corpus.ts";
+import { mixedTexts } from "./harness/corpus.ts";
 import { miniLmL6, operationsOf } from "./harness/encoder-operations.ts";
-import { fetchCheckpoint } from "./harness/fetch-checkpoint.ts";
+import { checkpointFolder } from "./harness/fetch-checkpoint.ts";
 import { median, quantile } from "./harness/http-load.ts";
 import { exportForPeers } from "./harness/hub-export.ts";
 import { peerScript, runPeer } from "./harness/peer-process.ts";
@@ -38,14 +38,11 @@ type Form = "f32" | "int8";
 type Request = { task: (typeof kinds)[number]["task"]; model: string; text: string };
 
 /** The three checkpoints in f32, under one folder. */
-async function writeModels({ print, signal }: BenchContext): Promise<string> {
+async function writeModels(context: BenchContext): Promise<string> {
   const folder = path.join(stateFolder, "models");
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
-  const shared = path.join(sharedFolder, "models", encoder);
-  const whole = existsSync(shared)
-    ? shared
-    : await fetchCheckpoint(encoder, stateFolder, { print, signal });
+  const whole = await checkpointFolder(encoder, stateFolder, context);
   cpSync(whole, path.join(folder, encoder), { recursive: true });
   await writeMinilmWithHead(folder, "minilm-sentiment", "float32");
   await writeMinilmWithHead(folder, "minilm-entities", "float32");

@@ -8,11 +8,11 @@ import * as z from "zod";
 
 const root = path.resolve(import.meta.dirname, "..", "..");
 
-/** An interpreter with the peers of bench/peers/requirements.txt, or null where there is none. */
-export function peerPython(): string | null {
+/** An interpreter with what bench/peers/install-python.sh installs under that name, or null where there is none. */
+export function peerPython(name: "python" | "train" = "python"): string | null {
   const named = process.env["PEER_PYTHON"];
   if (named !== undefined && named !== "") return named;
-  const installed = path.join(root, ".bench", "python", "bin", "python");
+  const installed = path.join(root, ".bench", name, "bin", "python");
   return existsSync(installed) ? installed : null;
 }
 

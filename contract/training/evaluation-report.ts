@@ -176,8 +176,10 @@ export const TrainingReport = z.object({
   tuned_model: Label.nullable(),
   /** What the tuned model is compared with: a guess without training, the commonest class, or the model itself. */
   base_kind: z.enum(["zero_shot", "majority", "base_model"]),
-  /** The form both were measured in, which is the one that serves. */
+  /** The form both were measured in: the one that serves, but for what `unserved` says. */
   form: z.string().max(20),
+  /** Why they were not measured as they are served, but as they were trained; null: they were as served. */
+  unserved: Shown.nullable().default(null),
   held_out_rows: Count,
   training_rows: Count,
   verdict: Verdict,

@@ -15,7 +15,7 @@ export type TokenRows = {
   readonly positions: Value;
   /** int64 [batch, sequence] → [tokens]. */
   pick(values: Value): Value;
-  /** Rows of tokens [tokens, width] → of the grid [sequence·batch, width]; padding shows some token's row. */
+  /** Rows of tokens [tokens, width] → of the grid [sequence·batch, width]; padding shows some token's row, or zeros. */
   toGrid(rows: Value): Value;
   /** Back: [sequence·batch, width] → [tokens, width]. */
   fromGrid(rows: Value): Value;
@@ -46,7 +46,11 @@ export function paddedRows(graph: GraphBuilder, mask: Value): TokenRows {
   return { gridShape, positions, pick: flatten, toGrid: same, fromGrid: same, late: false };
 }
 
-export function packedRows(graph: GraphBuilder, mask: Value): TokenRows {
+/**
+ * @param trained whether gradients go through it. Padding then shows zeros: what shows some token's row would have its
+ *   gradients added to that row by two threads at once (autodiff/rules/look-ups.ts)
+ */
+export function packedRows(graph: GraphBuilder, mask: Value, trained = false): TokenRows {
   const { gridShape, positions } = paddedRows(graph, mask);
   const flat = flatten(mask);
   const cells = flat.op("NonZero").reshape([-1]);
@@ -56,9 +60,30 @@ export function packedRows(graph: GraphBuilder, mask: Value): TokenRows {
     gridShape,
     positions: positions.gather(cells, 0),
     pick: (values) => flatten(values).gather(cells, 0),
+    ...(trained ? scattered(graph, flat, cells) : gathered(rowOfCell, cells)),
+    late: false,
+  };
+}
+
+type Moves = Pick<TokenRows, "toGrid" | "fromGrid">;
+
+function gathered(rowOfCell: Value, cells: Value): Moves {
+  return {
     toGrid: (rows) => rows.gather(rowOfCell, 0),
     fromGrid: (rows) => rows.gather(cells, 0),
-    late: false,
+  };
+}
+
+function scattered(graph: GraphBuilder, flat: Value, cells: Value): Moves {
+  const places = cells.unsqueeze([-1]);
+  return {
+    toGrid(rows) {
+      const width = rows.op("Shape").slice(0, 1, 2);
+      const shape = graph.op("Concat", [flat.op("Shape"), width], { axis: 0 });
+      const grid = graph.scalar(rows.dtype, 0).op("Expand", [shape]);
+      return grid.op("ScatterND", [places, rows]);
+    },
+    fromGrid: (rows) => rows.op("GatherND", [places]),
   };
 }
 

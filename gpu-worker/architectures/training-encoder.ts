@@ -217,7 +217,7 @@ export function buildTrainingTransformer(
   const dropout = options.dropout?.(graph) ?? noDropout;
   const forms = { layers, exact: layers, dropout };
   return buildEncoderWith(
-    { architecture, parameters, forms, packed, scoreBytes: null },
+    { architecture, parameters, forms, packed, trained: true, scoreBytes: null },
     (inputs) => {
       const loss = lossOf({ inputs, isLabelled: labelled }, task);
       if (loss !== null) graph.output("loss", loss);

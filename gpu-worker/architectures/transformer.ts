@@ -81,17 +81,18 @@ type Encoder = {
 function rowsOf(
   graph: GraphBuilder,
   mask: Value,
-  { packed, groups }: { packed: boolean; groups: LoraGroups | null },
+  { packed, groups = null, trained = false }: Pick<EncoderParts, "packed" | "groups" | "trained">,
 ): TokenRows {
   if (groups !== null) return groupedRows(graph, mask, groups);
-  return packed ? packedRows(graph, mask) : paddedRows(graph, mask);
+  return packed ? packedRows(graph, mask, trained) : paddedRows(graph, mask);
 }
 
 function readBatch(
   parameters: Parameters,
   architecture: Architecture,
-  { packed, groups = null, scoreBytes }: Pick<EncoderParts, "packed" | "groups" | "scoreBytes">,
+  parts: Pick<EncoderParts, "packed" | "groups" | "scoreBytes" | "trained">,
 ): Batch {
+  const { groups = null, scoreBytes } = parts;
   const { graph } = parameters;
   const { heads, hidden, embeddings } = architecture;
   const shape = ["batch", "sequence"];
@@ -100,7 +101,7 @@ function readBatch(
   const types = embeddings.tokenTypes > 1 ? graph.input("token_type_ids", "int64", shape) : null;
   const readsShapes = parameters.has(shapeTable) || groups !== null;
   const shapes = readsShapes ? graph.input("word_shapes", "int64", shape) : null;
-  const rows = rowsOf(graph, given, { packed, groups });
+  const rows = rowsOf(graph, given, parts);
   const mask = given.cast("float32");
   const sizes = [rows.gridShape, graph.integers([heads, hidden / heads])];
   return {
@@ -213,6 +214,8 @@ function scoresOfDistances(
 export type EncoderParts = {
   readonly architecture: Architecture;
   readonly packed: boolean;
+  /** Whether gradients go through it. Default false. */
+  readonly trained?: boolean;
   /** Of rows that adapters are for; default null: there are none. */
   readonly groups?: LoraGroups | null;
   /** Of attention's scores at a time; null for all at once. */

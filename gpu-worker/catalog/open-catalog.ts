@@ -104,12 +104,16 @@ async function openLoading(
   };
 }
 
-/** @throws FormError where the form that is set is none of this machine's */
+/**
+ * @param list what there is; by default the operator's folders, what ships with the worker, and the catalogue
+ * @throws FormError where the form that is set is none of this machine's
+ */
 export async function openCatalog(
   settings: CatalogSettings,
   tools: CatalogTools,
+  list = () => listKnownModels(settings.modelsFolder),
 ): Promise<Catalog> {
-  const { stateFolder, modelsFolder, hub } = settings;
+  const { stateFolder, hub } = settings;
   const { log, now } = tools;
   const loading = await openLoading(settings, tools);
   const dispatcher = tools.dispatcher ?? new EnvHttpProxyAgent(hubTimeouts);
@@ -119,7 +123,7 @@ export async function openCatalog(
     retryDelayMs: tools.retryDelayMs ?? 1_000,
     pythonCommands: tools.pythonCommands ?? pythonCommands,
   };
-  const catalog = new Catalog(() => listKnownModels(modelsFolder), {
+  const catalog = new Catalog(list, {
     fetching,
     tuned: new TunedFolders({
       stateFolder,

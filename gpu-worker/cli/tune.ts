@@ -8,6 +8,7 @@ import path from "node:path";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { describeBase, findBase } from "../catalog/base-model.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
+import { openTuned } from "../catalog/open-tuned.ts";
 import { baseNames } from "../evaluation/report-words.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
 import { freeBytes } from "../files/free-bytes.ts";
@@ -21,7 +22,7 @@ import { noticesOfData } from "../datasets/data-words.ts";
 import type { TuningOptions } from "../training/prepare-training.ts";
 import { type ExampleFile, tuneModel } from "../training/tune-model.ts";
 import type { TuningEvent } from "../training/tune-model.ts";
-import { planInWords } from "../training/tuning-card.ts";
+import { evaluationsInWords, planInWords } from "../training/tuning-card.ts";
 import { expectFile, openDataSource } from "./data-source.ts";
 import { percent } from "./head-card.ts";
 import { openProgressBar, type ProgressBar } from "./progress-bar.ts";
@@ -65,6 +66,7 @@ export async function runTune(command: TuneCommand, tools: TuneTools): Promise<v
       out,
       saveSeconds,
       runtime,
+      serve: (folder, until) => openTuned({ base, folder }, { settings, runtime, log }, until),
       memoryBytes,
       diskBytes: await freeBytes(path.dirname(path.resolve(out))),
       onEvent: teller(command, id, { bar, say }),
@@ -82,6 +84,9 @@ async function exampleFile(file: string, signal: AbortSignal): Promise<ExampleFi
   await expectFile(file);
   return { open: () => openDataSource(file, signal), sha256: await sha256OfFile(file, signal) };
 }
+
+/** What keeps it from being served is said by the report. */
+const log = { info: () => undefined, warn: () => undefined };
 
 type Telling = { bar: ProgressBar; say(line: string): void };
 
@@ -103,7 +108,9 @@ function teller(command: TuneCommand, base: string, { bar, say }: Telling) {
       case "step":
         return bar.show("Training", event.progress.step, event.progress.steps ?? steps);
       case "shortened":
-        return say(`${event.steps} of ${steps} steps fit in the time: the rate falls to 0 by then`);
+        return say(shortenedInWords(event, steps));
+      case "unserved":
+        return say(`not measured as it is served: ${event.why}`);
       case "evaluation":
         return say(scoreInWords(event.progress.step, event.score));
       case "read":
@@ -116,6 +123,14 @@ function teller(command: TuneCommand, base: string, { bar, say }: Telling) {
         return;
     }
   };
+}
+
+function shortenedInWords(
+  { steps, evaluations, heldOut }: Extract<TuningEvent, { kind: "shortened" }>,
+  planned: number,
+): string {
+  const fitting = `${steps} of ${planned} steps fit in the time: the rate falls to 0 by then`;
+  return evaluations === null ? fitting : `${fitting}; ${evaluationsInWords(evaluations, heldOut)}`;
 }
 
 type Planned = Extract<TuningEvent, { kind: "plan" }>;

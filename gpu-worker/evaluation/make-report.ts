@@ -14,15 +14,8 @@ import { boundTable } from "./bound-table.ts";
 import type { HeldOut } from "./held-out.ts";
 import { learningCurve } from "./labels-needed.ts";
 import { mcnemar } from "./mcnemar.ts";
-import { measureClasses, measureLabelSets, measureTags } from "./measure-classes.ts";
-import {
-  measureAnswers,
-  measureSimilarities,
-  measureTexts,
-  measureValues,
-  tokenAccuracy,
-} from "./measure-numbers.ts";
-import { measureRanks } from "./measure-ranks.ts";
+import { measure } from "./measure.ts";
+import { tokenAccuracy } from "./measure-numbers.ts";
 import type { Measured, PairedMetric } from "./measured.ts";
 import { requireFiniteSteps } from "./metrics-csv.ts";
 import { type BootstrapOptions, defaultBootstrap, pairedBootstrap } from "./paired-bootstrap.ts";
@@ -31,7 +24,14 @@ import { requireFinite, requireSameLength } from "./require.ts";
 import { eachOnce } from "./row-counts.ts";
 import { decide } from "./verdict.ts";
 
-type Stated = "task" | "base_model" | "tuned_model" | "base_kind" | "form" | "training_rows";
+type Stated =
+  | "task"
+  | "base_model"
+  | "tuned_model"
+  | "base_kind"
+  | "form"
+  | "unserved"
+  | "training_rows";
 
 export type ReportInput = Pick<TrainingReport, Stated | "stopped" | "latency" | "size"> & {
   heldOut: HeldOut;
@@ -70,6 +70,7 @@ export function makeReport(input: ReportInput): TrainingReport {
     tuned_model: input.tuned_model === null ? null : boundLabel(input.tuned_model),
     base_kind: input.base_kind,
     form: input.form,
+    unserved: input.unserved === null ? null : boundText(input.unserved),
     held_out_rows: measured.rows,
     training_rows: input.training_rows,
     verdict: decide(facts),
@@ -105,27 +106,6 @@ export function tunedScore(heldOut: HeldOut): TunedScore {
   const { name, better } = first;
   const shares = name === "accuracy" ? first : metrics.find((each) => each.name === tokenAccuracy);
   return { name, better, value: valueOf(first), accuracy: shares ? valueOf(shares) : null };
-}
-
-function measure(heldOut: HeldOut): Measured {
-  switch (heldOut.kind) {
-    case "classes":
-      return measureClasses(heldOut);
-    case "label_sets":
-      return measureLabelSets(heldOut);
-    case "tags":
-      return measureTags(heldOut);
-    case "answers":
-      return measureAnswers(heldOut);
-    case "similarities":
-      return measureSimilarities(heldOut);
-    case "values":
-      return measureValues(heldOut);
-    case "texts":
-      return measureTexts(heldOut);
-    case "ranks":
-      return measureRanks(heldOut);
-  }
 }
 
 function requireRows(heldOut: HeldOut): void {

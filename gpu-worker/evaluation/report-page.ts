@@ -82,11 +82,16 @@ function facts(report: TrainingReport): Markup {
   return html`<p class="quiet">
     <bdi>${report.base_model}</bdi>, ${report.task}. Base: ${baseKinds[report.base_kind]}. Trained
     on ${count(training)} rows, measured on ${count(heldOut)} held-out rows in the form
-    ${report.form}, which is the one that serves. Training ended because
+    ${report.form}, ${formInWords(report)}. Training ended because
     ${stopReasons[stopped.reason]}${
       stopped.detail === "" ? "" : html`: <bdi>${stopped.detail}</bdi>`
     }.
   </p>`;
+}
+
+function formInWords({ unserved }: TrainingReport): Markup {
+  if (unserved === null) return html`which is the one that serves`;
+  return html`as it was trained, not as it is served: <bdi>${unserved}</bdi>`;
 }
 
 /** What was tuned first: it is what people look for. */

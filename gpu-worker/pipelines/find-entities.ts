@@ -152,7 +152,11 @@ type TokenHead = TagHead & {
   logitsOf(result: RowResult): (token: number) => Float32Array;
 };
 
-function tokenHeadOf({ head, id }: EncoderModel, param: string): TokenHead {
+/** @throws CodedError for a model that classifies no tokens */
+export function tokenHeadOf(
+  { head, id }: Pick<EncoderModel, "head" | "id">,
+  param: string,
+): TokenHead {
   if (head.name !== "token-classification") {
     throw new CodedError("invalid_value", `${id} finds no entities: it does not classify tokens`, {
       param,

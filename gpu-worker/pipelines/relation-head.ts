@@ -159,7 +159,7 @@ function byText(pairs: readonly Pair[]): SharedText[] {
 }
 
 /** The tokens of the two parts. */
-type PairTokens = { head: Span; tail: Span };
+export type PairTokens = { readonly head: Span; readonly tail: Span };
 
 /** @returns finds the tokens that overlap a part, once however many pairs it is in */
 function tokenFinder(tokenSpans: readonly Span[], name: string): (part: Span) => Span {
@@ -202,6 +202,14 @@ function spanWeightsOf({ weight, bias }: LinearHead): SpanWeights {
     return block;
   };
   return { width, bias, head: third(0), tail: third(1), whole: third(2) };
+}
+
+/** Logits `[labels]` of one pair of a row, whose parts are of these tokens of the row. */
+export function spanLogits(
+  head: LinearHead,
+): (states: Float32Array, parts: PairTokens) => Float32Array {
+  const weights = spanWeightsOf(head);
+  return (states, parts) => relate(states, { start: 0, parts: [parts], weights })[0] ?? head.bias;
 }
 
 /** `start`: index of the first token of the text in the row. */

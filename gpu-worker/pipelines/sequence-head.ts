@@ -19,7 +19,9 @@ export type SequenceHead = Pick<Classifier, "labels" | "problem" | "crossEncoder
 };
 
 /** Null where the model classifies no sequences, or only spans within them. */
-export function sequenceHeadOf(model: EncoderModel): SequenceHead | null {
+export function sequenceHeadOf(
+  model: Pick<EncoderModel, "head" | "sentence">,
+): SequenceHead | null {
   const { head, sentence } = model;
   if (head.name !== "sequence-classification") return null;
   const { linear, ...classes } = head;

@@ -22,6 +22,12 @@ export function softmax(logits: ArrayLike<number>): number[] {
   return probabilities;
 }
 
+/** Logarithm of the probability of the logit at this index. */
+export function logLikelihood(logits: ArrayLike<number>, index: number): number {
+  const { max, sum } = softmaxTerms(logits);
+  return (logits[index] ?? NaN) - max - Math.log(sum);
+}
+
 export function sigmoid(logit: number): number {
   return 1 / (1 + Math.exp(-logit));
 }

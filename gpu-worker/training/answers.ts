@@ -13,7 +13,8 @@ import { GatheredAnswers } from "../pipelines/question-answering.ts";
 import { int64 } from "../tensor/tensor.ts";
 import { encodeAnswers } from "./answer-rows.ts";
 import type { AnswerExample, AnswerRow, AnswerRows } from "./answer-rows.ts";
-import type { HeldOutData, TaskData, TuningData } from "./training-task.ts";
+import { answeringRows, picked } from "./served-rows.ts";
+import type { HeldOutPart, TaskData, TuningData } from "./training-task.ts";
 
 export type AnswerData = Parts<AnswerExample>;
 
@@ -68,18 +69,38 @@ async function answersFrom(
   });
 }
 
-function heldOutOf({ training, heldOut }: AnswerData, encoded: AnswerRows): HeldOutData {
+function heldOutOf({ training, heldOut }: AnswerData, encoded: AnswerRows): HeldOutPart {
   const mayBeNone = training.some((example) => textsOf(example).length === 0);
   const commonest = training.map((example) => textsOf(example)[0] ?? "");
+  const { rows } = encoded;
   return {
-    ...taskOf(encoded.rows),
-    outputs: ["start_logits", "end_logits"],
-    judge: async (logits) => ({
-      kind: "answers",
-      texts: heldOut.map(({ question }) => question),
-      expected: heldOut.map(textsOf),
-      base: majorityPredictions(commonest, heldOut.length),
-      tuned: { values: await answersFrom({ ...encoded, mayBeNone }, logits) },
+    rows,
+    examples: heldOut.length,
+    take: (examples) =>
+      heldOutOf({ training, heldOut: picked(heldOut, examples) }, takeAnswers(encoded, examples)),
+    served: (model) => answeringRows(rows, model),
+    data: {
+      ...taskOf(rows),
+      outputs: ["start_logits", "end_logits"],
+      judge: async (logits) => ({
+        kind: "answers",
+        texts: heldOut.map(({ question }) => question),
+        expected: heldOut.map(textsOf),
+        base: majorityPredictions(commonest, heldOut.length),
+        tuned: { values: await answersFrom({ ...encoded, mayBeNone }, logits) },
+      }),
+    },
+  };
+}
+
+/** The windows of these passages. */
+function takeAnswers({ rows, passages }: AnswerRows, examples: readonly number[]): AnswerRows {
+  const places = new Map(examples.map((example, at) => [example, at]));
+  return {
+    passages: picked(passages, examples),
+    rows: rows.flatMap((row) => {
+      const input = places.get(row.window.input);
+      return input === undefined ? [] : [{ ...row, window: { ...row.window, input } }];
     }),
   };
 }
@@ -97,7 +118,7 @@ export function answerTuning(data: AnswerData): TuningData {
       const judged = await encodeAnswers(data.heldOut, model, signal);
       return {
         training: { rows, data: taskOf(rows) },
-        heldOut: { rows: judged.rows, data: heldOutOf(data, judged) },
+        heldOut: heldOutOf(data, judged),
       };
     },
   };

@@ -16,6 +16,9 @@ export type BatchOptions = {
   readonly epoch: number;
 };
 
+/** No epoch's. */
+const sampleDraw = 0x7fffffff;
+
 /** Texts are sorted by length among as many as make so many batches: more would make all epochs alike. */
 const batchesSorted = 16;
 
@@ -52,6 +55,12 @@ export function batchesOf(
     chunks(part.toSorted(byLength), size),
   );
   return shuffled(batches, random);
+}
+
+/** So many of `count`, by the seed alone: of fewer the first ones drawn. Ascending. */
+export function sampleOf(count: number, size: number, seed: number): number[] {
+  const order = shuffled([...Array(count).keys()], randomFrom(mixSeeds(seed, sampleDraw)));
+  return order.slice(0, size).toSorted((a, b) => a - b);
 }
 
 /** Batches of similar lengths, for evaluations: the longest first, so that memory is short at once or never. */

@@ -16,7 +16,8 @@ import type { LearntRow, TextReader } from "./learnt-rows.ts";
 import { packedFeeds } from "./packed-rows.ts";
 import { encodeCompletions, encodeProse } from "./prose-rows.ts";
 import type { CompletionExample } from "./prose-rows.ts";
-import type { BatchData, JudgedData } from "./training-task.ts";
+import { picked } from "./served-rows.ts";
+import type { BatchData, JudgedPart } from "./training-task.ts";
 
 export type DecoderData =
   | { readonly task: "chat"; readonly parts: Parts<ChatExample> }
@@ -117,31 +118,49 @@ function textScores(
 }
 
 /** @param rows as `judge` takes them */
-export function scoresOf(rows: readonly Float32Array[]): Required<TextScores> {
+function scoresOf(rows: readonly Float32Array[]): Required<TextScores> {
   return {
     logLikelihoods: rows.map(([likelihood = NaN]) => likelihood),
     hits: rows.map(([, hits = NaN]) => hits),
   };
 }
 
-/** @param base what the base makes of the same rows @param texts as they are shown */
-export function judgedData(
+export type JudgedTexts = Omit<JudgedPart, "rows" | "take" | "against"> & {
+  readonly rows: readonly LearntRow[];
+  take(examples: readonly number[]): JudgedTexts;
+  against(base: readonly Float32Array[]): JudgedTexts;
+};
+
+/** @param base what the base makes of the same rows; none: not known @param texts as they are shown */
+export function judgedTexts(
   rows: readonly LearntRow[],
-  {
-    paddingId,
-    texts,
-    base,
-  }: { readonly paddingId: number; readonly texts: readonly string[]; readonly base: TextScores },
-): JudgedData {
+  { paddingId, texts }: { readonly paddingId: number; readonly texts: readonly string[] },
+  base: readonly Float32Array[] = [],
+): JudgedTexts {
   const tokens = rows.map(({ learnt }) => learnt.length);
   const total = tokens.reduce((all, count) => all + count, 0);
   return {
-    ...batchData(rows, paddingId),
-    read: (results, indices) => {
-      const own = indices.flatMap((at) => rows[at] ?? []);
-      const loss = -sum(floatsOf(results["log_likelihoods"])) / total;
-      return { rows: textScores(results, own), loss };
+    rows,
+    examples: rows.length,
+    take: (examples) => {
+      const options = { paddingId, texts: picked(texts, examples) };
+      return judgedTexts(picked(rows, examples), options, picked(base, examples));
     },
-    judge: (scores) => ({ kind: "texts", texts, tokens, base, tuned: scoresOf(scores) }),
+    against: (scores) => judgedTexts(rows, { paddingId, texts }, scores),
+    data: {
+      ...batchData(rows, paddingId),
+      read: (results, indices) => {
+        const loss = -sum(floatsOf(results["log_likelihoods"])) / total;
+        return { rows: textScores(results, picked(rows, indices)), loss };
+      },
+      judge: (scores) => ({
+        kind: "texts",
+        texts,
+        tokens,
+        // While the base is not asked, only the tuned system's figures are read.
+        base: scoresOf(base.length === 0 ? scores : base),
+        tuned: scoresOf(scores),
+      }),
+    },
   };
 }

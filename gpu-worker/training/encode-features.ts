@@ -8,9 +8,9 @@ import { buildGraph } from "../graphs/build-graph.ts";
 import { openSession } from "../graphs/open-session.ts";
 import type { EncoderRow } from "../model/encoder-row.ts";
 import type { PlainPooling } from "../model/pooling.ts";
-import { runRows } from "../model/run-rows.ts";
 import type { Runtime, Session } from "../runtime/session.ts";
 import type { TokenRow } from "./encode-texts.ts";
+import { runInBatches } from "./run-in-batches.ts";
 import { TuningError } from "./tuning-error.ts";
 
 export type FrozenBase = { readonly id: string; readonly checkpoint: Checkpoint };
@@ -29,9 +29,6 @@ export type BaseVectors = {
   readonly width: number;
   readonly pooling: PlainPooling;
 };
-
-/** Products of more rows are hardly faster. */
-const batchTokens = 512;
 
 /** @throws TuningError for a base that makes no plain vectors */
 function poolingOf({ id, checkpoint }: FrozenBase): PlainPooling {
@@ -69,7 +66,7 @@ export async function encodeFeatures(
     });
     try {
       const asked = rows.map((row) => ({ ...row, outputs: ["pooled" as const] }));
-      const vectors = await runAll(asked, { session, signal, onProgress });
+      const vectors = await vectorsOf(asked, { session, signal, onProgress });
       return { ...vectors, pooling };
     } finally {
       await session.release();
@@ -79,20 +76,20 @@ export async function encodeFeatures(
   }
 }
 
-/** Rows of like lengths together, the longest first. */
-function batchesOf(rows: readonly EncoderRow[]): number[][] {
-  const lengthOf = (at: number) => rows[at]?.ids.length ?? 0;
-  const batches: number[][] = [];
-  let room = 0;
-  for (const at of [...rows.keys()].toSorted((a, b) => lengthOf(b) - lengthOf(a))) {
-    if (room <= 0) {
-      batches.push([]);
-      room = Math.max(1, Math.floor(batchTokens / lengthOf(at)));
-    }
-    batches.at(-1)?.push(at);
-    room -= 1;
-  }
-  return batches;
+async function vectorsOf(
+  rows: readonly EncoderRow[],
+  { session, signal, onProgress }: Running,
+): Promise<Pick<BaseVectors, "features" | "width">> {
+  const vectors: Float32Array[] = [];
+  let done = 0;
+  await runInBatches(rows, { session }, signal, ({ pooled }, at) => {
+    if (pooled !== undefined) vectors[at] = pooled;
+    onProgress((done += 1));
+  });
+  const width = vectors[0]?.length ?? 0;
+  const features = new Float32Array(rows.length * width);
+  for (const [at, vector] of vectors.entries()) features.set(vector, at * width);
+  return { features, width };
 }
 
 type Running = {
@@ -100,28 +97,3 @@ type Running = {
   readonly signal: AbortSignal;
   readonly onProgress: (done: number) => void;
 };
-
-async function runAll(
-  rows: readonly EncoderRow[],
-  { session, signal, onProgress }: Running,
-): Promise<Pick<BaseVectors, "features" | "width">> {
-  const batches = batchesOf(rows);
-  const vectors: Float32Array[] = [];
-  let [next, done] = [0, 0];
-  const work = async () => {
-    for (let batch = batches[next++]; batch !== undefined; batch = batches[next++]) {
-      signal.throwIfAborted();
-      const own = batch.flatMap((at) => rows[at] ?? []);
-      const results = await runRows(own, { session }, signal);
-      for (const [row, { pooled }] of results.entries()) {
-        if (pooled !== undefined) vectors[batch[row] ?? 0] = pooled;
-      }
-      onProgress((done += batch.length));
-    }
-  };
-  await Promise.all(Array.from({ length: session.concurrency }, work));
-  const width = vectors[0]?.length ?? 0;
-  const features = new Float32Array(rows.length * width);
-  for (const [at, vector] of vectors.entries()) features.set(vector, at * width);
-  return { features, width };
-}

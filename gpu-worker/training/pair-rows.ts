@@ -5,6 +5,7 @@ import type { Line } from "#contract/training/forms.ts";
 import { float32, int64 } from "../tensor/tensor.ts";
 import { encodeTexts } from "./encode-texts.ts";
 import type { TokenRow } from "./encode-texts.ts";
+import { picked } from "./served-rows.ts";
 import type { BatchData, TrainedModel } from "./training-task.ts";
 
 export type PairLine = Pick<Line<"pairs">, "text" | "text_pair" | "negative">;
@@ -45,8 +46,14 @@ export function wholeRows({ firsts, seconds, negatives }: PairRows): TokenRow[] 
   }));
 }
 
-function pick(rows: readonly TokenRow[], indices: readonly number[]): TokenRow[] {
-  return indices.flatMap((at) => rows[at] ?? []);
+/** Of these pairs. */
+export function takePairs(pairs: PairRows, indices: readonly number[]): PairRows {
+  return {
+    lines: picked(pairs.lines, indices),
+    firsts: picked(pairs.firsts, indices),
+    seconds: picked(pairs.seconds, indices),
+    negatives: picked(pairs.negatives, indices),
+  };
 }
 
 export type Contrast = {
@@ -74,7 +81,7 @@ export function contrastOf(pairs: PairRows, indices: readonly number[]): Contras
     const { negative } = pairs.lines[at] ?? {};
     if (negative !== undefined) place(negative, pairs.negatives[at]);
   }
-  return { rows: [...pick(pairs.firsts, indices), ...candidates], own };
+  return { rows: [...picked(pairs.firsts, indices), ...candidates], own };
 }
 
 /** As the task `similarity` by contrast reads them. */
@@ -88,7 +95,7 @@ export function contrastBatches(pairs: PairRows): BatchData {
 /** As the task `similarity` by cosine reads them. @param cosines what each pair's should be */
 export function cosineBatches(pairs: PairRows, cosines: readonly number[]): BatchData {
   return {
-    rowsOf: (indices) => [...pick(pairs.firsts, indices), ...pick(pairs.seconds, indices)],
+    rowsOf: (indices) => [...picked(pairs.firsts, indices), ...picked(pairs.seconds, indices)],
     feeds: (indices) => ({
       labels: float32(
         [indices.length],

@@ -7,22 +7,23 @@ import type { MetricsStep, TrainingReport } from "#contract/training/evaluation-
 import { tunedScore } from "../evaluation/make-report.ts";
 import type { HeldOut } from "../evaluation/held-out.ts";
 import { int64 } from "../tensor/tensor.ts";
-import type { Tensor } from "../tensor/tensor.ts";
-import { batchesOf, evaluationBatches, mixSeeds, rowFeeds } from "./batches.ts";
+import { batchesOf, mixSeeds, sampleOf } from "./batches.ts";
 import type { TokenRow } from "./encode-texts.ts";
+import { evaluateAll, feedsOf } from "./evaluate-part.ts";
 import type { TrainStep } from "./train-step.ts";
-import { PaceMeter, stepsInTime } from "./time-fit.ts";
+import { PaceMeter, fitInTime } from "./time-fit.ts";
+import type { TimeFit } from "./time-fit.ts";
 import { learningRateAt, shortenPlan } from "./training-plan.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 import type { Progress, Tensors, TrainingState } from "./training-state.ts";
-import type { BatchData, BatchResults, JudgedData } from "./training-task.ts";
+import type { BatchData, JudgedPart } from "./training-task.ts";
 
 export type TrainingEvents = {
   /** @param secondsLeft of all steps, evaluations included */
   onStep(progress: Progress, secondsLeft: number): void;
   onEvaluation(progress: Progress, score: Score): void;
-  /** Its seconds are not enough for all steps: its schedule ends after so many. */
-  onShortened?(steps: number): void;
+  /** Its seconds are not enough for all: its schedule has these steps and evaluations. */
+  onShortened?(fit: TimeFit): void;
 };
 
 export type RunOptions = {
@@ -33,6 +34,8 @@ export type RunOptions = {
   readonly paddingId: number;
   readonly training: { readonly rows: readonly TokenRow[]; readonly data: BatchData };
   readonly heldOut: JudgedPart;
+  /** The trained tensors as they begin. */
+  readonly start: () => Tensors;
   /** Null: it begins. */
   readonly from: TrainingState | null;
   readonly save: (state: TrainingState) => Promise<void>;
@@ -54,7 +57,10 @@ export type Score = {
 export type TrainingEnd = {
   readonly progress: Progress;
   readonly stopped: TrainingReport["stopped"];
-  /** What the best parameters answer. */
+  /** Those of the examples held out that were judged at the end, and what the base says of their rows, if asked. */
+  readonly examples: readonly number[];
+  readonly base: readonly Float32Array[] | null;
+  /** What the best parameters answer to them. */
   readonly heldOut: HeldOut;
   readonly best: Tensors;
 };
@@ -62,6 +68,7 @@ export type TrainingEnd = {
 const beginning = (): Progress => ({
   step: 0,
   steps: null,
+  evaluations: null,
   seconds: 0,
   metrics: [],
   best: null,
@@ -83,6 +90,8 @@ class TrainingRun {
   #plan: TrainingPlan;
   readonly #pace = new PaceMeter();
   #progress: Progress;
+  /** What evaluations are of, once there was one. */
+  #judged: JudgedPart | null = null;
   #best: Tensors | null;
   #epoch: { readonly index: number; readonly batches: number[][] } | null = null;
   /** When this run began, were the seconds before it its own. */
@@ -94,7 +103,8 @@ class TrainingRun {
   constructor(options: RunOptions) {
     this.#options = options;
     this.#progress = options.from?.progress ?? beginning();
-    this.#plan = shortenPlan(options.plan, this.#progress.steps ?? options.plan.steps);
+    const { steps, evaluations } = this.#progress;
+    this.#plan = shortenPlan(options.plan, { steps: steps ?? options.plan.steps, evaluations });
     this.#best = options.from?.best ?? null;
     this.#lengths = options.training.rows.map(({ ids }) => ids.length);
     this.#savedAt = options.now();
@@ -103,14 +113,45 @@ class TrainingRun {
   }
 
   async run(): Promise<TrainingEnd> {
-    const { step, from, trained } = this.#options;
+    const { step, from, heldOut } = this.#options;
     if (from !== null) await step.write(from.tensors, from.progress.step);
     const stopped = await this.#steps();
     const best = this.#best;
     if (best === null) throw new Divergence("the loss is no number from the first steps on");
+    const examples = this.#sample(this.#progress.evaluations?.examplesAtEnd);
+    const part = heldOut.take(examples);
+    const base = await this.#base(part);
     await step.write(best, this.#progress.step);
-    const { heldOut } = await this.#judge();
-    return { progress: this.#progress, stopped, heldOut, best: await step.read(trained) };
+    const { rows } = await this.#evaluated(part);
+    const { data } = base === null ? part : (part.against?.(base) ?? part);
+    return {
+      progress: this.#progress,
+      stopped,
+      examples,
+      base,
+      heldOut: await data.judge(rows),
+      best,
+    };
+  }
+
+  /** What the parameters say as they begin, where that is what the best are compared with. */
+  async #base(part: JudgedPart): Promise<readonly Float32Array[] | null> {
+    const { step, start } = this.#options;
+    if (part.against === undefined) return null;
+    await step.write(start(), this.#progress.step);
+    return (await this.#evaluated(part)).rows;
+  }
+
+  /** So many of the examples that are held out; absent: all. */
+  #sample(size?: number): number[] {
+    const { heldOut, plan } = this.#options;
+    const all = heldOut.examples;
+    return sampleOf(all, size ?? all, plan.seed);
+  }
+
+  async #evaluated(part: JudgedPart) {
+    const { step, paddingId, plan } = this.#options;
+    return await evaluateAll(step, part, { paddingId, batch: plan.batch });
   }
 
   async #steps(): Promise<TrainingEnd["stopped"]> {
@@ -125,30 +166,39 @@ class TrainingRun {
       const isFinite = await this.#takeStep();
       await this.#fitInTime();
       const { step } = this.#progress;
-      const { evaluateEvery, steps } = this.#plan;
-      const due = step % evaluateEvery === 0 || step === steps || this.#isLate();
+      const due = this.#isDue();
       if (!isFinite) return { reason: "diverged", detail: `the loss of step ${step} is no number` };
       if (due) await this.#evaluate();
       if (now() - this.#savedAt >= saveEverySeconds * 1000) await this.#save();
     }
   }
 
+  #isDue(): boolean {
+    const { step } = this.#progress;
+    const { evaluateEvery, steps } = this.#plan;
+    return step % evaluateEvery === 0 || step === steps || this.#isLate();
+  }
+
   #isLate(): boolean {
     return this.#progress.seconds >= this.#plan.maxSeconds;
   }
 
-  /** Decided once, and saved: one that goes on has the same rates. */
+  /**
+   * Decided once, before the first evaluation, so that all are of the same examples. Saved: one that goes on has the
+   * same rates.
+   */
   async #fitInTime(): Promise<void> {
     const { plan, heldOut, events } = this.#options;
     if (this.#progress.steps !== null) return;
     const lengths = { training: this.#lengths, heldOut: heldOut.rows.map(({ ids }) => ids.length) };
-    const pace = this.#pace.read(plan, lengths);
+    const pace = this.#pace.read(plan, lengths, this.#isDue());
     if (pace === null) return;
-    const steps = stepsInTime(plan, { ...this.#progress, ...pace });
-    this.#progress = { ...this.#progress, steps };
-    if (steps === plan.steps) return;
-    this.#plan = shortenPlan(plan, steps);
-    events.onShortened?.(steps);
+    const size = { examples: heldOut.examples, endPasses: heldOut.against === undefined ? 1 : 2 };
+    const fit = fitInTime(plan, { ...this.#progress, ...pace }, size);
+    this.#progress = { ...this.#progress, ...fit };
+    if (fit.steps === plan.steps && fit.evaluations === null) return;
+    this.#plan = shortenPlan(plan, fit);
+    events.onShortened?.(fit);
     await this.#save();
   }
 
@@ -226,14 +276,14 @@ class TrainingRun {
     events.onEvaluation(this.#progress, score);
   }
 
-  async #judge(): Promise<{ heldOut: HeldOut; score: Score; higher: number }> {
-    const { step, heldOut, paddingId, plan } = this.#options;
-    const { rows, loss } = await evaluateAll(step, heldOut, { paddingId, batch: plan.batch });
-    const judged = await heldOut.data.judge(rows);
-    const { name, better, value, accuracy } = tunedScore(judged);
+  async #judge(): Promise<{ score: Score; higher: number }> {
+    const { heldOut } = this.#options;
+    this.#judged ??= heldOut.take(this.#sample(this.#progress.evaluations?.examples));
+    const { rows, loss } = await this.#evaluated(this.#judged);
+    const { name, better, value, accuracy } = tunedScore(await this.#judged.data.judge(rows));
     const score = { name, value: value ?? -Infinity, loss, accuracy };
     const higher = better === "higher" || value === null ? score.value : -score.value;
-    return { heldOut: judged, score, higher: Math.max(higher, -Number.MAX_VALUE) };
+    return { score, higher: Math.max(higher, -Number.MAX_VALUE) };
   }
 
   async #save(): Promise<void> {
@@ -258,74 +308,3 @@ const nothingMeasured: Omit<MetricsStep, "step" | "train_loss"> = {
   valid_loss: null,
   valid_mean_token_accuracy: null,
 };
-
-type Part = { readonly rows: readonly TokenRow[]; readonly data: BatchData };
-export type JudgedPart = { readonly rows: readonly TokenRow[]; readonly data: JudgedData };
-
-/** What the parameters as they are make of held-out rows, in their order, and the mean loss. */
-export async function evaluateAll(
-  step: Pick<TrainStep, "evaluate">,
-  heldOut: JudgedPart,
-  { paddingId, batch }: { readonly paddingId: number; readonly batch: number },
-): Promise<BatchResults> {
-  const rows: Float32Array[] = [];
-  let loss = 0;
-  const lengths = heldOut.rows.map(({ ids }) => ids.length);
-  const { data } = heldOut;
-  for (const indices of evaluationBatches(lengths, batch)) {
-    const results = await step.evaluate(feedsOf(heldOut, indices, { paddingId, draw: 0 }));
-    const read = data.read?.(results, indices) ?? readRows(results, heldOut, indices.length);
-    loss += read.loss;
-    for (const [at, index] of indices.entries()) rows[index] = read.rows[at] ?? new Float32Array();
-  }
-  return { rows, loss };
-}
-
-/** @param count of the batch's rows */
-function readRows(
-  results: Readonly<Record<string, Tensor>>,
-  { rows, data: { outputs = ["logits"] } }: JudgedPart,
-  count: number,
-): BatchResults {
-  const read = outputs.map((name) => rowsIn(results[name]));
-  return {
-    rows: Array.from({ length: count }, (_, row) =>
-      joined(read.flatMap((each) => each[row] ?? [])),
-    ),
-    loss: (numberOf(results["loss"]) * count) / rows.length,
-  };
-}
-
-function feedsOf(
-  { rows, data }: Part,
-  indices: readonly number[],
-  { paddingId, draw }: { readonly paddingId: number; readonly draw: number },
-) {
-  const own = data.rowsOf?.(indices, draw) ?? indices.flatMap((at) => rows[at] ?? []);
-  const longest = Math.max(...own.map(({ ids }) => ids.length));
-  return { ...rowFeeds(own, paddingId), ...data.feeds(indices, longest, draw) };
-}
-
-function numberOf(tensor: Tensor | undefined): number {
-  return Number(tensor?.data[0] ?? NaN);
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const whole = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let from = 0;
-  for (const part of parts) {
-    whole.set(part, from);
-    from += part.length;
-  }
-  return whole;
-}
-
-/** A batch's results, one after the other. */
-function rowsIn(tensor: Tensor | undefined): Float32Array[] {
-  if (tensor?.dtype !== "float32") throw new TypeError("an evaluation gives logits");
-  const [rows = 0] = tensor.shape;
-  const width = tensor.data.length / rows;
-  return Array.from({ length: rows }, (_, row) =>
-    tensor.data.slice(row * width, (row + 1) * width),
-  );
-}

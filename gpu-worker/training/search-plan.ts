@@ -39,13 +39,15 @@ export function spaceAround(
   { strategy, epochs, batch, learningRate }: TrialOptions,
   asked: {
     readonly strategy: "auto" | TrialOptions["strategy"];
+    /** What is tried under `auto`. */
+    readonly strategies: readonly TrialOptions["strategy"][];
     readonly epochs: number | null;
     readonly learningRate: number | null;
     readonly batch: number | null;
   },
 ): SearchSpace {
   return {
-    strategies: asked.strategy === "auto" ? ["full", "top-k"] : [strategy],
+    strategies: asked.strategy === "auto" ? asked.strategies : [strategy],
     epochs: wholeAround(epochs, factorsAround(asked.epochs)),
     batches: wholeAround(batch, factorsAround(asked.batch)),
     learningRates:

@@ -92,7 +92,10 @@ export async function searchOptions(
     const whole = planOf(candidate);
     const left = Math.max(0, options.maxSeconds * trialShare - spent);
     const plan = {
-      ...shortenPlan(whole, Math.max(stepsMin, Math.ceil(whole.steps * share * scale))),
+      ...shortenPlan(whole, {
+        steps: Math.max(stepsMin, Math.ceil(whole.steps * share * scale)),
+        evaluations: null,
+      }),
       maxSeconds: Math.max(1, left / trialsLeft(candidates.length, state.results)),
     };
     const name = `trial-${next.round}-${next.candidate}`;

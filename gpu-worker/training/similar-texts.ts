@@ -10,12 +10,20 @@ import type { HeldOut } from "../evaluation/held-out.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { linesOf, partsOf } from "./checked-data.ts";
 import type { DataFiles, Parts } from "./checked-data.ts";
-import { contrastBatches, contrastOf, cosineBatches, encodePairs, wholeRows } from "./pair-rows.ts";
+import {
+  contrastBatches,
+  contrastOf,
+  cosineBatches,
+  encodePairs,
+  takePairs,
+  wholeRows,
+} from "./pair-rows.ts";
 import type { PairLine, PairRows } from "./pair-rows.ts";
 import { cosineOf, ranksOf } from "./pair-ranks.ts";
 import type { PairVectors } from "./pair-ranks.ts";
 import { sentenceFiles, trainedSentence } from "./trained-sentence.ts";
-import type { BatchResults, HeldOutData, TaskData, TuningData } from "./training-task.ts";
+import { pairedRows, picked } from "./served-rows.ts";
+import type { BatchResults, HeldOutPart, TaskData, TuningData } from "./training-task.ts";
 
 export type SimilarityData =
   | { readonly form: "pairs"; readonly parts: Parts<Line<"pairs">> }
@@ -80,23 +88,44 @@ function readVectors(
 
 type Judge = (base: PairVectors, tuned: PairVectors) => Promise<HeldOut>;
 
-type HeldOutPairs = {
-  readonly task: TaskData;
-  readonly rows: PairRows;
-  /** Of the rows that a batch of these pairs has, those of each pair's two texts. */
-  readonly places: (indices: readonly number[]) => readonly (readonly [number, number])[];
-  readonly judge: Judge;
-};
-
-function heldOutOf({ task, rows, places, judge }: HeldOutPairs): HeldOutData {
+/** @param base vectors of each pair; none: not known */
+function heldOutOf(
+  data: SimilarityData,
+  { rows, pooling }: { readonly rows: PairRows; readonly pooling: Pooling },
+  base: PairVectors,
+): HeldOutPart {
   const count = rows.lines.length;
-  const against = (base: PairVectors): HeldOutData => ({
-    ...task,
-    read: (results, indices) => readVectors(results, { places: places(indices), count }),
-    judge: (tuned) => judge(base, tuned),
-    against,
-  });
-  return against([]);
+  const places = placesIn(data.form, rows);
+  const judge = judgeOf(data);
+  return {
+    rows: wholeRows(rows),
+    examples: count,
+    take: (examples) => {
+      const taken = { rows: takePairs(rows, examples), pooling };
+      return heldOutOf(takeLines(data, examples), taken, picked(base, examples));
+    },
+    against: (vectors) => heldOutOf(data, { rows, pooling }, vectors),
+    served: (model) => pairedRows(rows, model),
+    data: {
+      ...taskOf(data, rows, pooling, "heldOut"),
+      read: (results, indices) => readVectors(results, { places: places(indices), count }),
+      judge: (tuned) => judge(base, tuned),
+    },
+  };
+}
+
+/** With these of the pairs that are held out. */
+function takeLines(data: SimilarityData, examples: readonly number[]): SimilarityData {
+  if (data.form === "pairs") {
+    const { parts } = data;
+    return { ...data, parts: { ...parts, heldOut: picked(parts.heldOut, examples) } };
+  }
+  const { parts } = data;
+  return { ...data, parts: { ...parts, heldOut: picked(parts.heldOut, examples) } };
+}
+
+function judgeOf(data: SimilarityData): Judge {
+  return data.form === "pairs" ? contrastJudge(data.parts.heldOut) : scoreJudge(data.parts.heldOut);
 }
 
 const shown = ({ text, text_pair: second }: PairLine) => `${text} | ${second}`;
@@ -134,32 +163,23 @@ export function similarityTuning(data: SimilarityData): TuningData {
       const { pooling, prompt } = sentence;
       const read = (lines: readonly PairLine[]) => encodePairs(lines, { model, prompt }, signal);
       const training = await read(data.parts.training);
-      const heldOut = await read(data.parts.heldOut);
+      const rows = await read(data.parts.heldOut);
       const sizes = { width: model.hidden, maxTokens: model.limits.maxTokens };
       return {
         training: { rows: wholeRows(training), data: taskOf(data, training, pooling, "training") },
-        heldOut: {
-          rows: wholeRows(heldOut),
-          data: heldOutOf({
-            task: taskOf(data, heldOut, pooling, "heldOut"),
-            rows: heldOut,
-            places: placesIn(data.form, heldOut),
-            judge:
-              data.form === "pairs"
-                ? contrastJudge(data.parts.heldOut)
-                : scoreJudge(data.parts.heldOut),
-          }),
-        },
+        heldOut: heldOutOf(data, { rows, pooling }, []),
         files: sentenceFiles(sentence, sizes),
       };
     },
   };
 }
 
+type Pooling = ReturnType<typeof trainedSentence>["pooling"];
+
 function taskOf(
   data: SimilarityData,
   rows: PairRows,
-  pooling: ReturnType<typeof trainedSentence>["pooling"],
+  pooling: Pooling,
   part: keyof Parts<unknown>,
 ): TaskData {
   const task = { name: "similarity", pooling } as const;
@@ -169,7 +189,11 @@ function taskOf(
   return { task: { ...task, by: "cosine" }, ...cosineBatches(rows, cosines) };
 }
 
-function placesIn(form: SimilarityData["form"], rows: PairRows): HeldOutPairs["places"] {
+/** Of the rows that a batch of these pairs has, those of each pair's two texts. */
+function placesIn(
+  form: SimilarityData["form"],
+  rows: PairRows,
+): (indices: readonly number[]) => readonly (readonly [number, number])[] {
   return (indices) => {
     const own = form === "pairs" ? contrastOf(rows, indices).own : [...indices.keys()];
     return indices.map((_, at) => [at, indices.length + (own[at] ?? 0)] as const);

@@ -8,9 +8,11 @@ import { sigmoid, softmax } from "../tensor/activations.ts";
 import { float32, int64 } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { encodeTexts } from "./encode-texts.ts";
-import type { TrainingText } from "./encode-texts.ts";
+import type { TokenRow, TrainingText } from "./encode-texts.ts";
 import { encodeRelations, partMasks } from "./relation-rows.ts";
-import type { TaskData, TuningData } from "./training-task.ts";
+import type { RelationRow } from "./relation-rows.ts";
+import { classifiedRows, picked, relatedRows } from "./served-rows.ts";
+import type { HeldOutPart, TaskData, TuningData } from "./training-task.ts";
 
 export type TextPart = { readonly texts: readonly TrainingText[]; readonly targets: TextTargets };
 
@@ -64,9 +66,9 @@ function textTask(examples: TextExamples): TaskData {
 }
 
 /** The majority is counted in the examples that are trained with. */
-export function heldOutTexts(
-  data: TextData,
-): TaskData & { judge(logits: readonly Float32Array[]): HeldOut } {
+function heldOutTexts(data: TextData): HeldOutPart["data"] & {
+  judge(logits: readonly Float32Array[]): HeldOut;
+} {
   const { labels, ignoredLabel, training, heldOut } = data;
   const texts = heldOut.texts.map(shown);
   const examples = { labels, ignoredLabel, targets: heldOut.targets, texts };
@@ -89,45 +91,79 @@ export function textTuning(
     problem: training.targets.problem,
     examples: training.texts.length,
     async encode(model, signal) {
-      const encode = task === "relation-extraction" ? encodeParts : encodePlain;
       const taught = textTask({ labels, targets: training.targets });
+      if (task === "text-classification") {
+        const rows = await encodeTexts(training.texts, model, signal);
+        const judged = await encodeTexts(heldOut.texts, model, signal);
+        return { training: { rows, data: taught }, heldOut: heldOutPart(data, judged) };
+      }
+      const encode = (texts: readonly TrainingText[]) =>
+        encodeRelations(
+          texts.filter((text) => typeof text === "string"),
+          model,
+          signal,
+        );
+      const rows = await encode(training.texts);
+      const judged = await encode(heldOut.texts);
       return {
-        training: await encode(training.texts, taught, { model, signal }),
-        heldOut: await encode(heldOut.texts, heldOutTexts(data), { model, signal }),
+        training: { rows, data: withParts(taught, rows) },
+        heldOut: heldOutRelations(data, judged),
       };
     },
   };
 }
 
-type Encoding = {
-  readonly model: Parameters<TuningData["encode"]>[0];
-  readonly signal: AbortSignal;
-};
-
-async function encodePlain<T extends TaskData>(
-  texts: readonly TrainingText[],
-  data: T,
-  { model, signal }: Encoding,
-) {
-  return { rows: await encodeTexts(texts, model, signal), data };
+function heldOutPart(data: TextData, rows: readonly TokenRow[]): HeldOutPart {
+  const { labels, heldOut } = data;
+  const texts = heldOut.texts.filter((text) => typeof text === "string");
+  const isAsked = heldOut.targets.problem === "single_label" && texts.length === rows.length;
+  return {
+    rows,
+    data: heldOutTexts(data),
+    examples: rows.length,
+    take: (examples) => heldOutPart(takeTexts(data, examples), picked(rows, examples)),
+    served: (model) => classifiedRows(rows, model),
+    ...(isAsked && { zeroShot: { inputs: texts, labels } }),
+  };
 }
 
-/** Relations, with the places of their parts. */
-async function encodeParts<T extends TaskData>(
-  texts: readonly TrainingText[],
-  data: T,
-  { model, signal }: Encoding,
-) {
-  const plain = texts.filter((text) => typeof text === "string");
-  const rows = await encodeRelations(plain, model, signal);
+function heldOutRelations(data: TextData, rows: readonly RelationRow[]): HeldOutPart {
+  return {
+    rows,
+    data: withParts(heldOutTexts(data), rows),
+    examples: rows.length,
+    take: (examples) => heldOutRelations(takeTexts(data, examples), picked(rows, examples)),
+    served: (model) => relatedRows(rows, model),
+  };
+}
+
+/** The places of a relation's parts beside its row. */
+function withParts<T extends TaskData>(data: T, rows: readonly RelationRow[]): T {
   const feeds: TaskData["feeds"] = (indices, longest, draw) => ({
     ...data.feeds(indices, longest, draw),
-    ...partMasks(
-      indices.flatMap((at) => rows[at] ?? []),
-      longest,
-    ),
+    ...partMasks(picked(rows, indices), longest),
   });
-  return { rows, data: { ...data, feeds } };
+  return { ...data, feeds };
+}
+
+/** With these of the texts that are held out. */
+function takeTexts(data: TextData, examples: readonly number[]): TextData {
+  const { texts, targets } = data.heldOut;
+  return {
+    ...data,
+    heldOut: { texts: picked(texts, examples), targets: takeTargets(targets, examples) },
+  };
+}
+
+function takeTargets(targets: TextTargets, examples: readonly number[]): TextTargets {
+  switch (targets.problem) {
+    case "single_label":
+      return { ...targets, classes: picked(targets.classes, examples) };
+    case "multi_label":
+      return { ...targets, classes: examples.map((at) => targets.classes[at] ?? []) };
+    case "regression":
+      return { ...targets, values: picked(targets.values, examples) };
+  }
 }
 
 function shown(text: TrainingText): string {

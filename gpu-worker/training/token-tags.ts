@@ -11,7 +11,8 @@ import { int64 } from "../tensor/tensor.ts";
 import type { TokenData } from "./token-data.ts";
 import { encodeTagged } from "./token-rows.ts";
 import type { TaggedRow, TaggedText } from "./token-rows.ts";
-import type { HeldOutData, TaskData, TuningData } from "./training-task.ts";
+import { picked, taggedRows } from "./served-rows.ts";
+import type { HeldOutPart, TaskData, TuningData } from "./training-task.ts";
 
 /** torch.nn.CrossEntropyLoss's. */
 const notCounted = -100;
@@ -78,7 +79,7 @@ export function heldOutTags(
   texts: readonly TaggedText[],
   labels: readonly string[],
   trained: readonly TaggedText[],
-): Part & { readonly data: HeldOutData } {
+): HeldOutPart {
   const { rows, data } = tagTask(texts, labels);
   const commonest = majorityPredictions(
     trained.flatMap(({ tags }) => tags),
@@ -86,6 +87,9 @@ export function heldOutTags(
   ).values[0];
   return {
     rows,
+    examples: texts.length,
+    take: (examples) => heldOutTags(picked(texts, examples), labels, trained),
+    served: (model) => taggedRows(rows, model),
     data: {
       ...data,
       judge(logits) {

@@ -2,11 +2,13 @@
 import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
 import type { Runtime } from "../runtime/session.ts";
+import { float32 } from "../tensor/tensor.ts";
+import { readFloat32 } from "../weights/read-float32.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
+import type { OpenServed } from "./measure-served.ts";
 import { runTraining } from "./run-training.ts";
 import type { RunOptions, TrainingEnd, TrainingEvents } from "./run-training.ts";
 import { openTrainStep } from "./train-step.ts";
-import type { TrainStep } from "./train-step.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 import { saveTraining } from "./training-state.ts";
@@ -24,7 +26,13 @@ export type TrainingRun = {
   readonly fingerprint: string;
   readonly saveEverySeconds: number;
   readonly runtime: Runtime;
-  readonly events: TrainingEvents & { onSave(step: number): void };
+  /** Null: nothing here serves what comes out. */
+  readonly serve: OpenServed | null;
+  readonly events: TrainingEvents & {
+    onSave(step: number): void;
+    /** It is measured as it was trained. */
+    onUnserved(why: string, error: unknown): void;
+  };
   readonly now: () => number;
   readonly signal: AbortSignal;
 };
@@ -36,12 +44,17 @@ export function stateFolderOf(out: string): string {
   return path.join(out, stateFolder);
 }
 
+/** What the end of a tuning needs to know of its run. */
+export function finishingOf({ out, serve, plan, now, events, signal }: TrainingRun) {
+  const { maxSeconds, seed } = plan;
+  return { out, serve, maxSeconds, seed, now, onUnserved: events.onUnserved, signal };
+}
+
 type Trained = {
   readonly graphs: TrainingGraphs;
   readonly weights: WeightSource;
   readonly paddingId: number;
-  /** @param step with the parameters as they are before the training, whether it begins or goes on */
-  examples(step: TrainStep): Promise<Pick<RunOptions, "training" | "heldOut">>;
+  readonly examples: Pick<RunOptions, "training" | "heldOut">;
 };
 
 /** @throws the signal's reason, once the state is saved */
@@ -62,7 +75,14 @@ export async function trainInFolder(
       step,
       trained,
       paddingId,
-      ...(await examples(step)),
+      ...examples,
+      start: () =>
+        new Map(
+          trained.map((name) => {
+            const { shape = [] } = weights.entry(name) ?? {};
+            return [name, float32(shape, readFloat32(weights, name))];
+          }),
+        ),
       from,
       save: async (state) => {
         await saveTraining(folder, { ...state, plan }, fingerprint);

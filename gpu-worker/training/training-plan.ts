@@ -74,11 +74,11 @@ export function evaluationsOf(epochs: number): number {
   return Math.max(evaluationsMin, epochs);
 }
 
-function paced(steps: number, epochs: number) {
+function paced(steps: number, evaluations: number) {
   return {
     steps,
     warmup: Math.ceil(steps * warmupShare),
-    evaluateEvery: Math.ceil(steps / evaluationsOf(epochs)),
+    evaluateEvery: Math.ceil(steps / evaluations),
   };
 }
 
@@ -88,7 +88,7 @@ export function planTraining(chosen: Chosen, examples: number): TrainingPlan {
   return {
     recomputes: false,
     ...chosen,
-    ...paced(steps, chosen.epochs),
+    ...paced(steps, evaluationsOf(chosen.epochs)),
     lora: chosen.lora ?? usualLora,
     softPrompt: chosen.softPrompt ?? usualSoftPrompt,
     patience: chosen.patience ?? usual,
@@ -96,10 +96,31 @@ export function planTraining(chosen: Chosen, examples: number): TrainingPlan {
   };
 }
 
-/** The same with a schedule that ends after so many steps. */
-export function shortenPlan(plan: TrainingPlan, steps: number): TrainingPlan {
-  if (steps >= plan.steps) return plan;
-  return { ...plan, ...paced(steps, Math.ceil((plan.epochs * steps) / plan.steps)) };
+/** Of all steps, the last one's included. */
+export function evaluationsIn({ steps, evaluateEvery }: TrainingPlan): number {
+  return Math.ceil(steps / evaluateEvery);
+}
+
+/** Fewer evaluations, of fewer examples each, than a plan has. */
+export const Evaluations = z.object({
+  count: z.int().positive(),
+  /** Of what is held out, in each, and once the training has ended. */
+  examples: z.int().positive(),
+  examplesAtEnd: z.int().positive(),
+});
+export type Evaluations = z.infer<typeof Evaluations>;
+
+/** The same with a schedule that ends after so many steps. @param evaluations null: as many as are usual */
+export function shortenPlan(
+  plan: TrainingPlan,
+  { steps, evaluations }: { readonly steps: number; readonly evaluations: Evaluations | null },
+): TrainingPlan {
+  if (steps >= plan.steps && evaluations === null) return plan;
+  const epochs = Math.ceil((plan.epochs * steps) / plan.steps);
+  return {
+    ...plan,
+    ...paced(Math.min(steps, plan.steps), evaluations?.count ?? evaluationsOf(epochs)),
+  };
 }
 
 /** Of a step, counted from 0. */

@@ -1,40 +1,121 @@
-/** The report of a training that has ended, and the size of what came of it. */
+/**
+ * The end of a tuning: the model's files, then how good they are as they are served, and the report of it. Where they
+ * cannot be served here the report is of the model as it was trained, and says why.
+ */
+import { rm } from "node:fs/promises";
+import path from "node:path";
+import { CodedError } from "#contract/errors.ts";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { makeReport } from "../evaluation/make-report.ts";
+import { writeAtomically } from "../files/write-atomically.ts";
 import { elementCount } from "../tensor/shape.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
+import { measureServed } from "./measure-served.ts";
+import type { Measurement, OpenServed, ServedFigures } from "./measure-served.ts";
+import { stateFolderOf } from "./train-in-folder.ts";
 import type { TrainingEnd } from "./run-training.ts";
+import type { JudgedPart } from "./training-task.ts";
+import { writeReport } from "./write-report.ts";
 
-export type ReportFacts = Pick<
-  TrainingReport,
-  "task" | "base_model" | "base_kind" | "tuned_model"
-> & {
+export type ReportFacts = Pick<TrainingReport, "task" | "base_model" | "size" | "stopped"> & {
+  readonly tuned_model: string;
   /** That were trained with. */
   readonly examples: number;
-  readonly baseBytes: number;
-  /** The tensors that are written, and where their shapes are. */
-  readonly written: { readonly weights: WeightSource; readonly names: readonly string[] };
+  readonly steps: TrainingEnd["progress"]["metrics"];
 };
 
-export function trainingReport(
-  { examples, baseBytes, written, ...stated }: ReportFacts,
-  { stopped, heldOut, progress }: TrainingEnd,
-): TrainingReport {
-  const { weights, names } = written;
+export type Finishing<Part extends JudgedPart> = {
+  readonly facts: ReportFacts;
+  /** As it was trained. */
+  readonly trained: Pick<ServedFigures, "heldOut" | "base_kind">;
+  readonly measurement: Measurement<Part>;
+  readonly cardOf: (report: TrainingReport) => string;
+  /** Writes the model's folder with its card. */
+  readonly write: (card: string) => Promise<void>;
+};
+
+export type FinishingRun = {
+  readonly out: string;
+  /** Null: nothing serves it here. */
+  readonly serve: OpenServed | null;
+  readonly maxSeconds: number;
+  readonly seed: number;
+  readonly now: () => number;
+  readonly onUnserved: (why: string, error: unknown) => void;
+  readonly signal: AbortSignal;
+};
+
+/** Of the seconds of a training, beside them: for its measurement. */
+const measuringShare = 0.1;
+/** Loading a model takes so long, however short its training. */
+const measuringSecondsMin = 60;
+
+/** @throws the signal's reason */
+export async function finishTuning<Part extends JudgedPart>(
+  { facts, trained, measurement, cardOf, write }: Finishing<Part>,
+  run: FinishingRun,
+): Promise<TrainingReport> {
+  const reportOf = (figures: Figures) => reportFrom(facts, figures);
+  const asTrained = { ...trained, form: "f32", latency: { base: null, tuned: null } };
+  await write(cardOf(reportOf({ ...asTrained, unserved: null })));
+  const served = await servedOr(measurement, run);
+  const report = reportOf(
+    "unserved" in served
+      ? { ...asTrained, unserved: served.unserved }
+      : { ...served, unserved: null },
+  );
+  await writeReport(run.out, report, facts.steps);
+  await writeAtomically(path.join(run.out, "README.md"), cardOf(report));
+  await rm(stateFolderOf(run.out), { recursive: true, force: true });
+  return report;
+}
+
+type Figures = ServedFigures & Pick<TrainingReport, "unserved">;
+
+function reportFrom({ examples, ...facts }: ReportFacts, figures: Figures): TrainingReport {
+  return makeReport({ ...facts, ...figures, training_rows: examples, target: null, sizes: [] });
+}
+
+async function servedOr<Part extends JudgedPart>(
+  measurement: Measurement<Part>,
+  { out, serve, maxSeconds, seed, now, onUnserved, signal }: FinishingRun,
+): Promise<ServedFigures | { readonly unserved: string }> {
+  if (serve === null) return { unserved: "nothing here serves it" };
+  const seconds = Math.max(measuringSecondsMin, maxSeconds * measuringShare);
+  const deadline = AbortSignal.timeout(Math.ceil(seconds * 1000));
+  const bounded = AbortSignal.any([signal, deadline]);
+  const begun = now();
+  try {
+    const served = await serve(out, bounded);
+    try {
+      const left = Math.max(1, seconds - (now() - begun) / 1000);
+      return await measureServed(measurement, served, {
+        seconds: left,
+        seed,
+        now,
+        signal: bounded,
+      });
+    } finally {
+      await served.close();
+    }
+  } catch (error) {
+    // Whatever keeps a model from being served does not take away what was trained.
+    signal.throwIfAborted();
+    const unserved = deadline.aborted
+      ? `it took longer than ${Math.round(seconds)} seconds`
+      : why(error);
+    onUnserved(unserved, error);
+    return { unserved };
+  }
+}
+
+/** For whoever reads the report: of errors that are not made for callers nothing is told. */
+function why(error: unknown): string {
+  return error instanceof CodedError ? error.message : "it could not be loaded here";
+}
+
+/** As float32. */
+export function bytesOf(weights: WeightSource, names: readonly string[]): number {
   const numbers = names.map((name) => elementCount(weights.entry(name)?.shape ?? []));
-  return makeReport({
-    ...stated,
-    form: "f32",
-    training_rows: examples,
-    stopped,
-    heldOut,
-    target: null,
-    steps: progress.metrics,
-    sizes: [],
-    latency: { base: null, tuned: null },
-    size: {
-      base_bytes: baseBytes,
-      tuned_bytes: numbers.reduce((sum, count) => sum + 4 * count, 0),
-    },
-  });
+  return 4 * numbers.reduce((sum, count) => sum + count, 0);
 }

@@ -11,13 +11,15 @@ import { writeAtomically } from "../files/write-atomically.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { type TensorToWrite, writeSafetensors } from "../weights/safetensors-writer.ts";
-import { TrainingPlan } from "./training-plan.ts";
+import { Evaluations, TrainingPlan } from "./training-plan.ts";
 
 export const Progress = z.object({
   /** Steps taken. */
   step: z.int().nonnegative(),
   /** At which its schedule ends, once it is known how many end in time; null: as yet unknown. */
   steps: z.int().positive().nullable().default(null),
+  /** Null: as the plan has them. */
+  evaluations: Evaluations.nullable().default(null),
   /** Of this run and those before it that it goes on from. */
   seconds: z.number().nonnegative(),
   /** Each step that was logged. */

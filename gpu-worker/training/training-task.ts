@@ -7,10 +7,12 @@ import type { TunedHead } from "../architectures/tuned-encoder.ts";
 import type { EncoderTask } from "../architectures/training-encoder.ts";
 import type { Sentence } from "../checkpoints/sentence-stages.ts";
 import type { HeldOut } from "../evaluation/held-out.ts";
+import type { EncoderModel } from "../model/encoder-model.ts";
 import type { Problem } from "../model/model-head.ts";
 import type { InputModel } from "../pipelines/encode-input.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { TokenRow } from "./encode-texts.ts";
+import type { ServedRows } from "./served-rows.ts";
 
 export type BatchData = {
   /** The task's inputs for the rows of these indices, padded to `longest` tokens where they have any each. */
@@ -34,16 +36,33 @@ export type JudgedData = BatchData & {
   read?(results: Readonly<Record<string, Tensor>>, indices: readonly number[]): BatchResults;
   /** @param logits of each row, in their order: [classes], or [tokens, classes]; several outputs one after the other */
   judge(logits: readonly Float32Array[]): HeldOut | Promise<HeldOut>;
-  /** The same, compared with what the base says, of each row, before anything is trained. Absent: it says nothing. */
-  against?(base: readonly Float32Array[]): HeldOutData;
 };
 
-export type HeldOutData = TaskData & JudgedData;
+/** Rows that are judged together, of so many examples. */
+export type JudgedPart = {
+  readonly rows: readonly TokenRow[];
+  readonly data: JudgedData;
+  readonly examples: number;
+  /** Of these examples alone, by their indices. */
+  take(examples: readonly number[]): JudgedPart;
+  /** The same, compared with what the base says, of each row, before anything is trained. Absent: it says nothing. */
+  against?(base: readonly Float32Array[]): JudgedPart;
+};
+
+export type HeldOutPart = Omit<JudgedPart, "data" | "take" | "against"> & {
+  readonly data: TaskData & JudgedData;
+  take(examples: readonly number[]): HeldOutPart;
+  against?(base: readonly Float32Array[]): HeldOutPart;
+  /** As a model that serves is asked for them; null: it does not answer such rows. */
+  served(model: Pick<EncoderModel, "head" | "sentence">): ServedRows | null;
+  /** What the base is asked without training, where its labels alone say what is wanted. Absent: nothing. */
+  readonly zeroShot?: { readonly inputs: readonly string[]; readonly labels: readonly string[] };
+};
 
 /** Rows that a base reads, and what is said of them. */
 export type EncodedData = {
   readonly training: { readonly rows: readonly TokenRow[]; readonly data: TaskData };
-  readonly heldOut: { readonly rows: readonly TokenRow[]; readonly data: HeldOutData };
+  readonly heldOut: HeldOutPart;
   /** Of the tuned model's folder beside the checkpoint's own, by their paths in it. */
   readonly files?: Readonly<Record<string, string>>;
 };

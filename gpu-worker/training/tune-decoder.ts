@@ -2,7 +2,6 @@
  * A decoder from a base's folder and examples: trained by the loop, then written with its report into a folder, layers
  * of LoRA or a soft prompt as PEFT has them, or a whole checkpoint. What a command and a job both call.
  */
-import { rm } from "node:fs/promises";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { decoderOf } from "../architectures/decoder.ts";
 import type { DecoderArchitecture } from "../architectures/decoder-architecture.ts";
@@ -21,26 +20,26 @@ import type { WeightSource } from "../weights/weight-source.ts";
 import { type AdapterStart, type Continued, startOf } from "./continued.ts";
 import { lengthsOf } from "./decoder-cost.ts";
 import type { DecoderFacts } from "./decoder-cost.ts";
-import { batchData, encodeDecoderData, judgedData, scoresOf } from "./decoder-data.ts";
-import type { DecoderData, EncodedTexts } from "./decoder-data.ts";
+import { batchData, encodeDecoderData, judgedTexts } from "./decoder-data.ts";
+import type { DecoderData, EncodedTexts, JudgedTexts } from "./decoder-data.ts";
 import { decoderGraphs, decoderTargets, withDecoderAdapters } from "./decoder-graphs.ts";
 import type { LearntRow } from "./learnt-rows.ts";
-import { evaluateAll } from "./run-training.ts";
+import type { Measurement, ServedForm } from "./measure-served.ts";
 import type { TrainingEnd } from "./run-training.ts";
+import { decoderAnswers } from "./served-answers.ts";
+import type { ServedAnswers } from "./served-answers.ts";
 import { behindSoftPrompt, initialTokens, withSoftPrompt } from "./soft-prompt.ts";
-import { stateFolderOf, trainInFolder } from "./train-in-folder.ts";
+import { finishingOf, trainInFolder } from "./train-in-folder.ts";
 import type { TrainingRun } from "./train-in-folder.ts";
-import type { TrainStep } from "./train-step.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
 import { isAdapterStrategy } from "./training-plan.ts";
 import type { TrainingPlan } from "./training-plan.ts";
-import { trainingReport } from "./training-report.ts";
+import { bytesOf, finishTuning } from "./training-report.ts";
 import { listTensors } from "./training-state.ts";
 import type { Tensors } from "./training-state.ts";
 import { planInWords, tuningCard } from "./tuning-card.ts";
 import { TuningError } from "./tuning-error.ts";
 import { writeDecoder } from "./write-decoder.ts";
-import { writeReport } from "./write-report.ts";
 
 type Named = {
   readonly id: string;
@@ -134,6 +133,26 @@ async function withTrained({ plan, prepared, signal }: TuneDecoderOptions, store
 }
 
 export async function tuneDecoder(options: TuneDecoderOptions): Promise<TrainingReport> {
+  return await trainedDecoder(options, (trained) => write(options, trained));
+}
+
+/** Trained alike: nothing is written but its state. */
+export async function tryDecoder(options: TuneDecoderOptions): Promise<TrainingEnd> {
+  return await trainedDecoder(options, async ({ end }) => end);
+}
+
+type Trained = {
+  readonly weights: WeightSource;
+  readonly graphs: TrainingGraphs;
+  readonly end: TrainingEnd;
+  /** As who serves is asked. */
+  readonly heldOut: JudgedTexts;
+};
+
+async function trainedDecoder<T>(
+  options: TuneDecoderOptions,
+  use: (trained: Trained) => Promise<T>,
+): Promise<T> {
   const { plan, prepared } = options;
   const { checkpoint, config, facts, tokenizer, id } = prepared;
   if (!isAdapterStrategy(plan.strategy) && checkpoint.format === "gguf") {
@@ -150,40 +169,35 @@ export async function tuneDecoder(options: TuneDecoderOptions): Promise<Training
     const layerCount = facts.architecture.layers.length;
     const graphs = decoderGraphs(config, weights, { plan, positions, layerCount });
     const paddingId = tokenizer.paddingId ?? 0;
+    const examples = await examplesOf(prepared, paddingId);
     const end = await trainInFolder(options, {
       graphs,
       weights,
       paddingId,
-      examples: (step) => examplesOf(prepared, step, { paddingId, batch: plan.batch }),
+      examples,
     });
-    return await write(options, { weights, graphs, end });
+    return await use({ weights, graphs, end, heldOut: examples.plain });
   } finally {
     weights.close();
   }
 }
 
 /**
- * Held-out texts are scored by the base first: adapters change nothing as they begin, and the base reads no soft
- * prompt.
+ * Held-out texts are compared with what the base makes of them: adapters change nothing as they begin, and the base
+ * reads no soft prompt. Who serves puts a model's own before a text: `plain` are without.
  */
 async function examplesOf(
   { encoded, tokenizer, virtualTokens: count, facts }: PreparedDecoder,
-  step: TrainStep,
-  { paddingId, batch }: { readonly paddingId: number; readonly batch: number },
+  paddingId: number,
 ) {
-  const { heldOut } = encoded;
-  const texts = await tokenizer.decodeAll(heldOut.map(({ ids }) => ids));
-  const of = (judged: readonly LearntRow[], base: Parameters<typeof judgedData>[1]["base"]) => ({
-    rows: judged,
-    data: judgedData(judged, { paddingId, texts, base }),
-  });
-  const plain = of(heldOut, { logLikelihoods: [] });
-  const { rows } = await evaluateAll(step, plain, { paddingId, batch });
+  const texts = await tokenizer.decodeAll(encoded.heldOut.map(({ ids }) => ids));
   const { vocabulary } = facts.architecture;
-  const training = behindSoftPrompt(encoded.training, { vocabulary, count });
+  const behind = (rows: readonly LearntRow[]) => behindSoftPrompt(rows, { vocabulary, count });
+  const [training, heldOut] = [behind(encoded.training), behind(encoded.heldOut)];
   return {
     training: { rows: training, data: batchData(training, paddingId) },
-    heldOut: of(behindSoftPrompt(heldOut, { vocabulary, count }), scoresOf(rows)),
+    heldOut: judgedTexts(heldOut, { paddingId, texts }),
+    plain: judgedTexts(encoded.heldOut, { paddingId, texts }),
   };
 }
 
@@ -200,43 +214,63 @@ function trainedBy(
 }
 
 async function write(
-  { prepared, plan, name, out }: TuneDecoderOptions,
-  { weights, graphs, end }: { weights: WeightSource; graphs: TrainingGraphs; end: TrainingEnd },
+  options: TuneDecoderOptions,
+  { weights, graphs, end, heldOut }: Trained,
 ): Promise<TrainingReport> {
+  const { prepared, plan, name, out } = options;
   const { id, folder, checkpoint, config, data, encoded, facts, upstream } = prepared;
   const isAdapter = isAdapterStrategy(plan.strategy);
   const tuned = layeredWeights(memoryWeights(end.best), weights);
-  const report = trainingReport(
-    {
-      task: data.task,
-      base_model: id,
-      base_kind: "base_model",
-      tuned_model: name,
-      examples: encoded.training.length,
-      baseBytes: checkpoint.sizeBytes,
-      written: { weights: tuned, names: isAdapter ? graphs.trained : graphs.read },
-    },
-    end,
-  );
-  await writeReport(out, report, end.progress.metrics);
   const { licence, limits } = checkpoint;
-  const card = tuningCard({
-    report,
-    how: planInWords(plan, false),
-    licence,
-    labels: [],
-    wordShapes: false,
-    library: isAdapter ? "peft" : "transformers",
-    pipeline: "text-generation",
-  });
-  if (isAdapter) {
-    const task = data.task === "chat" ? "chat-completion" : "text-generation";
-    const adapter = { task, maxLength: limits.maxTokens, licence, ...upstream } as const;
-    const trained = trainedBy(plan, facts.architecture, end.best);
-    await writeDecoderAdapter(out, adapter, { trained, card });
-  } else {
-    await writeDecoder(out, { base: { folder, config }, weights: tuned, names: graphs.read, card });
-  }
-  await rm(stateFolderOf(out), { recursive: true, force: true });
-  return report;
+  const tunedBytes = bytesOf(tuned, isAdapter ? graphs.trained : graphs.read);
+  return await finishTuning(
+    {
+      facts: {
+        task: data.task,
+        base_model: id,
+        tuned_model: name,
+        examples: encoded.training.length,
+        size: { base_bytes: checkpoint.sizeBytes, tuned_bytes: tunedBytes },
+        stopped: end.stopped,
+        steps: end.progress.metrics,
+      },
+      trained: { heldOut: end.heldOut, base_kind: "base_model" },
+      measurement: decoderMeasurement(heldOut.take(end.examples)),
+      cardOf: (report) =>
+        tuningCard({
+          report,
+          how: planInWords(plan, false),
+          licence,
+          labels: [],
+          wordShapes: false,
+          library: isAdapter ? "peft" : "transformers",
+          pipeline: "text-generation",
+        }),
+      async write(card) {
+        if (!isAdapter) {
+          const base = { folder, config };
+          return await writeDecoder(out, { base, weights: tuned, names: graphs.read, card });
+        }
+        const task = data.task === "chat" ? "chat-completion" : "text-generation";
+        const adapter = { task, maxLength: limits.maxTokens, licence, ...upstream } as const;
+        const trained = trainedBy(plan, facts.architecture, end.best);
+        await writeDecoderAdapter(out, adapter, { trained, card });
+      },
+    },
+    finishingOf(options),
+  );
+}
+
+function answers({ rows }: JudgedTexts, model: ServedForm): ServedAnswers | null {
+  return model.kind === "decoder" ? decoderAnswers(rows, model) : null;
+}
+
+function decoderMeasurement(part: JudgedTexts): Measurement<JudgedTexts> {
+  return {
+    part,
+    take: (of, examples) => of.take(examples),
+    answers,
+    timed: answers,
+    others: () => Promise.resolve([]),
+  };
 }

@@ -2,7 +2,7 @@
  * An encoder from a base's folder and examples of a task: trained by the loop, then written with its report into a
  * folder that is served as it is. What a command and a job both call.
  */
-import { rm, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { attentionOf, sizesOf, tunedEncoder } from "../architectures/encoder.ts";
 import type { TunedEncoder } from "../architectures/tuned-encoder.ts";
@@ -24,26 +24,23 @@ import type { LearntTask } from "./adapter-task.ts";
 import { loraRate } from "./choose-plan.ts";
 import { type AdapterStart, type Classifier, type Continued, startOf } from "./continued.ts";
 import type { TokenRow } from "./encode-texts.ts";
+import { encoderMeasurement } from "./measure-encoder.ts";
 import { withNewAdapters, withNewHead } from "./new-head.ts";
-import { Divergence, evaluateAll } from "./run-training.ts";
 import type { TrainingEnd } from "./run-training.ts";
-import type { TrialEnd } from "./search.ts";
 import { loraScale } from "./start-tensors.ts";
-import type { TrainStep } from "./train-step.ts";
-import { stateFolderOf, trainInFolder } from "./train-in-folder.ts";
+import { finishingOf, trainInFolder } from "./train-in-folder.ts";
 import type { TrainingRun } from "./train-in-folder.ts";
 import type { CostFacts } from "./training-cost.ts";
 import { trainingGraphs } from "./training-graphs.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
 import type { LoraSizes, TrainingPlan } from "./training-plan.ts";
-import { trainingReport } from "./training-report.ts";
+import { bytesOf, finishTuning } from "./training-report.ts";
 import { listTensors } from "./training-state.ts";
 import type { Tensors } from "./training-state.ts";
 import type { EncodedData, TuningData } from "./training-task.ts";
 import { planInWords, tuningCard } from "./tuning-card.ts";
 import { TuningError } from "./tuning-error.ts";
 import { writeCheckpoint } from "./write-checkpoint.ts";
-import { writeReport } from "./write-report.ts";
 
 export type TuneOptions = TrainingRun & { readonly prepared: PreparedTuning };
 
@@ -144,19 +141,9 @@ export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport>
   return await trainedEncoder(options, (trained) => write(options, trained));
 }
 
-/** Trained alike, and how good it came to be: nothing is written but its state. */
-export async function tryEncoder(options: TuneOptions): Promise<TrialEnd> {
-  const worst = { score: -Number.MAX_VALUE, loss: Number.MAX_VALUE };
-  const begun = options.now();
-  try {
-    return await trainedEncoder(options, async ({ end: { progress } }) => {
-      const { score, loss } = progress.best ?? worst;
-      return { score, loss, seconds: progress.seconds };
-    });
-  } catch (error) {
-    if (!(error instanceof Divergence)) throw error;
-    return { ...worst, seconds: (options.now() - begun) / 1000 };
-  }
+/** Trained alike: nothing is written but its state. */
+export async function tryEncoder(options: TuneOptions): Promise<TrainingEnd> {
+  return await trainedEncoder(options, async ({ end }) => end);
 }
 
 type Trained = {
@@ -200,7 +187,7 @@ async function trainedEncoder<T>(
       graphs,
       weights,
       paddingId,
-      examples: (step) => comparedExamples(step, encoded, { paddingId, batch: plan.batch }),
+      examples: encoded,
     });
     return await use({ weights, graphs, end });
   } finally {
@@ -245,17 +232,6 @@ function trainedBy({ strategy, layers }: TrainingPlan, { isOfLast }: TunedEncode
   return strategy === "top-k" ? (name: string) => isOfLast(name, layers) : () => true;
 }
 
-/** With the base's own answers to what is held out, where they are what the tuned model is compared with. */
-async function comparedExamples(
-  step: TrainStep,
-  { training, heldOut }: EncodedData,
-  options: { readonly paddingId: number; readonly batch: number },
-): Promise<Pick<EncodedData, "training" | "heldOut">> {
-  if (heldOut.data.against === undefined) return { training, heldOut };
-  const { rows } = await evaluateAll(step, heldOut, options);
-  return { training, heldOut: { ...heldOut, data: heldOut.data.against(rows) } };
-}
-
 async function writeLora(
   { checkpoint, data, upstream, wordShapes }: PreparedTuning,
   out: string,
@@ -292,50 +268,76 @@ function keptNames({ checkpoint, data }: PreparedTuning, weights: WeightSource):
 }
 
 async function write(
-  { prepared, plan, name, out }: TuneOptions,
+  options: TuneOptions,
   { weights, graphs, end }: Trained,
 ): Promise<TrainingReport> {
-  const { id, folder, checkpoint, data } = prepared;
+  const { prepared, plan, name } = options;
+  const { id, checkpoint, data, encoded } = prepared;
   const tuned = layeredWeights(memoryWeights(end.best), weights);
   const names = plan.strategy === "lora" ? graphs.trained : graphs.read;
-  const report = trainingReport(
+  const size = {
+    base_bytes: (await stat(checkpoint.weightsFile)).size,
+    tuned_bytes: bytesOf(tuned, names),
+  };
+  const { stopped, heldOut, progress } = end;
+  const part = encoded.heldOut.take(end.examples);
+  return await finishTuning(
     {
-      task: data.task,
-      base_model: id,
-      base_kind: prepared.encoded.heldOut.data.against === undefined ? "majority" : "base_model",
-      tuned_model: name,
-      examples: data.examples,
-      baseBytes: (await stat(checkpoint.weightsFile)).size,
-      written: { weights: tuned, names },
+      facts: {
+        task: data.task,
+        base_model: id,
+        tuned_model: name,
+        examples: data.examples,
+        size,
+        stopped,
+        steps: progress.metrics,
+      },
+      trained: { heldOut, base_kind: end.base === null ? "majority" : "base_model" },
+      measurement: encoderMeasurement(
+        end.base === null ? part : (part.against?.(end.base) ?? part),
+      ),
+      cardOf: (report) => cardOf(options, report),
+      write: (card) => writeFolder(options, { weights, graphs, tuned, best: end.best }, card),
     },
-    end,
+    finishingOf(options),
   );
-  await writeReport(out, report, end.progress.metrics);
-  const { licence } = checkpoint;
-  const card = tuningCard({
+}
+
+function cardOf({ prepared, plan }: TuneOptions, report: TrainingReport): string {
+  return tuningCard({
     report,
     how: planInWords(plan),
-    licence,
-    labels: data.labels,
+    licence: prepared.checkpoint.licence,
+    labels: prepared.data.labels,
     library: plan.strategy === "lora" ? "peft" : "transformers",
     wordShapes: prepared.wordShapes,
   });
-  if (plan.strategy === "lora")
-    await writeLora(prepared, out, { best: end.best, card, lora: plan.lora });
-  else {
-    await writeCheckpoint(out, {
-      base: { folder, config: checkpoint.config },
-      head: data.head,
-      labels: data.labels,
-      problem: data.problem,
-      maxTokens: checkpoint.limits.maxTokens,
-      wordShapes: prepared.wordShapes,
-      weights: tuned,
-      names: [...graphs.read, ...keptNames(prepared, weights)],
-      files: prepared.encoded.files ?? {},
-      card,
-    });
+}
+
+type Written = Pick<Trained, "weights" | "graphs"> & {
+  readonly tuned: WeightSource;
+  readonly best: Tensors;
+};
+
+async function writeFolder(
+  { prepared, plan, out }: TuneOptions,
+  { weights, graphs, tuned, best }: Written,
+  card: string,
+): Promise<void> {
+  const { folder, checkpoint, data } = prepared;
+  if (plan.strategy === "lora") {
+    return await writeLora(prepared, out, { best, card, lora: plan.lora });
   }
-  await rm(stateFolderOf(out), { recursive: true, force: true });
-  return report;
+  await writeCheckpoint(out, {
+    base: { folder, config: checkpoint.config },
+    head: data.head,
+    labels: data.labels,
+    problem: data.problem,
+    maxTokens: checkpoint.limits.maxTokens,
+    wordShapes: prepared.wordShapes,
+    weights: tuned,
+    names: [...graphs.read, ...keptNames(prepared, weights)],
+    files: prepared.encoded.files ?? {},
+    card,
+  });
 }

@@ -2,10 +2,9 @@
  * The strategy `head`: the vectors of the frozen base are computed once, and a linear classifier is fitted on them
  * (fit/). What comes out is an adapter folder, which shares its base's batches with every other one.
  */
-import { mkdir, rm } from "node:fs/promises";
+import { mkdir, rm, stat } from "node:fs/promises";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { type AdapterHead, writeAdapter } from "../checkpoints/adapter-folder.ts";
-import { makeReport } from "../evaluation/make-report.ts";
 import { chooseL2, usualL2 } from "../fit/choose-l2.ts";
 import type { Trial } from "../fit/choose-l2.ts";
 import type { FittedHead } from "../fit/fit-head.ts";
@@ -13,13 +12,14 @@ import type { LabelledRows } from "../fit/softmax-loss.ts";
 import { linearLogits } from "../pipelines/linear-head.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { encodeFeatures } from "./encode-features.ts";
-import { heldOutTexts } from "./text-classes.ts";
+import { encoderMeasurement } from "./measure-encoder.ts";
 import type { TextData, TextPart } from "./text-classes.ts";
 import { stateFolderOf } from "./train-in-folder.ts";
 import type { PreparedTuning } from "./tune-encoder.ts";
 import { tuningCard } from "./tuning-card.ts";
+import { finishTuning } from "./training-report.ts";
+import type { FinishingRun } from "./training-report.ts";
 import { TuningError } from "./tuning-error.ts";
-import { writeReport } from "./write-report.ts";
 
 export type HeadEvents = {
   /** Texts that the base has read. */
@@ -27,15 +27,13 @@ export type HeadEvents = {
   onTrial(trial: Trial): void;
 };
 
-export type HeadOptions = {
+export type HeadOptions = FinishingRun & {
   readonly prepared: PreparedTuning;
   readonly data: TextData;
   /** Of the tuned model. */
   readonly name: string;
-  readonly out: string;
   readonly runtime: Runtime;
   readonly events: HeadEvents;
-  readonly signal: AbortSignal;
 };
 
 /** @throws TuningError for examples that no such head is fitted on */
@@ -62,21 +60,6 @@ export async function tuneHead(options: HeadOptions): Promise<TrainingReport> {
       onTrial: (trial) => events.onTrial(trial),
     },
   );
-  const report = makeReport({
-    task: "text-classification",
-    base_model: id,
-    tuned_model: name,
-    base_kind: "majority",
-    form: "f32",
-    training_rows: trained.length,
-    stopped: { reason: "completed", detail: `L2 ${l2}, the best of ${trials.length}` },
-    heldOut: heldOutTexts(data).judge(logitsOf(head, judged)),
-    target: null,
-    steps: [],
-    sizes: [],
-    latency: { base: null, tuned: null },
-    size: { base_bytes: null, tuned_bytes: 4 * (head.weight.length + head.bias.length) },
-  });
   const adapter: AdapterHead = {
     task: "text-classification",
     labels: [...data.labels],
@@ -89,11 +72,32 @@ export async function tuneHead(options: HeadOptions): Promise<TrainingReport> {
     ...head,
   };
   const how = `A linear classifier on the frozen base's vectors, L2 ${l2}`;
-  await writeReport(out, report, []);
   const files = { library: "peft", wordShapes: false } as const;
-  const card = tuningCard({ report, how, licence: null, labels: data.labels, ...files });
-  await writeAdapter(out, adapter, card);
-  return report;
+  const { heldOut: part } = prepared.encoded;
+  return await finishTuning(
+    {
+      facts: {
+        task: "text-classification",
+        base_model: id,
+        tuned_model: name,
+        examples: trained.length,
+        stopped: { reason: "completed", detail: `L2 ${l2}, the best of ${trials.length}` },
+        steps: [],
+        size: {
+          base_bytes: (await stat(checkpoint.weightsFile)).size,
+          tuned_bytes: 4 * (head.weight.length + head.bias.length),
+        },
+      },
+      trained: {
+        heldOut: await part.data.judge(logitsOf(head, judged)),
+        base_kind: "majority",
+      },
+      measurement: encoderMeasurement(part),
+      cardOf: (report) => tuningCard({ report, how, licence: null, labels: data.labels, ...files }),
+      write: (card) => writeAdapter(out, adapter, card),
+    },
+    options,
+  );
 }
 
 /** Of all examples, those that are held out last. */

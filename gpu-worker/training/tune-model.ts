@@ -13,25 +13,27 @@ import { sha256OfFile } from "../files/file-digest.ts";
 import type { Trial } from "../fit/choose-l2.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { type Choice, type Limits, expectDisk } from "./choose-plan.ts";
-import { decoderDisk } from "./decoder-cost.ts";
+import { decoderBytes, decoderDisk, decoderSeconds } from "./decoder-cost.ts";
+import type { OpenServed } from "./measure-served.ts";
 import { chooseTraining, measureRate, plannedFrom } from "./prepare-training.ts";
 import { prepareTraining, wishesOf } from "./prepare-training.ts";
 import type { PreparedTraining, ReadData, TrainingWishes } from "./prepare-training.ts";
 import type { TuningOptions, TuningSizes } from "./prepare-training.ts";
 import { readTrainingData } from "./read-training-data.ts";
 import type { Score } from "./run-training.ts";
+import type { TimeFit } from "./time-fit.ts";
 import type { TextData } from "./text-classes.ts";
 import { planTraining } from "./training-plan.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 import { type Progress, readTraining } from "./training-state.ts";
-import { stateFolderOf } from "./train-in-folder.ts";
+import { finishingOf, stateFolderOf } from "./train-in-folder.ts";
 import type { TrainingRun } from "./train-in-folder.ts";
-import { estimateDisk } from "./training-cost.ts";
-import { tuneDecoder } from "./tune-decoder.ts";
-import { type NamedBase, tuneEncoder } from "./tune-encoder.ts";
+import { estimateBytes, estimateDisk, estimateSeconds } from "./training-cost.ts";
+import { tryDecoder, tuneDecoder } from "./tune-decoder.ts";
+import { type NamedBase, tryEncoder, tuneEncoder } from "./tune-encoder.ts";
 import type { SearchTrial } from "./search.ts";
-import { searchEncoder } from "./search-encoder.ts";
-import type { EncoderSearch } from "./search-encoder.ts";
+import { searchTraining } from "./search-training.ts";
+import type { Searched, TrainingSearch } from "./search-training.ts";
 import type { TrialOptions } from "./search-plan.ts";
 import { tuneHead } from "./tune-head.ts";
 import { TuningError } from "./tuning-error.ts";
@@ -59,7 +61,9 @@ export type TuningEvent =
   | { readonly kind: "step"; readonly progress: Progress; readonly secondsLeft: number }
   | { readonly kind: "evaluation"; readonly progress: Progress; readonly score: Score }
   /** Its seconds are not enough for all steps: its schedule ends after so many. */
-  | { readonly kind: "shortened"; readonly steps: number }
+  | ({ readonly kind: "shortened"; readonly heldOut: number } & TimeFit)
+  /** It could not be measured as it is served, but as it was trained. */
+  | { readonly kind: "unserved"; readonly why: string; readonly error: unknown }
   /** A kill loses nothing up to this step. */
   | { readonly kind: "saved"; readonly step: number }
   /** Of `head`: texts that the base has read, and how strongly a head was held back. */
@@ -81,6 +85,8 @@ export type Tuning = {
   /** Seconds between two saved states. */
   readonly saveSeconds: number;
   readonly runtime: Runtime;
+  /** Loads what was tuned, and its base, as they are served; null: nothing here does. */
+  readonly serve: OpenServed | null;
   /** What the training may take. */
   readonly memoryBytes: number;
   /** What it may write. */
@@ -115,29 +121,49 @@ export async function tuneModel(tuning: Tuning): Promise<TrainingReport> {
 type Of<K extends PreparedTraining["kind"]> = Extract<PreparedTraining, { kind: K }>;
 
 async function tuneLabels(tuning: Tuning, of: Of<"encoder">): Promise<TrainingReport> {
-  const { name, out, runtime, onEvent, diskBytes, signal } = tuning;
+  const { runtime, onEvent, diskBytes } = tuning;
   const { data, prepared, sizes } = of;
+  const { facts, from } = prepared;
   const run = await planRun(tuning, { sizes, hasHead: true }, (wishes, limits) => {
     const choice = chooseTraining(of, wishes, limits);
-    expectDisk(estimateDisk(prepared.facts, choice), diskBytes);
-    const search: Search = (given) =>
-      searchEncoder({ ...given, prepared, limits, asked: tuning.options });
-    return { choice, rows: prepared.facts.lengths.training.length, search };
+    expectDisk(estimateDisk(facts, choice), diskBytes);
+    const searched: Searched = {
+      strategies: from?.kind === "adapter" ? [choice.strategy] : ["full", "top-k"],
+      bytesOf: (each) => estimateBytes(facts, { ...choice, ...each }),
+      secondsOf: (each) => estimateSeconds(facts, { ...choice, ...each }, limits.gemmRate),
+      train: (trial) => tryEncoder({ prepared, ...trial }),
+    };
+    return { choice, rows: facts.lengths.training.length, searched };
   });
   if (run.plan.strategy !== "head") return await tuneEncoder({ prepared, ...run });
   const events = {
     onRead: (done: number, total: number) => onEvent({ kind: "read", done, total }),
     onTrial: (trial: Trial) => onEvent({ kind: "trial", trial }),
   };
-  return await tuneHead({ prepared, data: textsIn(data), name, out, runtime, events, signal });
+  const { name } = run;
+  return await tuneHead({
+    ...finishingOf(run),
+    prepared,
+    data: textsIn(data),
+    name,
+    runtime,
+    events,
+  });
 }
 
 async function tuneTexts(tuning: Tuning, of: Of<"decoder">): Promise<TrainingReport> {
   const { prepared, sizes } = of;
   const run = await planRun(tuning, { sizes, hasHead: false }, (wishes, limits) => {
     const choice = chooseTraining(of, wishes, limits);
-    expectDisk(decoderDisk(prepared.facts, choice), tuning.diskBytes);
-    return { choice, rows: prepared.facts.training.length };
+    const { facts } = prepared;
+    expectDisk(decoderDisk(facts, choice), tuning.diskBytes);
+    const searched: Searched = {
+      strategies: [choice.strategy],
+      bytesOf: (each) => decoderBytes(facts, { ...choice, ...each }),
+      secondsOf: (each) => decoderSeconds(facts, { ...choice, ...each }, limits.gemmRate),
+      train: (trial) => tryDecoder({ prepared, ...trial }),
+    };
+    return { choice, rows: facts.training.length, searched };
   });
   return await tuneDecoder({ prepared, ...run });
 }
@@ -145,11 +171,7 @@ async function tuneTexts(tuning: Tuning, of: Of<"decoder">): Promise<TrainingRep
 type Choose = (
   wishes: TrainingWishes,
   limits: Limits,
-) => { readonly choice: Choice; readonly rows: number; readonly search?: Search };
-
-type Search = (
-  of: Omit<EncoderSearch, "prepared" | "limits" | "asked">,
-) => ReturnType<typeof searchEncoder>;
+) => { readonly choice: Choice; readonly rows: number; readonly searched: Searched };
 
 /** The training that was interrupted, or one of a new plan. @throws MemoryError or DiskError */
 async function planRun(
@@ -157,42 +179,40 @@ async function planRun(
   what: { readonly sizes: TuningSizes; readonly hasHead: boolean },
   choose: Choose,
 ): Promise<TrainingRun> {
-  const { name, out, saveSeconds, runtime, onEvent, signal } = tuning;
+  const { name, out, saveSeconds, runtime, serve, onEvent, signal } = tuning;
   const fingerprint = await fingerprintOf(tuning);
   const from = await readTraining(stateFolderOf(out), fingerprint);
   const saved = { fingerprint, saveEverySeconds: saveSeconds };
-  const run = { ...saved, name, out, runtime, now, signal };
+  const run = { ...saved, name, out, runtime, serve, now, signal };
   const plan = from?.plan ?? (await decide(tuning, run, choose));
   if (from !== null) onEvent({ kind: "resumed", step: from.progress.step });
   onEvent({ kind: "plan", plan, ...what });
   const events: TrainingRun["events"] = {
     onStep: (progress, secondsLeft) => onEvent({ kind: "step", progress, secondsLeft }),
     onEvaluation: (progress, score) => onEvent({ kind: "evaluation", progress, score }),
-    onShortened: (steps) => onEvent({ kind: "shortened", steps }),
+    onShortened: (fit) => onEvent({ kind: "shortened", ...fit, heldOut: what.sizes.heldOut }),
+    onUnserved: (why, error) => onEvent({ kind: "unserved", why, error }),
     onSave: (step) => onEvent({ kind: "saved", step }),
   };
   return { ...run, plan, from, events };
 }
 
-/** @throws TuningError for a search over what is not searched */
 async function decide(
   { options, runtime, memoryBytes, onEvent, signal }: Tuning,
-  run: EncoderSearch["run"],
+  run: TrainingSearch["run"],
   choose: Choose,
 ): Promise<TrainingPlan> {
   const gemmRate = await measureRate(runtime, now, signal);
-  const { choice, rows, search } = choose(wishesOf(options), { gemmRate, memoryBytes });
+  const { choice, rows, searched } = choose(wishesOf(options), { gemmRate, memoryBytes });
   onEvent({ kind: "choice", choice });
   const first = plannedFrom(choice, options);
   const { maxSeconds } = options;
   const planOf = (of: TrialOptions) => planTraining({ ...first, ...of }, rows);
   const { trials = 1 } = options;
   if (trials === 1 || choice.strategy === "head") return planOf(first);
-  if (search === undefined) {
-    throw new TuningError("trials are run for encoders alone: leave out --trials");
-  }
   const onTrial = (trial: SearchTrial) => onEvent({ kind: "searched", trial });
-  const { best, seconds } = await search({ run, trials, first, planOf, onTrial });
+  const search = { searched, run, asked: options, trials, first, planOf, memoryBytes, onTrial };
+  const { best, seconds } = await searchTraining(search);
   return { ...planOf(best), maxSeconds: Math.max(1, maxSeconds - seconds) };
 }
 

@@ -2,7 +2,7 @@
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { baseNames } from "../evaluation/report-words.ts";
 import { wordShapes } from "../model/word-shapes.ts";
-import type { TrainingPlan } from "./training-plan.ts";
+import type { Evaluations, TrainingPlan } from "./training-plan.ts";
 
 const labelsNamed = 20;
 
@@ -71,6 +71,18 @@ ${rows.join("\n")}
 The held-out examples also chose the best step, so the figures flatter a little. All of them: report.html, report.json,
 metrics.csv.
 ${facts.wordShapes ? shapesInWords : ""}`;
+}
+
+/** @param heldOut examples that are held out */
+export function evaluationsInWords(
+  { count, examples, examplesAtEnd }: Evaluations,
+  heldOut: number,
+): string {
+  const times = count === 1 ? "evaluated once" : `evaluated ${count} times`;
+  return (
+    `${times} on ${examples} of the ${heldOut} held-out examples, the same each time, ` +
+    `and at the end on ${examplesAtEnd === heldOut ? "all" : examplesAtEnd}`
+  );
 }
 
 /** @param head whether the model has one that is trained */

@@ -11,6 +11,7 @@ import type { TuningOrder, TuningOutcome } from "#contract/training/tuning-job.t
 import type { TuningFile } from "#contract/training/tuning-options.ts";
 import { type BaseModel, describeBase, obtainBase } from "../catalog/base-model.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
+import { openTuned } from "../catalog/open-tuned.ts";
 import { freeBytes } from "../files/free-bytes.ts";
 import { readNote } from "../files/json-file.ts";
 import { writeAtomically } from "../files/write-atomically.ts";
@@ -30,7 +31,7 @@ import { tuningTeller } from "./tell-tuning.ts";
 import type { TuningLease } from "./tuning-lease.ts";
 
 export type OrderTools = {
-  readonly settings: Pick<CatalogSettings, "stateFolder" | "modelsFolder" | "hub">;
+  readonly settings: CatalogSettings;
   readonly objects: Pick<ObjectStore, "open">;
   readonly upload: UploadFile;
   readonly runtime: Runtime;
@@ -119,7 +120,7 @@ type Training = { folder: JobFolder; base: BaseModel; lease: TuningLease; tools:
 
 async function train(order: TuningOrder, { folder, base, lease, tools }: Training): Promise<void> {
   const { training, validation, options, name } = order;
-  const { settings, runtime, saveSeconds, clock } = tools;
+  const { settings, runtime, saveSeconds, clock, log } = tools;
   const { signal } = lease;
   const { start } = order;
   const files = [training, ...(validation === null ? [] : [validation])];
@@ -132,6 +133,7 @@ async function train(order: TuningOrder, { folder, base, lease, tools }: Trainin
     });
     return { open, sha256: file.object.sha256 };
   };
+  const tell = tuningTeller(options, lease, clock.steady);
   await tuneModel({
     base: await begunFrom({ base, start, folder: folder.start, objects: tools.objects }, signal),
     training: await fetched(training, folder.training),
@@ -141,9 +143,15 @@ async function train(order: TuningOrder, { folder, base, lease, tools }: Trainin
     out: folder.model,
     saveSeconds,
     runtime,
+    serve: (path, until) => openTuned({ base, folder: path }, { settings, runtime, log }, until),
     memoryBytes: process.availableMemory(),
     diskBytes: (await freeBytes(settings.stateFolder)) - diskReserve,
-    onEvent: tuningTeller(options, lease, clock.steady),
+    onEvent: (event) => {
+      if (event.kind === "unserved") {
+        log.warn({ job: order.id, error: event.error }, "a tuned model could not be served here");
+      }
+      tell(event);
+    },
     signal,
   });
 }

@@ -8,6 +8,7 @@ import type { TrainingPlan } from "../training/training-plan.ts";
 import type { Progress } from "../training/training-state.ts";
 import type { TuningSizes } from "../training/prepare-training.ts";
 import type { TuningEvent } from "../training/tune-model.ts";
+import { evaluationsInWords } from "../training/tuning-card.ts";
 import type { TuningLease } from "./tuning-lease.ts";
 
 type Plan = Extract<TuningEvent, { kind: "plan" }>;
@@ -42,9 +43,9 @@ export function tuningTeller(
         if (plan !== null) tellScore(plan, event, lease);
         return;
       case "shortened":
-        return lease.tell(`${event.steps} steps fit in the time: the rate falls to 0 by then`, {
-          total_steps: event.steps,
-        });
+        return tellFit(event, lease);
+      case "unserved":
+        return lease.tell(`The report is not of the model as it is served: ${event.why}`);
       case "searched":
         return tellTrial(event.trial, lease);
       case "saved":
@@ -122,6 +123,22 @@ function tellPlan(
     estimated_seconds: seconds,
     max_seconds: maxSeconds,
   });
+}
+
+function tellFit(
+  { steps, evaluations, heldOut }: Extract<TuningEvent, { kind: "shortened" }>,
+  lease: Pick<TuningLease, "tell">,
+): void {
+  const words = `${steps} steps fit in the time: the rate falls to 0 by then`;
+  const data = { total_steps: steps };
+  if (evaluations === null) return lease.tell(words, data);
+  const { count, examples, examplesAtEnd } = evaluations;
+  const judged = {
+    evaluations: count,
+    evaluated_examples: examples,
+    evaluated_examples_at_end: examplesAtEnd,
+  };
+  lease.tell(`${words}; ${evaluationsInWords(evaluations, heldOut)}`, { ...data, ...judged });
 }
 
 function strategyWords({ strategy, layers }: TrainingPlan, asked: TuningOptions["strategy"]) {

@@ -9,6 +9,7 @@ export function reportInput(heldOut: HeldOut, others: Partial<ReportInput> = {})
     tuned_model: "ft:all-MiniLM-L6-v2:news:1",
     base_kind: "majority",
     form: "int8",
+    unserved: null,
     training_rows: 400,
     stopped: { reason: "early_stopping", detail: "no gain in 3 evaluations" },
     latency: { base: { p50_ms: 3.5, p95_ms: 6 }, tuned: null },

@@ -11,7 +11,9 @@ import type { TrialResult } from "../../gpu-worker/training/search-plan.ts";
 import { randomFrom } from "../random-from.ts";
 
 const first = { strategy: "full", layers: 2, epochs: 4, batch: 32, learningRate: 2e-4 } as const;
-const auto = { strategy: "auto", epochs: null, learningRate: null, batch: null } as const;
+const strategies = ["full", "top-k"] as const;
+const nothing = { strategies, epochs: null, learningRate: null, batch: null } as const;
+const auto = { strategy: "auto", ...nothing } as const;
 const always = () => true;
 const isPossible = ({ batch }: { batch: number }) => batch < 64;
 
@@ -32,7 +34,7 @@ describe("candidates", () => {
   });
 
   it("keep what was asked for, and are no more than there are", () => {
-    const asked = { strategy: "full", epochs: 4, learningRate: 2e-4, batch: null } as const;
+    const asked = { ...nothing, strategy: "full", epochs: 4, learningRate: 2e-4 } as const;
     const options = { trials: 100, seed: 1, isPossible: always };
     const candidates = candidatesOf(first, spaceAround(first, asked), options);
     expect(candidates.map(({ batch }) => batch).toSorted((a, b) => a - b)).toEqual([16, 32, 64]);

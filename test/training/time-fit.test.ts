@@ -5,13 +5,14 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import { readTrainingData } from "../../gpu-worker/training/read-training-data.ts";
 import { textTuning } from "../../gpu-worker/training/text-classes.ts";
-import { stepsInTime } from "../../gpu-worker/training/time-fit.ts";
+import { fitInTime } from "../../gpu-worker/training/time-fit.ts";
+import type { TimeFit } from "../../gpu-worker/training/time-fit.ts";
 import {
+  evaluationsIn,
   learningRateAt,
   planTraining,
   shortenPlan,
 } from "../../gpu-worker/training/training-plan.ts";
-import type { TrainingPlan } from "../../gpu-worker/training/training-plan.ts";
 import { readTraining } from "../../gpu-worker/training/training-state.ts";
 import { stateFolderOf } from "../../gpu-worker/training/train-in-folder.ts";
 import { prepareTuning, tuneEncoder } from "../../gpu-worker/training/tune-encoder.ts";
@@ -31,55 +32,90 @@ const chosen = {
   maxSeconds: 60,
 } as const;
 
-describe("the steps that end in time", () => {
+describe("what fits in the time", () => {
   const below = randomFrom(3);
-  const cases = Array.from({ length: 300 }, () => {
+  const cases = Array.from({ length: 600 }, () => {
     const epochs = 1 + below(30);
     const maxSeconds = 10 + below(2_000);
     const plan = planTraining({ ...chosen, epochs, maxSeconds }, 50 + below(20_000));
-    const step = Math.min(plan.steps, 3 + below(20));
-    const secondsPerStep = (1 + below(3_000)) / 1_000;
-    const secondsPerEvaluation = below(10_000) / 1_000;
-    return {
-      plan,
-      pace: { step, seconds: step * secondsPerStep, secondsPerStep, secondsPerEvaluation },
-    };
+    const step = Math.min(plan.steps, 1 + below(22));
+    // From a thousandth to a tenth of the time for a step.
+    const secondsPerStep = Math.min(maxSeconds / 40, 10 ** (below(4_000) / 1_000 - 3));
+    const secondsPerEvaluation = secondsPerStep * below(5_000) * 0.1;
+    const heldOut = { examples: 1 + below(5_000), endPasses: 1 + below(2) };
+    const seconds = step * secondsPerStep;
+    return { plan, pace: { step, seconds, secondsPerStep, secondsPerEvaluation }, heldOut };
   });
 
-  const secondsOf = (
-    plan: TrainingPlan,
-    { step, seconds, ...pace }: (typeof cases)[number]["pace"],
-  ) => {
-    const evaluations = Math.ceil(plan.steps / plan.evaluateEvery) + 1;
-    return (
-      seconds + (plan.steps - step) * pace.secondsPerStep + evaluations * pace.secondsPerEvaluation
-    );
+  /** Of the steps to come, and of the evaluations. */
+  const secondsOf = ({ plan, pace, heldOut }: (typeof cases)[number], fit: TimeFit) => {
+    const { count, examples, examplesAtEnd } = fit.evaluations ?? {
+      count: evaluationsIn(shortenPlan(plan, fit)),
+      examples: heldOut.examples,
+      examplesAtEnd: heldOut.examples,
+    };
+    const judged = count * examples + heldOut.endPasses * examplesAtEnd;
+    return {
+      steps: (fit.steps - pace.step) * pace.secondsPerStep,
+      judging: (judged / heldOut.examples) * pace.secondsPerEvaluation,
+    };
   };
 
-  it("are no more than planned and at least one more than taken", () => {
-    for (const { plan, pace } of cases) {
-      const steps = stepsInTime(plan, pace);
+  it("is at most what is planned, and a step more than are taken", () => {
+    for (const each of cases) {
+      const { plan, pace, heldOut } = each;
+      const { steps, evaluations } = fitInTime(plan, pace, heldOut);
       expect(steps).toBeLessThanOrEqual(plan.steps);
       expect(steps).toBeGreaterThanOrEqual(Math.min(plan.steps, pace.step + 1));
+      if (evaluations === null) continue;
+      const { count, examples, examplesAtEnd } = evaluations;
+      expect(examples).toBeGreaterThan(0);
+      expect(examples).toBeLessThanOrEqual(examplesAtEnd);
+      expect(examplesAtEnd).toBeLessThanOrEqual(heldOut.examples);
+      expect(evaluationsIn(shortenPlan(plan, { steps, evaluations }))).toBeLessThanOrEqual(count);
     }
   });
 
-  it("take no longer than there is, and leave little of it", () => {
-    for (const { plan, pace } of cases) {
-      const steps = stepsInTime(plan, pace);
-      if (steps === pace.step + 1) continue;
-      const taken = secondsOf(shortenPlan(plan, steps), pace);
-      expect(taken).toBeLessThanOrEqual(plan.maxSeconds);
-      if (steps === plan.steps) continue;
-      const perEpoch = plan.steps / plan.epochs;
-      const slack = pace.secondsPerStep + pace.secondsPerEvaluation * (2 + 6 / perEpoch);
-      expect(taken).toBeGreaterThanOrEqual(plan.maxSeconds * 0.94 - slack);
+  it("ends in time, and leaves steps 85 % of it or all that they need, whatever the pace", () => {
+    const seen = { whole: 0, shortened: 0, judgedLess: 0 };
+    for (const each of cases) {
+      const { plan, pace, heldOut } = each;
+      const fit = fitInTime(plan, pace, heldOut);
+      const { steps, judging } = secondsOf(each, fit);
+      // One row of each evaluation is judged at least, and one step is taken.
+      const least = (3 * pace.secondsPerEvaluation) / heldOut.examples + pace.secondsPerStep;
+      const left = plan.maxSeconds - pace.seconds;
+      expect(steps + judging).toBeLessThanOrEqual(left + least);
+      if (fit.evaluations !== null) seen.judgedLess += 1;
+      if (fit.steps === plan.steps) {
+        seen.whole += 1;
+        continue;
+      }
+      seen.shortened += 1;
+      expect(pace.seconds + steps + least).toBeGreaterThanOrEqual(plan.maxSeconds * 0.85);
     }
+    expect(Math.min(...Object.values(seen))).toBeGreaterThan(20);
   });
 
-  it("have a rate that falls to nothing at their end", () => {
-    for (const { plan, pace } of cases) {
-      const short = shortenPlan(plan, stepsInTime(plan, pace));
+  it("judges everything where the time is enough for all", () => {
+    const plan = planTraining(chosen, 1_000);
+    const pace = { step: 20, seconds: 0.2, secondsPerStep: 0.01, secondsPerEvaluation: 0.5 };
+    const heldOut = { examples: 500, endPasses: 1 };
+    expect(fitInTime(plan, pace, heldOut)).toEqual({ steps: plan.steps, evaluations: null });
+  });
+
+  it("is training, where held-out rows alone would take up all the time", () => {
+    const plan = planTraining({ ...chosen, maxSeconds: 900 }, 14_000);
+    const pace = { step: 3, seconds: 12, secondsPerStep: 4, secondsPerEvaluation: 400 };
+    const fit = fitInTime(plan, pace, { examples: 3_250, endPasses: 1 });
+    expect(fit.steps).toBeGreaterThan(185);
+    expect(fit.evaluations?.count).toBeGreaterThan(1);
+    expect(fit.evaluations?.examples).toBeGreaterThanOrEqual(100);
+  });
+
+  it("has a rate that falls to nothing at its end", () => {
+    for (const { plan, pace, heldOut } of cases) {
+      const short = shortenPlan(plan, fitInTime(plan, pace, heldOut));
       const last = learningRateAt(short, short.steps - 1);
       expect(last / plan.learningRate).toBeCloseTo(1 / (short.steps + 1 - short.warmup), 6);
       expect(short.evaluateEvery).toBeLessThanOrEqual(short.steps);
@@ -129,10 +165,12 @@ async function train(out: string, signal: AbortSignal, onEvaluation = (_step: nu
     fingerprint: "same",
     saveEverySeconds: 1e9,
     runtime,
+    serve: null,
     events: {
       onStep: () => undefined,
       onEvaluation: ({ step }) => onEvaluation(step),
-      onShortened: (steps) => shortened.push(steps),
+      onShortened: ({ steps }) => shortened.push(steps),
+      onUnserved: () => undefined,
       onSave: () => undefined,
     },
     now: clock(),

@@ -52,7 +52,7 @@ export const usualCommand = {
   saveSeconds: 60,
 } as const;
 
-/** @returns what it said */
+/** Whatever is tuned is measured as it is served. @returns what it said */
 export async function tune(
   bench: CatalogBench,
   command: Pick<TuneCommand, "model" | "data" | "out"> & Partial<TuneCommand>,
@@ -68,6 +68,8 @@ export async function tune(
   };
   const tools = { settings: bench.settings, runtime, memoryBytes: 2e9, signal, stream, say };
   await runTune({ ...usualCommand, ...command }, tools);
+  const { unserved } = reportOf(command.out);
+  if (unserved !== null) throw new Error(`it was not measured as it is served: ${unserved}`);
   return said;
 }
 

@@ -5,6 +5,7 @@ import path from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { type CatalogBench, openCatalogBench } from "../catalog/catalog-bench.ts";
 import { writeTinyEncoder } from "../catalog/tiny-encoder.ts";
+import { writeChattyDecoder } from "./chatty-decoder.ts";
 import { madeTexts, reportOf, tune, usualCommand, writeLines } from "./tune-bench.ts";
 
 let bench: CatalogBench;
@@ -66,6 +67,26 @@ it("says each trial, trains with the best, and is the same after kill −9", asy
   expect([...before, ...after.slice(before.length + after.length - 6)]).toEqual(said);
   expect(weights(broken).equals(weights(whole))).toBe(true);
   expect(existsSync(path.join(broken, "training-state"))).toBe(false);
+}, 60_000);
+
+it("searches over a decoder's adapters too, and trains with the rate that did best", async () => {
+  await writeChattyDecoder(bench.local("chatty"));
+  const lines = Array.from({ length: 48 }, (_, at) => ({
+    prompt: `w${10 + (at % 8)} w${20 + (at % 5)}`,
+    completion: ` w${25 + (at % 3)}`,
+  }));
+  const file = await writeLines(path.join(bench.folder, "completions.jsonl"), lines);
+  const out = bench.local("tuned");
+  const command = { ...options, model: "chatty", data: file, out, batch: 8, trials: 3 };
+  const trials = rounds(await tune(bench, command)).map((line) => {
+    const [, rate = "", perplexity = ""] = /lora, rate (\S+), .*: (\S+) after/.exec(line) ?? [];
+    return { rate, perplexity: Number(perplexity) };
+  });
+  expect(trials).toHaveLength(3);
+  expect(new Set(trials.map(({ rate }) => rate)).size).toBeGreaterThan(1);
+  const [best] = trials.toSorted((a, b) => a.perplexity - b.perplexity);
+  expect(readFileSync(path.join(out, "README.md"), "utf8")).toContain(`AdamW at ${best?.rate} `);
+  expect(existsSync(path.join(out, "adapter_model.safetensors"))).toBe(true);
 }, 60_000);
 
 it("has seconds for all of it, trials included", async () => {

@@ -28,7 +28,16 @@ export type ClippedOptions = {
    * Gradients longer than this, all taken as one vector, are scaled to it. Infinity: never, but computed all the same.
    */
   readonly maxNorm: number;
+  /** Numbers of a parameter that are updated together, about. Default 2¹⁹. */
+  readonly elementsAtOnce?: number;
 };
+
+/**
+ * 2 MiB of each of the parameter, its gradient and its states. The dozen operators of an update pass over memory as
+ * often where a parameter is larger than a core's cache: MiniLM's word embeddings took three times as long as all its
+ * other parameters together, which are as many numbers.
+ */
+const usualElements = 2 ** 19;
 
 /** The value that is bound onto `name`. */
 export function nextName(name: string): string {
@@ -62,7 +71,7 @@ const normEpsilon = 1e-6;
  */
 export function updateParameters(
   graph: Graph,
-  { groups, maxNorm }: ClippedOptions,
+  { groups, maxNorm, elementsAtOnce = usualElements }: ClippedOptions,
   prepare: (builder: GraphBuilder) => (update: Update) => Updated,
 ): Graph {
   if (!(maxNorm > 0)) throw new GraphError(`gradients cannot be scaled to length ${maxNorm}`);
@@ -81,15 +90,25 @@ export function updateParameters(
   for (const group of groups) {
     for (const name of group.parameters) {
       const parameter = builder.value(name);
+      const states = new Map<string, Value>();
+      const stateOf = (label: string): Value => {
+        const known = states.get(label);
+        if (known !== undefined) return known;
+        const state = builder.input(`${name}.${label}`, parameter.dtype, parameter.shape);
+        states.set(label, state);
+        return state;
+      };
       const updated = builder.scope(`update/${name}`, () =>
-        update({
-          graph: builder,
-          group,
-          parameter,
-          gradient: builder.value(gradientName(name)),
-          clip,
-          state: (label) => builder.input(`${name}.${label}`, parameter.dtype, parameter.shape),
-        }),
+        inParts(builder, partsOf(parameter, elementsAtOnce), (part) =>
+          update({
+            graph: builder,
+            group,
+            parameter: part(parameter),
+            gradient: part(builder.value(gradientName(name))),
+            clip,
+            state: (label) => part(stateOf(label)),
+          }),
+        ),
       );
       for (const [label, value] of Object.entries(updated)) {
         builder.output(nextName(label === "" ? name : `${name}.${label}`), value);
@@ -97,6 +116,38 @@ export function updateParameters(
     }
   }
   return nameOutputs(builder.build());
+}
+
+type Part = (whole: Value) => Value;
+
+/** Rows of a parameter, of so many numbers each or fewer; all of one that is not much larger. */
+function partsOf({ shape }: Value, elementsAtOnce: number): Part[] {
+  const [rows = 1, ...others] = shape.map(Number);
+  const each = others.reduce((product, length) => product * length, 1);
+  const count = Math.ceil(rows / Math.max(1, Math.floor(elementsAtOnce / each)));
+  if (!(count > 2)) return [(whole) => whole];
+  const length = Math.ceil(rows / count);
+  return Array.from({ length: Math.ceil(rows / length) }, (_, at) => {
+    return (whole: Value) => whole.slice(0, at * length, Math.min(rows, (at + 1) * length));
+  });
+}
+
+/** Each part by itself, while it is in the cache, then put together. */
+function inParts(
+  graph: GraphBuilder,
+  parts: readonly Part[],
+  update: (part: Part) => Updated,
+): Updated {
+  const updated = parts.map(update);
+  const [first = {}] = updated;
+  if (updated.length === 1) return first;
+  const labels = Object.keys(first);
+  return Object.fromEntries(
+    labels.map((label) => {
+      const values = updated.flatMap((each) => each[label] ?? []);
+      return [label, graph.op("Concat", values, { axis: 0 })];
+    }),
+  );
 }
 
 /** All squares before their sums: the runtime comes to what was added last first, and so to the first gradient. */
