@@ -94,8 +94,8 @@ function callOf(form: CallForm, { name, parameters = noArguments }: Tool): Tag {
 
 /** Keywords that say what more properties there may be, or must. */
 const ofMore =
-  "additionalProperties patternProperties unevaluatedProperties propertyNames minProperties $ref allOf anyOf oneOf not " +
-  "if dependentSchemas dependentRequired";
+  "additionalProperties patternProperties unevaluatedProperties propertyNames minProperties $ref allOf anyOf oneOf " +
+  "not if dependentSchemas dependentRequired";
 const speakOfMore = ofMore.split(" ");
 
 /** Arguments that a tool does not declare are none of its own, unless its schema speaks of more. */
