@@ -87,9 +87,27 @@ function callOf(form: CallForm, { name, parameters = noArguments }: Tool): Tag {
   return {
     type: "tag",
     begin: form.beforeName + name + form.afterName,
-    content: { type: "json_schema", json_schema: JSON.parse(parameters) },
+    content: { type: "json_schema", json_schema: closed(JSON.parse(parameters)) },
     end: form.ends,
   };
+}
+
+/** Keywords that say what more properties there may be, or must. */
+const ofMore =
+  "additionalProperties patternProperties unevaluatedProperties propertyNames minProperties $ref allOf anyOf oneOf " +
+  "not if dependentSchemas dependentRequired";
+const speakOfMore = ofMore.split(" ");
+
+/** Arguments that a tool does not declare are none of its own, unless its schema speaks of more. */
+function closed(schema: object): object {
+  if (!("properties" in schema) || speakOfMore.some((keyword) => keyword in schema)) return schema;
+  const { properties } = schema;
+  const required = "required" in schema && Array.isArray(schema.required) ? schema.required : [];
+  const isDeclared = (name: unknown) =>
+    typeof properties === "object" &&
+    properties !== null &&
+    Object.hasOwn(properties, String(name));
+  return required.every(isDeclared) ? { ...schema, additionalProperties: false } : schema;
 }
 
 function formatOf(structure: Structure): Format | null {

@@ -71,7 +71,7 @@ const tools: OpenAI.ChatCompletionFunctionTool[] = [
 ];
 const ajv = new Ajv2020();
 const messages = [{ role: "user" as const, content: "How warm is it?" }];
-const asked = { model, messages, tools, max_tokens: 2_000, seed: 1 };
+const asked = { model, messages, tools, max_tokens: 600, seed: 1 };
 
 type Calls = readonly OpenAI.ChatCompletionMessageToolCall[] | undefined;
 

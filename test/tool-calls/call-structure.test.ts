@@ -134,6 +134,20 @@ describe.each(forms)("the structure of calls in the form of $family", ({ form })
   });
 });
 
+describe("arguments that a schema does not declare", () => {
+  it.each([
+    ['{"type":"object","properties":{}}', true],
+    ['{"type":"object","properties":{"a":{}},"required":["a"]}', true],
+    ['{"type":"object","properties":{"a":{}},"required":["b"]}', false],
+    ['{"type":"object","properties":{"a":{}},"allOf":[{"required":["b"]}]}', false],
+    ['{"type":"object"}', false],
+  ])("are none, unless it speaks of more: %s", (parameters, isClosed) => {
+    const structure = callStructure(hermesForm, { ...auto, tools: [{ name: "f", parameters }] });
+    const text = structure?.type === "structural_tag" ? structure.tag : "";
+    expect(text.includes('"additionalProperties":false')).toBe(isClosed);
+  });
+});
+
 describe("text of a grammar", () => {
   it("cannot be had beside calls", () => {
     const otherwise = { type: "grammar", grammar: 'root ::= "a"' } as const;
