@@ -50,6 +50,7 @@ const fields = [
   ..."frequency_penalty logit_bias tools tool_choice functions response_format modalities audio".split(
     " ",
   ),
+  ..."input instructions previous_response_id background include text truncation".split(" "),
   ..."parallel_tool_calls function_call structure".split(" "),
   ..."stream_options best_of suffix echo stream user store metadata webhook options do_sample x".split(
     " ",
@@ -121,6 +122,23 @@ export class GenerationFuzzer {
     return this.#below(6) > 0 ? message : { ...message, [this.one(ofMessages)]: this.one(odd) };
   }
 
+  /** Of a response's input. */
+  item(): unknown {
+    const { role, content } = Object.assign({ role: "user", content: "" }, this.message());
+    const call_id = this.one<unknown>(["call_1", "call_1", ...odd]);
+    return this.one<unknown>([
+      { role, content },
+      { role, content },
+      { role, content },
+      { type: "message", role, content: [{ type: "input_text", text: this.text() }] },
+      { type: "function_call", call_id, name: "f", arguments: content },
+      { type: "function_call_output", call_id, output: content },
+      { type: "item_reference", id: call_id },
+      { type: "reasoning", summary: content },
+      this.one(odd),
+    ]);
+  }
+
   changes(names: readonly string[]): Record<string, unknown> {
     const most = this.#below(2) * 3;
     return Object.fromEntries(this.some(most, () => [this.one(names), this.one(odd)]));
@@ -134,6 +152,8 @@ export class GenerationFuzzer {
     const [path, body] = this.one<[string, object]>([
       ["/v1/chat/completions", { model, messages }],
       ["/v1/completions", { model, prompt }],
+      ["/v1/responses", { model, input: this.text() }],
+      ["/v1/responses", { model, input: this.some(5, () => this.item()) }],
       [`/hf/models/${model}`, { inputs: this.text(), parameters }],
       [`/hf/models/${model}/pipeline/text-generation`, { inputs: prompt, parameters }],
       [`/hf/models/${model}/v1/chat/completions`, { messages }],

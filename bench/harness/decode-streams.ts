@@ -76,6 +76,7 @@ export class DecodeStreams {
       endTokens: new Set<number>(),
       sampling: greedy,
       promptLogprobs: false,
+      repeatable: true,
     };
     await this.#engine.generate(request, {
       tenant: "bench",

@@ -18,14 +18,8 @@ export function isDeeper(value: unknown, depth: number): boolean {
   return depth === 0 || Object.values(value).some((part) => isDeeper(part, depth - 1));
 }
 
-/** @returns what keeps a JSON text from being the schema of a tool's arguments; null: nothing */
-export function wrongOfSchema(text: string): string | null {
-  let schema: unknown;
-  try {
-    schema = JSON.parse(text);
-  } catch {
-    return "it is no JSON";
-  }
+/** @returns what keeps a value from being the schema of a tool's arguments; null: nothing */
+export function wrongOfSchema(schema: unknown): string | null {
   if (typeof schema !== "object" || schema === null || Array.isArray(schema)) {
     return "a schema of arguments is an object";
   }
@@ -34,6 +28,14 @@ export function wrongOfSchema(text: string): string | null {
   }
   const isOfObject = !("type" in schema) || schema.type === "object";
   return isOfObject ? null : 'arguments are an object: its type must be "object"';
+}
+
+function wrongOfText(text: string): string | null {
+  try {
+    return wrongOfSchema(JSON.parse(text));
+  } catch {
+    return "it is no JSON";
+  }
 }
 
 export const ToolName = z.string().regex(/^[a-zA-Z0-9_-]{1,64}$/, {
@@ -47,7 +49,7 @@ export const Tool = z.strictObject({
   description: text.optional().describe("What it is for, as the model is told."),
   parameters: text
     .check((checked) => {
-      const wrong = wrongOfSchema(checked.value);
+      const wrong = wrongOfText(checked.value);
       if (wrong !== null) {
         checked.issues.push({ code: "custom", message: wrong, input: checked.value });
       }

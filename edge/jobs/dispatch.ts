@@ -64,21 +64,35 @@ export async function dispatch(
       admitted = readdressed(job, await readmit());
       outcome = await runKept(c, admitted);
     }
-    if ("kind" in outcome && outcome.kind === "failed") await job.kept?.forget();
+    if (!(outcome instanceof Response)) await note(admitted, outcome);
     return await answer(c, admitted, outcome);
   } catch (error) {
     const { id, tenant } = admitted.request.job;
     abandon(c, admitted.shard, { id, tenant, waiter: job.waiter });
-    if (job.kept !== null) c.executionCtx.waitUntil(job.kept.forget());
+    if (hasRecord(job)) c.executionCtx.waitUntil(job.kept.forget());
     throw error;
   }
 }
 
-/** Its record is there before anybody computes it, so that it is found whatever becomes of this call. */
+/**
+ * Where its caller is told of it before its end, its record is there before anybody computes it: it is found whatever
+ * becomes of this call.
+ */
 async function runKept(c: EdgeContext, job: PreparedJob): Promise<RunOutcome | Response> {
   const { keptId } = job.request.job;
-  if (job.kept !== null && keptId !== undefined) await job.kept.begin(keptId);
+  if (hasRecord(job) && keptId !== undefined) await job.kept.begin(keptId);
   return runWhileHeld(c, job);
+}
+
+/** From the start. A call that waits for the end is told of nothing before. */
+function hasRecord(job: PreparedJob): job is PreparedJob & { kept: Kept } {
+  return job.kept !== null && job.request.keep !== "if-it-outlasts";
+}
+
+async function note(job: PreparedJob, outcome: RunOutcome): Promise<void> {
+  if (hasRecord(job)) return outcome.kind === "failed" ? job.kept.forget() : undefined;
+  if (outcome.kind === "succeeded") await job.kept?.know(outcome.result);
+  if (outcome.kind === "waiting") await job.kept?.begin(outcome.job.id);
 }
 
 /** Nobody is charged for what failed on our side. The shard decides, since identical calls share a reservation. */
@@ -153,9 +167,9 @@ async function requestOf(c: EdgeContext, spec: JobSpec, waiter: string): Promise
   };
 }
 
-function keepOf({ kept }: JobSpec, { respondAsync }: Preference): RunRequest["keep"] {
+function keepOf({ kept, stream }: JobSpec, { respondAsync }: Preference): RunRequest["keep"] {
   if (respondAsync || kept?.background === true) return "from-start";
-  return kept === undefined ? "if-it-outlasts" : "while-held";
+  return kept !== undefined && stream ? "while-held" : "if-it-outlasts";
 }
 
 /**

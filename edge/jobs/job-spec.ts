@@ -36,11 +36,13 @@ export type JobSpec = {
 export type Kept = {
   /** 32 hex digits, of the job's id too. */
   hex: string;
-  /** The job goes on without its caller. Else it is given up with the call, and yet has a row from the start. */
+  /** The job goes on without its caller. Else it is given up with the call. */
   background: boolean;
-  /** The job is about to be run, by this id. May be told again, of another id. */
+  /**
+   * A job of this id makes it: before its caller is told anything of it. May be told again, of another id.
+   */
   begin: (job: JobId) => Promise<void>;
-  /** There was a result already. */
+  /** There is a result, and no job was kept. */
   know: (result: StoredResult) => Promise<void>;
   /** The call is answered by an error. */
   forget: () => Promise<void>;

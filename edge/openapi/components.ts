@@ -105,7 +105,12 @@ export function pascalCase(name: string): string {
 }
 
 /** What a response repeats of its request. */
-const repeated: Named = { FunctionTool, ToolChoiceFunction, ToolChoice, TextFormat };
+const repeated: Named = {
+  FunctionTool,
+  ToolChoiceFunction,
+  ResponseToolChoice: ToolChoice,
+  TextFormat,
+};
 
 const inRequests: Named = {
   ...repeated,

@@ -94,6 +94,14 @@ export const ModelResponse = z.object({
   metadata: z.record(z.string(), z.string()).describe(repeated),
   parallel_tool_calls: z.boolean().describe(repeated),
   previous_response_id: z.string().nullable().describe(repeated),
+  prompt: z
+    .object({
+      id: z.string().describe("Of the prompt."),
+      version: z.string().nullable().describe("Which one was asked for. Null: the newest."),
+      variables: z.record(z.string(), z.unknown()).describe("Values of its variables."),
+    })
+    .optional()
+    .describe("The prompt that was named. Absent: none."),
   reasoning: z
     .object({
       effort: z.null().describe("No model here is told how much to reason."),

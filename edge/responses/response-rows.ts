@@ -83,30 +83,37 @@ export class ResponseRows {
     return this.#select("id = ?", id)[0] ?? null;
   }
 
-  /** @param now milliseconds since the epoch, as `lookAt` */
-  add(response: NewResponse, now: number, lookAt: number): void {
+  /**
+   * @param now milliseconds since the epoch
+   * @param state when it is looked at, where it is open; else how it ended
+   */
+  add(response: NewResponse, now: number, state: { lookAt: number } | ResponseEnd): void {
     const { id, tenant, previous, job } = response;
     const rendering = JSON.stringify(response.rendering);
-    const bytes = new TextEncoder().encode(rendering).byteLength;
+    const { status, error, fromResult, parts } = partsOf("lookAt" in state ? null : state);
+    const all = [...parts, { part: "input" as const, bytes: bytesIn(response.input) }];
+    const bytes = bytesIn(rendering).byteLength + sizeOf(all);
     const { number } = this.#sql
       .exec<{ number: number }>(
-        `INSERT INTO responses
-           (id, tenant, previous, job, status, from_result, rendering, warnings, bytes, created_at, look_at)
-         VALUES (?, ?, ?, ?, 'open', 0, ?, ?, ?, ?, ?) RETURNING number`,
+        `INSERT INTO responses (id, tenant, previous, job, status, from_result, rendering, warnings, error, bytes,
+           created_at, look_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number`,
         id,
         tenant,
         previous,
         job,
+        status,
+        fromResult,
         rendering,
         JSON.stringify(response.warnings),
+        error,
         bytes,
         now,
-        lookAt,
+        "lookAt" in state ? state.lookAt : null,
       )
       .one();
     this.#count += 1;
     this.#bytes += bytes;
-    this.#write(number, "input", response.input);
+    for (const part of all) this.#write(number, part);
   }
 
   setJob(id: string, job: JobId): void {
@@ -119,17 +126,19 @@ export class ResponseRows {
 
   /** Of one that is open. */
   end({ number }: Pick<ResponseRow, "number">, end: ResponseEnd): void {
-    const succeeded = end.status === "succeeded";
+    const { status, error, fromResult, parts } = partsOf(end);
+    const bytes = sizeOf(parts);
     this.#sql.exec(
-      "UPDATE responses SET status = ?, from_result = ?, error = ?, look_at = NULL WHERE number = ?",
-      end.status,
-      Number(succeeded && end.fromResult),
-      end.status === "failed" ? JSON.stringify(end.error) : null,
+      `UPDATE responses SET status = ?, from_result = ?, error = ?, bytes = bytes + ?, look_at = NULL
+       WHERE number = ?`,
+      status,
+      fromResult,
+      error,
+      bytes,
       number,
     );
-    if (!succeeded) return;
-    this.#write(number, "result", end.document);
-    if (end.output !== null) this.#write(number, "output", end.output);
+    this.#bytes += bytes;
+    for (const part of parts) this.#write(number, part);
   }
 
   /** @returns whether there was one */
@@ -194,8 +203,7 @@ export class ResponseRows {
     return this.#sql.exec<{ bytes: number }>(statement, number, part).one().bytes;
   }
 
-  #write(response: number, part: Part, text: string): void {
-    const bytes = new TextEncoder().encode(text);
+  #write(response: number, { part, bytes }: Written): void {
     for (let at = 0; at < bytes.byteLength; at += pieceBytes) {
       this.#sql.exec(
         "INSERT INTO pieces (response, part, number, bytes) VALUES (?, ?, ?, ?)",
@@ -205,9 +213,6 @@ export class ResponseRows {
         bytes.slice(at, at + pieceBytes).buffer,
       );
     }
-    const { byteLength } = bytes;
-    this.#sql.exec("UPDATE responses SET bytes = bytes + ? WHERE number = ?", byteLength, response);
-    this.#bytes += byteLength;
   }
 
   #remove({ number, bytes }: ResponseRow): void {
@@ -222,4 +227,26 @@ export class ResponseRows {
       .exec<ResponseRow>(`SELECT * FROM responses WHERE ${condition}`, ...bindings)
       .toArray();
   }
+}
+
+type Written = { part: Part; bytes: Uint8Array };
+
+/** What a row says of an end, and what is written beside it. @param end null: it is open */
+function partsOf(end: ResponseEnd | null) {
+  const none: Written[] = [];
+  const row = { status: end?.status ?? "open", error: null, fromResult: 0, parts: none };
+  if (end?.status === "failed") return { ...row, error: JSON.stringify(end.error) };
+  if (end?.status !== "succeeded") return row;
+  const { document, output, fromResult } = end;
+  const parts: Written[] = [{ part: "result", bytes: bytesIn(document) }];
+  if (output !== null) parts.push({ part: "output", bytes: bytesIn(output) });
+  return { ...row, fromResult: Number(fromResult), parts };
+}
+
+function bytesIn(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}
+
+function sizeOf(parts: readonly Written[]): number {
+  return parts.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
 }

@@ -72,7 +72,7 @@ export class TenantResponses extends DurableObject<Env> {
   async begin(response: NewResponse & { job: JobId }): Promise<boolean> {
     if (this.#rows.find(response.id) === null) {
       if (!this.#makeRoom(response)) return false;
-      this.#rows.add(response, Date.now(), Date.now() + lookMsMin);
+      this.#rows.add(response, Date.now(), { lookAt: Date.now() + lookMsMin });
     } else this.#rows.setJob(response.id, response.job);
     await this.#keepAlarm();
     return true;
@@ -82,9 +82,8 @@ export class TenantResponses extends DurableObject<Env> {
   async keep(response: NewResponse, result: StoredResult): Promise<boolean> {
     if (!this.#makeRoom(response)) return false;
     const end = await endOf(this.env, response.id, result, true);
-    this.#rows.add(response, Date.now(), Date.now() + lookMsMin);
-    const row = this.#rows.find(response.id);
-    if (row !== null) this.#end(row, end);
+    this.#rows.add(response, Date.now(), end);
+    this.#evict(response);
     await this.#keepAlarm();
     return true;
   }
@@ -219,8 +218,13 @@ export class TenantResponses extends DurableObject<Env> {
 
   #end(row: ResponseRow, end: ResponseEnd): void {
     this.#rows.end(row, end);
-    const { bytesMax } = limitsOfTenant(row.tenant);
-    while (this.#rows.usage.bytes > bytesMax && this.#rows.evict(row.id));
+    this.#evict(row);
+  }
+
+  /** Others, the oldest first, where it takes more than there is room for. */
+  #evict({ id, tenant }: Pick<ResponseRow, "id" | "tenant">): void {
+    const { bytesMax } = limitsOfTenant(tenant);
+    while (this.#rows.usage.bytes > bytesMax && this.#rows.evict(id));
   }
 
   async #cancelJob({ job, tenant }: ResponseRow): Promise<void> {

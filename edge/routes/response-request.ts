@@ -9,6 +9,7 @@ import type { EdgeContext } from "../context.ts";
 import { utf8Bytes } from "../http/utf8-bytes.ts";
 import { validate } from "../http/validation.ts";
 import { responseLimits } from "../responses/response-limits.ts";
+import { PromptReference } from "../prompts/apply-prompt.ts";
 import { AnyObject } from "../tasks/chat-messages.ts";
 import { fieldsOf } from "../tasks/fields-of.ts";
 import { noteUnused } from "../tasks/job-request.ts";
@@ -39,7 +40,6 @@ const unsupportedFields = {
     .optional()
     .describe("What does not fit the model is refused: nothing is left out of it."),
   conversation: z.null().optional().describe("Name the response before with previous_response_id."),
-  prompt: z.null().optional().describe("No prompts are kept here."),
   context_management: z.array(z.unknown()).max(0).optional().describe("Nothing is compacted here."),
   moderation: z.null().optional().describe("Nothing is moderated here."),
 } as const;
@@ -112,7 +112,10 @@ const includes = [
 const { temperature, top_p, max_tokens, top_logprobs } = generationParameters;
 
 const fields = {
-  model: ModelName,
+  model: ModelName.optional().describe("Which model. Default: the prompt's."),
+  prompt: PromptReference.optional().describe(
+    "A stored prompt: its messages come first, and its values for what is left out.",
+  ),
   instructions: z
     .string()
     .optional()
@@ -166,9 +169,12 @@ const fields = {
 } as const;
 
 /** As published; what is read of `input` is response-input.ts's. */
-export const ResponsesRequest = z.strictObject({ input: ResponseInput, ...fields });
+export const ResponsesRequest = z.strictObject({
+  input: ResponseInput.optional().describe("What is said. It may be left out with a prompt."),
+  ...fields,
+});
 
-const Body = z.strictObject({ input: z.unknown(), ...fields });
+const Body = z.strictObject({ input: z.unknown().optional(), ...fields });
 export type ResponsesBody = z.infer<typeof Body>;
 
 /** @throws CodedError that names the field, its limit and what to do */
@@ -176,10 +182,14 @@ export function readResponsesBody(value: unknown): ResponsesBody {
   refuseUnsupported(unsupportedFields, value);
   refuseOtherTools(value);
   const body = validate(Body, value);
-  if (body.input === undefined || body.input === null) {
-    throw new CodedError("missing_required_parameter", "Missing required parameter: input.", {
-      param: "input",
-    });
+  if (body.prompt === undefined && (body.input === undefined || body.input === null)) {
+    throw new CodedError(
+      "missing_required_parameter",
+      "Missing required parameter: input. Send a text, or items.",
+      {
+        param: "input",
+      },
+    );
   }
   checkMetadata(body.metadata ?? {});
   checkTogether(body);
@@ -246,6 +256,7 @@ export function echoOf(body: ResponsesBody): Record<string, unknown> {
     metadata: body.metadata ?? {},
     parallel_tool_calls: body.parallel_tool_calls ?? true,
     previous_response_id: body.previous_response_id ?? null,
+    ...(body.prompt === undefined ? {} : { prompt: promptOf(body.prompt) }),
     reasoning: { effort: null, summary: null },
     store: body.store ?? true,
     temperature: body.temperature ?? 1,
@@ -267,6 +278,10 @@ export function echoOf(body: ResponsesBody): Record<string, unknown> {
   );
 }
 
+function promptOf({ id, version, variables = {} }: z.infer<typeof PromptReference>) {
+  return { id, version: version === undefined ? null : String(version), variables };
+}
+
 /** The chat body that asks for the same. @param messages of the whole conversation */
 export function chatBodyOf(body: ResponsesBody, messages: readonly object[]) {
   const { tools = [], tool_choice: choice, parallel_tool_calls: parallel, text } = body;
@@ -278,7 +293,14 @@ export function chatBodyOf(body: ResponsesBody, messages: readonly object[]) {
   };
   const format = text?.format ?? { type: "text" };
   return {
-    ...fieldsOf(body, { model: 0, temperature: 0, top_p: 0, stream: 0, ...webhookFields }),
+    ...fieldsOf(body, {
+      model: 0,
+      prompt: 0,
+      temperature: 0,
+      top_p: 0,
+      stream: 0,
+      ...webhookFields,
+    }),
     messages,
     ...(body.max_output_tokens === undefined
       ? {}

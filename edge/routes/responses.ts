@@ -31,7 +31,7 @@ import type { StoredResponse } from "../responses/tenant-responses.ts";
 import type { JobRequest } from "../tasks/job-request.ts";
 import { serveJob } from "../tasks/serve-job.ts";
 import { readChatCompletion } from "./chat-completions.ts";
-import { type GivenItem, messagesOf, readInput } from "./response-input.ts";
+import { type GivenInput, type GivenItem, messagesOf, readInput } from "./response-input.ts";
 import {
   chatBodyOf,
   echoOf,
@@ -54,7 +54,8 @@ async function readResponse(c: EdgeContext, value: unknown): Promise<JobRequest>
   const body = readResponsesBody(value);
   const hex = randomHex();
   const id = `resp_${hex}`;
-  const { given, unused } = readInput(body.input, id);
+  const { given, unused } =
+    body.input === undefined || body.input === null ? nothingGiven : readInput(body.input, id);
   const echo = echoOf(body);
   const said = await resolved(c, given);
   const { messages, names } = messagesOf([...(await saidBefore(c, body)), ...said]);
@@ -71,7 +72,7 @@ async function readResponse(c: EdgeContext, value: unknown): Promise<JobRequest>
     created: Math.floor(Date.now() / 1_000),
     model: request.model,
     background: body.background === true,
-    echo,
+    echo: { ...echo, ...chosen(request.parameters) },
   };
   const asked = { ...request, rendering, warnings };
   if (body.store === false) return asked;
@@ -79,6 +80,14 @@ async function readResponse(c: EdgeContext, value: unknown): Promise<JobRequest>
   const previous = body.previous_response_id ?? null;
   const { tenant } = c.get("caller");
   return { ...asked, kept: keptAs(c, hex, { id, tenant, previous, rendering, warnings, input }) };
+}
+
+/** Beside a prompt. */
+const nothingGiven: GivenInput = { given: [], unused: {} };
+
+/** What a prompt has chosen where the request said nothing. */
+function chosen({ temperature = 1, top_p = 1, max_tokens = null }: Record<string, unknown>) {
+  return { temperature, top_p, max_output_tokens: max_tokens };
 }
 
 async function readAsChat(c: EdgeContext, body: object, names: readonly string[]) {

@@ -65,7 +65,8 @@ export async function serveJob(c: EdgeContext, read: ReadJob, repeats = true): P
 /** As `serveJob`, of a call whose body is read already, and small. */
 export async function serveRequest(c: EdgeContext, request: JobRequest): Promise<Response> {
   refuseKnown(c);
-  const step = await prepareCall(c, cacheUseOf(c), formed(request));
+  const use = { ...cacheUseOf(c), repeats: true };
+  const step = await prepareCall(c, use, formed(request));
   return withPreference(c, await answerOf(c, step));
 }
 

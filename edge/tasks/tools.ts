@@ -2,7 +2,6 @@
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import {
-  isDeeper,
   type Tool,
   ToolChoice,
   toolLimits,
@@ -124,7 +123,7 @@ export function readTools(body: Unread): ReadTools {
   const choice = older ? readOlderChoice(body.function_call) : readChoice(body.tool_choice);
   if (tools.length > 0) validate(Tools, tools, [field]);
   const wrong = wrongOfChoice({ tools, tool_choice: choice });
-  if (wrong !== null) throw badChoice(older ? "function_call" : "tool_choice", wrong);
+  if (wrong !== null) throw invalid(older ? "function_call" : "tool_choice", wrong);
   if (tools.length === 0 || choice === "none") return { parameters: {}, older };
   const parallel = body.parallel_tool_calls ?? true;
   return {
@@ -141,7 +140,7 @@ function given(value: unknown): boolean {
   return value !== undefined && value !== null;
 }
 
-function badChoice(field: string, wrong: string): CodedError {
+function invalid(field: string, wrong: string): CodedError {
   return new CodedError("invalid_value", `${field} is not valid: ${wrong}. Correct it.`, {
     param: field,
   });
@@ -175,15 +174,11 @@ function toolOf(
   };
 }
 
-/** @throws CodedError where it is no schema of arguments, or is too deep to be written as text */
+/** @throws CodedError where it is no schema of arguments; one that is too deep could not be written as text */
 function schemaText(schema: object, at: PropertyKey[]): string {
-  const tooDeep = isDeeper(schema, toolLimits.schemaDepthMax);
-  const text = tooDeep ? "" : JSON.stringify(schema);
-  const wrong = tooDeep
-    ? `it has more than ${toolLimits.schemaDepthMax} objects and lists inside one another`
-    : wrongOfSchema(text);
-  if (wrong !== null) throw badChoice(fieldName(at), wrong);
-  return text;
+  const wrong = wrongOfSchema(schema);
+  if (wrong !== null) throw invalid(fieldName(at), wrong);
+  return JSON.stringify(schema);
 }
 
 function readChoice(value: unknown): ToolChoice | undefined {

@@ -3,6 +3,7 @@
  * Of the tokens that are allowed, they are bounds, so that a mask is looked at in few blocks.
  * Loops here and in token-weights.ts have no branches, which made them two to three times slower.
  */
+import { isAllowed } from "./token-mask.ts";
 
 export const blockTokens = 64;
 
@@ -85,11 +86,6 @@ export class BlockMaxima {
     }
     return kept;
   }
-}
-
-/** @param allowed see `NextTokens`; what lies beyond its end is not */
-export function isAllowed(allowed: Int32Array, token: number): boolean {
-  return (((allowed[token >>> 5] ?? 0) >>> (token & 31)) & 1) === 1;
 }
 
 /** @returns the highest */

@@ -18,6 +18,12 @@ export type EngineLimits = {
   shareTokens: number;
   /** Tokens of a text that are guessed and computed at a time, at most `scoredTokensMax - 1`; 0: none ever is. */
   draftTokensMax: number;
+  /**
+   * Guesses are for texts too that must be the same whenever they are asked for. They are where all is computed in
+   * f32; where products are rounded to 8 bits, a token that is computed with others comes out a little differently,
+   * and two of three texts part somewhere at two tokens that are nearly as likely.
+   */
+  guessesRepeatable: boolean;
   /** Milliseconds: a step is held up no longer by what may come next in one of its texts. */
   stallMsMax: number;
   /** A tenant of which nothing got a slot for so long is overdue. */
@@ -32,6 +38,7 @@ export const defaultEngineLimits: EngineLimits = {
   stepTokensMax: 256,
   shareTokens: 128,
   draftTokensMax: 15,
+  guessesRepeatable: false,
   stallMsMax: 3,
   waitMsMax: 1_000,
   idleMsMax: 120_000,

@@ -170,9 +170,13 @@ export class Engine implements StepUser {
   #text(generation: Generation, choice: number): Text {
     this.#made += 1;
     const text = newText(String(this.#made), generation, choice);
-    const guesses = generation.request.constraint === undefined && this.#limits.draftTokensMax > 0;
-    if (guesses) text.lookup = new PromptLookup();
+    if (this.#guesses(generation.request)) text.lookup = new PromptLookup();
     return text;
+  }
+
+  #guesses({ constraint, repeatable }: GenerationRequest): boolean {
+    const { draftTokensMax, guessesRepeatable } = this.#limits;
+    return constraint === undefined && draftTokensMax > 0 && (guessesRepeatable || !repeatable);
   }
 
   front(): QueueFront | null {

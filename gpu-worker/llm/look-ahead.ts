@@ -28,6 +28,9 @@ export type AheadState = {
   readonly now: number;
 };
 
+/** How long a draft may be: runs that differ in nothing else share what is bound for them. */
+const draftLengths = [15, 11, 7, 5, 3, 2, 1];
+
 type Found = {
   text: Text;
   /** Tokens beside the first, which would be computed in any case. */
@@ -69,10 +72,11 @@ function left(text: Text): number {
 function take({ text, more, from }: Found, state: AheadState): Ahead | null {
   const missing = text.tokens.length - text.computed;
   const tokens = Math.min(missing, more + 1);
-  const draftMax = Math.min(more + 1 - tokens, scoredTokensMax - 1, roomFor(text, state));
+  const most = Math.min(more + 1 - tokens, scoredTokensMax - 1, roomFor(text, state));
+  const draftMax = draftLengths.find((length) => length <= most) ?? 0;
   const draft =
     from === null
-      ? text.certain.slice(0, Math.max(0, draftMax)).map(({ token }) => token)
+      ? text.certain.slice(0, draftMax).map(({ token }) => token)
       : draftOf(text.tokens, from, draftMax);
   if (tokens + draft.length === 1) return null;
   text.aheadAt = state.now;

@@ -12,8 +12,8 @@ const matchTokensMax = 5;
 const reachTokens = 8_192;
 /** Of the newest observation. */
 const newest = 1 / 8;
-/** Before anything was observed. */
-const firstChance = 0.5;
+/** Before anything was observed, which takes no more than a few tokens. */
+const firstChance = 0.25;
 
 export type Guess = {
   /** Where in the text lies what may come next. */

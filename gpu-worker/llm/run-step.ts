@@ -125,14 +125,18 @@ async function compute(
   const asked = decode?.batch.rows.filter((row) => row.asked).length ?? 0;
   const own = logits.subarray(asked * runner.sampler.vocabulary);
   if (prepared !== null) readPiece(prepared, own, runner);
-  await settledWithin(
-    runner.stallMsMax,
-    live.map(({ guide }) => guide?.pending),
-  );
+  await settledWithin(runner.stallMsMax, pendingIn(decode, prepared));
   return () => {
     if (decode !== null) handOutRows(decode, logits, runner);
     if (prepared !== null) handOut(prepared.text, prepared.computed, own, runner);
   };
+}
+
+/** Of those texts whose next token follows from the run, what it may be. */
+function pendingIn(decode: DecodedTexts | null, piece: PreparedPiece | null): Promise<void>[] {
+  const rows = decode?.ordered.filter(({ asked }) => asked).map(({ text }) => text) ?? [];
+  const texts = piece !== null && piece.computed.asked > 0 ? [...rows, piece.text] : rows;
+  return texts.flatMap(({ guide }) => guide?.pending ?? []);
 }
 
 /** Null: there is nothing to run. */

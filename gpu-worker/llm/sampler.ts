@@ -13,6 +13,7 @@
 import type { GeneratedToken, SamplingParameters, TokenScore } from "../model/generation.ts";
 import { BlockMaxima } from "./block-maxima.ts";
 import { boundOfLargest } from "./largest.ts";
+import { allowedCount } from "./token-mask.ts";
 import { type MaskedScores, type Scale, TokenWeights } from "./token-weights.ts";
 import { uniformDraw } from "./uniform-draw.ts";
 
@@ -137,9 +138,15 @@ export class Sampler {
     const blocksOf = (weight: number) =>
       maxima.blocksFrom(scale.highest + temperature * (Math.log(weight) - 1e-6));
     const limited = topK > 0 && topK < this.vocabulary;
-    if (limited) {
-      this.#weighLargest({ scores, allowed }, scale, topK);
-    } else if (topP === 1 && minP > 0) {
+    const inFewBlocks = limited || (topP === 1 && minP > 0);
+    const share = allowed === null ? 1 : allowedCount(allowed) / this.vocabulary;
+    const few = share <= (inFewBlocks ? 1 / 16 : 1 / 2);
+    if (few && allowed !== null) {
+      weights.weighFew(scores, scale, allowed);
+      if (limited) weights.keepLargest(topK);
+    } else if (limited) {
+      this.#weighLargest({ scores, allowed }, scale, { count: topK, share });
+    } else if (inFewBlocks) {
       weights.weighBlocks({ scores, allowed }, scale, blocksOf(minP));
     } else {
       weights.weighAll({ scores, allowed }, scale);
@@ -147,20 +154,25 @@ export class Sampler {
     let bound = minP;
     if (topP < 1) {
       const kept = topP * weights.total;
-      if (!limited) {
-        // All weights under this bound together are less than what top-p may drop.
-        const negligible = ((1 - topP) * weights.total) / this.vocabulary;
-        weights.keepBlocks(blocksOf(negligible));
-      }
+      // All weights under this bound together are less than what top-p may drop.
+      const negligible = ((1 - topP) * weights.total) / this.vocabulary;
+      if (!limited && !few) weights.keepBlocks(blocksOf(negligible));
+      if (!limited) weights.keepFrom(negligible);
       bound = Math.max(bound, weights.boundOfSum(kept));
     }
     if (bound > 0) weights.keepFrom(bound);
   }
 
-  /** The blocks of the `count` highest maxima hold as many tokens that are as high, of which not all may be allowed. */
-  #weighLargest(masked: MaskedScores, scale: Scale, count: number): void {
+  /** As many blocks as there are tokens have a maximum as high as theirs; of those, not all may be allowed. */
+  #weighLargest(
+    masked: MaskedScores,
+    scale: Scale,
+    { count, share }: { count: number; share: number },
+  ): void {
     const [maxima, weights] = [this.#maxima, this.#weights];
-    for (let blocks = count; ; blocks *= 4) {
+    // A quarter more are rarely too few.
+    const first = masked.allowed === null ? count : Math.ceil((1.25 * count) / share);
+    for (let blocks = first; ; blocks *= 4) {
       const values = maxima.values();
       const reached = blocks <= values.length ? boundOfLargest(values, blocks, "count") : -Infinity;
       weights.weighBlocks(masked, scale, maxima.blocksFrom(reached));
@@ -169,7 +181,7 @@ export class Sampler {
       const bound = Math.exp((reached - scale.highest) / scale.temperature) * (1 + 1e-9);
       if (weights.countFrom(bound) >= count) break;
     }
-    weights.keepFrom(boundOfLargest(weights.values(), count, "count"));
+    weights.keepLargest(count);
   }
 }
 

@@ -15,6 +15,8 @@ const newest = 0.25;
 const newestInWhile = 0.5;
 /** What fewer tokens of a prompt take is less than what steps differ by: little could be learnt from them. */
 const pieceTokensMin = 8;
+/** For each step of tokens alone since, what more of them take counts so much less: it is tried again at times. */
+const trust = 0.99;
 /** So many steps read prompts, then one tells what tokens alone take now. */
 const mixedStepsMax = 31;
 
@@ -28,6 +30,8 @@ export class StepCosts {
   /** Whether pieces were measured beside tokens. */
   #mixed = false;
   #mixedSteps = 0;
+  /** Since more than tokens was in one. */
+  #plainSteps = 0;
 
   constructor(stepTokensMax: number) {
     this.#stepTokensMax = stepTokensMax;
@@ -45,6 +49,7 @@ export class StepCosts {
     const weight = this.#mixedSteps > 0 ? newestInWhile : newest;
     this.#decodeSeconds = average(this.#decodeSeconds, seconds, weight);
     this.#mixedSteps = 0;
+    this.#plainSteps += 1;
   }
 
   /** A token of a prompt takes no longer than one that is written: that one has a share of the weights, and logits. */
@@ -57,6 +62,7 @@ export class StepCosts {
     this.#secondsPerToken = average(this.#secondsPerToken, Math.min(each, alone / texts), weight);
     this.#mixed = true;
     this.#mixedSteps += 1;
+    this.#plainSteps = 0;
   }
 
   /** Of others, between two steps. */
@@ -67,12 +73,14 @@ export class StepCosts {
   /**
    * How many tokens are worth computing in a step of so many texts beside their own, where the first of them counts
    * with this chance, and each other if the one before it does: as many as make more tokens of a second than the step
-   * does without them. What is not measured yet is tried.
+   * does without them. A few are tried where it is not known what they take, once it is what the step takes.
    */
   worthwhile(texts: number, chance: number): number {
-    if (this.#mixedSteps >= mixedStepsMax || this.#decodeSeconds === null) return 0;
+    if (this.#mixedSteps >= mixedStepsMax) return 0;
+    if (this.#decodeSeconds === null) return chance < 1 ? 0 : Infinity;
     if (this.#secondsPerToken === null) return pieceTokensMin;
-    const price = (this.#secondsPerToken * texts) / this.#decodeSeconds;
+    const measured = (this.#secondsPerToken * texts) / this.#decodeSeconds;
+    const price = measured * trust ** this.#plainSteps;
     if (price >= chance) return 0;
     return chance >= 1 ? Infinity : Math.floor(Math.log(price) / Math.log(chance));
   }

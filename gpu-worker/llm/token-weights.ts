@@ -5,6 +5,7 @@
  */
 import { blockTokens } from "./block-maxima.ts";
 import { boundOfLargest } from "./largest.ts";
+import { wordTokens } from "./token-mask.ts";
 
 /** Steps of the table in each power of two. */
 const steps = 64;
@@ -66,6 +67,28 @@ export class TokenWeights {
     this.#all = true;
   }
 
+  /** Of the allowed tokens alone, which takes less where they are few. */
+  weighFew(scores: Float32Array, { highest, temperature }: Scale, allowed: Int32Array): void {
+    const scale = stepsPerUnit / temperature;
+    let [count, total] = [0, 0];
+    for (let from = 0; from < scores.length; from += wordTokens) {
+      let word = allowed[from / wordTokens] ?? 0;
+      while (word !== 0) {
+        const token = from + 31 - Math.clz32(word & -word);
+        word &= word - 1;
+        if (token >= scores.length) break;
+        const weight = powerOf(Math.max(((scores[token] ?? 0) - highest) * scale, -last));
+        this.#tokens[count] = token;
+        this.#weights[count] = weight;
+        count += 1;
+        total += weight;
+      }
+    }
+    this.#all = false;
+    this.count = count;
+    this.total = total;
+  }
+
   /** Of the tokens of some blocks. */
   weighBlocks({ scores, allowed }: MaskedScores, scale: Scale, blocks: readonly number[]): void {
     let [count, total] = [0, 0];
@@ -117,6 +140,11 @@ export class TokenWeights {
     this.#all = false;
     this.count = count;
     this.total = total;
+  }
+
+  /** So many, and those that are equal to the least of them; all where there are no more. */
+  keepLargest(count: number): void {
+    if (this.count > count) this.keepFrom(boundOfLargest(this.values(), count, "count"));
   }
 
   /** How many weights are at or above the bound; those that are 0 never. */
@@ -214,9 +242,6 @@ function weigh(
   }
   return total;
 }
-
-/** Tokens of a word of a mask. */
-const wordTokens = 32;
 
 /** Of the allowed ones; the others weigh nothing. @param from first token of the scores, of a word of the mask too */
 function weighAllowed(

@@ -48,6 +48,8 @@ export type GenerationRequest = {
   readonly sampling: SamplingParameters;
   /** Log probabilities of the prompt's own tokens are wanted too. */
   readonly promptLogprobs: boolean;
+  /** It is expected to be the same whenever it is asked for: nothing is left to chance, or chance is given. */
+  readonly repeatable: boolean;
   /** What the text of a choice must look like; the engine disposes of it. Absent: anything. */
   readonly constraint?: (choice: number) => TokenConstraint;
 };

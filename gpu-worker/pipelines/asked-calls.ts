@@ -7,7 +7,7 @@ import type { CallForm } from "../tool-calls/call-form.ts";
 import { callId } from "../tool-calls/call-id.ts";
 import { CallParser } from "../tool-calls/call-parser.ts";
 import { type AskedCalls, callStructure, noArguments } from "../tool-calls/call-structure.ts";
-import { decodeMarks } from "../tool-calls/decode-marks.ts";
+import { withMarks } from "../tool-calls/mark-tokens.ts";
 import type { Asked } from "./generate.ts";
 import type { GenerationContext } from "./pipeline.ts";
 
@@ -21,6 +21,12 @@ export function askedCalls(parameters: ChatParameters): AskedCalls | null {
   return { tools, choice, parallel, otherwise: structure };
 }
 
+/** The model as it writes calls: their marks are text. */
+export function callingModel(form: CallForm, model: DecoderModel): DecoderModel {
+  return { ...model, tokenizer: withMarks(form, model.tokenizer) };
+}
+
+/** @param model as `callingModel` gives it */
 export function callsOf(
   form: CallForm,
   asked: AskedCalls,
@@ -29,14 +35,12 @@ export function callsOf(
   const names = new Set(asked.tools.map(({ name }) => name));
   return {
     constrain: () => constrain(form, asked, { model, context }),
-    read: (place) => ({
-      parser: new CallParser({
+    parserOf: (place) =>
+      new CallParser({
         form,
         names,
         idOf: (index) => callId(context.jobId, { ...place, index }),
       }),
-      decode: decodeMarks(form, model.tokenizer),
-    }),
   };
 }
 

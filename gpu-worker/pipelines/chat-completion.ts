@@ -4,7 +4,7 @@ import type { TaskInput } from "#contract/tasks.ts";
 import type { Tool } from "#contract/tasks/tool.ts";
 import type { ChatTemplate, DecoderModel } from "../model/decoder-model.ts";
 import { type ToolTemplate, toolTemplateOf } from "../tool-calls/tool-conversation.ts";
-import { askedCalls, callsOf } from "./asked-calls.ts";
+import { askedCalls, callingModel, callsOf } from "./asked-calls.ts";
 import { generate } from "./generate.ts";
 import type { DecoderPipeline, GenerationContext } from "./pipeline.ts";
 import { type Prompt, readPrompts } from "./read-prompts.ts";
@@ -19,8 +19,13 @@ export const chatCompletion: DecoderPipeline<"chat-completion"> = {
     const asked = askedCalls(parameters);
     const tools = asked?.tools ?? [];
     const prompts = renderAll(inputs, { template, converse, tools }, { model, context });
-    const calls = asked === null ? {} : { calls: callsOf(form, asked, { model, context }) };
-    return generate(prompts, { parameters, echo: false, ...calls }, { model, context });
+    if (asked === null) return generate(prompts, { parameters, echo: false }, { model, context });
+    const calling = { model: callingModel(form, model), context };
+    return generate(
+      prompts,
+      { parameters, echo: false, calls: callsOf(form, asked, calling) },
+      calling,
+    );
   },
 };
 

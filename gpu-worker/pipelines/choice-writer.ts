@@ -25,15 +25,9 @@ export type ChoiceOptions = {
   /** Whether each token's log probability is told. */
   readonly logprobs: boolean;
   /** Parts what is written into text and calls. Absent: all of it is text. */
-  readonly calls?: CallReading;
+  readonly calls?: CallParser;
   /** Asked for with the first token. */
   start(): ChoiceStart;
-};
-
-export type CallReading = {
-  readonly parser: CallParser;
-  /** Tokens to the text that holds them. */
-  readonly decode: (ids: readonly number[]) => string;
 };
 
 /** What a choice has grown by. */
@@ -55,10 +49,9 @@ export class ChoiceWriter {
   #finishReason: FinishReason | null = null;
 
   constructor(options: ChoiceOptions) {
-    const { tokenizer, prompt, stops, calls } = options;
-    const decode = calls?.decode ?? ((ids: readonly number[]) => tokenizer.decode(ids));
+    const { tokenizer, prompt, stops } = options;
     this.#options = options;
-    this.#stream = new TextStream(decode, prompt.slice(-promptTokensSeen));
+    this.#stream = new TextStream((ids) => tokenizer.decode(ids), prompt.slice(-promptTokensSeen));
     this.#scanner = new StopScanner(stops);
   }
 
@@ -111,7 +104,7 @@ export class ChoiceWriter {
   }
 
   get #calls(): readonly ToolCall[] {
-    return this.#options.calls?.parser.calls ?? [];
+    return this.#options.calls?.calls ?? [];
   }
 
   /** @returns what may be shown now */
@@ -129,7 +122,7 @@ export class ChoiceWriter {
 
   /** Calls are not looked through for stop strings: what they hold must stay whole. @param last nothing follows */
   #part(piece: string, last = false): Read & { stop: string | null } {
-    const parser = this.#options.calls?.parser;
+    const parser = this.#options.calls;
     if (parser === undefined) return { ...this.#scanner.push(piece), calls: [] };
     const now = parser.push(piece);
     const rest = last ? parser.finish() : { text: "", calls: [] };

@@ -4,11 +4,13 @@
  */
 import type { Piece } from "#contract/events.ts";
 import type { Usage } from "#contract/result-document.ts";
+import { isRepeatable } from "#contract/tasks/generation.ts";
 import type { Generation, GenerationParameters, TokenLogprob } from "#contract/tasks/generation.ts";
 import type { DecoderModel } from "../model/decoder-model.ts";
 import type { GeneratedToken, SamplingParameters } from "../model/generation.ts";
 import type { TokenConstraint } from "../model/token-constraint.ts";
-import { type CallReading, type ChoiceStart, ChoiceWriter, type Growth } from "./choice-writer.ts";
+import type { CallParser } from "../tool-calls/call-parser.ts";
+import { type ChoiceStart, ChoiceWriter, type Growth } from "./choice-writer.ts";
 import { type OrderedPrompt, orderPrompts, samplingOf } from "./generation-order.ts";
 import { PieceGatherer } from "./piece-gatherer.ts";
 import type { GenerationContext } from "./pipeline.ts";
@@ -32,37 +34,28 @@ export type Asked = {
   readonly calls?: {
     /** What the texts are held to, in place of `parameters.structure`. */
     constrain(): Promise<(choice: number) => TokenConstraint>;
-    read(place: Place): CallReading;
+    /** What parts a choice into text and calls. */
+    parserOf(place: Place): CallParser;
   };
 };
+
+type With = { model: DecoderModel; context: GenerationContext };
 
 export type Generated = { outputs: Generation[]; usage: Usage; warnings: string[] };
 
 /** @throws CodedError for what the model cannot do; the signal's reason */
 export async function generate(
   prompts: AsyncIterable<Prompt>,
-  { parameters, echo, calls }: Asked,
-  { model, context }: { model: DecoderModel; context: GenerationContext },
+  asked: Asked,
+  { model, context }: With,
 ): Promise<Generated> {
+  const { parameters } = asked;
   const sampling = samplingOf(parameters, model, context.jobId);
   const ordered = await orderPrompts(prompts, parameters, model);
-  const size = await expectResult(ordered, { parameters, echo }, context);
+  const size = await expectResult(ordered, asked, context);
   const pieces = new PieceGatherer(context.report?.bind(context));
-  const { structure } = parameters;
-  const constraint =
-    structure === undefined || calls !== undefined
-      ? ((await calls?.constrain()) ?? null)
-      : await context.constrain(model, structure, "structure");
-  const run = new GenerationRun({
-    model,
-    context,
-    parameters,
-    echo,
-    ...(calls && { calls }),
-    size,
-    pieces,
-    constraint,
-  });
+  const constraint = await constraintOf(asked, { model, context });
+  const run = new GenerationRun({ ...asked, model, context, size, pieces, constraint });
   const ends = await inTurns(ordered, (prompt, at) => run.generate(prompt, at, sampling(at)));
   pieces.flush();
   return {
@@ -70,6 +63,15 @@ export async function generate(
     usage: usageOf(ordered, ends),
     warnings: [],
   };
+}
+
+/** @returns null: the texts are free */
+async function constraintOf(
+  { parameters: { structure }, calls }: Asked,
+  { model, context }: With,
+): Promise<RunOptions["constraint"]> {
+  if (calls !== undefined) return calls.constrain();
+  return structure === undefined ? null : context.constrain(model, structure, "structure");
 }
 
 async function expectResult(
@@ -162,6 +164,7 @@ class GenerationRun {
       endTokens: model.endTokens,
       sampling,
       promptLogprobs,
+      repeatable: isRepeatable(parameters),
       ...(this.#options.constraint && { constraint: this.#options.constraint }),
     };
     const handlers = {
@@ -191,7 +194,7 @@ class GenerationRun {
       stops: parameters.stop ?? [],
       prompt: prompt.ids,
       logprobs: parameters.top_logprobs !== undefined,
-      ...(calls && { calls: calls.read(place) }),
+      ...(calls && { calls: calls.parserOf(place) }),
       start: () => begun?.start() ?? { text: "", logprobs: [] },
     });
   }

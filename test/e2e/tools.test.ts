@@ -3,7 +3,7 @@
  * that every call that is none would be written: each must name a declared tool, with arguments that its schema
  * validates.
  */
-import { mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { createOpenAI } from "@ai-sdk/openai";
@@ -16,7 +16,6 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import * as z from "zod";
 import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
 import { writeRandomDecoder } from "../catalog/random-decoder.ts";
-import { sharedFolder } from "../catalog/shared-folder.ts";
 import { noSchemas, wrongBy } from "../openai-schema.ts";
 
 const chats = path.resolve(import.meta.dirname, "../tokenizer/made/chat");
@@ -30,16 +29,12 @@ const templates = {
 };
 const names = Object.keys(templates);
 const model = "random-qwen";
-const smollm2 = "SmolLM2-135M-Instruct";
 const models = mkdtempSync(path.join(tmpdir(), "llm-os-tools-"));
 let stack: RunningStack;
 
 beforeAll(async () => {
   for (const [name, template] of Object.entries(templates)) {
     await writeRandomDecoder(path.join(models, name), template);
-  }
-  if (sharedFolder !== null) {
-    symlinkSync(path.join(sharedFolder, "models", smollm2), path.join(models, smollm2));
   }
   stack = await startStack({ env: { LLM_OS_MODELS: models } });
 }, 180_000);
@@ -76,7 +71,7 @@ const tools: OpenAI.ChatCompletionFunctionTool[] = [
 ];
 const ajv = new Ajv2020();
 const messages = [{ role: "user" as const, content: "How warm is it?" }];
-const asked = { model, messages, tools, max_tokens: 400, seed: 1 };
+const asked = { model, messages, tools, max_tokens: 2_000, seed: 1 };
 
 type Calls = readonly OpenAI.ChatCompletionMessageToolCall[] | undefined;
 
@@ -128,7 +123,9 @@ describe.each(names)("calls of %s", (name) => {
   });
 
   it("come as a stream that is the answer, and what came of them goes back in", async () => {
-    const required = { ...asked, model: name, tool_choice: "required" as const };
+    // Several might go on until max_tokens closes them: what that ends, this client takes for broken.
+    const one = { tool_choice: "required", parallel_tool_calls: false } as const;
+    const required = { ...asked, model: name, ...one };
     const { choices } = await openai().chat.completions.create(required);
     const first = choices[0]?.message;
     const headers = { "cache-control": "no-store" };
@@ -228,6 +225,7 @@ describe("ai", () => {
       prompt: "How warm is it?",
       tools: { weather },
       toolChoice: "required" as const,
+      providerOptions: { openai: { parallelToolCalls: false } },
       maxOutputTokens: 400,
       maxRetries: 0,
       seed: 1,
@@ -282,24 +280,4 @@ describe("@huggingface/inference", () => {
     const given = choices[0]?.message.tool_calls?.[0]?.function.arguments ?? "";
     expect(ajv.validate(word, JSON.parse(given))).toBe(true);
   });
-});
-
-if (sharedFolder === null) console.info(`Skipped: tools of ${smollm2}, not on this machine`);
-
-describe.skipIf(sharedFolder === null)("SmolLM2, whose template takes no tools", () => {
-  it("calls a declared tool, or says something without a mark of a call", async () => {
-    for (const choice of ["required", "auto"] as const) {
-      const answer = await openai().chat.completions.create({
-        ...asked,
-        model: smollm2,
-        temperature: 0,
-        max_tokens: 120,
-        tool_choice: choice,
-      });
-      const { message, finish_reason: end } = answer.choices[0] ?? {};
-      console.info(`${choice}: ${JSON.stringify(message)}`);
-      if (choice === "required" || end === "tool_calls") expectValid(message?.tool_calls);
-      expect(message?.content ?? "").not.toMatch(/<\/?tool_call>/);
-    }
-  }, 120_000);
 });

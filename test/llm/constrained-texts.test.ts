@@ -19,6 +19,7 @@ const list: Automaton = [
 ];
 
 const endTokens = new Set([endToken]);
+const until11 = (_: number, { token }: { token: number }) => token !== 11;
 const prompt = range(9);
 
 function options(automaton: Automaton, rest: WriteOptions = {}): WriteOptions {
@@ -95,8 +96,11 @@ describe("a text under a constraint", () => {
 
   it("ends where its caller stops it, in the middle of what is certain too", async () => {
     const { engine } = makeEngine();
-    const onToken = (_: number, { token }: { token: number }) => token !== 11;
-    const written = await writeText(engine, prompt, options(list, { maxTokens: 40, onToken }));
+    const written = await writeText(
+      engine,
+      prompt,
+      options(list, { maxTokens: 40, onToken: until11 }),
+    );
     expect(written.tokens[0]?.at(-1)).toBe(11);
     expect(ToyConstraint.open).toBe(0);
   });

@@ -13,6 +13,7 @@ import { SlotScheduler } from "../../gpu-worker/batching/slot-scheduler.ts";
 import { Engine } from "../../gpu-worker/llm/engine.ts";
 import type { EngineLimits } from "../../gpu-worker/llm/engine-limits.ts";
 import { bytesPerToken } from "../../gpu-worker/llm/key-value-slots.ts";
+import type { TokenConstraint } from "../../gpu-worker/model/token-constraint.ts";
 import { writeModel } from "../../gpu-worker/onnx/write-model.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { LoadedSession, Runtime } from "../../gpu-worker/runtime/session.ts";
@@ -84,6 +85,24 @@ async function writeAll(engine: Engine, requests: readonly Request[], random: ()
   return Promise.all(open);
 }
 
+/** Of every four of these tokens, the last three come by themselves. */
+function forces(tokens: readonly number[]): TokenConstraint {
+  let made = 0;
+  return {
+    next: () => {
+      const forced = made % 4 === 1 ? tokens.slice(made, made + 3) : [];
+      return { allowed: null, forced, closing: [] };
+    },
+    accept: (accepted) => {
+      made += accepted.length;
+    },
+    takeBack: (count) => {
+      made -= count;
+    },
+    [Symbol.dispose]: () => undefined,
+  };
+}
+
 describe("tiny decoders", () => {
   it.each([
     ["llama-yarn", 0],
@@ -115,8 +134,8 @@ describe("tiny decoders", () => {
     let [close, cached] = [0, 0];
     for (const limits of [
       { slots: 8 },
-      { slots: 5, memoryBytes },
-      { slots: 3, stepTokensMax: 8 },
+      { slots: 5, memoryBytes, guessesRepeatable: true },
+      { slots: 3, stepTokensMax: 8, guessesRepeatable: true },
     ]) {
       const engine = engineOn(session, positions, limits);
       const written = await writeAll(engine, requests, random);
@@ -154,11 +173,9 @@ describe("tiny decoders", () => {
     const session = await runtime.load({ bytes }, { threads: 1, provider: "cpu" });
     const prompt = Array.from({ length: 17 }, (_, at) => (at * 7) % 40);
     const options = { tenant: "one", maxTokens: 20, sampling: { topLogprobs: 2 } };
-    // Guessed tokens are computed several at a time, which rounds otherwise.
-    const limits = { slots: 2, draftTokensMax: 0 };
-    const whole = engineOn(session, 64, { ...limits, stepTokensMax: 64 });
+    const whole = engineOn(session, 64, { slots: 2, stepTokensMax: 64 });
     // Sixteen, and the last by itself.
-    const pieces = engineOn(session, 64, { ...limits, stepTokensMax: 8 });
+    const pieces = engineOn(session, 64, { slots: 2, stepTokensMax: 8 });
     const first = await writeText(whole, prompt, options);
     const found = await writeText(whole, prompt, options);
     const inPieces = await writeText(pieces, prompt, options);
@@ -166,6 +183,32 @@ describe("tiny decoders", () => {
     expect(found.scores).toEqual(first.scores);
     expect(inPieces.scores).toEqual(first.scores);
     for (const engine of [whole, pieces]) await engine.release(new Error("over"));
+    await session.release();
+  });
+
+  it("goes on from tokens that are forced as from its own, beside others and with log probabilities", async () => {
+    const bytes = await tinyDecoder("llama-yarn", 64);
+    const session = await runtime.load({ bytes }, { threads: 1, provider: "cpu" });
+    const engine = engineOn(session, 64, { slots: 4 });
+    const write = (from: number, options: WriteOptions) =>
+      writeText(engine, [from, 6, 7], { maxTokens: 24, ...options });
+    for (const sampling of [{}, { topLogprobs: 2 }]) {
+      const solo: Written[] = [];
+      for (const from of [5, 9, 13]) solo.push(await write(from, { sampling }));
+      const forced = solo.map(({ tokens }, at) =>
+        write(5 + 4 * at, { sampling, constraint: () => forces(tokens[0] ?? []) }),
+      );
+      for (const [at, { scores }] of (await Promise.all(forced)).entries()) {
+        const own = solo[at]?.scores[0] ?? [];
+        expect(scores[0]?.map(({ token }) => token)).toEqual(own.map(({ token }) => token));
+        expect(scores[0]?.filter((score) => score.forced)).toHaveLength(18);
+        const apart = own.map(({ logprob }, place) => {
+          return (scores[0]?.[place]?.logprob ?? 0) - (logprob ?? 0);
+        });
+        expect(Math.max(...apart.map(Math.abs))).toBeLessThan(1e-4);
+      }
+    }
+    await engine.release(new Error("over"));
     await session.release();
   });
 

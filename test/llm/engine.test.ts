@@ -99,28 +99,29 @@ async function play({ seed, failures, limits }: Course): Promise<Ends> {
   return ends;
 }
 
+/** Automata are waited for, so that a course is the same each time. */
+const usual: Partial<EngineLimits> = { stepTokensMax: 16, stallMsMax: 60_000 };
+
 describe("any course of requests, callers that leave and runs that fail", () => {
   it.each([
     ["in ample memory", { slots: 6 }],
-    ["in one slot", { slots: 1 }],
-    ["in little memory", { slots: 5, memoryBytes: 128 * bytesPerToken }],
+    ["in one slot, with guesses", { slots: 1, draftTokensMax: 15 }],
     ["with long pieces", { slots: 4, stepTokensMax: 64, shareTokens: 16 }],
-    ["with guesses", { slots: 4, draftTokensMax: 15, stallMsMax: 0 }],
-    ["with guesses in one slot", { slots: 1, draftTokensMax: 15 }],
     [
-      "with guesses in little memory",
-      { slots: 5, memoryBytes: 128 * bytesPerToken, draftTokensMax: 15 },
+      "in little memory, with guesses",
+      { slots: 5, memoryBytes: 128 * bytesPerToken, draftTokensMax: 15, stallMsMax: 0 },
     ],
   ] as const)("gives each text what it gets alone, %s", { timeout: 60_000 }, async (_, limits) => {
     const ends: Ends = { done: 0, cancelled: 0, failed: 0, cached: 0, constrained: 0, closed: 0 };
     for (const seed of [1, 2, 3, 4, 5, 6]) {
       const failures = seed % 2 === 0 ? 0.01 : 0;
-      const course = await play({ seed, failures, limits: { stepTokensMax: 16, ...limits } });
+      const course = await play({ seed, failures, limits: { ...usual, ...limits } });
       for (const key of endings) ends[key] += course[key];
     }
     expect(ends.done).toBeGreaterThan(60);
     expect(ends.constrained).toBeGreaterThan(20);
-    const rarer = [ends.cancelled, ends.failed, ends.cached, ends.closed];
-    expect(Math.min(...rarer)).toBeGreaterThan(5);
+    expect(Math.min(ends.cancelled, ends.failed, ends.closed)).toBeGreaterThan(5);
+    // One slot keeps one beginning, which another text may overwrite before it is asked for.
+    if (limits.slots > 1) expect(ends.cached).toBeGreaterThan(5);
   });
 });

@@ -23,7 +23,7 @@ export function makeEngine(
   const now = () => (clock === undefined ? (calls += 1) : clock.now);
   const engine = new Engine(
     { id: "toy", session, limits: { maxTokens, dimensions: null, vocabularySize: toyVocabulary } },
-    { scheduler, now, limits: { draftTokensMax: 0, ...limits } },
+    { scheduler, now, limits: { draftTokensMax: 0, guessesRepeatable: true, ...limits } },
   );
   return { session, engine };
 }

@@ -17,6 +17,7 @@ function textOf(tenant: string): Text {
         endTokens: new Set(),
         sampling: greedy,
         promptLogprobs: false,
+        repeatable: true,
       },
       handlers: {
         signal: new AbortController().signal,

@@ -50,6 +50,7 @@ export async function writeText(
       maxTokens: 16,
       endTokens: new Set(),
       promptLogprobs: false,
+      repeatable: true,
       ...request,
       sampling: { ...greedy, ...sampling },
     },

@@ -106,6 +106,39 @@ describe("a text gone on with", () => {
     ]);
   });
 
+  it.each([
+    [{}, false],
+    [{ temperature: 0.5 }, false],
+    [{ temperature: 0 }, true],
+    [{ seed: 3 }, true],
+  ])(
+    "is asked of the engine as one that repeats, or as one that need not: %j",
+    async (asked, repeatable) => {
+      const { requests } = await write(writes(), ["a"], asked);
+      expect(requests.map((request) => request.repeatable)).toEqual([repeatable]);
+    },
+  );
+
+  it("counts what the model was not asked for, and is cut where it was closed for its length", async () => {
+    const ids = await idsOf("hello world");
+    const forced = true as const;
+    const script: Script = (_, choice, position) => {
+      const token = ids[position];
+      if (token !== undefined) return position === 0 ? token : { token, forced };
+      return choice === 0
+        ? { token: endToken, forced }
+        : { token: endToken, forced, closing: true };
+    };
+    const { choices, usage } = await write(script, ["abc"], { n: 2 });
+    const tokens = ids.length + 1;
+    expect(choices[0]).toMatchObject([
+      { text: "hello world", finish_reason: "end_token", tokens },
+      { text: "hello world", finish_reason: "length", tokens },
+    ]);
+    expect(usage).toMatchObject({ completionTokens: 2 * tokens, forcedTokens: 2 * (tokens - 1) });
+    expect((await write(writes(), ["a"])).usage).not.toHaveProperty("forcedTokens");
+  });
+
   it("shows characters when they are whole, and what is left of one at the end as such", async () => {
     const ids = await idsOf("a😀");
     expect(ids.length).toBeGreaterThan(2);

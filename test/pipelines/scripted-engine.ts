@@ -6,7 +6,12 @@ import { setImmediate as nextRound } from "node:timers/promises";
 import type { GenerationEngine } from "../../gpu-worker/jobs/generations.ts";
 import type { GeneratedToken, GenerationRequest } from "../../gpu-worker/model/generation.ts";
 
-export type Script = (request: GenerationRequest, choice: number, position: number) => number;
+type Scripted = Pick<GeneratedToken, "token" | "forced" | "closing">;
+export type Script = (
+  request: GenerationRequest,
+  choice: number,
+  position: number,
+) => number | Scripted;
 
 /** Log probabilities fall by the rank; the alternatives are the ids that follow. */
 export function told(token: number, { sampling }: GenerationRequest): GeneratedToken {
@@ -39,10 +44,12 @@ export function scriptedEngine(script: Script, cachedTokens = 0): ScriptedEngine
         await nextRound();
         signal.throwIfAborted();
         for (const choice of live) {
-          const token = script(request, choice, position);
+          const said = script(request, choice, position);
+          const scripted = typeof said === "number" ? { token: said } : said;
           onRun(1);
-          const ends = request.endTokens.has(token);
-          if (!onToken(choice, told(token, request)) || ends) live.delete(choice);
+          const ends = request.endTokens.has(scripted.token);
+          const goesOn = onToken(choice, { ...told(scripted.token, request), ...scripted });
+          if (!goesOn || ends) live.delete(choice);
         }
       }
       return { cachedTokens };

@@ -130,6 +130,26 @@ describe.skipIf(!here)("SmolLM2 in a folder of the operator's", () => {
     expect(choices).toMatchObject([{ text: "The capital of Fr", finish_reason: "stop_sequence" }]);
   }, 60_000);
 
+  it.each(["required", "auto"] as const)(
+    "calls a tool that its template knows nothing of, or says something: %s",
+    async (choice) => {
+      const schema =
+        '{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}';
+      const weather = { name: "weather", description: "Tells it.", parameters: schema };
+      const asked = { ...greedy, tools: [weather, { name: "now" }], tool_choice: choice };
+      const messages = [{ role: "user" as const, content: "How warm is it in Paris?" }];
+      const [made] = (await chat(messages, asked)).choices;
+      console.info(`${choice}: ${JSON.stringify(made)}`);
+      if (choice === "required") expect(made?.tool_calls?.length).toBeGreaterThan(0);
+      for (const { name, arguments: given } of made?.tool_calls ?? []) {
+        const city = name === "weather" ? { city: expect.any(String) } : {};
+        expect(JSON.parse(given)).toEqual(city);
+      }
+      expect(made?.text).not.toMatch(/<\/?tool_call>/);
+    },
+    60_000,
+  );
+
   it("draws other choices with other indices, the same again with the same seed", async () => {
     const parameters = { n: 3, max_tokens: 8, seed: 11 };
     const { messages = [] } = chats[2] ?? {};

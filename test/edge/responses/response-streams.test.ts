@@ -304,24 +304,32 @@ describe("a caller that hangs up", () => {
     const hangUp = new AbortController();
     const opened = create({ stream }, hangUp.signal);
     const message = await sent(world);
-    const row = () =>
-      runInDurableObject(env.RESPONSES.getByName("operator"), (_, { storage: { sql } }) =>
-        sql
-          .exec(
-            "SELECT id FROM responses WHERE job LIKE ? ORDER BY number DESC",
-            `job_${message.shard}_%`,
-          )
-          .toArray(),
-      );
-    await report(message.shard, [started(message), tokens(message, 2, [pieces[0]])]);
+    const events = [started(message), tokens(message, 2, [pieces[0]])];
+    await report(message.shard, events);
     const reading = stream ? new SseReader(await opened) : null;
-    await reading?.next();
-    const id = String((await row())[0]?.["id"]);
-    expect((await get(id)).status).toBe("in_progress");
+    const id = reading === null ? null : responseOf((await reading.next())?.data).id;
+    if (id !== null) expect((await get(id)).status).toBe("in_progress");
     hangUp.abort();
-    await vi.waitFor(async () => expect((await get(id)).status).toBe("cancelled"));
-    expect((await report(message.shard, [], [message.id])).cancelled).toEqual([message.id]);
+    await vi.waitFor(async () =>
+      expect((await report(message.shard, [], [message.id])).cancelled).toEqual([message.id]),
+    );
+    if (id !== null) expect((await get(id)).status).toBe("cancelled");
     await opened.catch(() => null);
+  });
+});
+
+describe("a call that is not answered in time", () => {
+  it("is told of its job, and its response is kept all the same", async () => {
+    const bindings = { SYNC_WINDOW_SECONDS: "0.02" };
+    const body = { model: writer.id, input: "slow" };
+    const response = await call(path, { body, bindings });
+    expect(response.status).toBe(504);
+    const message = await sent(world);
+    await report(message.shard, [ends(message)]);
+    const job = await call(response.headers.get("location") ?? "", { method: "GET" });
+    const { output } = await job.json<{ output: ResponseBody }>();
+    expect(output.status).toBe("completed");
+    expect(await get(output.id)).toEqual(output);
   });
 });
 
@@ -363,10 +371,21 @@ describe("what was struck down", () => {
     const held = create({});
     const message = await sent(world);
     await abortAllDurableObjects();
+    expect((await sent(world, 1)).id).toBe(message.id);
     await report(message.shard, [ends(message)]);
     const body = await (await held).json<ResponseBody>();
     expect(body).toMatchObject({ status: "completed" });
     expect(await get(body.id)).toEqual(body);
+  });
+
+  it("is read on where its shard was struck down under a stream that had told nothing", async () => {
+    const held = create({ stream: true });
+    const message = await sent(world);
+    await abortAllDurableObjects();
+    await report(message.shard, [started(message), ends(message)]);
+    const events = await new SseReader(await held).rest();
+    expect(typesOf(events).at(-1)).toBe("response.completed");
+    expect((await get(responseOf(events[0]?.data).id)).status).toBe("completed");
     expect(world.messages).toHaveLength(1);
   });
 });

@@ -78,12 +78,7 @@ describe("a response", () => {
     ]);
     const again = await call(`${path}/${body.id}`, undefined, { operator: true });
     expect(await again.text()).toBe(text);
-    const job = response.headers.get("x-job-id") ?? "";
-    expect(again.headers.get("x-job-id")).toBe(job);
-    const { output } = await (
-      await call(`/v1/jobs/${job}`, undefined, { operator: true })
-    ).json<{ output: object }>();
-    expect(output).toEqual(body);
+    expect(again.headers.get("x-model-digest")).toBe(response.headers.get("x-model-digest"));
   });
 
   it("says that it is incomplete where its tokens ran out, and tells log probabilities if asked", async () => {
@@ -204,6 +199,32 @@ describe("a response that follows another", () => {
   });
 });
 
+describe("a prompt", () => {
+  it("says what comes first, and what the request leaves out", async () => {
+    const stored = await call(
+      "/v1/prompts",
+      {
+        name: "capital",
+        model,
+        messages: [{ role: "user", content: "The capital of {{country}}?" }],
+        parameters: { temperature: 0, max_tokens: 9 },
+      },
+      { operator: true },
+    );
+    const { id } = await stored.json<{ id: string }>();
+    const prompt = { id, version: "1", variables: { country: "France" } };
+    const body = await created({ model: undefined, input: undefined, prompt });
+    expect(body).toMatchObject({ model, prompt, temperature: 0, max_output_tokens: 9 });
+    expect(asked()).toEqual([{ role: "user", content: "The capital of France?" }]);
+    await created({ input: "Sure?", prompt, previous_response_id: body.id });
+    expect(asked()?.map(({ content }) => content)).toEqual([
+      "The capital of France?",
+      "In Paris.",
+      "Sure?",
+    ]);
+  });
+});
+
 describe("what is kept", () => {
   const tenant = "operator";
   const stub = () => env.RESPONSES.getByName(tenant);
@@ -271,7 +292,8 @@ describe("what is wrong", () => {
       { code: "unsupported_parameter", param: "tools[0].type" },
     ],
     ["a conversation", { conversation: "conv_1" }, { param: "conversation" }],
-    ["a prompt", { prompt: { id: "p" } }, { param: "prompt" }],
+    ["a prompt of none", { prompt: { id: "p", version: "2" } }, { param: "prompt.id" }],
+    ["no model", { model: null }, { code: "missing_required_parameter", param: "model" }],
     ["what would be left out", { truncation: "auto" }, { param: "truncation" }],
     ["a stream's options alone", { stream_options: {} }, { param: "stream_options" }],
     ["background without a store", { background: true, store: false }, { param: "background" }],
