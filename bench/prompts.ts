@@ -1,8 +1,8 @@
 /**
  * How well SmolLM2-135M classifies by prompts, through the public API: samples of sst2 and agnews out of
  * `../shared/data`, with no examples, with some, and as an optimisation leaves it. `npm run bench -- prompts sst2` does
- * one; a number says how many examples. Labels alone may be written, where the worker can hold a text to them; `free`
- * lets the model write as it likes.
+ * one; a number says how many examples, 50 at least. Labels alone may be written, where the worker can hold a text to
+ * them; `free` lets the model write as it likes.
  */
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";

@@ -79,7 +79,7 @@ async function trainingFile(text = oldLines.join("\n"), found: object = {}): Pro
     status: "uploaded",
     statusDetails: null,
   });
-  await check(world, id, { container: "jsonl", form: "single-label", ...found });
+  await check(world, id, { container: "jsonl", unserved: null, form: "single-label", ...found });
   return id;
 }
 
