@@ -143,7 +143,8 @@ async function train(order: TuningOrder, { folder, base, lease, tools }: Trainin
     out: folder.model,
     saveSeconds,
     runtime,
-    serve: (path, until) => openTuned({ base, folder: path }, { settings, runtime, log }, until),
+    serve: (written, until) =>
+      openTuned({ base, folder: written }, { settings, runtime, log }, until),
     memoryBytes: process.availableMemory(),
     diskBytes: (await freeBytes(settings.stateFolder)) - diskReserve,
     onEvent: (event) => {

@@ -79,7 +79,7 @@ async function trainingFile(text = oldLines.join("\n"), found: object = {}): Pro
     status: "uploaded",
     statusDetails: null,
   });
-  await check(world, id, { container: "jsonl", unserved: null, form: "single-label", ...found });
+  await check(world, id, { container: "jsonl", form: "single-label", ...found });
   return id;
 }
 
@@ -90,6 +90,7 @@ function reportWith(decision: "deploy" | "no_gain", f1: number): TrainingReport 
     base_model: miniLm.id,
     tuned_model: "ft:x",
     base_kind: "majority",
+    unserved: null,
     form: "f32",
     held_out_rows: 100,
     training_rows: 400,
