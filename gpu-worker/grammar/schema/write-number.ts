@@ -69,15 +69,19 @@ function magnitudes(low: Bound, high: Bound | null, fraction: number): Expressio
  * more digits than there may be where each length is one.
  */
 function freeDigits(least: number, most: number, fraction: number): Expression {
-  const lengths = (from: number, to: number, rest: Expression) =>
-    from > to ? never : sequence(digitsFrom(1, 9), repeat(set(digit), from - 1, to - 1), rest);
   const withFraction = digitsMax - fraction;
   const rest =
     fraction === 0 ? empty : optional(sequence(text("."), repeat(set(digit), 1, fraction)));
   return choice(
-    lengths(least, Math.min(most, withFraction), rest),
-    fraction === 0 ? never : lengths(Math.max(least, withFraction + 1), most, empty),
+    ofLengths(least, Math.min(most, withFraction), rest),
+    fraction === 0 ? never : ofLengths(Math.max(least, withFraction + 1), most, empty),
   );
+}
+
+/** @param rest what comes after the digits */
+function ofLengths(from: number, to: number, rest: Expression): Expression {
+  if (from > to) return never;
+  return sequence(digitsFrom(1, 9), repeat(set(digit), from - 1, to - 1), rest);
 }
 
 /** A bound as its digits. */
