@@ -31,6 +31,9 @@ export type Next = {
 /** Characters that are forced, at once. */
 const forcedMax = 256;
 
+/** Tokens that may come, of which each is looked at. */
+const checkedMax = 128;
+
 /** Bytes of a character that is not whole yet. */
 type Place = {
   readonly length: number;
@@ -76,6 +79,7 @@ export class Matcher {
       return { allowed: new Int32Array(this.#words), forced: "", final: false, closing: [] };
     const allowed = await this.#matcher.getNextTokenBitmask();
     if (this.#compiled.counts) this.#keepCount(allowed);
+    this.#checkFew(allowed);
     const forced = begun.length === 0 ? this.#chart.forced(forcedMax) : "";
     return {
       allowed,
@@ -156,12 +160,34 @@ export class Matcher {
     }
   }
 
+  /** XGrammar has been seen to allow what its grammar does not: where few tokens may come, each is looked at. */
+  #checkFew(allowed: Int32Array): void {
+    const tokens = tokensIn(allowed, checkedMax);
+    for (const token of tokens ?? []) {
+      if (this.#compiled.table.bytes(token).length > 0 && !this.#mayCome(token)) {
+        allowed[token >> 5] = (allowed[token >> 5] ?? 0) & ~(1 << (token & 31));
+      }
+    }
+  }
+
   #mayCome(token: number): boolean {
     const { length } = this.#place;
     const may = this.#advance(token) !== null;
     this.#chart.cut(length);
     return may;
   }
+}
+
+/** The tokens of a mask; null: there are more than so many. */
+function tokensIn(allowed: Int32Array, max: number): number[] | null {
+  const tokens: number[] = [];
+  for (const [word, bits] of allowed.entries()) {
+    for (let rest = bits; rest !== 0; rest &= rest - 1) {
+      if (tokens.length >= max) return null;
+      tokens.push(32 * word + 31 - Math.clz32(rest & -rest));
+    }
+  }
+  return tokens;
 }
 
 function notHere(token: number): never {

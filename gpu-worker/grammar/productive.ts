@@ -1,9 +1,18 @@
 /** A grammar without what never comes to an end: a text that has begun so could not go on. */
-import { choice, empty, type Expression, type Grammar, repeat, sequence } from "./expression.ts";
+import {
+  choice,
+  empty,
+  type Expression,
+  type Grammar,
+  never,
+  repeat,
+  sequence,
+} from "./expression.ts";
 
 export function onlyProductive({ root, rules }: Grammar): Grammar {
   const productive = productiveRules(rules);
-  const kept = [...rules].filter(([name]) => productive.has(name) || name === root);
+  if (!productive.has(root)) return { root, rules: new Map([[root, never]]) };
+  const kept = [...rules].filter(([name]) => productive.has(name));
   return { root, rules: new Map(kept.map(([name, body]) => [name, pruned(body, productive)])) };
 }
 

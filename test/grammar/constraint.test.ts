@@ -173,7 +173,7 @@ describe("a structure", () => {
     ["regex", { type: "regex", pattern: "(a" }, /a group without its \)/],
     ["grammar", { type: "grammar", grammar: 'root ::= "a"\nx ::= y' }, /no rule y/],
     ["grammar", { type: "grammar", grammar: 'root ::= "a\n' }, /in line 1, a text is not closed/],
-    ["grammar", { type: "grammar", grammar: "root ::= root" }, /defined as itself/],
+    ["grammar", { type: "grammar", grammar: 'root ::= root | "a"' }, /defined as itself/],
     ["grammar", { type: "grammar", grammar: 'root ::= "a" root' }, /no text that ends/],
     ["choice", { type: "choice", choices: ["a\0"] }, /U\+0000/],
     ["json_schema", { type: "json_schema", schema: "{" }, /no JSON/],

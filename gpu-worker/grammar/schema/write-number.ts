@@ -56,8 +56,32 @@ function magnitudes(low: Bound, high: Bound | null, fraction: number): Expressio
   if (low.value > largest || (high !== null && high.value < 0)) return never;
   const above = high === null || high.value > largest ? null : new Decimal(high);
   const below = new Decimal(low);
-  const lengths = Array.from({ length: digitsMax }, (_, at) => at + 1);
-  return choice(...lengths.map((length) => new Digits(length, fraction, [below, above]).write()));
+  const [shortest, longest] = [below.whole.length, above?.whole.length ?? digitsMax + 1];
+  const tight = [...new Set([shortest, longest])].filter((length) => length <= digitsMax);
+  return choice(
+    ...tight.map((length) => new Digits(length, fraction, [below, above]).write()),
+    freeDigits(shortest + 1, longest - 1, fraction),
+  );
+}
+
+/**
+ * Numbers of which no bound says more than how many digits they have. In few alternatives: XGrammar as of 0.1.27 takes
+ * more digits than there may be where each length is one.
+ */
+function freeDigits(least: number, most: number, fraction: number): Expression {
+  const withFraction = digitsMax - fraction;
+  const rest =
+    fraction === 0 ? empty : optional(sequence(text("."), repeat(set(digit), 1, fraction)));
+  return choice(
+    ofLengths(least, Math.min(most, withFraction), rest),
+    fraction === 0 ? never : ofLengths(Math.max(least, withFraction + 1), most, empty),
+  );
+}
+
+/** @param rest what comes after the digits */
+function ofLengths(from: number, to: number, rest: Expression): Expression {
+  if (from > to) return never;
+  return sequence(digitsFrom(1, 9), repeat(set(digit), from - 1, to - 1), rest);
 }
 
 /** A bound as its digits. */
