@@ -13,6 +13,7 @@ import {
   create,
   forgetTuning,
   get,
+  idsOf,
   post,
   progressOf,
   report,
@@ -38,11 +39,6 @@ afterEach(async () => {
   await forgetTuning();
   vi.restoreAllMocks();
 });
-
-const idsOf = async (query: string) => {
-  const list = await (await get(query)).json<{ data: { id: string }[]; has_more: boolean }>();
-  return [list.has_more, ...list.data.map(({ id }) => id)];
-};
 
 const pairs = (count: number, length = 1) =>
   Object.fromEntries(Array.from({ length: count }, (_, at) => [`k${at}`, "v".repeat(length)]));

@@ -247,3 +247,9 @@ export function secondsUsed(): Promise<number> {
       storage.sql.exec<{ used: number }>("SELECT unitsUsed AS used FROM meter").one().used,
   );
 }
+
+/** Of a list: whether there are more, and the ids. */
+export async function idsOf(query: string): Promise<unknown[]> {
+  const list = await (await get(query)).json<{ data: { id: string }[]; has_more: boolean }>();
+  return [list.has_more, ...list.data.map(({ id }) => id)];
+}
