@@ -9,6 +9,8 @@ import path from "node:path";
 import { createOpenAI } from "@ai-sdk/openai";
 import { InferenceClient } from "@huggingface/inference";
 import { ChatOpenAI } from "@langchain/openai";
+import { Agent, Runner, tool as agentTool } from "@openai/agents-core";
+import { OpenAIChatCompletionsModel } from "@openai/agents-openai";
 import { generateText, stepCountIs, streamText, tool as aiTool } from "ai";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import OpenAI, { BadRequestError } from "openai";
@@ -264,6 +266,33 @@ describe("@langchain/openai", () => {
     const schema = z.object({ city: z.enum(["Paris", "Rome"]), warm: z.boolean() });
     const structured = langChain().withStructuredOutput(schema, { method: "functionCalling" });
     expect(schema.safeParse(await structured.invoke("How warm is it?")).success).toBe(true);
+  });
+});
+
+describe("OpenAI's Agents SDK", () => {
+  it("has an agent call its tool and answer with what came of it", async () => {
+    const seen: string[] = [];
+    const weather = agentTool({
+      name: "weather",
+      description: "Of a place.",
+      parameters: z.object({ city: z.enum(["Paris", "Rome"]) }),
+      execute: ({ city }) => {
+        seen.push(city);
+        return `21 °C in ${city}`;
+      },
+    });
+    const agent = new Agent({
+      name: "forecaster",
+      instructions: "Say how warm it is.",
+      model: new OpenAIChatCompletionsModel(openai(), model),
+      modelSettings: { toolChoice: "required", parallelToolCalls: false, maxTokens: 100 },
+      tools: [weather],
+      toolUseBehavior: "stop_on_first_tool",
+    });
+    const runner = new Runner({ tracingDisabled: true });
+    const { finalOutput } = await runner.run(agent, "How warm is it?", { maxTurns: 2 });
+    expect(seen).toHaveLength(1);
+    expect(finalOutput).toBe(`21 °C in ${seen[0]}`);
   });
 });
 
