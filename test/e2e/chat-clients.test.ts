@@ -15,6 +15,7 @@ import { describeLangChain } from "./chat-clients/langchain.ts";
 import { describeOpenai } from "./chat-clients/openai.ts";
 import { describePrompts } from "./chat-clients/prompts.ts";
 import { describeResponses } from "./chat-clients/responses.ts";
+import { describeStructure } from "./chat-clients/structure.ts";
 
 const run = promisify(execFile);
 const models = mkdtempSync(path.join(tmpdir(), "llm-os-chat-clients-"));
@@ -40,6 +41,7 @@ describeAiSdk(running);
 describeLangChain(running);
 describeHuggingFace(running);
 describePrompts(running);
+describeStructure(running);
 
 describe.skipIf(!isLarge)("the welcome page's chat", () => {
   it.skipIf(process.platform === "win32")("is answered as curl sends it", async () => {
