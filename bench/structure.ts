@@ -1,12 +1,14 @@
 /**
  * What it costs to hold texts to a JSON schema: tokens a second of eight streams of SmolLM2-135M-Instruct with it and
  * without, and how long a text of a schema that is known waits for its first mask, beside llama.cpp's own grammar of
- * the same schema on the same file.
+ * the same schema on the same file; and how long free streams wait for a token beside structures out to take time.
  */
 import { existsSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import * as z from "zod";
+import { CodedError } from "#contract/errors.ts";
+import type { Structure } from "#contract/tasks/structure.ts";
 import { SlotScheduler } from "../gpu-worker/batching/slot-scheduler.ts";
 import { Grammars } from "../gpu-worker/grammar/grammars.ts";
 import { defaultEngineLimits } from "../gpu-worker/llm/engine-limits.ts";
@@ -14,6 +16,7 @@ import { Engine } from "../gpu-worker/llm/engine.ts";
 import type { DecoderModel } from "../gpu-worker/model/decoder-model.ts";
 import type { TokenConstraint } from "../gpu-worker/model/token-constraint.ts";
 import { openRuntime } from "../gpu-worker/runtime/open-runtime.ts";
+import { anySchema, largest, schemaOf } from "../test/grammar/hostile-structures.ts";
 import { greedy } from "../test/llm/write-text.ts";
 import { type Bench, comparedRow, plainRow } from "./bench.ts";
 import { sharedFolder } from "./harness/corpus.ts";
@@ -64,42 +67,108 @@ class Writers {
 
   /** @returns tokens a second of all streams together, and the part of them that was forced */
   async rate(constraint: Held, seed: number): Promise<{ rate: number; forced: number }> {
-    const scheduler = new SlotScheduler();
-    const limits = { slots: defaultEngineLimits.slots };
-    const engine = new Engine(this.#model, { scheduler, now: () => performance.now(), limits });
+    const engine = this.#engine();
     let [made, forced] = [0, 0];
     const began = performance.now();
     await Promise.all(
       this.#prompts.map((ids, at) =>
-        engine.generate(
-          {
-            prompt: ids,
-            choices: 1,
-            maxTokens: tokens,
-            // Free text goes on as long.
-            endTokens: constraint === null ? new Set<number>() : this.#model.endTokens,
-            sampling: { ...greedy, temperature: 1, seed: seed + at },
-            promptLogprobs: false,
-            repeatable: true,
-            ...(constraint && { constraint }),
-          },
-          {
-            tenant: "bench",
-            signal: this.#signal,
-            onRun: () => undefined,
-            onToken: (_, { token, forced: isForced }) => {
-              made += 1;
-              if (isForced) forced += 1;
-              return constraint === null || !this.#model.endTokens.has(token);
-            },
-          },
-        ),
+        this.#write(engine, ids, { constraint, seed: seed + at }, (isForced) => {
+          made += 1;
+          if (isForced) forced += 1;
+        }),
       ),
     );
     const rate = (made * 1_000) / (performance.now() - began);
     await engine.release(new Error("the round is over"));
     return { rate, forced: forced / made };
   }
+
+  /**
+   * Milliseconds between tokens of free streams, sorted, while `beside` goes on.
+   * @param beside writes a short text under a constraint, until its signal
+   */
+  async gaps(
+    beside: (
+      write: (held: () => TokenConstraint) => Promise<void>,
+      over: AbortSignal,
+    ) => Promise<void>,
+  ): Promise<number[]> {
+    const engine = this.#engine();
+    const over = new AbortController();
+    const [short = []] = this.#prompts;
+    const others = beside(
+      (constraint) => this.#write(engine, short, { constraint, seed: 1, length: 24 }, () => {}),
+      over.signal,
+    );
+    const gaps: number[] = [];
+    await Promise.all(
+      this.#prompts.map((ids, at) => {
+        let last: number | null = null;
+        return this.#write(engine, ids, { constraint: null, seed: at }, () => {
+          const now = performance.now();
+          if (last !== null) gaps.push(now - last);
+          last = now;
+        });
+      }),
+    );
+    over.abort();
+    await others;
+    await engine.release(new Error("the round is over"));
+    return gaps.toSorted((a, b) => a - b);
+  }
+
+  #engine(): Engine {
+    const limits = { slots: defaultEngineLimits.slots };
+    const scheduler = new SlotScheduler();
+    return new Engine(this.#model, { scheduler, now: () => performance.now(), limits });
+  }
+
+  async #write(
+    engine: Engine,
+    ids: number[],
+    { constraint, seed, length = tokens }: { constraint: Held; seed: number; length?: number },
+    onToken: (forced: boolean) => void,
+  ): Promise<void> {
+    const { endTokens } = this.#model;
+    await engine.generate(
+      {
+        prompt: ids,
+        choices: 1,
+        maxTokens: length,
+        // Free text goes on as long.
+        endTokens: constraint === null ? new Set<number>() : endTokens,
+        sampling: { ...greedy, temperature: 1, seed },
+        promptLogprobs: false,
+        repeatable: true,
+        ...(constraint && { constraint }),
+      },
+      {
+        tenant: constraint === null ? "free" : "held",
+        signal: this.#signal,
+        onRun: () => undefined,
+        onToken: (_, { token, forced = false }) => {
+          onToken(forced);
+          return constraint === null || !endTokens.has(token);
+        },
+      },
+    );
+  }
+}
+
+const nothing = async (): Promise<void> => {};
+
+/** One after the other, each compiled, and written by if it can be. */
+function hostileBeside(compile: (structure: Structure) => Promise<() => TokenConstraint>) {
+  return async (write: (held: () => TokenConstraint) => Promise<void>, over: AbortSignal) => {
+    for (let at = 0; !over.aborted; at += 1) {
+      const structure = largest[at] ?? schemaOf(anySchema(3));
+      try {
+        await write(await compile(structure));
+      } catch (error) {
+        if (!(error instanceof CodedError)) throw error;
+      }
+    }
+  };
 }
 
 /** Milliseconds from asking for a schema that is known to the first mask. */
@@ -154,6 +223,14 @@ export const bench: Bench = {
       forced.push(own.forced);
       print(`free ${free.at(-1)?.toFixed(0)}, held ${own.rate.toFixed(0)} tokens/s`);
     }
+    const alone = await writers.gaps(nothing);
+    const compile = (hostile: Structure) =>
+      grammars.constrain(
+        model,
+        { structure: hostile, param: "structure" },
+        { signal, tenant: "hostile" },
+      );
+    const beside = await writers.gaps(hostileBeside(compile));
     grammars.close();
     await served.close();
     await installLlama(context);
@@ -169,6 +246,15 @@ export const bench: Bench = {
       comparedRow(`${streams} streams, held`, "tokens/s", median(held), { name, value: peer.held }),
       plainRow("held / free", "×", median(held) / median(free)),
       plainRow("of the tokens forced", "×", median(forced)),
+      comparedRow(
+        "between two tokens beside hostile structures p99",
+        "ms",
+        quantile(beside, 0.99),
+        {
+          name: "alone",
+          value: quantile(alone, 0.99),
+        },
+      ),
     ];
   },
 };
