@@ -119,6 +119,9 @@ export class TenantTuning extends DurableObject<Env> {
   }
 
   #create(asked: NewTuningJob, models: number): Created {
+    // Whoever has an id of its own for what it wants asks again by it.
+    const before = this.#rows.find(asked.id);
+    if (before !== null) return { job: before };
     const refusal = this.#refusalOf(asked, models);
     return refusal === null ? { job: this.#begin(asked) } : { refusal };
   }
