@@ -57,7 +57,12 @@ import {
   ToolChoice,
 } from "../routes/response-request.ts";
 import { StreamOptions } from "../tasks/sampling.ts";
-import { ResponseFormat, StructuredOutputs, TgiGrammar } from "../tasks/structured-output.ts";
+import {
+  FreeText,
+  ResponseFormat,
+  StructuredOutputs,
+  TgiGrammar,
+} from "../tasks/structured-output.ts";
 import {
   FunctionBody,
   NamedFunction,
@@ -109,6 +114,7 @@ const repeated: Named = {
   FunctionTool,
   ToolChoiceFunction,
   ResponseToolChoice: ToolChoice,
+  FreeText,
   TextFormat,
 };
 

@@ -15,6 +15,7 @@ import { fieldsOf } from "../tasks/fields-of.ts";
 import { noteUnused } from "../tasks/job-request.ts";
 import { ModelName } from "../tasks/model-name.ts";
 import { refuseUnsupported, unsupported } from "../tasks/unsupported.ts";
+import { FreeText } from "../tasks/structured-output.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
 import { checkMetadata, MetadataPairs } from "./fine-tuning-request.ts";
 import { ResponseInput } from "./response-input.ts";
@@ -81,7 +82,7 @@ export const ToolChoice = z
 
 export const TextFormat = z
   .discriminatedUnion("type", [
-    z.strictObject({ type: z.literal("text").describe("Any text.") }),
+    FreeText,
     z.strictObject({ type: z.literal("json_object").describe("A JSON object.") }),
     z.strictObject({
       type: z.literal("json_schema").describe("JSON of a schema."),

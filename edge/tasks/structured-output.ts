@@ -17,9 +17,12 @@ const schema = z
 const schemaText = text.describe("A JSON Schema, as JSON text.");
 const pattern = text.describe("A regular expression that the whole text matches.");
 
+/** Nothing is asked of it. */
+export const FreeText = z.strictObject({ type: z.literal("text").describe("Any text.") });
+
 export const ResponseFormat = z
   .discriminatedUnion("type", [
-    z.strictObject({ type: z.literal("text").describe("Any text.") }),
+    FreeText,
     z.strictObject({
       type: z.literal("json_object").describe("A JSON object."),
       schema: schema.nullish().describe("A JSON Schema that the object validates."),
