@@ -147,7 +147,8 @@ async function itemsNamed(c: EdgeContext, ids: readonly string[]) {
   if (!("characters" in found)) return found;
   throw new CodedError(
     "context_length_exceeded",
-    `The items that input names have over ${found.characters - 1} characters; the limit is ${charactersMax}. Name fewer.`,
+    `The items that input names have over ${found.characters - 1} characters; the limit is ${charactersMax}. ` +
+      "Name fewer.",
     { param: "input" },
   );
 }

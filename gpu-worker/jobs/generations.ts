@@ -76,7 +76,7 @@ export class Generations {
     model: DecoderModel,
     options: GenerationOptions & { memory: Memory },
   ): Promise<TaskAnswer<T>> {
-    return pipeline.answer(request, model, this.#contextOf(model, options));
+    return pipeline.answer(request, model, this.contextOf(model, options));
   }
 
   /** Those at work. */
@@ -91,7 +91,8 @@ export class Generations {
     this.#renderer = null;
   }
 
-  #contextOf(
+  /** What a pipeline has a model write with. */
+  contextOf(
     model: DecoderModel,
     { memory, ...options }: GenerationOptions & { memory: Memory },
   ): GenerationContext {
