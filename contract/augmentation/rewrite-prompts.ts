@@ -21,12 +21,10 @@ export type Rewrite =
 
 const text = { type: "string" } as const;
 
+/** The text stands in the instruction itself: a small model answers a question that it is left alone with. */
 function instruction(told: string, examples: PromptExample[], variables = {}): Prompt {
   return {
-    messages: [
-      { role: "system", content: told },
-      { role: "user", content: "{{text}}" },
-    ],
+    messages: [{ role: "user", content: told }],
     variables: { type: "object", properties: { text, ...variables } },
     examples,
   };
@@ -37,32 +35,34 @@ function shown(from: string, output: string, variables = {}): PromptExample {
 }
 
 const prompts = {
-  paraphrase: instruction(
-    "Write the text of the user in other words. Keep its meaning. Answer with the new text alone.",
-    [
-      shown("My card was declined at the shop.", "The shop would not accept my card."),
-      shown(
-        "when does the library open on sunday",
-        "what are the library's opening hours on sundays",
-      ),
-    ],
-  ),
+  paraphrase: instruction('Say the same in other words, and do not answer it: "{{text}}"', [
+    shown("My card was declined at the shop.", "The shop would not accept my card."),
+    shown(
+      "when does the library open on sunday",
+      "what are the library's opening hours on sundays",
+    ),
+    shown("How do I book a table for two?", "What is the way to reserve a table for two people?"),
+  ]),
   style: instruction(
-    "Write the text of the user in a {{style}} style. Keep its meaning. Answer with the new text alone.",
+    'Say the same in a {{style}} style, and do not answer it: "{{text}}"',
     [
       shown("Why is my parcel late?", "Could you please tell me why my parcel is late?", {
         style: "polite",
       }),
+      shown("I would like to cancel my subscription.", "gonna drop my subscription", {
+        style: "casual",
+      }),
+      shown("can u say when the shop opens", "Could you inform me of the shop's opening hours?", {
+        style: "formal",
+      }),
     ],
     { style: text },
   ),
-  slot: instruction(
-    `Say what could stand in place of ${gap} in the text of the user. Answer with one to three words alone.`,
-    [
-      shown(`I would like to book a ${gap} for two people.`, "room"),
-      shown(`the ${gap} was much too loud`, "music"),
-    ],
-  ),
+  slot: instruction(`What could stand in place of ${gap}? One to three words: "{{text}}"`, [
+    shown(`I would like to book a ${gap} for two people.`, "room"),
+    shown(`the ${gap} was much too loud`, "music"),
+    shown(`Where can I ${gap} my password?`, "change"),
+  ]),
 } satisfies Record<string, Prompt>;
 
 function promptOf(rewrite: Rewrite): Prompt {

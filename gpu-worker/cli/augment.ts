@@ -57,6 +57,8 @@ const silent = { info: () => undefined, warn: () => undefined };
 /** @throws Error that says what is wrong with the data, a model or a file, and what to do */
 export async function runAugment(command: AugmentCommand, tools: AugmentTools): Promise<void> {
   const { data, out, originals } = command;
+  // What is wrong with an option is told before anything is read or loaded.
+  checkOptions(command);
   const scores = scoresBeside(out);
   if (!command.force) for (const file of [out, scores]) await expectNew(file);
   const examples = await readExamples(data, command.names);
@@ -165,10 +167,15 @@ function parametersOf(command: AugmentCommand, zeroShot: boolean): AugmentationP
   throw new Error(`--${option}: ${issue?.message ?? "it is out of bounds"}`);
 }
 
+/** @throws Error that names the option at fault */
+function checkOptions(command: AugmentCommand): void {
+  const { methods, generator, generated_max } = parametersOf(command, false);
+  if (generator !== null || generated_max === 0 || methods.every(isEdit)) return;
+  throw new Error("some of --methods are written by a model: name it with --generator");
+}
+
 function checkWriting(examples: number, parameters: AugmentationParameters): void {
-  const { methods, generator, max_tokens, generated_max } = parameters;
-  if (generator === null && generated_max > 0 && !methods.every(isEdit))
-    throw new Error("some of --methods are written by a model: name it with --generator");
+  const { max_tokens } = parameters;
   const answers = answersOf(planOf(examples, parameters));
   const { generatedTokensMax } = augmentationLimits;
   if (answers * max_tokens <= generatedTokensMax) return;
