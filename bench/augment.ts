@@ -26,6 +26,8 @@ import { labelledTexts, sharedFolder } from "./harness/corpus.ts";
 const embedder = augmentationDefaults.embedder;
 const generator = "SmolLM2-135M-Instruct";
 const dataFile = "banking77/train.jsonl";
+/** More than it has: all are read. */
+const linesMax = 20_000;
 const perClass = 10;
 const heldOutMax = 2_000;
 const seedsDefault = 2;
@@ -156,7 +158,7 @@ async function run(context: BenchContext): Promise<Row[]> {
   const modelsFolder = path.join(sharedFolder, "models");
   const needed = path.join(modelsFolder, generator);
   if (!existsSync(needed)) throw new Error(`it is not here: ${needed}`);
-  const data = labelledTexts(dataFile, Infinity);
+  const data = labelledTexts(dataFile, linesMax);
   const stateFolder = await mkdtemp(path.join(tmpdir(), "llm-os-bench-augment-"));
   const log = { info: () => undefined, warn: console.warn };
   const runtime = await openRuntime({ log });

@@ -118,8 +118,8 @@ describe("an augmentation", () => {
   it("belongs to a key", async () => {
     const response = await call(path, { examples }, { address: freshAddress() });
     expect(await errorOf(response)).toMatchObject({ status: 403 });
-    const exported = await call(`${path}/export`, { job: "x" }, { address: freshAddress() });
-    expect(await errorOf(exported)).toMatchObject({ status: 403 });
+    const file = await call(`${path}/export`, { job: "x" }, { address: freshAddress() });
+    expect(await errorOf(file)).toMatchObject({ status: 403 });
   });
 
   const many = Array.from({ length: 500 }, (_, at) => ({
