@@ -23,6 +23,7 @@ import {
   Screening,
 } from "../augmentation/screen-candidates.ts";
 import { editWords } from "../augmentation/word-edits.ts";
+import { TimeSlices } from "../event-loop/time-slices.ts";
 import type { EncoderModel } from "../model/encoder-model.ts";
 import { randomFrom } from "../tensor/random.ts";
 import { dot, toUnitLength } from "../tensor/vectors.ts";
@@ -133,12 +134,16 @@ class Augmentation {
     this.#answers += written?.answers ?? 0;
     this.#count(written?.usage ?? { promptTokens: 0 });
     const texts = (written?.texts ?? []).values();
-    return plan.map(({ example: source, method }, at): Candidate => {
-      if (!isEdit(method)) return { source, method, text: texts.next().value ?? null };
-      const random = randomFrom(seed + at);
-      const { text } = this.#examples[source] ?? { text: "" };
-      return { source, method, text: editWords(text, method, { random, share }) };
-    });
+    // Thousands of texts are edited letter by letter, and others are served meanwhile.
+    return new TimeSlices(context.signal).map(
+      plan,
+      ({ example: source, method }, at): Candidate => {
+        if (!isEdit(method)) return { source, method, text: texts.next().value ?? null };
+        const random = randomFrom(seed + at);
+        const { text } = this.#examples[source] ?? { text: "" };
+        return { source, method, text: editWords(text, method, { random, share }) };
+      },
+    );
   }
 
   async #screen(
