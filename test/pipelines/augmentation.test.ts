@@ -297,8 +297,13 @@ describe("what a model writes", () => {
   });
 
   it("is spread over all examples", () => {
-    const plan = planOf(100, { methods: ["paraphrase"], per_example: 2, generated_max: 10 });
+    const plan = planOf(100, {
+      methods: ["paraphrase", "style"],
+      per_example: 1,
+      generated_max: 10,
+    });
     expect(plan).toHaveLength(10);
+    expect(plan.filter(({ method }) => method === "style")).toHaveLength(5);
     expect(new Set(plan.map(({ example }) => Math.floor(example / 10))).size).toBe(10);
   });
 
