@@ -45,7 +45,7 @@ const ofEveryModel: readonly Task[] = ["tokenize", "detokenize"];
 /** A task that callers name. */
 export type CallerTask = Exclude<
   Task,
-  "file-check" | "load-model" | "prompt-evaluation" | "tuning-plan"
+  "augmentation" | "file-check" | "load-model" | "prompt-evaluation" | "tuning-plan"
 >;
 
 /** Whether a caller may mean it. */
@@ -53,9 +53,10 @@ export function isTask(name: string): name is CallerTask {
   return Object.hasOwn(tasks, name) && taskTable[name as Task].internal !== true;
 }
 
-/** What a model must do to be asked for a task: the task, but for one that is made of another's answers. */
-export function taskOfModels(task: Task): Task {
-  return task === "prompt-evaluation" ? "chat-completion" : task;
+/** What a model must do to be asked for a task, one of these: the task, but where it is made of others' answers. */
+export function tasksOfModels(task: Task): readonly Task[] {
+  if (task === "prompt-evaluation") return ["chat-completion"];
+  return task === "augmentation" ? ["text-classification", "zero-shot-classification"] : [task];
 }
 
 export function isOfEveryModel(task: Task): boolean {

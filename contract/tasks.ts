@@ -3,6 +3,7 @@
  * from it, and the worker's table of pipelines does not compile until the task is served.
  */
 import * as z from "zod";
+import { augmentation } from "./tasks/augmentation.ts";
 import { chatCompletion } from "./tasks/chat-completion.ts";
 import { detokenize } from "./tasks/detokenize.ts";
 import { featureExtraction } from "./tasks/feature-extraction.ts";
@@ -42,6 +43,7 @@ export const tasks = {
   "file-check": fileCheck,
   "load-model": loadModel,
   "prompt-evaluation": promptEvaluation,
+  augmentation,
   "tuning-plan": tuningPlan,
 } as const;
 

@@ -14,6 +14,7 @@ import { requestId } from "./http/request-id.ts";
 import { requestLog } from "./http/request-log.ts";
 import { getOpenApi } from "./openapi/get-openapi.ts";
 import { deleteAlias, getAlias, listAliases, pointAlias, rollBackAlias } from "./routes/aliases.ts";
+import { augment, exportAugmentation } from "./routes/augment.ts";
 import { createChatCompletion } from "./routes/chat-completions.ts";
 import { createTuningJob } from "./routes/create-tuning-job.ts";
 import { createCompletion } from "./routes/completions.ts";
@@ -98,6 +99,8 @@ export const routes: readonly Route[] = [
   { path: "/v1/tokenize", on: { POST: createTokens } },
   { path: "/v1/detokenize", on: { POST: createText } },
   { path: "/rerank", on: { POST: createTeiRerank } },
+  { path: "/v1/augment", on: { POST: augment } },
+  { path: "/v1/augment/export", on: { POST: exportAugmentation } },
   { path: "/v1/files", on: { GET: listFiles, POST: createFile } },
   { path: "/v1/files/:id", on: { GET: getFile, DELETE: deleteFile } },
   { path: "/v1/files/:id/content", on: { GET: getFileContent } },

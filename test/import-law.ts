@@ -147,8 +147,10 @@ export const law: Record<string, string[] | "*"> = {
   "gpu-worker/evaluation": ["contract", "gpu-worker/tensor"],
   "gpu-worker/llm": workerRooms("batching", "model", "runtime", "tensor"),
   "gpu-worker/tool-calls": ["contract", "gpu-worker/tokenizer"],
+  "gpu-worker/augmentation": ["contract", "gpu-worker/tensor"],
   "gpu-worker/pipelines": [
     "contract",
+    "gpu-worker/augmentation",
     "gpu-worker/datasets",
     "gpu-worker/evaluation",
     "gpu-worker/event-loop",

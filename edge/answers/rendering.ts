@@ -69,6 +69,7 @@ export type Rendering =
   | { route: "hugging-face"; task: Task; single: boolean }
   /** The report itself. */
   | { route: "prompt.evaluation" }
+  | { route: "augmentation" }
   | { route: "tasks" }
   /** `id` is the body's own, fixed with the call that had it made, so that a job shows the same body each time. */
   | { route: "cohere.rerank"; topN: number | null; id: string }

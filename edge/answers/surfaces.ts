@@ -139,6 +139,12 @@ const surfaces: { readonly [Route in Rendering["route"]]: Surface<RenderingOf<Ro
     field: (_, input) => input.replace(/^inputs\[0\]\./, ""),
     parameters: () => "parameters",
   },
+  augmentation: {
+    result: () => answers("augmentation"),
+    field: (_, input) => input.replace(/^inputs\[0\]\./, ""),
+    parameters: inBody,
+    renamed: () => ({ model: "judge" }),
+  },
   "hugging-face": {
     result: ({ task, single }) =>
       single ? answerToOne(task) : { ...listOf(task), show: showOf(task, asBatch) },

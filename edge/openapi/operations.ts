@@ -10,6 +10,7 @@ import { taskRequestSchema } from "../routes/tasks.ts";
 import { DetokenizeRequest, TokenizeRequest } from "../routes/tokens.ts";
 import { aliasOperations } from "./alias-operations.ts";
 import { askOperations } from "./ask-operations.ts";
+import { augmentOperation, augmentOperations } from "./augment-operations.ts";
 import { feedbackOperations } from "./feedback-operations.ts";
 import { fileOperations } from "./file-operations.ts";
 import { tuningOperations } from "./fine-tuning-operations.ts";
@@ -153,6 +154,7 @@ const jobOperations: readonly Operation[] = [
     }),
   ),
   job(evaluateOperation.path, evaluateOperation.id, evaluateOperation),
+  job(augmentOperation.path, augmentOperation.id, augmentOperation),
   cohereRerank("/v1/rerank", "createRerank", "Cohere and Jina do"),
   cohereRerank("/v2/rerank", "createRerankV2", "Cohere's newer clients ask for it"),
   job("/rerank", "createTeiRerank", {
@@ -192,6 +194,7 @@ export const operations: readonly Operation[] = [
   ...fileOperations,
   ...tuningOperations,
   ...aliasOperations,
+  ...augmentOperations,
   ...feedbackOperations,
   ...promptOperations,
   ...askOperations,

@@ -27,6 +27,12 @@ export async function examplesOfFile(
   id: string,
   variables: VariablesSchema,
 ): Promise<PromptExample[]> {
+  const lines = await linesOfFile(c, id, evaluationLimits.examplesMax);
+  return lines.map((line, index) => exampleOf(line, index + 1, variables));
+}
+
+/** The first lines that hold something. @throws CodedError for a file that is none of the key's */
+export async function linesOfFile(c: EdgeContext, id: string, linesMax: number): Promise<string[]> {
   const tenant = keyOwner(c, "Files");
   const file = FileId.safeParse(id).success
     ? await c.env.FILES.getByName(tenant).find(tenant, id)
@@ -34,11 +40,10 @@ export async function examplesOfFile(
   const chunks = file === null ? null : await openObject(settingsOf(c.env), file);
   if (file?.purpose !== "fine-tune" || chunks === null)
     throw wrong(`${id.slice(0, 100)} is no training file of this key. Name another: GET /v1/files`);
-  const lines = await firstLines(chunks);
-  return lines.map((line, index) => exampleOf(line, index + 1, variables));
+  return firstLines(chunks, linesMax);
 }
 
-async function firstLines(chunks: AsyncGenerator<Uint8Array>): Promise<string[]> {
+async function firstLines(chunks: AsyncGenerator<Uint8Array>, linesMax: number): Promise<string[]> {
   const decoder = new TextDecoder();
   const lines: string[] = [];
   let [begun, bytes] = ["", 0];
@@ -51,13 +56,13 @@ async function firstLines(chunks: AsyncGenerator<Uint8Array>): Promise<string[]>
         lines.push(begun);
         begun = next;
       }
-      if (lines.length >= evaluationLimits.examplesMax || bytes > bytesMax) break;
+      if (lines.length >= linesMax || bytes > bytesMax) break;
     }
   } finally {
     await chunks.return(undefined);
   }
   const whole = bytes > bytesMax ? lines : [...lines, begun];
-  const read = whole.slice(0, evaluationLimits.examplesMax);
+  const read = whole.slice(0, linesMax);
   return read.filter((line) => line.trim() !== "");
 }
 

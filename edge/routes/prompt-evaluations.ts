@@ -18,7 +18,6 @@ import {
 } from "#contract/tasks/prompt-evaluation.ts";
 import { admitHit } from "../accounts/admission.ts";
 import type { EdgeContext } from "../context.ts";
-import { parsePreference } from "../http/preference.ts";
 import { validate } from "../http/validation.ts";
 import { examplesOfFile } from "../prompts/examples-of-file.ts";
 import { findPrompt, VersionNumber } from "../prompts/find-prompt.ts";
@@ -27,6 +26,7 @@ import { type JobRequest, jobRequest, type TaskCall } from "../tasks/job-request
 import { ModelName } from "../tasks/model-name.ts";
 import { serveJob } from "../tasks/serve-job.ts";
 import { webhookFields } from "../webhooks/read-webhook.ts";
+import { askForJob } from "./ask-for-job.ts";
 import { PromptParameters, seconds } from "./prompt-request.ts";
 import { promptsOf } from "./prompts.ts";
 
@@ -135,15 +135,6 @@ async function examplesFor(
 async function watch(c: EdgeContext, { id: prompt, version }: StoredVersion, job: JobId) {
   const { tenant, prompts } = promptsOf(c);
   await prompts.watch(tenant, { job, prompt, version });
-}
-
-/** It takes minutes: the caller comes back for it, whether it asked to or not. */
-function askForJob(c: EdgeContext): void {
-  const given = c.req.header("prefer");
-  if (parsePreference(given).respondAsync) return;
-  const headers = new Headers(c.req.raw.headers);
-  headers.append("prefer", "respond-async");
-  c.req.raw = new Request(c.req.raw, { headers });
 }
 
 /** @throws CodedError for one that nothing can be stored for */

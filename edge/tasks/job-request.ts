@@ -2,7 +2,7 @@
  * What a route makes of a body: a job that is fully checked, but not yet admitted. serve-job.ts takes it from there.
  */
 import { CodedError } from "#contract/errors.ts";
-import { isOfEveryModel, taskOfModels, taskTable } from "#contract/task-table.ts";
+import { isOfEveryModel, tasksOfModels, taskTable } from "#contract/task-table.ts";
 import type { Task, TaskInput, TaskParameters } from "#contract/tasks.ts";
 import { isTunedModelName, TunedModelSource } from "#contract/training/tuned-model.ts";
 import type { Rendering } from "../answers/rendering.ts";
@@ -142,7 +142,7 @@ export async function modelForTask(
       param: "model",
     });
   }
-  if (model.tasks.includes(taskOfModels(task))) return model;
+  if (tasksOfModels(task).some((each) => model.tasks.includes(each))) return model;
   if (model.tasks.length > 0 && isOfEveryModel(task)) return model;
   if (model.tasks.length === 0) {
     throw new CodedError(

@@ -7,6 +7,9 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { hasProblems } from "#contract/training/report.ts";
 import { readModelConfig } from "../config.ts";
 import { openRuntime } from "../runtime/open-runtime.ts";
+import { editMethods, writingMethods } from "#contract/augmentation/augmentation-plan.ts";
+import { augmentationDefaults as usual } from "#contract/tasks/augmentation.ts";
+import { type AugmentCommand, runAugment } from "./augment.ts";
 import { type CheckDataCommand, runCheckData } from "./check-data.ts";
 import { runEmbed } from "./embed-model.ts";
 import { runExport } from "./export-model.ts";
@@ -251,6 +254,82 @@ program
     const memoryBytes = process.availableMemory();
     const tools = { settings, runtime, memoryBytes, signal, stream: process.stderr, say };
     await runTune({ ...given, ...optional, ...nested, task: null, skipInvalid }, tools);
+  });
+
+function parseNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() !== "" && Number.isFinite(value)) return value;
+  throw new InvalidArgumentError("a number.");
+}
+
+type AugmentOptions = Pick<AugmentCommand, "data" | "out" | "methods" | "pivot" | "embedder"> & {
+  [Name in "text" | "label"]: string;
+} & {
+  [Name in "perExample" | "generatedMax" | "maxTokens" | "temperature" | "editShare"]: number;
+} & { similarityMin: number; similarityMax: number; labelScoreMin: number; seed: number } & {
+  generator?: string;
+  judge?: string;
+  zeroShot?: true;
+  originals: boolean;
+  force?: true;
+};
+
+program
+  .command("augment")
+  .description("make more examples of labelled ones, and keep those that keep their label")
+  .requiredOption("--data <file>", "JSON Lines with a text and a label a line")
+  .requiredOption("--out <file>", "where to write them; their scores come beside, as NAME.scores")
+  .addOption(
+    new Option("--methods <names...>", "how candidates are made, in turn")
+      .choices([...editMethods, ...writingMethods])
+      .default([...usual.methods]),
+  )
+  .option("--text <field>", "field of the text", "text")
+  .option("--label <field>", "field of the label", "label")
+  .option("--per-example <number>", "candidates of each", parseWhole, usual.per_example)
+  .option("--generator <id>", "model that writes paraphrase, style, back_translation and slot")
+  .option("--generated-max <number>", "candidates it writes", parseNumber, usual.generated_max)
+  .option("--max-tokens <number>", "of each of its answers", parseWhole, usual.max_tokens)
+  .option("--temperature <number>", "of the generator", parseNumber, usual.temperature)
+  .option("--pivot <language>", "by which texts are translated and back", usual.pivot)
+  .option(
+    "--edit-share <number>",
+    "of the words that an edit changes",
+    parseNumber,
+    usual.edit_share,
+  )
+  .option("--judge <id>", "model that says whether a label is kept; default: the embedder")
+  .option("--zero-shot", "the judge goes by the labels' names")
+  .option("--embedder <id>", "whose sentence vectors are compared", usual.embedder)
+  .option("--similarity-min <number>", "least cosine", parseNumber, usual.similarity_min)
+  .option("--similarity-max <number>", "largest cosine", parseNumber, usual.similarity_max)
+  .option("--label-score-min <number>", "of the label", parseNumber, usual.label_score_min)
+  .option("--seed <number>", "the same makes the same", parseSeed, usual.seed)
+  .option("--no-originals", "leave the examples themselves out")
+  .option("--force", "write over files that are there")
+  .action(async (options: AugmentOptions) => {
+    const { threads, poolThreads, ...settings } = modelConfig();
+    const log = { info: () => undefined, warn: () => undefined };
+    const runtime = await openRuntime({ log, poolThreads, ...(threads !== null && { threads }) });
+    const { text, label, force = false, generator = null, judge = null, ...given } = options;
+    await runAugment(
+      {
+        ...given,
+        force,
+        generator,
+        judge,
+        names: { text, label },
+        zeroShot: given.zeroShot ?? null,
+        per_example: given.perExample,
+        generated_max: given.generatedMax,
+        max_tokens: given.maxTokens,
+        edit_share: given.editShare,
+        similarity_min: given.similarityMin,
+        similarity_max: given.similarityMax,
+        label_score_min: given.labelScoreMin,
+      },
+      { settings, runtime, signal, stream: process.stderr, say },
+    );
   });
 
 program

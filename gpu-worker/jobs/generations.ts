@@ -77,7 +77,7 @@ export class Generations {
     model: DecoderModel,
     options: GenerationOptions & { memory: Memory },
   ): Promise<TaskAnswer<T>> {
-    return pipeline.answer(request, model, this.#contextOf(model, options));
+    return pipeline.answer(request, model, this.contextOf(model, options));
   }
 
   /** Those at work. */
@@ -92,7 +92,8 @@ export class Generations {
     this.#renderer = null;
   }
 
-  #contextOf(
+  /** What a pipeline has a model write with. */
+  contextOf(
     model: DecoderModel,
     { memory, ...options }: GenerationOptions & { memory: Memory },
   ): GenerationContext {

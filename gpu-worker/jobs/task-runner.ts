@@ -19,7 +19,13 @@ import { Engine } from "../llm/engine.ts";
 import type { DecoderModel } from "../model/decoder-model.ts";
 import type { EncoderModel } from "../model/encoder-model.ts";
 import type { EncoderRow, RowResult } from "../model/encoder-row.ts";
-import type { ModelPipeline, TaskContext, TaskAnswer, TaskRequest } from "../pipelines/pipeline.ts";
+import type {
+  MixedContext,
+  ModelPipeline,
+  TaskAnswer,
+  TaskContext,
+  TaskRequest,
+} from "../pipelines/pipeline.ts";
 import { decoderFor, encoderFor, type ServedModel } from "../model/served-model.ts";
 import { type PreparedRows, prepareRows, runPrepared } from "../model/run-rows.ts";
 import { FittedHeads } from "./fitted-heads.ts";
@@ -185,6 +191,13 @@ export class TaskRunner {
       const decoder = decoderFor(request.task, model);
       return this.#generations.run(pipeline, request, decoder, { ...options, memory });
     }
+    if (pipeline.kind === "mixed") {
+      return pipeline.answer(
+        request,
+        encoderFor(request.task, model),
+        this.#mixedContextOf(options),
+      );
+    }
     if (pipeline.kind === "any") {
       return pipeline.answer(request, model, this.#contextOf(options));
     }
@@ -216,6 +229,20 @@ export class TaskRunner {
       reserveOutputs,
       reserveResult,
       classifier: (key, fit) => this.#heads.get(key, fit, signal),
+    };
+  }
+
+  /** Rows and answers are steps of the pipeline's: it says itself how far it is. */
+  #mixedContextOf({ onProgress, ...options }: RunOptions): MixedContext {
+    const { acquire = noOtherModel, memory = unlimitedMemory } = options;
+    return {
+      ...this.#contextOf(options),
+      acquire: async (id) => encoderFor("feature-extraction", await acquire(id)),
+      writer: async (id) => {
+        const model = decoderFor("chat-completion", await acquire(id));
+        return { model, context: this.#generations.contextOf(model, { ...options, memory }) };
+      },
+      ...(onProgress && { progress: onProgress }),
     };
   }
 

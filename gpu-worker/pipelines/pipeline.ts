@@ -139,6 +139,28 @@ export type DecoderPipeline<T extends Task> = {
   ): Promise<TaskAnswer<T>>;
 };
 
+/** A decoder, and what it takes to have it write. */
+export type Writer = { readonly model: DecoderModel; readonly context: GenerationContext };
+
+/** What a mixed pipeline may use while it answers one request. */
+export type MixedContext = TaskContext & {
+  /** As `acquire`, of a decoder. @throws CodedError */
+  writer(id: string): Promise<Writer>;
+  /** How far the request is, in steps of the pipeline's own; absent: nobody asks. */
+  progress?(completed: number, total: number): void;
+};
+
+/** Has texts written by a decoder, and read by encoders: the request's own model, and others. */
+export type MixedPipeline<T extends Task> = {
+  kind: "mixed";
+  /** @throws CodedError; the signal's reason */
+  answer(
+    request: TaskRequest<T>,
+    model: EncoderModel,
+    context: MixedContext,
+  ): Promise<TaskAnswer<T>>;
+};
+
 /** Asks a model of any kind for what is no task of its own. */
 export type AnyModelPipeline<T extends Task> = {
   kind: "any";
@@ -150,6 +172,7 @@ export type AnyModelPipeline<T extends Task> = {
 export type ModelPipeline<T extends Task> =
   | TokenizerPipeline<T>
   | AnyModelPipeline<T>
+  | MixedPipeline<T>
   | EncoderPipeline<T>
   | DecoderPipeline<T>;
 

@@ -1,5 +1,6 @@
 /** The table of pipelines. A task added to the contract does not compile until it has a row here. */
 import type { Task } from "#contract/tasks.ts";
+import { augmentation } from "./augmentation.ts";
 import { chatCompletion } from "./chat-completion.ts";
 import { detokenize } from "./detokenize.ts";
 import { featureExtraction } from "./feature-extraction.ts";
@@ -40,5 +41,6 @@ export const pipelines: { readonly [T in Task]: Pipeline<T> } = {
   "file-check": fileCheck,
   "load-model": loadModel,
   "prompt-evaluation": promptEvaluation,
+  augmentation,
   "tuning-plan": tuningPlan,
 };

@@ -9,6 +9,7 @@ const without: Partial<Record<Task, string>> = {
   tokenize: "every model does it",
   detokenize: "every model does it",
   "file-check": "it needs none",
+  augmentation: "every model does it that says which label a text has",
   "load-model": "any model is asked for it",
   "prompt-evaluation": "every model does it that takes a conversation",
   "tuning-plan": "any model that can be trained is asked for it",

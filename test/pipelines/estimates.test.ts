@@ -107,6 +107,7 @@ async function priceOf(request: RandomRequest): Promise<{ reserved: number; read
   const reserved = estimateUnits({ task, inputs, parameters }, model);
   const pipeline = pipelines[task];
   if (pipeline.kind === "direct") return { reserved, read: 0 };
+  if (pipeline.kind === "mixed") throw new Error(`no caller names ${task}`);
   const context = countingContext(finder);
   try {
     if (pipeline.kind === "decoder") return { reserved, read: await madeOf(request) };
