@@ -25,7 +25,7 @@ const ownHead: AnswerHead = {
 };
 
 /** @throws CodedError where the model answers no questions */
-export function answerHeadOf({ head, id }: EncoderModel): AnswerHead {
+export function answerHeadOf({ head, id }: Pick<EncoderModel, "head" | "id">): AnswerHead {
   if (head.name !== "question-answering") {
     throw new CodedError("invalid_value", `${id} answers no questions`, { param: "model" });
   }

@@ -4,6 +4,7 @@
  */
 import type { EncoderModel } from "../model/encoder-model.ts";
 import type { EncoderRow, RowResult } from "../model/encoder-row.ts";
+import { answerHeadOf } from "../pipelines/answer-head.ts";
 import { tokenHeadOf } from "../pipelines/find-entities.ts";
 import { sequenceHeadOf } from "../pipelines/sequence-head.ts";
 import { spanLogits } from "../pipelines/relation-head.ts";
@@ -73,14 +74,14 @@ export function taggedRows(rows: readonly TokenRow[], { head }: Head): ServedRow
 /** Logits of the answer's beginning, then of its end. */
 export function answeringRows(rows: readonly TokenRow[], { head }: Head): ServedRows | null {
   if (head.name !== "question-answering") return null;
+  const { outputs, logitsOf } = answerHeadOf({ head, id: "it" });
   return {
-    rows: rows.map(({ ids, typeIds }) => ({
-      ids,
-      ...(typeIds && { typeIds }),
-      outputs: ["start_logits", "end_logits"],
-    })),
+    rows: rows.map(({ ids, typeIds }) => ({ ids, ...(typeIds && { typeIds }), outputs })),
     rowsEach: 1,
-    read: ({ start_logits: start = nothing, end_logits: end = nothing }) => joined([start, end]),
+    read: (result) => {
+      const { start_logits: start = nothing, end_logits: end = nothing } = logitsOf(result);
+      return joined([start, end]);
+    },
   };
 }
 
