@@ -22,6 +22,8 @@ type DataSet = {
   instruction: string;
   input: string;
   labels: readonly string[];
+  /** Examples that are evaluated unless a number says otherwise: an optimisation of more would read too much. */
+  sampled: number;
 };
 
 const model = "SmolLM2-135M-Instruct";
@@ -32,6 +34,7 @@ const dataSets: readonly DataSet[] = [
     instruction: "Say whether the sentence of a film review is positive or negative.",
     input: "Sentence: {{text}}\nMood:",
     labels: ["positive", "negative"],
+    sampled: 100,
   },
   {
     folder: "agnews",
@@ -39,11 +42,11 @@ const dataSets: readonly DataSet[] = [
     instruction: "Say which section of a newspaper the text belongs to.",
     input: "Text: {{text}}\nSection:",
     labels: ["World", "Sports", "Business", "Sci/Tech"],
+    sampled: 60,
   },
 ];
 
-/** Examples that are evaluated unless a number says otherwise, and shots by hand beside them: as many of each label. */
-const sampledDefault = 200;
+/** Shots by hand, as many of each label. */
 const shotsOfEach = 2;
 const seed = 0;
 const pollMs = 2_000;
@@ -75,13 +78,15 @@ class Evaluations {
   readonly #stack: RunningStack;
   readonly #context: BenchContext;
   readonly #constrain: boolean;
-  readonly #sampled: number;
+  /** Null: as the data set has it. */
+  readonly #sampled: number | null;
 
   constructor(stack: RunningStack, context: BenchContext) {
     this.#stack = stack;
     this.#context = context;
     this.#constrain = !context.args.includes("free");
-    this.#sampled = Number(context.args.find(isNumber) ?? sampledDefault);
+    const sampled = context.args.find(isNumber);
+    this.#sampled = sampled === undefined ? null : Number(sampled);
   }
 
   async run(dataSet: DataSet): Promise<Row[]> {
@@ -90,7 +95,9 @@ class Evaluations {
     const shots = labels.flatMap((label) =>
       sample.filter(({ output }) => output === label).slice(0, shotsOfEach),
     );
-    const examples = sample.filter((each) => !shots.includes(each)).slice(0, this.#sampled);
+    const examples = sample
+      .filter((each) => !shots.includes(each))
+      .slice(0, this.#sampled ?? dataSet.sampled);
     const messages = [
       { role: "system", content: instruction },
       { role: "user", content: input },
