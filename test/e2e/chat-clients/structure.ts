@@ -4,7 +4,7 @@ import { zodResponseFormat } from "openai/helpers/zod";
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { noSchemas, wrongBy } from "../../openai-schema.ts";
-import { model, type Running } from "./chat-truth.ts";
+import { isLarge, model, type Running } from "./chat-truth.ts";
 
 const Person = z.object({
   name: z.string(),
@@ -23,7 +23,7 @@ export function describeStructure(running: Running): void {
       maxRetries: 0,
     });
 
-  describe("a structure", () => {
+  describe.skipIf(!isLarge)("a structure", () => {
     it("of zod is parsed by OpenAI's client, every choice of it", async () => {
       const response_format = zodResponseFormat(Person, "person");
       const whole = await client().chat.completions.create({ ...asked, seed: 1, response_format });
