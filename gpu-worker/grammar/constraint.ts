@@ -76,21 +76,19 @@ export class ThreadConstraint implements TokenConstraint {
     this.#next.catch(() => undefined);
   }
 
-  #begin(): Promise<NextTokens> {
+  /** @param moves threads that ended before */
+  #begin(moves = 0): Promise<NextTokens> {
     const { lanes, grammar } = this.#options;
     const thread = lanes.threadFor(grammar.pace);
     thread.learn(grammar.vocabulary);
     thread.texts += 1;
     this.#thread = thread;
     const { key, structure, vocabulary } = grammar;
-    return this.#ask({
-      kind: "open",
-      text: this.#id,
-      vocabulary: vocabulary.id,
-      key,
-      structure,
-      tokens: [...this.#tokens],
-    });
+    const tokens = [...this.#tokens];
+    return this.#ask(
+      { kind: "open", text: this.#id, vocabulary: vocabulary.id, key, structure, tokens },
+      moves,
+    );
   }
 
   async #ask(request: ThreadRequest, moves = 0): Promise<NextTokens> {
@@ -111,24 +109,9 @@ export class ThreadConstraint implements TokenConstraint {
         throw refuse("it could not be followed, because others' took too much", null);
       // A later request has begun it anew, or goes by itself.
       if (this.#tokens.length !== length) throw error;
-      return this.#moved(thread, moves + 1);
+      if (this.#thread === thread) this.#leave();
+      return this.#begin(moves + 1);
     }
-  }
-
-  /** @param from the thread that ended */
-  async #moved(from: GrammarThread, moves: number): Promise<NextTokens> {
-    if (this.#thread === from) this.#leave();
-    const { lanes, grammar } = this.#options;
-    const thread = lanes.threadFor(grammar.pace);
-    thread.learn(grammar.vocabulary);
-    thread.texts += 1;
-    this.#thread = thread;
-    const { key, structure, vocabulary } = grammar;
-    const tokens = [...this.#tokens];
-    return this.#ask(
-      { kind: "open", text: this.#id, vocabulary: vocabulary.id, key, structure, tokens },
-      moves,
-    );
   }
 
   async #nextOf(answer: ThreadAnswer): Promise<NextTokens> {

@@ -25,28 +25,10 @@ const annotations = new Set([
   "definitions",
 ]);
 
-const keptTo = new Set([
-  "type",
-  "enum",
-  "const",
-  "$ref",
-  "allOf",
-  "anyOf",
-  "oneOf",
-  "minimum",
-  "maximum",
-  "exclusiveMinimum",
-  "exclusiveMaximum",
-  "multipleOf",
-  "minLength",
-  "maxLength",
-  "pattern",
-  "format",
-  "prefixItems",
-  "items",
-  "minItems",
-  "maxItems",
-  "unevaluatedItems",
+const ofNumbers = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
+const ofStrings = ["minLength", "maxLength", "pattern", "format"];
+const ofArrays = ["prefixItems", "items", "minItems", "maxItems", "unevaluatedItems"];
+const ofObjects = [
   "properties",
   "required",
   "additionalProperties",
@@ -55,7 +37,20 @@ const keptTo = new Set([
   "minProperties",
   "maxProperties",
   "unevaluatedProperties",
-]);
+];
+
+/** Those that say something of a value by themselves. */
+export const asserting = [
+  "type",
+  "enum",
+  "const",
+  ...ofNumbers,
+  ...ofStrings,
+  ...ofArrays,
+  ...ofObjects,
+];
+
+const keptTo = new Set([...asserting, "$ref", "allOf", "anyOf", "oneOf"]);
 
 const cases = "List the cases with anyOf";
 const instead: ReadonlyMap<string, string> = new Map([

@@ -1,5 +1,6 @@
 /** Schemas that a value must be at once, without those they refer to, as one node: the strictest of each keyword. */
 import { StructureError } from "../expression.ts";
+import { asserting } from "./keywords.ts";
 import { type Located, pathTo, schemaIn } from "./located.ts";
 import {
   accepts,
@@ -123,21 +124,6 @@ function isFree(keywords: Keywords, node: Node): boolean {
     })
   );
 }
-
-const ofNumbers = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
-const ofStrings = ["minLength", "maxLength", "pattern", "format"];
-const ofArrays = ["prefixItems", "items", "minItems", "maxItems", "unevaluatedItems"];
-const ofObjects = [
-  "properties",
-  "required",
-  "additionalProperties",
-  "patternProperties",
-  "propertyNames",
-  "minProperties",
-  "maxProperties",
-  "unevaluatedProperties",
-];
-const asserting = ["type", "enum", "const", ...ofNumbers, ...ofStrings, ...ofArrays, ...ofObjects];
 
 function valuesOf(keywords: Keywords): unknown[] | null {
   const lists = [
