@@ -9,12 +9,11 @@ import { openOutsideWorld } from "./jobs/outside-world.ts";
 import {
   allReported,
   announce,
-  type Answer,
   decoder,
-  digest,
   install,
   messages,
   miniLm,
+  saying,
 } from "./stand-in-worker.ts";
 import { tunedModel } from "./tuned-model.ts";
 
@@ -33,19 +32,11 @@ const classifier = {
   limits: { maxTokens: 256, dimensions: null, vocabularySize: 30_522 },
 };
 
-const saying =
-  (said: AugmentationReport): Answer =>
-  ({ task, model }) => ({
-    task,
-    model,
-    modelDigest: digest,
-    outputs: [said],
-    usage: { promptTokens: 72, completionTokens: 0 },
-    warnings: [],
-  });
+const answering = (said: AugmentationReport) =>
+  saying(said, { promptTokens: 72, completionTokens: 0 });
 
 beforeEach(async () => {
-  install(saying(report));
+  install(answering(report));
   await announce([encoder, classifier, decoder]);
   return () => vi.unstubAllGlobals();
 });
@@ -197,7 +188,7 @@ describe("its export", () => {
     const unknown = { job: "job_3_000000000000000000000000000000ff" };
     expect(await errorOf(await exported(unknown))).toMatchObject({ status: 404, param: "job" });
     expect(await errorOf(await exported({ job: "../x" }))).toMatchObject({ status: 404 });
-    install(saying({ ...report, kept: 0, candidates: [] }));
+    install(answering({ ...report, kept: 0, candidates: [] }));
     const { id: job } = await jobOf(await send({ examples, seed: 8 }));
     const none = await exported({ job, originals: false });
     expect(await errorOf(none)).toMatchObject({ status: 400, param: "job" });

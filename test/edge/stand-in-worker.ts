@@ -68,6 +68,18 @@ export const succeed: Answer = ({ task, model, inputs }) => {
   };
 };
 
+/** One output, whatever is asked. */
+export function saying(output: unknown, usage: JobResult["usage"]): Answer {
+  return ({ task, model }) => ({
+    task,
+    model,
+    modelDigest: digest,
+    outputs: [output],
+    usage,
+    warnings: [],
+  });
+}
+
 /** Messages that were queued, in order. Emptied by `install`. */
 export const messages: JobMessage[] = [];
 

@@ -14,9 +14,9 @@ import {
   announce,
   type Answer,
   decoder,
-  digest,
   install,
   messages,
+  saying,
 } from "../stand-in-worker.ts";
 
 const path = "/v1/prompts";
@@ -66,19 +66,11 @@ function optimised(sentence: string, better: boolean): PromptReport {
   };
 }
 
-const saying =
-  (report: PromptReport): Answer =>
-  ({ task, model }) => ({
-    task,
-    model,
-    modelDigest: digest,
-    outputs: [report],
-    usage: { promptTokens: 40, completionTokens: 2 },
-    warnings: [],
-  });
+const answering = (report: PromptReport) =>
+  saying(report, { promptTokens: 40, completionTokens: 2 });
 
 beforeEach(async () => {
-  install(saying(plain));
+  install(answering(plain));
   await announce([decoder]);
 });
 afterEach(async () => {
@@ -278,7 +270,7 @@ describe("an optimisation", () => {
 
   it("stores the winner as a version, with its report, once", async () => {
     const report = optimised("Judge well.", true);
-    install(saying(report));
+    install(answering(report));
     const id = await created();
     const { id: job } = await jobOf(await evaluate(id, optimise));
     expect(await evaluations(id)).toMatchObject([{ job, status: "stored", stored_version: 2 }]);
@@ -299,8 +291,8 @@ describe("an optimisation", () => {
   });
 
   it.each([
-    ["not_better", saying(optimised("Judge.", false))],
-    ["no_room", saying(optimised("x".repeat(promptLimits.versionBytesMax), true))],
+    ["not_better", answering(optimised("Judge.", false))],
+    ["no_room", answering(optimised("x".repeat(promptLimits.versionBytesMax), true))],
     ["failed", () => ({ code: "invalid_value", message: "no", param: null })],
   ] satisfies [string, Answer][])("that is %s stores nothing", async (status, answer) => {
     // Another for each, so that none is answered with the result of another.
