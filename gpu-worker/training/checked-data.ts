@@ -25,9 +25,12 @@ export class DataError extends Error {}
 /** What is wrong with the names of classes that were given for it. */
 export class LabelNamesError extends DataError {}
 
-/** Of the examples, and so many at most: more would tell little more and take long at each evaluation. */
+/**
+ * Of the examples, and so many at most, which tell an accuracy of 0.9 to within 0.02: what is held out is not learnt
+ * from, and each evaluation goes through it.
+ */
 const heldOutShare = 0.2;
-const heldOutMax = 2_000;
+const heldOutMax = 1_000;
 
 function shareOf(examples: number): number {
   return Math.min(heldOutShare, heldOutMax / examples);
