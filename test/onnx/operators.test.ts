@@ -310,6 +310,11 @@ const examples: { readonly [O in OperatorName]: Example } = {
     attributes: { body: turn() },
     outputs: 2,
   },
+  Scan: {
+    inputs: (at) => [at.floats("batch", 4), at.floats("batch", 4, 2)],
+    attributes: { body: element(), num_scan_inputs: 2 },
+    outputs: 2,
+  },
 };
 
 /** A graph without inputs that gives f32 [rows, columns]. */
@@ -329,6 +334,18 @@ function turn() {
   return new GraphBuilder("turns").body("turn", given, (_, [, again, carried]) => {
     if (again === undefined || carried === undefined) throw new TypeError("a turn has both");
     return [again.op("Identity"), carried.add(1), carried.mul(2)];
+  });
+}
+
+/** Two results of an element of each of two inputs. */
+function element() {
+  const given = [
+    { dtype: "float32", shape: [4] },
+    { dtype: "float32", shape: [4, 2] },
+  ] as const;
+  return new GraphBuilder("elements").body("element", given, (_, [vector, matrix]) => {
+    if (vector === undefined || matrix === undefined) throw new TypeError("an element has both");
+    return [vector.unsqueeze([1]).add(matrix), vector.neg()];
   });
 }
 
