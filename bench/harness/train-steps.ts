@@ -7,9 +7,11 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
 import { json } from "node:stream/consumers";
+import { wordTable } from "../../gpu-worker/architectures/embedding.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import { int64 } from "../../gpu-worker/tensor/tensor.ts";
 import { withNewHead } from "../../gpu-worker/training/new-head.ts";
+import { withReadWords, wordsOf } from "../../gpu-worker/training/read-words.ts";
 import { openTrainStep } from "../../gpu-worker/training/train-step.ts";
 import { trainingGraphs } from "../../gpu-worker/training/training-graphs.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
@@ -20,7 +22,7 @@ const order = TrainingOrder.parse(await json(process.stdin));
 const { folder, task: name, classes: outputs, threads } = order;
 const runtime = await openRuntime({ log: { info: () => {}, warn: console.warn }, threads });
 const config: unknown = JSON.parse(readFileSync(path.join(folder, "config.json"), "utf8"));
-const weights = withNewHead(openSafetensors(path.join(folder, "model.safetensors")), config, {
+const stored = withNewHead(openSafetensors(path.join(folder, "model.safetensors")), config, {
   head: name,
   outputs,
   labels: [],
@@ -28,9 +30,18 @@ const weights = withNewHead(openSafetensors(path.join(folder, "model.safetensors
   seed: 0,
   wordShapes: false,
 });
+// The batches are all of the data: what none of them reads is not trained, as in a tuning.
+const texts = order.batches.flatMap(({ ids }) => ids.map((own) => ({ ids: own })));
+const read = { table: wordTable, words: wordsOf([{ rows: texts }], 0) };
+const weights = withReadWords(stored, read);
 const task =
   name === "token-classification" ? { name } : { name, problem: "single_label" as const };
-const graphs = trainingGraphs(config, weights, { task, isTrained: () => true, shapesRate: 1 });
+const graphs = trainingGraphs(config, weights, {
+  task,
+  isTrained: () => true,
+  words: read.words,
+  shapesRate: 1,
+});
 const work = mkdtempSync(path.join(tmpdir(), "llm-os-train-"));
 const step = await openTrainStep({ ...graphs, evaluation: null, runtime, weights, folder: work });
 weights.close();

@@ -22,6 +22,8 @@ export type LayerNames = {
 export type Embeddings = {
   /** Features of each table's rows. */
   readonly width: number;
+  /** Tokens that the table of words has rows of, in their order, and one row more. Absent: of the vocabulary. */
+  readonly words?: readonly number[];
   /** Rows of the table of token types, 0 for none. */
   readonly tokenTypes: number;
   /** The table of absolute positions; null: attention alone tells tokens' positions. */

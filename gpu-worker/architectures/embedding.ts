@@ -5,7 +5,7 @@
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
-import { tensor } from "../tensor/tensor.ts";
+import { int64, tensor } from "../tensor/tensor.ts";
 import type { Architecture, Embeddings } from "./architecture.ts";
 import { layerNorm } from "./layer-norm.ts";
 import type { LinearLayers } from "./linear-layers.ts";
@@ -110,17 +110,34 @@ function adapterShapes(
   return loraShapes(graph, groups, { shapes: rows.pick(shapes), width });
 }
 
+/** [tokens] int64 → [tokens, width]. */
+function wordVectors(
+  parameters: Parameters,
+  { vocabulary, embeddings: { width, words } }: Architecture,
+  ids: Value,
+): Value {
+  if (words === undefined) return lookUp(parameters, wordTable, { rows: vocabulary, width }, ids);
+  const { graph } = parameters;
+  const rows = words.length + 1;
+  // Beyond the table: a token that it lacks fails the run.
+  const rowOfWord = new BigInt64Array(vocabulary).fill(BigInt(rows));
+  for (const [row, word] of words.entries()) rowOfWord[word] = BigInt(row);
+  const indices = graph.constant(int64([vocabulary], rowOfWord)).gather(ids, 0);
+  return lookUp(parameters, wordTable, { rows, width }, indices);
+}
+
 /** [tokens, hidden]. */
 export function embedTokens(
   parameters: Parameters,
-  { vocabulary, hidden, epsilon, embeddings }: Architecture,
+  architecture: Architecture,
   tokens: TokenIds,
   small: LinearLayers,
 ): Value {
+  const { vocabulary, hidden, epsilon, embeddings } = architecture;
   const { width, projection } = embeddings;
   const ids = tokens.rows.pick(tokens.ids);
   const words = withVirtualTokens(parameters, ids, { vocabulary, width }, (known) =>
-    lookUp(parameters, wordTable, { rows: vocabulary, width }, known),
+    wordVectors(parameters, architecture, known),
   );
   const added = [
     typeVectors(parameters, embeddings, tokens),

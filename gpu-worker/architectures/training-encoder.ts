@@ -75,6 +75,8 @@ export type EncoderTrainingOptions = TrainingOptions & {
   readonly labelled?: boolean;
   /** Whether layers leave padding out (token-rows.ts). Default false. */
   readonly packed?: boolean;
+  /** Tokens that the table of words has rows of, see `Embeddings`. Default: all. */
+  readonly words?: readonly number[];
 };
 
 type Task<N extends EncoderTask["name"]> = Extract<EncoderTask, { name: N }>;
@@ -205,11 +207,15 @@ function lossOf(given: Labelled, task: EncoderTask): Value | null {
 
 /** Reads `weights` when the graph is written: keep them open until then. */
 export function buildTrainingTransformer(
-  architecture: Architecture,
+  { embeddings, ...others }: Architecture,
   weights: WeightSource,
   options: EncoderTrainingOptions,
 ): Graph {
-  const { task, labelled = true, packed = false, isInput, loraScale = 1 } = options;
+  const { task, labelled = true, packed = false, words, isInput, loraScale = 1 } = options;
+  const architecture: Architecture = {
+    ...others,
+    embeddings: words === undefined ? embeddings : { ...embeddings, words },
+  };
   const graph = new GraphBuilder(`${architecture.name}-training`, { task: task.name });
   const prefixes = trainingPrefixes(architecture.prefixes);
   const parameters = new Parameters(graph, weights, prefixes, isInput);

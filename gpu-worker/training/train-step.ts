@@ -100,9 +100,9 @@ function bind(session: LoadedSession, { inputs, outputs }: Graph, residents: Res
     const value = residents.get(name);
     return value === undefined ? [] : [[name, value] as const];
   });
-  const results = outputs.map(({ name }) => {
+  const results = outputs.map(({ name, shape }) => {
     const value = name.endsWith(next) ? residents.get(name.slice(0, -next.length)) : undefined;
-    return [name, value ?? "host"] as const;
+    return [name, value?.view(0, shape.map(Number)) ?? "host"] as const;
   });
   return session.bind({
     inputs: Object.fromEntries(bound),

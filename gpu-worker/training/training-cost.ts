@@ -11,6 +11,8 @@ export type CostFacts = {
   readonly heads: number;
   /** Numbers in all tensors. */
   readonly parameters: number;
+  /** Those of the word embeddings that no text reads, and that are not trained (read-words.ts). Absent: none. */
+  readonly unread?: number;
   /** Tokens that are scored for some of an example's, of a masked head. Absent: none. */
   readonly scored?: number;
   /** Tokens of each example. */
@@ -47,7 +49,7 @@ function trainedLayers(facts: CostFacts, { strategy, layers }: CostOptions): num
 }
 
 function trainedParameters(facts: CostFacts, options: CostOptions): number {
-  if (options.strategy === "full") return facts.parameters;
+  if (options.strategy === "full") return facts.parameters - (facts.unread ?? 0);
   if (options.strategy === "lora") {
     const { rank } = options.lora ?? usualLora;
     return facts.layers * loraWidths * facts.hidden * rank;

@@ -24,6 +24,8 @@ export type GraphOptions = {
   /** By the checkpoint's own names. */
   readonly isTrained: (name: string) => boolean;
   readonly loraScale?: number;
+  /** Tokens that the table of words has rows of (read-words.ts). Default: all. */
+  readonly words?: readonly number[];
   /** Factor of the learning rate for the table of word shapes. */
   readonly shapesRate: number;
 };
@@ -44,9 +46,10 @@ function isShapes(name: string): boolean {
 export function trainingGraphs(
   config: unknown,
   weights: WeightSource,
-  { task, isTrained, loraScale = 1, shapesRate }: GraphOptions,
+  { task, isTrained, loraScale = 1, words, shapesRate }: GraphOptions,
 ): TrainingGraphs {
-  const shared = { task, loraScale, packed: true, isInput: () => true };
+  const some = words === undefined ? {} : { words };
+  const shared = { task, loraScale, packed: true, isInput: () => true, ...some };
   const dropout = encoderDropout(usualRates);
   const forward = buildTrainingEncoder(config, weights, { ...shared, dropout });
   const read = forward.inputs.map(({ name }) => name).filter((name) => weights.entry(name));

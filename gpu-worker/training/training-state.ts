@@ -42,7 +42,7 @@ export type TrainingState = {
 };
 
 const StateFile = z.object({
-  version: z.literal(1),
+  version: z.literal(2),
   /** Of all that decides the result: see who asks. */
   fingerprint: z.string(),
   plan: TrainingPlan,
@@ -98,7 +98,7 @@ export async function saveTraining(
   if (names.best !== null && best !== null && known?.best !== names.best) {
     await writeTensors(folder, names.best, best);
   }
-  const state = { version: 1, fingerprint, plan, progress, ...names } as const;
+  const state = { version: 2, fingerprint, plan, progress, ...names } as const;
   await writeAtomically(path.join(folder, stateName), JSON.stringify(state));
   const isOld = (name: string) => name !== names.tensors && name !== names.best;
   for (const name of before) {

@@ -4,7 +4,8 @@
  */
 import { stat } from "node:fs/promises";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
-import { attentionOf, sizesOf, tunedEncoder } from "../architectures/encoder.ts";
+import { wordTable } from "../architectures/embedding.ts";
+import { attentionOf, prefixesOf, sizesOf, tunedEncoder } from "../architectures/encoder.ts";
 import type { TunedEncoder } from "../architectures/tuned-encoder.ts";
 import { peftPrefix } from "../architectures/trainable-layers.ts";
 import { writeAdapter } from "../checkpoints/adapter-folder.ts";
@@ -26,6 +27,8 @@ import { type AdapterStart, type Classifier, type Continued, startOf } from "./c
 import type { TokenRow } from "./encode-texts.ts";
 import { encoderMeasurement } from "./measure-encoder.ts";
 import { withNewAdapters, withNewHead } from "./new-head.ts";
+import { withReadWords, withWholeTable, wordsOf } from "./read-words.ts";
+import type { ReadWords } from "./read-words.ts";
 import type { TrainingEnd } from "./run-training.ts";
 import { loraScale } from "./start-tensors.ts";
 import { finishingOf, trainInFolder } from "./train-in-folder.ts";
@@ -49,6 +52,8 @@ export type PreparedTuning = Base & {
   readonly data: TuningData;
   readonly encoded: EncodedData;
   readonly facts: CostFacts;
+  /** Tokens that its texts have. */
+  readonly words: readonly number[];
   /** Whether it learns to read words' shapes, as taggers do that are given no case. */
   readonly wordShapes: boolean;
   /** Of an adapter that it goes on from; null: there is none. */
@@ -109,7 +114,13 @@ export async function prepareTuning(
     layers: tunedEncoder(checkpoint.config, data.head).layerCount,
     scored: data.head === "masked-lm" ? limits.vocabularySize : 0,
   };
-  const facts = factsOf(checkpoint.weightsFile, shape, lengths);
+  const words = wordsOf([encoded.training, encoded.heldOut], tokenizer.paddingId ?? 0);
+  const { vocabulary, embeddingWidth } = tunedEncoder(checkpoint.config, data.head);
+  const unread = (vocabulary - words.length) * embeddingWidth;
+  const facts = {
+    ...factsOf(checkpoint.weightsFile, shape, lengths),
+    unread: data.head === "masked-lm" ? 0 : unread,
+  };
   const readsTags = data.task === "token-classification";
   if (checkpoint.wordShapes && !readsTags) {
     throw new TuningError(`${id} reads words' shapes: it is tuned for token-classification alone`);
@@ -117,7 +128,7 @@ export async function prepareTuning(
   const wordShapes = checkpoint.wordShapes || (readsTags && tokenizer.lowersCase);
   const { task } = data;
   const start = await startOf(of.from, { task, baseDigest: of.upstream.baseDigest });
-  return { ...base, data, encoded, facts, wordShapes, start };
+  return { ...base, data, encoded, facts, words, wordShapes, start };
 }
 
 const lengthOf = ({ ids }: TokenRow) => ids.length;
@@ -162,37 +173,55 @@ async function trainedEncoder<T>(
   const adapter = plan.strategy === "lora" ? adapterFor(prepared) : null;
   const stored = openSafetensors(checkpoint.weightsFile);
   const { labels } = data;
-  const begun = { outputs, labels, seed: plan.seed, wordShapes };
+  const started = { outputs, labels, seed: plan.seed, wordShapes };
   const { config } = checkpoint;
   const weights =
     adapter === null
-      ? withNewHead(stored, config, { head, before: headBefore(prepared, stored), ...begun })
+      ? withNewHead(stored, config, { head, before: headBefore(prepared, stored), ...started })
       : withNewAdapters(stored, config, {
           rank: plan.lora.rank,
           vectors: adapter.vectors,
           classifier: adapter.classifier,
           before: prepared.start,
-          ...begun,
+          ...started,
         });
   try {
     const { task } = encoded.training.data;
     const paddingId = prepared.tokenizer.paddingId ?? 0;
-    const graphs = trainingGraphs(config, weights, {
+    const isTrained =
+      adapter === null ? trainedBy(plan, tunedEncoder(config, head)) : isOf(adapter);
+    const read = readWordsOf(prepared, weights, isTrained);
+    const begun = read === null ? weights : withReadWords(weights, read);
+    const graphs = trainingGraphs(config, begun, {
       task: adapter?.graphTask(task) ?? task,
-      isTrained: adapter === null ? trainedBy(plan, tunedEncoder(config, head)) : isOf(adapter),
+      isTrained,
       shapesRate: adapter === null ? shapesRate : shapesRate / loraRate,
       ...(adapter !== null && { loraScale: loraScale(plan.lora) }),
+      ...(read !== null && { words: read.words }),
     });
     const end = await trainInFolder(options, {
       graphs,
-      weights,
+      weights: begun,
       paddingId,
       examples: encoded,
     });
-    return await use({ weights, graphs, end });
+    const best = read === null ? end.best : withWholeTable(end.best, weights, read);
+    return await use({ weights, graphs, end: { ...end, best } });
   } finally {
     weights.close();
   }
+}
+
+/** Null: the whole table of words is read, or it is not trained. */
+function readWordsOf(
+  { checkpoint: { config }, data: { head }, words }: PreparedTuning,
+  weights: WeightSource,
+  isTrained: (name: string) => boolean,
+): ReadWords | null {
+  const names = prefixesOf(config).map((prefix) => prefix + wordTable);
+  const table = names.find((name) => weights.entry(name) !== null);
+  const isWhole = head === "masked-lm" || words.length + 1 >= sizesOf(config).vocabulary;
+  return table === undefined || isWhole || !isTrained(table) ? null : { table, words };
 }
 
 /** A table of word shapes begins at zero, and has few rows, each read often. */

@@ -231,7 +231,7 @@ describe("a network that is trained in place", () => {
     const graph = adamW(trained(), adam);
     const [inPlace, apart] = [await open(graph), await open(graph, { inPlace: false })];
     const parts = adamW(trained(), { ...adam, elementsAtOnce: 2 * width });
-    expect(parts.nodes.filter(({ operator }) => operator === "Sqrt").length).toBeGreaterThan(12);
+    expect(parts.nodes.filter(({ operator }) => operator === "Scan")).toHaveLength(1);
     const inParts = await open(parts);
     for (const run of [inPlace, apart, inParts]) await begin(run);
     const losses: number[] = [];

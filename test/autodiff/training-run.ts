@@ -22,7 +22,10 @@ export class TrainingRun {
     this.#session = session;
     this.#values = turns[0]?.[0] ?? {};
     this.#turns = turns.map(([from, results]) => {
-      const next = Object.entries(results).map(([name, value]) => [nextName(name), value] as const);
+      const shapes = new Map(graph.outputs.map(({ name, shape }) => [name, shape.map(Number)]));
+      const next = Object.entries(results).map(([name, value]) => {
+        return [nextName(name), value.view(0, shapes.get(nextName(name)) ?? [])] as const;
+      });
       const others = graph.outputs.filter(({ name }) => !name.endsWith(nextName("")));
       const host = others.map(({ name }) => [name, "host"] as const);
       const outputs = Object.fromEntries([...next, ...host]);

@@ -36,7 +36,10 @@ export function adamW(graph: Graph, options: AdamWOptions): Graph {
   const { betas = [0.9, 0.999], epsilon = 1e-8, weightDecay = 0.01 } = options;
   return updateParameters(graph, options, (builder) => {
     const step = stepOf(builder, betas, epsilon);
-    return (update) => adamUpdate(update, step, { betas, weightDecay });
+    return {
+      states: ["exp_avg", "exp_avg_sq"],
+      update: (update) => adamUpdate(update, step, { betas, weightDecay }),
+    };
   });
 }
 
@@ -58,7 +61,7 @@ function stepOf(graph: GraphBuilder, betas: readonly [number, number], epsilon: 
 }
 
 function adamUpdate(
-  { graph, group, parameter, gradient, clip, state }: Update,
+  { group, parameter, gradient, clip, state }: Update,
   step: Step,
   { betas: [beta1, beta2], weightDecay }: Required<Pick<AdamWOptions, "betas" | "weightDecay">>,
 ): Updated {
@@ -71,7 +74,7 @@ function adamUpdate(
     .mul(beta2)
     .add(gradient.mul(gradient).mul(clip.mul(clip).mul(1 - beta2)));
   const change = average.mul(scaled(step.corrected)).div(squares.sqrt().add(step.epsilon));
-  const left = graph.scalar("float32", 1).sub(scaled(step.rate).mul(decay));
+  const left = scaled(step.rate).mul(-decay).add(1);
   const decayed = decay === 0 ? parameter : parameter.mul(left);
   return { "": decayed.sub(change), exp_avg: average, exp_avg_sq: squares };
 }

@@ -24,7 +24,10 @@ export function sgd(graph: Graph, options: SgdOptions): Graph {
   const { momentum = 0.9, nesterov = false, weightDecay = 0 } = options;
   return updateParameters(graph, options, (builder) => {
     const rate = builder.input("lr", "float32", []);
-    return (update) => sgdUpdate(update, rate, { momentum, nesterov, weightDecay });
+    return {
+      states: ["momentum_buffer"],
+      update: (update) => sgdUpdate(update, rate, { momentum, nesterov, weightDecay }),
+    };
   });
 }
 

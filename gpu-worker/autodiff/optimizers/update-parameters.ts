@@ -28,18 +28,20 @@ export type ClippedOptions = {
    * Gradients longer than this, all taken as one vector, are scaled to it. Infinity: never, but computed all the same.
    */
   readonly maxNorm: number;
-  /** Numbers of a parameter that are updated together, about. Default 2¹⁹. */
+  /** Numbers of a parameter that are updated together, at most. Default 2¹⁶. */
   readonly elementsAtOnce?: number;
 };
 
 /**
- * 2 MiB of each of the parameter, its gradient and its states. The dozen operators of an update pass over memory as
- * often where a parameter is larger than a core's cache: MiniLM's word embeddings took three times as long as all its
- * other parameters together, which are as many numbers.
+ * 256 KiB of each of the parameter, its gradient and its states. The dozen operators of an update pass over memory as
+ * often; so many numbers stay in a core's cache from the first operator to the last, which halves the time.
  */
-const usualElements = 2 ** 19;
+const usualElements = 2 ** 16;
 
-/** The value that is bound onto `name`. */
+/** Of them the runtime needs about as long to begin a turn as the turn takes. */
+const leastPart = 1 / 16;
+
+/** The value that is bound onto `name`, as many numbers, maybe of another shape. */
 export function nextName(name: string): string {
   return `${name}.next`;
 }
@@ -54,12 +56,18 @@ export type Update = {
   readonly gradient: Value;
   /** f32 []: the gradient is to be multiplied by it. */
   readonly clip: Value;
-  /** A state of the parameter's shape, `NAME.label`, zeros in the beginning. */
+  /** One of the optimizer's states. */
   readonly state: (label: string) => Value;
 };
 
 /** By label, "" for the parameter. */
 export type Updated = Readonly<Record<string, Value>>;
+
+export type Optimizer = {
+  /** Labels of what is kept of each parameter, `NAME.label`: as many numbers, zeros in the beginning. */
+  readonly states: readonly string[];
+  readonly update: (update: Update) => Updated;
+};
 
 /** torch.nn.utils.clip_grad_norm_'s. */
 const normEpsilon = 1e-6;
@@ -72,7 +80,7 @@ const normEpsilon = 1e-6;
 export function updateParameters(
   graph: Graph,
   { groups, maxNorm, elementsAtOnce = usualElements }: ClippedOptions,
-  prepare: (builder: GraphBuilder) => (update: Update) => Updated,
+  prepare: (builder: GraphBuilder) => Optimizer,
 ): Graph {
   if (!(maxNorm > 0)) throw new GraphError(`gradients cannot be scaled to length ${maxNorm}`);
   const names = groups.flatMap(({ parameters }) => parameters);
@@ -86,29 +94,11 @@ export function updateParameters(
     return [length, clipBy(builder, length, maxNorm)] as const;
   });
   builder.output(gradientNormName, norm);
-  const update = builder.scope("update", () => prepare(builder));
+  const optimizer = builder.scope("update", () => prepare(builder));
   for (const group of groups) {
     for (const name of group.parameters) {
-      const parameter = builder.value(name);
-      const states = new Map<string, Value>();
-      const stateOf = (label: string): Value => {
-        const known = states.get(label);
-        if (known !== undefined) return known;
-        const state = builder.input(`${name}.${label}`, parameter.dtype, parameter.shape);
-        states.set(label, state);
-        return state;
-      };
       const updated = builder.scope(`update/${name}`, () =>
-        inParts(builder, partsOf(parameter, elementsAtOnce), (part) =>
-          update({
-            graph: builder,
-            group,
-            parameter: part(parameter),
-            gradient: part(builder.value(gradientName(name))),
-            clip,
-            state: (label) => part(stateOf(label)),
-          }),
-        ),
+        updateOf(builder, optimizer, { name, group, clip, elementsAtOnce }),
       );
       for (const [label, value] of Object.entries(updated)) {
         builder.output(nextName(label === "" ? name : `${name}.${label}`), value);
@@ -118,36 +108,62 @@ export function updateParameters(
   return nameOutputs(builder.build());
 }
 
-type Part = (whole: Value) => Value;
+type Updating = Pick<Update, "group" | "clip"> & {
+  readonly name: string;
+  readonly elementsAtOnce: number;
+};
 
-/** Rows of a parameter, of so many numbers each or fewer; all of one that is not much larger. */
-function partsOf({ shape }: Value, elementsAtOnce: number): Part[] {
-  const [rows = 1, ...others] = shape.map(Number);
-  const each = others.reduce((product, length) => product * length, 1);
-  const count = Math.ceil(rows / Math.max(1, Math.floor(elementsAtOnce / each)));
-  if (!(count > 2)) return [(whole) => whole];
-  const length = Math.ceil(rows / count);
-  return Array.from({ length: Math.ceil(rows / length) }, (_, at) => {
-    return (whole: Value) => whole.slice(0, at * length, Math.min(rows, (at + 1) * length));
-  });
+function updateOf(
+  builder: GraphBuilder,
+  { states, update }: Optimizer,
+  { name, group, clip, elementsAtOnce }: Updating,
+): Updated {
+  const parameter = builder.value(name);
+  const turns = turnsOf(parameter, elementsAtOnce);
+  const { dtype } = parameter;
+  const shape = turns ?? parameter.shape;
+  const kept = states.map((label) => builder.input(`${name}.${label}`, dtype, shape));
+  const values = [parameter, builder.value(gradientName(name))];
+  const compute = (graph: GraphBuilder, given: readonly Value[]): Updated => {
+    const [own, gradient, ...of] = given;
+    if (own === undefined || gradient === undefined) throw new TypeError("an update has both");
+    const state = (label: string) => {
+      const value = of[states.indexOf(label)];
+      if (value === undefined) throw new TypeError(`"${label}" is no state`);
+      return value;
+    };
+    return update({ graph, group, parameter: own, gradient, clip, state });
+  };
+  if (turns === null) return compute(builder, [...values, ...kept]);
+  return inTurns(builder, [...values.map((value) => value.reshape(turns)), ...kept], compute);
 }
 
-/** Each part by itself, while it is in the cache, then put together. */
-function inParts(
-  graph: GraphBuilder,
-  parts: readonly Part[],
-  update: (part: Part) => Updated,
+/** Turns and numbers of each, as many of these as may be; null: all are few enough, or have no such part. */
+function turnsOf({ shape }: Value, elementsAtOnce: number): [number, number] | null {
+  const count = shape.reduce<number>((product, length) => product * Number(length), 1);
+  if (count <= 2 * elementsAtOnce) return null;
+  for (let length = elementsAtOnce; length >= elementsAtOnce * leastPart; length--) {
+    if (count % length === 0) return [count / length, length];
+  }
+  return null;
+}
+
+/** @param inputs of turns × numbers */
+function inTurns(
+  builder: GraphBuilder,
+  inputs: readonly Value[],
+  compute: (graph: GraphBuilder, given: readonly Value[]) => Updated,
 ): Updated {
-  const updated = parts.map(update);
-  const [first = {}] = updated;
-  if (updated.length === 1) return first;
-  const labels = Object.keys(first);
-  return Object.fromEntries(
-    labels.map((label) => {
-      const values = updated.flatMap((each) => each[label] ?? []);
-      return [label, graph.op("Concat", values, { axis: 0 })];
-    }),
-  );
+  const labels: string[] = [];
+  const types = inputs.map(({ dtype, shape }) => ({ dtype, shape: shape.slice(1) }));
+  const body = builder.body("turn", types, (inner, given) => {
+    const updated = compute(inner, given);
+    labels.push(...Object.keys(updated));
+    return Object.values(updated);
+  });
+  const attributes = { body, num_scan_inputs: inputs.length };
+  const results = builder.ops("Scan", inputs, attributes, labels.length);
+  return Object.fromEntries(results.map((result, at) => [labels[at] ?? "", result] as const));
 }
 
 /** All squares before their sums: the runtime comes to what was added last first, and so to the first gradient. */

@@ -47,4 +47,21 @@ const loop: Operator = {
   },
 };
 
-export const control = { If: either, Loop: loop } as const satisfies OperatorRows;
+/**
+ * One turn for each element along the first axis of all inputs, none of which is carried from turn to turn: the body is
+ * given the elements, and its results are stacked. Neither is copied.
+ */
+const scan: Operator = {
+  inputs: [1, Infinity],
+  outputs: [1, Infinity],
+  attributes: { body: "graph", num_scan_inputs: "int" },
+  infer: (node) => {
+    if (node.int("num_scan_inputs", 0) !== node.inputs.length) node.fail("it carries a value");
+    const [turns = unknownDim] = node.input(0).shape;
+    return node
+      .graph("body")
+      .outputs.map(({ dtype, shape }): Inferred => ({ dtype, shape: [turns, ...shape] }));
+  },
+};
+
+export const control = { If: either, Loop: loop, Scan: scan } as const satisfies OperatorRows;

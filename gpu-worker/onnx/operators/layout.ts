@@ -304,11 +304,12 @@ const range: Operator = {
 };
 
 /** Indices of what is not zero, [rank, how many]. */
+/** How many depends on data, and has a name, so that what is looked up by them is known to be as long. */
 const nonZero: Operator = {
   inputs: [1, 1],
   infer: (node) => ({
     dtype: "int64",
-    shape: [node.expect(0, anything).shape.length, unknownDim],
+    shape: [node.expect(0, anything).shape.length, `${node.node.name}:count`],
   }),
 };
 
