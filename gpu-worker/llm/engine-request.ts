@@ -32,8 +32,13 @@ export type StepLimits = {
   slots: number;
   /** One step computes no more tokens; at least `slots`, so that whatever runs can decode. */
   stepTokensMax: number;
-  /** Tokens of prompts in one step while anything decodes, at least 1: the bound of the time between two tokens. */
+  /**
+   * Tokens in the one piece of a prompt that a step reads while anything decodes, at least 1: the bound of the time
+   * between two tokens. A second piece would be a run of its own, which reads all weights again.
+   */
   quantumTokens: number;
+  /** Texts of another model make tokens between its steps. */
+  othersDecode: boolean;
   /** Tokens whose keys and values fit in memory, over all slots. */
   memoryTokens: number;
   /** Memory is held in whole blocks of so many tokens. */

@@ -1,6 +1,7 @@
 /** A step of the engine: the plan of step-plan.ts, carried out on texts and slots up to where something is computed. */
 import { CodedError } from "#contract/errors.ts";
 import type { FairQueueing } from "../batching/fair-queueing.ts";
+import { scoredTokensMax } from "./decoder-runs.ts";
 import { blockTokens, type EngineLimits, type EngineRoom } from "./engine-limits.ts";
 import type { EngineSlots } from "./engine-slots.ts";
 import { type Ahead, planAhead } from "./look-ahead.ts";
@@ -32,6 +33,8 @@ export type StepState = {
   costs: StepCosts;
   /** Tokens of prompts that may be in the step. */
   promptTokens: number;
+  /** Texts of this model or of another make tokens meanwhile. */
+  othersDecode: boolean;
   now: number;
   fairQueueing: FairQueueing;
 };
@@ -44,6 +47,7 @@ export function planEngineStep(state: StepState): EngineStep {
   const plan = planStep(requests, {
     ...room,
     quantumTokens: Math.max(1, promptTokens),
+    othersDecode: state.othersDecode,
     // Prompts have all their tokens, however many slots are taken by texts that are written.
     stepTokensMax: Math.max(room.slots, writing + promptTokens),
     blockTokens,
@@ -55,11 +59,16 @@ export function planEngineStep(state: StepState): EngineStep {
   const admitted = textsOf(plan.admit.map(({ id }) => id));
   const work = admitted.flatMap((text) => admit(text, state));
   if (admitted.length === 0) work.push(...closeGap(state));
-  const prompts = (promptTokens === 0 ? [] : plan.prefill).flatMap(({ id, tokens }) =>
-    textsOf([id]).map((text) => ({ text, tokens: Math.min(tokens, missing(text)) })),
-  );
   // What was found in a slot may have made way for another that was admitted with it.
   const decode = textsOf(plan.decode).filter((text) => decodes(progressOf(text)));
+  const bounded = decode.length > 0 || state.othersDecode;
+  const prompts = (promptTokens === 0 ? [] : plan.prefill).flatMap(({ id, tokens }) =>
+    textsOf([id]).map((text) => {
+      // More than these would be several runs.
+      const most = bounded && text.generation.promptScores !== null ? scoredTokensMax : tokens;
+      return { text, tokens: Math.min(tokens, most, missing(text)) };
+    }),
+  );
   const mixes = !state.slots.takesAdapters;
   const ahead = prompts.length > 0 ? null : planAhead(decode, { ...state, mixes });
   work.push(...shrink(ahead, state));

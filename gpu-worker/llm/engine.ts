@@ -205,6 +205,7 @@ export class Engine implements StepUser {
       limits: this.#limits,
       costs: this.#costs,
       promptTokens: promptSeconds === null ? 0 : this.#costs.tokensIn(promptSeconds),
+      othersDecode: promptSeconds !== Infinity,
       now: this.#options.now(),
       fairQueueing: this.#options.scheduler.fairQueueing,
     });

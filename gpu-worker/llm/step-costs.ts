@@ -1,20 +1,37 @@
 /**
  * How much else may be computed between two tokens: a share of what a step of tokens takes on this machine, in seconds,
  * and in tokens of prompts. Both are measured as they run, as exponential averages: they change with the number of
- * texts, their lengths and what else the machine does.
+ * texts, their lengths and what else the machine does. One measurement says little, as anything may have had the
+ * machine meanwhile: it moves an average by a bounded factor, so that a piece is never much longer than the one before.
  */
 
 /**
  * Of a step's time. With q of it, tokens come 1 + q times as far apart while a prompt is read, and the prompt takes
  * 1 + 1/q times as long as alone.
  */
-const quantumShare = 0.47;
+const quantumShare = 0.45;
 /** Weight of the newest measurement. */
 const newest = 0.25;
 /** Of a step of tokens alone among those that read prompts, which is the only one in a while. */
 const newestInWhile = 0.5;
+/** Of what a token of a prompt takes, which changes slowly and is the small difference of two steps. */
+const newestOfPiece = 1 / 16;
+/**
+ * By which factor a measurement may differ from what it is averaged with, up and down: that of a step of as many texts
+ * as the one before it, and that of a token of a prompt.
+ */
+const [stepFactor, pieceFactor] = [1.25, 2];
 /** What fewer tokens of a prompt take is less than what steps differ by: little could be learnt from them. */
-const pieceTokensMin = 8;
+const pieceTokensLearnt = 4;
+/**
+ * What is read of a prompt in any case, so that it comes to its end: beside few texts, a step is soon longer by half,
+ * as a run with a piece has a cost of its own.
+ */
+const pieceTokensMin = 3;
+/** Before anything is known, a token of a prompt is taken to cost no less than such a part of one that is written. */
+const cheapest = 1 / 32;
+/** Tried where it is not known what more tokens take. */
+const triedTokens = 8;
 /** For each step of tokens alone since, what more of them take counts so much less: it is tried again at times. */
 const trust = 0.99;
 /** So many steps read prompts, then one tells what tokens alone take now. */
@@ -26,6 +43,8 @@ export type RunCost = { texts: number; promptTokens: number; seconds: number };
 export class StepCosts {
   readonly #stepTokensMax: number;
   #decodeSeconds: number | null = null;
+  /** In the last step of tokens alone. */
+  #texts = 0;
   #secondsPerToken: number | null = null;
   /** Whether pieces were measured beside tokens. */
   #mixed = false;
@@ -38,16 +57,19 @@ export class StepCosts {
   }
 
   ran({ texts, promptTokens, seconds }: RunCost): void {
-    if (promptTokens === 0) this.#decoded(seconds);
+    if (promptTokens === 0) this.#decoded(seconds, texts);
     else if (texts > 0) this.#readBeside({ texts, promptTokens, seconds });
     else if (!this.#mixed) {
-      this.#secondsPerToken = average(this.#secondsPerToken, seconds / promptTokens);
+      this.#secondsPerToken = average(this.#secondsPerToken, seconds / promptTokens, newest);
     }
   }
 
-  #decoded(seconds: number): void {
+  #decoded(seconds: number, texts: number): void {
     const weight = this.#mixedSteps > 0 ? newestInWhile : newest;
-    this.#decodeSeconds = average(this.#decodeSeconds, seconds, weight);
+    const before = this.#decodeSeconds;
+    const now = texts === this.#texts ? within(seconds, before, stepFactor) : seconds;
+    this.#decodeSeconds = average(before, now, weight);
+    this.#texts = texts;
     this.#mixedSteps = 0;
     this.#plainSteps += 1;
   }
@@ -55,11 +77,15 @@ export class StepCosts {
   /** A token of a prompt takes no longer than one that is written: that one has a share of the weights, and logits. */
   #readBeside({ texts, promptTokens, seconds }: RunCost): void {
     // The tokens alone would not have taken longer.
-    const alone = Math.min(this.#decodeSeconds ?? seconds, average(this.#decodeSeconds, seconds));
+    const before = this.#decodeSeconds;
+    const bounded = within(seconds, before, stepFactor);
+    const alone = Math.min(before ?? seconds, average(before, bounded, newest));
     this.#decodeSeconds = alone;
-    const each = Math.max(0, seconds - alone) / promptTokens;
-    const weight = newest * Math.min(1, promptTokens / pieceTokensMin);
-    this.#secondsPerToken = average(this.#secondsPerToken, Math.min(each, alone / texts), weight);
+    const [known, most] = [this.#secondsPerToken, alone / texts];
+    const least = known === null ? cheapest * most : 0;
+    const each = Math.min(most, Math.max(least, (seconds - alone) / promptTokens));
+    const weight = newestOfPiece * Math.min(1, promptTokens / pieceTokensLearnt);
+    this.#secondsPerToken = average(known, within(each, known, pieceFactor), weight);
     this.#mixed = true;
     this.#mixedSteps += 1;
     this.#plainSteps = 0;
@@ -78,7 +104,7 @@ export class StepCosts {
   worthwhile(texts: number, chance: number): number {
     if (this.#mixedSteps >= mixedStepsMax) return 0;
     if (this.#decodeSeconds === null) return chance < 1 ? 0 : Infinity;
-    if (this.#secondsPerToken === null) return pieceTokensMin;
+    if (this.#secondsPerToken === null) return triedTokens;
     const measured = (this.#secondsPerToken * texts) / this.#decodeSeconds;
     const price = measured * trust ** this.#plainSteps;
     if (price >= chance) return 0;
@@ -94,6 +120,11 @@ export class StepCosts {
   }
 }
 
-function average(before: number | null, now: number, weight = newest): number {
+function average(before: number | null, now: number, weight: number): number {
   return before === null ? now : before + weight * (now - before);
+}
+
+function within(seconds: number, known: number | null, factor: number): number {
+  if (known === null || known === 0) return seconds;
+  return Math.min(Math.max(seconds, known / factor), known * factor);
 }

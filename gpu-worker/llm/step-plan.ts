@@ -1,7 +1,7 @@
 /**
  * Which tokens the next step computes: continuous batching as a function over plain records, which knows no model and
  * no clock. Every running request that decodes gets its one token; what is left of the step's budget goes to chunks of
- * prompts. Nothing changes until the step has run and `commitStep` says what became of it.
+ * prompts, to one of a quantum while anything decodes. Nothing changes until the step has run and `commitStep` says what became of it.
  *
  * Service order is that of batching/slot-policy.ts: those overdue, the longest wait first, then by their tenant's start
  * tag (batching/fair-queueing.ts, which the caller keeps), then by arrival. Slots are given in the order of seating.ts.
@@ -147,13 +147,14 @@ function planChunks(
   decoding: number,
   limits: StepLimits,
 ): PromptChunk[] {
+  const bounded = decoding > 0 || limits.othersDecode;
   let budget = limits.stepTokensMax - decoding;
-  if (decoding > 0) budget = Math.min(budget, limits.quantumTokens);
+  if (bounded) budget = Math.min(budget, limits.quantumTokens);
   const chunks: PromptChunk[] = [];
   for (const request of running) {
     if (decodes(request)) continue;
     const tokens = Math.min(missing(request), budget);
-    if (tokens === 0) break;
+    if (tokens === 0 || (bounded && chunks.length > 0)) break;
     budget -= tokens;
     const last = tokens === missing(request);
     chunks.push({ id: request.id, from: request.computedTokens, tokens, last });

@@ -89,6 +89,25 @@ describe("tokens of texts that are written", () => {
     },
   );
 
+  it("come at most half as far apart again while short prompts arrive all the time, which all have their turn", async () => {
+    const { clock, engine } = open(32);
+    const { times, stop, flowing } = stream(engine, clock, 8);
+    await flowing();
+    const usual = quantile(gaps(times, 0, clock.now), 0.5);
+    const from = clock.now;
+    const short = (at: number) =>
+      writeText(engine, range(6, at), { maxTokens: 2, tenant: `short ${at % 5}` });
+    for (let round = 0; round < 12; round += 1) {
+      await Promise.all(Array.from({ length: 6 }, (_, at) => short(round * 6 + at)));
+    }
+    await stop();
+    const during = gaps(times, from, clock.now);
+    expect(during.length).toBeGreaterThan(400);
+    // A prompt that is read beside the streams makes two tokens beside them.
+    const beside = usual + 6 * costs.text;
+    expect(quantile(during, 0.99) / beside).toBeLessThan(1.5);
+  });
+
   it("come as far apart while an encoder has all it could do, which gets a share of the time", async () => {
     const { clock, scheduler, engine } = open();
     const queue = new BatchQueue<number, number, readonly number[]>({

@@ -10,6 +10,7 @@ const limits: StepLimits = {
   slots: 4,
   stepTokensMax: 64,
   quantumTokens: 8,
+  othersDecode: false,
   memoryTokens: 4_000,
   blockTokens: 16,
 };

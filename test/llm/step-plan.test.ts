@@ -2,12 +2,19 @@ import { describe, expect, it } from "vitest";
 import { randomFrom } from "../../gpu-worker/tensor/random.ts";
 import { FairQueueing } from "../../gpu-worker/batching/fair-queueing.ts";
 import type { EngineRequest, StepLimits } from "../../gpu-worker/llm/engine-request.ts";
-import { commitStep, planStep, sampledIn, type StepPlan } from "../../gpu-worker/llm/step-plan.ts";
+import {
+  commitStep,
+  decodes,
+  planStep,
+  sampledIn,
+  type StepPlan,
+} from "../../gpu-worker/llm/step-plan.ts";
 
 const limits: StepLimits = {
   slots: 4,
   stepTokensMax: 64,
   quantumTokens: 16,
+  othersDecode: false,
   memoryTokens: 400,
   blockTokens: 16,
 };
@@ -52,6 +59,12 @@ describe("a step", () => {
       decode: ["a"],
       prefill: [{ id: "b", from: 0, tokens: 16, last: false }],
     });
+  });
+
+  it("reads of one prompt while another model's texts get tokens between its steps", () => {
+    const two = [request("a"), request("b", { knownTokens: 100 })];
+    const { prefill } = planStep(two, { ...limits, othersDecode: true });
+    expect(prefill).toEqual([{ id: "a", from: 0, tokens: 16, last: false }]);
   });
 
   it("gives prompts all of its budget while nothing decodes", () => {
@@ -128,6 +141,11 @@ describe("a step", () => {
   });
 });
 
+/** Whoever loses its slot. */
+function unseated({ leave, outgrown, preempt }: StepPlan): Set<string> {
+  return new Set([...leave, ...outgrown, ...preempt]);
+}
+
 /** Its next token is there. */
 function grown(one: EngineRequest): EngineRequest {
   return { ...one, knownTokens: one.knownTokens + 1, turnTokens: one.turnTokens + 1 };
@@ -154,6 +172,7 @@ class World {
       slots,
       stepTokensMax: slots + this.#below(40),
       quantumTokens: 1 + this.#below(20),
+      othersDecode: this.#below(4) === 0,
       memoryTokens: 128 + this.#below(200),
       blockTokens: 1 + this.#below(16),
     };
@@ -236,10 +255,18 @@ class World {
   }
 
   #checkPlan(plan: StepPlan): void {
-    const { stepTokensMax, quantumTokens, memoryTokens, blockTokens } = this.#limits;
+    const { stepTokensMax, quantumTokens, othersDecode, memoryTokens, blockTokens } = this.#limits;
     const prompts = plan.prefill.reduce((sum, { tokens }) => sum + tokens, 0);
     expect(plan.decode.length + prompts).toBeLessThanOrEqual(stepTokensMax);
-    if (plan.decode.length > 0) expect(prompts).toBeLessThanOrEqual(quantumTokens);
+    if (plan.decode.length > 0 || othersDecode) {
+      expect(prompts).toBeLessThanOrEqual(quantumTokens);
+      expect(plan.prefill.length).toBeLessThanOrEqual(1);
+    }
+    // Whatever decodes, the first prompt of those that have a slot goes on.
+    const reading = this.requests.some(
+      (one) => one.slot !== null && !decodes(one) && !unseated(plan).has(one.id),
+    );
+    if (reading) expect(prompts).toBeGreaterThan(0);
     const named = [...plan.leave, ...plan.outgrown, ...plan.preempt, ...plan.decode];
     const all = [...named, ...plan.prefill.map(({ id }) => id)];
     expect(new Set(all).size).toBe(all.length);

@@ -1,0 +1,106 @@
+/** How much of a prompt is read beside texts that are written, on machines whose runs take now longer, now less. */
+import { describe, expect, it } from "vitest";
+import { StepCosts } from "../../gpu-worker/llm/step-costs.ts";
+import { randomFrom } from "../../gpu-worker/tensor/random.ts";
+
+type Machine = {
+  /** Milliseconds of a step of tokens alone. */
+  alone: number;
+  /** Of a piece, however short, and of each of its tokens. */
+  piece: number;
+  token: number;
+};
+
+/** CPU milliseconds of SmolLM2-135M in int8 on two cores, by the number of texts. */
+const measured: Readonly<Record<number, Machine>> = {
+  4: { alone: 29.6, piece: 5, token: 3.05 },
+  8: { alone: 45.2, piece: 5, token: 3.05 },
+  16: { alone: 76.5, piece: 5, token: 3.05 },
+};
+const stepTokensMax = 256;
+const promptTokens = 512;
+
+/** Mostly near one, sometimes as if something else had the machine. */
+function noise(seed: number, spread: number): () => number {
+  const random = randomFrom(seed);
+  const normal = () => {
+    const radius = Math.sqrt(-2 * Math.log(1 - random()));
+    return radius * Math.cos(2 * Math.PI * random());
+  };
+  return () => Math.exp(spread * normal()) * (random() < spread / 6 ? 1.5 + random() : 1);
+}
+
+/** Prompts one after the other beside texts, with some steps of tokens alone between them. */
+function course(texts: number, { alone, piece, token }: Machine, jitter: () => number) {
+  const costs = new StepCosts(stepTokensMax);
+  const step = (tokens: number) => {
+    // What it would take on a machine that nothing else uses, and what it took.
+    const usual = alone + (tokens > 0 ? piece + tokens * token : 0);
+    costs.ran({ texts, promptTokens: tokens, seconds: (usual * jitter()) / 1_000 });
+    return usual;
+  };
+  costs.ran({ texts: 0, promptTokens: 256, seconds: (256 * token * jitter()) / 1_000 });
+  for (let at = 0; at < 50; at += 1) step(0);
+  const mixed: number[] = [];
+  const firstTokens: number[] = [];
+  for (let prompt = 0; prompt < 40; prompt += 1) {
+    let [left, took] = [promptTokens, 0];
+    while (left > 0) {
+      const tokens = Math.min(left, costs.tokensIn(costs.quantumSeconds));
+      const usual = step(tokens);
+      if (tokens > 0) mixed.push(usual);
+      took += usual;
+      left -= tokens;
+    }
+    firstTokens.push(took / (promptTokens * token));
+    for (let at = 0; at < 10; at += 1) step(0);
+  }
+  const p99 = mixed.toSorted((a, b) => a - b)[Math.floor(mixed.length * 0.99)] ?? NaN;
+  return {
+    p99: p99 / alone,
+    longest: Math.max(...mixed) / alone,
+    firstToken: Math.max(...firstTokens),
+  };
+}
+
+describe("what is read of prompts beside texts", () => {
+  it.each([4, 8, 16])("of %i has their steps take about half as long again at most", (texts) => {
+    const machine = measured[texts];
+    if (machine === undefined) throw new Error("not measured");
+    for (const seed of [1, 2, 3]) {
+      const quiet = course(texts, machine, noise(seed, 0.03));
+      expect(quiet.p99).toBeLessThan(1.55);
+      expect(quiet.longest).toBeLessThan(1.8);
+      expect(quiet.firstToken).toBeLessThan(6);
+      // What others do to the machine is not made worse by much.
+      const shared = course(texts, machine, noise(seed, 0.12));
+      expect(shared.p99).toBeLessThan(1.75);
+      expect(shared.firstToken).toBeLessThan(6.5);
+    }
+  });
+
+  it("comes to its end however dear it is, and is as much as a step takes where it is nearly free", () => {
+    const dear = new StepCosts(stepTokensMax);
+    const cheap = new StepCosts(stepTokensMax);
+    for (let at = 0; at < 400; at += 1) {
+      dear.ran({ texts: 1, promptTokens: at % 2, seconds: 0.01 + (at % 2) });
+      cheap.ran({ texts: 64, promptTokens: at % 2 === 0 ? 0 : 200, seconds: 0.01 });
+    }
+    expect(dear.tokensIn(dear.quantumSeconds)).toBeGreaterThan(0);
+    expect(cheap.tokensIn(cheap.quantumSeconds)).toBe(stepTokensMax);
+  });
+
+  it("is no more after a step that something else held up, or one that took no time", () => {
+    const costs = new StepCosts(stepTokensMax);
+    for (let at = 0; at < 40; at += 1)
+      costs.ran({
+        texts: 8,
+        promptTokens: at % 2 === 0 ? 0 : 5,
+        seconds: at % 2 === 0 ? 0.045 : 0.065,
+      });
+    const usual = costs.tokensIn(costs.quantumSeconds);
+    costs.ran({ texts: 8, promptTokens: 0, seconds: 10 });
+    costs.ran({ texts: 8, promptTokens: 5, seconds: 0 });
+    expect(costs.tokensIn(costs.quantumSeconds)).toBeLessThanOrEqual(Math.ceil(usual * 1.25));
+  });
+});
