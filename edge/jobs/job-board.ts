@@ -145,8 +145,8 @@ export class JobBoard {
     const stored = this.jobs.find(id, tenant);
     if (stored === undefined) return null;
     if (stored.job.finishedAt !== null) return stored.job;
-    this.jobs.finish(id, { status: "canceled" });
     const computation = this.#computations.find(stored.computationId);
+    this.jobs.finish(id, { status: "canceled" }, computation?.log.told ?? null);
     if (computation !== undefined) {
       computation.jobs.delete(id);
       this.#computations.dropReaders(computation, id);
@@ -332,7 +332,8 @@ export class JobBoard {
 
   /** A job that progresses has started, whatever became of that event. Its row hears of the start alone. */
   #advance(computation: Computation, event: InterimEvent): void {
-    if (event.sequence <= computation.sequence) return;
+    const isAnew = event.kind === "tokens" && isToldAnew(computation, event);
+    if (!isAnew && event.sequence <= computation.sequence) return;
     computation.sequence = event.sequence;
     // Another worker begins it afresh.
     if (event.kind === "started") computation.progress = null;
@@ -345,6 +346,7 @@ export class JobBoard {
       computation.progress = { completed, total };
       computation.log.append({ kind: "progress", completed, total });
     }
+    if (isAnew) computation.log.beginAnew();
     if (event.kind === "tokens" && !computation.log.tell(event)) {
       this.fail(computation.id, toldOtherwise);
     }
@@ -365,7 +367,9 @@ export class JobBoard {
 
   #finish(computation: Computation, outcome: Exclude<Outcome, { status: "canceled" }>): void {
     this.#end(computation);
-    for (const id of computation.jobs.keys()) this.jobs.finish(id, outcome);
+    this.streams.end(computation, outcome);
+    const { told } = computation.log;
+    for (const id of computation.jobs.keys()) this.jobs.finish(id, outcome, told);
     for (const { call, jobId: own } of computation.waiters.values()) {
       if (call === null) continue;
       clearTimeout(call.timer);
@@ -374,7 +378,6 @@ export class JobBoard {
         call.resolve({ kind: "failed", jobId, error: outcome.error });
       else call.resolve({ kind: "succeeded", jobId, result: outcome.result });
     }
-    this.streams.end(computation, outcome);
   }
 
   /** What no worker can have is released; of anything else a worker says what it took. */
@@ -393,4 +396,9 @@ export class JobBoard {
     this.#end(computation);
     this.#release(computation.tenant, computation.id);
   }
+}
+
+/** Its worker tells again what this object does not know, not another what it makes: those number on from a later time. */
+function isToldAnew({ log, sequence }: Computation, event: InterimEvent & { kind: "tokens" }) {
+  return log.isBegunBy(event) && event.sequence <= sequence + 1;
 }

@@ -5,6 +5,7 @@
 import type { PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
 import type { ResponseRendering } from "../answers/model-response.ts";
+import { type Told, toldAtOnce } from "../answers/told-pieces.ts";
 
 const pieceBytes = 512 * 1024;
 
@@ -30,7 +31,7 @@ export type ResponseRow = {
   /** Null: its result was there already. */
   job: JobId | null;
   status: "open" | "succeeded" | "failed" | "canceled";
-  /** 1: what a stream told of it was its result, and can be told again. */
+  /** 1: what a stream told of it was its result alone (`toldAtOnce`). */
   from_result: number;
   /** JSON, as are warnings and error. */
   rendering: string;
@@ -52,13 +53,15 @@ export type NewResponse = {
   input: string;
 };
 
-export type ResponseEnd =
-  | { status: "succeeded"; document: string; output: string | null; fromResult: boolean }
+/** `told`: how its events were told; null: not known. */
+export type ResponseEnd = { told: Told | null } & (
+  | { status: "succeeded"; document: string; output: string | null }
   | { status: "failed"; error: PublicError }
-  | { status: "canceled" };
+  | { status: "canceled" }
+);
 
 /** `output`: of a large result the items alone, without log probabilities. */
-type Part = "input" | "result" | "output";
+type Part = "input" | "result" | "output" | "told";
 
 export class ResponseRows {
   readonly #sql: SqlStorage;
@@ -91,7 +94,7 @@ export class ResponseRows {
     const { id, tenant, previous, job } = response;
     const rendering = JSON.stringify(response.rendering);
     const { status, error, fromResult, parts } = partsOf("lookAt" in state ? null : state);
-    const all = [...parts, { part: "input" as const, bytes: bytesIn(response.input) }];
+    const all = [...parts, written("input", response.input)];
     const bytes = bytesIn(rendering).byteLength + sizeOf(all);
     const { number } = this.#sql
       .exec<{ number: number }>(
@@ -173,6 +176,13 @@ export class ResponseRows {
     return this.#sql.exec<{ look: number | null; oldest: number | null }>(statement).one();
   }
 
+  /** @returns null where it is open, or how it was told is not known */
+  toldOf(row: ResponseRow): Told | null {
+    if (row.from_result === 1) return toldAtOnce;
+    const kept = this.read(row, "told");
+    return kept === "" ? null : JSON.parse(kept);
+  }
+
   /** @returns "" where there is none */
   read(row: Pick<ResponseRow, "number">, part: Part): string {
     const decoder = new TextDecoder();
@@ -233,14 +243,20 @@ type Written = { part: Part; bytes: Uint8Array };
 
 /** What a row says of an end, and what is written beside it. @param end null: it is open */
 function partsOf(end: ResponseEnd | null) {
-  const none: Written[] = [];
-  const row = { status: end?.status ?? "open", error: null, fromResult: 0, parts: none };
+  const told = end?.told ?? null;
+  const fromResult = Number(told === toldAtOnce);
+  const parts: Written[] = [];
+  if (told !== null && fromResult === 0) parts.push(written("told", JSON.stringify(told)));
+  const row = { status: end?.status ?? "open", error: null, fromResult, parts };
   if (end?.status === "failed") return { ...row, error: JSON.stringify(end.error) };
   if (end?.status !== "succeeded") return row;
-  const { document, output, fromResult } = end;
-  const parts: Written[] = [{ part: "result", bytes: bytesIn(document) }];
-  if (output !== null) parts.push({ part: "output", bytes: bytesIn(output) });
-  return { ...row, fromResult: Number(fromResult), parts };
+  parts.push(written("result", end.document));
+  if (end.output !== null) parts.push(written("output", end.output));
+  return row;
+}
+
+function written(part: Part, text: string): Written {
+  return { part, bytes: bytesIn(text) };
 }
 
 function bytesIn(text: string): Uint8Array {
