@@ -114,9 +114,14 @@ export class EventLog {
     this.#wake();
   }
 
-  /** Whether these are the first of all, of which nothing that came later was told. */
-  isBegunBy({ pieces: [first] }: Pick<TokensEvent, "pieces">): boolean {
-    return this.#isRest && !this.#hasPiece && first?.from === 0 && first.textFrom === 0;
+  /**
+   * Whether its worker tells all of it again. Another that begins it afresh numbers its events from a later time.
+   * @param heard number of the last event that is known
+   */
+  isBegunBy(event: Pick<TokensEvent, "pieces" | "sequence">, heard: number): boolean {
+    const [first] = event.pieces;
+    const isFirst = first?.from === 0 && first.textFrom === 0 && event.sequence <= heard + 1;
+    return this.#isRest && !this.#hasPiece && isFirst;
   }
 
   /** All that was told before is told again, from its beginning on. */

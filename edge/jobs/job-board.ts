@@ -92,9 +92,8 @@ export class JobBoard {
 
   /** As `run`, for a call that reads all of it as it comes. */
   stream(request: StreamRequest): OpenLog | RunOutcome {
-    const { job, keep } = request;
+    const { job, keep, wait } = request;
     const entered = this.#enter(request);
-    const { wait } = request;
     if ("kind" in entered) {
       if (entered.kind === "waiting") {
         const { id } = entered.job;
@@ -168,6 +167,7 @@ export class JobBoard {
       if (computation !== undefined) this.#watch.hear(computation);
       if (this.#isToGiveUp(id)) cancelled.add(id);
     }
+    this.#watch.keepHeard();
     return { cancelled: [...cancelled], verdicts };
   }
 
@@ -332,7 +332,8 @@ export class JobBoard {
 
   /** A job that progresses has started, whatever became of that event. Its row hears of the start alone. */
   #advance(computation: Computation, event: InterimEvent): void {
-    const isAnew = event.kind === "tokens" && isToldAnew(computation, event);
+    const isAnew =
+      event.kind === "tokens" && computation.log.isBegunBy(event, computation.sequence);
     if (!isAnew && event.sequence <= computation.sequence) return;
     computation.sequence = event.sequence;
     // Another worker begins it afresh.
@@ -396,9 +397,4 @@ export class JobBoard {
     this.#end(computation);
     this.#release(computation.tenant, computation.id);
   }
-}
-
-/** Its worker tells again what this object does not know, not another what it makes: those number on from a later time. */
-function isToldAnew({ log, sequence }: Computation, event: InterimEvent & { kind: "tokens" }) {
-  return log.isBegunBy(event) && event.sequence <= sequence + 1;
 }

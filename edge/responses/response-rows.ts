@@ -14,7 +14,7 @@ const tables = `
   CREATE TABLE IF NOT EXISTS responses (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, previous TEXT,
     job TEXT, status TEXT NOT NULL, from_result INTEGER NOT NULL, rendering TEXT NOT NULL, warnings TEXT NOT NULL,
-    error TEXT, bytes INTEGER NOT NULL, created_at INTEGER NOT NULL, look_at INTEGER
+    error TEXT, bytes INTEGER NOT NULL, created_at INTEGER NOT NULL, look_at INTEGER, told TEXT
   ) STRICT;
   CREATE INDEX IF NOT EXISTS responses_by_look ON responses (look_at) WHERE look_at IS NOT NULL;
   CREATE TABLE IF NOT EXISTS pieces (
@@ -33,13 +33,14 @@ export type ResponseRow = {
   status: "open" | "succeeded" | "failed" | "canceled";
   /** 1: what a stream told of it was its result alone (`toldAtOnce`). */
   from_result: number;
-  /** JSON, as are warnings and error. */
+  /** JSON, as are warnings, error and told. */
   rendering: string;
   warnings: string;
   error: string | null;
   bytes: number;
   created_at: number;
   look_at: number | null;
+  told: string | null;
 };
 
 export type NewResponse = {
@@ -61,7 +62,7 @@ export type ResponseEnd = { told: Told | null } & (
 );
 
 /** `output`: of a large result the items alone, without log probabilities. */
-type Part = "input" | "result" | "output" | "told";
+type Part = "input" | "result" | "output";
 
 export class ResponseRows {
   readonly #sql: SqlStorage;
@@ -71,6 +72,10 @@ export class ResponseRows {
   constructor(sql: SqlStorage) {
     this.#sql = sql;
     sql.exec(tables);
+    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('responses')");
+    if (!columns.toArray().some(({ name }) => name === "told")) {
+      sql.exec("ALTER TABLE responses ADD COLUMN told TEXT");
+    }
     const all = sql.exec<{ count: number; bytes: number | null }>(
       "SELECT count(*) AS count, sum(bytes) AS bytes FROM responses",
     );
@@ -93,13 +98,13 @@ export class ResponseRows {
   add(response: NewResponse, now: number, state: { lookAt: number } | ResponseEnd): void {
     const { id, tenant, previous, job } = response;
     const rendering = JSON.stringify(response.rendering);
-    const { status, error, fromResult, parts } = partsOf("lookAt" in state ? null : state);
+    const { status, error, fromResult, told, parts } = partsOf("lookAt" in state ? null : state);
     const all = [...parts, written("input", response.input)];
-    const bytes = bytesIn(rendering).byteLength + sizeOf(all);
+    const bytes = bytesIn(rendering).byteLength + sizeOf(told, all);
     const { number } = this.#sql
       .exec<{ number: number }>(
         `INSERT INTO responses (id, tenant, previous, job, status, from_result, rendering, warnings, error, bytes,
-           created_at, look_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number`,
+           created_at, look_at, told) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number`,
         id,
         tenant,
         previous,
@@ -112,6 +117,7 @@ export class ResponseRows {
         bytes,
         now,
         "lookAt" in state ? state.lookAt : null,
+        told,
       )
       .one();
     this.#count += 1;
@@ -129,15 +135,16 @@ export class ResponseRows {
 
   /** Of one that is open. */
   end({ number }: Pick<ResponseRow, "number">, end: ResponseEnd): void {
-    const { status, error, fromResult, parts } = partsOf(end);
-    const bytes = sizeOf(parts);
+    const { status, error, fromResult, told, parts } = partsOf(end);
+    const bytes = sizeOf(told, parts);
     this.#sql.exec(
-      `UPDATE responses SET status = ?, from_result = ?, error = ?, bytes = bytes + ?, look_at = NULL
+      `UPDATE responses SET status = ?, from_result = ?, error = ?, bytes = bytes + ?, look_at = NULL, told = ?
        WHERE number = ?`,
       status,
       fromResult,
       error,
       bytes,
+      told,
       number,
     );
     this.#bytes += bytes;
@@ -174,13 +181,6 @@ export class ResponseRows {
     const statement = `SELECT (SELECT min(look_at) FROM responses WHERE look_at IS NOT NULL) AS look,
       (SELECT created_at FROM responses ORDER BY number LIMIT 1) AS oldest`;
     return this.#sql.exec<{ look: number | null; oldest: number | null }>(statement).one();
-  }
-
-  /** @returns null where it is open, or how it was told is not known */
-  toldOf(row: ResponseRow): Told | null {
-    if (row.from_result === 1) return toldAtOnce;
-    const kept = this.read(row, "told");
-    return kept === "" ? null : JSON.parse(kept);
   }
 
   /** @returns "" where there is none */
@@ -243,11 +243,16 @@ type Written = { part: Part; bytes: Uint8Array };
 
 /** What a row says of an end, and what is written beside it. @param end null: it is open */
 function partsOf(end: ResponseEnd | null) {
-  const told = end?.told ?? null;
-  const fromResult = Number(told === toldAtOnce);
   const parts: Written[] = [];
-  if (told !== null && fromResult === 0) parts.push(written("told", JSON.stringify(told)));
-  const row = { status: end?.status ?? "open", error: null, fromResult, parts };
+  const isAtOnce = end?.told === toldAtOnce;
+  const told = end == null || end.told === null || isAtOnce ? null : JSON.stringify(end.told);
+  const row = {
+    status: end?.status ?? "open",
+    error: null,
+    fromResult: Number(isAtOnce),
+    told,
+    parts,
+  };
   if (end?.status === "failed") return { ...row, error: JSON.stringify(end.error) };
   if (end?.status !== "succeeded") return row;
   parts.push(written("result", end.document));
@@ -263,6 +268,12 @@ function bytesIn(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
-function sizeOf(parts: readonly Written[]): number {
-  return parts.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+function sizeOf(told: string | null, parts: readonly Written[]): number {
+  return parts.reduce((sum, { bytes }) => sum + bytes.byteLength, bytesIn(told ?? "").byteLength);
+}
+
+/** @returns null where it is open, or how it was told is not known */
+export function toldOf({ from_result, told }: ResponseRow): Told | null {
+  if (from_result === 1) return toldAtOnce;
+  return told === null ? null : JSON.parse(told);
 }

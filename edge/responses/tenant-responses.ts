@@ -33,6 +33,7 @@ import {
   type ResponseEnd,
   type ResponseRow,
   ResponseRows,
+  toldOf,
 } from "./response-rows.ts";
 
 /** A job that its shard does not know after so long never got there. */
@@ -95,7 +96,7 @@ export class TenantResponses extends DurableObject<Env> {
   /** How the events of one that is finished were told; null: that is not known. */
   told(id: string): Told | null {
     const row = this.#rows.find(id);
-    return row === null ? null : this.#rows.toldOf(row);
+    return row === null ? null : toldOf(row);
   }
 
   /** One that is finished stays as it is. */

@@ -10,7 +10,7 @@ import type { JobId } from "#contract/job-id.ts";
 export type QueuedTokens = { event: TokensEvent; json: string };
 
 const charactersMax = 8 * 1024 * 1024;
-/** Of those that were acknowledged. Past it the computation that came last has none: without its beginning it is of no use. */
+/** Of those that were acknowledged. Past it a computation has none: without its beginning they are of no use. */
 const toldCharactersMax = 4 * 1024 * 1024;
 const perMessageMax = 500;
 const charactersPerMessageMax = 256 * 1024;

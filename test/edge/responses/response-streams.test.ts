@@ -2,17 +2,30 @@
 import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Piece } from "../../../contract/events.ts";
-import type { JobMessage } from "../../../contract/job-message.ts";
-import { shardStub } from "../../../edge/jobs/shard-stub.ts";
 import { type SseEvent, SseReader } from "../../sse-reader.ts";
 import { call, failed, report, sent, started } from "../jobs/caller-and-worker.ts";
 import { openOutsideWorld, type OutsideWorld } from "../jobs/outside-world.ts";
-import { generated, piece, tokens, writer } from "../jobs/streams-in-tests.ts";
+import { generated, tokens, writer } from "../jobs/streams-in-tests.ts";
 import type { ErrorBody } from "../caller.ts";
 import { announce } from "../stand-in-worker.ts";
 import { endToken, token } from "../written.ts";
 import type { ResponseBody } from "./responses-in-tests.ts";
+import {
+  background,
+  create,
+  ends,
+  get,
+  numbersOf,
+  path,
+  pieces,
+  queued,
+  reader,
+  responseOf,
+  told,
+  typesOf,
+  upTo,
+  whole,
+} from "./streamed-responses.ts";
 
 let world: OutsideWorld;
 
@@ -22,106 +35,7 @@ beforeEach(async () => {
 });
 afterEach(() => vi.restoreAllMocks());
 
-const path = "/v1/responses";
-
-function create(body: object, signal?: AbortSignal): Promise<Response> {
-  const whole = { model: writer.id, input: crypto.randomUUID(), ...body };
-  return call(path, { body: whole, ...(signal === undefined ? {} : { signal }) });
-}
-
-async function get(id: string): Promise<ResponseBody> {
-  const response = await call(`${path}/${id}`, { method: "GET" });
-  expect(response.status).toBe(200);
-  return response.json();
-}
-
-/** Goes on with a response's events. */
-async function reader(id: string, query = ""): Promise<SseReader> {
-  return new SseReader(await call(`${path}/${id}?stream=true${query}`, { method: "GET" }));
-}
-
-async function background(more: object = {}, index = 0) {
-  const response = await create({ background: true, ...more });
-  const body = await response.json<ResponseBody>();
-  return { id: body.id, body, message: await sent(world, index) };
-}
-
-function responseOf(data: SseEvent["data"] | undefined): ResponseBody {
-  if (data === undefined) throw new Error("no event");
-  return data["response"] as ResponseBody;
-}
-
-const typesOf = (events: readonly SseEvent[]) => events.map(({ data }) => data["type"]);
-const numbersOf = (events: readonly SseEvent[]) =>
-  events.map(({ data }) => data["sequence_number"]);
-const upTo = (count: number) => Array.from({ length: count }, (_, index) => index);
-
-const told = (from: number, text: string, textFrom: number, more: Partial<Piece> = {}): Piece => ({
-  ...piece(from, text, textFrom),
-  ...more,
-});
-
-/** "In Paris." in two pieces. */
-const pieces = [told(0, "In", 0), told(1, " Paris.", 2, { finishReason: "end_token" })] as const;
-
-/** A text, then a call, with pieces that say nothing by themselves. */
-const callPieces = [
-  told(0, "I look", 0, { tokens: 2, logprobs: [token("I"), token(" look")] }),
-  told(2, "", 6),
-  told(3, "", 6, {
-    toolCalls: [{ index: 0, id: "call_1", name: "weather", argumentsFrom: 0, arguments: "" }],
-  }),
-  told(4, "", 6, { toolCalls: [{ index: 0, argumentsFrom: 0, arguments: '{"city":' }] }),
-] as const;
-
-/** A longer text and a second call come with the result alone. */
-function calls(message: JobMessage) {
-  const call = (number: number) => ({
-    id: `call_${number}`,
-    name: "weather",
-    arguments: '{"city":"Paris"}',
-  });
-  return generated(message, 9, ["I look"], (text) => ({
-    choices: [
-      {
-        text,
-        finish_reason: "tool_calls",
-        tokens: 9,
-        logprobs: ["I", " look", "", "", "", "", "", "", ""].map((each) => token(each)),
-        tool_calls: [call(1), call(2)],
-      },
-    ],
-  }));
-}
-
-/** As a day after. */
-async function forgetJobs(): Promise<void> {
-  for (const shard of new Set(world.messages.map((message) => message.shard))) {
-    const stub = shardStub(env, shard);
-    await runInDurableObject(stub, (_, { storage: { sql } }) => void sql.exec("DELETE FROM jobs"));
-  }
-  await abortAllDurableObjects();
-}
-
-function ends(message: JobMessage, sequence = 9) {
-  return generated(message, sequence, ["In Paris."], (text) => ({
-    choices: [{ text, finish_reason: "end_token", tokens: 2, logprobs: null }],
-  }));
-}
-
-const whole = [
-  "response.created",
-  "response.in_progress",
-  "response.output_item.added",
-  "response.content_part.added",
-  "response.output_text.delta",
-  "response.output_text.delta",
-  "response.output_text.done",
-  "response.content_part.done",
-  "response.output_item.done",
-  "response.completed",
-];
-const queued = ["response.created", "response.queued", ...whole.slice(1)];
+const errorOf = async (body: object) => (await create(body)).json<ErrorBody>();
 
 describe("a stream", () => {
   it("tells OpenAI's events in order, each numbered and named, and ends with the response", async () => {
@@ -202,7 +116,7 @@ describe("a stream", () => {
 
 describe("a response in the background", () => {
   it("is answered at once, and goes on", async () => {
-    const { id, body, message } = await background();
+    const { id, body, message } = await background(world);
     expect(body).toMatchObject({ status: "queued", background: true, output: [] });
     expect(body.usage).toBeUndefined();
     await report(message.shard, [started(message)]);
@@ -237,77 +151,6 @@ describe("a response in the background", () => {
     expect(await (await reader(id, `&starting_after=${queued.length - 1}`)).rest()).toEqual([]);
   });
 
-  it.each(["succeeded", "failed", "cancelled", "at once"])(
-    "is told again by the same events when those are gone: %s",
-    async (how) => {
-      const opened = create({ background: true, stream: true });
-      const message = await sent(world);
-      const stream = new SseReader(await opened);
-      const first = await stream.next();
-      const { id } = responseOf(first?.data);
-      if (how !== "at once") {
-        await report(message.shard, [started(message), tokens(message, 2, [...callPieces])]);
-      }
-      if (how === "cancelled") await call(`${path}/${id}/cancel`);
-      else await report(message.shard, [how === "failed" ? failed(message, 9) : calls(message)]);
-      const rest = how === "cancelled" ? [] : await stream.rest();
-      const all = [first, ...rest].flatMap((event) => event?.data ?? []);
-      // Once by the shard, which forgets it after a day, then by what is kept.
-      await abortAllDurableObjects();
-      const again = (await (await reader(id)).rest()).map(({ data }) => data);
-      if (how === "cancelled") all.push(...again.slice(1));
-      expect(again).toEqual(all);
-      expect(again.map((data) => data["sequence_number"])).toEqual(upTo(again.length));
-      await get(id);
-      await forgetJobs();
-      for (const after of [-1, 0, 4, again.length - 2, again.length - 1]) {
-        const query = after < 0 ? "" : `&starting_after=${after}`;
-        const later = await (await reader(id, query)).rest();
-        expect(later.map(({ data }) => data)).toEqual(all.slice(after + 1));
-      }
-    },
-  );
-
-  it("goes on where its events were, when its worker tells them to a shard that has forgotten", async () => {
-    const opened = create({ background: true, stream: true });
-    const message = await sent(world);
-    const told2 = [started(message), tokens(message, 2, [pieces[0]])];
-    await report(message.shard, told2);
-    const stream = new SseReader(await opened);
-    const events: SseEvent[] = [];
-    for (const _ of upTo(6)) events.push(...[await stream.next()].flatMap((each) => each ?? []));
-    expect(typesOf(events)).toEqual(queued.slice(0, 6));
-    const { id } = responseOf(events[0]?.data);
-    await abortAllDurableObjects();
-    const [late, early] = [await reader(id, "&starting_after=5"), await reader(id)];
-    await report(message.shard, [...told2, tokens(message, 3, [pieces[1]]), ends(message)]);
-    const rest = await late.rest();
-    expect(typesOf([...events, ...rest])).toEqual(queued);
-    expect(numbersOf([...events, ...rest])).toEqual(upTo(queued.length));
-    const data = (list: readonly SseEvent[]) => list.map((event) => event.data);
-    expect(data(await early.rest())).toEqual(data([...events, ...rest]));
-  });
-
-  it("ends where another worker begins it anew, or none does, and whoever had some is told so", async () => {
-    const [first, second] = [await background(), await background({}, 1)];
-    for (const { message } of [first, second]) {
-      await report(message.shard, [started(message), tokens(message, 2, [pieces[0]])]);
-    }
-    await abortAllDurableObjects();
-    const other = await reader(first.id, "&starting_after=5");
-    const none = await reader(second.id, "&starting_after=5");
-    await report(first.message.shard, [tokens(first.message, 20_000, [pieces[0]])]);
-    await report(first.message.shard, [{ ...ends(first.message), sequence: 20_001 }]);
-    const [lost, ...others] = (await other.rest()).map(({ data }) => data);
-    expect(others).toEqual([]);
-    expect(lost).toMatchObject({ type: "error", code: "not_found" });
-    expect(lost?.["message"]).toContain("GET");
-    await report(second.message.shard, [failed(second.message, 9)]);
-    expect((await none.rest()).map(({ data }) => data)).toMatchObject([
-      { type: "response.failed", sequence_number: 6, response: { status: "failed" } },
-    ]);
-  });
-
   it("is told from any event on where it came from the cache", async () => {
     const asked = { input: "kept", temperature: 0 };
     const first = create(asked);
@@ -324,7 +167,7 @@ describe("a response in the background", () => {
   });
 
   it("is cancelled when that is asked for, and whoever reads it is told", async () => {
-    const { id, message } = await background();
+    const { id, message } = await background(world);
     await report(message.shard, [started(message)]);
     const reading = await reader(id);
     const cancel = () => call(`${path}/${id}/cancel`);
@@ -340,7 +183,7 @@ describe("a response in the background", () => {
   });
 
   it("is cancelled when it is deleted", async () => {
-    const { id, message } = await background();
+    const { id, message } = await background(world);
     await report(message.shard, [started(message)]);
     await call(`${path}/${id}`, { method: "DELETE" });
     expect((await report(message.shard, [], [message.id])).cancelled).toEqual([message.id]);
@@ -364,7 +207,7 @@ describe("a job that is asked for by Prefer", () => {
 
 describe("a response of a megabyte and more", () => {
   it("is kept from object storage, in characters of several bytes", async () => {
-    const { id, message } = await background();
+    const { id, message } = await background(world);
     const text = "\u{1f30d}é".repeat(300_000);
     await report(message.shard, [generated(message, 2, [text])]);
     expect(world.objects.size).toBe(1);
@@ -380,8 +223,7 @@ describe("a response of a megabyte and more", () => {
     await report(following.shard, [ends(following)]);
     // What follows that in turn is more than any model reads.
     const { id: last } = await (await next).json<ResponseBody>();
-    const error = async (body: object) => (await create(body)).json<ErrorBody>();
-    const long = await error({ previous_response_id: last });
+    const long = await errorOf({ previous_response_id: last });
     expect(long.error).toMatchObject({
       code: "context_length_exceeded",
       param: "previous_response_id",
@@ -391,7 +233,7 @@ describe("a response of a megabyte and more", () => {
     );
     const { output } = await get(id);
     const named = [1, 2].map(() => ({ type: "item_reference", id: output[0]?.id }));
-    expect((await error({ input: named })).error).toMatchObject({
+    expect((await errorOf({ input: named })).error).toMatchObject({
       code: "context_length_exceeded",
       param: "input",
     });
@@ -434,7 +276,7 @@ describe("a call that is not answered in time", () => {
 
 describe("what was struck down", () => {
   it("is finished by the worker's word, and looked up by the alarm", async () => {
-    const { id, message } = await background();
+    const { id, message } = await background(world);
     await report(message.shard, [started(message)]);
     await abortAllDurableObjects();
     expect((await get(id)).status).toBe("in_progress");
@@ -453,7 +295,7 @@ describe("what was struck down", () => {
   });
 
   it("has failed where its job never got there", async () => {
-    const { id } = await background();
+    const { id } = await background(world);
     const responses = env.RESPONSES.getByName("operator");
     await runInDurableObject(responses, (_, { storage: { sql } }) => {
       const job = `job_0_${"0".repeat(32)}`;
