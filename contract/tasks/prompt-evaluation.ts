@@ -8,7 +8,6 @@ import { evaluationLimits } from "../prompts/evaluation-plan.ts";
 import { Prompt, PromptExample, PromptMessage, promptLimits } from "../prompts/prompt.ts";
 import { PromptReport } from "../prompts/prompt-report.ts";
 import { defineTask } from "../task.ts";
-import { tokensPerMessage } from "./chat-completion.ts";
 import { generationParameters, isRepeatable } from "./generation.ts";
 
 export const PromptVariant = z.strictObject({
@@ -85,6 +84,10 @@ const figures = {
   ],
 };
 
+/** Tokens that the families' templates put around a message; where nothing is said by the system, some say so much. */
+const marksPerMessage = 5;
+const systemTokens = 24;
+
 export const promptEvaluation = defineTask({
   summary: "Evaluate a prompt",
   internal: true,
@@ -125,15 +128,20 @@ export const promptEvaluation = defineTask({
   input: PromptEvaluation,
   parameters: EvaluationParameters,
   output: PromptReport,
-  reads: (input, { max_tokens, optimise }) =>
-    estimatedCalls(input, optimise).flatMap((messages) => [
-      ...messages.flatMap(({ content }) => [
-        // A prompt's messages are texts, and no parts.
-        ...(typeof content === "string" ? [content] : []),
-        { tokens: tokensPerMessage },
-      ]),
-      { tokens: max_tokens },
-    ]),
+  reads: (input, { max_tokens, optimise, constrain }) => {
+    const [first = "", ...others] = constrain ? (input.labels ?? []) : [];
+    const longest = others.reduce((a, b) => (b.length > a.length ? b : a), first);
+    const answer = longest === "" ? { tokens: max_tokens } : longest;
+    // One text of a call, whose special tokens are its messages'; a prompt's messages are texts, and no parts.
+    return estimatedCalls(input, optimise).flatMap((messages) => [
+      messages.map(({ content }) => (typeof content === "string" ? content : "")).join("\n"),
+      {
+        tokens:
+          marksPerMessage * messages.length + (messages[0]?.role === "system" ? 0 : systemTokens),
+      },
+      answer,
+    ]);
+  },
   repeats: isRepeatable,
   huggingFace: null,
 });

@@ -4,6 +4,7 @@ import type { JobId } from "#contract/job-id.ts";
 import type { Task } from "#contract/tasks.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
 import type { Rendering } from "./rendering.ts";
+import type { Told } from "./told-pieces.ts";
 
 export type JobStatus = "starting" | "processing" | "succeeded" | "failed" | "canceled";
 
@@ -24,4 +25,6 @@ export type Job = {
   progress: JobProgress | null;
   result: StoredResult | null;
   error: PublicError | null;
+  /** How its events were told; null: it goes on, or that is not known. */
+  told: Told | null;
 };

@@ -226,10 +226,10 @@ export class ResponseTeller implements StreamTeller {
     return this.#lifecycle(`response.${status}`, { status, output: this.#done, usage });
   }
 
-  #fail({ error, outcome }: Extract<StreamEntry, { kind: "error" }>): Fields {
+  #fail({ error, outcome, isLate }: Extract<StreamEntry, { kind: "error" }>): Fields {
+    // Whatever the reader has, it is told.
+    if (outcome === undefined || isLate === true) this.#next = Math.max(this.#next, this.#after);
     if (outcome === undefined) {
-      // Whatever the reader has, it is told.
-      this.#next = Math.max(this.#next, this.#after);
       const { code, message, param } = error;
       // OpenAI's clients throw what has an `error`: the stream is over, whatever became of the response.
       return { type: "error", code, message, param, ...openaiError.body(error) };

@@ -21,8 +21,11 @@ export type StreamEntry =
   | { kind: "piece"; piece: Piece; made: Made; textSoFar: () => string }
   | { kind: "output"; result: ResultHead; index: number; output: string }
   | { kind: "end"; result: ResultHead }
-  /** `outcome`: of the job; absent: it is the stream that failed. */
-  | { kind: "error"; error: PublicError; outcome?: "failed" | "canceled" };
+  /**
+   * `outcome`: of the job; absent: it is the stream that failed. `isLate`: what was told before is not known, and it
+   * comes after that.
+   */
+  | { kind: "error"; error: PublicError; outcome?: "failed" | "canceled"; isLate?: boolean };
 type Made = Pick<StreamHead, "model" | "modelDigest">;
 
 /** A server-sent event: its name, absent for a plain one, and its data, which has no line break. */

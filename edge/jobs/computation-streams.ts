@@ -2,6 +2,7 @@
 import type { PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
 import type { StoredResult } from "../storage/stored-result.ts";
+import { toldAtOnce } from "../answers/told-pieces.ts";
 import type { Computation, ComputationTable, Waiter } from "./computation-table.ts";
 import type { ComputationWatch } from "./computation-watch.ts";
 import { endedLog, EventLog } from "./event-log.ts";
@@ -53,7 +54,7 @@ export class ComputationStreams {
   }
 
   ofResult({ id, createdAt, rendering }: JobHead, result: StoredResult): OpenLog {
-    const log = endedLog({ status: "succeeded", result });
+    const log = endedLog({ status: "succeeded", result }, toldAtOnce);
     return { kind: "log", log, jobId: id, createdAt, rendering, computation: null };
   }
 

@@ -51,6 +51,8 @@ export class ComputationWatch {
   readonly #dependencies: WatchDependencies;
   readonly #computations: ComputationTable;
   #sweepAt: number | null = null;
+  /** Named since their rows were written. */
+  readonly #heard = new Set<Computation>();
 
   constructor(dependencies: WatchDependencies, computations: ComputationTable) {
     this.#dependencies = dependencies;
@@ -76,17 +78,26 @@ export class ComputationWatch {
     this.#watch(computation);
   }
 
-  /** A worker has named the computation. */
+  /** A worker has named the computation: `keepHeard` writes that down, unless more is to be written before. */
   hear(computation: Computation): void {
     const first = !computation.named;
     computation.named = true;
     computation.quietSince = this.#dependencies.now();
-    if (first || computation.quietSince - computation.keptQuietSince >= staleMs)
-      this.note(computation);
+    const isStale = computation.quietSince - computation.keptQuietSince >= staleMs;
+    if (first || isStale) this.#heard.add(computation);
+  }
+
+  /** After all that a worker has said at once. What it ended has no row any more. */
+  keepHeard(): void {
+    for (const computation of this.#heard) {
+      if (this.#computations.find(computation.id) === computation) this.note(computation);
+    }
+    this.#heard.clear();
   }
 
   /** Something that its row must know has changed. */
   note(computation: Computation): void {
+    this.#heard.delete(computation);
     if (computation.hasRow) this.#dependencies.computationRows.keep(computation);
     computation.keptQuietSince = computation.quietSince;
     this.#watch(computation);

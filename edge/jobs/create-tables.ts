@@ -10,7 +10,7 @@ const tables = `
     id TEXT PRIMARY KEY, computation_id TEXT NOT NULL, tenant TEXT NOT NULL, request_key TEXT,
     task TEXT NOT NULL, model TEXT NOT NULL, rendering TEXT NOT NULL, warnings TEXT NOT NULL, webhook TEXT,
     status TEXT NOT NULL, created_at INTEGER NOT NULL, finished_at INTEGER,
-    result TEXT, result_reference TEXT, error TEXT
+    result TEXT, result_reference TEXT, error TEXT, told TEXT
   );
   CREATE INDEX IF NOT EXISTS jobs_by_computation ON jobs (computation_id);
   CREATE INDEX IF NOT EXISTS jobs_by_end ON jobs (finished_at);
@@ -56,6 +56,10 @@ export function createTables(sql: SqlStorage): void {
     takeOverResults(sql);
   }
   sql.exec(tables);
+  const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('jobs')");
+  if (!columns.toArray().some(({ name }) => name === "told")) {
+    sql.exec("ALTER TABLE jobs ADD COLUMN told TEXT");
+  }
 }
 
 /** In both, a result was one JSON value. */

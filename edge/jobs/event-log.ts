@@ -6,6 +6,7 @@
  */
 import type { TokensEvent } from "#contract/events.ts";
 import type { StreamEntry } from "../answers/stream-entry.ts";
+import { cutOf, type Told, toldCharactersMax, writtenBy } from "../answers/told-pieces.ts";
 import { Transcript } from "../answers/transcript.ts";
 import type { Outcome } from "./job-rows.ts";
 
@@ -24,8 +25,11 @@ type Kept = {
 
 export class EventLog {
   readonly transcript = new Transcript();
-  /** What stood before it is not known: another object had it. */
-  readonly isRest: boolean;
+  /** How all of it was told before, where that is known of one that holds nothing but its end. */
+  readonly before: Told | null;
+  #isRest: boolean;
+  /** Null: too long, or not of pieces alone. */
+  #cuts: string | null = "";
   #entries: Kept[] = [];
   #firstId = 1;
   #bytes = 0;
@@ -38,8 +42,27 @@ export class EventLog {
   readonly #listeners = new Set<() => void>();
 
   /** @param isRest of a computation that was under way before */
-  constructor(isRest = false) {
-    this.isRest = isRest;
+  constructor(isRest = false, before: Told | null = null) {
+    this.#isRest = isRest;
+    this.before = before;
+  }
+
+  /** What stood before it is not known: another object had it. */
+  get isRest(): boolean {
+    return this.#isRest;
+  }
+
+  /** How it was told, for who tells it again; null: that is not known, or too long. */
+  get told(): Told | null {
+    if (this.#isRest || this.#cuts === null) return null;
+    const told = { started: this.lastId > 0, cuts: this.#cuts, outputs: null };
+    if (this.#end?.status === "succeeded") return told;
+    if (this.#firstId > 1) return null;
+    const pieces = this.#entries.flatMap(({ entry }) =>
+      entry.kind === "piece" ? [entry.piece] : [],
+    );
+    const outputs = writtenBy(pieces);
+    return JSON.stringify(outputs).length > toldCharactersMax ? null : { ...told, outputs };
   }
 
   get firstId(): number {
@@ -86,8 +109,26 @@ export class EventLog {
   }
 
   append(entry: Extract<StreamEntry, { kind: "started" | "progress" }>): void {
+    if (entry.kind === "progress") this.#cuts = null;
     this.#add(entry, entryOverheadBytes);
     this.#wake();
+  }
+
+  /**
+   * Whether its worker tells all of it again. Another that begins it afresh numbers its events from a later time.
+   * @param heard number of the last event that is known
+   */
+  isBegunBy(event: Pick<TokensEvent, "pieces" | "sequence">, heard: number): boolean {
+    const [first] = event.pieces;
+    const isFirst = first?.from === 0 && first.textFrom === 0 && event.sequence <= heard + 1;
+    return this.#isRest && !this.#hasPiece && isFirst;
+  }
+
+  /** All that was told before is told again, from its beginning on. */
+  beginAnew(): void {
+    this.#isRest = false;
+    this.#hasGap = false;
+    if (this.lastId === 0) this.append({ kind: "started" });
   }
 
   /** @returns false where a worker says something else than was told before */
@@ -101,6 +142,7 @@ export class EventLog {
       if (taken.kind !== "told") continue;
       const { piece } = taken;
       this.#hasPiece = true;
+      this.#cut(cutOf(piece));
       const textSoFar = () => this.transcript.textUpTo(piece);
       this.#add({ kind: "piece", piece, made, textSoFar }, bytesOf(piece));
     }
@@ -118,6 +160,12 @@ export class EventLog {
     this.#wasRead = true;
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
+  }
+
+  #cut(cut: string): void {
+    if (this.#cuts === null) return;
+    const cuts = this.#cuts === "" ? cut : `${this.#cuts} ${cut}`;
+    this.#cuts = cuts.length > toldCharactersMax ? null : cuts;
   }
 
   #add(entry: StreamEntry, bytes: number): void {
@@ -138,9 +186,15 @@ export class EventLog {
   }
 }
 
-/** A log of nothing but its end: of a job whose events are gone, or a result that was there already. */
-export function endedLog(end: Outcome): EventLog {
-  const log = new EventLog(true);
+/**
+ * A log of nothing but its end: of a job whose events are gone, or a result that was there already.
+ * @param before null: how it was told is not known
+ */
+export function endedLog(end: Outcome, before: Told | null): EventLog {
+  // One that is read line by line is not cut as it was told.
+  const isApart = end.status === "succeeded" && end.result.kind === "reference";
+  const known = isApart && before?.cuts !== "" ? null : before;
+  const log = new EventLog(known === null, known);
   log.finish(end);
   return log;
 }

@@ -4,9 +4,10 @@
  * ended, whatever became of it: a stream that merely closes would read as success.
  */
 import type { PublicError } from "#contract/errors.ts";
-import { restOfResult } from "../answers/result-entries.ts";
+import { restOfResult, toldAgain } from "../answers/result-entries.ts";
 import type { StreamEntry } from "../answers/stream-entry.ts";
 import { commentText, type StreamRenderer } from "../answers/stream-surfaces.ts";
+import { Transcript } from "../answers/transcript.ts";
 import type { Settings } from "../environment.ts";
 import type { EventLog } from "./event-log.ts";
 
@@ -69,19 +70,20 @@ export class EventStream {
   async #run(): Promise<void> {
     try {
       await this.#write(this.#reading.renderer.begin());
-      if (this.#isLost()) await this.#write(this.#show(lostEntry(this.#reading.whereResult)));
-      else if (await this.#tellEntries()) await this.#tellEnd();
+      if (await this.#tellEntries()) await this.#tellEnd();
       await this.#writer.close();
     } catch {
       this.#reading.onGone();
     }
   }
 
-  /** Whether what the reader wants next is there no more. */
+  /** Whether what the reader wants next is there no more. A log of the rest may be told anew from its beginning. */
   #isLost(): boolean {
-    const { log, after } = this.#reading;
-    if (log.isRest && after > 0) return true;
-    return this.#cursor + 1 < log.firstId;
+    const { log, after, renderer } = this.#reading;
+    if (this.#cursor + 1 < log.firstId) return true;
+    if (!log.isRest || after === 0) return false;
+    if (log.end === null) return log.hasPiece;
+    return log.end.status === "succeeded" || !renderer.startsOver;
   }
 
   /** @returns false where some were dropped before they were told, and that was said instead */
@@ -177,10 +179,14 @@ export class EventStream {
 class Gone extends Error {}
 
 async function* endEntries(log: EventLog, settings: Settings): AsyncGenerator<StreamEntry> {
-  const { end } = log;
-  if (end?.status === "succeeded") yield* restOfResult(end.result, log.transcript, settings);
-  else if (end?.status === "failed") yield { kind: "error", error: end.error, outcome: "failed" };
-  else yield { kind: "error", error: canceled, outcome: "canceled" };
+  const { end, before, isRest: isLate } = log;
+  const result = end?.status === "succeeded" ? end.result : null;
+  const transcript = before === null ? log.transcript : new Transcript();
+  if (before !== null) yield* toldAgain(before, result, transcript);
+  if (result !== null) yield* restOfResult(result, transcript, settings);
+  else if (end?.status === "failed") {
+    yield { kind: "error", error: end.error, outcome: "failed", isLate };
+  } else yield { kind: "error", error: canceled, outcome: "canceled", isLate };
 }
 
 function lostEntry(whereResult: string): StreamEntry {

@@ -37,11 +37,15 @@ export function findLog(id: JobId, tenant: string, places: Places): OpenLog | nu
   if (isOpen && computation?.tenant === tenant) {
     return { ...found, log: computation.log, createdAt: computation.openedAt, computation };
   }
-  if (job?.status === "canceled") return { ...found, log: endedLog({ status: "canceled" }) };
+  const told = job?.told ?? null;
+  if (job?.status === "canceled") return { ...found, log: endedLog({ status: "canceled" }, told) };
   const ended = places.logs.find(computationId, tenant);
-  if (ended !== undefined) return { ...found, log: ended.log, createdAt: ended.createdAt };
+  const isWhole = ended?.log.firstId === 1 || told === null;
+  if (ended !== undefined && isWhole) {
+    return { ...found, log: ended.log, createdAt: ended.createdAt };
+  }
   const end = job === undefined ? null : endOf(job);
-  return end === null ? null : { ...found, log: endedLog(end) };
+  return end === null ? null : { ...found, log: endedLog(end, told) };
 }
 
 function endOf({ result, error }: Job): Outcome | null {

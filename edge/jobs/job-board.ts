@@ -92,9 +92,8 @@ export class JobBoard {
 
   /** As `run`, for a call that reads all of it as it comes. */
   stream(request: StreamRequest): OpenLog | RunOutcome {
-    const { job, keep } = request;
+    const { job, keep, wait } = request;
     const entered = this.#enter(request);
-    const { wait } = request;
     if ("kind" in entered) {
       if (entered.kind === "waiting") {
         const { id } = entered.job;
@@ -145,8 +144,8 @@ export class JobBoard {
     const stored = this.jobs.find(id, tenant);
     if (stored === undefined) return null;
     if (stored.job.finishedAt !== null) return stored.job;
-    this.jobs.finish(id, { status: "canceled" });
     const computation = this.#computations.find(stored.computationId);
+    this.jobs.finish(id, { status: "canceled" }, computation?.log.told ?? null);
     if (computation !== undefined) {
       computation.jobs.delete(id);
       this.#computations.dropReaders(computation, id);
@@ -168,6 +167,7 @@ export class JobBoard {
       if (computation !== undefined) this.#watch.hear(computation);
       if (this.#isToGiveUp(id)) cancelled.add(id);
     }
+    this.#watch.keepHeard();
     return { cancelled: [...cancelled], verdicts };
   }
 
@@ -332,7 +332,9 @@ export class JobBoard {
 
   /** A job that progresses has started, whatever became of that event. Its row hears of the start alone. */
   #advance(computation: Computation, event: InterimEvent): void {
-    if (event.sequence <= computation.sequence) return;
+    const isAnew =
+      event.kind === "tokens" && computation.log.isBegunBy(event, computation.sequence);
+    if (!isAnew && event.sequence <= computation.sequence) return;
     computation.sequence = event.sequence;
     // Another worker begins it afresh.
     if (event.kind === "started") computation.progress = null;
@@ -345,6 +347,7 @@ export class JobBoard {
       computation.progress = { completed, total };
       computation.log.append({ kind: "progress", completed, total });
     }
+    if (isAnew) computation.log.beginAnew();
     if (event.kind === "tokens" && !computation.log.tell(event)) {
       this.fail(computation.id, toldOtherwise);
     }
@@ -365,7 +368,9 @@ export class JobBoard {
 
   #finish(computation: Computation, outcome: Exclude<Outcome, { status: "canceled" }>): void {
     this.#end(computation);
-    for (const id of computation.jobs.keys()) this.jobs.finish(id, outcome);
+    this.streams.end(computation, outcome);
+    const { told } = computation.log;
+    for (const id of computation.jobs.keys()) this.jobs.finish(id, outcome, told);
     for (const { call, jobId: own } of computation.waiters.values()) {
       if (call === null) continue;
       clearTimeout(call.timer);
@@ -374,7 +379,6 @@ export class JobBoard {
         call.resolve({ kind: "failed", jobId, error: outcome.error });
       else call.resolve({ kind: "succeeded", jobId, result: outcome.result });
     }
-    this.streams.end(computation, outcome);
   }
 
   /** What no worker can have is released; of anything else a worker says what it took. */

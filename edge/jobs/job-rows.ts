@@ -26,6 +26,7 @@ type JobRow = {
   result: string | null;
   result_reference: string | null;
   error: string | null;
+  told: string | null;
 };
 
 /** No delivery (../webhooks/delivery-rows.ts) of the job is still to be tried: each try is made of the job. */
@@ -78,6 +79,7 @@ function fromRow(row: JobRow): StoredJob {
       progress: null,
       result: resultOf(row),
       error: parse(row.error),
+      told: parse(row.told),
     },
     computationId: row.computation_id,
     tenant: row.tenant,
@@ -129,21 +131,28 @@ export class JobRows {
       status,
       createdAt,
     );
-    const unfinished = { finishedAt: null, progress: null, result: null, error: null };
+    const unfinished = {
+      finishedAt: null,
+      progress: null,
+      result: null,
+      error: null,
+      told: null,
+    };
     return { id, status, task, model, rendering, warnings, createdAt, ...unfinished };
   }
 
-  finish(id: string, outcome: Outcome, now: number): void {
+  finish(id: string, outcome: Outcome & Pick<Job, "told">, now: number): void {
     const result = outcome.status === "succeeded" ? outcome.result : null;
     const error = outcome.status === "failed" ? JSON.stringify(outcome.error) : null;
     this.#sql.exec(
-      `UPDATE jobs SET status = ?, finished_at = ?, result = ?, result_reference = ?, error = ?
+      `UPDATE jobs SET status = ?, finished_at = ?, result = ?, result_reference = ?, error = ?, told = ?
        WHERE id = ?`,
       outcome.status,
       now,
       result?.kind === "inline" ? result.document : null,
       result?.kind === "reference" ? JSON.stringify(result.reference) : null,
       error,
+      outcome.told === null ? null : JSON.stringify(outcome.told),
       id,
     );
   }

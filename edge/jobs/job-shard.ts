@@ -66,6 +66,8 @@ export class JobShard extends DurableObject<Env> {
   readonly #webhooks: WebhookDelivery;
   readonly #sender: CoalescingSender;
   readonly #sockets: WorkerSockets;
+  /** When this object set its alarm to; ms since the epoch. One that comes too early costs less than to be set anew. */
+  #alarmAt = Infinity;
   /** An event is owed that the alarm does not know of. */
   #owesMore = false;
 
@@ -161,13 +163,14 @@ export class JobShard extends DurableObject<Env> {
   }
 
   override async alarm(): Promise<void> {
+    this.#alarmAt = Infinity;
     this.#board.sweep();
     await this.#webhooks.deliverDue();
     for (const id of this.#board.jobs.purge(Date.now() - retentionMs)) this.#deliveries.remove(id);
     await this.#keepAlarm();
   }
 
-  /** Sets the alarm to whatever is due first; an object that owes nothing and keeps nothing has none. */
+  /** Sets the alarm to whatever is due first, or leaves an earlier one; what owes nothing and keeps nothing has none. */
   async #keepAlarm(): Promise<void> {
     this.#owesMore = false;
     const oldest = this.#jobs.oldest();
@@ -177,7 +180,10 @@ export class JobShard extends DurableObject<Env> {
       this.#computations.hasUnsent() ? Date.now() + unsentWakeMs : null,
       this.#board.sweepAt,
     ].filter((time) => time !== null);
-    if (times.length > 0) await this.ctx.storage.setAlarm(Math.min(...times));
+    const at = Math.min(...times);
+    if (at >= this.#alarmAt) return;
+    this.#alarmAt = at;
+    await this.ctx.storage.setAlarm(at);
   }
 
   #openBoard(): JobBoard {

@@ -4,6 +4,7 @@
  */
 import { formatJobId, type JobId, shardOfJobId } from "#contract/job-id.ts";
 import type { Job } from "../answers/job.ts";
+import { type Told, toldAtOnce } from "../answers/told-pieces.ts";
 import type { Webhook, WebhookEvent } from "../webhooks/webhook.ts";
 import type { Claim, Computation, ComputationTable } from "./computation-table.ts";
 import type { JobRows, Outcome, StoredJob } from "./job-rows.ts";
@@ -80,7 +81,7 @@ export class KeptJobs {
     const { id } = job;
     const kept = rows.add({ id, head: job, webhook, computationId: id });
     if (webhook !== null) notify(id, webhook, "start");
-    this.finish(id, { status: "succeeded", result });
+    this.finish(id, { status: "succeeded", result }, toldAtOnce);
     return rows.find(id)?.job ?? kept;
   }
 
@@ -115,9 +116,10 @@ export class KeptJobs {
     }
   }
 
-  finish(id: JobId, outcome: Outcome): void {
+  /** @param told how it was told until then */
+  finish(id: JobId, outcome: Outcome, told: Told | null): void {
     const { rows, notify, now } = this.#dependencies;
-    rows.finish(id, outcome, now());
+    rows.finish(id, { ...outcome, told }, now());
     const webhook = rows.find(id)?.webhook ?? null;
     if (webhook === null) return;
     if (outcome.status === "succeeded") notify(id, webhook, "output");

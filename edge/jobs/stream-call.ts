@@ -7,6 +7,7 @@ import { shardOfJobId } from "#contract/job-id.ts";
 import { warningsHeader } from "../answers/render.ts";
 import type { Rendering } from "../answers/rendering.ts";
 import { StreamRenderer } from "../answers/stream-surfaces.ts";
+import { toldAtOnce } from "../answers/told-pieces.ts";
 import type { EdgeContext } from "../context.ts";
 import { settingsOf } from "../environment.ts";
 import { randomHex } from "../http/random-hex.ts";
@@ -73,7 +74,7 @@ export async function streamKnown(
   const kept = keep ? await shardStub(c.env, shard).keep({ job, webhook, result }) : null;
   const jobId = kept?.id ?? id;
   const { readable } = new EventStream({
-    log: endedLog({ status: "succeeded", result }),
+    log: endedLog({ status: "succeeded", result }, toldAtOnce),
     renderer: new StreamRenderer({ jobId, createdAt, rendering }),
     after: 0,
     whereResult: "",

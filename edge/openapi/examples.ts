@@ -52,6 +52,7 @@ export function jobExample(): unknown {
     warnings: [],
     createdAt,
     finishedAt: createdAt + 2_000,
+    told: null,
     progress: null,
     result: null,
     error: null,

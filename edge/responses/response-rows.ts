@@ -5,6 +5,7 @@
 import type { PublicError } from "#contract/errors.ts";
 import type { JobId } from "#contract/job-id.ts";
 import type { ResponseRendering } from "../answers/model-response.ts";
+import { type Told, toldAtOnce } from "../answers/told-pieces.ts";
 
 const pieceBytes = 512 * 1024;
 
@@ -13,7 +14,7 @@ const tables = `
   CREATE TABLE IF NOT EXISTS responses (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, tenant TEXT NOT NULL, previous TEXT,
     job TEXT, status TEXT NOT NULL, from_result INTEGER NOT NULL, rendering TEXT NOT NULL, warnings TEXT NOT NULL,
-    error TEXT, bytes INTEGER NOT NULL, created_at INTEGER NOT NULL, look_at INTEGER
+    error TEXT, bytes INTEGER NOT NULL, created_at INTEGER NOT NULL, look_at INTEGER, told TEXT
   ) STRICT;
   CREATE INDEX IF NOT EXISTS responses_by_look ON responses (look_at) WHERE look_at IS NOT NULL;
   CREATE TABLE IF NOT EXISTS pieces (
@@ -30,15 +31,16 @@ export type ResponseRow = {
   /** Null: its result was there already. */
   job: JobId | null;
   status: "open" | "succeeded" | "failed" | "canceled";
-  /** 1: what a stream told of it was its result, and can be told again. */
+  /** 1: what a stream told of it was its result alone (`toldAtOnce`). */
   from_result: number;
-  /** JSON, as are warnings and error. */
+  /** JSON, as are warnings, error and told. */
   rendering: string;
   warnings: string;
   error: string | null;
   bytes: number;
   created_at: number;
   look_at: number | null;
+  told: string | null;
 };
 
 export type NewResponse = {
@@ -52,10 +54,12 @@ export type NewResponse = {
   input: string;
 };
 
-export type ResponseEnd =
-  | { status: "succeeded"; document: string; output: string | null; fromResult: boolean }
+/** `told`: how its events were told; null: not known. */
+export type ResponseEnd = { told: Told | null } & (
+  | { status: "succeeded"; document: string; output: string | null }
   | { status: "failed"; error: PublicError }
-  | { status: "canceled" };
+  | { status: "canceled" }
+);
 
 /** `output`: of a large result the items alone, without log probabilities. */
 type Part = "input" | "result" | "output";
@@ -68,6 +72,10 @@ export class ResponseRows {
   constructor(sql: SqlStorage) {
     this.#sql = sql;
     sql.exec(tables);
+    const columns = sql.exec<{ name: string }>("SELECT name FROM pragma_table_info('responses')");
+    if (!columns.toArray().some(({ name }) => name === "told")) {
+      sql.exec("ALTER TABLE responses ADD COLUMN told TEXT");
+    }
     const all = sql.exec<{ count: number; bytes: number | null }>(
       "SELECT count(*) AS count, sum(bytes) AS bytes FROM responses",
     );
@@ -90,13 +98,13 @@ export class ResponseRows {
   add(response: NewResponse, now: number, state: { lookAt: number } | ResponseEnd): void {
     const { id, tenant, previous, job } = response;
     const rendering = JSON.stringify(response.rendering);
-    const { status, error, fromResult, parts } = partsOf("lookAt" in state ? null : state);
-    const all = [...parts, { part: "input" as const, bytes: bytesIn(response.input) }];
-    const bytes = bytesIn(rendering).byteLength + sizeOf(all);
+    const { status, error, fromResult, told, parts } = partsOf("lookAt" in state ? null : state);
+    const all = [...parts, written("input", response.input)];
+    const bytes = bytesIn(rendering).byteLength + sizeOf(told, all);
     const { number } = this.#sql
       .exec<{ number: number }>(
         `INSERT INTO responses (id, tenant, previous, job, status, from_result, rendering, warnings, error, bytes,
-           created_at, look_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number`,
+           created_at, look_at, told) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING number`,
         id,
         tenant,
         previous,
@@ -109,6 +117,7 @@ export class ResponseRows {
         bytes,
         now,
         "lookAt" in state ? state.lookAt : null,
+        told,
       )
       .one();
     this.#count += 1;
@@ -126,15 +135,16 @@ export class ResponseRows {
 
   /** Of one that is open. */
   end({ number }: Pick<ResponseRow, "number">, end: ResponseEnd): void {
-    const { status, error, fromResult, parts } = partsOf(end);
-    const bytes = sizeOf(parts);
+    const { status, error, fromResult, told, parts } = partsOf(end);
+    const bytes = sizeOf(told, parts);
     this.#sql.exec(
-      `UPDATE responses SET status = ?, from_result = ?, error = ?, bytes = bytes + ?, look_at = NULL
+      `UPDATE responses SET status = ?, from_result = ?, error = ?, bytes = bytes + ?, look_at = NULL, told = ?
        WHERE number = ?`,
       status,
       fromResult,
       error,
       bytes,
+      told,
       number,
     );
     this.#bytes += bytes;
@@ -233,20 +243,37 @@ type Written = { part: Part; bytes: Uint8Array };
 
 /** What a row says of an end, and what is written beside it. @param end null: it is open */
 function partsOf(end: ResponseEnd | null) {
-  const none: Written[] = [];
-  const row = { status: end?.status ?? "open", error: null, fromResult: 0, parts: none };
+  const parts: Written[] = [];
+  const isAtOnce = end?.told === toldAtOnce;
+  const told = end == null || end.told === null || isAtOnce ? null : JSON.stringify(end.told);
+  const row = {
+    status: end?.status ?? "open",
+    error: null,
+    fromResult: Number(isAtOnce),
+    told,
+    parts,
+  };
   if (end?.status === "failed") return { ...row, error: JSON.stringify(end.error) };
   if (end?.status !== "succeeded") return row;
-  const { document, output, fromResult } = end;
-  const parts: Written[] = [{ part: "result", bytes: bytesIn(document) }];
-  if (output !== null) parts.push({ part: "output", bytes: bytesIn(output) });
-  return { ...row, fromResult: Number(fromResult), parts };
+  parts.push(written("result", end.document));
+  if (end.output !== null) parts.push(written("output", end.output));
+  return row;
+}
+
+function written(part: Part, text: string): Written {
+  return { part, bytes: bytesIn(text) };
 }
 
 function bytesIn(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
 
-function sizeOf(parts: readonly Written[]): number {
-  return parts.reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+function sizeOf(told: string | null, parts: readonly Written[]): number {
+  return parts.reduce((sum, { bytes }) => sum + bytes.byteLength, bytesIn(told ?? "").byteLength);
+}
+
+/** @returns null where it is open, or how it was told is not known */
+export function toldOf({ from_result, told }: ResponseRow): Told | null {
+  if (from_result === 1) return toldAtOnce;
+  return told === null ? null : JSON.parse(told);
 }

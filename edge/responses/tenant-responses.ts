@@ -11,6 +11,7 @@ import type { Job, JobStatus } from "../answers/job.ts";
 import type { ResponseRendering } from "../answers/model-response.ts";
 import { openResult } from "../answers/read-result.ts";
 import { type ItemPlace, placeOfItem, type ResponseItem } from "../answers/response-items.ts";
+import { type Told, toldAtOnce } from "../answers/told-pieces.ts";
 import { type Env, settingsOf } from "../environment.ts";
 import { ByteSemaphore } from "../http/byte-semaphore.ts";
 import { shardStub } from "../jobs/shard-stub.ts";
@@ -32,6 +33,7 @@ import {
   type ResponseEnd,
   type ResponseRow,
   ResponseRows,
+  toldOf,
 } from "./response-rows.ts";
 
 /** A job that its shard does not know after so long never got there. */
@@ -50,8 +52,6 @@ declare module "../environment.ts" {
 export type StoredResponse = Pick<ResponseRow, "job"> & {
   rendering: ResponseRendering;
   warnings: string[];
-  /** What a stream told of it was its result, and can be told again from any place. */
-  fromResult: boolean;
   state:
     | { kind: "open"; status: JobStatus }
     /** Null: it is large, and to be had by itself. */
@@ -81,7 +81,7 @@ export class TenantResponses extends DurableObject<Env> {
   /** Keeps a response whose result was there already. @returns false: too many are open */
   async keep(response: NewResponse, result: StoredResult): Promise<boolean> {
     if (!this.#makeRoom(response)) return false;
-    const end = await endOf(this.env, response.id, result, true);
+    const end = await endOf(this.env, response.id, result, toldAtOnce);
     this.#rows.add(response, Date.now(), end);
     this.#evict(response);
     await this.#keepAlarm();
@@ -91,6 +91,12 @@ export class TenantResponses extends DurableObject<Env> {
   async find(id: string): Promise<StoredResponse | null> {
     const settled = await this.#settle(id);
     return settled === null ? null : this.#show(settled.row, settled.status);
+  }
+
+  /** How the events of one that is finished were told; null: that is not known. */
+  told(id: string): Told | null {
+    const row = this.#rows.find(id);
+    return row === null ? null : toldOf(row);
   }
 
   /** One that is finished stays as it is. */
@@ -208,12 +214,15 @@ export class TenantResponses extends DurableObject<Env> {
   /** @returns null: it goes on */
   async #endOfJob(row: ResponseRow, job: Job | null): Promise<ResponseEnd | null> {
     if (job === null) {
-      return Date.now() - row.created_at < arrivalMs ? null : { status: "failed", error: lost };
+      return Date.now() - row.created_at < arrivalMs
+        ? null
+        : { status: "failed", error: lost, told: null };
     }
+    const { told } = job;
     if (job.finishedAt === null) return null;
-    if (job.error !== null) return { status: "failed", error: job.error };
-    if (job.result === null) return { status: "canceled" };
-    return endOf(this.env, row.id, job.result, false);
+    if (job.error !== null) return { status: "failed", error: job.error, told };
+    if (job.result === null) return { status: "canceled", told };
+    return endOf(this.env, row.id, job.result, told);
   }
 
   #end(row: ResponseRow, end: ResponseEnd): void {
@@ -244,7 +253,6 @@ export class TenantResponses extends DurableObject<Env> {
       job: row.job,
       rendering: JSON.parse(row.rendering),
       warnings: JSON.parse(row.warnings),
-      fromResult: row.from_result === 1,
       state: this.#stateOf(row, status),
     };
   }
@@ -305,24 +313,24 @@ async function endOf(
   env: Env,
   id: string,
   stored: StoredResult,
-  fromResult: boolean,
+  told: Told | null,
 ): Promise<ResponseEnd> {
-  if (stored.kind === "inline") return succeeded(id, stored.document, fromResult);
+  if (stored.kind === "inline") return succeeded(id, stored.document, told);
   const release = await large.acquire(stored.reference.bytes, never);
   try {
     const document = await documentOf(env, stored);
     return document === null
-      ? { status: "failed", error: gone }
-      : succeeded(id, document, fromResult);
+      ? { status: "failed", error: gone, told: null }
+      : succeeded(id, document, told);
   } finally {
     release();
   }
 }
 
-function succeeded(id: string, document: string, fromResult: boolean): ResponseEnd {
+function succeeded(id: string, document: string, told: Told | null): ResponseEnd {
   const apart = document.length > itemsApartCharacters;
   const output = apart ? JSON.stringify(itemsIn(id, document)) : null;
-  return { status: "succeeded", document, output, fromResult };
+  return { status: "succeeded", document, output, told };
 }
 
 /** @returns null where it is gone from object storage @throws where that cannot be read */

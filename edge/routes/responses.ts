@@ -19,7 +19,7 @@ import { smallBodyBytes } from "../http/body-permit.ts";
 import { randomHex } from "../http/random-hex.ts";
 import { validate } from "../http/validation.ts";
 import { streamHeaders } from "../jobs/answer-stream.ts";
-import { EventLog } from "../jobs/event-log.ts";
+import { endedLog } from "../jobs/event-log.ts";
 import { EventStream } from "../jobs/event-stream.ts";
 import type { Outcome } from "../jobs/job-rows.ts";
 import type { Kept } from "../jobs/job-spec.ts";
@@ -334,7 +334,7 @@ async function* chunksOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uin
 }
 
 /**
- * From the log of its job, whose events are those that were told before, as long as there is one; then from the result.
+ * From the log of its job, as long as there is one; then from what is kept, by the same events.
  * @param after how many events the reader has
  */
 async function streamStored(
@@ -342,7 +342,7 @@ async function streamStored(
   stored: StoredResponse,
   after: number,
 ): Promise<Response> {
-  const { job, rendering, state, fromResult } = stored;
+  const { job, rendering, state } = stored;
   const end = outcomeOf(state);
   const live = job === null ? null : await streamOfJob(c, job, after, rendering);
   if (live !== null) return live;
@@ -353,8 +353,8 @@ async function streamStored(
       { param: "stream" },
     );
   }
-  const log = new EventLog(!fromResult);
-  log.finish(end ?? { status: "failed", error: unheard });
+  const told = end === null ? null : await responsesOf(c).told(rendering.id);
+  const log = endedLog(end ?? { status: "failed", error: unheard }, told);
   const createdAt = 1_000 * rendering.created;
   const { readable } = new EventStream({
     log,

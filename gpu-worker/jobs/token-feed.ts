@@ -28,6 +28,7 @@ export class TokenFeed {
   /** Tokens are being posted: what comes after them waits, or it would be there before them. */
   #posting = false;
   #lastEndAt = -Infinity;
+  #wasOpen = false;
 
   constructor(options: TokenFeedOptions) {
     this.#options = options;
@@ -123,7 +124,11 @@ export class TokenFeed {
   }
 
   #onSocketChange(): void {
-    if (!this.#socket.isOpen) this.#tokens.putBack();
+    const { isOpen } = this.#socket;
+    // The shard may have been struck down, with all that it was told.
+    if (this.#wasOpen && !isOpen) this.#tokens.tellAnew();
+    else if (!isOpen && !this.#posting) this.#tokens.putBack();
+    this.#wasOpen = isOpen;
     this.#flush();
   }
 }

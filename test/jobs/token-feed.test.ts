@@ -129,6 +129,23 @@ describe("tokens", () => {
     expect(known()).toEqual(upTo(count));
   });
 
+  it("go again from the first, one by one as they were, where the WebSocket broke after it", async () => {
+    const other = `${jobId.slice(0, -1)}2`;
+    reporter.begin(shard, other);
+    for (const index of [0, 1, 2]) {
+      reporter.stream(shard, token(index));
+      await edge.until(() => toldOf().length > index);
+    }
+    reporter.stream(shard, token(0, other));
+    await edge.until(() => toldOf(other).length === 1);
+    reporter.end(shard, other);
+    edge.breakSockets();
+    await edge.until(() => toldOf().length === 6);
+    expect(toldOf()).toEqual([...upTo(3), ...upTo(3)]);
+    // What has ended says nothing more.
+    expect(toldOf(other)).toEqual([1]);
+  });
+
   it("past a bound are left out, and the end is delivered", async () => {
     edge.opensSockets = false;
     edge.status = () => 500;

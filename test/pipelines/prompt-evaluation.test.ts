@@ -15,6 +15,8 @@ import type { GenerationContext } from "../../gpu-worker/pipelines/pipeline.ts";
 import { promptEvaluation } from "../../gpu-worker/pipelines/prompt-evaluation.ts";
 import { loadTokenizer } from "../../gpu-worker/tokenizer/tokenizer.ts";
 import { madeUpDecoder } from "../jobs/random-model.ts";
+import { estimateUnits } from "../../edge/tasks/estimate-units.ts";
+import { randomFrom } from "../random-from.ts";
 import { scriptedEngine } from "./scripted-engine.ts";
 
 const embedded = "../../gpu-worker/catalog/embedded/all-MiniLM-L6-v2";
@@ -258,6 +260,26 @@ describe("an optimisation", () => {
     const outputs = best?.examples.map(({ output }) => output) ?? [];
     expect(outputs.filter((output) => output === "good")).toHaveLength(4);
   });
+
+  it("asks no more than was reserved for it, and not much less, whatever is chosen on the way", async () => {
+    const random = randomFrom(11);
+    for (let count = 0; count < 3; count += 1) {
+      const given = randomOptimisation(random);
+      const answerer: Answerer = () => (random(2) === 0 ? "good" : "bad");
+      const parameters = { optimise: true, split_seed: count, constrain: random(2) === 0 };
+      const { report, usage, input } = await evaluate(given, answerer, parameters);
+      const shown = JSON.stringify({ count, calls: report.cost.calls });
+      const calls = countCalls(input, true);
+      expect.soft(calls, shown).toBeGreaterThanOrEqual(report.cost.calls);
+      expect.soft(calls, shown).toBeLessThanOrEqual(1.5 * report.cost.calls);
+      const asked = { ...greedy, ...parameters };
+      const call = { task: "prompt-evaluation" as const, inputs: [input], parameters: asked };
+      const reserved = estimateUnits(call, { limits: { maxTokens: 8_192, dimensions: null } });
+      const charged = usage.promptTokens + (usage.completionTokens ?? 0);
+      expect.soft(reserved, shown).toBeGreaterThanOrEqual(charged);
+      expect.soft(reserved, shown).toBeLessThanOrEqual(5 * charged);
+    }
+  });
 });
 
 function wilson(right: number, rows: number): string[] {
@@ -271,3 +293,30 @@ it("has Wilson's interval as Newcombe tells it (1998, table I, method 3)", () =>
   expect(wilson(0, 20)).toEqual(["0.0000", "0.1611"]);
   expect(wilson(1, 29)).toEqual(["0.0061", "0.1718"]);
 });
+
+/** Reviews of some ten words, of a prompt with or without an instruction, labels and a caller's wording. */
+function randomOptimisation(random: (below: number) => number): Given {
+  const words =
+    "the film was a long slow joy to watch and nobody in our row left before it ended".split(" ");
+  const text = () =>
+    Array.from({ length: 6 + random(10) }, () => words[random(words.length)]).join(" ");
+  const examples = Array.from({ length: 50 + random(30) }, (_, at) =>
+    mood(text(), at % 2 === 0 ? "good" : "bad"),
+  );
+  const variant = {
+    name: "mine",
+    messages: [{ role: "user" as const, content: "Rate: {{text}}" }],
+  };
+  const [system, user] = prompt.messages;
+  return {
+    examples,
+    labels: random(2) === 0 ? labels : null,
+    variants: random(2) === 0 ? [variant] : [],
+    prompt: {
+      ...prompt,
+      messages: [system, user].flatMap((each, at) =>
+        each === undefined || (at === 0 && random(2) === 0) ? [] : [each],
+      ),
+    },
+  };
+}

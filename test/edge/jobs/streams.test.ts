@@ -230,10 +230,14 @@ describe("a caller that comes back", () => {
     await tell(message, generated(message, 4, ["Hello"]));
     const id = (await response).headers.get("x-job-id") ?? "";
     await (await response).text();
-    await abortAllDurableObjects();
     const all = await new SseReader(await resumed(id)).rest();
-    expect(all.map(({ event }) => event)).toEqual(["output", "completed"]);
-    const [gone, ...others] = await new SseReader(await resumed(id, 3)).rest();
+    expect(all.map(({ event }) => event)).toEqual(["start", "output", "completed"]);
+    await abortAllDurableObjects();
+    for (const after of [0, 1, 2]) {
+      const rest = await new SseReader(await resumed(id, after)).rest();
+      expect(rest).toEqual(all.slice(after));
+    }
+    const [gone, ...others] = await new SseReader(await resumed(id, 4)).rest();
     expect(others).toEqual([]);
     expect(gone).toMatchObject({ event: "error" });
     expect(JSON.stringify(gone)).toContain(`/v1/jobs/${id}`);

@@ -2,16 +2,30 @@
 import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Piece } from "../../../contract/events.ts";
-import type { JobMessage } from "../../../contract/job-message.ts";
 import { type SseEvent, SseReader } from "../../sse-reader.ts";
 import { call, failed, report, sent, started } from "../jobs/caller-and-worker.ts";
 import { openOutsideWorld, type OutsideWorld } from "../jobs/outside-world.ts";
-import { generated, piece, tokens, writer } from "../jobs/streams-in-tests.ts";
+import { generated, tokens, writer } from "../jobs/streams-in-tests.ts";
 import type { ErrorBody } from "../caller.ts";
 import { announce } from "../stand-in-worker.ts";
 import { endToken, token } from "../written.ts";
 import type { ResponseBody } from "./responses-in-tests.ts";
+import {
+  background,
+  create,
+  ends,
+  get,
+  numbersOf,
+  path,
+  pieces,
+  queued,
+  reader,
+  responseOf,
+  told,
+  typesOf,
+  upTo,
+  whole,
+} from "./streamed-responses.ts";
 
 let world: OutsideWorld;
 
@@ -21,67 +35,7 @@ beforeEach(async () => {
 });
 afterEach(() => vi.restoreAllMocks());
 
-const path = "/v1/responses";
-
-function create(body: object, signal?: AbortSignal): Promise<Response> {
-  const whole = { model: writer.id, input: crypto.randomUUID(), ...body };
-  return call(path, { body: whole, ...(signal === undefined ? {} : { signal }) });
-}
-
-async function get(id: string): Promise<ResponseBody> {
-  const response = await call(`${path}/${id}`, { method: "GET" });
-  expect(response.status).toBe(200);
-  return response.json();
-}
-
-/** Goes on with a response's events. */
-async function reader(id: string, query = ""): Promise<SseReader> {
-  return new SseReader(await call(`${path}/${id}?stream=true${query}`, { method: "GET" }));
-}
-
-async function background(more: object = {}) {
-  const response = await create({ background: true, ...more });
-  const body = await response.json<ResponseBody>();
-  return { id: body.id, body, message: await sent(world) };
-}
-
-function responseOf(data: SseEvent["data"] | undefined): ResponseBody {
-  if (data === undefined) throw new Error("no event");
-  return data["response"] as ResponseBody;
-}
-
-const typesOf = (events: readonly SseEvent[]) => events.map(({ data }) => data["type"]);
-const numbersOf = (events: readonly SseEvent[]) =>
-  events.map(({ data }) => data["sequence_number"]);
-const upTo = (count: number) => Array.from({ length: count }, (_, index) => index);
-
-const told = (from: number, text: string, textFrom: number, more: Partial<Piece> = {}): Piece => ({
-  ...piece(from, text, textFrom),
-  ...more,
-});
-
-/** "In Paris." in two pieces. */
-const pieces = [told(0, "In", 0), told(1, " Paris.", 2, { finishReason: "end_token" })] as const;
-
-function ends(message: JobMessage, sequence = 9) {
-  return generated(message, sequence, ["In Paris."], (text) => ({
-    choices: [{ text, finish_reason: "end_token", tokens: 2, logprobs: null }],
-  }));
-}
-
-const whole = [
-  "response.created",
-  "response.in_progress",
-  "response.output_item.added",
-  "response.content_part.added",
-  "response.output_text.delta",
-  "response.output_text.delta",
-  "response.output_text.done",
-  "response.content_part.done",
-  "response.output_item.done",
-  "response.completed",
-];
-const queued = ["response.created", "response.queued", ...whole.slice(1)];
+const errorOf = async (body: object) => (await create(body)).json<ErrorBody>();
 
 describe("a stream", () => {
   it("tells OpenAI's events in order, each numbered and named, and ends with the response", async () => {
@@ -162,7 +116,7 @@ describe("a stream", () => {
 
 describe("a response in the background", () => {
   it("is answered at once, and goes on", async () => {
-    const { id, body, message } = await background();
+    const { id, body, message } = await background(world);
     expect(body).toMatchObject({ status: "queued", background: true, output: [] });
     expect(body.usage).toBeUndefined();
     await report(message.shard, [started(message)]);
@@ -197,18 +151,6 @@ describe("a response in the background", () => {
     expect(await (await reader(id, `&starting_after=${queued.length - 1}`)).rest()).toEqual([]);
   });
 
-  it("is told again from its result when its events are gone, and says so to one who had some", async () => {
-    const { id, message } = await background({ stream: false });
-    await report(message.shard, [started(message), ends(message)]);
-    await abortAllDurableObjects();
-    const events = await (await reader(id)).rest();
-    expect(typesOf(events)).toEqual(queued.filter((_, index) => index !== 6));
-    const late = await (await reader(id, "&starting_after=4")).rest();
-    expect(typesOf(late)).toEqual(["error"]);
-    expect(late[0]?.data).toMatchObject({ code: "not_found", error: { code: "not_found" } });
-    expect(late[0]?.data["message"]).toContain("GET");
-  });
-
   it("is told from any event on where it came from the cache", async () => {
     const asked = { input: "kept", temperature: 0 };
     const first = create(asked);
@@ -225,7 +167,7 @@ describe("a response in the background", () => {
   });
 
   it("is cancelled when that is asked for, and whoever reads it is told", async () => {
-    const { id, message } = await background();
+    const { id, message } = await background(world);
     await report(message.shard, [started(message)]);
     const reading = await reader(id);
     const cancel = () => call(`${path}/${id}/cancel`);
@@ -241,7 +183,7 @@ describe("a response in the background", () => {
   });
 
   it("is cancelled when it is deleted", async () => {
-    const { id, message } = await background();
+    const { id, message } = await background(world);
     await report(message.shard, [started(message)]);
     await call(`${path}/${id}`, { method: "DELETE" });
     expect((await report(message.shard, [], [message.id])).cancelled).toEqual([message.id]);
@@ -265,7 +207,7 @@ describe("a job that is asked for by Prefer", () => {
 
 describe("a response of a megabyte and more", () => {
   it("is kept from object storage, in characters of several bytes", async () => {
-    const { id, message } = await background();
+    const { id, message } = await background(world);
     const text = "\u{1f30d}é".repeat(300_000);
     await report(message.shard, [generated(message, 2, [text])]);
     expect(world.objects.size).toBe(1);
@@ -281,8 +223,7 @@ describe("a response of a megabyte and more", () => {
     await report(following.shard, [ends(following)]);
     // What follows that in turn is more than any model reads.
     const { id: last } = await (await next).json<ResponseBody>();
-    const error = async (body: object) => (await create(body)).json<ErrorBody>();
-    const long = await error({ previous_response_id: last });
+    const long = await errorOf({ previous_response_id: last });
     expect(long.error).toMatchObject({
       code: "context_length_exceeded",
       param: "previous_response_id",
@@ -292,7 +233,7 @@ describe("a response of a megabyte and more", () => {
     );
     const { output } = await get(id);
     const named = [1, 2].map(() => ({ type: "item_reference", id: output[0]?.id }));
-    expect((await error({ input: named })).error).toMatchObject({
+    expect((await errorOf({ input: named })).error).toMatchObject({
       code: "context_length_exceeded",
       param: "input",
     });
@@ -335,7 +276,7 @@ describe("a call that is not answered in time", () => {
 
 describe("what was struck down", () => {
   it("is finished by the worker's word, and looked up by the alarm", async () => {
-    const { id, message } = await background();
+    const { id, message } = await background(world);
     await report(message.shard, [started(message)]);
     await abortAllDurableObjects();
     expect((await get(id)).status).toBe("in_progress");
@@ -354,7 +295,7 @@ describe("what was struck down", () => {
   });
 
   it("has failed where its job never got there", async () => {
-    const { id } = await background();
+    const { id } = await background(world);
     const responses = env.RESPONSES.getByName("operator");
     await runInDurableObject(responses, (_, { storage: { sql } }) => {
       const job = `job_0_${"0".repeat(32)}`;
