@@ -335,7 +335,7 @@ program
 program
   .command("export")
   .argument("<model>", "a model's folder, or its id")
-  .description("write an encoder as ONNX with its tokenizer and a script that runs it anywhere")
+  .description("write a model as ONNX with its tokenizer and a script that runs it anywhere")
   .requiredOption("--out <folder>", "where to write it")
   .option("--merge", "of an adapter, its base's checkpoint with it merged too", false)
   .action(async (model: string, options: { out: string; merge: boolean }) => {
