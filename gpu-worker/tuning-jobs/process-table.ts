@@ -62,9 +62,13 @@ function bootSession(): string | null {
 function said(command: string, words: readonly string[]): string | null {
   try {
     const env = { PATH: process.env["PATH"], LC_ALL: "C", TZ: "UTC" };
-    const stdio = ["ignore", "pipe", "ignore"] as const;
-    const options = { env, timeout: 2_000, encoding: "utf8", stdio: [...stdio] } as const;
-    return execFileSync(command, [...words], options).trim() || null;
+    const given = execFileSync(command, words, {
+      env,
+      timeout: 2_000,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    });
+    return given.trim() || null;
   } catch {
     return null;
   }
