@@ -10,7 +10,8 @@ import { openEdgeClient } from "./jobs/edge-client.ts";
 import { openSqsQueue } from "./jobs/sqs-queue.ts";
 import { createLog } from "./telemetry/log.ts";
 import { lowerPriority } from "./tuning-jobs/lower-priority.ts";
-import { LeaseNotes, readProcessTable } from "./tuning-jobs/lease-notes.ts";
+import { LeaseNotes } from "./tuning-jobs/lease-notes.ts";
+import { readProcessTable } from "./tuning-jobs/process-table.ts";
 import { reportLost } from "./tuning-jobs/report-lost.ts";
 import { TuningWorker, type TuningWorkerOptions } from "./tuning-jobs/tuning-worker.ts";
 

@@ -34,6 +34,11 @@ export function placeOfLabel(
   return /^(?:0|[1-9]\d{0,3})$/.test(label) && Number(label) < names.length ? Number(label) : null;
 }
 
+/** The first name that is there twice; undefined: none is. */
+export function nameGivenTwice(names: readonly string[]): string | undefined {
+  return names.find((name, at) => names.indexOf(name) !== at);
+}
+
 /** What is wrong with the names for such a file, as its report tells; null: nothing that it tells. */
 export function labelNamesProblem(
   names: readonly string[],

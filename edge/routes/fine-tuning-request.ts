@@ -4,6 +4,7 @@ import { cutText } from "#contract/cut-text.ts";
 import { CodedError } from "#contract/errors.ts";
 import { LabelName } from "#contract/tasks/fields.ts";
 import { TrainingTask } from "#contract/training/forms.ts";
+import { nameGivenTwice } from "#contract/training/label-names.ts";
 import { trainingLimits } from "#contract/training/limits.ts";
 import {
   tuningBounds,
@@ -219,7 +220,7 @@ function checkSuffix(suffix: string): void {
 }
 
 function checkLabelNames(names: readonly string[]): void {
-  const twice = names.find((name, at) => names.indexOf(name) !== at);
+  const twice = nameGivenTwice(names);
   if (twice === undefined) return;
   const shown = JSON.stringify(cutText(twice, 100));
   throw wrong("label_names", `label_names has ${shown} twice. Name each class once.`);

@@ -38,7 +38,7 @@ import type { WeightSource } from "../weights/weight-source.ts";
 import { activate } from "./activation.ts";
 import { blockProducts } from "./block-products.ts";
 import type { DecoderArchitecture, DecoderLayer } from "./decoder-architecture.ts";
-import { type Batch, readBatch } from "./decoder-batch.ts";
+import { type Batch, type Piece, readBatch } from "./decoder-batch.ts";
 import { decoderForms } from "./decoder-form.ts";
 import type { DecoderForm, Kept } from "./decoder-form.ts";
 import type { DecoderProducts, WordTable } from "./decoder-products.ts";
@@ -53,7 +53,7 @@ import type { LayerReach } from "./kept-reach.ts";
 import { addRmsNorm, rmsNorm } from "./rms-norm.ts";
 import { ropeTables } from "./rope.ts";
 import type { Rope, RopeTables } from "./rope.ts";
-import { withPromptVectors } from "./virtual-tokens.ts";
+import { withPromptVectors, withVirtualTokens } from "./virtual-tokens.ts";
 
 export type DecoderOptions = {
   /** Of the longest text that will be computed: as many rows the tables of turns have. Default: the model's most. */
@@ -66,6 +66,8 @@ export type DecoderOptions = {
   readonly lora?: boolean;
   /** Takes vectors of soft prompts, see virtual-tokens.ts. */
   readonly prompts?: boolean;
+  /** Whether its runs may be mixed. Default: true. */
+  readonly mixed?: boolean;
 };
 
 export const decoderPrefixes = ["model."];
@@ -168,10 +170,10 @@ function attendMixed(
   inner: GraphBuilder,
   decoder: Decoder,
   at: NamedLayer,
-  { others, piece: own }: { others: Attended; piece: Attended },
+  { others, own, piece }: { others: Attended; own: Attended; piece: Piece },
 ): Value[] {
   const { graph } = decoder.parameters;
-  const { start, attendedShape } = decoder.batch.piece;
+  const { start, attendedShape } = piece;
   const axis = graph.integers([0]);
   const cut = (rows: Attended["rows"], bounds: readonly [Value, Value], shape: readonly number[]) =>
     rows.map((all) => {
@@ -199,6 +201,31 @@ function attendMixed(
   return [joined.op("Reshape", [attendedShape]), ...present, ...piecePresent];
 }
 
+type Either = { others: Attended; piece: Piece; piecePast: readonly Value[] };
+
+/** With the piece's rows where there is a piece. */
+function attendEither(decoder: Decoder, at: NamedLayer, { others, piece, piecePast }: Either) {
+  const { graph } = decoder.parameters;
+  const { last, totalLength } = piece;
+  const own = { rows: others.rows, past: piecePast, last, totalLength };
+  // In the graph itself, not in a branch.
+  decoder.tables(at.layer.rope);
+  return graph.ops(
+    "If",
+    [piece.exists],
+    {
+      then_branch: graph.body("mixed", [], (inner) =>
+        attendMixed(inner, decoder, at, { others, own, piece }),
+      ),
+      else_branch: graph.body("all", [], (inner) => [
+        ...attend(inner, decoder, at, others),
+        ...piecePast.map((past) => inner.outer(past).op("Identity")),
+      ]),
+    },
+    5,
+  );
+}
+
 const kinds = ["key", "value"] as const;
 
 /** What attention gives for `x` [batch, sequence, hidden]; its keys and values become outputs of the graph. */
@@ -215,23 +242,10 @@ function attention(decoder: Decoder, x: Value, at: NamedLayer): Value {
   const rows = queryKeyValue(decoder, x, at).map((each) => each?.cast(kept) ?? null);
   const { last, totalLength, piece } = batch;
   const others = { rows, past: pastOf("", "batch"), last, totalLength };
-  const own = { rows, past: pastOf("piece.", 1), last: piece.last, totalLength: piece.totalLength };
-  // In the graph itself, not in a branch.
-  decoder.tables(at.layer.rope);
-  const results = graph.ops(
-    "If",
-    [piece.exists],
-    {
-      then_branch: graph.body("mixed", [], (inner) =>
-        attendMixed(inner, decoder, at, { others, piece: own }),
-      ),
-      else_branch: graph.body("all", [], (inner) => [
-        ...attend(inner, decoder, at, others),
-        ...own.past.map((past) => inner.outer(past).op("Identity")),
-      ]),
-    },
-    5,
-  );
+  const results =
+    piece === null
+      ? attend(graph, decoder, at, others)
+      : attendEither(decoder, at, { others, piece, piecePast: pastOf("piece.", 1) });
   const [attended, ...present] = results;
   if (attended === undefined) throw new TypeError("attention gives a result");
   for (const [place, value] of present.entries()) {
@@ -286,9 +300,12 @@ const embedding = "embed_tokens.weight";
 /** [batch, sequence, hidden]. What is learnt in a word's place is not scaled, as in PEFT. */
 function embed(decoder: Decoder, prompts: boolean): Value {
   const { batch, products, architecture, parameters } = decoder;
-  const rows = products.embed(batch.ids, wordTable(decoder, embedding));
-  const { embeddingScale: scale, hidden } = architecture;
-  const words = scale === 1 ? rows : rows.mul(scale);
+  const { embeddingScale: scale, hidden, vocabulary } = architecture;
+  const options = { vocabulary, width: hidden };
+  const words = withVirtualTokens(parameters, batch.ids, options, (ids) => {
+    const rows = products.embed(ids, wordTable(decoder, embedding));
+    return scale === 1 ? rows : rows.mul(scale);
+  });
   return prompts ? withPromptVectors(parameters.graph, words, hidden) : words;
 }
 
@@ -325,7 +342,7 @@ export function buildCausalTransformer(
   options: DecoderOptions,
 ): Graph {
   const { positions: rows = architecture.positions, form = "f32", reach } = options;
-  const { lora = false, prompts = false } = options;
+  const { lora = false, prompts = false, mixed = true } = options;
   const graph = new GraphBuilder(architecture.name, { form });
   const parameters = new Parameters(graph, weights, decoderPrefixes);
   const { heads, keyValueHeads, headWidth } = architecture;
@@ -338,7 +355,7 @@ export function buildCausalTransformer(
     products: lora ? loraProducts(products, parameters, architecture) : products,
     kept,
     reach: reach ?? null,
-    batch: readBatch(graph, queryHeads),
+    batch: readBatch(graph, queryHeads, mixed),
     tables: sharedTables(graph, { rows, pairs: queryHeads.padded / 2 }, kept),
     queryHeads,
     keyHeads: headsOf(keyValueHeads, headWidth),

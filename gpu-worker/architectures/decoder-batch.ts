@@ -12,11 +12,12 @@ export type Batch = {
   readonly totalLength: Value;
   /** int64 [asked]. */
   readonly positions: Value;
-  readonly piece: Piece;
+  /** Null: the graph's runs are not mixed. */
+  readonly piece: Piece | null;
 };
 
 /** Of a prompt, beside new tokens of other texts. */
-type Piece = {
+export type Piece = {
   /** bool []. */
   readonly exists: Value;
   /** Index of its last token in its text's keys, int32 [1]. */
@@ -29,20 +30,19 @@ type Piece = {
   readonly attendedShape: Value;
 };
 
-/** Adds the inputs. */
-export function readBatch(graph: GraphBuilder, queryHeads: Heads): Batch {
+/** Adds the inputs, those of a piece for runs that are mixed. */
+export function readBatch(graph: GraphBuilder, queryHeads: Heads, mixed: boolean): Batch {
   const ids = graph.input("input_ids", "int64", ["batch", "sequence"]);
   const lengths = graph.input("lengths", "int32", ["batch"]);
   const totalLength = graph.input("total_length", "int32", []);
   const positions = graph.input("positions", "int64", ["asked"]);
+  const rows = { ids, last: lengths.sub(1), totalLength, positions };
+  if (!mixed) return { ...rows, piece: null };
   const pieceLength = graph.input("piece_length", "int32", [1]);
   const pieceTotal = pieceLength.reshape([]);
   const width = graph.integers([sizeOf(queryHeads)]);
   return {
-    ids,
-    last: lengths.sub(1),
-    totalLength,
-    positions,
+    ...rows,
     piece: {
       exists: pieceTotal.op("Greater", [graph.scalar("int32", 0)]),
       last: pieceLength.sub(1),

@@ -14,7 +14,10 @@ import type { LoadedDecoder, LoadedModel } from "./loaded-model.ts";
 import { readLora } from "./read-lora.ts";
 
 /** Its own, with the base's tokens where it names none. */
-function chatTemplateOf({ chatTemplate: own }: DecoderAdapter, base: LoadedDecoder) {
+export function chatTemplateOf(
+  { chatTemplate: own }: DecoderAdapter,
+  base: Pick<LoadedDecoder, "chatTemplate">,
+) {
   if (own === null) return base.chatTemplate;
   const { bosToken = "", eosToken = "" } = base.chatTemplate ?? {};
   return {

@@ -1,18 +1,22 @@
 /**
- * `npm run model -- export MODEL --out DIR`: an encoder as files that need nothing of ours: model.onnx with its head,
+ * `npm run model -- export MODEL --out DIR`: a model as files that need nothing of ours: model.onnx with its head,
  * tokenizer.json, model.json (labels and what its numbers mean), its card, and run.mjs, a script that runs them. An
- * adapter is merged into its base; with `--merge`, the base's checkpoint too.
+ * adapter is merged into its base; with `--merge`, the base's checkpoint too. Here of encoders; export-decoder.ts has
+ * models that write.
  */
-import { copyFile, mkdir, readdir, readFile, stat, writeFile } from "node:fs/promises";
+import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { stripTypeScriptTypes } from "node:module";
 import path from "node:path";
 import type { Task } from "#contract/tasks.ts";
+import { wrongBase } from "../catalog/adapter-base.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
 import { describeBase, findBase } from "../catalog/base-model.ts";
 import { adapterLimits } from "../catalog/load-adapter.ts";
+import { prefixesOf } from "../architectures/encoder.ts";
 import { classifierOf, type EncoderAdapter } from "../checkpoints/adapter-folder.ts";
 import { type Checkpoint, identityFiles, readCheckpoint } from "../checkpoints/checkpoint.ts";
 import {
+  type AdapterModel,
   type AdapterOf,
   isAdapter,
   isDecoderFolder,
@@ -22,8 +26,10 @@ import type { ModelHead, Problem } from "../model/model-head.ts";
 import { loadTokenizer } from "../tokenizer/tokenizer.ts";
 import { writeModel } from "../onnx/write-model.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
-import { type TensorToWrite, writeSafetensors } from "../weights/safetensors-writer.ts";
+import { writeSafetensors } from "../weights/safetensors-writer.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
+import { decoderWithAdapter, exportDecoder } from "./export-decoder.ts";
+import { copyNamed, makeEmpty, writeScript, writeWeights } from "./exported-files.ts";
 import { answerOutputs, graphOfAdapter, graphOfCheckpoint } from "./exported-graph.ts";
 import { mergedWeights } from "./merged-weights.ts";
 
@@ -69,14 +75,50 @@ export async function runExport(
   settings: Settings,
   signal: AbortSignal,
 ): Promise<string[]> {
-  const exported = await describe(await folderOf(model, settings), settings, signal);
+  const folder = await folderOf(model, settings);
+  const read = await readModelFolder(folder);
+  if (merge && !isAdapter(read)) throw new Error("--merge is for adapters: this is a checkpoint");
+  if (isDecoderFolder(read)) {
+    await exportDecoder({ base: read, adapter: null }, { out, merge });
+  } else if (!isAdapter(read)) {
+    const described = { ...describeCheckpoint(read), cardFolder: folder, adapter: null };
+    await exportEncoder(described, { out, merge });
+  } else {
+    await exportAdapter(read, { out, merge }, { settings, signal });
+  }
+  return (await readdir(out)).toSorted();
+}
+
+type Written = Pick<ExportCommand, "out" | "merge">;
+
+async function exportAdapter(
+  read: AdapterModel,
+  written: Written,
+  { settings, signal }: { settings: Settings; signal: AbortSignal },
+): Promise<void> {
+  const { adapter } = read;
+  const found = await findBase(adapter.baseName, settings);
+  if (adapter.kind === "decoder") {
+    await exportDecoder(await decoderWithAdapter({ ...read, adapter }, found, signal), written);
+    return;
+  }
+  const { baseDigest } = await describeBase(found, signal);
+  const wrong = wrongBase(adapter, found.known.id, baseDigest);
+  if (wrong !== null) throw wrong;
+  const base = await readCheckpoint(found.folder);
+  const description = describeAdapter(adapter, base);
+  const described = { description, base, cardFolder: read.folder, adapter: { ...read, adapter } };
+  await exportEncoder(described, written);
+}
+
+async function exportEncoder(exported: Exported, { out, merge }: Written): Promise<void> {
   const { base, adapter } = exported;
-  if (merge && adapter === null) throw new Error("--merge is for adapters: this is a checkpoint");
   if (exported.description.word_shapes) await expectMarkedWords(base.folder);
   await makeEmpty(out);
   const opened = openSafetensors(base.weightsFile);
   try {
-    const weights = adapter === null ? opened : mergedWeights(opened, base, adapter);
+    const weights =
+      adapter === null ? opened : mergedWeights(opened, prefixesOf(base.config), adapter);
     const graph =
       adapter === null
         ? graphOfCheckpoint(base, weights)
@@ -88,7 +130,6 @@ export async function runExport(
     opened.close();
   }
   await writeRest(out, exported);
-  return (await readdir(out)).toSorted();
 }
 
 /** @throws Error where words are told apart as word-shapes.mjs does not */
@@ -103,44 +144,6 @@ async function expectMarkedWords(folder: string): Promise<void> {
 async function folderOf(model: string, settings: Settings): Promise<string> {
   const found = await stat(model).catch(() => null);
   return found?.isDirectory() === true ? model : (await findBase(model, settings)).folder;
-}
-
-async function makeEmpty(folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true });
-  if ((await readdir(folder)).length === 0) return;
-  throw new Error(`${folder} is not empty: choose another --out`);
-}
-
-async function describe(
-  folder: string,
-  settings: Settings,
-  signal: AbortSignal,
-): Promise<Exported> {
-  const read = await readModelFolder(folder);
-  if (isDecoderFolder(read)) {
-    throw new Error(
-      "a model that writes is not exported: its checkpoint is read by transformers as it is",
-    );
-  }
-  if (!isAdapter(read)) return { ...describeCheckpoint(read), cardFolder: folder, adapter: null };
-  const { adapter } = read;
-  if (adapter.kind === "decoder") {
-    throw new Error("an adapter of a model that writes is not exported: PEFT reads it as it is");
-  }
-  const found = await findBase(adapter.baseName, settings);
-  const { baseDigest } = await describeBase(found, signal);
-  if (baseDigest !== adapter.baseDigest) {
-    throw new Error(
-      `it was tuned on ${adapter.baseName} with sha256 ${adapter.baseDigest}, but the weights here have ${baseDigest}`,
-    );
-  }
-  const base = await readCheckpoint(found.folder);
-  return {
-    description: describeAdapter(adapter, base),
-    base,
-    cardFolder: folder,
-    adapter: { ...read, adapter },
-  };
 }
 
 const classifies: readonly Task[] = ["text-classification", "relation-extraction"];
@@ -205,14 +208,13 @@ function scoresOf(labels: readonly string[], problem: Problem, perToken: boolean
 }
 
 async function writeRest(out: string, { base, cardFolder, description }: Exported): Promise<void> {
-  await copy(base.folder, out, "tokenizer.json", (folder) => {
+  await copyNamed(base.folder, out, "tokenizer.json", (folder) => {
     throw new Error(`${folder} has no tokenizer.json, which the script reads: save it as one`);
   });
-  await copy(base.folder, out, "tokenizer_config.json");
-  await copy(cardFolder, out, "README.md");
+  await copyNamed(base.folder, out, "tokenizer_config.json");
+  await copyNamed(cardFolder, out, "README.md");
   if (description.word_shapes) await writeWordShapes(out);
-  await writeFile(path.join(out, "model.json"), `${JSON.stringify(description, null, 2)}\n`);
-  await copyFile(path.join(import.meta.dirname, "run-exported.mjs"), path.join(out, "run.mjs"));
+  await writeScript(out, "run-exported.mjs", description);
 }
 
 /** Ours, without its types. */
@@ -222,31 +224,15 @@ async function writeWordShapes(out: string): Promise<void> {
   await writeFile(path.join(out, "word-shapes.mjs"), text.replaceAll(/[ \t]+$/gm, ""));
 }
 
-async function copy(
-  from: string,
-  to: string,
-  name: string,
-  onAbsent: (folder: string) => void = () => undefined,
-): Promise<void> {
-  if ((await stat(path.join(from, name)).catch(() => null)) === null) return onAbsent(from);
-  await mkdir(path.dirname(path.join(to, name)), { recursive: true });
-  await copyFile(path.join(from, name), path.join(to, name));
-}
-
 /** The base with the adapter in it, as transformers reads it, and the adapter's classifier beside it. */
 async function writeMerged(
   out: string,
   { base, adapter }: Exported,
   weights: WeightSource,
 ): Promise<void> {
-  for (const name of identityFiles) if (name !== "llm-os.json") await copy(base.folder, out, name);
-  await mkdir(out, { recursive: true });
-  const tensors = weights.names().flatMap((name): TensorToWrite[] => {
-    const entry = weights.entry(name);
-    if (entry === null) return [];
-    return [{ name, dtype: entry.dtype, shape: entry.shape, load: () => weights.read(name).data }];
-  });
-  await writeSafetensors(path.join(out, "model.safetensors"), tensors);
+  for (const name of identityFiles)
+    if (name !== "llm-os.json") await copyNamed(base.folder, out, name);
+  await writeWeights(out, weights);
   if (adapter === null) return;
   const { weight, bias, task } = adapter.adapter;
   const layer = classifierOf(task);

@@ -1,8 +1,6 @@
 /** A base's weights with an adapter's layers of low rank added to them: W + s·B·A (arXiv:2106.09685, section 4.1). */
-import { prefixesOf } from "../architectures/encoder.ts";
 import { shapeTable } from "../architectures/embedding.ts";
 import { readLora, readShapes } from "../catalog/read-lora.ts";
-import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import type { AdapterModel } from "../checkpoints/model-folder.ts";
 import type { LayerSize } from "../graphs/adapter-stacks.ts";
 import type { LoraMatrices } from "../graphs/lora-stack.ts";
@@ -47,14 +45,14 @@ function addProduct(weight: Float32Array, { rank, down, up }: LoraMatrices): Flo
 
 /**
  * All of them in f32.
+ * @param prefixes that the base may put before the names of its layers
  * @throws Error for an adapter that is not of this base; what reading throws
  */
 export function mergedWeights(
   base: WeightSource,
-  { config }: Pick<Checkpoint, "config">,
+  prefixes: readonly string[],
   model: AdapterModel,
 ): WeightSource {
-  const prefixes = prefixesOf(config);
   const tensors = matricesOf(base, prefixes);
   const lora = readLora(model, prefixes, sizesOf(base, tensors));
   const added = new Map([...lora].map(([layer, matrices]) => [tensors.get(layer), matrices]));

@@ -4,6 +4,8 @@
  */
 import { availableParallelism } from "node:os";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { TuningOptions } from "#contract/training/tuning-options.ts";
+import { nameGivenTwice } from "#contract/training/label-names.ts";
 import { hasProblems } from "#contract/training/report.ts";
 import { readModelConfig } from "../config.ts";
 import { openRuntime } from "../runtime/open-runtime.ts";
@@ -196,6 +198,16 @@ function parseThreshold(text: string): number {
   throw new InvalidArgumentError("a number, 0 or more.");
 }
 
+const labelNames = TuningOptions.shape.labelNames;
+
+function addLabelName(name: string, before: readonly string[] = []): readonly string[] {
+  const names = [...before, name];
+  const { error } = labelNames.safeParse(names);
+  if (error) throw new InvalidArgumentError(error.issues[0]?.message ?? "");
+  if (nameGivenTwice(names) === undefined) return names;
+  throw new InvalidArgumentError("name each class once.");
+}
+
 type Optional = Pick<TuneCommand, "validation" | "epochs" | "learningRate" | "batch" | "patience">;
 type Nested = "lora" | "softPrompt" | "skipInvalid" | "task";
 type TuneOptions = Omit<TuneCommand, keyof Optional | Nested> & {
@@ -206,6 +218,7 @@ type TuneOptions = Omit<TuneCommand, keyof Optional | Nested> & {
   loraAlpha: number;
   virtualTokens: number;
   initialText?: string;
+  labelNames?: readonly string[];
 };
 
 program
@@ -230,6 +243,11 @@ program
   .option("--initial-text <text>", "what they begin as; default: words by chance")
   .option("--patience <number>", "evaluations without a gain after which it stops", parseWhole)
   .option("--threshold <number>", "what counts as a gain of the score", parseThreshold, 0)
+  .option(
+    "--label-names <names...>",
+    "of classes, where the data has their indices from 0; default: the data's labels",
+    addLabelName,
+  )
   .option("--skip-invalid", "leave bad examples out")
   .option("--batch <number>", "examples of a step", parseWhole)
   .option("--seed <number>", "decides what chance decides", parseSeed, 0)
@@ -335,7 +353,7 @@ program
 program
   .command("export")
   .argument("<model>", "a model's folder, or its id")
-  .description("write an encoder as ONNX with its tokenizer and a script that runs it anywhere")
+  .description("write a model as ONNX with its tokenizer and a script that runs it anywhere")
   .requiredOption("--out <folder>", "where to write it")
   .option("--merge", "of an adapter, its base's checkpoint with it merged too", false)
   .action(async (model: string, options: { out: string; merge: boolean }) => {

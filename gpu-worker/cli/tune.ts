@@ -13,6 +13,7 @@ import { baseNames } from "../evaluation/report-words.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
 import { freeBytes } from "../files/free-bytes.ts";
 import type { Runtime } from "../runtime/session.ts";
+import { LabelNamesError } from "../training/checked-data.ts";
 import type { Choice } from "../training/choose-plan.ts";
 import type { Score } from "../training/run-training.ts";
 import type { SearchTrial } from "../training/search.ts";
@@ -75,9 +76,17 @@ export async function runTune(command: TuneCommand, tools: TuneTools): Promise<v
     bar.stop();
     say(reportInWords(report));
     say(path.resolve(out));
+  } catch (error) {
+    if (!(error instanceof LabelNamesError)) throw error;
+    throw new Error(asOption(error.message), { cause: error });
   } finally {
     bar.stop();
   }
+}
+
+/** The contract's words name the field of a request. */
+function asOption(words: string): string {
+  return words.replaceAll("label_names", "--label-names");
 }
 
 async function exampleFile(file: string, signal: AbortSignal): Promise<ExampleFile> {
@@ -100,7 +109,9 @@ function teller(command: TuneCommand, base: string, { bar, say }: Telling) {
       case "resumed":
         return say(`goes on after step ${event.step}`);
       case "data":
-        for (const words of noticesOfData(event.report, null)) say(plain(`note: ${words}`));
+        for (const words of noticesOfData(event.report, command.labelNames ?? null)) {
+          say(plain(`note: ${asOption(words)}`));
+        }
         return;
       case "plan":
         ({ steps } = event.plan);

@@ -2,15 +2,16 @@
  * Which leases the training processes of this machine hold, a note each under `STATE/training-leases`: so that a
  * process which starts can say at once of one that was killed that its lease is lost. A holder is dead for sure only
  * where its process number can be judged: in the same boot, the same namespace of processes, and not another process's
- * by now. Where that cannot be told, as on another machine that shares the folder, or without /proc, the lease lapses.
+ * by now. Where that cannot be told, as on another machine that shares the folder, the lease lapses.
  */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import path from "node:path";
 import * as z from "zod";
 import { TuningOrder } from "#contract/training/tuning-job.ts";
 import { readNote } from "../files/json-file.ts";
 import { writeAtomically } from "../files/write-atomically.ts";
+import type { ProcessTable } from "./process-table.ts";
 
 const LeaseNote = z.object({
   version: z.literal(1),
@@ -18,44 +19,11 @@ const LeaseNote = z.object({
   /** Boot and namespace in which the number of the process means something. */
   machine: z.string().min(1),
   pid: z.int().positive(),
-  /** Of the process, in ticks since the boot. */
+  /** Of the process, as its process table has it. */
   startedAt: z.string().min(1),
 });
 type LeaseNote = z.infer<typeof LeaseNote>;
 export type HeldLease = LeaseNote["order"];
-
-/** What of a process tells it from all others of this machine; null: that cannot be known here. */
-export type ProcessTable = {
-  readonly machine: string | null;
-  /** Null: there is no such process, or it has ended and is only not yet taken leave of. */
-  startOf(pid: number): string | null;
-};
-
-/** By Linux's /proc (proc_pid_stat(5): the state is the third field, the start the 22nd). */
-export function readProcessTable(proc = "/proc"): ProcessTable {
-  return { machine: machineOf(proc), startOf: (pid) => startOf(proc, pid) };
-}
-
-function machineOf(proc: string): string | null {
-  try {
-    const boot = readFileSync(`${proc}/sys/kernel/random/boot_id`, "utf8").trim();
-    return `${boot} ${readlinkSync(`${proc}/self/ns/pid`)}`;
-  } catch {
-    return null;
-  }
-}
-
-function startOf(proc: string, pid: number): string | null {
-  try {
-    const text = readFileSync(`${proc}/${pid}/stat`, "utf8");
-    // The second field, the name, may hold spaces and brackets.
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-    const [state = "", start = ""] = [fields[0], fields[19]];
-    return ["Z", "X"].includes(state) ? null : start;
-  } catch {
-    return null;
-  }
-}
 
 export class LeaseNotes {
   readonly #folder: string;

@@ -1,6 +1,6 @@
 /** `tune` as an operator calls it: its words, exit codes and files. What it trains is tested in test/training. */
 import { execFile } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { type CatalogBench, openCatalogBench } from "../catalog/catalog-bench.ts";
@@ -36,15 +36,23 @@ function tune(...parameters: string[]): Promise<Ended> {
 }
 
 it("says what it chose, how it goes and how good it came out", async () => {
+  const lines = madeTexts(60).map((text) => ({ text, label: text.includes("quick") ? "1" : "0" }));
+  await writeLines(data, lines);
   const out = bench.local("tuned");
-  const ended = await tune("--out", out, "--epochs", "2");
+  const names = ["--label-names", "slow", "quick", "neither"];
+  const ended = await tune("--out", out, "--epochs", "2", ...names);
   expect(ended.errors).toBe("Training\n");
   expect(ended.code).toBe(0);
-  const lines = ended.out.trim().split("\n");
-  expect(lines[0]).toMatch(/^full, 2 epochs: chosen by auto, about \d+ of 900 seconds$/);
+  expect(ended.out).toMatch(/no example has the label "neither" of --label-names/);
+  const said = ended.out.trim().split("\n");
+  const config = JSON.parse(readFileSync(path.join(out, "config.json"), "utf8"));
+  expect(config.id2label).toEqual({ 0: "slow", 1: "quick", 2: "neither" });
+  expect(said.find((line) => line.startsWith("full"))).toMatch(
+    /^full, 2 epochs: chosen by auto, about \d+ of 900 seconds$/,
+  );
   expect(ended.out).toMatch(/step \d+: accuracy 0\.\d{4}, loss \d/);
   expect(ended.out).toMatch(/HELD-OUT EXAMPLES +COMMONEST ANSWER +TUNED\naccuracy/);
-  expect(lines.at(-1)).toBe(out);
+  expect(said.at(-1)).toBe(out);
   expect(readdirSync(out)).toContain("model.safetensors");
 });
 
@@ -54,9 +62,15 @@ it("refuses wrong use with 2, and what cannot be trained with 1", async () => {
     ["--epochs", "0"],
     ["--learning-rate", "2"],
     ["--seed", "-1"],
+    ["--label-names", "no", "no"],
   ]) {
     expect((await tune(...out, ...wrong)).code).toBe(2);
   }
+  const short = await tune(...out, "--label-names", "true");
+  expect(short).toMatchObject({
+    code: 1,
+    errors: expect.stringMatching(/^--label-names has no "false", which the examples have/),
+  });
   expect((await tune(...out, "--strategy", "prompt")).errors).toMatch(/Allowed choices are auto/);
   const missing = await tune(...out, "--validation", path.join(bench.folder, "none.jsonl"));
   expect(missing).toMatchObject({

@@ -6,7 +6,12 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
 import { afterAll, describe, expect, it } from "vitest";
-import { LeaseNotes, readProcessTable } from "../../gpu-worker/tuning-jobs/lease-notes.ts";
+import { LeaseNotes } from "../../gpu-worker/tuning-jobs/lease-notes.ts";
+import {
+  procTable,
+  psTable,
+  readProcessTable,
+} from "../../gpu-worker/tuning-jobs/process-table.ts";
 
 const state = mkdtempSync(path.join(tmpdir(), "llm-os-leases-"));
 const children: ChildProcess[] = [];
@@ -69,9 +74,23 @@ describe.skipIf(process.platform !== "linux")("a lease", () => {
     await new LeaseNotes(state, elsewhere, dead.pid).hold(lease("4"));
     await die(dead);
     expect(await own.lost()).toEqual([]);
-    const blind = new LeaseNotes(state, readProcessTable(path.join(state, "no-proc")), process.pid);
+    const blind = new LeaseNotes(state, procTable(path.join(state, "no-proc")), process.pid);
     await blind.hold(lease("5"));
     expect(await blind.lost()).toEqual([]);
     await own.release(lease("4"));
+  });
+});
+
+const hasPs = psTable("a boot").startOf(process.pid) !== null;
+if (!hasPs) console.info("Skipped: processes told by ps, which is not here");
+
+describe.skipIf(!hasPs)("by ps, as on macOS", () => {
+  it("a process has a start while it lives, and none when it is dead", async () => {
+    const { machine, startOf } = psTable("a boot");
+    expect(machine).toBe("a boot");
+    const child = await sleeper();
+    expect(new Date(`${startOf(child.pid)} UTC`).getTime()).toBeGreaterThan(Date.now() - 600_000);
+    await die(child);
+    expect(startOf(child.pid)).toBeNull();
   });
 });
