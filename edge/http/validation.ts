@@ -96,6 +96,10 @@ function explain(issue: Issue, field: string): Explanation {
           ? `${field} is not valid: ${issue.message}. Correct it.`
           : `${field} is not of the form ${issue.format}. Correct it.`,
       );
+    case "invalid_key":
+      return wrong(
+        `${field} has a name that is not valid: ${issue.issues[0]?.message ?? issue.message}. Rename it.`,
+      );
     default:
       return wrong(`${field} is not valid: ${issue.message}. Correct it.`);
   }
@@ -115,9 +119,11 @@ function tooSmall(issue: Issue & { code: "too_small" }, field: string): Explanat
 
 type UnionIssue = Issue & { code: "invalid_union" };
 
-/** Of the forms a value may have, what is wrong of the one that was meant: it got furthest. */
+/** Of the forms a value may have, what is wrong of the one that was meant: it got furthest, and says what it is. */
 function nearestOf({ errors }: UnionIssue): Issue | undefined {
-  const meant = errors.find((issues) => issues[0] !== undefined && issues[0].path.length > 0);
+  const inside = errors.filter((issues) => issues[0] !== undefined && issues[0].path.length > 0);
+  const isOther = ({ code, path }: Issue) => code === "invalid_value" && path.length === 1;
+  const meant = inside.find((issues) => !issues.some(isOther)) ?? inside[0];
   return (meant ?? errors.find((issues) => issues[0]?.code !== "invalid_type"))?.[0];
 }
 
@@ -170,6 +176,8 @@ function article(type: string): string {
 function nameOf(value: unknown): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "an array";
+  // As a text of an address is read.
+  if (Number.isNaN(value)) return "no number";
   return article(typeof value);
 }
 
