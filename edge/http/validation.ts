@@ -75,10 +75,7 @@ function explain(issue: Issue, field: string): Explanation {
   switch (issue.code) {
     case "invalid_type":
       return issue.input === undefined
-        ? {
-            code: "missing_required_parameter",
-            text: `Missing required parameter: ${field}. Send ${article(issue.expected)}.`,
-          }
+        ? missing(field, article(issue.expected))
         : wrong(
             `${field} is ${nameOf(issue.input)} where ${article(issue.expected)} is expected. Send ` +
               `${article(issue.expected)}.`,
@@ -90,9 +87,7 @@ function explain(issue: Issue, field: string): Explanation {
         `${field} is over its limit of ${quantity(issue.maximum, issue.origin)}. Send at most that.`,
       );
     case "invalid_value":
-      return wrong(
-        `${field} must be one of ${issue.values.map((value) => JSON.stringify(value)).join(", ")}. Send one of these.`,
-      );
+      return notOneOf(field, issue.values);
     case "invalid_union":
       return explainUnion(issue, field);
     case "invalid_format":
@@ -100,6 +95,10 @@ function explain(issue: Issue, field: string): Explanation {
         issue.format === "regex"
           ? `${field} is not valid: ${issue.message}. Correct it.`
           : `${field} is not of the form ${issue.format}. Correct it.`,
+      );
+    case "invalid_key":
+      return wrong(
+        `${field} has a name that is not valid: ${issue.issues[0]?.message ?? issue.message}. Rename it.`,
       );
     default:
       return wrong(`${field} is not valid: ${issue.message}. Correct it.`);
@@ -120,14 +119,17 @@ function tooSmall(issue: Issue & { code: "too_small" }, field: string): Explanat
 
 type UnionIssue = Issue & { code: "invalid_union" };
 
-/** Of the forms a value may have, what is wrong of the one that was meant: it got furthest. */
+/** Of the forms a value may have, what is wrong of the one that was meant: it got furthest, and says what it is. */
 function nearestOf({ errors }: UnionIssue): Issue | undefined {
-  const meant = errors.find((issues) => issues[0] !== undefined && issues[0].path.length > 0);
+  const inside = errors.filter((issues) => issues[0] !== undefined && issues[0].path.length > 0);
+  const isOther = ({ code, path }: Issue) => code === "invalid_value" && path.length === 1;
+  const meant = inside.find((issues) => !issues.some(isOther)) ?? inside[0];
   return (meant ?? errors.find((issues) => issues[0]?.code !== "invalid_type"))?.[0];
 }
 
 /** What is wrong of the form that was meant; failing that, all are named. */
 function explainUnion(issue: UnionIssue, field: string): Explanation {
+  if ("options" in issue) return wrongOption(issue.options, issue, field);
   const nearest = nearestOf(issue);
   if (nearest !== undefined) {
     const path = nearest.path.map((key) =>
@@ -141,18 +143,41 @@ function explainUnion(issue: UnionIssue, field: string): Explanation {
   return wrong(`${field} must be ${[...new Set(forms)].join(" or ")}. Send one of these.`);
 }
 
+/** Of forms that a field tells apart: it has none of the values that are known. */
+function wrongOption(options: readonly unknown[], { input, path }: UnionIssue, field: string) {
+  const name = path.at(-1);
+  const given = isObject(input) && typeof name === "string" ? input[name] : undefined;
+  return given === undefined ? missing(field, `one of ${list(options)}`) : notOneOf(field, options);
+}
+
+function notOneOf(field: string, values: readonly unknown[]): Explanation {
+  return wrong(`${field} must be one of ${list(values)}. Send one of these.`);
+}
+
+function list(values: readonly unknown[]): string {
+  return values.map((value) => JSON.stringify(value)).join(", ");
+}
+
+function missing(field: string, what: string): Explanation {
+  const text = `Missing required parameter: ${field}. Send ${what}.`;
+  return { code: "missing_required_parameter", text };
+}
+
 function wrong(text: string): Explanation {
   return { code: "invalid_value", text };
 }
 
 function article(type: string): string {
   if (type === "int") return "a whole number";
+  if (type === "record") return "an object";
   return `${/^[aeiou]/.test(type) ? "an" : "a"} ${type}`;
 }
 
 function nameOf(value: unknown): string {
   if (value === null) return "null";
   if (Array.isArray(value)) return "an array";
+  // As a text of an address is read.
+  if (Number.isNaN(value)) return "no number";
   return article(typeof value);
 }
 

@@ -123,6 +123,8 @@ const fields = {
     .describe("A message of the system before all others. Of this response alone."),
   previous_response_id: z
     .string()
+    .min(1)
+    .max(200)
     .optional()
     .describe("The response that this one follows: what was said until then comes before."),
   stream: z
@@ -308,8 +310,7 @@ export function chatBodyOf(body: ResponsesBody, messages: readonly object[]) {
       : { max_completion_tokens: body.max_output_tokens }),
     ...(told ? { logprobs: true, top_logprobs: body.top_logprobs ?? 0 } : {}),
     ...(format.type === "text" ? {} : { response_format: chatFormat(format) }),
-    // Without any, all there is to choose is none.
-    ...(tools.length === 0 ? {} : calls),
+    ...calls,
   };
 }
 

@@ -174,11 +174,14 @@ function toolOf(
   };
 }
 
-/** @throws CodedError where it is no schema of arguments; one that is too deep could not be written as text */
+/** @throws CodedError where it is no schema of arguments, or too large; one too deep could not be written as text */
 function schemaText(schema: object, at: PropertyKey[]): string {
   const wrong = wrongOfSchema(schema);
   if (wrong !== null) throw invalid(fieldName(at), wrong);
-  return JSON.stringify(schema);
+  const text = JSON.stringify(schema);
+  const { charactersMax: max } = toolLimits;
+  if (text.length <= max) return text;
+  throw invalid(fieldName(at), `it has ${text.length} characters, and ${max} is the limit`);
 }
 
 function readChoice(value: unknown): ToolChoice | undefined {

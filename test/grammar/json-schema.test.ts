@@ -6,6 +6,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { Grammars } from "../../gpu-worker/grammar/grammars.ts";
 import { jsonText } from "../../gpu-worker/grammar/json-text.ts";
@@ -77,6 +78,38 @@ describe("numbers", () => {
       expect([schema, text, ajv.validate(schema, JSON.parse(text))]).toEqual([schema, text, true]);
     }
     expect(taken).toBeGreaterThan(40);
+  });
+});
+
+describe("formats of zod, each with its pattern", () => {
+  it.each<[string, z.ZodType]>([
+    ["date", z.iso.date()],
+    ["date-time", z.iso.datetime()],
+    ["date-time with an offset", z.iso.datetime({ offset: true })],
+    ["duration", z.iso.duration()],
+    ["email", z.email()],
+    ["hostname", z.hostname()],
+    ["ipv4", z.ipv4()],
+    ["ipv6", z.ipv6()],
+    ["uuid", z.uuid()],
+    ["uuid, version 4", z.uuidv4()],
+    ["guid", z.guid()],
+  ])("%s", async (_, schema) => {
+    const asked = z.toJSONSchema(schema);
+    expect(asked).toMatchObject({ format: expect.any(String), pattern: expect.any(String) });
+    const made = await constrained(asked);
+    if (made instanceof CodedError) throw made;
+    const random = randomFrom(5);
+    for (let time = 0; time < 10; time += 1) {
+      using constraint = made();
+      const { text } = await randomWalk(model, constraint, { tokensMax: 60, random });
+      expect([text, schema.safeParse(JSON.parse(text)).success]).toEqual([text, true]);
+    }
+  });
+
+  it("are refused beside any other pattern", async () => {
+    const made = await constrained({ type: "string", format: "email", pattern: "^a" });
+    expect(made).toMatchObject({ message: expect.stringContaining("#/pattern") });
   });
 });
 

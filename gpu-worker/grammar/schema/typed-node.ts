@@ -1,5 +1,6 @@
 /** Schemas that a value must be at once, without those they refer to, as one node: the strictest of each keyword. */
 import { StructureError } from "../expression.ts";
+import { withinBoth } from "./formats.ts";
 import { asserting } from "./keywords.ts";
 import { type Located, pathTo, schemaIn } from "./located.ts";
 import {
@@ -73,7 +74,7 @@ class Keywords {
   }
 
   /** The one text that a keyword has, however often; null: none. @throws where there are several */
-  text(keyword: string): { value: string; path: string } | null {
+  text(keyword: string): Text | null {
     const all = this.all(keyword);
     const [first] = all;
     if (first === undefined) return null;
@@ -196,13 +197,8 @@ function leastCommonMultiple(a: number, b: number): number {
 function stringNode(keywords: Keywords): StringNode | typeof nothing {
   const pattern = keywords.text("pattern");
   const format = keywords.text("format");
-  if (pattern !== null && format !== null) {
-    throw new StructureError(
-      "a pattern and a format for one value cannot be kept to at once",
-      pattern.path,
-    );
-  }
-  if (pattern !== null) expectReadable(pattern);
+  const both = pattern !== null && format !== null ? patternOfBoth(format, pattern) : null;
+  if (pattern !== null && both === null) expectReadable(pattern);
   const min = most(keywords.counts("minLength"));
   const max = least(keywords.counts("maxLength"), null);
   if (max !== null && min > max) return nothing;
@@ -210,12 +206,24 @@ function stringNode(keywords: Keywords): StringNode | typeof nothing {
     kind: "string",
     min,
     max,
-    pattern: pattern?.value ?? null,
-    format: format?.value ?? null,
+    pattern: both ?? pattern?.value ?? null,
+    format: both === null ? (format?.value ?? null) : null,
   };
 }
 
-function expectReadable({ value, path }: { value: string; path: string }): void {
+type Text = { value: string; path: string };
+
+/** @throws StructureError but for patterns that are known to go with a format */
+function patternOfBoth(format: Text, pattern: Text): string {
+  const both = withinBoth(format.value, pattern.value);
+  if (both !== null) return `^(?:${both})$`;
+  throw new StructureError(
+    `a pattern and the format ${format.value} for one value cannot be kept to at once. Leave one of them out`,
+    pattern.path,
+  );
+}
+
+function expectReadable({ value, path }: Text): void {
   try {
     readRegex(value, { anywhere: true });
     // JavaScript's reading is the one that values of an enum are tested with.

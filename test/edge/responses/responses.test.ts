@@ -291,6 +291,8 @@ describe("what is wrong", () => {
       { tools: [{ type: "web_search" }] },
       { code: "unsupported_parameter", param: "tools[0].type" },
     ],
+    ["a tool that is none", { tool_choice: "required" }, { param: "tool_choice" }],
+    ["no id", { previous_response_id: "" }, { message: expect.stringContaining("is empty") }],
     ["a conversation", { conversation: "conv_1" }, { param: "conversation" }],
     ["a prompt of none", { prompt: { id: "p", version: "2" } }, { param: "prompt.id" }],
     ["no model", { model: null }, { code: "missing_required_parameter", param: "model" }],
@@ -349,7 +351,14 @@ describe("what is wrong", () => {
       const response = await call(`${path}/${id}?${query}`, undefined, { operator: true });
       expect(await errorOf(response)).toMatchObject({ status: 400, param });
     }
-    const page = await call(`${path}/${id}/input_items?limit=101`, undefined, { operator: true });
-    expect(await errorOf(page)).toMatchObject({ status: 400, param: "limit" });
+    for (const [limit, says] of [
+      ["101", "over its limit of 100"],
+      ["many", "no number where a number is expected"],
+    ] as const) {
+      const address = `${path}/${id}/input_items?limit=${limit}`;
+      const error = await errorOf(await call(address, undefined, { operator: true }));
+      expect(error).toMatchObject({ status: 400, param: "limit" });
+      expect(error.message).toContain(says);
+    }
   });
 });

@@ -137,6 +137,17 @@ describe("refused", () => {
     expect(messages).toHaveLength(0);
   });
 
+  it.each<[object, string]>([
+    [{ type: "xml" }, 'response_format.type must be one of "text", "json_object", "json_schema"'],
+    [{}, 'Missing required parameter: response_format.type. Send one of "text", "json_object"'],
+    [
+      { type: "json_schema", json_schema: { name: "a", schema: [] } },
+      "where an object is expected",
+    ],
+  ])("with what may be sent: %j", async (response_format, words) => {
+    expect((await errorOf(await routes.chat({ response_format }))).message).toContain(words);
+  });
+
   it.each<[Route, object, string]>([
     ["chat", { response_format: named }, "response_format.json_schema.schema"],
     ["chat", { response_format: named, stream: true }, "response_format.json_schema.schema"],

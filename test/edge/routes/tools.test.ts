@@ -200,11 +200,24 @@ describe("tools that are wrong", () => {
       },
       /80002 characters.*65536/,
     ],
+    [
+      "tools[0].function.parameters",
+      { tools: [tool({ name: "f", parameters: { title: "é".repeat(70_000) } })] },
+      /70012 characters.*65536/,
+    ],
     ["tool_choice", { tools: [tool()], tool_choice: "always" }, /"none", "auto", "required"/],
     [
       "tool_choice",
       { tools: [tool()], tool_choice: { type: "function", function: { name: "g" } } },
       /no tool g/,
+    ],
+    [
+      "tool_choice.allowed_tools.mode",
+      {
+        tools: [tool()],
+        tool_choice: { type: "allowed_tools", allowed_tools: { mode: "any", tools: [tool()] } },
+      },
+      /"auto", "required"/,
     ],
     ["tool_choice", { tool_choice: "required" }, /no tools are declared/],
     ["function_call", { functions: [weather], function_call: { name: "g" } }, /no tool g/],
