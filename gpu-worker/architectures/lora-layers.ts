@@ -1,11 +1,13 @@
 /**
  * Linear layers with adapters of low rank (Hu et al., LoRA, https://arxiv.org/abs/2106.09685) of many tuned models side
  * by side, one for each text: y + (x·A)·B, where A and B are those of the text's adapter. They lie in stacks, which are
- * inputs: `<layer>.lora_A` f32 [slots, in, rank] and `<layer>.lora_B` f32 [slots, rank, out], with the adapter's scale
+ * inputs: `<layer>.lora_A` f32 [slots, rank, in] and `<layer>.lora_B` f32 [slots, rank, out], with the adapter's scale
  * in B. A rank may be 0, where no adapter has the layer.
  *
- * Rows of tokens come in groups of one adapter each, all equally long, so that each group has one pair of products. All
- * adapters' products side by side, with a mask, would cost by the number of adapters.
+ * Rows of tokens come in groups of one adapter or two each, all equally long. Each group has one pair of products, by
+ * its adapters side by side, and of what the first gives a row keeps its own adapter's part. All of a batch's adapters
+ * side by side would cost by their number; two cost little more than one, whose product leaves half of a processor's
+ * registers empty.
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import { wordShapes } from "../model/word-shapes.ts";
@@ -17,18 +19,21 @@ import type { Parameters } from "./parameters.ts";
 
 /** See model/lora-groups.ts, which makes them. */
 export type LoraGroups = {
-  /** Slot of each group's adapter, int64 [groups]. */
+  /** Slots of each group's adapters, int64 [groups, members]. */
   readonly slots: Value;
   /** Cell of the grid that each row is of, int64 [groups, length]. */
   readonly cells: Value;
+  /** Which of its group's adapters each row is of, int64 [groups, length]. */
+  readonly places: Value;
   /** Row of each cell of the grid, int64 [sequence·batch]. */
   readonly rows: Value;
 };
 
 export function loraGroups(graph: GraphBuilder): LoraGroups {
   return {
-    slots: graph.input("lora_slots", "int64", ["groups"]),
+    slots: graph.input("lora_slots", "int64", ["groups", "members"]),
     cells: graph.input("lora_cells", "int64", ["groups", "length"]),
+    places: graph.input("lora_places", "int64", ["groups", "length"]),
     rows: graph.input("lora_rows", "int64", [multiplyDims(["batch", "sequence"])]),
   };
 }
@@ -42,28 +47,43 @@ export const shapeTables = "word_shape_tables";
  */
 export function loraShapes(
   graph: GraphBuilder,
-  { slots, cells }: LoraGroups,
+  { slots, places }: LoraGroups,
   { shapes, width }: { readonly shapes: Value; readonly width: number },
 ): Value {
   const count = wordShapes.length;
   const tables = graph.input(shapeTables, "float32", ["slots", count, width]);
-  const first = slots
-    .mul(count)
-    .unsqueeze([1])
-    .op("Expand", [cells.op("Shape")])
-    .reshape([-1]);
+  const first = slots.op("GatherElements", [places], { axis: 1 }).mul(count).reshape([-1]);
   return tables.reshape([-1, width]).gather(first.add(shapes), 0);
+}
+
+/** Of each row and each of its group's adapters whether that is the row's, bool [groups, length, members, 1]. */
+function ownership(graph: GraphBuilder, { slots, places }: LoraGroups): Value {
+  const [zero, one] = [graph.scalar("int64", 0), graph.scalar("int64", 1)];
+  const members = slots.op("Shape").gather(one, 0);
+  return places
+    .unsqueeze([2])
+    .op("Equal", [graph.op("Range", [zero, members, one])])
+    .unsqueeze([3]);
 }
 
 export function loraLayers(
   layers: LinearLayers,
   parameters: Parameters,
-  { slots, cells }: LoraGroups,
+  groups: LoraGroups,
 ): LinearLayers {
   const { graph } = parameters;
-  const groups = cells.op("Shape");
-  const stack = (name: string, inputs: number | string, outputs: number | string) =>
-    graph.input(name, "float32", ["slots", inputs, outputs]).gather(slots, 0);
+  const { slots, cells } = groups;
+  const [grid, members] = [cells.op("Shape"), slots.op("Shape").slice(0, 1, 2)];
+  const isOwn = ownership(graph, groups);
+  const nothing = graph.scalar("float32", 0);
+  const sizesOf = (...sizes: Value[]) => graph.op("Concat", [grid, ...sizes], { axis: 0 });
+  const apart = sizesOf(members, graph.integers([-1]));
+
+  /** Of each group's adapters below each other, [groups, members·rank, width]. */
+  function stack(name: string, rank: string, width: number): Value {
+    const each = graph.input(name, "float32", ["slots", rank, width]).gather(slots, 0);
+    return each.reshape([0, -1, width]);
+  }
 
   /** With the bias that the layer before has left to this one: that layer's is part of what the adapter reads. */
   function whole(x: Value, { bias, inputs }: DenseShape): Value {
@@ -74,11 +94,14 @@ export function loraLayers(
   function adapted(x: Value, layer: string, shape: DenseShape): Value {
     const { inputs, outputs, gain = 1 } = shape;
     const rank = `${layer}.rank`;
-    const sizes = graph.op("Concat", [groups, graph.integers([inputs])], { axis: 0 });
     const low = whole(x, shape)
-      .op("Reshape", [sizes])
-      .matMul(stack(`${layer}.lora_A`, inputs, rank));
-    return (gain === 1 ? low : low.mul(gain))
+      .op("Reshape", [sizesOf(graph.integers([inputs]))])
+      .op("com.microsoft.FusedMatMul", [stack(`${layer}.lora_A`, rank, inputs)], { transB: 1 });
+    const gained = (gain === 1 ? low : low.mul(gain)).op("Reshape", [apart]);
+    // Chosen, not multiplied by 0: what overflows in another adapter stays there.
+    return isOwn
+      .op("Where", [gained, nothing])
+      .reshape([0, 0, -1])
       .matMul(stack(`${layer}.lora_B`, rank, outputs))
       .reshape([-1, outputs]);
   }

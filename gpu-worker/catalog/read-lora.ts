@@ -27,6 +27,20 @@ function findLayer(
   );
 }
 
+/**
+ * Largest number that half precision has (IEEE 754), far beyond what training comes to. Of a larger one a product in
+ * half precision is not finite, also in the rows of another adapter that share a group with this one's.
+ */
+const weightMax = 65_504;
+
+/** @throws Error where a number of the tensor, once it is scaled, is too large */
+function scaled(elements: Float32Array, scale: number, name: string): Float32Array {
+  const whole = scale === 1 ? elements : elements.map((element) => element * scale);
+  if (whole.every((element) => Math.abs(element) <= weightMax)) return whole;
+  const times = scale === 1 ? "" : `, times lora_alpha's scale ${scale}`;
+  throw new Error(`${name} holds a number beyond ±${weightMax}${times}`);
+}
+
 /** Its table of word shapes, [shapes, width]; null: it reads none. */
 export function readShapes({ folder, adapter }: AdapterModel): Float32Array | null {
   if (adapter.kind === "decoder" || !adapter.wordShapes) return null;
@@ -51,12 +65,13 @@ export function readLora(
     const read = adapter.lora.map((layer) => {
       const { name, inputs, rank, scale } = layer;
       const found = findLayer(layer, layers, prefixes);
-      const down = transposeMatrix(readFinite(source, downName(name)), inputs);
-      const up = transposeMatrix(readFinite(source, upName(name)), rank);
+      const [a, b] = [downName(name), upName(name)];
+      const down = transposeMatrix(scaled(readFinite(source, a), 1, a), inputs);
+      const up = transposeMatrix(scaled(readFinite(source, b), scale, b), rank);
       if (down.length !== inputs * rank || up.length !== layer.outputs * rank) {
         throw new Error(`${name} has changed since the folder was read`);
       }
-      return [found, { rank, down, up: up.map((element) => element * scale) }] as const;
+      return [found, { rank, down, up }] as const;
     });
     const matrices = new Map(read);
     if (matrices.size === read.length) return matrices;

@@ -2,6 +2,7 @@
  * One kind of layer's adapters of low rank, all of them side by side, as architectures/lora-layers.ts and
  * lora-products.ts read them: in slots, each as wide as the widest of them.
  */
+import { transposeMatrix } from "../architectures/transpose-matrix.ts";
 import { tensor, type Tensor } from "../tensor/tensor.ts";
 
 /** An adapter's part in a layer. */
@@ -23,6 +24,8 @@ export type StackLayout = {
   readonly parts: readonly number[] | null;
   /** Of a part. */
   readonly width: number;
+  /** Whether A is [rank, in], so that adapters' lie below each other, and not Aᵀ. Default false. */
+  readonly ranksFirst?: boolean;
 };
 
 /** Where in a slot a layer is. */
@@ -59,7 +62,7 @@ export class LoraStack {
   readonly #layers: number;
   #slots = 0;
   #rank = 0;
-  /** [slots, blocks, layers, inputs, rank]. */
+  /** [slots, blocks, layers, inputs, rank], or with the last two the other way round. */
   #down = new Float32Array();
   /** [slots, blocks, parts, rank, width]. */
   #up = new Float32Array();
@@ -117,12 +120,9 @@ export class LoraStack {
   /** `matrices` of as many inputs and outputs as the stack's layers have. */
   write(slot: number, { block, layer }: StackPlace, { rank, down, up }: LoraMatrices): void {
     if (paddedRank(rank) > this.#rank) this.#resize(this.#slots, paddedRank(rank));
-    const { inputs, width, blocks } = this.#layout;
+    const { width, blocks } = this.#layout;
     const entry = slot * blocks + block;
-    for (let row = 0; row < inputs; row += 1) {
-      const place = ((entry * this.#layers + layer) * inputs + row) * this.#rank;
-      this.#down.set(down.subarray(row * rank, (row + 1) * rank), place);
-    }
+    this.#writeDown(entry * this.#layers + layer, down, rank);
     const first = this.#parts.indexOf(layer);
     const outputs = up.length / rank;
     for (const [part, of] of this.#parts.entries()) {
@@ -135,31 +135,41 @@ export class LoraStack {
     }
   }
 
+  #writeDown(at: number, down: Float32Array, rank: number): void {
+    const { inputs, ranksFirst = false } = this.#layout;
+    const start = at * inputs * this.#rank;
+    if (ranksFirst) {
+      this.#down.set(transposeMatrix(down, rank), start);
+      return;
+    }
+    for (let row = 0; row < inputs; row += 1) {
+      this.#down.set(down.subarray(row * rank, (row + 1) * rank), start + row * this.#rank);
+    }
+  }
+
   /** What a run is fed. */
   feeds(): Record<string, Tensor> {
-    const { name, blocks, inputs, parts, width } = this.#layout;
+    const { name, blocks, inputs, parts, width, ranksFirst = false } = this.#layout;
     const entries = this.#slots * blocks;
     const [low, high] = parts === null ? [[], []] : [[this.#layers], [parts.length]];
+    const each = ranksFirst ? [this.#rank, inputs] : [inputs, this.#rank];
     return {
-      [`${name}${downSuffix}`]: tensor(
-        "float32",
-        [entries, ...low, inputs, this.#rank],
-        this.#down,
-      ),
+      [`${name}${downSuffix}`]: tensor("float32", [entries, ...low, ...each], this.#down),
       [`${name}${upSuffix}`]: tensor("float32", [entries, ...high, this.#rank, width], this.#up),
     };
   }
 
   /** Runs under way keep the arrays that they were given. */
   #resize(slots: number, rank: number): void {
-    const { blocks, inputs, width } = this.#layout;
+    const { blocks, inputs, width, ranksFirst = false } = this.#layout;
     const [entries, grown] = [this.#slots * blocks, slots * blocks];
-    const rows = inputs * this.#layers;
-    this.#down = widened(
-      this.#down,
-      { count: entries, rows, columns: this.#rank },
-      { count: grown, rows, columns: rank },
-    );
+    const downOf = (count: number, wide: number): Sizes => {
+      const matrices = count * this.#layers;
+      return ranksFirst
+        ? { count: matrices, rows: wide, columns: inputs }
+        : { count: matrices, rows: inputs, columns: wide };
+    };
+    this.#down = widened(this.#down, downOf(entries, this.#rank), downOf(grown, rank));
     const parts = this.#parts.length;
     this.#up = widened(
       this.#up,

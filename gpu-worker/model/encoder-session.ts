@@ -2,7 +2,7 @@
  * An encoder's graph, ready to run. It reads input_ids, attention_mask and (where it has them) token_type_ids, int64
  * `[batch, sequence]`; a masked-lm's also `positions`, int64 `[masked]`, into the flattened batch; of a sentence
  * encoder that leaves prompts out of its vectors, `pooling_mask`, int64 `[batch, sequence]`; one with adapters of low
- * rank, `lora_slots`, `lora_cells` and `lora_rows` (lora-groups.ts). Its outputs are `OutputName`s.
+ * rank, `lora_slots`, `lora_cells`, `lora_places` and `lora_rows` (lora-groups.ts). Its outputs are `OutputName`s.
  */
 import type { Tensor } from "../tensor/tensor.ts";
 
@@ -23,7 +23,7 @@ export type OutputName =
 export type EncoderSession = {
   /** Runs that compute at the same time. */
   readonly concurrency: number;
-  /** Where it has adapters: what a group of rows of one costs beside its rows, in rows. */
+  /** Where it has adapters: what a group of rows costs for each adapter beside its rows, in rows. */
   readonly groupOverheadRows?: number;
   readonly inputs: readonly { readonly name: string }[];
   readonly outputs: readonly { readonly name: string }[];

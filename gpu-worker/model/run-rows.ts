@@ -117,10 +117,12 @@ function groupFeeds(
 ): Record<string, Tensor> {
   const texts = rows.map(({ ids, adapter = 0 }) => ({ tokens: ids.length, adapter }));
   const groups = groupTokens(texts, sequence, overheadRows);
-  const { adapters, length } = groups;
+  const { adapters, members, length } = groups;
+  const count = adapters.length / members;
   return {
-    lora_slots: int64([adapters.length], adapters),
-    lora_cells: { dtype: "int64", shape: [adapters.length, length], data: groups.cells },
+    lora_slots: int64([count, members], adapters),
+    lora_cells: { dtype: "int64", shape: [count, length], data: groups.cells },
+    lora_places: { dtype: "int64", shape: [count, length], data: groups.places },
     lora_rows: { dtype: "int64", shape: [rows.length * sequence], data: groups.rows },
   };
 }

@@ -251,6 +251,12 @@ const odd = [
     fill: NaN,
     reason: /adapter_model\.safetensors: .*query\.lora_A\.weight holds a number that is not finite/,
   },
+  {
+    what: "a number that half precision has not once it is scaled",
+    tensors: { "base_model.model.encoder.layer.0.attention.self.query.lora_B.weight": [8, 2] },
+    fill: 40_000,
+    reason: /query\.lora_B\.weight holds a number beyond ±65504, times lora_alpha's scale 2$/,
+  },
 ];
 
 describe("an adapter of low rank", () => {
