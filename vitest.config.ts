@@ -20,6 +20,9 @@ const compileCache = {
   NODE_COMPILE_CACHE: path.join(import.meta.dirname, "node_modules/.cache/compiled"),
 };
 
+/** Vitest's own default leaves one core out: on two cores, files would run one after another. */
+const maxWorkers = "100%";
+
 /**
  * Tests of the edge run inside workerd, but for `*.node.test.ts`, whose oracles need Node; everything else, the
  * end-to-end tests included, runs in Node.
@@ -41,6 +44,10 @@ export default defineConfig({
           name: "edge",
           include: ["test/edge/**/*.test.ts"],
           exclude: ["test/edge/**/*.node.test.ts"],
+          // A workerd for all files, the application loaded once; each file begins with nothing stored or kept.
+          isolate: false,
+          setupFiles: ["test/edge/new-isolate.ts"],
+          maxWorkers,
           // The largest requests take seconds where the machine has other work too.
           testTimeout: 30_000,
         },
@@ -54,10 +61,7 @@ export default defineConfig({
           environment: "node",
           testTimeout: 30_000,
           hookTimeout: 60_000,
-          // Vitest's own default leaves one core out: on two cores, files would run one after another.
-          maxWorkers: "100%",
-          // Projects with different numbers of workers take turns.
-          sequence: { groupOrder: 1 },
+          maxWorkers,
         },
       },
       {
@@ -71,7 +75,8 @@ export default defineConfig({
           hookTimeout: 60_000,
           // A stack waits for much of its time: for messages to be seen again, for jobs to be taken for lost.
           maxWorkers: 2,
-          sequence: { groupOrder: 2 },
+          // Projects with different numbers of workers take turns.
+          sequence: { groupOrder: 1 },
         },
       },
     ],

@@ -14,7 +14,7 @@ export type Answer = Rendered & ResultModels & { modelDigest: string };
 /** A request's text is a key only up to this size: hashing it must stay cheaper than what it saves. */
 const exactCallBytesMax = 64 * 1024;
 
-const answers = isolateCache<Answer>(({ body }, key) => body.length + key.length);
+const answersOf = isolateCache<Answer>(({ body }, key) => body.length + key.length);
 
 /** All that an answer hangs on, as it came. */
 export type ExactCall = {
@@ -37,8 +37,8 @@ export function exactCallKey(call: ExactCall): string | undefined {
   return `${tenant} ${pathAndQuery} ${tokenIds ?? ""}\n${body}`;
 }
 
-export function findAnswer(exactKey: string): Answer | undefined {
-  return answers.get(exactKey);
+export function findAnswer({ env }: EdgeContext, exactKey: string): Answer | undefined {
+  return answersOf(env).get(exactKey);
 }
 
 /** Keeps what this call is answered with, where its key says; nowhere, where it has none. */
@@ -49,5 +49,5 @@ export function keepAnswer(
 ): void {
   const key = c.get("exactCallKey");
   if (key === undefined) return;
-  answers.set(key, { body, headers, model, entityModel, modelDigest: head.modelDigest });
+  answersOf(c.env).set(key, { body, headers, model, entityModel, modelDigest: head.modelDigest });
 }

@@ -273,7 +273,7 @@ function remember(
   const carried = digestsIn(modelDigest, models);
   learnDigests(c, carried);
   learnOwnDigests(c, tenant, carried);
-  keepResult({ requestKey, modelDigest }, document);
+  keepResult(c.env, { requestKey, modelDigest }, document);
   keepAnswer(c, job, rendered);
 }
 

@@ -8,10 +8,11 @@ import * as z from "zod";
 import { limits } from "#contract/limits.ts";
 import { ObjectReference } from "#contract/object-reference.ts";
 import { ResultDocument } from "#contract/result-document.ts";
+import type { Env } from "../environment.ts";
 import { isolateCache } from "./isolate-cache.ts";
 import type { StoredResult } from "./stored-result.ts";
 
-const documents = isolateCache<string>((document) => document.length);
+const documentsOf = isolateCache<string>((document) => document.length);
 
 export type ResultKey = { requestKey: string; modelDigest: string };
 
@@ -23,19 +24,20 @@ function nameOf({ requestKey, modelDigest }: ResultKey): string {
 const Elsewhere = z.object({ reference: ObjectReference });
 
 /** @returns null where nothing, or nothing that is still a result, is stored */
-export async function findResult(kv: KVNamespace, key: ResultKey): Promise<StoredResult | null> {
+export async function findResult(env: Env, key: ResultKey): Promise<StoredResult | null> {
   const name = nameOf(key);
+  const documents = documentsOf(env);
   const kept = documents.get(name);
   if (kept !== undefined) return { kind: "inline", document: kept };
-  const text = await kv.get(name, "text");
+  const text = await env.CACHE.get(name, "text");
   const found = text === null ? null : readStored(text);
   if (found?.kind === "inline") documents.set(name, found.document);
   return found;
 }
 
 /** Keeps a result document in this isolate. */
-export function keepResult(key: ResultKey, document: string): void {
-  documents.set(nameOf(key), document);
+export function keepResult(env: Env, key: ResultKey, document: string): void {
+  documentsOf(env).set(nameOf(key), document);
 }
 
 export async function storeResult(

@@ -170,7 +170,7 @@ async function answerExactCall(
   });
   if (key === undefined) return null;
   c.set("exactCallKey", key);
-  const answer = findAnswer(key);
+  const answer = findAnswer(c, key);
   if (answer === undefined) return null;
   if (!(await digestsNow(c, answer)).includes(answer.modelDigest)) return null;
   await admitHit(c);
@@ -192,7 +192,7 @@ async function answerFromCache(
   if (requestKey === null) return null;
   const address = newJobAddress(requestKey, settingsOf(c.env).shards);
   for (const modelDigest of await digestsOf(c, request)) {
-    const found = await findResult(c.env.CACHE, { requestKey, modelDigest });
+    const found = await findResult(c.env, { requestKey, modelDigest });
     const answer = found === null ? null : await showFound(c, asked, found);
     if (found === null || answer === null) continue;
     await accounted(answer, account);

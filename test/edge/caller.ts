@@ -2,6 +2,7 @@
 import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { app } from "../../edge/app.ts";
+import { isolateBindings } from "./isolate.ts";
 
 export type CallOptions = {
   method?: string;
@@ -9,7 +10,7 @@ export type CallOptions = {
   /** Where the call comes from, as Cloudflare would say. */
   address?: string;
   operator?: boolean;
-  /** In place of `env`: one object for all calls that share an isolate. */
+  /** In place of the file's: one object for all calls that share an isolate. */
   bindings?: typeof env;
 };
 
@@ -18,7 +19,8 @@ export async function call(
   body?: unknown,
   options: CallOptions = {},
 ): Promise<Response> {
-  const { method = body === undefined ? "GET" : "POST", headers = {}, bindings = env } = options;
+  const { method = body === undefined ? "GET" : "POST", headers = {} } = options;
+  const bindings = options.bindings ?? isolateBindings();
   const request = new Request(`https://edge.test${path}`, {
     method,
     headers: {

@@ -59,6 +59,8 @@ describe("the log of requests", () => {
   it("tells of a flood of one refusal in twenty lines a minute, and then how many there were", async () => {
     const address = freshAddress();
     const headers = { authorization: "Bearer sk-nobody" };
+    // A minute in which nothing of the kind was told yet.
+    vi.setSystemTime(Date.now() + 61_000);
     for (let i = 0; i < 50; i++) await call("/v1/models", undefined, { address, headers });
     expect(lines("warn")).toHaveLength(20);
     await call("/v1/embeddings", undefined, { method: "PUT", address });

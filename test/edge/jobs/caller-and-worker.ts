@@ -13,6 +13,7 @@ import type { JobMessage } from "../../../contract/job-message.ts";
 import { signatureHeader, signedPrefix, timestampHeader } from "../../../contract/signature.ts";
 import { app } from "../../../edge/app.ts";
 import { settingsOf } from "../../../edge/environment.ts";
+import { isolateBindings } from "../isolate.ts";
 import type { OutsideWorld } from "./outside-world.ts";
 
 const origin = "https://edge.test";
@@ -41,7 +42,7 @@ export async function call(path: string, options: Call = {}): Promise<Response> 
     ...(signal === undefined ? {} : { signal }),
   });
   const context = createExecutionContext();
-  const bound = bindings === undefined ? env : { ...env, ...bindings };
+  const bound = bindings === undefined ? isolateBindings() : { ...env, ...bindings };
   const response = await app.fetch(request, bound, context);
   // A stream is under way for as long as it is read.
   if (!isStream(response)) await waitOnExecutionContext(context);
@@ -140,7 +141,7 @@ export async function postAsWorker(path: string, body: string): Promise<Response
   const context = createExecutionContext();
   const headers = await signedHeaders("POST", path, body);
   const request = new Request(`${origin}${path}`, { method: "POST", headers, body });
-  const response = await app.fetch(request, env, context);
+  const response = await app.fetch(request, isolateBindings(), context);
   await waitOnExecutionContext(context);
   return response;
 }

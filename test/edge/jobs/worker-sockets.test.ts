@@ -1,9 +1,9 @@
 /** WebSockets of workers: taken as posts are, each message by itself; and what goes down them unasked. */
 import { createExecutionContext } from "cloudflare:test";
-import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { EventsResponse } from "../../../contract/events.ts";
 import { app } from "../../../edge/app.ts";
+import { isolateBindings } from "../isolate.ts";
 import { announce } from "../stand-in-worker.ts";
 import { sent, signedHeaders, started } from "./caller-and-worker.ts";
 import { SseReader } from "../../sse-reader.ts";
@@ -24,7 +24,7 @@ afterEach(() => {
 
 async function handshake(shard: number, headers: Record<string, string>): Promise<Response> {
   const request = new Request(`https://edge.test/internal/shards/${shard}/events`, { headers });
-  return app.fetch(request, env, createExecutionContext());
+  return app.fetch(request, isolateBindings(), createExecutionContext());
 }
 
 /** A worker's WebSocket, its answers in order. */

@@ -7,6 +7,7 @@ import { aliasLimits } from "../../../edge/registry/model-alias.ts";
 import type { AliasObject } from "../../../edge/routes/aliases.ts";
 import { bindingsWith, call, errorOf } from "../caller.ts";
 import { allRounder, announce, install, messages, miniLm } from "../stand-in-worker.ts";
+import { isolateBindings } from "../isolate.ts";
 import { tunedModel } from "../tuned-model.ts";
 
 const tenant = "operator";
@@ -45,7 +46,7 @@ async function pointed(body: object): Promise<AliasObject> {
 
 let texts = 0;
 const freshText = () => `a text for aliases ${(texts += 1)}`;
-const classify = (model: string, text: string, bindings = env) =>
+const classify = (model: string, text: string, bindings = isolateBindings()) =>
   call("/v1/tasks/text-classification", { model, inputs: [text] }, { ...asOperator, bindings });
 const modelOf = async (response: Response) => (await response.json<{ model: string }>()).model;
 
