@@ -82,13 +82,13 @@ export function updateParameters(
   prepare: (builder: GraphBuilder) => Optimizer,
 ): Graph {
   if (!(maxNorm > 0)) throw new GraphError(`gradients cannot be scaled to length ${maxNorm}`);
-  const names = groups.flatMap(({ parameters }) => parameters);
-  expectParameters(graph, names);
-  const gradients = new Set(names.map(gradientName));
+  const all = groups.flatMap(({ parameters }) => parameters);
+  expectParameters(graph, all);
+  const gradients = new Set(all.map(gradientName));
   const kept = graph.outputs.filter(({ name }) => !gradients.has(name));
   const builder = GraphBuilder.from({ ...graph, outputs: kept });
   const [norm, clip] = builder.scope("clip", () => {
-    const ordered = backwardOrder(graph, names).map(gradientName);
+    const ordered = backwardOrder(graph, all).map(gradientName);
     const length = normOf(ordered.map((name) => builder.value(name)));
     return [length, clipBy(builder, length, maxNorm)] as const;
   });
@@ -115,14 +115,15 @@ function computation(
 ): Compute {
   return ([parameter, gradient, ...kept]) => {
     if (parameter === undefined || gradient === undefined) throw new TypeError("there are both");
-    const find = <T>(label: string, value: T | undefined): T => {
-      if (value === undefined) throw new TypeError(`"${label}" is no state`);
-      return value;
-    };
-    const state = (label: string) => find(label, kept[states.indexOf(label)]);
+    const state = (label: string) => stateNamed(label, kept[states.indexOf(label)]);
     const updated = update({ group, parameter, gradient, clip, state });
-    return ["", ...states].map((label) => find(label, updated[label]));
+    return ["", ...states].map((label) => stateNamed(label, updated[label]));
   };
+}
+
+function stateNamed(label: string, value: Value | undefined): Value {
+  if (value === undefined) throw new TypeError(`"${label}" is no state`);
+  return value;
 }
 
 /** Vectors, biases and norms, are short: it takes longer to begin an operator than to run it. */
