@@ -15,22 +15,19 @@ import type { Value } from "../onnx/value.ts";
 /** 2³¹ − 1, a prime: squares of what is below it fit an int64. */
 const modulus = 2 ** 31 - 1;
 
-/** Between the indices of two places, whose columns are fewer. */
-const apart = 0x5851_f42d;
-
 /** `x` with part `rate` of its elements dropped, 0 … 1, less than 1. @throws GraphError for a rate that is none */
 export type DropElements = (x: Value, rate: number) => Value;
 
 /** Adds the input `seed` (int64 []), of which each step has another. Each place in the graph draws for itself. */
 export function seededDropout(graph: GraphBuilder, name = "seed"): DropElements {
-  const start = mix(graph, graph.input(name, "int64", []));
+  const seed = graph.input(name, "int64", []);
   let places = 0;
   /** By their sizes: what has equal sizes shares the numbers of its rows. */
   const drawn = new Map<string, Value>();
   const rowsOf = (x: Value): Value => {
     const outer = x.shape.slice(0, -1);
     const known = outer.includes(unknownDim) ? undefined : drawn.get(shapeText(outer));
-    const rows = known ?? draw(graph, indexRows(graph, x).add(start));
+    const rows = known ?? draw(graph, indexRows(graph, x), seed);
     drawn.set(shapeText(outer), rows);
     return rows;
   };
@@ -39,8 +36,7 @@ export function seededDropout(graph: GraphBuilder, name = "seed"): DropElements 
     if (rate === 0) return x;
     places += 1;
     const rows = rowsOf(x);
-    const indices = lengthRange(graph, x, x.shape.length - 1).add(start.add(places * apart));
-    const columns = draw(graph, indices);
+    const columns = draw(graph, lengthRange(graph, x, x.shape.length - 1), seed.add(places));
     const least = Math.round(rate * 2 ** 32) - 2 ** 31;
     // A product: ONNX Runtime's Where runs on one thread. The gradient is one by the same factors.
     const kept = rows.mul(columns).op("GreaterOrEqual", [graph.scalar("int32", least)]);
@@ -68,16 +64,17 @@ function indexRows(graph: GraphBuilder, x: Value): Value {
     );
 }
 
-/** Of each of `indices` an odd int32, all alike likely. */
-function draw(graph: GraphBuilder, indices: Value): Value {
-  return mix(graph, indices).mul(2).sub(modulus).cast("int32");
-}
-
-/** Squared and shifted modulo the prime. */
-function mix(graph: GraphBuilder, value: Value): Value {
+/**
+ * Of each of `indices` an odd int32, all alike likely: squared and shifted modulo the prime, from the mixed seed on.
+ */
+function draw(graph: GraphBuilder, indices: Value, seed: Value): Value {
   const prime = graph.scalar("int64", modulus);
-  const mod = (given: Value) => given.op("Mod", [prime]);
-  const first = mod(mod(value).mul(1_103_515_245).add(12_345));
-  const second = mod(mod(first.mul(first).add(first)).mul(48_271).add(11));
-  return mod(second.mul(second.add(3)));
+  const mod = (value: Value) => value.op("Mod", [prime]);
+  const mix = (value: Value) => {
+    const first = mod(mod(value).mul(1_103_515_245).add(12_345));
+    const second = mod(mod(first.mul(first).add(first)).mul(48_271).add(11));
+    return mod(second.mul(second.add(3)));
+  };
+  const mixed = mix(indices.add(mix(seed)));
+  return mixed.mul(2).sub(modulus).cast("int32");
 }

@@ -50,7 +50,6 @@ export function nextName(name: string): string {
 export const gradientNormName = "grad_norm";
 
 export type Update = {
-  readonly graph: GraphBuilder;
   readonly group: ParameterGroup;
   readonly parameter: Value;
   readonly gradient: Value;
@@ -83,59 +82,96 @@ export function updateParameters(
   prepare: (builder: GraphBuilder) => Optimizer,
 ): Graph {
   if (!(maxNorm > 0)) throw new GraphError(`gradients cannot be scaled to length ${maxNorm}`);
-  const names = groups.flatMap(({ parameters }) => parameters);
-  expectParameters(graph, names);
-  const gradients = new Set(names.map(gradientName));
+  const all = groups.flatMap(({ parameters }) => parameters);
+  expectParameters(graph, all);
+  const gradients = new Set(all.map(gradientName));
   const kept = graph.outputs.filter(({ name }) => !gradients.has(name));
   const builder = GraphBuilder.from({ ...graph, outputs: kept });
   const [norm, clip] = builder.scope("clip", () => {
-    const ordered = backwardOrder(graph, names).map(gradientName);
+    const ordered = backwardOrder(graph, all).map(gradientName);
     const length = normOf(ordered.map((name) => builder.value(name)));
     return [length, clipBy(builder, length, maxNorm)] as const;
   });
   builder.output(gradientNormName, norm);
   const optimizer = builder.scope("update", () => prepare(builder));
   for (const group of groups) {
-    for (const name of group.parameters) {
-      const updated = builder.scope(`update/${name}`, () =>
-        updateOf(builder, optimizer, { name, group, clip, elementsAtOnce }),
-      );
-      for (const [label, value] of Object.entries(updated)) {
-        builder.output(nextName(label === "" ? name : `${name}.${label}`), value);
-      }
+    const compute = computation(optimizer, { group, clip });
+    for (const names of updatedTogether(builder, group)) {
+      const [first = ""] = names;
+      const updating = { names, states: optimizer.states, compute, elementsAtOnce };
+      const updated = builder.scope(`update/${first}`, () => updateOf(builder, updating));
+      for (const [name, value] of updated) builder.output(nextName(name), value);
     }
   }
   return nameOutputs(builder.build());
 }
 
-type Updating = Pick<Update, "group" | "clip"> & {
-  readonly name: string;
+/** From a parameter, its gradient and its states to the parameter and its states. */
+type Compute = (given: readonly Value[]) => Value[];
+
+function computation(
+  { states, update }: Optimizer,
+  { group, clip }: Pick<Update, "group" | "clip">,
+): Compute {
+  return ([parameter, gradient, ...kept]) => {
+    if (parameter === undefined || gradient === undefined) throw new TypeError("there are both");
+    const state = (label: string) => stateNamed(label, kept[states.indexOf(label)]);
+    const updated = update({ group, parameter, gradient, clip, state });
+    return ["", ...states].map((label) => stateNamed(label, updated[label]));
+  };
+}
+
+function stateNamed(label: string, value: Value | undefined): Value {
+  if (value === undefined) throw new TypeError(`"${label}" is no state`);
+  return value;
+}
+
+/** Vectors, biases and norms, are short: it takes longer to begin an operator than to run it. */
+function updatedTogether(builder: GraphBuilder, { parameters }: ParameterGroup): string[][] {
+  const isVector = (name: string) => builder.value(name).shape.length === 1;
+  const vectors = parameters.filter(isVector);
+  const others = parameters.filter((name) => !isVector(name)).map((name) => [name]);
+  return vectors.length === 0 ? others : [...others, vectors];
+}
+
+type Updating = {
+  /** One, or vectors. */
+  readonly names: readonly string[];
+  readonly states: readonly string[];
+  readonly compute: Compute;
   readonly elementsAtOnce: number;
 };
 
+/** By name, of parameters and states. */
 function updateOf(
   builder: GraphBuilder,
-  { states, update }: Optimizer,
-  { name, group, clip, elementsAtOnce }: Updating,
-): Updated {
-  const parameter = builder.value(name);
-  const turns = turnsOf(parameter, elementsAtOnce);
-  const { dtype } = parameter;
-  const shape = turns ?? parameter.shape;
-  const kept = states.map((label) => builder.input(`${name}.${label}`, dtype, shape));
-  const values = [parameter, builder.value(gradientName(name))];
-  const compute = (graph: GraphBuilder, given: readonly Value[]): Updated => {
-    const [own, gradient, ...of] = given;
-    if (own === undefined || gradient === undefined) throw new TypeError("an update has both");
-    const state = (label: string) => {
-      const value = of[states.indexOf(label)];
-      if (value === undefined) throw new TypeError(`"${label}" is no state`);
-      return value;
-    };
-    return update({ graph, group, parameter: own, gradient, clip, state });
-  };
-  if (turns === null) return compute(builder, [...values, ...kept]);
-  return inTurns(builder, [...values.map((value) => value.reshape(turns)), ...kept], compute);
+  { names, states, compute, elementsAtOnce }: Updating,
+): (readonly [string, Value])[] {
+  const [first = ""] = names;
+  const turns = names.length > 1 ? null : turnsOf(builder.value(first), elementsAtOnce);
+  const kept = states.map((label) => {
+    const named = names.map((name) => `${name}.${label}`);
+    const inputs = named.map((name, at) => {
+      const { dtype, shape } = builder.value(names[at] ?? "");
+      return builder.input(name, dtype, turns ?? shape);
+    });
+    return { named, inputs };
+  });
+  const own = names.map((name) => builder.value(name));
+  const gradients = names.map((name) => builder.value(gradientName(name)));
+  const all = [own, gradients, ...kept.map(({ inputs }) => inputs)];
+  const results = [names, ...kept.map(({ named }) => named)];
+  if (names.length > 1) {
+    const updated = compute(all.map((each) => builder.op("Concat", each, { axis: 0 })));
+    const lengths = builder.integers(own.map(({ shape }) => Number(shape[0])));
+    return updated.flatMap((value, at) => {
+      const parts = builder.ops("Split", [value, lengths], { axis: 0 }, names.length);
+      return parts.map((part, name) => [results[at]?.[name] ?? "", part] as const);
+    });
+  }
+  const inputs = all.flat();
+  const updated = turns === null ? compute(inputs) : inTurns(builder, inputs, { turns, compute });
+  return updated.map((value, at) => [results[at]?.[0] ?? "", value] as const);
 }
 
 /** Turns and numbers of each, as many of these as may be; null: all are few enough, or have no such part. */
@@ -148,22 +184,17 @@ function turnsOf({ shape }: Value, elementsAtOnce: number): [number, number] | n
   return null;
 }
 
-/** @param inputs of turns × numbers */
 function inTurns(
   builder: GraphBuilder,
   inputs: readonly Value[],
-  compute: (graph: GraphBuilder, given: readonly Value[]) => Updated,
-): Updated {
-  const labels: string[] = [];
-  const types = inputs.map(({ dtype, shape }) => ({ dtype, shape: shape.slice(1) }));
-  const body = builder.body("turn", types, (inner, given) => {
-    const updated = compute(inner, given);
-    labels.push(...Object.keys(updated));
-    return Object.values(updated);
-  });
+  { turns, compute }: Pick<Updating, "compute"> & { readonly turns: [number, number] },
+): Value[] {
+  const types = inputs.map(({ dtype }) => ({ dtype, shape: turns.slice(1) }));
+  const body = builder.body("turn", types, (_, given) => compute(given));
+  const isCut = ({ shape }: Value) => shape.join() === turns.join();
+  const cut = inputs.map((input) => (isCut(input) ? input : input.reshape(turns)));
   const attributes = { body, num_scan_inputs: inputs.length };
-  const results = builder.ops("Scan", inputs, attributes, labels.length);
-  return Object.fromEntries(results.map((result, at) => [labels[at] ?? "", result] as const));
+  return builder.ops("Scan", cut, attributes, body.outputs.length);
 }
 
 /** All squares before their sums: the runtime comes to what was added last first, and so to the first gradient. */
