@@ -46,8 +46,8 @@ export class StepCosts {
   /** In the last step of tokens alone. */
   #texts = 0;
   #secondsPerToken: number | null = null;
-  /** Whether pieces were measured beside tokens. */
-  #mixed = false;
+  /** Pieces that were measured beside tokens. */
+  #pieces = 0;
   #mixedSteps = 0;
   /** Since more than tokens was in one. */
   #plainSteps = 0;
@@ -59,7 +59,7 @@ export class StepCosts {
   ran({ texts, promptTokens, seconds }: RunCost): void {
     if (promptTokens === 0) this.#decoded(seconds, texts);
     else if (texts > 0) this.#readBeside({ texts, promptTokens, seconds });
-    else if (!this.#mixed) {
+    else if (this.#pieces === 0) {
       this.#secondsPerToken = average(this.#secondsPerToken, seconds / promptTokens, newest);
     }
   }
@@ -84,9 +84,11 @@ export class StepCosts {
     const [known, most] = [this.#secondsPerToken, alone / texts];
     const least = known === null ? cheapest * most : 0;
     const each = Math.min(most, Math.max(least, (seconds - alone) / promptTokens));
-    const weight = newestOfPiece * Math.min(1, promptTokens / pieceTokensLearnt);
+    // The first ones count more: what is known until then is of prompts that were read alone.
+    const share = Math.max(newestOfPiece, 1 / (this.#pieces + 2));
+    const weight = share * Math.min(1, promptTokens / pieceTokensLearnt);
     this.#secondsPerToken = average(known, clipped(each, known, pieceFactor), weight);
-    this.#mixed = true;
+    this.#pieces += 1;
     this.#mixedSteps += 1;
     this.#plainSteps = 0;
   }
