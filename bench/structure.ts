@@ -6,6 +6,7 @@
 import { existsSync, mkdirSync, rmSync, symlinkSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
+import { setTimeout as pause } from "node:timers/promises";
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import type { Structure } from "#contract/tasks/structure.ts";
@@ -33,24 +34,24 @@ const streams = 8;
 const tokens = 160;
 const rounds = 3;
 const texts = 100;
+/** From a refusal to the caller's next request. */
+const refusedMilliseconds = 5;
 const prompt = "Write a list of people with their ages and their favourite colours, number";
 
-const schema = {
-  type: "array",
-  items: {
-    type: "object",
-    properties: {
-      name: { type: "string" },
-      age: { type: "integer", minimum: 0, maximum: 130 },
-      colours: { type: "array", items: { enum: ["red", "green", "blue"] }, maxItems: 2 },
-      married: { type: "boolean" },
-    },
-    required: ["name", "age", "colours", "married"],
-    additionalProperties: false,
+const person = {
+  type: "object",
+  properties: {
+    name: { type: "string" },
+    age: { type: "integer", minimum: 0, maximum: 130 },
+    colours: { type: "array", items: { enum: ["red", "green", "blue"] }, maxItems: 2 },
+    married: { type: "boolean" },
   },
-  minItems: 4,
-  maxItems: 12,
+  required: ["name", "age", "colours", "married"],
+  additionalProperties: false,
 } as const;
+const schema = { type: "array", items: person, minItems: 4, maxItems: 12 } as const;
+/** Of a text beside free streams: room for a person, however many of its tokens a structure takes. */
+const besideTokens = 48;
 
 type Held = (() => TokenConstraint) | null;
 
@@ -97,7 +98,8 @@ class Writers {
     const over = new AbortController();
     const [short = []] = this.#prompts;
     const others = beside(
-      (constraint) => this.#write(engine, short, { constraint, seed: 1, length: 24 }, () => {}),
+      (constraint) =>
+        this.#write(engine, short, { constraint, seed: 1, length: besideTokens }, () => {}),
       over.signal,
     );
     const gaps: number[] = [];
@@ -169,6 +171,8 @@ function oneAfterAnother(
         await write(await compile(structure));
       } catch (error) {
         if (!(error instanceof CodedError)) throw error;
+        // A caller whose request is refused has to send another.
+        await pause(refusedMilliseconds, undefined, { signal: over }).catch(() => undefined);
       }
     }
   };
@@ -233,7 +237,8 @@ export const bench: Bench = {
         { structure: other, param: "structure" },
         { signal, tenant: "hostile" },
       );
-    const harmless = await writers.gaps(oneAfterAnother(() => structure, compile));
+    const one = { type: "json_schema" as const, schema: JSON.stringify(person) };
+    const harmless = await writers.gaps(oneAfterAnother(() => one, compile));
     const hostile = await writers.gaps(
       oneAfterAnother((at) => largest[at] ?? schemaOf(anySchema(3)), compile),
     );

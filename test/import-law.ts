@@ -87,7 +87,7 @@ export const law: Record<string, string[] | "*"> = {
     "gpu-worker/tensor",
     "gpu-worker/tokenizer",
   ],
-  "gpu-worker/grammar": workerRooms("event-loop", "model", "tokenizer"),
+  "gpu-worker/grammar": workerRooms("event-loop", "model", "runtime", "tokenizer"),
   "gpu-worker/architectures": [
     "gpu-worker/model",
     "gpu-worker/weights",

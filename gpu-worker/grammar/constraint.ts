@@ -5,7 +5,7 @@
  */
 import type { NextTokens, TokenConstraint } from "../model/token-constraint.ts";
 import type { ForcedTokens } from "./forced-tokens.ts";
-import { type GrammarThread, ThreadEnded } from "./grammar-thread.ts";
+import { type GrammarThread, ThreadEnded, ThreadStarved } from "./grammar-thread.ts";
 import type { Lanes, Pace } from "./lanes.ts";
 import type { ThreadAnswer, ThreadRequest } from "./thread-protocol.ts";
 import type { Vocabulary } from "./vocabulary.ts";
@@ -92,7 +92,7 @@ export class ThreadConstraint implements TokenConstraint {
   }
 
   async #ask(request: ThreadRequest, moves = 0): Promise<NextTokens> {
-    const { grammar, refuse } = this.#options;
+    const { grammar, lanes, refuse } = this.#options;
     const [thread, length] = [this.#thread, this.#tokens.length];
     if (thread === null) throw new Error("a text goes on after it was disposed of");
     const opens = request.kind === "open";
@@ -105,6 +105,7 @@ export class ThreadConstraint implements TokenConstraint {
         throw refuse("what may come next takes too long or too much memory to tell", null);
       }
       if (error.atFault) grammar.pace = "slow";
+      if (error instanceof ThreadStarved) lanes.starved();
       if (moves >= movesMax)
         throw refuse("it could not be followed, because others' took too much", null);
       // A later request has begun it anew, or goes by itself.

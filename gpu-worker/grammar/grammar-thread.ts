@@ -6,8 +6,9 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { keepWasmCode } from "../event-loop/keep-wasm-code.ts";
-import type { ThreadAnswer, ThreadLimits, ThreadRequest } from "./thread-protocol.ts";
+import type { ThreadAnswer, ThreadYields, ThreadLimits, ThreadRequest } from "./thread-protocol.ts";
 import type { Vocabulary } from "./vocabulary.ts";
+import { ThreadShare } from "./yield-policy.ts";
 
 /** The thread ended before it answered. */
 export class ThreadEnded extends Error {
@@ -20,6 +21,13 @@ export class ThreadEnded extends Error {
       : "a thread ended over another's grammar";
     super(message, cause === undefined ? undefined : { cause });
     this.atFault = atFault;
+  }
+}
+
+/** It yields to the others, which had the machine all the time. */
+export class ThreadStarved extends ThreadEnded {
+  constructor() {
+    super(false);
   }
 }
 
@@ -37,6 +45,8 @@ const heapMiB = 256;
 const patience = 10;
 /** Of a thread that is asked how long it has run. */
 const silentMillisecondsMax = 1_000;
+/** How long one that yields is watched before it is said to be starved. */
+const watchMilliseconds = 500;
 
 export class GrammarThread {
   readonly #worker: Worker;
@@ -45,13 +55,16 @@ export class GrammarThread {
   #timer: NodeJS.Timeout | undefined;
   #ended = false;
   #heapBytes = 0;
+  /** Of a thread that yields. */
+  #share: ThreadShare | null = null;
+  #watching: NodeJS.Timeout | undefined;
   #cpuMsBefore = 0;
   /** Texts that it follows. */
   texts = 0;
 
   constructor(limits: ThreadLimits) {
     keepWasmCode();
-    this.#worker = new Worker(new URL("thread.ts", import.meta.url), {
+    this.#worker = new Worker(new URL("thread-start.ts", import.meta.url), {
       workerData: limits,
       execArgv: [],
       // XGrammar writes what is wrong of a grammar there.
@@ -61,7 +74,10 @@ export class GrammarThread {
     });
     this.#worker.stdout.resume();
     this.#worker.stderr.resume();
-    this.#worker.on("message", (answer: ThreadAnswer) => this.#take(answer));
+    this.#worker.on("message", (said: ThreadAnswer | ThreadYields) => {
+      if (said.kind === "yields") this.#yields(said);
+      else this.#take(said);
+    });
     this.#worker.on("error", (error) => this.end(error));
     this.#worker.on("exit", () => this.end());
     this.#worker.unref();
@@ -84,6 +100,11 @@ export class GrammarThread {
     return this.#expect(millisecondsMax);
   }
 
+  /** Milliseconds of a processor that it had when it answered last. */
+  get cpuMs(): number {
+    return this.#cpuMsBefore;
+  }
+
   /** Answered all that was asked. @throws ThreadEnded */
   async idle(): Promise<void> {
     await this.#waiting.at(-1)?.answer.promise;
@@ -102,9 +123,10 @@ export class GrammarThread {
     if (this.#ended) return;
     this.#ended = true;
     clearTimeout(this.#timer);
+    clearInterval(this.#watching);
     void this.#worker.terminate();
     for (const [at, { answer }] of this.#waiting.splice(0).entries()) {
-      answer.reject(new ThreadEnded(at === 0, cause));
+      answer.reject(cause instanceof ThreadStarved ? cause : new ThreadEnded(at === 0, cause));
     }
   }
 
@@ -113,6 +135,23 @@ export class GrammarThread {
     this.#waiting.push({ millisecondsMax, answer, beganMs: performance.now() });
     if (this.#waiting.length === 1) this.#watch();
     return answer.promise;
+  }
+
+  #yields({ thread }: ThreadYields): void {
+    this.#share = new ThreadShare(thread);
+    if (this.#waiting.length > 0) this.#watchShare();
+  }
+
+  /** While there is something to do. */
+  #watchShare(): void {
+    clearInterval(this.#watching);
+    const share = this.#share;
+    if (share === null || this.#ended) return;
+    share.isStarved();
+    this.#watching = setInterval(() => {
+      if (share.isStarved()) this.end(new ThreadStarved());
+    }, watchMilliseconds);
+    this.#watching.unref();
   }
 
   #take(answer: ThreadAnswer): void {
@@ -128,9 +167,11 @@ export class GrammarThread {
     clearTimeout(this.#timer);
     const [first] = this.#waiting;
     if (first === undefined) {
+      clearInterval(this.#watching);
       this.#worker.unref();
       return;
     }
+    this.#watchShare();
     first.beganMs = performance.now();
     this.#worker.ref();
     this.#wake(first, first.millisecondsMax);
@@ -148,6 +189,8 @@ export class GrammarThread {
       pause(silentMillisecondsMax, Infinity, { ref: false }),
     ]);
     if (this.#ended || this.#waiting[0] !== watched) return;
+    // Silent, because others have the machine.
+    if (usedMs === Infinity && this.#share !== null) return this.end(new ThreadStarved());
     const leftMs = millisecondsMax - (usedMs - this.#cpuMsBefore);
     if (leftMs > 0 && performance.now() - watched.beganMs < patience * millisecondsMax)
       this.#wake(watched, leftMs + 1);

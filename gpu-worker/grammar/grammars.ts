@@ -13,9 +13,11 @@ import type { DecoderModel } from "../model/decoder-model.ts";
 import type { TokenConstraint } from "../model/token-constraint.ts";
 import { type ProvenGrammar, ThreadConstraint } from "./constraint.ts";
 import { ForcedTokens } from "./forced-tokens.ts";
-import { GrammarThread, ThreadEnded } from "./grammar-thread.ts";
+import { GrammarThread, ThreadEnded, ThreadStarved } from "./grammar-thread.ts";
 import { Lanes } from "./lanes.ts";
+import type { ThreadLimits } from "./thread-protocol.ts";
 import { readVocabulary, type Vocabulary } from "./vocabulary.ts";
+import { YieldPolicy } from "./yield-policy.ts";
 
 export type GrammarLimits = {
   /** Of compiling one. Default 2 seconds. */
@@ -29,7 +31,7 @@ const defaults: GrammarLimits = { milliseconds: 2_000, bytesMax: 192 * 2 ** 20 }
 /** Of those that are known to compile; what they hold of memory is in the threads. */
 const knownMax = 512;
 const charactersKnownMax = 8 * 2 ** 20;
-/** What compiles slower than this is followed apart from the others. */
+/** Of a processor: what takes more to compile is followed apart from the others. */
 const quickMilliseconds = 100;
 
 export type Asked = { readonly structure: Structure; readonly param: string };
@@ -41,7 +43,8 @@ type Proof = ProvenGrammar | { readonly message: string; readonly path: string |
 
 export class Grammars {
   readonly #limits: GrammarLimits;
-  readonly #lanes = new Lanes();
+  readonly #yielding = new YieldPolicy();
+  readonly #lanes = new Lanes(this.#yielding);
   readonly #turns = new FairTurns<string>();
   readonly #words = new WeakMap<DecoderModel["tokenizer"], Promise<Words>>();
   readonly #known = new LRUCache<string, Proof>({
@@ -108,11 +111,21 @@ export class Grammars {
   }
 
   async #try(wanted: Omit<ProvenGrammar, "pace">, signal: AbortSignal): Promise<Proof> {
+    try {
+      return await this.#tryOnce(wanted, signal);
+    } catch (error) {
+      if (!(error instanceof ThreadStarved)) throw error;
+      this.#yielding.pause();
+      return this.#tryOnce(wanted, signal);
+    }
+  }
+
+  async #tryOnce(wanted: Omit<ProvenGrammar, "pace">, signal: AbortSignal): Promise<Proof> {
     signal.throwIfAborted();
     const thread = await this.#freshThread(wanted.vocabulary);
     const { milliseconds, bytesMax } = this.#limits;
     const { key, structure, vocabulary } = wanted;
-    const began = performance.now();
+    const before = thread.cpuMs;
     const text = {
       kind: "open",
       text: 0,
@@ -124,11 +137,11 @@ export class Grammars {
     try {
       const answer = await thread.ask(text, milliseconds);
       if (answer.kind === "refused") return answer;
-      const pace = performance.now() - began > quickMilliseconds ? "slow" : "quick";
+      const pace = answer.cpuMs - before > quickMilliseconds ? "slow" : "quick";
       await thread.ask({ kind: "close", text: 0 }, milliseconds);
       return { ...wanted, pace };
     } catch (error) {
-      if (!(error instanceof ThreadEnded)) throw error;
+      if (!(error instanceof ThreadEnded) || error instanceof ThreadStarved) throw error;
       // Of XGrammar, which aborts; anything else is a fault of ours.
       if (error.cause instanceof Error && !isAbort(error.cause)) throw error;
       const most = `${milliseconds / 1_000} s or ${Math.round(bytesMax / 2 ** 20)} MiB`;
@@ -137,14 +150,21 @@ export class Grammars {
     }
   }
 
+  /** One that takes the place of another is started for what takes long, more often than not. */
+  #yields(): ThreadLimits["yields"] {
+    if (!this.#yielding.yields) return "never";
+    return this.#trialThread === null ? "when ready" : "at once";
+  }
+
   /** Ready for a trial: its start and a vocabulary are on nobody's time. */
   async #freshThread(vocabulary: Vocabulary): Promise<GrammarThread> {
     const current = this.#trialThread;
-    const large = current !== null && current.heapBytes > this.#limits.bytesMax / 2;
+    const { bytesMax } = this.#limits;
+    const large = current !== null && current.heapBytes > bytesMax / 2;
     if (large) current.end();
     const thread =
       current === null || current.ended
-        ? new GrammarThread({ bytesMax: this.#limits.bytesMax, grammarsMax: 1 })
+        ? new GrammarThread({ bytesMax, grammarsMax: 1, yields: this.#yields() })
         : current;
     this.#trialThread = thread;
     thread.learn(vocabulary);

@@ -1,8 +1,10 @@
 /**
  * The threads that follow texts: one for grammars that were compiled at once, one for those that took long, so that
- * what is slow waits for what is slow. A thread that has grown large takes no more texts, and ends with its last.
+ * what is slow waits for what is slow, and yields to all that computes. A thread that has grown large takes no more
+ * texts, and ends with its last.
  */
 import { GrammarThread } from "./grammar-thread.ts";
+import type { YieldPolicy } from "./yield-policy.ts";
 
 export type Pace = "quick" | "slow";
 
@@ -16,16 +18,27 @@ const threadsMax = 4;
 export class Lanes {
   readonly #current = new Map<Pace, GrammarThread>();
   readonly #full: GrammarThread[] = [];
+  readonly #policy: YieldPolicy;
+
+  constructor(policy: YieldPolicy) {
+    this.#policy = policy;
+  }
 
   /** Where a text can be followed from now on. */
   threadFor(pace: Pace): GrammarThread {
     const current = this.#current.get(pace);
     if (current !== undefined && !current.ended && current.heapBytes < bytesFull) return current;
     if (current !== undefined && !current.ended) this.#full.push(current);
-    const thread = new GrammarThread({ bytesMax, grammarsMax });
+    const yields = pace === "slow" && this.#policy.yields ? "at once" : "never";
+    const thread = new GrammarThread({ bytesMax, grammarsMax, yields });
     this.#current.set(pace, thread);
     this.release();
     return thread;
+  }
+
+  /** A thread that yielded got no time: the next ones do not. */
+  starved(): void {
+    this.#policy.pause();
   }
 
   /** Ends threads that nothing needs any more, and of those that are full the oldest where there are too many. */

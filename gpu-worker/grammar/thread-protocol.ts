@@ -8,7 +8,15 @@ export type ThreadLimits = {
   readonly bytesMax: number;
   /** Compiled grammars that are kept while nothing follows them. */
   readonly grammarsMax: number;
+  /**
+   * From when on it computes only while no other thread wants its core, where the system can do that: once it has its
+   * first vocabulary, so that the first caller waits no longer than for that.
+   */
+  readonly yields: "at once" | "when ready" | "never";
 };
+
+/** Said by a thread when it yields: its number in the system. */
+export type ThreadYields = { readonly kind: "yields"; readonly thread: number };
 
 export type ThreadRequest =
   /** Before anything else is said of a vocabulary. */

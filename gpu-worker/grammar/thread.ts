@@ -12,6 +12,7 @@ import { ShortestWays } from "./shortest-ways.ts";
 import type { ThreadAnswer, ThreadLimits, ThreadRequest, ThreadWords } from "./thread-protocol.ts";
 import { TokenTable } from "./token-table.ts";
 import type { Vocabulary } from "./vocabulary.ts";
+import { yieldNow } from "./yield-now.ts";
 import { boundMemory, type GrammarCompiler, loadXGrammar } from "./xgrammar.ts";
 
 const limits: ThreadLimits = workerData;
@@ -128,6 +129,7 @@ async function answer(request: ThreadRequest): Promise<ThreadWords> {
   switch (request.kind) {
     case "vocabulary":
       await takeVocabulary(request.vocabulary);
+      if (limits.yields === "when ready") yieldNow();
       return { kind: "done" };
     case "close":
       close(request.text);

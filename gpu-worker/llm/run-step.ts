@@ -126,18 +126,31 @@ async function compute(
   const asked = decode?.batch.rows.filter((row) => row.asked).length ?? 0;
   const own = logits.subarray(asked * runner.sampler.vocabulary);
   if (prepared !== null) readPiece(prepared, own, runner);
-  await settledWithin(runner.stallMsMax, pendingIn(decode, prepared));
+  await nextKnown(askedIn(decode, prepared), runner);
   return () => {
     if (decode !== null) handOutRows(decode, logits, runner);
     if (prepared !== null) handOut(prepared.text, prepared.computed, own, runner);
   };
 }
 
-/** Of those texts whose next token follows from the run, what it may be. */
-function pendingIn(decode: DecodedTexts | null, piece: PreparedPiece | null): Promise<void>[] {
+/** Those texts whose next token follows from the run. */
+function askedIn(decode: DecodedTexts | null, piece: PreparedPiece | null): Text[] {
   const rows = decode?.ordered.filter(({ asked }) => asked).map(({ text }) => text) ?? [];
-  const texts = piece !== null && piece.computed.asked > 0 ? [...rows, piece.text] : rows;
-  return texts.flatMap(({ guide }) => guide?.pending ?? []);
+  return piece !== null && piece.computed.asked > 0 ? [...rows, piece.text] : rows;
+}
+
+/** In so many steps a text is not waited for, once that was in vain: all others wait with it. */
+const stepsUnawaited = 16;
+
+/** Waits a little for what may come next in them. */
+async function nextKnown(texts: readonly Text[], { stallMsMax }: StepRunner): Promise<void> {
+  const awaited = texts.filter(({ unawaited }) => unawaited === 0);
+  for (const text of texts) text.unawaited = Math.max(0, text.unawaited - 1);
+  await settledWithin(
+    stallMsMax,
+    awaited.flatMap(({ guide }) => guide?.pending ?? []),
+  );
+  for (const text of awaited) if (text.guide?.pending) text.unawaited = stepsUnawaited;
 }
 
 /** Null: there is nothing to run. */

@@ -46,8 +46,8 @@ export class StepCosts {
   /** In the last step of tokens alone. */
   #texts = 0;
   #secondsPerToken: number | null = null;
-  /** Whether pieces were measured beside tokens. */
-  #mixed = false;
+  /** Pieces that were measured beside tokens. */
+  #pieces = 0;
   #mixedSteps = 0;
   /** Since more than tokens was in one. */
   #plainSteps = 0;
@@ -59,7 +59,7 @@ export class StepCosts {
   ran({ texts, promptTokens, seconds }: RunCost): void {
     if (promptTokens === 0) this.#decoded(seconds, texts);
     else if (texts > 0) this.#readBeside({ texts, promptTokens, seconds });
-    else if (!this.#mixed) {
+    else if (this.#pieces === 0) {
       this.#secondsPerToken = average(this.#secondsPerToken, seconds / promptTokens, newest);
     }
   }
@@ -67,7 +67,7 @@ export class StepCosts {
   #decoded(seconds: number, texts: number): void {
     const weight = this.#mixedSteps > 0 ? newestInWhile : newest;
     const before = this.#decodeSeconds;
-    const now = texts === this.#texts ? within(seconds, before, stepFactor) : seconds;
+    const now = texts === this.#texts ? clipped(seconds, before, stepFactor) : seconds;
     this.#decodeSeconds = average(before, now, weight);
     this.#texts = texts;
     this.#mixedSteps = 0;
@@ -78,15 +78,17 @@ export class StepCosts {
   #readBeside({ texts, promptTokens, seconds }: RunCost): void {
     // The tokens alone would not have taken longer.
     const before = this.#decodeSeconds;
-    const bounded = within(seconds, before, stepFactor);
+    const bounded = clipped(seconds, before, stepFactor);
     const alone = Math.min(before ?? seconds, average(before, bounded, newest));
     this.#decodeSeconds = alone;
     const [known, most] = [this.#secondsPerToken, alone / texts];
     const least = known === null ? cheapest * most : 0;
     const each = Math.min(most, Math.max(least, (seconds - alone) / promptTokens));
-    const weight = newestOfPiece * Math.min(1, promptTokens / pieceTokensLearnt);
-    this.#secondsPerToken = average(known, within(each, known, pieceFactor), weight);
-    this.#mixed = true;
+    // The first ones count more: what is known until then is of prompts that were read alone.
+    const share = Math.max(newestOfPiece, 1 / (this.#pieces + 2));
+    const weight = share * Math.min(1, promptTokens / pieceTokensLearnt);
+    this.#secondsPerToken = average(known, clipped(each, known, pieceFactor), weight);
+    this.#pieces += 1;
     this.#mixedSteps += 1;
     this.#plainSteps = 0;
   }
@@ -124,7 +126,7 @@ function average(before: number | null, now: number, weight: number): number {
   return before === null ? now : before + weight * (now - before);
 }
 
-function within(seconds: number, known: number | null, factor: number): number {
+function clipped(seconds: number, known: number | null, factor: number): number {
   if (known === null || known === 0) return seconds;
   return Math.min(Math.max(seconds, known / factor), known * factor);
 }

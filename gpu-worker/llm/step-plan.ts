@@ -1,7 +1,8 @@
 /**
  * Which tokens the next step computes: continuous batching as a function over plain records, which knows no model and
  * no clock. Every running request that decodes gets its one token; what is left of the step's budget goes to chunks of
- * prompts, to one of a quantum while anything decodes. Nothing changes until the step has run and `commitStep` says what became of it.
+ * prompts, to one of a quantum while anything decodes. Nothing changes until the step has run and `commitStep` says
+ * what became of it.
  *
  * Service order is that of batching/slot-policy.ts: those overdue, the longest wait first, then by their tenant's start
  * tag (batching/fair-queueing.ts, which the caller keeps), then by arrival. Slots are given in the order of seating.ts.

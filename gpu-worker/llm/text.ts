@@ -58,6 +58,8 @@ export type Text = {
   readonly certain: CertainToken[];
   /** What comes next was not known when its row was there: it is computed again, when it is. */
   stalled: boolean;
+  /** Steps that do not wait for what comes next in it. */
+  unawaited: number;
   /** Null: nothing is guessed. */
   lookup: PromptLookup | null;
   /** Milliseconds: when several of its tokens were last computed in one step. */
@@ -88,6 +90,7 @@ export function newText(id: string, generation: Generation, choice: number): Tex
     held: null,
     certain: [],
     stalled: false,
+    unawaited: 0,
     lookup: null,
     aheadAt: 0,
     ended: false,

@@ -1,5 +1,5 @@
 /** Texts that are held to an automaton, on the toy decoder. */
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { type Automaton, endToken, expectedUnder, ToyConstraint } from "./toy-constraint.ts";
 import { expected, makeEngine, range, turn } from "./toy-engine.ts";
 import { type WriteOptions, writeText } from "./write-text.ts";
@@ -16,6 +16,12 @@ const list: Automaton = [
   new Map(way([10], 5)),
   new Map(way([11], 6)),
   new Map([...way([12, 13], 3), ...way([endToken], -1)]),
+];
+
+/** Sixteen tokens, each of six. */
+const sixteen: Automaton = [
+  ...Array.from({ length: 16 }, (_, at) => new Map(way([4, 5, 6, 7, 8, 9], at + 1))),
+  new Map(way([endToken], -1)),
 ];
 
 const endTokens = new Set([endToken]);
@@ -135,10 +141,9 @@ describe("a text that would not fit", () => {
 });
 
 /** Answers with its n-th delay; those not listed are none. */
-function slow(delays: readonly (() => Promise<void> | null)[]) {
+function slow(delays: readonly (() => Promise<void> | null)[], automaton = list) {
   const rest = [...delays];
-  const constraint = () =>
-    new ToyConstraint({ automaton: list, delay: () => rest.shift()?.() ?? null });
+  const constraint = () => new ToyConstraint({ automaton, delay: () => rest.shift()?.() ?? null });
   return { endTokens, constraint, maxTokens: 40 };
 }
 
@@ -153,6 +158,31 @@ describe("a constraint on another thread", () => {
     answer.resolve();
     const own = expectedUnder({ prompt, maxTokens: 40, automaton: list });
     expect((await held).scores[0]).toEqual(own);
+  });
+
+  it("that is never in time is waited for in few steps, and its text is the same", async () => {
+    const stallMsMax = 7;
+    const { session, engine } = makeEngine({ slots: 2, stallMsMax });
+    const waits = vi.spyOn(globalThis, "setTimeout");
+    const answers: { run: number; answer: () => void }[] = [];
+    const run = session.gate;
+    session.gate = async (each) => {
+      await run(each);
+      while ((answers[0]?.run ?? Infinity) <= session.runs.length) answers.shift()?.answer();
+    };
+    // Behind the step that waits for it.
+    const late = () =>
+      new Promise<void>((answer) => answers.push({ run: session.runs.length + 3, answer }));
+    const others = writeText(engine, range(9, 20), { maxTokens: 110 });
+    const delays = Array.from({ length: 80 }, () => late);
+    const held = await writeText(engine, prompt, slow(delays, sixteen));
+    await others;
+    const waited = waits.mock.calls.filter(([, milliseconds]) => milliseconds === stallMsMax);
+    waits.mockRestore();
+    const own = expectedUnder({ prompt, maxTokens: 40, automaton: sixteen });
+    expect(held.scores[0]).toEqual(own);
+    expect(waited.length).toBeGreaterThan(0);
+    expect(waited.length).toBeLessThan(4);
   });
 
   it("that fails ends its own request, whenever it does", async () => {

@@ -89,7 +89,7 @@ describe("tokens of texts that are written", () => {
     },
   );
 
-  it("come at most half as far apart again while short prompts arrive all the time, which all have their turn", async () => {
+  it("come at most half as far apart again while short prompts arrive all the time", async () => {
     const { clock, engine } = open(32);
     const { times, stop, flowing } = stream(engine, clock, 8);
     await flowing();

@@ -1,0 +1,50 @@
+/** Threads of what may take long give way to all others of the machine, and still come to their end. */
+import { readdirSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { Worker } from "node:worker_threads";
+import { expect, it } from "vitest";
+import { Grammars } from "../../gpu-worker/grammar/grammars.ts";
+import { schemaOf, times } from "./hostile-structures.ts";
+import { madeTokenizer, wordsOf } from "./made-tokenizers.ts";
+
+/** Of Linux's sched.h. */
+const schedIdle = 5;
+
+/** Of this process's threads: `policy`, the 41st field of proc_pid_stat(5), the second of which is in brackets. */
+function idleThreads(): number {
+  const policies = readdirSync("/proc/self/task").map((thread) => {
+    const stat = readFileSync(`/proc/self/task/${thread}/stat`, "utf8");
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[38]);
+  });
+  return policies.filter((policy) => policy === schedIdle).length;
+}
+
+it.skipIf(process.platform !== "linux")(
+  "yield to others, but not where those have every core all the time",
+  { timeout: 60_000 },
+  async () => {
+    const grammars = new Grammars();
+    const model = wordsOf(await madeTokenizer("smollm"));
+    const { signal } = new AbortController();
+    const compile = (schema: unknown) =>
+      grammars.constrain(
+        model,
+        { structure: schemaOf(schema), param: "structure" },
+        { signal, tenant: "one" },
+      );
+    await compile({ const: "text" });
+    expect(idleThreads()).toBe(1);
+    const busy = Array.from(
+      { length: 2 * availableParallelism() },
+      () => new Worker("for (;;);", { eval: true }),
+    );
+    try {
+      // Some 100 ms of a core: one that yields has none of them, and makes way for one that does not.
+      await compile({ enum: times(1_000) });
+      expect(idleThreads()).toBe(0);
+    } finally {
+      await Promise.all(busy.map((worker) => worker.terminate()));
+      grammars.close();
+    }
+  },
+);
