@@ -170,7 +170,7 @@ export class JobShard extends DurableObject<Env> {
     await this.#keepAlarm();
   }
 
-  /** Sets the alarm to whatever is due first, or leaves an earlier one; what owes nothing and keeps nothing has none. */
+  /** Sets the alarm to what is due first, or leaves an earlier one; what owes nothing and keeps nothing has none. */
   async #keepAlarm(): Promise<void> {
     this.#owesMore = false;
     const oldest = this.#jobs.oldest();

@@ -2,6 +2,7 @@
  * Labelled examples out of a training file of the key: of each line the fields that are named as the prompt's
  * variables, and its answer. As many lines as an evaluation takes are read, and no more of the file.
  */
+import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { evaluationLimits } from "#contract/prompts/evaluation-plan.ts";
 import type { PromptExample } from "#contract/prompts/prompt.ts";
@@ -20,6 +21,22 @@ const bytesMax = 8 * 1024 * 1024;
 const answers = ["output", "label", "completion"] as const;
 /** What a line calls the one variable of a prompt. */
 const inputs = ["text", "prompt", "input"] as const;
+
+/** The field of a body. @param lines what each is, how many are read */
+export function fileOfExamples(lines: string) {
+  return z
+    .string()
+    .min(1)
+    .max(100)
+    .optional()
+    .describe(`In place of examples: a training file as JSON Lines${lines}`);
+}
+
+/** @throws CodedError where both are sent */
+export function expectOne({ examples, file }: { examples?: unknown; file?: unknown }): void {
+  if (examples !== undefined && file !== undefined)
+    throw wrong("it stands beside examples. Send one of them");
+}
 
 /** @throws CodedError for a file that is none of the key's, or whose lines are no examples of the prompt */
 export async function examplesOfFile(

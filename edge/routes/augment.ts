@@ -33,7 +33,7 @@ import { randomHex } from "../http/random-hex.ts";
 import { decodeText, parseJson } from "../http/request-body.ts";
 import { validate } from "../http/validation.ts";
 import { writeDataSet } from "../learning/write-data-set.ts";
-import { linesOfFile } from "../prompts/examples-of-file.ts";
+import { expectOne, fileOfExamples, linesOfFile } from "../prompts/examples-of-file.ts";
 import type { ModelListing } from "../registry/merge-models.ts";
 import { type JobRequest, jobRequest, modelForTask } from "../tasks/job-request.ts";
 import { ModelName } from "../tasks/model-name.ts";
@@ -49,14 +49,7 @@ const optional = z.strictObject(augmentationParameters).partial().shape;
 
 export const AugmentRequest = z.strictObject({
   examples: LabelledExamples.optional().describe("Labelled texts. Or a file."),
-  file: z
-    .string()
-    .min(1)
-    .max(100)
-    .optional()
-    .describe(
-      `In place of examples: a training file as JSON Lines of text and label. It has ${examplesMax} lines at most.`,
-    ),
+  file: fileOfExamples(` of text and label. It has ${examplesMax} lines at most.`),
   generator: ModelName.optional().describe(
     "Which model writes. Needed where methods names what is written.",
   ),
@@ -108,8 +101,7 @@ async function examplesFor(
   c: EdgeContext,
   { examples, file }: AugmentRequest,
 ): Promise<LabelledExample[]> {
-  if (examples !== undefined && file !== undefined)
-    throw wrong("file", "stands beside examples. Send one of them");
+  expectOne({ examples, file });
   if (file === undefined) return validate(LabelledExamples, examples, ["examples"]);
   const lines = await linesOfFile(c, file, examplesMax + 1);
   if (lines.length > examplesMax)

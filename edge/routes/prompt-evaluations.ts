@@ -19,7 +19,7 @@ import {
 import { admitHit } from "../accounts/admission.ts";
 import type { EdgeContext } from "../context.ts";
 import { validate } from "../http/validation.ts";
-import { examplesOfFile } from "../prompts/examples-of-file.ts";
+import { examplesOfFile, expectOne, fileOfExamples } from "../prompts/examples-of-file.ts";
 import { findPrompt, VersionNumber } from "../prompts/find-prompt.ts";
 import type { StoredVersion } from "../prompts/stored-prompt.ts";
 import { type JobRequest, jobRequest, type TaskCall } from "../tasks/job-request.ts";
@@ -39,15 +39,10 @@ export const EvaluateRequest = z.strictObject({
   examples: EvaluationExamples.optional().describe(
     "Variables, and what the answer to them is to be. Or a file.",
   ),
-  file: z
-    .string()
-    .min(1)
-    .max(100)
-    .optional()
-    .describe(
-      "In place of examples: a training file as JSON Lines, whose fields are named as the variables, and the answer " +
-        `output, label or completion. The first ${evaluationLimits.examplesMax} lines are read.`,
-    ),
+  file: fileOfExamples(
+    ", whose fields are named as the variables, and the answer output, label or completion. The first " +
+      `${evaluationLimits.examplesMax} lines are read.`,
+  ),
   labels: EvaluationLabels.optional().describe(
     "The classes, where answers are labels. Default: answers are texts, compared after normalisation.",
   ),
@@ -126,8 +121,7 @@ async function examplesFor(
   { examples, file }: EvaluateRequest,
   { content }: StoredVersion,
 ): Promise<PromptExample[]> {
-  if (examples !== undefined && file !== undefined)
-    throw wrong("file", "stands beside examples. Send one of them");
+  expectOne({ examples, file });
   if (file !== undefined) return examplesOfFile(c, file, content.variables);
   return validate(EvaluationExamples, examples, ["examples"]);
 }

@@ -17,6 +17,8 @@ import {
 const nestingMax = 32;
 const words = z.string().min(1).max(1_000);
 const wordList = z.array(words).min(1).max(1_000);
+/** What free text has none of. */
+const excludes = z.array(words).max(1_000).optional();
 const json = z.union([z.boolean(), z.record(z.string(), z.unknown())]);
 
 const Tag = z.object({
@@ -39,7 +41,7 @@ const Format = z.discriminatedUnion("type", [
   z.object({ type: z.literal("json_schema"), json_schema: json }),
   z.object({ type: z.literal("regex"), pattern: words.max(100_000) }),
   z.object({ type: z.literal("grammar"), grammar: z.string().min(1).max(100_000) }),
-  z.object({ type: z.literal("any_text") }),
+  z.object({ type: z.literal("any_text"), excludes }),
   z.object({
     type: z.enum(["sequence", "or"]),
     get elements() {
@@ -51,6 +53,7 @@ const Format = z.discriminatedUnion("type", [
     type: z.literal("triggered_tags"),
     triggers: wordList,
     tags: z.array(Tag).min(1).max(1_000),
+    excludes,
     ...flags,
   }),
   z.object({
@@ -65,10 +68,10 @@ type Format =
   | { type: "json_schema"; json_schema: boolean | Record<string, unknown> }
   | { type: "regex"; pattern: string }
   | { type: "grammar"; grammar: string }
-  | { type: "any_text" }
+  | { type: "any_text"; excludes?: string[] | undefined }
   | { type: "sequence" | "or"; elements: Format[] }
   | (Tag & { type: "tag" })
-  | ({ type: "triggered_tags"; triggers: string[] } & Tags)
+  | ({ type: "triggered_tags"; triggers: string[]; excludes?: string[] | undefined } & Tags)
   | ({ type: "tags_with_separator"; separator: string } & Tags);
 type Tags = { tags: Tag[]; at_least_one: boolean; stop_after_first: boolean };
 
@@ -145,7 +148,7 @@ class TagReader {
       case "grammar":
         return this.#parts.grammar(format.grammar);
       case "any_text":
-        return free(ends);
+        return free([...ends, ...(format.excludes ?? [])]);
       case "sequence":
         return sequence(...format.elements.map((each) => this.read(each, ends)));
       case "or":
@@ -169,6 +172,7 @@ class TagReader {
     {
       triggers,
       tags,
+      excludes: others = [],
       at_least_one: some,
       stop_after_first: one,
     }: Extract<Format, { type: "triggered_tags" }>,
@@ -180,7 +184,7 @@ class TagReader {
         `no trigger begins the tag ${stray.begin.slice(0, 100)}: add one to triggers`,
       );
     }
-    const between = free([...triggers, ...ends]);
+    const between = free([...triggers, ...others, ...ends]);
     const tag = choice(...tags.map((each) => this.#tag(each)));
     if (one) return sequence(between, some ? tag : optional(tag));
     return sequence(between, repeat(sequence(tag, between), some ? 1 : 0, null));

@@ -19,6 +19,8 @@ export type CallForm = {
   readonly closes: string;
   /** Letters and digits that the template wants the id of a call to have; null: any id does. */
   readonly idLength: number | null;
+  /** Other marks of the template, which stand around tools, calls and what came of them: text has none of these. */
+  readonly reserved: readonly string[];
 };
 
 /** Of Hermes, Qwen 2.5 and 3, SmolLM3, and of what we tell a model whose template takes no tools. */
@@ -31,6 +33,7 @@ export const hermesForm: CallForm = {
   between: "\n</tool_call>\n<tool_call>",
   closes: "\n</tool_call>",
   idLength: null,
+  reserved: ["</tool_call>", "<tool_response>", "</tool_response>"],
 };
 
 /** Of Llama 3.1 to 3.3, whose templates refuse a message with two calls. */
@@ -43,9 +46,16 @@ const llamaForm: CallForm = {
   between: null,
   closes: "",
   idLength: null,
+  reserved: ["<|python_tag|>"],
 };
 
 const mistralIdLength = 9;
+const mistralReserved = [
+  "[AVAILABLE_TOOLS]",
+  "[/AVAILABLE_TOOLS]",
+  "[TOOL_RESULTS]",
+  "[/TOOL_RESULTS]",
+];
 
 /** Of Mistral 7B v0.3, Nemo and Large: a list of calls. */
 function mistralList(opens: string): CallForm {
@@ -58,19 +68,21 @@ function mistralList(opens: string): CallForm {
     between: ", ",
     closes: "]",
     idLength: mistralIdLength,
+    reserved: mistralReserved,
   };
 }
 
-/** Of Mistral's templates since version 11: a call without a word of JSON around it. */
+/** Of Mistral's templates since version 11: calls one after the other, without a word of JSON around them. */
 const mistralArguments: CallForm = {
   trigger: "[TOOL_CALLS]",
   opens: "[TOOL_CALLS]",
   beforeName: "",
   afterName: "[ARGS]",
   ends: "",
-  between: null,
+  between: "[TOOL_CALLS]",
   closes: "",
   idLength: mistralIdLength,
+  reserved: [...mistralReserved, "[ARGS]", "[CALL_ID]"],
 };
 
 /**

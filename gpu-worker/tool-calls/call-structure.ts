@@ -14,7 +14,13 @@ type Format =
   | { type: "regex"; pattern: string }
   | { type: "or"; elements: Format[] }
   | { type: "tags_with_separator"; tags: Tag[]; separator: string; at_least_one: boolean }
-  | { type: "triggered_tags"; triggers: string[]; tags: Tag[]; stop_after_first: boolean };
+  | {
+      type: "triggered_tags";
+      triggers: string[];
+      tags: Tag[];
+      excludes: string[];
+      stop_after_first: boolean;
+    };
 
 export type AskedCalls = {
   /** At least one. */
@@ -45,7 +51,8 @@ export function callStructure(
   if (named || isRequired(choice)) return tagged({ type: "or", elements: tags });
   if (otherwise === undefined) {
     const triggers = [form.trigger];
-    return tagged({ type: "triggered_tags", triggers, tags, stop_after_first: true });
+    const excludes = [...form.reserved];
+    return tagged({ type: "triggered_tags", triggers, tags, excludes, stop_after_first: true });
   }
   const text = formatOf(otherwise);
   return text === null ? null : tagged({ type: "or", elements: [...tags, text] });

@@ -8,12 +8,13 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { chatSample } from "../../edge/portal/samples.ts";
 import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
+import { writeRandomDecoder } from "../catalog/random-decoder.ts";
 import { describeAiSdk } from "./chat-clients/ai-sdk.ts";
 import { isLarge, messageOf, model, placeModel } from "./chat-clients/chat-truth.ts";
 import { describeHuggingFace } from "./chat-clients/hugging-face.ts";
 import { describeLangChain } from "./chat-clients/langchain.ts";
 import { describeOpenai } from "./chat-clients/openai.ts";
-import { describePrompts } from "./chat-clients/prompts.ts";
+import { describePrompts, plainTemplate, randomWriter } from "./chat-clients/prompts.ts";
 import { describeResponses } from "./chat-clients/responses.ts";
 import { describeStructure } from "./chat-clients/structure.ts";
 
@@ -23,6 +24,7 @@ let stack: RunningStack;
 
 beforeAll(async () => {
   await placeModel(models);
+  await writeRandomDecoder(path.join(models, randomWriter), plainTemplate);
   stack = await startStack({ env: { LLM_OS_MODELS: models, PROMPT_MODEL: model } });
   // Its graph is built with the first call.
   await messageOf(stack);

@@ -95,6 +95,19 @@ function expectValid(calls: Calls): void {
   }
 }
 
+describe("text where tools may be called", () => {
+  it("has no mark of the model's own form in it, however likely that is", async () => {
+    // Of `</tool_call>`, which is no special token of this vocabulary.
+    const likely = { model, messages, logit_bias: { 4: 100 }, max_tokens: 24, temperature: 0 };
+    const said = async (body: object) =>
+      (await openai().chat.completions.create({ ...likely, ...body })).choices[0]?.message.content;
+    expect(await said({})).toBe("</tool_call>".repeat(24));
+    const beside = await said({ tools, tool_choice: "auto" });
+    expect(beside).toMatch(/./);
+    expect(beside).not.toContain("</tool_call>");
+  });
+});
+
 describe.each(names)("calls of %s", (name) => {
   it("are valid whenever one is required, however it is written", async () => {
     const answer = await openai().chat.completions.create({

@@ -219,6 +219,27 @@ describe("what is kept", () => {
     expect(report.candidates[0]?.scores.label).toBeGreaterThan(0.5);
   });
 
+  it("is no text that is too long, or of whose label the judge is less sure than was asked", async () => {
+    const one = [{ text: "I loved every minute of this wonderful film", label: "positive" }];
+    const long = `what a wonderful film ${"and wonderfully ".repeat(80)}`;
+    const answers = [long, "a wonderful film", "i loved this film"];
+    const written = { ...open, methods: ["paraphrase" as const], generator: "decoder" };
+    const rules = { per_example: 3, max_tokens: 256, zero_shot: false };
+    const judged = async (label_score_min: number) => {
+      const parameters = { ...written, ...rules, label_score_min };
+      const engine = await writing(answers);
+      return (await augment(one, { parameters, judge: sentiment, engine })).report;
+    };
+    const { candidates, rejected } = await judged(0);
+    expect(rejected).toMatchObject({ too_long: 1, label_score: 0 });
+    const scores = candidates.map(({ scores: { label } }) => label);
+    expect(scores).toHaveLength(2);
+    // Just above the lower of the two.
+    const strict = await judged(Math.min(...scores) + 1e-6);
+    expect(strict.rejected).toMatchObject({ too_long: 1, label_score: 1 });
+    expect(strict.candidates.map(({ scores: { label } }) => label)).toEqual([Math.max(...scores)]);
+  });
+
   it("is refused a judge that does not know the labels", async () => {
     const parameters = { zero_shot: false };
     await expect(augment(sources, { parameters, judge: sentiment })).rejects.toMatchObject({

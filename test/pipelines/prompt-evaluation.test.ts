@@ -274,7 +274,9 @@ describe("an optimisation", () => {
       expect.soft(calls, shown).toBeLessThanOrEqual(1.5 * report.cost.calls);
       const asked = { ...greedy, ...parameters };
       const call = { task: "prompt-evaluation" as const, inputs: [input], parameters: asked };
-      const reserved = estimateUnits(call, { limits: { maxTokens: 8_192, dimensions: null } });
+      const reserved = estimateUnits(call, {
+        limits: { maxTokens: 8_192, vocabularySize: 30_522, dimensions: null },
+      });
       const charged = usage.promptTokens + (usage.completionTokens ?? 0);
       expect.soft(reserved, shown).toBeGreaterThanOrEqual(charged);
       expect.soft(reserved, shown).toBeLessThanOrEqual(5 * charged);

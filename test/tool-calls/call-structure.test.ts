@@ -5,9 +5,12 @@ import path from "node:path";
 import vm from "node:vm";
 import type * as XGrammar from "@mlc-ai/web-xgrammar";
 import { beforeAll, describe, expect, it } from "vitest";
+import type { Structure } from "../../contract/tasks/structure.ts";
 import type { Tool } from "../../contract/tasks/tool.ts";
 import { type CallForm, hermesForm, writeCalls } from "../../gpu-worker/tool-calls/call-form.ts";
 import { type AskedCalls, callStructure } from "../../gpu-worker/tool-calls/call-structure.ts";
+import { printGrammar, rootName } from "../../gpu-worker/grammar/print-grammar.ts";
+import { readStructure } from "../../gpu-worker/grammar/read-structure.ts";
 import { forms } from "./forms.ts";
 
 /** The package is a script of its own kind under `"type": "module"`, which `import` cannot read. */
@@ -44,11 +47,22 @@ function tokensOf(text: string): number[] {
   return [...text.matchAll(pattern)].map(([token]) => vocabulary.indexOf(token));
 }
 
-/** @returns for each text whether it may be written, and end there */
-async function takes(form: CallForm, asked: AskedCalls, texts: readonly string[]) {
-  const structure = callStructure(form, asked);
+/** XGrammar's own reading of structural tags knows neither `excludes` nor lists whose parts end with nothing. */
+async function compile(structure: Structure | null, isOwn: boolean) {
   if (structure?.type !== "structural_tag") throw new Error("no structural tag");
-  const compiled = await compiler.compileStructuralTag(JSON.parse(structure.tag));
+  if (!isOwn) return compiler.compileStructuralTag(JSON.parse(structure.tag));
+  const text = printGrammar(readStructure(structure));
+  return compiler.compileGrammar(await library.Grammar.fromEBNF(text, rootName));
+}
+
+/** @returns for each text whether it may be written, and end there */
+async function takes(
+  form: CallForm,
+  asked: AskedCalls,
+  texts: readonly string[],
+  isOwn = form.ends === "",
+) {
+  const compiled = await compile(callStructure(form, asked), isOwn);
   const taken: boolean[] = [];
   for (const text of texts) {
     const matcher = await library.GrammarMatcher.createGrammarMatcher(compiled);
@@ -92,6 +106,12 @@ describe.each(forms)("the structure of calls in the form of $family", ({ form })
       Array(5).fill(true),
     );
     expect(await takes(form, auto, wrong)).toEqual([...no, ...no]);
+  });
+
+  it("takes no text that has another mark of the form in it", async () => {
+    for (const mark of form.reserved)
+      expect(await takes(form, auto, [mark, `It is ${mark} warm`], true), mark).toEqual(no);
+    expect(await takes(form, auto, ["It is < 3 [TOOL", words, one], true)).toEqual([...yes, true]);
   });
 
   it("takes several calls where the family can, and they are not forbidden", async () => {

@@ -1,11 +1,17 @@
 /** Prompts on the whole stack: by Hugging Face's client, by OpenAI's, and judged as a job. */
 import { InferenceClient } from "@huggingface/inference";
 import OpenAI from "openai";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { PromptReport } from "../../../contract/prompts/prompt-report.ts";
 import { isLarge, model, type Running } from "./chat-truth.ts";
 
 type Job = { id: string; status: string; output: PromptReport | null; error: unknown };
+
+/** A model whose answers mean nothing and hang on every letter of what it is asked. */
+export const randomWriter = "random-writer";
+export const plainTemplate = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}";
+
+const saying = (content: string) => [{ role: "user" as const, content }];
 
 export function describePrompts(running: Running): void {
   const headers = () => ({
@@ -26,12 +32,13 @@ export function describePrompts(running: Running): void {
   const endpoint = (path: string) =>
     new InferenceClient(running().operatorKey).endpoint(`${running().url}/hf/models/${path}`);
 
+  const openai = () =>
+    new OpenAI({ apiKey: running().operatorKey, baseURL: `${running().url}/v1`, maxRetries: 0 });
+
   /** What the prompt is answered in a conversation, by OpenAI's client. */
   async function answered(id: string, variables: object): Promise<string> {
-    const { operatorKey: apiKey, url } = running();
-    const client = new OpenAI({ apiKey, baseURL: `${url}/v1`, maxRetries: 0 });
     const body = { model, messages: [], prompt: { id, variables }, temperature: 0, max_tokens: 12 };
-    const { choices } = await client.chat.completions.create(body);
+    const { choices } = await openai().chat.completions.create(body);
     return choices[0]?.message.content?.trim() ?? "";
   }
 
@@ -98,6 +105,77 @@ export function describePrompts(running: Running): void {
       expect(cost).toMatchObject({ calls: 4 });
       expect(cost?.units).toBe((cost?.prompt_tokens ?? 0) + (cost?.completion_tokens ?? 0));
     });
+  });
+
+  describe("a prompt that is improved", () => {
+    const wordings = Array.from(
+      { length: 12 },
+      (_, at) => `${"Say one. ".repeat(at % 3)}${at}: {{text}}`,
+    );
+    const labels = ["p", "q", "r", "s", "t", "u", "v", "w"];
+    const texts = Array.from({ length: 50 }, (_, at) => `text ${at * 37}`);
+
+    async function answer(body: object): Promise<string> {
+      const { choices } = await openai().chat.completions.create({
+        model: randomWriter,
+        messages: [],
+        temperature: 0,
+        structured_outputs: { choice: labels },
+        ...body,
+      } as OpenAI.ChatCompletionCreateParamsNonStreaming);
+      return choices[0]?.message.content ?? "";
+    }
+
+    it(
+      "has a version more that is better, and is what OpenAI's client is answered by",
+      { timeout: 60_000 },
+      async () => {
+        const saysTo = (wording: string) =>
+          Promise.all(
+            texts
+              .slice(-8)
+              .map((text) => answer({ messages: saying(wording.replace("{{text}}", text)) })),
+          );
+        const [base = "", other = ""] = wordings;
+        const [wanted = ""] = (await saysTo(other)).toSorted();
+        expect(await saysTo(base)).not.toContain(wanted);
+        const made = await send<{ id: string }>("/v1/prompts", {
+          name: "a letter",
+          messages: saying(base),
+          model: randomWriter,
+        });
+        const { id } = made.answer;
+        const begun = await send<Job>(`/v1/prompts/${id}/evaluate`, {
+          examples: texts.map((text) => ({ variables: { text }, output: wanted })),
+          labels,
+          optimise: true,
+          variants: [{ name: "longer", messages: saying(other) }],
+        });
+        expect(begun.status).toBe(202);
+        const { output } = await ended(begun.answer.id);
+        expect(output?.optimisation).toMatchObject({ better: true, baseline: { value: 0 } });
+        type Evaluations = { data: { status: string; stored_version: number }[] };
+        const stored = () => send<Evaluations>(`/v1/prompts/${id}/evaluations`);
+        await vi.waitFor(
+          async () =>
+            expect((await stored()).answer.data).toMatchObject([
+              { status: "stored", stored_version: 2 },
+            ]),
+          { timeout: 30_000, interval: 200 },
+        );
+        const heldOut = texts.slice(-8);
+        const by = (version?: string) =>
+          Promise.all(
+            heldOut.map((text) =>
+              answer({ prompt: { id, variables: { text }, ...(version && { version }) } }),
+            ),
+          );
+        expect(await by("1")).not.toContain(wanted);
+        const [newest, second] = [await by(), await by("2")];
+        expect(newest).toEqual(second);
+        expect(newest.filter((each) => each === wanted).length).toBeGreaterThan(4);
+      },
+    );
   });
 
   /** Told by the events of the job, which end with it. */

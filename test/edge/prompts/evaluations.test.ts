@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { PromptReport } from "../../../contract/prompts/prompt-report.ts";
 import { type TaskInput, tasks } from "../../../contract/tasks.ts";
 import { promptLimits } from "../../../contract/prompts/prompt.ts";
+import { promptStorage } from "../../../edge/prompts/stored-prompt.ts";
 import { formatFileId, keyOfFile } from "../../../edge/files/stored-file.ts";
 import type { PromptObject } from "../../../edge/routes/prompt-request.ts";
 import { call, errorOf, freshAddress } from "../caller.ts";
@@ -144,8 +145,8 @@ describe("an evaluation", () => {
       model: decoder.id,
       calls: 50,
     });
-    // 50 answers of 16 tokens each, and what they are answers to.
-    expect(short.units).toBeGreaterThan(50 * 30);
+    // 50 labels, and what they are answers to.
+    expect(short.units).toBeGreaterThan(50 * 20);
     const long = await evaluate(id, { dry_run: true, optimise: true });
     const quoted = await long.json<{ calls: number; units: number }>();
     expect(quoted.calls).toBeGreaterThan(100);
@@ -302,6 +303,22 @@ describe("an optimisation", () => {
     await jobOf(await evaluate(id, { ...optimise, seed }));
     expect(await evaluations(id)).toMatchObject([{ status, stored_version: null }]);
     expect(await (await get(`${path}/${id}`)).json()).toMatchObject({ version: 1 });
+  });
+
+  it("is one of as many as are remembered of a key", async () => {
+    install(answering(optimised("Judge.", false)));
+    const id = await created();
+    const { evaluationsMax } = promptStorage;
+    await runInDurableObject(prompts(), (_, { storage: { sql } }) => {
+      sql.exec("DELETE FROM evaluations");
+      const insert = `INSERT INTO evaluations (job, prompt, version, created_at, state) VALUES (?, ?, 1, ?, 'failed')`;
+      for (let at = 0; at < evaluationsMax; at += 1) sql.exec(insert, `job ${at}`, id, at);
+    });
+    const { id: job } = await jobOf(await evaluate(id, { ...optimise, seed: 77 }));
+    const known = await evaluations(id);
+    expect(known).toHaveLength(evaluationsMax);
+    expect(known[0]).toMatchObject({ job, status: "not_better" });
+    expect(known.at(-1)).toMatchObject({ job: "job 1" });
   });
 
   it("waits for its job, and stores nothing of a prompt that was deleted", async () => {

@@ -270,6 +270,46 @@ describe("what is kept", () => {
   });
 });
 
+describe("what is kept of an address, in bytes", () => {
+  const address = freshAddress();
+  const options = { operator: false, address };
+  const { bytesMax } = limitsOfTenant(`ip:${address}`);
+
+  /** As if they took so much, to an object that counts anew. */
+  async function weigh(rows: Record<string, { bytes: number; status?: string }>): Promise<void> {
+    const own = env.RESPONSES.getByName(`ip:${address}`);
+    await runInDurableObject(own, (_, { storage: { sql } }) => {
+      const update = "UPDATE responses SET bytes = ?, status = coalesce(?, status) WHERE id = ?";
+      for (const [id, { bytes, status = null }] of Object.entries(rows))
+        sql.exec(update, bytes, status, id);
+    });
+    await abortAllDurableObjects();
+  }
+
+  const made = async (input: string) => (await created({ input }, options)).id;
+  const statusesOf = (ids: string[]) =>
+    Promise.all(ids.map(async (id) => (await get(id, options)).status));
+
+  it("is bounded: the oldest that are finished go, the newest and those that are open stay", async () => {
+    const ids = [await made("one"), await made("two"), await made("three")];
+    const [first = "", second = "", third = ""] = ids;
+    await weigh({ [first]: { bytes: 1_000 }, [second]: { bytes: bytesMax - 1_500 } });
+    const next = await made("four");
+    expect(await statusesOf([...ids, next])).toEqual([404, 404, 200, 200]);
+    await weigh({ [third]: { bytes: bytesMax, status: "open" } });
+    const last = await made("five");
+    expect(await statusesOf([third, next, last])).toEqual([200, 404, 200]);
+  });
+
+  it("counts what is given, before there is an answer", async () => {
+    const before = await made("six");
+    await weigh({ [before]: { bytes: bytesMax - 100_000 } });
+    const input = "x".repeat(200_000);
+    const { id } = await created({ input, background: true }, options);
+    expect(await statusesOf([before, id])).toEqual([404, 200]);
+  });
+});
+
 describe("what is wrong", () => {
   it.each<[string, object, object]>([
     ["a field of none", { seed: 1 }, { code: "unknown_parameter", param: "seed" }],
