@@ -12,7 +12,7 @@ import type { LinearLayers } from "./linear-layers.ts";
 import { loraShapes } from "./lora-layers.ts";
 import type { LoraGroups } from "./lora-layers.ts";
 import type { Parameters } from "./parameters.ts";
-import { withVirtualTokens } from "./virtual-tokens.ts";
+import { withFedPrompts, withVirtualTokens } from "./virtual-tokens.ts";
 import type { TokenRows } from "./token-rows.ts";
 
 type TableShape = { readonly rows: number; readonly width: number };
@@ -119,9 +119,13 @@ export function embedTokens(
 ): Value {
   const { width, projection } = embeddings;
   const ids = tokens.rows.pick(tokens.ids);
-  const words = withVirtualTokens(parameters, ids, { vocabulary, width }, (known) =>
-    lookUp(parameters, wordTable, { rows: vocabulary, width }, known),
-  );
+  const sizes = { vocabulary, width };
+  const lookUpWords = (known: Value) =>
+    lookUp(parameters, wordTable, { rows: vocabulary, width }, known);
+  const words =
+    tokens.groups === null
+      ? withVirtualTokens(parameters, ids, sizes, lookUpWords)
+      : withFedPrompts(parameters.graph, ids, sizes, lookUpWords);
   const added = [
     typeVectors(parameters, embeddings, tokens),
     positionVectors(parameters, embeddings, tokens),

@@ -35,7 +35,7 @@ export function decoderGraphKey(form: DecoderForm, digest: string, provider: Pro
 }
 
 /** Grows whenever the same files give another graph of adapters, and the same answers. */
-const loraVersion = 2;
+const loraVersion = 3;
 
 /** Of the graph that takes adapters, `key` being that of the one that does not. */
 export function loraGraphKey(key: string): string {
