@@ -214,6 +214,27 @@ describe("a re-tune", () => {
     expect(await back.json()).toMatchObject({ model: name });
   });
 
+  it("of a model that went on from another goes on from the same, or from itself", async () => {
+    const { name: first, file } = await aliased();
+    const goesOn = await create({ model: first, training_file: file, suffix: "mood" });
+    const { name: second, start } = await train(goesOn.id, reportWith("deploy", 0.75));
+    expect(start?.source.name).toBe(first);
+    await models().pointAlias({ name: "mood", model: second, rollout: null });
+    await asked({ min_examples: 1 });
+    await correct("Fine.", "good");
+    const again = await begun();
+    expect(await retrieve(again.job)).toMatchObject({ model: first });
+    const order = await train(again.job, reportWith("no_gain", 0.2));
+    expect(order).toMatchObject({ model: miniLm.id, start: { source: { name: first } } });
+    await eventually(isIdle);
+    await models().remove(first);
+    await correct("Good.", "good");
+    const last = await begun();
+    expect(await retrieve(last.job)).toMatchObject({ model: second });
+    await sentFor(world, last.job);
+    expect((await claim(last.job))?.start?.source.name).toBe(second);
+  });
+
   it("leaves the alias where it does not, deletes the model and says why", async () => {
     const { name } = await aliased();
     await asked({ min_examples: 1 });
