@@ -27,6 +27,7 @@ import {
 } from "../fine-tuning/tuning-in-tests.ts";
 import { openOutsideWorld, type OutsideWorld } from "../jobs/outside-world.ts";
 import { announce, miniLm } from "../stand-in-worker.ts";
+import { reportWith } from "./report-sample.ts";
 
 let world: OutsideWorld;
 const models = () => env.TUNED_MODELS.getByName(tenant);
@@ -81,30 +82,6 @@ async function trainingFile(text = oldLines.join("\n"), found: object = {}): Pro
   });
   await check(world, id, { container: "jsonl", form: "single-label", ...found });
   return id;
-}
-
-function reportWith(decision: "deploy" | "no_gain", f1: number): TrainingReport {
-  return {
-    version: 1,
-    task: "text-classification",
-    base_model: miniLm.id,
-    tuned_model: "ft:x",
-    base_kind: "majority",
-    unserved: null,
-    form: "f32",
-    held_out_rows: 100,
-    training_rows: 400,
-    verdict: { decision, more_labels: null, reasons: [`macro F1 is ${f1}.`] },
-    stopped: { reason: "completed", detail: "" },
-    comparisons: [{ metric: "macro F1", better: "higher", base: 0.3, tuned: f1, interval: null }],
-    mcnemar: null,
-    tables: [],
-    confusion: null,
-    regressions: { total: 0, worst: [] },
-    learning_curve: { steps: [], sizes: [], fit: null },
-    latency: { base: null, tuned: null },
-    size: { base_bytes: null, tuned_bytes: null },
-  };
 }
 
 /** The worker makes of a job a model with this report. */
