@@ -24,7 +24,10 @@ export type RetuneSettings = {
   /** Of the requests, for the new model; null: the alias points to it at once. */
   share: number | null;
   /** As the model was trained that the alias pointed to. */
-  like: Pick<NewTuningJob, "model" | "baseTasks" | "validationFile" | "suffix" | "options">;
+  like: Pick<
+    NewTuningJob,
+    "model" | "baseTasks" | "start" | "validationFile" | "suffix" | "options"
+  >;
 };
 
 /** Each step may be taken again, whatever was done of it before. */

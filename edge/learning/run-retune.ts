@@ -12,6 +12,7 @@ import { isOver } from "../fine-tuning/job-course.ts";
 import {
   formatTunedModelName,
   formatTuningJobId,
+  type NewTuningJob,
   type TuningJob,
 } from "../fine-tuning/tuning-job.ts";
 import { randomHex } from "../http/random-hex.ts";
@@ -137,8 +138,14 @@ async function create(env: Env, { settings }: Retune, run: RetuneRun): Promise<S
   const tuning = env.TUNING.getByName(tenant);
   const next = { kind: "again", run: { ...run, step: "train" } } as const;
   if ((await tuning.find(run.job)) !== null) return next;
+  const start = await startOf(env, settings, run);
+  if (start === null) {
+    const { name = "" } = like.start ?? {};
+    return stopped(`${name}, from which its model went on, is not there any more. Ask for it anew`);
+  }
   const created = await tuning.create({
     ...like,
+    ...start,
     id: run.job,
     tenant,
     trainingFile: run.file,
@@ -148,6 +155,26 @@ async function create(env: Env, { settings }: Retune, run: RetuneRun): Promise<S
     options: { ...like.options, skipInvalid: true },
   });
   return "refusal" in created ? { kind: "wait", why: refusals[created.refusal.kind] } : next;
+}
+
+/**
+ * What was gone on from is gone on from again, so that nothing that it had learnt is lost: the same model, or where that
+ * was deleted the one that the alias points to. @returns null: neither is there
+ */
+async function startOf(
+  env: Env,
+  { tenant, like }: Retune["settings"],
+  { from }: RetuneRun,
+): Promise<Pick<NewTuningJob, "start"> | null> {
+  const { start, model } = like;
+  if (start === undefined) return {};
+  const models = env.TUNED_MODELS.getByName(tenant);
+  for (const name of [start.name, from]) {
+    const found = await models.find(name);
+    const isAlike = found?.base === model && found.kind === start.kind;
+    if (isAlike) return { start: { name, kind: start.kind } };
+  }
+  return null;
 }
 
 async function awaitEnd(env: Env, { settings }: Retune, run: RetuneRun): Promise<Step> {

@@ -97,7 +97,7 @@ export async function askForRetune(c: EdgeContext): Promise<Response> {
         "GET /v1/fine_tuning/jobs.",
     );
   }
-  const { model, baseTasks, validationFile, suffix, options } = job;
+  const { model, baseTasks, start, validationFile, suffix, options } = job;
   const trainingFiles = [...new Set(request.training_files ?? [job.trainingFile])];
   const settings: RetuneSettings = {
     tenant,
@@ -107,7 +107,7 @@ export async function askForRetune(c: EdgeContext): Promise<Response> {
     trainingFiles,
     form: await formOfFiles(c, tenant, trainingFiles),
     share: request.share ?? null,
-    like: { model, baseTasks, validationFile, suffix, options },
+    like: { model, baseTasks, ...(start && { start }), validationFile, suffix, options },
   };
   await learning.askForRetune(settings);
   return showRetune(c, alias, learning);

@@ -12,7 +12,7 @@ import type { LinearLayers } from "./linear-layers.ts";
 import { loraShapes } from "./lora-layers.ts";
 import type { LoraGroups } from "./lora-layers.ts";
 import type { Parameters } from "./parameters.ts";
-import { withVirtualTokens } from "./virtual-tokens.ts";
+import { withFedPrompts, withVirtualTokens } from "./virtual-tokens.ts";
 import type { TokenRows } from "./token-rows.ts";
 
 type TableShape = { readonly rows: number; readonly width: number };
@@ -136,9 +136,12 @@ export function embedTokens(
   const { vocabulary, hidden, epsilon, embeddings } = architecture;
   const { width, projection } = embeddings;
   const ids = tokens.rows.pick(tokens.ids);
-  const words = withVirtualTokens(parameters, ids, { vocabulary, width }, (known) =>
-    wordVectors(parameters, architecture, known),
-  );
+  const sizes = { vocabulary, width };
+  const lookUpWords = (known: Value) => wordVectors(parameters, architecture, known);
+  const words =
+    tokens.groups === null
+      ? withVirtualTokens(parameters, ids, sizes, lookUpWords)
+      : withFedPrompts(parameters.graph, ids, sizes, lookUpWords);
   const added = [
     typeVectors(parameters, embeddings, tokens),
     positionVectors(parameters, embeddings, tokens),

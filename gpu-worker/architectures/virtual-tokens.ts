@@ -5,6 +5,7 @@
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
+import { encoderVirtualFrom } from "../model/virtual-tokens.ts";
 import type { Parameters } from "./parameters.ts";
 
 /** PEFT's name of the vectors, [n, width]. */
@@ -17,21 +18,49 @@ export const promptTable = "prompt_embeddings";
 export function withVirtualTokens(
   parameters: Parameters,
   ids: Value,
-  { vocabulary, width }: { readonly vocabulary: number; readonly width: number },
-  words: (ids: Value) => Value,
+  { vocabulary, width }: WordSizes,
+  words: Words,
 ): Value {
   if (!parameters.has(promptTable)) return words(ids);
   const { graph } = parameters;
   const count = parameters.shapeOf(promptTable)[0] ?? 0;
+  const table = parameters.tensor(promptTable, [count, width]);
+  return chosenOf(graph, ids, { vocabulary, table, from: vocabulary }, words);
+}
+
+type WordSizes = { readonly vocabulary: number; readonly width: number };
+type Words = (ids: Value) => Value;
+
+/** Rows of `table` for ids from `from` on. */
+function chosenOf(
+  graph: GraphBuilder,
+  ids: Value,
+  {
+    vocabulary,
+    table,
+    from,
+  }: { readonly vocabulary: number; readonly table: Value; readonly from: number },
+  words: Words,
+): Value {
   const lastWord = graph.scalar("int64", vocabulary - 1);
-  const virtual = ids.sub(vocabulary).max(0);
   return ids
     .op("Greater", [lastWord])
     .unsqueeze([-1])
-    .op("Where", [
-      parameters.tensor(promptTable, [count, width]).gather(virtual, 0),
-      words(ids.op("Min", [lastWord])),
-    ]);
+    .op("Where", [table.gather(ids.sub(from).max(0), 0), words(ids.op("Min", [lastWord]))]);
+}
+
+/** The vectors of all soft prompts of an encoder that are there, f32 [virtual, width]: at least one row. */
+export const promptVectors = "soft_prompts";
+
+/** The same of a graph that serves: a run is fed the vectors, whose ids begin at `encoderVirtualFrom`. */
+export function withFedPrompts(
+  graph: GraphBuilder,
+  ids: Value,
+  { vocabulary, width }: WordSizes,
+  words: Words,
+): Value {
+  const table = graph.input(promptVectors, "float32", ["virtual", width]);
+  return chosenOf(graph, ids, { vocabulary, table, from: encoderVirtualFrom }, words);
 }
 
 /** What a graph is given of soft prompts: row and token of each place, int64 [virtual, 2], and its vector. */

@@ -15,11 +15,12 @@ import type { LoraSession } from "../graphs/lora-session.ts";
 import { type AdapterLoading, expectBase } from "./adapter-base.ts";
 import { decoderAdapterLimits, loadDecoderAdapter } from "./load-decoder-adapter.ts";
 import type { LoadedEncoder, LoadedModel } from "./loaded-model.ts";
-import { readLora, readShapes } from "./read-lora.ts";
+import { readLora, readPromptVectors, readShapes } from "./read-lora.ts";
 
 /** Whether its texts run as its base's do. */
 export function isHeadAlone(adapter: Adapter): boolean {
-  return adapter.kind === "encoder" && adapter.lora.length === 0 && !adapter.wordShapes;
+  if (adapter.kind === "decoder") return false;
+  return adapter.lora.length === 0 && !adapter.wordShapes && adapter.softPrompt === null;
 }
 
 /** Whether it takes a place in its base's stacks. */
@@ -58,9 +59,10 @@ export async function adapterDigest(
 
 export function adapterLimits(adapter: Adapter, base: ModelLimits): ModelLimits {
   if (adapter.kind === "decoder") return decoderAdapterLimits(adapter, base);
-  const { maxLength } = adapter;
-  const { maxTokens, vocabularySize } = base;
-  return { maxTokens: Math.min(maxLength, maxTokens), dimensions: null, vocabularySize };
+  const { maxLength, softPrompt } = adapter;
+  const { vocabularySize } = base;
+  const room = Math.max(1, base.maxTokens - (softPrompt?.tokens ?? 0));
+  return { maxTokens: Math.min(maxLength, room), dimensions: null, vocabularySize };
 }
 
 /** The hidden size that the head was fitted on. */
@@ -89,7 +91,7 @@ function headOf(adapter: EncoderAdapter): LoadedEncoder["head"] {
 }
 
 type Held = Pick<LoadedEncoder, "session" | "dispose"> &
-  Partial<Pick<LoadedEncoder, "adapter" | "memory">>;
+  Partial<Pick<LoadedEncoder, "adapter" | "softPrompt" | "memory">>;
 
 /** Rows for each of a text's tokens at most, and groups of them for each text, about (model/lora-groups.ts). */
 const [rowsPerToken, groupsPerText] = [3, 2];
@@ -117,7 +119,34 @@ async function hold(
     (layers) => ({ layers: readLora(model, prefixes, layers), shapes: readShapes(model) }),
     signal,
   );
-  return { session, adapter, dispose: release, ...groupedMemory(base, session) };
+  const held = { session, adapter, ...groupedMemory(base, session) };
+  if (model.adapter.softPrompt === null) return { ...held, dispose: release };
+  try {
+    const softPrompt = holdPrompt(model, base, session);
+    const dispose = async () => {
+      await release();
+      session.prompts.remove(softPrompt);
+    };
+    return { ...held, softPrompt, dispose };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+/** @throws Error for a soft prompt that its base cannot read */
+function holdPrompt(
+  { folder, adapter }: AdapterOf<EncoderAdapter>,
+  { id, limits, tokenizer }: LoadedEncoder,
+  { prompts }: LoraSession,
+): number[] {
+  const { tokens = 0, width = 0 } = adapter.softPrompt ?? {};
+  if (limits.maxTokens - tokens <= tokenizer.specialTokens.pair + 1) {
+    throw new Error(
+      `its ${tokens} virtual tokens leave no room in the ${limits.maxTokens} tokens that ${id} takes`,
+    );
+  }
+  return prompts.add(readPromptVectors(folder, { tokens, width }), width);
 }
 
 /** What loading it takes of memory, about, beside its base. */

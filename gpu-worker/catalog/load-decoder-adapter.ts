@@ -4,14 +4,12 @@
  */
 import type { ModelLimits } from "#contract/model-limits.ts";
 import { decoderPrefixes } from "../architectures/causal-transformer.ts";
-import { promptTable } from "../architectures/virtual-tokens.ts";
-import { readAdapterWeights, readFinite } from "../checkpoints/adapter-files.ts";
 import type { DecoderAdapter } from "../checkpoints/decoder-adapter.ts";
 import type { AdapterOf } from "../checkpoints/model-folder.ts";
 import type { SoftPrompt } from "../checkpoints/soft-prompt-config.ts";
 import { type AdapterLoading, expectBase } from "./adapter-base.ts";
 import type { LoadedDecoder, LoadedModel } from "./loaded-model.ts";
-import { readLora } from "./read-lora.ts";
+import { readLora, readPromptVectors } from "./read-lora.ts";
 
 /** Its own, with the base's tokens where it names none. */
 export function chatTemplateOf(
@@ -84,11 +82,7 @@ function expectPrompt({ tokens, width }: SoftPrompt, { id, limits, prompts }: Ba
 
 function holdPrompt({ folder }: AdapterOf<DecoderAdapter>, size: SoftPrompt, base: Base): Held {
   expectPrompt(size, base);
-  const vectors = readAdapterWeights(folder, (source) => readFinite(source, promptTable));
-  if (vectors.length !== size.tokens * size.width) {
-    throw new Error(`${promptTable} has changed since the folder was read`);
-  }
-  const softPrompt = base.prompts.add(vectors);
+  const softPrompt = base.prompts.add(readPromptVectors(folder, size));
   return { softPrompt, release: async () => base.prompts.remove(softPrompt) };
 }
 

@@ -1,7 +1,9 @@
 /** An adapter's layers of low rank as its base's stacks take them. */
 import { transposeMatrix } from "../architectures/transpose-matrix.ts";
+import { promptTable } from "../architectures/virtual-tokens.ts";
 import { readAdapterWeights, readFinite } from "../checkpoints/adapter-files.ts";
 import { isShapeTable } from "../checkpoints/adapter-folder.ts";
+import type { SoftPrompt } from "../checkpoints/soft-prompt-config.ts";
 import { downName, type LoraLayer, upName } from "../checkpoints/lora-config.ts";
 import type { AdapterModel } from "../checkpoints/model-folder.ts";
 import type { LayerSize } from "../graphs/adapter-stacks.ts";
@@ -49,6 +51,13 @@ export function readShapes({ folder, adapter }: AdapterModel): Float32Array | nu
     if (name === undefined) throw new Error("its table of word shapes is missing");
     return readFinite(source, name);
   });
+}
+
+/** Of a soft prompt, row by row. @throws Error where the folder has changed since it was read */
+export function readPromptVectors(folder: string, { tokens, width }: SoftPrompt): Float32Array {
+  const vectors = readAdapterWeights(folder, (source) => readFinite(source, promptTable));
+  if (vectors.length === tokens * width) return vectors;
+  throw new Error(`${promptTable} has changed since the folder was read`);
 }
 
 /**

@@ -1,7 +1,7 @@
 /**
  * A tuned head in a folder of its own, in the layout of Hugging Face's PEFT library: `adapter_config.json` names the
- * base, `adapter_model.safetensors` holds the classifier and, where the base was tuned too, its layers of LoRA
- * (lora-config.ts); `llm-os.json` says what PEFT has no field for. Whether the base is the one here is not checked
+ * base, `adapter_model.safetensors` holds the classifier and, where more was tuned, the base's layers of LoRA
+ * (lora-config.ts) or a soft prompt (soft-prompt-config.ts); `llm-os.json` says what PEFT has no field for. Whether the base is the one here is not checked
  * here: `baseDigest` tells.
  */
 import { mkdir, rename, rm } from "node:fs/promises";
@@ -19,7 +19,14 @@ import type { WeightSource } from "../weights/weight-source.ts";
 import { AdapterId, adapterFiles, readAdapterWeights, readFinite } from "./adapter-files.ts";
 import { causalLanguageModel, type DecoderAdapter, readDecoderAdapter } from "./decoder-adapter.ts";
 import { checkLoraConfig, loraFields, type LoraLayer, readLoraLayers } from "./lora-config.ts";
-import { softPromptFields } from "./soft-prompt-config.ts";
+import {
+  promptConfig,
+  promptTuning,
+  readSoftPrompt,
+  type SoftPrompt,
+  softPromptFields,
+  type TrainedPrompt,
+} from "./soft-prompt-config.ts";
 
 /** Tasks a linear head can do, with PEFT's name of each. */
 const taskTypes = {
@@ -28,6 +35,9 @@ const taskTypes = {
   "token-classification": "TOKEN_CLS",
   "question-answering": "QUESTION_ANS",
 } as const;
+
+/** That a soft prompt is for: of others, places in the text would have to be told from those of the prompt. */
+export const promptTask = "text-classification";
 
 const AdapterTask = z.enum(Object.keys(taskTypes) as [keyof typeof taskTypes]);
 export type AdapterTask = z.infer<typeof AdapterTask>;
@@ -118,21 +128,31 @@ export type EncoderAdapter = AdapterHead & {
   wordShapes: boolean;
   /** What it changes of its base. None: it is a head alone. */
   lora: readonly LoraLayer[];
+  /** What its texts begin with; null: nothing. */
+  softPrompt: SoftPrompt | null;
 };
 
 export type Adapter = EncoderAdapter | DecoderAdapter;
 
-function headNames(task: AdapterTask): { readonly weight: string; readonly bias: string } {
-  const layer = `${peftPrefix}${classifierOf(task)}`;
+/** Of a base that is not wrapped: nothing in it has changed. */
+const promptPrefix = "base_model.";
+
+function headNames(task: AdapterTask, kind: string) {
+  const layer = `${kind === promptTuning ? promptPrefix : peftPrefix}${classifierOf(task)}`;
   return { weight: `${layer}.weight`, bias: `${layer}.bias` };
 }
 
 function checkConfig(config: AdapterConfigFile, task: AdapterTask): void {
   const { peft_type: kind, task_type: type } = config;
-  if (kind !== "LORA") {
-    throw new Error(`${adapterFiles.config}: peft_type ${kind} is not served: only LORA is`);
+  if (kind !== "LORA" && kind !== promptTuning) {
+    throw new Error(
+      `${adapterFiles.config}: peft_type ${kind} is not served: only LORA and ${promptTuning} are`,
+    );
   }
-  checkLoraConfig(config, adapterFiles.config);
+  if (kind === "LORA") checkLoraConfig(config, adapterFiles.config);
+  else if (task !== promptTask) {
+    throw new Error(`${adapterFiles.config}: ${promptTuning} is served for ${promptTask} alone`);
+  }
   if (type === taskTypes[task]) return;
   throw new Error(
     `${adapterFiles.config}: task_type is ${type}, but ${task} in ${adapterFiles.own} needs ${taskTypes[task]}`,
@@ -158,9 +178,9 @@ function checkLabels({ labels, problem, pooling, task }: AdapterOwnFile): void {
 
 function checkHead(
   source: WeightSource,
-  { task, labels: { length: labels } }: AdapterOwnFile,
+  names: ReturnType<typeof headNames>,
+  { length: labels }: AdapterOwnFile["labels"],
 ): void {
-  const names = headNames(task);
   const weight = source.entry(names.weight)?.shape;
   const bias = source.entry(names.bias)?.shape;
   if (weight === undefined) throw new Error(`${names.weight} is missing`);
@@ -193,18 +213,22 @@ function readWeights(
   source: WeightSource,
   own: AdapterOwnFile,
   config: AdapterConfigFile,
-): Pick<EncoderAdapter, "weight" | "bias" | "lora"> {
-  checkHead(source, own);
-  const head = headNames(own.task);
+): Pick<EncoderAdapter, "weight" | "bias" | "lora" | "softPrompt"> {
+  const { peft_type: kind } = config;
+  const head = headNames(own.task, kind);
+  checkHead(source, head, own.labels);
   checkShapes(source.names().filter(isShapeTable), own);
   const others = source
     .names()
     .filter((name) => name !== head.weight && name !== head.bias && !isShapeTable(name));
-  const lora = readLoraLayers(source, others, config, "the classifier and layers of LoRA are");
+  const prompted = kind === promptTuning;
   return {
     weight: readFinite(source, head.weight),
     bias: readFinite(source, head.bias),
-    lora,
+    lora: prompted
+      ? []
+      : readLoraLayers(source, others, config, "the classifier and layers of LoRA are"),
+    softPrompt: prompted ? readSoftPrompt(source, others, config, adapterFiles.config) : null,
   };
 }
 
@@ -254,13 +278,26 @@ export type TrainedLora = {
   readonly tensors: readonly TensorToWrite[];
 };
 
-/** What PEFT writes; of an adapter without layers of its own a target that is none. */
-function configOf({ task, baseName }: AdapterHead, lora: TrainedLora | null) {
+/** Of an adapter without layers of its own a target that is none. */
+function loraConfig(lora: TrainedLora | null) {
   return {
     peft_type: "LORA",
     r: lora?.rank ?? 1,
     ...(lora !== null && { lora_alpha: lora.alpha, lora_dropout: 0, bias: "none" }),
     target_modules: lora?.targets ?? "dummy-target-modules",
+  };
+}
+
+type Trained = TrainedLora | TrainedPrompt;
+
+function isPrompt(trained: Trained | null): trained is TrainedPrompt {
+  return trained !== null && "virtualTokens" in trained;
+}
+
+/** What PEFT writes. */
+function configOf({ task, baseName }: AdapterHead, trained: Trained | null) {
+  return {
+    ...(isPrompt(trained) ? promptConfig(trained) : loraConfig(trained)),
     task_type: taskTypes[task],
     base_model_name_or_path: baseName,
     modules_to_save: [classifierOf(task)],
@@ -325,14 +362,14 @@ export async function writeAdapterFiles(
 
 /**
  * @param card README.md
- * @param lora null: a head alone
+ * @param trained null: a head alone
  * @throws where it is no adapter that could be read again
  */
 export async function writeAdapter(
   folder: string,
   adapter: AdapterHead,
   card: string,
-  lora: TrainedLora | null = null,
+  trained: Trained | null = null,
 ): Promise<void> {
   const own = ownOf(adapter);
   checkLabels(own);
@@ -341,11 +378,12 @@ export async function writeAdapter(
   }
   const { weight, bias, labels, task } = adapter;
   const rows = labels.length;
-  const names = headNames(task);
+  const config = configOf(adapter, trained);
+  const names = headNames(task, config.peft_type);
   const head = [
     { name: names.weight, shape: [rows, weight.length / rows], load: () => weight },
     { name: names.bias, shape: [rows], load: () => bias },
   ].map((tensor) => ({ ...tensor, dtype: "float32" as const }));
-  const tensors = [...head, ...(lora?.tensors ?? [])];
-  await writeAdapterFiles(folder, { tensors, card, own, config: configOf(adapter, lora) });
+  const tensors = [...head, ...(trained?.tensors ?? [])];
+  await writeAdapterFiles(folder, { tensors, card, own, config });
 }

@@ -72,7 +72,10 @@ function readChange(
 ): Pick<DecoderAdapter, "lora" | "softPrompt"> {
   return readAdapterWeights(folder, (source) => {
     if (config.peft_type === promptTuning) {
-      return { lora: [], softPrompt: readSoftPrompt(source, config, adapterFiles.config) };
+      return {
+        lora: [],
+        softPrompt: readSoftPrompt(source, source.names(), config, adapterFiles.config),
+      };
     }
     const lora = readLoraLayers(source, source.names(), config, "layers of LoRA are");
     if (lora.length === 0) throw new Error(`${adapterFiles.weights} holds no layers of LoRA`);

@@ -2,12 +2,10 @@
  * Layers of LoRA on a decoder, or a soft prompt, in a folder of their own, as Hugging Face's PEFT library writes and
  * reads them; beside it `llm-os.json`, which says what PEFT has no field for.
  */
-import type { DecoderArchitecture } from "../architectures/decoder-architecture.ts";
-import type { TensorToWrite } from "../weights/safetensors-writer.ts";
 import { writeAdapterFiles } from "./adapter-folder.ts";
 import type { TrainedLora } from "./adapter-folder.ts";
 import { causalLanguageModel, type DecoderAdapter } from "./decoder-adapter.ts";
-import { promptTuning } from "./soft-prompt-config.ts";
+import { promptConfig, type TrainedPrompt } from "./soft-prompt-config.ts";
 
 export type TunedDecoder = Pick<DecoderAdapter, "baseName" | "licence"> & {
   /** What it was tuned for. */
@@ -18,15 +16,6 @@ export type TunedDecoder = Pick<DecoderAdapter, "baseName" | "licence"> & {
   readonly baseDigest: string;
 };
 
-/** A soft prompt as it was trained. */
-export type TrainedPrompt = {
-  readonly virtualTokens: number;
-  /** Of the base. */
-  readonly architecture: Pick<DecoderArchitecture, "hidden" | "heads" | "layers">;
-  /** Under PEFT's name. */
-  readonly tensors: readonly TensorToWrite[];
-};
-
 function loraConfig({ rank, alpha, targets }: TrainedLora) {
   return {
     peft_type: "LORA",
@@ -35,20 +24,6 @@ function loraConfig({ rank, alpha, targets }: TrainedLora) {
     lora_dropout: 0,
     bias: "none",
     target_modules: targets,
-  };
-}
-
-function promptConfig({ virtualTokens, architecture }: TrainedPrompt) {
-  const { hidden, heads, layers } = architecture;
-  return {
-    peft_type: promptTuning,
-    num_virtual_tokens: virtualTokens,
-    token_dim: hidden,
-    num_transformer_submodules: 1,
-    num_attention_heads: heads,
-    num_layers: layers.length,
-    // How PEFT would begin before it reads the vectors: with what needs no tokenizer.
-    prompt_tuning_init: "RANDOM",
   };
 }
 

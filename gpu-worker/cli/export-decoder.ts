@@ -7,11 +7,9 @@ import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { decoderPrefixes } from "../architectures/causal-transformer.ts";
 import { buildDecoder, decoderOf } from "../architectures/decoder.ts";
-import { promptTable } from "../architectures/virtual-tokens.ts";
 import { wrongBase } from "../catalog/adapter-base.ts";
 import { type BaseModel, describeBase } from "../catalog/base-model.ts";
 import { chatTemplateOf, decoderAdapterLimits } from "../catalog/load-decoder-adapter.ts";
-import { readAdapterWeights, readFinite } from "../checkpoints/adapter-files.ts";
 import { identityFiles } from "../checkpoints/checkpoint.ts";
 import type { DecoderAdapter } from "../checkpoints/decoder-adapter.ts";
 import {
@@ -23,11 +21,9 @@ import { openDecoderWeights } from "../checkpoints/decoder-weights.ts";
 import type { AdapterOf } from "../checkpoints/model-folder.ts";
 import type { SoftPrompt } from "../checkpoints/soft-prompt-config.ts";
 import { writeModel } from "../onnx/write-model.ts";
-import { float32 } from "../tensor/tensor.ts";
-import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import { copyNamed, makeEmpty, writeScript, writeWeights } from "./exported-files.ts";
-import { mergedWeights } from "./merged-weights.ts";
+import { expectMergeable, mergedWeights, withPromptOf } from "./merged-weights.ts";
 
 export type DecoderToExport = {
   base: DecoderCheckpoint;
@@ -56,9 +52,7 @@ export async function exportDecoder(
 ): Promise<void> {
   const { base, adapter } = exported;
   const softPrompt = adapter?.adapter.softPrompt ?? null;
-  if (merge && softPrompt !== null) {
-    throw new Error("--merge is for adapters: a soft prompt changes no weight of its base");
-  }
+  if (merge) expectMergeable(softPrompt);
   const { config, weights: opened } = openDecoderWeights(base);
   try {
     const weights = tunedWeights(opened, exported);
@@ -81,9 +75,7 @@ function tunedWeights(base: WeightSource, { adapter: model }: DecoderToExport): 
   if (model === null) return base;
   const { softPrompt } = model.adapter;
   if (softPrompt === null) return mergedWeights(base, ["", ...decoderPrefixes], model);
-  const vectors = readAdapterWeights(model.folder, (source) => readFinite(source, promptTable));
-  const table = float32([softPrompt.tokens, softPrompt.width], vectors);
-  return layeredWeights(memoryWeights(new Map([[promptTable, table]])), base);
+  return withPromptOf(base, model.folder, softPrompt);
 }
 
 function expectWidth({ width }: SoftPrompt, hidden: number): void {

@@ -31,7 +31,7 @@ import type { WeightSource } from "../weights/weight-source.ts";
 import { decoderWithAdapter, exportDecoder } from "./export-decoder.ts";
 import { copyNamed, makeEmpty, writeScript, writeWeights } from "./exported-files.ts";
 import { answerOutputs, graphOfAdapter, graphOfCheckpoint } from "./exported-graph.ts";
-import { mergedWeights } from "./merged-weights.ts";
+import { expectMergeable, mergedWeights, withPromptOf } from "./merged-weights.ts";
 
 export type ExportCommand = {
   /** A folder, or the id of a model whose files are here. */
@@ -58,6 +58,8 @@ type Description = {
   lower_case: boolean;
   /** Whether it reads the shape of each token's word: word-shapes.mjs makes them. */
   word_shapes: boolean;
+  /** Ids that a text begins with, of a soft prompt. */
+  virtual_tokens: number[];
 };
 
 type Exported = {
@@ -113,12 +115,12 @@ async function exportAdapter(
 
 async function exportEncoder(exported: Exported, { out, merge }: Written): Promise<void> {
   const { base, adapter } = exported;
+  if (merge) expectMergeable(adapter?.adapter.softPrompt ?? null);
   if (exported.description.word_shapes) await expectMarkedWords(base.folder);
   await makeEmpty(out);
   const opened = openSafetensors(base.weightsFile);
   try {
-    const weights =
-      adapter === null ? opened : mergedWeights(opened, prefixesOf(base.config), adapter);
+    const weights = adapter === null ? opened : tunedWeights(opened, base, adapter);
     const graph =
       adapter === null
         ? graphOfCheckpoint(base, weights)
@@ -130,6 +132,13 @@ async function exportEncoder(exported: Exported, { out, merge }: Written): Promi
     opened.close();
   }
   await writeRest(out, exported);
+}
+
+function tunedWeights(opened: WeightSource, base: Checkpoint, model: AdapterOf<EncoderAdapter>) {
+  const { softPrompt } = model.adapter;
+  return softPrompt === null
+    ? mergedWeights(opened, prefixesOf(base.config), model)
+    : withPromptOf(opened, model.folder, softPrompt);
 }
 
 /** @throws Error where words are told apart as word-shapes.mjs does not */
@@ -163,7 +172,8 @@ function describeCheckpoint(base: Checkpoint): Pick<Exported, "description" | "b
         ? answerOutputs
         : ["logits"];
   const { wordShapes: word_shapes } = base;
-  const described = { task, outputs, ...labelsOf(head), ...readingOf(base), word_shapes };
+  const reading = { ...readingOf(base), word_shapes, virtual_tokens: [] };
+  const described = { task, outputs, ...labelsOf(head), ...reading };
   return { base, description: { ...described, max_tokens: base.limits.maxTokens } };
 }
 
@@ -185,6 +195,10 @@ function describeAdapter(adapter: EncoderAdapter, base: Checkpoint): Description
     ...(answers ? unlabelled : scoresOf(labels, problem, task === "token-classification")),
     ...readingOf(base),
     word_shapes: adapter.wordShapes,
+    virtual_tokens: Array.from(
+      { length: adapter.softPrompt?.tokens ?? 0 },
+      (_, at) => base.limits.vocabularySize + at,
+    ),
     max_tokens: adapterLimits(adapter, base.limits).maxTokens,
   };
 }

@@ -1,10 +1,14 @@
 /** A base's weights with an adapter's layers of low rank added to them: W + s·B·A (arXiv:2106.09685, section 4.1). */
 import { shapeTable } from "../architectures/embedding.ts";
-import { readLora, readShapes } from "../catalog/read-lora.ts";
+import { promptTable } from "../architectures/virtual-tokens.ts";
+import { readLora, readPromptVectors, readShapes } from "../catalog/read-lora.ts";
 import type { AdapterModel } from "../checkpoints/model-folder.ts";
 import type { LayerSize } from "../graphs/adapter-stacks.ts";
 import type { LoraMatrices } from "../graphs/lora-stack.ts";
 import { wordShapes } from "../model/word-shapes.ts";
+import type { SoftPrompt } from "../checkpoints/soft-prompt-config.ts";
+import { float32 } from "../tensor/tensor.ts";
+import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
 import { scaleSuffix } from "../weights/int8-rows.ts";
 import { readFloat32 } from "../weights/read-float32.ts";
 import { WeightError, type WeightSource } from "../weights/weight-source.ts";
@@ -81,6 +85,18 @@ export function mergedWeights(
     },
     close: () => base.close(),
   };
+}
+
+/** @throws Error for a soft prompt */
+export function expectMergeable(softPrompt: SoftPrompt | null): void {
+  if (softPrompt === null) return;
+  throw new Error("--merge is for adapters: a soft prompt changes no weight of its base");
+}
+
+/** A base's weights with the vectors of a soft prompt, which its graph has behind those of the words. */
+export function withPromptOf(base: WeightSource, folder: string, size: SoftPrompt): WeightSource {
+  const table = float32([size.tokens, size.width], readPromptVectors(folder, size));
+  return layeredWeights(memoryWeights(new Map([[promptTable, table]])), base);
 }
 
 const wordTable = "embeddings.word_embeddings";

@@ -33,12 +33,12 @@ for (const argument of process.argv.slice(2)) {
   const given = argument.startsWith("[") ? JSON.parse(argument) : [argument];
   const [first, second = null] = model.lower_case ? given.map((text) => text.toLowerCase()) : given;
   const encoding = await tokenizer.encode(first, second);
-  const ids = encoding.getIds();
+  const ids = [...model.virtual_tokens, ...encoding.getIds()];
   const tensor = (row) => new Tensor("int64", BigInt64Array.from(row, BigInt), [1, ids.length]);
   const rows = {
     input_ids: ids,
     attention_mask: ids.map(() => 1),
-    token_type_ids: encoding.getTypeIds(),
+    token_type_ids: [...model.virtual_tokens.map(() => 0), ...encoding.getTypeIds()],
     word_shapes: shapesOf && shapesIn(first, encoding),
   };
   const feeds = Object.fromEntries(session.inputNames.map((name) => [name, tensor(rows[name])]));

@@ -12,8 +12,8 @@ type Callable = (...args: never[]) => unknown;
 
 export type InThreadOptions = {
   signal: AbortSignal;
-  /** Memory of the arguments that is handed over: the caller's arrays on it are empty afterwards. */
-  transfer?: readonly ArrayBufferLike[];
+  /** Of the arguments, what is handed over: memory, of which the caller's arrays are empty afterwards, and streams. */
+  transfer?: readonly (ArrayBufferLike | ReadableStream)[];
 };
 
 /**
@@ -27,7 +27,9 @@ export async function inThread<F extends Callable>(
   { signal, transfer = [] }: InThreadOptions,
 ): Promise<Awaited<ReturnType<F>>> {
   signal.throwIfAborted();
-  const handedOver = [...new Set(transfer)].filter((buffer) => buffer instanceof ArrayBuffer);
+  const handedOver = [...new Set(transfer)].filter(
+    (each) => each instanceof ArrayBuffer || each instanceof ReadableStream,
+  );
   keepWasmCode();
   const worker = new Worker(new URL("call-thread.ts", import.meta.url), {
     workerData: { module, name: work.name, args } satisfies ThreadCall,

@@ -1,9 +1,11 @@
 /** An encoder's graph with stacks of adapters of low rank (architectures/lora-layers.ts), and what is in them. */
 import { shapeTables } from "../architectures/lora-layers.ts";
+import { promptVectors } from "../architectures/virtual-tokens.ts";
 import type { EncoderSession } from "../model/encoder-session.ts";
 import { type RunOptions, RuntimeError, type Session } from "../runtime/session.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { AdapterStacks, type StackedLayer } from "./adapter-stacks.ts";
+import { PromptVectors } from "./prompt-vectors.ts";
 import { downSuffix, type StackLayout, upSuffix } from "./lora-stack.ts";
 
 /**
@@ -14,7 +16,8 @@ import { downSuffix, type StackLayout, upSuffix } from "./lora-stack.ts";
 const rowsPerCopiedNumber = 80;
 
 export function isStack(name: string): boolean {
-  return name.endsWith(downSuffix) || name.endsWith(upSuffix) || name === shapeTables;
+  const tables = [shapeTables, promptVectors];
+  return name.endsWith(downSuffix) || name.endsWith(upSuffix) || tables.includes(name);
 }
 
 /** A stack for each layer. @throws RuntimeError for a graph that has none */
@@ -43,9 +46,17 @@ function stacksOf({ inputs }: Pick<Session, "inputs">): AdapterStacks {
   return new AdapterStacks(layouts, layers, table);
 }
 
+/** @throws RuntimeError for a graph that takes none */
+function promptsOf({ inputs }: Pick<Session, "inputs">): PromptVectors {
+  const found = inputs.find(({ name }) => name === promptVectors);
+  if (found === undefined) throw new RuntimeError("the graph takes no soft prompts");
+  return new PromptVectors(found.name, Number(found.shape[1]));
+}
+
 export class LoraSession implements EncoderSession, Session {
   readonly #session: Session;
   readonly stacks: AdapterStacks;
+  readonly prompts: PromptVectors;
   readonly provider;
   readonly concurrency;
   readonly inputs;
@@ -56,6 +67,7 @@ export class LoraSession implements EncoderSession, Session {
     const { provider, concurrency, inputs, outputs } = session;
     this.#session = session;
     this.stacks = stacksOf(session);
+    this.prompts = promptsOf(session);
     this.provider = provider;
     this.concurrency = concurrency;
     this.inputs = inputs.filter(({ name }) => !isStack(name));
@@ -80,7 +92,7 @@ export class LoraSession implements EncoderSession, Session {
 
   run(feeds: Record<string, Tensor>, options: RunOptions = {}): Promise<Record<string, Tensor>> {
     return this.stacks.run(feeds["lora_slots"], (stacks) =>
-      this.#session.run({ ...feeds, ...stacks }, options),
+      this.#session.run({ ...feeds, ...stacks, ...this.prompts.feeds() }, options),
     );
   }
 

@@ -19,6 +19,8 @@ export type EncoderModel = {
   readonly session: EncoderSession;
   /** Of low rank, that its rows are run with, as the session counts them. Absent: none. */
   readonly adapter?: number;
+  /** Ids of the virtual tokens that its texts begin with. Absent: none. */
+  readonly softPrompt?: readonly number[];
   /** What runs of a few sizes take here: the budgets of its batches follow from it. Absent: not measured. */
   readonly costs?: readonly RunCost[];
   /** Bytes that runs take by their shape. Absent: runs are not bounded by it. */

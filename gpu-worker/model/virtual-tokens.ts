@@ -5,6 +5,9 @@
  */
 export const virtualTokensFrom = 2 ** 32;
 
+/** Of an encoder, whose ids are fed as 32 bits: places in a table of vectors, given again once they are free. */
+export const encoderVirtualFrom = 2 ** 30;
+
 /** Of a soft prompt that is served. */
 export const virtualTokensMax = 1_000;
 

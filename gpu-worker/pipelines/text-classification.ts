@@ -26,7 +26,8 @@ export const textClassification: EncoderPipeline<"text-classification"> = {
     const encoder = new InputEncoder(model, rules, context.signal);
     const counter = new TokenCounter();
     const { labels, outputs } = head;
-    const rows = await rowsOfTexts(inputs, encoder, { counter, outputs });
+    const { softPrompt } = model;
+    const rows = await rowsOfTexts(inputs, encoder, { counter, outputs, softPrompt });
     const fix = "Lower top_k, or send fewer inputs.";
     const size = new ResultSize(context, { param: "top_k", fix });
     await size.expect(inputs.length * labelsBytes(labels, topK));

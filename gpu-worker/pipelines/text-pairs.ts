@@ -1,6 +1,6 @@
 /** Rows of texts that are classified: alone, or each beside another. */
 import type { TaskInput } from "#contract/tasks.ts";
-import type { InputEncoder, InputTokens } from "./encode-input.ts";
+import type { EncodedInput, InputEncoder, InputTokens } from "./encode-input.ts";
 import type { OutputName } from "../model/encoder-session.ts";
 import type { EncoderRow } from "../model/encoder-row.ts";
 import type { TokenCounter } from "./sentence-request.ts";
@@ -17,11 +17,30 @@ function namedTexts(input: Input, at: number) {
   ];
 }
 
+/** A row with the virtual tokens of a soft prompt before it. */
+export function behind<Row extends Pick<EncodedInput, "ids" | "typeIds">>(
+  softPrompt: readonly number[],
+  row: Row,
+): Row {
+  const { ids, typeIds } = row;
+  const types = typeIds && { typeIds: [...softPrompt.map(() => 0), ...typeIds] };
+  return { ...row, ids: [...softPrompt, ...ids], ...types };
+}
+
 /** One row per input. @throws CodedError for an input or a request that is too long; the signal's reason */
 export async function rowsOfTexts(
   inputs: readonly Input[],
   encoder: InputEncoder,
-  { counter, outputs }: { counter: TokenCounter; outputs: readonly OutputName[] },
+  {
+    counter,
+    outputs,
+    softPrompt = [],
+  }: {
+    counter: TokenCounter;
+    outputs: readonly OutputName[];
+    /** Ids that each row begins with, which count as nobody's. */
+    softPrompt?: readonly number[] | undefined;
+  },
 ): Promise<EncoderRow[]> {
   const texts = inputs.map(namedTexts);
   const rows: EncoderRow[] = [];
@@ -34,7 +53,7 @@ export async function rowsOfTexts(
     }
     const encoded = first === null ? encoder.single(tokens) : encoder.both(first, tokens);
     counter.add(encoded);
-    rows.push({ ...encoded, outputs });
+    rows.push({ ...behind(softPrompt, encoded), outputs });
     first = null;
   }
   return rows;

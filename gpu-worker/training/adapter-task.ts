@@ -44,5 +44,5 @@ export function learntTask(task: TrainingTask): LearntTask {
     const known = task as AdapterTask;
     return { task: known, classifier: classifierOf(known), labels: null, ...learnt[known] };
   }
-  throw new TuningError(`lora is not trained for ${task}: use --strategy full`);
+  throw new TuningError(`no adapter is trained for ${task}: use --strategy full`);
 }

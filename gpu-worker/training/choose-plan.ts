@@ -2,8 +2,7 @@
 import { estimateBytes, estimateSeconds } from "./training-cost.ts";
 import type { CostFacts, CostOptions } from "./training-cost.ts";
 import { type LoraSizes, type SoftPromptStart, type TrainingPlan } from "./training-plan.ts";
-import { usualLora } from "./training-plan.ts";
-import { TuningError } from "./tuning-error.ts";
+import { usualLora, usualSoftPrompt } from "./training-plan.ts";
 
 export type Wishes = {
   /** Null: to be chosen. */
@@ -44,6 +43,14 @@ const rate = { value: 2e-4, ofTags: 3e-4, hidden: 384 };
 /** Adapters bear more than what they adapt. */
 export const loraRate = 5;
 
+/** A soft prompt is few numbers, far from everything that is judged. */
+const softPromptRate = 50;
+
+function scaleOf(strategy: Wishes["strategy"]): number {
+  if (strategy === "soft-prompt") return softPromptRate;
+  return strategy === "lora" ? loraRate : 1;
+}
+
 /** Training that is too large for the memory there is. */
 export class MemoryError extends Error {}
 
@@ -67,17 +74,11 @@ export function memoryInWords(taken: number, there: number): string {
   return `training takes about ${megabytes(taken)} of memory and there are ${megabytes(there)}`;
 }
 
-/**
- * @throws MemoryError where nothing that was asked for fits
- * @throws TuningError for a strategy that trains no encoder
- */
+/** @throws MemoryError where nothing that was asked for fits */
 export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Choice {
   const { batch } = wishes;
-  if (wishes.strategy === "soft-prompt") {
-    throw new TuningError("a soft prompt is trained for models that write: use --strategy lora");
-  }
-  const scale = wishes.strategy === "lora" ? loraRate : 1;
-  const usualRate = wishes.isTagging && wishes.strategy !== "lora" ? rate.ofTags : rate.value;
+  const scale = scaleOf(wishes.strategy);
+  const usualRate = wishes.isTagging && scale === 1 ? rate.ofTags : rate.value;
   const learningRate = wishes.learningRate ?? (scale * usualRate * rate.hidden) / facts.hidden;
   const usual = Math.round(examplesSeen / facts.lengths.training.length);
   const wanted = wishes.epochs ?? Math.min(epochsMax, Math.max(1, usual));
@@ -86,7 +87,8 @@ export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Ch
   const candidates = strategies.flatMap((strategy) =>
     passes.map((epochs) => {
       const lora = wishes.lora ?? usualLora;
-      const options = { strategy, layers: wishes.layers, lora, epochs, batch };
+      const softPrompt = wishes.softPrompt ?? usualSoftPrompt;
+      const options = { strategy, layers: wishes.layers, lora, softPrompt, epochs, batch };
       const seconds = estimateSeconds(facts, options, limits.gemmRate);
       return { ...options, learningRate, seconds, bytes: estimateBytes(facts, options) };
     }),

@@ -61,7 +61,7 @@ async function readAdapterStart(
     throw new TuningError(`its base has other weights than the tuned model was made of: ${again}`);
   }
   expectTask(adapter, task);
-  if (adapter.kind === "decoder" && adapter.softPrompt !== null) {
+  if (adapter.softPrompt !== null) {
     throw new TuningError(`the tuned model is a soft prompt, which nothing goes on from: ${again}`);
   }
   const head = adapter.kind === "decoder" ? null : `${peftPrefix}${classifierOf(adapter.task)}.`;

@@ -26,6 +26,16 @@ type Started = {
   readonly wordShapes: boolean;
 };
 
+/** `weights` with a linear classifier on one vector. Closing it closes `weights`. @param name of its layer */
+export function withNewClassifier(
+  weights: WeightSource,
+  name: string,
+  { inputs, outputs, seed }: { inputs: number } & Pick<Started, "outputs" | "seed">,
+): WeightSource {
+  const layer = newLayer(name, { inputs, outputs }, randomFrom(seed));
+  return layeredWeights(memoryWeights(layer), weights);
+}
+
 /** @param prefix of the table's name */
 function startShapes(
   weights: WeightSource,

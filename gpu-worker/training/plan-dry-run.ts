@@ -6,7 +6,6 @@ import type { DataReport } from "#contract/training/report.ts";
 import { type TuningPlan, tuningPlanBounds } from "#contract/training/tuning-plan.ts";
 import type { DataSource } from "../datasets/data-file.ts";
 import { noticesOfData } from "../datasets/data-words.ts";
-import { judgeData } from "../datasets/judge-data.ts";
 import { keepHead, type KeptHead } from "../datasets/kept-head.ts";
 import type { Runtime } from "../runtime/session.ts";
 import {
@@ -20,8 +19,8 @@ import {
   wishesOf,
 } from "./prepare-training.ts";
 import { expectUsable, usuallyHeldOut } from "./checked-data.ts";
+import { judgeApart } from "./judge-apart.ts";
 import { readTrainingData } from "./read-training-data.ts";
-import { readTokenRules } from "./token-rules.ts";
 import { planTraining, type TrainingPlan } from "./training-plan.ts";
 import type { NamedBase } from "./tune-encoder.ts";
 
@@ -56,12 +55,11 @@ export async function planDryRun(
   inWords: (error: unknown) => NonNullable<TuningPlan["error"]>,
 ): Promise<TuningPlan> {
   const { base, options, signal, onProgress } = run;
-  const rules = await readTokenRules(base.id, base.folder);
-  const tokens = { ...rules, charactersMax: sampleBytesMax };
   const training = keepHead(run.training, sampleBytesMax);
   const validation = run.validation === null ? null : keepHead(run.validation, sampleBytesMax);
   const files = { training: training.source, validation: validation?.source ?? null };
-  const report = await judgeData(files, { signal, tokens, onProgress });
+  const judging = { base: { id: base.id, folder: base.folder }, charactersMax: sampleBytesMax };
+  const report = await judgeApart(files, judging, { signal, onProgress });
   const isWhole = training.isWhole && validation?.isWhole !== false;
   const notices = [
     ...(isWhole ? [] : [partInWords]),

@@ -3,6 +3,7 @@
  * and all that a dry run does.
  */
 import type { TrainingTask } from "#contract/training/forms.ts";
+import { promptTask } from "../checkpoints/adapter-folder.ts";
 import { readDecoderCheckpoint } from "../checkpoints/decoder-checkpoint.ts";
 import { measureGemm } from "../runtime/measure-gemm.ts";
 import type { Runtime } from "../runtime/session.ts";
@@ -17,13 +18,13 @@ import type { EncoderData, TrainingData } from "./read-training-data.ts";
 import { similarityTuning } from "./similar-texts.ts";
 import { textTuning } from "./text-classes.ts";
 import { tokenTuning } from "./token-tags.ts";
-import { usualSoftPrompt } from "./training-plan.ts";
+import { isAdapterStrategy, usualSoftPrompt } from "./training-plan.ts";
 import type { LoraSizes, SoftPromptStart, TrainingPlan } from "./training-plan.ts";
 import type { TuningData } from "./training-task.ts";
 import { prepareDecoder } from "./tune-decoder.ts";
 import type { PreparedDecoder } from "./tune-decoder.ts";
 import { prepareTuning } from "./tune-encoder.ts";
-import type { NamedBase, PreparedTuning } from "./tune-encoder.ts";
+import type { EncoderReading, NamedBase, PreparedTuning } from "./tune-encoder.ts";
 import { isHeadData } from "./tune-head.ts";
 import { TuningError } from "./tuning-error.ts";
 
@@ -109,13 +110,13 @@ export async function prepareTraining(
   { task, strategy, softPrompt, signal }: ReadOptions & { readonly signal: AbortSignal },
 ): Promise<PreparedTraining> {
   expectTask(data, task);
-  if (!isDecoderData(data)) return await prepareLabels(base, data, signal);
+  const { virtualTokens: asked } = softPrompt ?? usualSoftPrompt;
+  const reading = { virtualTokens: strategy === "soft-prompt" ? asked : 0, signal };
+  if (!isDecoderData(data)) return await prepareLabels(base, data, reading);
   const { data: texts } = data;
   const isDecoder = (await readDecoderCheckpoint(base.folder, null)) !== null;
   if (!isDecoder && texts.task === "pretraining")
-    return await prepareLabels(base, { task: texts.task, data: texts }, signal);
-  const { virtualTokens } = softPrompt ?? usualSoftPrompt;
-  const reading = { virtualTokens: strategy === "soft-prompt" ? virtualTokens : 0, signal };
+    return await prepareLabels(base, { task: texts.task, data: texts }, reading);
   const prepared = await prepareDecoder(base, texts, reading);
   const { training, heldOut } = prepared.facts;
   const tokens = training.reduce((sum, each) => sum + each.tokens, 0);
@@ -126,9 +127,14 @@ export async function prepareTraining(
 async function prepareLabels(
   base: NamedBase,
   data: ReadData,
-  signal: AbortSignal,
+  reading: EncoderReading,
 ): Promise<PreparedTraining> {
-  const prepared = await prepareTuning(base, dataOf(data), signal);
+  if (reading.virtualTokens > 0 && data.task !== promptTask) {
+    throw new TuningError(
+      `a soft prompt is not trained for ${data.task}, of an encoder for ${promptTask} alone: use --strategy lora or full`,
+    );
+  }
+  const prepared = await prepareTuning(base, dataOf(data), reading);
   const { lengths } = prepared.facts;
   const sizes = {
     examples: prepared.data.examples,
@@ -164,7 +170,7 @@ function continuedWishes(
       throw new TuningError("a tuned adapter goes on as lora alone: leave out --strategy");
     return { ...wishes, strategy: "lora", lora: start?.sizes ?? wishes.lora };
   }
-  if (strategy === "lora" || strategy === "head")
+  if (strategy !== null && (strategy === "head" || isAdapterStrategy(strategy)))
     throw new TuningError(
       `${strategy} makes an adapter, which needs a base of the platform: use --strategy full or top-k`,
     );
@@ -189,7 +195,7 @@ export function chooseTraining(
   const batch = wishes.batch ?? usualBatch;
   const asked = { ...allowed, batch, isTagging, headFits };
   const choice = choosePlan(prepared.facts, asked, limits);
-  return { ...choice, softPrompt: usualSoftPrompt, recomputes: false };
+  return { ...choice, recomputes: false };
 }
 
 /** The choice with what else was asked for, as a plan is made of it. */

@@ -4,6 +4,7 @@
  */
 import type { EncoderModel } from "../model/encoder-model.ts";
 import type { EncoderRow, RowResult } from "../model/encoder-row.ts";
+import { behind } from "../pipelines/text-pairs.ts";
 import { answerHeadOf } from "../pipelines/answer-head.ts";
 import { tokenHeadOf } from "../pipelines/find-entities.ts";
 import { sequenceHeadOf } from "../pipelines/sequence-head.ts";
@@ -21,7 +22,7 @@ export type ServedRows = {
 };
 
 /** Null below: the model answers no such rows. */
-type Head = Pick<EncoderModel, "head" | "sentence">;
+type Head = Pick<EncoderModel, "head" | "sentence" | "softPrompt">;
 
 const nothing = new Float32Array();
 
@@ -29,7 +30,7 @@ export function classifiedRows(rows: readonly TokenRow[], model: Head): ServedRo
   const head = sequenceHeadOf(model);
   if (head === null) return null;
   return {
-    rows: rows.map((row) => ({ ...row, outputs: head.outputs })),
+    rows: rows.map((row) => ({ ...behind(model.softPrompt ?? [], row), outputs: head.outputs })),
     rowsEach: 1,
     read: head.logitsOf,
   };

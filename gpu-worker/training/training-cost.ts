@@ -2,7 +2,12 @@
  * What a training will take, told before it starts: seconds and bytes, from the sizes of the model and the lengths of
  * the examples. Pure. Products of matrices count by their operations, the optimizer by the parameters it goes through.
  */
-import { type TrainingPlan, usualLora } from "./training-plan.ts";
+import {
+  isAdapterStrategy,
+  type TrainingPlan,
+  usualLora,
+  usualSoftPrompt,
+} from "./training-plan.ts";
 
 export type CostFacts = {
   readonly layers: number;
@@ -20,7 +25,7 @@ export type CostFacts = {
 };
 
 export type CostOptions = Pick<TrainingPlan, "strategy" | "layers" | "epochs" | "batch"> &
-  Partial<Pick<TrainingPlan, "lora">>;
+  Partial<Pick<TrainingPlan, "lora" | "softPrompt">>;
 
 /** Of what products alone reach, measured with MiniLM in batches of 16 × 64 and of CoNLL-2003's sentences. */
 const efficiency = 0.85;
@@ -54,6 +59,9 @@ function trainedParameters(facts: CostFacts, options: CostOptions): number {
     const { rank } = options.lora ?? usualLora;
     return facts.layers * loraWidths * facts.hidden * rank;
   }
+  if (options.strategy === "soft-prompt") {
+    return facts.hidden * (options.softPrompt ?? usualSoftPrompt).virtualTokens;
+  }
   return trainedLayers(facts, options) * layerParameters(facts) + facts.hidden ** 2;
 }
 
@@ -73,7 +81,7 @@ export function estimateSeconds(facts: CostFacts, options: CostOptions, gemmRate
   const judged = (operations(facts, heldOut) / rate) * evaluations;
   if (options.strategy === "head") return forward + judged / evaluations;
   // Of frozen matrices the gradients by their inputs alone are computed.
-  const products = options.strategy === "lora" ? 1 : 2;
+  const products = isAdapterStrategy(options.strategy) ? 1 : 2;
   const backward = (products * trainedLayers(facts, options)) / facts.layers;
   const steps = Math.ceil(training.length / options.batch);
   const updates = steps * trainedParameters(facts, options) * secondsPerParameter;

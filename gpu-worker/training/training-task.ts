@@ -54,7 +54,7 @@ export type HeldOutPart = Omit<JudgedPart, "data" | "take" | "against"> & {
   take(examples: readonly number[]): HeldOutPart;
   against?(base: readonly Float32Array[]): HeldOutPart;
   /** As a model that serves is asked for them; null: it does not answer such rows. */
-  served(model: Pick<EncoderModel, "head" | "sentence">): ServedRows | null;
+  served(model: Pick<EncoderModel, "head" | "sentence" | "softPrompt">): ServedRows | null;
   /** What the base is asked without training, where its labels alone say what is wanted. Absent: nothing. */
   readonly zeroShot?: { readonly inputs: readonly string[]; readonly labels: readonly string[] };
 };

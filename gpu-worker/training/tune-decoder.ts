@@ -11,8 +11,8 @@ import type { DecoderCheckpoint } from "../checkpoints/decoder-checkpoint.ts";
 import { openDecoderWeights } from "../checkpoints/decoder-weights.ts";
 import type { TrainedLora } from "../checkpoints/adapter-folder.ts";
 import { writeDecoderAdapter } from "../checkpoints/write-decoder-adapter.ts";
-import type { TrainedPrompt, TunedDecoder } from "../checkpoints/write-decoder-adapter.ts";
-import { virtualTokensMax } from "../model/virtual-tokens.ts";
+import type { TrainedPrompt } from "../checkpoints/soft-prompt-config.ts";
+import type { TunedDecoder } from "../checkpoints/write-decoder-adapter.ts";
 import { makeTokenizer } from "../tokenizer/tokenizer.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
@@ -28,7 +28,7 @@ import type { Measurement, ServedForm } from "./measure-served.ts";
 import type { TrainingEnd } from "./run-training.ts";
 import { decoderAnswers } from "./served-answers.ts";
 import type { ServedAnswers } from "./served-answers.ts";
-import { behindSoftPrompt, initialTokens, withSoftPrompt } from "./soft-prompt.ts";
+import { behindSoftPrompt, initialTokens, withSoftPrompt, roomBehind } from "./soft-prompt.ts";
 import { finishingOf, trainInFolder } from "./train-in-folder.ts";
 import type { TrainingRun } from "./train-in-folder.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
@@ -38,7 +38,6 @@ import { bytesOf, finishTuning } from "./training-report.ts";
 import { listTensors } from "./training-state.ts";
 import type { Tensors } from "./training-state.ts";
 import { planInWords, tuningCard } from "./tuning-card.ts";
-import { TuningError } from "./tuning-error.ts";
 import { writeDecoder } from "./write-decoder.ts";
 
 type Named = {
@@ -73,19 +72,6 @@ function configIn(checkpoint: DecoderCheckpoint): unknown {
   return config;
 }
 
-/** Of a text, with the virtual tokens before it. @throws TuningError */
-function tokensMaxOf(id: string, maxTokens: number, virtualTokens: number): number {
-  if (virtualTokens > virtualTokensMax) {
-    throw new TuningError(
-      `${virtualTokens} virtual tokens are more than are served, ${virtualTokensMax}: lower --virtual-tokens`,
-    );
-  }
-  if (maxTokens - virtualTokens >= 2) return maxTokens - virtualTokens;
-  throw new TuningError(
-    `${id} reads ${maxTokens} tokens, in which ${virtualTokens} virtual ones leave no room: lower --virtual-tokens`,
-  );
-}
-
 /**
  * @param virtualTokens of a soft prompt; 0: none
  * @throws Error that says why the base cannot be trained on the data; the signal's reason
@@ -104,7 +90,7 @@ export async function prepareDecoder(
   const reader = {
     id,
     tokenizer,
-    tokensMax: tokensMaxOf(id, limits.maxTokens, virtualTokens),
+    tokensMax: roomBehind({ id, maxTokens: limits.maxTokens, least: 2 }, virtualTokens),
     endToken: endTokens[0] ?? null,
     endTokens: new Set(endTokens),
     chatTemplate,
@@ -129,7 +115,7 @@ async function withTrained({ plan, prepared, signal }: TuneDecoderOptions, store
   if (plan.strategy !== "soft-prompt") return stored;
   const { architecture } = prepared.facts;
   const words = await initialTokens(plan.softPrompt, prepared.tokenizer, signal);
-  return withSoftPrompt(stored, plan, { architecture, words });
+  return withSoftPrompt(stored, plan, { scale: architecture.embeddingScale, words });
 }
 
 export async function tuneDecoder(options: TuneDecoderOptions): Promise<TrainingReport> {
@@ -210,7 +196,11 @@ function trainedBy(
   const tensors = listTensors(best);
   return strategy === "lora"
     ? { ...lora, targets: decoderTargets, tensors }
-    : { virtualTokens: softPrompt.virtualTokens, architecture, tensors };
+    : {
+        virtualTokens: softPrompt.virtualTokens,
+        sizes: { ...architecture, layers: architecture.layers.length },
+        tensors,
+      };
 }
 
 async function write(

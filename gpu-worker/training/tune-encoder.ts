@@ -5,11 +5,20 @@
 import { stat } from "node:fs/promises";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { wordTable } from "../architectures/embedding.ts";
-import { attentionOf, prefixesOf, sizesOf, tunedEncoder } from "../architectures/encoder.ts";
+import {
+  attentionOf,
+  prefixesOf,
+  sizesOf,
+  takesAdapters,
+  tunedEncoder,
+} from "../architectures/encoder.ts";
 import type { TunedEncoder } from "../architectures/tuned-encoder.ts";
 import { peftPrefix } from "../architectures/trainable-layers.ts";
 import { writeAdapter } from "../checkpoints/adapter-folder.ts";
-import type { AdapterHead } from "../checkpoints/adapter-folder.ts";
+import type { AdapterHead, TrainedLora } from "../checkpoints/adapter-folder.ts";
+import type { TrainedPrompt } from "../checkpoints/soft-prompt-config.ts";
+import type { TensorToWrite } from "../weights/safetensors-writer.ts";
+import { promptTable } from "../architectures/virtual-tokens.ts";
 import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
 import type { Checkpoint } from "../checkpoints/checkpoint.ts";
@@ -26,17 +35,18 @@ import { loraRate } from "./choose-plan.ts";
 import { type AdapterStart, type Classifier, type Continued, startOf } from "./continued.ts";
 import type { TokenRow } from "./encode-texts.ts";
 import { encoderMeasurement } from "./measure-encoder.ts";
-import { withNewAdapters, withNewHead } from "./new-head.ts";
+import { withNewAdapters, withNewClassifier, withNewHead } from "./new-head.ts";
 import { withReadWords, withWholeTable, wordsOf } from "./read-words.ts";
 import type { ReadWords } from "./read-words.ts";
 import type { TrainingEnd } from "./run-training.ts";
+import { examplesBehind, initialTokens, roomBehind, withSoftPrompt } from "./soft-prompt.ts";
 import { loraScale } from "./start-tensors.ts";
 import { finishingOf, trainInFolder } from "./train-in-folder.ts";
 import type { TrainingRun } from "./train-in-folder.ts";
 import type { CostFacts } from "./training-cost.ts";
 import { trainingGraphs } from "./training-graphs.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
-import type { LoraSizes, TrainingPlan } from "./training-plan.ts";
+import { isAdapterStrategy, type TrainingPlan } from "./training-plan.ts";
 import { bytesOf, finishTuning } from "./training-report.ts";
 import { listTensors } from "./training-state.ts";
 import type { Tensors } from "./training-state.ts";
@@ -71,6 +81,12 @@ type Base = {
   readonly tokenizer: Tokenizer;
 };
 
+export type EncoderReading = {
+  /** Of a soft prompt; 0: none. */
+  readonly virtualTokens: number;
+  readonly signal: AbortSignal;
+};
+
 export type NamedBase = Pick<Base, "id" | "folder" | "upstream" | "from">;
 
 /** @throws TuningError that says why the base cannot be trained */
@@ -97,14 +113,19 @@ async function readBase(named: NamedBase): Promise<Base> {
 export async function prepareTuning(
   of: NamedBase,
   data: TuningData,
-  signal: AbortSignal,
+  { virtualTokens, signal }: EncoderReading,
 ): Promise<PreparedTuning> {
   const base = await readBase(of);
   const { checkpoint, tokenizer, id } = base;
-  const { limits, sentence } = checkpoint;
+  const { sentence } = checkpoint;
+  const { maxTokens } = checkpoint.limits;
+  const least = virtualTokens === 0 ? 0 : tokenizer.specialTokens.pair + 2;
+  const room = roomBehind({ id, maxTokens, least }, virtualTokens);
+  const limits = { ...checkpoint.limits, maxTokens: room };
   const { hidden } = sizesOf(checkpoint.config);
   const model = { id, tokenizer, limits, sentence, hidden };
   const encoded = await data.encode(model, signal);
+  const lengthOf = ({ ids }: TokenRow) => virtualTokens + ids.length;
   const lengths = {
     training: encoded.training.rows.map(lengthOf),
     heldOut: encoded.heldOut.rows.map(lengthOf),
@@ -130,8 +151,6 @@ export async function prepareTuning(
   const start = await startOf(of.from, { task, baseDigest: of.upstream.baseDigest });
   return { ...base, data, encoded, facts, words, wordShapes, start };
 }
-
-const lengthOf = ({ ids }: TokenRow) => ids.length;
 
 function factsOf(
   weightsFile: string,
@@ -170,7 +189,7 @@ async function trainedEncoder<T>(
   const { plan, prepared } = options;
   const { checkpoint, data, encoded, wordShapes } = prepared;
   const { head, outputs } = data;
-  const adapter = plan.strategy === "lora" ? adapterFor(prepared) : null;
+  const adapter = isAdapterStrategy(plan.strategy) ? adapterFor(prepared) : null;
   const stored = openSafetensors(checkpoint.weightsFile);
   const { labels } = data;
   const started = { outputs, labels, seed: plan.seed, wordShapes };
@@ -178,13 +197,15 @@ async function trainedEncoder<T>(
   const weights =
     adapter === null
       ? withNewHead(stored, config, { head, before: headBefore(prepared, stored), ...started })
-      : withNewAdapters(stored, config, {
-          rank: plan.lora.rank,
-          vectors: adapter.vectors,
-          classifier: adapter.classifier,
-          before: prepared.start,
-          ...started,
-        });
+      : plan.strategy === "soft-prompt"
+        ? await prompted(stored, options, adapter)
+        : withNewAdapters(stored, config, {
+            rank: plan.lora.rank,
+            vectors: adapter.vectors,
+            classifier: adapter.classifier,
+            before: prepared.start,
+            ...started,
+          });
   try {
     const { task } = encoded.training.data;
     const paddingId = prepared.tokenizer.paddingId ?? 0;
@@ -203,7 +224,7 @@ async function trainedEncoder<T>(
       graphs,
       weights: begun,
       paddingId,
-      examples: encoded,
+      examples: plan.strategy === "soft-prompt" ? behindPrompt(prepared, plan) : encoded,
     });
     const best = read === null ? end.best : withWholeTable(end.best, weights, read);
     return await use({ weights, graphs, end: { ...end, best } });
@@ -230,6 +251,9 @@ const shapesRate = 10;
 /** @throws TuningError where an adapter on it would not be served */
 function adapterFor({ id, checkpoint, data }: PreparedTuning): LearntTask {
   const learnt = learntTask(data.task);
+  if (!takesAdapters(checkpoint.config)) {
+    throw new TuningError(`no adapter is served on ${id}: use --strategy full`);
+  }
   if (checkpoint.head.name === "none") return learnt;
   throw new TuningError(
     `${id} has a head already: an adapter needs a bare base; use --strategy full`,
@@ -238,7 +262,29 @@ function adapterFor({ id, checkpoint, data }: PreparedTuning): LearntTask {
 
 /** Which tensors an adapter trains. */
 function isOf({ classifier }: LearntTask) {
-  return (name: string) => name.startsWith(peftPrefix) || name.startsWith(`${classifier}.`);
+  return (name: string) =>
+    name === promptTable || name.startsWith(peftPrefix) || name.startsWith(`${classifier}.`);
+}
+
+/** The base with a soft prompt, and a classifier on what it makes of texts behind it. */
+async function prompted(
+  stored: WeightSource,
+  { prepared, plan, signal }: TuneOptions,
+  { classifier }: LearntTask,
+): Promise<WeightSource> {
+  const words = await initialTokens(plan.softPrompt, prepared.tokenizer, signal);
+  const { outputs } = prepared.data;
+  const inputs = prepared.facts.hidden;
+  const weights = withNewClassifier(stored, classifier, { inputs, outputs, seed: plan.seed });
+  return withSoftPrompt(weights, plan, { scale: 1, words });
+}
+
+function behindPrompt(
+  { encoded, checkpoint, data }: PreparedTuning,
+  { softPrompt }: TrainingPlan,
+): EncodedData {
+  const { vocabulary } = tunedEncoder(checkpoint.config, data.head);
+  return examplesBehind(encoded, { vocabulary, count: softPrompt.virtualTokens });
 }
 
 /** The classifier of a checkpoint that the training goes on from. */
@@ -261,11 +307,12 @@ function trainedBy({ strategy, layers }: TrainingPlan, { isOfLast }: TunedEncode
   return strategy === "top-k" ? (name: string) => isOfLast(name, layers) : () => true;
 }
 
-async function writeLora(
-  { checkpoint, data, upstream, wordShapes }: PreparedTuning,
+async function writeLearnt(
+  prepared: PreparedTuning,
   out: string,
-  { best, card, lora }: { best: Tensors; card: string; lora: LoraSizes },
+  { best, card, plan }: { best: Tensors; card: string; plan: TrainingPlan },
 ): Promise<void> {
+  const { checkpoint, data, upstream, wordShapes } = prepared;
   const trained = memoryWeights(best);
   const { task, pooling, classifier, labels } = learntTask(data.task);
   const adapter: AdapterHead = {
@@ -273,7 +320,9 @@ async function writeLora(
     labels: [...(labels ?? data.labels)],
     problem: data.problem,
     pooling,
-    maxLength: checkpoint.limits.maxTokens,
+    maxLength:
+      checkpoint.limits.maxTokens -
+      (plan.strategy === "soft-prompt" ? plan.softPrompt.virtualTokens : 0),
     licence: checkpoint.licence,
     entityModel: null,
     wordShapes,
@@ -282,12 +331,23 @@ async function writeLora(
     weight: readFloat32(trained, `${classifier}.weight`),
     bias: readFloat32(trained, `${classifier}.bias`),
   };
-  const { prefix, adapted } = tunedEncoder(checkpoint.config, data.head);
-  await writeAdapter(out, adapter, card, {
-    ...lora,
-    targets: adapted.map((name) => `${prefix}${name}`),
-    tensors: listTensors(best).filter(({ name }) => name.startsWith(peftPrefix)),
-  });
+  await writeAdapter(out, adapter, card, changeOf(prepared, plan, listTensors(best)));
+}
+
+/** What was trained beside the classifier. */
+function changeOf(
+  { checkpoint, data, facts }: PreparedTuning,
+  { strategy, lora, softPrompt: { virtualTokens } }: TrainingPlan,
+  best: readonly TensorToWrite[],
+): TrainedLora | TrainedPrompt {
+  const { prefix, adapted, embeddingWidth } = tunedEncoder(checkpoint.config, data.head);
+  if (strategy === "soft-prompt") {
+    const sizes = { hidden: embeddingWidth, heads: facts.heads, layers: facts.layers };
+    const tensors = best.filter(({ name }) => name === promptTable);
+    return { virtualTokens, sizes, tensors };
+  }
+  const targets = adapted.map((name) => `${prefix}${name}`);
+  return { ...lora, targets, tensors: best.filter(({ name }) => name.startsWith(peftPrefix)) };
 }
 
 /** Tensors that the tuned class has and that were not read. */
@@ -303,7 +363,7 @@ async function write(
   const { prepared, plan, name } = options;
   const { id, checkpoint, data, encoded } = prepared;
   const tuned = layeredWeights(memoryWeights(end.best), weights);
-  const names = plan.strategy === "lora" ? graphs.trained : graphs.read;
+  const names = isAdapterStrategy(plan.strategy) ? graphs.trained : graphs.read;
   const size = {
     base_bytes: (await stat(checkpoint.weightsFile)).size,
     tuned_bytes: bytesOf(tuned, names),
@@ -338,7 +398,7 @@ function cardOf({ prepared, plan }: TuneOptions, report: TrainingReport): string
     how: planInWords(plan),
     licence: prepared.checkpoint.licence,
     labels: prepared.data.labels,
-    library: plan.strategy === "lora" ? "peft" : "transformers",
+    library: isAdapterStrategy(plan.strategy) ? "peft" : "transformers",
     wordShapes: prepared.wordShapes,
   });
 }
@@ -354,8 +414,8 @@ async function writeFolder(
   card: string,
 ): Promise<void> {
   const { folder, checkpoint, data } = prepared;
-  if (plan.strategy === "lora") {
-    return await writeLora(prepared, out, { best, card, lora: plan.lora });
+  if (isAdapterStrategy(plan.strategy)) {
+    return await writeLearnt(prepared, out, { best, card, plan });
   }
   await writeCheckpoint(out, {
     base: { folder, config: checkpoint.config },

@@ -47,7 +47,7 @@ export function psTable(machine: string | null): ProcessTable {
   return {
     machine,
     startOf: (pid) => {
-      const line = said("ps", ["-o", "state=", "-o", "lstart=", "-p", String(pid)]);
+      const line = said("/bin/ps", ["-o", "state=", "-o", "lstart=", "-p", String(pid)]);
       const [, state = "", start = null] = /^(\w)\S*\s+(.+)$/.exec(line ?? "") ?? [];
       return ended.includes(state) ? null : start;
     },
@@ -55,13 +55,13 @@ export function psTable(machine: string | null): ProcessTable {
 }
 
 function bootSession(): string | null {
-  return said("sysctl", ["-n", "kern.bootsessionuuid"]);
+  return said("/usr/sbin/sysctl", ["-n", "kern.bootsessionuuid"]);
 }
 
 /** Dates of one language and place. @returns null: it failed, or said nothing */
 function said(command: string, words: readonly string[]): string | null {
   try {
-    const env = { PATH: process.env["PATH"], LC_ALL: "C", TZ: "UTC" };
+    const env = { LC_ALL: "C", TZ: "UTC" };
     const given = execFileSync(command, words, {
       env,
       timeout: 2_000,

@@ -13,9 +13,7 @@ import { sha256OfFile } from "../../gpu-worker/files/file-digest.ts";
 import type { EncoderRow, RowResult } from "../../gpu-worker/model/encoder-row.ts";
 import { runRows } from "../../gpu-worker/model/run-rows.ts";
 import { linearLogits } from "../../gpu-worker/pipelines/linear-head.ts";
-import { readFloat32 } from "../../gpu-worker/weights/read-float32.ts";
-import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
-import { writeSafetensors } from "../../gpu-worker/weights/safetensors-writer.ts";
+import { writeBareEncoder } from "./bare-encoder.ts";
 import { acquireEncoder } from "../catalog/acquire-encoder.ts";
 import {
   type CatalogBench,
@@ -53,28 +51,6 @@ const taggerOf = (family: string) =>
 
 const taskOf = (family: string) =>
   family.endsWith("-answers") ? "question-answering" : "token-classification";
-
-/** A checkpoint's encoder, without its classifier. */
-async function writeBase(folder: string, tagger: string): Promise<void> {
-  await cp(tagger, folder, { recursive: true });
-  const file = path.join(folder, "config.json");
-  const config = JSON.parse(await readFile(file, "utf8"));
-  const classes = config.architectures.map((name: string) =>
-    name.replace(/For(TokenClassification|QuestionAnswering)/, "Model"),
-  );
-  const { id2label: _, label2id: __, ...rest } = config;
-  await writeFile(file, JSON.stringify({ ...rest, architectures: classes }));
-  const source = openSafetensors(path.join(tagger, "model.safetensors"));
-  const names = source.names().filter((name) => !/^(classifier|qa_outputs)\./.test(name));
-  const tensors = names.map((name) => ({
-    name,
-    dtype: "float32" as const,
-    shape: source.entry(name)?.shape ?? [],
-    load: () => readFloat32(source, name),
-  }));
-  await writeSafetensors(path.join(folder, "model.safetensors"), tensors);
-  source.close();
-}
 
 async function writeAdapterFolder(bench: CatalogBench, name: string): Promise<void> {
   const { base = "", labels = 0 } = expected[name] ?? {};
@@ -128,7 +104,7 @@ beforeAll(async () => {
   for (const family of families) {
     const folder = bench.local(baseId(family));
     if (family === "minilm") await symlink(minilm, folder);
-    else await writeBase(folder, taggerOf(family));
+    else await writeBareEncoder(folder, taggerOf(family));
   }
   for (const [name] of served) await writeAdapterFolder(bench, name);
   catalog = await bench.open();

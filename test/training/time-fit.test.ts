@@ -146,7 +146,8 @@ async function prepared() {
   if (read.task !== "text-classification") throw new TypeError(read.task);
   const upstream = { baseName: "tiny", baseDigest: "0".repeat(64) };
   const base = { id: "tiny", folder: bench.local("tiny"), upstream };
-  return await prepareTuning(base, textTuning(read.task, read.data), never);
+  const reading = { virtualTokens: 0, signal: never };
+  return await prepareTuning(base, textTuning(read.task, read.data), reading);
 }
 
 async function train(out: string, signal: AbortSignal, onEvaluation = (_step: number) => {}) {

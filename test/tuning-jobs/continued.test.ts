@@ -6,7 +6,7 @@ import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { TunedModelSource } from "../../contract/training/tuned-model.ts";
-import type { TuningOrder, TuningOutcome } from "../../contract/training/tuning-job.ts";
+import type { TuningOrder } from "../../contract/training/tuning-job.ts";
 import { readFloat32 } from "../../gpu-worker/weights/read-float32.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
 import { labelled, TuningRig, usualOptions } from "./tuning-rig.ts";
@@ -22,23 +22,15 @@ afterAll(() => rig.close());
 
 const still = { ...usualOptions, epochs: 1, learningRate: 1e-12, seed: 77 };
 
-async function outcomeOf(order: TuningOrder): Promise<TuningOutcome> {
-  const own = () => rig.edge.reports.filter(({ id, outcome }) => id === order.id && outcome);
-  await rig.edge.until(() => own().length > 0);
-  const [report] = own();
-  if (report?.outcome == null) throw new Error("no outcome");
-  return report.outcome;
-}
-
 async function made(changes: Partial<TuningOrder>) {
-  const outcome = await outcomeOf(await rig.add(changes));
+  const outcome = await rig.outcomeOf(await rig.add(changes));
   if (outcome.kind !== "succeeded") throw new Error(JSON.stringify(outcome));
   return outcome.model;
 }
 
 /** Why it failed; else what became of it. */
 async function refused(changes: Partial<TuningOrder>, data?: string): Promise<string> {
-  const outcome = await outcomeOf(await rig.add(changes, data));
+  const outcome = await rig.outcomeOf(await rig.add(changes, data));
   return outcome.kind === "failed" ? outcome.error.message : outcome.kind;
 }
 
@@ -134,7 +126,7 @@ describe("a checkpoint", () => {
     for (const [name, values] of before)
       expect(distance(after.get(name), values), name).toBeLessThan(1e-9);
     const options = { ...still, strategy: "lora" } as const;
-    const outcome = await outcomeOf(await rig.add({ options, ...startOf(first) }));
+    const outcome = await rig.outcomeOf(await rig.add({ options, ...startOf(first) }));
     expect(outcome).toMatchObject({
       kind: "failed",
       error: { code: "invalid_value", message: expect.stringContaining("full or top-k") },
@@ -149,13 +141,13 @@ describe("numbers as labels", () => {
       .replaceAll('"label":"false"', '"label":0');
     const strategy = "head" as const;
     const options = { ...usualOptions, strategy, labelNames: ["no", "yes"] };
-    const outcome = await outcomeOf(await rig.add({ options }, lines));
+    const outcome = await rig.outcomeOf(await rig.add({ options }, lines));
     if (outcome.kind !== "succeeded") throw new Error(JSON.stringify(outcome));
     const own = outcome.model.files.find((each) => each.path === "llm-os.json");
     const text = own === undefined ? "{}" : (await rig.read(own.object)).toString();
     expect(JSON.parse(text)).toMatchObject({ labels: ["no", "yes"], problem: "single_label" });
     const short = { ...options, labelNames: ["no"] };
-    expect(await outcomeOf(await rig.add({ options: short }, lines))).toMatchObject({
+    expect(await rig.outcomeOf(await rig.add({ options: short }, lines))).toMatchObject({
       kind: "failed",
       error: { param: "label_names", message: expect.stringContaining('has no "1"') },
     });

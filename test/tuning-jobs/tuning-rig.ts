@@ -11,7 +11,7 @@ import type { FauxqsServer } from "fauxqs";
 import { pino } from "pino";
 import type { ObjectReference } from "../../contract/object-reference.ts";
 import type { TunedModelFile } from "../../contract/training/tuned-model.ts";
-import type { TuningOrder } from "../../contract/training/tuning-job.ts";
+import type { TuningOrder, TuningOutcome } from "../../contract/training/tuning-job.ts";
 import type { TuningOptions } from "../../contract/training/tuning-options.ts";
 import { openEdgeClient } from "../../gpu-worker/jobs/edge-client.ts";
 import { openFileUploads } from "../../gpu-worker/jobs/object-upload.ts";
@@ -70,6 +70,15 @@ export class TuningRig {
     const rig = new TuningRig(bench, await startQueueServer(0));
     await rig.edge.start();
     return rig;
+  }
+
+  /** What a job came to, once it is over. */
+  async outcomeOf(order: Pick<TuningOrder, "id">): Promise<TuningOutcome> {
+    const own = () => this.edge.reports.filter(({ id, outcome }) => id === order.id && outcome);
+    await this.edge.until(() => own().length > 0);
+    const [report] = own();
+    if (report?.outcome == null) throw new Error("no outcome");
+    return report.outcome;
   }
 
   /** A job that waits to be claimed, its message sent. */

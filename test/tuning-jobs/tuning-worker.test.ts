@@ -3,7 +3,7 @@ import { existsSync, readdirSync } from "node:fs";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { TuningOrder, TuningOutcome } from "../../contract/training/tuning-job.ts";
+import type { TuningOrder } from "../../contract/training/tuning-job.ts";
 import { openFileUploads } from "../../gpu-worker/jobs/object-upload.ts";
 import { never } from "../catalog/catalog-bench.ts";
 import { writeChattyDecoder } from "../training/chatty-decoder.ts";
@@ -19,16 +19,8 @@ beforeAll(async () => {
 beforeEach(() => rig.edge.forget());
 afterAll(() => rig.close());
 
-async function outcomeOf(order: TuningOrder): Promise<TuningOutcome> {
-  const own = () => rig.edge.reports.filter(({ id, outcome }) => id === order.id && outcome);
-  await rig.edge.until(() => own().length > 0);
-  const [report] = own();
-  if (report?.outcome == null) throw new Error("no outcome");
-  return report.outcome;
-}
-
 async function succeeded(order: TuningOrder) {
-  const outcome = await outcomeOf(order);
+  const outcome = await rig.outcomeOf(order);
   if (outcome.kind !== "succeeded") throw new Error(JSON.stringify(outcome));
   return outcome;
 }
@@ -46,7 +38,7 @@ function afterFirstScore(action: "cancel" | "pause" | "stop"): void {
 }
 
 async function failureOf(order: Promise<TuningOrder>) {
-  const outcome = await outcomeOf(await order);
+  const outcome = await rig.outcomeOf(await order);
   return outcome.kind === "failed" ? outcome.error : outcome;
 }
 
@@ -184,7 +176,7 @@ describe("the edge's word", () => {
   it("cancel ends it within a step and leaves nothing", async () => {
     afterFirstScore("cancel");
     const order = await rig.add(long);
-    expect(await outcomeOf(order)).toEqual({ kind: "cancelled" });
+    expect(await rig.outcomeOf(order)).toEqual({ kind: "cancelled" });
     await expect.poll(() => existsSync(rig.folderOf(order))).toBe(false);
   });
 
@@ -193,7 +185,7 @@ describe("the edge's word", () => {
     const whole = await succeeded(await rig.add(options));
     afterFirstScore("pause");
     const order = await rig.add(options);
-    expect(await outcomeOf(order)).toEqual({ kind: "paused" });
+    expect(await rig.outcomeOf(order)).toEqual({ kind: "paused" });
     expect(readdirSync(path.join(rig.folderOf(order), "model"))).toEqual(["training-state"]);
     rig.edge.reports.length = 0;
     rig.edge.action = () => "continue";

@@ -18,6 +18,9 @@ torch.set_grad_enabled(False)
 torch.set_num_threads(1)
 
 HERE = pathlib.Path(__file__).parent
+sys.path.append(str(HERE.parent))
+from peft_saved import rounded, save
+
 BASES = HERE.parent / "library-checkpoints"
 MINILM = pathlib.Path(sys.argv[1])
 LABELS = ["O", "B-A", "I-A"]
@@ -84,15 +87,8 @@ def make(name, family, config):
     model.eval()
     texts = texts_of(base, family)
     logits = [logits_of(model, ids) for ids in texts]
-    model.save_pretrained(HERE / name)
-    (HERE / name / "README.md").unlink()
-    file = HERE / name / "adapter_config.json"
-    saved = json.loads(file.read_text())
-    saved["base_model_name_or_path"] = f"{family}-base"
-    saved["target_modules"] = sorted(saved["target_modules"])
-    file.write_text(json.dumps(saved, indent=2) + "\n")
-    rounded = [[[round(value, 6) for value in token] for token in text.tolist()] for text in logits]
-    given = [{"ids": ids, "logits": rows} for ids, rows in zip(texts, rounded)]
+    save(model, HERE / name, f"{family}-base")
+    given = [{"ids": ids, "logits": rounded(rows, 6)} for ids, rows in zip(texts, logits)]
     return {"base": family, "labels": logits[0].shape[-1], "texts": given}
 
 

@@ -18,6 +18,9 @@ torch.set_grad_enabled(False)
 torch.set_num_threads(1)
 
 HERE = pathlib.Path(__file__).parent
+sys.path.append(str(HERE.parent))
+from peft_saved import greedy, rounded, save
+
 OWN = HERE.parent.parent / "architectures" / "decoders"
 SHARED = pathlib.Path(sys.argv[1])
 
@@ -59,14 +62,6 @@ def folder_of(base):
     return SHARED / base.removeprefix("shared/") if base.startswith("shared/") else OWN / base
 
 
-def greedy(model, ids, count):
-    made = []
-    while len(made) < count:
-        logits = model(input_ids=torch.tensor([ids + made])).logits[0, -1]
-        made.append(int(logits.argmax()))
-    return made
-
-
 def make(name, base_name, config):
     torch.manual_seed(sum(name.encode()))
     base = transformers.AutoModelForCausalLM.from_pretrained(folder_of(base_name), dtype=torch.float32)
@@ -80,16 +75,9 @@ def make(name, base_name, config):
     texts = [torch.randint(3, vocabulary, (length,)).tolist() for length in (13, 5, 2)]
     given = []
     for ids in texts:
-        logits = model(input_ids=torch.tensor([ids])).logits[0].tolist()
-        rounded = [[round(value, 5) for value in row] for row in logits]
-        given.append({"ids": ids, "logits": rounded, "greedy": greedy(model, ids, 10)})
-    model.save_pretrained(HERE / name)
-    (HERE / name / "README.md").unlink()
-    file = HERE / name / "adapter_config.json"
-    saved = json.loads(file.read_text())
-    saved["base_model_name_or_path"] = base_name.replace("shared/", "tiny-")
-    saved["target_modules"] = sorted(saved["target_modules"])
-    file.write_text(json.dumps(saved, indent=2) + "\n")
+        logits = rounded(model(input_ids=torch.tensor([ids])).logits[0], 5)
+        given.append({"ids": ids, "logits": logits, "greedy": greedy(model, ids, 10)})
+    save(model, HERE / name, base_name.replace("shared/", "tiny-"))
     return {"base": base_name, "texts": given}
 
 

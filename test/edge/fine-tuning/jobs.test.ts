@@ -3,15 +3,16 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { problemAt } from "../../../contract/training/problems.ts";
 import { call, errorOf } from "../caller.ts";
-import { openOutsideWorld, type OutsideWorld } from "../jobs/outside-world.ts";
-import { announce, decoder, miniLm } from "../stand-in-worker.ts";
+import type { OutsideWorld } from "../jobs/outside-world.ts";
+import { decoder, miniLm } from "../stand-in-worker.ts";
 import {
+  beginTuning,
   check,
   checkedFile,
   claim,
   claimedJob,
   create,
-  forgetTuning,
+  endTuning,
   get,
   idsOf,
   post,
@@ -31,14 +32,9 @@ const nobodys = `ftjob-${"0".repeat(32)}`;
 let world: OutsideWorld;
 
 beforeEach(async () => {
-  world = openOutsideWorld();
-  await announce([miniLm, decoder]);
-  await forgetTuning();
+  world = await beginTuning([miniLm, decoder]);
 });
-afterEach(async () => {
-  await forgetTuning();
-  vi.restoreAllMocks();
-});
+afterEach(endTuning);
 
 const pairs = (count: number, length = 1) =>
   Object.fromEntries(Array.from({ length: count }, (_, at) => [`k${at}`, "v".repeat(length)]));

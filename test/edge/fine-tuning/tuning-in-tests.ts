@@ -38,9 +38,9 @@ export async function forgetTuning(): Promise<void> {
 }
 
 /** Before a test: a world around the edge, a base to tune, and nothing tuned yet. */
-export async function beginTuning(): Promise<OutsideWorld> {
+export async function beginTuning(bases = [miniLm]): Promise<OutsideWorld> {
   const world = openOutsideWorld();
-  await announce([miniLm]);
+  await announce(bases);
   await forgetTuning();
   return world;
 }

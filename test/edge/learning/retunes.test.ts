@@ -27,6 +27,7 @@ import {
 } from "../fine-tuning/tuning-in-tests.ts";
 import { openOutsideWorld, type OutsideWorld } from "../jobs/outside-world.ts";
 import { announce, miniLm } from "../stand-in-worker.ts";
+import { reportWith } from "./report-sample.ts";
 
 let world: OutsideWorld;
 const models = () => env.TUNED_MODELS.getByName(tenant);
@@ -81,30 +82,6 @@ async function trainingFile(text = oldLines.join("\n"), found: object = {}): Pro
   });
   await check(world, id, { container: "jsonl", form: "single-label", ...found });
   return id;
-}
-
-function reportWith(decision: "deploy" | "no_gain", f1: number): TrainingReport {
-  return {
-    version: 1,
-    task: "text-classification",
-    base_model: miniLm.id,
-    tuned_model: "ft:x",
-    base_kind: "majority",
-    unserved: null,
-    form: "f32",
-    held_out_rows: 100,
-    training_rows: 400,
-    verdict: { decision, more_labels: null, reasons: [`macro F1 is ${f1}.`] },
-    stopped: { reason: "completed", detail: "" },
-    comparisons: [{ metric: "macro F1", better: "higher", base: 0.3, tuned: f1, interval: null }],
-    mcnemar: null,
-    tables: [],
-    confusion: null,
-    regressions: { total: 0, worst: [] },
-    learning_curve: { steps: [], sizes: [], fit: null },
-    latency: { base: null, tuned: null },
-    size: { base_bytes: null, tuned_bytes: null },
-  };
 }
 
 /** The worker makes of a job a model with this report. */
@@ -212,6 +189,27 @@ describe("a re-tune", () => {
       method: "POST",
     });
     expect(await back.json()).toMatchObject({ model: name });
+  });
+
+  it("of a model that went on from another goes on from the same, or from itself", async () => {
+    const { name: first, file } = await aliased();
+    const goesOn = await create({ model: first, training_file: file, suffix: "mood" });
+    const { name: second, start } = await train(goesOn.id, reportWith("deploy", 0.75));
+    expect(start?.source.name).toBe(first);
+    await models().pointAlias({ name: "mood", model: second, rollout: null });
+    await asked({ min_examples: 1 });
+    await correct("Fine.", "good");
+    const again = await begun();
+    expect(await retrieve(again.job)).toMatchObject({ model: first });
+    const order = await train(again.job, reportWith("no_gain", 0.2));
+    expect(order).toMatchObject({ model: miniLm.id, start: { source: { name: first } } });
+    await eventually(isIdle);
+    await models().remove(first);
+    await correct("Good.", "good");
+    const last = await begun();
+    expect(await retrieve(last.job)).toMatchObject({ model: second });
+    await sentFor(world, last.job);
+    expect((await claim(last.job))?.start?.source.name).toBe(second);
   });
 
   it("leaves the alias where it does not, deletes the model and says why", async () => {
