@@ -96,8 +96,10 @@ function exampleOf(line: string, number: number, { properties }: VariablesSchema
 function valuesOf(fields: Fields, names: readonly string[], number: number) {
   const only = names.length === 1 ? inputs : [];
   const found = names.flatMap((name) => {
-    const value = [name, ...only].map((each) => fields[each]).find((each) => each !== undefined);
-    if (value === undefined) return [];
+    // A variable may be called constructor.
+    const field = [name, ...only].find((each) => Object.hasOwn(fields, each));
+    if (field === undefined) return [];
+    const value = fields[field];
     const read = Value.safeParse(value);
     if (!read.success) throw wrong(`line ${number} has a ${name} that is no text, number or list`);
     return [[name, read.data] as const];

@@ -156,20 +156,20 @@ export class TenantResponses extends DurableObject<Env> {
     ids: readonly string[],
     charactersMax: number,
   ): Promise<(ResponseItem | null)[] | { characters: number }> {
-    const items: (ResponseItem | null)[] = [];
-    const known = new Map<string, ResponseItem[]>();
+    const times = new Map<string, number>();
+    for (const id of ids) times.set(id, (times.get(id) ?? 0) + 1);
+    const found = new Map<string, ResponseItem>();
     let characters = 0;
-    for (const id of ids) {
-      const place = placeOfItem(id);
-      const side = `${place?.response} ${place?.side}`;
-      const all = known.get(side) ?? (place === null ? [] : await this.#itemsAt(place));
-      known.set(side, all);
-      const item = all.find((each) => each.id === id) ?? null;
-      characters += item === null ? 0 : charactersOf([item]);
+    // One by one: what they hold together may be more than memory has.
+    for (const place of placesOf(times.keys())) {
+      for (const item of await this.#itemsAt(place)) {
+        const asked = times.get(item.id) ?? 0;
+        if (asked > 0) found.set(item.id, item);
+        if (asked > 0) characters += asked * charactersOf([item]);
+      }
       if (characters > charactersMax) return { characters };
-      items.push(item);
     }
-    return items;
+    return ids.map((id) => found.get(id) ?? null);
   }
 
   async #itemsAt({ response, side }: ItemPlace): Promise<ResponseItem[]> {
@@ -283,6 +283,16 @@ export class TenantResponses extends DurableObject<Env> {
     const set = await this.ctx.storage.getAlarm();
     if (set === null || set > at) await this.ctx.storage.setAlarm(at);
   }
+}
+
+/** Where items of these ids are, each place once. */
+function placesOf(ids: Iterable<string>): Iterable<ItemPlace> {
+  const places = new Map<string, ItemPlace>();
+  for (const id of ids) {
+    const place = placeOfItem(id);
+    if (place !== null) places.set(`${place.response} ${place.side}`, place);
+  }
+  return places.values();
 }
 
 const keptMs = 1_000 * limitsOfTenant("operator").keptSeconds;

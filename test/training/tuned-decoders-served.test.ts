@@ -42,6 +42,9 @@ const taught = {
   two: asked.map((_, at) => `w${30 - at} w${18 + ((at * 7) % 10)}`),
 };
 
+/** The two, and their base. */
+const ids = ["one", "two", "tiny"];
+
 type Learning = Pick<TuneCommand, "strategy"> & Partial<TuneCommand>;
 
 async function teach(name: string, said: readonly string[], learning: Learning): Promise<void> {
@@ -98,14 +101,14 @@ it("answer what each was taught, in one batch, which their base does not", async
     });
   }
   const base = await answersOf(catalog, "tiny");
+  expect(await answersOf(catalog, "one")).toEqual(taught.one);
+  expect(await answersOf(catalog, "two")).toEqual(taught.two);
+  const alone = [];
+  for (const [at, id] of ids.entries()) alone.push(await repliesOf(catalog, id, at));
   const runs = await watchRuns(catalog, "one");
-  const [one, two, beside] = await Promise.all(
-    ["one", "two", "tiny"].map((id) => answersOf(catalog, id)),
-  );
-  expect(one).toEqual(taught.one);
-  expect(two).toEqual(taught.two);
+  const together = await Promise.all(ids.map((id, at) => repliesOf(catalog, id, at)));
   expect(Math.max(...runs)).toBe(2);
-  expect(beside).toEqual(base);
+  expect(together).toEqual(alone);
   for (const [at, answer] of base.entries()) {
     expect([taught.one[at], taught.two[at]]).not.toContain(answer);
   }
@@ -135,7 +138,6 @@ it("answer by their soft prompts, in one batch with their base", async () => {
     await teach(name, said[name], { ...learning, softPrompt });
   }
   const catalog = await bench.open();
-  const ids = ["one", "two", "tiny"];
   const alone = [];
   for (const [at, id] of ids.entries()) alone.push(await repliesOf(catalog, id, at));
   const steps = watchSteps();

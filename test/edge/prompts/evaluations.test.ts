@@ -86,8 +86,8 @@ afterEach(async () => {
 const send = (to: string, body: unknown) => call(to, body, { operator: true });
 const get = (to: string) => call(to, undefined, { operator: true });
 
-async function created(): Promise<string> {
-  const response = await send(path, mood);
+async function created(more: object = {}): Promise<string> {
+  const response = await send(path, { ...mood, ...more });
   const { id }: PromptObject = await response.json();
   return id;
 }
@@ -239,7 +239,15 @@ describe("an evaluation", () => {
       });
     }
     const asked = { examples: undefined, file: kept, dry_run: true };
-    expect(await (await evaluate(id, asked)).json()).toMatchObject({ calls: 2 });
+    const named = await created({
+      messages: [{ role: "user", content: "{{text}} {{constructor}}" }],
+      variables: {
+        type: "object",
+        properties: { text: { type: "string" }, constructor: { type: "string", default: "!" } },
+      },
+    });
+    for (const prompt of [id, named])
+      expect(await (await evaluate(prompt, asked)).json()).toMatchObject({ calls: 2 });
     for (const [body, param] of [
       [{ file: kept }, "file"],
       [{ examples: undefined, file: bad }, "file"],

@@ -180,13 +180,16 @@ describe("a response that follows another", () => {
 
   it("may name items instead, of any response that is kept", async () => {
     const { id, output } = await created({ input: "one" });
-    const given = (await itemsOf(id)).data[0];
-    const input = [reference(given?.id), { id: output[0]?.id }, { role: "user", content: "two" }];
-    await created({ input });
+    const given = reference((await itemsOf(id)).data[0]?.id);
+    const other = reference((await itemsOf((await created({ input: "two" })).id)).data[0]?.id);
+    const input = [given, { id: output[0]?.id }, other, given];
+    await created({ input: [...input, { role: "user", content: "three" }] });
     expect(asked()).toEqual([
       { role: "user", content: "one" },
       { role: "assistant", content: "In Paris." },
       { role: "user", content: "two" },
+      { role: "user", content: "one" },
+      { role: "user", content: "three" },
     ]);
     const unknown = await errorOf(await create({ input: [reference("msg_1")] }));
     expect(unknown).toMatchObject({ status: 400, param: "input[0].id" });
