@@ -1,6 +1,7 @@
 /** An encoder's graph with stacks of adapters of low rank (architectures/lora-layers.ts), and what is in them. */
 import { shapeTables } from "../architectures/lora-layers.ts";
 import type { EncoderSession } from "../model/encoder-session.ts";
+import { ownColumns } from "../model/lora-groups.ts";
 import { type RunOptions, RuntimeError, type Session } from "../runtime/session.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { AdapterStacks, type StackedLayer } from "./adapter-stacks.ts";
@@ -13,8 +14,12 @@ import { downSuffix, type StackLayout, upSuffix } from "./lora-stack.ts";
  */
 const rowsPerCopiedNumber = 80;
 
+const ownSuffix = ".lora_own";
+
+/** Inputs that the session feeds itself. */
 export function isStack(name: string): boolean {
-  return name.endsWith(downSuffix) || name.endsWith(upSuffix) || name === shapeTables;
+  const suffixes = [downSuffix, upSuffix, ownSuffix];
+  return name === shapeTables || suffixes.some((suffix) => name.endsWith(suffix));
 }
 
 /** A stack for each layer. @throws RuntimeError for a graph that has none */
@@ -80,8 +85,21 @@ export class LoraSession implements EncoderSession, Session {
 
   run(feeds: Record<string, Tensor>, options: RunOptions = {}): Promise<Record<string, Tensor>> {
     return this.stacks.run(feeds["lora_slots"], (stacks) =>
-      this.#session.run({ ...feeds, ...stacks }, options),
+      this.#session.run({ ...feeds, ...stacks, ...this.#ownColumns(feeds) }, options),
     );
+  }
+
+  /** Of each stack as it is now; those of one rank have one in common. */
+  #ownColumns({ lora_places: places, lora_slots: slots }: Record<string, Tensor>) {
+    if (places === undefined) throw new RuntimeError("there is no lora_places");
+    const ofRank = new Map<number, Tensor>();
+    const feeds: Record<string, Tensor> = {};
+    for (const { name, rank } of this.stacks.stacks) {
+      const own = ofRank.get(rank) ?? ownColumns(places, slots?.shape[1] ?? 1, rank);
+      ofRank.set(rank, own);
+      feeds[`${name}${ownSuffix}`] = own;
+    }
+    return feeds;
   }
 
   release(): Promise<void> {
