@@ -67,7 +67,7 @@ export class LoraSession implements EncoderSession, Session {
     this.outputs = outputs;
   }
 
-  /** What a group of rows takes for its adapter's part in a layer, the largest. */
+  /** What a group of rows takes for an adapter's part in a layer, the largest. */
   get groupBytes(): number {
     const numbers = Array.from(this.stacks.stacks, (stack) => stack.numbers);
     return Math.max(...numbers) * Float32Array.BYTES_PER_ELEMENT;
