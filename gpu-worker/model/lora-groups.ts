@@ -138,7 +138,7 @@ function sharesOf(texts: readonly LoraText[]): Share[] {
   return Array.from(counts, ([adapter, tokens]) => ({ adapter, tokens }));
 }
 
-/** Of each row which columns are its adapter's, where each of its group's has `rank`: bool [groups, length, columns]. */
+/** Of each row which columns are its adapter's, each of its group's having `rank`: bool [groups, length, columns]. */
 export function ownColumns(places: Tensor, members: number, rank: number): Tensor<"bool"> {
   const columns = members * rank;
   const own = new Uint8Array(places.data.length * columns);
