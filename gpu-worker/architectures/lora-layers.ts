@@ -56,16 +56,6 @@ export function loraShapes(
   return tables.reshape([-1, width]).gather(first.add(shapes), 0);
 }
 
-/** Of each row and each of its group's adapters whether that is the row's, bool [groups, length, members, 1]. */
-function ownership(graph: GraphBuilder, { slots, places }: LoraGroups): Value {
-  const [zero, one] = [graph.scalar("int64", 0), graph.scalar("int64", 1)];
-  const members = slots.op("Shape").gather(one, 0);
-  return places
-    .unsqueeze([2])
-    .op("Equal", [graph.op("Range", [zero, members, one])])
-    .unsqueeze([3]);
-}
-
 export function loraLayers(
   layers: LinearLayers,
   parameters: Parameters,
@@ -73,11 +63,8 @@ export function loraLayers(
 ): LinearLayers {
   const { graph } = parameters;
   const { slots, cells } = groups;
-  const [grid, members] = [cells.op("Shape"), slots.op("Shape").slice(0, 1, 2)];
-  const isOwn = ownership(graph, groups);
+  const grid = cells.op("Shape");
   const nothing = graph.scalar("float32", 0);
-  const sizesOf = (...sizes: Value[]) => graph.op("Concat", [grid, ...sizes], { axis: 0 });
-  const apart = sizesOf(members, graph.integers([-1]));
 
   /** Of each group's adapters below each other, [groups, members·rank, width]. */
   function stack(name: string, rank: string, width: number): Value {
@@ -94,14 +81,15 @@ export function loraLayers(
   function adapted(x: Value, layer: string, shape: DenseShape): Value {
     const { inputs, outputs, gain = 1 } = shape;
     const rank = `${layer}.rank`;
+    const sizes = graph.op("Concat", [grid, graph.integers([inputs])], { axis: 0 });
     const low = whole(x, shape)
-      .op("Reshape", [sizesOf(graph.integers([inputs]))])
+      .op("Reshape", [sizes])
       .op("com.microsoft.FusedMatMul", [stack(`${layer}.lora_A`, rank, inputs)], { transB: 1 });
-    const gained = (gain === 1 ? low : low.mul(gain)).op("Reshape", [apart]);
+    const columns = multiplyDims(["members", rank]);
     // Chosen, not multiplied by 0: what overflows in another adapter stays there.
-    return isOwn
-      .op("Where", [gained, nothing])
-      .reshape([0, 0, -1])
+    return graph
+      .input(`${layer}.lora_own`, "bool", ["groups", "length", columns])
+      .op("Where", [gain === 1 ? low : low.mul(gain), nothing])
       .matMul(stack(`${layer}.lora_B`, rank, outputs))
       .reshape([-1, outputs]);
   }

@@ -93,14 +93,14 @@ function headOf(adapter: EncoderAdapter): LoadedEncoder["head"] {
 type Held = Pick<LoadedEncoder, "session" | "dispose"> &
   Partial<Pick<LoadedEncoder, "adapter" | "softPrompt" | "memory">>;
 
-/** Rows for each of a text's tokens at most, and groups of them for each text, about (model/lora-groups.ts). */
-const [rowsPerToken, groupsPerText] = [3, 2];
+/** Rows for each of a text's tokens at most, and copies of adapters for each text, about (model/lora-groups.ts). */
+const [rowsPerToken, copiesPerText] = [3, 2];
 
 /** What a run takes where its rows are in groups. */
 function groupedMemory({ memory }: LoadedEncoder, session: LoraSession): Pick<Held, "memory"> {
   if (memory === undefined) return {};
   const perToken = memory.perToken * rowsPerToken;
-  return { memory: { ...memory, perToken, perText: session.groupBytes * groupsPerText } };
+  return { memory: { ...memory, perToken, perText: session.groupBytes * copiesPerText } };
 }
 
 /** The session that the adapter's rows run in. */

@@ -2,6 +2,7 @@
 import { shapeTables } from "../architectures/lora-layers.ts";
 import { promptVectors } from "../architectures/virtual-tokens.ts";
 import type { EncoderSession } from "../model/encoder-session.ts";
+import { ownColumns } from "../model/lora-groups.ts";
 import { type RunOptions, RuntimeError, type Session } from "../runtime/session.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { AdapterStacks, type StackedLayer } from "./adapter-stacks.ts";
@@ -15,9 +16,13 @@ import { downSuffix, type StackLayout, upSuffix } from "./lora-stack.ts";
  */
 const rowsPerCopiedNumber = 80;
 
+const ownSuffix = ".lora_own";
+
+/** Inputs that the session feeds itself. */
 export function isStack(name: string): boolean {
   const tables = [shapeTables, promptVectors];
-  return name.endsWith(downSuffix) || name.endsWith(upSuffix) || tables.includes(name);
+  const suffixes = [downSuffix, upSuffix, ownSuffix];
+  return tables.includes(name) || suffixes.some((suffix) => name.endsWith(suffix));
 }
 
 /** A stack for each layer. @throws RuntimeError for a graph that has none */
@@ -74,7 +79,7 @@ export class LoraSession implements EncoderSession, Session {
     this.outputs = outputs;
   }
 
-  /** What a group of rows takes for its adapter's part in a layer, the largest. */
+  /** What a group of rows takes for an adapter's part in a layer, the largest. */
   get groupBytes(): number {
     const numbers = Array.from(this.stacks.stacks, (stack) => stack.numbers);
     return Math.max(...numbers) * Float32Array.BYTES_PER_ELEMENT;
@@ -92,8 +97,24 @@ export class LoraSession implements EncoderSession, Session {
 
   run(feeds: Record<string, Tensor>, options: RunOptions = {}): Promise<Record<string, Tensor>> {
     return this.stacks.run(feeds["lora_slots"], (stacks) =>
-      this.#session.run({ ...feeds, ...stacks, ...this.prompts.feeds() }, options),
+      this.#session.run(
+        { ...feeds, ...stacks, ...this.#ownColumns(feeds), ...this.prompts.feeds() },
+        options,
+      ),
     );
+  }
+
+  /** Of each stack as it is now; those of one rank have one in common. */
+  #ownColumns({ lora_places: places, lora_slots: slots }: Record<string, Tensor>) {
+    if (places === undefined) throw new RuntimeError("there is no lora_places");
+    const ofRank = new Map<number, Tensor>();
+    const feeds: Record<string, Tensor> = {};
+    for (const { name, rank } of this.stacks.stacks) {
+      const own = ofRank.get(rank) ?? ownColumns(places, slots?.shape[1] ?? 1, rank);
+      ofRank.set(rank, own);
+      feeds[`${name}${ownSuffix}`] = own;
+    }
+    return feeds;
   }
 
   release(): Promise<void> {

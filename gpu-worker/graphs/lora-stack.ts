@@ -73,6 +73,10 @@ export class LoraStack {
     this.#layers = new Set(this.#parts).size;
   }
 
+  get name(): string {
+    return this.#layout.name;
+  }
+
   /** Of all slots: the largest, rounded up. */
   get rank(): number {
     return this.#rank;

@@ -6,6 +6,8 @@
  * of columns (https://doi.org/10.1145/355744.355749).
  */
 
+import type { Tensor } from "../tensor/tensor.ts";
+
 /** A text of the batch. */
 export type LoraText = {
   readonly tokens: number;
@@ -134,6 +136,17 @@ function sharesOf(texts: readonly LoraText[]): Share[] {
     counts.set(adapter, (counts.get(adapter) ?? 0) + tokens);
   }
   return Array.from(counts, ([adapter, tokens]) => ({ adapter, tokens }));
+}
+
+/** Of each row which columns are its adapter's, each of its group's having `rank`: bool [groups, length, columns]. */
+export function ownColumns(places: Tensor, members: number, rank: number): Tensor<"bool"> {
+  const columns = members * rank;
+  const own = new Uint8Array(places.data.length * columns);
+  for (const [row, place] of places.data.entries()) {
+    const from = row * columns + Number(place) * rank;
+    own.fill(1, from, from + rank);
+  }
+  return { dtype: "bool", shape: [...places.shape, columns], data: own };
 }
 
 /**

@@ -7,7 +7,7 @@ import type { ComputeForm } from "../../gpu-worker/architectures/encoder-head.ts
 import { shapeTable } from "../../gpu-worker/architectures/embedding.ts";
 import { buildEncoder } from "../../gpu-worker/architectures/encoder.ts";
 import { shapeTables } from "../../gpu-worker/architectures/lora-layers.ts";
-import { groupTokens } from "../../gpu-worker/model/lora-groups.ts";
+import { groupTokens, ownColumns } from "../../gpu-worker/model/lora-groups.ts";
 import { wordShapes } from "../../gpu-worker/model/word-shapes.ts";
 import type { Graph } from "../../gpu-worker/onnx/graph.ts";
 import { int64, tensor, type Tensor } from "../../gpu-worker/tensor/tensor.ts";
@@ -74,12 +74,19 @@ function groupedFeeds(adapters: readonly number[], stacks: Stacks): Record<strin
   const of = texts.map(({ ids }, at) => ({ tokens: ids.length, adapter: adapters[at] ?? 0 }));
   const groups = groupTokens(of, sequence, 1);
   const count = groups.adapters.length / groups.members;
+  const places = tensor("int64", [count, groups.length], groups.places);
+  const own = [...stacks].flatMap(([name, { shape }]) =>
+    name.endsWith(".lora_A")
+      ? [[name.replace("_A", "_own"), ownColumns(places, groups.members, shape[1] ?? 0)] as const]
+      : [],
+  );
   return {
     ...shapedFeeds(),
     ...Object.fromEntries(stacks),
     lora_slots: int64([count, groups.members], groups.adapters),
     lora_cells: tensor("int64", [count, groups.length], groups.cells),
-    lora_places: tensor("int64", [count, groups.length], groups.places),
+    lora_places: places,
+    ...Object.fromEntries(own),
     lora_rows: tensor("int64", [texts.length * sequence], groups.rows),
   };
 }
