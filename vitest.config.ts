@@ -32,6 +32,8 @@ const shared = [
   "test/{batching,contract,datasets,downloads,evaluation,event-loop,files,fit,grammar}/**/*.test.ts",
   "test/{model,onnx,tensor,telemetry,tokenizer,tool-calls,weights}/**/*.test.ts",
   "test/edge/{answers,fine-tuning,openapi}/**/*.node.test.ts",
+  "test/pipelines/!(augmentation|oracle|smollm2|token-ids).test.ts",
+  "test/llm/!(decoder.gpu|engine-cases|engine-decoders).test.ts",
 ];
 
 /**
