@@ -24,6 +24,19 @@ const compileCache = {
 const maxWorkers = "100%";
 
 /**
+ * Rooms whose tests compute and leave nothing behind in their process, so that a process runs many files: what they
+ * import is loaded once. Not among them: what opens a runtime of ours (ONNX Runtime's binding for Node and its C API
+ * do not live in one process), or puts anything in place of a global.
+ */
+const shared = [
+  "test/{batching,contract,datasets,downloads,evaluation,event-loop,files,fit,grammar}/**/*.test.ts",
+  "test/{model,onnx,tensor,telemetry,tokenizer,tool-calls,weights}/**/*.test.ts",
+  "test/edge/{answers,fine-tuning,openapi}/**/*.node.test.ts",
+  "test/pipelines/!(augmentation|oracle|smollm2|token-ids).test.ts",
+  "test/llm/!(decoder.gpu|engine-cases|engine-decoders).test.ts",
+];
+
+/**
  * Tests of the edge run inside workerd, but for `*.node.test.ts`, whose oracles need Node; everything else, the
  * end-to-end tests included, runs in Node.
  */
@@ -57,11 +70,23 @@ export default defineConfig({
           name: "node",
           env: compileCache,
           include: ["test/**/*.test.ts"],
-          exclude: ["test/edge/**/!(*.node).test.ts", "test/e2e/**"],
+          exclude: ["test/edge/**/!(*.node).test.ts", "test/e2e/**", ...shared],
           environment: "node",
           testTimeout: 30_000,
           hookTimeout: 60_000,
           maxWorkers,
+        },
+      },
+      {
+        test: {
+          name: "node-shared",
+          env: compileCache,
+          include: shared,
+          environment: "node",
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+          maxWorkers,
+          isolate: false,
         },
       },
       {

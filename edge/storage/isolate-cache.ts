@@ -1,6 +1,6 @@
 /**
- * What an isolate keeps of texts that it made or read, bounded in bytes: it has 128 MB for everything. It belongs to the
- * isolate's bindings, as its copy of the registry does.
+ * What an isolate keeps of texts that it made or read, bounded in bytes: it has 128 MB for everything. It belongs to
+ * the isolate's bindings, as its copy of the registry does.
  */
 import { LRUCache } from "lru-cache";
 import type { Env } from "../environment.ts";

@@ -15,6 +15,7 @@ import { type CatalogBench, never } from "../catalog/catalog-bench.ts";
 import { randomFrom } from "../random-from.ts";
 
 const log = { info: () => undefined, warn: () => undefined };
+const runtime = openRuntime({ log, only: "c-api", threads: 1 });
 const words = ["a", "quick", "brown", "fox", "foxs", "lazy", "dog"];
 
 /** Texts that differ, of two to nine words. */
@@ -60,14 +61,13 @@ export async function tune(
   onLine: (line: string) => void = () => undefined,
 ): Promise<string[]> {
   const said: string[] = [];
-  const runtime = await openRuntime({ log, only: "c-api", threads: 1 });
   const stream = Object.assign(Object.create(process.stderr), { write: () => true, isTTY: false });
   const say = (line: string) => {
     said.push(line);
     onLine(line);
   };
-  const tools = { settings: bench.settings, runtime, memoryBytes: 2e9, signal, stream, say };
-  await runTune({ ...usualCommand, ...command }, tools);
+  const tools = { settings: bench.settings, memoryBytes: 2e9, signal, stream, say };
+  await runTune({ ...usualCommand, ...command }, { ...tools, runtime: await runtime });
   const { unserved } = reportOf(command.out);
   if (unserved !== null) throw new Error(`it was not measured as it is served: ${unserved}`);
   return said;

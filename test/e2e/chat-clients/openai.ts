@@ -112,11 +112,15 @@ export function describeOpenai(running: Running): void {
       const long = { model, messages, stream: true as const, logit_bias: {} };
       const stream = await client().chat.completions.create(long);
       let chunks = 0;
-      for await (const _ of stream) {
+      let ended = false;
+      for await (const { choices } of stream) {
         chunks += 1;
         if (chunks === 2) stream.controller.abort();
+        ended ||= choices.some(({ finish_reason: end }) => end !== null);
       }
-      expect(chunks).toBeLessThan(5);
+      // The client goes on with what it had read before: how much that is depends on what else the machine does.
+      expect(chunks).toBeGreaterThanOrEqual(2);
+      expect(ended).toBe(false);
       expect(await textOf(running())).toMatch(says);
     });
 

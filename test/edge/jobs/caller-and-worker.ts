@@ -60,11 +60,13 @@ export function embed(input: unknown, options: Call & { more?: object } = {}): P
 }
 
 export async function sent(world: OutsideWorld, index = 0): Promise<JobMessage> {
-  return vi.waitFor(() => {
+  const look = () => {
     const message = world.messages[index];
     if (message === undefined) throw new Error(`${world.messages.length} messages`);
     return message;
-  });
+  };
+  // Its own default gives up after a second, which the largest take where the machine has other work too.
+  return vi.waitFor(look, { interval: 5, timeout: 15_000 });
 }
 
 /** A unit vector of three numbers, little-endian f32. */

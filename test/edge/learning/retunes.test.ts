@@ -268,13 +268,13 @@ describe("a re-tune", () => {
 
   it("leaves an alias alone that its owner has pointed elsewhere meanwhile", async () => {
     await aliased();
+    const other = await create({ training_file: await trainingFile() });
+    const { name } = await train(other.id, reportWith("deploy", 0.9));
     await asked({ min_examples: 1 });
     await correct("Fine.", "good");
     const run = await begun();
-    const other = await create({ training_file: await trainingFile() });
-    const order = await train(run.job, reportWith("deploy", 0.9));
-    const { name } = await train(other.id, reportWith("deploy", 0.9));
     await models().pointAlias({ name: "mood", model: name, rollout: null });
+    const order = await train(run.job, reportWith("deploy", 0.9));
     const { events } = await eventually(isIdle);
     expect(events[0]).toMatchObject({ level: "warn" });
     expect(await pointedTo()).toBe(name);
