@@ -158,8 +158,8 @@ async function create(env: Env, { settings }: Retune, run: RetuneRun): Promise<S
 }
 
 /**
- * What was gone on from is gone on from again, so that nothing that it had learnt is lost: the same model, or where that
- * was deleted the one that the alias points to. @returns null: neither is there
+ * What was gone on from is gone on from again, so that nothing that it had learnt is lost: the same model, or where
+ * that was deleted the one that the alias points to. @returns null: neither is there
  */
 async function startOf(
   env: Env,

@@ -1,7 +1,8 @@
 /**
  * Soft prompts (Lester et al., prompt tuning, https://arxiv.org/abs/2104.08691): vectors that were learnt, in places
- * where a text has no words. In a graph that trains, or is exported, their ids follow the vocabulary's, so that they stand
- * anywhere in any row; one that serves is given the vectors themselves, whosever they are, and costs one operator more.
+ * where a text has no words. In a graph that trains, or is exported, their ids follow the vocabulary's, so that they
+ * stand anywhere in any row; one that serves is given the vectors themselves, whosever they are, and costs one operator
+ * more.
  */
 import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";

@@ -1,8 +1,8 @@
 /**
  * A tuned head in a folder of its own, in the layout of Hugging Face's PEFT library: `adapter_config.json` names the
  * base, `adapter_model.safetensors` holds the classifier and, where more was tuned, the base's layers of LoRA
- * (lora-config.ts) or a soft prompt (soft-prompt-config.ts); `llm-os.json` says what PEFT has no field for. Whether the base is the one here is not checked
- * here: `baseDigest` tells.
+ * (lora-config.ts) or a soft prompt (soft-prompt-config.ts); `llm-os.json` says what PEFT has no field for. Whether the
+ * base is the one here is not checked here: `baseDigest` tells.
  */
 import { mkdir, rename, rm } from "node:fs/promises";
 import path from "node:path";

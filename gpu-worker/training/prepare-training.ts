@@ -131,7 +131,8 @@ async function prepareLabels(
 ): Promise<PreparedTraining> {
   if (reading.virtualTokens > 0 && data.task !== promptTask) {
     throw new TuningError(
-      `a soft prompt is not trained for ${data.task}, of an encoder for ${promptTask} alone: use --strategy lora or full`,
+      `a soft prompt is not trained for ${data.task}, of an encoder for ${promptTask} alone: ` +
+        "use --strategy lora or full",
     );
   }
   const prepared = await prepareTuning(base, dataOf(data), reading);
