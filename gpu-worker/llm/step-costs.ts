@@ -17,8 +17,8 @@ const newestInWhile = 0.5;
 /** Of what a token of a prompt takes, which changes slowly and is the small difference of two steps. */
 const newestOfPiece = 1 / 16;
 /**
- * By which factor a measurement may differ from what it is averaged with, up and down: that of a step of as many texts
- * as the one before it, and that of a token of a prompt.
+ * By which factor a measurement may differ from what it is averaged with: up, that of a step of as many texts as the
+ * one before it; up and down, that of a token of a prompt.
  */
 const [stepFactor, pieceFactor] = [1.25, 2];
 /** What fewer tokens of a prompt take is less than what steps differ by: little could be learnt from them. */
@@ -67,7 +67,9 @@ export class StepCosts {
   #decoded(seconds: number, texts: number): void {
     const weight = this.#mixedSteps > 0 ? newestInWhile : newest;
     const before = this.#decodeSeconds;
-    const now = texts === this.#texts ? clipped(seconds, before, stepFactor) : seconds;
+    // Nothing makes a step shorter than it is.
+    const now =
+      texts === this.#texts ? Math.min(seconds, stepFactor * (before || Infinity)) : seconds;
     this.#decodeSeconds = average(before, now, weight);
     this.#texts = texts;
     this.#mixedSteps = 0;
@@ -78,9 +80,12 @@ export class StepCosts {
   #readBeside({ texts, promptTokens, seconds }: RunCost): void {
     // The tokens alone would not have taken longer.
     const before = this.#decodeSeconds;
-    const bounded = clipped(seconds, before, stepFactor);
-    const alone = Math.min(before ?? seconds, average(before, bounded, newest));
+    const alone = Math.min(before ?? seconds, average(before, seconds, newest));
     this.#decodeSeconds = alone;
+    this.#mixedSteps += 1;
+    this.#plainSteps = 0;
+    // It says that they take less than was thought, and nothing of the piece.
+    if (before !== null && seconds < before) return;
     const [known, most] = [this.#secondsPerToken, alone / texts];
     const least = known === null ? cheapest * most : 0;
     const each = Math.min(most, Math.max(least, (seconds - alone) / promptTokens));
@@ -89,8 +94,6 @@ export class StepCosts {
     const weight = share * Math.min(1, promptTokens / pieceTokensLearnt);
     this.#secondsPerToken = average(known, clipped(each, known, pieceFactor), weight);
     this.#pieces += 1;
-    this.#mixedSteps += 1;
-    this.#plainSteps = 0;
   }
 
   /** Of others, between two steps. */
