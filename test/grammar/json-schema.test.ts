@@ -4,7 +4,7 @@
  */
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import { Ajv2020 } from "ajv/dist/2020.js";
+import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CodedError } from "#contract/errors.ts";
 import { Grammars } from "../../gpu-worker/grammar/grammars.ts";
@@ -50,6 +50,24 @@ async function mayWrite(make: () => TokenConstraint, value: unknown): Promise<bo
   return [...model.endTokens].some((end) => isAllowed(allowed, end));
 }
 
+const options = {
+  strict: false,
+  validateFormats: false,
+  multipleOfPrecision: 6,
+  logger: false,
+} as const;
+const shared = new Ajv2020(options);
+
+/** By Ajv; one of its own where it would keep the $id. Null: it cannot read it. */
+function validatorOf(schema: unknown): ValidateFunction | null {
+  const ajv = JSON.stringify(schema).includes("$id") ? new Ajv2020(options) : shared;
+  try {
+    return ajv.compile(schema as object);
+  } catch {
+    return null;
+  }
+}
+
 /** A schema of numbers, with bounds of any size. */
 function anyNumbers(random: (below: number) => number): Record<string, unknown> {
   const values = [0, 1, -0.25, 1e-7, 0.1 + 0.2, 99_999, 1e15, 123_456_789_012_345, -17.5, 6.02e11];
@@ -85,8 +103,7 @@ describe("the JSON Schema Test Suite", () => {
     "is kept to where it is taken, and refused by place where not",
     { timeout: 300_000 },
     async () => {
-      const ajv = new Ajv2020({ strict: false, validateFormats: false, logger: false });
-      const counts = { taken: 0, refused: 0, valid: 0, written: 0 };
+      const counts = { taken: 0, refused: 0, valid: 0, written: 0, unjudged: 0 };
       const wrong: unknown[] = [];
       for (const { file, description, schema, tests } of suite) {
         const made = await constrained(schema);
@@ -100,12 +117,14 @@ describe("the JSON Schema Test Suite", () => {
           continue;
         }
         counts.taken += 1;
-        const validate = ajv.compile(schema as object);
+        const validate = validatorOf(schema);
+        const samples = validate === null ? 0 : 2;
+        counts.unjudged += samples === 0 ? 1 : 0;
         const random = randomFrom(counts.taken);
-        for (let time = 0; time < 2; time += 1) {
+        for (let time = 0; time < samples; time += 1) {
           using constraint = made();
           const { text } = await randomWalk(model, constraint, { tokensMax: 120, random });
-          if (!validate(JSON.parse(text))) wrong.push([file, description, schema, text]);
+          if (validate?.(JSON.parse(text)) !== true) wrong.push([file, description, schema, text]);
         }
         for (const [value, valid] of tests) {
           const written = await mayWrite(made, value);
