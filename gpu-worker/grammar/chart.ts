@@ -22,17 +22,16 @@ type Column = {
   ended: boolean;
   /** Those items that were read up to, which the others follow from. */
   kernel: number;
-  /** By character, those that read it: of one character, and of more. */
   readers: Readers | null;
 };
 
 type Reader = { readonly set: CharacterSet; readonly to: number; readonly origin: number };
-/** `after`: columns known to follow, by the character or by which of `wide` read it. */
 type Readers = {
-  readonly narrow: ReadonlyMap<number, readonly Reader[]>;
+  /** Those of one character, by it, where there are many in all. */
+  readonly single: ReadonlyMap<number, readonly Reader[]> | null;
   readonly wide: readonly Reader[];
-  readonly afterNarrow: Map<number, Column>;
-  readonly afterWide: Map<number, Column>;
+  /** Columns known to follow, by which of `wide` read the character. */
+  after: Map<number, Column> | null;
 };
 /** As many as bits of a number tell of. */
 const wideKnownMax = 30;
@@ -69,7 +68,7 @@ export class Chart {
   advance(codePoint: number): boolean {
     const last = this.#last;
     const readers = (last.readers ??= this.#readersOf(last));
-    const narrow = readers.narrow.get(codePoint);
+    const single = readers.single?.get(codePoint);
     const wide: Reader[] = [];
     let bits = 0;
     for (const [at, reader] of readers.wide.entries()) {
@@ -77,18 +76,16 @@ export class Chart {
       wide.push(reader);
       if (at < wideKnownMax) bits |= 1 << at;
     }
-    if (narrow === undefined && wide.length === 0) return false;
-    const isKnown = readers.wide.length <= wideKnownMax;
-    const known =
-      narrow === undefined
-        ? isKnown && readers.afterWide.get(bits)
-        : readers.afterNarrow.get(codePoint);
-    const next = known || this.#after(last, [...(narrow ?? []), ...wide]);
+    if (single === undefined && wide.length === 0) return false;
+    const isTold = single === undefined && readers.wide.length <= wideKnownMax;
+    const known = isTold ? readers.after?.get(bits) : undefined;
+    const next = known ?? this.#after(last, [...(single ?? []), ...wide]);
     this.#columns.push(next);
-    // Where a rule begins in it, it is of its place alone.
-    if (known || next.waiting !== null) return true;
-    if (narrow !== undefined) readers.afterNarrow.set(codePoint, next);
-    else if (isKnown) readers.afterWide.set(bits, next);
+    // Where a rule begins in it, it is of its place alone; and what one character reads comes once.
+    if (isTold && known === undefined && next.waiting === null && !wide.every(isSingle)) {
+      readers.after ??= new Map();
+      readers.after.set(bits, next);
+    }
     return true;
   }
 
@@ -165,19 +162,22 @@ export class Chart {
   }
 
   #readersOf({ states, origins }: Column): Readers {
-    const narrow = new Map<number, Reader[]>();
-    const wide: Reader[] = [];
+    const all: Reader[] = [];
     for (const [at, state] of states.entries()) {
       for (const reading of this.#automaton.reach(state).reads) {
         const set = this.#automaton.reads(reading) ?? [];
-        const reader = { set, to: this.#automaton.to(reading), origin: origins[at] ?? 0 };
-        const [first, second] = set;
-        if (first === undefined) continue;
-        if (second !== undefined || first[0] !== first[1]) wide.push(reader);
-        else if (narrow.get(first[0])?.push(reader) === undefined) narrow.set(first[0], [reader]);
+        if (set.length === 0) continue;
+        all.push({ set, to: this.#automaton.to(reading), origin: origins[at] ?? 0 });
       }
     }
-    return { narrow, wide, afterNarrow: new Map(), afterWide: new Map() };
+    if (all.length <= wideKnownMax) return { single: null, wide: all, after: null };
+    const single = new Map<number, Reader[]>();
+    for (const reader of all) {
+      const [first] = reader.set;
+      if (first === undefined || !isSingle(reader)) continue;
+      if (single.get(first[0])?.push(reader) === undefined) single.set(first[0], [reader]);
+    }
+    return { single, wide: all.filter((reader) => !isSingle(reader)), after: null };
   }
 
   /** The column itself where what follows is as it is: then the text may go on so for ever. */
@@ -288,6 +288,11 @@ type Placing = {
   readonly at: number;
   add(state: number, origin: number): void;
 };
+
+/** Whether it reads one character alone. */
+function isSingle({ set: [first, second] }: Reader): boolean {
+  return second === undefined && first !== undefined && first[0] === first[1];
+}
 
 /** The one character that all sets are of; null: there are several, or none. */
 function onlyOf(sets: readonly CharacterSet[]): number | null {

@@ -55,7 +55,7 @@ export class TokenTable {
 
   /** Made when it is first asked for: few grammars need it. */
   get trie(): TokenTrie {
-    this.#trie ??= new TokenTrie(this);
+    this.#trie ??= new TokenTrie(this.vocabulary);
     return this.#trie;
   }
 
@@ -63,7 +63,7 @@ export class TokenTable {
     return tokenBytes(this.vocabulary, token);
   }
 
-  /** Few tokens that are these bytes; null: there are none. Of a long text the end is spelled once, as it comes nearer. */
+  /** Few tokens that are these bytes; null: there are none. What long texts end with is spelled once. */
   spell(bytes: Uint8Array): readonly number[] | null {
     if (bytes.length <= blockBytes) return this.#spellBlock(bytes);
     const blocks: (readonly number[])[] = [];

@@ -4,8 +4,8 @@
  * places of a grammar before the first; but each place takes its time when it is come to.
  */
 import type { Chart } from "./chart.ts";
-import type { TokenTable } from "./token-table.ts";
 import { decoded, isUtf8 } from "./utf8.ts";
+import { tokenBytes, type Vocabulary } from "./vocabulary.ts";
 
 /** Bytes of a character that a token begins and leaves to others to end. */
 type Tail = readonly number[];
@@ -13,19 +13,21 @@ type Tail = readonly number[];
 type Entry = { readonly token: number; readonly codes: readonly number[]; readonly tail: Tail };
 
 export class TokenTrie {
-  readonly #table: TokenTable;
+  readonly #vocabulary: Vocabulary;
+  readonly #size: number;
   readonly #entries: readonly Entry[];
   /** Characters that each begins with as the one before does. */
   readonly #shared: Uint16Array;
   /** That begin inside a character. */
   readonly #inside: readonly number[];
 
-  constructor(table: TokenTable) {
-    this.#table = table;
+  constructor(vocabulary: Vocabulary) {
+    this.#vocabulary = vocabulary;
+    this.#size = vocabulary.starts.length - 1;
     const inside: number[] = [];
     const entries: Entry[] = [];
-    for (let token = 0; token < table.size; token += 1) {
-      const bytes = table.bytes(token);
+    for (let token = 0; token < this.#size; token += 1) {
+      const bytes = tokenBytes(vocabulary, token);
       const [first] = bytes;
       if (first === undefined) continue;
       if ((first & 0xc0) === 0x80) inside.push(token);
@@ -40,14 +42,14 @@ export class TokenTrie {
 
   /** Tokens that may come, as a mask. @param begun bytes of a character that is not whole */
   allowed(chart: Chart, begun: Tail): Int32Array {
-    const mask = new Int32Array(Math.ceil(this.#table.size / 32));
+    const mask = new Int32Array(Math.ceil(this.#size / 32));
     const allow = (token: number) => {
       mask[token >> 5] = (mask[token >> 5] ?? 0) | (1 << (token & 31));
     };
     if (begun.length > 0) this.#goOn(chart, begun, allow);
     else {
       this.#walk(chart, allow);
-      if (chart.ended) for (const token of this.#table.vocabulary.endTokens) allow(token);
+      if (chart.ended) for (const token of this.#vocabulary.endTokens) allow(token);
     }
     return mask;
   }
@@ -79,7 +81,7 @@ export class TokenTrie {
   #goOn(chart: Chart, begun: Tail, allow: (token: number) => void): void {
     const from = chart.length;
     for (const token of this.#inside) {
-      const bytes = [...begun, ...this.#table.bytes(token)];
+      const bytes = [...begun, ...tokenBytes(this.#vocabulary, token)];
       if (!isUtf8(Uint8Array.from(bytes))) continue;
       const { codePoints, rest } = decoded(bytes);
       if (codePoints.every((code) => chart.advance(code)) && chart.mayBegin(rest)) allow(token);

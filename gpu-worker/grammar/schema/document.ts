@@ -33,13 +33,13 @@ export class Document {
     if (!isObject(root)) this.#resources.set(unnamed, { schema: schemaIn(root, "#"), path: "#" });
   }
 
-  /** @param within the schema that refers @throws StructureError where it leads to no schema of the document */
-  resolve(reference: unknown, within: Schema, at: string): Place {
+  /** @param referring the schema that refers @throws StructureError where it leads to no schema of the document */
+  resolve(reference: unknown, referring: Schema, at: string): Place {
     if (typeof reference !== "string") throw new StructureError("$ref is no text", at);
     const hash = reference.indexOf("#");
     const [address, fragment] =
       hash === -1 ? [reference, ""] : [reference.slice(0, hash), reference.slice(hash + 1)];
-    const base = (isObject(within) ? this.#bases.get(within) : undefined) ?? this.#own;
+    const base = (isObject(referring) ? this.#bases.get(referring) : undefined) ?? this.#own;
     const whole = address === "" ? base : addressOf(address, base);
     const resource = whole === null ? undefined : this.#resources.get(whole);
     const found =

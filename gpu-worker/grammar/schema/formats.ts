@@ -1,6 +1,6 @@
 /**
- * Formats of strings as patterns that the whole text matches. Each is a part of what its RFC allows: a date's day is one
- * that its month has in every year, a host's labels are few and short, an address is one of the web.
+ * Formats of strings as patterns that the whole text matches. Each is a part of what its RFC allows: a date's day is
+ * one that its month has in every year, a host's labels are few and short, an address is one of the web.
  */
 
 const octet = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])";

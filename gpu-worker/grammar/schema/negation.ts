@@ -1,7 +1,7 @@
 /**
- * What a value must be so as not to be of a schema: it breaks one of its keywords. Each way is a list of what it must be
- * at once. Ways that cannot be told are refused; where only some of the values of
- * a way can be, the others are told to be untold.
+ * What a value must be so as not to be of a schema: it breaks one of its keywords. Each way is a list of what it must
+ * be at once. Ways that cannot be told are refused; where only some of the values of a way can be, the others are told
+ * to be untold.
  */
 import { StructureError } from "../expression.ts";
 import type { Document } from "./document.ts";

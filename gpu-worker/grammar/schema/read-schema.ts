@@ -97,7 +97,8 @@ class SchemaReader {
         return this.read([...(options[at] ?? []), ...not, ...rest]);
       } catch (error) {
         if (!(error instanceof StructureError)) throw error;
-        const words = `a value may be of ${Math.min(at, first)} and of ${Math.max(at, first)} at once, which oneOf forbids`;
+        const pair = `${Math.min(at, first)} and of ${Math.max(at, first)}`;
+        const words = `a value may be of ${pair} at once, which oneOf forbids`;
         throw new StructureError(
           `${words} and a grammar cannot tell: ${error.message}. ` +
             "Use anyOf, or give each a property whose const differs",

@@ -17,6 +17,7 @@ import {
 } from "./node.ts";
 import { objectNode } from "./object-node.ts";
 import { expectReadable, least, most, Stated } from "./stated.ts";
+import { areTold, toldMultiples } from "./write-multiples.ts";
 
 /** Reads what values inside must be. */
 export type Inside = (all: readonly Located[]) => Node;
@@ -144,6 +145,8 @@ function numberNodes(stated: Stated, whole: boolean, excepted: readonly unknown[
     step: whole && step !== null ? commonMultiple(step, { digits: 1n, scale: 0 }) : step,
     notSteps: stated.excepts("step").map(({ step: not }) => decimalOf(not)),
   };
+  const [first] = stated.all("multipleOf");
+  if (first !== undefined && !areTold(node)) throw new StructureError(toldMultiples, first.path);
   const points = [...new Set(excepted)].filter((value) => typeof value === "number");
   return union(
     apartFrom(

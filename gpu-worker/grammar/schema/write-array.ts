@@ -14,7 +14,7 @@ import {
 import { comma, jsonText } from "../json-text.ts";
 import { distinct, fewValues } from "./array-node.ts";
 import { accepts, type ArrayNode, type Contained } from "./node.ts";
-import type { Writing } from "./write-node.ts";
+import type { Writing } from "./writing.ts";
 
 /** Items or keys that are counted one by one. */
 export const countedMax = 1_000;

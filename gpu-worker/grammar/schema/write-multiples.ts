@@ -11,14 +11,18 @@ import type { Bound, NumberNode } from "./node.ts";
 const valuesMax = 1_000;
 const stepMax = 1_000;
 
+/** Whether they can be told: of few digits as an automaton, otherwise each by itself. */
+export function areTold(node: NumberNode): boolean {
+  return node.step === null || node.step.digits <= BigInt(stepMax) || fewMultiples(node) !== null;
+}
+
+export const toldMultiples =
+  `multipleOf is kept to for at most ${stepMax} in units of its last digit, and otherwise between a minimum and a ` +
+  `maximum that leave at most ${valuesMax} values`;
+
 /** Digits without a sign, with a point or without, however many. @throws StructureError */
 export function multiplesOf(step: Decimal): Language {
-  if (step.digits > BigInt(stepMax)) {
-    const most = `steps of at most ${stepMax} in units of their last digit`;
-    throw new StructureError(
-      `multiples are taken of ${most}, and of others between a minimum and a maximum that leave at most ${valuesMax}`,
-    );
-  }
+  if (step.digits > BigInt(stepMax)) throw new StructureError(toldMultiples);
   const { scale } = step;
   const modulo = Number(step.digits);
   /** Before the point, and after each digit behind it. */

@@ -6,13 +6,7 @@ import { writeArray } from "./write-array.ts";
 import { writeNumber } from "./write-number.ts";
 import { writeObject } from "./write-object.ts";
 import { writeString } from "./write-string.ts";
-
-/** What arrays and objects are written with. */
-export type Writing = {
-  readonly write: (node: Node) => Expression;
-  /** A rule of the value's own, which may call itself. @param key tells it from the value's others */
-  readonly rule: (key: string, body: () => Expression) => Expression;
-};
+import type { Writing } from "./writing.ts";
 
 export class NodeWriter {
   readonly #nodes: Nodes;

@@ -13,7 +13,7 @@ import {
 import { colon, comma } from "../json-text.ts";
 import type { ObjectNode } from "./node.ts";
 import { countedMax, tooMany } from "./write-array.ts";
-import type { Writing } from "./write-node.ts";
+import type { Writing } from "./writing.ts";
 import { textsInQuotes } from "./write-string.ts";
 
 type Member = { readonly required: boolean; readonly body: Expression };
