@@ -2,8 +2,10 @@
 import * as z from "zod";
 
 export const structureLimits = {
-  /** Of a schema, a grammar or a pattern as text, in UTF-16 units. */
+  /** Of a grammar or a pattern as text, in UTF-16 units. */
   charactersMax: 100_000,
+  /** Of a schema as JSON: 5,000 properties whose names have 24 characters, each named twice. */
+  schemaCharactersMax: 400_000,
   choicesMax: 1_000,
   choiceCharactersMax: 1_000,
 } as const;
@@ -14,7 +16,11 @@ export const Structure = z.discriminatedUnion("type", [
   z.strictObject({ type: z.literal("json_object").describe("A JSON object, whatever is in it.") }),
   z.strictObject({
     type: z.literal("json_schema").describe("JSON that a schema validates."),
-    schema: text.describe("A JSON Schema (draft 2020-12), as JSON text."),
+    schema: z
+      .string()
+      .min(1)
+      .max(structureLimits.schemaCharactersMax)
+      .describe("A JSON Schema (draft 2020-12), as JSON text."),
   }),
   z.strictObject({
     type: z.literal("regex").describe("A text that a regular expression matches whole."),

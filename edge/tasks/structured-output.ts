@@ -6,7 +6,7 @@ import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { type Structure, structureLimits } from "#contract/tasks/structure.ts";
 
-const { charactersMax, choicesMax, choiceCharactersMax } = structureLimits;
+const { charactersMax, schemaCharactersMax, choicesMax, choiceCharactersMax } = structureLimits;
 /** Objects and lists within others. */
 const depthMax = 100;
 
@@ -14,7 +14,11 @@ const text = z.string().min(1).max(charactersMax);
 const schema = z
   .record(z.string(), z.unknown())
   .describe("A JSON Schema (draft 2020-12). What of it cannot be kept to is refused by name.");
-const schemaText = text.describe("A JSON Schema, as JSON text.");
+const schemaText = z
+  .string()
+  .min(1)
+  .max(schemaCharactersMax)
+  .describe("A JSON Schema, as JSON text.");
 const pattern = text.describe("A regular expression that the whole text matches.");
 
 /** Nothing is asked of it. */
@@ -178,8 +182,8 @@ function jsonOf(given: Record<string, unknown> | string | null, field: string): 
   if (given === null) return { structure: { type: "json_object" }, field };
   const tooDeep = typeof given !== "string" && isDeeper(given, depthMax);
   const written = tooDeep ? "" : typeof given === "string" ? given : JSON.stringify(given);
-  if (tooDeep || written.length > charactersMax) {
-    const limit = tooDeep ? `${depthMax} levels` : `${charactersMax} characters`;
+  if (tooDeep || written.length > schemaCharactersMax) {
+    const limit = tooDeep ? `${depthMax} levels` : `${schemaCharactersMax} characters`;
     throw new CodedError(
       "invalid_json_schema",
       `${field} is over its limit of ${limit}. Send a smaller schema.`,

@@ -3,14 +3,15 @@
  * each state the cheapest way to the end of its rule.
  */
 import { type CharacterSet, charactersOf, includes } from "./character-set.ts";
-import { type Expression, type Grammar, StructureError } from "./expression.ts";
-import { freeText, type FreeState } from "./free-text.ts";
+import { type Expression, type Grammar, StructureError, type TextState } from "./expression.ts";
 import { plainCharacters } from "./json-text.ts";
 
 /** Of a grammar, with what is repeated so many times counted each time. */
-const statesMax = 100_000;
+const statesMax = 250_000;
 /** Rules of up to so many parts are copied to where they are called. */
 const inlinedParts = 64;
+/** Of grammars that have no more parts in all. */
+const inlinedOfParts = 20_000;
 
 /** How far a counted string has come: characters that may and that must still follow. */
 export type Count = { readonly left: number; readonly need: number; readonly escaping: boolean };
@@ -39,11 +40,14 @@ export class Automaton {
   readonly #starts: number[] = [];
   readonly #ends: number[] = [];
   readonly #reaches: (Reach | undefined)[] = [];
+  readonly #sets = new Map<number, CharacterSet>();
   #reached = 0;
 
   constructor({ root, rules }: Grammar) {
     const ids = new Map([...rules.keys()].map((name, id) => [name, id]));
     const sizes = sizesOf(rules);
+    const all = [...sizes.values()].reduce((sum, size) => sum + (size === Infinity ? 0 : size), 0);
+    const most = all > inlinedOfParts ? 0 : inlinedParts;
     for (const id of ids.values()) {
       this.#starts[id] = this.#add(id);
       this.#ends[id] = this.#add(id);
@@ -51,7 +55,7 @@ export class Automaton {
     const builder = {
       ids,
       rules,
-      isInlined: (name: string) => (sizes.get(name) ?? 0) <= inlinedParts,
+      isInlined: (name: string) => (sizes.get(name) ?? 0) <= most,
     };
     for (const [name, body] of rules) {
       const id = ids.get(name) ?? 0;
@@ -147,10 +151,7 @@ export class Automaton {
     const { rule } = builder;
     switch (expression.kind) {
       case "text":
-        return [...expression.text].reduce((at, character) => {
-          const code = character.codePointAt(0) ?? 0;
-          return this.#edge(at, rule, { set: charactersOf([[code, code]]) });
-        }, from);
+        return this.#text(expression.text, from, rule);
       case "set":
         return this.#edge(from, rule, { set: expression.set });
       case "sequence":
@@ -168,8 +169,8 @@ export class Automaton {
         return this.#repeat(expression, from, builder);
       case "counted":
         return this.#counted(expression, from, rule);
-      case "free":
-        return this.#free(freeText(expression.without), from, rule);
+      case "states":
+        return this.#given(expression.states, from, rule);
       case "rule": {
         const body = builder.rules.get(expression.name);
         if (body === undefined) throw new Error(`a grammar has no rule ${expression.name}`);
@@ -198,13 +199,32 @@ export class Automaton {
     return end;
   }
 
-  #free(states: readonly FreeState[], from: number, rule: number): number {
+  #text(text: string, from: number, rule: number): number {
+    let at = this.#add(rule);
+    this.#state(from).free.push(at);
+    for (const character of text) {
+      const to = this.#add(rule);
+      Object.assign(this.#state(at), { set: this.#alone(character.codePointAt(0) ?? 0), to });
+      at = to;
+    }
+    return at;
+  }
+
+  #alone(codePoint: number): CharacterSet {
+    const known = this.#sets.get(codePoint);
+    if (known !== undefined) return known;
+    const set = charactersOf([[codePoint, codePoint]]);
+    this.#sets.set(codePoint, set);
+    return set;
+  }
+
+  #given(states: readonly TextState[], from: number, rule: number): number {
     const end = this.#add(rule);
     const begins = states.map(() => this.#add(rule));
     this.#state(from).free.push(begins[0] ?? end);
-    for (const [at, { next }] of states.entries()) {
+    for (const [at, { ends, next }] of states.entries()) {
       const begin = begins[at] ?? end;
-      this.#state(begin).free.push(end);
+      if (ends) this.#state(begin).free.push(end);
       for (const { set, to } of next) {
         this.#state(this.#edge(begin, rule, { set })).free.push(begins[to] ?? end);
       }
@@ -269,7 +289,7 @@ function sizesOf(rules: Grammar["rules"]): ReadonlyMap<string, number> {
         return 1;
       case "counted":
         return expression.max ?? expression.min;
-      case "free":
+      case "states":
         return Infinity;
       case "sequence":
         return expression.parts.reduce((sum, part) => sum + sizeOf(part), 0);

@@ -4,10 +4,11 @@
  * can end, what nothing else can follow, and how long a counted string is.
  */
 import type { Automaton, Count } from "./automaton.ts";
-import { type CharacterSet, intersection } from "./character-set.ts";
+import { type CharacterSet, includes, intersection } from "./character-set.ts";
 import { StructureError } from "./expression.ts";
 import { plainCharacters } from "./json-text.ts";
 import type { ShortestWays } from "./shortest-ways.ts";
+import { rangeOf } from "./utf8.ts";
 
 /** States that a text may be in at once: a grammar that leaves so much open takes too long to follow. */
 const itemsMax = 4_096;
@@ -19,7 +20,21 @@ type Column = {
   /** By rule: those who wait for it from here on, as pairs of the state after it and where theirs began. */
   waiting: Map<number, number[]> | null;
   ended: boolean;
+  /** Those items that were read up to, which the others follow from. */
+  kernel: number;
+  readers: Readers | null;
 };
+
+type Reader = { readonly set: CharacterSet; readonly to: number; readonly origin: number };
+type Readers = {
+  /** Those of one character, by it, where there are many in all. */
+  readonly single: ReadonlyMap<number, readonly Reader[]> | null;
+  readonly wide: readonly Reader[];
+  /** Columns known to follow, by which of `wide` read the character. */
+  after: Map<number, Column> | null;
+};
+/** As many as bits of a number tell of. */
+const wideKnownMax = 30;
 
 type Node = { rule: number; origin: number; cost: number; state: number; before: Node | null };
 
@@ -44,19 +59,41 @@ export class Chart {
     return this.#last.ended;
   }
 
+  /** Where the text stands: the same object where the same may follow. */
+  get place(): object {
+    return this.#last;
+  }
+
   /** @returns whether the character may come here; where not, nothing has changed */
   advance(codePoint: number): boolean {
-    const { states, origins } = this.#last;
-    const kernel: [number, number][] = [];
-    for (const [at, state] of states.entries()) {
-      for (const reading of this.#automaton.reach(state).reads) {
-        if (!this.#automaton.takes(reading, codePoint)) continue;
-        kernel.push([this.#automaton.to(reading), origins[at] ?? 0]);
-      }
+    const last = this.#last;
+    const readers = (last.readers ??= this.#readersOf(last));
+    const single = readers.single?.get(codePoint);
+    const wide: Reader[] = [];
+    let bits = 0;
+    for (const [at, reader] of readers.wide.entries()) {
+      if (!includes(reader.set, codePoint)) continue;
+      wide.push(reader);
+      if (at < wideKnownMax) bits |= 1 << at;
     }
-    if (kernel.length === 0) return false;
-    this.#columns.push(this.#column(kernel));
+    if (single === undefined && wide.length === 0) return false;
+    const isTold = single === undefined && readers.wide.length <= wideKnownMax;
+    const known = isTold ? readers.after?.get(bits) : undefined;
+    const next = known ?? this.#after(last, [...(single ?? []), ...wide]);
+    this.#columns.push(next);
+    // Where a rule begins in it, it is of its place alone; and what one character reads comes once.
+    if (isTold && known === undefined && next.waiting === null && !wide.every(isSingle)) {
+      readers.after ??= new Map();
+      readers.after.set(bits, next);
+    }
     return true;
+  }
+
+  /** Whether a character may come that begins with these bytes. */
+  mayBegin(bytes: readonly number[]): boolean {
+    if (bytes.length === 0) return true;
+    const range = [rangeOf(bytes)];
+    return this.nextSets().some((each) => intersection(each, range).length > 0);
   }
 
   /** Takes characters back, so that `length` are left. */
@@ -124,6 +161,37 @@ export class Chart {
     return last;
   }
 
+  #readersOf({ states, origins }: Column): Readers {
+    const all: Reader[] = [];
+    for (const [at, state] of states.entries()) {
+      for (const reading of this.#automaton.reach(state).reads) {
+        const set = this.#automaton.reads(reading) ?? [];
+        if (set.length === 0) continue;
+        all.push({ set, to: this.#automaton.to(reading), origin: origins[at] ?? 0 });
+      }
+    }
+    if (all.length <= wideKnownMax) return { single: null, wide: all, after: null };
+    const single = new Map<number, Reader[]>();
+    for (const reader of all) {
+      const [first] = reader.set;
+      if (first === undefined || !isSingle(reader)) continue;
+      if (single.get(first[0])?.push(reader) === undefined) single.set(first[0], [reader]);
+    }
+    return { single, wide: all.filter((reader) => !isSingle(reader)), after: null };
+  }
+
+  /** The column itself where what follows is as it is: then the text may go on so for ever. */
+  #after(column: Column, readers: readonly Reader[]): Column {
+    const next = this.#column(readers.map(({ to, origin }) => [to, origin]));
+    const isSame =
+      next.waiting === null &&
+      column.waiting === null &&
+      next.kernel === column.kernel &&
+      next.states.slice(0, next.kernel).every((state, at) => state === column.states[at]) &&
+      next.origins.slice(0, next.kernel).every((origin, at) => origin === column.origins[at]);
+    return isSame ? column : next;
+  }
+
   #readings(): number[] {
     const { states } = this.#last;
     return [...new Set(states.flatMap((state) => this.#automaton.reach(state).reads))];
@@ -131,7 +199,14 @@ export class Chart {
 
   #column(kernel: readonly (readonly [number, number])[]): Column {
     const at = this.#columns.length;
-    const column: Column = { states: [], origins: [], waiting: null, ended: false };
+    const column: Column = {
+      states: [],
+      origins: [],
+      waiting: null,
+      ended: false,
+      kernel: 0,
+      readers: null,
+    };
     const seen = new Set<number>();
     const add = (state: number, origin: number) => {
       const key = origin * this.#automaton.size + state;
@@ -142,6 +217,7 @@ export class Chart {
       column.origins.push(origin);
     };
     for (const [state, origin] of kernel) add(state, origin);
+    column.kernel = column.states.length;
     for (let item = 0; item < column.states.length; item += 1) {
       const [state, origin] = [column.states[item] ?? 0, column.origins[item] ?? 0];
       const { calls, ends } = this.#automaton.reach(state);
@@ -212,6 +288,11 @@ type Placing = {
   readonly at: number;
   add(state: number, origin: number): void;
 };
+
+/** Whether it reads one character alone. */
+function isSingle({ set: [first, second] }: Reader): boolean {
+  return second === undefined && first !== undefined && first[0] === first[1];
+}
 
 /** The one character that all sets are of; null: there are several, or none. */
 function onlyOf(sets: readonly CharacterSet[]): number | null {

@@ -88,6 +88,8 @@ function mayBeEmpty(expression: Expression, empties: ReadonlySet<string>): boole
       return expression.min === 0 || mayBeEmpty(expression.part, empties);
     case "counted":
       return expression.min === 0;
+    case "states":
+      return expression.states[0]?.ends === true;
     case "rule":
       return empties.has(expression.name);
     default:

@@ -22,8 +22,13 @@ export type Expression =
    * matcher's states for each count take seconds to compile.
    */
   | { readonly kind: "counted"; readonly min: number; readonly max: number | null }
-  /** Any text that has none of these in it. */
-  | { readonly kind: "free"; readonly without: readonly string[] };
+  /** An automaton that reads characters, and begins in its first state. */
+  | { readonly kind: "states"; readonly states: readonly TextState[] };
+
+export type TextState = {
+  readonly ends: boolean;
+  readonly next: readonly { readonly set: CharacterSet; readonly to: number }[];
+};
 
 export type Grammar = {
   readonly root: string;

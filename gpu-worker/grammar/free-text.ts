@@ -1,14 +1,11 @@
 /** Text that has none of some strings in it, as an automaton: Aho and Corasick's, without the states where one ends. */
-import { allCharacters, type CharacterSet, characters, without } from "./character-set.ts";
-
-export type FreeState = {
-  readonly next: readonly { readonly set: CharacterSet; readonly to: number }[];
-};
+import { allCharacters, characters, without } from "./character-set.ts";
+import type { TextState } from "./expression.ts";
 
 type Node = { readonly children: Map<string, Node>; readonly prefix: string; found: boolean };
 
 /** The first is where text begins. */
-export function freeText(strings: readonly string[]): FreeState[] {
+export function freeText(strings: readonly string[]): TextState[] {
   const root: Node = { children: new Map(), prefix: "", found: false };
   const nodes = new Map<string, Node>([["", root]]);
   for (const string of strings) {
@@ -31,6 +28,7 @@ export function freeText(strings: readonly string[]): FreeState[] {
   const alphabet = [...new Set(strings.flatMap((string) => [...string]))];
   const other = without(allCharacters, characters(alphabet.join("")));
   return live.map(({ prefix }) => ({
+    ends: true,
     next: [
       { set: other, to: 0 },
       ...alphabet.flatMap((character) => {

@@ -185,7 +185,8 @@ export class GrammarThread {
   async #judge(watched: Waiting): Promise<void> {
     const { millisecondsMax } = watched;
     const usedMs = await Promise.race([
-      this.#cpuMs(),
+      // It may end meanwhile, which its own event tells.
+      this.#cpuMs().catch(() => Infinity),
       pause(silentMillisecondsMax, Infinity, { ref: false }),
     ]);
     if (this.#ended || this.#waiting[0] !== watched) return;

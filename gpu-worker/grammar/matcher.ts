@@ -1,17 +1,20 @@
 /**
- * One text that is held to a grammar: XGrammar says which tokens may come next; the chart beside it says what cannot
- * but come, how the text can end, and keeps count of strings whose length is limited.
+ * One text that is held to a grammar: XGrammar says which tokens may come next, or a walk over the vocabulary where a
+ * grammar is too much for it; the chart beside it says what cannot but come, how the text can end, and keeps count of
+ * strings whose length is limited.
  */
-import type { Automaton } from "./automaton.ts";
+import type { Automaton, Count } from "./automaton.ts";
 import { Chart } from "./chart.ts";
 import { StructureError } from "./expression.ts";
 import type { ShortestWays } from "./shortest-ways.ts";
 import type { TokenTable } from "./token-table.ts";
+import { decoded, rangeOf } from "./utf8.ts";
 import type { CompiledGrammar, GrammarMatcher } from "./xgrammar.ts";
 
 /** A grammar, ready to hold texts to. */
 export type Compiled = {
-  readonly grammar: CompiledGrammar;
+  /** Null: it is too much for XGrammar, and the vocabulary is walked at each place. */
+  readonly grammar: CompiledGrammar | null;
   readonly automaton: Automaton;
   readonly ways: ShortestWays;
   readonly table: TokenTable;
@@ -34,6 +37,9 @@ const forcedMax = 256;
 /** Tokens that may come, of which each is looked at. */
 const checkedMax = 128;
 
+/** Masks of places that are kept, those of one text: most of a string's places are the same one. */
+const masksMax = 32;
+
 /** Bytes of a character that is not whole yet. */
 type Place = {
   readonly length: number;
@@ -43,12 +49,14 @@ type Place = {
 
 export class Matcher {
   readonly #compiled: Compiled;
-  readonly #matcher: GrammarMatcher;
+  readonly #matcher: GrammarMatcher | null;
   readonly #chart: Chart;
   /** After each token, and before the first. */
   readonly #places: Place[] = [{ length: 0, begun: [], ended: false }];
+  readonly #masks = new Map<object, Int32Array>();
 
-  constructor(compiled: Compiled, matcher: GrammarMatcher) {
+  /** @param matcher null where the grammar is */
+  constructor(compiled: Compiled, matcher: GrammarMatcher | null) {
     this.#compiled = compiled;
     this.#matcher = matcher;
     this.#chart = new Chart(compiled.automaton, compiled.ways);
@@ -60,14 +68,14 @@ export class Matcher {
 
   /** @throws StructureError for a token that may not come here; then the text cannot go on */
   accept(token: number): void {
-    if (!this.#matcher.acceptToken(token))
+    if (this.#matcher !== null && !this.#matcher.acceptToken(token))
       throw new StructureError(`token ${token} may not come here`);
     this.#places.push(this.#advance(token) ?? notHere(token));
   }
 
   takeBack(count: number): void {
     if (count <= 0) return;
-    this.#matcher.rollBack(count);
+    this.#matcher?.rollBack(count);
     this.#places.length -= count;
     this.#chart.cut(this.#place.length);
   }
@@ -77,9 +85,7 @@ export class Matcher {
     const { begun, ended } = this.#place;
     if (ended)
       return { allowed: new Int32Array(this.#words), forced: "", final: false, closing: [] };
-    const allowed = await this.#matcher.getNextTokenBitmask();
-    if (this.#compiled.counts) this.#keepCount(allowed);
-    this.#checkFew(allowed);
+    const allowed = this.#matcher === null ? this.#walked() : await this.#told(this.#matcher);
     const forced = begun.length === 0 ? this.#chart.forced(forcedMax) : "";
     return {
       allowed,
@@ -90,7 +96,30 @@ export class Matcher {
   }
 
   dispose(): void {
-    this.#matcher.dispose();
+    this.#matcher?.dispose();
+  }
+
+  async #told(matcher: GrammarMatcher): Promise<Int32Array> {
+    const counts = this.#compiled.counts ? this.#chart.counts() : [];
+    if (counts === null) return this.#walked();
+    const allowed = await matcher.getNextTokenBitmask();
+    if (this.#compiled.counts) this.#keepCount(allowed, counts);
+    this.#checkFew(allowed);
+    return allowed;
+  }
+
+  /** A mask of its own, as those who are told of it may take it away. */
+  #walked(): Int32Array {
+    const { begun } = this.#place;
+    const { table } = this.#compiled;
+    if (begun.length > 0) return table.trie.allowed(this.#chart, begun);
+    const at = this.#chart.place;
+    const known = this.#masks.get(at);
+    if (known !== undefined) return known.slice();
+    const mask = table.trie.allowed(this.#chart, begun);
+    if (this.#masks.size >= masksMax) this.#masks.clear();
+    this.#masks.set(at, mask);
+    return mask.slice();
   }
 
   get #words(): number {
@@ -111,6 +140,10 @@ export class Matcher {
     const { codePoints, rest } = decoded([...begun, ...bytes]);
     for (const codePoint of codePoints) {
       if (this.#chart.advance(codePoint)) continue;
+      this.#chart.cut(from);
+      return null;
+    }
+    if (!this.#chart.mayBegin(rest)) {
       this.#chart.cut(from);
       return null;
     }
@@ -137,14 +170,8 @@ export class Matcher {
   }
 
   /** Forbids what would make a string too long, or end it too soon. */
-  #keepCount(allowed: Int32Array): void {
+  #keepCount(allowed: Int32Array, counts: readonly Count[]): void {
     const { table } = this.#compiled;
-    const counts = this.#chart.counts();
-    if (counts === null) {
-      throw new StructureError(
-        "a string whose length is limited may be another text of a choice. Drop the limit",
-      );
-    }
     const masks = counts.map((count) => table.roomFor(count));
     const [first, ...others] = masks;
     if (first !== undefined && first !== null && !others.includes(null)) {
@@ -192,40 +219,4 @@ function tokensIn(allowed: Int32Array, max: number): number[] | null {
 
 function notHere(token: number): never {
   throw new StructureError(`token ${token} may come here, and leads nowhere`);
-}
-
-/** Whole characters of UTF-8, and the bytes of one that is not whole. */
-function decoded(bytes: readonly number[]): { codePoints: number[]; rest: number[] } {
-  const codePoints: number[] = [];
-  let at = 0;
-  while (at < bytes.length) {
-    const length = lengthBy(bytes[at] ?? 0);
-    if (at + length > bytes.length) break;
-    codePoints.push(codePointOf(bytes.slice(at, at + length)));
-    at += length;
-  }
-  return { codePoints, rest: bytes.slice(at) };
-}
-
-function lengthBy(lead: number): number {
-  if (lead < 0xc0) return 1;
-  if (lead < 0xe0) return 2;
-  return lead < 0xf0 ? 3 : 4;
-}
-
-function codePointOf([lead = 0, ...rest]: readonly number[]): number {
-  const own = rest.length === 0 ? lead : lead & (0x3f >> rest.length);
-  return rest.reduce((code, byte) => (code << 6) | (byte & 0x3f), own);
-}
-
-/** The characters that begin with these bytes. */
-function rangeOf(begun: readonly number[]): readonly [number, number] {
-  const length = lengthBy(begun[0] ?? 0);
-  const filled = (byte: number) => [
-    ...begun,
-    ...Array.from({ length: length - begun.length }, () => byte),
-  ];
-  const [from, to] = [codePointOf(filled(0x80)), codePointOf(filled(0xbf))];
-  const leasts = [0, 0, 0x80, 0x800, 0x10000];
-  return [Math.max(from, leasts[length] ?? 0), Math.min(to, 0x10ffff)];
 }

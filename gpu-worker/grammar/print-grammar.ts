@@ -1,7 +1,6 @@
 /** A grammar as XGrammar reads it: EBNF, everything but plain ASCII escaped. */
 import { type CharacterRange, type CharacterSet, intersection } from "./character-set.ts";
-import { type Expression, type Grammar, StructureError } from "./expression.ts";
-import { type FreeState, freeText } from "./free-text.ts";
+import { type Expression, type Grammar, StructureError, type TextState } from "./expression.ts";
 import { jsonCharacter } from "./json-text.ts";
 
 export const rootName = "root";
@@ -10,28 +9,28 @@ export const rootName = "root";
 export function printGrammar({ root, rules }: Grammar): string {
   const names = new Map([...rules.keys()].map((name, at) => [name, `r${at}`]));
   const more: string[] = [];
-  const freeRule = (strings: readonly string[]) => {
-    const [first, ...lines] = freeRules(freeText(strings), `f${more.length}`);
+  const stateRule = (states: readonly TextState[]) => {
+    const [first, ...lines] = stateRules(states, `f${more.length}`);
     more.push(...(first === undefined ? [] : [first.line]), ...lines.map(({ line }) => line));
     return first?.name ?? "";
   };
-  const print = printer((name) => names.get(name) ?? "", freeRule);
+  const print = printer((name) => names.get(name) ?? "", stateRule);
   const lines = [...rules].map(([name, body]) => `${names.get(name)} ::= ${print(body)}`);
   return [`${rootName} ::= ${names.get(root)}`, ...lines, ...more].join("\n");
 }
 
 /** A rule for each state, which reads a character and goes on with the next one's. */
-function freeRules(states: readonly FreeState[], prefix: string) {
-  return states.map(({ next }, at) => {
+function stateRules(states: readonly TextState[], prefix: string) {
+  return states.map(({ ends, next }, at) => {
     const name = `${prefix}s${at}`;
     const options = next.map(({ set, to }) => `${printSet(set)} ${prefix}s${to}`);
-    return { name, line: `${name} ::= ${[...options, '""'].join(" | ")}` };
+    return { name, line: `${name} ::= ${[...options, ...(ends ? ['""'] : [])].join(" | ")}` };
   });
 }
 
 function printer(
   nameOf: (rule: string) => string,
-  freeRule: (strings: readonly string[]) => string,
+  stateRule: (states: readonly TextState[]) => string,
 ): (expression: Expression) => string {
   /** The options of a choice. */
   const print = (expression: Expression): string => {
@@ -52,8 +51,8 @@ function printer(
         return printSet(expression.set);
       case "rule":
         return nameOf(expression.name);
-      case "free":
-        return freeRule(expression.without);
+      case "states":
+        return stateRule(expression.states);
       case "counted":
         return `(${print(jsonCharacter)})*`;
       case "repeat":

@@ -13,6 +13,7 @@ import {
   StructureError,
   text,
 } from "./expression.ts";
+import { freeText } from "./free-text.ts";
 
 const nestingMax = 32;
 const words = z.string().min(1).max(1_000);
@@ -203,5 +204,5 @@ class TagReader {
 }
 
 function free(strings: readonly string[]): Expression {
-  return { kind: "free", without: [...new Set(strings)] };
+  return { kind: "states", states: freeText([...new Set(strings)]) };
 }

@@ -4,7 +4,7 @@
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { Automaton } from "./automaton.ts";
-import { type Expression, StructureError } from "./expression.ts";
+import { type Expression, type Grammar, StructureError } from "./expression.ts";
 import { type Compiled, Matcher } from "./matcher.ts";
 import { printGrammar, rootName } from "./print-grammar.ts";
 import { readStructure } from "./read-structure.ts";
@@ -12,12 +12,21 @@ import { ShortestWays } from "./shortest-ways.ts";
 import type { ThreadAnswer, ThreadLimits, ThreadRequest, ThreadWords } from "./thread-protocol.ts";
 import { TokenTable } from "./token-table.ts";
 import type { Vocabulary } from "./vocabulary.ts";
+import { tokensToTell } from "./tokens-to-tell.ts";
+import {
+  boundMemory,
+  type CompiledGrammar,
+  type GrammarCompiler,
+  loadXGrammar,
+} from "./xgrammar.ts";
 import { yieldNow } from "./yield-now.ts";
-import { boundMemory, type GrammarCompiler, loadXGrammar } from "./xgrammar.ts";
 
 const limits: ThreadLimits = workerData;
 const xgrammar = loadXGrammar();
 const heapBytes = boundMemory(limits.bytesMax);
+
+/** Of all places of a grammar together: XGrammar takes about 0.6 s for as many. */
+const toldMax = 2_000_000;
 
 type Tokens = { readonly table: TokenTable; readonly compiler: GrammarCompiler };
 type Kept = { readonly compiled: Compiled; texts: number };
@@ -71,14 +80,19 @@ async function compile(request: Extract<ThreadRequest, { kind: "open" }>): Promi
   if (ways.lengthOfRule(automaton.root) === Infinity) {
     throw new StructureError("no text that ends can be so, or none that this model has tokens for");
   }
-  const printed = await xgrammar.Grammar.fromEBNF(printGrammar(grammar), rootName);
-  const compiled = await compiler.compileGrammar(printed);
-  printed.dispose();
+  const compiled = tokensToTell(grammar, table) > toldMax ? null : await told(grammar, compiler);
   const counts = [...grammar.rules.values()].some(hasCount);
   const kept = { compiled: { grammar: compiled, automaton, ways, table, counts }, texts: 0 };
   makeRoom();
   grammars.set(key, kept);
   return kept;
+}
+
+async function told(grammar: Grammar, compiler: GrammarCompiler): Promise<CompiledGrammar> {
+  const printed = await xgrammar.Grammar.fromEBNF(printGrammar(grammar), rootName);
+  const compiled = await compiler.compileGrammar(printed);
+  printed.dispose();
+  return compiled;
 }
 
 function hasCount(expression: Expression): boolean {
@@ -101,15 +115,16 @@ function makeRoom(): void {
     if (grammars.size < limits.grammarsMax) return;
     if (following > 0) continue;
     grammars.delete(key);
-    compiled.grammar.dispose();
+    compiled.grammar?.dispose();
   }
 }
 
 async function open(request: Extract<ThreadRequest, { kind: "open" }>): Promise<Matcher> {
   const kept = await compile(request);
+  const { grammar } = kept.compiled;
   const matcher = new Matcher(
     kept.compiled,
-    await xgrammar.GrammarMatcher.createGrammarMatcher(kept.compiled.grammar),
+    grammar === null ? null : await xgrammar.GrammarMatcher.createGrammarMatcher(grammar),
   );
   kept.texts += 1;
   texts.set(request.text, { matcher, kept });

@@ -1,9 +1,13 @@
 /** A model's tokens by their bytes: what spells a text, and how many characters of a JSON string each adds. */
 import type { Count } from "./automaton.ts";
+import { TokenTrie } from "./token-trie.ts";
+import { decoded } from "./utf8.ts";
 import { tokenBytes, type Vocabulary } from "./vocabulary.ts";
 
 /** Of a token that spells a text. */
 const bytesMax = 64;
+/** Of a text, at once: what it takes grows with its length. */
+const blockBytes = 1_024;
 /** Texts whose spelling is kept. */
 const keptMax = 1_000;
 const quote = 0x22;
@@ -12,6 +16,8 @@ const backslash = 0x5c;
 export class TokenTable {
   readonly vocabulary: Vocabulary;
   readonly #byBytes = new Map<string, number>();
+  /** By the two bytes that a token begins with: how many bytes the longest has. */
+  readonly #longest = new Uint8Array(2 ** 16);
   readonly #spelled = new Map<string, readonly number[] | null>();
   /** Tokens with a quote in them, which may leave a string or enter one. */
   readonly #quoting: number[] = [];
@@ -19,16 +25,25 @@ export class TokenTable {
   readonly #begun: readonly [Uint8Array, Uint8Array];
   /** By the same, and by a number of characters: tokens that begin no more, as a mask. */
   readonly #rooms = new Map<string, Int32Array>();
+  #trie: TokenTrie | null = null;
+  /** By their first character, where they begin with a whole one: how many tokens. */
+  readonly firsts: ReadonlyMap<number, number>;
 
   constructor(vocabulary: Vocabulary) {
     this.vocabulary = vocabulary;
     this.#begun = [new Uint8Array(this.size), new Uint8Array(this.size)];
+    const firsts = new Map<number, number>();
+    this.firsts = firsts;
     for (let token = 0; token < this.size; token += 1) {
       const bytes = this.bytes(token);
       if (bytes.length === 0) continue;
       const name = latin1(bytes);
       if (bytes.length <= bytesMax && !this.#byBytes.has(name)) this.#byBytes.set(name, token);
+      const begin = pairAt(name, 0);
+      this.#longest[begin] = Math.max(this.#longest[begin] ?? 0, Math.min(bytes.length, bytesMax));
       if (bytes.includes(quote)) this.#quoting.push(token);
+      const [first] = decoded([...bytes.subarray(0, 4)]).codePoints;
+      if (first !== undefined) firsts.set(first, (firsts.get(first) ?? 0) + 1);
       for (const after of [0, 1] as const)
         this.#begun[after][token] = charactersBegun(bytes, after);
     }
@@ -38,12 +53,32 @@ export class TokenTable {
     return this.vocabulary.starts.length - 1;
   }
 
+  /** Made when it is first asked for: few grammars need it. */
+  get trie(): TokenTrie {
+    this.#trie ??= new TokenTrie(this.vocabulary);
+    return this.#trie;
+  }
+
   bytes(token: number): Uint8Array {
     return tokenBytes(this.vocabulary, token);
   }
 
-  /** The fewest tokens that are these bytes; null: there are none. */
+  /** Few tokens that are these bytes; null: there are none. What long texts end with is spelled once. */
   spell(bytes: Uint8Array): readonly number[] | null {
+    if (bytes.length <= blockBytes) return this.#spellBlock(bytes);
+    const blocks: (readonly number[])[] = [];
+    for (let end = bytes.length; end > 0;) {
+      let from = Math.max(0, end - blockBytes);
+      while (from > 0 && ((bytes[from] ?? 0) & 0xc0) === 0x80) from += 1;
+      const block = this.#spellBlock(bytes.subarray(from, end));
+      if (block === null) return null;
+      blocks.push(block);
+      end = from;
+    }
+    return blocks.toReversed().flat();
+  }
+
+  #spellBlock(bytes: Uint8Array): readonly number[] | null {
     const name = latin1(bytes);
     const known = this.#spelled.get(name);
     if (known !== undefined) return known;
@@ -84,6 +119,8 @@ export class TokenTable {
     for (let end = 1; end <= name.length; end += 1) {
       let best = Infinity;
       for (let from = Math.max(0, end - bytesMax); from < end; from += 1) {
+        const length = end - from;
+        if (length > 1 && length > (this.#longest[pairAt(name, from)] ?? 0)) continue;
         const before = (counts[from] ?? Infinity) + 1;
         const token = before < best ? this.#byBytes.get(name.slice(from, end)) : undefined;
         if (token !== undefined) [best, tokens[end]] = [before, token];
@@ -99,6 +136,10 @@ export class TokenTable {
     }
     return spelled.toReversed();
   }
+}
+
+function pairAt(name: string, at: number): number {
+  return (name.charCodeAt(at) << 8) | (at + 1 < name.length ? name.charCodeAt(at + 1) : 0);
 }
 
 export function latin1(bytes: Uint8Array): string {

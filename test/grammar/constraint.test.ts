@@ -89,7 +89,7 @@ describe.each(tokenizers)("with the tokenizer of %s", (name, open) => {
     const random = randomFrom(name.length);
     using constraint = make();
     const tokens: number[] = [];
-    for (let step = 0; step < 40; step += 1) {
+    for (let step = 0; step < 24; step += 1) {
       const { allowed, closing } = await constraint.next();
       constraint.accept(closing);
       const text = bytesOf(model, [...tokens, ...closing]).toString();

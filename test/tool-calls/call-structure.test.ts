@@ -1,9 +1,4 @@
 /** What text is held to, by XGrammar itself: it takes what each family writes, and nothing that is no such call. */
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import path from "node:path";
-import vm from "node:vm";
-import type * as XGrammar from "@mlc-ai/web-xgrammar";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Structure } from "../../contract/tasks/structure.ts";
 import type { Tool } from "../../contract/tasks/tool.ts";
@@ -11,21 +6,12 @@ import { type CallForm, hermesForm, writeCalls } from "../../gpu-worker/tool-cal
 import { type AskedCalls, callStructure } from "../../gpu-worker/tool-calls/call-structure.ts";
 import { printGrammar, rootName } from "../../gpu-worker/grammar/print-grammar.ts";
 import { readStructure } from "../../gpu-worker/grammar/read-structure.ts";
+import {
+  type GrammarCompiler,
+  type GrammarMatcher,
+  loadXGrammar,
+} from "../../gpu-worker/grammar/xgrammar.ts";
 import { forms } from "./forms.ts";
-
-/** The package is a script of its own kind under `"type": "module"`, which `import` cannot read. */
-function loadXGrammar(): typeof XGrammar {
-  const require = createRequire(import.meta.url);
-  const file = require.resolve("@mlc-ai/web-xgrammar");
-  const loaded = { exports: {} };
-  const names = ["exports", "require", "module", "__filename", "__dirname"];
-  const wrapper = vm.compileFunction(readFileSync(file, "utf8"), names, {
-    filename: file,
-    importModuleDynamically: vm.constants.USE_MAIN_CONTEXT_DEFAULT_LOADER,
-  });
-  wrapper(loaded.exports, require, loaded, file, path.dirname(file));
-  return loaded.exports as typeof XGrammar;
-}
 
 const library = loadXGrammar();
 const marks = ["[TOOL_CALLS]", "[ARGS]", "<tool_call>", "</tool_call>"];
@@ -35,7 +21,7 @@ const vocabulary = [
   ...Array.from({ length: 127 }, (_, at) => String.fromCharCode(at + 1)),
   ...marks,
 ];
-let compiler: XGrammar.GrammarCompiler;
+let compiler: GrammarCompiler;
 beforeAll(async () => {
   const { createTokenizerInfo } = library.TokenizerInfo;
   const info = await createTokenizerInfo(vocabulary, "raw", false, vocabulary.length, [0]);
@@ -74,7 +60,7 @@ async function takes(
   return taken;
 }
 
-async function ends(matcher: XGrammar.GrammarMatcher): Promise<boolean> {
+async function ends(matcher: GrammarMatcher): Promise<boolean> {
   const [word = 0] = await matcher.getNextTokenBitmask();
   return (word & 1) === 1;
 }

@@ -1,7 +1,7 @@
 /**
- * Formats of strings that OpenAI's structured outputs know, as patterns that the whole text matches. Each is a part of
- * what its RFC allows: a date's day is one that its month has in every year, a host's labels are few and short. zod
- * writes a pattern of its own beside a format: each is within that, too, or has a part that is.
+ * Formats of strings as patterns that the whole text matches. Each is a part of what its RFC allows: a date's day is
+ * one that its month has in every year, a host's labels are few and short, an address is one of the web.
+ * zod writes a pattern of its own beside a format.
  */
 import * as z from "zod";
 
@@ -12,23 +12,39 @@ const date =
   "[0-9]{4}-(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1[0-9]|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31)";
 const time =
   "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})?(?:Z|[+-](?:[01][0-9]|2[0-3]):[0-5][0-9])";
-const utcTime = "(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\\.[0-9]{1,9})?Z";
 const label = "[a-z0-9](?:[a-z0-9-]{0,14}[a-z0-9])?";
 /** Of an address, whose length nothing limits. */
 const part = "[a-z0-9]+";
 const hours = "[0-9]{1,4}H(?:[0-9]{1,4}M)?(?:[0-9]{1,4}S)?|[0-9]{1,4}M(?:[0-9]{1,4}S)?|[0-9]{1,4}S";
 const days = "[0-9]{1,4}Y(?:[0-9]{1,4}M)?(?:[0-9]{1,4}D)?|[0-9]{1,4}M(?:[0-9]{1,4}D)?|[0-9]{1,4}D";
 
+const hostname = `${label}(?:\\.${label}){0,3}`;
+const email = `${part}(?:[._+-]${part})*@${part}(?:-${part})*(?:\\.${part})*\\.[a-z]{2,}`;
+const path = "(?:/[A-Za-z0-9._~-]+)*/?";
+const query = "(?:\\?[A-Za-z0-9._~=&+-]+)?(?:#[A-Za-z0-9._~-]+)?";
+const uri = `https?://${label}(?:\\.${label}){1,3}(?::[1-9][0-9]{0,3})?${path}${query}`;
+const pointer = "(?:/[A-Za-z0-9_.-]*)*";
+
 export const formats: Readonly<Record<string, string>> = {
   date,
   time,
   "date-time": `${date}T${time}`,
   duration: `P(?:(?:${days})(?:T(?:${hours}))?|T(?:${hours})|[0-9]{1,4}W)`,
-  email: `${part}(?:[._+-]${part})*@${part}(?:-${part})*(?:\\.${part})*\\.[a-z]{2,}`,
-  hostname: `${label}(?:\\.${label}){0,3}`,
+  email,
+  "idn-email": email,
+  hostname,
+  "idn-hostname": hostname,
   ipv4,
   ipv6: `${group}(?::${group}){7}|(?:${group}(?::${group}){0,2})?::(?:${group}(?::${group}){0,2})?`,
-  uuid: "[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}",
+  uri,
+  "uri-reference": uri,
+  "uri-template": uri,
+  iri: uri,
+  "iri-reference": uri,
+  "json-pointer": pointer,
+  "relative-json-pointer": `(?:0|[1-9][0-9]{0,3})${pointer}`,
+  regex: "[A-Za-z0-9 _-]*",
+  uuid: "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
 };
 
 /** Of zod 4.0 to 4.5. */
@@ -36,22 +52,19 @@ const earlierEmail =
   "^(?!\\.)(?!.*\\.\\.)([A-Za-z0-9_'+\\-\\.]*)[A-Za-z0-9_+-]@([A-Za-z0-9][A-Za-z0-9\\-]*\\.)+[A-Za-z]{2,}$";
 
 const { regexes } = z;
-/** By format, zod's patterns that it is within. */
+/** By format, zod's patterns that it is within and that look ahead, which no grammar does. */
 const around: Readonly<Record<string, readonly string[]>> = {
-  date: [regexes.date.source],
-  "date-time": [regexes.datetime({ offset: true }).source],
   duration: [regexes.duration.source],
   email: [regexes.email.source, earlierEmail],
   hostname: [regexes.hostname.source],
-  ipv4: [regexes.ipv4.source],
-  ipv6: [regexes.ipv6.source],
-  uuid: [regexes.uuid().source, regexes.uuid4.source, regexes.guid.source],
 };
 
-/** @returns what is within a format and a pattern, as a pattern of the whole text; null: it is not known */
-export function withinBoth(format: string, pattern: string): string | null {
-  if (format === "date-time" && pattern === regexes.datetime({}).source)
-    return `${date}T${utcTime}`;
-  const known = Object.hasOwn(around, format) && around[format]?.includes(pattern) === true;
-  return known ? (formats[format] ?? null) : null;
+/** Whether a text that has the format matches the pattern in any case. */
+export function isWithin(format: string, pattern: string): boolean {
+  return Object.hasOwn(around, format) && around[format]?.includes(pattern) === true;
+}
+
+/** As a schema's `pattern` would have it. */
+export function formatPattern(format: string): string {
+  return `^(?:${formats[format] ?? ""})$`;
 }

@@ -3,7 +3,7 @@ import { StructureError } from "../expression.ts";
 import { formats } from "./formats.ts";
 import { pathTo } from "./located.ts";
 
-const annotations = new Set([
+export const annotations = new Set([
   "title",
   "description",
   "default",
@@ -21,13 +21,24 @@ const annotations = new Set([
   "$id",
   "id",
   "$anchor",
+  "$dynamicAnchor",
   "$defs",
   "definitions",
 ]);
 
 const ofNumbers = ["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"];
 const ofStrings = ["minLength", "maxLength", "pattern", "format"];
-const ofArrays = ["prefixItems", "items", "minItems", "maxItems", "unevaluatedItems"];
+const ofArrays = [
+  "prefixItems",
+  "items",
+  "minItems",
+  "maxItems",
+  "contains",
+  "minContains",
+  "maxContains",
+  "uniqueItems",
+  "unevaluatedItems",
+];
 const ofObjects = [
   "properties",
   "required",
@@ -50,21 +61,27 @@ export const asserting = [
   ...ofObjects,
 ];
 
-const keptTo = new Set([...asserting, "$ref", "allOf", "anyOf", "oneOf"]);
+/** Those that say something by other schemas of the same value. */
+const applying = [
+  "$ref",
+  "allOf",
+  "anyOf",
+  "oneOf",
+  "not",
+  "if",
+  "then",
+  "else",
+  "dependentRequired",
+  "dependentSchemas",
+  "dependencies",
+];
 
-const cases = "List the cases with anyOf";
+const keptTo = new Set([...asserting, ...applying]);
+
 const instead: ReadonlyMap<string, string> = new Map([
   ["nullable", 'Add "null" to its type'],
   ["additionalItems", "Use prefixItems and items"],
-  ["dependencies", cases],
-  ["dependentRequired", cases],
-  ["dependentSchemas", cases],
-  ["if", cases],
-  ["then", cases],
-  ["else", cases],
-  ["not", "Say what is allowed"],
-  ["contains", "Say what all items are"],
-  ["uniqueItems", "List the values with enum, or leave it out"],
+  ["$dynamicRef", "Use $ref"],
 ]);
 
 /** @throws StructureError with the place of the first that is not kept to */
@@ -72,7 +89,6 @@ export function checkKeywords(schema: Readonly<Record<string, unknown>>, path: s
   for (const [keyword, value] of Object.entries(schema)) {
     if (value === undefined || annotations.has(keyword)) continue;
     const at = pathTo(path, keyword);
-    if (keyword === "uniqueItems" && (value === false || schema["maxItems"] === 1)) continue;
     if (!keptTo.has(keyword)) {
       const fix = instead.get(keyword) ?? "Leave it out";
       throw new StructureError(`${keyword.slice(0, 100)} is not kept to here. ${fix}`, at);
@@ -87,11 +103,5 @@ export function checkKeywords(schema: Readonly<Record<string, unknown>>, path: s
     if (keyword === "items" && Array.isArray(value)) {
       throw new StructureError("a list of schemas for items is written prefixItems", at);
     }
-  }
-  for (const keyword of ["unevaluatedProperties", "unevaluatedItems"]) {
-    const others = ["$ref", "allOf", "anyOf", "oneOf"].some((each) => schema[each] !== undefined);
-    if (schema[keyword] === undefined || !others) continue;
-    const words = `${keyword} is not kept to beside $ref, allOf, anyOf and oneOf. List all of it in one schema`;
-    throw new StructureError(words, pathTo(path, keyword));
   }
 }

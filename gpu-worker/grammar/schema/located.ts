@@ -1,18 +1,49 @@
-/** Schemas with their places, and references to others of the same document. */
+/** Schemas with their places: what a value must be, as a document says it or as it follows from that. */
 import { StructureError } from "../expression.ts";
 import { isObject } from "./node.ts";
 
-export type Schema = boolean | Record<string, unknown>;
+export type Schema = boolean | Readonly<Record<string, unknown>>;
 
 export type Located = {
   readonly schema: Schema;
   /** As a JSON pointer after #. */
   readonly path: string;
+  /** Those with the same ask the same. */
+  readonly id: string;
   /** Only its own keywords count: those that refer to other schemas were taken already. */
   readonly bare: boolean;
-  /** It is this keyword of the schema at that place alone. */
-  readonly part?: string;
+  /** Ids of the schemas whose unevaluatedProperties or unevaluatedItems see what it says of members and items. */
+  readonly owners: readonly string[];
+  /** A value must not be of it. */
+  readonly negated?: true;
+  /** Instead of the schema. */
+  readonly group?: Group;
+  /** Beside the schema, what no schema says. */
+  readonly except?: Except;
 };
+
+/** A value must be of one of these, each of which is several schemas at once. */
+export type Group = {
+  readonly id: string;
+  readonly path: string;
+  readonly options: readonly (readonly Located[])[];
+  /** It must be of one alone. */
+  readonly exclusive: boolean;
+};
+
+export type Except =
+  /** None of these: null, booleans, numbers and strings. */
+  | { readonly kind: "values"; readonly values: readonly unknown[] }
+  | { readonly kind: "pattern"; readonly pattern: string }
+  | { readonly kind: "step"; readonly step: number }
+  /** It is valid, and not told. */
+  | { readonly kind: "untold" }
+  /** Some member under another key is not of `schema`. */
+  | {
+      readonly kind: "member";
+      readonly isOther: (name: string) => boolean;
+      readonly schema: Schema;
+    };
 
 export function schemaIn(value: unknown, path: string): Schema {
   if (typeof value === "boolean" || isObject(value)) return value;
@@ -24,59 +55,42 @@ export function pathTo(path: string, ...keys: readonly (string | number)[]): str
   return [path, ...parts].join("/");
 }
 
-/** @throws StructureError where it leads to no schema of the same document */
-export function resolveReference(root: unknown, reference: unknown, at: string): Located {
-  if (typeof reference !== "string") throw new StructureError("$ref is no text", at);
-  const own =
-    isObject(root) && typeof root["$id"] === "string" ? root["$id"].replace(/#$/, "") : null;
-  const local = own !== null && reference.startsWith(own) ? reference.slice(own.length) : reference;
-  if (local === "" || local === "#") return { schema: schemaIn(root, "#"), path: "#", bare: false };
-  if (local.startsWith("#/")) return pointedAt(root, local, at);
-  const anchored = local.startsWith("#") ? findAnchor(root, local.slice(1), "#") : null;
-  if (anchored !== null) return anchored;
-  const words = "leads to no schema of this document: put what it refers to under $defs";
-  throw new StructureError(`$ref ${reference.slice(0, 100)} ${words}`, at);
+export function atPlace(value: unknown, path: string): Located {
+  return { schema: schemaIn(value, path), path, id: path, bare: false, owners: [] };
 }
 
-function pointedAt(root: unknown, pointer: string, at: string): Located {
-  const keys = pointer.slice(2).split("/").map(decoded);
-  let value = root;
-  for (const key of keys) {
-    const inside: unknown = Array.isArray(value)
-      ? value[Number(key)]
-      : isObject(value) && Object.hasOwn(value, key)
-        ? value[key]
-        : undefined;
-    if (inside === undefined) {
-      throw new StructureError(`$ref ${pointer.slice(0, 100)} leads nowhere in this document`, at);
-    }
-    value = inside;
-  }
-  const path = pathTo("#", ...keys);
-  return { schema: schemaIn(value, path), path, bare: false };
+/** What a keyword of a schema says of values inside. */
+export function inside(
+  { path, id }: Located,
+  keys: readonly (string | number)[],
+  value: unknown,
+): Located {
+  return { ...atPlace(value, pathTo(path, ...keys)), id: pathTo(id, ...keys) };
 }
 
-function decoded(part: string): string {
-  let text = part;
-  try {
-    text = decodeURIComponent(part);
-  } catch {
-    // As it stands: not every % begins a code.
-  }
-  return text.replaceAll("~1", "/").replaceAll("~0", "~");
+/** What follows from a schema. @param what tells it from others that follow */
+export function following(
+  { path, id }: Located,
+  what: string,
+  said: { schema: Schema; except?: Except },
+): Located {
+  return { ...said, path, id: `${id} ${what}`, bare: false, owners: [] };
 }
 
-/** Among definitions, which is where anchors are for. */
-function findAnchor(value: unknown, anchor: string, path: string): Located | null {
-  if (!isObject(value)) return null;
-  if (value["$anchor"] === anchor) return { schema: value, path, bare: false };
-  for (const keyword of ["$defs", "definitions"]) {
-    const all = value[keyword];
-    if (!isObject(all)) continue;
-    for (const [name, schema] of Object.entries(all)) {
-      const found = findAnchor(schema, anchor, pathTo(path, keyword, name));
-      if (found !== null) return found;
-    }
-  }
-  return null;
+export function negated(located: Located): Located {
+  const { negated: isNegated, ...rest } = located;
+  const id = `${located.id} not`;
+  return isNegated ? { ...rest, id } : { ...rest, id, owners: [], negated: true };
+}
+
+export function ofGroup(group: Group): Located {
+  return { schema: true, path: group.path, id: group.id, bare: false, owners: [], group };
+}
+
+export function keyOf(all: readonly Located[]): string {
+  const keys = all.map(
+    ({ id, bare, owners }) =>
+      `${id}${bare ? " alone" : ""}${owners.map((each) => ` in ${each}`).join("")}`,
+  );
+  return [...new Set(keys)].toSorted().join("\n");
 }

@@ -2,8 +2,10 @@
  * What a schema comes to once its parts are put together: values of one type with their limits, or one of several such.
  * Here it is told of a value whether it is one, and of two nodes whether no value can be both.
  */
+import { type Decimal, isMultiple } from "../decimal.ts";
+import type { Language } from "../regular.ts";
 import { codePointsOf } from "./code-points.ts";
-import { formats } from "./formats.ts";
+import { formatPattern } from "./formats.ts";
 
 export type Bound = { readonly value: number; readonly inclusive: boolean };
 
@@ -12,16 +14,31 @@ export type NumberNode = {
   readonly integer: boolean;
   readonly low: Bound | null;
   readonly high: Bound | null;
-  /** What it is a multiple of, a whole number. */
-  readonly step: number | null;
+  /** What it is a multiple of. */
+  readonly step: Decimal | null;
+  /** What it is no multiple of. */
+  readonly notSteps: readonly Decimal[];
 };
 
 export type StringNode = {
   readonly kind: "string";
   readonly min: number;
   readonly max: number | null;
-  readonly pattern: string | null;
-  readonly format: string | null;
+  readonly patterns: readonly string[];
+  readonly formats: readonly string[];
+  readonly notPatterns: readonly string[];
+  readonly notValues: readonly string[];
+};
+
+/** So many items are of what is contained. */
+export type Contained = {
+  readonly min: number;
+  readonly max: number | null;
+  /** By place, as items are: those that are of it, and all others, which are told only where `max` is. */
+  readonly prefix: readonly Node[];
+  readonly items: Node;
+  readonly otherPrefix: readonly Node[];
+  readonly otherItems: Node;
 };
 
 export type ArrayNode = {
@@ -30,6 +47,10 @@ export type ArrayNode = {
   readonly items: Node;
   readonly min: number;
   readonly max: number | null;
+  readonly contained: Contained | null;
+  readonly unique: boolean;
+  /** More are valid than are told here. */
+  readonly partial: boolean;
 };
 
 export type Property = { readonly name: string; readonly node: Node; readonly required: boolean };
@@ -37,16 +58,21 @@ export type Property = { readonly name: string; readonly node: Node; readonly re
 export type ObjectNode = {
   readonly kind: "object";
   readonly properties: readonly Property[];
-  /** Keys that match, and their values. */
-  readonly pattern: { readonly keys: string; readonly node: Node } | null;
-  /** Values of all other keys. */
-  readonly rest: Node;
-  /** Nothing was said of other keys: they are allowed, and not written. */
-  readonly restImplied: boolean;
-  /** What other keys must be. Null: anything. */
-  readonly names: Node | null;
+  /** All other keys that may be, in groups without a key in common. */
+  readonly others: readonly OtherKeys[];
   readonly min: number;
   readonly max: number | null;
+  /** More are valid than are told here. */
+  readonly partial: boolean;
+};
+
+export type OtherKeys = {
+  readonly has: (name: string) => boolean;
+  /** The same as an automaton, which only those need that are written. */
+  readonly keys: () => Language;
+  readonly node: Node;
+  /** Nothing was said of them: they are allowed, and not written. */
+  readonly implied: boolean;
 };
 
 export type Node =
@@ -58,6 +84,8 @@ export type Node =
   | StringNode
   | ArrayNode
   | ObjectNode
+  /** Values that are valid, and that are not told: none is written. */
+  | { readonly kind: "untold" }
   /** None: no value. */
   | { readonly kind: "union"; readonly options: readonly Node[] }
   /** One that is being read: see `Nodes`. */
@@ -97,7 +125,10 @@ export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Whether a value is one of a node's. @param nodes null: what is referred to is not known, and taken not to accept */
+/**
+ * Whether a value is one of a node's.
+ * @param nodes what references lead to: what is not told is taken to accept; null: it is taken not to
+ */
 export function accepts(node: Node, value: unknown, nodes: Nodes | null): boolean {
   switch (node.kind) {
     case "any":
@@ -111,11 +142,13 @@ export function accepts(node: Node, value: unknown, nodes: Nodes | null): boolea
     case "number":
       return typeof value === "number" && acceptsNumber(node, value);
     case "string":
-      return typeof value === "string" && acceptsString(node, value);
+      return typeof value === "string" && acceptsString(node, value, nodes === null);
     case "array":
       return Array.isArray(value) && acceptsArray(node, value, nodes);
     case "object":
       return isObject(value) && acceptsObject(node, value, nodes);
+    case "untold":
+      return nodes !== null;
     case "union":
       return node.options.some((option) => accepts(option, value, nodes));
     case "reference": {
@@ -126,26 +159,37 @@ export function accepts(node: Node, value: unknown, nodes: Nodes | null): boolea
   }
 }
 
-function acceptsNumber({ integer, low, high, step }: NumberNode, value: number): boolean {
+function acceptsNumber({ integer, low, high, step, notSteps }: NumberNode, value: number): boolean {
   if (integer && !Number.isInteger(value)) return false;
   if (low !== null && (low.inclusive ? value < low.value : value <= low.value)) return false;
   if (high !== null && (high.inclusive ? value > high.value : value >= high.value)) return false;
-  return step === null || value % step === 0;
+  if (notSteps.some((each) => isMultiple(value, each))) return false;
+  return step === null || isMultiple(value, step);
 }
 
-function acceptsString({ min, max, pattern, format }: StringNode, value: string): boolean {
+/** @param strictly to its formats too: more texts are of a format than its pattern tells */
+function acceptsString(node: StringNode, value: string, strictly: boolean): boolean {
+  const { min, max, patterns, formats, notPatterns, notValues } = node;
   const length = codePointsOf(value);
   if (length < min || (max !== null && length > max)) return false;
-  if (pattern !== null && !new RegExp(pattern, "u").test(value)) return false;
-  return format === null || new RegExp(`^(?:${formats[format] ?? ""})$`, "u").test(value);
+  const matches = (pattern: string) => new RegExp(pattern, "u").test(value);
+  if (!patterns.every(matches) || notPatterns.some(matches)) return false;
+  if (notValues.includes(value)) return false;
+  return !strictly || formats.every((format) => matches(formatPattern(format)));
 }
 
-function acceptsArray(
-  { prefix, items, min, max }: ArrayNode,
-  value: unknown[],
-  nodes: Nodes | null,
-) {
+function acceptsArray(node: ArrayNode, value: unknown[], nodes: Nodes | null): boolean {
+  const { prefix, items, min, max, contained, unique, partial } = node;
   if (value.length < min || (max !== null && value.length > max)) return false;
+  if (unique && value.some((each, at) => value.slice(0, at).some((other) => sameJson(each, other))))
+    return false;
+  if (partial && nodes !== null) return true;
+  if (contained !== null) {
+    const count = value.filter((each, at) =>
+      accepts(contained.prefix[at] ?? contained.items, each, nodes),
+    ).length;
+    if (nodes === null && (count < contained.min || count > (contained.max ?? count))) return false;
+  }
   return value.every((each, at) => accepts(prefix[at] ?? items, each, nodes));
 }
 
@@ -159,13 +203,10 @@ function acceptsObject(
   const declared = new Map(node.properties.map((property) => [property.name, property]));
   if (node.properties.some(({ name, required }) => required && !Object.hasOwn(value, name)))
     return false;
+  if (node.partial && nodes !== null) return true;
   return entries.every(([name, of]) => {
-    if (node.names !== null && !accepts(node.names, name, nodes)) return false;
-    const own = declared.get(name)?.node;
-    if (own !== undefined) return accepts(own, of, nodes);
-    const { pattern } = node;
-    const matches = pattern !== null && new RegExp(pattern.keys, "u").test(name);
-    return accepts(matches ? pattern.node : node.rest, of, nodes);
+    const told = declared.get(name)?.node ?? node.others.find(({ has }) => has(name))?.node;
+    return told !== undefined && accepts(told, of, nodes);
   });
 }
 
@@ -177,6 +218,7 @@ export function areDisjoint(a: Node, b: Node, nodes: Nodes, depth = 4): boolean 
     return first.options.every((each) => areDisjoint(each, second, nodes, depth));
   if (second.kind === "union") return areDisjoint(second, first, nodes, depth);
   if (first.kind === "any" || second.kind === "any") return false;
+  if (first.kind === "untold" || second.kind === "untold") return false;
   if (first.kind === "literal") return first.values.every((each) => !accepts(second, each, nodes));
   if (second.kind === "literal") return areDisjoint(second, first, nodes, depth);
   if (first.kind !== second.kind) return true;
@@ -188,6 +230,7 @@ export function areDisjoint(a: Node, b: Node, nodes: Nodes, depth = 4): boolean 
   }
   if (first.kind === "array" && second.kind === "array") {
     if (isShorter(first, second) || isShorter(second, first)) return true;
+    if (first.partial || second.partial) return false;
     const both = Math.min(first.min, second.min);
     return Array.from({ length: both }, (_, at) => at).some((at) =>
       areDisjoint(
@@ -225,9 +268,9 @@ function lacks(
   { nodes, depth }: { nodes: Nodes; depth: number },
 ): boolean {
   return a.properties.some(({ name, node, required }) => {
-    if (!required || b.pattern !== null) return false;
-    const other = b.properties.find((each) => each.name === name);
-    if (other === undefined) return !b.restImplied && areDisjoint(node, b.rest, nodes, depth - 1);
-    return areDisjoint(node, other.node, nodes, depth - 1);
+    if (!required || a.partial || b.partial) return false;
+    const other =
+      b.properties.find((each) => each.name === name) ?? b.others.find(({ has }) => has(name));
+    return other === undefined || areDisjoint(node, other.node, nodes, depth - 1);
   });
 }

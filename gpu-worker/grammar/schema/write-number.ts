@@ -8,35 +8,56 @@ import {
   choice,
   empty,
   type Expression,
+  isNever,
   never,
   optional,
   repeat,
   rule,
   sequence,
   set,
-  StructureError,
   text,
 } from "../expression.ts";
-import { digit, digitsMax, integer, jsonNames, jsonText } from "../json-text.ts";
+import { type Decimal, plainDigits } from "../decimal.ts";
+import { digit, digitsMax, integer, jsonNames } from "../json-text.ts";
+import { both, isEmpty, languageOf, otherThan } from "../regular.ts";
 import type { Bound, NumberNode } from "./node.ts";
+import { fewMultiples, multiplesOf } from "./write-multiples.ts";
 
 /** Digits after the point, where bounds have fewer. */
 const fractionDigits = 6;
-const valuesMax = 1_000;
-const stepMax = 32;
+/** Of multiples of a decimal fraction that have no bound: other programs tell them with binary fractions. */
+const fractionMultipleDigits = 9;
 const largest = 10 ** digitsMax - 1;
 
-export type AddRule = (name: string, body: () => Expression) => Expression;
-
 /** @throws StructureError for multiples that cannot be told */
-export function writeNumber(node: NumberNode, addRule: AddRule): Expression {
-  const { integer: whole, low, high, step } = node;
-  if (step !== null && step !== 1) return writeMultiples(node, step, addRule);
-  if (low === null && high === null) return whole ? integer : rule(jsonNames.number);
-  const fraction = whole && (step ?? 1) === 1 ? 0 : fractionDigits;
-  const positive = magnitudes(atLeastZero(low), high, fraction);
-  const negative = magnitudes(aboveZero(negated(high)), negated(low), fraction);
+export function writeNumber(node: NumberNode): Expression {
+  const { integer: whole, low, high, step, notSteps } = node;
+  const few = fewMultiples(node);
+  if (few !== null) return few;
+  const isPlain = step === null && notSteps.length === 0;
+  if (isPlain && low === null && high === null) return whole ? integer : rule(jsonNames.number);
+  const fraction = whole ? 0 : (step?.scale ?? fractionDigits);
+  const kept = (from: Bound, to: Bound | null) =>
+    keptTo(magnitudes(from, step === null ? to : capped(from, to, step), fraction), node);
+  const positive = kept(atLeastZero(low), high);
+  const negative = kept(aboveZero(negated(high)), negated(low));
   return choice(positive, sequence(text("-"), negative));
+}
+
+/** Of numbers without a sign, those that are multiples of what they must be, and of nothing that they must not be. */
+function keptTo(numbers: Expression, { step, notSteps }: NumberNode): Expression {
+  if ((step === null && notSteps.length === 0) || isNever(numbers)) return numbers;
+  const steps = step === null ? [] : [multiplesOf(step)];
+  const others = notSteps.map((each) => otherThan(multiplesOf(each)));
+  const states = [...steps, ...others].reduce(both, languageOf(numbers));
+  return isEmpty(states) ? never : { kind: "states", states };
+}
+
+/** @param from where it begins; where that is beyond, nothing is capped */
+function capped(from: Bound, high: Bound | null, { scale }: Decimal): Bound | null {
+  if (high !== null || scale === 0) return high;
+  const value = 10 ** Math.max(1, fractionMultipleDigits - scale);
+  return from.value * 10 > value ? null : { value, inclusive: false };
 }
 
 function negated(bound: Bound | null): Bound | null {
@@ -54,8 +75,8 @@ function aboveZero(low: Bound | null): Bound {
 /** Texts without a sign. */
 function magnitudes(low: Bound, high: Bound | null, fraction: number): Expression {
   if (low.value > largest || (high !== null && high.value < 0)) return never;
-  const above = high === null || high.value > largest ? null : new Decimal(high);
-  const below = new Decimal(low);
+  const above = high === null || high.value > largest ? null : new BoundDigits(high);
+  const below = new BoundDigits(low);
   const [shortest, longest] = [below.whole.length, above?.whole.length ?? digitsMax + 1];
   const tight = [...new Set([shortest, longest])].filter((length) => length <= digitsMax);
   return choice(
@@ -85,13 +106,13 @@ function ofLengths(from: number, to: number, rest: Expression): Expression {
 }
 
 /** A bound as its digits. */
-class Decimal {
+class BoundDigits {
   readonly inclusive: boolean;
   readonly whole: string;
   readonly fraction: string;
 
   constructor({ value, inclusive }: Bound) {
-    const [whole = "0", fraction = ""] = plain(value).split(".");
+    const [whole = "0", fraction = ""] = plainDigits(value).split(".");
     this.inclusive = inclusive;
     this.whole = whole;
     this.fraction = fraction;
@@ -107,24 +128,14 @@ class Decimal {
   }
 }
 
-/** Without an exponent. */
-function plain(value: number): string {
-  const [mantissa = "0", exponent = "0"] = String(value).split("e");
-  const [whole = "0", fraction = ""] = mantissa.split(".");
-  const shift = Number(exponent);
-  if (shift === 0) return mantissa;
-  if (shift > 0) return whole + fraction.padEnd(shift, "0");
-  return `0.${"0".repeat(-shift - 1)}${whole}${fraction}`;
-}
-
 /** Numbers with so many digits before the point. `low` and `high`: all digits so far are the bound's own. */
 class Digits {
   readonly #length: number;
   readonly #fraction: number;
-  readonly #low: Decimal;
-  readonly #high: Decimal | null;
+  readonly #low: BoundDigits;
+  readonly #high: BoundDigits | null;
 
-  constructor(length: number, fraction: number, [low, high]: [Decimal, Decimal | null]) {
+  constructor(length: number, fraction: number, [low, high]: [BoundDigits, BoundDigits | null]) {
     const bounds = Math.max(low.fraction.length, high?.fraction.length ?? 0);
     this.#length = length;
     this.#fraction =
@@ -197,39 +208,4 @@ class Digits {
 
 function digitsFrom(first: number, last: number): Expression {
   return set(charactersOf([[0x30 + first, 0x30 + last]]));
-}
-
-function writeMultiples({ low, high }: NumberNode, step: number, addRule: AddRule): Expression {
-  if (low !== null && high !== null && (high.value - low.value) / step <= valuesMax) {
-    return choice(...multiplesBetween(low, high, step).map((value) => text(jsonText(value))));
-  }
-  const isFree = high === null && (low === null || (low.value === 0 && low.inclusive));
-  if (!isFree || step > stepMax) {
-    throw new StructureError(
-      `multiples are taken of whole numbers up to ${stepMax}, and otherwise only between a minimum and a maximum ` +
-        `that leave at most ${valuesMax} values`,
-    );
-  }
-  const remainders = (left: number, of: number): Expression =>
-    addRule(`multiple of ${step}: ${of}, ${left}`, () => {
-      const options = Array.from({ length: left === 0 ? 0 : 10 }, (_, next) =>
-        sequence(digitsFrom(next, next), remainders(left - 1, (of * 10 + next) % step)),
-      );
-      return choice(of === 0 ? empty : never, ...options);
-    });
-  const firsts = Array.from({ length: 9 }, (_, at) =>
-    sequence(digitsFrom(at + 1, at + 1), remainders(digitsMax - 1, (at + 1) % step)),
-  );
-  const unsigned = choice(text("0"), ...firsts);
-  return low === null ? sequence(optional(text("-")), unsigned) : unsigned;
-}
-
-function multiplesBetween(low: Bound, high: Bound, step: number): number[] {
-  const multiples: number[] = [];
-  for (let times = Math.ceil(low.value / step); times * step <= high.value; times += 1) {
-    const value = times * step;
-    const over = low.inclusive || value > low.value;
-    if (over && (high.inclusive || value < high.value)) multiples.push(value === 0 ? 0 : value);
-  }
-  return multiples;
 }

@@ -104,7 +104,7 @@ describe("refused", () => {
     ],
     [
       "completions",
-      { structured_outputs: { json: { const: "x".repeat(100_000) } } },
+      { structured_outputs: { json: { const: "x".repeat(400_000) } } },
       "invalid_json_schema",
       "structured_outputs.json",
     ],
