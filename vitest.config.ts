@@ -26,10 +26,11 @@ const maxWorkers = "100%";
 /**
  * Rooms whose tests compute and leave nothing behind in their process, so that a process runs many files: what they
  * import is loaded once. Not among them: what opens a runtime of ours (ONNX Runtime's binding for Node and its C API
- * do not live in one process), or puts anything in place of a global.
+ * do not live in one process), counts the process's threads, or puts anything in place of a global.
  */
 const shared = [
-  "test/{batching,contract,datasets,downloads,evaluation,event-loop,files,fit,grammar}/**/*.test.ts",
+  "test/{batching,contract,datasets,downloads,evaluation,event-loop,files,fit}/**/*.test.ts",
+  "test/grammar/!(yield).test.ts",
   "test/{model,onnx,tensor,telemetry,tokenizer,tool-calls,weights}/**/*.test.ts",
   "test/edge/{answers,fine-tuning,openapi}/**/*.node.test.ts",
   "test/pipelines/!(augmentation|oracle|smollm2|token-ids).test.ts",

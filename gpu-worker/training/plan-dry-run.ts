@@ -22,7 +22,7 @@ import { expectUsable, usuallyHeldOut } from "./checked-data.ts";
 import { judgeApart } from "./judge-apart.ts";
 import { readTrainingData } from "./read-training-data.ts";
 import { planTraining, type TrainingPlan } from "./training-plan.ts";
-import type { NamedBase } from "./tune-encoder.ts";
+import type { NamedBase } from "./prepare-encoder.ts";
 
 const { sampleBytesMax, warningsMax } = tuningPlanBounds;
 

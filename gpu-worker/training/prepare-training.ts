@@ -23,8 +23,8 @@ import type { LoraSizes, SoftPromptStart, TrainingPlan } from "./training-plan.t
 import type { TuningData } from "./training-task.ts";
 import { prepareDecoder } from "./tune-decoder.ts";
 import type { PreparedDecoder } from "./tune-decoder.ts";
-import { prepareTuning } from "./tune-encoder.ts";
-import type { EncoderReading, NamedBase, PreparedTuning } from "./tune-encoder.ts";
+import { prepareTuning } from "./prepare-encoder.ts";
+import type { EncoderReading, NamedBase, PreparedTuning } from "./prepare-encoder.ts";
 import { isHeadData } from "./tune-head.ts";
 import { TuningError } from "./tuning-error.ts";
 

@@ -5,13 +5,7 @@
 import { stat } from "node:fs/promises";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { wordTable } from "../architectures/embedding.ts";
-import {
-  attentionOf,
-  prefixesOf,
-  sizesOf,
-  takesAdapters,
-  tunedEncoder,
-} from "../architectures/encoder.ts";
+import { prefixesOf, sizesOf, takesAdapters, tunedEncoder } from "../architectures/encoder.ts";
 import type { TunedEncoder } from "../architectures/tuned-encoder.ts";
 import { peftPrefix } from "../architectures/trainable-layers.ts";
 import { writeAdapter } from "../checkpoints/adapter-folder.ts";
@@ -19,12 +13,6 @@ import type { AdapterHead, TrainedLora } from "../checkpoints/adapter-folder.ts"
 import type { TrainedPrompt } from "../checkpoints/soft-prompt-config.ts";
 import type { TensorToWrite } from "../weights/safetensors-writer.ts";
 import { promptTable } from "../architectures/virtual-tokens.ts";
-import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
-import { readCheckpoint } from "../checkpoints/checkpoint.ts";
-import type { Checkpoint } from "../checkpoints/checkpoint.ts";
-import { elementCount } from "../tensor/shape.ts";
-import { loadTokenizer } from "../tokenizer/tokenizer.ts";
-import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
 import { readFloat32 } from "../weights/read-float32.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
@@ -32,140 +20,29 @@ import type { WeightSource } from "../weights/weight-source.ts";
 import { learntTask } from "./adapter-task.ts";
 import type { LearntTask } from "./adapter-task.ts";
 import { loraRate } from "./choose-plan.ts";
-import { type AdapterStart, type Classifier, type Continued, startOf } from "./continued.ts";
-import type { TokenRow } from "./encode-texts.ts";
+import { type Classifier } from "./continued.ts";
 import { encoderMeasurement } from "./measure-encoder.ts";
 import { withNewAdapters, withNewClassifier, withNewHead } from "./new-head.ts";
-import { withReadWords, withWholeTable, wordsOf } from "./read-words.ts";
+import { withReadWords, withWholeTable } from "./read-words.ts";
 import type { ReadWords } from "./read-words.ts";
 import type { TrainingEnd } from "./run-training.ts";
-import { examplesBehind, initialTokens, roomBehind, withSoftPrompt } from "./soft-prompt.ts";
+import { examplesBehind, initialTokens, withSoftPrompt } from "./soft-prompt.ts";
 import { loraScale } from "./start-tensors.ts";
 import { finishingOf, trainInFolder } from "./train-in-folder.ts";
 import type { TrainingRun } from "./train-in-folder.ts";
-import type { CostFacts } from "./training-cost.ts";
 import { trainingGraphs } from "./training-graphs.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
 import { isAdapterStrategy, type TrainingPlan } from "./training-plan.ts";
 import { bytesOf, finishTuning } from "./training-report.ts";
 import { listTensors } from "./training-state.ts";
 import type { Tensors } from "./training-state.ts";
-import type { EncodedData, TuningData } from "./training-task.ts";
+import type { EncodedData } from "./training-task.ts";
 import { planInWords, tuningCard } from "./tuning-card.ts";
 import { TuningError } from "./tuning-error.ts";
 import { writeCheckpoint } from "./write-checkpoint.ts";
+import type { PreparedTuning } from "./prepare-encoder.ts";
 
 export type TuneOptions = TrainingRun & { readonly prepared: PreparedTuning };
-
-/** All that is known before it is decided how to train. */
-export type PreparedTuning = Base & {
-  readonly data: TuningData;
-  readonly encoded: EncodedData;
-  readonly facts: CostFacts;
-  /** Tokens that its texts have. */
-  readonly words: readonly number[];
-  /** Whether it learns to read words' shapes, as taggers do that are given no case. */
-  readonly wordShapes: boolean;
-  /** Of an adapter that it goes on from; null: there is none. */
-  readonly start: AdapterStart | null;
-};
-
-type Base = {
-  readonly id: string;
-  readonly folder: string;
-  /** Its name and its weights' digest, for adapters. */
-  readonly upstream: Pick<AdapterHead, "baseName" | "baseDigest">;
-  /** A tuned model that the training goes on from. Absent: it begins with the base. */
-  readonly from?: Continued;
-  readonly checkpoint: Checkpoint;
-  readonly tokenizer: Tokenizer;
-};
-
-export type EncoderReading = {
-  /** Of a soft prompt; 0: none. */
-  readonly virtualTokens: number;
-  readonly signal: AbortSignal;
-};
-
-export type NamedBase = Pick<Base, "id" | "folder" | "upstream" | "from">;
-
-/** @throws TuningError that says why the base cannot be trained */
-async function readBase(named: NamedBase): Promise<Base> {
-  const { id, folder } = named;
-  const checkpoint = await readCheckpoint(folder).catch((error: unknown) => {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new TuningError(`${id} cannot be trained: ${why}`, { cause: error });
-  });
-  if (checkpoint.format !== "safetensors") {
-    throw new TuningError(
-      `${id} is a ready-made ONNX file: only weights in safetensors are trained`,
-    );
-  }
-  if (checkpoint.lowerCase) {
-    throw new TuningError(`${id} has its texts put into lower case by sentence-transformers alone`);
-  }
-  const tokenizer = await loadTokenizer(folder, checkpoint);
-  checkTokenizer(tokenizer, checkpoint);
-  return { ...named, checkpoint, tokenizer };
-}
-
-/** @throws TuningError that says why the base cannot be trained; the signal's reason */
-export async function prepareTuning(
-  of: NamedBase,
-  data: TuningData,
-  { virtualTokens, signal }: EncoderReading,
-): Promise<PreparedTuning> {
-  const base = await readBase(of);
-  const { checkpoint, tokenizer, id } = base;
-  const { sentence } = checkpoint;
-  const { maxTokens } = checkpoint.limits;
-  const least = virtualTokens === 0 ? 0 : tokenizer.specialTokens.pair + 2;
-  const room = roomBehind({ id, maxTokens, least }, virtualTokens);
-  const limits = { ...checkpoint.limits, maxTokens: room };
-  const { hidden } = sizesOf(checkpoint.config);
-  const model = { id, tokenizer, limits, sentence, hidden };
-  const encoded = await data.encode(model, signal);
-  const lengthOf = ({ ids }: TokenRow) => virtualTokens + ids.length;
-  const lengths = {
-    training: encoded.training.rows.map(lengthOf),
-    heldOut: encoded.heldOut.rows.map(lengthOf),
-  };
-  const shape = {
-    ...attentionOf(checkpoint.config),
-    layers: tunedEncoder(checkpoint.config, data.head).layerCount,
-    scored: data.head === "masked-lm" ? limits.vocabularySize : 0,
-  };
-  const words = wordsOf([encoded.training, encoded.heldOut], tokenizer.paddingId ?? 0);
-  const { vocabulary, embeddingWidth } = tunedEncoder(checkpoint.config, data.head);
-  const unread = (vocabulary - words.length) * embeddingWidth;
-  const facts = {
-    ...factsOf(checkpoint.weightsFile, shape, lengths),
-    unread: data.head === "masked-lm" ? 0 : unread,
-  };
-  const readsTags = data.task === "token-classification";
-  if (checkpoint.wordShapes && !readsTags) {
-    throw new TuningError(`${id} reads words' shapes: it is tuned for token-classification alone`);
-  }
-  const wordShapes = checkpoint.wordShapes || (readsTags && tokenizer.lowersCase);
-  const { task } = data;
-  const start = await startOf(of.from, { task, baseDigest: of.upstream.baseDigest });
-  return { ...base, data, encoded, facts, words, wordShapes, start };
-}
-
-function factsOf(
-  weightsFile: string,
-  { layers, hidden, intermediate, heads, scored = 0 }: Omit<CostFacts, "parameters" | "lengths">,
-  lengths: CostFacts["lengths"],
-): CostFacts {
-  const source = openSafetensors(weightsFile);
-  try {
-    const counts = source.names().map((name) => elementCount(source.entry(name)?.shape ?? []));
-    const parameters = counts.reduce((sum, count) => sum + count, 0);
-    return { layers, hidden, intermediate, heads, scored, parameters, lengths };
-  } finally {
-    source.close();
-  }
-}
 
 export async function tuneEncoder(options: TuneOptions): Promise<TrainingReport> {
   return await trainedEncoder(options, (trained) => write(options, trained));

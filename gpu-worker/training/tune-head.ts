@@ -15,7 +15,7 @@ import { encodeFeatures } from "./encode-features.ts";
 import { encoderMeasurement } from "./measure-encoder.ts";
 import type { TextData, TextPart } from "./text-classes.ts";
 import { stateFolderOf } from "./train-in-folder.ts";
-import type { PreparedTuning } from "./tune-encoder.ts";
+import type { PreparedTuning } from "./prepare-encoder.ts";
 import { tuningCard } from "./tuning-card.ts";
 import { finishTuning } from "./training-report.ts";
 import type { FinishingRun } from "./training-report.ts";

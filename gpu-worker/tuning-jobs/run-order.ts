@@ -20,7 +20,7 @@ import type { UploadFile } from "../jobs/object-upload.ts";
 import type { Runtime } from "../runtime/session.ts";
 import type { Log } from "../telemetry/log.ts";
 import { DiskError } from "../training/choose-plan.ts";
-import type { NamedBase } from "../training/tune-encoder.ts";
+import type { NamedBase } from "../training/prepare-encoder.ts";
 import { type ExampleFile, tuneModel } from "../training/tune-model.ts";
 import { downloadFile } from "./download-file.ts";
 import { jobFailure } from "./job-failure.ts";

@@ -1,4 +1,5 @@
 /** Threads of what may take long give way to all others of the machine, and still come to their end. */
+import { once } from "node:events";
 import { readdirSync, readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
@@ -19,6 +20,8 @@ function idleThreads(): number {
   return policies.filter((policy) => policy === schedIdle).length;
 }
 
+const begin = `require("node:worker_threads").parentPort.postMessage("begun")`;
+
 it.skipIf(process.platform !== "linux")(
   "yield to others, but not where those have every core all the time",
   { timeout: 60_000 },
@@ -36,15 +39,17 @@ it.skipIf(process.platform !== "linux")(
     expect(idleThreads()).toBe(1);
     const busy = Array.from(
       { length: 2 * availableParallelism() },
-      () => new Worker("for (;;);", { eval: true }),
+      () => new Worker(`${begin}; for (;;);`, { eval: true }),
     );
     try {
-      // Some 100 ms of a core: one that yields has none of them, and makes way for one that does not.
-      await compile({ enum: times(1_000) });
-      expect(idleThreads()).toBe(0);
+      await Promise.all(busy.map((worker) => once(worker, "message")));
+      // Seconds of a core: one that yields has none of them, and makes way for one that does not.
+      await compile({ enum: times(4_000) });
     } finally {
       await Promise.all(busy.map((worker) => worker.terminate()));
-      grammars.close();
     }
+    // Without a core, the one that made way could not end.
+    await expect.poll(idleThreads).toBe(0);
+    grammars.close();
   },
 );

@@ -15,7 +15,8 @@ import {
 } from "../../gpu-worker/training/training-plan.ts";
 import { readTraining } from "../../gpu-worker/training/training-state.ts";
 import { stateFolderOf } from "../../gpu-worker/training/train-in-folder.ts";
-import { prepareTuning, tuneEncoder } from "../../gpu-worker/training/tune-encoder.ts";
+import { prepareTuning } from "../../gpu-worker/training/prepare-encoder.ts";
+import { tuneEncoder } from "../../gpu-worker/training/tune-encoder.ts";
 import { openDataSource } from "../../gpu-worker/cli/data-source.ts";
 import { type CatalogBench, never, openCatalogBench } from "../catalog/catalog-bench.ts";
 import { writeTinyEncoder } from "../catalog/tiny-encoder.ts";
