@@ -7,6 +7,7 @@ import type { ComputeForm } from "../../gpu-worker/architectures/encoder-head.ts
 import { shapeTable } from "../../gpu-worker/architectures/embedding.ts";
 import { buildEncoder } from "../../gpu-worker/architectures/encoder.ts";
 import { shapeTables } from "../../gpu-worker/architectures/lora-layers.ts";
+import { promptVectors } from "../../gpu-worker/architectures/virtual-tokens.ts";
 import { groupTokens, ownColumns } from "../../gpu-worker/model/lora-groups.ts";
 import { wordShapes } from "../../gpu-worker/model/word-shapes.ts";
 import type { Graph } from "../../gpu-worker/onnx/graph.ts";
@@ -87,6 +88,11 @@ function groupedFeeds(adapters: readonly number[], stacks: Stacks): Record<strin
     lora_cells: tensor("int64", [count, groups.length], groups.cells),
     lora_places: places,
     ...Object.fromEntries(own),
+    [promptVectors]: tensor(
+      "float32",
+      [1, plainConfig.hidden],
+      new Float32Array(plainConfig.hidden),
+    ),
     lora_rows: tensor("int64", [texts.length * sequence], groups.rows),
   };
 }

@@ -64,7 +64,14 @@ const manyLayers = Object.fromEntries(
 );
 
 /** Of a head alone. */
-const asRead = { kind: "encoder", id: null, wordShapes: false, decoding: null, lora: [] };
+const asRead = {
+  softPrompt: null,
+  kind: "encoder",
+  id: null,
+  wordShapes: false,
+  decoding: null,
+  lora: [],
+};
 
 describe("an adapter folder", () => {
   it("is read as it was written", async () => {
