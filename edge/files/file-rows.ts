@@ -97,14 +97,15 @@ export class FileRows {
 
   /** @returns whether it is still being uploaded: a row that was too long so is taken for dead */
   end(file: StoredFile): boolean {
-    const { filename, purpose, bytes, sha256, expiresAt, status, id } = file;
+    const { filename, purpose, bytes, sha256, createdAt, expiresAt, status, id } = file;
     const { rowsWritten } = this.#sql.exec(
-      `UPDATE files SET filename = ?, purpose = ?, bytes = ?, sha256 = ?, expires_at = ?, status = ?
+      `UPDATE files SET filename = ?, purpose = ?, bytes = ?, sha256 = ?, created_at = ?, expires_at = ?, status = ?
        WHERE id = ? AND status = 'uploading'`,
       filename,
       purpose,
       bytes,
       sha256,
+      createdAt,
       expiresAt,
       status,
       id,

@@ -64,6 +64,15 @@ it("gives room for so many bytes, those under way included", async () => {
   expect(await files.begin(idOf(3), 6)).toBeNull();
 });
 
+it("bears the time that its upload was answered with, however long that took", async () => {
+  const files = env.FILES.getByName("slow");
+  await files.begin(idOf(1), 10);
+  world.objects.set(keyOfFile(idOf(1)), new Uint8Array(10));
+  const file = { ...fileOf(1), createdAt: Math.floor(Date.now() / 1_000) + 60 };
+  await files.end("slow", file);
+  expect(await files.find("slow", idOf(1))).toEqual(file);
+});
+
 it("shows what is uploaded to its own key, and nothing that is under way", async () => {
   const files = await stored("mine", 1);
   await files.begin(idOf(2), 1);
