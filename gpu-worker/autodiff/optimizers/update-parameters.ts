@@ -28,15 +28,16 @@ export type ClippedOptions = {
    * Gradients longer than this, all taken as one vector, are scaled to it. Infinity: never, but computed all the same.
    */
   readonly maxNorm: number;
-  /** Numbers of a parameter that are updated together, at most. Default 2¹⁶. */
+  /** Numbers of a parameter that are updated together, at most. Default 2¹⁸. */
   readonly elementsAtOnce?: number;
 };
 
 /**
- * 256 KiB of each of the parameter, its gradient and its states. The dozen operators of an update pass over memory as
- * often; so many numbers stay in a core's cache from the first operator to the last, which halves the time.
+ * 1 MiB of each of the parameter, its gradient and its states. The dozen operators of an update pass over memory as
+ * often; so many numbers stay in the cores' caches from the first operator to the last, and are enough for the runtime to
+ * part each operator between two threads: of a quarter as many it makes no use of the second.
  */
-const usualElements = 2 ** 16;
+const usualElements = 2 ** 18;
 
 /** Of them the runtime needs about as long to begin a turn as the turn takes. */
 const leastPart = 1 / 16;
