@@ -18,6 +18,8 @@ export type Wishes = {
   readonly headFits: boolean;
   /** Whether it is words that are classified. */
   readonly isTagging: boolean;
+  /** Whether an adapter learns more than a checkpoint: of relations it reads the marked parts beside the whole text. */
+  readonly adapterReadsParts: boolean;
 };
 
 export type Limits = {
@@ -77,13 +79,13 @@ export function memoryInWords(taken: number, there: number): string {
 /** @throws MemoryError where nothing that was asked for fits */
 export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Choice {
   const { batch } = wishes;
-  const scale = scaleOf(wishes.strategy);
+  const strategies = wishes.strategy === null ? usualStrategies(wishes) : [wishes.strategy];
+  const scale = scaleOf(strategies[0] ?? null);
   const usualRate = wishes.isTagging && scale === 1 ? rate.ofTags : rate.value;
   const learningRate = wishes.learningRate ?? (scale * usualRate * rate.hidden) / facts.hidden;
   const usual = Math.round(examplesSeen / facts.lengths.training.length);
   const wanted = wishes.epochs ?? Math.min(epochsMax, Math.max(1, usual));
   const passes = wishes.epochs === null ? fewer(wanted) : [wanted];
-  const strategies = wishes.strategy === null ? usualStrategies(wishes) : [wishes.strategy];
   const candidates = strategies.flatMap((strategy) =>
     passes.map((epochs) => {
       const lora = wishes.lora ?? usualLora;
@@ -103,7 +105,8 @@ export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Ch
   );
 }
 
-function usualStrategies({ headFits }: Wishes): TrainingPlan["strategy"][] {
+function usualStrategies({ headFits, adapterReadsParts }: Wishes): TrainingPlan["strategy"][] {
+  if (adapterReadsParts) return ["lora"];
   return headFits ? ["full", "top-k", "head"] : ["full", "top-k"];
 }
 

@@ -24,6 +24,7 @@ import type { TuningData } from "./training-task.ts";
 import { prepareDecoder } from "./tune-decoder.ts";
 import type { PreparedDecoder } from "./tune-decoder.ts";
 import { prepareTuning } from "./prepare-encoder.ts";
+import { takesAdapters } from "../architectures/encoder.ts";
 import type { EncoderReading, NamedBase, PreparedTuning } from "./prepare-encoder.ts";
 import { isHeadData } from "./tune-head.ts";
 import { TuningError } from "./tuning-error.ts";
@@ -193,8 +194,11 @@ export function chooseTraining(
   const isTagging = data.task === "token-classification";
   const isBare = prepared.from === undefined;
   const headFits = isBare && data.task === "text-classification" && isHeadData(data.data);
+  const { head, config } = prepared.checkpoint;
+  const adapterReadsParts =
+    isBare && data.task === "relation-extraction" && head.name === "none" && takesAdapters(config);
   const batch = wishes.batch ?? usualBatch;
-  const asked = { ...allowed, batch, isTagging, headFits };
+  const asked = { ...allowed, batch, isTagging, headFits, adapterReadsParts };
   const choice = choosePlan(prepared.facts, asked, limits);
   return { ...choice, recomputes: false };
 }

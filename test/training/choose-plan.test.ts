@@ -26,6 +26,7 @@ const auto: Wishes = {
   maxSeconds: 900,
   headFits: true,
   isTagging: false,
+  adapterReadsParts: false,
 };
 const chosen = (maxSeconds: number) => choosePlan(facts(8_000), { ...auto, maxSeconds }, limits);
 const bytes = (batch: number, strategy: "full" | "top-k") =>
@@ -63,6 +64,15 @@ it("tags at a higher rate than texts, adapters at a rate of their own", () => {
   expect(plan.learningRate).toBeCloseTo(3e-4);
   const lora = choosePlan(facts(14_041, 20), { ...tags, strategy: "lora" }, limits);
   expect(lora.learningRate).toBeCloseTo(1e-3);
+});
+
+it("trains an adapter where that learns more, at its own rate", () => {
+  const relations = { ...auto, headFits: false, adapterReadsParts: true };
+  const plan = choosePlan(facts(5_400), relations, limits);
+  expect(plan).toMatchObject({ strategy: "lora", epochs: 11 });
+  expect(plan.learningRate).toBeCloseTo(1e-3);
+  const full = choosePlan(facts(5_400), { ...relations, strategy: "full" }, limits);
+  expect(full).toMatchObject({ strategy: "full" });
 });
 
 it("keeps to what was asked for", () => {
