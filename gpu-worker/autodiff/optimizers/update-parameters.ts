@@ -34,8 +34,8 @@ export type ClippedOptions = {
 
 /**
  * 1 MiB of each of the parameter, its gradient and its states. The dozen operators of an update pass over memory as
- * often; so many numbers stay in the cores' caches from the first operator to the last, and are enough for the runtime to
- * part each operator between two threads: of a quarter as many it makes no use of the second.
+ * often; so many numbers stay in the cores' caches from the first operator to the last, and are enough for the runtime
+ * to part each operator between two threads: of a quarter as many it makes no use of the second.
  */
 const usualElements = 2 ** 18;
 
