@@ -50,6 +50,6 @@ async function restAfter(rounds: number): Promise<number> {
 await loadAll();
 const before = await restAfter(2);
 const loaded = await loadAll();
-const after = await restAfter(6);
+const after = await restAfter(3);
 await catalog.close();
 console.log(JSON.stringify({ models: ids.length, before, loaded, after }));
