@@ -18,8 +18,8 @@ export type Wishes = {
   readonly headFits: boolean;
   /** Whether it is words that are classified. */
   readonly isTagging: boolean;
-  /** Whether an adapter learns more than a checkpoint: of relations it reads the marked parts beside the whole text. */
-  readonly adapterReadsParts: boolean;
+  /** Whether an adapter learns more than a checkpoint of its own, by what its classifier reads. */
+  readonly adapterGains: boolean;
 };
 
 export type Limits = {
@@ -105,8 +105,8 @@ export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Ch
   );
 }
 
-function usualStrategies({ headFits, adapterReadsParts }: Wishes): TrainingPlan["strategy"][] {
-  if (adapterReadsParts) return ["lora"];
+function usualStrategies({ headFits, adapterGains }: Wishes): TrainingPlan["strategy"][] {
+  if (adapterGains) return headFits ? ["lora", "head"] : ["lora"];
   return headFits ? ["full", "top-k", "head"] : ["full", "top-k"];
 }
 

@@ -179,6 +179,20 @@ function continuedWishes(
   return { ...wishes, strategy: strategy ?? (of === "decoder" ? "full" : null) };
 }
 
+/** So many classes and more are told apart better by the mean of a text's vectors than by its first one. */
+const manyClasses = 20;
+
+/**
+ * An adapter's classifier reads the means of a relation's marked parts, or of a text's vectors, which is what sentence
+ * encoders are trained for; a checkpoint's own head, the first token's vector.
+ */
+function gainsByAdapter({ checkpoint: { head, config }, data }: PreparedTuning): boolean {
+  if (head.name !== "none" || !takesAdapters(config)) return false;
+  if (data.task === "relation-extraction") return true;
+  const isOfMany = data.problem === "single_label" && data.labels.length >= manyClasses;
+  return data.task === "text-classification" && isOfMany;
+}
+
 /** Examples of an encoder's step. */
 const usualBatch = 32;
 
@@ -194,11 +208,9 @@ export function chooseTraining(
   const isTagging = data.task === "token-classification";
   const isBare = prepared.from === undefined;
   const headFits = isBare && data.task === "text-classification" && isHeadData(data.data);
-  const { head, config } = prepared.checkpoint;
-  const adapterReadsParts =
-    isBare && data.task === "relation-extraction" && head.name === "none" && takesAdapters(config);
+  const adapterGains = isBare && gainsByAdapter(prepared);
   const batch = wishes.batch ?? usualBatch;
-  const asked = { ...allowed, batch, isTagging, headFits, adapterReadsParts };
+  const asked = { ...allowed, batch, isTagging, headFits, adapterGains };
   const choice = choosePlan(prepared.facts, asked, limits);
   return { ...choice, recomputes: false };
 }

@@ -146,9 +146,10 @@ describe("kill −9", () => {
       const late = await fetch(`${stack.url}/v1/jobs/${id}/events`, {
         headers: { "last-event-id": "5" },
       });
-      const [next, ...others] = await new SseReader(late).rest();
-      expect(next?.id).toBe("6");
-      expect(others.at(-1)).toEqual(events.at(-1));
+      const rest = await new SseReader(late).rest();
+      // Where the worker came to its end before the edge was back, nobody knows by which events it was told.
+      if (rest[0]?.event === "error") expect(rest).toHaveLength(1);
+      else expect(rest).toEqual(events.slice(5));
     },
   );
 

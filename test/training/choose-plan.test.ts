@@ -26,7 +26,7 @@ const auto: Wishes = {
   maxSeconds: 900,
   headFits: true,
   isTagging: false,
-  adapterReadsParts: false,
+  adapterGains: false,
 };
 const chosen = (maxSeconds: number) => choosePlan(facts(8_000), { ...auto, maxSeconds }, limits);
 const bytes = (batch: number, strategy: "full" | "top-k") =>
@@ -67,10 +67,12 @@ it("tags at a higher rate than texts, adapters at a rate of their own", () => {
 });
 
 it("trains an adapter where that learns more, at its own rate", () => {
-  const relations = { ...auto, headFits: false, adapterReadsParts: true };
+  const relations = { ...auto, headFits: false, adapterGains: true };
   const plan = choosePlan(facts(5_400), relations, limits);
   expect(plan).toMatchObject({ strategy: "lora", epochs: 11 });
   expect(plan.learningRate).toBeCloseTo(1e-3);
+  const hurried = choosePlan(facts(5_400), { ...auto, adapterGains: true, maxSeconds: 10 }, limits);
+  expect(hurried).toMatchObject({ strategy: "head" });
   const full = choosePlan(facts(5_400), { ...relations, strategy: "full" }, limits);
   expect(full).toMatchObject({ strategy: "full" });
 });

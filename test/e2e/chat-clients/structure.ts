@@ -7,13 +7,13 @@ import { noSchemas, wrongBy } from "../../openai-schema.ts";
 import { isLarge, model, type Running } from "./chat-truth.ts";
 
 const Person = z.object({
-  name: z.string(),
+  name: z.string().max(20),
   age: z.int().min(0).max(130),
   colours: z.array(z.enum(["red", "green", "blue"])).max(3),
-  partner: z.string().nullable(),
+  partner: z.string().max(20).nullable(),
 });
 const messages = [{ role: "user" as const, content: "Describe a person as JSON." }];
-const asked = { model, messages, temperature: 1.2, max_tokens: 100 };
+const asked = { model, messages, temperature: 1.2, max_tokens: 200 };
 
 export function describeStructure(running: Running): void {
   const client = () =>
