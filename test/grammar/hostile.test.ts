@@ -25,7 +25,10 @@ it(
       { structure: schemaOf({ type: "array", items: { type: "integer" } }), param: "structure" },
       { signal, tenant: "patient" },
     );
-    const hostile = [...largest, ...times(500 - largest.length).map(() => schemaOf(anySchema(3)))];
+    const hostile = [
+      ...largest,
+      ...times(1_000 - largest.length).map(() => schemaOf(anySchema(3))),
+    ];
     const counts = { kept: 0, refused: 0 };
     const over = new AbortController();
     const others = (async () => {
