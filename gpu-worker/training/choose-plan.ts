@@ -48,9 +48,15 @@ export const loraRate = 5;
 /** A soft prompt is few numbers, far from everything that is judged. */
 const softPromptRate = 50;
 
-function scaleOf(strategy: Wishes["strategy"]): number {
-  if (strategy === "soft-prompt") return softPromptRate;
-  return strategy === "lora" ? loraRate : 1;
+function rateOf(
+  strategy: TrainingPlan["strategy"],
+  { isTagging }: Pick<Wishes, "isTagging">,
+  { hidden }: Pick<CostFacts, "hidden">,
+): number {
+  const scales = { full: 1, "top-k": 1, head: 1, lora: loraRate, "soft-prompt": softPromptRate };
+  const scale = scales[strategy];
+  const usual = isTagging && scale === 1 ? rate.ofTags : rate.value;
+  return (scale * usual * rate.hidden) / hidden;
 }
 
 /** Training that is too large for the memory there is. */
@@ -80,21 +86,19 @@ export function memoryInWords(taken: number, there: number): string {
 export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Choice {
   const { batch } = wishes;
   const strategies = wishes.strategy === null ? usualStrategies(wishes) : [wishes.strategy];
-  const scale = scaleOf(strategies[0] ?? null);
-  const usualRate = wishes.isTagging && scale === 1 ? rate.ofTags : rate.value;
-  const learningRate = wishes.learningRate ?? (scale * usualRate * rate.hidden) / facts.hidden;
   const usual = Math.round(examplesSeen / facts.lengths.training.length);
   const wanted = wishes.epochs ?? Math.min(epochsMax, Math.max(1, usual));
   const passes = wishes.epochs === null ? fewer(wanted) : [wanted];
-  const candidates = strategies.flatMap((strategy) =>
-    passes.map((epochs) => {
+  const candidates = strategies.flatMap((strategy) => {
+    const learningRate = wishes.learningRate ?? rateOf(strategy, wishes, facts);
+    return passes.map((epochs) => {
       const lora = wishes.lora ?? usualLora;
       const softPrompt = wishes.softPrompt ?? usualSoftPrompt;
       const options = { strategy, layers: wishes.layers, lora, softPrompt, epochs, batch };
       const seconds = estimateSeconds(facts, options, limits.gemmRate);
       return { ...options, learningRate, seconds, bytes: estimateBytes(facts, options) };
-    }),
-  );
+    });
+  });
   const fitting = candidates.filter(({ bytes }) => bytes <= limits.memoryBytes);
   const chosen = fitting.find(({ seconds }) => seconds <= wishes.maxSeconds) ?? fitting.at(-1);
   if (chosen !== undefined) return chosen;

@@ -73,6 +73,7 @@ it("trains an adapter where that learns more, at its own rate", () => {
   expect(plan.learningRate).toBeCloseTo(1e-3);
   const hurried = choosePlan(facts(5_400), { ...auto, adapterGains: true, maxSeconds: 10 }, limits);
   expect(hurried).toMatchObject({ strategy: "head" });
+  expect(hurried.learningRate).toBeCloseTo(2e-4);
   const full = choosePlan(facts(5_400), { ...relations, strategy: "full" }, limits);
   expect(full).toMatchObject({ strategy: "full" });
 });
