@@ -11,11 +11,32 @@ type Machine = {
   token: number;
 };
 
-/** CPU milliseconds of SmolLM2-135M in int8 on two cores, by the number of texts. */
-const measured: Readonly<Record<number, Machine>> = {
-  4: { alone: 29.6, piece: 5, token: 3.05 },
-  8: { alone: 45.2, piece: 5, token: 3.05 },
-  16: { alone: 76.5, piece: 5, token: 3.05 },
+type Case = Machine & {
+  texts: number;
+  /**
+   * Where nothing else uses the machine: the 99th percentile of the time between two tokens beside a prompt, and when
+   * the prompt's first token comes, each as a multiple of its time alone.
+   */
+  p99: number;
+  firstToken: number;
+};
+
+/** Milliseconds of a processor that runs of SmolLM2-135M in int8 take. */
+const machines: Readonly<Record<string, readonly Case[]>> = {
+  "one thread": [
+    // Three tokens are read in any case.
+    { texts: 1, alone: 12.2, piece: 0.5, token: 1.84, p99: 1.55, firstToken: 3.6 },
+    { texts: 4, alone: 20.2, piece: 1.5, token: 1.74, p99: 1.5, firstToken: 4.4 },
+    { texts: 8, alone: 32.5, piece: 0.6, token: 1.72, p99: 1.5, firstToken: 4 },
+    { texts: 16, alone: 54.5, piece: 2.3, token: 1.75, p99: 1.5, firstToken: 4 },
+  ],
+  // Which wait for each other, on a machine with other work: a piece has a cost of its own.
+  "two threads": [
+    { texts: 4, alone: 29.6, piece: 5, token: 3.05, p99: 1.5, firstToken: 5 },
+    // With five tokens of a prompt 1.45 and 4.3 times, with six 1.52 and 3.7: no number of them holds both.
+    { texts: 8, alone: 45.2, piece: 5, token: 3.05, p99: 1.5, firstToken: 4.5 },
+    { texts: 16, alone: 76.5, piece: 5, token: 3.05, p99: 1.5, firstToken: 4 },
+  ],
 };
 const stepTokensMax = 256;
 const promptTokens = 512;
@@ -60,25 +81,33 @@ function course(texts: number, { alone, piece, token }: Machine, jitter: () => n
     p99: p99 / alone,
     longest: Math.max(...mixed) / alone,
     firstToken: Math.max(...firstTokens),
+    usualFirstToken: firstTokens.toSorted((a, b) => a - b)[firstTokens.length / 2] ?? NaN,
   };
 }
 
-describe("what is read of prompts beside texts", () => {
-  it.each([4, 8, 16])("of %i has their steps take about half as long again at most", (texts) => {
-    const machine = measured[texts];
-    if (machine === undefined) throw new Error("not measured");
-    for (const seed of [1, 2, 3]) {
-      const quiet = course(texts, machine, noise(seed, 0.03));
-      expect(quiet.p99).toBeLessThan(1.55);
-      expect(quiet.longest).toBeLessThan(1.8);
-      expect(quiet.firstToken).toBeLessThan(6);
-      // What others do to the machine is not made worse by much.
-      const shared = course(texts, machine, noise(seed, 0.12));
-      expect(shared.p99).toBeLessThan(1.75);
-      expect(shared.firstToken).toBeLessThan(6.5);
-    }
-  });
+describe.each(Object.entries(machines))("what is read of prompts on %s", (_, cases) => {
+  it.each(cases)(
+    "has the steps of $texts texts take about half as long again",
+    ({ texts, p99, firstToken, ...machine }) => {
+      const still = course(texts, machine, () => 1);
+      expect(still.p99).toBeLessThan(p99);
+      expect(still.firstToken).toBeLessThan(firstToken);
+      for (const seed of [1, 2, 3]) {
+        const quiet = course(texts, machine, noise(seed, 0.03));
+        expect(quiet.p99).toBeLessThan(p99 + 0.1);
+        expect(quiet.longest).toBeLessThan(1.8);
+        expect(quiet.usualFirstToken).toBeLessThan(firstToken + 0.1);
+        expect(quiet.firstToken).toBeLessThan(firstToken + 1);
+        // What others do to the machine is not made worse by much.
+        const shared = course(texts, machine, noise(seed, 0.12));
+        expect(shared.p99).toBeLessThan(p99 + 0.25);
+        expect(shared.firstToken).toBeLessThan(7);
+      }
+    },
+  );
+});
 
+describe("what is read of prompts beside texts", () => {
   it("comes to its end however dear it is, and is as much as a step takes where it is nearly free", () => {
     const dear = new StepCosts(stepTokensMax);
     const cheap = new StepCosts(stepTokensMax);
