@@ -21,6 +21,9 @@ export const generationLimits = {
   maxTokensDefault: 512,
 } as const;
 
+const { maxTokensDefault } = generationLimits;
+export const maxTokensWords = `The most tokens of a choice. Default: ${maxTokensDefault}, or what there is room for.`;
+
 const penalty = z.number().min(-2).max(2).optional();
 
 export const generationParameters = {
@@ -29,9 +32,7 @@ export const generationParameters = {
     .positive()
     .max(limits.tokensPerRequestMax)
     .optional()
-    .describe(
-      `The most tokens of a choice. Default: ${generationLimits.maxTokensDefault}, or what the model has room for.`,
-    ),
+    .describe(maxTokensWords),
   n: z
     .int()
     .min(1)
@@ -68,7 +69,10 @@ export const generationParameters = {
     "Taken from the logit of a token for each time it was generated.",
   ),
   logit_bias: z
-    .record(z.string().regex(/^\d{1,9}$/), z.number().min(-100).max(100))
+    .record(
+      z.string().regex(/^\d{1,9}$/, { error: "a token's id is a whole number from 0 on" }),
+      z.number().min(-100).max(100),
+    )
     .refine((bias) => Object.keys(bias).length <= generationLimits.logitBiasMax, {
       error: `at most ${generationLimits.logitBiasMax} tokens are taken: leave some out`,
     })

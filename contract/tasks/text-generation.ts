@@ -2,7 +2,13 @@
 import * as z from "zod";
 import { limits } from "../limits.ts";
 import { defineTask } from "../task.ts";
-import { Generation, generationParameters, isRepeatable, tokensMade } from "./generation.ts";
+import {
+  Generation,
+  generationParameters,
+  isRepeatable,
+  maxTokensWords,
+  tokensMade,
+} from "./generation.ts";
 
 /** A text, or the model's own token ids. */
 const Prompt = z.union([
@@ -12,6 +18,12 @@ const Prompt = z.union([
 
 const parameters = z.strictObject({
   ...generationParameters,
+  max_tokens: z
+    .int()
+    .min(0)
+    .max(limits.tokensPerRequestMax)
+    .optional()
+    .describe(`${maxTokensWords} 0: nothing is written, and with echo the prompt is told.`),
   echo: z.boolean().optional().describe("The choice begins with the prompt."),
 });
 

@@ -168,6 +168,8 @@ function wrong(text: string): Explanation {
 }
 
 function article(type: string): string {
+  // Of a field that its own reader judges.
+  if (type === "nonoptional") return "a value for it";
   if (type === "int") return "a whole number";
   if (type === "record") return "an object";
   return `${/^[aeiou]/.test(type) ? "an" : "a"} ${type}`;

@@ -35,6 +35,7 @@ const unsupportedFields = {
 
 const fields = {
   ...samplingFields,
+  max_tokens: textGeneration.parameters.shape.max_tokens,
   echo: textGeneration.parameters.shape.echo,
   logprobs: z
     .int()

@@ -71,13 +71,16 @@ export function engineRoom(model: EngineModel, limits: EngineLimits): EngineRoom
 
 /** @throws CodedError for what can never be written here */
 export function checkRequest(
-  { prompt, maxTokens, choices }: GenerationRequest,
+  { prompt, maxTokens, choices, constraint }: GenerationRequest,
   { id, limits }: EngineModel,
   { textTokensMax }: EngineRoom,
 ): void {
   if (prompt.length === 0) throw refusal("invalid_value", "The prompt has no tokens");
-  const counts = [maxTokens, choices].every((count) => Number.isSafeInteger(count) && count >= 1);
-  if (!counts) throw refusal("invalid_value", "At least one token of one choice is to be made");
+  const counts = [maxTokens, choices].every((count) => Number.isSafeInteger(count) && count >= 0);
+  if (!counts || choices === 0) throw refusal("invalid_value", "At least one choice is to be made");
+  if (maxTokens === 0 && constraint !== undefined) {
+    throw refusal("invalid_value", "No text has a structure in 0 tokens: ask for more of them");
+  }
   const isOwn = (token: number) => token >= 0 && token < limits.vocabularySize;
   const foreign = prompt.find((token) => !isOwn(token) && !isVirtual(token));
   if (foreign !== undefined || !prompt.every(Number.isInteger)) {

@@ -47,6 +47,11 @@ export class TextWriter {
 
   /** @param logits about what comes behind its last token @returns whether it has one more; else they are lost */
   next(text: Text, logits: Float32Array): boolean {
+    if (text.generation.request.maxTokens === 0) {
+      this.#hasReadPrompt(text);
+      if (!text.ended) this.#hooks.end(text);
+      return false;
+    }
     const certain = text.certain.shift();
     if (certain === undefined && text.guide?.pending) {
       text.stalled = true;

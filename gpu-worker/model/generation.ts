@@ -42,7 +42,10 @@ export type GenerationRequest = {
   /** At least one. */
   readonly prompt: readonly number[];
   readonly choices: number;
-  /** Of each choice, at least 1, forced ones and those that close it included; prompt and these fit the model. */
+  /**
+   * Of each choice, forced ones and those that close it included; prompt and these fit the model. 0: the prompt is
+   * read, and nothing is written.
+   */
   readonly maxTokens: number;
   readonly endTokens: ReadonlySet<number>;
   readonly sampling: SamplingParameters;

@@ -26,7 +26,7 @@ export type ChoiceOptions = {
   readonly logprobs: boolean;
   /** Parts what is written into text and calls. Absent: all of it is text. */
   readonly calls?: CallParser;
-  /** Asked for with the first token. */
+  /** Asked for with the first token, or at the end of a choice that has none. */
   start(): ChoiceStart;
 };
 
@@ -89,6 +89,17 @@ export class ChoiceWriter {
       ...(read.calls.length > 0 && { toolCalls: read.calls }),
       ...(this.#finishReason !== null && { finishReason: this.#finishReason }),
     };
+  }
+
+  /** That no token was asked for: it is what it begins with. */
+  endAtStart(): Growth {
+    const { logprobs, start } = this.#options;
+    const { text, logprobs: told } = start();
+    this.#text = text;
+    for (const each of logprobs ? told : []) this.#logprobs.push(each);
+    this.#finishReason = "length";
+    const grown = { from: 0, tokens: 0, textFrom: 0, text, finishReason: this.#finishReason };
+    return { ...grown, ...(logprobs && { logprobs: [...told] }) };
   }
 
   /** @throws Error for one that has not ended */

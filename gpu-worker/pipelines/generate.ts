@@ -176,6 +176,10 @@ class GenerationRun {
       this.#failure ??= { error };
       throw error;
     });
+    if (prompt.maxTokens === 0) {
+      for (const [choice, writer] of writers.entries())
+        this.#grow({ input, choice }, () => writer.endAtStart());
+    }
     if (this.#failure !== null) throw this.#failure.error;
     return {
       output: { choices: writers.map((writer) => writer.choice()) },
@@ -201,9 +205,15 @@ class GenerationRun {
 
   /** @returns whether the choice goes on */
   #take(writer: ChoiceWriter | undefined, token: GeneratedToken, at: Place): boolean {
-    if (writer === undefined || this.#failure !== null) return false;
+    if (writer === undefined) return false;
+    return this.#grow(at, () => writer.push(token));
+  }
+
+  /** @returns whether the choice goes on */
+  #grow(at: Place, write: () => Growth): boolean {
+    if (this.#failure !== null) return false;
     try {
-      const growth = writer.push(token);
+      const growth = write();
       this.#options.size.add(bytesOf(growth));
       this.#options.pieces.add({ ...at, ...growth });
       return growth.finishReason === undefined;

@@ -39,6 +39,14 @@ export const told: Choice = {
   logprobs: [token("In", 11), token(" Paris", 12), token(".", 13), endToken],
 };
 
+/** Echoed, and not gone on with. */
+export const promptAlone: Choice = {
+  text: "Where?",
+  finish_reason: "length",
+  tokens: 0,
+  logprobs: [{ ...token("Where?", 9), logprob: null, top: [] }],
+};
+
 /** @param choices of every input, in order */
 export function writing(choices: readonly Choice[], usage: Usage = used): Answer {
   return ({ task, model, inputs }) => {

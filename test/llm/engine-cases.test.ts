@@ -1,7 +1,6 @@
 /** The engine on the toy decoder, one case at a time. */
 import { SlotScheduler } from "../../gpu-worker/batching/slot-scheduler.ts";
 import { describe, expect, it, vi } from "vitest";
-import type { Engine } from "../../gpu-worker/llm/engine.ts";
 import { watchDevice } from "../../gpu-worker/runtime/device-faults.ts";
 import { bytesPerToken, expected, makeEngine, range, turn } from "./toy-engine.ts";
 import type { ToyDecoder } from "./toy-decoder.ts";
@@ -265,32 +264,6 @@ describe("what fails", () => {
     expect(await settled).toEqual(writing.map(() => ({ status: "rejected", reason })));
     expect(session.values.size).toBe(0);
   });
-});
-
-describe("what can never be written", () => {
-  const { engine } = makeEngine({ memoryBytes: 64 * bytesPerToken }, 1_000);
-  const whole = makeEngine({}, 100).engine;
-  it.each([
-    [engine, range(40), { maxTokens: 25 }, "context_length_exceeded", /at most 64 .* 25 .* 65/],
-    [whole, range(100), { maxTokens: 1 }, "context_length_exceeded", /toy takes at most 100 /],
-    [whole, range(1), { maxTokens: Infinity }, "invalid_value", /At least one token/],
-    [whole, range(1), { maxTokens: 0 }, "invalid_value", /At least one token/],
-    [whole, range(1), { choices: 0 }, "invalid_value", /of one choice/],
-    [whole, [], {}, "invalid_value", /no tokens/],
-    [whole, [1, 50], {}, "invalid_value", /ids are 0 to 49/],
-    [whole, [-1], {}, "invalid_value", /ids are 0 to 49/],
-    [whole, [NaN], {}, "invalid_value", /ids are 0 to 49/],
-    [whole, [0.5], {}, "invalid_value", /ids are 0 to 49/],
-  ] as [Engine, number[], object, string, RegExp][])(
-    "is refused by name, %#",
-    async (...[on, prompt, options, code, message]) => {
-      const refused = writeText(on, prompt, options);
-      await expect(refused).rejects.toMatchObject({
-        code,
-        message: expect.stringMatching(message),
-      });
-    },
-  );
 });
 
 describe("memory", () => {

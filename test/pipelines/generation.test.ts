@@ -198,6 +198,18 @@ describe("a text gone on with", () => {
     }
   });
 
+  it("is its prompt alone where no token is asked for", async () => {
+    const pieces: Piece[] = [];
+    const onPieces = (_: unknown, more: readonly Piece[]) => void pieces.push(...more);
+    const parameters = { echo: true, top_logprobs: 0, n: 2, max_tokens: 0 };
+    const { choices, usage } = await write(writes(5), ["abc "], parameters, { onPieces });
+    expect([choices[0]?.length, pieces.length, usage.completionTokens]).toEqual([2, 2, 0]);
+    for (const choice of [...(choices[0] ?? []), ...pieces]) {
+      expect(choice).toMatchObject({ text: "abc ", tokens: 0 });
+      expect(choice.logprobs?.map(({ text }) => text).join("")).toBe("abc ");
+    }
+  });
+
   it("tells each token's text, bytes where it is a part of a character, and alternatives", async () => {
     const ids = await idsOf("😀");
     const { choices } = await write(writes(...ids), ["x"], { top_logprobs: 2 });

@@ -107,7 +107,7 @@ describe.skipIf(!here)("SmolLM2 in a folder of the operator's", () => {
     120_000,
   );
 
-  it("tells an echoed prompt's log probabilities as PyTorch gives them", async () => {
+  it("tells an echoed prompt's log probabilities as PyTorch gives them, also where nothing is written", async () => {
     const [first] = chats;
     if (first === undefined) throw new Error("there are four");
     const parameters = { temperature: 0, max_tokens: 1, echo: true, top_logprobs: 0 };
@@ -123,6 +123,12 @@ describe.skipIf(!here)("SmolLM2 in a folder of the operator's", () => {
       expect(logprobs[at]).toBeCloseTo(expected, 3);
     }
     expect(told.map(({ text }) => text).join("")).toBe(`${first.prompt}The`);
+    const unwritten = { ...request, parameters: { ...parameters, max_tokens: 0 } };
+    const alone = await runner.run(textGeneration, unwritten, model, { signal });
+    expect(alone.outputs[0]?.choices).toEqual([
+      { text: first.prompt, finish_reason: "length", tokens: 0, logprobs: told.slice(0, -1) },
+    ]);
+    expect(alone.usage.completionTokens).toBe(0);
   }, 60_000);
 
   it("ends before a stop string that lies across tokens", async () => {

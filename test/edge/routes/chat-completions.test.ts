@@ -263,6 +263,7 @@ describe("a body that is wrong", () => {
     ["max_completion_tokens", { max_tokens: 1, max_completion_tokens: 2 }, /mean the same/],
     ["seed", { seed: 2 ** 60 }, /limit/],
     ["stream_options", { stream_options: { include_usage: true } }, /Set stream to true/],
+    ["logit_bias.-1", { logit_bias: { "-1": 1 } }, /id is a whole number from 0 on\. Rename it/],
     ["messages", { messages: [] }, /empty/],
     ["messages", { messages: null }, /null/],
     ["messages[0]", { messages: [null] }, /null/],

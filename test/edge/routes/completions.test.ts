@@ -2,7 +2,16 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { call, type CallOptions, errorOf } from "../caller.ts";
 import { announce, decoder, digest, install, messages } from "../stand-in-worker.ts";
-import { endToken, halves, paris, told, token, usageShown, writing } from "../written.ts";
+import {
+  endToken,
+  halves,
+  paris,
+  promptAlone,
+  told,
+  token,
+  usageShown,
+  writing,
+} from "../written.ts";
 
 const path = "/v1/completions";
 const model = decoder.id;
@@ -90,6 +99,18 @@ describe("what a worker is told", () => {
     expect((await complete(nothing)).status).toBe(200);
     expect((await complete({ best_of: 3, n: 3 })).status).toBe(200);
     expect(messages.map(({ parameters }) => parameters)).toEqual([{}, { n: 3 }]);
+  });
+});
+
+describe("a prompt that is told and not gone on with", () => {
+  it("has its log probabilities, and no tokens", async () => {
+    install(writing([promptAlone], { promptTokens: 1, completionTokens: 0 }));
+    const response = await complete({ max_tokens: 0, echo: true, logprobs: 1 });
+    expect(messages[0]?.parameters).toEqual({ max_tokens: 0, echo: true, top_logprobs: 1 });
+    expect(await response.json()).toMatchObject({
+      choices: [{ text: "Where?", finish_reason: "length", logprobs: { token_logprobs: [null] } }],
+      usage: { prompt_tokens: 1, completion_tokens: 0, total_tokens: 1 },
+    });
   });
 });
 

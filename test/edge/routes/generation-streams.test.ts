@@ -4,7 +4,7 @@ import type { Choice } from "../../../contract/tasks/generation.ts";
 import { call } from "../jobs/caller-and-worker.ts";
 import { type SseEvent, SseReader } from "../../sse-reader.ts";
 import { announce, decoder, install } from "../stand-in-worker.ts";
-import { paris, told, usageShown, writing } from "../written.ts";
+import { paris, promptAlone, told, usageShown, writing } from "../written.ts";
 
 const model = decoder.id;
 type Headers = Record<string, string>;
@@ -135,6 +135,16 @@ describe("a stream of completions", () => {
       logprobs: null,
       finish_reason: "stop",
     });
+  });
+
+  it("tells a prompt alone, where nothing is to be written", async () => {
+    const body = { prompt: "Where?", max_tokens: 0, echo: true, logprobs: 0 };
+    const events = await stream("/v1/completions", body, { choices: [promptAlone] });
+    const [chunk, ...rest] = events;
+    expect(chunk).toMatchObject({
+      choices: [{ text: "Where?", finish_reason: "length", logprobs: { tokens: ["Where?"] } }],
+    });
+    expect(rest).toEqual([{ done: true }]);
   });
 
   it("tells TGI's tokens too behind a model's address", async () => {
