@@ -59,9 +59,13 @@ export class Transcript {
     return this.#of(input, choice).text.slice(0, textFrom + text.length);
   }
 
-  /** Whether the result holds nothing that was not told. @param tokens that were generated for it */
-  isWhole(tokens: number | undefined): boolean {
-    return tokens === this.#tokens && [...this.#choices.values()].every(({ finished }) => finished);
+  /**
+   * Whether the result holds nothing that was not told: each choice has a token at least, unless none has.
+   * @param tokens that were generated for it
+   */
+  isWhole(tokens = 0): boolean {
+    if (tokens === 0 || tokens !== this.#tokens) return false;
+    return [...this.#choices.values()].every(({ finished }) => finished);
   }
 
   /**

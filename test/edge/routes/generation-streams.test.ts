@@ -1,13 +1,15 @@
 /** Streams of chat, completions and text generation: what a caller reads, of what a worker wrote. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Usage } from "../../../contract/result-document.ts";
 import type { Choice } from "../../../contract/tasks/generation.ts";
 import { call } from "../jobs/caller-and-worker.ts";
 import { type SseEvent, SseReader } from "../../sse-reader.ts";
 import { announce, decoder, install } from "../stand-in-worker.ts";
-import { paris, promptAlone, told, usageShown, writing } from "../written.ts";
+import { paris, promptAlone, told, usageShown, used, writing } from "../written.ts";
 
 const model = decoder.id;
 type Headers = Record<string, string>;
+type Written = { choices?: Choice[]; headers?: Headers; usage?: Usage };
 const unstored: Headers = { "cache-control": "no-store" };
 
 beforeEach(() => announce([decoder]));
@@ -16,9 +18,9 @@ afterEach(() => vi.unstubAllGlobals());
 async function stream(
   path: string,
   body: object,
-  { choices = [paris], headers = unstored }: { choices?: Choice[]; headers?: Headers } = {},
+  { choices = [paris], headers = unstored, usage = used }: Written = {},
 ): Promise<SseEvent["data"][]> {
-  install(writing(choices));
+  install(writing(choices, usage));
   const response = await call(path, { body: { model, stream: true, ...body }, headers });
   expect([response.status, response.headers.get("content-type")]).toEqual([
     200,
@@ -139,7 +141,8 @@ describe("a stream of completions", () => {
 
   it("tells a prompt alone, where nothing is to be written", async () => {
     const body = { prompt: "Where?", max_tokens: 0, echo: true, logprobs: 0 };
-    const events = await stream("/v1/completions", body, { choices: [promptAlone] });
+    const usage = { promptTokens: 1, completionTokens: 0 };
+    const events = await stream("/v1/completions", body, { choices: [promptAlone], usage });
     const [chunk, ...rest] = events;
     expect(chunk).toMatchObject({
       choices: [{ text: "Where?", finish_reason: "length", logprobs: { tokens: ["Where?"] } }],
