@@ -84,9 +84,7 @@ export class TokenWeights {
         total += weight;
       }
     }
-    this.#all = false;
-    this.count = count;
-    this.total = total;
+    this.#keep(count, total);
   }
 
   /** Of the tokens of some blocks. */
@@ -103,9 +101,7 @@ export class TokenWeights {
       for (let at = 0; at < own.length; at += 1) this.#tokens[count + at] = from + at;
       count += own.length;
     }
-    this.#all = false;
-    this.count = count;
-    this.total = total;
+    this.#keep(count, total);
   }
 
   /** Leaves out the tokens of other blocks than these, having weighed all. */
@@ -121,9 +117,7 @@ export class TokenWeights {
         total += weight;
       }
     }
-    this.#all = false;
-    this.count = count;
-    this.total = total;
+    this.#keep(count, total);
   }
 
   /** Leaves out weights under the bound. */
@@ -137,9 +131,7 @@ export class TokenWeights {
       count += 1;
       total += weight;
     }
-    this.#all = false;
-    this.count = count;
-    this.total = total;
+    this.#keep(count, total);
   }
 
   /** So many, and those that are equal to the least of them; all where there are no more. */
@@ -153,6 +145,13 @@ export class TokenWeights {
     let count = 0;
     for (let at = 0; at < this.count; at += 1) if ((this.#weights[at] ?? 0) >= least) count += 1;
     return count;
+  }
+
+  /** So many weights are there now, those of `#tokens`. */
+  #keep(count: number, total: number): void {
+    this.#all = false;
+    this.count = count;
+    this.total = total;
   }
 
   #tokenOf(at: number): number {
