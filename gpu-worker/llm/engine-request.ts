@@ -25,7 +25,6 @@ export type EngineRequest = {
   slot: number | null;
   /** It is not known what may come next in it: nothing of it is computed. */
   stalled: boolean;
-  cancelled: boolean;
 };
 
 export type StepLimits = {

@@ -1,8 +1,7 @@
 /**
  * Which tokens the next step computes: continuous batching as a function over plain records, which knows no model and
  * no clock. Every running request that decodes gets its one token; what is left of the step's budget goes to chunks of
- * prompts, to one of a quantum while anything decodes. Nothing changes until the step has run and `commitStep` says
- * what became of it.
+ * prompts, to one of a quantum while anything decodes. Whose caller has left is no request any more.
  *
  * Service order is that of batching/slot-policy.ts: those overdue, the longest wait first, then by their tenant's start
  * tag (batching/fair-queueing.ts, which the caller keeps), then by arrival. Slots are given in the order of seating.ts.
@@ -22,8 +21,6 @@ export type PromptChunk = {
 };
 
 export type StepPlan = {
-  /** Cancelled: they leave, with their slot if they have one. */
-  leave: string[];
   /** More tokens than the memory holds at all: they fail. */
   outgrown: string[];
   /** They lose their slot and what was computed, and wait again. */
@@ -36,10 +33,9 @@ export type StepPlan = {
 
 export function planStep(requests: readonly EngineRequest[], limits: StepLimits): StepPlan {
   checkLimits(limits);
-  const leave = requests.filter(({ cancelled }) => cancelled);
-  const staying = requests.filter(({ cancelled }) => !cancelled).toSorted(inServiceOrder);
-  const outgrown = staying.filter((request) => memoryOf(request, limits) > limits.memoryTokens);
-  const able = staying.filter((request) => memoryOf(request, limits) <= limits.memoryTokens);
+  const ordered = requests.toSorted(inServiceOrder);
+  const outgrown = ordered.filter((request) => memoryOf(request, limits) > limits.memoryTokens);
+  const able = ordered.filter((request) => memoryOf(request, limits) <= limits.memoryTokens);
   const { kept, preempted } = keepInMemory(able.filter(runs), limits);
   const waiting = preempted.length === 0 ? able.filter((request) => !runs(request)) : [];
   const { admitted, displaced } = planSeats(kept, waiting, limits);
@@ -49,7 +45,6 @@ export function planStep(requests: readonly EngineRequest[], limits: StepLimits)
     .toSorted(inServiceOrder);
   const decoding = running.filter(decodes);
   return {
-    leave: leave.map(({ id }) => id),
     outgrown: outgrown.map(({ id }) => id),
     preempt: [...preempted, ...displaced].map(({ id }) => id),
     admit: admitted.map(({ id, slot, computedTokens }) => ({
@@ -60,33 +55,6 @@ export function planStep(requests: readonly EngineRequest[], limits: StepLimits)
     decode: decoding.map(({ id }) => id),
     prefill: planChunks(running, decoding.length, limits),
   };
-}
-
-/** The requests after a step that ran as planned; those whose token was sampled have yet to be given it. */
-export function commitStep(requests: readonly EngineRequest[], plan: StepPlan): EngineRequest[] {
-  const gone = new Set([...plan.leave, ...plan.outgrown]);
-  const preempted = new Set(plan.preempt);
-  const admitted = new Map(plan.admit.map((admission) => [admission.id, admission]));
-  const computed = new Map(plan.prefill.map(({ id, tokens }) => [id, tokens]));
-  for (const id of plan.decode) computed.set(id, 1);
-  return requests
-    .filter(({ id }) => !gone.has(id))
-    .map((request) => {
-      if (preempted.has(request.id))
-        return { ...request, slot: null, computedTokens: 0, turnTokens: 0, writes: false };
-      const admission = admitted.get(request.id);
-      const from = admission?.cachedTokens ?? request.computedTokens;
-      return {
-        ...request,
-        slot: admission?.slot ?? request.slot,
-        computedTokens: from + (computed.get(request.id) ?? 0),
-      };
-    });
-}
-
-/** Requests from whose last row the next token is sampled, where no more of those that are written are missing. */
-export function sampledIn(plan: StepPlan): string[] {
-  return [...plan.decode, ...plan.prefill.filter(({ last }) => last).map(({ id }) => id)];
 }
 
 function checkLimits({ slots, stepTokensMax, quantumTokens, blockTokens }: StepLimits): void {

@@ -140,7 +140,6 @@ export function plannedText(
     turnTokens: slot === null ? 0 : tokens.length - admittedTokens,
     slot,
     stalled: text.stalled,
-    cancelled: false,
   };
 }
 

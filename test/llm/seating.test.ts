@@ -4,7 +4,8 @@ import { randomFrom } from "../../gpu-worker/tensor/random.ts";
 import { FairQueueing } from "../../gpu-worker/batching/fair-queueing.ts";
 import type { EngineRequest, StepLimits } from "../../gpu-worker/llm/engine-request.ts";
 import { planSeats, type Seated } from "../../gpu-worker/llm/seating.ts";
-import { commitStep, planStep, sampledIn } from "../../gpu-worker/llm/step-plan.ts";
+import { planStep } from "../../gpu-worker/llm/step-plan.ts";
+import { commitStep, sampledIn } from "./commit-step.ts";
 
 const limits: StepLimits = {
   slots: 4,
@@ -31,7 +32,6 @@ function request(id: string, fields: Partial<EngineRequest> = {}): EngineRequest
     writes: false,
     stalled: false,
     slot: null,
-    cancelled: false,
     ...fields,
   };
 }

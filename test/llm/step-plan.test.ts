@@ -2,13 +2,8 @@ import { describe, expect, it } from "vitest";
 import { randomFrom } from "../../gpu-worker/tensor/random.ts";
 import { FairQueueing } from "../../gpu-worker/batching/fair-queueing.ts";
 import type { EngineRequest, StepLimits } from "../../gpu-worker/llm/engine-request.ts";
-import {
-  commitStep,
-  decodes,
-  planStep,
-  sampledIn,
-  type StepPlan,
-} from "../../gpu-worker/llm/step-plan.ts";
+import { decodes, planStep, type StepPlan } from "../../gpu-worker/llm/step-plan.ts";
+import { commitStep, sampledIn } from "./commit-step.ts";
 
 const limits: StepLimits = {
   slots: 4,
@@ -35,7 +30,6 @@ function request(id: string, fields: Partial<EngineRequest> = {}): EngineRequest
     writes: false,
     stalled: false,
     slot: null,
-    cancelled: false,
     ...fields,
   };
 }
@@ -95,14 +89,10 @@ describe("a step", () => {
     });
   });
 
-  it("names what the whole memory cannot hold, and lets the cancelled go", () => {
-    const requests = [
-      request("a", { knownTokens: 401 }),
-      request("b", { cancelled: true, slot: 0 }),
-      request("c"),
-    ];
+  it("names what the whole memory cannot hold", () => {
+    const requests = [request("a", { knownTokens: 401 }), request("c")];
     const plan = planStep(requests, limits);
-    expect(plan).toMatchObject({ outgrown: ["a"], leave: ["b"], admit: [{ id: "c", slot: 0 }] });
+    expect(plan).toMatchObject({ outgrown: ["a"], admit: [{ id: "c", slot: 0 }] });
     expect(commitStep(requests, plan).map(({ id }) => id)).toEqual(["c"]);
   });
 
@@ -142,8 +132,8 @@ describe("a step", () => {
 });
 
 /** Whoever loses its slot. */
-function unseated({ leave, outgrown, preempt }: StepPlan): Set<string> {
-  return new Set([...leave, ...outgrown, ...preempt]);
+function unseated({ outgrown, preempt }: StepPlan): Set<string> {
+  return new Set([...outgrown, ...preempt]);
 }
 
 /** Its next token is there. */
@@ -200,10 +190,10 @@ class World {
   }
 
   cancelOne(): void {
-    const chosen = this.#below(Math.max(1, this.requests.length));
-    this.requests = this.requests.map((one, index) =>
-      index === chosen ? { ...one, cancelled: true } : one,
-    );
+    const chosen = this.requests[this.#below(this.requests.length)];
+    if (chosen === undefined) return;
+    this.#end(chosen.id, "cancelled");
+    this.requests = this.requests.filter((one) => one !== chosen);
   }
 
   step(failing: boolean): void {
@@ -215,7 +205,6 @@ class World {
     const plan = planStep(before, this.#limits);
     this.#charge(plan);
     this.#checkPlan(plan);
-    for (const id of plan.leave) this.#end(id, "cancelled");
     for (const id of plan.outgrown) this.#end(id, "failed");
     this.preemptions += plan.preempt.length;
     for (const { id } of plan.admit) this.#noteAdmission(id);
@@ -267,7 +256,7 @@ class World {
       (one) => one.slot !== null && !decodes(one) && !unseated(plan).has(one.id),
     );
     if (reading) expect(prompts).toBeGreaterThan(0);
-    const named = [...plan.leave, ...plan.outgrown, ...plan.preempt, ...plan.decode];
+    const named = [...plan.outgrown, ...plan.preempt, ...plan.decode];
     const all = [...named, ...plan.prefill.map(({ id }) => id)];
     expect(new Set(all).size).toBe(all.length);
     const running = commitStep(this.requests, plan).filter(({ slot }) => slot !== null);
