@@ -79,7 +79,9 @@ export function checkRequest(
   const counts = [maxTokens, choices].every((count) => Number.isSafeInteger(count) && count >= 0);
   if (!counts || choices === 0) throw refusal("invalid_value", "At least one choice is to be made");
   if (maxTokens === 0 && constraint !== undefined) {
-    throw refusal("invalid_value", "No text has a structure in 0 tokens: ask for more of them");
+    const words =
+      "max_tokens is 0, in which no text has a structure. Send at least 1, or no structure.";
+    throw new CodedError("invalid_value", words, { param: "max_tokens" });
   }
   const isOwn = (token: number) => token >= 0 && token < limits.vocabularySize;
   const foreign = prompt.find((token) => !isOwn(token) && !isVirtual(token));
