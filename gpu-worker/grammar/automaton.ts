@@ -41,9 +41,12 @@ export class Automaton {
   readonly #ends: number[] = [];
   readonly #reaches: (Reach | undefined)[] = [];
   readonly #sets = new Map<number, CharacterSet>();
+  readonly #grammar: Grammar;
   #reached = 0;
 
-  constructor({ root, rules }: Grammar) {
+  constructor(grammar: Grammar) {
+    const { root, rules } = grammar;
+    this.#grammar = grammar;
     const ids = new Map([...rules.keys()].map((name, id) => [name, id]));
     const sizes = sizesOf(rules);
     const all = [...sizes.values()].reduce((sum, size) => sum + (size === Infinity ? 0 : size), 0);
@@ -120,7 +123,7 @@ export class Automaton {
       for (const next of free) seen.add(next);
     }
     this.#reached += seen.size;
-    if (this.#reached > 10 * statesMax) throw tooLarge();
+    if (this.#reached > 10 * statesMax) throw this.#tooLarge();
     const reach = { reads, calls, ends: seen.has(this.#ends[this.ruleOf(state)] ?? -1) };
     this.#reaches[state] = reach;
     return reach;
@@ -133,8 +136,20 @@ export class Automaton {
   }
 
   #add(rule: number): number {
-    if (this.#states.length >= statesMax) throw tooLarge();
+    if (this.#states.length >= statesMax) throw this.#tooLarge();
     return this.#states.push({ rule, free: [], set: null, call: null, to: 0, count: null }) - 1;
+  }
+
+  /** With the place in a schema that most of them come from. */
+  #tooLarge(): StructureError {
+    const counts = new Map<number, number>();
+    for (const { rule } of this.#states) counts.set(rule, (counts.get(rule) ?? 0) + 1);
+    const [largest] = [...counts].toSorted(([, a], [, b]) => b - a);
+    const name = [...this.#grammar.rules.keys()][largest?.[0] ?? -1] ?? "";
+    return new StructureError(
+      `what is asked for comes to more than ${statesMax} states, each repetition counted. Ask for less at once`,
+      this.#grammar.places?.get(name) ?? null,
+    );
   }
 
   /** From a state without an edge to another such one. @returns the other */
@@ -271,12 +286,6 @@ type Builder = {
   readonly rules: Grammar["rules"];
   isInlined(rule: string): boolean;
 };
-
-function tooLarge(): StructureError {
-  return new StructureError(
-    `it has more than ${statesMax} states, each repetition counted. Ask for less at once`,
-  );
-}
 
 /** Parts of each rule with those it calls; infinite where it may call itself. */
 function sizesOf(rules: Grammar["rules"]): ReadonlyMap<string, number> {

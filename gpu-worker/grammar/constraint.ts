@@ -7,29 +7,23 @@ import type { NextTokens, TokenConstraint } from "../model/token-constraint.ts";
 import type { ForcedTokens } from "./forced-tokens.ts";
 import { type GrammarThread, ThreadEnded, ThreadStarved } from "./grammar-thread.ts";
 import type { Lanes, Pace } from "./lanes.ts";
+import { nextTokens } from "./next-tokens.ts";
+import type { ProvenGrammar } from "./proven-grammar.ts";
 import type { ThreadAnswer, ThreadRequest } from "./thread-protocol.ts";
-import type { Vocabulary } from "./vocabulary.ts";
-import type { Structure } from "#contract/tasks/structure.ts";
 
 /** Of one step. A slow grammar's may take as long as it took to compile. */
-const millisecondsMax: Readonly<Record<Pace, number>> = { quick: 500, slow: 2_000 };
+const millisecondsMax: Readonly<Record<Pace, number>> = { quick: 500, new: 2_000, slow: 2_000 };
 /** Of the first, which compiles the grammar here. */
 const openMillisecondsMax = 6_000;
 /** Other threads that a text may go on in, when its own end over others. */
 const movesMax = 8;
 
-/** A grammar that compiled within its bounds, and how fast. */
-export type ProvenGrammar = {
-  readonly key: string;
-  readonly structure: Structure;
-  readonly vocabulary: Vocabulary;
-  pace: Pace;
-};
-
 export type ConstraintOptions = {
   readonly lanes: Lanes;
   readonly grammar: ProvenGrammar;
   readonly forced: ForcedTokens;
+  /** A thread that yielded got no time. */
+  starved(): void;
   /** @returns what the caller is told where it cannot be followed */
   refuse(reason: string, path: string | null): Error;
 };
@@ -41,15 +35,23 @@ export class ThreadConstraint implements TokenConstraint {
   readonly #id = (texts += 1);
   readonly #tokens: number[] = [];
   #thread: GrammarThread | null = null;
+  /** Of that thread. */
+  #pace: Pace = "quick";
   #next: Promise<NextTokens> | null = null;
   #disposed = false;
 
   constructor(options: ConstraintOptions) {
     this.#options = options;
+    options.grammar.begins();
   }
 
-  next(): Promise<NextTokens> {
-    return (this.#next ??= this.#begin());
+  /** What comes first is known since the grammar was tried, before a thread here or there has it. */
+  next(): NextTokens | Promise<NextTokens> {
+    if (this.#next === null) {
+      this.#next = this.#begin();
+      this.#next.catch(() => undefined);
+    }
+    return this.#tokens.length === 0 ? this.#options.grammar.first : this.#next;
   }
 
   accept(tokens: readonly number[]): void {
@@ -67,7 +69,8 @@ export class ThreadConstraint implements TokenConstraint {
   }
 
   #go(tokens: readonly number[], takeBack: number): void {
-    const begun = this.#next !== null;
+    if (this.#pace !== "slow" && this.#options.grammar.pace === "slow") this.#leave();
+    const begun = this.#thread !== null;
     this.#tokens.length -= takeBack;
     for (const token of tokens) this.#tokens.push(token);
     const request = { kind: "go" as const, text: this.#id, takeBack, tokens };
@@ -79,7 +82,8 @@ export class ThreadConstraint implements TokenConstraint {
   /** @param moves threads that ended before */
   #begin(moves = 0): Promise<NextTokens> {
     const { lanes, grammar } = this.#options;
-    const thread = lanes.threadFor(grammar.pace);
+    this.#pace = grammar.pace;
+    const thread = lanes.threadFor(this.#pace);
     thread.learn(grammar.vocabulary);
     thread.texts += 1;
     this.#thread = thread;
@@ -92,20 +96,22 @@ export class ThreadConstraint implements TokenConstraint {
   }
 
   async #ask(request: ThreadRequest, moves = 0): Promise<NextTokens> {
-    const { grammar, lanes, refuse } = this.#options;
+    const { grammar, refuse, starved } = this.#options;
     const [thread, length] = [this.#thread, this.#tokens.length];
     if (thread === null) throw new Error("a text goes on after it was disposed of");
     const opens = request.kind === "open";
     try {
-      const limit = opens ? openMillisecondsMax : millisecondsMax[grammar.pace];
-      return await this.#nextOf(await thread.ask(request, limit));
+      const limit = opens ? openMillisecondsMax : millisecondsMax[this.#pace];
+      const answer = await thread.ask(request, limit);
+      if (!opens) grammar.told(answer.tookMs);
+      return await this.#nextOf(answer);
     } catch (error) {
       if (!(error instanceof ThreadEnded) || this.#disposed) throw error;
       if (error.atFault && grammar.pace === "slow") {
         throw refuse("what may come next takes too long or too much memory to tell", null);
       }
-      if (error.atFault) grammar.pace = "slow";
-      if (error instanceof ThreadStarved) lanes.starved();
+      if (error.atFault) grammar.isSlow();
+      if (error instanceof ThreadStarved) starved();
       if (moves >= movesMax)
         throw refuse("it could not be followed, because others' took too much", null);
       // A later request has begun it anew, or goes by itself.
@@ -115,11 +121,9 @@ export class ThreadConstraint implements TokenConstraint {
     }
   }
 
-  async #nextOf(answer: ThreadAnswer): Promise<NextTokens> {
+  #nextOf(answer: ThreadAnswer): Promise<NextTokens> {
     if (answer.kind === "refused") throw this.#options.refuse(answer.message, answer.path);
-    if (answer.kind !== "next") throw new Error("a thread answered something else");
-    const { allowed, forced, final, closing } = answer.next;
-    return { allowed, closing, forced: await this.#options.forced.tokensOf(forced, final) };
+    return nextTokens(answer, this.#options.forced);
   }
 
   #leave(): void {

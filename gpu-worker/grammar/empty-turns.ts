@@ -99,9 +99,15 @@ function mayBeEmpty(expression: Expression, empties: ReadonlySet<string>): boole
 
 function emptyRules(rules: Grammar["rules"]): ReadonlySet<string> {
   const empties = new Set<string>();
+  // From either end in turn: rules mostly call those that come after them, or before.
+  let open = [...rules];
   for (let before = -1; before !== empties.size;) {
     before = empties.size;
-    for (const [name, body] of rules) if (mayBeEmpty(body, empties)) empties.add(name);
+    open = open.toReversed().filter(([name, body]) => {
+      if (!mayBeEmpty(body, empties)) return true;
+      empties.add(name);
+      return false;
+    });
   }
   return empties;
 }

@@ -33,6 +33,8 @@ export type TextState = {
 export type Grammar = {
   readonly root: string;
   readonly rules: ReadonlyMap<string, Expression>;
+  /** Where in a schema those come from that do, as JSON pointers. */
+  readonly places?: ReadonlyMap<string, string>;
 };
 
 /** A structure that cannot be kept to: the caller's fault, in words for the caller. */

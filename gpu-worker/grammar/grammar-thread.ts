@@ -1,12 +1,11 @@
 /**
- * A thread that compiles grammars and follows texts. Requests are answered in order; one that takes too long, or too
- * much memory, ends the thread and with it all that it had, and is told so by itself: it is at fault, and the others
- * may go on elsewhere.
+ * A thread that compiles grammars and follows texts, here or apart (threads-apart.ts). Requests are answered in order;
+ * one that takes too long, or too much memory, ends the thread and with it all that it had, and is told so by itself:
+ * it is at fault, and the others may go on elsewhere.
  */
 import { setTimeout as pause } from "node:timers/promises";
-import { Worker } from "node:worker_threads";
-import { keepWasmCode } from "../event-loop/keep-wasm-code.ts";
-import type { ThreadAnswer, ThreadYields, ThreadLimits, ThreadRequest } from "./thread-protocol.ts";
+import type { RunningThread, StartThread } from "./start-thread.ts";
+import type { ThreadAnswer, ThreadLimits, ThreadRequest } from "./thread-protocol.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 import { ThreadShare } from "./yield-policy.ts";
 
@@ -31,25 +30,27 @@ export class ThreadStarved extends ThreadEnded {
   }
 }
 
+/** `tookMs`: of a processor. */
+export type TimedAnswer = ThreadAnswer & { readonly tookMs: number };
+
 type Waiting = {
   readonly millisecondsMax: number;
-  readonly answer: PromiseWithResolvers<ThreadAnswer>;
+  readonly answer: PromiseWithResolvers<TimedAnswer>;
   /** When it was its turn. */
   beganMs: number;
 };
 
 /** Of its start, whose work is none of a request's; and of a vocabulary. */
 const startMillisecondsMax = 20_000;
-const heapMiB = 256;
 /** Times its time that a request may take by the clock. */
-const patience = 10;
+const patience = 30;
 /** Of a thread that is asked how long it has run. */
 const silentMillisecondsMax = 1_000;
-/** How long one that yields is watched before it is said to be starved. */
-const watchMilliseconds = 500;
+/** How long one that yields is watched before it is said to be starved: others do not always leave the same. */
+const watchMilliseconds = 2_000;
 
 export class GrammarThread {
-  readonly #worker: Worker;
+  readonly #thread: RunningThread;
   readonly #waiting: Waiting[] = [];
   readonly #vocabularies = new Set<number>();
   #timer: NodeJS.Timeout | undefined;
@@ -59,28 +60,16 @@ export class GrammarThread {
   #share: ThreadShare | null = null;
   #watching: NodeJS.Timeout | undefined;
   #cpuMsBefore = 0;
+  #compiles: string | null = null;
   /** Texts that it follows. */
   texts = 0;
 
-  constructor(limits: ThreadLimits) {
-    keepWasmCode();
-    this.#worker = new Worker(new URL("thread-start.ts", import.meta.url), {
-      workerData: limits,
-      execArgv: [],
-      // XGrammar writes what is wrong of a grammar there.
-      stdout: true,
-      stderr: true,
-      resourceLimits: { maxOldGenerationSizeMb: heapMiB, stackSizeMb: 8 },
+  constructor(limits: ThreadLimits, start: StartThread) {
+    this.#thread = start(limits, {
+      said: (answer) => this.#take(answer),
+      ended: (cause) => this.end(cause),
+      yields: (schedstat) => this.#yields(schedstat),
     });
-    this.#worker.stdout.resume();
-    this.#worker.stderr.resume();
-    this.#worker.on("message", (said: ThreadAnswer | ThreadYields) => {
-      if (said.kind === "yields") this.#yields(said);
-      else this.#take(said);
-    });
-    this.#worker.on("error", (error) => this.end(error));
-    this.#worker.on("exit", () => this.end());
-    this.#worker.unref();
     this.#expect(startMillisecondsMax).catch(() => undefined);
   }
 
@@ -94,15 +83,16 @@ export class GrammarThread {
   }
 
   /** @throws ThreadEnded */
-  async ask(request: ThreadRequest, millisecondsMax: number): Promise<ThreadAnswer> {
+  async ask(request: ThreadRequest, millisecondsMax: number): Promise<TimedAnswer> {
     if (this.#ended) throw new ThreadEnded(false);
-    this.#worker.postMessage(request, []);
+    if (request.kind === "open") this.#compiles = null;
+    this.#thread.ask(request);
     return this.#expect(millisecondsMax);
   }
 
-  /** Milliseconds of a processor that it had when it answered last. */
-  get cpuMs(): number {
-    return this.#cpuMsBefore;
+  /** Where in a schema most of what it compiled last comes from; null: it cannot tell. */
+  get compiles(): string | null {
+    return this.#compiles;
   }
 
   /** Answered all that was asked. @throws ThreadEnded */
@@ -115,7 +105,9 @@ export class GrammarThread {
   learn(vocabulary: Vocabulary): void {
     if (this.#vocabularies.has(vocabulary.id)) return;
     this.#vocabularies.add(vocabulary.id);
-    this.ask({ kind: "vocabulary", vocabulary }, startMillisecondsMax).catch(() => undefined);
+    this.ask({ kind: "vocabulary", vocabulary }, startMillisecondsMax)
+      .then(() => this.#thread.ready())
+      .catch(() => undefined);
   }
 
   /** @param cause what went wrong in it; absent: it took too much, or is not needed */
@@ -124,21 +116,22 @@ export class GrammarThread {
     this.#ended = true;
     clearTimeout(this.#timer);
     clearInterval(this.#watching);
-    void this.#worker.terminate();
+    this.#thread.hold(false);
+    this.#thread.end();
     for (const [at, { answer }] of this.#waiting.splice(0).entries()) {
       answer.reject(cause instanceof ThreadStarved ? cause : new ThreadEnded(at === 0, cause));
     }
   }
 
-  #expect(millisecondsMax: number): Promise<ThreadAnswer> {
-    const answer = Promise.withResolvers<ThreadAnswer>();
+  #expect(millisecondsMax: number): Promise<TimedAnswer> {
+    const answer = Promise.withResolvers<TimedAnswer>();
     this.#waiting.push({ millisecondsMax, answer, beganMs: performance.now() });
     if (this.#waiting.length === 1) this.#watch();
     return answer.promise;
   }
 
-  #yields({ thread }: ThreadYields): void {
-    this.#share = new ThreadShare(thread);
+  #yields(schedstat: string): void {
+    this.#share = new ThreadShare(schedstat);
     if (this.#waiting.length > 0) this.#watchShare();
   }
 
@@ -155,11 +148,16 @@ export class GrammarThread {
   }
 
   #take(answer: ThreadAnswer): void {
+    if (answer.kind === "compiles") {
+      this.#compiles = answer.path;
+      return;
+    }
     const first = this.#waiting.shift();
+    const tookMs = answer.cpuMs - this.#cpuMsBefore;
     this.#cpuMsBefore = answer.cpuMs;
     if (answer.kind === "next") this.#heapBytes = answer.heapBytes;
     this.#watch();
-    first?.answer.resolve(answer);
+    first?.answer.resolve({ ...answer, tookMs });
   }
 
   /** The time of the request that is next. */
@@ -168,12 +166,12 @@ export class GrammarThread {
     const [first] = this.#waiting;
     if (first === undefined) {
       clearInterval(this.#watching);
-      this.#worker.unref();
+      this.#thread.hold(false);
       return;
     }
     this.#watchShare();
     first.beganMs = performance.now();
-    this.#worker.ref();
+    this.#thread.hold(true);
     this.#wake(first, first.millisecondsMax);
   }
 
@@ -186,7 +184,7 @@ export class GrammarThread {
     const { millisecondsMax } = watched;
     const usedMs = await Promise.race([
       // It may end meanwhile, which its own event tells.
-      this.#cpuMs().catch(() => Infinity),
+      this.#thread.cpuMs().catch(() => Infinity),
       pause(silentMillisecondsMax, Infinity, { ref: false }),
     ]);
     if (this.#ended || this.#waiting[0] !== watched) return;
@@ -196,10 +194,5 @@ export class GrammarThread {
     if (leftMs > 0 && performance.now() - watched.beganMs < patience * millisecondsMax)
       this.#wake(watched, leftMs + 1);
     else this.end();
-  }
-
-  async #cpuMs(): Promise<number> {
-    const { user, system } = await this.#worker.cpuUsage();
-    return (user + system) / 1_000;
   }
 }

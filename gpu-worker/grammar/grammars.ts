@@ -1,6 +1,7 @@
 /**
- * Structures as what holds a choice's tokens to them. Each is compiled first in a thread that nothing else runs in, and
- * that is ended where it takes too long; one that passes is known from then on, however many ask.
+ * Structures as what holds a choice's tokens to them. Each is tried first, compiled in a thread that nothing else runs
+ * in, apart from what serves, and that is ended where it takes too long; one that passes is known from then on, however
+ * many ask.
  */
 import { createHash } from "node:crypto";
 import { LRUCache } from "lru-cache";
@@ -11,11 +12,13 @@ import { orAborted } from "../event-loop/or-aborted.ts";
 import { SharedTask } from "../event-loop/shared-task.ts";
 import type { DecoderModel } from "../model/decoder-model.ts";
 import type { TokenConstraint } from "../model/token-constraint.ts";
-import { type ProvenGrammar, ThreadConstraint } from "./constraint.ts";
+import { ThreadConstraint } from "./constraint.ts";
 import { ForcedTokens } from "./forced-tokens.ts";
 import { GrammarThread, ThreadEnded, ThreadStarved } from "./grammar-thread.ts";
 import { Lanes } from "./lanes.ts";
-import type { ThreadLimits } from "./thread-protocol.ts";
+import { nextTokens } from "./next-tokens.ts";
+import { ProvenGrammar, type WantedGrammar } from "./proven-grammar.ts";
+import { ThreadsApart } from "./threads-apart.ts";
 import { readVocabulary, type Vocabulary } from "./vocabulary.ts";
 import { YieldPolicy } from "./yield-policy.ts";
 
@@ -28,32 +31,35 @@ export type GrammarLimits = {
 
 const defaults: GrammarLimits = { milliseconds: 2_000, bytesMax: 192 * 2 ** 20 };
 
-/** Of those that are known to compile; what they hold of memory is in the threads. */
+/** Of those that are known to compile; most of what they hold of memory is in the threads. */
 const knownMax = 512;
-const charactersKnownMax = 8 * 2 ** 20;
-/** Of a processor: what takes more to compile is followed apart from the others. */
-const quickMilliseconds = 100;
+const bytesKnownMax = 32 * 2 ** 20;
 
 export type Asked = { readonly structure: Structure; readonly param: string };
 export type Asker = { readonly signal: AbortSignal; readonly tenant: string };
 
 type Words = { readonly vocabulary: Vocabulary; readonly forced: ForcedTokens };
+type Wanted = WantedGrammar & Words;
 /** What became of a trial. */
 type Proof = ProvenGrammar | { readonly message: string; readonly path: string | null };
+/** Of one that was refused, about. */
+const refusedBytes = 1_024;
 
 export class Grammars {
   readonly #limits: GrammarLimits;
   readonly #yielding = new YieldPolicy();
-  readonly #lanes = new Lanes(this.#yielding);
+  readonly #apart = new Map<"yields" | "lower", ThreadsApart>();
+  readonly #lanes = new Lanes((...started) => this.#threadsApart().start(...started));
   readonly #turns = new FairTurns<string>();
   readonly #words = new WeakMap<DecoderModel["tokenizer"], Promise<Words>>();
   readonly #known = new LRUCache<string, Proof>({
     max: knownMax,
-    maxSize: charactersKnownMax,
-    sizeCalculation: (_, key) => key.length,
+    maxSize: bytesKnownMax,
+    sizeCalculation: (proof) => (proof instanceof ProvenGrammar ? proof.bytes : refusedBytes),
   });
   readonly #trials = new Map<string, SharedTask<Proof>>();
   #trialThread: GrammarThread | null = null;
+  #closed = false;
 
   constructor(limits: Partial<GrammarLimits> = {}) {
     this.#limits = { ...defaults, ...limits };
@@ -65,19 +71,25 @@ export class Grammars {
     { structure, param }: Asked,
     { signal, tenant }: Asker,
   ): Promise<() => TokenConstraint> {
-    const { vocabulary, forced } = await orAborted(this.#wordsOf(model), signal);
-    const key = keyOf(structure);
-    const proof = await this.#proofOf({ key, structure, vocabulary }, { signal, tenant });
+    const words = await orAborted(this.#wordsOf(model), signal);
+    const text = JSON.stringify(structure);
+    const key = createHash("sha256").update(text).digest("base64");
+    const wanted = { key, structure, length: text.length, ...words };
+    const proof = await this.#proofOf(wanted, { signal, tenant });
     const refuse = (message: string, path: string | null) =>
       refused({ structure, param }, message, path);
     if ("message" in proof) throw refuse(proof.message, proof.path);
-    const options = { lanes: this.#lanes, grammar: proof, forced, refuse };
+    const starved = () => this.#yielding.pause();
+    const { forced } = words;
+    const options = { lanes: this.#lanes, grammar: proof, forced, starved, refuse };
     return () => new ThreadConstraint(options);
   }
 
   close(): void {
+    this.#closed = true;
     this.#lanes.end();
     this.#trialThread?.end();
+    for (const threads of this.#apart.values()) threads.end();
   }
 
   #wordsOf({ tokenizer, endTokens }: DecoderModel): Promise<Words> {
@@ -91,7 +103,7 @@ export class Grammars {
     return words;
   }
 
-  async #proofOf(wanted: Omit<ProvenGrammar, "pace">, { signal, tenant }: Asker): Promise<Proof> {
+  async #proofOf(wanted: Wanted, { signal, tenant }: Asker): Promise<Proof> {
     const key = `${wanted.vocabulary.id} ${wanted.key}`;
     const known = this.#known.get(key);
     if (known !== undefined) return known;
@@ -110,7 +122,7 @@ export class Grammars {
     }
   }
 
-  async #try(wanted: Omit<ProvenGrammar, "pace">, signal: AbortSignal): Promise<Proof> {
+  async #try(wanted: Wanted, signal: AbortSignal): Promise<Proof> {
     try {
       return await this.#tryOnce(wanted, signal);
     } catch (error) {
@@ -120,12 +132,11 @@ export class Grammars {
     }
   }
 
-  async #tryOnce(wanted: Omit<ProvenGrammar, "pace">, signal: AbortSignal): Promise<Proof> {
+  async #tryOnce(wanted: Wanted, signal: AbortSignal): Promise<Proof> {
     signal.throwIfAborted();
     const thread = await this.#freshThread(wanted.vocabulary);
     const { milliseconds, bytesMax } = this.#limits;
     const { key, structure, vocabulary } = wanted;
-    const before = thread.cpuMs;
     const text = {
       kind: "open",
       text: 0,
@@ -137,37 +148,49 @@ export class Grammars {
     try {
       const answer = await thread.ask(text, milliseconds);
       if (answer.kind === "refused") return answer;
-      const pace = answer.cpuMs - before > quickMilliseconds ? "slow" : "quick";
+      const first = await nextTokens(answer, wanted.forced);
       await thread.ask({ kind: "close", text: 0 }, milliseconds);
-      return { ...wanted, pace };
+      return new ProvenGrammar(wanted, first, answer.tookMs);
     } catch (error) {
       if (!(error instanceof ThreadEnded) || error instanceof ThreadStarved) throw error;
       // Of XGrammar, which aborts; anything else is a fault of ours.
       if (error.cause instanceof Error && !isAbort(error.cause)) throw error;
       const most = `${milliseconds / 1_000} s or ${Math.round(bytesMax / 2 ** 20)} MiB`;
       const message = `compiling it takes more than ${most}. Ask for less: fewer alternatives or repetitions`;
-      return { message, path: null };
+      const { compiles: path } = thread;
+      // What is asked for next waits for no start.
+      if (!this.#closed) this.#trialThreadFor(vocabulary);
+      return { message, path };
     }
   }
 
-  /** One that takes the place of another is started for what takes long, more often than not. */
-  #yields(): ThreadLimits["yields"] {
-    if (!this.#yielding.yields) return "never";
-    return this.#trialThread === null ? "when ready" : "at once";
+  /** A process of its own for threads, for good. */
+  #threadsApart(): ThreadsApart {
+    const kind = this.#yielding.yields ? "yields" : "lower";
+    const known = this.#apart.get(kind);
+    if (known !== undefined && !known.ended) return known;
+    const threads = new ThreadsApart(kind === "yields");
+    this.#apart.set(kind, threads);
+    return threads;
   }
 
-  /** Ready for a trial: its start and a vocabulary are on nobody's time. */
-  async #freshThread(vocabulary: Vocabulary): Promise<GrammarThread> {
+  #trialThreadFor(vocabulary: Vocabulary): GrammarThread {
     const current = this.#trialThread;
     const { bytesMax } = this.#limits;
     const large = current !== null && current.heapBytes > bytesMax / 2;
     if (large) current.end();
     const thread =
       current === null || current.ended
-        ? new GrammarThread({ bytesMax, grammarsMax: 1, yields: this.#yields() })
+        ? new GrammarThread({ bytesMax, grammarsMax: 1 }, this.#threadsApart().start)
         : current;
     this.#trialThread = thread;
     thread.learn(vocabulary);
+    return thread;
+  }
+
+  /** Ready for a trial: its start and a vocabulary are on nobody's time. */
+  async #freshThread(vocabulary: Vocabulary): Promise<GrammarThread> {
+    const thread = this.#trialThreadFor(vocabulary);
     await thread.idle();
     return thread;
   }
@@ -175,10 +198,6 @@ export class Grammars {
 
 function isAbort({ name, message }: Error): boolean {
   return name === "RuntimeError" || name === "RangeError" || /memory/i.test(message);
-}
-
-function keyOf(structure: Structure): string {
-  return createHash("sha256").update(JSON.stringify(structure)).digest("base64");
 }
 
 function refused({ structure, param }: Asked, message: string, path: string | null): CodedError {

@@ -1,27 +1,29 @@
 /**
- * The threads that follow texts: one for grammars that were compiled at once, one for those that took long, so that
- * what is slow waits for what is slow, and yields to all that computes. A thread that has grown large takes no more
- * texts, and ends with its last.
+ * The threads that follow texts. One here, beside the runs, for grammars that take next to nothing, or that have been
+ * asked for so often that compiling them here is soon worth it; one apart, which yields to all that computes, for those
+ * that are new; and one for those that are slow, so that what is slow waits for what is slow. A thread that has grown
+ * large takes no more texts, and ends with its last.
  */
 import { GrammarThread } from "./grammar-thread.ts";
-import type { YieldPolicy } from "./yield-policy.ts";
+import { startThreadHere } from "./start-thread.ts";
+import type { StartThread } from "./start-thread.ts";
 
-export type Pace = "quick" | "slow";
+export type Pace = "quick" | "new" | "slow";
 
 /** Of WebAssembly: what a thread may grow to, and what it takes more texts up to. */
 const bytesMax = 512 * 2 ** 20;
 const bytesFull = 192 * 2 ** 20;
 const grammarsMax = 32;
 /** Threads at once, of which those that are full end first. */
-const threadsMax = 4;
+const threadsMax = 5;
 
 export class Lanes {
   readonly #current = new Map<Pace, GrammarThread>();
   readonly #full: GrammarThread[] = [];
-  readonly #policy: YieldPolicy;
+  readonly #startApart: StartThread;
 
-  constructor(policy: YieldPolicy) {
-    this.#policy = policy;
+  constructor(startApart: StartThread) {
+    this.#startApart = startApart;
   }
 
   /** Where a text can be followed from now on. */
@@ -29,16 +31,11 @@ export class Lanes {
     const current = this.#current.get(pace);
     if (current !== undefined && !current.ended && current.heapBytes < bytesFull) return current;
     if (current !== undefined && !current.ended) this.#full.push(current);
-    const yields = pace === "slow" && this.#policy.yields ? "at once" : "never";
-    const thread = new GrammarThread({ bytesMax, grammarsMax, yields });
+    const start = pace === "quick" ? startThreadHere : this.#startApart;
+    const thread = new GrammarThread({ bytesMax, grammarsMax }, start);
     this.#current.set(pace, thread);
     this.release();
     return thread;
-  }
-
-  /** A thread that yielded got no time: the next ones do not. */
-  starved(): void {
-    this.#policy.pause();
   }
 
   /** Ends threads that nothing needs any more, and of those that are full the oldest where there are too many. */

@@ -16,7 +16,7 @@ import { onlyProductive } from "./productive.ts";
 import { readGbnf } from "./read-gbnf.ts";
 import { readRegex } from "./read-regex.ts";
 import { readSchema } from "./schema/read-schema.ts";
-import { NodeWriter } from "./schema/write-node.ts";
+import { NodeWriter, type WrittenRules } from "./schema/write-node.ts";
 import { readStructuralTag } from "./structural-tag.ts";
 
 const root = "the text";
@@ -24,21 +24,22 @@ const root = "the text";
 /** @throws StructureError */
 export function readStructure(structure: Structure): Grammar {
   const rules = new Map<string, Expression>(jsonRules);
-  const body = bodyOf(structure, rules);
+  const places = new Map<string, string>();
+  const body = bodyOf(structure, { rules, places });
   rules.set(root, body);
   const grammar = onlyProductive(reachable({ root, rules }));
   if (isNever(grammar.rules.get(root) ?? never)) {
     throw new StructureError("no text that ends can be so: what it asks for excludes itself");
   }
-  return withoutEmptyTurns(reachable(grammar));
+  return { ...withoutEmptyTurns(reachable(grammar)), places };
 }
 
-function bodyOf(structure: Structure, rules: Map<string, Expression>): Expression {
+function bodyOf(structure: Structure, written: WrittenRules): Expression {
   switch (structure.type) {
     case "json_object":
       return rule(jsonNames.object);
     case "json_schema":
-      return schemaBody(parsed(structure.schema, "the schema"), rules);
+      return schemaBody(parsed(structure.schema, "the schema"), written);
     case "regex":
       return readRegex(structure.pattern);
     case "choice":
@@ -49,12 +50,12 @@ function bodyOf(structure: Structure, rules: Map<string, Expression>): Expressio
       }
       return choice(...[...new Set(structure.choices)].map(text));
     case "grammar":
-      return grammarBody(structure.grammar, rules);
+      return grammarBody(structure.grammar, written.rules);
     case "structural_tag":
       return readStructuralTag(parsed(structure.tag, "the structural tag"), {
-        schema: (schema) => schemaBody(schema, rules),
+        schema: (schema) => schemaBody(schema, written),
         regex: (pattern) => readRegex(pattern),
-        grammar: (grammar) => grammarBody(grammar, rules),
+        grammar: (grammar) => grammarBody(grammar, written.rules),
       });
   }
 }
@@ -69,9 +70,9 @@ function parsed(json: string, what: string): unknown {
   }
 }
 
-function schemaBody(schema: unknown, rules: Map<string, Expression>): Expression {
-  const { node, nodes } = readSchema(schema);
-  return new NodeWriter(nodes, rules, `${rules.size}`).write(node);
+function schemaBody(schema: unknown, written: WrittenRules): Expression {
+  const { node, ...read } = readSchema(schema);
+  return new NodeWriter(read, written, `${written.rules.size}`).write(node);
 }
 
 /** Its rules get names of their own: several grammars may lie in one structure. */

@@ -113,7 +113,9 @@ export type Parts = {
 /** @throws StructureError */
 export function readStructuralTag(value: unknown, parts: Parts): Expression {
   if (depthOf(value) > 4 * nestingMax)
-    throw new StructureError("the structural tag is nested too deeply");
+    throw new StructureError(
+      `the structural tag is nested more than ${4 * nestingMax} levels deep`,
+    );
   const parsed = StructuralTag.safeParse(value);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;

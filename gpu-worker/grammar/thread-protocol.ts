@@ -1,4 +1,7 @@
-/** What is said to the thread that grammars are compiled and followed in, and what it says. */
+/**
+ * What is said to the threads that grammars are compiled and followed in, and what they say: each by itself, and all of
+ * a process that has several.
+ */
 import type { Structure } from "#contract/tasks/structure.ts";
 import type { Next } from "./matcher.ts";
 import type { Vocabulary } from "./vocabulary.ts";
@@ -8,15 +11,7 @@ export type ThreadLimits = {
   readonly bytesMax: number;
   /** Compiled grammars that are kept while nothing follows them. */
   readonly grammarsMax: number;
-  /**
-   * From when on it computes only while no other thread wants its core, where the system can do that: once it has its
-   * first vocabulary, so that the first caller waits no longer than for that.
-   */
-  readonly yields: "at once" | "when ready" | "never";
 };
-
-/** Said by a thread when it yields: its number in the system. */
-export type ThreadYields = { readonly kind: "yields"; readonly thread: number };
 
 export type ThreadRequest =
   /** Before anything else is said of a vocabulary. */
@@ -43,4 +38,26 @@ export type ThreadAnswer = ThreadWords & { readonly cpuMs: number };
 export type ThreadWords =
   | { readonly kind: "next"; readonly next: Next; readonly heapBytes: number }
   | { readonly kind: "refused"; readonly message: string; readonly path: string | null }
-  | { readonly kind: "done" };
+  | { readonly kind: "done" }
+  /** What is compiled from now on: where in a schema most of it comes from. No answer. */
+  | { readonly kind: "compiles"; readonly path: string | null };
+
+/** To a process of threads, of one of them. */
+export type ProcessRequest = { readonly thread: number } & (
+  | { readonly kind: "start"; readonly limits: ThreadLimits }
+  /** Of a vocabulary that the process knows, or is told of now. */
+  | { readonly kind: "learn"; readonly id: number; readonly vocabulary: Vocabulary | null }
+  | { readonly kind: "ask"; readonly request: Exclude<ThreadRequest, { kind: "vocabulary" }> }
+  | { readonly kind: "cpu" }
+  | { readonly kind: "end" }
+);
+
+export type ProcessAnswer = { readonly thread: number } & (
+  | { readonly kind: "runs"; readonly number: number }
+  | { readonly kind: "said"; readonly answer: ThreadAnswer }
+  | { readonly kind: "cpu"; readonly milliseconds: number }
+  | { readonly kind: "ended"; readonly error: ThreadFault | null }
+);
+
+/** What went wrong in a thread. */
+export type ThreadFault = Pick<Error, "name" | "message" | "stack">;

@@ -2,6 +2,8 @@
  * The far side of grammar-thread.ts: compiles grammars and follows texts, one request after the other. What goes wrong
  * inside XGrammar ends the thread, because it cannot be used afterwards.
  */
+import { readlinkSync } from "node:fs";
+import path from "node:path";
 import { parentPort, workerData } from "node:worker_threads";
 import { Automaton } from "./automaton.ts";
 import { type Expression, type Grammar, StructureError } from "./expression.ts";
@@ -9,7 +11,8 @@ import { type Compiled, Matcher } from "./matcher.ts";
 import { printGrammar, rootName } from "./print-grammar.ts";
 import { readStructure } from "./read-structure.ts";
 import { ShortestWays } from "./shortest-ways.ts";
-import type { ThreadAnswer, ThreadLimits, ThreadRequest, ThreadWords } from "./thread-protocol.ts";
+import type { StartedThread } from "./start-thread.ts";
+import type { ThreadAnswer, ThreadRequest, ThreadWords } from "./thread-protocol.ts";
 import { TokenTable } from "./token-table.ts";
 import type { Vocabulary } from "./vocabulary.ts";
 import { tokensToTell } from "./tokens-to-tell.ts";
@@ -19,9 +22,8 @@ import {
   type GrammarCompiler,
   loadXGrammar,
 } from "./xgrammar.ts";
-import { yieldNow } from "./yield-now.ts";
 
-const limits: ThreadLimits = workerData;
+const limits: StartedThread = workerData;
 const xgrammar = loadXGrammar();
 const heapBytes = boundMemory(limits.bytesMax);
 
@@ -75,12 +77,14 @@ async function compile(request: Extract<ThreadRequest, { kind: "open" }>): Promi
   if (tokens === undefined) throw new Error("a grammar came before its vocabulary");
   const { table, compiler } = tokens;
   const grammar = readStructure(request.structure);
+  const { tokens: tokensTold, place } = tokensToTell(grammar, table);
+  if (place !== null) say({ kind: "compiles", path: place });
   const automaton = new Automaton(grammar);
   const ways = new ShortestWays(automaton, (codePoint) => table.canSpell(codePoint));
   if (ways.lengthOfRule(automaton.root) === Infinity) {
     throw new StructureError("no text that ends can be so, or none that this model has tokens for");
   }
-  const compiled = tokensToTell(grammar, table) > toldMax ? null : await told(grammar, compiler);
+  const compiled = tokensTold > toldMax ? null : await told(grammar, compiler);
   const counts = [...grammar.rules.values()].some(hasCount);
   const kept = { compiled: { grammar: compiled, automaton, ways, table, counts }, texts: 0 };
   makeRoom();
@@ -144,7 +148,6 @@ async function answer(request: ThreadRequest): Promise<ThreadWords> {
   switch (request.kind) {
     case "vocabulary":
       await takeVocabulary(request.vocabulary);
-      if (limits.yields === "when ready") yieldNow();
       return { kind: "done" };
     case "close":
       close(request.text);
@@ -190,4 +193,8 @@ parentPort?.on("message", (request: ThreadRequest) => {
     say(said, transfer as ArrayBuffer[]);
   });
 });
+if (limits.apart && process.platform === "linux") {
+  const number = Number(path.basename(readlinkSync("/proc/thread-self")));
+  parentPort?.postMessage({ kind: "runs", number }, []);
+}
 say({ kind: "done" });

@@ -11,7 +11,11 @@ import type { TokenTable } from "./token-table.ts";
 const ofPlace = 40;
 const ofRule = 1_000;
 
-export function tokensToTell({ rules }: Grammar, table: TokenTable): number {
+/** @returns with the place in a schema that most of them come from; null: it is not known */
+export function tokensToTell(
+  { rules, places }: Grammar,
+  table: TokenTable,
+): { tokens: number; place: string | null } {
   const ofSets = new Map<CharacterSet, number>();
   const beginning = (set: CharacterSet): number => {
     const known = ofSets.get(set);
@@ -43,7 +47,16 @@ export function tokensToTell({ rules }: Grammar, table: TokenTable): number {
         return 0;
     }
   };
-  return sum([...rules.values()].map(tell));
+  const ofPlaces = new Map<string, number>();
+  let tokens = 0;
+  for (const [name, body] of rules) {
+    const ofBody = tell(body);
+    tokens += ofBody;
+    const place = places?.get(name);
+    if (place !== undefined) ofPlaces.set(place, (ofPlaces.get(place) ?? 0) + ofBody);
+  }
+  const [costliest] = [...ofPlaces].toSorted(([, a], [, b]) => b - a);
+  return { tokens, place: costliest?.[0] ?? null };
 }
 
 function sum(numbers: readonly number[]): number {

@@ -8,9 +8,9 @@ import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 export type Vocabulary = {
   readonly id: number;
   /** Of all tokens, one after the other. */
-  readonly bytes: Uint8Array<SharedArrayBuffer>;
+  readonly bytes: Uint8Array;
   /** Where each token begins, and after the last. */
-  readonly starts: Uint32Array<SharedArrayBuffer>;
+  readonly starts: Uint32Array;
   /** Tokens after which a text ends, the usual one first. */
   readonly endTokens: readonly number[];
 };
@@ -42,15 +42,26 @@ export async function readVocabulary(
     );
   }
   const size = tokens.reduce((sum, { length }) => sum + length, 0);
-  const bytes = new Uint8Array(new SharedArrayBuffer(size));
-  const starts = new Uint32Array(new SharedArrayBuffer(4 * (tokens.length + 1)));
+  const bytes = new Uint8Array(size);
+  const starts = new Uint32Array(tokens.length + 1);
   let at = 0;
   for (const [id, token] of tokens.entries()) {
     bytes.set(token, at);
     at += token.length;
     starts[id + 1] = at;
   }
-  return { id: (vocabularies += 1), bytes, starts, endTokens: [...endTokens] };
+  return inSharedMemory({ id: (vocabularies += 1), bytes, starts, endTokens: [...endTokens] });
+}
+
+/** Threads are told of it without a copy. */
+export function inSharedMemory({ bytes, starts, ...others }: Vocabulary): Vocabulary {
+  const shared = {
+    bytes: new Uint8Array(new SharedArrayBuffer(bytes.byteLength)),
+    starts: new Uint32Array(new SharedArrayBuffer(starts.byteLength)),
+  };
+  shared.bytes.set(bytes);
+  shared.starts.set(starts);
+  return { ...others, ...shared };
 }
 
 export function tokenBytes({ bytes, starts }: Vocabulary, token: number): Uint8Array {

@@ -1,11 +1,11 @@
 /**
  * Whether the threads of what may take long yield to all others. They do, so that tokens come as fast beside a grammar
  * that takes seconds; but where others have the whole machine all the time, one that yields would never come to its
- * end: for a while after that has happened, none does.
+ * end: for a while after that has happened, threads have a share of the cores, a small one.
  */
 import { readFileSync } from "node:fs";
 
-/** Of the time by the clock, which a request may take ten times its own of (see `patience` of grammar-thread.ts). */
+/** Of the time by the clock: with less of it, what takes the two seconds that it may would take twenty. */
 const shareMin = 0.1;
 const pauseMilliseconds = 60_000;
 
@@ -21,32 +21,38 @@ export class YieldPolicy {
   }
 }
 
-/** What a thread of this process got of a processor since it was last asked. */
+/** What a thread got of a processor since it was last asked. */
 export class ThreadShare {
   readonly #file: string;
   #askedAt = performance.now();
   #ranMs: number;
 
-  /** @param thread its number in the system, of a thread that runs */
-  constructor(thread: number) {
-    this.#file = `/proc/self/task/${thread}/schedstat`;
+  /** @param file `schedstat` of a thread that runs */
+  constructor(file: string) {
+    this.#file = file;
     this.#ranMs = this.#read();
   }
 
   isStarved(): boolean {
-    const [askedAt, ranMs] = [this.#askedAt, this.#ranMs];
+    const [askedAt, ranBefore] = [this.#askedAt, this.#ranMs];
     this.#askedAt = performance.now();
     this.#ranMs = this.#read();
-    return this.#ranMs - ranMs < shareMin * (this.#askedAt - askedAt);
+    return this.#ranMs - ranBefore < shareMin * (this.#askedAt - askedAt);
   }
 
-  /** Linux's Documentation/scheduler/sched-stats.rst: nanoseconds on a processor come first. */
   #read(): number {
-    try {
-      return Number(readFileSync(this.#file, "utf8").split(" ")[0]) / 1e6;
-    } catch {
-      // It has ended, or the kernel keeps no such account.
-      return Infinity;
-    }
+    return ranMs(this.#file) ?? Infinity;
+  }
+}
+
+/**
+ * Linux's Documentation/scheduler/sched-stats.rst: nanoseconds on a processor come first.
+ * @returns milliseconds; null: it has ended, or the system keeps no such account
+ */
+export function ranMs(schedstat: string): number | null {
+  try {
+    return Number(readFileSync(schedstat, "utf8").split(" ")[0]) / 1e6;
+  } catch {
+    return null;
   }
 }

@@ -1,5 +1,5 @@
 /** Texts held to structures, token by token, with tokenizers of several families: what an engine is told of them. */
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import type { Structure } from "#contract/tasks/structure.ts";
 import { Grammars } from "../../gpu-worker/grammar/grammars.ts";
 import type { DecoderModel } from "../../gpu-worker/model/decoder-model.ts";
@@ -12,6 +12,9 @@ import {
   wordsOf,
 } from "./made-tokenizers.ts";
 import { allowedTokens, bytesOf, isAllowed, randomWalk } from "./random-walk.ts";
+
+// What compiles has to be started, and gives way to all else that the machine does.
+vi.setConfig({ testTimeout: 240_000 });
 
 const grammars = new Grammars();
 afterAll(() => grammars.close());

@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { Ajv2020, type ValidateFunction } from "ajv/dist/2020.js";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { Grammars } from "../../gpu-worker/grammar/grammars.ts";
@@ -20,6 +20,9 @@ type Case = { file: string; description: string; schema: unknown; tests: [unknow
 const suite: Case[] = JSON.parse(
   readFileSync(path.join(import.meta.dirname, "json-schema-test-suite/draft2020-12.json"), "utf8"),
 );
+
+// What compiles has to be started, and gives way to all else that the machine does.
+vi.setConfig({ testTimeout: 240_000 });
 
 const grammars = new Grammars();
 afterAll(() => grammars.close());

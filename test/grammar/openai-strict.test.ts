@@ -5,13 +5,16 @@
  */
 import { Ajv2020 } from "ajv/dist/2020.js";
 import addFormats from "ajv-formats";
-import { afterAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it, vi } from "vitest";
 import { structureLimits } from "#contract/tasks/structure.ts";
 import { Grammars } from "../../gpu-worker/grammar/grammars.ts";
 import { randomFrom } from "../random-from.ts";
 import { schemaOf, times } from "./hostile-structures.ts";
 import { madeTokenizer, wordsOf } from "./made-tokenizers.ts";
 import { randomWalk } from "./random-walk.ts";
+
+// What compiles has to be started, and gives way to all else that the machine does.
+vi.setConfig({ testTimeout: 240_000 });
 
 const grammars = new Grammars();
 afterAll(() => grammars.close());

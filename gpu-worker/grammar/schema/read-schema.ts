@@ -27,13 +27,18 @@ const nodesMax = 10_000;
 /** Schemas within schemas. */
 const depthMax = 100;
 
-export type ReadSchema = { readonly node: Node; readonly nodes: ReadonlyMap<string, Node> };
+export type ReadSchema = {
+  readonly node: Node;
+  readonly nodes: ReadonlyMap<string, Node>;
+  /** Where in the schema each was read first, as a JSON pointer. */
+  readonly places: ReadonlyMap<Node, string>;
+};
 
 /** @throws StructureError with the place in the schema */
 export function readSchema(schema: unknown): ReadSchema {
   const reader = new SchemaReader(schema);
   const node = reader.read([atPlace(schema, "#")]);
-  return { node, nodes: reader.nodes };
+  return { node, nodes: reader.nodes, places: reader.places };
 }
 
 /** What a value must be at once: keywords of one type each, and lists of which one must be it. */
@@ -41,6 +46,7 @@ type Flat = { bases: Located[]; groups: Group[]; impossible: boolean };
 
 class SchemaReader {
   readonly nodes = new Map<string, Node>();
+  readonly places = new Map<Node, string>();
   readonly #document: Document;
   /** Those being read, with how deep in objects and arrays each began. */
   readonly #open = new Map<string, number>();
@@ -60,13 +66,18 @@ class SchemaReader {
       if (begun === this.#depth) throw selfReference(all[0]?.path ?? "#");
       return { kind: "reference", key };
     }
+    const place = all[0]?.path ?? "#";
     if (this.nodes.size >= nodesMax) {
-      throw new StructureError(`it has more than ${nodesMax} parts once all of it is put together`);
+      throw new StructureError(
+        `a schema has more than ${nodesMax} parts once all of it is put together. Ask for fewer alternatives at once`,
+        place,
+      );
     }
     this.#open.set(key, this.#depth);
     const node = this.#node(all);
     this.#open.delete(key);
     this.nodes.set(key, node);
+    if (!this.places.has(node)) this.places.set(node, place);
     return node;
   }
 
