@@ -211,7 +211,10 @@ export class TuningRig {
   }
 
   async close(): Promise<void> {
-    await this.stopWorking();
+    const stopped = this.stopWorking();
+    // Answers the poll that is open at once, and not after a second.
+    this.queueServer.reset();
+    await stopped;
     for (const child of this.#children) {
       if (child.exitCode !== null || child.signalCode !== null) continue;
       child.kill("SIGKILL");
