@@ -35,6 +35,29 @@ const shared = [
   "test/edge/{answers,fine-tuning,openapi}/**/*.node.test.ts",
   "test/pipelines/!(augmentation|oracle|smollm2|token-ids).test.ts",
   "test/llm/!(decoder.gpu|engine-cases|engine-decoders).test.ts",
+  "test/architectures/{bert,half-precision,lora-encoder,losses,training-decoder,training-encoder}.test.ts",
+  "test/autodiff/{dropout,gradient,rules}.test.ts",
+  "test/catalog/{device-memory,unload-plan}.test.ts",
+  "test/compute-form/form-choice.test.ts",
+  "test/graphs/{graph-key,measure-costs}.test.ts",
+  "test/training/{batches,choose-decoder-plan,choose-plan,learnt-rows,search-plan,start-tensors}.test.ts",
+];
+
+/**
+ * Likewise with our runtime on the C API, of one thread: the first that opens it in a process says how many. What they
+ * import is loaded and the runtime opened once for a process.
+ */
+const serving = [
+  "test/catalog/{adapters,catalog,decoder-adapters,fetched-models,model-failure,ner-en}.test.ts",
+  "test/catalog/{tuned-adapters,tuned-models}.test.ts",
+  "test/checkpoints/{adapter-folder,onnx-file,peft-adapters,peft-decoders,peft-prompts}.test.ts",
+  "test/checkpoints/sentence-folder.test.ts",
+  "test/cli/export-model.test.ts",
+  "test/compute-form/int8-accuracy.test.ts",
+  "test/jobs/{computation-executor,drain,generation,held-messages,token-feed,worker}.test.ts",
+  "test/pipelines/{augmentation,token-ids}.test.ts",
+  "test/training/{read-words,time-fit,token-rows,tune-similar,tune-texts}.test.ts",
+  "test/tuning-jobs/continued.test.ts",
 ];
 
 /**
@@ -71,7 +94,7 @@ export default defineConfig({
           name: "node",
           env: compileCache,
           include: ["test/**/*.test.ts"],
-          exclude: ["test/edge/**/!(*.node).test.ts", "test/e2e/**", ...shared],
+          exclude: ["test/edge/**/!(*.node).test.ts", "test/e2e/**", ...shared, ...serving],
           environment: "node",
           testTimeout: 30_000,
           hookTimeout: 60_000,
@@ -83,6 +106,18 @@ export default defineConfig({
           name: "node-shared",
           env: compileCache,
           include: shared,
+          environment: "node",
+          testTimeout: 30_000,
+          hookTimeout: 60_000,
+          maxWorkers,
+          isolate: false,
+        },
+      },
+      {
+        test: {
+          name: "node-serving",
+          env: compileCache,
+          include: serving,
           environment: "node",
           testTimeout: 30_000,
           hookTimeout: 60_000,

@@ -65,17 +65,12 @@ async function open(options: DecoderOptions): Promise<Session> {
   return runtime.load({ path: graph }, { threads: 2, provider: "cpu" });
 }
 
-/** Log probabilities by text: a row of the vocabulary for each token. */
-async function readTexts(session: Session): Promise<Float32Array[][]> {
-  const all: Float32Array[][] = [];
-  for (const ids of texts) {
-    const { logits } = await session.run(wholeText(session, ids), { outputs: ["logits"] });
-    if (logits?.dtype !== "float32") throw new TypeError("a decoder gives logits");
-    const { data } = logits;
-    const width = data.length / ids.length;
-    all.push(ids.map((_, at) => logProbabilities(data.subarray(at * width, (at + 1) * width))));
-  }
-  return all;
+async function logitsOf(session: Session, ids: readonly number[]): Promise<Float32Array[]> {
+  const { logits } = await session.run(wholeText(session, ids), { outputs: ["logits"] });
+  if (logits?.dtype !== "float32") throw new TypeError("a decoder gives logits");
+  const { data } = logits;
+  const width = data.length / ids.length;
+  return ids.map((_, at) => data.subarray(at * width, (at + 1) * width));
 }
 
 /** Of two chats alone, so that the others are new to it. */
@@ -87,52 +82,83 @@ async function reachOfSome(session: Session): Promise<LayerReach[]> {
 
 // Loops, because there are 23 million numbers in each form.
 
-function logProbabilities(logits: Float32Array): Float32Array {
-  let largest = -Infinity;
-  for (const value of logits) if (value > largest) largest = value;
+type Distribution = { readonly first: number; readonly normaliser: number };
+
+/** The likeliest token, and what log probabilities are less than logits by. */
+function describeRow(logits: Float32Array): Distribution {
+  let first = 0;
+  for (let at = 1; at < logits.length; at += 1) {
+    if ((logits[at] ?? NaN) > (logits[first] ?? NaN)) first = at;
+  }
+  const most = logits[first] ?? NaN;
   let total = 0;
-  for (const value of logits) total += Math.exp(value - largest);
-  const normaliser = largest + Math.log(total);
-  return logits.map((value) => value - normaliser);
+  for (let at = 0; at < logits.length; at += 1) total += Math.exp((logits[at] ?? NaN) - most);
+  return { first, normaliser: most + Math.log(total) };
 }
 
-function divergence(exact: Float32Array, found: Float32Array): number {
+type Exact = {
+  readonly first: number;
+  readonly probabilities: Float32Array;
+  /** Sum of the probabilities, 1 but for their rounding, and of each times its logarithm. */
+  readonly mass: number;
+  readonly negentropy: number;
+  readonly next: number;
+};
+
+function exactRow(logits: Float32Array, next: number | undefined): Exact {
+  const { first, normaliser } = describeRow(logits);
+  const probabilities = new Float32Array(logits.length);
+  let [mass, negentropy] = [0, 0];
+  for (let at = 0; at < logits.length; at += 1) {
+    const own = (logits[at] ?? NaN) - normaliser;
+    probabilities[at] = Math.exp(own);
+    mass += probabilities[at] ?? NaN;
+    negentropy += (probabilities[at] ?? NaN) * own;
+  }
+  const followed = next === undefined ? NaN : (logits[next] ?? NaN) - normaliser;
+  return { first, probabilities, mass, negentropy, next: followed };
+}
+
+function dot(one: Float32Array, other: Float32Array): number {
   let sum = 0;
-  for (let at = 0; at < exact.length; at += 1) {
-    const value = exact[at] ?? NaN;
-    sum += Math.exp(value) * (value - (found[at] ?? NaN));
-  }
+  for (let at = 0; at < one.length; at += 1) sum += (one[at] ?? NaN) * (other[at] ?? NaN);
   return sum;
-}
-
-function likeliest(row: Float32Array): number {
-  let best = 0;
-  for (let at = 1; at < row.length; at += 1) {
-    if ((row[at] ?? NaN) > (row[best] ?? NaN)) best = at;
-  }
-  return best;
 }
 
 function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
+async function readExactly(session: Session): Promise<Exact[][]> {
+  const all: Exact[][] = [];
+  for (const ids of texts) {
+    const rows = await logitsOf(session, ids);
+    all.push(rows.map((row, at) => exactRow(row, ids[at + 1])));
+  }
+  return all;
+}
+
 /** Means over all tokens: of the divergence, of what the text's next token differs by, of equal likeliest tokens. */
-function compare(exact: readonly Float32Array[][], found: readonly Float32Array[][]) {
-  const pairs = texts.flatMap((ids, text) =>
-    ids.map((_, at) => ({
-      exact: exact[text]?.[at] ?? new Float32Array(),
-      found: found[text]?.[at] ?? new Float32Array(),
-      next: ids[at + 1],
-    })),
-  );
-  const nexts = pairs.flatMap(({ next, ...rows }) =>
-    next === undefined ? [] : [Math.abs((rows.exact[next] ?? NaN) - (rows.found[next] ?? NaN))],
-  );
+async function compare(wanted: readonly Exact[][], session: Session) {
+  const divergences: number[] = [];
+  const shifts: number[] = [];
+  const agreements: number[] = [];
+  for (const [text, ids] of texts.entries()) {
+    for (const [at, row] of (await logitsOf(session, ids)).entries()) {
+      const exact = wanted[text]?.[at];
+      if (exact === undefined) throw new Error("a token that was not read before");
+      const { first, normaliser } = describeRow(row);
+      const cross = dot(exact.probabilities, row) - exact.mass * normaliser;
+      divergences.push(exact.negentropy - cross);
+      agreements.push(first === exact.first ? 1 : 0);
+      const next = ids[at + 1];
+      if (next !== undefined) shifts.push(Math.abs(exact.next - ((row[next] ?? NaN) - normaliser)));
+    }
+  }
   return {
-    divergence: mean(pairs.map((pair) => divergence(pair.exact, pair.found))),
-    logprob: mean(nexts),
-    agreement: mean(pairs.map((pair) => (likeliest(pair.exact) === likeliest(pair.found) ? 1 : 0))),
+    divergence: mean(divergences),
+    logprob: mean(shifts),
+    agreement: mean(agreements),
   };
 }
 
@@ -140,14 +166,14 @@ describe.skipIf(!here)("SmolLM2", () => {
   let exact: Session;
   let int8: Session;
   let int4: Session;
-  let wanted: Float32Array[][];
+  let wanted: Exact[][];
 
   beforeAll(async () => {
     runtime = await openRuntime({ log: { info: () => {}, warn: console.warn } });
     exact = await open({ form: "f32" });
     int8 = await open({ form: "int8" });
     int4 = await open({ form: "int4" });
-    wanted = await readTexts(exact);
+    wanted = await readExactly(exact);
   }, 120_000);
 
   afterAll(async () => {
@@ -156,7 +182,7 @@ describe.skipIf(!here)("SmolLM2", () => {
   });
 
   async function compareIn(name: string, session: Session) {
-    const found = compare(wanted, await readTexts(session));
+    const found = await compare(wanted, session);
     console.info(
       `SmolLM2 in ${name}, ${texts.flat().length} tokens: KL ${found.divergence.toFixed(4)}, ` +
         `mean |Δ logprob| ${found.logprob.toFixed(4)}, top-1 ${found.agreement.toFixed(4)}`,

@@ -10,8 +10,8 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { childEnvironment, jobsQueueUrl, kill, outputOf } from "./child-process.ts";
 import { Rig, noopMessage } from "./rig.ts";
-import { secret } from "./stand-in-edge.ts";
 
 const script = path.resolve(import.meta.dirname, "../../gpu-worker/main.ts");
 const preload = pathToFileURL(path.join(import.meta.dirname, "on-a-device.mjs")).href;
@@ -25,29 +25,17 @@ beforeEach(async () => {
   stateFolder = await mkdtemp(path.join(tmpdir(), "worker-device-"));
 });
 afterEach(async () => {
-  if (child !== null && child.exitCode === null && child.signalCode === null) {
-    child.kill("SIGKILL");
-    await once(child, "exit");
-  }
+  if (child !== null) await kill(child);
   await rig.stop();
   await rm(stateFolder, { recursive: true });
 });
 
 function start(settings: Record<string, string>, execArgv: string[] = []) {
-  const queue = `http://127.0.0.1:${rig.queueServer.port}`;
+  const { port } = rig.queueServer;
   const env = {
     ...process.env,
-    LLM_OS_EDGE_URL: rig.edge.url,
-    LLM_OS_CALLBACK_SECRET: secret,
-    SQS_QUEUE_URL: `${queue}/000000000000/jobs`,
-    SQS_ENDPOINT: queue,
-    SQS_WAIT_SECONDS: "1",
-    S3_ENDPOINT: queue,
-    S3_BUCKET: "files",
-    S3_ACCESS_KEY_ID: "test",
-    S3_SECRET_ACCESS_KEY: "test",
-    AWS_ACCESS_KEY_ID: "test",
-    AWS_SECRET_ACCESS_KEY: "test",
+    ...childEnvironment(port, rig.edge.url),
+    SQS_QUEUE_URL: jobsQueueUrl(port),
     LLM_OS_STATE: stateFolder,
     LLM_OS_CUDA: "",
     LLM_OS_LOG_LEVEL: "info",
@@ -56,10 +44,8 @@ function start(settings: Record<string, string>, execArgv: string[] = []) {
   };
   const started = fork(script, { env, execArgv, silent: true });
   child = started;
-  const output: string[] = [];
-  started.stdout?.on("data", (text) => output.push(String(text)));
-  started.stderr?.on("data", (text) => output.push(String(text)));
-  const ended = once(started, "exit").then(([code]) => ({ code, output: output.join("") }));
+  const output = outputOf(started);
+  const ended = once(started, "exit").then(([code]) => ({ code, output: output() }));
   const ready = new Promise<void>((resolve, reject) => {
     started.on("message", (message: { type: string }) => {
       if (message.type === "ready") resolve();

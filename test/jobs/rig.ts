@@ -89,7 +89,10 @@ export class Rig {
   }
 
   async stop(): Promise<void> {
-    await Promise.all(this.#workers.map((each) => each.close()));
+    const closing = this.#workers.map((each) => each.close());
+    // A worker waits for its open polls: forgetting what is queued answers them at once, and not after a second.
+    this.queueServer.reset();
+    await Promise.all(closing);
     await this.queueServer.stop();
     await this.edge.stop();
   }

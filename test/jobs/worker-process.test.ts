@@ -7,8 +7,8 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { childEnvironment, jobsQueueUrl, kill, outputOf } from "./child-process.ts";
 import { Rig, noopMessage, openTestQueue } from "./rig.ts";
-import { secret } from "./stand-in-edge.ts";
 
 const script = path.resolve(import.meta.dirname, "../../gpu-worker/main.ts");
 const references = path.resolve(
@@ -27,31 +27,17 @@ beforeEach(async () => {
   rig = await Rig.start();
 });
 afterEach(async () => {
-  for (const child of children.splice(0)) {
-    if (child.exitCode === null && child.signalCode === null) {
-      child.kill("SIGKILL");
-      await once(child, "exit");
-    }
-  }
+  for (const child of children.splice(0)) await kill(child);
   await rig.stop();
 });
 afterAll(() => rm(stateFolder, { recursive: true }));
 
 function environment(): Record<string, string> {
-  const queue = `http://127.0.0.1:${rig.queueServer.port}`;
+  const { port } = rig.queueServer;
   return {
     ...(process.env as Record<string, string>),
-    LLM_OS_EDGE_URL: rig.edge.url,
-    LLM_OS_CALLBACK_SECRET: secret,
-    SQS_QUEUE_URL: `${queue}/000000000000/jobs`,
-    SQS_ENDPOINT: queue,
-    SQS_WAIT_SECONDS: "1",
-    S3_ENDPOINT: queue,
-    S3_BUCKET: "files",
-    S3_ACCESS_KEY_ID: "test",
-    S3_SECRET_ACCESS_KEY: "test",
-    AWS_ACCESS_KEY_ID: "test",
-    AWS_SECRET_ACCESS_KEY: "test",
+    ...childEnvironment(port, rig.edge.url),
+    SQS_QUEUE_URL: jobsQueueUrl(port),
     LLM_OS_STATE: stateFolder,
     LLM_OS_FORM: "f32",
     LLM_OS_LOG_LEVEL: "warn",
@@ -65,16 +51,14 @@ type Message = { type: string; healthPort?: number };
 async function startProcess(): Promise<{ child: ChildProcess; healthPort: number }> {
   const child = fork(script, { env: environment(), silent: true });
   children.push(child);
-  let output = "";
-  child.stdout?.on("data", (text) => (output += text));
-  child.stderr?.on("data", (text) => (output += text));
+  const output = outputOf(child);
   let healthPort = 0;
   await new Promise<void>((resolve, reject) => {
     child.on("message", (message: Message) => {
       healthPort = message.healthPort ?? healthPort;
       if (message.type === "ready") resolve();
     });
-    child.once("exit", () => reject(new Error(`the worker ended:\n${output}`)));
+    child.once("exit", () => reject(new Error(`the worker ended:\n${output()}`)));
   });
   return { child, healthPort };
 }
@@ -90,11 +74,10 @@ describe("the worker process", () => {
   it("refuses to start without its settings, naming them", async () => {
     const child = fork(script, { env: { PATH: process.env["PATH"] ?? "" }, silent: true });
     children.push(child);
-    let output = "";
-    child.stderr?.on("data", (text) => (output += text));
+    const output = outputOf(child);
     const [code] = await once(child, "exit");
     expect(code).toBe(1);
-    expect(output).toMatch(/LLM_OS_EDGE_URL is not set\. Set it to/);
+    expect(output()).toMatch(/LLM_OS_EDGE_URL is not set\. Set it to/);
   });
 
   it.skipIf(!existsSync(references))(

@@ -1,22 +1,13 @@
 /** A table of the words that are read alone comes out as the whole one does, also of a training that goes on. */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
-import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
+import { afterAll, expect, it } from "vitest";
 import { RuntimeError } from "../../gpu-worker/runtime/session.ts";
-import type { Runtime } from "../../gpu-worker/runtime/session.ts";
 import { int64 } from "../../gpu-worker/tensor/tensor.ts";
-import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
 import { withReadWords, withWholeTable, wordsOf } from "../../gpu-worker/training/read-words.ts";
-import { openTrainStep } from "../../gpu-worker/training/train-step.ts";
 import type { TrainStep } from "../../gpu-worker/training/train-step.ts";
 import { trainingGraphs } from "../../gpu-worker/training/training-graphs.ts";
-import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
+import { elementsOf, openTagger, TrainingBench } from "./training-bench.ts";
 
-const base = path.join(import.meta.dirname, "../architectures/checkpoints/bert-tokens");
-const config: unknown = JSON.parse(readFileSync(path.join(base, "config.json"), "utf8"));
-const weights = openSafetensors(path.join(base, "model.safetensors"));
+const { config, weights } = openTagger();
 const table = "bert.embeddings.word_embeddings.weight";
 
 const rows = [
@@ -27,21 +18,8 @@ const rows = [
 const words = wordsOf([{ rows: rows.slice(0, 2).map((ids) => ({ ids })) }, { rows: [] }], 0);
 const read = { table, words };
 
-let runtime: Runtime;
-let folder: string;
-const open: TrainStep[] = [];
-
-beforeAll(async () => {
-  const log = { info: () => undefined, warn: () => undefined };
-  runtime = await openRuntime({ log, only: "c-api", poolThreads: 1 });
-  folder = mkdtempSync(path.join(tmpdir(), "read-words-"));
-});
-
-afterAll(async () => {
-  for (const training of open) await training.release();
-  weights.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+const bench = new TrainingBench(1);
+afterAll(() => weights.close());
 
 async function train(isCompact: boolean): Promise<TrainStep> {
   const source = isCompact ? withReadWords(weights, read) : weights;
@@ -51,9 +29,7 @@ async function train(isCompact: boolean): Promise<TrainStep> {
     shapesRate: 1,
     ...(isCompact && { words }),
   });
-  const training = await openTrainStep({ runtime, ...graphs, weights: source, folder });
-  open.push(training);
-  return training;
+  return bench.train({ ...graphs, weights: source });
 }
 
 function batch(texts: readonly (readonly number[])[], seed: number) {
@@ -81,11 +57,6 @@ async function takeSteps(training: TrainStep, seeds: readonly number[]): Promise
 
 const parametersOf = ({ updated, read: readOf }: TrainStep) =>
   readOf(updated.filter((name) => weights.entry(name) !== null));
-
-function elementsOf(tensor: Tensor | undefined): Float32Array {
-  if (tensor?.dtype !== "float32") throw new TypeError("not f32");
-  return tensor.data;
-}
 
 it("is what the whole table becomes, to the rows that nothing reads", async () => {
   expect(words).toEqual([0, 2, 3, 5, 7, 9, 14, 22, 31]);

@@ -2,29 +2,26 @@
  * Twenty steps of AdamW as PyTorch took them (../shared/models/make_references.py): a classifier of texts, one of
  * tokens, and adapters of low rank in a decoder, in sessions whose parameters are updated in place.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import path from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { buildTrainingDecoder } from "../../gpu-worker/architectures/decoder.ts";
 import { buildTrainingEncoder } from "../../gpu-worker/architectures/encoder.ts";
 import type { EncoderTask } from "../../gpu-worker/architectures/training-encoder.ts";
 import { gradient } from "../../gpu-worker/autodiff/gradient.ts";
 import { adamW } from "../../gpu-worker/autodiff/optimizers/adam-w.ts";
-import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
-import type { Runtime } from "../../gpu-worker/runtime/session.ts";
 import { int64 } from "../../gpu-worker/tensor/tensor.ts";
 import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
 import type { LearntRow } from "../../gpu-worker/training/learnt-rows.ts";
 import { packedFeeds } from "../../gpu-worker/training/packed-rows.ts";
 import { loraScale } from "../../gpu-worker/training/start-tensors.ts";
-import { openTrainStep } from "../../gpu-worker/training/train-step.ts";
 import { openGgufCheckpoint } from "../../gpu-worker/weights/gguf-checkpoint.ts";
 import { layeredWeights, memoryWeights } from "../../gpu-worker/weights/memory-weights.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
 import type { WeightSource } from "../../gpu-worker/weights/weight-source.ts";
 import { sharedFolder } from "../catalog/shared-folder.ts";
+import { trainerSteps, TrainingBench } from "./training-bench.ts";
 
 const Rows = z.array(z.array(z.int()));
 const Steps = z.object({
@@ -59,16 +56,7 @@ function startOf(file: string, rename: (name: string) => string): WeightSource {
   }
 }
 
-let runtime: Runtime;
-let folder: string;
-
-beforeAll(async () => {
-  const log = { info: () => undefined, warn: () => undefined };
-  runtime = await openRuntime({ log, only: "c-api", poolThreads: 1 });
-  folder = mkdtempSync(path.join(tmpdir(), "references-"));
-});
-
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const bench = new TrainingBench();
 
 type Taken = { readonly loss: number; readonly norm: number | null };
 
@@ -94,17 +82,8 @@ async function trainEncoder(
   const config: unknown = JSON.parse(readFileSync(path.join(base, "config.json"), "utf8"));
   const weights = layeredWeights(start, openSafetensors(path.join(base, "model.safetensors")));
   const forward = buildTrainingEncoder(config, weights, { task, packed, isInput: () => true });
-  const parameters = forward.inputs.flatMap(({ name }) => (weights.entry(name) ? [name] : []));
-  const plain = parameters.filter((name) => name.endsWith("bias") || name.includes("LayerNorm"));
-  const decayed = parameters.filter((name) => !plain.includes(name));
-  const update = adamW(gradient(forward, { loss: "loss", parameters }), {
-    groups: [
-      { parameters: decayed, weightDecay: 0.01 },
-      { parameters: plain, weightDecay: 0 },
-    ],
-    maxNorm: 1,
-  });
-  const training = await openTrainStep({ runtime, update, evaluation: null, weights, folder });
+  const update = trainerSteps(forward, weights);
+  const training = await bench.train({ update, evaluation: null, weights });
   weights.close();
   try {
     const taken: Taken[] = [];
@@ -163,7 +142,7 @@ describe.skipIf(sharedFolder === null)("twenty steps are PyTorch's", () => {
       weightDecay: 0,
       maxNorm: Infinity,
     });
-    const training = await openTrainStep({ runtime, update, evaluation: null, weights, folder });
+    const training = await bench.train({ update, evaluation: null, weights });
     weights.close();
     try {
       const taken: Taken[] = [];

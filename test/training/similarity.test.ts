@@ -1,18 +1,13 @@
 /** Twenty steps of AdamW as sentence-transformers' losses had them (references/make_similarity.py). */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import path from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import * as z from "zod";
 import { buildTrainingEncoder } from "../../gpu-worker/architectures/encoder.ts";
-import { gradient } from "../../gpu-worker/autodiff/gradient.ts";
-import { adamW } from "../../gpu-worker/autodiff/optimizers/adam-w.ts";
-import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
-import type { Runtime } from "../../gpu-worker/runtime/session.ts";
 import { float32, int64 } from "../../gpu-worker/tensor/tensor.ts";
 import { rowFeeds } from "../../gpu-worker/training/batches.ts";
-import { openTrainStep } from "../../gpu-worker/training/train-step.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
+import { trainerSteps, TrainingBench } from "./training-bench.ts";
 
 const Run = z.object({
   by: z.enum(["contrast", "cosine"]),
@@ -39,16 +34,7 @@ const base = path.resolve(
 /** Of a batch. */
 const pairs = 6;
 
-let runtime: Runtime;
-let folder: string;
-
-beforeAll(async () => {
-  const log = { info: () => undefined, warn: () => undefined };
-  runtime = await openRuntime({ log, only: "c-api", poolThreads: 1 });
-  folder = mkdtempSync(path.join(tmpdir(), "similarity-"));
-});
-
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const bench = new TrainingBench(1);
 
 it.each(Object.entries(runs))("%s", async (name, { by, learning_rate: rate, steps }) => {
   const config: unknown = JSON.parse(readFileSync(path.join(base, "config.json"), "utf8"));
@@ -59,19 +45,8 @@ it.each(Object.entries(runs))("%s", async (name, { by, learning_rate: rate, step
     packed: true,
     isInput: () => true,
   });
-  const parameters = forward.inputs.flatMap((input) =>
-    weights.entry(input.name) ? input.name : [],
-  );
-  const plain = parameters.filter((each) => each.endsWith("bias") || each.includes("LayerNorm"));
-  const decayed = parameters.filter((each) => !plain.includes(each));
-  const update = adamW(gradient(forward, { loss: "loss", parameters }), {
-    groups: [
-      { parameters: decayed, weightDecay: 0.01 },
-      { parameters: plain, weightDecay: 0 },
-    ],
-    maxNorm: 1,
-  });
-  const training = await openTrainStep({ runtime, update, evaluation: null, weights, folder });
+  const update = trainerSteps(forward, weights);
+  const training = await bench.train({ update, evaluation: null, weights });
   weights.close();
   const apart: number[] = [];
   for (const { input_ids: padded, labels, loss, grad_norm: norm } of steps) {

@@ -1,43 +1,23 @@
 /** Training held open: what a step changes, what is read and written between steps, and what is left behind. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdtempSync, readdirSync } from "node:fs";
 import path from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { buildEncoder, buildTrainingEncoder } from "../../gpu-worker/architectures/encoder.ts";
 import { gradient } from "../../gpu-worker/autodiff/gradient.ts";
 import { adamW } from "../../gpu-worker/autodiff/optimizers/adam-w.ts";
-import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
-import type { Runtime } from "../../gpu-worker/runtime/session.ts";
 import { int64 } from "../../gpu-worker/tensor/tensor.ts";
-import type { Tensor } from "../../gpu-worker/tensor/tensor.ts";
 import { encoderDropout, usualRates } from "../../gpu-worker/training/encoder-dropout.ts";
-import { openTrainStep } from "../../gpu-worker/training/train-step.ts";
 import type { TrainStep, TrainStepOptions } from "../../gpu-worker/training/train-step.ts";
 import { layeredWeights, memoryWeights } from "../../gpu-worker/weights/memory-weights.ts";
-import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
 import { runGraph } from "../onnx/run-graph.ts";
+import { elementsOf, openTagger, TrainingBench } from "./training-bench.ts";
 
-const base = path.join(import.meta.dirname, "../architectures/checkpoints/bert-tokens");
-const config: unknown = JSON.parse(readFileSync(path.join(base, "config.json"), "utf8"));
-const weights = openSafetensors(path.join(base, "model.safetensors"));
+const { config, weights } = openTagger();
 const task = { name: "token-classification" } as const;
 const isInput = (name: string) => !name.includes("embeddings");
 
-let runtime: Runtime;
-let folder: string;
-const open: TrainStep[] = [];
-
-beforeAll(async () => {
-  const log = { info: () => undefined, warn: () => undefined };
-  runtime = await openRuntime({ log, only: "c-api", poolThreads: 1 });
-  folder = mkdtempSync(path.join(tmpdir(), "train-step-"));
-});
-
-afterAll(async () => {
-  for (const training of open) await training.release();
-  weights.close();
-  rmSync(folder, { recursive: true, force: true });
-});
+const bench = new TrainingBench();
+afterAll(() => weights.close());
 
 function graphs(): Pick<TrainStepOptions, "update" | "evaluation"> {
   const dropout = encoderDropout(usualRates);
@@ -52,10 +32,8 @@ function graphs(): Pick<TrainStepOptions, "update" | "evaluation"> {
   return { update, evaluation: buildTrainingEncoder(config, weights, options) };
 }
 
-async function train(options: Partial<TrainStepOptions> = {}): Promise<TrainStep> {
-  const training = await openTrainStep({ runtime, ...graphs(), weights, folder, ...options });
-  open.push(training);
-  return training;
+function train(options: Partial<Omit<TrainStepOptions, "runtime">> = {}): Promise<TrainStep> {
+  return bench.train({ ...graphs(), weights, ...options });
 }
 
 const shape = [2, 5];
@@ -69,11 +47,6 @@ const batch = (seed: number) => ({
   labels: int64(shape, [0, 1, 2, 0, 1, 2, 0, 1, -100, -100]),
   seed: int64([], [seed]),
 });
-
-function elementsOf(tensor: Tensor | undefined): number[] {
-  if (tensor?.dtype !== "float32") throw new TypeError("not f32");
-  return Array.from(tensor.data);
-}
 
 async function stepsOf(training: TrainStep, seeds: readonly number[]): Promise<number[]> {
   const losses: number[] = [];
@@ -106,7 +79,7 @@ describe("a step", () => {
       buildEncoder(config, checkpoint, { head: task, form: "f32" }),
       texts,
     );
-    const kept = elementsOf(evaluated["logits"]).slice(0, 5);
+    const kept = elementsOf(evaluated["logits"]).subarray(0, 5);
     for (const [at, logit] of kept.entries()) {
       expect(logit).toBeCloseTo(served["logits"]?.data[at] ?? NaN, 4);
     }
@@ -172,7 +145,7 @@ describe("what was trained", () => {
 });
 
 it("leaves nothing behind", async () => {
-  const own = mkdtempSync(path.join(folder, "own-"));
+  const own = mkdtempSync(path.join(bench.folder, "own-"));
   const training = await train({ folder: own });
   expect(readdirSync(own)).toHaveLength(1);
   await Promise.all([training.release(), training.release()]);

@@ -1,27 +1,25 @@
 /** A training that is killed or interrupted in mid-run goes on, and ends with the weights of one that never stopped. */
-import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { TuneCommand } from "../../gpu-worker/cli/tune.ts";
-import { type CatalogBench, openCatalogBench } from "../catalog/catalog-bench.ts";
-import { writeTinyEncoder } from "../catalog/tiny-encoder.ts";
+import type { CatalogBench } from "../catalog/catalog-bench.ts";
 import { writeChattyDecoder } from "./chatty-decoder.ts";
-import { madeTexts, reportOf, tune, usualCommand, writeLines } from "./tune-bench.ts";
+import { reportOf, tune, writeLines } from "./tune-bench.ts";
+import { openLabelledBench, tuneUntil } from "./tune-child-process.ts";
 
 let bench: CatalogBench;
 let data: string;
 
 beforeEach(async () => {
-  bench = await openCatalogBench();
-  await writeTinyEncoder(bench.local("tiny"));
-  const lines = madeTexts(200).map((text) => ({ text, label: String(text.includes("quick")) }));
-  data = await writeLines(path.join(bench.folder, "train.jsonl"), lines);
+  ({ bench, data } = await openLabelledBench());
 });
 
 afterEach(() => bench.close());
 
-const options = { model: "tiny", epochs: 40, saveSeconds: 0, seed: 5 };
+type Options = Partial<TuneCommand> & Pick<TuneCommand, "model">;
+
+const options: Options = { model: "tiny", epochs: 40, saveSeconds: 0, seed: 5 };
 const tuned = (out: string) => readFileSync(path.join(out, "model.safetensors"));
 const adapterOf = (out: string) => readFileSync(path.join(out, "adapter_model.safetensors"));
 const metrics = (out: string) => readFileSync(path.join(out, "metrics.csv"), "utf8");
@@ -30,20 +28,9 @@ const stateOf = (out: string) => path.join(out, "training-state", "state.json");
 type Stopped = { out: string; evaluations: number; signal: "SIGKILL" | "SIGINT" };
 
 /** Runs it until it has said so many evaluations, then sends the signal. */
-async function stopAfter(
-  { out, evaluations, signal }: Stopped,
-  given: Partial<TuneCommand> = options,
-) {
-  const command = { ...usualCommand, ...given, data, out };
-  const script = path.join(import.meta.dirname, "tune-child.ts");
-  const words = [script, JSON.stringify({ settings: bench.settings, command })];
-  const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "ignore"] });
-  let said = "";
-  child.stdout.on("data", (bytes: Buffer) => {
-    said += String(bytes);
-    if (said.split("step ").length > evaluations) child.kill(signal);
-  });
-  await new Promise((resolve) => child.once("close", resolve));
+async function stopAfter({ out, evaluations, signal }: Stopped, given: Options = options) {
+  const stop = { word: "step ", lines: evaluations, signal };
+  await tuneUntil(bench, { ...given, data, out }, stop);
   expect(existsSync(stateOf(out))).toBe(true);
   expect(existsSync(path.join(out, "config.json"))).toBe(false);
   expect(existsSync(path.join(out, "adapter_config.json"))).toBe(false);

@@ -1,21 +1,17 @@
 /** A search for the options of a training: by the command, killed and gone on with. */
-import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { type CatalogBench, openCatalogBench } from "../catalog/catalog-bench.ts";
-import { writeTinyEncoder } from "../catalog/tiny-encoder.ts";
+import type { CatalogBench } from "../catalog/catalog-bench.ts";
 import { writeChattyDecoder } from "./chatty-decoder.ts";
-import { madeTexts, reportOf, tune, usualCommand, writeLines } from "./tune-bench.ts";
+import { reportOf, tune, writeLines } from "./tune-bench.ts";
+import { openLabelledBench, tuneUntil } from "./tune-child-process.ts";
 
 let bench: CatalogBench;
 let data: string;
 
 beforeEach(async () => {
-  bench = await openCatalogBench();
-  await writeTinyEncoder(bench.local("tiny"));
-  const lines = madeTexts(200).map((text) => ({ text, label: String(text.includes("quick")) }));
-  data = await writeLines(path.join(bench.folder, "train.jsonl"), lines);
+  ({ bench, data } = await openLabelledBench());
 });
 
 afterEach(() => bench.close());
@@ -35,17 +31,8 @@ const rounds = (said: readonly string[]) => said.filter((line) => line.startsWit
 
 /** Kills it once it has said so many trials. */
 async function killAfter(out: string, trials: number): Promise<string[]> {
-  const command = { ...usualCommand, ...options, data, out };
-  const script = path.join(import.meta.dirname, "tune-child.ts");
-  const words = [script, JSON.stringify({ settings: bench.settings, command })];
-  const child = spawn(process.execPath, words, { stdio: ["ignore", "pipe", "ignore"] });
-  let said = "";
-  child.stdout.on("data", (bytes: Buffer) => {
-    said += String(bytes);
-    if (said.split("round ").length > trials) child.kill("SIGKILL");
-  });
-  await new Promise((resolve) => child.once("close", resolve));
-  return rounds(said.split("\n"));
+  const stop = { word: "round ", lines: trials, signal: "SIGKILL" } as const;
+  return rounds(await tuneUntil(bench, { ...options, data, out }, stop));
 }
 
 it("says each trial, trains with the best, and is the same after kill −9", async () => {

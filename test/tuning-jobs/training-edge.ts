@@ -12,8 +12,7 @@ import {
   TuningReport,
   type TuningReportAnswer,
 } from "../../contract/training/tuning-job.ts";
-
-export const secret = "stand-in-secret";
+import { secret } from "../jobs/stand-in-edge.ts";
 
 export class TrainingEdge {
   readonly claims: TuningClaim[] = [];

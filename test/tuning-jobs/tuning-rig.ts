@@ -5,7 +5,6 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { mkdir, writeFile } from "node:fs/promises";
-import { once } from "node:events";
 import path from "node:path";
 import type { FauxqsServer } from "fauxqs";
 import { pino } from "pino";
@@ -20,9 +19,11 @@ import { runOrder } from "../../gpu-worker/tuning-jobs/run-order.ts";
 import { TuningWorker } from "../../gpu-worker/tuning-jobs/tuning-worker.ts";
 import { type CatalogBench, never, openCatalogBench } from "../catalog/catalog-bench.ts";
 import { writeTinyEncoder } from "../catalog/tiny-encoder.ts";
+import { childEnvironment, jobsQueueUrl, kill } from "../jobs/child-process.ts";
 import { openTestObjects, openTestQueue, startQueueServer } from "../jobs/rig.ts";
+import { secret } from "../jobs/stand-in-edge.ts";
 import { madeTexts } from "../training/tune-bench.ts";
-import { secret, TrainingEdge } from "./training-edge.ts";
+import { TrainingEdge } from "./training-edge.ts";
 
 const log = pino({ level: "silent" });
 const script = path.resolve(import.meta.dirname, "../../gpu-worker/train.ts");
@@ -174,24 +175,15 @@ export class TuningRig {
 
   /** Works in a process of its own. */
   spawn(saveSeconds = 0): ChildProcess {
-    const queue = `http://127.0.0.1:${this.queueServer.port}`;
+    const { port } = this.queueServer;
     const { stateFolder, modelsFolder } = this.bench.settings;
     const { PATH = "" } = process.env;
     const child = fork(script, {
       silent: true,
       env: {
         PATH,
-        LLM_OS_EDGE_URL: this.edge.url,
-        LLM_OS_CALLBACK_SECRET: secret,
-        SQS_TRAINING_QUEUE_URL: `${queue}/000000000000/jobs`,
-        SQS_ENDPOINT: queue,
-        SQS_WAIT_SECONDS: "1",
-        S3_ENDPOINT: queue,
-        S3_BUCKET: "files",
-        S3_ACCESS_KEY_ID: "test",
-        S3_SECRET_ACCESS_KEY: "test",
-        AWS_ACCESS_KEY_ID: "test",
-        AWS_SECRET_ACCESS_KEY: "test",
+        ...childEnvironment(port, this.edge.url),
+        SQS_TRAINING_QUEUE_URL: jobsQueueUrl(port),
         LLM_OS_STATE: stateFolder,
         LLM_OS_MODELS: modelsFolder ?? "",
         LLM_OS_THREADS: "1",
@@ -211,12 +203,11 @@ export class TuningRig {
   }
 
   async close(): Promise<void> {
-    await this.stopWorking();
-    for (const child of this.#children) {
-      if (child.exitCode !== null || child.signalCode !== null) continue;
-      child.kill("SIGKILL");
-      await once(child, "exit");
-    }
+    const stopped = this.stopWorking();
+    // Answers the poll that is open at once, and not after a second.
+    this.queueServer.reset();
+    await stopped;
+    for (const child of this.#children) await kill(child);
     await this.queueServer.stop();
     await this.edge.stop();
     await this.bench.close();

@@ -20,6 +20,7 @@ import {
   pieces,
   queued,
   reader,
+  readSome,
   responseOf,
   told,
   typesOf,
@@ -113,9 +114,7 @@ describe("a response whose events are gone", () => {
     const message = await sent(world);
     const told2 = [started(message), tokens(message, 2, [pieces[0]])];
     await report(message.shard, told2);
-    const stream = new SseReader(await opened);
-    const events: SseEvent[] = [];
-    for (const _ of upTo(6)) events.push(...[await stream.next()].flatMap((each) => each ?? []));
+    const events = await readSome(new SseReader(await opened), 6);
     expect(typesOf(events)).toEqual(queued.slice(0, 6));
     const { id } = responseOf(events[0]?.data);
     await abortAllDurableObjects();

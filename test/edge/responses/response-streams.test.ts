@@ -2,7 +2,7 @@
 import { abortAllDurableObjects, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type SseEvent, SseReader } from "../../sse-reader.ts";
+import { SseReader } from "../../sse-reader.ts";
 import { call, failed, report, sent, started } from "../jobs/caller-and-worker.ts";
 import { openOutsideWorld, type OutsideWorld } from "../jobs/outside-world.ts";
 import { generated, tokens, writer } from "../jobs/streams-in-tests.ts";
@@ -20,6 +20,7 @@ import {
   pieces,
   queued,
   reader,
+  readSome,
   responseOf,
   told,
   typesOf,
@@ -130,8 +131,7 @@ describe("a response in the background", () => {
     const message = await sent(world);
     await report(message.shard, [started(message), tokens(message, 2, [pieces[0]])]);
     const stream = new SseReader(await opened);
-    const events: SseEvent[] = [];
-    for (const _ of upTo(4)) events.push(...[await stream.next()].flatMap((each) => each ?? []));
+    const events = await readSome(stream, 4);
     const { id } = responseOf(events[0]?.data);
     const later = await reader(id, "&starting_after=3");
     const next = await later.next();

@@ -26,6 +26,13 @@ export async function reader(id: string, query = ""): Promise<SseReader> {
   return new SseReader(await call(`${path}/${id}?stream=true${query}`, { method: "GET" }));
 }
 
+/** The next events of a stream, as many as it has if it ends. */
+export async function readSome(stream: SseReader, count: number): Promise<SseEvent[]> {
+  const events: SseEvent[] = [];
+  for (const _ of upTo(count)) events.push(...[await stream.next()].flatMap((each) => each ?? []));
+  return events;
+}
+
 export async function background(world: OutsideWorld, more: object = {}, index = 0) {
   const response = await create({ background: true, ...more });
   const body = await response.json<ResponseBody>();
