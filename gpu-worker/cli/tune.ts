@@ -13,7 +13,7 @@ import { baseNames } from "../evaluation/report-words.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
 import { freeBytes } from "../files/free-bytes.ts";
 import type { Runtime } from "../runtime/session.ts";
-import { LabelNamesError } from "../training/checked-data.ts";
+import { DataError } from "../training/checked-data.ts";
 import type { Choice } from "../training/choose-plan.ts";
 import type { Score } from "../training/run-training.ts";
 import type { SearchTrial } from "../training/search.ts";
@@ -77,7 +77,7 @@ export async function runTune(command: TuneCommand, tools: TuneTools): Promise<v
     say(reportInWords(report));
     say(path.resolve(out));
   } catch (error) {
-    if (!(error instanceof LabelNamesError)) throw error;
+    if (!(error instanceof DataError && error.param === "label_names")) throw error;
     throw new Error(asOption(error.message), { cause: error });
   } finally {
     bar.stop();
