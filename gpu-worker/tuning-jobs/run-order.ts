@@ -21,6 +21,7 @@ import type { Runtime } from "../runtime/session.ts";
 import type { Log } from "../telemetry/log.ts";
 import { DiskError } from "../training/choose-plan.ts";
 import type { NamedBase } from "../training/prepare-encoder.ts";
+import { ForeignStateError } from "../training/training-state.ts";
 import { type ExampleFile, tuneModel } from "../training/tune-model.ts";
 import { downloadFile } from "./download-file.ts";
 import { jobFailure } from "./job-failure.ts";
@@ -107,7 +108,7 @@ async function tune(
   const folder = await openJobFolder(settings.stateFolder, order.id);
   const base = await obtainBase(order.model, settings, signal);
   if ((await readNote(folder.done, Done)) === null) {
-    await train(order, { folder, base, lease, tools });
+    await goOnOrBegin(order, { folder, base, lease, tools });
     await writeAtomically(folder.done, JSON.stringify({ version: 1 }));
   }
   lease.tell("The model is trained and its files are being stored");
@@ -117,6 +118,23 @@ async function tune(
 }
 
 type Training = { folder: JobFolder; base: BaseModel; lease: TuningLease; tools: OrderTools };
+
+/** From the state that is there, or, where an earlier version left one that is of no use any more, from the start. */
+async function goOnOrBegin(order: TuningOrder, training: Training): Promise<void> {
+  try {
+    return await train(order, training);
+  } catch (error) {
+    if (!(error instanceof ForeignStateError)) throw error;
+  }
+  const { folder, lease } = training;
+  lease.tell(
+    "The state that was saved is of another version of the platform: it begins again",
+    {},
+    { level: "warn" },
+  );
+  await rm(folder.model, { recursive: true, force: true });
+  await train(order, training);
+}
 
 async function train(order: TuningOrder, { folder, base, lease, tools }: Training): Promise<void> {
   const { training, validation, options, name } = order;

@@ -1,5 +1,5 @@
 /** Tuning jobs from their message to their outcome, as the edge hears of them. */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -200,6 +200,28 @@ describe("the edge's word", () => {
   it("stop ends it with nothing more to be said", async () => {
     afterFirstScore("stop");
     const order = await rig.add(long);
+  it.each([
+    ["of another version", { version: 1 }],
+    ["of options that it did not have", { fingerprint: "0".repeat(64) }],
+  ])("pause keeps a state from which one %s begins again, and says so", async (_, change) => {
+    afterFirstScore("pause");
+    const order = await rig.add(wanting({ epochs: 5, batch: 4 }));
+    expect(await rig.outcomeOf(order)).toEqual({ kind: "paused" });
+    const file = path.join(rig.folderOf(order), "model", "training-state", "state.json");
+    const state: unknown = JSON.parse(readFileSync(file, "utf8"));
+    writeFileSync(file, JSON.stringify({ ...Object(state), ...change }));
+    rig.edge.reports.length = 0;
+    rig.edge.action = () => "continue";
+    rig.edge.orders.set(order.id, order);
+    rig.send(order);
+    await succeeded(order);
+    const said = rig.edge.events.map(({ message }) => message);
+    expect(said[0]).toBe(
+      "The state that was saved is of another version of the platform: it begins again",
+    );
+    expect(said.join()).not.toContain("Goes on");
+  });
+
     await rig.edge.until(() => rig.edge.events.some(({ type }) => type === "metrics"));
     const told = rig.edge.reports.length;
     rig.edge.action = () => "continue";
