@@ -23,7 +23,7 @@ import { noticesOfData } from "../datasets/data-words.ts";
 import type { TuningOptions } from "../training/prepare-training.ts";
 import { type ExampleFile, tuneModel } from "../training/tune-model.ts";
 import type { TuningEvent } from "../training/tune-model.ts";
-import { evaluationsInWords, planInWords } from "../training/tuning-card.ts";
+import { evaluationsInWords, planInWords, smallerInWords } from "../training/tuning-card.ts";
 import { expectFile, openDataSource } from "./data-source.ts";
 import { percent } from "./head-card.ts";
 import { openProgressBar, type ProgressBar } from "./progress-bar.ts";
@@ -128,6 +128,8 @@ function teller(command: TuneCommand, base: string, { bar, say }: Telling) {
         return bar.show(`Reading ${event.total} texts`, event.done, event.total);
       case "trial":
         return say(`L2 ${event.trial.l2}: ${percent(event.trial.accuracy)}`);
+      case "smaller":
+        return say(smallerInWords(event.end));
       case "searched":
         return say(searchedInWords(event.trial));
       case "saved":

@@ -28,7 +28,7 @@ import { jobFailure } from "./job-failure.ts";
 import { type JobFolder, openJobFolder, sweepJobFolders } from "./job-folder.ts";
 import { optionsOf } from "./order-options.ts";
 import { publishModel } from "./publish-model.ts";
-import { tuningTeller } from "./tell-tuning.ts";
+import { tellVerdict, tuningTeller } from "./tell-tuning.ts";
 import type { TuningLease } from "./tuning-lease.ts";
 
 export type OrderTools = {
@@ -152,7 +152,7 @@ async function train(order: TuningOrder, { folder, base, lease, tools }: Trainin
     return { open, sha256: file.object.sha256 };
   };
   const tell = tuningTeller(options, lease, clock.steady);
-  await tuneModel({
+  const report = await tuneModel({
     base: await begunFrom({ base, start, folder: folder.start, objects: tools.objects }, signal),
     training: await fetched(training, folder.training),
     validation: validation === null ? null : await fetched(validation, folder.validation),
@@ -173,6 +173,7 @@ async function train(order: TuningOrder, { folder, base, lease, tools }: Trainin
     },
     signal,
   });
+  tellVerdict(report, lease);
 }
 
 type Begun = {

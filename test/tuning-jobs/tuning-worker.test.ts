@@ -74,13 +74,16 @@ describe("a job", () => {
     const checkpoints = rig.edge.reports.flatMap((report) => report.checkpoints);
     expect(checkpoints[0]).toMatchObject({ step: 6, metrics: { valid_loss: expect.any(Number) } });
     const { progress } = rig.edge.reports.at(-1) ?? {};
-    expect(progress).toMatchObject({ step: 30, steps: 30, secondsLeft: 0 });
+    expect(progress).toMatchObject({ step: 30, steps: 30 });
     expect(progress?.trainedTokens).toBeGreaterThan(160 * 3);
     expect(outcome.resultFiles.map(({ filename }) => filename)).toEqual([
       "metrics.csv",
       "report.html",
       "report.json",
     ]);
+    const verdict = events.find(({ message }) => message.startsWith("Verdict: "));
+    expect(verdict?.message).toMatch(/^Verdict: [^:]+: Accuracy went from 0\.\d+ to /);
+    expect(verdict?.data).toMatchObject({ base_accuracy: expect.any(Number) });
     const [metrics] = outcome.resultFiles;
     expect(metrics?.object.key).toBe(`${order.resultPrefix}metrics.csv`);
     if (metrics !== undefined) expect(String(await rig.read(metrics.object))).toMatch(/^step,/);
@@ -197,9 +200,6 @@ describe("the edge's word", () => {
     expect(weights(resumed)).toBe(weights(whole));
   });
 
-  it("stop ends it with nothing more to be said", async () => {
-    afterFirstScore("stop");
-    const order = await rig.add(long);
   it.each([
     ["of another version", { version: 1 }],
     ["of options that it did not have", { fingerprint: "0".repeat(64) }],
@@ -222,6 +222,9 @@ describe("the edge's word", () => {
     expect(said.join()).not.toContain("Goes on");
   });
 
+  it("stop ends it with nothing more to be said", async () => {
+    afterFirstScore("stop");
+    const order = await rig.add(long);
     await rig.edge.until(() => rig.edge.events.some(({ type }) => type === "metrics"));
     const told = rig.edge.reports.length;
     rig.edge.action = () => "continue";
