@@ -170,3 +170,13 @@ const namesOf = new Map(FormName.options.map((form) => [form, namesIn(schemas[fo
 export function fieldsOf(form: FormName): FieldNames {
   return namesOf.get(form) ?? { all: [], required: [] };
 }
+
+/** Why examples for `found` are not trained with; null: they are for what was asked, or nothing was. */
+export function taskProblem(asked: TrainingTask | null, found: TrainingTask | null): string | null {
+  if (asked === null || found === null || asked === found) return null;
+  const other = FormName.options.filter((form) => forms[form].task === asked).join(" or ");
+  return (
+    `The examples are for ${found}, and task is ${asked}. Leave task out, ` +
+    `or send a file of the form ${other}.`
+  );
+}

@@ -24,6 +24,8 @@ export function readLine<F extends FormName>(form: F, given: Fields): ReadLine<F
     return Object.hasOwn(fields, name) && typeof value === "string" && value.trim() === "";
   });
   if (blank !== undefined) return { faults: [{ code: "empty", field: blank }] };
+  const other = otherLabel(form, fields);
+  if (other !== null) return { faults: [other] };
   const parsed = formSchemas[form].safeParse(fields, { reportInput: true });
   if (parsed.success) return { line: parsed.data };
   const faults = parsed.error.issues
@@ -39,6 +41,17 @@ function mixedForm(form: FormName, fields: Fields): FormName | null {
   if (form === "text" || (form === "single-label" && found === "relation")) return found;
   const { required } = fieldsOf(form);
   return required.some((name) => Object.hasOwn(fields, name)) ? null : found;
+}
+
+/** A number where the file's labels are strings, or the other way round: it is there, under the name of the other. */
+function otherLabel(form: FormName, { label, score }: Fields): Fault | null {
+  const { required } = fieldsOf(form);
+  if (required.includes("label") && label === undefined && typeof score === "number") {
+    const expected = form === "multi-label" ? `a list: ["${score}"]` : `a string: "${score}"`;
+    return { code: "wrong_type", field: "label", found: "a number", expected };
+  }
+  if (!required.includes("score") || score !== undefined || typeof label !== "string") return null;
+  return { code: "wrong_type", field: "label", found: "a string", expected: "a number" };
 }
 
 type Issue = z.core.$ZodIssue;

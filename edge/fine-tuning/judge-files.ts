@@ -1,6 +1,7 @@
 /** Whether the files of a tuning job can be trained on, as their check and the job's own words have it. */
 import type { PublicError } from "#contract/errors.ts";
 import type { ObjectReference } from "#contract/object-reference.ts";
+import { taskProblem } from "#contract/training/forms.ts";
 import { labelNamesProblem } from "#contract/training/label-names.ts";
 import { trainingLimits } from "#contract/training/limits.ts";
 import { wordsOfProblem } from "#contract/training/problems.ts";
@@ -29,7 +30,9 @@ type Field = "training_file" | "validation_file";
 export async function judgeFiles(env: Env, job: Judged): Promise<FilesVerdict> {
   const training = await judgeFile(env, job, "training_file");
   if (training === null || "error" in training) return training;
-  const task = job.options.task ?? training.task;
+  const { task } = training;
+  const otherTask = taskProblem(job.options.task, task);
+  if (otherTask !== null) return wrong(otherTask, "task");
   const mismatch = task === null ? null : baseProblem(job.model, job.baseTasks, task);
   if (mismatch !== null) return wrong(mismatch, "model");
   if (training.namesProblem !== null) return wrong(training.namesProblem, "label_names");

@@ -175,8 +175,10 @@ async function checkFiles(c: EdgeContext, asked: NewTuningJob): Promise<void> {
   // What is wrong with a file, the job says: it may as well be found after this.
   if (verdict === null || !("error" in verdict)) return;
   const { code, message, param } = verdict.error;
-  if (param === "model" || param === "label_names") throw new CodedError(code, message, { param });
+  if (param !== null && toldAtOnce.includes(param)) throw new CodedError(code, message, { param });
 }
+
+const toldAtOnce = ["model", "task", "label_names"];
 
 function refused(refusal: TuningRefusal, maxSeconds: number, c: EdgeContext): CodedError {
   switch (refusal.kind) {

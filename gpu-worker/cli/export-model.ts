@@ -8,6 +8,7 @@ import { readdir, readFile, stat, writeFile } from "node:fs/promises";
 import { stripTypeScriptTypes } from "node:module";
 import path from "node:path";
 import type { Task } from "#contract/tasks.ts";
+import { isTunedModelName } from "#contract/training/tuned-model.ts";
 import { wrongBase } from "../catalog/adapter-base.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
 import { describeBase, findBase } from "../catalog/base-model.ts";
@@ -22,6 +23,7 @@ import {
   isDecoderFolder,
   readModelFolder,
 } from "../checkpoints/model-folder.ts";
+import { findTunedFolder } from "../downloads/tuned-folders.ts";
 import type { ModelHead, Problem } from "../model/model-head.ts";
 import { loadTokenizer } from "../tokenizer/tokenizer.ts";
 import { writeModel } from "../onnx/write-model.ts";
@@ -152,7 +154,14 @@ async function expectMarkedWords(folder: string): Promise<void> {
 
 async function folderOf(model: string, settings: Settings): Promise<string> {
   const found = await stat(model).catch(() => null);
-  return found?.isDirectory() === true ? model : (await findBase(model, settings)).folder;
+  if (found?.isDirectory() === true) return model;
+  if (!isTunedModelName(model)) return (await findBase(model, settings)).folder;
+  const tuned = await findTunedFolder(settings.stateFolder, model);
+  if (tuned !== null) return tuned;
+  throw new Error(
+    `the files of ${model} are not under ${settings.stateFolder}: call it once, which has them fetched, ` +
+      "and set LLM_OS_STATE to where the service keeps its state",
+  );
 }
 
 const classifies: readonly Task[] = ["text-classification", "relation-extraction"];

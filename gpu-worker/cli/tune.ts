@@ -13,7 +13,7 @@ import { baseNames } from "../evaluation/report-words.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
 import { freeBytes } from "../files/free-bytes.ts";
 import type { Runtime } from "../runtime/session.ts";
-import { LabelNamesError } from "../training/checked-data.ts";
+import { DataError } from "../training/checked-data.ts";
 import type { Choice } from "../training/choose-plan.ts";
 import type { Score } from "../training/run-training.ts";
 import type { SearchTrial } from "../training/search.ts";
@@ -23,7 +23,7 @@ import { noticesOfData } from "../datasets/data-words.ts";
 import type { TuningOptions } from "../training/prepare-training.ts";
 import { type ExampleFile, tuneModel } from "../training/tune-model.ts";
 import type { TuningEvent } from "../training/tune-model.ts";
-import { evaluationsInWords, planInWords } from "../training/tuning-card.ts";
+import { evaluationsInWords, planInWords, smallerInWords } from "../training/tuning-card.ts";
 import { expectFile, openDataSource } from "./data-source.ts";
 import { percent } from "./head-card.ts";
 import { openProgressBar, type ProgressBar } from "./progress-bar.ts";
@@ -77,7 +77,7 @@ export async function runTune(command: TuneCommand, tools: TuneTools): Promise<v
     say(reportInWords(report));
     say(path.resolve(out));
   } catch (error) {
-    if (!(error instanceof LabelNamesError)) throw error;
+    if (!(error instanceof DataError && error.param === "label_names")) throw error;
     throw new Error(asOption(error.message), { cause: error });
   } finally {
     bar.stop();
@@ -128,6 +128,8 @@ function teller(command: TuneCommand, base: string, { bar, say }: Telling) {
         return bar.show(`Reading ${event.total} texts`, event.done, event.total);
       case "trial":
         return say(`L2 ${event.trial.l2}: ${percent(event.trial.accuracy)}`);
+      case "smaller":
+        return say(smallerInWords(event.end));
       case "searched":
         return say(searchedInWords(event.trial));
       case "saved":

@@ -39,7 +39,9 @@ export type TunedFoldersOptions = {
 };
 
 const Record = z.object({
-  formatVersion: z.literal(1),
+  formatVersion: z.literal(2),
+  /** Under which it was fetched. */
+  name: z.string(),
   bytes: z.int().nonnegative(),
   files: z.array(z.object({ path: z.string(), bytes: z.int().nonnegative() })),
   /** As it was computed here. */
@@ -51,6 +53,24 @@ const triesOfFile = 4;
 /** Without a call for so long a model may have been deleted by its owner. */
 const idleMs = 24 * 3_600_000;
 
+function rootOf(stateFolder: string): string {
+  return path.join(stateFolder, "tuned");
+}
+
+const recordName = /^([0-9a-f]{64})\.json$/;
+
+/** Of the model that was fetched under this name; null: it is not here. */
+export async function findTunedFolder(stateFolder: string, name: string): Promise<string | null> {
+  const root = rootOf(stateFolder);
+  for (const file of await readdir(root).catch(() => [])) {
+    const digest = recordName.exec(file)?.[1];
+    if (digest === undefined) continue;
+    const record = await readNote(path.join(root, file), Record);
+    if (record?.name === name) return path.join(root, digest);
+  }
+  return null;
+}
+
 type Kept = { digest: string; bytes: number; usedAt: number };
 
 export class TunedFolders {
@@ -59,7 +79,7 @@ export class TunedFolders {
 
   constructor(options: TunedFoldersOptions) {
     this.#options = options;
-    this.#root = path.join(options.stateFolder, "tuned");
+    this.#root = rootOf(options.stateFolder);
   }
 
   /** Its folder, where all files are here. */
@@ -157,7 +177,7 @@ export class TunedFolders {
     const names = await readdir(this.#root).catch(() => []);
     const now = this.#options.now();
     const found = names.map(async (name): Promise<Kept[]> => {
-      const digest = /^([0-9a-f]{64})\.json$/.exec(name)?.[1];
+      const digest = recordName.exec(name)?.[1];
       if (digest === undefined) {
         await this.#removeLeftover(name, now);
         return [];
@@ -188,15 +208,12 @@ export class TunedFolders {
   }
 
   async #install(source: TunedModelSource, gathering: string, bytes: number): Promise<void> {
-    const { digest } = source;
+    const { digest, name } = source;
     // What is there has no record, or files are missing: another process may be writing it too, and either will do.
     await rm(this.#folder(digest), { recursive: true, force: true });
     await rename(gathering, this.#folder(digest));
-    const files = source.files.map(({ path: name, object }) => ({
-      path: name,
-      bytes: object.bytes,
-    }));
-    await this.#writeRecord(digest, { formatVersion: 1, bytes, files, modelDigests: [] });
+    const files = source.files.map((file) => ({ path: file.path, bytes: file.object.bytes }));
+    await this.#writeRecord(digest, { formatVersion: 2, name, bytes, files, modelDigests: [] });
   }
 
   async #writeRecord(digest: string, record: Record): Promise<void> {

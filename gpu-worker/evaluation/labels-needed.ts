@@ -84,6 +84,7 @@ function errorPoints(sizes: readonly SizePoint[], better: CurveQuestion["better"
 }
 
 function whyUnfit(points: readonly ErrorPoint[]): string | null {
+  if (points.length === 0) return "how it does with fewer was not measured";
   const sizes = new Set(points.map(({ labels }) => labels));
   if (sizes.size < sizesMin)
     return `the model was measured after ${sizes.size} numbers of labels, and a curve takes ${sizesMin}`;

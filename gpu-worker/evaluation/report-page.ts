@@ -20,7 +20,7 @@ import {
   regressionList,
 } from "./report-sections.ts";
 import { reportStyle } from "./report-style.ts";
-import { count, decisions, metricName, stopReasons } from "./report-words.ts";
+import { count, metricName, stopReasons, verdictInWords } from "./report-words.ts";
 
 export async function reportPage(report: TrainingReport): Promise<string> {
   const { comparisons, tables, regressions, latency, size } = report;
@@ -39,7 +39,7 @@ export async function reportPage(report: TrainingReport): Promise<string> {
       </head>
       <body>
         <h1><bdi>${report.tuned_model ?? report.base_model}</bdi></h1>
-        ${verdict(report)} ${facts(report)}
+        ${verdictBox(report)} ${facts(report)}
         <h2>Base against tuned</h2>
         ${comparisonTable(comparisons)}
         ${section("By class", tables.length > 0, html`${sortedTables(tables)}`)}
@@ -61,12 +61,11 @@ function section(title: string, shown: boolean, content: Markup): Markup {
     : html``;
 }
 
-function verdict({ verdict: { decision, more_labels: more, reasons } }: TrainingReport): Markup {
-  const words = more === null ? decisions[decision] : `About ${count(more)} more labels needed`;
-  return html`<section class="verdict ${decision}" aria-label="Verdict">
-    <strong>${words}</strong>
+function verdictBox({ verdict }: TrainingReport): Markup {
+  return html`<section class="verdict ${verdict.decision}" aria-label="Verdict">
+    <strong>${verdictInWords(verdict)}</strong>
     <ul>
-      ${reasons.map((reason) => html`<li>${reason}</li>`)}
+      ${verdict.reasons.map((reason) => html`<li>${reason}</li>`)}
     </ul>
   </section>`;
 }

@@ -12,6 +12,10 @@ export const decisions: Readonly<Record<Verdict["decision"], string>> = {
   more_labels: "More labels needed",
 };
 
+export function verdictInWords({ decision, more_labels: more }: Verdict): string {
+  return more === null ? decisions[decision] : `About ${count(more)} more labels needed`;
+}
+
 /** What the tuned model is compared with. */
 export const baseNames: Readonly<Record<TrainingReport["base_kind"], string>> = {
   zero_shot: "without training",

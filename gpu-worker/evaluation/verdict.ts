@@ -42,6 +42,11 @@ export function decide(facts: VerdictFacts): Verdict {
   const reasons = [gainInWords(comparison, gain), ...doubts(facts), ...testInWords(facts.mcnemar)];
   if (target !== null) reasons.push(targetInWords(comparison, target, reached));
   if (proven && reached) return verdict("deploy", reasons);
+  if (gain.low > 0 && reached) {
+    const more = rowsMin - facts.heldOutRows;
+    const answer = `Hold out ${more} more, by more examples or a larger validation file.`;
+    return verdict("more_labels", [...reasons, answer]);
+  }
   const sign = better === "higher" ? 1 : -1;
   // What would have shown, with intervals as wide as this one.
   const shown = base + sign * (gain.by - gain.low);
@@ -89,7 +94,8 @@ function gainInWords(comparison: Comparison, gain: Gain): string {
 
 function doubts({ heldOutRows }: VerdictFacts): string[] {
   if (heldOutRows >= rowsMin) return [];
-  return [`${heldOutRows} held-out rows are too few to tell; ${rowsMin} are the least.`];
+  const rows = heldOutRows === 1 ? "held-out row is" : "held-out rows are";
+  return [`${heldOutRows} ${rows} too few to tell; ${rowsMin} are the least.`];
 }
 
 function testInWords(mcnemar: McNemar | null): string[] {

@@ -20,10 +20,15 @@ export type DataFiles = {
 };
 
 /** What is wrong with the data, in words for whoever brought it. */
-export class DataError extends Error {}
+export class DataError extends Error {
+  /** The field of a job that is to be mended. */
+  readonly param: string;
 
-/** What is wrong with the names of classes that were given for it. */
-export class LabelNamesError extends DataError {}
+  constructor(message: string, param = "training_file") {
+    super(message);
+    this.param = param;
+  }
+}
 
 /**
  * Of the examples, and so many at most, which tell an accuracy of 0.9 to within 0.02: what is held out is not learnt

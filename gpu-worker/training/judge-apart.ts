@@ -6,6 +6,7 @@ import type { DataReport } from "#contract/training/report.ts";
 import type { DataSource } from "../datasets/data-file.ts";
 import { type DataFiles, judgeData } from "../datasets/judge-data.ts";
 import { inThread } from "../event-loop/in-thread.ts";
+import { lowerThread } from "../event-loop/lower-thread.ts";
 import { readTokenRules } from "./token-rules.ts";
 
 type Judging = {
@@ -59,11 +60,12 @@ export async function judgeApart(
   }
 }
 
-/** On the calling thread. */
+/** On the calling thread, which gives way to all others. */
 export async function judgeStreams(
   { training, validation }: StreamedFiles,
   { base, charactersMax }: Judging,
 ): Promise<DataReport> {
+  lowerThread();
   const tokens = { ...(await readTokenRules(base.id, base.folder)), charactersMax };
   const { signal } = new AbortController();
   return await judgeData({ training, validation }, { signal, tokens, onProgress: () => undefined });

@@ -2,7 +2,7 @@
  * All that is known of a training before it is decided how to train, and that decision: what a training begins with,
  * and all that a dry run does.
  */
-import type { TrainingTask } from "#contract/training/forms.ts";
+import { taskProblem, type TrainingTask } from "#contract/training/forms.ts";
 import { promptTask } from "../checkpoints/adapter-folder.ts";
 import { readDecoderCheckpoint } from "../checkpoints/decoder-checkpoint.ts";
 import { measureGemm } from "../runtime/measure-gemm.ts";
@@ -97,8 +97,8 @@ function dataOf(given: ReadData): TuningData {
 
 /** @throws DataError */
 function expectTask({ task }: TrainingData, wanted: TrainingTask | null): void {
-  if (wanted === null || wanted === task) return;
-  throw new DataError(`the examples are for ${task}, and ${wanted} was asked for`);
+  const problem = taskProblem(wanted, task);
+  if (problem !== null) throw new DataError(problem, "task");
 }
 
 /** What decides how examples are read. */

@@ -5,7 +5,7 @@ import { readAnswerData } from "./answers.ts";
 import type { AnswerData } from "./answers.ts";
 import { isDecoderForm, readDecoderData } from "./decoder-data.ts";
 import type { DecoderData } from "./decoder-data.ts";
-import { DataError, judgeFiles, LabelNamesError } from "./checked-data.ts";
+import { DataError, judgeFiles } from "./checked-data.ts";
 import type { DataFiles } from "./checked-data.ts";
 import { readSimilarityData } from "./similar-texts.ts";
 import type { SimilarityData } from "./similar-texts.ts";
@@ -52,7 +52,7 @@ export async function readTrainingData(
   options.onReport?.(report);
   const { form } = report.training;
   const problem = names === null ? null : labelNamesProblem(names, report.training);
-  if (problem !== null) throw new LabelNamesError(problem);
+  if (problem !== null) throw new DataError(problem, "label_names");
   if (isTextForm(form)) {
     const data = await readTextData(files, report, { form, names, seed, signal });
     return { task: form === "relation" ? "relation-extraction" : "text-classification", data };

@@ -6,7 +6,7 @@ import { Divergence } from "./run-training.ts";
 import type { TrainingEnd } from "./run-training.ts";
 import { searchOptions } from "./search.ts";
 import type { SearchTrial, TrialEnd } from "./search.ts";
-import { stateFolderOf } from "./train-in-folder.ts";
+import { stateFolderOf, untold } from "./train-in-folder.ts";
 import type { TrainingRun } from "./train-in-folder.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 import { readTraining } from "./training-state.ts";
@@ -37,9 +37,6 @@ export type TrainingSearch = {
   readonly memoryBytes: number;
   readonly onTrial: (trial: SearchTrial) => void;
 };
-
-const ignore = () => undefined;
-const untold = { onStep: ignore, onEvaluation: ignore, onSave: ignore, onUnserved: ignore };
 
 /** Throws as `searchOptions`. */
 export async function searchTraining({

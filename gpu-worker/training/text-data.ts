@@ -7,7 +7,7 @@ import { placeOfLabel, unknownLabels } from "#contract/training/label-names.ts";
 import type { DataReport } from "#contract/training/report.ts";
 import type { DataSource } from "../datasets/data-file.ts";
 import { wordsOf } from "../datasets/example-words.ts";
-import { LabelNamesError, linesOf, partsOf } from "./checked-data.ts";
+import { DataError, linesOf, partsOf } from "./checked-data.ts";
 import type { DataFiles } from "./checked-data.ts";
 import type { TrainingText } from "./encode-texts.ts";
 import type { TextData, TextPart, TextTargets } from "./text-classes.ts";
@@ -107,7 +107,7 @@ function describe(example: Example) {
   return { text, labels: labels ?? [] };
 }
 
-/** Numbers are the places of names. @throws LabelNamesError */
+/** Numbers are the places of names. @throws DataError */
 function classesOf(
   examples: readonly Example[],
   names: readonly string[],
@@ -134,7 +134,7 @@ function classesOf(
     }
   });
   if (unknown.size === 0) return read;
-  throw new LabelNamesError(unknownLabels(names, [...unknown], form));
+  throw new DataError(unknownLabels(names, [...unknown], form), "label_names");
 }
 
 /**

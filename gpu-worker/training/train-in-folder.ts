@@ -5,11 +5,13 @@ import type { Runtime } from "../runtime/session.ts";
 import { float32 } from "../tensor/tensor.ts";
 import { readFloat32 } from "../weights/read-float32.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
+import type { SmallerEnd, SmallerRun } from "./label-curve.ts";
 import type { OpenServed } from "./measure-served.ts";
 import { runTraining } from "./run-training.ts";
 import type { RunOptions, TrainingEnd, TrainingEvents } from "./run-training.ts";
 import { openTrainStep } from "./train-step.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
+import { planTraining } from "./training-plan.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 import { saveTraining } from "./training-state.ts";
 import type { SavedTraining } from "./training-state.ts";
@@ -32,6 +34,8 @@ export type TrainingRun = {
     onSave(step: number): void;
     /** It is measured as it was trained. */
     onUnserved(why: string, error: unknown): void;
+    /** The same was trained with fewer examples. */
+    onSmaller(end: SmallerEnd): void;
   };
   readonly now: () => number;
   readonly signal: AbortSignal;
@@ -47,7 +51,26 @@ export function stateFolderOf(out: string): string {
 /** What the end of a tuning needs to know of its run. */
 export function finishingOf({ out, serve, plan, now, events, signal }: TrainingRun) {
   const { maxSeconds, seed } = plan;
-  return { out, serve, maxSeconds, seed, now, onUnserved: events.onUnserved, signal };
+  const { onUnserved, onSmaller } = events;
+  return { out, serve, maxSeconds, seed, now, onUnserved, onSmaller, signal };
+}
+
+/** Of a training beside the one that was asked for: nothing of it is told. */
+export const untold: TrainingRun["events"] = {
+  onStep: () => undefined,
+  onEvaluation: () => undefined,
+  onSave: () => undefined,
+  onUnserved: () => undefined,
+  onSmaller: () => undefined,
+};
+
+/** The same training with fewer examples, from the start, of which nothing is kept. */
+export function smallerRun<R extends TrainingRun>(
+  run: R,
+  { examples, out, maxSeconds }: SmallerRun,
+): R {
+  const plan = planTraining({ ...run.plan, maxSeconds }, examples.length);
+  return { ...run, plan, from: null, out, saveEverySeconds: Infinity, events: untold };
 }
 
 type Trained = {

@@ -5,11 +5,13 @@
 import { rm } from "node:fs/promises";
 import path from "node:path";
 import { CodedError } from "#contract/errors.ts";
-import type { TrainingReport } from "#contract/training/evaluation-report.ts";
+import type { SizePoint, TrainingReport } from "#contract/training/evaluation-report.ts";
 import { makeReport } from "../evaluation/make-report.ts";
 import { writeAtomically } from "../files/write-atomically.ts";
 import { elementCount } from "../tensor/shape.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
+import { measureLabelCurve } from "./label-curve.ts";
+import type { LabelCurve, SmallerEnd } from "./label-curve.ts";
 import { measureServed } from "./measure-served.ts";
 import type { Measurement, OpenServed, ServedFigures } from "./measure-served.ts";
 import { stateFolderOf } from "./train-in-folder.ts";
@@ -30,6 +32,7 @@ export type Finishing<Part extends JudgedPart> = {
   readonly trained: Pick<ServedFigures, "heldOut" | "base_kind">;
   readonly measurement: Measurement<Part>;
   readonly cardOf: (report: TrainingReport) => string;
+  readonly curve: LabelCurve;
   /** Writes the model's folder with its card. */
   readonly write: (card: string) => Promise<void>;
 };
@@ -42,6 +45,8 @@ export type FinishingRun = {
   readonly seed: number;
   readonly now: () => number;
   readonly onUnserved: (why: string, error: unknown) => void;
+  /** It was trained with fewer examples. */
+  readonly onSmaller: (end: SmallerEnd) => void;
   readonly signal: AbortSignal;
 };
 
@@ -52,28 +57,43 @@ const measuringSecondsMin = 60;
 
 /** @throws the signal's reason */
 export async function finishTuning<Part extends JudgedPart>(
-  { facts, trained, measurement, cardOf, write }: Finishing<Part>,
+  { facts, trained, measurement, curve, cardOf, write }: Finishing<Part>,
   run: FinishingRun,
 ): Promise<TrainingReport> {
-  const reportOf = (figures: Figures) => reportFrom(facts, figures);
+  const reportOf = (figures: Figures, sizes: readonly SizePoint[] = []) =>
+    reportFrom(facts, figures, sizes);
   const asTrained = { ...trained, form: "f32", latency: { base: null, tuned: null } };
   await write(cardOf(reportOf({ ...asTrained, unserved: null })));
   const served = await servedOr(measurement, run);
-  const report = reportOf(
+  const figures =
     "unserved" in served
       ? { ...asTrained, unserved: served.unserved }
-      : { ...served, unserved: null },
-  );
+      : { ...served, unserved: null };
+  const alone = reportOf(figures);
+  const isClear = alone.verdict.decision === "deploy";
+  const folder = stateFolderOf(run.out);
+  const sizes = isClear ? [] : await measureLabelCurve(curve, trained.heldOut, { ...run, folder });
+  const report = sizes.length === 0 ? alone : reportOf(figures, sizes);
   await writeReport(run.out, report, facts.steps);
   await writeAtomically(path.join(run.out, "README.md"), cardOf(report));
-  await rm(stateFolderOf(run.out), { recursive: true, force: true });
+  await rm(folder, { recursive: true, force: true });
   return report;
 }
 
 type Figures = ServedFigures & Pick<TrainingReport, "unserved">;
 
-function reportFrom({ examples, ...facts }: ReportFacts, figures: Figures): TrainingReport {
-  return makeReport({ ...facts, ...figures, training_rows: examples, target: null, sizes: [] });
+function reportFrom(
+  { examples, ...facts }: ReportFacts,
+  figures: Figures,
+  sizes: readonly SizePoint[],
+): TrainingReport {
+  return makeReport({
+    ...facts,
+    ...figures,
+    training_rows: examples,
+    target: null,
+    sizes: [...sizes],
+  });
 }
 
 async function servedOr<Part extends JudgedPart>(

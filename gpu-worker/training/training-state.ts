@@ -6,7 +6,7 @@ import { mkdir, readdir, rm } from "node:fs/promises";
 import path from "node:path";
 import * as z from "zod";
 import { MetricsStep } from "#contract/training/evaluation-report.ts";
-import { readNote } from "../files/json-file.ts";
+import { readNote, readText } from "../files/json-file.ts";
 import { writeAtomically } from "../files/write-atomically.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
@@ -106,19 +106,23 @@ export async function saveTraining(
   }
 }
 
+/** A state from which this training cannot go on. */
+export class ForeignStateError extends Error {}
+
 /**
  * Null where there is none.
- * @throws Error where it is the state of another training
+ * @throws ForeignStateError where it is that of another training, or of another version of this platform
  */
 export async function readTraining(
   folder: string,
   fingerprint: string,
 ): Promise<SavedTraining | null> {
+  if ((await readText(folder, stateName)) === null) return null;
   const state = await readNote(path.join(folder, stateName), StateFile);
-  if (state === null) return null;
-  if (state.fingerprint !== fingerprint) {
-    throw new Error(
-      `${folder} holds the state of another training: remove it, or choose another --out`,
+  if (state?.fingerprint !== fingerprint) {
+    const whose = state === null ? "of another version" : "of another training";
+    throw new ForeignStateError(
+      `${folder} holds the state ${whose}: remove it, or choose another --out`,
     );
   }
   const { plan, progress } = state;

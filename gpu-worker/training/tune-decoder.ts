@@ -23,13 +23,15 @@ import type { DecoderFacts } from "./decoder-cost.ts";
 import { batchData, encodeDecoderData, judgedTexts } from "./decoder-data.ts";
 import type { DecoderData, EncodedTexts, JudgedTexts } from "./decoder-data.ts";
 import { decoderGraphs, decoderTargets, withDecoderAdapters } from "./decoder-graphs.ts";
+import type { SmallerRun } from "./label-curve.ts";
 import type { LearntRow } from "./learnt-rows.ts";
+import { picked } from "./served-rows.ts";
 import type { Measurement, ServedForm } from "./measure-served.ts";
 import type { TrainingEnd } from "./run-training.ts";
 import { decoderAnswers } from "./served-answers.ts";
 import type { ServedAnswers } from "./served-answers.ts";
 import { behindSoftPrompt, initialTokens, withSoftPrompt, roomBehind } from "./soft-prompt.ts";
-import { finishingOf, trainInFolder } from "./train-in-folder.ts";
+import { finishingOf, smallerRun, trainInFolder } from "./train-in-folder.ts";
 import type { TrainingRun } from "./train-in-folder.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
 import { isAdapterStrategy } from "./training-plan.ts";
@@ -225,6 +227,12 @@ async function write(
         steps: end.progress.metrics,
       },
       trained: { heldOut: end.heldOut, base_kind: "base_model" },
+      curve: {
+        labels: encoded.training.length,
+        rows: encoded.training.length,
+        seconds: end.progress.seconds,
+        trainWith: async (run) => (await tryDecoder(ofFewer(options, run))).heldOut,
+      },
       measurement: decoderMeasurement(heldOut.take(end.examples)),
       cardOf: (report) =>
         tuningCard({
@@ -249,6 +257,13 @@ async function write(
     },
     finishingOf(options),
   );
+}
+
+function ofFewer(options: TuneDecoderOptions, run: SmallerRun): TuneDecoderOptions {
+  const { encoded } = options.prepared;
+  const training = picked(encoded.training, run.examples);
+  const prepared = { ...options.prepared, encoded: { ...encoded, training } };
+  return { ...smallerRun(options, run), prepared };
 }
 
 function answers({ rows }: JudgedTexts, model: ServedForm): ServedAnswers | null {

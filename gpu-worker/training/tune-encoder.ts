@@ -21,6 +21,7 @@ import { learntTask } from "./adapter-task.ts";
 import type { LearntTask } from "./adapter-task.ts";
 import { loraRate } from "./choose-plan.ts";
 import { type Classifier } from "./continued.ts";
+import { ofExamples, type SmallerRun } from "./label-curve.ts";
 import { encoderMeasurement } from "./measure-encoder.ts";
 import { withNewAdapters, withNewClassifier, withNewHead } from "./new-head.ts";
 import { withReadWords, withWholeTable } from "./read-words.ts";
@@ -28,7 +29,7 @@ import type { ReadWords } from "./read-words.ts";
 import type { TrainingEnd } from "./run-training.ts";
 import { examplesBehind, initialTokens, withSoftPrompt } from "./soft-prompt.ts";
 import { loraScale } from "./start-tensors.ts";
-import { finishingOf, trainInFolder } from "./train-in-folder.ts";
+import { finishingOf, smallerRun, trainInFolder } from "./train-in-folder.ts";
 import type { TrainingRun } from "./train-in-folder.ts";
 import { trainingGraphs } from "./training-graphs.ts";
 import type { TrainingGraphs } from "./training-graphs.ts";
@@ -259,6 +260,12 @@ async function write(
         steps: progress.metrics,
       },
       trained: { heldOut, base_kind: end.base === null ? "majority" : "base_model" },
+      curve: {
+        labels: data.examples,
+        rows: encoded.training.rows.length,
+        seconds: progress.seconds,
+        trainWith: async (run) => (await tryEncoder(ofFewer(options, run))).heldOut,
+      },
       measurement: encoderMeasurement(
         end.base === null ? part : (part.against?.(end.base) ?? part),
       ),
@@ -267,6 +274,13 @@ async function write(
     },
     finishingOf(options),
   );
+}
+
+function ofFewer(options: TuneOptions, run: SmallerRun): TuneOptions {
+  const { encoded } = options.prepared;
+  const training = ofExamples(encoded.training, run.examples);
+  const prepared = { ...options.prepared, encoded: { ...encoded, training } };
+  return { ...smallerRun(options, run), prepared };
 }
 
 function cardOf({ prepared, plan }: TuneOptions, report: TrainingReport): string {

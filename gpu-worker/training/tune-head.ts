@@ -7,7 +7,7 @@ import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { type AdapterHead, writeAdapter } from "../checkpoints/adapter-folder.ts";
 import { chooseL2, usualL2 } from "../fit/choose-l2.ts";
 import type { Trial } from "../fit/choose-l2.ts";
-import type { FittedHead } from "../fit/fit-head.ts";
+import { fitHead, type FittedHead } from "../fit/fit-head.ts";
 import type { LabelledRows } from "../fit/softmax-loss.ts";
 import { linearLogits } from "../pipelines/linear-head.ts";
 import type { Runtime } from "../runtime/session.ts";
@@ -92,6 +92,16 @@ export async function tuneHead(options: HeadOptions): Promise<TrainingReport> {
         heldOut: await part.data.judge(logitsOf(head, judged)),
         base_kind: "majority",
       },
+      curve: {
+        labels: trained.length,
+        rows: trained.length,
+        seconds: 0,
+        trainWith: async ({ examples }) => {
+          const rows = rowsAt(rowsOf(vectors.features, trained), examples);
+          const fitted = await fitHead(rows, { classCount: data.labels.length, l2, signal });
+          return await part.data.judge(logitsOf(fitted, judged));
+        },
+      },
       measurement: encoderMeasurement(part),
       cardOf: (report) => tuningCard({ report, how, licence: null, labels: data.labels, ...files }),
       write: (card) => writeAdapter(out, adapter, card),
@@ -131,6 +141,15 @@ function classesOf({ texts, targets }: TextPart): Uint16Array {
     throw new TuningError("a head reads one text at a time, not pairs: use --strategy full");
   }
   return Uint16Array.from(targets.classes);
+}
+
+/** Those of these indices. */
+function rowsAt({ features, width, classes }: LabelledRows, rows: readonly number[]): LabelledRows {
+  const some = new Float32Array(rows.length * width);
+  for (const [at, row] of rows.entries()) {
+    some.set(features.subarray(row * width, (row + 1) * width), at * width);
+  }
+  return { features: some, width, classes: Uint16Array.from(rows, (row) => classes[row] ?? 0) };
 }
 
 function logitsOf(head: FittedHead, { features, width, classes }: LabelledRows): Float32Array[] {

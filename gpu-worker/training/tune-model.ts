@@ -14,6 +14,7 @@ import type { Trial } from "../fit/choose-l2.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { type Choice, type Limits, expectDisk } from "./choose-plan.ts";
 import { decoderBytes, decoderDisk, decoderSeconds } from "./decoder-cost.ts";
+import type { SmallerEnd } from "./label-curve.ts";
 import type { OpenServed } from "./measure-served.ts";
 import { chooseTraining, measureRate, plannedFrom } from "./prepare-training.ts";
 import { prepareTraining, wishesOf } from "./prepare-training.ts";
@@ -65,6 +66,8 @@ export type TuningEvent =
   | ({ readonly kind: "shortened"; readonly heldOut: number } & TimeFit)
   /** It could not be measured as it is served, but as it was trained. */
   | { readonly kind: "unserved"; readonly why: string; readonly error: unknown }
+  /** It was trained with fewer examples, to tell how many more would do. */
+  | { readonly kind: "smaller"; readonly end: SmallerEnd }
   /** A kill loses nothing up to this step. */
   | { readonly kind: "saved"; readonly step: number }
   /** Of `head`: texts that the base has read, and how strongly a head was held back. */
@@ -194,6 +197,7 @@ async function planRun(
     onShortened: (fit) => onEvent({ kind: "shortened", ...fit, heldOut: what.sizes.heldOut }),
     onUnserved: (why, error) => onEvent({ kind: "unserved", why, error }),
     onSave: (step) => onEvent({ kind: "saved", step }),
+    onSmaller: (end) => onEvent({ kind: "smaller", end }),
   };
   return { ...run, plan, from, events };
 }

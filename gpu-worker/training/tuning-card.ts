@@ -1,7 +1,8 @@
 /** README.md of a tuned model, the model card of the hub: what it is, how it was made, how good it was found to be. */
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
-import { baseNames } from "../evaluation/report-words.ts";
+import { baseNames, metricName, verdictInWords } from "../evaluation/report-words.ts";
 import { wordShapes } from "../model/word-shapes.ts";
+import type { SmallerEnd } from "./label-curve.ts";
 import type { Evaluations, TrainingPlan } from "./training-plan.ts";
 
 const labelsNamed = 20;
@@ -83,6 +84,16 @@ export function evaluationsInWords(
     `${times} on ${examples} of the ${heldOut} held-out examples, the same each time, ` +
     `and at the end on ${examplesAtEnd === heldOut ? "all" : examplesAtEnd}`
   );
+}
+
+/** Of a training with fewer examples. */
+export function smallerInWords({ labels, metric, score }: SmallerEnd): string {
+  return `Trained with ${labels} examples, to tell what more would bring: ${metricName(metric)} ${score.toFixed(4)}`;
+}
+
+/** With the weightiest reason. */
+export function verdictSentence(verdict: TrainingReport["verdict"]): string {
+  return `Verdict: ${[verdictInWords(verdict), ...verdict.reasons.slice(0, 1)].join(": ")}`;
 }
 
 /** @param head whether the model has one that is trained */

@@ -1,6 +1,6 @@
 /** Why a job failed, in words for who asked for it. What they cannot be told goes to the log alone. */
 import { CodedError, type PublicError } from "#contract/errors.ts";
-import { DataError, LabelNamesError } from "../training/checked-data.ts";
+import { DataError } from "../training/checked-data.ts";
 import { DiskError, MemoryError } from "../training/choose-plan.ts";
 import { TuningError } from "../training/tuning-error.ts";
 import { translateError } from "../jobs/translate-error.ts";
@@ -22,8 +22,7 @@ function asFields(words: string): string {
 
 export function jobFailure(error: unknown): PublicError {
   if (error instanceof DataError) {
-    const param = error instanceof LabelNamesError ? "label_names" : "training_file";
-    return new CodedError("invalid_value", error.message, { param }).toPublic();
+    return new CodedError("invalid_value", error.message, { param: error.param }).toPublic();
   }
   if (error instanceof MemoryError || error instanceof TuningError) {
     return new CodedError("invalid_value", asFields(error.message)).toPublic();

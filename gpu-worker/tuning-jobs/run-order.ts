@@ -21,13 +21,14 @@ import type { Runtime } from "../runtime/session.ts";
 import type { Log } from "../telemetry/log.ts";
 import { DiskError } from "../training/choose-plan.ts";
 import type { NamedBase } from "../training/prepare-encoder.ts";
+import { ForeignStateError } from "../training/training-state.ts";
 import { type ExampleFile, tuneModel } from "../training/tune-model.ts";
 import { downloadFile } from "./download-file.ts";
 import { jobFailure } from "./job-failure.ts";
 import { type JobFolder, openJobFolder, sweepJobFolders } from "./job-folder.ts";
 import { optionsOf } from "./order-options.ts";
 import { publishModel } from "./publish-model.ts";
-import { tuningTeller } from "./tell-tuning.ts";
+import { tellVerdict, tuningTeller } from "./tell-tuning.ts";
 import type { TuningLease } from "./tuning-lease.ts";
 
 export type OrderTools = {
@@ -107,7 +108,7 @@ async function tune(
   const folder = await openJobFolder(settings.stateFolder, order.id);
   const base = await obtainBase(order.model, settings, signal);
   if ((await readNote(folder.done, Done)) === null) {
-    await train(order, { folder, base, lease, tools });
+    await goOnOrBegin(order, { folder, base, lease, tools });
     await writeAtomically(folder.done, JSON.stringify({ version: 1 }));
   }
   lease.tell("The model is trained and its files are being stored");
@@ -117,6 +118,23 @@ async function tune(
 }
 
 type Training = { folder: JobFolder; base: BaseModel; lease: TuningLease; tools: OrderTools };
+
+/** From the state that is there, or, where an earlier version left one that is of no use any more, from the start. */
+async function goOnOrBegin(order: TuningOrder, training: Training): Promise<void> {
+  try {
+    return await train(order, training);
+  } catch (error) {
+    if (!(error instanceof ForeignStateError)) throw error;
+  }
+  const { folder, lease } = training;
+  lease.tell(
+    "The state that was saved is of another version of the platform: it begins again",
+    {},
+    { level: "warn" },
+  );
+  await rm(folder.model, { recursive: true, force: true });
+  await train(order, training);
+}
 
 async function train(order: TuningOrder, { folder, base, lease, tools }: Training): Promise<void> {
   const { training, validation, options, name } = order;
@@ -134,7 +152,7 @@ async function train(order: TuningOrder, { folder, base, lease, tools }: Trainin
     return { open, sha256: file.object.sha256 };
   };
   const tell = tuningTeller(options, lease, clock.steady);
-  await tuneModel({
+  const report = await tuneModel({
     base: await begunFrom({ base, start, folder: folder.start, objects: tools.objects }, signal),
     training: await fetched(training, folder.training),
     validation: validation === null ? null : await fetched(validation, folder.validation),
@@ -155,6 +173,7 @@ async function train(order: TuningOrder, { folder, base, lease, tools }: Trainin
     },
     signal,
   });
+  tellVerdict(report, lease);
 }
 
 type Begun = {

@@ -1,14 +1,16 @@
 /** What a training says of itself (training/tune-model.ts) as events of its job. */
+import type { TrainingReport } from "#contract/training/evaluation-report.ts";
 import type { DataReport } from "#contract/training/report.ts";
 import type { TuningOptions } from "#contract/training/tuning-options.ts";
 import { noticesOfData } from "../datasets/data-words.ts";
+import type { SmallerEnd } from "../training/label-curve.ts";
 import type { Score } from "../training/run-training.ts";
 import type { SearchTrial } from "../training/search.ts";
 import type { TrainingPlan } from "../training/training-plan.ts";
 import type { Progress } from "../training/training-state.ts";
 import type { TuningSizes } from "../training/prepare-training.ts";
 import type { TuningEvent } from "../training/tune-model.ts";
-import { evaluationsInWords } from "../training/tuning-card.ts";
+import { evaluationsInWords, smallerInWords, verdictSentence } from "../training/tuning-card.ts";
 import type { TuningLease } from "./tuning-lease.ts";
 
 type Plan = Extract<TuningEvent, { kind: "plan" }>;
@@ -22,6 +24,13 @@ export function tuningTeller(
 ): (event: TuningEvent) => void {
   let plan: Plan | null = null;
   let seconds: number | null = null;
+  /** Of trials before the training, and of smaller ones after it. */
+  let beside = 0;
+  let last = { step: 0, steps: 0, trainedTokens: 0, seconds: 0 };
+  const advance = (progress: typeof last, secondsLeft: number | null) => {
+    last = progress;
+    lease.advance({ ...progress, seconds: progress.seconds + beside, secondsLeft });
+  };
   let trials = 0;
   const begun = now();
   return (event) => {
@@ -35,9 +44,10 @@ export function tuningTeller(
         return lease.tell(`Goes on after step ${event.step}`, { step: event.step });
       case "plan":
         plan = event;
+        beside = Math.max(0, options.maxSeconds - event.plan.maxSeconds);
         return tellPlan(event, { ...options, seconds }, lease);
       case "step":
-        if (plan !== null) lease.advance(progressOf(plan, event));
+        if (plan !== null) advance(progressOf(plan, event), leftOf(event));
         return;
       case "evaluation":
         if (plan !== null) tellScore(plan, event, lease);
@@ -47,15 +57,23 @@ export function tuningTeller(
       case "unserved":
         return lease.tell(`The report is not of the model as it is served: ${event.why}`);
       case "searched":
+        beside += event.trial.result.seconds;
+        advance(last, null);
         return tellTrial(event.trial, lease);
+      case "smaller":
+        beside += event.end.seconds;
+        advance(last, null);
+        return tellSmaller(event.end, lease);
       case "saved":
         return lease.tell(`State saved after step ${event.step}`, { step: event.step });
       case "read":
-        lease.advance({
-          ...readingOf(plan?.sizes.tokens ?? 0, event),
-          seconds: (now() - begun) / 1000,
-        });
-        return;
+        return advance(
+          {
+            ...readingOf(plan?.sizes.tokens ?? 0, event),
+            seconds: (now() - begun) / 1000,
+          },
+          null,
+        );
       case "trial": {
         const { l2, accuracy } = event.trial;
         const words = `L2 ${l2}: accuracy ${accuracy.toFixed(4)}`;
@@ -153,10 +171,7 @@ function workWords({ strategy, epochs, batch, steps }: TrainingPlan, sizes: Tuni
   return `${epochs} epochs of all ${examples} examples, ${batch} a step (${steps} steps); ${judged}`;
 }
 
-function progressOf(
-  { plan, sizes }: Plan,
-  { progress, secondsLeft }: { progress: Progress; secondsLeft: number },
-) {
+function progressOf({ plan, sizes }: Plan, { progress }: { progress: Progress }) {
   const { step, seconds } = progress;
   const trainedTokens = Math.round((sizes.tokens * plan.epochs * step) / plan.steps);
   return {
@@ -164,14 +179,32 @@ function progressOf(
     steps: progress.steps ?? plan.steps,
     trainedTokens,
     seconds,
-    secondsLeft: Number.isFinite(secondsLeft) ? Math.max(0, secondsLeft) : null,
   };
+}
+
+function leftOf({ secondsLeft }: { secondsLeft: number }): number | null {
+  return Number.isFinite(secondsLeft) ? Math.max(0, secondsLeft) : null;
+}
+
+/** What the report comes to. */
+export function tellVerdict(
+  { verdict, comparisons }: TrainingReport,
+  lease: Pick<TuningLease, "tell">,
+): void {
+  const { decision, more_labels } = verdict;
+  const [first] = comparisons;
+  lease.tell(verdictSentence(verdict), {
+    decision,
+    more_labels,
+    ...(first !== undefined && numbersOf({ [`base_${first.metric}`]: first.base })),
+    ...(first !== undefined && numbersOf({ [`tuned_${first.metric}`]: first.tuned })),
+  });
 }
 
 /** Of `head`, which takes no steps: texts in their place. */
 function readingOf(tokens: number, { done, total }: { done: number; total: number }) {
   const trainedTokens = Math.round((tokens * done) / Math.max(1, total));
-  return { step: done, steps: total, trainedTokens, secondsLeft: null };
+  return { step: done, steps: total, trainedTokens };
 }
 
 type Numbers = Readonly<Record<string, number | null>>;
@@ -210,6 +243,12 @@ function tellTrial(
     { trial: candidate, round, step: steps, ...tried, ...figures },
     { type: "metrics" },
   );
+}
+
+function tellSmaller(end: SmallerEnd, lease: Pick<TuningLease, "tell">): void {
+  const { labels, score } = end;
+  const figures = { training_examples: labels, valid_score: score };
+  lease.tell(smallerInWords(end), figures);
 }
 
 /** What is no number has no place in JSON. */

@@ -77,6 +77,11 @@ function error(found: ArrayLike<number | bigint>, expected: readonly number[]): 
   return Math.max(...expected.map((value, at) => Math.abs(Number(found[at]) - value))) / most;
 }
 
+function filled(length: number, value: number): Tensor {
+  const values = Array.from({ length }, () => value);
+  return float32([length], values);
+}
+
 describe("an optimizer", () => {
   it.each(Object.entries(optimizers))("%s updates as PyTorch does", async (name, optimizer) => {
     const steps = Object.entries(references.cases).find(([each]) => each === name)?.[1] ?? [];
@@ -125,6 +130,34 @@ describe("an optimizer", () => {
       const copies = graph.nodes.filter(({ operator }) => operator === "Identity");
       // Here the gradients are inputs, of which outputs are copies.
       expect(copies.map(({ outputs }) => outputs[0])).toEqual(names.map(gradientName));
+    }
+  });
+
+  it.each([1, 64, 65, 200])("updates %i vectors, each of its own length", async (count) => {
+    const vectors = Array.from({ length: count }, (_, at) => ({ name: `v${at}`, length: 1 + at }));
+    const graph = new GraphBuilder("vectors");
+    for (const { name, length } of vectors) {
+      graph.input(name, "float32", [length]);
+      const given = graph.input(`${name}.given`, "float32", [length]);
+      graph.output(gradientName(name), given.mul(2));
+    }
+    const parameters = vectors.map(({ name }) => name);
+    const updated = sgd(graph.build(), { groups: [{ parameters }], maxNorm: Infinity });
+    const found = new Map(updated.outputs.map(({ name, shape }) => [name, shape]));
+    expect(parameters.map((name) => found.get(nextName(name)))).toEqual(
+      vectors.map(({ length }) => [length]),
+    );
+    const run = await open(updated);
+    for (const { name, length } of vectors) {
+      await run.write(name, filled(length, 1));
+      await run.write(`${name}.momentum_buffer`, filled(length, 0));
+    }
+    const gradients = vectors.map(
+      ({ name, length }, at) => [`${name}.given`, filled(length, at)] as const,
+    );
+    await run.step({ ...Object.fromEntries(gradients), lr: float32([], [0.25]) });
+    for (const [at, { name, length }] of vectors.entries()) {
+      expect(await run.read(name)).toEqual(filled(length, 1 - 0.5 * at));
     }
   });
 

@@ -4,6 +4,7 @@ import path from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { TunedModelSource } from "../../contract/training/tuned-model.ts";
 import type { Catalog } from "../../gpu-worker/catalog/catalog.ts";
+import { runExport } from "../../gpu-worker/cli/export-model.ts";
 import { tunedEntriesMax } from "../../gpu-worker/catalog/tuned-entries.ts";
 import { digestOfFiles } from "../../gpu-worker/downloads/tuned-folders.ts";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
@@ -80,7 +81,6 @@ const load = async (catalog: Catalog, source: TunedModelSource) =>
 
 const stateFolder = () => path.join(bench.folder, "state", "tuned");
 const onDisk = async () => (await readdir(stateFolder())).toSorted();
-
 describe("an adapter", () => {
   it("is fetched once however many ask, and answers as one of the operator's folders does", async () => {
     await writeTunedAdapter(bench, "own", { seed: 7 });
@@ -101,6 +101,15 @@ describe("an adapter", () => {
     const score = await scoreBy(catalog, source);
     expect(score).toBeCloseTo(await scoreBy(catalog, { ...source }), 6);
     expect(await onDisk()).toEqual([source.digest, `${source.digest}.json`]);
+  });
+
+  it("is exported by its name, once its files are here", async () => {
+    const source = await storedAdapter(7);
+    const out = path.join(bench.folder, "exported");
+    const run = () => runExport({ model: source.name, out, merge: false }, bench.settings, never);
+    await expect(run()).rejects.toThrow(/call it once.*LLM_OS_STATE/);
+    await load(await openCatalog(), source);
+    expect(await run()).toEqual(expect.arrayContaining(["model.json", "model.onnx", "run.mjs"]));
   });
 
   it("is told to nobody, and known by nobody who does not say where its files are", async () => {

@@ -218,6 +218,47 @@ describe("a tuning job", () => {
     expect((await classify(model, "The omelette was tasty")).status).toBe(404);
   });
 
+  it("trains a soft prompt of an encoder, which is served as it was judged", async () => {
+    const lines = tinyExamples().split("\n");
+    // The tiny encoder reads 16 tokens, four of them virtual here.
+    const validation = lines.filter((line) => line.split(" ").length < 10).slice(0, 40);
+    const body = {
+      model: tiny,
+      training_file: await upload(lines.join("\n")),
+      validation_file: await upload(validation.join("\n")),
+      seed: 3,
+      hyperparameters: { n_epochs: 4, batch_size: 16 },
+      learning_rate: 0.1,
+      strategy: "soft-prompt",
+      soft_prompt: { virtual_tokens: 4, initial_text: "fox" },
+    };
+    const created = await client.fineTuning.jobs.create(body);
+    expect(created).toMatchObject({ soft_prompt: body.soft_prompt });
+    const job = await reaches(created.id, "succeeded");
+    const { data: events } = await client.fineTuning.jobs.listEvents(job.id, { limit: 100 });
+    const strategy = { strategy: "soft-prompt", virtual_tokens: 4 };
+    expect(events.map(({ data }) => data)).toContainEqual(expect.objectContaining(strategy));
+    const files = await Promise.all(job.result_files.map((id) => client.files.retrieve(id)));
+    const report = files.find(({ filename }) => filename === "report.json")?.id ?? "";
+    const text = await (await client.files.content(report)).text();
+    const { comparisons, unserved } = TrainingReport.parse(JSON.parse(text));
+    const accuracy = comparisons.find(({ metric }) => metric === "accuracy");
+    const model = job.fine_tuned_model ?? "";
+    const held = validation.map((line) => JSON.parse(line) as { text: string; label: string });
+    const answers = await Promise.all(
+      held.map(async (example) => (await classify(model, example.text)).json()),
+    );
+    const right = held.filter(({ label }, at) => {
+      const [[first] = []] = answers[at] as { label: string }[][];
+      return first?.label === label;
+    });
+    expect(unserved).toBeNull();
+    expect(right.length / held.length).toBeCloseTo(accuracy?.tuned ?? NaN, 9);
+    expect(accuracy?.tuned).toBeGreaterThan(accuracy?.base ?? 1);
+    await client.models.delete(model);
+    expect((await classify(model, "a quick fox")).status).toBe(404);
+  }, 120_000);
+
   it("teaches a model that writes new answers, beside which the base keeps its own", async () => {
     const facts = Array.from({ length: 10 }, (_, at) => [`w${10 + at}`, `w${20 + at} w${40 - at}`]);
     const chats = facts.map(([content, answer]) => ({

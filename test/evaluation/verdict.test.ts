@@ -59,13 +59,18 @@ describe("the verdict", () => {
     const { decision, reasons } = decide({ ...facts, comparison: found });
     expect(decision).toBe("no_gain");
     expect(reasons[0]).toMatch(why);
-    expect(reasons.at(-1)).toMatch(/not known: the model was measured after 0 numbers of labels/);
+    expect(reasons.at(-1)).toMatch(/not known: how it does with fewer was not measured/);
   });
 
   it("never trusts fewer than twenty rows, whatever the interval", () => {
     const one = decide({ ...facts, comparison: comparison(0, 1, [1, 1]), heldOutRows: 1 });
-    expect(one.decision).toBe("no_gain");
-    expect(one.reasons.join(" ")).toContain("1 held-out rows are too few to tell");
+    expect([one.decision, one.more_labels]).toEqual(["more_labels", null]);
+    expect(one.reasons[1]).toBe("1 held-out row is too few to tell; 20 are the least.");
+    expect(one.reasons.at(-1)).toMatch(
+      /^Hold out 19 more, by more examples or a larger validation/,
+    );
+    const none = decide({ ...facts, comparison: comparison(0, 1, [-1, 1]), heldOutRows: 1 });
+    expect(none.decision).toBe("no_gain");
   });
 
   it("is about so many more labels where the target is missed and the curve reaches it", () => {

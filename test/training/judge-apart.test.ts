@@ -1,4 +1,6 @@
 /** Files judged on a thread of their own: told as on the caller's, with the source's own errors. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import process from "node:process";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { judgeData } from "../../gpu-worker/datasets/judge-data.ts";
 import { judgeApart } from "../../gpu-worker/training/judge-apart.ts";
@@ -39,6 +41,39 @@ it("reports what is reported on the caller's thread, and how far it is", async (
   expect(apart.leakage?.examples).toBe(20);
   expect(Math.max(...gone)).toBe(Buffer.byteLength(training));
 });
+
+it.runIf(process.platform === "linux")("gives way to all other threads", async () => {
+  const before = new Set(threads());
+  const lowest = new Set<number>();
+  async function* watched() {
+    for await (const piece of inPieces(lines(400).join(""))) {
+      for (const { thread, nice } of threadsBut(before)) if (nice === 19) lowest.add(thread);
+      yield piece;
+    }
+  }
+  const files = { training: { name: null, bytes: watched() }, validation: null };
+  const told = { signal: never, onProgress: () => undefined };
+  await judgeApart(files, { base: base(), charactersMax }, told);
+  expect(lowest.size).toBe(1);
+  expect(threadsBut(new Set()).filter(({ nice }) => nice === 19)).toEqual([]);
+});
+
+const tasks = "/proc/self/task";
+
+function threads(): number[] {
+  return readdirSync(tasks).map(Number);
+}
+
+/** Of this process, those that came since, with their priorities: the 19th field, counted behind the name's. */
+function threadsBut(before: ReadonlySet<number>): { thread: number; nice: number }[] {
+  return threads()
+    .filter((thread) => !before.has(thread))
+    .flatMap((thread) => {
+      const file = `${tasks}/${thread}/stat`;
+      const stat = existsSync(file) ? readFileSync(file, "utf8") : "";
+      return { thread, nice: Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[16]) };
+    });
+}
 
 it("throws what the source throws, and the signal's reason", async () => {
   const failure = new RangeError("the object is gone");

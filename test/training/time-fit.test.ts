@@ -173,6 +173,7 @@ async function train(out: string, signal: AbortSignal, onEvaluation = (_step: nu
       onEvaluation: ({ step }) => onEvaluation(step),
       onShortened: ({ steps }) => shortened.push(steps),
       onUnserved: () => undefined,
+      onSmaller: () => undefined,
       onSave: () => undefined,
     },
     now: clock(),

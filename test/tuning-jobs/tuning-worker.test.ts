@@ -1,5 +1,5 @@
 /** Tuning jobs from their message to their outcome, as the edge hears of them. */
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { mkdir, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -74,13 +74,16 @@ describe("a job", () => {
     const checkpoints = rig.edge.reports.flatMap((report) => report.checkpoints);
     expect(checkpoints[0]).toMatchObject({ step: 6, metrics: { valid_loss: expect.any(Number) } });
     const { progress } = rig.edge.reports.at(-1) ?? {};
-    expect(progress).toMatchObject({ step: 30, steps: 30, secondsLeft: 0 });
+    expect(progress).toMatchObject({ step: 30, steps: 30 });
     expect(progress?.trainedTokens).toBeGreaterThan(160 * 3);
     expect(outcome.resultFiles.map(({ filename }) => filename)).toEqual([
       "metrics.csv",
       "report.html",
       "report.json",
     ]);
+    const verdict = events.find(({ message }) => message.startsWith("Verdict: "));
+    expect(verdict?.message).toMatch(/^Verdict: [^:]+: Accuracy went from 0\.\d+ to /);
+    expect(verdict?.data).toMatchObject({ base_accuracy: expect.any(Number) });
     const [metrics] = outcome.resultFiles;
     expect(metrics?.object.key).toBe(`${order.resultPrefix}metrics.csv`);
     if (metrics !== undefined) expect(String(await rig.read(metrics.object))).toMatch(/^step,/);
@@ -197,6 +200,28 @@ describe("the edge's word", () => {
     expect(weights(resumed)).toBe(weights(whole));
   });
 
+  it.each([
+    ["of another version", { version: 1 }],
+    ["of options that it did not have", { fingerprint: "0".repeat(64) }],
+  ])("pause keeps a state from which one %s begins again, and says so", async (_, change) => {
+    afterFirstScore("pause");
+    const order = await rig.add(wanting({ epochs: 5, batch: 4 }));
+    expect(await rig.outcomeOf(order)).toEqual({ kind: "paused" });
+    const file = path.join(rig.folderOf(order), "model", "training-state", "state.json");
+    const state: unknown = JSON.parse(readFileSync(file, "utf8"));
+    writeFileSync(file, JSON.stringify({ ...Object(state), ...change }));
+    rig.edge.reports.length = 0;
+    rig.edge.action = () => "continue";
+    rig.edge.orders.set(order.id, order);
+    rig.send(order);
+    await succeeded(order);
+    const said = rig.edge.events.map(({ message }) => message);
+    expect(said[0]).toBe(
+      "The state that was saved is of another version of the platform: it begins again",
+    );
+    expect(said.join()).not.toContain("Goes on");
+  });
+
   it("stop ends it with nothing more to be said", async () => {
     afterFirstScore("stop");
     const order = await rig.add(long);
@@ -224,7 +249,10 @@ describe("a failure", () => {
     const tags = wanting({ task: "token-classification" });
     expect(await failureOf(rig.add(tags))).toMatchObject({
       code: "invalid_value",
-      message: "the examples are for text-classification, and token-classification was asked for",
+      message: expect.stringMatching(
+        /are for text-classification, and task is token-class.* Leave/,
+      ),
+      param: "task",
     });
     expect(await failureOf(rig.add(wanting({ strategy: "head" }), madeRelations()))).toMatchObject({
       code: "invalid_value",

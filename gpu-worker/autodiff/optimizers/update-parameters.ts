@@ -9,6 +9,7 @@ import { GraphError, readsOf } from "../../onnx/graph.ts";
 import type { Graph } from "../../onnx/graph.ts";
 import { GraphBuilder } from "../../onnx/graph-builder.ts";
 import type { Value } from "../../onnx/value.ts";
+import { smallElementsMax } from "../../onnx/verify-graph.ts";
 import { gradientName } from "../gradient.ts";
 import { nameOutputs } from "../name-outputs.ts";
 import { backwardOrder } from "./backward-order.ts";
@@ -127,12 +128,19 @@ function stateNamed(label: string, value: Value | undefined): Value {
   return value;
 }
 
-/** Vectors, biases and norms, are short: it takes longer to begin an operator than to run it. */
+/**
+ * Vectors, biases and norms, are short: it takes longer to begin an operator than to run it. Their lengths are a
+ * constant that they are parted by, of no more elements than inference follows.
+ */
 function updatedTogether(builder: GraphBuilder, { parameters }: ParameterGroup): string[][] {
   const isVector = (name: string) => builder.value(name).shape.length === 1;
   const vectors = parameters.filter(isVector);
   const others = parameters.filter((name) => !isVector(name)).map((name) => [name]);
-  return vectors.length === 0 ? others : [...others, vectors];
+  const lists = Math.ceil(vectors.length / smallElementsMax);
+  const together = Array.from({ length: lists }, (_, at) =>
+    vectors.slice(at * smallElementsMax, (at + 1) * smallElementsMax),
+  );
+  return [...others, ...together];
 }
 
 type Updating = {

@@ -1,0 +1,62 @@
+/** What a training says of itself as its job's progress: the seconds that its key is charged. */
+import { expect, it } from "vitest";
+import type { TuningProgress } from "../../contract/training/tuning-job.ts";
+import type { TuningEvent } from "../../gpu-worker/training/tune-model.ts";
+import { planTraining } from "../../gpu-worker/training/training-plan.ts";
+import { tuningTeller } from "../../gpu-worker/tuning-jobs/tell-tuning.ts";
+
+const chosen = { epochs: 2, batch: 8, learningRate: 1e-3 };
+const plan = planTraining({ ...chosen, strategy: "full", layers: 2, seed: 1, maxSeconds: 900 }, 80);
+
+function teller(trials: number | null) {
+  const advanced: TuningProgress[] = [];
+  const said: string[] = [];
+  const lease = {
+    tell: (message: string) => void said.push(message),
+    keep: () => undefined,
+    advance: (progress: TuningProgress) => void advanced.push(progress),
+  };
+  const options = { strategy: "auto", maxSeconds: 900, trials, labelNames: null } as const;
+  return { tell: tuningTeller(options, lease, () => 0), advanced, said };
+}
+
+function trial(seconds: number): TuningEvent {
+  const result = { round: 0, candidate: 0, score: 0.5, loss: 1, seconds };
+  const options = { strategy: "full", layers: 2, ...chosen } as const;
+  return { kind: "searched", trial: { result, options, steps: 8, ofRound: 2, rounds: 2 } };
+}
+
+const planned = (maxSeconds: number): TuningEvent => ({
+  kind: "plan",
+  plan: { ...plan, maxSeconds },
+  sizes: { examples: 80, heldOut: 20, tokens: 800 },
+  hasHead: true,
+});
+
+function step(at: number, seconds: number): TuningEvent {
+  const state = { steps: null, evaluations: null, metrics: [], best: null, withoutGain: 0 };
+  return { kind: "step", progress: { step: at, seconds, ...state }, secondsLeft: 5 };
+}
+
+const smaller: TuningEvent = {
+  kind: "smaller",
+  end: { labels: 10, score: 0.25, metric: "macro_f1", seconds: 4 },
+};
+
+it("counts the seconds of trials before the training and of smaller ones after it", () => {
+  const { tell, advanced, said } = teller(2);
+  for (const event of [trial(30), trial(20), planned(850), step(1, 2), step(2, 4), smaller])
+    tell(event);
+  expect(advanced.map(({ seconds }) => seconds)).toEqual([30, 50, 52, 54, 58]);
+  expect(advanced.map(({ step: at }) => at)).toEqual([0, 0, 1, 2, 2]);
+  expect(advanced.map(({ secondsLeft }) => secondsLeft)).toEqual([null, null, 5, 5, null]);
+  expect(said.at(-1)).toBe(
+    "Trained with 10 examples, to tell what more would bring: macro F1 0.2500",
+  );
+});
+
+it("counts those of trials that a process before it made", () => {
+  const { tell, advanced } = teller(2);
+  for (const event of [planned(850), step(1, 2)]) tell(event);
+  expect(advanced.map(({ seconds }) => seconds)).toEqual([52]);
+});
