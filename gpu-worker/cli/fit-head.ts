@@ -3,16 +3,15 @@
  * Says before and after: what always naming the commonest label would reach, and what the head reaches on held-out
  * texts (fit/hold-out.ts), in both forms the base is computed in.
  */
-import { createHash } from "node:crypto";
-import { mkdir, readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir } from "node:fs/promises";
 import path from "node:path";
 import { type BaseModel, describeBase, findBase } from "../catalog/base-model.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
 import { type AdapterHead, writeAdapter } from "../checkpoints/adapter-folder.ts";
 import { accuracyOf, type Choice, chooseL2, usualL2 } from "../fit/choose-l2.ts";
 import { fitHead } from "../fit/fit-head.ts";
-import { type HoldOut, holdOut } from "../fit/hold-out.ts";
-import { type FieldNames, type LabelledText, readLabelledTexts } from "../fit/labelled-texts.ts";
+import { type HoldOut, holdOut, usualHoldOut } from "../fit/hold-out.ts";
+import type { FieldNames, LabelledText } from "../fit/labelled-texts.ts";
 import type { LabelledRows } from "../fit/softmax-loss.ts";
 import type { Runtime } from "../runtime/session.ts";
 import { readCheckpoint } from "../checkpoints/checkpoint.ts";
@@ -22,6 +21,7 @@ import { loadTokenizer } from "../tokenizer/tokenizer.ts";
 import { type BaseVectors, encodeFeatures, type FrozenBase } from "../training/encode-features.ts";
 import { encodeTexts, type TokenRow } from "../training/encode-texts.ts";
 import { type HeadFigures, headCard, percent } from "./head-card.ts";
+import { type LabelledFiles, readLabelledFiles } from "./labelled-files.ts";
 import { openProgressBar, type ProgressBar } from "./progress-bar.ts";
 
 export type FitHeadCommand = {
@@ -48,12 +48,10 @@ export type FitHeadTools = {
   say(line: string): void;
 };
 
-const heldOutOptions = { share: 0.2, most: 2_000 };
-
 /** @throws Error that says what is wrong with the data or the base, and what to do */
 export async function runFitHead(command: FitHeadCommand, tools: FitHeadTools): Promise<void> {
   if (!command.force) await expectEmpty(command.out);
-  const data = await readData(command);
+  const data = await readLabelledFiles(command.data, command.names);
   const labels = labelsOf(data.rows, data.files);
   const bar = openProgressBar(tools.stream);
   try {
@@ -85,26 +83,8 @@ async function expectEmpty(folder: string): Promise<void> {
   );
 }
 
-type Data = { rows: LabelledText[]; files: HeadFigures["data"] };
-
-async function readData({ data, names }: FitHeadCommand): Promise<Data> {
-  const read: Data = { rows: [], files: [] };
-  for (const name of data) {
-    const bytes = await readFile(name);
-    try {
-      read.rows.push(...readLabelledTexts(bytes.toString("utf8"), names));
-    } catch (error) {
-      throw new Error(`${name}: ${error instanceof Error ? error.message : String(error)}`, {
-        cause: error,
-      });
-    }
-    read.files.push({ name, sha256: createHash("sha256").update(bytes).digest("hex") });
-  }
-  return read;
-}
-
 /** In alphabetic order. A label of few rows is no error: it may still be told. */
-function labelsOf(rows: readonly LabelledText[], files: Data["files"]): string[] {
+function labelsOf(rows: readonly LabelledText[], files: LabelledFiles["files"]): string[] {
   const labels = [...new Set(rows.map(({ label }) => label))].toSorted();
   if (labels.length >= 2) return labels;
   const names = files.map(({ name }) => name).join(", ");
@@ -116,13 +96,13 @@ function labelsOf(rows: readonly LabelledText[], files: Data["files"]): string[]
 type Working = FitHeadTools & { bar: ProgressBar };
 
 async function fit(
-  { rows, files, labels }: Data & { labels: string[] },
+  { rows, files, labels }: LabelledFiles & { labels: string[] },
   command: FitHeadCommand,
   tools: Working,
 ): Promise<{ adapter: AdapterHead; figures: HeadFigures }> {
   const split = holdOut(
     rows.map(({ text }) => text),
-    heldOutOptions,
+    usualHoldOut,
   );
   const base = await findBase(command.base, tools.settings);
   const upstream = await describeBase(base, tools.signal);

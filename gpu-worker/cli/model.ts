@@ -17,6 +17,8 @@ import { runEmbed } from "./embed-model.ts";
 import { runExport } from "./export-model.ts";
 import { runFetch } from "./fetch-model.ts";
 import { runFitHead } from "./fit-head.ts";
+import type { FieldNames } from "../fit/labelled-texts.ts";
+import { type HoldOutCommand, runHoldOut } from "./hold-out.ts";
 import { formatModels, listModels } from "./list-models.ts";
 import { strategies, usualLora, usualSoftPrompt } from "../training/training-plan.ts";
 import { runTune, type TuneCommand } from "./tune.ts";
@@ -147,6 +149,22 @@ program
       { ...given, names: { text, label }, licence, l2, force, words },
       { settings, runtime, signal, stream: process.stderr, say },
     );
+  });
+
+type HoldOutOptions = Pick<HoldOutCommand, "data" | "training" | "heldOut"> &
+  FieldNames & { force?: boolean };
+
+program
+  .command("hold-out")
+  .description("part labelled texts, so that nothing trains that is part of a text that judges")
+  .requiredOption("--data <files...>", "JSON Lines with a text and a label a line")
+  .requiredOption("--training <file>", "where to write those that train")
+  .requiredOption("--held-out <file>", "where to write those that judge")
+  .option("--text <field>", "field of the text", "text")
+  .option("--label <field>", "field of the label", "label")
+  .option("--force", "write over files that are there")
+  .action(async ({ text, label, force = false, ...files }: HoldOutOptions) => {
+    await runHoldOut({ ...files, names: { text, label }, force }, say);
   });
 
 type CheckDataOptions = { validation?: string; model?: string; json?: true };

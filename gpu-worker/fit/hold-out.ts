@@ -19,6 +19,8 @@ export type HoldOutOptions = {
   most: number;
 };
 
+export const usualHoldOut: HoldOutOptions = { share: 0.2, most: 2_000 };
+
 export function holdOut(texts: readonly string[], { share, most }: HoldOutOptions): HoldOut {
   const parents = wholesOf(texts);
   const wholes = texts.flatMap((text, at) =>

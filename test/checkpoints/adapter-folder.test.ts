@@ -218,7 +218,6 @@ describe("the adapters that ship with the worker", () => {
   const embedded = path.resolve(import.meta.dirname, "../../gpu-worker/catalog/embedded");
 
   it.each([
-    ["sentiment-en", ["negative", "positive"]],
     ["topic-en", ["Business", "Sci/Tech", "Sports", "World"]],
     ["intent-banking", expect.arrayContaining(["card_arrival", "lost_or_stolen_card"])],
   ])("%s is small, names the embedded base, and has its card", async (id, labels) => {
@@ -244,6 +243,10 @@ describe("the adapters that ship with the worker", () => {
       { task: "token-classification", pooling: "none", wordShapes: true, decoding: "iob2" },
     ],
     ["relation-en", { task: "relation-extraction", pooling: "marks", entityModel: "ner-en" }],
+    [
+      "sentiment-en",
+      { task: "text-classification", pooling: "mean", labels: ["negative", "positive"] },
+    ],
   ])("%s, of low rank, is small, names the embedded base, and has its card", async (id, own) => {
     const home = path.join(embedded, id);
     const base: unknown = JSON.parse(
