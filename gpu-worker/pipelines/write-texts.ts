@@ -6,7 +6,7 @@ import { CodedError } from "#contract/errors.ts";
 import type { Usage } from "#contract/result-document.ts";
 import type { AugmentationParameters, LabelledExample } from "#contract/tasks/augmentation.ts";
 import { openSlot, type Slot, writtenText } from "../augmentation/written-text.ts";
-import { randomFrom } from "../tensor/random.ts";
+import { randomFrom } from "#contract/random.ts";
 import { toolTemplateOf } from "../tool-calls/tool-conversation.ts";
 import { templateOf } from "./chat-completion.ts";
 import { generate } from "./generate.ts";
