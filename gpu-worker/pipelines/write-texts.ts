@@ -109,7 +109,7 @@ class Writing {
     const context = this.#counted(`augmentation ${seed} ${this.#runs}`);
     const { outputs, usage } = await generate(
       this.#prompts(asked),
-      { parameters: sampling, echo: false },
+      { parameters: sampling, echo: false, repeatable: true },
       { model: writer.model, context },
     );
     this.usage.promptTokens += usage.promptTokens;
