@@ -19,7 +19,7 @@ import type { ModelLease, ServedModel } from "../gpu-worker/model/served-model.t
 import { augmentation } from "../gpu-worker/pipelines/augmentation.ts";
 import { fewShotClassification } from "../gpu-worker/pipelines/few-shot-classification.ts";
 import { openRuntime } from "../gpu-worker/runtime/open-runtime.ts";
-import { randomFrom } from "../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../contract/random.ts";
 import { type Bench, type BenchContext, comparedRow, plainRow, type Row } from "./bench.ts";
 import { labelledTexts, sharedFolder } from "./harness/corpus.ts";
 

@@ -21,7 +21,7 @@ import { exportDecoder } from "./harness/decoder-export.ts";
 import { median, quantile } from "./harness/http-load.ts";
 import { type LlamaFigures, measureLlama } from "./harness/llama-cpp.ts";
 import { peerScript, runPeer } from "./harness/peer-process.ts";
-import { randomFrom } from "../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../contract/random.ts";
 import { ServedModels, threads } from "./harness/served-models.ts";
 
 const stateFolder = path.resolve(import.meta.dirname, "..", ".bench", "decode");

@@ -15,7 +15,7 @@ import { measureDecoderAdapters } from "./harness/decoder-adapters.ts";
 import { median } from "./harness/http-load.ts";
 import { withLinearHead } from "./harness/linear-heads.ts";
 import { writeLoraFolder } from "./harness/lora-folders.ts";
-import { type Random, randomFrom } from "../gpu-worker/tensor/random.ts";
+import { type Random, randomFrom } from "../contract/random.ts";
 import { ServedModels } from "./harness/served-models.ts";
 
 const stateFolder = path.resolve(import.meta.dirname, "..", ".bench", "mixed-heads");

@@ -11,7 +11,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import * as z from "zod";
 import { PromptReport } from "../contract/prompts/prompt-report.ts";
 import type { PromptExample } from "../contract/prompts/prompt.ts";
-import { randomFrom } from "../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../contract/random.ts";
 import { type RunningStack, startStack } from "../infra/local/start-stack.ts";
 import { type Bench, type BenchContext, plainRow, type Row } from "./bench.ts";
 import { sharedFolder } from "./harness/corpus.ts";

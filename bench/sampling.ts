@@ -3,7 +3,7 @@
  * a mask costs a row little, whatever is in it.
  */
 import { type LogitsRow, Sampler } from "../gpu-worker/llm/sampler.ts";
-import { type Random, randomFrom } from "../gpu-worker/tensor/random.ts";
+import { type Random, randomFrom } from "../contract/random.ts";
 import { greedy } from "../test/llm/write-text.ts";
 import { type Bench, comparedRow, type Row } from "./bench.ts";
 

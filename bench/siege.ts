@@ -20,7 +20,7 @@ import {
   writeMinilmWithHead,
 } from "../test/models/minilm-with-head.ts";
 import { type Bench, type BenchContext, comparedRow, plainRow, type Row } from "./bench.ts";
-import { randomFrom } from "../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../contract/random.ts";
 import { type Resident, residentMemory } from "./harness/resident-memory.ts";
 import { besiegeChats } from "./siege/chat-siege.ts";
 import { Callers, describeMet, latencyAt, type Met, nothingMet } from "./siege/callers.ts";

@@ -14,7 +14,7 @@ import { writeMinilmWithHead } from "../test/models/minilm-with-head.ts";
 import { type Bench, type BenchContext, plainRow, type Row } from "./bench.ts";
 import { type Slope, slopeOf } from "./harness/line.ts";
 import { withLinearHead } from "./harness/linear-heads.ts";
-import { type Random, randomFrom } from "../gpu-worker/tensor/random.ts";
+import { type Random, randomFrom } from "../contract/random.ts";
 import { ServedModels } from "./harness/served-models.ts";
 
 const stateFolder = path.resolve(import.meta.dirname, "..", ".bench", "soak");

@@ -7,7 +7,7 @@ import { defaultEngineLimits } from "../../gpu-worker/llm/engine-limits.ts";
 import { SlotScheduler } from "../../gpu-worker/batching/slot-scheduler.ts";
 import type { DecoderModel } from "../../gpu-worker/model/decoder-model.ts";
 import { greedy } from "../../test/llm/write-text.ts";
-import { type Random, randomFrom } from "../../gpu-worker/tensor/random.ts";
+import { type Random, randomFrom } from "../../contract/random.ts";
 
 /** That one stream may have before another begins. */
 const startTokensMax = 600;

@@ -7,7 +7,7 @@ import { mkdir, rm, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { LoadedDecoder } from "../../gpu-worker/catalog/loaded-model.ts";
 import type { Runtime } from "../../gpu-worker/runtime/session.ts";
-import type { Random } from "../../gpu-worker/tensor/random.ts";
+import type { Random } from "../../contract/random.ts";
 import { writeSafetensors } from "../../gpu-worker/weights/safetensors-writer.ts";
 import { type BenchContext, comparedRow, plainRow, type Row } from "../bench.ts";
 import { sharedFolder } from "./corpus.ts";

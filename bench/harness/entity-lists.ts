@@ -5,7 +5,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import * as z from "zod";
-import { randomFrom } from "../../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../../contract/random.ts";
 import { sharedFolder } from "./corpus.ts";
 
 const listNames = ["persons", "organisations", "locations"] as const;

@@ -1,6 +1,6 @@
 /** Heads on a loaded sentence encoder, as adapters put them there: arbitrary numbers at their real cost. */
 import type { EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
-import type { Random } from "../../gpu-worker/tensor/random.ts";
+import type { Random } from "../../contract/random.ts";
 
 export function withLinearHead(base: EncoderModel, labels: number, random: Random): EncoderModel {
   const features = base.limits.dimensions ?? 0;

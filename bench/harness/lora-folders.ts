@@ -3,7 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { LoadedEncoder } from "../../gpu-worker/catalog/loaded-model.ts";
 import { writeSafetensors } from "../../gpu-worker/weights/safetensors-writer.ts";
-import type { Random } from "../../gpu-worker/tensor/random.ts";
+import type { Random } from "../../contract/random.ts";
 
 /** Layers of a block of MiniLM, [out, in]. */
 const layersOfBlock: Readonly<Record<string, readonly [number, number]>> = {

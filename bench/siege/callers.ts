@@ -6,7 +6,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Agent, request } from "undici";
 import { quantile } from "../harness/http-load.ts";
-import type { Random } from "../../gpu-worker/tensor/random.ts";
+import type { Random } from "../../contract/random.ts";
 import { type Call, post } from "./hostile-calls.ts";
 
 export type Target = { url: string; operatorKey: string };

@@ -11,7 +11,7 @@ import process from "node:process";
 import { setTimeout as delay } from "node:timers/promises";
 import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
 import { type BenchContext, comparedRow, plainRow, type Row } from "../bench.ts";
-import { randomFrom } from "../../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../../contract/random.ts";
 import { Callers, describeMet, embed, latencyAt, type Met, nothingMet } from "./callers.ts";
 import { type Call, post } from "./hostile-calls.ts";
 import { HostileChats } from "./hostile-chats.ts";

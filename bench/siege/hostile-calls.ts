@@ -5,7 +5,7 @@
  */
 import { formatJobId } from "#contract/job-id.ts";
 import type { Task } from "#contract/tasks.ts";
-import type { Random } from "../../gpu-worker/tensor/random.ts";
+import type { Random } from "../../contract/random.ts";
 import { HostileTexts } from "./hostile-texts.ts";
 
 export type Call = {

@@ -3,7 +3,7 @@
  * with log probabilities, long prompts echoed, conversations of a thousand messages, streams that are broken off. Made
  * from a seed; nothing here sends.
  */
-import type { Random } from "../../gpu-worker/tensor/random.ts";
+import type { Random } from "../../contract/random.ts";
 import type { CallSource } from "./callers.ts";
 import { type Call, post } from "./hostile-calls.ts";
 import { HostileTexts } from "./hostile-texts.ts";

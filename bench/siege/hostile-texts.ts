@@ -1,5 +1,5 @@
 /** Texts, token ids, labels and documents of random sizes and scripts, from a seed; no text comes twice. */
-import type { Random } from "../../gpu-worker/tensor/random.ts";
+import type { Random } from "../../contract/random.ts";
 
 const scripts = [
   "the rain in spain stays mainly ",

@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { cosine } from "../../gpu-worker/tensor/vectors.ts";
 import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
 import { type BenchContext, plainRow, type Row } from "../bench.ts";
-import { type Random, randomFrom } from "../../gpu-worker/tensor/random.ts";
+import { type Random, randomFrom } from "../../contract/random.ts";
 
 const kills = 27;
 const seconds = 240;

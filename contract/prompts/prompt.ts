@@ -77,7 +77,8 @@ export function checkPrompt({ messages, variables, examples }: Prompt, at = ""):
       if (!Object.hasOwn(variables.properties, name))
         throw wrong(
           field,
-          `has {{${name}}}, which is no variable of the prompt. Add it to variables`,
+          `has {{${name}}}, which is no variable of the prompt`,
+          "Add it to variables",
         );
     }
   }
@@ -99,7 +100,8 @@ function segmentsOf(content: string, field: string): Segment[] {
   if (Array.isArray(parsed)) return parsed;
   throw wrong(
     field,
-    `has {{ at character ${parsed.at} that begins no variable. Write {{name}}, or {{{{ for two braces`,
+    `has {{ at character ${parsed.at + 1} that begins no variable`,
+    "Write {{name}}, or {{{{ for two braces",
   );
 }
 
@@ -178,6 +180,6 @@ function tooLong(at: string): CodedError {
   );
 }
 
-function wrong(param: string, problem: string): CodedError {
-  return new CodedError("invalid_value", `${param} ${problem}. Correct it.`, { param });
+function wrong(param: string, problem: string, fix = "Correct it"): CodedError {
+  return new CodedError("invalid_value", `${param} ${problem}. ${fix}.`, { param });
 }

@@ -14,23 +14,27 @@ export type ReadyPrompt = Prompt & {
   readonly name: string;
   /** What it does, as a model. */
   readonly task: WrittenTask | "text-generation";
-  readonly parameters: { readonly max_tokens: number };
+  /** `temperature`: 0 where there is one answer to be had; absent: the caller's, or 1. */
+  readonly parameters: { readonly max_tokens: number; readonly temperature?: 0 };
 };
 
 type Draft = Pick<ReadyPrompt, "id" | "name" | "task"> & {
   messages: PromptMessage[];
   maxTokens: number;
+  /** Its answers are to differ. */
+  varied?: true;
   variables?: VariablesSchema;
   examples?: PromptExample[];
 };
 
-function ready({ messages, maxTokens, variables, examples = [], ...named }: Draft): ReadyPrompt {
+function ready(draft: Draft): ReadyPrompt {
+  const { messages, maxTokens, varied, variables, examples = [], ...named } = draft;
   return {
     ...named,
     messages,
     variables: variables ?? impliedVariables(messages),
     examples,
-    parameters: { max_tokens: maxTokens },
+    parameters: { max_tokens: maxTokens, ...(varied ? {} : { temperature: 0 }) },
   };
 }
 
@@ -94,6 +98,7 @@ export const readyPrompts: readonly ReadyPrompt[] = [
       "You are a helpful assistant. Answer in the language of the user, briefly and to the point. Say so where " +
         "you do not know something.",
     ),
+    varied: true,
     maxTokens: 512,
   }),
   ready({
@@ -178,6 +183,7 @@ export const readyPrompts: readonly ReadyPrompt[] = [
           "I tried to pay at the shop and my card got rejected.",
       },
     ],
+    varied: true,
     maxTokens: 256,
   }),
 ];

@@ -6,7 +6,7 @@ import * as z from "zod";
 import { limits } from "../limits.ts";
 import { variableName } from "./template.ts";
 
-export const variableLimits = {
+const variableLimits = {
   variablesMax: 50,
   /** Of an `enum`, and of a value that is a list. */
   valuesMax: 1_000,

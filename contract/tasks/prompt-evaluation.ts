@@ -128,12 +128,12 @@ export const promptEvaluation = defineTask({
   input: PromptEvaluation,
   parameters: EvaluationParameters,
   output: PromptReport,
-  reads: (input, { max_tokens, optimise, constrain }) => {
+  reads: (input, { max_tokens, constrain, ...search }) => {
     const [first = "", ...others] = constrain ? (input.labels ?? []) : [];
     const longest = others.reduce((a, b) => (b.length > a.length ? b : a), first);
     const answer = longest === "" ? { tokens: max_tokens } : longest;
     // One text of a call, whose special tokens are its messages'; a prompt's messages are texts, and no parts.
-    return estimatedCalls(input, optimise).flatMap((messages) => [
+    return estimatedCalls(input, search).flatMap((messages) => [
       messages.map(({ content }) => (typeof content === "string" ? content : "")).join("\n"),
       {
         tokens:

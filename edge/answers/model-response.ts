@@ -87,12 +87,14 @@ function responseError({ code, message }: PublicError) {
   return { code: errorTable[code].status < 500 ? "invalid_prompt" : "server_error", message };
 }
 
-function responseUsage({ promptTokens, completionTokens = 0, cachedTokens = 0 }: Usage) {
+function responseUsage(usage: Usage) {
+  const { promptTokens, completionTokens = 0, cachedTokens = 0, forcedTokens } = usage;
+  const forced = forcedTokens === undefined ? {} : { forced_tokens: forcedTokens };
   return {
     input_tokens: promptTokens,
     input_tokens_details: { cached_tokens: cachedTokens, cache_write_tokens: 0 },
     output_tokens: completionTokens,
-    output_tokens_details: { reasoning_tokens: 0 },
+    output_tokens_details: { reasoning_tokens: 0, ...forced },
     total_tokens: promptTokens + completionTokens,
   };
 }

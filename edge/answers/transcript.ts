@@ -123,7 +123,10 @@ function lastOf<T>(list: readonly T[], count: number): T[] {
   return list.slice(list.length - Math.min(count, list.length));
 }
 
-/** In pieces of some kilobytes. Those of a prompt that is repeated are no tokens of the choice. */
+/**
+ * In pieces of some kilobytes. Log probabilities of a prompt that is repeated are no tokens of the choice. Tokens that
+ * have none come with the first piece, so that no other looks like the first of its choice.
+ */
 function restOf(
   choice: Choice,
   told: Told & { callsLeft: readonly ToolCallPiece[] },
@@ -134,12 +137,14 @@ function restOf(
   const all = choice.logprobs;
   const logprobs = all === null || told.tokens === 0 ? all : lastOf(all, tokens);
   const pieces: Piece[] = [];
-  const prompt = Math.max(0, (logprobs?.length ?? 0) - tokens);
+  const shown = logprobs?.length ?? 0;
+  const prompt = Math.max(0, shown - tokens);
   let [from, textFrom, seen] = [told.tokens, told.text.length, 0];
   const parts = partsOf(choice.text.slice(textFrom), logprobs);
   for (const part of [...parts, ...told.callsLeft.flatMap(partsOfCall)]) {
     const { length = 0 } = part.logprobs ?? [];
-    const made = length - Math.min(length, Math.max(0, prompt - seen));
+    const counted = length - Math.min(length, Math.max(0, prompt - seen));
+    const made = shown === 0 && pieces.length === 0 ? tokens : counted;
     seen += length;
     pieces.push({ ...place, from, tokens: made, textFrom, ...part });
     from += made;

@@ -151,7 +151,11 @@ function wrongOption(options: readonly unknown[], { input, path }: UnionIssue, f
 }
 
 function notOneOf(field: string, values: readonly unknown[]): Explanation {
-  return wrong(`${field} must be one of ${list(values)}. Send one of these.`);
+  return wrong(
+    values.length === 1
+      ? `${field} must be ${list(values)}. Send that.`
+      : `${field} must be one of ${list(values)}. Send one of these.`,
+  );
 }
 
 function list(values: readonly unknown[]): string {

@@ -22,6 +22,10 @@ const chatFinish = z
   );
 const notYet = "Null: it goes on.";
 
+export const forcedTokens = count.describe(
+  "Those that a structure left no choice of: made without a step of the model.",
+);
+
 export const CompletionUsage = z
   .object({
     prompt_tokens: count.describe("Tokens that were read."),
@@ -34,9 +38,7 @@ export const CompletionUsage = z
       .describe("Of the tokens that were read."),
     completion_tokens_details: z
       .object({
-        forced_tokens: count.describe(
-          "Those that a structure left no choice of: made without a step of the model.",
-        ),
+        forced_tokens: forcedTokens,
       })
       .optional()
       .describe("Of the tokens that were written. Only where a structure left no choice of some."),

@@ -1,7 +1,7 @@
 /** OpenAI's responses, their items and the events that tell them, as the published description words them. */
 import * as z from "zod";
 import { FunctionTool, TextFormat, ToolChoice } from "../routes/response-request.ts";
-import { ChatTokenLogprob } from "./generation-schemas.ts";
+import { ChatTokenLogprob, forcedTokens } from "./generation-schemas.ts";
 
 const count = z.int().nonnegative();
 const itemStatus = z
@@ -67,7 +67,10 @@ const ResponseUsage = z.object({
     .describe("Of the tokens that were read."),
   output_tokens: count.describe("Tokens that were written."),
   output_tokens_details: z
-    .object({ reasoning_tokens: count.describe("Always 0.") })
+    .object({
+      reasoning_tokens: count.describe("Always 0."),
+      forced_tokens: forcedTokens.optional(),
+    })
     .describe("Of the tokens that were written."),
   total_tokens: count.describe("Both: what the request cost, in units."),
 });

@@ -20,7 +20,7 @@ export const readyVersion = 1;
 
 /**
  * @param version null: the newest
- * @param at the field that names it
+ * @param at the field that holds the id
  * @throws CodedError `not_found`; `insufficient_permissions` of another than those that ship, without a key
  */
 export async function findPrompt(
@@ -31,12 +31,21 @@ export async function findPrompt(
 ): Promise<StoredVersion> {
   const shipped = shippedPrompt(c, id);
   if (shipped !== null && (version === null || version === readyVersion)) return shipped;
-  const found =
-    shipped === null && PromptId.safeParse(id).success
-      ? await c.env.PROMPTS.getByName(keyOwner(c, "Prompts")).find(id, version)
-      : null;
+  const found = shipped === null ? await storedPrompt(c, id, version) : null;
   if (found !== null) return found;
-  throw promptNotFound(version === null ? "prompt" : "version of a prompt", at);
+  const newest = version === null ? null : (shipped ?? (await storedPrompt(c, id, null)));
+  throw newest === null
+    ? promptNotFound("prompt", at)
+    : promptNotFound(`version ${version} of a prompt`, at.replace(/id$/, "version"));
+}
+
+async function storedPrompt(
+  c: EdgeContext,
+  id: string,
+  version: number | null,
+): Promise<StoredVersion | null> {
+  if (!PromptId.safeParse(id).success) return null;
+  return c.env.PROMPTS.getByName(keyOwner(c, "Prompts")).find(id, version);
 }
 
 export function promptNotFound(what: string, param = "id"): CodedError {

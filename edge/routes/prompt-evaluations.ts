@@ -6,7 +6,7 @@ import * as z from "zod";
 import { CodedError } from "#contract/errors.ts";
 import { JobId } from "#contract/job-id.ts";
 import { limits } from "#contract/limits.ts";
-import { countCalls, type Evaluated, readsTooMuch } from "#contract/prompts/estimated-calls.ts";
+import { countCalls, readsTooMuch, type Search } from "#contract/prompts/estimated-calls.ts";
 import { evaluationLimits } from "#contract/prompts/evaluation-plan.ts";
 import { checkPrompt, fillIn, type Prompt, type PromptExample } from "#contract/prompts/prompt.ts";
 import { readyPrompt } from "#contract/prompts/ready-prompts.ts";
@@ -109,7 +109,11 @@ export async function evaluatePrompt(c: EdgeContext): Promise<Response> {
     const request = { ...asked, examples: await examplesFor(context, asked, version) };
     if (request.optimise === true) own.optimised = ownPrompt(version);
     const job = await readEvaluation(context, request, version);
-    return request.dry_run === true ? quote(context, version, job) : job;
+    if (request.dry_run !== true) return job;
+    return quote(context, version, {
+      ...job,
+      calls: countCalls(evaluatedIn(request, version), searchIn(request)),
+    });
   });
   const id = JobId.safeParse(response.headers.get("x-job-id"));
   if (own.optimised !== null && response.ok && id.success) await watch(c, own.optimised, id.data);
@@ -146,20 +150,19 @@ async function readEvaluation(
   request: WithExamples,
   version: StoredVersion,
 ): Promise<JobRequest> {
-  const { examples, labels = null, variants = [], optimise = false, seed = 0 } = request;
-  const { messages, variables, examples: shots, model, parameters } = version.content;
-  const prompt = { messages, variables, examples: shots };
-  check(request, prompt);
+  const { model, parameters } = version.content;
+  const evaluated = evaluatedIn(request, version);
+  const { labels } = evaluated;
+  const search = searchIn(request);
+  check(request, evaluated.prompt);
   const sampling = { temperature: 0, ...parameters, ...request.parameters };
   const given = {
     ...sampling,
     max_tokens: maxTokensOf(request, parameters["max_tokens"]),
     constrain: labels !== null && (request.constrain ?? true),
-    optimise,
-    split_seed: seed,
+    ...search,
   };
-  const evaluated = { prompt, examples, labels, variants };
-  if (readsTooMuch(evaluated, optimise)) throw tooMuch();
+  if (readsTooMuch(evaluated, search)) throw tooMuch();
   const call: TaskCall<"prompt-evaluation"> = {
     task: "prompt-evaluation",
     inputs: [evaluated],
@@ -174,6 +177,19 @@ async function readEvaluation(
   });
   if (job.units >= limits.tokensPerRequestMax) throw tooMuch();
   return job;
+}
+
+function evaluatedIn(
+  { examples, labels, variants = [] }: WithExamples,
+  { content }: StoredVersion,
+) {
+  const { messages, variables, examples: shots } = content;
+  const prompt = { messages, variables, examples: shots };
+  return { prompt, examples, labels: labels ?? null, variants };
+}
+
+function searchIn({ optimise = false, seed = 0 }: WithExamples): Search {
+  return { optimise, split_seed: seed };
 }
 
 /** @param own the prompt's: of labels it says nothing */
@@ -221,11 +237,9 @@ function checkLabels(examples: readonly PromptExample[], labels: readonly string
 async function quote(
   c: EdgeContext,
   { id, version }: StoredVersion,
-  { model, units, inputs, parameters }: JobRequest,
+  { model, units, calls }: JobRequest & { calls: number },
 ): Promise<Response> {
   await admitHit(c);
-  const [input] = inputs as Evaluated[];
-  const calls = input === undefined ? 0 : countCalls(input, parameters["optimise"] === true);
   const told = { object: "prompt.quote", prompt: id, version, model, calls, units } as const;
   return c.json(told satisfies z.infer<typeof PromptQuote>);
 }

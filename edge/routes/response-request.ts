@@ -338,6 +338,18 @@ function chatFormat(format: TextFormat) {
   return { type, json_schema: Object.fromEntries(said) };
 }
 
+/** @returns the form that a chat body asks for, in words of this route; null: none, or one that only chat has */
+export function formatOf(chat: unknown): TextFormat | null {
+  const asked = AskedFormat.safeParse(chat).data?.response_format;
+  if (asked === undefined) return null;
+  const { json_schema: named = {}, ...format } = asked;
+  return TextFormat.safeParse({ ...format, ...named }).data ?? null;
+}
+
+const AskedFormat = z.object({
+  response_format: z.looseObject({ json_schema: AnyObject.optional() }),
+});
+
 /** Fields of chat by the names of this route, in params and in messages. The first that matches counts. */
 const ownNames: readonly (readonly [RegExp, string])[] = [
   [/\bmax_(completion_)?tokens\b/g, "max_output_tokens"],

@@ -25,6 +25,7 @@ import type { Outcome } from "../jobs/job-rows.ts";
 import type { Kept } from "../jobs/job-spec.ts";
 import { graceOf, streamJob } from "../jobs/stream-call.ts";
 import { type Conversation, conversationLimits } from "../responses/conversation.ts";
+import { applyPrompt } from "../prompts/apply-prompt.ts";
 import { limitsOfTenant } from "../responses/response-limits.ts";
 import type { NewResponse } from "../responses/response-rows.ts";
 import type { StoredResponse } from "../responses/tenant-responses.ts";
@@ -35,6 +36,7 @@ import { type GivenInput, type GivenItem, messagesOf, readInput } from "./respon
 import {
   chatBodyOf,
   echoOf,
+  formatOf,
   inOwnWords,
   noteResponsesUnused,
   readResponsesBody,
@@ -64,7 +66,7 @@ async function readResponse(c: EdgeContext, value: unknown): Promise<JobRequest>
     names.unshift("instructions");
   }
   checkLength(messages.length);
-  const request = await readAsChat(c, chatBodyOf(body, messages), names);
+  const { request, format } = await readAsChat(c, chatBodyOf(body, messages), names);
   const warnings = [...noteResponsesUnused(c, body, unused), ...request.warnings];
   const rendering: ResponseRendering = {
     route: "openai.responses",
@@ -72,7 +74,7 @@ async function readResponse(c: EdgeContext, value: unknown): Promise<JobRequest>
     created: Math.floor(Date.now() / 1_000),
     model: request.model,
     background: body.background === true,
-    echo: { ...echo, ...chosen(request.parameters) },
+    echo: { ...echo, ...chosen(request.parameters), ...(format !== null && { text: { format } }) },
   };
   const asked = { ...request, rendering, warnings };
   if (body.store === false) return asked;
@@ -90,9 +92,11 @@ function chosen({ temperature = 1, top_p = 1, max_tokens = null }: Record<string
   return { temperature, top_p, max_output_tokens: max_tokens };
 }
 
+/** @returns the form of its text, too, which may be the prompt's */
 async function readAsChat(c: EdgeContext, body: object, names: readonly string[]) {
   try {
-    return await readChatCompletion(c, body);
+    const chat = await applyPrompt(c, body);
+    return { request: await readChatCompletion(c, chat), format: formatOf(chat) };
   } catch (thrown) {
     throw inOwnWords(thrown, names);
   }

@@ -4,7 +4,7 @@
  * that a script without spaces is hardly edited. White space and everything else stay as they are.
  */
 import type { EditMethod } from "#contract/augmentation/augmentation-plan.ts";
-import type { Random } from "../tensor/random.ts";
+import type { Random } from "#contract/random.ts";
 
 export type EditOptions = {
   readonly random: Random;

@@ -1,6 +1,6 @@
 /** What of a model's answer is the new text: small models put words before it, marks around it and notes behind it. */
 import { gap } from "#contract/augmentation/rewrite-prompts.ts";
-import type { Random } from "../tensor/random.ts";
+import type { Random } from "#contract/random.ts";
 
 /** `Sure, here is the text:`, and the like, on a line of its own or before the text. */
 const leadIn = /^(?:sure|certainly|of course|here(?:'s| is| are)?|okay|ok)\b[^:\n]{0,80}:\s*/i;

@@ -5,7 +5,7 @@
 import type { Spec } from "vega";
 
 /** Wide enough to read at 390 px: the page scales it up, never down by much. */
-export const chartWidth = 340;
+const chartWidth = 340;
 
 export async function drawChart(spec: Spec): Promise<string> {
   // Loaded when a report is written: 130 ms that no start of a worker need wait for.

@@ -3,7 +3,7 @@
  * repetition, the same for both systems, and the difference of their figures is taken each time. Of any metric.
  */
 import type { BootstrapInterval } from "#contract/training/evaluation-report.ts";
-import { randomFrom } from "../tensor/random.ts";
+import { randomFrom } from "#contract/random.ts";
 import { quantile } from "./quantile.ts";
 import type { RowMetric } from "./row-counts.ts";
 

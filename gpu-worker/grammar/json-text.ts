@@ -59,7 +59,7 @@ const digitButZero = charactersOf([[0x31, 0x39]]);
 /** So many digits, JavaScript's numbers hold without loss. */
 export const digitsMax = 15;
 
-export const unsignedInteger = choice(
+const unsignedInteger = choice(
   text("0"),
   sequence(set(digitButZero), repeat(set(digit), 0, digitsMax - 1)),
 );

@@ -29,9 +29,7 @@ const hexLengths: Readonly<Record<string, number>> = { x: 2, u: 4, U: 8 };
 export function readGbnf(grammar: string): Grammar {
   const rules = new GbnfReader(grammar).read();
   if (!rules.has(rootRule)) {
-    throw new StructureError(
-      "the grammar has no rule root: name the one that the whole text is so",
-    );
+    throw new StructureError("the grammar has no rule root. Call the rule of the whole text so");
   }
   for (const body of rules.values()) {
     const missing = callsOf(body).find((called) => !rules.has(called));
@@ -195,7 +193,7 @@ class GbnfReader {
 
   #wrong(what: string): StructureError {
     const line = this.#grammar.slice(0, this.#at).split("\n").length;
-    return new StructureError(`the grammar cannot be read: in line ${line}, ${what}`);
+    return new StructureError(`line ${line} of the grammar: ${what}`);
   }
 }
 

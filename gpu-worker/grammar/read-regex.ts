@@ -92,7 +92,7 @@ class RegexReader {
 
   read(): Expression {
     const options = this.#alternatives(true);
-    if (this.#at < this.#pattern.length) throw this.#wrong("a ) closes no group");
+    if (this.#at < this.#pattern.length) throw this.#wrong("a ) that closes no group");
     const any = repeat(this.#options.write(allCharacters), 0, null);
     return choice(
       ...options.map(({ body, fromStart, toEnd }) => {
@@ -144,7 +144,7 @@ class RegexReader {
     // Which of several matches it is does not matter to whether there is one.
     this.#take("?");
     if ("*+?{".includes(this.#next) && this.#next !== "")
-      throw this.#wrong("nothing is there to repeat");
+      throw this.#wrong("nothing before it to repeat");
     return repeat(atom, times.min, times.max);
   }
 
@@ -175,7 +175,7 @@ class RegexReader {
     if (next === "[") return write(this.#class());
     if (next === "^" || next === "$")
       throw this.#wrong(`a ${next} inside: only the whole pattern has ends`);
-    if ("*+?{".includes(next)) throw this.#wrong("nothing is there to repeat");
+    if ("*+?{".includes(next)) throw this.#wrong("nothing before it to repeat");
     this.#at += 1;
     if (next === ".") return write(dot);
     if (next === "\\") return write(charactersOf(this.#escape(false)));
@@ -183,28 +183,31 @@ class RegexReader {
   }
 
   #group(): Expression {
+    const start = this.#at;
     this.#at += 1;
     for (const [mark, what] of lookAround) {
-      if (this.#take(mark)) throw this.#wrong(`${what}, which no grammar can hold to`);
+      if (this.#take(mark))
+        throw this.#wrong(`${what}, which no grammar can hold to: leave it out`, start);
     }
     if (this.#take("?<")) {
       while (this.#next !== ">" && this.#next !== "") this.#at += 1;
       this.#at += 1;
-    } else if (this.#take("?") && !this.#take(":")) throw this.#wrong("a group with flags");
+    } else if (this.#take("?") && !this.#take(":")) throw this.#wrong("a group with flags", start);
     this.#depth += 1;
     if (this.#depth > nestingMax) throw this.#wrong(`groups in more than ${nestingMax} others`);
     const options = this.#alternatives(false);
     this.#depth -= 1;
-    if (!this.#take(")")) throw this.#wrong("a group without its )");
+    if (!this.#take(")")) throw this.#wrong("a group without its )", start);
     return choice(...options.map(({ body }) => body));
   }
 
   #class(): CharacterSet {
+    const start = this.#at;
     this.#at += 1;
     const negated = this.#take("^");
     const ranges: CharacterRange[] = [];
     while (!this.#take("]")) {
-      if (this.#next === "") throw this.#wrong("a [ without its ]");
+      if (this.#next === "") throw this.#wrong("a [ without its ]", start);
       const from = this.#member();
       const [only] = from;
       const dash = this.#next === "-" && (this.#pattern[this.#at + 1] ?? "]") !== "]";
@@ -233,9 +236,10 @@ class RegexReader {
 
   /** After the backslash. */
   #escape(inClass: boolean): CharacterSet {
+    const start = this.#at - 1;
     const next = this.#next;
     this.#at += 1;
-    if (next === "") throw this.#wrong("a \\ with nothing after it");
+    if (next === "") throw this.#wrong("a \\ with nothing after it", start);
     const known = Object.hasOwn(classes, next) ? classes[next] : undefined;
     if (known !== undefined) return known;
     const control = Object.hasOwn(controls, next) ? controls[next] : undefined;
@@ -244,12 +248,18 @@ class RegexReader {
     if (next === "x") return one(this.#hex(2));
     if (next === "u") return one(this.#take("{") ? this.#braced() : this.#unit());
     if (/[1-9k]/.test(next) && !inClass)
-      throw this.#wrong("a reference to a group, which no grammar can hold to");
+      throw this.#wrong(
+        "a reference to a group, which no grammar can hold to: write the group again",
+        start,
+      );
     if (/[bB]/.test(next))
-      throw this.#wrong("a boundary of words (\\b), which no grammar can hold to");
+      throw this.#wrong(
+        `a boundary of words (\\${next}), which no grammar can hold to: leave it out`,
+        start,
+      );
     if (/[pP]/.test(next))
-      throw this.#wrong(`\\${next}{…}: list the characters in a class instead`);
-    if (/[A-Za-z0-9]/.test(next)) throw this.#wrong(`\\${next}, which is no escape`);
+      throw this.#wrong(`\\${next}{…}: list the characters in a class instead`, start);
+    if (/[A-Za-z0-9]/.test(next)) throw this.#wrong(`\\${next}, which is no escape`, start);
     return one(next.codePointAt(0) ?? 0);
   }
 
@@ -278,11 +288,10 @@ class RegexReader {
     return Number.parseInt(found[1] ?? "", 16);
   }
 
-  #wrong(what: string): StructureError {
-    const place = Math.min(this.#at, this.#pattern.length) + 1;
-    return new StructureError(
-      `the pattern cannot be kept to: at character ${place} it has ${what}`,
-    );
+  /** @param at where in the pattern it begins */
+  #wrong(what: string, at = this.#at): StructureError {
+    const place = Math.min(at, this.#pattern.length) + 1;
+    return new StructureError(`at character ${place} the pattern has ${what}`);
   }
 }
 

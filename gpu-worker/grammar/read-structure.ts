@@ -29,7 +29,10 @@ export function readStructure(structure: Structure): Grammar {
   rules.set(root, body);
   const grammar = onlyProductive(reachable({ root, rules }));
   if (isNever(grammar.rules.get(root) ?? never)) {
-    throw new StructureError("no text that ends can be so: what it asks for excludes itself");
+    throw new StructureError(
+      "no text that ends can be so: what it asks for excludes itself, or never ends. Look for a minimum above its " +
+        "maximum, what is required and may have no value, or a reference to itself without another way",
+    );
   }
   return { ...withoutEmptyTurns(reachable(grammar)), places };
 }

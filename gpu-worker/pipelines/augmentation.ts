@@ -25,7 +25,7 @@ import {
 import { editWords } from "../augmentation/word-edits.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import type { EncoderModel } from "../model/encoder-model.ts";
-import { randomFrom } from "../tensor/random.ts";
+import { randomFrom } from "#contract/random.ts";
 import { dot, toUnitLength } from "../tensor/vectors.ts";
 import { featureExtraction } from "./feature-extraction.ts";
 import { type LabelJudge, labelJudge } from "./label-judge.ts";

@@ -30,6 +30,8 @@ export type Asked = {
   readonly parameters: GenerationParameters;
   /** Whether a choice begins with its prompt. */
   readonly echo: boolean;
+  /** Whether the same is to be written each time. Absent: as the parameters say. */
+  readonly repeatable?: true;
   /** Calls of tools, which the texts may hold. Absent: none. */
   readonly calls?: {
     /** What the texts are held to, in place of `parameters.structure`. */
@@ -150,7 +152,7 @@ class GenerationRun {
   }
 
   async generate(prompt: OrderedPrompt, input: number, sampling: SamplingParameters): Promise<End> {
-    const { model, context, parameters, echo } = this.#options;
+    const { model, context, parameters, echo, repeatable } = this.#options;
     const choices = parameters.n ?? 1;
     const promptLogprobs = echo && sampling.topLogprobs !== null;
     const begun = echo ? new EchoedPrompt(prompt, model) : null;
@@ -164,7 +166,7 @@ class GenerationRun {
       endTokens: model.endTokens,
       sampling,
       promptLogprobs,
-      repeatable: isRepeatable(parameters),
+      repeatable: repeatable ?? isRepeatable(parameters),
       ...(this.#options.constraint && { constraint: this.#options.constraint }),
     };
     const handlers = {

@@ -2,6 +2,12 @@
  * A prompt judged by its answers to labelled examples, all of a round side by side; and, where it is to be improved,
  * the best of its candidates, found by successive halving and judged on examples that no candidate saw.
  */
+import {
+  type Candidate,
+  candidatesOf,
+  divide,
+  type Divided,
+} from "#contract/prompts/candidates.ts";
 import { roundsOf } from "#contract/prompts/evaluation-plan.ts";
 import { type Prompt, renderPrompt } from "#contract/prompts/prompt.ts";
 import type { Optimisation, PromptReport } from "#contract/prompts/prompt-report.ts";
@@ -21,7 +27,6 @@ import { toolTemplateOf } from "../tool-calls/tool-conversation.ts";
 import { templateOf } from "./chat-completion.ts";
 import { generate } from "./generate.ts";
 import type { DecoderPipeline, GenerationContext } from "./pipeline.ts";
-import { type Candidate, candidatesOf, divide, type Divided } from "./prompt-candidates.ts";
 import { type Prompt as ReadPrompt, readPrompts } from "./read-prompts.ts";
 
 export const promptEvaluation: DecoderPipeline<"prompt-evaluation"> = {

@@ -6,7 +6,7 @@ import { CodedError } from "#contract/errors.ts";
 import type { Usage } from "#contract/result-document.ts";
 import type { AugmentationParameters, LabelledExample } from "#contract/tasks/augmentation.ts";
 import { openSlot, type Slot, writtenText } from "../augmentation/written-text.ts";
-import { randomFrom } from "../tensor/random.ts";
+import { randomFrom } from "#contract/random.ts";
 import { toolTemplateOf } from "../tool-calls/tool-conversation.ts";
 import { templateOf } from "./chat-completion.ts";
 import { generate } from "./generate.ts";
@@ -109,7 +109,7 @@ class Writing {
     const context = this.#counted(`augmentation ${seed} ${this.#runs}`);
     const { outputs, usage } = await generate(
       this.#prompts(asked),
-      { parameters: sampling, echo: false },
+      { parameters: sampling, echo: false, repeatable: true },
       { model: writer.model, context },
     );
     this.usage.promptTokens += usage.promptTokens;

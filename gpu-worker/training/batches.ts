@@ -2,8 +2,8 @@
  * Which examples make which batch, by a seed alone: texts of like lengths together, so that little is padding, and yet
  * in an order that differs from epoch to epoch. Pure.
  */
-import { randomFrom } from "../tensor/random.ts";
-import type { Random } from "../tensor/random.ts";
+import { randomFrom } from "#contract/random.ts";
+import type { Random } from "#contract/random.ts";
 import { int64 } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import type { TokenRow } from "./encode-texts.ts";

@@ -8,7 +8,7 @@ import { peftPrefix } from "../architectures/trainable-layers.ts";
 import { promptTable } from "../architectures/virtual-tokens.ts";
 import { gradient } from "../autodiff/gradient.ts";
 import { adamW } from "../autodiff/optimizers/adam-w.ts";
-import { randomFrom } from "../tensor/random.ts";
+import { randomFrom } from "#contract/random.ts";
 import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import { type AdapterStart, continuedTensors } from "./continued.ts";

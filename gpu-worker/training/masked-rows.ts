@@ -4,7 +4,7 @@
  */
 import { encodeTexts } from "../pipelines/text-tokens.ts";
 import { windowsOf } from "../pipelines/windows.ts";
-import { randomFrom } from "../tensor/random.ts";
+import { randomFrom } from "#contract/random.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { mixSeeds } from "./batches.ts";
 import type { TokenRow } from "./encode-texts.ts";

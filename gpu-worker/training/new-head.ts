@@ -7,7 +7,7 @@ import { shapeTable, wordTable } from "../architectures/embedding.ts";
 import { prefixesOf, sizesOf, tunedEncoder } from "../architectures/encoder.ts";
 import { peftPrefix } from "../architectures/trainable-layers.ts";
 import type { TunedHead } from "../architectures/tuned-encoder.ts";
-import { randomFrom } from "../tensor/random.ts";
+import { randomFrom } from "#contract/random.ts";
 import { float32 } from "../tensor/tensor.ts";
 import { layeredWeights, memoryWeights, weightsWithout } from "../weights/memory-weights.ts";
 import { readFloat32 } from "../weights/read-float32.ts";

@@ -4,7 +4,7 @@
  * the results so far, so that a search goes on after a kill.
  */
 import * as z from "zod";
-import { randomFrom } from "../tensor/random.ts";
+import { randomFrom } from "#contract/random.ts";
 import { shuffled } from "./batches.ts";
 import { TrainingPlan } from "./training-plan.ts";
 

@@ -4,7 +4,7 @@
  */
 import { wordTable } from "../architectures/embedding.ts";
 import { virtualTokensMax } from "../model/virtual-tokens.ts";
-import { randomFrom } from "../tensor/random.ts";
+import { randomFrom } from "#contract/random.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
 import type { WeightSource } from "../weights/weight-source.ts";

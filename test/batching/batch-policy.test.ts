@@ -1,7 +1,7 @@
 /** What every plan must keep, on random windows; and the choice itself against trying every possible batch. */
 import { describe, expect, it } from "vitest";
 import { type BatchPolicy, planBatch } from "../../gpu-worker/batching/batch-policy.ts";
-import { randomFrom } from "../../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../../contract/random.ts";
 
 const policy: BatchPolicy = {
   tokensMax: 256,

@@ -1,7 +1,7 @@
 /** How tenants share the machine who always want more than they get, each with so many requests open at a time. */
 import { describe, expect, it } from "vitest";
 import { FairQueueing } from "../../gpu-worker/batching/fair-queueing.ts";
-import { randomFrom } from "../../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../../contract/random.ts";
 
 type Quantum = { tenant: string; startTag: number; last: boolean };
 

@@ -5,7 +5,7 @@ import {
   decideSlot,
   type QueueFront,
 } from "../../gpu-worker/batching/slot-policy.ts";
-import { randomFrom } from "../../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../../contract/random.ts";
 
 const front = (arrival: number, startTag = 0, overdueSince: number | null = null): QueueFront => ({
   overdueSince,

@@ -4,7 +4,7 @@
 import { describe, expect, it } from "vitest";
 import { BatchQueue } from "../../gpu-worker/batching/batch-queue.ts";
 import { SlotScheduler } from "../../gpu-worker/batching/slot-scheduler.ts";
-import { randomFrom } from "../../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../../contract/random.ts";
 
 const policy = {
   tokensMax: 64,

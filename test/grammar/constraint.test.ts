@@ -171,11 +171,15 @@ describe("a structure", () => {
   });
 
   it.each<[Structure["type"], Structure, RegExp]>([
-    ["regex", { type: "regex", pattern: "a(?=b)" }, /at character 5 it has a look ahead/],
+    ["regex", { type: "regex", pattern: "a(?=b)" }, /at character 2 the pattern has a look ahead/],
     ["regex", { type: "regex", pattern: "(a)\\1" }, /a reference to a group/],
     ["regex", { type: "regex", pattern: "(a" }, /a group without its \)/],
     ["grammar", { type: "grammar", grammar: 'root ::= "a"\nx ::= y' }, /no rule y/],
-    ["grammar", { type: "grammar", grammar: 'root ::= "a\n' }, /in line 1, a text is not closed/],
+    [
+      "grammar",
+      { type: "grammar", grammar: 'root ::= "a\n' },
+      /line 1 of the grammar: a text is not closed/,
+    ],
     ["grammar", { type: "grammar", grammar: 'root ::= root | "a"' }, /defined as itself/],
     ["grammar", { type: "grammar", grammar: 'root ::= "a" root' }, /no text that ends/],
     ["choice", { type: "choice", choices: ["a\0"] }, /U\+0000/],

@@ -7,7 +7,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { randomFrom } from "../../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../../contract/random.ts";
 import { buildDecoder } from "../../gpu-worker/architectures/decoder.ts";
 import { SlotScheduler } from "../../gpu-worker/batching/slot-scheduler.ts";
 import { Engine } from "../../gpu-worker/llm/engine.ts";

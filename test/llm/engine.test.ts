@@ -1,7 +1,7 @@
 /** The engine on a decoder that shows every fault of its memory, through random courses. */
 import { describe, expect, it } from "vitest";
 import { CodedError } from "#contract/errors.ts";
-import { randomFrom } from "../../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../../contract/random.ts";
 import type { EngineLimits } from "../../gpu-worker/llm/engine-limits.ts";
 import { endToken, expectedUnder, randomAutomaton, ToyConstraint } from "./toy-constraint.ts";
 import { bytesPerToken, countOn, expected, makeEngine, range, turn } from "./toy-engine.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { randomFrom } from "../../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../../contract/random.ts";
 import { boundOfLargest } from "../../gpu-worker/llm/largest.ts";
 
 /** The same by sorting. */

@@ -4,7 +4,7 @@ import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { Sampler, type LogitsRow } from "../../gpu-worker/llm/sampler.ts";
 import type { SamplingParameters } from "../../gpu-worker/model/generation.ts";
-import { randomFrom } from "../../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../../contract/random.ts";
 import { greedy as greedySampling } from "./write-text.ts";
 
 const reference = z

@@ -1,6 +1,6 @@
 /** How tenants share slots: by what is planned for single cases, and over random arrivals of many tenants. */
 import { describe, expect, it } from "vitest";
-import { randomFrom } from "../../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../../contract/random.ts";
 import { FairQueueing } from "../../gpu-worker/batching/fair-queueing.ts";
 import type { EngineRequest, StepLimits } from "../../gpu-worker/llm/engine-request.ts";
 import { planSeats, type Seated } from "../../gpu-worker/llm/seating.ts";

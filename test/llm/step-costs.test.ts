@@ -1,7 +1,7 @@
 /** How much of a prompt is read beside texts that are written, on machines whose runs take now longer, now less. */
 import { describe, expect, it } from "vitest";
 import { StepCosts } from "../../gpu-worker/llm/step-costs.ts";
-import { randomFrom } from "../../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../../contract/random.ts";
 
 type Machine = {
   /** Milliseconds of a step of tokens alone. */

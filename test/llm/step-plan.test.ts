@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { randomFrom } from "../../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../../contract/random.ts";
 import { FairQueueing } from "../../gpu-worker/batching/fair-queueing.ts";
 import type { EngineRequest, StepLimits } from "../../gpu-worker/llm/engine-request.ts";
 import { decodes, planStep, type StepPlan } from "../../gpu-worker/llm/step-plan.ts";

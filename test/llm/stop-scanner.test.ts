@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { StopScanner } from "../../gpu-worker/llm/stop-scanner.ts";
-import { randomFrom } from "../../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../../contract/random.ts";
 
 function pushAll(stops: string[], pieces: string[]) {
   const scanner = new StopScanner(stops);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { TextStream, type Decode } from "../../gpu-worker/llm/text-stream.ts";
-import { randomFrom } from "../../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../../contract/random.ts";
 
 /** A byte-level vocabulary of pieces cut anywhere in UTF-8: what is not whole is one replacement character. */
 function byteLevel(pieces: Uint8Array[]): Decode {

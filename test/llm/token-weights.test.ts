@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { randomFrom } from "../../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../../contract/random.ts";
 import { BlockMaxima } from "../../gpu-worker/llm/block-maxima.ts";
 import { TokenWeights } from "../../gpu-worker/llm/token-weights.ts";
 

@@ -1,6 +1,6 @@
 /** What a run is reckoned to take, and that no batch of several is planned beyond what one may. */
 import { describe, expect, it } from "vitest";
-import { randomFrom } from "../../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../../contract/random.ts";
 import { planBatch } from "../../gpu-worker/batching/batch-policy.ts";
 import { bytesOfRun, longestText, type RunMemory } from "../../gpu-worker/model/run-memory.ts";
 

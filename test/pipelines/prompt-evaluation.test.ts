@@ -230,8 +230,8 @@ describe("an optimisation", () => {
     checkPrompt(winner);
     expect(winner.messages[0]?.content).toBe("Judge. Answer with one of: good, bad.");
     // What is reserved covers what is done, and the examples that are held out are asked of two prompts alone.
-    const estimated = estimatedCalls(input, true);
-    expect(countCalls(input, true)).toBe(estimated.length);
+    const estimated = estimatedCalls(input, optimise);
+    expect(countCalls(input, optimise)).toBe(estimated.length);
     expect(engine.requests.length).toBe(report.cost.calls);
     expect(report.cost.calls).toBeLessThanOrEqual(estimated.length);
     expect(usage.promptTokens).toBe(report.cost.prompt_tokens);
@@ -269,7 +269,7 @@ describe("an optimisation", () => {
       const parameters = { optimise: true, split_seed: count, constrain: random(2) === 0 };
       const { report, usage, input } = await evaluate(given, answerer, parameters);
       const shown = JSON.stringify({ count, calls: report.cost.calls });
-      const calls = countCalls(input, true);
+      const calls = countCalls(input, parameters);
       expect.soft(calls, shown).toBeGreaterThanOrEqual(report.cost.calls);
       expect.soft(calls, shown).toBeLessThanOrEqual(1.5 * report.cost.calls);
       const asked = { ...greedy, ...parameters };
@@ -279,7 +279,7 @@ describe("an optimisation", () => {
       });
       const charged = usage.promptTokens + (usage.completionTokens ?? 0);
       expect.soft(reserved, shown).toBeGreaterThanOrEqual(charged);
-      expect.soft(reserved, shown).toBeLessThanOrEqual(5 * charged);
+      expect.soft(reserved, shown).toBeLessThanOrEqual(3.5 * charged);
     }
   });
 });

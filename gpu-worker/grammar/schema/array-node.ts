@@ -9,7 +9,7 @@ type Inside = (all: readonly Located[]) => Node;
 type Items = { readonly prefix: readonly Located[]; readonly rest: Located | null };
 
 /** Values that are told apart, each of which comes once. */
-export const uniqueMax = 32;
+const uniqueMax = 32;
 
 export function arrayNode(stated: Stated, inside: Inside): ArrayNode | typeof nothing {
   const min = most(stated.counts("minItems"));

@@ -63,7 +63,7 @@ function typesOf(stated: Stated): Set<Type | "integer"> {
     const wrong = list.find((each) => !isType(each));
     if (wrong !== undefined || list.length === 0) {
       throw new StructureError(
-        `type ${JSON.stringify(wrong ?? []).slice(0, 100)} is none of JSON's`,
+        `type ${JSON.stringify(wrong ?? []).slice(0, 100)} is none of JSON's: ${types.join(", ")}, integer`,
         path,
       );
     }

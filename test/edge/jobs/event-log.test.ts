@@ -210,6 +210,20 @@ describe("a transcript", () => {
     expect(restOf('{"a": 1}')).not.toBeNull();
   });
 
+  it("begins each choice once, one that is calls alone too", () => {
+    const tool_calls = ["a", "b"].map((name) => ({ id: `call_${name}`, name, arguments: "{}" }));
+    const calls = { text: "", finish_reason: "tool_calls", tokens: 9, logprobs: null } as const;
+    const choice = { ...calls, tool_calls };
+    const rest = new Transcript().rest(0, { choices: [choice] }) ?? [];
+    expect(rest.filter(({ from, textFrom }) => from + textFrom === 0)).toEqual([rest[0]]);
+    expect(rest.reduce((sum, { tokens }) => sum + tokens, 0)).toBe(9);
+    const begun = rest.flatMap(({ toolCalls = [] }) => toolCalls);
+    expect(begun).toMatchObject([
+      { index: 0, name: "a" },
+      { index: 1, name: "b" },
+    ]);
+  });
+
   it("tells log probabilities with their tokens, those of a repeated prompt before", () => {
     const logprobs = Array.from({ length: 100 }, (_, index) => logprob(`${index} `));
     const text = logprobs.map((token) => token.text).join("");

@@ -190,7 +190,7 @@ describe("an evaluation", () => {
     [{ optimise: true, examples: examples.slice(0, 49) }, "examples"],
     [{ parameters: { max_tokens: 513 } }, "parameters.max_tokens"],
     [{ parameters: { n: 2 } }, "parameters.n"],
-    [{ version: 2 }, "id"],
+    [{ version: 2 }, "version"],
     [{ model: "nobody" }, "model"],
     [{ examples: Array.from({ length: 160 }, () => longest) }, "examples"],
     // What would be read has as many characters as all of these calls have, were it formed.

@@ -225,7 +225,7 @@ describe("a conversation", () => {
     [{ id: "mood" }, "prompt.variables.text"],
     [{ id: "mood", variables: { text: "x", more: 1 } }, "prompt.variables.more"],
     [{ id: "mood", variables: { text: 7 } }, "prompt.variables.text"],
-    [{ id: "mood", version: 9, variables: { text: "x" } }, "prompt.id"],
+    [{ id: "mood", version: 9, variables: { text: "x" } }, "prompt.version"],
     [{ id: "mood", version: "newest" }, "prompt.version"],
     [{ id: "mood", variables: [1] }, "prompt.variables"],
     ["mood", "prompt"],

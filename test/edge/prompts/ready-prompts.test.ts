@@ -111,8 +111,12 @@ describe("a prompt that ships", () => {
       const [first, example, reply, last, ...more] = sent()[0]?.messages ?? [];
       expect([first?.role, example?.role, reply?.role]).toEqual(["system", "user", "assistant"]);
       expect([last, more]).toEqual([asked[0], []]);
-      expect(messages.at(-1)?.parameters).toMatchObject({ max_tokens: 64 });
+      expect(messages.at(-1)?.parameters).toMatchObject({ max_tokens: 64, temperature: 0 });
     }
+    await send("/v1/chat/completions", { model: "keywords", messages: asked, temperature: 0.5 });
+    expect(messages.at(-1)?.parameters).toMatchObject({ temperature: 0.5 });
+    await send("/v1/chat/completions", { model: "chat", messages: asked });
+    expect(messages.at(-1)?.parameters).not.toHaveProperty("temperature");
     const lacking = await send("/v1/chat/completions", { model: "translate", messages: asked });
     expect(await errorOf(lacking)).toMatchObject({ param: "prompt.variables.target_language" });
   });

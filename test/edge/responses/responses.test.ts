@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { limitsOfTenant } from "../../../edge/responses/response-limits.ts";
 import { call, errorOf, freshAddress } from "../caller.ts";
 import { announce, decoder, install, messages } from "../stand-in-worker.ts";
-import { paris, told, writing } from "../written.ts";
+import { paris, told, used, writing } from "../written.ts";
 import { create, created, get, itemsOf, model, path, remove } from "./responses-in-tests.ts";
 
 beforeEach(async () => {
@@ -91,6 +91,13 @@ describe("a response", () => {
       incomplete_details: { reason: "max_output_tokens" },
       output: [{ status: "incomplete", content: [{ logprobs: { length: 3 } }] }],
     });
+  });
+
+  it("says how many of its tokens nothing else could come instead of", async () => {
+    install(writing([paris], { ...used, forcedTokens: 3 }));
+    const details = { reasoning_tokens: 0, forced_tokens: 3 };
+    const { usage } = await created({ text: { format: { type: "json_object" } } });
+    expect(usage).toMatchObject({ output_tokens_details: details });
   });
 
   it("has an id of its own, computed or from the cache", async () => {

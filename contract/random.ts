@@ -1,4 +1,4 @@
-/** Numbers 0…1 (mulberry32), the same from the same seed on every machine. Not for secrets. */
+/** Numbers 0…1 (mulberry32), the same from the same seed on every machine and side of the queue. Not for secrets. */
 export type Random = () => number;
 
 export function randomFrom(seed: number): Random {

@@ -1,9 +1,18 @@
-/** What an optimisation of a prompt tries: each wording with the prompt's own examples, and with others as shots. */
-import { type Division, divisionOf, shotSetsOf } from "#contract/prompts/evaluation-plan.ts";
-import type { Prompt, PromptExample } from "#contract/prompts/prompt.ts";
-import { wordingsOf } from "#contract/prompts/wordings.ts";
-import type { PromptEvaluation } from "#contract/tasks/prompt-evaluation.ts";
-import { type Random, randomFrom } from "../tensor/random.ts";
+/**
+ * What an optimisation of a prompt tries: each wording with the prompt's own examples, and with others as shots. Drawn
+ * by a seed, so that the edge, which says what it will cost, and the worker have the same.
+ */
+import { type Random, randomFrom } from "../random.ts";
+import { type Division, divisionOf, shotSetsOf } from "./evaluation-plan.ts";
+import type { Prompt, PromptExample } from "./prompt.ts";
+import { type Variant, wordingsOf } from "./wordings.ts";
+
+export type Evaluated = {
+  readonly prompt: Prompt;
+  readonly examples: readonly PromptExample[];
+  readonly labels: readonly string[] | null;
+  readonly variants: readonly Variant[];
+};
 
 /** Indices of examples. */
 export type Divided = { pool: number[]; judged: number[]; heldOut: number[]; division: Division };
@@ -27,7 +36,7 @@ export function divide(examples: number, seed: number): Divided {
 
 /** The first is the prompt itself. */
 export function candidatesOf(
-  { prompt, examples, labels, variants }: PromptEvaluation,
+  { prompt, examples, labels, variants }: Evaluated,
   { pool, division }: Divided,
   seed: number,
 ): Candidate[] {
