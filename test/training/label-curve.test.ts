@@ -3,7 +3,7 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { ClassRows } from "../../gpu-worker/evaluation/held-out.ts";
 import { makeReport } from "../../gpu-worker/evaluation/make-report.ts";
-import { randomFrom } from "../../gpu-worker/tensor/random.ts";
+import { randomFrom } from "../../contract/random.ts";
 import {
   type LabelCurve,
   measureLabelCurve,
