@@ -69,6 +69,10 @@ const Environment = z.object({
     .enum(["auto", "f32", "f16", "int8", "int4"])
     .default("auto")
     .describe("Set it to auto, f32, f16 (on a GPU), int8 or int4 (on the CPU)."),
+  LLM_OS_KV_CACHE: z
+    .enum(["float", "int8"])
+    .default("float")
+    .describe("Set it to float, or on the CPU to int8."),
   LLM_OS_DEVICE: z
     .enum(["auto", "cpu", "cuda"])
     .default("auto")
@@ -149,6 +153,7 @@ const ModelEnvironment = Environment.pick({
   HF_ENDPOINT: true,
   HF_TOKEN: true,
   LLM_OS_FORM: true,
+  LLM_OS_KV_CACHE: true,
   LLM_OS_DEVICE: true,
   LLM_OS_CUDA: true,
   LLM_OS_THREADS: true,
@@ -187,6 +192,8 @@ export type WorkerConfig = {
     modelsFolder: string | null;
     hub: { endpoint: string; token: string | null };
     form: Environment["LLM_OS_FORM"];
+    /** Of decoders. */
+    kvCache: Environment["LLM_OS_KV_CACHE"];
     device: Environment["LLM_OS_DEVICE"];
     /** Where the CUDA provider lies, or is to lie. */
     cudaFolder: string;
@@ -340,6 +347,7 @@ function arrangeModels(env: ModelEnvironment): WorkerConfig["models"] {
     modelsFolder: env.LLM_OS_MODELS ?? null,
     hub: { endpoint: env.HF_ENDPOINT, token: env.HF_TOKEN ?? null },
     form: env.LLM_OS_FORM,
+    kvCache: env.LLM_OS_KV_CACHE,
     device: env.LLM_OS_DEVICE,
     cudaFolder: env.LLM_OS_CUDA ?? path.join(env.LLM_OS_STATE, "cuda"),
     threads: env.LLM_OS_THREADS ?? null,

@@ -50,6 +50,7 @@ describe("readConfig", () => {
         modelsFolder: null,
         hub: { endpoint: "https://huggingface.co", token: null },
         form: "auto",
+        kvCache: "float",
         device: "auto",
         cudaFolder: path.join(".llm-os", "cuda"),
         threads: null,
@@ -73,6 +74,7 @@ describe("readConfig", () => {
         LLM_OS_PREFETCH: "SmolLM2-135M-Instruct",
         LLM_OS_CONTEXT_TOKENS: "2048",
         LLM_OS_FORM: "int8",
+        LLM_OS_KV_CACHE: "int8",
         LLM_OS_WORKER_ID: "worker-2",
         HF_TOKEN: "",
         LLM_OS_MODELS: "",
@@ -82,6 +84,7 @@ describe("readConfig", () => {
     expect(config.queue.waitSeconds).toBe(1);
     expect(config.queue.credentials).toEqual({ accessKeyId: "a", secretAccessKey: "b" });
     expect(config.models).toMatchObject({ threads: 2, form: "int8", modelsFolder: null });
+    expect(config.models.kvCache).toBe("int8");
     expect(config.models).toMatchObject({
       prefetch: "SmolLM2-135M-Instruct",
       contextTokens: 2_048,
@@ -101,6 +104,7 @@ describe("readConfig", () => {
     ["SQS_WAIT_SECONDS", "21"],
     ["SQS_WAIT_SECONDS", "1.5"],
     ["LLM_OS_FORM", "f64"],
+    ["LLM_OS_KV_CACHE", "int4"],
     ["LLM_OS_THREADS", "0"],
     ["LLM_OS_CONTEXT_TOKENS", "255"],
     ["LLM_OS_HEALTH_PORT", "70000"],

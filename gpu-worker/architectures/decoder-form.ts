@@ -11,7 +11,16 @@
  */
 export type DecoderForm = "f32" | "f16" | "int8" | "int4";
 
-/** Element type of keys and values. */
+/**
+ * What keys and values of earlier tokens are kept in: `float`, as the form computes them, or `int8`, in a quarter of
+ * the memory on a CPU (see kept-reach.ts).
+ */
+export type KvCacheForm = "float" | "int8";
+
+/** How a decoder is computed. */
+export type DecoderComputing = { readonly form: DecoderForm; readonly kvCache: KvCacheForm };
+
+/** Element type of keys and values, where they are not kept in int8. */
 export type Kept = "float32" | "float16";
 
 type FormNeeds = {

@@ -185,8 +185,7 @@ function loadEncoderAdapter(
 
 /** Where its base has as many adapters as it may, one that nobody uses makes way. */
 async function makePlace(base: LoadedModel, { unloadIdle }: AdapterLoading): Promise<void> {
-  const lora = base.kind === "decoder" ? base.lora : base.lora?.base;
-  if (lora?.full) await unloadIdle();
+  if (base.lora?.base.full) await unloadIdle();
 }
 
 /** @throws Error whose message completes "the model cannot be served: …"; the signal's reason */

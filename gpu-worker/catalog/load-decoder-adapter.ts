@@ -50,7 +50,7 @@ export function decoderAdapterLimits(
 }
 
 /** What an adapter adds to its base while it is loaded. */
-type Held = Partial<Pick<LoadedDecoder, "session" | "adapter" | "softPrompt">> & {
+type Held = Partial<Pick<LoadedDecoder, "session" | "adapter" | "softPrompt" | "keyValueBytes">> & {
   release(): Promise<void>;
 };
 
@@ -60,10 +60,11 @@ async function holdLora(
   signal: AbortSignal,
 ): Promise<Held> {
   const prefixes = ["", ...decoderPrefixes];
-  return await lora.hold(
+  const held = await lora.base.hold(
     (layers) => ({ layers: readLora(model, prefixes, layers), shapes: null }),
     signal,
   );
+  return { ...held, release: () => held.release(), keyValueBytes: lora.keyValueBytes };
 }
 
 /** @throws Error for a soft prompt that its base cannot read */
@@ -98,7 +99,7 @@ export function loadDecoderAdapter(
   const { adapter, sizeBytes } = model;
   const base = asBase(adapter, lease.model);
   const { softPrompt: size } = adapter;
-  const stacks = size === null ? base.lora.bytesNeeded(adapter.lora) : 0;
+  const stacks = size === null ? base.lora.base.bytesNeeded(adapter.lora) : 0;
   return withRoom(sizeBytes + stacks, async () => {
     const { release, ...held } =
       size === null ? await holdLora(model, base, signal) : holdPrompt(model, size, base);

@@ -2,7 +2,8 @@
  * From a decoder's folder to a model ready to generate: the graph taken from the cache or built, the session opened,
  * the tokenizer made. Its keys and values take their memory from the session when texts are there.
  */
-import type { DecoderForm } from "../architectures/decoder-form.ts";
+import type { DecoderComputing, DecoderForm } from "../architectures/decoder-form.ts";
+import type { LayerReach } from "../architectures/kept-reach.ts";
 import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
 import {
   type DecoderCheckpoint,
@@ -10,13 +11,17 @@ import {
 } from "../checkpoints/decoder-checkpoint.ts";
 import type { FilesDigest } from "../checkpoints/model-digest.ts";
 import { openDecoderWeights } from "../checkpoints/decoder-weights.ts";
+import { isAccurateDecoder } from "../compute-form/decoder-accuracy.ts";
+import { measureKvLoss, measureKvReach } from "../compute-form/kv-cache-reach.ts";
 import { buildDecoderGraph } from "../graphs/build-decoder.ts";
 import { decoderGraphBytes } from "../graphs/graph-bytes.ts";
 import type { DecoderLoraSession } from "../graphs/decoder-lora-session.ts";
 import { decoderDigestIn, decoderGraphKey, loraGraphKey } from "../graphs/graph-key.ts";
 import { expectBinding, openDecoder, openLoraDecoder } from "../graphs/open-decoder.ts";
 import type { PromptedSession } from "../graphs/prompted-session.ts";
+import type { SessionOptions } from "../graphs/open-session.ts";
 import { returnRunMemory } from "../runtime/return-run-memory.ts";
+import type { LoadedSession, Provider, Session } from "../runtime/session.ts";
 import { makeTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { keyValueBytes } from "./key-value-memory.ts";
 import type { LoaderDependencies } from "./loader-dependencies.ts";
@@ -27,16 +32,25 @@ import { openCachedGraph } from "./open-cached-graph.ts";
 
 export type IdentifiedDecoder = { id: string; checkpoint: DecoderCheckpoint; files: FilesDigest };
 
-type Bounds = Pick<LoaderDependencies, "modelsMemory" | "deviceMemory">;
+type Bounds = Pick<LoaderDependencies, "modelsMemory" | "deviceMemory" | "kvCache">;
 
 /** What the decoder takes of memory in a form, about: its weights, and keys and values. */
-function decoderBytes(
-  { parameters, keyValues, limits }: DecoderCheckpoint,
-  form: DecoderForm,
-  { modelsMemory, deviceMemory }: Bounds,
+function decoderBytes(checkpoint: DecoderCheckpoint, form: DecoderForm, bounds: Bounds): number {
+  const graph = decoderGraphBytes(checkpoint.parameters, form);
+  return graph + cacheBytes(checkpoint, bounds) + (bounds.deviceMemory?.runBytes ?? 0);
+}
+
+/** Of the keys and values of all texts. */
+function cacheBytes(
+  { keyValues: shape, limits }: DecoderCheckpoint,
+  { modelsMemory, kvCache }: Bounds,
 ): number {
-  const kept = keyValueBytes(keyValues, limits.maxTokens, modelsMemory);
-  return decoderGraphBytes(parameters, form) + kept + (deviceMemory?.runBytes ?? 0);
+  return keyValueBytes({ shape, kvCache }, limits.maxTokens, modelsMemory);
+}
+
+/** An int8 cache is measured beside the same decoder that keeps floats. */
+function measuringBytes({ parameters }: DecoderCheckpoint, form: DecoderForm, { kvCache }: Bounds) {
+  return kvCache === "float" ? 0 : decoderGraphBytes(parameters, form);
 }
 
 /** Forms are compared side by side: null where they do not fit so. */
@@ -58,7 +72,10 @@ export function decoderBytesNeeded(
   tools: LoaderDependencies,
 ): number {
   const forms = tools.decoderForms.candidates(checkpoint);
-  const smallest = Math.min(...forms.map((form) => decoderBytes(checkpoint, form, tools)));
+  const bytes = forms.map(
+    (form) => decoderBytes(checkpoint, form, tools) + measuringBytes(checkpoint, form, tools),
+  );
+  const smallest = Math.min(...bytes);
   return Math.max(smallest, comparingBytes(checkpoint, forms, tools.modelsMemory) ?? 0);
 }
 
@@ -80,9 +97,8 @@ async function formOf(model: IdentifiedDecoder, opening: Opening): Promise<Decod
     files,
     maxTokens: checkpoint.limits.maxTokens,
     tokenizer,
-    open: (form: DecoderForm) => openGraph(model, form, opening),
-    discard: (form: DecoderForm) =>
-      graphs.discard(decoderGraphKey(form, decoderDigestIn(form, files, provider), provider)),
+    open: (form: DecoderForm) => openGraph(model, asFloats(form), opening),
+    discard: (form: DecoderForm) => graphs.discard(keyOf(files, asFloats(form), provider)),
   };
   return decoderForms.measure(measured, watch.signal);
 }
@@ -99,7 +115,7 @@ export async function loadDecoder(
   tools: LoaderDependencies,
   watch: Watch,
 ): Promise<LoadedDecoder> {
-  const { runtime, provider, modelsMemory } = tools;
+  const { runtime, provider, kvCache } = tools;
   const { tasks, limits, keyValues, chatTemplate, derivedFrom } = checkpoint;
   expectBinding(runtime);
   const tokenizer = await makeTokenizer(await decoderTokenizerFiles(checkpoint));
@@ -107,27 +123,33 @@ export async function loadDecoder(
   const model = { id, checkpoint, files };
   const opening = { tools, tokenizer, watch };
   const form = await formOf(model, opening);
+  const computing = { form, kvCache };
   const bytes = decoderBytes(checkpoint, form, tools);
-  const session = await openGraph(model, form, opening);
+  const session = await openGraph(model, computing, opening);
+  const floats = { ...tools, kvCache: "float" as const };
+  const loraBytes = decoderBytes(checkpoint, form, floats);
   const lora = new LoraBase({
-    bytesNeeded: () => bytes,
-    open: async (signal) => ({ session: await openLora(model, form, { tools, signal }), bytes }),
+    bytesNeeded: () => loraBytes,
+    open: async (signal) => {
+      const watched = { tools, watch: { onStep: () => undefined, signal } };
+      return { session: await openLora(model, form, watched), bytes: loraBytes };
+    },
   });
   return {
     kind: "decoder",
     id,
-    digest: decoderDigestIn(form, files, provider),
+    digest: decoderDigestIn(computing, files, provider),
     form,
     tasks,
     limits,
     tokenizer,
     session,
     keyValues,
-    keyValueBytes: keyValueBytes(keyValues, limits.maxTokens, modelsMemory),
+    keyValueBytes: cacheBytes(checkpoint, tools),
     endTokens: endTokensOf(checkpoint, tokenizer),
     chatTemplate,
     upstreamDigest: derivedFrom ?? files.weights,
-    lora,
+    lora: { base: lora, keyValueBytes: cacheBytes(checkpoint, floats) },
     prompts: session,
     get bytes() {
       return bytes + lora.bytes;
@@ -141,38 +163,106 @@ export async function loadDecoder(
 
 type Opening = { tools: LoaderDependencies; tokenizer: Tokenizer; watch: Watch };
 
+/** As the form computes keys and values. */
+const asFloats = (form: DecoderForm): DecoderComputing => ({ form, kvCache: "float" });
+
+function keyOf(files: FilesDigest, computing: DecoderComputing, provider: Provider): string {
+  return decoderGraphKey(computing.form, decoderDigestIn(computing, files, provider), provider);
+}
+
 function openGraph(
-  { checkpoint, files }: IdentifiedDecoder,
-  form: DecoderForm,
-  { tools, watch }: Opening,
+  model: IdentifiedDecoder,
+  computing: DecoderComputing,
+  opening: Opening,
 ): Promise<PromptedSession> {
-  const { runtime, provider, deviceMemory } = tools;
+  const { checkpoint, files } = model;
+  const { tools, watch } = opening;
   const { signal } = watch;
-  const key = decoderGraphKey(form, decoderDigestIn(form, files, provider), provider);
-  const deviceMemoryBytes = deviceMemory === null ? null : decoderBytes(checkpoint, form, tools);
-  return openCachedGraph(key, {
+  const options = sessionOptions(checkpoint, computing.form, opening);
+  const { form, kvCache } = computing;
+  return openCachedGraph(keyOf(files, computing, tools.provider), {
     tools,
     watch,
-    build: (file) => buildDecoderGraph(checkpoint, form, { file, signal }),
-    open: (file) => openDecoder(file, { runtime, provider, deviceMemoryBytes, signal }),
+    build: async (file) => {
+      if (kvCache === "float") return buildDecoderGraph(checkpoint, form, { file, signal });
+      await withFloats(model, form, opening, async (floats, reach) => {
+        await buildDecoderGraph(checkpoint, form, { file, reach, signal });
+        await tellKvLoss(model, floats, { rounded: await openDecoder(file, options), opening });
+      });
+    },
+    open: (file) => openDecoder(file, options),
   });
 }
 
-/** The graph that takes adapters, with keys and values of its own. */
+/**
+ * The graph that takes adapters, with keys and values of its own. They stay floats: what was measured is how far those
+ * of the base reach, and an adapter's may reach further.
+ */
 function openLora(
   { checkpoint, files }: IdentifiedDecoder,
   form: DecoderForm,
-  { tools, signal }: { tools: LoaderDependencies; signal: AbortSignal },
+  opening: Omit<Opening, "tokenizer">,
 ): Promise<DecoderLoraSession> {
-  const { runtime, provider, deviceMemory } = tools;
+  const { tools, watch } = opening;
+  const { signal } = watch;
   const { config, weights } = openDecoderWeights(checkpoint);
   weights.close();
-  const key = decoderGraphKey(form, decoderDigestIn(form, files, provider), provider);
-  const deviceMemoryBytes = deviceMemory === null ? null : decoderBytes(checkpoint, form, tools);
-  return openCachedGraph(loraGraphKey(key), {
+  return openCachedGraph(loraGraphKey(keyOf(files, asFloats(form), tools.provider)), {
     tools,
-    watch: { onStep: () => undefined, signal },
+    watch,
     build: (file) => buildDecoderGraph(checkpoint, form, { file, lora: true, signal }),
-    open: (file) => openLoraDecoder(file, config, { runtime, provider, deviceMemoryBytes, signal }),
+    open: (file) => openLoraDecoder(file, config, sessionOptions(checkpoint, form, opening)),
   });
+}
+
+function sessionOptions(
+  checkpoint: DecoderCheckpoint,
+  form: DecoderForm,
+  { tools, watch: { signal } }: Omit<Opening, "tokenizer">,
+): SessionOptions {
+  const { runtime, provider, deviceMemory } = tools;
+  const deviceMemoryBytes = deviceMemory === null ? null : decoderBytes(checkpoint, form, tools);
+  return { runtime, provider, deviceMemoryBytes, signal };
+}
+
+/** Opens the decoder as it keeps floats, and measures how far its keys and values reach. */
+async function withFloats(
+  model: IdentifiedDecoder,
+  form: DecoderForm,
+  opening: Opening,
+  build: (floats: Session, reach: readonly LayerReach[]) => Promise<void>,
+): Promise<void> {
+  const floats = await openGraph(model, asFloats(form), opening);
+  try {
+    const reading = readingOf(model, opening);
+    await build(floats, await measureKvReach(floats, opening.tokenizer, reading));
+  } finally {
+    await floats.release();
+  }
+}
+
+function readingOf({ checkpoint }: IdentifiedDecoder, { watch: { signal } }: Opening) {
+  return { maxTokens: checkpoint.limits.maxTokens, signal };
+}
+
+/** Logs what an int8 cache costs of accuracy. */
+async function tellKvLoss(
+  model: IdentifiedDecoder,
+  floats: Session,
+  { rounded, opening }: { rounded: LoadedSession; opening: Opening },
+): Promise<void> {
+  const { tools, tokenizer } = opening;
+  try {
+    const reading = { ...readingOf(model, opening), tokenizer };
+    const figures = await measureKvLoss(floats, rounded, reading);
+    const told = { model: model.id, figures };
+    if (isAccurateDecoder(figures)) tools.log.info(told, "keys and values are kept in int8");
+    else
+      tools.log.warn(
+        told,
+        "keys and values in int8 cost more accuracy than a form may: set LLM_OS_KV_CACHE=float",
+      );
+  } finally {
+    await rounded.release();
+  }
 }

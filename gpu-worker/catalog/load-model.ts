@@ -77,7 +77,8 @@ export class ModelLoader {
     const files = await verifiedDigest(model, this.#tools.digests, signal);
     if (model.kind === "decoder") {
       const form = await this.#tools.decoderForms.known(files);
-      return form === null ? null : decoderDigestIn(form, files, this.#tools.provider);
+      const { kvCache, provider } = this.#tools;
+      return form === null ? null : decoderDigestIn({ form, kvCache }, files, provider);
     }
     const form = await this.#forms.known(files, signal);
     return form === null ? null : digestIn(form, files, this.#tools.provider);

@@ -32,8 +32,11 @@ export type LoadedEncoder = EncoderModel &
 export type LoadedDecoder = DecoderModel &
   Kept & {
     readonly form: DecoderForm;
-    /** For adapters of low rank; null: it is tuned itself. */
-    readonly lora: LoraBase<DecoderLoraSession> | null;
+    /** For adapters of low rank, whose texts' keys and values may take so many bytes; null: it is tuned itself. */
+    readonly lora: {
+      readonly base: LoraBase<DecoderLoraSession>;
+      readonly keyValueBytes: number;
+    } | null;
     /** For soft prompts; null: it is tuned itself. */
     readonly prompts: PromptedSession | null;
   };

@@ -1,4 +1,5 @@
 /** What models are loaded with: the runtime, what is kept on the disk, and the bounds of memory. */
+import type { KvCacheForm } from "../architectures/decoder-form.ts";
 import type { DecoderForms } from "../compute-form/decoder-form-choice.ts";
 import type { FormChoice } from "../compute-form/form-choice.ts";
 import type { KeptFigures } from "../compute-form/int8-accuracy.ts";
@@ -16,6 +17,8 @@ export type LoaderDependencies = {
   graphs: GraphCache;
   forms: FormChoice;
   decoderForms: DecoderForms;
+  /** Of decoders. */
+  kvCache: KvCacheForm;
   figures: KeptFigures;
   /** Bytes that all loaded models may take together. */
   modelsMemory: number;

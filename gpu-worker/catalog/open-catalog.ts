@@ -3,16 +3,22 @@
  * computed.
  */
 import { type Dispatcher, EnvHttpProxyAgent } from "undici";
+import type { KvCacheForm } from "../architectures/decoder-form.ts";
 import { calibrate, calibrationKey } from "../compute-form/calibrate.ts";
 import { DecoderForms } from "../compute-form/decoder-form-choice.ts";
-import { deviceFormChoice, type FormSetting, openFormChoice } from "../compute-form/form-choice.ts";
+import {
+  deviceFormChoice,
+  FormError,
+  type FormSetting,
+  openFormChoice,
+} from "../compute-form/form-choice.ts";
 import { openKeptFigures } from "../compute-form/int8-accuracy.ts";
 import { type PythonCommands, pythonCommands } from "../downloads/pip-wheel.ts";
 import { type OpenObject, TunedFolders } from "../downloads/tuned-folders.ts";
 import { openKeptDigests } from "../files/kept-digests.ts";
 import { openGraphCache } from "../graphs/graph-cache.ts";
 import { builderVersion } from "../graphs/graph-key.ts";
-import type { Runtime } from "../runtime/session.ts";
+import type { Provider, Runtime } from "../runtime/session.ts";
 import { Catalog, type CatalogLog } from "./catalog.ts";
 import { deviceMemory } from "./device-memory.ts";
 import { listKnownModels } from "./known-models.ts";
@@ -25,6 +31,8 @@ export type CatalogSettings = {
   modelsFolder: string | null;
   hub: { endpoint: string; token: string | null };
   form: FormSetting;
+  /** Of decoders. Default: float. */
+  kvCache?: KvCacheForm;
   device: "auto" | "cpu" | "cuda";
   /** Bytes of all loaded models together; null for half of what this process may use. */
   memory?: number | null;
@@ -70,7 +78,15 @@ function openForms(settings: CatalogSettings, { runtime, log }: CatalogTools) {
   });
 }
 
-/** @throws FormError where the form that is set is none of this machine's */
+/** @throws FormError for one that the device does not compute with */
+function kvCacheOn(provider: Provider, kvCache: KvCacheForm): KvCacheForm {
+  if (kvCache === "float" || provider === "cpu") return kvCache;
+  throw new FormError(
+    `LLM_OS_KV_CACHE is ${kvCache}, but a GPU keeps keys and values in f16: leave it at float`,
+  );
+}
+
+/** @throws FormError where a form that is set is none of this machine's */
 async function openLoading(
   settings: CatalogSettings,
   tools: CatalogTools,
@@ -81,16 +97,18 @@ async function openLoading(
   const graphs = openGraphCache(stateFolder, digests);
   await graphs.sweep(now());
   const onDevice = memoryOfDevice(settings, tools);
+  const provider = onDevice === null ? "cpu" : "cuda";
   return {
     runtime,
-    provider: onDevice === null ? "cpu" : "cuda",
+    provider,
+    kvCache: kvCacheOn(provider, settings.kvCache ?? "float"),
     deviceMemory: onDevice,
     digests,
     graphs,
     forms: onDevice === null ? openForms(settings, tools) : deviceFormChoice(form),
     decoderForms: new DecoderForms({
       setting: form,
-      provider: onDevice === null ? "cpu" : "cuda",
+      provider,
       stateFolder,
       machine: calibrationKey(runtime),
       builderVersion,

@@ -8,12 +8,13 @@ import { int64, type Tensor, tensor } from "../tensor/tensor.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { accuracyTexts } from "./int8-accuracy-texts.ts";
 
-const texts = 8;
+/** Of a sample. */
+export const sampleTexts = 8;
 const promptTokensMax = 16;
 /** A decoder of a large vocabulary gives half a megabyte of logits for each. */
 const tokensMax = 64;
 
-type Reading = { maxTokens: number; signal: AbortSignal };
+export type Reading = { maxTokens: number; signal: AbortSignal };
 
 export type DecoderSample = {
   readonly ids: readonly number[];
@@ -21,15 +22,15 @@ export type DecoderSample = {
   readonly from: number;
 };
 
-/** As long as each other or nearly. */
+/** As long as each other or nearly. @param first of the sentences that they begin with, by its index */
 export async function decoderSamples(
   session: Session,
   tokenizer: Tokenizer,
-  { maxTokens, signal }: Reading,
+  { maxTokens, signal, first = 0 }: Reading & { first?: number },
 ): Promise<DecoderSample[]> {
   const most = Math.min(tokensMax, maxTokens);
   const room = Math.max(1, Math.min(promptTokensMax, most >> 1));
-  const encoded = await tokenizer.encode(accuracyTexts.slice(0, texts));
+  const encoded = await tokenizer.encode(accuracyTexts.slice(first, first + sampleTexts));
   const prompts = encoded.map(({ ids }) => tokenizer.wrap(ids).ids.slice(0, room));
   const written = await goOn(session, prompts, { maxTokens: most, signal });
   return written.map((ids, at) => ({ ids, from: prompts[at]?.length ?? 0 }));

@@ -3,11 +3,17 @@ import { buildDecoder } from "../architectures/decoder.ts";
 import type { DecoderCheckpoint } from "../checkpoints/decoder-checkpoint.ts";
 import { openDecoderWeights } from "../checkpoints/decoder-weights.ts";
 import type { DecoderForm } from "../architectures/decoder-form.ts";
+import type { LayerReach } from "../architectures/kept-reach.ts";
 import { inThread } from "../event-loop/in-thread.ts";
 import { writeModel } from "../onnx/write-model.ts";
 
-/** `lora`: with stacks of adapters; otherwise with places for soft prompts. */
-type BuildOptions = { file: string; lora?: boolean };
+type BuildOptions = {
+  readonly file: string;
+  /** With stacks of adapters; otherwise with places for soft prompts. */
+  readonly lora?: boolean;
+  /** Keys and values are kept in int8, up to it. Null, absent: as the form computes them. */
+  readonly reach?: readonly LayerReach[] | null;
+};
 
 /**
  * Writes the graph to `file`, large constants beside it.
@@ -16,9 +22,9 @@ type BuildOptions = { file: string; lora?: boolean };
 export async function buildDecoderGraph(
   checkpoint: DecoderCheckpoint,
   form: DecoderForm,
-  { file, lora = false, signal }: BuildOptions & { signal: AbortSignal },
+  { signal, ...options }: BuildOptions & { signal: AbortSignal },
 ): Promise<void> {
-  await inThread(import.meta.url, writeDecoderGraph, [checkpoint, { form, file, lora }], {
+  await inThread(import.meta.url, writeDecoderGraph, [checkpoint, { form, ...options }], {
     signal,
   });
 }
@@ -26,12 +32,12 @@ export async function buildDecoderGraph(
 /** On the calling thread. @throws WeightError or ConfigError */
 export async function writeDecoderGraph(
   checkpoint: DecoderCheckpoint,
-  { form, file, lora = false }: BuildOptions & { form: DecoderForm },
+  { form, file, lora = false, reach = null }: BuildOptions & { form: DecoderForm },
 ): Promise<void> {
   const { config, weights } = openDecoderWeights(checkpoint);
   try {
     const positions = checkpoint.limits.maxTokens;
-    const options = { positions, form, lora, prompts: !lora };
+    const options = { positions, form, lora, prompts: !lora, ...(reach && { reach }) };
     await writeModel(buildDecoder(config, weights, options), file);
   } finally {
     weights.close();

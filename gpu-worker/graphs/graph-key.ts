@@ -1,6 +1,6 @@
 /** Names of graphs: of what a model answers in a form, and of the compiled graph that computes it here. */
 import { type FilesDigest, modelDigest } from "../checkpoints/model-digest.ts";
-import type { DecoderForm } from "../architectures/decoder-form.ts";
+import type { DecoderComputing, DecoderForm } from "../architectures/decoder-form.ts";
 import type { Form } from "../compute-form/form-choice.ts";
 import type { Provider } from "../runtime/session.ts";
 
@@ -17,8 +17,13 @@ export function digestIn({ form }: Form, files: FilesDigest, provider: Provider)
 }
 
 /** As `digestIn`, of a decoder. */
-export function decoderDigestIn(form: DecoderForm, files: FilesDigest, provider: Provider): string {
-  return modelDigest(files, `${form} ${provider}`, builderVersion);
+export function decoderDigestIn(
+  { form, kvCache }: DecoderComputing,
+  files: FilesDigest,
+  provider: Provider,
+): string {
+  const kept = kvCache === "float" ? "" : ` keys and values in ${kvCache}`;
+  return modelDigest(files, `${form} ${provider}${kept}`, builderVersion);
 }
 
 /** How the keys of all graphs of a model in one form begin. */

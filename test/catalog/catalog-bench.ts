@@ -31,6 +31,8 @@ export class CatalogBench {
   nowMs = 0;
   /** What was logged as a warning. */
   readonly warned: object[] = [];
+  /** What was logged as information. */
+  readonly told: object[] = [];
   readonly #opened: Catalog[] = [];
 
   constructor(folder: string, hub: HubServer) {
@@ -54,7 +56,10 @@ export class CatalogBench {
       { ...this.settings, ...changes },
       {
         runtime: await runtime,
-        log: { ...log, warn: (fields: object) => void this.warned.push(fields) },
+        log: {
+          info: (fields: object) => void this.told.push(fields),
+          warn: (fields: object) => void this.warned.push(fields),
+        },
         now: () => this.nowMs,
         ...tools,
       },

@@ -46,6 +46,10 @@ async function writeBy(catalog: Catalog, id: string, tokens = 6): Promise<number
   }
 }
 
+async function keyValueBytesOf(catalog: Catalog, id: string): Promise<number> {
+  return decoderFor("text-generation", await catalog.acquire(id, never)).keyValueBytes;
+}
+
 const close = (values: readonly number[]) =>
   values.map((value): number => expect.closeTo(value, 4));
 const idsOf = (catalog: Catalog) => catalog.states().map(({ id }) => id);
@@ -66,6 +70,18 @@ describe("adapters of a decoder", () => {
     await writeTinyDecoder(bench.local("tiny"), undefined, { template: false });
     const plain = await bench.open();
     expect(stateOf(plain, "ft:tiny:law:1").tasks).toEqual(["text-generation"]);
+  });
+
+  it("write the same where their base keeps keys and values in int8, which was measured without them", async () => {
+    await writeDecoderAdapter(bench, "own");
+    const usual = await bench.open();
+    const rounding = await bench.open({ kvCache: "int8" });
+    expect(await writeBy(rounding, "own")).toEqual(close(await writeBy(usual, "own")));
+    expect(await writeBy(rounding, "tiny")).not.toEqual(await writeBy(usual, "tiny"));
+    expect(await keyValueBytesOf(rounding, "own")).toBe(await keyValueBytesOf(usual, "own"));
+    expect(await keyValueBytesOf(rounding, "tiny")).toBe(
+      (await keyValueBytesOf(usual, "tiny")) / 4,
+    );
   });
 
   it("read conversations by the template that was saved with them", async () => {

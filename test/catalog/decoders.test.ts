@@ -86,6 +86,26 @@ describe("a folder with a decoder", () => {
     expect(await firstToken(short, [1, 2, 3, 4, 5, 6, 7])).toBeTypeOf("number");
   });
 
+  it.each(["llama-all-biases", "gemma3-old-form", "qwen3-yarn-tied-bf16"])(
+    "keeps keys and values in int8 where the operator wants it, in a quarter of the memory: %s",
+    async (name) => {
+      const [prompt, token] = nextOf(await writeTinyDecoder(bench.local(id), name));
+      const usual = decoderFor("text-generation", await (await bench.open()).acquire(id, never));
+      const catalog = await bench.open({ kvCache: "int8" });
+      const model = decoderFor("text-generation", await catalog.acquire(id, never));
+      const kept = model.session.inputs.filter(({ name: input }) => input.includes("past_key"));
+      expect(new Set(kept.map(({ dtype }) => dtype))).toEqual(new Set(["int8"]));
+      expect(model.keyValueBytes).toBe(usual.keyValueBytes / 4);
+      expect(model.digest).not.toBe(usual.digest);
+      expect(stateOf(catalog, id).digest).toBe(model.digest);
+      expect(await firstToken(catalog, prompt)).toBe(token);
+      const figures = [...bench.told, ...bench.warned].filter((fields) => "figures" in fields);
+      expect(figures).toEqual([
+        { model: id, figures: expect.objectContaining({ divergence: expect.any(Number) }) },
+      ]);
+    },
+  );
+
   it("takes no conversation without a chat template", async () => {
     await writeTinyDecoder(bench.local(id), "qwen3-yarn-tied-bf16", { template: false });
     const catalog = await bench.open();

@@ -5,7 +5,7 @@ import path from "node:path";
 import { Agent } from "undici";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Catalog } from "../../gpu-worker/catalog/catalog.ts";
-import { openCatalog } from "../../gpu-worker/catalog/open-catalog.ts";
+import { type CatalogSettings, openCatalog } from "../../gpu-worker/catalog/open-catalog.ts";
 import type { FormSetting } from "../../gpu-worker/compute-form/form-choice.ts";
 import { batchTokensMax, deviceMemory } from "../../gpu-worker/catalog/device-memory.ts";
 import type { LoadOptions, Runtime } from "../../gpu-worker/runtime/session.ts";
@@ -62,7 +62,11 @@ async function writeOverflowing(folder: string): Promise<void> {
   source.close();
 }
 
-function catalogWith(form: FormSetting, state: string): Promise<Catalog> {
+function catalogWith(
+  form: FormSetting,
+  state: string,
+  changes: Partial<CatalogSettings> = {},
+): Promise<Catalog> {
   const settings = {
     stateFolder: path.join(place, state),
     modelsFolder: path.join(place, "models"),
@@ -71,6 +75,7 @@ function catalogWith(form: FormSetting, state: string): Promise<Catalog> {
     device: "auto" as const,
     threads: 1,
     memory,
+    ...changes,
   };
   const tools = { runtime, log, now: () => 0, dispatcher: new Agent(), pythonCommands: [] };
   return openCatalog(settings, tools).then((catalog) => {
@@ -108,5 +113,8 @@ describe("a model on a GPU", () => {
 
   it("is not computed in int8, which is refused at once", async () => {
     await expect(catalogWith("int8", "int8")).rejects.toThrow(/a GPU computes in f16 or f32/);
+    await expect(catalogWith("auto", "cache", { kvCache: "int8" })).rejects.toThrow(
+      /LLM_OS_KV_CACHE is int8, but a GPU keeps/,
+    );
   });
 });

@@ -155,6 +155,7 @@ async function open(setting: FormSetting, measured: string[]) {
       digests,
       graphs: openGraphCache(folder, digests),
       forms,
+      kvCache: "float",
       decoderForms: new DecoderForms({
         setting,
         provider: "cpu",
