@@ -1,6 +1,9 @@
+import { tmpdir } from "node:os";
 import path from "node:path";
+import process from "node:process";
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
+import LongestFirst from "./test/longest-first.ts";
 
 /** Stand-ins for what the launcher and `npm run deploy` set; tests of the edge read them from `env`. */
 const edgeSecrets = {
@@ -18,6 +21,11 @@ const edgeSecrets = {
  */
 const compileCache = {
   NODE_COMPILE_CACHE: path.join(import.meta.dirname, "node_modules/.cache/compiled"),
+};
+
+/** What each stack of these tests would otherwise make anew: the edge's bundle, graphs, compiled code, measurements. */
+const stackCache = {
+  LLM_OS_CACHE: path.join(tmpdir(), `llm-os-e2e-${process.pid}`),
 };
 
 /** Vitest's own default leaves one core out: on two cores, files would run one after another. */
@@ -69,6 +77,7 @@ export default defineConfig({
     reporters: ["default", "./test/closing-line-reporter.ts"],
     // Refusals are what many tests are about.
     onConsoleLog: (line) => !line.includes('"event":"request.refused"'),
+    sequence: { sequencer: LongestFirst },
     projects: [
       {
         plugins: [
@@ -129,13 +138,15 @@ export default defineConfig({
         test: {
           name: "e2e",
           // No test fetches anything.
-          env: { LLM_OS_PREFETCH: "none", ...compileCache },
+          env: { LLM_OS_PREFETCH: "none", ...compileCache, ...stackCache },
           include: ["test/e2e/**/*.test.ts"],
+          globalSetup: ["test/e2e/shared-stacks.ts"],
           environment: "node",
           testTimeout: 60_000,
-          hookTimeout: 60_000,
+          // Where the machine has other work too, a stack takes a minute to start.
+          hookTimeout: 180_000,
           // A stack waits for much of its time: for messages to be seen again, for jobs to be taken for lost.
-          maxWorkers: 2,
+          maxWorkers: 3,
           // Projects with different numbers of workers take turns.
           sequence: { groupOrder: 1 },
         },

@@ -49,6 +49,12 @@ const Environment = z.object({
     .refine(canBeFolder)
     .default(".llm-os")
     .describe("Set it, or --state, to a folder for models and caches: no file, and under none."),
+  LLM_OS_CACHE: text
+    .refine(canBeFolder)
+    .optional()
+    .describe(
+      "Set it to a folder for compiled graphs and measurements, or leave it to be LLM_OS_STATE.",
+    ),
   LLM_OS_MODELS: text.optional().describe("Set it to a folder whose subfolders are models."),
   LLM_OS_PREFETCH: text
     .default("none")
@@ -147,6 +153,7 @@ type TrainingEnvironment = z.infer<typeof TrainingEnvironment>;
 /** The variables that say where models are and how they are computed: all that the model commands need. */
 const ModelEnvironment = Environment.pick({
   LLM_OS_STATE: true,
+  LLM_OS_CACHE: true,
   LLM_OS_MODELS: true,
   LLM_OS_PREFETCH: true,
   LLM_OS_CONTEXT_TOKENS: true,
@@ -189,6 +196,8 @@ export type WorkerConfig = {
   };
   models: {
     stateFolder: string;
+    /** Of what can be made again. */
+    cacheFolder: string;
     modelsFolder: string | null;
     hub: { endpoint: string; token: string | null };
     form: Environment["LLM_OS_FORM"];
@@ -344,6 +353,7 @@ function arrangeProcess(
 function arrangeModels(env: ModelEnvironment): WorkerConfig["models"] {
   return {
     stateFolder: env.LLM_OS_STATE,
+    cacheFolder: env.LLM_OS_CACHE ?? env.LLM_OS_STATE,
     modelsFolder: env.LLM_OS_MODELS ?? null,
     hub: { endpoint: env.HF_ENDPOINT, token: env.HF_TOKEN ?? null },
     form: env.LLM_OS_FORM,

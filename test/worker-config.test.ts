@@ -47,6 +47,7 @@ describe("readConfig", () => {
       },
       models: {
         stateFolder: ".llm-os",
+        cacheFolder: ".llm-os",
         modelsFolder: null,
         hub: { endpoint: "https://huggingface.co", token: null },
         form: "auto",
@@ -78,6 +79,7 @@ describe("readConfig", () => {
         LLM_OS_WORKER_ID: "worker-2",
         HF_TOKEN: "",
         LLM_OS_MODELS: "",
+        LLM_OS_CACHE: "cache",
       },
       "fallback",
     );
@@ -89,6 +91,7 @@ describe("readConfig", () => {
       prefetch: "SmolLM2-135M-Instruct",
       contextTokens: 2_048,
     });
+    expect(config.models).toMatchObject({ stateFolder: ".llm-os", cacheFolder: "cache" });
     expect(config.models.hub.token).toBeNull();
     expect(config.workerId).toBe("worker-2");
   });

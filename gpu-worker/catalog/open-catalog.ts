@@ -27,6 +27,8 @@ import { memoryBudget, runsBudget } from "./memory-budget.ts";
 
 export type CatalogSettings = {
   stateFolder: string;
+  /** Of compiled graphs and measurements; by default the state folder. */
+  cacheFolder?: string;
   /** A folder whose subfolders are models of the operator's; null for none. */
   modelsFolder: string | null;
   hub: { endpoint: string; token: string | null };
@@ -68,10 +70,14 @@ function memoryOfDevice({ device, memory }: CatalogSettings, { runtime }: Catalo
   return computes ? deviceMemory(runtime.deviceMemoryBytes ?? 0, memory ?? null) : null;
 }
 
+export function cacheFolderOf({ cacheFolder, stateFolder }: CatalogSettings): string {
+  return cacheFolder ?? stateFolder;
+}
+
 function openForms(settings: CatalogSettings, { runtime, log }: CatalogTools) {
   return openFormChoice({
     setting: settings.form,
-    stateFolder: settings.stateFolder,
+    stateFolder: cacheFolderOf(settings),
     machine: calibrationKey(runtime),
     measure: (signal) => calibrate(runtime, signal),
     log,
@@ -92,9 +98,10 @@ async function openLoading(
   tools: CatalogTools,
 ): Promise<LoaderDependencies> {
   const { runtime, log, now } = tools;
-  const { stateFolder, form, memory, runsMemory } = settings;
-  const digests = openKeptDigests(stateFolder);
-  const graphs = openGraphCache(stateFolder, digests);
+  const { form, memory, runsMemory } = settings;
+  const folder = cacheFolderOf(settings);
+  const digests = openKeptDigests(folder);
+  const graphs = openGraphCache(folder, digests);
   await graphs.sweep(now());
   const onDevice = memoryOfDevice(settings, tools);
   const provider = onDevice === null ? "cpu" : "cuda";
@@ -109,13 +116,13 @@ async function openLoading(
     decoderForms: new DecoderForms({
       setting: form,
       provider,
-      stateFolder,
+      stateFolder: folder,
       machine: calibrationKey(runtime),
       builderVersion,
       now: () => performance.now(),
       log,
     }),
-    figures: openKeptFigures(stateFolder),
+    figures: openKeptFigures(folder),
     modelsMemory: onDevice?.budget ?? memoryBudget(memory ?? null),
     runsMemory: runsMemory ?? onDevice?.runBytes ?? runsBudget(),
     log,

@@ -7,7 +7,12 @@ import { openGraphCache } from "../graphs/graph-cache.ts";
 import type { BaseModel } from "./base-model.ts";
 import type { KnownModel } from "./known-models.ts";
 import type { LoadedModel } from "./loaded-model.ts";
-import { type CatalogSettings, type CatalogTools, openCatalog } from "./open-catalog.ts";
+import {
+  type CatalogSettings,
+  type CatalogTools,
+  cacheFolderOf,
+  openCatalog,
+} from "./open-catalog.ts";
 
 export type TunedFolder = {
   readonly base: BaseModel;
@@ -35,7 +40,7 @@ export async function openTuned(
   // No folder's name, so that it is not its base's.
   const id = `${own.id}, tuned`;
   const tuned: KnownModel = { id, aliases: [], place: { kind: "folder", folder }, manifest: null };
-  const { stateFolder } = settings;
+  const cache = cacheFolderOf(settings);
   const catalog = await openCatalog(settings, { runtime, log, now: Date.now }, () =>
     Promise.resolve({ models: [own, tuned], problem: null }),
   );
@@ -49,7 +54,7 @@ export async function openTuned(
         release();
         releaseBase();
         await catalog.close();
-        const graphs = openGraphCache(stateFolder, openKeptDigests(stateFolder));
+        const graphs = openGraphCache(cache, openKeptDigests(cache));
         await graphs.discardModel(model.digest);
       },
     };

@@ -25,6 +25,8 @@ export const EdgeSettings = z.object({
   port: Port,
   /** State folder of the whole stack. */
   state: z.string(),
+  /** Folder of what can be made again. */
+  cache: z.string(),
   /** Variables and secrets over those of wrangler.toml. */
   bindings: z.record(z.string(), z.string()),
   neighbours: z.array(NeighbourWorker),

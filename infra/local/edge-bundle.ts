@@ -1,6 +1,6 @@
 /**
- * The edge as workerd runs it: modules bundled by wrangler, its assets and the options of wrangler.toml, kept under
- * the state folder by a digest of everything they are made from. A warm start reads two files and imports no
+ * The edge as workerd runs it: modules bundled by wrangler, its assets and the options of wrangler.toml, kept in the
+ * cache by a digest of everything they are made from. A warm start reads two files and imports no
  * wrangler.
  */
 import { createHash } from "node:crypto";
@@ -62,13 +62,13 @@ function filesUnder(folder: string, name: string): string[] {
 }
 
 /** The cached bundle, or a new one; `onBundling` is called where that takes seconds. */
-export async function openEdgeBundle(state: string, onBundling: () => void): Promise<EdgeBundle> {
-  const cache = path.join(state, "edge-bundle");
-  const folder = path.join(cache, bundleDigest());
+export async function openEdgeBundle(cache: string, onBundling: () => void): Promise<EdgeBundle> {
+  const bundles = path.join(cache, "edge-bundle");
+  const folder = path.join(bundles, bundleDigest());
   if (!existsSync(folder)) {
     onBundling();
-    await makeBundle(state, folder);
-    forgetOthers(cache, path.basename(folder));
+    await makeBundle(cache, folder);
+    forgetOthers(bundles, path.basename(folder));
   }
   const { assets, ...options } = OptionsFile.parse(
     JSON.parse(readFileSync(path.join(folder, "options.json"), "utf8")),
@@ -80,19 +80,29 @@ export async function openEdgeBundle(state: string, onBundling: () => void): Pro
   };
 }
 
-async function makeBundle(state: string, folder: string): Promise<void> {
+async function makeBundle(cache: string, folder: string): Promise<void> {
   const unfinished = `${folder}.${process.pid}`;
   mkdirSync(unfinished, { recursive: true });
   const outdir = path.join(unfinished, "modules");
   const [options] = await Promise.all([
     readWorkerOptions(),
     outputOf(wrangler, ["deploy", "--dry-run", "-c", config, "--outdir", outdir], {
-      env: wranglerHome(state),
+      env: wranglerHome(cache),
     }),
   ]);
   cpSync(options.assets.directory, path.join(unfinished, "assets"), { recursive: true });
   writeFileSync(path.join(unfinished, "options.json"), JSON.stringify(options));
-  renameSync(unfinished, folder);
+  install(unfinished, folder);
+}
+
+/** Of stacks that make the same at once, the first to finish wins. */
+function install(unfinished: string, folder: string): void {
+  try {
+    renameSync(unfinished, folder);
+  } catch (error) {
+    if (!existsSync(folder)) throw error;
+    rmSync(unfinished, { recursive: true, force: true });
+  }
 }
 
 async function readWorkerOptions(): Promise<OptionsFile> {
@@ -100,8 +110,9 @@ async function readWorkerOptions(): Promise<OptionsFile> {
   return OptionsFile.parse(unstable_getMiniflareWorkerOptions(config).workerOptions);
 }
 
-function forgetOthers(cache: string, kept: string): void {
-  for (const name of readdirSync(cache)) {
-    if (name !== kept) rmSync(path.join(cache, name), { recursive: true, force: true });
+/** Not the kept one, nor what another stack is just making of the same. */
+function forgetOthers(bundles: string, kept: string): void {
+  for (const name of readdirSync(bundles)) {
+    if (!name.startsWith(kept)) rmSync(path.join(bundles, name), { recursive: true, force: true });
   }
 }

@@ -175,7 +175,7 @@ async function main(): Promise<void> {
     edge.stopping = true;
     void Promise.resolve(edge.running?.dispose()).finally(() => process.exit(0));
   });
-  const bundling = openEdgeBundle(settings.state, () =>
+  const bundling = openEdgeBundle(settings.cache, () =>
     tellLauncher({
       type: "progress",
       text: "bundling the edge (first start, or its sources changed)",

@@ -11,6 +11,7 @@ import {
 } from "./child-protocol.ts";
 import { queueNames } from "#contract/queue.ts";
 import { root, wranglerHome } from "../run-program.ts";
+import { cacheFolder, compiledCode } from "./cache-folder.ts";
 import { loopback } from "./free-ports.ts";
 import type { State } from "./state-folder.ts";
 import type { ChildPlan } from "./supervised-child.ts";
@@ -118,10 +119,8 @@ export function planChildren(
   neighbours: NeighbourWorker[],
 ): ChildPlan[] {
   const { AWS_SESSION_TOKEN: _token, AWS_PROFILE: _profile, ...inherited } = env;
-  const common = {
-    ...inherited,
-    NODE_COMPILE_CACHE: path.join(state.folder, "compile-cache"),
-  };
+  const cache = cacheFolder(state.folder, env);
+  const common = { ...inherited, LLM_OS_CACHE: cache, NODE_COMPILE_CACHE: compiledCode(cache) };
   const plan = (name: string, script: string, own: Environment): ChildPlan => ({
     name,
     script: path.join(root, script),
@@ -132,6 +131,7 @@ export function planChildren(
   const edge: EdgeSettings = {
     port: ports.edge,
     state: state.folder,
+    cache,
     bindings: edgeBindings(state, ports, env),
     neighbours,
   };

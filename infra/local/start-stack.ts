@@ -106,16 +106,19 @@ function untilReady(
   });
 }
 
+/** Of a process of the stack on that state folder; waits for one that is just starting. */
+export async function processId(state: string, name: string): Promise<number> {
+  const deadline = performance.now() + pidTimeoutMs;
+  while (performance.now() < deadline) {
+    const found = readRun(state)?.pids[name];
+    if (typeof found === "number") return found;
+    await delay(20);
+  }
+  throw new Error(`${name} is not running in ${state}`);
+}
+
 function processControls(state: string): Pick<RunningStack, "pid" | "kill" | "pause" | "resume"> {
-  const pid = async (name: string): Promise<number> => {
-    const deadline = performance.now() + pidTimeoutMs;
-    while (performance.now() < deadline) {
-      const found = readRun(state)?.pids[name];
-      if (typeof found === "number") return found;
-      await delay(20);
-    }
-    throw new Error(`${name} is not running in ${state}`);
-  };
+  const pid = (name: string) => processId(state, name);
   return {
     pid,
     kill: async (name) => {

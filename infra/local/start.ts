@@ -6,6 +6,7 @@ import { createRequire, enableCompileCache, flushCompileCache } from "node:modul
 import path from "node:path";
 import process from "node:process";
 import { Command } from "commander";
+import { cacheFolder, compiledCode } from "./cache-folder.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 const program = new Command("npm start --")
@@ -17,7 +18,7 @@ const program = new Command("npm start --")
 
 const { state, port, workers } = program.opts<{ state: string; port: number; workers: number }>();
 const folder = path.resolve(state);
-enableCompileCache(path.join(folder, "compile-cache"));
+enableCompileCache(compiledCode(cacheFolder(folder, process.env)));
 const { readNeighbours } = await import("./child-protocol.ts");
 const { StartError } = await import("./state-folder.ts");
 const { onStarterGone } = await import("./starter-watch.ts");

@@ -1,39 +1,29 @@
 /** The official clients of chat and completions, unmodified, against one running stack. */
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { chatSample } from "../../edge/portal/samples.ts";
-import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
-import { writeRandomDecoder } from "../catalog/random-decoder.ts";
 import { describeAiSdk } from "./chat-clients/ai-sdk.ts";
-import { isLarge, messageOf, model, placeModel } from "./chat-clients/chat-truth.ts";
+import { isLarge, model } from "./chat-model.ts";
+import { messageOf } from "./chat-clients/chat-truth.ts";
 import { describeHuggingFace } from "./chat-clients/hugging-face.ts";
 import { describeLangChain } from "./chat-clients/langchain.ts";
 import { describeOpenai } from "./chat-clients/openai.ts";
-import { describePrompts, plainTemplate, randomWriter } from "./chat-clients/prompts.ts";
+import { describePrompts } from "./chat-clients/prompts.ts";
 import { describeResponses } from "./chat-clients/responses.ts";
 import { describeStructure } from "./chat-clients/structure.ts";
+import { type SharedStack, sharedStack } from "./shared-stack.ts";
 
 const run = promisify(execFile);
-const models = mkdtempSync(path.join(tmpdir(), "llm-os-chat-clients-"));
-let stack: RunningStack;
+let stack: SharedStack;
 
 beforeAll(async () => {
-  await placeModel(models);
-  await writeRandomDecoder(path.join(models, randomWriter), plainTemplate);
-  stack = await startStack({ env: { LLM_OS_MODELS: models, PROMPT_MODEL: model } });
+  stack = await sharedStack("writers");
   // Its graph is built with the first call.
   await messageOf(stack);
 }, 180_000);
-
-afterAll(async () => {
-  await stack.stop();
-  rmSync(models, { recursive: true, force: true });
-});
 
 const running = () => stack;
 

@@ -9,7 +9,7 @@ import path from "node:path";
 import OpenAI from "openai";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
-import { isLarge, model, placeModel } from "./chat-clients/chat-truth.ts";
+import { isLarge, model, placeModel } from "./chat-model.ts";
 
 const streams = 16;
 const maxTokens = 80;

@@ -17,6 +17,7 @@ import { JobMessage } from "../../contract/job-message.ts";
 import type { ObjectReference } from "../../contract/object-reference.ts";
 import { resultDocument } from "../../contract/result-document.ts";
 import { type EdgeClient, openEdgeClient } from "../../gpu-worker/jobs/edge-client.ts";
+import { cacheFolder } from "../../infra/local/cache-folder.ts";
 import { openEdgeBundle } from "../../infra/local/edge-bundle.ts";
 import { limitHeap } from "../../infra/local/limit-heap.ts";
 import { freePorts, loopback } from "../../infra/local/free-ports.ts";
@@ -64,7 +65,7 @@ export class EdgeAlone {
     const state = mkdtempSync(path.join(tmpdir(), "edge-alone-"));
     limitHeap(process.env);
     const miniflare = loadMiniflare();
-    const { modules, options } = await openEdgeBundle(state, () => {});
+    const { modules, options } = await openEdgeBundle(cacheFolder(state, process.env), () => {});
     const running = new miniflare.Miniflare(
       miniflare.convertV4MiniflareOptions({
         host: loopback,

@@ -1,23 +1,19 @@
 /** The samples in examples/, each run as a user runs it: through npm, which has the Node for it. */
 import { execFile } from "node:child_process";
-import { existsSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
+import { beforeAll, describe, expect, it } from "vitest";
+import { isLarge } from "./chat-model.ts";
+import { type SharedStack, sharedStack } from "./shared-stack.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
-const models = path.resolve(root, "../shared/models");
-const hasChatModel = existsSync(path.join(models, "SmolLM2-135M-Instruct"));
-if (!hasChatModel) console.info("Skipped: what writes, its model is not in ../shared/models");
-let stack: RunningStack;
+let stack: SharedStack;
 
 beforeAll(async () => {
-  stack = await startStack(hasChatModel ? { env: { LLM_OS_MODELS: models } } : {});
-}, 60_000);
-
-afterAll(() => stack.stop());
+  stack = await sharedStack("writers");
+});
 
 const expected: Record<string, RegExp> = {
   "background-job": /^202 \/v1\/jobs\/job_\S+\nsucceeded: 3 vectors\n$/,
@@ -46,7 +42,7 @@ it("lists every sample, and each is tested", async () => {
 const needsChatModel = (name: string) => /^(chat|translation)-/.test(name);
 
 describe.each(Object.entries(expected))("%s", (name, output) => {
-  it.skipIf(needsChatModel(name) && !hasChatModel)("prints what it promises", async () => {
+  it.skipIf(needsChatModel(name) && !isLarge)("prints what it promises", async () => {
     const { stdout } = await runExample(name);
     expect(stdout).toMatch(output);
   });

@@ -2,28 +2,17 @@
  * Bodies that nobody means, at every address of a running stack that has a model write: none is answered by a failure,
  * none ends a process, and whoever asks beside them for something sensible gets it.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
-import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
-import { writeTinyDecoder } from "../catalog/tiny-decoder.ts";
+import { beforeAll, expect, it } from "vitest";
 import { GenerationFuzzer } from "../generation-fuzzer.ts";
+import { tinyWriter as model } from "./chat-model.ts";
+import { type SharedStack, sharedStack } from "./shared-stack.ts";
 
-const model = "tiny-llama";
-const models = mkdtempSync(path.join(tmpdir(), "llm-os-fuzz-"));
 const count = 500;
 const atOnce = 8;
-let stack: RunningStack;
+let stack: SharedStack;
 
 beforeAll(async () => {
-  await writeTinyDecoder(path.join(models, model));
-  stack = await startStack({ env: { LLM_OS_MODELS: models } });
-});
-
-afterAll(async () => {
-  await stack.stop();
-  rmSync(models, { recursive: true, force: true });
+  stack = await sharedStack("writers");
 });
 
 function post(route: string, body: unknown): Promise<Response> {

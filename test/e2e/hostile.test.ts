@@ -2,36 +2,24 @@
  * A thousand hostile requests for every task, through HTTP on the whole running stack: each is answered, none with a
  * 5xx, no process of the stack ends, and a valid call works afterwards. HOSTILE_SEED repeats a run.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readFileSync } from "node:fs";
 import path from "node:path";
-import { afterAll, beforeAll, expect, it } from "vitest";
+import { beforeAll, expect, it } from "vitest";
 import * as z from "zod";
 import { taskNames } from "#contract/task-table.ts";
 import { type Task, tasks } from "#contract/tasks.ts";
-import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
-import { writeTinyDecoder } from "../catalog/tiny-decoder.ts";
-import { type MinilmHead, minilmHeads, writeMinilmWithHead } from "../models/minilm-with-head.ts";
 import { hostileRequest, type Json, randomFrom, type ValidCall } from "./hostile-requests.ts";
+import { type SharedStack, sharedStack } from "./shared-stack.ts";
 
 const perTask = 1_000;
 const inFlight = 32;
 const seed = Number(process.env["HOSTILE_SEED"] ?? 1);
-const models = mkdtempSync(path.join(tmpdir(), "llm-os-hostile-"));
 const names: readonly Task[] = taskNames;
 const processes = ["edge", "workerd", "queue", "worker"] as const;
-let stack: RunningStack;
+let stack: SharedStack;
 
 beforeAll(async () => {
-  for (const name of Object.keys(minilmHeads))
-    await writeMinilmWithHead(models, name as MinilmHead);
-  await writeTinyDecoder(path.join(models, "tiny-llama"));
-  stack = await startStack({ env: { LLM_OS_MODELS: models } });
-});
-
-afterAll(async () => {
-  await stack.stop();
-  rmSync(models, { recursive: true, force: true });
+  stack = await sharedStack("encoders");
 });
 
 /** Where the message of the contract's example names a model that is not here. */

@@ -9,11 +9,11 @@ import process from "node:process";
 import { buffer } from "node:stream/consumers";
 import { promisify } from "node:util";
 import { gunzipSync } from "node:zlib";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import * as z from "zod";
 import { embeddingsSample, firstRequest, firstSample } from "../../edge/portal/samples.ts";
-import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
 import { peerPython } from "../peer-python.ts";
+import { type SharedStack, sharedStack } from "./shared-stack.ts";
 
 const root = path.resolve(import.meta.dirname, "../..");
 const run = promisify(execFile);
@@ -26,7 +26,7 @@ const python = peerPython({
 const runPython = (code: string) => run(python ?? "", ["-c", code]);
 const runJavaScript = (code: string) =>
   run(process.execPath, ["--input-type=module", "--eval", code], { cwd: root });
-let stack: RunningStack;
+let stack: SharedStack;
 
 type Answer = { status: number | undefined; headers: IncomingHttpHeaders; body: Buffer };
 
@@ -47,10 +47,8 @@ function scoresIn(printed: string): { label: string; score: number }[] {
 }
 
 beforeAll(async () => {
-  stack = await startStack();
+  stack = await sharedStack("plain");
 });
-
-afterAll(() => stack.stop());
 
 describe("/openapi.json", () => {
   it("travels as gzip to who takes it, and as it is to others", async () => {

@@ -4,8 +4,8 @@
 import path from "node:path";
 import type { Browser, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
 import { browserPath, openBrowser } from "./browser.ts";
+import { type SharedStack, sharedStack } from "./shared-stack.ts";
 
 const wide = { width: 1280, height: 800 };
 const phone = { width: 390, height: 844 };
@@ -27,17 +27,14 @@ function overflows(page: Page): Promise<boolean> {
 }
 
 describe.skipIf(browserPath === null)("in a browser", () => {
-  let stack: RunningStack;
+  let stack: SharedStack;
   let browser: Browser;
 
   beforeAll(async () => {
-    [stack, browser] = await Promise.all([startStack(), openBrowser(browserPath ?? "")]);
+    [stack, browser] = await Promise.all([sharedStack("plain"), openBrowser(browserPath ?? "")]);
   });
 
-  afterAll(async () => {
-    await browser.close();
-    await stack.stop();
-  });
+  afterAll(() => browser.close());
 
   /** A page, and what it complained of or asked elsewhere. */
   async function open(address: string, options: BrowserContextOptions) {

@@ -3,27 +3,15 @@
  * model of a task is here, MiniLM has a made-up head on top: what such a model says means nothing, so its form is
  * checked.
  */
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { InferenceClient } from "@huggingface/inference";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
-import { type MinilmHead, minilmHeads, writeMinilmWithHead } from "../models/minilm-with-head.ts";
+import { beforeAll, describe, expect, it } from "vitest";
+import { type SharedStack, sharedStack } from "./shared-stack.ts";
 
 const encoder = "all-MiniLM-L6-v2";
-const models = mkdtempSync(path.join(tmpdir(), "llm-os-tasks-"));
-let stack: RunningStack;
+let stack: SharedStack;
 
 beforeAll(async () => {
-  for (const name of Object.keys(minilmHeads))
-    await writeMinilmWithHead(models, name as MinilmHead);
-  stack = await startStack({ env: { LLM_OS_MODELS: models } });
-});
-
-afterAll(async () => {
-  await stack.stop();
-  rmSync(models, { recursive: true, force: true });
+  stack = await sharedStack("encoders");
 });
 
 function endpoint(model: string) {

@@ -3,9 +3,6 @@
  * that every call that is none would be written: each must name a declared tool, with arguments that its schema
  * validates.
  */
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import path from "node:path";
 import { createOpenAI } from "@ai-sdk/openai";
 import { InferenceClient } from "@huggingface/inference";
 import { ChatOpenAI } from "@langchain/openai";
@@ -14,37 +11,18 @@ import { OpenAIChatCompletionsModel } from "@openai/agents-openai";
 import { generateText, stepCountIs, streamText, tool as aiTool } from "ai";
 import { Ajv2020 } from "ajv/dist/2020.js";
 import OpenAI, { BadRequestError } from "openai";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import * as z from "zod";
-import { type RunningStack, startStack } from "../../infra/local/start-stack.ts";
-import { writeRandomDecoder } from "../catalog/random-decoder.ts";
 import { noSchemas, wrongBy } from "../openai-schema.ts";
+import { randomCallers } from "./random-decoders.ts";
+import { type SharedStack, sharedStack } from "./shared-stack.ts";
 
-const chats = path.resolve(import.meta.dirname, "../tokenizer/made/chat");
-const templateOf = (name: string) => readFileSync(path.join(chats, `${name}.jinja`), "utf8");
-/** By the form of its template; the last takes no tools. */
-const templates = {
-  "random-qwen": templateOf("qwen-tools"),
-  "random-llama": templateOf("llama-tools"),
-  "random-mistral": templateOf("mistral-tools"),
-  "random-plain": "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}",
-};
-const names = Object.keys(templates);
 const model = "random-qwen";
-const models = mkdtempSync(path.join(tmpdir(), "llm-os-tools-"));
-let stack: RunningStack;
+let stack: SharedStack;
 
 beforeAll(async () => {
-  for (const [name, template] of Object.entries(templates)) {
-    await writeRandomDecoder(path.join(models, name), template);
-  }
-  stack = await startStack({ env: { LLM_OS_MODELS: models } });
+  stack = await sharedStack("writers");
 }, 180_000);
-
-afterAll(async () => {
-  await stack.stop();
-  rmSync(models, { recursive: true, force: true });
-});
 
 const settings = () => ({ apiKey: stack.operatorKey, baseURL: `${stack.url}/v1` });
 const openai = () => new OpenAI({ ...settings(), maxRetries: 0 });
@@ -108,7 +86,7 @@ describe("text where tools may be called", () => {
   });
 });
 
-describe.each(names)("calls of %s", (name) => {
+describe.each(randomCallers)("calls of %s", (name) => {
   it("are valid whenever one is required, however it is written", async () => {
     const answer = await openai().chat.completions.create({
       ...asked,

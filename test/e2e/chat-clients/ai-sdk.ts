@@ -3,7 +3,8 @@ import { createOpenAI } from "@ai-sdk/openai";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { APICallError, generateText, streamText } from "ai";
 import { describe, expect, it } from "vitest";
-import { maxTokens, messageOf, model, prompt, question, type Running } from "./chat-truth.ts";
+import { model } from "../chat-model.ts";
+import { maxTokens, messageOf, prompt, question, type Running } from "./chat-truth.ts";
 
 const greedy = { temperature: 0, maxOutputTokens: maxTokens, maxRetries: 0 };
 

@@ -1,15 +1,8 @@
 /** Hugging Face's JavaScript client, unmodified: text generation and chat, whole and streamed. */
 import { InferenceClient, InferenceClientProviderApiError } from "@huggingface/inference";
 import { describe, expect, it } from "vitest";
-import {
-  maxTokens,
-  messageOf,
-  messages,
-  model,
-  prompt,
-  type Running,
-  textOf,
-} from "./chat-truth.ts";
+import { model } from "../chat-model.ts";
+import { maxTokens, messageOf, messages, prompt, type Running, textOf } from "./chat-truth.ts";
 
 export function describeHuggingFace(running: Running): void {
   const endpoint = (name = model) => {

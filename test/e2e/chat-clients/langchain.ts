@@ -1,7 +1,8 @@
 /** LangChain's JavaScript client of OpenAI's chat, unmodified. */
 import { ChatOpenAI } from "@langchain/openai";
 import { describe, expect, it } from "vitest";
-import { maxTokens, messageOf, model, question, type Running } from "./chat-truth.ts";
+import { model } from "../chat-model.ts";
+import { maxTokens, messageOf, question, type Running } from "./chat-truth.ts";
 
 export function describeLangChain(running: Running): void {
   const chat = (fields: { model?: string } = {}) => {

@@ -2,12 +2,11 @@
 import OpenAI, { BadRequestError } from "openai";
 import { describe, expect, it } from "vitest";
 import { noSchemas, wrongBy } from "../../openai-schema.ts";
+import { isLarge, model } from "../chat-model.ts";
 import {
-  isLarge,
   maxTokens,
   messageOf,
   messages,
-  model,
   prompt,
   type Running,
   says,

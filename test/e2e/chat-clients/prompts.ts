@@ -3,13 +3,11 @@ import { InferenceClient } from "@huggingface/inference";
 import OpenAI from "openai";
 import { describe, expect, it, vi } from "vitest";
 import type { PromptReport } from "../../../contract/prompts/prompt-report.ts";
-import { isLarge, model, type Running } from "./chat-truth.ts";
+import { isLarge, model } from "../chat-model.ts";
+import { randomWriter } from "../random-decoders.ts";
+import { type Running } from "./chat-truth.ts";
 
 type Job = { id: string; status: string; output: PromptReport | null; error: unknown };
-
-/** A model whose answers mean nothing and hang on every letter of what it is asked. */
-export const randomWriter = "random-writer";
-export const plainTemplate = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}";
 
 const saying = (content: string) => [{ role: "user" as const, content }];
 

@@ -5,7 +5,8 @@ import { generateText, type ModelMessage, streamText } from "ai";
 import OpenAI, { BadRequestError, NotFoundError } from "openai";
 import { describe, expect, it } from "vitest";
 import { noSchemas, wrongBy } from "../../openai-schema.ts";
-import { maxTokens, messageOf, model, question, type Running } from "./chat-truth.ts";
+import { model } from "../chat-model.ts";
+import { maxTokens, messageOf, question, type Running } from "./chat-truth.ts";
 
 const greedy = { model, temperature: 0, max_output_tokens: maxTokens };
 

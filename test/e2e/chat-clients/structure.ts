@@ -4,7 +4,8 @@ import { zodResponseFormat } from "openai/helpers/zod";
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { noSchemas, wrongBy } from "../../openai-schema.ts";
-import { isLarge, model, type Running } from "./chat-truth.ts";
+import { isLarge, model } from "../chat-model.ts";
+import { type Running } from "./chat-truth.ts";
 
 const Person = z.object({
   name: z.string().max(20),
