@@ -78,8 +78,9 @@ export async function measureDecoders(
       if (session === undefined) continue;
       const found = await logitsOf(session, sample.ids, signal);
       const args: Parameters<typeof compareLogits> = [wanted, found, sample];
-      const transfer = [found.buffer];
-      const more = await inThread(module, compareLogits, args, { signal, transfer });
+      const { buffer, byteLength: bytes } = found;
+      const options = { signal, bytes, transfer: [buffer] };
+      const more = await inThread(module, compareLogits, args, options);
       sums.divergence += more.divergence;
       sums.logprobShift += more.logprobShift;
       sums.agreeing += more.agreeing;

@@ -105,9 +105,11 @@ export async function measureAccuracy(
   const exact = await outputsAndRelease(await open.f32(), samples, reading);
   const rounded = await outputsAndRelease(await open.int8(), samples, reading);
   // A masked-lm's numbers are a vocabulary for each text.
+  const buffers = [...exact, ...rounded].map(({ buffer }) => buffer);
   return inThread(import.meta.url, compareForms, [exact, rounded, compared], {
     signal: reading.signal,
-    transfer: [...exact, ...rounded].map(({ buffer }) => buffer),
+    bytes: buffers.reduce((sum, { byteLength }) => sum + byteLength, 0),
+    transfer: buffers,
   });
 }
 

@@ -39,7 +39,10 @@ export async function measureRanges(
   const file = path.join(folder, "model.onnx");
   await mkdir(folder);
   try {
-    await inThread(import.meta.url, writeRangesGraph, [checkpoint, file], { signal });
+    await inThread(import.meta.url, writeRangesGraph, [checkpoint, file], {
+      signal,
+      bytes: checkpoint.sizeBytes,
+    });
     const { concurrency } = shareThreads(runtime.threads);
     const using = { threads: "shared", concurrency, provider: "cpu", signal } as const;
     const session = await runtime.load({ path: file }, using);

@@ -10,23 +10,29 @@ import { orAborted } from "./or-aborted.ts";
 
 type Callable = (...args: never[]) => unknown;
 
+/** To start a thread and load a module there takes a fifth of a second of a processor; to go through these, 10 ms. */
+const shortBytes = 2 ** 20;
+
 export type InThreadOptions = {
   signal: AbortSignal;
+  /** That the work goes through, in all. Few are no work of seconds: it is done on the calling thread. */
+  bytes?: number;
   /** Of the arguments, what is handed over: memory, of which the caller's arrays are empty afterwards, and streams. */
   transfer?: readonly (ArrayBufferLike | ReadableStream)[];
 };
 
 /**
  * @param module `import.meta.url` of the module that exports `work` under its own name
- * @throws what `work` throws, without its class; the signal's reason, once the thread has ended
+ * @throws what `work` throws, from a thread without its class; the signal's reason, once the thread has ended
  */
 export async function inThread<F extends Callable>(
   module: string,
   work: F,
   args: Parameters<F>,
-  { signal, transfer = [] }: InThreadOptions,
+  { signal, bytes = Infinity, transfer = [] }: InThreadOptions,
 ): Promise<Awaited<ReturnType<F>>> {
   signal.throwIfAborted();
+  if (bytes <= shortBytes) return (await work(...args)) as Awaited<ReturnType<F>>;
   const handedOver = [...new Set(transfer)].filter(
     (each) => each instanceof ArrayBuffer || each instanceof ReadableStream,
   );

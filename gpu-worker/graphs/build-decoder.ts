@@ -26,6 +26,7 @@ export async function buildDecoderGraph(
 ): Promise<void> {
   await inThread(import.meta.url, writeDecoderGraph, [checkpoint, { form, ...options }], {
     signal,
+    bytes: checkpoint.sizeBytes,
   });
 }
 

@@ -37,6 +37,7 @@ export async function buildGraph(
   const { signal } = tools;
   await inThread(import.meta.url, writeGraph, [checkpoint, { ...form, ranges, lora }, file], {
     signal,
+    bytes: checkpoint.sizeBytes,
   });
 }
 

@@ -3,7 +3,10 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
+import { threadId } from "node:worker_threads";
 import { expect, it } from "vitest";
+import { inThread } from "../../gpu-worker/event-loop/in-thread.ts";
+import { threadNumber } from "./thread-number.ts";
 
 it("loads TypeScript in several threads without V8 freeing code that they share", () => {
   const folder = mkdtempSync(path.join(tmpdir(), "llm-os-threads-"));
@@ -26,4 +29,12 @@ it("loads TypeScript in several threads without V8 freeing code that they share"
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+});
+
+it("starts no thread for what goes through few bytes", async () => {
+  const module = new URL("thread-number.ts", import.meta.url).href;
+  const { signal } = new AbortController();
+  const threadOf = (bytes: number) => inThread(module, threadNumber, [], { signal, bytes });
+  expect(await threadOf(2 ** 20)).toBe(threadId);
+  expect(await threadOf(2 ** 20 + 1)).not.toBe(threadId);
 });
