@@ -1,4 +1,4 @@
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
@@ -28,8 +28,8 @@ const stackCache = {
   LLM_OS_CACHE: path.join(tmpdir(), `llm-os-e2e-${process.pid}`),
 };
 
-/** Vitest's own default leaves one core out: on two cores, files would run one after another. */
-const maxWorkers = "100%";
+/** One more than there are cores: files that start processes, whole stacks above all, wait for much of their time. */
+const maxWorkers = availableParallelism() + 1;
 
 /**
  * Rooms whose tests compute and leave nothing behind in their process, so that a process runs many files: what they
@@ -145,10 +145,7 @@ export default defineConfig({
           testTimeout: 60_000,
           // Where the machine has other work too, a stack takes a minute to start.
           hookTimeout: 180_000,
-          // A stack waits for much of its time: for messages to be seen again, for jobs to be taken for lost.
-          maxWorkers: 3,
-          // Projects with different numbers of workers take turns.
-          sequence: { groupOrder: 1 },
+          maxWorkers,
         },
       },
     ],
