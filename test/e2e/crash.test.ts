@@ -73,7 +73,7 @@ async function tryOnce(i: number): Promise<{ status: number; body: string } | nu
   }
 }
 
-/** Asks again where a try was interrupted, twice at the most, as OpenAI's clients do: two kills may meet one request. */
+/** Asks again where a try was interrupted, twice at the most, as OpenAI's clients do: two kills may meet a request. */
 async function ask(i: number): Promise<Answer> {
   let answer = await tryOnce(i);
   for (let more = 2; answer === null && more > 0; more -= 1) {
