@@ -28,6 +28,8 @@ export type GraphOptions = {
   readonly words?: readonly number[];
   /** Factor of the learning rate for the table of word shapes. */
   readonly shapesRate: number;
+  /** A head that learns at another rate than what it reads: its layer, and the rate's factor. */
+  readonly head?: { readonly layer: string; readonly rate: number };
 };
 
 const weightDecay = 0.01;
@@ -46,7 +48,7 @@ function isShapes(name: string): boolean {
 export function trainingGraphs(
   config: unknown,
   weights: WeightSource,
-  { task, isTrained, loraScale = 1, words, shapesRate }: GraphOptions,
+  { task, isTrained, loraScale = 1, words, shapesRate, head }: GraphOptions,
 ): TrainingGraphs {
   const some = words === undefined ? {} : { words };
   const shared = { task, loraScale, packed: true, isInput: () => true, ...some };
@@ -54,10 +56,15 @@ export function trainingGraphs(
   const forward = buildTrainingEncoder(config, weights, { ...shared, dropout });
   const read = forward.inputs.map(({ name }) => name).filter((name) => weights.entry(name));
   const trained = read.filter(isTrained);
-  const others = trained.filter((name) => !isShapes(name));
+  const isHead = (name: string) => head !== undefined && name.startsWith(`${head.layer}.`);
+  const others = trained.filter((name) => !isShapes(name) && !isHead(name));
+  const ofHead = trained.filter(isHead);
+  const headRate = { rate: head?.rate ?? 1 };
   const groups = [
     { parameters: others.filter((name) => !isPlain(name)), weightDecay },
     { parameters: others.filter(isPlain), weightDecay: 0 },
+    { parameters: ofHead.filter((name) => !isPlain(name)), weightDecay, ...headRate },
+    { parameters: ofHead.filter(isPlain), weightDecay: 0, ...headRate },
     { parameters: trained.filter(isShapes), weightDecay: 0, rate: shapesRate },
   ].filter(({ parameters }) => parameters.length > 0);
   const update = adamW(gradient(forward, { loss: "loss", parameters: trained }), {

@@ -95,7 +95,10 @@ async function trainedEncoder<T>(
       task: adapter?.graphTask(task) ?? task,
       isTrained,
       shapesRate: adapter === null ? shapesRate : shapesRate / loraRate,
-      ...(adapter !== null && { loraScale: loraScale(plan.lora) }),
+      ...(adapter !== null && {
+        loraScale: loraScale(plan.lora),
+        head: { layer: adapter.classifier, rate: adapter.headRate },
+      }),
       ...(read !== null && { words: read.words }),
     });
     const end = await trainInFolder(options, {
