@@ -60,3 +60,11 @@ export function learntTask(task: TrainingTask): LearntTask {
   }
   throw new TuningError(`no adapter is trained for ${task}: use --strategy full`);
 }
+
+/** SemEval-2010 task 8, 5,400 examples: macro-F1 0.797 after 5 epochs, 0.793 after 8.5: the loss had risen again. */
+const relationsSeen = 27_000;
+
+/** Examples that an adapter for it does best to go through, in all epochs; null: as many as any training. */
+export function adapterExamplesOf(task: TrainingTask): number | null {
+  return task === "relation-extraction" ? relationsSeen : null;
+}

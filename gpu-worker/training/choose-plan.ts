@@ -20,6 +20,8 @@ export type Wishes = {
   readonly isTagging: boolean;
   /** Whether an adapter learns more than a checkpoint of its own, by what its classifier reads. */
   readonly adapterGains: boolean;
+  /** That a training of adapters goes through, in all its epochs; null: as many as others. */
+  readonly adapterExamples: number | null;
 };
 
 export type Limits = {
@@ -86,12 +88,9 @@ export function memoryInWords(taken: number, there: number): string {
 export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Choice {
   const { batch } = wishes;
   const strategies = wishes.strategy === null ? usualStrategies(wishes) : [wishes.strategy];
-  const usual = Math.round(examplesSeen / facts.lengths.training.length);
-  const wanted = wishes.epochs ?? Math.min(epochsMax, Math.max(1, usual));
-  const passes = wishes.epochs === null ? fewer(wanted) : [wanted];
   const candidates = strategies.flatMap((strategy) => {
     const learningRate = wishes.learningRate ?? rateOf(strategy, wishes, facts);
-    return passes.map((epochs) => {
+    return passesOf(strategy, wishes, facts.lengths.training.length).map((epochs) => {
       const lora = wishes.lora ?? usualLora;
       const softPrompt = wishes.softPrompt ?? usualSoftPrompt;
       const options = { strategy, layers: wishes.layers, lora, softPrompt, epochs, batch };
@@ -114,7 +113,14 @@ function usualStrategies({ headFits, adapterGains }: Wishes): TrainingPlan["stra
   return headFits ? ["full", "top-k", "head"] : ["full", "top-k"];
 }
 
-/** As many epochs, then one fewer each, down to one. */
-function fewer(epochs: number): number[] {
-  return Array.from({ length: epochs }, (_, at) => epochs - at);
+/** Epochs: those that are asked for, or as many as do best, then one fewer each, down to one. */
+function passesOf(
+  strategy: TrainingPlan["strategy"],
+  { epochs, adapterExamples }: Wishes,
+  examples: number,
+): number[] {
+  if (epochs !== null) return [epochs];
+  const seen = strategy === "lora" ? (adapterExamples ?? examplesSeen) : examplesSeen;
+  const most = Math.min(epochsMax, Math.max(1, Math.round(seen / examples)));
+  return Array.from({ length: most }, (_, at) => most - at);
 }

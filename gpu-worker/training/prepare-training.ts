@@ -7,6 +7,7 @@ import { promptTask } from "../checkpoints/adapter-folder.ts";
 import { readDecoderCheckpoint } from "../checkpoints/decoder-checkpoint.ts";
 import { measureGemm } from "../runtime/measure-gemm.ts";
 import type { Runtime } from "../runtime/session.ts";
+import { adapterExamplesOf } from "./adapter-task.ts";
 import { answerTuning } from "./answers.ts";
 import { DataError } from "./checked-data.ts";
 import { chooseDecoderPlan, type DecoderChoice } from "./choose-decoder-plan.ts";
@@ -210,7 +211,8 @@ export function chooseTraining(
   const headFits = isBare && data.task === "text-classification" && isHeadData(data.data);
   const adapterGains = isBare && gainsByAdapter(prepared);
   const batch = wishes.batch ?? usualBatch;
-  const asked = { ...allowed, batch, isTagging, headFits, adapterGains };
+  const adapterExamples = adapterExamplesOf(data.task);
+  const asked = { ...allowed, batch, isTagging, headFits, adapterGains, adapterExamples };
   const choice = choosePlan(prepared.facts, asked, limits);
   return { ...choice, recomputes: false };
 }

@@ -27,6 +27,7 @@ const auto: Wishes = {
   headFits: true,
   isTagging: false,
   adapterGains: false,
+  adapterExamples: null,
 };
 const chosen = (maxSeconds: number) => choosePlan(facts(8_000), { ...auto, maxSeconds }, limits);
 const bytes = (batch: number, strategy: "full" | "top-k") =>
@@ -71,6 +72,9 @@ it("trains an adapter where that learns more, at its own rate", () => {
   const plan = choosePlan(facts(5_400), relations, limits);
   expect(plan).toMatchObject({ strategy: "lora", epochs: 11 });
   expect(plan.learningRate).toBeCloseTo(1e-3);
+  expect(choosePlan(facts(5_400), { ...relations, adapterExamples: 27_000 }, limits).epochs).toBe(
+    5,
+  );
   const hurried = choosePlan(facts(5_400), { ...auto, adapterGains: true, maxSeconds: 10 }, limits);
   expect(hurried).toMatchObject({ strategy: "head" });
   expect(hurried.learningRate).toBeCloseTo(2e-4);
