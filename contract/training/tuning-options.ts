@@ -9,7 +9,11 @@ export const tuningBounds = {
   epochsMax: 50,
   batchMax: 256,
   layersMax: 100,
+  /** No training comes to anything at a higher one. */
+  learningRateMax: 10,
+  learningRateMultiplierMax: 1_000,
   loraRankMax: 64,
+  loraAlphaMax: 10_000,
   virtualTokensMax: 200,
   initialTextCharactersMax: 4_000,
   trialsMax: 32,

@@ -133,9 +133,10 @@ export function lapsesAt({ lease }: Course): number | null {
   return lease === null ? null : lease.heardAt + 1_000 * lapseSeconds;
 }
 
-/** Of training, to be charged. What failed on our side costs nothing. */
-export function secondsCharged({ seconds, error }: Course): number {
-  return error !== null && errorTable[error.code].status >= 500 ? 0 : Math.ceil(seconds);
+/** Of training, to be charged: no more than were reserved. What failed on our side costs nothing. */
+export function secondsCharged({ seconds, error }: Course, reserved: number): number {
+  if (error !== null && errorTable[error.code].status >= 500) return 0;
+  return Math.min(reserved, Math.ceil(seconds));
 }
 
 const workerLost: PublicError = {

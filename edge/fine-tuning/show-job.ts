@@ -3,7 +3,7 @@ import * as z from "zod";
 import { TrainingTask } from "#contract/training/forms.ts";
 import { TuningJobId } from "#contract/training/tuning-job.ts";
 import { TuningStrategy } from "#contract/training/tuning-options.ts";
-import type { TuningStatus } from "./job-course.ts";
+import { isOver, type TuningStatus } from "./job-course.ts";
 import type { TuningJob } from "./tuning-job.ts";
 
 /** OpenAI's schema has no other. */
@@ -63,7 +63,10 @@ export const TuningProgressObject = z.object({
   step: z.int().describe("Steps that are done."),
   steps: z.int().describe("All steps."),
   seconds: z.number().describe("Of training so far."),
-  seconds_left: z.number().nullable().describe("To its end, about. Null: not known."),
+  seconds_left: z
+    .number()
+    .nullable()
+    .describe("To its end, about. Null: not known, or it has ended."),
 });
 
 export const TuningJobObject = z.object({
@@ -187,10 +190,11 @@ function showCourse({ course, progress, name }: TuningJob) {
   };
 }
 
-function showProgress({ progress }: TuningJob): TuningJobObject["progress"] {
+function showProgress({ progress, course }: TuningJob): TuningJobObject["progress"] {
   if (progress === null) return null;
   const { step, steps, seconds: trained, secondsLeft } = progress;
-  return { step, steps, seconds: trained, seconds_left: secondsLeft };
+  const left = isOver(course) ? null : secondsLeft;
+  return { step, steps, seconds: trained, seconds_left: left };
 }
 
 function addressOf(file: string): string {

@@ -357,7 +357,7 @@ export class TenantTuning extends DurableObject<Env> {
     const next = { ...job, course };
     this.#rows.keep(next);
     if (course.settled && !job.course.settled)
-      this.#seconds.settle(job.id, secondsCharged(course), Date.now());
+      this.#seconds.settle(job.id, secondsCharged(course, job.options.maxSeconds), Date.now());
     const words = wordsOfChange(next, job.course, change);
     if (words !== null) this.#tell(job.id, words, course.error === null ? "info" : "error");
     if (isOver(course)) this.#tails.wake(job.id);

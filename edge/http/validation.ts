@@ -13,7 +13,18 @@ type Explanation = { code: ErrorCode; text: string };
 export function validate<T>(schema: z.ZodType<T>, value: unknown, at: PropertyKey[] = []): T {
   const parsed = schema.safeParse(withoutNulls(schema, value), { reportInput: true });
   if (parsed.success) return parsed.data;
-  throw explainIssue(parsed.error.issues[0], at);
+  throw explainIssue(tightest(parsed.error.issues), at);
+}
+
+/** The first; of several limits that the same value is over, the lowest. */
+function tightest(issues: readonly Issue[]): Issue | undefined {
+  const [first] = issues;
+  if (first?.code !== "too_big") return first;
+  const place = JSON.stringify(first.path);
+  const limits = issues.flatMap((each) =>
+    each.code === "too_big" && JSON.stringify(each.path) === place ? [each] : [],
+  );
+  return limits.toSorted((a, b) => Number(a.maximum) - Number(b.maximum))[0];
 }
 
 /**
@@ -83,9 +94,7 @@ function explain(issue: Issue, field: string): Explanation {
     case "too_small":
       return tooSmall(issue, field);
     case "too_big":
-      return wrong(
-        `${field} is over its limit of ${quantity(issue.maximum, issue.origin)}. Send at most that.`,
-      );
+      return tooBig(issue, field);
     case "invalid_value":
       return notOneOf(field, issue.values);
     case "invalid_union":
@@ -103,6 +112,14 @@ function explain(issue: Issue, field: string): Explanation {
     default:
       return wrong(`${field} is not valid: ${issue.message}. Correct it.`);
   }
+}
+
+function tooBig(issue: Issue & { code: "too_big" }, field: string): Explanation {
+  if (issue.inclusive === false && issue.origin === "number")
+    return wrong(`${field} must be less than ${issue.maximum}. Send a smaller number.`);
+  return wrong(
+    `${field} is over its limit of ${quantity(issue.maximum, issue.origin)}. Send at most that.`,
+  );
 }
 
 function tooSmall(issue: Issue & { code: "too_small" }, field: string): Explanation {
@@ -130,17 +147,27 @@ function nearestOf({ errors }: UnionIssue): Issue | undefined {
 /** What is wrong of the form that was meant; failing that, all are named. */
 function explainUnion(issue: UnionIssue, field: string): Explanation {
   if ("options" in issue) return wrongOption(issue.options, issue, field);
+  const forms = formsOf(issue);
+  if (issue.input === undefined) return missing(field, forms);
   const nearest = nearestOf(issue);
-  if (nearest !== undefined) {
+  // A single word that is known says less than all forms that there are.
+  const isWord = nearest?.code === "invalid_value" && nearest.path.length === 0;
+  if (nearest !== undefined && !(isWord && nearest.values.length === 1)) {
     const path = nearest.path.map((key) =>
       typeof key === "number" ? `[${key}]` : `.${String(key)}`,
     );
     return explain(nearest, `${field}${path.join("")}`);
   }
-  const forms = issue.errors.flatMap(([first]) =>
-    first?.code === "invalid_type" ? [article(first.expected)] : [],
-  );
-  return wrong(`${field} must be ${[...new Set(forms)].join(" or ")}. Send one of these.`);
+  return wrong(`${field} must be ${forms}. Send one of these.`);
+}
+
+function formsOf({ errors }: UnionIssue): string {
+  const forms = errors.flatMap(([first]) => {
+    if (first === undefined || first.path.length > 0) return [];
+    if (first.code === "invalid_type") return [article(first.expected)];
+    return first.code === "invalid_value" ? [list(first.values)] : [];
+  });
+  return [...new Set(forms)].join(" or ");
 }
 
 /** Of forms that a field tells apart: it has none of the values that are known. */
@@ -184,6 +211,7 @@ function nameOf(value: unknown): string {
   if (Array.isArray(value)) return "an array";
   // As a text of an address is read.
   if (Number.isNaN(value)) return "no number";
+  if (typeof value === "number" && !Number.isFinite(value)) return "too large a number";
   return article(typeof value);
 }
 

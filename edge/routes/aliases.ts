@@ -92,10 +92,19 @@ export async function pointAlias(c: EdgeContext): Promise<Response> {
         ? null
         : { share: rollout.share, model: tunedModelOf(rollout.model, "rollout.model") },
   };
+  if (asked.rollout?.model === asked.model) throw sameModel();
   const answer = await models.pointAlias(asked);
   if ("refusal" in answer) throw refused(answer.refusal, asked);
   forgetAlias(c, asked.name);
   return c.json(showAlias(answer.alias));
+}
+
+function sameModel(): CodedError {
+  return new CodedError(
+    "invalid_value",
+    "rollout.model is model itself. Name a second model, or leave rollout out.",
+    { param: "rollout.model" },
+  );
 }
 
 function noAliasName(alias: string): CodedError {

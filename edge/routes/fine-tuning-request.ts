@@ -34,7 +34,7 @@ export const Hyperparameters = z.strictObject({
     .optional()
     .describe("Examples of a step. auto: as the base is best trained."),
   learning_rate_multiplier: z
-    .union([auto, z.number().positive()])
+    .union([auto, z.number().positive().max(tuningBounds.learningRateMultiplierMax)])
     .optional()
     .describe("Of the learning rate that is chosen. auto: 1."),
 });
@@ -50,7 +50,11 @@ const Method = z.strictObject({
 
 const Lora = z.strictObject({
   rank: z.int().positive().max(tuningBounds.loraRankMax).describe("Of the adapters' matrices."),
-  alpha: z.number().positive().describe("Their scale is alpha / rank."),
+  alpha: z
+    .number()
+    .positive()
+    .max(tuningBounds.loraAlphaMax)
+    .describe("Their scale is alpha / rank."),
 });
 
 const virtualTokensDefault = 20;
@@ -96,6 +100,7 @@ const own = {
   learning_rate: z
     .number()
     .positive()
+    .max(tuningBounds.learningRateMax)
     .optional()
     .describe("The highest learning rate. Default: by the base."),
   lora: Lora.optional().describe("Of the strategy lora."),
@@ -162,6 +167,7 @@ export const CreateTuningJobRequest = z.strictObject({
     .max(seedMax)
     .optional()
     .describe("The same seed trains the same. Default: chosen by chance, and shown."),
+  integrations: z.array(z.unknown()).max(0).optional().describe("None are done: an empty list."),
   metadata: MetadataPairs.optional().describe(`Up to ${pairsMax} pairs, to find the job by.`),
   ...own,
 });

@@ -7,7 +7,7 @@ import { CodedError } from "#contract/errors.ts";
 import { TuningJobId } from "#contract/training/tuning-job.ts";
 import { keyOwner } from "../accounts/key-owner.ts";
 import type { EdgeContext } from "../context.ts";
-import { waitingMax } from "../fine-tuning/job-course.ts";
+import { isOver, waitingMax } from "../fine-tuning/job-course.ts";
 import { showJob, TuningJobObject } from "../fine-tuning/show-job.ts";
 import type { TuningAnswer } from "../fine-tuning/tenant-tuning.ts";
 import type { Metadata, TuningJob } from "../fine-tuning/tuning-job.ts";
@@ -92,16 +92,16 @@ async function changeJob(c: EdgeContext, kind: "cancel" | "pause" | "resume"): P
   if (answer === null) throw jobNotFound();
   if ("job" in answer) return c.json(showJob(answer.job));
   if (answer.refused === "no room") throw tooManyJobs();
-  throw new CodedError("invalid_value", `The job is ${answer.refused}: ${cannot[kind]}`, {
-    param: "id",
-  });
+  const why = isOver({ status: answer.refused }) ? hasEnded : cannot[kind];
+  throw new CodedError("invalid_value", `The job is ${answer.refused}: ${why}`, { param: "id" });
 }
 
+const hasEnded = "it has ended, and stays as it is. Create another.";
 const cannot = {
-  cancel: "it has ended, and stays as it is.",
+  cancel: hasEnded,
   pause:
-    "only one that is queued, or in training, can be paused. Ask for it again, and then pause it.",
-  resume: "only a paused one can be resumed.",
+    "only one that is queued, or in training, can be paused. Wait until it is queued, or cancel it.",
+  resume: "only a paused one can be resumed. Leave it, or pause it first.",
 } as const;
 
 /** The id in an address. @throws CodedError `not_found` where it is none */

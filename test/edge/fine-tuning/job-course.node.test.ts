@@ -217,7 +217,7 @@ describe("a job", () => {
     ]).flat();
     const course = courseAfter(...claimed.slice(0, 2), ...lost);
     expect(course).toMatchObject({ status: "failed", error: { code: "worker_lost" } });
-    expect(secondsCharged(course)).toBe(0);
+    expect(secondsCharged(course, 900)).toBe(0);
   });
 
   it("that is handed back counts no attempt", () => {
@@ -226,13 +226,14 @@ describe("a job", () => {
     expect(course).toMatchObject({ status: "queued", lapses: 0, sendAt: 1_000 });
   });
 
-  it("that fails by its own fault is charged what it took", () => {
+  it("that fails by its own fault is charged what it took, and no more than was reserved", () => {
     const heard = { kind: "heard", sequence: 1, seconds: 40.2 } as const;
     const course = courseAfter(...claimed, heard, {
       kind: "ended",
       outcome: { kind: "failed", error },
     });
-    expect(secondsCharged(course)).toBe(41);
+    expect(secondsCharged(course, 900)).toBe(41);
+    expect(secondsCharged(course, 30)).toBe(30);
   });
 
   it("that is cancelled in training is settled when its worker has heard", () => {

@@ -52,6 +52,7 @@ describe("a job", () => {
       early_stopping: { patience: 2, threshold: 0 },
       max_seconds: 60,
       validation_file: null,
+      integrations: [],
     });
     expect(job).toMatchObject({
       object: "fine_tuning.job",
@@ -163,6 +164,7 @@ describe("what is refused", () => {
     ["a long suffix", { suffix: "x".repeat(65) }, "invalid_value", "suffix"],
     ["a suffix with colons", { suffix: "a:b" }, "invalid_value", "suffix"],
     ["a negative seed", { seed: -1 }, "invalid_value", "seed"],
+    ["a rate beyond", { learning_rate: 11 }, "invalid_value", "learning_rate"],
     ["a seed beyond", { seed: 2 ** 31 }, "invalid_value", "seed"],
     ["many pairs", { metadata: pairs(17) }, "invalid_value", "metadata"],
     ["a long value", { metadata: pairs(1, 513) }, "invalid_value", "metadata.k0"],
@@ -197,6 +199,18 @@ describe("what is refused", () => {
     expect(await secondsUsed()).toBe(0);
   });
 
+  it.each<[object, string]>([
+    [{ seed: 1e30 }, "seed is over its limit of 2147483647. "],
+    [
+      { hyperparameters: { n_epochs: "3" } },
+      'hyperparameters.n_epochs must be "auto" or a number. ',
+    ],
+    [{ hyperparameters: { n_epochs: 0 } }, "hyperparameters.n_epochs must be greater than 0. "],
+  ])("%o in words that say what may be sent", async (more, words) => {
+    const { message } = await errorOf(await post("", { ...base, ...more }));
+    expect(message).toContain(words);
+  });
+
   it.each<[string, string | Uint8Array, number]>([
     ["nothing", "", 400],
     ["no object", "[]", 400],
@@ -204,6 +218,7 @@ describe("what is refused", () => {
     ["no JSON", "{", 400],
     ["no UTF-8", new Uint8Array([0x7b, 0xff, 0x7d]), 400],
     ["too much", JSON.stringify({ metadata: { a: "x".repeat(300_000) } }), 413],
+    ["a number beyond all", '{"model": "a", "training_file": "b", "learning_rate": 1e999}', 400],
     ["a prototype", '{"__proto__": {"model": "x"}}', 400],
   ])("a body that is %s", async (_, body, status) => {
     expect((await errorOf(await post("", body))).status).toBe(status);

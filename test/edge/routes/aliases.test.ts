@@ -203,6 +203,14 @@ describe("what an alias cannot be", () => {
       const refused = await point({ alias: "mood", model: first.name, rollout: none });
       expect(await errorOf(refused)).toMatchObject({ status: 400, param: "rollout.share" });
     }
+    const all = { model: second.name, share: 1 };
+    const { message } = await errorOf(
+      await point({ alias: "mood", model: first.name, rollout: all }),
+    );
+    expect(message).toContain("rollout.share must be less than 1");
+    const itself = { model: first.name, share: 0.5 };
+    const same = await errorOf(await point({ alias: "mood", model: first.name, rollout: itself }));
+    expect(same).toMatchObject({ status: 400, param: "rollout.model" });
   });
 
   it("one of too many", async () => {
