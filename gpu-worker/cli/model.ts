@@ -226,7 +226,10 @@ function addLabelName(name: string, before: readonly string[] = []): readonly st
   throw new InvalidArgumentError("name each class once.");
 }
 
-type Optional = Pick<TuneCommand, "validation" | "epochs" | "learningRate" | "batch" | "patience">;
+type Optional = Pick<
+  TuneCommand,
+  "validation" | "layers" | "epochs" | "learningRate" | "batch" | "patience"
+>;
 type Nested = "lora" | "softPrompt" | "skipInvalid" | "task";
 type TuneOptions = Omit<TuneCommand, keyof Optional | Nested> & {
   [Name in keyof Optional]?: NonNullable<Optional[Name]>;
@@ -251,7 +254,11 @@ program
       .choices(["auto", ...strategies])
       .default("auto"),
   )
-  .option("--layers <number>", "layers that are trained, from the last, of top-k", parseWhole, 2)
+  .option(
+    "--layers <number>",
+    "layers that are trained, from the last, of top-k (default: 2)",
+    parseWhole,
+  )
   .option("--epochs <number>", "times that all examples are gone through", parseWhole)
   .option("--learning-rate <number>", "the highest, after the warm-up", parseRate)
   .option("--learning-rate-multiplier <number>", "of the learning rate", parsePositive, 1)
@@ -269,12 +276,7 @@ program
   .option("--skip-invalid", "leave bad examples out")
   .option("--batch <number>", "examples of a step", parseWhole)
   .option("--seed <number>", "decides what chance decides", parseSeed, 0)
-  .option(
-    "--trials <number>",
-    "options that are tried before the best are trained with",
-    parseWhole,
-    1,
-  )
+  .option("--trials <number>", "options that are tried, the best then trained", parseWhole, 1)
   .option("--max-seconds <number>", "it ends by then with the best it has", parseWhole, 900)
   .option("--save-seconds <number>", "seconds between two saved states", parseWhole, 60)
   .action(async (options: TuneOptions) => {
@@ -285,8 +287,8 @@ program
     const { virtualTokens, initialText = null, ...given } = others;
     const nested = { lora: { rank, alpha }, softPrompt: { virtualTokens, initialText } };
     const { validation = null, epochs = null, learningRate = null } = given;
-    const { batch = null, patience = null } = given;
-    const optional = { validation, epochs, learningRate, batch, patience };
+    const { layers = null, batch = null, patience = null } = given;
+    const optional = { validation, layers, epochs, learningRate, batch, patience };
     const memoryBytes = process.availableMemory();
     const tools = { settings, runtime, memoryBytes, signal, stream: process.stderr, say };
     await runTune({ ...given, ...optional, ...nested, task: null, skipInvalid }, tools);

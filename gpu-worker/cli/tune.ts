@@ -6,10 +6,11 @@
 import { readdir } from "node:fs/promises";
 import path from "node:path";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
+import { counted, metricName } from "#contract/training/report-words.ts";
 import { describeBase, findBase } from "../catalog/base-model.ts";
 import type { CatalogSettings } from "../catalog/open-catalog.ts";
 import { openTuned } from "../catalog/open-tuned.ts";
-import { baseNames } from "../evaluation/report-words.ts";
+import { baseNames, stopReasons } from "../evaluation/report-words.ts";
 import { sha256OfFile } from "../files/file-digest.ts";
 import { freeBytes } from "../files/free-bytes.ts";
 import type { Runtime } from "../runtime/session.ts";
@@ -23,7 +24,12 @@ import { noticesOfData } from "../datasets/data-words.ts";
 import type { TuningOptions } from "../training/prepare-training.ts";
 import { type ExampleFile, tuneModel } from "../training/tune-model.ts";
 import type { TuningEvent } from "../training/tune-model.ts";
-import { evaluationsInWords, planInWords, smallerInWords } from "../training/tuning-card.ts";
+import {
+  evaluationsInWords,
+  planInWords,
+  smallerInWords,
+  verdictSentence,
+} from "../training/tuning-card.ts";
 import { expectFile, openDataSource } from "./data-source.ts";
 import { percent } from "./head-card.ts";
 import { openProgressBar, type ProgressBar } from "./progress-bar.ts";
@@ -132,6 +138,8 @@ function teller(command: TuneCommand, base: string, { bar, say }: Telling) {
         return say(smallerInWords(event.end));
       case "searched":
         return say(searchedInWords(event.trial));
+      // The report says it.
+      case "stopped":
       case "saved":
         return;
     }
@@ -155,8 +163,8 @@ function planWords({ plan, hasHead, sizes: { examples } }: Planned, base: string
 
 function choiceInWords({ strategy, maxSeconds }: TuneCommand, choice: Choice): string {
   const { strategy: chosen, layers, epochs, seconds } = choice;
-  const what = chosen === "top-k" ? `top-k of ${layers} layers` : chosen;
-  const passes = chosen === "head" ? "" : `, ${epochs} epochs`;
+  const what = chosen === "top-k" ? `top-k of ${counted(layers, "layer")}` : chosen;
+  const passes = chosen === "head" ? "" : `, ${counted(epochs, "epoch")}`;
   const by = strategy === "auto" ? "chosen by auto, " : "";
   return `${what}${passes}: ${by}about ${Math.ceil(seconds)} of ${maxSeconds} seconds`;
 }
@@ -181,7 +189,7 @@ function searchedInWords({ result, options, steps, rounds }: SearchTrial): strin
 }
 
 function scoreInWords(step: number, { name, value, loss }: Score): string {
-  return `step ${step}: ${name} ${value.toFixed(4)}, loss ${loss.toFixed(4)}`;
+  return `step ${step}: ${metricName(name)} ${value.toFixed(4)}, loss ${loss.toFixed(4)}`;
 }
 
 function figure(value: number | null): string {
@@ -192,8 +200,7 @@ function reportInWords(report: TrainingReport) {
   const { comparisons, held_out_rows: rows, stopped, verdict } = report;
   const table = formatTable(
     [`${rows} HELD-OUT EXAMPLES`, baseNames[report.base_kind].toUpperCase(), "TUNED"],
-    comparisons.map(({ metric, base, tuned }) => [metric, figure(base), figure(tuned)]),
+    comparisons.map(({ metric, base, tuned }) => [metricName(metric), figure(base), figure(tuned)]),
   );
-  const [reason = ""] = verdict.reasons;
-  return `${stopped.reason}: ${stopped.detail}\n${table}\n${verdict.decision}: ${reason}`;
+  return `Ended because ${stopReasons[stopped.reason]}: ${stopped.detail}\n${table}\n${verdictSentence(verdict)}`;
 }

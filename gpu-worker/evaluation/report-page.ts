@@ -4,6 +4,7 @@
  */
 import { html, raw } from "hono/html";
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
+import { metricName, verdictInWords } from "#contract/training/report-words.ts";
 import { drawConfusion } from "./confusion-chart.ts";
 import {
   accuracyPoints,
@@ -20,7 +21,7 @@ import {
   regressionList,
 } from "./report-sections.ts";
 import { reportStyle } from "./report-style.ts";
-import { count, metricName, stopReasons, verdictInWords } from "./report-words.ts";
+import { count, stopReasons } from "./report-words.ts";
 
 export async function reportPage(report: TrainingReport): Promise<string> {
   const { comparisons, tables, regressions, latency, size } = report;

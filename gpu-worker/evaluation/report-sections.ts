@@ -7,7 +7,8 @@ import type {
   Regression,
   TrainingReport,
 } from "#contract/training/evaluation-report.ts";
-import { bytes, count, figure, levels, metricName, signed } from "./report-words.ts";
+import { metricName } from "#contract/training/report-words.ts";
+import { bytes, count, figure, levels, signed } from "./report-words.ts";
 
 export type Markup = ReturnType<typeof html>;
 

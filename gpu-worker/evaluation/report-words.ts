@@ -3,18 +3,7 @@ import type {
   StopReason,
   TableLevel,
   TrainingReport,
-  Verdict,
 } from "#contract/training/evaluation-report.ts";
-
-export const decisions: Readonly<Record<Verdict["decision"], string>> = {
-  deploy: "Deploy",
-  no_gain: "No gain",
-  more_labels: "More labels needed",
-};
-
-export function verdictInWords({ decision, more_labels: more }: Verdict): string {
-  return more === null ? decisions[decision] : `About ${count(more)} more labels needed`;
-}
 
 /** What the tuned model is compared with. */
 export const baseNames: Readonly<Record<TrainingReport["base_kind"], string>> = {
@@ -59,9 +48,4 @@ export function bytes(value: number): string {
   const units = ["bytes", "KB", "MB", "GB", "TB"];
   const power = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(1, value)) / 3));
   return `${Number((value / 1000 ** power).toPrecision(3))} ${units[power]}`;
-}
-
-/** `macro_f1` as "macro F1". */
-export function metricName(metric: string): string {
-  return metric.replaceAll("_", " ").replace(/\bf1\b/, "F1");
 }

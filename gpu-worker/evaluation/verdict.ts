@@ -9,8 +9,8 @@ import {
   type SizePoint,
   type Verdict,
 } from "#contract/training/evaluation-report.ts";
+import { metricName } from "#contract/training/report-words.ts";
 import { labelsNeeded } from "./labels-needed.ts";
-import { metricName } from "./report-words.ts";
 
 export type VerdictFacts = {
   comparison: Comparison;

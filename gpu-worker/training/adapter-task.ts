@@ -58,7 +58,9 @@ export function learntTask(task: TrainingTask): LearntTask {
       ...learnt[known],
     };
   }
-  throw new TuningError(`no adapter is trained for ${task}: use --strategy full`);
+  throw new TuningError(`no adapter is trained for ${task}: use --strategy full`, {
+    param: "strategy",
+  });
 }
 
 /** SemEval-2010 task 8, 5,400 examples: macro-F1 0.797 after 5 epochs, 0.793 after 8.5: the loss had risen again. */

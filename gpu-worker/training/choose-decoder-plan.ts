@@ -2,7 +2,7 @@
  * How a decoder is trained where nothing is said: by adapters, in batches that fit the memory, as often as ends in
  * time. Pure.
  */
-import { MemoryError, memoryInWords } from "./choose-plan.ts";
+import { layersOf, MemoryError, memoryInWords } from "./choose-plan.ts";
 import type { Choice, Limits, Wishes } from "./choose-plan.ts";
 import { decoderBytes, decoderSeconds } from "./decoder-cost.ts";
 import type { DecoderFacts } from "./decoder-cost.ts";
@@ -32,18 +32,20 @@ const rateHidden = 576;
 
 /**
  * @throws MemoryError where nothing that was asked for fits
- * @throws TuningError for a strategy that trains no decoder
+ * @throws TuningError for a strategy that trains no decoder, and for more layers than there are
  */
 export function chooseDecoderPlan(
   facts: DecoderFacts,
   wishes: DecoderWishes,
   { gemmRate, memoryBytes }: Limits,
 ): DecoderChoice {
-  const { strategy: asked, layers, maxSeconds } = wishes;
+  const { strategy: asked, maxSeconds } = wishes;
+  const layers = layersOf(wishes, facts.architecture.layers.length);
   const strategy = asked ?? "lora";
   if (strategy === "head")
     throw new TuningError(
       "a head classifies: a decoder is trained with lora, soft-prompt, top-k or full",
+      { param: "strategy" },
     );
   const usualRate = (rates[strategy] * rateHidden) / facts.architecture.hidden;
   const learningRate = wishes.learningRate ?? usualRate;

@@ -3,13 +3,15 @@ import { estimateBytes, estimateSeconds } from "./training-cost.ts";
 import type { CostFacts, CostOptions } from "./training-cost.ts";
 import { type LoraSizes, type SoftPromptStart, type TrainingPlan } from "./training-plan.ts";
 import { usualLora, usualSoftPrompt } from "./training-plan.ts";
+import { TuningError } from "./tuning-error.ts";
 
 export type Wishes = {
   /** Null: to be chosen. */
   readonly strategy: TrainingPlan["strategy"] | null;
   readonly epochs: number | null;
   readonly learningRate: number | null;
-  readonly layers: number;
+  /** Of top-k. Null: as usual. */
+  readonly layers: number | null;
   readonly lora?: LoraSizes | null;
   readonly softPrompt?: SoftPromptStart | null;
   readonly batch: number;
@@ -43,6 +45,19 @@ const examplesSeen = 60_000;
 const epochsMax = 20;
 /** What did best for an encoder 384 wide; wider ones bear less. Tags are many to an example, and bear more. */
 const rate = { value: 2e-4, ofTags: 3e-4, hidden: 384 };
+
+/** That top-k trains where nothing is said. */
+const usualLayers = 2;
+
+/** @param there layers of the base @throws TuningError where more are asked for */
+export function layersOf({ layers }: Pick<Wishes, "layers">, there: number): number {
+  if (layers === null) return Math.min(usualLayers, there);
+  if (layers <= there) return layers;
+  throw new TuningError(
+    `--layers is ${layers}, and the base has ${there}: lower it to ${there} at most`,
+    { param: "layers" },
+  );
+}
 
 /** Adapters bear more than what they adapt. */
 export const loraRate = 5;
@@ -84,16 +99,17 @@ export function memoryInWords(taken: number, there: number): string {
   return `training takes about ${megabytes(taken)} of memory and there are ${megabytes(there)}`;
 }
 
-/** @throws MemoryError where nothing that was asked for fits */
+/** @throws MemoryError where nothing that was asked for fits; TuningError for more layers than there are */
 export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Choice {
   const { batch } = wishes;
+  const layers = layersOf(wishes, facts.layers);
   const strategies = wishes.strategy === null ? usualStrategies(wishes) : [wishes.strategy];
   const candidates = strategies.flatMap((strategy) => {
     const learningRate = wishes.learningRate ?? rateOf(strategy, wishes, facts);
     return passesOf(strategy, wishes, facts.lengths.training.length).map((epochs) => {
       const lora = wishes.lora ?? usualLora;
       const softPrompt = wishes.softPrompt ?? usualSoftPrompt;
-      const options = { strategy, layers: wishes.layers, lora, softPrompt, epochs, batch };
+      const options = { strategy, layers, lora, softPrompt, epochs, batch };
       const seconds = estimateSeconds(facts, options, limits.gemmRate);
       return { ...options, learningRate, seconds, bytes: estimateBytes(facts, options) };
     });

@@ -34,8 +34,8 @@ export type TuningOptions = {
   /** What the examples are for. Null: their form says. */
   readonly task: TrainingTask | null;
   readonly strategy: "auto" | TrainingPlan["strategy"];
-  /** Of top-k. */
-  readonly layers: number;
+  /** Of top-k. Null: 2, or the one that there is. */
+  readonly layers: number | null;
   /** Null: chosen by how many examples and seconds there are. */
   readonly epochs: number | null;
   /** Null: by the model's width. */
@@ -65,7 +65,7 @@ export type TuningSizes = {
   /** That are trained with. */
   readonly examples: number;
   readonly heldOut: number;
-  /** Of an epoch. */
+  /** Of an epoch: those of the examples, without virtual ones before them. */
   readonly tokens: number;
 };
 
@@ -120,8 +120,8 @@ export async function prepareTraining(
   if (!isDecoder && texts.task === "pretraining")
     return await prepareLabels(base, { task: texts.task, data: texts }, reading);
   const prepared = await prepareDecoder(base, texts, reading);
-  const { training, heldOut } = prepared.facts;
-  const tokens = training.reduce((sum, each) => sum + each.tokens, 0);
+  const { training, heldOut } = prepared.encoded;
+  const tokens = tokensOf(training);
   const sizes = { examples: training.length, heldOut: heldOut.length, tokens };
   return { kind: "decoder", prepared, sizes };
 }
@@ -135,16 +135,21 @@ async function prepareLabels(
     throw new TuningError(
       `a soft prompt is not trained for ${data.task}, of an encoder for ${promptTask} alone: ` +
         "use --strategy lora or full",
+      { param: "strategy" },
     );
   }
   const prepared = await prepareTuning(base, dataOf(data), reading);
-  const { lengths } = prepared.facts;
+  const { training, heldOut } = prepared.encoded;
   const sizes = {
     examples: prepared.data.examples,
-    heldOut: prepared.encoded.heldOut.rows.length,
-    tokens: lengths.training.reduce((sum, length) => sum + length, 0),
+    heldOut: heldOut.rows.length,
+    tokens: tokensOf(training.rows),
   };
   return { kind: "encoder", data, prepared, sizes };
+}
+
+function tokensOf(rows: readonly { readonly ids: readonly number[] }[]): number {
+  return rows.reduce((sum, { ids }) => sum + ids.length, 0);
 }
 
 /** What is asked for, as what chooses takes it. */
@@ -170,12 +175,15 @@ function continuedWishes(
   if (kind === undefined) return wishes;
   if (kind === "adapter") {
     if (strategy !== null && strategy !== "lora")
-      throw new TuningError("a tuned adapter goes on as lora alone: leave out --strategy");
+      throw new TuningError("a tuned adapter goes on as lora alone: leave out --strategy", {
+        param: "strategy",
+      });
     return { ...wishes, strategy: "lora", lora: start?.sizes ?? wishes.lora };
   }
   if (strategy !== null && (strategy === "head" || isAdapterStrategy(strategy)))
     throw new TuningError(
       `${strategy} makes an adapter, which needs a base of the platform: use --strategy full or top-k`,
+      { param: "strategy" },
     );
   return { ...wishes, strategy: strategy ?? (of === "decoder" ? "full" : null) };
 }

@@ -4,6 +4,7 @@
  * from plan and data, so that a training that goes on ends as one that never stopped.
  */
 import type { MetricsStep, TrainingReport } from "#contract/training/evaluation-report.ts";
+import { counted } from "#contract/training/report-words.ts";
 import { tunedScore } from "../evaluation/make-report.ts";
 import type { HeldOut } from "../evaluation/held-out.ts";
 import { int64 } from "../tensor/tensor.ts";
@@ -17,6 +18,7 @@ import { learningRateAt, shortenPlan } from "./training-plan.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 import type { Progress, Tensors, TrainingState } from "./training-state.ts";
 import type { BatchData, JudgedPart } from "./training-task.ts";
+import { TuningError } from "./tuning-error.ts";
 
 export type TrainingEvents = {
   /** @param secondsLeft of all steps, evaluations included */
@@ -76,7 +78,20 @@ const beginning = (): Progress => ({
 });
 
 /** A loss from which nothing comes back. */
-export class Divergence extends Error {}
+export class Divergence extends TuningError {
+  constructor({
+    strategy,
+    learningRate,
+    lora,
+  }: Pick<TrainingPlan, "strategy" | "learningRate" | "lora">) {
+    const alpha = strategy === "lora" ? ` and an alpha of ${lora.alpha}` : "";
+    super(
+      `the loss is no number from the first steps on, at a learning rate of ${learningRate}${alpha}: lower ` +
+        (strategy === "lora" ? "--learning-rate or alpha" : "--learning-rate"),
+      { param: "learning_rate" },
+    );
+  }
+}
 
 /** @throws the signal's reason, once the state is saved */
 export async function runTraining(options: RunOptions): Promise<TrainingEnd> {
@@ -117,7 +132,7 @@ class TrainingRun {
     if (from !== null) await step.write(from.tensors, from.progress.step);
     const stopped = await this.#steps();
     const best = this.#best;
-    if (best === null) throw new Divergence("the loss is no number from the first steps on");
+    if (best === null) throw new Divergence(this.#plan);
     const examples = this.#sample(this.#progress.evaluations?.examplesAtEnd);
     const part = heldOut.take(examples);
     const base = await this.#base(part);
@@ -207,14 +222,18 @@ class TrainingRun {
     const { plan: whole } = this.#options;
     const { step, best, withoutGain } = this.#progress;
     if (step >= whole.steps) {
-      return { reason: "completed", detail: `all ${plan.epochs} epochs, ${step} steps` };
+      const all = plan.epochs === 1 ? "the one epoch" : `all ${plan.epochs} epochs`;
+      return { reason: "completed", detail: `${all}, ${counted(step, "step")}` };
     }
     if (step >= plan.steps) {
       const detail = `${plan.maxSeconds} seconds are enough for ${step} of ${whole.steps} steps`;
       return { reason: "time_limit", detail };
     }
     if (best !== null && withoutGain >= plan.patience) {
-      return { reason: "early_stopping", detail: `no gain in ${withoutGain} evaluations` };
+      return {
+        reason: "early_stopping",
+        detail: `no gain in ${counted(withoutGain, "evaluation")}`,
+      };
     }
     if (!this.#isLate() || best === null) return null;
     return {

@@ -32,6 +32,8 @@ export type TrainingRun = {
   readonly serve: OpenServed | null;
   readonly events: TrainingEvents & {
     onSave(step: number): void;
+    /** Absent: nobody asks. */
+    onStopped?(stopped: TrainingEnd["stopped"]): void;
     /** It is measured as it was trained. */
     onUnserved(why: string, error: unknown): void;
     /** The same was trained with fewer examples. */
@@ -93,7 +95,7 @@ export async function trainInFolder(
   const { update, evaluation, trained } = graphs;
   const step = await openTrainStep({ runtime, update, evaluation, weights, folder: work, signal });
   try {
-    return await runTraining({
+    const end = await runTraining({
       plan,
       step,
       trained,
@@ -116,6 +118,8 @@ export async function trainInFolder(
       now,
       signal,
     });
+    events.onStopped?.(end.stopped);
+    return end;
   } finally {
     await step.release();
   }

@@ -133,11 +133,14 @@ const shapesRate = 10;
 function adapterFor({ id, checkpoint, data }: PreparedTuning): LearntTask {
   const learnt = learntTask(data.task);
   if (!takesAdapters(checkpoint.config)) {
-    throw new TuningError(`no adapter is served on ${id}: use --strategy full`);
+    throw new TuningError(`no adapter is served on ${id}: use --strategy full`, {
+      param: "strategy",
+    });
   }
   if (checkpoint.head.name === "none") return learnt;
   throw new TuningError(
     `${id} has a head already: an adapter needs a bare base; use --strategy full`,
+    { param: "strategy" },
   );
 }
 

@@ -135,10 +135,13 @@ function classesOf({ texts, targets }: TextPart): Uint16Array {
   if (targets.problem !== "single_label") {
     throw new TuningError(
       `a head is fitted on one label each, not on ${targets.problem}: use --strategy full`,
+      { param: "strategy" },
     );
   }
   if (texts.some((text) => typeof text !== "string")) {
-    throw new TuningError("a head reads one text at a time, not pairs: use --strategy full");
+    throw new TuningError("a head reads one text at a time, not pairs: use --strategy full", {
+      param: "strategy",
+    });
   }
   return Uint16Array.from(targets.classes);
 }

@@ -64,6 +64,8 @@ export type TuningEvent =
   | { readonly kind: "evaluation"; readonly progress: Progress; readonly score: Score }
   /** Its seconds are not enough for all steps: its schedule ends after so many. */
   | ({ readonly kind: "shortened"; readonly heldOut: number } & TimeFit)
+  /** It takes no more steps. */
+  | { readonly kind: "stopped"; readonly stopped: TrainingReport["stopped"] }
   /** It could not be measured as it is served, but as it was trained. */
   | { readonly kind: "unserved"; readonly why: string; readonly error: unknown }
   /** It was trained with fewer examples, to tell how many more would do. */
@@ -102,7 +104,9 @@ export type Tuning = {
 /** @throws TuningError for another task's */
 function textsIn({ task, data }: ReadData): TextData {
   if (task === "text-classification") return data;
-  throw new TuningError(`a head is fitted on whole texts, not for ${task}: use --strategy full`);
+  throw new TuningError(`a head is fitted on whole texts, not for ${task}: use --strategy full`, {
+    param: "strategy",
+  });
 }
 
 const now = () => performance.now();
@@ -195,6 +199,7 @@ async function planRun(
     onStep: (progress, secondsLeft) => onEvent({ kind: "step", progress, secondsLeft }),
     onEvaluation: (progress, score) => onEvent({ kind: "evaluation", progress, score }),
     onShortened: (fit) => onEvent({ kind: "shortened", ...fit, heldOut: what.sizes.heldOut }),
+    onStopped: (stopped) => onEvent({ kind: "stopped", stopped }),
     onUnserved: (why, error) => onEvent({ kind: "unserved", why, error }),
     onSave: (step) => onEvent({ kind: "saved", step }),
     onSmaller: (end) => onEvent({ kind: "smaller", end }),

@@ -1,6 +1,7 @@
 /** README.md of a tuned model, the model card of the hub: what it is, how it was made, how good it was found to be. */
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
-import { baseNames, metricName, verdictInWords } from "../evaluation/report-words.ts";
+import { counted, metricName, verdictInWords } from "#contract/training/report-words.ts";
+import { baseNames, stopReasons } from "../evaluation/report-words.ts";
 import { wordShapes } from "../model/word-shapes.ts";
 import type { SmallerEnd } from "./label-curve.ts";
 import type { Evaluations, TrainingPlan } from "./training-plan.ts";
@@ -50,7 +51,8 @@ export function tuningCard(facts: CardFacts): string {
   const { report, how, licence, labels, library, pipeline = report.task } = facts;
   const { base_model: base, tuned_model: id, task, comparisons, stopped } = report;
   const rows = comparisons.map(
-    ({ metric, base: before, tuned }) => `| ${metric} | ${digits(before)} | ${digits(tuned)} |`,
+    ({ metric, base: before, tuned }) =>
+      `| ${metricName(metric)} | ${digits(before)} | ${digits(tuned)} |`,
   );
   return `---
 ${licence === null ? "" : `license: ${licence}\n`}base_model: ${base}
@@ -62,7 +64,7 @@ pipeline_tag: ${pipeline}
 
 ${base}, tuned for ${task} on ${report.training_rows} examples.${labelList(labels)}
 
-${how}. Ended as ${stopped.reason}: \
+${how}. Ended because ${stopReasons[stopped.reason]}: \
 ${stopped.detail}.
 
 | on ${report.held_out_rows} held-out examples | ${baseNames[report.base_kind]} | this model |
@@ -91,9 +93,14 @@ export function smallerInWords({ labels, metric, score }: SmallerEnd): string {
   return `Trained with ${labels} examples, to tell what more would bring: ${metricName(metric)} ${score.toFixed(4)}`;
 }
 
-/** With the weightiest reason. */
+/** With the weightiest reason, and what to do where it is not to be deployed. */
 export function verdictSentence(verdict: TrainingReport["verdict"]): string {
-  return `Verdict: ${[verdictInWords(verdict), ...verdict.reasons.slice(0, 1)].join(": ")}`;
+  const { decision, reasons } = verdict;
+  const told = reasons.filter(
+    (_, at) => at === 0 || (decision !== "deploy" && at === reasons.length - 1),
+  );
+  const words = verdictInWords(verdict);
+  return `Verdict: ${told.length === 0 ? words : `${words}: ${told.join(" ")}`}`;
 }
 
 /** @param head whether the model has one that is trained */
@@ -102,13 +109,14 @@ export function planInWords(plan: TrainingPlan, head = true): string {
   const { rank, alpha } = plan.lora;
   const what = {
     head: "nothing",
-    "top-k": `the last ${layers} layers`,
+    "top-k": layers === 1 ? "the last layer" : `the last ${layers} layers`,
     full: "all layers",
     lora: `adapters of rank ${rank} (alpha ${alpha})`,
     "soft-prompt": `a soft prompt of ${plan.softPrompt.virtualTokens} virtual tokens`,
   }[strategy];
   return (
     `Trained ${what}${head ? " and the head" : ""} by AdamW at ${learningRate} with linear decay and ` +
-    `${warmup} steps of warm-up, in batches of ${batch}, at most ${epochs} epochs (${steps} steps), seed ${seed}`
+    `${counted(warmup, "step")} of warm-up, in batches of ${batch}, at most ${counted(epochs, "epoch")} ` +
+    `(${counted(steps, "step")}), seed ${seed}`
   );
 }

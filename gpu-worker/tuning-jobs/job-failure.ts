@@ -24,7 +24,12 @@ export function jobFailure(error: unknown): PublicError {
   if (error instanceof DataError) {
     return new CodedError("invalid_value", error.message, { param: error.param }).toPublic();
   }
-  if (error instanceof MemoryError || error instanceof TuningError) {
+  if (error instanceof TuningError) {
+    const { param } = error;
+    const words = asFields(error.message);
+    return new CodedError("invalid_value", words, param === null ? {} : { param }).toPublic();
+  }
+  if (error instanceof MemoryError) {
     return new CodedError("invalid_value", asFields(error.message)).toPublic();
   }
   if (isDiskFull(error)) {

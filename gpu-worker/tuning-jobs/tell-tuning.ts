@@ -1,5 +1,6 @@
 /** What a training says of itself (training/tune-model.ts) as events of its job. */
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
+import { counted, metricName } from "#contract/training/report-words.ts";
 import type { DataReport } from "#contract/training/report.ts";
 import type { TuningOptions } from "#contract/training/tuning-options.ts";
 import { noticesOfData } from "../datasets/data-words.ts";
@@ -54,6 +55,8 @@ export function tuningTeller(
         return;
       case "shortened":
         return tellFit(event, lease);
+      case "stopped":
+        return tellStop(event, last, lease);
       case "unserved":
         return lease.tell(`The report is not of the model as it is served: ${event.why}`);
       case "searched":
@@ -111,7 +114,8 @@ function tellSearch(
   lease: Pick<TuningLease, "tell">,
 ): void {
   if (trials === null || trials === 1 || strategy === "head") return;
-  const words = `${trials} trials of settings around strategy ${strategy} and ${epochs} epochs, the best kept`;
+  const around = `around strategy ${strategy} and ${counted(epochs, "epoch")}`;
+  const words = `${trials} trials of settings ${around}, the best kept`;
   lease.tell(words, { n_trials: trials, strategy, n_epochs: epochs });
 }
 
@@ -147,7 +151,8 @@ function tellFit(
   { steps, evaluations, heldOut }: Extract<TuningEvent, { kind: "shortened" }>,
   lease: Pick<TuningLease, "tell">,
 ): void {
-  const words = `${steps} steps fit in the time: the rate falls to 0 by then`;
+  const fitting = steps === 1 ? "1 step fits" : `${steps} steps fit`;
+  const words = `${fitting} in the time: the rate falls to 0 by then`;
   const data = { total_steps: steps };
   if (evaluations === null) return lease.tell(words, data);
   const { count, examples, examplesAtEnd } = evaluations;
@@ -159,8 +164,18 @@ function tellFit(
   lease.tell(`${words}; ${evaluationsInWords(evaluations, heldOut)}`, { ...data, ...judged });
 }
 
+/** What it did of its plan is told of already; what it did not, here. */
+function tellStop(
+  { stopped: { reason, detail } }: Extract<TuningEvent, { kind: "stopped" }>,
+  { step, steps }: { step: number; steps: number },
+  lease: Pick<TuningLease, "tell">,
+): void {
+  if (reason !== "early_stopping" && reason !== "diverged") return;
+  lease.tell(`Stopped after step ${step} of ${steps}: ${detail}`, { step, total_steps: steps });
+}
+
 function strategyWords({ strategy, layers }: TrainingPlan, asked: TuningOptions["strategy"]) {
-  const what = strategy === "top-k" ? `top-k of ${layers} layers` : strategy;
+  const what = strategy === "top-k" ? `top-k of ${counted(layers, "layer")}` : strategy;
   return asked === "auto" ? `Strategy ${what}, chosen by auto` : `Strategy ${what}`;
 }
 
@@ -168,7 +183,8 @@ function workWords({ strategy, epochs, batch, steps }: TrainingPlan, sizes: Tuni
   const { examples, heldOut } = sizes;
   const judged = `${heldOut} examples are held out to judge by`;
   if (strategy === "head") return `all ${examples} examples read once; ${judged}`;
-  return `${epochs} epochs of all ${examples} examples, ${batch} a step (${steps} steps); ${judged}`;
+  const passes = `${counted(epochs, "epoch")} of all ${examples} examples`;
+  return `${passes}, ${batch} a step (${counted(steps, "step")}); ${judged}`;
 }
 
 function progressOf({ plan, sizes }: Plan, { progress }: { progress: Progress }) {
@@ -222,7 +238,8 @@ function tellScore(
     [`valid_${score.name.replaceAll(/\W+/g, "_")}`]: score.value,
   });
   const steps = progress.steps ?? plan.steps;
-  const words = `Step ${step}/${steps}: ${score.name} ${score.value.toFixed(4)}, loss ${score.loss.toFixed(4)}`;
+  const scored = `${metricName(score.name)} ${score.value.toFixed(4)}`;
+  const words = `Step ${step}/${steps}: ${scored}, loss ${score.loss.toFixed(4)}`;
   const data = { step, total_steps: steps, ...figures };
   lease.tell(words, data, { type: "metrics" });
   if (progress.best?.step === step) lease.keep(step, { step, ...figures });
@@ -235,7 +252,7 @@ function tellTrial(
   const { strategy, epochs, batch, learningRate } = options;
   const { round, candidate, score, loss } = result;
   const name = `Trial ${candidate + 1}, round ${round + 1} of ${rounds}`;
-  const words = `${name}: score ${score.toFixed(4)} after ${steps} steps`;
+  const words = `${name}: score ${score.toFixed(4)} after ${counted(steps, "step")}`;
   const tried = { strategy, n_epochs: epochs, batch_size: batch, learning_rate: learningRate };
   const figures = numbersOf({ valid_score: score, valid_loss: loss });
   lease.tell(

@@ -90,7 +90,8 @@ describe("sizes of a training", () => {
     const late = await measured({}, 187);
     expect([late.points, late.asked]).toEqual([[], []]);
     expect((await measured({}, 188)).points).toHaveLength(4);
-    const diverged = failing(new Divergence("no number"));
+    const plan = { strategy: "full", learningRate: 9, lora: { rank: 8, alpha: 16 } } as const;
+    const diverged = failing(new Divergence(plan));
     expect((await measured({ trainWith: diverged })).points).toEqual([]);
     const broken = failing(new Error("broken"));
     await expect(measured({ trainWith: broken })).rejects.toThrow("broken");

@@ -39,7 +39,7 @@ export const usualCommand = {
   validation: null,
   task: null,
   strategy: "full",
-  layers: 2,
+  layers: null,
   epochs: 3,
   learningRate: 1e-2,
   learningRateMultiplier: 1,

@@ -37,6 +37,11 @@ function afterFirstScore(action: "cancel" | "pause" | "stop"): void {
     events.some(({ type }) => type === "metrics") ? action : "continue";
 }
 
+function trainedTokens({ id }: TuningOrder): number {
+  const told = rig.edge.reports.flatMap((each) => (each.id === id ? (each.progress ?? []) : []));
+  return told.at(-1)?.trainedTokens ?? 0;
+}
+
 async function failureOf(order: Promise<TuningOrder>) {
   const outcome = await rig.outcomeOf(await order);
   return outcome.kind === "failed" ? outcome.error : outcome;
@@ -133,6 +138,22 @@ describe("a job", () => {
     const catalog = await rig.bench.open();
     const { limits, tasks } = await catalog.acquire("soft", never);
     expect({ limits, tasks }).toEqual({ limits: model.limits, tasks: model.tasks });
+    const adapted = await rig.add(
+      { ...wanting({ epochs: 1, strategy: "lora" }), model: "chatty" },
+      lines,
+    );
+    await succeeded(adapted);
+    expect(trainedTokens(order)).toBeGreaterThan(0);
+    expect(trainedTokens(order)).toBe(trainedTokens(adapted));
+  });
+
+  it("says why it stopped before its last step", async () => {
+    const earlyStopping = { patience: 2, threshold: 1 };
+    await succeeded(await rig.add(wanting({ epochs: 40, earlyStopping })));
+    const words = rig.edge.events.map(({ message }) => message);
+    expect(words).toContainEqual(
+      expect.stringMatching(/^Stopped after step \d+ of \d+: no gain in 2 evaluations$/),
+    );
   });
 
   it("of lora and of a head gives an adapter beside its base", async () => {
@@ -257,6 +278,19 @@ describe("a failure", () => {
     expect(await failureOf(rig.add(wanting({ strategy: "head" }), madeRelations()))).toMatchObject({
       code: "invalid_value",
       message: expect.stringMatching(/use strategy full$/),
+      param: "strategy",
+    });
+    expect(await failureOf(rig.add(wanting({ strategy: "top-k", layers: 99 })))).toMatchObject({
+      code: "invalid_value",
+      message: "layers is 99, and the base has 1: lower it to 1 at most",
+      param: "layers",
+    });
+    expect(await failureOf(rig.add(wanting({ learningRate: 1e30 })))).toMatchObject({
+      code: "invalid_value",
+      message: expect.stringMatching(
+        /^the loss is no number .* rate of 1e\+30: lower learning_rate$/,
+      ),
+      param: "learning_rate",
     });
     await succeeded(await rig.add(wanting({ epochs: 1 })));
   });
