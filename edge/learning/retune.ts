@@ -2,6 +2,7 @@
  * A re-tune of an alias: when it begins, and whether what came of it is better. Pure; the time is an argument.
  */
 import type { TrainingReport } from "#contract/training/evaluation-report.ts";
+import { metricName, verdictInWords } from "#contract/training/report-words.ts";
 import type { FormName } from "#contract/training/forms.ts";
 import type { TunedModelName } from "#contract/training/tuned-model.ts";
 import type { TuningJobId } from "#contract/training/tuning-job.ts";
@@ -88,7 +89,8 @@ export function judge(report: TrainingReport | null, before: TrainingReport | nu
   const { decision, reasons } = report.verdict;
   // A sentence of its own, which becomes a part of another.
   const reason = (reasons[0] ?? "").replace(/\.$/, "");
-  if (decision !== "deploy") return { better: false, why: `${decision}: ${reason}` };
+  if (decision !== "deploy")
+    return { better: false, why: `${verdictInWords(report.verdict)}: ${reason}` };
   const [now] = report.comparisons;
   const [then] = before?.comparisons ?? [];
   if (now === undefined || then === undefined || now.metric !== then.metric)
@@ -96,7 +98,7 @@ export function judge(report: TrainingReport | null, before: TrainingReport | nu
   const [is, was] = [now.tuned, then.tuned];
   if (is === null || was === null) return { better: true, why: reason };
   const worse = now.better === "higher" ? is < was : is > was;
-  const figures = `${now.metric} ${rounded(is)}, and of the model before ${rounded(was)}`;
+  const figures = `${metricName(now.metric)} ${rounded(is)}, and of the model before ${rounded(was)}`;
   return { better: !worse, why: `on the same held-out rows ${figures}` };
 }
 

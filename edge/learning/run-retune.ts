@@ -20,9 +20,9 @@ import { openObject } from "../storage/object-store.ts";
 import { judge, type Retune, type RetuneRun } from "./retune.ts";
 import { writeDataSet } from "./write-data-set.ts";
 
-/** `again`: the next step at once; `wait`: this one later; `over`: it ended, well or not. */
+/** `why` is told. `again`: the next step at once; `wait`: this one later; `over`: it ended, well or not. */
 export type Step =
-  | { kind: "again"; run: RetuneRun }
+  | { kind: "again"; run: RetuneRun; why?: string }
   | { kind: "wait"; why: string | null }
   | { kind: "over"; level: "info" | "warn"; message: string };
 
@@ -88,23 +88,35 @@ async function write(
     return stopped(`training files and corrections have more than ${fileBytesMax} bytes together`);
   const filename = `retune-${alias}.jsonl`;
   const dataSet = { tenant, id: fresh.file, filename, bytesMax, keptMs };
-  const written = await writeDataSet(env, dataSet, joined(env, old, lines));
+  const leftOut = { pairs: 0 };
+  const written = await writeDataSet(env, dataSet, joined(env, old, { lines, leftOut }));
   if ("refusal" in written)
     return { kind: "wait", why: `The key has no room for the training file: ${written.refusal}.` };
-  return { kind: "again", run: { ...fresh, step: "create" } };
+  const next = { kind: "again", run: { ...fresh, step: "create" } } as const;
+  const { pairs } = leftOut;
+  if (pairs === 0) return next;
+  const those = pairs === 1 ? "1 correction is" : `${pairs} corrections are`;
+  return {
+    ...next,
+    why: `${those} left out: of two texts, and the training file has single ones.`,
+  };
 }
 
 function stopped(why: string): Step {
   return { kind: "over", level: "warn", message: `The re-tune did not begin: ${why}.` };
 }
 
+/** A correction of two texts cannot be learnt by what was trained on single ones: `leftOut` counts them. */
+type Put = { lines: Iterable<Uint8Array>; leftOut: { pairs: number } };
+
 /** Each file ends with a line end, and none but the first may begin with a byte order mark. */
 async function* joined(
   env: Env,
   files: readonly StoredFile[],
-  lines: Iterable<Uint8Array>,
+  { lines, leftOut }: Put,
 ): AsyncGenerator<Uint8Array> {
   const lineEnd = 10;
+  let hasPairs = false;
   for (const file of files) {
     const content = await openObject(settingsOf(env), file);
     if (content === null) throw new Error(`${file.id} has no bytes`);
@@ -112,13 +124,22 @@ async function* joined(
     let isFirst = true;
     for await (const chunk of content) {
       const piece = isFirst ? withoutMark(chunk) : chunk;
+      if (isFirst) hasPairs ||= isOfTwoTexts(piece);
       isFirst = false;
       last = piece.at(-1) ?? last;
       yield piece;
     }
     if (last !== lineEnd) yield new Uint8Array([lineEnd]);
   }
-  yield* lines;
+  for (const line of lines) {
+    if (hasPairs || !isOfTwoTexts(line)) yield line;
+    else leftOut.pairs += 1;
+  }
+}
+
+/** Of JSON Lines, whose first say what the others are. */
+function isOfTwoTexts(bytes: Uint8Array): boolean {
+  return /[{,]\s*"text_pair"\s*:/.test(new TextDecoder().decode(bytes));
 }
 
 function withoutMark(chunk: Uint8Array): Uint8Array {

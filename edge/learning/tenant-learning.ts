@@ -183,9 +183,12 @@ export class TenantLearning extends DurableObject<Env> {
     });
     const step = await stepOf(this.env, retune, run, { corrections, keep });
     switch (step.kind) {
-      case "again":
-        keep(step.run);
+      case "again": {
+        const { run: next, why } = step;
+        keep(next);
+        if (why !== undefined) this.#keepState(alias, (state) => toldOf(state, "warn", why));
         return [Date.now()];
+      }
       case "wait": {
         const { why } = step;
         if (why !== null) this.#keepState(alias, (state) => toldOf(state, "warn", why));

@@ -8,7 +8,6 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { TrainingReport } from "../../../contract/training/evaluation-report.ts";
 import type { TuningOrder } from "../../../contract/training/tuning-job.ts";
 import { formatFileId, keyOfFile } from "../../../edge/files/stored-file.ts";
-import { isDue, judge, type Retune } from "../../../edge/learning/retune.ts";
 import type { RetuneObject } from "../../../edge/routes/retunes.ts";
 import { call, errorOf } from "../caller.ts";
 import {
@@ -191,6 +190,21 @@ describe("a re-tune", () => {
     expect(await back.json()).toMatchObject({ model: name });
   });
 
+  it("leaves corrections of two texts out where it learnt from single ones, and says so", async () => {
+    await aliased();
+    await asked();
+    await correct("Fine.", "good");
+    const pair = { text: "Fine.", text_pair: "Good." };
+    await post("/v1/feedback", { model: "ft:@mood", input: pair, label: "good" });
+    const run = await begun();
+    const text = new TextDecoder().decode(world.objects.get(keyOfFile(run.file)));
+    expect(text).toBe(`${oldLines.join("\n")}\n{"text":"Fine.","label":"good"}\n`);
+    expect((await show()).events[0]).toMatchObject({
+      level: "warn",
+      message: expect.stringMatching(/^1 correction is left out: of two texts/),
+    });
+  });
+
   it("of a model that went on from another goes on from the same, or from itself", async () => {
     const { name: first, file } = await aliased();
     const goesOn = await create({ model: first, training_file: file, suffix: "mood" });
@@ -219,7 +233,7 @@ describe("a re-tune", () => {
     const run = await begun();
     const order = await train(run.job, reportWith("no_gain", 0.2));
     const { events } = await eventually(isIdle);
-    expect(events[0]?.message).toContain("no_gain: macro F1 is 0.2");
+    expect(events[0]?.message).toContain("No gain: macro F1 is 0.2");
     expect(await pointedTo()).toBe(name);
     expect(await models().find(order.name)).toBeNull();
     // It is not tried again with the same.
@@ -368,29 +382,5 @@ describe("what is refused", () => {
       status: 404,
     });
     expect(await errorOf(await call(path, {}))).toMatchObject({ status: 403 });
-  });
-});
-
-const dayMs = 86_400_000;
-const dueAfter = (everyDays: number | null): Retune => ({
-  settings: { minExamples: 5, everyDays } as Retune["settings"],
-  state: { usedTo: 0, since: 0, run: null, events: [] },
-});
-
-describe("when one is due, and what is better", () => {
-  it("is due at its threshold, or on its day where there is anything new", () => {
-    expect(isDue(dueAfter(null), 4, 99 * dayMs)).toBe(false);
-    expect(isDue(dueAfter(null), 5, 0)).toBe(true);
-    expect(isDue(dueAfter(7), 1, 7 * dayMs - 1)).toBe(false);
-    expect(isDue(dueAfter(7), 1, 7 * dayMs)).toBe(true);
-    expect(isDue(dueAfter(7), 0, 7 * dayMs)).toBe(false);
-  });
-
-  it("is better by the verdict, and never without a report", () => {
-    expect(judge(null, null).better).toBe(false);
-    expect(judge(reportWith("no_gain", 0.9), null).better).toBe(false);
-    expect(judge(reportWith("deploy", 0.5), null).better).toBe(true);
-    expect(judge(reportWith("deploy", 0.5), reportWith("deploy", 0.5)).better).toBe(true);
-    expect(judge(reportWith("deploy", 0.5), reportWith("deploy", 0.51)).better).toBe(false);
   });
 });
