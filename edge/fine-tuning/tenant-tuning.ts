@@ -258,7 +258,8 @@ export class TenantTuning extends DurableObject<Env> {
     sequence: number,
     { events, checkpoints, progress }: TuningReport,
   ): TuningJob {
-    const news = events
+    // Who follows it has been told that nothing follows.
+    const news = (isOver(job.course) ? [] : events)
       .filter((event) => event.sequence > sequence)
       .toSorted((a, b) => a.sequence - b.sequence);
     this.#events.append(job.id, news);

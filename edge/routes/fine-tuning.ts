@@ -100,7 +100,7 @@ const hasEnded = "it has ended, and stays as it is. Create another.";
 const cannot = {
   cancel: hasEnded,
   pause:
-    "only one that is queued, or in training, can be paused. Wait until it is queued, or cancel it.",
+    "only one that is queued, or in training, can be paused. Wait until it is checked or loaded, or cancel it.",
   resume: "only a paused one can be resumed. Leave it, or pause it first.",
 } as const;
 

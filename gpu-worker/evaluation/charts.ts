@@ -47,7 +47,8 @@ const config = {
     labelFont: "inherit",
     labelFontSize: 11,
     orient: "top",
-    labelLimit: 150,
+    // Vega takes letters for wider than they are.
+    labelLimit: 240,
   },
   text: { font: "inherit" },
 } satisfies Spec["config"];

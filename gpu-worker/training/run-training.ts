@@ -112,6 +112,8 @@ class TrainingRun {
   /** When this run began, were the seconds before it its own. */
   readonly #start: number;
   #savedAt: number;
+  /** Nothing has changed since. */
+  #isSaved: boolean;
   /** When what was before the step that is taken had ended. */
   #stepFrom: number;
 
@@ -123,14 +125,17 @@ class TrainingRun {
     this.#best = options.from?.best ?? null;
     this.#lengths = options.training.rows.map(({ ids }) => ids.length);
     this.#savedAt = options.now();
+    this.#isSaved = options.from !== null;
     this.#stepFrom = this.#savedAt;
     this.#start = this.#savedAt - this.#progress.seconds * 1000;
   }
 
   async run(): Promise<TrainingEnd> {
-    const { step, from, heldOut } = this.#options;
+    const { step, from, heldOut, saveEverySeconds } = this.#options;
     if (from !== null) await step.write(from.tensors, from.progress.step);
     const stopped = await this.#steps();
+    // What follows may be interrupted, and takes a while.
+    if (stopped.reason !== "diverged" && Number.isFinite(saveEverySeconds)) await this.#save();
     const best = this.#best;
     if (best === null) throw new Divergence(this.#plan);
     const examples = this.#sample(this.#progress.evaluations?.examplesAtEnd);
@@ -226,7 +231,7 @@ class TrainingRun {
       return { reason: "completed", detail: `${all}, ${counted(step, "step")}` };
     }
     if (step >= plan.steps) {
-      const detail = `${plan.maxSeconds} seconds are enough for ${step} of ${whole.steps} steps`;
+      const detail = `there is time for ${step} of ${whole.steps} steps in ${secondsOf(plan)}`;
       return { reason: "time_limit", detail };
     }
     if (best !== null && withoutGain >= plan.patience) {
@@ -238,7 +243,7 @@ class TrainingRun {
     if (!this.#isLate() || best === null) return null;
     return {
       reason: "time_limit",
-      detail: `${plan.maxSeconds} seconds were over after ${step} of ${whole.steps} steps`,
+      detail: `${secondsOf(plan)} had passed after ${step} of ${whole.steps} steps`,
     };
   }
 
@@ -265,6 +270,7 @@ class TrainingRun {
       seed: int64([], [draw]),
     };
     const { loss = NaN } = await step.step(feeds, { learningRate: learningRateAt(plan, done) });
+    this.#isSaved = false;
     if (!Number.isFinite(loss)) return false;
     const after = now();
     const tokens = indices.reduce((total, at) => total + (this.#lengths[at] ?? 0), 0);
@@ -291,6 +297,7 @@ class TrainingRun {
       best: gain ? { step: this.#progress.step, score: higher, loss: score.loss } : best,
       withoutGain: gain ? 0 : this.#progress.withoutGain + 1,
     };
+    this.#isSaved = false;
     this.#stepFrom = now();
     events.onEvaluation(this.#progress, score);
   }
@@ -307,11 +314,17 @@ class TrainingRun {
 
   async #save(): Promise<void> {
     const { step, save, now } = this.#options;
+    if (this.#isSaved) return;
+    this.#isSaved = true;
     const tensors = await step.read(step.updated);
     await save({ progress: this.#progress, tensors, best: this.#best });
     this.#savedAt = now();
     this.#stepFrom = this.#savedAt;
   }
+}
+
+function secondsOf({ maxSeconds }: TrainingPlan): string {
+  return counted(Math.round(maxSeconds), "second");
 }
 
 type Measured = Pick<NonNullable<Progress["best"]>, "score" | "loss">;

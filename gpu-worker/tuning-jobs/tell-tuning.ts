@@ -164,14 +164,15 @@ function tellFit(
   lease.tell(`${words}; ${evaluationsInWords(evaluations, heldOut)}`, { ...data, ...judged });
 }
 
-/** What it did of its plan is told of already; what it did not, here. */
+/** Of one that took all steps there is nothing to tell. */
 function tellStop(
-  { stopped: { reason, detail } }: Extract<TuningEvent, { kind: "stopped" }>,
+  { stopped }: Extract<TuningEvent, { kind: "stopped" }>,
   { step, steps }: { step: number; steps: number },
   lease: Pick<TuningLease, "tell">,
 ): void {
-  if (reason !== "early_stopping" && reason !== "diverged") return;
-  lease.tell(`Stopped after step ${step} of ${steps}: ${detail}`, { step, total_steps: steps });
+  if (step >= steps) return;
+  const words = `Stopped after step ${step} of ${steps}: ${stopped.detail}`;
+  lease.tell(words, { step, total_steps: steps });
 }
 
 function strategyWords({ strategy, layers }: TrainingPlan, asked: TuningOptions["strategy"]) {

@@ -188,7 +188,7 @@ it("a training that is short of time ends by its schedule, and goes on to the sa
   const { stopped } = reportOf(whole);
   expect(stopped).toEqual({
     reason: "time_limit",
-    detail: `600 seconds are enough for ${steps} of 400 steps`,
+    detail: `there is time for ${steps} of 400 steps in 600 seconds`,
   });
   const broken = bench.local("broken");
   const interruption = new AbortController();

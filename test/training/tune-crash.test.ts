@@ -91,11 +91,26 @@ it("stops before the next step once it is told to, with its state saved", async 
   expect(state.progress.step).toBe(20);
 });
 
+it("keeps what it has trained where it is interrupted after its last step", async () => {
+  const out = bench.local("tuned");
+  const interruption = new AbortController();
+  const short = { ...options, epochs: 2, saveSeconds: 60, data, out };
+  let last = "";
+  const told = tune(bench, short, interruption.signal, (line) => {
+    last = /\((\d+) steps\)/.exec(line)?.[1] ?? last;
+    if (line.startsWith(`step ${last}:`)) interruption.abort(new Error("stopped"));
+  });
+  await expect(told).rejects.toThrow("stopped");
+  const said = await tune(bench, short);
+  expect(said[0]).toBe(`goes on after step ${last}`);
+  expect(said.some((line) => line.startsWith("step "))).toBe(false);
+});
+
 it("ends with the best it has when its seconds are over", async () => {
   const out = bench.local("tuned");
   const said = await tune(bench, { ...options, data, out, epochs: 5_000, maxSeconds: 1 });
   expect(said.at(-2)).toMatch(
-    /^time_limit: 1 seconds (were over after|are enough for) \d+ of 50000 steps/,
+    /^Ended because the time was used up: .*(1 second had passed|there is time) .* of 50000 steps/,
   );
   expect(existsSync(path.join(out, "config.json"))).toBe(true);
 });

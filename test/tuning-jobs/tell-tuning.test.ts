@@ -60,3 +60,15 @@ it("counts those of trials that a process before it made", () => {
   for (const event of [planned(850), step(1, 2)]) tell(event);
   expect(advanced.map(({ seconds }) => seconds)).toEqual([52]);
 });
+
+it("says why there are fewer steps than it had planned, and nothing where there are all", () => {
+  const { tell, said } = teller(null);
+  const late = { reason: "time_limit", detail: "900 seconds were over" } as const;
+  for (const event of [planned(900), step(7, 900), { kind: "stopped", stopped: late } as const])
+    tell(event);
+  expect(said.at(-1)).toBe(`Stopped after step 7 of ${plan.steps}: 900 seconds were over`);
+  const whole = { reason: "completed", detail: "all 2 epochs" } as const;
+  tell(step(plan.steps, 950));
+  tell({ kind: "stopped", stopped: whole });
+  expect(said.filter((words) => words.startsWith("Stopped"))).toHaveLength(1);
+});

@@ -51,6 +51,15 @@ const error = { code: "invalid_value", message: "no", param: null } as const;
 const eventsOf = async (path: string) => (await get(path)).json<List<TuningEventObject>>();
 
 describe("events", () => {
+  it("of a cancelled job end with that, whatever its worker has still to tell", async () => {
+    const { job, order } = await claimedJob(world);
+    await post(`/${job.id}/cancel`);
+    await report(order, { events: [metrics(1)] });
+    await report(order, { events: [metrics(2)], outcome: { kind: "cancelled" } });
+    const { data } = await eventsOf(`/${job.id}/events`);
+    expect(data[0]?.message).toBe("Fine-tuning job cancelled");
+  });
+
   it("are listed, the newest first, by pages", async () => {
     const { job, order } = await claimedJob(world);
     await report(order, { events: [metrics(1), metrics(2)] });
