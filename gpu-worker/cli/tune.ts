@@ -113,7 +113,7 @@ function teller(command: TuneCommand, base: string, { bar, say }: Telling) {
       case "choice":
         return say(choiceInWords(command, event.choice));
       case "resumed":
-        return say(`goes on after step ${event.step}`);
+        return say(`goes on after step ${event.progress.step}`);
       case "data":
         for (const words of noticesOfData(event.report, command.labelNames ?? null)) {
           say(plain(`note: ${asOption(words)}`));

@@ -51,8 +51,8 @@ export type TuningEvent =
   /** Each file is read, and both are compared. */
   | { readonly kind: "data"; readonly report: DataReport }
   | { readonly kind: "choice"; readonly choice: Choice }
-  /** It goes on after this step of a training that was interrupted. */
-  | { readonly kind: "resumed"; readonly step: number }
+  /** It goes on from here of a training that was interrupted. Told before the plan. */
+  | { readonly kind: "resumed"; readonly progress: Progress }
   | {
       readonly kind: "plan";
       readonly plan: TrainingPlan;
@@ -193,7 +193,7 @@ async function planRun(
   const saved = { fingerprint, saveEverySeconds: saveSeconds };
   const run = { ...saved, name, out, runtime, serve, now, signal };
   const plan = from?.plan ?? (await decide(tuning, run, choose));
-  if (from !== null) onEvent({ kind: "resumed", step: from.progress.step });
+  if (from !== null) onEvent({ kind: "resumed", progress: from.progress });
   onEvent({ kind: "plan", plan, ...what });
   const events: TrainingRun["events"] = {
     onStep: (progress, secondsLeft) => onEvent({ kind: "step", progress, secondsLeft }),

@@ -24,6 +24,8 @@ export function tuningTeller(
   now: () => number,
 ): (event: TuningEvent) => void {
   let plan: Plan | null = null;
+  /** Of a training that was interrupted. */
+  let from: Progress | null = null;
   let seconds: number | null = null;
   /** Of trials before the training, and of smaller ones after it. */
   let beside = 0;
@@ -41,11 +43,14 @@ export function tuningTeller(
       case "choice":
         seconds = event.choice.seconds;
         return tellSearch(event.choice, options, lease);
-      case "resumed":
-        return lease.tell(`Goes on after step ${event.step}`, { step: event.step });
+      case "resumed": {
+        const { step } = (from = event.progress);
+        return lease.tell(`Goes on after step ${step}`, { step });
+      }
       case "plan":
         plan = event;
         beside = Math.max(0, options.maxSeconds - event.plan.maxSeconds);
+        if (from !== null) advance(progressOf(event, { progress: from }), null);
         return tellPlan(event, { ...options, seconds }, lease);
       case "step":
         if (plan !== null) advance(progressOf(plan, event), leftOf(event));

@@ -1,6 +1,7 @@
 /** What a training says of itself as its job's progress: the seconds that its key is charged. */
 import { expect, it } from "vitest";
 import type { TuningProgress } from "../../contract/training/tuning-job.ts";
+import type { Progress } from "../../gpu-worker/training/training-state.ts";
 import type { TuningEvent } from "../../gpu-worker/training/tune-model.ts";
 import { planTraining } from "../../gpu-worker/training/training-plan.ts";
 import { tuningTeller } from "../../gpu-worker/tuning-jobs/tell-tuning.ts";
@@ -33,10 +34,16 @@ const planned = (maxSeconds: number): TuningEvent => ({
   hasHead: true,
 });
 
-function step(at: number, seconds: number): TuningEvent {
+function progressAt(at: number, seconds: number): Progress {
   const state = { steps: null, evaluations: null, metrics: [], best: null, withoutGain: 0 };
-  return { kind: "step", progress: { step: at, seconds, ...state }, secondsLeft: 5 };
+  return { step: at, seconds, ...state };
 }
+
+const step = (at: number, seconds: number): TuningEvent => ({
+  kind: "step",
+  progress: progressAt(at, seconds),
+  secondsLeft: 5,
+});
 
 const smaller: TuningEvent = {
   kind: "smaller",
@@ -71,4 +78,20 @@ it("says why there are fewer steps than it had planned, and nothing where there 
   tell(step(plan.steps, 950));
   tell({ kind: "stopped", stopped: whole });
   expect(said.filter((words) => words.startsWith("Stopped"))).toHaveLength(1);
+});
+
+it("counts what was trained before it went on from its last step", () => {
+  const { tell, advanced } = teller(null);
+  const { steps } = plan;
+  for (const event of [
+    { kind: "resumed", progress: progressAt(steps, 30) } as const,
+    planned(900),
+    smaller,
+  ])
+    tell(event);
+  const told = { step: steps, steps, trainedTokens: 800 * plan.epochs };
+  expect(advanced).toMatchObject([
+    { ...told, seconds: 30 },
+    { ...told, seconds: 34 },
+  ]);
 });
