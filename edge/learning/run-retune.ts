@@ -17,12 +17,13 @@ import {
 } from "../fine-tuning/tuning-job.ts";
 import { randomHex } from "../http/random-hex.ts";
 import { openObject } from "../storage/object-store.ts";
+import { LeftOut } from "./left-out.ts";
 import { judge, type Retune, type RetuneRun } from "./retune.ts";
 import { writeDataSet } from "./write-data-set.ts";
 
 /** `why` is told. `again`: the next step at once; `wait`: this one later; `over`: it ended, well or not. */
 export type Step =
-  | { kind: "again"; run: RetuneRun; why?: string }
+  | { kind: "again"; run: RetuneRun; why: string | null }
   | { kind: "wait"; why: string | null }
   | { kind: "over"; level: "info" | "warn"; message: string };
 
@@ -70,10 +71,10 @@ async function write(
   run: RetuneRun,
   { corrections, keep }: { corrections: () => Corrections; keep: (run: RetuneRun) => void },
 ): Promise<Step> {
-  const { tenant, alias, trainingFiles } = settings;
+  const { tenant, alias, trainingFiles, form, like } = settings;
   const files = env.FILES.getByName(tenant);
   if ((await files.find(tenant, run.file)) !== null)
-    return { kind: "again", run: { ...run, step: "create" } };
+    return { kind: "again", run: { ...run, step: "create" }, why: null };
   // What a try before this has left of the file is deleted, and its id with it.
   await files.discard(run.file);
   const fresh = { ...run, file: formatFileId(randomHex()) };
@@ -88,26 +89,18 @@ async function write(
     return stopped(`training files and corrections have more than ${fileBytesMax} bytes together`);
   const filename = `retune-${alias}.jsonl`;
   const dataSet = { tenant, id: fresh.file, filename, bytesMax, keptMs };
-  const leftOut = { pairs: 0 };
+  const leftOut = new LeftOut(form, like.options.labelNames ?? null);
   const written = await writeDataSet(env, dataSet, joined(env, old, { lines, leftOut }));
   if ("refusal" in written)
     return { kind: "wait", why: `The key has no room for the training file: ${written.refusal}.` };
-  const next = { kind: "again", run: { ...fresh, step: "create" } } as const;
-  const { pairs } = leftOut;
-  if (pairs === 0) return next;
-  const those = pairs === 1 ? "1 correction is" : `${pairs} corrections are`;
-  return {
-    ...next,
-    why: `${those} left out: of two texts, and the training file has single ones.`,
-  };
+  return { kind: "again", run: { ...fresh, step: "create" }, why: leftOut.inWords() };
 }
 
 function stopped(why: string): Step {
   return { kind: "over", level: "warn", message: `The re-tune did not begin: ${why}.` };
 }
 
-/** A correction of two texts cannot be learnt by what was trained on single ones: `leftOut` counts them. */
-type Put = { lines: Iterable<Uint8Array>; leftOut: { pairs: number } };
+type Put = { lines: Iterable<Uint8Array>; leftOut: LeftOut };
 
 /** Each file ends with a line end, and none but the first may begin with a byte order mark. */
 async function* joined(
@@ -132,8 +125,7 @@ async function* joined(
     if (last !== lineEnd) yield new Uint8Array([lineEnd]);
   }
   for (const line of lines) {
-    if (hasPairs || !isOfTwoTexts(line)) yield line;
-    else leftOut.pairs += 1;
+    if (leftOut.takes(new TextDecoder().decode(line), hasPairs)) yield line;
   }
 }
 
@@ -157,7 +149,7 @@ const refusals = {
 async function create(env: Env, { settings }: Retune, run: RetuneRun): Promise<Step> {
   const { tenant, alias, like } = settings;
   const tuning = env.TUNING.getByName(tenant);
-  const next = { kind: "again", run: { ...run, step: "train" } } as const;
+  const next = { kind: "again", run: { ...run, step: "train" }, why: null } as const;
   if ((await tuning.find(run.job)) !== null) return next;
   const start = await startOf(env, settings, run);
   if (start === null) {

@@ -186,7 +186,7 @@ export class TenantLearning extends DurableObject<Env> {
       case "again": {
         const { run: next, why } = step;
         keep(next);
-        if (why !== undefined) this.#keepState(alias, (state) => toldOf(state, "warn", why));
+        if (why !== null) this.#keepState(alias, (state) => toldOf(state, "warn", why));
         return [Date.now()];
       }
       case "wait": {

@@ -201,7 +201,7 @@ describe("a re-tune", () => {
     expect(text).toBe(`${oldLines.join("\n")}\n{"text":"Fine.","label":"good"}\n`);
     expect((await show()).events[0]).toMatchObject({
       level: "warn",
-      message: expect.stringMatching(/^1 correction is left out: of two texts/),
+      message: expect.stringMatching(/^1 correction is left out: 1 of two texts/),
     });
   });
 
