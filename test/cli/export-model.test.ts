@@ -66,6 +66,7 @@ beforeAll(async () => {
   await writeTinyEncoder(bench.local("tiny"));
   await writeClassifier(bench.local("classifier"));
   await writeTunedAdapter(bench, "mean", { rank: 4 });
+  await writeFile(path.join(bench.local("mean"), "README.md"), "# The card");
   await writeTunedAdapter(bench, "cls", {
     seed: 3,
     own: { pooling: "cls", problem: "multi_label" },
@@ -226,6 +227,7 @@ it("the base's checkpoint with an adapter in it, and the classifier beside it", 
   const { modelsFolder, stateFolder } = bench.settings;
   const command = { model: bench.local("mean"), out, merge: true };
   await runExport(command, { modelsFolder, stateFolder }, never);
+  expect(await readFile(path.join(out, "README.md"), "utf8")).toBe("# The card");
   const merged = openSafetensors(path.join(out, "checkpoint", "model.safetensors"));
   const base = openSafetensors(path.join(bench.local("tiny"), "model.safetensors"));
   const lora = openSafetensors(path.join(bench.local("mean"), "adapter_model.safetensors"));
