@@ -128,6 +128,17 @@ describe("the import law", () => {
     expect(upwards).toEqual([]);
   });
 
+  it("is the order of docs/architecture.md, which says of each room what it is", () => {
+    const document = readFileSync(path.join(root, "docs/architecture.md"), "utf8");
+    const [, edge = "", worker = ""] = document.split(/^### Rooms of the .*$/m);
+    for (const [of, table] of Object.entries({ edge, "gpu-worker": worker })) {
+      const told = [...table.matchAll(/^\| `([a-z-]+)\/`/gm)].map(([, room]) => `${of}/${room}`);
+      expect(told).toEqual(
+        Object.keys(law).filter((room) => /^[^/]+\/[^.]+$/.test(room) && room.startsWith(`${of}/`)),
+      );
+    }
+  });
+
   it("leaves few files of the edge outside its rooms", () => {
     const loose = product.filter(({ file }) => /^edge\/[^/]+$/.test(file));
     expect(loose.length).toBeLessThanOrEqual(5);

@@ -11,16 +11,14 @@ import {
 } from "#contract/training/tuning-job.ts";
 import type { TunedModel } from "#contract/training/tuned-model.ts";
 
-export const tuningStatuses = [
-  "validating_files",
-  "queued",
-  "running",
-  "paused",
-  "succeeded",
-  "failed",
-  "cancelled",
-] as const;
-export type TuningStatus = (typeof tuningStatuses)[number];
+export type TuningStatus =
+  | "validating_files"
+  | "queued"
+  | "running"
+  | "paused"
+  | "succeeded"
+  | "failed"
+  | "cancelled";
 
 /** Beside the one that runs. */
 export const waitingMax = 3;

@@ -1,9 +1,12 @@
-/** The tuning jobs of one key in SQLite, each as a document; `over` and `metadata` stand beside it to be looked for. */
+/** One key's tuning jobs in SQLite, each a document; `at_rest` and `metadata` stand beside it to be looked for. */
 import type { TuningJobId } from "#contract/training/tuning-job.ts";
 import { isAtRest, isOver } from "./job-course.ts";
 import type { Metadata, TuningJob } from "./tuning-job.ts";
 
-/** `number`: the order in which they came. `at_rest`: nothing is to be done about it any more. */
+/**
+ * `number`: the order in which they came. `at_rest`: nothing is to be done about it any more. `over` is asked by nobody
+ * any more, and has to be written where the table was made before that.
+ */
 const tables = `
   CREATE TABLE IF NOT EXISTS jobs (
     number INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -24,9 +27,9 @@ export type TuningPage = {
   metadata: Metadata | null;
 };
 
-type JobRow = { number: number; document: string };
+type JobRow = { document: string };
 
-function jobOf({ document }: Pick<JobRow, "document">): TuningJob {
+function jobOf({ document }: JobRow): TuningJob {
   return JSON.parse(document);
 }
 
@@ -58,7 +61,7 @@ export class TuningRows {
   }
 
   find(id: TuningJobId): TuningJob | null {
-    const rows = this.#sql.exec<JobRow>("SELECT number, document FROM jobs WHERE id = ?", id);
+    const rows = this.#sql.exec<JobRow>("SELECT document FROM jobs WHERE id = ?", id);
     const [row] = rows.toArray();
     return row === undefined ? null : jobOf(row);
   }
@@ -66,7 +69,7 @@ export class TuningRows {
   /** Those about which something is to be done, the oldest first. */
   toDo(): TuningJob[] {
     const rows = this.#sql.exec<JobRow>(
-      "SELECT number, document FROM jobs WHERE at_rest = 0 ORDER BY number",
+      "SELECT document FROM jobs WHERE at_rest = 0 ORDER BY number",
     );
     return rows.toArray().map(jobOf);
   }
@@ -75,7 +78,7 @@ export class TuningRows {
   page({ limit, after, metadata }: TuningPage): TuningJob[] | null {
     if (after !== null && this.find(after) === null) return null;
     const rows = this.#sql.exec<JobRow & { metadata: string | null }>(
-      `SELECT number, metadata, document FROM jobs
+      `SELECT metadata, document FROM jobs
        WHERE (?1 IS NULL OR number < (SELECT number FROM jobs WHERE id = ?1)) ORDER BY number DESC`,
       after,
     );

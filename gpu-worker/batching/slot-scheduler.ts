@@ -46,6 +46,11 @@ export type StepUser = {
   step(promptSeconds: number | null): Pick<SlotBatch, "run">;
 };
 
+/** While batches come, a step that only reads prompts takes about so long: the next of them would wait for its end. */
+const readSecondsMax = 0.05;
+/** Behind so many such steps without a batch none is expected. */
+const readsExpectant = 32;
+
 type WaitingUser = { user: SlotUser; front: QueueFront; slots: number; full: boolean };
 
 export class SlotScheduler {
@@ -56,6 +61,8 @@ export class SlotScheduler {
   #running = 0;
   #stepping = false;
   #turn = 0;
+  /** Steps that only read prompts, since a batch began. */
+  #reads = Infinity;
   #ready: { batch: SlotBatch; slots: number } | null = null;
   /** Of the tenants of all queues. */
   readonly fairQueueing = new FairQueueing();
@@ -147,9 +154,17 @@ export class SlotScheduler {
     return Math.min(...decoding.map(({ quantumSeconds }) => quantumSeconds));
   }
 
+  /** What pieces of prompts in the step may take. */
+  #promptSeconds(stepper: StepUser): number {
+    if (stepper.decodes) return this.#quantumSeconds();
+    const expectant = this.#users.size > 0 || this.#reads <= readsExpectant;
+    return Math.min(this.#quantumSeconds(), expectant ? readSecondsMax : Infinity);
+  }
+
   #start(batch: SlotBatch): void {
     this.#running += 1;
     this.#turn += 1;
+    this.#reads = 0;
     void batch.run().then((handOut) => {
       this.#running -= 1;
       this.#fill();
@@ -164,7 +179,8 @@ export class SlotScheduler {
     this.#running += 1;
     this.#stepping = true;
     this.#turn = stepper.decodes ? 0 : this.#turn + 1;
-    const step = stepper.step(prompts ? this.#quantumSeconds() : null);
+    if (!stepper.decodes) this.#reads += 1;
+    const step = stepper.step(prompts ? this.#promptSeconds(stepper) : null);
     void step.run().then((handOut) => {
       this.#running -= 1;
       this.#stepping = false;

@@ -18,7 +18,7 @@ import type { LoadedEncoder, LoadedModel } from "./loaded-model.ts";
 import { readLora, readPromptVectors, readShapes } from "./read-lora.ts";
 
 /** Whether its texts run as its base's do. */
-export function isHeadAlone(adapter: Adapter): boolean {
+function isHeadAlone(adapter: Adapter): boolean {
   if (adapter.kind === "decoder") return false;
   return adapter.lora.length === 0 && !adapter.wordShapes && adapter.softPrompt === null;
 }

@@ -64,7 +64,7 @@ async function holdLora(
     (layers) => ({ layers: readLora(model, prefixes, layers), shapes: null }),
     signal,
   );
-  return { ...held, release: () => held.release(), keyValueBytes: lora.keyValueBytes };
+  return { ...held, keyValueBytes: lora.keyValueBytes };
 }
 
 /** @throws Error for a soft prompt that its base cannot read */

@@ -75,13 +75,8 @@ export class TunedEntries {
 
   /** What they keep in memory, each by its key here. */
   get residents(): Resident[] {
-    return [...this.#entries].flatMap(
-      ([
-        id,
-        {
-          entry: { resident },
-        },
-      ]) => (resident === null ? [] : { ...resident, id }),
+    return this.keyed.flatMap(([id, { resident }]) =>
+      resident === null ? [] : { ...resident, id },
     );
   }
 
@@ -92,10 +87,6 @@ export class TunedEntries {
   /** @param key as `residents` names it */
   find(key: string): ModelEntry | undefined {
     return this.#entries.get(key)?.entry;
-  }
-
-  get size(): number {
-    return this.#entries.size;
   }
 
   /** Deletes files that nobody asked for in a day. */

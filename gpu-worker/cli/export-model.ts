@@ -31,8 +31,8 @@ import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { writeSafetensors } from "../weights/safetensors-writer.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import { decoderWithAdapter, exportDecoder } from "./export-decoder.ts";
-import { copyNamed, makeEmpty, writeScript, writeWeights } from "./exported-files.ts";
-import { answerOutputs, graphOfAdapter, graphOfCheckpoint } from "./exported-graph.ts";
+import { copyNamed, copyOwn, makeEmpty, writeScript, writeWeights } from "./exported-files.ts";
+import { answerOutputs, graphOfAdapter, graphOfCheckpoint, partsOf } from "./exported-graph.ts";
 import { expectMergeable, mergedWeights, withPromptOf } from "./merged-weights.ts";
 
 export type ExportCommand = {
@@ -60,6 +60,8 @@ type Description = {
   lower_case: boolean;
   /** Whether it reads the shape of each token's word: word-shapes.mjs makes them. */
   word_shapes: boolean;
+  /** Whether it reads two marked parts of a text, with their marks or without: marked-parts.mjs finds them. */
+  parts: "marks" | "spans" | null;
   /** Ids that a text begins with, of a soft prompt. */
   virtual_tokens: number[];
 };
@@ -181,7 +183,7 @@ function describeCheckpoint(base: Checkpoint): Pick<Exported, "description" | "b
         ? answerOutputs
         : ["logits"];
   const { wordShapes: word_shapes } = base;
-  const reading = { ...readingOf(base), word_shapes, virtual_tokens: [] };
+  const reading = { ...readingOf(base), word_shapes, parts: null, virtual_tokens: [] };
   const described = { task, outputs, ...labelsOf(head), ...reading };
   return { base, description: { ...described, max_tokens: base.limits.maxTokens } };
 }
@@ -204,6 +206,7 @@ function describeAdapter(adapter: EncoderAdapter, base: Checkpoint): Description
     ...(answers ? unlabelled : scoresOf(labels, problem, task === "token-classification")),
     ...readingOf(base),
     word_shapes: adapter.wordShapes,
+    parts: partsOf(adapter),
     virtual_tokens: Array.from(
       { length: adapter.softPrompt?.tokens ?? 0 },
       (_, at) => base.limits.vocabularySize + at,
@@ -237,6 +240,7 @@ async function writeRest(out: string, { base, cardFolder, description }: Exporte
   await copyNamed(base.folder, out, "tokenizer_config.json");
   await copyNamed(cardFolder, out, "README.md");
   if (description.word_shapes) await writeWordShapes(out);
+  if (description.parts !== null) await copyOwn("marked-parts.mjs", out);
   await writeScript(out, "run-exported.mjs", description);
 }
 

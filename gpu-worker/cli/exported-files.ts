@@ -23,10 +23,15 @@ export async function copyNamed(
   await copyFile(path.join(from, name), path.join(to, name));
 }
 
+/** A file beside this one. */
+export async function copyOwn(name: string, to: string, as = name): Promise<void> {
+  await copyFile(path.join(import.meta.dirname, name), path.join(to, as));
+}
+
 /** What the script has to know, and the script. @param script a file beside this one */
 export async function writeScript(out: string, script: string, description: object): Promise<void> {
   await writeFile(path.join(out, "model.json"), `${JSON.stringify(description, null, 2)}\n`);
-  await copyFile(path.join(import.meta.dirname, script), path.join(out, "run.mjs"));
+  await copyOwn(script, out, "run.mjs");
 }
 
 /** The weights as `model.safetensors` of a checkpoint. */

@@ -7,6 +7,7 @@ import type { Checkpoint } from "../checkpoints/checkpoint.ts";
 import { sentenceHeadOf } from "../graphs/sentence-head-of.ts";
 import type { Graph } from "../onnx/graph.ts";
 import { GraphBuilder } from "../onnx/graph-builder.ts";
+import type { Value } from "../onnx/value.ts";
 import { float32 } from "../tensor/tensor.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 
@@ -30,6 +31,27 @@ export function graphOfCheckpoint(checkpoint: Checkpoint, weights: WeightSource)
   return build(checkpoint, weights, sentenceHead(checkpoint) ?? own);
 }
 
+/** Whether its head reads two parts of a text; with their marks, or the bare text. */
+export function partsOf({ pooling }: Pick<AdapterHead, "pooling">): "marks" | "spans" | null {
+  return pooling === "marks" || pooling === "spans" ? pooling : null;
+}
+
+/**
+ * The mean over each part, then over all tokens, [batch, 3 · hidden], as pipelines/relation-head.ts has them. Inputs of
+ * the parts: int64 [batch, sequence], 1 for each token of the part.
+ */
+function partFeatures(graph: GraphBuilder): Value {
+  const states = graph.value("last_hidden_state");
+  const meanOver = (name: string) => {
+    const tokens = graph.input(name, "int64", ["batch", "sequence"]).cast("float32");
+    const sum = tokens.unsqueeze([1]).matMul(states).squeeze([1]);
+    return sum.div(tokens.sum([1], true));
+  };
+  return meanOver("head_tokens").op("Concat", [meanOver("tail_tokens"), graph.value("pooled")], {
+    axis: 1,
+  });
+}
+
 /**
  * As the served one reads it: `logits` of the features that the adapter's pooling makes; of answers, `start_logits` and
  * `end_logits`.
@@ -39,17 +61,18 @@ export function graphOfAdapter(
   weights: WeightSource,
   { task, pooling, weight, bias }: Pick<AdapterHead, "task" | "pooling" | "weight" | "bias">,
 ): Graph {
-  if (pooling === "spans" || pooling === "marks") {
-    throw new Error("its head reads parts of a text, which no graph of ours marks: not exported");
-  }
+  const parts = partsOf({ pooling });
   const own = [base.sentence?.pooling].flat().join() === pooling ? sentenceHead(base) : null;
   const pooled: Head = {
     name: "sentence",
-    pooling: pooling === "none" ? "mean" : pooling,
+    pooling: pooling === "none" || pooling === "marks" || pooling === "spans" ? "mean" : pooling,
     normalize: false,
   };
   const graph = GraphBuilder.from(build(base, weights, own ?? pooled));
-  const features = graph.value(pooling === "none" ? "last_hidden_state" : "pooled");
+  const features =
+    parts === null
+      ? graph.value(pooling === "none" ? "last_hidden_state" : "pooled")
+      : partFeatures(graph);
   const width = weight.length / bias.length;
   const matrix = graph.constant(float32([width, bias.length], transposeMatrix(weight, width)));
   const logits = features.matMul(matrix).add(graph.constant(float32([bias.length], bias)));

@@ -12,13 +12,17 @@ tokenizer.disablePadding();
 const session = await InferenceSession.create(file("model.onnx"));
 
 const { shapesOf } = model.word_shapes ? await import("./word-shapes.mjs") : {};
-/** Of each token's word; special tokens are words of their own, without a text. */
-const shapesIn = (text, encoding) => {
+const { readParts, tokensOf } = model.parts ? await import("./marked-parts.mjs") : {};
+/** Of the tokens, in units of JavaScript's strings. */
+const offsetsIn = (text, encoding) => {
   const signs = [...text];
   const place = (at) => signs.slice(0, at).join("").length;
-  const offsets = encoding.getOffsets().map((span) => span.map(place));
+  return encoding.getOffsets().map((span) => span.map(place));
+};
+/** Of each token's word; special tokens are words of their own, without a text. */
+const shapesIn = (text, encoding) => {
   const words = encoding.getWordIds().map((word, at) => word ?? -1 - at);
-  return shapesOf({ text, offsets, words });
+  return shapesOf({ text, offsets: offsetsIn(text, encoding), words });
 };
 
 const sigmoid = (row) => row.map((x) => 1 / (1 + Math.exp(-x)));
@@ -32,7 +36,9 @@ const withLabels = (row) => Object.fromEntries(model.labels.map((label, at) => [
 for (const argument of process.argv.slice(2)) {
   const given = argument.startsWith("[") ? JSON.parse(argument) : [argument];
   const [first, second = null] = model.lower_case ? given.map((text) => text.toLowerCase()) : given;
-  const encoding = await tokenizer.encode(first, second);
+  const parts = readParts?.(first, model.parts === "marks");
+  const encoding = await tokenizer.encode(parts?.text ?? first, second);
+  const offsets = parts && offsetsIn(parts.text, encoding);
   const ids = [...model.virtual_tokens, ...encoding.getIds()];
   const tensor = (row) => new Tensor("int64", BigInt64Array.from(row, BigInt), [1, ids.length]);
   const rows = {
@@ -40,6 +46,8 @@ for (const argument of process.argv.slice(2)) {
     attention_mask: ids.map(() => 1),
     token_type_ids: [...model.virtual_tokens.map(() => 0), ...encoding.getTypeIds()],
     word_shapes: shapesOf && shapesIn(first, encoding),
+    head_tokens: parts && tokensOf(parts, parts.head, offsets),
+    tail_tokens: parts && tokensOf(parts, parts.tail, offsets),
   };
   const feeds = Object.fromEntries(session.inputNames.map((name) => [name, tensor(rows[name])]));
   const results = await session.run(feeds, model.outputs);

@@ -11,13 +11,14 @@ import {
   sequence,
   StructureError,
 } from "./expression.ts";
+import { rulesWhere } from "./rules-where.ts";
 
 /** Of a sequence that is repeated and may be empty. */
 const emptyPartsMax = 100;
 
 /** @throws StructureError where a rule is repeated that may be empty, or calls itself with nothing read */
 export function withoutEmptyTurns({ root, rules }: Grammar): Grammar {
-  const empties = emptyRules(rules);
+  const empties = rulesWhere(rules, mayBeEmpty);
   const turns = new EmptyTurns(empties);
   refuseLoops(rules, empties);
   return { root, rules: new Map([...rules].map(([name, body]) => [name, turns.rewrite(body)])) };
@@ -95,21 +96,6 @@ function mayBeEmpty(expression: Expression, empties: ReadonlySet<string>): boole
     default:
       return false;
   }
-}
-
-function emptyRules(rules: Grammar["rules"]): ReadonlySet<string> {
-  const empties = new Set<string>();
-  // From either end in turn: rules mostly call those that come after them, or before.
-  let open = [...rules];
-  for (let before = -1; before !== empties.size;) {
-    before = empties.size;
-    open = open.toReversed().filter(([name, body]) => {
-      if (!mayBeEmpty(body, empties)) return true;
-      empties.add(name);
-      return false;
-    });
-  }
-  return empties;
 }
 
 /** Rules that a rule may call with nothing read before and nothing left to read after. */

@@ -2,11 +2,11 @@
 import { allCharacters, characters, without } from "./character-set.ts";
 import type { TextState } from "./expression.ts";
 
-type Node = { readonly children: Map<string, Node>; readonly prefix: string; found: boolean };
+type Node = { readonly children: Map<string, Node>; readonly prefix: string };
 
 /** The first is where text begins. */
 export function freeText(strings: readonly string[]): TextState[] {
-  const root: Node = { children: new Map(), prefix: "", found: false };
+  const root: Node = { children: new Map(), prefix: "" };
   const nodes = new Map<string, Node>([["", root]]);
   for (const string of strings) {
     let at = root;
@@ -15,13 +15,11 @@ export function freeText(strings: readonly string[]): TextState[] {
       const next = at.children.get(character) ?? {
         children: new Map<string, Node>(),
         prefix,
-        found: false,
       };
       at.children.set(character, next);
       nodes.set(prefix, next);
       at = next;
     }
-    at.found = true;
   }
   const live = [...nodes.values()].filter(({ prefix }) => !hasString(prefix, strings));
   const ids = new Map(live.map(({ prefix }, id) => [prefix, id]));

@@ -8,9 +8,10 @@ import {
   repeat,
   sequence,
 } from "./expression.ts";
+import { rulesWhere } from "./rules-where.ts";
 
 export function onlyProductive({ root, rules }: Grammar): Grammar {
-  const productive = productiveRules(rules);
+  const productive = rulesWhere(rules, ends);
   if (!productive.has(root)) return { root, rules: new Map([[root, never]]) };
   const kept = [...rules].filter(([name]) => productive.has(name));
   return { root, rules: new Map(kept.map(([name, body]) => [name, pruned(body, productive)])) };
@@ -29,21 +30,6 @@ function ends(expression: Expression, productive: ReadonlySet<string>): boolean 
     default:
       return true;
   }
-}
-
-function productiveRules(rules: Grammar["rules"]): ReadonlySet<string> {
-  const productive = new Set<string>();
-  // From either end in turn: rules mostly call those that come after them, or before.
-  let open = [...rules];
-  for (let before = -1; before !== productive.size;) {
-    before = productive.size;
-    open = open.toReversed().filter(([name, body]) => {
-      if (!ends(body, productive)) return true;
-      productive.add(name);
-      return false;
-    });
-  }
-  return productive;
 }
 
 function pruned(expression: Expression, productive: ReadonlySet<string>): Expression {

@@ -142,7 +142,7 @@ function pairAt(name: string, at: number): number {
   return (name.charCodeAt(at) << 8) | (at + 1 < name.length ? name.charCodeAt(at + 1) : 0);
 }
 
-export function latin1(bytes: Uint8Array): string {
+function latin1(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 }
 

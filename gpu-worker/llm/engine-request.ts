@@ -36,8 +36,8 @@ export type StepLimits = {
    * between two tokens. A second piece would be a run of its own, which reads all weights again.
    */
   quantumTokens: number;
-  /** Texts of another model make tokens between its steps. */
-  othersDecode: boolean;
+  /** Texts of another model, which make tokens between its steps, or batches of encoders. */
+  othersWait: boolean;
   /** Tokens whose keys and values fit in memory, over all slots. */
   memoryTokens: number;
   /** Memory is held in whole blocks of so many tokens. */

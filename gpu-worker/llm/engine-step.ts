@@ -33,8 +33,8 @@ export type StepState = {
   costs: StepCosts;
   /** Tokens of prompts that may be in the step. */
   promptTokens: number;
-  /** Texts of this model or of another make tokens meanwhile. */
-  othersDecode: boolean;
+  /** Texts of this model or of another make tokens meanwhile, or batches of encoders come. */
+  othersWait: boolean;
   now: number;
   fairQueueing: FairQueueing;
 };
@@ -47,7 +47,7 @@ export function planEngineStep(state: StepState): EngineStep {
   const plan = planStep(requests, {
     ...room,
     quantumTokens: Math.max(1, promptTokens),
-    othersDecode: state.othersDecode,
+    othersWait: state.othersWait,
     // Prompts have all their tokens, however many slots are taken by texts that are written.
     stepTokensMax: Math.max(room.slots, writing + promptTokens),
     blockTokens,
@@ -61,7 +61,7 @@ export function planEngineStep(state: StepState): EngineStep {
   if (admitted.length === 0) work.push(...closeGap(state));
   // What was found in a slot may have made way for another that was admitted with it.
   const decode = textsOf(plan.decode).filter((text) => decodes(progressOf(text)));
-  const bounded = decode.length > 0 || state.othersDecode;
+  const bounded = decode.length > 0 || state.othersWait;
   const prompts = (promptTokens === 0 ? [] : plan.prefill).flatMap(({ id, tokens }) =>
     textsOf([id]).map((text) => {
       // More than these would be several runs.

@@ -204,14 +204,19 @@ export class Engine implements StepUser {
       room: this.#room,
       limits: this.#limits,
       costs: this.#costs,
-      promptTokens: promptSeconds === null ? 0 : this.#costs.tokensIn(promptSeconds),
-      othersDecode: promptSeconds !== Infinity,
+      promptTokens: promptSeconds === null ? 0 : this.#promptTokens(promptSeconds),
+      othersWait: promptSeconds !== Infinity,
       now: this.#options.now(),
       fairQueueing: this.#options.scheduler.fairQueueing,
     });
     this.#blocked = step.blocked;
     for (const { text, reason } of step.outgrown) this.#fail(text.generation, reason);
     return { run: () => this.#run(step) };
+  }
+
+  #promptTokens(seconds: number): number {
+    if (seconds === Infinity) return this.#limits.stepTokensMax;
+    return this.decodes ? this.#costs.tokensBeside(seconds) : this.#costs.tokensAlone(seconds);
   }
 
   async #run(step: EngineStep): Promise<() => void> {

@@ -58,7 +58,7 @@ function lookAhead(text: Text, texts: number, state: AheadState): Found | null {
   const guess = known === 0 ? (lookup?.guess(tokens) ?? null) : null;
   const chance = known > 0 ? 1 : (guess?.chance ?? 0);
   if (chance === 0) return null;
-  const bound = texts === 1 ? limits.stepTokensMax : costs.tokensIn(costs.quantumSeconds);
+  const bound = texts === 1 ? limits.stepTokensMax : costs.tokensBeside(costs.quantumSeconds);
   const wanted = known > 0 ? known : Math.min(limits.draftTokensMax, left(text) - 1);
   const more = Math.min(wanted, bound, costs.worthwhile(texts, chance));
   return more > 0 ? { text, more, from: guess?.from ?? null } : null;

@@ -29,6 +29,8 @@ const [stepFactor, pieceFactor] = [1.25, 1.5];
  * as a run with a piece has a cost of its own.
  */
 const pieceTokensMin = 3;
+/** Read in any case by themselves: a run reads all weights, however few tokens it is of. */
+const readTokensMin = 16;
 /** A piece has no more than so many times the tokens of those before it: further off, the line says little. */
 const pieceGrowth = 2;
 /** Before anything is known, a token of a prompt is taken to cost no less than such a part of one that is written. */
@@ -133,9 +135,14 @@ export class StepCosts {
     return chance >= 1 ? Infinity : Math.floor(Math.log(price) / Math.log(chance));
   }
 
-  /** Of prompts, in so many seconds. */
-  tokensIn(seconds: number): number {
-    if (seconds === Infinity) return this.#stepTokensMax;
+  /** Of prompts by themselves, in so many seconds. */
+  tokensAlone(seconds: number): number {
+    const fitting = Math.floor(seconds / (this.#promptTokenSeconds ?? Infinity));
+    return Math.min(this.#stepTokensMax, Math.max(readTokensMin, fitting));
+  }
+
+  /** Of prompts beside the tokens of a step, in so many seconds. */
+  tokensBeside(seconds: number): number {
     if (this.#mixedSteps >= mixedStepsMax) return 0;
     const { tokens, seconds: known } = this.#piece ?? { tokens: 0, seconds: 0 };
     const each = this.#promptTokenSeconds ?? this.#secondsPerToken ?? Infinity;

@@ -116,7 +116,7 @@ function planChunks(
   decoding: number,
   limits: StepLimits,
 ): PromptChunk[] {
-  const bounded = decoding > 0 || limits.othersDecode;
+  const bounded = decoding > 0 || limits.othersWait;
   let budget = limits.stepTokensMax - decoding;
   if (bounded) budget = Math.min(budget, limits.quantumTokens);
   const chunks: PromptChunk[] = [];

@@ -3,10 +3,8 @@
  * are chosen as the service chooses them by default; where the training examples have some without an answer, as it
  * does under `handle_impossible_answer`.
  */
-import type { DataFiles, Parts } from "./checked-data.ts";
-import { linesOf, partsOf } from "./checked-data.ts";
+import type { Parts } from "./checked-data.ts";
 import { answersOf } from "../datasets/check-example.ts";
-import { wordsOf } from "../datasets/example-words.ts";
 import { TimeSlices } from "../event-loop/time-slices.ts";
 import { majorityPredictions } from "../evaluation/held-out.ts";
 import { GatheredAnswers } from "../pipelines/question-answering.ts";
@@ -17,19 +15,6 @@ import { answeringRows, picked } from "./served-rows.ts";
 import type { HeldOutPart, TaskData, TuningData } from "./training-task.ts";
 
 export type AnswerData = Parts<AnswerExample>;
-
-/** @throws DataError where nothing can be held out; what a source throws; the signal's reason */
-export async function readAnswerData(
-  files: DataFiles,
-  { seed, signal }: { readonly seed: number; readonly signal: AbortSignal },
-): Promise<AnswerData> {
-  const form = "question-answering";
-  return await partsOf(files, {
-    seed,
-    read: (source) => linesOf(source, form, { labels: null, signal }),
-    describe: (example) => ({ text: wordsOf(form, example).text, labels: [] }),
-  });
-}
 
 function textsOf(example: AnswerExample): string[] {
   return (answersOf(example) ?? []).map(({ text }) => text);

@@ -7,6 +7,7 @@ import { hasProblems } from "#contract/training/report.ts";
 import type { DataReport } from "#contract/training/report.ts";
 import { wordsOfProblem } from "#contract/training/problems.ts";
 import type { DataSource } from "../datasets/data-file.ts";
+import { wordsOf } from "../datasets/example-words.ts";
 import { judgeData } from "../datasets/judge-data.ts";
 import { readExamples } from "../datasets/read-examples.ts";
 import { stratifiedSplit } from "../datasets/stratified-split.ts";
@@ -111,6 +112,19 @@ export async function partsOf<T>(
       : { training: all, heldOut: await read(await validation()) };
   if (parts.heldOut.length > 0) return parts;
   throw new DataError("no example is held out: give more of each label");
+}
+
+/** Of a form whose examples have no labels. Throws as `partsOf`. */
+export async function unlabelledParts<F extends FormName>(
+  files: DataFiles,
+  form: F,
+  { seed, signal }: { readonly seed: number; readonly signal: AbortSignal },
+): Promise<Parts<Line<F>>> {
+  return await partsOf(files, {
+    seed,
+    read: (source) => linesOf(source, form, { labels: null, signal }),
+    describe: (example) => ({ text: wordsOf(form, example).text, labels: [] }),
+  });
 }
 
 function split<T>(

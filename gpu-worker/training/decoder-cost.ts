@@ -3,6 +3,7 @@
  * lengths of the examples. Pure. See training-cost.ts, which tells the same of encoders.
  */
 import type { DecoderArchitecture } from "../architectures/decoder-architecture.ts";
+import { sum } from "../tensor/vectors.ts";
 import { decoderTargets } from "./decoder-graphs.ts";
 import type { LearntRow } from "./learnt-rows.ts";
 import { diskOf, evaluations, processBytes, secondsPerParameter } from "./training-cost.ts";
@@ -33,8 +34,6 @@ export type DecoderOptions = Pick<
 export function lengthsOf(rows: readonly LearntRow[], virtual: number): TextLength[] {
   return rows.map(({ ids, learnt }) => ({ tokens: virtual + ids.length, learnt: learnt.length }));
 }
-
-const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0);
 
 function widths({ hidden, heads, keyValueHeads, headWidth, intermediate }: DecoderArchitecture) {
   return { hidden, query: heads * headWidth, shared: keyValueHeads * headWidth, intermediate };

@@ -2,15 +2,14 @@
  * Examples that a decoder is trained with, as the loop trains and judges them: the loss of the tokens that are learnt,
  * their perplexity and how many of them are the likeliest, before and after.
  */
-import type { FormName } from "#contract/training/forms.ts";
-import { wordsOf } from "../datasets/example-words.ts";
-import type { DataSource } from "../datasets/data-file.ts";
+import type { FormName, Line } from "#contract/training/forms.ts";
 import type { TextScores } from "../evaluation/held-out.ts";
 import type { ChatTemplate } from "../model/decoder-model.ts";
 import type { Tensor } from "../tensor/tensor.ts";
+import { sum } from "../tensor/vectors.ts";
 import { encodeChats } from "./chat-rows.ts";
 import type { ChatExample } from "./chat-rows.ts";
-import { linesOf, partsOf } from "./checked-data.ts";
+import { unlabelledParts } from "./checked-data.ts";
 import type { DataFiles, Parts } from "./checked-data.ts";
 import type { LearntRow, TextReader } from "./learnt-rows.ts";
 import { packedFeeds } from "./packed-rows.ts";
@@ -31,29 +30,21 @@ export function isDecoderForm(form: FormName | null): form is DecoderForm {
   return decoderForms.some((each) => each === form);
 }
 
-const proseOf = (text: string) => ({ text, labels: [] });
+const textsOf = (lines: readonly Line<"text">[]) => lines.map(({ text }) => text);
 
 /** @throws DataError where nothing can be held out; what a source throws; the signal's reason */
 export async function readDecoderData(
   files: DataFiles,
   { form, seed, signal }: { form: DecoderForm; seed: number; signal: AbortSignal },
 ): Promise<DecoderData> {
-  const options = { labels: null, signal };
-  const read = <F extends "chat" | "completion">(of: F) =>
-    partsOf(files, {
-      seed,
-      read: (source) => linesOf(source, of, options),
-      describe: (example) => ({ text: wordsOf(of, example).text, labels: [] }),
-    });
   switch (form) {
     case "chat":
-      return { task: "chat", parts: await read(form) };
+      return { task: "chat", parts: await unlabelledParts(files, form, { seed, signal }) };
     case "completion":
-      return { task: "completion", parts: await read(form) };
+      return { task: "completion", parts: await unlabelledParts(files, form, { seed, signal }) };
     case "text": {
-      const textsOf = async (source: DataSource) =>
-        (await linesOf(source, form, options)).map(({ text }) => text);
-      const parts = await partsOf(files, { seed, read: textsOf, describe: proseOf });
+      const { training, heldOut } = await unlabelledParts(files, form, { seed, signal });
+      const parts = { training: textsOf(training), heldOut: textsOf(heldOut) };
       return { task: "pretraining", parts };
     }
   }
@@ -98,8 +89,6 @@ function floatsOf(tensor: Tensor | undefined): Float32Array {
   if (tensor?.dtype !== "float32") throw new TypeError("an evaluation gives each token's scores");
   return tensor.data;
 }
-
-const sum = (values: Float32Array) => values.reduce((total, value) => total + value, 0);
 
 /** Of a text: the log likelihood of what is learnt of it, and how many tokens of that are the likeliest. */
 function textScores(

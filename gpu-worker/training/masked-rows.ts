@@ -52,7 +52,7 @@ export async function encodeWindows(
 }
 
 /** How many of a window's tokens are asked for; one at least. */
-export function askedOf({ from, to }: Pick<TextWindow, "from" | "to">): number {
+function askedOf({ from, to }: Pick<TextWindow, "from" | "to">): number {
   return Math.max(1, Math.round((to - from) * askedShare));
 }
 

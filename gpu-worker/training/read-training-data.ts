@@ -1,11 +1,10 @@
 /** Files of examples as data of the task that their form is for. */
 import { labelNamesProblem } from "#contract/training/label-names.ts";
 import type { DataReport } from "#contract/training/report.ts";
-import { readAnswerData } from "./answers.ts";
 import type { AnswerData } from "./answers.ts";
 import { isDecoderForm, readDecoderData } from "./decoder-data.ts";
 import type { DecoderData } from "./decoder-data.ts";
-import { DataError, judgeFiles } from "./checked-data.ts";
+import { DataError, judgeFiles, unlabelledParts } from "./checked-data.ts";
 import type { DataFiles } from "./checked-data.ts";
 import { readSimilarityData } from "./similar-texts.ts";
 import type { SimilarityData } from "./similar-texts.ts";
@@ -62,7 +61,7 @@ export async function readTrainingData(
     return { task: "token-classification", data };
   }
   if (form === "question-answering") {
-    return { task: form, data: await readAnswerData(files, { seed, signal }) };
+    return { task: form, data: await unlabelledParts(files, form, { seed, signal }) };
   }
   if (form === "pairs" || form === "similarity") {
     const data = await readSimilarityData(files, { form, seed, signal });

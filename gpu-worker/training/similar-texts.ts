@@ -5,10 +5,9 @@
  * with the base's vectors.
  */
 import type { Line } from "#contract/training/forms.ts";
-import { wordsOf } from "../datasets/example-words.ts";
 import type { HeldOut } from "../evaluation/held-out.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import { linesOf, partsOf } from "./checked-data.ts";
+import { unlabelledParts } from "./checked-data.ts";
 import type { DataFiles, Parts } from "./checked-data.ts";
 import {
   contrastBatches,
@@ -42,21 +41,10 @@ export async function readSimilarityData(
     readonly signal: AbortSignal;
   },
 ): Promise<SimilarityData> {
-  const options = { labels: null, signal };
-  if (form === "pairs") {
-    const parts = await partsOf(files, {
-      seed,
-      read: (source) => linesOf(source, form, options),
-      describe: (line) => ({ text: wordsOf(form, line).text, labels: [] }),
-    });
-    return { form, parts };
-  }
-  const parts = await partsOf(files, {
-    seed,
-    read: (source) => linesOf(source, form, options),
-    describe: (line) => ({ text: wordsOf(form, line).text, labels: [] }),
-  });
-  return { form, parts };
+  const options = { seed, signal };
+  return form === "pairs"
+    ? { form, parts: await unlabelledParts(files, form, options) }
+    : { form, parts: await unlabelledParts(files, form, options) };
 }
 
 /** Scores that are no cosines, because one lies outside of −1 … 1, are moved to 0 … 1: the least, the greatest. */
@@ -116,12 +104,13 @@ function heldOutOf(
 
 /** With these of the pairs that are held out. */
 function takeLines(data: SimilarityData, examples: readonly number[]): SimilarityData {
-  if (data.form === "pairs") {
-    const { parts } = data;
-    return { ...data, parts: { ...parts, heldOut: picked(parts.heldOut, examples) } };
-  }
-  const { parts } = data;
-  return { ...data, parts: { ...parts, heldOut: picked(parts.heldOut, examples) } };
+  const taken = <T>({ training, heldOut }: Parts<T>): Parts<T> => ({
+    training,
+    heldOut: picked(heldOut, examples),
+  });
+  return data.form === "pairs"
+    ? { ...data, parts: taken(data.parts) }
+    : { ...data, parts: taken(data.parts) };
 }
 
 function judgeOf(data: SimilarityData): Judge {

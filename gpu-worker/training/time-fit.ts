@@ -3,6 +3,7 @@
  * that falls to nothing is worth more than steps that never come (Li et al., https://arxiv.org/abs/1905.04753). Where
  * not all fit, evaluations give way first: fewer, each of a part of what is held out.
  */
+import { sum } from "../tensor/vectors.ts";
 import { evaluationsIn, evaluationsOf, shortenPlan } from "./training-plan.ts";
 import type { Evaluations, TrainingPlan } from "./training-plan.ts";
 
@@ -138,8 +139,4 @@ export class PaceMeter {
       secondsPerEvaluation: perToken * sum(heldOut) * forwardShare,
     };
   }
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }

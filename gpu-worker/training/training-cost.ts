@@ -2,6 +2,7 @@
  * What a training will take, told before it starts: seconds and bytes, from the sizes of the model and the lengths of
  * the examples. Pure. Products of matrices count by their operations, the optimizer by the parameters it goes through.
  */
+import { sum } from "../tensor/vectors.ts";
 import {
   isAdapterStrategy,
   type TrainingPlan,
@@ -38,10 +39,6 @@ const scoredShare = 0.15;
 
 /** Inputs and outputs of a layer's four adapters together, in widths; the feed-forward block is four wide. */
 const loraWidths = 14;
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
-}
 
 /** Numbers of a layer's four attention matrices and its feed-forward block. */
 function layerParameters({ hidden, intermediate }: CostFacts): number {

@@ -12,12 +12,11 @@ import { openDecoderWeights } from "../checkpoints/decoder-weights.ts";
 import type { TrainedLora } from "../checkpoints/adapter-folder.ts";
 import { writeDecoderAdapter } from "../checkpoints/write-decoder-adapter.ts";
 import type { TrainedPrompt } from "../checkpoints/soft-prompt-config.ts";
-import type { TunedDecoder } from "../checkpoints/write-decoder-adapter.ts";
 import { makeTokenizer } from "../tokenizer/tokenizer.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { layeredWeights, memoryWeights } from "../weights/memory-weights.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
-import { type AdapterStart, type Continued, startOf } from "./continued.ts";
+import { type AdapterStart, startOf } from "./continued.ts";
 import { lengthsOf } from "./decoder-cost.ts";
 import type { DecoderFacts } from "./decoder-cost.ts";
 import { batchData, encodeDecoderData, judgedTexts } from "./decoder-data.ts";
@@ -27,6 +26,7 @@ import type { SmallerRun } from "./label-curve.ts";
 import type { LearntRow } from "./learnt-rows.ts";
 import { picked } from "./served-rows.ts";
 import type { Measurement, ServedForm } from "./measure-served.ts";
+import type { NamedBase } from "./prepare-encoder.ts";
 import type { TrainingEnd } from "./run-training.ts";
 import { decoderAnswers } from "./served-answers.ts";
 import type { ServedAnswers } from "./served-answers.ts";
@@ -42,17 +42,8 @@ import type { Tensors } from "./training-state.ts";
 import { planInWords, tuningCard } from "./tuning-card.ts";
 import { writeDecoder } from "./write-decoder.ts";
 
-type Named = {
-  readonly id: string;
-  readonly folder: string;
-  /** Its name and its weights' digest, for adapters. */
-  readonly upstream: Pick<TunedDecoder, "baseName" | "baseDigest">;
-  /** A tuned model that the training goes on from. Absent: it begins with the base. */
-  readonly from?: Continued;
-};
-
 /** All that is known before it is decided how to train. */
-export type PreparedDecoder = Named & {
+export type PreparedDecoder = NamedBase & {
   readonly checkpoint: DecoderCheckpoint;
   readonly tokenizer: Tokenizer;
   /** config.json, or what a GGUF file says in its place. */
@@ -79,7 +70,7 @@ function configIn(checkpoint: DecoderCheckpoint): unknown {
  * @throws Error that says why the base cannot be trained on the data; the signal's reason
  */
 export async function prepareDecoder(
-  named: Named,
+  named: NamedBase,
   data: DecoderData,
   { virtualTokens, signal }: { readonly virtualTokens: number; readonly signal: AbortSignal },
 ): Promise<PreparedDecoder> {

@@ -65,26 +65,14 @@ async function trainedEncoder<T>(
   use: (trained: Trained) => Promise<T>,
 ): Promise<T> {
   const { plan, prepared } = options;
-  const { checkpoint, data, encoded, wordShapes } = prepared;
-  const { head, outputs } = data;
+  const { checkpoint, data, encoded } = prepared;
+  const { head } = data;
+  const { config } = checkpoint;
   const adapter = isAdapterStrategy(plan.strategy) ? adapterFor(prepared) : null;
   const stored = openSafetensors(checkpoint.weightsFile);
-  const { labels } = data;
-  const started = { outputs, labels, seed: plan.seed, wordShapes };
-  const { config } = checkpoint;
-  const weights =
-    adapter === null
-      ? withNewHead(stored, config, { head, before: headBefore(prepared, stored), ...started })
-      : plan.strategy === "soft-prompt"
-        ? await prompted(stored, options, adapter)
-        : withNewAdapters(stored, config, {
-            rank: plan.lora.rank,
-            vectors: adapter.vectors,
-            classifier: adapter.classifier,
-            before: prepared.start,
-            ...started,
-          });
+  let weights: WeightSource = stored;
   try {
+    weights = await withStarted(options, stored, adapter);
     const { task } = encoded.training.data;
     const paddingId = prepared.tokenizer.paddingId ?? 0;
     const isTrained =
@@ -112,6 +100,35 @@ async function trainedEncoder<T>(
   } finally {
     weights.close();
   }
+}
+
+/**
+ * `stored` with what it lacks for this training. Closing it closes `stored`.
+ * @param adapter null: a whole checkpoint is trained
+ */
+async function withStarted(
+  options: TuneOptions,
+  stored: WeightSource,
+  adapter: LearntTask | null,
+): Promise<WeightSource> {
+  const { plan, prepared } = options;
+  const { checkpoint, data, start, wordShapes } = prepared;
+  const { config } = checkpoint;
+  const { head, labels, outputs } = data;
+  const started = { outputs, labels, seed: plan.seed, wordShapes };
+  if (adapter === null) {
+    return withNewHead(stored, config, { head, before: headBefore(prepared, stored), ...started });
+  }
+  if (plan.strategy === "soft-prompt") return await prompted(stored, options, adapter);
+  const { vectors, classifier } = adapter;
+  const { rank } = plan.lora;
+  return withNewAdapters(stored, config, {
+    rank,
+    vectors,
+    classifier,
+    before: start,
+    ...started,
+  });
 }
 
 /** Null: the whole table of words is read, or it is not trained. */

@@ -24,7 +24,7 @@ import { readTrainingData } from "./read-training-data.ts";
 import type { Score } from "./run-training.ts";
 import type { TimeFit } from "./time-fit.ts";
 import type { TextData } from "./text-classes.ts";
-import { planTraining } from "./training-plan.ts";
+import { isAdapterStrategy, planTraining } from "./training-plan.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 import { type Progress, readTraining } from "./training-state.ts";
 import { finishingOf, stateFolderOf } from "./train-in-folder.ts";
@@ -131,12 +131,13 @@ type Of<K extends PreparedTraining["kind"]> = Extract<PreparedTraining, { kind: 
 async function tuneLabels(tuning: Tuning, of: Of<"encoder">): Promise<TrainingReport> {
   const { runtime, onEvent, diskBytes } = tuning;
   const { data, prepared, sizes } = of;
-  const { facts, from } = prepared;
+  const { facts } = prepared;
   const run = await planRun(tuning, { sizes, hasHead: true }, (wishes, limits) => {
     const choice = chooseTraining(of, wishes, limits);
     expectDisk(estimateDisk(facts, choice), diskBytes);
     const searched: Searched = {
-      strategies: from?.kind === "adapter" ? [choice.strategy] : ["full", "top-k"],
+      // An adapter bears another rate than what it adapts: the rates around its own are none for them.
+      strategies: isAdapterStrategy(choice.strategy) ? [choice.strategy] : ["full", "top-k"],
       bytesOf: (each) => estimateBytes(facts, { ...choice, ...each }),
       secondsOf: (each) => estimateSeconds(facts, { ...choice, ...each }, limits.gemmRate),
       train: (trial) => tryEncoder({ prepared, ...trial }),

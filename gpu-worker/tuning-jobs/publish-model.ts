@@ -46,7 +46,7 @@ async function filesIn(folder: string): Promise<string[]> {
 }
 
 /** Of all files, as the contract says. */
-export function digestOf(files: readonly TunedModelFile[]): string {
+function digestOf(files: readonly TunedModelFile[]): string {
   const hash = createHash("sha256");
   const byPath = files.toSorted((a, b) => (a.path < b.path ? -1 : 1));
   for (const { path: name, object } of byPath) hash.update(`${object.sha256}  ${name}\n`);

@@ -19,6 +19,7 @@ import { writeModel } from "../../gpu-worker/onnx/write-model.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime, Session } from "../../gpu-worker/runtime/session.ts";
 import { wholeText } from "../../gpu-worker/model/decoder-feeds.ts";
+import { elementCount } from "../../gpu-worker/tensor/shape.ts";
 import { tensor } from "../../gpu-worker/tensor/tensor.ts";
 import {
   middledBlocksOf,
@@ -215,6 +216,9 @@ describe("blocks", () => {
         each?.kind === "int" ? [Number(each.value)] : [],
       );
       expect(bits.includes(4)).toBe(form === "int4" && type !== "Q8_0");
+      const floats = graph.initializers.filter(({ dtype }) => dtype === "float32");
+      // Scales and norms. A matrix has thousands of numbers, and so has the table of words.
+      expect(Math.max(...floats.map(({ shape }) => elementCount(shape)))).toBeLessThan(1_000);
       expect(strayed(exact, await read(graph, texts)), form).toBeLessThan(0.03);
     }
   });

@@ -34,6 +34,19 @@ describe("the catalogue", () => {
     expect(tasks).toEqual(expect.arrayContaining(["zero-shot-classification", "rerank"]));
   });
 
+  it("has models that write, from 135 million parameters to 1.7 thousand million", () => {
+    const decoders = catalogue.filter(({ tasks }) => tasks.includes("chat-completion"));
+    expect(decoders.map(({ id }) => id)).toEqual([
+      "SmolLM2-135M-Instruct",
+      "SmolLM2-360M-Instruct",
+      "SmolLM2-1.7B-Instruct",
+      "Qwen2.5-0.5B-Instruct",
+      "Qwen2.5-1.5B-Instruct",
+      "Qwen3-0.6B",
+      "Llama-3.2-1B-Instruct",
+    ]);
+  });
+
   it("begins with the model that ships", () => {
     expect(catalogue[0]?.id).toBe("all-MiniLM-L6-v2");
   });

@@ -93,6 +93,15 @@ describe("what is computed", () => {
     expect(own.tokens[0]).toEqual(expected(range(45), 3));
   });
 
+  it("is not the most that a text has in common with any of several others", async () => {
+    const { engine } = makeEngine({ slots: 8, stepTokensMax: 64 });
+    const others = [20, 48, 10].map((length, at) => [...range(length), ...range(40, 10 * at + 5)]);
+    for (const prompt of others) await writeText(engine, prompt, { tenant: "a" });
+    const found = await writeText(engine, range(60), { tenant: "a", maxTokens: 3 });
+    expect(found.cachedTokens).toBe(48);
+    expect(found.tokens[0]).toEqual(expected(range(60), 3));
+  });
+
   it("begins where a conversation's last prompt ended: its answer is read anew", async () => {
     const { engine } = makeEngine({ stepTokensMax: 64 });
     const first = await writeText(engine, range(20), { tenant: "a", maxTokens: 10 });

@@ -30,6 +30,23 @@ function open(slots = 32) {
   return { clock, scheduler, engine };
 }
 
+/** Of an encoder, whose inputs are lengths. */
+function openQueue(clock: Clock, scheduler: SlotScheduler) {
+  return new BatchQueue<number, number, readonly number[]>({
+    policy: cpuBatchPolicy,
+    scheduler,
+    slots: 2,
+    lengthOf: (length) => length,
+    now: () => clock.now,
+    prepare: (lengths) => lengths,
+    run: async (lengths) => {
+      clock.now += 0.2 + Math.max(...lengths) * lengths.length * 0.05;
+      await turn();
+      return lengths;
+    },
+  });
+}
+
 /** Texts that are written until told to stop, and when their tokens came. */
 function stream(engine: Engine, clock: Clock, count: number) {
   let stopped = false;
@@ -110,19 +127,7 @@ describe("tokens of texts that are written", () => {
 
   it("come as far apart while an encoder has all it could do, which gets a share of the time", async () => {
     const { clock, scheduler, engine } = open();
-    const queue = new BatchQueue<number, number, readonly number[]>({
-      policy: cpuBatchPolicy,
-      scheduler,
-      slots: 2,
-      lengthOf: (length) => length,
-      now: () => clock.now,
-      prepare: (lengths) => lengths,
-      run: async (lengths) => {
-        clock.now += 0.2 + Math.max(...lengths) * lengths.length * 0.05;
-        await turn();
-        return lengths;
-      },
-    });
+    const queue = openQueue(clock, scheduler);
     const { times, stop, flowing } = stream(engine, clock, 8);
     await flowing();
     const usual = quantile(gaps(times, 0, clock.now), 0.5);
@@ -138,4 +143,41 @@ describe("tokens of texts that are written", () => {
     const work = lengths.reduce((sum, length) => sum + length * 0.05, 0);
     expect((done - from) / work).toBeLessThan(5);
   });
+});
+
+/** Of one tenant, which nothing is written for. */
+async function readPrompts(engine: Engine, promptLogprobs: boolean): Promise<void> {
+  const prompts = Array.from({ length: 24 }, (_, at) =>
+    writeText(engine, range(400, at), { maxTokens: 0, promptLogprobs, tenant: "reader" }),
+  );
+  await Promise.all(prompts);
+}
+
+describe("a caller of an encoder", () => {
+  it.each([false, true])(
+    "waits for a twentieth of a second while prompts are only read, once it calls again (log probabilities: %s)",
+    async (promptLogprobs) => {
+      const { clock, scheduler, engine } = open();
+      const queue = openQueue(clock, scheduler);
+      const signal = new AbortController().signal;
+      const reader = { done: false };
+      const read = readPrompts(engine, promptLogprobs).finally(() => (reader.done = true));
+      const waits: number[] = [];
+      while (!reader.done) {
+        const from = clock.now;
+        await queue.submit([12], { signal, tenant: "caller" });
+        waits.push(clock.now - from);
+        // It thinks for a while.
+        const next = clock.now + 20;
+        while (!reader.done && clock.now < next) await turn();
+      }
+      await read;
+      expect(waits.length).toBeGreaterThan(50);
+      expect(Math.max(...waits.slice(2))).toBeLessThan(80);
+      // As many tokens a second as without it, but for its own and what more runs cost.
+      const alone = open();
+      await readPrompts(alone.engine, promptLogprobs);
+      expect(clock.now / alone.clock.now).toBeLessThan(1.5);
+    },
+  );
 });

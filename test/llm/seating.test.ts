@@ -11,7 +11,7 @@ const limits: StepLimits = {
   slots: 4,
   stepTokensMax: 64,
   quantumTokens: 8,
-  othersDecode: false,
+  othersWait: false,
   memoryTokens: 4_000,
   blockTokens: 16,
 };

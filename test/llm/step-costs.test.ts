@@ -67,7 +67,7 @@ function course(texts: number, { alone, piece, token }: Machine, jitter: () => n
   for (let prompt = 0; prompt < 40; prompt += 1) {
     let [left, took] = [promptTokens, 0];
     while (left > 0) {
-      const tokens = Math.min(left, costs.tokensIn(costs.quantumSeconds));
+      const tokens = Math.min(left, costs.tokensBeside(costs.quantumSeconds));
       const usual = step(tokens);
       if (tokens > 0) mixed.push(usual);
       took += usual;
@@ -115,8 +115,8 @@ describe("what is read of prompts beside texts", () => {
       dear.ran({ texts: 1, promptTokens: at % 2, seconds: 0.01 + (at % 2) });
       cheap.ran({ texts: 64, promptTokens: at % 2 === 0 ? 0 : 200, seconds: 0.01 });
     }
-    expect(dear.tokensIn(dear.quantumSeconds)).toBeGreaterThan(0);
-    expect(cheap.tokensIn(cheap.quantumSeconds)).toBe(stepTokensMax);
+    expect(dear.tokensBeside(dear.quantumSeconds)).toBeGreaterThan(0);
+    expect(cheap.tokensBeside(cheap.quantumSeconds)).toBe(stepTokensMax);
   });
 
   it("is no more after a step that something else held up, or one that took no time", () => {
@@ -127,9 +127,9 @@ describe("what is read of prompts beside texts", () => {
         promptTokens: at % 2 === 0 ? 0 : 5,
         seconds: at % 2 === 0 ? 0.045 : 0.065,
       });
-    const usual = costs.tokensIn(costs.quantumSeconds);
+    const usual = costs.tokensBeside(costs.quantumSeconds);
     costs.ran({ texts: 8, promptTokens: 0, seconds: 10 });
     costs.ran({ texts: 8, promptTokens: 5, seconds: 0 });
-    expect(costs.tokensIn(costs.quantumSeconds)).toBeLessThanOrEqual(Math.ceil(usual * 1.25));
+    expect(costs.tokensBeside(costs.quantumSeconds)).toBeLessThanOrEqual(Math.ceil(usual * 1.25));
   });
 });

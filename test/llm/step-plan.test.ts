@@ -9,7 +9,7 @@ const limits: StepLimits = {
   slots: 4,
   stepTokensMax: 64,
   quantumTokens: 16,
-  othersDecode: false,
+  othersWait: false,
   memoryTokens: 400,
   blockTokens: 16,
 };
@@ -57,7 +57,7 @@ describe("a step", () => {
 
   it("reads of one prompt while another model's texts get tokens between its steps", () => {
     const two = [request("a"), request("b", { knownTokens: 100 })];
-    const { prefill } = planStep(two, { ...limits, othersDecode: true });
+    const { prefill } = planStep(two, { ...limits, othersWait: true });
     expect(prefill).toEqual([{ id: "a", from: 0, tokens: 16, last: false }]);
   });
 
@@ -162,7 +162,7 @@ class World {
       slots,
       stepTokensMax: slots + this.#below(40),
       quantumTokens: 1 + this.#below(20),
-      othersDecode: this.#below(4) === 0,
+      othersWait: this.#below(4) === 0,
       memoryTokens: 128 + this.#below(200),
       blockTokens: 1 + this.#below(16),
     };
@@ -244,10 +244,10 @@ class World {
   }
 
   #checkPlan(plan: StepPlan): void {
-    const { stepTokensMax, quantumTokens, othersDecode, memoryTokens, blockTokens } = this.#limits;
+    const { stepTokensMax, quantumTokens, othersWait, memoryTokens, blockTokens } = this.#limits;
     const prompts = plan.prefill.reduce((sum, { tokens }) => sum + tokens, 0);
     expect(plan.decode.length + prompts).toBeLessThanOrEqual(stepTokensMax);
-    if (plan.decode.length > 0 || othersDecode) {
+    if (plan.decode.length > 0 || othersWait) {
       expect(prompts).toBeLessThanOrEqual(quantumTokens);
       expect(plan.prefill.length).toBeLessThanOrEqual(1);
     }

@@ -43,6 +43,17 @@ describe("candidates", () => {
     );
   });
 
+  it("differ in strategy, epochs, batch and rate where nothing was asked for", () => {
+    const options = { trials: 1_000, seed: 1, isPossible: always };
+    const candidates = candidatesOf(first, spaceAround(first, auto), options);
+    expect(new Set(candidates.map(({ strategy }) => strategy))).toEqual(new Set(strategies));
+    expect(new Set(candidates.map(({ epochs }) => epochs))).toEqual(new Set([2, 4, 8]));
+    expect(new Set(candidates.map(({ batch }) => batch))).toEqual(new Set([16, 32, 64]));
+    const rates = candidates.map(({ learningRate }) => learningRate);
+    expect(Math.min(...rates)).toBeLessThan(first.learningRate);
+    expect(Math.max(...rates)).toBeGreaterThan(first.learningRate);
+  });
+
   it("are such that there is memory for", () => {
     const options = { trials: 60, seed: 1, isPossible };
     const candidates = candidatesOf(first, spaceAround(first, auto), options);

@@ -1,6 +1,7 @@
 /** A soft prompt of an encoder: trained, written as PEFT has it, served beside its base and others, exported. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import path from "node:path";
+import process from "node:process";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { Catalog } from "../../gpu-worker/catalog/catalog.ts";
 import type { TuneCommand } from "../../gpu-worker/cli/tune.ts";
@@ -92,6 +93,20 @@ it("is learnt, and answers as it was judged, in batches with its base and others
   }
   expect(await scoresOf(catalog, "prompt", asked)).toEqual(alone);
 }, 60_000);
+
+it.runIf(process.platform === "linux")("leaves no file open where it cannot begin", async () => {
+  const wordless = { ...softPrompt, initialText: " " };
+  await expect(train("wordless", { softPrompt: wordless })).rejects.toThrow(/has no token/);
+  const open = readdirSync("/proc/self/fd").flatMap((name) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${name}`);
+    } catch {
+      // The one that was read from.
+      return [];
+    }
+  });
+  expect(open.filter((file) => file.startsWith(bench.local("tiny")))).toEqual([]);
+});
 
 it("is refused for what it is not served for, and where it leaves no room", async () => {
   await expect(train("long", { softPrompt: { ...softPrompt, virtualTokens: 15 } })).rejects.toThrow(

@@ -4,7 +4,7 @@ import path from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import type { CatalogBench } from "../catalog/catalog-bench.ts";
 import { writeChattyDecoder } from "./chatty-decoder.ts";
-import { reportOf, tune, writeLines } from "./tune-bench.ts";
+import { madeTexts, reportOf, tune, writeLines } from "./tune-bench.ts";
 import { openLabelledBench, tuneUntil } from "./tune-child-process.ts";
 
 let bench: CatalogBench;
@@ -74,6 +74,16 @@ it("searches over a decoder's adapters too, and trains with the rate that did be
   const [best] = trials.toSorted((a, b) => a.perplexity - b.perplexity);
   expect(readFileSync(path.join(out, "README.md"), "utf8")).toContain(`AdamW at ${best?.rate} `);
   expect(existsSync(path.join(out, "adapter_model.safetensors"))).toBe(true);
+}, 60_000);
+
+it("searches over adapters alone where auto chose one, which learn at a rate of their own", async () => {
+  const lines = madeTexts(200).map((text, at) => ({ text, label: `class ${at % 20}` }));
+  const file = await writeLines(path.join(bench.folder, "classes.jsonl"), lines);
+  const out = bench.local("tuned");
+  const command = { ...options, data: file, out, epochs: 1, batch: 32, trials: 6 };
+  const trials = rounds(await tune(bench, command));
+  expect(trials.length).toBeGreaterThanOrEqual(6);
+  for (const trial of trials) expect(trial).toContain("lora, rate ");
 }, 60_000);
 
 it("has seconds for all of it, trials included", async () => {

@@ -2,9 +2,8 @@
 import { StructureError } from "../expression.ts";
 import { following, inside as insideOf, type Located, negated, pathTo } from "./located.ts";
 import { type ArrayNode, type Contained, isNothing, type Node, nothing, sameJson } from "./node.ts";
-import { type Base, least, most, type Stated } from "./stated.ts";
+import { type Base, type Inside, least, most, type Stated } from "./stated.ts";
 
-type Inside = (all: readonly Located[]) => Node;
 /** What one schema says of each place: `rest` null: nothing beyond its prefix. */
 type Items = { readonly prefix: readonly Located[]; readonly rest: Located | null };
 

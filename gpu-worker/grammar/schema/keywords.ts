@@ -3,6 +3,9 @@ import { StructureError } from "../expression.ts";
 import { formats } from "./formats.ts";
 import { pathTo } from "./located.ts";
 
+/** What values of JSON are. Beside these a schema names integers, which are numbers. */
+export const types = ["null", "boolean", "number", "string", "array", "object"] as const;
+
 export const annotations = new Set([
   "title",
   "description",

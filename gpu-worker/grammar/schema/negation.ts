@@ -5,7 +5,7 @@
  */
 import { StructureError } from "../expression.ts";
 import type { Document } from "./document.ts";
-import { annotations } from "./keywords.ts";
+import { annotations, types } from "./keywords.ts";
 import {
   atPlace,
   following,
@@ -27,8 +27,6 @@ type Keyword = {
   readonly value: unknown;
   readonly document: Document;
 };
-
-const types = ["null", "boolean", "number", "string", "array", "object"];
 
 /** @returns none: every value is of it @throws StructureError */
 export function waysNotToBe(located: Located, document: Document): Ways {

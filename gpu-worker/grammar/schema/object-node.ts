@@ -19,10 +19,9 @@ import {
   type ObjectNode,
   type OtherKeys,
 } from "./node.ts";
-import { type Base, expectReadable, least, most, type Stated } from "./stated.ts";
+import { type Base, expectReadable, type Inside, least, most, type Stated } from "./stated.ts";
 import { ofPattern, stringLanguage } from "./write-string.ts";
 
-type Inside = (all: readonly Located[]) => Node;
 /** What one schema says of each key: `rest` null: nothing of those that none of the others is of. */
 type Members = {
   readonly properties: ReadonlyMap<string, Located>;

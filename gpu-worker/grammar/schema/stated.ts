@@ -2,6 +2,10 @@
 import { StructureError } from "../expression.ts";
 import { readRegex } from "../read-regex.ts";
 import { type Except, type Located, pathTo } from "./located.ts";
+import type { Node } from "./node.ts";
+
+/** Reads what values inside must be. */
+export type Inside = (all: readonly Located[]) => Node;
 
 export type Base = Located & { readonly schema: Readonly<Record<string, unknown>> };
 

@@ -3,7 +3,7 @@ import { commonMultiple, type Decimal, decimalOf } from "../decimal.ts";
 import { StructureError } from "../expression.ts";
 import { arrayNode } from "./array-node.ts";
 import { isWithin } from "./formats.ts";
-import { asserting } from "./keywords.ts";
+import { asserting, types } from "./keywords.ts";
 import type { Located } from "./located.ts";
 import {
   accepts,
@@ -17,13 +17,9 @@ import {
   union,
 } from "./node.ts";
 import { objectNode } from "./object-node.ts";
-import { expectReadable, least, most, Stated } from "./stated.ts";
+import { expectReadable, type Inside, least, most, Stated } from "./stated.ts";
 import { areTold, toldMultiples } from "./write-multiples.ts";
 
-/** Reads what values inside must be. */
-export type Inside = (all: readonly Located[]) => Node;
-
-const types = ["null", "boolean", "number", "string", "array", "object"] as const;
 type Type = (typeof types)[number];
 
 /** @throws StructureError */

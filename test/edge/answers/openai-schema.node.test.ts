@@ -121,6 +121,15 @@ describe.skipIf(noSchemas !== null)("a body", () => {
   it("of models is OpenAI's", () => {
     expect(wrongBy("ListModelsResponse", exampleOf("listModels"))).toEqual([]);
     expect(wrongBy("Model", exampleOf("getModel"))).toEqual([]);
+    expect(wrongBy("DeleteModelResponse", exampleOf("deleteModel"))).toEqual([]);
+  });
+
+  it("of files is OpenAI's", () => {
+    for (const name of ["createFile", "getFile"]) {
+      expect(wrongBy("OpenAIFile", exampleOf(name)), name).toEqual([]);
+    }
+    expect(wrongBy("ListFilesResponse", exampleOf("listFiles"))).toEqual([]);
+    expect(wrongBy("DeleteFileResponse", exampleOf("deleteFile"))).toEqual([]);
   });
 
   it("of an error is OpenAI's", () => {

@@ -98,6 +98,11 @@ describe("a job", () => {
     expect(soft_prompt).toEqual({ virtual_tokens: 20, initial_text: "Be brief." });
   });
 
+  it("may take a quarter of an hour where nothing else is said", async () => {
+    const { max_seconds } = await create({ training_file: await upload() });
+    expect(max_seconds).toBe(900);
+  });
+
   it("has a seed of its own where none was sent", async () => {
     const training_file = await upload();
     const seeds = [await create({ training_file }), await create({ training_file })];

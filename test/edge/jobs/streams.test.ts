@@ -299,6 +299,20 @@ describe("a reader that leaves", () => {
     expect(events.at(-1)?.data).toMatchObject({ error: { code: "internal_error" } });
   });
 
+  it("counts as there while it is less than 256 KiB behind", async () => {
+    const stream = await openStream(fresh());
+    const message = await sent(world);
+    const long = "x".repeat(20_000);
+    const count = 11;
+    for (let index = 0; index < count; index += 1)
+      await tell(message, tokens(message, 2 + index, [piece(index, long, index * long.length)]));
+    expect(await cancelledOf(message)).toEqual([]);
+    await tell(message, generated(message, 2 + count, [long.repeat(count)]));
+    const events = await new SseReader(stream).rest();
+    expect(events.at(-1)?.event).toBe("completed");
+    expect(events.map(({ data }) => data["text"] ?? "").join("")).toHaveLength(count * long.length);
+  });
+
   it("does not cancel what it asked for with respond-async", async () => {
     const message = await leftBy({ prefer: "respond-async" });
     await tell(message, tokens(message, 3, [piece(1, "lo", 3)]));

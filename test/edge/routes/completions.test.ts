@@ -1,6 +1,6 @@
 /** POST /v1/completions: what it answers, what a worker is told, and every way in which a body can be wrong. */
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { call, type CallOptions, errorOf } from "../caller.ts";
+import { call, type CallOptions, errorOf, freshAddress } from "../caller.ts";
 import { announce, decoder, digest, install, messages } from "../stand-in-worker.ts";
 import {
   endToken,
@@ -111,6 +111,24 @@ describe("a prompt that is told and not gone on with", () => {
       choices: [{ text: "Where?", finish_reason: "length", logprobs: { token_logprobs: [null] } }],
       usage: { prompt_tokens: 1, completion_tokens: 0, total_tokens: 1 },
     });
+  });
+});
+
+/** Units reserved. */
+async function reserved(body: object): Promise<number> {
+  install(() => "nothing");
+  const headers = { ...unstored, prefer: "respond-async" };
+  const response = await complete(body, { operator: false, address: freshAddress(), headers });
+  expect(response.status).toBe(202);
+  return 100_000 - Number(response.headers.get("x-ratelimit-remaining-tokens"));
+}
+
+describe("what it costs", () => {
+  it("is reserved as what is read of all prompts, and n times what may be written for each", async () => {
+    const read = (await reserved({ max_tokens: 1 })) - 1;
+    expect(await reserved({ max_tokens: 11, n: 4 })).toBe(read + 44);
+    const prompts = ["Where?", "Where?", "Where?"];
+    expect(await reserved({ prompt: prompts, max_tokens: 11, n: 4 })).toBe(3 * (read + 44));
   });
 });
 
