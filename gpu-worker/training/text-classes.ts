@@ -79,6 +79,19 @@ function heldOutTexts(data: TextData): HeldOutPart["data"] & {
   };
 }
 
+/** From so many on, classes are told apart worse by a text's first vector than by the mean of all. */
+const manyClasses = 20;
+
+/** Of which each text has one. */
+export function hasManyClasses({
+  task,
+  problem,
+  labels,
+}: Pick<TuningData, "task" | "problem" | "labels">): boolean {
+  const isOfClasses = task === "text-classification" && problem === "single_label";
+  return isOfClasses && labels.length >= manyClasses;
+}
+
 export function textTuning(
   task: "text-classification" | "relation-extraction",
   data: TextData,

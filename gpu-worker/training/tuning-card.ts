@@ -100,6 +100,7 @@ export function verdictSentence(verdict: TrainingReport["verdict"]): string {
 export function planInWords(plan: TrainingPlan, head = true): string {
   const { strategy, layers, learningRate, warmup, batch, epochs, steps, seed } = plan;
   const { rank, alpha } = plan.lora;
+  const smoothing = plan.labelSmoothing > 0 ? `, label smoothing ${plan.labelSmoothing}` : "";
   const what = {
     head: "nothing",
     "top-k": `the last ${layers} layers`,
@@ -109,6 +110,7 @@ export function planInWords(plan: TrainingPlan, head = true): string {
   }[strategy];
   return (
     `Trained ${what}${head ? " and the head" : ""} by AdamW at ${learningRate} with linear decay and ` +
-    `${warmup} steps of warm-up, in batches of ${batch}, at most ${epochs} epochs (${steps} steps), seed ${seed}`
+    `${warmup} steps of warm-up${smoothing}, in batches of ${batch}, ` +
+    `at most ${epochs} epochs (${steps} steps), seed ${seed}`
   );
 }
