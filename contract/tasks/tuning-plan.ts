@@ -27,6 +27,7 @@ export const tuningPlan = defineTask({
         batch: null,
         learningRate: null,
         learningRateMultiplier: null,
+        labelSmoothing: null,
         lora: null,
         softPrompt: null,
         earlyStopping: null,
@@ -51,6 +52,7 @@ export const tuningPlan = defineTask({
         n_epochs: 20,
         batch_size: 32,
         learning_rate: 0.0002,
+        label_smoothing: 0,
         steps: 20,
       },
       estimate: {

@@ -34,6 +34,14 @@ export const TuningOptions = z.object({
   learningRate: z.number().positive().nullable(),
   /** Of the rate that is chosen; null: 1. */
   learningRateMultiplier: z.number().positive().nullable(),
+  /** As torch.nn.CrossEntropyLoss's. */
+  labelSmoothing: z
+    .number()
+    .nonnegative()
+    .lt(1)
+    .nullable()
+    // Of a job that was kept before there was any.
+    .default(null),
   lora: z
     .object({
       rank: z.int().positive().max(tuningBounds.loraRankMax),

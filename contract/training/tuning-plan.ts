@@ -44,6 +44,10 @@ const Settings = z.object({
   n_epochs: z.int().positive().describe("How often all examples would be gone through."),
   batch_size: z.int().positive().describe("Examples of a step."),
   learning_rate: z.number().positive().describe("The highest learning rate."),
+  label_smoothing: z
+    .number()
+    .nonnegative()
+    .describe("What is wanted of all classes alike. 0: nothing, or there are none."),
   steps: z.int().positive().describe("All steps. Of head, which takes none, it means nothing."),
 });
 

@@ -108,6 +108,10 @@ export const TuningJobObject = z.object({
   strategy: TuningStrategy.describe("What is trained."),
   layers: z.int().nullable().describe("Layers that top-k trains. Null: as usual."),
   learning_rate: z.number().nullable().describe("The highest learning rate. Null: chosen."),
+  label_smoothing: z
+    .number()
+    .nullable()
+    .describe("Of what is wanted, spread over all classes. Null: as usual."),
   lora: ShownLora.nullable().describe("Of the strategy lora. Null: as usual."),
   soft_prompt: ShownSoftPrompt.nullable().describe("Of the strategy soft-prompt. Null: as usual."),
   early_stopping: ShownStopping.nullable().describe("When it ends early. Null: as usual."),
@@ -154,6 +158,8 @@ export function showJob(job: TuningJob): TuningJobObject {
     strategy: options.strategy,
     layers: options.layers,
     learning_rate: options.learningRate,
+    // Jobs from before there was any have none.
+    label_smoothing: options.labelSmoothing ?? null,
     lora: options.lora,
     soft_prompt: showSoftPrompt(options.softPrompt),
     early_stopping: options.earlyStopping,

@@ -47,6 +47,7 @@ const jobExample: TuningJobObject = {
   strategy: "auto",
   layers: null,
   learning_rate: null,
+  label_smoothing: null,
   lora: null,
   soft_prompt: null,
   early_stopping: null,

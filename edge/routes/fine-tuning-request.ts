@@ -103,6 +103,15 @@ const own = {
     .max(tuningBounds.learningRateMax)
     .optional()
     .describe("The highest learning rate. Default: by the base."),
+  label_smoothing: z
+    .number()
+    .nonnegative()
+    .lt(1)
+    .optional()
+    .describe(
+      "Of classes, one for each text or word: so much of what is wanted is spread over all of them, as torch's " +
+        "CrossEntropyLoss does. Default: 0.1 of texts of twenty classes and more, else 0.",
+    ),
   lora: Lora.optional().describe("Of the strategy lora."),
   soft_prompt: SoftPrompt.optional().describe("Of the strategy soft-prompt."),
   early_stopping: EarlyStopping.optional().describe("When it ends before its last step."),
@@ -240,6 +249,11 @@ function checkTogether(request: CreateTuningJobRequest): void {
       "layers",
       "layers belongs to the strategy top-k. Send that too, or leave layers out.",
     );
+  if (request.label_smoothing !== undefined && strategy === "head")
+    throw wrong(
+      "label_smoothing",
+      "label_smoothing has no part in the strategy head. Send another, or leave label_smoothing out.",
+    );
   if (lora !== undefined && strategy !== "lora")
     throw wrong("lora", "lora belongs to the strategy lora. Send that too, or leave lora out.");
   if (softPrompt !== undefined && strategy !== "soft-prompt")
@@ -284,6 +298,7 @@ export function optionsOf(request: CreateTuningJobRequest, seed: number): Tuning
     batch: chosen(batch_size),
     learningRate: request.learning_rate ?? null,
     learningRateMultiplier: chosen(learning_rate_multiplier),
+    labelSmoothing: request.label_smoothing ?? null,
     lora: request.lora ?? null,
     softPrompt: softPromptOf(request),
     earlyStopping: request.early_stopping ?? null,

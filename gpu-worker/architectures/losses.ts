@@ -17,12 +17,26 @@ function counted(graph: GraphBuilder, labels: Value): Value {
   return labels.op("GreaterOrEqual", [graph.scalar("int64", 0)]).cast("float32");
 }
 
-/** −log p of each row's label, f32 [rows]; 0 where it does not count. */
-function negativeLogLikelihoods(graph: GraphBuilder, { logits, labels }: LabelledRows): Value {
+/** −log p of each row's label, f32 [rows]; 0 where it does not count. @param smoothing see `crossEntropy` */
+function negativeLogLikelihoods(
+  graph: GraphBuilder,
+  { logits, labels }: LabelledRows,
+  smoothing = 0,
+): Value {
   const logProbabilities = logits.op("LogSoftmax", [], { axis: -1 });
   const column = labels.max(0).unsqueeze([1]);
   const own = logProbabilities.op("GatherElements", [column], { axis: 1 }).squeeze([1]);
-  return own.mul(counted(graph, labels)).neg();
+  const wanted =
+    smoothing === 0 ? own : smoothed(graph, { own, all: logProbabilities, share: smoothing });
+  return wanted.mul(counted(graph, labels)).neg();
+}
+
+function smoothed(
+  graph: GraphBuilder,
+  { own, all, share }: { readonly own: Value; readonly all: Value; readonly share: number },
+): Value {
+  const mean = all.op("ReduceMean", [graph.integers([1])], { keepdims: 0 });
+  return own.mul(1 - share).add(mean.mul(share));
 }
 
 /** How many rows count, at least 1. */
@@ -30,9 +44,12 @@ function countOf(graph: GraphBuilder, labels: Value): Value {
   return counted(graph, labels).sum([0], false).max(1);
 }
 
-/** The mean over the rows that count. */
-export function crossEntropy(graph: GraphBuilder, rows: LabelledRows): Value {
-  const sum = negativeLogLikelihoods(graph, rows).sum([0], false);
+/**
+ * The mean over the rows that count.
+ * @param labelSmoothing of what is wanted, so much is spread over all classes evenly (torch.nn.CrossEntropyLoss's)
+ */
+export function crossEntropy(graph: GraphBuilder, rows: LabelledRows, labelSmoothing = 0): Value {
+  const sum = negativeLogLikelihoods(graph, rows, labelSmoothing).sum([0], false);
   return sum.div(countOf(graph, rows.labels));
 }
 

@@ -73,6 +73,8 @@ export type EncoderTrainingOptions = TrainingOptions & {
   readonly task: EncoderTask;
   /** Whether the graph has the task's labels and `loss`. Default true; false: its logits alone. */
   readonly labelled?: boolean;
+  /** Of a loss by classes of texts, relations or tokens, see `crossEntropy`. Default 0. */
+  readonly labelSmoothing?: number;
   /** Whether layers leave padding out (token-rows.ts). Default false. */
   readonly packed?: boolean;
   /** Tokens that the table of words has rows of, see `Embeddings`. Default: all. */
@@ -84,7 +86,11 @@ type Task<N extends EncoderTask["name"]> = Extract<EncoderTask, { name: N }>;
 const batch = ["batch"];
 const grid = ["batch", "sequence"];
 
-type Labelled = { readonly inputs: HeadInputs; readonly isLabelled: boolean };
+type Labelled = {
+  readonly inputs: HeadInputs;
+  readonly isLabelled: boolean;
+  readonly labelSmoothing: number;
+};
 
 /** The checkpoint's own head. */
 function logitsOf(inputs: HeadInputs, head: Head, name = "logits"): Value {
@@ -103,7 +109,7 @@ function pooledLogits(inputs: HeadInputs, pooling: SentenceHead["pooling"]): Val
 }
 
 function sequenceLoss(
-  { inputs, isLabelled }: Labelled,
+  { inputs, isLabelled, labelSmoothing }: Labelled,
   { problem, pooling }: Task<"sequence-classification">,
 ) {
   const { graph } = inputs.parameters;
@@ -113,8 +119,10 @@ function sequenceLoss(
       : pooledLogits(inputs, pooling);
   if (!isLabelled) return null;
   switch (problem) {
-    case "single_label":
-      return crossEntropy(graph, { logits, labels: graph.input("labels", "int64", batch) });
+    case "single_label": {
+      const rows = { logits, labels: graph.input("labels", "int64", batch) };
+      return crossEntropy(graph, rows, labelSmoothing);
+    }
     case "multi_label": {
       const labels = graph.input("labels", "float32", ["batch", Number(logits.shape[1])]);
       return binaryCrossEntropy(graph, logits, labels);
@@ -124,12 +132,13 @@ function sequenceLoss(
   }
 }
 
-function tokenLoss({ inputs, isLabelled }: Labelled): Value | null {
+function tokenLoss({ inputs, isLabelled, labelSmoothing }: Labelled): Value | null {
   const { graph } = inputs.parameters;
   const logits = logitsOf(inputs, { name: "token-classification" });
   if (!isLabelled) return null;
   const labels = graph.input("labels", "int64", grid).reshape([-1]);
-  return crossEntropy(graph, { logits: asRows(logits, Number(logits.shape[2])), labels });
+  const rows = { logits: asRows(logits, Number(logits.shape[2])), labels };
+  return crossEntropy(graph, rows, labelSmoothing);
 }
 
 function answerLoss({ inputs, isLabelled }: Labelled): Value | null {
@@ -175,7 +184,7 @@ function similarityLoss({ inputs, isLabelled }: Labelled, { pooling, by }: Task<
     : cosineError(graph, vectors, graph.input("labels", "float32", ["texts"]));
 }
 
-function relationLoss({ inputs, isLabelled }: Labelled): Value | null {
+function relationLoss({ inputs, isLabelled, labelSmoothing }: Labelled): Value | null {
   const { graph } = inputs.parameters;
   const mean = (mask: Value) =>
     pooledVectors(graph, { hidden: inputs.hidden, mask }, { pooling: "mean", normalize: false });
@@ -185,7 +194,8 @@ function relationLoss({ inputs, isLabelled }: Labelled): Value | null {
   const logits = classifier(inputs, features, "classifier", labelsOf(undefined));
   graph.output("logits", logits);
   if (!isLabelled) return null;
-  return crossEntropy(graph, { logits, labels: graph.input("labels", "int64", batch) });
+  const rows = { logits, labels: graph.input("labels", "int64", batch) };
+  return crossEntropy(graph, rows, labelSmoothing);
 }
 
 function lossOf(given: Labelled, task: EncoderTask): Value | null {
@@ -212,6 +222,7 @@ export function buildTrainingTransformer(
   options: EncoderTrainingOptions,
 ): Graph {
   const { task, labelled = true, packed = false, words, isInput, loraScale = 1 } = options;
+  const { labelSmoothing = 0 } = options;
   const architecture: Architecture = {
     ...others,
     embeddings: words === undefined ? embeddings : { ...embeddings, words },
@@ -225,7 +236,7 @@ export function buildTrainingTransformer(
   return buildEncoderWith(
     { architecture, parameters, forms, packed, trained: true, scoreBytes: null },
     (inputs) => {
-      const loss = lossOf({ inputs, isLabelled: labelled }, task);
+      const loss = lossOf({ inputs, isLabelled: labelled, labelSmoothing }, task);
       if (loss !== null) graph.output("loss", loss);
     },
   );

@@ -198,23 +198,25 @@ function parseSeed(text: string): number {
   throw new InvalidArgumentError("a seed is a whole number below 2^32.");
 }
 
-function parseRate(text: string): number {
-  const rate = Number(text);
-  if (text.trim() !== "" && rate > 0 && rate <= 1) return rate;
-  throw new InvalidArgumentError("a learning rate lies above 0 and is at most 1.");
+/** @param words what is wrong with another */
+function numberWhere(holds: (value: number) => boolean, words: string): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== "" && Number.isFinite(value) && holds(value)) return value;
+    throw new InvalidArgumentError(words);
+  };
 }
 
-function parsePositive(text: string): number {
-  const value = Number(text);
-  if (text.trim() !== "" && value > 0 && Number.isFinite(value)) return value;
-  throw new InvalidArgumentError("a number above 0.");
-}
-
-function parseThreshold(text: string): number {
-  const value = Number(text);
-  if (text.trim() !== "" && value >= 0 && Number.isFinite(value)) return value;
-  throw new InvalidArgumentError("a number, 0 or more.");
-}
+const parseRate = numberWhere(
+  (value) => value > 0 && value <= 1,
+  "a learning rate lies above 0 and is at most 1.",
+);
+const parsePositive = numberWhere((value) => value > 0, "a number above 0.");
+const parseThreshold = numberWhere((value) => value >= 0, "a number, 0 or more.");
+const parseSmoothing = numberWhere(
+  (value) => value >= 0 && value < 1,
+  "label smoothing is a number from 0 to below 1.",
+);
 
 const labelNames = TuningOptions.shape.labelNames;
 
@@ -262,6 +264,7 @@ program
   .option("--epochs <number>", "times that all examples are gone through", parseWhole)
   .option("--learning-rate <number>", "the highest, after the warm-up", parseRate)
   .option("--learning-rate-multiplier <number>", "of the learning rate", parsePositive, 1)
+  .option("--label-smoothing <number>", "of classes, what is wanted of all others", parseSmoothing)
   .option("--lora-rank <number>", "of the adapters of lora", parseWhole, usualLora.rank)
   .option("--lora-alpha <number>", "their weight, times the rank", parsePositive, usualLora.alpha)
   .option("--virtual-tokens <number>", "of soft-prompt", parseWhole, usualSoftPrompt.virtualTokens)
@@ -294,11 +297,7 @@ program
     await runTune({ ...given, ...optional, ...nested, task: null, skipInvalid }, tools);
   });
 
-function parseNumber(text: string): number {
-  const value = Number(text);
-  if (text.trim() !== "" && Number.isFinite(value)) return value;
-  throw new InvalidArgumentError("a number.");
-}
+const parseNumber = numberWhere(() => true, "a number.");
 
 type AugmentOptions = Pick<AugmentCommand, "data" | "out" | "methods" | "pivot" | "embedder"> & {
   [Name in "text" | "label"]: string;

@@ -114,6 +114,7 @@ async function choose(run: DryRun, report: DataReport, heads: Heads): Promise<Fo
 
 function settingsOf(plan: TrainingPlan): NonNullable<TuningPlan["settings"]> {
   const { strategy, layers, lora, softPrompt, epochs, batch, learningRate, steps } = plan;
+  const { labelSmoothing } = plan;
   return {
     strategy,
     layers: strategy === "top-k" ? layers : null,
@@ -122,6 +123,7 @@ function settingsOf(plan: TrainingPlan): NonNullable<TuningPlan["settings"]> {
     n_epochs: epochs,
     batch_size: batch,
     learning_rate: learningRate,
+    label_smoothing: labelSmoothing,
     steps,
   };
 }

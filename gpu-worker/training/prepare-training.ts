@@ -12,12 +12,13 @@ import { answerTuning } from "./answers.ts";
 import { DataError } from "./checked-data.ts";
 import { chooseDecoderPlan, type DecoderChoice } from "./choose-decoder-plan.ts";
 import { type Choice, choosePlan, type Limits } from "./choose-plan.ts";
+import { labelSmoothingOf } from "./label-smoothing.ts";
 import { maskedTuning } from "./masked-texts.ts";
 import type { PlainTexts } from "./masked-texts.ts";
 import { isDecoderData } from "./read-training-data.ts";
 import type { EncoderData, TrainingData } from "./read-training-data.ts";
 import { similarityTuning } from "./similar-texts.ts";
-import { textTuning } from "./text-classes.ts";
+import { hasManyClasses, textTuning } from "./text-classes.ts";
 import { tokenTuning } from "./token-tags.ts";
 import { isAdapterStrategy, usualSoftPrompt } from "./training-plan.ts";
 import type { LoraSizes, SoftPromptStart, TrainingPlan } from "./training-plan.ts";
@@ -42,6 +43,8 @@ export type TuningOptions = {
   readonly learningRate: number | null;
   /** Of the rate, given or chosen. */
   readonly learningRateMultiplier: number;
+  /** Absent or null: as the task gains most. */
+  readonly labelSmoothing?: number | null;
   /** Null: `usualLora`. */
   readonly lora: LoraSizes | null;
   /** Absent or null: `usualSoftPrompt`. */
@@ -188,18 +191,13 @@ function continuedWishes(
   return { ...wishes, strategy: strategy ?? (of === "decoder" ? "full" : null) };
 }
 
-/** So many classes and more are told apart better by the mean of a text's vectors than by its first one. */
-const manyClasses = 20;
-
 /**
  * An adapter's classifier reads the means of a relation's marked parts, or of a text's vectors, which is what sentence
  * encoders are trained for; a checkpoint's own head, the first token's vector.
  */
 function gainsByAdapter({ checkpoint: { head, config }, data }: PreparedTuning): boolean {
   if (head.name !== "none" || !takesAdapters(config)) return false;
-  if (data.task === "relation-extraction") return true;
-  const isOfMany = data.problem === "single_label" && data.labels.length >= manyClasses;
-  return data.task === "text-classification" && isOfMany;
+  return data.task === "relation-extraction" || hasManyClasses(data);
 }
 
 /** Examples of an encoder's step. */
@@ -210,9 +208,12 @@ export function chooseTraining(
   of: PreparedTraining,
   wishes: TrainingWishes,
   limits: Limits,
-): DecoderChoice {
+): DecoderChoice & Pick<TrainingPlan, "labelSmoothing"> {
   const allowed = continuedWishes(of, wishes);
-  if (of.kind === "decoder") return chooseDecoderPlan(of.prepared.facts, allowed, limits);
+  const classes = of.kind === "decoder" ? null : of.prepared.data;
+  const smoothing = labelSmoothingOf(classes, wishes);
+  if (of.kind === "decoder")
+    return { ...chooseDecoderPlan(of.prepared.facts, allowed, limits), labelSmoothing: smoothing };
   const { data, prepared } = of;
   const isTagging = data.task === "token-classification";
   const isBare = prepared.from === undefined;
@@ -222,7 +223,8 @@ export function chooseTraining(
   const adapterExamples = adapterExamplesOf(data.task);
   const asked = { ...allowed, batch, isTagging, headFits, adapterGains, adapterExamples };
   const choice = choosePlan(prepared.facts, asked, limits);
-  return { ...choice, recomputes: false };
+  const labelSmoothing = choice.strategy === "head" ? 0 : smoothing;
+  return { ...choice, labelSmoothing, recomputes: false };
 }
 
 /** The choice with what else was asked for, as a plan is made of it. */

@@ -11,8 +11,9 @@ import { encodeTexts } from "./encode-texts.ts";
 import type { TokenRow, TrainingText } from "./encode-texts.ts";
 import { encodeRelations, partMasks } from "./relation-rows.ts";
 import type { RelationRow } from "./relation-rows.ts";
+import { drawMirrored, exchangeMarks, mirroredLabels } from "./mirrored-relations.ts";
 import { classifiedRows, picked, relatedRows } from "./served-rows.ts";
-import type { HeldOutPart, TaskData, TuningData } from "./training-task.ts";
+import type { EncodedData, HeldOutPart, TaskData, TuningData } from "./training-task.ts";
 
 export type TextPart = { readonly texts: readonly TrainingText[]; readonly targets: TextTargets };
 
@@ -78,6 +79,19 @@ function heldOutTexts(data: TextData): HeldOutPart["data"] & {
   };
 }
 
+/** From so many on, classes are told apart worse by a text's first vector than by the mean of all. */
+const manyClasses = 20;
+
+/** Of which each text has one. */
+export function hasManyClasses({
+  task,
+  problem,
+  labels,
+}: Pick<TuningData, "task" | "problem" | "labels">): boolean {
+  const isOfClasses = task === "text-classification" && problem === "single_label";
+  return isOfClasses && labels.length >= manyClasses;
+}
+
 export function textTuning(
   task: "text-classification" | "relation-extraction",
   data: TextData,
@@ -91,22 +105,16 @@ export function textTuning(
     problem: training.targets.problem,
     examples: training.texts.length,
     async encode(model, signal) {
-      const taught = textTask({ labels, targets: training.targets });
       if (task === "text-classification") {
+        const taught = textTask({ labels, targets: training.targets });
         const rows = await encodeTexts(training.texts, model, signal);
         const judged = await encodeTexts(heldOut.texts, model, signal);
         return { training: { rows, data: taught }, heldOut: heldOutPart(data, judged) };
       }
-      const encode = (texts: readonly TrainingText[]) =>
-        encodeRelations(
-          texts.filter((text) => typeof text === "string"),
-          model,
-          signal,
-        );
-      const rows = await encode(training.texts);
-      const judged = await encode(heldOut.texts);
+      const encode = (texts: readonly string[]) => encodeRelations(texts, model, signal);
+      const judged = await encode(markedTexts(heldOut));
       return {
-        training: { rows, data: withParts(taught, rows) },
+        training: await taughtRelations(data, encode),
         heldOut: heldOutRelations(data, judged),
       };
     },
@@ -124,6 +132,49 @@ function heldOutPart(data: TextData, rows: readonly TokenRow[]): HeldOutPart {
     take: (examples) => heldOutPart(takeTexts(data, examples), picked(rows, examples)),
     served: (model) => classifiedRows(rows, model),
     ...(isAsked && { zeroShot: { inputs: texts, labels } }),
+  };
+}
+
+function markedTexts({ texts }: TextPart): string[] {
+  return texts.filter((text) => typeof text === "string");
+}
+
+/** Each batch reads some of its examples the other way round, where there is a label for that. */
+async function taughtRelations(
+  { labels, ignoredLabel, training }: TextData,
+  encode: (texts: readonly string[]) => Promise<RelationRow[]>,
+): Promise<EncodedData["training"]> {
+  const { targets } = training;
+  const texts = markedTexts(training);
+  const rows = await encode(texts);
+  const mirrors = mirroredLabels(labels, ignoredLabel);
+  if (mirrors === null || targets.problem !== "single_label") {
+    return { rows, data: withParts(textTask({ labels, targets }), rows) };
+  }
+  const { classes } = targets;
+  const mirrored = classes.map((own) => mirrors[own] ?? null);
+  const exchanged = await encode(texts.map(exchangeMarks));
+  const both = [...rows, ...exchanged];
+  const data = withParts(
+    textTask({
+      labels,
+      targets: { ...targets, classes: [...classes, ...mirrored.map((mirror) => mirror ?? 0)] },
+    }),
+    both,
+  );
+  const drawn = (indices: readonly number[], draw: number) => {
+    const isExchanged = drawMirrored(indices.length, draw);
+    return indices.map((at, place) =>
+      isExchanged[place] && mirrored[at] !== null ? at + rows.length : at,
+    );
+  };
+  return {
+    rows,
+    data: {
+      ...data,
+      rowsOf: (indices, draw) => picked(both, drawn(indices, draw)),
+      feeds: (indices, longest, draw) => data.feeds(drawn(indices, draw), longest, draw),
+    },
   };
 }
 

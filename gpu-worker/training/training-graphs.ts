@@ -24,6 +24,8 @@ export type GraphOptions = {
   /** By the checkpoint's own names. */
   readonly isTrained: (name: string) => boolean;
   readonly loraScale?: number;
+  /** Of the loss that is trained by; what evaluates has none. Default 0. */
+  readonly labelSmoothing?: number;
   /** Tokens that the table of words has rows of (read-words.ts). Default: all. */
   readonly words?: readonly number[];
   /** Factor of the learning rate for the table of word shapes. */
@@ -48,12 +50,12 @@ function isShapes(name: string): boolean {
 export function trainingGraphs(
   config: unknown,
   weights: WeightSource,
-  { task, isTrained, loraScale = 1, words, shapesRate, head }: GraphOptions,
+  { task, isTrained, loraScale = 1, labelSmoothing = 0, words, shapesRate, head }: GraphOptions,
 ): TrainingGraphs {
   const some = words === undefined ? {} : { words };
   const shared = { task, loraScale, packed: true, isInput: () => true, ...some };
   const dropout = encoderDropout(usualRates);
-  const forward = buildTrainingEncoder(config, weights, { ...shared, dropout });
+  const forward = buildTrainingEncoder(config, weights, { ...shared, dropout, labelSmoothing });
   const read = forward.inputs.map(({ name }) => name).filter((name) => weights.entry(name));
   const trained = read.filter(isTrained);
   const isHead = (name: string) => head !== undefined && name.startsWith(`${head.layer}.`);

@@ -37,6 +37,8 @@ export const TrainingPlan = z.object({
   /** Examples. */
   batch: z.int().positive(),
   learningRate: z.number().positive(),
+  /** Of classes of which each row has one: see `crossEntropy`. */
+  labelSmoothing: z.number().nonnegative().lt(1).default(0),
   seed: z.int().nonnegative(),
   /** Of all epochs. */
   steps: z.int().positive(),
@@ -57,7 +59,7 @@ type Chosen = Pick<
   TrainingPlan,
   "strategy" | "layers" | "epochs" | "batch" | "learningRate" | "seed" | "maxSeconds"
 > &
-  Partial<Pick<TrainingPlan, "lora" | "softPrompt" | "recomputes">> & {
+  Partial<Pick<TrainingPlan, "lora" | "softPrompt" | "labelSmoothing" | "recomputes">> & {
     /** When to stop; by default, what `planTraining` finds fitting. */
     readonly patience?: number | null;
     readonly threshold?: number | null;
@@ -87,6 +89,7 @@ export function planTraining(chosen: Chosen, examples: number): TrainingPlan {
   const usual = Math.max(patienceMin, Math.ceil(evaluationsOf(chosen.epochs) / 3));
   return {
     recomputes: false,
+    labelSmoothing: 0,
     ...chosen,
     ...paced(steps, evaluationsOf(chosen.epochs)),
     lora: chosen.lora ?? usualLora,

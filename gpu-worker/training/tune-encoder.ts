@@ -82,6 +82,7 @@ async function trainedEncoder<T>(
     const graphs = trainingGraphs(config, begun, {
       task: adapter?.graphTask(task) ?? task,
       isTrained,
+      labelSmoothing: plan.labelSmoothing,
       shapesRate: adapter === null ? shapesRate : shapesRate / loraRate,
       ...(adapter !== null && {
         loraScale: loraScale(plan.lora),

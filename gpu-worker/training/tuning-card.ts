@@ -107,6 +107,7 @@ export function verdictSentence(verdict: TrainingReport["verdict"]): string {
 export function planInWords(plan: TrainingPlan, head = true): string {
   const { strategy, layers, learningRate, warmup, batch, epochs, steps, seed } = plan;
   const { rank, alpha } = plan.lora;
+  const smoothing = plan.labelSmoothing > 0 ? `, label smoothing ${plan.labelSmoothing}` : "";
   const what = {
     head: "nothing",
     "top-k": layers === 1 ? "the last layer" : `the last ${layers} layers`,
@@ -116,7 +117,7 @@ export function planInWords(plan: TrainingPlan, head = true): string {
   }[strategy];
   return (
     `Trained ${what}${head ? " and the head" : ""} by AdamW at ${learningRate} with linear decay and ` +
-    `${counted(warmup, "step")} of warm-up, in batches of ${batch}, at most ${counted(epochs, "epoch")} ` +
+    `${counted(warmup, "step")} of warm-up${smoothing}, in batches of ${batch}, at most ${counted(epochs, "epoch")} ` +
     `(${counted(steps, "step")}), seed ${seed}`
   );
 }

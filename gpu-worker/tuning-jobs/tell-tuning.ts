@@ -131,7 +131,7 @@ function tellPlan(
   { strategy: asked, maxSeconds, seconds }: Told,
   lease: Pick<TuningLease, "tell">,
 ): void {
-  const { strategy, epochs, batch, steps, learningRate, seed } = plan;
+  const { strategy, epochs, batch, steps, learningRate, labelSmoothing, seed } = plan;
   const estimate = seconds === null ? "" : ` About ${Math.ceil(seconds)} of ${maxSeconds} seconds.`;
   lease.tell(`${strategyWords(plan, asked)}: ${workWords(plan, sizes)}.${estimate}`, {
     strategy,
@@ -143,6 +143,7 @@ function tellPlan(
       batch_size: batch,
       total_steps: steps,
       learning_rate: learningRate,
+      label_smoothing: labelSmoothing,
     }),
     seed,
     training_examples: sizes.examples,

@@ -80,6 +80,21 @@ describe("cross-entropy", () => {
     expect(loss).toBe(0);
   });
 
+  it("spreads of what is wanted the smoothed share over all classes", async () => {
+    const smoothing = 0.1;
+    const smoothed = rowsOf(logits, classes).flatMap((row, at) => {
+      const label = labels[at] ?? NaN;
+      if (label < 0) return [];
+      const each = row.map((_, other) => negativeLogLikelihood(row, other));
+      return [(1 - smoothing) * (each[label] ?? NaN) + smoothing * mean(each)];
+    });
+    const loss = await lossOf(given, (graph, of) =>
+      crossEntropy(graph, { logits: of("logits"), labels: of("labels") }, smoothing),
+    );
+    expect(loss).toBeCloseTo(mean(smoothed), 5);
+    expect(loss).not.toBeCloseTo(mean(counted), 2);
+  });
+
   it.each([1, 2, 3, 7, 12])(
     "is the same in %i slices, more than there are rows too",
     async (slices) => {

@@ -107,6 +107,7 @@ type Case = {
   readonly ends: readonly string[];
   readonly start?: (weights: WeightSource) => StartTensors;
   readonly dropout?: DropoutRates;
+  readonly labelSmoothing?: number;
 };
 
 function random(seed: number): () => number {
@@ -115,7 +116,8 @@ function random(seed: number): () => number {
 }
 
 const cases: Readonly<Record<string, Case>> = {
-  "BERT by tokens, with word shapes and dropout": {
+  "BERT by tokens, with word shapes, dropout and smoothed labels": {
+    labelSmoothing: 0.2,
     dropout: { hidden: 0.2, attention: 0.3, head: 0.1 },
     folder: "checkpoints/bert-tokens",
     task: { name: "token-classification" },
@@ -161,7 +163,8 @@ const cases: Readonly<Record<string, Case>> = {
     },
     ends: ["word_embeddings.weight", "lm_head.dense.weight", "0.output.dense.weight"],
   },
-  "XLM-RoBERTa by classes": {
+  "XLM-RoBERTa by classes, smoothed": {
+    labelSmoothing: 0.1,
     folder: "checkpoints/xlm-roberta-classifier",
     task: { name: "sequence-classification", problem: "single_label" },
     labels: { labels: perText([0, 1, -100, 1]) },
@@ -183,7 +186,8 @@ const cases: Readonly<Record<string, Case>> = {
       "embeddings.word_embeddings.weight",
     ],
   },
-  "DeBERTa by relations, distances trained": {
+  "DeBERTa by relations, smoothed, distances trained": {
+    labelSmoothing: 0.1,
     folder: "checkpoints/deberta-v3-masked-lm",
     task: { name: "relation" },
     labels: {
@@ -206,13 +210,14 @@ describe("gradients of encoders", () => {
   it.each(Object.keys(cases))("%s", async (name) => {
     const found = cases[name];
     if (found === undefined) throw new TypeError(name);
-    const { folder, task, labels, ends } = found;
+    const { folder, task, labels, ends, labelSmoothing = 0 } = found;
     const bare = open(folder);
     const { config, weights } = open(folder, found.start?.(bare.weights));
     for (const packed of [false, true]) {
       const forward = buildTrainingEncoder(config, weights, {
         task,
         packed,
+        labelSmoothing,
         isInput: () => true,
         ...(found.dropout === undefined ? {} : { dropout: encoderDropout(found.dropout) }),
       });

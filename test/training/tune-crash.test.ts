@@ -19,7 +19,13 @@ afterEach(() => bench.close());
 
 type Options = Partial<TuneCommand> & Pick<TuneCommand, "model">;
 
-const options: Options = { model: "tiny", epochs: 40, saveSeconds: 0, seed: 5 };
+const options: Options = {
+  model: "tiny",
+  epochs: 40,
+  labelSmoothing: 0.1,
+  saveSeconds: 0,
+  seed: 5,
+};
 const tuned = (out: string) => readFileSync(path.join(out, "model.safetensors"));
 const adapterOf = (out: string) => readFileSync(path.join(out, "adapter_model.safetensors"));
 const metrics = (out: string) => readFileSync(path.join(out, "metrics.csv"), "utf8");

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
 import { type CatalogBench, openCatalogBench } from "../catalog/catalog-bench.ts";
 import { writeTinyEncoder } from "../catalog/tiny-encoder.ts";
-import { madeTexts, reportOf, tune, writeLines } from "./tune-bench.ts";
+import { classify, madeTexts, reportOf, tune, writeLines } from "./tune-bench.ts";
 
 let bench: CatalogBench;
 let data: string;
@@ -72,4 +72,48 @@ it("stops after as many evaluations without such a gain as it was given", async 
     reason: "early_stopping",
     detail: "no gain in 2 evaluations",
   });
+});
+
+const lossesIn = (csv: string) =>
+  csv
+    .trimEnd()
+    .split("\n")
+    .slice(1)
+    .map((line) => line.split(",").map(Number));
+
+it("smooths what is trained by, and not what is judged", async () => {
+  const out = bench.local("tuned");
+  const said = await tune(bench, { model: "tiny", data, out, epochs: 20, labelSmoothing: 0.8 });
+  expect(said[1]).toContain("warm-up, label smoothing 0.8, in batches");
+  // Of two classes 0.6 and 0.4 are wanted.
+  const wanted = [0.6, 0.4];
+  const entropy = wanted.reduce((sum, share) => sum - share * Math.log(share), 0);
+  const [header = ""] = readFileSync(path.join(out, "metrics.csv"), "utf8").split("\n");
+  const columns = header.split(",");
+  const [train, valid] = [columns.indexOf("train_loss"), columns.indexOf("valid_loss")];
+  const rows = lossesIn(readFileSync(path.join(out, "metrics.csv"), "utf8"));
+  for (const row of rows) expect(row[train]).toBeGreaterThan(entropy - 1e-4);
+  expect(rows.at(-1)?.[valid]).toBeLessThan(entropy - 0.05);
+  const answers = await classify(await bench.open(), "tuned", madeTexts(20));
+  for (const [best] of answers) expect(best?.score).toBeLessThan(0.75);
+});
+
+it("smooths where there are many classes, unless it is told otherwise", async () => {
+  const many = madeTexts(100).map((text, at) => ({ text, label: `c${at % 20}` }));
+  await writeLines(data, many);
+  const run = { model: "tiny", data, epochs: 1, strategy: "lora" } as const;
+  const [, plan] = await tune(bench, { ...run, out: bench.local("usual") });
+  expect(plan).toContain("label smoothing 0.1, in");
+  const [, told] = await tune(bench, { ...run, out: bench.local("told"), labelSmoothing: 0 });
+  expect(told).not.toContain("smoothing");
+});
+
+it("smooths no head, and nothing without classes", async () => {
+  const run = { model: "tiny", data, out: bench.local("x"), labelSmoothing: 0.1 };
+  await expect(tune(bench, { ...run, strategy: "head" })).rejects.toThrow(
+    "label smoothing is not for the strategy head",
+  );
+  const numbers = madeTexts(40).map((text) => ({ text, score: text.length }));
+  await writeLines(data, numbers);
+  await expect(tune(bench, run)).rejects.toThrow("label smoothing is for examples with one label");
 });

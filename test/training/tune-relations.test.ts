@@ -76,6 +76,39 @@ it.each([
   },
 );
 
+/** Hasty is what comes first, or second: one of the training examples and half of those that are held out. */
+function directed(count: number, second: (at: number) => boolean) {
+  return madeRelations(count).map(({ text }, at) => {
+    const [hasty, other] = second(at) ? ["e2", "e1"] : ["e1", "e2"];
+    const part = new RegExp(`(?<=<${hasty}>)[^<]*`);
+    const marked = text.replaceAll("quick", "brown").replace(part, "quick fox");
+    return { text: marked, label: `Haste(${hasty},${other})` };
+  });
+}
+
+it("are learnt of one direction from examples of the other", async () => {
+  const file = (name: string) => path.join(bench.folder, name);
+  const out = bench.local("tuned");
+  await tune(bench, {
+    model: "tiny",
+    data: await writeLines(
+      file("train.jsonl"),
+      directed(160, (at) => at === 0),
+    ),
+    validation: await writeLines(
+      file("held-out.jsonl"),
+      directed(220, (at) => at % 2 === 0).slice(160),
+    ),
+    out,
+    epochs: 10,
+    strategy: "lora",
+    learningRate: 3e-2,
+  });
+  const accuracy = reportOf(out).comparisons.find(({ metric }) => metric === "accuracy");
+  expect(accuracy?.base).toBe(0.5);
+  expect(accuracy?.tuned).toBeGreaterThan(0.9);
+});
+
 it("refuses texts without marks, and heads", async () => {
   const data = path.join(bench.folder, "train.jsonl");
   await writeLines(data, lines);

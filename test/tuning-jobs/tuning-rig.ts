@@ -36,6 +36,7 @@ export const usualOptions: TuningOptions = {
   batch: 16,
   learningRate: 1e-2,
   learningRateMultiplier: null,
+  labelSmoothing: null,
   lora: null,
   softPrompt: null,
   earlyStopping: null,

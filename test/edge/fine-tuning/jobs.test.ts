@@ -49,6 +49,7 @@ describe("a job", () => {
       method: { type: "supervised", supervised: { hyperparameters: { n_epochs: 3 } } },
       strategy: "lora",
       lora: { rank: 4, alpha: 8 },
+      label_smoothing: 0.05,
       early_stopping: { patience: 2, threshold: 0 },
       max_seconds: 60,
       validation_file: null,
@@ -65,6 +66,7 @@ describe("a job", () => {
       hyperparameters: { n_epochs: 3, batch_size: "auto", learning_rate_multiplier: "auto" },
       strategy: "lora",
       lora: { rank: 4, alpha: 8 },
+      label_smoothing: 0.05,
       early_stopping: { patience: 2, threshold: 0 },
       max_seconds: 60,
       fine_tuned_model: null,
@@ -83,7 +85,14 @@ describe("a job", () => {
       model: "all-MiniLM-L6-v2",
       training: { filename: `${file}.jsonl`, object: { key: `files/${file}` } },
       validation: null,
-      options: { epochs: 3, batch: null, lora: { rank: 4, alpha: 8 }, seed: 7, maxSeconds: 60 },
+      options: {
+        epochs: 3,
+        batch: null,
+        lora: { rank: 4, alpha: 8 },
+        labelSmoothing: 0.05,
+        seed: 7,
+        maxSeconds: 60,
+      },
       name: `ft:all-MiniLM-L6-v2:mood:${job.id.slice("ftjob-".length)}`,
     });
     expect(await retrieve(job.id)).toMatchObject({
@@ -178,6 +187,13 @@ describe("what is refused", () => {
     ["layers alone", { layers: 2 }, "invalid_value", "layers"],
     ["lora alone", { lora: { rank: 4, alpha: 8 } }, "invalid_value", "lora"],
     ["a soft prompt alone", { soft_prompt: { virtual_tokens: 4 } }, "invalid_value", "soft_prompt"],
+    ["smoothing of all", { label_smoothing: 1 }, "invalid_value", "label_smoothing"],
+    [
+      "smoothing of a head",
+      { label_smoothing: 0.1, strategy: "head" },
+      "invalid_value",
+      "label_smoothing",
+    ],
     ["a task of decoders", { task: "chat" }, "invalid_value", "model"],
     ["no seconds", { max_seconds: 0 }, "invalid_value", "max_seconds"],
     [

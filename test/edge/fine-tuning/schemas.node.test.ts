@@ -26,6 +26,7 @@ const options: TuningOptions = {
   batch: null,
   learningRate: null,
   learningRateMultiplier: 0.5,
+  labelSmoothing: null,
   lora: null,
   softPrompt: null,
   earlyStopping: null,
