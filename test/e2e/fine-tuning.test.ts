@@ -151,7 +151,8 @@ async function classify(model: string, inputs: string, headers = {}): Promise<Re
   });
 }
 
-describe("a tuning job", () => {
+/** Training has the lowest priority, and other tests the machine. */
+describe("a tuning job", { timeout: 180_000 }, () => {
   it("is created, followed, used and deleted by OpenAI's client", async () => {
     const file = await upload(examples(3));
     const label_names = ["travel", "food"];
@@ -257,7 +258,7 @@ describe("a tuning job", () => {
     expect(accuracy?.tuned).toBeGreaterThan(accuracy?.base ?? 1);
     await client.models.delete(model);
     expect((await classify(model, "a quick fox")).status).toBe(404);
-  }, 120_000);
+  });
 
   it("teaches a model that writes new answers, beside which the base keeps its own", async () => {
     const facts = Array.from({ length: 10 }, (_, at) => [`w${10 + at}`, `w${20 + at} w${40 - at}`]);
@@ -299,7 +300,7 @@ describe("a tuning job", () => {
     await client.models.delete(tuned ?? "");
     expect(await answersOf(further ?? "")).toEqual(taught);
     await client.models.delete(further ?? "");
-  }, 120_000);
+  });
 
   it("goes on after its process was killed, and is served once", async () => {
     const created = await create(await upload(tinyExamples()), tiny, 2, { strategy: "full" });
@@ -316,7 +317,7 @@ describe("a tuning job", () => {
     const { data } = await client.models.list();
     expect(data.filter(({ id }) => id.startsWith("ft:")).map(({ id }) => id)).toEqual([model]);
     await client.models.delete(model);
-  }, 120_000);
+  });
 
   it("pauses and goes on, and is cancelled while it runs", async () => {
     const file = await upload(tinyExamples());
@@ -333,7 +334,7 @@ describe("a tuning job", () => {
     const { fine_tuned_model: model } = await reaches(next.id, "succeeded");
     expect((await classify(model ?? "", "a quick fox")).status).toBe(200);
     await client.models.delete(model ?? "");
-  }, 120_000);
+  });
 
   it("is behind an alias that learns from corrections", async () => {
     const created = await create(await upload(tinyExamples()), tiny, 1, { strategy: "head" });
@@ -360,7 +361,7 @@ describe("a tuning job", () => {
     await call("/v1/aliases/mood", { method: "DELETE" });
     for (const { id } of (await client.models.list()).data)
       if (id.startsWith("ft:")) await client.models.delete(id);
-  }, 120_000);
+  });
 
   it("fails by the file's first bad line, and leaves bad lines out where told to", async () => {
     const file = await upload(`${tinyExamples()}\n{"text": "no label"}`);

@@ -110,7 +110,11 @@ describe("text generation", () => {
   });
 
   it.each<[string, string, object]>([
-    ["invalid_value", "parameters.grammar.value", { parameters: { grammar: { type: "json" } } }],
+    [
+      "missing_required_parameter",
+      "parameters.grammar.value",
+      { parameters: { grammar: { type: "json" } } },
+    ],
     ["unsupported_parameter", "parameters.adapter_id", { parameters: { adapter_id: "a" } }],
     ["unsupported_parameter", "parameters.best_of", { parameters: { best_of: 2 } }],
     ["unsupported_parameter", "parameters.typical_p", { parameters: { typical_p: 0.5 } }],
