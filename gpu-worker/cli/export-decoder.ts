@@ -1,7 +1,7 @@
 /**
  * A model that writes as files that need nothing of ours: its graph in f32 with its adapter merged, or its soft prompt
  * behind the vocabulary; its tokenizer, whatever file it comes from; model.json (ends, lengths, the shape of keys and
- * values, the chat template); and run.mjs, which writes the likeliest answer.
+ * values, the chat template); model.mjs, which writes the likeliest answer, and run.mjs, which calls it.
  */
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
@@ -63,7 +63,7 @@ export async function exportDecoder(
     const graph = buildDecoder(config, weights, { positions, mixed: false });
     await writeModel(graph, path.join(out, "model.onnx"));
     if (merge) await writeMerged(path.join(out, "checkpoint"), { base, config, weights });
-    await writeScript(out, "run-decoder.mjs", describe(exported, vocabulary));
+    await writeScript(out, "exported-decoder.mjs", describe(exported, vocabulary));
   } finally {
     opened.close();
   }
@@ -83,7 +83,7 @@ function expectWidth({ width }: SoftPrompt, hidden: number): void {
   throw new Error(`its virtual tokens have ${width} numbers each, those of its base ${hidden}`);
 }
 
-/** What run.mjs has to know. */
+/** What model.mjs has to know. */
 function describe({ base, adapter: model }: DecoderToExport, vocabulary: number) {
   const adapter = model?.adapter ?? null;
   const template = adapter === null ? base.chatTemplate : chatTemplateOf(adapter, base);

@@ -1,6 +1,6 @@
 /**
  * `npm run model -- export MODEL --out DIR`: a model as files that need nothing of ours: model.onnx with its head,
- * tokenizer.json, model.json (labels and what its numbers mean), its card, and run.mjs, a script that runs them. An
+ * tokenizer.json, model.json (labels and what its numbers mean), its card, model.mjs, which runs them, and run.mjs. An
  * adapter is merged into its base; with `--merge`, the base's checkpoint too. Here of encoders; export-decoder.ts has
  * models that write.
  */
@@ -46,7 +46,7 @@ export type ExportCommand = {
 
 type Settings = Pick<CatalogSettings, "modelsFolder" | "stateFolder">;
 
-/** What run.mjs has to know. */
+/** What model.mjs has to know. */
 type Description = {
   task: Task;
   outputs: string[];
@@ -241,7 +241,7 @@ async function writeRest(out: string, { base, cardFolder, description }: Exporte
   await copyNamed(cardFolder, out, "README.md");
   if (description.word_shapes) await writeWordShapes(out);
   if (description.parts !== null) await copyOwn("marked-parts.mjs", out);
-  await writeScript(out, "run-exported.mjs", description);
+  await writeScript(out, "exported-encoder.mjs", description);
 }
 
 /** Ours, without its types. */

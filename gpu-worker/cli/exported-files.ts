@@ -28,10 +28,11 @@ export async function copyOwn(name: string, to: string, as = name): Promise<void
   await copyFile(path.join(import.meta.dirname, name), path.join(to, as));
 }
 
-/** What the script has to know, and the script. @param script a file beside this one */
-export async function writeScript(out: string, script: string, description: object): Promise<void> {
+/** What the model's module has to know, the module, a file beside this one, and the script that calls it. */
+export async function writeScript(out: string, module: string, description: object): Promise<void> {
   await writeFile(path.join(out, "model.json"), `${JSON.stringify(description, null, 2)}\n`);
-  await copyOwn(script, out, "run.mjs");
+  await copyOwn(module, out, "model.mjs");
+  await copyOwn("run-exported.mjs", out, "run.mjs");
 }
 
 /** The weights as `model.safetensors` of a checkpoint. */
