@@ -115,7 +115,7 @@ async function reaches(id: string, ...statuses: string[]): Promise<Job> {
       expect(statuses, `${job.status} ${failure}`).toContain(job.status);
       return job;
     },
-    { timeout: 240_000, interval: 100 },
+    { timeout: 100_000, interval: 100 },
   );
 }
 
@@ -152,7 +152,7 @@ async function classify(model: string, inputs: string, headers = {}): Promise<Re
 }
 
 /** Training has the lowest priority, and other tests the machine. */
-describe("a tuning job", { timeout: 300_000 }, () => {
+describe("a tuning job", { timeout: 180_000 }, () => {
   it("is created, followed, used and deleted by OpenAI's client", async () => {
     const file = await upload(examples(3));
     const label_names = ["travel", "food"];

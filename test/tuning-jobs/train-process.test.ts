@@ -58,7 +58,7 @@ it("killed in mid-training, a job goes on in the next process and ends the same 
   expect(unbroken).toBeDefined();
   expect(weights()).toBe(unbroken);
   // What trains gives way to all other tests.
-}, 480_000);
+}, 180_000);
 
 it("hands back what it is at on SIGTERM, with its state, at the lowest priority meanwhile", async () => {
   const order = await rig.add({ options: { ...options, epochs: 50, batch: 1 } }, data);
