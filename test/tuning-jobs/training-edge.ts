@@ -96,7 +96,8 @@ export class TrainingEdge {
     const report = TuningReport.parse(JSON.parse(body));
     this.reports.push(report);
     const action = this.action(report);
-    if (report.outcome !== null) this.orders.delete(report.id);
+    // One whose process died is still to be done.
+    if (report.outcome !== null && report.outcome.kind !== "lost") this.orders.delete(report.id);
     return [200, { action }];
   }
 
