@@ -8,6 +8,8 @@ import { TuningError } from "./tuning-error.ts";
 export type Wishes = {
   /** Null: to be chosen. */
   readonly strategy: TrainingPlan["strategy"] | null;
+  /** Absent or null: as usual. A head has none. */
+  readonly labelSmoothing?: number | null;
   readonly epochs: number | null;
   readonly learningRate: number | null;
   /** Of top-k. Null: as usual. */
@@ -77,7 +79,7 @@ function rateOf(
 }
 
 /** Training that is too large for the memory there is. */
-export class MemoryError extends Error {}
+export class MemoryError extends TuningError {}
 
 /** Or for the room there is on the disk. */
 export class DiskError extends Error {}
@@ -124,9 +126,10 @@ export function choosePlan(facts: CostFacts, wishes: Wishes, limits: Limits): Ch
   );
 }
 
-function usualStrategies({ headFits, adapterGains }: Wishes): TrainingPlan["strategy"][] {
-  if (adapterGains) return headFits ? ["lora", "head"] : ["lora"];
-  return headFits ? ["full", "top-k", "head"] : ["full", "top-k"];
+function usualStrategies(wishes: Wishes): TrainingPlan["strategy"][] {
+  const { headFits, adapterGains, labelSmoothing = null } = wishes;
+  const head = headFits && labelSmoothing === null ? (["head"] as const) : [];
+  return adapterGains ? ["lora", ...head] : ["full", "top-k", ...head];
 }
 
 /** Epochs: those that are asked for, or as many as do best, then one fewer each, down to one. */

@@ -41,5 +41,6 @@ export function labelSmoothingOf(
     isOfClasses
       ? "label smoothing is not for the strategy head, which is fitted otherwise: leave it out"
       : "label smoothing is for examples with one label each, tags included: leave it out",
+    { param: "label_smoothing" },
   );
 }

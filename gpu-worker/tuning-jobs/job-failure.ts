@@ -1,7 +1,7 @@
 /** Why a job failed, in words for who asked for it. What they cannot be told goes to the log alone. */
 import { CodedError, type PublicError } from "#contract/errors.ts";
 import { DataError } from "../training/checked-data.ts";
-import { DiskError, MemoryError } from "../training/choose-plan.ts";
+import { DiskError } from "../training/choose-plan.ts";
 import { TuningError } from "../training/tuning-error.ts";
 import { translateError } from "../jobs/translate-error.ts";
 
@@ -28,9 +28,6 @@ export function jobFailure(error: unknown): PublicError {
     const { param } = error;
     const words = asFields(error.message);
     return new CodedError("invalid_value", words, param === null ? {} : { param }).toPublic();
-  }
-  if (error instanceof MemoryError) {
-    return new CodedError("invalid_value", asFields(error.message)).toPublic();
   }
   if (isDiskFull(error)) {
     return new CodedError(

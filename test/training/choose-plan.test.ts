@@ -75,8 +75,12 @@ it("trains an adapter where that learns more, at its own rate", () => {
   expect(choosePlan(facts(5_400), { ...relations, adapterExamples: 27_000 }, limits).epochs).toBe(
     5,
   );
-  const hurried = choosePlan(facts(5_400), { ...auto, adapterGains: true, maxSeconds: 10 }, limits);
+  const little = { ...auto, adapterGains: true, maxSeconds: 10 };
+  const hurried = choosePlan(facts(5_400), little, limits);
   expect(hurried).toMatchObject({ strategy: "head" });
+  // A head has no smoothing, and what was asked for is not left out in silence.
+  const smoothed = choosePlan(facts(5_400), { ...little, labelSmoothing: 0.1 }, limits);
+  expect(smoothed).toMatchObject({ strategy: "lora", epochs: 1 });
   expect(hurried.learningRate).toBeCloseTo(2e-4);
   const full = choosePlan(facts(5_400), { ...relations, strategy: "full" }, limits);
   expect(full).toMatchObject({ strategy: "full" });
