@@ -1,4 +1,4 @@
-import { availableParallelism, tmpdir } from "node:os";
+import { availableParallelism, getPriority, setPriority, tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
@@ -27,6 +27,15 @@ const compileCache = {
 const stackCache = {
   LLM_OS_CACHE: path.join(tmpdir(), `llm-os-e2e-${process.pid}`),
 };
+
+/**
+ * Training, compiling and judging have the lowest priority there is. Beside a suite of the usual one they would get a
+ * hundredth of a core, and what waits for them would wait for most other files to end.
+ */
+setPriority(Math.max(getPriority(), 15));
+
+/** For what hangs, not for what is slow: a busy machine may be several times slower than a quiet one. */
+const timeouts = { testTimeout: 300_000, hookTimeout: 300_000 };
 
 /** One more than there are cores: files that start processes, whole stacks above all, wait for much of their time. */
 const maxWorkers = availableParallelism() + 1;
@@ -94,8 +103,7 @@ export default defineConfig({
           isolate: false,
           setupFiles: ["test/edge/new-isolate.ts"],
           maxWorkers,
-          // The largest requests take seconds where the machine has other work too.
-          testTimeout: 30_000,
+          ...timeouts,
         },
       },
       {
@@ -105,8 +113,7 @@ export default defineConfig({
           include: ["test/**/*.test.ts"],
           exclude: ["test/edge/**/!(*.node).test.ts", "test/e2e/**", ...shared, ...serving],
           environment: "node",
-          testTimeout: 30_000,
-          hookTimeout: 60_000,
+          ...timeouts,
           maxWorkers,
         },
       },
@@ -116,8 +123,7 @@ export default defineConfig({
           env: compileCache,
           include: shared,
           environment: "node",
-          testTimeout: 30_000,
-          hookTimeout: 60_000,
+          ...timeouts,
           maxWorkers,
           isolate: false,
         },
@@ -128,8 +134,7 @@ export default defineConfig({
           env: compileCache,
           include: serving,
           environment: "node",
-          testTimeout: 30_000,
-          hookTimeout: 60_000,
+          ...timeouts,
           maxWorkers,
           isolate: false,
         },
@@ -142,9 +147,7 @@ export default defineConfig({
           include: ["test/e2e/**/*.test.ts"],
           globalSetup: ["test/e2e/shared-stacks.ts"],
           environment: "node",
-          testTimeout: 60_000,
-          // Where the machine has other work too, a stack takes a minute to start.
-          hookTimeout: 180_000,
+          ...timeouts,
           maxWorkers,
         },
       },

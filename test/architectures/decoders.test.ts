@@ -150,7 +150,7 @@ describe("whole texts", () => {
 });
 
 describe("decoders step by step", () => {
-  it.each(decoders)("%s gives the same as at once", { timeout: 30_000 }, async (name, folder) => {
+  it.each(decoders)("%s gives the same as at once", async (name, folder) => {
     const session = await open(folder);
     try {
       const texts = textsOf(folder);

@@ -174,7 +174,7 @@ describe.skipIf(!here)("SmolLM2", () => {
     int8 = await open({ form: "int8" });
     int4 = await open({ form: "int4" });
     wanted = await readExactly(exact);
-  }, 120_000);
+  });
 
   afterAll(async () => {
     await Promise.all([exact, int8, int4].map((session) => session.release()));
@@ -214,7 +214,7 @@ describe.skipIf(!here)("SmolLM2", () => {
       expect(found[at]?.agreement).toBeCloseTo(figures?.agreement ?? NaN, 1);
       expect(found[at]).toSatisfy(isAccurateDecoder);
     }
-  }, 180_000);
+  });
 
   it("strays little more with keys and values in int8", async () => {
     const reach = await reachOfSome(int8);
@@ -222,7 +222,7 @@ describe.skipIf(!here)("SmolLM2", () => {
     expect(alone.divergence).toBeLessThanOrEqual(0.003);
     const both = await compareOpened("int8, keys and values too", { form: "int8", reach });
     expect(both.divergence).toBeLessThanOrEqual(0.006);
-  }, 120_000);
+  });
 
   it.each(["int8", "int4"] as const)(
     "strays little from f32 in %s",

@@ -67,7 +67,7 @@ describe.skipIf(!here)("SmolLM2 from GGUF", () => {
     const log = { info: () => {}, warn: console.warn };
     const runtime = await openRuntime({ log });
     session = await runtime.load({ path: graph }, { threads: 2, provider: "cpu" });
-  }, 120_000);
+  });
 
   afterAll(async () => {
     await session?.release();

@@ -158,7 +158,7 @@ describe.runIf(process.platform === "linux")(
       // Each takes some 50 MB: four of them are seen.
       expect(loaded - before).toBeGreaterThan(150e6);
       expect(after).toBeLessThan(1.05 * before);
-    }, 120_000);
+    });
   },
 );
 
@@ -241,5 +241,5 @@ describe("a text of thousands of tokens", () => {
         /input of 2000 tokens .* ready-made, which takes at most 1\d{3}/,
       ),
     });
-  }, 120_000);
+  });
 });

@@ -313,7 +313,7 @@ if (realFile === null) {
 }
 
 describe.skipIf(realFile === null || sharedFolder === null)("an ONNX file made by others", () => {
-  it("gives vectors close to PyTorch's", { timeout: 60_000 }, async () => {
+  it("gives vectors close to PyTorch's", async () => {
     const models = path.join(sharedFolder ?? "", "models");
     const folder = bench.local("minilm");
     await mkdir(path.join(folder, "1_Pooling"), { recursive: true });

@@ -56,7 +56,7 @@ it("writes examples and their scores, and nothing over what is there", async () 
   expect(scored).toHaveLength(Number(kept));
   const again = await augment("--out", out);
   expect(again).toMatchObject({ code: 1, errors: expect.stringMatching(/is there already/) });
-}, 60_000);
+});
 
 it("refuses wrong use with 2, and what cannot be augmented with 1", async () => {
   const out = ["--out", path.join(folder, "none.jsonl")];
@@ -70,4 +70,4 @@ it("refuses wrong use with 2, and what cannot be augmented with 1", async () => 
     const ended = await augment(...out, ...words);
     expect(ended).toMatchObject({ code: 1, errors: expect.stringMatching(reason) });
   }
-}, 60_000);
+});

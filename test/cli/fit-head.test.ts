@@ -71,7 +71,7 @@ describe("npm run model -- fit-head", () => {
     const card = await readFile(path.join(out, "README.md"), "utf8");
     expect(card).toMatch(/license: apache-2\.0/);
     expect(card).toContain("npm run model -- fit-head --base all-MiniLM-L6-v2 --data");
-  }, 120_000);
+  });
 
   it("names every bad line, and writes nothing", async () => {
     const data = path.join(folder, "bad.jsonl");

@@ -225,7 +225,7 @@ describe.skipIf(sharedFolder === null)("npm run model -- verify", () => {
 });
 
 describe.skipIf(sharedFolder === null)("npm run model -- embed", () => {
-  it("makes the committed model again, byte for byte", { timeout: 120_000 }, async () => {
+  it("makes the committed model again, byte for byte", async () => {
     const from = path.join(sharedFolder ?? "", "models/all-MiniLM-L6-v2");
     const out = path.join(folder, "embedded");
     const { code, errors } = await model([

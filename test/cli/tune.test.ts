@@ -77,4 +77,4 @@ it("refuses wrong use with 2, and what cannot be trained with 1", async () => {
     code: 1,
     errors: expect.stringMatching(/none\.jsonl cannot be read: ENOENT/),
   });
-}, 20_000);
+});

@@ -23,7 +23,7 @@ beforeAll(async () => {
   stack = await sharedStack("writers");
   // Its graph is built with the first call.
   await messageOf(stack);
-}, 180_000);
+});
 
 const running = () => stack;
 

@@ -33,7 +33,7 @@ beforeAll(async () => {
   });
   client = new OpenAI({ apiKey: "anonymous", baseURL: `${stack.url}/v1`, maxRetries: 0 });
   await write(0, () => undefined);
-}, 120_000);
+});
 
 afterAll(async () => {
   await stack.stop();
@@ -81,7 +81,7 @@ async function used(): Promise<number> {
   return unitsPerDay - Number(response.headers.get("x-ratelimit-remaining-tokens"));
 }
 
-it("goes on where the worker is killed", { timeout: 120_000 }, async () => {
+it("goes on where the worker is killed", async () => {
   const unbroken = await writeAll(() => undefined);
   // From here on the same request is answered from the cache, and costs nothing.
   await used();

@@ -53,7 +53,7 @@ async function embed(i: number): Promise<Response> {
 
 async function healthy(): Promise<void> {
   await vi.waitFor(async () => expect((await fetch(`${stack.url}/healthz`)).status).toBe(200), {
-    timeout: 30_000,
+    timeout: 120_000,
     interval: 100,
   });
 }
@@ -90,7 +90,7 @@ async function ask(i: number): Promise<Answer> {
   };
 }
 
-it("loses, doubles and overcharges nothing", { timeout: 240_000 }, async () => {
+it("loses, doubles and overcharges nothing", async () => {
   console.log(`CRASH_SEED=${seed}`);
   const random = randomFrom(seed);
   const victims = ["worker", "edge", "queue"] as const;
@@ -141,6 +141,6 @@ it("loses, doubles and overcharges nothing", { timeout: 240_000 }, async () => {
       const used = unitsPerDay - Number(headers.get("x-ratelimit-remaining-tokens"));
       expect(used).toBe(charged);
     },
-    { timeout: 40_000, interval: 500 },
+    { timeout: 120_000, interval: 500 },
   );
 });

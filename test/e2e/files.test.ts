@@ -47,7 +47,7 @@ async function judged(id: string): Promise<OpenAI.FileObject> {
       expect(file.status).not.toBe("uploaded");
       return file;
     },
-    { timeout: 20_000, interval: 50 },
+    { timeout: 120_000, interval: 50 },
   );
 }
 
@@ -109,61 +109,57 @@ describe("a file", () => {
     await expect(client.files.content(created.id)).rejects.toMatchObject({ status: 404 });
   });
 
-  it(
-    "grows by what is made of its examples, and is a training file again",
-    { timeout: 60_000 },
-    async () => {
-      const films = ["film", "play", "concert", "novel", "album"].flatMap((what, at) => [
-        { text: `I loved every minute of this wonderful ${what}, number ${at}`, label: "good" },
-        { text: `A dull and lifeless ${what} that bored me to tears, number ${at}`, label: "bad" },
-      ]);
-      const { id: file } = await upload(films.map((row) => `${JSON.stringify(row)}\n`).join(""));
-      const send = async <T>(route: string, body: object) => {
-        const headers = {
-          authorization: `Bearer ${stack.operatorKey}`,
-          "content-type": "application/json",
-        };
-        const response = await fetch(`${stack.url}/v1/${route}`, {
-          method: "POST",
-          headers,
-          body: JSON.stringify(body),
-        });
-        return { status: response.status, answer: (await response.json()) as T };
+  it("grows by what is made of its examples, and is a training file again", async () => {
+    const films = ["film", "play", "concert", "novel", "album"].flatMap((what, at) => [
+      { text: `I loved every minute of this wonderful ${what}, number ${at}`, label: "good" },
+      { text: `A dull and lifeless ${what} that bored me to tears, number ${at}`, label: "bad" },
+    ]);
+    const { id: file } = await upload(films.map((row) => `${JSON.stringify(row)}\n`).join(""));
+    const send = async <T>(route: string, body: object) => {
+      const headers = {
+        authorization: `Bearer ${stack.operatorKey}`,
+        "content-type": "application/json",
       };
-      const asked = { file, methods: ["swap", "delete", "keyboard"], per_example: 3, seed: 5 };
-      const begun = await send<{ id: string }>("augment", asked);
-      expect(begun.status).toBe(202);
-      const job = `${stack.url}/v1/jobs/${begun.answer.id}`;
-      const headers = { authorization: `Bearer ${stack.operatorKey}` };
-      await (await fetch(`${job}/events`, { headers })).text();
-      const { output } = (await (await fetch(job, { headers })).json()) as {
-        output: AugmentationReport;
-      };
-      const { candidates } = AugmentationReport.parse(output);
-      expect(candidates.length).toBeGreaterThan(films.length);
-      for (const { label, source, scores } of candidates) {
-        expect(label).toBe(films[source]?.label);
-        expect(scores.similarity).toBeGreaterThanOrEqual(0.6);
-        expect(scores.label).toBeGreaterThan(0);
-      }
-      const exported = await send<OpenAI.FileObject>("augment/export", { job: begun.answer.id });
-      const { id } = exported.answer;
-      expect(await judged(id)).toMatchObject({ status: "processed", purpose: "fine-tune" });
-      expect(await reportOf(id)).toMatchObject({
-        examples: films.length + candidates.length,
-        bad_examples: 0,
-        problems: [],
-        ignored_fields: [],
+      const response = await fetch(`${stack.url}/v1/${route}`, {
+        method: "POST",
+        headers,
+        body: JSON.stringify(body),
       });
-      const content = await (await client.files.content(id)).text();
-      const rows = content
-        .trimEnd()
-        .split("\n")
-        .map((line) => JSON.parse(line));
-      expect(rows).toEqual([...films, ...candidates.map(({ text, label }) => ({ text, label }))]);
-      for (const each of [file, id]) await client.files.delete(each);
-    },
-  );
+      return { status: response.status, answer: (await response.json()) as T };
+    };
+    const asked = { file, methods: ["swap", "delete", "keyboard"], per_example: 3, seed: 5 };
+    const begun = await send<{ id: string }>("augment", asked);
+    expect(begun.status).toBe(202);
+    const job = `${stack.url}/v1/jobs/${begun.answer.id}`;
+    const headers = { authorization: `Bearer ${stack.operatorKey}` };
+    await (await fetch(`${job}/events`, { headers })).text();
+    const { output } = (await (await fetch(job, { headers })).json()) as {
+      output: AugmentationReport;
+    };
+    const { candidates } = AugmentationReport.parse(output);
+    expect(candidates.length).toBeGreaterThan(films.length);
+    for (const { label, source, scores } of candidates) {
+      expect(label).toBe(films[source]?.label);
+      expect(scores.similarity).toBeGreaterThanOrEqual(0.6);
+      expect(scores.label).toBeGreaterThan(0);
+    }
+    const exported = await send<OpenAI.FileObject>("augment/export", { job: begun.answer.id });
+    const { id } = exported.answer;
+    expect(await judged(id)).toMatchObject({ status: "processed", purpose: "fine-tune" });
+    expect(await reportOf(id)).toMatchObject({
+      examples: films.length + candidates.length,
+      bad_examples: 0,
+      problems: [],
+      ignored_fields: [],
+    });
+    const content = await (await client.files.content(id)).text();
+    const rows = content
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(rows).toEqual([...films, ...candidates.map(({ text, label }) => ({ text, label }))]);
+    for (const each of [file, id]) await client.files.delete(each);
+  });
 
   it("of several parts comes back as it was sent", async () => {
     const content = linesOf(30_000, (index) => `${index} ${"x".repeat(400)}`);
@@ -295,7 +291,7 @@ describe("kill −9", () => {
     await stack.kill("edge");
     expect(await broken).toBe("broken off");
     await vi.waitFor(async () => expect((await fetch(`${stack.url}/healthz`)).ok).toBe(true), {
-      timeout: 20_000,
+      timeout: 120_000,
       interval: 50,
     });
     expect((await client.files.list()).data).toEqual(before.data);

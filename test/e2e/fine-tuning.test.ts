@@ -115,7 +115,7 @@ async function reaches(id: string, ...statuses: string[]): Promise<Job> {
       expect(statuses, `${job.status} ${failure}`).toContain(job.status);
       return job;
     },
-    { timeout: 100_000, interval: 100 },
+    { timeout: 240_000, interval: 100 },
   );
 }
 
@@ -128,7 +128,7 @@ async function steps(id: string): Promise<void> {
       };
       expect(job.progress?.step ?? 0).toBeGreaterThan(0);
     },
-    { timeout: 40_000, interval: 50 },
+    { timeout: 240_000, interval: 50 },
   );
 }
 
@@ -152,7 +152,7 @@ async function classify(model: string, inputs: string, headers = {}): Promise<Re
 }
 
 /** Training has the lowest priority, and other tests the machine. */
-describe("a tuning job", { timeout: 180_000 }, () => {
+describe("a tuning job", () => {
   it("is created, followed, used and deleted by OpenAI's client", async () => {
     const file = await upload(examples(3));
     const label_names = ["travel", "food"];
@@ -351,7 +351,7 @@ describe("a tuning job", { timeout: 180_000 }, () => {
         expect(shown).toMatchObject({ status: "idle", new_examples: 0 });
         return shown as { events: { message: string }[] };
       },
-      { timeout: 60_000, interval: 200 },
+      { timeout: 240_000, interval: 200 },
     );
     expect(events).toHaveLength(2);
     const { model } = (await (await call("/v1/aliases/mood")).json()) as { model: string };

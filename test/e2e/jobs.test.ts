@@ -166,7 +166,7 @@ describe("a webhook", () => {
     );
     expect(accepted.response.status).toBe(202);
     const secret: string = accepted.body.webhook_secret;
-    await vi.waitFor(() => expect(deliveries).toHaveLength(1), 15_000);
+    await vi.waitFor(() => expect(deliveries).toHaveLength(1), 60_000);
     const [delivery] = deliveries;
     // throws where the signature is not that of the body
     new Webhook(secret).verify(delivery?.body ?? "", delivery?.headers ?? {});
@@ -182,7 +182,7 @@ describe("a webhook", () => {
       { ...request, input: "next", webhook: url, webhook_events_filter: ["completed"] },
       { prefer: "respond-async" },
     );
-    await vi.waitFor(() => expect(deliveries).toHaveLength(2), 15_000);
+    await vi.waitFor(() => expect(deliveries).toHaveLength(2), 60_000);
     expect(JSON.parse(deliveries[1]?.body ?? "{}").data.id).not.toBe(accepted.body.id);
   });
 
@@ -224,7 +224,7 @@ describe("a long job", () => {
         }
         expect(status).toBe("succeeded");
       },
-      { timeout: 100_000, interval: 50 },
+      { timeout: 120_000, interval: 50 },
     );
     expect(seen).toEqual(seen.toSorted((a, b) => a - b));
     expect(new Set(seen).size).toBeGreaterThan(1);
@@ -234,6 +234,6 @@ describe("a long job", () => {
       return all.filter(({ data }) => data.id === accepted.id).map(({ type }) => type);
     };
     const types = events.map((event) => `job.${event}`);
-    await vi.waitFor(() => expect(told()).toEqual(types), 15_000);
+    await vi.waitFor(() => expect(told()).toEqual(types), 60_000);
   });
 });

@@ -46,7 +46,7 @@ async function ends(id: string, status: string): Promise<Job> {
       expect(job.status).toBe(status);
       return job;
     },
-    { timeout: 50_000, interval: 50 },
+    { timeout: 120_000, interval: 50 },
   );
 }
 
@@ -99,7 +99,7 @@ it("fails a job whose message is in the dead-letter queue", async () => {
   await withQueue(async (client, url) => {
     await vi.waitFor(
       async () => expect(await takeAndDie(client, url)).toBe(queueNumbers.maxReceiveCount),
-      { timeout: 30_000, interval: 20 },
+      { timeout: 120_000, interval: 20 },
     );
     expect(await takeAndDie(client, url)).toBe(0);
   });

@@ -22,7 +22,7 @@ let stack: SharedStack;
 
 beforeAll(async () => {
   stack = await sharedStack("writers");
-}, 180_000);
+});
 
 const settings = () => ({ apiKey: stack.operatorKey, baseURL: `${stack.url}/v1` });
 const openai = () => new OpenAI({ ...settings(), maxRetries: 0 });

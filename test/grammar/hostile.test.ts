@@ -17,7 +17,7 @@ const signal = new AbortController().signal;
 
 it(
   "are each refused in words or kept to, while another's text goes on",
-  { timeout: 300_000 },
+  { timeout: 600_000 },
   async () => {
     const model = wordsOf(await madeTokenizer("smollm"));
     const patient = await grammars.constrain(

@@ -233,7 +233,7 @@ describe("a value", () => {
 describe("the JSON Schema Test Suite", () => {
   it(
     "is kept to where it is taken, and refused by place where not",
-    { timeout: 300_000 },
+    { timeout: 600_000 },
     async () => {
       const counts = { taken: 0, refused: 0, valid: 0, written: 0, unjudged: 0 };
       const refusedFor = new Map<string, number>();

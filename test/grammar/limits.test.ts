@@ -46,7 +46,7 @@ it.each<[string, unknown, RegExp]>([
     },
     /at #\/properties\/list\/items, compiling it takes more than 2 s or 20 MiB/,
   ],
-])("too many or too much: %s", { timeout: 300_000 }, async (_, schema, words) => {
+])("too many or too much: %s", { timeout: 600_000 }, async (_, schema, words) => {
   const asked = { structure: schemaOf(around(schema)), param: "response_format" };
   const asker = { signal: new AbortController().signal, tenant: "one" };
   const refused = grammars.constrain(await opened, asked, asker);

@@ -51,7 +51,7 @@ const begin = `require("node:worker_threads").parentPort.postMessage("begun")`;
 
 it.skipIf(process.platform !== "linux")(
   "yields to others, but not where those have every core all the time",
-  { timeout: 300_000 },
+  { timeout: 600_000 },
   async () => {
     const [workers, processes] = [workersHere(), children().map(({ pid }) => pid)];
     const apart = () => children().filter(({ pid }) => !processes.includes(pid));

@@ -76,7 +76,7 @@ describe("a job with a model", () => {
     await rig.edge.until(() => rig.edge.events.some((event) => event.type === "started"));
     expect(entered()).toBe(1);
     rig.edge.cancelled.add(message.id);
-    await vi.waitFor(isEmpty, 10_000);
+    await vi.waitFor(isEmpty, 60_000);
     expect(aborted()).toBe(1);
     expect(rig.edge.terminal).toEqual([]);
     // The batch that was running counts: the token and the two special ones.
@@ -121,7 +121,7 @@ describe("a job with a model", () => {
     rig.send(message);
     rig.edge.cancelled.add(message.id);
     rig.addWorker({ ...serving(toyEncoder()), lease });
-    await vi.waitFor(isEmpty, 10_000);
+    await vi.waitFor(isEmpty, 60_000);
     expect(rig.edge.givenUp).toMatchObject([{ jobId: message.id, usage: { promptTokens: 0 } }]);
   });
 
@@ -158,11 +158,11 @@ describe("a job with a model", () => {
       const receives = all.map((each) => each.approximateReceiveCount);
       expect(receives).toHaveLength(2);
       expect(Math.max(...receives)).toBeGreaterThan(1);
-    }, 10_000);
+    }, 60_000);
     rig.edge.acknowledges = () => true;
     await rig.edge.until(() => rig.edge.terminal.length > 0);
     expect(rig.edge.terminal).toMatchObject([{ type: "succeeded", jobId: message.id }]);
-    await vi.waitFor(isEmpty, 10_000);
+    await vi.waitFor(isEmpty, 60_000);
   });
 });
 
@@ -173,7 +173,7 @@ describe("draining", () => {
     const message = embedding(["1"]);
     rig.send(message);
     const worker = rig.addWorker(serving(encoder));
-    await vi.waitFor(() => expect(entered()).toBe(1), 10_000);
+    await vi.waitFor(() => expect(entered()).toBe(1), 60_000);
     const drained = worker.drain(new AbortController().signal);
     open();
     await drained;
@@ -189,14 +189,14 @@ describe("draining", () => {
     const message = embedding(["1"]);
     rig.send(message);
     const worker = rig.addWorker(serving(encoder));
-    await vi.waitFor(() => expect(entered()).toBe(1), 10_000);
+    await vi.waitFor(() => expect(entered()).toBe(1), 60_000);
     await worker.drain(AbortSignal.abort());
     expect(rig.edge.terminal).toEqual([]);
     expect(rig.queued("jobs")).toMatchObject({ ready: [{}], inFlight: [] });
     rig.addWorker(serving(toyEncoder()));
     await rig.edge.until(() => rig.edge.terminal.length > 0);
     expect(rig.edge.terminal).toMatchObject([{ type: "succeeded", jobId: message.id }]);
-    await vi.waitFor(isEmpty, 10_000);
+    await vi.waitFor(isEmpty, 60_000);
   });
 
   it("hands back what the last open poll brings", async () => {
@@ -248,11 +248,11 @@ describe("a job whose worker died", () => {
     rig.send(fresh);
     rig.addWorker(serving(encoder));
     await rig.edge.until(() => rig.edge.terminal.some((event) => event.jobId === fresh.id));
-    await vi.waitFor(() => expect(entered()).toBe(1), 10_000);
+    await vi.waitFor(() => expect(entered()).toBe(1), 60_000);
     expect(encoder.runs).toEqual([]);
     open();
     await rig.edge.until(() => rig.edge.terminal.length === 4);
     expect(encoder.runs.map(([rows]) => rows)).toEqual([1, 1, 1]);
-    await vi.waitFor(isEmpty, 10_000);
+    await vi.waitFor(isEmpty, 60_000);
   });
 });

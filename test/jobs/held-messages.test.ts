@@ -65,7 +65,7 @@ describe("HeldMessages", () => {
     await vi.waitFor(() => {
       const extended = deadlines().filter((deadline, index) => deadline > (before[index] ?? 0));
       expect(extended).toHaveLength(24);
-    }, 10_000);
+    }, 60_000);
     const untouched = inFlight().find((message) => message.receiptHandle === left);
     expect(before).toContain(untouched?.visibilityDeadline);
   });
@@ -76,9 +76,9 @@ describe("HeldMessages", () => {
     held.hold(receipt);
     down = true;
     nowMs = 5_000;
-    await vi.waitFor(() => expect(failures).toContain("extend"), 10_000);
+    await vi.waitFor(() => expect(failures).toContain("extend"), 60_000);
     down = false;
-    await vi.waitFor(() => expect(deadlines()[0]).toBeGreaterThan(before), 10_000);
+    await vi.waitFor(() => expect(deadlines()[0]).toBeGreaterThan(before), 60_000);
   });
 
   it("deletes and hands back in batches, also after the queue was down", async () => {
@@ -90,7 +90,7 @@ describe("HeldMessages", () => {
     await vi.waitFor(() => {
       expect(failures).toContain("delete");
       expect(failures).toContain("release");
-    }, 10_000);
+    }, 60_000);
     expect(inFlight()).toHaveLength(24);
     down = false;
     await held.flush(new AbortController().signal);
@@ -105,7 +105,7 @@ describe("HeldMessages", () => {
     held.release(receipts);
     const ending = new AbortController();
     const flushed = held.flush(ending.signal);
-    await vi.waitFor(() => expect(failures.length).toBeGreaterThan(2), 10_000);
+    await vi.waitFor(() => expect(failures.length).toBeGreaterThan(2), 60_000);
     ending.abort();
     await flushed;
     expect(inFlight()).toHaveLength(1);

@@ -83,8 +83,9 @@ describe.each(largestRequests)("$task: $what", ({ task, inputs, parameters, refu
     const answering = executorOn(objects)
       .execute(job, { signal: never, onProgress: () => undefined, onRun: () => undefined })
       .catch(translateError);
-    // Some steps of the tokenizer's library take 20; the collector of garbage has its turns too.
-    expect(await longestTurn(answering)).toBeLessThan(150);
+    // Some steps of the tokenizer's library take 20 ms, the collector of garbage has its turns too, and a core that
+    // others share may be several times slower.
+    expect(await longestTurn(answering)).toBeLessThan(500);
     const answer = await answering;
     if ("code" in answer) {
       expect(errorTable[ErrorCode.parse(answer.code)].status).toBe(400);
@@ -98,5 +99,5 @@ describe.each(largestRequests)("$task: $what", ({ task, inputs, parameters, refu
     const whole = parseResultDocument(typeof result === "string" ? result : objects.last);
     expect(whole.outputs).toHaveLength(inputs.length);
     expect(JSON.stringify(whole).length).toBeLessThanOrEqual(limits.resultBytesMax);
-  }, 60_000);
+  });
 });

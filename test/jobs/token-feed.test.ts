@@ -173,19 +173,15 @@ describe("a WebSocket", () => {
     expect(cancelled).toEqual([jobId]);
   });
 
-  it(
-    "whose end is not answered is closed in time, and the end posted",
-    { timeout: 30_000 },
-    async () => {
-      reporter.stream(shard, token(0));
-      await edge.until(() => toldOf().length === 1);
-      edge.answersSockets = false;
-      await deliver(5);
-      expect(edge.reports.at(-1)).toMatchObject({ bySocket: false });
-    },
-  );
+  it("whose end is not answered is closed in time, and the end posted", async () => {
+    reporter.stream(shard, token(0));
+    await edge.until(() => toldOf().length === 1);
+    edge.answersSockets = false;
+    await deliver(5);
+    expect(edge.reports.at(-1)).toMatchObject({ bySocket: false });
+  });
 
-  it("is closed a while after the last that streamed has ended", { timeout: 30_000 }, async () => {
+  it("is closed a while after the last that streamed has ended", async () => {
     reporter.stream(shard, token(0));
     await edge.until(() => toldOf().length === 1);
     await deliver(5);

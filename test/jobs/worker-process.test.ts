@@ -128,7 +128,7 @@ describe("the worker process", () => {
     const { child } = await startProcess();
     await rig.edge.stop();
     rig.send(noopMessage());
-    await vi.waitFor(() => expect(rig.queued("jobs").inFlight).toHaveLength(1), 10_000);
+    await vi.waitFor(() => expect(rig.queued("jobs").inFlight).toHaveLength(1), 60_000);
     child.disconnect();
     const [code] = await once(child, "exit");
     expect(code).toBe(0);
@@ -154,7 +154,7 @@ describe("the worker process", () => {
     queue.close();
     const before = rig.edge.terminal.at(-1)?.sequence ?? 0;
     await startProcess();
-    await vi.waitFor(() => expect(rig.queued("jobs")).toEqual({ ready: [], inFlight: [] }), 10_000);
+    await vi.waitFor(() => expect(rig.queued("jobs")).toEqual({ ready: [], inFlight: [] }), 60_000);
     expect(rig.edge.terminal.at(-1)).toMatchObject({ type: "succeeded", jobId: message.id });
     expect(rig.edge.terminal.at(-1)?.sequence).toBeGreaterThan(before);
   });

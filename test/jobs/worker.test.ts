@@ -14,7 +14,7 @@ afterEach(() => rig.stop());
 
 const idsOf = (events: { jobId: string }[]) => events.map((event) => event.jobId).toSorted();
 const emptied = () =>
-  vi.waitFor(() => expect(rig.queued("jobs")).toEqual({ ready: [], inFlight: [] }), 10_000);
+  vi.waitFor(() => expect(rig.queued("jobs")).toEqual({ ready: [], inFlight: [] }), 60_000);
 
 const bytesMax = limits.inlineResultBytesMax;
 
@@ -64,7 +64,7 @@ describe("the worker", () => {
     rig.addWorker();
     const messages = [noopMessage(), noopMessage(), noopMessage({ shard: 2 })];
     for (const message of messages) rig.send(message);
-    await vi.waitFor(() => expect(rig.queued("jobs").inFlight).toHaveLength(3), 10_000);
+    await vi.waitFor(() => expect(rig.queued("jobs").inFlight).toHaveLength(3), 60_000);
     await rig.edge.start();
     await rig.edge.until(() => rig.edge.terminal.length >= 3);
     await emptied();
@@ -115,7 +115,7 @@ describe("the worker", () => {
     const later = noopMessage();
     rig.send(later);
     await rig.edge.until(() => rig.edge.terminal.some(({ jobId }) => jobId === later.id));
-    await vi.waitFor(() => expect(rig.queued("jobs").inFlight).toHaveLength(2), 10_000);
+    await vi.waitFor(() => expect(rig.queued("jobs").inFlight).toHaveLength(2), 60_000);
     rig.edge.status = () => 200;
     await emptied();
     expect(rig.edge.terminal.filter(({ type }) => type === "succeeded")).toHaveLength(11);
@@ -131,7 +131,7 @@ describe("the worker", () => {
     const messages = Array.from({ length: 20 }, () => noopMessage());
     for (const message of messages) rig.send(message);
     const onlyStuck = { ready: [], inFlight: [expect.anything()] };
-    await vi.waitFor(() => expect(rig.queued("jobs")).toEqual(onlyStuck), 10_000);
+    await vi.waitFor(() => expect(rig.queued("jobs")).toEqual(onlyStuck), 60_000);
     rig.edge.acknowledges = () => true;
     await emptied();
   });
@@ -159,7 +159,7 @@ describe("the worker", () => {
     rig.send(noopMessage());
     await rig.edge.until(() => rig.edge.terminal.length === 1);
     const start = await rig.stopQueue();
-    await vi.waitFor(() => expect(worker.queueReachable).toBe(false), 10_000);
+    await vi.waitFor(() => expect(worker.queueReachable).toBe(false), 60_000);
     await start();
     rig.send(noopMessage());
     await rig.edge.until(() => rig.edge.terminal.length === 2);
@@ -174,7 +174,7 @@ describe("the worker", () => {
     rig.addWorker();
     rig.send(message);
     rig.send(message);
-    await vi.waitFor(() => expect(rig.queued("jobs").inFlight).toHaveLength(2), 10_000);
+    await vi.waitFor(() => expect(rig.queued("jobs").inFlight).toHaveLength(2), 60_000);
     await rig.edge.until(() => rig.edge.terminal.length >= 2);
     rig.edge.acknowledges = () => true;
     await emptied();
@@ -187,7 +187,7 @@ describe("the worker", () => {
     rig.addWorker();
     rig.send(JSON.stringify({ ...message, inputs: "not a list" }));
     rig.send("no JSON at all");
-    await vi.waitFor(() => expect(rig.queued("dead").ready).toHaveLength(2), 15_000);
+    await vi.waitFor(() => expect(rig.queued("dead").ready).toHaveLength(2), 60_000);
     expect(rig.edge.terminal).toMatchObject([
       { type: "failed", jobId: message.id, error: { code: "internal_error" } },
     ]);
@@ -202,7 +202,7 @@ describe("the worker", () => {
     const held = rig.queued("jobs").ready[0];
     if (held !== undefined) held.approximateReceiveCount = 5;
     rig.addWorker();
-    await vi.waitFor(() => expect(rig.queued("dead").ready).toHaveLength(1), 15_000);
+    await vi.waitFor(() => expect(rig.queued("dead").ready).toHaveLength(1), 60_000);
     expect(rig.edge.terminal).toMatchObject([
       { type: "failed", jobId: message.id, error: { code: "worker_lost" } },
     ]);
@@ -225,7 +225,7 @@ describe("the worker", () => {
     expect(rig.queued("dead").inFlight).toHaveLength(2);
     rig.edge.acknowledges = () => true;
     // What cannot be read stays, out of the way.
-    await vi.waitFor(() => expect(rig.queued("dead").inFlight).toHaveLength(1), 10_000);
+    await vi.waitFor(() => expect(rig.queued("dead").inFlight).toHaveLength(1), 60_000);
     expect(rig.queued("dead").ready).toEqual([]);
   });
 

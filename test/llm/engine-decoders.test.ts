@@ -259,7 +259,7 @@ describe.skipIf(sharedFolder === null)("SmolLM2", () => {
     session = await runtime.load({ path: graph }, { threads: 2, provider: "cpu" });
     const references = path.join(models, "references/smollm2-logits.json");
     chats = JSON.parse(readFileSync(references, "utf8"));
-  }, 120_000);
+  });
 
   afterAll(async () => {
     await session?.release();
@@ -280,5 +280,5 @@ describe.skipIf(sharedFolder === null)("SmolLM2", () => {
       }
     }
     await engine.release(new Error("over"));
-  }, 120_000);
+  });
 });

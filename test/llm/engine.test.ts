@@ -111,7 +111,7 @@ describe("any course of requests, callers that leave and runs that fail", () => 
       "in little memory, with guesses",
       { slots: 5, memoryBytes: 128 * bytesPerToken, draftTokensMax: 15, stallMsMax: 0 },
     ],
-  ] as const)("gives each text what it gets alone, %s", { timeout: 60_000 }, async (_, limits) => {
+  ] as const)("gives each text what it gets alone, %s", async (_, limits) => {
     const ends: Ends = { done: 0, cancelled: 0, failed: 0, cached: 0, constrained: 0, closed: 0 };
     for (const seed of [1, 2, 3, 4, 5, 6]) {
       const failures = seed % 2 === 0 ? 0.01 : 0;

@@ -52,7 +52,7 @@ describe.runIf(process.platform === "linux")("a process that serves models", () 
     const two = countIn(2, "8");
     expect(two.total).toBe(eight.total);
     expect(two.concurrency).toEqual([concurrency, concurrency]);
-  }, 120_000);
+  });
 
   it("takes the cores that it may use, where nobody says how many", () => {
     expect(countIn(1, "", ["taskset", "-c", "0"])).toMatchObject({ threads: 1, concurrency: [1] });

@@ -116,7 +116,7 @@ describe.skipIf(sharedFolder === null)("twenty steps are PyTorch's", () => {
       false,
     ],
     ["token", { name: "token-classification" }, "train-token-head.safetensors", true],
-  ] as const)("of a classifier of a %s", { timeout: 60_000 }, async (...given) => {
+  ] as const)("of a classifier of a %s", async (...given) => {
     const [name, task, file, packed] = given;
     const steps = stepsOf(name);
     const start = startOf(file, (stored) => stored.replace(/^bert\./, ""));
@@ -125,7 +125,7 @@ describe.skipIf(sharedFolder === null)("twenty steps are PyTorch's", () => {
     expect(apart).toBeLessThan(1e-4);
   });
 
-  it("of adapters of low rank in a decoder", { timeout: 120_000 }, async () => {
+  it("of adapters of low rank in a decoder", async () => {
     const steps = stepsOf("lora");
     const gguf = path.join(models, "SmolLM2-135M-Instruct", "SmolLM2-135M-Instruct.Q4_1.gguf");
     const checkpoint = openGgufCheckpoint(gguf);

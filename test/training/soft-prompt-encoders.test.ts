@@ -92,7 +92,7 @@ it("is learnt, and answers as it was judged, in batches with its base and others
     expect(b).toEqual(a?.map((value): number => expect.closeTo(value, 5)));
   }
   expect(await scoresOf(catalog, "prompt", asked)).toEqual(alone);
-}, 60_000);
+});
 
 it.runIf(process.platform === "linux")("leaves no file open where it cannot begin", async () => {
   const wordless = { ...softPrompt, initialText: " " };

@@ -93,7 +93,7 @@ it("are learnt by an adapter, which its base's session serves beside others", as
   await writeFile(own, JSON.stringify({ ...said, labels: ["end", "start"] }));
   const odd = (await bench.open()).acquire("tuned", never);
   await expect(odd).rejects.toThrow("labels: question-answering has start and end");
-}, 60_000);
+});
 
 const mixed = (from: number, to: number) => [...answered.slice(from, to), ...bare.slice(from, to)];
 

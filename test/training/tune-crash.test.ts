@@ -54,7 +54,7 @@ it("ends the same to the bit after kill −9, twice, and an interruption", async
   expect(tuned(broken).equals(tuned(whole))).toBe(true);
   expect(metrics(broken)).toBe(metrics(whole));
   expect(readdirSync(broken)).toEqual(readdirSync(whole));
-}, 60_000);
+});
 
 it("so does a decoder's adapter", async () => {
   await writeChattyDecoder(bench.local("chatty"));
@@ -77,14 +77,14 @@ it("so does a decoder's adapter", async () => {
   // All but the name and the times that rows took.
   const { tuned_model: _, latency: __, ...figures } = reportOf(whole);
   expect(reportOf(broken)).toMatchObject(figures);
-}, 60_000);
+});
 
 it("does not go on with other data, another seed or another base", async () => {
   const out = bench.local("tuned");
   await stopAfter({ out, evaluations: 2, signal: "SIGINT" });
   const other = tune(bench, { ...options, data, out, seed: 6 });
   await expect(other).rejects.toThrow("holds the state of another training");
-}, 60_000);
+});
 
 it("stops before the next step once it is told to, with its state saved", async () => {
   const out = bench.local("tuned");

@@ -102,7 +102,7 @@ it("learn made-up facts by adapters, of which the base knows none", async () => 
   const names = namesIn(out, "adapter_model.safetensors");
   expect(names).toHaveLength(2 * 2 * 7);
   expect(names[0]).toBe("base_model.model.model.layers.0.mlp.down_proj.lora_A.weight");
-}, 60_000);
+});
 
 it("is trained whole, and served from its folder", async () => {
   const data = await writeLines(file("train.jsonl"), chats);
@@ -111,7 +111,7 @@ it("is trained whole, and served from its folder", async () => {
   await tune(bench, { ...options, learningRate: 2e-2 });
   expect(namesIn(out)).toEqual(namesIn(bench.local("tiny")));
   expect(await servedFacts(await bench.open(), "tuned")).toBeGreaterThanOrEqual(0.9);
-}, 60_000);
+});
 
 it("top-k leaves all but the last layers as they were", async () => {
   const data = await writeLines(file("train.jsonl"), chats);
@@ -174,7 +174,7 @@ it("goes on with plain texts, whose perplexity before is that of the base's logi
   expect(report.task).toBe("pretraining");
   expect(perplexity?.base).toBeCloseTo(Math.exp(sum / count), 3);
   expect(perplexity?.tuned).toBeLessThan(0.8 * (perplexity?.base ?? 0));
-}, 60_000);
+});
 
 it("learn completions, and say what cannot be learnt", async () => {
   const lines = facts.map(({ asked, said }) => ({ prompt: asked, completion: ` ${said}` }));
@@ -194,4 +194,4 @@ it("learn completions, and say what cannot be learnt", async () => {
   await expect(tuneOn(chats, { model: "bare" })).rejects.toThrow("bare has no chat template");
   await writeTinyEncoder(bench.local("encoder"));
   await expect(tuneOn(chats, { model: "encoder" })).rejects.toThrow("encoder writes no text");
-}, 60_000);
+});

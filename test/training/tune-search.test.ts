@@ -54,7 +54,7 @@ it("says each trial, trains with the best, and is the same after kill −9", asy
   expect([...before, ...after.slice(before.length + after.length - 6)]).toEqual(said);
   expect(weights(broken).equals(weights(whole))).toBe(true);
   expect(existsSync(path.join(broken, "training-state"))).toBe(false);
-}, 60_000);
+});
 
 it("searches over a decoder's adapters too, and trains with the rate that did best", async () => {
   await writeChattyDecoder(bench.local("chatty"));
@@ -74,7 +74,7 @@ it("searches over a decoder's adapters too, and trains with the rate that did be
   const [best] = trials.toSorted((a, b) => a.perplexity - b.perplexity);
   expect(readFileSync(path.join(out, "README.md"), "utf8")).toContain(`AdamW at ${best?.rate} `);
   expect(existsSync(path.join(out, "adapter_model.safetensors"))).toBe(true);
-}, 60_000);
+});
 
 it("searches over adapters alone where auto chose one, which learn at a rate of their own", async () => {
   const lines = madeTexts(200).map((text, at) => ({ text, label: `class ${at % 20}` }));
@@ -84,7 +84,7 @@ it("searches over adapters alone where auto chose one, which learn at a rate of 
   const trials = rounds(await tune(bench, command));
   expect(trials.length).toBeGreaterThanOrEqual(6);
   for (const trial of trials) expect(trial).toContain("lora, rate ");
-}, 60_000);
+});
 
 it("has seconds for all of it, trials included", async () => {
   const out = bench.local("tuned");
@@ -92,4 +92,4 @@ it("has seconds for all of it, trials included", async () => {
   expect(rounds(await tune(bench, { ...long, data, out, trials: 2 }))).toHaveLength(2);
   expect(reportOf(out).stopped.reason).toBe("time_limit");
   expect(reportOf(out).stopped.detail).not.toMatch(/^4 seconds/);
-}, 60_000);
+});

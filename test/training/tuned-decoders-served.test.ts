@@ -112,7 +112,7 @@ it("answer what each was taught, in one batch, which their base does not", async
   for (const [at, answer] of base.entries()) {
     expect([taught.one[at], taught.two[at]]).not.toContain(answer);
   }
-}, 60_000);
+});
 
 /**
  * The same, as token ids of what the template makes of them, so that all are there at once, and gone on with.
@@ -149,4 +149,4 @@ it("answer by their soft prompts, in one batch with their base", async () => {
   expect(begun.slice(0, 2)).toEqual([said.one, said.two]);
   for (const answer of begun[2] ?? []) expect([said.one[0], said.two[0]]).not.toContain(answer);
   expect(await answersOf(catalog, "two")).toEqual(said.two);
-}, 60_000);
+});

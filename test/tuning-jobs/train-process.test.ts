@@ -58,7 +58,7 @@ it("killed in mid-training, a job goes on in the next process and ends the same 
   expect(unbroken).toBeDefined();
   expect(weights()).toBe(unbroken);
   // What trains gives way to all other tests.
-}, 180_000);
+});
 
 it("hands back what it is at on SIGTERM, with its state, at the lowest priority meanwhile", async () => {
   const order = await rig.add({ options: { ...options, epochs: 50, batch: 1 } }, data);
@@ -72,7 +72,7 @@ it("hands back what it is at on SIGTERM, with its state, at the lowest priority 
   expect(existsSync(path.join(rig.folderOf(order), "model", "training-state", "state.json"))).toBe(
     true,
   );
-}, 90_000);
+});
 
 /** Of each of its threads. */
 function nices(pid: number): Set<number> {

@@ -174,7 +174,7 @@ describe("a job", () => {
     rig.send(order);
     await succeeded(order);
     await rig.edge.until(() => rig.edge.claims.length === 3);
-    await expect.poll(() => rig.queued("jobs"), { timeout: 10_000 }).toBe(0);
+    await expect.poll(() => rig.queued("jobs"), { timeout: 60_000 }).toBe(0);
     expect(rig.edge.outcomes).toHaveLength(1);
   });
 
@@ -191,7 +191,7 @@ describe("a job", () => {
   it("that cannot be read comes to the dead letters, and the next is taken", async () => {
     rig.queueServer.sendMessage("jobs", '{"version":7}');
     await succeeded(await rig.add(wanting({ epochs: 1 })));
-    await expect.poll(() => rig.queued("dead"), { timeout: 20_000 }).toBe(1);
+    await expect.poll(() => rig.queued("dead"), { timeout: 60_000 }).toBe(1);
   });
 });
 

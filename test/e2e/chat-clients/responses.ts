@@ -106,7 +106,7 @@ export function describeResponses(running: Running): void {
       let polled = queued;
       await expect
         .poll(async () => (polled = await responses.retrieve(queued.id)).status, {
-          timeout: 30_000,
+          timeout: 120_000,
         })
         .toMatch(/completed|incomplete/);
       expect(polled.output_text).not.toBe("");

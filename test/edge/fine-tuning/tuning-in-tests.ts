@@ -52,7 +52,7 @@ export async function endTuning(): Promise<void> {
 }
 
 /** What alarms bring about. */
-const often = { interval: 10, timeout: 5_000 };
+const often = { interval: 10, timeout: 60_000 };
 let uploads = 0;
 
 /** A file that was uploaded, and is not checked yet. */

@@ -66,7 +66,7 @@ export async function sent(world: OutsideWorld, index = 0): Promise<JobMessage> 
     return message;
   };
   // Its own default gives up after a second, which the largest take where the machine has other work too.
-  return vi.waitFor(look, { interval: 5, timeout: 15_000 });
+  return vi.waitFor(look, { interval: 5, timeout: 60_000 });
 }
 
 /** A unit vector of three numbers, little-endian f32. */

@@ -58,7 +58,7 @@ it("refuses each message over the bound by itself, and takes those sent with it"
   const { send, sent, refused, failures } = openSender("jobs");
   const ids = Array.from({ length: 40 }, (_, at) => `${at % 8 === 3 ? "over" : "small"}-${at}`);
   for (const id of ids) send(id, id.startsWith("over") ? over : small);
-  await vi.waitFor(() => expect(sent.length + refused.length).toBe(ids.length), 10_000);
+  await vi.waitFor(() => expect(sent.length + refused.length).toBe(ids.length), 60_000);
   expect(refused.toSorted()).toEqual(ids.filter((id) => id.startsWith("over")).toSorted());
   expect(failures).toEqual([]);
 });
@@ -68,7 +68,7 @@ it("takes a message of exactly the bound, and characters that it takes only esca
   send("bound", "x".repeat(queueNumbers.messageBytesMax));
   send("raw", "\uffff");
   send("escaped", JSON.stringify("\\uffff"));
-  await vi.waitFor(() => expect(sent.length + refused.length).toBe(3), 10_000);
+  await vi.waitFor(() => expect(sent.length + refused.length).toBe(3), 60_000);
   expect(sent.toSorted()).toEqual(["bound", "escaped"]);
   expect(refused).toEqual(["raw"]);
 });
@@ -77,17 +77,17 @@ it("sends batches that are too large together in parts", async () => {
   const { send, sent, refused } = openSender("jobs");
   const ids = Array.from({ length: 12 }, (_, at) => `part-${at}`);
   for (const id of ids) send(id, "x".repeat(300_000));
-  await vi.waitFor(() => expect(sent).toHaveLength(ids.length), 10_000);
+  await vi.waitFor(() => expect(sent).toHaveLength(ids.length), 60_000);
   expect(refused).toEqual([]);
 });
 
 it("holds what a queue that is not there cannot take, and refuses nothing", async () => {
   const { send, sent, refused, failures, gone } = openSender("missing");
   send("a", small);
-  await vi.waitFor(() => expect(failures.length).toBeGreaterThan(2), 10_000);
+  await vi.waitFor(() => expect(failures.length).toBeGreaterThan(2), 60_000);
   expect(String(failures[0])).toMatch(/queue answered 4\d\d/);
   server.createQueue("missing");
-  await vi.waitFor(() => expect(sent).toEqual(["a"]), 10_000);
+  await vi.waitFor(() => expect(sent).toEqual(["a"]), 60_000);
   expect(refused).toEqual([]);
   gone.add("a");
 });

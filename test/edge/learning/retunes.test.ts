@@ -53,7 +53,7 @@ afterEach(async () => {
   vi.restoreAllMocks();
 });
 
-const often = { interval: 10, timeout: 5_000 };
+const often = { interval: 10, timeout: 60_000 };
 const oldLines = ['{"text": "A delight.", "label": "good"}', '{"text": "Dull.", "label": "bad"}'];
 let files = 1_000;
 

@@ -42,7 +42,7 @@ beforeAll(() => {
   // Throws where a rule of cdk-nag's AwsSolutions is neither kept nor answered for.
   app.synth();
   template = Template.fromStack(Stack.of(app.node.findChild(stackName)));
-}, 120_000);
+});
 
 afterAll(() => rmSync(outdir, { recursive: true, force: true }));
 
