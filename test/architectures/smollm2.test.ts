@@ -100,6 +100,5 @@ describe.skipIf(!here)("SmolLM2 from GGUF", () => {
       }
       expect(made).toEqual(greedy);
     },
-    60_000,
   );
 });

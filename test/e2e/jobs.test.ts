@@ -86,7 +86,7 @@ describe("an asynchronous job", () => {
     });
     await vi.waitFor(
       async () => expect((await job(accepted.body.id)).body.status).toBe("succeeded"),
-      10_000,
+      60_000,
     );
     const sync = await post("/v1/embeddings", request);
     expect((await job(accepted.body.id)).body.output).toEqual(sync.body);
@@ -101,7 +101,7 @@ describe("an asynchronous job", () => {
     const accepted = await post("/v1/tokenize", large, { prefer: "respond-async" });
     await vi.waitFor(
       async () => expect((await job(accepted.body.id)).body.status).toBe("succeeded"),
-      20_000,
+      60_000,
     );
     const sync = await post("/v1/tokenize", large);
     expect(sync.response.headers.get("x-cache")).toBe("hit");
@@ -130,7 +130,7 @@ describe("an asynchronous job", () => {
     const accepted = await post("/v1/embeddings", request, { prefer: "respond-async" });
     await vi.waitFor(
       async () => expect((await job(accepted.body.id)).body.status).toBe("succeeded"),
-      10_000,
+      60_000,
     );
     const cancelled = await post(`/v1/jobs/${accepted.body.id}/cancel`, {});
     expect(cancelled.response.status).toBeLessThan(500);

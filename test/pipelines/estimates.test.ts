@@ -175,7 +175,6 @@ describe("the estimate of a request", () => {
       }
       expect(compared).toBeGreaterThan(10);
     },
-    60_000,
   );
 
   it("of relations in names is near what is read, where every name is found", async () => {

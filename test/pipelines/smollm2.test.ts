@@ -104,7 +104,6 @@ describe.skipIf(!here)("SmolLM2 in a folder of the operator's", () => {
       expect(pieces.at(-1)?.finishReason).toBe(choice?.finish_reason);
       expect(pieces.flatMap(({ logprobs }) => logprobs ?? [])).toEqual(choice?.logprobs);
     },
-    120_000,
   );
 
   it("tells an echoed prompt's log probabilities as PyTorch gives them, also where nothing is written", async () => {
@@ -152,7 +151,6 @@ describe.skipIf(!here)("SmolLM2 in a folder of the operator's", () => {
       }
       expect(made?.text).not.toMatch(/<\/?tool_call>/);
     },
-    120_000,
   );
 
   it("draws other choices with other indices, the same again with the same seed", async () => {
