@@ -48,7 +48,7 @@ type Bounds = {
 };
 
 /**
- * Nothing where there are too few examples, or too few seconds are left.
+ * Nothing where there are too few examples, or too few seconds are left, before or between the runs.
  * @param heldOut what was answered after all examples
  * @throws the signal's reason
  */
@@ -57,21 +57,23 @@ export async function measureLabelCurve(
   heldOut: HeldOut,
   { folder, seed, maxSeconds, now, onSmaller }: Bounds,
 ): Promise<SizePoint[]> {
-  const sizes = shares.map((share) => Math.floor(rows * share));
-  const left = maxSeconds - seconds;
-  const needed = seconds * shares.reduce((sum, share) => sum + share, 0);
+  const begunAt = now();
+  const left = () => maxSeconds - seconds - (now() - begunAt) / 1000;
   const { value: whole } = tunedScore(heldOut);
-  if (Math.min(...sizes) < rowsMin || needed > left || whole === null) return [];
+  if (Math.floor(rows * Math.min(...shares)) < rowsMin || whole === null) return [];
   const points: SizePoint[] = [];
-  for (const size of sizes) {
+  for (const [at, share] of shares.entries()) {
+    const needed = seconds * shares.slice(at).reduce((sum, each) => sum + each, 0);
+    if (needed > left()) return [];
+    const size = Math.floor(rows * share);
     const out = path.join(folder, `rows-${size}`);
     await rm(out, { recursive: true, force: true });
-    const begun = now();
-    const run = { examples: sampleOf(rows, size, seed), out, maxSeconds: left };
+    const before = now();
+    const run = { examples: sampleOf(rows, size, seed), out, maxSeconds: left() };
     const score = await scoreOf(trainWith(run));
     if (score === null || score.value === null) return [];
     const point = { labels: Math.round((labels * size) / rows), score: score.value };
-    onSmaller({ ...point, metric: score.name, seconds: (now() - begun) / 1000 });
+    onSmaller({ ...point, metric: score.name, seconds: (now() - before) / 1000 });
     points.push(point);
   }
   return [...points, { labels, score: whole }];

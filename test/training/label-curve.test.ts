@@ -31,23 +31,29 @@ function answered(right: number): ClassRows {
 /** Of an error of 1.6 / √rows. */
 const rightAfter = (size: number) => Math.round(200 * (1 - 1.6 / Math.sqrt(size)));
 
-async function measured(changes: Partial<LabelCurve> = {}, maxSeconds = 200) {
+/** @param slower by which factor the runs of fewer examples take longer than their share */
+async function measured(changes: Partial<LabelCurve> = {}, maxSeconds = 200, slower = 1) {
   const told: SmallerEnd[] = [];
   const asked: (readonly number[])[] = [];
+  const allowed: number[] = [];
+  let ms = 0;
   const curve: LabelCurve = {
     labels: rows / 2,
     rows,
     seconds: 100,
-    trainWith: async ({ examples }) => {
+    trainWith: async ({ examples, maxSeconds: most }) => {
       asked.push(examples);
+      allowed.push(most);
+      ms += (slower * 100_000 * examples.length) / rows;
       return answered(rightAfter(examples.length));
     },
     ...changes,
   };
-  const bounds = { folder: "none", seed: 1, maxSeconds, now: () => 0 };
+  const bounds = { folder: "none", seed: 1, maxSeconds, now: () => ms };
   const onSmaller = (end: SmallerEnd) => told.push(end);
   const whole = answered(rightAfter(rows));
-  return { points: await measureLabelCurve(curve, whole, { ...bounds, onSmaller }), asked, told };
+  const points = await measureLabelCurve(curve, whole, { ...bounds, onSmaller });
+  return { points, asked, told, allowed };
 }
 
 function failing(error: Error) {
@@ -95,6 +101,13 @@ describe("sizes of a training", () => {
     expect((await measured({ trainWith: diverged })).points).toEqual([]);
     const broken = failing(new Error("broken"));
     await expect(measured({ trainWith: broken })).rejects.toThrow("broken");
+  });
+
+  it("share the seconds that are left, and are given up where they take longer than those", async () => {
+    expect((await measured()).allowed).toEqual([100, 87.5, 62.5]);
+    const slow = await measured({}, 200, 2);
+    expect(slow.allowed).toEqual([100, 75]);
+    expect(slow.points).toEqual([]);
   });
 
   it("are of the rows that were drawn, in their batches too", () => {
