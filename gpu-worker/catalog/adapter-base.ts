@@ -13,7 +13,8 @@ export type Base = {
   lease(signal: AbortSignal): Promise<ModelLease<LoadedModel>>;
 };
 
-export type NamedBase = Pick<Adapter, "baseDigest" | "baseName">;
+/** As an adapter names it. */
+export type BaseReference = Pick<Adapter, "baseDigest" | "baseName">;
 
 export type AdapterLoading = {
   /** Of the base; released where loading fails, and when the adapter is disposed of. */
@@ -27,7 +28,7 @@ export type AdapterLoading = {
 
 /** @param upstreamDigest of the model here; null: not known yet @returns null where nothing is known to be wrong */
 export function wrongBase(
-  { baseDigest, baseName }: NamedBase,
+  { baseDigest, baseName }: BaseReference,
   id: string,
   upstreamDigest: string | null,
 ): Error | null {
@@ -39,7 +40,7 @@ export function wrongBase(
 
 /** @throws Error where the weights are known to be others */
 export function expectBase(
-  adapter: NamedBase,
+  adapter: BaseReference,
   { id, upstreamDigest }: Pick<LoadedModel, "id" | "upstreamDigest">,
 ): void {
   const wrong = wrongBase(adapter, id, upstreamDigest);

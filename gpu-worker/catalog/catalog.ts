@@ -12,7 +12,7 @@ import type { FetchSettings } from "../downloads/fetch-model.ts";
 import type { TunedFolders } from "../downloads/tuned-folders.ts";
 import type { ModelLease } from "../model/served-model.ts";
 import type { KnownModel, KnownModels } from "./known-models.ts";
-import { type Base, type NamedBase, wrongBase } from "./adapter-base.ts";
+import { type Base, type BaseReference, wrongBase } from "./adapter-base.ts";
 import { adapterLimits, isStacked } from "./load-adapter.ts";
 import { ModelLoader } from "./load-model.ts";
 import type { LoaderDependencies } from "./loader-dependencies.ts";
@@ -285,7 +285,7 @@ export class Catalog {
     };
   }
 
-  #baseEntry(named: NamedBase): ModelEntry | undefined {
+  #baseEntry(named: BaseReference): ModelEntry | undefined {
     return [this.#find(named.baseName), ...this.#entries].find(
       (each): each is ModelEntry => each !== undefined && mayBe(each, named),
     );
@@ -339,7 +339,7 @@ function placeOf({ id, place }: KnownModel): string {
 }
 
 /** By its name, or by weights that are known without reading them. Adapters are nobody's base. */
-function mayBe({ known, folder }: ModelEntry, { baseName, baseDigest }: NamedBase): boolean {
+function mayBe({ known, folder }: ModelEntry, { baseName, baseDigest }: BaseReference): boolean {
   if (folder !== null && isAdapter(folder)) return false;
   if (known.id === baseName || known.aliases.includes(baseName)) return true;
   return baseDigest !== null && folder?.derivedFrom === baseDigest;
