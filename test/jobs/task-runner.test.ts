@@ -1,5 +1,5 @@
 /** The runner on toy models: who shares a batch and who a slot, what sets the budgets, and fitted heads. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { cpuBatchPolicy, TaskRunner } from "../../gpu-worker/jobs/task-runner.ts";
 import type { EncoderModel } from "../../gpu-worker/model/encoder-model.ts";
 import type { LinearHead } from "../../gpu-worker/model/linear-head.ts";
@@ -48,10 +48,22 @@ const costsOf = (overhead: number) =>
 describe("TaskRunner", () => {
   it("runs heads over one backbone in one batch", async () => {
     const base = toyEncoder();
+    const gate = closeGate(base);
     const heads = [1, 2, 3].map((id) => ({ ...base, id: `head-${id}`, digest: `${id}` }));
     const runner = makeRunner();
-    await Promise.all(heads.map((head) => extract(runner, head, ["3 4"])));
-    expect(base.runs).toEqual([[3, 4]]);
+    const before = extract(runner, base, ["3"]);
+    await gate.reached(1);
+    const answers = heads.map((head) => extract(runner, head, ["3 4"]));
+    // Texts of four tokens, special ones included.
+    await vi.waitFor(() => expect(runner.backlogTokens(Infinity)).toBe(3 * 4));
+    gate.openOnce();
+    await gate.reached(2);
+    gate.openOnce();
+    await Promise.all([before, ...answers]);
+    expect(base.runs).toEqual([
+      [1, 3],
+      [3, 4],
+    ]);
   });
 
   it("counts progress over all rows of a request that are run some at a time", async () => {
@@ -90,21 +102,23 @@ describe("TaskRunner", () => {
 
   it("counts a tenant's backlog up to a cap that all models share", async () => {
     const models = [toyEncoder(), toyEncoder(), toyEncoder()];
-    const gate = closeGate(...models);
+    const running = toyEncoder();
+    const gate = closeGate(running, ...models);
     const runner = makeRunner();
+    const first = extract(runner, running, ["3"]);
+    await gate.reached(1);
     const answers = models.flatMap((model) => [
       extract(runner, model, ["3 4", "5 6"], { tenant: "crowd" }),
       extract(runner, model, ["7 8"], { tenant: "alone" }),
     ]);
-    await gate.reached(1);
-    // What is for the first model runs. The texts have four tokens each, special ones included.
-    expect(runner.backlogTokens(Infinity)).toBe(2 * (8 + 4));
-    expect(runner.backlogTokens(10)).toBe(10 + 8);
-    for (let served = 1; served <= models.length; served += 1) {
+    // What runs does not count. The texts have four tokens each, special ones included.
+    await vi.waitFor(() => expect(runner.backlogTokens(Infinity)).toBe(3 * (8 + 4)));
+    expect(runner.backlogTokens(20)).toBe(20 + 12);
+    for (let served = 1; served <= 1 + models.length; served += 1) {
       await gate.reached(served);
       gate.openOnce();
     }
-    await Promise.all(answers);
+    await Promise.all([first, ...answers]);
     expect(runner.backlogTokens(Infinity)).toBe(0);
   });
 
