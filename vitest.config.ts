@@ -142,8 +142,8 @@ export default defineConfig({
       {
         test: {
           name: "e2e",
-          // No test fetches anything.
-          env: { LLM_OS_PREFETCH: "none", ...compileCache, ...stackCache },
+          // No test fetches anything. Threads of a run wait for each other, and the cores here have other work too.
+          env: { LLM_OS_PREFETCH: "none", LLM_OS_THREADS: "1", ...compileCache, ...stackCache },
           include: ["test/e2e/**/*.test.ts"],
           globalSetup: ["test/e2e/shared-stacks.ts"],
           environment: "node",

@@ -17,6 +17,7 @@ import {
   readDecoderCheckpoint,
 } from "../../gpu-worker/checkpoints/decoder-checkpoint.ts";
 import {
+  type DecoderFigures,
   isAccurateDecoder,
   measureDecoders,
   shippedFigures,
@@ -162,6 +163,14 @@ async function compare(wanted: readonly Exact[][], session: Session) {
   };
 }
 
+function near(figures: DecoderFigures | undefined) {
+  return {
+    divergence: expect.closeTo(figures?.divergence ?? NaN, 3),
+    logprobShift: expect.closeTo(figures?.logprobShift ?? NaN, 2),
+    agreement: expect.closeTo(figures?.agreement ?? NaN, 1),
+  };
+}
+
 describe.skipIf(!here)("SmolLM2", () => {
   let exact: Session;
   let int8: Session;
@@ -207,13 +216,8 @@ describe.skipIf(!here)("SmolLM2", () => {
     const samples = await decoderSamples(exact, tokenizer, reading);
     const found = await measureDecoders(exact, [int8, int4], { samples, signal: never });
     const shipped = shippedFigures(await sha256OfFile(file, never));
-    for (const [at, form] of ["int8", "int4"].entries()) {
-      const figures = shipped?.[form];
-      expect(found[at]?.divergence).toBeCloseTo(figures?.divergence ?? NaN, 3);
-      expect(found[at]?.logprobShift).toBeCloseTo(figures?.logprobShift ?? NaN, 2);
-      expect(found[at]?.agreement).toBeCloseTo(figures?.agreement ?? NaN, 1);
-      expect(found[at]).toSatisfy(isAccurateDecoder);
-    }
+    expect(found).toEqual([near(shipped?.["int8"]), near(shipped?.["int4"])]);
+    expect(found.every(isAccurateDecoder)).toBe(true);
   });
 
   it("strays little more with keys and values in int8", async () => {

@@ -1,5 +1,5 @@
 /**
- * Five hundred schemas and patterns that are out to take time or memory, or to be read wrongly. Each is refused in
+ * A thousand schemas and patterns that are out to take time or memory, or to be read wrongly. Each is refused in
  * words, or kept to; and meanwhile another tenant's text goes on.
  */
 import { afterAll, expect, it } from "vitest";
