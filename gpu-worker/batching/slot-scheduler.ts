@@ -46,8 +46,12 @@ export type StepUser = {
   step(promptSeconds: number | null): Pick<SlotBatch, "run">;
 };
 
-/** While batches come, a step that only reads prompts takes about so long: the next of them would wait for its end. */
-const readSecondsMax = 0.05;
+/**
+ * A step that only reads prompts takes about so long, as the next batch would wait for its end: while batches come, and
+ * where none is expected any more. Shorter steps read fewer tokens a second, so that there is no bound where there was
+ * never a batch.
+ */
+const readSecondsMax = { expectant: 0.05, later: 0.25, never: Infinity } as const;
 /** Behind so many such steps without a batch none is expected. */
 const readsExpectant = 32;
 
@@ -157,8 +161,12 @@ export class SlotScheduler {
   /** What pieces of prompts in the step may take. */
   #promptSeconds(stepper: StepUser): number {
     if (stepper.decodes) return this.#quantumSeconds();
-    const expectant = this.#users.size > 0 || this.#reads <= readsExpectant;
-    return Math.min(this.#quantumSeconds(), expectant ? readSecondsMax : Infinity);
+    return Math.min(this.#quantumSeconds(), readSecondsMax[this.#batches()]);
+  }
+
+  #batches(): keyof typeof readSecondsMax {
+    if (this.#users.size > 0 || this.#reads <= readsExpectant) return "expectant";
+    return this.#reads === Infinity ? "never" : "later";
   }
 
   #start(batch: SlotBatch): void {

@@ -180,4 +180,28 @@ describe("a caller of an encoder", () => {
       expect(clock.now / alone.clock.now).toBeLessThan(1.5);
     },
   );
+
+  it("waits for a quarter of one at most where it calls again after a pause", async () => {
+    const { clock, scheduler, engine } = open();
+    const queue = openQueue(clock, scheduler);
+    const signal = new AbortController().signal;
+    const reader = { done: false };
+    const call = async () => {
+      const from = clock.now;
+      await queue.submit([12], { signal, tenant: "caller" });
+      return clock.now - from;
+    };
+    await call();
+    const read = readPrompts(engine, true).finally(() => (reader.done = true));
+    const waits: number[] = [];
+    while (!reader.done) {
+      // Each time another part of a step is over by then.
+      const next = clock.now + 2_500 + 60 * waits.length;
+      while (!reader.done && clock.now < next) await turn();
+      if (!reader.done) waits.push(await call());
+    }
+    await read;
+    expect(waits.length).toBeGreaterThan(3);
+    expect(Math.max(...waits)).toBeLessThan(280);
+  });
 });
