@@ -67,8 +67,9 @@ export default class LongestFirst extends BaseSequencer {
     expectAll();
     const sorted = (await super.sort(files)).toSorted((a, b) => place(a) - place(b));
     const byProject = Map.groupBy(sorted, ({ project }) => project.name);
-    const { e2e = [], node = [], ...rest } = Object.fromEntries(byProject);
-    // Files of one process stay together, or it would be started again.
-    return [spread(e2e, node), ...Object.values(rest)].flat();
+    const { edge = [], e2e = [], node = [], ...rest } = Object.fromEntries(byProject);
+    // Files of one process stay together, or it would be started again. Those of the edge have a single one: at the
+    // end it would run alone.
+    return [edge, spread(e2e, node), ...Object.values(rest)].flat();
   }
 }
