@@ -12,8 +12,8 @@ import { batchesOf, mixSeeds, sampleOf } from "./batches.ts";
 import type { TokenRow } from "./encode-texts.ts";
 import { evaluateAll, feedsOf } from "./evaluate-part.ts";
 import type { TrainStep } from "./train-step.ts";
-import { PaceMeter, fitInTime } from "./time-fit.ts";
-import type { TimeFit } from "./time-fit.ts";
+import { PaceMeter, endInTime, fitInTime, isLookedAt } from "./time-fit.ts";
+import type { HeldOutSize, Pace, TimeFit } from "./time-fit.ts";
 import { learningRateAt, shortenPlan } from "./training-plan.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 import type { Progress, Tensors, TrainingState } from "./training-state.ts";
@@ -71,6 +71,7 @@ const beginning = (): Progress => ({
   step: 0,
   steps: null,
   evaluations: null,
+  slowed: null,
   seconds: 0,
   metrics: [],
   best: null,
@@ -120,8 +121,7 @@ class TrainingRun {
   constructor(options: RunOptions) {
     this.#options = options;
     this.#progress = options.from?.progress ?? beginning();
-    const { steps, evaluations } = this.#progress;
-    this.#plan = shortenPlan(options.plan, { steps: steps ?? options.plan.steps, evaluations });
+    this.#plan = shortenedBy(options.plan, this.#progress);
     this.#best = options.from?.best ?? null;
     this.#lengths = options.training.rows.map(({ ids }) => ids.length);
     this.#savedAt = options.now();
@@ -203,23 +203,48 @@ class TrainingRun {
     return this.#progress.seconds >= this.#plan.maxSeconds;
   }
 
-  /**
-   * Decided once, before the first evaluation, so that all are of the same examples. Saved: one that goes on has the
-   * same rates.
-   */
+  /** Saved: one that goes on has the same rates. */
   async #fitInTime(): Promise<void> {
-    const { plan, heldOut, events } = this.#options;
-    if (this.#progress.steps !== null) return;
-    const lengths = { training: this.#lengths, heldOut: heldOut.rows.map(({ ids }) => ids.length) };
-    const pace = this.#pace.read(plan, lengths, this.#isDue());
-    if (pace === null) return;
-    const size = { examples: heldOut.examples, endPasses: heldOut.against === undefined ? 1 : 2 };
-    const fit = fitInTime(plan, { ...this.#progress, ...pace }, size);
-    this.#progress = { ...this.#progress, ...fit };
-    if (fit.steps === plan.steps && fit.evaluations === null) return;
-    this.#plan = shortenPlan(plan, fit);
-    events.onShortened?.(fit);
+    const fit = this.#progress.steps === null ? this.#fit() : this.#fitAgain();
+    if (fit === null) return;
+    this.#plan = shortenedBy(this.#options.plan, this.#progress);
+    this.#options.events.onShortened?.(fit);
     await this.#save();
+  }
+
+  /**
+   * Before the first evaluation, so that all are of the same examples.
+   * @returns null: it is as planned, or not known as yet
+   */
+  #fit(): TimeFit | null {
+    const { plan } = this.#options;
+    const measured = this.#measured(this.#isDue());
+    if (measured === null) return null;
+    const fit = fitInTime(plan, measured.pace, measured.size);
+    this.#progress = { ...this.#progress, ...fit };
+    return fit.steps === plan.steps && fit.evaluations === null ? null : fit;
+  }
+
+  /** @returns null: it ends in time */
+  #fitAgain(): TimeFit | null {
+    const { step, evaluations, slowed } = this.#progress;
+    const { steps: before } = slowed ?? this.#plan;
+    if (step >= this.#plan.steps || !isLookedAt(step, before)) return null;
+    const measured = this.#measured(false);
+    if (measured === null) return null;
+    const steps = endInTime(this.#plan, measured.pace, measured.size, evaluations);
+    if (steps === null) return null;
+    const rate = learningRateAt(this.#plan, step, slowed);
+    this.#progress = { ...this.#progress, steps, slowed: { step, rate, steps: before } };
+    return { steps, evaluations: null };
+  }
+
+  #measured(isDue: boolean): { pace: Pace; size: HeldOutSize } | null {
+    const { plan, heldOut } = this.#options;
+    const lengths = { training: this.#lengths, heldOut: heldOut.rows.map(({ ids }) => ids.length) };
+    const pace = this.#pace.read(plan, lengths, isDue);
+    const size = { examples: heldOut.examples, endPasses: heldOut.against === undefined ? 1 : 2 };
+    return pace && { pace: { ...this.#progress, ...pace }, size };
   }
 
   #stop(): TrainingEnd["stopped"] | null {
@@ -269,7 +294,8 @@ class TrainingRun {
       ...feedsOf(training, indices, { paddingId, draw }),
       seed: int64([], [draw]),
     };
-    const { loss = NaN } = await step.step(feeds, { learningRate: learningRateAt(plan, done) });
+    const learningRate = learningRateAt(plan, done, this.#progress.slowed);
+    const { loss = NaN } = await step.step(feeds, { learningRate });
     this.#isSaved = false;
     if (!Number.isFinite(loss)) return false;
     const after = now();
@@ -321,6 +347,13 @@ class TrainingRun {
     this.#savedAt = now();
     this.#stepFrom = this.#savedAt;
   }
+}
+
+/** As far as it is known what ends in time. */
+function shortenedBy(plan: TrainingPlan, { steps, evaluations, slowed }: Progress): TrainingPlan {
+  const end = steps ?? plan.steps;
+  const fitted = shortenPlan(plan, { steps: slowed?.steps ?? end, evaluations });
+  return slowed === null ? fitted : { ...fitted, steps: end };
 }
 
 function secondsOf({ maxSeconds }: TrainingPlan): string {

@@ -1,7 +1,8 @@
 /**
- * A schedule that ends in time: how many steps of a plan fit, told by the seconds that the first of them took. A rate
- * that falls to nothing is worth more than steps that never come (Li et al., https://arxiv.org/abs/1905.04753). Where
- * not all fit, evaluations give way first: fewer, each of a part of what is held out.
+ * A schedule that ends in time: how many steps of a plan fit, told by the seconds that the first of them took, and
+ * fewer where later ones take longer. A rate that falls to nothing is worth more than steps that never come (Li et al.,
+ * https://arxiv.org/abs/1905.04753). Where not all fit, evaluations give way first: fewer, each of a part of what is
+ * held out.
  */
 import { sum } from "../tensor/vectors.ts";
 import { evaluationsIn, evaluationsOf, shortenPlan } from "./training-plan.ts";
@@ -87,6 +88,34 @@ function evaluationsFor(
   const least = (whole * Math.min(examples, examplesMin)) / examples;
   const count = Math.min(evaluationsOf(epochs), Math.max(1, Math.floor(others / least)));
   return { count, examples: Math.min(atEnd, affordable(others, count)), examplesAtEnd: atEnd };
+}
+
+/** So often in a training it is looked at whether it still ends in time. */
+const looks = 20;
+/** Of the seconds there are: until then it ends in time, as batches and machines differ by some. */
+const lateShare = 0.975;
+
+/** Whether to look after this step, of so many. */
+export function isLookedAt(step: number, steps: number): boolean {
+  return step % Math.ceil(steps / looks) === 0;
+}
+
+/**
+ * Where steps have become slower than those that the schedule was fitted by: the step at which it is to end instead.
+ * @param plan shortened, as is what is judged @returns null: it still ends in time
+ */
+export function endInTime(
+  plan: TrainingPlan,
+  pace: Pace,
+  { examples, endPasses }: HeldOutSize,
+  evaluations: Evaluations | null,
+): number | null {
+  const secondsOf = (judged = examples) => (pace.secondsPerEvaluation * judged) / examples;
+  const atEnd = endPasses * secondsOf(evaluations?.examplesAtEnd);
+  const each = pace.secondsPerStep + secondsOf(evaluations?.examples) / plan.evaluateEvery;
+  const most = (part: number) => (plan.maxSeconds * part - pace.seconds - atEnd) / each;
+  if (plan.steps - pace.step <= most(lateShare)) return null;
+  return bound(plan, pace, pace.step + Math.floor(most(share)));
 }
 
 /** Steps that are measured, or fewer where they are slow. */

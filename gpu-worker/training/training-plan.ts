@@ -126,8 +126,23 @@ export function shortenPlan(
   };
 }
 
-/** Of a step, counted from 0. */
-export function learningRateAt({ learningRate, warmup, steps }: TrainingPlan, step: number) {
+/** The rest of a schedule that ends earlier than the steps it was made for, as they take longer than it seemed. */
+export const Slowed = z.object({
+  /** Steps that were taken by then, and the rate of the next. */
+  step: z.int().nonnegative(),
+  rate: z.number().nonnegative(),
+  /** Of the schedule before: warm-up and evaluations stay those of so many. */
+  steps: z.int().positive(),
+});
+export type Slowed = z.infer<typeof Slowed>;
+
+/** Of a step, counted from 0. @param slowed from there the rate falls evenly to nothing at the plan's end */
+export function learningRateAt(
+  { learningRate, warmup, steps }: TrainingPlan,
+  step: number,
+  slowed: Slowed | null = null,
+): number {
+  if (slowed !== null) return (slowed.rate * (steps - step)) / (steps - slowed.step);
   // The first step's rate would be 0: it is begun with the second's.
   return learningRate * scheduleFactor({ name: "linear", warmup, steps: steps + 1 }, step + 1);
 }

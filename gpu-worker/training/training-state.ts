@@ -11,7 +11,7 @@ import { writeAtomically } from "../files/write-atomically.ts";
 import type { Tensor } from "../tensor/tensor.ts";
 import { openSafetensors } from "../weights/safetensors-reader.ts";
 import { type TensorToWrite, writeSafetensors } from "../weights/safetensors-writer.ts";
-import { Evaluations, TrainingPlan } from "./training-plan.ts";
+import { Evaluations, Slowed, TrainingPlan } from "./training-plan.ts";
 
 export const Progress = z.object({
   /** Steps taken. */
@@ -20,6 +20,8 @@ export const Progress = z.object({
   steps: z.int().positive().nullable().default(null),
   /** Null: as the plan has them. */
   evaluations: Evaluations.nullable().default(null),
+  /** Null: its steps take as long as it seemed. */
+  slowed: Slowed.nullable().default(null),
   /** Of this run and those before it that it goes on from. */
   seconds: z.number().nonnegative(),
   /** Each step that was logged. */

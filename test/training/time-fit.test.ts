@@ -5,13 +5,14 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import { readTrainingData } from "../../gpu-worker/training/read-training-data.ts";
 import { textTuning } from "../../gpu-worker/training/text-classes.ts";
-import { fitInTime } from "../../gpu-worker/training/time-fit.ts";
+import { endInTime, fitInTime, isLookedAt } from "../../gpu-worker/training/time-fit.ts";
 import type { TimeFit } from "../../gpu-worker/training/time-fit.ts";
 import {
   evaluationsIn,
   learningRateAt,
   planTraining,
   shortenPlan,
+  type Slowed,
 } from "../../gpu-worker/training/training-plan.ts";
 import { readTraining } from "../../gpu-worker/training/training-state.ts";
 import { stateFolderOf } from "../../gpu-worker/training/train-in-folder.ts";
@@ -124,6 +125,68 @@ describe("what fits in the time", () => {
   });
 });
 
+describe("steps that become slower", () => {
+  const heldOut = { examples: 1_000, endPasses: 1 };
+  const secondsPerEvaluation = 10;
+  const whole = planTraining({ ...chosen, epochs: 5, batch: 32, maxSeconds: 900 }, 9_000);
+
+  /** All of a training, whose steps take so many times as long from a part of it on. */
+  function trained(slower: number, from: number) {
+    const paceAt = (step: number) => 0.63 * (step < from * whole.steps ? 1 : slower);
+    let [step, seconds, stepping] = [20, 0, 0];
+    for (let at = 0; at < step; at += 1) stepping += paceAt(at);
+    seconds = stepping;
+    const measured = () => ({
+      step,
+      seconds,
+      secondsPerStep: stepping / step,
+      secondsPerEvaluation,
+    });
+    const fit = fitInTime(whole, measured(), heldOut);
+    const rates: number[] = [];
+    let plan = shortenPlan(whole, fit);
+    let slowed: Slowed | null = null;
+    while (step < plan.steps) {
+      rates.push(learningRateAt(plan, step, slowed));
+      stepping += paceAt(step);
+      seconds += paceAt(step);
+      step += 1;
+      const looks = step < plan.steps && isLookedAt(step, fit.steps);
+      const end = looks ? endInTime(plan, measured(), heldOut, fit.evaluations) : null;
+      if (end !== null) {
+        slowed = { step, rate: learningRateAt(plan, step, slowed), steps: fit.steps };
+        plan = { ...plan, steps: end };
+      }
+      if (step % plan.evaluateEvery === 0) seconds += secondsPerEvaluation;
+    }
+    return { step, planned: fit.steps, seconds, rates, slowed };
+  }
+
+  const slowdowns = [1.1, 1.3, 1.6, 2].flatMap((slower) =>
+    [0.03, 0.2, 0.5, 0.8].map((from) => [slower, from] as const),
+  );
+
+  it.each(slowdowns)("by %f from %f on end in time, at a rate of nothing", (slower, from) => {
+    const { step, planned, seconds, rates } = trained(slower, from);
+    expect(seconds).toBeLessThan(whole.maxSeconds);
+    expect(seconds).toBeGreaterThan(0.85 * whole.maxSeconds);
+    expect(step).toBeLessThanOrEqual(planned);
+    expect(rates.at(-1)).toBeLessThan(0.05 * whole.learningRate);
+    // Neither rises nor jumps.
+    for (const [at, rate] of rates.slice(whole.warmup, -1).entries()) {
+      const next = rates[whole.warmup + at + 1] ?? NaN;
+      expect(next).toBeLessThanOrEqual(rate);
+      expect(rate - next).toBeLessThan(0.05 * whole.learningRate);
+    }
+  });
+
+  it("do not, where they take as long as the first ones", () => {
+    const { step, planned, slowed } = trained(1, 0);
+    expect(slowed).toBeNull();
+    expect(step).toBe(planned);
+  });
+});
+
 let bench: CatalogBench;
 
 beforeEach(async () => {
@@ -132,12 +195,6 @@ beforeEach(async () => {
 });
 
 afterEach(() => bench.close());
-
-/** A second for each time that it is read. */
-function clock(from = 0): () => number {
-  let seconds = from;
-  return () => (seconds += 1) * 1000;
-}
 
 async function prepared() {
   const lines = madeTexts(200).map((text) => ({ text, label: String(text.includes("quick")) }));
@@ -151,13 +208,21 @@ async function prepared() {
   return await prepareTuning(base, textTuning(read.task, read.data), reading);
 }
 
-async function train(out: string, signal: AbortSignal, onEvaluation = (_step: number) => {}) {
+type Watching = { onEvaluation?: (step: number) => void; secondsPerStep?: () => number };
+
+/** @returns the steps at which its schedule was to end, each time that it was shortened */
+async function train(
+  out: string,
+  signal: AbortSignal,
+  { onEvaluation = () => undefined, secondsPerStep = () => 2 }: Watching = {},
+): Promise<number[]> {
   const tuning = await prepared();
   const log = { info: () => undefined, warn: () => undefined };
   const runtime = await openRuntime({ log, only: "c-api", threads: 1 });
   const from = await readTraining(stateFolderOf(out), "same");
   const examples = tuning.facts.lengths.training.length;
   const shortened: number[] = [];
+  let seconds = 0;
   await tuneEncoder({
     prepared: tuning,
     plan: planTraining({ ...chosen, maxSeconds: 600 }, examples),
@@ -169,35 +234,63 @@ async function train(out: string, signal: AbortSignal, onEvaluation = (_step: nu
     runtime,
     serve: null,
     events: {
-      onStep: () => undefined,
+      onStep: () => (seconds += secondsPerStep()),
       onEvaluation: ({ step }) => onEvaluation(step),
       onShortened: ({ steps }) => shortened.push(steps),
       onUnserved: () => undefined,
       onSmaller: () => undefined,
       onSave: () => undefined,
     },
-    now: clock(),
+    now: () => seconds * 1000,
     signal,
   });
   return shortened;
+}
+
+function inTime(steps: number | undefined) {
+  return {
+    reason: "time_limit",
+    detail: `there is time for ${steps} of 400 steps in 600 seconds`,
+  };
 }
 
 it("a training that is short of time ends by its schedule, and goes on to the same end", async () => {
   const whole = bench.local("whole");
   const [steps] = await train(whole, never);
   const { stopped } = reportOf(whole);
-  expect(stopped).toEqual({
-    reason: "time_limit",
-    detail: `there is time for ${steps} of 400 steps in 600 seconds`,
-  });
+  expect(stopped).toEqual(inTime(steps));
   const broken = bench.local("broken");
   const interruption = new AbortController();
-  const told = train(broken, interruption.signal, (step) => {
+  const onEvaluation = (step: number) => {
     if (step > (steps ?? 0) / 2) interruption.abort(new Error("stop"));
-  });
+  };
+  const told = train(broken, interruption.signal, { onEvaluation });
   await expect(told).rejects.toThrow("stop");
   expect(await train(broken, never)).toEqual([]);
   const weights = [whole, broken].map((out) => readFileSync(path.join(out, "model.safetensors")));
   expect(weights[0]?.equals(weights[1] ?? Buffer.of())).toBe(true);
   expect(reportOf(broken).stopped).toEqual(stopped);
+});
+
+it("a training that becomes slower ends by a schedule all the same, gone on with or not", async () => {
+  const evaluated = { times: 0 };
+  const secondsPerStep = () => (evaluated.times > 0 ? 4 : 2);
+  const [whole, broken] = [bench.local("whole"), bench.local("broken")];
+  const onEvaluation = () => (evaluated.times += 1);
+  const ends = await train(whole, never, { onEvaluation, secondsPerStep });
+  expect(ends.length).toBeGreaterThan(1);
+  expect(ends).toEqual(ends.toSorted((one, other) => other - one));
+  expect(reportOf(whole).stopped).toEqual(inTime(ends.at(-1)));
+  evaluated.times = 0;
+  const interruption = new AbortController();
+  const interrupt = () => {
+    evaluated.times += 1;
+    if (evaluated.times === 3) interruption.abort(new Error("stop"));
+  };
+  const told = train(broken, interruption.signal, { onEvaluation: interrupt, secondsPerStep });
+  await expect(told).rejects.toThrow("stop");
+  const state = await readTraining(stateFolderOf(broken), "same");
+  expect(state?.progress.slowed).not.toBeNull();
+  const later = await train(broken, never, { secondsPerStep });
+  expect(reportOf(broken).stopped).toEqual(inTime(later.at(-1) ?? state?.progress.steps ?? 0));
 });

@@ -35,7 +35,14 @@ const planned = (maxSeconds: number): TuningEvent => ({
 });
 
 function progressAt(at: number, seconds: number): Progress {
-  const state = { steps: null, evaluations: null, metrics: [], best: null, withoutGain: 0 };
+  const state = {
+    steps: null,
+    evaluations: null,
+    slowed: null,
+    metrics: [],
+    best: null,
+    withoutGain: 0,
+  };
   return { step: at, seconds, ...state };
 }
 
