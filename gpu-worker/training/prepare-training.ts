@@ -192,12 +192,23 @@ function continuedWishes(
 }
 
 /**
+ * Of as many examples an adapter learns what all weights do: AG News, 9,000 texts, accuracy 0.915 and 0.913 at a loss
+ * of 0.26 and 0.34; of 400 of them 0.875 and 0.873. SST-2, 60,614 phrases, was trained in full alone.
+ */
+const adapterTextsMax = 20_000;
+
+/**
  * An adapter's classifier reads the means of a relation's marked parts, or of a text's vectors, which is what sentence
  * encoders are trained for; a checkpoint's own head, the first token's vector.
+ * @param arePlain each example is one text with one label
  */
-function gainsByAdapter({ checkpoint: { head, config }, data }: PreparedTuning): boolean {
+function gainsByAdapter(
+  { checkpoint: { head, config }, data, facts }: PreparedTuning,
+  arePlain: boolean,
+): boolean {
   if (head.name !== "none" || !takesAdapters(config)) return false;
-  return data.task === "relation-extraction" || hasManyClasses(data);
+  const areFew = arePlain && facts.lengths.training.length <= adapterTextsMax;
+  return data.task === "relation-extraction" || hasManyClasses(data) || areFew;
 }
 
 /** Examples of an encoder's step. */
@@ -218,9 +229,9 @@ export function chooseTraining(
   const isTagging = data.task === "token-classification";
   const isBare = prepared.from === undefined;
   const headFits = isBare && data.task === "text-classification" && isHeadData(data.data);
-  const adapterGains = isBare && gainsByAdapter(prepared);
+  const adapterGains = isBare && gainsByAdapter(prepared, headFits);
   const batch = wishes.batch ?? usualBatch;
-  const adapterExamples = adapterExamplesOf(data.task);
+  const adapterExamples = hasManyClasses(prepared.data) ? null : adapterExamplesOf(data.task);
   const asked = { ...allowed, batch, isTagging, headFits, adapterGains, adapterExamples };
   const choice = choosePlan(prepared.facts, asked, limits);
   const labelSmoothing = choice.strategy === "head" ? 0 : smoothing;

@@ -1,6 +1,13 @@
 /** What is chosen for how much data, time and memory there is, for a MiniLM on two cores. */
+import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { choosePlan, MemoryError, type Wishes } from "../../gpu-worker/training/choose-plan.ts";
+import {
+  chooseTraining,
+  type PreparedTraining,
+  type TuningOptions,
+  wishesOf,
+} from "../../gpu-worker/training/prepare-training.ts";
 import { type CostFacts, estimateBytes } from "../../gpu-worker/training/training-cost.ts";
 import { learningRateAt, planTraining } from "../../gpu-worker/training/training-plan.ts";
 
@@ -121,4 +128,47 @@ it("warms up, falls evenly, and takes no step at rate 0", () => {
   expect(rates[5]).toBe(1);
   expect(rates.at(-1)).toBeCloseTo(1 / 95);
   expect(rates.every((rate) => rate > 0 && rate <= 1)).toBe(true);
+});
+
+const config: unknown = JSON.parse(
+  readFileSync("gpu-worker/catalog/embedded/all-MiniLM-L6-v2/config.json", "utf8"),
+);
+
+/** What is chosen of a choice by: so many texts with one label of two, or with any number. */
+function ofTexts(examples: number, problem: "single_label" | "multi_label"): PreparedTraining {
+  const part = { texts: ["a text"], targets: { problem } };
+  const data = { task: "text-classification", problem, labels: ["a", "b"] };
+  return {
+    kind: "encoder",
+    data: { task: "text-classification", data: { training: part, heldOut: part } },
+    prepared: { checkpoint: { head: { name: "none" }, config }, data, facts: facts(examples, 12) },
+  } as unknown as PreparedTraining;
+}
+
+const nothingAsked: TuningOptions = {
+  task: null,
+  strategy: "auto",
+  layers: null,
+  epochs: null,
+  learningRate: null,
+  learningRateMultiplier: 1,
+  lora: null,
+  patience: null,
+  threshold: 0,
+  skipInvalid: false,
+  batch: null,
+  seed: 0,
+  maxSeconds: 900,
+};
+
+function choose(examples: number, problem: "single_label" | "multi_label") {
+  return chooseTraining(ofTexts(examples, problem), wishesOf(nothingAsked), limits);
+}
+
+it("adapters are for up to 20,000 texts with one label each, for which they go through fewer", () => {
+  expect(choose(400, "single_label")).toMatchObject({ strategy: "lora", epochs: 20 });
+  expect(choose(9_000, "single_label")).toMatchObject({ strategy: "lora", epochs: 3 });
+  expect(choose(20_000, "single_label").strategy).toBe("lora");
+  expect(choose(20_001, "single_label").strategy).toBe("full");
+  expect(choose(400, "multi_label").strategy).toBe("full");
 });

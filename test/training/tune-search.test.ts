@@ -11,7 +11,13 @@ let bench: CatalogBench;
 let data: string;
 
 beforeEach(async () => {
-  ({ bench, data } = await openLabelledBench());
+  ({ bench } = await openLabelledBench());
+  // Of any number of labels each: auto chooses no adapter, so that strategies are searched over, too.
+  const lines = madeTexts(200).map((text) => ({
+    text,
+    label: [text.includes("quick") ? "quick" : "slow"],
+  }));
+  data = await writeLines(path.join(bench.folder, "labels.jsonl"), lines);
 });
 
 afterEach(() => bench.close());

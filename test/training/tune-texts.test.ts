@@ -268,5 +268,5 @@ it("auto says what it chose in its first line", async () => {
     epochs: null,
     learningRate: null,
   });
-  expect(said[0]).toMatch(/^full, 20 epochs: chosen by auto, about \d+ of 900 seconds$/);
+  expect(said[0]).toMatch(/^lora, 20 epochs: chosen by auto, about \d+ of 900 seconds$/);
 });
