@@ -27,6 +27,7 @@ import type { TuningEvent } from "../training/tune-model.ts";
 import {
   evaluationsInWords,
   planInWords,
+  searchOverInWords,
   smallerInWords,
   verdictSentence,
 } from "../training/tuning-card.ts";
@@ -138,6 +139,8 @@ function teller(command: TuneCommand, base: string, { bar, say }: Telling) {
         return say(smallerInWords(event.end));
       case "searched":
         return say(searchedInWords(event.trial));
+      case "searchOver":
+        return say(searchOverInWords(event));
       // The report says it.
       case "stopped":
       case "saved":

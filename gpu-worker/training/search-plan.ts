@@ -34,6 +34,10 @@ function factorsAround(given: number | null): number[] {
   return given === null ? [0.5, 1, 2] : [1];
 }
 
+function rounded(rate: number): number {
+  return Number(rate.toPrecision(3));
+}
+
 /** What is tried around the options that would be taken without a search: what was asked for stays as it is. */
 export function spaceAround(
   { strategy, epochs, batch, learningRate }: TrialOptions,
@@ -52,7 +56,7 @@ export function spaceAround(
     batches: wholeAround(batch, factorsAround(asked.batch)),
     learningRates:
       asked.learningRate === null
-        ? [0.25, 0.5, 1, 1.5, 2, 3].map((by) => Number((learningRate * by).toPrecision(3)))
+        ? [learningRate, ...[0.25, 0.5, 1.5, 2, 3].map((by) => rounded(learningRate * by))]
         : [learningRate],
   };
 }
@@ -147,6 +151,14 @@ export function nextTrial(candidates: number, results: readonly TrialResult[]): 
     members = survivors.map(({ candidate }) => candidate).toSorted((a, b) => a - b);
   }
   return { kind: "best", candidate: members[0] ?? 0 };
+}
+
+/** Where the search ends early: the best of the last round there are results of. @param results at least one */
+export function bestSoFar(results: readonly TrialResult[]): number {
+  const last = Math.max(...results.map(({ round }) => round));
+  const [best] = ranked(results.filter(({ round }) => round === last));
+  if (best === undefined) throw new TypeError("nothing was tried");
+  return best.candidate;
 }
 
 /** Trials that are still to be run, those of later rounds included. */

@@ -5,7 +5,7 @@ import type { TrialOptions } from "./search-plan.ts";
 import { Divergence } from "./run-training.ts";
 import type { TrainingEnd } from "./run-training.ts";
 import { searchOptions } from "./search.ts";
-import type { SearchTrial, TrialEnd } from "./search.ts";
+import type { SearchEnd, SearchTrial, TrialEnd } from "./search.ts";
 import { stateFolderOf, untold } from "./train-in-folder.ts";
 import type { TrainingRun } from "./train-in-folder.ts";
 import type { TrainingPlan } from "./training-plan.ts";
@@ -36,6 +36,7 @@ export type TrainingSearch = {
   readonly planOf: (of: TrialOptions) => TrainingPlan;
   readonly memoryBytes: number;
   readonly onTrial: (trial: SearchTrial) => void;
+  readonly onOver: (ended: SearchEnd) => void;
 };
 
 /** Throws as `searchOptions`. */
@@ -48,6 +49,7 @@ export async function searchTraining({
   planOf,
   memoryBytes,
   onTrial,
+  onOver,
 }: TrainingSearch): ReturnType<typeof searchOptions> {
   const { strategies, bytesOf, secondsOf } = searched;
   const { fingerprint, out } = run;
@@ -69,20 +71,23 @@ export async function searchTraining({
       return await endOf(searched, trial);
     },
     onTrial,
+    onOver,
   });
 }
 
 const worst = { score: -Number.MAX_VALUE, loss: Number.MAX_VALUE };
 
-/** How good a training came to be. */
+/** How good a training came to be, and what it took, the opening of its graphs with it. */
 async function endOf({ train }: Searched, trial: TrainingRun): Promise<TrialEnd> {
+  const before = trial.from?.progress.seconds ?? 0;
   const begun = trial.now();
+  const seconds = () => before + (trial.now() - begun) / 1000;
   try {
     const { progress } = await train(trial);
     const { score, loss } = progress.best ?? worst;
-    return { score, loss, seconds: progress.seconds };
+    return { score, loss, seconds: seconds() };
   } catch (error) {
     if (!(error instanceof Divergence)) throw error;
-    return { ...worst, seconds: (trial.now() - begun) / 1000 };
+    return { ...worst, seconds: seconds() };
   }
 }

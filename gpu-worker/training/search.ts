@@ -8,7 +8,14 @@ import path from "node:path";
 import * as z from "zod";
 import { readNote } from "../files/json-file.ts";
 import { writeAtomically } from "../files/write-atomically.ts";
-import { nextTrial, roundsOf, TrialOptions, TrialResult, trialsLeft } from "./search-plan.ts";
+import {
+  bestSoFar,
+  nextTrial,
+  roundsOf,
+  TrialOptions,
+  TrialResult,
+  trialsLeft,
+} from "./search-plan.ts";
 import { shortenPlan } from "./training-plan.ts";
 import type { TrainingPlan } from "./training-plan.ts";
 
@@ -38,9 +45,13 @@ export type SearchOptions = {
   /** Trains in this folder, or goes on there. @throws the signal's reason */
   readonly train: (plan: TrainingPlan, folder: string, name: string) => Promise<TrialEnd>;
   readonly onTrial: (trial: SearchTrial) => void;
+  /** Its time is over: so many trials were run, of all. */
+  readonly onOver: (ended: SearchEnd) => void;
 };
 
-/** Of the seconds there are, for all trials together. */
+export type SearchEnd = { readonly trials: number; readonly planned: number };
+
+/** Of the seconds there are, for all trials together. The last that begins in them is run to its end. */
 const trialShare = 0.5;
 const stepsMin = 8;
 
@@ -71,7 +82,7 @@ async function begin(options: SearchOptions): Promise<SearchFile> {
 export async function searchOptions(
   options: SearchOptions,
 ): Promise<{ readonly best: TrialOptions; readonly seconds: number }> {
-  const { folder, fingerprint, planOf, train, onTrial } = options;
+  const { folder, fingerprint, planOf, train, onTrial, onOver } = options;
   const file = path.join(folder, fileName);
   const known = await readNote(file, SearchFile);
   let state = known?.fingerprint === fingerprint ? known : await begin(options);
@@ -88,15 +99,21 @@ export async function searchOptions(
     if (candidate === undefined) throw new TypeError("a search needs a candidate");
     const spent = state.results.reduce((sum, { seconds }) => sum + seconds, 0);
     if (next.kind === "best") return { best: candidate, seconds: spent };
+    const left = options.maxSeconds * trialShare - spent;
+    const pending = trialsLeft(candidates.length, state.results);
+    if (left <= 0) {
+      const trials = state.results.length;
+      onOver({ trials, planned: trials + pending });
+      return { best: candidates[bestSoFar(state.results)] ?? candidate, seconds: spent };
+    }
     const { trials: ofRound = 0, share = 1 } = rounds[next.round] ?? {};
     const whole = planOf(candidate);
-    const left = Math.max(0, options.maxSeconds * trialShare - spent);
     const plan = {
       ...shortenPlan(whole, {
         steps: Math.max(stepsMin, Math.ceil(whole.steps * share * scale)),
         evaluations: null,
       }),
-      maxSeconds: Math.max(1, left / trialsLeft(candidates.length, state.results)),
+      maxSeconds: Math.max(1, left / pending),
     };
     const name = `trial-${next.round}-${next.candidate}`;
     const place = path.join(folder, name);

@@ -33,7 +33,7 @@ import { estimateBytes, estimateDisk, estimateSeconds } from "./training-cost.ts
 import { tryDecoder, tuneDecoder } from "./tune-decoder.ts";
 import type { NamedBase } from "./prepare-encoder.ts";
 import { tryEncoder, tuneEncoder } from "./tune-encoder.ts";
-import type { SearchTrial } from "./search.ts";
+import type { SearchEnd, SearchTrial } from "./search.ts";
 import { searchTraining } from "./search-training.ts";
 import type { Searched, TrainingSearch } from "./search-training.ts";
 import type { TrialOptions } from "./search-plan.ts";
@@ -76,7 +76,9 @@ export type TuningEvent =
   | { readonly kind: "read"; readonly done: number; readonly total: number }
   | { readonly kind: "trial"; readonly trial: Trial }
   /** Options that were tried, and how good they were. */
-  | { readonly kind: "searched"; readonly trial: SearchTrial };
+  | { readonly kind: "searched"; readonly trial: SearchTrial }
+  /** The trials' time is over before all were run. */
+  | ({ readonly kind: "searchOver" } & SearchEnd);
 
 export type Tuning = {
   readonly base: NamedBase;
@@ -222,7 +224,9 @@ async function decide(
   const { trials = 1 } = options;
   if (trials === 1 || choice.strategy === "head") return planOf(first);
   const onTrial = (trial: SearchTrial) => onEvent({ kind: "searched", trial });
-  const search = { searched, run, asked: options, trials, first, planOf, memoryBytes, onTrial };
+  const onOver = (ended: SearchEnd) => onEvent({ kind: "searchOver", ...ended });
+  const told = { onTrial, onOver };
+  const search = { searched, run, asked: options, trials, first, planOf, memoryBytes, ...told };
   const { best, seconds } = await searchTraining(search);
   return { ...planOf(best), maxSeconds: Math.max(1, maxSeconds - seconds) };
 }

@@ -4,6 +4,7 @@ import { counted, metricName, verdictInWords } from "#contract/training/report-w
 import { baseNames, stopReasons } from "../evaluation/report-words.ts";
 import { wordShapes } from "../model/word-shapes.ts";
 import type { SmallerEnd } from "./label-curve.ts";
+import type { SearchEnd } from "./search.ts";
 import type { Evaluations, TrainingPlan } from "./training-plan.ts";
 
 const labelsNamed = 20;
@@ -86,6 +87,11 @@ export function evaluationsInWords(
     `${times} on ${examples} of the ${heldOut} held-out examples, the same each time, ` +
     `and at the end on ${examplesAtEnd === heldOut ? "all" : examplesAtEnd}`
   );
+}
+
+/** Of a search that ended early. */
+export function searchOverInWords({ trials, planned }: SearchEnd): string {
+  return `There was time for ${trials} of ${counted(planned, "trial")}: the best of the last round is taken`;
 }
 
 /** Of a training with fewer examples. */

@@ -11,7 +11,12 @@ import type { TrainingPlan } from "../training/training-plan.ts";
 import type { Progress } from "../training/training-state.ts";
 import type { TuningSizes } from "../training/prepare-training.ts";
 import type { TuningEvent } from "../training/tune-model.ts";
-import { evaluationsInWords, smallerInWords, verdictSentence } from "../training/tuning-card.ts";
+import {
+  evaluationsInWords,
+  searchOverInWords,
+  smallerInWords,
+  verdictSentence,
+} from "../training/tuning-card.ts";
 import type { TuningLease } from "./tuning-lease.ts";
 
 type Plan = Extract<TuningEvent, { kind: "plan" }>;
@@ -68,6 +73,10 @@ export function tuningTeller(
         beside += event.trial.result.seconds;
         advance(last, null);
         return tellTrial(event.trial, lease);
+      case "searchOver": {
+        const { trials: run, planned } = event;
+        return lease.tell(searchOverInWords(event), { trials: run, planned_trials: planned });
+      }
       case "smaller":
         beside += event.end.seconds;
         advance(last, null);

@@ -1,6 +1,7 @@
 /** Which trials a search runs: by the seed and the results alone. */
 import { describe, expect, it } from "vitest";
 import {
+  bestSoFar,
   candidatesOf,
   nextTrial,
   roundsOf,
@@ -31,6 +32,17 @@ describe("candidates", () => {
     const of = (seed: number) =>
       candidatesOf(first, space, { trials: 12, seed, isPossible: always });
     expect(of(1)).not.toEqual(of(2));
+  });
+
+  it("are distinct, however long the number of the usual rate is", () => {
+    const usual = { ...first, learningRate: 0.0096 * 0.2 };
+    const options = { trials: 100, seed: 1, isPossible: always };
+    const rates = candidatesOf(usual, spaceAround(usual, auto), options).map(
+      ({ learningRate }) => learningRate,
+    );
+    expect(new Set(rates)).toEqual(
+      new Set([0.0096 * 0.2, 0.00048, 0.00096, 0.00288, 0.00384, 0.00576]),
+    );
   });
 
   it("keep what was asked for, and are no more than there are", () => {
@@ -116,6 +128,19 @@ describe("a search", () => {
           ...own.filter(({ candidate }) => kept.has(candidate)).map(({ score }) => score),
         );
         expect(dropped.every(({ score }) => score <= least)).toBe(true);
+      }
+    }
+  });
+
+  it("takes the best of the last round that was begun, where its time is over before", () => {
+    for (const { candidates, scoreOf } of searches) {
+      const { results } = run(candidates, scoreOf);
+      for (const at of results.keys()) {
+        const known = results.slice(0, at + 1);
+        const round = results[at]?.round;
+        const last = known.filter((each) => each.round === round);
+        const best = last.find(({ candidate }) => candidate === bestSoFar(known));
+        for (const { score } of last) expect(best?.score).toBeGreaterThanOrEqual(score);
       }
     }
   });

@@ -92,10 +92,14 @@ it("searches over adapters alone where auto chose one, which learn at a rate of 
   for (const trial of trials) expect(trial).toContain("lora, rate ");
 });
 
-it("has seconds for all of it, trials included", async () => {
+it("has seconds for all of it, trials included: a search ends when half of them are over", async () => {
   const out = bench.local("tuned");
-  const long = { ...options, strategy: "full", epochs: 20_000, maxSeconds: 4 } as const;
-  expect(rounds(await tune(bench, { ...long, data, out, trials: 2 }))).toHaveLength(2);
+  const long = { ...options, strategy: "full", epochs: 20_000, maxSeconds: 3 } as const;
+  const said = await tune(bench, { ...long, data, out, trials: 32 });
+  const run = rounds(said).length;
+  expect(run).toBeGreaterThan(0);
+  expect(run).toBeLessThan(8);
+  expect(said.join("\n")).toContain(`There was time for ${run} of 8 trials`);
   expect(reportOf(out).stopped.reason).toBe("time_limit");
-  expect(reportOf(out).stopped.detail).not.toMatch(/^4 seconds/);
+  expect(reportOf(out).stopped.detail).not.toMatch(/^3 seconds/);
 });
