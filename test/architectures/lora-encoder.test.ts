@@ -13,6 +13,7 @@ import { wordShapes } from "../../gpu-worker/model/word-shapes.ts";
 import type { Graph } from "../../gpu-worker/onnx/graph.ts";
 import { int64, tensor, type Tensor } from "../../gpu-worker/tensor/tensor.ts";
 import { numbers, runGraph } from "../onnx/run-graph.ts";
+import { machineSaturates } from "./machine-saturates.ts";
 import type { Weights } from "./plain-bert.ts";
 import { configFile, plainConfig, randomWeights, sourceOf } from "./tiny-checkpoint.ts";
 
@@ -26,11 +27,13 @@ const sequence = 6;
 const slots = 3;
 const rank = 2;
 const weights = randomWeights(plainConfig);
+const saturates = await machineSaturates();
 
 function build(form: ComputeForm, lora: boolean, of: Weights = weights): Graph {
   const head = { name: "none" } as const;
   const source = sourceOf(of, (name) => name);
-  return buildEncoder(configFile(plainConfig), source, { head, form, packed: true, lora });
+  const options = { head, form, packed: true, lora, saturates };
+  return buildEncoder(configFile(plainConfig), source, options);
 }
 
 /** int64 [texts, sequence] of each id; of padding, undefined. */

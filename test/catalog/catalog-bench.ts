@@ -76,7 +76,8 @@ export class CatalogBench {
   async close(): Promise<void> {
     await Promise.all(this.#opened.map((catalog) => catalog.close()));
     await this.hub.close();
-    await rm(this.folder, { recursive: true, force: true });
+    // What a closed catalog had begun to write may still come.
+    await rm(this.folder, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 

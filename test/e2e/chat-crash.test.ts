@@ -12,7 +12,7 @@ import { type RunningStack, startStack } from "../../infra/local/start-stack.ts"
 import { isLarge, model, placeModel } from "./chat-model.ts";
 
 const streams = 16;
-const maxTokens = 48;
+const maxTokens = isLarge ? 48 : 28;
 const unitsPerDay = 1_000_000_000;
 
 const question = isLarge ? "Tell me a long story about the sea." : "w5 w6 w7";
