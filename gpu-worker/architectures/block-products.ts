@@ -7,9 +7,7 @@
  * (with real ones it is 30 times slower), so what is left of them is a product by itself, 32 times narrower: of the
  * blocks' sums with their shifts.
  */
-import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
-import { tensor } from "../tensor/tensor.ts";
 import { blockElements, blocksPerRow, scalesOf, stepsOf } from "../weights/block-matrix.ts";
 import { projectionWeights, roundedWeights } from "./block-weights.ts";
 import type { BlockWeights, MatrixSize } from "./block-weights.ts";
@@ -20,14 +18,18 @@ import { biasOf, matrixOf } from "./projection-weights.ts";
 /** What it multiplies is rounded to 8 bits. */
 const accuracyLevel = 4;
 
-/** f32 [columns, blocks]: 1 where the column is the block's. A product with it sums blocks. */
-function blockMembers(graph: GraphBuilder, columns: number): Value {
-  const blocks = blocksPerRow(columns);
-  const members = new Float32Array(columns * blocks);
-  for (let column = 0; column < columns; column++) {
-    members[column * blocks + Math.floor(column / blockElements)] = 1;
-  }
-  return graph.constant(tensor("float32", [columns, blocks], members), `block_members.${columns}`);
+/** Of each block of a row, [batch, sequence, blocks]. With few rows a product with ones takes longer than the sums. */
+function blockSums(x: Value, columns: number): Value {
+  return x.reshape([0, 0, columns / blockElements, blockElements]).sum([-1], false);
+}
+
+function times(x: Value, size: MatrixSize, weights: BlockWeights, bias: Value | null): Value {
+  const { rows: N, columns: K } = size;
+  const { bits, steps, scales, middles, shifts } = weights;
+  const attributes = { K, N, bits, block_size: blockElements, accuracy_level: accuracyLevel };
+  const inputs = [steps, scales, middles, null, bias];
+  const product = x.op("com.microsoft.MatMulNBits", inputs, attributes);
+  return shifts === null ? product : product.add(blockSums(x, K).matMul(shifts));
 }
 
 export type BlockOptions = {
@@ -40,23 +42,6 @@ export function blockProducts(
   { keepsNibbles }: BlockOptions,
 ): DecoderProducts {
   const { graph } = parameters;
-  const members = new Map<number, Value>();
-
-  const membersOf = (columns: number): Value => {
-    const known = members.get(columns) ?? blockMembers(graph, columns);
-    members.set(columns, known);
-    return known;
-  };
-
-  const times = (x: Value, size: MatrixSize, weights: BlockWeights, bias: Value | null): Value => {
-    const { rows: N, columns: K } = size;
-    const { bits, steps, scales, middles, shifts } = weights;
-    const attributes = { K, N, bits, block_size: blockElements, accuracy_level: accuracyLevel };
-    const inputs = [steps, scales, middles, null, bias];
-    const product = x.op("com.microsoft.MatMulNBits", inputs, attributes);
-    return shifts === null ? product : product.add(x.matMul(membersOf(K)).matMul(shifts));
-  };
-
   const readerOf = ({ name, rows, columns }: WordTable) => {
     const read = parameters.reader([{ name, shape: [rows, columns] }]);
     return () => read()[0] ?? new Float32Array();

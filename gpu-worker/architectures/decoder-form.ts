@@ -27,12 +27,14 @@ type FormNeeds = {
   /** Where it is meant to be computed. */
   readonly provider: "cpu" | "cuda";
   readonly kept: Kept;
+  /** What is multiplied is rounded to 8 bits: in two orders a sum may come to two steps. */
+  readonly rounds: boolean;
 };
 
 /** GroupQueryAttention takes f16 alone on CUDA; blocks are what the CPU is fast at. */
 export const decoderForms: Readonly<Record<DecoderForm, FormNeeds>> = {
-  f32: { provider: "cpu", kept: "float32" },
-  f16: { provider: "cuda", kept: "float16" },
-  int8: { provider: "cpu", kept: "float32" },
-  int4: { provider: "cpu", kept: "float32" },
+  f32: { provider: "cpu", kept: "float32", rounds: false },
+  f16: { provider: "cuda", kept: "float16", rounds: false },
+  int8: { provider: "cpu", kept: "float32", rounds: true },
+  int4: { provider: "cpu", kept: "float32", rounds: true },
 };

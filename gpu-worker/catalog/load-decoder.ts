@@ -12,6 +12,7 @@ import {
 import type { FilesDigest } from "../checkpoints/model-digest.ts";
 import { openDecoderWeights } from "../checkpoints/decoder-weights.ts";
 import { isAccurateDecoder } from "../compute-form/decoder-accuracy.ts";
+import { fewestRows } from "../compute-form/fewest-rows.ts";
 import { measureKvLoss, measureKvReach } from "../compute-form/kv-cache-reach.ts";
 import { buildDecoderGraph } from "../graphs/build-decoder.ts";
 import { decoderGraphBytes } from "../graphs/graph-bytes.ts";
@@ -126,6 +127,7 @@ export async function loadDecoder(
   const computing = { form, kvCache };
   const bytes = decoderBytes(checkpoint, form, tools);
   const session = await openGraph(model, computing, opening);
+  const rowsMin = await rowsOf(session, form, watch);
   const floats = { ...tools, kvCache: "float" as const };
   const loraBytes = decoderBytes(checkpoint, form, floats);
   const lora = new LoraBase({
@@ -144,6 +146,7 @@ export async function loadDecoder(
     limits,
     tokenizer,
     session,
+    rowsMin,
     keyValues,
     keyValueBytes: cacheBytes(checkpoint, tools),
     endTokens: endTokensOf(checkpoint, tokenizer),
@@ -159,6 +162,16 @@ export async function loadDecoder(
       await returnRunMemory(runtime);
     },
   };
+}
+
+/** See DecoderModel. */
+async function rowsOf(session: Session, form: DecoderForm, { signal }: Watch): Promise<number> {
+  try {
+    return await fewestRows(session, form, signal);
+  } catch (error) {
+    await session.release();
+    throw error;
+  }
 }
 
 type Opening = { tools: LoaderDependencies; tokenizer: Tokenizer; watch: Watch };

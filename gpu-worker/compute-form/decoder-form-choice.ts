@@ -19,6 +19,7 @@ import {
   shippedFigures,
 } from "./decoder-accuracy.ts";
 import { decoderSamples } from "./decoder-samples.ts";
+import { fewestRows } from "./fewest-rows.ts";
 import type { FormSetting } from "./form-choice.ts";
 
 const Kept = z.object({
@@ -145,11 +146,12 @@ export class DecoderForms {
       const own = figures[form];
       return own === undefined || isAccurateDecoder(own);
     });
-    const timed = accurate.map(([form, session]) => ({
-      form,
-      session,
-      runs: timedFeeds(session, model.maxTokens).map((feeds) => ({ feeds, best: Infinity })),
-    }));
+    const timed = [];
+    for (const [form, session] of accurate) {
+      const rowsMin = await fewestRows(session, form, signal);
+      const feeds = timedFeeds(session, rowsMin, model.maxTokens);
+      timed.push({ form, session, runs: feeds.map((fed) => ({ feeds: fed, best: Infinity })) });
+    }
     for (let repeat = 0; repeat < repeats; repeat += 1) {
       for (const { session, runs } of timed) {
         for (const run of runs)
@@ -177,11 +179,15 @@ export class DecoderForms {
 }
 
 /** Of the next token of a few texts, and of a piece of a prompt. */
-function timedFeeds(session: Session, maxTokens: number): Record<string, Tensor>[] {
+function timedFeeds(
+  session: Session,
+  rowsMin: number,
+  maxTokens: number,
+): Record<string, Tensor>[] {
   const past = Math.min(pastTimed, maxTokens - 1);
   const prompt = Array.from({ length: Math.min(promptTimed, maxTokens) }, () => 0);
   return [
-    ...textsTimed.map((texts) => nextTokens(session, texts, past)),
+    ...textsTimed.map((texts) => nextTokens(session, Math.max(texts, rowsMin), past)),
     wholeText(session, prompt),
   ];
 }

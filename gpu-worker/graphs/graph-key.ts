@@ -5,7 +5,7 @@ import type { Form } from "../compute-form/form-choice.ts";
 import type { Provider } from "../runtime/session.ts";
 
 /** Grows whenever the same files give another graph: older compiled graphs and cached results are then left behind. */
-export const builderVersion = 8;
+export const builderVersion = 9;
 
 /**
  * Of the model as it is computed here, lower-case hex. Whether weights are shifted changes the graph but no answer: it

@@ -55,18 +55,20 @@ export type EngineRoom = {
   textTokensMax: number;
   /** Of all slots together. */
   memoryTokens: number;
+  /** See DecoderModel. */
+  rowsMin: number;
 };
 
-export type EngineModel = Pick<DecoderModel, "id" | "session" | "limits">;
+export type EngineModel = Pick<DecoderModel, "id" | "session" | "limits" | "rowsMin">;
 
 export function engineRoom(model: EngineModel, limits: EngineLimits): EngineRoom {
-  const { session } = model;
+  const { session, rowsMin = 1 } = model;
   const blocks = Math.floor(limits.memoryBytes / bytesPerToken(session) / blockTokens);
   const memoryTokens = blocks * blockTokens;
   const textTokensMax = Math.min(model.limits.maxTokens, memoryTokens);
   // Elsewhere than on the CPU, memory is taken for whole slots at once.
   const fitting = session.provider === "cpu" ? Infinity : Math.floor(memoryTokens / textTokensMax);
-  return { slots: Math.min(limits.slots, fitting), textTokensMax, memoryTokens };
+  return { slots: Math.min(limits.slots, fitting), textTokensMax, memoryTokens, rowsMin };
 }
 
 /** @throws CodedError for what can never be written here */

@@ -22,15 +22,19 @@ export class EngineSlots {
     return takesAdapters(this.#session);
   }
 
+  get rowsMin(): number {
+    return this.#room.rowsMin;
+  }
+
   get table(): SlotTable {
     return this.#table;
   }
 
   /** Does what was planned. @returns the memory, to be run on */
   async prepare(work: readonly SlotWork[]): Promise<KeyValueSlots> {
-    const { slots, textTokensMax: tokens } = this.#room;
+    const { slots, textTokensMax: tokens, rowsMin } = this.#room;
     this.#memory ??= KeyValueSlots.open(this.#session, {
-      slots,
+      slots: slots + rowsMin - 1,
       tokens,
       askedMax: slots + scoredTokensMax,
     });

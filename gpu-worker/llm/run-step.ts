@@ -110,8 +110,9 @@ async function compute(
   runner: StepRunner,
 ): Promise<() => void> {
   const written = texts.filter(({ ended }) => !ended);
-  const decode = written.length === 0 ? null : decodeBatch(written, runner);
   const prepared = piece === null ? null : preparedPiece(piece, runner);
+  const rowsMin = prepared === null ? runner.slots.rowsMin : 1;
+  const decode = written.length === 0 ? null : decodeBatch(written, rowsMin, runner);
   const run = runOf(memory, decode?.batch ?? null, prepared?.batch ?? null);
   if (run === null) return nothing;
   const live = [...written, ...(prepared === null ? [] : [prepared.text])];
@@ -169,7 +170,7 @@ type DecodedTexts = {
 };
 
 /** @param texts at least one */
-function decodeBatch(texts: readonly Text[], { slots }: StepRunner): DecodedTexts {
+function decodeBatch(texts: readonly Text[], rowsMin: number, { slots }: StepRunner): DecodedTexts {
   const ordered = texts
     .toSorted((a, b) => (a.slot ?? 0) - (b.slot ?? 0))
     .map((text) => {
@@ -179,6 +180,7 @@ function decodeBatch(texts: readonly Text[], { slots }: StepRunner): DecodedText
   const bySlot = new Map(ordered.map((each) => [each.text.slot, each]));
   const { first: firstSlot, held } = slots.table.window(
     ordered.flatMap(({ text }) => text.slot ?? []),
+    rowsMin,
   );
   const rows = held.map((computed, at) => {
     const each = bySlot.get(firstSlot + at);

@@ -113,14 +113,24 @@ export class SlotTable {
   /**
    * The batch of these slots: its first slot, and how many tokens each in it holds. Those between the others are
    * written to behind what they hold, for which there is always room.
+   * @param rowsMin slots beside them are taken in up to so many; one behind the last of the table holds nothing
    */
-  window(slots: readonly number[]): { first: number; held: number[] } {
-    const [first, last] = [Math.min(...slots), Math.max(...slots)];
-    const held = this.#slots.slice(first, last + 1).map((slot) => {
-      slot.touched = Math.max(slot.touched, slot.computed + 1);
-      return slot.computed;
+  window(slots: readonly number[], rowsMin = 1): { first: number; held: number[] } {
+    let [first, last] = [Math.min(...slots), Math.max(...slots)];
+    while (last - first + 1 < rowsMin) {
+      if (first > 0 && this.#held(first - 1) < this.#held(last + 1)) first -= 1;
+      else last += 1;
+    }
+    const held = Array.from({ length: last - first + 1 }, (_, at) => {
+      const slot = this.#slots[first + at];
+      if (slot !== undefined) slot.touched = Math.max(slot.touched, slot.computed + 1);
+      return this.#held(first + at);
     });
     return { first, held };
+  }
+
+  #held(slot: number): number {
+    return this.#slots[slot]?.computed ?? 0;
   }
 
   /**

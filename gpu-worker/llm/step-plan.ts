@@ -110,7 +110,10 @@ function lastOfMost(running: readonly Seated[]): Seated | null {
   return running.findLast(({ tenant }) => holds.get(tenant) === most) ?? null;
 }
 
-/** @param running in service order, so that the prompts of a tenant are read one after the other */
+/**
+ * At least two tokens of each, where there are more: see compute-form/fewest-rows.ts.
+ * @param running in service order, so that the prompts of a tenant are read one after the other
+ */
 function planChunks(
   running: readonly Seated[],
   decoding: number,
@@ -122,11 +125,12 @@ function planChunks(
   const chunks: PromptChunk[] = [];
   for (const request of running) {
     if (decodes(request)) continue;
-    const tokens = Math.min(missing(request), budget);
-    if (tokens === 0 || (bounded && chunks.length > 0)) break;
+    if (budget === 0 || (bounded && chunks.length > 0)) break;
+    const tokens = Math.min(missing(request), chunks.length === 0 ? Math.max(budget, 2) : budget);
+    const isLast = tokens === missing(request);
+    if (tokens === 1 && !isLast) break;
     budget -= tokens;
-    const last = tokens === missing(request);
-    chunks.push({ id: request.id, from: request.computedTokens, tokens, last });
+    chunks.push({ id: request.id, from: request.computedTokens, tokens, last: isLast });
   }
   return chunks;
 }

@@ -9,10 +9,12 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { randomFrom } from "../../contract/random.ts";
 import { buildDecoder } from "../../gpu-worker/architectures/decoder.ts";
+import type { DecoderForm } from "../../gpu-worker/architectures/decoder-form.ts";
 import { SlotScheduler } from "../../gpu-worker/batching/slot-scheduler.ts";
 import { Engine } from "../../gpu-worker/llm/engine.ts";
 import type { EngineLimits } from "../../gpu-worker/llm/engine-limits.ts";
 import { bytesPerToken } from "../../gpu-worker/llm/key-value-slots.ts";
+import { fewestRows } from "../../gpu-worker/compute-form/fewest-rows.ts";
 import type { TokenConstraint } from "../../gpu-worker/model/token-constraint.ts";
 import { writeModel } from "../../gpu-worker/onnx/write-model.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
@@ -32,11 +34,16 @@ beforeAll(async () => {
   runtime = await openRuntime({ log, only: "c-api", poolThreads: 1 });
 });
 
-function engineOn(session: LoadedSession, maxTokens: number, limits: Partial<EngineLimits> = {}) {
+function engineOn(
+  session: LoadedSession,
+  maxTokens: number,
+  limits: Partial<EngineLimits> = {},
+  rowsMin = 1,
+) {
   const width = session.outputs.find(({ name }) => name === "logits")?.shape[1];
   const vocabularySize = Number(width);
   return new Engine(
-    { id: "decoder", session, limits: { maxTokens, dimensions: null, vocabularySize } },
+    { id: "decoder", session, limits: { maxTokens, dimensions: null, vocabularySize }, rowsMin },
     { scheduler: new SlotScheduler(), now: () => performance.now(), limits },
   );
 }
@@ -132,12 +139,12 @@ describe("tiny decoders", () => {
     );
     const memoryBytes = 192 * bytesPerToken(session);
     let [close, cached] = [0, 0];
-    for (const limits of [
-      { slots: 8 },
-      { slots: 5, memoryBytes, guessesRepeatable: true },
-      { slots: 3, stepTokensMax: 8, guessesRepeatable: true },
-    ]) {
-      const engine = engineOn(session, positions, limits);
+    for (const [limits, rowsMin] of [
+      [{ slots: 8 }, 1],
+      [{ slots: 5, memoryBytes, guessesRepeatable: true }, 2],
+      [{ slots: 3, stepTokensMax: 8, guessesRepeatable: true }, 2],
+    ] as const) {
+      const engine = engineOn(session, positions, limits, rowsMin);
       const written = await writeAll(engine, requests, random);
       close += countClose(written, solo);
       cached += written.reduce((sum, { cachedTokens }) => sum + cachedTokens, 0);
@@ -250,13 +257,17 @@ describe.skipIf(sharedFolder === null)("SmolLM2", () => {
   let chats: Chat[] = [];
   const positions = 1_024;
 
-  beforeAll(async () => {
+  async function load(form: DecoderForm): Promise<LoadedSession> {
     const gguf = path.join(models, "SmolLM2-135M-Instruct/SmolLM2-135M-Instruct.Q4_1.gguf");
     const { config, weights } = openGgufCheckpoint(gguf);
-    const graph = path.join(scratch, "model.onnx");
-    await writeModel(buildDecoder(config, weights, { positions }), graph);
+    const graph = path.join(scratch, `${form}.onnx`);
+    await writeModel(buildDecoder(config, weights, { positions, form }), graph);
     weights.close();
-    session = await runtime.load({ path: graph }, { threads: 2, provider: "cpu" });
+    return runtime.load({ path: graph }, { threads: 2, provider: "cpu" });
+  }
+
+  beforeAll(async () => {
+    session = await load("f32");
     const references = path.join(models, "references/smollm2-logits.json");
     chats = JSON.parse(readFileSync(references, "utf8"));
   });
@@ -281,4 +292,21 @@ describe.skipIf(sharedFolder === null)("SmolLM2", () => {
     }
     await engine.release(new Error("over"));
   });
+
+  it.each(["int8", "int4"] as const)(
+    "writes in %s beside others what it writes alone",
+    async (form) => {
+      const rounded = await load(form);
+      const rowsMin = await fewestRows(rounded, form, new AbortController().signal);
+      const lone = engineOn(rounded, positions, { slots: 1, stepTokensMax: 64 }, rowsMin);
+      const engine = engineOn(rounded, positions, { slots: 4, stepTokensMax: 24 }, rowsMin);
+      const options = { maxTokens: 32, sampling: { topLogprobs: 2 } };
+      const solo: Written[] = [];
+      for (const { input_ids: prompt } of chats) solo.push(await writeText(lone, prompt, options));
+      const beside = chats.map(({ input_ids: prompt }) => writeText(engine, prompt, options));
+      expect(await Promise.all(beside)).toEqual(solo);
+      for (const each of [lone, engine]) await each.release(new Error("over"));
+      await rounded.release();
+    },
+  );
 });

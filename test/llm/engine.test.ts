@@ -18,7 +18,8 @@ type Ends = Record<(typeof endings)[number], number>;
 async function play({ seed, failures, limits }: Course): Promise<Ends> {
   const random = randomFrom(seed);
   const below = (bound: number) => Math.floor(random() * bound);
-  const { session, engine } = makeEngine(limits, 96);
+  const rowsMin = 1 + (seed % 2);
+  const { session, engine } = makeEngine(limits, 96, { rowsMin });
   const fault = new Error("a run failed");
   const pause = async () => {
     for (let turns = below(3); turns > 0; turns -= 1) await turn();
@@ -96,6 +97,8 @@ async function play({ seed, failures, limits }: Course): Promise<Ends> {
   expect([engine.ready, engine.decodes, engine.backlog()]).toEqual([false, false, new Map()]);
   await engine.release(new Error("over"));
   expect([session.values.size, ToyConstraint.open]).toEqual([0, 0]);
+  const tokens = session.runs.map((run) => run.texts * run.tokens + (run.piece ?? 0));
+  expect(Math.min(...tokens)).toBeGreaterThanOrEqual(rowsMin);
   return ends;
 }
 

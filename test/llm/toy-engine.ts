@@ -13,16 +13,23 @@ export const bytesPerToken = 16;
 /** Milliseconds, which pass by what the session's runs take. */
 export type Clock = { now: number };
 
+type ToyOptions = { clock?: Clock; scheduler?: SlotScheduler; rowsMin?: number };
+
 export function makeEngine(
   limits: Partial<EngineLimits> = {},
   maxTokens = 128,
-  { clock, scheduler = new SlotScheduler() }: { clock?: Clock; scheduler?: SlotScheduler } = {},
+  { clock, scheduler = new SlotScheduler(), rowsMin = 1 }: ToyOptions = {},
 ) {
   const session = new ToyDecoder();
   let calls = 0;
   const now = () => (clock === undefined ? (calls += 1) : clock.now);
   const engine = new Engine(
-    { id: "toy", session, limits: { maxTokens, dimensions: null, vocabularySize: toyVocabulary } },
+    {
+      id: "toy",
+      session,
+      limits: { maxTokens, dimensions: null, vocabularySize: toyVocabulary },
+      rowsMin,
+    },
     { scheduler, now, limits: { draftTokensMax: 0, guessesRepeatable: true, ...limits } },
   );
   return { session, engine };
