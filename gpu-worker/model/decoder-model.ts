@@ -32,7 +32,7 @@ export type DecoderModel = {
   readonly tokenizer: Tokenizer;
   /** Inputs and outputs as architectures/causal-transformer.ts says. */
   readonly session: LoadedSession;
-  /** Of new tokens in a run at least, one nobody's where there are fewer: see compute-form/fewest-rows.ts. Absent: one. */
+  /** Of new tokens in a run at least, one nobody's where needed: compute-form/fewest-rows.ts. Absent: one. */
   readonly rowsMin?: number;
   /** Of low rank, that its texts are written with, as the session counts them. Absent: none. */
   readonly adapter?: number;
