@@ -250,10 +250,10 @@ export class TaskRunner {
     const { now, log } = this.#options;
     const limits = { memoryBytes: model.keyValueBytes };
     // Where other tunes of its base share it, it has the base's name and length.
-    const { session, limits: own, base: id = model.id, softPrompt = [] } = model;
+    const { session, rowsMin, limits: own, base: id = model.id, softPrompt = [] } = model;
     const maxTokens = own.maxTokens + softPrompt.length;
     return new Engine(
-      { id, session, limits: { ...own, maxTokens } },
+      { id, session, rowsMin, limits: { ...own, maxTokens } },
       { scheduler: this.#scheduler, now, limits, ...(log && { log }) },
     );
   }

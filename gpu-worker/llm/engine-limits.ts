@@ -62,7 +62,7 @@ export type EngineRoom = {
 export type EngineModel = Pick<DecoderModel, "id" | "session" | "limits" | "rowsMin">;
 
 export function engineRoom(model: EngineModel, limits: EngineLimits): EngineRoom {
-  const { session, rowsMin = 1 } = model;
+  const { session, rowsMin } = model;
   const blocks = Math.floor(limits.memoryBytes / bytesPerToken(session) / blockTokens);
   const memoryTokens = blocks * blockTokens;
   const textTokensMax = Math.min(model.limits.maxTokens, memoryTokens);

@@ -32,8 +32,8 @@ export type DecoderModel = {
   readonly tokenizer: Tokenizer;
   /** Inputs and outputs as architectures/causal-transformer.ts says. */
   readonly session: LoadedSession;
-  /** Of new tokens in a run at least, one nobody's where needed: compute-form/fewest-rows.ts. Absent: one. */
-  readonly rowsMin?: number;
+  /** Of new tokens in a run at least, one nobody's where needed: compute-form/fewest-rows.ts. */
+  readonly rowsMin: number;
   /** Of low rank, that its texts are written with, as the session counts them. Absent: none. */
   readonly adapter?: number;
   /** Virtual tokens that its texts begin with, as the session counts them. Absent: none. */

@@ -115,6 +115,7 @@ export function madeUpDecoder(tokenizer: Tokenizer): DecoderModel {
     tasks: ["text-generation", "chat-completion"],
     limits: { maxTokens: decoderTokens, dimensions: null, vocabularySize: vocabulary },
     tokenizer,
+    rowsMin: 1,
     session: {
       provider: "cpu",
       concurrency: 1,

@@ -21,7 +21,12 @@ async function scores(name: string, form: DecoderForm, provider: Provider): Prom
   const bytes = await tinyDecoder(name, positions, form);
   const session = await runtime.load({ bytes }, { threads: 1, provider });
   const engine = new Engine(
-    { id: name, session, limits: { maxTokens: positions, dimensions: null, vocabularySize } },
+    {
+      id: name,
+      session,
+      rowsMin: 1,
+      limits: { maxTokens: positions, dimensions: null, vocabularySize },
+    },
     { scheduler: new SlotScheduler(), now: () => performance.now() },
   );
   const prompts = [3, 9, 17].map((length) => Array.from({ length }, (_, at) => (at * 7) % 40));
