@@ -5,7 +5,7 @@ import type { Form } from "../compute-form/form-choice.ts";
 import type { Provider } from "../runtime/session.ts";
 
 /** Grows whenever the same files give another graph: older compiled graphs and cached results are then left behind. */
-export const builderVersion = 9;
+export const builderVersion = 8;
 
 /**
  * Of the model as it is computed here, lower-case hex. Whether weights are shifted changes the graph but no answer: it
@@ -31,8 +31,8 @@ export function keyPrefix(digest: string): string {
   return `${digest.slice(0, 32)}-`;
 }
 
-/** Grows whenever the same files give another graph of a decoder, and the same answers. */
-const decoderVersion = 1;
+/** Grows whenever the same files give another graph of a decoder, and the same answers but for roundings. */
+const decoderVersion = 2;
 
 /** @param digest of the decoder in that form */
 export function decoderGraphKey(form: DecoderForm, digest: string, provider: Provider): string {
