@@ -17,7 +17,7 @@ import { type PythonCommands, pythonCommands } from "../downloads/pip-wheel.ts";
 import { type OpenObject, TunedFolders } from "../downloads/tuned-folders.ts";
 import { openKeptDigests } from "../files/kept-digests.ts";
 import { openGraphCache } from "../graphs/graph-cache.ts";
-import { builderVersion } from "../graphs/graph-key.ts";
+import { decoderBuilderVersion } from "../graphs/graph-key.ts";
 import type { Provider, Runtime } from "../runtime/session.ts";
 import { Catalog, type CatalogLog } from "./catalog.ts";
 import { deviceMemory } from "./device-memory.ts";
@@ -118,7 +118,7 @@ async function openLoading(
       provider,
       stateFolder: folder,
       machine: calibrationKey(runtime),
-      builderVersion,
+      builderVersion: decoderBuilderVersion,
       now: () => performance.now(),
       log,
     }),

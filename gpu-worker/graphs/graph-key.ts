@@ -4,8 +4,14 @@ import type { DecoderComputing, DecoderForm } from "../architectures/decoder-for
 import type { Form } from "../compute-form/form-choice.ts";
 import type { Provider } from "../runtime/session.ts";
 
-/** Grows whenever the same files give another graph: older compiled graphs and cached results are then left behind. */
+/**
+ * Grows whenever the same files give another graph of an encoder: older compiled graphs and cached results are then
+ * left behind.
+ */
 export const builderVersion = 8;
+
+/** As `builderVersion`, of a decoder. */
+export const decoderBuilderVersion = 9;
 
 /**
  * Of the model as it is computed here, lower-case hex. Whether weights are shifted changes the graph but no answer: it
@@ -23,7 +29,7 @@ export function decoderDigestIn(
   provider: Provider,
 ): string {
   const kept = kvCache === "float" ? "" : ` keys and values in ${kvCache}`;
-  return modelDigest(files, `${form} ${provider}${kept}`, builderVersion);
+  return modelDigest(files, `${form} ${provider}${kept}`, decoderBuilderVersion);
 }
 
 /** How the keys of all graphs of a model in one form begin. */
@@ -31,12 +37,9 @@ export function keyPrefix(digest: string): string {
   return `${digest.slice(0, 32)}-`;
 }
 
-/** Grows whenever the same files give another graph of a decoder, and the same answers but for roundings. */
-const decoderVersion = 2;
-
 /** @param digest of the decoder in that form */
 export function decoderGraphKey(form: DecoderForm, digest: string, provider: Provider): string {
-  return `${keyPrefix(digest)}${form}-${provider}-${builderVersion}-${decoderVersion}`;
+  return `${keyPrefix(digest)}${form}-${provider}-${decoderBuilderVersion}`;
 }
 
 /** Grows whenever the same files give another graph of adapters, and the same answers. */

@@ -115,7 +115,7 @@ export class SlotTable {
    * written to behind what they hold, for which there is always room.
    * @param rowsMin slots beside them are taken in up to so many; one behind the last of the table holds nothing
    */
-  window(slots: readonly number[], rowsMin = 1): { first: number; held: number[] } {
+  window(slots: readonly number[], rowsMin: number): { first: number; held: number[] } {
     let [first, last] = [Math.min(...slots), Math.max(...slots)];
     while (last - first + 1 < rowsMin) {
       if (first > 0 && this.#held(first - 1) < this.#held(last + 1)) first -= 1;
