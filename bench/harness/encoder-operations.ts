@@ -1,6 +1,12 @@
 /** Arithmetic of an encoder, so that texts a second can be compared with what the machine's matrix products reach. */
 
-export type EncoderSize = { layers: number; hidden: number; intermediate: number };
+export type EncoderSize = {
+  layers: number;
+  hidden: number;
+  intermediate: number;
+  /** Whether the last layer computes the first token alone, as under the head of a classifier. Default false. */
+  readsFirst?: boolean;
+};
 
 export const miniLmL6: EncoderSize = { layers: 6, hidden: 384, intermediate: 1_536 };
 
@@ -10,8 +16,10 @@ export const miniLmL6: EncoderSize = { layers: 6, hidden: 384, intermediate: 1_5
  */
 export function operationsOf(
   tokens: number,
-  { layers, hidden, intermediate }: EncoderSize,
+  { layers, hidden, intermediate, readsFirst = false }: EncoderSize,
 ): number {
-  const perToken = 4 * hidden * hidden + 2 * hidden * intermediate + 2 * tokens * hidden;
-  return 2 * layers * tokens * perToken;
+  const keysAndValues = 2 * hidden * hidden;
+  const others = keysAndValues + 2 * hidden * intermediate + 2 * tokens * hidden;
+  const computed = readsFirst ? (layers - 1) * tokens + 1 : layers * tokens;
+  return 2 * (layers * tokens * keysAndValues + computed * others);
 }

@@ -29,14 +29,17 @@ export type ScoreTerms = {
 };
 
 export type AttentionInputs = {
-  /** [sequence·batch, heads·width] each; the query scaled by 1/√width. */
+  /** [queries·batch, heads·width], scaled by 1/√width. */
   readonly query: Value;
+  /** [sequence·batch, heads·width] each. */
   readonly key: Value;
   readonly value: Value;
   /** f32 [batch, 1, 1, sequence]: 0 for a token, far below 0 for padding. */
   readonly mask: Value;
   /** int64 [4]: sequence, batch, heads, width. */
   readonly shape: Value;
+  /** The same of the queries: all tokens', or fewer where they are all computed at once and nothing is added. */
+  readonly queryShape: Value;
   /** Null for nothing. */
   readonly terms: ScoreTerms | null;
   /** Null: all queries at once, however many. */
@@ -92,7 +95,7 @@ export function planTurns(
   };
 }
 
-/** The context of each token, [sequence·batch, heads·width]. */
+/** The context of each query, [queries·batch, heads·width]. */
 export function attend(graph: GraphBuilder, inputs: AttentionInputs): Value {
   const { turns } = inputs;
   if (turns === null) return attendAtOnce(graph, inputs);
@@ -103,10 +106,10 @@ export function attend(graph: GraphBuilder, inputs: AttentionInputs): Value {
 }
 
 function attendAtOnce(graph: GraphBuilder, inputs: AttentionInputs): Value {
-  const { query, key, value, mask, shape, terms, dropout } = inputs;
+  const { query, key, value, mask, shape, queryShape, terms, dropout } = inputs;
   const hidden = Number(query.shape[1]);
-  const split = (rows: Value) => graph.outer(rows).op("Reshape", [shape]);
-  const products = split(query)
+  const split = (rows: Value, as = shape) => graph.outer(rows).op("Reshape", [as]);
+  const products = split(query, queryShape)
     .transpose([1, 2, 0, 3])
     .matMul(split(key).transpose([1, 2, 3, 0]));
   const scores = (terms === null ? products : products.add(terms.whole(graph))).add(mask);

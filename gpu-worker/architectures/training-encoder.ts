@@ -215,6 +215,18 @@ function lossOf(given: Labelled, task: EncoderTask): Value | null {
   }
 }
 
+/** Whether a task's head reads each text's first token alone. */
+function readsFirst(task: EncoderTask): boolean {
+  switch (task.name) {
+    case "sequence-classification":
+      return task.pooling === undefined || task.pooling === "cls";
+    case "similarity":
+      return task.pooling === "cls";
+    default:
+      return false;
+  }
+}
+
 /** Reads `weights` when the graph is written: keep them open until then. */
 export function buildTrainingTransformer(
   { embeddings, ...others }: Architecture,
@@ -234,7 +246,15 @@ export function buildTrainingTransformer(
   const dropout = options.dropout?.(graph) ?? noDropout;
   const forms = { layers, exact: layers, dropout };
   return buildEncoderWith(
-    { architecture, parameters, forms, packed, trained: true, scoreBytes: null },
+    {
+      architecture,
+      reads: readsFirst(task) ? "first" : "all",
+      parameters,
+      forms,
+      packed,
+      trained: true,
+      scoreBytes: null,
+    },
     (inputs) => {
       const loss = lossOf({ inputs, isLabelled: labelled, labelSmoothing }, task);
       if (loss !== null) graph.output("loss", loss);

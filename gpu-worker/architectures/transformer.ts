@@ -123,12 +123,23 @@ function norm({ parameters, architecture }: Encoder, x: Value, name: string): Va
   return layerNorm(parameters, x, { name, width, epsilon });
 }
 
+/** Each text's first token among `x` [tokens, hidden], [batch, hidden]. */
+function firstTokens({ batch: { rows }, parameters: { graph } }: Encoder, x: Value): Value {
+  const zero = graph.integers([0]);
+  return rows.toGrid(x).op("Slice", [zero, rows.gridShape.slice(0, 1, 2), zero]);
+}
+
+/** int64 [4]: one query of each text instead of all. */
+function firstShape(graph: GraphBuilder, shape: Value): Value {
+  return graph.op("Concat", [graph.integers([1]), shape.slice(0, 1, 4)], { axis: 0 });
+}
+
 /**
- * What attention adds to `x`, [tokens, hidden]. Two biases cost nothing: a key's adds the same to every score of a
- * query, which softmax ignores (unless distances meet the key); a value's adds itself to every result, because a
- * softmax sums to 1, so it goes through the output layer's weights into that layer's bias.
+ * What attention adds to `x`, [tokens, hidden], or to `first` alone, [batch, hidden]. Two biases cost nothing: a key's
+ * adds the same to every score of a query, which softmax ignores (unless distances meet the key); a value's adds itself
+ * to every result, because a softmax sums to 1, so it goes through the output layer's weights into that layer's bias.
  */
-function selfAttention(encoder: Encoder, x: Value, names: LayerNames): Value {
+function selfAttention(encoder: Encoder, x: Value, names: LayerNames, first: Value | null): Value {
   const { architecture, parameters, batch, distanceScores } = encoder;
   const { layers, dropout } = encoder.forms;
   const { hidden, heads, scoreTerms } = architecture;
@@ -136,11 +147,14 @@ function selfAttention(encoder: Encoder, x: Value, names: LayerNames): Value {
   const gain = 1 / Math.sqrt((hidden / heads) * scoreTerms);
   const readers = [names.query, names.key, names.value];
   const { late, toGrid, fromGrid } = batch.rows;
-  const on = layers.on(late ? x : toGrid(x), { readers, uneven: true });
+  const layersOn = (rows: Value) => layers.on(rows, { readers, uneven: true });
+  const on = layersOn(late ? x : toGrid(x));
   const read = (name: string, shape: DenseShape) =>
     late ? toGrid(on.dense(name, shape)) : on.dense(name, shape);
   const keyShape: DenseShape = distanceScores === null ? { ...square, bias: "idle" } : square;
-  const query = read(names.query, { ...square, gain });
+  const scaled: DenseShape = { ...square, gain };
+  const query =
+    first === null ? read(names.query, scaled) : layersOn(first).dense(names.query, scaled);
   const key = read(names.key, keyShape);
   const shape = batch.headShape;
   const context = attend(parameters.graph, {
@@ -149,17 +163,18 @@ function selfAttention(encoder: Encoder, x: Value, names: LayerNames): Value {
     value: read(names.value, { ...square, bias: "deferred" }),
     mask: batch.scoreMask,
     shape,
+    queryShape: first === null ? shape : firstShape(parameters.graph, shape),
     terms: distanceScores?.({ query, key, shape, names, gain }) ?? null,
-    turns: batch.turns,
+    turns: first === null ? batch.turns : null,
     dropout: dropout.attention,
   });
   const bias = { takes: names.value };
   return layers
-    .on(fromGrid(context), { readers: [names.attentionOutput] })
+    .on(first === null ? fromGrid(context) : context, { readers: [names.attentionOutput] })
     .dense(names.attentionOutput, { ...square, bias });
 }
 
-/** What the feed-forward block adds to `x`, [tokens, hidden]. */
+/** What the feed-forward block adds to `x`, of as many rows. */
 function feedForward({ architecture, forms }: Encoder, x: Value, names: LayerNames): Value {
   const { hidden, intermediate, activation } = architecture;
   const { layers } = forms;
@@ -172,14 +187,17 @@ function feedForward({ architecture, forms }: Encoder, x: Value, names: LayerNam
     .dense(names.output, { inputs: intermediate, outputs: hidden });
 }
 
-function layer(encoder: Encoder, x: Value, names: LayerNames): Value {
+/** @param reads of its result; what nobody reads is not computed */
+function layer(encoder: Encoder, x: Value, names: LayerNames, reads: ReadTokens): Value {
   const { hidden: drop } = encoder.forms.dropout;
-  const y = norm(encoder, x.add(drop(selfAttention(encoder, x, names))), names.attentionNorm);
+  const first = reads === "first" ? firstTokens(encoder, x) : null;
+  const attended = drop(selfAttention(encoder, x, names, first));
+  const y = norm(encoder, (first ?? x).add(attended), names.attentionNorm);
   return norm(encoder, y.add(drop(feedForward(encoder, y, names))), names.norm);
 }
 
-/** [tokens, hidden]. */
-function encode(encoder: Encoder): Value {
+/** [tokens, hidden], or of each text's first token alone, [batch, hidden]. */
+function encode(encoder: Encoder, reads: ReadTokens): Value {
   const { architecture, parameters, batch, forms } = encoder;
   const { graph } = parameters;
   const embedded = graph.scope("embeddings", () =>
@@ -187,7 +205,10 @@ function encode(encoder: Encoder): Value {
   );
   let x = embedded;
   for (let index = 0; index < architecture.layers; index++) {
-    x = graph.scope(`encoder.layer.${index}`, () => layer(encoder, x, architecture.layer(index)));
+    const readsOfLayer = index === architecture.layers - 1 ? reads : "all";
+    x = graph.scope(`encoder.layer.${index}`, () =>
+      layer(encoder, x, architecture.layer(index), readsOfLayer),
+    );
     if (index > 0 || architecture.convolution === null) continue;
     const { convolution } = architecture;
     x = graph.scope("convolution", () => {
@@ -211,8 +232,13 @@ function scoresOfDistances(
   });
 }
 
+/** Whose states a head reads: all tokens', or those of each text's first one. */
+type ReadTokens = "all" | "first";
+
 export type EncoderParts = {
   readonly architecture: Architecture;
+  /** Default: all. `first`: the last layer computes no others, where it can leave them out. */
+  readonly reads?: ReadTokens;
   readonly packed: boolean;
   /** Whether gradients go through it. Default false. */
   readonly trained?: boolean;
@@ -224,25 +250,30 @@ export type EncoderParts = {
   readonly forms: LayerForms;
 };
 
+/** Distances and what a convolution adds are of all tokens; adapters know the rows of all. */
+function leavesOut({ relative, convolution }: Architecture, groups: LoraGroups | null): boolean {
+  return relative === null && convolution === null && groups === null;
+}
+
+/** Rows of tokens as [batch, sequence, hidden]. */
+function statesOf(graph: GraphBuilder, rows: Value, { gridShape, toGrid }: TokenRows): Value {
+  const sizes = [gridShape, graph.integers([Number(rows.shape[1])])];
+  return toGrid(rows)
+    .op("Reshape", [graph.op("Concat", sizes, { axis: 0 })])
+    .transpose([1, 0, 2]);
+}
+
 /** Builds all but the head, which `finish` adds. */
 export function buildEncoderWith(
-  { architecture, parameters, forms, ...given }: EncoderParts,
+  { architecture, parameters, forms, reads: asked = "all", ...given }: EncoderParts,
   finish: (inputs: HeadInputs) => void,
 ): Graph {
   const { graph } = parameters;
   const batch = readBatch(parameters, architecture, given);
-  const rows = encode({
-    architecture,
-    parameters,
-    forms,
-    batch,
-    distanceScores: scoresOfDistances(parameters, architecture, { ...batch, forms }),
-  });
-  const sizes = [batch.rows.gridShape, graph.integers([architecture.hidden])];
-  const hidden = batch.rows
-    .toGrid(rows)
-    .op("Reshape", [graph.op("Concat", sizes, { axis: 0 })])
-    .transpose([1, 0, 2]);
+  const reads = leavesOut(architecture, given.groups ?? null) ? asked : "all";
+  const distanceScores = scoresOfDistances(parameters, architecture, { ...batch, forms });
+  const rows = encode({ architecture, parameters, forms, batch, distanceScores }, reads);
+  const hidden = reads === "first" ? rows.unsqueeze([1]) : statesOf(graph, rows, batch.rows);
   graph.scope("head", () => finish({ architecture, parameters, forms, hidden, mask: batch.mask }));
   return graph.build();
 }
@@ -264,7 +295,8 @@ export function buildTransformer(
   const groups = lora ? loraGroups(graph) : null;
   const layers = groups === null ? plain : loraLayers(plain, parameters, groups);
   const forms = servedForms(parameters, layers);
-  const parts = { architecture, parameters, forms, packed, groups, scoreBytes };
+  const reads = head.name === "sequence-classification" ? "first" : "all";
+  const parts = { architecture, reads, parameters, forms, packed, groups, scoreBytes } as const;
   return buildEncoderWith(parts, (inputs) => {
     encoderHead(inputs, head);
   });

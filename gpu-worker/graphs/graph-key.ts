@@ -8,7 +8,7 @@ import type { Provider } from "../runtime/session.ts";
  * Grows whenever the same files give another graph of an encoder: older compiled graphs and cached results are then
  * left behind.
  */
-export const builderVersion = 8;
+export const builderVersion = 9;
 
 /** As `builderVersion`, of a decoder. */
 export const decoderBuilderVersion = 9;

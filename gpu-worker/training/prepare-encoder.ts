@@ -100,6 +100,7 @@ export async function prepareTuning(
   const facts = {
     ...factsOf(checkpoint.weightsFile, shape, lengths),
     unread: data.head === "masked-lm" ? 0 : unread,
+    readsFirst: data.head === "sequence-classification" && !shape.relative,
   };
   const readsTags = data.task === "token-classification";
   if (checkpoint.wordShapes && !readsTags) {

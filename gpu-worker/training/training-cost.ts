@@ -19,6 +19,8 @@ export type CostFacts = {
   readonly parameters: number;
   /** Those of the word embeddings that no text reads, and that are not trained (read-words.ts). Absent: none. */
   readonly unread?: number;
+  /** Whether the head reads each text's first token alone: the last layer then computes no others. Absent: no. */
+  readonly readsFirst?: boolean;
   /** Tokens that are scored for some of an example's, of a masked head. Absent: none. */
   readonly scored?: number;
   /** Tokens of each example. */
@@ -62,11 +64,20 @@ function trainedParameters(facts: CostFacts, options: CostOptions): number {
   return trainedLayers(facts, options) * layerParameters(facts) + facts.hidden ** 2;
 }
 
+/** Layers that a token goes through, about: of a last one that computes first tokens, keys and values alone. */
+function layersOfToken(facts: CostFacts, { strategy }: CostOptions): number {
+  const leavesOut = facts.readsFirst && (strategy === "full" || strategy === "top-k");
+  return leavesOut
+    ? facts.layers - 1 + (2 * facts.hidden ** 2) / layerParameters(facts)
+    : facts.layers;
+}
+
 /** Of one pass forward over texts of these lengths. */
-function operations(facts: CostFacts, lengths: readonly number[]): number {
+function operations(facts: CostFacts, options: CostOptions, lengths: readonly number[]): number {
+  const layers = layersOfToken(facts, options);
   const scores = scoredShare * (facts.scored ?? 0) * facts.hidden;
-  const perToken = 2 * (layerParameters(facts) * facts.layers + scores);
-  const attention = 4 * facts.hidden * facts.layers * sum(lengths.map((length) => length ** 2));
+  const perToken = 2 * (layerParameters(facts) * layers + scores);
+  const attention = 4 * facts.hidden * layers * sum(lengths.map((length) => length ** 2));
   return perToken * sum(lengths) + attention;
 }
 
@@ -74,8 +85,8 @@ function operations(facts: CostFacts, lengths: readonly number[]): number {
 export function estimateSeconds(facts: CostFacts, options: CostOptions, gemmRate: number): number {
   const { training, heldOut } = facts.lengths;
   const rate = gemmRate * efficiency;
-  const forward = operations(facts, training) / rate;
-  const judged = (operations(facts, heldOut) / rate) * evaluations;
+  const forward = operations(facts, options, training) / rate;
+  const judged = (operations(facts, options, heldOut) / rate) * evaluations;
   if (options.strategy === "head") return forward + judged / evaluations;
   // Of frozen matrices the gradients by their inputs alone are computed.
   const products = isAdapterStrategy(options.strategy) ? 1 : 2;

@@ -5,6 +5,7 @@ import { madeUpInputs } from "./made-up-inputs.ts";
 import type { ChannelRanges } from "../../gpu-worker/architectures/channel-ranges.ts";
 import type { EncoderOptions, Head } from "../../gpu-worker/architectures/encoder-head.ts";
 import { buildEncoder, buildRangesEncoder } from "../../gpu-worker/architectures/encoder.ts";
+import { GraphBuilder } from "../../gpu-worker/onnx/graph-builder.ts";
 import { verifyGraph } from "../../gpu-worker/onnx/verify-graph.ts";
 import { float32, int64 } from "../../gpu-worker/tensor/tensor.ts";
 import { runGraph } from "../onnx/run-graph.ts";
@@ -246,6 +247,33 @@ describe("heads", () => {
       expectClose(ofText(logits, row), logitsOf(hiddenOf(text)).flat(), 1e-4);
     }
   });
+
+  it.each(["f32", "int8"] as const)(
+    "of a class have one row of a text in the last layer, %s",
+    (form) => {
+      const source = sourceOf(weights, (name) => name);
+      const rowsOf = (
+        name: "sequence-classification" | "token-classification",
+        packed: boolean,
+      ) => {
+        const graph = buildEncoder(configFile(plainConfig), source, {
+          head: { name },
+          form,
+          packed,
+        });
+        const built = GraphBuilder.from(graph);
+        const wide = graph.nodes
+          .filter((node) => node.name.startsWith(`encoder.layer.${plainConfig.layers - 1}/`))
+          .map(({ outputs: [output = ""] }) => built.value(output).shape)
+          .filter((shape) => shape.length === 2 && shape[1] === plainConfig.intermediate);
+        return new Set(wide.map(([rows]) => rows));
+      };
+      for (const packed of [false, true]) {
+        expect(rowsOf("sequence-classification", packed)).toEqual(new Set(["batch"]));
+        expect(rowsOf("token-classification", packed)).not.toContain("batch");
+      }
+    },
+  );
 
   it("give where an answer starts and ends", async () => {
     const { start_logits: start, end_logits: end } = await run({

@@ -9,20 +9,20 @@ describe("the names of a graph", () => {
     {
       form: { form: "f32", saturates: false },
       provider: "cpu",
-      digest: "698fa78297566eda9d0e5635ade649423a219fd2725d3daf91352b9501aa9ceb",
-      key: "698fa78297566eda9d0e5635ade64942-f32-cpu-8",
+      digest: "a9479e31483589f75a60cdb6f50cb118f94dfe868ff08e1e464f8521c847ad48",
+      key: "a9479e31483589f75a60cdb6f50cb118-f32-cpu-9",
     },
     {
       form: { form: "int8", saturates: true },
       provider: "cpu",
-      digest: "756febd6c95901055b3df03f8af58aba94f062a8df4f5f983389cd561b9622cf",
-      key: "756febd6c95901055b3df03f8af58aba-int8-shifted-cpu-8",
+      digest: "8b9182dc5fe83e1370ad4996c88a73ddd4440263ac051f7b3fb1f7af87380908",
+      key: "8b9182dc5fe83e1370ad4996c88a73dd-int8-shifted-cpu-9",
     },
     {
       form: { form: "f16", saturates: false },
       provider: "cuda",
-      digest: "3e439b782d8a50c352e9dc3688c9d62b4f753fdb527d3346588f3a58ce3b23d1",
-      key: "3e439b782d8a50c352e9dc3688c9d62b-f16-cuda-8",
+      digest: "0ac02a9fd1043e9ccada75421b50c8755450347ed215942341d854fb9942e536",
+      key: "0ac02a9fd1043e9ccada75421b50c875-f16-cuda-9",
     },
   ] as const)("stay while the builder does: $key", ({ form, provider, digest, key }) => {
     expect(digestIn(form, files, provider)).toBe(digest);

@@ -8,7 +8,11 @@ import {
   type TuningOptions,
   wishesOf,
 } from "../../gpu-worker/training/prepare-training.ts";
-import { type CostFacts, estimateBytes } from "../../gpu-worker/training/training-cost.ts";
+import {
+  type CostFacts,
+  estimateBytes,
+  estimateSeconds,
+} from "../../gpu-worker/training/training-cost.ts";
 import { learningRateAt, planTraining } from "../../gpu-worker/training/training-plan.ts";
 
 const sizes = {
@@ -171,4 +175,17 @@ it("adapters are for up to 20,000 texts with one label each, for which they go t
   expect(choose(20_000, "single_label").strategy).toBe("lora");
   expect(choose(20_001, "single_label").strategy).toBe("full");
   expect(choose(400, "multi_label").strategy).toBe("full");
+});
+
+const estimate = (strategy: "full" | "lora", readsFirst: boolean) => {
+  const options = { strategy, layers: 1, epochs: 1, batch: 32 };
+  return estimateSeconds({ ...facts(50_000), readsFirst }, options, limits.gemmRate);
+};
+
+it("a class is told from first tokens, of which alone the last layer is counted", () => {
+  // Keys and values are a sixth of a layer, which is a sixth of the model; the optimizer's part stays.
+  const share = estimate("full", true) / estimate("full", false);
+  expect(share).toBeGreaterThan(1 - 5 / 36);
+  expect(share).toBeLessThan(0.95);
+  expect(estimate("lora", true)).toBe(estimate("lora", false));
 });
