@@ -81,19 +81,31 @@ type Decoder = {
   readonly reach: readonly LayerReach[] | null;
   readonly batch: Batch;
   readonly tables: (rope: Rope) => RopeTables;
+  /** Of scores, beside what the tables turn queries and keys by. */
+  readonly scoreScale: number;
   readonly queryHeads: Heads;
   readonly keyHeads: Heads;
 };
 
-/** Layers of a kind share their tables. */
+/**
+ * On a CPU, queries and keys are each turned by tables that have the root of the scores' factor in them: products with
+ * a factor of 1 have a kernel for a single query, others have the keys rearranged first.
+ */
+function splitScale({ scoreScale }: DecoderArchitecture, kept: Kept) {
+  return kept === "float32"
+    ? { gain: Math.sqrt(scoreScale), scoreScale: 1 }
+    : { gain: 1, scoreScale };
+}
+
+/** Layers of a kind share their tables. @param gain of all, beside a rope's own */
 function sharedTables(
   graph: GraphBuilder,
-  size: { readonly rows: number; readonly pairs: number },
+  { gain, ...size }: { readonly rows: number; readonly pairs: number; readonly gain: number },
   kept: Kept,
 ): (rope: Rope) => RopeTables {
   const made = new Map<Rope, RopeTables>();
   const make = (rope: Rope): RopeTables => {
-    const { cos, sin } = ropeTables(graph, rope, size);
+    const { cos, sin } = ropeTables(graph, { ...rope, gain: rope.gain * gain }, size);
     return { cos: cos.cast(kept), sin: sin.cast(kept) };
   };
   return (rope) => {
@@ -146,7 +158,7 @@ function attend(
   { index, layer }: NamedLayer,
   { rows, past, last, totalLength }: Attended,
 ): Value[] {
-  const { architecture, parameters, queryHeads, keyHeads } = decoder;
+  const { parameters, queryHeads, keyHeads, scoreScale } = decoder;
   const reach = decoder.reach?.[index];
   const { cos, sin } = decoder.tables(layer.rope);
   const scales = reach ? [null, null, null, ...reachScales(parameters.graph, reach, keyHeads)] : [];
@@ -156,7 +168,7 @@ function attend(
     {
       num_heads: queryHeads.count,
       kv_num_heads: keyHeads.count,
-      scale: architecture.scoreScale,
+      scale: scoreScale,
       do_rotary: 1,
       ...(layer.window === null ? {} : { local_window_size: layer.window }),
       ...(reach ? reachAttributes : {}),
@@ -349,6 +361,7 @@ export function buildCausalTransformer(
   const { kept } = decoderForms[form];
   const products = productsOf(parameters, form);
   const queryHeads = headsOf(heads, headWidth);
+  const { gain, scoreScale } = splitScale(architecture, kept);
   const decoder: Decoder = {
     architecture,
     parameters,
@@ -356,7 +369,8 @@ export function buildCausalTransformer(
     kept,
     reach: reach ?? null,
     batch: readBatch(graph, queryHeads, mixed),
-    tables: sharedTables(graph, { rows, pairs: queryHeads.padded / 2 }, kept),
+    tables: sharedTables(graph, { rows, pairs: queryHeads.padded / 2, gain }, kept),
+    scoreScale,
     queryHeads,
     keyHeads: headsOf(keyValueHeads, headWidth),
   };

@@ -117,7 +117,7 @@ export async function loadDecoder(
   watch: Watch,
 ): Promise<LoadedDecoder> {
   const { runtime, provider, kvCache } = tools;
-  const { tasks, limits, keyValues, chatTemplate, derivedFrom } = checkpoint;
+  const { tasks, limits, keyValues, queryHeads, chatTemplate, derivedFrom } = checkpoint;
   expectBinding(runtime);
   const tokenizer = await makeTokenizer(await decoderTokenizerFiles(checkpoint));
   checkTokenizer(tokenizer, checkpoint);
@@ -148,6 +148,7 @@ export async function loadDecoder(
     session,
     rowsMin,
     keyValues,
+    queryHeads,
     keyValueBytes: cacheBytes(checkpoint, tools),
     endTokens: endTokensOf(checkpoint, tokenizer),
     chatTemplate,

@@ -40,6 +40,7 @@ export type DecoderCheckpoint = DecoderWeightFiles & {
   /** Numbers of all tensors. */
   parameters: number;
   keyValues: KeyValueShape;
+  queryHeads: number;
   endTokens: number[];
   /** Null: it takes no conversation. */
   chatTemplate: ChatTemplate | null;
@@ -150,6 +151,7 @@ async function describe(
     sizeBytes: await bytesOfFiles(files.weightsFiles),
     parameters: parametersOf(weights),
     keyValues: keyValuesOf(architecture),
+    queryHeads: architecture.heads,
     endTokens: await endTokensOf(folder, opened),
     chatTemplate: template === null ? null : { template, ...(await namedTokens(folder, opened)) },
   };

@@ -11,7 +11,7 @@ import type { Provider } from "../runtime/session.ts";
 export const builderVersion = 9;
 
 /** As `builderVersion`, of a decoder. */
-export const decoderBuilderVersion = 9;
+export const decoderBuilderVersion = 10;
 
 /**
  * Of the model as it is computed here, lower-case hex. Whether weights are shifted changes the graph but no answer: it

@@ -16,6 +16,7 @@ import { bytesOfRun, longestText } from "../model/run-memory.ts";
 import { SlotScheduler } from "../batching/slot-scheduler.ts";
 import type { Tenant } from "../batching/fair-queueing.ts";
 import { Engine } from "../llm/engine.ts";
+import { stepTokensOf } from "../llm/engine-limits.ts";
 import type { DecoderModel } from "../model/decoder-model.ts";
 import type { EncoderModel } from "../model/encoder-model.ts";
 import type { EncoderRow, RowResult } from "../model/encoder-row.ts";
@@ -248,7 +249,7 @@ export class TaskRunner {
 
   #openEngine(model: DecoderModel): Engine {
     const { now, log } = this.#options;
-    const limits = { memoryBytes: model.keyValueBytes };
+    const limits = { memoryBytes: model.keyValueBytes, stepTokensMax: stepTokensOf(model) };
     // Where other tunes of its base share it, it has the base's name and length.
     const { session, rowsMin, limits: own, base: id = model.id, softPrompt = [] } = model;
     const maxTokens = own.maxTokens + softPrompt.length;

@@ -45,6 +45,22 @@ export const defaultEngineLimits: EngineLimits = {
   idleMsMax: 120_000,
 };
 
+/**
+ * Bytes of attention's scores in one step: f32 [heads, new tokens, tokens of a slot], all at once (see
+ * runtime/c-api/attention-kernel.ts). Steps of fewer tokens of prompts read them hardly slower.
+ */
+const scoreBytesMax = 128 * 2 ** 20;
+
+/** Tokens of prompts in a step of the model, as many as usual or what scores have memory for. */
+export function stepTokensOf({
+  queryHeads,
+  limits,
+}: Pick<DecoderModel, "queryHeads" | "limits">): number {
+  const { slots, stepTokensMax } = defaultEngineLimits;
+  const bytes = queryHeads * limits.maxTokens * Float32Array.BYTES_PER_ELEMENT;
+  return Math.max(slots, Math.min(stepTokensMax, Math.floor(scoreBytesMax / bytes)));
+}
+
 /** Memory is taken from the machine in pages, each of so many tokens of a head of 64. */
 export const blockTokens = 16;
 

@@ -41,6 +41,8 @@ export type DecoderModel = {
   /** Id of the model that it is tuned from, whose other tunes share the session. Absent: of none. */
   readonly base?: string;
   readonly keyValues: KeyValueShape;
+  /** Heads of queries. */
+  readonly queryHeads: number;
   /** Bytes that keys and values may take, of all texts together: room for a text of `maxTokens` or more. */
   readonly keyValueBytes: number;
   /** Tokens after which a text ends. */

@@ -127,6 +127,7 @@ export function madeUpDecoder(tokenizer: Tokenizer): DecoderModel {
       release: () => Promise.resolve(),
     },
     keyValues: { layers: 1, heads: 1, width: 16 },
+    queryHeads: 1,
     keyValueBytes: 2 ** 20,
     endTokens: new Set([102]),
     chatTemplate: {

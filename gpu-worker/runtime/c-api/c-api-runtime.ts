@@ -6,6 +6,7 @@
 import process from "node:process";
 import type { LoadedSession, Loader, LoadOptions, ModelSource } from "../session.ts";
 import { shareThreads } from "../share-threads.ts";
+import { computeAttentionByProducts } from "./attention-kernel.ts";
 import { createCApiSession } from "./c-api-session.ts";
 import { libraryPath } from "./library-path.ts";
 import type { Pointer } from "./native-function.ts";
@@ -28,6 +29,7 @@ const [arenaAllocator, defaultMemory] = [1, 0];
 export function openCApi(libraryFile: string | null, threads: number): Loader {
   const api = openOrtApi(libraryFile ?? libraryPath(process.platform, process.arch));
   keepHeapsSmall();
+  computeAttentionByProducts();
   const environment = createEnvironment(api, shareThreads(threads).workers);
   const memory = received((out) => api.createCpuMemoryInfo(arenaAllocator, defaultMemory, out));
   // One arena for what all sessions compute, in the library's own way to grow: it keeps what the largest runs side by
