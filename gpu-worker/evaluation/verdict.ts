@@ -26,6 +26,9 @@ export type VerdictFacts = {
 const rowsMin = 20;
 const significance = 0.05;
 
+/** Of the base's figure: so much a sum in another order may come to, as of the same texts among others. */
+const roundingMax = 1e-5;
+
 /** Signs turned so that more is better. */
 type Gain = { by: number; low: number; high: number };
 
@@ -36,7 +39,7 @@ export function decide(facts: VerdictFacts): Verdict {
     return verdict("no_gain", [
       `${sentenceStart(metricName(comparison.metric))} is not defined on the held-out rows.`,
     ]);
-  const gain = gainOf(comparison, tuned - base);
+  const gain = gainOf(comparison, { base, difference: tuned - base });
   const reached = target === null || (better === "higher" ? tuned >= target : tuned <= target);
   const proven = gain.low > 0 && facts.heldOutRows >= rowsMin;
   const reasons = [gainInWords(comparison, gain), ...doubts(facts), ...testInWords(facts.mcnemar)];
@@ -68,8 +71,14 @@ function verdict(
   return { decision, more_labels: more, reasons: reasons.slice(0, reportBounds.reasonsMax) };
 }
 
-function gainOf({ better, interval }: Comparison, difference: number): Gain {
+function gainOf(
+  { better, interval }: Comparison,
+  { base, difference }: { base: number; difference: number },
+): Gain {
   const [low, high] = [interval?.low ?? Number.NEGATIVE_INFINITY, interval?.high ?? Infinity];
+  if (Math.abs(difference) <= roundingMax * Math.abs(base)) {
+    return { by: 0, low: Math.min(low, 0), high: Math.max(high, 0) };
+  }
   if (better === "higher") return { by: difference, low, high };
   return { by: -difference, low: -high, high: -low };
 }

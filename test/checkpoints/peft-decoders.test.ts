@@ -167,7 +167,8 @@ describe("an adapter of a decoder that PEFT saved", () => {
         const [found, wanted] = [tokens, own].map((all) =>
           all.map(({ logprob }) => logprob ?? NaN),
         );
-        expect(farthest(found ?? [], wanted ?? [])).toBeLessThan(1e-5);
+        // Sums in another order, of f32. Another's adapter is a hundred times as far away.
+        expect(farthest(found ?? [], wanted ?? [])).toBeLessThan(1e-4);
       }
     }
   });

@@ -54,6 +54,7 @@ describe("the verdict", () => {
   it.each([
     ["worse", comparison(0.8, 0.7, [-0.2, -0.05]), /worse, since/],
     ["unclear", comparison(0.8, 0.82, [-0.02, 0.06]), /no clear difference/],
+    ["rounding alone", comparison(0.8, 0.800_004, [0.000_002, 0.000_006]), /no clear difference/],
     ["no interval", comparison(0.8, 0.9, null), /cannot be told/],
   ])("is no gain where it is %s and no curve says more", (_, found, why) => {
     const { decision, reasons } = decide({ ...facts, comparison: found });
