@@ -1,6 +1,7 @@
 /** How much an engine does at a time, and what it refuses. */
 import { CodedError } from "#contract/errors.ts";
 import type { DecoderModel } from "../model/decoder-model.ts";
+import type { LoadedSession } from "../runtime/session.ts";
 import type { GenerationRequest } from "../model/generation.ts";
 import { isVirtual } from "../model/virtual-tokens.ts";
 import { bytesPerToken } from "./key-value-slots.ts";
@@ -51,12 +52,14 @@ export const defaultEngineLimits: EngineLimits = {
  */
 const scoreBytesMax = 128 * 2 ** 20;
 
-/** Tokens of prompts in a step of the model, as many as usual or what scores have memory for. */
-export function stepTokensOf({
-  queryHeads,
-  limits,
-}: Pick<DecoderModel, "queryHeads" | "limits">): number {
+type Attending = Pick<DecoderModel, "queryHeads" | "limits"> & {
+  readonly session: Pick<LoadedSession, "provider">;
+};
+
+/** Tokens of prompts in a step of the model: as many as usual or, on a CPU, as scores have memory for. */
+export function stepTokensOf({ queryHeads, limits, session }: Attending): number {
   const { slots, stepTokensMax } = defaultEngineLimits;
+  if (session.provider !== "cpu") return stepTokensMax;
   const bytes = queryHeads * limits.maxTokens * Float32Array.BYTES_PER_ELEMENT;
   return Math.max(slots, Math.min(stepTokensMax, Math.floor(scoreBytesMax / bytes)));
 }

@@ -1,8 +1,10 @@
 import { expect, it } from "vitest";
 import { defaultEngineLimits, stepTokensOf } from "../../gpu-worker/llm/engine-limits.ts";
 
-const stepTokens = (queryHeads: number, maxTokens: number) =>
-  stepTokensOf({ queryHeads, limits: { maxTokens, dimensions: null, vocabularySize: 100 } });
+function stepTokens(queryHeads: number, maxTokens: number, provider: "cpu" | "cuda" = "cpu") {
+  const limits = { maxTokens, dimensions: null, vocabularySize: 100 };
+  return stepTokensOf({ queryHeads, limits, session: { provider } });
+}
 
 it("a step reads as many tokens of prompts as attention's scores have memory for", () => {
   const { slots, stepTokensMax } = defaultEngineLimits;
@@ -12,4 +14,6 @@ it("a step reads as many tokens of prompts as attention's scores have memory for
   expect(stepTokens(32, 8_192)).toBe(128);
   expect(stepTokens(14, 32_768)).toBe(73);
   expect(stepTokens(128, 1_048_576)).toBe(slots);
+  // A GPU has them in tiles.
+  expect(stepTokens(128, 1_048_576, "cuda")).toBe(stepTokensMax);
 });
