@@ -153,19 +153,24 @@ function selfAttention(encoder: Encoder, x: Value, names: LayerNames, first: Val
     late ? toGrid(on.dense(name, shape)) : on.dense(name, shape);
   const keyShape: DenseShape = distanceScores === null ? { ...square, bias: "idle" } : square;
   const scaled: DenseShape = { ...square, gain };
-  const query =
-    first === null ? read(names.query, scaled) : layersOn(first).dense(names.query, scaled);
-  const key = read(names.key, keyShape);
   const shape = batch.headShape;
+  const queries =
+    first === null
+      ? { query: read(names.query, scaled), queryShape: shape, turns: batch.turns }
+      : {
+          query: layersOn(first).dense(names.query, scaled),
+          queryShape: firstShape(parameters.graph, shape),
+          turns: null,
+        };
+  const { query } = queries;
+  const key = read(names.key, keyShape);
   const context = attend(parameters.graph, {
-    query,
+    ...queries,
     key,
     value: read(names.value, { ...square, bias: "deferred" }),
     mask: batch.scoreMask,
     shape,
-    queryShape: first === null ? shape : firstShape(parameters.graph, shape),
     terms: distanceScores?.({ query, key, shape, names, gain }) ?? null,
-    turns: first === null ? batch.turns : null,
     dropout: dropout.attention,
   });
   const bias = { takes: names.value };
