@@ -72,9 +72,9 @@ const Environment = z.object({
     .describe("Set it to the address of the Hugging Face hub or of a mirror."),
   HF_TOKEN: text.optional().describe("Set it to an access token of the hub."),
   LLM_OS_FORM: z
-    .enum(["auto", "f32", "f16", "int8", "int4"])
+    .enum(["auto", "f32", "f16", "int8", "int8-rotated", "int4"])
     .default("auto")
-    .describe("Set it to auto, f32, f16 (on a GPU), int8 or int4 (on the CPU)."),
+    .describe("Set it to auto, f32, f16 (on a GPU), int8, int8-rotated or int4 (on the CPU)."),
   LLM_OS_KV_CACHE: z
     .enum(["float", "int8"])
     .default("float")

@@ -14,6 +14,7 @@ import {
   stepsOf,
 } from "../weights/block-matrix.ts";
 import type { NibbleBlocks } from "../weights/block-matrix.ts";
+import { computedTogether } from "./computed-together.ts";
 import type { Parameters } from "./parameters.ts";
 import type { ProjectionMatrix } from "./projection-weights.ts";
 import { transposeMatrix } from "./transpose-matrix.ts";
@@ -65,17 +66,28 @@ function addWeights(graph: GraphBuilder, size: MatrixSize, loads: Loads): BlockW
   };
 }
 
+/** A matrix in 8 bits. */
+export function roundedLoads({
+  columns,
+  load,
+}: {
+  readonly columns: number;
+  readonly load: () => Float32Array;
+}): Pick<Loads, "steps" | "scales"> {
+  const of = computedTogether(() => {
+    const matrix = load();
+    return { steps: stepsOf(matrix, columns), scales: scalesOf(matrix, columns) };
+  });
+  return { steps: of("steps"), scales: of("scales") };
+}
+
 /** In 8 bits. */
 export function roundedWeights(
   graph: GraphBuilder,
   size: MatrixSize,
   load: () => Float32Array,
 ): BlockWeights {
-  return addWeights(graph, size, {
-    bits: 8,
-    steps: () => stepsOf(load(), size.columns),
-    scales: () => scalesOf(load(), size.columns),
-  });
+  return addWeights(graph, size, { bits: 8, ...roundedLoads({ columns: size.columns, load }) });
 }
 
 /** Parts below each other, as one array. */
@@ -97,23 +109,33 @@ const realsOf = (parts: readonly Float32Array[]) =>
   below(parts, (length) => new Float32Array(length));
 
 function nibbleLoads(read: () => readonly NibbleBlocks[], isCentred: boolean): Loads {
+  const loads = computedTogether(() => {
+    const parts = read();
+    return {
+      steps: bytesOf(parts.map(({ nibbles }) => nibbles)),
+      scales: realsOf(parts.map(({ scales }) => scales)),
+      shifts: realsOf(parts.map(({ shifts }) => shifts)),
+    };
+  });
   return {
     bits: 4,
-    steps: () => bytesOf(read().map(({ nibbles }) => nibbles)),
-    scales: () => realsOf(read().map(({ scales }) => scales)),
-    ...(!isCentred && { shifts: () => realsOf(read().map(({ shifts }) => shifts)) }),
+    steps: loads("steps"),
+    scales: loads("scales"),
+    ...(!isCentred && { shifts: loads("shifts") }),
   };
 }
 
 /** Not `roundedWeights`: to round what was rounded costs as much as a third of what computing in blocks loses. */
 function middledLoads(read: () => readonly NibbleBlocks[]): Loads {
-  const parts = () => read().map(middledBlocksOf);
-  return {
-    bits: 8,
-    steps: () => bytesOf(parts().map(({ steps }) => steps)),
-    scales: () => realsOf(parts().map(({ scales }) => scales)),
-    middles: () => bytesOf(parts().map(({ middles }) => middles)),
-  };
+  const loads = computedTogether(() => {
+    const parts = read().map(middledBlocksOf);
+    return {
+      steps: bytesOf(parts.map(({ steps }) => steps)),
+      scales: realsOf(parts.map(({ scales }) => scales)),
+      middles: bytesOf(parts.map(({ middles }) => middles)),
+    };
+  });
+  return { bits: 8, steps: loads("steps"), scales: loads("scales"), middles: loads("middles") };
 }
 
 /** @param keepsNibbles whether what is stored in 4-bit blocks stays so */

@@ -36,23 +36,27 @@ import { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import { activate } from "./activation.ts";
-import { blockProducts } from "./block-products.ts";
-import type { DecoderArchitecture, DecoderLayer } from "./decoder-architecture.ts";
+import {
+  type DecoderArchitecture,
+  type DecoderLayer,
+  decoderPrefixes,
+} from "./decoder-architecture.ts";
 import { type Batch, type Piece, readBatch } from "./decoder-batch.ts";
 import { decoderForms } from "./decoder-form.ts";
 import type { DecoderForm, Kept } from "./decoder-form.ts";
 import type { DecoderProducts, WordTable } from "./decoder-products.ts";
 import { projectionsOf } from "./decoder-projections.ts";
-import { f32Products } from "./f32-products.ts";
+import { productsIn } from "./form-products.ts";
 import { headsOf, sizeOf } from "./feature-heads.ts";
 import type { Features, Heads } from "./feature-heads.ts";
-import { loraProducts } from "./lora-products.ts";
 import { Parameters } from "./parameters.ts";
 import { reachAttributes, reachScales } from "./kept-reach.ts";
 import type { LayerReach } from "./kept-reach.ts";
 import { addRmsNorm, rmsNorm } from "./rms-norm.ts";
 import { ropeTables } from "./rope.ts";
 import type { Rope, RopeTables } from "./rope.ts";
+import { rotatedWeights } from "./rotated-weights.ts";
+import { Rotation } from "./rotation.ts";
 import { withPromptVectors, withVirtualTokens } from "./virtual-tokens.ts";
 
 export type DecoderOptions = {
@@ -60,6 +64,8 @@ export type DecoderOptions = {
   readonly positions?: number;
   /** Default: f32. */
   readonly form?: DecoderForm;
+  /** Of the form int8-rotated: see `Int8ProductOptions`. Default: false. */
+  readonly saturates?: boolean;
   /** Keys and values are kept in int8, up to this reach of each layer. Not in the form f16. */
   readonly reach?: readonly LayerReach[];
   /** With stacks of adapters, see lora-products.ts: its runs are not mixed. */
@@ -69,8 +75,6 @@ export type DecoderOptions = {
   /** Whether its runs may be mixed. Default: true. */
   readonly mixed?: boolean;
 };
-
-export const decoderPrefixes = ["model."];
 
 type Decoder = {
   readonly architecture: DecoderArchitecture;
@@ -309,8 +313,17 @@ function wordTable({ architecture }: Decoder, name: string): WordTable {
 
 const embedding = "embed_tokens.weight";
 
+/** Multiplies what was learnt in the place of words as the checkpoint has them. */
+function rotationMatrix(graph: GraphBuilder, size: number): Value {
+  const load = () => new Rotation(size).matrix();
+  return graph.initializer({ name: "rotation", dtype: "float32", shape: [size, size], load });
+}
+
 /** [batch, sequence, hidden]. What is learnt in a word's place is not scaled, as in PEFT. */
-function embed(decoder: Decoder, prompts: boolean): Value {
+function embed(
+  decoder: Decoder,
+  { prompts, rotated }: { readonly prompts: boolean; readonly rotated: boolean },
+): Value {
   const { batch, products, architecture, parameters } = decoder;
   const { embeddingScale: scale, hidden, vocabulary } = architecture;
   const options = { vocabulary, width: hidden };
@@ -318,7 +331,12 @@ function embed(decoder: Decoder, prompts: boolean): Value {
     const rows = products.embed(ids, wordTable(decoder, embedding));
     return scale === 1 ? rows : rows.mul(scale);
   });
-  return prompts ? withPromptVectors(parameters.graph, words, hidden) : words;
+  if (!prompts) return words;
+  const { graph } = parameters;
+  return withPromptVectors(graph, words, {
+    width: hidden,
+    rotation: rotated ? rotationMatrix(graph, hidden) : null,
+  });
 }
 
 /** [asked, vocabulary]: of the tokens asked for alone, the vocabulary is large. */
@@ -335,18 +353,6 @@ function logits(decoder: Decoder, x: Hidden): Value {
   return cap === null ? scores : scores.div(cap).tanh().mul(cap);
 }
 
-function productsOf(parameters: Parameters, form: DecoderForm): DecoderProducts {
-  switch (form) {
-    case "f32":
-    case "f16":
-      return f32Products(parameters);
-    case "int8":
-      return blockProducts(parameters, { keepsNibbles: false });
-    case "int4":
-      return blockProducts(parameters, { keepsNibbles: true });
-  }
-}
-
 /** Reads `weights` when the graph is written: keep them open until then. */
 export function buildCausalTransformer(
   architecture: DecoderArchitecture,
@@ -354,18 +360,20 @@ export function buildCausalTransformer(
   options: DecoderOptions,
 ): Graph {
   const { positions: rows = architecture.positions, form = "f32", reach } = options;
-  const { lora = false, prompts = false, mixed = true } = options;
+  const { lora = false, prompts = false, mixed = true, saturates = false } = options;
   const graph = new GraphBuilder(architecture.name, { form });
-  const parameters = new Parameters(graph, weights, decoderPrefixes);
+  const { rotated } = decoderForms[form];
+  const source = rotated ? rotatedWeights(architecture, weights) : weights;
+  const parameters = new Parameters(graph, source, decoderPrefixes);
   const { heads, keyValueHeads, headWidth } = architecture;
   const { kept } = decoderForms[form];
-  const products = productsOf(parameters, form);
+  const products = productsIn(form, parameters, { saturates, lora, architecture });
   const queryHeads = headsOf(heads, headWidth);
   const { gain, scoreScale } = splitScale(architecture, kept);
   const decoder: Decoder = {
     architecture,
     parameters,
-    products: lora ? loraProducts(products, parameters, architecture) : products,
+    products,
     kept,
     reach: reach ?? null,
     batch: readBatch(graph, queryHeads, mixed),
@@ -374,7 +382,7 @@ export function buildCausalTransformer(
     queryHeads,
     keyHeads: headsOf(keyValueHeads, headWidth),
   };
-  let x: Hidden = [embed(decoder, prompts), null];
+  let x: Hidden = [embed(decoder, { prompts, rotated }), null];
   for (const [index, layer] of architecture.layers.entries()) {
     const name = `layers.${index}`;
     x = graph.scope(name, () => decoderLayer(decoder, x, { index, name, layer }));

@@ -5,6 +5,9 @@
 import type { ActivationName } from "./activation.ts";
 import type { Rope } from "./rope.ts";
 
+/** What checkpoints put before the names of their tensors. */
+export const decoderPrefixes = ["model."];
+
 /** Names of a layer's norms, below the layer's own name. */
 export type DecoderNorms = {
   /** Of what attention reads. */

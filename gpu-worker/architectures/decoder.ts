@@ -4,9 +4,9 @@
 import * as z from "zod";
 import type { Graph } from "../onnx/graph.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
-import { buildCausalTransformer, decoderPrefixes } from "./causal-transformer.ts";
+import { buildCausalTransformer } from "./causal-transformer.ts";
 import type { DecoderOptions } from "./causal-transformer.ts";
-import type { DecoderArchitecture } from "./decoder-architecture.ts";
+import { type DecoderArchitecture, decoderPrefixes } from "./decoder-architecture.ts";
 import { gemma3 } from "./gemma.ts";
 import { llama, mistral } from "./llama.ts";
 import { ConfigError, FamilyConfig, parseConfig } from "./parse-config.ts";

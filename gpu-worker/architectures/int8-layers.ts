@@ -1,10 +1,7 @@
 /**
- * Linear layers in 8-bit integers: weights with a scale per output, activations rounded anew for each token with a
- * scale of its own, so that what shares a batch never changes an answer. Products are exact integers; only the rounding
- * differs from f32. Activations are u8 around a zero point; weights s8, or u8 around 128 for processors whose u8×s8
- * instruction saturates.
+ * The linear layers of an encoder in 8-bit integers (int8-product.ts). Channels that reach much further than others are
+ * divided by a factor that their weights take, where it is known how far they reach.
  */
-import type { GraphBuilder } from "../onnx/graph-builder.ts";
 import type { Value } from "../onnx/value.ts";
 import { tensor } from "../tensor/tensor.ts";
 import { dequantiseRows, quantiseRows } from "../weights/int8-rows.ts";
@@ -14,8 +11,10 @@ import type { ChannelRanges } from "./channel-ranges.ts";
 import { foldedBias } from "./folded-bias.ts";
 import { tensorsOf } from "./linear-layers.ts";
 import type { LayerInput, LayersOnInput, LinearLayers } from "./linear-layers.ts";
+import { centreLevel, int8Product, levelMax, roundRows } from "./int8-product.ts";
+import type { RoundedRows } from "./int8-product.ts";
 import type { Parameters } from "./parameters.ts";
-import { transposeInto } from "./transpose-matrix.ts";
+import { timesColumns } from "./times-columns.ts";
 
 export type Int8Options = {
   /** Whether this machine's u8×s8 product adds pairs in 16 bits and saturates (AVX2 without VNNI). */
@@ -23,17 +22,12 @@ export type Int8Options = {
   readonly ranges: ChannelRanges | null;
 };
 
-/** Activations [tokens, features] as u8, with the scale of each token [tokens, 1]. */
-type Rounded = {
-  readonly values: Value;
-  readonly scale: Value;
-  readonly zeroPoint: Value;
+/** Activations [tokens, features]. */
+type Rounded = RoundedRows & {
   /** What the channels were divided by, the weights take as factor; null for nothing. */
   readonly factors: Float32Array | null;
 };
 
-const levelMax = 255;
-const centreLevel = 128;
 /** Steps kept for values below zero where few and small ones are: GELU's least value is −0.17. */
 const levelsBelowZero = 24;
 /** A token of zeros must not divide by zero. */
@@ -68,34 +62,6 @@ function weightRange(parameters: Parameters, readers: readonly string[], inputs:
   return range;
 }
 
-function timesColumns(matrix: Float32Array, factors: Float32Array): Float32Array {
-  return matrix.map((element, at) => element * (factors[at % factors.length] ?? 1));
-}
-
-function shiftToUnsigned(values: Int8Array): Uint8Array {
-  const shifted = new Uint8Array(values.length);
-  // By index: `from` with a function takes ten times as long on millions of elements.
-  for (let at = 0; at < values.length; at++) shifted[at] = (values[at] ?? 0) + centreLevel;
-  return shifted;
-}
-
-/** Weights [in, out] as the product takes them, and their zero point, null for 0. */
-function weightConstant(
-  graph: GraphBuilder,
-  name: string,
-  { rows, columns, values }: Int8Rows,
-  saturates: boolean,
-): { weight: Value; zeroPoint: Value | null } {
-  const shape = [columns, rows];
-  const load = () => transposeInto(values, new Int8Array(values.length), columns);
-  if (!saturates) {
-    return { weight: graph.initializer({ name, dtype: "int8", shape, load }), zeroPoint: null };
-  }
-  const shifted = () => shiftToUnsigned(load());
-  const weight = graph.initializer({ name, dtype: "uint8", shape, load: shifted });
-  return { weight, zeroPoint: graph.scalar("uint8", centreLevel) };
-}
-
 export function int8Layers(parameters: Parameters, options: Int8Options): LinearLayers {
   const { graph } = parameters;
 
@@ -114,10 +80,8 @@ export function int8Layers(parameters: Parameters, options: Int8Options): Linear
     const { scale, zeroPoint } = rowScales(smooth, input.least);
     const centre = graph.scalar("uint8", zeroPoint);
     const centres = graph.op("Expand", [centre, scale.op("Shape")]);
-    // A row is a block: with a scale per row instead ("axis 0") ONNX Runtime works on one thread.
-    const block = { axis: 1, block_size: Number(x.shape[1]) };
-    const values = smooth.op("QuantizeLinear", [scale, centres], block);
-    return { values, scale, zeroPoint: centre, factors };
+    const rounded = roundRows(smooth, scale, { zeroPoint: centre, zeroPoints: centres });
+    return { ...rounded, factors };
   }
 
   /** As stored where that is int8 already and the channels are as they were. */
@@ -131,14 +95,8 @@ export function int8Layers(parameters: Parameters, options: Int8Options): Linear
   /** gain·x·Wᵀ [tokens, out] in f32. */
   function product(x: Rounded, name: string, inputs: number, gain: number): Value {
     const rows = weightRows(name, inputs, x.factors);
-    const unique = graph.uniqueName(name);
-    const { weight, zeroPoint } = weightConstant(graph, unique, rows, options.saturates);
-    const gained = rows.scales.map((scale) => scale * gain);
-    const scales = graph.constant(tensor("float32", [rows.rows], gained), `${unique}.scale`);
-    const whole = graph.scalar("float32", 1);
-    return x.values
-      .op("com.microsoft.MatMulIntegerToFloat", [weight, whole, scales, x.zeroPoint, zeroPoint])
-      .mul(x.scale);
+    const matrix = { name, inputs, outputs: rows.rows, load: () => rows };
+    return int8Product(graph, x, matrix, { saturates: options.saturates, gain });
   }
 
   return {

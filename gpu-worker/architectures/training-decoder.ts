@@ -16,8 +16,11 @@ import type { Graph } from "../onnx/graph.ts";
 import type { Value } from "../onnx/value.ts";
 import type { WeightSource } from "../weights/weight-source.ts";
 import { activate } from "./activation.ts";
-import { decoderPrefixes } from "./causal-transformer.ts";
-import type { DecoderArchitecture, DecoderLayer } from "./decoder-architecture.ts";
+import {
+  type DecoderArchitecture,
+  type DecoderLayer,
+  decoderPrefixes,
+} from "./decoder-architecture.ts";
 import type { LinearLayers } from "./linear-layers.ts";
 import { slicedCrossEntropy, slicedTokenScores } from "./losses.ts";
 import { Parameters } from "./parameters.ts";

@@ -67,9 +67,17 @@ export function withFedPrompts(
 /** What a graph is given of soft prompts: row and token of each place, int64 [virtual, 2], and its vector. */
 export const promptInputs = { places: "prompt_places", vectors: "prompt_vectors" } as const;
 
-/** `x` [batch, sequence, width] with the vectors that a run is given, which may be none. */
-export function withPromptVectors(graph: GraphBuilder, x: Value, width: number): Value {
+/**
+ * `x` [batch, sequence, width] with the vectors that a run is given, which may be none.
+ * @param rotation [width, width], what turns them as `x` is; null: it is as the checkpoint has it
+ */
+export function withPromptVectors(
+  graph: GraphBuilder,
+  x: Value,
+  { width, rotation }: { readonly width: number; readonly rotation: Value | null },
+): Value {
   const places = graph.input(promptInputs.places, "int64", ["virtual", 2]);
   const vectors = graph.input(promptInputs.vectors, "float32", ["virtual", width]);
-  return x.op("ScatterND", [places, vectors]);
+  const turned = rotation === null ? vectors : vectors.matMul(rotation);
+  return x.op("ScatterND", [places, turned]);
 }

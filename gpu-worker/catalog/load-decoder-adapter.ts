@@ -3,7 +3,7 @@
  * slots that all such adapters of its base share, one that is a soft prompt in those of the base itself.
  */
 import type { ModelLimits } from "#contract/model-limits.ts";
-import { decoderPrefixes } from "../architectures/causal-transformer.ts";
+import { decoderPrefixes } from "../architectures/decoder-architecture.ts";
 import type { DecoderAdapter } from "../checkpoints/decoder-adapter.ts";
 import type { AdapterOf } from "../checkpoints/model-folder.ts";
 import type { SoftPrompt } from "../checkpoints/soft-prompt-config.ts";
@@ -50,7 +50,9 @@ export function decoderAdapterLimits(
 }
 
 /** What an adapter adds to its base while it is loaded. */
-type Held = Partial<Pick<LoadedDecoder, "session" | "adapter" | "softPrompt" | "keyValueBytes">> & {
+type Held = Partial<
+  Pick<LoadedDecoder, "form" | "session" | "adapter" | "softPrompt" | "keyValueBytes">
+> & {
   release(): Promise<void>;
 };
 
@@ -64,7 +66,7 @@ async function holdLora(
     (layers) => ({ layers: readLora(model, prefixes, layers), shapes: null }),
     signal,
   );
-  return { ...held, keyValueBytes: lora.keyValueBytes };
+  return { ...held, form: lora.form, keyValueBytes: lora.keyValueBytes };
 }
 
 /** @throws Error for a soft prompt that its base cannot read */

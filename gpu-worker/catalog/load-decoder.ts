@@ -2,6 +2,7 @@
  * From a decoder's folder to a model ready to generate: the graph taken from the cache or built, the session opened,
  * the tokenizer made. Its keys and values take their memory from the session when texts are there.
  */
+import { adapterForm, decoderForms } from "../architectures/decoder-form.ts";
 import type { DecoderComputing, DecoderForm } from "../architectures/decoder-form.ts";
 import type { LayerReach } from "../architectures/kept-reach.ts";
 import { checkTokenizer } from "../checkpoints/check-tokenizer.ts";
@@ -22,7 +23,7 @@ import { expectBinding, openDecoder, openLoraDecoder } from "../graphs/open-deco
 import type { PromptedSession } from "../graphs/prompted-session.ts";
 import type { SessionOptions } from "../graphs/open-session.ts";
 import { returnRunMemory } from "../runtime/return-run-memory.ts";
-import type { LoadedSession, Provider, Session } from "../runtime/session.ts";
+import type { LoadedSession, Session } from "../runtime/session.ts";
 import { makeTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
 import { keyValueBytes } from "./key-value-memory.ts";
 import type { LoaderDependencies } from "./loader-dependencies.ts";
@@ -84,10 +85,10 @@ export function decoderBytesNeeded(
 async function formOf(model: IdentifiedDecoder, opening: Opening): Promise<DecoderForm> {
   const { id, checkpoint, files } = model;
   const { tools, tokenizer, watch } = opening;
-  const { decoderForms, modelsMemory, provider, graphs, log } = tools;
-  const known = await decoderForms.known(files);
+  const { decoderForms: choice, modelsMemory, graphs, log } = tools;
+  const known = await choice.known(checkpoint, files);
   if (known !== null) return known;
-  const forms = decoderForms.candidates(files);
+  const forms = choice.candidates(checkpoint);
   if (comparingBytes(checkpoint, forms, modelsMemory) === null) {
     const smallest = forms.at(-1) ?? "f32";
     log.warn({ model: id, form: smallest }, "the decoder is too large here to compare its forms");
@@ -95,13 +96,24 @@ async function formOf(model: IdentifiedDecoder, opening: Opening): Promise<Decod
   }
   const measured = {
     id,
+    checkpoint,
     files,
-    maxTokens: checkpoint.limits.maxTokens,
     tokenizer,
     open: (form: DecoderForm) => openGraph(model, asFloats(form), opening),
-    discard: (form: DecoderForm) => graphs.discard(keyOf(files, asFloats(form), provider)),
+    discard: (form: DecoderForm) => graphs.discard(keyOf(files, asFloats(form), opening)),
   };
-  return decoderForms.measure(measured, watch.signal);
+  return choice.measure(measured, watch.signal);
+}
+
+/** Whether a form that it may be computed in has to mind it, and this machine does. */
+async function saturatesHere(
+  checkpoint: DecoderCheckpoint,
+  tools: LoaderDependencies,
+  signal: AbortSignal,
+): Promise<boolean> {
+  const forms = tools.decoderForms.candidates(checkpoint);
+  if (!forms.some((form) => decoderForms[form].rotated)) return false;
+  return (await tools.forms.choose(signal)).saturates;
 }
 
 /** The tokenizer's own end token is one, whatever the other files name. */
@@ -122,19 +134,21 @@ export async function loadDecoder(
   const tokenizer = await makeTokenizer(await decoderTokenizerFiles(checkpoint));
   checkTokenizer(tokenizer, checkpoint);
   const model = { id, checkpoint, files };
-  const opening = { tools, tokenizer, watch };
+  const saturates = await saturatesHere(checkpoint, tools, watch.signal);
+  const opening = { tools, tokenizer, watch, saturates };
   const form = await formOf(model, opening);
   const computing = { form, kvCache };
   const bytes = decoderBytes(checkpoint, form, tools);
   const session = await openGraph(model, computing, opening);
   const rowsMin = await rowsOf(session, form, watch);
   const floats = { ...tools, kvCache: "float" as const };
-  const loraBytes = decoderBytes(checkpoint, form, floats);
+  const loraForm = adapterForm(form);
+  const loraBytes = decoderBytes(checkpoint, loraForm, floats);
   const lora = new LoraBase({
     bytesNeeded: () => loraBytes,
     open: async (signal) => {
-      const watched = { tools, watch: { onStep: () => undefined, signal } };
-      return { session: await openLora(model, form, watched), bytes: loraBytes };
+      const watched = { ...opening, watch: { onStep: () => undefined, signal } };
+      return { session: await openLora(model, loraForm, watched), bytes: loraBytes };
     },
   });
   return {
@@ -153,7 +167,7 @@ export async function loadDecoder(
     endTokens: endTokensOf(checkpoint, tokenizer),
     chatTemplate,
     upstreamDigest: derivedFrom ?? files.weights,
-    lora: { base: lora, keyValueBytes: cacheBytes(checkpoint, floats) },
+    lora: { base: lora, form: loraForm, keyValueBytes: cacheBytes(checkpoint, floats) },
     prompts: session,
     get bytes() {
       return bytes + lora.bytes;
@@ -175,13 +189,24 @@ async function rowsOf(session: Session, form: DecoderForm, { signal }: Watch): P
   }
 }
 
-type Opening = { tools: LoaderDependencies; tokenizer: Tokenizer; watch: Watch };
+type Opening = {
+  tools: LoaderDependencies;
+  tokenizer: Tokenizer;
+  watch: Watch;
+  /** See `DecoderOptions`. */
+  saturates: boolean;
+};
 
 /** As the form computes keys and values. */
 const asFloats = (form: DecoderForm): DecoderComputing => ({ form, kvCache: "float" });
 
-function keyOf(files: FilesDigest, computing: DecoderComputing, provider: Provider): string {
-  return decoderGraphKey(computing.form, decoderDigestIn(computing, files, provider), provider);
+function keyOf(
+  files: FilesDigest,
+  computing: DecoderComputing,
+  { tools: { provider }, saturates }: Pick<Opening, "tools" | "saturates">,
+): string {
+  const digest = decoderDigestIn(computing, files, provider);
+  return decoderGraphKey({ form: computing.form, saturates }, digest, provider);
 }
 
 function openGraph(
@@ -190,17 +215,18 @@ function openGraph(
   opening: Opening,
 ): Promise<PromptedSession> {
   const { checkpoint, files } = model;
-  const { tools, watch } = opening;
+  const { tools, watch, saturates } = opening;
   const { signal } = watch;
   const options = sessionOptions(checkpoint, computing.form, opening);
   const { form, kvCache } = computing;
-  return openCachedGraph(keyOf(files, computing, tools.provider), {
+  return openCachedGraph(keyOf(files, computing, opening), {
     tools,
     watch,
     build: async (file) => {
-      if (kvCache === "float") return buildDecoderGraph(checkpoint, form, { file, signal });
+      const building = { file, saturates, signal };
+      if (kvCache === "float") return buildDecoderGraph(checkpoint, form, building);
       await withFloats(model, form, opening, async (floats, reach) => {
-        await buildDecoderGraph(checkpoint, form, { file, reach, signal });
+        await buildDecoderGraph(checkpoint, form, { ...building, reach });
         await tellKvLoss(model, floats, { rounded: await openDecoder(file, options), opening });
       });
     },
@@ -217,14 +243,14 @@ function openLora(
   form: DecoderForm,
   opening: Omit<Opening, "tokenizer">,
 ): Promise<DecoderLoraSession> {
-  const { tools, watch } = opening;
+  const { tools, watch, saturates } = opening;
   const { signal } = watch;
   const { config, weights } = openDecoderWeights(checkpoint);
   weights.close();
-  return openCachedGraph(loraGraphKey(keyOf(files, asFloats(form), tools.provider)), {
+  return openCachedGraph(loraGraphKey(keyOf(files, asFloats(form), opening)), {
     tools,
     watch,
-    build: (file) => buildDecoderGraph(checkpoint, form, { file, lora: true, signal }),
+    build: (file) => buildDecoderGraph(checkpoint, form, { file, saturates, lora: true, signal }),
     open: (file) => openLoraDecoder(file, config, sessionOptions(checkpoint, form, opening)),
   });
 }

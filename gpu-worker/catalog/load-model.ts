@@ -76,7 +76,7 @@ export class ModelLoader {
     await this.#bytesNeeded(model, signal);
     const files = await verifiedDigest(model, this.#tools.digests, signal);
     if (model.kind === "decoder") {
-      const form = await this.#tools.decoderForms.known(files);
+      const form = await this.#tools.decoderForms.known(model, files);
       const { kvCache, provider } = this.#tools;
       return form === null ? null : decoderDigestIn({ form, kvCache }, files, provider);
     }

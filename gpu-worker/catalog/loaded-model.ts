@@ -35,6 +35,8 @@ export type LoadedDecoder = DecoderModel &
     /** For adapters of low rank, whose texts' keys and values may take so many bytes; null: it is tuned itself. */
     readonly lora: {
       readonly base: LoraBase<DecoderLoraSession>;
+      /** What its graph is computed in. */
+      readonly form: DecoderForm;
       readonly keyValueBytes: number;
     } | null;
     /** For soft prompts; null: it is tuned itself. */

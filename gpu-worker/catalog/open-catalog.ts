@@ -105,10 +105,11 @@ async function openLoading(
   await graphs.sweep(now());
   const onDevice = memoryOfDevice(settings, tools);
   const provider = onDevice === null ? "cpu" : "cuda";
+  const kvCache = kvCacheOn(provider, settings.kvCache ?? "float");
   return {
     runtime,
     provider,
-    kvCache: kvCacheOn(provider, settings.kvCache ?? "float"),
+    kvCache,
     deviceMemory: onDevice,
     digests,
     graphs,
@@ -116,6 +117,7 @@ async function openLoading(
     decoderForms: new DecoderForms({
       setting: form,
       provider,
+      kvCache,
       stateFolder: folder,
       machine: calibrationKey(runtime),
       builderVersion: decoderBuilderVersion,

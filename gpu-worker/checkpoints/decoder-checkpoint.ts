@@ -8,6 +8,7 @@ import type { Task } from "#contract/tasks.ts";
 import type { DecoderArchitecture } from "../architectures/decoder-architecture.ts";
 import { decoderOf } from "../architectures/decoder.ts";
 import { headsOf } from "../architectures/feature-heads.ts";
+import { canRotate } from "../architectures/rotated-weights.ts";
 import { readJson } from "../files/json-file.ts";
 import type { ChatTemplate, KeyValueShape } from "../model/decoder-model.ts";
 import { findChatTemplate } from "../tokenizer/chat-template-file.ts";
@@ -41,6 +42,8 @@ export type DecoderCheckpoint = DecoderWeightFiles & {
   parameters: number;
   keyValues: KeyValueShape;
   queryHeads: number;
+  /** Whether it can be computed with its hidden state rotated. */
+  rotates: boolean;
   endTokens: number[];
   /** Null: it takes no conversation. */
   chatTemplate: ChatTemplate | null;
@@ -152,6 +155,7 @@ async function describe(
     parameters: parametersOf(weights),
     keyValues: keyValuesOf(architecture),
     queryHeads: architecture.heads,
+    rotates: canRotate(architecture),
     endTokens: await endTokensOf(folder, opened),
     chatTemplate: template === null ? null : { template, ...(await namedTokens(folder, opened)) },
   };

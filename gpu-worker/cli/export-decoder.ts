@@ -5,7 +5,7 @@
  */
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
-import { decoderPrefixes } from "../architectures/causal-transformer.ts";
+import { decoderPrefixes } from "../architectures/decoder-architecture.ts";
 import { buildDecoder, decoderOf } from "../architectures/decoder.ts";
 import { wrongBase } from "../catalog/adapter-base.ts";
 import { type BaseModel, describeBase } from "../catalog/base-model.ts";

@@ -5,7 +5,8 @@
  */
 import path from "node:path";
 import * as z from "zod";
-import { type DecoderForm, decoderForms } from "../architectures/decoder-form.ts";
+import { type DecoderForm, decoderForms, type KvCacheForm } from "../architectures/decoder-form.ts";
+import type { DecoderCheckpoint } from "../checkpoints/decoder-checkpoint.ts";
 import type { FilesDigest } from "../checkpoints/model-digest.ts";
 import { JsonStore } from "../files/json-store.ts";
 import { nextTokens, wholeText } from "../model/decoder-feeds.ts";
@@ -23,7 +24,7 @@ import { fewestRows } from "./fewest-rows.ts";
 import type { FormSetting } from "./form-choice.ts";
 
 const Kept = z.object({
-  form: z.enum(["f32", "f16", "int8", "int4"]),
+  form: z.enum(["f32", "f16", "int8", "int8-rotated", "int4"]),
   /** Of a step of one text, of one of eight, and of a piece of a prompt, together. */
   milliseconds: z.record(z.string(), z.number()),
   figures: z.record(z.string(), DecoderFigures),
@@ -32,6 +33,8 @@ const Kept = z.object({
 export type DecoderFormsOptions = {
   setting: FormSetting;
   provider: Provider;
+  /** What keys and values are kept in. */
+  kvCache: KvCacheForm;
   stateFolder: string;
   /** Machines of one name measure alike. */
   machine: string;
@@ -45,10 +48,13 @@ export type DecoderFormsOptions = {
   };
 };
 
+/** What tells in which forms it can be computed. */
+type Computable = Pick<DecoderCheckpoint, "format" | "rotates">;
+
 export type MeasuredDecoder = {
   id: string;
+  checkpoint: Computable & Pick<DecoderCheckpoint, "limits">;
   files: FilesDigest;
-  maxTokens: number;
   tokenizer: Tokenizer;
   open(form: DecoderForm): Promise<Session>;
   /** Told of the forms that turned out to be of no use. */
@@ -74,26 +80,33 @@ export class DecoderForms {
   }
 
   /**
-   * Those to choose from here, f32 first where it is one. Only where a file has 4-bit weights is there a 4-bit form of
-   * its own.
-   * @throws Error for a form that is set and not computed here
+   * Those to choose from here, f32 first where it is one, and last the smallest. Only where a file has 4-bit weights is
+   * there a 4-bit form of its own.
+   * @throws Error for a form that is set and not computed here, or not of this decoder
    */
-  candidates({ format }: Pick<FilesDigest, "format">): DecoderForm[] {
-    const { setting, provider } = this.#options;
+  candidates({ format, rotates }: Computable): DecoderForm[] {
+    const { setting, provider, kvCache } = this.#options;
     if (setting === "auto") {
       if (provider === "cuda") return ["f16"];
-      return format === "gguf" ? ["f32", "int8", "int4"] : ["f32", "int8"];
+      // Beside keys and values in int8 it strayed further than a form may (SmolLM2: a divergence of 0.0067).
+      const rotated: DecoderForm[] = rotates && kvCache === "float" ? ["int8-rotated"] : [];
+      return ["f32", ...rotated, "int8", ...(format === "gguf" ? (["int4"] as const) : [])];
+    }
+    if (decoderForms[setting].rotated && !rotates) {
+      throw new Error(
+        `LLM_OS_FORM is ${setting}, and the norms of this decoder allow no rotation: set int8, or auto`,
+      );
     }
     if (decoderForms[setting].provider === provider) return [setting];
-    const other = provider === "cuda" ? "f16" : "f32, int8 or int4";
+    const other = provider === "cuda" ? "f16" : "f32, int8, int8-rotated or int4";
     throw new Error(
       `LLM_OS_FORM is ${setting}, and decoders are computed in ${other} here: set that, or auto`,
     );
   }
 
   /** Null: it has to be measured. @throws as `candidates` */
-  async known(files: FilesDigest): Promise<DecoderForm | null> {
-    const [only, ...others] = this.candidates(files);
+  async known(checkpoint: Computable, files: FilesDigest): Promise<DecoderForm | null> {
+    const [only, ...others] = this.candidates(checkpoint);
     if (only !== undefined && others.length === 0) return only;
     return (await this.#store.find(this.#key(files)))?.form ?? null;
   }
@@ -114,9 +127,9 @@ export class DecoderForms {
   }
 
   async #measure(model: MeasuredDecoder, signal: AbortSignal): Promise<DecoderForm> {
-    const { files, id } = model;
+    const { files, id, checkpoint } = model;
     const known = shippedFigures(files.weights);
-    const candidates = this.candidates(files);
+    const candidates = this.candidates(checkpoint);
     // What is known to be accurate is compared in nothing but speed, which f32 is not fast in.
     const compared = known === null ? candidates : candidates.filter((form) => form in known);
     const sessions = new Map<DecoderForm, Session>();
@@ -149,7 +162,7 @@ export class DecoderForms {
     const timed = [];
     for (const [form, session] of accurate) {
       const rowsMin = await fewestRows(session, form, signal);
-      const feeds = timedFeeds(session, rowsMin, model.maxTokens);
+      const feeds = timedFeeds(session, rowsMin, model.checkpoint.limits.maxTokens);
       timed.push({ form, session, runs: feeds.map((fed) => ({ feeds: fed, best: Infinity })) });
     }
     for (let repeat = 0; repeat < repeats; repeat += 1) {
@@ -174,7 +187,9 @@ export class DecoderForms {
   }
 
   #key({ files }: FilesDigest): string {
-    return `${files}-${this.#options.builderVersion}, ${this.#options.machine}`;
+    const { builderVersion, kvCache, machine } = this.#options;
+    const kept = kvCache === "float" ? "" : `, keys and values in ${kvCache}`;
+    return `${files}-${builderVersion}${kept}, ${machine}`;
   }
 }
 
@@ -197,11 +212,12 @@ type Figures = Readonly<Partial<Record<string, DecoderFigures>>>;
 /** Of each form but f32, the first. */
 async function compareForms(
   sessions: ReadonlyMap<DecoderForm, Session>,
-  { tokenizer, maxTokens }: MeasuredDecoder,
+  { tokenizer, checkpoint }: MeasuredDecoder,
   signal: AbortSignal,
 ): Promise<Record<string, DecoderFigures>> {
   const [[, exact] = [], ...others] = sessions;
   if (exact === undefined) throw new Error("no form is computed here");
+  const { maxTokens } = checkpoint.limits;
   const samples = await decoderSamples(exact, tokenizer, { maxTokens, signal });
   const reduced = others.map(([, session]) => session);
   const found = await measureDecoders(exact, reduced, { samples, signal });
@@ -211,7 +227,7 @@ async function compareForms(
 }
 
 function fastestOf(milliseconds: Partial<Record<DecoderForm, number>>): DecoderForm {
-  const forms: DecoderForm[] = ["f32", "f16", "int8", "int4"];
+  const forms: DecoderForm[] = ["f32", "f16", "int8", "int8-rotated", "int4"];
   return forms.reduce((best, form) =>
     (milliseconds[form] ?? Infinity) < (milliseconds[best] ?? Infinity) ? form : best,
   );

@@ -5,6 +5,7 @@
  */
 import path from "node:path";
 import * as z from "zod";
+import type { DecoderForm } from "../architectures/decoder-form.ts";
 import type { ComputeForm } from "../architectures/encoder-head.ts";
 import { SharedTask } from "../event-loop/shared-task.ts";
 import { JsonStore } from "../files/json-store.ts";
@@ -15,7 +16,7 @@ export class FormError extends Error {
 }
 
 /** As LLM_OS_FORM. */
-export type FormSetting = ComputeForm | "int4" | "auto";
+export type FormSetting = ComputeForm | DecoderForm | "auto";
 
 export const Calibration = z.object({
   /** 10⁹ operations a second in products of an encoder's size. */
@@ -64,7 +65,7 @@ export function fasterForm({ f32, int8 }: Pick<Calibration, "f32" | "int8">): Co
  * kernels for
  */
 export function deviceFormChoice(setting: FormSetting): FormChoice {
-  if (setting === "int8" || setting === "int4") {
+  if (setting !== "auto" && setting !== "f32" && setting !== "f16") {
     throw new FormError(
       `LLM_OS_FORM is ${setting}, but a GPU computes in f16 or f32: set one, or auto`,
     );

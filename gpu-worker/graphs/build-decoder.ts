@@ -9,6 +9,8 @@ import { writeModel } from "../onnx/write-model.ts";
 
 type BuildOptions = {
   readonly file: string;
+  /** See `DecoderOptions`. */
+  readonly saturates: boolean;
   /** With stacks of adapters; otherwise with places for soft prompts. */
   readonly lora?: boolean;
   /** Keys and values are kept in int8, up to it. Null, absent: as the form computes them. */
@@ -33,12 +35,12 @@ export async function buildDecoderGraph(
 /** On the calling thread. @throws WeightError or ConfigError */
 export async function writeDecoderGraph(
   checkpoint: DecoderCheckpoint,
-  { form, file, lora = false, reach = null }: BuildOptions & { form: DecoderForm },
+  { form, file, saturates, lora = false, reach = null }: BuildOptions & { form: DecoderForm },
 ): Promise<void> {
   const { config, weights } = openDecoderWeights(checkpoint);
   try {
     const positions = checkpoint.limits.maxTokens;
-    const options = { positions, form, lora, prompts: !lora, ...(reach && { reach }) };
+    const options = { positions, form, saturates, lora, prompts: !lora, ...(reach && { reach }) };
     await writeModel(buildDecoder(config, weights, options), file);
   } finally {
     weights.close();

@@ -26,6 +26,8 @@ const decoderNumberBytes: Readonly<Record<DecoderForm, number>> = {
   f16: 2,
   // A scale for 32 of them.
   int8: 1 + floatBytes / 32,
+  // Most have one for a row.
+  "int8-rotated": 1 + floatBytes / 64,
   // And their least; a table of words in 8 bits.
   int4: 0.5 + (2 * floatBytes) / 32,
 };

@@ -1,5 +1,6 @@
 /** Names of graphs: of what a model answers in a form, and of the compiled graph that computes it here. */
 import { type FilesDigest, modelDigest } from "../checkpoints/model-digest.ts";
+import { decoderForms } from "../architectures/decoder-form.ts";
 import type { DecoderComputing, DecoderForm } from "../architectures/decoder-form.ts";
 import type { Form } from "../compute-form/form-choice.ts";
 import type { Provider } from "../runtime/session.ts";
@@ -11,7 +12,7 @@ import type { Provider } from "../runtime/session.ts";
 export const builderVersion = 9;
 
 /** As `builderVersion`, of a decoder. */
-export const decoderBuilderVersion = 10;
+export const decoderBuilderVersion = 11;
 
 /**
  * Of the model as it is computed here, lower-case hex. Whether weights are shifted changes the graph but no answer: it
@@ -38,8 +39,13 @@ export function keyPrefix(digest: string): string {
 }
 
 /** @param digest of the decoder in that form */
-export function decoderGraphKey(form: DecoderForm, digest: string, provider: Provider): string {
-  return `${keyPrefix(digest)}${form}-${provider}-${decoderBuilderVersion}`;
+export function decoderGraphKey(
+  { form, saturates }: { form: DecoderForm; saturates: boolean },
+  digest: string,
+  provider: Provider,
+): string {
+  const shifted = decoderForms[form].rotated && saturates ? "-shifted" : "";
+  return `${keyPrefix(digest)}${form}${shifted}-${provider}-${decoderBuilderVersion}`;
 }
 
 /** Grows whenever the same files give another graph of adapters, and the same answers. */

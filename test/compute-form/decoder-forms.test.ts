@@ -32,12 +32,15 @@ async function keptForms(): Promise<{ form: string; figures: object; millisecond
 const graphs = () => readdir(path.join(bench.settings.stateFolder, "graphs"));
 
 describe("the form of a decoder", () => {
-  it.each(["f32", "int8", "int4"] as const)("is the one that is set: %s", async (form) => {
-    await writeTinyDecoder(bench.local(id));
-    const model = await (await bench.open({ form })).acquire(id, never);
-    expect(model.form).toBe(form);
-    expect(await graphs()).toHaveLength(1);
-  });
+  it.each(["f32", "int8", "int8-rotated", "int4"] as const)(
+    "is the one that is set: %s",
+    async (form) => {
+      await writeTinyDecoder(bench.local(id));
+      const model = await (await bench.open({ form })).acquire(id, never);
+      expect(model.form).toBe(form);
+      expect(await graphs()).toHaveLength(1);
+    },
+  );
 
   it("is refused by name where it is not computed here", async () => {
     const log = { info: () => undefined, warn: () => undefined };
@@ -54,13 +57,27 @@ describe("the form of a decoder", () => {
     const [kept, ...others] = await keptForms();
     expect(others).toEqual([]);
     expect(model.form).toBe(kept?.form);
-    expect(Object.keys(kept?.figures ?? {})).toEqual(["int8"]);
+    expect(Object.keys(kept?.figures ?? {})).toEqual(["int8-rotated", "int8"]);
     expect(await graphs()).toHaveLength(1);
     const next = await bench.open({ form: "auto" });
     const steps = new Set<string | null>();
     next.onChange(() => steps.add(stateOf(next, id).reason));
     expect((await next.acquire(id, never)).digest).toBe(model.digest);
     expect(steps).not.toContain("Compiling for this machine");
+  });
+
+  it("is none that is rotated beside keys and values in int8", async () => {
+    await writeTinyDecoder(bench.local(id));
+    await (await bench.open({ form: "auto", kvCache: "int8" })).acquire(id, never);
+    expect((await keptForms()).map(({ figures }) => Object.keys(figures))).toEqual([["int8"]]);
+  });
+
+  it("is none that is rotated of a decoder whose norms allow none, and refused there", async () => {
+    await writeTinyDecoder(bench.local(id), "gemma3-old-form");
+    await (await bench.open({ form: "auto" })).acquire(id, never);
+    expect((await keptForms()).map(({ figures }) => Object.keys(figures))).toEqual([["int8"]]);
+    const pinned = await bench.open({ form: "int8-rotated" });
+    await expect(pinned.acquire(id, never)).rejects.toThrow(/allow no rotation: set int8, or auto/);
   });
 
   it("is the smallest where the forms do not fit side by side", async () => {
@@ -70,11 +87,15 @@ describe("the form of a decoder", () => {
     expect(model.form).toBe("int8");
   });
 
-  it.skipIf(!here)("is one of SmolLM2's own, which is known to be accurate in both", async () => {
+  it.skipIf(!here)("is one of SmolLM2's own, which is known to be accurate in all", async () => {
     symlinkSync(shared, bench.local(smollm));
     const model = await (await bench.open({ form: "auto" })).acquire(smollm, never);
     const [kept] = await keptForms();
-    expect(Object.keys(kept?.milliseconds ?? {}).toSorted()).toEqual(["int4", "int8"]);
+    expect(Object.keys(kept?.milliseconds ?? {}).toSorted()).toEqual([
+      "int4",
+      "int8",
+      "int8-rotated",
+    ]);
     expect(model.form).toBe(kept?.form);
   });
 });

@@ -157,6 +157,7 @@ async function open(setting: FormSetting, measured: string[]) {
       forms,
       kvCache: "float",
       decoderForms: new DecoderForms({
+        kvCache: "float",
         setting,
         provider: "cpu",
         stateFolder: folder,

@@ -293,7 +293,7 @@ describe.skipIf(sharedFolder === null)("SmolLM2", () => {
     await engine.release(new Error("over"));
   });
 
-  it.each(["int8", "int4"] as const)(
+  it.each(["int8", "int8-rotated", "int4"] as const)(
     "writes in %s beside others what it writes alone",
     async (form) => {
       const rounded = await load(form);
