@@ -42,6 +42,8 @@ export type RetuneRun = {
   upTo: number;
   file: string;
   job: TuningJobId;
+  /** Jobs of it before this one, which failed on our side. Absent: none. */
+  failures?: number;
 };
 
 /** Times are milliseconds since the epoch. */

@@ -2,6 +2,7 @@
  * One step of a re-tune: the training file is written, a job is created, its end awaited, and the alias moved where the
  * report says better. What is begun has its id kept before, so that a step taken again does nothing twice.
  */
+import { errorTable, type PublicError } from "#contract/errors.ts";
 import { TrainingReport } from "#contract/training/evaluation-report.ts";
 import { trainingLimits } from "#contract/training/limits.ts";
 import { TunedModelName } from "#contract/training/tuned-model.ts";
@@ -32,6 +33,8 @@ export type Corrections = { bytes: number; lines: Iterable<Uint8Array> };
 
 /** A file that was made for a re-tune is kept so long. */
 const keptMs = 30 * 86_400_000;
+/** Jobs of a re-tune that may fail on our side before the last. */
+const failuresMax = 2;
 const reportBytesMax = 8 * 2 ** 20;
 const { fileBytesMax } = trainingLimits;
 
@@ -196,8 +199,18 @@ async function awaitEnd(env: Env, { settings }: Retune, run: RetuneRun): Promise
   if (job === null) return ended("warn", run, "is not known any more");
   if (!isOver(job.course)) return { kind: "wait", why: null };
   const { status, error } = job.course;
-  if (status !== "succeeded") return ended("warn", run, `${status}: ${error?.message ?? ""}`);
-  return decide(env, settings, { run, job });
+  if (status === "succeeded") return decide(env, settings, { run, job });
+  return triedAgain(run, error) ?? ended("warn", run, `${status}: ${error?.message ?? ""}`);
+}
+
+/** Another job on the same file. @returns null: what failed is not ours, or has failed too often */
+function triedAgain(run: RetuneRun, error: PublicError | null): Step | null {
+  const { job, failures = 0 } = run;
+  if (error === null || errorTable[error.code].status < 500 || failures === failuresMax)
+    return null;
+  const next = { ...run, step: "create", job: formatTuningJobId(randomHex()) } as const;
+  const why = `${job} failed on our side, and another job takes its place: ${error.message}`;
+  return { kind: "again", run: { ...next, failures: failures + 1 }, why };
 }
 
 function ended(level: "info" | "warn", { job, from }: RetuneRun, how: string): Step {
