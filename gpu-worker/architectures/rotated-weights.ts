@@ -10,14 +10,14 @@ import { type DecoderArchitecture, decoderPrefixes } from "./decoder-architectur
 import type { Projection } from "./decoder-products.ts";
 import { projectionsOf } from "./decoder-projections.ts";
 import { storedSize } from "./feature-heads.ts";
-import { Rotation } from "./rotation.ts";
+import { canRotateSize, Rotation } from "./rotation.ts";
 import { timesColumns } from "./times-columns.ts";
 import { transposeMatrix } from "./transpose-matrix.ts";
 import { promptTable } from "./virtual-tokens.ts";
 
 /** Norms of what is added to the hidden state multiply by features of it, which a rotation mixes. */
-export function canRotate({ norms }: Pick<DecoderArchitecture, "norms">): boolean {
-  return norms.attended === null && norms.fed === null;
+export function canRotate({ norms, hidden, headWidth }: DecoderArchitecture): boolean {
+  return norms.attended === null && norms.fed === null && [hidden, headWidth].every(canRotateSize);
 }
 
 type Change = (stored: Float32Array) => Float32Array;
@@ -27,8 +27,9 @@ const output = "lm_head.weight";
 
 /** Of the rows of `matrix` [size, columns]: Rᵀ·M. */
 function rotateColumns(rotation: Rotation, matrix: Float32Array, columns: number): Float32Array {
-  const turned = rotation.rows(transposeMatrix(matrix, columns));
-  return transposeMatrix(turned, matrix.length / columns);
+  const transposed = transposeMatrix(matrix, columns);
+  rotation.rows(transposed, transposed);
+  return transposeMatrix(transposed, matrix.length / columns);
 }
 
 function weightsOf({ layers }: Projection): string[] {
@@ -84,7 +85,10 @@ class Changes {
     const { hidden, normOffset } = this.#architecture;
     this.#add(`${norm}.weight`, () => new Float32Array(hidden).fill(1 - normOffset));
     for (const name of matrices) {
-      this.#add(name, (matrix) => this.#hidden.rows(timesColumns(matrix, this.#gainsOf(norm))));
+      this.#add(name, (matrix) => {
+        const scaled = timesColumns(matrix, this.#gainsOf(norm));
+        return this.#hidden.rows(scaled, scaled);
+      });
     }
   }
 

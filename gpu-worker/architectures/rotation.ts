@@ -17,6 +17,13 @@ function randomSigns(count: number): Float64Array {
   });
 }
 
+/** A transform of a prime takes time with its square. */
+const primeMax = 64;
+
+export function canRotateSize(size: number): boolean {
+  return primeFactors(size).every((factor) => factor <= primeMax);
+}
+
 function primeFactors(size: number): number[] {
   for (let factor = 2; factor * factor <= size; factor++) {
     if (size % factor === 0) return [factor, ...primeFactors(size / factor)];
@@ -82,10 +89,12 @@ export class Rotation {
     });
   }
 
-  /** Row-major `matrix` [rows, n · size], each `size` neighbours of a row rotated: M·R. */
-  rows(matrix: Float32Array): Float32Array {
+  /**
+   * Row-major `matrix` [rows, n · size], each `size` neighbours of a row rotated: M·R.
+   * @param to takes the result; `matrix` itself may
+   */
+  rows(matrix: Float32Array, to: Float32Array = new Float32Array(matrix.length)): Float32Array {
     const size = this.#signs.length;
-    const rotated = new Float32Array(matrix.length);
     const values = new Float64Array(size);
     for (let from = 0; from < matrix.length; from += size) {
       for (let at = 0; at < size; at++)
@@ -94,9 +103,9 @@ export class Rotation {
         if (stage.factor === 2) addPairs(values, stage.stride);
         else addStage(values, stage);
       }
-      rotated.set(values, from);
+      to.set(values, from);
     }
-    return rotated;
+    return to;
   }
 
   /** R, row-major [size, size]. */
@@ -104,6 +113,6 @@ export class Rotation {
     const size = this.#signs.length;
     const identity = new Float32Array(size * size);
     for (let at = 0; at < size; at++) identity[at * (size + 1)] = 1;
-    return this.rows(identity);
+    return this.rows(identity, identity);
   }
 }

@@ -98,6 +98,13 @@ describe("rotated weights", () => {
     for (const [name, can] of families) expect(can, name).toBe(!name.startsWith("gemma"));
   });
 
+  it("are none of sizes whose transform would take too long", () => {
+    const { architecture } = open("llama-yarn");
+    expect(canRotate({ ...architecture, hidden: 4 * 61 })).toBe(true);
+    expect(canRotate({ ...architecture, hidden: 4 * 67 })).toBe(false);
+    expect(canRotate({ ...architecture, headWidth: 8_191 })).toBe(false);
+  });
+
   it("have no adapters", () => {
     const { architecture, weights } = open("llama-yarn");
     const options = { form: "int8-rotated", lora: true } as const;
