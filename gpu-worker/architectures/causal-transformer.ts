@@ -188,33 +188,18 @@ function attendMixed(
   at: NamedLayer,
   { others, own, piece }: { others: Attended; own: Attended; piece: Piece },
 ): Value[] {
-  const { graph } = decoder.parameters;
-  const { start, attendedShape } = piece;
-  const axis = graph.integers([0]);
-  const cut = (rows: Attended["rows"], bounds: readonly [Value, Value], shape: readonly number[]) =>
-    rows.map((all) => {
-      if (all === null) return null;
-      const width = Number(all.shape[2]);
-      const part = inner
-        .outer(all)
-        .reshape([-1, width])
-        .op("Slice", [...bounds, axis]);
-      return part.reshape([...shape, width]);
-    });
-  const before = cut(others.rows, [graph.integers([0]), start], [-1, 1]);
-  const after = cut(own.rows, [start, graph.integers([2 ** 31])], [1, -1]);
+  const parts = others.rows.map((all) =>
+    all === null ? [] : inner.ops("Split", [inner.outer(all), piece.parts], { axis: 1 }, 2),
+  );
+  const part = (index: number, shape: readonly [number, number]) =>
+    parts.map(({ [index]: rows }) => rows?.reshape([...shape, Number(rows.shape[2])]) ?? null);
+  const [before, after] = [part(0, [-1, 1]), part(1, [1, -1])];
   const [first, ...present] = attend(inner, decoder, at, { ...others, rows: before });
   const [second, ...piecePresent] = attend(inner, decoder, at, { ...own, rows: after });
   if (first === undefined || second === undefined) throw new TypeError("attention gives a result");
-  const width = sizeOf(decoder.queryHeads);
-  const joined = inner.op(
-    "Concat",
-    [first, second].map((each) => each.reshape([-1, width])),
-    {
-      axis: 0,
-    },
-  );
-  return [joined.op("Reshape", [attendedShape]), ...present, ...piecePresent];
+  const side = first.reshape([1, -1, sizeOf(decoder.queryHeads)]);
+  const joined = inner.op("Concat", [side, second], { axis: 1 });
+  return [joined.op("Reshape", [piece.attendedShape]), ...present, ...piecePresent];
 }
 
 type Either = { others: Attended; piece: Piece; piecePast: readonly Value[] };

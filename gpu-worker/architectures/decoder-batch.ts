@@ -24,8 +24,8 @@ export type Piece = {
   readonly last: Value;
   /** int32 []. */
   readonly totalLength: Value;
-  /** How many rows before it are of other texts, int64 [1]. */
-  readonly start: Value;
+  /** How many rows are of other texts, and how many of it, int64 [2]. */
+  readonly parts: Value;
   /** Of what attention gives to all rows, int64 [3]. */
   readonly attendedShape: Value;
 };
@@ -41,14 +41,17 @@ export function readBatch(graph: GraphBuilder, queryHeads: Heads, mixed: boolean
   const pieceLength = graph.input("piece_length", "int32", [1]);
   const pieceTotal = pieceLength.reshape([]);
   const width = graph.integers([sizeOf(queryHeads)]);
+  const shape = ids.op("Shape");
+  const others = lengths.op("Shape");
+  const own = shape.slice(0, 1, 2).sub(others);
   return {
     ...rows,
     piece: {
       exists: pieceTotal.op("Greater", [graph.scalar("int32", 0)]),
       last: pieceLength.sub(1),
       totalLength: pieceTotal,
-      start: lengths.op("Shape"),
-      attendedShape: graph.op("Concat", [ids.op("Shape"), width], { axis: 0 }),
+      parts: graph.op("Concat", [others, own], { axis: 0 }),
+      attendedShape: graph.op("Concat", [shape, width], { axis: 0 }),
     },
   };
 }
