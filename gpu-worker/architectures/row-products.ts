@@ -2,7 +2,7 @@
  * A decoder's products in 8-bit integers with a scale for each row of weights and each token (int8-product.ts): of many
  * tokens several times as fast as products in blocks, and nearly as accurate where the hidden state is rotated
  * (rotated-weights.ts). Two stay in blocks: `down`, since what the feed-forward block computes between its products is
- * not rotated, and `queryKeyValue`, whose rounding scores are so sensitive to that it lost more than all others.
+ * not rotated, and `queryKeyValue`, whose rounding scores are so sensitive to that it lost more than any other.
  */
 import type { Value } from "../onnx/value.ts";
 import { quantiseRows } from "../weights/int8-rows.ts";
