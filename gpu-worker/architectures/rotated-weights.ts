@@ -118,16 +118,14 @@ export function rotatedWeights(
   architecture: DecoderArchitecture,
   source: WeightSource,
 ): WeightSource {
-  const stored = (name: string) =>
-    [name, ...decoderPrefixes.map((prefix) => prefix + name)].find(
-      (each) => source.entry(each) !== null,
-    ) ?? name;
+  const storedNames = new Map(source.names().map((name) => [withoutPrefix(name), name]));
+  const stored = (name: string) => storedNames.get(name) ?? name;
   const changes = new Changes(architecture, (norm) =>
     readFloat32(source, stored(`${norm}.weight`)).map((gain) => gain + architecture.normOffset),
   );
   /** The output layer of tied tables is their table. */
   const origin = (name: string) => {
-    const isTied = name === output && architecture.tied && source.entry(stored(output)) === null;
+    const isTied = name === output && architecture.tied && !storedNames.has(output);
     return isTied ? stored(embedding) : name;
   };
   const entry = (name: string): WeightEntry | null => {

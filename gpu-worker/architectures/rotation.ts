@@ -42,7 +42,7 @@ function hartleyMatrix(size: number): Float64Array {
 /** Of every `factor` values that lie `stride` apart, in place. */
 type Stage = { readonly factor: number; readonly stride: number; readonly hartley: Float64Array };
 
-function addStage(values: Float64Array, { factor, stride, hartley }: Stage): void {
+function transformGroups(values: Float64Array, { factor, stride, hartley }: Stage): void {
   const group = new Float64Array(factor);
   const groups = values.length / factor;
   for (let index = 0; index < groups; index++) {
@@ -59,17 +59,15 @@ function addStage(values: Float64Array, { factor, stride, hartley }: Stage): voi
   }
 }
 
-const half = Math.SQRT1_2;
-
 /** The same where the factor is 2. */
-function addPairs(values: Float64Array, stride: number): void {
+function transformPairs(values: Float64Array, stride: number): void {
   for (let from = 0; from < values.length; from += 2 * stride) {
     for (let at = from; at < from + stride; at++) {
       // Not as a pair: that takes four times as long.
       const one = values[at] ?? 0;
       const other = values[at + stride] ?? 0;
-      values[at] = (one + other) * half;
-      values[at + stride] = (one - other) * half;
+      values[at] = (one + other) * Math.SQRT1_2;
+      values[at + stride] = (one - other) * Math.SQRT1_2;
     }
   }
 }
@@ -100,8 +98,8 @@ export class Rotation {
       for (let at = 0; at < size; at++)
         values[at] = (matrix[from + at] ?? 0) * (this.#signs[at] ?? 0);
       for (const stage of this.#stages) {
-        if (stage.factor === 2) addPairs(values, stage.stride);
-        else addStage(values, stage);
+        if (stage.factor === 2) transformPairs(values, stage.stride);
+        else transformGroups(values, stage);
       }
       to.set(values, from);
     }

@@ -12,6 +12,8 @@ import type { Graph } from "../../gpu-worker/onnx/graph.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime } from "../../gpu-worker/runtime/session.ts";
 import { readFloat32 } from "../../gpu-worker/weights/read-float32.ts";
+import { tensor } from "../../gpu-worker/tensor/tensor.ts";
+import type { WeightSource } from "../../gpu-worker/weights/weight-source.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
 import { numbers } from "../onnx/run-graph.ts";
 
@@ -91,6 +93,22 @@ describe("rotated weights", () => {
       expect(Math.max(...far)).toBeLessThan(1e-4);
     },
   );
+
+  it("compute zeros of a token that is all zeros, in 8 bits too", async () => {
+    const { architecture, weights } = open("llama-yarn");
+    const table = weights.names().find((each) => each.endsWith("embed_tokens.weight")) ?? "";
+    const read: WeightSource["read"] = (name) => {
+      const found = weights.read(name);
+      if (name !== table) return found;
+      return tensor("float32", found.shape, new Float32Array(found.data.length));
+    };
+    const options = { positions: 32, form: "int8-rotated" } as const;
+    const logits = await logitsOf(
+      buildCausalTransformer(architecture, { ...weights, read }, options),
+    );
+    weights.close();
+    expect(new Set(logits.map(Math.abs))).toEqual(new Set([0]));
+  });
 
   it("are of most families, but of none that norms what it adds to the hidden state", () => {
     const families = names.map((name) => [name, canRotate(open(name).architecture)] as const);
