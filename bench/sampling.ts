@@ -1,8 +1,14 @@
 /**
  * Microseconds from a row of 49 152 logits to a token, by what filters them and by how many tokens a constraint allows:
- * a mask costs a row little, whatever is in it.
+ * a mask costs a row little, whatever is in it. Then milliseconds for the rows of a step, read whole and by the sums of
+ * their blocks.
  */
+import { openLogitBlocks } from "../gpu-worker/graphs/open-logit-blocks.ts";
+import { rowsOf } from "../gpu-worker/llm/logit-rows.ts";
 import { type LogitsRow, Sampler } from "../gpu-worker/llm/sampler.ts";
+import type { SamplingParameters } from "../gpu-worker/model/generation.ts";
+import { openRuntime } from "../gpu-worker/runtime/open-runtime.ts";
+import { tensor } from "../gpu-worker/tensor/tensor.ts";
 import { type Random, randomFrom } from "../contract/random.ts";
 import { greedy } from "../test/llm/write-text.ts";
 import { type Bench, comparedRow, type Row } from "./bench.ts";
@@ -29,13 +35,85 @@ function maskOf(share: number, random: Random): Int32Array {
   return mask;
 }
 
+function rowOf(parameters: Partial<SamplingParameters>): LogitsRow {
+  const none = { promptTokens: new Set<number>(), outputCounts: new Map<number, number>() };
+  return {
+    parameters: { ...greedy, ...parameters },
+    ...none,
+    choice: 0,
+    position: 0,
+    allowed: null,
+  };
+}
+
+/** Few likely tokens, and a long tail. */
+function madeLogits(rows: number, random: Random): Float32Array<ArrayBuffer> {
+  return Float32Array.from({ length: rows * vocabulary }, () => {
+    return Math.log((random() + 1e-6) / (random() + 1e-6)) * 2;
+  });
+}
+
+const stepRows = 16;
+const stepRounds = 50;
+
+/** Milliseconds, the median. */
+async function stepMs(step: () => void | Promise<void>): Promise<number> {
+  const times: number[] = [];
+  for (let round = 0; round < stepRounds; round += 1) {
+    const startedAt = performance.now();
+    await step();
+    times.push(performance.now() - startedAt);
+  }
+  return times.toSorted((x, y) => x - y)[stepRounds >> 1] ?? Number.NaN;
+}
+
+/** What stands between a step of 16 texts and the next one. */
+async function steps(print: (line: string) => void): Promise<Row[]> {
+  const runtime = await openRuntime({ log: { info: () => undefined, warn: console.warn } });
+  const outputs = [{ name: "logits", dtype: "float32" as const, shape: ["asked", vocabulary] }];
+  const session = await openLogitBlocks({ provider: "cpu", outputs }, runtime);
+  if (session === null) throw new Error("the CPU has them");
+  const logits = madeLogits(stepRows, randomFrom(2));
+  const value = await session.allocate("float32", [stepRows, vocabulary]);
+  await value.write(tensor("float32", [stepRows, vocabulary], logits));
+  const bound = session.bind({
+    inputs: { logits: value },
+    outputs: { maxima: "host", sums: "host" },
+  });
+  const inverse = tensor("float32", [stepRows], new Float32Array(stepRows).fill(1));
+  const sampler = new Sampler(vocabulary);
+  const rows: Row[] = [];
+  for (const name of ["temperature 1", "top-p 0.95"] as const) {
+    const row = rowOf(sampling[name]);
+    const all = { logits, blocks: null };
+    const at = (from: number) => rowsOf(all, vocabulary, { from, to: from + 1 }).logits;
+    const whole = await stepMs(() => {
+      for (let from = 0; from < stepRows; from += 1) sampler.sample(at(from), row);
+    });
+    const summed = await stepMs(async () => {
+      const { maxima, sums } = await bound.run({ inverse_temperatures: inverse });
+      if (maxima?.dtype !== "float32" || sums?.dtype !== "float32") throw new Error("no sums");
+      const known = { logits, blocks: { maxima: maxima.data, sums: sums.data } };
+      for (let from = 0; from < stepRows; from += 1) {
+        const own = rowsOf(known, vocabulary, { from, to: from + 1 });
+        sampler.sample(own.logits, row, own.blocks);
+      }
+    });
+    print(
+      `${name}, ${stepRows} rows: ${whole.toFixed(2)} ms read whole, ${summed.toFixed(2)} by blocks`,
+    );
+    const peer = { name: "read whole", value: whole };
+    rows.push(comparedRow(`${name}, ${stepRows} rows by blocks`, "ms", summed, peer));
+  }
+  await session.release();
+  return rows;
+}
+
 export const bench: Bench = {
   summary: "microseconds from a row of logits to a token, with masks of all kinds and without",
   run: async ({ print }) => {
     const random = randomFrom(1);
-    const logits = Float32Array.from({ length: vocabulary }, () => {
-      return Math.log((random() + 1e-6) / (random() + 1e-6)) * 2;
-    });
+    const logits = madeLogits(1, random);
     const sampler = new Sampler(vocabulary);
     const micros = (row: LogitsRow): number => {
       const startedAt = performance.now();
@@ -46,14 +124,7 @@ export const bench: Bench = {
     };
     const rows: Row[] = [];
     for (const [name, parameters] of Object.entries(sampling)) {
-      const row: LogitsRow = {
-        parameters: { ...greedy, ...parameters },
-        promptTokens: new Set(),
-        outputCounts: new Map(),
-        choice: 0,
-        position: 0,
-        allowed: null,
-      };
+      const row = rowOf(parameters);
       const masked = shares.map((share) => ({ share, allowed: maskOf(share, random) }));
       const best = new Map<number | null, number>();
       for (let round = 0; round < rounds; round += 1) {
@@ -69,6 +140,6 @@ export const bench: Bench = {
         rows.push(comparedRow(label, "µs", best.get(share) ?? Number.NaN, peer));
       }
     }
-    return rows;
+    return [...rows, ...(await steps(print))];
   },
 };

@@ -178,10 +178,14 @@ async function stepRows(
   signal: AbortSignal,
 ): Promise<Row[]> {
   const slots = Math.max(...streamCounts);
-  const memory = await KeyValueSlots.open(session, { slots, tokens: 512, askedMax: slots + 16 });
+  const how = { signal, inverseTemperatures: null };
+  const memory = await KeyValueSlots.open(
+    { session },
+    { slots, tokens: 512, askedMax: slots + 16 },
+  );
   const tokens = Array.from({ length: contextTokens }, (_, at) => (at * 7) % 1_000);
   for (let slot = 0; slot < slots; slot += 1) {
-    await runPrompt(memory, { slot, adapter: 0, tokens, from: 0, asked: [] }, signal);
+    await runPrompt(memory, { slot, adapter: 0, tokens, from: 0, asked: [] }, how);
   }
   const rows: Row[] = [];
   for (const streams of streamCounts) {
@@ -193,9 +197,9 @@ async function stepRows(
       const asked = fed.map((_, at) => at);
       const piece = { slot: others, adapter: 0, tokens: fed, from: contextTokens, asked };
       const step = () => {
-        if (more === 0) return runDecode(memory, batch, signal);
-        if (others === 0) return runPrompt(memory, piece, signal);
-        return runMixed(memory, batch, piece, signal);
+        if (more === 0) return runDecode(memory, batch, how);
+        if (others === 0) return runPrompt(memory, piece, how);
+        return runMixed(memory, batch, piece, how);
       };
       const times: number[] = [];
       for (let round = 0; round < 11; round += 1) {

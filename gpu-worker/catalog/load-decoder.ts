@@ -20,6 +20,7 @@ import { decoderGraphBytes } from "../graphs/graph-bytes.ts";
 import type { DecoderLoraSession } from "../graphs/decoder-lora-session.ts";
 import { decoderDigestIn, decoderGraphKey, loraGraphKey } from "../graphs/graph-key.ts";
 import { expectBinding, openDecoder, openLoraDecoder } from "../graphs/open-decoder.ts";
+import { openLogitBlocks } from "../graphs/open-logit-blocks.ts";
 import type { PromptedSession } from "../graphs/prompted-session.ts";
 import type { SessionOptions } from "../graphs/open-session.ts";
 import { returnRunMemory } from "../runtime/return-run-memory.ts";
@@ -140,7 +141,7 @@ export async function loadDecoder(
   const computing = { form, kvCache };
   const bytes = decoderBytes(checkpoint, form, tools);
   const session = await openGraph(model, computing, opening);
-  const rowsMin = await rowsOf(session, form, watch);
+  const { rowsMin, logitBlocks } = await prepared(session, form, opening);
   const floats = { ...tools, kvCache: "float" as const };
   const loraForm = adapterForm(form);
   const loraBytes = decoderBytes(checkpoint, loraForm, floats);
@@ -160,6 +161,7 @@ export async function loadDecoder(
     limits,
     tokenizer,
     session,
+    ...(logitBlocks && { logitBlocks }),
     rowsMin,
     keyValues,
     queryHeads,
@@ -173,16 +175,21 @@ export async function loadDecoder(
       return bytes + lora.bytes;
     },
     dispose: async () => {
-      await session.release();
+      await Promise.all([session.release(), logitBlocks?.release()]);
       await returnRunMemory(runtime);
     },
   };
 }
 
-/** See DecoderModel. */
-async function rowsOf(session: Session, form: DecoderForm, { signal }: Watch): Promise<number> {
+/** What else its engine needs, see DecoderModel. The session is released where it cannot be had. */
+async function prepared(
+  session: LoadedSession,
+  form: DecoderForm,
+  { tools: { runtime }, watch: { signal } }: Opening,
+) {
   try {
-    return await fewestRows(session, form, signal);
+    const rowsMin = await fewestRows(session, form, signal);
+    return { rowsMin, logitBlocks: await openLogitBlocks(session, runtime) };
   } catch (error) {
     await session.release();
     throw error;

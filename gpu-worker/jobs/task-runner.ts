@@ -251,10 +251,11 @@ export class TaskRunner {
     const { now, log } = this.#options;
     const limits = { memoryBytes: model.keyValueBytes, stepTokensMax: stepTokensOf(model) };
     // Where other tunes of its base share it, it has the base's name and length.
-    const { session, rowsMin, limits: own, base: id = model.id, softPrompt = [] } = model;
+    const { session, logitBlocks, rowsMin, limits: own } = model;
+    const { base: id = model.id, softPrompt = [] } = model;
     const maxTokens = own.maxTokens + softPrompt.length;
     return new Engine(
-      { id, session, rowsMin, limits: { ...own, maxTokens } },
+      { id, session, ...(logitBlocks && { logitBlocks }), rowsMin, limits: { ...own, maxTokens } },
       { scheduler: this.#scheduler, now, limits, ...(log && { log }) },
     );
   }

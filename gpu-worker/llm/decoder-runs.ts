@@ -5,7 +5,8 @@
 import { noPiece } from "../model/decoder-feeds.ts";
 import { int64, tensor } from "../tensor/tensor.ts";
 import type { Tensor } from "../tensor/tensor.ts";
-import type { KeyValueSlots } from "./key-value-slots.ts";
+import type { KeyValueSlots, SlotsRun } from "./key-value-slots.ts";
+import type { LogitRows } from "./logit-rows.ts";
 
 /** What a slot of a batch is given: its text's new token, or in a slot between others, one that nobody reads. */
 export type DecodeRow = {
@@ -37,44 +38,44 @@ export type PromptPiece = {
   readonly asked: readonly number[];
 };
 
-/** @returns f32 [rows asked, vocabulary], see `KeyValueSlots.run` */
+/** @returns of the rows asked, see `KeyValueSlots.run` */
 export function runDecode(
   slots: KeyValueSlots,
   { firstSlot: first, rows }: DecodeBatch,
-  signal: AbortSignal,
-): Promise<Float32Array> {
+  how: SlotsRun,
+): Promise<LogitRows> {
   const { tokens, lengths, asked } = decodeFeeds(rows);
   const window = { first, count: rows.length, piece: null, asked: asked.length };
   const ids = int64([tokens.length, 1], tokens);
   const adapters = rows.map(({ adapter }) => adapter);
   const fed = { ...feeds(ids, lengths, asked), ...noPiece, ...slotFeeds(slots, adapters) };
-  return slots.run(window, fed, signal);
+  return slots.run(window, fed, how);
 }
 
-/** @returns f32 [asked, vocabulary], see `KeyValueSlots.run` */
+/** @returns of those asked, see `KeyValueSlots.run` */
 export function runPrompt(
   slots: KeyValueSlots,
   { slot: first, tokens, from, asked, adapter }: PromptPiece,
-  signal: AbortSignal,
-): Promise<Float32Array> {
+  how: SlotsRun,
+): Promise<LogitRows> {
   const window = { first, count: 1, piece: null, asked: asked.length };
   const ids = int64([1, tokens.length], tokens);
   const lengths = [from + tokens.length];
   const fed = { ...feeds(ids, lengths, asked), ...noPiece, ...slotFeeds(slots, [adapter]) };
-  return slots.run(window, fed, signal);
+  return slots.run(window, fed, how);
 }
 
 /**
  * For sessions without adapters. The piece's slot may be one between those of the batch: what is written to it there
  * comes behind the piece.
- * @returns f32 [rows asked and those of the piece, vocabulary], see `KeyValueSlots.run`
+ * @returns of the rows asked and those of the piece, see `KeyValueSlots.run`
  */
 export function runMixed(
   slots: KeyValueSlots,
   { firstSlot: first, rows }: DecodeBatch,
   piece: PromptPiece,
-  signal: AbortSignal,
-): Promise<Float32Array> {
+  how: SlotsRun,
+): Promise<LogitRows> {
   const end = piece.from + piece.tokens.length;
   const among = rows.map((row, at) =>
     first + at === piece.slot ? { ...row, length: end + 1 } : row,
@@ -85,7 +86,7 @@ export function runMixed(
   const window = { first, count: rows.length, piece: piece.slot, asked: positions.length };
   const piece_length = tensor("int32", [1], Int32Array.of(end));
   const ids = int64([1, all.length], all);
-  return slots.run(window, { ...feeds(ids, lengths, positions), piece_length }, signal);
+  return slots.run(window, { ...feeds(ids, lengths, positions), piece_length }, how);
 }
 
 function decodeFeeds(rows: readonly DecodeRow[]) {

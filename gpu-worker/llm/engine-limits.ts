@@ -78,7 +78,10 @@ export type EngineRoom = {
   rowsMin: number;
 };
 
-export type EngineModel = Pick<DecoderModel, "id" | "session" | "limits" | "rowsMin">;
+export type EngineModel = Pick<
+  DecoderModel,
+  "id" | "session" | "logitBlocks" | "limits" | "rowsMin"
+>;
 
 export function engineRoom(model: EngineModel, limits: EngineLimits): EngineRoom {
   const { session, rowsMin } = model;

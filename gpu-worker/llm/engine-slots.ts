@@ -1,25 +1,26 @@
 /** An engine's slots: what is in them, and their memory, which is taken with the first step and given back at rest. */
-import type { LoadedSession } from "../runtime/session.ts";
-import type { EngineRoom } from "./engine-limits.ts";
+import type { EngineModel, EngineRoom } from "./engine-limits.ts";
 import { KeyValueSlots, takesAdapters } from "./key-value-slots.ts";
 import { scoredTokensMax } from "./decoder-runs.ts";
 import { SlotTable, type SlotWork } from "./slot-table.ts";
 
+type Sessions = Pick<EngineModel, "session" | "logitBlocks">;
+
 export class EngineSlots {
-  readonly #session: LoadedSession;
+  readonly #model: Sessions;
   readonly #room: EngineRoom;
   #table: SlotTable;
   #memory: Promise<KeyValueSlots> | null = null;
 
-  constructor(session: LoadedSession, room: EngineRoom) {
-    this.#session = session;
+  constructor(model: Sessions, room: EngineRoom) {
+    this.#model = model;
     this.#room = room;
     this.#table = new SlotTable(room.slots);
   }
 
   /** See `KeyValueSlots`. */
   get takesAdapters(): boolean {
-    return takesAdapters(this.#session);
+    return takesAdapters(this.#model.session);
   }
 
   get rowsMin(): number {
@@ -33,7 +34,7 @@ export class EngineSlots {
   /** Does what was planned. @returns the memory, to be run on */
   async prepare(work: readonly SlotWork[]): Promise<KeyValueSlots> {
     const { slots, textTokensMax: tokens, rowsMin } = this.#room;
-    this.#memory ??= KeyValueSlots.open(this.#session, {
+    this.#memory ??= KeyValueSlots.open(this.#model, {
       slots: slots + rowsMin - 1,
       tokens,
       askedMax: slots + scoredTokensMax,

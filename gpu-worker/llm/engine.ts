@@ -70,7 +70,7 @@ export class Engine implements StepUser {
     this.#options = options;
     this.#limits = { ...defaultEngineLimits, ...options.limits };
     this.#room = engineRoom(model, this.#limits);
-    this.#slots = new EngineSlots(model.session, this.#room);
+    this.#slots = new EngineSlots(model, this.#room);
     this.#costs = new StepCosts(this.#limits.stepTokensMax);
     this.#waiting = new WaitingTexts(this.#limits.waitMsMax);
     this.#sampler = new Sampler(vocabularyOf(model.session));
@@ -229,7 +229,7 @@ export class Engine implements StepUser {
       begin: (texts) => this.#beginRun(texts),
       end: (controller) => this.#runs.delete(controller),
       tell: (text, call) => this.#tell(text, call),
-      next: (text, logits) => this.#writer.next(text, logits),
+      next: (text, row) => this.#writer.next(text, row),
       failed: (texts, error) => this.#failed(texts, error),
       broken: (error) => this.#broken(error),
     });

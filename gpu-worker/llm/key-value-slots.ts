@@ -4,12 +4,15 @@
  * that all slots are as long as the longest text and none is ever moved to a larger one. The logits have memory of
  * their own, too: in a new array for each run they kept the garbage collector busy for 2 ms of a step.
  */
+import type { DecoderModel } from "../model/decoder-model.ts";
+import { type LogitBlocks, logitBlockNames } from "../model/logit-blocks.ts";
 import type { AllocatedValue, BoundSession, ResidentValue } from "../runtime/bound-session.ts";
 import type { LoadedSession, ValueInfo } from "../runtime/session.ts";
 import { bytesPerElement } from "../tensor/dtype.ts";
 import type { DType } from "../tensor/dtype.ts";
 import type { Shape } from "../tensor/shape.ts";
-import type { Tensor } from "../tensor/tensor.ts";
+import { type Tensor, tensor } from "../tensor/tensor.ts";
+import type { LogitRows } from "./logit-rows.ts";
 
 export type SlotsShape = {
   readonly slots: number;
@@ -84,20 +87,32 @@ export type Window = {
   readonly asked: number;
 };
 
+type Sessions = Pick<DecoderModel, "session" | "logitBlocks">;
+
+export type SlotsRun = {
+  readonly signal: AbortSignal;
+  /** Of each token asked for, where one is drawn from all that there are; null: none is. See model/logit-blocks.ts. */
+  readonly inverseTemperatures: Float32Array<ArrayBuffer> | null;
+};
+
 export class KeyValueSlots {
   readonly #session: LoadedSession;
   readonly #shape: SlotsShape;
   readonly #layers: readonly Layer[];
   readonly #logits: Logits;
+  readonly #logitBlocks: LoadedSession | null;
+  /** By how many rows they are of. */
+  readonly #blocks = new Map<number, BoundSession>();
   /** By all that a window says; the one used last is the last. */
   readonly #windows = new Map<string, BoundSession>();
 
   private constructor(
-    session: LoadedSession,
+    { session, logitBlocks }: Sessions,
     shape: SlotsShape,
     { layers, logits }: { layers: readonly Layer[]; logits: Logits },
   ) {
     this.#session = session;
+    this.#logitBlocks = logitBlocks ?? null;
     this.#shape = shape;
     this.#layers = layers;
     this.#logits = logits;
@@ -108,7 +123,8 @@ export class KeyValueSlots {
     return takesAdapters(this.#session);
   }
 
-  static async open(session: LoadedSession, shape: SlotsShape): Promise<KeyValueSlots> {
+  static async open(sessions: Sessions, shape: SlotsShape): Promise<KeyValueSlots> {
+    const { session } = sessions;
     const values: AllocatedValue[] = [];
     const allocate = async (dtype: DType, size: Shape) => {
       const value = await session.allocate(dtype, size);
@@ -125,26 +141,54 @@ export class KeyValueSlots {
       const vocabulary = vocabularyOf(session);
       const value = await allocate("float32", [shape.askedMax, vocabulary]);
       const copy = new Float32Array(shape.askedMax * vocabulary);
-      return new KeyValueSlots(session, shape, { layers, logits: { value, vocabulary, copy } });
+      return new KeyValueSlots(sessions, shape, { layers, logits: { value, vocabulary, copy } });
     } catch (error) {
       await Promise.all(values.map((value) => value.release()));
       throw error;
     }
   }
 
-  /**
-   * Runs the session over `count` slots from `first` on.
-   * @returns the logits, f32 [asked, vocabulary], in memory that the next run uses again
-   */
-  async run(window: Window, feeds: Record<string, Tensor>, signal: AbortSignal) {
+  /** Runs the session over `count` slots from `first` on. */
+  async run(
+    window: Window,
+    feeds: Record<string, Tensor>,
+    { signal, inverseTemperatures }: SlotsRun,
+  ): Promise<LogitRows> {
     const { asked } = window;
     const { value, vocabulary, copy } = this.#logits;
     const bound = this.#bound(window);
     await this.#forget();
     await bound.run(feeds, { signal });
     const logits = copy.subarray(0, asked * vocabulary);
-    if (asked > 0) await value.view(0, [asked, vocabulary]).readInto(logits);
-    return logits;
+    if (asked === 0) return { logits, blocks: null };
+    const [blocks] = await Promise.all([
+      inverseTemperatures && this.#sum(inverseTemperatures),
+      value.view(0, [asked, vocabulary]).readInto(logits),
+    ]);
+    return { logits, blocks };
+  }
+
+  async #sum(inverse: Float32Array<ArrayBuffer>): Promise<LogitBlocks | null> {
+    if (this.#logitBlocks === null) return null;
+    const { length } = inverse;
+    const bound = this.#blocks.get(length) ?? this.#bindBlocks(this.#logitBlocks, length);
+    this.#blocks.set(length, bound);
+    const { inverseTemperatures: fed, maxima: highest, sums: total } = logitBlockNames;
+    const found = await bound.run({ [fed]: tensor("float32", [length], inverse) });
+    const [maxima, sums] = [found[highest], found[total]];
+    if (maxima?.dtype === "float32" && sums?.dtype === "float32") {
+      return { maxima: maxima.data, sums: sums.data };
+    }
+    throw new TypeError("blocks are of float32");
+  }
+
+  #bindBlocks(session: LoadedSession, rows: number): BoundSession {
+    const { value, vocabulary } = this.#logits;
+    const { logits, maxima, sums } = logitBlockNames;
+    return session.bind({
+      inputs: { [logits]: value.view(0, [rows, vocabulary]) },
+      outputs: { [maxima]: "host", [sums]: "host" },
+    });
   }
 
   #bound(window: Window): BoundSession {
@@ -209,7 +253,8 @@ export class KeyValueSlots {
 
   /** Waits for the runs, then frees all. */
   async release(): Promise<void> {
-    await Promise.all(Array.from(this.#windows.values(), (window) => window.release()));
+    const bound = [...this.#windows.values(), ...this.#blocks.values()];
+    await Promise.all(bound.map((each) => each.release()));
     const values = [...this.#layers, this.#logits].map(({ value }) => value);
     await Promise.all(values.map((value) => value.release()));
   }

@@ -13,10 +13,11 @@ import { runDecode, runMixed, runPrompt, scoredTokensMax } from "./decoder-runs.
 import type { DecodeBatch, PromptPiece } from "./decoder-runs.ts";
 import type { EngineSlots } from "./engine-slots.ts";
 import type { EngineStep } from "./engine-step.ts";
-import type { KeyValueSlots } from "./key-value-slots.ts";
+import type { KeyValueSlots, SlotsRun } from "./key-value-slots.ts";
+import { type LogitRows, rowsOf } from "./logit-rows.ts";
 import type { Ahead } from "./look-ahead.ts";
 import { settledWithin } from "./settled-within.ts";
-import type { Sampler } from "./sampler.ts";
+import { drawsFromAll, type Sampler } from "./sampler.ts";
 import type { StepCosts } from "./step-costs.ts";
 import type { Text } from "./text.ts";
 
@@ -33,7 +34,7 @@ export type StepRunner = {
   /** Calls a handler of its caller's; whatever it throws ends what it was for. */
   tell(text: Text, call: (handlers: GenerationHandlers) => void): void;
   /** The row about what comes behind its last token. @returns whether there is one more; else the row is lost */
-  next(text: Text, logits: Float32Array): boolean;
+  next(text: Text, row: LogitRows): boolean;
   /** A run of theirs. */
   failed(texts: readonly Text[], error: unknown): void;
   /** What was to be copied or given back before the runs. */
@@ -118,20 +119,37 @@ async function compute(
   const live = [...written, ...(prepared === null ? [] : [prepared.text])];
   for (const text of written) tellPrompt(text, 1, runner);
   if (prepared !== null) tellPrompt(prepared.text, prepared.tokens, runner);
-  const outcome = await timed(live, runner, run);
+  const inverseTemperatures = drawn(decode, prepared, runner);
+  const outcome = await timed(live, runner, (signal) => run({ signal, inverseTemperatures }));
   if ("error" in outcome) return () => runner.failed(live, outcome.error);
-  const { logits, seconds } = outcome;
+  const { rows, seconds } = outcome;
   const alone = prepared?.ahead ? 1 : 0;
   const promptTokens = prepared === null ? 0 : prepared.tokens + prepared.draft.length - alone;
   runner.costs.ran({ texts: written.length + alone, promptTokens, seconds });
   const asked = decode?.batch.rows.filter((row) => row.asked).length ?? 0;
-  const own = logits.subarray(asked * runner.sampler.vocabulary);
-  if (prepared !== null) readPiece(prepared, own, runner);
+  const own = rowsOf(rows, runner.sampler.vocabulary, { from: asked });
+  if (prepared !== null) readPiece(prepared, own.logits, runner);
   await nextKnown(askedIn(decode, prepared), runner);
   return () => {
-    if (decode !== null) handOutRows(decode, logits, runner);
+    if (decode !== null) handOutRows(decode, rows, runner);
     if (prepared !== null) handOut(prepared.text, prepared.computed, own, runner);
   };
+}
+
+/** 1 / temperature of each row asked for, where one is of a text that draws from all tokens; else null. */
+function drawn(
+  decode: DecodedTexts | null,
+  piece: PreparedPiece | null,
+  { sampler }: StepRunner,
+): Float32Array<ArrayBuffer> | null {
+  const texts = [
+    ...(decode?.ordered.filter(({ asked }) => asked).map(({ text }) => text) ?? []),
+    ...(piece?.batch.asked.map(() => piece.text) ?? []),
+  ];
+  const samplings = texts.map(({ generation }) => generation.request.sampling);
+  const draws = samplings.map((sampling) => drawsFromAll(sampling, sampler.vocabulary));
+  if (!draws.includes(true)) return null;
+  return Float32Array.from(samplings, ({ temperature }, at) => (draws[at] ? 1 / temperature : 1));
 }
 
 /** Those texts whose next token follows from the run. */
@@ -157,10 +175,10 @@ async function nextKnown(texts: readonly Text[], { stallMsMax }: StepRunner): Pr
 /** Null: there is nothing to run. */
 function runOf(memory: KeyValueSlots, batch: DecodeBatch | null, piece: PromptPiece | null) {
   if (batch === null) {
-    return piece && ((signal: AbortSignal) => runPrompt(memory, piece, signal));
+    return piece && ((how: SlotsRun) => runPrompt(memory, piece, how));
   }
-  return (signal: AbortSignal) =>
-    piece === null ? runDecode(memory, batch, signal) : runMixed(memory, batch, piece, signal);
+  return (how: SlotsRun) =>
+    piece === null ? runDecode(memory, batch, how) : runMixed(memory, batch, piece, how);
 }
 
 type DecodedTexts = {
@@ -191,12 +209,12 @@ function decodeBatch(texts: readonly Text[], rowsMin: number, { slots }: StepRun
   return { ordered, batch: { firstSlot, rows } };
 }
 
-function handOutRows({ ordered }: DecodedTexts, logits: Float32Array, runner: StepRunner): void {
+function handOutRows({ ordered }: DecodedTexts, rows: LogitRows, runner: StepRunner): void {
   const { vocabulary } = runner.sampler;
-  let rows = 0;
+  let passed = 0;
   for (const { text, from, token, asked } of ordered) {
-    const own = logits.subarray(rows * vocabulary, (rows + Number(asked)) * vocabulary);
-    rows += Number(asked);
+    const own = rowsOf(rows, vocabulary, { from: passed, to: passed + Number(asked) });
+    passed += Number(asked);
     handOut(text, { from, fed: [token], asked: Number(asked) }, own, runner);
   }
 }
@@ -236,32 +254,33 @@ function readPiece(
 }
 
 /** The text has so much computed, and goes on by its rows as far as they are about what it has become. */
-function handOut(text: Text, computed: Computed, logits: Float32Array, runner: StepRunner): void {
+function handOut(text: Text, computed: Computed, rows: LogitRows, runner: StepRunner): void {
   const { from, fed, asked } = computed;
   const { vocabulary } = runner.sampler;
-  const rows = logits.subarray(logits.length - asked * vocabulary);
+  const before = rows.logits.length / vocabulary - asked;
   const first = from + fed.length - asked;
   for (let row = 0; row < asked && !text.ended; row += 1) {
     const at = first + row;
     if (text.tokens.length !== at + 1 || text.tokens[at] !== fed[at - from]) break;
-    if (!runner.next(text, rows.subarray(row * vocabulary, (row + 1) * vocabulary))) break;
+    const own = rowsOf(rows, vocabulary, { from: before + row, to: before + row + 1 });
+    if (!runner.next(text, own)) break;
   }
   // From the row of its last token the next one comes.
   if (!text.ended) advance(text, computed, text.tokens.length - 1, runner);
 }
 
-type Outcome = { logits: Float32Array; seconds: number } | { error: unknown };
+type Outcome = { rows: LogitRows; seconds: number } | { error: unknown };
 
 async function timed(
   texts: readonly Text[],
   { begin, end, now }: StepRunner,
-  run: (signal: AbortSignal) => Promise<Float32Array>,
+  run: (signal: AbortSignal) => Promise<LogitRows>,
 ): Promise<Outcome> {
   const controller = begin(texts);
   const startedAt = now();
   try {
-    const logits = await run(controller.signal);
-    return { logits, seconds: (now() - startedAt) / 1_000 };
+    const rows = await run(controller.signal);
+    return { rows, seconds: (now() - startedAt) / 1_000 };
   } catch (error) {
     return { error };
   } finally {

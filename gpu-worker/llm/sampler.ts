@@ -11,6 +11,7 @@
  */
 
 import type { GeneratedToken, SamplingParameters, TokenScore } from "../model/generation.ts";
+import { type LogitBlocks, logitBlockTokens } from "../model/logit-blocks.ts";
 import { BlockMaxima } from "./block-maxima.ts";
 import { boundOfLargest } from "./largest.ts";
 import { allowedCount } from "./token-mask.ts";
@@ -40,6 +41,12 @@ export type UnusableRow =
   | "a logit is +Infinity"
   | "every logit is -Infinity"
   | "every logit of an allowed token is -Infinity";
+
+/** That top-p looks at first: most often it keeps nothing of others. */
+const nucleusBlocks = 32;
+
+/** The blocks of a row whose sums are finite, and their sum. */
+type KnownBlocks = LogitBlocks & { readonly total: number };
 
 /** Below it the likeliest token is taken, as vLLM does: quotients by less are beyond an f64. */
 const temperatureMin = 1e-5;
@@ -72,15 +79,20 @@ export class Sampler {
     return probabilities;
   }
 
-  /** @param logits [vocabulary] f32 */
-  sample(logits: Float32Array, row: LogitsRow): Sampled {
+  /**
+   * @param logits [vocabulary] f32
+   * @param blocks of this row, with the sums at its temperature where it `drawsFromAll`; null: the logits are read
+   */
+  sample(logits: Float32Array, row: LogitsRow, blocks: LogitBlocks | null = null): Sampled {
     if (logits.length !== this.vocabulary) {
       throw new RangeError(`${logits.length} logits are not those of ${this.vocabulary} tokens`);
     }
-    this.#maxima.read(logits);
+    const known = isAdjusted(row) ? null : knownBlocks(blocks);
+    if (known === null) this.#maxima.read(logits);
+    else this.#maxima.take(logits, known.maxima);
     const reason = unusable(this.#maxima.highest);
     if (reason !== null) return { kind: "unusable", reason };
-    const token = this.#choose(this.#score(logits, row), row);
+    const token = this.#choose(this.#score(logits, row), row, known);
     if (token === -1) {
       return { kind: "unusable", reason: "every logit of an allowed token is -Infinity" };
     }
@@ -103,13 +115,38 @@ export class Sampler {
   }
 
   /** @returns -1: nothing that is allowed can come */
-  #choose(scores: Float32Array, row: LogitsRow): number {
+  #choose(scores: Float32Array, row: LogitsRow, known: KnownBlocks | null): number {
     const best = this.#best(row);
-    const { parameters, choice, position } = row;
-    if (parameters.temperature < temperatureMin || best === -1) return best;
-    this.#weigh(scores, row, best);
-    const draw = uniformDraw({ seed: parameters.seed, choice, position });
+    const { parameters, choice, position, allowed } = row;
+    const { temperature, topP, seed } = parameters;
+    if (temperature < temperatureMin || best === -1) return best;
+    const draw = uniformDraw({ seed, choice, position });
+    const fromAll = allowed === null && drawsFromAll(parameters, this.vocabulary);
+    const summed = fromAll ? known : null;
+    if (summed !== null && topP === 1) {
+      const scale = { highest: this.#maxima.highest, temperature };
+      return this.#drawBySums(scores, scale, summed, draw) ?? best;
+    }
+    this.#weigh(scores, row, best, summed);
     return this.#weights.tokenAt(draw * this.#weights.total) ?? best;
+  }
+
+  /** The block first, then a token of it; null where rounding put the place beyond the end. */
+  #drawBySums(
+    scores: Float32Array,
+    scale: Scale,
+    { sums, total }: KnownBlocks,
+    draw: number,
+  ): number | null {
+    let rest = draw * total;
+    for (const [block, sum] of sums.entries()) {
+      if (rest < sum) {
+        this.#weights.weighBlocks({ scores, allowed: null }, scale, [block]);
+        return this.#weights.tokenAt((rest / sum) * this.#weights.total);
+      }
+      rest -= sum;
+    }
+    return null;
   }
 
   #best({ allowed }: LogitsRow): number {
@@ -130,14 +167,19 @@ export class Sampler {
   }
 
   /** Proportional to the probabilities, without what is filtered out; the weight of the best token is 1. */
-  #weigh(scores: Float32Array, { parameters, allowed }: LogitsRow, best: number): void {
+  #weigh(
+    scores: Float32Array,
+    { parameters, allowed }: LogitsRow,
+    best: number,
+    summed: KnownBlocks | null = null,
+  ): void {
     const [maxima, weights] = [this.#maxima, this.#weights];
     const { temperature, topK, topP, minP } = parameters;
     const scale = { highest: scores[best] ?? 0, temperature };
     /** Blocks with a weight of at least this, which is a little lowered for its rounding. */
     const blocksOf = (weight: number) =>
       maxima.blocksFrom(scale.highest + temperature * (Math.log(weight) - 1e-6));
-    const limited = topK > 0 && topK < this.vocabulary;
+    const limited = isLimited(parameters, this.vocabulary);
     const inFewBlocks = limited || (topP === 1 && minP > 0);
     const share = allowed === null ? 1 : allowedCount(allowed) / this.vocabulary;
     const few = share <= (inFewBlocks ? 1 / 16 : 1 / 2);
@@ -148,19 +190,34 @@ export class Sampler {
       this.#weighLargest({ scores, allowed }, scale, { count: topK, share });
     } else if (inFewBlocks) {
       weights.weighBlocks({ scores, allowed }, scale, blocksOf(minP));
-    } else {
+    } else if (summed === null) {
       weights.weighAll({ scores, allowed }, scale);
     }
     let bound = minP;
     if (topP < 1) {
-      const kept = topP * weights.total;
+      const total = summed?.total ?? weights.total;
+      const kept = topP * total;
       // All weights under this bound together are less than what top-p may drop.
-      const negligible = ((1 - topP) * weights.total) / this.vocabulary;
-      if (!limited && !few) weights.keepBlocks(blocksOf(negligible));
+      const negligible = ((1 - topP) * total) / this.vocabulary;
+      if (summed !== null) this.#weighNucleus(scores, scale, kept);
+      else if (!limited && !few) weights.keepBlocks(blocksOf(negligible));
       if (!limited) weights.keepFrom(negligible);
       bound = Math.max(bound, weights.boundOfSum(kept));
     }
     if (bound > 0) weights.keepFrom(bound);
+  }
+
+  /** Those from which top-p keeps some: the highest blocks, as soon as what is above all others amounts to enough. */
+  #weighNucleus(scores: Float32Array, scale: Scale, enough: number): void {
+    const [maxima, weights] = [this.#maxima, this.#weights];
+    const masked = { scores, allowed: null };
+    const most = this.vocabulary / logitBlockTokens / 4;
+    for (let blocks = nucleusBlocks; blocks < most; blocks *= 4) {
+      const reached = boundOfLargest(maxima.values(), blocks, "count");
+      weights.weighBlocks(masked, scale, maxima.blocksFrom(reached));
+      if (weights.sumFrom(weightAbove(reached, scale)) >= enough) return;
+    }
+    weights.weighAll(masked, scale);
   }
 
   /** As many blocks as there are tokens have a maximum as high as theirs; of those, not all may be allowed. */
@@ -177,12 +234,36 @@ export class Sampler {
       const reached = blocks <= values.length ? boundOfLargest(values, blocks, "count") : -Infinity;
       weights.weighBlocks(masked, scale, maxima.blocksFrom(reached));
       if (masked.allowed === null || reached === -Infinity) break;
-      // A little raised for its rounding.
-      const bound = Math.exp((reached - scale.highest) / scale.temperature) * (1 + 1e-9);
-      if (weights.countFrom(bound) >= count) break;
+      if (weights.countFrom(weightAbove(reached, scale)) >= count) break;
     }
     weights.keepLargest(count);
   }
+}
+
+/** Of a score, a little raised for its rounding. */
+function weightAbove(score: number, { highest, temperature }: Scale): number {
+  return Math.exp((score - highest) / temperature) * (1 + 1e-9);
+}
+
+function isLimited({ topK }: SamplingParameters, vocabulary: number): boolean {
+  return topK > 0 && topK < vocabulary;
+}
+
+/** Whether its tokens are drawn from all of the vocabulary as the model scores them, or from what top-p leaves. */
+export function drawsFromAll(parameters: SamplingParameters, vocabulary: number): boolean {
+  const { temperature, topP, minP } = parameters;
+  if (temperature < temperatureMin || isLimited(parameters, vocabulary)) return false;
+  if (topP === 1 && minP > 0) return false;
+  const { logitBias, repetitionPenalty, frequencyPenalty, presencePenalty } = parameters;
+  const penalty = repetitionPenalty !== 1 || frequencyPenalty !== 0 || presencePenalty !== 0;
+  return logitBias.size === 0 && !penalty;
+}
+
+/** Null where they are not all finite: the logits say what is wrong. */
+function knownBlocks(blocks: LogitBlocks | null): KnownBlocks | null {
+  if (blocks === null) return null;
+  const total = blocks.sums.reduce((sum, each) => sum + each, 0);
+  return Number.isFinite(total) ? { ...blocks, total } : null;
 }
 
 function isAdjusted({ parameters, outputCounts, promptTokens }: LogitsRow): boolean {

@@ -6,6 +6,7 @@
 import { CodedError } from "#contract/errors.ts";
 import type { GeneratedToken, GenerationHandlers } from "../model/generation.ts";
 import { Guide } from "./guide.ts";
+import type { LogitRows } from "./logit-rows.ts";
 import type { LogitsRow, Sampled, Sampler } from "./sampler.ts";
 import { append, generatedTokens, isScored, takeBack } from "./text.ts";
 import type { CertainToken, Generation, Text } from "./text.ts";
@@ -45,8 +46,8 @@ export class TextWriter {
     text.guide.begin();
   }
 
-  /** @param logits about what comes behind its last token @returns whether it has one more; else they are lost */
-  next(text: Text, logits: Float32Array): boolean {
+  /** @param row about what comes behind its last token @returns whether it has one more; else the row is lost */
+  next(text: Text, { logits, blocks }: LogitRows): boolean {
     if (text.generation.request.maxTokens === 0) {
       this.#hasReadPrompt(text);
       if (!text.ended) this.#hooks.end(text);
@@ -59,7 +60,7 @@ export class TextWriter {
     }
     const next =
       certain === undefined
-        ? this.#sampler.sample(logits, logitsRow(text))
+        ? this.#sampler.sample(logits, logitsRow(text), blocks)
         : this.#scored(text, certain, logits);
     if (next.kind === "unusable") {
       const words = `The model's computation gave no usable probabilities: ${next.reason}.`;

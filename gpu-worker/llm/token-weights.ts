@@ -3,7 +3,7 @@
  * millisecond. Math.exp takes 10 ns a token; here a table of powers of two gives all but a last factor near 1, whose
  * series of four terms is exact to 1e-13.
  */
-import { blockTokens } from "./block-maxima.ts";
+import { logitBlockTokens as blockTokens } from "../model/logit-blocks.ts";
 import { boundOfLargest } from "./largest.ts";
 import { wordTokens } from "./token-mask.ts";
 
@@ -145,6 +145,16 @@ export class TokenWeights {
     let count = 0;
     for (let at = 0; at < this.count; at += 1) if ((this.#weights[at] ?? 0) >= least) count += 1;
     return count;
+  }
+
+  /** What the weights at or above the bound amount to. */
+  sumFrom(bound: number): number {
+    let sum = 0;
+    for (let at = 0; at < this.count; at += 1) {
+      const weight = this.#weights[at] ?? 0;
+      if (weight >= bound) sum += weight;
+    }
+    return sum;
   }
 
   /** So many weights are there now, those of `#tokens`. */

@@ -32,6 +32,8 @@ export type DecoderModel = {
   readonly tokenizer: Tokenizer;
   /** Inputs and outputs as architectures/causal-transformer.ts says. */
   readonly session: LoadedSession;
+  /** See model/logit-blocks.ts. Absent: its logits are read whole. */
+  readonly logitBlocks?: LoadedSession;
   /** Of new tokens in a run at least, one nobody's where needed: compute-form/fewest-rows.ts. */
   readonly rowsMin: number;
   /** Of low rank, that its texts are written with, as the session counts them. Absent: none. */

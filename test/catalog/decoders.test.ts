@@ -73,6 +73,7 @@ describe("a folder with a decoder", () => {
     expect(model.keyValues).toEqual({ layers: 2, heads: 3, width: 16 });
     expect(model.chatTemplate).toMatchObject({ bosToken: "<s>", eosToken: "</s>" });
     expect(model.keyValueBytes).toBe(4 * 32 * 2 * 3 * 16 * 8);
+    expect(model.logitBlocks?.outputs.map(({ name }) => name)).toEqual(["maxima", "sums"]);
   });
 
   it("takes no longer texts than the operator says, under another digest", async () => {

@@ -13,7 +13,8 @@ import type { DecoderForm } from "../../gpu-worker/architectures/decoder-form.ts
 import { SlotScheduler } from "../../gpu-worker/batching/slot-scheduler.ts";
 import { fewestRows } from "../../gpu-worker/compute-form/fewest-rows.ts";
 import { Engine } from "../../gpu-worker/llm/engine.ts";
-import type { EngineLimits } from "../../gpu-worker/llm/engine-limits.ts";
+import type { EngineLimits, EngineModel } from "../../gpu-worker/llm/engine-limits.ts";
+import { openLogitBlocks } from "../../gpu-worker/graphs/open-logit-blocks.ts";
 import { bytesPerToken } from "../../gpu-worker/llm/key-value-slots.ts";
 import type { TokenConstraint } from "../../gpu-worker/model/token-constraint.ts";
 import { writeModel } from "../../gpu-worker/onnx/write-model.ts";
@@ -38,12 +39,18 @@ function engineOn(
   session: LoadedSession,
   maxTokens: number,
   limits: Partial<EngineLimits> = {},
-  rowsMin = 1,
+  more: Partial<Pick<EngineModel, "rowsMin" | "logitBlocks">> = {},
 ) {
   const width = session.outputs.find(({ name }) => name === "logits")?.shape[1];
   const vocabularySize = Number(width);
   return new Engine(
-    { id: "decoder", session, limits: { maxTokens, dimensions: null, vocabularySize }, rowsMin },
+    {
+      id: "decoder",
+      session,
+      limits: { maxTokens, dimensions: null, vocabularySize },
+      rowsMin: 1,
+      ...more,
+    },
     { scheduler: new SlotScheduler(), now: () => performance.now(), limits },
   );
 }
@@ -144,7 +151,7 @@ describe("tiny decoders", () => {
       [{ slots: 5, memoryBytes, guessesRepeatable: true }, 2],
       [{ slots: 3, stepTokensMax: 8, guessesRepeatable: true }, 2],
     ] as const) {
-      const engine = engineOn(session, positions, limits, rowsMin);
+      const engine = engineOn(session, positions, limits, { rowsMin });
       const written = await writeAll(engine, requests, random);
       close += countClose(written, solo);
       cached += written.reduce((sum, { cachedTokens }) => sum + cachedTokens, 0);
@@ -156,13 +163,15 @@ describe("tiny decoders", () => {
     expect(close).toBeLessThan(5);
   });
 
-  it("draws the same tokens for a seed alone and beside others", async () => {
+  it.each([1, 0.8])("draws the same tokens for a seed alone and beside others", async (topP) => {
     const bytes = await tinyDecoder("llama-yarn", 64);
     const session = await runtime.load({ bytes }, { threads: 1, provider: "cpu" });
-    const engine = engineOn(session, 64);
+    const logitBlocks = await openLogitBlocks(session, runtime);
+    if (logitBlocks === null) throw new Error("it is on the CPU");
+    const engine = engineOn(session, 64, {}, { logitBlocks });
     const draw = (seed: number) =>
       writeText(engine, [5, 6, 7], {
-        sampling: { temperature: 1, seed },
+        sampling: { temperature: 1, topP, seed },
         maxTokens: 20,
         choices: 2,
       });
@@ -172,7 +181,7 @@ describe("tiny decoders", () => {
     expect(beside.map(({ tokens }) => tokens)).toEqual(solo);
     expect(new Set(solo.flat().map(String)).size).toBe(12);
     await engine.release(new Error("over"));
-    await session.release();
+    await Promise.all([session.release(), logitBlocks.release()]);
   });
 
   it("gives a text the same numbers to the bit, its prompt read whole, in pieces, or found", async () => {
@@ -298,8 +307,8 @@ describe.skipIf(sharedFolder === null)("SmolLM2", () => {
     async (form) => {
       const rounded = await load(form);
       const rowsMin = await fewestRows(rounded, form, new AbortController().signal);
-      const lone = engineOn(rounded, positions, { slots: 1, stepTokensMax: 64 }, rowsMin);
-      const engine = engineOn(rounded, positions, { slots: 4, stepTokensMax: 24 }, rowsMin);
+      const lone = engineOn(rounded, positions, { slots: 1, stepTokensMax: 64 }, { rowsMin });
+      const engine = engineOn(rounded, positions, { slots: 4, stepTokensMax: 24 }, { rowsMin });
       const options = { maxTokens: 32, sampling: { topLogprobs: 2 } };
       const solo: Written[] = [];
       for (const { input_ids: prompt } of chats) solo.push(await writeText(lone, prompt, options));
