@@ -59,11 +59,25 @@ function transformGroups(values: Float64Array, { factor, stride, hartley }: Stag
   }
 }
 
+/** The same where the factor is 3, in a third of the time. */
+function transformTriples(values: Float64Array, { stride, hartley }: Stage): void {
+  const [all = 0, , , , near = 0, far = 0] = hartley;
+  for (let from = 0; from < values.length; from += 3 * stride) {
+    for (let at = from; at < from + stride; at++) {
+      const first = values[at] ?? 0;
+      const second = values[at + stride] ?? 0;
+      const third = values[at + 2 * stride] ?? 0;
+      values[at] = (first + second + third) * all;
+      values[at + stride] = first * all + second * near + third * far;
+      values[at + 2 * stride] = first * all + second * far + third * near;
+    }
+  }
+}
+
 /** The same where the factor is 2. */
 function transformPairs(values: Float64Array, stride: number): void {
   for (let from = 0; from < values.length; from += 2 * stride) {
     for (let at = from; at < from + stride; at++) {
-      // Not as a pair: that takes four times as long.
       const one = values[at] ?? 0;
       const other = values[at + stride] ?? 0;
       values[at] = (one + other) * Math.SQRT1_2;
@@ -72,15 +86,41 @@ function transformPairs(values: Float64Array, stride: number): void {
   }
 }
 
+/** Two such stages, with a stride and with twice that, in one pass. */
+function transformQuads(values: Float64Array, stride: number): void {
+  for (let from = 0; from < values.length; from += 4 * stride) {
+    for (let at = from; at < from + stride; at++) {
+      const first = values[at] ?? 0;
+      const second = values[at + stride] ?? 0;
+      const third = values[at + 2 * stride] ?? 0;
+      const fourth = values[at + 3 * stride] ?? 0;
+      // Not as pairs: that takes several times as long.
+      const sum = first + second;
+      const rest = first - second;
+      const otherSum = third + fourth;
+      const otherRest = third - fourth;
+      values[at] = (sum + otherSum) / 2;
+      values[at + stride] = (rest + otherRest) / 2;
+      values[at + 2 * stride] = (sum - otherSum) / 2;
+      values[at + 3 * stride] = (rest - otherRest) / 2;
+    }
+  }
+}
+
 export class Rotation {
   readonly #signs: Float64Array;
+  /** How many of the factors are 2: the first. */
+  readonly #twos: number;
+  /** Of the other factors. */
   readonly #stages: readonly Stage[];
 
   /** @param size features that are rotated together */
   constructor(size: number) {
     this.#signs = randomSigns(size);
-    let stride = 1;
-    this.#stages = primeFactors(size).map((factor) => {
+    const factors = primeFactors(size);
+    this.#twos = factors.filter((factor) => factor === 2).length;
+    let stride = 2 ** this.#twos;
+    this.#stages = factors.slice(this.#twos).map((factor) => {
       const stage = { factor, stride, hartley: hartleyMatrix(factor) };
       stride *= factor;
       return stage;
@@ -97,8 +137,11 @@ export class Rotation {
     for (let from = 0; from < matrix.length; from += size) {
       for (let at = 0; at < size; at++)
         values[at] = (matrix[from + at] ?? 0) * (this.#signs[at] ?? 0);
+      let two = 0;
+      for (; two + 2 <= this.#twos; two += 2) transformQuads(values, 2 ** two);
+      if (two < this.#twos) transformPairs(values, 2 ** two);
       for (const stage of this.#stages) {
-        if (stage.factor === 2) transformPairs(values, stage.stride);
+        if (stage.factor === 3) transformTriples(values, stage);
         else transformGroups(values, stage);
       }
       to.set(values, from);

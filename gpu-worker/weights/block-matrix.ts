@@ -56,7 +56,8 @@ export function stepsOf(matrix: Float32Array, columns: number): Uint8Array {
     const shift = block * blockElements - from;
     if (scale > 0) {
       for (let at = from; at < to; at++) {
-        steps[shift + at] = Math.round((matrix[at] ?? 0) / scale) + byteMiddle;
+        // Above 0: what is cut off rounds to the nearest.
+        steps[shift + at] = (matrix[at] ?? 0) / scale + byteMiddle + 0.5;
       }
     }
     from = to;

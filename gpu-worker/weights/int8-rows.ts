@@ -29,6 +29,9 @@ function largestMagnitude(values: Float32Array): number {
   return largest;
 }
 
+/** In f64, what is added to it and taken away again is rounded to a whole number, ties to even. */
+const unit = 1.5 * 2 ** 52;
+
 /** Rounds each row of a row-major matrix to nearest, ties to even. */
 export function quantiseRows(
   matrix: Float32Array,
@@ -44,14 +47,9 @@ export function quantiseRows(
     scales[row] = scale;
     const target = values.subarray(row * columns, (row + 1) * columns);
     if (scale === 0) continue;
-    for (let at = 0; at < columns; at++) target[at] = roundToEven((source[at] ?? 0) / scale);
+    for (let at = 0; at < columns; at++) target[at] = (source[at] ?? 0) / scale + unit - unit;
   }
   return { rows, columns, values, scales };
-}
-
-function roundToEven(value: number): number {
-  const rounded = Math.round(value);
-  return rounded - value === 0.5 && rounded % 2 !== 0 ? rounded - 1 : rounded;
 }
 
 export function dequantiseRows({ rows, columns, values, scales }: Int8Rows): Float32Array {
