@@ -6,11 +6,11 @@
 import { openLogitBlocks } from "../gpu-worker/graphs/open-logit-blocks.ts";
 import { rowsOf } from "../gpu-worker/llm/logit-rows.ts";
 import { type LogitsRow, Sampler } from "../gpu-worker/llm/sampler.ts";
-import type { SamplingParameters } from "../gpu-worker/model/generation.ts";
+import { logitBlockNames, logitBlocksOf } from "../gpu-worker/model/logit-blocks.ts";
 import { openRuntime } from "../gpu-worker/runtime/open-runtime.ts";
 import { tensor } from "../gpu-worker/tensor/tensor.ts";
 import { type Random, randomFrom } from "../contract/random.ts";
-import { greedy } from "../test/llm/write-text.ts";
+import { madeLogits, rowOf } from "../test/llm/made-rows.ts";
 import { type Bench, comparedRow, type Row } from "./bench.ts";
 
 const vocabulary = 49_152;
@@ -19,7 +19,7 @@ const rounds = 300;
 const rowsPerRound = 4;
 
 const sampling = {
-  greedy: {},
+  greedy: { temperature: 0 },
   "temperature 1": { temperature: 1 },
   "top-p 0.95": { temperature: 1, topP: 0.95 },
   "top-k 40": { temperature: 1, topK: 40 },
@@ -33,24 +33,6 @@ function maskOf(share: number, random: Random): Int32Array {
     if (random() < share) mask[token >>> 5] = (mask[token >>> 5] ?? 0) | (1 << (token & 31));
   }
   return mask;
-}
-
-function rowOf(parameters: Partial<SamplingParameters>): LogitsRow {
-  const none = { promptTokens: new Set<number>(), outputCounts: new Map<number, number>() };
-  return {
-    parameters: { ...greedy, ...parameters },
-    ...none,
-    choice: 0,
-    position: 0,
-    allowed: null,
-  };
-}
-
-/** Few likely tokens, and a long tail. */
-function madeLogits(rows: number, random: Random): Float32Array<ArrayBuffer> {
-  return Float32Array.from({ length: rows * vocabulary }, () => {
-    return Math.log((random() + 1e-6) / (random() + 1e-6)) * 2;
-  });
 }
 
 const stepRows = 16;
@@ -73,12 +55,12 @@ async function steps(print: (line: string) => void): Promise<Row[]> {
   const outputs = [{ name: "logits", dtype: "float32" as const, shape: ["asked", vocabulary] }];
   const session = await openLogitBlocks({ provider: "cpu", outputs }, runtime);
   if (session === null) throw new Error("the CPU has them");
-  const logits = madeLogits(stepRows, randomFrom(2));
+  const logits = madeLogits(stepRows * vocabulary, randomFrom(2));
   const value = await session.allocate("float32", [stepRows, vocabulary]);
   await value.write(tensor("float32", [stepRows, vocabulary], logits));
   const bound = session.bind({
-    inputs: { logits: value },
-    outputs: { maxima: "host", sums: "host" },
+    inputs: { [logitBlockNames.logits]: value },
+    outputs: { [logitBlockNames.maxima]: "host", [logitBlockNames.sums]: "host" },
   });
   const inverse = tensor("float32", [stepRows], new Float32Array(stepRows).fill(1));
   const sampler = new Sampler(vocabulary);
@@ -91,9 +73,8 @@ async function steps(print: (line: string) => void): Promise<Row[]> {
       for (let from = 0; from < stepRows; from += 1) sampler.sample(at(from), row);
     });
     const summed = await stepMs(async () => {
-      const { maxima, sums } = await bound.run({ inverse_temperatures: inverse });
-      if (maxima?.dtype !== "float32" || sums?.dtype !== "float32") throw new Error("no sums");
-      const known = { logits, blocks: { maxima: maxima.data, sums: sums.data } };
+      const found = await bound.run({ [logitBlockNames.inverseTemperatures]: inverse });
+      const known = { logits, blocks: logitBlocksOf(found) };
       for (let from = 0; from < stepRows; from += 1) {
         const own = rowsOf(known, vocabulary, { from, to: from + 1 });
         sampler.sample(own.logits, row, own.blocks);
@@ -113,7 +94,7 @@ export const bench: Bench = {
   summary: "microseconds from a row of logits to a token, with masks of all kinds and without",
   run: async ({ print }) => {
     const random = randomFrom(1);
-    const logits = madeLogits(1, random);
+    const logits = madeLogits(vocabulary, random);
     const sampler = new Sampler(vocabulary);
     const micros = (row: LogitsRow): number => {
       const startedAt = performance.now();

@@ -5,7 +5,7 @@
  * their own, too: in a new array for each run they kept the garbage collector busy for 2 ms of a step.
  */
 import type { DecoderModel } from "../model/decoder-model.ts";
-import { type LogitBlocks, logitBlockNames } from "../model/logit-blocks.ts";
+import { type LogitBlocks, logitBlockNames, logitBlocksOf } from "../model/logit-blocks.ts";
 import type { AllocatedValue, BoundSession, ResidentValue } from "../runtime/bound-session.ts";
 import type { LoadedSession, ValueInfo } from "../runtime/session.ts";
 import { bytesPerElement } from "../tensor/dtype.ts";
@@ -173,13 +173,8 @@ export class KeyValueSlots {
     const { length } = inverse;
     const bound = this.#blocks.get(length) ?? this.#bindBlocks(this.#logitBlocks, length);
     this.#blocks.set(length, bound);
-    const { inverseTemperatures: fed, maxima: highest, sums: total } = logitBlockNames;
-    const found = await bound.run({ [fed]: tensor("float32", [length], inverse) });
-    const [maxima, sums] = [found[highest], found[total]];
-    if (maxima?.dtype === "float32" && sums?.dtype === "float32") {
-      return { maxima: maxima.data, sums: sums.data };
-    }
-    throw new TypeError("blocks are of float32");
+    const fed = { [logitBlockNames.inverseTemperatures]: tensor("float32", [length], inverse) };
+    return logitBlocksOf(await bound.run(fed));
   }
 
   #bindBlocks(session: LoadedSession, rows: number): BoundSession {

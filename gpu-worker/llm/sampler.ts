@@ -166,7 +166,10 @@ export class Sampler {
     return scores;
   }
 
-  /** Proportional to the probabilities, without what is filtered out; the weight of the best token is 1. */
+  /**
+   * Proportional to the probabilities, without what is filtered out; the weight of the best token is 1.
+   * @param summed of a row that `drawsFromAll`, where top-p filters
+   */
   #weigh(
     scores: Float32Array,
     { parameters, allowed }: LogitsRow,
@@ -190,7 +193,9 @@ export class Sampler {
       this.#weighLargest({ scores, allowed }, scale, { count: topK, share });
     } else if (inFewBlocks) {
       weights.weighBlocks({ scores, allowed }, scale, blocksOf(minP));
-    } else if (summed === null) {
+    } else if (summed !== null) {
+      this.#weighNucleus(scores, scale, topP * summed.total);
+    } else {
       weights.weighAll({ scores, allowed }, scale);
     }
     let bound = minP;
@@ -199,8 +204,7 @@ export class Sampler {
       const kept = topP * total;
       // All weights under this bound together are less than what top-p may drop.
       const negligible = ((1 - topP) * total) / this.vocabulary;
-      if (summed !== null) this.#weighNucleus(scores, scale, kept);
-      else if (!limited && !few) weights.keepBlocks(blocksOf(negligible));
+      if (summed === null && !limited && !few) weights.keepBlocks(blocksOf(negligible));
       if (!limited) weights.keepFrom(negligible);
       bound = Math.max(bound, weights.boundOfSum(kept));
     }

@@ -2,6 +2,7 @@
  * What a row of logits amounts to in blocks of neighbouring tokens: of a whole vocabulary, a sampler then reads a few
  * blocks. Computed by the session of graphs/open-logit-blocks.ts.
  */
+import type { Tensor } from "../tensor/tensor.ts";
 
 export const logitBlockTokens = 64;
 
@@ -25,3 +26,12 @@ export type LogitBlocks = {
    */
   readonly sums: Float32Array;
 };
+
+/** Of what the session gives. */
+export function logitBlocksOf(found: Readonly<Record<string, Tensor>>): LogitBlocks {
+  const { [logitBlockNames.maxima]: maxima, [logitBlockNames.sums]: sums } = found;
+  if (maxima?.dtype !== "float32" || sums?.dtype !== "float32") {
+    throw new TypeError("blocks of logits are float32");
+  }
+  return { maxima: maxima.data, sums: sums.data };
+}

@@ -5,11 +5,11 @@ import { openLogitBlocks } from "../../gpu-worker/graphs/open-logit-blocks.ts";
 import { type LogitRows, rowsOf } from "../../gpu-worker/llm/logit-rows.ts";
 import { type LogitsRow, Sampler } from "../../gpu-worker/llm/sampler.ts";
 import type { SamplingParameters } from "../../gpu-worker/model/generation.ts";
-import { logitBlockTokens } from "../../gpu-worker/model/logit-blocks.ts";
+import { logitBlocksOf, logitBlockTokens } from "../../gpu-worker/model/logit-blocks.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime } from "../../gpu-worker/runtime/session.ts";
 import { tensor } from "../../gpu-worker/tensor/tensor.ts";
-import { greedy } from "../llm/write-text.ts";
+import { madeLogits, rowOf } from "../llm/made-rows.ts";
 
 let runtime: Runtime;
 
@@ -43,32 +43,17 @@ async function summed(
     ),
   });
   await session?.release();
-  const [maxima, sums] = [found?.["maxima"], found?.["sums"]];
-  if (maxima?.dtype !== "float32" || sums?.dtype !== "float32") throw new Error("no blocks");
+  const { maxima, sums } = found ?? {};
   const shape = [rows, Math.ceil(vocabulary / logitBlockTokens)];
-  expect([maxima.shape, sums.shape]).toEqual([shape, shape]);
-  return { logits, blocks: { maxima: maxima.data, sums: sums.data } };
-}
-
-/** Rows as a model gives them: few likely tokens, and a long tail. */
-function madeLogits(rows: number, vocabulary: number, seed: number): Float32Array<ArrayBuffer> {
-  const random = randomFrom(seed);
-  return Float32Array.from({ length: rows * vocabulary }, () => {
-    return Math.log((random() + 1e-6) / (random() + 1e-6)) * 2;
-  });
-}
-
-function rowOf(parameters: Partial<SamplingParameters>, row: Partial<LogitsRow> = {}): LogitsRow {
-  const counts = { promptTokens: new Set<number>(), outputCounts: new Map<number, number>() };
-  const own = { ...greedy, temperature: 1, ...parameters };
-  return { parameters: own, ...counts, choice: 0, position: 0, allowed: null, ...row };
+  expect([maxima?.shape, sums?.shape]).toEqual([shape, shape]);
+  return { logits, blocks: logitBlocksOf(found ?? {}) };
 }
 
 const temperatures = [1, 0.2, 0.7, 2, 1e-5, 100];
 
 describe.each(vocabularies)("logits of %i tokens in blocks", (vocabulary) => {
   it("have the maxima and sums of the definition", async () => {
-    const logits = madeLogits(temperatures.length, vocabulary, 1);
+    const logits = madeLogits(temperatures.length * vocabulary, randomFrom(1));
     const { blocks } = await summed(logits, vocabulary, temperatures);
     const width = Math.ceil(vocabulary / logitBlockTokens);
     for (const [row, temperature] of temperatures.entries()) {
@@ -86,7 +71,7 @@ describe.each(vocabularies)("logits of %i tokens in blocks", (vocabulary) => {
 
   it("are the same to the bit alone and among others", async () => {
     const rows = 17;
-    const logits = madeLogits(rows, vocabulary, 2);
+    const logits = madeLogits(rows * vocabulary, randomFrom(2));
     const all = await summed(
       logits,
       vocabulary,
@@ -103,7 +88,7 @@ describe.each(vocabularies)("logits of %i tokens in blocks", (vocabulary) => {
     [NaN, "a logit is NaN"],
     [Infinity, "a logit is +Infinity"],
   ])("say of a row with %d that the logits must be read", async (broken, reason) => {
-    const logits = madeLogits(2, vocabulary, 3);
+    const logits = madeLogits(2 * vocabulary, randomFrom(3));
     logits[vocabulary + 700] = broken;
     const rows = await summed(logits, vocabulary, [1, 1]);
     const sampler = new Sampler(vocabulary);
@@ -150,7 +135,7 @@ describe.each(vocabularies)("logits of %i tokens in blocks", (vocabulary) => {
     let different = 0;
     const draws = 100;
     for (const [at, [parameters, more]] of cases.entries()) {
-      const logits = madeLogits(1, vocabulary, 10 + at);
+      const logits = madeLogits(vocabulary, randomFrom(10 + at));
       const { temperature = 1 } = parameters;
       const { blocks } = await summed(logits, vocabulary, [temperature || 1]);
       for (let position = 0; position < draws; position += 1) {
@@ -164,7 +149,7 @@ describe.each(vocabularies)("logits of %i tokens in blocks", (vocabulary) => {
   });
 
   it("are drawn from as the distribution says: chi-square under the 0.999 quantile", async () => {
-    const logits = madeLogits(1, vocabulary, 4);
+    const logits = madeLogits(vocabulary, randomFrom(4));
     const sampler = new Sampler(vocabulary);
     const row = rowOf({ temperature: 0.6, seed: 7 });
     const { blocks } = await summed(logits, vocabulary, [0.6]);

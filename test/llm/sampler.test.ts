@@ -3,9 +3,8 @@ import path from "node:path";
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
 import { Sampler, type LogitsRow } from "../../gpu-worker/llm/sampler.ts";
-import type { SamplingParameters } from "../../gpu-worker/model/generation.ts";
 import { randomFrom } from "../../contract/random.ts";
-import { greedy as greedySampling } from "./write-text.ts";
+import { rowOf } from "./made-rows.ts";
 
 const reference = z
   .object({
@@ -28,20 +27,6 @@ const reference = z
   .parse(
     JSON.parse(readFileSync(path.join(import.meta.dirname, "made/distributions.json"), "utf8")),
   );
-
-const plain: SamplingParameters = { ...greedySampling, temperature: 1 };
-
-function rowOf(parameters: Partial<SamplingParameters>, row: Partial<LogitsRow> = {}): LogitsRow {
-  return {
-    parameters: { ...plain, ...parameters },
-    promptTokens: new Set(),
-    outputCounts: new Map(),
-    choice: 0,
-    position: 0,
-    allowed: null,
-    ...row,
-  };
-}
 
 function countsOf(tokens: number[]) {
   const counts = new Map<number, number>();
