@@ -7,7 +7,7 @@
  * - `f32`: as the checkpoint says.
  * - `f16`: products, keys and values in half precision, sums in f32.
  * - `int8`: weights in 8-bit blocks, what they multiply rounded to 8 bits in blocks too.
- * - `int8-rotated`: as int8 after a rotation, by which most products need one scale for each row and each token alone.
+ * - `int8-rotated`: in 8 bits after rotations, by which products need one scale for each row and each token alone.
  * - `int4`: as int8, but weights that the checkpoint stores in 4-bit blocks stay as they are stored.
  */
 export type DecoderForm = "f32" | "f16" | "int8" | "int8-rotated" | "int4";

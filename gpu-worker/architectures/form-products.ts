@@ -24,8 +24,8 @@ function ownProducts(form: DecoderForm, parameters: Parameters, saturates: boole
     case "int8":
       return blockProducts(parameters, { keepsNibbles: false });
     case "int8-rotated": {
-      const blocks = blockProducts(parameters, { keepsNibbles: false });
-      return rowProducts(parameters, { saturates, blocks });
+      const { embed } = blockProducts(parameters, { keepsNibbles: false });
+      return rowProducts(parameters, { saturates, embed });
     }
     case "int4":
       return blockProducts(parameters, { keepsNibbles: true });

@@ -16,8 +16,10 @@ import { transposeMatrix } from "./transpose-matrix.ts";
 import { promptTable } from "./virtual-tokens.ts";
 
 /** Norms of what is added to the hidden state multiply by features of it, which a rotation mixes. */
-export function canRotate({ norms, hidden, headWidth }: DecoderArchitecture): boolean {
-  return norms.attended === null && norms.fed === null && [hidden, headWidth].every(canRotateSize);
+export function canRotate(architecture: DecoderArchitecture): boolean {
+  const { norms, hidden, headWidth, intermediate } = architecture;
+  const sizes = [hidden, headWidth, intermediate];
+  return norms.attended === null && norms.fed === null && sizes.every(canRotateSize);
 }
 
 type Change = (stored: Float32Array) => Float32Array;

@@ -6,7 +6,7 @@
  */
 
 /** Of those that were tried, SmolLM2 strays least with it. */
-const seed = 3;
+const seed = 8;
 
 /** −1 or 1, in no order: the highest bits of a linear congruential generator (Numerical Recipes). */
 function randomSigns(count: number): Float64Array {

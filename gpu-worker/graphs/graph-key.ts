@@ -12,7 +12,7 @@ import type { Provider } from "../runtime/session.ts";
 export const builderVersion = 9;
 
 /** As `builderVersion`, of a decoder. */
-export const decoderBuilderVersion = 11;
+export const decoderBuilderVersion = 12;
 
 /**
  * Of the model as it is computed here, lower-case hex. Whether weights are shifted changes the graph but no answer: it

@@ -52,6 +52,27 @@ export function quantiseRows(
   return { rows, columns, values, scales };
 }
 
+/** What the rows from `first` on leave of theirs in the `matrix` that they were made of. */
+export function remainderOf(matrix: Float32Array, rounded: Int8Rows, first: number): Float32Array {
+  const { columns, values, scales } = rounded;
+  const from = first * columns;
+  const remainder = matrix.slice(from);
+  for (let at = 0; at < remainder.length; at++) {
+    const scale = scales[first + Math.floor(at / columns)] ?? 0;
+    remainder[at] = (remainder[at] ?? 0) - (values[from + at] ?? 0) * scale;
+  }
+  return remainder;
+}
+
+/** Those of `below` below the others, of as many columns. */
+export function joinRows(above: Int8Rows, below: Int8Rows): Int8Rows {
+  const values = new Int8Array(above.values.length + below.values.length);
+  values.set(above.values);
+  values.set(below.values, above.values.length);
+  const scales = Float32Array.of(...above.scales, ...below.scales);
+  return { rows: above.rows + below.rows, columns: above.columns, values, scales };
+}
+
 export function dequantiseRows({ rows, columns, values, scales }: Int8Rows): Float32Array {
   const matrix = new Float32Array(values.length);
   for (let row = 0; row < rows; row++) {

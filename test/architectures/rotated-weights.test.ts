@@ -4,18 +4,20 @@ import path from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { buildCausalTransformer } from "../../gpu-worker/architectures/causal-transformer.ts";
 import { decoderOf } from "../../gpu-worker/architectures/decoder.ts";
+import { KroneckerRotation } from "../../gpu-worker/architectures/kronecker-rotation.ts";
 import { canRotate, rotatedWeights } from "../../gpu-worker/architectures/rotated-weights.ts";
 import { Rotation } from "../../gpu-worker/architectures/rotation.ts";
 import { wholeText } from "../../gpu-worker/model/decoder-feeds.ts";
 import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
 import type { Graph } from "../../gpu-worker/onnx/graph.ts";
+import { GraphBuilder } from "../../gpu-worker/onnx/graph-builder.ts";
 import { openRuntime } from "../../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime } from "../../gpu-worker/runtime/session.ts";
 import { readFloat32 } from "../../gpu-worker/weights/read-float32.ts";
 import { tensor } from "../../gpu-worker/tensor/tensor.ts";
 import type { WeightSource } from "../../gpu-worker/weights/weight-source.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
-import { numbers } from "../onnx/run-graph.ts";
+import { numbers, runGraph } from "../onnx/run-graph.ts";
 
 describe.each([1, 7, 40, 64, 576])("a rotation of %d features", (size) => {
   const rotation = new Rotation(size);
@@ -43,6 +45,40 @@ describe.each([1, 7, 40, 64, 576])("a rotation of %d features", (size) => {
     }
     const largest = turned.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
     expect(largest * Math.sqrt(size)).toBeLessThan(2);
+  });
+});
+
+describe.each([1, 7, 40, 64, 1_536])("a rotation of %d features by two", (size) => {
+  const graph = new GraphBuilder("rotate");
+  const rotation = new KroneckerRotation(graph, size);
+
+  it("gives in a graph what it gives of a matrix, and changes no product of two rows", async () => {
+    const shape = [2, 3, size];
+    const rows = numbers(6 * size, 3);
+    graph.output("y", rotation.rotate(graph.input("x", "float32", ["batch", "sequence", size])));
+    const { y } = await runGraph(graph.build(), { x: tensor("float32", shape, rows) });
+    const turned = rotation.rotateRows(rows);
+    expect(y?.shape).toEqual(shape);
+    for (const [at, value] of turned.entries()) expect(y?.data[at]).toBeCloseTo(value, 4);
+    const times = (all: Float32Array, one: number, other: number) =>
+      Array.from({ length: size }, (_, at) => at).reduce(
+        (sum, at) => sum + (all[one * size + at] ?? NaN) * (all[other * size + at] ?? NaN),
+        0,
+      );
+    for (const [one, other] of [
+      [0, 0],
+      [0, 1],
+      [2, 5],
+    ] as const) {
+      expect(times(turned, one, other)).toBeCloseTo(times(rows, one, other), 3);
+    }
+  });
+
+  it("spreads one feature over all", () => {
+    const row = new Float32Array(size);
+    row[size >> 1] = 1;
+    const largest = rotation.rotateRows(row).reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+    expect(largest * Math.sqrt(size)).toBeLessThan(3);
   });
 });
 
@@ -121,6 +157,7 @@ describe("rotated weights", () => {
     expect(canRotate({ ...architecture, hidden: 4 * 61 })).toBe(true);
     expect(canRotate({ ...architecture, hidden: 4 * 67 })).toBe(false);
     expect(canRotate({ ...architecture, headWidth: 8_191 })).toBe(false);
+    expect(canRotate({ ...architecture, intermediate: 2 * 67 })).toBe(false);
   });
 
   it("have no adapters", () => {

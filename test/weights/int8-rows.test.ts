@@ -3,7 +3,12 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { float32ToBfloat16, float32ToFloat16 } from "../../gpu-worker/tensor/float16.ts";
-import { dequantiseRows, quantiseRows } from "../../gpu-worker/weights/int8-rows.ts";
+import {
+  dequantiseRows,
+  joinRows,
+  quantiseRows,
+  remainderOf,
+} from "../../gpu-worker/weights/int8-rows.ts";
 import { readFloat32, readInt8Rows } from "../../gpu-worker/weights/read-float32.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
 import { writeSafetensors } from "../../gpu-worker/weights/safetensors-writer.ts";
@@ -28,6 +33,21 @@ describe("int8 rows", () => {
     expect([...rows.values]).toEqual([64, -127, 0, 0, -127, 64]);
     expect(rows.scales[1]).toBe(0);
     expect([...dequantiseRows(rows)].slice(2, 4)).toEqual([0, 0]);
+  });
+
+  it("have 16 bits with what they leave, joined below them", () => {
+    const [columns, first] = [37, 20];
+    const matrix = numbers(columns * 50);
+    const rounded = quantiseRows(matrix, columns);
+    const rest = quantiseRows(remainderOf(matrix, rounded, first), columns);
+    const all = joinRows(rounded, rest);
+    expect([all.rows, all.columns, rest.rows]).toEqual([80, columns, 30]);
+    const back = dequantiseRows(all);
+    for (let at = first * columns; at < matrix.length; at += 1) {
+      const step = (rounded.scales[Math.floor(at / columns)] ?? 0) / 254;
+      const both = (back[at] ?? NaN) + (back[at + 30 * columns] ?? NaN);
+      expect(Math.abs(both - (matrix[at] ?? NaN))).toBeLessThan(step * 0.51);
+    }
   });
 
   it("round ties to even", () => {
