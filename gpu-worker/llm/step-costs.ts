@@ -1,13 +1,13 @@
 /**
  * How much else may be computed between two tokens: a share of what a step of tokens takes on this machine, in seconds,
- * and in tokens of prompts. Both are measured as they run, as exponential averages: they change with the number of
- * texts, their lengths and what else the machine does. One measurement says little, as anything may have had the
- * machine meanwhile: it moves an average by a bounded factor, so that a piece is never much longer than the one before.
+ * and in tokens of prompts. Both are measured as they run: they change with the number of texts, their lengths and what
+ * else the machine does.
  *
- * A piece has a cost of its own, however short it is, which is as much as some tokens take. So how long a piece may be
- * is read from a line: it goes through the mean of the pieces that were measured, and rises as prompts that are read by
- * themselves take time. A slope that is wrong is put right by the pieces it leads to, whose mean comes to lie where the
- * time is used up.
+ * A piece has a cost of its own, however short it is, which is as much as some tokens take; each of its tokens is taken
+ * to cost what one of a prompt does that is read by itself. Where that is wrong, the own cost of pieces of the usual
+ * length makes up for it. What a piece takes is the difference of two steps that follow each other, as over many of
+ * them a machine that others use becomes slower or faster by more than a piece takes; and of several differences the
+ * middle one counts, as anything may have had the machine in one of the two.
  */
 
 /**
@@ -17,13 +17,10 @@
 const quantumShare = 0.48;
 /** Weight of the newest measurement. */
 const newest = 0.25;
-/** Of a piece, which is the small difference of two steps. */
-const newestOfPiece = 1 / 32;
-/**
- * By which factor a measurement may differ from what is averaged with it: up, that of a step of as many texts as the
- * one before it; up and down, that of a piece.
- */
-const [stepFactor, pieceFactor] = [1.25, 1.5];
+/** By which factor a step may be longer than one of as many texts before it. */
+const stepFactor = 1.25;
+/** Differences that the middle is taken of. */
+const piecesKept = 15;
 /**
  * What is read of a prompt in any case, so that it comes to its end: beside few texts, a step is soon longer by half,
  * as a run with a piece has a cost of its own.
@@ -31,19 +28,24 @@ const [stepFactor, pieceFactor] = [1.25, 1.5];
 const pieceTokensMin = 3;
 /** Read in any case by themselves: a run reads all weights, however few tokens it is of. */
 const readTokensMin = 16;
-/** A piece has no more than so many times the tokens of those before it: further off, the line says little. */
+/** From so many tokens on, a run that reads a prompt by itself tells what each of them takes. */
+const tellingTokens = 32;
+/** A piece has no more than so many times the tokens of those before it: what is known of these may not hold for it. */
 const pieceGrowth = 2;
-/** Before anything is known, a token of a prompt is taken to cost no less than such a part of one that is written. */
+/** A token of a prompt costs no less than such a part of one that is written. */
 const cheapest = 1 / 32;
 /** Tried where it is not known what more tokens take. */
 const triedTokens = 8;
 /** For each step of tokens alone since, what more of them take counts so much less: it is tried again at times. */
 const trust = 0.99;
 /** So many steps read prompts, then one tells what tokens alone take now. */
-const mixedStepsMax = 31;
+const mixedStepsMax = 15;
 
 /** What was computed in a run: tokens of so many texts, one each, and others: of a prompt, or of one of the texts. */
 export type RunCost = { texts: number; promptTokens: number; seconds: number };
+
+/** What a step takes longer with so many tokens of a prompt. */
+type Piece = { readonly tokens: number; readonly seconds: number };
 
 export class StepCosts {
   readonly #stepTokensMax: number;
@@ -52,9 +54,9 @@ export class StepCosts {
   #texts = 0;
   /** Of a prompt that is read while no text is written. */
   #promptTokenSeconds: number | null = null;
-  /** Mean of the pieces that were measured beside tokens: their tokens, and what a step takes longer with them. */
-  #piece: { tokens: number; seconds: number } | null = null;
-  #pieces = 0;
+  /** That were measured beside tokens, the newest last. */
+  #pieces: readonly Piece[] = [];
+  #last: RunCost | null = null;
   #mixedSteps = 0;
   /** Since more than tokens was in one. */
   #plainSteps = 0;
@@ -63,11 +65,13 @@ export class StepCosts {
     this.#stepTokensMax = stepTokensMax;
   }
 
-  ran({ texts, promptTokens, seconds }: RunCost): void {
+  ran(run: RunCost): void {
+    const { texts, promptTokens, seconds } = run;
     if (promptTokens === 0) this.#decoded(seconds, texts);
-    else if (texts > 0) this.#readBeside({ texts, promptTokens, seconds });
-    else
-      this.#promptTokenSeconds = average(this.#promptTokenSeconds, seconds / promptTokens, newest);
+    else if (texts > 0) this.#readBeside(seconds);
+    else this.#read(seconds, promptTokens);
+    if (this.#last !== null) this.#compare(this.#last, run);
+    this.#last = run;
   }
 
   #decoded(seconds: number, texts: number): void {
@@ -81,38 +85,40 @@ export class StepCosts {
     this.#plainSteps += 1;
   }
 
-  #readBeside({ texts, promptTokens: tokens, seconds }: RunCost): void {
-    // The tokens alone would not have taken longer.
-    const before = this.#decodeSeconds;
-    const alone = Math.min(before ?? seconds, average(before, seconds, newest));
-    this.#decodeSeconds = alone;
-    this.#mixedSteps += 1;
-    this.#plainSteps = 0;
-    // It says that they take less than was thought, and nothing of the piece.
-    if (before !== null && seconds < before) return;
-    const least = (cheapest * tokens * alone) / texts;
-    const expected = Math.max(least, this.#secondsOf(tokens) ?? seconds - alone);
-    const took = clipped(seconds - alone, expected, pieceFactor);
-    this.#pieces += 1;
-    const weight = Math.max(newestOfPiece, 1 / this.#pieces);
-    this.#piece = {
-      tokens: average(this.#piece?.tokens ?? null, tokens, weight),
-      seconds: average(this.#piece?.seconds ?? null, took, weight),
-    };
+  #read(seconds: number, tokens: number): void {
+    const [before, now] = [this.#promptTokenSeconds, seconds / tokens];
+    // Of few tokens a run takes as long as of some more.
+    if (before !== null && now > before && tokens < tellingTokens) return;
+    this.#promptTokenSeconds = average(before, now, newest);
   }
 
-  /** That a step takes longer with so many tokens of a prompt; null: not known. */
-  #secondsOf(tokens: number): number | null {
-    const each = this.#promptTokenSeconds ?? this.#secondsPerToken;
-    if (each === null) return null;
-    if (this.#piece === null) return tokens * each;
-    return this.#piece.seconds + (tokens - this.#piece.tokens) * each;
+  #readBeside(seconds: number): void {
+    // The tokens alone would not have taken longer.
+    const before = this.#decodeSeconds;
+    this.#decodeSeconds = Math.min(before ?? seconds, average(before, seconds, newest));
+    this.#mixedSteps += 1;
+    this.#plainSteps = 0;
+  }
+
+  /** Of two runs of as many texts, of which one had a piece: what that took. */
+  #compare(last: RunCost, next: RunCost): void {
+    const [plain, mixed] = last.promptTokens === 0 ? [last, next] : [next, last];
+    const { texts, promptTokens: tokens } = mixed;
+    if (plain.promptTokens > 0 || tokens === 0 || texts === 0 || plain.texts !== texts) return;
+    const least = (cheapest * tokens * plain.seconds) / texts;
+    const piece = { tokens, seconds: Math.max(least, mixed.seconds - plain.seconds) };
+    this.#pieces = [...this.#pieces.slice(1 - piecesKept), piece];
+  }
+
+  /** What a piece costs beside its tokens, where each of them costs `each`: nothing, until it is known. */
+  #ownSeconds(each: number): number {
+    return middle([0, ...this.#pieces.map(({ tokens, seconds }) => seconds - tokens * each)]) ?? 0;
   }
 
   /** Of a piece of the usual length, its own cost with it; null: not known. */
   get #secondsPerToken(): number | null {
-    if (this.#piece === null) return this.#promptTokenSeconds;
-    return this.#piece.seconds / this.#piece.tokens;
+    const each = middle(this.#pieces.map(({ tokens, seconds }) => seconds / tokens));
+    return each ?? this.#promptTokenSeconds;
   }
 
   /** Of others, between two steps. */
@@ -144,11 +150,11 @@ export class StepCosts {
   /** Of prompts beside the tokens of a step, in so many seconds. */
   tokensBeside(seconds: number): number {
     if (this.#mixedSteps >= mixedStepsMax) return 0;
-    const { tokens, seconds: known } = this.#piece ?? { tokens: 0, seconds: 0 };
     const each = this.#promptTokenSeconds ?? this.#secondsPerToken ?? Infinity;
-    const fitting = Math.floor(tokens + (seconds - known) / each);
-    const most = this.#piece === null ? this.#stepTokensMax : pieceGrowth * tokens + pieceTokensMin;
-    return Math.max(pieceTokensMin, Math.floor(Math.min(this.#stepTokensMax, fitting, most)));
+    const fitting = Math.floor((seconds - this.#ownSeconds(each)) / each);
+    const usual = middle(this.#pieces.map(({ tokens }) => tokens)) ?? Infinity;
+    const most = Math.min(this.#stepTokensMax, pieceGrowth * usual + pieceTokensMin);
+    return Math.max(pieceTokensMin, Math.min(most, fitting));
   }
 }
 
@@ -156,6 +162,7 @@ function average(before: number | null, now: number, weight: number): number {
   return before === null ? now : before + weight * (now - before);
 }
 
-function clipped(seconds: number, known: number, factor: number): number {
-  return Math.min(Math.max(seconds, known / factor), known * factor);
+/** The lower of two; null: there is none. */
+function middle(numbers: readonly number[]): number | null {
+  return numbers.toSorted((a, b) => a - b)[(numbers.length - 1) >> 1] ?? null;
 }

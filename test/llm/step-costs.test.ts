@@ -52,8 +52,12 @@ function noise(seed: number, spread: number): () => number {
 }
 
 /** Prompts one after the other beside texts, with some steps of tokens alone between them. */
-function course(texts: number, { alone, piece, token }: Machine, jitter: () => number) {
-  const costs = new StepCosts(stepTokensMax);
+function course(
+  texts: number,
+  { alone, piece, token }: Machine,
+  jitter: () => number,
+  costs = new StepCosts(stepTokensMax),
+) {
   const step = (tokens: number) => {
     // What it would take on a machine that nothing else uses, and what it took.
     const usual = alone + (tokens > 0 ? piece + tokens * token : 0);
@@ -131,5 +135,25 @@ describe("what is read of prompts beside texts", () => {
     costs.ran({ texts: 8, promptTokens: 0, seconds: 10 });
     costs.ran({ texts: 8, promptTokens: 5, seconds: 0 });
     expect(costs.tokensBeside(costs.quantumSeconds)).toBeLessThanOrEqual(Math.ceil(usual * 1.25));
+  });
+
+  const machine = { alone: 27, piece: 2.5, token: 0.6 };
+
+  it("is as much on a machine that becomes slower and faster all the time", () => {
+    let steps = 0;
+    const drift = () => Math.exp(0.4 * Math.sin((2 * Math.PI * (steps += 1)) / 120));
+    const { p99, usualFirstToken } = course(16, machine, drift);
+    expect(p99).toBeLessThan(1.7);
+    expect(usualFirstToken).toBeLessThan(4.5);
+  });
+
+  it("is as much where runs by themselves were of the last tokens of prompts that are cached", () => {
+    const costs = new StepCosts(stepTokensMax);
+    costs.ran({ texts: 0, promptTokens: 256, seconds: 0.155 });
+    for (let at = 0; at < 16; at += 1) costs.ran({ texts: 0, promptTokens: 2, seconds: 0.012 });
+    const { p99, firstToken, usualFirstToken } = course(16, machine, () => 1, costs);
+    expect(p99).toBeLessThan(1.6);
+    expect(usualFirstToken).toBeLessThan(4.3);
+    expect(firstToken).toBeLessThan(4.5);
   });
 });
