@@ -7,7 +7,8 @@
  */
 import type { Value } from "../onnx/value.ts";
 import { type Int8Rows, joinRows, quantiseRows, remainderOf } from "../weights/int8-rows.ts";
-import type { DecoderProducts, Projection, WordTable } from "./decoder-products.ts";
+import type { MatrixSize } from "./block-weights.ts";
+import type { DecoderProducts, Projection } from "./decoder-products.ts";
 import { sizeOf } from "./feature-heads.ts";
 import { centreLevel, int8Product, levelMax, roundRows } from "./int8-product.ts";
 import type { RoundedRows } from "./int8-product.ts";
@@ -50,10 +51,10 @@ export function rowProducts(
 
   const zeroPointsOf = (scale: Value) => graph.op("Expand", [zeroPoint, scale.op("Shape")]);
 
-  /** @param precise of its rows, see `quantise`: their products are behind the others, in two parts */
+  /** @param precise of its rows, see `quantise`: what is left of them has products of its own, behind the others */
   const product = (
     x: RoundedRows,
-    { name, rows, columns: inputs }: WordTable,
+    { name, rows, columns: inputs }: MatrixSize,
     { read, precise = 0 }: { read: () => Float32Array; precise?: number },
   ) => {
     const load = () => quantise(read(), inputs, precise);

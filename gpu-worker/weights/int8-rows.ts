@@ -52,7 +52,7 @@ export function quantiseRows(
   return { rows, columns, values, scales };
 }
 
-/** What the rows from `first` on leave of theirs in the `matrix` that they were made of. */
+/** What the rows from `first` on, rounded, are short of those of their `matrix`. */
 export function remainderOf(matrix: Float32Array, rounded: Int8Rows, first: number): Float32Array {
   const { columns, values, scales } = rounded;
   const from = first * columns;
@@ -69,8 +69,10 @@ export function joinRows(above: Int8Rows, below: Int8Rows): Int8Rows {
   const values = new Int8Array(above.values.length + below.values.length);
   values.set(above.values);
   values.set(below.values, above.values.length);
-  const scales = Float32Array.of(...above.scales, ...below.scales);
-  return { rows: above.rows + below.rows, columns: above.columns, values, scales };
+  const scales = new Float32Array(above.rows + below.rows);
+  scales.set(above.scales);
+  scales.set(below.scales, above.rows);
+  return { rows: scales.length, columns: above.columns, values, scales };
 }
 
 export function dequantiseRows({ rows, columns, values, scales }: Int8Rows): Float32Array {
