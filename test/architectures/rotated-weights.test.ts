@@ -18,6 +18,7 @@ import { tensor } from "../../gpu-worker/tensor/tensor.ts";
 import type { WeightSource } from "../../gpu-worker/weights/weight-source.ts";
 import { openSafetensors } from "../../gpu-worker/weights/safetensors-reader.ts";
 import { numbers, runGraph } from "../onnx/run-graph.ts";
+import { machineSaturates } from "./machine-saturates.ts";
 
 describe.each([1, 7, 40, 64, 576])("a rotation of %d features", (size) => {
   const rotation = new Rotation(size);
@@ -82,6 +83,7 @@ describe.each([1, 7, 40, 64, 1_536])("a rotation of %d features by two", (size) 
   });
 });
 
+const saturates = await machineSaturates();
 const folder = path.join(import.meta.dirname, "decoders");
 const names = readdirSync(folder, { withFileTypes: true }).flatMap((entry) =>
   entry.isDirectory() ? [entry.name] : [],
@@ -144,6 +146,15 @@ describe("rotated weights", () => {
     );
     weights.close();
     expect(new Set(logits.map(Math.abs))).toEqual(new Set([0]));
+  });
+
+  it.skipIf(saturates)("compute the same, shifted for processors that saturate", async () => {
+    const { architecture, weights } = open("llama-all-biases");
+    const options = { positions: 32, form: "int8-rotated" } as const;
+    const build = (shifted: boolean) =>
+      buildCausalTransformer(architecture, weights, { ...options, saturates: shifted });
+    expect(await logitsOf(build(true))).toEqual(await logitsOf(build(false)));
+    weights.close();
   });
 
   it("are of most families, but of none that norms what it adds to the hidden state", () => {
