@@ -5,16 +5,17 @@
  *
  * A piece has a cost of its own, however short it is, which is as much as some tokens take; each of its tokens is taken
  * to cost what one of a prompt does that is read by itself. Where that is wrong, the own cost of pieces of the usual
- * length makes up for it. What a piece takes is the difference of two steps that follow each other, as over many of
- * them a machine that others use becomes slower or faster by more than a piece takes; and of several differences the
- * middle one counts, as anything may have had the machine in one of the two.
+ * length makes up for it. What a piece takes is told by two steps that follow each other, as over many of them a
+ * machine that others use becomes slower or faster by more than a piece takes; beside as many texts as there were, as a
+ * share of the one without, for the same reason; and of several pieces the middle one counts, as anything may have had
+ * the machine in one of the two steps.
  */
 
 /**
  * Of a step's time. With q of it, tokens come 1 + q times as far apart while a prompt is read, and the prompt takes
  * 1 + 1/q times as long as alone, and longer by what a piece costs beside its tokens.
  */
-const quantumShare = 0.48;
+const quantumShare = 0.49;
 /** Weight of the newest measurement. */
 const newest = 0.25;
 /** By which factor a step may be longer than one of as many texts before it. */
@@ -40,12 +41,22 @@ const triedTokens = 8;
 const trust = 0.99;
 /** So many steps read prompts, then one tells what tokens alone take now. */
 const mixedStepsMax = 15;
+/** While fewer pieces are known than that takes: so many more steps for each. */
+const mixedStepsPerPiece = 3;
+
+/** A clock need not have moved, and what runs take is divided by what others took. */
+const secondsMin = 1e-6;
 
 /** What was computed in a run: tokens of so many texts, one each, and others: of a prompt, or of one of the texts. */
 export type RunCost = { texts: number; promptTokens: number; seconds: number };
 
-/** What a step takes longer with so many tokens of a prompt. */
-type Piece = { readonly tokens: number; readonly seconds: number };
+/** What a step of so many texts took longer with so many tokens of a prompt, beside what it took without. */
+type Piece = {
+  readonly texts: number;
+  readonly tokens: number;
+  readonly seconds: number;
+  readonly without: number;
+};
 
 export class StepCosts {
   readonly #stepTokensMax: number;
@@ -65,8 +76,9 @@ export class StepCosts {
     this.#stepTokensMax = stepTokensMax;
   }
 
-  ran(run: RunCost): void {
-    const { texts, promptTokens, seconds } = run;
+  ran({ texts, promptTokens, seconds: measured }: RunCost): void {
+    const seconds = Math.max(measured, secondsMin);
+    const run = { texts, promptTokens, seconds };
     if (promptTokens === 0) this.#decoded(seconds, texts);
     else if (texts > 0) this.#readBeside(seconds);
     else this.#read(seconds, promptTokens);
@@ -78,7 +90,7 @@ export class StepCosts {
     const before = this.#decodeSeconds;
     // Nothing makes a step shorter than it is.
     const now =
-      texts === this.#texts ? Math.min(seconds, stepFactor * (before || Infinity)) : seconds;
+      texts === this.#texts ? Math.min(seconds, stepFactor * (before ?? Infinity)) : seconds;
     this.#decodeSeconds = average(before, now, newest);
     this.#texts = texts;
     this.#mixedSteps = 0;
@@ -106,19 +118,39 @@ export class StepCosts {
     const { texts, promptTokens: tokens } = mixed;
     if (plain.promptTokens > 0 || tokens === 0 || texts === 0 || plain.texts !== texts) return;
     const least = (cheapest * tokens * plain.seconds) / texts;
-    const piece = { tokens, seconds: Math.max(least, mixed.seconds - plain.seconds) };
+    const seconds = Math.max(least, mixed.seconds - plain.seconds);
+    const piece = { texts, tokens, seconds, without: plain.seconds };
     this.#pieces = [...this.#pieces.slice(1 - piecesKept), piece];
   }
 
-  /** What a piece costs beside its tokens, where each of them costs `each`: nothing, until it is known. */
-  #ownSeconds(each: number): number {
-    return middle([0, ...this.#pieces.map(({ tokens, seconds }) => seconds - tokens * each)]) ?? 0;
+  /** Of what a step of tokens takes now. */
+  #shareOf({ texts, seconds, without }: Piece): number {
+    return seconds / (texts === this.#last?.texts ? without : (this.#decodeSeconds ?? Infinity));
   }
 
-  /** Of a piece of the usual length, its own cost with it; null: not known. */
-  get #secondsPerToken(): number | null {
-    const each = middle(this.#pieces.map(({ tokens, seconds }) => seconds / tokens));
-    return each ?? this.#promptTokenSeconds;
+  /** What a piece costs beside its tokens, where each of them costs `each`: nothing, until it is known. */
+  #ownShare(each: number): number {
+    const own = this.#pieces.map((piece) => this.#shareOf(piece) - piece.tokens * each);
+    return middle([0, ...own]) ?? 0;
+  }
+
+  /** Of a token of a prompt that is read by itself; null: not known. */
+  get #shareAlone(): number | null {
+    if (this.#promptTokenSeconds === null || this.#decodeSeconds === null) return null;
+    return this.#promptTokenSeconds / this.#decodeSeconds;
+  }
+
+  /** Of a token of a piece of the usual length, its own cost with it; null: not known. */
+  get #shareBeside(): number | null {
+    const each = this.#pieces.map((piece) => this.#shareOf(piece) / piece.tokens);
+    return middle(each) ?? this.#shareAlone;
+  }
+
+  /** The next step is one of tokens alone. */
+  get #tellsAlone(): boolean {
+    return (
+      this.#mixedSteps >= Math.min(mixedStepsMax, 1 + mixedStepsPerPiece * this.#pieces.length)
+    );
   }
 
   /** Of others, between two steps. */
@@ -132,11 +164,10 @@ export class StepCosts {
    * does without them. A few are tried where it is not known what they take, once it is what the step takes.
    */
   worthwhile(texts: number, chance: number): number {
-    if (this.#mixedSteps >= mixedStepsMax) return 0;
+    if (this.#tellsAlone) return 0;
     if (this.#decodeSeconds === null) return chance < 1 ? 0 : Infinity;
-    if (this.#secondsPerToken === null) return triedTokens;
-    const measured = (this.#secondsPerToken * texts) / this.#decodeSeconds;
-    const price = measured * trust ** this.#plainSteps;
+    if (this.#shareBeside === null) return triedTokens;
+    const price = this.#shareBeside * texts * trust ** this.#plainSteps;
     if (price >= chance) return 0;
     return chance >= 1 ? Infinity : Math.floor(Math.log(price) / Math.log(chance));
   }
@@ -149,9 +180,10 @@ export class StepCosts {
 
   /** Of prompts beside the tokens of a step, in so many seconds. */
   tokensBeside(seconds: number): number {
-    if (this.#mixedSteps >= mixedStepsMax) return 0;
-    const each = this.#promptTokenSeconds ?? this.#secondsPerToken ?? Infinity;
-    const fitting = Math.floor((seconds - this.#ownSeconds(each)) / each);
+    if (this.#tellsAlone) return 0;
+    const each = this.#shareAlone ?? this.#shareBeside ?? Infinity;
+    const share = seconds / (this.#decodeSeconds ?? Infinity);
+    const fitting = Math.floor((share - this.#ownShare(each)) / each);
     const usual = middle(this.#pieces.map(({ tokens }) => tokens)) ?? Infinity;
     const most = Math.min(this.#stepTokensMax, pieceGrowth * usual + pieceTokensMin);
     return Math.max(pieceTokensMin, Math.min(most, fitting));
