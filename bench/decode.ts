@@ -9,6 +9,7 @@ import { mkdirSync, rmSync, symlinkSync } from "node:fs";
 import { existsSync } from "node:fs";
 import path from "node:path";
 import process from "node:process";
+import { setTimeout } from "node:timers/promises";
 import * as z from "zod";
 import { decoderGraphBytes } from "../gpu-worker/graphs/graph-bytes.ts";
 import { measureGemm } from "../gpu-worker/runtime/measure-gemm.ts";
@@ -16,7 +17,7 @@ import { openRuntime } from "../gpu-worker/runtime/open-runtime.ts";
 import type { Runtime } from "../gpu-worker/runtime/session.ts";
 import { type Bench, type BenchContext, comparedRow, plainRow, type Row } from "./bench.ts";
 import { sharedFolder } from "./harness/corpus.ts";
-import { DecodeStreams, gapsWithin, steadyOf } from "./harness/decode-streams.ts";
+import { DecodeStreams, gapsWithin, steadyOf, type StreamTimes } from "./harness/decode-streams.ts";
 import { exportDecoder } from "./harness/decoder-export.ts";
 import { median, quantile } from "./harness/http-load.ts";
 import { type LlamaFigures, measureLlama } from "./harness/llama-cpp.ts";
@@ -87,34 +88,56 @@ async function measureTransformers({ print, signal }: BenchContext) {
   return figures;
 }
 
-/** The pace of streams, alone and while another reads a long prompt; and how long that one waits. */
-async function pace(streams: DecodeStreams, count: number, alone: number): Promise<Row[]> {
-  const undisturbed = await streams.steady(count, contexts[0], 2 * newTokens);
+/** Between two prompts, while streams are alone. */
+const quietMs = 1_500;
+const promptsBeside = 4;
+
+type Span = readonly [from: number, to: number];
+
+async function spanOf(work: () => Promise<unknown>): Promise<Span> {
+  const from = now();
+  await work();
+  return [from, now()];
+}
+
+/** Ascending. */
+function gapsDuring(times: readonly StreamTimes[], spans: readonly Span[]): number[] {
+  return spans
+    .flatMap(([from, to]) => times.flatMap(({ tokensAt }) => gapsWithin(tokensAt, from, to)))
+    .toSorted((a, b) => a - b);
+}
+
+/**
+ * The pace of streams, alone and while another reads a long prompt, in turns, so that a machine that slows down meets
+ * both; and how long that one waits, beside what it waits before and after them.
+ */
+async function pace(streams: DecodeStreams, count: number): Promise<Row[]> {
+  const readPrompt = () => streams.firstToken(promptTokens);
+  const alone = [await readPrompt(), await readPrompt()];
   const ended = new AbortController();
   const running = Array.from({ length: count }, () =>
-    streams.stream(contexts[0], 16 * newTokens, ended.signal),
+    streams.stream(contexts[0], 32 * newTokens, ended.signal),
   );
   await streams.firstToken(contexts[0]);
-  const disturbedAt: [number, number][] = [];
+  const quiet: Span[] = [];
+  const disturbed: Span[] = [];
   const waits: number[] = [];
-  for (let round = 0; round < 4; round += 1) {
-    const from = now();
-    waits.push(await streams.firstToken(promptTokens));
-    disturbedAt.push([from, now()]);
+  for (let round = 0; round < promptsBeside; round += 1) {
+    quiet.push(await spanOf(() => setTimeout(quietMs)));
+    disturbed.push(await spanOf(async () => waits.push(await readPrompt())));
   }
   ended.abort();
   const times = await Promise.all(running);
-  const gaps = disturbedAt
-    .flatMap(([from, to]) => times.flatMap(({ tokensAt }) => gapsWithin(tokensAt, from, to)))
-    .toSorted((a, b) => a - b);
-  const p99 = quantile(undisturbed.gapsMs, 0.99);
-  const disturbed = quantile(gaps, 0.99);
+  alone.push(await readPrompt(), await readPrompt());
+  const [gaps, gapsBeside] = [gapsDuring(times, quiet), gapsDuring(times, disturbed)];
+  const [p99, p99Beside] = [quantile(gaps, 0.99), quantile(gapsBeside, 0.99)];
   return [
-    plainRow(`${count} streams, between tokens p50`, "ms", quantile(undisturbed.gapsMs, 0.5)),
+    plainRow(`${count} streams, between tokens p50`, "ms", quantile(gaps, 0.5)),
     plainRow(`${count} streams, between tokens p99`, "ms", p99),
-    plainRow(`${count} streams beside a prompt, p99`, "ms", disturbed),
-    plainRow(`${count} streams, p99 beside a prompt / alone`, "×", disturbed / p99),
-    plainRow(`first token beside ${count} streams / alone`, "×", median(waits) / alone),
+    plainRow(`${count} streams beside a prompt, p50`, "ms", quantile(gapsBeside, 0.5)),
+    plainRow(`${count} streams beside a prompt, p99`, "ms", p99Beside),
+    plainRow(`${count} streams, p99 beside a prompt / alone`, "×", p99Beside / p99),
+    plainRow(`first token beside ${count} streams / alone`, "×", median(waits) / median(alone)),
   ];
 }
 
@@ -234,7 +257,6 @@ export const bench: Bench = {
     };
     const transformers = await measureTransformers(context);
     await ours.measure(context);
-    const alone = (promptTokens * 1_000) / ours.rate("prompt");
     const rows = [
       ...peerRows({ ours, llama, limits, bytes }),
       comparedRow(
@@ -243,8 +265,8 @@ export const bench: Bench = {
         ours.rate(keyOf(transformersCallers, contexts[0])),
         { name: "transformers.js f32", value: transformers.callers },
       ),
-      ...(await pace(streams, 8, alone)),
-      ...(await pace(streams, 16, alone)),
+      ...(await pace(streams, 8)),
+      ...(await pace(streams, 16)),
       ...(await contextCost(streams)),
     ];
     await served.close();
