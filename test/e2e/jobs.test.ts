@@ -206,7 +206,7 @@ describe("a webhook", () => {
 
 describe("a long job", () => {
   it("shows how far it is, and its webhook hears of its start before its end", async () => {
-    const input = Array.from({ length: 600 }, (_, at) => `long job ${at} ${"word ".repeat(200)}`);
+    const input = Array.from({ length: 240 }, (_, at) => `long job ${at} ${"word ".repeat(200)}`);
     const webhook = `http://127.0.0.1:${receiverPort()}/hook`;
     const events = ["start", "output", "completed"];
     const { body: accepted } = await post(
