@@ -51,7 +51,7 @@ const shared = [
   "test/{model,onnx,tensor,telemetry,tokenizer,tool-calls,weights}/**/*.test.ts",
   "test/edge/{answers,fine-tuning,openapi}/**/*.node.test.ts",
   "test/pipelines/!(augmentation|oracle|smollm2|token-ids).test.ts",
-  "test/llm/!(decoder.gpu|engine-cases|engine-decoders).test.ts",
+  "test/llm/!(captured-steps|decoder.gpu|engine-cases|engine-decoders).test.ts",
   "test/architectures/{bert,half-precision,lora-encoder,losses,training-decoder,training-encoder}.test.ts",
   "test/autodiff/{dropout,gradient,rules}.test.ts",
   "test/catalog/{device-memory,unload-plan}.test.ts",

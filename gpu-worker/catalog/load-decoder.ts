@@ -18,11 +18,17 @@ import { measureKvLoss, measureKvReach } from "../compute-form/kv-cache-reach.ts
 import { buildDecoderGraph } from "../graphs/build-decoder.ts";
 import { decoderGraphBytes } from "../graphs/graph-bytes.ts";
 import type { DecoderLoraSession } from "../graphs/decoder-lora-session.ts";
-import { decoderDigestIn, decoderGraphKey, loraGraphKey } from "../graphs/graph-key.ts";
-import { expectBinding, openDecoder, openLoraDecoder } from "../graphs/open-decoder.ts";
+import {
+  decoderDigestIn,
+  decoderGraphKey,
+  loraGraphKey,
+  stepsGraphKey,
+} from "../graphs/graph-key.ts";
+import { expectBinding, openDecoder, openLoraDecoder, openSteps } from "../graphs/open-decoder.ts";
 import { openLogitBlocks } from "../graphs/open-logit-blocks.ts";
 import type { PromptedSession } from "../graphs/prompted-session.ts";
 import type { SessionOptions } from "../graphs/open-session.ts";
+import type { CapturingSession } from "../model/decoder-model.ts";
 import { returnRunMemory } from "../runtime/return-run-memory.ts";
 import type { LoadedSession, Session } from "../runtime/session.ts";
 import { makeTokenizer, type Tokenizer } from "../tokenizer/tokenizer.ts";
@@ -36,6 +42,14 @@ import { openCachedGraph } from "./open-cached-graph.ts";
 export type IdentifiedDecoder = { id: string; checkpoint: DecoderCheckpoint; files: FilesDigest };
 
 type Bounds = Pick<LoaderDependencies, "modelsMemory" | "deviceMemory" | "kvCache">;
+
+/** Of a second session for steps that are captured: on a GPU, where both fit; else 0. */
+function stepsBytes(checkpoint: DecoderCheckpoint, form: DecoderForm, bounds: Bounds): number {
+  if (bounds.deviceMemory === null) return 0;
+  const bytes =
+    decoderGraphBytes(checkpoint.parameters, form) + (bounds.deviceMemory.runBytes ?? 0);
+  return decoderBytes(checkpoint, form, bounds) + bytes <= bounds.modelsMemory ? bytes : 0;
+}
 
 /** What the decoder takes of memory in a form, about: its weights, and keys and values. */
 function decoderBytes(checkpoint: DecoderCheckpoint, form: DecoderForm, bounds: Bounds): number {
@@ -76,7 +90,10 @@ export function decoderBytesNeeded(
 ): number {
   const forms = tools.decoderForms.candidates(checkpoint);
   const bytes = forms.map(
-    (form) => decoderBytes(checkpoint, form, tools) + measuringBytes(checkpoint, form, tools),
+    (form) =>
+      decoderBytes(checkpoint, form, tools) +
+      stepsBytes(checkpoint, form, tools) +
+      measuringBytes(checkpoint, form, tools),
   );
   const smallest = Math.min(...bytes);
   return Math.max(smallest, comparingBytes(checkpoint, forms, tools.modelsMemory) ?? 0);
@@ -139,9 +156,10 @@ export async function loadDecoder(
   const opening = { tools, tokenizer, watch, saturates };
   const form = await formOf(model, opening);
   const computing = { form, kvCache };
-  const bytes = decoderBytes(checkpoint, form, tools);
+  const bytes = decoderBytes(checkpoint, form, tools) + stepsBytes(checkpoint, form, tools);
   const session = await openGraph(model, computing, opening);
   const { rowsMin, logitBlocks } = await prepared(session, form, opening);
+  const steps = await openCapturing(model, computing, opening);
   const floats = { ...tools, kvCache: "float" as const };
   const loraForm = adapterForm(form);
   const loraBytes = decoderBytes(checkpoint, loraForm, floats);
@@ -162,6 +180,7 @@ export async function loadDecoder(
     tokenizer,
     session,
     ...(logitBlocks && { logitBlocks }),
+    ...(steps && { steps }),
     rowsMin,
     keyValues,
     queryHeads,
@@ -175,7 +194,8 @@ export async function loadDecoder(
       return bytes + lora.bytes;
     },
     dispose: async () => {
-      await Promise.all([session.release(), logitBlocks?.release()]);
+      const sessions = [session, logitBlocks, steps?.session];
+      await Promise.all(sessions.map((each) => each?.release()));
       await returnRunMemory(runtime);
     },
   };
@@ -193,6 +213,37 @@ async function prepared(
   } catch (error) {
     await session.release();
     throw error;
+  }
+}
+
+/** For steps that are captured; null where they cannot be: all steps are plain runs then. */
+async function openCapturing(
+  model: IdentifiedDecoder,
+  computing: DecoderComputing,
+  opening: Opening,
+): Promise<CapturingSession | null> {
+  const { id, checkpoint, files } = model;
+  const { tools, watch, saturates } = opening;
+  const { form } = computing;
+  const bytes = stepsBytes(checkpoint, form, tools);
+  if (bytes === 0) return null;
+  const onLost = (reason: string) =>
+    tools.log.warn({ model: id, reason }, "a decoder's steps are not captured as CUDA graphs");
+  const { runtime, provider } = tools;
+  const { signal } = watch;
+  try {
+    const session = await openCachedGraph(stepsGraphKey(keyOf(files, computing, opening)), {
+      tools,
+      watch,
+      build: (file) =>
+        buildDecoderGraph(checkpoint, form, { file, saturates, steps: true, signal }),
+      open: (file) => openSteps(file, { runtime, provider, deviceMemoryBytes: bytes, signal }),
+    });
+    return { session, onLost };
+  } catch (error) {
+    signal.throwIfAborted();
+    onLost(error instanceof Error ? error.message : String(error));
+    return null;
   }
 }
 

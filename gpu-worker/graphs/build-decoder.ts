@@ -13,6 +13,8 @@ type BuildOptions = {
   readonly saturates: boolean;
   /** With stacks of adapters; otherwise with places for soft prompts. */
   readonly lora?: boolean;
+  /** For steps that are captured: of nothing but what runs of new tokens need. */
+  readonly steps?: boolean;
   /** Keys and values are kept in int8, up to it. Null, absent: as the form computes them. */
   readonly reach?: readonly LayerReach[] | null;
 };
@@ -35,12 +37,20 @@ export async function buildDecoderGraph(
 /** On the calling thread. @throws WeightError or ConfigError */
 export async function writeDecoderGraph(
   checkpoint: DecoderCheckpoint,
-  { form, file, saturates, lora = false, reach = null }: BuildOptions & { form: DecoderForm },
+  {
+    form,
+    file,
+    saturates,
+    lora = false,
+    steps = false,
+    reach = null,
+  }: BuildOptions & { form: DecoderForm },
 ): Promise<void> {
   const { config, weights } = openDecoderWeights(checkpoint);
   try {
     const positions = checkpoint.limits.maxTokens;
-    const options = { positions, form, saturates, lora, prompts: !lora, ...(reach && { reach }) };
+    const kinds = { lora, prompts: !lora && !steps, mixed: !steps };
+    const options = { positions, form, saturates, ...kinds, ...(reach && { reach }) };
     await writeModel(buildDecoder(config, weights, options), file);
   } finally {
     weights.close();

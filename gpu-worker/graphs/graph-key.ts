@@ -56,6 +56,11 @@ export function loraGraphKey(key: string): string {
   return `${key}-lora-${loraVersion}`;
 }
 
+/** Of the graph for steps that are captured, `key` being that of the one for all runs. */
+export function stepsGraphKey(key: string): string {
+  return `${key}-steps`;
+}
+
 /** @param digest of the model in that form */
 export function graphKey({ form, saturates }: Form, digest: string, provider: Provider): string {
   const shifted = saturates ? "-shifted" : "";

@@ -33,6 +33,20 @@ export function openLoraDecoder(
   return open(file, options, (session) => new DecoderLoraSession(session, config));
 }
 
+/**
+ * A graph for steps that are captured (`BuildOptions.steps`), as it is: what is captured is compared where it is used.
+ * @throws as `openDecoder`
+ */
+export function openSteps(
+  file: string,
+  { runtime, provider, deviceMemoryBytes, signal }: SessionOptions,
+): Promise<LoadedSession> {
+  expectBinding(runtime);
+  const bound = deviceMemoryBytes === null ? {} : { deviceMemoryBytes };
+  const loading = { threads: 1, provider, captures: true, signal, ...bound };
+  return runtime.load({ path: file }, loading);
+}
+
 async function open<Opened extends LoadedSession>(
   file: string,
   { runtime, provider, deviceMemoryBytes, signal }: SessionOptions,

@@ -251,11 +251,12 @@ export class TaskRunner {
     const { now, log } = this.#options;
     const limits = { memoryBytes: model.keyValueBytes, stepTokensMax: stepTokensOf(model) };
     // Where other tunes of its base share it, it has the base's name and length.
-    const { session, logitBlocks, rowsMin, limits: own } = model;
+    const { session, logitBlocks, steps, rowsMin, limits: own } = model;
     const { base: id = model.id, softPrompt = [] } = model;
     const maxTokens = own.maxTokens + softPrompt.length;
+    const beside = { ...(logitBlocks && { logitBlocks }), ...(steps && { steps }) };
     return new Engine(
-      { id, session, ...(logitBlocks && { logitBlocks }), rowsMin, limits: { ...own, maxTokens } },
+      { id, session, ...beside, rowsMin, limits: { ...own, maxTokens } },
       { scheduler: this.#scheduler, now, limits, ...(log && { log }) },
     );
   }

@@ -80,7 +80,7 @@ export type EngineRoom = {
 
 export type EngineModel = Pick<
   DecoderModel,
-  "id" | "session" | "logitBlocks" | "limits" | "rowsMin"
+  "id" | "session" | "logitBlocks" | "steps" | "limits" | "rowsMin"
 >;
 
 export function engineRoom(model: EngineModel, limits: EngineLimits): EngineRoom {

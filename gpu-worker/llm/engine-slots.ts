@@ -4,7 +4,7 @@ import { KeyValueSlots, takesAdapters } from "./key-value-slots.ts";
 import { scoredTokensMax } from "./decoder-runs.ts";
 import { SlotTable, type SlotWork } from "./slot-table.ts";
 
-type Sessions = Pick<EngineModel, "session" | "logitBlocks">;
+type Sessions = Pick<EngineModel, "session" | "logitBlocks" | "steps">;
 
 export class EngineSlots {
   readonly #model: Sessions;

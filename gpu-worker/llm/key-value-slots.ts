@@ -6,12 +6,19 @@
  */
 import type { DecoderModel } from "../model/decoder-model.ts";
 import { type LogitBlocks, logitBlockNames, logitBlocksOf } from "../model/logit-blocks.ts";
-import type { AllocatedValue, BoundSession, ResidentValue } from "../runtime/bound-session.ts";
+import { isVirtual } from "../model/virtual-tokens.ts";
+import type {
+  AllocatedValue,
+  Binding,
+  BoundSession,
+  ResidentValue,
+} from "../runtime/bound-session.ts";
 import type { LoadedSession, ValueInfo } from "../runtime/session.ts";
 import { bytesPerElement } from "../tensor/dtype.ts";
 import type { DType } from "../tensor/dtype.ts";
 import type { Shape } from "../tensor/shape.ts";
 import { type Tensor, tensor } from "../tensor/tensor.ts";
+import { CapturedSteps } from "./captured-steps.ts";
 import type { LogitRows } from "./logit-rows.ts";
 
 export type SlotsShape = {
@@ -27,6 +34,12 @@ type Logits = {
   readonly vocabulary: number;
   /** Of the last run. */
   readonly copy: Float32Array;
+};
+
+type Held = {
+  readonly layers: readonly Layer[];
+  readonly logits: Logits;
+  readonly captured: CapturedSteps | null;
 };
 
 type Layer = {
@@ -87,7 +100,16 @@ export type Window = {
   readonly asked: number;
 };
 
-type Sessions = Pick<DecoderModel, "session" | "logitBlocks">;
+type Sessions = Pick<DecoderModel, "session" | "logitBlocks" | "steps">;
+
+/** Whether it is a step of one token of each text, as most are. */
+function isPlainStep({ count, piece, asked }: Window, { input_ids: ids }: Feeds): boolean {
+  const [rows, columns] = ids?.shape ?? [];
+  const fits = piece === null && asked === count && rows === count && columns === 1;
+  return fits && !Array.from(ids?.data ?? [], Number).some(isVirtual);
+}
+
+type Feeds = Record<string, Tensor>;
 
 export type SlotsRun = {
   readonly signal: AbortSignal;
@@ -101,18 +123,20 @@ export class KeyValueSlots {
   readonly #layers: readonly Layer[];
   readonly #logits: Logits;
   readonly #logitBlocks: LoadedSession | null;
+  readonly #captured: { readonly steps: CapturedSteps; readonly session: LoadedSession } | null;
   /** By how many rows they are of. */
   readonly #blocks = new Map<number, BoundSession>();
   /** By all that a window says; the one used last is the last. */
   readonly #windows = new Map<string, BoundSession>();
 
   private constructor(
-    { session, logitBlocks }: Sessions,
+    { session, logitBlocks, steps }: Sessions,
     shape: SlotsShape,
-    { layers, logits }: { layers: readonly Layer[]; logits: Logits },
+    { layers, logits, captured }: Held,
   ) {
     this.#session = session;
     this.#logitBlocks = logitBlocks ?? null;
+    this.#captured = captured && steps ? { steps: captured, session: steps.session } : null;
     this.#shape = shape;
     this.#layers = layers;
     this.#logits = logits;
@@ -141,7 +165,10 @@ export class KeyValueSlots {
       const vocabulary = vocabularyOf(session);
       const value = await allocate("float32", [shape.askedMax, vocabulary]);
       const copy = new Float32Array(shape.askedMax * vocabulary);
-      return new KeyValueSlots(sessions, shape, { layers, logits: { value, vocabulary, copy } });
+      const steps = takesAdapters(session) ? undefined : sessions.steps;
+      const captured = steps ? await CapturedSteps.open(steps, shape) : null;
+      const logits = { value, vocabulary, copy };
+      return new KeyValueSlots(sessions, shape, { layers, logits, captured });
     } catch (error) {
       await Promise.all(values.map((value) => value.release()));
       throw error;
@@ -151,14 +178,15 @@ export class KeyValueSlots {
   /** Runs the session over `count` slots from `first` on. */
   async run(
     window: Window,
-    feeds: Record<string, Tensor>,
+    feeds: Feeds,
     { signal, inverseTemperatures }: SlotsRun,
   ): Promise<LogitRows> {
     const { asked } = window;
     const { value, vocabulary, copy } = this.#logits;
     const bound = this.#bound(window);
     await this.#forget();
-    await bound.run(feeds, { signal });
+    const plain = () => bound.run(feeds, { signal });
+    await (isPlainStep(window, feeds) ? this.#step(window, feeds, plain) : plain());
     const logits = copy.subarray(0, asked * vocabulary);
     if (asked === 0) return { logits, blocks: null };
     const [blocks] = await Promise.all([
@@ -166,6 +194,21 @@ export class KeyValueSlots {
       value.view(0, [asked, vocabulary]).readInto(logits),
     ]);
     return { logits, blocks };
+  }
+
+  /** A step of tokens alone. */
+  async #step(window: Window, feeds: Feeds, plain: () => Promise<unknown>): Promise<unknown> {
+    if (this.#captured === null) return plain();
+    const { steps, session } = this.#captured;
+    const { value, vocabulary } = this.#logits;
+    return steps.run({
+      first: window.first,
+      texts: window.count,
+      feeds,
+      binding: () => this.#binding(session, window),
+      logits: value.view(0, [window.count, vocabulary]),
+      plain,
+    });
   }
 
   async #sum(inverse: Float32Array<ArrayBuffer>): Promise<LogitBlocks | null> {
@@ -202,7 +245,13 @@ export class KeyValueSlots {
     await oldest[1].release();
   }
 
-  #bind({ first, count, piece, asked }: Window): BoundSession {
+  #bind(window: Window): BoundSession {
+    return this.#session.bind(this.#binding(this.#session, window));
+  }
+
+  /** Of a session of the same weights, which may take no pieces. */
+  #binding({ inputs }: Pick<LoadedSession, "inputs">, window: Window): Binding {
+    const { first, count, piece, asked } = window;
     const { tokens } = this.#shape;
     const pasts = this.#layers.map(({ past, heads, width, value }): [string, ResidentValue] => {
       const shape = [count, heads, tokens, width];
@@ -214,14 +263,17 @@ export class KeyValueSlots {
     });
     const written = [...pasts, ...(piece === null ? [] : pieces)];
     const { value, vocabulary } = this.#logits;
-    return this.#session.bind({
-      inputs: Object.fromEntries([...pasts, ...pieces]),
+    const taken = [...pasts, ...pieces].filter(([past]) =>
+      inputs.some(({ name }) => name === past),
+    );
+    return {
+      inputs: Object.fromEntries(taken),
       outputs: {
         ...Object.fromEntries(written.map(([past, each]) => [presentOf(past), each])),
         ...(asked > 0 && { logits: value.view(0, [asked, vocabulary]) }),
       },
       sharing: piece !== null,
-    });
+    };
   }
 
   /** Copies the first `tokens` of one slot to another. No run may use either meanwhile. */
@@ -249,7 +301,7 @@ export class KeyValueSlots {
   /** Waits for the runs, then frees all. */
   async release(): Promise<void> {
     const bound = [...this.#windows.values(), ...this.#blocks.values()];
-    await Promise.all(bound.map((each) => each.release()));
+    await Promise.all([...bound.map((each) => each.release()), this.#captured?.steps.release()]);
     const values = [...this.#layers, this.#logits].map(({ value }) => value);
     await Promise.all(values.map((value) => value.release()));
   }

@@ -21,6 +21,13 @@ export type KeyValueShape = {
   readonly width: number;
 };
 
+/** A session of the same weights for steps of tokens alone, which are captured: see llm/captured-steps.ts. */
+export type CapturingSession = {
+  readonly session: LoadedSession;
+  /** Told once, where steps are not captured any more, of the reason. */
+  readonly onLost: (reason: string) => void;
+};
+
 export type DecoderModel = {
   readonly kind: "decoder";
   readonly id: string;
@@ -34,6 +41,8 @@ export type DecoderModel = {
   readonly session: LoadedSession;
   /** See model/logit-blocks.ts. Absent: its logits are read whole. */
   readonly logitBlocks?: LoadedSession;
+  /** On a GPU, of texts without adapters. Absent: all steps are plain runs. */
+  readonly steps?: CapturingSession;
   /** Of new tokens in a run at least, one nobody's where needed: compute-form/fewest-rows.ts. */
   readonly rowsMin: number;
   /** Of low rank, that its texts are written with, as the session counts them. Absent: none. */

@@ -42,6 +42,11 @@ export type Binding = {
   readonly inputs?: Readonly<Record<string, ResidentValue>>;
   /** Where each is put: into a value, or `host` for a tensor that the run gives. No others are kept. */
   readonly outputs: Readonly<Record<string, ResidentValue | "host">>;
+  /**
+   * Of a session that captures: the first run is kept, and any other repeats what it did, with what lies in the values
+   * bound by then. So whatever is not bound has to be the same in all runs.
+   */
+  readonly captured?: boolean;
   /** The graph writes to other parts of them: outputs may share memory. Default: that is refused. */
   readonly sharing?: boolean;
 };

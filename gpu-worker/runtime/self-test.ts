@@ -92,8 +92,8 @@ async function outputsOf(open: OpenProbe, bytes: Uint8Array, { feeds }: DevicePr
 
 type Numbers = ArrayLike<number | bigint>;
 
-/** NaN and missing numbers are infinitely far. */
-function relativeDistance(found: Numbers, right: Numbers): number {
+/** Length of the difference, against that of what is right. NaN and missing numbers are infinitely far. */
+export function relativeDistance(found: Numbers, right: Numbers): number {
   let [gap, length] = [0, 0];
   for (let at = 0; at < right.length; at += 1) {
     const value = Number(right[at]);

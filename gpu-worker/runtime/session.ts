@@ -38,6 +38,12 @@ export type LoadOptions = {
   spinMicroseconds?: number;
   /** False: loading fails where the device leaves an operator to the CPU. Default true. */
   cpuFallback?: boolean;
+  /**
+   * Runs that are bound to be captured (`Binding.captured`) are, on a GPU, as CUDA graphs: of a graph without control
+   * flow, all of it on the device. Where nothing can be captured, all that differs is that one thread computes all runs
+   * of the session. The C API's alone. Default false.
+   */
+  captures?: boolean;
   /** Most that the session may take of a device's memory, weights included. Default: no bound. */
   deviceMemoryBytes?: number;
   /** Stops waiting for the model; what was loaded of it is freed. */

@@ -56,7 +56,7 @@ describe.each(["f32", "f16", "int8", "int4"] as const)(
   (form) => {
     it("gives without any what it gives by itself, and with some each text what it gets alone", async () => {
       const load = async (lora: boolean) => {
-        const bytes = await tinyDecoder(name, room, form, lora);
+        const bytes = await tinyDecoder(name, room, form, { lora });
         return runtime.load({ bytes }, { threads: 1, provider: "cpu" });
       };
       const file = path.join(import.meta.dirname, "decoders", name, "config.json");

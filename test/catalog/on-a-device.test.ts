@@ -14,14 +14,18 @@ import { writeSafetensors } from "../../gpu-worker/weights/safetensors-writer.ts
 import { openRuntime } from "../jobs/device-on-the-cpu.ts";
 import { writeTinyEncoder } from "./tiny-encoder.ts";
 import { acquireEncoder } from "./acquire-encoder.ts";
+import { writeTinyDecoder } from "./tiny-decoder.ts";
 
-const log = { info: () => undefined, warn: () => undefined };
+const warnings: object[] = [];
+const log = { info: () => undefined, warn: (fields: object) => void warnings.push(fields) };
 const never = new AbortController().signal;
 const memory = 2 ** 30;
 
 let place: string;
 let runtime: Runtime;
 const loads: LoadOptions[] = [];
+/** Sessions that are to capture cannot be loaded. */
+let refusesCaptures = false;
 const open: Catalog[] = [];
 
 beforeAll(async () => {
@@ -29,13 +33,15 @@ beforeAll(async () => {
   const real = await openRuntime({ log });
   runtime = {
     ...real,
-    load: (model, options) => {
+    load: async (model, options) => {
       loads.push(options);
+      if (refusesCaptures && options.captures) throw new Error("the graph has control flow");
       return real.load(model, options);
     },
   };
   await writeTinyEncoder(path.join(place, "models", "steady"));
   await writeOverflowing(path.join(place, "models", "overflowing"));
+  await writeTinyDecoder(path.join(place, "models", "writing"));
 });
 afterAll(async () => {
   await Promise.all(open.map((catalog) => catalog.close()));
@@ -116,5 +122,42 @@ describe("a model on a GPU", () => {
     await expect(catalogWith("auto", "cache", { kvCache: "int8" })).rejects.toThrow(
       /LLM_OS_KV_CACHE is int8, but a GPU keeps/,
     );
+  });
+});
+
+async function acquireDecoder(changes: Partial<CatalogSettings> = {}) {
+  const catalog = await catalogWith("auto", "decoders", changes);
+  const model = await catalog.acquire("writing", never);
+  if (model.kind !== "decoder") throw new Error("it is a decoder");
+  return model;
+}
+
+describe("a decoder on a GPU", () => {
+  it("has a second session for steps that are captured, and counts its memory", async () => {
+    const { form, steps, session, bytes } = await acquireDecoder();
+    expect(form).toBe("f16");
+    expect(loads.at(-1)).toMatchObject({ provider: "cuda", captures: true });
+    const names = (each: typeof session | undefined) => each?.inputs.map(({ name }) => name) ?? [];
+    expect(names(session)).toContain("piece_length");
+    expect(names(steps?.session)).toEqual(
+      names(session).filter((name) => !name.startsWith("piece")),
+    );
+    const given = loads.slice(-2).map(({ deviceMemoryBytes = 0 }) => deviceMemoryBytes);
+    expect(bytes).toBe(given.reduce((sum, each) => sum + each));
+  });
+
+  it("goes without where that cannot be loaded, and says so", async () => {
+    refusesCaptures = true;
+    const { steps } = await acquireDecoder();
+    refusesCaptures = false;
+    expect(steps).toBeUndefined();
+    expect(warnings.at(-1)).toEqual({ model: "writing", reason: "the graph has control flow" });
+  });
+
+  it("goes without where both do not fit", async () => {
+    const { bytes } = await acquireDecoder();
+    const { steps, bytes: alone } = await acquireDecoder({ memory: Math.floor(bytes * 0.9) });
+    expect(steps).toBeUndefined();
+    expect(alone).toBeLessThan(bytes);
   });
 });

@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import type { DecoderForm } from "../../gpu-worker/architectures/decoder-form.ts";
 import { SlotScheduler } from "../../gpu-worker/batching/slot-scheduler.ts";
 import { Engine } from "../../gpu-worker/llm/engine.ts";
+import type { EngineModel } from "../../gpu-worker/llm/engine-limits.ts";
 import type { Provider } from "../../gpu-worker/runtime/session.ts";
 import { tinyDecoder } from "../runtime/tiny-decoder.ts";
 import { writeText, type Written } from "./write-text.ts";
@@ -15,6 +16,23 @@ const { runtime, hasCuda } = await openCuda();
 
 const positions = 64;
 const vocabularySize = 41;
+
+async function open(name: string, captures: boolean) {
+  const bytes = await tinyDecoder(name, positions, "f16", { mixed: !captures });
+  return runtime.load({ bytes }, { threads: 1, provider: "cuda", captures });
+}
+
+/** Side by side, so long that each window's steps are repeated. */
+async function longTexts(model: EngineModel): Promise<number[][][]> {
+  const engine = new Engine(model, {
+    scheduler: new SlotScheduler(),
+    now: () => performance.now(),
+  });
+  const write = (at: number) => writeText(engine, [3 + at, 7, 9], { maxTokens: 24 + 8 * at });
+  const written = await Promise.all([0, 1, 2, 3].map(write));
+  await engine.release(new Error("over"));
+  return written.map(({ tokens }) => tokens);
+}
 
 /** The likeliest next tokens of several texts side by side, with their log probabilities. */
 async function scores(name: string, form: DecoderForm, provider: Provider): Promise<Written[]> {
@@ -49,4 +67,18 @@ describe.skipIf(!hasCuda)("decoders on CUDA", () => {
       }
     }
   });
+
+  it.each(["llama-yarn", "gemma3-old-form", "qwen3-yarn-tied-bf16"])(
+    "%s repeats its steps as CUDA graphs, which are what plain ones are",
+    async (name) => {
+      const [session, capturing] = [await open(name, false), await open(name, true)];
+      const lost: string[] = [];
+      const steps = { session: capturing, onLost: (reason: string) => void lost.push(reason) };
+      const limits = { maxTokens: positions, dimensions: null, vocabularySize };
+      const plain = { id: name, session, rowsMin: 1, limits };
+      const [repeated, expected] = [await longTexts({ ...plain, steps }), await longTexts(plain)];
+      expect({ lost, repeated }).toEqual({ lost: [], repeated: expected });
+      await Promise.all([session.release(), capturing.release()]);
+    },
+  );
 });

@@ -91,6 +91,8 @@ describe("the options of a session on a GPU", () => {
       arena_extend_strategy: "kSameAsRequested",
     });
     expect(cudaOptions({ threads: 1, provider: "cuda" })).not.toHaveProperty("gpu_mem_limit");
+    expect(cudaOptions({ ...options, captures: true })).toMatchObject({ enable_cuda_graph: "1" });
+    expect(cudaOptions(options)).not.toHaveProperty("enable_cuda_graph");
   });
 });
 

@@ -1,6 +1,7 @@
 /** A made-up decoder of test/architectures/decoders, and what its session is fed for one new token of each text. */
 import { readFileSync } from "node:fs";
 import path from "node:path";
+import type { DecoderOptions } from "../../gpu-worker/architectures/causal-transformer.ts";
 import type { DecoderForm } from "../../gpu-worker/architectures/decoder-form.ts";
 import { buildDecoder } from "../../gpu-worker/architectures/decoder.ts";
 import { encodeModel } from "../../gpu-worker/onnx/encode-model.ts";
@@ -13,13 +14,13 @@ export async function tinyDecoder(
   name: string,
   positions: number,
   form: DecoderForm = "f32",
-  lora = false,
+  more: Pick<DecoderOptions, "lora" | "mixed"> = {},
 ): Promise<Uint8Array> {
   const folder = path.join(import.meta.dirname, "../architectures/decoders", name);
   const weights = openSafetensors(path.join(folder, "model.safetensors"));
   try {
     const config: unknown = JSON.parse(readFileSync(path.join(folder, "config.json"), "utf8"));
-    return await encodeModel(buildDecoder(config, weights, { positions, form, lora }));
+    return await encodeModel(buildDecoder(config, weights, { positions, form, ...more }));
   } finally {
     weights.close();
   }

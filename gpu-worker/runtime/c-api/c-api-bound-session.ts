@@ -21,6 +21,8 @@ export type Bindable = {
   readonly outputs: readonly ValueInfo[];
   /** Of all runs of the session. */
   readonly queue: RunQueue;
+  /** A number for what is captured, another each time. @throws RuntimeError where it is too much */
+  readonly nextCaptured: () => number;
 };
 
 type Bound = {
@@ -38,6 +40,7 @@ export function createBoundSession(session: Bindable, binding: Binding): BoundSe
   const outputs = wrapValues(native.api, bound, "output");
   // One after the other, also where the session computes several runs at a time: they write to the same memory.
   const turns = createRunQueue(1);
+  const capturing = binding.captured === true && { captured: session.nextCaptured() };
   let released: Promise<void> | null = null;
   return {
     run: async (feeds, { signal } = {}) => {
@@ -45,7 +48,8 @@ export function createBoundSession(session: Bindable, binding: Binding): BoundSe
       const twice = Object.keys(feeds).find((name) => bound.some(isInput(name)));
       if (twice !== undefined) throw new RuntimeError(`input ${twice} is bound to a value`);
       checkFeeds(fed, feeds);
-      const call = { feeds, wanted, bound: { inputs, outputs }, ...(signal && { signal }) };
+      const ours = { wanted, bound: { inputs, outputs }, ...capturing };
+      const call = { feeds, ...ours, ...(signal && { signal }) };
       const run = () => using(bound, () => compute(native, call));
       return turns.run(() => queue.run(run, signal), signal);
     },

@@ -14,6 +14,7 @@ import { openOrtApi } from "./ort-api.ts";
 import type { OrtApi } from "./ort-api.ts";
 import { received, receivedAsync } from "./received.ts";
 import { keepHeapsSmall } from "./return-memory.ts";
+import { RunThread } from "./run-thread.ts";
 import { createSessionOptions } from "./session-options.ts";
 
 /** ORT_LOGGING_LEVEL_FATAL: what fails is thrown, and need not be printed too. */
@@ -27,7 +28,8 @@ const [arenaAllocator, defaultMemory] = [1, 0];
  * @throws where the library cannot be opened or used
  */
 export function openCApi(libraryFile: string | null, threads: number): Loader {
-  const api = openOrtApi(libraryFile ?? libraryPath(process.platform, process.arch));
+  const library = libraryFile ?? libraryPath(process.platform, process.arch);
+  const api = openOrtApi(library);
   keepHeapsSmall();
   computeAttentionByProducts();
   const environment = createEnvironment(api, shareThreads(threads).workers);
@@ -38,7 +40,7 @@ export function openCApi(libraryFile: string | null, threads: number): Loader {
   return {
     name: "c-api",
     version: api.version,
-    load: (model, options) => loadSession({ api, environment, memory }, model, options),
+    load: (model, options) => loadSession({ api, library, environment, memory }, model, options),
   };
 }
 
@@ -62,14 +64,14 @@ function createEnvironment(api: OrtApi, workers: number): Pointer {
   }
 }
 
-type Native = { api: OrtApi; environment: Pointer; memory: Pointer };
+type Native = { api: OrtApi; library: string; environment: Pointer; memory: Pointer };
 
 async function loadSession(
-  { api, environment, memory }: Native,
+  { api, library, environment, memory }: Native,
   model: ModelSource,
   options: LoadOptions,
 ): Promise<LoadedSession> {
-  const { signal, provider, concurrency = 1 } = options;
+  const { signal, provider, concurrency = 1, captures = false } = options;
   signal?.throwIfAborted();
   const native = createSessionOptions(api, model, options);
   const cancel = (): void => api.setLoadCancellationFlag(native, true);
@@ -82,7 +84,8 @@ async function loadSession(
     );
     return await usable(api, session, () => {
       signal?.throwIfAborted();
-      return createCApiSession({ api, session, memory, provider, concurrency });
+      const thread = captures ? new RunThread(library) : null;
+      return createCApiSession({ api, session, memory, provider, concurrency, thread });
     });
   } catch (error) {
     signal?.throwIfAborted();

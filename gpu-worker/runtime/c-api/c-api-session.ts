@@ -12,15 +12,27 @@ import { returnMemory } from "./return-memory.ts";
 import { readInputs, readOutputs } from "./value-info.ts";
 
 /**
+ * What a session may have captured, as nothing of it is freed before the session is: some megabytes each of a decoder.
+ */
+const capturedMax = 128;
+
+/**
  * @throws RuntimeError for a model with inputs or outputs that are no tensors; the native session is then the caller's
  */
 export function createCApiSession(native: NativeSession): LoadedSession {
-  const { api, session, provider, concurrency } = native;
+  const { api, session, provider, concurrency, thread } = native;
   const inputs = readInputs(api, session);
   const outputs = readOutputs(api, session);
   const queue = createRunQueue(concurrency);
   const values = createAllocations(native);
   const bound = new Set<BoundSession>();
+  let captured = 0;
+  const nextCaptured = (): number => {
+    if (captured === capturedMax)
+      throw new RuntimeError(`${capturedMax} runs are captured already`);
+    return (captured += 1);
+  };
+  const bindable = { native, inputs, outputs, queue, nextCaptured };
   let released: Promise<void> | null = null;
   const checkOpen = (): void => {
     if (released !== null) throw new RuntimeError("the session is released");
@@ -29,6 +41,7 @@ export function createCApiSession(native: NativeSession): LoadedSession {
     await Promise.all(Array.from(bound, (each) => each.release()));
     await queue.runAlone(async () => {
       await values.release();
+      await thread?.release();
       await api.releaseSession(session);
       await returnMemory();
     });
@@ -51,7 +64,7 @@ export function createCApiSession(native: NativeSession): LoadedSession {
     },
     bind: (binding) => {
       checkOpen();
-      const made = createBoundSession({ native, inputs, outputs, queue }, binding);
+      const made = createBoundSession(bindable, binding);
       const forget = () => made.release().finally(() => bound.delete(made));
       bound.add(made);
       return { ...made, release: forget };

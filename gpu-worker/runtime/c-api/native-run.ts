@@ -8,6 +8,7 @@ import type { Pointer } from "./native-function.ts";
 import { nativeNames } from "./native-names.ts";
 import { copyTensor, lendTensor } from "./native-tensor.ts";
 import type { OrtApi } from "./ort-api.ts";
+import type { NativeRun, RunThread } from "./run-thread.ts";
 import { received } from "./received.ts";
 
 export type NativeSession = {
@@ -17,6 +18,8 @@ export type NativeSession = {
   readonly memory: Pointer;
   readonly provider: Provider;
   readonly concurrency: number;
+  /** Of a session that captures, whose runs are all on it. */
+  readonly thread: RunThread | null;
 };
 
 /** OrtValues by name that live longer than a run. */
@@ -30,6 +33,8 @@ export type Call = {
   /** Outputs that ONNX Runtime makes and the run gives. */
   wanted: readonly string[];
   bound?: { readonly inputs: BoundValues; readonly outputs: BoundValues };
+  /** Of a session that captures: the number of what is captured. Absent: nothing is. */
+  captured?: number;
 } & Omit<RunOptions, "outputs">;
 
 /** Feeds of runs under way: ONNX Runtime reads their memory, and nobody else may hold them any more. */
@@ -64,26 +69,30 @@ export async function compute(native: NativeSession, call: Call): Promise<Record
 /** Of the CPU's arena, when the run ends (onnxruntime_run_options_config_keys.h). */
 const shrinkingArena = ["memory.enable_memory_arena_shrinkage", "cpu:0"] as const;
 
+/** By number, as text; −1 for a run that is not to be captured (onnxruntime_run_options_config_keys.h). */
+const capturedGraph = "gpu_graph_id";
+
 /** Addresses of names and of OrtValues. */
-type Values = {
-  inputNames: BigUint64Array;
-  inputs: BigUint64Array;
-  outputNames: BigUint64Array;
-  outputs: BigUint64Array;
-};
+type Values = Omit<NativeRun, "session" | "options">;
+
+function runOnPool({ api }: NativeSession, run: NativeRun): Promise<void> {
+  const { session, options, inputNames, inputs, outputNames, outputs } = run;
+  const [given, made] = [inputs.length, outputs.length];
+  return api.run(session, options, inputNames, inputs, given, outputNames, made, outputs);
+}
 
 /** @throws the signal's reason where it was aborted, even if the run had come to its end by then */
 async function runNative(native: NativeSession, call: Call, values: Values): Promise<void> {
-  const { api, session } = native;
-  const { signal, returnsMemory = false } = call;
-  const { inputNames, inputs, outputNames, outputs } = values;
+  const { api, session, thread } = native;
+  const { signal, returnsMemory = false, captured = -1 } = call;
   const options = received((out) => api.createRunOptions(out));
   if (returnsMemory) api.addRunConfigEntry(options, ...shrinkingArena);
+  if (thread !== null) api.addRunConfigEntry(options, capturedGraph, String(captured));
   const stop = (): void => api.setTerminate(options);
   signal?.addEventListener("abort", stop, { once: true });
   try {
-    const [given, made] = [inputs.length, outputs.length];
-    await api.run(session, options, inputNames, inputs, given, outputNames, made, outputs);
+    const run = { session, options, ...values };
+    await (thread === null ? runOnPool(native, run) : thread.run(run));
   } catch (error) {
     signal?.throwIfAborted();
     throw error;

@@ -72,6 +72,21 @@ function statusCheck(at: (slot: number) => Pointer): StatusCheck {
   };
 }
 
+/** Session, run options, names and values of inputs and how many, names of outputs and how many, their values. */
+const runKinds = [
+  "pointer",
+  "pointer",
+  "pointer",
+  "pointer",
+  "size",
+  "pointer",
+  "size",
+  "pointer",
+] as const;
+
+/** Memory info, data and its bytes, shape and its length, element type, where the value is put. */
+const tensorKinds = ["pointer", "pointer", "size", "pointer", "size", "int", "pointerOut"] as const;
+
 function bindFunctions(table: readonly (Pointer | null)[]) {
   const at = (slot: number): Pointer => addressOf(table[slot], `function ${slot}`);
   const check = statusCheck(at);
@@ -91,7 +106,9 @@ function bindFunctions(table: readonly (Pointer | null)[]) {
 
     createSession: async(7, "pointer", "path", "pointer", "pointerOut"),
     createSessionFromArray: async(8, "pointer", "pointer", "size", "pointer", "pointerOut"),
-    run: async(9, "pointer", "pointer", "pointer", "pointer", "size", "pointer", "size", "pointer"),
+    run: async(9, ...runKinds),
+    /** On the calling thread. */
+    runHere: status(9, ...runKinds),
     releaseSession: asyncFunction(at(95), null, ["pointer"]),
 
     createSessionOptions: status(10, "pointerOut"),
@@ -115,16 +132,7 @@ function bindFunctions(table: readonly (Pointer | null)[]) {
     sessionGetInputName: status(36, "pointer", "size", "pointer", "pointerOut"),
     sessionGetOutputName: status(37, "pointer", "size", "pointer", "pointerOut"),
 
-    createTensorWithData: status(
-      49,
-      "pointer",
-      "pointer",
-      "size",
-      "pointer",
-      "size",
-      "int",
-      "pointerOut",
-    ),
+    createTensorWithData: status(49, ...tensorKinds),
     getTensorMutableData: status(51, "pointer", "pointerOut"),
     castTypeInfoToTensorInfo: status(55, "pointer", "pointerOut"),
     getTensorElementType: status(60, "pointer", "intOut"),

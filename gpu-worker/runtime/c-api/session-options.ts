@@ -17,13 +17,17 @@ const sharedArena = {
 };
 
 /** Memory on the device grows by what is asked for, not to the next power of two, up to its bound. */
-export function cudaOptions({ deviceMemoryBytes }: LoadOptions): Record<string, string> {
+export function cudaOptions({
+  deviceMemoryBytes,
+  captures = false,
+}: LoadOptions): Record<string, string> {
   return {
     device_id: "0",
     arena_extend_strategy: "kSameAsRequested",
     cudnn_conv_algo_search: "HEURISTIC",
     // f32 products from factors of 11 bits, several times faster on GPUs that have it; the self-test allows for it.
     use_tf32: "1",
+    ...(captures && { enable_cuda_graph: "1" }),
     ...(deviceMemoryBytes !== undefined && {
       gpu_mem_limit: String(Math.floor(deviceMemoryBytes)),
     }),
