@@ -46,8 +46,7 @@ type Bounds = Pick<LoaderDependencies, "modelsMemory" | "deviceMemory" | "kvCach
 /** Of a second session for steps that are captured: on a GPU, where both fit; else 0. */
 function stepsBytes(checkpoint: DecoderCheckpoint, form: DecoderForm, bounds: Bounds): number {
   if (bounds.deviceMemory === null) return 0;
-  const bytes =
-    decoderGraphBytes(checkpoint.parameters, form) + (bounds.deviceMemory.runBytes ?? 0);
+  const bytes = decoderGraphBytes(checkpoint.parameters, form) + bounds.deviceMemory.runBytes;
   return decoderBytes(checkpoint, form, bounds) + bytes <= bounds.modelsMemory ? bytes : 0;
 }
 

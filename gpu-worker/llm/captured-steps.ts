@@ -41,37 +41,28 @@ export type CapturedStep = {
   readonly plain: () => Promise<unknown>;
 };
 
+type Values = Readonly<Record<FedName, AllocatedValue>>;
 type Repeated = { readonly bound: BoundSession; readonly fed: Record<FedName, ResidentValue> };
 
 export class CapturedSteps {
   readonly #steps: CapturingSession;
-  readonly #values: Readonly<Record<FedName, AllocatedValue>>;
+  readonly #slots: number;
   /** Of every step: no text is longer than a slot. */
   readonly #total: Record<string, Tensor>;
+  /** Of all slots, of which a step is fed the first. */
+  #values: Promise<Values> | null = null;
   /** By window. */
   readonly #repeated = new Map<string, Repeated>();
   readonly #uses = new Map<string, number>();
   #off = false;
 
-  private constructor(
-    steps: CapturingSession,
-    values: Readonly<Record<FedName, AllocatedValue>>,
-    slotTokens: number,
-  ) {
-    this.#steps = steps;
-    this.#values = values;
-    this.#total = { total_length: tensor("int32", [], Int32Array.of(slotTokens)) };
-  }
-
-  static async open(
+  constructor(
     steps: CapturingSession,
     { slots, tokens }: { readonly slots: number; readonly tokens: number },
-  ): Promise<CapturedSteps> {
-    const { session } = steps;
-    const ids = await session.allocate("int64", [slots, 1]);
-    const lengths = await session.allocate("int32", [slots]);
-    const positions = await session.allocate("int64", [slots]);
-    return new CapturedSteps(steps, { input_ids: ids, lengths, positions }, tokens);
+  ) {
+    this.#steps = steps;
+    this.#slots = slots;
+    this.#total = { total_length: tensor("int32", [], Int32Array.of(tokens)) };
   }
 
   /** The logits lie in their place when it has run. @throws what `plain` throws */
@@ -107,7 +98,8 @@ export class CapturedSteps {
 
   /** Not stopped by a signal: what is half captured could not be run again. */
   async #repeat(step: CapturedStep): Promise<void> {
-    const { bound, fed } = this.#repeated.get(keyOf(step)) ?? this.#bind(step);
+    this.#values ??= this.#allocate();
+    const { bound, fed } = this.#repeated.get(keyOf(step)) ?? this.#bind(step, await this.#values);
     await Promise.all(
       fedNames.map((name) => {
         const given = step.feeds[name];
@@ -118,12 +110,21 @@ export class CapturedSteps {
     await bound.run(this.#total);
   }
 
-  #bind(step: CapturedStep): Repeated {
+  async #allocate(): Promise<Values> {
+    const { session } = this.#steps;
+    return {
+      input_ids: await session.allocate("int64", [this.#slots, 1]),
+      lengths: await session.allocate("int32", [this.#slots]),
+      positions: await session.allocate("int64", [this.#slots]),
+    };
+  }
+
+  #bind(step: CapturedStep, { input_ids: ids, lengths, positions }: Values): Repeated {
     const { texts, binding } = step;
     const fed = {
-      input_ids: this.#values.input_ids.view(0, [texts, 1]),
-      lengths: this.#values.lengths.view(0, [texts]),
-      positions: this.#values.positions.view(0, [texts]),
+      input_ids: ids.view(0, [texts, 1]),
+      lengths: lengths.view(0, [texts]),
+      positions: positions.view(0, [texts]),
     };
     const { inputs, ...rest } = binding();
     const whole = { ...rest, inputs: { ...inputs, ...fed }, captured: true };
@@ -135,7 +136,8 @@ export class CapturedSteps {
   /** Waits for the runs, then frees all. */
   async release(): Promise<void> {
     await Promise.all(Array.from(this.#repeated.values(), ({ bound }) => bound.release()));
-    await Promise.all(fedNames.map((name) => this.#values[name].release()));
+    const values = await this.#values?.catch(() => null);
+    await Promise.all(Object.values(values ?? {}).map((value) => value.release()));
   }
 }
 

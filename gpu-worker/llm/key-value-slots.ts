@@ -166,7 +166,7 @@ export class KeyValueSlots {
       const value = await allocate("float32", [shape.askedMax, vocabulary]);
       const copy = new Float32Array(shape.askedMax * vocabulary);
       const steps = takesAdapters(session) ? undefined : sessions.steps;
-      const captured = steps ? await CapturedSteps.open(steps, shape) : null;
+      const captured = steps ? new CapturedSteps(steps, shape) : null;
       const logits = { value, vocabulary, copy };
       return new KeyValueSlots(sessions, shape, { layers, logits, captured });
     } catch (error) {
@@ -186,7 +186,7 @@ export class KeyValueSlots {
     const bound = this.#bound(window);
     await this.#forget();
     const plain = () => bound.run(feeds, { signal });
-    await (isPlainStep(window, feeds) ? this.#step(window, feeds, plain) : plain());
+    await this.#compute(window, feeds, plain);
     const logits = copy.subarray(0, asked * vocabulary);
     if (asked === 0) return { logits, blocks: null };
     const [blocks] = await Promise.all([
@@ -196,9 +196,8 @@ export class KeyValueSlots {
     return { logits, blocks };
   }
 
-  /** A step of tokens alone. */
-  async #step(window: Window, feeds: Feeds, plain: () => Promise<unknown>): Promise<unknown> {
-    if (this.#captured === null) return plain();
+  async #compute(window: Window, feeds: Feeds, plain: () => Promise<unknown>): Promise<unknown> {
+    if (this.#captured === null || !isPlainStep(window, feeds)) return plain();
     const { steps, session } = this.#captured;
     const { value, vocabulary } = this.#logits;
     return steps.run({

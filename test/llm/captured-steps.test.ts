@@ -79,6 +79,15 @@ describe("steps that are repeated", () => {
     await Promise.all([session.release(), other.release()]);
   });
 
+  it("are not, where there is no memory for what they are fed", async () => {
+    const [session, capturing] = [await open("llama-yarn"), await open("llama-yarn", true)];
+    const full = { ...capturing, allocate: () => Promise.reject(new Error("no memory")) };
+    const { seen, steps } = watched(full);
+    expect(await texts(session, steps)).toEqual(await texts(session));
+    expect(seen).toEqual({ runs: 0, lost: ["no memory"] });
+    await Promise.all([session.release(), capturing.release()]);
+  });
+
   it("are not, once one wrote nothing or failed", async () => {
     const [session, capturing] = [await open("llama-yarn"), await open("llama-yarn", true)];
     const idle = watched({
