@@ -30,7 +30,7 @@ export type EngineLimits = {
   stallMsMax: number;
   /** A tenant of which nothing got a slot for so long is overdue. */
   waitMsMax: number;
-  /** With nothing to do for so long, the engine gives its memory back. */
+  /** With nothing to do for so long, the engine gives its memory back, on a CPU. */
   idleMsMax: number;
 };
 

@@ -330,6 +330,8 @@ export class Engine implements StepUser {
 
   #rest(): void {
     clearTimeout(this.#idle);
+    // A GPU's goes but to the session's arena, and what is captured reads where it lay.
+    if (this.#model.session.provider !== "cpu") return;
     this.#idle = setTimeout(() => this.#forget(), this.#limits.idleMsMax);
     this.#idle.unref();
   }

@@ -295,6 +295,20 @@ describe("memory", () => {
     }
   });
 
+  it("of a GPU stays, where what is captured lies", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      const { session, engine } = makeEngine({ idleMsMax: 5_000 }, 128, { provider: "cuda" });
+      await writeText(engine, range(9), { tenant: "a" });
+      await vi.advanceTimersByTimeAsync(6_000);
+      expect(session.values.size).toBe(3);
+      await engine.release(new Error("over"));
+      expect(session.values.size).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   it("holds no more tokens than it has room for, kept ones included", async () => {
     const memoryTokens = 128;
     const { session, engine } = makeEngine({ slots: 8, memoryBytes: memoryTokens * bytesPerToken });

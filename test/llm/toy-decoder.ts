@@ -122,7 +122,7 @@ type ToyPasts = { texts: readonly ToyValue[]; piece: readonly ToyValue[] };
 export type ToyRun = { texts: number; tokens: number; piece?: number };
 
 export class ToyDecoder implements LoadedSession {
-  readonly provider = "cpu";
+  provider: LoadedSession["provider"] = "cpu";
   readonly concurrency = 1;
   readonly inputs: LoadedSession["inputs"] = [
     { name: "input_ids", dtype: "int64", shape: ["batch", "sequence"] },

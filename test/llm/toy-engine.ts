@@ -13,14 +13,20 @@ export const bytesPerToken = 16;
 /** Milliseconds, which pass by what the session's runs take. */
 export type Clock = { now: number };
 
-type ToyOptions = { clock?: Clock; scheduler?: SlotScheduler; rowsMin?: number };
+type ToyOptions = {
+  clock?: Clock;
+  scheduler?: SlotScheduler;
+  rowsMin?: number;
+  provider?: ToyDecoder["provider"];
+};
 
 export function makeEngine(
   limits: Partial<EngineLimits> = {},
   maxTokens = 128,
-  { clock, scheduler = new SlotScheduler(), rowsMin = 1 }: ToyOptions = {},
+  { clock, scheduler = new SlotScheduler(), rowsMin = 1, provider = "cpu" }: ToyOptions = {},
 ) {
   const session = new ToyDecoder();
+  session.provider = provider;
   let calls = 0;
   const now = () => (clock === undefined ? (calls += 1) : clock.now);
   const engine = new Engine(
