@@ -23,13 +23,13 @@ import { readVocabulary, type Vocabulary } from "./vocabulary.ts";
 import { YieldPolicy } from "./yield-policy.ts";
 
 export type GrammarLimits = {
-  /** Of compiling one. Default 2 seconds. */
+  /** Of compiling one. Default 3 seconds: on a slow processor two tools took 2 now and then. */
   readonly milliseconds: number;
   /** Of XGrammar's memory while it does, a vocabulary included. Default 192 MiB. */
   readonly bytesMax: number;
 };
 
-const defaults: GrammarLimits = { milliseconds: 2_000, bytesMax: 192 * 2 ** 20 };
+const defaults: GrammarLimits = { milliseconds: 3_000, bytesMax: 192 * 2 ** 20 };
 
 /** Of those that are known to compile; most of what they hold of memory is in the threads. */
 const knownMax = 512;

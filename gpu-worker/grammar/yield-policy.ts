@@ -5,7 +5,7 @@
  */
 import { readFileSync } from "node:fs";
 
-/** Of the time by the clock: with less of it, what takes the two seconds that it may would take twenty. */
+/** Of the time by the clock: with less of it, what takes the three seconds that it may would take thirty. */
 const shareMin = 0.1;
 const pauseMilliseconds = 60_000;
 
