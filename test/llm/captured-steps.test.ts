@@ -46,7 +46,9 @@ async function texts(session: LoadedSession, steps?: CapturingSession): Promise<
   const limits = { maxTokens: positions, dimensions: null, vocabularySize: 41 };
   const model = { id: "tiny", session, rowsMin: 1, limits, ...(steps && { steps }) };
   const scheduler = new SlotScheduler();
-  const engine = new Engine(model, { scheduler, now: () => performance.now() });
+  // Guesses depend on what steps take, and those with several tokens of a text are not repeated.
+  const guessing = { draftTokensMax: 0 };
+  const engine = new Engine(model, { scheduler, now: () => performance.now(), limits: guessing });
   const write = (count: number) =>
     Promise.all(
       Array.from({ length: count }, (_, at) =>
